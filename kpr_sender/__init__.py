@@ -1,0 +1,1 @@
+"""kpr-sender: hands a municipality's KPR data to FHI over NHN Tjenestebuss."""

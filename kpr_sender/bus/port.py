@@ -1,0 +1,148 @@
+"""The port: what the engine asks of a bus, in values that name no protocol library.
+
+The rules an implementation keeps:
+
+1. ``publish`` answers with an ``Outcome`` for everything that happens after the connection stands; it never repeats
+   a transfer by itself (promise G1).
+2. ``Outcome.sent`` is False only when it is *certain* that the bus does not have the message.
+3. A message that is not ours is never settled: ``hold`` keeps it unsettled, ``close`` gives it back.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from kpr_sender.errors import KprError
+from kpr_sender.model import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """One message for the bus. The same shipment always yields the same value (promise G3).
+
+    Attributes:
+        message_id: AMQP message-id.
+        envelope: Everything else outside the body.
+        body: The sealed bytes, sent as one Data section.
+    """
+
+    message_id: str
+    envelope: Envelope
+    body: bytes = field(repr=False)
+
+
+class Reach(enum.StrEnum):
+    """How far an attempt came."""
+
+    NO_CONNECTION = "no-connection"
+    NO_CREDIT = "no-credit"
+    NOT_BEGUN = "not-begun"
+    INCOMPLETE = "incomplete"
+    """Begun, but the last byte provably never left the process: the bus cannot have the whole message."""
+    HANDED_OVER = "handed-over"
+    """Every byte left the process and no outcome came: in doubt."""
+    OUTCOME = "outcome"
+
+
+class Verdict(enum.StrEnum):
+    """What is known after an attempt."""
+
+    ACCEPTED = "accepted"
+    NOT_SENT = "not-sent"
+    IN_DOUBT = "in-doubt"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one attempt to publish ended, with the evidence.
+
+    Attributes:
+        verdict: What is known.
+        reach: How far it came.
+        bytes_handed_over: Bytes of the message that left the process, in bytes.
+        condition: The broker's condition, for example ``amqp:not-found``, or the local cause; empty when accepted.
+        description: The broker's own words; empty when accepted.
+        error: Which error a person must see when the message was not sent, or is in doubt; None when accepted.
+            ``BusUnreachable`` may be tried again later; any other class is final until something is mended.
+    """
+
+    verdict: Verdict
+    reach: Reach
+    bytes_handed_over: int = 0
+    condition: str = ""
+    description: str = ""
+    error: KprError | None = None
+
+
+class Source(enum.StrEnum):
+    """Which of our queues a message was read from."""
+
+    RECEIPTS = "receipts"
+    ERRORS = "errors"
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """One message from one of our queues, not yet settled.
+
+    Attributes:
+        token: Names the delivery to the bus that gave it; means nothing elsewhere. A vendor's own listener may use
+            any value.
+        properties: Application properties, values turned into strings.
+        body: Bytes of the Data section(s); empty for error-queue messages.
+    """
+
+    token: object
+    source: Source
+    message_id: str
+    correlation_id: str
+    subject: str
+    content_type: str
+    properties: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+class Bus(Protocol):
+    """A connection to the bus. One caller at a time."""
+
+    def connect(self) -> None:
+        """Connect, log in and attach to the receipts and error queues; a second call does nothing while it stands.
+
+        Raises:
+            BusUnreachable: Not within the time budget; tried again with jittered back-off meanwhile.
+            AccessRefused: Wrong login, certificate or host name. Final at once.
+            ConfigInvalid: A queue or exchange is unknown. Final at once.
+        """
+
+    def publish(self, message: Outbound) -> Outcome:
+        """Transfer one message and wait for its outcome. Connects first where needed. Never raises for the bus."""
+
+    def receive(self, timeout: float) -> Inbound | None:
+        """Return the next message from either queue, or None after ``timeout`` seconds.
+
+        Reconnects where needed.
+
+        Raises:
+            BusUnreachable: As for ``connect``.
+            AccessRefused: As for ``connect``.
+            ConfigInvalid: As for ``connect``.
+        """
+
+    def settle(self, inbound: Inbound) -> None:
+        """Accept a message of ours, after what it says is durable. Lost connections are no error: it comes again."""
+
+    def hold(self, inbound: Inbound) -> None:
+        """Keep a message that is not ours unsettled, so that it neither hides ours nor is lost to its owner."""
+
+    def release(self, inbound: Inbound) -> None:
+        """Give one message back at once."""
+
+    @property
+    def held(self) -> int:
+        """How many foreign messages are held now."""
+
+    def close(self) -> None:
+        """Give back what is held, close the link properly, then the socket. Safe to call twice."""

@@ -1,0 +1,194 @@
+"""Every error the package raises: what happened, where, whose fault, what to do next.
+
+One class for each exit code. A class owns its stable ``code`` (for ``--json``, logs and the journal), its
+``exit_code`` (for cron) and whose move it is. The library raises these; only ``kpr_sender.cli`` turns them into an
+exit. No message may hold personal data, payload, passphrase or key material (promise G6).
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import ClassVar, Final
+
+
+class Fault(enum.StrEnum):
+    """Whose fault, and so whose move, an error is."""
+
+    CALLER = "caller"
+    INPUT = "input"
+    CONFIGURATION = "configuration"
+    NETWORK = "network"
+    RECEIVER = "receiver"
+    MACHINE = "machine"
+    PROGRAM = "program"
+    NOBODY = "nobody"
+
+
+class KprError(Exception):
+    """The root; never raised itself.
+
+    Args:
+        what: One sentence: what happened.
+        where: File, line or key it happened at, for example ``fagmelding.xml line 7`` or ``bus.host``.
+        next_step: One sentence: what to do next; the class's own advice when not given.
+    """
+
+    code: ClassVar[str]
+    exit_code: ClassVar[int]
+    meaning: ClassVar[str]
+    fault: ClassVar[Fault]
+    advice: ClassVar[str]
+
+    def __init__(self, what: str, *, where: str = "", next_step: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.next_step = next_step or self.advice
+
+    def __str__(self) -> str:
+        """The whole message in one line."""
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}{self.what} {self.next_step}".strip()
+
+
+class UsageError(KprError):
+    """The command or call was made wrongly."""
+
+    code, exit_code, fault = "usage", 64, Fault.CALLER
+    meaning = "the command line is wrong"
+    advice = "See kpr-send --help."
+
+
+class InputRefused(KprError):
+    """A file is not what it must be; nothing was sent."""
+
+    code, exit_code, fault = "input-refused", 65, Fault.INPUT
+    meaning = "a file was refused; nothing was sent"
+    advice = "Make a new extract in the EPJ; nothing was sent."
+
+
+class InputMissing(KprError):
+    """A file is missing or cannot be read; nothing was sent."""
+
+    code, exit_code, fault = "input-missing", 66, Fault.INPUT
+    meaning = "a file is missing or cannot be read; nothing was sent"
+    advice = "Check the path and who may read the file; nothing was sent."
+
+
+class BusUnreachable(KprError):
+    """The bus could not be reached or would not take the message now; it is certain that it does not have it."""
+
+    code, exit_code, fault = "bus-unreachable", 69, Fault.NETWORK
+    meaning = "the bus could not be reached or would not take the message; what is not sent stays sealed"
+    advice = "Nothing is lost: run the same command again later."
+
+
+class InternalError(KprError):
+    """An error in the program."""
+
+    code, exit_code, fault = "internal", 70, Fault.PROGRAM
+    meaning = "an error in kpr-sender"
+    advice = "Run again with -v and report it; the journal holds what is known."
+
+
+class JournalUnwritable(KprError):
+    """The journal cannot be read or written; nothing is sent without it."""
+
+    code, exit_code, fault = "journal-unwritable", 73, Fault.MACHINE
+    meaning = "the journal cannot be read or written; nothing is sent without it"
+    advice = "Make room or mend the permissions, then run the same command again."
+
+
+class ReceiptUnverified(KprError):
+    """A receipt came that cannot be believed."""
+
+    code, exit_code, fault = "receipt-unverified", 76, Fault.RECEIVER
+    meaning = "a receipt failed verification and is not believed"
+    advice = "Do not send again. Check the receiver's certificates in the configuration, then contact kpr@fhi.no."
+
+
+class AccessRefused(KprError):
+    """Login, certificate or key was refused, by us or by the bus."""
+
+    code, exit_code, fault = "access-refused", 77, Fault.CONFIGURATION
+    meaning = "login, certificate or key was refused"
+    advice = "Mend the login, certificate or key, then run the same command again."
+
+
+class ConfigInvalid(KprError):
+    """The configuration is wrong."""
+
+    code, exit_code, fault = "config-invalid", 78, Fault.CONFIGURATION
+    meaning = "the configuration is wrong"
+    advice = "Mend the configuration, then run the same command again."
+
+
+class ReceiptPending(KprError):
+    """Published; the receipt is not here yet."""
+
+    code, exit_code, fault = "receipt-pending", 80, Fault.NOBODY
+    meaning = "published; the receipt is not here yet"
+    advice = "Do not send again by other means. Run kpr-send wait later."
+
+
+class RejectedByReceiver(KprError):
+    """FHI said no."""
+
+    code, exit_code, fault = "rejected", 81, Fault.INPUT
+    meaning = "rejected by FHI"
+    advice = "Read the receipt's errors, contact kpr@fhi.no, then send a new extract with --replaces."
+
+
+class NeedsPerson(KprError):
+    """Only half of the pair arrived, or it arrived with errors (status 3), or receipts contradict each other."""
+
+    code, exit_code, fault = "needs-person", 82, Fault.INPUT
+    meaning = "only one of the pair is delivered, or delivered with errors: a person must look"
+    advice = "Read the receipts and contact kpr@fhi.no before anything is sent again."
+
+
+class InDoubt(KprError):
+    """The transfer began and no outcome is known. Only an answer or a person may decide."""
+
+    code, exit_code, fault = "in-doubt", 83, Fault.NETWORK
+    meaning = "in doubt: the transfer began and no outcome is known"
+    advice = "Do not send again. Run kpr-send wait; if no receipt comes, ask kpr@fhi.no whether the MsgId has arrived."
+
+
+class AlreadySubmitted(KprError):
+    """This year's data is submitted already."""
+
+    code, exit_code, fault = "already-submitted", 86, Fault.CALLER
+    meaning = "refused: already submitted"
+    advice = "After contact with FHI, send a new extract with --replaces ID --reason TEXT."
+
+
+class JournalLocked(KprError):
+    """Another run holds the journal."""
+
+    code, exit_code, fault = "journal-locked", 87, Fault.NOBODY
+    meaning = "another run holds the journal"
+    advice = "Let it finish; the lock goes with its process, there is no file to delete."
+
+
+ERRORS: Final[tuple[type[KprError], ...]] = (
+    UsageError,
+    InputRefused,
+    InputMissing,
+    BusUnreachable,
+    InternalError,
+    JournalUnwritable,
+    ReceiptUnverified,
+    AccessRefused,
+    ConfigInvalid,
+    ReceiptPending,
+    RejectedByReceiver,
+    NeedsPerson,
+    InDoubt,
+    AlreadySubmitted,
+    JournalLocked,
+)
+BY_CODE: Final = {error.code: error for error in ERRORS}
+
+EXIT_OK: Final = 0
+EXIT_OK_MEANING: Final = "delivered, or nothing to do"

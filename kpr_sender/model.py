@@ -1,0 +1,178 @@
+"""The values every layer speaks in: plain, frozen, without behaviour that needs a clock, a file or a socket."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from kpr_sender.states import ReceiptStatus, ShipmentState, SubmissionState
+
+
+class Environment(enum.StrEnum):
+    """Where a run sends to. There is no default: the person or the cron line says it (promise G7)."""
+
+    LOKAL = "lokal"
+    VALIDERING = "validering"
+    PRODUKSJON = "produksjon"
+    AR_TEST = "ar-test"
+
+
+class MessageType(enum.StrEnum):
+    """The two shipments of a submission, by their MsgInfo/Type V (FHI's letter 24/04733-1)."""
+
+    KPR_IPL = "KPR_IPL"
+    """The fagmelding: IPLOS 3.7, no national id in it."""
+    KPR_IDE = "KPR_IDE"
+    """The identmelding: XPR(ide), national ids and their local running numbers."""
+
+    @property
+    def norwegian(self) -> str:
+        """What the users call it."""
+        return "fagmelding" if self is MessageType.KPR_IPL else "identmelding"
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One side of a Hodemelding in tjenestebasert adressering: an organisation and its service.
+
+    Attributes:
+        name: Level 1, as in Adresseregisteret.
+        her_id: Level 1 HER-id.
+        service_name: Level 2 (tjenestested), as in Adresseregisteret.
+        service_her_id: Level 2 HER-id.
+        organisation_number: Level 1 organisasjonsnummer, 9 digits; optional (Ident ``ENH``).
+    """
+
+    name: str
+    her_id: int
+    service_name: str
+    service_her_id: int
+    organisation_number: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What stands outside the sealed bytes on the bus. Fixed with them: a repeated attempt sends the same (promise G3).
+
+    Attributes:
+        queue: The receiver's queue: the last part of its address in Adresseregisteret.
+        subject: ``KPR_IPL`` or ``KPR_IDE`` (kodeverk 8279).
+        reply_to: Our own queue for receipts.
+        properties: Application properties; all values are strings (NHN AMQP profile).
+    """
+
+    queue: str
+    subject: str
+    reply_to: str
+    correlation_id: str
+    content_type: str
+    properties: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptError:
+    """One Error element of an AppRec, all of it kept.
+
+    Attributes:
+        code: ``V``, for example ``T02``. Vendor-specific codes are kept as they came.
+        code_system: ``S``, an OID; may be empty.
+        text: ``DN``.
+        detail: ``OT``. May name a patient: shown to the person who asks, never logged (promise G6).
+    """
+
+    code: str
+    code_system: str
+    text: str
+    detail: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One application receipt as the journal keeps it.
+
+    Attributes:
+        receipt_id: Running number in the journal.
+        msg_id: The shipment it answers, our MsgId.
+        status: What it says, None where it could not be read.
+        errors: All Error elements, in order.
+        verified: True only after decryption, signature, sender and MsgId all held (promise G4).
+        problem: Why it is not believed, or how it contradicts an earlier one; empty when all is well.
+        received_at: When we took it, UTC.
+    """
+
+    receipt_id: int
+    msg_id: str
+    status: ReceiptStatus | None
+    errors: tuple[ReceiptError, ...]
+    verified: bool
+    problem: str
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LastError:
+    """What last went wrong with a shipment: the error class's stable code, and a sentence without personal data."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """One sealed Hodemelding and what is known of its way.
+
+    Attributes:
+        msg_id: MsgInfo/MsgId, lower-case UUID; names the shipment to people, too.
+        message_id: AMQP message-id, independent of ``msg_id``; error-queue messages name this one.
+        attempts: How many times a transfer was tried (always the same bytes, promise G3).
+        sealed_bytes: Size of the sealed bytes in bytes.
+        published_at: When the bus said *accepted*, UTC.
+        needs_person: True when a verified receipt contradicts an earlier one.
+    """
+
+    msg_id: str
+    submission_id: str
+    type: MessageType
+    state: ShipmentState
+    message_id: str
+    receiver_her_id: int
+    payload_sha256: str
+    sealed_sha256: str
+    sealed_bytes: int
+    attempts: int
+    created_at: datetime
+    published_at: datetime | None
+    receipts: tuple[Receipt, ...]
+    last_error: LastError | None
+    needs_person: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The pair for one sender, year and environment.
+
+    Attributes:
+        submission_id: Short stable id shown to people, for example ``2024-3b1f9c2e``.
+        kommunenummer: Four digits, as in iiKomnr.
+        bydel: Two digits, ``00`` where not used.
+        replaces: The submission this one replaces after contact with FHI, or None.
+        reason: Why it replaces, in the person's own words; empty when it replaces nothing.
+    """
+
+    submission_id: str
+    environment: Environment
+    sender_her_id: int
+    kommunenummer: str
+    bydel: str
+    year: int
+    created_at: datetime
+    shipments: tuple[Shipment, ...]
+    replaces: str | None = None
+    reason: str = ""
+
+    @property
+    def state(self) -> SubmissionState:
+        """A function of the two shipments' states, nothing else."""
+        return SubmissionState.of(tuple(shipment.state for shipment in self.shipments))

@@ -1,0 +1,1 @@
+"""Adresseregisteret: which certificates and which queue belong to a HER-id."""

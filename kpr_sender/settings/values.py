@@ -1,0 +1,219 @@
+"""What a configuration says, checked and typed. Every duration is in seconds, every size in bytes."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from pathlib import Path
+
+from kpr_sender.model import Environment, Party
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret that does not print. ``reveal()`` is called where it is used, nowhere else (promise G6)."""
+
+    _value: str
+
+    def reveal(self) -> str:
+        """Return the secret itself."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+
+@dataclass(frozen=True, slots=True)
+class KeySource:
+    """Where one key with its certificate lies: a PKCS#12 file, or a PEM pair.
+
+    Attributes:
+        key: The configuration key it came from, for messages.
+        pkcs12: PKCS#12 file, or None.
+        certificate_pem: PEM file with the certificate first and its intermediates after it, or None.
+        key_pem: PEM file with the private key, or None.
+    """
+
+    key: str
+    pkcs12: Path | None
+    certificate_pem: Path | None
+    key_pem: Path | None
+    passphrase: Secret | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileSettings:
+    """The two files, where the command line names none."""
+
+    fagmelding: Path | None
+    identmelding: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSettings:
+    """Which year, and the letter that confirms an unconfirmed year's profile."""
+
+    year: int
+    letter: str
+
+
+@dataclass(frozen=True, slots=True)
+class SenderSettings:
+    """The municipality and its tjenestested."""
+
+    party: Party
+    kommunenummer: str
+    bydel: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverSettings:
+    """FHI's certificates and queue as downloaded from Adresseregisteret (the pinned mode).
+
+    Attributes:
+        encryption_certificate: PEM or DER file.
+        signing_certificates: PEM or DER files: the current one first, then earlier ones still to be believed.
+        queue: The receiver's queue, or its whole registered address.
+        unsealed_receipts: Believe receipts that are not sealed. Off unless FHI is known to answer so.
+    """
+
+    encryption_certificate: Path
+    signing_certificates: tuple[Path, ...]
+    queue: str
+    unsealed_receipts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeySettings:
+    """Our own keys. Several decryption keys at a certificate roll-over: the current one first."""
+
+    signing: KeySource
+    decryption: tuple[KeySource, ...]
+
+
+class KeyUse(enum.StrEnum):
+    """Which key usage the signing certificates must have."""
+
+    NON_REPUDIATION = "nonRepudiation"
+    DIGITAL_SIGNATURE = "digitalSignature"
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectionSettings:
+    """What is demanded of certificates and accepted in receipts."""
+
+    signing_key_usage: KeyUse
+    accept_3des: bool
+
+
+class AddressForm(enum.StrEnum):
+    """How queues are addressed: RabbitMQ's v1 form, its v2 form (version 4 and later), or by the broker's version."""
+
+    AUTO = "auto"
+    V1 = "v1"
+    V2 = "v2"
+
+
+@dataclass(frozen=True, slots=True)
+class BusSettings:
+    """The municipality's connection to Tjenestebuss.
+
+    Attributes:
+        tls: False only to a loopback address.
+        ca_file: Own CA bundle (PEM); None for the machine's.
+        exchange: Empty for the default exchange.
+        connect_timeout: Bound on one attempt to connect.
+        reconnect_budget: Bound on all attempts together, before the bus counts as unreachable.
+        publish_timeout: Bound on the wait for credit, transfer and outcome together.
+        idle_timeout: A silent connection is given up after this long.
+        held_cap: How many foreign messages are held at most; beyond it a warning.
+        hold_time: Foreign messages are given back after this long, well inside the broker's consumer timeout.
+    """
+
+    host: str
+    port: int
+    tls: bool
+    ca_file: Path | None
+    username: str
+    password: Secret
+    exchange: str
+    address_form: AddressForm
+    receipts_queue: str
+    error_queue: str
+    connect_timeout: float
+    reconnect_budget: float
+    publish_timeout: float
+    idle_timeout: float
+    held_cap: int
+    hold_time: float
+
+
+@dataclass(frozen=True, slots=True)
+class HodemeldingSettings:
+    """What the Hodemelding leaves open.
+
+    Attributes:
+        ack: Ask for an AppRec (``Ack V="J"``).
+        type_text_ipl: DN of MsgInfo/Type for KPR_IPL.
+        type_text_ide: DN of MsgInfo/Type for KPR_IDE.
+        cpa_id: CPA of the parties; empty for none.
+        xmldsig: Put a ds:Signature into the Hodemelding. Off: the register's own schema has no place for it.
+    """
+
+    ack: bool
+    type_text_ipl: str
+    type_text_ide: str
+    cpa_id: str
+    xmldsig: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """Sizes of the sealed bytes: warn above one, refuse above the other."""
+
+    warn_bytes: int
+    refuse_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSettings:
+    """Where the journal and the copies of the receipts lie."""
+
+    path: Path
+    receipts_dir: Path
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSettings:
+    """The embedded sandbox of ``--env lokal``: its folder holds PKI, queues and ledger."""
+
+    embedded: bool
+    dir: Path
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """Where log lines go: a file, or standard error."""
+
+    file: Path | None
+    level: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One environment's configuration, whole."""
+
+    environment: Environment
+    origin: str
+    files: FileSettings
+    report: ReportSettings
+    sender: SenderSettings
+    receiver: ReceiverSettings
+    keys: KeySettings
+    protection: ProtectionSettings
+    bus: BusSettings
+    hodemelding: HodemeldingSettings
+    limits: LimitSettings
+    journal: JournalSettings
+    sandbox: SandboxSettings | None
+    log: LogSettings
