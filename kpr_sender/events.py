@@ -1,0 +1,55 @@
+"""What the engine tells whoever watches: one value for each step. Safe to log and to show (promise G6)."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from kpr_sender.model import MessageType
+
+
+class EventKind(enum.StrEnum):
+    """What happened."""
+
+    WARNING = "warning"
+    CHECKED = "checked"
+    SEALED = "sealed"
+    CONTINUED = "continued"
+    CONNECTING = "connecting"
+    PUBLISHING = "publishing"
+    PUBLISHED = "published"
+    NOT_SENT = "not-sent"
+    IN_DOUBT = "in-doubt"
+    WAITING = "waiting"
+    RECEIPT = "receipt"
+    RECEIPT_UNVERIFIED = "receipt-unverified"
+    DUPLICATE = "duplicate"
+    CONTRADICTION = "contradiction"
+    FAULTED = "faulted"
+    FOREIGN_HELD = "foreign-held"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened.
+
+    Attributes:
+        text: One sentence for a person, free of personal data.
+        msg_id: The shipment it is about; empty when it is about none.
+        details: More for the log, free of personal data.
+    """
+
+    kind: EventKind
+    text: str
+    msg_id: str = ""
+    type: MessageType | None = None
+    details: Mapping[str, str | int] = field(default_factory=dict)
+
+
+Observer = Callable[[Event], None]
+
+
+def ignore(_event: Event) -> None:
+    """The observer of whoever does not watch."""

@@ -1,0 +1,206 @@
+"""What a submission amounts to: exit code, text and JSON, all from the same rows (promise G5).
+
+Nothing here looks at what a run did, only at what the journal says: ``status`` tomorrow gives the same answer as
+``send`` today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from kpr_sender.errors import (
+    BY_CODE,
+    EXIT_OK,
+    BusUnreachable,
+    InDoubt,
+    KprError,
+    NeedsPerson,
+    ReceiptPending,
+    ReceiptUnverified,
+    RejectedByReceiver,
+)
+from kpr_sender.model import Receipt, Shipment, Submission
+from kpr_sender.states import AWAITING_RECEIPT, ShipmentState, SubmissionState
+
+JSON_SCHEMA: Final = 1
+
+
+def _named(shipments: list[Shipment]) -> str:
+    return " and ".join(f"{shipment.type} (MsgId {shipment.msg_id})" for shipment in shipments)
+
+
+def _in(submission: Submission, *states: ShipmentState) -> list[Shipment]:
+    return [shipment for shipment in submission.shipments if shipment.state in states]
+
+
+def _in_doubt(submission: Submission) -> KprError:
+    doubtful = _in(submission, ShipmentState.IN_DOUBT, ShipmentState.PUBLISHING)
+    return InDoubt(f"It is not known whether the bus has {_named(doubtful)}.")
+
+
+def _partly(submission: Submission) -> KprError:
+    lost = _in(submission, ShipmentState.REJECTED, ShipmentState.FAULTED, ShipmentState.CANCELLED)
+    return NeedsPerson(f"Only one of the pair is delivered; {_named(lost)} is {lost[0].state.value}.")
+
+
+def _rejected(submission: Submission) -> KprError:
+    refused = _in(submission, ShipmentState.REJECTED, ShipmentState.FAULTED)
+    return RejectedByReceiver(f"{_named(refused)} did not get through: {_why(refused)}.")
+
+
+def _why(shipments: list[Shipment]) -> str:
+    codes = [f"{error.code} {error.text}" for shipment in shipments for r in shipment.receipts for error in r.errors]
+    faults = [shipment.last_error.text for shipment in shipments if shipment.last_error]
+    return "; ".join(codes or faults) or "no error code was given"
+
+
+def _cancelled(submission: Submission) -> KprError:
+    return NeedsPerson(f"{_named(_in(submission, ShipmentState.CANCELLED))} was cancelled and will not be sent.")
+
+
+def _sealed(submission: Submission) -> KprError:
+    waiting = _in(submission, ShipmentState.SEALED)
+    last = next((shipment.last_error for shipment in waiting if shipment.last_error), None)
+    if last is None:
+        return BusUnreachable(f"{_named(waiting)} is sealed and not sent yet.")
+    return BY_CODE.get(last.code, BusUnreachable)(f"{_named(waiting)} is not sent: {last.text}")
+
+
+def _with_errors(submission: Submission) -> KprError:
+    partly = _in(submission, ShipmentState.DELIVERED_WITH_ERRORS)
+    return NeedsPerson(f"{_named(partly)} arrived with errors (status 3): {_why(partly)}.")
+
+
+def _published(submission: Submission) -> KprError:
+    pending = _in(submission, ShipmentState.PUBLISHED)
+    return ReceiptPending(
+        f"{_named(pending)} is published; no receipt is here yet. The bus says accepted also when it cannot route "
+        "a message, so this is not delivered."
+    )
+
+
+_BY_STATE: Final[Mapping[SubmissionState, Callable[[Submission], KprError]]] = {
+    SubmissionState.IN_DOUBT: _in_doubt,
+    SubmissionState.PARTLY_DELIVERED: _partly,
+    SubmissionState.REJECTED: _rejected,
+    SubmissionState.CANCELLED: _cancelled,
+    SubmissionState.SEALED: _sealed,
+    SubmissionState.DELIVERED_WITH_ERRORS: _with_errors,
+    SubmissionState.PUBLISHED: _published,
+}
+
+
+def disbelieved(shipment: Shipment) -> Receipt | None:
+    """Return the latest receipt that is not believed, while nothing better has settled the matter."""
+    if shipment.state not in AWAITING_RECEIPT | {ShipmentState.SEALED, ShipmentState.PUBLISHING}:
+        return None
+    return next((receipt for receipt in reversed(shipment.receipts) if not receipt.verified), None)
+
+
+def error_of(submission: Submission) -> KprError | None:
+    """Return what a person must know of the pair, worst first; None when all is delivered.
+
+    Order: in doubt, a receipt that is not believed, receipts that contradict each other, the pair's state.
+    """
+    if submission.state is SubmissionState.IN_DOUBT:
+        return _in_doubt(submission)
+    for shipment in submission.shipments:
+        if (receipt := disbelieved(shipment)) is not None:
+            return ReceiptUnverified(f"A receipt for {_named([shipment])} is not believed: {receipt.problem}.")
+    contradicted = [shipment for shipment in submission.shipments if shipment.needs_person]
+    if contradicted:
+        return NeedsPerson(f"The receipts for {_named(contradicted)} contradict each other or what is known of it.")
+    state = submission.state
+    return None if state is SubmissionState.DELIVERED else _BY_STATE[state](submission)
+
+
+def exit_code_of(submission: Submission) -> int:
+    """Return the exit code, a function of what the journal says."""
+    error = error_of(submission)
+    return EXIT_OK if error is None else error.exit_code
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is known of a submission.
+
+    Attributes:
+        submission: As the journal has it.
+        sent: How many shipments this call handed to the bus; 0 when there was nothing to do.
+    """
+
+    submission: Submission
+    sent: int = 0
+
+    @property
+    def error(self) -> KprError | None:
+        """What a person must know; None when all is delivered."""
+        return error_of(self.submission)
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of ``kpr-send`` for this state."""
+        return exit_code_of(self.submission)
+
+    def raise_for_state(self) -> None:
+        """Do nothing when all is delivered.
+
+        Raises:
+            KprError: The class that goes with the exit code.
+        """
+        if (error := self.error) is not None:
+            raise error
+
+    def text(self) -> str:
+        """The result in one or two sentences, for a person."""
+        error = self.error
+        return "Both shipments are delivered: FHI has confirmed them." if error is None else str(error)
+
+    def as_json(self) -> dict[str, Any]:
+        """The one object of ``--json``, schema 1: times in RFC 3339 UTC, no personal data."""
+        submission = self.submission
+        return {
+            "schema": JSON_SCHEMA,
+            "environment": submission.environment.value,
+            "submission": submission.submission_id,
+            "year": submission.year,
+            "state": submission.state.value,
+            "exit_code": self.exit_code,
+            "shipments": [_shipment_json(shipment) for shipment in submission.shipments],
+        }
+
+
+def _shipment_json(shipment: Shipment) -> dict[str, Any]:
+    return {
+        "type": shipment.type.value,
+        "state": shipment.state.value,
+        "msg_id": shipment.msg_id,
+        "message_id": shipment.message_id,
+        "attempts": shipment.attempts,
+        "sealed_sha256": shipment.sealed_sha256,
+        "sealed_bytes": shipment.sealed_bytes,
+        "published_at": None if shipment.published_at is None else rfc3339(shipment.published_at),
+        "receipt": _receipt_json(shipment),
+        "last_error": shipment.last_error and {"code": shipment.last_error.code, "text": shipment.last_error.text},
+    }
+
+
+def _receipt_json(shipment: Shipment) -> dict[str, Any] | None:
+    believed = next((receipt for receipt in shipment.receipts if receipt.verified), None)
+    if believed is None:
+        return None
+    return {
+        "status": believed.status,
+        "errors": [
+            {"code": error.code, "code_system": error.code_system, "text": error.text} for error in believed.errors
+        ],
+        "received_at": rfc3339(believed.received_at),
+    }
+
+
+def rfc3339(at: datetime) -> str:
+    """Write a time as RFC 3339 in UTC, whole seconds, for example ``2025-01-06T09:15:00Z``."""
+    return at.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
