@@ -1,0 +1,45 @@
+"""What every part's tests share: the real broker, and the loud line where it is not to be had."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.helpers.rabbitmq import RabbitMq, installed
+
+_NO_RABBITMQ = "no RabbitMQ here: apt-get install rabbitmq-server"
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMq]:
+    """A RabbitMQ node of the run's own, with a municipality's users, exchange and queues."""
+    sbin = installed()
+    if sbin is None:
+        pytest.skip(_NO_RABBITMQ)
+    node = RabbitMq(sbin, tmp_path_factory.mktemp("rabbitmq"))
+    try:
+        yield node.start()
+    finally:
+        node.stop()
+
+
+@pytest.fixture
+def rabbitmq(rabbitmq_node: RabbitMq) -> RabbitMq:
+    """The same node, running and with every queue empty."""
+    return rabbitmq_node.fresh()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses the broker, and keep it together: one node for all under ``pytest -n N --dist loadgroup``."""
+    for item in items:
+        if "rabbitmq_node" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.rabbitmq)
+            item.add_marker(pytest.mark.xdist_group("rabbitmq"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly, in one line, what the missing broker cost."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", ()) if _NO_RABBITMQ in str(report.longrepr)]
+    if skipped:
+        terminalreporter.write_line(f"NOT TESTED: {len(skipped)} tests, {_NO_RABBITMQ}", red=True, bold=True)
