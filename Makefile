@@ -1,0 +1,54 @@
+# Two commands on a fresh machine: `make demo` runs the main job, `make test` passes all tests.
+# Both set up what they need; `make PYTHON=/path/to/python3.12 ...` chooses the Python.
+
+SHELL := /bin/sh
+PYTHON ?=
+export PYTHON
+BASE := tools/python
+RUN := .venv/bin
+DEMO := .demo
+
+.PHONY: help setup setup-demo test check demo bench docs lock upgrade clean
+
+help:
+	@echo "make demo     set up, make a synthetic municipality's files and run the main job against the sandbox"
+	@echo "make test     set up, then linters, types, layers and all tests: what CI runs"
+	@echo "make check    set up, then the linters, types and layers alone"
+	@echo "make bench    set up, then measure against openssl and a bare proton; writes bench.json"
+	@echo "make docs     write the generated pages of docs/ anew"
+	@echo "make setup    set up and nothing else"
+	@echo "make lock     write the lock files from pyproject.toml; make upgrade takes the newest versions"
+	@echo "make clean    remove .venv, .cache and .demo"
+
+setup:
+	@$(BASE) -m tools.setup tests
+
+setup-demo:
+	@$(BASE) -m tools.setup
+
+test: setup
+	@$(RUN)/python -m tools.verify test
+
+check: setup-demo
+	@$(RUN)/python -m tools.verify check
+
+# The sample is made once: the same files again are the same submission, which is what a second run shows.
+demo: setup-demo
+	@test -e $(DEMO)/fagmelding.xml -a -e $(DEMO)/identmelding.xml || \
+	  $(RUN)/kpr-send sample $(DEMO) --persons 200 --year 2024 --seed 2024
+	@$(RUN)/kpr-send --env lokal
+
+bench: setup
+	@$(RUN)/python -m bench $(BENCH)
+
+docs: setup-demo
+	@set -e; for page in docs/make_*.py; do echo "$$page"; $(RUN)/python "$$page"; done
+
+lock:
+	@$(BASE) -m tools.lock
+
+upgrade:
+	@$(BASE) -m tools.lock --upgrade
+
+clean:
+	rm -rf .venv .cache .demo

@@ -1,0 +1,26 @@
+"""``python -m tools.setup``: everything ``make demo`` needs. ``python -m tools.setup tests``: everything ``make test`` does."""
+
+from __future__ import annotations
+
+import sys
+
+from tools.setup import environment, machine, tlsless
+
+
+def main(arguments: list[str]) -> int:
+    """Set up; return the exit code. Does nothing, quickly, where all is in step."""
+    try:
+        if not environment.in_step():
+            machine.require()
+            environment.make()
+        if "tests" in arguments:
+            machine.want()
+            tlsless.build()
+    except machine.Missing as missing:
+        print(missing, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

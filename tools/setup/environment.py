@@ -1,0 +1,65 @@
+"""The virtual environment ``.venv``, kept in step with the lock files and pyproject.toml."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+VENV: Final = ROOT / ".venv"
+PYTHON: Final = VENV / "bin" / "python"
+BUILD_LOCK: Final = ROOT / "requirements-build.lock"
+LOCK: Final = ROOT / "requirements.lock"
+_PROJECT: Final = ROOT / "pyproject.toml"
+_STAMP: Final = VENV / "kpr-sender-setup"
+
+
+def in_step() -> bool:
+    """Return whether ``.venv`` was made from these very lock files, by this very Python, in this very place."""
+    return PYTHON.exists() and _stamp() == _wanted()
+
+
+def make() -> None:
+    """Make ``.venv`` anew where the locks or the Python changed; else only install our own package again."""
+    if not (PYTHON.exists() and _stamp()[:1] == _wanted()[:1]):
+        # Never mended in place: what an older lock installed would stay.
+        print(
+            f"Making {VENV.name} with Python {sys.version.split()[0]}; compiling proton takes about half a minute.",
+            flush=True,
+        )
+        shutil.rmtree(VENV, ignore_errors=True)
+        subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
+        pip("install", "--require-hashes", "-r", str(BUILD_LOCK))
+        # Without build isolation proton, too, is built with nothing but what the lock names.
+        pip("install", "--require-hashes", "--no-build-isolation", "-r", str(LOCK))
+    pip("install", "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT))
+    _STAMP.write_text("\n".join(_wanted()), encoding="ascii")
+
+
+def pip(*arguments: str, **environment: str) -> None:
+    """Run the virtual environment's pip, quietly, with ``environment`` added to the present one.
+
+    Raises:
+        subprocess.CalledProcessError: pip failed; it has said why.
+    """
+    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "-q", *arguments]
+    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, **environment}, stdin=subprocess.DEVNULL)
+
+
+def _stamp() -> list[str]:
+    try:
+        return _STAMP.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return []
+
+
+def _wanted() -> list[str]:
+    """First line: what ``.venv`` as a whole depends on. Second line: what our own package's installation does."""
+    everything = hashlib.sha256(BUILD_LOCK.read_bytes() + LOCK.read_bytes())
+    everything.update(f"{sys.version}{sys.base_prefix}{VENV}".encode())
+    return [everything.hexdigest(), hashlib.sha256(_PROJECT.read_bytes()).hexdigest()]

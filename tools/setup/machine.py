@@ -1,0 +1,123 @@
+"""What the machine must have before pip can work, and what only the tests want: Debian's packages."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+_POLICY: Final = Path("/usr/sbin/policy-rc.d")
+_DO_NOT_START: Final = (
+    "#!/bin/sh\n# Written by kpr-sender's set-up for the length of one apt-get run: start no service.\nexit 101\n"
+)
+
+# Only tests use these: program looked for, package that has it, what goes untested without it.
+_WANTED: Final = (
+    ("openssl", "openssl", "sealing and opening against openssl cms"),
+    ("rabbitmq-server", "rabbitmq-server", "the bus against a real RabbitMQ"),
+)
+
+
+class Missing(Exception):
+    """Something set-up cannot do without, and may not install. The text says what to do."""
+
+
+def require() -> None:
+    """See to a C compiler, Python's headers and venv, for the Python that runs this.
+
+    python-qpid-proton has no Linux wheel: it is compiled here. Neither pkg-config nor OpenSSL's headers are needed,
+    because TLS is Python's own ``ssl``.
+
+    Raises:
+        Missing: With the names of the packages, where they may not be installed from here.
+    """
+    lacking = _lacking()
+    if lacking and _may_install():
+        _install(lacking)
+        lacking = _lacking()
+    if lacking:
+        raise Missing(_please_install(lacking))
+
+
+def want() -> None:
+    """See to what only the tests use, where that can be done; else say loudly what goes untested."""
+    for program, package, purpose in _WANTED:
+        if _found(program):
+            continue
+        if _may_install():
+            with contextlib.suppress(subprocess.CalledProcessError):
+                _install([package])
+        if not _found(program):
+            print(
+                f"NOT TESTED: {purpose}. It needs: apt-get install --no-install-recommends {package}", file=sys.stderr
+            )
+
+
+def _lacking() -> list[str]:
+    """Return the Debian packages still needed, in the names that fit the running Python."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    headers = Path(sysconfig.get_path("include")) / "Python.h"
+    needs = (
+        ("gcc", shutil.which(compiler) is not None),
+        ("libc6-dev", Path("/usr/include/stdio.h").exists()),
+        (f"python{version}-dev", headers.exists()),
+        (f"python{version}-venv", importlib.util.find_spec("ensurepip") is not None),
+    )
+    return [package for package, there in needs if not there]
+
+
+def _please_install(packages: Sequence[str]) -> str:
+    text = f"Set-up needs these Debian packages and cannot install them from here:\n  {' '.join(packages)}\n"
+    text += f"As root: apt-get update && apt-get install --no-install-recommends {' '.join(packages)}\nThen run the same command again."
+    if Path(sys.base_prefix) != Path("/usr"):
+        # Debian's headers fit Debian's Python only.
+        text += f"\n{sys.executable} is not Debian's Python: build it with headers and ensurepip, or run: make PYTHON=/usr/bin/python3"
+    return text
+
+
+def _may_install() -> bool:
+    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+
+
+def _found(program: str) -> bool:
+    """Servers lie in /usr/sbin, which is not on everybody's PATH."""
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None
+
+
+def _install(packages: Sequence[str]) -> None:
+    """Install Debian packages without a question asked and without a service started."""
+    print(f"Installing with apt-get: {' '.join(packages)}", flush=True)
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    quiet = ["apt-get", "-qq", "-o", "Dpkg::Use-Pty=0"]
+    with _no_service_started():
+        # The lists of a fresh image are empty or old; a mirror that fails shows in the next step, too.
+        subprocess.run([*quiet, "update"], env=environment, check=False, stdin=subprocess.DEVNULL)
+        subprocess.run(
+            [*quiet, "install", "-y", "--no-install-recommends", *packages],
+            env=environment,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+
+
+@contextlib.contextmanager
+def _no_service_started() -> Iterator[None]:
+    """Debian starts a server as soon as it is installed, unless policy-rc.d says no. An existing policy stands."""
+    if _POLICY.exists():
+        yield
+        return
+    _POLICY.write_text(_DO_NOT_START, encoding="ascii")
+    _POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        _POLICY.unlink(missing_ok=True)

@@ -1,0 +1,62 @@
+"""A python-qpid-proton built as on a machine without OpenSSL's headers: its own TLS is a stub that raises nothing.
+
+Users get such a build without a word wherever OpenSSL's headers are missing, so the tests run the bus on one, too.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Final
+
+from tools.setup import environment
+
+CACHE: Final = environment.ROOT / ".cache"
+_NAME: Final = "python-qpid-proton"
+
+
+def folder() -> Path:
+    """Return the folder to put on PYTHONPATH, one for each locked version and Python."""
+    tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    return CACHE / "proton-tlsless" / f"{_locked()[0]}-{tag}"
+
+
+def build() -> Path:
+    """Build it into ``folder()`` unless it is there; takes about half a minute with one core.
+
+    Raises:
+        subprocess.CalledProcessError: pip failed; it has said why.
+    """
+    target = folder()
+    if target.exists():
+        return target
+    print("Building a second proton, without TLS, for the tests.", flush=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        work = Path(scratch)
+        requirement = work / "requirement.txt"
+        requirement.write_text(_locked()[1], encoding="utf-8")
+        # An empty search path hides every library from pkg-config. No cache: pip's must not hand out a build with TLS,
+        # nor keep this one.
+        hidden = {"PKG_CONFIG_LIBDIR": scratch, "PKG_CONFIG_PATH": scratch, "PIP_NO_CACHE_DIR": "1"}
+        arguments = ["--no-deps", "--no-build-isolation", "--no-binary", _NAME, "--require-hashes"]
+        environment.pip("wheel", *arguments, "-r", str(requirement), "-w", scratch, **hidden)
+        (wheel,) = work.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(work / "unpacked")
+        shutil.move(work / "unpacked", target)
+    return target
+
+
+def _locked() -> tuple[str, str]:
+    """Return the locked version, and the lock's own lines for it (with hashes)."""
+    lock = environment.LOCK.read_text(encoding="utf-8")
+    found = re.search(rf"^{_NAME}==(\S+)(?: *\\\n +--hash=\S+)*$", lock, re.MULTILINE)
+    if found is None:
+        message = f"{environment.LOCK.name} has no {_NAME}: run make lock"
+        raise LookupError(message)
+    return found[1], found[0] + "\n"

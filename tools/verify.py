@@ -1,0 +1,52 @@
+"""``python -m tools.verify [check|test]``: run the linters, and with ``test`` the tests, and sum up in one table.
+
+Every step runs, also after one failed: a person mends all of it in one go.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from tools.setup.environment import ROOT, VENV
+
+_LINTERS: Final = (
+    ("ruff check", ("ruff", "check")),
+    ("ruff format", ("ruff", "format", "--check")),
+    ("mypy", ("mypy",)),
+    ("import-linter", ("lint-imports", "--no-logo", "--cache-dir", ".cache/import_linter")),
+)
+# Two workers on two cores; what shares a server (a real RabbitMQ) is one group and stays in one of them.
+_TESTS: Final = (("pytest", ("pytest", "-n", "2", "--dist", "loadgroup", "-q")),)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the steps; return 0 when all passed, else 1."""
+    steps = _LINTERS if list(arguments) == ["check"] else _LINTERS + _TESTS
+    rows: list[tuple[str, bool, float]] = []
+    for name, command in steps:
+        print(f"== {name}", flush=True)
+        began = time.monotonic()
+        passed = _run(command)
+        rows.append((name, passed, time.monotonic() - began))
+    print("\nSummary")
+    for name, passed, seconds in rows:
+        print(f"  {name:<14} {'passed' if passed else 'FAILED':<7} {seconds:6.1f} s")
+    return 0 if all(passed for _, passed, _ in rows) else 1
+
+
+def _run(command: Sequence[str]) -> bool:
+    # The virtual environment's programs first, for tests that call kpr-send by name.
+    path = f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+    program = str(VENV / "bin" / command[0])
+    return (
+        subprocess.run([program, *command[1:]], cwd=ROOT, env={**os.environ, "PATH": path}, check=False).returncode == 0
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
