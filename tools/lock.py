@@ -49,11 +49,7 @@ def main(arguments: Sequence[str]) -> int:
             env=environment,
         )
         # Requirements come on standard input, which pip-compile calls "-r -".
-        text = (
-            lock.read_text(encoding="utf-8")
-            .replace("-r -", "pyproject.toml")
-            .replace(f"-c {BUILD_LOCK.name}", BUILD_LOCK.name)
-        )
+        text = lock.read_text(encoding="utf-8").replace("-r -", "pyproject.toml")
         lock.write_text(text, encoding="utf-8")
     return 0
 

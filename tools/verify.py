@@ -42,10 +42,8 @@ def main(arguments: Sequence[str]) -> int:
 def _run(command: Sequence[str]) -> bool:
     # The virtual environment's programs first, for tests that call kpr-send by name.
     path = f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
-    program = str(VENV / "bin" / command[0])
-    return (
-        subprocess.run([program, *command[1:]], cwd=ROOT, env={**os.environ, "PATH": path}, check=False).returncode == 0
-    )
+    whole = [str(VENV / "bin" / command[0]), *command[1:]]
+    return subprocess.run(whole, cwd=ROOT, env={**os.environ, "PATH": path}, check=False).returncode == 0
 
 
 if __name__ == "__main__":

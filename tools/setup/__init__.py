@@ -1,1 +1,1 @@
-"""Makes a fresh machine ready: what Debian has to give, a virtual environment in step with the lock, a TLS-less proton."""
+"""Makes a fresh machine ready: Debian's part, a virtual environment in step with the lock, a TLS-less proton."""

@@ -1,4 +1,4 @@
-"""``python -m tools.setup``: everything ``make demo`` needs. ``python -m tools.setup tests``: everything ``make test`` does."""
+"""``python -m tools.setup``: what ``make demo`` needs; ``python -m tools.setup tests``: what ``make test`` needs."""
 
 from __future__ import annotations
 

@@ -29,8 +29,7 @@ def make() -> None:
     if not (PYTHON.exists() and _stamp()[:1] == _wanted()[:1]):
         # Never mended in place: what an older lock installed would stay.
         print(
-            f"Making {VENV.name} with Python {sys.version.split()[0]}; compiling proton takes about half a minute.",
-            flush=True,
+            f"Making {VENV.name} with Python {sys.version.split()[0]}; proton is compiled: half a minute.", flush=True
         )
         shutil.rmtree(VENV, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
@@ -47,7 +46,7 @@ def pip(*arguments: str, **environment: str) -> None:
     Raises:
         subprocess.CalledProcessError: pip failed; it has said why.
     """
-    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "-q", *arguments]
+    command = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "-qq", *arguments]
     subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, **environment}, stdin=subprocess.DEVNULL)
 
 

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Final
 
 _POLICY: Final = Path("/usr/sbin/policy-rc.d")
-_DO_NOT_START: Final = (
-    "#!/bin/sh\n# Written by kpr-sender's set-up for the length of one apt-get run: start no service.\nexit 101\n"
-)
+_DO_NOT_START: Final = "#!/bin/sh\n# For one apt-get run of kpr-sender's set-up: start no service.\nexit 101\n"
+_APT: Final = "apt-get install --no-install-recommends"
 
 # Only tests use these: program looked for, package that has it, what goes untested without it.
 _WANTED: Final = (
@@ -55,9 +54,7 @@ def want() -> None:
             with contextlib.suppress(subprocess.CalledProcessError):
                 _install([package])
         if not _found(program):
-            print(
-                f"NOT TESTED: {purpose}. It needs: apt-get install --no-install-recommends {package}", file=sys.stderr
-            )
+            print(f"NOT TESTED: {purpose}. As root: {_APT} {package}", file=sys.stderr)
 
 
 def _lacking() -> list[str]:
@@ -75,12 +72,17 @@ def _lacking() -> list[str]:
 
 
 def _please_install(packages: Sequence[str]) -> str:
-    text = f"Set-up needs these Debian packages and cannot install them from here:\n  {' '.join(packages)}\n"
-    text += f"As root: apt-get update && apt-get install --no-install-recommends {' '.join(packages)}\nThen run the same command again."
+    names = " ".join(packages)
+    lines = [
+        f"Set-up needs these Debian packages and cannot install them from here: {names}",
+        f"As root: apt-get update && {_APT} {names}",
+        "Then run the same command again.",
+    ]
     if Path(sys.base_prefix) != Path("/usr"):
         # Debian's headers fit Debian's Python only.
-        text += f"\n{sys.executable} is not Debian's Python: build it with headers and ensurepip, or run: make PYTHON=/usr/bin/python3"
-    return text
+        lines.append(f"{sys.executable} is not Debian's Python: build it with headers and ensurepip,")
+        lines.append("or take Debian's: make PYTHON=/usr/bin/python3")
+    return "\n".join(lines)
 
 
 def _may_install() -> bool:
