@@ -1,1 +1,5 @@
-"""."""
+"""Configuration: one table of keys, TOML files in, checked and typed values out."""
+
+from kpr_sender.settings.reader import load
+
+__all__ = ["load"]

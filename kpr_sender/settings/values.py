@@ -3,21 +3,50 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from kpr_sender.model import Environment, Party
 
 
+class SecretSource(Protocol):
+    """Where a secret is read from, at the moment it is needed."""
+
+    def read(self) -> str:
+        """Return the secret.
+
+        Raises:
+            ConfigInvalid: It is not where the configuration says.
+        """
+
+    @property
+    def concern(self) -> str:
+        """What is unwise about the place, for example who else may read the file; empty when all is well."""
+
+
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret that does not print. ``reveal()`` is called where it is used, nowhere else (promise G6)."""
+    """A secret that does not print. ``reveal()`` is called where it is used, nowhere else (promise G6).
 
-    _value: str
+    Args:
+        _source: The secret itself, or the place to read it from.
+    """
+
+    _source: str | SecretSource = field(repr=False)
 
     def reveal(self) -> str:
-        """Return the secret itself."""
-        return self._value
+        """Return the secret itself, read now.
+
+        Raises:
+            ConfigInvalid: It is not where the configuration says.
+        """
+        return self._source if isinstance(self._source, str) else self._source.read()
+
+    @property
+    def concern(self) -> str:
+        """What is unwise about the place it is kept; empty when all is well."""
+        return "" if isinstance(self._source, str) else self._source.concern
 
     def __repr__(self) -> str:
         return "Secret(***)"

@@ -1,0 +1,176 @@
+"""From checked values to ``Settings``: what no single key can tell, because it takes two."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from kpr_sender.errors import ConfigInvalid
+from kpr_sender.model import Environment, Party
+from kpr_sender.settings.secrets import EnvironmentSecret, FileSecret
+from kpr_sender.settings.values import (
+    BusSettings,
+    FileSettings,
+    HodemeldingSettings,
+    JournalSettings,
+    KeySettings,
+    KeySource,
+    LimitSettings,
+    LogSettings,
+    ProtectionSettings,
+    ReceiverSettings,
+    ReportSettings,
+    SandboxSettings,
+    Secret,
+    SenderSettings,
+    Settings,
+)
+
+Values = Mapping[str, list[dict[str, Any]]]
+
+PORT_NOT_KNOWN_YET: Final = 0
+"""The embedded sandbox's port before it listens."""
+
+
+def settings(
+    values: Values, *, environment: Environment, origin: str, environ: Mapping[str, str], embedded: bool
+) -> Settings:
+    """Put the values together.
+
+    Args:
+        values: By section, the tables' values by key, defaults filled in.
+        environment: The environment.
+        origin: The file, as messages name it.
+        environ: Where secrets are looked up when they are needed.
+        embedded: Whether the embedded sandbox will tell the bus's port.
+
+    Raises:
+        ConfigInvalid: Two keys do not go together.
+    """
+    building = _Building(origin, environ)
+    one = {section: tables[0] for section, tables in values.items()}
+    report = ReportSettings(**one["report"])
+    bus = building.bus(one["bus"], service_her_id=one["sender"]["service_her_id"], embedded=embedded)
+    return Settings(
+        environment=environment,
+        origin=origin,
+        files=FileSettings(**one["files"]),
+        report=report,
+        sender=_sender(one["sender"]),
+        receiver=building.receiver(one["receiver"], year=report.year, environment=environment),
+        keys=KeySettings(
+            signing=building.key_source("keys.signing", one["keys.signing"]),
+            decryption=tuple(building.key_source("keys.decryption", table) for table in values["keys.decryption"]),
+        ),
+        protection=ProtectionSettings(**one["protection"]),
+        bus=bus,
+        hodemelding=HodemeldingSettings(**one["hodemelding"]),
+        limits=building.limits(one["limits"]),
+        journal=_journal(one["journal"]),
+        sandbox=_sandbox(one["sandbox"]),
+        log=LogSettings(**one["log"]),
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine and cannot be another one."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _sender(table: dict[str, Any]) -> SenderSettings:
+    party = Party(
+        name=table["name"],
+        her_id=table["her_id"],
+        service_name=table["service_name"],
+        service_her_id=table["service_her_id"],
+        organisation_number=table["organisation_number"],
+    )
+    return SenderSettings(party, kommunenummer=table["kommunenummer"], bydel=table["bydel"])
+
+
+def _journal(table: dict[str, Any]) -> JournalSettings:
+    path: Path = table["path"]
+    return JournalSettings(path, table["receipts_dir"] or beside(path))
+
+
+def beside(journal: Path) -> Path:
+    """Return where the receipts of a journal lie when nothing else is said."""
+    return journal.parent / "receipts"
+
+
+def _sandbox(table: dict[str, Any]) -> SandboxSettings | None:
+    folder = table.get("dir")
+    return None if folder is None else SandboxSettings(embedded=table["embedded"], dir=folder)
+
+
+class _Building:
+    """One file's settings being put together."""
+
+    def __init__(self, origin: str, environ: Mapping[str, str]) -> None:
+        self.origin = origin
+        self.environ = environ
+
+    def wrong(self, key: str, what: str, next_step: str = "") -> ConfigInvalid:
+        return ConfigInvalid(what, where=f"{self.origin}: {key}", next_step=next_step)
+
+    def secret(self, stem: str, variable: str | None, file: Path | None) -> Secret | None:
+        if variable is not None and file is not None:
+            raise self.wrong(f"{stem}_env", f"Expected either this or {stem}_file, not both.")
+        if variable is not None:
+            return Secret(EnvironmentSecret(f"{self.origin}: {stem}_env", variable, self.environ))
+        return None if file is None else Secret(FileSecret(f"{self.origin}: {stem}_file", file))
+
+    def key_source(self, section: str, table: dict[str, Any]) -> KeySource:
+        bundle, certificate, key = table["pkcs12"], table["certificate"], table["key"]
+        if bundle is None and certificate is None and key is None:
+            raise self.wrong(section, "No key is named; expected pkcs12, or certificate and key.")
+        if bundle is not None and (certificate is not None or key is not None):
+            raise self.wrong(f"{section}.pkcs12", "Expected either this or certificate and key, not both.")
+        if bundle is None and (certificate is None or key is None):
+            missing = "certificate" if certificate is None else "key"
+            raise self.wrong(f"{section}.{missing}", "This is missing; certificate and key go together.")
+        passphrase = self.secret(f"{section}.passphrase", table["passphrase_env"], table["passphrase_file"])
+        return KeySource(section, bundle, certificate, key, passphrase)
+
+    def receiver(self, table: dict[str, Any], *, year: int, environment: Environment) -> ReceiverSettings:
+        her_id = table.pop("her_id")
+        if her_id is not None:
+            self._same_receiver(her_id, year, environment)
+        return ReceiverSettings(**table)
+
+    def _same_receiver(self, her_id: int, year: int, environment: Environment) -> None:
+        from kpr_sender import profiles  # noqa: PLC0415 - read only where the configuration names the receiver
+
+        expected = profiles.load(year).receivers[environment].service_her_id
+        if her_id != expected:
+            raise self.wrong(
+                "receiver.her_id",
+                f"This is not the receiver of {environment.value} for {year}; expected {expected}.",
+                "Use the configuration that belongs to --env, or leave the key out.",
+            )
+
+    def bus(self, table: dict[str, Any], *, service_her_id: int, embedded: bool) -> BusSettings:
+        password = self.secret("bus.password", table.pop("password_env"), table.pop("password_file"))
+        if password is None:
+            raise self.wrong("bus.password_env", "No password is named; expected password_env or password_file.")
+        if not table["tls"] and not is_loopback(table["host"]):
+            raise self.wrong("bus.tls", "TLS may be off only to a loopback address.")
+        own_queues = {
+            "receipts_queue": table["receipts_queue"] or f"{service_her_id}_async",
+            "error_queue": table["error_queue"] or f"{service_her_id}_error",
+        }
+        port = {"port": PORT_NOT_KNOWN_YET} if embedded else {}
+        return BusSettings(**table | own_queues | port, password=password)
+
+    def limits(self, table: dict[str, Any]) -> LimitSettings:
+        limits = LimitSettings(**table)
+        if limits.warn_bytes > limits.refuse_bytes:
+            raise self.wrong("limits.warn_bytes", "Expected no more than limits.refuse_bytes.")
+        return limits

@@ -1,0 +1,149 @@
+"""The kinds of values a configuration may hold: what is expected, and how a TOML value becomes ours.
+
+A value is never repeated in a message: somebody may have written a password in the wrong place.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kpr_sender.settings import duration
+
+
+class Unfit(ValueError):
+    """The value is not of this kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of value.
+
+    Attributes:
+        expected: What must stand there, in words that fit after "expected".
+        parse: Turns the TOML value, and the folder that relative paths start in, into ours; ValueError (as Unfit)
+            when it is something else.
+        evident: Whether one written value shows well enough what is expected.
+    """
+
+    expected: str
+    parse: Callable[[object, Path], object]
+    evident: bool = True
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise Unfit
+    return value.strip()
+
+
+def _integer(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise Unfit
+    return value
+
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise Unfit
+    return value
+
+
+def _path(value: object, base: Path) -> Path:
+    written = _string(value)
+    if not written:
+        raise Unfit
+    # Without ".." in it a path is the same wherever it is shown, and whatever the working directory becomes.
+    return Path(os.path.abspath(base / Path(written).expanduser()))  # noqa: PTH100 - resolve() would follow symlinks
+
+
+def _paths(value: object, base: Path) -> tuple[Path, ...]:
+    if not isinstance(value, list) or not value:
+        raise Unfit
+    return tuple(_path(one, base) for one in value)
+
+
+def integer(low: int, high: int, unit: str = "") -> Kind:
+    """An integer from ``low`` to ``high``, both included."""
+
+    def parse(value: object, _base: Path) -> int:
+        number = _integer(value)
+        if not low <= number <= high:
+            raise Unfit
+        return number
+
+    return Kind(f"a whole number{unit and f' of {unit}'} from {low} to {high}", parse)
+
+
+def pattern(regex: str, expected: str, *, evident: bool = True) -> Kind:
+    """A string that matches ``regex`` as a whole."""
+    compiled = re.compile(regex, re.ASCII)
+
+    def parse(value: object, _base: Path) -> str:
+        text = _string(value)
+        if compiled.fullmatch(text) is None:
+            raise Unfit
+        return text
+
+    return Kind(expected, parse, evident=evident)
+
+
+def seconds(low: float, high: float) -> Kind:
+    """A duration from ``low`` to ``high`` seconds, both included."""
+
+    def parse(value: object, _base: Path) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float | str):
+            raise Unfit
+        length = duration.parse(value) if isinstance(value, str) else float(value)
+        if not low <= length <= high:
+            raise Unfit
+        return length
+
+    return Kind(f"{duration.EXPECTED}, from {duration.spoken(low)} to {duration.spoken(high)}", parse)
+
+
+def choice(options: type[enum.StrEnum]) -> Kind:
+    """One of an enumeration's values."""
+    expected = "one of " + ", ".join(f'"{option.value}"' for option in options)
+    return Kind(expected, lambda value, _base: options(_string(value)), evident=False)
+
+
+_WEIGHTS: Final = (3, 2, 7, 6, 5, 4, 3, 2)
+_MODULUS: Final = 11
+
+
+def is_organisation_number(text: str) -> bool:
+    """Tell whether nine digits end in the check digit that Brønnøysundregistrene would give them (modulus 11)."""
+    if re.fullmatch(r"\d{9}", text, re.ASCII) is None:
+        return False
+    remainder = sum(int(digit) * weight for digit, weight in zip(text, _WEIGHTS, strict=False)) % _MODULUS
+    return int(text[-1]) == (_MODULUS - remainder) % _MODULUS
+
+
+def _organisation_number(value: object, _base: Path) -> str:
+    text = _string(value).replace(" ", "")
+    if not is_organisation_number(text):
+        raise Unfit
+    return text
+
+
+TEXT: Final = pattern(r"(?s:.*)", "a text")
+NAME: Final = pattern(r"[^\r\n]+", "a text that is not empty")
+HER_ID: Final = integer(1, 2_147_483_647)
+ORGANISATION_NUMBER: Final = Kind(
+    "an organisation number: nine digits with a valid check digit", _organisation_number, evident=False
+)
+KOMMUNENUMMER: Final = pattern(r"\d{4}", 'four digits in quotation marks, for example "0301"', evident=False)
+BYDEL: Final = pattern(r"\d{2}", 'two digits in quotation marks, "00" where bydel is not used', evident=False)
+PORT: Final = integer(1, 65_535)
+HOST: Final = pattern(r"[A-Za-z0-9._:-]+", "a host name or address without scheme, port or path")
+QUEUE: Final = pattern(r"[^\s]+", "a queue's name, or its whole registered address")
+VARIABLE: Final = pattern(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable, not the secret itself")
+FLAG: Final = Kind("true or false", lambda value, _base: _boolean(value))
+PATH: Final = Kind("a path, absolute or relative to the configuration file", _path)
+PATHS: Final = Kind("a list of paths, each absolute or relative to the configuration file", _paths)
