@@ -28,9 +28,8 @@ def make() -> None:
     """Make ``.venv`` anew where the locks or the Python changed; else only install our own package again."""
     if not (PYTHON.exists() and _stamp()[:1] == _wanted()[:1]):
         # Never mended in place: what an older lock installed would stay.
-        print(
-            f"Making {VENV.name} with Python {sys.version.split()[0]}; proton is compiled: half a minute.", flush=True
-        )
+        version = sys.version.split()[0]
+        print(f"Making {VENV.name} with Python {version}; compiling proton takes half a minute.", flush=True)
         shutil.rmtree(VENV, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
         pip("install", "--require-hashes", "-r", str(BUILD_LOCK))
