@@ -48,7 +48,7 @@ def _candidates() -> Iterator[Path]:
     checkout = Path(__file__).resolve().parents[2]
     for _ in range(_CLONES_OF_CLONES):
         yield checkout.parent / "shared"
-        command = ["git", "-C", checkout, "remote", "get-url", "origin"]
+        command = ["git", "-C", str(checkout), "remote", "get-url", "origin"]
         origin = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
         if not origin or not Path(origin).is_dir():
             return
