@@ -1,0 +1,63 @@
+"""Every way in which a sealed message is refused. No text holds content, key material or personal data (promise G6).
+
+The rules:
+
+1. Whatever is wrong with a message, ``open_sealed`` raises a subclass of ``ProtectionRefused``; nothing else leaks.
+2. Everything that depends on secret-key processing (RSA, content key, padding, what the deciphered bytes look like,
+   whether the signature holds) gives ``CannotOpen``, always with the same text: whoever alters a message and sees our
+   answer learns nothing about its content (RFC 3218; CBC padding oracles).
+3. ``SignatureRefused`` is said only of a message that is whole, so it tells nothing either.
+4. The texts are clauses for our own people. Whoever answers the sender of a message says ``TELL_SENDER``, never more.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+TELL_SENDER: Final = "The message could not be opened."
+
+
+class ProtectionRefused(ValueError):
+    """The root; never raised itself. ``str()`` is a clause with *it* for the message, safe to log."""
+
+
+class Malformed(ProtectionRefused):
+    """The outer structure is not CMS as it must be, or is beyond the bounds."""
+
+
+class NotForUs(ProtectionRefused):
+    """No recipientInfo names a certificate of ours: the message may be someone else's."""
+
+    def __init__(self) -> None:
+        super().__init__("it is sealed for none of our decryption certificates")
+
+
+class AlgorithmRefused(ProtectionRefused):
+    """An algorithm that we do not accept; the text names it.
+
+    Args:
+        algorithm: Its name, or its object identifier where we know no name.
+        why: What may change that, for example which setting; empty where nothing may.
+    """
+
+    def __init__(self, algorithm: str, *, why: str = "") -> None:
+        super().__init__(f"it uses {algorithm}, which is refused{why and f' ({why})'}")
+        self.algorithm = algorithm
+
+
+class CannotOpen(ProtectionRefused):
+    """One error with one text for all that depends on secret-key processing."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "it cannot be opened and verified with the keys and certificates we hold: "
+            "it was damaged or altered, or sealed or signed with other keys"
+        )
+
+
+class SignatureRefused(ProtectionRefused):
+    """The message is whole, but who signed it, or how, is not acceptable.
+
+    Args:
+        reason: A clause with *it* for the message.
+    """
