@@ -1,4 +1,4 @@
-"""What every part's tests share: the real broker, and the loud line where it is not to be had."""
+"""What every part's tests share: the real broker, and the loud line for whatever is not to be had here."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.helpers.rabbitmq import RabbitMq, installed
+from tests.helpers.shared import NO_SHARED
 
 _NO_RABBITMQ = "no RabbitMQ here: apt-get install rabbitmq-server"
 
@@ -39,7 +40,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly, in one line, what the missing broker cost."""
-    skipped = [report for report in terminalreporter.stats.get("skipped", ()) if _NO_RABBITMQ in str(report.longrepr)]
-    if skipped:
-        terminalreporter.write_line(f"NOT TESTED: {len(skipped)} tests, {_NO_RABBITMQ}", red=True, bold=True)
+    """Say loudly, in one line each, what is missing here and how much went untested for want of it."""
+    skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
+    for missing in (_NO_RABBITMQ, NO_SHARED):
+        if count := sum(missing in reason for reason in skipped):
+            terminalreporter.write_line(f"NOT TESTED: {count} tests, {missing}", red=True, bold=True)
