@@ -1,0 +1,81 @@
+"""Whether a new pair may be taken: pure rules, on what the journal already holds.
+
+FHI's letter 24/04733-1: a year is reported once, whole; it is sent again only after contact with FHI. And whatever is
+under way must have ended, or at least have reached the bus, before another takes its place: else both could be sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from kpr_sender.errors import AlreadySubmitted, UsageError
+from kpr_sender.journal.port import NewSubmission
+from kpr_sender.model import MessageType, Submission
+from kpr_sender.states import ShipmentState
+
+# A shipment in one of these could still be put on the bus, or be there without our knowing.
+_BLOCKS_REPLACEMENT: Final[Mapping[ShipmentState, str]] = {
+    ShipmentState.SEALED: "Run kpr-send send with the same files as then, so that it is sent first.",
+    ShipmentState.PUBLISHING: "Run kpr-send wait: another run may be publishing it.",
+    ShipmentState.IN_DOUBT: "Run kpr-send wait; if no receipt comes, ask kpr@fhi.no whether the MsgId has arrived.",
+}
+
+
+def demand_admissible(
+    new: NewSubmission, *, latest: Submission | None, same_payload: Mapping[MessageType, Submission]
+) -> None:
+    """Refuse a pair that would be a second send.
+
+    Args:
+        new: What is asked for.
+        latest: The newest submission of the same sender, municipality, district and year.
+        same_payload: For each of the pair's types whose payload is here already, the submission that holds it.
+
+    Raises:
+        AlreadySubmitted: Names the earlier submission, its date, and what to do.
+        UsageError: It replaces something where there is nothing to replace.
+    """
+    for message_type, earlier in same_payload.items():
+        raise AlreadySubmitted(
+            f"This {message_type.norwegian} is part of {_named(earlier)}; the same file is never sent twice.",
+            next_step=f"See kpr-send status {earlier.submission_id}. If FHI asks for the data again, make a new "
+            "extract of both files and send it with --replaces ID --reason TEXT.",
+        )
+    if latest is None:
+        if new.replaces is not None:
+            raise UsageError(
+                f"There is no submission {new.replaces} for this sender, municipality and year to replace.",
+                where="--replaces",
+                next_step="See kpr-send status for what the journal holds.",
+            )
+        return
+    if new.replaces is None:
+        raise AlreadySubmitted(
+            f"{new.year} is submitted for this municipality, as {_named(latest)}.",
+            next_step=f"See kpr-send status {latest.submission_id}. After contact with FHI (kpr@fhi.no) only: send the "
+            f"new extract with --replaces {latest.submission_id} --reason TEXT.",
+        )
+    if new.replaces != latest.submission_id:
+        raise AlreadySubmitted(
+            f"{new.replaces} is not the latest for this municipality and year; that is {_named(latest)}.",
+            where="--replaces",
+            next_step=f"If that one is to be replaced, say --replaces {latest.submission_id}.",
+        )
+    if not new.reason.strip():
+        raise AlreadySubmitted(
+            f"Replacing {_named(latest)} needs a reason.",
+            where="--reason",
+            next_step="Say with --reason what was agreed with FHI.",
+        )
+    for shipment in latest.shipments:
+        if shipment.state in _BLOCKS_REPLACEMENT:
+            raise AlreadySubmitted(
+                f"The {shipment.type.norwegian} of {_named(latest)} is {shipment.state.value}: it could still arrive, "
+                "so nothing may take its place yet.",
+                next_step=_BLOCKS_REPLACEMENT[shipment.state],
+            )
+
+
+def _named(submission: Submission) -> str:
+    return f"submission {submission.submission_id} of {submission.created_at:%Y-%m-%d %H:%M} UTC"

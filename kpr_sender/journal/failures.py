@@ -1,0 +1,103 @@
+"""What goes wrong with a file, in plain words: SQLite's error codes and the system's, as the package's errors."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from kpr_sender.errors import InternalError, JournalUnwritable, KprError
+
+_RESTORE: Final = (
+    "Send nothing by other means. Keep the file and its -wal as they are, and ask for help before a backup is put in "
+    "its place: a backup may not know what was sent since."
+)
+
+# Primary result code (https://sqlite.org/rescode.html) -> what happened, what to do. What is not here is our error.
+_SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
+    sqlite3.SQLITE_FULL: ("The disk is full.", "Make room, then run the same command again."),
+    sqlite3.SQLITE_IOERR: (
+        "The disk reports an error.",
+        "Check disk, quota and mount, then run the same command again.",
+    ),
+    sqlite3.SQLITE_READONLY: (
+        "The journal is read-only for this user.",
+        "Mend the permissions of the file and its folder, then run the same command again.",
+    ),
+    sqlite3.SQLITE_PERM: ("The journal may not be read or written by this user.", ""),
+    sqlite3.SQLITE_AUTH: ("The journal may not be read or written by this user.", ""),
+    sqlite3.SQLITE_CANTOPEN: (
+        "The journal cannot be opened.",
+        "Check that the path is a file in a folder this user may write in, then run the same command again.",
+    ),
+    sqlite3.SQLITE_BUSY: (
+        "Another program has kept the journal locked for too long.",
+        "Let backup or inspection tools finish, then run the same command again.",
+    ),
+    sqlite3.SQLITE_LOCKED: (
+        "Another program has kept the journal locked for too long.",
+        "Let backup or inspection tools finish, then run the same command again.",
+    ),
+    sqlite3.SQLITE_PROTOCOL: (
+        "The journal's locks do not work here.",
+        "Put the journal on a local disk, then run the same command again.",
+    ),
+    sqlite3.SQLITE_NOLFS: (
+        "This file system cannot hold a file so large.",
+        "Put the journal on another disk, then run the same command again.",
+    ),
+    sqlite3.SQLITE_TOOBIG: ("The sealed bytes are too large for the journal.", "Nothing was sent."),
+    sqlite3.SQLITE_NOMEM: ("The machine has no memory left.", "Free memory, then run the same command again."),
+    sqlite3.SQLITE_CORRUPT: ("The journal is damaged.", _RESTORE),
+    sqlite3.SQLITE_NOTADB: ("The file is not a kpr-sender journal.", "Check the path in journal.path or --journal."),
+}
+
+
+class Unreadable(Exception):
+    """A row does not read back: it is not as it was written."""
+
+
+def of_sqlite(path: Path, error: sqlite3.Error) -> KprError:
+    """Return the error to raise for one of SQLite's.
+
+    Args:
+        path: The journal.
+        error: As raised by ``sqlite3``.
+    """
+    code = getattr(error, "sqlite_errorcode", None)
+    known = None if code is None else _SENTENCES.get(code & 0xFF)  # the low byte of an extended code is the primary
+    if known is None:
+        # Texts of sqlite3 name tables and columns, never values.
+        return InternalError(f"The journal refused a step: {error}.", where=str(path))
+    what, next_step = known
+    return JournalUnwritable(what, where=str(path), next_step=next_step)
+
+
+def of_os(path: Path, error: OSError) -> JournalUnwritable:
+    """Return the error to raise for one of the operating system's."""
+    reason = os.strerror(error.errno) if error.errno is not None else type(error).__name__
+    return JournalUnwritable(f"The journal cannot be written: {reason}.", where=str(path))
+
+
+def damaged(path: Path, what: str) -> JournalUnwritable:
+    """Return the error for content that cannot be as we wrote it.
+
+    Args:
+        path: The journal.
+        what: What is damaged, without its content.
+    """
+    return JournalUnwritable(f"The journal is damaged: {what}.", where=str(path), next_step=_RESTORE)
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn what ``sqlite3`` raises inside, and rows that do not read back, into the package's errors."""
+    try:
+        yield
+    except Unreadable as error:
+        raise damaged(path, str(error)) from error
+    except sqlite3.Error as error:
+        raise of_sqlite(path, error) from error

@@ -1,0 +1,238 @@
+"""What the engine asks of a journal, whatever it is kept in.
+
+The rules every implementation MUST keep:
+
+1. Every change is one transaction, and each appends an event: when, what, why, who. Events are never changed.
+2. A shipment moves only along ``states.TRANSITIONS``, by compare-and-set on the state it was read in.
+3. Sealed bytes, their digest and the envelope are written once, with the row, and never change (promise G3).
+4. ``publishing`` is durable before ``begin_publish`` returns (promise G1).
+5. Only ``KprError`` comes out, and ``ImpossibleTransition`` for an error in the program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from kpr_sender.model import (
+    Envelope,
+    Environment,
+    LastError,
+    MessageType,
+    Receipt,
+    ReceiptError,
+    Shipment,
+    Submission,
+)
+from kpr_sender.states import Cause, ReceiptStatus
+
+Write = Callable[[bytes | memoryview], object]
+"""Takes the next piece of the sealed bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewShipment:
+    """A shipment to be kept, with the way to make its sealed bytes.
+
+    Attributes:
+        payload_sha256: Digest of the payload, 64 hexadecimal digits: what makes a second send of it impossible.
+        payload_bytes: Size of the payload in bytes.
+        lopenr: The EPJ's running number, as it came.
+        sealed_bytes: How many bytes ``write_sealed`` will write, exactly.
+        write_sealed: Called once, inside the creating transaction; must not call the journal.
+    """
+
+    type: MessageType
+    msg_id: str
+    message_id: str
+    receiver_her_id: int
+    envelope: Envelope
+    payload_sha256: str
+    payload_bytes: int
+    lopenr: str
+    sealed_bytes: int
+    write_sealed: Callable[[Write], None] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NewSubmission:
+    """A pair to be kept.
+
+    Attributes:
+        replaces: The submission it replaces after contact with FHI (FHI's letter 24/04733-1), or None.
+        reason: Why it replaces it; demanded with ``replaces``.
+        by: The person or account that submits.
+    """
+
+    submission_id: str
+    environment: Environment
+    sender_her_id: int
+    kommunenummer: str
+    bydel: str
+    year: int
+    replaces: str | None
+    reason: str
+    by: str
+    shipments: tuple[NewShipment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEvent:
+    """One line of a shipment's history.
+
+    Attributes:
+        at: When, UTC.
+        what: A stable word: a ``Cause`` where the shipment moved, else what was noted.
+        why: One sentence.
+        who: The person or program.
+        details: Evidence; holds ``to`` (and ``from``, unless it was created) where the state was set.
+    """
+
+    at: datetime
+    msg_id: str
+    what: str
+    why: str
+    who: str
+    details: Mapping[str, str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptDocument:
+    """A receipt with what came: the sealed original and, where it could be opened, the XML. May hold personal data."""
+
+    receipt: Receipt
+    xml: bytes | None = field(repr=False)
+    sealed: bytes = field(repr=False)
+
+
+class JournalView(Protocol):
+    """What can be read. Every method raises ``JournalUnwritable`` where the journal cannot be read."""
+
+    def submission(self, submission_id: str) -> Submission | None:
+        """Return the submission with its shipments and their receipts."""
+
+    def submissions(self) -> tuple[Submission, ...]:
+        """Return all submissions, the newest first."""
+
+    def by_payloads(
+        self, *, environment: Environment, sender_her_id: int, year: int, payload_sha256: Mapping[MessageType, str]
+    ) -> Submission | None:
+        """Return the submission that has exactly these payloads."""
+
+    def shipment(self, msg_id: str) -> Shipment | None:
+        """Return the shipment with this MsgId, in lower case."""
+
+    def shipment_by_message_id(self, message_id: str) -> Shipment | None:
+        """Return the shipment with this AMQP message-id: what error-queue messages name."""
+
+    def envelope(self, msg_id: str) -> Envelope:
+        """Return what stands outside the sealed bytes."""
+
+    def sealed(self, msg_id: str) -> bytes:
+        """Return the sealed bytes, checked against their digest.
+
+        Raises:
+            JournalUnwritable: They are damaged, and must not be sent.
+        """
+
+    def events(self, msg_id: str | None) -> tuple[JournalEvent, ...]:
+        """Return the history of one shipment, or of all, the oldest first."""
+
+    def receipt_documents(self, submission_id: str) -> tuple[ReceiptDocument, ...]:
+        """Return the submission's receipts as they came, the oldest first."""
+
+    def close(self) -> None:
+        """Close it; twice is harmless."""
+
+
+class Journal(JournalView, Protocol):
+    """What can be changed, one transaction each. Every method raises ``JournalUnwritable`` where it cannot be."""
+
+    def recover(self) -> tuple[str, ...]:
+        """Move every ``publishing`` shipment to ``in_doubt`` (promise G1); return their MsgIds.
+
+        Raises:
+            InternalError: This process does not hold the journal's lock, so another may be publishing right now.
+        """
+
+    def create(self, new: NewSubmission) -> Submission:
+        """Keep a pair with its sealed bytes: all of it or nothing.
+
+        Raises:
+            AlreadySubmitted: A payload, or this sender's municipality and year, is submitted already.
+            UsageError: It replaces a submission that is not here.
+            ConfigInvalid: It is for another environment than the journal (promise G7).
+            InternalError: ``write_sealed`` wrote more or fewer bytes than announced.
+        """
+
+    def begin_publish(self, msg_id: str) -> Shipment:
+        """``sealed`` to ``publishing`` and one attempt more, durable before return.
+
+        Raises:
+            NeedsPerson: An answer came to what the journal holds as never sent: sending might be sending twice.
+            ImpossibleTransition: It is not ``sealed``.
+        """
+
+    def end_publish(
+        self, msg_id: str, cause: Cause, *, evidence: Mapping[str, str | int], error: LastError | None
+    ) -> Shipment:
+        """Move a ``publishing`` shipment on; an answer that came meanwhile takes effect now.
+
+        Args:
+            msg_id: Which shipment.
+            cause: ``ACCEPTED``, ``NOT_SENT`` or ``NO_OUTCOME``.
+            evidence: How far the transfer came; kept with the event.
+            error: What went wrong, or None, which clears what was noted before.
+
+        Raises:
+            ImpossibleTransition: It is not ``publishing``, or the cause is another.
+        """
+
+    def add_receipt(
+        self,
+        msg_id: str,
+        *,
+        status: ReceiptStatus | None,
+        errors: Sequence[ReceiptError],
+        verified: bool,
+        problem: str,
+        xml: bytes | None,
+        sealed: bytes,
+        cause: Cause | None,
+    ) -> Receipt | None:
+        """Keep a receipt and move its shipment, in one transaction.
+
+        The same sealed bytes again are a duplicate: an event, nothing else, except that an unverified receipt which
+        is verified now takes the old one's place. A verified receipt whose status contradicts the state is kept with
+        the contradiction in ``problem`` and calls for a person; it moves nothing.
+
+        Args:
+            msg_id: Which shipment.
+            status: What it says, None where it could not be read.
+            errors: All its Error elements.
+            verified: Decrypted, signed by the receiver, about this MsgId (promise G4).
+            problem: Why it is not believed.
+            xml: The AppRec, None where it could not be opened.
+            sealed: The bytes as they came.
+            cause: What it does to the shipment; None for nothing. Only a verified receipt has one.
+
+        Returns:
+            The receipt as kept, or None for a duplicate.
+
+        Raises:
+            InternalError: ``cause`` does not follow from a verified ``status``.
+        """
+
+    def fault(self, msg_id: str, *, condition: str, description: str) -> Shipment:
+        """Take note that a message on the error queue names this shipment. Again is harmless.
+
+        Args:
+            msg_id: Which shipment.
+            condition: The bus's or receiver's ``errorCondition``.
+            description: Its ``errorDescription``; kept in the history only.
+        """
+
+    def note_error(self, msg_id: str, error: LastError | None) -> None:
+        """Set or clear what last went wrong, without moving the shipment."""

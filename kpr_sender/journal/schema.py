@@ -1,0 +1,182 @@
+"""The journal's tables, as migrations. A migration that has been released is never edited: write the next one.
+
+The lists of states, types and environments stand here as text, not generated from the enumerations: a journal made
+last year must have the same rules as one made today. A test fails where they differ, and asks for a migration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+APPLICATION_ID: Final = 0x4B505253
+"""``KPRS``, in the file's header: tells a journal from any other SQLite file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema, applied in one transaction.
+
+    Attributes:
+        version: What ``user_version`` is after it.
+        name: What it is for.
+        statements: Its SQL, in order.
+    """
+
+    version: int
+    name: str
+    statements: tuple[str, ...]
+
+
+_FIRST: Final = Migration(
+    1,
+    "submissions, shipments, receipts and their history",
+    (
+        """
+        CREATE TABLE migration (
+          version    INTEGER PRIMARY KEY,
+          name       TEXT NOT NULL,
+          applied_at TEXT NOT NULL
+        )
+        """,
+        # One environment per journal (promise G7).
+        """
+        CREATE TABLE journal (
+          only_one    INTEGER PRIMARY KEY CHECK (only_one = 1),
+          environment TEXT NOT NULL CHECK (environment IN ('lokal', 'validering', 'produksjon', 'ar-test')),
+          created_at  TEXT NOT NULL
+        )
+        """,
+        # Order is by sequence, never by time: clocks jump.
+        """
+        CREATE TABLE submission (
+          sequence      INTEGER PRIMARY KEY AUTOINCREMENT,
+          submission_id TEXT NOT NULL UNIQUE CHECK (submission_id <> ''),
+          environment   TEXT NOT NULL CHECK (environment IN ('lokal', 'validering', 'produksjon', 'ar-test')),
+          sender_her_id INTEGER NOT NULL,
+          kommunenummer TEXT NOT NULL,
+          bydel         TEXT NOT NULL,
+          year          INTEGER NOT NULL,
+          created_at    TEXT NOT NULL,
+          created_by    TEXT NOT NULL,
+          replaces      TEXT UNIQUE REFERENCES submission (submission_id),
+          reason        TEXT NOT NULL,
+          UNIQUE (submission_id, environment, sender_her_id, year),
+          CHECK (replaces IS NULL OR trim(reason) <> '')
+        )
+        """,
+        # One first submission a year; every later one replaces its predecessor, each of which is replaced once.
+        """
+        CREATE UNIQUE INDEX submission_first
+          ON submission (environment, sender_her_id, kommunenummer, bydel, year) WHERE replaces IS NULL
+        """,
+        # By itself, so that moving a shipment does not rewrite megabytes.
+        """
+        CREATE TABLE sealed (
+          sealed_id INTEGER PRIMARY KEY AUTOINCREMENT,
+          bytes     BLOB NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE shipment (
+          shipment_id     INTEGER PRIMARY KEY AUTOINCREMENT,
+          submission_id   TEXT NOT NULL,
+          environment     TEXT NOT NULL,
+          sender_her_id   INTEGER NOT NULL,
+          year            INTEGER NOT NULL,
+          type            TEXT NOT NULL CHECK (type IN ('KPR_IPL', 'KPR_IDE')),
+          msg_id          TEXT NOT NULL UNIQUE CHECK (msg_id <> '' AND msg_id = lower(msg_id)),
+          message_id      TEXT NOT NULL UNIQUE CHECK (message_id <> ''),
+          receiver_her_id INTEGER NOT NULL,
+          envelope        TEXT NOT NULL,
+          payload_sha256  TEXT NOT NULL CHECK (length(payload_sha256) = 64),
+          payload_bytes   INTEGER NOT NULL,
+          lopenr          TEXT NOT NULL,
+          sealed_id       INTEGER NOT NULL UNIQUE REFERENCES sealed (sealed_id),
+          sealed_sha256   TEXT NOT NULL CHECK (length(sealed_sha256) = 64),
+          sealed_bytes    INTEGER NOT NULL CHECK (sealed_bytes > 0),
+          created_at      TEXT NOT NULL,
+          state           TEXT NOT NULL CHECK (state IN (
+                            'sealed', 'publishing', 'published', 'in_doubt', 'delivered', 'delivered_with_errors',
+                            'rejected', 'faulted', 'cancelled')),
+          attempts        INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+          published_at    TEXT,
+          last_error_code TEXT,
+          last_error_text TEXT,
+          needs_person    INTEGER NOT NULL DEFAULT 0 CHECK (needs_person IN (0, 1)),
+          early_answer    TEXT CHECK (early_answer IS NULL OR (state = 'publishing' AND early_answer IN (
+                            'receipt-ok', 'receipt-ok-with-errors', 'receipt-rejected', 'error-queue'))),
+          UNIQUE (submission_id, type),
+          CHECK ((last_error_code IS NULL) = (last_error_text IS NULL)),
+          CHECK (state IN ('sealed', 'cancelled') OR attempts > 0),
+          FOREIGN KEY (submission_id, environment, sender_her_id, year)
+            REFERENCES submission (submission_id, environment, sender_her_id, year)
+        )
+        """,
+        "CREATE UNIQUE INDEX shipment_payload ON shipment (environment, sender_her_id, year, type, payload_sha256)",
+        """
+        CREATE TABLE receipt (
+          receipt_id    INTEGER PRIMARY KEY AUTOINCREMENT,
+          msg_id        TEXT NOT NULL REFERENCES shipment (msg_id),
+          status        INTEGER CHECK (status IN (1, 2, 3)),
+          errors        TEXT NOT NULL,
+          verified      INTEGER NOT NULL CHECK (verified IN (0, 1)),
+          problem       TEXT NOT NULL,
+          received_at   TEXT NOT NULL,
+          sealed_sha256 TEXT NOT NULL CHECK (length(sealed_sha256) = 64),
+          xml           BLOB,
+          sealed        BLOB NOT NULL,
+          UNIQUE (msg_id, sealed_sha256)
+        )
+        """,
+        """
+        CREATE TABLE event (
+          event_id   INTEGER PRIMARY KEY AUTOINCREMENT,
+          at         TEXT NOT NULL,
+          msg_id     TEXT NOT NULL REFERENCES shipment (msg_id),
+          what       TEXT NOT NULL CHECK (what <> ''),
+          why        TEXT NOT NULL,
+          who        TEXT NOT NULL,
+          from_state TEXT,
+          to_state   TEXT,
+          details    TEXT NOT NULL,
+          CHECK (from_state IS NULL OR to_state IS NOT NULL)
+        )
+        """,
+        "CREATE INDEX event_shipment ON event (msg_id, event_id)",
+        """
+        CREATE TRIGGER event_stands BEFORE UPDATE ON event
+        BEGIN SELECT RAISE (ABORT, 'the history is never changed'); END
+        """,
+        """
+        CREATE TRIGGER event_stays BEFORE DELETE ON event
+        BEGIN SELECT RAISE (ABORT, 'the history is never shortened'); END
+        """,
+        # Writing through a blob handle, once, in the creating transaction, fires no trigger.
+        """
+        CREATE TRIGGER sealed_stands BEFORE UPDATE ON sealed
+        BEGIN SELECT RAISE (ABORT, 'sealed bytes never change'); END
+        """,
+        """
+        CREATE TRIGGER sealed_stays BEFORE DELETE ON sealed
+        BEGIN SELECT RAISE (ABORT, 'sealed bytes are never deleted'); END
+        """,
+        """
+        CREATE TRIGGER shipment_stands BEFORE UPDATE OF
+          submission_id, environment, sender_her_id, year, type, msg_id, message_id, receiver_her_id, envelope,
+          payload_sha256, payload_bytes, lopenr, sealed_id, sealed_sha256, sealed_bytes, created_at ON shipment
+        BEGIN SELECT RAISE (ABORT, 'what is sealed never changes'); END
+        """,
+        """
+        CREATE TRIGGER shipment_stays BEFORE DELETE ON shipment
+        BEGIN SELECT RAISE (ABORT, 'a shipment is never deleted'); END
+        """,
+        """
+        CREATE TRIGGER submission_stays BEFORE DELETE ON submission
+        BEGIN SELECT RAISE (ABORT, 'a submission is never deleted'); END
+        """,
+    ),
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_FIRST,)
+VERSION: Final = MIGRATIONS[-1].version

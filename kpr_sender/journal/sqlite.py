@@ -1,0 +1,213 @@
+"""The journal in SQLite: every change is one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+from kpr_sender.errors import ConfigInvalid, InDoubt, InternalError, NeedsPerson
+from kpr_sender.journal import rows, statements
+from kpr_sender.journal.admission import demand_admissible
+from kpr_sender.journal.lock import held_by_this_process
+from kpr_sender.journal.port import NewSubmission
+from kpr_sender.journal.rows import Value
+from kpr_sender.journal.sealing import write_sealed
+from kpr_sender.journal.step import NOTHING, Step, error_columns
+from kpr_sender.journal.store import Store, open_to_read, open_to_write
+from kpr_sender.journal.view import SqliteView, holder_of_payload, read_shipment, read_submission, shipment_row
+from kpr_sender.model import Environment, LastError, MessageType, Receipt, ReceiptError, Shipment, Submission
+from kpr_sender.states import CAUSE_OF_STATUS, Cause, ReceiptStatus, ShipmentState
+
+
+class SqliteJournal(SqliteView):
+    """A ``Journal``, to read and write; a context manager that closes it."""
+
+    def __init__(self, store: Store, environment: Environment, *, now: Callable[[], datetime], who: str) -> None:
+        """Made by ``open`` only."""
+        super().__init__(store, environment)
+        self._now = now
+        self._who = who
+
+    @classmethod
+    def open(cls, path: Path, environment: Environment, *, now: Callable[[], datetime], who: str) -> Self:
+        """Open a journal, made where missing.
+
+        Args:
+            path: The file; made with mode 0600, its folder with 0700.
+            environment: The only one this journal is for.
+            now: The clock; aware times.
+            who: The person or account that events are written for.
+
+        Raises:
+            JournalUnwritable: It cannot be made, opened or written, is damaged, from a newer version, or no journal.
+            ConfigInvalid: It is another environment's (promise G7).
+        """
+        return cls(open_to_write(path, environment, now=now), environment, now=now, who=who)
+
+    @staticmethod
+    def open_readonly(path: Path, environment: Environment) -> SqliteView | None:
+        """Open a journal for reading, without lock and beside a run that writes; None where there is none yet.
+
+        Raises:
+            JournalUnwritable: It cannot be read, is damaged, from another version, or no journal.
+            ConfigInvalid: It is another environment's (promise G7).
+        """
+        store = open_to_read(path, environment)
+        return None if store is None else SqliteView(store, environment)
+
+    def recover(self) -> tuple[str, ...]:
+        """Move every ``publishing`` shipment to ``in_doubt`` (promise G1); return their MsgIds."""
+        if not held_by_this_process(self._store.path):
+            raise InternalError("Recovery without the journal's lock: another process may be publishing.")
+        error = LastError(InDoubt.code, "An earlier run ended before the bus had answered.")
+        with self._step() as step:
+            unfinished = step.connection.execute(
+                statements.SHIPMENTS_IN_STATE, (ShipmentState.PUBLISHING.value,)
+            ).fetchall()
+            for row in unfinished:
+                step.end_publish(row, Cause.NO_OUTCOME, evidence=NOTHING, error=error, why=error.text)
+            return tuple(row["msg_id"] for row in unfinished)
+
+    def create(self, new: NewSubmission) -> Submission:
+        """Keep a pair with its sealed bytes: all of it or nothing."""
+        if new.environment is not self._environment:
+            raise ConfigInvalid(
+                f"A submission for {new.environment.value} does not go into a journal for {self._environment.value}.",
+                where=str(self._store.path),
+            )
+        with self._step() as step:
+            latest = _latest(step.connection, new)
+            demand_admissible(new, latest=latest, same_payload=_same_payload(step.connection, new))
+            step.connection.execute(statements.ADD_SUBMISSION, rows.submission_row(new, step.at))
+            reason = new.reason.strip()
+            for shipment in new.shipments:
+                sealed_id, digest = write_sealed(step.connection, shipment)
+                sealed = {"sealed_id": sealed_id, "sealed_sha256": digest}
+                step.connection.execute(statements.ADD_SHIPMENT, rows.shipment_row(new, shipment, step.at) | sealed)
+                step.note(
+                    shipment.msg_id,
+                    "created",
+                    why=reason or "A new submission.",
+                    who=new.by,
+                    new=ShipmentState.SEALED,
+                    details={"submission": new.submission_id, "sealed_sha256": digest},
+                )
+            for replaced in () if latest is None else latest.shipments:
+                details = {"by_submission": new.submission_id}
+                step.note(replaced.msg_id, "replaced", why=reason, who=new.by, details=details)
+            row = step.connection.execute(statements.SUBMISSION, (new.submission_id,)).fetchone()
+            return read_submission(step.connection, row)
+
+    def begin_publish(self, msg_id: str) -> Shipment:
+        """``sealed`` to ``publishing`` and one attempt more, durable before return."""
+        with self._step() as step:
+            row = shipment_row(step.connection, msg_id)
+            if row["needs_person"]:
+                raise NeedsPerson(
+                    f"An answer has come to shipment {msg_id}, which the journal holds as not sent: it is not sent.",
+                    next_step="Ask kpr@fhi.no whether the MsgId has arrived.",
+                )
+            step.move(row, Cause.PUBLISH_BEGINS, changes={"attempts": row["attempts"] + 1})
+            return read_shipment(step.connection, shipment_row(step.connection, msg_id))
+
+    def end_publish(
+        self, msg_id: str, cause: Cause, *, evidence: Mapping[str, str | int], error: LastError | None
+    ) -> Shipment:
+        """Move a ``publishing`` shipment on; an answer that came meanwhile takes effect now."""
+        with self._step() as step:
+            step.end_publish(shipment_row(step.connection, msg_id), cause, evidence=evidence, error=error)
+            return read_shipment(step.connection, shipment_row(step.connection, msg_id))
+
+    def add_receipt(
+        self,
+        msg_id: str,
+        *,
+        status: ReceiptStatus | None,
+        errors: Sequence[ReceiptError],
+        verified: bool,
+        problem: str,
+        xml: bytes | None,
+        sealed: bytes,
+        cause: Cause | None,
+    ) -> Receipt | None:
+        """Keep a receipt and move its shipment, in one transaction; None for a duplicate."""
+        if cause is not None and not (verified and status is not None and CAUSE_OF_STATUS[status] is cause):
+            raise InternalError(f"A receipt moves a shipment by its own verified status only, not by {cause.value}.")
+        digest = hashlib.sha256(sealed).hexdigest()
+        evidence: dict[str, str | int] = {"receipt_sha256": digest, "verified": int(verified)}
+        if status is not None:
+            evidence["status"] = status.value
+        with self._step() as step:
+            shipment = shipment_row(step.connection, msg_id)
+            known = step.connection.execute(statements.RECEIPT_BY_SEALED, (msg_id, digest)).fetchone()
+            if known is not None and (known["verified"] or not verified):
+                step.note(msg_id, "receipt-duplicate", why="The same bytes came again.", details=evidence)
+                return None
+            if known is None:
+                step.note(msg_id, "receipt-kept", why=problem or "A receipt came.", details=evidence)
+            else:
+                why = "A receipt that was kept but not believed is verified now."
+                step.note(msg_id, "receipt-verified", why=why, details=evidence)
+            contradiction = "" if cause is None else step.answer(shipment, cause)
+            columns: dict[str, Value] = {
+                "msg_id": msg_id,
+                "status": None if status is None else status.value,
+                "errors": rows.errors_text(errors),
+                "verified": int(verified),
+                "problem": " ".join(filter(None, (problem, contradiction))),
+                "received_at": step.at,
+                "sealed_sha256": digest,
+                "xml": xml,
+                "sealed": sealed,
+            }
+            if known is None:
+                receipt_id = step.connection.execute(statements.ADD_RECEIPT, columns).lastrowid
+            else:
+                receipt_id = known["receipt_id"]
+                step.connection.execute(statements.VERIFY_RECEIPT, columns | {"receipt_id": receipt_id})
+            return rows.receipt_of(step.connection.execute(statements.RECEIPT, (receipt_id,)).fetchone())
+
+    def fault(self, msg_id: str, *, condition: str, description: str) -> Shipment:
+        """Take note that a message on the error queue names this shipment. Again is harmless."""
+        evidence = {"condition": condition, "description": description}
+        with self._step() as step:
+            step.answer(shipment_row(step.connection, msg_id), Cause.ERROR_QUEUE, evidence=evidence)
+            return read_shipment(step.connection, shipment_row(step.connection, msg_id))
+
+    def note_error(self, msg_id: str, error: LastError | None) -> None:
+        """Set or clear what last went wrong, without moving the shipment."""
+        with self._step() as step:
+            row = shipment_row(step.connection, msg_id)
+            columns = error_columns(error)
+            if all(row[name] == value for name, value in columns.items()):
+                return  # a cron job that meets the same error every ten minutes does not fill the history
+            step.change(row, columns)
+            why = "What went wrong before is over." if error is None else error.text
+            step.note(msg_id, "error-noted", why=why, details=NOTHING if error is None else {"code": error.code})
+
+    @contextmanager
+    def _step(self) -> Iterator[Step]:
+        with self._store.writing() as connection:
+            yield Step(connection, rows.time_text(self._now()), self._who)
+
+
+def _latest(connection: sqlite3.Connection, new: NewSubmission) -> Submission | None:
+    row = connection.execute(statements.LATEST_SUBMISSION, rows.submission_row(new, at="")).fetchone()
+    return None if row is None else read_submission(connection, row)
+
+
+def _same_payload(connection: sqlite3.Connection, new: NewSubmission) -> dict[MessageType, Submission]:
+    found = {}
+    for shipment in new.shipments:
+        holder = holder_of_payload(
+            connection, new.environment, new.sender_her_id, new.year, shipment.type, shipment.payload_sha256
+        )
+        if holder is not None:
+            row = connection.execute(statements.SUBMISSION, (holder,)).fetchone()
+            found[shipment.type] = read_submission(connection, row)
+    return found

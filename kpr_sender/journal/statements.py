@@ -1,0 +1,78 @@
+"""Every statement the journal runs on its tables, in one place: what another database would have to say differently."""
+
+from __future__ import annotations
+
+from typing import Final
+
+READ_ENVIRONMENT: Final = "SELECT environment FROM journal"
+ADD_ENVIRONMENT: Final = "INSERT INTO journal (only_one, environment, created_at) VALUES (1, ?, ?)"
+ADD_MIGRATION: Final = "INSERT INTO migration (version, name, applied_at) VALUES (?, ?, ?)"
+
+SUBMISSION: Final = "SELECT * FROM submission WHERE submission_id = ?"
+SUBMISSIONS: Final = "SELECT * FROM submission ORDER BY sequence DESC"
+LATEST_SUBMISSION: Final = """
+    SELECT * FROM submission
+    WHERE environment = :environment AND sender_her_id = :sender_her_id AND kommunenummer = :kommunenummer
+      AND bydel = :bydel AND year = :year
+    ORDER BY sequence DESC LIMIT 1
+"""
+ADD_SUBMISSION: Final = """
+    INSERT INTO submission (submission_id, environment, sender_her_id, kommunenummer, bydel, year, created_at,
+                            created_by, replaces, reason)
+    VALUES (:submission_id, :environment, :sender_her_id, :kommunenummer, :bydel, :year, :created_at,
+            :created_by, :replaces, :reason)
+"""
+
+SHIPMENT: Final = "SELECT * FROM shipment WHERE msg_id = ?"
+SHIPMENT_BY_MESSAGE_ID: Final = "SELECT * FROM shipment WHERE message_id = ?"
+SHIPMENTS_OF: Final = "SELECT * FROM shipment WHERE submission_id = ? ORDER BY shipment_id"
+SHIPMENTS_IN_STATE: Final = "SELECT * FROM shipment WHERE state = ? ORDER BY shipment_id"
+SHIPMENT_BY_PAYLOAD: Final = """
+    SELECT * FROM shipment
+    WHERE environment = :environment AND sender_her_id = :sender_her_id AND year = :year
+      AND type = :type AND payload_sha256 = :payload_sha256
+"""
+ADD_SHIPMENT: Final = """
+    INSERT INTO shipment (submission_id, environment, sender_her_id, year, type, msg_id, message_id, receiver_her_id,
+                          envelope, payload_sha256, payload_bytes, lopenr, sealed_id, sealed_sha256, sealed_bytes,
+                          created_at, state)
+    VALUES (:submission_id, :environment, :sender_her_id, :year, :type, :msg_id, :message_id, :receiver_her_id,
+            :envelope, :payload_sha256, :payload_bytes, :lopenr, :sealed_id, :sealed_sha256, :sealed_bytes,
+            :created_at, :state)
+"""
+# The only way a shipment changes: compare-and-set on the state it was read in.
+CHANGE_SHIPMENT: Final = """
+    UPDATE shipment
+    SET state = :state, attempts = :attempts, published_at = :published_at, last_error_code = :last_error_code,
+        last_error_text = :last_error_text, needs_person = :needs_person, early_answer = :early_answer
+    WHERE msg_id = :msg_id AND state = :state_read
+"""
+
+ADD_SEALED: Final = "INSERT INTO sealed (bytes) VALUES (zeroblob(?))"
+SEALED_BYTES: Final = "SELECT bytes FROM sealed WHERE sealed_id = ?"
+
+RECEIPT: Final = "SELECT * FROM receipt WHERE receipt_id = ?"
+RECEIPTS_OF: Final = """
+    SELECT receipt_id, msg_id, status, errors, verified, problem, received_at
+    FROM receipt WHERE msg_id = ? ORDER BY receipt_id
+"""
+RECEIPT_BY_SEALED: Final = "SELECT receipt_id, verified FROM receipt WHERE msg_id = ? AND sealed_sha256 = ?"
+RECEIPT_DOCUMENTS: Final = """
+    SELECT receipt.* FROM receipt JOIN shipment USING (msg_id)
+    WHERE shipment.submission_id = ? ORDER BY receipt_id
+"""
+ADD_RECEIPT: Final = """
+    INSERT INTO receipt (msg_id, status, errors, verified, problem, received_at, sealed_sha256, xml, sealed)
+    VALUES (:msg_id, :status, :errors, :verified, :problem, :received_at, :sealed_sha256, :xml, :sealed)
+"""
+VERIFY_RECEIPT: Final = """
+    UPDATE receipt SET status = :status, errors = :errors, verified = :verified, problem = :problem, xml = :xml
+    WHERE receipt_id = :receipt_id AND verified = 0
+"""
+
+ADD_EVENT: Final = """
+    INSERT INTO event (at, msg_id, what, why, who, from_state, to_state, details)
+    VALUES (:at, :msg_id, :what, :why, :who, :from_state, :to_state, :details)
+"""
+EVENTS: Final = "SELECT * FROM event ORDER BY event_id"
+EVENTS_OF: Final = "SELECT * FROM event WHERE msg_id = ? ORDER BY event_id"

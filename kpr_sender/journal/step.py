@@ -1,0 +1,158 @@
+"""One step of the journal: what happens inside one transaction, each change with its line in the history."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from kpr_sender.errors import InternalError, RejectedByReceiver
+from kpr_sender.journal import rows, statements
+from kpr_sender.journal.rows import Value
+from kpr_sender.journal.view import shipment_row
+from kpr_sender.model import LastError
+from kpr_sender.states import TRANSITIONS, Cause, ShipmentState, after
+
+_WHY: Final[Mapping[Cause, str]] = {
+    Cause.PUBLISH_BEGINS: "The transfer is about to begin.",
+    Cause.ACCEPTED: "The bus answered accepted.",
+    Cause.NOT_SENT: "It is certain that the bus does not have it.",
+    Cause.NO_OUTCOME: "The transfer began and no outcome is known.",
+    Cause.RECEIPT_OK: "A verified receipt says OK.",
+    Cause.RECEIPT_OK_WITH_ERRORS: "A verified receipt says OK, but with errors.",
+    Cause.RECEIPT_REJECTED: "A verified receipt says rejected.",
+    Cause.ERROR_QUEUE: "A message on the error queue names it.",
+}
+NOTHING: Final[Mapping[str, str | int]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An open transaction.
+
+    Attributes:
+        connection: Where the transaction is open.
+        at: The step's time: one for all it writes.
+        who: The person or account that events are written for.
+    """
+
+    connection: sqlite3.Connection
+    at: str
+    who: str
+
+    def move(
+        self,
+        row: sqlite3.Row,
+        cause: Cause,
+        *,
+        changes: Mapping[str, Value],
+        details: Mapping[str, str | int] = NOTHING,
+        why: str = "",
+    ) -> None:
+        """Take a shipment to the state that follows.
+
+        Args:
+            row: The shipment as it was read in this step.
+            cause: What moves it.
+            changes: Other columns that change with it.
+            details: The evidence.
+            why: In words, where there is more to say than the cause does.
+
+        Raises:
+            ImpossibleTransition: The table does not have it.
+        """
+        old = ShipmentState(row["state"])
+        new = after(old, cause)
+        self.change(row, {**changes, "state": new.value})
+        self.note(row["msg_id"], cause.value, why=why or _WHY[cause], old=old, new=new, details=details)
+
+    def end_publish(
+        self,
+        row: sqlite3.Row,
+        cause: Cause,
+        *,
+        evidence: Mapping[str, str | int],
+        error: LastError | None,
+        why: str = "",
+    ) -> None:
+        """Take a shipment out of ``publishing``; an answer that overtook the outcome takes effect now."""
+        changes: dict[str, Value] = {**error_columns(error), "early_answer": None}
+        if cause is Cause.ACCEPTED:
+            changes["published_at"] = self.at
+        self.move(row, cause, changes=changes, details=evidence, why=why)
+        if row["early_answer"] is not None:
+            self.answer(shipment_row(self.connection, row["msg_id"]), Cause(row["early_answer"]))
+
+    def answer(self, row: sqlite3.Row, cause: Cause, *, evidence: Mapping[str, str | int] = NOTHING) -> str:
+        """Let a receiver's answer take effect where the table allows it.
+
+        An answer that says what is known already is harmless. One that contradicts what is known calls for a person
+        and changes nothing else.
+
+        Returns:
+            The contradiction in words, or nothing.
+        """
+        state, msg_id = ShipmentState(row["state"]), row["msg_id"]
+        if cause in TRANSITIONS[state]:
+            self.move(row, cause, changes=error_columns(_ERROR_OF_ANSWER.get(cause)), details=evidence)
+            return ""
+        if state is ShipmentState.PUBLISHING and row["early_answer"] in {None, cause.value}:
+            # The answer overtook the bus's own outcome. The table has no such way: it waits for that outcome.
+            self.change(row, {"early_answer": cause.value})
+            why = "It came before the bus's outcome, and takes effect after it."
+            self.note(msg_id, f"{cause.value}-early", why=why, details=evidence)
+            return ""
+        if state is after(ShipmentState.PUBLISHED, cause):
+            self.note(msg_id, f"{cause.value}-again", why="It says what is known.", details=evidence)
+            return ""
+        contradiction = f"It contradicts the journal, where the shipment is {state.value}."
+        self.change(row, {"needs_person": 1})
+        self.note(msg_id, f"{cause.value}-contradicts", why=contradiction, details=evidence)
+        return contradiction
+
+    def change(self, row: sqlite3.Row, changes: Mapping[str, Value]) -> None:
+        """Change a shipment, provided that it is still in the state it was read in."""
+        values = {**dict(row), **changes, "state_read": row["state"]}
+        if self.connection.execute(statements.CHANGE_SHIPMENT, values).rowcount != 1:
+            raise InternalError(f"Shipment {row['msg_id']} was moved by another process at the same moment.")
+
+    def note(
+        self,
+        msg_id: str,
+        what: str,
+        *,
+        why: str,
+        who: str = "",
+        old: ShipmentState | None = None,
+        new: ShipmentState | None = None,
+        details: Mapping[str, str | int] = NOTHING,
+    ) -> None:
+        """Write a line of the history."""
+        self.connection.execute(
+            statements.ADD_EVENT,
+            {
+                "at": self.at,
+                "msg_id": msg_id,
+                "what": what,
+                "why": why,
+                "who": who or self.who,
+                "from_state": old,
+                "to_state": new,
+                "details": rows.details_text(details),
+            },
+        )
+
+
+def error_columns(error: LastError | None) -> dict[str, Value]:
+    """Return the columns that hold what last went wrong."""
+    return {
+        "last_error_code": None if error is None else error.code,
+        "last_error_text": None if error is None else error.text,
+    }
+
+
+# An AppRec says itself what is wrong; a message on the error queue is no document that a person could read.
+_ERROR_OF_ANSWER: Final[Mapping[Cause, LastError]] = {
+    Cause.ERROR_QUEUE: LastError(RejectedByReceiver.code, "A message on the error queue names this shipment."),
+}
