@@ -1,0 +1,91 @@
+"""Messages on our error queue: what a receiver's message handler says of one of our messages.
+
+Read as leniently as can be: they come without content type or body, with dates in .NET's invariant culture and with
+parts missing (helsenorge/Helsenorge.Messaging, ``AmqpCore.ReportErrorToExternalSender``), or as a SOAP 1.2 fault.
+What cannot be read is empty; nothing here raises, and nothing is ever answered: an error answered by an error is a
+ping-pong.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from lxml import etree
+
+from kpr_sender.messages import safe_xml, transport
+from kpr_sender.messages.refused import MessageRefused
+
+MAX_TEXT: Final = 500
+"""Longest condition or description that is kept, in characters."""
+
+_MAX_FAULT: Final = 1_000_000  # bytes
+_PERSONAL: Final = re.compile(r"\d{6}\s?\d{5}")
+_WSA_RELATES_TO: Final = "RelatesTo"
+
+
+@dataclass(frozen=True, slots=True)
+class BusFault:
+    """What an error-queue message says.
+
+    Attributes:
+        original_message_id: AMQP message-id (not MsgId) of the message it is about: lower case, without braces; may
+            be empty.
+        condition: For example ``transport:expired-certificate``; may be empty.
+        description: In the receiver's words, cut and without anything like a national id; may be empty.
+        received_at_text: When the receiver had it, in whatever form it came; may be empty.
+    """
+
+    original_message_id: str
+    condition: str
+    description: str
+    received_at_text: str
+
+
+def parse(properties: Mapping[str, str], subject: str, body: bytes) -> BusFault:
+    """Return what an error-queue message says; never raises.
+
+    Args:
+        properties: Application properties; names are compared without regard to case.
+        subject: AMQP subject; ``AMQP_SOAP_FAULT`` when the body is a SOAP fault.
+        body: Bytes of the body, most often empty. Anything but a SOAP fault is not looked at.
+    """
+    by_name = {name.casefold(): value for name, value in properties.items()}
+
+    def read(name: str) -> str:
+        return clean(by_name.get(name.casefold(), ""))
+
+    related, code, reason = _soap_fault(body) if subject.strip() == transport.SUBJECT_SOAP_FAULT else ("", "", "")
+    details = "; ".join(
+        filter(None, (read(transport.ERROR_DESCRIPTION) or reason, read(transport.ERROR_CONDITION_DATA)))
+    )
+    return BusFault(
+        original_message_id=(read(transport.ORIGINAL_MESSAGE_ID) or related).strip("{} ").lower(),
+        condition=read(transport.ERROR_CONDITION) or code,
+        description=details[:MAX_TEXT],
+        received_at_text=read(transport.RECEIVER_TIME_STAMP),
+    )
+
+
+def clean(text: object) -> str:
+    """Return foreign text as one line, cut to ``MAX_TEXT`` characters, without anything shaped like a national id."""
+    line = " ".join("".join(character if character.isprintable() else " " for character in str(text)).split())
+    return _PERSONAL.sub("[removed]", line)[:MAX_TEXT]
+
+
+def _soap_fault(body: bytes) -> tuple[str, str, str]:
+    """Return RelatesTo, fault code and reason of a SOAP fault, each empty where it is not there."""
+    try:
+        root = safe_xml.parse(body, max_bytes=_MAX_FAULT)
+    except MessageRefused:
+        return "", "", ""
+    related = _text(root, f".//{{*}}{_WSA_RELATES_TO}").removeprefix("urn:uuid:")
+    code = _text(root, ".//{*}Fault/{*}Code/{*}Value") or _text(root, ".//{*}Fault/faultcode")
+    reason = _text(root, ".//{*}Fault/{*}Reason/{*}Text") or _text(root, ".//{*}Fault/faultstring")
+    return related, code, reason
+
+
+def _text(root: etree._Element, path: str) -> str:
+    return clean(root.findtext(path) or "")

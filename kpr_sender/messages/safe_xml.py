@@ -1,0 +1,70 @@
+"""XML from outside, parsed without its dangers: no DTD, no entity, no network, bounded size and depth.
+
+A document type declaration is found by expat before lxml sees the document, so that nothing is ever declared, let
+alone expanded or fetched.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NoReturn
+from xml.parsers import expat
+
+from lxml import etree
+
+from kpr_sender.messages.refused import MessageRefused
+
+_PIECE: Final = 65_536  # bytes looked at in one go on the way to the root element
+
+
+class _RootReached(Exception):
+    """The prolog is over."""
+
+
+def parse(xml: bytes, *, max_bytes: int) -> etree._Element:
+    """Return the root element of a document.
+
+    Args:
+        xml: The document.
+        max_bytes: Largest document that is looked at, in bytes. Depth is bounded by libxml2: 256 levels.
+
+    Raises:
+        MessageRefused: Too large, not well-formed, nested too deep, or with a document type declaration.
+    """
+    if len(xml) > max_bytes:
+        raise MessageRefused(f"it is larger than {max_bytes} bytes")
+    _refuse_doctype(xml)
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False
+    )
+    try:
+        root = etree.fromstring(xml, parser)
+    except etree.XMLSyntaxError as error:  # its own text quotes the document
+        raise MessageRefused("it is not well-formed XML", line=error.lineno or 0) from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise MessageRefused("it has a document type declaration")
+    return root
+
+
+def _refuse_doctype(xml: bytes) -> None:
+    parser = expat.ParserCreate()
+
+    def doctype(*_: object) -> NoReturn:
+        raise MessageRefused("it has a document type declaration", line=parser.CurrentLineNumber)
+
+    def root(*_: object) -> NoReturn:
+        raise _RootReached
+
+    parser.StartDoctypeDeclHandler = doctype
+    parser.StartElementHandler = root
+    try:
+        for start in range(0, len(xml), _PIECE):
+            parser.Parse(xml[start : start + _PIECE], False)
+        parser.Parse(b"", True)
+    except _RootReached:
+        return
+    except expat.ExpatError as error:
+        raise MessageRefused("it is not well-formed XML", line=error.lineno) from None
+    except (ValueError, LookupError) as error:  # pyexpat's answer to an encoding Python does not know
+        if isinstance(error, MessageRefused):
+            raise
+        raise MessageRefused("its encoding is not known") from None

@@ -1,0 +1,58 @@
+"""What stands outside the sealed bytes on the bus: names and values of the NHN AMQP profile.
+
+Names are the reference client's (helsenorge/Helsenorge.Messaging, ``Amqp/AmqpCore.cs``); every value is a string, as
+the profile's page says.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+CONTENT_TYPE: Final = "application/pkcs7-mime; smime-type=signed-and-enveloped-data"
+"""The profile's literal. The bytes are CMS SignedData inside EnvelopedData all the same."""
+
+FROM_HER_ID: Final = "fromHerId"
+TO_HER_ID: Final = "toHerId"
+TIME_STAMP: Final = "applicationTimeStamp"
+CPA_ID: Final = "cpaId"
+ORIGINAL_MESSAGE_ID: Final = "originalMessageId"
+RECEIVER_TIME_STAMP: Final = "receiverTimeStamp"
+ERROR_CONDITION: Final = "errorCondition"
+ERROR_DESCRIPTION: Final = "errorDescription"
+ERROR_CONDITION_DATA: Final = "errorConditionData"
+
+SUBJECT_RECEIPT: Final = "APPREC"
+SUBJECT_SOAP_FAULT: Final = "AMQP_SOAP_FAULT"
+
+
+def application_properties(
+    *, sender_her_id: int, receiver_her_id: int, at: datetime, cpa_id: str = ""
+) -> dict[str, str]:
+    """Return the application properties of a message.
+
+    Args:
+        sender_her_id: Level 2, the same as in the Hodemelding: receivers refuse a difference (MUG-000022).
+        receiver_her_id: Level 2.
+        at: When the message was made; aware.
+        cpa_id: CPA of the two parties; left out when empty.
+
+    Raises:
+        ValueError: ``at`` has no time zone.
+    """
+    if at.tzinfo is None:
+        raise ValueError("the time of a message needs a time zone")
+    properties = {
+        FROM_HER_ID: str(sender_her_id),
+        TO_HER_ID: str(receiver_her_id),
+        TIME_STAMP: at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+    return {**properties, CPA_ID: cpa_id} if cpa_id else properties
+
+
+def queue_name(address: str) -> str:
+    """Return the queue of a registered address: what follows its last slash.
+
+    Adresseregisteret holds addresses like ``tb.nhn.no/NHNPRODServiceBus/171479_async``, with stray blanks at times.
+    """
+    return address.strip().rpartition("/")[2].strip()

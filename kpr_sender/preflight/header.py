@@ -1,0 +1,236 @@
+"""What a file says of itself before its first person, and whether that is what it must be.
+
+The shape of the two headers is data (``SHAPES``); the rules are the published ones: a wrong version, kommunenummer or
+period makes FHI discard the whole message (kravspesifikasjon IPLOS 3.7), the whole year comes in one submission
+(FHI's letter 24/04733-1), and the running number is the EPJ's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from kpr_sender.model import MessageType
+from kpr_sender.profiles import Format, Profile
+
+_SHOWABLE: Final = re.compile(r"[A-Za-z0-9_:/.#-]{1,80}")
+_LIKE_AN_ID: Final = re.compile(r"[0-9]{9}")
+_MAX_INT: Final = 2_147_483_647  # xs:int, the type of iiLopenr
+
+MSGHEAD_NAMESPACE: Final = "http://www.kith.no/xmlstds/msghead/2006-05-24"
+
+
+class Refusal(Exception):
+    """A file is refused; becomes ``InputRefused`` when the file's name is put to it.
+
+    Args:
+        what: One sentence, without anything personal.
+        line: Line of the file, counted from 1; 0 where none can be named.
+        next_step: What to do; empty for the usual advice.
+    """
+
+    def __init__(self, what: str, *, line: int = 0, next_step: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.line = line
+        self.next_step = next_step
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Where a type keeps what is needed.
+
+    Attributes:
+        block: The element whose children are the fields; empty when they are the root's attributes.
+        first_day: Field with the period's first day.
+        last_day: Field with the period's last day.
+        day: Pattern of a date, with the year as its first group and the day as its second.
+        new_year: First day of a year, as the second group.
+        year_end: Last day of a year.
+        lopenr: Field with the running number.
+        lopenr_counts: Whether the running number is a number; text otherwise.
+        kommunenummer: Field, or empty.
+        bydel: Field, or empty.
+        person: The element each person is.
+    """
+
+    block: str
+    first_day: str
+    last_day: str
+    day: re.Pattern[str]
+    new_year: str
+    year_end: str
+    lopenr: str
+    lopenr_counts: bool
+    kommunenummer: str
+    bydel: str
+    person: str
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Every field that is read, all of them required."""
+        return frozenset(filter(None, (self.first_day, self.last_day, self.lopenr, self.kommunenummer, self.bydel)))
+
+
+SHAPES: Final[Mapping[MessageType, Shape]] = {
+    MessageType.KPR_IPL: Shape(
+        block="INNHINFO",
+        first_day="iiFraDato",
+        last_day="iiTilDato",
+        day=re.compile(r"([0-9]{4})([0-9]{4})"),
+        new_year="0101",
+        year_end="1231",
+        lopenr="iiLopenr",
+        lopenr_counts=True,
+        kommunenummer="iiKomnr",
+        bydel="iiBydelsnr",
+        person="PERSON",
+    ),
+    MessageType.KPR_IDE: Shape(
+        block="",
+        first_day="fraDatoPeriode",
+        last_day="tilDatoPeriode",
+        day=re.compile(r"([0-9]{4})(-[0-9]{2}-[0-9]{2})"),
+        new_year="-01-01",
+        year_end="-12-31",
+        lopenr="lopenr",
+        lopenr_counts=False,
+        kommunenummer="",
+        bydel="",
+        person="PasientIdent",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field as it stands, and the line it stands at."""
+
+    value: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a header that passed says."""
+
+    year: int
+    kommunenummer: str | None
+    bydel: str | None
+    lopenr: str
+
+
+def shown(value: str) -> str:
+    """Return a value for an error text, or only its length where it does not look like a technical term."""
+    if _SHOWABLE.fullmatch(value) and not _LIKE_AN_ID.search(value):
+        return f"'{value}'"
+    return f"something of {len(value)} characters" if value else "empty"
+
+
+def check_root(
+    expected: MessageType, profile: Profile, *, namespace: str, root: str, version: str | None, line: int
+) -> Format:
+    """Return the format a root element announces.
+
+    Args:
+        expected: What the file is handed in as.
+        profile: The configured year's.
+        namespace: The root's namespace; may be empty.
+        root: Its local name.
+        version: Its ``versjon`` attribute, or None.
+        line: Where it stands.
+
+    Raises:
+        Refusal: It is not one of the expected type's; says so plainly when the two files are swapped.
+    """
+    formats = profile.formats[expected]
+    named = [each for each in formats if (each.namespace, each.root) == (namespace, root)]
+    for each in named:
+        if each.version == version:
+            return each
+    if named:
+        says = "no version" if version is None else f"version {shown(version)}"
+        wanted = " or ".join(sorted({each.version for each in named}))
+        raise Refusal(f"Its root element says {says}; {wanted} is wanted.", line=line)
+    for other, theirs in profile.formats.items():
+        if other is not expected and root in {each.root for each in theirs}:
+            raise Refusal(
+                f"This is the {other.norwegian} ({other.value}), handed in as the {expected.norwegian} "
+                f"({expected.value}): the two files are swapped.",
+                line=line,
+                next_step="Hand them in the other way round: first the fagmelding, then the identmelding.",
+            )
+    if (namespace, root) == (MSGHEAD_NAMESPACE, "MsgHead"):
+        raise Refusal(
+            "This is a whole Hodemelding; only what goes into it is wanted.",
+            line=line,
+            next_step=f"Hand in the {expected.norwegian} itself; kpr-sender makes the Hodemelding.",
+        )
+    wanted = " or ".join(f"{each.root} in {each.namespace}" for each in formats)
+    place = f"in the namespace {shown(namespace)}" if namespace else "without a namespace"
+    raise Refusal(f"Its root element is {shown(root)} {place}; the {expected.norwegian} is {wanted}.", line=line)
+
+
+def check_header(expected: MessageType, profile: Profile, fields: Mapping[str, Field], *, line: int) -> Facts:
+    """Return what the fields say.
+
+    Args:
+        expected: What the file is handed in as.
+        profile: The configured year's.
+        fields: What was found of ``SHAPES[expected].fields``.
+        line: Where the header ended, for what is missing.
+
+    Raises:
+        Refusal: A field is missing or is not what it must be.
+    """
+    shape = SHAPES[expected]
+    for missing in sorted(shape.fields - fields.keys()):
+        raise Refusal(f"{missing} is missing.", line=line)
+    return Facts(
+        year=_year(shape, profile, fields),
+        kommunenummer=_digits(fields, shape.kommunenummer, 4),
+        bydel=_digits(fields, shape.bydel, 2),
+        lopenr=_lopenr(shape, fields[shape.lopenr]),
+    )
+
+
+def _year(shape: Shape, profile: Profile, fields: Mapping[str, Field]) -> int:
+    first, last = fields[shape.first_day], fields[shape.last_day]
+    begins, ends = shape.day.fullmatch(first.value), shape.day.fullmatch(last.value)
+    if begins is None or ends is None:
+        name, wrong = (shape.first_day, first) if begins is None else (shape.last_day, last)
+        form = f"yyyy{shape.new_year}" if begins is None else f"yyyy{shape.year_end}"
+        raise Refusal(f"{name} is {shown(wrong.value)}; {form} is wanted.", line=wrong.line)
+    if (begins[2], ends[2]) != (shape.new_year, shape.year_end) or begins[1] != ends[1]:
+        raise Refusal(
+            f"Its period is {shown(first.value)} to {shown(last.value)}: not the whole year.",
+            line=first.line if begins[2] != shape.new_year else last.line,
+            next_step=f"Make an extract of the whole of {profile.year}, 1 January to 31 December; nothing was sent.",
+        )
+    if int(begins[1]) != profile.year:
+        raise Refusal(
+            f"The file is for {begins[1]}, but the configuration says {profile.year}.",
+            line=first.line,
+            next_step=f"Make an extract of {profile.year}, or correct report.year; nothing was sent.",
+        )
+    return profile.year
+
+
+def _digits(fields: Mapping[str, Field], name: str, count: int) -> str | None:
+    if not name:
+        return None
+    field = fields[name]
+    if not re.fullmatch(f"[0-9]{{{count}}}", field.value):
+        raise Refusal(f"{name} is {shown(field.value)}; {count} digits are wanted.", line=field.line)
+    return field.value
+
+
+def _lopenr(shape: Shape, field: Field) -> str:
+    value = field.value.strip()
+    if not value:
+        raise Refusal(f"{shape.lopenr} is empty.", line=field.line)
+    if shape.lopenr_counts and not (re.fullmatch("[0-9]{1,10}", value) and 0 < int(value) <= _MAX_INT):
+        raise Refusal(f"{shape.lopenr} is not a whole number above 0.", line=field.line)
+    return value

@@ -1,0 +1,151 @@
+"""Promise G7: no environment ever reaches another one's receiver, and no unconfirmed year silently reaches production.
+
+The rules:
+
+1. The receiver is the one the profile names for the environment; former addresses are refused by name.
+2. A queue that carries another environment's receiver, or a former address, in its name is refused.
+3. A host known to belong to other environments only is refused. An unknown host is not: NHN publishes no full list.
+4. ``lokal`` talks to loopback only, and nothing but ``lokal`` talks to loopback.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from fnmatch import fnmatchcase
+
+from kpr_sender.errors import ConfigInvalid
+from kpr_sender.model import Environment
+from kpr_sender.profiles.profile import Profile
+
+_LEADING_DIGITS = re.compile(r"0*(\d+)")
+
+
+def admit(profile: Profile, environment: Environment, letter: str) -> str | None:
+    """Decide whether a year may be reported to an environment.
+
+    Args:
+        profile: The reporting year's.
+        environment: Where the run sends to.
+        letter: FHI's reference of the letter that confirms the year, as the configuration names it; may be empty.
+
+    Returns:
+        None, or a warning for the person who runs it.
+
+    Raises:
+        ConfigInvalid: The year is not confirmed, and this is production.
+    """
+    if profile.letter:
+        return None
+    named = letter.strip()
+    carried = f"The profile for {profile.year} carries the values of FHI's letter {profile.carried_from}"
+    if named and named != profile.carried_from:
+        return f"{carried}; the configuration says that letter {named} confirms them."
+    if environment is not Environment.PRODUKSJON:
+        return f"{carried}; no letter confirms them for {profile.year} yet."
+    doubt = f"letter {named} is the earlier year's" if named else "no letter confirms them"
+    raise ConfigInvalid(
+        f"{carried} and {doubt}: {profile.year} is not sent to produksjon.",
+        where="report.letter",
+        next_step=f"Compare the values with FHI's letter about {profile.year} and put its reference here.",
+    )
+
+
+def guard_environment(
+    profile: Profile, environment: Environment, *, receiver_her_id: int, queue: str, host: str
+) -> None:
+    """Refuse every mix of environment, receiver, queue and host that could reach the wrong place (promise G7).
+
+    Args:
+        profile: The reporting year's.
+        environment: Where the run sends to.
+        receiver_her_id: Level 2 HER-id the message is addressed to.
+        queue: The receiver's queue, or its whole registered address (``host/exchange/queue``).
+        host: Host name or address of the bus.
+
+    Raises:
+        ConfigInvalid: With the key that is wrong and the reason.
+    """
+    _guard_receiver(profile, environment, receiver_her_id)
+    _guard_queue(profile, environment, queue)
+    _guard_host(profile, environment, host, where="bus.host")
+    registered_host, slash, _ = queue.strip().rpartition("/")[0].strip("/").partition("/")
+    if slash:
+        _guard_host(profile, environment, registered_host, where="receiver.queue")
+
+
+def _guard_receiver(profile: Profile, environment: Environment, her_id: int) -> None:
+    right = profile.receivers[environment]
+    if her_id == right.service_her_id:
+        return
+    raise ConfigInvalid(
+        f"The receiver's HER-id {her_id} is not {environment.value}'s: {_whose(profile, environment, her_id)}.",
+        where="receiver.her_id",
+        next_step=f"The receiver in {environment.value} is {right.service_her_id} ({right.service_name}).",
+    )
+
+
+def _guard_queue(profile: Profile, environment: Environment, queue: str) -> None:
+    right = profile.receivers[environment].service_her_id
+    digits = _LEADING_DIGITS.match(queue.strip().rpartition("/")[2].strip())
+    her_id = int(digits[1]) if digits else right
+    services = {party.service_her_id for party in profile.receivers.values()}
+    if her_id == right or her_id not in services | profile.refused_her_ids.keys():
+        return
+    raise ConfigInvalid(
+        f"The receiver's queue begins with HER-id {her_id}, which is not {environment.value}'s: "
+        f"{_whose(profile, environment, her_id)}.",
+        where="receiver.queue",
+        next_step=f"Take the queue of {right} from Adresseregisteret.",
+    )
+
+
+def _whose(profile: Profile, environment: Environment, her_id: int) -> str:
+    """Say what is known of a HER-id that is not the right one."""
+    if her_id in profile.refused_her_ids:
+        return profile.refused_her_ids[her_id]
+    if her_id == profile.receivers[environment].her_id:
+        return "it is the receiver's level 1, where level 2 is wanted"
+    owners = [name.value for name, party in profile.receivers.items() if party.service_her_id == her_id]
+    return f"it belongs to {' and '.join(owners)}" if owners else f"the profile for {profile.year} does not know it"
+
+
+def _guard_host(profile: Profile, environment: Environment, host: str, *, where: str) -> None:
+    name = host.strip().lower().removeprefix("[").removesuffix("]").rstrip(".")
+    local = environment is Environment.LOKAL
+    if local != _is_loopback(name) or (local and _is_unspecified(name)):
+        what = "lokal talks to a loopback address only" if local else f"{environment.value} is never on this machine"
+        raise ConfigInvalid(
+            f"The bus host does not belong to the environment {environment.value}: {what}.",
+            where=where,
+            next_step="Correct the host, or the environment.",
+        )
+    owners = [who for who, patterns in profile.hosts.items() if any(fnmatchcase(name, each) for each in patterns)]
+    if owners and environment not in owners:
+        belongs = " and ".join(owner.value for owner in owners)
+        raise ConfigInvalid(
+            f"The bus host {name} belongs to {belongs}, not to {environment.value}.",
+            where=where,
+            next_step="Correct the host, or the environment.",
+        )
+
+
+def _is_loopback(name: str) -> bool:
+    """Whether a connection to ``name`` ends on this machine; the unspecified address does, on Linux."""
+    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 6.3
+        return True
+    address = _address(name)
+    return address is not None and (address.is_loopback or address.is_unspecified)
+
+
+def _is_unspecified(name: str) -> bool:
+    address = _address(name)
+    return address is not None and address.is_unspecified
+
+
+def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

@@ -1,0 +1,109 @@
+"""What is true for one reporting year, read from the year's TOML file beside this module."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from importlib import resources
+from types import MappingProxyType
+from typing import Any
+
+from kpr_sender.errors import ConfigInvalid
+from kpr_sender.model import Environment, MessageType, Party
+
+_PACKAGE = "kpr_sender.profiles"
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One payload format: what the root element of a file must be.
+
+    Attributes:
+        namespace: The root's namespace.
+        root: The root's local name.
+        version: Value of its ``versjon`` attribute.
+    """
+
+    namespace: str
+    root: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One reporting year.
+
+    Attributes:
+        year: The year the data is about.
+        letter: FHI's reference of the letter that confirms these values; empty when none does.
+        carried_from: The letter the values of an unconfirmed year were taken over from; empty for a confirmed one.
+        deadline: Last day to report.
+        receivers: Level 1 and 2 by environment. ``lokal`` has KPR Validering's: the sandbox plays it, on loopback.
+        refused_her_ids: Former addresses, and why each is refused.
+        formats: The payload formats that are accepted, by message type.
+        hosts: Host names known to belong to an environment, as shell patterns.
+    """
+
+    year: int
+    letter: str
+    carried_from: str
+    deadline: date
+    receivers: Mapping[Environment, Party]
+    refused_her_ids: Mapping[int, str]
+    formats: Mapping[MessageType, tuple[Format, ...]]
+    hosts: Mapping[Environment, tuple[str, ...]]
+
+
+def known_years() -> tuple[int, ...]:
+    """Return the reporting years there is a profile for, in order."""
+    names = (entry.name for entry in resources.files(_PACKAGE).iterdir())
+    return tuple(sorted(int(name.removesuffix(".toml")) for name in names if name.endswith(".toml")))
+
+
+def load(year: int) -> Profile:
+    """Return the profile of a reporting year.
+
+    Raises:
+        ConfigInvalid: There is none for that year.
+    """
+    if year not in known_years():
+        known = ", ".join(map(str, known_years()))
+        raise ConfigInvalid(
+            f"There is no profile for the reporting year {year}; known are {known}.",
+            where="report.year",
+            next_step="Correct the year, or install a kpr-sender that knows it.",
+        )
+    text = resources.files(_PACKAGE).joinpath(f"{year}.toml").read_text(encoding="utf-8")
+    return _profile(tomllib.loads(text))
+
+
+def _profile(data: Mapping[str, Any]) -> Profile:
+    level_1 = data["receiver"]
+    environments = {Environment(name): facts for name, facts in data["environments"].items()}
+    return Profile(
+        year=data["year"],
+        letter=data["letter"],
+        carried_from=data.get("carried_from", ""),
+        deadline=data["deadline"],
+        receivers=MappingProxyType(
+            {
+                environment: Party(
+                    name=level_1["name"],
+                    her_id=level_1["her_id"],
+                    service_name=facts["service_name"],
+                    service_her_id=facts["service_her_id"],
+                )
+                for environment, facts in environments.items()
+            }
+        ),
+        refused_her_ids=MappingProxyType({int(her_id): why for her_id, why in data["refused_her_ids"].items()}),
+        formats=MappingProxyType(
+            {
+                MessageType(name): tuple(Format(**accepted) for accepted in formats)
+                for name, formats in data["formats"].items()
+            }
+        ),
+        hosts=MappingProxyType({environment: tuple(facts["hosts"]) for environment, facts in environments.items()}),
+    )
