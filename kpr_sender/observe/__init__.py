@@ -1,1 +1,1 @@
-"""."""
+"""What watching the engine may show: redacted log lines."""
