@@ -1,0 +1,118 @@
+"""How RabbitMQ 3 and RabbitMQ 4 differ where a client can see it, and how they resolve addresses.
+
+Measured on 3.10.8 with rabbitmq_amqp1_0 and on 4.0.5: errors END the session instead of detaching the link; version 3
+knows the v1 addresses only and accepts, and loses, what no queue is bound for; version 4 knows both forms and
+releases it.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+from dataclasses import dataclass
+from typing import Final
+
+DEFAULT_VERSION: Final = "3.10.8"
+_FIRST_WITH_V2: Final = 4
+
+
+class AttachRefused(Exception):
+    """An address that cannot be attached to: the session is ENDed with this.
+
+    Attributes:
+        condition: For example ``amqp:not-found``.
+        description: In the broker's manner.
+    """
+
+    def __init__(self, condition: str, description: str) -> None:
+        super().__init__(description)
+        self.condition = condition
+        self.description = description
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a sending link goes.
+
+    Attributes:
+        exchange: Its name; empty for a queue addressed directly.
+        key: The routing key, which is the queue's name.
+    """
+
+    exchange: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One version's manners.
+
+    Attributes:
+        version: As announced in the connection's properties.
+        v1: Whether ``/exchange/E/key`` and ``/amq/queue/Q`` are taken; 4.3 denies them unless permitted.
+        v2: Whether ``/exchanges/E/key`` and ``/queues/Q`` are taken.
+        loses_unroutable: Whether what nobody is bound for is accepted and lost, or released.
+        announces_size: Whether links say the largest message.
+        too_large: The condition for a larger one.
+        channels: Highest channel number.
+    """
+
+    version: str
+    v1: bool
+    v2: bool
+    loses_unroutable: bool
+    announces_size: bool
+    too_large: str
+    channels: int
+
+    def target(self, address: str | None) -> Destination:
+        """Resolve a sending link's address.
+
+        Raises:
+            AttachRefused: No such form of address here.
+        """
+        parts = (address or "").split("/")
+        match parts:
+            case ["", "exchange", exchange, key] if self.v1:
+                return Destination(exchange, key)
+            case ["", "exchanges", exchange, key] if self.v2:
+                return Destination(urllib.parse.unquote(exchange), urllib.parse.unquote(key))
+            case _:
+                return Destination("", self.source(address))
+
+    def source(self, address: str | None) -> str:
+        """Resolve a receiving link's address to a queue's name.
+
+        Raises:
+            AttachRefused: No such form of address here.
+        """
+        parts = (address or "").split("/")
+        match parts:
+            case ["", "amq", "queue", queue] if self.v1:
+                return queue
+            case ["", "queues", queue] if self.v2:
+                return urllib.parse.unquote(queue)
+            case ["", "exchange" | "amq", *_]:
+                raise AttachRefused("amqp:invalid-field", f"amqp_address_v1_not_permitted: {address!r}")
+            case ["", "queue", _] | [_]:
+                raise AttachRefused("amqp:unauthorized-access", f"configure access to {address!r} refused")
+            case _:
+                raise AttachRefused("amqp:invalid-field", f"Attach rejected: {{unknown_destination,{address!r}}}")
+
+
+def dialect(version: str, *, v1_permitted: bool = True) -> Dialect:
+    """Return a version's manners.
+
+    Args:
+        version: ``3.10.8``, ``4.0.5`` and the like; its first number decides.
+        v1_permitted: False for a 4.x that denies v1 addresses, as 4.3 does by default. Version 3 has no others.
+    """
+    modern = int(version.partition(".")[0]) >= _FIRST_WITH_V2
+    return Dialect(
+        version=version,
+        v1=v1_permitted or not modern,
+        v2=modern,
+        loses_unroutable=not modern,
+        announces_size=modern,
+        too_large="amqp:link:message-size-exceeded" if modern else "amqp:precondition-failed",
+        channels=63 if modern else 32767,
+    )

@@ -1,0 +1,98 @@
+"""A durable queue: one file a message in ``queues/NAME/``, numbered in order of arrival.
+
+The rules:
+
+1. ``append`` returns when the message is on disk under its final name; only then is *accepted* answered.
+2. A file is removed when its message is settled, and never before.
+3. What lies there at a start is on the queue, oldest first. A file that was being written is no message.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_SUFFIX: Final = ".amqp"
+_DRAFT: Final = "draft"
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """One message on a queue.
+
+    Attributes:
+        number: Its place in order of arrival.
+        path: Its file: the whole AMQP message as it came.
+        deliveries: How often it was given out and came back, since the start.
+    """
+
+    number: int
+    path: Path
+    deliveries: int = 0
+
+    def read(self) -> bytes:
+        """Return the AMQP message."""
+        return self.path.read_bytes()
+
+
+class Spool:
+    """One queue.
+
+    Args:
+        folder: Made where missing, with mode 0700.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder = folder
+        (folder / _DRAFT).unlink(missing_ok=True)
+        entries = [Entry(int(path.stem), path) for path in folder.glob(f"*{_SUFFIX}")]
+        self.ready = deque(sorted(entries, key=lambda entry: entry.number))
+        """What can be given out, oldest first."""
+        self._last = self.ready[-1].number if self.ready else 0
+
+    def append(self, message: bytes) -> Entry:
+        """Put a message at the end; it is on disk when this returns.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        draft = self._folder / _DRAFT
+        with draft.open("wb") as file:
+            file.write(message)
+            file.flush()
+            os.fsync(file.fileno())
+        self._last += 1
+        entry = Entry(self._last, self._folder / f"{self._last:09}{_SUFFIX}")
+        draft.rename(entry.path)
+        self._sync_folder()
+        self.ready.append(entry)
+        return entry
+
+    def give_back(self, entry: Entry, *, delivered: bool) -> None:
+        """Put an entry that was given out back in its place.
+
+        Args:
+            entry: It.
+            delivered: Whether the attempt counts.
+        """
+        entry.deliveries += delivered
+        later: deque[Entry] = deque()
+        while self.ready and self.ready[0].number < entry.number:
+            later.appendleft(self.ready.popleft())
+        self.ready.appendleft(entry)
+        self.ready.extendleft(later)
+
+    def remove(self, entry: Entry) -> None:
+        """Forget a message that is settled."""
+        entry.path.unlink(missing_ok=True)
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
