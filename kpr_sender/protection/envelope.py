@@ -151,7 +151,7 @@ def _content_key(decrypter: Decrypter, padding: KeyTransport, encrypted_key: byt
 
 
 def _decipher(segments: list[memoryview], cipher: ContentCipher, key: bytes, iv: bytes) -> memoryview:
-    """Decipher into one buffer and take the padding off; the padding is checked here, not by the library's exception."""
+    """Decipher into one buffer and take the padding off, without a word on which of the two failed."""
     length = sum(len(segment) for segment in segments)
     block = cipher.block_bytes
     if length == 0 or length % block:

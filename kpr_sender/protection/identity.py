@@ -1,4 +1,4 @@
-"""Which certificate a CMS identifier names: by issuer and serial number, or by subject key identifier (RFC 5652 5.3)."""
+"""Which certificate a CMS identifier names: by issuer and serial number, or subject key identifier (RFC 5652 5.3)."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from kpr_sender.protection import ber, der
 
 _VERSION: Final = der.CONTEXT_0_CONSTRUCTED
-_BOUNDS: Final = {"max_elements": 1000, "max_depth": 4}
+_MAX_ELEMENTS: Final = 1000
+_MAX_DEPTH: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +34,18 @@ class CertificateIdentity:
 
     @classmethod
     def of(cls, certificate: x509.Certificate) -> CertificateIdentity:
-        """Read a certificate's identity (RFC 5280 4.1: TBSCertificate)."""
-        tbs = ber.Fields(ber.read(memoryview(certificate.tbs_certificate_bytes), **_BOUNDS))
+        """Read a certificate's identity."""
+        encoded = memoryview(certificate.public_bytes(Encoding.DER))
+        return cls.read(ber.read(encoded, max_elements=_MAX_ELEMENTS, max_depth=_MAX_DEPTH))
+
+    @classmethod
+    def read(cls, certificate: ber.Element) -> CertificateIdentity:
+        """Read the identity of an embedded certificate (RFC 5280 4.1).
+
+        Raises:
+            BerError: It is no certificate.
+        """
+        tbs = ber.Fields(ber.Fields(certificate).take(der.SEQUENCE))
         tbs.optional(_VERSION)
         serial = tbs.take(der.INTEGER)
         tbs.take(der.SEQUENCE)
@@ -47,15 +59,24 @@ class CertificateIdentity:
         """IssuerAndSerialNumber, DER."""
         return der.wrap(der.SEQUENCE, self.issuer, self.serial)
 
+    @property
+    def serial_number(self) -> str:
+        """The serial number in hexadecimal, for people."""
+        return self.serial[2:].hex()
+
+    def is_named_by(self, identifier: ber.Element) -> bool:
+        """Whether an IssuerAndSerialNumber, in DER or BER, names this certificate."""
+        return identifier.tag == der.SEQUENCE and [bytes(part.raw) for part in identifier.children()] == [
+            self.issuer,
+            self.serial,
+        ]
+
 
 def names(identifier: ber.Element, certificate: x509.Certificate) -> bool:
     """Whether a RecipientIdentifier or SignerIdentifier names this certificate."""
     if identifier.tag == der.CONTEXT_0:
-        return identifier.content == key_identifier(certificate)
-    if identifier.tag != der.SEQUENCE:
-        return False
-    identity = CertificateIdentity.of(certificate)
-    return [bytes(part.raw) for part in identifier.children()] == [identity.issuer, identity.serial]
+        return bytes(identifier.content) == key_identifier(certificate)
+    return CertificateIdentity.of(certificate).is_named_by(identifier)
 
 
 def key_identifier(certificate: x509.Certificate) -> bytes | None:

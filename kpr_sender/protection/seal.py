@@ -130,7 +130,7 @@ def _cut(chunks: list[bytes]) -> Iterator[memoryview]:
 
 
 def _encipher(key: bytes, iv: bytes, write: Write) -> Callable[[memoryview], None]:
-    """Return what enciphers a piece and writes it, always in the same buffer: a fresh one costs a third of the speed."""
+    """Return what enciphers a piece and writes it, always in the same buffer: fresh ones cost a third of the speed."""
     encryptor = Cipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
     buffer = memoryview(bytearray(_PIECE_BYTES + BLOCK_BYTES))
 

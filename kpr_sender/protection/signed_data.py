@@ -1,7 +1,8 @@
 """The SignedData that we write, byte for byte what .NET's SignedCms writes (RFC 5652 5.1).
 
 .NET's choices, seen in its output: SHA-256, no signed attributes (the signature is over the content itself), no NULL
-as algorithm parameters, rsaEncryption as signature algorithm, issuerAndSerialNumber, certificates in DER's SET OF order.
+as algorithm parameters, rsaEncryption as signature algorithm, issuerAndSerialNumber, certificates in DER's SET OF
+order.
 """
 
 from __future__ import annotations

@@ -110,7 +110,9 @@ def verify_enveloped(xml: bytes, expected: Certificate) -> bytes:
         result = XMLVerifier().verify(root, x509_cert=expected, parser=_parser(), expect_config=config)
     except (SignXMLException, etree.LxmlError, ValueError, TypeError, UnsupportedAlgorithm):
         raise SignatureRefused("its XML signature does not hold with the certificate we hold for its sender") from None
-    signed: bytes = result.signed_data
+    if isinstance(result, list):  # never: exactly one reference is expected
+        raise SignatureRefused("its XML signature has several references")
+    signed = result.signed_data
     if etree.fromstring(signed, _parser()).tag != root.tag:
         raise SignatureRefused("its XML signature is over another element than its root")
     return signed
