@@ -12,7 +12,7 @@ from kpr_sender.journal import rows, statements
 from kpr_sender.journal.rows import Value
 from kpr_sender.journal.view import shipment_row
 from kpr_sender.model import LastError
-from kpr_sender.states import TRANSITIONS, Cause, ShipmentState, after
+from kpr_sender.states import TRANSITIONS, Cause, ImpossibleTransition, ShipmentState, after
 
 _WHY: Final[Mapping[Cause, str]] = {
     Cause.PUBLISH_BEGINS: "The transfer is about to begin.",
@@ -76,7 +76,13 @@ class Step:
         error: LastError | None,
         why: str = "",
     ) -> None:
-        """Take a shipment out of ``publishing``; an answer that overtook the outcome takes effect now."""
+        """Take a shipment out of ``publishing``; an answer that overtook the outcome takes effect now.
+
+        Raises:
+            ImpossibleTransition: It is in another state, where the same cause may well be a way on, but not this one's.
+        """
+        if row["state"] != ShipmentState.PUBLISHING:
+            raise ImpossibleTransition(ShipmentState(row["state"]), cause)
         changes: dict[str, Value] = {**error_columns(error), "early_answer": None}
         if cause is Cause.ACCEPTED:
             changes["published_at"] = self.at

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -79,6 +80,7 @@ def open_to_write(path: Path, environment: Environment, *, now: Callable[[], dat
     """
     try:
         _make_private(path)
+        _demand_file(path)
     except OSError as error:
         raise of_os(path, error) from error
     connection = _connect(path, "rw")
@@ -113,6 +115,7 @@ def open_to_read(path: Path, environment: Environment) -> Store | None:
         ConfigInvalid: It is another environment's (promise G7).
     """
     try:
+        _demand_file(path)
         if path.stat().st_size == 0:
             return None
     except FileNotFoundError:
@@ -165,6 +168,13 @@ def _make_private(path: Path) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _demand_file(path: Path) -> None:
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise JournalUnwritable(
+            "The journal's path is not a file.", where=str(path), next_step="Check journal.path or --journal."
+        )
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -1,0 +1,276 @@
+"""Keeping a pair: all of it or nothing, its sealed bytes as they were written, and never a second send."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC
+from pathlib import Path
+
+import pytest
+
+from kpr_sender.errors import AlreadySubmitted, ConfigInvalid, InternalError, KprError, UsageError
+from kpr_sender.journal.port import Journal, Write
+from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.model import Environment, MessageType
+from kpr_sender.states import Cause, ReceiptStatus, ShipmentState, SubmissionState
+from tests.journal.builders import (
+    ENVELOPE,
+    add_verified,
+    content_of,
+    in_pieces,
+    new_shipment,
+    new_submission,
+    open_journal,
+)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
+    with open_journal(tmp_path / "journal.db") as opened:
+        yield opened
+
+
+def test_what_is_kept_reads_back(journal: Journal) -> None:
+    new = new_submission(bydel="03")
+    kept = journal.create(new)
+    assert kept == journal.submission(new.submission_id)
+    assert (kept.kommunenummer, kept.bydel, kept.year, kept.replaces) == ("4601", "03", 2024, None)
+    assert kept.state is SubmissionState.SEALED
+    assert kept.created_at.tzinfo is UTC
+    for asked, shipment in zip(new.shipments, kept.shipments, strict=True):
+        content = content_of(asked.msg_id, asked.sealed_bytes)
+        assert journal.sealed(asked.msg_id) == content
+        assert shipment.sealed_sha256 == hashlib.sha256(content).hexdigest()
+        assert shipment.sealed_bytes == len(content)
+        assert journal.envelope(asked.msg_id) == ENVELOPE
+        assert journal.shipment_by_message_id(asked.message_id) == shipment == journal.shipment(asked.msg_id)
+        (event,) = journal.events(asked.msg_id)
+        assert (event.what, event.who, event.details["to"]) == ("created", "kari", "sealed")
+
+
+def test_what_is_not_there_is_none(journal: Journal) -> None:
+    assert journal.submission("2024-none") is None
+    assert journal.shipment("none") is None
+    assert journal.shipment_by_message_id("none") is None
+    assert journal.submissions() == ()
+    assert journal.events(None) == ()
+    with pytest.raises(InternalError, match="no shipment"):
+        journal.begin_publish("none")
+
+
+def test_submissions_are_newest_first(journal: Journal) -> None:
+    for year in (2024, 2023, 2025):
+        journal.create(new_submission(f"{year}-1", year=year))
+    assert [submission.year for submission in journal.submissions()] == [2025, 2023, 2024]
+
+
+def test_a_pair_is_found_by_both_its_payloads(journal: Journal) -> None:
+    new = new_submission()
+    kept = journal.create(new)
+    other = journal.create(new_submission("2023-1", year=2023))
+    hashes = {shipment.type: shipment.payload_sha256 for shipment in new.shipments}
+
+    def found(hashes: dict[MessageType, str], year: int = 2024) -> object:
+        return journal.by_payloads(
+            environment=Environment.LOKAL, sender_her_id=8140000, year=year, payload_sha256=hashes
+        )
+
+    assert found(hashes) == kept
+    assert found(hashes, year=2023) is None
+    assert found({MessageType.KPR_IPL: hashes[MessageType.KPR_IPL]}) is None
+    assert found(hashes | {MessageType.KPR_IDE: other.shipments[1].payload_sha256}) is None
+    assert found({}) is None
+
+
+def _too_short(write: Write) -> None:
+    write(b"x" * 4999)
+
+
+def _too_long(write: Write) -> None:
+    write(b"x" * 5000)
+    write(b"x")
+
+
+def _broken(write: Write) -> None:
+    write(b"x" * 4000)
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("write_sealed", "raised"), [(_too_short, InternalError), (_too_long, InternalError), (_broken, KeyboardInterrupt)]
+)
+def test_a_pair_is_kept_whole_or_not_at_all(
+    journal: SqliteJournal, write_sealed: object, raised: type[BaseException]
+) -> None:
+    second = dataclasses.replace(new_shipment(MessageType.KPR_IDE), write_sealed=write_sealed)  # type: ignore[arg-type]
+    with pytest.raises(raised):
+        journal.create(new_submission(shipments=(new_shipment(), second)))
+    assert journal.submissions() == ()
+    assert journal.events(None) == ()
+    with journal._store.reading() as connection:
+        assert connection.execute("SELECT count(*) FROM sealed").fetchone()[0] == 0
+    assert journal.create(new_submission()).state is SubmissionState.SEALED
+
+
+def test_another_environment_is_refused(journal: Journal) -> None:
+    """G7."""
+    with pytest.raises(ConfigInvalid, match=r"validering.*lokal"):
+        journal.create(new_submission(environment=Environment.VALIDERING))
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_the_same_payload_is_never_submitted_twice(journal: Journal, which: int) -> None:
+    """G1: also when the other file is new, and when a reason is given."""
+    new = new_submission()
+    journal.create(new)
+    again = [new_shipment(MessageType.KPR_IPL), new_shipment(MessageType.KPR_IDE)]
+    again[which] = dataclasses.replace(again[which], payload_sha256=new.shipments[which].payload_sha256)
+    with pytest.raises(AlreadySubmitted, match=r"2024-aaaa0001 of 2025-01-10 12:00 UTC") as raised:
+        journal.create(
+            new_submission("2024-2", shipments=tuple(again), replaces=new.submission_id, reason="agreed with FHI")
+        )
+    assert again[which].type.norwegian in raised.value.what
+    assert "status 2024-aaaa0001" in raised.value.next_step
+    assert len(journal.submissions()) == 1
+
+
+def test_the_table_itself_refuses_the_same_payload(journal: SqliteJournal) -> None:
+    """G1: should a rule in the program ever be forgotten, the unique index still stands."""
+    new = new_submission()
+    journal.create(new)
+    with pytest.raises(InternalError, match="UNIQUE"), journal._store.writing() as connection:
+        connection.execute(
+            "INSERT INTO shipment SELECT 99, submission_id, environment, sender_her_id, year, type, 'other', 'other', "
+            "receiver_her_id, envelope, payload_sha256, payload_bytes, lopenr, 99, sealed_sha256, sealed_bytes, "
+            "created_at, state, 0, NULL, NULL, NULL, 0, NULL FROM shipment LIMIT 1"
+        )
+
+
+@pytest.mark.parametrize(
+    "other", [{"kommunenummer": "4602"}, {"bydel": "01"}, {"year": 2023}, {"sender_her_id": 8140001}]
+)
+def test_another_municipality_district_year_or_sender_is_free(journal: Journal, other: dict[str, object]) -> None:
+    journal.create(new_submission())
+    journal.create(new_submission("other", **other))  # type: ignore[arg-type]
+    assert len(journal.submissions()) == 2
+
+
+def _end(journal: Journal, submission_id: str, cause: Cause = Cause.ACCEPTED) -> None:
+    submission = journal.submission(submission_id)
+    assert submission is not None
+    for shipment in submission.shipments:
+        journal.begin_publish(shipment.msg_id)
+        journal.end_publish(shipment.msg_id, cause, evidence={}, error=None)
+
+
+@pytest.mark.parametrize(
+    ("replaces", "reason", "error", "text"),
+    [
+        (None, "", AlreadySubmitted, "2024 is submitted for this municipality, as submission b"),
+        (None, "agreed", AlreadySubmitted, "--replaces b --reason"),
+        ("a", "agreed", AlreadySubmitted, "a is not the latest"),
+        ("zzz", "agreed", AlreadySubmitted, "zzz is not the latest"),
+        ("b", "  ", AlreadySubmitted, "needs a reason"),
+    ],
+)
+def test_a_second_different_submission_must_say_what_it_replaces_and_why(
+    journal: Journal, replaces: str | None, reason: str, error: type[KprError], text: str
+) -> None:
+    journal.create(new_submission("a"))
+    _end(journal, "a")
+    journal.create(new_submission("b", replaces="a", reason="agreed with FHI"))
+    _end(journal, "b")
+    with pytest.raises(error) as raised:
+        journal.create(new_submission("c", replaces=replaces, reason=reason))
+    assert text in str(raised.value)
+    assert len(journal.submissions()) == 2
+
+
+def test_nothing_to_replace_is_a_usage_error(journal: Journal) -> None:
+    with pytest.raises(UsageError, match="no submission 2023-x"):
+        journal.create(new_submission(replaces="2023-x", reason="agreed"))
+
+
+def test_a_replacement_is_in_both_histories(journal: Journal) -> None:
+    journal.create(new_submission("a"))
+    _end(journal, "a")
+    kept = journal.create(new_submission("b", replaces="a", reason=" agreed with FHI "))
+    assert (kept.replaces, kept.reason) == ("a", "agreed with FHI")
+    earlier = journal.submission("a")
+    assert earlier is not None
+    last = journal.events(earlier.shipments[0].msg_id)[-1]
+    assert (last.what, last.why, last.who, last.details) == (
+        "replaced",
+        "agreed with FHI",
+        "kari",
+        {"by_submission": "b"},
+    )
+
+
+@pytest.mark.parametrize("state", [ShipmentState.SEALED, ShipmentState.PUBLISHING, ShipmentState.IN_DOUBT])
+def test_what_could_still_arrive_is_not_replaced(journal: Journal, state: ShipmentState) -> None:
+    """G1: the old pair might be sent, or be there already."""
+    journal.create(new_submission("a"))
+    _end(journal, "a")
+    second = journal.create(new_submission("b", replaces="a", reason="agreed")).shipments
+    for shipment in second:
+        journal.begin_publish(shipment.msg_id)
+    journal.end_publish(second[0].msg_id, Cause.ACCEPTED, evidence={}, error=None)
+    if state is not ShipmentState.PUBLISHING:
+        cause = Cause.NOT_SENT if state is ShipmentState.SEALED else Cause.NO_OUTCOME
+        journal.end_publish(second[1].msg_id, cause, evidence={}, error=None)
+    with pytest.raises(AlreadySubmitted, match=f"identmelding of submission b .* is {state}"):
+        journal.create(new_submission("c", replaces="b", reason="agreed"))
+
+
+def test_what_has_ended_may_be_replaced(journal: Journal) -> None:
+    first, second = journal.create(new_submission("a")).shipments
+    _end(journal, "a")
+    add_verified(journal, first.msg_id, ReceiptStatus.OK, sealed=b"1")
+    add_verified(journal, second.msg_id, ReceiptStatus.REJECTED, sealed=b"2")
+    assert journal.create(new_submission("b", replaces="a", reason="agreed")).state is SubmissionState.SEALED
+
+
+_LARGE = """
+import resource, sys
+from pathlib import Path
+from tests.journal.builders import *
+block = bytes(range(256)) * 4096
+def write_sealed(write):
+    for _ in range(200):
+        write(block)
+journal = open_journal(Path(sys.argv[1]))
+journal.create(new_submission("small", year=2023))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+new = new_shipment(sealed_bytes=200 * len(block), write_sealed=write_sealed)
+journal.create(new_submission(shipments=(new,)))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+journal.close()
+"""
+
+
+def test_200_mb_are_written_with_flat_memory(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    root = Path(__file__).resolve().parents[2]
+    ran = subprocess.run(
+        [sys.executable, "-c", _LARGE, path], cwd=root, env={"PYTHONPATH": str(root)}, capture_output=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr.decode()
+    assert int(ran.stdout) < 40, "MB of growth"
+    assert path.stat().st_size > 200 * 1024 * 1024
+    assert not path.with_name("journal.db-wal").exists()
+
+
+def test_sealing_in_one_piece_or_many_is_the_same(tmp_path: Path) -> None:
+    with open_journal(tmp_path / "j.db") as journal:
+        content = content_of("x", 5000)
+        one, many = (
+            new_shipment(MessageType.KPR_IPL, write_sealed=in_pieces(content, 5000)),
+            new_shipment(MessageType.KPR_IDE, write_sealed=in_pieces(content, 1)),
+        )
+        first, second = journal.create(new_submission(shipments=(one, many))).shipments
+        assert first.sealed_sha256 == second.sealed_sha256
