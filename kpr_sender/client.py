@@ -1,0 +1,371 @@
+"""The library's front door: two files in, two verified receipts out.
+
+    with Client.from_config("config/validering.toml", "validering") as client:
+        client.submit(Path("fagmelding.xml"), Path("identmelding.xml"))
+        report = client.wait(timeout=30 * 60)
+
+A ``Client`` may be shared by threads. It sets up no logging and never exits the process.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from kpr_sender.bus.amqp import AmqpBus
+from kpr_sender.bus.port import Bus, Inbound
+from kpr_sender.engine.answers import Answers, Handling
+from kpr_sender.engine.copies import ReceiptCopies
+from kpr_sender.engine.intake import Intake
+from kpr_sender.engine.keys import decrypters, signing_use
+from kpr_sender.engine.lookup import look_up, newest_awaiting
+from kpr_sender.engine.publishing import Publisher
+from kpr_sender.engine.waiting import Waiter
+from kpr_sender.errors import InputMissing, UsageError
+from kpr_sender.events import Event, EventKind, Observer, ignore
+from kpr_sender.journal.lock import JournalLock
+from kpr_sender.journal.port import ReceiptDocument
+from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.journal.view import SqliteView
+from kpr_sender.model import Environment, MessageType, Submission
+from kpr_sender.profiles import admit, guard_environment, load
+from kpr_sender.protection.open import Policy
+from kpr_sender.registry.port import AddressRegistry
+from kpr_sender.registry.static import StaticRegistry
+from kpr_sender.report import Report
+from kpr_sender.settings import load as load_settings
+from kpr_sender.settings.values import Settings
+
+DEFAULT_WAIT_SECONDS: Final = 30 * 60.0
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+class Client:
+    """Sends a municipality's pair and takes its receipts, for one environment and one journal.
+
+    Args:
+        settings: One environment's configuration.
+        bus: Another bus than the configured one; for tests and for vendors with their own connection.
+        registry: Another source of certificates and queues than the configured files.
+        now: The clock; aware datetimes.
+        new_id: Makes lower-case UUIDs.
+        on_event: Called with each ``Event``, on the thread that causes it. Must not raise.
+        by: Who does it, for the journal's event log; the login name when not given.
+
+    Raises:
+        ConfigInvalid: The configuration is wrong, or it mixes environments (promise G7).
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        bus: Bus | None = None,
+        registry: AddressRegistry | None = None,
+        now: Callable[[], datetime] = _utc_now,
+        new_id: Callable[[], str] = _new_id,
+        on_event: Observer = ignore,
+        by: str = "",
+    ) -> None:
+        self.settings = settings
+        self._bus = bus or AmqpBus(settings.bus)
+        self._registry = registry or StaticRegistry(settings, now=now)
+        self._now = now
+        self._new_id = new_id
+        self._observe = on_event
+        self._by = by or _login()
+        self._one_at_a_time = threading.RLock()
+        self._opening = threading.Lock()
+        self._step = threading.RLock()
+        self._closing = threading.Event()
+        self._lock: JournalLock | None = None
+        self._journal: SqliteJournal | None = None
+        self._profile = load(settings.report.year)
+        self._receiver_her_id = self._profile.receivers[settings.environment].service_her_id
+        self._guard()
+
+    @classmethod
+    def from_config(
+        cls,
+        path: str | Path,
+        environment: str | Environment,
+        *,
+        environ: Mapping[str, str] | None = None,
+        on_event: Observer = ignore,
+        by: str = "",
+    ) -> Self:
+        """Read a configuration file and make a client of it.
+
+        Args:
+            path: The TOML file; its relative paths start from its own folder.
+            environment: Must be the one the file says (promise G7).
+            environ: Where secrets named by ``*_env`` are looked up; the process's environment when not given.
+            on_event: As for the constructor.
+            by: As for the constructor.
+
+        Raises:
+            ConfigInvalid: The file is missing or wrong.
+        """
+        where = os.environ if environ is None else environ
+        return cls(load_settings(Path(path), Environment(environment), environ=where), on_event=on_event, by=by)
+
+    # -- what users call ------------------------------------------------------------------------------------------
+
+    def submit(
+        self,
+        fagmelding: Path | None = None,
+        identmelding: Path | None = None,
+        *,
+        replaces: str | None = None,
+        reason: str = "",
+    ) -> Report:
+        """Seal and publish the pair; when it is submitted already, go on where it stands.
+
+        Idempotent: the same two files never make a second submission. What is sealed is published, what may have
+        been published is not published again.
+
+        Args:
+            fagmelding: The KPR_IPL file; the configured one when not given.
+            identmelding: The KPR_IDE file; the configured one when not given.
+            replaces: Id of the submission this one replaces, after contact with FHI.
+            reason: Why, in words; demanded with ``replaces``.
+
+        Returns:
+            What is known now. ``Report.sent`` counts the shipments the bus took from this call.
+
+        Raises:
+            InputMissing: A file is missing.
+            InputRefused: A file is not what it must be.
+            AlreadySubmitted: Other data for the same municipality and year is submitted already.
+            BusUnreachable: Nothing of what is still sealed could be sent; it stays sealed.
+            AccessRefused: Login, certificate or key was refused.
+            ConfigInvalid: A queue or exchange is unknown, or a certificate file is missing.
+            JournalUnwritable: The journal cannot be written; nothing was sent.
+            JournalLocked: Another run holds the journal.
+        """
+        if bool(replaces) != bool(reason.strip()):
+            raise UsageError(
+                "A replacement needs both the id it replaces and the reason.",
+                next_step="Give --replaces ID together with --reason TEXT (what was agreed with FHI).",
+            )
+        with self._one_at_a_time:
+            journal = self._open_journal()
+            intake = Intake(
+                journal=journal,
+                settings=self.settings,
+                profile=self._profile,
+                registry=self._registry,
+                now=self._now,
+                new_id=self._new_id,
+                observe=self._observe,
+                by=self._by,
+            )
+            submission = intake.take(self._files(fagmelding, identmelding), replaces=replaces, reason=reason)
+            budget = self.settings.bus.reconnect_budget
+            publisher = Publisher(journal, self._bus, self._step, budget, self._closing, self._observe)
+            return self._finished(*publisher.publish_all(submission))
+
+    def wait(self, submission_id: str | None = None, *, timeout: float = DEFAULT_WAIT_SECONDS) -> Report:
+        """Wait until every shipment that may be with FHI is answered, or the time is up.
+
+        Args:
+            submission_id: Which submission; the newest one that waits when not given.
+            timeout: How long at most, in seconds; 0 takes what is there.
+
+        Returns:
+            What is known now. Running out of time is no error here: the report says *published*.
+
+        Raises:
+            UsageError: There is nothing to wait for, or the id is unknown.
+            BusUnreachable: The bus could not be reached within its time budget.
+            AccessRefused: Login, certificate or key was refused.
+            ConfigInvalid: A queue is unknown, or a certificate file is missing.
+            JournalUnwritable: What came could not be kept; it was not settled.
+            JournalLocked: Another run holds the journal.
+        """
+        with self._one_at_a_time:
+            journal = self._open_journal()
+            found = newest_awaiting(journal) if submission_id is None else look_up(journal, submission_id)
+            if found is None:
+                raise UsageError("Nothing was submitted with this journal yet.", next_step="Begin with kpr-send send.")
+            waiter = Waiter(
+                journal,
+                self._bus,
+                self._answers,
+                self._closing,
+                self._step,
+                time.monotonic,
+                self.settings.bus.held_cap,
+                self._observe,
+            )
+            return self._finished(waiter.wait(found, timeout))
+
+    def status(self, submission_id: str | None = None) -> Report | None:
+        """Return what the journal says, without touching the bus or the lock; None when it is empty.
+
+        Raises:
+            UsageError: The id is unknown.
+            JournalUnwritable: The journal cannot be read.
+        """
+        with self._reading() as journal:
+            found = None if journal is None else look_up(journal, submission_id)
+            return None if found is None else Report(found)
+
+    def receipts(self, submission_id: str | None = None) -> tuple[ReceiptDocument, ...]:
+        """Return a submission's receipts as they came, believed or not.
+
+        Raises:
+            UsageError: The id is unknown.
+            JournalUnwritable: The journal cannot be read.
+        """
+        with self._reading() as journal:
+            found = None if journal is None else look_up(journal, submission_id)
+            return () if found is None or journal is None else journal.receipt_documents(found.submission_id)
+
+    def handle(self, inbound: Inbound) -> Handling:
+        """Take one message that a vendor's own listener read from the receipts or error queue.
+
+        Args:
+            inbound: The message; ``token`` may be anything.
+
+        Returns:
+            ``SETTLE``: it is ours and durable, accept it. ``HOLD``: leave it to others.
+
+        Raises:
+            JournalUnwritable: It could not be made durable; do not settle it.
+            JournalLocked: Another run holds the journal.
+        """
+        self._open_journal()
+        with self._step:
+            return self._answers.handle(inbound)
+
+    def close(self) -> None:
+        """End a wait, give back foreign messages, close the connection, free the journal. Safe to call twice."""
+        self._closing.set()
+        with self._one_at_a_time:
+            self._bus.close()
+            if self._journal is not None:
+                self._journal.close()
+                self._journal = None
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- how ------------------------------------------------------------------------------------------------------
+
+    def _guard(self) -> None:
+        settings = self.settings
+        warning = admit(self._profile, settings.environment, settings.report.letter)
+        if warning is not None:
+            self._observe(Event(EventKind.WARNING, warning))
+        guard_environment(
+            self._profile,
+            settings.environment,
+            receiver_her_id=self._receiver_her_id,
+            queue=settings.receiver.queue,
+            host=settings.bus.host,
+        )
+
+    def _open_journal(self) -> SqliteJournal:
+        with self._opening:
+            if self._journal is None:
+                self._journal = self._lock_and_open()
+            return self._journal
+
+    def _lock_and_open(self) -> SqliteJournal:
+        path = self.settings.journal.path
+        lock = JournalLock.acquire(path, now=self._now)
+        try:
+            journal = SqliteJournal.open(path, self.settings.environment, now=self._now, who=self._by)
+            self._recover(journal)
+        except BaseException:
+            lock.release()
+            raise
+        self._lock = lock
+        return journal
+
+    def _recover(self, journal: SqliteJournal) -> None:
+        for msg_id in journal.recover():
+            text = f"An earlier run ended while {msg_id} was being published: it is in doubt."
+            self._observe(Event(EventKind.IN_DOUBT, text, msg_id))
+
+    @contextmanager
+    def _reading(self) -> Iterator[SqliteView | None]:
+        if self._journal is not None:
+            yield self._journal
+            return
+        journal = SqliteJournal.open_readonly(self.settings.journal.path, self.settings.environment)
+        with journal or nullcontext():
+            yield journal
+
+    def _files(self, fagmelding: Path | None, identmelding: Path | None) -> dict[MessageType, Path]:
+        files = self.settings.files
+        chosen = {
+            MessageType.KPR_IPL: fagmelding or files.fagmelding,
+            MessageType.KPR_IDE: identmelding or files.identmelding,
+        }
+        found = {}
+        for message_type, path in chosen.items():
+            if path is None:
+                raise InputMissing(
+                    f"No {message_type.norwegian} is named.",
+                    where=f"files.{message_type.norwegian}",
+                    next_step=f"Name it on the command line or in {self.settings.origin}.",
+                )
+            found[message_type] = path
+        return found
+
+    def _finished(self, submission: Submission, sent: int = 0) -> Report:
+        report = Report(submission, sent)
+        details: dict[str, str | int] = {"state": submission.state.value, "exit_code": report.exit_code}
+        self._observe(Event(EventKind.FINISHED, report.text(), details=details))
+        return report
+
+    @cached_property
+    def _answers(self) -> Answers:
+        settings = self.settings
+        copies = ReceiptCopies(settings.journal.receipts_dir, self._observe)
+        return Answers(
+            journal=self._open_journal(),
+            counterpart=self._registry.counterpart(self._receiver_her_id),
+            decrypters=decrypters(settings),
+            signing_use=signing_use(settings),
+            policy=Policy(accept_3des=settings.protection.accept_3des),
+            believe_unsealed=settings.receiver.unsealed_receipts,
+            now=self._now,
+            observe=self._observe,
+            stored=copies.store,
+        )
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        # No login name, as in some containers: the journal says so rather than failing.
+        return "unknown"

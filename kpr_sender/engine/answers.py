@@ -1,0 +1,228 @@
+"""What to do with a message from one of our queues: believe it, keep it and disbelieve it, or leave it alone.
+
+The queue is the municipality's "Saksbehandling" queue: other systems' messages come there, too. The rules:
+
+1. Ours is what names one of our shipments. Everything else is held and given back, never settled.
+2. A receipt is believed only when it opens with our key, is signed with a certificate the registry holds for the
+   receiver, comes from the HER-id we sent to and names our MsgId (promise G4).
+3. What claims to be ours and cannot be believed is kept and shown, and stays on the queue: when the reason was a
+   certificate we did not hold yet, the next run believes it.
+4. Nothing is settled before what it says is durable.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from kpr_sender.bus.port import Inbound, Source
+from kpr_sender.errors import AccessRefused
+from kpr_sender.events import Event, EventKind, Observer
+from kpr_sender.journal.port import Journal
+from kpr_sender.messages import apprec, error_queue
+from kpr_sender.messages.apprec import AppRec
+from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.messages.transport import FROM_HER_ID
+from kpr_sender.model import Receipt, ReceiptError, Shipment
+from kpr_sender.protection import certificates
+from kpr_sender.protection.certificates import CertificateUse
+from kpr_sender.protection.keys import SoftwareDecrypter
+from kpr_sender.protection.open import Opened, Policy, open_sealed
+from kpr_sender.protection.refused import NotForUs, ProtectionRefused
+from kpr_sender.registry.port import Counterpart
+from kpr_sender.states import AWAITING_RECEIPT, CAUSE_OF_STATUS, ReceiptStatus
+
+
+class Handling(enum.StrEnum):
+    """What the owner of the queue link does with the message now."""
+
+    SETTLE = "settle"
+    """Ours, and what it says is durable: accept it."""
+    HOLD = "hold"
+    """Not ours, or not believed: leave it unsettled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Reads what comes back.
+
+    Attributes:
+        counterpart: The receiver, with the certificates it may sign with.
+        believe_unsealed: Whether this receiver is configured to answer without sealing.
+        stored: Called with each believed receipt and its XML, after it is durable.
+    """
+
+    journal: Journal
+    counterpart: Counterpart
+    decrypters: tuple[SoftwareDecrypter, ...]
+    signing_use: CertificateUse
+    policy: Policy
+    believe_unsealed: bool
+    now: Callable[[], datetime]
+    observe: Observer
+    stored: Callable[[Receipt, bytes], None]
+
+    def handle(self, inbound: Inbound) -> Handling:
+        """Take one message as far as it can be taken.
+
+        Raises:
+            JournalUnwritable: What it says could not be made durable; it must not be settled.
+        """
+        if inbound.source is Source.ERRORS:
+            return self._fault(inbound)
+        if _looks_like_xml(inbound.body):
+            return self._unsealed(inbound)
+        try:
+            opened = self._open(inbound.body)
+        except NotForUs:
+            return Handling.HOLD
+        except (ProtectionRefused, AccessRefused) as error:
+            return self._disbelieve_claimed(inbound, str(error))
+        return self._opened(inbound, opened)
+
+    def _open(self, sealed: bytes) -> Opened:
+        opened = open_sealed(sealed, decrypters=self.decrypters, signers=self.counterpart.signing, policy=self.policy)
+        certificates.check(opened.signer, self.signing_use, at=self.now(), name="the receipt's signing certificate")
+        return opened
+
+    def _fault(self, inbound: Inbound) -> Handling:
+        fault = error_queue.parse(inbound.properties, inbound.subject, inbound.body)
+        shipment = self.journal.shipment_by_message_id(fault.original_message_id)
+        if shipment is None:
+            return Handling.HOLD
+        self.journal.fault(shipment.msg_id, condition=fault.condition, description=fault.description)
+        self._tell(
+            EventKind.FAULTED,
+            shipment,
+            f"The receiver could not take the {shipment.type.norwegian} ({shipment.msg_id}): "
+            f"{fault.condition} {fault.description}".strip(),
+        )
+        return Handling.SETTLE
+
+    def _opened(self, inbound: Inbound, opened: Opened) -> Handling:
+        try:
+            answer = apprec.parse(opened.content)
+        except MessageRefused as error:
+            return self._disbelieve_named(inbound, f"it is signed by the receiver but {error}")
+        shipment = self.journal.shipment(answer.original_msg_id)
+        if shipment is None:
+            return Handling.HOLD
+        return self._answered(shipment, answer, opened.content, inbound.body)
+
+    def _unsealed(self, inbound: Inbound) -> Handling:
+        try:
+            answer = apprec.parse(inbound.body)
+        except MessageRefused as error:
+            return self._disbelieve_named(inbound, f"it is not sealed and {error}")
+        shipment = self.journal.shipment(answer.original_msg_id)
+        if shipment is None:
+            return Handling.HOLD
+        if not self.believe_unsealed:
+            return self._disbelieve(shipment, "it is not sealed", sealed=inbound.body, xml=inbound.body, answer=answer)
+        return self._answered(shipment, answer, inbound.body, inbound.body)
+
+    def _answered(self, shipment: Shipment, answer: AppRec, xml: bytes, sealed: bytes) -> Handling:
+        if shipment.receiver_her_id not in answer.sender_her_ids:
+            return self._disbelieve(
+                shipment, "it comes from another HER-id than we sent to", sealed=sealed, xml=xml, answer=answer
+            )
+        if answer.status is None:
+            self._disbelieve(shipment, "its status is none of 1, 2 and 3", sealed=sealed, xml=xml, answer=answer)
+            # Signed by the receiver and about our message: ours, kept, and no certificate will make it readable.
+            return Handling.SETTLE
+        receipt = self.journal.add_receipt(
+            shipment.msg_id,
+            status=answer.status,
+            errors=answer.errors,
+            verified=True,
+            problem="",
+            xml=xml,
+            sealed=sealed,
+            cause=CAUSE_OF_STATUS[answer.status],
+        )
+        if receipt is None:
+            self._tell(EventKind.DUPLICATE, shipment, f"The receipt for {shipment.msg_id} came once more: harmless.")
+            return Handling.SETTLE
+        self.stored(receipt, xml)
+        if receipt.problem:
+            self._tell(EventKind.CONTRADICTION, shipment, f"The receipt for {shipment.msg_id}: {receipt.problem}.")
+        else:
+            self._tell(
+                EventKind.RECEIPT, shipment, _said(shipment, answer.status, answer.errors), {"status": answer.status}
+            )
+        return Handling.SETTLE
+
+    def _disbelieve_claimed(self, inbound: Inbound, problem: str) -> Handling:
+        """Keep what could not be opened, when it names our message-id or claims to be from the receiver."""
+        named = self._named(inbound)
+        claims = inbound.properties.get(FROM_HER_ID, "").strip() == str(self.counterpart.her_id)
+        for shipment in [named] if named else self._awaiting() if claims else []:
+            self._disbelieve(shipment, problem, sealed=inbound.body)
+        return Handling.HOLD
+
+    def _disbelieve_named(self, inbound: Inbound, problem: str) -> Handling:
+        """Keep what could not be read, when it names our message-id; else it is somebody else's."""
+        named = self._named(inbound)
+        return Handling.HOLD if named is None else self._disbelieve(named, problem, sealed=inbound.body)
+
+    def _named(self, inbound: Inbound) -> Shipment | None:
+        return self.journal.shipment_by_message_id(inbound.correlation_id) if inbound.correlation_id else None
+
+    def _awaiting(self) -> list[Shipment]:
+        return [
+            shipment
+            for submission in self.journal.submissions()
+            for shipment in submission.shipments
+            if shipment.state in AWAITING_RECEIPT and shipment.receiver_her_id == self.counterpart.her_id
+        ]
+
+    def _disbelieve(
+        self,
+        shipment: Shipment,
+        problem: str,
+        *,
+        sealed: bytes,
+        xml: bytes | None = None,
+        answer: AppRec | None = None,
+    ) -> Handling:
+        kept = self.journal.add_receipt(
+            shipment.msg_id,
+            status=answer.status if answer else None,
+            errors=answer.errors if answer else (),
+            verified=False,
+            problem=problem,
+            xml=xml,
+            sealed=sealed,
+            cause=None,
+        )
+        if kept is not None:
+            self._tell(
+                EventKind.RECEIPT_UNVERIFIED,
+                shipment,
+                f"A receipt for the {shipment.type.norwegian} ({shipment.msg_id}) is kept but not believed: {problem}.",
+            )
+        return Handling.HOLD
+
+    def _tell(
+        self, kind: EventKind, shipment: Shipment, text: str, details: dict[str, str | int] | None = None
+    ) -> None:
+        self.observe(Event(kind, text, shipment.msg_id, shipment.type, details or {}))
+
+
+def _looks_like_xml(body: bytes) -> bool:
+    """Tell XML from CMS: a CMS message begins with a SEQUENCE (0x30), XML with ``<``, a BOM or white space."""
+    return body.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")[:1] == b"<"
+
+
+_WORDS = {
+    ReceiptStatus.OK: "is delivered",
+    ReceiptStatus.OK_WITH_ERRORS: "is delivered with errors (status 3)",
+    ReceiptStatus.REJECTED: "is rejected",
+}
+
+
+def _said(shipment: Shipment, status: ReceiptStatus, errors: tuple[ReceiptError, ...]) -> str:
+    codes = ", ".join(f"{error.code} {error.text}" for error in errors)
+    return f"The {shipment.type.norwegian} ({shipment.msg_id}) {_WORDS[status]}{': ' + codes if codes else ''}."

@@ -1,0 +1,35 @@
+"""Copies of believed receipts as files, for the archive and for people. The journal keeps the originals."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from kpr_sender.events import Event, EventKind, Observer
+from kpr_sender.model import Receipt
+
+
+def copy_path(directory: Path, receipt: Receipt) -> Path:
+    """Return where a receipt's copy lies: ``<MsgId>-apprec-<number>.xml``."""
+    return directory / f"{receipt.msg_id}-apprec-{receipt.receipt_id}.xml"
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptCopies:
+    """Writes each believed receipt's XML into a folder, readable by the owner only: its OT may name a patient."""
+
+    directory: Path
+    observe: Observer
+
+    def store(self, receipt: Receipt, xml: bytes) -> None:
+        """Write one copy. A full disk costs the copy, not the receipt: the journal has it already."""
+        path = copy_path(self.directory, receipt)
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(xml)
+        except OSError as error:
+            text = f"The receipt is safe in the journal, but its copy {path} could not be written: {error.strerror}."
+            self.observe(Event(EventKind.WARNING, text, receipt.msg_id))

@@ -1,0 +1,72 @@
+"""Our own keys, from the files the configuration names, checked before they are used."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from kpr_sender.errors import ConfigInvalid
+from kpr_sender.protection import certificates
+from kpr_sender.protection.certificates import CertificateUse
+from kpr_sender.protection.keys import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pem, load_pkcs12
+from kpr_sender.settings.values import KeySource, KeyUse, Settings
+
+_SIGNING_USES: Final = {
+    KeyUse.NON_REPUDIATION: CertificateUse.SIGNING_NON_REPUDIATION,
+    KeyUse.DIGITAL_SIGNATURE: CertificateUse.SIGNING_DIGITAL_SIGNATURE,
+}
+
+
+def signing_use(settings: Settings) -> CertificateUse:
+    """Return the key usage that signing certificates must have, ours and the receiver's."""
+    return _SIGNING_USES[settings.protection.signing_key_usage]
+
+
+def signer(settings: Settings, *, at: datetime) -> SoftwareSigner:
+    """Load the signing key and check its certificate.
+
+    Raises:
+        ConfigInvalid: A file is missing.
+        AccessRefused: Wrong passphrase, key and certificate do not match, expired, not yet valid, wrong key usage.
+    """
+    source = settings.keys.signing
+    pair = load_key(source)
+    certificates.check(pair.certificate, signing_use(settings), at=at, name=source.key)
+    return SoftwareSigner(pair)
+
+
+def decrypters(settings: Settings) -> tuple[SoftwareDecrypter, ...]:
+    """Load the decryption keys, the current one first.
+
+    Their dates are not checked: a receipt sealed for a certificate that has expired since is still ours to read.
+
+    Raises:
+        ConfigInvalid: A file is missing.
+        AccessRefused: Wrong passphrase, or key and certificate do not match.
+    """
+    return tuple(SoftwareDecrypter(load_key(source)) for source in settings.keys.decryption)
+
+
+def load_key(source: KeySource) -> KeyPair:
+    """Load one key with its certificate.
+
+    Raises:
+        ConfigInvalid: A file is missing or cannot be read.
+        AccessRefused: Wrong passphrase, or key and certificate do not match.
+    """
+    passphrase = None if source.passphrase is None else source.passphrase.reveal()
+    if source.pkcs12 is not None:
+        return load_pkcs12(_read(source.pkcs12, source.key), passphrase, name=source.key)
+    if source.certificate_pem is None or source.key_pem is None:
+        raise ConfigInvalid("Neither a PKCS#12 file nor a PEM pair is named.", where=source.key)
+    return load_pem(
+        _read(source.certificate_pem, source.key), _read(source.key_pem, source.key), passphrase, name=source.key
+    )
+
+
+def _read(path: Path, key: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigInvalid(f"The file {path} cannot be read: {error.strerror}.", where=key) from error

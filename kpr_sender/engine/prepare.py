@@ -1,0 +1,251 @@
+"""From two files to two sealed shipments that the journal can keep: checked, framed, addressed, not yet sent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from kpr_sender.errors import InputMissing, InputRefused
+from kpr_sender.events import Event, EventKind, Observer
+from kpr_sender.journal.port import NewShipment, NewSubmission
+from kpr_sender.messages.hodemelding import Hodemelding, frame
+from kpr_sender.messages.splice import splice
+from kpr_sender.messages.transport import CONTENT_TYPE, application_properties
+from kpr_sender.model import Envelope, MessageType
+from kpr_sender.preflight.payload import Payload, inspect
+from kpr_sender.profiles import Profile
+from kpr_sender.protection.keys import SoftwareSigner
+from kpr_sender.protection.seal import seal, sealed_length
+from kpr_sender.protection.xmldsig import sign_enveloped
+from kpr_sender.registry.port import Counterpart
+from kpr_sender.settings.values import Settings
+
+_CHUNK_BYTES: Final = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A file that passed the checks.
+
+    Attributes:
+        path: Where it lies; it is read once more when it is sealed.
+    """
+
+    path: Path
+    payload: Payload
+
+
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """Yield a file's bytes in pieces.
+
+    Raises:
+        InputMissing: It is not there or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                yield chunk
+    except OSError as error:
+        raise InputMissing(f"The file cannot be read: {error.strerror}.", where=str(path)) from error
+
+
+def check_files(
+    files: Mapping[MessageType, Path], *, settings: Settings, profile: Profile, observe: Observer
+) -> dict[MessageType, Checked]:
+    """Read both files once and check what FHI would refuse.
+
+    Args:
+        files: Path by type; the pair, in the order they are to be sent.
+        settings: Whose municipality and bydel the fagmelding must be for.
+        profile: The year's formats and period.
+        observe: Told of each file that passed.
+
+    Raises:
+        InputMissing: A file is not there or cannot be read.
+        InputRefused: A file is not what it must be, or it is another municipality's.
+    """
+    checked = {}
+    for message_type, path in files.items():
+        payload = inspect(read_chunks(path), message_type, name=str(path), profile=profile)
+        _check_owner(payload, path, settings)
+        checked[message_type] = Checked(path, payload)
+        observe(
+            Event(
+                EventKind.CHECKED,
+                f"{path.name} is a {message_type.norwegian} for {payload.year}, {payload.length:,} bytes.",
+                type=message_type,
+                details={"payload_sha256": payload.sha256, "lopenr": payload.lopenr},
+            )
+        )
+    return checked
+
+
+def _check_owner(payload: Payload, path: Path, settings: Settings) -> None:
+    sender = settings.sender
+    wanted = {"kommunenummer": (payload.kommunenummer, sender.kommunenummer), "bydel": (payload.bydel, sender.bydel)}
+    for key, (found, configured) in wanted.items():
+        if found is not None and found != configured:
+            raise InputRefused(
+                f"The file is for {key} {found}, the configuration says {configured}.",
+                where=str(path),
+                next_step=f"Take the right file, or mend sender.{key} in {settings.origin}; nothing was sent.",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """Everything the pair is sealed with; handed in, so that the same values give the same Hodemelding."""
+
+    settings: Settings
+    profile: Profile
+    counterpart: Counterpart
+    signer: SoftwareSigner
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    observe: Observer
+
+    def submission(
+        self, checked: Mapping[MessageType, Checked], *, replaces: str | None, reason: str, by: str
+    ) -> NewSubmission:
+        """Describe the new submission; the bytes themselves are sealed while the journal writes them.
+
+        Raises:
+            InputRefused: A shipment's sealed bytes would be larger than ``limits.refuse_bytes``.
+        """
+        sender = self.settings.sender
+        year = self.profile.year
+        return NewSubmission(
+            submission_id=f"{year}-{self.new_id()[:8]}",
+            environment=self.settings.environment,
+            sender_her_id=sender.party.service_her_id,
+            kommunenummer=sender.kommunenummer,
+            bydel=sender.bydel,
+            year=year,
+            replaces=replaces,
+            reason=reason,
+            by=by,
+            shipments=tuple(self._shipment(message_type, one) for message_type, one in checked.items()),
+        )
+
+    def _shipment(self, message_type: MessageType, checked: Checked) -> NewShipment:
+        hodemelding = self._hodemelding(message_type)
+        message = self._message(hodemelding, checked)
+        length = sealed_length(message.length, self.signer, self.counterpart.encryption)
+        self._check_size(length, checked.path, message_type)
+        message_id = self.new_id()
+
+        def write_sealed(write: Callable[[bytes | memoryview], object]) -> None:
+            seal(
+                message.chunks(), message.length, signer=self.signer, recipient=self.counterpart.encryption, write=write
+            )
+
+        return NewShipment(
+            type=message_type,
+            msg_id=hodemelding.msg_id,
+            message_id=message_id,
+            receiver_her_id=hodemelding.receiver.service_her_id,
+            envelope=self._envelope(hodemelding, message_id),
+            payload_sha256=checked.payload.sha256,
+            payload_bytes=checked.payload.length,
+            lopenr=checked.payload.lopenr,
+            sealed_bytes=length,
+            write_sealed=write_sealed,
+        )
+
+    def _hodemelding(self, message_type: MessageType) -> Hodemelding:
+        texts = self.settings.hodemelding
+        return Hodemelding(
+            type=message_type,
+            type_text=texts.type_text_ipl if message_type is MessageType.KPR_IPL else texts.type_text_ide,
+            msg_id=self.new_id(),
+            generated_at=self.now().astimezone().replace(microsecond=0),
+            sender=self.settings.sender.party,
+            receiver=self.profile.receivers[self.settings.environment],
+            ack=texts.ack,
+        )
+
+    def _message(self, hodemelding: Hodemelding, checked: Checked) -> _Message:
+        head, tail = frame(hodemelding)
+        streamed = _Streamed(head, checked, tail)
+        return _Signed(streamed, self.signer) if self.settings.hodemelding.xmldsig else streamed
+
+    def _check_size(self, length: int, path: Path, message_type: MessageType) -> None:
+        limits = self.settings.limits
+        if length > limits.refuse_bytes:
+            raise InputRefused(
+                f"The sealed {message_type.norwegian} would be {length:,} bytes; "
+                f"limits.refuse_bytes is {limits.refuse_bytes:,}.",
+                where=str(path),
+                next_step="Agree on the size with FHI and NHN, then raise the limit; nothing was sent.",
+            )
+        if length > limits.warn_bytes:
+            self.observe(
+                Event(
+                    EventKind.WARNING,
+                    f"The sealed {message_type.norwegian} is {length:,} bytes; "
+                    "NHN wants messages above about 1 MB to be agreed beforehand.",
+                    type=message_type,
+                )
+            )
+
+    def _envelope(self, hodemelding: Hodemelding, message_id: str) -> Envelope:
+        return Envelope(
+            queue=self.counterpart.queue,
+            subject=hodemelding.type.value,
+            reply_to=self.settings.bus.receipts_queue,
+            # The reference client's default: a message that answers nothing correlates with itself.
+            correlation_id=message_id,
+            content_type=CONTENT_TYPE,
+            properties=application_properties(
+                sender_her_id=hodemelding.sender.service_her_id,
+                receiver_her_id=hodemelding.receiver.service_her_id,
+                at=hodemelding.generated_at,
+                cpa_id=self.settings.hodemelding.cpa_id,
+            ),
+        )
+
+
+class _Streamed:
+    """The Hodemelding as a stream: head, the payload's own bytes, tail. The payload is never held."""
+
+    def __init__(self, head: bytes, checked: Checked, tail: bytes) -> None:
+        self._head, self._checked, self._tail = head, checked, tail
+        self.length = len(head) + checked.payload.length + len(tail)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes.
+
+        Raises:
+            InputRefused: The file is not the one that was checked.
+        """
+        digest = hashlib.sha256()
+        yield self._head
+        for chunk in splice(read_chunks(self._checked.path)):
+            digest.update(chunk)
+            yield chunk
+        if digest.hexdigest() != self._checked.payload.sha256:
+            raise InputRefused(
+                "The file was changed while it was read.",
+                where=str(self._checked.path),
+                next_step="Let the extract finish, then run the same command again; nothing was sent.",
+            )
+        yield self._tail
+
+
+class _Signed:
+    """The Hodemelding with a ds:Signature: needs the whole document in memory, so it is off by default."""
+
+    def __init__(self, streamed: _Streamed, signer: SoftwareSigner) -> None:
+        self._xml = sign_enveloped(b"".join(streamed.chunks()), signer.key_pair)
+        self.length = len(self._xml)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes."""
+        yield self._xml
+
+
+_Message = _Streamed | _Signed

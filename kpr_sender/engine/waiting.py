@@ -1,0 +1,85 @@
+"""Waiting for receipts: one message at a time, foreign ones held, never settled."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from kpr_sender.bus.port import Bus
+from kpr_sender.engine.answers import Answers, Handling
+from kpr_sender.events import Event, EventKind, Observer
+from kpr_sender.journal.port import Journal
+from kpr_sender.model import Submission
+from kpr_sender.states import AWAITING_RECEIPT
+
+_LOOK_SECONDS: Final = 5.0
+"""How soon a wait ends after ``closing`` is set. The links stay attached all the while: no polling of the broker."""
+
+
+def is_awaiting(submission: Submission) -> bool:
+    """Tell whether a receipt may still come for one of the pair."""
+    return any(shipment.state in AWAITING_RECEIPT for shipment in submission.shipments)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """Reads our queues until a submission is answered.
+
+    Attributes:
+        closing: Ends the wait when set.
+        step: Held while one message is handled, so that it is never handled inside another step.
+        monotonic: A clock that never jumps, in seconds.
+    """
+
+    journal: Journal
+    bus: Bus
+    answers: Answers
+    closing: threading.Event
+    step: threading.RLock
+    monotonic: Callable[[], float]
+    held_cap: int
+    observe: Observer
+
+    def wait(self, submission: Submission, timeout: float) -> Submission:
+        """Wait for all receipts of a submission, at most ``timeout`` seconds; 0 takes what is there.
+
+        Raises:
+            KprError: What the bus port's ``receive`` and ``Answers.handle`` raise.
+        """
+        end = self.monotonic() + timeout
+        warned = False
+        if is_awaiting(submission):
+            self.observe(Event(EventKind.WAITING, "Waiting for FHI's receipts.", details={"timeout": int(timeout)}))
+        while is_awaiting(submission) and not self.closing.is_set():
+            left = end - self.monotonic()
+            inbound = self.bus.receive(min(max(left, 0.0), _LOOK_SECONDS))
+            if inbound is None:
+                if left <= 0:
+                    break
+                continue
+            with self.step:
+                handling = self.answers.handle(inbound)
+            if handling is Handling.SETTLE:
+                self.bus.settle(inbound)
+            else:
+                self.bus.hold(inbound)
+            if self.bus.held >= self.held_cap and not warned:
+                warned = True
+                self._warn_of_pile()
+            submission = self.journal.submission(submission.submission_id) or submission
+        self._tell_held()
+        return submission
+
+    def _warn_of_pile(self) -> None:
+        text = (
+            f"{self.bus.held} messages that are not ours stand before the receipts, as many as bus.held_cap allows. "
+            "Let the system they belong to read its queue, or raise bus.held_cap."
+        )
+        self.observe(Event(EventKind.WARNING, text))
+
+    def _tell_held(self) -> None:
+        if self.bus.held:
+            text = f"{self.bus.held} messages on the queue belong to others; they are given back untouched."
+            self.observe(Event(EventKind.FOREIGN_HELD, text, details={"held": self.bus.held}))

@@ -1,0 +1,120 @@
+"""A synthetic municipality in a folder: two small files, a test PKI and a configuration for ``lokal``."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kpr_sender.model import Environment
+from kpr_sender.sandbox.pki import Pki, ensure_pki
+from kpr_sender.sandbox.sample import write_pair
+from kpr_sender.settings import load
+from kpr_sender.settings.sandbox_defaults import sandbox_defaults
+from kpr_sender.settings.values import Settings
+
+SENDER_HER_ID = 900002
+YEAR = 2024
+
+Changes = Mapping[str, Mapping[str, object]]
+"""Keys to set, by section; None takes a key away."""
+
+
+@functools.cache
+def _template() -> Path:
+    """One PKI and one pair for the whole test process: RSA keys take their time."""
+    folder = Path(tempfile.mkdtemp(prefix="kpr-test-"))
+    ensure_pki(folder, now=datetime.now(UTC))
+    write_pair(folder, year=YEAR, persons=5)
+    return folder
+
+
+@dataclass(frozen=True)
+class Municipality:
+    """Where everything of one municipality lies."""
+
+    folder: Path
+
+    @property
+    def fagmelding(self) -> Path:
+        return self.folder / "fagmelding.xml"
+
+    @property
+    def identmelding(self) -> Path:
+        return self.folder / "identmelding.xml"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "lokal.toml"
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / "journal.db"
+
+    @property
+    def pki(self) -> Pki:
+        return Pki(self.folder / "pki")
+
+    def new_extract(self, lopenr: int = 2) -> None:
+        """Let the EPJ make a new extract: other content, the next running number."""
+        write_pair(self.folder, year=YEAR, persons=6, seed=lopenr, lopenr=lopenr)
+
+    def configure(self, changes: Changes | None = None, *, port: int = 1) -> Settings:
+        """Write the configuration and load it."""
+        self.config.write_text(toml(self._sections(port), changes or {}), encoding="utf-8")
+        return load(self.config, Environment.LOKAL, environ=os.environ)
+
+    def _sections(self, port: int) -> dict[str, dict[str, object]]:
+        sections = sandbox_defaults(self.folder)
+        sections["bus"] |= {"port": port, "reconnect_budget": "1s", "publish_timeout": "10s", "connect_timeout": "5s"}
+        return {
+            "files": {"fagmelding": "fagmelding.xml", "identmelding": "identmelding.xml"},
+            "report": {"year": YEAR},
+            "sender": {
+                "name": "EKSEMPEL KOMMUNE",
+                "her_id": 900001,
+                "service_name": "Saksbehandling",
+                "service_her_id": SENDER_HER_ID,
+                "kommunenummer": "9999",
+            },
+            "journal": {"path": "journal.db", "receipts_dir": "receipts"},
+            **sections,
+        }
+
+
+def municipality(folder: Path) -> Municipality:
+    """Set a municipality up in a folder."""
+    shutil.copytree(_template(), folder, dirs_exist_ok=True)
+    (folder / "bus-password").write_text("hemmelig-i-test", encoding="ascii")
+    (folder / "bus-password").chmod(0o600)
+    made = Municipality(folder)
+    made.configure()
+    return made
+
+
+def toml(sections: dict[str, dict[str, object]], changes: Changes) -> str:
+    """Write sections as TOML, with changes; ``[keys.decryption]`` is an array of tables."""
+    lines = ['environment = "lokal"']
+    for section in {**sections, **changes}:
+        values = {**sections.get(section, {}), **changes.get(section, {})}
+        if section == "":
+            lines[0] = "\n".join(f"{key} = {_value(value)}" for key, value in values.items())
+            continue
+        lines.append(f"[[{section}]]" if section == "keys.decryption" else f"[{section}]")
+        lines += [f"{key} = {_value(value)}" for key, value in values.items() if value is not None]
+    return "\n".join(lines) + "\n"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, list):
+        return "[" + ", ".join(_value(one) for one in value) + "]"
+    return '"' + str(value) + '"'
