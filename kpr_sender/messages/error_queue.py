@@ -23,7 +23,7 @@ MAX_TEXT: Final = 500
 
 _MAX_FAULT: Final = 1_000_000  # bytes
 _PERSONAL: Final = re.compile(r"\d{6}\s?\d{5}")
-_WSA_RELATES_TO: Final = "RelatesTo"
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +57,13 @@ def parse(properties: Mapping[str, str], subject: str, body: bytes) -> BusFault:
     def read(name: str) -> str:
         return clean(by_name.get(name.casefold(), ""))
 
+    named = by_name.get(transport.ORIGINAL_MESSAGE_ID.casefold(), "")
     related, code, reason = _soap_fault(body) if subject.strip() == transport.SUBJECT_SOAP_FAULT else ("", "", "")
     details = "; ".join(
         filter(None, (read(transport.ERROR_DESCRIPTION) or reason, read(transport.ERROR_CONDITION_DATA)))
     )
     return BusFault(
-        original_message_id=(read(transport.ORIGINAL_MESSAGE_ID) or related).strip("{} ").lower(),
+        original_message_id=_message_id(named) or _message_id(related),
         condition=read(transport.ERROR_CONDITION) or code,
         description=details[:MAX_TEXT],
         received_at_text=read(transport.RECEIVER_TIME_STAMP),
@@ -75,13 +76,18 @@ def clean(text: object) -> str:
     return _PERSONAL.sub("[removed]", line)[:MAX_TEXT]
 
 
+def _message_id(text: object) -> str:
+    bare = str(text).strip().lower().removeprefix("urn:uuid:").strip("{} ")
+    return bare if _UUID.fullmatch(bare) else clean(bare)  # a UUID may look like it held a national id
+
+
 def _soap_fault(body: bytes) -> tuple[str, str, str]:
     """Return RelatesTo, fault code and reason of a SOAP fault, each empty where it is not there."""
     try:
         root = safe_xml.parse(body, max_bytes=_MAX_FAULT)
     except MessageRefused:
         return "", "", ""
-    related = _text(root, f".//{{*}}{_WSA_RELATES_TO}").removeprefix("urn:uuid:")
+    related = root.findtext(".//{*}RelatesTo") or ""  # WS-Addressing
     code = _text(root, ".//{*}Fault/{*}Code/{*}Value") or _text(root, ".//{*}Fault/faultcode")
     reason = _text(root, ".//{*}Fault/{*}Reason/{*}Text") or _text(root, ".//{*}Fault/faultstring")
     return related, code, reason

@@ -101,7 +101,7 @@ def _party(parent: etree._Element, party: Party) -> None:
     _child(level_1, "OrganisationName", party.name)
     _ident(level_1, str(party.her_id), V="HER", S=HER_OID, DN="HER-id")
     if party.organisation_number is not None:
-        _ident(level_1, party.organisation_number, V="ENH", S=HER_OID, DN="Organisasjonsnummer")
+        _ident(level_1, party.organisation_number, V="ENH", S=HER_OID, DN="Organisasjonsnummeret i Enhetsregisteret")
     level_2 = _child(level_1, "Organisation")
     _child(level_2, "OrganisationName", party.service_name)
     _ident(level_2, str(party.service_her_id), V="HER", S=HER_OID, DN="HER-id")
@@ -166,7 +166,7 @@ def _payload(root: etree._Element) -> etree._Element:
 
 
 def _asks_for_receipt(root: etree._Element) -> bool:
-    return any(ack.get("V") == "J" for ack in root.findall(_path("MsgInfo/Ack")))
+    return any(ack.get("V") == "J" for ack in _one(root, "MsgInfo").findall(f"{_MH}Ack"))
 
 
 def _read_party(root: etree._Element, path: str) -> Party:
@@ -190,7 +190,7 @@ def _her_id(organisation: etree._Element) -> int:
 
 def _idents(organisation: etree._Element) -> dict[str, str]:
     return {
-        _one(ident, "TypeId").get("V", "").strip(): _text(ident, "Id") for ident in organisation.findall(_path("Ident"))
+        _one(ident, "TypeId").get("V", "").strip(): _text(ident, "Id") for ident in organisation.findall(f"{_MH}Ident")
     }
 
 
@@ -199,11 +199,10 @@ def _text(parent: etree._Element, path: str) -> str:
 
 
 def _one(parent: etree._Element, path: str) -> etree._Element:
-    found = parent.findall(_path(path))
-    if len(found) != 1:
-        raise MessageRefused(f"it has {len(found) or 'no'} {path}; one is wanted")
-    return found[0]
-
-
-def _path(path: str) -> str:
-    return "/".join(f"{_MH}{name}" for name in path.split("/"))
+    """Return the one element at ``path``; exactly one at each step, so that there is never a choice."""
+    for name in path.split("/"):
+        found = parent.findall(f"{_MH}{name}")
+        if len(found) != 1:
+            raise MessageRefused(f"it has {len(found) or 'no'} {name} where one is wanted")
+        parent = found[0]
+    return parent

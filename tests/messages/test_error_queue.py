@@ -1,0 +1,87 @@
+"""The error queue: read whatever can be read, never raise."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kpr_sender.messages.error_queue import MAX_TEXT, BusFault, clean, parse
+
+MESSAGE_ID = "5f0c2f9e-6a1b-4f2e-9d7a-0a4b1c2d3e4f"
+
+
+def test_as_the_reference_client_writes_it() -> None:
+    properties = {
+        "fromHerId": "171479",
+        "toHerId": "900002",
+        "applicationTimeStamp": "2025-01-07T08:00:01Z",
+        "originalMessageId": MESSAGE_ID,
+        "receiverTimeStamp": "01/07/2025 08:00:00",
+        "errorCondition": "transport:expired-certificate",
+        "errorDescription": "Certificate expired",
+        "errorConditionData": "a;b;",
+    }
+    assert parse(properties, "KPR_IPL", b"") == BusFault(
+        original_message_id=MESSAGE_ID,
+        condition="transport:expired-certificate",
+        description="Certificate expired; a;b;",
+        received_at_text="01/07/2025 08:00:00",
+    )
+
+
+@pytest.mark.parametrize("given_id", [MESSAGE_ID.upper(), f"{{{MESSAGE_ID}}}", f" {MESSAGE_ID}\n"])
+@pytest.mark.parametrize("name", ["originalMessageId", "OriginalMessageId", "ORIGINALMESSAGEID"])
+def test_the_message_it_names_is_found(given_id: str, name: str) -> None:
+    assert parse({name: given_id}, "", b"").original_message_id == MESSAGE_ID
+
+
+def test_nothing_at_all_is_empty() -> None:
+    assert parse({}, "", b"") == BusFault("", "", "", "")
+
+
+SOAP = f"""<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:a="http://www.w3.org/2005/08/addressing">
+<s:Header><a:RelatesTo>urn:uuid:{MESSAGE_ID}</a:RelatesTo></s:Header><s:Body><s:Fault><s:Code><s:Value>s:Sender</s:Value>
+</s:Code><s:Reason><s:Text xml:lang="en">Invalid   signature</s:Text></s:Reason></s:Fault></s:Body></s:Envelope>"""
+
+
+def test_a_soap_fault_is_read() -> None:
+    assert parse({}, "AMQP_SOAP_FAULT", SOAP.encode()) == BusFault(MESSAGE_ID, "s:Sender", "Invalid signature", "")
+
+
+def test_properties_win_over_the_fault() -> None:
+    fault = parse({"errorCondition": "transport:internal-error"}, "AMQP_SOAP_FAULT", SOAP.encode())
+    assert fault.condition == "transport:internal-error"
+
+
+@pytest.mark.parametrize("body", [b"sealed, not for us", b"<!DOCTYPE a><a/>", b"<a/>", b""])
+def test_another_body_is_not_looked_at(body: bytes) -> None:
+    assert parse({}, "AMQP_SOAP_FAULT", body) == BusFault("", "", "", "")
+
+
+def test_no_national_id_gets_through() -> None:
+    """Promise G6."""
+    born_in_month_81 = "01810112345"
+    fault = parse({"errorDescription": f"person {born_in_month_81}, 018101 12345 unknown"}, "", b"")
+    assert fault.description == "person [removed], [removed] unknown"
+
+
+def test_a_uuid_of_digits_is_no_national_id() -> None:
+    digits = "00000000-0000-4000-8000-000000000001"
+    assert parse({"originalMessageId": digits}, "", b"").original_message_id == digits
+
+
+@given(
+    st.dictionaries(st.sampled_from(["errorCondition", "errorDescription", "originalMessageId", "x"]), st.text()),
+    st.text(),
+    st.binary(),
+)
+def test_whatever_comes_it_is_read(properties: dict[str, str], subject: str, body: bytes) -> None:
+    fault = parse(properties, subject, body)
+    for text in (fault.condition, fault.description, fault.original_message_id, fault.received_at_text):
+        assert len(text) <= MAX_TEXT
+        assert text.isprintable()
+
+
+def test_foreign_text_becomes_one_line() -> None:
+    assert clean("a\r\n\x1b[31mb\u2028c") == "a [31mb c"
