@@ -1,0 +1,1 @@
+"""Figures, measured side by side in one run: ``make bench``, or ``python -m bench NAME ...`` for some of them."""

@@ -1,0 +1,1 @@
+"""One module a comparison, or a family of them."""

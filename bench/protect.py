@@ -1,0 +1,40 @@
+"""``python -m bench.protect seal|open``: our side, from standard input to standard output, as openssl's works."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from bench.measure import DATA
+from kpr_sender.protection.keys import SoftwareDecrypter, SoftwareSigner, load_certificate, load_pem
+from kpr_sender.protection.open import Policy, open_sealed
+from kpr_sender.protection.seal import seal
+
+_CHUNK: Final = 1 << 18
+_LARGEST: Final = 1 << 30
+
+
+def _seal() -> None:
+    signing = DATA / "pki" / "kommune-signing.pem"
+    key = DATA / "kommune-signing.key.pem"
+    signer = SoftwareSigner(load_pem(signing.read_bytes(), key.read_bytes(), None, name=signing.name))
+    recipient = load_certificate((DATA / "pki" / "fhi-encryption.pem").read_bytes(), "recipient")
+    source = sys.stdin.buffer
+    length = source.seek(0, 2)
+    source.seek(0)
+    write = sys.stdout.buffer.write
+    seal(iter(lambda: source.read(_CHUNK), b""), length, signer=signer, recipient=recipient, write=write)
+
+
+def _open() -> None:
+    encryption = DATA / "pki" / "fhi-encryption.pem"
+    key = DATA / "fhi-encryption.key.pem"
+    decrypter = SoftwareDecrypter(load_pem(encryption.read_bytes(), key.read_bytes(), None, name=encryption.name))
+    sender = load_certificate((DATA / "pki" / "kommune-signing.pem").read_bytes(), "sender")
+    sealed = sys.stdin.buffer.read()
+    opened = open_sealed(sealed, decrypters=[decrypter], signers=[sender], policy=Policy(max_bytes=_LARGEST))
+    sys.stdout.buffer.write(opened.content)
+
+
+if __name__ == "__main__":
+    {"seal": _seal, "open": _open}[sys.argv[1]]()
