@@ -69,8 +69,8 @@ def guard_environment(
     _guard_receiver(profile, environment, receiver_her_id)
     _guard_queue(profile, environment, queue)
     _guard_host(profile, environment, host, where="bus.host")
-    registered_host, slash, _ = queue.strip().rpartition("/")[0].strip("/").partition("/")
-    if slash:
+    registered_host, slash, _ = queue.strip().partition("/")
+    if slash and registered_host:
         _guard_host(profile, environment, registered_host, where="receiver.queue")
 
 
