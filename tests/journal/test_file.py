@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from kpr_sender.journal.failures import of_sqlite
 from kpr_sender.journal.rows import time_of, time_text
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment, MessageType
-from kpr_sender.states import ENDED, Cause, ShipmentState
+from kpr_sender.states import Cause, ImpossibleTransition, ShipmentState
 from tests.journal.builders import START, Clock, created, new_submission, open_journal
 
 
@@ -320,6 +321,28 @@ def test_threads_share_one_journal(tmp_path: Path) -> None:
         assert len(journal.submissions()) == 10
 
 
+def test_of_two_that_publish_the_same_at_once_one_does(tmp_path: Path) -> None:
+    """G1: even without the lock, on two connections: one moves it, the other is told that it is moved."""
+    path = tmp_path / "j.db"
+    with open_journal(path) as one, open_journal(path) as two, ThreadPoolExecutor(2) as pool:
+        msg_id = created(one).msg_id
+        start = threading.Barrier(2, timeout=10)
+
+        def publish(journal: SqliteJournal) -> type[BaseException] | None:
+            start.wait()
+            try:
+                journal.begin_publish(msg_id)
+            except Exception as error:  # noqa: BLE001 -- handed to the test
+                return type(error)
+            return None
+
+        for attempt in range(1, 41):
+            outcomes = set(pool.map(publish, (one, two)))
+            assert outcomes == {None, ImpossibleTransition}
+            back = one.end_publish(msg_id, Cause.NOT_SENT, evidence={}, error=None)
+            assert back.attempts == attempt
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
 def test_a_forked_child_may_not_use_its_parents_journal(tmp_path: Path) -> None:
@@ -349,7 +372,6 @@ def test_the_schema_names_what_the_program_knows(tmp_path: Path) -> None:
     answers = {cause.value for cause in Cause if cause.value.startswith("receipt-") or cause is Cause.ERROR_QUEUE}
     assert all(f"'{answer}'" in sql for answer in answers)
     assert [row[0] for row in migrations] == list(range(1, schema.VERSION + 1))
-    assert ENDED
 
 
 @pytest.mark.parametrize("at", [START, datetime.fromisoformat("2025-07-01T12:00:00+02:00")])

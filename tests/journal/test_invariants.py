@@ -1,0 +1,161 @@
+"""Whatever is done to a journal, in whatever order: the promises that hold after each step."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from kpr_sender.errors import NeedsPerson
+from kpr_sender.journal.lock import JournalLock
+from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.model import Environment, LastError, Shipment
+from kpr_sender.states import ENDED, TRANSITIONS, Cause, ImpossibleTransition, ReceiptStatus, ShipmentState
+from tests.journal.builders import Clock, add_unverified, add_verified, new_submission, open_journal, replayed
+
+_WHICH = st.integers(0, 1)
+_ANSWERS = st.sampled_from([b"answer 1", b"answer 2", b"answer 3"])
+_ERROR = st.sampled_from([None, LastError("bus-unreachable", "No route."), LastError("in-doubt", "No outcome.")])
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Operations on one pair, allowed or not, with a restart anywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.path = Path(self.folder.name) / "journal.db"
+        self.journal: SqliteJournal = open_journal(self.path)
+        self.msg_ids: tuple[str, ...] = ()
+        self.fixed: dict[str, tuple[object, ...]] = {}
+        self.before: dict[str, Shipment] = {}
+        self.transfers: dict[str, int] = {}
+
+    @initialize()
+    def create(self) -> None:
+        shipments = self.journal.create(new_submission()).shipments
+        self.msg_ids = tuple(shipment.msg_id for shipment in shipments)
+        self.fixed = {msg_id: self._fixed(msg_id) for msg_id in self.msg_ids}
+        self.transfers = dict.fromkeys(self.msg_ids, 0)
+        self.before = {shipment.msg_id: shipment for shipment in shipments}
+
+    @rule(which=_WHICH)
+    def begin_publish(self, which: int) -> None:
+        msg_id = self.msg_ids[which]
+        try:
+            self.journal.begin_publish(msg_id)
+        except (ImpossibleTransition, NeedsPerson):
+            return
+        assert self.before[msg_id].state is ShipmentState.SEALED
+        self.transfers[msg_id] += 1
+
+    @rule(which=_WHICH, cause=st.sampled_from(Cause), error=_ERROR)
+    def end_publish(self, which: int, cause: Cause, error: LastError | None) -> None:
+        msg_id = self.msg_ids[which]
+        try:
+            self.journal.end_publish(msg_id, cause, evidence={"bytes": 5}, error=error)
+        except ImpossibleTransition:
+            return
+        assert self.before[msg_id].state is ShipmentState.PUBLISHING
+
+    @rule(which=_WHICH, status=st.sampled_from(ReceiptStatus), sealed=_ANSWERS)
+    def verified(self, which: int, status: ReceiptStatus, sealed: bytes) -> None:
+        add_verified(self.journal, self.msg_ids[which], status, sealed=sealed)
+
+    @rule(which=_WHICH, sealed=_ANSWERS)
+    def unverified(self, which: int, sealed: bytes) -> None:
+        msg_id = self.msg_ids[which]
+        add_unverified(self.journal, msg_id, sealed=sealed)
+        assert self._shipment(msg_id).state is self.before[msg_id].state
+
+    @rule(which=_WHICH)
+    def fault(self, which: int) -> None:
+        self.journal.fault(self.msg_ids[which], condition="c", description="d")
+
+    @rule(which=_WHICH, error=_ERROR)
+    def note_error(self, which: int, error: LastError | None) -> None:
+        self.journal.note_error(self.msg_ids[which], error)
+        assert self._shipment(self.msg_ids[which]).last_error == error
+
+    @rule()
+    def restart(self) -> None:
+        written = self.journal.submissions(), self.journal.events(None)
+        self.journal.close()
+        self.journal = open_journal(self.path)
+        assert (self.journal.submissions(), self.journal.events(None)) == written
+
+    @rule()
+    def recover(self) -> None:
+        publishing = {m for m, shipment in self.before.items() if shipment.state is ShipmentState.PUBLISHING}
+        with JournalLock.acquire(self.path, now=Clock()):
+            assert set(self.journal.recover()) == publishing
+        assert all(self._shipment(m).state is not ShipmentState.PUBLISHING for m in self.msg_ids)
+
+    @invariant()
+    def what_holds_after_each_step(self) -> None:
+        self._only_along_the_table()
+        self._history_replays_to_the_present()
+        self._delivered_only_by_a_verified_receipt()
+        self._attempts_are_counted_and_bytes_stand()
+        self._another_process_sees_the_same()
+        self.before = {msg_id: self._shipment(msg_id) for msg_id in self.msg_ids}
+
+    def _only_along_the_table(self) -> None:
+        for msg_id in self.msg_ids:
+            old, new = self.before[msg_id].state, self._shipment(msg_id).state
+            # An answer that overtook the outcome follows it in the same step: two ways on.
+            one_on = set(TRANSITIONS[old].values())
+            two_on = {further for state in one_on for further in TRANSITIONS[state].values()}
+            assert new in {old} | one_on | (two_on if old is ShipmentState.PUBLISHING else set())
+            if old in ENDED:
+                assert new is old
+
+    def _history_replays_to_the_present(self) -> None:
+        assert replayed(self.journal.events(None)) == {m: self._shipment(m).state for m in self.msg_ids}
+
+    def _delivered_only_by_a_verified_receipt(self) -> None:
+        """G4."""
+        for msg_id in self.msg_ids:
+            shipment = self._shipment(msg_id)
+            if shipment.state is ShipmentState.DELIVERED:
+                assert any(r.verified and r.status is ReceiptStatus.OK for r in shipment.receipts)
+
+    def _attempts_are_counted_and_bytes_stand(self) -> None:
+        """G1, G3."""
+        for msg_id in self.msg_ids:
+            assert self._shipment(msg_id).attempts == self.transfers[msg_id]
+            assert self._fixed(msg_id) == self.fixed[msg_id]
+
+    def _another_process_sees_the_same(self) -> None:
+        view = SqliteJournal.open_readonly(self.path, Environment.LOKAL)
+        assert view is not None
+        with view:
+            assert view.submissions() == self.journal.submissions()
+
+    def _shipment(self, msg_id: str) -> Shipment:
+        shipment = self.journal.shipment(msg_id)
+        assert shipment is not None
+        return shipment
+
+    def _fixed(self, msg_id: str) -> tuple[object, ...]:
+        shipment = self._shipment(msg_id)
+        return (
+            shipment.message_id,
+            shipment.sealed_sha256,
+            self.journal.sealed(msg_id),
+            self.journal.envelope(msg_id),
+            shipment.payload_sha256,
+        )
+
+    def teardown(self) -> None:
+        self.journal.close()
+        self.folder.cleanup()
+
+
+TestAnyOrder = AnyOrder.TestCase
+TestAnyOrder.settings = settings(
+    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
