@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from kpr_sender.errors import UsageError
-from kpr_sender.journal.port import Journal
+from kpr_sender.journal.port import JournalView
 from kpr_sender.model import Submission
 from kpr_sender.states import AWAITING_RECEIPT
 
 
-def look_up(journal: Journal, submission_id: str | None) -> Submission | None:
+def look_up(journal: JournalView, submission_id: str | None) -> Submission | None:
     """Return the submission of that id, or the newest one when no id is given; None when the journal is empty.
 
     Args:
@@ -31,7 +31,7 @@ def look_up(journal: Journal, submission_id: str | None) -> Submission | None:
     return found
 
 
-def newest_awaiting(journal: Journal) -> Submission | None:
+def newest_awaiting(journal: JournalView) -> Submission | None:
     """Return the newest submission that still waits for a receipt, else the newest of all."""
     submissions = journal.submissions()
     awaiting = (one for one in submissions if any(s.state in AWAITING_RECEIPT for s in one.shipments))

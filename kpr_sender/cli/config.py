@@ -1,0 +1,203 @@
+"""``kpr-send config check``: everything that can be known without sending."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from kpr_sender import profiles
+from kpr_sender.bus.tls import client_context
+from kpr_sender.cli import output
+from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.cli.session import connected_sandbox
+from kpr_sender.engine.keys import load_key, signer
+from kpr_sender.errors import EXIT_OK, InputMissing, JournalUnwritable, KprError
+from kpr_sender.protection import certificates
+from kpr_sender.protection.certificates import CertificateUse
+from kpr_sender.registry.static import StaticRegistry
+from kpr_sender.report import JSON_SCHEMA
+from kpr_sender.settings.values import Secret, Settings
+
+_OK, _WARNING, _WRONG = "ok", "warning", "wrong"
+_EXPIRES_SOON_DAYS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found.
+
+    Attributes:
+        name: What was looked at.
+        text: What it is, or what is wrong with it.
+        error: Set when it is wrong.
+        warning: Whether it is right but unwise.
+    """
+
+    name: str
+    text: str
+    error: KprError | None = None
+    warning: bool = False
+
+    @property
+    def result(self) -> str:
+        """``ok``, ``warning`` or ``wrong``."""
+        return _WRONG if self.error else _WARNING if self.warning else _OK
+
+
+@click.group("config")
+def command() -> None:
+    """Check the configuration without sending anything."""
+
+
+@command.command("check")
+@click.pass_obj
+def check(invocation: Invocation) -> int:
+    """Load everything, send nothing: secrets, keys, certificates, the year, the journal's folder, the two files.
+
+    Exit code 0 when all is right, also with warnings; else the code of the first thing that is wrong.
+    """
+    settings = invocation.settings()
+    with connected_sandbox(settings) as prepared:
+        findings = [Finding("configuration", settings.origin), *look(prepared, now=datetime.now(UTC))]
+    exit_code = next((finding.error.exit_code for finding in findings if finding.error), EXIT_OK)
+    if invocation.as_json:
+        output.json_object(_as_json(settings, findings, exit_code))
+    else:
+        quiet = invocation.loudness is Loudness.QUIET
+        for finding in findings:
+            if not quiet or finding.error:
+                click.echo(f"{finding.result:<8} {finding.name:<30} {finding.text}", err=quiet)
+    return exit_code
+
+
+def look(settings: Settings, *, now: datetime) -> Iterator[Finding]:
+    """Check everything, each thing whatever the others are.
+
+    Args:
+        settings: The configuration.
+        now: The time that certificates are measured by; aware.
+    """
+    checks: tuple[tuple[str, Callable[[], str]], ...] = (
+        ("year and environment", lambda: _year(settings)),
+        ("bus", lambda: _bus(settings)),
+        ("bus.password", lambda: _secret(settings.bus.password)),
+        ("keys.signing", lambda: _signing_key(settings, now)),
+        *(
+            (f"keys.decryption {number}", lambda number=number: _decryption_key(settings, number - 1, now))
+            for number in range(1, len(settings.keys.decryption) + 1)
+        ),
+        ("receiver", lambda: _receiver(settings, now)),
+        ("journal", lambda: _journal(settings.journal.path)),
+        ("files.fagmelding", lambda: _file("files.fagmelding", settings.files.fagmelding)),
+        ("files.identmelding", lambda: _file("files.identmelding", settings.files.identmelding)),
+    )
+    for name, carry_out in checks:
+        try:
+            yield Finding(name, carry_out())
+        except _Unwise as concern:
+            yield Finding(name, str(concern), warning=True)
+        except KprError as error:
+            yield Finding(name, str(error), error)
+
+
+class _Unwise(Exception):
+    """Right, but a person should know."""
+
+
+def _year(settings: Settings) -> str:
+    profile = profiles.load(settings.report.year)
+    receiver = profile.receivers[settings.environment]
+    profiles.guard_environment(
+        profile,
+        settings.environment,
+        receiver_her_id=receiver.service_her_id,
+        queue=settings.receiver.queue,
+        host=settings.bus.host,
+    )
+    warning = profiles.admit(profile, settings.environment, settings.report.letter)
+    if warning is not None:
+        raise _Unwise(warning)
+    return f"{profile.year} to {receiver.service_name} ({receiver.service_her_id}), due by {profile.deadline}"
+
+
+def _bus(settings: Settings) -> str:
+    bus = settings.bus
+    if bus.tls:
+        client_context(bus.ca_file)
+    return f"{bus.host}:{bus.port} as {bus.username}, not tried; our queues {bus.receipts_queue}, {bus.error_queue}"
+
+
+def _secret(secret: Secret) -> str:
+    secret.reveal()
+    if secret.concern:
+        raise _Unwise(secret.concern)
+    return "is there"
+
+
+def _signing_key(settings: Settings, now: datetime) -> str:
+    certificate = signer(settings, at=now).certificate
+    _passphrase_concern(settings.keys.signing.passphrase)
+    return _validity(certificate.not_valid_after_utc, now)
+
+
+def _decryption_key(settings: Settings, index: int, now: datetime) -> str:
+    source = settings.keys.decryption[index]
+    certificate = load_key(source).certificate
+    _passphrase_concern(source.passphrase)
+    try:
+        certificates.check(certificate, CertificateUse.ENCRYPTION, at=now, name=source.key)
+    except KprError as error:
+        # What was sealed for it is still ours to read; only new receipts will not come sealed for it.
+        raise _Unwise(error.what) from None
+    return _validity(certificate.not_valid_after_utc, now)
+
+
+def _receiver(settings: Settings, now: datetime) -> str:
+    her_id = profiles.load(settings.report.year).receivers[settings.environment].service_her_id
+    found = StaticRegistry(settings, now=lambda: now).counterpart(her_id)
+    ends = min(found.encryption.not_valid_after_utc, found.signing[0].not_valid_after_utc)
+    return f"queue {found.queue}; certificates {_validity(ends, now)}"
+
+
+def _passphrase_concern(secret: Secret | None) -> None:
+    if secret is not None and secret.concern:
+        raise _Unwise(secret.concern)
+
+
+def _validity(ends: datetime, now: datetime) -> str:
+    days = (ends - now).days
+    text = f"valid until {ends:%Y-%m-%d}, {days} days"
+    if days < _EXPIRES_SOON_DAYS:
+        raise _Unwise(f"{text}: order the next one now")
+    return text
+
+
+def _journal(path: Path) -> str:
+    existing = path if path.exists() else next(folder for folder in path.absolute().parents if folder.exists())
+    if not os.access(existing, os.W_OK | (os.X_OK if existing.is_dir() else os.R_OK)):
+        raise JournalUnwritable(f"{existing} cannot be written by this user.", where="journal.path")
+    return f"{path}{'' if path.exists() else ' (will be made)'}"
+
+
+def _file(key: str, path: Path | None) -> str:
+    if path is None:
+        return "not named: the command line must name it"
+    try:
+        with path.open("rb") as file:
+            return f"{path}, {os.fstat(file.fileno()).st_size:,} bytes"
+    except OSError as error:
+        raise InputMissing(f"The file {path} cannot be read: {error.strerror}.", where=key) from None
+
+
+def _as_json(settings: Settings, findings: list[Finding], exit_code: int) -> dict[str, object]:
+    return {
+        "schema": JSON_SCHEMA,
+        "environment": settings.environment.value,
+        "exit_code": exit_code,
+        "checks": [{"name": finding.name, "result": finding.result, "text": finding.text} for finding in findings],
+    }

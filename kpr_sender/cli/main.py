@@ -1,0 +1,136 @@
+"""``kpr-send``: the options before the command, and the one place where errors become an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NoReturn
+
+import click
+
+from kpr_sender.cli import output
+from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.cli.parameters import PATH
+from kpr_sender.errors import InternalError, KprError, UsageError
+from kpr_sender.model import Environment
+
+EXIT_INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells have it: interrupted before anything was known."""
+
+ENVIRONMENTS: Final = [environment.value for environment in Environment]
+
+COMMANDS: Final = {
+    "send": "Send the pair, or go on with it, and wait for FHI's receipts.",
+    "wait": "Wait for the receipts of what is published.",
+    "status": "Show what is known of a submission, from the journal alone.",
+    "receipts": "Show a submission's receipts with everything they say.",
+    "config": "Check the configuration without sending anything.",
+    "sandbox": "Run a Tjenestebuss with a KPR receiver on this machine.",
+    "sample": "Write a synthetic fagmelding and identmelding.",
+}
+"""Each in a file of its name. The text is here so that --help need not load what the commands need."""
+
+
+class _Commands(click.Group):
+    """Loads a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the same
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"kpr_sender.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the same
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--env",
+    "environment",
+    type=click.Choice(ENVIRONMENTS),
+    help="Where to send. There is no default.",
+)
+@click.option("--config", type=PATH, metavar="FILE", help="Configuration; else config/<env>.toml and so on.")
+@click.option("--journal", type=PATH, metavar="FILE", help="Journal; else the configuration's.")
+@click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
+@click.option("-v", "--verbose", is_flag=True, help="Log more, and show where an error came from.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@click.version_option(None, "--version", package_name="kpr-sender", prog_name="kpr-send")
+@click.pass_context
+def cli(
+    context: click.Context,
+    *,
+    environment: str | None,
+    config: Path | None,
+    journal: Path | None,
+    as_json: bool,
+    verbose: bool,
+    quiet: bool,
+) -> int | None:
+    """Hand a municipality's yearly KPR data to FHI over NHN Tjenestebuss.
+
+    Without COMMAND it sends the two files that the configuration names. Run it again and it goes on where it stood:
+    nothing is sent twice.
+    """
+    if verbose and quiet:
+        raise click.UsageError("-v and -q exclude each other.")
+    loudness = Loudness.VERBOSE if verbose else Loudness.QUIET if quiet else Loudness.NORMAL
+    where = None if environment is None else Environment(environment)
+    context.obj = Invocation(where, config, journal, as_json, loudness)
+    if context.invoked_subcommand is not None:
+        return None
+    send = cli.get_command(context, "send")
+    return None if send is None else context.invoke(send)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line; the only place that turns errors into an exit code.
+
+    Args:
+        arguments: What follows ``kpr-send``.
+
+    Returns:
+        The exit code: one of docs/exit-codes.md, or 130.
+    """
+    failure = output.Failure(arguments)
+    try:
+        with _terminated_as_interrupted():
+            return cli.main(list(arguments), prog_name="kpr-send", standalone_mode=False) or 0
+    except click.ClickException as error:
+        hint = f"See {error.ctx.command_path} --help." if isinstance(error, click.UsageError) and error.ctx else ""
+        return failure.told(UsageError(error.format_message(), next_step=hint))
+    except KprError as error:
+        return failure.told(error)
+    except (KeyboardInterrupt, click.Abort):
+        return failure.interrupted(EXIT_INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, it is ours, and its text may hold data
+        return failure.told(InternalError(f"An unexpected {type(error).__name__}."), traceback.format_exc())
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does, so that a stopped service gives back what it holds."""
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

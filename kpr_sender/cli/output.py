@@ -1,0 +1,192 @@
+"""What is printed at the end: one JSON object, or one screen for a person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import click
+
+from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.errors import KprError
+from kpr_sender.model import Environment, Receipt, Shipment, Submission
+from kpr_sender.report import JSON_SCHEMA, Report, rfc3339
+from kpr_sender.settings.values import Settings
+from kpr_sender.states import ReceiptStatus, ShipmentState
+
+STATE_WORDS: Final[Mapping[ShipmentState, str]] = {
+    ShipmentState.SEALED: "sealed: the bus has never seen it",
+    ShipmentState.PUBLISHING: "being published by another run, or by one that ended in the middle of it",
+    ShipmentState.PUBLISHED: "published: the bus has taken it, FHI has not answered yet",
+    ShipmentState.IN_DOUBT: "in doubt: it may or may not be with FHI; it is not sent again by itself",
+    ShipmentState.DELIVERED: "delivered: FHI has confirmed it",
+    ShipmentState.DELIVERED_WITH_ERRORS: "delivered with errors: FHI has it and complains of something",
+    ShipmentState.REJECTED: "rejected by FHI",
+    ShipmentState.FAULTED: "faulted: the receiver's system could not take it",
+    ShipmentState.CANCELLED: "cancelled before it was sent",
+}
+STATUS_WORDS: Final[Mapping[ReceiptStatus, str]] = {
+    ReceiptStatus.OK: "OK",
+    ReceiptStatus.REJECTED: "rejected",
+    ReceiptStatus.OK_WITH_ERRORS: "OK, with errors in parts of it",
+}
+
+
+def report(invocation: Invocation, settings: Settings, result: Report, *, note: str = "") -> int:
+    """Print what is known of a submission.
+
+    Args:
+        invocation: How to print it.
+        settings: Where the journal and the receipts lie.
+        result: What is known.
+        note: What happened in this run beside it, for example that the bus could not be reached.
+
+    Returns:
+        The exit code that goes with what was printed.
+    """
+    if note:
+        click.echo(note, err=True)
+    if invocation.as_json:
+        json_object(result.as_json())
+    elif invocation.loudness is not Loudness.QUIET:
+        click.echo("\n".join(_screen(settings, result)))
+    elif result.error is not None:
+        click.echo(_error_text(result.error), err=True)
+    return result.exit_code
+
+
+def nothing(invocation: Invocation, environment: Environment, text: str) -> int:
+    """Print that there is nothing to tell of, and return 0."""
+    if invocation.as_json:
+        json_object(_empty(environment.value, exit_code=0))
+    elif invocation.loudness is not Loudness.QUIET:
+        click.echo(text)
+    return 0
+
+
+def json_object(value: Mapping[str, object]) -> None:
+    """Print the one JSON object."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def receipt_lines(receipt: Receipt) -> Iterator[str]:
+    """Yield a receipt in a few lines, without OT: its status, whether it is believed, its errors."""
+    status = "unreadable" if receipt.status is None else f"{STATUS_WORDS[receipt.status]} (status {receipt.status})"
+    yield f"{status}, {rfc3339(receipt.received_at)}{'' if receipt.verified else ', NOT BELIEVED'}"
+    if receipt.problem:
+        yield f"! {receipt.problem}"
+    for error in receipt.errors:
+        yield f"{error.code}  {error.text}".rstrip()
+
+
+def indented(label: str, lines: Sequence[str]) -> Iterator[str]:
+    """Yield lines under each other, the label before the first."""
+    for number, line in enumerate(lines):
+        yield f"    {label if number == 0 else '':<10}{line}"
+
+
+class Failure:
+    """Prints errors when the command line itself may not have been understood.
+
+    Args:
+        arguments: What follows ``kpr-send``.
+    """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        # An error may come before, or be, the parsing of these.
+        self._as_json = "--json" in arguments
+        self._verbose = "-v" in arguments or "--verbose" in arguments
+        self._environment = _environment(arguments)
+
+    def told(self, error: KprError, trace: str = "") -> int:
+        """Print an error and return its exit code.
+
+        Args:
+            error: What happened.
+            trace: The stack trace, shown with ``-v`` only and redacted.
+        """
+        if self._as_json:
+            told = {"code": error.code, "text": str(error)}
+            json_object(_empty(self._environment, exit_code=error.exit_code) | {"error": told})
+        if self._verbose and trace:
+            from kpr_sender.observe.redaction import redact_text  # noqa: PLC0415 - only when something is wrong
+
+            click.echo(redact_text(trace), err=True)
+        click.echo(_error_text(error), err=True)
+        return error.exit_code
+
+    def interrupted(self, exit_code: int) -> int:
+        """Say that nothing is known, and return the exit code."""
+        if self._as_json:
+            told = {"code": "interrupted", "text": "Interrupted before anything was known."}
+            json_object(_empty(self._environment, exit_code=exit_code) | {"error": told})
+        click.echo("kpr-send: interrupted.", err=True)
+        return exit_code
+
+
+def _environment(arguments: Sequence[str]) -> str | None:
+    for number, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        if name == "--env":
+            said = value or next(iter(arguments[number + 1 :]), "")
+            return said if said in tuple(Environment) else None
+    return None
+
+
+def _error_text(error: KprError) -> str:
+    place = f"{error.where}: " if error.where else ""
+    meaning = f"Exit code {error.exit_code}: {error.meaning}."
+    return f"kpr-send: {place}{error.what}\n  What to do: {error.next_step}\n  {meaning}"
+
+
+def _empty(environment: str | None, *, exit_code: int) -> dict[str, object]:
+    return {
+        "schema": JSON_SCHEMA,
+        "environment": environment,
+        "submission": None,
+        "year": None,
+        "state": None,
+        "exit_code": exit_code,
+        "shipments": [],
+    }
+
+
+def _screen(settings: Settings, result: Report) -> Iterator[str]:
+    submission = result.submission
+    error = result.error
+    yield result.text() if error is None else f"{error.where and f'{error.where}: '}{error.what}"
+    yield ""
+    yield _heading(submission)
+    for shipment in submission.shipments:
+        yield ""
+        yield from _shipment(shipment)
+    yield ""
+    yield f"  Journal     {settings.journal.path}"
+    yield f"  Receipts    {settings.journal.receipts_dir}"
+    yield f"  Exit code   {result.exit_code}"
+    yield f"  What to do  {_nothing_to_do(result) if error is None else error.next_step}"
+
+
+def _heading(submission: Submission) -> str:
+    bydel = "" if submission.bydel == "00" else f" bydel {submission.bydel}"
+    replaces = f", replaces {submission.replaces}" if submission.replaces else ""
+    return (
+        f"  Submission {submission.submission_id}: kommunenummer {submission.kommunenummer}{bydel}, "
+        f"{submission.year}, {submission.environment.value}{replaces}"
+    )
+
+
+def _nothing_to_do(result: Report) -> str:
+    return "Nothing." if result.sent else "Nothing; and nothing was sent by this run."
+
+
+def _shipment(shipment: Shipment) -> Iterator[str]:
+    published = "not published" if shipment.published_at is None else f"published {rfc3339(shipment.published_at)}"
+    yield f"  {shipment.type.norwegian} ({shipment.type.value}): {STATE_WORDS[shipment.state]}"
+    yield from indented("MsgId", [shipment.msg_id])
+    yield from indented("sent", [f"{published}, attempts {shipment.attempts}, {shipment.sealed_bytes:,} bytes sealed"])
+    for receipt in shipment.receipts:
+        yield from indented("receipt", list(receipt_lines(receipt)))
+    if shipment.last_error is not None and not shipment.receipts:
+        yield from indented("error", [shipment.last_error.text])

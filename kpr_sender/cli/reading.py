@@ -1,0 +1,33 @@
+"""Reading the journal without the engine: no lock, no bus, no keys, and a quick start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kpr_sender.engine.lookup import look_up
+from kpr_sender.journal.port import JournalView
+from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.model import Submission
+from kpr_sender.settings.values import Settings
+
+
+@contextmanager
+def found(settings: Settings, wanted: str | None) -> Iterator[tuple[JournalView, Submission] | None]:
+    """Yield the journal and the submission that is asked for; None where nothing was submitted yet.
+
+    Args:
+        settings: Which journal.
+        wanted: A submission's id or a MsgId; None for the newest submission.
+
+    Raises:
+        UsageError: The id is not in the journal.
+        JournalUnwritable: The journal cannot be read.
+    """
+    journal = SqliteJournal.open_readonly(settings.journal.path, settings.environment)
+    if journal is None:
+        yield None
+        return
+    with journal:
+        submission = look_up(journal, wanted)
+        yield None if submission is None else (journal, submission)

@@ -1,0 +1,109 @@
+"""``kpr-send sandbox serve``: a rehearsal stage of its own, for as long as it is wanted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+from kpr_sender.cli import output
+from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.cli.parameters import PATH
+from kpr_sender.errors import ConfigInvalid
+from kpr_sender.model import Environment
+from kpr_sender.report import JSON_SCHEMA
+from kpr_sender.sandbox.faults import FAULTS, Faults
+from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER
+from kpr_sender.sandbox.sandbox import Sandbox
+from kpr_sender.settings.commented_file import render
+from kpr_sender.settings.sandbox_defaults import sandbox_defaults
+
+_HER_ID = 900001
+_SERVICE_HER_ID = 900002
+_INTRO = """A sandbox's own configuration, written anew each time kpr-send sandbox serve starts: copy it to change it.
+
+    kpr-send sample DIR        writes the two files that it names
+    kpr-send --env lokal --config DIR/lokal.toml"""
+
+
+@click.group("sandbox")
+def command() -> None:
+    """Run a Tjenestebuss with a KPR receiver on this machine."""
+
+
+@command.command("serve")
+@click.option("--dir", "folder", type=PATH, required=True, metavar="DIR", help="Its folder: PKI, queues, ledger.")
+@click.option("--port", type=click.IntRange(0, 65_535), default=0, help="On 127.0.0.1; any free one when not given.")
+@click.option("--year", type=int, default=2024, show_default=True, help="The reporting year of the configuration.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="NAME[:TYPE][=NUMBER]",
+    help=f"What goes wrong, for example reject:KPR_IDE or delay=30; may be repeated. Names: {', '.join(FAULTS)}.",
+)
+@click.pass_obj
+def serve(invocation: Invocation, *, folder: Path, port: int, year: int, faults: tuple[str, ...]) -> int:
+    """Serve until Ctrl-C, with a ready configuration in DIR/lokal.toml.
+
+    It checks what it gets with strict eyes and answers with a sealed receipt; DIR/ledger.jsonl tells what it received.
+    """
+    directory = folder.absolute()
+    active = Faults.parse(faults)
+    try:
+        with Sandbox(directory, sender_her_id=_SERVICE_HER_ID, port=port, faults=active) as sandbox:
+            config = directory / "lokal.toml"
+            _write(config, _configuration(directory, sandbox.port, year))
+            _announce(invocation, config, sandbox.port)
+            _until_interrupted()
+    except OSError as error:
+        raise ConfigInvalid(f"The sandbox cannot start: {error.strerror}.", where=str(directory)) from None
+    return 0
+
+
+def _configuration(directory: Path, port: int, year: int) -> str:
+    decided = sandbox_defaults(directory)
+    values: dict[str, dict[str, object]] = {
+        "": {"environment": Environment.LOKAL.value},
+        "files": {"fagmelding": "fagmelding.xml", "identmelding": "identmelding.xml"},
+        "report": {"year": year},
+        "sender": {
+            "name": "EKSEMPEL KOMMUNE",
+            "her_id": _HER_ID,
+            "service_her_id": _SERVICE_HER_ID,
+            "kommunenummer": DEFAULT_KOMMUNENUMMER,
+        },
+        **decided,
+        "bus": {**decided["bus"], "port": port},
+        "journal": {"path": "journal.db"},
+    }
+    return render(Environment.LOKAL, values, intro=_INTRO.replace("DIR", str(directory)))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write at once or not at all: a run may read it at the same moment."""
+    draft = path.with_name(f"{path.name}.new")
+    draft.write_text(text, "utf-8")
+    draft.replace(path)
+
+
+def _announce(invocation: Invocation, config: Path, port: int) -> None:
+    if invocation.as_json:
+        output.json_object(
+            {"schema": JSON_SCHEMA, "host": "127.0.0.1", "port": port, "config": str(config), "pid": os.getpid()}
+        )
+    elif invocation.loudness is not Loudness.QUIET:
+        click.echo(f"The sandbox listens on 127.0.0.1:{port}.")
+        click.echo(f"Use it with: kpr-send --env lokal --config {config}")
+        click.echo("Ctrl-C ends it; what is on its queues stays in its folder.")
+
+
+def _until_interrupted() -> None:
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        # A second one, while the sandbox closes, must not leave half of it standing.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,50 @@
+"""``kpr-send send``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kpr_sender.cli import session
+from kpr_sender.cli.invocation import Invocation
+from kpr_sender.cli.parameters import PATH, wait_option
+from kpr_sender.client import Client
+from kpr_sender.report import Report
+from kpr_sender.states import AWAITING_RECEIPT
+
+
+@click.command("send")
+@click.argument("fagmelding", type=PATH, required=False)
+@click.argument("identmelding", type=PATH, required=False)
+@wait_option
+@click.option("--replaces", metavar="ID", help="The submission this one replaces, after contact with FHI.")
+@click.option("--reason", metavar="TEXT", default="", help="Why it replaces: what was agreed with FHI.")
+@click.pass_obj
+def command(
+    invocation: Invocation,
+    *,
+    fagmelding: Path | None,
+    identmelding: Path | None,
+    wait_seconds: float,
+    replaces: str | None,
+    reason: str,
+) -> int:
+    """Send the pair and wait for FHI's receipts.
+
+    FAGMELDING and IDENTMELDING are the two files; without them the configuration's are sent. Run it again with the
+    same files and it goes on: what is sealed is published, what is published is waited for, what may have been
+    published is never published again by itself.
+    """
+    if fagmelding is not None and identmelding is None:
+        raise click.UsageError("Name both files, FAGMELDING and IDENTMELDING, or none.")
+
+    def steps(client: Client) -> Report:
+        report = client.submit(fagmelding, identmelding, replaces=replaces, reason=reason)
+        submission = report.submission
+        if not any(shipment.state in AWAITING_RECEIPT for shipment in submission.shipments):
+            return report
+        waited = client.wait(submission.submission_id, timeout=wait_seconds)
+        return Report(waited.submission, report.sent)
+
+    return session.run(invocation, steps)

@@ -1,0 +1,121 @@
+"""One run of the engine: sandbox where it is embedded, log, progress and client, opened and closed in order."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from kpr_sender.cli import output
+from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.client import Client
+from kpr_sender.errors import BusUnreachable, KprError
+from kpr_sender.events import Event, Observer
+from kpr_sender.observe.logs import log_event, logging_to
+from kpr_sender.report import Report
+from kpr_sender.settings.values import Settings
+
+
+@dataclass(slots=True)
+class Progress:
+    """What has been seen so far, for the case that the run ends early.
+
+    Attributes:
+        msg_id: A shipment that the run got to; empty before the first.
+    """
+
+    observers: tuple[Observer, ...]
+    msg_id: str = field(default="")
+
+    def __call__(self, event: Event) -> None:
+        """Pass an event on."""
+        self.msg_id = event.msg_id or self.msg_id
+        for observe in self.observers:
+            observe(event)
+
+
+def run(invocation: Invocation, steps: Callable[[Client], Report]) -> int:
+    """Run steps of the engine and print what is known after them.
+
+    What was interrupted or lost its connection is told by the journal, like everything else (promise G5).
+
+    Args:
+        invocation: Which environment, how to print.
+        steps: What to do.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        KprError: It failed before there was a submission to tell of, or for a reason of its own.
+    """
+    with connected_sandbox(invocation.settings()) as settings, _observers(invocation, settings) as observers:
+        progress = Progress(observers)
+        client = Client(settings, on_event=progress)
+        note = ""
+        try:
+            with client:
+                report = steps(client)
+        except KeyboardInterrupt:
+            known = _known(client, progress)
+            if known is None:
+                raise
+            report, note = known, "kpr-send: interrupted; this is what is known."
+        except KprError as error:
+            known = _known(client, progress)
+            if known is None or not (isinstance(error, BusUnreachable) or known.exit_code == error.exit_code):
+                raise
+            report, note = known, f"kpr-send: {error}"
+    return output.report(invocation, settings, report, note=note)
+
+
+@contextmanager
+def connected_sandbox(settings: Settings) -> Iterator[Settings]:
+    """Run the embedded sandbox where the configuration asks for it, and yield settings that reach it."""
+    if settings.sandbox is None or not settings.sandbox.embedded:
+        yield settings
+        return
+    from kpr_sender.sandbox.sandbox import Sandbox  # noqa: PLC0415 - loaded for lokal only
+
+    folder, her_id = settings.sandbox.dir, settings.sender.party.service_her_id
+    with Sandbox(folder, sender_her_id=her_id) as sandbox:
+        yield dataclasses.replace(settings, bus=dataclasses.replace(settings.bus, port=sandbox.port))
+
+
+def _known(client: Client, progress: Progress) -> Report | None:
+    try:
+        return client.status(progress.msg_id) if progress.msg_id else None
+    except KprError:
+        # The first error is what the person must see.
+        return None
+
+
+@contextmanager
+def _observers(invocation: Invocation, settings: Settings) -> Iterator[tuple[Observer, ...]]:
+    with ExitStack() as stack:
+        observers: list[Observer] = []
+        target = settings.log.file or (sys.stderr if _logs_to_stderr(invocation) else None)
+        level = "debug" if invocation.loudness is Loudness.VERBOSE else settings.log.level
+        if target is not None:
+            logger = stack.enter_context(logging_to(target, level=level, environment=settings.environment.value))
+            observers.append(lambda event: log_event(logger, event))
+        if invocation.loudness is not Loudness.QUIET and sys.stderr.isatty():
+            observers.append(stack.enter_context(_display()))
+        yield tuple(observers)
+
+
+def _logs_to_stderr(invocation: Invocation) -> bool:
+    """On a terminal the progress display says it better, and -q wants neither."""
+    if invocation.loudness is Loudness.NORMAL:
+        return not sys.stderr.isatty()
+    return invocation.loudness is Loudness.VERBOSE
+
+
+@contextmanager
+def _display() -> Iterator[Observer]:
+    from kpr_sender.cli.display import Display  # noqa: PLC0415 - rich is loaded on a terminal only
+
+    with Display() as display:
+        yield display.show
