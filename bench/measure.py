@@ -35,6 +35,10 @@ class Sample:
         return Sample(self.seconds - start.seconds, max(self.peak_mb - start.peak_mb, 0.0))
 
 
+class Unavailable(Exception):
+    """A case cannot be measured here; the text says what is missing."""
+
+
 Run = Callable[[], Sample]
 """Measures one side once."""
 
