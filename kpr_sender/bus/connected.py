@@ -1,0 +1,205 @@
+"""One standing connection with its links, as the caller's thread sees it."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any, Final, TypeVar
+
+from kpr_sender.bus import conditions
+from kpr_sender.bus.addresses import WRONG_FORM, form_for, other_form, receive_address, send_address
+from kpr_sender.bus.dial import dial
+from kpr_sender.bus.encoding import encode_head
+from kpr_sender.bus.ended import Ended, Opened
+from kpr_sender.bus.links import Attached, Refused, SessionLink
+from kpr_sender.bus.port import Outbound, Outcome, Reach, Source
+from kpr_sender.bus.receiving import Held, Item, ReceivingLink, Token
+from kpr_sender.bus.sending import Answer, Ending, SendingLink
+from kpr_sender.bus.wire import Wire
+from kpr_sender.errors import BusUnreachable
+from kpr_sender.settings.values import AddressForm, BusSettings
+
+_THREAD_SECONDS: Final = 5.0  # the wire's thread never blocks longer on anything
+_Link = TypeVar("_Link", bound=SessionLink)
+
+
+class Connected:
+    """Dials, logs in and attaches the receiving links; stands until the bus or we end it.
+
+    Args:
+        settings: The municipality's connection.
+        queues: What to read from, by source.
+
+    Raises:
+        BusUnreachable: Not within ``connect_timeout``, or the bus ended it; worth another try.
+        AccessRefused: Wrong login, certificate or host name, or no permission.
+        ConfigInvalid: Unknown queue, wrong port, or no TLS where it is demanded.
+    """
+
+    def __init__(self, settings: BusSettings, queues: Mapping[Source, str]) -> None:
+        self.inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
+        self._settings = settings
+        self._where = f"{settings.host}:{settings.port}"
+        self._held = Held(settings.held_cap)
+        self._receivers: dict[Source, ReceivingLink] = {}
+        self._sender: tuple[str, SendingLink, int] | None = None
+        deadline = time.monotonic() + settings.connect_timeout
+        password = settings.password.reveal()
+        self._wire = Wire(
+            dial(settings, deadline),
+            host=settings.host,
+            username=settings.username,
+            password=password,
+            idle_timeout=settings.idle_timeout,
+            on_end=self.inbox.put,
+        )
+        try:
+            self._form = form_for(settings.address_form, self._opened(deadline).version)
+            for source, name in queues.items():
+                self._receivers[source] = self._attach_receiver(source, name, deadline)
+        except BaseException:
+            self._wire.abort("connecting failed")
+            raise
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still stands, as far as is known."""
+        return self._wire.ended is None
+
+    @property
+    def held(self) -> int:
+        """How many foreign messages are held."""
+        return self._held.count
+
+    def publish(self, message: Outbound) -> Outcome:
+        """Transfer one message and wait for its outcome, ``publish_timeout`` at most. Raises nothing for the bus."""
+        deadline = time.monotonic() + self._settings.publish_timeout
+        name = message.envelope.queue
+        where = f"exchange {self._settings.exchange or '(default)'}, queue {name}"
+        sender = self._attach_sender(name, deadline, where)
+        if isinstance(sender, Outcome):
+            return sender
+        link, limit = sender
+        head = encode_head(message)
+        length = len(head) + len(message.body)
+        if limit and length > limit:
+            return conditions.too_large(length, limit, where)
+        answer = self._transfer(link, head, message.body, deadline)
+        if isinstance(answer, Ended):
+            answer = Answer(Ending.LOST, Reach.NOT_BEGUN, 0, answer.condition, answer.description)
+        if answer.ending is Ending.TIMED_OUT:
+            # An outcome that comes after this must not be taken for the next message's.
+            self._wire.abort("a transfer got no outcome in time")
+        return conditions.outcome_of(answer, where)
+
+    def settle(self, token: Token) -> None:
+        """Accept a delivery; one of an earlier attachment is nobody's any more."""
+        self._decide(ReceivingLink.settle, token)
+
+    def hold(self, token: Token) -> None:
+        """Keep a delivery unsettled."""
+        self._decide(ReceivingLink.hold, token)
+
+    def release(self, token: Token) -> None:
+        """Give a delivery back."""
+        self._decide(ReceivingLink.release, token)
+
+    def stale(self, token: Token) -> bool:
+        """Whether the delivery has gone back to the bus meanwhile."""
+        return token.wire != self._wire.name or token.serial != self._receivers[token.source].serial
+
+    def close(self) -> None:
+        """Give back what is held, end the sessions, close connection and socket; two seconds at most."""
+        self._wire.close()
+
+    def forget_after_fork(self) -> None:
+        """In a child process: the connection is the parent's."""
+        self._wire.forget_after_fork()
+
+    def _opened(self, deadline: float) -> Opened:
+        opened: Opened | Ended = self._wait(self._wire.opened, deadline)
+        if isinstance(opened, Ended):
+            raise conditions.connection_error(opened, self._where)
+        return opened
+
+    def _attach_receiver(self, source: Source, name: str, deadline: float) -> ReceivingLink:
+        key = "bus.receipts_queue" if source is Source.RECEIPTS else "bus.error_queue"
+        where = f"{key} {name}"
+
+        def make(form: AddressForm) -> ReceivingLink:
+            return ReceivingLink(
+                self._wire,
+                receive_address(name, form),
+                source=source,
+                hold_time=self._settings.hold_time,
+                held=self._held,
+                hand_out=self.inbox.put,
+            )
+
+        link, answer = self._attach(make, deadline)
+        if isinstance(answer, Refused):
+            raise conditions.link_error(answer, where)
+        if isinstance(answer, Ended):
+            raise conditions.connection_error(answer, self._where)
+        return link
+
+    def _attach_sender(self, name: str, deadline: float, where: str) -> tuple[SendingLink, int] | Outcome:
+        if self._sender is not None:
+            known, link, limit = self._sender
+            if known == name and link.alive:
+                return link, limit
+            self._wire.do(link.leave)
+            self._sender = None
+
+        def make(form: AddressForm) -> SendingLink:
+            return SendingLink(self._wire, send_address(self._settings.exchange, name, form))
+
+        try:
+            link, answer = self._attach(make, deadline)
+        except BusUnreachable as error:
+            self._wire.abort("attaching failed")
+            return conditions.not_connected(error)
+        if isinstance(answer, Refused):
+            return conditions.refused_link(answer, where)
+        if isinstance(answer, Ended):
+            return conditions.not_connected(conditions.connection_error(answer, self._where))
+        self._sender = (name, link, answer.max_message_size)
+        return link, answer.max_message_size
+
+    def _attach(
+        self, make: Callable[[AddressForm], _Link], deadline: float
+    ) -> tuple[_Link, Attached | Refused | Ended]:
+        """Attach in the form that the bus is known to take; where that was a guess, try the other one once."""
+        link = make(self._form)
+        answer = self._wait(self._wire.ask(link.attach), deadline)
+        guessed = self._settings.address_form is AddressForm.AUTO
+        if guessed and isinstance(answer, Refused) and answer.condition == WRONG_FORM:
+            other = make(other_form(self._form))
+            second = self._wait(self._wire.ask(other.attach), deadline)
+            if isinstance(second, Attached):
+                self._form = other_form(self._form)
+                return other, second
+        return link, answer
+
+    def _transfer(self, link: SendingLink, head: bytes, body: bytes, deadline: float) -> Answer | Ended:
+        reply = self._wire.ask(lambda reply: link.publish(reply, head, body))
+        try:
+            answer: Answer | Ended = reply.result(max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            self._wire.do(link.give_up).result(_THREAD_SECONDS)
+            # Without an answer even now nothing is known, so nothing is certain.
+            answer = reply.result(0) if reply.done() else Answer(Ending.TIMED_OUT, Reach.HANDED_OVER, 0)
+        return answer
+
+    def _decide(self, decision: Callable[[ReceivingLink, Token], None], token: Token) -> None:
+        if not self.stale(token):
+            link = self._receivers[token.source]
+            self._wire.do(lambda: decision(link, token)).result(_THREAD_SECONDS)
+
+    def _wait(self, reply: Future[Any], deadline: float) -> Any:
+        try:
+            return reply.result(max(0.0, deadline - time.monotonic()))
+        except TimeoutError:
+            raise BusUnreachable("The bus does not answer (no answer in time).", where=self._where) from None

@@ -1,0 +1,115 @@
+"""Messages to and from bytes, as the NHN AMQP profile has them. On the caller's thread: nothing here is shared."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from kpr_sender.bus.port import Outbound
+from kpr_sender.bus.proton_engine import Data, Described, Message
+
+# AMQP 1.0, 3.2: descriptors of the sections that mean something to us.
+_PROPERTIES: Final = 0x73
+_APPLICATION_PROPERTIES: Final = 0x74
+_DATA: Final = 0x75
+_SEQUENCE: Final = 0x76
+_VALUE: Final = 0x77
+_BODY_SECTIONS: Final = frozenset({_DATA, _SEQUENCE, _VALUE})
+_KNOWN_SECTIONS: Final = frozenset({0x70, 0x71, 0x72, _PROPERTIES, _APPLICATION_PROPERTIES, 0x78}) | _BODY_SECTIONS
+# Fields of the properties section, in order.
+_FIELDS: Final = ("message_id", "user_id", "to", "subject", "reply_to", "correlation_id", "content_type")
+
+
+class Undecodable(ValueError):
+    """The bytes are no AMQP message. The text names no content."""
+
+
+def encode_head(message: Outbound) -> bytes:
+    """Return the sections before the body: header, properties, application properties, and nothing else.
+
+    Durable, because RabbitMQ 3.x says accepted for a message that is not and loses it at a restart. No user-id,
+    no time stamps, no clear-text metadata.
+    """
+    envelope = message.envelope
+    head = Message(
+        durable=True,
+        id=message.message_id,
+        address=envelope.queue,
+        subject=envelope.subject,
+        reply_to=envelope.reply_to,
+        correlation_id=envelope.correlation_id,
+        properties={str(name): str(value) for name, value in envelope.properties.items()},
+    )
+    head.content_type = envelope.content_type
+    return bytes(head.encode())
+
+
+class Decoded:
+    """A message as far as it means something to us; every value a string, absent ones empty."""
+
+    def __init__(self, raw: bytes) -> None:
+        """Read a message.
+
+        Several Data sections are one body (AMQP 1.0, 3.2.6); an AmqpValue of binary or text is taken, too.
+
+        Raises:
+            Undecodable: It is no AMQP message, or its body is a sequence.
+        """
+        self.properties: dict[str, str] = {}
+        self._fields: dict[str, str] = {}
+        self._body: list[bytes] = []
+        try:
+            at = 0
+            while at < len(raw):
+                at += self._read_section(raw[at:])
+        except Undecodable:
+            raise
+        except Exception as error:  # noqa: BLE001 - proton raises what it likes, by what it meets
+            raise Undecodable(f"not an AMQP message ({type(error).__name__})") from None
+        if not raw:
+            raise Undecodable("not an AMQP message (empty)")
+
+    @property
+    def body(self) -> bytes:
+        """The body's bytes."""
+        return self._body[0] if len(self._body) == 1 else b"".join(self._body)
+
+    def field(self, name: str) -> str:
+        """Return a field of the properties section, by its name in AMQP with underscores."""
+        return self._fields.get(name, "")
+
+    def _read_section(self, raw: bytes) -> int:
+        data = Data()
+        used = data.decode(raw)
+        data.next()
+        section = data.get_object()
+        descriptor: Any = section.descriptor if isinstance(section, Described) else None
+        if not isinstance(section, Described) or descriptor not in _KNOWN_SECTIONS:
+            raise Undecodable("not an AMQP message (unknown section)")
+        kind = int(descriptor)
+        value: Any = section.value
+        if kind == _PROPERTIES:
+            self._fields = {name: text(field) for name, field in zip(_FIELDS, value, strict=False)}
+        elif kind == _APPLICATION_PROPERTIES:
+            self.properties = {text(name): text(field) for name, field in value.items()}
+        elif kind in _BODY_SECTIONS:
+            self._body.append(_body_bytes(value))
+        return int(used)
+
+
+def text(value: Any) -> str:
+    """Return what a field says as a string; other clients send UUIDs, numbers and binary where strings are meant."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value).decode("utf-8", "replace")
+    return str(value)
+
+
+def _body_bytes(value: Any) -> bytes:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    if value is None:
+        return b""
+    if isinstance(value, str):
+        return value.encode()
+    raise Undecodable(f"a body of another kind than bytes ({type(value).__name__})")

@@ -1,0 +1,123 @@
+"""What a sending and a receiving link have in common: a session of its own, and how attaching to it ends.
+
+RabbitMQ reports nearly every error of a link by ending its whole session. Therefore one session for each link.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kpr_sender.bus.ended import Ended
+from kpr_sender.bus.proton_engine import Delivery, Link, Session, Terminus
+
+if TYPE_CHECKING:
+    from kpr_sender.bus.wire import Wire
+
+__all__ = ["AttachReply", "Attached", "Refused", "SessionLink"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The broker attached.
+
+    Attributes:
+        max_message_size: In bytes; 0 when it does not say.
+    """
+
+    max_message_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The broker closed the link or ended its session."""
+
+    condition: str
+    description: str
+
+
+AttachReply = Future[Attached | Refused | Ended]
+
+
+class SessionLink(ABC):
+    """A link with a session of its own. Everything in it runs on the wire's thread.
+
+    Attributes:
+        alive: False from when the broker, the connection or we ended it. Any thread may read it.
+        serial: How often it was attached; a delivery of an earlier time is not this link's any more.
+    """
+
+    def __init__(self, wire: Wire, address: str) -> None:
+        self.alive = False
+        self.serial = 0
+        self._wire = wire
+        self._address = address
+        self._link: Link | None = None
+        self._attaching: AttachReply | None = None
+
+    def attach(self, reply: AttachReply | None) -> None:
+        """Begin a session and attach; the reply, where there is one, says how it went."""
+        self.serial += 1
+        session = self._wire.connection.session()
+        session.open()
+        self._attaching = reply
+        self._link = self._make(session, f"{self._wire.name}-{self._address}-{self.serial}")
+        self._wire.add(self)
+
+    @abstractmethod
+    def _make(self, session: Session, name: str) -> Link:
+        """Make and open the link itself."""
+
+    @abstractmethod
+    def _terminus(self, link: Link) -> Terminus:
+        """Return the broker's end of what was asked for; unspecified when it is about to refuse."""
+
+    @abstractmethod
+    def on_delivery(self, delivery: Delivery) -> None:
+        """Something happened to a delivery."""
+
+    def owns(self, session: Session) -> bool:
+        """Whether the session is this link's own."""
+        return self._link is not None and bool(self._link.session == session)
+
+    def on_open(self, link: Link) -> None:
+        """The broker attached; without a terminus it means to refuse, and says why in a moment."""
+        if self._terminus(link).type != Terminus.UNSPECIFIED:
+            self.alive = True
+            self._answer_attach(Attached(int(link.remote_max_message_size or 0)))
+
+    def on_refused(self, condition: str, description: str) -> None:
+        """The broker closed the link or its session."""
+        self._drop()
+        self._answer_attach(Refused(condition, description))
+
+    def on_end(self, ended: Ended) -> None:
+        """The connection is over."""
+        self._drop()
+        self._answer_attach(ended)
+
+    def feed(self) -> bool:
+        """Nothing to send here."""
+        return False
+
+    def tick(self, now: float) -> float | None:  # noqa: ARG002 - the receiving link's business
+        """No timer here."""
+        return None
+
+    def leave(self) -> None:
+        """End the session."""
+        if self._link is not None:
+            self._link.session.close()
+        self._wire.remove(self)
+        self._drop()
+
+    def _drop(self) -> None:
+        self.alive = False
+        self._link = None
+
+    def _answer_attach(self, answer: Attached | Refused | Ended) -> None:
+        reply, self._attaching = self._attaching, None
+        if reply is not None and not reply.done():
+            reply.set_result(answer)
