@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 import structlog
 
@@ -91,10 +91,16 @@ def _formatter() -> logging.Formatter:
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _in_order,
             redact_event,
             structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
         ],
     )
+
+
+def _in_order(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Let every line begin alike, for those who read them with their eyes."""
+    return {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event} | event
 
 
 def _handler(target: Path | TextIO) -> logging.Handler:

@@ -1,0 +1,20 @@
+"""docs/exit-codes.md follows the classes in errors.py."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+from kpr_sender.errors import ERRORS
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_committed_document_is_current() -> None:
+    script = runpy.run_path(str(ROOT / "docs" / "make_exit_codes.py"))
+
+    assert (ROOT / "docs" / "exit-codes.md").read_text("utf-8") == script["documentation"]()
+
+
+def test_no_two_errors_share_a_code() -> None:
+    assert len({error.exit_code for error in ERRORS}) == len({error.code for error in ERRORS}) == len(ERRORS)
