@@ -36,7 +36,7 @@ def _as_written(read: Callable[_P, _T]) -> Callable[_P, _T]:
     def reading(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         try:
             return read(*args, **kwargs)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError):
             what = read.__name__.removesuffix("_of")
             raise Unreadable(f"a row that holds a {what} does not read back") from None  # it may quote the row (G6)
 

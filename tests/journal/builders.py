@@ -82,7 +82,7 @@ def new_shipment(
     )
 
 
-def new_submission(
+def new_submission(  # noqa: PLR0913 -- each test says the one it is about
     submission_id: str = "2024-aaaa0001",
     *,
     environment: Environment = Environment.LOKAL,

@@ -189,7 +189,7 @@ def test_a_verified_receipt_moves_what_awaits_one(
     ],
 )
 def test_a_receipt_moves_by_its_own_verified_status_only(
-    journal: SqliteJournal, status: ReceiptStatus | None, verified: bool, cause: Cause
+    journal: SqliteJournal, status: ReceiptStatus | None, *, verified: bool, cause: Cause
 ) -> None:
     """G4."""
     shipment = brought_to(journal, S.PUBLISHED)
@@ -267,7 +267,7 @@ def test_a_receipt_for_what_was_never_sent_calls_for_a_person_and_stops_the_send
     ],
 )
 def test_a_receipt_that_overtakes_the_outcome_takes_effect_after_it(
-    journal: SqliteJournal, outcome: Cause | None, state: ShipmentState, needs_person: bool
+    journal: SqliteJournal, outcome: Cause | None, state: ShipmentState, *, needs_person: bool
 ) -> None:
     """G2: its message is settled, so it must not be forgotten; also when the run dies before the outcome."""
     shipment = brought_to(journal, S.PUBLISHING)

@@ -1,0 +1,107 @@
+# ruff: noqa: INP001 - scripts beside what they write, no package
+"""Writes docs/states.md from the tables of ``kpr_sender/states.py``.
+
+Run it after a change there: ``python docs/make_state_diagram.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from kpr_sender.states import ENDED, TRANSITIONS, Cause, ShipmentState, SubmissionState
+
+TARGET: Final = Path(__file__).resolve().parent / "states.md"
+
+KNOWN: Final = {
+    ShipmentState.SEALED: "The bytes are made and kept. The bus does not have them.",
+    ShipmentState.PUBLISHING: "Committed before the first byte goes out. A run that starts and finds it: `in_doubt`.",
+    ShipmentState.PUBLISHED: "The bus said *accepted*. FHI has not answered.",
+    ShipmentState.IN_DOUBT: "Bytes went out, and how it ended is not known.",
+    ShipmentState.DELIVERED: "FHI's verified receipt says status 1.",
+    ShipmentState.DELIVERED_WITH_ERRORS: "FHI's verified receipt says status 3: a person must read it.",
+    ShipmentState.REJECTED: "FHI's verified receipt says status 2.",
+    ShipmentState.FAULTED: "A message on our error queue names it.",
+    ShipmentState.CANCELLED: "A person gave it up.",
+}
+
+MOVES: Final = {
+    Cause.PUBLISH_BEGINS: "a transfer is about to begin",
+    Cause.NOT_SENT: "it is certain that the bus does not have it",
+    Cause.ACCEPTED: "the bus answers accepted",
+    Cause.NO_OUTCOME: "the transfer ends without an outcome, or a new run finds it unfinished",
+    Cause.RECEIPT_OK: "verified receipt, status 1",
+    Cause.RECEIPT_OK_WITH_ERRORS: "verified receipt, status 3",
+    Cause.RECEIPT_REJECTED: "verified receipt, status 2",
+    Cause.ERROR_QUEUE: "a message on the error queue",
+    Cause.PERSON_ARRIVED: "a person, with a reason: it has arrived",
+    Cause.PERSON_NOT_ARRIVED: "a person, with a reason: it has not arrived",
+    Cause.PERSON_CANCELS: "a person, with a reason: give it up",
+}
+
+
+def documentation() -> str:
+    """Return the text of docs/states.md."""
+    return "\n".join(
+        [
+            "# States",
+            "",
+            "Made from the tables of `kpr_sender/states.py` by `docs/make_state_diagram.py`: edit there.",
+            "",
+            "## A shipment",
+            "",
+            "```mermaid",
+            *_diagram(),
+            "```",
+            "",
+            "Nothing else may happen: every step is checked against this table, and the journal notes it with time,",
+            "cause, reason and who. `publishing` goes back to `sealed` only when it is certain that the bus does not",
+            "have the message. No state at the end is left again: a later receipt that says otherwise is kept and",
+            "shown, and calls for a person.",
+            "",
+            "| state | what is known | leaves it by | to |",
+            "| --- | --- | --- | --- |",
+            *_ways(),
+            "",
+            "## A submission",
+            "",
+            "The state of the pair is a function of its two shipments' states; the worst decides.",
+            "",
+            *_pairs(),
+            "",
+        ]
+    )
+
+
+def _diagram() -> Iterator[str]:
+    yield "stateDiagram-v2"
+    yield f"    [*] --> {ShipmentState.SEALED}"
+    for state, ways_on in TRANSITIONS.items():
+        for cause, following in ways_on.items():
+            yield f"    {state} --> {following}: {cause}"
+    for state in TRANSITIONS:
+        if state in ENDED:
+            yield f"    {state} --> [*]"
+
+
+def _ways() -> Iterator[str]:
+    for state, ways_on in TRANSITIONS.items():
+        if state in ENDED:
+            yield f"| `{state}` | {KNOWN[state]} | the end | |"
+        for number, (cause, following) in enumerate(ways_on.items()):
+            first = f"`{state}` | {KNOWN[state]}" if number == 0 else " | "
+            yield f"| {first} | `{cause}`: {MOVES[cause]} | `{following}` |"
+
+
+def _pairs() -> Iterator[str]:
+    states = tuple(ShipmentState)
+    yield "| | " + " | ".join(f"`{state}`" for state in states) + " |"
+    yield "| --- |" + " --- |" * len(states)
+    for one in states:
+        cells = (SubmissionState.of((one, other)) for other in states)
+        yield f"| **`{one}`** | " + " | ".join(cells) + " |"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(documentation(), "utf-8")
