@@ -11,6 +11,7 @@ from kpr_sender.bus.proton_engine import Message
 # The header section (AMQP 1.0, part 3.2.1): descriptor 0x70 in its short or long form, then a list.
 _HEADER_FORMS: Final = (b"\x00\x53\x70", b"\x00\x80\x00\x00\x00\x00\x00\x00\x00\x70")
 _LIST8: Final = 0xC0
+_NO_CONTENT_TYPE: Final = "None"  # what proton's getter makes of a message without one
 _TRUE, _FALSE, _NULL, _UINT = b"\x41", b"\x42", b"\x40", b"\x70"
 
 
@@ -53,7 +54,7 @@ def read(data: bytes) -> BusMessage:
             to=_text(message.address),
             reply_to=_text(message.reply_to),
             correlation_id=_text(message.correlation_id),
-            content_type=_text(message.content_type),
+            content_type="" if message.content_type == _NO_CONTENT_TYPE else _text(message.content_type),
             properties={str(name): _text(value) for name, value in (raw or {}).items()},
             body=body,
         )

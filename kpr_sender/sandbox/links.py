@@ -261,8 +261,12 @@ class LinkLayer:
         unbound = Fate.LOSE if self._rules.dialect.loses_unroutable else Fate.RELEASE
         fate = self._judge.fate(queue, message, Fate.STORE if queue in self._queues else unbound)
         if fate in _STORING:
-            self._queues.publish(queue, message)
-            self._judge.stored(queue)
+            try:
+                self._queues.publish(queue, message)
+            except OSError:  # a full disk is a full queue
+                fate = Fate.REJECT
+            else:
+                self._judge.stored(queue)
         if fate in _DROPPING:
             raise PeerGone("dropped on demand")
         if fate is Fate.HOLD:

@@ -120,6 +120,19 @@ def ensure_pki(directory: Path, *, now: datetime) -> Pki:
     return pki
 
 
+def impostor(original: x509.Certificate, now: datetime) -> tuple[rsa.RSAPrivateKey, x509.Certificate]:
+    """Return a key and a self-signed certificate that names its owner as ``original`` does, and is not it.
+
+    Args:
+        original: Whose name is taken.
+        now: Aware.
+    """
+    key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
+    builder = _builder(original.subject, original.subject, key, now)
+    usage = _key_usage(content_commitment=True)
+    return key, builder.add_extension(usage, critical=True).sign(key, hashes.SHA256())
+
+
 def _is_good(pki: Pki, now: datetime) -> bool:
     if not all((pki.folder / name).is_file() for name in (*_CERTIFICATES, *_SECRET_FILES)):
         return False
@@ -148,8 +161,8 @@ def _write_all(folder: Path, now: datetime) -> None:
     _write_secret(folder / "passphrase", passphrase.encode("ascii"))
     _write_tls(folder, issuing, now)
     for owner, name, number in (
-        ("kommune", "EKSEMPEL KOMMUNE", "299999999"),
-        ("fhi", "SANDKASSE KPR VALIDERING", "299999998"),
+        ("kommune", "EKSEMPEL KOMMUNE", "310000019"),
+        ("fhi", "SANDKASSE KPR VALIDERING", "310000027"),
     ):
         for use, usage in (
             ("signing", _key_usage(content_commitment=True)),

@@ -1,0 +1,173 @@
+"""The KPR receiver behind its queue: examines what comes, keeps the ledger, answers when it is time.
+
+The rules:
+
+1. Every message is in the ledger before the bus answers its sender, whatever becomes of it.
+2. A message lies on the receiver's queue until its answers lie on theirs: after a restart it is answered again.
+3. Nothing that goes wrong here reaches the bus: it is logged without data and answered with X99.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from kpr_sender.sandbox import amqp_message, codes
+from kpr_sender.sandbox.amqp_message import BusMessage, NoMessage
+from kpr_sender.sandbox.answers import Answers
+from kpr_sender.sandbox.codes import TransportFault
+from kpr_sender.sandbox.examination import Finding, Receiver
+from kpr_sender.sandbox.faults import NO_FAULTS, FaultName, Faults
+from kpr_sender.sandbox.ledger import Ledger, LedgerLine
+from kpr_sender.sandbox.links import Fate
+from kpr_sender.sandbox.queues import Queues
+from kpr_sender.sandbox.spool import Entry
+
+_FATES: Final = (
+    (FaultName.QUEUE_FULL, Fate.REJECT),
+    (FaultName.DROP_BEFORE_DISPOSITION, Fate.DROP),
+    (FaultName.DROP_AFTER_TRANSFER, Fate.STORE_AND_DROP),
+    (FaultName.HOLD_DISPOSITION, Fate.HOLD),
+)
+_NO_MESSAGE: Final = BusMessage("", "", "", "", "", "", {}, None)
+_log = logging.getLogger("kpr_sender.sandbox")
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    """A message that is not answered yet.
+
+    Attributes:
+        since: When it was received or, after a restart, found again; monotonic, in seconds.
+    """
+
+    entry: Entry
+    finding: Finding
+    since: float
+
+
+class KprReceiver:
+    """Receives at one queue.
+
+    Args:
+        queue: Its name.
+        receiver: Whose eyes.
+        answers: Whose voice.
+        queues: The bus's.
+        ledger: What was received.
+        unbound: What the bus does with what no queue is bound for.
+        now: The clock; aware.
+    """
+
+    def __init__(
+        self,
+        queue: str,
+        *,
+        receiver: Receiver,
+        answers: Answers,
+        queues: Queues,
+        ledger: Ledger,
+        unbound: Fate,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._queue = queue
+        self._receiver = receiver
+        self._answers = answers
+        self._queues = queues
+        self._ledger = ledger
+        self._unbound = unbound
+        self._now = now
+        self._pending: list[_Pending] = []
+        self._latest = Finding(_NO_MESSAGE)
+        self.faults = NO_FAULTS
+
+    def resume(self) -> None:
+        """Take up again what was received and not answered before a restart."""
+        spool = self._queues[self._queue].spool
+        while spool.ready:
+            entry = spool.ready.popleft()
+            self._pending.append(_Pending(entry, self._examine(self._read(entry.read())), time.monotonic()))
+
+    def decide(self, queue: str, data: bytes, proposed: Fate) -> Fate:
+        """Examine a message, write it into the ledger and say what becomes of it."""
+        message = self._read(data)
+        finding = self._examine(message) if queue == self._queue else Finding(message)
+        fate = self._fate(message.subject, proposed)
+        body = message.body or b""
+        self._ledger.append(
+            LedgerLine(
+                at=self._now().astimezone(UTC).isoformat(timespec="milliseconds"),
+                queue=queue,
+                message_id=message.message_id,
+                msg_id=finding.original.msg_id if finding.original else "",
+                type=message.subject,
+                sha256=hashlib.sha256(body).hexdigest(),
+                size=len(body),
+                verdict=finding.verdict if queue == self._queue else "",
+                disposition=fate.value,
+            )
+        )
+        self._latest = finding
+        return fate
+
+    def stored(self, queue: str) -> None:
+        """Take the message that was just decided upon off the queue, and keep it until it is answered."""
+        if queue == self._queue:
+            entry = self._queues[queue].spool.ready.popleft()
+            self._pending.append(_Pending(entry, self._latest, time.monotonic()))
+
+    def answer(self) -> float | None:
+        """Answer what is due; return how long until the next is, in seconds, or None when none is in sight."""
+        now = time.monotonic()
+        waiting: list[tuple[float, _Pending]] = []
+        for pending in self._pending:
+            due = self._due(pending, self.faults)
+            if due is not None and due <= now:
+                self._answer(pending)
+            else:
+                waiting.append((due or now, pending))
+        self._pending = [pending for _, pending in waiting]
+        timed = [due for due, pending in waiting if self._due(pending, self.faults) is not None]
+        return max(0.0, min(timed) - now) if timed else None
+
+    @staticmethod
+    def _due(pending: _Pending, faults: Faults) -> float | None:
+        subject = pending.finding.message.subject
+        if faults.find(FaultName.NO_ANSWER, subject):
+            return None
+        delay = faults.find(FaultName.DELAY, subject)
+        return pending.since + (delay.number or 0.0 if delay else 0.0)
+
+    def _answer(self, pending: _Pending) -> None:
+        try:
+            for answer in self._answers.write(pending.finding, self.faults):
+                self._queues.publish(answer.queue, answer.message)
+            self._queues[self._queue].spool.remove(pending.entry)
+        except Exception as error:  # noqa: BLE001 - rule 3; the message stays on disk and is answered after a restart
+            _log.error("answering a message failed: %s", type(error).__name__)
+
+    def _fate(self, subject: str, proposed: Fate) -> Fate:
+        if proposed is not Fate.STORE:
+            return proposed
+        if self.faults.find(FaultName.UNROUTABLE, subject):
+            return self._unbound
+        return next((fate for name, fate in _FATES if self.faults.find(name, subject)), proposed)
+
+    @staticmethod
+    def _read(data: bytes) -> BusMessage:
+        try:
+            return amqp_message.read(data)
+        except NoMessage:
+            return _NO_MESSAGE
+
+    def _examine(self, message: BusMessage) -> Finding:
+        try:
+            return self._receiver.examine(message, self._now())
+        except Exception as error:  # noqa: BLE001 - rule 3
+            _log.error("examining a message failed: %s", type(error).__name__)
+            return Finding(message, fault=TransportFault(codes.INTERNAL, ""))

@@ -1,0 +1,267 @@
+"""The sandbox: a local Tjenestebuss with a KPR receiver behind it, in one folder.
+
+In the folder: ``pki/`` (all keys), ``bus-password``, ``queues/`` (what is on them), ``ledger.jsonl`` (what came).
+"""
+
+from __future__ import annotations
+
+import functools
+import hmac
+import os
+import secrets
+import ssl
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from kpr_sender import profiles
+from kpr_sender.model import Environment
+from kpr_sender.protection.keys import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pkcs12
+from kpr_sender.protection.policy import Policy
+from kpr_sender.protection.port import Signer
+from kpr_sender.sandbox.answers import Answers
+from kpr_sender.sandbox.broker import Broker
+from kpr_sender.sandbox.dialect import DEFAULT_VERSION, dialect
+from kpr_sender.sandbox.examination import Receiver
+from kpr_sender.sandbox.faults import NO_FAULTS, FaultName, Faults
+from kpr_sender.sandbox.kpr_receiver import KprReceiver
+from kpr_sender.sandbox.ledger import Ledger
+from kpr_sender.sandbox.links import BusRules, Fate
+from kpr_sender.sandbox.pki import Pki, ensure_pki, impostor
+from kpr_sender.sandbox.queues import Queues
+from kpr_sender.settings.sandbox_defaults import EXCHANGE, RECEIVER_QUEUE, USERNAME
+
+MAX_MESSAGE_SIZE: Final = 50_000_000
+"""The bus's bound that Helsenorge's pages name, in bytes."""
+_CALL_TIMEOUT: Final = 10.0  # seconds
+T = TypeVar("T")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How bus and receiver behave when nothing goes wrong.
+
+    Attributes:
+        tls: Without it only for tests that look at the wire; the address is loopback either way.
+        version: Which RabbitMQ the bus behaves as.
+        v1_permitted: False for a RabbitMQ 4 that denies v1 addresses, as 4.3 does by default.
+        max_message_size: In bytes.
+        apprec_version: Of the receipts, ``1.0`` or ``1.1``.
+    """
+
+    tls: bool = True
+    version: str = DEFAULT_VERSION
+    v1_permitted: bool = True
+    max_message_size: int = MAX_MESSAGE_SIZE
+    apprec_version: str = "1.0"
+
+
+DEFAULT_MANNERS: Final = Manners()
+
+
+class Sandbox:
+    """A bus and a receiver, from ``start`` to ``close``; a context manager.
+
+    Args:
+        directory: Its folder; made where missing. What lies in it from an earlier run is taken up again.
+        sender_her_id: Level 2 HER-id of the municipality that may send; names its queues.
+        port: 0 for any free port on 127.0.0.1.
+        faults: What goes wrong from the start.
+        manners: How it behaves otherwise.
+        now: The clock for certificates and timestamps; aware.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        sender_her_id: int,
+        port: int = 0,
+        faults: Faults = NO_FAULTS,
+        manners: Manners = DEFAULT_MANNERS,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        self.directory = directory
+        self.ledger = Ledger(directory)
+        self.receipts_queue = f"{sender_her_id}_async"
+        self.error_queue = f"{sender_her_id}_error"
+        self._sender_her_id = sender_her_id
+        self._port = port
+        self._faults = faults
+        self._manners = manners
+        self._dialect = dialect(manners.version, v1_permitted=manners.v1_permitted)
+        self._now = now
+        self._broker: Broker | None = None
+
+    def start(self) -> Self:
+        """Make what the folder lacks, bind the port, and answer what an earlier run left unanswered.
+
+        Raises:
+            OSError: The folder cannot be written, or the port is taken.
+        """
+        pki = ensure_pki(self.directory, now=self._now())
+        self._password = _ensure_password(self.directory / "bus-password")
+        self._queues = Queues(self.directory / "queues", (self.receipts_queue, self.error_queue, RECEIVER_QUEUE))
+        self._receiver = self._make_receiver(pki)
+        self._receiver.faults = self._faults
+        self._receiver.resume()
+        rules = BusRules(
+            EXCHANGE, frozenset({self.receipts_queue, self.error_queue}), self._manners.max_message_size, self._dialect
+        )
+        self._broker = Broker(
+            rules, self._queues, self, tls=_tls_context(pki) if self._manners.tls else None, port=self._port
+        )
+        self._broker.start()
+        self._broker.call(self._answer)
+        return self
+
+    def close(self) -> None:
+        """Drop every connection and free the port; what is on the queues stays on disk. Safe to call twice."""
+        if self._broker:
+            self._broker.close()
+            self._broker = None
+
+    def __enter__(self) -> Self:
+        return self if self._broker else self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._broker.port if self._broker else self._port
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong now. Assigning switches at once, from any thread: what was held back by a fault is sent."""
+        return self._faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self._faults = faults
+        if self._broker:
+            self._broker.call(functools.partial(self._switch, faults))
+
+    def put(self, queue: str, message: bytes) -> None:
+        """Put an encoded AMQP message on a queue, as another party on the bus would. From any thread.
+
+        Args:
+            queue: ``receipts_queue`` or ``error_queue``.
+            message: As ``amqp_message.write`` makes it.
+        """
+        self._on_bus(lambda: self._queues.publish(queue, message))
+
+    def depth(self, queue: str) -> int:
+        """Return how many messages are on a queue, given out or not. From any thread."""
+        return self._on_bus(lambda: len(self._queues[queue]))
+
+    def admits(self, user: str, password: bytes) -> bool:
+        """Say whether a login is right; for the bus."""
+        right_user = hmac.compare_digest(user.encode("utf-8"), USERNAME.encode("utf-8"))
+        right_password = hmac.compare_digest(password, self._password)
+        return right_user and right_password and not self._faults.find(FaultName.REFUSE_LOGIN)
+
+    def fate(self, queue: str, message: bytes, proposed: Fate) -> Fate:
+        """Decide what becomes of a message; for the bus."""
+        return self._receiver.decide(queue, message, proposed)
+
+    def stored(self, queue: str) -> None:
+        """Hear that a message is on a queue; for the bus. It is answered after its disposition went out."""
+        self._receiver.stored(queue)
+        if self._broker:
+            self._broker.call(self._answer)
+
+    def _switch(self, faults: Faults) -> None:
+        self._receiver.faults = faults
+        if self._broker and not any(fault.name is FaultName.HOLD_DISPOSITION for fault in faults.active):
+            self._broker.release_held()
+        self._answer()
+
+    def _answer(self) -> None:
+        wait = self._receiver.answer()
+        if wait is not None and self._broker:
+            self._broker.call_later(wait, self._answer)
+
+    def _on_bus(self, what: Callable[[], T]) -> T:
+        result: Future[T] = Future()
+        if self._broker is None:
+            raise RuntimeError("the sandbox is not running")
+
+        def run() -> None:
+            try:
+                result.set_result(what())
+            except Exception as error:  # noqa: BLE001 - it belongs to the caller
+                result.set_exception(error)
+
+        self._broker.call(run)
+        return result.result(_CALL_TIMEOUT)
+
+    def _make_receiver(self, pki: Pki) -> KprReceiver:
+        passphrase = pki.passphrase()
+        keys = {
+            name: load_pkcs12(pki.pkcs12(name), passphrase, name=name) for name in ("fhi-signing", "fhi-encryption")
+        }
+        years = {year: profiles.load(year) for year in profiles.known_years()}
+        party = max(years.items())[1].receivers[Environment.LOKAL]
+        receiver = Receiver(
+            party=party,
+            sender_her_id=self._sender_her_id,
+            decrypter=SoftwareDecrypter(keys["fhi-encryption"]),
+            signers=(pki.certificate("kommune-signing"),),
+            profiles=years,
+            queues=frozenset({self.receipts_queue}),
+            policy=Policy(max_bytes=self._manners.max_message_size),
+        )
+        answers = Answers(
+            party=party,
+            sender_her_id=self._sender_her_id,
+            signer=SoftwareSigner(keys["fhi-signing"]),
+            impostor=functools.cache(functools.partial(_impostor, keys["fhi-signing"], self._now)),
+            recipient=pki.certificate("kommune-encryption"),
+            error_queue=self.error_queue,
+            apprec_version=self._manners.apprec_version,
+            now=self._now,
+        )
+        return KprReceiver(
+            RECEIVER_QUEUE,
+            receiver=receiver,
+            answers=answers,
+            queues=self._queues,
+            ledger=self.ledger,
+            unbound=Fate.LOSE if self._dialect.loses_unroutable else Fate.RELEASE,
+            now=self._now,
+        )
+
+
+def _impostor(right: KeyPair, now: Callable[[], datetime]) -> Signer:
+    key, certificate = impostor(right.certificate, now())
+    return SoftwareSigner(KeyPair(certificate, key, (right.certificate, *right.chain)))
+
+
+def _ensure_password(path: Path) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes().strip()
+    password = secrets.token_urlsafe(24).encode("ascii")
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(password)
+    return password
+
+
+def _tls_context(pki: Pki) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(pki.tls_certificate, pki.tls_key)
+    return context
