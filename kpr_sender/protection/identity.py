@@ -17,7 +17,7 @@ _MAX_DEPTH: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class CertificateIdentity:
-    """A certificate's own bytes for its names and number.
+    """A certificate's own bytes for its names, number and key.
 
     They are taken from the certificate as it is, never encoded anew: another string type in the issuer's name, or a
     negative serial number, would make another identifier of it.
@@ -26,11 +26,13 @@ class CertificateIdentity:
         issuer: The issuer's Name, DER.
         serial: The serialNumber INTEGER, DER.
         subject: The subject's Name, DER.
+        public_key: The SubjectPublicKeyInfo, DER.
     """
 
     issuer: bytes
     serial: bytes
     subject: bytes
+    public_key: bytes
 
     @classmethod
     def of(cls, certificate: x509.Certificate) -> CertificateIdentity:
@@ -52,7 +54,8 @@ class CertificateIdentity:
         issuer = tbs.take(der.SEQUENCE)
         tbs.take(der.SEQUENCE)
         subject = tbs.take(der.SEQUENCE)
-        return cls(bytes(issuer.raw), bytes(serial.raw), bytes(subject.raw))
+        public_key = tbs.take(der.SEQUENCE)
+        return cls(bytes(issuer.raw), bytes(serial.raw), bytes(subject.raw), bytes(public_key.raw))
 
     @property
     def issuer_and_serial(self) -> bytes:

@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key, pkcs12
-from cryptography.x509 import Certificate, load_der_x509_certificate, load_pem_x509_certificates
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
+from cryptography.x509 import Certificate, InvalidVersion, load_der_x509_certificate, load_pem_x509_certificates
 
 from kpr_sender.errors import AccessRefused
+from kpr_sender.protection.certificates import rsa_public_key
 from kpr_sender.protection.identity import CertificateIdentity
 from kpr_sender.protection.port import KeyTransport, Oaep
 
@@ -96,8 +97,8 @@ def load_pkcs12(data: bytes, passphrase: str | None, *, name: str) -> KeyPair:
         name: The file or configuration key, for messages.
 
     Raises:
-        AccessRefused: Wrong passphrase, not PKCS#12, no key or certificate in it, not RSA, or the key is not the
-            certificate's.
+        AccessRefused: Wrong passphrase, not PKCS#12, no key or certificate in it, not RSA of at least 2048 bits, or
+            the key is not the certificate's.
     """
     secret = None if passphrase is None else passphrase.encode()
     with warnings.catch_warnings():
@@ -124,7 +125,8 @@ def load_pem(certificate_pem: bytes, key_pem: bytes, passphrase: str | None, *, 
         name: The file or configuration key, for messages.
 
     Raises:
-        AccessRefused: Wrong or missing passphrase, unreadable, not RSA, or the key is not the certificate's.
+        AccessRefused: Wrong or missing passphrase, unreadable, not RSA of at least 2048 bits, or the key is not the
+            certificate's.
     """
     certificate, *others = _pem_certificates(certificate_pem, name)
     secret = None if passphrase is None else passphrase.encode()
@@ -156,22 +158,21 @@ def load_certificate(data: bytes, name: str) -> Certificate:
         return _pem_certificates(data, name)[0]
     try:
         return load_der_x509_certificate(data)
-    except ValueError:
+    except (ValueError, InvalidVersion):
         raise AccessRefused("There is no certificate in the file.", where=name) from None
 
 
 def _pem_certificates(data: bytes, name: str) -> list[Certificate]:
     try:
         return load_pem_x509_certificates(data)
-    except ValueError:
+    except (ValueError, InvalidVersion):
         raise AccessRefused("There is no certificate in the file, or one is damaged.", where=name) from None
 
 
 def _key_pair(certificate: Certificate, key: object, others: Sequence[Certificate], *, name: str) -> KeyPair:
     if not isinstance(key, RSAPrivateKey):
         raise AccessRefused("The private key is not RSA; only RSA can be used.", where=name)
-    certified = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if certified != key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo):
+    if rsa_public_key(certificate, name=name).public_numbers() != key.public_key().public_numbers():
         raise AccessRefused("The private key does not belong to the certificate.", where=name)
     return KeyPair(certificate, key, _intermediates(certificate, others))
 

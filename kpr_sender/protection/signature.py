@@ -19,6 +19,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from kpr_sender.errors import AccessRefused
 from kpr_sender.protection import ber, der, signer_info
@@ -123,7 +124,7 @@ def _unknown_signer(info: SignerInfo, digest: bytes, embedded: ber.Element | Non
         if not identity.is_named_by(info.identifier):
             continue
         try:
-            key = x509.load_der_x509_certificate(bytes(element.raw)).public_key()
+            key = load_der_public_key(identity.public_key)
         except (ValueError, UnsupportedAlgorithm):
             continue
         if isinstance(key, RSAPublicKey) and info.holds(digest, key):

@@ -6,9 +6,17 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_certificates
 from cryptography.x509 import Certificate
 
-from kpr_sender.protection.keys import KeyPair, SoftwareDecrypter, SoftwareSigner, load_certificate, load_pem, load_pkcs12
+from kpr_sender.protection.keys import (
+    KeyPair,
+    SoftwareDecrypter,
+    SoftwareSigner,
+    load_certificate,
+    load_pem,
+    load_pkcs12,
+)
 from kpr_sender.protection.open import Policy, open_sealed
 from kpr_sender.protection.refused import AlgorithmRefused, ProtectionRefused
 from kpr_sender.protection.seal import signed_data
@@ -20,8 +28,11 @@ PASSPHRASES: Final = {"Helsenorge": "drQhrTUSKyQCHYoY", "Counterparty": "XVNQ2QE
 AES_ONLY: Final = Policy()
 WITH_3DES: Final = Policy(accept_3des=True)
 
-CONTENT: Final = {"dotnet-mono": "dotnet-mono/MsgHead.xml", "dotnet-mono-synthetic": "dotnet-mono-synthetic/in.xml",
-                  "openssl": "dotnet-mono-synthetic/in.xml"}
+CONTENT: Final = {
+    "dotnet-mono": "dotnet-mono/MsgHead.xml",
+    "dotnet-mono-synthetic": "dotnet-mono-synthetic/in.xml",
+    "openssl": "dotnet-mono-synthetic/in.xml",
+}
 
 REFUSED: Final = {
     "dotnet-mono/counterparty-to-helsenorge-3des.p7m": "3DES",
@@ -37,7 +48,7 @@ REFUSED: Final = {
 
 def peer(name: str) -> KeyPair:
     file = VECTORS / "peer" / f"{name}.p12"
-    return load_pkcs12(file.read_bytes(), PASSPHRASES[name.split("_")[0]], name=file.name)
+    return load_pkcs12(file.read_bytes(), PASSPHRASES[name.split("_", maxsplit=1)[0]], name=file.name)
 
 
 def synthetic(name: str) -> KeyPair:
@@ -46,7 +57,12 @@ def synthetic(name: str) -> KeyPair:
 
 @pytest.fixture(scope="module")
 def decrypters() -> list[SoftwareDecrypter]:
-    pairs = [peer("Helsenorge_Encryption"), peer("Counterparty_Encryption"), synthetic("fhi-enc"), synthetic("sender-enc")]
+    pairs = [
+        peer("Helsenorge_Encryption"),
+        peer("Counterparty_Encryption"),
+        synthetic("fhi-enc"),
+        synthetic("sender-enc"),
+    ]
     return [SoftwareDecrypter(pair) for pair in pairs]
 
 
@@ -77,41 +93,51 @@ def test_there_are_vectors_of_all_three_makers() -> None:
     assert set(REFUSED) <= set(messages())
 
 
-@pytest.mark.parametrize("name", messages())
-def test_what_other_implementations_made_opens_or_is_refused_by_name(
-    name: str, decrypters: list[SoftwareDecrypter], signers: list[Certificate]
-) -> None:
-    def opened(policy: Policy) -> bytes:
-        data = (VECTORS / name).read_bytes()
-        if name.endswith(".der"):
-            return verify(data, signers=signers, policy=policy).content
-        return open_sealed(data, decrypters=decrypters, signers=signers, policy=policy).content
-
-    content = (VECTORS / CONTENT[Path(name).parts[0]]).read_bytes()
-    refused = REFUSED.get(name)
-    if refused is None:
-        assert opened(AES_ONLY) == content
-        return
-    with pytest.raises(AlgorithmRefused, match=refused):
-        opened(AES_ONLY)
-    if refused == "3DES":
-        assert opened(WITH_3DES) == content
-    else:
-        with pytest.raises(AlgorithmRefused, match=refused):
-            opened(WITH_3DES)
+def opened(name: str, decrypters: list[SoftwareDecrypter], signers: list[Certificate], policy: Policy) -> bytes:
+    data = (VECTORS / name).read_bytes()
+    if name.endswith(".der"):
+        return verify(data, signers=signers, policy=policy).content
+    return open_sealed(data, decrypters=decrypters, signers=signers, policy=policy).content
 
 
 @pytest.mark.parametrize("name", [name for name in messages() if name not in REFUSED])
-def test_a_vector_signed_by_someone_else_than_expected_is_refused(
+def test_what_other_implementations_made_opens(
+    name: str, decrypters: list[SoftwareDecrypter], signers: list[Certificate]
+) -> None:
+    content = (VECTORS / CONTENT[Path(name).parts[0]]).read_bytes()
+    assert opened(name, decrypters, signers, AES_ONLY) == content
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_too_weak_is_refused_by_name(
+    name: str, decrypters: list[SoftwareDecrypter], signers: list[Certificate]
+) -> None:
+    with pytest.raises(AlgorithmRefused, match=REFUSED[name]):
+        opened(name, decrypters, signers, AES_ONLY)
+
+
+@pytest.mark.parametrize("name", [name for name, algorithm in REFUSED.items() if algorithm == "3DES"])
+def test_3des_opens_where_the_policy_lets_it(
+    name: str, decrypters: list[SoftwareDecrypter], signers: list[Certificate]
+) -> None:
+    content = (VECTORS / CONTENT[Path(name).parts[0]]).read_bytes()
+    assert opened(name, decrypters, signers, WITH_3DES) == content
+
+
+@pytest.mark.parametrize("name", [name for name, algorithm in REFUSED.items() if algorithm != "3DES"])
+def test_no_policy_lets_in_what_is_broken(
+    name: str, decrypters: list[SoftwareDecrypter], signers: list[Certificate]
+) -> None:
+    with pytest.raises(AlgorithmRefused, match=REFUSED[name]):
+        opened(name, decrypters, signers, WITH_3DES)
+
+
+@pytest.mark.parametrize("name", [name for name in messages() if name not in REFUSED])
+def test_g4_a_vector_signed_by_someone_else_than_expected_is_refused(
     name: str, decrypters: list[SoftwareDecrypter]
 ) -> None:
-    other = [synthetic("fhi-sign").certificate]
-    data = (VECTORS / name).read_bytes()
     with pytest.raises(ProtectionRefused):
-        if name.endswith(".der"):
-            verify(data, signers=other, policy=AES_ONLY)
-        else:
-            open_sealed(data, decrypters=decrypters, signers=other, policy=AES_ONLY)
+        opened(name, decrypters, [synthetic("fhi-sign").certificate], AES_ONLY)
 
 
 def test_a_certificate_chain_out_of_a_peers_file_has_the_intermediate_and_not_the_root() -> None:
@@ -142,15 +168,13 @@ def chain_of(pair: KeyPair, embedded: str, root: Certificate) -> KeyPair:
 def test_our_signed_data_is_byte_identical_to_dotnets(vector: str, signer: str, embedded: str) -> None:
     pair = peer(signer) if "_" in signer else synthetic(signer)
     root = peer_root() if "_" in signer else load_certificate((VECTORS / "synthetic-pki/root.pem").read_bytes(), "root")
-    content = (VECTORS / CONTENT[vector.split("/")[0]]).read_bytes()
+    content = (VECTORS / CONTENT[vector.split("/", maxsplit=1)[0]]).read_bytes()
     expected = (VECTORS / f"{vector}.p7m.signed.der").read_bytes()
     assert signed_data(content, SoftwareSigner(chain_of(pair, embedded, root))) == expected
 
 
 def peer_root() -> Certificate:
     """Find the peers' root in the chain-bundled vector: loading a PKCS#12 leaves it out."""
-    from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_certificates
-
     bundle = (VECTORS / "dotnet-mono/helsenorge-to-counterparty-chain-bundled.p7m.signed.der").read_bytes()
     return next(each for each in load_der_pkcs7_certificates(bundle) if each.subject == each.issuer)
 
