@@ -35,7 +35,7 @@ check: setup-demo
 # The sample is made once: the same files again are the same submission, which is what a second run shows.
 demo: setup-demo
 	@test -e $(DEMO)/fagmelding.xml -a -e $(DEMO)/identmelding.xml || \
-	  $(RUN)/kpr-send sample $(DEMO) --persons 200 --year 2024 --seed 2024
+	  $(RUN)/kpr-send sample $(DEMO) --persons 200 --year 2024 --seed 1
 	@$(RUN)/kpr-send --env lokal
 
 bench: setup
