@@ -10,8 +10,8 @@ import pytest
 from kpr_sender.client import Client
 from kpr_sender.events import Event
 from tests.helpers.fhi import Fhi
+from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Changes, Municipality, municipality
-from tests.helpers.scripted_bus import ScriptedBus
 
 
 @pytest.fixture
@@ -25,15 +25,15 @@ def fhi(kommune: Municipality) -> Fhi:
 
 
 @pytest.fixture
-def bus(fhi: Fhi) -> ScriptedBus:
+def bus(fhi: Fhi) -> MemoryBus:
     """A bus behind which FHI answers everything positively."""
-    return ScriptedBus(fhi.answer)
+    return MemoryBus(fhi.answer)
 
 
 @pytest.fixture
-def silent_bus() -> ScriptedBus:
+def silent_bus() -> MemoryBus:
     """A bus behind which nobody answers."""
-    return ScriptedBus()
+    return MemoryBus()
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def new_client(kommune: Municipality, events: list[Event]) -> Iterator[Callable[
     """Make clients as separate runs would be: each closes before the next one starts."""
     made: list[Client] = []
 
-    def make(bus: ScriptedBus, changes: Changes | None = None) -> Client:
+    def make(bus: MemoryBus, changes: Changes | None = None) -> Client:
         while made:
             made.pop().close()
         client = Client(kommune.configure(changes), bus=bus, on_event=events.append)

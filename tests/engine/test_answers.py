@@ -14,14 +14,14 @@ from kpr_sender.events import Event, EventKind
 from kpr_sender.protection.keys import SoftwareSigner
 from kpr_sender.report import Report
 from tests.helpers.fhi import Fhi
+from tests.helpers.memory_bus import MemoryBus, error_queue_message
 from tests.helpers.municipality import Municipality
-from tests.helpers.scripted_bus import ScriptedBus, error_queue_message
 
 NewClient = Callable[..., Client]
 
 
 @pytest.fixture
-def client(new_client: NewClient, silent_bus: ScriptedBus) -> Client:
+def client(new_client: NewClient, silent_bus: MemoryBus) -> Client:
     """A client whose pair is published and waits."""
     client = new_client(silent_bus)
     client.submit()
@@ -32,7 +32,7 @@ def wait(client: Client) -> Report:
     return client.wait(timeout=0)
 
 
-def deliver_second(bus: ScriptedBus, fhi: Fhi) -> None:
+def deliver_second(bus: MemoryBus, fhi: Fhi) -> None:
     for answer in fhi.answer(bus.published[1]):
         bus.put(answer)
 
@@ -42,7 +42,7 @@ def deliver_second(bus: ScriptedBus, fhi: Fhi) -> None:
     ("status", "state", "code"), [("1", "delivered", 0), ("2", "rejected", 82), ("3", "delivered_with_errors", 82)]
 )
 def test_the_receipt_decides(
-    client: Client, silent_bus: ScriptedBus, fhi: Fhi, version: str, status: str, state: str, code: int
+    client: Client, silent_bus: MemoryBus, fhi: Fhi, version: str, status: str, state: str, code: int
 ) -> None:
     deliver_second(silent_bus, fhi)
     silent_bus.inbox.extend(fhi.answer(silent_bus.published[0], status, version))
@@ -51,7 +51,7 @@ def test_the_receipt_decides(
     assert report.exit_code == code
 
 
-def test_both_rejected_is_81_with_fhi_s_codes(client: Client, silent_bus: ScriptedBus, fhi: Fhi) -> None:
+def test_both_rejected_is_81_with_fhi_s_codes(client: Client, silent_bus: MemoryBus, fhi: Fhi) -> None:
     for message in silent_bus.published:
         silent_bus.inbox.extend(fhi.answer(message, "2"))
     report = wait(client)
@@ -61,7 +61,7 @@ def test_both_rejected_is_81_with_fhi_s_codes(client: Client, silent_bus: Script
 
 
 def test_status_3_shows_its_errors_but_never_their_detail_in_events(
-    client: Client, silent_bus: ScriptedBus, fhi: Fhi, events: list[Event]
+    client: Client, silent_bus: MemoryBus, fhi: Fhi, events: list[Event]
 ) -> None:
     silent_bus.inbox.extend(fhi.answer(silent_bus.published[0], "3"))
     wait(client)
@@ -113,7 +113,7 @@ DISBELIEVED = [wrong_signer, from_another_her_id, unsealed, not_an_apprec, dtd, 
 @pytest.mark.parametrize("make", DISBELIEVED)
 def test_g4_what_cannot_be_verified_is_kept_shown_and_not_believed(
     client: Client,
-    silent_bus: ScriptedBus,
+    silent_bus: MemoryBus,
     fhi: Fhi,
     events: list[Event],
     make: Callable[[Fhi, Outbound], Inbound],
@@ -134,7 +134,7 @@ def test_g4_what_cannot_be_verified_is_kept_shown_and_not_believed(
 
 
 def test_g4_a_certificate_learnt_later_makes_the_same_message_believed(
-    new_client: NewClient, silent_bus: ScriptedBus, fhi: Fhi, kommune: Municipality
+    new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi, kommune: Municipality
 ) -> None:
     client = new_client(silent_bus)
     client.submit()
@@ -147,7 +147,7 @@ def test_g4_a_certificate_learnt_later_makes_the_same_message_believed(
     assert [document.receipt.verified for document in later.receipts()] == [True, True]
 
 
-def test_an_unknown_status_is_never_success(client: Client, silent_bus: ScriptedBus, fhi: Fhi) -> None:
+def test_an_unknown_status_is_never_success(client: Client, silent_bus: MemoryBus, fhi: Fhi) -> None:
     deliver_second(silent_bus, fhi)
     odd = fhi.apprec(silent_bus.published[0]).replace(b'Status V="1"', b'Status V="9"')
     assert b'V="9"' in odd
@@ -158,7 +158,7 @@ def test_an_unknown_status_is_never_success(client: Client, silent_bus: Scripted
 
 
 def test_an_unsealed_receipt_is_believed_where_the_configuration_says_so(
-    new_client: NewClient, silent_bus: ScriptedBus, fhi: Fhi
+    new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi
 ) -> None:
     client = new_client(silent_bus, {"receiver": {"unsealed_receipts": True}})
     client.submit()
@@ -167,7 +167,7 @@ def test_an_unsealed_receipt_is_believed_where_the_configuration_says_so(
     assert wait(client).exit_code == 0
 
 
-def test_upper_case_and_braces_do_not_hide_our_msgid(client: Client, silent_bus: ScriptedBus, fhi: Fhi) -> None:
+def test_upper_case_and_braces_do_not_hide_our_msgid(client: Client, silent_bus: MemoryBus, fhi: Fhi) -> None:
     for message in silent_bus.published:
         msg_id = fhi.hodemelding(message).msg_id
         xml = fhi.apprec(message).replace(msg_id.encode(), b"{" + msg_id.upper().encode() + b"}")
@@ -176,7 +176,7 @@ def test_upper_case_and_braces_do_not_hide_our_msgid(client: Client, silent_bus:
 
 
 def test_a_duplicate_is_harmless_and_settled(
-    client: Client, silent_bus: ScriptedBus, fhi: Fhi, events: list[Event]
+    client: Client, silent_bus: MemoryBus, fhi: Fhi, events: list[Event]
 ) -> None:
     first = fhi.answer(silent_bus.published[0])[0]
     silent_bus.put(first)
@@ -190,7 +190,7 @@ def test_a_duplicate_is_harmless_and_settled(
 
 @pytest.mark.parametrize(("first", "second", "state"), [("1", "2", "delivered"), ("2", "1", "rejected")])
 def test_a_contradiction_needs_a_person_and_changes_nothing(
-    client: Client, silent_bus: ScriptedBus, fhi: Fhi, events: list[Event], first: str, second: str, state: str
+    client: Client, silent_bus: MemoryBus, fhi: Fhi, events: list[Event], first: str, second: str, state: str
 ) -> None:
     silent_bus.inbox.extend(fhi.answer(silent_bus.published[0], first))
     silent_bus.inbox.extend(fhi.answer(silent_bus.published[0], second))
@@ -224,7 +224,7 @@ def from_a_hospital(fhi: Fhi, message: Outbound) -> Inbound:
 
 @pytest.mark.parametrize("make", [foreign_apprec, for_another_key, plain_text, from_a_hospital])
 def test_a_foreign_message_is_held_and_given_back_never_settled(
-    client: Client, silent_bus: ScriptedBus, fhi: Fhi, events: list[Event], make: Callable[[Fhi, Outbound], Inbound]
+    client: Client, silent_bus: MemoryBus, fhi: Fhi, events: list[Event], make: Callable[[Fhi, Outbound], Inbound]
 ) -> None:
     silent_bus.put(make(fhi, silent_bus.published[0]))
     for message in silent_bus.published:
@@ -239,7 +239,7 @@ def test_a_foreign_message_is_held_and_given_back_never_settled(
 
 
 def test_a_message_on_the_error_queue_faults_the_shipment_it_names(
-    client: Client, silent_bus: ScriptedBus, fhi: Fhi
+    client: Client, silent_bus: MemoryBus, fhi: Fhi
 ) -> None:
     silent_bus.put(error_queue_message(silent_bus.published[0], receiverTimeStamp="13/45/2025"))
     deliver_second(silent_bus, fhi)
@@ -250,14 +250,14 @@ def test_a_message_on_the_error_queue_faults_the_shipment_it_names(
     assert len(silent_bus.published) == 2, "an error is never answered"
 
 
-def test_an_error_queue_message_for_somebody_else_is_held(client: Client, silent_bus: ScriptedBus) -> None:
+def test_an_error_queue_message_for_somebody_else_is_held(client: Client, silent_bus: MemoryBus) -> None:
     silent_bus.put(error_queue_message(silent_bus.published[0], originalMessageId="somebody-else-s"))
     silent_bus.put(replace(error_queue_message(silent_bus.published[0]), properties={}))
     wait(client)
     assert silent_bus.held == 2
 
 
-def test_a_vendor_s_own_listener_hands_messages_in(client: Client, silent_bus: ScriptedBus, fhi: Fhi) -> None:
+def test_a_vendor_s_own_listener_hands_messages_in(client: Client, silent_bus: MemoryBus, fhi: Fhi) -> None:
     for message in silent_bus.published:
         assert client.handle(fhi.answer(message)[0]) is Handling.SETTLE
     assert client.handle(Inbound("any", Source.RECEIPTS, "", "", "", "", {}, b"\x30\x00")) is Handling.HOLD
@@ -267,7 +267,7 @@ def test_a_vendor_s_own_listener_hands_messages_in(client: Client, silent_bus: S
 
 
 def test_a_receipt_for_what_the_journal_holds_as_unsent_stops_the_sending(
-    new_client: NewClient, silent_bus: ScriptedBus, fhi: Fhi
+    new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi
 ) -> None:
     from tests.engine.test_submission import UNROUTABLE  # noqa: PLC0415 - one outcome, told there
 

@@ -23,8 +23,8 @@ from kpr_sender.events import Event, EventKind
 from kpr_sender.model import MessageType
 from kpr_sender.states import ShipmentState, SubmissionState
 from tests.helpers.fhi import Fhi
+from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Municipality
-from tests.helpers.scripted_bus import ScriptedBus
 
 NewClient = Callable[..., Client]
 
@@ -39,7 +39,7 @@ def states(client: Client) -> list[ShipmentState]:
     return [shipment.state for shipment in report.submission.shipments]
 
 
-def test_two_files_in_two_verified_receipts_out(new_client: NewClient, bus: ScriptedBus, fhi: Fhi) -> None:
+def test_two_files_in_two_verified_receipts_out(new_client: NewClient, bus: MemoryBus, fhi: Fhi) -> None:
     client = new_client(bus)
     report = client.submit()
     assert (report.submission.state, report.exit_code, report.sent) == (SubmissionState.PUBLISHED, 80, 2)
@@ -55,9 +55,7 @@ def test_two_files_in_two_verified_receipts_out(new_client: NewClient, bus: Scri
         assert message.message_id not in (shipment.msg_id, "")
 
 
-def test_g1_a_second_run_sends_nothing_and_says_why(
-    new_client: NewClient, bus: ScriptedBus, events: list[Event]
-) -> None:
+def test_g1_a_second_run_sends_nothing_and_says_why(new_client: NewClient, bus: MemoryBus, events: list[Event]) -> None:
     client = new_client(bus)
     client.submit()
     client.wait(timeout=5)
@@ -67,7 +65,7 @@ def test_g1_a_second_run_sends_nothing_and_says_why(
     assert any(event.kind is EventKind.CONTINUED for event in events)
 
 
-def test_g3_a_repeated_attempt_sends_the_same_bytes(new_client: NewClient, bus: ScriptedBus) -> None:
+def test_g3_a_repeated_attempt_sends_the_same_bytes(new_client: NewClient, bus: MemoryBus) -> None:
     bus.outcomes.extend([NO_CREDIT, UNROUTABLE])
     first = new_client(bus).submit()
     assert first.exit_code == 78
@@ -81,7 +79,7 @@ def test_g3_a_repeated_attempt_sends_the_same_bytes(new_client: NewClient, bus: 
     assert report.submission.shipments[0].attempts == 3
 
 
-def test_g1_in_doubt_is_never_published_again_by_itself(new_client: NewClient, silent_bus: ScriptedBus) -> None:
+def test_g1_in_doubt_is_never_published_again_by_itself(new_client: NewClient, silent_bus: MemoryBus) -> None:
     silent_bus.outcomes.append(LOST)
     report = new_client(silent_bus).submit()
     assert report.exit_code == 83
@@ -93,16 +91,14 @@ def test_g1_in_doubt_is_never_published_again_by_itself(new_client: NewClient, s
     assert len(silent_bus.published) == 2
 
 
-def test_g4_a_receipt_settles_what_was_in_doubt(new_client: NewClient, bus: ScriptedBus) -> None:
+def test_g4_a_receipt_settles_what_was_in_doubt(new_client: NewClient, bus: MemoryBus) -> None:
     bus.outcomes.append(LOST)
     client = new_client(bus)
     assert client.submit().exit_code == 83
     assert client.wait(timeout=5).exit_code == 0
 
 
-def test_g2_a_crash_while_publishing_leaves_it_in_doubt(
-    new_client: NewClient, silent_bus: ScriptedBus, fhi: Fhi
-) -> None:
+def test_g2_a_crash_while_publishing_leaves_it_in_doubt(new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi) -> None:
     silent_bus.outcomes.append(KeyboardInterrupt())
     client = new_client(silent_bus)
     with pytest.raises(KeyboardInterrupt):
@@ -119,7 +115,7 @@ def test_g2_a_crash_while_publishing_leaves_it_in_doubt(
 
 
 def test_g1_publishing_is_durable_before_the_first_byte(
-    new_client: NewClient, silent_bus: ScriptedBus, kommune: Municipality
+    new_client: NewClient, silent_bus: MemoryBus, kommune: Municipality
 ) -> None:
     seen: list[list[ShipmentState]] = []
     client = new_client(silent_bus)
@@ -128,7 +124,7 @@ def test_g1_publishing_is_durable_before_the_first_byte(
     assert seen == [["publishing", "sealed"], ["published", "publishing"]]
 
 
-def test_only_what_certainly_was_not_sent_is_tried_again(new_client: NewClient, bus: ScriptedBus) -> None:
+def test_only_what_certainly_was_not_sent_is_tried_again(new_client: NewClient, bus: MemoryBus) -> None:
     bus.outcomes.extend([NO_CREDIT, NO_CREDIT])
     report = new_client(bus, {"bus": {"reconnect_budget": "30s"}}).submit()
     assert report.exit_code == 80
@@ -139,7 +135,7 @@ def test_only_what_certainly_was_not_sent_is_tried_again(new_client: NewClient, 
     ("error", "code"), [(BusUnreachable("Refused."), 69), (AccessRefused("Wrong password."), 77)], ids=["69", "77"]
 )
 def test_g5_an_unreachable_bus_is_in_the_journal_too(
-    new_client: NewClient, bus: ScriptedBus, error: BusUnreachable, code: int
+    new_client: NewClient, bus: MemoryBus, error: BusUnreachable, code: int
 ) -> None:
     bus.connect_error = error
     client = new_client(bus)
@@ -152,7 +148,7 @@ def test_g5_an_unreachable_bus_is_in_the_journal_too(
 
 
 def test_a_new_extract_is_refused_until_it_says_what_it_replaces(
-    new_client: NewClient, bus: ScriptedBus, kommune: Municipality
+    new_client: NewClient, bus: MemoryBus, kommune: Municipality
 ) -> None:
     client = new_client(bus)
     first = client.submit()
@@ -171,7 +167,7 @@ def test_a_new_extract_is_refused_until_it_says_what_it_replaces(
     assert len(bus.published) == 4
 
 
-def test_half_a_new_pair_is_no_new_pair(new_client: NewClient, bus: ScriptedBus, kommune: Municipality) -> None:
+def test_half_a_new_pair_is_no_new_pair(new_client: NewClient, bus: MemoryBus, kommune: Municipality) -> None:
     client = new_client(bus)
     first = client.submit()
     client.wait(timeout=5)
@@ -184,7 +180,7 @@ def test_half_a_new_pair_is_no_new_pair(new_client: NewClient, bus: ScriptedBus,
 
 
 def test_a_file_that_changes_while_it_is_sealed_is_refused(
-    new_client: NewClient, bus: ScriptedBus, kommune: Municipality, events: list[Event]
+    new_client: NewClient, bus: MemoryBus, kommune: Municipality, events: list[Event]
 ) -> None:
     client = new_client(bus)
 
@@ -201,19 +197,19 @@ def test_a_file_that_changes_while_it_is_sealed_is_refused(
     assert bus.published == []
 
 
-def test_a_missing_file_is_named(new_client: NewClient, bus: ScriptedBus, kommune: Municipality) -> None:
+def test_a_missing_file_is_named(new_client: NewClient, bus: MemoryBus, kommune: Municipality) -> None:
     kommune.identmelding.unlink()
     with pytest.raises(InputMissing) as caught:
         new_client(bus).submit()
     assert str(kommune.identmelding) in str(caught.value)
 
 
-def test_another_municipality_s_file_is_refused(new_client: NewClient, bus: ScriptedBus) -> None:
+def test_another_municipality_s_file_is_refused(new_client: NewClient, bus: MemoryBus) -> None:
     with pytest.raises(InputRefused, match="9999"):
         new_client(bus, {"sender": {"kommunenummer": "0301"}}).submit()
 
 
-def test_sizes_are_measured_on_the_sealed_bytes(new_client: NewClient, bus: ScriptedBus, events: list[Event]) -> None:
+def test_sizes_are_measured_on_the_sealed_bytes(new_client: NewClient, bus: MemoryBus, events: list[Event]) -> None:
     with pytest.raises(InputRefused, match="refuse_bytes"):
         new_client(bus, {"limits": {"warn_bytes": 500, "refuse_bytes": 3000}}).submit()
     assert bus.published == []
@@ -222,7 +218,7 @@ def test_sizes_are_measured_on_the_sealed_bytes(new_client: NewClient, bus: Scri
 
 
 def test_g6_no_event_holds_a_name_or_national_id(
-    new_client: NewClient, bus: ScriptedBus, kommune: Municipality, events: list[Event]
+    new_client: NewClient, bus: MemoryBus, kommune: Municipality, events: list[Event]
 ) -> None:
     client = new_client(bus)
     client.submit()
@@ -233,13 +229,13 @@ def test_g6_no_event_holds_a_name_or_national_id(
     assert not [fid for fid in ids if fid in told]
 
 
-def test_waiting_without_a_submission_is_a_usage_error(new_client: NewClient, bus: ScriptedBus) -> None:
+def test_waiting_without_a_submission_is_a_usage_error(new_client: NewClient, bus: MemoryBus) -> None:
     with pytest.raises(UsageError):
         new_client(bus).wait(timeout=0)
 
 
 def test_the_journal_and_the_receipts_are_the_owner_s_alone(
-    new_client: NewClient, bus: ScriptedBus, kommune: Municipality
+    new_client: NewClient, bus: MemoryBus, kommune: Municipality
 ) -> None:
     client = new_client(bus)
     client.submit()

@@ -1,0 +1,82 @@
+"""A bus in memory that does what a test tells it: the port's rules, no network."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from kpr_sender.bus.port import Inbound, Outbound, Outcome, Reach, Source, Verdict
+from kpr_sender.errors import KprError
+
+ACCEPTED = Outcome(Verdict.ACCEPTED, Reach.OUTCOME)
+
+
+class MemoryBus:
+    """Answers publishes from ``outcomes`` (accepted when it is empty) and serves ``inbox``."""
+
+    def __init__(self, answer: Callable[[Outbound], list[Inbound]] | None = None) -> None:
+        self.outcomes: deque[Outcome | BaseException] = deque()
+        self.connect_error: KprError | None = None
+        self.inbox: deque[Inbound] = deque()
+        self.published: list[Outbound] = []
+        self.taken: list[Outbound] = []
+        self.settled: list[Inbound] = []
+        self.holding: list[Inbound] = []
+        self.closed = False
+        self.on_publish: Callable[[Outbound], object] = lambda _message: None
+        self._answer = answer
+        self._tokens = itertools.count()
+
+    def connect(self) -> None:
+        if self.connect_error is not None:
+            raise self.connect_error
+
+    def publish(self, message: Outbound) -> Outcome:
+        self.published.append(message)
+        self.on_publish(message)
+        outcome = self.outcomes.popleft() if self.outcomes else ACCEPTED
+        if isinstance(outcome, BaseException):
+            raise outcome
+        if outcome.verdict is not Verdict.NOT_SENT:
+            self.taken.append(message)
+            for inbound in self._answer(message) if self._answer else []:
+                self.put(inbound)
+        return outcome
+
+    def put(self, inbound: Inbound) -> None:
+        self.inbox.append(replace(inbound, token=next(self._tokens)))
+
+    def receive(self, timeout: float) -> Inbound | None:
+        return self.inbox.popleft() if self.inbox else None
+
+    def settle(self, inbound: Inbound) -> None:
+        self.settled.append(inbound)
+
+    def hold(self, inbound: Inbound) -> None:
+        self.holding.append(inbound)
+
+    def release(self, inbound: Inbound) -> None:
+        self.inbox.append(inbound)
+
+    @property
+    def held(self) -> int:
+        return len(self.holding)
+
+    def close(self) -> None:
+        """Give back what is held, as a real bus does."""
+        self.inbox.extend(self.holding)
+        self.holding.clear()
+        self.closed = True
+
+
+def error_queue_message(message: Outbound, **properties: str) -> Inbound:
+    """What the reference client puts on our error queue for a message it could not take."""
+    fault = {
+        "originalMessageId": message.message_id,
+        "errorCondition": "transport:invalid-certificate",
+        "errorDescription": "certificate not trusted",
+        "receiverTimeStamp": "01/10/2025 12:00:00",
+    }
+    return Inbound(None, Source.ERRORS, "f" * 32, "", message.envelope.subject, "", {**fault, **properties}, b"")
