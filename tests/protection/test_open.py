@@ -232,19 +232,17 @@ def test_what_is_sealed_for_others_is_theirs_whatever_it_is_sealed_with() -> Non
         opened(cms.enveloped_data([others], bytes(16), cipher=rc2))
 
 
+def oaep(tag: int, oid: str) -> bytes:
+    return cms.algorithm("1.2.840.113549.1.1.7", der.wrap(der.SEQUENCE, der.wrap(tag, cms.algorithm(oid))))
+
+
 @pytest.mark.parametrize(
     ("transport", "text"),
     [
-        (cms.algorithm("1.2.840.113549.1.1.5"), "SHA-1 with RSA"),
-        (cms.algorithm("1.2.840.113549.1.9.16.3.14"), r"1\.2\.840"),
-        (
-            cms.algorithm("1.2.840.113549.1.1.7", der.wrap(0x30, der.wrap(0xA0, cms.algorithm("1.2.840.113549.2.5")))),
-            "OAEP with MD5",
-        ),
-        (
-            cms.algorithm("1.2.840.113549.1.1.7", der.wrap(0x30, der.wrap(0xA1, cms.algorithm("1.2.3")))),
-            "mask generation",
-        ),
+        pytest.param(cms.algorithm("1.2.840.113549.1.1.5"), "SHA-1 with RSA", id="a signature algorithm"),
+        pytest.param(cms.algorithm("1.2.3.4"), r"1\.2\.3\.4", id="unknown"),
+        pytest.param(oaep(0xA0, "1.2.840.113549.2.5"), "OAEP with MD5", id="OAEP with MD5"),
+        pytest.param(oaep(0xA1, "1.2.3"), "mask generation", id="OAEP with another mask generation"),
     ],
 )
 def test_key_transports_that_are_refused_are_refused_by_name(transport: bytes, text: str) -> None:
@@ -340,14 +338,33 @@ def test_an_hsm_that_does_not_answer_is_no_bad_message() -> None:
 # What it must look like from outside
 
 
+SEALED = cms.sealed(right(), RECIPIENT)
+NO_IV = cms.algorithm(cms.AES_256_CBC)
+SHORT_IV = cms.algorithm(cms.AES_256_CBC, der.wrap(der.OCTET_STRING, bytes(15)))
+
+
 @pytest.mark.parametrize(
     "data",
-    [b"", b"0", b"\x30\x80", b"<xml/>", bytes(1000), right(), cms.sealed(right(), RECIPIENT) + b"\0",
-     cms.sealed(right(), RECIPIENT)[:-1], cms.content_info(cms.ID_DATA, der.wrap(4, b"x")),
-     cms.enveloped_data([cms.recipient_info(RECIPIENT)], bytes(16), cipher=cms.algorithm(cms.AES_256_CBC)),
-     cms.enveloped_data([cms.recipient_info(RECIPIENT)], bytes(16),
-                        cipher=cms.algorithm(cms.AES_256_CBC, der.wrap(der.OCTET_STRING, bytes(15))))],
-)  # fmt: skip
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"0", id="one byte"),
+        pytest.param(b"\x30\x80", id="a beginning"),
+        pytest.param(b"<xml/>", id="XML"),
+        pytest.param(bytes(1000), id="zeros"),
+        pytest.param(right(), id="signed only"),
+        pytest.param(SEALED + b"\0", id="more after the end"),
+        pytest.param(SEALED[:-1], id="cut off"),
+        pytest.param(cms.content_info(cms.ID_DATA, der.wrap(4, b"x")), id="data"),
+        pytest.param(
+            cms.enveloped_data([cms.recipient_info(RECIPIENT)], bytes(16), cipher=NO_IV),
+            id="no initialisation vector",
+        ),
+        pytest.param(
+            cms.enveloped_data([cms.recipient_info(RECIPIENT)], bytes(16), cipher=SHORT_IV),
+            id="a short initialisation vector",
+        ),
+    ],
+)
 def test_what_is_no_sealed_message_is_malformed(data: bytes) -> None:
     with pytest.raises(Malformed):
         opened(data)
