@@ -124,8 +124,8 @@ def _zeroed_page(path: Path) -> None:
     with open_journal(path) as journal:
         created(journal)
     with path.open("r+b") as stream:
-        stream.seek(4096)
-        stream.write(bytes(path.stat().st_size - 4096))
+        stream.seek(store._PAGE_BYTES)
+        stream.write(bytes(path.stat().st_size - store._PAGE_BYTES))
 
 
 def _folder(path: Path) -> None:
