@@ -122,9 +122,7 @@ def _declaration(head: bytes, source: Iterator[bytes], *, codec: str) -> tuple[s
         return "", head
     limit = _MAX_DECLARATION * width
     while True:
-        found = head.find(end)
-        while found % width and found >= 0:  # half a character off, in UTF-16
-            found = head.find(end, found + 1)
+        found = head.find(end)  # half a character off in UTF-16, it ends what is no right declaration either
         if 0 <= found <= limit:
             cut = found + len(end)
             return head[:cut].decode(codec, "replace"), head[cut:]

@@ -155,7 +155,7 @@ class _Inspection:
         self._refuse("It has a document type declaration (DTD, entities), which is never allowed.")
 
     def _on_namespace(self, prefix: str | None, _: str) -> None:
-        if not self._path and prefix is None:
+        if prefix is None:  # asked at the root, which comes first
             self._default_declared = True
 
     def _on_start(self, name: str, attributes: dict[str, str]) -> None:
