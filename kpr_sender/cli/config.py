@@ -17,6 +17,7 @@ from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.session import connected_sandbox
 from kpr_sender.engine.keys import load_key, signer
 from kpr_sender.errors import EXIT_OK, InputMissing, JournalUnwritable, KprError
+from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.protection import certificates
 from kpr_sender.protection.certificates import CertificateUse
 from kpr_sender.registry.static import StaticRegistry
@@ -92,7 +93,7 @@ def look(settings: Settings, *, now: datetime) -> Iterator[Finding]:
             for number in range(1, len(settings.keys.decryption) + 1)
         ),
         ("receiver", lambda: _receiver(settings, now)),
-        ("journal", lambda: _journal(settings.journal.path)),
+        ("journal", lambda: _journal(settings)),
         ("files.fagmelding", lambda: _file("files.fagmelding", settings.files.fagmelding)),
         ("files.identmelding", lambda: _file("files.identmelding", settings.files.identmelding)),
     )
@@ -177,11 +178,15 @@ def _validity(ends: datetime, now: datetime) -> str:
     return text
 
 
-def _journal(path: Path) -> str:
-    existing = path if path.exists() else next(folder for folder in path.absolute().parents if folder.exists())
-    if not os.access(existing, os.W_OK | (os.X_OK if existing.is_dir() else os.R_OK)):
-        raise JournalUnwritable(f"{existing} cannot be written by this user.", where="journal.path")
-    return f"{path}{'' if path.exists() else ' (will be made)'}"
+def _journal(settings: Settings) -> str:
+    path = settings.journal.path
+    journal = SqliteJournal.open_readonly(path, settings.environment)
+    if journal is not None:
+        journal.close()
+    folder = next(parent for parent in path.parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise JournalUnwritable(f"{folder} is no folder that this user may write to.", where="journal.path")
+    return f"{path}{' (will be made)' if journal is None else ''}"
 
 
 def _file(key: str, path: Path | None) -> str:

@@ -89,8 +89,14 @@ def cli(
     context.obj = Invocation(where, config, journal, as_json, loudness)
     if context.invoked_subcommand is not None:
         return None
-    send = cli.get_command(context, "send")
-    return None if send is None else context.invoke(send)
+    return _send_what_is_configured(context)
+
+
+def _send_what_is_configured(context: click.Context) -> int:
+    send = importlib.import_module("kpr_sender.cli.send").command
+    with send.make_context("send", [], parent=context) as own:
+        exit_code: int = own.command.invoke(own)
+        return exit_code
 
 
 def main() -> NoReturn:

@@ -33,14 +33,15 @@ STATUS_WORDS: Final[Mapping[ReceiptStatus, str]] = {
 }
 
 
-def report(invocation: Invocation, settings: Settings, result: Report, *, note: str = "") -> int:
+def report(invocation: Invocation, settings: Settings, result: Report, *, note: str = "", remark: str = "") -> int:
     """Print what is known of a submission.
 
     Args:
         invocation: How to print it.
         settings: Where the journal and the receipts lie.
         result: What is known.
-        note: What happened in this run beside it, for example that the bus could not be reached.
+        note: What went wrong in this run beside it, for example that the bus could not be reached.
+        remark: What else a person at the screen wants to know of this run.
 
     Returns:
         The exit code that goes with what was printed.
@@ -50,7 +51,7 @@ def report(invocation: Invocation, settings: Settings, result: Report, *, note: 
     if invocation.as_json:
         json_object(result.as_json())
     elif invocation.loudness is not Loudness.QUIET:
-        click.echo("\n".join(_screen(settings, result)))
+        click.echo("\n".join(_screen(settings, result, remark)))
     elif result.error is not None:
         click.echo(_error_text(result.error), err=True)
     return result.exit_code
@@ -152,10 +153,12 @@ def _empty(environment: str | None, *, exit_code: int) -> dict[str, object]:
     }
 
 
-def _screen(settings: Settings, result: Report) -> Iterator[str]:
+def _screen(settings: Settings, result: Report, remark: str) -> Iterator[str]:
     submission = result.submission
     error = result.error
     yield result.text() if error is None else f"{error.where and f'{error.where}: '}{error.what}"
+    if remark:
+        yield remark
     yield ""
     yield _heading(submission)
     for shipment in submission.shipments:
@@ -165,7 +168,7 @@ def _screen(settings: Settings, result: Report) -> Iterator[str]:
     yield f"  Journal     {settings.journal.path}"
     yield f"  Receipts    {settings.journal.receipts_dir}"
     yield f"  Exit code   {result.exit_code}"
-    yield f"  What to do  {_nothing_to_do(result) if error is None else error.next_step}"
+    yield f"  What to do  {'Nothing.' if error is None else error.next_step}"
 
 
 def _heading(submission: Submission) -> str:
@@ -175,10 +178,6 @@ def _heading(submission: Submission) -> str:
         f"  Submission {submission.submission_id}: kommunenummer {submission.kommunenummer}{bydel}, "
         f"{submission.year}, {submission.environment.value}{replaces}"
     )
-
-
-def _nothing_to_do(result: Report) -> str:
-    return "Nothing." if result.sent else "Nothing; and nothing was sent by this run."
 
 
 def _shipment(shipment: Shipment) -> Iterator[str]:

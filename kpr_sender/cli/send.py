@@ -47,4 +47,10 @@ def command(
         waited = client.wait(submission.submission_id, timeout=wait_seconds)
         return Report(waited.submission, report.sent)
 
-    return session.run(invocation, steps)
+    return session.run(invocation, steps, remark=_remark)
+
+
+def _remark(report: Report) -> str:
+    if report.sent:
+        return ""
+    return f"Nothing was sent by this run: these two files are submission {report.submission.submission_id} already."

@@ -36,7 +36,9 @@ class Progress:
             observe(event)
 
 
-def run(invocation: Invocation, steps: Callable[[Client], Report]) -> int:
+def run(
+    invocation: Invocation, steps: Callable[[Client], Report], *, remark: Callable[[Report], str] = lambda _: ""
+) -> int:
     """Run steps of the engine and print what is known after them.
 
     What was interrupted or lost its connection is told by the journal, like everything else (promise G5).
@@ -44,6 +46,7 @@ def run(invocation: Invocation, steps: Callable[[Client], Report]) -> int:
     Args:
         invocation: Which environment, how to print.
         steps: What to do.
+        remark: What to add to the screen of a run that came to its end.
 
     Returns:
         The exit code.
@@ -54,10 +57,11 @@ def run(invocation: Invocation, steps: Callable[[Client], Report]) -> int:
     with connected_sandbox(invocation.settings()) as settings, _observers(invocation, settings) as observers:
         progress = Progress(observers)
         client = Client(settings, on_event=progress)
-        note = ""
+        note = added = ""
         try:
             with client:
                 report = steps(client)
+                added = remark(report)
         except KeyboardInterrupt:
             known = _known(client, progress)
             if known is None:
@@ -68,7 +72,7 @@ def run(invocation: Invocation, steps: Callable[[Client], Report]) -> int:
             if known is None or not (isinstance(error, BusUnreachable) or known.exit_code == error.exit_code):
                 raise
             report, note = known, f"kpr-send: {error}"
-    return output.report(invocation, settings, report, note=note)
+    return output.report(invocation, settings, report, note=note, remark=added)
 
 
 @contextmanager

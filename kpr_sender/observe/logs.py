@@ -100,7 +100,8 @@ def _formatter() -> logging.Formatter:
 
 def _in_order(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Let every line begin alike, for those who read them with their eyes."""
-    return {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event} | event
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return {**first, **event}
 
 
 def _handler(target: Path | TextIO) -> logging.Handler:

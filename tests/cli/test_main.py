@@ -1,0 +1,186 @@
+"""The command line: what is refused before anything is done, and the one boundary for errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kpr_sender.cli import main, reading, sample
+from kpr_sender.cli.main import COMMANDS, run
+from kpr_sender.errors import InternalError
+from tests.helpers.command import kpr_send
+from tests.helpers.municipality import municipality
+from tests.helpers.tenor import TENOR_ID
+
+HEAVY = ("proton", "lxml", "cryptography", "signxml", "rich", "structlog", "tenacity")
+
+
+def _loaded_by(arguments: list[str]) -> set[str]:
+    program = (
+        "import sys; from kpr_sender.cli.main import run\n"
+        f"code = run({arguments!r})\n"
+        f"print('loaded', *(name for name in {HEAVY!r} if name in sys.modules)); sys.exit(code)"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    return set(ended.stdout.splitlines()[-1].split()[1:])
+
+
+def test_help_and_status_start_without_what_they_do_not_need(tmp_path: Path) -> None:
+    made = municipality(tmp_path)
+
+    assert _loaded_by(["--help"]) == set()
+    assert _loaded_by(["--env", "lokal", "--config", str(made.config), "status"]) == set()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["status"],
+        ["--env", "prod", "status"],
+        ["--env", "lokal", "nothing"],
+        ["--env", "lokal", "-v", "-q", "status"],
+        ["--env", "lokal", "send", "only-one.xml"],
+        ["--env", "lokal", "send", "--wait", "soon"],
+        ["--env", "lokal", "send", "a", "b", "c"],
+        ["sample"],
+        ["sample", "x", "--persons", "0"],
+        ["sandbox", "serve"],
+        ["sandbox", "serve", "--dir", "x", "--fault", "nothing"],
+        ["config"],
+    ],
+)
+def test_a_wrong_command_line_is_64_whatever_click_thinks(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert run(arguments) == 64
+    assert "What to do" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["--json", "status"], ["--json", "--env", "lokal", "send", "--what"]])
+def test_a_wrong_command_line_is_one_object_of_json_too(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 64
+
+    told = json.loads(capsys.readouterr().out)
+    assert told.pop("error")["code"] == "usage"
+    assert told == {
+        "schema": 1,
+        "environment": "lokal" if "lokal" in arguments else None,
+        "submission": None,
+        "year": None,
+        "state": None,
+        "exit_code": 64,
+        "shipments": [],
+    }
+
+
+def test_g7_there_is_no_default_environment(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 64
+    assert "--env is missing" in capsys.readouterr().err
+
+
+def test_no_configuration_names_every_place_it_was_looked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "xdg"))
+
+    assert run(["--env", "ar-test", "status"]) == 78
+    told = capsys.readouterr().err
+    for place in ("config/ar-test.toml", f"{tmp_path}/xdg/kpr-sender/ar-test.toml", "/etc/kpr-sender/ar-test.toml"):
+        assert place in told
+
+
+def test_the_first_configuration_that_is_there_counts(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = municipality(tmp_path)
+    own = tmp_path / "home" / ".config" / "kpr-sender"
+    own.mkdir(parents=True)
+    (own / "lokal.toml").write_text(made.config.read_text("utf-8"), "utf-8")
+    monkeypatch.chdir(own)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+    assert run(["--env", "lokal", "status"]) == 0
+    assert str(own / "journal.db") in capsys.readouterr().out
+
+
+def _fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError(f"cannot read <fid>{TENOR_ID}</fid>")
+
+    monkeypatch.setattr(sample, "write_pair", fail)
+
+
+def test_g6_an_error_in_the_program_is_70_and_shows_its_type_only(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _fails(monkeypatch)
+
+    assert run(["--json", "sample", str(tmp_path)]) == InternalError.exit_code
+    told = capsys.readouterr()
+    assert json.loads(told.out)["error"]["code"] == "internal"
+    assert "RuntimeError" in told.err
+    assert "Traceback" not in told.err
+    assert TENOR_ID not in told.err + told.out
+
+
+def test_g6_the_stack_trace_of_v_is_redacted(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    _fails(monkeypatch)
+
+    assert run(["-v", "sample", str(tmp_path)]) == InternalError.exit_code
+    told = capsys.readouterr().err
+    assert "Traceback" in told
+    assert TENOR_ID not in told
+
+
+def test_an_interrupted_run_that_knows_nothing_is_130(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = municipality(tmp_path)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reading, "found", interrupt)
+
+    assert run(["--json", "--env", "lokal", "--config", str(made.config), "status"]) == 130
+    assert json.loads(capsys.readouterr().out)["exit_code"] == 130
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_its_file_its_help_and_says_what_the_list_says(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([name, "--help"]) == 0
+    assert f"kpr-send {name}" in capsys.readouterr().out
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == 0
+    assert "kpr-send" in capsys.readouterr().out
+
+
+def test_python_m_is_the_same_command() -> None:
+    ran = kpr_send("--help")
+
+    assert ran.code == 0
+    assert ran.out.startswith("Usage: kpr-send")
+
+
+def test_main_exits_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["kpr-send", "status"])
+
+    with pytest.raises(SystemExit) as caught:
+        main.main()
+    assert caught.value.code == 64
