@@ -102,7 +102,8 @@ def text(value: Any) -> str:
         return ""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value).decode("utf-8", "replace")
-    return str(value)
+    # proton's ulong and its like print their type, too.
+    return str(int(value)) if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
 def _body_bytes(value: Any) -> bytes:

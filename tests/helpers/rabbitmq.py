@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from proton import Message
 from proton.utils import BlockingConnection
@@ -222,6 +222,7 @@ class RabbitMq:
             message = receiver.receive(timeout=10)
             receiver.accept()
         body = message.body
+        properties: Any = message.properties  # None where there are none, whatever its annotation says
         return Taken(
             message_id=message.id,
             to=message.address,
@@ -233,7 +234,7 @@ class RabbitMq:
             user_id=message.user_id,
             durable=bool(message.durable),
             data_section=bool(message.inferred),
-            properties=dict(message.properties or {}),
+            properties=properties or {},
             body=bytes(body) if isinstance(body, bytes | memoryview) else b"",
         )
 

@@ -1,0 +1,243 @@
+"""Reading our queues: ours are settled, foreign ones are held and given back, nothing is lost or hidden."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from kpr_sender.bus.amqp import AmqpBus
+from kpr_sender.bus.port import Inbound, Source
+from kpr_sender.bus.proton_engine import Delivery, Message
+from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprError
+from kpr_sender.settings.values import AddressForm
+from tests.helpers.bus_settings import ERRORS, RECEIPTS, bus_settings
+from tests.helpers.scripted_bus import Script, ScriptedBus, end_session
+
+FROM_RECEIPTS = f"/amq/queue/{RECEIPTS}"
+FROM_ERRORS = f"/amq/queue/{ERRORS}"
+
+
+def encoded(name: str) -> bytes:
+    return bytes(Message(id=name, subject="APPREC", body=name.encode(), inferred=True).encode())
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedBus]:
+    with ScriptedBus() as server:
+        yield server
+
+
+def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.005)
+
+
+def receive(bus: AmqpBus, timeout: float = 5.0) -> Inbound:
+    inbound = bus.receive(timeout)
+    assert inbound is not None
+    return inbound
+
+
+def test_both_queues_are_read_each_on_a_link_and_session_of_its_own(server: ScriptedBus) -> None:
+    server.script.deliver = {FROM_RECEIPTS: [encoded("receipt")], FROM_ERRORS: [encoded("error")]}
+    with AmqpBus(bus_settings(server.port)) as bus:
+        got = {(one := receive(bus)).source: one.message_id for _ in range(2)}
+    assert got == {Source.RECEIPTS: "receipt", Source.ERRORS: "error"}
+    assert server.saw.attached == [FROM_RECEIPTS, FROM_ERRORS]
+
+
+def test_nothing_is_attached_for_a_vendor_with_a_listener_of_its_own(server: ScriptedBus) -> None:
+    with AmqpBus(bus_settings(server.port), receive=False) as bus:
+        bus.connect()
+    with AmqpBus(bus_settings(server.port, receipts_queue="", error_queue="")) as bus:
+        bus.connect()
+    assert server.saw.attached == []
+
+
+def test_only_what_is_settled_is_accepted_and_the_rest_is_given_back_on_close(server: ScriptedBus) -> None:
+    server.script.deliver = {FROM_RECEIPTS: [encoded("ours"), encoded("foreign"), encoded("undecided")]}
+    with AmqpBus(bus_settings(server.port)) as bus:
+        bus.settle(receive(bus))
+        bus.hold(receive(bus))
+        assert bus.held == 1
+    assert bus.held == 0
+    assert sorted(server.saw.dispositions) == ["accepted", "released", "released"]
+    assert server.saw.closed_properly == 1
+    bus.close()
+
+
+def test_foreign_messages_in_front_cannot_hide_ours_up_to_the_cap(server: ScriptedBus) -> None:
+    foreign = [encoded(f"foreign {number}") for number in range(40)]
+    server.script.deliver = {FROM_RECEIPTS: [*foreign, encoded("ours")]}
+    with AmqpBus(bus_settings(server.port, held_cap=40)) as bus:
+        for _ in foreign:
+            bus.hold(receive(bus))
+        assert receive(bus).message_id == "ours"
+        assert bus.held == 40
+
+
+def test_beyond_the_cap_no_more_are_taken_and_the_caller_can_see_it(server: ScriptedBus) -> None:
+    server.script.deliver = {FROM_RECEIPTS: [encoded(str(number)) for number in range(100)]}
+    with AmqpBus(bus_settings(server.port, held_cap=5)) as bus:
+        taken = 0
+        while (inbound := bus.receive(0.2)) is not None:
+            bus.hold(inbound)
+            taken += 1
+        assert bus.held == taken
+        assert 5 <= taken <= 5 + 10
+
+
+def test_settling_keeps_the_credit_and_releasing_does_not_invite_it_back(server: ScriptedBus) -> None:
+    server.script.deliver = {FROM_RECEIPTS: [encoded("a"), encoded("b")]}
+    with AmqpBus(bus_settings(server.port)) as bus:
+        bus.settle(receive(bus))
+        until(lambda: server.credit_of(FROM_RECEIPTS) == 9)
+        bus.release(receive(bus))
+        until(lambda: server.saw.dispositions == ["accepted", "released"])
+        assert server.credit_of(FROM_RECEIPTS) == 9
+
+
+def test_what_is_held_goes_back_in_time_and_the_link_is_made_anew_without_spinning(server: ScriptedBus) -> None:
+    server.script.deliver = {FROM_RECEIPTS: [encoded("foreign"), encoded("unread")]}
+    with AmqpBus(bus_settings(server.port, hold_time=0.6)) as bus:
+        first = receive(bus)
+        bus.hold(first)
+        until(lambda: server.saw.dispositions == ["released", "released"])
+        until(lambda: server.saw.attached == [FROM_RECEIPTS, FROM_ERRORS, FROM_RECEIPTS])
+        assert bus.held == 0
+        bus.settle(first)  # of the earlier attachment: no error, and nothing is settled by it
+        server.script.deliver[FROM_RECEIPTS] += [encoded("foreign")]
+        server.tell(lambda conversation: conversation._deliver(conversation.senders[FROM_RECEIPTS]))
+        again = receive(bus)
+        assert again.message_id == "foreign"
+        bus.settle(again)
+        until(lambda: server.saw.dispositions == ["released", "released", "accepted"])
+        assert server.saw.connections == 1
+
+
+def test_the_link_made_anew_and_refused_is_told(server: ScriptedBus) -> None:
+    server.script.deliver = {FROM_RECEIPTS: [encoded("foreign")]}
+    with AmqpBus(bus_settings(server.port, hold_time=0.2)) as bus:
+        bus.hold(receive(bus))
+        server.script.refuse = lambda _: "amqp:not-found"
+        with pytest.raises(ConfigInvalid, match="amqp:not-found"):
+            bus.receive(5)
+
+
+def test_a_token_of_an_earlier_connection_is_no_error(server: ScriptedBus) -> None:
+    server.script.deliver = {FROM_RECEIPTS: [encoded("a")]}
+    with AmqpBus(bus_settings(server.port)) as bus:
+        old = receive(bus)
+        server.tell(lambda conversation: conversation.reset())
+        server.script.deliver = {FROM_RECEIPTS: [encoded("a again")]}
+        new = receive(bus)
+        for decide in (bus.settle, bus.hold, bus.release):
+            decide(old)
+        assert bus.held == 0
+        bus.settle(new)
+        until(lambda: server.saw.dispositions == ["accepted"])
+
+
+def test_a_vendors_own_token_means_nothing_here(server: ScriptedBus) -> None:
+    inbound = Inbound("theirs", Source.RECEIPTS, "", "", "", "", {}, b"")
+    bus = AmqpBus(bus_settings(server.port))
+    for decide in (bus.settle, bus.hold, bus.release):
+        decide(inbound)
+    assert server.saw.connections == 0
+
+
+def test_what_cannot_be_read_is_held_and_hides_nothing(server: ScriptedBus) -> None:
+    server.script.deliver = {FROM_RECEIPTS: [b"no message", encoded("ours")]}
+    with AmqpBus(bus_settings(server.port)) as bus:
+        assert receive(bus).message_id == "ours"
+        assert bus.held == 1
+    assert server.saw.dispositions.count("accepted") == 0
+
+
+def test_a_message_in_many_frames_is_whole(server: ScriptedBus) -> None:
+    body = bytes(range(256)) * 8000
+    server.script.deliver = {FROM_RECEIPTS: [bytes(Message(body=body, inferred=True).encode())]}
+    with AmqpBus(bus_settings(server.port)) as bus:
+        assert receive(bus).body == body
+
+
+def test_a_broker_that_takes_a_held_message_back_is_obeyed(server: ScriptedBus) -> None:
+    """RabbitMQ 4.3's consumer timeout: a disposition from the sending side."""
+    server.script.deliver = {FROM_RECEIPTS: [encoded("foreign")]}
+    with AmqpBus(bus_settings(server.port)) as bus:
+        bus.hold(receive(bus))
+        server.tell(lambda conversation: conversation.unsettled[0].update(Delivery.RELEASED))
+        until(lambda: bus.held == 0)
+
+
+def test_a_session_ended_by_the_broker_is_made_anew(server: ScriptedBus) -> None:
+    with AmqpBus(bus_settings(server.port)) as bus:
+        bus.connect()
+        server.script.deliver = {FROM_RECEIPTS: [encoded("ours")]}
+        server.tell(lambda conversation: end_session(conversation.senders[FROM_ERRORS], "amqp:precondition-failed"))
+        assert receive(bus).message_id == "ours"
+
+
+@pytest.mark.parametrize(
+    ("condition", "error"),
+    [
+        ("amqp:not-found", ConfigInvalid),
+        ("amqp:unauthorized-access", AccessRefused),
+        ("amqp:internal-error", BusUnreachable),
+    ],
+)
+def test_a_refused_queue_is_told_with_its_key(server: ScriptedBus, condition: str, error: type[KprError]) -> None:
+    server.script.refuse = lambda address: condition if address == FROM_ERRORS else None
+    with AmqpBus(bus_settings(server.port)) as bus, pytest.raises(error, match=condition) as caught:
+        bus.receive(0)
+    assert caught.value.where == f"bus.error_queue {ERRORS}"
+
+
+@pytest.mark.parametrize(("version", "understood"), [("3.10.8", "/queues/"), ("4.3.0", "/amq/queue/")])
+def test_auto_tries_the_other_form_once(server: ScriptedBus, version: str, understood: str) -> None:
+    server.script.version = version
+    server.script.refuse = lambda address: None if address.startswith(understood) else "amqp:invalid-field"
+    with AmqpBus(bus_settings(server.port)) as bus:
+        bus.connect()
+    assert [address.startswith(understood) for address in server.saw.attached] == [False, True, True]
+
+
+def test_a_form_that_is_set_is_not_changed(server: ScriptedBus) -> None:
+    server.script.refuse = lambda _: "amqp:invalid-field"
+    bus = AmqpBus(bus_settings(server.port, address_form=AddressForm.V2))
+    with bus, pytest.raises(ConfigInvalid, match="address_form"):
+        bus.connect()
+    assert server.saw.attached == [f"/queues/{RECEIPTS}"]
+
+
+def test_waiting_ends_in_time_with_nothing(server: ScriptedBus) -> None:
+    with AmqpBus(bus_settings(server.port)) as bus:
+        assert bus.receive(0) is None
+        began = time.monotonic()
+        assert bus.receive(0.3) is None
+        assert 0.3 <= time.monotonic() - began < 2
+
+
+def test_heartbeats_go_on_while_the_caller_waits_and_while_it_does_not() -> None:
+    """The bus hangs up on a client that is silent for a second; the caller is blocked, or busy, for much longer."""
+    with ScriptedBus(Script(idle_timeout=0.5)) as server, AmqpBus(bus_settings(server.port)) as bus:
+        assert bus.receive(1.5) is None
+        time.sleep(1.0)
+        server.script.deliver = {FROM_RECEIPTS: [encoded("ours")]}
+        server.tell(lambda conversation: conversation._deliver(conversation.senders[FROM_RECEIPTS]))
+        assert receive(bus).message_id == "ours"
+        assert server.saw.connections == 1
+
+
+def test_a_bus_that_falls_silent_is_left_for_a_new_connection() -> None:
+    with ScriptedBus(Script(deliver={FROM_RECEIPTS: [encoded("a")]})) as server:
+        with AmqpBus(bus_settings(server.port, idle_timeout=0.4)) as bus:
+            receive(bus)
+            server.tell(lambda _: time.sleep(1.5))
+            server.script.deliver = {FROM_RECEIPTS: [encoded("b")]}
+            assert receive(bus).message_id == "b"
+        assert server.saw.connections == 2

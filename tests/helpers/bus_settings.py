@@ -1,0 +1,49 @@
+"""Bus settings and messages for tests: loopback, short times, a made-up municipality."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kpr_sender.bus.port import Outbound
+from kpr_sender.model import Envelope
+from kpr_sender.settings.values import AddressForm, BusSettings, Secret
+from tests.helpers.rabbitmq import EXCHANGE, KOMMUNE_HER_ID, KPR_HER_ID, RabbitMq
+
+KPR_QUEUE = f"{KPR_HER_ID}_async"
+RECEIPTS = f"{KOMMUNE_HER_ID}_async"
+ERRORS = f"{KOMMUNE_HER_ID}_error"
+CONTENT_TYPE = "application/pkcs7-mime; smime-type=enveloped-data"
+
+
+def bus_settings(port: int, **changes: Any) -> BusSettings:
+    """Return settings for a bus on loopback, in plain TCP unless changed."""
+    values: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": port,
+        "tls": False,
+        "ca_file": None,
+        "username": "kommune",
+        "password": Secret(RabbitMq.password("kommune")),
+        "exchange": EXCHANGE,
+        "address_form": AddressForm.AUTO,
+        "receipts_queue": RECEIPTS,
+        "error_queue": ERRORS,
+        "connect_timeout": 10.0,
+        "reconnect_budget": 0.0,
+        "publish_timeout": 10.0,
+        "idle_timeout": 60.0,
+        "held_cap": 100,
+        "hold_time": 600.0,
+    }
+    return BusSettings(**(values | changes))
+
+
+def tls_settings(node: RabbitMq, **changes: Any) -> BusSettings:
+    """Return settings for a node's TLS port."""
+    return bus_settings(node.tls_port, **({"tls": True, "ca_file": node.ca_file} | changes))
+
+
+def outbound(body: bytes = b"sealed", *, queue: str = KPR_QUEUE, message_id: str = "0b6a3c1e") -> Outbound:
+    """Return a message as the engine would make it."""
+    properties = {"fromHerId": str(KOMMUNE_HER_ID), "toHerId": str(KPR_HER_ID)}
+    return Outbound(message_id, Envelope(queue, "KPR_IPL", RECEIPTS, message_id, CONTENT_TYPE, properties), body)
