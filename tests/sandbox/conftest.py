@@ -132,7 +132,7 @@ def connect(folder: Path) -> Iterator[Callable[[Sandbox], BusClient]]:
 
         def client(sandbox: Sandbox) -> BusClient:
             connection = BusClient(sandbox.port, (folder / "bus-password").read_text(encoding="ascii"))
-            open_.callback(connection.close)
+            open_.callback(connection.leave)
             return connection
 
         yield client

@@ -1,0 +1,244 @@
+"""Every fault does what it says, to the messages it is meant for, and can be switched while the sandbox runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lxml import etree
+from proton import ConnectionException, Delivery
+
+from kpr_sender.errors import UsageError
+from kpr_sender.messages import apprec, error_queue
+from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.model import MessageType
+from kpr_sender.protection.refused import ProtectionRefused, SignatureRefused
+from kpr_sender.sandbox.faults import FAULTS, NO_FAULTS, Fault, FaultName, Faults, describe
+from kpr_sender.sandbox.sandbox import Manners, Sandbox
+from kpr_sender.states import ReceiptStatus
+from tests.sandbox.bus_client import BusClient
+from tests.sandbox.conftest import Municipality
+
+RECEIVER = "/exchange/NHNTESTServiceBus/171479_async"
+Run = Callable[..., Sandbox]
+Connect = Callable[[Sandbox], BusClient]
+
+
+class Scene:
+    """A sandbox with faults, a client, and one message."""
+
+    def __init__(self, run: Run, connect: Connect, municipality: Municipality) -> None:
+        self._run, self._connect, self.municipality = run, connect, municipality
+
+    def begin(self, *faults: str, manners: Manners = Manners(tls=False)) -> Scene:  # noqa: B008 - a frozen value
+        self.sandbox = self._run(faults=Faults.parse(faults), manners=manners)
+        self.client = self._connect(self.sandbox)
+        return self
+
+    def publish(self, message_type: MessageType = MessageType.KPR_IPL) -> int:
+        self.head = self.municipality.hodemelding(message_type)
+        self.sent = self.municipality.message(self.head)
+        return self.client.publish(RECEIVER, self.sent)
+
+    def again(self) -> BusClient:
+        return self._connect(self.sandbox)
+
+    def answers(self, count: int = 1, client: BusClient | None = None) -> list[Any]:
+        return (client or self.client).take(self.sandbox.receipts_queue, count)
+
+    def receipts(self, count: int = 1, client: BusClient | None = None) -> list[apprec.AppRec]:
+        return [apprec.parse(self.municipality.open(answer.body)) for answer in self.answers(count, client)]
+
+    def received(self) -> int:
+        return self.sandbox.ledger.counts()[self.sent.id]
+
+    def nothing_comes(self) -> bool:
+        return self.sandbox.depth(self.sandbox.receipts_queue) == 0
+
+
+@pytest.fixture
+def scene(run: Run, connect: Connect, municipality: Municipality) -> Scene:
+    return Scene(run, connect, municipality)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "codes"),
+    [
+        ("reject", ReceiptStatus.REJECTED, ["T02"]),
+        ("status-3", ReceiptStatus.OK_WITH_ERRORS, ["E31"]),
+        ("unknown-status", None, []),
+    ],
+)
+def test_the_status_of_the_receipt(scene: Scene, fault: str, status: ReceiptStatus | None, codes: list[str]) -> None:
+    assert scene.begin(fault).publish() == Delivery.ACCEPTED
+    (receipt,) = scene.receipts()
+    assert (receipt.status, [error.code for error in receipt.errors]) == (status, codes)
+    assert receipt.original_msg_id == scene.head.msg_id
+
+
+def test_unknown_msgid(scene: Scene) -> None:
+    scene.begin("unknown-msgid").publish()
+    (answer,) = scene.answers()
+    receipt = apprec.parse(scene.municipality.open(answer.body))
+    assert receipt.original_msg_id != scene.head.msg_id
+    assert answer.correlation_id == scene.sent.correlation_id
+
+
+def test_contradiction(scene: Scene) -> None:
+    scene.begin("contradiction").publish()
+    first, second = scene.receipts(2)
+    assert (first.status, second.status) == (ReceiptStatus.OK, ReceiptStatus.REJECTED)
+    assert first.original_msg_id == second.original_msg_id == scene.head.msg_id
+
+
+def test_answer_twice(scene: Scene) -> None:
+    scene.begin("answer-twice").publish()
+    first, second = scene.answers(2)
+    assert (first.id, bytes(first.body)) == (second.id, bytes(second.body))
+
+
+def test_wrong_signer_bundles_the_right_certificate_and_is_refused(scene: Scene) -> None:
+    """Promise G4: the reference client lets exactly this through."""
+    scene.begin("wrong-signer").publish()
+    (answer,) = scene.answers()
+    with pytest.raises(SignatureRefused, match="do not hold"):
+        scene.municipality.open(answer.body)
+
+
+def test_malformed_answer(scene: Scene) -> None:
+    scene.begin("malformed-answer").publish()
+    (answer,) = scene.answers()
+    with pytest.raises(MessageRefused):
+        apprec.parse(scene.municipality.open(answer.body))
+
+
+def test_unsealed_answer(scene: Scene) -> None:
+    scene.begin("unsealed-answer").publish()
+    (answer,) = scene.answers()
+    with pytest.raises(ProtectionRefused):
+        scene.municipality.open(answer.body)
+    assert answer.content_type == "text/plain"
+    assert etree.fromstring(bytes(answer.body)).tag.endswith("AppRec")
+
+
+def test_error_queue(scene: Scene) -> None:
+    scene.begin("error-queue").publish()
+    (error,) = scene.client.take(scene.sandbox.error_queue)
+    fault = error_queue.parse(error.properties, error.subject, bytes(error.body))
+    assert (fault.original_message_id, fault.condition) == (scene.sent.id, "transport:internal-error")
+    assert scene.sandbox.depth(scene.sandbox.receipts_queue) == 0
+
+
+def test_foreign_in_front(scene: Scene) -> None:
+    scene.begin("foreign-in-front=3").publish()
+    *foreign, answer = scene.answers(4)
+    assert [message.subject for message in foreign] == ["DIALOG_HELSEFAGLIG"] * 3
+    assert scene.sent.correlation_id not in {message.correlation_id for message in foreign}
+    assert apprec.parse(scene.municipality.open(answer.body)).status is ReceiptStatus.OK
+
+
+def test_delay(scene: Scene) -> None:
+    scene.begin("delay=0.4")
+    began = time.monotonic()
+    scene.publish()
+    assert time.monotonic() - began < 0.4
+    assert scene.receipts()[0].status is ReceiptStatus.OK
+    assert time.monotonic() - began >= 0.4
+
+
+def test_no_answer_lasts_as_long_as_the_fault(scene: Scene) -> None:
+    scene.begin("no-answer").publish()
+    scene.sandbox.faults = Faults.parse(["delay=600"])
+    assert scene.sandbox.depth(scene.sandbox.receipts_queue) == 0
+    scene.sandbox.faults = NO_FAULTS
+    assert scene.receipts()[0].original_msg_id == scene.head.msg_id
+
+
+def test_hold_disposition_stores_and_answers_and_says_accepted_when_it_is_lifted(scene: Scene) -> None:
+    """Promise G1: what the sender of a message in doubt must survive."""
+    scene.begin("hold-disposition")
+    scene.head = scene.municipality.hodemelding(MessageType.KPR_IDE)
+    scene.sent = scene.municipality.message(scene.head)
+    delivery: Any = scene.client.create_sender(RECEIVER).link.send(scene.sent)
+    scene.client.wait(lambda: scene.received() == 1, timeout=5)
+    assert scene.receipts(client=scene.again())[0].original_msg_id == scene.head.msg_id
+    assert not delivery.settled
+    scene.sandbox.faults = NO_FAULTS
+    scene.client.wait(lambda: delivery.settled, timeout=5)
+    assert delivery.remote_state == Delivery.ACCEPTED
+    assert scene.received() == 1
+
+
+@pytest.mark.parametrize(("fault", "stored"), [("drop-before-disposition", False), ("drop-after-transfer", True)])
+def test_the_connection_drops_without_a_disposition(scene: Scene, fault: str, stored: bool) -> None:  # noqa: FBT001
+    scene.begin(fault)
+    with pytest.raises(ConnectionException):
+        scene.publish()
+    assert scene.received() == 1
+    scene.sandbox.faults = NO_FAULTS
+    if stored:
+        assert scene.receipts(client=scene.again())[0].original_msg_id == scene.head.msg_id
+    else:
+        assert scene.nothing_comes()
+
+
+def test_queue_full(scene: Scene) -> None:
+    assert scene.begin("queue-full").publish() == Delivery.REJECTED
+    assert scene.received() == 1
+    assert scene.nothing_comes()
+
+
+@pytest.mark.parametrize(("version", "state"), [("3.10.8", Delivery.ACCEPTED), ("4.0.5", Delivery.RELEASED)])
+def test_unroutable(scene: Scene, version: str, state: int) -> None:
+    assert scene.begin("unroutable", manners=Manners(tls=False, version=version)).publish() == state
+    assert scene.received() == 1
+    assert scene.nothing_comes()
+
+
+def test_refuse_login(run: Run, connect: Connect) -> None:
+    sandbox = run(faults=Faults.parse(["refuse-login"]))
+    with pytest.raises(ConnectionException, match="unauthorized-access"):
+        connect(sandbox)
+    sandbox.faults = NO_FAULTS
+    assert connect(sandbox).take(sandbox.receipts_queue, 0) == []
+
+
+def test_a_fault_for_one_type_spares_the_other(scene: Scene) -> None:
+    scene.begin("reject:KPR_IDE")
+    scene.publish(MessageType.KPR_IPL)
+    assert scene.receipts()[0].status is ReceiptStatus.OK
+    scene.publish(MessageType.KPR_IDE)
+    assert scene.receipts()[0].status is ReceiptStatus.REJECTED
+
+
+def test_faults_combine(scene: Scene) -> None:
+    scene.begin("reject", "answer-twice", "foreign-in-front=1").publish()
+    assert [answer.subject for answer in scene.answers(3)] == ["DIALOG_HELSEFAGLIG", "APPREC", "APPREC"]
+
+
+def test_every_fault_has_a_test_here() -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    assert [name for name in FaultName if f'"{name}' not in source.split("def test_every_fault")[0]] == []
+
+
+@pytest.mark.parametrize("text", ["reject", "reject:KPR_IDE", "delay=30", "delay:KPR_IPL=0.5", "foreign-in-front=3"])
+def test_a_fault_reads_what_it_writes(text: str) -> None:
+    assert str(Fault.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text", ["", "rejct", "reject:KPR", "reject=3", "delay=soon", "delay=-1", "refuse-login:KPR_IPL", "reject:"]
+)
+def test_a_wrong_fault_is_a_usage_error_that_names_the_right_ones(text: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        Fault.parse(text)
+    assert refused.value.where == "--fault"
+    assert "reject" in refused.value.next_step or "NAME" in refused.value.next_step
+
+
+def test_the_help_has_one_line_for_each_fault() -> None:
+    lines = describe().splitlines()
+    assert [line.split()[0] for line in lines] == list(FAULTS) == list(FaultName)
