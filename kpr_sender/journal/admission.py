@@ -1,7 +1,8 @@
 """Whether a new pair may be taken: pure rules, on what the journal already holds.
 
-FHI's letter 24/04733-1: a year is reported once, whole; it is sent again only after contact with FHI. And whatever is
-under way must have ended, or at least have reached the bus, before another takes its place: else both could be sent.
+FHI's letter 24/04733-1: a year is reported once, whole; it is sent again only after contact with FHI. Whatever may be
+under way must have an outcome before another takes its place: else both could arrive. What the bus has certainly never
+had is cancelled with the replacement: a named person gave the reason.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ from kpr_sender.journal.port import NewSubmission
 from kpr_sender.model import MessageType, Submission
 from kpr_sender.states import ShipmentState
 
-# A shipment in one of these could still be put on the bus, or be there without our knowing.
+# A shipment in one of these could be on the bus without our knowing.
 _BLOCKS_REPLACEMENT: Final[Mapping[ShipmentState, str]] = {
-    ShipmentState.SEALED: "Run kpr-send send with the same files as then, so that it is sent first.",
     ShipmentState.PUBLISHING: "Run kpr-send wait: another run may be publishing it.",
     ShipmentState.IN_DOUBT: "Run kpr-send wait; if no receipt comes, ask kpr@fhi.no whether the MsgId has arrived.",
 }
@@ -69,6 +69,12 @@ def demand_admissible(
             next_step="Say with --reason what was agreed with FHI.",
         )
     for shipment in latest.shipments:
+        if shipment.state is ShipmentState.SEALED and shipment.needs_person:
+            raise AlreadySubmitted(
+                f"FHI has answered the {shipment.type.norwegian} of {_named(latest)}, which the journal holds as not "
+                "sent: nothing may take its place yet.",
+                next_step="Ask kpr@fhi.no whether the MsgId has arrived.",
+            )
         if shipment.state in _BLOCKS_REPLACEMENT:
             raise AlreadySubmitted(
                 f"The {shipment.type.norwegian} of {_named(latest)} is {shipment.state.value}: it could still arrive, "

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from kpr_sender.errors import ConfigInvalid, InDoubt, InternalError, NeedsPerson
+from kpr_sender.errors import ConfigInvalid, InDoubt, InternalError, NeedsPerson, RejectedByReceiver
 from kpr_sender.journal import rows, statements
 from kpr_sender.journal.admission import demand_admissible
 from kpr_sender.journal.lock import held_by_this_process
@@ -98,8 +98,7 @@ class SqliteJournal(SqliteView):
                     details={"submission": new.submission_id, "sealed_sha256": digest},
                 )
             for replaced in () if latest is None else latest.shipments:
-                details = {"by_submission": new.submission_id}
-                step.note(replaced.msg_id, "replaced", why=reason, who=new.by, details=details)
+                step.replace(replaced, why=reason, who=new.by, details={"by_submission": new.submission_id})
             row = step.connection.execute(statements.SUBMISSION, (new.submission_id,)).fetchone()
             return read_submission(step.connection, row)
 
@@ -176,7 +175,10 @@ class SqliteJournal(SqliteView):
         """Take note that a message on the error queue names this shipment. Again is harmless."""
         evidence = {"condition": condition, "description": description}
         with self._step() as step:
-            step.answer(shipment_row(step.connection, msg_id), Cause.ERROR_QUEUE, evidence=evidence)
+            error = LastError(
+                RejectedByReceiver.code, f"The receiver's error queue message says {condition or 'no more'}."
+            )
+            step.answer(shipment_row(step.connection, msg_id), Cause.ERROR_QUEUE, evidence=evidence, error=error)
             return read_shipment(step.connection, shipment_row(step.connection, msg_id))
 
     def note_error(self, msg_id: str, error: LastError | None) -> None:

@@ -11,7 +11,7 @@ from kpr_sender.errors import InternalError, RejectedByReceiver
 from kpr_sender.journal import rows, statements
 from kpr_sender.journal.rows import Value
 from kpr_sender.journal.view import shipment_row
-from kpr_sender.model import LastError
+from kpr_sender.model import LastError, Shipment
 from kpr_sender.states import TRANSITIONS, Cause, ImpossibleTransition, ShipmentState, after
 
 _WHY: Final[Mapping[Cause, str]] = {
@@ -49,6 +49,7 @@ class Step:
         changes: Mapping[str, Value],
         details: Mapping[str, str | int] = NOTHING,
         why: str = "",
+        who: str = "",
     ) -> None:
         """Take a shipment to the state that follows.
 
@@ -58,6 +59,7 @@ class Step:
             changes: Other columns that change with it.
             details: The evidence.
             why: In words, where there is more to say than the cause does.
+            who: The person who decided it, where it was one.
 
         Raises:
             ImpossibleTransition: The table does not have it.
@@ -65,7 +67,15 @@ class Step:
         old = ShipmentState(row["state"])
         new = after(old, cause)
         self.change(row, {**changes, "state": new.value})
-        self.note(row["msg_id"], cause.value, why=why or _WHY[cause], old=old, new=new, details=details)
+        self.note(row["msg_id"], cause.value, why=why or _WHY[cause], who=who, old=old, new=new, details=details)
+
+    def replace(self, shipment: Shipment, *, why: str, who: str, details: Mapping[str, str | int]) -> None:
+        """Let another take a shipment's place: cancelled where the bus never had it, else only noted."""
+        if shipment.state is ShipmentState.SEALED:
+            row = shipment_row(self.connection, shipment.msg_id)
+            self.move(row, Cause.PERSON_CANCELS, changes={}, details=details, why=why, who=who)
+        else:
+            self.note(shipment.msg_id, "replaced", why=why, who=who, details=details)
 
     def end_publish(
         self,
@@ -90,7 +100,14 @@ class Step:
         if row["early_answer"] is not None:
             self.answer(shipment_row(self.connection, row["msg_id"]), Cause(row["early_answer"]))
 
-    def answer(self, row: sqlite3.Row, cause: Cause, *, evidence: Mapping[str, str | int] = NOTHING) -> str:
+    def answer(
+        self,
+        row: sqlite3.Row,
+        cause: Cause,
+        *,
+        evidence: Mapping[str, str | int] = NOTHING,
+        error: LastError | None = None,
+    ) -> str:
         """Let a receiver's answer take effect where the table allows it.
 
         An answer that says what is known already is harmless. One that contradicts what is known calls for a person
@@ -101,7 +118,7 @@ class Step:
         """
         state, msg_id = ShipmentState(row["state"]), row["msg_id"]
         if cause in TRANSITIONS[state]:
-            self.move(row, cause, changes=error_columns(_ERROR_OF_ANSWER.get(cause)), details=evidence)
+            self.move(row, cause, changes=error_columns(error or _ERROR_OF_ANSWER.get(cause)), details=evidence)
             return ""
         if state is ShipmentState.PUBLISHING and row["early_answer"] in {None, cause.value}:
             # The answer overtook the bus's own outcome. The table has no such way: it waits for that outcome.

@@ -211,7 +211,7 @@ def test_a_replacement_is_in_both_histories(journal: Journal) -> None:
     )
 
 
-@pytest.mark.parametrize("state", [ShipmentState.SEALED, ShipmentState.PUBLISHING, ShipmentState.IN_DOUBT])
+@pytest.mark.parametrize("state", [ShipmentState.PUBLISHING, ShipmentState.IN_DOUBT])
 def test_what_could_still_arrive_is_not_replaced(journal: Journal, state: ShipmentState) -> None:
     """G1: the old pair might be sent, or be there already."""
     journal.create(new_submission("a"))
@@ -221,10 +221,29 @@ def test_what_could_still_arrive_is_not_replaced(journal: Journal, state: Shipme
         journal.begin_publish(shipment.msg_id)
     journal.end_publish(second[0].msg_id, Cause.ACCEPTED, evidence={}, error=None)
     if state is not ShipmentState.PUBLISHING:
-        cause = Cause.NOT_SENT if state is ShipmentState.SEALED else Cause.NO_OUTCOME
-        journal.end_publish(second[1].msg_id, cause, evidence={}, error=None)
+        journal.end_publish(second[1].msg_id, Cause.NO_OUTCOME, evidence={}, error=None)
     with pytest.raises(AlreadySubmitted, match=f"identmelding of submission b .* is {state}"):
         journal.create(new_submission("c", replaces="b", reason="agreed"))
+
+
+def test_g2_what_the_bus_never_had_is_cancelled_by_its_replacement(journal: Journal) -> None:
+    """Files that were sealed and are lost since cannot stop the year: the person with the reason cancels them."""
+    first, second = journal.create(new_submission("a")).shipments
+    journal.begin_publish(first.msg_id)
+    journal.end_publish(first.msg_id, Cause.ACCEPTED, evidence={}, error=None)
+    journal.create(dataclasses.replace(new_submission("b", replaces="a", reason="wrong extract"), by="kari"))
+    earlier = journal.submission("a")
+    assert earlier is not None
+    assert [shipment.state for shipment in earlier.shipments] == [ShipmentState.PUBLISHED, ShipmentState.CANCELLED]
+    last = journal.events(second.msg_id)[-1]
+    assert (last.what, last.why, last.who) == (Cause.PERSON_CANCELS, "wrong extract", "kari")
+
+
+def test_an_answered_shipment_is_not_cancelled_as_unsent(journal: Journal) -> None:
+    first, _ = journal.create(new_submission("a")).shipments
+    add_verified(journal, first.msg_id, ReceiptStatus.OK, sealed=b"1")
+    with pytest.raises(AlreadySubmitted, match="FHI has answered"):
+        journal.create(new_submission("b", replaces="a", reason="wrong extract"))
 
 
 def test_what_has_ended_may_be_replaced(journal: Journal) -> None:
