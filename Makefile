@@ -18,7 +18,7 @@ help:
 	@echo "make docs     write the generated pages of docs/ anew"
 	@echo "make setup    set up and nothing else"
 	@echo "make lock     write the lock files from pyproject.toml; make upgrade takes the newest versions"
-	@echo "make clean    remove .venv, .cache and .demo"
+	@echo "make clean    remove .venv, .cache, .demo and .hypothesis"
 
 setup:
 	@$(BASE) -m tools.setup tests
@@ -51,4 +51,4 @@ upgrade:
 	@$(BASE) -m tools.lock --upgrade
 
 clean:
-	rm -rf .venv .cache .demo
+	rm -rf .venv .cache .demo .hypothesis

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.helpers.rabbitmq import RabbitMq, installed
 from tests.helpers.shared import NO_SHARED
+
+# A busy machine is no fault of the code: hypothesis shall find wrong answers, not slow ones.
+settings.register_profile("patient", settings(), deadline=None)
+settings.load_profile("patient")
 
 _NO_RABBITMQ = "no RabbitMQ here: apt-get install rabbitmq-server"
 
