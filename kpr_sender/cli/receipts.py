@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 
 from kpr_sender.cli import output, reading
-from kpr_sender.cli.invocation import Invocation
+from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.engine.copies import copy_path
 from kpr_sender.journal.port import ReceiptDocument
 from kpr_sender.model import Receipt, Submission
@@ -33,7 +33,7 @@ def command(invocation: Invocation, *, submission: str | None) -> int:
         documents = journal.receipt_documents(shown.submission_id)
     if invocation.as_json:
         output.json_object(_as_json(settings, shown, documents))
-    else:
+    elif invocation.loudness is not Loudness.QUIET:
         click.echo("\n".join(_screen(settings, shown, documents)))
     return exit_code_of(shown)
 

@@ -10,6 +10,7 @@ from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.parameters import PATH
 from kpr_sender.errors import InputMissing
+from kpr_sender.report import JSON_SCHEMA
 from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER, DEFAULT_PERSONS, write_pair
 
 
@@ -30,9 +31,13 @@ def command(invocation: Invocation, *, folder: Path, persons: int, year: int, se
     try:
         written = write_pair(folder, year=year, persons=persons, seed=seed, kommunenummer=kommunenummer)
     except OSError as error:
-        raise InputMissing(f"The files cannot be written: {error.strerror}.", where=str(folder)) from None
+        raise InputMissing(
+            f"The files cannot be written: {error.strerror}.",
+            where=str(folder),
+            next_step="Name a folder that this user may write to.",
+        ) from None
     if invocation.as_json:
-        output.json_object({"schema": 1, "files": [str(path) for path in written], "exit_code": 0})
+        output.json_object({"schema": JSON_SCHEMA, "files": [str(path) for path in written], "exit_code": 0})
     elif invocation.loudness is not Loudness.QUIET:
         click.echo("\n".join(str(path) for path in written))
     return 0

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.client import Client
-from kpr_sender.errors import BusUnreachable, KprError
-from kpr_sender.events import Event, Observer
+from kpr_sender.errors import BusUnreachable, ConfigInvalid, KprError
+from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.observe.logs import log_event, logging_to
 from kpr_sender.report import Report
+from kpr_sender.settings.building import secrets_of
 from kpr_sender.settings.values import Settings
 
 
@@ -56,6 +57,7 @@ def run(
     """
     with connected_sandbox(invocation.settings()) as settings, _observers(invocation, settings) as observers:
         progress = Progress(observers)
+        _warn_of_open_secrets(settings, progress)
         client = Client(settings, on_event=progress)
         note = added = ""
         try:
@@ -83,9 +85,22 @@ def connected_sandbox(settings: Settings) -> Iterator[Settings]:
         return
     from kpr_sender.sandbox.sandbox import Sandbox  # noqa: PLC0415 - loaded for lokal only
 
-    folder, her_id = settings.sandbox.dir, settings.sender.party.service_her_id
-    with Sandbox(folder, sender_her_id=her_id) as sandbox:
+    folder = settings.sandbox.dir
+    sandbox = Sandbox(folder, sender_her_id=settings.sender.party.service_her_id)
+    try:
+        sandbox.start()
+    except OSError as error:
+        raise ConfigInvalid(f"The sandbox cannot start: {error.strerror}.", where=f"sandbox.dir: {folder}") from None
+    try:
         yield dataclasses.replace(settings, bus=dataclasses.replace(settings.bus, port=sandbox.port))
+    finally:
+        sandbox.close()
+
+
+def _warn_of_open_secrets(settings: Settings, observe: Observer) -> None:
+    for secret in secrets_of(settings):
+        if secret.concern:
+            observe(Event(EventKind.WARNING, secret.concern))
 
 
 def _known(client: Client, progress: Progress) -> Report | None:
@@ -105,7 +120,7 @@ def _observers(invocation: Invocation, settings: Settings) -> Iterator[tuple[Obs
         if target is not None:
             logger = stack.enter_context(logging_to(target, level=level, environment=settings.environment.value))
             observers.append(lambda event: log_event(logger, event))
-        if invocation.loudness is not Loudness.QUIET and sys.stderr.isatty():
+        if invocation.loudness is Loudness.NORMAL and sys.stderr.isatty():
             observers.append(stack.enter_context(_display()))
         yield tuple(observers)
 

@@ -74,6 +74,12 @@ def settings(
     )
 
 
+def secrets_of(whole: Settings) -> tuple[Secret, ...]:
+    """Return every secret that a configuration names."""
+    named = (whole.bus.password, *(source.passphrase for source in (whole.keys.signing, *whole.keys.decryption)))
+    return tuple(secret for secret in named if secret is not None)
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether a host is this machine and cannot be another one."""
     if host.lower() == "localhost":

@@ -6,9 +6,11 @@ import json
 import os
 import pty
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +222,41 @@ def test_config_check_warns_of_a_year_without_a_letter_and_of_an_open_password(c
     warned = [line for line in out.splitlines() if line.startswith("warning")]
     assert any("2025" in line for line in warned)
     assert any("bus.password" in line for line in warned)
+
+
+def test_a_secret_that_others_may_read_is_warned_of_when_it_is_used(command: Command, folder: Path) -> None:
+    command("config", "check")
+    (folder / "bus-password").chmod(0o604)
+
+    code, _, err = command()
+
+    assert code == 0
+    warning = json.loads(err.splitlines()[0])
+    assert warning["level"] == "warning"
+    assert "chmod 600" in warning["text"]
+
+
+def test_a_sandbox_that_cannot_start_is_the_configurations_fault(command: Command, folder: Path) -> None:
+    _set(folder, 'dir = "."', 'dir = "fagmelding.xml"')
+
+    assert command()[0] == 78
+
+
+def test_g6_what_fhi_writes_of_one_error_is_shown_to_the_person_who_asks_and_nowhere_else(
+    command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _faults(monkeypatch, "reject")
+    _, sent, logged = command()
+    detail = "the sentence in OT that may name a patient"
+    with closing(sqlite3.connect(folder / "journal.db")) as journal, journal:
+        journal.execute("UPDATE receipt SET errors = json_set(errors, '$[0].detail', ?)", (detail,))
+
+    shown, as_json, status = (
+        command(*arguments)[1] for arguments in (["receipts"], ["--json", "receipts"], ["status"])
+    )
+
+    assert detail in shown
+    assert detail not in as_json + status + sent + logged
 
 
 def test_sample_is_the_same_for_the_same_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
