@@ -43,7 +43,7 @@ def _in_doubt(submission: Submission) -> KprError:
 
 def _partly(submission: Submission) -> KprError:
     lost = _in(submission, ShipmentState.REJECTED, ShipmentState.FAULTED, ShipmentState.CANCELLED)
-    return NeedsPerson(f"Only one of the pair is delivered; {_named(lost)} is {lost[0].state.value}.")
+    return NeedsPerson(f"Only one of the pair is delivered. The other is {lost[0].state.value}: {_named(lost)}.")
 
 
 def _rejected(submission: Submission) -> KprError:
@@ -58,27 +58,27 @@ def _why(shipments: list[Shipment]) -> str:
 
 
 def _cancelled(submission: Submission) -> KprError:
-    return NeedsPerson(f"{_named(_in(submission, ShipmentState.CANCELLED))} was cancelled and will not be sent.")
+    return NeedsPerson(f"Cancelled, and will not be sent: {_named(_in(submission, ShipmentState.CANCELLED))}.")
 
 
 def _sealed(submission: Submission) -> KprError:
     waiting = _in(submission, ShipmentState.SEALED)
     last = next((shipment.last_error for shipment in waiting if shipment.last_error), None)
     if last is None:
-        return BusUnreachable(f"{_named(waiting)} is sealed and not sent yet.")
-    return BY_CODE.get(last.code, BusUnreachable)(f"{_named(waiting)} is not sent: {last.text}")
+        return BusUnreachable(f"Sealed, and not sent yet: {_named(waiting)}.")
+    return BY_CODE.get(last.code, BusUnreachable)(f"Not sent: {_named(waiting)}. {last.text}")
 
 
 def _with_errors(submission: Submission) -> KprError:
     partly = _in(submission, ShipmentState.DELIVERED_WITH_ERRORS)
-    return NeedsPerson(f"{_named(partly)} arrived with errors (status 3): {_why(partly)}.")
+    return NeedsPerson(f"Arrived with errors (status 3): {_named(partly)}: {_why(partly)}.")
 
 
 def _published(submission: Submission) -> KprError:
     pending = _in(submission, ShipmentState.PUBLISHED)
     return ReceiptPending(
-        f"{_named(pending)} is published; no receipt is here yet. The bus says accepted also when it cannot route "
-        "a message, so this is not delivered."
+        f"Published, and no receipt is here yet: {_named(pending)}. That is not delivered: the bus says accepted also "
+        "when it cannot route a message."
     )
 
 
