@@ -214,7 +214,9 @@ class Wire:
     def _run_timers(self) -> float:
         now = time.monotonic()
         times = [link.tick(now) for link in tuple(self._links)]
-        times += [self._transport.tick(now) or None, self._close_by]
+        times += [self._transport.tick(now) or None]
+        if self._close_by is not None:
+            times.append(self._go_on_closing(self._close_by))
         return min([now + _LONGEST_SLEEP, *(when for when in times if when is not None)])
 
     def _write(self) -> bool:
@@ -286,7 +288,20 @@ class Wire:
             self._close_by = time.monotonic() + _CLOSE_SECONDS
             for link in tuple(self._links):
                 link.leave()
+
+    def _go_on_closing(self, close_by: float) -> float:
+        """Close the connection once the sessions have ended at the broker, too; return when to look again.
+
+        Sent at once, the close overtakes the dispositions before it: RabbitMQ 3.x handles it in another process, and
+        what we had just settled comes again.
+        """
+        patience = close_by - _CLOSE_SECONDS / 2
+        if self.connection.state & Endpoint.LOCAL_ACTIVE:
+            ending = self.connection.session_head(Endpoint.LOCAL_CLOSED | Endpoint.REMOTE_ACTIVE)
+            if ending is not None and time.monotonic() < patience:
+                return patience
             self.connection.close()
+        return close_by
 
     def _pending(self) -> int:
         """Bytes to send; proton raises or goes negative at the end of the stream."""

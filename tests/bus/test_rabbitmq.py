@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import threading
@@ -145,11 +146,11 @@ def test_a_full_queue_crashes_the_plugin_and_is_honestly_in_doubt(rabbitmq: Rabb
 
 
 def test_a_message_above_the_brokers_limit_is_refused_for_certain(rabbitmq: RabbitMq) -> None:
-    rabbitmq.evaluate("persistent_term:put(max_message_size, 100000)")
+    rabbitmq.evaluate("application:set_env(rabbit, max_message_size, 100000)")
     try:
         outcome = publish(rabbitmq, body=bytes(200_000))
     finally:
-        rabbitmq.evaluate("persistent_term:put(max_message_size, 134217728)")
+        rabbitmq.evaluate("application:set_env(rabbit, max_message_size, 134217728)")
     assert (outcome.verdict, type(outcome.error)) == (Verdict.NOT_SENT, InputRefused)
     assert rabbitmq.depth(KPR_QUEUE) == 0
 
@@ -217,6 +218,28 @@ def test_memory_stays_flat_beside_the_message_itself(rabbitmq: RabbitMq) -> None
         assert bus.publish(outbound(body)).verdict is Verdict.ACCEPTED
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 16 * 1024  # KiB
+
+
+def test_every_proton_object_is_gone_with_its_thread(rabbitmq: RabbitMq) -> None:
+    """Left to the garbage collector they would be freed on another thread, and crash the process some day."""
+    rabbitmq.put(RECEIPTS, receipt("one"), receipt("two"))
+    gc.collect()
+    before = proton_objects()
+    gc.disable()
+    try:
+        with AmqpBus(bus_settings(rabbitmq.port)) as bus:
+            bus.publish(outbound())
+            bus.settle(receive(bus))
+            bus.hold(receive(bus))
+        with AmqpBus(bus_settings(rabbitmq.port, password=Secret("galt"))) as bus:
+            bus.publish(outbound())
+        assert proton_objects() == before
+    finally:
+        gc.enable()
+
+
+def proton_objects() -> int:
+    return sum(type(one).__module__.startswith("proton") for one in gc.get_objects())
 
 
 def test_callers_on_many_threads_do_no_harm(rabbitmq: RabbitMq) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -68,6 +69,19 @@ def test_only_what_is_settled_is_accepted_and_the_rest_is_given_back_on_close(se
     assert sorted(server.saw.dispositions) == ["accepted", "released", "released"]
     assert server.saw.closed_properly == 1
     bus.close()
+
+
+def test_the_connection_is_closed_after_the_sessions_have_ended_at_the_broker(server: ScriptedBus) -> None:
+    """RabbitMQ 3.x handles a close before the dispositions that came in front of it: what we settled came again."""
+    server.script.answer_end = False
+    bus = AmqpBus(bus_settings(server.port))
+    bus.connect()
+    closing = threading.Thread(target=bus.close)
+    closing.start()
+    time.sleep(0.3)
+    assert server.saw.closed_properly == 0
+    closing.join(5)
+    assert server.saw.closed_properly == 1
 
 
 def test_foreign_messages_in_front_cannot_hide_ours_up_to_the_cap(server: ScriptedBus) -> None:

@@ -55,6 +55,9 @@ class Script:
         hang_up_after: Bytes of the client's AMQP stream after which the connection is reset.
         deliver: Encoded messages for a receiving link, by its address.
         login: Whether the password is right.
+        open: Whether the open is answered.
+        answer_end: Whether the end of a session is answered.
+        idle_timeout: The client must say something within it, in seconds; 0 for never.
     """
 
     transfer: str = "accepted"
@@ -70,6 +73,7 @@ class Script:
     deliver: dict[str, list[bytes]] = field(default_factory=dict)
     login: bool = True
     open: bool = True
+    answer_end: bool = True
     idle_timeout: float = 0.0
 
 
@@ -274,7 +278,7 @@ class _Conversation:
             self.connection.close()
         elif event.type is Event.SESSION_REMOTE_OPEN:
             event.session.open()
-        elif event.type is Event.SESSION_REMOTE_CLOSE:
+        elif event.type is Event.SESSION_REMOTE_CLOSE and self.script.answer_end:
             event.session.close()
         elif event.type is Event.LINK_REMOTE_OPEN:
             self._attach(event.link)
