@@ -27,5 +27,10 @@ def spoken(seconds: float) -> str:
     """Write a duration in its largest whole unit, for example ``10m``."""
     for unit, size in (("h", 3600), ("m", 60)):
         if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g}{unit}"
-    return f"{seconds:g}s"
+            return f"{_plain(seconds / size)}{unit}"
+    return f"{_plain(seconds)}s"
+
+
+def _plain(number: float) -> str:
+    """Write a number without an exponent and without zeros that say nothing."""
+    return f"{number:.3f}".rstrip("0").rstrip(".")
