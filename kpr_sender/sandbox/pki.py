@@ -26,6 +26,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -38,7 +39,6 @@ _Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 VALIDITY: Final = timedelta(days=365)
 _CLOCK_SKEW: Final = timedelta(minutes=5)
 _RSA_BITS: Final = 2048
-_KDF_ROUNDS: Final = 2000
 _CERTIFICATES: Final = (
     "ca.pem",
     "tls.pem",
@@ -160,8 +160,7 @@ def _write_all(folder: Path, now: datetime) -> None:
     passphrase = secrets.token_urlsafe(24)
     _write_secret(folder / "passphrase", passphrase.encode("ascii"))
     _write_tls(folder, issuing, now)
-    # Few rounds: they slow down guessing, and nobody guesses 192 random bits.
-    encryption = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(_KDF_ROUNDS).build(passphrase.encode("ascii"))
+    encryption = BestAvailableEncryption(passphrase.encode("ascii"))
     for owner, name, number in (
         ("kommune", "EKSEMPEL KOMMUNE", "310000019"),
         ("fhi", "SANDKASSE KPR VALIDERING", "310000027"),

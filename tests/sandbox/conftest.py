@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +33,12 @@ SENDER = Party("EKSEMPEL KOMMUNE", 900001, "Saksbehandling", 900002)
 PLAIN = Manners(tls=False)
 
 
+@functools.cache
+def _key_pair(data: bytes, passphrase: str, name: str) -> KeyPair:
+    """Loading checks the key, which takes longer than all else a test does."""
+    return load_pkcs12(data, passphrase, name=name)
+
+
 @dataclasses.dataclass
 class Municipality:
     """What a sender does by hand: builds, seals and labels a message, and opens what comes back."""
@@ -40,7 +47,7 @@ class Municipality:
     files: Mapping[MessageType, bytes] = dataclasses.field(repr=False)
 
     def key_pair(self, name: str) -> KeyPair:
-        return load_pkcs12(self.pki.pkcs12(name), self.pki.passphrase(), name=name)
+        return _key_pair(self.pki.pkcs12(name), self.pki.passphrase(), name)
 
     def hodemelding(self, type_: MessageType) -> Hodemelding:
         receiver = profiles.load(2024).receivers[Environment.LOKAL]

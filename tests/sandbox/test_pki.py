@@ -14,14 +14,7 @@ from kpr_sender.protection.keys import load_pkcs12
 from kpr_sender.sandbox.pki import VALIDITY, Pki, ensure_pki, impostor
 
 NOW = datetime(2024, 11, 1, tzinfo=UTC)
-SECRET = (
-    "passphrase",
-    "tls.key",
-    "kommune-signing.p12",
-    "kommune-encryption.p12",
-    "fhi-signing.p12",
-    "fhi-encryption.p12",
-)
+SECRET = ("passphrase", "tls.key", *(f"{o}-{u}.p12" for o in ("kommune", "fhi") for u in ("signing", "encryption")))
 
 
 @pytest.fixture(scope="module")
