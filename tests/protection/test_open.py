@@ -296,6 +296,11 @@ def test_altered_ciphertexts_and_keys_cannot_be_told_apart() -> None:
     ]
     garbage = (b"", b"\x04", b"\x04\x05\x01", b"\x30\x80", b"<xml/>", signed[:-1], signed + b"\0", chance.randbytes(99))
     altered += [cms.sealed(each, RECIPIENT) for each in garbage]
+    right_padding = cms.padded(signed)[len(signed) :]
+    wrong_padding = bytes(len(right_padding) - 1) + right_padding[-1:]
+    assert wrong_padding != right_padding
+    wrongly_padded = cms.enveloped_data([key], cms.enciphered(signed + wrong_padding))
+    assert outcome_of(wrongly_padded) == (CannotOpen, str(CannotOpen()))
     outcomes = {outcome_of(each) for each in altered}
     # The content itself: where the altered block is inside the embedded certificate, which is never read.
     assert outcomes - {XML} == {(CannotOpen, str(CannotOpen()))}

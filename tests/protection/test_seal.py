@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import subprocess
 import sys
 import threading
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,6 +130,36 @@ def test_chunks_that_do_not_add_up_are_refused(
 
 class Broken(Exception):
     """Raised by the tests' own chunks and writers."""
+
+
+def test_hashing_that_is_slower_than_ciphering_holds_the_chunks_back(
+    signer: SoftwareSigner, decrypter: SoftwareDecrypter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A processor without SHA instructions must not make the memory grow with the file."""
+    far_ahead = threading.Event()
+    ran_ahead: list[bool] = []
+
+    class SlowHash:
+        def __init__(self) -> None:
+            self._digest = hashlib.sha256()
+
+        def update(self, piece: memoryview) -> None:
+            if not ran_ahead:
+                ran_ahead.append(far_ahead.wait(0.3))
+            self._digest.update(piece)
+
+        def digest(self) -> bytes:
+            return self._digest.digest()
+
+    def chunks() -> Iterator[bytes]:
+        for number in range(10):
+            if number == 8:
+                far_ahead.set()
+            yield b"<" * 524_288
+
+    monkeypatch.setattr("kpr_sender.protection.seal.hashlib", types.SimpleNamespace(sha256=SlowHash))
+    seal(chunks(), 5_242_880, signer=signer, recipient=decrypter.certificate, write=len)
+    assert ran_ahead == [False]
 
 
 def test_chunks_that_break_leave_no_thread_behind(signer: SoftwareSigner, decrypter: SoftwareDecrypter) -> None:
