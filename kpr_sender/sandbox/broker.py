@@ -60,11 +60,11 @@ class Broker:
         Raises:
             OSError: The port is taken.
         """
+        self._listener = socket.create_server((HOST, self._wanted_port), backlog=_BACKLOG)
         self._selector = selectors.DefaultSelector()
         self._wake_here, self._wake_there = socket.socketpair()
         self._wake_here.setblocking(False)
         self._wake_there.setblocking(False)
-        self._listener = socket.create_server((HOST, self._wanted_port), backlog=_BACKLOG)
         self._listener.setblocking(False)
         self.port = int(self._listener.getsockname()[1])
         self._selector.register(self._listener, selectors.EVENT_READ)

@@ -153,18 +153,21 @@ class Receiver:
 
     def _read(self, content: bytes) -> tuple[Hodemelding, etree._Element]:
         try:
-            root = safe_xml.parse(content, max_bytes=self.policy.max_bytes)
+            return hodemelding.read(content, max_bytes=self.policy.max_bytes)
         except MessageRefused as refused:
-            raise _Refused(T01, str(refused)) from None
+            raise _Refused(self._why_unreadable(content, refused)) from None
+
+    def _why_unreadable(self, content: bytes, refused: MessageRefused) -> Refusal:
+        try:
+            root = safe_xml.parse(content, max_bytes=self.policy.max_bytes)
+        except MessageRefused as malformed:
+            return Refusal(T01, str(malformed))
         type_, msg_id = (root.find(f"{_MH}MsgInfo/{_MH}{name}") for name in ("Type", "MsgId"))
         if type_ is not None and type_.get("V", "") not in set(MessageType):
-            raise _Refused(T10, "MsgInfo/Type is neither KPR_IPL nor KPR_IDE")
+            return Refusal(T10, "MsgInfo/Type is neither KPR_IPL nor KPR_IDE")
         if msg_id is not None and not _UUID.fullmatch((msg_id.text or "").strip()):
-            raise _Refused(E10, "MsgInfo/MsgId is not a lower-case UUID")
-        try:
-            return hodemelding.read(content)
-        except MessageRefused as refused:
-            raise _Refused(T02, str(refused)) from None
+            return Refusal(E10, "MsgInfo/MsgId is not a lower-case UUID")
+        return Refusal(T02, str(refused))
 
     def _addressing(self, message: BusMessage, head: Hodemelding) -> Refusal | None:
         wanted = (self.party.her_id, self.party.service_her_id)
@@ -215,9 +218,9 @@ class Receiver:
 
 
 class _Refused(Exception):
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(code)
-        self.refusal = Refusal(code, detail)
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.code)
+        self.refusal = refusal
 
 
 _REQUIRED: Final[tuple[tuple[str, Callable[[BusMessage], object]], ...]] = (

@@ -9,6 +9,7 @@ The rules:
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 import time
@@ -166,8 +167,10 @@ class KprReceiver:
             return _NO_MESSAGE
 
     def _examine(self, message: BusMessage) -> Finding:
+        """Return what is made of a message, without its body: a finding may be kept for long."""
         try:
-            return self._receiver.examine(message, self._now())
+            finding = self._receiver.examine(message, self._now())
+            return dataclasses.replace(finding, message=dataclasses.replace(message, body=None))
         except Exception as error:  # noqa: BLE001 - rule 3
             _log.error("examining a message failed: %s", type(error).__name__)
             return Finding(message, fault=TransportFault(codes.INTERNAL, ""))

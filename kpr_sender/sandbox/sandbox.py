@@ -19,6 +19,8 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from kpr_sender import profiles
+from kpr_sender.errors import JournalLocked
+from kpr_sender.journal.lock import JournalLock
 from kpr_sender.model import Environment
 from kpr_sender.protection.keys import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pkcs12
 from kpr_sender.protection.policy import Policy
@@ -106,7 +108,18 @@ class Sandbox:
 
         Raises:
             OSError: The folder cannot be written, or the port is taken.
+            JournalLocked: Another sandbox runs in this folder.
         """
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = _take_lock(self.directory, self._now)
+        try:
+            self._begin()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def _begin(self) -> None:
         pki = ensure_pki(self.directory, now=self._now())
         self._password = _ensure_password(self.directory / "bus-password")
         self._queues = Queues(self.directory / "queues", (self.receipts_queue, self.error_queue, RECEIVER_QUEUE))
@@ -116,18 +129,18 @@ class Sandbox:
         rules = BusRules(
             EXCHANGE, frozenset({self.receipts_queue, self.error_queue}), self._manners.max_message_size, self._dialect
         )
-        self._broker = Broker(
-            rules, self._queues, self, tls=_tls_context(pki) if self._manners.tls else None, port=self._port
-        )
-        self._broker.start()
-        self._broker.call(self._answer)
-        return self
+        tls = _tls_context(pki) if self._manners.tls else None
+        broker = Broker(rules, self._queues, self, tls=tls, port=self._port)
+        broker.start()
+        self._broker = broker
+        broker.call(self._answer)
 
     def close(self) -> None:
         """Drop every connection and free the port; what is on the queues stays on disk. Safe to call twice."""
         if self._broker:
             self._broker.close()
             self._broker = None
+            self._lock.release()
 
     def __enter__(self) -> Self:
         return self if self._broker else self.start()
@@ -247,6 +260,16 @@ class Sandbox:
 def _impostor(right: KeyPair, now: Callable[[], datetime]) -> Signer:
     key, certificate = impostor(right.certificate, now())
     return SoftwareSigner(KeyPair(certificate, key, (right.certificate, *right.chain)))
+
+
+def _take_lock(directory: Path, now: Callable[[], datetime]) -> JournalLock:
+    """Two sandboxes in one folder would write over each other's queues."""
+    try:
+        return JournalLock.acquire(directory / "sandbox", now=now)
+    except JournalLocked:
+        raise JournalLocked(
+            "Another sandbox runs in this folder.", where=str(directory), next_step="End it, or use another folder."
+        ) from None
 
 
 def _ensure_password(path: Path) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from proton import ConnectionException, Delivery, Message
 
+from kpr_sender.errors import JournalLocked
 from kpr_sender.messages import apprec
 from kpr_sender.model import MessageType
 from kpr_sender.sandbox.faults import NO_FAULTS, Faults
@@ -281,6 +282,23 @@ def test_close_frees_the_port_and_leaves_no_thread(run: Run, connect: Connect) -
     assert "kpr-sandbox-bus" not in {thread.name for thread in threading.enumerate()}
     with socket.create_server(("127.0.0.1", port)):
         pass
+
+
+def test_a_second_sandbox_in_the_folder_is_refused(run: Run, folder: Path) -> None:
+    first = run()
+    with pytest.raises(JournalLocked, match="Another sandbox") as locked:
+        run()
+    assert locked.value.where == str(folder)
+    first.close()
+    run()
+
+
+def test_a_port_that_is_taken_leaves_nothing_behind(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        for _ in range(2):  # the second fails for the same reason: the first kept no lock
+            with pytest.raises(OSError, match="in use"):
+                run(port=taken.getsockname()[1])
+    run()
 
 
 def test_faults_may_be_set_from_any_thread_while_messages_come(run: Run, connect: Connect) -> None:
