@@ -30,11 +30,11 @@ from kpr_sender.engine.intake import Intake
 from kpr_sender.engine.keys import decrypters, signing_use
 from kpr_sender.engine.lookup import look_up, newest_awaiting
 from kpr_sender.engine.publishing import Publisher
-from kpr_sender.engine.waiting import Waiter
-from kpr_sender.errors import InputMissing, UsageError
+from kpr_sender.engine.waiting import Waiter, note_obstacle
+from kpr_sender.errors import AccessRefused, ConfigInvalid, InputMissing, UsageError
 from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.journal.lock import JournalLock
-from kpr_sender.journal.port import ReceiptDocument
+from kpr_sender.journal.port import Journal, ReceiptDocument
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.view import SqliteView
 from kpr_sender.model import Environment, MessageType, Submission
@@ -86,7 +86,7 @@ class Client:
     ) -> None:
         self.settings = settings
         self._bus = bus or AmqpBus(settings.bus)
-        self._registry = registry or StaticRegistry(settings, now=now)
+        self._registry = registry or StaticRegistry(settings)
         self._now = now
         self._new_id = new_id
         self._observe = on_event
@@ -180,7 +180,7 @@ class Client:
             submission = intake.take(self._files(fagmelding, identmelding), replaces=replaces, reason=reason)
             budget = self.settings.bus.reconnect_budget
             publisher = Publisher(journal, self._bus, self._step, budget, self._closing, self._observe)
-            return self._finished(*publisher.publish_all(submission))
+            return Report(*publisher.publish_all(submission))
 
     def wait(self, submission_id: str | None = None, *, timeout: float = DEFAULT_WAIT_SECONDS) -> Report:
         """Wait until every shipment that may be with FHI is answered, or the time is up.
@@ -205,17 +205,11 @@ class Client:
             found = newest_awaiting(journal) if submission_id is None else look_up(journal, submission_id)
             if found is None:
                 raise UsageError("Nothing was submitted with this journal yet.", next_step="Begin with kpr-send send.")
-            waiter = Waiter(
-                journal,
-                self._bus,
-                self._answers,
-                self._closing,
-                self._step,
-                time.monotonic,
-                self.settings.bus.held_cap,
-                self._observe,
-            )
-            return self._finished(waiter.wait(found, timeout))
+            try:
+                return self._wait(journal, found, timeout)
+            except (AccessRefused, ConfigInvalid) as error:
+                note_obstacle(journal, found, error)
+                raise
 
     def status(self, submission_id: str | None = None) -> Report | None:
         """Return what the journal says, without touching the bus or the lock; None when it is empty.
@@ -340,11 +334,18 @@ class Client:
             found[message_type] = path
         return found
 
-    def _finished(self, submission: Submission, sent: int = 0) -> Report:
-        report = Report(submission, sent)
-        details: dict[str, str | int] = {"state": submission.state.value, "exit_code": report.exit_code}
-        self._observe(Event(EventKind.FINISHED, report.text(), details=details))
-        return report
+    def _wait(self, journal: Journal, submission: Submission, timeout: float) -> Report:
+        waiter = Waiter(
+            journal,
+            self._bus,
+            self._answers,
+            self._closing,
+            self._step,
+            time.monotonic,
+            self.settings.bus.held_cap,
+            self._observe,
+        )
+        return Report(waiter.wait(submission, timeout))
 
     @cached_property
     def _answers(self) -> Answers:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from kpr_sender.errors import KprError
 from kpr_sender.states import ReceiptStatus, ShipmentState, SubmissionState
 
 
@@ -117,6 +118,13 @@ class LastError:
 
     code: str
     text: str
+
+    @classmethod
+    def of(cls, error: KprError) -> LastError:
+        """Say an error the way the journal keeps it: without the advice its class gives anyway."""
+        place = f"{error.where}: " if error.where else ""
+        special = f" {error.next_step}" if error.next_step != error.advice else ""
+        return cls(error.code, f"{place}{error.what}{special}")
 
 
 @dataclass(frozen=True, slots=True)

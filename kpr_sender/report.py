@@ -76,6 +76,9 @@ def _with_errors(submission: Submission) -> KprError:
 
 def _published(submission: Submission) -> KprError:
     pending = _in(submission, ShipmentState.PUBLISHED)
+    obstacle = next((shipment.last_error for shipment in pending if shipment.last_error), None)
+    if obstacle is not None:
+        return BY_CODE[obstacle.code](f"Published: {_named(pending)}, but receipts cannot be fetched: {obstacle.text}")
     return ReceiptPending(
         f"Published, and no receipt is here yet: {_named(pending)}. That is not delivered: the bus says accepted also "
         "when it cannot route a message."

@@ -15,7 +15,7 @@ from kpr_sender.bus.tls import client_context
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.session import connected_sandbox
-from kpr_sender.engine.keys import load_key, signer
+from kpr_sender.engine.keys import check_counterpart, load_key, signer
 from kpr_sender.errors import EXIT_OK, InputMissing, JournalUnwritable, KprError
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.protection import certificates
@@ -160,7 +160,8 @@ def _decryption_key(settings: Settings, index: int, now: datetime) -> str:
 
 def _receiver(settings: Settings, now: datetime) -> str:
     her_id = profiles.load(settings.report.year).receivers[settings.environment].service_her_id
-    found = StaticRegistry(settings, now=lambda: now).counterpart(her_id)
+    found = StaticRegistry(settings).counterpart(her_id)
+    check_counterpart(found, settings, at=now)
     ends = min(found.encryption.not_valid_after_utc, found.signing[0].not_valid_after_utc)
     return f"queue {found.queue}; certificates {_validity(ends, now)}"
 

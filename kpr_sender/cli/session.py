@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.client import Client
-from kpr_sender.errors import BusUnreachable, ConfigInvalid, KprError
+from kpr_sender.errors import ConfigInvalid, KprError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.observe.logs import log_event, logging_to
 from kpr_sender.report import Report
@@ -53,7 +53,7 @@ def run(
         The exit code.
 
     Raises:
-        KprError: It failed before there was a submission to tell of, or for a reason of its own.
+        KprError: It failed before there was a submission to tell of.
     """
     with connected_sandbox(invocation.settings()) as settings, _observers(invocation, settings) as observers:
         progress = Progress(observers)
@@ -71,10 +71,16 @@ def run(
             report, note = known, "kpr-send: interrupted; this is what is known."
         except KprError as error:
             known = _known(client, progress)
-            if known is None or not (isinstance(error, BusUnreachable) or known.exit_code == error.exit_code):
+            if known is None:
                 raise
             report, note = known, f"kpr-send: {error}"
+        progress(_finished(report))
     return output.report(invocation, settings, report, note=note, remark=added)
+
+
+def _finished(report: Report) -> Event:
+    details: dict[str, str | int] = {"state": report.submission.state.value, "exit_code": report.exit_code}
+    return Event(EventKind.FINISHED, report.text(), details=details)
 
 
 @contextmanager

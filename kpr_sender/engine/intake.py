@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from kpr_sender.engine.keys import signer
+from kpr_sender.engine.keys import check_counterpart, signer
 from kpr_sender.engine.prepare import Checked, Sealing, check_files
 from kpr_sender.errors import AlreadySubmitted
 from kpr_sender.events import Event, EventKind, Observer
@@ -52,7 +52,7 @@ class Intake:
                 next_step="Make a new extract in the EPJ, then send that one with --replaces.",
             )
         text = f"These files are submission {existing.submission_id}, {existing.state.value}: going on from there."
-        self.observe(Event(EventKind.CONTINUED, text))
+        self.observe(Event(EventKind.CONTINUED, text, existing.shipments[0].msg_id))
         return existing
 
     def _existing(self, checked: Mapping[MessageType, Checked]) -> Submission | None:
@@ -65,10 +65,12 @@ class Intake:
 
     def _seal(self, checked: Mapping[MessageType, Checked], replaces: str | None, reason: str) -> Submission:
         receiver = self.profile.receivers[self.settings.environment]
+        counterpart = self.registry.counterpart(receiver.service_her_id)
+        check_counterpart(counterpart, self.settings, at=self.now())
         sealing = Sealing(
             settings=self.settings,
             profile=self.profile,
-            counterpart=self.registry.counterpart(receiver.service_her_id),
+            counterpart=counterpart,
             signer=signer(self.settings, at=self.now()),
             now=self.now,
             new_id=self.new_id,

@@ -10,6 +10,7 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.protection import certificates
 from kpr_sender.protection.certificates import CertificateUse
 from kpr_sender.protection.keys import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pem, load_pkcs12
+from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.values import KeySource, KeyUse, Settings
 
 _SIGNING_USES: Final = {
@@ -46,6 +47,18 @@ def decrypters(settings: Settings) -> tuple[SoftwareDecrypter, ...]:
         AccessRefused: Wrong passphrase, or key and certificate do not match.
     """
     return tuple(SoftwareDecrypter(load_key(source)) for source in settings.keys.decryption)
+
+
+def check_counterpart(counterpart: Counterpart, settings: Settings, *, at: datetime) -> None:
+    """Check the receiver's certificates before anything is sealed for it.
+
+    Of those for signing only the current one: earlier ones are there to be recognised.
+
+    Raises:
+        AccessRefused: Expired, not yet valid, or made for another use.
+    """
+    certificates.check(counterpart.encryption, CertificateUse.ENCRYPTION, at=at, name="receiver.encryption_certificate")
+    certificates.check(counterpart.signing[0], signing_use(settings), at=at, name="receiver.signing_certificates")
 
 
 def load_key(source: KeySource) -> KeyPair:

@@ -99,13 +99,13 @@ class Publisher:
             AccessRefused: Wrong login or certificate.
             ConfigInvalid: A queue or exchange is unknown.
         """
-        self.observe(Event(EventKind.CONNECTING, "Connecting to the bus."))
+        self.observe(Event(EventKind.CONNECTING, "Connecting to the bus.", submission.shipments[0].msg_id))
         try:
             self.bus.connect()
         except KprError as error:
             for shipment in submission.shipments:
                 if shipment.state is ShipmentState.SEALED:
-                    self.journal.note_error(shipment.msg_id, last_error(error))
+                    self.journal.note_error(shipment.msg_id, LastError.of(error))
             raise
 
     def publish(self, shipment: Shipment) -> Outcome:
@@ -131,7 +131,7 @@ class Publisher:
                     "condition": outcome.condition,
                     "description": outcome.description,
                 },
-                error=None if outcome.error is None else last_error(outcome.error),
+                error=None if outcome.error is None else LastError.of(outcome.error),
             )
         self._tell_outcome(shipment, outcome)
         return outcome
@@ -148,8 +148,3 @@ class Publisher:
     def _tell(self, kind: EventKind, shipment: Shipment, text: str, outcome: Outcome | None = None) -> None:
         details = {"reach": outcome.reach.value, "condition": outcome.condition} if outcome else {}
         self.observe(Event(kind, text, shipment.msg_id, shipment.type, details))
-
-
-def last_error(error: KprError) -> LastError:
-    """Say an error the way the journal keeps it."""
-    return LastError(error.code, str(error))

@@ -9,10 +9,11 @@ from typing import Final
 
 from kpr_sender.bus.port import Bus
 from kpr_sender.engine.answers import Answers, Handling
+from kpr_sender.errors import KprError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal
-from kpr_sender.model import Submission
-from kpr_sender.states import AWAITING_RECEIPT
+from kpr_sender.model import LastError, Submission
+from kpr_sender.states import AWAITING_RECEIPT, ShipmentState
 
 _LOOK_SECONDS: Final = 5.0
 """How soon a wait ends after ``closing`` is set. The links stay attached all the while: no polling of the broker."""
@@ -21,6 +22,14 @@ _LOOK_SECONDS: Final = 5.0
 def is_awaiting(submission: Submission) -> bool:
     """Tell whether a receipt may still come for one of the pair."""
     return any(shipment.state in AWAITING_RECEIPT for shipment in submission.shipments)
+
+
+def note_obstacle(journal: Journal, submission: Submission, error: KprError | None) -> None:
+    """Let the journal know what keeps receipts from being fetched, or that nothing does any more (promise G5)."""
+    wanted = None if error is None else LastError.of(error)
+    for shipment in submission.shipments:
+        if shipment.state is ShipmentState.PUBLISHED and shipment.last_error != wanted:
+            journal.note_error(shipment.msg_id, wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +60,13 @@ class Waiter:
         end = self.monotonic() + timeout
         warned = False
         if is_awaiting(submission):
-            self.observe(Event(EventKind.WAITING, "Waiting for FHI's receipts.", details={"timeout": int(timeout)}))
+            msg_id = submission.shipments[0].msg_id
+            text = "Waiting for FHI's receipts."
+            self.observe(Event(EventKind.WAITING, text, msg_id, details={"timeout": int(timeout)}))
         while is_awaiting(submission) and not self.closing.is_set():
             left = end - self.monotonic()
             inbound = self.bus.receive(min(max(left, 0.0), _LOOK_SECONDS))
+            note_obstacle(self.journal, submission, None)
             if inbound is None:
                 if left <= 0:
                     break
@@ -70,7 +82,7 @@ class Waiter:
                 self._warn_of_pile()
             submission = self.journal.submission(submission.submission_id) or submission
         self._tell_held()
-        return submission
+        return self.journal.submission(submission.submission_id) or submission
 
     def _warn_of_pile(self) -> None:
         text = (

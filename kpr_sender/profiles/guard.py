@@ -66,7 +66,7 @@ def guard_environment(
     Raises:
         ConfigInvalid: With the key that is wrong and the reason.
     """
-    _guard_receiver(profile, environment, receiver_her_id)
+    guard_receiver(profile, environment, receiver_her_id)
     _guard_queue(profile, environment, queue)
     _guard_host(profile, environment, host, where="bus.host")
     registered_host, slash, _ = queue.strip().partition("/")
@@ -74,7 +74,17 @@ def guard_environment(
         _guard_host(profile, environment, registered_host, where="receiver.queue")
 
 
-def _guard_receiver(profile: Profile, environment: Environment, her_id: int) -> None:
+def guard_receiver(profile: Profile, environment: Environment, her_id: int) -> None:
+    """Refuse any other receiver than the environment's own (promise G7).
+
+    Args:
+        profile: The reporting year's.
+        environment: Where the run sends to.
+        her_id: Level 2 HER-id that the configuration or a message names.
+
+    Raises:
+        ConfigInvalid: Says whose it is, or why it is a thing of the past.
+    """
     right = profile.receivers[environment]
     if her_id == right.service_her_id:
         return

@@ -34,5 +34,5 @@ class AddressRegistry(Protocol):
 
         Raises:
             ConfigInvalid: The HER-id or its certificates are not known here.
-            AccessRefused: A certificate is expired, not yet valid, or made for another use.
+            AccessRefused: A certificate is unreadable. Dates and uses are checked where it is used.
         """

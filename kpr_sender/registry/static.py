@@ -6,26 +6,19 @@ seen here, so an expired or replaced certificate must be told apart clearly.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kpr_sender import profiles
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import queue_name
-from kpr_sender.protection.certificates import CertificateUse, check
 from kpr_sender.protection.keys import load_certificate
 from kpr_sender.registry.port import Counterpart
-from kpr_sender.settings.values import KeyUse, Settings
+from kpr_sender.settings.values import Settings
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-_SIGNING_USE: Final = {
-    KeyUse.NON_REPUDIATION: CertificateUse.SIGNING_NON_REPUDIATION,
-    KeyUse.DIGITAL_SIGNATURE: CertificateUse.SIGNING_DIGITAL_SIGNATURE,
-}
 _DOWNLOAD: Final = "Download it from Adresseregisteret; certs/README.md says which one goes where."
 
 
@@ -34,25 +27,23 @@ class StaticRegistry:
 
     Args:
         settings: One environment's configuration.
-        now: The clock that validity is measured by; aware datetimes.
     """
 
-    def __init__(self, settings: Settings, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._now = now
 
     def counterpart(self, her_id: int) -> Counterpart:
         """Return the receiver with its certificates, read now.
 
-        The certificates for encryption and the first one for signing must be in order today. Earlier ones for signing
-        are only there to be recognised: whether they still hold is decided when a receipt shows one.
+        Whether they are in order is decided where each is used: the one for encryption when something is sealed, those
+        for signing when a receipt shows one. An expired one for encryption keeps no receipt from being read.
 
         Args:
             her_id: The receiver's level 2 HER-id.
 
         Raises:
             ConfigInvalid: Another party, or a certificate file that is missing.
-            AccessRefused: A certificate is unreadable, expired, not yet valid, or made for another use.
+            AccessRefused: A certificate is unreadable.
         """
         settings = self._settings
         known = profiles.load(settings.report.year).receivers[settings.environment].service_her_id
@@ -65,19 +56,6 @@ class StaticRegistry:
         encryption = self._certificate("receiver.encryption_certificate", receiver.encryption_certificate)
         signing = tuple(
             self._certificate("receiver.signing_certificates", path) for path in receiver.signing_certificates
-        )
-        at = self._now()
-        check(
-            encryption,
-            CertificateUse.ENCRYPTION,
-            at=at,
-            name=self._name("receiver.encryption_certificate", receiver.encryption_certificate),
-        )
-        check(
-            signing[0],
-            _SIGNING_USE[settings.protection.signing_key_usage],
-            at=at,
-            name=self._name("receiver.signing_certificates", receiver.signing_certificates[0]),
         )
         return Counterpart(her_id, queue_name(receiver.queue), encryption, signing)
 

@@ -148,19 +148,13 @@ class _Building:
     def receiver(self, table: dict[str, Any], *, year: int, environment: Environment) -> ReceiverSettings:
         her_id = table.pop("her_id")
         if her_id is not None:
-            self._same_receiver(her_id, year, environment)
+            from kpr_sender import profiles  # noqa: PLC0415 - read only where the configuration names the receiver
+
+            try:
+                profiles.guard_receiver(profiles.load(year), environment, her_id)
+            except ConfigInvalid as error:
+                raise self.wrong("receiver.her_id", error.what, error.next_step) from None
         return ReceiverSettings(**table)
-
-    def _same_receiver(self, her_id: int, year: int, environment: Environment) -> None:
-        from kpr_sender import profiles  # noqa: PLC0415 - read only where the configuration names the receiver
-
-        expected = profiles.load(year).receivers[environment].service_her_id
-        if her_id != expected:
-            raise self.wrong(
-                "receiver.her_id",
-                f"This is not the receiver of {environment.value} for {year}; expected {expected}.",
-                "Use the configuration that belongs to --env, or leave the key out.",
-            )
 
     def bus(self, table: dict[str, Any], *, service_her_id: int, embedded: bool) -> BusSettings:
         password = self.secret("bus.password", table.pop("password_env"), table.pop("password_file"))

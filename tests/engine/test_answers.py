@@ -10,9 +10,11 @@ import pytest
 from kpr_sender.bus.port import Inbound, Outbound, Source
 from kpr_sender.client import Client
 from kpr_sender.engine.answers import Handling
+from kpr_sender.errors import AccessRefused
 from kpr_sender.events import Event, EventKind
 from kpr_sender.protection.keys import SoftwareSigner
 from kpr_sender.report import Report
+from tests.helpers import pki
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus, error_queue_message
 from tests.helpers.municipality import Municipality
@@ -264,6 +266,35 @@ def test_a_vendor_s_own_listener_hands_messages_in(client: Client, silent_bus: M
     report = client.status()
     assert report is not None
     assert report.exit_code == 0
+
+
+def test_an_expired_encryption_certificate_keeps_no_receipt_from_being_read(
+    new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi, kommune: Municipality
+) -> None:
+    new_client(silent_bus).submit()
+    for message in silent_bus.published:
+        silent_bus.inbox.extend(fhi.answer(message))
+    (kommune.folder / "pki" / "fhi-encryption.pem").write_bytes(pki.certificate_pem(pki.Kind.EXPIRED_ENCRYPTION))
+    assert wait(new_client(silent_bus)).exit_code == 0
+
+
+def test_g5_what_keeps_receipts_from_being_fetched_is_in_the_journal_until_it_is_over(
+    new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi
+) -> None:
+    client = new_client(silent_bus)
+    client.submit()
+    silent_bus.receive_error = AccessRefused("The login is refused.")
+    with pytest.raises(AccessRefused):
+        wait(client)
+    report = client.status()
+    assert report is not None
+    assert report.exit_code == 77
+    assert "Published" in report.text()
+    silent_bus.receive_error = None
+    assert wait(client).exit_code == 80
+    for message in silent_bus.published:
+        silent_bus.inbox.extend(fhi.answer(message))
+    assert wait(client).exit_code == 0
 
 
 def test_a_receipt_for_what_the_journal_holds_as_unsent_stops_the_sending(

@@ -197,6 +197,23 @@ def test_a_file_that_changes_while_it_is_sealed_is_refused(
     assert bus.published == []
 
 
+@pytest.mark.parametrize(
+    ("name", "other", "usage"),
+    [
+        ("fhi-encryption.pem", "fhi-signing.pem", "keyEncipherment"),
+        ("fhi-signing.pem", "fhi-encryption.pem", "nonRepudiation"),
+    ],
+)
+def test_nothing_is_sealed_for_a_certificate_made_for_another_use(
+    new_client: NewClient, bus: MemoryBus, kommune: Municipality, name: str, other: str, usage: str
+) -> None:
+    (kommune.pki.folder / name).write_bytes((kommune.pki.folder / other).read_bytes())
+    client = new_client(bus)
+    with pytest.raises(AccessRefused, match=usage):
+        client.submit()
+    assert client.status() is None
+
+
 def test_a_missing_file_is_named(new_client: NewClient, bus: MemoryBus, kommune: Municipality) -> None:
     kommune.identmelding.unlink()
     with pytest.raises(InputMissing) as caught:

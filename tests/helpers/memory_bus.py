@@ -19,6 +19,7 @@ class MemoryBus:
     def __init__(self, answer: Callable[[Outbound], list[Inbound]] | None = None) -> None:
         self.outcomes: deque[Outcome | BaseException] = deque()
         self.connect_error: KprError | None = None
+        self.receive_error: KprError | None = None
         self.inbox: deque[Inbound] = deque()
         self.published: list[Outbound] = []
         self.taken: list[Outbound] = []
@@ -49,6 +50,8 @@ class MemoryBus:
         self.inbox.append(replace(inbound, token=next(self._tokens)))
 
     def receive(self, timeout: float) -> Inbound | None:
+        if self.receive_error is not None:
+            raise self.receive_error
         return self.inbox.popleft() if self.inbox else None
 
     def settle(self, inbound: Inbound) -> None:

@@ -75,7 +75,7 @@ def test_what_is_not_written_has_its_default(tmp_path: Path) -> None:
         ("signing_certificates", "signing_certificates = []", "receiver.signing_certificates", "a list of paths"),
         ("signing_certificates", 'signing_certificates = "a.pem"', "receiver.signing_certificates", "a list of paths"),
         ("queue", 'queue = "two words"', "receiver.queue", "a queue's name"),
-        ("queue", 'queue = "x"\nher_id = 122612', "receiver.her_id", "expected 171479"),
+        ("queue", 'queue = "x"\nher_id = 122612', "receiver.her_id", "it belongs to produksjon"),
         ("host", 'host = "amqps://tb.nhn.no"', "bus.host", "without scheme"),
         ("host", 'host = "tb.nhn.no"\nport = 70000', "bus.port", "from 1 to 65535"),
         ("host", 'host = "tb.nhn.no"\nconnect_timeout = "10 minutes"', "bus.connect_timeout", '"10m"'),
