@@ -92,18 +92,17 @@ def with_delivery_count(data: bytes, count: int) -> bytes:
 
 
 def _header_length(data: bytes) -> int:
+    """Return how long the header section is; 0 where there is none."""
     form = next((form for form in _HEADER_FORMS if data.startswith(form)), None)
-    if form is None:
-        return 0
-    start = len(form)
-    match data[start]:
-        case 0x45:
+    start = len(form or b"")
+    match data[start : start + 1] if form else b"":
+        case b"\x45":  # an empty list
             return start + 1
-        case 0xC0:
-            return start + 2 + data[start + 1]
-        case 0xD0:
+        case b"\xc0":
+            return start + 2 + int.from_bytes(data[start + 1 : start + 2], "big")
+        case b"\xd0":
             return start + 5 + int.from_bytes(data[start + 1 : start + 5], "big")
-    raise NoMessage("the header section is not a list")
+    return 0
 
 
 def _text(value: object) -> str:

@@ -168,16 +168,16 @@ class Broker:
     def _accept(self) -> None:
         try:
             sock, _ = self._listener.accept()
-        except OSError:
+            peer = Peer(
+                sock,
+                tls=self._tls,
+                admits=self._judge.admits,
+                on_event=self._on_event,
+                idle_timeout=_IDLE_TIMEOUT,
+                channels=self._rules.dialect.channels,
+            )
+        except OSError:  # gone before it was here
             return
-        peer = Peer(
-            sock,
-            tls=self._tls,
-            admits=self._judge.admits,
-            on_event=self._on_event,
-            idle_timeout=_IDLE_TIMEOUT,
-            channels=self._rules.dialect.channels,
-        )
         self._peers[peer.socket] = peer
         self._selector.register(peer.socket, selectors.EVENT_READ)
 
@@ -190,5 +190,5 @@ class Broker:
         if error and not isinstance(error, (PeerGone, OSError)):
             _log.error("a connection to the sandbox failed: %s", type(error).__name__)
         self._selector.unregister(peer.socket)
-        self._links.gone(peer)
+        self._guarded(lambda: self._links.gone(peer))
         peer.close()
