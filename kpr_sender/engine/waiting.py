@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from kpr_sender.bus.port import Bus
+from kpr_sender.bus.port import Bus, Inbound
+from kpr_sender.bus.reconnect import persistently
 from kpr_sender.engine.answers import Answers, Handling
 from kpr_sender.errors import KprError
 from kpr_sender.events import Event, EventKind, Observer
@@ -64,8 +66,8 @@ class Waiter:
             text = "Waiting for FHI's receipts."
             self.observe(Event(EventKind.WAITING, text, msg_id, details={"timeout": int(timeout)}))
         while is_awaiting(submission) and not self.closing.is_set():
-            left = end - self.monotonic()
-            inbound = self.bus.receive(min(max(left, 0.0), _LOOK_SECONDS))
+            left = max(end - self.monotonic(), 0.0)
+            inbound = self._look(left)
             note_obstacle(self.journal, submission, None)
             if inbound is None:
                 if left <= 0:
@@ -83,6 +85,11 @@ class Waiter:
             submission = self.journal.submission(submission.submission_id) or submission
         self._tell_held()
         return self.journal.submission(submission.submission_id) or submission
+
+    def _look(self, left: float) -> Inbound | None:
+        """Look once; a bus that goes away meanwhile is tried again until the wait itself ends."""
+        look = functools.partial(self.bus.receive, min(left, _LOOK_SECONDS))
+        return persistently(look, budget=left, closing=self.closing)
 
     def _warn_of_pile(self) -> None:
         text = (
