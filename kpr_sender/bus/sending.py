@@ -149,6 +149,7 @@ class SendingLink(SessionLink):
             return
         ending = _ENDINGS.get(state, Ending.NO_STATE if state in _NOT_FINAL else Ending.UNKNOWN_STATE)
         condition, description = told(delivery.remote.condition) if ending is Ending.REJECTED else ("", "")
+        # A second word on a message that is settled already must not be taken for one on the next.
         current = self._transfer is not None and delivery == self._transfer.delivery
         delivery.settle()
         if current:

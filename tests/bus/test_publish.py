@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from kpr_sender.bus.amqp import AmqpBus
+from kpr_sender.bus.dial import dial
 from kpr_sender.bus.encoding import Decoded
 from kpr_sender.bus.port import Outcome, Reach, Verdict
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InDoubt, InputRefused, KprError
+from kpr_sender.settings.values import BusSettings
 from tests.helpers.bus_settings import KPR_QUEUE, bus_settings, outbound
 from tests.helpers.scripted_bus import Script, ScriptedBus
 
@@ -89,11 +92,38 @@ def test_before_the_whole_message_left_it_is_certain_and_the_rest_never_leaves(
 ) -> None:
     server.script.transfer, server.script.partial, server.script.condition = transfer, True, "amqp:internal-error"
     server.script.read_at_most = 100_000
-    outcome = publish(server, LARGE)
-    assert outcome.verdict is Verdict.NOT_SENT
-    assert outcome.reach in (Reach.INCOMPLETE, Reach.OUTCOME)
-    assert 0 < outcome.bytes_handed_over < len(LARGE)
-    assert server.saw.messages == []
+    with AmqpBus(bus_settings(server.port), receive=False) as bus:
+        outcome = bus.publish(outbound(LARGE))
+        assert outcome.verdict is Verdict.NOT_SENT
+        assert outcome.reach in (Reach.INCOMPLETE, Reach.OUTCOME)
+        assert 0 < outcome.bytes_handed_over < len(LARGE)
+        server.script.read_at_most = None  # it reads on, with the bus still open
+        time.sleep(0.3)
+        assert server.saw.messages == []
+
+
+@pytest.mark.parametrize("transfer", ["released", "end-session"])
+def test_a_last_frame_that_waits_for_room_in_the_socket_never_leaves_after_the_verdict(
+    monkeypatch: pytest.MonkeyPatch, transfer: str
+) -> None:
+    def narrow_dial(settings: BusSettings, deadline: float) -> socket.socket:
+        connected = dial(settings, deadline)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        return connected
+
+    monkeypatch.setattr("kpr_sender.bus.connected.dial", narrow_dial)
+    script = Script(transfer=transfer, partial=True, read_at_most=100_000, condition="amqp:internal-error")
+    with (
+        ScriptedBus(script, receive_buffer=4096) as server,
+        AmqpBus(bus_settings(server.port), receive=False) as bus,
+    ):
+        outcome = bus.publish(outbound(bytes(250_000)))
+        assert outcome.verdict is Verdict.NOT_SENT
+        assert 0 < outcome.bytes_handed_over < 250_000
+        server.script.read_at_most = None
+        time.sleep(0.3)
+        assert server.saw.transfers.message_bytes <= outcome.bytes_handed_over
+        assert not server.saw.transfers.handed_over(250_000)
 
 
 @pytest.mark.parametrize("transfer", ["accepted", "settled-without-state", "unknown-state"])

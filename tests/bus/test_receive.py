@@ -115,6 +115,18 @@ def test_settling_keeps_the_credit_and_releasing_does_not_invite_it_back(server:
         assert server.credit_of(FROM_RECEIPTS) == 9
 
 
+def test_a_held_message_that_turns_out_to_be_ours_is_paid_for_once(server: ScriptedBus) -> None:
+    server.script.deliver = {FROM_RECEIPTS: [encoded("a")]}
+    with AmqpBus(bus_settings(server.port)) as bus:
+        inbound = receive(bus)
+        bus.hold(inbound)
+        until(lambda: server.credit_of(FROM_RECEIPTS) == 10)
+        bus.settle(inbound)
+        until(lambda: server.saw.dispositions == ["accepted"])
+        assert server.credit_of(FROM_RECEIPTS) == 10
+        assert bus.held == 0
+
+
 def test_what_is_held_goes_back_in_time_and_the_link_is_made_anew_without_spinning(server: ScriptedBus) -> None:
     server.script.deliver = {FROM_RECEIPTS: [encoded("foreign"), encoded("unread")]}
     with AmqpBus(bus_settings(server.port, hold_time=0.6)) as bus:

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from kpr_sender.bus.outgoing import OutgoingTransfers
 from kpr_sender.bus.proton_engine import (
     SERVER,
     Collector,
@@ -87,18 +88,23 @@ class Record:
     dispositions: list[str] = field(default_factory=list)
     closed_properly: int = 0
     login: list[bytes] = field(default_factory=list)
+    transfers: OutgoingTransfers = field(default_factory=OutgoingTransfers)
 
 
 class ScriptedBus:
     """The server; a context manager."""
 
-    def __init__(self, script: Script | None = None, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, script: Script | None = None, context: ssl.SSLContext | None = None, receive_buffer: int = 0
+    ) -> None:
         self.script = script or Script()
         self.saw = Record()
         self._context = context
         self._stopping = threading.Event()
         self._conversations: list[_Conversation] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
+        if receive_buffer:
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
@@ -236,6 +242,7 @@ class _Conversation:
         self._read += len(data)
         if not data:
             return False
+        self.saw.transfers.accepted(data)
         self.transport.push(data)
         self._events()
         if cut is not None and self._read >= cut:
