@@ -76,7 +76,7 @@ def check_files(
         observe(
             Event(
                 EventKind.CHECKED,
-                f"{path.name} is a {message_type.norwegian} for {payload.year}, {payload.length:,} bytes.",
+                f"{path.name} is the {message_type.norwegian} for {payload.year}, {payload.length:,} bytes.",
                 type=message_type,
                 details={"payload_sha256": payload.sha256, "lopenr": payload.lopenr},
             )
