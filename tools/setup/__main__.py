@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 from tools.setup import environment, machine, tlsless
@@ -18,6 +19,10 @@ def main(arguments: list[str]) -> int:
             tlsless.build()
     except machine.Missing as missing:
         print(missing, file=sys.stderr)
+        return 1
+    except subprocess.CalledProcessError as failed:
+        # pip or venv has said why, just above.
+        print(f"Set-up stopped: exit code {failed.returncode} from {failed.cmd[0]}. Run it again.", file=sys.stderr)
         return 1
     return 0
 
