@@ -239,7 +239,7 @@ def test_every_proton_object_is_gone_with_its_thread(rabbitmq: RabbitMq) -> None
 
 
 def proton_objects() -> int:
-    return sum(type(one).__module__.startswith("proton") for one in gc.get_objects())
+    return sum(str(type(one).__module__).startswith("proton") for one in gc.get_objects())
 
 
 def test_callers_on_many_threads_do_no_harm(rabbitmq: RabbitMq) -> None:

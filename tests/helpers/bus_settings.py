@@ -40,7 +40,8 @@ def bus_settings(port: int, **changes: Any) -> BusSettings:
 
 def tls_settings(node: RabbitMq, **changes: Any) -> BusSettings:
     """Return settings for a node's TLS port."""
-    return bus_settings(**({"port": node.tls_port, "tls": True, "ca_file": node.ca_file} | changes))
+    values: dict[str, Any] = {"tls": True, "ca_file": node.ca_file} | changes
+    return bus_settings(values.pop("port", node.tls_port), **values)
 
 
 def outbound(body: bytes = b"sealed", *, queue: str = KPR_QUEUE, message_id: str = "0b6a3c1e") -> Outbound:
