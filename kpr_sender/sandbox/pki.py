@@ -26,7 +26,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -39,6 +38,7 @@ _Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 VALIDITY: Final = timedelta(days=365)
 _CLOCK_SKEW: Final = timedelta(minutes=5)
 _RSA_BITS: Final = 2048
+_KDF_ROUNDS: Final = 2048
 _CERTIFICATES: Final = (
     "ca.pem",
     "tls.pem",
@@ -160,7 +160,9 @@ def _write_all(folder: Path, now: datetime) -> None:
     passphrase = secrets.token_urlsafe(24)
     _write_secret(folder / "passphrase", passphrase.encode("ascii"))
     _write_tls(folder, issuing, now)
-    encryption = BestAvailableEncryption(passphrase.encode("ascii"))
+    # OpenSSL's own number of rounds: the passphrase is random, so that more would only make every start slower.
+    builder = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(_KDF_ROUNDS)
+    encryption = builder.build(passphrase.encode("ascii"))
     for owner, name, number in (
         ("kommune", "EKSEMPEL KOMMUNE", "310000019"),
         ("fhi", "SANDKASSE KPR VALIDERING", "310000027"),
