@@ -8,12 +8,13 @@ BASE := tools/python
 RUN := .venv/bin
 DEMO := .demo
 
-.PHONY: help setup setup-demo test check demo bench docs lock upgrade clean
+.PHONY: help setup setup-demo test check nightly demo bench docs lock upgrade clean
 
 help:
 	@echo "make demo     set up, make a synthetic municipality's files and run the main job against the sandbox"
 	@echo "make test     set up, then linters, types, layers and all tests: what CI runs"
 	@echo "make check    set up, then the linters, types and layers alone"
+	@echo "make nightly  set up, then the long proofs: some hours; SCALE=0.05 for a twentieth of each; writes docs/nightly.json"
 	@echo "make bench    set up, then measure against openssl and a bare proton; writes bench.json"
 	@echo "make docs     write the generated pages of docs/ anew"
 	@echo "make setup    set up and nothing else"
@@ -31,6 +32,11 @@ test: setup
 
 check: setup-demo
 	@$(RUN)/python -m tools.verify check
+
+# The long proofs (docs/guarantees.md). SCALE multiplies every count, for a night that is short.
+SCALE ?= 1
+nightly: setup
+	@KPR_NIGHTLY_SCALE=$(SCALE) $(RUN)/python -m tools.verify nightly
 
 # The sample is made once: the same files again are the same submission, which is what a second run shows.
 demo: setup-demo

@@ -14,6 +14,8 @@ from tests.helpers.shared import NO_SHARED
 settings.register_profile("patient", settings(), deadline=None)
 settings.load_profile("patient")
 
+pytest_plugins = ("tests.helpers.figures",)
+
 _NO_RABBITMQ = "no RabbitMQ here: apt-get install rabbitmq-server"
 
 
@@ -36,8 +38,19 @@ def rabbitmq(rabbitmq_node: RabbitMq) -> RabbitMq:
     return rabbitmq_node.fresh()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses the broker, and keep it together: one node for all under ``pytest -n N --dist loadgroup``."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run take the long proofs in: ``pytest --nightly -m nightly`` runs them alone."""
+    parser.addoption("--nightly", action="store_true", help="run what is marked nightly, too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what uses the broker, and keep it together: one node for all under ``pytest -n N --dist loadgroup``.
+
+    What is marked nightly takes hours where a run of the suite has minutes: it runs when it is asked for.
+    """
+    if not config.getoption("--nightly") and (long := [item for item in items if item.get_closest_marker("nightly")]):
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
     for item in items:
         if "rabbitmq_node" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.rabbitmq)

@@ -1,4 +1,6 @@
-"""``python -m tools.verify [check|test]``: run the linters, and with ``test`` the tests, and sum up in one table.
+"""``python -m tools.verify [check|test|nightly]``: run the linters, with ``test`` the tests too; sum up in one table.
+
+``nightly`` runs the long proofs alone and leaves what they counted in ``docs/nightly.json``.
 
 Every step runs, also after one failed: a person mends all of it in one go.
 """
@@ -22,11 +24,19 @@ _LINTERS: Final = (
 )
 # Two workers on two cores; what shares a server (a real RabbitMQ) is one group and stays in one of them.
 _TESTS: Final = (("pytest", ("pytest", "-n", "2", "--dist", "loadgroup", "-q")),)
+_NIGHTLY: Final = (
+    (
+        "nightly",
+        ("pytest", "-n", "2", "--dist", "loadgroup", "-q")
+        + ("--nightly", "-m", "nightly", "--figures", "docs/nightly.json"),
+    ),
+)
+_STEPS: Final = {"check": _LINTERS, "test": _LINTERS + _TESTS, "nightly": _NIGHTLY}
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the steps; return 0 when all passed, else 1."""
-    steps = _LINTERS if list(arguments) == ["check"] else _LINTERS + _TESTS
+    steps = _STEPS[arguments[0] if arguments else "test"]
     rows: list[tuple[str, bool, float]] = []
     for name, command in steps:
         print(f"== {name}", flush=True)

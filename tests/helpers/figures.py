@@ -1,0 +1,97 @@
+"""Counted proofs: one line each at the end of the run, and a run that fails when one of them counted a breach.
+
+    figure("kill points", points=27, runs=312, lost=0, duplicated=0, misclassified=0)
+
+prints ``kill points: points 27, runs 312, lost 0, duplicated 0, misclassified 0``. The same name again adds up, also
+over the processes of ``pytest -n``. ``--figures FILE`` writes them as JSON, with the date and the commit.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+Counts = dict[str, int | str]
+
+BREACHES: Final = ("lost", "duplicated", "misclassified")
+"""What no proof may ever count; each is summed over all figures in the closing line."""
+
+_OUTPUT: Final = "kpr_figures"
+_collected: dict[str, Counts] = {}
+
+
+def figure(name: str, **counts: int | str) -> None:
+    """Note what a proof counted.
+
+    Args:
+        name: What was done, in words: the figure's name in the summary.
+        counts: What was counted. Numbers of the same name and key are added; of words the last one stays.
+    """
+    _add(_collected, name, counts)
+
+
+def _add(figures: dict[str, Counts], name: str, counts: Counts) -> None:
+    known = figures.setdefault(name, {})
+    for key, value in counts.items():
+        before = known.get(key, 0)
+        known[key] = before + value if isinstance(before, int) and isinstance(value, int) else value
+
+
+def closing_line(figures: dict[str, Counts]) -> tuple[str, bool]:
+    """Sum the breaches up.
+
+    Returns:
+        ``lost: 0, duplicated: 0, misclassified: 0``, and whether all of them are 0.
+    """
+    sums = {key: sum(int(counts.get(key, 0)) for counts in figures.values()) for key in BREACHES}
+    return ", ".join(f"{key}: {total}" for key, total in sums.items()), not any(sums.values())
+
+
+# -- as a plugin of pytest, loaded by tests/conftest.py -----------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let a run leave its figures in a file."""
+    parser.addoption("--figures", metavar="FILE", help="write the counted proofs to FILE as JSON")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what one of ``pytest -n``'s processes counted."""
+    for name, counts in getattr(node, "workeroutput", {}).get(_OUTPUT, {}).items():
+        figure(name, **counts)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the figures on where this is one of several processes; else fail the run for a breach."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output[_OUTPUT] = _collected
+        return
+    if not closing_line(_collected)[1]:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if path := session.config.getoption("--figures"):
+        made = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": _commit(), "figures": _collected}
+        Path(path).write_text(json.dumps(made, indent=2) + "\n", "utf-8")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print one line for each proof, and the sum of all breaches."""
+    if not _collected:
+        return
+    terminalreporter.section("counted proofs")
+    for name, counts in sorted(_collected.items()):
+        terminalreporter.write_line(f"{name}: " + ", ".join(f"{key} {value}" for key, value in counts.items()))
+    line, clean = closing_line(_collected)
+    terminalreporter.write_line(line, green=clean, red=not clean, bold=True)
+
+
+def _commit() -> str:
+    asked = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
+    return asked.stdout.strip() or "unknown"
