@@ -24,13 +24,8 @@ _LINTERS: Final = (
 )
 # Two workers on two cores; what shares a server (a real RabbitMQ) is one group and stays in one of them.
 _TESTS: Final = (("pytest", ("pytest", "-n", "2", "--dist", "loadgroup", "-q")),)
-_NIGHTLY: Final = (
-    (
-        "nightly",
-        ("pytest", "-n", "2", "--dist", "loadgroup", "-q")
-        + ("--nightly", "-m", "nightly", "--figures", "docs/nightly.json"),
-    ),
-)
+_PARALLEL: Final = _TESTS[0][1]
+_NIGHTLY: Final = (("nightly", (*_PARALLEL, "--nightly", "-m", "nightly", "--figures", "docs/nightly.json")),)
 _STEPS: Final = {"check": _LINTERS, "test": _LINTERS + _TESTS, "nightly": _NIGHTLY}
 
 
