@@ -27,6 +27,7 @@ class EventKind(enum.StrEnum):
     DUPLICATE = "duplicate"
     CONTRADICTION = "contradiction"
     FAULTED = "faulted"
+    DECIDED = "decided"
     FOREIGN_HELD = "foreign-held"
     FINISHED = "finished"
 

@@ -136,7 +136,7 @@ class Shipment:
         message_id: AMQP message-id, independent of ``msg_id``; error-queue messages name this one.
         attempts: How many times a transfer was tried (always the same bytes, promise G3).
         sealed_bytes: Size of the sealed bytes in bytes.
-        published_at: When the bus said *accepted*, UTC.
+        published_at: When the bus said *accepted*, or a person that it has arrived, whichever was later; UTC.
         needs_person: True when a verified receipt contradicts an earlier one.
     """
 

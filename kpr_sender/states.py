@@ -5,7 +5,8 @@ The rules:
 1. Whatever may follow a state is in ``TRANSITIONS``; nothing else may happen, whoever asks.
 2. ``publishing -> sealed`` only when it is certain that the bus does not have the message (promise G1).
 3. Nothing leaves an end state: a later, contradicting receipt is kept and shown, it changes nothing by itself.
-4. A submission's state is a function of its shipments' states (``PAIR_RULES``, first match wins).
+4. A person may decide what a program must not: that a shipment without an answer has arrived, has not, or is given up.
+5. A submission's state is a function of its shipments' states (``PAIR_RULES``, first match wins).
 
 The diagram in ``docs/`` is generated from these tables.
 """
@@ -64,16 +65,18 @@ _ANSWERS: Final = {
     _C.ERROR_QUEUE: _S.FAULTED,
 }
 
+# What only a person may say of a shipment that no answer has come to.
+_DECISIONS: Final = {
+    _C.PERSON_ARRIVED: _S.PUBLISHED,
+    _C.PERSON_NOT_ARRIVED: _S.SEALED,
+    _C.PERSON_CANCELS: _S.CANCELLED,
+}
+
 TRANSITIONS: Final[dict[ShipmentState, dict[Cause, ShipmentState]]] = {
     _S.SEALED: {_C.PUBLISH_BEGINS: _S.PUBLISHING, _C.PERSON_CANCELS: _S.CANCELLED},
     _S.PUBLISHING: {_C.ACCEPTED: _S.PUBLISHED, _C.NOT_SENT: _S.SEALED, _C.NO_OUTCOME: _S.IN_DOUBT},
-    _S.PUBLISHED: {**_ANSWERS},
-    _S.IN_DOUBT: {
-        **_ANSWERS,
-        _C.PERSON_ARRIVED: _S.PUBLISHED,
-        _C.PERSON_NOT_ARRIVED: _S.SEALED,
-        _C.PERSON_CANCELS: _S.CANCELLED,
-    },
+    _S.PUBLISHED: {**_ANSWERS, **_DECISIONS},
+    _S.IN_DOUBT: {**_ANSWERS, **_DECISIONS},
     _S.DELIVERED: {},
     _S.DELIVERED_WITH_ERRORS: {},
     _S.REJECTED: {},
@@ -87,6 +90,7 @@ CAUSE_OF_STATUS: Final = {
     ReceiptStatus.REJECTED: Cause.RECEIPT_REJECTED,
 }
 
+PERSON_CAUSES: Final = frozenset(_DECISIONS)
 AWAITING_RECEIPT: Final = frozenset({_S.PUBLISHED, _S.IN_DOUBT})
 ENDED: Final = frozenset(state for state, ways_on in TRANSITIONS.items() if not ways_on)
 

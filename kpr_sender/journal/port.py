@@ -234,5 +234,19 @@ class Journal(JournalView, Protocol):
             description: Its ``errorDescription``; kept in the history only.
         """
 
+    def decide(self, msg_id: str, cause: Cause, *, reason: str, by: str) -> Shipment:
+        """Let a person's decision take effect, and keep who decided it and why.
+
+        Args:
+            msg_id: Which shipment.
+            cause: One of ``PERSON_CAUSES``.
+            reason: Why, in the person's words.
+            by: Who decided it.
+
+        Raises:
+            UsageError: There is no reason or no name.
+            ImpossibleTransition: The cause is another, or the shipment's state does not have it.
+        """
+
     def note_error(self, msg_id: str, error: LastError | None) -> None:
         """Set or clear what last went wrong, without moving the shipment."""

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from kpr_sender.errors import ConfigInvalid, InDoubt, InternalError, NeedsPerson, RejectedByReceiver
+from kpr_sender.errors import ConfigInvalid, InDoubt, InternalError, NeedsPerson, RejectedByReceiver, UsageError
 from kpr_sender.journal import rows, statements
 from kpr_sender.journal.admission import demand_admissible
 from kpr_sender.journal.lock import held_by_this_process
@@ -179,6 +179,14 @@ class SqliteJournal(SqliteView):
                 RejectedByReceiver.code, f"The receiver's error queue message says {condition or 'no more'}."
             )
             step.answer(shipment_row(step.connection, msg_id), Cause.ERROR_QUEUE, evidence=evidence, error=error)
+            return read_shipment(step.connection, shipment_row(step.connection, msg_id))
+
+    def decide(self, msg_id: str, cause: Cause, *, reason: str, by: str) -> Shipment:
+        """Let a person's decision take effect, and keep who decided it and why."""
+        if not reason.strip() or not by.strip():
+            raise UsageError("A decision needs a reason and the name of the person who takes it.")
+        with self._step() as step:
+            step.decide(shipment_row(step.connection, msg_id), cause, why=reason.strip(), who=by.strip())
             return read_shipment(step.connection, shipment_row(step.connection, msg_id))
 
     def note_error(self, msg_id: str, error: LastError | None) -> None:

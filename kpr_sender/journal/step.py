@@ -12,7 +12,7 @@ from kpr_sender.journal import rows, statements
 from kpr_sender.journal.rows import Value
 from kpr_sender.journal.view import shipment_row
 from kpr_sender.model import LastError, Shipment
-from kpr_sender.states import TRANSITIONS, Cause, ImpossibleTransition, ShipmentState, after
+from kpr_sender.states import PERSON_CAUSES, TRANSITIONS, Cause, ImpossibleTransition, ShipmentState, after
 
 _WHY: Final[Mapping[Cause, str]] = {
     Cause.PUBLISH_BEGINS: "The transfer is about to begin.",
@@ -99,6 +99,19 @@ class Step:
         self.move(row, cause, changes=changes, details=evidence, why=why)
         if row["early_answer"] is not None:
             self.answer(shipment_row(self.connection, row["msg_id"]), Cause(row["early_answer"]))
+
+    def decide(self, row: sqlite3.Row, cause: Cause, *, why: str, who: str) -> None:
+        """Move a shipment by a person's word.
+
+        Raises:
+            ImpossibleTransition: No person decides this cause, or the table does not have it.
+        """
+        if cause not in PERSON_CAUSES:
+            raise ImpossibleTransition(ShipmentState(row["state"]), cause)
+        # Whoever says that it has arrived starts the wait for the receipt anew; the history keeps the first time.
+        published_at = {Cause.PERSON_ARRIVED: self.at, Cause.PERSON_NOT_ARRIVED: None}
+        changes = error_columns(None) | {"published_at": published_at.get(cause, row["published_at"])}
+        self.move(row, cause, changes=changes, why=why, who=who)
 
     def answer(
         self,

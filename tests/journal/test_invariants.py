@@ -13,7 +13,15 @@ from kpr_sender.errors import NeedsPerson
 from kpr_sender.journal.lock import JournalLock
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment, LastError, Shipment
-from kpr_sender.states import ENDED, TRANSITIONS, Cause, ImpossibleTransition, ReceiptStatus, ShipmentState
+from kpr_sender.states import (
+    ENDED,
+    PERSON_CAUSES,
+    TRANSITIONS,
+    Cause,
+    ImpossibleTransition,
+    ReceiptStatus,
+    ShipmentState,
+)
 from tests.journal.builders import Clock, add_unverified, add_verified, new_submission, open_journal, replayed
 
 _WHICH = st.integers(0, 1)
@@ -74,6 +82,16 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(which=_WHICH)
     def fault(self, which: int) -> None:
         self.journal.fault(self.msg_ids[which], condition="c", description="d")
+
+    @rule(which=_WHICH, cause=st.sampled_from(Cause))
+    def decide(self, which: int, cause: Cause) -> None:
+        msg_id = self.msg_ids[which]
+        try:
+            decided = self.journal.decide(msg_id, cause, reason="asked FHI", by="kari")
+        except ImpossibleTransition:
+            return
+        assert decided.state is TRANSITIONS[self.before[msg_id].state][cause]
+        assert cause in PERSON_CAUSES
 
     @rule(which=_WHICH, error=_ERROR)
     def note_error(self, which: int, error: LastError | None) -> None:

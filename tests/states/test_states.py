@@ -14,6 +14,7 @@ from kpr_sender.states import (
     CAUSE_OF_STATUS,
     ENDED,
     PAIR_RULES,
+    PERSON_CAUSES,
     TRANSITIONS,
     Cause,
     ImpossibleTransition,
@@ -40,6 +41,9 @@ EXPECTED = {
     (S.PUBLISHED, C.RECEIPT_OK_WITH_ERRORS): S.DELIVERED_WITH_ERRORS,
     (S.PUBLISHED, C.RECEIPT_REJECTED): S.REJECTED,
     (S.PUBLISHED, C.ERROR_QUEUE): S.FAULTED,
+    (S.PUBLISHED, C.PERSON_ARRIVED): S.PUBLISHED,
+    (S.PUBLISHED, C.PERSON_NOT_ARRIVED): S.SEALED,
+    (S.PUBLISHED, C.PERSON_CANCELS): S.CANCELLED,
     (S.IN_DOUBT, C.RECEIPT_OK): S.DELIVERED,
     (S.IN_DOUBT, C.RECEIPT_OK_WITH_ERRORS): S.DELIVERED_WITH_ERRORS,
     (S.IN_DOUBT, C.RECEIPT_REJECTED): S.REJECTED,
@@ -96,6 +100,13 @@ def test_delivered_is_reached_by_a_positive_receipt_only() -> None:
         cause for ways_on in TRANSITIONS.values() for cause, following in ways_on.items() if following is S.DELIVERED
     }
     assert ways == {CAUSE_OF_STATUS[ReceiptStatus.OK]}
+
+
+def test_only_what_no_answer_came_to_is_a_persons_to_decide() -> None:
+    assert PERSON_CAUSES == BY_A_PERSON
+    assert {state for state, ways_on in TRANSITIONS.items() if set(ways_on) >= BY_A_PERSON} == AWAITING_RECEIPT
+    assert BY_A_PERSON & set(TRANSITIONS[S.SEALED]) == {C.PERSON_CANCELS}
+    assert not any(BY_A_PERSON & set(TRANSITIONS[state]) for state in {S.PUBLISHING, *ENDED})
 
 
 def test_what_awaits_a_receipt_takes_every_answer() -> None:

@@ -1,0 +1,85 @@
+"""What a person decides: along the table, with name, reason and time in the history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kpr_sender.errors import UsageError
+from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.model import LastError
+from kpr_sender.states import PERSON_CAUSES, TRANSITIONS, Cause, ImpossibleTransition, ReceiptStatus, ShipmentState
+from tests.journal.builders import add_verified, brought_to, open_journal, replayed, state_of
+
+S = ShipmentState
+REACHED = tuple(state for state in S if state is not S.CANCELLED)
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
+    with open_journal(tmp_path / "journal.db") as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("state", REACHED)
+@pytest.mark.parametrize("cause", Cause)
+def test_a_person_moves_only_what_the_table_lets_a_person_move(
+    journal: SqliteJournal, state: ShipmentState, cause: Cause
+) -> None:
+    shipment = brought_to(journal, state)
+    before = journal.events(None)
+    if cause not in PERSON_CAUSES or cause not in TRANSITIONS[state]:
+        with pytest.raises(ImpossibleTransition):
+            journal.decide(shipment.msg_id, cause, reason="asked FHI", by="kari")
+        assert journal.events(None) == before
+        return
+    moved = journal.decide(shipment.msg_id, cause, reason=" asked FHI ", by="kari")
+    assert moved.state is TRANSITIONS[state][cause]
+    event = journal.events(shipment.msg_id)[-1]
+    assert (event.what, event.why, event.who) == (cause.value, "asked FHI", "kari")
+    assert (event.details["from"], event.details["to"]) == (state.value, moved.state.value)
+    assert replayed(journal.events(None))[shipment.msg_id] is moved.state
+
+
+@pytest.mark.parametrize("state", [S.PUBLISHED, S.IN_DOUBT])
+def test_what_has_arrived_waits_anew_and_what_has_not_is_as_before_the_first_send(
+    journal: SqliteJournal, state: ShipmentState
+) -> None:
+    shipment = brought_to(journal, state)
+    sealed, attempts = journal.sealed(shipment.msg_id), shipment.attempts
+    journal.note_error(shipment.msg_id, LastError("in-doubt", "No outcome."))
+    arrived = journal.decide(shipment.msg_id, Cause.PERSON_ARRIVED, reason="FHI has it", by="kari")
+    assert (arrived.state, arrived.last_error) == (S.PUBLISHED, None)
+    assert arrived.published_at == journal.events(shipment.msg_id)[-1].at
+    back = journal.decide(shipment.msg_id, Cause.PERSON_NOT_ARRIVED, reason="FHI was wrong", by="kari")
+    assert (back.state, back.published_at, back.attempts) == (S.SEALED, None, attempts)
+    assert journal.sealed(back.msg_id) == sealed
+    assert journal.begin_publish(back.msg_id).attempts == attempts + 1
+
+
+def test_a_receipt_after_a_decision_is_kept_whatever_was_decided(journal: SqliteJournal) -> None:
+    """A person may err, too: what FHI says later is never lost, and the bytes do not go again."""
+    for cause, state, calls in (
+        (Cause.PERSON_ARRIVED, S.DELIVERED, False),
+        (Cause.PERSON_NOT_ARRIVED, S.SEALED, True),
+        (Cause.PERSON_CANCELS, S.CANCELLED, True),
+    ):
+        with open_journal(journal._store.path.with_name(f"{cause.value}.db")) as one:
+            msg_id = brought_to(one, S.IN_DOUBT).msg_id
+            one.decide(msg_id, cause, reason="asked FHI", by="kari")
+            receipt = add_verified(one, msg_id, ReceiptStatus.OK, sealed=b"answer")
+            assert receipt is not None
+            assert bool(receipt.problem) is calls
+            shipment = one.shipment(msg_id)
+            assert shipment is not None
+            assert (shipment.state, shipment.needs_person) == (state, calls)
+
+
+@pytest.mark.parametrize(("reason", "by"), [("", "kari"), ("  ", "kari"), ("asked FHI", ""), ("asked FHI", " ")])
+def test_without_reason_and_name_nothing_is_decided(journal: SqliteJournal, reason: str, by: str) -> None:
+    shipment = brought_to(journal, S.IN_DOUBT)
+    with pytest.raises(UsageError, match="reason"):
+        journal.decide(shipment.msg_id, Cause.PERSON_NOT_ARRIVED, reason=reason, by=by)
+    assert state_of(journal, shipment.msg_id) is S.IN_DOUBT
