@@ -19,6 +19,7 @@ from kpr_sender.bus.receiving import Held, Item, ReceivingLink, Token
 from kpr_sender.bus.sending import Answer, Ending, SendingLink
 from kpr_sender.bus.wire import Wire
 from kpr_sender.errors import BusUnreachable
+from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.settings.values import AddressForm, BusSettings
 
 _THREAD_SECONDS: Final = 5.0  # the wire's thread never blocks longer on anything
@@ -47,6 +48,7 @@ class Connected:
         self._sender: tuple[str, SendingLink, int] | None = None
         deadline = time.monotonic() + settings.connect_timeout
         password = settings.password.reveal()
+        reached(FaultPoint.BEFORE_CONNECT)
         self._wire = Wire(
             dial(settings, deadline),
             host=settings.host,

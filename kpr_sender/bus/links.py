@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from kpr_sender.bus.ended import Ended
 from kpr_sender.bus.proton_engine import Delivery, Link, Session, Terminus
+from kpr_sender.fault_points import FaultPoint, reached
 
 if TYPE_CHECKING:
     from kpr_sender.bus.wire import Wire
@@ -86,6 +87,7 @@ class SessionLink(ABC):
         """The broker attached; without a terminus it means to refuse, and says why in a moment."""
         if self._terminus(link).type != Terminus.UNSPECIFIED:
             self.alive = True
+            reached(FaultPoint.AFTER_ATTACH)
             self._answer_attach(Attached(int(link.remote_max_message_size or 0)))
 
     def on_refused(self, condition: str, description: str) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from kpr_sender.fault_points import FaultPoint, reached
+
 _FRAME_HEADER: Final = 8  # bytes: size, data offset, type, channel
 _PROTOCOL_HEADER: Final = b"AMQP"
 _HEAD: Final = 128  # bytes; a transfer performative of ours is about 30
@@ -69,6 +71,8 @@ class OutgoingTransfers:
             at += step
             if self._head and not self._body_left and len(self._head) == self._wanted():
                 self._end_frame()
+        if self.message_bytes and not self._ended:
+            reached(FaultPoint.MID_TRANSFER)
 
     def _size(self) -> int:
         if self._head[:4] == _PROTOCOL_HEADER:
@@ -88,6 +92,7 @@ class OutgoingTransfers:
     def _end_frame(self) -> None:
         if self._transfer and not self._transfer[1]:
             self._ended = True
+            reached(FaultPoint.AFTER_TRANSFER)
         self._transfer = None
         self._head.clear()
 

@@ -13,6 +13,7 @@ from kpr_sender.bus.links import SessionLink
 from kpr_sender.bus.port import Reach
 from kpr_sender.bus.proton_engine import Delivery, Link, Session, Terminus
 from kpr_sender.bus.wire import Wire
+from kpr_sender.fault_points import FaultPoint, reached
 
 _PIECE: Final = 256 * 1024  # bytes
 _DATA_SECTION: Final = b"\x00\x53\x75\xb0"  # AMQP 1.0, 3.2.6: descriptor, then a binary with a length of four bytes
@@ -134,6 +135,7 @@ class SendingLink(SessionLink):
                 return False
             self._tags += 1
             self._wire.outgoing.begin()
+            reached(FaultPoint.BEFORE_TRANSFER)
             transfer.delivery = link.delivery(str(self._tags))  # ASCII: proton decodes tags as UTF-8
         if link.session.outgoing_bytes > 0:
             return False  # the broker's session window is closed
@@ -157,18 +159,18 @@ class SendingLink(SessionLink):
 
     def on_refused(self, condition: str, description: str) -> None:
         """The broker closed the link or its session, maybe because of our transfer."""
-        super().on_refused(condition, description)
         self._finish(Ending.REFUSED, condition, description)
+        super().on_refused(condition, description)
 
     def on_end(self, ended: Ended) -> None:
         """The connection is over."""
-        super().on_end(ended)
         self._finish(Ending.LOST, ended.condition, ended.description)
+        super().on_end(ended)
 
     def leave(self) -> None:
         """We close: a transfer under way is not waited for."""
-        super().leave()
         self._finish(Ending.LOST, "local:closed", "the connection was closed by us")
+        super().leave()
 
     def _finish(self, ending: Ending, condition: str = "", description: str = "") -> None:
         transfer, self._transfer = self._transfer, None

@@ -20,6 +20,7 @@ from datetime import datetime
 from kpr_sender.bus.port import Inbound, Source
 from kpr_sender.errors import AccessRefused
 from kpr_sender.events import Event, EventKind, Observer
+from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.journal.port import Journal
 from kpr_sender.messages import apprec, error_queue
 from kpr_sender.messages.apprec import AppRec
@@ -70,6 +71,7 @@ class Answers:
         Raises:
             JournalUnwritable: What it says could not be made durable; it must not be settled.
         """
+        reached(FaultPoint.ANSWER_RECEIVED)
         if inbound.source is Source.ERRORS:
             return self._fault(inbound)
         if _looks_like_xml(inbound.body):
@@ -92,6 +94,7 @@ class Answers:
         shipment = self.journal.shipment_by_message_id(fault.original_message_id)
         if shipment is None:
             return Handling.HOLD
+        reached(FaultPoint.ANSWER_OPENED)
         self.journal.fault(shipment.msg_id, condition=fault.condition, description=fault.description)
         self._tell(
             EventKind.FAULTED,
@@ -132,6 +135,7 @@ class Answers:
             self._disbelieve(shipment, "its status is none of 1, 2 and 3", sealed=sealed, xml=xml, answer=answer)
             # Signed by the receiver and about our message: ours, kept, and no certificate will make it readable.
             return Handling.SETTLE
+        reached(FaultPoint.ANSWER_OPENED)
         receipt = self.journal.add_receipt(
             shipment.msg_id,
             status=answer.status,

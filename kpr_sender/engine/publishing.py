@@ -10,6 +10,7 @@ from kpr_sender.bus.port import Bus, Outbound, Outcome, Verdict
 from kpr_sender.bus.reconnect import persistently
 from kpr_sender.errors import BusUnreachable, KprError
 from kpr_sender.events import Event, EventKind, Observer
+from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.journal.port import Journal
 from kpr_sender.model import LastError, Shipment, Submission
 from kpr_sender.states import Cause, ShipmentState
@@ -122,6 +123,7 @@ class Publisher:
             self.journal.begin_publish(shipment.msg_id)
             self._tell(EventKind.PUBLISHING, shipment, f"Publishing the {shipment.type.norwegian} ({shipment.msg_id}).")
             outcome = self.bus.publish(outbound)
+            reached(FaultPoint.AFTER_OUTCOME)
             self.journal.end_publish(
                 shipment.msg_id,
                 _CAUSES[outcome.verdict],

@@ -13,6 +13,7 @@ from kpr_sender.bus.reconnect import persistently
 from kpr_sender.engine.answers import Answers, Handling
 from kpr_sender.errors import KprError
 from kpr_sender.events import Event, EventKind, Observer
+from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.journal.port import Journal
 from kpr_sender.model import LastError, Submission
 from kpr_sender.states import AWAITING_RECEIPT, ShipmentState
@@ -76,7 +77,9 @@ class Waiter:
             with self.step:
                 handling = self.answers.handle(inbound)
             if handling is Handling.SETTLE:
+                reached(FaultPoint.BEFORE_SETTLE)
                 self.bus.settle(inbound)
+                reached(FaultPoint.AFTER_SETTLE)
             else:
                 self.bus.hold(inbound)
             if self.bus.held >= self.held_cap and not warned:

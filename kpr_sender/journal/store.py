@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from kpr_sender.errors import ConfigInvalid, InternalError, JournalUnwritable
+from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.journal import schema, statements
 from kpr_sender.journal.failures import damaged, of_os, translated
 from kpr_sender.journal.rows import time_text
@@ -43,6 +44,8 @@ class Store:
             self._demand_same_process()
             with _transaction(self._connection, "BEGIN IMMEDIATE"):
                 yield self._connection
+                reached(FaultPoint.BEFORE_COMMIT)
+            reached(FaultPoint.AFTER_COMMIT)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -241,6 +244,8 @@ def _bring_up_to_date(connection: sqlite3.Connection, environment: Environment, 
         if version == _EMPTY:
             connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
             connection.execute(statements.ADD_ENVIRONMENT, (environment.value, at))
+        reached(FaultPoint.BEFORE_COMMIT)
+    reached(FaultPoint.AFTER_COMMIT)
 
 
 def _demand_up_to_date(version: int, path: Path) -> None:
