@@ -1,8 +1,8 @@
 """The named boundaries between journal, bus and receipt handling, where a run may be cut off.
 
 The promises must hold wherever a process dies. So that a test can kill it at each place that matters, the product
-says ``reached(FaultPoint.X)`` at each of them: one line, which does nothing. Only a test arms the points; nothing in the
-product does. This is the whole list; a point that is not here does not exist.
+says ``reached(FaultPoint.X)`` there: one line, which does nothing. Only a test arms the points; nothing in the product
+does. This is the whole list; a point that is not here does not exist.
 """
 
 from __future__ import annotations
