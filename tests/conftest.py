@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.brokers.set_up import NotToBeHad, rabbitmq4
 from tests.helpers.rabbitmq import RabbitMq, installed
 from tests.helpers.shared import NO_SHARED
 
@@ -17,6 +18,9 @@ settings.load_profile("patient")
 pytest_plugins = ("tests.helpers.figures",)
 
 _NO_RABBITMQ = "no RabbitMQ here: apt-get install rabbitmq-server"
+_NO_RABBITMQ_4 = "no RabbitMQ 4 here"
+# Each node is one group: under ``pytest -n N --dist loadgroup`` its tests stay in one process and share it.
+_NODES = {"rabbitmq_node": "rabbitmq", "rabbitmq4_node": "rabbitmq4"}
 
 
 @pytest.fixture(scope="session")
@@ -38,13 +42,33 @@ def rabbitmq(rabbitmq_node: RabbitMq) -> RabbitMq:
     return rabbitmq_node.fresh()
 
 
+@pytest.fixture(scope="session")
+def rabbitmq4_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMq]:
+    """A RabbitMQ 4 node, from another Debian's packages in a folder that is made once on each machine."""
+    try:
+        debian = rabbitmq4()
+    except NotToBeHad as error:
+        pytest.skip(f"{_NO_RABBITMQ_4}: {error}")
+    node = RabbitMq.of(debian, tmp_path_factory.mktemp("rabbitmq4"))
+    try:
+        yield node.start()
+    finally:
+        node.stop()
+
+
+@pytest.fixture(name="rabbitmq4")
+def fresh_rabbitmq4(rabbitmq4_node: RabbitMq) -> RabbitMq:
+    """The same node, running and with every queue empty."""
+    return rabbitmq4_node.fresh()
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a run take the long proofs in: ``pytest --nightly -m nightly`` runs them alone."""
     parser.addoption("--nightly", action="store_true", help="run what is marked nightly, too")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what uses the broker, and keep it together: one node for all under ``pytest -n N --dist loadgroup``.
+    """Mark what uses a real broker, and keep together what uses the same one.
 
     What is marked nightly takes hours where a run of the suite has minutes: it runs when it is asked for.
     """
@@ -52,14 +76,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
     for item in items:
-        if "rabbitmq_node" in getattr(item, "fixturenames", ()):
+        for node in set(_NODES) & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.rabbitmq)
-            item.add_marker(pytest.mark.xdist_group("rabbitmq"))
+            item.add_marker(pytest.mark.xdist_group(_NODES[node]))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly, in one line each, what is missing here and how much went untested for want of it."""
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
-    for missing in (_NO_RABBITMQ, NO_SHARED):
-        if count := sum(missing in reason for reason in skipped):
-            terminalreporter.write_line(f"NOT TESTED: {count} tests, {missing}", red=True, bold=True)
+    for missing in (_NO_RABBITMQ, f"{_NO_RABBITMQ_4}:", NO_SHARED):
+        if reasons := [reason for reason in skipped if missing in reason]:
+            why = reasons[0].partition(missing)[2].rstrip("')") if missing.endswith(":") else ""
+            terminalreporter.write_line(f"NOT TESTED: {len(reasons)} tests, {missing}{why}", red=True, bold=True)

@@ -1,7 +1,8 @@
 """A real RabbitMQ of the test run's own: free loopback ports, its own epmd, its own folder, stopped by its own pid.
 
-Tests use the ``rabbitmq`` fixture of ``tests/conftest.py``: it skips where the package is not installed, and empties
-every queue before each test.
+Tests use the fixtures of ``tests/conftest.py``: ``rabbitmq`` is the machine's own package (3.10 on Debian 12),
+``rabbitmq4`` a RabbitMQ 4 in a folder of its own. Each skips where it is not to be had, and empties every queue before
+each test.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -21,6 +23,7 @@ from typing import Any, Final
 from proton import Message
 from proton.utils import BlockingConnection
 
+from tests.helpers.debian_folder import DebianFolder
 from tests.helpers.rabbitmq_files import (
     EXCHANGE,
     FULL_QUEUE,
@@ -37,7 +40,9 @@ __all__ = ["EXCHANGE", "FULL_QUEUE", "KOMMUNE_HER_ID", "KPR_HER_ID", "RabbitMq",
 
 _START_SECONDS: Final = 60.0
 _NODE: Final = "kpr@localhost"
-_SERVERS: Final = Path("/usr/lib/rabbitmq/lib")
+_SERVERS: Final = "usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server"
+_EPMDS: Final = "usr/lib/erlang/erts-*/bin/epmd"
+_FIRST_WITHOUT_PLUGIN: Final = 4  # major version; AMQP 1.0 is built in from there
 # Evaluates one line of Erlang on the node and answers with one line: milliseconds, where rabbitmqctl takes a second.
 _CONTROL_LOOP: Final = """
 Loop = fun Loop() -> case io:get_line("") of
@@ -56,7 +61,7 @@ Loop().
 
 def installed() -> Path | None:
     """Return the newest installed RabbitMQ's ``sbin``, or None."""
-    found = sorted(_SERVERS.glob("rabbitmq_server-*/sbin/rabbitmq-server"))
+    found = sorted(Path("/").glob(_SERVERS))
     return found[-1].parent if found and shutil.which("erl") else None
 
 
@@ -79,11 +84,18 @@ class Taken:
 
 
 class RabbitMq:
-    """One node. ``start`` it, use it, ``stop`` it."""
+    """One node. ``start`` it, use it, ``stop`` it.
 
-    def __init__(self, sbin: Path, folder: Path) -> None:
+    Args:
+        sbin: Where its programs are; inside ``debian`` where that is given.
+        folder: For its own files; empty.
+        debian: Another Debian's files, in which every process of the node shall run.
+    """
+
+    def __init__(self, sbin: Path, folder: Path, debian: DebianFolder | None = None) -> None:
         self._sbin = sbin
         self._folder = folder
+        self._debian = debian
         self._authority = make_authority(folder / "tls")
         self.ca_file = self._authority.ca_file
         self._process: subprocess.Popen[bytes] | None = None
@@ -95,6 +107,17 @@ class RabbitMq:
     def version(self) -> str:
         """The broker's version."""
         return self._sbin.parent.name.removeprefix("rabbitmq_server-")
+
+    @classmethod
+    def of(cls, debian: DebianFolder, folder: Path) -> RabbitMq:
+        """Return the node of the RabbitMQ that is installed in another Debian's files."""
+        server = next(debian.path.glob(_SERVERS))
+        return cls(Path("/") / server.relative_to(debian.path).parent, folder, debian)
+
+    @property
+    def major(self) -> int:
+        """The broker's major version."""
+        return int(self.version.partition(".")[0])
 
     @property
     def host(self) -> str:
@@ -121,14 +144,18 @@ class RabbitMq:
     def start(self) -> RabbitMq:
         """Write its files, start epmd and the node, and wait until it listens."""
         certificate, key = self._authority.issue(self._folder / "tls", "localhost", "127.0.0.1")
-        for name, text in configuration(self._ports, self._folder, certificate, key, self.ca_file).items():
+        for name, text in configuration(
+            self._ports, self._folder, certificate, key, self.ca_file, with_plugin=self.major < _FIRST_WITHOUT_PLUGIN
+        ).items():
             (self._folder / name).write_text(text)
         cookie = self._folder / ".erlang.cookie"
         cookie.write_text(secrets.token_hex(10))
         cookie.chmod(0o400)
-        epmd = shutil.which("epmd") or next(map(str, Path("/usr/lib/erlang").glob("erts-*/bin/epmd")))
+        root = self._debian.path if self._debian else Path("/")
+        epmd = f"/{next(root.glob(_EPMDS)).relative_to(root)}"
         self._epmd = subprocess.Popen(
-            [epmd, "-port", str(self._ports.epmd), "-address", "127.0.0.1"],
+            self._inside(epmd, "-port", str(self._ports.epmd), "-address", "127.0.0.1"),
+            env=self._environment(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -151,6 +178,16 @@ class RabbitMq:
         self._end_control()
         self._process.kill()
         self._process.wait(10)
+
+    def pause(self) -> None:
+        """Stop the node in the middle of whatever it does: its sockets stay, and nothing is read from them."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a paused node go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def restart(self) -> None:
         """Start the node again with what it had on disk."""
@@ -251,11 +288,11 @@ class RabbitMq:
         """Evaluate Erlang expressions on the node and return the value as text."""
         if self._control is None:
             self._control = subprocess.Popen(
-                [
+                self._inside(
                     *("erl", "-noshell", "-hidden", "-sname", f"control{os.getpid()}@localhost"),
                     *("+S", "1:1", "+sbwt", "none", "-kernel", "inet_dist_use_interface", "{127,0,0,1}"),
                     *("-eval", _CONTROL_LOOP.replace("\n", " ")),
-                ],
+                ),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=self._environment(),
@@ -277,6 +314,9 @@ class RabbitMq:
             )
         )
 
+    def _inside(self, *command: str) -> list[str]:
+        return self._debian.command(command, shared=self._folder) if self._debian else list(command)
+
     @contextlib.contextmanager
     def _connection(self) -> Iterator[BlockingConnection]:
         connection = BlockingConnection(
@@ -290,7 +330,7 @@ class RabbitMq:
     def _environment(self) -> dict[str, str]:
         folder = self._folder
         return {
-            "PATH": os.environ["PATH"],
+            "PATH": DebianFolder.PATH if self._debian else os.environ["PATH"],
             "HOME": str(folder),
             "LANG": "C.UTF-8",
             "KPR_NODE": _NODE,
@@ -311,7 +351,7 @@ class RabbitMq:
     def _start_node(self) -> None:
         with (self._folder / "start.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._sbin / "rabbitmq-server"],
+                self._inside(str(self._sbin / "rabbitmq-server")),
                 env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

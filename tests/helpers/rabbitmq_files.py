@@ -86,7 +86,9 @@ def definitions() -> str:
     )
 
 
-def configuration(ports: Ports, folder: Path, certificate: Path, key: Path, ca_file: Path) -> Mapping[str, str]:
+def configuration(
+    ports: Ports, folder: Path, certificate: Path, key: Path, ca_file: Path, *, with_plugin: bool
+) -> Mapping[str, str]:
     """Return the node's files by name. TLS listens on 127.0.0.2, too: an address its certificate does not bear."""
     settings = {
         "listeners.tcp.1": f"127.0.0.1:{ports.amqp}",
@@ -107,7 +109,7 @@ def configuration(ports: Ports, folder: Path, certificate: Path, key: Path, ca_f
     return {
         "rabbitmq.conf": "".join(f"{key} = {value}\n" for key, value in settings.items()),
         "advanced.config": "[{kernel,[{inet_dist_use_interface,{127,0,0,1}}]}].\n",
-        "enabled_plugins": "[rabbitmq_amqp1_0].\n",
+        "enabled_plugins": "[rabbitmq_amqp1_0].\n" if with_plugin else "[].\n",
         "definitions.json": definitions(),
     }
 
