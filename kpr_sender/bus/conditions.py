@@ -16,7 +16,7 @@ from typing import Final
 
 from kpr_sender.bus.ended import Ended, Why
 from kpr_sender.bus.links import Refused
-from kpr_sender.bus.port import Outcome, Reach, Verdict
+from kpr_sender.bus.port import LinkState, Outcome, Reach, Verdict
 from kpr_sender.bus.sending import Answer, Ending
 from kpr_sender.errors import (
     AccessRefused,
@@ -116,6 +116,11 @@ NEGATIVE_OUTCOMES: Final[Mapping[Ending, Meaning]] = {
     ),
     Ending.MODIFIED: Meaning(BusUnreachable, "The bus gave the message back"),
 }
+# How the link stood when a transfer ended this way; with every other ending it still stood.
+_LINK_GONE: Final[Mapping[Ending, LinkState]] = {
+    Ending.REFUSED: LinkState.ENDED_BY_BUS,
+    Ending.LOST: LinkState.LOST,
+}
 _IN_DOUBT: Final = Meaning(InDoubt, "The message was handed over and the bus did not say what became of it")
 _NO_CREDIT: Final = Meaning(BusUnreachable, "The bus did not take the message: it gave no credit in time")
 _TIMED_OUT: Final = Meaning(BusUnreachable, "The message was not handed over in time")
@@ -146,7 +151,7 @@ def outcome_of(answer: Answer, where: str) -> Outcome:
     """
     handed_over = answer.reach is Reach.HANDED_OVER
     if answer.ending is Ending.ACCEPTED and handed_over:
-        return Outcome(Verdict.ACCEPTED, Reach.OUTCOME, answer.bytes_handed_over)
+        return Outcome(Verdict.ACCEPTED, Reach.OUTCOME, answer.bytes_handed_over, link=LinkState.STANDING)
     if answer.ending in NEGATIVE_OUTCOMES:
         return _outcome(Verdict.NOT_SENT, Reach.OUTCOME, answer, NEGATIVE_OUTCOMES[answer.ending], where)
     if answer.ending is Ending.REFUSED and (not handed_over or _refused_before_routing(answer)):
@@ -170,13 +175,21 @@ def not_connected(error: KprError) -> Outcome:
 def too_large(length: int, limit: int, where: str) -> Outcome:
     """Return the outcome for a message above the limit that the link announced; both in bytes."""
     error = _TOO_LARGE_MEANING.tell(where, "", f"{length} bytes, the limit is {limit}")
-    return Outcome(Verdict.NOT_SENT, Reach.NOT_BEGUN, condition=TOO_LARGE, description=error.what, error=error)
+    return Outcome(
+        Verdict.NOT_SENT,
+        Reach.NOT_BEGUN,
+        condition=TOO_LARGE,
+        description=error.what,
+        error=error,
+        link=LinkState.STANDING,
+    )
 
 
 def refused_link(refused: Refused, where: str) -> Outcome:
     """Return the outcome when the broker refused the link before anything was transferred."""
     error = link_error(refused, where)
-    return Outcome(Verdict.NOT_SENT, Reach.NOT_BEGUN, 0, refused.condition, refused.description, error)
+    condition, description = refused.condition, refused.description
+    return Outcome(Verdict.NOT_SENT, Reach.NOT_BEGUN, 0, condition, description, error, LinkState.REFUSED)
 
 
 def _link_meaning(condition: str, description: str) -> Meaning:
@@ -194,4 +207,5 @@ def _refused_before_routing(answer: Answer) -> bool:
 def _outcome(verdict: Verdict, reach: Reach, answer: Answer, meaning: Meaning, where: str) -> Outcome:
     condition = answer.condition or str(answer.ending)
     error = meaning.tell(where, condition, answer.description)
-    return Outcome(verdict, reach, answer.bytes_handed_over, condition, answer.description, error)
+    link = _LINK_GONE.get(answer.ending, LinkState.STANDING)
+    return Outcome(verdict, reach, answer.bytes_handed_over, condition, answer.description, error, link)

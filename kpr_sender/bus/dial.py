@@ -6,10 +6,13 @@ import contextlib
 import socket
 import ssl
 import time
+from typing import Final
 
 from kpr_sender.bus import tls
 from kpr_sender.errors import BusUnreachable
 from kpr_sender.settings.values import BusSettings
+
+_MOST_UNSENT: Final = 64 * 1024  # bytes
 
 
 def dial(settings: BusSettings, deadline: float) -> socket.socket:
@@ -34,6 +37,7 @@ def dial(settings: BusSettings, deadline: float) -> socket.socket:
             tls.require_loopback(connected.getpeername()[0])
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        _keep_unsent_here(connected)
         if context is not None:
             connected.settimeout(_left(deadline))
             connected = context.wrap_socket(connected, server_hostname=settings.host)
@@ -48,6 +52,17 @@ def dial(settings: BusSettings, deadline: float) -> socket.socket:
         connected.close()
         raise
     return connected
+
+
+def _keep_unsent_here(connected: socket.socket) -> None:
+    """Let the kernel take little more than the network does.
+
+    What the kernel has taken may arrive, and a message whose last byte it has is in doubt when the connection breaks.
+    By default it takes megabytes that the bus has no room for yet.
+    """
+    option = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # Linux and macOS
+    if option is not None:
+        connected.setsockopt(socket.IPPROTO_TCP, option, _MOST_UNSENT)
 
 
 def _connect(host: str, port: int, deadline: float, where: str) -> socket.socket:

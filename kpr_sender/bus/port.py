@@ -47,6 +47,20 @@ class Reach(enum.StrEnum):
     OUTCOME = "outcome"
 
 
+class LinkState(enum.StrEnum):
+    """How the link to the receiver's queue stood when an attempt ended."""
+
+    NONE = "none"
+    """There was none: no connection, or no answer to the attach."""
+    REFUSED = "refused"
+    """The bus refused to attach it."""
+    STANDING = "standing"
+    ENDED_BY_BUS = "ended-by-bus"
+    """The bus detached it, or ended its session."""
+    LOST = "lost"
+    """The connection under it ended."""
+
+
 class Verdict(enum.StrEnum):
     """What is known after an attempt."""
 
@@ -63,6 +77,7 @@ class Outcome:
         verdict: What is known.
         reach: How far it came.
         bytes_handed_over: Bytes of the message that left the process, in bytes.
+        link: How the link stood at the end.
         condition: The broker's condition, for example ``amqp:not-found``, or the local cause; empty when accepted.
         description: The broker's own words; empty when accepted.
         error: Which error a person must see when the message was not sent, or is in doubt; None when accepted.
@@ -75,6 +90,7 @@ class Outcome:
     condition: str = ""
     description: str = ""
     error: KprError | None = None
+    link: LinkState = LinkState.NONE
 
 
 class Source(enum.StrEnum):

@@ -159,18 +159,22 @@ class SendingLink(SessionLink):
 
     def on_refused(self, condition: str, description: str) -> None:
         """The broker closed the link or its session, maybe because of our transfer."""
-        self._finish(Ending.REFUSED, condition, description)
+        self._finish_for_good(Ending.REFUSED, condition, description)
         super().on_refused(condition, description)
 
     def on_end(self, ended: Ended) -> None:
         """The connection is over."""
-        self._finish(Ending.LOST, ended.condition, ended.description)
+        self._finish_for_good(Ending.LOST, ended.condition, ended.description)
         super().on_end(ended)
 
     def leave(self) -> None:
         """We close: a transfer under way is not waited for."""
-        self._finish(Ending.LOST, "local:closed", "the connection was closed by us")
+        self._finish_for_good(Ending.LOST, "local:closed", "the connection was closed by us")
         super().leave()
+
+    def _finish_for_good(self, ending: Ending, condition: str, description: str) -> None:
+        self.alive = False  # before the caller hears of it and publishes again
+        self._finish(ending, condition, description)
 
     def _finish(self, ending: Ending, condition: str = "", description: str = "") -> None:
         transfer, self._transfer = self._transfer, None

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kpr_sender.bus.ended import Ended, Opened, Why, told
 from kpr_sender.bus.outgoing import OutgoingTransfers
+from kpr_sender.bus.outlet import LARGEST_PIECE, Outlet
 from kpr_sender.bus.proton_engine import (
     Collector,
     Condition,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
 
 _CLOSE_SECONDS: Final = 2.0
 _LONGEST_SLEEP: Final = 30.0  # seconds
-_MAX_FRAME: Final = 128 * 1024  # bytes; what RabbitMQ 4 allows at most
 _READ_BYTES: Final = 64 * 1024
 _READS_A_ROUND: Final = 64  # then commands, timers and writing get their turn
 _LINK_ENDINGS: Final = (Event.LINK_REMOTE_CLOSE, Event.LINK_REMOTE_DETACH)
@@ -74,6 +74,7 @@ class Wire:
         self.opened: Future[Opened | Ended] = Future()
         self.ended: Ended | None = None
         self.outgoing = OutgoingTransfers()
+        self._outlet = Outlet(connected, self.outgoing)
         self.connection: Connection
         self._socket = connected
         self._open_frame = (host, username, password, idle_timeout)
@@ -178,7 +179,7 @@ class Wire:
         self.connection.password = password
         self._transport = silent_transport()
         self._transport.idle_timeout = idle_timeout
-        self._transport.max_frame_size = _MAX_FRAME
+        self._transport.max_frame_size = LARGEST_PIECE  # what RabbitMQ 4 allows at most
         sasl = self._transport.sasl()
         # Without this proton may take AMQPLAIN for PLAIN and fall back to ANONYMOUS without a word.
         sasl.allowed_mechs("PLAIN")
@@ -230,9 +231,9 @@ class Wire:
                 if any(link.feed() for link in tuple(self._links)):
                     continue
                 return False
-            piece = self._transport.peek(min(pending, _MAX_FRAME)) or b""
+            piece = self._transport.peek(min(pending, LARGEST_PIECE)) or b""
             try:
-                sent = self._socket.send(piece)
+                sent = self._outlet.send(piece)
             except (BlockingIOError, ssl.SSLWantWriteError):
                 return True
             except ssl.SSLWantReadError:
@@ -244,7 +245,6 @@ class Wire:
                     raise
                 return False
             self._transport.pop(sent)
-            self.outgoing.accepted(piece[:sent])
 
     def _read(self) -> None:
         for _ in range(_READS_A_ROUND):

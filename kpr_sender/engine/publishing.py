@@ -130,6 +130,7 @@ class Publisher:
                 evidence={
                     "reach": outcome.reach.value,
                     "bytes_handed_over": outcome.bytes_handed_over,
+                    "link": outcome.link.value,
                     "condition": outcome.condition,
                     "description": outcome.description,
                 },
