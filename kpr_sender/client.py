@@ -30,6 +30,7 @@ from kpr_sender.engine.intake import Intake
 from kpr_sender.engine.keys import decrypters, signing_use
 from kpr_sender.engine.lookup import look_up, newest_awaiting
 from kpr_sender.engine.publishing import Publisher
+from kpr_sender.engine.receipt_files import take_file
 from kpr_sender.engine.waiting import Waiter, note_obstacle
 from kpr_sender.errors import AccessRefused, ConfigInvalid, InputMissing, UsageError
 from kpr_sender.events import Event, EventKind, Observer, ignore
@@ -249,6 +250,30 @@ class Client:
         self._open_journal()
         with self._step:
             return self._answers.handle(inbound)
+
+    def add_receipt(self, data: bytes, *, name: str = "") -> Report:
+        """Take a receipt from a file, because another consumer took it off our queue. Never touches the bus.
+
+        It is judged exactly as if it had come from the queue.
+
+        Args:
+            data: The sealed message (CMS, also as PEM, S/MIME or base64) or plain XML.
+            name: Of the file, for the error's text.
+
+        Returns:
+            What is known now of the submission it is about. ``Report.taken`` is 0 when the journal had it already.
+
+        Raises:
+            InputRefused: It is no receipt for anything in this journal. Nothing was kept.
+            AccessRefused: Our decryption key or a certificate was refused.
+            ConfigInvalid: A key or certificate file is missing.
+            JournalUnwritable: It could not be made durable.
+            JournalLocked: Another run holds the journal.
+        """
+        self._open_journal()
+        with self._step:
+            submission, new = take_file(self._answers, data, name=name)
+        return Report(submission, taken=int(new))
 
     def close(self) -> None:
         """End a wait, give back foreign messages, close the connection, free the journal. Safe to call twice."""

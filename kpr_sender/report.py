@@ -133,10 +133,12 @@ class Report:
     Attributes:
         submission: As the journal has it.
         sent: How many shipments this call handed to the bus; 0 when there was nothing to do.
+        taken: How many receipts ``add_receipt`` was the first to bring.
     """
 
     submission: Submission
     sent: int = 0
+    taken: int = 0
 
     @property
     def error(self) -> KprError | None:

@@ -28,7 +28,7 @@ COMMANDS: Final = {
     "send": "Send the pair, or go on with it, and wait for FHI's receipts.",
     "wait": "Wait for the receipts of what is published.",
     "status": "Show what is known of a submission, from the journal alone.",
-    "receipts": "Show a submission's receipts with everything they say.",
+    "receipts": "Show a submission's receipts with everything they say, or take them from files.",
     "config": "Check the configuration without sending anything.",
     "sandbox": "Run a Tjenestebuss with a KPR receiver on this machine.",
     "sample": "Write a synthetic fagmelding and identmelding.",

@@ -1,25 +1,46 @@
-"""``kpr-send receipts``: everything FHI's receipts say, for the person who asks."""
+"""``kpr-send receipts``: everything FHI's receipts say, for the person who asks, and a way in for those in files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
 
 import click
 
-from kpr_sender.cli import output, reading
+from kpr_sender.cli import output, reading, session
 from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.cli.parameters import PATH
+from kpr_sender.client import Client
 from kpr_sender.engine.copies import copy_path
+from kpr_sender.errors import InputMissing, InputRefused
 from kpr_sender.journal.port import ReceiptDocument
 from kpr_sender.model import Receipt, Submission
-from kpr_sender.report import JSON_SCHEMA, exit_code_of, rfc3339
+from kpr_sender.report import JSON_SCHEMA, Report, exit_code_of, rfc3339
 from kpr_sender.settings.values import Settings
 
+_MAX_FILE_BYTES: Final = 100_000_000
+"""Above what the bus takes (50 MB) in base64."""
 
-@click.command("receipts")
+
+class _ShowUnlessNamed(click.Group):
+    """``receipts`` and ``receipts ID`` mean ``receipts show``: no id reads like a command's name."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        named = args and (args[0] in self.commands or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if named else ["show", *args])
+
+
+@click.group("receipts", cls=_ShowUnlessNamed, subcommand_metavar="[ID] | add FILE...")
+def command() -> None:
+    """Show a submission's receipts, or take one from a file."""
+
+
+@command.command("show", short_help="Show a submission's receipts; receipts ID is the same.")
 @click.argument("submission", metavar="[ID]", required=False)
 @click.pass_obj
-def command(invocation: Invocation, *, submission: str | None) -> int:
-    """Show a submission's receipts, with what FHI writes about single errors.
+def show(invocation: Invocation, *, submission: str | None) -> int:
+    """Show a submission's receipts, with what FHI writes about single errors; ``receipts ID`` is the same.
 
     That may name a patient: it is shown here to the person who asks, and never logged or put into --json. ID is a
     submission's, or a MsgId; without it the newest.
@@ -36,6 +57,59 @@ def command(invocation: Invocation, *, submission: str | None) -> int:
     elif invocation.loudness is not Loudness.QUIET:
         click.echo("\n".join(_screen(settings, shown, documents)))
     return exit_code_of(shown)
+
+
+@command.command("add", short_help="Take receipts from files.")
+@click.argument("files", metavar="FILE...", type=PATH, nargs=-1, required=True)
+@click.pass_obj
+def add(invocation: Invocation, *, files: tuple[Path, ...]) -> int:
+    """Take receipts from files, because another consumer took them off our queue.
+
+    FILE is the message as it was on the queue, sealed (.p7m: CMS, PEM or base64) or plain XML. It is verified exactly
+    as if it had come from there, and never sent anywhere. The exit code is the state's; 65 when no FILE is a receipt
+    of ours.
+    """
+    contents = {file: _content(file) for file in files}
+
+    def steps(client: Client) -> Report:
+        known: dict[str, Report] = {}
+        refused = []
+        for file, content in contents.items():
+            try:
+                report = client.add_receipt(content, name=str(file))
+            except InputRefused as error:
+                refused.append(error)
+                continue
+            key = report.submission.submission_id
+            before = known[key].taken if key in known else 0
+            known[key] = Report(report.submission, taken=before + report.taken)
+        if refused:
+            # Where others of the files were ours, the state is told beside it.
+            raise _all_in_one(refused)
+        return max(known.values(), key=lambda report: report.exit_code)
+
+    return session.run_offline(invocation, steps, remark=_remark)
+
+
+def _content(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise InputMissing(f"The file cannot be read: {error.strerror}.", where=str(file)) from error
+    if len(content) > _MAX_FILE_BYTES:
+        raise InputRefused("This is no receipt: it is larger than any message.", where=str(file))
+    return content
+
+
+def _all_in_one(refused: list[InputRefused]) -> InputRefused:
+    first, *others = refused
+    named = "".join(f" {error.where}: {error.what}" for error in others)
+    return InputRefused(first.what + named, where=first.where, next_step=first.next_step)
+
+
+def _remark(report: Report) -> str:
+    return "" if report.taken else "Nothing new: the journal held all of it already."
 
 
 def _screen(settings: Settings, submission: Submission, documents: tuple[ReceiptDocument, ...]) -> Iterator[str]:

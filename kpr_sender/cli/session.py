@@ -55,7 +55,21 @@ def run(
     Raises:
         KprError: It failed before there was a submission to tell of.
     """
-    with connected_sandbox(invocation.settings()) as settings, _observers(invocation, settings) as observers:
+    with connected_sandbox(invocation.settings()) as settings:
+        return _run(invocation, settings, steps, remark)
+
+
+def run_offline(
+    invocation: Invocation, steps: Callable[[Client], Report], *, remark: Callable[[Report], str] = lambda _: ""
+) -> int:
+    """Run steps that need no bus, as ``run`` does; no embedded sandbox is started for them."""
+    return _run(invocation, invocation.settings(), steps, remark)
+
+
+def _run(
+    invocation: Invocation, settings: Settings, steps: Callable[[Client], Report], remark: Callable[[Report], str]
+) -> int:
+    with _observers(invocation, settings) as observers:
         progress = Progress(observers)
         _warn_of_open_secrets(settings, progress)
         client = Client(settings, on_event=progress)

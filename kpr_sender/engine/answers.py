@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from kpr_sender.bus.port import Inbound, Source
 from kpr_sender.errors import AccessRefused
@@ -46,6 +47,22 @@ class Handling(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is to be done with a message, and why.
+
+    Attributes:
+        msg_ids: The shipments it is kept for; empty when it is not ours.
+        why: Why it is not believed, or not ours: a clause with *it* for the message; empty when it is believed.
+        new: Whether the journal holds something that it did not hold before.
+    """
+
+    handling: Handling
+    msg_ids: tuple[str, ...] = ()
+    why: str = ""
+    new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Answers:
     """Reads what comes back.
 
@@ -66,7 +83,15 @@ class Answers:
     stored: Callable[[Receipt, bytes], None]
 
     def handle(self, inbound: Inbound) -> Handling:
-        """Take one message as far as it can be taken.
+        """Take one message as far as it can be taken, and say what to do with it.
+
+        Raises:
+            JournalUnwritable: What it says could not be made durable; it must not be settled.
+        """
+        return self.judge(inbound).handling
+
+    def judge(self, inbound: Inbound) -> Judgement:
+        """Take one message as far as it can be taken, and say what came of it.
 
         Raises:
             JournalUnwritable: What it says could not be made durable; it must not be settled.
@@ -74,12 +99,12 @@ class Answers:
         reached(FaultPoint.ANSWER_RECEIVED)
         if inbound.source is Source.ERRORS:
             return self._fault(inbound)
-        if _looks_like_xml(inbound.body):
+        if looks_like_xml(inbound.body):
             return self._unsealed(inbound)
         try:
             opened = self._open(inbound.body)
-        except NotForUs:
-            return Handling.HOLD
+        except NotForUs as error:
+            return _foreign(str(error))
         except (ProtectionRefused, AccessRefused) as error:
             return self._disbelieve_claimed(inbound, str(error))
         return self._opened(inbound, opened)
@@ -89,11 +114,11 @@ class Answers:
         certificates.check(opened.signer, self.signing_use, at=self.now(), name="the receipt's signing certificate")
         return opened
 
-    def _fault(self, inbound: Inbound) -> Handling:
+    def _fault(self, inbound: Inbound) -> Judgement:
         fault = error_queue.parse(inbound.properties, inbound.subject, inbound.body)
         shipment = self.journal.shipment_by_message_id(fault.original_message_id)
         if shipment is None:
-            return Handling.HOLD
+            return _foreign("it names no message of this journal")
         reached(FaultPoint.ANSWER_OPENED)
         self.journal.fault(shipment.msg_id, condition=fault.condition, description=fault.description)
         self._tell(
@@ -102,39 +127,40 @@ class Answers:
             f"The receiver could not take the {shipment.type.norwegian} ({shipment.msg_id}): "
             f"{fault.condition} {fault.description}".strip(),
         )
-        return Handling.SETTLE
+        return Judgement(Handling.SETTLE, (shipment.msg_id,), new=True)
 
-    def _opened(self, inbound: Inbound, opened: Opened) -> Handling:
+    def _opened(self, inbound: Inbound, opened: Opened) -> Judgement:
         try:
             answer = apprec.parse(opened.content)
         except MessageRefused as error:
             return self._disbelieve_named(inbound, f"it is signed by the receiver but {error}")
         shipment = self.journal.shipment(answer.original_msg_id)
         if shipment is None:
-            return Handling.HOLD
+            return _foreign(_UNKNOWN_MSG_ID)
         return self._answered(shipment, answer, opened.content, inbound.body)
 
-    def _unsealed(self, inbound: Inbound) -> Handling:
+    def _unsealed(self, inbound: Inbound) -> Judgement:
         try:
             answer = apprec.parse(inbound.body)
         except MessageRefused as error:
             return self._disbelieve_named(inbound, f"it is not sealed and {error}")
         shipment = self.journal.shipment(answer.original_msg_id)
         if shipment is None:
-            return Handling.HOLD
+            return _foreign(_UNKNOWN_MSG_ID)
         if not self.believe_unsealed:
             return self._disbelieve(shipment, "it is not sealed", sealed=inbound.body, xml=inbound.body, answer=answer)
         return self._answered(shipment, answer, inbound.body, inbound.body)
 
-    def _answered(self, shipment: Shipment, answer: AppRec, xml: bytes, sealed: bytes) -> Handling:
+    def _answered(self, shipment: Shipment, answer: AppRec, xml: bytes, sealed: bytes) -> Judgement:
         if shipment.receiver_her_id not in answer.sender_her_ids:
             return self._disbelieve(
                 shipment, "it comes from another HER-id than we sent to", sealed=sealed, xml=xml, answer=answer
             )
         if answer.status is None:
-            self._disbelieve(shipment, "its status is none of 1, 2 and 3", sealed=sealed, xml=xml, answer=answer)
+            problem = "its status is none of 1, 2 and 3"
+            kept = self._disbelieve(shipment, problem, sealed=sealed, xml=xml, answer=answer)
             # Signed by the receiver and about our message: ours, kept, and no certificate will make it readable.
-            return Handling.SETTLE
+            return replace(kept, handling=Handling.SETTLE)
         reached(FaultPoint.ANSWER_OPENED)
         receipt = self.journal.add_receipt(
             shipment.msg_id,
@@ -148,7 +174,7 @@ class Answers:
         )
         if receipt is None:
             self._tell(EventKind.DUPLICATE, shipment, f"The receipt for {shipment.msg_id} came once more: harmless.")
-            return Handling.SETTLE
+            return Judgement(Handling.SETTLE, (shipment.msg_id,))
         self.stored(receipt, xml)
         if receipt.problem:
             self._tell(EventKind.CONTRADICTION, shipment, f"The receipt for {shipment.msg_id}: {receipt.problem}.")
@@ -156,20 +182,21 @@ class Answers:
             self._tell(
                 EventKind.RECEIPT, shipment, _said(shipment, answer.status, answer.errors), {"status": answer.status}
             )
-        return Handling.SETTLE
+        return Judgement(Handling.SETTLE, (shipment.msg_id,), new=True)
 
-    def _disbelieve_claimed(self, inbound: Inbound, problem: str) -> Handling:
+    def _disbelieve_claimed(self, inbound: Inbound, problem: str) -> Judgement:
         """Keep what could not be opened, when it names our message-id or claims to be from the receiver."""
         named = self._named(inbound)
         claims = inbound.properties.get(FROM_HER_ID, "").strip() == str(self.counterpart.her_id)
-        for shipment in [named] if named else self._awaiting() if claims else []:
-            self._disbelieve(shipment, problem, sealed=inbound.body)
-        return Handling.HOLD
+        concerned = [named] if named else self._awaiting() if claims else []
+        kept = [self._disbelieve(shipment, problem, sealed=inbound.body) for shipment in concerned]
+        msg_ids = tuple(shipment.msg_id for shipment in concerned)
+        return Judgement(Handling.HOLD, msg_ids, problem, new=any(one.new for one in kept))
 
-    def _disbelieve_named(self, inbound: Inbound, problem: str) -> Handling:
+    def _disbelieve_named(self, inbound: Inbound, problem: str) -> Judgement:
         """Keep what could not be read, when it names our message-id; else it is somebody else's."""
         named = self._named(inbound)
-        return Handling.HOLD if named is None else self._disbelieve(named, problem, sealed=inbound.body)
+        return _foreign(problem) if named is None else self._disbelieve(named, problem, sealed=inbound.body)
 
     def _named(self, inbound: Inbound) -> Shipment | None:
         return self.journal.shipment_by_message_id(inbound.correlation_id) if inbound.correlation_id else None
@@ -190,7 +217,7 @@ class Answers:
         sealed: bytes,
         xml: bytes | None = None,
         answer: AppRec | None = None,
-    ) -> Handling:
+    ) -> Judgement:
         kept = self.journal.add_receipt(
             shipment.msg_id,
             status=answer.status if answer else None,
@@ -207,7 +234,7 @@ class Answers:
                 shipment,
                 f"A receipt for the {shipment.type.norwegian} ({shipment.msg_id}) is kept but not believed: {problem}.",
             )
-        return Handling.HOLD
+        return Judgement(Handling.HOLD, (shipment.msg_id,), problem, new=kept is not None)
 
     def _tell(
         self, kind: EventKind, shipment: Shipment, text: str, details: dict[str, str | int] | None = None
@@ -215,7 +242,14 @@ class Answers:
         self.observe(Event(kind, text, shipment.msg_id, shipment.type, details or {}))
 
 
-def _looks_like_xml(body: bytes) -> bool:
+_UNKNOWN_MSG_ID: Final = "it answers a message that is not in this journal"
+
+
+def _foreign(why: str) -> Judgement:
+    return Judgement(Handling.HOLD, (), why)
+
+
+def looks_like_xml(body: bytes) -> bool:
     """Tell XML from CMS: a CMS message begins with a SEQUENCE (0x30), XML with ``<``, a BOM or white space."""
     return body.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")[:1] == b"<"
 

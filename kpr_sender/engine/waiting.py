@@ -70,24 +70,27 @@ class Waiter:
             left = max(end - self.monotonic(), 0.0)
             inbound = self._look(left)
             note_obstacle(self.journal, submission, None)
-            if inbound is None:
-                if left <= 0:
-                    break
-                continue
-            with self.step:
-                handling = self.answers.handle(inbound)
-            if handling is Handling.SETTLE:
-                reached(FaultPoint.BEFORE_SETTLE)
-                self.bus.settle(inbound)
-                reached(FaultPoint.AFTER_SETTLE)
-            else:
-                self.bus.hold(inbound)
+            if inbound is None and left <= 0:
+                break
+            if inbound is not None:
+                self._take(inbound)
             if self.bus.held >= self.held_cap and not warned:
                 warned = True
                 self._warn_of_pile()
+            # Also after a look in vain: a receipt may have been handed in from a file or by a vendor's listener.
             submission = self.journal.submission(submission.submission_id) or submission
         self._tell_held()
         return self.journal.submission(submission.submission_id) or submission
+
+    def _take(self, inbound: Inbound) -> None:
+        with self.step:
+            handling = self.answers.handle(inbound)
+        if handling is Handling.SETTLE:
+            reached(FaultPoint.BEFORE_SETTLE)
+            self.bus.settle(inbound)
+            reached(FaultPoint.AFTER_SETTLE)
+        else:
+            self.bus.hold(inbound)
 
     def _look(self, left: float) -> Inbound | None:
         """Look once; a bus that goes away meanwhile is tried again until the wait itself ends."""
