@@ -181,7 +181,7 @@ class Client:
             submission = intake.take(self._files(fagmelding, identmelding), replaces=replaces, reason=reason)
             budget = self.settings.bus.reconnect_budget
             publisher = Publisher(journal, self._bus, self._step, budget, self._closing, self._observe)
-            return Report(*publisher.publish_all(submission))
+            return self._report(*publisher.publish_all(submission))
 
     def wait(self, submission_id: str | None = None, *, timeout: float = DEFAULT_WAIT_SECONDS) -> Report:
         """Wait until every shipment that may be with FHI is answered, or the time is up.
@@ -221,7 +221,7 @@ class Client:
         """
         with self._reading() as journal:
             found = None if journal is None else look_up(journal, submission_id)
-            return None if found is None else Report(found)
+            return None if found is None else self._report(found)
 
     def receipts(self, submission_id: str | None = None) -> tuple[ReceiptDocument, ...]:
         """Return a submission's receipts as they came, believed or not.
@@ -273,7 +273,7 @@ class Client:
         self._open_journal()
         with self._step:
             submission, new = take_file(self._answers, data, name=name)
-        return Report(submission, taken=int(new))
+        return self._report(submission, taken=int(new))
 
     def close(self) -> None:
         """End a wait, give back foreign messages, close the connection, free the journal. Safe to call twice."""
@@ -370,7 +370,11 @@ class Client:
             self.settings.bus.held_cap,
             self._observe,
         )
-        return Report(waiter.wait(submission, timeout))
+        return self._report(waiter.wait(submission, timeout))
+
+    def _report(self, submission: Submission, sent: int = 0, **counts: int) -> Report:
+        limit = self.settings.report.overdue_after
+        return Report(submission, sent, overdue_after=limit, asked_at=self._now(), **counts)
 
     @cached_property
     def _answers(self) -> Answers:

@@ -152,7 +152,21 @@ class InDoubt(KprError):
 
     code, exit_code, fault = "in-doubt", 83, Fault.NETWORK
     meaning = "in doubt: the transfer began and no outcome is known"
-    advice = "Do not send again. Run kpr-send wait; if no receipt comes, ask kpr@fhi.no whether the MsgId has arrived."
+    advice = (
+        "Do not send again. Run kpr-send wait; if no receipt comes, ask kpr@fhi.no whether the MsgId has arrived, then "
+        "tell the answer with kpr-send resolve MSGID."
+    )
+
+
+class Overdue(KprError):
+    """Published longer ago than receipts take, and no receipt. Still waited for."""
+
+    code, exit_code, fault = "overdue", 84, Fault.RECEIVER
+    meaning = "overdue: published long ago, and no receipt came"
+    advice = (
+        "Do not send again. Run kpr-send wait once more; if no receipt is there, ask kpr@fhi.no whether the MsgId has "
+        "arrived, then tell the answer with kpr-send resolve MSGID."
+    )
 
 
 class AlreadySubmitted(KprError):
@@ -185,6 +199,7 @@ ERRORS: Final[tuple[type[KprError], ...]] = (
     RejectedByReceiver,
     NeedsPerson,
     InDoubt,
+    Overdue,
     AlreadySubmitted,
     JournalLocked,
 )

@@ -1,14 +1,14 @@
 """What a submission amounts to: exit code, text and JSON, all from the same rows (promise G5).
 
-Nothing here looks at what a run did, only at what the journal says: ``status`` tomorrow gives the same answer as
-``send`` today.
+Nothing here looks at what a run did, only at what the journal says and what time it is: ``status`` tomorrow gives
+the same answer as ``send`` tomorrow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from kpr_sender.errors import (
@@ -18,11 +18,13 @@ from kpr_sender.errors import (
     InDoubt,
     KprError,
     NeedsPerson,
+    Overdue,
     ReceiptPending,
     ReceiptUnverified,
     RejectedByReceiver,
 )
 from kpr_sender.model import Receipt, Shipment, Submission
+from kpr_sender.settings.duration import spoken
 from kpr_sender.states import AWAITING_RECEIPT, ShipmentState, SubmissionState
 
 JSON_SCHEMA: Final = 1
@@ -85,6 +87,26 @@ def _published(submission: Submission) -> KprError:
     )
 
 
+def _overdue(submission: Submission, *, overdue_after: float, at: datetime) -> KprError | None:
+    """Return that a receipt is overdue, when it is.
+
+    A time of publishing that lies ahead, because the clock was set back, is no long time ago.
+    """
+    limit = timedelta(seconds=overdue_after)
+    late = [
+        shipment
+        for shipment in _in(submission, ShipmentState.PUBLISHED)
+        if shipment.published_at is not None and at - shipment.published_at > limit
+    ]
+    if not late:
+        return None
+    since = min(shipment.published_at for shipment in late if shipment.published_at is not None)
+    return Overdue(
+        f"Published at {rfc3339(since)}, more than {spoken(overdue_after)} ago, and no receipt came: {_named(late)}. "
+        "The bus says accepted also for a message that it cannot route, so it may never have reached FHI."
+    )
+
+
 _BY_STATE: Final[Mapping[SubmissionState, Callable[[Submission], KprError]]] = {
     SubmissionState.IN_DOUBT: _in_doubt,
     SubmissionState.PARTLY_DELIVERED: _partly,
@@ -103,10 +125,16 @@ def disbelieved(shipment: Shipment) -> Receipt | None:
     return next((receipt for receipt in reversed(shipment.receipts) if not receipt.verified), None)
 
 
-def error_of(submission: Submission) -> KprError | None:
+def error_of(submission: Submission, *, overdue_after: float, at: datetime) -> KprError | None:
     """Return what a person must know of the pair, worst first; None when all is delivered.
 
-    Order: in doubt, a receipt that is not believed, receipts that contradict each other, the pair's state.
+    Order: in doubt, a receipt that is not believed, receipts that contradict each other, the pair's state. What keeps
+    receipts from being fetched comes before overdue: they may lie on our queue.
+
+    Args:
+        submission: As the journal has it.
+        overdue_after: How long a receipt may take, in seconds.
+        at: The time now; aware.
     """
     if submission.state is SubmissionState.IN_DOUBT:
         return _in_doubt(submission)
@@ -117,13 +145,12 @@ def error_of(submission: Submission) -> KprError | None:
     if contradicted:
         return NeedsPerson(f"The receipts for {_named(contradicted)} contradict each other or what is known of it.")
     state = submission.state
-    return None if state is SubmissionState.DELIVERED else _BY_STATE[state](submission)
-
-
-def exit_code_of(submission: Submission) -> int:
-    """Return the exit code, a function of what the journal says."""
-    error = error_of(submission)
-    return EXIT_OK if error is None else error.exit_code
+    if state is SubmissionState.DELIVERED:
+        return None
+    error = _BY_STATE[state](submission)
+    if isinstance(error, ReceiptPending):
+        return _overdue(submission, overdue_after=overdue_after, at=at) or error
+    return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,21 +161,26 @@ class Report:
         submission: As the journal has it.
         sent: How many shipments this call handed to the bus; 0 when there was nothing to do.
         taken: How many receipts ``add_receipt`` was the first to bring.
+        overdue_after: How long a receipt may take, in seconds.
+        asked_at: The time at which this is known; aware.
     """
 
     submission: Submission
     sent: int = 0
     taken: int = 0
+    overdue_after: float = field(kw_only=True)
+    asked_at: datetime = field(kw_only=True)
 
     @property
     def error(self) -> KprError | None:
         """What a person must know; None when all is delivered."""
-        return error_of(self.submission)
+        return error_of(self.submission, overdue_after=self.overdue_after, at=self.asked_at)
 
     @property
     def exit_code(self) -> int:
         """The exit code of ``kpr-send`` for this state."""
-        return exit_code_of(self.submission)
+        error = self.error
+        return EXIT_OK if error is None else error.exit_code
 
     def raise_for_state(self) -> None:
         """Do nothing when all is delivered.

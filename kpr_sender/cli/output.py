@@ -24,7 +24,7 @@ STATE_WORDS: Final[Mapping[ShipmentState, str]] = {
     ShipmentState.DELIVERED_WITH_ERRORS: "delivered with errors: FHI has it and complains of something",
     ShipmentState.REJECTED: "rejected by FHI",
     ShipmentState.FAULTED: "faulted: the receiver's system could not take it",
-    ShipmentState.CANCELLED: "cancelled before it was sent",
+    ShipmentState.CANCELLED: "cancelled by a person: it is not sent again",
 }
 STATUS_WORDS: Final[Mapping[ReceiptStatus, str]] = {
     ReceiptStatus.OK: "OK",

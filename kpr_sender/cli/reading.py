@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from kpr_sender.engine.lookup import look_up
 from kpr_sender.journal.port import JournalView
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Submission
+from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
+
+
+def report_on(settings: Settings, submission: Submission) -> Report:
+    """Return what is known of a submission now."""
+    return Report(submission, overdue_after=settings.report.overdue_after, asked_at=datetime.now(UTC))
 
 
 @contextmanager

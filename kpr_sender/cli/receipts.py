@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ from kpr_sender.engine.copies import copy_path
 from kpr_sender.errors import InputMissing, InputRefused
 from kpr_sender.journal.port import ReceiptDocument
 from kpr_sender.model import Receipt, Submission
-from kpr_sender.report import JSON_SCHEMA, Report, exit_code_of, rfc3339
+from kpr_sender.report import JSON_SCHEMA, Report, rfc3339
 from kpr_sender.settings.values import Settings
 
 _MAX_FILE_BYTES: Final = 100_000_000
@@ -56,7 +57,7 @@ def show(invocation: Invocation, *, submission: str | None) -> int:
         output.json_object(_as_json(settings, shown, documents))
     elif invocation.loudness is not Loudness.QUIET:
         click.echo("\n".join(_screen(settings, shown, documents)))
-    return exit_code_of(shown)
+    return reading.report_on(settings, shown).exit_code
 
 
 @command.command("add", short_help="Take receipts from files.")
@@ -82,7 +83,7 @@ def add(invocation: Invocation, *, files: tuple[Path, ...]) -> int:
                 continue
             key = report.submission.submission_id
             before = known[key].taken if key in known else 0
-            known[key] = Report(report.submission, taken=before + report.taken)
+            known[key] = replace(report, taken=before + report.taken)
         if refused:
             # Where others of the files were ours, the state is told beside it.
             raise _all_in_one(refused)
@@ -139,7 +140,7 @@ def _as_json(settings: Settings, submission: Submission, documents: tuple[Receip
         "submission": submission.submission_id,
         "year": submission.year,
         "state": submission.state.value,
-        "exit_code": exit_code_of(submission),
+        "exit_code": reading.report_on(settings, submission).exit_code,
         "receipts": [_receipt_json(settings, document.receipt) for document in documents],
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -45,7 +46,7 @@ def command(
         if not any(shipment.state in AWAITING_RECEIPT for shipment in submission.shipments):
             return report
         waited = client.wait(submission.submission_id, timeout=wait_seconds)
-        return Report(waited.submission, report.sent)
+        return replace(waited, sent=report.sent)
 
     return session.run(invocation, steps, remark=_remark)
 

@@ -8,7 +8,6 @@ from kpr_sender.cli import output, reading
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.journal.port import JournalView
 from kpr_sender.model import Submission
-from kpr_sender.report import Report
 
 
 @click.command("status")
@@ -25,7 +24,7 @@ def command(invocation: Invocation, *, submission: str | None) -> int:
             text = f"Nothing is submitted yet: there is nothing in {settings.journal.path}."
             return output.nothing(invocation, settings.environment, text)
         journal, shown = found
-        exit_code = output.report(invocation, settings, Report(shown))
+        exit_code = output.report(invocation, settings, reading.report_on(settings, shown))
         if submission is None and not invocation.as_json and invocation.loudness is not Loudness.QUIET:
             _list_others(journal, shown)
         return exit_code

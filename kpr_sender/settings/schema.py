@@ -120,6 +120,9 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("report", "letter", kinds.TEXT,
         "FHI's letter that confirms the year's values. produksjon demands it for years that kpr-sender knows no "
         "letter for.", ""),
+    Key("report", "overdue_after", kinds.seconds(1, 8_760 * 3600),
+        "What was published longer ago than this and has no receipt is overdue: exit code 84. It is waited for all the "
+        "same.", "24h"),
 
     Key("sender", "name", kinds.NAME, "The municipality's name (level 1).", example="EKSEMPEL KOMMUNE"),
     Key("sender", "her_id", kinds.HER_ID, "The municipality's HER-id (level 1).", example=900001),

@@ -80,10 +80,15 @@ class FileSettings:
 
 @dataclass(frozen=True, slots=True)
 class ReportSettings:
-    """Which year, and the letter that confirms an unconfirmed year's profile."""
+    """Which year, the letter that confirms an unconfirmed year's profile, and when a missing receipt is overdue.
+
+    Attributes:
+        overdue_after: How long after it was published a shipment without receipt is overdue.
+    """
 
     year: int
     letter: str
+    overdue_after: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,11 @@ def _locked(stage: Stage) -> None:
     stage.keep.callback(lock.release)
 
 
+def _receipts_are_due_at_once(stage: Stage) -> None:
+    stage.configure({"report": {"overdue_after": "1s"}})
+    stage.sandbox.faults = Faults.parse(["no-answer"])
+
+
 def _nothing(_stage: Stage) -> None:
     pass
 
@@ -139,6 +144,7 @@ CASES: list[tuple[str, Callable[[Stage], None], tuple[str, ...], int]] = [
     ("only one of the pair", _fault("reject:KPR_IDE"), SHORT, 82),
     ("status 3", _fault("status-3"), SHORT, 82),
     ("the connection drops after the transfer", _fault("drop-after-transfer", "no-answer"), NO_WAIT, 83),
+    ("no receipt in time", _receipts_are_due_at_once, ("send", "--wait", "2s"), 84),
     ("other data for the same year", _sent_already, SHORT, 86),
     ("another run holds the journal", _locked, SHORT, 87),
 ]

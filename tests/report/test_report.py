@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
 
-from kpr_sender.errors import BY_CODE, ERRORS, EXIT_OK, KprError
+from kpr_sender.errors import BY_CODE, ERRORS, EXIT_OK, KprError, Overdue
 from kpr_sender.model import (
     Environment,
     LastError,
@@ -18,10 +18,11 @@ from kpr_sender.model import (
     Shipment,
     Submission,
 )
-from kpr_sender.report import Report, exit_code_of
+from kpr_sender.report import Report
 from kpr_sender.states import ReceiptStatus, ShipmentState, SubmissionState
 
 AT = datetime(2025, 1, 10, 12, 0, tzinfo=UTC)
+DAY = 24 * 3600.0
 S = ShipmentState
 
 
@@ -65,6 +66,14 @@ def pair(first: Shipment | ShipmentState, second: Shipment | ShipmentState) -> S
     return Submission("2024-1", Environment.VALIDERING, 900002, "9999", "00", 2024, AT, made)
 
 
+def told(submission: Submission, *, later: timedelta = timedelta(0)) -> Report:
+    return Report(submission, overdue_after=DAY, asked_at=AT + later)
+
+
+def exit_code_of(submission: Submission) -> int:
+    return told(submission).exit_code
+
+
 EXIT_CODES = [
     (S.DELIVERED, S.DELIVERED, 0),
     (S.SEALED, S.SEALED, 69),
@@ -98,7 +107,7 @@ def test_the_worst_shipment_decides(first: ShipmentState, second: ShipmentState,
 def test_every_pair_has_one_answer_and_only_two_deliveries_are_success(
     first: ShipmentState, second: ShipmentState
 ) -> None:
-    report = Report(pair(first, second))
+    report = told(pair(first, second))
     assert (report.exit_code == EXIT_OK) == (first is second is S.DELIVERED)
     assert (report.error is None) == (report.exit_code == EXIT_OK)
     assert report.as_json()["exit_code"] == report.exit_code
@@ -114,7 +123,7 @@ def test_a_receipt_that_is_not_believed_shows_until_a_better_one_comes(state: Sh
     doubted = receipt(verified=False, problem="it is signed by another certificate")
     open_pair = pair(shipment(MessageType.KPR_IPL, state, receipts=(doubted,)), S.DELIVERED)
     assert exit_code_of(open_pair) == 76
-    assert "another certificate" in Report(open_pair).text()
+    assert "another certificate" in told(open_pair).text()
     settled = pair(shipment(MessageType.KPR_IPL, S.DELIVERED, receipts=(doubted, receipt(verified=True))), S.DELIVERED)
     assert exit_code_of(settled) == 0
 
@@ -130,11 +139,49 @@ def test_what_stopped_a_sealed_shipment_gives_the_exit_code(error: type[KprError
     assert exit_code_of(pair(stopped, S.SEALED)) == error.exit_code
 
 
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "code_in_time", "code_late"),
+    [
+        (S.PUBLISHED, S.PUBLISHED, 80, 84),
+        (S.DELIVERED, S.PUBLISHED, 80, 84),
+        (S.IN_DOUBT, S.PUBLISHED, 83, 83),
+        (S.SEALED, S.PUBLISHED, 69, 69),
+        (S.REJECTED, S.PUBLISHED, 81, 81),
+        (S.DELIVERED_WITH_ERRORS, S.PUBLISHED, 82, 82),
+        (S.DELIVERED, S.DELIVERED, 0, 0),
+    ],
+)
+def test_overdue_is_what_was_published_long_ago_and_nothing_worse(
+    first: ShipmentState, second: ShipmentState, code_in_time: int, code_late: int
+) -> None:
+    submission = pair(first, second)
+    ages = {-8760 * HOUR: code_in_time, 0 * HOUR: code_in_time, 24 * HOUR: code_in_time}
+    ages |= {24 * HOUR + timedelta(seconds=1): code_late, 8760 * HOUR: code_late}
+    assert {later: told(submission, later=later).exit_code for later in ages} == ages
+
+
+def test_overdue_says_whom_to_ask_before_anything_else_and_why_the_bus_s_word_is_not_enough() -> None:
+    report = told(pair(S.DELIVERED, S.PUBLISHED), later=30 * HOUR)
+    assert isinstance(report.error, Overdue)
+    assert report.as_json()["exit_code"] == report.exit_code == Overdue.exit_code
+    for part in ("Do not send again", "kpr@fhi.no", "resolve", "cannot route", "msg-KPR_IDE", "more than 24h"):
+        assert part in report.text()
+    assert "msg-KPR_IPL" not in report.text()
+
+
+def test_what_keeps_receipts_from_being_fetched_comes_before_overdue() -> None:
+    stopped = shipment(MessageType.KPR_IPL, S.PUBLISHED, last_error=LastError("access-refused", "The login."))
+    assert told(pair(stopped, S.PUBLISHED), later=30 * HOUR).exit_code == 77
+
+
 def test_json_is_schema_1_and_holds_no_detail_text() -> None:
     rejected = shipment(
         MessageType.KPR_IPL, S.REJECTED, receipts=(receipt(verified=True, status=ReceiptStatus.REJECTED),)
     )
-    whole = Report(pair(rejected, S.DELIVERED)).as_json()
+    whole = told(pair(rejected, S.DELIVERED)).as_json()
     assert list(whole) == ["schema", "environment", "submission", "year", "state", "exit_code", "shipments"]
     assert list(whole["shipments"][0]) == [
         "type",
@@ -158,7 +205,7 @@ def test_json_is_schema_1_and_holds_no_detail_text() -> None:
 
 def test_each_exit_code_has_one_class_and_each_class_one_stable_code() -> None:
     codes = [error.exit_code for error in ERRORS]
-    assert codes == [64, 65, 66, 69, 70, 73, 76, 77, 78, 80, 81, 82, 83, 86, 87]
+    assert codes == [64, 65, 66, 69, 70, 73, 76, 77, 78, 80, 81, 82, 83, 84, 86, 87]
     assert len({error.code for error in ERRORS}) == len(ERRORS)
 
 
