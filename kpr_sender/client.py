@@ -34,6 +34,7 @@ from kpr_sender.engine.receipt_files import take_file
 from kpr_sender.engine.waiting import Waiter, note_obstacle
 from kpr_sender.errors import AccessRefused, ConfigInvalid, InputMissing, UsageError
 from kpr_sender.events import Event, EventKind, Observer, ignore
+from kpr_sender.journal.location import demand_local
 from kpr_sender.journal.lock import JournalLock
 from kpr_sender.journal.port import Journal, ReceiptDocument
 from kpr_sender.journal.sqlite import SqliteJournal
@@ -318,6 +319,8 @@ class Client:
 
     def _lock_and_open(self) -> SqliteJournal:
         path = self.settings.journal.path
+        if not self.settings.journal.allow_network:
+            demand_local(path)
         lock = JournalLock.acquire(path, now=self._now)
         try:
             journal = SqliteJournal.open(path, self.settings.environment, now=self._now, who=self._by)

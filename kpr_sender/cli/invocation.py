@@ -60,4 +60,4 @@ def _with_journal(settings: Settings, path: Path) -> Settings:
     """Use another journal; receipts that lay beside the configured one lie beside it, too."""
     before = settings.journal
     receipts = beside(path) if before.receipts_dir == beside(before.path) else before.receipts_dir
-    return dataclasses.replace(settings, journal=JournalSettings(path, receipts))
+    return dataclasses.replace(settings, journal=JournalSettings(path, receipts, before.allow_network))

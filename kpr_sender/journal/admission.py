@@ -83,5 +83,24 @@ def demand_admissible(
             )
 
 
+def demand_nothing_forgotten(new: NewSubmission, in_the_way: tuple[str, ...]) -> None:
+    """Refuse a pair while shipments for the same may be with FHI that this journal has forgotten.
+
+    Args:
+        new: What is asked for.
+        in_the_way: MsgIds of forgotten shipments of the same sender, municipality, district and year, not released.
+
+    Raises:
+        AlreadySubmitted: Names them, and what to do.
+    """
+    if in_the_way:
+        raise AlreadySubmitted(
+            f"Before this journal was put back, {new.year} was sent for this municipality, as "
+            f"{' and '.join(in_the_way)}: FHI may have it.",
+            next_step="Ask kpr@fhi.no whether these MsgIds have arrived. Only when FHI wants the data anew: kpr-send "
+            "journal release MSGID --reason TEXT --by NAME for each, then send again.",
+        )
+
+
 def _named(submission: Submission) -> str:
     return f"submission {submission.submission_id} of {submission.created_at:%Y-%m-%d %H:%M} UTC"

@@ -178,5 +178,56 @@ _FIRST: Final = Migration(
     ),
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_FIRST,)
+# What it takes to know a journal that was put back, copied or lost: ``marker`` has the rules.
+_SECOND: Final = Migration(
+    2,
+    "what tells a restored journal from the one that was sent from",
+    (
+        "ALTER TABLE journal ADD COLUMN journal_id TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE journal ADD COLUMN step INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE journal ADD COLUMN backup_at TEXT",
+        "UPDATE journal SET journal_id = lower(hex(randomblob(16)))",
+        # Shipments that the marker knows to have been begun, and that a restored journal does not hold.
+        """
+        CREATE TABLE forgotten (
+          msg_id         TEXT PRIMARY KEY,
+          type           TEXT NOT NULL,
+          sender_her_id  INTEGER NOT NULL,
+          kommunenummer  TEXT NOT NULL,
+          bydel          TEXT NOT NULL,
+          year           INTEGER NOT NULL,
+          payload_sha256 TEXT NOT NULL,
+          attempts       INTEGER NOT NULL,
+          noted_at       TEXT NOT NULL,
+          released_at    TEXT,
+          released_by    TEXT,
+          released_why   TEXT,
+          CHECK ((released_at IS NULL) = (released_by IS NULL) AND (released_at IS NULL) = (released_why IS NULL))
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TRIGGER forgotten_stays BEFORE DELETE ON forgotten
+        BEGIN SELECT RAISE (ABORT, 'what was begun is never deleted'); END
+        """,
+        """
+        CREATE TABLE acceptance (
+          acceptance_id INTEGER PRIMARY KEY AUTOINCREMENT,
+          at            TEXT NOT NULL,
+          found         TEXT NOT NULL,
+          why           TEXT NOT NULL CHECK (trim(why) <> ''),
+          who           TEXT NOT NULL CHECK (trim(who) <> '')
+        )
+        """,
+        """
+        CREATE TRIGGER acceptance_stands BEFORE UPDATE ON acceptance
+        BEGIN SELECT RAISE (ABORT, 'the history is never changed'); END
+        """,
+        """
+        CREATE TRIGGER acceptance_stays BEFORE DELETE ON acceptance
+        BEGIN SELECT RAISE (ABORT, 'the history is never shortened'); END
+        """,
+    ),
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_FIRST, _SECOND)
 VERSION: Final = MIGRATIONS[-1].version

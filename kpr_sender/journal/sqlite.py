@@ -5,16 +5,27 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from kpr_sender.errors import ConfigInvalid, InDoubt, InternalError, NeedsPerson, RejectedByReceiver, UsageError
-from kpr_sender.journal import rows, statements
-from kpr_sender.journal.admission import demand_admissible
+from kpr_sender.errors import (
+    ConfigInvalid,
+    InDoubt,
+    InternalError,
+    JournalUnwritable,
+    KprError,
+    NeedsPerson,
+    RejectedByReceiver,
+    UsageError,
+)
+from kpr_sender.journal import marker, rows, statements
+from kpr_sender.journal.admission import demand_admissible, demand_nothing_forgotten
+from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
 from kpr_sender.journal.port import NewSubmission
+from kpr_sender.journal.restored import objection_to
 from kpr_sender.journal.rows import Value
 from kpr_sender.journal.sealing import write_sealed
 from kpr_sender.journal.step import NOTHING, Step, error_columns
@@ -32,6 +43,8 @@ class SqliteJournal(SqliteView):
         super().__init__(store, environment)
         self._now = now
         self._who = who
+        self._inode = stable_inode(store.path)
+        self._marked: marker.Mark | None = None
 
     @classmethod
     def open(cls, path: Path, environment: Environment, *, now: Callable[[], datetime], who: str) -> Self:
@@ -44,10 +57,18 @@ class SqliteJournal(SqliteView):
             who: The person or account that events are written for.
 
         Raises:
-            JournalUnwritable: It cannot be made, opened or written, is damaged, from a newer version, or no journal.
+            JournalUnwritable: It cannot be made, opened or written, is damaged, from a newer version, or no journal; or
+                its marker says that it was put back, copied or lost (``marker``).
             ConfigInvalid: It is another environment's (promise G7).
         """
-        return cls(open_to_write(path, environment, now=now), environment, now=now, who=who)
+        marker.demand_not_lost(path)
+        journal = cls(open_to_write(path, environment, now=now), environment, now=now, who=who)
+        try:
+            journal._demand_own_marker()
+        except BaseException:
+            journal._store.close()  # not close(): a journal that is refused must not become its marker's
+            raise
+        return journal
 
     @staticmethod
     def open_readonly(path: Path, environment: Environment) -> SqliteView | None:
@@ -81,6 +102,8 @@ class SqliteJournal(SqliteView):
                 where=str(self._store.path),
             )
         with self._step() as step:
+            in_the_way = step.connection.execute(statements.FORGOTTEN_IN_THE_WAY, rows.submission_row(new, step.at))
+            demand_nothing_forgotten(new, tuple(row["msg_id"] for row in in_the_way))
             latest = _latest(step.connection, new)
             demand_admissible(new, latest=latest, same_payload=_same_payload(step.connection, new))
             step.connection.execute(statements.ADD_SUBMISSION, rows.submission_row(new, step.at))
@@ -112,7 +135,15 @@ class SqliteJournal(SqliteView):
                     next_step="Ask kpr@fhi.no whether the MsgId has arrived.",
                 )
             step.move(row, Cause.PUBLISH_BEGINS, changes={"attempts": row["attempts"] + 1})
-            return read_shipment(step.connection, shipment_row(step.connection, msg_id))
+            begun = read_shipment(step.connection, shipment_row(step.connection, msg_id))
+        try:
+            self._mark()
+        except JournalUnwritable as error:
+            # The transfer begins after this method returns: it is certain that the bus does not have it.
+            with suppress(KprError):
+                self.end_publish(msg_id, Cause.NOT_SENT, evidence=NOTHING, error=LastError.of(error))
+            raise
+        return begun
 
     def end_publish(
         self, msg_id: str, cause: Cause, *, evidence: Mapping[str, str | int], error: LastError | None
@@ -200,10 +231,53 @@ class SqliteJournal(SqliteView):
             why = "What went wrong before is over." if error is None else error.text
             step.note(msg_id, "error-noted", why=why, details=NOTHING if error is None else {"code": error.code})
 
+    def release(self, msg_id: str, *, reason: str, by: str) -> None:
+        """Let a forgotten shipment (``restored``) no longer stand in the way of a new submission.
+
+        Args:
+            msg_id: Which shipment.
+            reason: What FHI said, in the person's own words.
+            by: The person.
+
+        Raises:
+            UsageError: It is not a forgotten one, or was released before.
+        """
+        with self._step() as step:
+            values = {"msg_id": msg_id, "at": step.at, "who": by, "why": reason}
+            if step.connection.execute(statements.RELEASE_FORGOTTEN, values).rowcount != 1:
+                raise UsageError(
+                    f"{msg_id} is not a shipment that this journal has forgotten, or it was released before.",
+                    next_step="See kpr-send journal verify for those that are.",
+                )
+
+    def close(self) -> None:
+        """Close it; twice is harmless."""
+        with suppress(KprError):
+            self._mark()  # a marker that is left behind is harmless: the journal knows more
+        super().close()
+
     @contextmanager
     def _step(self) -> Iterator[Step]:
         with self._store.writing() as connection:
+            before = connection.total_changes
             yield Step(connection, rows.time_text(self._now()), self._who)
+            if connection.total_changes != before:
+                connection.execute(statements.COUNT_STEP)
+
+    def _mark(self) -> None:
+        """Bring the marker to where the journal is."""
+        with self._store.reading() as connection:
+            mark = marker.of_journal(connection, self._inode)
+        if mark != self._marked:
+            marker.write(self._store.path, mark)
+            self._marked = mark
+
+    def _demand_own_marker(self) -> None:
+        with self._store.reading() as connection:
+            self._marked, _, what = objection_to(connection, self._store.path, self._inode)
+        if what:
+            raise marker.refused(self._store.path, what)
+        self._mark()
 
 
 def _latest(connection: sqlite3.Connection, new: NewSubmission) -> Submission | None:

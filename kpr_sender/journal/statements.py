@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 READ_ENVIRONMENT: Final = "SELECT environment FROM journal"
-ADD_ENVIRONMENT: Final = "INSERT INTO journal (only_one, environment, created_at) VALUES (1, ?, ?)"
+ADD_ENVIRONMENT: Final = """
+    INSERT INTO journal (only_one, environment, created_at, journal_id) VALUES (1, ?, ?, lower(hex(randomblob(16))))
+"""
 ADD_MIGRATION: Final = "INSERT INTO migration (version, name, applied_at) VALUES (?, ?, ?)"
 
 SUBMISSION: Final = "SELECT * FROM submission WHERE submission_id = ?"
@@ -76,3 +78,39 @@ ADD_EVENT: Final = """
 """
 EVENTS: Final = "SELECT * FROM event ORDER BY event_id"
 EVENTS_OF: Final = "SELECT * FROM event WHERE msg_id = ? ORDER BY event_id"
+
+IDENTITY: Final = "SELECT journal_id, step, backup_at, environment, created_at FROM journal"
+COUNT_STEP: Final = "UPDATE journal SET step = step + 1"
+BEGUN: Final = """
+    SELECT msg_id, type, sender_her_id, kommunenummer, bydel, year, payload_sha256, attempts
+    FROM (
+      SELECT shipment.msg_id, shipment.type, submission.sender_her_id, submission.kommunenummer, submission.bydel,
+             submission.year, shipment.payload_sha256, shipment.attempts
+      FROM shipment JOIN submission USING (submission_id) WHERE shipment.attempts > 0
+      UNION ALL
+      SELECT msg_id, type, sender_her_id, kommunenummer, bydel, year, payload_sha256, attempts FROM forgotten
+    )
+    ORDER BY msg_id
+"""
+FORGOTTEN: Final = "SELECT * FROM forgotten ORDER BY msg_id"
+FORGOTTEN_IN_THE_WAY: Final = """
+    SELECT msg_id FROM forgotten
+    WHERE sender_her_id = :sender_her_id AND kommunenummer = :kommunenummer AND bydel = :bydel AND year = :year
+      AND released_at IS NULL
+    ORDER BY msg_id
+"""
+ADD_FORGOTTEN: Final = """
+    INSERT INTO forgotten (msg_id, type, sender_her_id, kommunenummer, bydel, year, payload_sha256, attempts, noted_at)
+    VALUES (:msg_id, :type, :sender_her_id, :kommunenummer, :bydel, :year, :payload_sha256, :attempts, :noted_at)
+    ON CONFLICT (msg_id) DO NOTHING
+"""
+RELEASE_FORGOTTEN: Final = """
+    UPDATE forgotten SET released_at = :at, released_by = :who, released_why = :why
+    WHERE msg_id = :msg_id AND released_at IS NULL
+"""
+ADD_ACCEPTANCE: Final = "INSERT INTO acceptance (at, found, why, who) VALUES (:at, :found, :why, :who)"
+ACCEPTANCES: Final = "SELECT at, found, why, who FROM acceptance ORDER BY acceptance_id"
+NEW_IDENTITY: Final = """
+    UPDATE journal SET journal_id = lower(hex(randomblob(16))), step = :step, backup_at = NULL
+"""
+MARK_AS_BACKUP: Final = "UPDATE journal SET backup_at = ?"

@@ -103,7 +103,7 @@ def _sender(table: dict[str, Any]) -> SenderSettings:
 
 def _journal(table: dict[str, Any]) -> JournalSettings:
     path: Path = table["path"]
-    return JournalSettings(path, table["receipts_dir"] or beside(path))
+    return JournalSettings(path, table["receipts_dir"] or beside(path), table["allow_network"])
 
 
 def beside(journal: Path) -> Path:

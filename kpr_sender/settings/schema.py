@@ -208,6 +208,9 @@ KEYS: Final[tuple[Key, ...]] = (
         example="/var/lib/kpr-sender/journal.db"),
     Key("journal", "receipts_dir", kinds.PATH, "Folder for copies of the receipts.", _NONE,
         "a folder named receipts beside the journal", example="/var/lib/kpr-sender/receipts"),
+    Key("journal", "allow_network", kinds.FLAG,
+        "Take a journal on a network file system (NFS, SMB, sshfs). Only where its locks and writes are known to hold, "
+        "and no other machine uses the journal.", False),
 
     Key("sandbox", "embedded", kinds.FLAG,
         "Run the sandbox inside the process. It brings the receiver, the keys and the bus with it; those keys must "

@@ -211,10 +211,15 @@ class LimitSettings:
 
 @dataclass(frozen=True, slots=True)
 class JournalSettings:
-    """Where the journal and the copies of the receipts lie."""
+    """Where the journal and the copies of the receipts lie.
+
+    Attributes:
+        allow_network: Take a journal on a network file system all the same.
+    """
 
     path: Path
     receipts_dir: Path
+    allow_network: bool = False
 
 
 @dataclass(frozen=True, slots=True)

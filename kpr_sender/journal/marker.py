@@ -1,0 +1,241 @@
+"""The marker beside the journal: what betrays a journal that was put back, copied or lost (promise G1).
+
+A restored journal does not know what was sent after it was saved, and would send it again. So ``<journal>.mark`` says,
+apart from the journal, how far the journal has come. The rules:
+
+1. Every change of the journal MUST raise its ``step`` by one, in the same transaction.
+2. The marker MUST be brought to the journal's step when a transfer is about to begin, after the commit of the change
+   that says so, and when the journal is opened and closed for writing: written to a new file, fsynced, put in the old
+   one's place at once, the folder fsynced.
+3. No transfer MUST begin before that. Where the marker cannot be written, the attempt is taken back as not sent: it is
+   certain, since nothing was handed to the bus yet. A run that dies in between leaves it in doubt, as ever.
+4. So a crash leaves the journal at the marker's step or ahead of it, never behind. Ahead is harmless: the journal knows
+   more, and the next opening brings the marker up.
+5. A journal that is behind its marker has lost something (a backup was put back, a ``-wal`` was deleted, a disk did not
+   keep its word); one with another id is another journal; one in another inode than the marker says is a copy of the
+   file; a missing or damaged marker says nothing. In each case opening for writing MUST be refused, unless neither the
+   journal nor the marker knows of any transfer: then there is nothing to send twice.
+6. The marker names every shipment whose transfer has begun. When a person accepts a journal all the same
+   (``restored``), what the journal does not know of these is kept in it as forgotten, and stands in the way of a new
+   submission.
+7. The marker is a function of the journal's rows: it holds ids, numbers and digests, never payload or persons.
+
+What it cannot see: a machine or disk image put back as a whole, on which journal, marker and inode are old together.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from kpr_sender.errors import JournalUnwritable
+from kpr_sender.journal import statements
+from kpr_sender.journal.failures import of_os
+
+_MOST_BYTES: Final = 4_000_000
+_WAY_ON: Final = (
+    "Send nothing by other means. If the right journal is still somewhere, put it in its place. If not, ask "
+    "kpr@fhi.no what has arrived, then run kpr-send journal verify to see what this one knows, and kpr-send journal "
+    "verify --accept-restored --reason TEXT --by NAME: what is sealed is then in doubt and is not sent by itself."
+)
+_one_at_a_time: Final = threading.Lock()  # of this process; others are kept out by the journal's lock
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A shipment whose transfer has begun at least once.
+
+    Attributes:
+        attempts: How many times.
+    """
+
+    msg_id: str
+    type: str
+    sender_her_id: int
+    kommunenummer: str
+    bydel: str
+    year: int
+    payload_sha256: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a journal has come.
+
+    Attributes:
+        journal_id: The journal's own, random.
+        step: How many changes it has seen.
+        inode: The file's, where its file system keeps it; None else. A copy has another.
+    """
+
+    journal_id: str
+    step: int
+    inode: int | None
+    begun: tuple[Begun, ...]
+
+
+class MarkDamaged(ValueError):
+    """The marker is not as it was written."""
+
+
+def mark_file(journal: Path) -> Path:
+    """Return where a journal's marker lies."""
+    resolved = journal.resolve()
+    return resolved.with_name(resolved.name + ".mark")
+
+
+def of_journal(connection: sqlite3.Connection, inode: int | None) -> Mark:
+    """Return the mark that belongs to the journal as it is now.
+
+    Args:
+        connection: On the journal.
+        inode: Its file's (``location.stable_inode``).
+    """
+    identity = connection.execute(statements.IDENTITY).fetchone()
+    begun = tuple(Begun(*row) for row in connection.execute(statements.BEGUN))
+    return Mark(identity["journal_id"], identity["step"], inode, begun)
+
+
+def read(journal: Path) -> Mark | None:
+    """Return what the marker says; None where there is none.
+
+    Raises:
+        MarkDamaged: It is not as it was written.
+        JournalUnwritable: It cannot be read.
+    """
+    file = mark_file(journal)
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_MOST_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise of_os(file, error) from error
+    try:
+        return _mark_of(json.loads(content))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise MarkDamaged from None
+
+
+def write(journal: Path, mark: Mark) -> None:
+    """Put a marker in the old one's place, durable before return.
+
+    Raises:
+        JournalUnwritable: It cannot be written; the old one stands.
+    """
+    file = mark_file(journal)
+    new = file.with_name(file.name + ".new")
+    content = json.dumps({"kpr-sender journal marker": 1, **asdict(mark)}).encode() + b"\n"
+    with _one_at_a_time:
+        try:
+            _write_through(new, content)
+            new.replace(file)
+            _sync_folder(file.parent)
+        except OSError as error:
+            raise of_os(file, error) from error
+
+
+def objection(found: Mark | None, present: Mark, *, backup_at: str | None) -> str:
+    """Return why a journal may not be written to, in one or two sentences; nothing where it may.
+
+    Args:
+        found: What the marker says; None where there is none.
+        present: What the journal itself says.
+        backup_at: When it was made as a backup; None for a journal.
+    """
+    if backup_at is not None:
+        return f"This is a backup of the journal, made {backup_at}: it does not know what was sent since."
+    if not present.begun and (found is None or not found.begun):
+        return ""
+    if found is None:
+        # A journal of an earlier version has no step yet, and gets its first marker now.
+        return _MISSING if present.step else ""
+    return next((text for text, holds in _DIFFERENCES if holds(found, present)), "")
+
+
+def _behind(found: Mark, present: Mark) -> bool:
+    known = {one.msg_id: one.attempts for one in present.begun}
+    return found.step > present.step or any(known.get(one.msg_id, 0) < one.attempts for one in found.begun)
+
+
+_MISSING: Final = "The marker beside the journal is missing: the journal may be an old copy."
+_DIFFERENCES: Final[tuple[tuple[str, Callable[[Mark, Mark], bool]], ...]] = (
+    (
+        "This is not the journal that was last used here: it does not know what that one has sent.",
+        lambda found, present: found.journal_id != present.journal_id,
+    ),
+    ("The journal is older than its marker: something that was written to it is not in it.", _behind),
+    (
+        "The journal is not the same file as before: it was restored or copied, and another may be in use.",
+        lambda found, present: None not in {found.inode, present.inode} and found.inode != present.inode,
+    ),
+)
+
+
+def demand_not_lost(journal: Path) -> None:
+    """Refuse to make a new journal where the marker shows that one was sent from.
+
+    Raises:
+        JournalUnwritable: The journal is gone.
+    """
+    try:
+        if journal.stat().st_size > 0:
+            return
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise of_os(journal, error) from error
+    try:
+        found = read(journal)
+    except MarkDamaged:
+        raise damaged_marker(journal) from None
+    if found is not None and found.begun:
+        raise refused(
+            journal,
+            f"The journal is gone. Its marker is here, and says that {len(found.begun)} shipments were begun: a new "
+            "journal would not know of them.",
+        )
+
+
+def damaged_marker(journal: Path) -> JournalUnwritable:
+    """Return the error for a marker that is not as it was written."""
+    return refused(journal, f"The marker beside the journal ({mark_file(journal).name}) is damaged.")
+
+
+def refused(journal: Path, what: str) -> JournalUnwritable:
+    """Return the error that explains what happened, and what to do."""
+    return JournalUnwritable(f"{what} Nothing was sent.", where=str(journal), next_step=_WAY_ON)
+
+
+def _mark_of(value: Mapping[str, Any]) -> Mark:
+    journal_id, step, inode = value["journal_id"], value["step"], value["inode"]
+    if not isinstance(journal_id, str) or not isinstance(step, int) or not isinstance(inode, int | None):
+        raise TypeError
+    return Mark(journal_id, step, inode, tuple(Begun(**one) for one in value["begun"]))
+
+
+def _write_through(file: Path, content: bytes) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with open(descriptor, "wb", closefd=False) as stream:
+            stream.write(content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return  # Windows has no such call; NTFS keeps a rename in its own log
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
