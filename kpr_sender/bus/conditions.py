@@ -101,6 +101,13 @@ _NOT_AMQP: Final = Meaning(
     ConfigInvalid, "What answers does not speak AMQP 1.0 as configured", "Check bus.port and bus.tls (TLS is on 5671)."
 )
 _NOT_AMQP_WORDS: Final = ("protocol header", "unknown protocol")
+# A connection cut this early is no proof of a wrong port; a load balancer without a broker behind it does the same.
+_HUNG_UP: Final = Meaning(
+    BusUnreachable,
+    "The bus hung up before it said anything",
+    "Nothing is lost: run the same command again later; if it lasts, check bus.port and bus.tls (TLS is on 5671).",
+)
+_HUNG_UP_WORDS: Final = "no protocol header found"
 
 # The broker's outcome of a whole transfer, other than accepted: it does not have the message.
 NEGATIVE_OUTCOMES: Final[Mapping[Ending, Meaning]] = {
@@ -137,6 +144,8 @@ def connection_error(ended: Ended, where: str) -> KprError:
     meaning = CONNECTION_REFUSALS.get(ended.condition, _CONNECTION_OTHERWISE)
     if ended.why is Why.FAULT:
         meaning = CONNECTION_REFUSALS["local:InternalError"]
+    elif not ended.opened and _HUNG_UP_WORDS in ended.description:
+        meaning = _HUNG_UP
     elif not ended.opened and any(words in ended.description.lower() for words in _NOT_AMQP_WORDS):
         meaning = _NOT_AMQP
     return meaning.tell(where, ended.condition, ended.description)
