@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import time
-import tracemalloc
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -17,43 +15,10 @@ from kpr_sender.messages.hodemelding import frame, read
 from kpr_sender.messages.splice import splice
 from kpr_sender.model import MessageType
 from kpr_sender.preflight import Payload, inspect
-from kpr_sender.profiles import load
 from tests.helpers.chunks import cut, cuts
 from tests.helpers.schemas import assert_valid, kpr_schema, payload
 from tests.messages.parties import HODEMELDING
-
-IPL, IDE = MessageType.KPR_IPL, MessageType.KPR_IDE
-PROFILE = load(2024)
-NAME = {IPL: "fagmelding.xml", IDE: "identmelding.xml"}
-
-FAGMELDING = b"""<?xml version="1.0" encoding="utf-8"?>
-<IPLOS xmlns="http://www.npr.no/xmlstds/iplos/2019" versjon="3.7">
-<INNHINFO>
-<iiInnhType>P</iiInnhType>
-<iiKomnr>3101</iiKomnr>
-<iiBydelsnr>00</iiBydelsnr>
-<iiKontakt><Type>1</Type><Navn>Kari Eksempel</Navn></iiKontakt>
-<iiFraDato>20240101</iiFraDato>
-<iiTilDato>20241231</iiTilDato>
-<iiLopenr>17</iiLopenr>
-</INNHINFO>
-<PERSON pePeID="1001"/>
-</IPLOS>
-"""
-IDENTMELDING = b"""<?xml version="1.0" encoding="utf-8"?>
-<Melding xmlns="http://www.npr.no/xmlstds/53_1_3_ide" versjon="53.1.3" meldingstype="B"
- fraDatoPeriode="2024-01-01" tilDatoPeriode="2024-12-31" lopenr="A-1">
-<Kontaktperson kontPerson="Kari Eksempel"/>
-<Institusjon institusjonID="999999999">
-<PasientIdent pid="1001" fid="01810112345" typeID="1"/>
-</Institusjon>
-</Melding>
-"""
-GOOD = {IPL: FAGMELDING, IDE: IDENTMELDING}
-
-
-def look(data: bytes, expected: MessageType = IPL, *, places: Sequence[int] = (), year: int = 2024) -> Payload:
-    return inspect(cut(data, places), expected, name=NAME[expected], profile=load(year))
+from tests.preflight.files import FAGMELDING, GOOD, IDE, IDENTMELDING, IPL, NAME, PROFILE, look
 
 
 @pytest.mark.parametrize(
@@ -118,6 +83,9 @@ REFUSED: dict[str, tuple[MessageType, bytes, int, str]] = {
     "not XML": (IPL, b"PK\x03\x04", 1, "not well-formed"),
     "text": (IDE, b"pid;fid\n1;2\n", 1, "not well-formed"),
     "blank before the declaration": (IPL, b"\n" + FAGMELDING, 2, "not at start"),
+    "two declarations": (IPL, FAGMELDING.split(b"\n")[0] + FAGMELDING, 1, "declaration not at start"),
+    "two marks": (IPL, b"\xef\xbb\xbf" * 2 + FAGMELDING, 1, "not well-formed"),
+    "mark behind the declaration": (IPL, FAGMELDING.replace(b"?>\n", b"?>\xef\xbb\xbf\n"), 1, "not well-formed"),
     "cut off": (IPL, FAGMELDING[:-20], 12, "not well-formed"),
     "cut off in a tag": (IPL, FAGMELDING[:-3], 13, "not well-formed"),
     "more behind it": (IPL, FAGMELDING + b"<x/>", 14, "not well-formed"),
@@ -287,16 +255,22 @@ PERSONAL = "01810112345 Olava Nordmann"
         ipl('"utf-8"', '"Olava"'),
         ipl("<PERSON", "<Olava:PERSON"),
         ipl('"1001"', '"1001" Olava'),
+        ipl("</IPLOS>", f"<PERSON>{PERSONAL}</Nordmann>"),
+        ipl("</IPLOS>", f"<!-- {PERSONAL}"),
+        ipl("</IPLOS>", "&Olava;"),
+        ipl("</IPLOS>", "<Olava:PERSON/></IPLOS>"),
+        ipl("</IPLOS>", '<PERSON xmlns="Olava"/></IPLOS>'),
     ],
 )
 def test_no_refusal_quotes_what_is_personal(data: bytes) -> None:
     """Promise G6."""
     with pytest.raises(InputRefused) as refused:
         look(data)
-    said = f"{refused.value} {refused.value!r} {refused.value.__cause__}"
+    said = f"{refused.value} {refused.value!r}"
     for word in ("Olava", "Nordmann", "01810112345"):
         assert word not in said
-    assert refused.value.__suppress_context__
+    assert refused.value.__cause__ is None
+    assert refused.value.__context__ is None, "no parser's own error comes along"
 
 
 @given(st.binary(max_size=200) | st.sampled_from([FAGMELDING, IDENTMELDING]), cuts(), st.sampled_from(MessageType))
@@ -310,70 +284,3 @@ def test_whatever_comes_it_is_described_or_refused(data: bytes, places: Sequence
     else:
         where = "x"
     assert where.startswith("x")
-
-
-HEAD, TAIL = FAGMELDING.split(b'<PERSON pePeID="1001"/>\n')
-ROW = (
-    b'<PERSON pePeID="1001"><peAlder>80</peAlder><peKjonn>K</peKjonn><TJENESTE tjPeID="1001" tjTjID="1">'
-    b"<tjTjenType>15</tjTjenType><tjSoknadDato>20240110</tjSoknadDato></TJENESTE></PERSON>\n"
-)
-
-
-def large(block: bytes, megabytes: int) -> Iterator[bytes]:
-    yield HEAD
-    yield ROW
-    for _ in range(megabytes * 1_000_000 // len(block)):
-        yield block
-    yield TAIL
-
-
-def peak(chunks: Iterator[bytes]) -> int:
-    tracemalloc.start()
-    try:
-        inspect(chunks, IPL, name="x", profile=PROFILE)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
-def test_memory_is_flat() -> None:
-    assert peak(large(ROW * 500, 40)) < 4_000_000
-
-
-@pytest.mark.parametrize(
-    ("begin", "block", "reason"),
-    [
-        (b'<PERSON pePeID="', b"1" * 65_536, "tag or comment of more than"),
-        (b"<!--", b"x" * 65_536, "tag or comment of more than"),
-        (b"<", b"P" * 65_536, "tag or comment of more than"),
-        (b"", b"<PERSON>" * 8_192, "nested far deeper"),
-    ],
-    ids=["attribute", "comment", "name", "depth"],
-)
-def test_what_the_parser_would_have_to_hold_is_refused_early(begin: bytes, block: bytes, reason: str) -> None:
-    given_out = 0
-
-    def chunks() -> Iterator[bytes]:
-        nonlocal given_out
-        yield HEAD + ROW + begin
-        for _ in range(100):
-            given_out += len(block)
-            yield block
-
-    with pytest.raises(InputRefused, match=reason):
-        inspect(chunks(), IPL, name="x", profile=PROFILE)
-    assert given_out < 3_000_000
-
-
-def test_a_huge_text_and_many_comments_are_no_danger() -> None:
-    text = b"<PERSON>" + b"x" * 3_000_000 + b"</PERSON>"
-    comments = b"<!-- a --><?b?><![CDATA[</c>]]>" * 150_000
-    inspect([HEAD, ROW, text, comments, TAIL], IPL, name="x", profile=PROFILE)
-
-
-def test_ten_megabytes_take_no_time_worth_naming() -> None:
-    """Measured: 0.13 s on two quiet cores; the bound leaves room for a busy machine."""
-    data = list(large(ROW * 300, 10))
-    begun = time.process_time()
-    inspect(data, IPL, name="x", profile=PROFILE)
-    assert time.process_time() - begun < 1
