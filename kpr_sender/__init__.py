@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from kpr_sender.bus.port import Bus, Inbound, Outbound, Outcome, Source
     from kpr_sender.client import Client
     from kpr_sender.engine.answers import Handling
+    from kpr_sender.engine.keys import Keys
     from kpr_sender.errors import KprError
     from kpr_sender.events import Event, EventKind
     from kpr_sender.model import Environment, MessageType, Party, Receipt, ReceiptError, Shipment, Submission
@@ -31,6 +32,7 @@ __all__ = [
     "EventKind",
     "Handling",
     "Inbound",
+    "Keys",
     "KprError",
     "MessageType",
     "Outbound",
@@ -52,6 +54,7 @@ _HOMES: Final = {
     "kpr_sender.bus.port": ("Bus", "Inbound", "Outbound", "Outcome", "Source"),
     "kpr_sender.client": ("Client",),
     "kpr_sender.engine.answers": ("Handling",),
+    "kpr_sender.engine.keys": ("Keys",),
     "kpr_sender.errors": ("KprError",),
     "kpr_sender.events": ("Event", "EventKind"),
     "kpr_sender.model": ("Environment", "MessageType", "Party", "Receipt", "ReceiptError", "Shipment", "Submission"),

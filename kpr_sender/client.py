@@ -27,7 +27,7 @@ from kpr_sender.bus.port import Bus, Inbound
 from kpr_sender.engine.answers import Answers, Handling
 from kpr_sender.engine.copies import ReceiptCopies
 from kpr_sender.engine.intake import Intake
-from kpr_sender.engine.keys import decrypters, signing_use
+from kpr_sender.engine.keys import ConfiguredKeys, Keys, signing_use
 from kpr_sender.engine.lookup import look_up, newest_awaiting
 from kpr_sender.engine.publishing import Publisher
 from kpr_sender.engine.receipt_files import take_file
@@ -66,6 +66,7 @@ class Client:
         settings: One environment's configuration.
         bus: Another bus than the configured one; for tests and for vendors with their own connection.
         registry: Another source of certificates and queues than the configured files.
+        keys: Other keys than the configured files', for example in a hardware module.
         now: The clock; aware datetimes.
         new_id: Makes lower-case UUIDs.
         on_event: Called with each ``Event``, on the thread that causes it. Must not raise.
@@ -81,6 +82,7 @@ class Client:
         *,
         bus: Bus | None = None,
         registry: AddressRegistry | None = None,
+        keys: Keys | None = None,
         now: Callable[[], datetime] = _utc_now,
         new_id: Callable[[], str] = _new_id,
         on_event: Observer = ignore,
@@ -89,6 +91,7 @@ class Client:
         self.settings = settings
         self._bus = bus or AmqpBus(settings.bus)
         self._registry = registry or StaticRegistry(settings)
+        self._keys = keys or ConfiguredKeys(settings)
         self._now = now
         self._new_id = new_id
         self._observe = on_event
@@ -174,6 +177,7 @@ class Client:
                 settings=self.settings,
                 profile=self._profile,
                 registry=self._registry,
+                keys=self._keys,
                 now=self._now,
                 new_id=self._new_id,
                 observe=self._observe,
@@ -386,7 +390,7 @@ class Client:
         return Answers(
             journal=self._open_journal(),
             counterpart=self._registry.counterpart(self._receiver_her_id),
-            decrypters=decrypters(settings),
+            decrypters=self._keys.decrypters(),
             signing_use=signing_use(settings),
             policy=Policy(accept_3des=settings.protection.accept_3des),
             believe_unsealed=settings.receiver.unsealed_receipts,

@@ -13,7 +13,7 @@ The queue is the municipality's "Saksbehandling" queue: other systems' messages 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -30,8 +30,8 @@ from kpr_sender.messages.transport import FROM_HER_ID
 from kpr_sender.model import Receipt, ReceiptError, Shipment
 from kpr_sender.protection import certificates
 from kpr_sender.protection.certificates import CertificateUse
-from kpr_sender.protection.keys import SoftwareDecrypter
 from kpr_sender.protection.open import Opened, Policy, open_sealed
+from kpr_sender.protection.port import Decrypter
 from kpr_sender.protection.refused import NotForUs, ProtectionRefused
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.states import AWAITING_RECEIPT, CAUSE_OF_STATUS, ReceiptStatus
@@ -74,7 +74,7 @@ class Answers:
 
     journal: Journal
     counterpart: Counterpart
-    decrypters: tuple[SoftwareDecrypter, ...]
+    decrypters: Sequence[Decrypter]
     signing_use: CertificateUse
     policy: Policy
     believe_unsealed: bool

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from kpr_sender.engine.keys import check_counterpart, signer
+from kpr_sender.engine.keys import Keys, check_counterpart
 from kpr_sender.engine.prepare import Checked, Sealing, check_files
 from kpr_sender.errors import AlreadySubmitted
 from kpr_sender.events import Event, EventKind, Observer
@@ -26,6 +26,7 @@ class Intake:
     settings: Settings
     profile: Profile
     registry: AddressRegistry
+    keys: Keys
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     observe: Observer
@@ -71,7 +72,7 @@ class Intake:
             settings=self.settings,
             profile=self.profile,
             counterpart=counterpart,
-            signer=signer(self.settings, at=self.now()),
+            signer=self.keys.signer(at=self.now()),
             now=self.now,
             new_id=self.new_id,
             observe=self.observe,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.protection import certificates
 from kpr_sender.protection.certificates import CertificateUse
 from kpr_sender.protection.keys import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pem, load_pkcs12
+from kpr_sender.protection.port import Decrypter, Signer
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.values import KeySource, KeyUse, Settings
 
@@ -17,6 +20,41 @@ _SIGNING_USES: Final = {
     KeyUse.NON_REPUDIATION: CertificateUse.SIGNING_NON_REPUDIATION,
     KeyUse.DIGITAL_SIGNATURE: CertificateUse.SIGNING_DIGITAL_SIGNATURE,
 }
+
+
+class Keys(Protocol):
+    """Our own keys. A key in a hardware module is plugged in here: nothing else asks for one."""
+
+    def signer(self, *, at: datetime) -> Signer:
+        """Return what signs, its certificate checked for this moment.
+
+        Raises:
+            ConfigInvalid: A file is missing.
+            AccessRefused: A key or certificate is refused.
+        """
+
+    def decrypters(self) -> Sequence[Decrypter]:
+        """Return what decrypts, the current key first.
+
+        Raises:
+            ConfigInvalid: A file is missing.
+            AccessRefused: A key or certificate is refused.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredKeys:
+    """The keys in the files that the configuration names."""
+
+    settings: Settings
+
+    def signer(self, *, at: datetime) -> Signer:
+        """Load the signing key and check its certificate."""
+        return signer(self.settings, at=at)
+
+    def decrypters(self) -> Sequence[Decrypter]:
+        """Load the decryption keys."""
+        return decrypters(self.settings)
 
 
 def signing_use(settings: Settings) -> CertificateUse:

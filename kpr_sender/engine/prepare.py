@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from kpr_sender.errors import InputMissing, InputRefused
+from kpr_sender.errors import ConfigInvalid, InputMissing, InputRefused
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import NewShipment, NewSubmission
 from kpr_sender.messages.hodemelding import Hodemelding, frame
@@ -19,6 +19,7 @@ from kpr_sender.model import Envelope, MessageType
 from kpr_sender.preflight.payload import Payload, inspect
 from kpr_sender.profiles import Profile
 from kpr_sender.protection.keys import SoftwareSigner
+from kpr_sender.protection.port import Signer
 from kpr_sender.protection.seal import seal, sealed_length
 from kpr_sender.protection.xmldsig import sign_enveloped
 from kpr_sender.registry.port import Counterpart
@@ -103,7 +104,7 @@ class Sealing:
     settings: Settings
     profile: Profile
     counterpart: Counterpart
-    signer: SoftwareSigner
+    signer: Signer
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     observe: Observer
@@ -239,7 +240,13 @@ class _Streamed:
 class _Signed:
     """The Hodemelding with a ds:Signature: needs the whole document in memory, so it is off by default."""
 
-    def __init__(self, streamed: _Streamed, signer: SoftwareSigner) -> None:
+    def __init__(self, streamed: _Streamed, signer: Signer) -> None:
+        if not isinstance(signer, SoftwareSigner):
+            raise ConfigInvalid(
+                "An XML signature needs the signing key in this process.",
+                where="hodemelding.xmldsig",
+                next_step="Turn it off: the sealed message is signed in any case.",
+            )
         self._xml = sign_enveloped(b"".join(streamed.chunks()), signer.key_pair)
         self.length = len(self._xml)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ from kpr_sender.errors import (
 )
 from kpr_sender.events import Event, EventKind
 from kpr_sender.model import MessageType
+from kpr_sender.protection.keys import SoftwareDecrypter, SoftwareSigner, load_pkcs12
+from kpr_sender.protection.port import Decrypter, Signer
 from kpr_sender.states import ShipmentState, SubmissionState
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
@@ -262,3 +265,32 @@ def test_the_journal_and_the_receipts_are_the_owner_s_alone(
     private: list[Path] = [kommune.journal, *copies]
     assert {path.stat().st_mode & 0o777 for path in private} == {0o600}
     assert all(b"AppRec" in copy.read_bytes() for copy in copies)
+
+
+def test_keys_in_a_hardware_module_need_no_file(kommune: Municipality, bus: MemoryBus) -> None:
+    class Module:
+        """Signs and decrypts; its keys never come out."""
+
+        def __init__(self) -> None:
+            passphrase = kommune.pki.passphrase()
+            self._signing = load_pkcs12(kommune.pki.pkcs12("kommune-signing"), passphrase, name="module")
+            self._encryption = load_pkcs12(kommune.pki.pkcs12("kommune-encryption"), passphrase, name="module")
+            self.chain = self._signing.chain
+            self.certificate = self._signing.certificate
+
+        def sign_digest(self, digest: bytes) -> bytes:
+            return SoftwareSigner(self._signing).sign_digest(digest)
+
+        def signer(self, *, at: datetime) -> Signer:
+            return self
+
+        def decrypters(self) -> list[Decrypter]:
+            return [SoftwareDecrypter(self._encryption)]
+
+    settings = kommune.configure()
+    module = Module()
+    for name in ("kommune-signing.p12", "kommune-encryption.p12"):
+        (kommune.pki.folder / name).unlink()
+    with Client(settings, bus=bus, keys=module) as client:
+        client.submit()
+        assert client.wait(timeout=5).exit_code == 0
