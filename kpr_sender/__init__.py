@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kpr_sender.client import Client
     from kpr_sender.engine.answers import Handling
     from kpr_sender.engine.keys import Keys
+    from kpr_sender.engine.resolving import Case, Decision
     from kpr_sender.errors import KprError
     from kpr_sender.events import Event, EventKind
     from kpr_sender.model import Environment, MessageType, Party, Receipt, ReceiptError, Shipment, Submission
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AddressRegistry",
     "Bus",
+    "Case",
     "Client",
     "Counterpart",
+    "Decision",
     "Environment",
     "Event",
     "EventKind",
@@ -55,6 +58,7 @@ _HOMES: Final = {
     "kpr_sender.client": ("Client",),
     "kpr_sender.engine.answers": ("Handling",),
     "kpr_sender.engine.keys": ("Keys",),
+    "kpr_sender.engine.resolving": ("Case", "Decision"),
     "kpr_sender.errors": ("KprError",),
     "kpr_sender.events": ("Event", "EventKind"),
     "kpr_sender.model": ("Environment", "MessageType", "Party", "Receipt", "ReceiptError", "Shipment", "Submission"),

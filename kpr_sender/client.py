@@ -31,6 +31,7 @@ from kpr_sender.engine.keys import ConfiguredKeys, Keys, signing_use
 from kpr_sender.engine.lookup import look_up, newest_awaiting
 from kpr_sender.engine.publishing import Publisher
 from kpr_sender.engine.receipt_files import take_file
+from kpr_sender.engine.resolving import Case, Decision, case_of, demand_as_seen, demand_open
 from kpr_sender.engine.waiting import Waiter, note_obstacle
 from kpr_sender.errors import AccessRefused, ConfigInvalid, InputMissing, UsageError
 from kpr_sender.events import Event, EventKind, Observer, ignore
@@ -47,6 +48,7 @@ from kpr_sender.registry.static import StaticRegistry
 from kpr_sender.report import Report
 from kpr_sender.settings import load as load_settings
 from kpr_sender.settings.values import Settings
+from kpr_sender.states import ShipmentState
 
 DEFAULT_WAIT_SECONDS: Final = 30 * 60.0
 
@@ -279,6 +281,58 @@ class Client:
         with self._step:
             submission, new = take_file(self._answers, data, name=name)
         return self._report(submission, taken=int(new))
+
+    def case(self, msg_id: str) -> Case:
+        """Return all that is known of one shipment, for the person who must decide on it.
+
+        Takes the journal's lock only where an earlier run may have ended in the middle of a transfer.
+
+        Args:
+            msg_id: Its MsgId, in capitals or not.
+
+        Raises:
+            UsageError: It is not in this journal.
+            JournalUnwritable: The journal cannot be read.
+            JournalLocked: Another run is publishing it.
+        """
+        with self._reading() as journal:
+            if journal is None:
+                raise UsageError("Nothing was submitted with this journal yet.", where="MSGID")
+            found = case_of(journal, msg_id)
+        if found.shipment.state is not ShipmentState.PUBLISHING:
+            return found
+        return case_of(self._open_journal(), msg_id)
+
+    def resolve(
+        self, msg_id: str, decision: Decision, *, reason: str, by: str = "", seen: Case | None = None
+    ) -> Report:
+        """Let a person decide on a shipment that no answer has come to. Never touches the bus.
+
+        Args:
+            msg_id: Its MsgId, in capitals or not.
+            decision: What FHI said, or what the person makes of it.
+            reason: Why, in words; kept in the journal.
+            by: Who decides; the client's own ``by`` when not given.
+            seen: What the person was shown: nothing is decided when something has happened since.
+
+        Raises:
+            UsageError: There is nothing to decide, or not in this way, or something has happened since.
+            JournalUnwritable: The decision could not be kept; nothing has changed.
+            JournalLocked: Another run holds the journal.
+        """
+        with self._one_at_a_time:
+            journal = self._open_journal()
+            with self._step:
+                found = case_of(journal, msg_id)
+                if seen is not None:
+                    demand_as_seen(seen, found)
+                demand_open(found, decision)
+                shipment = journal.decide(
+                    found.shipment.msg_id, decision.cause, reason=reason, by=by.strip() or self._by
+                )
+            text = f"A person decided on the {shipment.type.norwegian} ({shipment.msg_id}): {decision.value}."
+            self._observe(Event(EventKind.DECIDED, text, shipment.msg_id, shipment.type))
+            return self._report(journal.submission(shipment.submission_id) or found.submission)
 
     def close(self) -> None:
         """End a wait, give back foreign messages, close the connection, free the journal. Safe to call twice."""

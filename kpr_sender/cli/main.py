@@ -27,6 +27,7 @@ ENVIRONMENTS: Final = [environment.value for environment in Environment]
 COMMANDS: Final = {
     "send": "Send the pair, or go on with it, and wait for FHI's receipts.",
     "wait": "Wait for the receipts of what is published.",
+    "resolve": "Decide on a shipment that no answer has come to.",
     "status": "Show what is known of a submission, from the journal alone.",
     "receipts": "Show a submission's receipts with everything they say, or take them from files.",
     "config": "Check the configuration without sending anything.",

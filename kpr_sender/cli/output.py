@@ -163,7 +163,7 @@ def _screen(settings: Settings, result: Report, remark: str) -> Iterator[str]:
     yield _heading(submission)
     for shipment in submission.shipments:
         yield ""
-        yield from _shipment(shipment)
+        yield from shipment_lines(shipment)
     yield ""
     yield f"  Journal     {settings.journal.path}"
     yield f"  Receipts    {settings.journal.receipts_dir}"
@@ -180,7 +180,8 @@ def _heading(submission: Submission) -> str:
     )
 
 
-def _shipment(shipment: Shipment) -> Iterator[str]:
+def shipment_lines(shipment: Shipment) -> Iterator[str]:
+    """Yield what is known of a shipment in a few lines."""
     published = "not published" if shipment.published_at is None else f"published {rfc3339(shipment.published_at)}"
     yield f"  {shipment.type.norwegian} ({shipment.type.value}): {STATE_WORDS[shipment.state]}"
     yield from indented("MsgId", [shipment.msg_id])
