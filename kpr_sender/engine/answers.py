@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from cryptography.x509 import Certificate
+
 from kpr_sender.bus.port import Inbound, Source
 from kpr_sender.errors import AccessRefused
 from kpr_sender.events import Event, EventKind, Observer
@@ -102,17 +104,26 @@ class Answers:
         if looks_like_xml(inbound.body):
             return self._unsealed(inbound)
         try:
-            opened = self._open(inbound.body)
+            opened = open_sealed(
+                inbound.body, decrypters=self.decrypters, signers=self.counterpart.signing, policy=self.policy
+            )
         except NotForUs as error:
             return _foreign(str(error))
         except (ProtectionRefused, AccessRefused) as error:
             return self._disbelieve_claimed(inbound, str(error))
         return self._opened(inbound, opened)
 
-    def _open(self, sealed: bytes) -> Opened:
-        opened = open_sealed(sealed, decrypters=self.decrypters, signers=self.counterpart.signing, policy=self.policy)
-        certificates.check(opened.signer, self.signing_use, at=self.now(), name="the receipt's signing certificate")
-        return opened
+    def _concern(self, signer: Certificate) -> str:
+        """Why a registered certificate may not be believed now, mostly that it has expired; empty when it may.
+
+        Nobody can tell when a message was signed but by the signer's own word, so the time that counts is now. What
+        was signed rightly is kept all the same: with the clock put right, or by a new receipt, it is believed.
+        """
+        try:
+            certificates.check(signer, self.signing_use, at=self.now(), name="its signing certificate")
+        except AccessRefused as error:
+            return f"{error.where}: {error.what.rstrip('.')}"
+        return ""
 
     def _fault(self, inbound: Inbound) -> Judgement:
         fault = error_queue.parse(inbound.properties, inbound.subject, inbound.body)
@@ -137,6 +148,8 @@ class Answers:
         shipment = self.journal.shipment(answer.original_msg_id)
         if shipment is None:
             return _foreign(_UNKNOWN_MSG_ID)
+        if concern := self._concern(opened.signer):
+            return self._disbelieve(shipment, concern, sealed=inbound.body, xml=opened.content, answer=answer)
         return self._answered(shipment, answer, opened.content, inbound.body)
 
     def _unsealed(self, inbound: Inbound) -> Judgement:
