@@ -169,16 +169,22 @@ def outcome_of(answer: Answer, where: str) -> Outcome:
     # Accepted before the whole message had left, or a settlement without a known state, is no answer to rely on.
     said_something = answer.ending in (Ending.ACCEPTED, Ending.NO_STATE, Ending.UNKNOWN_STATE)
     if handed_over or said_something:
-        return _outcome(Verdict.IN_DOUBT, Reach.HANDED_OVER, answer, _IN_DOUBT, where)
+        return _outcome(Verdict.IN_DOUBT, answer.reach, answer, _IN_DOUBT, where)
     meaning = _BROKEN_OFF
     if answer.ending is Ending.TIMED_OUT:
         meaning = _NO_CREDIT if answer.reach is Reach.NO_CREDIT else _TIMED_OUT
     return _outcome(Verdict.NOT_SENT, answer.reach, answer, meaning, where)
 
 
-def not_connected(error: KprError) -> Outcome:
-    """Return the outcome when no connection, or no link to the queue, was to be had."""
-    return Outcome(Verdict.NOT_SENT, Reach.NO_CONNECTION, condition=error.code, description=error.what, error=error)
+def not_connected(error: KprError, condition: str = "") -> Outcome:
+    """Return the outcome when no connection, or no link to the queue, was to be had.
+
+    Args:
+        error: What the person sees.
+        condition: The broker's, where it gave one.
+    """
+    condition = condition or error.code
+    return Outcome(Verdict.NOT_SENT, Reach.NO_CONNECTION, condition=condition, description=error.what, error=error)
 
 
 def too_large(length: int, limit: int, where: str) -> Outcome:

@@ -166,7 +166,7 @@ class Connected:
         if isinstance(answer, Refused):
             return conditions.refused_link(answer, where)
         if isinstance(answer, Ended):
-            return conditions.not_connected(conditions.connection_error(answer, self._where))
+            return conditions.not_connected(conditions.connection_error(answer, self._where), answer.condition)
         self._sender = (name, link, answer.max_message_size)
         return link, answer.max_message_size
 

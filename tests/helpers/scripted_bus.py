@@ -26,6 +26,7 @@ from kpr_sender.bus.proton_engine import (
     Delivery,
     Event,
     Link,
+    Terminus,
     TransportException,
     silent_transport,
     symbol,
@@ -49,9 +50,12 @@ class Script:
         transfer: On a message: an outcome's name, ``settled-without-state``, ``silence``, ``drop``, ``end-session``,
             ``detach`` or ``close``; the last three with ``condition``.
         partial: Do it on the first part of a message, not on the whole.
+        accept_first: So many messages are accepted before it does that.
+        then: What follows at once on the first message's outcome: ``end-session``, ``detach`` or ``close``.
         credit: For sending links.
         max_message_size: Announced on sending links, in bytes.
-        refuse: Condition with which an address is refused by session end, or None.
+        refuse: Condition with which an address is refused, or None.
+        refuse_how: By ``end-session``, ``detach`` or ``close``.
         read_at_most: Bytes of the client's AMQP stream that are read; then nothing more is.
         hang_up_after: Bytes of the client's AMQP stream after which the connection is reset.
         deliver: Encoded messages for a receiving link, by its address.
@@ -63,12 +67,15 @@ class Script:
 
     transfer: str = "accepted"
     partial: bool = False
+    accept_first: int = 0
+    then: str = ""
     condition: str = ""
     description: str = ""
     credit: int = 100
     max_message_size: int = 0
     version: str = "3.10.8"
     refuse: Callable[[str], str | None] = lambda _: None
+    refuse_how: str = "end-session"
     read_at_most: int | None = None
     hang_up_after: int | None = None
     deliver: dict[str, list[bytes]] = field(default_factory=dict)
@@ -300,7 +307,10 @@ class _Conversation:
         link.source.address, link.target.address = link.remote_source.address, link.remote_target.address
         condition = self.script.refuse(address)
         if condition is not None:
-            end_session(link, condition, f"refused {address}")
+            if self.script.refuse_how == "detach":  # AMQP 1.0, 2.6.3: attach without a terminus, then detach
+                link.source.type = link.target.type = Terminus.UNSPECIFIED
+                link.open()
+            self._end(link, self.script.refuse_how, Condition(condition, f"refused {address}"))
             return
         if link.is_receiver:
             link.max_message_size = self.script.max_message_size
@@ -338,6 +348,8 @@ class _Conversation:
 
     def _answer(self, link: Any, delivery: Any) -> None:
         how, condition = self.script.transfer, Condition(self.script.condition, self.script.description)
+        if len(self.saw.messages) <= self.script.accept_first and not delivery.partial:
+            how = "accepted"
         if how in OUTCOMES:
             if how == "rejected" and self.script.condition:
                 delivery.local.condition = condition
@@ -347,8 +359,15 @@ class _Conversation:
             delivery.settle()
         elif how == "drop":
             self.reset()
-        elif how == "end-session":
-            end_session(link, self.script.condition, self.script.description)
+        else:
+            self._end(link, how, condition)
+        if len(self.saw.messages) == 1:
+            self._end(link, self.script.then, condition)
+
+    def _end(self, link: Any, how: str, condition: Condition) -> None:
+        """End a link, its session or the connection; anything else ends nothing."""
+        if how == "end-session":
+            end_session(link, condition.name, condition.description or "")
         elif how == "detach":
             link.condition = condition
             link.close()
