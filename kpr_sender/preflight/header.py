@@ -113,9 +113,10 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Header:
     """What a header that passed says."""
 
+    format: Format
     year: int
     kommunenummer: str | None
     bydel: str | None
@@ -173,12 +174,15 @@ def check_root(
     raise Refusal(f"Its root element is {shown(root)} {place}; the {expected.norwegian} is {wanted}.", line=line)
 
 
-def check_header(expected: MessageType, profile: Profile, fields: Mapping[str, Field], *, line: int) -> Facts:
-    """Return what the fields say.
+def check_header(
+    expected: MessageType, profile: Profile, form: Format, fields: Mapping[str, Field], *, line: int
+) -> Header:
+    """Return what the header says.
 
     Args:
         expected: What the file is handed in as.
         profile: The configured year's.
+        form: What ``check_root`` found.
         fields: What was found of ``SHAPES[expected].fields``.
         line: Where the header ended, for what is missing.
 
@@ -188,7 +192,8 @@ def check_header(expected: MessageType, profile: Profile, fields: Mapping[str, F
     shape = SHAPES[expected]
     for missing in sorted(shape.fields - fields.keys()):
         raise Refusal(f"{missing} is missing.", line=line)
-    return Facts(
+    return Header(
+        format=form,
         year=_year(shape, profile, fields),
         kommunenummer=_digits(fields, shape.kommunenummer, 4),
         bydel=_digits(fields, shape.bydel, 2),

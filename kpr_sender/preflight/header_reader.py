@@ -1,29 +1,21 @@
 """Reads a file's header with expat, up to its first person and no further.
 
-Expat, because it tells of a document type declaration before anything in it counts, and stops where it is told to.
+Expat, because it tells of a document type declaration before anything in it counts.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, NoReturn
 from xml.parsers import expat
 
 from kpr_sender.model import MessageType
-from kpr_sender.preflight.header import SHAPES, Facts, Field, Refusal, check_header, check_root
+from kpr_sender.preflight.header import SHAPES, Field, Header, Refusal, check_header, check_root
 from kpr_sender.profiles import Format, Profile
 
 _SEPARATOR: Final = "\x01"  # between namespace and name; no XML document can hold it
-_PIECE: Final = 4_096  # bytes given to expat at once; it goes to the end of what it was given, and a header is short
+_PIECE: Final = 16_384  # bytes given to expat at once; it goes to the end of what it was given, and a header is short
+_MAX_TOKEN: Final = 1_000_000  # bytes of one tag or comment; expat begins it anew with each piece
 _MAX_FIELD: Final = 200  # characters of a header field; what is longer is wrong anyway
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """What a file says of itself, checked."""
-
-    format: Format
-    facts: Facts
 
 
 class HeaderReader:
@@ -41,6 +33,7 @@ class HeaderReader:
         self._profile = profile
         self._shape = SHAPES[expected]
         self._lines_before = lines_before
+        self._given = 0
         self._format: Format  # known from the root on
         self._fields: dict[str, Field] = {}
         self._path: list[str] = []
@@ -82,6 +75,7 @@ class HeaderReader:
         return self.header
 
     def _parse(self, piece: bytes, *, last: bool = False) -> None:
+        self._given += len(piece)
         try:
             self._parser.Parse(piece, last)
         except _Enough:
@@ -89,6 +83,8 @@ class HeaderReader:
         except expat.ExpatError as error:
             line = error.lineno + self._lines_before
             raise Refusal(f"It is not well-formed XML: {expat.ErrorString(error.code)}.", line=line) from None
+        if self._given - self._parser.CurrentByteIndex > _MAX_TOKEN:
+            self._refuse(f"There is a tag or comment of more than {_MAX_TOKEN} bytes.")
 
     @property
     def _line(self) -> int:
@@ -139,8 +135,7 @@ class HeaderReader:
         self._text = ""
 
     def _on_person(self) -> None:
-        facts = check_header(self._expected, self._profile, self._fields, line=self._line)
-        self.header = Header(self._format, facts)
+        self.header = check_header(self._expected, self._profile, self._format, self._fields, line=self._line)
         if not self._capturable:
             raise _Enough
         self._parser.CharacterDataHandler = None

@@ -90,10 +90,10 @@ def _inspect(chunks: Iterable[bytes], expected: MessageType, profile: Profile) -
     return Payload(
         type=expected,
         format=header.format,
-        year=header.facts.year,
-        kommunenummer=header.facts.kommunenummer,
-        bydel=header.facts.bydel,
-        lopenr=header.facts.lopenr,
+        year=header.year,
+        kommunenummer=header.kommunenummer,
+        bydel=header.bydel,
+        lopenr=header.lopenr,
         sha256=digest.hexdigest(),
         length=length,
     )

@@ -177,6 +177,24 @@ def test_what_the_parser_would_have_to_hold_is_refused_early(begin: bytes, block
     assert given_out < 11_000_000
 
 
+@pytest.mark.parametrize(
+    "begin", [b"<IPLOS x='", b"<!-- ", b"<?x ", HEAD + b"<i"], ids=["root", "comment", "PI", "header"]
+)
+def test_a_header_that_never_ends_is_refused_early(begin: bytes) -> None:
+    given_out = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal given_out
+        yield begin
+        for _ in range(100):
+            given_out += 65_536
+            yield b"x" * 65_536
+
+    with pytest.raises(InputRefused, match="tag or comment of more than"):
+        inspect(chunks(), IPL, name="x", profile=PROFILE)
+    assert given_out < 1_200_000
+
+
 def test_a_huge_text_and_many_comments_are_no_danger() -> None:
     text = b"<PERSON>" + b"x" * 30_000_000 + b"</PERSON>"
     comments = b"<!-- a --><?b?><![CDATA[</c>]]>" * 150_000
