@@ -393,6 +393,8 @@ class Client:
         for msg_id in journal.recover():
             text = f"An earlier run ended while {msg_id} was being published: it is in doubt."
             self._observe(Event(EventKind.IN_DOUBT, text, msg_id))
+        for submission in journal.submissions()[:1]:
+            self._copies.catch_up(journal.receipt_documents(submission.submission_id))
 
     @contextmanager
     def _reading(self) -> Iterator[SqliteView | None]:
@@ -440,7 +442,6 @@ class Client:
     @cached_property
     def _answers(self) -> Answers:
         settings = self.settings
-        copies = ReceiptCopies(settings.journal.receipts_dir, self._observe)
         return Answers(
             journal=self._open_journal(),
             counterpart=self._registry.counterpart(self._receiver_her_id),
@@ -450,8 +451,12 @@ class Client:
             believe_unsealed=settings.receiver.unsealed_receipts,
             now=self._now,
             observe=self._observe,
-            stored=copies.store,
+            stored=self._copies.store,
         )
+
+    @cached_property
+    def _copies(self) -> ReceiptCopies:
+        return ReceiptCopies(self.settings.journal.receipts_dir, self._observe)
 
 
 def _login() -> str:

@@ -89,7 +89,16 @@ class Stop:
 
 @dataclass
 class Found:
-    """What a number of cases amounted to; ``runs`` are those that were killed at each of their stops."""
+    """What a number of cases amounted to.
+
+    Attributes:
+        runs: Cases that were killed at each of their stops.
+        lost: Shipments that the bus does not have and nobody is told of, and answers that were forgotten.
+        duplicated: Shipments that the bus has more than once, however often.
+        misclassified: Shipments that are called what the bus's ledger belies.
+        in_doubt: Shipments that end in doubt, and are reported so.
+        wrong: Everything that is not as it must be, in words.
+    """
 
     runs: int = 0
     lost: int = 0
@@ -149,6 +158,7 @@ class KillTown:
             shipments = _shipments(journal / "journal.db")
             if ended.exit_code is not None:
                 judge.at_end(shipments, lines, ended.exit_code)
+                judge.copies(list((journal / "receipts").glob("*.xml")))
                 break
             judge.when_killed(shipments, lines, ended.points[-1])
         self.found.runs += 0 < len(stops) == judge.kills
@@ -206,6 +216,7 @@ class _Judge:
         self._found = found
         self._where = where
         self._doubtful: set[MessageType] = set()
+        self._unheard: set[MessageType] = set()
         self.kills = 0
 
     def when_killed(self, shipments: dict[MessageType, Shipment], lines: Sequence[LedgerLine], at: FaultPoint) -> None:
@@ -228,9 +239,11 @@ class _Judge:
         for type_, shipment in shipments.items():
             received = [line for line in lines if line.type == type_]
             self._found.duplicated += max(0, len(received) - 1)
+            self._unheard |= {type_} if not received else set()
             in_doubt = shipment.state is _S.IN_DOUBT
             self._found.in_doubt += in_doubt
-            self._found.lost += not received and not in_doubt
+            forgotten = self._answers[type_] is not Answer.NONE and shipment.state is not self._answers[type_].state
+            self._found.lost += forgotten if received else not in_doubt
             may_doubt = type_ in self._doubtful and (not received or self._answers[type_] is Answer.NONE)
             if not (may_doubt if in_doubt else received and shipment.state is self._answers[type_].state):
                 self._wrong(f"{type_} ends as {shipment.state}, received {len(received)} times")
@@ -244,6 +257,13 @@ class _Judge:
         expected = expected_exit_code({shipment.state for shipment in shipments.values()})
         if exit_code != expected:
             self._wrong(f"exit code {exit_code}, not {expected}")
+
+    def copies(self, files: Sequence[Path]) -> None:
+        """Look at the receipts' copies for the archive: one for each answer."""
+        answered = sum(answer is not Answer.NONE for answer in self._answers.values())
+        unheard = sum(self._answers[type_] is not Answer.NONE for type_ in self._unheard)
+        if len(files) != answered - unheard:
+            self._wrong(f"{len(files)} copies of {answered} receipts")
 
     def _compare(self, shipments: dict[MessageType, Shipment], lines: Sequence[LedgerLine]) -> None:
         received = {line.msg_id for line in lines}
