@@ -104,10 +104,16 @@ _NOT_AMQP_WORDS: Final = ("protocol header", "unknown protocol")
 # A connection cut this early is no proof of a wrong port; a load balancer without a broker behind it does the same.
 _HUNG_UP: Final = Meaning(
     BusUnreachable,
-    "The bus hung up before it said anything",
+    "The bus hung up before it said what it speaks",
     "Nothing is lost: run the same command again later; if it lasts, check bus.port and bus.tls (TLS is on 5671).",
 )
-_HUNG_UP_WORDS: Final = "no protocol header found"
+_HUNG_UP_WORDS: Final = ("no protocol header found", "insufficient data to determine protocol")
+# RabbitMQ 4.0 says nothing where 3.10 says unauthorized-access: it takes the login, waits and hangs up.
+_NEVER_OPENED: Final = Meaning(
+    BusUnreachable,
+    "The connection to the bus ended before it stood",
+    "Nothing is lost: run the same command again later; if it lasts, bus.username may lack permission on the bus.",
+)
 
 # The broker's outcome of a whole transfer, other than accepted: it does not have the message.
 NEGATIVE_OUTCOMES: Final[Mapping[Ending, Meaning]] = {
@@ -144,10 +150,12 @@ def connection_error(ended: Ended, where: str) -> KprError:
     meaning = CONNECTION_REFUSALS.get(ended.condition, _CONNECTION_OTHERWISE)
     if ended.why is Why.FAULT:
         meaning = CONNECTION_REFUSALS["local:InternalError"]
-    elif not ended.opened and _HUNG_UP_WORDS in ended.description:
+    elif not ended.opened and any(words in ended.description.lower() for words in _HUNG_UP_WORDS):
         meaning = _HUNG_UP
     elif not ended.opened and any(words in ended.description.lower() for words in _NOT_AMQP_WORDS):
         meaning = _NOT_AMQP
+    elif not ended.opened and meaning is _CONNECTION_OTHERWISE and ended.why in (Why.SOCKET, Why.PROTOCOL):
+        meaning = _NEVER_OPENED
     return meaning.tell(where, ended.condition, ended.description)
 
 

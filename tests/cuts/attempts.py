@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -69,17 +69,17 @@ class Series:
         at: Where each of them was cut, with the attempt.
     """
 
-    at: list[tuple[int, Cut, Attempt]] = field(default_factory=list)
+    at: list[tuple[Faults, Attempt]] = field(default_factory=list)
 
     @property
-    def misclassified(self) -> list[tuple[int, Cut, Outcome, int]]:
+    def misclassified(self) -> list[tuple[Faults, Outcome, int]]:
         """Every attempt of which something was said that is not so."""
-        return [(n, cut, one.outcome, one.arrived) for n, cut, one in self.at if one.misclassified]
+        return [(faults, one.outcome, one.arrived) for faults, one in self.at if one.misclassified]
 
     def counts(self) -> dict[str, int]:
         """Return how many there were of each kind."""
-        verdicts = [one.outcome.verdict for _, _, one in self.at]
-        doubts = [one for _, _, one in self.at if one.outcome.verdict is Verdict.IN_DOUBT]
+        verdicts = [one.outcome.verdict for _, one in self.at]
+        doubts = [one for _, one in self.at if one.outcome.verdict is Verdict.IN_DOUBT]
         return {
             "not_sent": verdicts.count(Verdict.NOT_SENT),
             "accepted": verdicts.count(Verdict.ACCEPTED),
@@ -120,14 +120,19 @@ class Sender:
         assert passage.over.wait(10), "the bus does not hang up"
         return Attempt(outcome, passage, self._bus.ledger[message_id])
 
-    def series(self, places: Iterator[int] | range, cuts: tuple[Cut, ...] = (Cut.RESET, Cut.CLOSE)) -> Series:
-        """Cut at each place in each way."""
+    def series(self, faults: Iterable[Faults]) -> Series:
+        """Publish once with each of these faults in the way."""
         series = Series()
-        for place, cut in itertools.product(places, cuts):
-            attempt = self.attempt(Faults(cut_after=place, cut=cut))
+        for one in faults:
+            attempt = self.attempt(one)
             attempt.check(self.length)
-            series.at.append((place, cut, attempt))
+            series.at.append((one, attempt))
         return series
+
+
+def everywhere(places: Iterable[int], cuts: tuple[Cut, ...] = (Cut.RESET, Cut.CLOSE)) -> Iterator[Faults]:
+    """Return the faults that cut the client's stream at each place in each way."""
+    return (Faults(cut_after=place, cut=cut) for place, cut in itertools.product(places, cuts))
 
 
 def parts(stream: bytes) -> dict[str, int]:

@@ -19,7 +19,7 @@ from kpr_sender.bus.port import LinkState, Reach, Verdict
 from kpr_sender.bus.proton_engine import Message
 from kpr_sender.errors import BusUnreachable
 from kpr_sender.settings.values import BusSettings
-from tests.cuts.attempts import Sender, Series, parts
+from tests.cuts.attempts import Sender, Series, everywhere, parts
 from tests.helpers.bus_settings import bus_settings
 from tests.helpers.counting_bus import CountingBus
 from tests.helpers.fault_proxy import Cut, FaultProxy, Faults
@@ -83,10 +83,11 @@ def test_cut_after_every_byte_in_plain(plain: CountingBus) -> None:
             "end",
             "close",
         ]
-        series = sender.series(range(1, len(stream) + 1))
+        series = sender.series(everywhere(range(1, len(stream) + 1)))
     report("plain", series)
-    for place, cut, attempt in series.at:
-        outcome, where = attempt.outcome, (place, cut, attempt.outcome)
+    for faults, attempt in series.at:
+        outcome, where = attempt.outcome, (faults, attempt.outcome)
+        place = faults.cut_after or 0
         assert attempt.passage.let_through == place, where
         if place <= ends["attach"]:  # the transfer waits for the answer to the attach
             expected = (Verdict.NOT_SENT, Reach.NO_CONNECTION, LinkState.NONE, 0)
@@ -99,20 +100,35 @@ def test_cut_after_every_byte_in_plain(plain: CountingBus) -> None:
         assert (outcome.verdict, outcome.reach, outcome.link, attempt.arrived) == expected, where
 
 
-def test_cut_after_every_16th_byte_with_tls(tls: CountingBus, authority: Authority) -> None:
+def test_cut_after_every_byte_of_the_answers(plain: CountingBus) -> None:
+    """The message may have arrived, and its disposition not, or not whole."""
+    with FaultProxy(plain.port) as proxy:
+        sender = Sender(plain, proxy, SMALL)
+        length = sender.undisturbed().answered
+        places = range(1, length + 1)
+        series = sender.series(
+            Faults(cut_after_answer=place, cut=cut) for place in places for cut in (Cut.RESET, Cut.CLOSE)
+        )
+    report("answers", series)
+    assert series.counts()["in_doubt_and_there"] > 0
+
+
+# Every byte with TLS takes longer, and says nothing more than every 16th most of the time.
+@pytest.mark.parametrize("step", [16, pytest.param(1, marks=pytest.mark.nightly)])
+def test_cut_after_every_16th_byte_with_tls(tls: CountingBus, authority: Authority, step: int) -> None:
     with FaultProxy(tls.port) as proxy:
         sender = Sender(tls, proxy, SMALL, tls=True, ca_file=authority.ca_file)
         length = sender.undisturbed().let_through
-        series = sender.series(range(1, length + 16, 16))
+        series = sender.series(everywhere(range(1, length + step, step)))
     report("tls", series)
-    assert {attempt.outcome.verdict for _, _, attempt in series.at} == set(Verdict)
+    assert {attempt.outcome.verdict for _, attempt in series.at} == set(Verdict)
 
 
 def test_cut_with_the_receiving_links_attached(plain: CountingBus) -> None:
     with FaultProxy(plain.port) as proxy:
         sender = Sender(plain, proxy, SMALL, receive=True)
         length = sender.undisturbed().let_through
-        series = sender.series(range(1, length + 1, 11), (Cut.RESET,))
+        series = sender.series(everywhere(range(1, length + 1, 11), (Cut.RESET,)))
     report("with_receiving", series)
 
 
@@ -128,9 +144,9 @@ def test_cut_in_a_message_of_many_frames(
         length = sender.undisturbed().let_through
         numbers = random.Random(length)
         places = sorted([*numbers.sample(range(1, length), 60), *range(length - 900, length - 20, 110)])
-        series = sender.series(iter(places))
+        series = sender.series(everywhere(places))
     report(f"many_frames_{kind}", series)
-    half_way = [attempt.outcome for place, _, attempt in series.at if 4_000 < place < length // 2]
+    half_way = [attempt.outcome for faults, attempt in series.at if 4_000 < (faults.cut_after or 0) < length // 2]
     assert half_way
     for outcome in half_way:
         assert (outcome.verdict, outcome.reach, outcome.link) == (

@@ -22,7 +22,7 @@ from tests.helpers.tls_certificates import make_authority
 SMALL = bytes(300)
 LARGE = bytes(4_000_000)  # more than the kernels between us take unread
 CONNECT, PUBLISH = 0.4, 0.5  # seconds; what the user allows
-GRACE = 3.0  # seconds above that, on a busy machine; a hang is ten and more
+GRACE = 6.0  # seconds above that, on a busy machine; a hang is ten and more
 
 
 @pytest.fixture(scope="module", params=["plain", "tls"])
@@ -154,5 +154,7 @@ def test_a_silent_bus_is_noticed_while_we_wait_for_receipts(
         ours.receive(0)
         before = len(proxy.passages)
         proxy.faults = Faults()
-        ours.receive(2.5)
-        assert len(proxy.passages) > before
+        gives_up = time.monotonic() + 10
+        while len(proxy.passages) == before:
+            assert time.monotonic() < gives_up, "nobody noticed"
+            ours.receive(0.2)

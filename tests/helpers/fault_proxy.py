@@ -41,11 +41,13 @@ class Faults:
 
     Attributes:
         cut_after: How many bytes of the client's stream are let through; None for all.
+        cut_after_answer: The same for the server's stream.
         latency: Seconds by which every byte is late, in both directions.
         bandwidth: Bytes a second in each direction; 0 for as fast as it goes.
     """
 
     cut_after: int | None = None
+    cut_after_answer: int | None = None
     cut: Cut = Cut.RESET
     linger: float = 0.0
     latency: float = 0.0
@@ -58,8 +60,10 @@ class _Lane:
 
     source: socket.socket
     target: socket.socket
+    limit: int | None
     waiting: deque[tuple[float, bytes]] = field(default_factory=deque)
     size: int = 0
+    passed: int = 0
     free_at: float = 0.0
     ended: bool = False
     """The source has said its last."""
@@ -71,8 +75,7 @@ class Passage:
     """One connection through the proxy.
 
     Attributes:
-        let_through: Bytes of the client's stream that the server has got.
-        stream: These bytes.
+        stream: The bytes of the client's stream that the server has got.
         over: Set when the server has hung up: what it makes of the stream is then certain.
     """
 
@@ -80,14 +83,20 @@ class Passage:
         self.stream = bytearray()
         self.over = threading.Event()
         self.faults = faults
-        self.up, self.down = _Lane(client, server), _Lane(server, client)
+        self.up = _Lane(client, server, faults.cut_after)
+        self.down = _Lane(server, client, faults.cut_after_answer)
         self.cut = False
         self.close_at: float | None = None
 
     @property
     def let_through(self) -> int:
         """Bytes of the client's stream that the server has got."""
-        return len(self.stream)
+        return self.up.passed
+
+    @property
+    def answered(self) -> int:
+        """Bytes of the server's stream that the client has got."""
+        return self.down.passed
 
 
 class FaultProxy:
@@ -182,8 +191,8 @@ class FaultProxy:
     def _wants(self, passage: Passage, lane: _Lane) -> int:
         if lane.ended or lane.size >= _MOST_WAITING:
             return 0
-        if lane is passage.up and passage.faults.cut_after is not None and not passage.cut:
-            return min(_PIECE, passage.faults.cut_after - passage.let_through - lane.size)
+        if lane.limit is not None and not passage.cut:
+            return min(_PIECE, lane.limit - lane.passed - lane.size)
         if lane is passage.up and passage.cut and passage.faults.cut is Cut.STALL:
             return 0
         return _PIECE
@@ -217,11 +226,12 @@ class FaultProxy:
             except OSError:  # that side is gone
                 sent = len(data)
             lane.size -= sent
+            lane.passed += sent
             if lane is passage.up:
                 passage.stream += data[:sent]
-                if passage.let_through == passage.faults.cut_after:
-                    self._cut(passage)
-                    return
+            if lane.passed == lane.limit:
+                self._cut(passage)
+                return
             if sent < len(data):
                 lane.waiting.appendleft((due, data[sent:]))
                 return
