@@ -17,6 +17,7 @@ from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.session import connected_sandbox
 from kpr_sender.engine.keys import check_counterpart, load_key, signer
 from kpr_sender.errors import EXIT_OK, InputMissing, JournalUnwritable, KprError
+from kpr_sender.journal.location import demand_local
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.protection import certificates
 from kpr_sender.protection.certificates import CertificateUse
@@ -181,6 +182,8 @@ def _validity(ends: datetime, now: datetime) -> str:
 
 def _journal(settings: Settings) -> str:
     path = settings.journal.path
+    if not settings.journal.allow_network:
+        demand_local(path)
     journal = SqliteJournal.open_readonly(path, settings.environment)
     if journal is not None:
         journal.close()

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "resolve": "Decide on a shipment that no answer has come to.",
     "status": "Show what is known of a submission, from the journal alone.",
     "receipts": "Show a submission's receipts with everything they say, or take them from files.",
+    "journal": "Check the journal, copy it, show what is in it.",
     "config": "Check the configuration without sending anything.",
     "sandbox": "Run a Tjenestebuss with a KPR receiver on this machine.",
     "sample": "Write a synthetic fagmelding and identmelding.",

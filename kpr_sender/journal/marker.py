@@ -13,8 +13,8 @@ apart from the journal, how far the journal has come. The rules:
    more, and the next opening brings the marker up.
 5. A journal that is behind its marker has lost something (a backup was put back, a ``-wal`` was deleted, a disk did not
    keep its word); one with another id is another journal; one in another inode than the marker says is a copy of the
-   file; a missing or damaged marker says nothing. In each case opening for writing MUST be refused, unless neither the
-   journal nor the marker knows of any transfer: then there is nothing to send twice.
+   file; a missing or damaged marker says nothing. In each case opening for writing MUST be refused. Only a journal that
+   has seen no change may begin without a marker, or take over one that knows of no transfer.
 6. The marker names every shipment whose transfer has begun. When a person accepts a journal all the same
    (``restored``), what the journal does not know of these is kept in it as forgotten, and stands in the way of a new
    submission.
@@ -152,11 +152,11 @@ def objection(found: Mark | None, present: Mark, *, backup_at: str | None) -> st
     """
     if backup_at is not None:
         return f"This is a backup of the journal, made {backup_at}: it does not know what was sent since."
-    if not present.begun and (found is None or not found.begun):
-        return ""
     if found is None:
-        # A journal of an earlier version has no step yet, and gets its first marker now.
+        # A new journal, or one of an earlier version, has no step yet and gets its first marker now.
         return _MISSING if present.step else ""
+    if not (present.step or present.begun or found.begun):
+        return ""
     return next((text for text, holds in _DIFFERENCES if holds(found, present)), "")
 
 

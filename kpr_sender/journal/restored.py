@@ -79,7 +79,7 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
                     next_step="Run kpr-send journal verify without it.",
                 )
             step = Step(connection, at, who)
-            in_doubt = _doubt_what_is_sealed(step, why)
+            in_doubt = _doubt_what_is_sealed(step)
             forgotten = () if found is None else _keep_what_is_forgotten(step, found)
             connection.execute(statements.ADD_ACCEPTANCE, {"at": at, "found": what, "why": why, "who": who})
             reached = max(present.step, 0 if found is None else found.step) + 1
@@ -109,12 +109,12 @@ def objection_to(
     return found, present, marker.objection(found, present, backup_at=backup_at)
 
 
-def _doubt_what_is_sealed(step: Step, why: str) -> tuple[str, ...]:
+def _doubt_what_is_sealed(step: Step) -> tuple[str, ...]:
     sealed = step.connection.execute(statements.SHIPMENTS_IN_STATE, (ShipmentState.SEALED.value,)).fetchall()
     for row in sealed:
         step.move(row, Cause.PUBLISH_BEGINS, changes={"attempts": row["attempts"] + 1}, why=_TAKEN_AS_BEGUN)
         publishing = shipment_row(step.connection, row["msg_id"])
-        step.end_publish(publishing, Cause.NO_OUTCOME, evidence=NOTHING, error=_IN_DOUBT, why=why)
+        step.end_publish(publishing, Cause.NO_OUTCOME, evidence=NOTHING, error=_IN_DOUBT, why=_IN_DOUBT.text)
     return tuple(row["msg_id"] for row in sealed)
 
 

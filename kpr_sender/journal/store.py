@@ -55,6 +55,12 @@ class Store:
             with _transaction(self._connection, "BEGIN DEFERRED"):
                 yield self._connection
 
+    def back_up_to(self, target: sqlite3.Connection) -> None:
+        """Copy one consistent picture to an empty database, beside whoever writes."""
+        with self._guard, translated(self.path):
+            self._demand_same_process()
+            self._connection.backup(target)
+
     def close(self) -> None:
         """Close the file; twice is harmless."""
         with self._guard, translated(self.path):

@@ -1,0 +1,195 @@
+"""``kpr-send journal``: check it, copy it, show it, and go on with one that was put back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from kpr_sender.cli import output
+from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.cli.parameters import PATH
+from kpr_sender.errors import EXIT_OK, JournalUnwritable, UsageError
+from kpr_sender.journal import restored
+from kpr_sender.journal.backup import back_up
+from kpr_sender.journal.export import lines
+from kpr_sender.journal.location import demand_local
+from kpr_sender.journal.lock import JournalLock
+from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.journal.store import open_to_read
+from kpr_sender.journal.verify import Verification, verify
+from kpr_sender.observe.redaction import redact, redact_text
+from kpr_sender.report import JSON_SCHEMA
+from kpr_sender.settings.values import Settings
+
+_reason: Final = click.option("--reason", metavar="TEXT", default="", help="What FHI said, in your own words.")
+_by: Final = click.option("--by", metavar="NAME", default="", help="Your name.")
+_yes: Final = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+@click.group("journal")
+def command() -> None:
+    """Check the journal, copy it, show what is in it."""
+
+
+@command.command("verify")
+@click.option("--accept-restored", is_flag=True, help="Go on with a journal that was put back, copied or lost.")
+@_reason
+@_by
+@_yes
+@click.pass_obj
+def verify_command(invocation: Invocation, *, accept_restored: bool, reason: str, by: str, yes: bool) -> int:
+    """Check everything in the journal; exit code 0 when all is well, else 73. Nothing is changed.
+
+    With --accept-restored, --reason and --by: go on with a journal that kpr-send refuses because it was put back from a
+    backup, copied, or lost. Ask FHI first what has arrived. Whatever is sealed in it is in doubt then, and not sent.
+    """
+    settings = invocation.settings()
+    if accept_restored:
+        _accept(invocation, settings, reason, by, yes=yes)
+    elif reason or by:
+        raise click.UsageError("--reason and --by go with --accept-restored.")
+    verification = verify(settings.journal.path, settings.environment)
+    if verification is None:
+        text = f"There is no journal yet: there is nothing in {settings.journal.path}."
+        return output.nothing(invocation, settings.environment, text)
+    return _told(invocation, settings, verification)
+
+
+@command.command("backup")
+@click.argument("file", type=PATH)
+@click.pass_obj
+def backup(invocation: Invocation, *, file: Path) -> int:
+    """Copy the journal to FILE, also while another run writes it, and check the copy.
+
+    FILE must not exist. It holds receipts that may name persons: only its owner may read it. Put in the journal's place
+    it is refused until a person accepts it (kpr-send journal verify): it does not know what was sent after it was made.
+    """
+    settings = invocation.settings()
+    counted = back_up(settings.journal.path, settings.environment, file.absolute(), now=_now)
+    if invocation.as_json:
+        output.json_object(
+            {
+                "schema": JSON_SCHEMA,
+                "environment": settings.environment.value,
+                "exit_code": EXIT_OK,
+                "backup": str(file.absolute()),
+                "counted": counted,
+            }
+        )
+    elif invocation.loudness is not Loudness.QUIET:
+        click.echo(f"{file} is a sound copy: {_counted(counted)}.")
+    return EXIT_OK
+
+
+@command.command("export")
+@click.pass_obj
+def export(invocation: Invocation) -> int:
+    """Print what is in the journal, one JSON object a line: no payload, no receipt's OT, no person's name or words."""
+    settings = invocation.settings()
+    store = open_to_read(settings.journal.path, settings.environment)
+    if store is None:
+        return EXIT_OK
+    with closing(store):
+        for line in lines(store):
+            click.echo(json.dumps(redact(line), ensure_ascii=False))
+    return EXIT_OK
+
+
+@command.command("release")
+@click.argument("msg_id", metavar="MSGID")
+@_reason
+@_by
+@_yes
+@click.pass_obj
+def release(invocation: Invocation, *, msg_id: str, reason: str, by: str, yes: bool) -> int:
+    """Let a shipment that a restored journal has forgotten no longer stand in the way of a new submission.
+
+    Only when FHI has said that it did not arrive, or that FHI wants the data anew.
+    """
+    settings = invocation.settings()
+    path = settings.journal.path
+    _demand_named(reason, by)
+    _ask(f"May a new submission be sent although {msg_id} was begun before?", yes=yes)
+    _demand_local(settings)
+    with (
+        JournalLock.acquire(path, now=_now),
+        SqliteJournal.open(path, settings.environment, now=_now, who=by) as journal,
+    ):
+        journal.release(msg_id.strip().lower(), reason=reason.strip(), by=by.strip())
+    text = f"{msg_id} no longer stands in the way of a new submission."
+    return output.nothing(invocation, settings.environment, text)
+
+
+def _accept(invocation: Invocation, settings: Settings, reason: str, by: str, *, yes: bool) -> None:
+    path = settings.journal.path
+    _demand_named(reason, by)
+    _ask("Has FHI been asked what has arrived, and shall this journal be used from now on?", yes=yes)
+    _demand_local(settings)
+    with JournalLock.acquire(path, now=_now):
+        accepted = restored.accept(path, settings.environment, now=_now, why=reason.strip(), who=by.strip())
+    if invocation.as_json:
+        return
+    click.echo(f"Accepted: {accepted.found}")
+    for msg_id in accepted.in_doubt:
+        click.echo(f"  {msg_id} was sealed and is in doubt now: it is not sent by itself.")
+    for begun in accepted.forgotten:
+        click.echo(f"  {begun.msg_id} ({begun.type}, {begun.year}) was begun, and is not in this journal.")
+
+
+def _told(invocation: Invocation, settings: Settings, verification: Verification) -> int:
+    exit_code = JournalUnwritable.exit_code if verification.findings else EXIT_OK
+    findings = [(one.subject, redact_text(one.text)) for one in verification.findings]
+    if invocation.as_json:
+        told: dict[str, Any] = {
+            "schema": JSON_SCHEMA,
+            "environment": settings.environment.value,
+            "journal": str(settings.journal.path),
+            "exit_code": exit_code,
+            "findings": [{"subject": subject, "text": text} for subject, text in findings],
+            "counted": verification.counted,
+        }
+        output.json_object(told)
+        return exit_code
+    for subject, text in findings:
+        click.echo(f"{subject}: {text}")
+    if invocation.loudness is not Loudness.QUIET:
+        verdict = f"{len(findings)} findings" if findings else "The journal is sound"
+        click.echo(f"{verdict}: {_counted(verification.counted) or 'nothing could be read'}.")
+        if findings:
+            click.echo("  What to do: send nothing by other means, keep the file as it is, and ask for help.")
+    return exit_code
+
+
+def _counted(counted: dict[str, int]) -> str:
+    return ", ".join(f"{number:,} {kind.replace('_', ' ')}" for kind, number in counted.items())
+
+
+def _demand_named(reason: str, by: str) -> None:
+    if not reason.strip() or not by.strip():
+        raise UsageError(
+            "A decision needs a reason and the name of the person who takes it.",
+            next_step="Give --reason TEXT (what FHI said) and --by NAME.",
+        )
+
+
+def _ask(question: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("Nobody is here to ask.", next_step="Run it on a terminal, or give --yes.")
+    click.confirm(question, abort=True, err=True)
+
+
+def _demand_local(settings: Settings) -> None:
+    if not settings.journal.allow_network:
+        demand_local(settings.journal.path)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,303 @@
+"""Checking a journal from end to end, without changing it: ``kpr-send journal verify``.
+
+1. The file: SQLite's own integrity and foreign keys, private permissions, the tables as the migrations make them.
+2. The sealed bytes of every shipment: as many, and with the digest, as when they were sealed (promise G3).
+3. The history: each step is one of ``states.TRANSITIONS``, and all of them together give the state, the attempts and
+   the time of publishing that the row says (promise G5).
+4. The receipts: their digests, and that what is delivered or rejected is so by a verified receipt (promise G4).
+5. The marker: whether the journal was put back, copied or lost something (promise G1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from kpr_sender.errors import JournalUnwritable
+from kpr_sender.journal import marker, rows, schema, statements
+from kpr_sender.journal.failures import Unreadable, of_os
+from kpr_sender.journal.location import stable_inode
+from kpr_sender.journal.restored import objection_to
+from kpr_sender.journal.store import open_to_read
+from kpr_sender.model import Environment
+from kpr_sender.states import (
+    CAUSE_OF_STATUS,
+    PERSON_CAUSES,
+    Cause,
+    ImpossibleTransition,
+    ReceiptStatus,
+    ShipmentState,
+    after,
+)
+
+_MOST_FINDINGS: Final = 100  # of SQLite's: one torn page can be thousands
+_PIECE_BYTES: Final = 1 << 20
+_STATUS_OF_CAUSE: Final = {cause: status for status, cause in CAUSE_OF_STATUS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it must be.
+
+    Attributes:
+        subject: What it is about: the file, a MsgId, a submission's id.
+        text: What is wrong, without personal data.
+    """
+
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was found.
+
+    Attributes:
+        findings: All that is wrong; none when all is well.
+        counted: How much was looked at, by kind.
+    """
+
+    findings: tuple[Finding, ...]
+    counted: dict[str, int]
+
+
+@dataclass(slots=True)
+class _Replayed:
+    """A shipment as its history alone tells it."""
+
+    state: str | None = None
+    attempts: int = 0
+    published: bool = False
+    last_cause: Cause | None = None
+    wrong: list[str] = field(default_factory=list)
+
+    def take(self, event: sqlite3.Row) -> None:
+        """Go on by one line of the history."""
+        what, old, new = event["what"], event["from_state"], event["to_state"]
+        if new is None:
+            return
+        if old is None:
+            if what != "created" or self.state is not None or new != "sealed":
+                self.wrong.append(f"event {event['event_id']} ({what}) makes it {new} out of nothing")
+            self.state = new
+            return
+        if old != self.state:
+            self.wrong.append(f"event {event['event_id']} ({what}) starts from {old}, not from {self.state}")
+        try:
+            cause = Cause(what)
+            expected = after(ShipmentState(old), cause)
+        except (ValueError, ImpossibleTransition):
+            self.wrong.append(f"event {event['event_id']}: {old} cannot be moved by {what}")
+        else:
+            if expected.value != new:
+                self.wrong.append(f"event {event['event_id']}: {what} takes {old} to {expected.value}, not to {new}")
+            self._remember(cause, event)
+        self.state = new
+
+    def _remember(self, cause: Cause, event: sqlite3.Row) -> None:
+        self.last_cause = cause
+        self.attempts += cause is Cause.PUBLISH_BEGINS
+        if cause in {Cause.ACCEPTED, Cause.PERSON_ARRIVED}:
+            self.published = True
+        if cause is Cause.PERSON_NOT_ARRIVED:
+            self.published = False
+        if cause in PERSON_CAUSES and not (event["who"].strip() and event["why"].strip()):
+            self.wrong.append(f"event {event['event_id']}: {cause.value} by nobody, or without a reason")
+
+
+def verify(path: Path, environment: Environment) -> Verification | None:
+    """Check a journal beside whoever writes it, in one consistent picture; None where there is none.
+
+    Args:
+        path: The journal, or a backup of it.
+        environment: The only one it may be for.
+
+    Raises:
+        ConfigInvalid: It is another environment's (promise G7).
+    """
+    counted: dict[str, int] = {}
+    findings: list[Finding] = []
+    try:
+        marker.demand_not_lost(path)
+        store = open_to_read(path, environment)
+        if store is None:
+            return None
+        with closing(store), store.reading() as connection:
+            findings.extend(_permissions(path))
+            findings.extend(check(connection, str(path), counted))
+            _, _, objection = objection_to(connection, path, stable_inode(path))
+            if objection:
+                findings.append(Finding(str(path), objection))
+            findings.extend(_forgotten(connection))
+    except JournalUnwritable as error:
+        findings.append(Finding(str(path), error.what))
+    except OSError as error:
+        findings.append(Finding(str(path), of_os(path, error).what))
+    return Verification(tuple(findings), counted)
+
+
+def check(connection: sqlite3.Connection, name: str, counted: dict[str, int]) -> Iterator[Finding]:
+    """Yield what is wrong inside a journal's file.
+
+    Args:
+        connection: With a transaction open, so that all is one picture.
+        name: What the file is called in findings.
+        counted: Takes how much was looked at.
+
+    Raises:
+        sqlite3.Error: It is so damaged that SQLite cannot read on.
+    """
+    yield from _integrity(connection, name)
+    yield from _schema(connection, name)
+    counted["submissions"] = connection.execute("SELECT count(*) FROM submission").fetchone()[0]
+    counted["events"] = connection.execute("SELECT count(*) FROM event").fetchone()[0]
+    counted["shipments"] = counted["receipts"] = counted["sealed_bytes"] = 0
+    for row in connection.execute("SELECT * FROM submission ORDER BY sequence").fetchall():
+        yield from _submission(connection, row)
+    for row in connection.execute("SELECT * FROM shipment ORDER BY shipment_id").fetchall():
+        counted["shipments"] += 1
+        counted["sealed_bytes"] += row["sealed_bytes"]
+        for carry_out in _SHIPMENT_CHECKS:
+            for text in carry_out(connection, row):
+                yield Finding(row["msg_id"], text)
+    for text_row in connection.execute("SELECT * FROM receipt ORDER BY receipt_id"):
+        counted["receipts"] += 1
+        for text in _receipt(text_row):
+            yield Finding(text_row["msg_id"], f"receipt {text_row['receipt_id']}: {text}")
+
+
+def _permissions(path: Path) -> Iterator[Finding]:
+    if os.name != "posix":
+        return
+    for file in (path, *(path.with_name(path.name + end) for end in ("-wal", ".mark"))):
+        if file.exists() and (mode := file.stat().st_mode & 0o777) & 0o077:
+            yield Finding(str(file), f"others may read or write it (mode {mode:04o}); it must be 0600.")
+
+
+def _integrity(connection: sqlite3.Connection, name: str) -> Iterator[Finding]:
+    for (text,) in connection.execute(f"PRAGMA integrity_check({_MOST_FINDINGS})"):
+        if text != "ok":
+            yield Finding(name, f"SQLite finds it damaged: {text}.")
+    for row in connection.execute("PRAGMA foreign_key_check").fetchmany(_MOST_FINDINGS):
+        yield Finding(name, f"row {row[1]} of {row[0]} belongs to a row of {row[2]} that is not there.")
+
+
+def _schema(connection: sqlite3.Connection, name: str) -> Iterator[Finding]:
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        for migration in schema.MIGRATIONS:
+            for statement in migration.statements:
+                fresh.execute(statement)
+        wanted, found = _tables(fresh), _tables(connection)
+    for one in sorted(wanted.keys() | found.keys()):
+        if wanted.get(one) != found.get(one):
+            what = "is missing" if one not in found else "is not ours" if one not in wanted else "was changed"
+            yield Finding(name, f"{one[0]} {one[1]} {what}.")
+    versions = [row[0] for row in connection.execute("SELECT version FROM migration ORDER BY version")]
+    if versions != [migration.version for migration in schema.MIGRATIONS]:
+        yield Finding(name, f"its history of migrations is {versions}.")
+
+
+def _tables(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
+    found = connection.execute("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")
+    return {(row[0], row[1]): row[2] for row in found}
+
+
+def _submission(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[Finding]:
+    try:
+        rows.submission_of(row, ())
+    except Unreadable as error:
+        yield Finding(row["submission_id"], str(error))
+    shipments = connection.execute(statements.SHIPMENTS_OF, (row["submission_id"],)).fetchall()
+    if not shipments:
+        yield Finding(row["submission_id"], "it has no shipment")
+    own = connection.execute(statements.READ_ENVIRONMENT).fetchone()[0]
+    if row["environment"] != own:
+        yield Finding(row["submission_id"], f"it is for {row['environment']}, the journal for {own}")
+
+
+def _readable(_connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
+    for read in (lambda: rows.shipment_of(row, ()), lambda: rows.envelope_of(row["envelope"])):
+        try:
+            read()
+        except Unreadable as error:
+            yield str(error)
+
+
+def _sealed(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
+    digest = hashlib.sha256()
+    try:
+        with connection.blobopen("sealed", "bytes", row["sealed_id"], readonly=True) as blob:
+            length = len(blob)
+            while piece := blob.read(_PIECE_BYTES):
+                digest.update(piece)
+    except sqlite3.OperationalError:
+        yield "its sealed bytes are not there"
+        return
+    if length != row["sealed_bytes"] or digest.hexdigest() != row["sealed_sha256"]:
+        yield "its sealed bytes are not those that were written"
+
+
+def _history(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
+    replayed = _Replayed()
+    for event in connection.execute(statements.EVENTS_OF, (row["msg_id"],)):
+        replayed.take(event)
+        try:
+            kept = rows.event_of(event).details
+        except Unreadable as error:
+            yield str(error)
+            continue
+        if event["what"] == "created" and kept.get("sealed_sha256") != row["sealed_sha256"]:
+            yield "it was created with another digest of its sealed bytes"
+    yield from replayed.wrong
+    if replayed.state != row["state"]:
+        yield f"its history ends {replayed.state}, its row says {row['state']}"
+    if replayed.attempts != row["attempts"]:
+        yield f"its history has {replayed.attempts} attempts, its row {row['attempts']}"
+    if replayed.published != (row["published_at"] is not None):
+        yield f"its history says {'' if replayed.published else 'not '}published, its row the opposite"
+    if (status := _STATUS_OF_CAUSE.get(replayed.last_cause or Cause.ACCEPTED)) is not None:
+        yield from _believed(connection, row, status)
+
+
+def _believed(connection: sqlite3.Connection, row: sqlite3.Row, status: ReceiptStatus) -> Iterator[str]:
+    found = connection.execute(statements.RECEIPTS_OF, (row["msg_id"],))
+    if not any(receipt["verified"] and receipt["status"] == status for receipt in found):
+        yield f"it is {row['state']}, and no verified receipt says so"
+
+
+def _receipt(row: sqlite3.Row) -> Iterator[str]:
+    try:
+        rows.receipt_of(row)
+    except Unreadable as error:
+        yield str(error)
+    if hashlib.sha256(row["sealed"]).hexdigest() != row["sealed_sha256"]:
+        yield "its bytes are not those that came"
+    if row["verified"] and row["status"] is None:
+        yield "verified, and without a status"
+    if row["verified"] and row["xml"] is None:
+        yield "verified, and without the AppRec"
+    if not row["verified"] and not row["problem"]:
+        yield "not believed, and it does not say why"
+
+
+def _forgotten(connection: sqlite3.Connection) -> Iterator[Finding]:
+    for row in connection.execute(statements.FORGOTTEN):
+        if row["released_at"] is None:
+            yield Finding(
+                row["msg_id"],
+                f"a {row['type']} for {row['year']} was begun before this journal was put back, and is not in it: ask "
+                "kpr@fhi.no whether it has arrived.",
+            )
+
+
+_SHIPMENT_CHECKS: Final[tuple[Callable[[sqlite3.Connection, sqlite3.Row], Iterator[str]], ...]] = (
+    _readable,
+    _sealed,
+    _history,
+)
