@@ -51,7 +51,7 @@ CHANGE_SHIPMENT: Final = """
 """
 
 ADD_SEALED: Final = "INSERT INTO sealed (bytes) VALUES (zeroblob(?))"
-SEALED_BYTES: Final = "SELECT bytes FROM sealed WHERE sealed_id = ?"
+SEALED_IS_THERE: Final = "SELECT 1 FROM sealed WHERE sealed_id = ?"
 
 RECEIPT: Final = "SELECT * FROM receipt WHERE receipt_id = ?"
 RECEIPTS_OF: Final = """

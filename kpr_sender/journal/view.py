@@ -69,9 +69,12 @@ class SqliteView:
         """Return the sealed bytes, checked against their digest."""
         with self._store.reading() as connection:
             row = shipment_row(connection, msg_id)
-            kept = connection.execute(statements.SEALED_BYTES, (row["sealed_id"],)).fetchone()
-            sealed: bytes | None = None if kept is None else kept["bytes"]
-            if sealed is None or hashlib.sha256(sealed).hexdigest() != row["sealed_sha256"]:
+            sealed = b""
+            if connection.execute(statements.SEALED_IS_THERE, (row["sealed_id"],)).fetchone() is not None:
+                # Not by SELECT, which copies the bytes once more: ten times as slow, and twice the memory.
+                with connection.blobopen("sealed", "bytes", row["sealed_id"], readonly=True) as blob:
+                    sealed = blob.read()
+            if hashlib.sha256(sealed).hexdigest() != row["sealed_sha256"]:
                 raise damaged(self._store.path, f"the sealed bytes of {msg_id} are not those that were written")
             return sealed
 

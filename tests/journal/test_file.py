@@ -181,6 +181,18 @@ def test_damaged_sealed_bytes_are_not_handed_out(tmp_path: Path) -> None:
         journal.sealed(shipment.msg_id)
 
 
+def test_missing_sealed_bytes_are_damage_too(tmp_path: Path) -> None:
+    """G3."""
+    path = tmp_path / "j.db"
+    with open_journal(path) as journal:
+        shipment = created(journal)
+    with _raw(path) as connection:
+        connection.execute("DROP TRIGGER sealed_stays")
+        connection.execute("DELETE FROM sealed")
+    with open_journal(path) as journal, pytest.raises(JournalUnwritable, match="not those that were written"):
+        journal.sealed(shipment.msg_id)
+
+
 def test_a_row_that_does_not_read_back_is_damage(tmp_path: Path) -> None:
     path = tmp_path / "j.db"
     with open_journal(path) as journal:
