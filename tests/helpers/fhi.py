@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -19,6 +20,12 @@ from kpr_sender.sandbox.pki import Pki
 REJECTION = (ReceiptError("T02", "2.16.578.1.12.4.1.1.8221", "XML validerer ikke", "element tjTjenType linje 7"),)
 
 
+@functools.cache
+def _key(data: bytes, passphrase: str, name: str) -> KeyPair:
+    """One loading for all tests that share a PKI: opening PKCS#12 takes its time."""
+    return load_pkcs12(data, passphrase, name=name)
+
+
 @dataclass(frozen=True)
 class Fhi:
     """Holds FHI's keys of a test PKI."""
@@ -26,7 +33,7 @@ class Fhi:
     pki: Pki
 
     def key(self, name: str) -> KeyPair:
-        return load_pkcs12(self.pki.pkcs12(name), self.pki.passphrase(), name=name)
+        return _key(self.pki.pkcs12(name), self.pki.passphrase(), name)
 
     def opened(self, message: Outbound) -> bytes:
         """The Hodemelding that was sealed for FHI, verified as the municipality's."""
