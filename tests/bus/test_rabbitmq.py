@@ -79,7 +79,7 @@ def test_an_accepted_message_survives_the_brokers_death(rabbitmq: RabbitMq) -> N
         ({"exchange": "nhntestservicebus"}, KPR_QUEUE, ConfigInvalid, Reach.NOT_BEGUN, "amqp:not-found"),
         ({"address_form": AddressForm.V2}, KPR_QUEUE, ConfigInvalid, Reach.NOT_BEGUN, "amqp:invalid-field"),
         ({"username": "readonly"}, KPR_QUEUE, AccessRefused, Reach.OUTCOME, "amqp:unauthorized-access"),
-        ({"username": "noperm"}, KPR_QUEUE, AccessRefused, Reach.NO_CONNECTION, "access-refused"),
+        ({"username": "noperm"}, KPR_QUEUE, AccessRefused, Reach.NO_CONNECTION, "amqp:unauthorized-access"),
     ],
     ids=["unknown-exchange", "wrong-form", "write-refused", "no-permission"],
 )

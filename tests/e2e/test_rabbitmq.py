@@ -20,10 +20,11 @@ KPR_QUEUE = f"{KPR_HER_ID}_async"
 RECEIPTS = f"{KOMMUNE_HER_ID}_async"
 
 
-def kommune_on(rabbitmq: RabbitMq, folder: Path, *, tls: bool) -> Municipality:
+def kommune_on(rabbitmq: RabbitMq, folder: Path, *, tls: bool, **bus_settings: object) -> Municipality:
     made = municipality(folder)
     (folder / "bus-password").write_text(rabbitmq.password("kommune"), encoding="ascii")
     bus: dict[str, object] = {"tls": tls, "exchange": EXCHANGE, "username": "kommune"}
+    bus |= bus_settings
     if tls:
         bus["ca_file"] = str(rabbitmq.ca_file)
     changes: dict[str, dict[str, object]] = {"sender": {"service_her_id": KOMMUNE_HER_ID}, "bus": bus}

@@ -29,6 +29,7 @@ from tests.helpers.rabbitmq_files import (
     FULL_QUEUE,
     KOMMUNE_HER_ID,
     KPR_HER_ID,
+    PERMISSIONS,
     QUEUES,
     USERS,
     Ports,
@@ -236,8 +237,12 @@ class RabbitMq:
         return self._count(name, "messages")
 
     def ready(self, name: str) -> int:
-        """Return how many messages wait in a queue for a consumer."""
-        return self._count(name, "messages_ready")
+        """Return how many messages wait in a queue for a consumer; also of a quorum queue, whose counts lag behind."""
+        return int(
+            self.evaluate(
+                f"{{ok, Q}} = rabbit_amqqueue:lookup({_queue(name)}), {{ok, Ready, _}} = rabbit_amqqueue:stat(Q), Ready"
+            )
+        )
 
     def consumers(self, name: str) -> int:
         """Return how many consumers a queue has."""
@@ -275,12 +280,48 @@ class RabbitMq:
             body=bytes(body) if isinstance(body, bytes | memoryview) else b"",
         )
 
+    def drain(self, name: str) -> list[Taken]:
+        """Take everything off a queue for good."""
+        return list(iter(lambda: self.get(name), None))
+
     def put(self, name: str, *messages: Message) -> None:
         """Put messages on a queue, as anybody on the bus may."""
         with self._connection() as connection:
             sender = connection.create_sender(f"/exchange/{EXCHANGE}/{name}")
             for message in messages:
                 sender.send(message, timeout=10)
+
+    # What an operator does to it
+
+    @contextlib.contextmanager
+    def memory_alarm(self) -> Iterator[None]:
+        """Have the node think it has no memory left, and hold back whoever publishes."""
+        limit = self.evaluate("vm_memory_monitor:get_vm_memory_high_watermark()")
+        self.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.0)")
+        try:
+            self.wait_until("rabbit_alarm:get_alarms() =/= []")
+            yield
+        finally:
+            self.evaluate(f"vm_memory_monitor:set_vm_memory_high_watermark({limit})")
+            self.wait_until("rabbit_alarm:get_alarms() =:= []")
+
+    @contextlib.contextmanager
+    def without_permissions(self, user: str) -> Iterator[None]:
+        """Take a user's permissions away, and give them back."""
+        configure, write, read = PERMISSIONS[user]
+        change = f'rabbit_auth_backend_internal:set_permissions(<<"{user}">>, <<"/">>, '
+        self.evaluate(change + '<<"^$">>, <<"^$">>, <<"^$">>, <<"test">>)')
+        try:
+            yield
+        finally:
+            self.evaluate(change + f'<<"{configure}">>, <<"{write}">>, <<"{read}">>, <<"test">>)')
+
+    def wait_until(self, erlang: str, seconds: float = 10.0) -> None:
+        """Wait until an Erlang expression is true on the node."""
+        deadline = time.monotonic() + seconds
+        while self.evaluate(erlang) != "true":
+            assert time.monotonic() < deadline, f"{erlang} did not come true"
+            time.sleep(0.02)
 
     # Beneath
 

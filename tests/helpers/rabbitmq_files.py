@@ -23,7 +23,7 @@ USERS: Final = {
     "readonly": "readonly-passord",
 }
 # User: configure, write, read. A municipality may write to the exchange and read its own queues, never KPR's.
-_PERMISSIONS: Final = {
+PERMISSIONS: Final = {
     "admin": (".*", ".*", ".*"),
     "kommune": ("^$", f"^{EXCHANGE}$", f"^(?!{KPR_HER_ID}_)[0-9]+_.*$"),
     "fhi": ("^$", f"^{EXCHANGE}$", f"^{KPR_HER_ID}_.*$"),
@@ -66,7 +66,7 @@ def definitions() -> str:
             "users": [_user(name, password) for name, password in USERS.items()],
             "permissions": [
                 {"user": user, "vhost": "/", "configure": configure, "write": write, "read": read}
-                for user, (configure, write, read) in _PERMISSIONS.items()
+                for user, (configure, write, read) in PERMISSIONS.items()
             ],
             "exchanges": [
                 {"name": EXCHANGE, "vhost": "/", "type": "direct", "durable": True}
