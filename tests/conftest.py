@@ -86,5 +86,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
     for missing in (_NO_RABBITMQ, f"{_NO_RABBITMQ_4}:", NO_SHARED):
         if reasons := [reason for reason in skipped if missing in reason]:
-            why = reasons[0].partition(missing)[2].rstrip("')") if missing.endswith(":") else ""
+            why = reasons[0].partition(missing)[2].rstrip("')\"") if missing.endswith(":") else ""
             terminalreporter.write_line(f"NOT TESTED: {len(reasons)} tests, {missing}{why}", red=True, bold=True)
