@@ -100,7 +100,11 @@ class Passage:
 
 
 class FaultProxy:
-    """The proxy; a context manager. Every new connection gets the ``faults`` of its moment.
+    """The proxy; a context manager.
+
+    Attributes:
+        faults: What every new connection gets.
+        upcoming: What the next connections get instead, one each.
 
     Args:
         target: The server's port on loopback.
@@ -109,6 +113,7 @@ class FaultProxy:
 
     def __init__(self, target: int, *, receive_buffer: int = 0) -> None:
         self.faults = Faults()
+        self.upcoming: deque[Faults] = deque()
         self.passages: list[Passage] = []
         self._target = target
         self._live: list[Passage] = []
@@ -165,7 +170,7 @@ class FaultProxy:
         for end in (client, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             end.setblocking(False)
-        passage = Passage(client, server, self.faults)
+        passage = Passage(client, server, self.upcoming.popleft() if self.upcoming else self.faults)
         self.passages.append(passage)
         self._live.append(passage)
 
