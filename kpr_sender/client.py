@@ -32,6 +32,7 @@ from kpr_sender.engine.lookup import look_up, newest_awaiting
 from kpr_sender.engine.publishing import Publisher
 from kpr_sender.engine.receipt_files import take_file
 from kpr_sender.engine.resolving import Case, Decision, case_of, demand_as_seen, demand_open
+from kpr_sender.engine.steps import Steps
 from kpr_sender.engine.waiting import Waiter, note_obstacle
 from kpr_sender.errors import AccessRefused, ConfigInvalid, InputMissing, UsageError
 from kpr_sender.events import Event, EventKind, Observer, ignore
@@ -91,7 +92,8 @@ class Client:
         by: str = "",
     ) -> None:
         self.settings = settings
-        self._bus = bus or AmqpBus(settings.bus)
+        self._closing = threading.Event()
+        self._bus = bus or AmqpBus(settings.bus, closing=self._closing)
         self._registry = registry or StaticRegistry(settings)
         self._keys = keys or ConfiguredKeys(settings)
         self._now = now
@@ -100,8 +102,7 @@ class Client:
         self._by = by or _login()
         self._one_at_a_time = threading.RLock()
         self._opening = threading.Lock()
-        self._step = threading.RLock()
-        self._closing = threading.Event()
+        self._step = Steps(self._closing)
         self._lock: JournalLock | None = None
         self._journal: SqliteJournal | None = None
         self._profile = load(settings.report.year)
@@ -334,10 +335,26 @@ class Client:
             self._observe(Event(EventKind.DECIDED, text, shipment.msg_id, shipment.type))
             return self._report(journal.submission(shipment.submission_id) or found.submission)
 
+    def stop(self) -> None:
+        """End what another thread is at, for good: the step under way is finished, nothing further is begun.
+
+        A step is one attempt to publish, or one answer. The call that was under way returns what is known then.
+        """
+        self._closing.set()
+
+    def stop_after_step(self) -> bool:
+        """Do as ``stop`` does, from a signal handler: it takes no lock, and is heard when the step is over.
+
+        Returns:
+            Whether a step is under way. If not, nothing is broken off by an exception that the handler raises.
+        """
+        self._step.ask_to_stop()
+        return self._step.under_way
+
     def close(self) -> None:
         """End a wait, give back foreign messages, close the connection, free the journal. Safe to call twice."""
         self._closing.set()
-        with self._one_at_a_time:
+        with self._one_at_a_time, self._step:
             self._bus.close()
             if self._journal is not None:
                 self._journal.close()

@@ -30,14 +30,15 @@ class AmqpBus:
     Args:
         settings: Host, login, queues and times.
         receive: Attach to the receipts and error queues. False for a vendor whose own listener reads them.
+        closing: Ends the trying to connect when set, for good. What is under way on a connection goes on.
     """
 
-    def __init__(self, settings: BusSettings, *, receive: bool = True) -> None:
+    def __init__(self, settings: BusSettings, *, receive: bool = True, closing: threading.Event | None = None) -> None:
         self._settings = settings
         named = {Source.RECEIPTS: settings.receipts_queue, Source.ERRORS: settings.error_queue}
         self._queues = {source: name for source, name in named.items() if name and receive}
         self._connected: Connected | None = None
-        self._closing = threading.Event()
+        self._closing = closing or threading.Event()
         self._gate = threading.RLock()
         self._pid = os.getpid()
         self._stands_since = 0.0

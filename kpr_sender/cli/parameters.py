@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,9 @@ import click
 from kpr_sender.settings import duration
 
 
-def _seconds(_context: click.Context, _parameter: click.Parameter, written: str) -> float:
+def _seconds(_context: click.Context, _parameter: click.Parameter, written: str | None) -> float:
+    if written is None:
+        return math.inf
     try:
         return duration.parse(written)
     except ValueError as error:
@@ -19,6 +22,12 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, written: str)
 
 PATH: Final = click.Path(path_type=Path)
 
+max_wait_option: Final = click.option(
+    "--max-wait",
+    metavar="DURATION",
+    callback=_seconds,
+    help="Bound on everything together: connecting, trying again and waiting. A transfer under way is finished.",
+)
 wait_option: Final = click.option(
     "--wait",
     "wait_seconds",

@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 
 from kpr_sender.cli import session
+from kpr_sender.cli.ending import Budget
 from kpr_sender.cli.invocation import Invocation
-from kpr_sender.cli.parameters import PATH, wait_option
+from kpr_sender.cli.parameters import PATH, max_wait_option, wait_option
 from kpr_sender.client import Client
 from kpr_sender.report import Report
 from kpr_sender.states import AWAITING_RECEIPT
@@ -19,6 +20,7 @@ from kpr_sender.states import AWAITING_RECEIPT
 @click.argument("fagmelding", type=PATH, required=False)
 @click.argument("identmelding", type=PATH, required=False)
 @wait_option
+@max_wait_option
 @click.option("--replaces", metavar="ID", help="The submission this one replaces, after contact with FHI.")
 @click.option("--reason", metavar="TEXT", default="", help="Why it replaces: what was agreed with FHI.")
 @click.pass_obj
@@ -28,6 +30,7 @@ def command(
     fagmelding: Path | None,
     identmelding: Path | None,
     wait_seconds: float,
+    max_wait: float,
     replaces: str | None,
     reason: str,
 ) -> int:
@@ -40,15 +43,17 @@ def command(
     if fagmelding is not None and identmelding is None:
         raise click.UsageError("Name both files, FAGMELDING and IDENTMELDING, or none.")
 
+    budget = Budget(max_wait)
+
     def steps(client: Client) -> Report:
         report = client.submit(fagmelding, identmelding, replaces=replaces, reason=reason)
         submission = report.submission
         if not any(shipment.state in AWAITING_RECEIPT for shipment in submission.shipments):
             return report
-        waited = client.wait(submission.submission_id, timeout=wait_seconds)
+        waited = client.wait(submission.submission_id, timeout=min(wait_seconds, budget.left()))
         return replace(waited, sent=report.sent)
 
-    return session.run(invocation, steps, remark=_remark)
+    return session.run(invocation, steps, remark=_remark, budget=budget)
 
 
 def _remark(report: Report) -> str:

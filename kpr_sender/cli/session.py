@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 from kpr_sender.cli import output
+from kpr_sender.cli.ending import UNBOUNDED, Budget, orderly
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.client import Client
 from kpr_sender.errors import ConfigInvalid, KprError
@@ -17,6 +19,8 @@ from kpr_sender.observe.logs import log_event, logging_to
 from kpr_sender.report import Report
 from kpr_sender.settings.building import secrets_of
 from kpr_sender.settings.values import Settings
+
+_INTERRUPTED: Final = "kpr-send: interrupted; this is what is known."
 
 
 @dataclass(slots=True)
@@ -38,7 +42,11 @@ class Progress:
 
 
 def run(
-    invocation: Invocation, steps: Callable[[Client], Report], *, remark: Callable[[Report], str] = lambda _: ""
+    invocation: Invocation,
+    steps: Callable[[Client], Report],
+    *,
+    remark: Callable[[Report], str] = lambda _: "",
+    budget: Budget = UNBOUNDED,
 ) -> int:
     """Run steps of the engine and print what is known after them.
 
@@ -48,6 +56,7 @@ def run(
         invocation: Which environment, how to print.
         steps: What to do.
         remark: What to add to the screen of a run that came to its end.
+        budget: Bound on everything together: connecting, trying again, waiting.
 
     Returns:
         The exit code.
@@ -56,18 +65,28 @@ def run(
         KprError: It failed before there was a submission to tell of.
     """
     with connected_sandbox(invocation.settings()) as settings:
-        return _run(invocation, settings, steps, remark)
+        return _run(invocation, _bounded(settings, budget), steps, remark, budget)
 
 
 def run_offline(
     invocation: Invocation, steps: Callable[[Client], Report], *, remark: Callable[[Report], str] = lambda _: ""
 ) -> int:
     """Run steps that need no bus, as ``run`` does; no embedded sandbox is started for them."""
-    return _run(invocation, invocation.settings(), steps, remark)
+    return _run(invocation, invocation.settings(), steps, remark, UNBOUNDED)
+
+
+def _bounded(settings: Settings, budget: Budget) -> Settings:
+    """Let no single attempt to connect take longer than the whole run may."""
+    longest = min(settings.bus.connect_timeout, budget.seconds)
+    return dataclasses.replace(settings, bus=dataclasses.replace(settings.bus, connect_timeout=longest))
 
 
 def _run(
-    invocation: Invocation, settings: Settings, steps: Callable[[Client], Report], remark: Callable[[Report], str]
+    invocation: Invocation,
+    settings: Settings,
+    steps: Callable[[Client], Report],
+    remark: Callable[[Report], str],
+    budget: Budget,
 ) -> int:
     with _observers(invocation, settings) as observers:
         progress = Progress(observers)
@@ -75,14 +94,16 @@ def _run(
         client = Client(settings, on_event=progress)
         note = added = ""
         try:
-            with client:
+            with orderly(client, budget) as ending, client:
                 report = steps(client)
                 added = remark(report)
+            if ending.signalled:
+                note = _INTERRUPTED
         except KeyboardInterrupt:
             known = _known(client, progress)
             if known is None:
                 raise
-            report, note = known, "kpr-send: interrupted; this is what is known."
+            report, note = known, _INTERRUPTED
         except KprError as error:
             known = _known(client, progress)
             if known is None:

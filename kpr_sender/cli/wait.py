@@ -5,17 +5,26 @@ from __future__ import annotations
 import click
 
 from kpr_sender.cli import session
+from kpr_sender.cli.ending import Budget
 from kpr_sender.cli.invocation import Invocation
-from kpr_sender.cli.parameters import wait_option
+from kpr_sender.cli.parameters import max_wait_option, wait_option
+from kpr_sender.client import Client
+from kpr_sender.report import Report
 
 
 @click.command("wait")
 @click.argument("submission", metavar="[ID]", required=False)
 @wait_option
+@max_wait_option
 @click.pass_obj
-def command(invocation: Invocation, *, submission: str | None, wait_seconds: float) -> int:
+def command(invocation: Invocation, *, submission: str | None, wait_seconds: float, max_wait: float) -> int:
     """Wait for the receipts of what is published or in doubt; nothing is sent.
 
     ID is a submission's, or a MsgId; without it the newest that waits.
     """
-    return session.run(invocation, lambda client: client.wait(submission, timeout=wait_seconds))
+    budget = Budget(max_wait)
+
+    def steps(client: Client) -> Report:
+        return client.wait(submission, timeout=min(wait_seconds, budget.left()))
+
+    return session.run(invocation, steps, budget=budget)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,12 +48,12 @@ class Publisher:
     Attributes:
         step: Held during one attempt, so that a receipt which overtakes the outcome is read after it.
         budget: Bound on all attempts for one shipment together, in seconds.
-        closing: Ends the waiting between attempts when set.
+        closing: Ends the waiting between attempts when set; nothing further is begun then.
     """
 
     journal: Journal
     bus: Bus
-    step: threading.RLock
+    step: AbstractContextManager[object]
     budget: float
     closing: threading.Event
     observe: Observer
@@ -67,9 +68,9 @@ class Publisher:
             BusUnreachable, AccessRefused, ConfigInvalid: As for ``connect``; nothing was sent.
         """
         sent = 0
-        if next_sealed(submission) is not None:
+        if next_sealed(submission) is not None and not self.closing.is_set():
             self.connect(submission)
-        while (shipment := next_sealed(submission)) is not None:
+        while not self.closing.is_set() and (shipment := next_sealed(submission)) is not None:
             verdict = self._publish_patiently(shipment)
             submission = self.journal.submission(submission.submission_id) or submission
             sent += verdict is Verdict.ACCEPTED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
@@ -41,7 +42,7 @@ class Waiter:
 
     Attributes:
         closing: Ends the wait when set.
-        step: Held while one message is handled, so that it is never handled inside another step.
+        step: Held while one message is handled and settled, so that it is never handled inside another step.
         monotonic: A clock that never jumps, in seconds.
     """
 
@@ -49,7 +50,7 @@ class Waiter:
     bus: Bus
     answers: Answers
     closing: threading.Event
-    step: threading.RLock
+    step: AbstractContextManager[object]
     monotonic: Callable[[], float]
     held_cap: int
     observe: Observer
@@ -84,13 +85,12 @@ class Waiter:
 
     def _take(self, inbound: Inbound) -> None:
         with self.step:
-            handling = self.answers.handle(inbound)
-        if handling is Handling.SETTLE:
-            reached(FaultPoint.BEFORE_SETTLE)
-            self.bus.settle(inbound)
-            reached(FaultPoint.AFTER_SETTLE)
-        else:
-            self.bus.hold(inbound)
+            if self.answers.handle(inbound) is Handling.SETTLE:
+                reached(FaultPoint.BEFORE_SETTLE)
+                self.bus.settle(inbound)
+                reached(FaultPoint.AFTER_SETTLE)
+            else:
+                self.bus.hold(inbound)
 
     def _look(self, left: float) -> Inbound | None:
         """Look once; a bus that goes away meanwhile is tried again until the wait itself ends."""
