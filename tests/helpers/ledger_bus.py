@@ -1,0 +1,173 @@
+"""A bus in memory that knows the truth: what it has really taken, whatever it says of it, over any number of crashes.
+
+Unlike ``MemoryBus`` it outlives the clients that use it, tells a lie about an outcome only where a network can, and
+keeps the ledger that G1 is counted from. Nothing of it looks at the journal.
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from kpr_sender.bus.port import Inbound, Outbound, Outcome, Reach, Verdict
+from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InDoubt, KprError
+
+
+class Crash(BaseException):
+    """The process died here. Nothing of it is left but its files."""
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How one transfer ends.
+
+    Attributes:
+        taken: Whether the bus really has the message afterwards.
+        outcome: What the client is told.
+    """
+
+    taken: bool
+    outcome: Outcome
+
+
+class Transfer(enum.Enum):
+    """Every way a transfer can end, true to what each reach means (``kpr_sender.bus.port``)."""
+
+    ACCEPTED = Attempt(True, Outcome(Verdict.ACCEPTED, Reach.OUTCOME, 4000))
+    NO_CONNECTION = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.NO_CONNECTION, error=BusUnreachable("Gone.")))
+    NO_CREDIT = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.NO_CREDIT, error=BusUnreachable("No credit.")))
+    NOT_BEGUN = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.NOT_BEGUN, error=BusUnreachable("Detached.")))
+    INCOMPLETE = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.INCOMPLETE, 99, error=BusUnreachable("Cut.")))
+    RELEASED = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.OUTCOME, 4000, "released", error=ConfigInvalid("No.")))
+    REFUSED = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.OUTCOME, 4000, "rejected", error=AccessRefused("No.")))
+    MODIFIED = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.OUTCOME, 4000, "modified", error=BusUnreachable("No.")))
+    LOST_AFTERWARDS = Attempt(True, Outcome(Verdict.IN_DOUBT, Reach.HANDED_OVER, 4000, error=InDoubt("Cut.")))
+    LOST_ON_THE_WAY = Attempt(False, Outcome(Verdict.IN_DOUBT, Reach.HANDED_OVER, 4000, error=InDoubt("Cut.")))
+    SETTLED_AND_TAKEN = Attempt(True, Outcome(Verdict.IN_DOUBT, Reach.OUTCOME, 4000, error=InDoubt("No state.")))
+    SETTLED_AND_DROPPED = Attempt(False, Outcome(Verdict.IN_DOUBT, Reach.OUTCOME, 4000, error=InDoubt("No state.")))
+
+
+@dataclass
+class Fuse:
+    """Lets the process die at one of the boundaries it comes to.
+
+    Attributes:
+        left: How many boundaries are still to be passed; None while no crash is planned.
+        at_death: Called at the moment of death, before anything else can happen.
+    """
+
+    at_death: Callable[[], None]
+    left: int | None = None
+    dead: bool = False
+    passed: list[str] = field(default_factory=list)
+
+    def boundary(self, name: str) -> None:
+        """Pass a boundary, or die at it."""
+        if self.left is None or self.dead:
+            return
+        if self.left == 0:
+            self.dead = True
+            self.passed.append(name)
+            self.at_death()
+            raise Crash(name)
+        self.left -= 1
+
+    @contextmanager
+    def burning(self, after: int | None) -> Iterator[None]:
+        """Let the process die at the boundary that comes after so many others, if it comes to so many."""
+        self.left, self.dead = after, False
+        try:
+            yield
+        finally:
+            self.left, self.dead = None, False
+
+
+class LedgerBus:
+    """A bus that takes what it takes, and remembers it.
+
+    Attributes:
+        ledger: Every message that the bus has really taken, in order, by AMQP message-id.
+        offered: Every transfer that was tried, taken or not.
+        seen: Called with what is about to happen: ``("publish", Outbound)``, ``("told", Outbound, Outcome)``,
+            ``("received", Inbound)``, ``("settled", Inbound)``, ``("held", Inbound)``.
+    """
+
+    def __init__(self, fuse: Fuse, seen: Callable[[str, Outbound | Inbound, Outcome | None], None]) -> None:
+        self.fuse = fuse
+        self.seen = seen
+        self.ledger: list[Outbound] = []
+        self.offered: list[Outbound] = []
+        self.plan: deque[Transfer] = deque()
+        self.connect_error: KprError | None = None
+        self.receive_error: KprError | None = None
+        self.inbox: deque[Inbound] = deque()
+        self.settled: list[Inbound] = []
+        self._unsettled: dict[object, Inbound] = {}
+        self._held: set[object] = set()
+        self._tokens: Final = itertools.count()
+
+    def put(self, inbound: Inbound) -> None:
+        """Let a message come to one of our queues."""
+        self.inbox.append(replace(inbound, token=next(self._tokens)))
+
+    # -- the port -------------------------------------------------------------------------------------------------
+
+    def connect(self) -> None:
+        self.fuse.boundary("connect")
+        if self.connect_error is not None:
+            raise self.connect_error
+
+    def publish(self, message: Outbound) -> Outcome:
+        assert not self.fuse.dead, "a dead process publishes nothing"
+        self.seen("publish", message, None)
+        self.fuse.boundary("publish: before the transfer")
+        attempt = (self.plan.popleft() if self.plan else Transfer.ACCEPTED).value
+        self.offered.append(message)
+        if attempt.taken:
+            self.ledger.append(message)
+        self.fuse.boundary("publish: before the outcome")
+        self.seen("told", message, attempt.outcome)
+        self.fuse.boundary("publish: after the outcome")
+        return attempt.outcome
+
+    def receive(self, timeout: float) -> Inbound | None:
+        self.fuse.boundary("receive")
+        if self.receive_error is not None:
+            raise self.receive_error
+        if not self.inbox:
+            return None
+        inbound = self.inbox.popleft()
+        self._unsettled[inbound.token] = inbound
+        self.seen("received", inbound, None)
+        return inbound
+
+    def settle(self, inbound: Inbound) -> None:
+        self.seen("settled", inbound, None)
+        self.fuse.boundary("settle: before")
+        del self._unsettled[inbound.token]
+        self.settled.append(inbound)
+        self.fuse.boundary("settle: after")
+
+    def hold(self, inbound: Inbound) -> None:
+        self.seen("held", inbound, None)
+        self._held.add(inbound.token)
+        self.fuse.boundary("hold")
+
+    def release(self, inbound: Inbound) -> None:
+        self._held.discard(inbound.token)
+        self.inbox.append(self._unsettled.pop(inbound.token))
+
+    @property
+    def held(self) -> int:
+        return len(self._held)
+
+    def close(self) -> None:
+        """The link is gone, properly or not: what was not settled is on the queue again."""
+        self.inbox.extendleft(reversed(self._unsettled.values()))
+        self._unsettled.clear()
+        self._held.clear()
