@@ -13,12 +13,13 @@ from kpr_sender.cli import output
 from kpr_sender.cli.ending import UNBOUNDED, Budget, orderly
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.client import Client
-from kpr_sender.errors import ConfigInvalid, KprError
+from kpr_sender.errors import ConfigInvalid, JournalUnwritable, KprError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.observe.logs import log_event, logging_to
 from kpr_sender.report import Report
 from kpr_sender.settings.building import secrets_of
 from kpr_sender.settings.values import Settings
+from kpr_sender.states import SubmissionState
 
 _INTERRUPTED: Final = "kpr-send: interrupted; this is what is known."
 
@@ -106,11 +107,16 @@ def _run(
             report, note = known, _INTERRUPTED
         except KprError as error:
             known = _known(client, progress)
-            if known is None:
+            if known is None or _could_not_be_noted(error, known):
                 raise
             report, note = known, f"kpr-send: {error}"
         progress(_finished(report))
     return output.report(invocation, settings, report, note=note, remark=added)
+
+
+def _could_not_be_noted(error: KprError, known: Report) -> bool:
+    """Tell whether nothing was sent because of what the journal itself cannot say: that it cannot be written."""
+    return isinstance(error, JournalUnwritable) and known.submission.state is SubmissionState.SEALED
 
 
 def _finished(report: Report) -> Event:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import dataclasses
 import functools
+import gc
 import json
 import os
 import shutil
@@ -46,6 +47,7 @@ def _serve() -> None:
         settings = kommune.configure()
         for source in (settings.keys.signing, *settings.keys.decryption):
             keys.load_key(source)
+        gc.freeze()  # what is loaded stays shared between the processes
         for line in sys.stdin:
             sys.stdout.write(json.dumps(_play(json.loads(line), base, kommune, settings)) + "\n")
             sys.stdout.flush()
