@@ -24,6 +24,7 @@ from tests.helpers.bus_settings import bus_settings
 from tests.helpers.counting_bus import CountingBus
 from tests.helpers.fault_proxy import Cut, FaultProxy, Faults
 from tests.helpers.figures import figure
+from tests.helpers.nightly import stride
 from tests.helpers.tls_certificates import Authority, make_authority
 
 SMALL = bytes(300)
@@ -114,7 +115,7 @@ def test_cut_after_every_byte_of_the_answers(plain: CountingBus) -> None:
 
 
 # Every byte with TLS takes longer, and says nothing more than every 16th most of the time.
-@pytest.mark.parametrize("step", [16, pytest.param(1, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("step", [16, pytest.param(stride(), marks=pytest.mark.nightly)])
 def test_cut_after_every_16th_byte_with_tls(tls: CountingBus, authority: Authority, step: int) -> None:
     with FaultProxy(tls.port) as proxy:
         sender = Sender(tls, proxy, SMALL, tls=True, ca_file=authority.ca_file)

@@ -21,6 +21,7 @@ from typing import IO, Any
 import pytest
 
 from tests.helpers.figures import figure
+from tests.helpers.nightly import stride
 from tests.helpers.repository import ROOT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD is Linux's way")
@@ -132,11 +133,11 @@ def test_the_process_dies_at_every_fifth_call(disks: Disks, calls: int) -> None:
 @pytest.mark.parametrize("error", _ERRORS, ids=errno.errorcode.get)
 @pytest.mark.parametrize("persistent", [False, True], ids=["once", "from then on"])
 def test_every_call_fails_in_every_way(disks: Disks, calls: int, *, error: int, persistent: bool) -> None:
-    plays = _failing(disks, range(1, calls + 1), lambda _: error, persistent=persistent)
+    plays = _failing(disks, range(1, calls + 1, stride()), lambda _: error, persistent=persistent)
     figure("disk faults", **_judge("every way", plays, doubt_allowed=persistent))
 
 
 @pytest.mark.nightly
 def test_the_process_dies_at_every_call(disks: Disks, calls: int) -> None:
-    plays = _failing(disks, range(1, calls + 1), lambda _: errno.EIO, deadly=True)
+    plays = _failing(disks, range(1, calls + 1, stride()), lambda _: errno.EIO, deadly=True)
     figure("kills between the journal's writes", **_judge("killed", plays, doubt_allowed=True))
