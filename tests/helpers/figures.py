@@ -9,6 +9,7 @@ over the processes of ``pytest -n``. ``--figures FILE`` writes them as JSON, wit
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ BREACHES: Final = ("lost", "duplicated", "misclassified")
 
 _OUTPUT: Final = "kpr_figures"
 _collected: dict[str, Counts] = {}
+_begun_at = ""
 
 
 def figure(name: str, **counts: int | str) -> None:
@@ -60,6 +62,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--figures", metavar="FILE", help="write the counted proofs to FILE as JSON")
 
 
+def pytest_sessionstart() -> None:
+    """Note which commit is tested: it may have moved on when a long night is over."""
+    global _begun_at  # noqa: PLW0603 - one run, one commit
+    _begun_at = _commit()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Take what one of ``pytest -n``'s processes counted."""
@@ -77,7 +85,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if not closing_line(_collected)[1]:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if path := session.config.getoption("--figures"):
-        made = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": _commit(), "figures": _collected}
+        scale = os.environ.get("KPR_NIGHTLY_SCALE", "1")
+        made = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": _begun_at, "scale": scale, "figures": _collected}
         Path(path).write_text(json.dumps(made, indent=2) + "\n", "utf-8")
 
 

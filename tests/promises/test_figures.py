@@ -40,7 +40,7 @@ def test_figures_are_added_up_over_tests_and_processes(tmp_path: Path) -> None:
     assert "long" not in ran.stdout
     written = json.loads((tmp_path / "figures.json").read_text())
     assert written["figures"] == {"a proof": {"runs": 30, "lost": 0, "duplicated": 0, "broker": "memory"}}
-    assert set(written) == {"date", "commit", "figures"}
+    assert set(written) == {"date", "commit", "scale", "figures"}
 
 
 def test_a_counted_breach_fails_the_run_though_every_test_passed(tmp_path: Path) -> None:
