@@ -76,8 +76,9 @@ def _run(settings: Settings, kommune: Municipality, folder: Path, order: dict[st
     for line in _lines(folder / "ledger"):
         for inbound in fhi.answer(_message(folder, line.split()[1])):
             bus.put(inbound)
-    bus.on_publish = lambda message: _published(message, settings.journal.path, folder)
+    bus.on_publish = lambda message: _taken(message, folder)
     if order is not None:
+        bus.on_publish = lambda message: _published(message, settings.journal.path, folder)
         _disk.disk_watch(str(settings.journal.path.parent).encode())
         _disk.disk_arm(ctypes.c_long(order["at"]), order["errno"], int(order["persistent"]), int(order["deadly"]))
     told: dict[str, Any] = {"code": None, "exit_code": None, "text": ""}
@@ -108,6 +109,10 @@ def _published(message: Outbound, journal: Path, folder: Path) -> None:
     _, status = os.waitpid(child, 0)
     if status != 0:
         _append(folder / "early", f"{message.message_id} {unsynced} unsynced")
+    _taken(message, folder)
+
+
+def _taken(message: Outbound, folder: Path) -> None:
     number = len(_lines(folder / "ledger"))
     (folder / f"message-{number}").write_text(
         json.dumps({**dataclasses.asdict(message), "body": message.body.hex()}), encoding="utf-8"

@@ -124,8 +124,8 @@ def test_every_call_fails_once(disks: Disks, calls: int) -> None:
 
 
 @pytest.mark.slow
-def test_the_process_dies_at_every_fifth_call(disks: Disks, calls: int) -> None:
-    plays = _failing(disks, range(1, calls + 1, 5), lambda _: errno.EIO, deadly=True)
+def test_the_process_dies_at_every_seventh_call(disks: Disks, calls: int) -> None:
+    plays = _failing(disks, range(1, calls + 1, 7), lambda _: errno.EIO, deadly=True)
     figure("kills between the journal's writes", **_judge("killed", plays, doubt_allowed=True))
 
 
