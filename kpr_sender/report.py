@@ -103,7 +103,8 @@ def _overdue(submission: Submission, *, overdue_after: float, at: datetime) -> K
     since = min(shipment.published_at for shipment in late if shipment.published_at is not None)
     return Overdue(
         f"Published at {rfc3339(since)}, more than {spoken(overdue_after)} ago, and no receipt came: {_named(late)}. "
-        "The bus says accepted also for a message that it cannot route, so it may never have reached FHI."
+        "It may never have reached FHI: the bus says accepted also for a message that it cannot route, or that expires "
+        "or is pushed out of the receiver's queue unread."
     )
 
 

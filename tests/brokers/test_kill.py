@@ -106,7 +106,7 @@ def test_killed_mid_transfer_and_before_and_after_it_stored_the_message_and_whil
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("seed", range(scaled(40)))
+@pytest.mark.parametrize("seed", range(scaled(20)))
 def test_killed_at_any_moment(broker: RabbitMq, seed: int) -> None:
     """Messages one after the other until the broker dies; whatever was certain is compared after its restart."""
     chance = random.Random(seed)

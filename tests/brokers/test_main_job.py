@@ -79,14 +79,17 @@ def test_rabbitmq_4_killed_and_back_loses_and_doubles_nothing(rabbitmq4: RabbitM
 def test_messages_that_expire_unread_stay_published_and_may_not_go_again(
     receivers_queue: RabbitMq, tmp_path: Path
 ) -> None:
-    """The municipality cannot see it: published, no receipt, and never a second transfer by itself (G1, G2)."""
+    """Nobody tells us: published, then overdue with this as a cause, and never a second transfer by itself (G1)."""
     receivers_queue.declare_queue(KPR_QUEUE, x_message_ttl=1)
     kommune = kommune_on(receivers_queue, tmp_path, tls=False)
-    for _ in range(2):
-        ran = send(kommune, "--wait", "0s")
-        assert ran.code == 80, ran.err
+    config = kommune.config.read_text("utf-8")
+    for overdue_after, wait, code in (("24h", "0s", 80), ("1s", "2s", 84)):
+        kommune.config.write_text(config.replace("[report]", f'[report]\noverdue_after = "{overdue_after}"'), "utf-8")
+        ran = send(kommune, "--wait", wait)
+        assert ran.code == code, ran.err
         assert states(ran.json()) == ["published", "published"]
         assert [shipment["attempts"] for shipment in ran.json()["shipments"]] == [1, 1]
+    assert "expires or is pushed out of the receiver's queue" in ran.err
     assert receivers_queue.depth(KPR_QUEUE) == 0
 
 
