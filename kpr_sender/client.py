@@ -14,8 +14,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +25,7 @@ from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.bus.port import Bus, Inbound
 from kpr_sender.engine.answers import Answers, Handling
 from kpr_sender.engine.copies import ReceiptCopies
+from kpr_sender.engine.holding import HeldJournal
 from kpr_sender.engine.intake import Intake
 from kpr_sender.engine.keys import ConfiguredKeys, Keys, signing_use
 from kpr_sender.engine.lookup import look_up, newest_awaiting
@@ -36,11 +36,8 @@ from kpr_sender.engine.steps import Steps
 from kpr_sender.engine.waiting import Waiter, note_obstacle
 from kpr_sender.errors import AccessRefused, ConfigInvalid, InputMissing, UsageError
 from kpr_sender.events import Event, EventKind, Observer, ignore
-from kpr_sender.journal.location import demand_local
-from kpr_sender.journal.lock import JournalLock
 from kpr_sender.journal.port import Journal, ReceiptDocument
 from kpr_sender.journal.sqlite import SqliteJournal
-from kpr_sender.journal.view import SqliteView
 from kpr_sender.model import Environment, MessageType, Submission
 from kpr_sender.profiles import admit, guard_environment, load
 from kpr_sender.protection.open import Policy
@@ -101,10 +98,11 @@ class Client:
         self._observe = on_event
         self._by = by or _login()
         self._one_at_a_time = threading.RLock()
-        self._opening = threading.Lock()
         self._step = Steps(self._closing)
-        self._lock: JournalLock | None = None
-        self._journal: SqliteJournal | None = None
+        self._copies = ReceiptCopies(settings.journal.receipts_dir, on_event)
+        self._held = HeldJournal(
+            settings.journal, settings.environment, self._copies, now=now, who=self._by, observe=on_event
+        )
         self._profile = load(settings.report.year)
         self._receiver_her_id = self._profile.receivers[settings.environment].service_her_id
         self._guard()
@@ -227,7 +225,7 @@ class Client:
             UsageError: The id is unknown.
             JournalUnwritable: The journal cannot be read.
         """
-        with self._reading() as journal:
+        with self._held.reading() as journal:
             found = None if journal is None else look_up(journal, submission_id)
             return None if found is None else self._report(found)
 
@@ -238,7 +236,7 @@ class Client:
             UsageError: The id is unknown.
             JournalUnwritable: The journal cannot be read.
         """
-        with self._reading() as journal:
+        with self._held.reading() as journal:
             found = None if journal is None else look_up(journal, submission_id)
             return () if found is None or journal is None else journal.receipt_documents(found.submission_id)
 
@@ -296,7 +294,7 @@ class Client:
             JournalUnwritable: The journal cannot be read.
             JournalLocked: Another run is publishing it.
         """
-        with self._reading() as journal:
+        with self._held.reading() as journal:
             if journal is None:
                 raise UsageError("Nothing was submitted with this journal yet.", where="MSGID")
             found = case_of(journal, msg_id)
@@ -356,12 +354,7 @@ class Client:
         self._closing.set()
         with self._one_at_a_time, self._step:
             self._bus.close()
-            if self._journal is not None:
-                self._journal.close()
-                self._journal = None
-            if self._lock is not None:
-                self._lock.release()
-                self._lock = None
+            self._held.close()
 
     def __enter__(self) -> Self:
         return self
@@ -387,40 +380,7 @@ class Client:
         )
 
     def _open_journal(self) -> SqliteJournal:
-        with self._opening:
-            if self._journal is None:
-                self._journal = self._lock_and_open()
-            return self._journal
-
-    def _lock_and_open(self) -> SqliteJournal:
-        path = self.settings.journal.path
-        if not self.settings.journal.allow_network:
-            demand_local(path)
-        lock = JournalLock.acquire(path, now=self._now)
-        try:
-            journal = SqliteJournal.open(path, self.settings.environment, now=self._now, who=self._by)
-            self._recover(journal)
-        except BaseException:
-            lock.release()
-            raise
-        self._lock = lock
-        return journal
-
-    def _recover(self, journal: SqliteJournal) -> None:
-        for msg_id in journal.recover():
-            text = f"An earlier run ended while {msg_id} was being published: it is in doubt."
-            self._observe(Event(EventKind.IN_DOUBT, text, msg_id))
-        for submission in journal.submissions()[:1]:
-            self._copies.catch_up(journal.receipt_documents(submission.submission_id))
-
-    @contextmanager
-    def _reading(self) -> Iterator[SqliteView | None]:
-        if self._journal is not None:
-            yield self._journal
-            return
-        journal = SqliteJournal.open_readonly(self.settings.journal.path, self.settings.environment)
-        with journal or nullcontext():
-            yield journal
+        return self._held.opened()
 
     def _files(self, fagmelding: Path | None, identmelding: Path | None) -> dict[MessageType, Path]:
         files = self.settings.files
@@ -470,10 +430,6 @@ class Client:
             observe=self._observe,
             stored=self._copies.store,
         )
-
-    @cached_property
-    def _copies(self) -> ReceiptCopies:
-        return ReceiptCopies(self.settings.journal.receipts_dir, self._observe)
 
 
 def _login() -> str:
