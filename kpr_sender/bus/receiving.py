@@ -3,9 +3,11 @@
 The rules:
 
 1. Only what the caller says is settled. Everything else stays the broker's, and goes back to it.
-2. Credit is what has not been decided plus one for each held message, so that foreign messages in front cannot hide
-   ours; beyond the cap there is no more of it.
-3. A broker ends the session of a consumer that sits on a message too long (RabbitMQ: 30 minutes). Well before, all
+2. At most ``_CREDIT`` messages are handed out and not yet decided, and held ones do not count, so that foreign messages
+   in front cannot hide ours; beyond the cap there is no more credit.
+3. Credit is given anew only when all of it is used up: RabbitMQ 3.x reckons what it has under way as not yet sent when
+   credit comes meanwhile, and then sends as much more, without end.
+4. A broker ends the session of a consumer that sits on a message too long (RabbitMQ: 30 minutes). Well before, all
    is given back, the session ended, and after a pause, in which others may take theirs, the link is made anew.
 """
 
@@ -100,6 +102,7 @@ class ReceivingLink(SessionLink):
         self._unsettled: dict[int, _Unsettled] = {}
         self._number = 0
         self._partial = bytearray()
+        self._wanted = 0
         self._attach_at: float | None = None
 
     # What the caller decides
@@ -111,7 +114,7 @@ class ReceivingLink(SessionLink):
             entry.delivery.update(Delivery.ACCEPTED)
             entry.delivery.settle()
             if not entry.held:
-                self._link.flow(1)
+                self._ask_for_more(1)
 
     def hold(self, token: Token) -> None:
         """Keep a delivery unsettled, and ask for one more below the cap."""
@@ -121,7 +124,7 @@ class ReceivingLink(SessionLink):
         entry.held = True
         self._held.count += 1
         if self._held.count <= self._held.cap:
-            self._link.flow(1)
+            self._ask_for_more(1)
 
     def release(self, token: Token) -> None:
         """Give a delivery back. No credit for it: it might come straight back, over and over."""
@@ -189,16 +192,24 @@ class ReceivingLink(SessionLink):
         if delivery.aborted:
             self._partial = bytearray()
             delivery.settle()
-            link.flow(1)
+            self._ask_for_more(1)
             return
         if delivery.partial:
             return
         raw, self._partial = self._partial, bytearray()
         link.advance()
+        self._ask_for_more(0)
         self._number += 1
         self._unsettled[self._number] = _Unsettled(delivery, time.monotonic())
         token = Token(self._wire.name, self._source, self.serial, self._number)
         self._hand_out(Arrived(token, bytes(raw) if len(raw) <= MAX_INBOUND_BYTES else None))
+
+    def _ask_for_more(self, count: int) -> None:
+        """Ask for as many messages more, as soon as all that were asked for have come."""
+        self._wanted += count
+        if self._link is not None and self._wanted and self._link.credit <= 0:
+            self._link.flow(self._wanted)
+            self._wanted = 0
 
     def _taken_back(self, delivery: Delivery) -> None:
         """RabbitMQ 4.3 ends a delivery that waited too long with a disposition of its own: it must be settled."""
@@ -209,7 +220,7 @@ class ReceivingLink(SessionLink):
         self._held.count -= entry.held
         entry.delivery.settle()
         if self._link is not None and not entry.held:
-            self._link.flow(1)
+            self._ask_for_more(1)
 
     def _take(self, token: Token) -> _Unsettled | None:
         entry = self._unsettled.pop(token.number, None) if token.serial == self.serial else None
@@ -229,6 +240,7 @@ class ReceivingLink(SessionLink):
         self._held.count -= sum(entry.held for entry in self._unsettled.values())
         self._unsettled.clear()
         self._partial = bytearray()
+        self._wanted = 0
         super()._drop()
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from kpr_sender.bus.port import Bus, Inbound
 from kpr_sender.bus.reconnect import persistently
 from kpr_sender.engine.answers import Answers, Handling
-from kpr_sender.errors import KprError
+from kpr_sender.errors import KprError, ReceiptPending
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.journal.port import Journal
@@ -77,10 +77,12 @@ class Waiter:
                 self._take(inbound)
             if self.bus.held >= self.held_cap and not warned:
                 warned = True
-                self._warn_of_pile()
+                self.observe(Event(EventKind.WARNING, self._pile()))
             # Also after a look in vain: a receipt may have been handed in from a file or by a vendor's listener.
             submission = self.journal.submission(submission.submission_id) or submission
         self._tell_held()
+        if is_awaiting(submission) and warned:
+            note_obstacle(self.journal, submission, ReceiptPending(self._pile()))
         return self.journal.submission(submission.submission_id) or submission
 
     def _take(self, inbound: Inbound) -> None:
@@ -97,12 +99,11 @@ class Waiter:
         look = functools.partial(self.bus.receive, min(left, _LOOK_SECONDS))
         return persistently(look, budget=left, closing=self.closing)
 
-    def _warn_of_pile(self) -> None:
-        text = (
-            f"{self.bus.held} messages that are not ours stand before the receipts, as many as bus.held_cap allows. "
+    def _pile(self) -> str:
+        return (
+            f"{self.held_cap} messages that are not ours stand before the receipts, as many as bus.held_cap allows. "
             "Let the system they belong to read its queue, or raise bus.held_cap."
         )
-        self.observe(Event(EventKind.WARNING, text))
 
     def _tell_held(self) -> None:
         if self.bus.held:
