@@ -52,7 +52,7 @@ def documentation() -> str:
             "## A shipment",
             "",
             "```mermaid",
-            *_diagram(),
+            *diagram(),
             "```",
             "",
             "Nothing else may happen: every step is checked against this table, and the journal notes it with time,",
@@ -74,7 +74,8 @@ def documentation() -> str:
     )
 
 
-def _diagram() -> Iterator[str]:
+def diagram() -> Iterator[str]:
+    """Yield the shipment's diagram, a line each, in mermaid."""
     yield "stateDiagram-v2"
     yield f"    [*] --> {ShipmentState.SEALED}"
     for state, ways_on in TRANSITIONS.items():

@@ -23,8 +23,8 @@ _LINTERS: Final = (
     ("import-linter", ("lint-imports", "--no-logo", "--cache-dir", ".cache/import_linter")),
 )
 # Two workers on two cores; what shares a server (a real RabbitMQ) is one group and stays in one of them.
-_TESTS: Final = (("pytest", ("pytest", "-n", "2", "--dist", "loadgroup", "-q")),)
-_PARALLEL: Final = _TESTS[0][1]
+_PARALLEL: Final = ("pytest", "-n", "2", "--dist", "loadgroup", "-q")
+_TESTS: Final = (("pytest", (*_PARALLEL, "--figures", ".cache/figures.json")),)
 _NIGHTLY: Final = (("nightly", (*_PARALLEL, "--nightly", "-m", "nightly", "--figures", "docs/nightly.json")),)
 _STEPS: Final = {"check": _LINTERS, "test": _LINTERS + _TESTS, "nightly": _NIGHTLY}
 

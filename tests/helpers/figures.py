@@ -87,6 +87,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if path := session.config.getoption("--figures"):
         scale = os.environ.get("KPR_NIGHTLY_SCALE", "1")
         made = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": _begun_at, "scale": scale, "figures": _collected}
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(json.dumps(made, indent=2) + "\n", "utf-8")
 
 
