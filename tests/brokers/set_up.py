@@ -55,6 +55,8 @@ def rabbitmq4(within: Path | None = None) -> DebianFolder:
     with (within / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not made.exists():
+            for broken_off in within.glob("making-*"):
+                shutil.rmtree(broken_off)
             with tempfile.TemporaryDirectory(dir=within, prefix="making-") as unfinished:
                 root = Path(unfinished) / "root"
                 _unpack(_fetch(Path(unfinished)), root)
