@@ -20,7 +20,7 @@ from tests.helpers.figures import figure
 from tests.helpers.tls_certificates import make_authority
 
 SMALL = bytes(300)
-LARGE = bytes(4_000_000)  # more than the kernels between us take unread
+LARGE = bytes(1_000_000)  # as much as a kernel would take unread if it were let
 CONNECT, PUBLISH = 0.4, 0.5  # seconds; what the user allows
 GRACE = 6.0  # seconds above that, on a busy machine; a hang is ten and more
 
@@ -124,7 +124,7 @@ def test_too_slow_for_the_message_is_certainly_not_sent(
     bus: tuple[CountingBus, dict[str, Any]], proxy: FaultProxy
 ) -> None:
     sender = Sender(bus[0], proxy, LARGE, **bus[1], publish_timeout=PUBLISH)
-    attempt, took = timed(sender, Faults(bandwidth=200_000))
+    attempt, took = timed(sender, Faults(bandwidth=100_000))
     assert summary(attempt.outcome) == (Verdict.NOT_SENT, Reach.INCOMPLETE, LinkState.STANDING)
     assert attempt.arrived == 0
     assert took < PUBLISH + GRACE + 2
