@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -222,3 +223,32 @@ def test_the_real_command_finishes_the_transfer_and_ends_with_the_state_s_code(
     sandbox.faults = NO_FAULTS
     assert command(kommune, "send", "--wait", "30s") == 0
     assert len(Ledger.read(kommune.folder)) == 2
+
+
+def test_a_vendor_s_own_signal_handler_ends_a_submit_after_its_step(kommune: Municipality, bus: MemoryBus) -> None:
+    """What is asked for in the middle of a step is heard at its end, without help from another thread."""
+    with Client(kommune.configure(), bus=bus) as client:
+        asked: list[bool] = []
+        bus.on_publish = lambda _: asked.append(client.stop_after_step())
+        assert client.submit().sent == 1
+        assert asked == [True]
+        assert client.stop_after_step() is False
+        assert client.wait(timeout=60).submission.shipments[0].state is S.PUBLISHED
+
+
+def test_stop_ends_a_wait_in_another_thread(kommune: Municipality) -> None:
+    looked = threading.Event()
+
+    class Silent(MemoryBus):
+        def receive(self, timeout: float) -> None:
+            looked.set()
+            time.sleep(min(timeout, 0.01))
+
+    with Client(kommune.configure(), bus=Silent()) as client:
+        client.submit()
+        waiting = threading.Thread(target=client.wait, kwargs={"timeout": 3600})
+        waiting.start()
+        assert looked.wait(30)
+        client.stop()
+        waiting.join(30)
+        assert not waiting.is_alive()
