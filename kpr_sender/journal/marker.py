@@ -4,11 +4,12 @@ A restored journal does not know what was sent after it was saved, and would sen
 apart from the journal, how far the journal has come. The rules:
 
 1. Every change of the journal MUST raise its ``step`` by one, in the same transaction.
-2. The marker MUST be brought to the journal's step when a transfer is about to begin, after the commit of the change
-   that says so, and when the journal is opened and closed for writing: written to a new file, fsynced, put in the old
-   one's place at once, the folder fsynced.
-3. No transfer MUST begin before that. Where the marker cannot be written, the attempt is taken back as not sent: it is
-   certain, since nothing was handed to the bus yet. A run that dies in between leaves it in doubt, as ever.
+2. The marker MUST be brought to the journal's step when a transfer is about to begin, and when the journal is opened
+   and closed for writing: written to a new file, fsynced, put in the old one's place at once, the folder fsynced.
+3. The new file is written before the commit of the change that begins a transfer, so that a full disk stops it there.
+   It MUST take the old one's place after the commit, and no transfer MUST begin before that. Where that fails, the
+   attempt is taken back as not sent: it is certain, since nothing was handed to the bus yet. A run that dies in
+   between leaves it in doubt, as ever.
 4. So a crash leaves the journal at the marker's step or ahead of it, never behind. Ahead is harmless: the journal knows
    more, and the next opening brings the marker up.
 5. A journal that is behind its marker has lost something (a backup was put back, a ``-wal`` was deleted, a disk did not
@@ -130,16 +131,37 @@ def write(journal: Path, mark: Mark) -> None:
     Raises:
         JournalUnwritable: It cannot be written; the old one stands.
     """
-    file = mark_file(journal)
-    new = file.with_name(file.name + ".new")
-    content = json.dumps({"kpr-sender journal marker": 1, **asdict(mark)}).encode() + b"\n"
     with _one_at_a_time:
-        try:
-            _write_through(new, content)
-            new.replace(file)
-            _sync_folder(file.parent)
-        except OSError as error:
-            raise of_os(file, error) from error
+        prepare(journal, mark)
+        put(journal)
+
+
+def prepare(journal: Path, mark: Mark) -> None:
+    """Write a marker to a new file, durable before return; the old one stands until ``put``.
+
+    Raises:
+        JournalUnwritable: It cannot be written.
+    """
+    file = _new_file(journal)
+    content = json.dumps({"kpr-sender journal marker": 1, **asdict(mark)}).encode() + b"\n"
+    try:
+        _write_through(file, content)
+    except OSError as error:
+        raise of_os(file, error) from error
+
+
+def put(journal: Path) -> None:
+    """Put the marker that is prepared in the old one's place, durable before return.
+
+    Raises:
+        JournalUnwritable: It cannot be put there.
+    """
+    file = mark_file(journal)
+    try:
+        _new_file(journal).replace(file)
+        _sync_folder(file.parent)
+    except OSError as error:
+        raise of_os(file, error) from error
 
 
 def objection(found: Mark | None, present: Mark, *, backup_at: str | None) -> str:
@@ -212,6 +234,11 @@ def damaged_marker(journal: Path) -> JournalUnwritable:
 def refused(journal: Path, what: str) -> JournalUnwritable:
     """Return the error that explains what happened, and what to do."""
     return JournalUnwritable(f"{what} Nothing was sent.", where=str(journal), next_step=_WAY_ON)
+
+
+def _new_file(journal: Path) -> Path:
+    file = mark_file(journal)
+    return file.with_name(file.name + ".new")
 
 
 def _mark_of(value: Mapping[str, Any]) -> Mark:

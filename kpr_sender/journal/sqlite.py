@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -45,6 +47,7 @@ class SqliteJournal(SqliteView):
         self._who = who
         self._inode = stable_inode(store.path)
         self._marked: marker.Mark | None = None
+        self._marking = threading.RLock()  # from the marker that is prepared to the one that is put
 
     @classmethod
     def open(cls, path: Path, environment: Environment, *, now: Callable[[], datetime], who: str) -> Self:
@@ -127,23 +130,28 @@ class SqliteJournal(SqliteView):
 
     def begin_publish(self, msg_id: str) -> Shipment:
         """``sealed`` to ``publishing`` and one attempt more, durable before return."""
-        with self._step() as step:
-            row = shipment_row(step.connection, msg_id)
-            if row["needs_person"]:
-                raise NeedsPerson(
-                    f"An answer has come to shipment {msg_id}, which the journal holds as not sent: it is not sent.",
-                    next_step="Ask kpr@fhi.no whether the MsgId has arrived.",
-                )
-            step.move(row, Cause.PUBLISH_BEGINS, changes={"attempts": row["attempts"] + 1})
-            begun = read_shipment(step.connection, shipment_row(step.connection, msg_id))
-        try:
-            self._mark()
-        except JournalUnwritable as error:
-            # The transfer begins after this method returns: it is certain that the bus does not have it.
-            with suppress(KprError):
-                self.end_publish(msg_id, Cause.NOT_SENT, evidence=NOTHING, error=LastError.of(error))
-            raise
-        return begun
+        with self._marking:
+            with self._step() as step:
+                row = shipment_row(step.connection, msg_id)
+                if row["needs_person"]:
+                    raise NeedsPerson(
+                        f"An answer has come to {msg_id}, which the journal holds as not sent: it is not sent.",
+                        next_step="Ask kpr@fhi.no whether the MsgId has arrived.",
+                    )
+                step.move(row, Cause.PUBLISH_BEGINS, changes={"attempts": row["attempts"] + 1})
+                begun = read_shipment(step.connection, shipment_row(step.connection, msg_id))
+                mark = marker.of_journal(step.connection, self._inode)
+                mark = replace(mark, step=mark.step + 1)  # this one is counted on the way out
+                marker.prepare(self._store.path, mark)
+            try:
+                marker.put(self._store.path)
+                self._marked = mark
+            except JournalUnwritable as error:
+                # The transfer begins after this method returns: it is certain that the bus does not have it.
+                with suppress(KprError):
+                    self.end_publish(msg_id, Cause.NOT_SENT, evidence=NOTHING, error=LastError.of(error))
+                raise
+            return begun
 
     def end_publish(
         self, msg_id: str, cause: Cause, *, evidence: Mapping[str, str | int], error: LastError | None
@@ -266,11 +274,12 @@ class SqliteJournal(SqliteView):
 
     def _mark(self) -> None:
         """Bring the marker to where the journal is."""
-        with self._store.reading() as connection:
-            mark = marker.of_journal(connection, self._inode)
-        if mark != self._marked:
-            marker.write(self._store.path, mark)
-            self._marked = mark
+        with self._marking:
+            with self._store.reading() as connection:
+                mark = marker.of_journal(connection, self._inode)
+            if mark != self._marked:
+                marker.write(self._store.path, mark)
+                self._marked = mark
 
     def _demand_own_marker(self) -> None:
         with self._store.reading() as connection:

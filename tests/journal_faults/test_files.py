@@ -168,28 +168,29 @@ def test_what_lost_something_is_refused(killed: Killed, damage: Callable[[Killed
     assert len(killed.bus.taken) == 1
 
 
+@pytest.mark.parametrize(("step", "exit_code"), [("prepare", 69), ("put", 73)])
 def test_an_attempt_whose_marker_cannot_be_written_is_not_made(
-    killed: Killed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, exit_code: int
 ) -> None:
-    """Marker rule 3: it is certain that nothing was sent, and said with the right code."""
-    kommune = municipality(tmp_path / "other")
+    """Marker rule 3: it is certain that nothing was sent. What the journal cannot note, the run says itself: 73."""
+    kommune = municipality(tmp_path)
     bus = MemoryBus(Fhi(kommune.pki).answer)
     client = Client(kommune.configure(), bus=bus)
-    real = marker.write
+    real = getattr(marker, step)
     with client:
         client._open_journal()
 
-        def full(journal: Path, _mark: marker.Mark) -> None:
+        def full(journal: Path, *_: marker.Mark) -> None:
             raise JournalUnwritable("No space left on device.", where=str(journal))
 
-        monkeypatch.setattr(marker, "write", full)
+        monkeypatch.setattr(marker, step, full)
         with pytest.raises(JournalUnwritable):
             client.submit()
     assert bus.published == []
-    monkeypatch.setattr(marker, "write", real)
+    monkeypatch.setattr(marker, step, real)
     report = client.status()
     assert report is not None
-    assert (report.submission.state.value, report.exit_code) == ("sealed", 73)
+    assert (report.submission.state.value, report.exit_code) == ("sealed", exit_code)
     with Client(kommune.configure(), bus=bus) as again:
         assert again.submit().sent == 2
 
