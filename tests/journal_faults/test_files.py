@@ -218,7 +218,7 @@ _MOUNTS = """\
 30 22 0:26 / /run rw,nosuid - tmpfs tmpfs rw
 40 22 0:51 / /mnt/felles rw - nfs4 filer:/vol rw
 41 22 0:52 / /mnt/data\\040og\\040mer rw - cifs //filer/data rw
-42 22 0:53 / /home/kari/fjern rw - fuse.sshfs kari@host: rw
+42 22 0:53 / /mnt/fjern rw - fuse.sshfs fjern: rw
 43 22 259:3 / /mnt/felles/lokal rw - xfs /dev/sdb1 rw
 44 22 0:54 / /over rw - nfs a:/b rw
 45 44 259:4 / /over rw - ext4 /dev/sdc1 rw
@@ -236,7 +236,7 @@ broken
         ("/mnt/felles/lokal/journal.db", "xfs", False),
         ("/mnt/fellesskap/journal.db", "ext4", False),
         ("/mnt/data og mer/journal.db", "cifs", True),
-        ("/home/kari/fjern/journal.db", "fuse.sshfs", True),
+        ("/mnt/fjern/journal.db", "fuse.sshfs", True),
         ("/over/journal.db", "ext4", False),
         ("/srv/kpr/journal.db", "9p", True),
     ],
