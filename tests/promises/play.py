@@ -30,6 +30,8 @@ from tests.promises.model import Letter, Meaning, Model, Pair, S
 _AFTER_OUTCOME: Final = {Verdict.ACCEPTED: S.PUBLISHED, Verdict.NOT_SENT: S.SEALED, Verdict.IN_DOUBT: S.IN_DOUBT}
 _OUTCOME_KNOWN: Final = {EventKind.PUBLISHED, EventKind.NOT_SENT, EventKind.IN_DOUBT}
 
+_OPEN: Final = {S.PUBLISHED, S.IN_DOUBT}
+
 Transaction = Callable[[Model], None]
 
 
@@ -38,6 +40,7 @@ class Play:
 
     Attributes:
         counts: What happened, for the figures.
+        sound: Whether all that was demanded so far held.
     """
 
     def __init__(self, stage: Stage) -> None:
@@ -53,6 +56,7 @@ class Play:
         self.counts: Counter[str] = Counter()
         self._client: Client | None = None
         self._changed = False
+        self.sound = True
         self._under_way: deque[Transaction] = deque()
         self._files_at_death: dict[str, bytes] = {}
         self._submitting: tuple[int, bool] | None = None
@@ -149,6 +153,26 @@ class Play:
         self.bus.put(inbound)
         return inbound
 
+    def end_well(self, receipt_for: Callable[[Letter], tuple[Inbound, Meaning]]) -> list[Letter]:
+        """Let the world be sound again: bus up, FHI answering all it has. Then everything ends (G2).
+
+        Returns:
+            The shipments that nobody can tell of but a person: what the bus never had and was not known not to have.
+        """
+        self.restart()
+        self.bus.plan.clear()
+        for pair in self.model.pairs:
+            self.submit(pair.extract)
+        taken = {message.message_id for message in self.bus.ledger}
+        for letter in [one for one in self.model.letters if one.state in _OPEN and one.message_id in taken]:
+            self.put(*receipt_for(letter))
+        self.wait()
+        self.demand_promises()
+        left = [letter for letter in self.model.letters if letter.state in _OPEN]
+        assert not [letter for letter in left if letter.message_id in taken], "G2: an answer was forgotten"
+        assert not [pair for pair in self.model.pairs if pair.next], "G2: left behind"
+        return left
+
     def strike(self) -> None:
         """End the play."""
         self.restart()
@@ -160,7 +184,7 @@ class Play:
         """Compare bus, journal and model: G1 to G5."""
         if not self._changed:
             return
-        self._changed = False
+        self._changed = self.sound = False
         journal = self._journal()
         assert self._agrees(self.model, journal), self._difference(journal)
         taken = Counter(message.message_id for message in self.bus.ledger)
@@ -172,6 +196,7 @@ class Play:
             assert letter.state is not S.DELIVERED or letter.confirmed, "G4: delivered without a receipt"
         for submission in journal:
             self._demand_agreement(Report(submission, overdue_after=self._limit, asked_at=self.now))
+        self.sound = True
 
     def breaches(self) -> dict[str, int]:
         """Count from the bus's side what must not be, however it came about."""
@@ -216,7 +241,7 @@ class Play:
 
     def _run(self, work: Callable[[Client], None], crash_after: int | None) -> None:
         assert not self._under_way
-        self._changed = True
+        self._changed, self.sound = True, False
         self.counts["runs"] += 1
         try:
             with self.fuse.burning(crash_after), armed(self._point):

@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from kpr_sender.bus.port import Inbound
 from kpr_sender.engine import keys
 from kpr_sender.engine.resolving import Decision
 from kpr_sender.errors import AccessRefused, BusUnreachable
@@ -31,7 +32,7 @@ from tests.helpers.ledger_bus import Transfer
 from tests.helpers.nightly import scaled
 from tests.helpers.stage import EXTRACTS, Stage, stage, strike
 from tests.promises.inbox import Kind, message
-from tests.promises.model import Letter, S
+from tests.promises.model import Letter, Meaning, S
 from tests.promises.play import Play
 
 STEPS: Final = 20
@@ -57,7 +58,7 @@ class January(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.play = Play(self.on)
-        self.sent: list[tuple[object, object]] = []
+        self.sent: list[tuple[Inbound, Meaning]] = []
 
     # -- runs -----------------------------------------------------------------------------------------------------
 
@@ -110,7 +111,7 @@ class January(RuleBasedStateMachine):
     @rule(number=which)
     def comes_again(self, number: int) -> None:
         inbound, meaning = self.sent[number % len(self.sent)]
-        self.play.put(inbound, meaning)  # type: ignore[arg-type]
+        self.play.put(inbound, meaning)
 
     @precondition(lambda self: self.play.model.pairs)
     @rule(kind=st.sampled_from(list(Kind)), number=which, crash=crashes)
@@ -134,10 +135,12 @@ class January(RuleBasedStateMachine):
         self.play.demand_promises()
 
     def teardown(self) -> None:
+        left = self.play.end_well(self._receipt) if self.play.sound else []
         self.play.strike()
         figure(
             "state machine",
             examples=1,
+            told_to_a_person=len(left),
             **{key: self.play.counts[key] for key in ("runs", "transfers", "crashes", "answers", "decisions")},
             **self.play.breaches(),
         )
@@ -146,6 +149,9 @@ class January(RuleBasedStateMachine):
         self.play.bus.plan.clear()
         self.play.bus.plan.extend(plan)
         self.play.submit(extract, replaces=replaces, crash_after=crash)
+
+    def _receipt(self, letter: Letter) -> tuple[Inbound, Meaning]:
+        return message(self.play.stage, Kind.OK, letter, _TYPES[list(self.play.model.letters).index(letter) % 2])
 
     def _letter(self, number: int) -> tuple[Letter, MessageType]:
         letters = list(self.play.model.letters)
