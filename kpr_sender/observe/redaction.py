@@ -12,6 +12,7 @@ taking too much. The rules:
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any, Final
@@ -49,6 +50,7 @@ _NAMED_SECRET: Final = re.compile(
 )
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_=-]{24,}(?:\s*\r?\n[ \t]*[A-Za-z0-9+/=]+(?=\s|$))*")
 _BASE64_WORD: Final = 20
+_RESTLESS: Final = 0.45  # changes of kind for each character: about 0.65 in base64, below 0.3 in paths and names
 _HEX: Final = re.compile(r"(?<![0-9A-Za-z])(?:0x)?[0-9a-fA-F]{33,}")
 
 _SECRET_NAME: Final = re.compile(r"pass(phrase|word|wd)|pwd|secret|token|private|credential", re.IGNORECASE)
@@ -126,7 +128,7 @@ def _without_blob(match: re.Match[str]) -> str:
     """Take out base64, but not a path or a name that is merely long."""
     candidate = match[0]
     # Words between / and _ are short in paths and names; base64 has one of each in 64 characters.
-    if any(_looks_random(word) for word in re.split(r"[/_\-\s]", candidate)):
+    if any(_looks_random(word) for word in re.split(r"[/_\-\s]", candidate)) or _is_restless(candidate):
         return BLOB
     return candidate
 
@@ -138,3 +140,10 @@ def _looks_random(word: str) -> bool:
         and any(character.isupper() for character in word)
         and any(character.islower() for character in word)
     )
+
+
+def _is_restless(candidate: str) -> bool:
+    """Tell base64 that separators happen to cut into short words: its characters change kind far more often."""
+    kinds = [(character.isdigit(), character.isupper(), character.islower()) for character in candidate]
+    changes = sum(before != after for before, after in itertools.pairwise(kinds))
+    return changes > _RESTLESS * len(candidate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import random
 import uuid
 from typing import Any
 
@@ -105,12 +106,11 @@ def test_our_own_ids_are_always_kept() -> None:
         assert redact_text(f"Shipment {msg_id} is published") == f"Shipment {msg_id} is published"
 
 
-@given(st.binary(min_size=48, max_size=200))
-def test_no_line_of_base64_survives_whole(data: bytes) -> None:
-    encoded = base64.b64encode(data).decode()
-    # Data without any digit or any capital, such as all zeros, is no key material.
-    if all(any(test(character) for character in encoded[:20]) for test in (str.isdigit, str.isupper, str.islower)):
-        assert encoded not in redact_text(f"sealed {encoded}")
+@given(st.integers(min_value=0), st.integers(min_value=48, max_value=200))
+def test_no_line_of_base64_survives_whole(seed: int, size: int) -> None:
+    """Key material and sealed bytes look random, so that is what is tried; runs of one byte are neither."""
+    encoded = base64.b64encode(random.Random(seed).randbytes(size)).decode()
+    assert encoded not in redact_text(f"sealed {encoded}")
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text() | st.binary(), st.lists, max_leaves=20))
