@@ -134,16 +134,19 @@ def _without_blob(match: re.Match[str]) -> str:
 
 
 def _looks_random(word: str) -> bool:
-    return (
-        len(word) >= _BASE64_WORD
-        and any(character.isdigit() for character in word)
-        and any(character.isupper() for character in word)
-        and any(character.islower() for character in word)
-    )
+    return len(word) >= _BASE64_WORD and _has_every_kind(word)
 
 
 def _is_restless(candidate: str) -> bool:
     """Tell base64 that separators happen to cut into short words: its characters change kind far more often."""
     kinds = [(character.isdigit(), character.isupper(), character.islower()) for character in candidate]
     changes = sum(before != after for before, after in itertools.pairwise(kinds))
-    return changes > _RESTLESS * len(candidate)
+    return changes > _RESTLESS * len(candidate) and _has_every_kind(candidate)
+
+
+def _has_every_kind(text: str) -> bool:
+    return (
+        any(character.isdigit() for character in text)
+        and any(character.isupper() for character in text)
+        and any(character.islower() for character in text)
+    )
