@@ -40,7 +40,7 @@ def _part(name: str) -> Iterator[str]:
         yield "`make test` prints them."
         return
     made = json.loads(source.read_text("utf-8"))
-    scale = "" if made["scale"] == "1" else f", at {float(made['scale']):.0%} of each count"
+    scale = "" if made["scale"] == "1" else f", with SCALE={made['scale']}"
     yield f"{made['date']}, commit `{made['commit']}`{scale}:"
     yield ""
     yield "| proof | counted |"
