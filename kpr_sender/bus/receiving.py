@@ -140,8 +140,16 @@ class ReceivingLink(SessionLink):
         link.target.address = self._wire.name
         link.rcv_settle_mode = Link.RCV_FIRST
         link.open()
-        link.flow(_CREDIT)
         return link
+
+    def on_open(self, link: Link) -> None:
+        """Ask for messages, and not before: proton would count from 0, and RabbitMQ 4 counts from -5.
+
+        It then sends five more than asked for, and ends the session when our credit is below zero, over and over.
+        """
+        super().on_open(link)
+        if self.alive:
+            link.flow(_CREDIT)
 
     def _terminus(self, link: Link) -> Terminus:
         return link.remote_source
