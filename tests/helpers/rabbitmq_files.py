@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
+import random
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
@@ -50,12 +52,19 @@ class Ports:
 
     @staticmethod
     def free() -> Ports:
-        """Return four ports that are free now."""
-        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
-        ports = Ports(*(one.getsockname()[1] for one in sockets))
-        for one in sockets:
-            one.close()
-        return ports
+        """Return four ports that are free now, and that nobody gets who only asks for a port.
+
+        The kernel gives those out to every connection made, also to one that tries to reach a node while it is down:
+        its port would be taken when it starts again.
+        """
+        lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        with contextlib.ExitStack() as bound:
+            sockets: list[socket.socket] = []
+            while len(sockets) < len(fields(Ports)):
+                with contextlib.suppress(OSError):
+                    candidate = ("127.0.0.1", random.randrange(lowest // 2, lowest))
+                    sockets.append(bound.enter_context(socket.create_server(candidate)))
+            return Ports(*(one.getsockname()[1] for one in sockets))
 
 
 def definitions() -> str:
