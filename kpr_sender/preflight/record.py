@@ -1,0 +1,90 @@
+"""What the readers make of a file: elements, and for a person the rows under it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kpr_sender.model import Environment
+from kpr_sender.preflight.finding import Hit
+
+
+@dataclass(slots=True)
+class Element:
+    """One element with everything in it.
+
+    Attributes:
+        name: Local name where it is in the format's namespace, else ``{namespace}local``.
+        attributes: By local name where it has no namespace, else by ``{namespace}local``.
+        line: Line of its start tag.
+        text: Its own character data, all of it, children's not included.
+        children: In order.
+    """
+
+    name: str
+    attributes: Mapping[str, str]
+    line: int = 0
+    text: str = ""
+    children: list[Element] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Row:
+    """One row under a person: TJENESTE, FUNKSJON and so on.
+
+    Attributes:
+        kind: The element's name.
+        keys: Its attributes.
+        values: Its children's text, by name.
+        hits: What its children alone break.
+    """
+
+    kind: str
+    keys: Mapping[str, str]
+    values: Mapping[str, str]
+    hits: tuple[Hit, ...] = ()
+
+
+@dataclass(slots=True)
+class PersonRecord:
+    """One PERSON.
+
+    Attributes:
+        keys: Its attributes.
+        values: Its own simple children's text, by name.
+        rows: In order.
+        hits: What its simple children alone break.
+    """
+
+    keys: Mapping[str, str]
+    values: Mapping[str, str]
+    rows: list[Row]
+    hits: tuple[Hit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a rule needs to know beside the file.
+
+    Attributes:
+        year: The reporting year.
+        environment: Where it would be sent: synthetic persons are right everywhere but in ``produksjon``.
+    """
+
+    year: int
+    environment: Environment
+
+    @property
+    def production(self) -> bool:
+        """Whether real persons are wanted, and only those."""
+        return self.environment is Environment.PRODUKSJON
+
+    @property
+    def first_day(self) -> str:
+        """The period's first day, yyyymmdd."""
+        return f"{self.year}0101"
+
+    @property
+    def last_day(self) -> str:
+        """The period's last day, yyyymmdd."""
+        return f"{self.year}1231"
