@@ -1,0 +1,134 @@
+"""Every rule by its id: those of the catalogue's ``rules.csv``, and the ones a format's fields make.
+
+A field's published demands become one rule each, ``<Field.id>.<aspect>``; what is said of them comes from two small
+tables here, so that 88 fields are described by a dozen sentences.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from kpr_sender.preflight.catalogue.fields import Field, iplos, xpr_ide
+from kpr_sender.preflight.catalogue.tables import rows
+from kpr_sender.preflight.finding import Consequence, Effect, Rule
+
+FORMAT: Final = "format"
+MISSING: Final = "missing"
+CODE: Final = "code"
+RANGE: Final = "range"
+
+ANYTHING: Final = "^.*$"
+"""The format that every value has: nobody can break it."""
+
+_PUBLISHED: Final = "kravspesifikasjon IPLOS 3.7"
+
+_RECEIVER: Final[Mapping[Consequence, str]] = {
+    Consequence.MESSAGE: "FHI discards the whole message.",
+    Consequence.ROW: "FHI drops the row and everything under it.",
+    Consequence.VALUE: "FHI blanks the value; the receipt is positive all the same.",
+    Consequence.NONE: "FHI does nothing about it.",
+}
+
+_TITLE: Final[Mapping[str, str]] = {
+    FORMAT: "{name} has not the published form",
+    MISSING: "{name} is required and missing",
+    CODE: "{name} is not a code that is in force",
+    RANGE: "{name} is out of range",
+}
+
+_ADVICE: Final[Mapping[str, str]] = {
+    FORMAT: "Correct the value in the EPJ, or have its supplier mend the extract.",
+    MISSING: "Register it in the EPJ and make a new extract.",
+    CODE: "Use a code of the list that is in force in the reporting year; look at how local codes are mapped to it.",
+    RANGE: "Correct the value in the EPJ.",
+}
+
+_EFFECT: Final[Mapping[Consequence, Effect]] = {
+    Consequence.MESSAGE: Effect.STOP,
+    Consequence.ROW: Effect.DROP,
+    Consequence.VALUE: Effect.WARN,
+    Consequence.NONE: Effect.WARN,
+}
+
+_EXCEPTIONS: Final[Mapping[str, Effect]] = {
+    "tjTjenType.code": Effect.DROP,  # a service of no type counts nowhere, though the receipt is positive
+}
+
+
+def demands(field: Field) -> Mapping[str, Consequence | None]:
+    """Return what the receiver demands of a field, by aspect, with the consequence; None where none is published.
+
+    What the schema demands (an enumeration, say) is not among it: a breach of that is structural.
+    """
+    schema_lists_codes = "enumeration" in field.facets
+    made = {
+        FORMAT: bool(field.format) and field.format != ANYTHING,
+        MISSING: bool(field.required_for),
+        CODE: bool(field.kodeverk) and not schema_lists_codes,
+        RANGE: bool(field.earliest or field.latest),
+    }
+    published = {
+        FORMAT: field.on_format,
+        MISSING: field.on_missing,
+        CODE: field.on_code,
+        RANGE: field.on_range,
+    }
+    return {aspect: published[aspect] for aspect, demanded in made.items() if demanded}
+
+
+def _of_field(field: Field) -> Iterator[Rule]:
+    for aspect, published in demands(field).items():
+        consequence = published or Consequence.NONE
+        effect = _EFFECT[consequence]
+        if aspect == FORMAT and consequence is Consequence.NONE:
+            effect = Effect.NOTE
+        said = "confirmed" if published else "the demand is confirmed, no consequence is published"
+        yield Rule(
+            id=f"{field.id}.{aspect}",
+            consequence=consequence,
+            effect=_EXCEPTIONS.get(f"{field.id}.{aspect}", effect),
+            title=_TITLE[aspect].format(name=field.name),
+            receiver=_RECEIVER[consequence],
+            advice=_ADVICE[aspect],
+            source=f"{_PUBLISHED}; {said}",
+        )
+
+
+def _of_table() -> Iterator[Rule]:
+    for row in rows("rules.csv"):
+        consequence = Consequence(row["consequence"])
+        yield Rule(
+            id=row["id"],
+            consequence=consequence,
+            effect=Effect(row["effect"]),
+            title=row["title"],
+            receiver=row["receiver"] or _RECEIVER[consequence],
+            advice=row["advice"],
+            source=row["source"],
+        )
+
+
+class _Rules(Mapping[str, Rule]):
+    """Reads the tables when the first rule is asked for: not every command checks files."""
+
+    @functools.cached_property
+    def _rules(self) -> Mapping[str, Rule]:
+        made: dict[str, Rule] = {}
+        for catalogue in (iplos(), xpr_ide("53.1.2"), xpr_ide("53.1.3")):
+            for field in catalogue.fields.values():
+                made |= {rule.id: rule for rule in _of_field(field)}
+        return made | {rule.id: rule for rule in _of_table()}
+
+    def __getitem__(self, key: str) -> Rule:
+        return self._rules[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._rules)
+
+    def __len__(self) -> int:
+        return len(self._rules)
+
+
+RULES: Final[Mapping[str, Rule]] = _Rules()
