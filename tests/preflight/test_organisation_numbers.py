@@ -1,0 +1,68 @@
+"""Organisation numbers: which can be, and which are Tenor's."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kpr_sender.preflight.identity import organisation_number
+
+WEIGHTS = (3, 2, 7, 6, 5, 4, 3, 2)
+
+
+def check_digit(eight: str) -> int:
+    """The rule as Brønnøysundregistrene words it: eleven less the remainder; 11 is 0, and 10 is no digit."""
+    remainder = sum(weight * int(digit) for weight, digit in zip(WEIGHTS, eight, strict=True)) % 11
+    return 0 if remainder == 0 else 11 - remainder
+
+
+@st.composite
+def tenor(draw: st.DrawFn) -> str:
+    eight = draw(st.integers(20_000_000, 39_999_999).map(str).filter(lambda eight: check_digit(eight) != 10))
+    return f"{eight}{check_digit(eight)}"
+
+
+@given(tenor(), st.sampled_from(["", "0"]))
+def test_a_synthetic_number_is_valid_and_synthetic_with_or_without_its_0(number: str, after: str) -> None:
+    assert organisation_number.normal(number + after) == number
+    assert organisation_number.is_valid(number + after)
+    assert organisation_number.is_synthetic(number + after)
+
+
+@given(st.integers(0, 999_999_999).map("{:09}".format))
+def test_nine_digits_are_valid_by_their_check_digit_and_their_first(number: str) -> None:
+    right = check_digit(number[:8]) == int(number[8]) and number[0] in "2389"
+
+    assert organisation_number.is_valid(number) is right
+    assert organisation_number.is_synthetic(number) is (number[0] in "23")
+
+
+@given(tenor(), st.data())
+def test_one_wrong_digit_is_found(number: str, data: st.DataObject) -> None:
+    place = data.draw(st.integers(0, 8))
+    wrong = data.draw(st.sampled_from("0123456789").filter(lambda digit: digit != number[place]))
+
+    assert not organisation_number.is_valid(number[:place] + wrong + number[place + 1 :])
+
+
+@given(tenor(), st.integers(0, 7))
+def test_two_digits_in_the_wrong_order_are_found(number: str, place: int) -> None:
+    turned = number[:place] + number[place + 1] + number[place] + number[place + 2 :]
+
+    assert organisation_number.is_valid(turned) is (turned == number)
+
+
+@pytest.mark.parametrize("wrong", ["", "0", "31000000", "3100000001", "31000000000", "NO310000000", "310 000 000"])
+def test_another_form_is_no_number(wrong: str) -> None:
+    assert re.fullmatch(r"[0-9]{9}0?", wrong) is None
+    assert organisation_number.normal(wrong) is None
+    assert not organisation_number.is_valid(wrong)
+
+
+@given(tenor())
+def test_digits_of_another_script_or_a_line_end_are_not_taken(number: str) -> None:
+    assert organisation_number.normal(number + "\n") is None
+    assert organisation_number.normal("\u0663" + number[1:]) is None
