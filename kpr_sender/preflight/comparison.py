@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
+from kpr_sender.preflight.catalogue.tjenestetyper import service_types
 from kpr_sender.preflight.finding import Hit
 from kpr_sender.preflight.statistics import MONTHS, NO_TYPE, YearStatistics
 
@@ -100,7 +101,7 @@ def compare(this: YearStatistics, last: YearStatistics) -> Comparison:
         rows=rows,
         persons=Change(last.persons, this.persons),
         without_service=Change(last.without_service, this.without_service),
-        remarks=(*_of_types(rows), *_of_persons(this, last)),
+        remarks=(*_of_types(rows, this.year), *_of_persons(this, last)),
     )
 
 
@@ -129,11 +130,12 @@ def _row(code: str, this: YearStatistics, last: YearStatistics) -> TypeChange:
     )
 
 
-def _of_types(rows: Sequence[TypeChange]) -> Iterator[Hit]:
+def _of_types(rows: Sequence[TypeChange], year: int) -> Iterator[Hit]:
+    in_force = service_types(year)
     for row in rows:
         last, this = int(row.users.last), int(row.users.this)
-        if row.type == NO_TYPE:
-            continue  # what stands there instead of a code has a finding of its own
+        if row.type not in in_force:
+            continue  # it is right that it is gone, and where it is not, it has a finding of its own
         if last and not this:
             said = f"Tjenestetype {row.type}: {_users(last)} last year, none this year."
             yield Hit("year.type-vanished", "tjTjenType", said)

@@ -61,12 +61,12 @@ def test_users_of_a_type(last: int, this: int, rules: list[str]) -> None:
 
 
 def test_a_remark_names_the_type_both_years_and_the_change() -> None:
-    said = [remark.said for remark in _compared({"3": 56, "12": 4}, {"3": 9, "6": 12}).remarks]
+    said = [remark.said for remark in _compared({"3": 56, "11": 4}, {"3": 9, "6": 12}).remarks]
 
     assert said == [
         "Tjenestetype 3: 56 users last year, 9 this year (-84 %).",
         "Tjenestetype 6: no users last year, 12 this year.",
-        "Tjenestetype 12: 4 users last year, none this year.",
+        "Tjenestetype 11: 4 users last year, none this year.",
     ]
 
 
@@ -75,6 +75,10 @@ def test_services_without_a_code_are_in_the_table_and_not_remarked_on() -> None:
 
     assert [row.type for row in comparison.rows] == ["15", ""]
     assert comparison.remarks == ()
+
+
+def test_a_type_that_has_ended_may_vanish() -> None:
+    assert _compared({"16": 50, "12": 3}, {"15": 1}).remarks == ()
 
 
 def test_the_rows_hold_users_services_and_hours_of_both_years() -> None:
@@ -139,7 +143,7 @@ def test_a_year_compared_with_itself_is_unremarkable(users: dict[str, int], with
 
 def test_every_remark_is_a_rule_that_warns() -> None:
     remarks = [
-        *_compared({"3": 56, "12": 4}, {"3": 9}).remarks,
+        *_compared({"3": 56, "11": 4}, {"3": 9}).remarks,
         *compare(_year({}, without=20), _year({"15": 20})).remarks,
         *months_without_start(_starting({1: 500})),
     ]
