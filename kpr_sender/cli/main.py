@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "status": "Show what is known of a submission, from the journal alone.",
     "receipts": "Show a submission's receipts with everything they say, or take them from files.",
     "journal": "Check the journal, copy it, show what is in it.",
+    "testpersons": "Keep the list of test persons that must not be sent to production.",
     "config": "Check the configuration without sending anything.",
     "sandbox": "Run a Tjenestebuss with a KPR receiver on this machine.",
     "sample": "Write a synthetic fagmelding and identmelding.",
@@ -120,8 +121,11 @@ def run(arguments: Sequence[str]) -> int:
         with _terminated_as_interrupted():
             return cli.main(list(arguments), prog_name="kpr-send", standalone_mode=False) or 0
     except click.ClickException as error:
+        from kpr_sender.observe.redaction import redact_text  # noqa: PLC0415 - only when something is wrong
+
         hint = f"See {error.ctx.command_path} --help." if isinstance(error, click.UsageError) and error.ctx else ""
-        return failure.told(UsageError(error.format_message(), next_step=hint))
+        # It quotes what was typed, which may be a number that belongs nowhere.
+        return failure.told(UsageError(redact_text(error.format_message()), next_step=hint))
     except KprError as error:
         return failure.told(error)
     except (KeyboardInterrupt, click.Abort):

@@ -1,0 +1,122 @@
+"""``kpr-send testpersons``: the municipality's own list of test persons, none of whom may be sent to production."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+
+from kpr_sender import testpersons
+from kpr_sender.cli import output
+from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.cli.parameters import PATH
+from kpr_sender.errors import EXIT_OK, InputMissing, InputRefused, UsageError
+from kpr_sender.model import Environment
+from kpr_sender.observe.redaction import redact_text
+from kpr_sender.preflight.identity.person_number import kind_of
+from kpr_sender.report import JSON_SCHEMA
+
+_MOST_BYTES: Final = 10_000_000
+
+# All of them, so that click does not show a second one, which may be a number.
+_file: Final = click.argument("files", metavar="[FILE]", type=PATH, nargs=-1)
+
+
+@click.group("testpersons")
+def command() -> None:
+    """Keep the list of test persons: those whose number looks real. No number is kept or shown."""
+
+
+@command.command("add")
+@_file
+@click.option("--note", metavar="TEXT", default="", help="Why they are listed; no number in it.")
+@click.pass_obj
+def add(invocation: Invocation, *, files: tuple[Path, ...], note: str) -> int:
+    """Put the numbers in FILE, or on standard input, on the list: one a line.
+
+    Numbers are not taken from the command line, where process lists and the shell's history would show them.
+    """
+    settings = invocation.settings()
+    numbers = _numbers(files)
+    path = testpersons.beside(settings.journal.path)
+    change = testpersons.add(path, numbers, on=datetime.now(UTC).date(), note=note)
+    impossible = sum(kind_of(number, settings.report.year) is None for number in numbers)
+    text = f"{change.changed} added, {change.unchanged} were there already."
+    if impossible:
+        text += f" {impossible} of them can be no person's number: perhaps mistyped."
+    counts = {"added": change.changed, "there_already": change.unchanged, "impossible": impossible}
+    return _told(invocation, settings.environment, text, counts | {"persons": change.listed})
+
+
+@command.command("remove")
+@_file
+@click.pass_obj
+def remove(invocation: Invocation, *, files: tuple[Path, ...]) -> int:
+    """Take the numbers in FILE, or on standard input, off the list: one a line."""
+    settings = invocation.settings()
+    change = testpersons.remove(testpersons.beside(settings.journal.path), _numbers(files))
+    text = f"{change.changed} removed, {change.unchanged} were not there."
+    counts = {"removed": change.changed, "not_there": change.unchanged, "persons": change.listed}
+    return _told(invocation, settings.environment, text, counts)
+
+
+@command.command("list")
+@click.pass_obj
+def list_command(invocation: Invocation) -> int:
+    """Show how many are on the list, since when and why; never who."""
+    settings = invocation.settings()
+    path = testpersons.beside(settings.journal.path)
+    counted = Counter((one.added, one.note) for one in testpersons.load(path).entries.values())
+    groups = sorted(counted.items())
+    lines = [f"{counted.total()} test persons in {path}"]
+    lines += [f"  {added}  {count:>6,}  {note}".rstrip() for (added, note), count in groups]
+    listed = [{"added": added.isoformat(), "note": note, "persons": count} for (added, note), count in groups]
+    text = "\n".join(lines)
+    return _told(invocation, settings.environment, text, {"persons": counted.total(), "listed": listed})
+
+
+def _told(invocation: Invocation, environment: Environment, text: str, counts: Mapping[str, object]) -> int:
+    if invocation.as_json:
+        output.json_object({"schema": JSON_SCHEMA, "environment": environment.value, "exit_code": EXIT_OK, **counts})
+    elif invocation.loudness is not Loudness.QUIET:
+        click.echo(text)
+    return EXIT_OK
+
+
+def _numbers(files: tuple[Path, ...]) -> tuple[str, ...]:
+    if len(files) > 1 or any(redact_text(str(file)) != str(file) for file in files):
+        raise UsageError(
+            "Numbers are not taken from the command line.",
+            next_step="Name one file with a number a line, or write them to standard input. What was typed now stands "
+            "in your shell's history: delete it there.",
+        )
+    file = files[0] if files else None
+    where = "standard input" if file is None else str(file)
+    try:
+        written = _read(sys.stdin.buffer.read) if file is None else _read_file(file)
+    except OSError as error:
+        raise InputMissing(f"The numbers cannot be read: {error.strerror}.", where=where) from None
+    try:
+        numbers = testpersons.numbers_in(written)
+    except InputRefused as error:
+        raise InputRefused(error.what, where=where, next_step=error.next_step) from None
+    if not numbers:
+        raise InputRefused("There is no number in it.", where=where, next_step="Write one number a line.")
+    return numbers
+
+
+def _read_file(file: Path) -> str:
+    with file.open("rb") as opened:
+        return _read(opened.read)
+
+
+def _read(read: Callable[[int], bytes]) -> str:
+    content = read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise InputRefused("This is no list of numbers: it is too large.", next_step="Write one number a line.")
+    return content.decode("utf-8-sig", "replace")

@@ -1,0 +1,256 @@
+"""The municipality's own list of test persons: a JSON file beside the journal that holds no number.
+
+A test person with a made-up name and a number that looks real is found by nothing in the files: KPR messages have no
+names, and the number has its check digits. Only the municipality knows it.
+
+The list keeps an HMAC-SHA256 of each number under a random key of its own. A bare hash would be the number itself to
+whoever cares: eleven digits are guessed through in minutes, and tables of all of them can be had ready-made and would
+fit every municipality's list. With the key they fit none, and a list that gets out without its key says nothing. Key
+and list lie in one file all the same, which only its owner may read: whoever has the whole file can still try every
+number. A slow hash would be no way out, because each person of a municipality is looked up.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from kpr_sender.errors import InputMissing, InputRefused, UsageError
+
+_NAME: Final = "testpersons.json"
+_SCHEMA: Final = 1
+_KEY_BYTES: Final = 32
+_DIGEST_BYTES: Final = 32
+_MOST_BYTES: Final = 50_000_000
+
+_SEPARATORS: Final = re.compile(r"[\s.\-]")
+_NUMBER: Final = re.compile(r"[0-9]{11,12}")
+_LONGEST_NOTE: Final = 200
+_NUMBER_IN_NOTE: Final = re.compile(r"\d(?:\W{0,3}\d){10}")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is kept of a person beside the HMAC: when it was listed, and why."""
+
+    added: date
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersonList:
+    """The list as it was read.
+
+    Attributes:
+        key: The list's own key; empty where there is no list yet.
+        entries: By HMAC.
+    """
+
+    key: bytes
+    entries: Mapping[bytes, Entry]
+
+    def holds(self, number: str) -> bool:
+        """Tell whether a number, digits only, is on the list."""
+        return bool(self.entries) and self.digest(number) in self.entries
+
+    def digest(self, number: str) -> bytes:
+        """Return what stands for a number on this list."""
+        return hmac.digest(self.key, number.encode(), "sha256")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a change of the list did.
+
+    Attributes:
+        changed: How many numbers were added, or removed.
+        unchanged: How many were there already, or were not there.
+        listed: How many are on the list now.
+    """
+
+    changed: int
+    unchanged: int
+    listed: int
+
+
+def beside(journal: Path) -> Path:
+    """Return where the list that belongs to a journal lies."""
+    return journal.with_name(_NAME)
+
+
+def numbers_in(text: str) -> tuple[str, ...]:
+    """Return the numbers of a text, one a line, without the spaces, dots and dashes people write into them.
+
+    Raises:
+        InputRefused: A line holds something else; it is named, never shown.
+    """
+    found = []
+    for line, written in enumerate(text.splitlines(), start=1):
+        number = _SEPARATORS.sub("", written)
+        if number and not _NUMBER.fullmatch(number):
+            raise InputRefused(
+                f"Line {line} is not a person's number: eleven digits are wanted, or twelve of a DUF-nummer.",
+                next_step="Write one number a line and nothing else; the list is as it was.",
+            )
+        if number:
+            found.append(number)
+    return tuple(dict.fromkeys(found))
+
+
+def load(path: Path) -> PersonList:
+    """Read the list; one that is not there yet is empty.
+
+    Raises:
+        InputMissing: It cannot be read.
+        InputRefused: It is damaged. Nothing is checked against half a list.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES)
+    except FileNotFoundError:
+        return PersonList(b"", {})
+    except OSError as error:
+        raise InputMissing(f"The list of test persons cannot be read: {error.strerror}.", where=str(path)) from None
+    try:
+        return _list_of(json.loads(content))
+    except (ValueError, KeyError, TypeError, AttributeError, UsageError):
+        raise InputRefused(
+            "The list of test persons is damaged.",
+            where=str(path),
+            next_step="Put the file back from a backup, or delete it and add the persons again.",
+        ) from None
+
+
+def add(path: Path, numbers: Iterable[str], *, on: date, note: str = "") -> Change:
+    """Put numbers on the list; those that are there keep their date and note.
+
+    Args:
+        path: Where the list lies.
+        numbers: As ``numbers_in`` returns them.
+        on: Today.
+        note: Why they are listed. No number may stand in it.
+
+    Raises:
+        UsageError: The note is too long, or holds a number.
+        InputMissing, InputRefused: The list cannot be written, or is damaged.
+    """
+    entry = Entry(on, _note(note))
+    with _rewriting(path) as draft:
+        before = load(path)
+        known = PersonList(before.key or secrets.token_bytes(_KEY_BYTES), before.entries)
+        given = {known.digest(number): entry for number in numbers}
+        after = given | dict(known.entries)
+        draft.write(_content(known.key, after))
+    added = len(after) - len(before.entries)
+    return Change(added, len(given) - added, len(after))
+
+
+def remove(path: Path, numbers: Iterable[str]) -> Change:
+    """Take numbers off the list.
+
+    Args:
+        path: Where the list lies.
+        numbers: As ``numbers_in`` returns them.
+
+    Raises:
+        InputMissing, InputRefused: The list cannot be written, or is damaged.
+    """
+    wanted = tuple(numbers)
+    if not load(path).entries:
+        return Change(0, len(wanted), 0)
+    with _rewriting(path) as draft:
+        before = load(path)
+        given = {before.digest(number) for number in wanted}
+        after = {digest: entry for digest, entry in before.entries.items() if digest not in given}
+        draft.write(_content(before.key, after))
+    removed = len(before.entries) - len(after)
+    return Change(removed, len(given) - removed, len(after))
+
+
+def _note(note: str) -> str:
+    one_line = " ".join(note.split())
+    if _NUMBER_IN_NOTE.search(one_line):
+        raise UsageError(
+            "The note holds a number like a person's; it is not kept.",
+            next_step="Write why the persons are listed, without any number of theirs; the list is as it was.",
+        )
+    if len(one_line) > _LONGEST_NOTE or not one_line.isprintable():
+        raise UsageError(f"A note is one line of at most {_LONGEST_NOTE} characters.", next_step="Write a shorter one.")
+    return one_line
+
+
+def _list_of(value: Mapping[str, Any]) -> PersonList:
+    key = bytes.fromhex(value["key"])
+    entries = {
+        bytes.fromhex(one["hmac"]): Entry(date.fromisoformat(one["added"]), _note(one["note"]))
+        for one in value["persons"]
+    }
+    if value["schema"] != _SCHEMA or len(key) != _KEY_BYTES or any(len(digest) != _DIGEST_BYTES for digest in entries):
+        raise ValueError
+    return PersonList(key, entries)
+
+
+def _content(key: bytes, entries: Mapping[bytes, Entry]) -> bytes:
+    # By HMAC, not in the order they were added: the order of a list of patients says something of them.
+    persons = [
+        {"hmac": digest.hex(), "added": entry.added.isoformat(), "note": entry.note}
+        for digest, entry in sorted(entries.items())
+    ]
+    value = {"schema": _SCHEMA, "key": key.hex(), "persons": persons}
+    return json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n"
+
+
+@contextmanager
+def _rewriting(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that takes the list's place at once and whole; one change at a time, so that none is lost."""
+    draft = path.with_name(path.name + ".new")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise InputMissing(
+            "Another run is changing the list of test persons, or one was cut off in the middle of it.",
+            where=str(draft),
+            next_step="Run it again; if no other run is under way, delete that file first. The list is as it was.",
+        ) from None
+    except OSError as error:
+        raise _unwritable(path, error) from None
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException as error:
+        draft.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from None
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return  # Windows has no such call; NTFS keeps a rename in its own log
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unwritable(path: Path, error: OSError) -> InputMissing:
+    return InputMissing(
+        f"The list of test persons cannot be written: {error.strerror}.",
+        where=str(path),
+        next_step="Make room or mend the permissions, then run the same command again; the list is as it was.",
+    )
