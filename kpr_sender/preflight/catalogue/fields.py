@@ -34,6 +34,7 @@ class Field:
         facets: What the schema adds: fixed, minLength, maxLength, totalDigits, fractionDigits, enumeration, unique.
         format: The receiver's own pattern, anchored, or ``dato``.
         kodeverk: Code lists that hold its values; the name of another field where that one says which.
+        codes: Those of them its description admits, where that is not all.
         earliest: Smallest value, or the name of the field that has it.
         latest: Largest value, or the name of the field that has it.
         on_format: What the receiver does where ``format`` does not hold; None where nothing is published.
@@ -41,6 +42,9 @@ class Field:
         on_code: The same, where its code is not in force.
         on_range: The same, where it is out of range.
         required_for: ``always``, or tjenestetyper separated by blanks, or empty.
+        english: What it is, in a few words.
+        norwegian: The same.
+        source: Where all this is published, and what of it is inferred.
     """
 
     parent: str
@@ -52,6 +56,7 @@ class Field:
     facets: Mapping[str, str]
     format: str
     kodeverk: tuple[str, ...]
+    codes: frozenset[str]
     earliest: str
     latest: str
     on_format: Consequence | None
@@ -59,6 +64,9 @@ class Field:
     on_code: Consequence | None
     on_range: Consequence | None
     required_for: str
+    english: str
+    norwegian: str
+    source: str
 
     @property
     def id(self) -> str:
@@ -71,6 +79,7 @@ class Block:
     """One element that holds others.
 
     Attributes:
+        name: The element's.
         attributes: By name.
         children: In the order they must stand; blocks and elements.
     """
@@ -139,6 +148,7 @@ def _field(row: Mapping[str, str]) -> Field:
         facets=MappingProxyType(dict(facet.split("=", 1) for facet in row["facets"].split(";") if facet)),
         format=row["format"],
         kodeverk=tuple(row["kodeverk"].split()),
+        codes=frozenset(row["codes"].split()),
         earliest=row["earliest"],
         latest=row["latest"],
         on_format=_consequence(row["on_format"]),
@@ -146,6 +156,9 @@ def _field(row: Mapping[str, str]) -> Field:
         on_code=_consequence(row["on_code"]),
         on_range=_consequence(row["on_range"]),
         required_for=row["required_for"],
+        english=row["english"],
+        norwegian=row["norwegian"],
+        source=row["source"],
     )
 
 

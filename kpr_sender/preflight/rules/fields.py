@@ -1,0 +1,187 @@
+"""What a block's own values break of the fields' published demands, all of it read from the catalogue.
+
+This is asked for every row that is written in a way not seen before, millions of times for a large municipality.
+What can be known beforehand is made once, per kind of block, and what a value alone breaks is remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
+
+from kpr_sender.preflight.catalogue.fields import ALWAYS, Block, Catalogue, Field
+from kpr_sender.preflight.catalogue.kodeverk import codes
+from kpr_sender.preflight.finding import Hit
+from kpr_sender.preflight.record import Circumstances
+from kpr_sender.preflight.rules.single_value import LIST_BY, Check, checks, quoted
+from kpr_sender.preflight.rules.table import CODE, MISSING, RANGE, demands
+
+Values = Mapping[str, str]
+
+_REMEMBERED: Final = 10_000  # values of one field: twenty years have 7,000 days
+_LONGEST_REMEMBERED: Final = 20  # characters; what is longer is wrong, and rare
+
+_TYPE: Final = "tjTjenType"
+_RECEIVED: Final = "Mottar"
+_NEED: Final = "Behov"
+_IN_NEED: Final = "1"
+
+
+class FieldRules:
+    """Judges the values and keys of one format's blocks.
+
+    Args:
+        catalogue: The format's fields.
+        circumstances: The year the codes and ranges are those of.
+    """
+
+    def __init__(self, catalogue: Catalogue, circumstances: Circumstances) -> None:
+        self._values = {
+            name: _Judge((each for each in block.children if each.kind == "element"), circumstances)
+            for name, block in catalogue.blocks.items()
+        }
+        self._keys = {name: _KeyJudge(block, circumstances) for name, block in catalogue.blocks.items()}
+
+    def values(self, kind: str, values: Values) -> tuple[Hit, ...]:
+        """Return what a block's own simple children break; nothing for a block that the format does not have.
+
+        Args:
+            kind: The block's name.
+            values: Its children's texts by name. An empty one is missing where it is required.
+        """
+        judge = self._values.get(kind)
+        return judge(values) if judge is not None else ()
+
+    def keys(self, kind: str, keys: Values) -> tuple[Hit, ...]:
+        """Return what a block's attributes break.
+
+        Args:
+            kind: The block's name.
+            keys: Its attributes' values by name.
+        """
+        judge = self._keys.get(kind)
+        return judge(keys) if judge is not None else ()
+
+
+class _Remembered(dict[str, tuple[Hit, ...]]):
+    """What each value of one field breaks."""
+
+    def __init__(self, made: tuple[Check, ...]) -> None:
+        super().__init__()
+        self._checks = made
+
+    def __missing__(self, value: str) -> tuple[Hit, ...]:
+        broken = tuple(hit for check in self._checks for hit in check(value))
+        if len(self) < _REMEMBERED and len(value) <= _LONGEST_REMEMBERED:
+            self[value] = broken
+        return broken
+
+
+class _Judge:
+    def __init__(self, fields: Iterable[Field], circumstances: Circumstances) -> None:
+        named = {each.name: each for each in fields}
+        made = {name: checks(each, circumstances) for name, each in named.items()}
+        self._remembered = {name: _Remembered(each) for name, each in made.items() if each}
+        self._fields = named
+        self._always = frozenset(name for name, each in named.items() if each.required_for == ALWAYS)
+        types = {code for each in named.values() if each.required_for != ALWAYS for code in each.required_for.split()}
+        self._required = {
+            code: self._always | {name for name, each in named.items() if code in each.required_for.split()}
+            for code in types
+        }
+        self._pairs = tuple(_pairs(named, circumstances))
+
+    def __call__(self, values: Values) -> tuple[Hit, ...]:
+        hits: tuple[Hit, ...] = ()
+        remembered = self._remembered
+        for name, value in values.items():
+            of_field = remembered.get(name)
+            if of_field is not None and (broken := of_field[value]):
+                hits += broken
+        required = self._required.get(values.get(_TYPE, ""), self._always)
+        if not required <= values.keys() or "" in values.values():
+            hits += tuple(self._missing(values, required))
+        for pair in self._pairs:
+            if broken := pair(values):
+                hits += broken
+        return hits
+
+    def _missing(self, values: Values, required: frozenset[str]) -> Iterator[Hit]:
+        for name, field in self._fields.items():
+            if name in required and not values.get(name):
+                why = "" if field.required_for == ALWAYS else f" for tjenestetype {values[_TYPE]}"
+                yield Hit(f"{field.id}.{MISSING}", name, f"{name} is required{why}, and missing.")
+
+
+Pair = Callable[[Values], tuple[Hit, ...]]
+
+
+def _pairs(named: Mapping[str, Field], circumstances: Circumstances) -> Iterator[Pair]:
+    for name, field in named.items():
+        need = name.removesuffix(_RECEIVED) + _NEED
+        if name.endswith(_RECEIVED) and need in named:
+            yield _without_need(field, need)
+        if field.earliest in named and name != field.earliest and RANGE in demands(field):
+            yield _before(field, field.earliest)
+        if name in LIST_BY:
+            yield _of_list(field, circumstances.year)
+
+
+def _without_need(received: Field, need: str) -> Pair:
+    name = received.name
+    hit = (Hit(f"{received.id}.without-need", name, f"{name} is given, and {need} is not 1."),)
+
+    def pair(values: Values) -> tuple[Hit, ...]:
+        return hit if values.get(name) and values.get(need) != _IN_NEED else ()
+
+    return pair
+
+
+def _before(later: Field, earlier: str) -> Pair:
+    name = later.name
+
+    def pair(values: Values) -> tuple[Hit, ...]:
+        first, last = values.get(earlier), values.get(name)
+        if not first or not last or first <= last:
+            return ()
+        said = f"{name} is {quoted(last)}, before {earlier}, {quoted(first)}."
+        return (Hit(f"{later.id}.{RANGE}", name, said),)
+
+    return pair
+
+
+def _of_list(field: Field, year: int) -> Pair:
+    name = field.name
+    chooser, lists, usual = LIST_BY[name]
+    chosen = {value: codes(oid, year) for value, oid in lists.items()}
+    otherwise = codes(usual, year)
+
+    def pair(values: Values) -> tuple[Hit, ...]:
+        value, kind = values.get(name), values.get(chooser, "")
+        if not value or value in chosen.get(kind, otherwise):
+            return ()
+        said = f"{name} is {quoted(value)}: no code of list {lists.get(kind, usual)} in {year}."
+        return (Hit(f"{field.id}.{CODE}", name, said),)
+
+    return pair
+
+
+class _KeyJudge:
+    """Judges attributes. They are numbers that seldom come twice, so nothing is remembered."""
+
+    def __init__(self, block: Block, circumstances: Circumstances) -> None:
+        made = {name: checks(each, circumstances) for name, each in block.attributes.items()}
+        self._checks = {name: each for name, each in made.items() if each}
+        self._required = {
+            name: Hit(f"{each.id}.{MISSING}", name, f"{name} is required, and missing.")
+            for name, each in block.attributes.items()
+            if each.required_for == ALWAYS
+        }
+
+    def __call__(self, keys: Values) -> tuple[Hit, ...]:
+        hits = tuple(
+            hit for name, value in keys.items() for check in self._checks.get(name, ()) for hit in check(value)
+        )
+        if self._required.keys() <= keys.keys():
+            return hits
+        return hits + tuple(hit for name, hit in self._required.items() if name not in keys)
