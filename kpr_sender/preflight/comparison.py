@@ -31,7 +31,7 @@ and in fewer still of larger ones (simulated, months weighted like a year with a
 ROSE_POINTS: Final = 10.0
 """Percentage points by which the share of persons without service must rise to be remarked on."""
 
-_MONTH_NAMES: Final = (
+MONTH_NAMES: Final = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
@@ -117,7 +117,7 @@ def months_without_start(stats: YearStatistics) -> tuple[Hit, ...]:
     if begun < LEAST_STARTS or begun * len(empty) < LEAST_EXPECTED * (MONTHS - len(empty)):
         return ()
     said = f"Not one service begins in {_spoken(empty)}; {begun:,} begin in the rest of {stats.year}."
-    return (Hit("year.month-without-start", "tjFraDato", said),)
+    return (Hit("year.month-without-start", said=said),)
 
 
 def _row(code: str, this: YearStatistics, last: YearStatistics) -> TypeChange:
@@ -138,19 +138,19 @@ def _of_types(rows: Sequence[TypeChange], year: int) -> Iterator[Hit]:
             continue  # it is right that it is gone, and where it is not, it has a finding of its own
         if last and not this:
             said = f"Tjenestetype {row.type}: {_users(last)} last year, none this year."
-            yield Hit("year.type-vanished", "tjTjenType", said)
+            yield Hit("year.type-vanished", said=said)
         elif abs(this - last) >= max(CHANGED_USERS, CHANGED_SHARE * last):
             percent = row.users.percent
             said = f"Tjenestetype {row.type}: {_users(last)} last year, {this:,} this year"
             said += "." if percent is None else f" ({percent:+.0f} %)."
-            yield Hit("year.users-changed", "tjTjenType", said)
+            yield Hit("year.users-changed", said=said)
 
 
 def _of_persons(this: YearStatistics, last: YearStatistics) -> Iterator[Hit]:
     now, then = _share_without(this), _share_without(last)
     if this.without_service >= CHANGED_USERS and now - then >= ROSE_POINTS:
         said = f"{now:.0f} % of the persons have no service; last year it was {then:.0f} %."
-        yield Hit("year.without-service-rose", "", said)
+        yield Hit("year.without-service-rose", said=said)
 
 
 def _share_without(stats: YearStatistics) -> float:
@@ -164,7 +164,7 @@ def _users(count: int) -> str:
 def _spoken(months: Sequence[int]) -> str:
     """Name months, neighbours as one stretch: ``January to June, September``."""
     stretches = [
-        [_MONTH_NAMES[month] for _, month in stretch]
+        [MONTH_NAMES[month] for _, month in stretch]
         for _, stretch in groupby(enumerate(months), key=lambda each: each[1] - each[0])
     ]
     return ", ".join(f"{names[0]} to {names[-1]}" if names[2:] else " and ".join(names) for names in stretches)
