@@ -166,7 +166,8 @@ class Play:
         taken = {message.message_id for message in self.bus.ledger}
         for letter in [one for one in self.model.letters if one.state in _OPEN and one.message_id in taken]:
             self.put(*receipt_for(letter))
-        self.wait()
+        for _ in self.model.pairs:  # one wait is for one submission, and ends once that is answered
+            self.wait()
         self.demand_promises()
         left = [letter for letter in self.model.letters if letter.state in _OPEN]
         assert not [letter for letter in left if letter.message_id in taken], "G2: an answer was forgotten"
