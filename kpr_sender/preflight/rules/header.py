@@ -1,0 +1,135 @@
+"""Rules on what the two files say before their first person.
+
+What a field alone breaks is its own rule, from the catalogue; here is what it means for this municipality and year.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from kpr_sender.model import Environment
+from kpr_sender.preflight.catalogue import kommuner
+from kpr_sender.preflight.catalogue.fields import iplos
+from kpr_sender.preflight.finding import Hit
+from kpr_sender.preflight.header import shown
+from kpr_sender.preflight.record import Circumstances, Element
+from kpr_sender.preflight.rules.dates import before
+from kpr_sender.preflight.rules.fields import FieldRules
+from kpr_sender.preflight.rules.municipality import is_number, not_valid
+from kpr_sender.preflight.rules.orgnr import OrganisationNumbers
+
+_SANDBOX: Final = "9999"  # kpr-sender's own made-up municipality
+_NO_DISTRICT: Final = "00"
+_CONTACT: Final = "iiKontakt"
+_CHANGES: Final = "E"  # meldingstype, kodeverk 7371; B is the whole
+_NO_AGREEMENT: Final = "777777777"  # Helsedirektoratet on NPR's institusjonID
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,20}")
+_CONTACT_TYPES: Final[Mapping[str, frozenset[str]]] = {
+    "53.1.2": frozenset({"16"}),  # the version that knows no 17
+    "53.1.3": frozenset({"16", "17"}),
+}
+"""Who must be named, kodeverk 8471: 16 the IPLOS contact, 17 who answers for the delivery."""
+
+
+def check_innhinfo(
+    root: Mapping[str, str], innhinfo: Element | None, circumstances: Circumstances
+) -> Iterator[tuple[int, Hit]]:
+    """Yield what the fagmelding's header breaks, each with its line.
+
+    Args:
+        root: The root element's attributes.
+        innhinfo: The header; None where there is none, which is a matter of structure.
+        circumstances: The reporting year and where it would be sent.
+    """
+    fields = FieldRules(iplos(), circumstances)
+    line = innhinfo.line if innhinfo else 0
+    yield from ((line, hit) for hit in fields.keys("IPLOS", root))
+    if innhinfo is None:
+        return
+    lines = {each.name: each.line for each in innhinfo.children}
+    values = {each.name: each.text for each in innhinfo.children if not each.children}
+    for hit in (*fields.values(innhinfo.name, values), *_of_innhinfo(values, circumstances)):
+        yield lines.get(hit.field, line), hit
+    for contact in (each for each in innhinfo.children if each.name == _CONTACT):
+        at = {each.name: each.line for each in contact.children}
+        for hit in fields.values(_CONTACT, {each.name: each.text for each in contact.children}):
+            yield at.get(hit.field, contact.line), hit
+
+
+def check_melding(
+    root: Mapping[str, str], contacts: Sequence[Element], circumstances: Circumstances
+) -> Iterator[tuple[int, Hit]]:
+    """Yield what the identmelding's header breaks, each with its line, 0 for the root element.
+
+    Args:
+        root: The root element's attributes.
+        contacts: Every Kontaktperson.
+        circumstances: The reporting year.
+    """
+    first, last = f"{circumstances.year}-01-01", f"{circumstances.year}-12-31"
+    for name, wanted in (("fraDatoPeriode", first), ("tilDatoPeriode", last)):
+        if root.get(name, wanted).strip() != wanted:
+            yield 0, Hit("melding.period", name, f"{name} is {shown(root[name])}, not {wanted}.")
+    extracted = root.get("uttakDato", "").replace("-", "")
+    if before(extracted, circumstances.last_day):
+        said = f"uttakDato is {shown(root['uttakDato'])}; the period ends {last}."
+        yield 0, Hit("header.made-early", "uttakDato", said)
+    if root.get("meldingstype") == _CHANGES:
+        yield 0, Hit("melding.change-message", "meldingstype", f"meldingstype is {_CHANGES}, not B.")
+    for name in ("navnEPJ", "versjonEPJ"):
+        if name in root and not root[name].strip():
+            yield 0, Hit("melding.system", name, f"{name} is empty.")
+    named = {each.attributes.get("typeKontaktperson") for each in contacts}
+    missing = sorted(_CONTACT_TYPES.get(root.get("versjon", ""), frozenset()) - named)
+    if missing:
+        line = contacts[0].line if contacts else 0
+        said = f"Nobody has typeKontaktperson {' or '.join(missing)}."
+        yield line, Hit("melding.contacts", "typeKontaktperson", said)
+
+
+def check_institusjon(keys: Mapping[str, str], circumstances: Circumstances) -> tuple[Hit, ...]:
+    """Return what an Institusjon of the identmelding breaks.
+
+    Args:
+        keys: Its attributes.
+        circumstances: Whether only real units are wanted.
+    """
+    field = "institusjonID"
+    number = keys.get(field, "").strip()
+    if number == _NO_AGREEMENT:
+        return (Hit("institusjon.no-agreement", field),)
+    nine_digits = len(number) == len(_NO_AGREEMENT) and number.isdecimal()
+    if not nine_digits:
+        said = f"{len(number)} characters; an organisation number has nine digits."
+        return (Hit("orgnr.invalid", field, said),)
+    return OrganisationNumbers(circumstances).hits(field, number)
+
+
+def _of_innhinfo(values: Mapping[str, str], circumstances: Circumstances) -> Iterator[Hit]:
+    kommune = values.get("iiKomnr", "")
+    if is_number(kommune):
+        yield from _municipality(kommune, circumstances)
+        yield from _district(values.get("iiBydelsnr", _NO_DISTRICT), kommune)
+    made = values.get("iiLagetDato", "")
+    if before(made, circumstances.last_day):
+        said = f"iiLagetDato is {shown(made)}; the period ends {circumstances.last_day}."
+        yield Hit("header.made-early", "iiLagetDato", said)
+    counted = values.get("iiLopenr", "").strip()
+    if _WHOLE.fullmatch(counted) and int(counted) <= 0:
+        yield Hit("header.running-number", "iiLopenr", f"iiLopenr is {shown(counted)}.")
+
+
+def _municipality(number: str, circumstances: Circumstances) -> Iterator[Hit]:
+    if number == _SANDBOX and circumstances.environment is Environment.LOKAL:
+        return
+    said = not_valid(number, circumstances.year)
+    if said:
+        certain = circumstances.year <= kommuner.LAST_KNOWN_YEAR or kommuner.successors(number)
+        yield Hit("header.municipality" if certain else "header.municipality-unknown", "iiKomnr", said)
+
+
+def _district(district: str, kommune: str) -> Iterator[Hit]:
+    if district != _NO_DISTRICT and district not in kommuner.bydeler(kommune):
+        yield Hit("header.district", "iiBydelsnr", f"{shown(district)} is no district of {kommune}.")
