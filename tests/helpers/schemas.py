@@ -10,12 +10,22 @@ from lxml import etree
 
 from tests.helpers.shared import SHARED
 
+_PAYLOAD: Final = {
+    "kpr_ipl": "iplos-3.x/iplos_2019.xsd",
+    "kpr_ide_53_1_2": "xpr-53.1.2/XPR(ide).xsd",
+    "kpr_ide_53_1_3": "xpr-53.1.3/XPR(ide).xsd",
+}
 _APPREC: Final = {"1.0": "apprec-v1.0.xsd", "1.1": "apprec-v1.1.xsd"}
 
 
 def kpr_schema() -> etree.XMLSchema:
     """Hodemelding 1.2 with both payloads inside (its Content is strict)."""
     return _schema(SHARED / "schemas" / "drivers" / "kpr-driver.xsd")
+
+
+def payload_schema(name: str) -> etree.XMLSchema:
+    """One payload's own schema, by the name that ``payload`` knows it by."""
+    return _schema(SHARED / "schemas" / "kpr" / _PAYLOAD[name])
 
 
 def apprec_schema(version: str) -> etree.XMLSchema:
