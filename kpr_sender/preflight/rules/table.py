@@ -20,6 +20,7 @@ FORMAT: Final = "format"
 MISSING: Final = "missing"
 CODE: Final = "code"
 RANGE: Final = "range"
+ASPECTS: Final = (FORMAT, MISSING, CODE, RANGE)
 
 ANYTHING: Final = "^.*$"
 """The format that every value has: nobody can break it."""
