@@ -27,7 +27,7 @@ def not_valid(number: str, year: int) -> str:
     if kommuner.valid(number, date(year, 12, 31)):
         return ""
     heirs = " and ".join(f"{heir} {name}" for heir, name in kommuner.successors(number))
-    if heirs and year > 2023:  # noqa: PLR2004 - the year after which a third of the numbers changed
+    if heirs:
         return f"{number} is now {heirs}."
     if year > kommuner.LAST_KNOWN_YEAR:
         return f"{shown(number)} is not a number of {kommuner.LAST_KNOWN_YEAR}, the last year we know the numbers of."
