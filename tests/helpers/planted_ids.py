@@ -1,0 +1,258 @@
+"""Pairs of files with ten thousand synthetic national ids in them, wherever a file has room for one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from random import Random
+from typing import Final
+
+from kpr_sender.sandbox.sample import write_pair
+from kpr_sender.sandbox.tenor import fodselsnummer
+
+IDS: Final = 10_000
+YEAR: Final = 2024
+
+_SEPARATED: Final = re.compile(r"\d(?:[\s.\u2010-\u2015/_-]{0,3}\d){10,}")
+_LENGTH: Final = 11
+
+Next = Callable[[], str]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two files, as text."""
+
+    fagmelding: str
+    identmelding: str
+
+    def write(self, folder: Path) -> None:
+        """Put them where the configuration looks for them."""
+        (folder / "fagmelding.xml").write_text(self.fagmelding, "utf-8")
+        (folder / "identmelding.xml").write_text(self.identmelding, "utf-8")
+
+
+def ids(count: int = IDS) -> list[str]:
+    """Return that many different ids of Skatteetaten's Tenor range."""
+    random = Random(11)
+    first = date(1920, 1, 1)
+    made: dict[str, None] = {}
+    while len(made) < count:
+        made[fodselsnummer(first + timedelta(random.randrange(37_000)), woman=True, random=random)] = None
+    return list(made)
+
+
+def found_in(text: str, wanted: frozenset[str]) -> set[str]:
+    """Return which ids stand in a text, also inside longer runs of digits and with separators between them."""
+    runs = (re.sub(r"\D", "", match[0]) for match in _SEPARATED.finditer(text))
+    return {run[at : at + _LENGTH] for run in runs for at in range(len(run) - _LENGTH + 1)} & wanted
+
+
+def sample(folder: Path, persons: int) -> Pair:
+    """Return a pair in which all is right."""
+    fagmelding, identmelding = write_pair(folder, year=YEAR, persons=persons, seed=persons)
+    return Pair(fagmelding.read_text("utf-8"), identmelding.read_text("utf-8"))
+
+
+def _put(pattern: str, text: str, new: Next, form: str = "{0}{1}") -> str:
+    """Put an id in the place of each second group."""
+
+    def replace(match: re.Match[str]) -> str:
+        number = new()
+        return f"{match[1]}{form.format(number[:6], number[6:])}{match[3]}"
+
+    return re.sub(pattern, replace, text)
+
+
+def as_fid(pair: Pair, new: Next) -> Pair:
+    """Each person's own number, as it should be."""
+    return Pair(pair.fagmelding, _put(r'( fid=")([^"]*)(")', pair.identmelding, new))
+
+
+def as_pid(pair: Pair, new: Next) -> Pair:
+    """An EPJ that uses the national id as the person's key, in both files and in every row."""
+    pids = {pid: new() for pid in re.findall(r'<PERSON pePeID="([^"]*)"', pair.fagmelding)}
+
+    def renamed(text: str) -> str:
+        return re.sub(r'((?:PeID| pid)=")([^"]*)(")', lambda match: f"{match[1]}{pids[match[2]]}{match[3]}", text)
+
+    return Pair(renamed(pair.fagmelding), renamed(pair.identmelding))
+
+
+def as_lone_pid(pair: Pair, new: Next) -> Pair:
+    """The same in one place at a time, so that nothing fits together."""
+    return Pair(_put(r'(PeID=")([^"]*)(")', pair.fagmelding, new), _put(r'( pid=")([^"]*)(")', pair.identmelding, new))
+
+
+def as_twin(pair: Pair, new: Next) -> Pair:
+    """One number under several pids, and a person twice."""
+    number = new()
+    once, twice = (f'<PasientIdent pid="{pid}" fid="{number}" typeID="1"/>' for pid in (number, new()))
+    person = f'<PERSON pePeID="{new()}"></PERSON>'
+    return Pair(
+        pair.fagmelding.replace("</IPLOS>", f"{person * 2}</IPLOS>"),
+        pair.identmelding.replace("</Institusjon>", f"{once * 2}{twice}</Institusjon>"),
+    )
+
+
+def as_contact(pair: Pair, new: Next) -> Pair:
+    """Names, telephones, mail: free text about those who send."""
+    form = "Kari {0} {1} Eksempel"
+    return Pair(
+        _put(r"(<(?:Navn|Telefon|Epost)>)([^<]*)(<)", pair.fagmelding, new, form),
+        _put(r'((?:kontPerson|meldTelefon|meldEpost1|typeKontaktperson)=")([^"]*)(")', pair.identmelding, new, form),
+    )
+
+
+def as_system(pair: Pair, new: Next) -> Pair:
+    """What the producing system says of itself, its running number and the reporting unit."""
+    return Pair(
+        _put(r"(<(?:iiSysID|iiSysVersjon|iiLopenr)>)([^<]*)(<)", pair.fagmelding, new),
+        _put(r'((?:leverandor|navnEPJ|versjonEPJ|versjonUt|lopenr|institusjonID)=")([^"]*)(")', pair.identmelding, new),
+    )
+
+
+def as_running_number(pair: Pair, new: Next) -> Pair:
+    """An identmelding's running number is text, and otherwise all is right."""
+    return Pair(pair.fagmelding, _put(r'( lopenr=")([^"]*)(")', pair.identmelding, new, "A-{0}{1}"))
+
+
+def as_value(pair: Pair, new: Next) -> Pair:
+    """Every code, date, count and organisation number of every person."""
+    return Pair(_put(r"(<(?:pe|po|fn|tj|di|dg)\w+>)([^<]*)(<)", pair.fagmelding, new), _typed(pair, new))
+
+
+def as_spaced_value(pair: Pair, new: Next) -> Pair:
+    """The same as people write them."""
+    return Pair(_put(r"(<(?:pe|po|tj|di|dg)\w+>)([^<]*)(<)", pair.fagmelding, new, "{0} {1}"), pair.identmelding)
+
+
+def _typed(pair: Pair, new: Next) -> str:
+    return _put(r'( typeID=")([^"]*)(")', pair.identmelding, new)
+
+
+def as_key(pair: Pair, new: Next) -> Pair:
+    """The rows' own keys."""
+    return Pair(
+        _put(r'((?:PoID|FnID|TjID|VeID|VeNrID|DiID|DgID)=")([^"]*)(")', pair.fagmelding, new), pair.identmelding
+    )
+
+
+def as_header(pair: Pair, new: Next) -> Pair:
+    """The header's own fields."""
+    return Pair(
+        _put(r"(<(?:iiInnhType|iiKomnr|iiBydelsnr|iiFraDato|iiTilDato|iiLagetDato)>)([^<]*)(<)", pair.fagmelding, new),
+        _put(r'((?:DatoPeriode|uttakDato|meldingstype)=")([^"]*)(")', pair.identmelding, new),
+    )
+
+
+def as_version(pair: Pair, new: Next) -> Pair:
+    """The version."""
+    pattern = r'( versjon=")([^"]*)(")'
+    return Pair(_put(pattern, pair.fagmelding, new), _put(pattern, pair.identmelding, new))
+
+
+def as_namespace(pair: Pair, new: Next) -> Pair:
+    """The namespace."""
+    pattern = r'( xmlns=")([^"]*)(")'
+    return Pair(_put(pattern, pair.fagmelding, new, "urn:{0}{1}"), _put(pattern, pair.identmelding, new, "urn:{0}{1}"))
+
+
+def as_root(pair: Pair, new: Next) -> Pair:
+    """The root element's name."""
+    one, other = f"r{new()}", f"r{new()}"
+    return Pair(re.sub(r"(</?)IPLOS\b", rf"\g<1>{one}", pair.fagmelding),
+                re.sub(r"(</?)Melding\b", rf"\g<1>{other}", pair.identmelding))  # fmt: skip
+
+
+def as_unknown_attribute(pair: Pair, new: Next) -> Pair:
+    """Attributes that nobody knows, by name and by value."""
+    pattern, form = r"(<(?:PERSON|TJENESTE|PERSONOPPL|PasientIdent|Institusjon|INNHINFO))()(\b)", ' a{0}{1}="x"'
+    value = ' ukjent="{0}-{1}"'
+    return Pair(
+        _put(pattern, _put(pattern, pair.fagmelding, new, form), new, value),
+        _put(pattern, pair.identmelding, new, form),
+    )
+
+
+def as_unknown_element(pair: Pair, new: Next) -> Pair:
+    """Elements that nobody knows, in and out of the namespace, and text where none belongs."""
+    pattern = r"()()(</(?:PERSON|TJENESTE|INNHINFO|IPLOS)>)"
+    text = _put(pattern, pair.fagmelding, new, "<e{0}{1}/>")
+    text = _put(pattern, text, new, '<n:f xmlns:n="urn:{0}{1}"/>')
+    text = _put(pattern, text, new, "{0} {1}")
+    return Pair(text, _put(r"()()(</(?:Institusjon|Melding)>)", pair.identmelding, new, "<e{0}{1}/>{0}.{1}"))
+
+
+def as_comment(pair: Pair, new: Next) -> Pair:
+    """Comments and processing instructions, which every file may have."""
+    return Pair(
+        _put(r"()()(<PERSON |</IPLOS>)", pair.fagmelding, new, "<!-- {0}{1} -->"),
+        _put(r"()()(<PasientIdent |</Melding>)", pair.identmelding, new, "<?p{0}{1} {0}{1}?>"),
+    )
+
+
+BROKEN: Final = (
+    "<x{0}></y{0}>",
+    "&x{0};",
+    '<x{0} a="1" a="2"/>',
+    "<p{0}:x/>",
+    "<x{0}",
+    '<x a{0}="1" a{0}="2"/>',
+    "<{0}/>",
+    '<x a="{0}/>',
+    "]]>{0}",
+    "<!DOCTYPE x{0}>",
+    "<?xml {0}?>",
+    "&#{0};",
+    "<x>{0}</IPLOS>{0}",
+)
+"""What no parser takes, each of which one tells in words of its own."""
+
+
+def as_broken(what: str) -> Callable[[Pair, Next], Pair]:
+    """Return a planter of one thing that is no XML, in the middle of both files."""
+
+    def plant(pair: Pair, new: Next) -> Pair:
+        return Pair(
+            pair.fagmelding.replace("</PERSON>", what.format(new()) + "</PERSON>", 1),
+            pair.identmelding.replace("</Institusjon>", what.format(new()) + "</Institusjon>", 1),
+        )
+
+    return plant
+
+
+PLANTERS: Final[dict[str, tuple[Callable[[Pair, Next], Pair], int]]] = {
+    "own number": (as_fid, 100),
+    "pid": (as_pid, 200),
+    "lone pid": (as_lone_pid, 40),
+    "twin": (as_twin, 3),
+    "contact": (as_contact, 3),
+    "system": (as_system, 3),
+    "running number": (as_running_number, 3),
+    "value": (as_value, 20),
+    "spaced value": (as_spaced_value, 20),
+    "key": (as_key, 50),
+    "header": (as_header, 3),
+    "version": (as_version, 3),
+    "namespace": (as_namespace, 3),
+    "root": (as_root, 3),
+    "unknown attribute": (as_unknown_attribute, 100),
+    "unknown element": (as_unknown_element, 80),
+    "comment": (as_comment, 100),
+    **{f"broken {number}": (as_broken(what), 3) for number, what in enumerate(BROKEN)},
+}
+"""By name: how ids are planted, and in how many persons' pair."""
+
+
+def planted(folder: Path, numbers: list[str]) -> Iterator[tuple[str, Pair]]:
+    """Yield every pair, and last one with the numbers that are left as its persons' own."""
+    left = iter(numbers)
+    for name, (plant, persons) in PLANTERS.items():
+        yield name, plant(sample(folder, persons), lambda: next(left))
+    rest = list(left)
+    own = iter(rest)
+    yield "fid", as_fid(sample(folder, len(rest)), lambda: next(own))

@@ -1,0 +1,143 @@
+"""G6: ten thousand national ids in the inputs, every command in every form, and none of them in any output.
+
+What stays of a run is looked through as well: log files, copies of receipts, pages, the list of test persons. Only the
+journal itself is not: it keeps what the EPJ calls its running number, and receipts; its export is looked through.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import pkcs12
+
+from kpr_sender.cli.main import COMMANDS, run
+from tests.helpers.figures import figure
+from tests.helpers.municipality import municipality
+from tests.helpers.planted_ids import IDS, Pair, found_in, ids, planted
+
+EMBEDDED = """\
+environment = "lokal"
+[files]
+fagmelding = "fagmelding.xml"
+identmelding = "identmelding.xml"
+[report]
+year = 2024
+[sender]
+name = "EKSEMPEL KOMMUNE"
+her_id = 900001
+service_her_id = 900002
+kommunenummer = "9999"
+[journal]
+path = "journal.db"
+[sandbox]
+embedded = true
+dir = "."
+[log]
+level = "debug"
+"""
+RECEIVED = frozenset({"own number", "pid", "contact", "running number", "comment"})
+"""Pairs that are sent to a receiver; the others meet none, and most are refused before."""
+NOT_OUTPUT = frozenset({"fagmelding.xml", "identmelding.xml", "last-year.xml", "numbers.txt"})
+
+Call = Callable[..., str]
+
+FORMS: tuple[tuple[str, ...], ...] = ((), ("--json",), ("-v",), ("-q",))
+OF_A_PAIR: tuple[tuple[str, ...], ...] = (
+    ("send", "--wait", "10s"),
+    *(
+        (("check",), ("check", "--all", "--compare", "last-year.xml", "--html", "page.html"))
+        if "check" in COMMANDS
+        else ()
+    ),
+)
+"""Commands that read the two files."""
+AFTER: tuple[tuple[str, ...], ...] = (
+    ("status",),
+    ("receipts",),
+    ("config", "check"),
+    ("journal", "verify"),
+    ("journal", "export"),
+    ("testpersons", "add", "numbers.txt"),
+    ("testpersons", "list"),
+    ("testpersons", "remove", "numbers.txt"),
+)
+"""Commands that look at what a run left, and those that take numbers."""
+
+
+@pytest.fixture
+def call(capfd: pytest.CaptureFixture[str]) -> Call:
+    def call(*arguments: str) -> str:
+        run(["--env", "lokal", "--config", "lokal.toml", *arguments])
+        told = capfd.readouterr()
+        return f"{told.out}\n{told.err}"
+
+    return call
+
+
+def _commands(name: str) -> Iterator[tuple[str, ...]]:
+    """Yield the command lines that one pair is put through."""
+    for command in OF_A_PAIR:
+        yield from ((*form, *command) for form in FORMS)
+    forms = FORMS if name in RECEIVED else FORMS[:1]  # of what was refused little is left to look at
+    for command in AFTER:
+        yield from ((*form, *command) for form in forms)
+
+
+def _prepare(folder: Path, name: str, pair: Pair, wanted: frozenset[str], log: str | None) -> set[str]:
+    """Set a municipality up with the pair; return the ids in it."""
+    made = municipality(folder)
+    if name in RECEIVED:
+        to_file = f'file = "{log}"\n' if log else ""
+        made.config.write_text(EMBEDDED + to_file, "utf-8")
+    else:
+        made.configure({"bus": {"reconnect_budget": "0s"}, "log": {"level": "debug", "file": log}})
+    pair.write(folder)
+    (folder / "last-year.xml").write_text(pair.fagmelding, "utf-8")
+    here = found_in(pair.fagmelding, wanted) | found_in(pair.identmelding, wanted)
+    (folder / "numbers.txt").write_text("\n".join(sorted(here)), "utf-8")
+    return here
+
+
+def _left(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield what a run leaves behind, by name."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.name not in NOT_OUTPUT and not path.name.startswith("journal.db"):
+            yield path.name, path.read_bytes().decode("latin-1")
+
+
+def test_none_of_ten_thousand_ids_in_the_inputs_is_in_any_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
+) -> None:
+    # The same keys each time: that their primes are prime is proven once.
+    monkeypatch.setattr(pkcs12, "load_pkcs12", functools.cache(pkcs12.load_pkcs12))
+    numbers = ids()
+    wanted = frozenset(numbers)
+    planted_ids: set[str] = set()
+    outputs = 0
+    leaks = []
+    for at, (name, pair) in enumerate(planted(tmp_path / "sample", numbers)):
+        folder = tmp_path / f"pair{at}"
+        planted_ids |= _prepare(folder, name, pair, wanted, "kpr.log" if at % 2 else None)
+        monkeypatch.chdir(folder)
+        told = [(" ".join(command), call(*command)) for command in _commands(name)]
+        for place, text in (*told, *_left(folder)):
+            outputs += 1
+            if found_in(text, wanted):
+                leaks.append(f"{name}: {place}")  # where, not which
+
+    assert planted_ids == wanted
+    figure("national ids looked for in every output", ids=IDS, outputs=outputs, leaked=len(leaks))
+    assert leaks == []
+
+
+@pytest.mark.parametrize(
+    "form", ["{0}{1}", "x{0}{1}y", "12{0}{1}3", "{0} {1}", "{0}-{1}", "{0}.{1}", "a\n{0}\u2013{1}"]
+)
+def test_an_id_is_found_however_it_is_written(form: str) -> None:
+    one, *_ = ids(1)
+
+    assert found_in(form.format(one[:6], one[6:]), frozenset({one})) == {one}
+    assert found_in(form.format(one[:6], one[7:]), frozenset({one})) == set()
