@@ -79,9 +79,13 @@ class Pair:
     def findings(self) -> Iterator[Finding]:
         """Yield what does not agree: of the fagmelding, then of the identmelding, each in its file's order."""
         persons, pids = _sorted(self._persons), _sorted(self._pids)
-        yield from self._of_persons(persons, pids)
+        shared = _repeated(_sorted(self._fids)) - self._birth_dates
+        agreed = persons == pids and not _repeated(pids)
+        if not agreed:
+            yield from self._of_persons(persons, pids)
         yield from self._headers
-        yield from self._of_idents(persons, pids)
+        if shared or not agreed:
+            yield from self._of_idents(persons, pids, shared)
 
     def _of_persons(self, persons: array[int], pids: array[int]) -> Iterator[Finding]:
         repeated, first_lines = _repeated(persons), dict[int, int]()
@@ -97,8 +101,8 @@ class Pair:
                     "pair.no-ident", _IPL, line, _path("PERSON", pid), "No PasientIdent has this pePeID as its pid."
                 )
 
-    def _of_idents(self, persons: array[int], pids: array[int]) -> Iterator[Finding]:
-        repeated_pids, repeated_fids = _repeated(pids), _repeated(_sorted(self._fids)) - self._birth_dates
+    def _of_idents(self, persons: array[int], pids: array[int], shared: set[int]) -> Iterator[Finding]:
+        repeated = _repeated(pids)
         of_pid: dict[int, tuple[int, int]] = {}
         of_fid: dict[int, tuple[int, int]] = {}
         for pid, fid, line in zip(self._pids, self._fids, self._ident_lines, strict=True):
@@ -108,13 +112,13 @@ class Pair:
                 rule = "pair.repeated-ident" if fid == earlier else "pair.several-ids"
                 yield Finding(rule, _IDE, line, path, f"The same pid stands at line {at}.")
             else:
-                if pid in repeated_pids:
+                if pid in repeated:
                     of_pid[pid] = fid, line
                 if not _holds(persons, pid):
                     yield Finding(
                         "pair.no-person", _IDE, line, _path("PasientIdent", pid), "No PERSON has this pePeID."
                     )
-            if fid in repeated_fids:
+            if fid in shared:
                 earlier, at = of_fid.setdefault(fid, (pid, line))
                 if pid != earlier:
                     said = f"The same national id stands at line {at} under another pid."
