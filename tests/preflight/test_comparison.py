@@ -94,7 +94,7 @@ def test_a_change_from_nothing_has_no_percentage(change: Change, percent: float 
 
 
 @pytest.mark.parametrize(
-    ("last", "this", "remarked"), [(0, 10, True), (0, 9, False), (10, 18, False), (10, 25, True), (25, 10, False)]
+    ("last", "this", "remarked"), [(0, 10, True), (0, 9, False), (10, 21, False), (10, 22, True), (25, 10, False)]
 )
 def test_more_persons_without_service(last: int, this: int, *, remarked: bool) -> None:
     before, now = _year({"15": 80}, without=last), _year({"15": 80}, without=this)
