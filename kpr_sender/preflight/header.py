@@ -16,7 +16,7 @@ from kpr_sender.model import MessageType
 from kpr_sender.profiles import Format, Profile
 
 _SHOWABLE: Final = re.compile(r"[A-Za-z0-9_:/.#-]{1,80}")
-_LIKE_AN_ID: Final = re.compile(r"[0-9]{9}")
+_LIKE_AN_ID: Final = re.compile(r"(?:[0-9][^0-9]*){9}")  # also with separators, as people write national ids
 _MAX_INT: Final = 2_147_483_647  # xs:int, the type of iiLopenr
 
 MSGHEAD_NAMESPACE: Final = "http://www.kith.no/xmlstds/msghead/2006-05-24"

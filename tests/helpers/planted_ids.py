@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -17,7 +18,10 @@ IDS: Final = 10_000
 YEAR: Final = 2024
 
 _SEPARATED: Final = re.compile(r"\d(?:[\s.\u2010-\u2015/_-]{0,3}\d){10,}")
+_HALVES: Final = re.compile(r"(?=(\d{6})\D{1,3}(\d{5}))")
+_WITHOUT_ZERO: Final = re.compile(r"(?<!\d)\d{10}(?!\d)")
 _LENGTH: Final = 11
+_AS_WRITTEN: Final = ("{0} {1}", "{0}-{1}", "{0}.{1}", "{0}:{1}", "{0}/{1}", "{0}_{1}", "{0}#{1}", "A-{0}-{1}")
 
 Next = Callable[[], str]
 
@@ -46,9 +50,16 @@ def ids(count: int = IDS) -> list[str]:
 
 
 def found_in(text: str, wanted: frozenset[str]) -> set[str]:
-    """Return which ids stand in a text, also inside longer runs of digits and with separators between them."""
-    runs = (re.sub(r"\D", "", match[0]) for match in _SEPARATED.finditer(text))
-    return {run[at : at + _LENGTH] for run in runs for at in range(len(run) - _LENGTH + 1)} & wanted
+    """Return which ids stand in a text.
+
+    Also inside longer runs of digits, with separators between them, in their two halves with anything between, and
+    without the leading zero that a number loses.
+    """
+    runs = [re.sub(r"\D", "", match[0]) for match in _SEPARATED.finditer(text)]
+    found = {run[at : at + _LENGTH] for run in runs for at in range(len(run) - _LENGTH + 1)}
+    found |= {match[1] + match[2] for match in _HALVES.finditer(text)}
+    found |= {f"0{match[0]}" for match in _WITHOUT_ZERO.finditer(text)}
+    return found & wanted
 
 
 def sample(folder: Path, persons: int) -> Pair:
@@ -57,12 +68,13 @@ def sample(folder: Path, persons: int) -> Pair:
     return Pair(fagmelding.read_text("utf-8"), identmelding.read_text("utf-8"))
 
 
-def _put(pattern: str, text: str, new: Next, form: str = "{0}{1}") -> str:
-    """Put an id in the place of each second group."""
+def _put(pattern: str, text: str, new: Next, *forms: str) -> str:
+    """Put an id in the place of each second group, in the forms by turns."""
+    turns = cycle(forms or ("{0}{1}",))
 
     def replace(match: re.Match[str]) -> str:
         number = new()
-        return f"{match[1]}{form.format(number[:6], number[6:])}{match[3]}"
+        return f"{match[1]}{next(turns).format(number[:6], number[6:])}{match[3]}"
 
     return re.sub(pattern, replace, text)
 
@@ -80,6 +92,18 @@ def as_pid(pair: Pair, new: Next) -> Pair:
         return re.sub(r'((?:PeID| pid)=")([^"]*)(")', lambda match: f"{match[1]}{pids[match[2]]}{match[3]}", text)
 
     return Pair(renamed(pair.fagmelding), renamed(pair.identmelding))
+
+
+def as_pid_without_zero(pair: Pair, new: Next) -> Pair:
+    """The same through a spreadsheet, in one place at a time: ids as whole numbers."""
+
+    def numbered() -> str:
+        return str(int(new()))
+
+    return Pair(
+        _put(r'(PeID=")([^"]*)(")', pair.fagmelding, numbered, "{0}{1}"),
+        _put(r'( pid=")([^"]*)(")', pair.identmelding, numbered, "{0}{1}"),
+    )
 
 
 def as_lone_pid(pair: Pair, new: Next) -> Pair:
@@ -127,7 +151,7 @@ def as_value(pair: Pair, new: Next) -> Pair:
 
 def as_spaced_value(pair: Pair, new: Next) -> Pair:
     """The same as people write them."""
-    return Pair(_put(r"(<(?:pe|po|tj|di|dg)\w+>)([^<]*)(<)", pair.fagmelding, new, "{0} {1}"), pair.identmelding)
+    return Pair(_put(r"(<(?:pe|po|tj|di|dg)\w+>)([^<]*)(<)", pair.fagmelding, new, *_AS_WRITTEN), pair.identmelding)
 
 
 def _typed(pair: Pair, new: Next) -> str:
@@ -149,39 +173,54 @@ def as_header(pair: Pair, new: Next) -> Pair:
     )
 
 
+def as_spaced_header(pair: Pair, new: Next) -> Pair:
+    """The same as people write them, and what the system says of itself."""
+    names = "iiInnhType|iiKomnr|iiBydelsnr|iiFraDato|iiTilDato|iiLagetDato|iiSysID|iiSysVersjon|Type"
+    attributes = "DatoPeriode|uttakDato|meldingstype|navnEPJ|versjonEPJ|institusjonID|typeID|typeKontaktperson"
+    return Pair(
+        _put(rf"(<(?:{names})>)([^<]*)(<)", pair.fagmelding, new, *_AS_WRITTEN[1:]),
+        _put(rf'((?:{attributes})=")([^"]*)(")', pair.identmelding, new, *_AS_WRITTEN[1:]),
+    )
+
+
 def as_version(pair: Pair, new: Next) -> Pair:
     """The version."""
     pattern = r'( versjon=")([^"]*)(")'
     return Pair(_put(pattern, pair.fagmelding, new), _put(pattern, pair.identmelding, new))
 
 
+def as_spaced_version(pair: Pair, new: Next) -> Pair:
+    """The version, with a dot in it as versions have."""
+    pattern = r'( versjon=")([^"]*)(")'
+    return Pair(_put(pattern, pair.fagmelding, new, "{0}.{1}"), _put(pattern, pair.identmelding, new, "{0}.{1}"))
+
+
 def as_namespace(pair: Pair, new: Next) -> Pair:
     """The namespace."""
     pattern = r'( xmlns=")([^"]*)(")'
-    return Pair(_put(pattern, pair.fagmelding, new, "urn:{0}{1}"), _put(pattern, pair.identmelding, new, "urn:{0}{1}"))
+    return Pair(_put(pattern, pair.fagmelding, new, "urn:{0}{1}"), _put(pattern, pair.identmelding, new, "urn:{0}:{1}"))
 
 
 def as_root(pair: Pair, new: Next) -> Pair:
     """The root element's name."""
-    one, other = f"r{new()}", f"r{new()}"
+    one, number = f"r{new()}", new()
+    other = f"r{number[:6]}-{number[6:]}"
     return Pair(re.sub(r"(</?)IPLOS\b", rf"\g<1>{one}", pair.fagmelding),
                 re.sub(r"(</?)Melding\b", rf"\g<1>{other}", pair.identmelding))  # fmt: skip
 
 
 def as_unknown_attribute(pair: Pair, new: Next) -> Pair:
     """Attributes that nobody knows, by name and by value."""
-    pattern, form = r"(<(?:PERSON|TJENESTE|PERSONOPPL|PasientIdent|Institusjon|INNHINFO))()(\b)", ' a{0}{1}="x"'
-    value = ' ukjent="{0}-{1}"'
-    return Pair(
-        _put(pattern, _put(pattern, pair.fagmelding, new, form), new, value),
-        _put(pattern, pair.identmelding, new, form),
-    )
+    pattern = r"(<(?:PERSON|TJENESTE|PERSONOPPL|PasientIdent|Institusjon|INNHINFO))()(\b)"
+    names = (' a{0}{1}="x"', ' a{0}-{1}="x"')
+    fagmelding = _put(pattern, pair.fagmelding, new, *names)
+    return Pair(_put(pattern, fagmelding, new, ' ukjent="{0}-{1}"'), _put(pattern, pair.identmelding, new, *names))
 
 
 def as_unknown_element(pair: Pair, new: Next) -> Pair:
     """Elements that nobody knows, in and out of the namespace, and text where none belongs."""
     pattern = r"()()(</(?:PERSON|TJENESTE|INNHINFO|IPLOS)>)"
-    text = _put(pattern, pair.fagmelding, new, "<e{0}{1}/>")
+    text = _put(pattern, pair.fagmelding, new, "<e{0}{1}/>", "<e{0}.{1}/>")
     text = _put(pattern, text, new, '<n:f xmlns:n="urn:{0}{1}"/>')
     text = _put(pattern, text, new, "{0} {1}")
     return Pair(text, _put(r"()()(</(?:Institusjon|Melding)>)", pair.identmelding, new, "<e{0}{1}/>{0}.{1}"))
@@ -229,6 +268,7 @@ PLANTERS: Final[dict[str, tuple[Callable[[Pair, Next], Pair], int]]] = {
     "own number": (as_fid, 100),
     "pid": (as_pid, 200),
     "lone pid": (as_lone_pid, 40),
+    "pid without zero": (as_pid_without_zero, 20),
     "twin": (as_twin, 3),
     "contact": (as_contact, 3),
     "system": (as_system, 3),
@@ -237,7 +277,9 @@ PLANTERS: Final[dict[str, tuple[Callable[[Pair, Next], Pair], int]]] = {
     "spaced value": (as_spaced_value, 20),
     "key": (as_key, 50),
     "header": (as_header, 3),
+    "spaced header": (as_spaced_header, 9),
     "version": (as_version, 3),
+    "spaced version": (as_spaced_version, 3),
     "namespace": (as_namespace, 3),
     "root": (as_root, 3),
     "unknown attribute": (as_unknown_attribute, 100),

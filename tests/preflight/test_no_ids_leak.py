@@ -141,3 +141,9 @@ def test_an_id_is_found_however_it_is_written(form: str) -> None:
 
     assert found_in(form.format(one[:6], one[6:]), frozenset({one})) == {one}
     assert found_in(form.format(one[:6], one[7:]), frozenset({one})) == set()
+
+
+def test_an_id_is_found_without_its_leading_zero() -> None:
+    one = next(number for number in ids(100) if number.startswith("0"))
+
+    assert found_in(f"PERSON {int(one)} /", frozenset({one})) == {one}
