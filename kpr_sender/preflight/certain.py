@@ -48,7 +48,12 @@ class Certain:
         tests = block.keys.get(names := tuple(keys))
         if tests is None:
             tests = block.learn_keys(names)
-        return tests is not None and all(test(keys[name]) for name, test in tests)
+        if tests is None:
+            return False
+        for name, test in tests:  # noqa: SIM110 - twice as fast as all()
+            if not test(keys[name]):
+                return False
+        return True
 
     def plain_children(self, kind: str, names: Sequence[str]) -> bool:
         """Whether a block may have these children, blocks and simple ones, in this order."""

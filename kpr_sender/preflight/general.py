@@ -19,7 +19,7 @@ from kpr_sender.preflight.record import Element
 MAX_RECORD: Final = 16_000_000  # bytes
 MAX_ELEMENTS: Final = 200_000  # in one record
 MAX_DEPTH: Final = 256  # libxml2's limit, too
-_MAX_TOKEN: Final = 1_000_000  # bytes of one tag or comment; expat begins it anew with each piece
+_MAX_TOKEN: Final = 1_000_000  # bytes of one tag or comment
 _PIECE: Final = 65_536  # bytes given to expat at once
 _MAX_NAMES: Final = 10_000  # names remembered; a right file has some hundred
 _SEPARATOR: Final = "\x01"  # between namespace and name; no XML document can hold it
@@ -80,6 +80,7 @@ class GeneralReader:
         self._texts: list[list[str]] = []  # their texts
         self._elements = 0
         self._record_at = 0
+        self._held = bytearray()  # what is not given yet: expat begins a long tag anew with each piece, however small
         self._given = 0
         self._lines_before = 0
         parser = expat.ParserCreate("utf-8", _SEPARATOR)
@@ -97,13 +98,15 @@ class GeneralReader:
         self._lines_before = lines_before - len(_LINE_END.findall(prefix_declarations))
 
     def read(self, piece: bytes) -> Iterator[Event]:
-        """Read on; yield what is complete.
+        """Read on; yield what is complete, or a little less.
 
         Raises:
             Refusal: It is not well-formed, has a DTD or is beyond a limit.
         """
-        for start in range(0, len(piece), _PIECE):
-            self._parse(piece[start : start + _PIECE])
+        self._held += piece
+        while len(self._held) >= _PIECE:
+            self._parse(bytes(self._held[:_PIECE]))
+            del self._held[:_PIECE]
             yield from self._told()
 
     def end(self) -> Iterator[Event]:
@@ -112,7 +115,9 @@ class GeneralReader:
         Raises:
             Refusal: It has no right end.
         """
+        self._parse(bytes(self._held))
         self._parse(b"", last=True)
+        self._held.clear()
         yield from self._told()
 
     def _told(self) -> list[Event]:

@@ -20,5 +20,5 @@ _RUNNING_NUMBER: Final = re.compile("[0-9]{1,10}")  # a national id has eleven d
 
 def place(kind: str, keys: Mapping[str, str]) -> str:
     """Return a block's name and running number; the name alone where it has none that may be shown."""
-    key = keys.get(_KEYS.get(kind, ""), "")
+    key = keys.get(_KEYS[kind], "") if kind in _KEYS else ""
     return f"{kind} {key}" if _RUNNING_NUMBER.fullmatch(key) else kind

@@ -10,7 +10,7 @@ from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.messages.splice import open_payload
 from kpr_sender.preflight.catalogue.fields import Catalogue
 from kpr_sender.preflight.certain import Certain
-from kpr_sender.preflight.general import End, Start, Text, read_document
+from kpr_sender.preflight.general import End, Event, Start, Text, read_document
 from kpr_sender.preflight.header import Refusal
 from kpr_sender.preflight.record import Element
 from kpr_sender.preflight.structure import Fault, Structure
@@ -19,19 +19,24 @@ from kpr_sender.preflight.well_formed import check_well_formed
 CONTAINERS = frozenset({"IPLOS", "Melding", "Institusjon"})
 
 
-def faults(pieces: Iterable[bytes], catalogue: Catalogue, namespace: str, *, lines_before: int = 0) -> Iterator[Fault]:
+def faults(pieces: Iterable[bytes], catalogue: Catalogue, namespace: str) -> Iterator[Fault]:
     """Stream a document through the reader and the structure check."""
     structure = Structure(catalogue, namespace)
-    for event in read_document(pieces, namespace=namespace, containers=CONTAINERS, lines_before=lines_before):
-        match event:
-            case Start():
-                yield from structure.start(event.name, event.attributes, event.line)
-            case End():
-                yield from structure.end(event.line)
-            case Text():
-                yield from structure.text(event.line)
-            case Element():
-                yield from structure.record(event)
+    for event in read_document(pieces, namespace=namespace, containers=CONTAINERS):
+        yield from told(structure, event)
+
+
+def told(structure: Structure, event: Event) -> Iterator[Fault]:
+    """Tell the structure check of one event."""
+    match event:
+        case Start():
+            yield from structure.start(event.name, event.attributes, event.line)
+        case End():
+            yield from structure.end(event.line)
+        case Text():
+            yield from structure.text(event.line)
+        case Element():
+            yield from structure.record(event)
 
 
 def right_by_us(data: bytes, catalogue: Catalogue, namespace: str) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from xml.parsers import expat
 
 import pytest
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from kpr_sender.errors import InputRefused
 from kpr_sender.preflight import inspect
 from tests.helpers.chunks import cuts
+from tests.helpers.peak_memory import grown_mb
 from tests.preflight.files import FAGMELDING, IPL, PROFILE, look
 
 HEAD, TAIL = FAGMELDING.split(b'<PERSON pePeID="1001"/>\n')
@@ -125,20 +125,6 @@ def large(block: bytes, megabytes: int) -> Iterator[bytes]:
     for _ in range(megabytes * 1_000_000 // len(block)):
         yield block
     yield TAIL
-
-
-def grown_mb(run: Callable[[], object]) -> float:
-    """Return how far the peak of this process's memory rose, libxml2's included."""
-    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew
-    before = status_kb("VmRSS")
-    run()
-    return (status_kb("VmHWM") - before) / 1_000
-
-
-def status_kb(field: str) -> int:
-    found = re.search(rf"^{field}:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
-    assert found is not None
-    return int(found[1])
 
 
 def test_memory_is_flat() -> None:
