@@ -199,9 +199,17 @@ def test_a_file_that_is_not_there_is_66(command: Command, tmp_path: Path) -> Non
     assert command("add", str(tmp_path))[0] == 66
 
 
+def test_two_files_are_one_too_many(command: Command, tmp_path: Path, listed: Path) -> None:
+    for name in ("one.txt", "two.txt"):
+        (tmp_path / name).write_text(TENOR_ID, "utf-8")
+
+    assert command("add", str(tmp_path / "one.txt"), str(tmp_path / "two.txt"))[0] == 64
+    assert not listed.exists()
+
+
 def test_a_file_of_another_kind_is_refused_whatever_its_size(command: Command, listed: Path) -> None:
     assert command("add", typed=b"\xff\x00" * 10)[0] == 65
-    assert command("add", typed=b"1" * 10_000_001)[0] == 65
+    assert command("add", typed=f"{TENOR_ID}\n".encode() * 840_000)[0] == 65
     assert not listed.exists()
 
 

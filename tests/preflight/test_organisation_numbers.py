@@ -32,12 +32,15 @@ def test_a_synthetic_number_is_valid_and_synthetic_with_or_without_its_0(number:
     assert organisation_number.is_synthetic(number + after)
 
 
-@given(st.integers(0, 999_999_999).map("{:09}".format))
-def test_nine_digits_are_valid_by_their_check_digit_and_their_first(number: str) -> None:
-    right = check_digit(number[:8]) == int(number[8]) and number[0] in "2389"
+@given(st.integers(0, 9_999_999), st.integers(0, 9))
+@pytest.mark.parametrize("first", "0123456789")
+def test_nine_digits_are_valid_by_their_check_digit_and_their_first(first: str, rest: int, last: int) -> None:
+    eight = f"{first}{rest:07}"
+    right = check_digit(eight)
 
-    assert organisation_number.is_valid(number) is right
-    assert organisation_number.is_synthetic(number) is (number[0] in "23")
+    assert organisation_number.is_valid(f"{eight}{right}") is (right != 10 and first in "2389")
+    assert organisation_number.is_valid(f"{eight}{last}") is (right == last and first in "2389")
+    assert organisation_number.is_synthetic(f"{eight}{last}") is (first in "23")
 
 
 @given(tenor(), st.data())
