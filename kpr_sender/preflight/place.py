@@ -15,7 +15,7 @@ _KEYS: Final = {
     "DOGNTILBUD": "dgDgID",
     "PasientIdent": "pid",
 }
-_RUNNING_NUMBER: Final = re.compile("[0-9]{1,10}")  # a national id has eleven digits (promise G6)
+_RUNNING_NUMBER: Final = re.compile("[0-9]{1,9}")  # a national id that lost its leading zero still has ten (promise G6)
 
 
 def place(kind: str, keys: Mapping[str, str]) -> str:
