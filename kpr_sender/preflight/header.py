@@ -130,6 +130,11 @@ def shown(value: str) -> str:
     return f"something of {len(value)} characters" if value else "empty"
 
 
+def near(expected: MessageType, profile: Profile, *, namespace: str, root: str) -> Format | None:
+    """Return the format that a root element is of whatever its version; None where there is none."""
+    return next((each for each in profile.formats[expected] if (each.namespace, each.root) == (namespace, root)), None)
+
+
 def check_root(
     expected: MessageType, profile: Profile, *, namespace: str, root: str, version: str | None, line: int
 ) -> Format:

@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 from xml.parsers import expat
 
 from kpr_sender.model import MessageType
-from kpr_sender.preflight.header import SHAPES, Field, Header, Refusal, check_header, check_root
+from kpr_sender.preflight.header import SHAPES, Field, Header, Refusal, check_header, check_root, near
 from kpr_sender.profiles import Format, Profile
 
 _SEPARATOR: Final = "\x01"  # between namespace and name; no XML document can hold it
@@ -19,16 +19,21 @@ _MAX_FIELD: Final = 200  # characters of a header field; what is longer is wrong
 
 
 class HeaderReader:
-    """One file's header; ``header`` is None until the first person has begun.
+    """One file's header.
 
     Args:
         expected: What the file is handed in as.
         profile: The configured year's.
         lines_before: Lines of the file before the bytes that are read.
+
+    Attributes:
+        header: None until the first person has begun.
+        format: What the root element is, its version left aside; None until it was read, and where it is no such file.
     """
 
     def __init__(self, expected: MessageType, profile: Profile, *, lines_before: int) -> None:
         self.header: Header | None = None
+        self.format: Format | None = None
         self._expected = expected
         self._profile = profile
         self._shape = SHAPES[expected]
@@ -113,7 +118,8 @@ class HeaderReader:
 
     def _on_root(self, namespace: str, local: str, prefix: str, attributes: dict[str, str]) -> None:
         version = attributes.get("versjon")
-        self._format = check_root(
+        self.format = near(self._expected, self._profile, namespace=namespace, root=local)
+        self.format = self._format = check_root(
             self._expected, self._profile, namespace=namespace, root=local, version=version, line=self._line
         )
         self._capturable = bool(prefix) and not self._default_declared

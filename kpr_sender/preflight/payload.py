@@ -17,7 +17,7 @@ from kpr_sender.errors import InputRefused
 from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.messages.splice import open_payload
 from kpr_sender.model import MessageType
-from kpr_sender.preflight.header import Refusal
+from kpr_sender.preflight.header import Header, Refusal
 from kpr_sender.preflight.header_reader import HeaderReader
 from kpr_sender.preflight.well_formed import check_well_formed
 from kpr_sender.profiles import Format, Profile
@@ -60,12 +60,23 @@ def inspect(chunks: Iterable[bytes], expected: MessageType, *, name: str, profil
     """
     try:
         return _inspect(chunks, expected, profile)
-    except MessageRefused as error:
-        what, line, next_step = f"{error.reason[:1].upper()}{error.reason[1:]}.", error.line, ""
-    except Refusal as refusal:
-        what, line, next_step = refusal.what, refusal.line, refusal.next_step
+    except (MessageRefused, Refusal) as error:
+        refusal = error
     # Raised out here, so that it carries no parser's error, which may quote the file.
-    raise InputRefused(what, where=f"{name} line {line}" if line else name, next_step=next_step)
+    raise refused(refusal, name=name)
+
+
+def refused(error: MessageRefused | Refusal, *, name: str) -> InputRefused:
+    """Return the error that says what is wrong with a file.
+
+    Args:
+        error: What was found.
+        name: What messages call the file.
+    """
+    where = f"{name} line {error.line}" if error.line else name
+    if isinstance(error, Refusal):
+        return InputRefused(error.what, where=where, next_step=error.next_step)
+    return InputRefused(f"{error.reason[:1].upper()}{error.reason[1:]}.", where=where)
 
 
 def _inspect(chunks: Iterable[bytes], expected: MessageType, profile: Profile) -> Payload:
@@ -86,14 +97,25 @@ def _inspect(chunks: Iterable[bytes], expected: MessageType, profile: Profile) -
         reader.end()
 
     check_well_formed(passing(), lines_before=prolog.lines)
-    header = reader.end()
+    return payload_of(reader.end(), expected, digest.hexdigest(), length)
+
+
+def payload_of(header: Header, message_type: MessageType, sha256: str, length: int) -> Payload:
+    """Return what is known of a file that passed.
+
+    Args:
+        header: What its header says.
+        message_type: Which of the two it is.
+        sha256: Hex digest of its spliced bytes.
+        length: How many those are.
+    """
     return Payload(
-        type=expected,
+        type=message_type,
         format=header.format,
         year=header.year,
         kommunenummer=header.kommunenummer,
         bydel=header.bydel,
         lopenr=header.lopenr,
-        sha256=digest.hexdigest(),
+        sha256=sha256,
         length=length,
     )

@@ -50,7 +50,15 @@ class FieldRules:
             values: Its children's texts by name. An empty one is missing where it is required.
         """
         judge = self._values.get(kind)
-        return judge(values) if judge is not None else ()
+        return judge.single(values) + judge.together(values) if judge is not None else ()
+
+    def single(self, kind: str, values: Values) -> tuple[Hit, ...]:
+        """Return what each of a block's values breaks by itself: the first half of ``values``."""
+        return self._values[kind].single(values)
+
+    def together(self, kind: str, values: Values) -> tuple[Hit, ...]:
+        """Return what is missing, and what values break beside each other: the second half of ``values``."""
+        return self._values[kind].together(values)
 
     def keys(self, kind: str, keys: Values) -> tuple[Hit, ...]:
         """Return what a block's attributes break.
@@ -91,13 +99,17 @@ class _Judge:
         }
         self._pairs = tuple(_pairs(named, circumstances))
 
-    def __call__(self, values: Values) -> tuple[Hit, ...]:
+    def single(self, values: Values) -> tuple[Hit, ...]:
         hits: tuple[Hit, ...] = ()
         remembered = self._remembered
         for name, value in values.items():
             of_field = remembered.get(name)
             if of_field is not None and (broken := of_field[value]):
                 hits += broken
+        return hits
+
+    def together(self, values: Values) -> tuple[Hit, ...]:
+        hits: tuple[Hit, ...] = ()
         required = self._required.get(values.get(_TYPE, ""), self._always)
         if not required <= values.keys() or "" in values.values():
             hits += tuple(self._missing(values, required))

@@ -139,7 +139,7 @@ def _duplicates(rows: list[Row]) -> Iterator[tuple[int, Hit]]:
         if key is None:
             continue  # structure says that it is missing
         if first.setdefault((row.kind, key), index) != index:
-            said = f"The same {own} as row {first[row.kind, key] + 1} of the person."
+            said = f"Another {row.kind} of this person has the same {own}."
             yield index, Hit("person.duplicate-key", own, said)
 
 

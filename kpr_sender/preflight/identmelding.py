@@ -1,0 +1,115 @@
+"""Judges an identmelding while it is read: the schema, the header, every PasientIdent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from kpr_sender.model import MessageType
+from kpr_sender.preflight.catalogue.fields import xpr_ide
+from kpr_sender.preflight.finding import Finding, Hit
+from kpr_sender.preflight.findings import Findings
+from kpr_sender.preflight.general import End, Event, GeneralReader, Start, Text
+from kpr_sender.preflight.place import place
+from kpr_sender.preflight.record import Circumstances, Element
+from kpr_sender.preflight.rules.header import check_institusjon, check_melding
+from kpr_sender.preflight.rules.ident import PatientRules
+from kpr_sender.preflight.rules.pair import Pair
+from kpr_sender.preflight.structure import Fault, Structure
+from kpr_sender.profiles import Format
+
+_IDE: Final = MessageType.KPR_IDE
+_ROOT: Final = "Melding"
+_UNIT: Final = "Institusjon"
+_MOST_CONTACTS: Final = 1_000  # kept for the header's rules; a right file has two
+
+
+class Identmelding:
+    """One identmelding; fed in pieces, asked at the end.
+
+    Args:
+        form: Its format: there are two versions.
+        circumstances: What it is judged by.
+        pair: Is told of each person.
+        is_test_person: Whether a number is on the municipality's own list.
+        lines_before: Lines of the file before the first piece.
+
+    Attributes:
+        findings: What was found so far.
+        idents: How many PasientIdent so far.
+        header: The root's attributes, once they were read.
+    """
+
+    def __init__(
+        self,
+        form: Format,
+        circumstances: Circumstances,
+        pair: Pair,
+        is_test_person: Callable[[str], bool],
+        *,
+        lines_before: int,
+    ) -> None:
+        self.findings = Findings()
+        self.idents = 0
+        self.header: Mapping[str, str] = {}
+        self._circumstances = circumstances
+        self._pair = pair
+        self._patients = PatientRules(circumstances, is_test_person)
+        self._structure = Structure(xpr_ide(form.version), form.namespace)
+        self._reader = GeneralReader(form.namespace, frozenset({_ROOT, _UNIT}), lines_before=lines_before)
+        self._contacts: list[Element] = []
+        self._line = 0
+
+    def read(self, piece: bytes) -> None:
+        """Read on.
+
+        Raises:
+            Refusal: The file is not well-formed, has a DTD or is beyond a limit.
+        """
+        for event in self._reader.read(piece):
+            self._told(event)
+
+    def end(self) -> None:
+        """Judge what only the whole file shows.
+
+        Raises:
+            Refusal: It has no right end.
+        """
+        for event in self._reader.end():
+            self._told(event)
+        for line, hit in check_melding(self.header, self._contacts, self._circumstances):
+            self._take(hit, line or self._line, _ROOT)
+
+    def _told(self, event: Event) -> None:
+        match event:
+            case Start(name, attributes, line):
+                self._faults(self._structure.start(name, attributes, line))
+                if name == _ROOT:
+                    self.header, self._line = attributes, line
+                elif name == _UNIT:
+                    for hit in check_institusjon(attributes, self._circumstances):
+                        self._take(hit, line, _UNIT)
+            case Text(line):
+                self._faults(self._structure.text(line))
+            case End(line):
+                self._faults(self._structure.end(line))
+            case Element():
+                self._faults(self._structure.record(event))
+                if event.name == "PasientIdent":
+                    self._patient(event)
+                elif len(self._contacts) < _MOST_CONTACTS:
+                    self._contacts.append(event)
+
+    def _patient(self, element: Element) -> None:
+        keys = element.attributes
+        self.idents += 1
+        self._pair.ident(keys.get("pid", ""), keys.get("fid", ""), element.line)
+        for hit in self._patients.patient(keys):
+            self._take(hit, element.line, place(element.name, keys))
+
+    def _take(self, hit: Hit, line: int, path: str) -> None:
+        whole = f"{path} / {hit.field}" if hit.field else path
+        self.findings.take([Finding(hit.rule, _IDE, line, whole, hit.said)])
+
+    def _faults(self, faults: Iterator[Fault]) -> None:
+        self.findings.take(Finding(fault.rule, _IDE, fault.line, fault.path, fault.said) for fault in faults)

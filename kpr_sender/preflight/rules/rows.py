@@ -1,0 +1,61 @@
+"""Every rule on one block of a person by itself: its fields' and those across them, joined in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
+from kpr_sender.preflight.catalogue.fields import Catalogue
+from kpr_sender.preflight.finding import Hit
+from kpr_sender.preflight.record import Circumstances, Element, PersonRecord, Row
+from kpr_sender.preflight.rules.fields import FieldRules
+from kpr_sender.preflight.rules.other_rows import RowRules
+from kpr_sender.preflight.rules.tjeneste import ServiceRules
+
+SERVICE: Final = "TJENESTE"
+_PERSON: Final = "PERSON"
+
+
+class RowJudge:
+    """Judges blocks, and makes records of elements.
+
+    Args:
+        catalogue: IPLOS's.
+        circumstances: What they are judged by.
+    """
+
+    def __init__(self, catalogue: Catalogue, circumstances: Circumstances) -> None:
+        self._fields = FieldRules(catalogue, circumstances)
+        others = RowRules(circumstances)
+        self._across: dict[str, Callable[[Mapping[str, str]], tuple[Hit, ...]]] = {
+            name: partial(others.values, name) for name in catalogue.blocks
+        }
+        self._across[SERVICE] = ServiceRules(circumstances).values
+        self._kinds = frozenset(each.name for each in catalogue.blocks[_PERSON].children if each.kind == "block")
+
+    def single(self, kind: str, values: Mapping[str, str]) -> tuple[Hit, ...]:
+        """Return what each value breaks by itself."""
+        return self._fields.single(kind, values)
+
+    def together(self, kind: str, values: Mapping[str, str]) -> tuple[Hit, ...]:
+        """Return what is missing, and what values break beside each other."""
+        return self._fields.together(kind, values) + self._across[kind](values)
+
+    def record(self, person: Element) -> PersonRecord:
+        """Make a record of a PERSON that was read the general way; right or not."""
+        values = _values(person)
+        rows = [self._row(child) for child in person.children if child.name in self._kinds]
+        return PersonRecord(person.attributes, values, rows, self._hits(_PERSON, person.attributes, values))
+
+    def _row(self, element: Element) -> Row:
+        values = _values(element)
+        return Row(element.name, element.attributes, values, self._hits(element.name, element.attributes, values))
+
+    def _hits(self, kind: str, keys: Mapping[str, str], values: Mapping[str, str]) -> tuple[Hit, ...]:
+        return self._fields.keys(kind, keys) + self.single(kind, values) + self.together(kind, values)
+
+
+def _values(block: Element) -> dict[str, str]:
+    """Return the simple children's texts; of one that stands there twice the first, for structure says that."""
+    return {child.name: child.text for child in reversed(block.children) if not child.children}
