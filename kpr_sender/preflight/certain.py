@@ -35,7 +35,7 @@ class Certain:
     def plain_values(self, kind: str, pairs: Sequence[tuple[str, str]]) -> bool:
         """Whether a block's simple children, with their texts, are right and in order.
 
-        For a block that has others in it this says nothing of those; ``plain_children`` does.
+        Blocks among its children are not judged, ``plain_children`` does; one that must have some is never certain.
         """
         block = self._blocks[kind]
         return (block.values.issuperset(pairs) or block.learn_values(pairs)) and (
@@ -77,7 +77,6 @@ class _Block:
         self._any_number = frozenset(
             child.name for child in model.block.children if child.most is None and child.least <= 1
         )
-        self._needs_blocks = any(child.kind == "block" and child.least for child in model.block.children)
 
     def learn_values(self, pairs: Sequence[tuple[str, str]]) -> bool:
         """Judge texts; a carriage return in one is not certain, for a parser makes a line feed of it."""
@@ -93,7 +92,7 @@ class _Block:
 
     def learn_order(self, names: tuple[str, ...]) -> bool:
         """Judge simple children's names."""
-        return not self._needs_blocks and _learn(self.orders, names, right=self._in_order(names))
+        return _learn(self.orders, names, right=self._in_order(names))
 
     def learn_children(self, names: tuple[str, ...]) -> bool:
         """Judge all children's names."""
