@@ -26,6 +26,7 @@ ENVIRONMENTS: Final = [environment.value for environment in Environment]
 
 COMMANDS: Final = {
     "send": "Send the pair, or go on with it, and wait for FHI's receipts.",
+    "check": "Find what FHI would refuse, drop or blank, before anything is sent.",
     "wait": "Wait for the receipts of what is published.",
     "resolve": "Decide on a shipment that no answer has come to.",
     "status": "Show what is known of a submission, from the journal alone.",

@@ -1,0 +1,167 @@
+"""``kpr-send check``: what FHI would refuse, drop or blank, before anything is sent."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from kpr_sender import testpersons
+from kpr_sender.cli import output
+from kpr_sender.cli.check_screen import Screen, summary_lines
+from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.cli.parameters import PATH
+from kpr_sender.engine.prepare import read_chunks
+from kpr_sender.errors import EXIT_OK, InputMissing, InputRefused
+from kpr_sender.model import Environment
+from kpr_sender.observe.check_json import check_json
+from kpr_sender.observe.check_page import check_page
+from kpr_sender.preflight import check
+from kpr_sender.preflight.report import Report
+from kpr_sender.preflight.verdict import verdict
+from kpr_sender.report import JSON_SCHEMA
+from kpr_sender.settings.values import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is checked, and by whose rules.
+
+    Attributes:
+        settings: The configuration; None where there is none.
+    """
+
+    fagmelding: Path
+    identmelding: Path
+    year: int
+    environment: Environment
+    settings: Settings | None
+
+    @property
+    def rules(self) -> str:
+        """Year and environment, for a person."""
+        unasked = "" if self.settings else " (no --env: production's rules)"
+        return f"{self.year}, {self.environment.value}{unasked}"
+
+
+@click.command("check")
+@click.argument("fagmelding", type=PATH, required=False)
+@click.argument("identmelding", type=PATH, required=False)
+@click.option("--year", type=click.IntRange(2018, 2100), help="The reporting year; else the configuration's.")
+@click.option("--compare", "last_year", type=PATH, metavar="FILE", help="Last year's fagmelding, to compare with.")
+@click.option("--html", "page", type=PATH, metavar="FILE", help="Write the report as a page to look at and print, too.")
+@click.option("--all", "everything", is_flag=True, help="Show notes, every rule in full and more of the places.")
+@click.pass_obj
+def command(
+    invocation: Invocation,
+    *,
+    fagmelding: Path | None,
+    identmelding: Path | None,
+    year: int | None,
+    last_year: Path | None,
+    page: Path | None,
+    everything: bool,
+) -> int:
+    """Find what FHI would refuse, drop or blank in the pair. Nothing is sent.
+
+    FAGMELDING and IDENTMELDING are the two files; without them the configuration's are checked. Without --env no
+    configuration is read: name the files and --year, and production's rules hold.
+
+    Exit code 0 when nothing would keep send from sending, else 65.
+    """
+    task = _task(invocation, fagmelding, identmelding, year)
+    if page is not None:
+        _demand_another_file(page, task, last_year)
+    with _progress(invocation):
+        report = check(
+            read_chunks(task.fagmelding),
+            read_chunks(task.identmelding),
+            task.year,
+            environment=task.environment,
+            is_test_person=_is_test_person(task),
+            last_year=None if last_year is None else read_chunks(last_year),
+            names=(str(task.fagmelding), str(task.identmelding)),
+        )
+    if page is not None:
+        _write(page, check_page(report, made_at=datetime.now().astimezone(), names=_file_names(task)))
+    return _told(invocation, task, report, page, everything=everything)
+
+
+def _task(invocation: Invocation, fagmelding: Path | None, identmelding: Path | None, year: int | None) -> _Task:
+    if (fagmelding is None) is not (identmelding is None):
+        raise click.UsageError("Name both files, FAGMELDING and IDENTMELDING, or none.")
+    if invocation.environment is None and invocation.config is None:
+        if fagmelding is None or identmelding is None or year is None:
+            raise click.UsageError("Name both files and --year, or --env: then the configuration says them.")
+        return _Task(fagmelding, identmelding, year, Environment.PRODUKSJON, None)
+    settings = invocation.settings()
+    first, second = fagmelding or settings.files.fagmelding, identmelding or settings.files.identmelding
+    if first is None or second is None:
+        raise click.UsageError("Name both files, FAGMELDING and IDENTMELDING: the configuration does not.")
+    return _Task(first, second, year or settings.report.year, settings.environment, settings)
+
+
+def _is_test_person(task: _Task) -> Callable[[str], bool]:
+    """Return the question to the municipality's own list; without a configuration there is none."""
+    if task.settings is None:
+        return lambda _: False
+    return testpersons.load(testpersons.beside(task.settings.journal.path)).holds
+
+
+def _progress(invocation: Invocation) -> AbstractContextManager[object]:
+    """Let a line move for whoever waits at a terminal: a large municipality's files take a minute or two."""
+    if invocation.loudness is not Loudness.NORMAL or not sys.stderr.isatty():
+        return nullcontext()
+    from kpr_sender.cli.display import Display  # noqa: PLC0415 - rich is loaded on a terminal only
+
+    return Display()
+
+
+def _demand_another_file(page: Path, task: _Task, last_year: Path | None) -> None:
+    """Refuse to write the page over what is checked: an extract is not easily made again."""
+    for read in (task.fagmelding, task.identmelding, last_year):
+        if read is not None and read.exists() and page.exists() and page.samefile(read):
+            raise click.UsageError(f"--html would write over {read}, which is to be checked.")
+
+
+def _write(page: Path, text: str) -> None:
+    try:
+        page.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputMissing(
+            f"The page cannot be written: {error.strerror}.",
+            where=str(page),
+            next_step="Name a file that this user may write.",
+        ) from None
+
+
+def _told(invocation: Invocation, task: _Task, report: Report, page: Path | None, *, everything: bool) -> int:
+    decided = verdict(report)
+    exit_code = InputRefused.exit_code if decided.hinders else EXIT_OK
+    if invocation.as_json:
+        output.json_object({"schema": JSON_SCHEMA, "exit_code": exit_code} | check_json(report))
+    elif invocation.loudness is not Loudness.QUIET:
+        click.echo("\n".join(_screen(task, report, page, exit_code, everything=everything)))
+    elif decided.hinders:
+        click.echo(f"kpr-send: {decided.text}", err=True)
+    return exit_code
+
+
+def _screen(task: _Task, report: Report, page: Path | None, exit_code: int, *, everything: bool) -> Iterator[str]:
+    yield verdict(report).text
+    yield ""
+    yield from summary_lines((str(task.fagmelding), str(task.identmelding)), task.rules)
+    yield from Screen(report, everything=everything).lines()
+    yield ""
+    if page is not None:
+        yield f"  Page         {page}"
+    yield f"  Exit code    {exit_code}"
+
+
+def _file_names(task: _Task) -> tuple[str, str]:
+    return task.fagmelding.name, task.identmelding.name

@@ -1,0 +1,146 @@
+"""A check's report as one HTML page: opens without network, prints on A4, reads on a telephone.
+
+No script, no image, no address: everything is in the one file, so that it can be sent to whoever corrects the EPJ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from html import escape
+from typing import Final
+
+from kpr_sender.observe.check_figures import figures
+from kpr_sender.observe.check_style import STYLE
+from kpr_sender.preflight.finding import Effect, Finding
+from kpr_sender.preflight.report import Report
+from kpr_sender.preflight.verdict import Group, Verdict, groups, verdict
+
+_SECTIONS: Final = {
+    Effect.STOP: ("What stops it", "Nothing is sent while one of these is there."),
+    Effect.DROP: ("What FHI would drop", "The receipt would be positive all the same."),
+    Effect.WARN: ("What to look at", "It can be sent as it is."),
+    Effect.NOTE: ("Notes", "Deviations from the published format that FHI does nothing about."),
+}
+_LEADS_TO: Final = {
+    Effect.STOP: "nothing is sent",
+    Effect.DROP: "dropped by FHI",
+    Effect.WARN: "to look at",
+    Effect.NOTE: "nothing",
+}
+
+
+def check_page(report: Report, *, made_at: datetime, names: tuple[str, str]) -> str:
+    """Return the page.
+
+    Args:
+        report: What a check found.
+        made_at: When; aware, shown in its own time zone.
+        names: What the page calls the fagmelding and the identmelding, for example their file names.
+    """
+    return "".join(_page(report, made_at, names))
+
+
+def _page(report: Report, made_at: datetime, names: tuple[str, str]) -> Iterator[str]:
+    decided = verdict(report)
+    title = f"KPR data for {report.year}: what FHI would make of it"
+    yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+    yield '<meta name="color-scheme" content="light dark">\n<meta name="referrer" content="no-referrer">\n'
+    yield f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
+    yield f"<header>\n<h1>{escape(title)}</h1>\n"
+    yield f'<p class="verdict {_tone(decided)}">{escape(decided.text)}</p>\n'
+    yield from _facts(report, made_at, names)
+    yield "</header>\n<main>\n"
+    found = groups(report)
+    yield from _overview(found)
+    for effect, (heading, remark) in _SECTIONS.items():
+        yield from _section(heading, remark, [group for group in found if group.rule.effect is effect])
+        if effect is Effect.DROP:
+            yield from _acceptance(decided)
+    yield from figures(report)
+    yield "</main>\n<footer>\n"
+    yield "<p>Persons are named by pePeID, the EPJ's own running number, and by their line in the file. No national id "
+    yield "and no name is on this page; the small numbers in the tables may still point at somebody in a small "
+    yield "municipality. Keep it inside the house.</p>\n"
+    yield "<p>A check knows the published rules and these two files. It cannot know whether what is registered is true."
+    yield "</p>\n</footer>\n</body>\n</html>\n"
+
+
+def _tone(decided: Verdict) -> str:
+    if decided.hinders:
+        return "bad"
+    return "mind" if decided.blanked or decided.remarks else "good"
+
+
+def _facts(report: Report, made_at: datetime, names: tuple[str, str]) -> Iterator[str]:
+    fagmelding, identmelding = names
+    facts = (
+        ("fagmelding", f"{fagmelding}: {report.persons:,} persons, {report.services:,} services"),
+        ("identmelding", f"{identmelding}: {report.idents:,} PasientIdent"),
+        ("Rules", f"{report.year}, {report.environment.value}"),
+        ("Checked", made_at.isoformat(sep=" ", timespec="minutes")),
+    )
+    yield "<dl>\n"
+    for term, told in facts:
+        yield f"<div><dt>{escape(term)}</dt><dd>{escape(told)}</dd></div>\n"
+    yield "</dl>\n"
+
+
+def _overview(found: tuple[Group, ...]) -> Iterator[str]:
+    if not found:
+        return
+    yield '<table class="overview">\n<caption>In short</caption>\n<thead><tr>'
+    yield '<th scope="col" class="number">Findings</th>'
+    yield '<th scope="col">What is wrong</th><th scope="col">What it leads to</th></tr></thead>\n<tbody>\n'
+    for group in found:
+        link = f'<a href="#{escape(group.rule.id)}">{escape(group.heading)}</a>'
+        leads_to = _LEADS_TO[group.rule.effect]
+        yield f'<tr><td class="number">{group.count:,}</td><td>{link}</td><td>{leads_to}</td></tr>\n'
+    yield "</tbody>\n</table>\n"
+
+
+def _section(heading: str, remark: str, found: list[Group]) -> Iterator[str]:
+    if not found:
+        return
+    yield f'<section>\n<h2>{escape(heading)}</h2>\n<p class="quiet">{escape(remark)}</p>\n'
+    for group in found:
+        yield from _group(group)
+    yield "</section>\n"
+
+
+def _group(group: Group) -> Iterator[str]:
+    rule = group.rule
+    yield f'<article class="{rule.effect.value}" id="{escape(rule.id)}">\n'
+    yield f'<h3><span class="count">{group.count:,}</span> {escape(group.heading)}</h3>\n'
+    yield f"<p><b>Consequence</b> {escape(rule.receiver)}</p>\n<p><b>What to do</b> {escape(rule.advice)}</p>\n"
+    yield from _places(group)
+    yield f'<p class="quiet">Rule <code>{escape(rule.id)}</code>: {escape(rule.source)}.</p>\n</article>\n'
+
+
+def _places(group: Group) -> Iterator[str]:
+    if not any(place.line or place.path for place in group.places):
+        said = "".join(f"<li>{escape(place.said)}</li>\n" for place in group.places if place.said)
+        yield f"<ul>\n{said}</ul>\n" if said else ""
+        return
+    more = group.count - len(group.places)
+    first = f"The first {len(group.places)} of {group.count:,}" if more else "Where"
+    yield f'<table class="places">\n<caption>{first}</caption>\n<thead><tr><th scope="col">File</th>'
+    yield '<th scope="col" class="number">Line</th><th scope="col">Place</th><th scope="col">What</th></tr></thead>\n'
+    yield "<tbody>\n"
+    yield from map(_place, group.places)
+    yield "</tbody>\n</table>\n"
+
+
+def _place(place: Finding) -> str:
+    line = f"{place.line}" if place.line else ""
+    return (
+        f'<tr><th scope="row">{place.file.norwegian}</th><td class="number">{line}</td>'
+        f"<td>{escape(place.path)}</td><td>{escape(place.said)}</td></tr>\n"
+    )
+
+
+def _acceptance(decided: Verdict) -> Iterator[str]:
+    if decided.to_accept and not decided.stops:
+        yield '<p class="accept">Whoever has read them and wants them dropped sends all the same with '
+        yield f"<code>kpr-send send --accept-findings {decided.to_accept}</code></p>\n"
