@@ -38,6 +38,12 @@ class Pair:
         (folder / "fagmelding.xml").write_text(self.fagmelding, "utf-8")
         (folder / "identmelding.xml").write_text(self.identmelding, "utf-8")
 
+    def of_last_year(self) -> str:
+        """Return the fagmelding as if it were last year's."""
+        return self.fagmelding.replace(f">{YEAR}0101<", f">{YEAR - 1}0101<").replace(
+            f">{YEAR}1231<", f">{YEAR - 1}1231<"
+        )
+
 
 def ids(count: int = IDS) -> list[str]:
     """Return that many different ids of Skatteetaten's Tenor range."""
@@ -265,9 +271,9 @@ def as_broken(what: str) -> Callable[[Pair, Next], Pair]:
 
 
 PLANTERS: Final[dict[str, tuple[Callable[[Pair, Next], Pair], int]]] = {
-    "own number": (as_fid, 100),
-    "pid": (as_pid, 200),
-    "lone pid": (as_lone_pid, 40),
+    "own number": (as_fid, 40),
+    "pid": (as_pid, 40),
+    "lone pid": (as_lone_pid, 20),
     "pid without zero": (as_pid_without_zero, 20),
     "twin": (as_twin, 3),
     "contact": (as_contact, 3),
@@ -275,26 +281,26 @@ PLANTERS: Final[dict[str, tuple[Callable[[Pair, Next], Pair], int]]] = {
     "running number": (as_running_number, 3),
     "value": (as_value, 20),
     "spaced value": (as_spaced_value, 20),
-    "key": (as_key, 50),
+    "key": (as_key, 20),
     "header": (as_header, 3),
     "spaced header": (as_spaced_header, 9),
     "version": (as_version, 3),
     "spaced version": (as_spaced_version, 3),
     "namespace": (as_namespace, 3),
     "root": (as_root, 3),
-    "unknown attribute": (as_unknown_attribute, 100),
-    "unknown element": (as_unknown_element, 80),
-    "comment": (as_comment, 100),
+    "unknown attribute": (as_unknown_attribute, 30),
+    "unknown element": (as_unknown_element, 30),
+    "comment": (as_comment, 30),
     **{f"broken {number}": (as_broken(what), 3) for number, what in enumerate(BROKEN)},
 }
 """By name: how ids are planted, and in how many persons' pair."""
 
 
 def planted(folder: Path, numbers: list[str]) -> Iterator[tuple[str, Pair]]:
-    """Yield every pair, and last one with the numbers that are left as its persons' own."""
+    """Yield every pair, and last an identmelding of persons who have the numbers that are left."""
     left = iter(numbers)
     for name, (plant, persons) in PLANTERS.items():
         yield name, plant(sample(folder, persons), lambda: next(left))
-    rest = list(left)
-    own = iter(rest)
-    yield "fid", as_fid(sample(folder, len(rest)), lambda: next(own))
+    few = sample(folder, 3)
+    many = "".join(f'<PasientIdent pid="{pid}" fid="{one}" typeID="1"/>\n' for pid, one in enumerate(left, start=1))
+    yield "fid", Pair(few.fagmelding, few.identmelding.replace("</Institusjon>", f"{many}</Institusjon>"))
