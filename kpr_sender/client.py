@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from kpr_sender import testpersons
 from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.bus.port import Bus, Inbound
 from kpr_sender.engine.answers import Answers, Handling
@@ -141,8 +142,10 @@ class Client:
         *,
         replaces: str | None = None,
         reason: str = "",
+        accept_findings: int | None = None,
+        by: str = "",
     ) -> Report:
-        """Seal and publish the pair; when it is submitted already, go on where it stands.
+        """Check, seal and publish the pair; when it is submitted already, go on where it stands.
 
         Idempotent: the same two files never make a second submission. What is sealed is published, what may have
         been published is not published again.
@@ -152,13 +155,16 @@ class Client:
             identmelding: The KPR_IDE file; the configured one when not given.
             replaces: Id of the submission this one replaces, after contact with FHI.
             reason: Why, in words; demanded with ``replaces``.
+            accept_findings: How many findings a person has read and accepts that FHI would drop something for. It must
+                be their exact number; kept in the journal.
+            by: Who submits, replaces and accepts; the client's own ``by`` when not given.
 
         Returns:
             What is known now. ``Report.sent`` counts the shipments the bus took from this call.
 
         Raises:
             InputMissing: A file is missing.
-            InputRefused: A file is not what it must be.
+            InputRefused: A file is not what it must be, or FHI would drop of it what nobody has accepted.
             AlreadySubmitted: Other data for the same municipality and year is submitted already.
             BusUnreachable: Nothing of what is still sealed could be sent; it stays sealed.
             AccessRefused: Login, certificate or key was refused.
@@ -182,9 +188,15 @@ class Client:
                 now=self._now,
                 new_id=self._new_id,
                 observe=self._observe,
-                by=self._by,
+                by=by.strip() or self._by,
             )
-            submission = intake.take(self._files(fagmelding, identmelding), replaces=replaces, reason=reason)
+            submission = intake.take(
+                self._files(fagmelding, identmelding),
+                replaces=replaces,
+                reason=reason,
+                is_test_person=testpersons.load(testpersons.beside(self.settings.journal.path)).holds,
+                accept_findings=accept_findings,
+            )
             budget = self.settings.bus.reconnect_budget
             publisher = Publisher(journal, self._bus, self._step, budget, self._closing, self._observe)
             return self._report(*publisher.publish_all(submission))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -23,18 +24,25 @@ from kpr_sender.states import AWAITING_RECEIPT
 @max_wait_option
 @click.option("--replaces", metavar="ID", help="The submission this one replaces, after contact with FHI.")
 @click.option("--reason", metavar="TEXT", default="", help="Why it replaces: what was agreed with FHI.")
+@click.option(
+    "--accept-findings",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Send though FHI would drop something: the exact number of findings that you have read in kpr-send check.",
+)
+@click.option("--by", metavar="NAME", default="", help="Who accepts or replaces; the login name when not given.")
 @click.pass_obj
 def command(
     invocation: Invocation,
+    /,
     *,
     fagmelding: Path | None,
     identmelding: Path | None,
     wait_seconds: float,
     max_wait: float,
-    replaces: str | None,
-    reason: str,
+    **submitting: Any,
 ) -> int:
-    """Send the pair and wait for FHI's receipts.
+    """Check the pair, send it and wait for FHI's receipts.
 
     FAGMELDING and IDENTMELDING are the two files; without them the configuration's are sent. Run it again with the
     same files and it goes on: what is sealed is published, what is published is waited for, what may have been
@@ -46,7 +54,7 @@ def command(
     budget = Budget(max_wait)
 
     def steps(client: Client) -> Report:
-        report = client.submit(fagmelding, identmelding, replaces=replaces, reason=reason)
+        report = client.submit(fagmelding, identmelding, **submitting)
         submission = report.submission
         if not any(shipment.state in AWAITING_RECEIPT for shipment in submission.shipments):
             return report

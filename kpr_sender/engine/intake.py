@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from kpr_sender.engine.admitting import demand_acceptable
 from kpr_sender.engine.keys import Keys, check_counterpart
 from kpr_sender.engine.prepare import Checked, Sealing, check_files
 from kpr_sender.errors import AlreadySubmitted
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal
 from kpr_sender.model import MessageType, Submission
+from kpr_sender.preflight import Report
 from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import AddressRegistry
 from kpr_sender.settings.values import Settings
@@ -32,21 +34,43 @@ class Intake:
     observe: Observer
     by: str
 
-    def take(self, files: Mapping[MessageType, Path], *, replaces: str | None, reason: str) -> Submission:
+    def take(
+        self,
+        files: Mapping[MessageType, Path],
+        *,
+        replaces: str | None,
+        reason: str,
+        is_test_person: Callable[[str], bool],
+        accept_findings: int | None,
+    ) -> Submission:
         """Check the files, then go on with their submission or seal a new one.
+
+        What was sealed before goes on whatever is found now: it may be with FHI already.
+
+        Args:
+            files: Path by type; the pair, in the order they are to be sent.
+            replaces: The submission a new one replaces, or None.
+            reason: Why it does.
+            is_test_person: Whether a national id is on the municipality's own list of test persons.
+            accept_findings: The exact number of findings that a person has read and accepts.
 
         Raises:
             InputMissing: A file is missing.
-            InputRefused: A file is not what it must be.
+            InputRefused: A file is not what it must be, or FHI would drop of it what nobody has accepted.
             AlreadySubmitted: Other data for the same municipality and year is submitted already.
             AccessRefused: A key or certificate was refused.
             ConfigInvalid: A key or certificate file is missing.
             JournalUnwritable: The journal cannot be written; nothing was sent.
         """
-        checked = check_files(files, settings=self.settings, profile=self.profile, observe=self.observe)
+        checked, report = check_files(
+            files, settings=self.settings, is_test_person=is_test_person, observe=self.observe
+        )
         existing = self._existing(checked)
         if existing is None:
-            return self._seal(checked, replaces, reason)
+            names = {message_type: str(path) for message_type, path in files.items()}
+            accepted = demand_acceptable(report, accept_findings, names=names)
+            self._tell(report, accepted)
+            return self._seal(checked, replaces, reason, accepted)
         if replaces is not None and existing.replaces != replaces:
             raise AlreadySubmitted(
                 f"These very files are submission {existing.submission_id}; they cannot replace anything.",
@@ -64,7 +88,17 @@ class Intake:
             payload_sha256={message_type: one.payload.sha256 for message_type, one in checked.items()},
         )
 
-    def _seal(self, checked: Mapping[MessageType, Checked], replaces: str | None, reason: str) -> Submission:
+    def _tell(self, report: Report, accepted: Mapping[str, int]) -> None:
+        if accepted:
+            text = f"{self.by} accepts {report.drops:,} findings that FHI would drop something for."
+            self.observe(Event(EventKind.WARNING, text, details={"accepted": report.drops}))
+        if report.warnings:
+            text = f"The check has {report.warnings:,} remarks on the files; see them with kpr-send check."
+            self.observe(Event(EventKind.WARNING, text, details={"remarks": report.warnings}))
+
+    def _seal(
+        self, checked: Mapping[MessageType, Checked], replaces: str | None, reason: str, accepted: Mapping[str, int]
+    ) -> Submission:
         receiver = self.profile.receivers[self.settings.environment]
         counterpart = self.registry.counterpart(receiver.service_her_id)
         check_counterpart(counterpart, self.settings, at=self.now())
@@ -77,7 +111,9 @@ class Intake:
             new_id=self.new_id,
             observe=self.observe,
         )
-        submission = self.journal.create(sealing.submission(checked, replaces=replaces, reason=reason, by=self.by))
+        submission = self.journal.create(
+            sealing.submission(checked, replaces=replaces, reason=reason, accepted=accepted, by=self.by)
+        )
         for shipment in submission.shipments:
             text = f"The {shipment.type.norwegian} is sealed as {shipment.msg_id}, {shipment.sealed_bytes:,} bytes."
             self.observe(Event(EventKind.SEALED, text, shipment.msg_id, shipment.type))

@@ -16,7 +16,7 @@ from kpr_sender.messages.hodemelding import Hodemelding, frame
 from kpr_sender.messages.splice import splice
 from kpr_sender.messages.transport import CONTENT_TYPE, application_properties
 from kpr_sender.model import Envelope, MessageType
-from kpr_sender.preflight.payload import Payload, inspect
+from kpr_sender.preflight import Payload, Report, check
 from kpr_sender.profiles import Profile
 from kpr_sender.protection.keys import SoftwareSigner
 from kpr_sender.protection.port import Signer
@@ -55,23 +55,41 @@ def read_chunks(path: Path) -> Iterator[bytes]:
 
 
 def check_files(
-    files: Mapping[MessageType, Path], *, settings: Settings, profile: Profile, observe: Observer
-) -> dict[MessageType, Checked]:
-    """Read both files once and check what FHI would refuse.
+    files: Mapping[MessageType, Path],
+    *,
+    settings: Settings,
+    is_test_person: Callable[[str], bool],
+    observe: Observer,
+) -> tuple[dict[MessageType, Checked], Report]:
+    """Read both files once and check what FHI would refuse, drop or blank.
 
     Args:
         files: Path by type; the pair, in the order they are to be sent.
-        settings: Whose municipality and bydel the fagmelding must be for.
-        profile: The year's formats and period.
-        observe: Told of each file that passed.
+        settings: Which year, where to, and whose municipality and bydel the fagmelding must be for.
+        is_test_person: Whether a national id is on the municipality's own list of test persons.
+        observe: Told of each file that is what it must be.
+
+    Returns:
+        The files, and what was found in them.
 
     Raises:
         InputMissing: A file is not there or cannot be read.
         InputRefused: A file is not what it must be, or it is another municipality's.
     """
+    fagmelding, identmelding = files[MessageType.KPR_IPL], files[MessageType.KPR_IDE]
+    report = check(
+        read_chunks(fagmelding),
+        read_chunks(identmelding),
+        settings.report.year,
+        environment=settings.environment,
+        is_test_person=is_test_person,
+        names=(str(fagmelding), str(identmelding)),
+    )
     checked = {}
     for message_type, path in files.items():
-        payload = inspect(read_chunks(path), message_type, name=str(path), profile=profile)
+        payload = next((each for each in report.payloads if each and each.type is message_type), None)
+        if payload is None:  # its header is wrong, which the report says
+            raise report.refusal or InputRefused("The file is not what it must be.", where=str(path))
         _check_owner(payload, path, settings)
         checked[message_type] = Checked(path, payload)
         observe(
@@ -82,7 +100,7 @@ def check_files(
                 details={"payload_sha256": payload.sha256, "lopenr": payload.lopenr},
             )
         )
-    return checked
+    return checked, report
 
 
 def _check_owner(payload: Payload, path: Path, settings: Settings) -> None:
@@ -110,9 +128,22 @@ class Sealing:
     observe: Observer
 
     def submission(
-        self, checked: Mapping[MessageType, Checked], *, replaces: str | None, reason: str, by: str
+        self,
+        checked: Mapping[MessageType, Checked],
+        *,
+        replaces: str | None,
+        reason: str,
+        accepted: Mapping[str, int],
+        by: str,
     ) -> NewSubmission:
         """Describe the new submission; the bytes themselves are sealed while the journal writes them.
+
+        Args:
+            checked: The two files.
+            replaces: The submission it replaces.
+            reason: Why it does.
+            accepted: How many findings of each rule a person has accepted.
+            by: Who submits.
 
         Raises:
             InputRefused: A shipment's sealed bytes would be larger than ``limits.refuse_bytes``.
@@ -128,6 +159,7 @@ class Sealing:
             year=year,
             replaces=replaces,
             reason=reason,
+            accepted=accepted,
             by=by,
             shipments=tuple(self._shipment(message_type, one) for message_type, one in checked.items()),
         )

@@ -63,6 +63,7 @@ class NewSubmission:
     Attributes:
         replaces: The submission it replaces after contact with FHI (FHI's letter 24/04733-1), or None.
         reason: Why it replaces it; demanded with ``replaces``.
+        accepted: How many findings of the check a person has accepted, by rule; empty where there was nothing to.
         by: The person or account that submits.
     """
 
@@ -74,6 +75,7 @@ class NewSubmission:
     year: int
     replaces: str | None
     reason: str
+    accepted: Mapping[str, int]
     by: str
     shipments: tuple[NewShipment, ...]
 

@@ -123,6 +123,14 @@ class SqliteJournal(SqliteView):
                     new=ShipmentState.SEALED,
                     details={"submission": new.submission_id, "sealed_sha256": digest},
                 )
+                if new.accepted:
+                    step.note(
+                        shipment.msg_id,
+                        "findings-accepted",
+                        why=f"{sum(new.accepted.values())} findings of the check were read and accepted.",
+                        who=new.by,
+                        details=new.accepted,
+                    )
             for replaced in () if latest is None else latest.shipments:
                 step.replace(replaced, why=reason, who=new.by, details={"by_submission": new.submission_id})
             row = step.connection.execute(statements.SUBMISSION, (new.submission_id,)).fetchone()

@@ -41,13 +41,19 @@ with Client(load(Path(sys.argv[1]), Environment.LOKAL, environ={}), bus=bus) as 
 def test_200_mb_from_file_to_journal_in_flat_memory(tmp_path: Path) -> None:
     kommune = municipality(tmp_path)
     kommune.configure({"limits": {"refuse_bytes": 1_000_000_000}})
-    head, person, tail = kommune.fagmelding.read_bytes().partition(b"</PERSON>\n")
-    filler = b'<PERSON pePeID="7"><peKjonn>K</peKjonn></PERSON>\n' * 20_000
+    head, start, rest = kommune.fagmelding.read_bytes().partition(b"<PERSON ")
+    persons, end = (start + rest).rsplit(b"</IPLOS>", 1)
+    person = persons.split(b"</PERSON>\n")[0] + b"</PERSON>\n"
+    number = 1
     with kommune.fagmelding.open("wb") as file:
-        file.write(head + person)
+        file.write(head)
         while file.tell() < MEGABYTES * 1_000_000:
-            file.write(filler)
-        file.write(tail)
+            file.write(person.replace(b'PeID="1001"', b'PeID="%d"' % number))
+            number += 1
+        file.write(b"</IPLOS>" + end)
+    head, start, rest = kommune.identmelding.read_bytes().partition(b"<PasientIdent ")
+    idents = b"".join(b'<PasientIdent pid="%d" fid="010180" typeID="9"/>\n' % pid for pid in range(1, number))
+    kommune.identmelding.write_bytes(head + idents + b"</Institusjon>\n</Melding>\n")
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, kommune.config],
         cwd=Path(__file__).resolve().parents[2],

@@ -95,6 +95,7 @@ def new_submission(  # noqa: PLR0913 -- each test says the one it is about
     shipments: tuple[NewShipment, ...] = (),
 ) -> NewSubmission:
     return NewSubmission(
+        accepted={},
         submission_id=submission_id,
         environment=environment,
         sender_her_id=sender_her_id,
