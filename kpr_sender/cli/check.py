@@ -16,7 +16,7 @@ from kpr_sender.cli import output
 from kpr_sender.cli.check_screen import Screen, summary_lines
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.parameters import PATH
-from kpr_sender.engine.prepare import read_chunks
+from kpr_sender.engine.prepare import demand_owner, read_chunks
 from kpr_sender.errors import EXIT_OK, InputMissing, InputRefused
 from kpr_sender.model import Environment
 from kpr_sender.observe.check_json import check_json
@@ -85,8 +85,9 @@ def command(
             environment=task.environment,
             is_test_person=_is_test_person(task),
             last_year=None if last_year is None else read_chunks(last_year),
-            names=(str(task.fagmelding), str(task.identmelding)),
+            names=(str(task.fagmelding), str(task.identmelding), str(last_year)),
         )
+    _demand_own(task, report)
     if page is not None:
         _write(page, check_page(report, made_at=datetime.now().astimezone(), names=_file_names(task)))
     return _told(invocation, task, report, page, everything=everything)
@@ -120,6 +121,13 @@ def _progress(invocation: Invocation) -> AbstractContextManager[object]:
     from kpr_sender.cli.display import Display  # noqa: PLC0415 - rich is loaded on a terminal only
 
     return Display()
+
+
+def _demand_own(task: _Task, report: Report) -> None:
+    """Refuse another municipality's file, as ``send`` does."""
+    for payload, path in zip(report.payloads, (task.fagmelding, task.identmelding), strict=True):
+        if task.settings is not None and payload is not None:
+            demand_owner(payload, task.settings, name=str(path))
 
 
 def _demand_another_file(page: Path, task: _Task, last_year: Path | None) -> None:

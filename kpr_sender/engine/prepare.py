@@ -83,14 +83,14 @@ def check_files(
         settings.report.year,
         environment=settings.environment,
         is_test_person=is_test_person,
-        names=(str(fagmelding), str(identmelding)),
+        names=(str(fagmelding), str(identmelding), ""),
     )
     checked = {}
     for message_type, path in files.items():
         payload = next((each for each in report.payloads if each and each.type is message_type), None)
         if payload is None:  # its header is wrong, which the report says
             raise report.refusal or InputRefused("The file is not what it must be.", where=str(path))
-        _check_owner(payload, path, settings)
+        demand_owner(payload, settings, name=str(path))
         checked[message_type] = Checked(path, payload)
         observe(
             Event(
@@ -103,14 +103,19 @@ def check_files(
     return checked, report
 
 
-def _check_owner(payload: Payload, path: Path, settings: Settings) -> None:
+def demand_owner(payload: Payload, settings: Settings, *, name: str) -> None:
+    """Refuse another municipality's file.
+
+    Raises:
+        InputRefused: Its kommunenummer or bydel is not the configured one.
+    """
     sender = settings.sender
     wanted = {"kommunenummer": (payload.kommunenummer, sender.kommunenummer), "bydel": (payload.bydel, sender.bydel)}
     for key, (found, configured) in wanted.items():
         if found is not None and found != configured:
             raise InputRefused(
                 f"The file is for {key} {found}, the configuration says {configured}.",
-                where=str(path),
+                where=name,
                 next_step=f"Take the right file, or mend sender.{key} in {settings.origin}; nothing was sent.",
             )
 

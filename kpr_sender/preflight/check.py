@@ -74,7 +74,7 @@ def check(
     environment: Environment = Environment.PRODUKSJON,
     is_test_person: Callable[[str], bool] = nobody,
     last_year: Iterable[bytes] | None = None,
-    names: tuple[str, str] = ("fagmelding", "identmelding"),
+    names: tuple[str, str, str] = ("fagmelding", "identmelding", "last year's fagmelding"),
 ) -> Report:
     """Check a pair; needs no configuration, and sends nothing.
 
@@ -87,7 +87,7 @@ def check(
         environment: Where they would be sent; synthetic and test persons are wrong in ``produksjon`` only.
         is_test_person: Whether a national id is on the municipality's own list of test persons.
         last_year: Last year's fagmelding, to compare with.
-        names: What errors call the two files.
+        names: What errors call the files.
 
     Raises:
         InputRefused: A file is no such file at all: not well-formed, another format, the two swapped.
@@ -109,7 +109,7 @@ def check(
     both.take(pair.findings())
     comparison = None
     if last_year is not None:
-        comparison = compare(fag.judge.statistics, read_statistics(last_year, year - 1, like=profile))
+        comparison = compare(fag.judge.statistics, read_statistics(last_year, year - 1, like=profile, name=names[2]))
         both.take(Finding(hit.rule, MessageType.KPR_IPL, 0, "", hit.said) for hit in comparison.remarks)
     found = (fag.judge.findings, ident.judge.findings, both)
     return Report(
@@ -127,9 +127,7 @@ def check(
     )
 
 
-def read_statistics(
-    chunks: Iterable[bytes], year: int, *, like: Profile, name: str = "last year's fagmelding"
-) -> YearStatistics:
+def read_statistics(chunks: Iterable[bytes], year: int, *, like: Profile, name: str) -> YearStatistics:
     """Return the figures of an earlier year's fagmelding; what else is wrong with it is not asked.
 
     Args:

@@ -91,7 +91,7 @@ def test_with_env_the_configuration_says_files_year_and_environment(
     assert code == 0
     assert checking.files == (made.fagmelding.read_bytes(), made.identmelding.read_bytes())
     assert (checking.year, checking.environment) == (2024, Environment.LOKAL)
-    assert checking.names == (str(made.fagmelding), str(made.identmelding))
+    assert checking.names[:2] == (str(made.fagmelding), str(made.identmelding))
     assert "Rules        2024, lokal\n" in out
 
 
@@ -346,3 +346,12 @@ def test_the_samples_are_clean_and_nobody_is_shown(command: Command, made: Munic
     assert json.loads(told)["comparison"]["last_year"]["persons"] == 5
     assert len(ids) == 5
     assert not [number for number in ids if number in out + err + told + page.read_text("utf-8")]
+
+
+def test_another_municipalitys_file_is_refused_as_send_refuses_it(command: Command, made: Municipality) -> None:
+    made.configure({"sender": {"kommunenummer": "3101"}})
+    asked = ("--env", "lokal", "--config", made.config)
+    code, _, err = command(*asked, "check")
+    assert code == 65
+    assert "The file is for kommunenummer 9999, the configuration says 3101" in err
+    assert command(*asked, "send")[2] == err
