@@ -14,11 +14,13 @@ from tests.helpers.municipality import SENDER_HER_ID, municipality
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+
 
 def test_the_library_example_runs_and_prints_delivered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    example, _ = EXAMPLES
     assert len([line for line in example.splitlines() if line.strip()]) <= 10
     made = municipality(tmp_path)
     with Sandbox(tmp_path, sender_her_id=SENDER_HER_ID) as sandbox:
@@ -28,6 +30,15 @@ def test_the_library_example_runs_and_prints_delivered(
     printed = capsys.readouterr().out
     assert printed.startswith("delivered Both shipments are delivered")
     assert printed.count("1 ()") == 2
+
+
+def test_the_check_example_runs_and_prints_findings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    municipality(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(EXAMPLES[1], "README.md", "exec"), {})  # noqa: S102 - it is our own README
+    assert "ident.synthetic KPR_IDE 6 PasientIdent 1001 / fid" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
