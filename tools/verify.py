@@ -25,7 +25,10 @@ _LINTERS: Final = (
 # Two workers on two cores; what shares a server (a real RabbitMQ) is one group and stays in one of them.
 _PARALLEL: Final = ("pytest", "-n", "2", "--dist", "loadgroup", "-q")
 _TESTS: Final = (("pytest", (*_PARALLEL, "--figures=.cache/figures.json", "tests")),)
-_NIGHTLY: Final = (("nightly", (*_PARALLEL, "--nightly", "-m", "nightly", "--figures=docs/nightly.json", "tests")),)
+# With names: in some hours a person wants to know how far it is, and what failed first.
+_NIGHTLY: Final = (
+    ("nightly", (*_PARALLEL, "-vv", "--nightly", "-m", "nightly", "--figures=docs/nightly.json", "tests")),
+)
 _STEPS: Final = {"check": _LINTERS, "test": _LINTERS + _TESTS, "nightly": _NIGHTLY}
 
 

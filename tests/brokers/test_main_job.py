@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.brokers.reckoning import on_broker
-from tests.e2e.test_rabbitmq import KPR_QUEUE, RECEIPTS, answer, as_sent, kommune_on, send, taken
+from tests.e2e.test_rabbitmq import KPR_QUEUE, RECEIPTS, answer, as_sent, killed_and_back, kommune_on, send, taken
 from tests.helpers.command import ended, kpr_send, start
 from tests.helpers.fhi import Fhi
 from tests.helpers.municipality import Municipality
@@ -60,20 +60,7 @@ def test_two_files_in_two_verified_receipts_out_on_rabbitmq_4(
 
 
 def test_rabbitmq_4_killed_and_back_loses_and_doubles_nothing(rabbitmq4: RabbitMq, tmp_path: Path) -> None:
-    kommune = kommune_on(rabbitmq4, tmp_path, tls=False)
-    fhi = Fhi(kommune.pki)
-    process = start("--env", "lokal", "--config", kommune.config, "--json", "send", "--wait", "60s")
-    try:
-        rabbitmq4.wait_for(KPR_QUEUE, ready=2, seconds=30)
-        rabbitmq4.kill9()
-        rabbitmq4.restart()
-        rabbitmq4.wait_for(KPR_QUEUE, ready=2, seconds=30)
-        for _ in range(2):
-            answer(rabbitmq4, fhi, as_sent(taken(rabbitmq4)))
-    finally:
-        ran = ended(process)
-    assert ran.code == 0, ran.err
-    assert rabbitmq4.depth(KPR_QUEUE) == 0
+    killed_and_back(rabbitmq4, kommune_on(rabbitmq4, tmp_path, tls=False))
 
 
 def test_messages_that_expire_unread_stay_published_and_may_not_go_again(

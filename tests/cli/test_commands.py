@@ -20,28 +20,10 @@ from kpr_sender.cli.main import run
 from kpr_sender.sandbox import sandbox as sandbox_module
 from kpr_sender.sandbox.faults import Faults
 from tests.helpers.command import ended, kpr_send, start, until
+from tests.helpers.configuration import LOKAL as CONFIG
 from tests.helpers.municipality import Municipality, municipality
 
 Command = Callable[..., tuple[int, str, str]]
-
-CONFIG = """\
-environment = "lokal"
-[files]
-fagmelding = "fagmelding.xml"
-identmelding = "identmelding.xml"
-[report]
-year = 2024
-[sender]
-name = "EKSEMPEL KOMMUNE"
-her_id = 900001
-service_her_id = 900002
-kommunenummer = "9999"
-[journal]
-path = "journal.db"
-[sandbox]
-embedded = true
-dir = "."
-"""
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -16,20 +15,9 @@ from kpr_sender.errors import BusUnreachable
 from kpr_sender.protection.keys import SoftwareSigner
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
-from tests.helpers.municipality import Municipality, municipality
+from tests.helpers.municipality import Municipality
 
 Add = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def kommune(tmp_path: Path) -> Municipality:
-    """A municipality whose pair is published; its configuration leads to a bus that is not there."""
-    return municipality(tmp_path)
-
-
-@pytest.fixture
-def fhi(kommune: Municipality) -> Fhi:
-    return Fhi(kommune.pki)
 
 
 @pytest.fixture

@@ -120,11 +120,16 @@ def test_foreign_messages_in_front_are_given_back_untouched(rabbitmq: RabbitMq, 
 
 def test_the_broker_killed_and_back_loses_and_doubles_nothing(rabbitmq: RabbitMq, tmp_path: Path) -> None:
     kommune = kommune_on(rabbitmq, tmp_path, tls=False)
-    fhi = Fhi(kommune.pki)
     rabbitmq.kill9()
     down = send(kommune, "--wait", "1s")
     assert down.code == 69, down.err
     rabbitmq.restart()
+    killed_and_back(rabbitmq, kommune)
+
+
+def killed_and_back(rabbitmq: RabbitMq, kommune: Municipality) -> None:
+    """Kill the broker once both are published, and see both delivered nonetheless; the broker counts."""
+    fhi = Fhi(kommune.pki)
     process = start("--env", "lokal", "--config", kommune.config, "--json", "send", "--wait", "60s")
     try:
         rabbitmq.wait_for(KPR_QUEUE, ready=2, seconds=30)

@@ -48,6 +48,27 @@ path = "journal.db"
 """
 
 
+LOKAL = """\
+environment = "lokal"
+[files]
+fagmelding = "fagmelding.xml"
+identmelding = "identmelding.xml"
+[report]
+year = 2024
+[sender]
+name = "EKSEMPEL KOMMUNE"
+her_id = 900001
+service_her_id = 900002
+kommunenummer = "9999"
+[journal]
+path = "journal.db"
+[sandbox]
+embedded = true
+dir = "."
+"""
+"""With the sandbox inside, and all of it in one folder."""
+
+
 def load_text(
     folder: Path,
     text: str,

@@ -14,30 +14,12 @@ import pytest
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from kpr_sender.cli.main import run
+from tests.helpers.configuration import LOKAL
 from tests.helpers.figures import figure
 from tests.helpers.municipality import municipality
 from tests.helpers.planted_ids import IDS, Pair, found_in, ids, planted
 
-EMBEDDED = """\
-environment = "lokal"
-[files]
-fagmelding = "fagmelding.xml"
-identmelding = "identmelding.xml"
-[report]
-year = 2024
-[sender]
-name = "EKSEMPEL KOMMUNE"
-her_id = 900001
-service_her_id = 900002
-kommunenummer = "9999"
-[journal]
-path = "journal.db"
-[sandbox]
-embedded = true
-dir = "."
-[log]
-level = "debug"
-"""
+EMBEDDED = f'{LOKAL}[log]\nlevel = "debug"\n'
 RECEIVED = frozenset({"own number", "pid", "contact", "running number", "comment"})
 """Pairs that are sent to a receiver; the others meet none, and most are refused before."""
 NOT_OUTPUT = frozenset({"fagmelding.xml", "identmelding.xml", "last-year.xml", "numbers.txt"})

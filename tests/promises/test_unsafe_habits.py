@@ -21,7 +21,7 @@ from kpr_sender.protection.keys import SoftwareSigner
 from tests.helpers.command import kpr_send
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
-from tests.helpers.municipality import Municipality, municipality
+from tests.helpers.municipality import Municipality
 
 TIMEOUT = Outcome(Verdict.IN_DOUBT, Reach.HANDED_OVER, 4711, "local:timeout", error=InDoubt("No answer in time."))
 NO_CREDIT = Outcome(Verdict.NOT_SENT, Reach.NO_CREDIT, error=BusUnreachable("The bus gives no credit."))
@@ -38,16 +38,6 @@ class Clock:
 
     def __call__(self) -> datetime:
         return self.at
-
-
-@pytest.fixture
-def kommune(tmp_path: Path) -> Municipality:
-    return municipality(tmp_path)
-
-
-@pytest.fixture
-def fhi(kommune: Municipality) -> Fhi:
-    return Fhi(kommune.pki)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment, Party
 from kpr_sender.settings import load
 from kpr_sender.settings.values import AddressForm, KeyUse
-from tests.helpers.configuration import VALID, changed, load_text
+from tests.helpers.configuration import LOKAL, VALID, changed, load_text
 
 
 def test_everything_that_is_written_arrives(tmp_path: Path) -> None:
@@ -168,26 +168,9 @@ def test_several_keys_for_opening_keep_their_order(tmp_path: Path) -> None:
     assert [source.pkcs12 for source in load_text(tmp_path, more).keys.decryption] == [None, tmp_path / "old.p12"]
 
 
-LOKAL = """\
-environment = "lokal"
-[report]
-year = 2024
-[sender]
-name = "EKSEMPEL KOMMUNE"
-her_id = 900001
-service_her_id = 900002
-kommunenummer = "9999"
-[journal]
-path = "journal.db"
-[sandbox]
-embedded = true
-dir = "sandbox"
-"""
-
-
 def test_the_embedded_sandbox_brings_receiver_keys_and_bus(tmp_path: Path) -> None:
     settings = load_text(tmp_path, LOKAL, Environment.LOKAL)
-    pki = tmp_path / "sandbox" / "pki"
+    pki = tmp_path / "pki"
 
     assert settings.sandbox is not None
     assert settings.receiver.encryption_certificate == pki / "fhi-encryption.pem"
@@ -197,8 +180,7 @@ def test_the_embedded_sandbox_brings_receiver_keys_and_bus(tmp_path: Path) -> No
     assert settings.keys.decryption[0].pkcs12 == pki / "kommune-encryption.p12"
     assert (settings.bus.host, settings.bus.tls, settings.bus.ca_file) == ("127.0.0.1", True, pki / "ca.pem")
     assert settings.bus.port == 0
-    (tmp_path / "sandbox").mkdir()
-    (tmp_path / "sandbox" / "bus-password").write_text("made up\n")
+    (tmp_path / "bus-password").write_text("made up\n")
     assert settings.bus.password.reveal() == "made up"
 
 
@@ -216,4 +198,4 @@ def test_what_the_embedded_sandbox_leaves_open_may_be_said(tmp_path: Path) -> No
 
 def test_the_embedded_sandbox_needs_a_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="needs a folder"):
-        load_text(tmp_path, LOKAL.replace('dir = "sandbox"\n', ""), Environment.LOKAL)
+        load_text(tmp_path, LOKAL.replace('dir = "."\n', ""), Environment.LOKAL)
