@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Final
 
 import click
+from click.core import ParameterSource
 
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
@@ -12,6 +15,11 @@ from kpr_sender.cli.parameters import PATH
 from kpr_sender.errors import InputMissing
 from kpr_sender.report import JSON_SCHEMA
 from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER, DEFAULT_PERSONS, write_pair
+from kpr_sender.sandbox.sample_errors import EXPECTED, Expected, write_pairs_with_errors
+
+_OF_A_CLEAN_PAIR: Final = ("persons", "seed", "kommunenummer")
+_MOST_RULES: Final = 6
+"""Named on the screen; the whole list is in the file."""
 
 
 @click.command("sample")
@@ -22,22 +30,71 @@ from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER, DEFAULT_PERSONS, wr
 @click.option(
     "--kommunenummer", default=DEFAULT_KOMMUNENUMMER, show_default=True, help="Four digits, as in the configuration."
 )
+@click.option(
+    "--with-errors",
+    is_flag=True,
+    help="Instead, one of each kind of error that check finds, and DIR/expected.json, which says where.",
+)
 @click.pass_obj
-def command(invocation: Invocation, *, folder: Path, persons: int, year: int, seed: int, kommunenummer: str) -> int:
+def command(
+    invocation: Invocation,
+    *,
+    folder: Path,
+    persons: int,
+    year: int,
+    seed: int,
+    kommunenummer: str,
+    with_errors: bool,
+) -> int:
     """Write DIR/fagmelding.xml and DIR/identmelding.xml of a municipality that does not exist.
 
-    National ids are from Skatteetaten's Tenor range only: nobody has them.
+    National ids are from Skatteetaten's Tenor range: nobody has them.
+
+    With --with-errors the pair has all errors that can stand together, and DIR has a folder with a pair for each that
+    cannot: it would hide another, or is one in production only, or beside last year's file.
     """
+    if with_errors:
+        return _with_errors(invocation, folder, year)
     try:
         written = write_pair(folder, year=year, persons=persons, seed=seed, kommunenummer=kommunenummer)
     except OSError as error:
-        raise InputMissing(
-            f"The files cannot be written: {error.strerror}.",
-            where=str(folder),
-            next_step="Name a folder that this user may write to.",
-        ) from None
+        raise _not_writable(folder, error) from None
     if invocation.as_json:
         output.json_object({"schema": JSON_SCHEMA, "files": [str(path) for path in written], "exit_code": 0})
     elif invocation.loudness is not Loudness.QUIET:
         click.echo("\n".join(str(path) for path in written))
     return 0
+
+
+def _with_errors(invocation: Invocation, folder: Path, year: int) -> int:
+    source = click.get_current_context().get_parameter_source
+    if any(source(name) is ParameterSource.COMMANDLINE for name in _OF_A_CLEAN_PAIR):
+        raise click.UsageError("With --with-errors only --year can be chosen.")
+    try:
+        expected = write_pairs_with_errors(folder, year=year)
+    except OSError as error:
+        raise _not_writable(folder, error) from None
+    listed = folder / EXPECTED
+    if invocation.as_json:
+        folders = [str(folder / each.folder) for each in expected]
+        told = {"schema": JSON_SCHEMA, "folders": folders, "expected": str(listed), "exit_code": 0}
+        output.json_object(told)
+    elif invocation.loudness is not Loudness.QUIET:
+        click.echo("\n".join(_lines(expected, listed)))
+    return 0
+
+
+def _lines(expected: Iterable[Expected], listed: Path) -> Iterator[str]:
+    for each in expected:
+        rules = ", ".join(each.rules) if len(each.rules) <= _MOST_RULES else f"{len(each.rules)} rules"
+        yield f"{each.folder:32} {each.environment:10}  {'refused' if each.refused else rules}"
+    yield ""
+    yield f"What check must find in each, and by which environment's rules: {listed}"
+
+
+def _not_writable(folder: Path, error: OSError) -> InputMissing:
+    return InputMissing(
+        f"The files cannot be written: {error.strerror}.",
+        where=str(folder),
+        next_step="Name a folder that this user may write to.",
+    )

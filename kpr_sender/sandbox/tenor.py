@@ -34,10 +34,16 @@ def fodselsnummer(born: date, *, woman: bool, random: Random) -> str:
         individual = random.randint(low, high)
         if (individual % 2 == 0) is not woman:
             continue
-        first = _check_digit(day_month_year + f"{individual:03}", _FIRST_CHECK)
-        second = _check_digit(f"{day_month_year}{individual:03}{first}", _SECOND_CHECK)
-        if _NO_DIGIT not in {first, second}:
-            return f"{day_month_year}{individual:03}{first}{second}"
+        whole = with_check_digits(f"{day_month_year}{individual:03}")
+        if whole is not None:
+            return whole
+
+
+def with_check_digits(nine: str) -> str | None:
+    """Return a number of eleven digits; None where the nine have no check digits."""
+    first = _check_digit(nine, _FIRST_CHECK)
+    second = _check_digit(f"{nine}{first}", _SECOND_CHECK)
+    return None if _NO_DIGIT in {first, second} else f"{nine}{first}{second}"
 
 
 def organisasjonsnummer(random: Random) -> str:
