@@ -18,7 +18,10 @@ from kpr_sender.states import ShipmentState
 # A shipment in one of these could be on the bus without our knowing.
 _BLOCKS_REPLACEMENT: Final[Mapping[ShipmentState, str]] = {
     ShipmentState.PUBLISHING: "Run kpr-send wait: another run may be publishing it.",
-    ShipmentState.IN_DOUBT: "Run kpr-send wait; if no receipt comes, ask kpr@fhi.no whether the MsgId has arrived.",
+    ShipmentState.IN_DOUBT: (
+        "Run kpr-send wait; if no receipt comes, ask kpr@fhi.no whether the MsgId has arrived, then tell the answer "
+        "with kpr-send resolve MSGID."
+    ),
 }
 
 
