@@ -129,7 +129,10 @@ class AmqpBus:
         self._forget_after_fork()
         with self._gate:
             if self._closing.is_set():
-                raise BusUnreachable("This run has ended its connection to the bus: it was told to stop, or its time was up.", where="bus")
+                raise BusUnreachable(
+                    "This run has ended its connection to the bus: it was told to stop, or its time was up.",
+                    where="bus",
+                )
             if self._connected is None or not self._connected.alive:
                 self._connected = persistently(
                     lambda: Connected(self._settings, self._queues), budget=budget, closing=self._closing
