@@ -1,8 +1,9 @@
 """Every error the package raises: what happened, where, whose fault, what to do next.
 
-One class for each exit code. A class owns its stable ``code`` (for ``--json``, logs and the journal), its
-``exit_code`` (for cron) and whose move it is. The library raises these; only ``kpr_sender.cli`` turns them into an
-exit. No message may hold personal data, payload, passphrase or key material (promise G6).
+One class for each exit code; two for 69, where a service is not to be had. A class owns its stable ``code`` (for
+``--json``, logs and the journal), its ``exit_code`` (for cron) and whose move it is. The library raises these; only
+``kpr_sender.cli`` turns them into an exit. No message may hold personal data, payload, passphrase or key material
+(promise G6).
 """
 
 from __future__ import annotations
@@ -83,6 +84,14 @@ class BusUnreachable(KprError):
     advice = "Nothing is lost: run the same command again later."
 
 
+class RegistryUnreachable(KprError):
+    """Adresseregisteret could not be asked now, and no earlier answer of it may be used; nothing was sealed."""
+
+    code, exit_code, fault = "registry-unreachable", 69, Fault.NETWORK
+    meaning = "Adresseregisteret could not be reached or gave no answer that can be read; nothing is lost"
+    advice = "Nothing is lost: run the same command again later."
+
+
 class InternalError(KprError):
     """An error in the program."""
 
@@ -113,6 +122,15 @@ class AccessRefused(KprError):
     code, exit_code, fault = "access-refused", 77, Fault.CONFIGURATION
     meaning = "login, certificate or key was refused"
     advice = "Mend the login, certificate or key, then run the same command again."
+
+
+class KeyUnavailable(AccessRefused):
+    """Our key's token is not there or does not answer: an outage, never a verdict on a message.
+
+    The code is its parent's, since the key is what could not be used; another error, since it passes by itself.
+    """
+
+    advice = "Nothing is lost: see that the token is there and answers, then run the same command again."
 
 
 class ConfigInvalid(KprError):
@@ -190,6 +208,7 @@ ERRORS: Final[tuple[type[KprError], ...]] = (
     InputRefused,
     InputMissing,
     BusUnreachable,
+    RegistryUnreachable,
     InternalError,
     JournalUnwritable,
     ReceiptUnverified,

@@ -2,11 +2,113 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+
+from kpr_sender.errors import KprError
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
+
+T = TypeVar("T")
+
+FILES: Final = "files"
+"""The source of what the configuration's files and lines say."""
+
+
+class Use(enum.StrEnum):
+    """What a party's certificate is for."""
+
+    ENCRYPTION = "encryption"
+    SIGNING = "signing"
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where an answer came from.
+
+    Attributes:
+        source: ``files``, or the register's address.
+        fetched_at: When it was fetched or read; aware. None where nobody keeps count.
+        usable_until: Until when it may be used without asking again; None for as long as its files are there.
+        stale: Whether the register could not be reached, so that an earlier answer had to do.
+    """
+
+    source: str = ""
+    fetched_at: datetime | None = None
+    usable_until: datetime | None = None
+    stale: bool = False
+
+    @property
+    def text(self) -> str:
+        """The same in words, for a person."""
+        parts = [f"from {self.source}"]
+        if self.fetched_at is not None and self.usable_until is not None:
+            parts.append(
+                f"fetched {self.fetched_at:%Y-%m-%d %H:%M} UTC, good until {self.usable_until:%H:%M on %d.%m.}"
+            )
+        if self.stale:
+            parts.append("the register cannot be reached now")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """One answer, with where it came from."""
+
+    value: T
+    provenance: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredParty:
+    """A communication party as it is registered.
+
+    Attributes:
+        her_id: Level 1 or 2.
+        active: Whether it is in use, by the register's own flags.
+        valid_from: The period it is registered for; aware, None where it is open.
+        valid_to: The end of it.
+        parent_her_id: The party it belongs to; None for a level 1.
+        organisation_number: Its own, or that of the party it belongs to; empty where none is registered.
+    """
+
+    her_id: int
+    name: str
+    active: bool
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    parent_her_id: int | None = None
+    parent_name: str = ""
+    organisation_number: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Queues:
+    """The addresses of a party's queues, as registered; empty where there is none.
+
+    Attributes:
+        asynchronous: ``E_SB_ASYNC``: where messages to it go.
+        error: ``E_SB_ERROR``.
+    """
+
+    asynchronous: str = ""
+    error: str = ""
+
+
+class Directory(Protocol):
+    """What there is to know of a party. Each question raises as ``AddressRegistry.counterpart`` does."""
+
+    def party(self, her_id: int) -> Answer[RegisteredParty]:
+        """Return who it is."""
+
+    def queues(self, her_id: int) -> Answer[Queues]:
+        """Return the addresses of its queues."""
+
+    def certificate(self, her_id: int, use: Use) -> Answer[tuple[Certificate, ...]]:
+        """Return its certificate for that use first, then earlier ones that are still to be believed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +120,21 @@ class Counterpart:
         queue: Name of its asynchronous queue: the last part of the registered address.
         encryption: The certificate to encrypt for.
         signing: The certificates it may sign with: the current one first, then earlier ones still to be believed.
+        name: Its registered name.
+        organisation_number: The organisation it belongs to; empty where that is not known.
+        provenance: Where all this came from.
+        objections: What speaks against sending to it; the first is raised before anything is sealed. Its receipts can
+            be read all the same.
     """
 
     her_id: int
     queue: str
     encryption: Certificate
     signing: tuple[Certificate, ...]
+    name: str = ""
+    organisation_number: str = ""
+    provenance: Provenance = Provenance()
+    objections: tuple[KprError, ...] = ()
 
 
 class AddressRegistry(Protocol):
@@ -35,4 +146,5 @@ class AddressRegistry(Protocol):
         Raises:
             ConfigInvalid: The HER-id or its certificates are not known here.
             AccessRefused: A certificate is unreadable. Dates and uses are checked where it is used.
+            RegistryUnreachable: The register does not answer, and no earlier answer of it may be used.
         """
