@@ -28,6 +28,7 @@ from kpr_sender.preflight.structure import Fault, Structure
 _IPL: Final = MessageType.KPR_IPL
 _ROOT: Final = "IPLOS"
 _HEADER: Final = "INNHINFO"
+_CONTACT: Final = "iiKontakt"
 
 Placed = tuple[int, Hit]
 
@@ -137,7 +138,8 @@ class Fagmelding:
             self._header_seen = True
             self.header = {} if element is None else {each.name: each.text for each in element.children}
         for line, hit in check_innhinfo(self._root, element, self._circumstances):
-            path = f"{_HEADER} / {hit.field}" if hit.field else _HEADER
+            block = f"{_HEADER} / {_CONTACT}" if hit.rule.startswith(f"{_CONTACT}.") else _HEADER
+            path = f"{block} / {hit.field}" if hit.field else block
             self.findings.take([Finding(hit.rule, _IPL, line, path, hit.said)])
 
     def _faults(self, faults: Iterator[Fault]) -> None:
