@@ -39,7 +39,7 @@ class Expected:
 
     Attributes:
         folder: Below the folder that was written.
-        environment: By whose rules.
+        environment: By whose rules; production's hold where no configuration is named.
         rules: Every rule that is broken, by name.
         refused: The pair cannot be judged at all: ``check`` ends with an error.
         compare: Last year's fagmelding that is needed, by its name in the folder; empty where none is.
@@ -135,17 +135,15 @@ def write_pairs_with_errors(directory: Path, *, year: int) -> tuple[Expected, ..
 def _arranged() -> tuple[list[Case], list[Case], list[Case]]:
     """Return what can stand together, what is wrong together in production, and what must stand alone."""
     together, production, alone = [], [], []
-    taken: set[str] = set()
+    taken: set[tuple[Environment, str]] = set()
     for case in cases():
         # Two errors of the same place in a header exclude each other; each person has a place of its own.
-        places = {edit.about for edit in (*case.change.head, *case.change.melding)}
+        places = {(case.environment, edit.about) for edit in (*case.change.head, *case.change.melding)}
         if case.alone or _ONLY_IF_NOTHING_ELSE_STOPS in case.rules or places & taken:
             alone.append(case)
-        elif case.environment is Environment.PRODUKSJON:
-            production.append(case)
-        else:
-            taken |= places
-            together.append(case)
+            continue
+        taken |= places
+        (production if case.environment is Environment.PRODUKSJON else together).append(case)
     return together, production, alone
 
 

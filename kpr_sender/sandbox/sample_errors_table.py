@@ -20,10 +20,6 @@ def _ident(rule: str, *edits: Edit, about: str = "fid", also: tuple[str, ...] = 
     return Case(rule, Change(ident=edits), also, about)
 
 
-def _head(rule: str, *edits: Edit, about: str, also: tuple[str, ...] = ()) -> Case:
-    return Case(rule, Change(head=edits), also, about)
-
-
 def _melding(rule: str, *edits: Edit, about: str, also: tuple[str, ...] = ()) -> Case:
     return Case(rule, Change(melding=edits), also, about)
 
@@ -102,8 +98,6 @@ PERSONS: Final = (
 
 HEADERS: Final = (
     Case("header.refused", Change(melding=(put("@lopenr", " "),)), alone=True),
-    _head("header.municipality", put("iiKomnr", "3001"), about="iiKomnr"),
-    _head("header.district", put("iiBydelsnr", "17"), about="iiBydelsnr"),
     Case(
         "header.made-early",
         Change(head=(put("iiLagetDato", "{year}1201"),), melding=(put("@uttakDato", "{year}-12-01"),)),
@@ -134,6 +128,9 @@ IDENTS: Final = (
 )
 
 PRODUCTION: Final = (
+    # These two elsewhere as well, but there a configuration says which municipality's files are taken at all.
+    Case("header.municipality", Change(head=(put("iiKomnr", "3001"),)), _SYNTHETIC, "iiKomnr", Environment.PRODUKSJON),
+    Case("header.district", Change(head=(put("iiBydelsnr", "17"),)), _SYNTHETIC, "iiBydelsnr", Environment.PRODUKSJON),
     Case("ident.synthetic", Change(), _SYNTHETIC, "fid", Environment.PRODUKSJON),
     Case("orgnr.synthetic", Change(), _SYNTHETIC, "tjInstOrgnr", Environment.PRODUKSJON),
     Case(
@@ -145,7 +142,7 @@ PRODUCTION: Final = (
     ),
     Case("ident.test-person", Change(), _SYNTHETIC, "fid", Environment.PRODUKSJON, listed=True, alone=True),
 )
-"""What is wrong in production only. There, a synthetic pair can be right in nothing else either."""
+"""What is judged by production's rules. There, a synthetic pair can be right in nothing else either."""
 
 PAIRS: Final = (
     _ident("pair.no-ident", put("@pid", "{far}"), about="PERSON", also=("pair.no-person",)),
