@@ -134,7 +134,9 @@ def write_pairs_with_errors(directory: Path, *, year: int) -> tuple[Expected, ..
 
 def _arranged() -> tuple[list[Case], list[Case], list[Case]]:
     """Return what can stand together, what is wrong together in production, and what must stand alone."""
-    together, production, alone = [], [], []
+    together: list[Case] = []
+    production: list[Case] = []
+    alone: list[Case] = []
     taken: set[tuple[Environment, str]] = set()
     for case in cases():
         # Two errors of the same place in a header exclude each other; each person has a place of its own.
