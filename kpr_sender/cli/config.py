@@ -15,7 +15,7 @@ from kpr_sender.bus.tls import client_context
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.session import connected_sandbox
-from kpr_sender.engine.keys import check_counterpart, load_key, signer
+from kpr_sender.engine.keys import check_counterpart, decrypter, signer
 from kpr_sender.errors import EXIT_OK, InputMissing, JournalUnwritable, KprError
 from kpr_sender.journal.location import demand_local
 from kpr_sender.journal.sqlite import SqliteJournal
@@ -143,14 +143,14 @@ def _secret(secret: Secret) -> str:
 
 def _signing_key(settings: Settings, now: datetime) -> str:
     certificate = signer(settings, at=now).certificate
-    _passphrase_concern(settings.keys.signing.passphrase)
+    _passphrase_concern(settings.keys.signing.secret)
     return _validity(certificate.not_valid_after_utc, now)
 
 
 def _decryption_key(settings: Settings, index: int, now: datetime) -> str:
     source = settings.keys.decryption[index]
-    certificate = load_key(source).certificate
-    _passphrase_concern(source.passphrase)
+    certificate = decrypter(source).certificate
+    _passphrase_concern(source.secret)
     try:
         certificates.check(certificate, CertificateUse.ENCRYPTION, at=now, name=source.key)
     except KprError as error:

@@ -21,7 +21,7 @@ from typing import Final
 from cryptography.x509 import Certificate
 
 from kpr_sender.bus.port import Inbound, Source
-from kpr_sender.errors import AccessRefused
+from kpr_sender.errors import AccessRefused, KeyUnavailable
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.journal.port import Journal
@@ -109,6 +109,8 @@ class Answers:
             )
         except NotForUs as error:
             return _foreign(str(error))
+        except KeyUnavailable:
+            raise  # An outage of ours says nothing about the message.
         except (ProtectionRefused, AccessRefused) as error:
             return self._disbelieve_claimed(inbound, str(error))
         return self._opened(inbound, opened)

@@ -1,4 +1,4 @@
-"""Our own keys, from the files the configuration names, checked before they are used."""
+"""Our own keys, from the files or tokens the configuration names, checked before they are used."""
 
 from __future__ import annotations
 
@@ -6,15 +6,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.protection import certificates
 from kpr_sender.protection.certificates import CertificateUse
-from kpr_sender.protection.keys import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pem, load_pkcs12
+from kpr_sender.protection.keys import (
+    KeyPair,
+    SoftwareDecrypter,
+    SoftwareSigner,
+    load_pem,
+    load_pkcs12,
+    pem_certificates,
+)
 from kpr_sender.protection.port import Decrypter, Signer
 from kpr_sender.registry.port import Counterpart
-from kpr_sender.settings.values import KeySource, KeyUse, Settings
+from kpr_sender.settings.values import KeySource, KeyUse, Settings, TokenKey
+
+if TYPE_CHECKING:
+    from kpr_sender.protection.pkcs11 import HardwareKey
 
 _SIGNING_USES: Final = {
     KeyUse.NON_REPUDIATION: CertificateUse.SIGNING_NON_REPUDIATION,
@@ -44,7 +54,7 @@ class Keys(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredKeys:
-    """The keys in the files that the configuration names."""
+    """The keys in the files and tokens that the configuration names."""
 
     settings: Settings
 
@@ -62,20 +72,21 @@ def signing_use(settings: Settings) -> CertificateUse:
     return _SIGNING_USES[settings.protection.signing_key_usage]
 
 
-def signer(settings: Settings, *, at: datetime) -> SoftwareSigner:
+def signer(settings: Settings, *, at: datetime) -> Signer:
     """Load the signing key and check its certificate.
 
     Raises:
         ConfigInvalid: A file is missing.
-        AccessRefused: Wrong passphrase, key and certificate do not match, expired, not yet valid, wrong key usage.
+        AccessRefused: Wrong passphrase or PIN, key and certificate do not match, expired, not yet valid, wrong key
+            usage.
     """
     source = settings.keys.signing
-    pair = load_key(source)
-    certificates.check(pair.certificate, signing_use(settings), at=at, name=source.key)
-    return SoftwareSigner(pair)
+    found = SoftwareSigner(load_key(source)) if source.token is None else _in_token(source, source.token)
+    certificates.check(found.certificate, signing_use(settings), at=at, name=source.key)
+    return found
 
 
-def decrypters(settings: Settings) -> tuple[SoftwareDecrypter, ...]:
+def decrypters(settings: Settings) -> tuple[Decrypter, ...]:
     """Load the decryption keys, the current one first.
 
     Their dates are not checked: a receipt sealed for a certificate that has expired since is still ours to read.
@@ -84,7 +95,17 @@ def decrypters(settings: Settings) -> tuple[SoftwareDecrypter, ...]:
         ConfigInvalid: A file is missing.
         AccessRefused: Wrong passphrase, or key and certificate do not match.
     """
-    return tuple(SoftwareDecrypter(load_key(source)) for source in settings.keys.decryption)
+    return tuple(decrypter(source) for source in settings.keys.decryption)
+
+
+def decrypter(source: KeySource) -> Decrypter:
+    """Load one decryption key.
+
+    Raises:
+        ConfigInvalid: A file is missing.
+        AccessRefused: Wrong passphrase or PIN, or key and certificate do not match.
+    """
+    return SoftwareDecrypter(load_key(source)) if source.token is None else _in_token(source, source.token)
 
 
 def check_counterpart(counterpart: Counterpart, settings: Settings, *, at: datetime) -> None:
@@ -100,7 +121,7 @@ def check_counterpart(counterpart: Counterpart, settings: Settings, *, at: datet
 
 
 def load_key(source: KeySource) -> KeyPair:
-    """Load one key with its certificate.
+    """Load one key with its certificate from its files.
 
     Raises:
         ConfigInvalid: A file is missing or cannot be read.
@@ -114,6 +135,22 @@ def load_key(source: KeySource) -> KeyPair:
     return load_pem(
         _read(source.certificate_pem, source.key), _read(source.key_pem, source.key), passphrase, name=source.key
     )
+
+
+def _in_token(source: KeySource, token: TokenKey) -> HardwareKey:
+    try:
+        # Only where a token is configured: the library behind it is an extra.
+        from kpr_sender.protection.pkcs11 import Address, HardwareKey  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigInvalid(
+            f"A key in a token needs the Python package {error.name}, which is not installed.",
+            where=f"{source.key}.pkcs11_module",
+            next_step="Install kpr-sender[pkcs11].",
+        ) from None
+    path = source.certificate_pem
+    given = [] if path is None else pem_certificates(_read(path, source.key), source.key)
+    address = Address(str(token.module), token.token_label, token.slot, token.key_label, token.key_id)
+    return HardwareKey.open(address, pin=token.pin.reveal, certificates=given, name=source.key)
 
 
 def _read(path: Path, key: str) -> bytes:

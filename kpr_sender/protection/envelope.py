@@ -145,6 +145,8 @@ def _content_key(decrypter: Decrypter, padding: KeyTransport, encrypted_key: byt
     instead = secrets.token_bytes(length)
     try:
         key = decrypter.decrypt_key(encrypted_key, padding)
+    except AlgorithmRefused:
+        raise  # A token that cannot undo the padding: seen in the message, told by no key.
     except ValueError:
         return instead
     return key if len(key) == length else instead

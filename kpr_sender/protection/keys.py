@@ -128,7 +128,7 @@ def load_pem(certificate_pem: bytes, key_pem: bytes, passphrase: str | None, *, 
         AccessRefused: Wrong or missing passphrase, unreadable, not RSA of at least 2048 bits, or the key is not the
             certificate's.
     """
-    certificate, *others = _pem_certificates(certificate_pem, name)
+    certificate, *others = pem_certificates(certificate_pem, name)
     secret = None if passphrase is None else passphrase.encode()
     try:
         key = load_pem_private_key(key_pem, secret)
@@ -155,14 +155,19 @@ def load_certificate(data: bytes, name: str) -> Certificate:
         AccessRefused: There is no certificate in it.
     """
     if _PEM in data:
-        return _pem_certificates(data, name)[0]
+        return pem_certificates(data, name)[0]
     try:
         return load_der_x509_certificate(data)
     except (ValueError, InvalidVersion):
         raise AccessRefused("There is no certificate in the file.", where=name) from None
 
 
-def _pem_certificates(data: bytes, name: str) -> list[Certificate]:
+def pem_certificates(data: bytes, name: str) -> list[Certificate]:
+    """Read a PEM file's certificates, at least one.
+
+    Raises:
+        AccessRefused: There is none, or one is damaged.
+    """
     try:
         return load_pem_x509_certificates(data)
     except (ValueError, InvalidVersion):
@@ -174,10 +179,10 @@ def _key_pair(certificate: Certificate, key: object, others: Sequence[Certificat
         raise AccessRefused("The private key is not RSA; only RSA can be used.", where=name)
     if rsa_public_key(certificate, name=name).public_numbers() != key.public_key().public_numbers():
         raise AccessRefused("The private key does not belong to the certificate.", where=name)
-    return KeyPair(certificate, key, _intermediates(certificate, others))
+    return KeyPair(certificate, key, intermediates(certificate, others))
 
 
-def _intermediates(certificate: Certificate, others: Sequence[Certificate]) -> tuple[Certificate, ...]:
+def intermediates(certificate: Certificate, others: Sequence[Certificate]) -> tuple[Certificate, ...]:
     """Return the path upwards, as far as it is there, without the root (.NET's X509IncludeOption.ExcludeRoot)."""
     by_subject = {CertificateIdentity.of(other).subject: other for other in others}
     chain: list[Certificate] = []

@@ -26,9 +26,13 @@ from kpr_sender.settings.values import (
     Secret,
     SenderSettings,
     Settings,
+    TokenKey,
 )
 
 Values = Mapping[str, list[dict[str, Any]]]
+
+_FILE_ONLY: Final = ("pkcs12", "key", "passphrase_env", "passphrase_file")
+_TOKEN_ONLY: Final = ("token_label", "slot", "key_label", "key_id", "pin_env", "pin_file")
 
 PORT_NOT_KNOWN_YET: Final = 0
 """The embedded sandbox's port before it listens."""
@@ -76,7 +80,7 @@ def settings(
 
 def secrets_of(whole: Settings) -> tuple[Secret, ...]:
     """Return every secret that a configuration names."""
-    named = (whole.bus.password, *(source.passphrase for source in (whole.keys.signing, *whole.keys.decryption)))
+    named = (whole.bus.password, *(source.secret for source in (whole.keys.signing, *whole.keys.decryption)))
     return tuple(secret for secret in named if secret is not None)
 
 
@@ -135,8 +139,11 @@ class _Building:
 
     def key_source(self, section: str, table: dict[str, Any]) -> KeySource:
         bundle, certificate, key = table["pkcs12"], table["certificate"], table["key"]
+        self.without_module(section, table)
+        if table["pkcs11_module"] is not None:
+            return KeySource(section, None, certificate, None, None, self.token_key(section, table))
         if bundle is None and certificate is None and key is None:
-            raise self.wrong(section, "No key is named; expected pkcs12, or certificate and key.")
+            raise self.wrong(section, "No key is named; expected pkcs12, certificate and key, or pkcs11_module.")
         if bundle is not None and (certificate is not None or key is not None):
             raise self.wrong(f"{section}.pkcs12", "Expected either this or certificate and key, not both.")
         if bundle is None and (certificate is None or key is None):
@@ -144,6 +151,25 @@ class _Building:
             raise self.wrong(f"{section}.{missing}", "This is missing; certificate and key go together.")
         passphrase = self.secret(f"{section}.passphrase", table["passphrase_env"], table["passphrase_file"])
         return KeySource(section, bundle, certificate, key, passphrase)
+
+    def without_module(self, section: str, table: dict[str, Any]) -> None:
+        """Refuse what only a file has beside a token, and what only a token has without one."""
+        has_token = table["pkcs11_module"] is not None
+        for name in _FILE_ONLY if has_token else _TOKEN_ONLY:
+            if table[name] is not None:
+                what = "does not go together with pkcs11_module" if has_token else "needs pkcs11_module beside it"
+                raise self.wrong(f"{section}.{name}", f"This {what}.")
+
+    def token_key(self, section: str, table: dict[str, Any]) -> TokenKey:
+        label, slot, key_label, key_id = (table[name] for name in ("token_label", "slot", "key_label", "key_id"))
+        if label is None and slot is None:
+            raise self.wrong(f"{section}.token_label", "This is missing; expected token_label or slot.")
+        if key_label is None and key_id is None:
+            raise self.wrong(f"{section}.key_label", "This is missing; expected key_label or key_id.")
+        pin = self.secret(f"{section}.pin", table["pin_env"], table["pin_file"])
+        if pin is None:
+            raise self.wrong(f"{section}.pin_env", "No PIN is named; expected pin_env or pin_file.")
+        return TokenKey(table["pkcs11_module"], label or "", slot, key_label or "", key_id or b"", pin)
 
     def receiver(self, table: dict[str, Any], *, year: int, environment: Environment) -> ReceiverSettings:
         her_id = table.pop("her_id")

@@ -42,6 +42,12 @@ def _string(value: object) -> str:
     return value.strip()
 
 
+def _filled(value: object) -> str:
+    if not (text := _string(value)):
+        raise Unfit
+    return text
+
+
 def _integer(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise Unfit
@@ -144,6 +150,7 @@ PORT: Final = integer(1, 65_535)
 HOST: Final = pattern(r"[A-Za-z0-9._:-]+", "a host name or address without scheme, port or path")
 QUEUE: Final = pattern(r"[^\s]+", "a queue's name, or its whole registered address")
 VARIABLE: Final = pattern(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable, not the secret itself")
+HEX: Final = Kind("pairs of hexadecimal digits", lambda value, _base: bytes.fromhex(_filled(value)))
 FLAG: Final = Kind("true or false", lambda value, _base: _boolean(value))
 PATH: Final = Kind("a path, absolute or relative to the configuration file", _path)
 PATHS: Final = Kind("a list of paths, each absolute or relative to the configuration file", _paths)

@@ -25,7 +25,7 @@ from kpr_sender.settings.values import Settings
 Tables = dict[str, list[dict[str, object]]]
 """By section, the tables as written: one, or several where a section may be repeated."""
 
-_SECRETS: Final = ("password", "passphrase")
+_SECRETS: Final = ("password", "passphrase", "pin")
 
 
 def load(path: Path, environment: Environment, *, environ: Mapping[str, str]) -> Settings:

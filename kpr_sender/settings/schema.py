@@ -70,7 +70,7 @@ SECTIONS: Final = {
     "report": "Which year's data this is.",
     "sender": 'The municipality and its tjenestested ("Saksbehandling"), as in Adresseregisteret.',
     "receiver": "FHI, as in Adresseregisteret. Its HER-ids are known from the year and the environment.",
-    "keys.signing": "Our key for signing (virksomhetssertifikat): a PKCS#12 file, or a PEM pair.",
+    "keys.signing": "Our key for signing (virksomhetssertifikat): a PKCS#12 file, a PEM pair, or a hardware token.",
     "keys.decryption": (
         "Our key for opening receipts: the one whose certificate Adresseregisteret gives out for encryption to us. "
         "At a certificate roll-over repeat this section: the current key first, the old one after it."
@@ -104,6 +104,21 @@ def _key_source(section: str, name: str) -> tuple[Key, ...]:
             "passphrase_file, or no passphrase", example=f"KPR_{name.upper()}_PASSPHRASE"),
         Key(section, "passphrase_file", kinds.PATH, "File that holds the passphrase, alone.", _NONE,
             "passphrase_env, or no passphrase", example=f"/run/credentials/kpr-{name}-passphrase"),
+        Key(section, "pkcs11_module", kinds.PATH,
+            "PKCS#11 library of the hardware token or HSM that holds the key, instead of a file. Needs "
+            "kpr-sender[pkcs11]. certificate is then needed only where the token has none with the key's id.", _NONE,
+            "the key is in a file", example="/usr/lib/softhsm/libsofthsm2.so"),
+        Key(section, "token_label", kinds.NAME, "The token's label.", _NONE, "slot tells the token", example="kommune"),
+        Key(section, "slot", kinds.integer(0, 2**63 - 1), "The number of the token's slot.", _NONE,
+            "token_label tells the token", example=0),
+        Key(section, "key_label", kinds.NAME, "Label of the private key on the token.", _NONE, "key_id tells the key",
+            example=name),
+        Key(section, "key_id", kinds.HEX, "Id of the private key on the token.", _NONE, "key_label tells the key",
+            example="a1"),
+        Key(section, "pin_env", kinds.VARIABLE, "Environment variable that holds the token's PIN.", _NONE,
+            "pin_file, where there is a token", example=f"KPR_{name.upper()}_PIN"),
+        Key(section, "pin_file", kinds.PATH, "File that holds the token's PIN.", _NONE,
+            "pin_env, where there is a token", example=f"/run/credentials/kpr-{name}-pin"),
     )  # fmt: skip
 
 

@@ -53,14 +53,36 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenKey:
+    """A key in a hardware token.
+
+    Attributes:
+        module: The vendor's PKCS#11 library.
+        token_label: The token; empty where the slot says which.
+        slot: The slot's number; None where the label says which.
+        key_label: Label of the private key; empty for any.
+        key_id: Id of the private key; empty for any.
+        pin: Of the token's user.
+    """
+
+    module: Path
+    token_label: str
+    slot: int | None
+    key_label: str
+    key_id: bytes
+    pin: Secret
+
+
+@dataclass(frozen=True, slots=True)
 class KeySource:
-    """Where one key with its certificate lies: a PKCS#12 file, or a PEM pair.
+    """Where one key with its certificate lies: a PKCS#12 file, a PEM pair, or a hardware token.
 
     Attributes:
         key: The configuration key it came from, for messages.
         pkcs12: PKCS#12 file, or None.
         certificate_pem: PEM file with the certificate first and its intermediates after it, or None.
         key_pem: PEM file with the private key, or None.
+        token: The hardware token, or None. With it the certificate's file is needed only where the token has none.
     """
 
     key: str
@@ -68,6 +90,12 @@ class KeySource:
     certificate_pem: Path | None
     key_pem: Path | None
     passphrase: Secret | None
+    token: TokenKey | None = None
+
+    @property
+    def secret(self) -> Secret | None:
+        """What opens it: the token's PIN or the file's passphrase."""
+        return self.passphrase if self.token is None else self.token.pin
 
 
 @dataclass(frozen=True, slots=True)

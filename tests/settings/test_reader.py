@@ -86,7 +86,7 @@ def test_what_is_not_written_has_its_default(tmp_path: Path) -> None:
         ("password_env", 'password_env = "my password"', "bus.password_env", "name of an environment variable"),
         ("password_env", "", "bus.password_env", "expected password_env or password_file"),
         ("password_env", 'password_env = "A"\npassword_file = "b"', "bus.password_env", "not both"),
-        ("pkcs12", "", "keys.signing", "expected pkcs12, or certificate and key"),
+        ("pkcs12", "", "keys.signing", "expected pkcs12, certificate and key, or pkcs11_module"),
         ("pkcs12", 'pkcs12 = "a"\nkey = "b"', "keys.signing.pkcs12", "not both"),
         ("key =", "", "keys.decryption.key", "go together"),
         ("[journal]", "[limits]\nwarn_bytes = 2\nrefuse_bytes = 1\n[journal]", "limits.warn_bytes", "no more than"),
