@@ -42,8 +42,8 @@ from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment, MessageType, Submission
 from kpr_sender.profiles import admit, guard_environment, load
 from kpr_sender.protection.open import Policy
+from kpr_sender.registry.opening import demand_own_register, open_registry, open_registry_for_sending
 from kpr_sender.registry.port import AddressRegistry
-from kpr_sender.registry.static import StaticRegistry
 from kpr_sender.report import Report
 from kpr_sender.settings import load as load_settings
 from kpr_sender.settings.values import Settings
@@ -66,7 +66,7 @@ class Client:
     Args:
         settings: One environment's configuration.
         bus: Another bus than the configured one; for tests and for vendors with their own connection.
-        registry: Another source of certificates and queues than the configured files.
+        registry: Another source of certificates and queues than the configured one.
         keys: Other keys than the configured files', for example in a hardware module.
         now: The clock; aware datetimes.
         new_id: Makes lower-case UUIDs.
@@ -92,7 +92,8 @@ class Client:
         self.settings = settings
         self._closing = threading.Event()
         self._bus = bus or AmqpBus(settings.bus, closing=self._closing)
-        self._registry = registry or StaticRegistry(settings)
+        self._registry = registry or open_registry(settings, now=now, observe=on_event)
+        self._registry_for_sending = registry or open_registry_for_sending(settings, now=now, observe=on_event)
         self._keys = keys or ConfiguredKeys(settings)
         self._now = now
         self._new_id = new_id
@@ -167,6 +168,7 @@ class Client:
             InputRefused: A file is not what it must be, or FHI would drop of it what nobody has accepted.
             AlreadySubmitted: Other data for the same municipality and year is submitted already.
             BusUnreachable: Nothing of what is still sealed could be sent; it stays sealed.
+            RegistryUnreachable: The register does not answer, and no earlier answer may be used; nothing was sealed.
             AccessRefused: Login, certificate or key was refused.
             ConfigInvalid: A queue or exchange is unknown, or a certificate file is missing.
             JournalUnwritable: The journal cannot be written; nothing was sent.
@@ -183,7 +185,7 @@ class Client:
                 journal=journal,
                 settings=self.settings,
                 profile=self._profile,
-                registry=self._registry,
+                registry=self._registry_for_sending,
                 keys=self._keys,
                 now=self._now,
                 new_id=self._new_id,
@@ -214,6 +216,7 @@ class Client:
         Raises:
             UsageError: There is nothing to wait for, or the id is unknown.
             BusUnreachable: The bus could not be reached within its time budget.
+            RegistryUnreachable: The register does not answer, and no earlier answer may be used.
             AccessRefused: Login, certificate or key was refused.
             ConfigInvalid: A queue is unknown, or a certificate file is missing.
             JournalUnwritable: What came could not be kept; it was not settled.
@@ -390,6 +393,7 @@ class Client:
             queue=settings.receiver.queue,
             host=settings.bus.host,
         )
+        demand_own_register(self._profile, settings)
 
     def _open_journal(self) -> SqliteJournal:
         return self._held.opened()

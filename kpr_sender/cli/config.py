@@ -17,11 +17,12 @@ from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.session import connected_sandbox
 from kpr_sender.engine.keys import check_counterpart, decrypter, signer
 from kpr_sender.errors import EXIT_OK, InputMissing, JournalUnwritable, KprError
+from kpr_sender.events import Event
 from kpr_sender.journal.location import demand_local
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.protection import certificates
 from kpr_sender.protection.certificates import CertificateUse
-from kpr_sender.registry.static import StaticRegistry
+from kpr_sender.registry.opening import demand_own_register, open_registry_for_sending
 from kpr_sender.report import JSON_SCHEMA
 from kpr_sender.settings.values import Secret, Settings
 
@@ -121,6 +122,7 @@ def _year(settings: Settings) -> str:
         queue=settings.receiver.queue,
         host=settings.bus.host,
     )
+    demand_own_register(profile, settings)
     warning = profiles.admit(profile, settings.environment, settings.report.letter)
     if warning is not None:
         raise _Unwise(warning)
@@ -161,10 +163,14 @@ def _decryption_key(settings: Settings, index: int, now: datetime) -> str:
 
 def _receiver(settings: Settings, now: datetime) -> str:
     her_id = profiles.load(settings.report.year).receivers[settings.environment].service_her_id
-    found = StaticRegistry(settings).counterpart(her_id)
+    told: list[Event] = []
+    found = open_registry_for_sending(settings, now=lambda: now, observe=told.append).counterpart(her_id)
     check_counterpart(found, settings, at=now)
     ends = min(found.encryption.not_valid_after_utc, found.signing[0].not_valid_after_utc)
-    return f"queue {found.queue}; certificates {_validity(ends, now)}"
+    text = f"queue {found.queue}, {found.provenance.text}; certificates {_validity(ends, now)}"
+    if told:
+        raise _Unwise(" ".join([text, *(event.text for event in told)]))
+    return text
 
 
 def _passphrase_concern(secret: Secret | None) -> None:

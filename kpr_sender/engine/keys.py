@@ -20,7 +20,7 @@ from kpr_sender.protection.keys import (
     pem_certificates,
 )
 from kpr_sender.protection.port import Decrypter, Signer
-from kpr_sender.registry.port import Counterpart
+from kpr_sender.registry.port import FILES, Counterpart, Use
 from kpr_sender.settings.values import KeySource, KeyUse, Settings, TokenKey
 
 if TYPE_CHECKING:
@@ -109,15 +109,24 @@ def decrypter(source: KeySource) -> Decrypter:
 
 
 def check_counterpart(counterpart: Counterpart, settings: Settings, *, at: datetime) -> None:
-    """Check the receiver's certificates before anything is sealed for it.
+    """Check the receiver and its certificates before anything is sealed for it.
 
     Of those for signing only the current one: earlier ones are there to be recognised.
 
     Raises:
+        ConfigInvalid: The register or the configuration speaks against sending to it.
         AccessRefused: Expired, not yet valid, or made for another use.
     """
-    certificates.check(counterpart.encryption, CertificateUse.ENCRYPTION, at=at, name="receiver.encryption_certificate")
-    certificates.check(counterpart.signing[0], signing_use(settings), at=at, name="receiver.signing_certificates")
+    for objection in counterpart.objections:
+        raise objection
+    source = counterpart.provenance.source
+    encryption, signing = (
+        (f"Adresseregisteret ({source}), certificate for {use}" for use in Use)
+        if source and source != FILES
+        else ("receiver.encryption_certificate", "receiver.signing_certificates")
+    )
+    certificates.check(counterpart.encryption, CertificateUse.ENCRYPTION, at=at, name=encryption)
+    certificates.check(counterpart.signing[0], signing_use(settings), at=at, name=signing)
 
 
 def load_key(source: KeySource) -> KeyPair:

@@ -74,6 +74,20 @@ def guard_environment(
         _guard_host(profile, environment, registered_host, where="receiver.queue")
 
 
+def guard_registry(profile: Profile, environment: Environment, host: str) -> None:
+    """Refuse a register that belongs to another environment: its queues and certificates would, too (promise G7).
+
+    Args:
+        profile: The reporting year's.
+        environment: Where the run sends to.
+        host: Host name or address of the register.
+
+    Raises:
+        ConfigInvalid: Says whose it is.
+    """
+    _guard_host(profile, environment, host, where="registry.url", whose="The register's host")
+
+
 def guard_receiver(profile: Profile, environment: Environment, her_id: int) -> None:
     """Refuse any other receiver than the environment's own (promise G7).
 
@@ -120,13 +134,15 @@ def _whose(profile: Profile, environment: Environment, her_id: int) -> str:
     return f"it belongs to {' and '.join(owners)}" if owners else f"the profile for {profile.year} does not know it"
 
 
-def _guard_host(profile: Profile, environment: Environment, host: str, *, where: str) -> None:
+def _guard_host(
+    profile: Profile, environment: Environment, host: str, *, where: str, whose: str = "The bus host"
+) -> None:
     name = host.strip().lower().removeprefix("[").removesuffix("]").rstrip(".")
     local = environment is Environment.LOKAL
     if local != _is_loopback(name) or (local and _is_unspecified(name)):
         what = "lokal talks to a loopback address only" if local else f"{environment.value} is never on this machine"
         raise ConfigInvalid(
-            f"The bus host does not belong to the environment {environment.value}: {what}.",
+            f"{whose} does not belong to the environment {environment.value}: {what}.",
             where=where,
             next_step="Correct the host, or the environment.",
         )
@@ -134,7 +150,7 @@ def _guard_host(profile: Profile, environment: Environment, host: str, *, where:
     if owners and environment not in owners:
         belongs = " and ".join(owner.value for owner in owners)
         raise ConfigInvalid(
-            f"The bus host {name} belongs to {belongs}, not to {environment.value}.",
+            f"{whose} {name} belongs to {belongs}, not to {environment.value}.",
             where=where,
             next_step="Correct the host, or the environment.",
         )

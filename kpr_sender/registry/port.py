@@ -45,13 +45,17 @@ class Provenance:
     def text(self) -> str:
         """The same in words, for a person."""
         parts = [f"from {self.source}"]
-        if self.fetched_at is not None and self.usable_until is not None:
-            parts.append(
-                f"fetched {self.fetched_at:%Y-%m-%d %H:%M} UTC, good until {self.usable_until:%H:%M on %d.%m.}"
-            )
+        if self.fetched_at is not None:
+            parts.append(f"fetched {self.fetched_at:%Y-%m-%d %H:%M} UTC")
+        if self.usable_until is not None:
+            parts.append(f"good until {self.usable_until:%Y-%m-%d %H:%M} UTC")
         if self.stale:
             parts.append("the register cannot be reached now")
         return ", ".join(parts)
+
+
+UNKNOWN: Final = Provenance()
+"""Of an answer that did not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +137,7 @@ class Counterpart:
     signing: tuple[Certificate, ...]
     name: str = ""
     organisation_number: str = ""
-    provenance: Provenance = Provenance()
+    provenance: Provenance = UNKNOWN
     objections: tuple[KprError, ...] = ()
 
 

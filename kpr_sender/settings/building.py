@@ -21,6 +21,8 @@ from kpr_sender.settings.values import (
     LogSettings,
     ProtectionSettings,
     ReceiverSettings,
+    RegistryKind,
+    RegistrySettings,
     ReportSettings,
     SandboxSettings,
     Secret,
@@ -63,7 +65,10 @@ def settings(
         files=FileSettings(**one["files"]),
         report=report,
         sender=_sender(one["sender"]),
-        receiver=building.receiver(one["receiver"], year=report.year, environment=environment),
+        receiver=building.receiver(
+            one["receiver"], year=report.year, environment=environment, kind=RegistryKind(one["registry"]["kind"])
+        ),
+        registry=building.registry(one["registry"], bus),
         keys=KeySettings(
             signing=building.key_source("keys.signing", one["keys.signing"]),
             decryption=tuple(building.key_source("keys.decryption", table) for table in values["keys.decryption"]),
@@ -80,8 +85,9 @@ def settings(
 
 def secrets_of(whole: Settings) -> tuple[Secret, ...]:
     """Return every secret that a configuration names."""
-    named = (whole.bus.password, *(source.secret for source in (whole.keys.signing, *whole.keys.decryption)))
-    return tuple(secret for secret in named if secret is not None)
+    keys = (source.secret for source in (whole.keys.signing, *whole.keys.decryption))
+    named = (whole.bus.password, whole.registry.password, *keys)
+    return tuple(dict.fromkeys(secret for secret in named if secret is not None))
 
 
 def is_loopback(host: str) -> bool:
@@ -171,7 +177,17 @@ class _Building:
             raise self.wrong(f"{section}.pin_env", "No PIN is named; expected pin_env or pin_file.")
         return TokenKey(table["pkcs11_module"], label or "", slot, key_label or "", key_id or b"", pin)
 
-    def receiver(self, table: dict[str, Any], *, year: int, environment: Environment) -> ReceiverSettings:
+    def receiver(
+        self, table: dict[str, Any], *, year: int, environment: Environment, kind: RegistryKind
+    ) -> ReceiverSettings:
+        if kind is RegistryKind.FILES:
+            for name in ("encryption_certificate", "signing_certificates", "queue"):
+                if table[name] is None:
+                    raise self.wrong(
+                        f"receiver.{name}",
+                        "This is missing; expected here as long as no registry tells it.",
+                        'Give it, or set registry.kind = "soap".',
+                    )
         her_id = table.pop("her_id")
         if her_id is not None:
             from kpr_sender import profiles  # noqa: PLC0415 - read only where the configuration names the receiver
@@ -180,7 +196,16 @@ class _Building:
                 profiles.guard_receiver(profiles.load(year), environment, her_id)
             except ConfigInvalid as error:
                 raise self.wrong("receiver.her_id", error.what, error.next_step) from None
-        return ReceiverSettings(**table)
+        given = {"signing_certificates": table["signing_certificates"] or (), "queue": table["queue"] or ""}
+        return ReceiverSettings(**table | given)
+
+    def registry(self, table: dict[str, Any], bus: BusSettings) -> RegistrySettings:
+        password = self.secret("registry.password", table.pop("password_env"), table.pop("password_file"))
+        if table["kind"] is not RegistryKind.FILES and table["url"] is None:
+            raise self.wrong("registry.url", f'This is missing; registry.kind = "{table["kind"].value}" needs it.')
+        # One organisation user opens both the bus and the register, as a rule.
+        given = {"url": table["url"] or "", "user": table["user"] or bus.username}
+        return RegistrySettings(**table | given, password=password or bus.password)
 
     def bus(self, table: dict[str, Any], *, service_her_id: int, embedded: bool) -> BusSettings:
         password = self.secret("bus.password", table.pop("password_env"), table.pop("password_file"))

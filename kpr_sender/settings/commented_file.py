@@ -71,7 +71,7 @@ def _heading(section: str, *, commented: bool) -> str:
 
 
 def _comment(text: str) -> list[str]:
-    return [f"# {line}" for line in textwrap.wrap(text, _WIDTH)]
+    return [f"# {line}" for line in textwrap.wrap(text, _WIDTH, break_on_hyphens=False)]
 
 
 def _entry(key: Key, written: Mapping[str, object]) -> Iterator[str]:

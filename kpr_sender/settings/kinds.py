@@ -148,6 +148,10 @@ KOMMUNENUMMER: Final = pattern(r"\d{4}", 'four digits in quotation marks, for ex
 BYDEL: Final = pattern(r"\d{2}", 'two digits in quotation marks, "00" where bydel is not used', evident=False)
 PORT: Final = integer(1, 65_535)
 HOST: Final = pattern(r"[A-Za-z0-9._:-]+", "a host name or address without scheme, port or path")
+HTTPS_URL: Final = pattern(
+    r"https://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]*)?",
+    "an address that begins with https://, without user, query or fragment",
+)
 QUEUE: Final = pattern(r"[^\s]+", "a queue's name, or its whole registered address")
 VARIABLE: Final = pattern(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable, not the secret itself")
 HEX: Final = Kind("pairs of hexadecimal digits", lambda value, _base: bytes.fromhex(_filled(value)))

@@ -13,7 +13,7 @@ from typing import Final
 from kpr_sender.model import Environment
 from kpr_sender.settings import kinds
 from kpr_sender.settings.kinds import Kind
-from kpr_sender.settings.values import AddressForm, KeyUse
+from kpr_sender.settings.values import AddressForm, KeyUse, RegistryKind
 
 Example = str | int | tuple[str, ...]
 
@@ -70,6 +70,7 @@ SECTIONS: Final = {
     "report": "Which year's data this is.",
     "sender": 'The municipality and its tjenestested ("Saksbehandling"), as in Adresseregisteret.',
     "receiver": "FHI, as in Adresseregisteret. Its HER-ids are known from the year and the environment.",
+    "registry": "Adresseregisteret: ask it for FHI's queue and certificates instead of naming them in [receiver].",
     "keys.signing": "Our key for signing (virksomhetssertifikat): a PKCS#12 file, a PEM pair, or a hardware token.",
     "keys.decryption": (
         "Our key for opening receipts: the one whose certificate Adresseregisteret gives out for encryption to us. "
@@ -89,6 +90,7 @@ ARRAYS: Final = frozenset({"keys.decryption"})
 
 _LOKAL: Final = frozenset({Environment.LOKAL})
 _NONE: Final = Absent.NONE
+_REGISTRY_TELLS: Final = 'registry.kind must be "soap": the registry tells it. What is given all the same is compared'
 _MOST_BYTES: Final = 2_000_000_000
 
 
@@ -154,16 +156,38 @@ KEYS: Final[tuple[Key, ...]] = (
         "FHI's HER-id (level 2), if you want it written down: it must be the one of the year and environment.", _NONE,
         "the year's profile tells it", example=171479),
     Key("receiver", "encryption_certificate", kinds.PATH,
-        "FHI's certificate for encryption, PEM or DER, downloaded from Adresseregisteret.",
+        "FHI's certificate for encryption, PEM or DER, downloaded from Adresseregisteret.", _NONE, _REGISTRY_TELLS,
         example="../certs/fhi-encryption.pem"),
     Key("receiver", "signing_certificates", kinds.PATHS,
         "FHI's certificates for signing, PEM or DER, downloaded from Adresseregisteret: the current one first, then "
-        "earlier ones still to be believed.", example=("../certs/fhi-signing.pem",)),
+        "earlier ones still to be believed.", _NONE, _REGISTRY_TELLS, example=("../certs/fhi-signing.pem",)),
     Key("receiver", "queue", kinds.QUEUE,
         "FHI's asynchronous queue, or its whole address (E_SB_ASYNC) there. Copy it with care: RabbitMQ 3 says "
-        "accepted to a queue that does not exist, too.", example="171479_async"),
+        "accepted to a queue that does not exist, too.", _NONE, _REGISTRY_TELLS, example="171479_async"),
     Key("receiver", "unsealed_receipts", kinds.FLAG,
         "Believe receipts that are neither signed nor encrypted. Only when FHI is known to answer so.", False),
+
+    Key("registry", "kind", kinds.choice(RegistryKind),
+        "Where FHI's queue and certificates come from: files that [receiver] names, or Adresseregisteret's "
+        "CommunicationPartyService.", RegistryKind.FILES.value),
+    Key("registry", "url", kinds.HTTPS_URL,
+        "Its address: https://ws.nhn.no/v1/AR/Basic for validering and produksjon, "
+        "https://ws-web.test.nhn.no/v1/AR/Basic (internet) or https://ws.test.nhn.no/v1/AR/Basic (Helsenettet) for "
+        "ar-test.", _NONE, 'registry.kind must be "files"', example="https://ws.nhn.no/v1/AR/Basic"),
+    Key("registry", "user", kinds.NAME, "The organisation's user in the register (OrgUsr in RegisterPlattformen).",
+        _NONE, "bus.username: the organisation's user is the same", example="kommune"),
+    Key("registry", "password_env", kinds.VARIABLE, "Environment variable that holds its password.", _NONE,
+        "password_file, or the bus's password", example="KPR_REGISTRY_PASSWORD"),
+    Key("registry", "password_file", kinds.PATH, "File that holds its password, alone.", _NONE,
+        "password_env, or the bus's password", example="/run/credentials/kpr-registry-password"),
+    Key("registry", "ca_file", kinds.PATH, "PEM file with the authorities to trust for the register's certificate.",
+        _NONE, "the machine's own", example="../certs/registry-ca.pem"),
+    Key("registry", "timeout", kinds.seconds(0.1, 600), "Longest time for one question and its answer.", "20s"),
+    Key("registry", "max_age", kinds.seconds(0, 24 * 3600),
+        "How old an answer may be before it is asked for again. A send to produksjon always asks.", "1h"),
+    Key("registry", "stale_for", kinds.seconds(0, 90 * 24 * 3600),
+        "How old the last good answer may be when the register cannot be reached; a warning says so. 0 for never.",
+        "24h"),
 
     *_key_source("keys.signing", "signing"),
     *_key_source("keys.decryption", "encryption"),

@@ -132,17 +132,52 @@ class SenderSettings:
 class ReceiverSettings:
     """FHI's certificates and queue as downloaded from Adresseregisteret (the pinned mode).
 
+    With ``registry.kind = "soap"`` none of the three need be given; what is given is compared.
+
     Attributes:
-        encryption_certificate: PEM or DER file.
-        signing_certificates: PEM or DER files: the current one first, then earlier ones still to be believed.
-        queue: The receiver's queue, or its whole registered address.
+        encryption_certificate: PEM or DER file; None where the registry tells it.
+        signing_certificates: PEM or DER files: the current one first, then earlier ones still to be believed. Empty
+            where the registry tells them.
+        queue: The receiver's queue, or its whole registered address; empty where the registry tells it.
         unsealed_receipts: Believe receipts that are not sealed. Off unless FHI is known to answer so.
     """
 
-    encryption_certificate: Path
+    encryption_certificate: Path | None
     signing_certificates: tuple[Path, ...]
     queue: str
     unsealed_receipts: bool
+
+
+class RegistryKind(enum.StrEnum):
+    """Where the receiver's queue and certificates come from."""
+
+    FILES = "files"
+    SOAP = "soap"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """How Adresseregisteret is asked.
+
+    Attributes:
+        kind: ``files`` asks nobody: the receiver's section says it all.
+        url: Its address; empty with ``files``.
+        user: Whom it is asked as.
+        password: That user's.
+        ca_file: Own CA bundle (PEM); None for the machine's.
+        timeout: Bound on one question and its answer.
+        max_age: How old an answer may be before it is asked for again.
+        stale_for: How old the last good answer may be when the register cannot be reached.
+    """
+
+    kind: RegistryKind
+    url: str
+    user: str
+    password: Secret | None
+    ca_file: Path | None
+    timeout: float
+    max_age: float
+    stale_for: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +311,7 @@ class Settings:
     report: ReportSettings
     sender: SenderSettings
     receiver: ReceiverSettings
+    registry: RegistrySettings
     keys: KeySettings
     protection: ProtectionSettings
     bus: BusSettings
