@@ -17,7 +17,7 @@ from kpr_sender.preflight.header import Refusal
 from kpr_sender.preflight.record import Element
 
 MAX_RECORD: Final = 16_000_000  # bytes
-MAX_ELEMENTS: Final = 200_000  # in one record
+MAX_ELEMENTS: Final = 100_000  # in one record; a person's with everything in it has some thousand
 MAX_DEPTH: Final = 256  # libxml2's limit, too
 _MAX_TOKEN: Final = 1_000_000  # bytes of one tag or comment
 _PIECE: Final = 65_536  # bytes given to expat at once

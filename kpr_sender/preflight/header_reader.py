@@ -15,6 +15,7 @@ from kpr_sender.profiles import Format, Profile
 _SEPARATOR: Final = "\x01"  # between namespace and name; no XML document can hold it
 _PIECE: Final = 16_384  # bytes given to expat at once; it goes to the end of what it was given, and a header is short
 _MAX_TOKEN: Final = 1_000_000  # bytes of one tag or comment; expat begins it anew with each piece
+_IN_BLOCK: Final = 2  # open elements around a header field: the root and the block
 _MAX_FIELD: Final = 200  # characters of a header field; what is longer is wrong anyway
 
 
@@ -134,7 +135,8 @@ class HeaderReader:
 
     def _on_end(self, _: str) -> None:
         local = self._path.pop()
-        if self._path[1:] == [self._shape.block] and local in self._shape.fields:
+        in_block = len(self._path) == _IN_BLOCK and self._path[-1] == self._shape.block
+        if in_block and local in self._shape.fields:
             if local in self._fields:
                 self._refuse(f"{local} stands there twice.")
             self._fields[local] = Field(self._text, self._line)
