@@ -42,6 +42,10 @@ class Certain:
             (names := tuple(map(_name, pairs))) in block.orders or block.learn_order(names)
         )
 
+    def plain_value(self, kind: str, name: str, text: str) -> bool:
+        """Whether one simple child's text is right; not remembered here."""
+        return self._blocks[kind].right(name, text)
+
     def plain_keys(self, kind: str, keys: Mapping[str, str]) -> bool:
         """Whether a block's attributes are right; what must be unique is not judged."""
         block = self._blocks[kind]
@@ -79,16 +83,18 @@ class _Block:
         )
 
     def learn_values(self, pairs: Sequence[tuple[str, str]]) -> bool:
-        """Judge texts; a carriage return in one is not certain, for a parser makes a line feed of it."""
-        tests = self._model.values
-        for name, text in pairs:
-            test = tests.get(name)
-            if test is None or "\r" in text or not test(text):
-                return False
+        """Judge texts."""
+        if not all(self.right(name, text) for name, text in pairs):
+            return False
         if len(self.values) >= _REMEMBERED:
             self.values.clear()
         self.values.update(pair for pair in pairs if len(pair[1]) <= _LONGEST_TEXT)
         return True
+
+    def right(self, name: str, text: str) -> bool:
+        """Judge a text; a carriage return in it is not certain, for a parser makes a line feed of it."""
+        test = self._model.values.get(name)
+        return test is not None and "\r" not in text and test(text)
 
     def learn_order(self, names: tuple[str, ...]) -> bool:
         """Judge simple children's names."""

@@ -61,7 +61,7 @@ class Fagmelding:
         self._persons = PersonRules(circumstances)
         self._root: Mapping[str, str] = {}
         self._header_seen = False
-        plain = PlainPersons(PlainRows(iplos(), self._rows).judgement)
+        plain = PlainPersons(PlainRows(iplos(), self._rows))
         self._reader = PersonReader(namespace, plain, self, lines_before=lines_before)
 
     def read(self, piece: bytes) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from kpr_sender.model import MessageType
 from kpr_sender.preflight.catalogue.fields import xpr_ide
+from kpr_sender.preflight.certain import Certain
 from kpr_sender.preflight.finding import Finding, Hit
 from kpr_sender.preflight.findings import Findings
 from kpr_sender.preflight.general import End, Event, GeneralReader, Start, Text
@@ -21,6 +22,7 @@ from kpr_sender.profiles import Format
 _IDE: Final = MessageType.KPR_IDE
 _ROOT: Final = "Melding"
 _UNIT: Final = "Institusjon"
+_PATIENT: Final = "PasientIdent"
 _MOST_CONTACTS: Final = 1_000  # kept for the header's rules; a right file has two
 
 
@@ -56,6 +58,7 @@ class Identmelding:
         self._pair = pair
         self._patients = PatientRules(circumstances, is_test_person)
         self._structure = Structure(xpr_ide(form.version), form.namespace)
+        self._certain = Certain(xpr_ide(form.version))
         self._reader = GeneralReader(form.namespace, frozenset({_ROOT, _UNIT}), lines_before=lines_before)
         self._contacts: list[Element] = []
         self._line = 0
@@ -94,11 +97,21 @@ class Identmelding:
             case End(line):
                 self._faults(self._structure.end(line))
             case Element():
-                self._faults(self._structure.record(event))
-                if event.name == "PasientIdent":
+                self._faults(self._judged(event))
+                if event.name == _PATIENT:
                     self._patient(event)
                 elif len(self._contacts) < _MOST_CONTACTS:
                     self._contacts.append(event)
+
+    def _judged(self, element: Element) -> Iterator[Fault]:
+        if (
+            element.name == _PATIENT
+            and not element.children
+            and not element.text
+            and self._certain.plain_keys(_PATIENT, element.attributes)
+        ):
+            return self._structure.passed(_PATIENT, element.attributes, element.line)
+        return self._structure.record(element)
 
     def _patient(self, element: Element) -> None:
         keys = element.attributes

@@ -20,7 +20,9 @@ _FIRST: Final = re.compile(rb"<PERSON[ \t\r\n/>]")
 _LAST: Final = b"</PERSON>"
 _ASIDE: Final = re.compile(rb"<!--.*?-->|<\?.*?\?>", re.DOTALL)
 _ROOT: Final = re.compile(rb"[ \t\r\n]*(<IPLOS(?:\s+[\w:.-]+\s*=\s*(?:\"[^\"<]*\"|'[^'<]*'))*\s*>)")
-_CONTROLS: Final = bytes(set(range(32)) - {9, 10, 13})  # what XML does not allow
+_ASIDES: Final = (b"<!", b"<?")
+# What XML does not allow, and what begins a reference, a comment or the like; seldom in a text.
+_SUSPECT: Final = bytes(set(range(32)) - {9, 10, 13}) + b"&!?"
 _NOT_XML: Final = re.compile("[\ufffe\uffff]")
 
 
@@ -142,10 +144,11 @@ class PersonReader:
 
     def _person(self, block: bytes) -> bool:
         """Read one person; say whether that was possible."""
-        if b"<!" in block or b"<?" in block:
+        suspect = len(block.translate(None, _SUSPECT)) != len(block)
+        if suspect and any(aside in block for aside in _ASIDES):
             return False
         cut = Cut(block, self._namespace, self._root, self._lines + 1)
-        text = _plain_text(block)
+        text = None if suspect else _text(block)
         record = None if text is None else self._persons.read(text)
         if record is not None:
             self._sink.passed(record, self._lines + 1 + block.count(b"\n", 0, block.index(b"<")), cut)
@@ -170,10 +173,8 @@ class PersonReader:
             self._sink.told(event)
 
 
-def _plain_text(block: bytes) -> str | None:
-    """Return the text; None where it has references, or what XML does not allow."""
-    if b"&" in block or len(block.translate(None, _CONTROLS)) != len(block):
-        return None
+def _text(block: bytes) -> str | None:
+    """Return the text; None where it has what XML does not allow."""
     try:
         text = block.decode()
     except UnicodeDecodeError:

@@ -1,63 +1,99 @@
 """Reads one PERSON that is written plainly and certainly keeps the schema; leaves every other to the general reader.
 
-Plainly: without prefixes, references, comments or self-closing rows, as every EPJ writes it. Then a few ``split`` cut
-a whole person into marks and texts by turns, a row whose marks were seen before needs no look at any of them, and the
-eighteen FUNKSJON of a person, four fifths of a file, are judged by columns. That, in place of an event for each
-element, is what brings all rules together to the speed of a schema validation.
+Plainly: without prefixes, references, comments or self-closing rows, as every EPJ writes it. A person is cut where a
+kind of row begins, in the schema's order, and a row at each ``<``. Then ``name>value`` is one text, nearly always seen
+before, and so are the end tags of a row: a look-up for each value, and one for all its marks, say that the row is
+right. That, in place of an event for each element, is what brings all rules together to the speed of a schema
+validation.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol, TypeVar
 
 from kpr_sender.preflight.finding import Hit
 from kpr_sender.preflight.record import PersonRecord, Row
 
 PERSON: Final = "PERSON"
-_FUNCTION: Final = "FUNKSJON"
-_FUNCTION_END: Final = "/FUNKSJON"
-_ROWS: Final = frozenset({"PERSONOPPL", "FUNKSJON", "TJENESTE", "DIAGNOSE", "DOGNTILBUD"})  # IPLOS 3.7
+FUNCTION: Final = "FUNKSJON"
+ROWS: Final = ("PERSONOPPL", FUNCTION, "TJENESTE", "DIAGNOSE", "DOGNTILBUD")
+"""A person's, in the schema's order, behind its own values: each in any number (IPLOS 3.7)."""
 
 Names = tuple[str, ...]
-Values = dict[str, str]
+Values = Mapping[str, str]
 
 _WHITE: Final = " \t\r\n"
-_REMEMBERED: Final = 10_000  # ways to mark a row: a file has some hundred
-_CUT: Final = str.maketrans({"<": "\0", ">": "\0", '"': "\0"})  # no XML document holds a NUL
-_MARKS: Final = re.compile(r"([A-Z]+)((?:[ \t\r\n]+[A-Za-z]+=\0)+)[ \t\r\n]*((?:\0[A-Za-z]+\0/[A-Za-z]+)*)")
-_KEY: Final = re.compile(r"([A-Za-z]+)=")
+_START: Final = f"<{PERSON} "
+_END: Final = f"</{PERSON}>"
+_FUNCTION_START: Final = f"<{FUNCTION} "
+_FUNCTION_END: Final = f"</{FUNCTION}>"
+_FROM_LAST: Final = tuple((kind, f"<{kind} ") for kind in reversed(ROWS))
+
+_REMEMBERED: Final = 10_000  # ways to mark a kind of block: a file has some hundred
+_VALUES_REMEMBERED: Final = 20_000  # of one kind of block
+_LONGEST: Final = 100  # characters of what is remembered
+_KEYS: Final = re.compile("([A-Za-z]+=(?:\0[ \t\r\n]+[A-Za-z]+=)*)\0[ \t\r\n]*>[ \t\r\n]*")
+_KEY: Final = re.compile("([A-Za-z]+)=")
+_CHILD_END: Final = re.compile("/([A-Za-z]+)>[ \t\r\n]*")
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What a plain reader asks for, by the name of the block.
+class Judgement(Protocol):
+    """What a plain reader asks for, by the name of the block."""
 
-    Attributes:
-        names: Whether these simple children, in this order, may stand in it.
-        children: Whether a PERSON may have these children, in this order, rows among them.
-        keys: Whether these attributes keep the schema.
-        values: What the simple children break; None where they do not keep the schema.
-        functions: Whether FUNKSJON that are marked alike are right, and break nothing: the person's pePeID, the names
-            of their attributes and their columns, the names of their children and their columns.
-    """
+    def names(self, kind: str, names: Names) -> bool:
+        """Say whether these simple children, in this order, may stand in it."""
 
-    names: Callable[[str, Names], bool]
-    children: Callable[[Sequence[str]], bool]
-    keys: Callable[[str, Mapping[str, str]], bool]
-    values: Callable[[str, Mapping[str, str]], tuple[Hit, ...] | None]
-    functions: Callable[[str, Names, Sequence[Sequence[str]], Names, Sequence[Sequence[str]]], bool]
+    def keys(self, kind: str, names: Names) -> bool:
+        """Say whether attributes of these names are right where each is a running number."""
+
+    def numbers(self, keys: Sequence[str]) -> bool:
+        """Say whether each of these attributes is a running number."""
+
+    def clean(self, kind: str, name: str, text: str) -> bool:
+        """Say whether a simple child of it certainly keeps the schema, and breaks nothing by itself."""
+
+    def single(self, kind: str, values: Values) -> tuple[Hit, ...] | None:
+        """Return what each value breaks by itself; None where one does not certainly keep the schema."""
+
+    def together(self, kind: str, values: Values) -> tuple[Hit, ...]:
+        """Return what values break beside each other."""
+
+    def functions(self, pid: str, written: str) -> bool:
+        """Say whether all of a person's FUNKSJON are certainly right and break nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    """One way to mark a row: its kind, and the names of its attributes and children."""
+class _CleanValues(dict[str, tuple[str, str]]):
+    """Name and text by ``name>text``; an error for what is not clean."""
 
-    kind: str
-    keys: Names
-    names: Names
+    def __init__(self, kind: str, judgement: Judgement) -> None:
+        super().__init__()
+        self._kind = kind
+        self._clean = judgement.clean
+
+    def __missing__(self, written: str) -> tuple[str, str]:
+        name, _, text = written.partition(">")
+        if ">" in text or not self._clean(self._kind, name, text):
+            raise KeyError
+        if len(self) >= _VALUES_REMEMBERED:
+            self.clear()
+        if len(written) <= _LONGEST:
+            self[written] = name, text
+        return name, text
+
+
+class _Known:
+    """What was found right of one kind of block."""
+
+    def __init__(self, kind: str, judgement: Judgement) -> None:
+        self.kind = kind
+        self.keys: dict[Names, Names] = {}  # what stands around the attributes, and their names
+        self.marks: dict[Names, Names] = {}  # the end tags, its own the last, and the names of its children
+        self.values = _CleanValues(kind, judgement)
 
 
 class PlainPersons:
@@ -69,109 +105,97 @@ class PlainPersons:
 
     def __init__(self, judgement: Judgement) -> None:
         self._judgement = judgement
-        self._shapes: dict[tuple[str, ...], _Shape | None] = {}
+        self._known = {kind: _Known(kind, judgement) for kind in (PERSON, *ROWS)}
 
     def read(self, block: str) -> PersonRecord | None:
         """Return the person; None where it is not plain, or not certainly right.
 
         Args:
-            block: From its start tag, or white space before it, to its end tag, without ``<!``, ``<?`` and ``&``.
+            block: From its start tag, or white space before it, to its end tag, without ``<!``, ``<?``, ``&`` and
+                control characters.
         """
-        pieces = block.translate(_CUT).split("\0")
-        texts, marks = pieces[0::2], pieces[1::2]
-        if marks[-1:] != ["/PERSON"]:
+        before, _, written = block.partition(_START)
+        if before.strip(_WHITE) or not written.endswith(_END):
             return None
-        end = len(marks) - 1
-        # A PERSON's own values are peAlder and so on; its rows are in capitals.
-        at = next((number for number in range(1, end) if marks[number][:1].isupper()), end)
-        own = self._block(PERSON, marks, texts, 0, at)
+        functions, rest = _apart(written[: -len(_END)])
+        written_rows = []
+        for kind, start in _FROM_LAST:
+            rest, *rows = rest.split(start)
+            written_rows.append((kind, rows))
+        own = self._block(self._known[PERSON], rest + _END)
         if own is None:
             return None
-        rows: list[Row] = []
-        children = list(own.values)
-        while at < end:
-            if marks[at].startswith(_FUNCTION) and _FUNCTION not in children:
-                behind = self._functions(own.keys, marks, texts, at)
-                if behind > at:
-                    children.append(_FUNCTION)
-                    at = behind
+        record = PersonRecord(own.keys, own.values, [], own.hits)
+        for kind, rows in reversed(written_rows):
+            if kind == FUNCTION and rows:
+                if not functions or len(rows) > 1 or rows[0].strip(_WHITE):
+                    return None
+                if self._judgement.functions(own.keys["pePeID"], functions + rows[0]):
                     continue
-            row, at = self._row(marks, texts, at)
-            if row is None:
-                return None
-            rows.append(row)
-            children.append(row.kind)
-        if not self._judgement.children(children):
-            return None
-        return PersonRecord(own.keys, own.values, rows, own.hits)
+                rows[:] = functions.split(_FUNCTION_START)[1:]
+            known = self._known[kind]
+            for each in rows:
+                row = self._block(known, each)
+                if row is None:
+                    return None
+                record.rows.append(row)
+        return record
 
-    def _row(self, marks: list[str], texts: list[str], start: int) -> tuple[Row | None, int]:
-        """Return the row that begins here, and where what follows it begins."""
-        kind = marks[start].partition(" ")[0]
-        if kind not in _ROWS:
-            return None, start
+    def _block(self, known: _Known, written: str) -> Row | None:
+        """Read what stands from behind a block's name to its end tag, or white space after it."""
+        start, *children = written.split("<")
+        around = start.split('"')
+        keys, numbers = tuple(around[0::2]), around[1::2]
+        marks = (*children[1::2], *children[-1:])
+        names = known.keys.get(keys) or self._learn_keys(known, keys)
+        children_names = known.marks.get(marks)
+        if children_names is None:
+            children_names = self._learn_marks(known, marks)
+        if names is None or children_names is None or not self._judgement.numbers(numbers):
+            return None
+        hits: tuple[Hit, ...] | None = ()
         try:
-            end = marks.index(f"/{kind}", start)
-        except ValueError:
-            return None, start
-        row = self._block(kind, marks, texts, start, end)
-        return (None if texts[end + 1].strip(_WHITE) else row), end + 1
-
-    def _functions(self, person: Mapping[str, str], marks: list[str], texts: list[str], start: int) -> int:
-        """Return where the FUNKSJON that begin here end, if all of a person's are marked alike and break nothing."""
-        try:
-            length = marks.index(_FUNCTION_END, start) + 1 - start
-        except ValueError:
-            return start
-        written = marks[start : start + length]
-        end = start + length
-        while marks[end : end + length] == written:
-            end += length
-        shape = self._shape(_FUNCTION, tuple(written[:-1]))
-        if shape is None or _FUNCTION_END in marks[end:]:
-            return start
-        first = start + len(shape.keys) + 1
-        blanks = [text for at in range(first, start + length + 1, 2) for text in texts[at : end + 1 : length]]
-        # The text behind each end tag stands where a further child's would.
-        keys = [texts[at : end + 1 : length] for at in range(start + 1, first)]
-        columns = [texts[at : end + 1 : length] for at in range(first + 1, start + length, 2)]
-        behind = texts[start + length : end + 1 : length]
-        if "".join(blanks).strip(_WHITE) or "".join(behind).strip(_WHITE):
-            return start
-        pid = person.get("pePeID", "")
-        return end if self._judgement.functions(pid, shape.keys, keys, shape.names, columns) else start
-
-    def _block(self, kind: str, marks: list[str], texts: list[str], start: int, end: int) -> Row | None:
-        """Return what stands from a start tag to before an end tag, or before the first row."""
-        shape = self._shape(kind, tuple(marks[start:end]))
-        if shape is None:
-            return None
-        first = start + len(shape.keys) + 1
-        if "".join(texts[first : end + 1 : 2]).strip(_WHITE):
-            return None
-        keys = dict(zip(shape.keys, texts[start + 1 : first], strict=True))
-        values = dict(zip(shape.names, texts[first + 1 : end + 1 : 2], strict=True))
-        if not self._judgement.keys(kind, keys):
-            return None
-        hits = self._judgement.values(kind, values)
-        return None if hits is None else Row(kind, keys, values, hits)
-
-    def _shape(self, kind: str, written: tuple[str, ...]) -> _Shape | None:
-        try:
-            return self._shapes[written]
+            values = dict(map(known.values.__getitem__, children[0:-1:2]))
         except KeyError:
-            return self._learn(kind, written)
+            pairs = [each.partition(">") for each in children[0:-1:2]]
+            values = {name: text for name, _, text in pairs}
+            hits = None if ">" in "".join(values.values()) else self._judgement.single(known.kind, values)
+        if hits is None or tuple(values) != children_names:
+            return None
+        hits += self._judgement.together(known.kind, values)
+        return Row(known.kind, dict(zip(names, numbers, strict=True)), values, hits)
 
-    def _learn(self, kind: str, written: tuple[str, ...]) -> _Shape | None:
-        found = _MARKS.fullmatch("\0".join(written))
-        shape = None
-        if found is not None and found[1] == kind:
-            keys = tuple(_KEY.findall(found[2]))
-            marks = tuple(found[3].split("\0")[1:])
-            names = marks[0::2]
-            paired = marks[1::2] == tuple(f"/{name}" for name in names) and len(set(keys)) == len(keys)
-            shape = _Shape(kind, keys, names) if paired and self._judgement.names(kind, names) else None
-        if len(self._shapes) >= _REMEMBERED:
-            self._shapes.clear()
-        self._shapes[written] = shape
-        return shape
+    def _learn_keys(self, known: _Known, written: Names) -> Names | None:
+        if _KEYS.fullmatch("\0".join(written)) is None:
+            return None
+        names = tuple(_KEY.findall("".join(written)))
+        if not self._judgement.keys(known.kind, names):
+            return None
+        _remember(known.keys, written, names, most=_REMEMBERED)
+        return names
+
+    def _learn_marks(self, known: _Known, written: Names) -> Names | None:
+        found = [_CHILD_END.fullmatch(each) for each in written]
+        names = tuple(each[1] for each in found if each is not None)
+        if len(names) < len(written) or names[-1:] != (known.kind,):
+            return None
+        names = names[:-1]
+        if not self._judgement.names(known.kind, names):
+            return None
+        _remember(known.marks, written, names, most=_REMEMBERED)
+        return names
+
+
+def _apart(written: str) -> tuple[str, str]:
+    """Return all FUNKSJON, and the rest with one start tag in their place, which says where they stood."""
+    begin = written.find(_FUNCTION_START)
+    behind = written.rfind(_FUNCTION_END, begin) + len(_FUNCTION_END)
+    if begin < 0 or behind < begin:
+        return "", written
+    return written[begin:behind], f"{written[:begin]}{_FUNCTION_START}{written[behind:]}"
+
+
+def _remember(known: dict[_K, _V], key: _K, value: _V, *, most: int) -> None:
+    if len(known) >= most:
+        known.clear()
+    known[key] = value

@@ -1,23 +1,22 @@
-"""What the plain reader asks of each block: the schema and the rules at once, what was found right remembered."""
+"""What the plain reader asks of each block: the schema and the rules at once."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from kpr_sender.preflight.catalogue.fields import Catalogue
 from kpr_sender.preflight.certain import Certain
 from kpr_sender.preflight.finding import Hit
 from kpr_sender.preflight.functions import Functions
-from kpr_sender.preflight.plain import PERSON, Judgement, Names
+from kpr_sender.preflight.plain import FUNCTION, Names, Values
 from kpr_sender.preflight.rules.rows import RowJudge
 
-_REMEMBERED: Final = 20_000  # values of one kind of block that break nothing
 _LONGEST_KEY: Final = 10  # digits of a running number (kravspesifikasjon IPLOS 3.7); a longer one is looked at closely
 
 
 class PlainRows:
-    """Judges plain blocks.
+    """Judges plain blocks (``plain.Judgement``).
 
     Args:
         catalogue: IPLOS's.
@@ -27,36 +26,32 @@ class PlainRows:
     def __init__(self, catalogue: Catalogue, rows: RowJudge) -> None:
         self._certain = Certain(catalogue)
         self._rows = rows
-        self._clean: dict[str, set[tuple[str, str]]] = {name: set() for name in catalogue.blocks}
-        self._right_keys: set[tuple[str, ...]] = set()  # kind and attributes, whose values are all numbers
-        functions = Functions(lambda values: self._values("FUNKSJON", values) == ())
-        self.judgement = Judgement(self._names, self._children, self._keys, self._values, functions.clean)
+        self.together = rows.together
+        self.functions = Functions(self._is_clean_function).clean
 
-    def _names(self, kind: str, names: Names) -> bool:
-        return kind == PERSON or self._certain.plain_children(kind, names)  # a PERSON's are judged with its rows
+    def names(self, kind: str, names: Names) -> bool:
+        """Say whether a block may have these simple children; a PERSON's rows stand behind them, in any number."""
+        return self._certain.plain_children(kind, names)
 
-    def _children(self, names: Sequence[str]) -> bool:
-        return self._certain.plain_children(PERSON, names)
+    def keys(self, kind: str, names: Names) -> bool:
+        """Say whether a block may have these attributes, where each is a running number."""
+        keys = dict.fromkeys(names, "1")
+        return len(keys) == len(names) and self._certain.plain_keys(kind, keys) and not self._rows.keys(kind, keys)
 
-    def _keys(self, kind: str, keys: Mapping[str, str]) -> bool:
-        texts = keys.values()
-        digits = "".join(texts)
-        if not (digits.isdigit() and digits.isascii() and all(texts)) or max(map(len, texts)) > _LONGEST_KEY:
+    def numbers(self, keys: Sequence[str]) -> bool:
+        """Say whether each attribute is one that breaks nothing."""
+        digits = "".join(keys)
+        if not (digits.isdigit() and digits.isascii()) or "" in keys:
             return False
-        names = (kind, *keys)
-        if names not in self._right_keys and self._certain.plain_keys(kind, keys):
-            self._right_keys.add(names)
-        return names in self._right_keys
+        return len(digits) <= _LONGEST_KEY or max(map(len, keys)) <= _LONGEST_KEY
 
-    def _values(self, kind: str, values: Mapping[str, str]) -> tuple[Hit, ...] | None:
-        clean = self._clean[kind]
-        hits: tuple[Hit, ...] = ()
-        if not clean.issuperset(values.items()):
-            if not self._certain.plain_values(kind, tuple(values.items())):
-                return None
-            hits = self._rows.single(kind, values)
-            if not hits:
-                if len(clean) >= _REMEMBERED:
-                    clean.clear()
-                clean.update(values.items())
-        return hits + self._rows.together(kind, values)
+    def clean(self, kind: str, name: str, text: str) -> bool:
+        """Say whether a simple child certainly keeps the schema, and breaks nothing by itself."""
+        return self._certain.plain_value(kind, name, text) and not self._rows.single(kind, {name: text})
+
+    def single(self, kind: str, values: Values) -> tuple[Hit, ...] | None:
+        """Return what each value breaks by itself; None where one does not certainly keep the schema."""
+        return self._rows.single(kind, values) if self._certain.plain_values(kind, tuple(values.items())) else None
+
+    def _is_clean_function(self, values: Values) -> bool:
+        return self.single(FUNCTION, values) == () == self.together(FUNCTION, values)

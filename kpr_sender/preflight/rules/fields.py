@@ -113,8 +113,8 @@ class _Judge:
         required = self._required.get(values.get(_TYPE, ""), self._always)
         if not required <= values.keys() or "" in values.values():
             hits += tuple(self._missing(values, required))
-        for pair in self._pairs:
-            if broken := pair(values):
+        for name, pair in self._pairs:
+            if name in values and (broken := pair(values)):
                 hits += broken
         return hits
 
@@ -128,15 +128,16 @@ class _Judge:
 Pair = Callable[[Values], tuple[Hit, ...]]
 
 
-def _pairs(named: Mapping[str, Field], circumstances: Circumstances) -> Iterator[Pair]:
+def _pairs(named: Mapping[str, Field], circumstances: Circumstances) -> Iterator[tuple[str, Pair]]:
+    """Yield what two values break beside each other, with the field without which nothing is broken."""
     for name, field in named.items():
         need = name.removesuffix(_RECEIVED) + _NEED
         if name.endswith(_RECEIVED) and need in named:
-            yield _without_need(field, need)
+            yield name, _without_need(field, need)
         if field.earliest in named and name != field.earliest and RANGE in demands(field):
-            yield _before(field, field.earliest)
+            yield name, _before(field, field.earliest)
         if name in LIST_BY:
-            yield _of_list(field, circumstances.year)
+            yield name, _of_list(field, circumstances.year)
 
 
 def _without_need(received: Field, need: str) -> Pair:

@@ -34,6 +34,10 @@ class RowJudge:
         self._across[SERVICE] = ServiceRules(circumstances).values
         self._kinds = frozenset(each.name for each in catalogue.blocks[_PERSON].children if each.kind == "block")
 
+    def keys(self, kind: str, keys: Mapping[str, str]) -> tuple[Hit, ...]:
+        """Return what its attributes break."""
+        return self._fields.keys(kind, keys)
+
     def single(self, kind: str, values: Mapping[str, str]) -> tuple[Hit, ...]:
         """Return what each value breaks by itself."""
         return self._fields.single(kind, values)
