@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from kpr_sender.errors import AccessRefused
+from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.registry.port import UNKNOWN, Answer, Provenance, Queues, RegisteredParty, Use
 
 if TYPE_CHECKING:
@@ -63,6 +63,15 @@ class Listing:
                 next_step="The party must register one. If it is FHI, write to kpr@fhi.no.",
             )
         return Answer(found, self.provenance)
+
+
+def unknown_party(her_id: int, url: str) -> ConfigInvalid:
+    """Say that a register does not know a party."""
+    return ConfigInvalid(
+        f"Adresseregisteret does not know HER-id {her_id}.",
+        where=url,
+        next_step="Check that registry.url is the register of this environment, and the HER-id.",
+    )
 
 
 class Register(Protocol):

@@ -79,6 +79,20 @@ def result(body: bytes, operation: str, *, max_bytes: int) -> etree._Element | N
     return None if found is None or found.get(_NIL) in ("true", "1") else found
 
 
+def details(element: etree._Element | None, her_id: int) -> tuple[RegisteredParty, Queues]:
+    """Read the details of the party that was asked for.
+
+    Raises:
+        UnreadableError: It is another one, or none, or a value is not of its type.
+    """
+    if element is None:
+        raise UnreadableError("it tells nothing of the party")
+    found = party(element)
+    if found.her_id != her_id:
+        raise UnreadableError("it is about another party")
+    return found, queues(element)
+
+
 def party(element: etree._Element) -> RegisteredParty:
     """Read a ``CommunicationParty``.
 
