@@ -34,6 +34,7 @@ from kpr_sender.engine.publishing import Publisher
 from kpr_sender.engine.receipt_files import take_file
 from kpr_sender.engine.resolving import Case, Decision, case_of, demand_as_seen, demand_open
 from kpr_sender.engine.steps import Steps
+from kpr_sender.engine.trust import Trust
 from kpr_sender.engine.waiting import Waiter, note_obstacle
 from kpr_sender.errors import AccessRefused, ConfigInvalid, InputMissing, UsageError
 from kpr_sender.events import Event, EventKind, Observer, ignore
@@ -440,6 +441,7 @@ class Client:
             counterpart=self._registry.counterpart(self._receiver_her_id),
             decrypters=self._keys.decrypters(),
             signing_use=signing_use(settings),
+            trust=Trust.of(settings, self._observe),
             policy=Policy(accept_3des=settings.protection.accept_3des),
             believe_unsealed=settings.receiver.unsealed_receipts,
             now=self._now,

@@ -15,7 +15,8 @@ from kpr_sender.bus.tls import client_context
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.session import connected_sandbox
-from kpr_sender.engine.keys import check_counterpart, decrypter, signer
+from kpr_sender.engine.keys import check_counterpart, check_signer, decrypter, signer
+from kpr_sender.engine.trust import Trust
 from kpr_sender.errors import EXIT_OK, InputMissing, JournalUnwritable, KprError
 from kpr_sender.events import Event
 from kpr_sender.journal.location import demand_local
@@ -144,7 +145,9 @@ def _secret(secret: Secret) -> str:
 
 
 def _signing_key(settings: Settings, now: datetime) -> str:
-    certificate = signer(settings, at=now).certificate
+    own = signer(settings, at=now)
+    check_signer(own, settings, Trust.of(settings), at=now)
+    certificate = own.certificate
     _passphrase_concern(settings.keys.signing.secret)
     return _validity(certificate.not_valid_after_utc, now)
 
@@ -165,7 +168,7 @@ def _receiver(settings: Settings, now: datetime) -> str:
     her_id = profiles.load(settings.report.year).receivers[settings.environment].service_her_id
     told: list[Event] = []
     found = open_registry_for_sending(settings, now=lambda: now, observe=told.append).counterpart(her_id)
-    check_counterpart(found, settings, at=now)
+    check_counterpart(found, settings, at=now, trust=Trust.of(settings, told.append))
     ends = min(found.encryption.not_valid_after_utc, found.signing[0].not_valid_after_utc)
     text = f"queue {found.queue}, {found.provenance.text}; certificates {_validity(ends, now)}"
     if told:

@@ -21,6 +21,7 @@ from typing import Final
 from cryptography.x509 import Certificate
 
 from kpr_sender.bus.port import Inbound, Source
+from kpr_sender.engine.trust import Trust
 from kpr_sender.errors import AccessRefused, KeyUnavailable
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
@@ -37,6 +38,8 @@ from kpr_sender.protection.port import Decrypter
 from kpr_sender.protection.refused import NotForUs, ProtectionRefused
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.states import AWAITING_RECEIPT, CAUSE_OF_STATUS, ReceiptStatus
+
+_SIGNER: Final = "its signing certificate"
 
 
 class Handling(enum.StrEnum):
@@ -78,6 +81,7 @@ class Answers:
     counterpart: Counterpart
     decrypters: Sequence[Decrypter]
     signing_use: CertificateUse
+    trust: Trust
     policy: Policy
     believe_unsealed: bool
     now: Callable[[], datetime]
@@ -122,7 +126,9 @@ class Answers:
         was signed rightly is kept all the same: with the clock put right, or by a new receipt, it is believed.
         """
         try:
-            certificates.check(signer, self.signing_use, at=self.now(), name="its signing certificate")
+            certificates.check(signer, self.signing_use, at=self.now(), name=_SIGNER)
+            organisation = self.counterpart.organisation_number or None
+            self.trust.demand(signer, at=self.now(), name=_SIGNER, organisation=organisation)
         except AccessRefused as error:
             return f"{error.where}: {error.what.rstrip('.')}"
         return ""

@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from kpr_sender.engine.admitting import demand_acceptable
-from kpr_sender.engine.keys import Keys, check_counterpart
+from kpr_sender.engine.keys import Keys, check_counterpart, check_signer
 from kpr_sender.engine.prepare import Checked, Sealing, check_files
+from kpr_sender.engine.trust import Trust
 from kpr_sender.errors import AlreadySubmitted
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal
@@ -101,12 +102,15 @@ class Intake:
     ) -> Submission:
         receiver = self.profile.receivers[self.settings.environment]
         counterpart = self.registry.counterpart(receiver.service_her_id)
-        check_counterpart(counterpart, self.settings, at=self.now())
+        signer = self.keys.signer(at=self.now())
+        trust = Trust.of(self.settings, self.observe)
+        check_counterpart(counterpart, self.settings, at=self.now(), trust=trust)
+        check_signer(signer, self.settings, trust, at=self.now())
         sealing = Sealing(
             settings=self.settings,
             profile=self.profile,
             counterpart=counterpart,
-            signer=self.keys.signer(at=self.now()),
+            signer=signer,
             now=self.now,
             new_id=self.new_id,
             observe=self.observe,

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from kpr_sender.engine.trust import NOTHING_DEMANDED, Trust
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.protection import certificates
 from kpr_sender.protection.certificates import CertificateUse
@@ -108,14 +109,16 @@ def decrypter(source: KeySource) -> Decrypter:
     return SoftwareDecrypter(load_key(source)) if source.token is None else _in_token(source, source.token)
 
 
-def check_counterpart(counterpart: Counterpart, settings: Settings, *, at: datetime) -> None:
+def check_counterpart(
+    counterpart: Counterpart, settings: Settings, *, at: datetime, trust: Trust = NOTHING_DEMANDED
+) -> None:
     """Check the receiver and its certificates before anything is sealed for it.
 
     Of those for signing only the current one: earlier ones are there to be recognised.
 
     Raises:
         ConfigInvalid: The register or the configuration speaks against sending to it.
-        AccessRefused: Expired, not yet valid, or made for another use.
+        AccessRefused: Expired, not yet valid, made for another use, or not trusted as the configuration demands.
     """
     for objection in counterpart.objections:
         raise objection
@@ -125,8 +128,28 @@ def check_counterpart(counterpart: Counterpart, settings: Settings, *, at: datet
         if source and source != FILES
         else ("receiver.encryption_certificate", "receiver.signing_certificates")
     )
-    certificates.check(counterpart.encryption, CertificateUse.ENCRYPTION, at=at, name=encryption)
-    certificates.check(counterpart.signing[0], signing_use(settings), at=at, name=signing)
+    uses = {
+        encryption: (counterpart.encryption, CertificateUse.ENCRYPTION),
+        signing: (counterpart.signing[0], signing_use(settings)),
+    }
+    for name, (certificate, use) in uses.items():
+        certificates.check(certificate, use, at=at, name=name)
+        trust.demand(certificate, at=at, name=name, organisation=counterpart.organisation_number or None)
+
+
+def check_signer(own: Signer, settings: Settings, trust: Trust, *, at: datetime) -> None:
+    """Check who issued our signing certificate, and to whom; the rest was checked when it was loaded.
+
+    Raises:
+        AccessRefused: It is not trusted as the configuration demands.
+    """
+    trust.demand(
+        own.certificate,
+        at=at,
+        name=settings.keys.signing.key,
+        organisation=settings.sender.party.organisation_number,
+        intermediates=own.chain,
+    )
 
 
 def load_key(source: KeySource) -> KeyPair:

@@ -1,6 +1,7 @@
 """What a certificate must be before it is used: an RSA key that is long enough, valid now, meant for the use.
 
-Trust comes from where the certificate was got (the register, the configuration), not from its chain.
+Trust comes from where the certificate was got (the register, the configuration). Where the configuration asks for more,
+``chain``, ``revocation`` and ``subject`` look at who issued it, whether it still stands, and whose it is.
 """
 
 from __future__ import annotations
@@ -14,9 +15,15 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from kpr_sender.errors import AccessRefused
+from kpr_sender.protection.subject import refusal
 
 MIN_RSA_BITS: Final = 2048
 """NSM's and every peer's least; shorter keys are broken in practice."""
+
+_NEXT_ONE: Final = "Put the certificate that has followed it in its place; certs/README.md says where it comes from."
+_OTHER_DATE: Final = "Check this machine's clock; if it is right, use the certificate that is valid now."
+_OTHER_USE: Final = "Take the party's certificate for this use; certs/README.md says which one goes where."
+_OTHER_KEY: Final = "A certificate with an RSA key of at least 2048 bits is needed; have one issued and registered."
 
 
 class CertificateUse(enum.Enum):
@@ -49,21 +56,20 @@ def check(certificate: x509.Certificate, use: CertificateUse, *, at: datetime, n
     """
     rsa_public_key(certificate, name=name)
     if at < certificate.not_valid_before_utc:
-        raise AccessRefused(
-            f"The certificate is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC.", where=name
-        )
+        starts = f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+        raise _refused(certificate, f"The certificate is not valid before {starts}", name, _OTHER_DATE)
     if at > certificate.not_valid_after_utc:
-        raise AccessRefused(
-            f"The certificate expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC.", where=name
-        )
+        ended = f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+        raise _refused(certificate, f"The certificate expired on {ended}", name, _NEXT_ONE)
     try:
         usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
     except x509.ExtensionNotFound:
-        raise AccessRefused(f"The certificate has no key usage; {use.value} is needed.", where=name) from None
+        what = f"The certificate has no key usage; {use.value} is needed"
+        raise _refused(certificate, what, name, _OTHER_USE) from None
     except (x509.DuplicateExtension, ValueError):
-        raise AccessRefused("The certificate's extensions cannot be read.", where=name) from None
+        raise _refused(certificate, "The certificate's extensions cannot be read", name, _OTHER_USE) from None
     if not _HAS_USAGE[use](usage):
-        raise AccessRefused(f"The certificate's key usage does not include {use.value}.", where=name)
+        raise _refused(certificate, f"The certificate's key usage does not include {use.value}", name, _OTHER_USE)
 
 
 def rsa_public_key(certificate: x509.Certificate, *, name: str) -> RSAPublicKey:
@@ -79,12 +85,15 @@ def rsa_public_key(certificate: x509.Certificate, *, name: str) -> RSAPublicKey:
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
-        raise AccessRefused("The certificate's key cannot be read.", where=name) from None
+        raise _refused(certificate, "The certificate's key cannot be read", name, _OTHER_KEY) from None
     if not isinstance(key, RSAPublicKey):
         kind = type(key).__name__.removesuffix("PublicKey").upper().removeprefix("_")
-        raise AccessRefused(f"The certificate's key is {kind}; only RSA can be used.", where=name)
+        raise _refused(certificate, f"The certificate's key is {kind}; only RSA can be used", name, _OTHER_KEY)
     if key.key_size < MIN_RSA_BITS:
-        raise AccessRefused(
-            f"The certificate's RSA key has {key.key_size} bits; at least {MIN_RSA_BITS} are needed.", where=name
-        )
+        what = f"The certificate's RSA key has {key.key_size} bits; at least {MIN_RSA_BITS} are needed"
+        raise _refused(certificate, what, name, _OTHER_KEY)
     return key
+
+
+def _refused(certificate: x509.Certificate, what: str, name: str, next_step: str) -> AccessRefused:
+    return refusal(certificate, what, name=name, next_step=next_step)

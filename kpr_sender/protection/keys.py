@@ -154,10 +154,23 @@ def load_certificate(data: bytes, name: str) -> Certificate:
     Raises:
         AccessRefused: There is no certificate in it.
     """
+    return load_certificates(data, name)[0]
+
+
+def load_certificates(data: bytes, name: str) -> list[Certificate]:
+    """Read all certificates of a file: one in DER, or any number in PEM.
+
+    Args:
+        data: The file's content.
+        name: The file or configuration key, for messages.
+
+    Raises:
+        AccessRefused: There is no certificate in it.
+    """
     if _PEM in data:
-        return pem_certificates(data, name)[0]
+        return pem_certificates(data, name)
     try:
-        return load_der_x509_certificate(data)
+        return [load_der_x509_certificate(data)]
     except (ValueError, InvalidVersion):
         raise AccessRefused("There is no certificate in the file.", where=name) from None
 

@@ -24,6 +24,7 @@ from kpr_sender.settings.values import (
     RegistryKind,
     RegistrySettings,
     ReportSettings,
+    Revocation,
     SandboxSettings,
     Secret,
     SenderSettings,
@@ -73,7 +74,7 @@ def settings(
             signing=building.key_source("keys.signing", one["keys.signing"]),
             decryption=tuple(building.key_source("keys.decryption", table) for table in values["keys.decryption"]),
         ),
-        protection=ProtectionSettings(**one["protection"]),
+        protection=building.protection(one["protection"]),
         bus=bus,
         hodemelding=HodemeldingSettings(**one["hodemelding"]),
         limits=building.limits(one["limits"]),
@@ -219,6 +220,12 @@ class _Building:
         }
         port = {"port": PORT_NOT_KNOWN_YET} if embedded else {}
         return BusSettings(**table | own_queues | port, password=password)
+
+    def protection(self, table: dict[str, Any]) -> ProtectionSettings:
+        roots = table.pop("roots") or ()
+        if not roots and table["revocation"] is not Revocation.OFF:
+            raise self.wrong("protection.revocation", "Who issued a certificate must be known; name protection.roots.")
+        return ProtectionSettings(**table, roots=roots)
 
     def limits(self, table: dict[str, Any]) -> LimitSettings:
         limits = LimitSettings(**table)

@@ -13,7 +13,7 @@ from typing import Final
 from kpr_sender.model import Environment
 from kpr_sender.settings import kinds
 from kpr_sender.settings.kinds import Kind
-from kpr_sender.settings.values import AddressForm, KeyUse, RegistryKind
+from kpr_sender.settings.values import AddressForm, KeyUse, RegistryKind, Revocation
 
 Example = str | int | tuple[str, ...]
 
@@ -195,6 +195,16 @@ KEYS: Final[tuple[Key, ...]] = (
     Key("protection", "signing_key_usage", kinds.choice(KeyUse), "The key usage that signing certificates must have.",
         KeyUse.NON_REPUDIATION.value),
     Key("protection", "accept_3des", kinds.FLAG, "Open receipts that are encrypted with 3DES.", False),
+    Key("protection", "roots", kinds.PATHS,
+        "The authorities that certificates must lead to, ours and FHI's, PEM or DER: roots, and the issuing "
+        "authorities below them. Organisation numbers in certificates are then compared as well.", _NONE,
+        "it is not asked who issued a certificate", example=("../certs/roots.pem",)),
+    Key("protection", "revocation", kinds.choice(Revocation),
+        "Ask the issuers (OCSP, CRL; over http) whether a certificate is revoked. soft warns where nobody tells, "
+        "require refuses. Needs roots.", Revocation.OFF.value),
+    Key("protection", "crl_dir", kinds.PATH,
+        "Folder with CRLs that somebody else fetches, where this machine cannot. They come before what is fetched.",
+        _NONE, "CRLs are fetched", example="../certs/crl"),
 
     Key("bus", "host", kinds.HOST, "The bus. Tjenestebuss is reached from Helsenettet only.", example="tb.nhn.no"),
     Key("bus", "port", kinds.PORT, "Its port.", 5671),

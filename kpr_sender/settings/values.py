@@ -195,12 +195,30 @@ class KeyUse(enum.StrEnum):
     DIGITAL_SIGNATURE = "digitalSignature"
 
 
+class Revocation(enum.StrEnum):
+    """Whether issuers are asked if a certificate is revoked, and what follows when nobody tells."""
+
+    OFF = "off"
+    SOFT = "soft"
+    """Asked; where nobody tells, it is warned of."""
+    REQUIRE = "require"
+    """Asked; where nobody tells, the certificate is refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProtectionSettings:
-    """What is demanded of certificates and accepted in receipts."""
+    """What is demanded of certificates and accepted in receipts.
+
+    Attributes:
+        roots: Files with the authorities that certificates must lead to; empty where that is not demanded.
+        crl_dir: Folder with CRLs that somebody else fetches.
+    """
 
     signing_key_usage: KeyUse
     accept_3des: bool
+    roots: tuple[Path, ...] = ()
+    revocation: Revocation = Revocation.OFF
+    crl_dir: Path | None = None
 
 
 class AddressForm(enum.StrEnum):

@@ -1,0 +1,205 @@
+"""Whether a certificate is revoked, by what its issuer says: a CRL (RFC 5280 5, 6.3). Pure: the bytes are handed in.
+
+An answer counts only when it is the issuer's, its signature holds, it is not older than it says it may be, and nothing
+critical stands in it that we do not know. Anything else is no answer: never "good", never "revoked".
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.x509.oid import AuthorityInformationAccessOID, ExtensionOID
+
+CLOCK_SKEW: Final = timedelta(minutes=5)
+"""What an issuer's clock may be ahead of ours."""
+
+_WEAK: Final = frozenset({"md5", "sha1"})
+_KNOWN_IN_A_CRL: Final = frozenset(
+    {ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.CRL_NUMBER, ExtensionOID.ISSUING_DISTRIBUTION_POINT}
+)
+
+
+class Standing(enum.Enum):
+    """What the issuer says of a certificate."""
+
+    GOOD = "good"
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one answer is worth.
+
+    Attributes:
+        why: When it was revoked, or why the answer does not count.
+        until: How long the answer counts; None where it must not be used again.
+    """
+
+    standing: Standing
+    why: str = ""
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where a certificate says that answers are to be had; http only."""
+
+    crls: tuple[str, ...]
+    ocsp: tuple[str, ...]
+
+
+def no_answer(why: str) -> Verdict:
+    """Return the verdict of an answer that does not count."""
+    return Verdict(Standing.UNKNOWN, why)
+
+
+def revoked(when: datetime, reason: x509.ReasonFlags | None, until: datetime | None) -> Verdict:
+    """Return the verdict of a revoked certificate."""
+    said = "" if reason is None or reason is x509.ReasonFlags.unspecified else f" ({reason.value})"
+    return Verdict(Standing.REVOKED, f"revoked on {when:%Y-%m-%d %H:%M} UTC{said}", until)
+
+
+def sources(certificate: x509.Certificate) -> Sources:
+    """Read where a certificate's issuer publishes answers.
+
+    Addresses of other kinds (ldap) are passed over, and https, too: to trust its certificate, another one would have
+    to be asked about. What is fetched is signed.
+    """
+    return Sources(_crl_addresses(certificate), _ocsp_addresses(certificate))
+
+
+def judge_crl(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, *, at: datetime) -> Verdict:
+    """Read a certificate's standing from a CRL.
+
+    Args:
+        data: The CRL, DER or PEM.
+        certificate: Which one is asked about.
+        issuer: The certificate of who issued it; its path has been checked.
+        at: When, with time zone.
+    """
+    try:
+        load = x509.load_pem_x509_crl if b"-----BEGIN " in data[:1000] else x509.load_der_x509_crl
+        crl = load(data)
+        why = _crl_flaw(crl, certificate, issuer, at)
+        if why:
+            return no_answer(why)
+        until = crl.next_update_utc
+        entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
+        if entry is None:
+            return Verdict(Standing.GOOD, until=until)
+        reason = _entry_reason(entry)
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
+        return no_answer("the CRL cannot be read")
+    return revoked(entry.revocation_date_utc, reason, until)
+
+
+def hash_is_weak(algorithm: object) -> bool:
+    """Tell whether a signature with this hash proves nothing."""
+    return algorithm is None or getattr(algorithm, "name", "") in _WEAK
+
+
+def is_out_of_date(this_update: datetime, next_update: datetime | None, at: datetime) -> str:
+    """Why an answer does not count at this time; empty when it does."""
+    if this_update > at + CLOCK_SKEW:
+        return f"it is only made on {this_update:%Y-%m-%d %H:%M} UTC"
+    if next_update is not None and next_update < at:
+        return f"it is stale since {next_update:%Y-%m-%d %H:%M} UTC"
+    return ""
+
+
+def _crl_flaw(
+    crl: x509.CertificateRevocationList, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime
+) -> str:
+    if crl.issuer != issuer.subject:
+        return "the CRL is another issuer's"
+    if hash_is_weak(crl.signature_hash_algorithm):
+        return "the CRL's signature algorithm is too weak"
+    if not (_may_sign_crls(issuer) and _is_signed_by(issuer, crl)):
+        return "the CRL's signature is not the issuer's"
+    if crl.next_update_utc is None:
+        return "the CRL does not say how long it counts"
+    if concern := is_out_of_date(crl.last_update_utc, crl.next_update_utc, at):
+        return f"the CRL does not count: {concern}"
+    return _scope_flaw(crl, certificate)
+
+
+def _scope_flaw(crl: x509.CertificateRevocationList, certificate: x509.Certificate) -> str:
+    """Why a CRL does not speak of all that its issuer revoked; empty when it does."""
+    unknown = [each.oid.dotted_string for each in crl.extensions if each.critical and each.oid not in _KNOWN_IN_A_CRL]
+    if unknown:
+        return f"the CRL has a critical extension that is not known here ({unknown[0]})"
+    try:
+        point = crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value
+    except x509.ExtensionNotFound:
+        return ""
+    if point.indirect_crl or point.only_some_reasons or point.only_contains_attribute_certs:
+        return "the CRL is indirect or partial"
+    an_authority = is_authority(certificate)
+    if (point.only_contains_ca_certs and not an_authority) or (point.only_contains_user_certs and an_authority):
+        return "the CRL is for other certificates of this issuer"
+    names = {name.value for name in point.full_name or () if isinstance(name, x509.UniformResourceIdentifier)}
+    if point.relative_name is not None or (names and not names & set(_crl_addresses(certificate, schemes=()))):
+        return "the CRL is of another distribution point"
+    return ""
+
+
+def _entry_reason(entry: x509.RevokedCertificate) -> x509.ReasonFlags | None:
+    for extension in entry.extensions:
+        if isinstance(extension.value, x509.CRLReason):
+            return extension.value.reason
+    return None
+
+
+def _is_signed_by(issuer: x509.Certificate, crl: x509.CertificateRevocationList) -> bool:
+    try:
+        return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]  # another kind of key: TypeError
+    except (InvalidSignature, TypeError, ValueError, UnsupportedAlgorithm):
+        return False
+
+
+def _may_sign_crls(issuer: x509.Certificate) -> bool:
+    try:
+        return issuer.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign
+    except x509.ExtensionNotFound:
+        return True
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Tell whether a certificate is for issuing others."""
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        return False
+
+
+_HTTP: Final = ("http://",)
+
+
+def _crl_addresses(certificate: x509.Certificate, schemes: tuple[str, ...] = _HTTP) -> tuple[str, ...]:
+    try:
+        points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return ()
+    names = (name for point in points for name in point.full_name or ())
+    return _addresses(names, schemes)
+
+
+def _ocsp_addresses(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return ()
+    names = (each.access_location for each in access if each.access_method == AuthorityInformationAccessOID.OCSP)
+    return _addresses(names, _HTTP)
+
+
+def _addresses(names: Iterable[x509.GeneralName], schemes: tuple[str, ...]) -> tuple[str, ...]:
+    found = (name.value for name in names if isinstance(name, x509.UniformResourceIdentifier))
+    return tuple(address for address in found if not schemes or address.lower().startswith(schemes))
