@@ -20,6 +20,7 @@ pytest_plugins = ("tests.helpers.figures",)
 _NO_RABBITMQ = "no RabbitMQ here: apt-get install rabbitmq-server"
 _NO_RABBITMQ_4 = "no RabbitMQ 4 here"
 _NO_SOFTHSM = "no SoftHSM here"
+_NO_XMLSEC1 = "no xmlsec1 here"
 # Each node is one group: under ``pytest -n N --dist loadgroup`` its tests stay in one process and share it.
 _NODES = {"rabbitmq_node": "rabbitmq", "rabbitmq4_node": "rabbitmq4"}
 
@@ -85,7 +86,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly, in one line each, what is missing here and how much went untested for want of it."""
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
-    for missing in (_NO_RABBITMQ, f"{_NO_RABBITMQ_4}:", _NO_SOFTHSM, NO_SHARED):
+    for missing in (_NO_RABBITMQ, f"{_NO_RABBITMQ_4}:", _NO_SOFTHSM, _NO_XMLSEC1, NO_SHARED):
         if reasons := [reason for reason in skipped if missing in reason]:
             why = reasons[0].partition(missing)[2].rstrip("')\"") if missing.endswith(":") else ""
             terminalreporter.write_line(f"NOT TESTED: {len(reasons)} tests, {missing}{why}", red=True, bold=True)

@@ -149,28 +149,48 @@ class Answers:
         return Judgement(Handling.SETTLE, (shipment.msg_id,), new=True)
 
     def _opened(self, inbound: Inbound, opened: Opened) -> Judgement:
+        signed, doubt = self._signed_part(opened.content)
         try:
-            answer = apprec.parse(opened.content)
+            answer = apprec.parse(signed)
         except MessageRefused as error:
             return self._disbelieve_named(inbound, f"it is signed by the receiver but {error}")
         shipment = self.journal.shipment(answer.original_msg_id)
         if shipment is None:
             return _foreign(_UNKNOWN_MSG_ID)
-        if concern := self._concern(opened.signer):
+        if concern := self._concern(opened.signer) or doubt:
             return self._disbelieve(shipment, concern, sealed=inbound.body, xml=opened.content, answer=answer)
         return self._answered(shipment, answer, opened.content, inbound.body)
 
     def _unsealed(self, inbound: Inbound) -> Judgement:
+        signed, doubt = self._signed_part(inbound.body)
         try:
-            answer = apprec.parse(inbound.body)
+            answer = apprec.parse(signed)
         except MessageRefused as error:
             return self._disbelieve_named(inbound, f"it is not sealed and {error}")
         shipment = self.journal.shipment(answer.original_msg_id)
         if shipment is None:
             return _foreign(_UNKNOWN_MSG_ID)
-        if not self.believe_unsealed:
-            return self._disbelieve(shipment, "it is not sealed", sealed=inbound.body, xml=inbound.body, answer=answer)
+        if concern := doubt if self.believe_unsealed else "it is not sealed":
+            return self._disbelieve(shipment, concern, sealed=inbound.body, xml=inbound.body, answer=answer)
         return self._answered(shipment, answer, inbound.body, inbound.body)
+
+    def _signed_part(self, xml: bytes) -> tuple[bytes, str]:
+        """Return what a receipt's XML signature is over, the only thing to be read then, and why it is not believed.
+
+        A receipt without one, as most are, is returned as it is.
+        """
+        if not any(_XML_SIGNATURE.encode(codec) in xml for codec in ("utf-8", "utf-16-le", "utf-16-be")):
+            return xml, ""
+        # Only where there is one: signxml takes its time to be imported.
+        from kpr_sender.protection.xmldsig import verify_enveloped  # noqa: PLC0415
+
+        doubt = ""
+        for certificate in self.counterpart.signing:
+            try:
+                return verify_enveloped(xml, certificate), ""
+            except ProtectionRefused as error:
+                doubt = str(error)
+        return xml, doubt
 
     def _answered(self, shipment: Shipment, answer: AppRec, xml: bytes, sealed: bytes) -> Judgement:
         if shipment.receiver_her_id not in answer.sender_her_ids:
@@ -263,6 +283,7 @@ class Answers:
         self.observe(Event(kind, text, shipment.msg_id, shipment.type, details or {}))
 
 
+_XML_SIGNATURE: Final = "http://www.w3.org/2000/09/xmldsig#"
 _UNKNOWN_MSG_ID: Final = "it answers a message that is not in this journal"
 
 

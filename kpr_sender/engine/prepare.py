@@ -9,19 +9,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from kpr_sender.errors import ConfigInvalid, InputMissing, InputRefused
+from kpr_sender.errors import InputMissing, InputRefused
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import NewShipment, NewSubmission
-from kpr_sender.messages.hodemelding import Hodemelding, frame
+from kpr_sender.messages.hodemelding import END, Hodemelding, frame
 from kpr_sender.messages.splice import splice
 from kpr_sender.messages.transport import CONTENT_TYPE, application_properties
 from kpr_sender.model import Envelope, MessageType
 from kpr_sender.preflight import Payload, Report, check
 from kpr_sender.profiles import Profile
-from kpr_sender.protection.keys import SoftwareSigner
 from kpr_sender.protection.port import Signer
+from kpr_sender.protection.refused import Malformed
 from kpr_sender.protection.seal import seal, sealed_length
-from kpr_sender.protection.xmldsig import sign_enveloped
+from kpr_sender.protection.xml_signing import signature
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.values import Settings
 
@@ -206,10 +206,17 @@ class Sealing:
             ack=texts.ack,
         )
 
-    def _message(self, hodemelding: Hodemelding, checked: Checked) -> _Message:
+    def _message(self, hodemelding: Hodemelding, checked: Checked) -> _Streamed:
         head, tail = frame(hodemelding)
         streamed = _Streamed(head, checked, tail)
-        return _Signed(streamed, self.signer) if self.settings.hodemelding.xmldsig else streamed
+        if not self.settings.hodemelding.xmldsig:
+            return streamed
+        # The file is read once more for it, so that neither document nor canonical form is ever held.
+        try:
+            made = signature(streamed.chunks(), self.signer)
+        except Malformed as error:
+            raise InputRefused(f"It cannot be signed: {error}.", where=str(checked.path)) from None
+        return _Streamed(head, checked, tail.removesuffix(END) + made + END)
 
     def _check_size(self, length: int, path: Path, message_type: MessageType) -> None:
         limits = self.settings.limits
@@ -272,24 +279,3 @@ class _Streamed:
                 next_step="Let the extract finish, then run the same command again; nothing was sent.",
             )
         yield self._tail
-
-
-class _Signed:
-    """The Hodemelding with a ds:Signature: needs the whole document in memory, so it is off by default."""
-
-    def __init__(self, streamed: _Streamed, signer: Signer) -> None:
-        if not isinstance(signer, SoftwareSigner):
-            raise ConfigInvalid(
-                "An XML signature needs the signing key in this process.",
-                where="hodemelding.xmldsig",
-                next_step="Turn it off: the sealed message is signed in any case.",
-            )
-        self._xml = sign_enveloped(b"".join(streamed.chunks()), signer.key_pair)
-        self.length = len(self._xml)
-
-    def chunks(self) -> Iterator[bytes]:
-        """Yield the bytes."""
-        yield self._xml
-
-
-_Message = _Streamed | _Signed

@@ -26,6 +26,9 @@ HER_OID: Final = "2.16.578.1.12.4.1.1.9051"
 MAX_BYTES: Final = 50_000_000
 """Largest Hodemelding that is read, in bytes: NHN's bound on a message of the bus."""
 
+END: Final = b"</MsgHead>"
+"""What ``frame``'s bytes behind the payload end in; a ds:Signature belongs just before it."""
+
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CLOSE: Final = b"</Content>"
 _MH: Final = f"{{{NAMESPACE}}}"

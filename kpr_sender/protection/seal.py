@@ -89,7 +89,7 @@ def seal(
                 waiting.popleft().result()
         while waiting:
             waiting.popleft().result()
-    encipher(memoryview(inner.tail + _sign(signer, digest.digest()) + outer.padding))
+    encipher(memoryview(inner.tail + sign(signer, digest.digest()) + outer.padding))
 
 
 def signed_data(content: bytes, signer: Signer) -> bytes:
@@ -100,7 +100,7 @@ def signed_data(content: bytes, signer: Signer) -> bytes:
         AccessRefused: The signer's key is not RSA of at least 2048 bits, or not its certificate's.
     """
     parts = signed.frame(signer, len(content))
-    signature = _sign(signer, hashlib.sha256(content).digest())
+    signature = sign(signer, hashlib.sha256(content).digest())
     return b"".join((parts.head, content, parts.tail, signature))
 
 
@@ -142,8 +142,12 @@ def _encipher(key: bytes, iv: bytes, write: Write) -> Callable[[memoryview], Non
     return encipher
 
 
-def _sign(signer: Signer, digest: bytes) -> bytes:
-    """Sign, and make sure that the signature is the certificate's: an HSM may hold another key under the name."""
+def sign(signer: Signer, digest: bytes) -> bytes:
+    """Sign a SHA-256 digest, and make sure that it is the certificate's key that did: an HSM may hold another.
+
+    Raises:
+        AccessRefused: The signer's key is not RSA of at least 2048 bits, or not its certificate's.
+    """
     signature = signer.sign_digest(digest)
     public_key = rsa_public_key(signer.certificate, name=_SIGNING)
     try:

@@ -1,6 +1,6 @@
-"""Enveloped XML signatures on a Hodemelding: exclusive C14N, RSA-SHA256, URI="", the signature last in the root.
+"""Verifies enveloped XML signatures: exclusive C14N, RSA-SHA256, URI="", the signature last in the root.
 
-Off unless the configuration wants it: KPR's own schema has no place for ds:Signature. It needs the document in memory.
+``xml_signing`` makes them. Whatever has another form is refused. It needs the document in memory: receipts are small.
 """
 
 from __future__ import annotations
@@ -13,18 +13,15 @@ from cryptography.x509 import Certificate
 from lxml import etree
 from signxml.algorithms import CanonicalizationMethod, DigestAlgorithm, SignatureConstructionMethod, SignatureMethod
 from signxml.exceptions import SignXMLException
-from signxml.signer import XMLSigner
 from signxml.verifier import SignatureConfiguration, XMLVerifier
 
 from kpr_sender.errors import AccessRefused
 from kpr_sender.protection.certificates import rsa_public_key
-from kpr_sender.protection.keys import KeyPair
 from kpr_sender.protection.refused import Malformed, SignatureRefused
 
 _DS: Final = "{http://www.w3.org/2000/09/xmldsig#}"
 _EXCLUSIVE_C14N: Final = CanonicalizationMethod.EXCLUSIVE_XML_CANONICALIZATION_1_0
 _ENVELOPED: Final = SignatureConstructionMethod.enveloped.value
-_ID_ATTRIBUTES: Final = ("Id", "ID", "id", "{http://www.w3.org/XML/1998/namespace}id")
 
 
 class _NothingBelowInfo(logging.Filter):
@@ -40,40 +37,6 @@ logging.getLogger("signxml.processor").addFilter(_NothingBelowInfo())
 def _parser() -> etree.XMLParser:
     # huge_tree lifts libxml2's 10 MB bound on one text; entities and DTD are refused, so nothing can blow up.
     return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True)
-
-
-class _Signer(XMLSigner):
-    """signxml's signer with our parser: it parses what it is given anew."""
-
-    @property
-    def parser(self) -> etree.XMLParser:
-        """A parser for one document."""
-        return _parser()
-
-
-def sign_enveloped(xml: bytes, signer_key_pair: KeyPair) -> bytes:
-    """Return the document, UTF-8, with a ds:Signature as the last child of its root.
-
-    Args:
-        xml: A whole document without DTD and without an Id on its root.
-        signer_key_pair: Its certificate is embedded.
-
-    Raises:
-        AccessRefused: The key is not RSA of at least 2048 bits.
-        Malformed: The document cannot be signed.
-    """
-    rsa_public_key(signer_key_pair.certificate, name="the signing certificate")
-    root = _parse(xml)
-    if any(attribute in root.attrib for attribute in _ID_ATTRIBUTES):
-        raise Malformed("its root has an Id: the signature must be over the whole document, not over a reference")
-    signer = _Signer(
-        method=SignatureConstructionMethod.enveloped,
-        signature_algorithm=SignatureMethod.RSA_SHA256,
-        digest_algorithm=DigestAlgorithm.SHA256,
-        c14n_algorithm=_EXCLUSIVE_C14N,
-    )
-    signed = signer.sign(root, key=signer_key_pair.private_key, cert=[signer_key_pair.certificate])
-    return etree.tostring(signed, encoding="UTF-8", xml_declaration=False)
 
 
 def verify_enveloped(xml: bytes, expected: Certificate) -> bytes:

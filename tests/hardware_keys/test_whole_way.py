@@ -13,6 +13,7 @@ from kpr_sender.cli.config import look
 from kpr_sender.client import Client
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KeyUnavailable
 from kpr_sender.protection.keys import load_pkcs12
+from kpr_sender.protection.xmldsig import verify_enveloped
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.states import SubmissionState
 from tests.helpers.fhi import Fhi
@@ -66,6 +67,15 @@ def test_seal_and_open_with_no_key_file_on_disk(kommune: Municipality, changes: 
             report = client.wait(timeout=20)
     assert (report.submission.state, report.exit_code) == (SubmissionState.DELIVERED, 0)
     assert all(receipt.verified for shipment in report.submission.shipments for receipt in shipment.receipts)
+
+
+def test_the_hodemelding_s_xml_signature_is_the_token_s_too(kommune: Municipality, changes: Changes, fhi: Fhi) -> None:
+    bus = MemoryBus(fhi.answer)
+    with closing(Client(kommune.configure({**changes, "hodemelding": {"xmldsig": True}}), bus=bus)) as client:
+        client.submit()
+        assert client.wait(timeout=5).exit_code == 0
+    for message in bus.published:
+        assert verify_enveloped(fhi.opened(message), kommune.pki.certificate("kommune-signing"))
 
 
 def test_check_config_looks_into_the_token(kommune: Municipality, changes: Changes) -> None:
