@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from kpr_sender.errors import ConfigInvalid
 from kpr_sender.events import Observer
 from kpr_sender.model import Environment
 from kpr_sender.profiles import Profile, guard_registry
 from kpr_sender.registry.port import AddressRegistry
 from kpr_sender.registry.static import StaticRegistry
 from kpr_sender.settings.values import RegistryKind, Settings
+
+if TYPE_CHECKING:
+    from kpr_sender.registry.listing import Register
 
 _ALWAYS_ASK = 0.0
 
@@ -39,8 +44,11 @@ def demand_own_register(profile: Profile, settings: Settings) -> None:
     Raises:
         ConfigInvalid: Its host is known to belong to another one.
     """
-    if settings.registry.kind is not RegistryKind.FILES:
-        guard_registry(profile, settings.environment, urlsplit(settings.registry.url).hostname or "")
+    registry = settings.registry
+    if registry.kind is RegistryKind.FILES:
+        return
+    for url in (registry.url, *([registry.helseid.url] if registry.helseid else ())):
+        guard_registry(profile, settings.environment, urlsplit(url).hostname or "")
 
 
 def _open(settings: Settings, max_age: float, now: Callable[[], datetime], observe: Observer) -> AddressRegistry:
@@ -48,8 +56,25 @@ def _open(settings: Settings, max_age: float, now: Callable[[], datetime], obser
         return StaticRegistry(settings)
     from kpr_sender.registry.cache import Cache, beside  # noqa: PLC0415 - only where a register is asked
     from kpr_sender.registry.remote import RemoteRegistry  # noqa: PLC0415 - the same
-    from kpr_sender.registry.soap import SoapRegister  # noqa: PLC0415 - httpx takes a moment to load
 
-    register = SoapRegister(settings.registry)
+    register = _register(settings, now)
     cache = Cache(beside(settings.journal.path), settings.environment.value, register.url, observe)
     return RemoteRegistry(register, cache, settings, max_age, now, observe)
+
+
+def _register(settings: Settings, now: Callable[[], datetime]) -> Register:
+    if settings.registry.kind is RegistryKind.SOAP:
+        from kpr_sender.registry.soap import SoapRegister  # noqa: PLC0415 - httpx takes a moment to load
+
+        return SoapRegister(settings.registry)
+    try:
+        from kpr_sender.registry.cpapi import CpApiRegister  # noqa: PLC0415 - needs what only the extra installs
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("joserfc"):
+            raise
+        raise ConfigInvalid(
+            'registry.kind = "rest" needs the extra helseid, which is not installed.',
+            where=f"{settings.origin}: registry.kind",
+            next_step="Install it: pip install 'kpr-sender[helseid]'.",
+        ) from None
+    return CpApiRegister(settings.registry, now)

@@ -13,6 +13,7 @@ from kpr_sender.settings.secrets import EnvironmentSecret, FileSecret
 from kpr_sender.settings.values import (
     BusSettings,
     FileSettings,
+    HelseIdSettings,
     HodemeldingSettings,
     JournalSettings,
     KeySettings,
@@ -87,7 +88,8 @@ def settings(
 def secrets_of(whole: Settings) -> tuple[Secret, ...]:
     """Return every secret that a configuration names."""
     keys = (source.secret for source in (whole.keys.signing, *whole.keys.decryption))
-    named = (whole.bus.password, whole.registry.password, *keys)
+    helseid = whole.registry.helseid
+    named = (whole.bus.password, whole.registry.password, helseid.client_key if helseid else None, *keys)
     return tuple(dict.fromkeys(secret for secret in named if secret is not None))
 
 
@@ -202,11 +204,20 @@ class _Building:
 
     def registry(self, table: dict[str, Any], bus: BusSettings) -> RegistrySettings:
         password = self.secret("registry.password", table.pop("password_env"), table.pop("password_file"))
-        if table["kind"] is not RegistryKind.FILES and table["url"] is None:
-            raise self.wrong("registry.url", f'This is missing; registry.kind = "{table["kind"].value}" needs it.')
+        client_key = self.secret("registry.client_key", table.pop("client_key_env"), table.pop("client_key_file"))
+        client = {"helseid_url": table.pop("helseid_url"), "client_id": table.pop("client_id")}
+        kind = table["kind"]
+        needed = {"url": table["url"]} if kind is not RegistryKind.FILES else {}
+        needed |= {**client, "client_key_file": client_key} if kind is RegistryKind.REST else {}
+        for name, value in needed.items():
+            if value is None:
+                raise self.wrong(f"registry.{name}", f'This is missing; registry.kind = "{kind.value}" needs it.')
+        helseid = None
+        if kind is RegistryKind.REST and client_key is not None:
+            helseid = HelseIdSettings(client["helseid_url"], client["client_id"], client_key)
         # One organisation user opens both the bus and the register, as a rule.
         given = {"url": table["url"] or "", "user": table["user"] or bus.username}
-        return RegistrySettings(**table | given, password=password or bus.password)
+        return RegistrySettings(**table | given, password=password or bus.password, helseid=helseid)
 
     def bus(self, table: dict[str, Any], *, service_her_id: int, embedded: bool) -> BusSettings:
         password = self.secret("bus.password", table.pop("password_env"), table.pop("password_file"))

@@ -168,18 +168,30 @@ KEYS: Final[tuple[Key, ...]] = (
         "Believe receipts that are neither signed nor encrypted. Only when FHI is known to answer so.", False),
 
     Key("registry", "kind", kinds.choice(RegistryKind),
-        "Where FHI's queue and certificates come from: files that [receiver] names, or Adresseregisteret's "
-        "CommunicationPartyService.", RegistryKind.FILES.value),
+        "Where FHI's queue and certificates come from: files that [receiver] names, or Adresseregisteret. soap is its "
+        "CommunicationPartyService; rest is its newer interface, which needs a client in HelseID and "
+        "kpr-sender[helseid].", RegistryKind.FILES.value),
     Key("registry", "url", kinds.HTTPS_URL,
         "Its address: https://ws.nhn.no/v1/AR/Basic for validering and produksjon, "
         "https://ws-web.test.nhn.no/v1/AR/Basic (internet) or https://ws.test.nhn.no/v1/AR/Basic (Helsenettet) for "
-        "ar-test.", _NONE, 'registry.kind must be "files"', example="https://ws.nhn.no/v1/AR/Basic"),
+        "ar-test. With rest https://cpapi.grunndata.nhn.no or https://cpapi.test.grunndata.nhn.no.",
+        _NONE, 'registry.kind must be "files"', example="https://ws.nhn.no/v1/AR/Basic"),
     Key("registry", "user", kinds.NAME, "The organisation's user in the register (OrgUsr in RegisterPlattformen).",
         _NONE, "bus.username: the organisation's user is the same", example="kommune"),
     Key("registry", "password_env", kinds.VARIABLE, "Environment variable that holds its password.", _NONE,
         "password_file, or the bus's password", example="KPR_REGISTRY_PASSWORD"),
     Key("registry", "password_file", kinds.PATH, "File that holds its password, alone.", _NONE,
         "password_env, or the bus's password", example="/run/credentials/kpr-registry-password"),
+    Key("registry", "helseid_url", kinds.HTTPS_URL,
+        "With rest: HelseID, https://helseid-sts.nhn.no or https://helseid-sts.test.nhn.no.", _NONE,
+        "kind must not be rest", example="https://helseid-sts.nhn.no"),
+    Key("registry", "client_id", kinds.NAME, "With rest: our client in HelseID.", _NONE, "kind must not be rest",
+        example="3e2f8a10-0000-4000-8000-000000000000"),
+    Key("registry", "client_key_env", kinds.VARIABLE,
+        "With rest: environment variable that holds the client's private key, JWK or PEM.", _NONE,
+        "client_key_file stands in its place", example="KPR_HELSEID_KEY"),
+    Key("registry", "client_key_file", kinds.PATH, "With rest: file that holds it, alone.", _NONE,
+        "client_key_env stands in its place", example="/run/credentials/kpr-helseid-key"),
     Key("registry", "ca_file", kinds.PATH, "PEM file with the authorities to trust for the register's certificate.",
         _NONE, "the machine's own", example="../certs/registry-ca.pem"),
     Key("registry", "timeout", kinds.seconds(0.1, 600), "Longest time for one question and its answer.", "20s"),

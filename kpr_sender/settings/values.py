@@ -153,6 +153,22 @@ class RegistryKind(enum.StrEnum):
 
     FILES = "files"
     SOAP = "soap"
+    REST = "rest"
+
+
+@dataclass(frozen=True, slots=True)
+class HelseIdSettings:
+    """Whom we are in HelseID.
+
+    Attributes:
+        url: Its issuer.
+        client_id: Our client.
+        client_key: The client's private key, JWK or PEM.
+    """
+
+    url: str
+    client_id: str
+    client_key: Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +184,7 @@ class RegistrySettings:
         timeout: Bound on one question and its answer.
         max_age: How old an answer may be before it is asked for again.
         stale_for: How old the last good answer may be when the register cannot be reached.
+        helseid: What opens ``rest``; None with any other kind.
     """
 
     kind: RegistryKind
@@ -178,6 +195,7 @@ class RegistrySettings:
     timeout: float
     max_age: float
     stale_for: float
+    helseid: HelseIdSettings | None
 
 
 @dataclass(frozen=True, slots=True)

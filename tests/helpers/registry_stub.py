@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
@@ -150,14 +150,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    stub: RegistryStub
+    stub: Any  # the one whose handler it runs
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that hangs up in the middle is what some tests are about."""
 
 
-class RegistryStub:
-    """The register, from ``with`` to its end.
+class HttpsStub:
+    """A server with TLS on a loopback port, from ``with`` to its end.
 
     Args:
         folder: Where its TLS key is written.
@@ -166,39 +166,25 @@ class RegistryStub:
 
     Attributes:
         parties: What it knows.
-        mishap: How it answers instead, if so.
-        questions: What it was asked, in order.
         closing: Set at the end: a mishap that keeps a client waiting waits for it.
     """
 
+    handler: type[BaseHTTPRequestHandler]
+
     def __init__(self, folder: Path, authority: Authority, *names: str) -> None:
         self.parties: dict[int, Facts] = {}
-        self.mishap: Mishap | None = None
-        self.soap_11 = True
-        self.questions: list[tuple[str, int]] = []
         self.closing = threading.Event()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*authority.issue(folder, *(names or ("127.0.0.1",))))
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = _Server(("127.0.0.1", 0), self.handler)
         self._server.stub = self
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
     @property
-    def url(self) -> str:
-        """Its address."""
-        return f"https://127.0.0.1:{self._server.server_address[1]}/v1/AR/Basic"
-
-    def answer(self, operation: str, her_id: int) -> tuple[int, bytes]:
-        """Return status and body of the right answer."""
-        facts = self.parties.get(her_id)
-        if facts is None:
-            return 500, fault(soap_11=self.soap_11)
-        if operation == _DETAILS:
-            body = details(facts)
-        else:
-            body = certificate(operation, facts.certificates[_CERTIFICATES[operation]])
-        return 200, body.replace(_SOAP_12, _SOAP_11) if self.soap_11 else body
+    def origin(self) -> str:
+        """Scheme, host and port."""
+        return f"https://127.0.0.1:{self._server.server_address[1]}"
 
     def close(self) -> None:
         """Be gone: whoever connects now is refused."""
@@ -215,6 +201,39 @@ class RegistryStub:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+class RegistryStub(HttpsStub):
+    """The register's SOAP service.
+
+    Attributes:
+        mishap: How it answers instead, if so.
+        questions: What it was asked, in order.
+    """
+
+    handler = _Handler
+
+    def __init__(self, folder: Path, authority: Authority, *names: str) -> None:
+        super().__init__(folder, authority, *names)
+        self.mishap: Mishap | None = None
+        self.soap_11 = True
+        self.questions: list[tuple[str, int]] = []
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"{self.origin}/v1/AR/Basic"
+
+    def answer(self, operation: str, her_id: int) -> tuple[int, bytes]:
+        """Return status and body of the right answer."""
+        facts = self.parties.get(her_id)
+        if facts is None:
+            return 500, fault(soap_11=self.soap_11)
+        if operation == _DETAILS:
+            body = details(facts)
+        else:
+            body = certificate(operation, facts.certificates[_CERTIFICATES[operation]])
+        return 200, body.replace(_SOAP_12, _SOAP_11) if self.soap_11 else body
 
 
 def says(status: int, body: bytes, **headers: str) -> Mishap:
