@@ -187,6 +187,14 @@ class Overdue(KprError):
     )
 
 
+class CertificateEnding(KprError):
+    """A certificate in play ends soon or before the deadline, or must not be used."""
+
+    code, exit_code, fault = "certificate-ending", 85, Fault.CONFIGURATION
+    meaning = "certs --check: a certificate ends within 60 days or before the deadline, or must not be used"
+    advice = "See kpr-send certs: have the next one issued, registered and configured before this one ends."
+
+
 class AlreadySubmitted(KprError):
     """This year's data is submitted already."""
 
@@ -219,6 +227,7 @@ ERRORS: Final[tuple[type[KprError], ...]] = (
     NeedsPerson,
     InDoubt,
     Overdue,
+    CertificateEnding,
     AlreadySubmitted,
     JournalLocked,
 )

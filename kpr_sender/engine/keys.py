@@ -82,9 +82,19 @@ def signer(settings: Settings, *, at: datetime) -> Signer:
             usage.
     """
     source = settings.keys.signing
-    found = SoftwareSigner(load_key(source)) if source.token is None else _in_token(source, source.token)
+    found = load_signer(source)
     certificates.check(found.certificate, signing_use(settings), at=at, name=source.key)
     return found
+
+
+def load_signer(source: KeySource) -> Signer:
+    """Load a signing key; its certificate is not checked.
+
+    Raises:
+        ConfigInvalid: A file is missing.
+        AccessRefused: Wrong passphrase or PIN, or key and certificate do not match.
+    """
+    return SoftwareSigner(load_key(source)) if source.token is None else _in_token(source, source.token)
 
 
 def decrypters(settings: Settings) -> tuple[Decrypter, ...]:

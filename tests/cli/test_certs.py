@@ -1,0 +1,155 @@
+"""``kpr-send certs``: all certificates in play, when each is warned of, and the exit code for cron."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from kpr_sender.cli.main import run
+from kpr_sender.engine.in_play import InPlay, in_play
+from kpr_sender.errors import AccessRefused, BusUnreachable
+from kpr_sender.sandbox.sandbox import Sandbox
+from tests.helpers import pki, seid_pki
+from tests.helpers.municipality import SENDER_HER_ID, Changes, Municipality, municipality
+from tests.helpers.pki import NOW, Kind
+from tests.helpers.seid_pki import DAY
+
+Certs = Callable[..., tuple[int, str]]
+ROLES = ["ours for signing", "ours for decryption", "FHI's for encryption", "FHI's for signing", "the bus's TLS"]
+DEADLINE = dt.date(2031, 1, 15)
+IN_TIME = dt.datetime(2031, 1, 16, tzinfo=dt.UTC)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Municipality:
+    return municipality(tmp_path)
+
+
+@pytest.fixture
+def certs(made: Municipality, capsys: pytest.CaptureFixture[str]) -> Certs:
+    def ask(*arguments: str, before: tuple[str, ...] = (), changes: Changes | None = None, port: int = 1) -> Any:
+        made.configure(changes, port=port)
+        code = run(["--env", "lokal", "--config", str(made.config), *before, "certs", *arguments])
+        return code, capsys.readouterr().out
+
+    return ask
+
+
+def test_all_that_are_in_play_are_shown_and_nothing_is_sent(made: Municipality, certs: Certs) -> None:
+    with Sandbox(made.folder, sender_her_id=SENDER_HER_ID) as sandbox:
+        code, out = certs("--check", port=sandbox.port)
+
+    assert code == 0
+    for role in ROLES:
+        assert role in out
+    for text in ("EKSEMPEL KOMMUNE", "SANDKASSE KPR VALIDERING", "localhost", "2025-01-15", "kommune-signing.p12"):
+        assert text in out
+    assert "To be seen to" not in out
+    assert not made.journal.exists()
+
+
+def test_as_json_each_has_its_dates_and_days(made: Municipality, certs: Certs) -> None:
+    with Sandbox(made.folder, sender_her_id=SENDER_HER_ID) as sandbox:
+        told = json.loads(certs(before=("--json",), port=sandbox.port)[1])
+
+    assert (told["exit_code"], told["error"], told["deadline"]) == (0, None, "2025-01-15")
+    assert [each["role"] for each in told["certificates"]] == ROLES
+    for each in told["certificates"]:
+        assert each["days_left"] == 364
+        assert each["days_left_at_deadline"] > 364
+        assert "SHA-1 thumbprint" in each["certificate"]
+        assert (each["known"], each["concern"]) == (True, "")
+
+
+def test_a_bus_out_of_reach_is_said_and_is_no_alarm(certs: Certs) -> None:
+    code, out = certs("--check")
+    assert code == 0
+    assert "?  the bus's TLS" in out
+    assert "The bus cannot be reached" in out
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [(Kind.EXPIRED_SIGNER, "expired on"), (Kind.ENCRYPTION, "does not include nonRepudiation")],
+)
+def test_with_check_what_must_not_be_used_is_85(made: Municipality, certs: Certs, kind: Kind, text: str) -> None:
+    (made.folder / "own.p12").write_bytes(pki.p12(kind))
+    (made.folder / "own.passphrase").write_text(pki.PASSPHRASE)
+    changes: Changes = {"keys.signing": {"pkcs12": "own.p12", "passphrase_file": "own.passphrase"}}
+
+    assert certs(changes=changes)[0] == 0
+    code, out = certs("--check", changes=changes)
+    assert code == 85
+    assert "!  ours for signing" in out
+    assert text in out
+    told = json.loads(certs("--check", before=("--json",), changes=changes)[1])
+    assert (told["exit_code"], told["error"]["code"]) == (85, "certificate-ending")
+
+
+def test_a_key_that_is_missing_is_85_and_the_others_are_shown(certs: Certs) -> None:
+    code, out = certs("--check", changes={"keys.signing": {"pkcs12": "none.p12"}})
+    assert code == 85
+    assert "none.p12 cannot be read" in out
+    assert "SANDKASSE KPR VALIDERING" in out
+
+
+def test_earlier_ones_are_shown_and_not_warned_of(made: Municipality, certs: Certs) -> None:
+    (made.folder / "old.pem").write_bytes(pki.certificate_pem(Kind.EXPIRED_SIGNER))
+    current = str(made.folder / "pki/fhi-signing.pem")
+    code, out = certs("--check", changes={"receiver": {"signing_certificates": [current, "old.pem"]}})
+    assert code == 0
+    assert "FHI's for signing, earlier 1" in out
+
+
+def test_certificates_under_other_roots_are_85(made: Municipality, certs: Certs) -> None:
+    (made.folder / "root.pem").write_bytes(pki.root().public_bytes(Encoding.PEM))
+    code, out = certs("--check", changes={"protection": {"roots": ["root.pem"]}})
+    assert code == 85
+    assert out.count("does not lead to a trusted authority") == 4
+
+
+def row(days_left: int) -> InPlay:
+    authority = seid_pki.new_root()
+    ends = NOW + days_left * DAY + dt.timedelta(hours=1)
+    return InPlay("ours for signing", "signing.p12", authority.issue(valid=(NOW - 400 * DAY, ends)))
+
+
+@pytest.mark.parametrize(
+    ("days_left", "text"),
+    [(61, ""), (60, ""), (59, "60"), (30, "60"), (29, "30"), (14, "30"), (13, "14"), (7, "14"), (6, "7"), (0, "7")],
+)
+def test_it_is_warned_of_at_60_30_14_and_7_days(days_left: int, text: str) -> None:
+    concern = row(days_left).concern(NOW, (NOW - DAY).date())
+    assert concern == (text and f"It ends within {text} days: have the next one ready")
+
+
+def test_one_that_ends_before_the_deadline_is_warned_of_however_long_it_lasts() -> None:
+    deadline = (NOW + 200 * DAY).date()
+    assert row(198).concern(NOW, deadline) == f"It ends before the deadline, {deadline}: have the next one ready"
+    assert row(202).concern(NOW, deadline) == ""
+    assert "and it ends within 30 days" in row(20).concern(NOW, deadline)
+
+
+def test_the_whole_last_day_counts() -> None:
+    def ends(at: dt.datetime) -> int | None:
+        valid = (at - 400 * DAY, at)
+        return InPlay("", "", seid_pki.new_root().issue(valid=valid)).days_left_at(DEADLINE)
+
+    assert ends(IN_TIME) == 0
+    assert ends(IN_TIME - dt.timedelta(seconds=1)) == -1
+
+
+def test_what_is_not_known_is_no_reason_for_an_alarm() -> None:
+    assert InPlay("the bus's TLS", "", error=BusUnreachable("It is away.")).is_untold
+    assert not InPlay("the bus's TLS", "", error=AccessRefused("It is expired.")).is_untold
+
+
+def test_the_library_tells_the_same(made: Municipality) -> None:
+    found = in_play(made.configure(), now=NOW, observe=lambda _event: None)
+    assert [each.role for each in found] == ROLES
