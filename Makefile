@@ -15,7 +15,7 @@ help:
 	@echo "make test     set up, then linters, types, layers and all tests: what CI runs"
 	@echo "make check    set up, then the linters, types and layers alone"
 	@echo "make nightly  set up, then the long proofs: some hours; SCALE=0.05 for a twentieth of each; writes docs/nightly.json"
-	@echo "make bench    set up, then measure against openssl and a bare proton; writes bench.json"
+	@echo "make bench    set up, then measure against openssl, lxml and a bare proton; writes bench.json"
 	@echo "make docs     write the generated pages of docs/ anew"
 	@echo "make setup    set up and nothing else"
 	@echo "make lock     write the lock files from pyproject.toml; make upgrade takes the newest versions"

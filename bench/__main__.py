@@ -7,10 +7,10 @@ import json
 import statistics
 from typing import Final
 
-from bench.cases import protection, publishing, start
+from bench.cases import checking, protection, publishing, start
 from bench.measure import ROOT, Case, Sample, Unavailable
 
-_CASES: Final = {case.name: case for module in (protection, publishing, start) for case in module.CASES}
+_CASES: Final = {case.name: case for module in (protection, publishing, checking, start) for case in module.CASES}
 _FEWEST_PAIRS: Final = 5
 _ROW: Final = "{:<24} {:>6} {:>7} {:>9} {:>9} {:>9} {:>9}  {}"
 
