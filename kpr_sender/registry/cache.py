@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import load_der_x509_certificate
+from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.registry.listing import Listing
@@ -57,7 +57,7 @@ class Cache:
             return None
         try:
             return _listing(kept, self.url)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, InvalidVersion):
             self._warn("is damaged; the register is asked anew")
             return None
 
@@ -81,7 +81,7 @@ class Cache:
                 document = json.loads(file.read(_MAX_BYTES))
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             self._warn("cannot be read; the register is asked anew")
             return {}
         mine = isinstance(document, dict) and self._head().items() <= document.items()
@@ -131,7 +131,7 @@ def _listing(kept: dict[str, Any], url: str) -> Listing:
         addresses=Queues(**kept["queues"]),
         encryption=tuple(_certificate(one) for one in kept["encryption"]),
         signing=tuple(_certificate(one) for one in kept["signing"]),
-        provenance=Provenance(url, datetime.fromisoformat(kept["fetched_at"])),
+        provenance=Provenance(url, _aware(kept["fetched_at"])),
     )
 
 
@@ -140,7 +140,14 @@ def _written(moment: datetime | None) -> str | None:
 
 
 def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+    return None if text is None else _aware(text)
+
+
+def _aware(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return moment
 
 
 def _base64(certificate: Certificate) -> str:

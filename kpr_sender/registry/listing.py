@@ -65,9 +65,13 @@ class Listing:
         return Answer(found, self.provenance)
 
 
-def unknown_party(her_id: int, url: str) -> ConfigInvalid:
+class UnknownParty(ConfigInvalid):
+    """The register does not know the party: what it said of it before is no longer to be used."""
+
+
+def unknown_party(her_id: int, url: str) -> UnknownParty:
     """Say that a register does not know a party."""
-    return ConfigInvalid(
+    return UnknownParty(
         f"Adresseregisteret does not know HER-id {her_id}.",
         where=url,
         next_step="Check that registry.url is the register of this environment, and the HER-id.",

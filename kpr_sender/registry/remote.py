@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from kpr_sender.errors import KprError, RegistryUnreachable
+from kpr_sender.errors import RegistryUnreachable
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.registry.assembling import counterpart_of
 from kpr_sender.registry.cache import Cache
-from kpr_sender.registry.listing import Listing, Register
+from kpr_sender.registry.listing import Listing, Register, UnknownParty
 from kpr_sender.registry.objections import objections
 from kpr_sender.registry.port import Answer, Counterpart, Provenance, Queues, RegisteredParty, Use
 from kpr_sender.registry.static import configured_certificates
@@ -80,8 +80,7 @@ class RemoteRegistry:
                 raise
             self._say(error, stale.provenance)
             return replace(stale, provenance=replace(stale.provenance, stale=True))
-        except KprError:
-            # An answer, if not the one we hoped for: what was true before is no longer to be used.
+        except UnknownParty:
             self.cache.forget(her_id)
             raise
 

@@ -122,7 +122,7 @@ def test_what_goes_wrong_is_told_for_what_it_is(scene: Scene, mishap: Mishap, er
     with pytest.raises(error, match=said) as caught:
         scene.ask(settings)
 
-    assert type(caught.value) is error
+    assert caught.value.code == error.code
     assert caught.value.next_step
     assert scene.stub.url in caught.value.where
     assert not scene.cache.exists()

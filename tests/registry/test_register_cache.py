@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from kpr_sender.errors import AccessRefused, RegistryUnreachable
+from kpr_sender.errors import AccessRefused, ConfigInvalid, RegistryUnreachable
 from kpr_sender.model import Environment
 from kpr_sender.registry.cache import beside
 from tests.helpers import pki
-from tests.helpers.registry_stub import KPR_VALIDERING, says
+from tests.helpers.registry_stub import KPR_VALIDERING, fault, says
 from tests.registry.conftest import Scene
 
 OUTAGE = says(503, b"<html>")
@@ -103,17 +103,29 @@ def test_an_answer_from_the_future_is_another_clocks(scene: Scene) -> None:
         scene.ask()
 
 
-def test_a_refusal_is_an_answer_and_nothing_earlier_has_to_do_for_it(scene: Scene) -> None:
+def test_a_party_that_is_no_longer_known_is_not_sent_to_by_an_earlier_answer(scene: Scene) -> None:
     scene.ask()
     scene.later(hours=2)
-    scene.stub.mishap = says(401, b"")
+    scene.stub.mishap = says(500, fault())
 
-    with pytest.raises(AccessRefused):
+    with pytest.raises(ConfigInvalid, match="does not know"):
         scene.ask()
 
     scene.stub.mishap = OUTAGE
     with pytest.raises(RegistryUnreachable):
         scene.ask()
+
+
+def test_a_refusal_of_our_user_is_no_outage_and_says_nothing_of_the_party(scene: Scene) -> None:
+    scene.ask()
+    scene.later(hours=2)
+    scene.stub.mishap = says(401, b"")
+
+    with pytest.raises(AccessRefused, match="refuses our user"):
+        scene.ask()
+
+    scene.stub.mishap = OUTAGE
+    assert scene.ask().provenance.stale is True
 
 
 def test_the_signing_certificate_before_this_one_is_still_believed(scene: Scene) -> None:
@@ -162,6 +174,10 @@ def test_the_file_lies_beside_the_journal_for_its_owner_alone_and_holds_no_passw
         ),
         pytest.param(
             lambda scene: scene.cache.write_text(scene.cache.read_text().replace("MII", "AAA")), id="certificate"
+        ),
+        pytest.param(lambda scene: scene.cache.write_text("[" * 100_000), id="deep"),
+        pytest.param(
+            lambda scene: scene.cache.write_text(scene.cache.read_text().replace("+00:00", "")), id="no-time-zone"
         ),
     ],
 )
