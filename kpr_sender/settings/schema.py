@@ -90,7 +90,9 @@ ARRAYS: Final = frozenset({"keys.decryption"})
 
 _LOKAL: Final = frozenset({Environment.LOKAL})
 _NONE: Final = Absent.NONE
-_REGISTRY_TELLS: Final = 'registry.kind must be "soap": the registry tells it. What is given all the same is compared'
+_REGISTRY_TELLS: Final = (
+    'registry.kind must be "soap" or "rest": the registry tells it. What is given all the same is compared'
+)
 _MOST_BYTES: Final = 2_000_000_000
 
 

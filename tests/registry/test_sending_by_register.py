@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from kpr_sender.client import Client
-from kpr_sender.errors import ConfigInvalid, RegistryUnreachable
+from kpr_sender.errors import AccessRefused, ConfigInvalid, RegistryUnreachable
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.building import secrets_of
 from kpr_sender.settings.values import Settings
@@ -16,6 +20,7 @@ from kpr_sender.states import SubmissionState
 from tests.helpers.command import kpr_send
 from tests.helpers.municipality import SENDER_HER_ID
 from tests.helpers.registry_stub import Address, says
+from tests.helpers.seid_pki import ENCIPHER, ORGANISATION, OTHER_ORGANISATION, new_root, seid_1
 from tests.registry.conftest import Scene
 
 
@@ -64,6 +69,30 @@ def test_nothing_is_sealed_for_a_receiver_that_the_register_speaks_against(scene
         with pytest.raises(ConfigInvalid, match="belongs to HER-id 2397"):
             client.submit()
         assert client.status() is None
+
+
+def test_nothing_is_sealed_for_another_organisations_certificate(scene: Scene, settings: Settings) -> None:
+    root = new_root()
+    (scene.made.folder / "roots.pem").write_bytes(root.certificate.public_bytes(Encoding.PEM))
+    trusting = replace(settings, protection=replace(settings.protection, roots=(scene.made.folder / "roots.pem",)))
+    scene.lists(
+        changes={"ParentOrganizationNumber": ORGANISATION},
+        certificates=(root.issue(seid_1(OTHER_ORGANISATION), usages=ENCIPHER), root.issue()),
+    )
+
+    with Client(trusting) as client, pytest.raises(AccessRefused, match=f"{OTHER_ORGANISATION}; it must be"):
+        client.submit()
+
+
+def test_who_names_files_loads_nothing_that_asks_a_register(scene: Scene) -> None:
+    scene.made.configure()
+    source = f"""
+import sys
+from kpr_sender import Client
+Client.from_config({str(scene.made.config)!r}, "lokal").close()
+assert not {{"httpx", "joserfc", "kpr_sender.registry.remote"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", source], check=True)
 
 
 def test_g7_another_environments_register_is_refused_before_it_is_asked(scene: Scene) -> None:
