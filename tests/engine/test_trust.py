@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import itertools
 import re
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,7 @@ from kpr_sender.protection.certificates import CertificateUse
 from kpr_sender.protection.chain import Authorities
 from kpr_sender.registry import issuers
 from kpr_sender.registry.issuers import Issuers
+from kpr_sender.registry.plain_http import Unreachable, fetch
 from kpr_sender.settings.values import Revocation
 from tests.helpers import seid_pki
 from tests.helpers.figures import figure
@@ -264,6 +267,10 @@ ROWS: dict[str, Row] = {
         issued(subject=seid_pki.person("9578-4050-100000000")),
         "no organisation number; .* It is a certificate of no organisation, serial number",
     ),
+    "with a person's number in its name": Row(
+        issued(subject=seid_pki.seid_1(OTHER_ORGANISATION, "Kontakt 9578-4050-100000000")),
+        r"must be .* It is Kontakt \*\*\* \(EKSEMPEL KOMMUNE TEST\)",
+    ),
     # -- CRL
     "CRL without it": over(crl()),
     "CRL with it": over(crl(True), text=r"The certificate is revoked on .* UTC\. It is"),
@@ -279,6 +286,19 @@ ROWS: dict[str, Row] = {
     "CRL is of tomorrow": untold(crl(made=NOW + DAY, until=NOW + 2 * DAY), "it is only made on .* UTC"),
     "CRL is another issuer's": untold(other_crl(lambda stage: stage.pki.root.crl()), "the CRL is another issuer's"),
     "CRL is forged": untold(crl(signed_by=seid_pki.key("other")), "the CRL's signature is not the issuer's"),
+    "CRL is signed with SHA-1": untold(
+        other_crl(lambda stage: seid_pki.crl_with_sha1(stage.ca.crl(), stage.ca.key)),
+        "the CRL's signature algorithm is too weak",
+    ),
+    "CRL of an issuer that may sign none": over(
+        below(usages=("key_cert_sign",)),
+        text=r"Nobody tells .*the CRL's signature is not the issuer's",
+        roots=with_nine(usages=("key_cert_sign",)),
+        laid_in=lambda stage, _leaf: [
+            stage.pki.root.crl(),
+            stage.pki.root.authority("Test SEID CA 9", "other", usages=("key_cert_sign",)).crl(),
+        ],
+    ),
     "CRL with a critical extension": untold(crl(more=[UNKNOWN_CRITICAL]), r"critical extension .*\(2.5.29.99\)"),
     "CRL is a delta": untold(
         crl(more=[x509.Extension(ExtensionOID.DELTA_CRL_INDICATOR, True, x509.DeltaCRLIndicator(1))]),
@@ -435,6 +455,27 @@ def test_a_folder_that_cannot_be_written_only_means_fetching_again(stage: Stage,
     (tmp_path / "file").write_text("in the way")
     certificate = stage.with_crl(lambda _leaf: stage.ca.crl())
     assert standing(stage, certificate, tmp_path / "file" / "kept") == "good"
+
+
+def test_an_answer_without_end_is_left_off_when_it_is_too_large(stage: Stage) -> None:
+    def pour(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            while not stage.server.ended.is_set():
+                connection.sendall(bytes(1 << 16))
+
+    stage.server.answers["endless"] = pour
+    with pytest.raises(Unreachable, match="too large"):
+        fetch(stage.server.at("endless"), most=1000, seconds=60)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://127.0.0.1/a", "ldap://a/b", "http://", "http://a:b@127.0.0.1/", "http://127.0.0.1:x/", "http://æ/"],
+)
+def test_an_address_that_is_not_plain_http_is_not_asked(address: str) -> None:
+    with pytest.raises(Unreachable, match="the address"):
+        fetch(address, most=1000, seconds=1)
 
 
 def test_that_nobody_answers_is_remembered_for_some_minutes(stage: Stage, tmp_path: Path) -> None:

@@ -223,6 +223,15 @@ def with_sha1(certificate: x509.Certificate, by: PrivateKey) -> x509.Certificate
     return _signed_anew(tbs, oid_sha1, SHA1(), by)  # noqa: S303
 
 
+def crl_with_sha1(crl: x509.CertificateRevocationList, by: PrivateKey) -> bytes:
+    """Sign a CRL anew with SHA-1."""
+    assert isinstance(by, rsa.RSAPrivateKey)
+    oid_sha256, oid_sha1 = der.oid("1.2.840.113549.1.1.11"), der.oid("1.2.840.113549.1.1.5")
+    tbs = crl.tbs_certlist_bytes.replace(oid_sha256, oid_sha1)
+    signature = by.sign(tbs, padding.PKCS1v15(), SHA1())  # noqa: S303
+    return der.wrap(der.SEQUENCE, tbs, der.wrap(der.SEQUENCE, oid_sha1, der.NULL), der.wrap(0x03, b"\0", signature))
+
+
 def with_serial(certificate: x509.Certificate, first: int, by: PrivateKey) -> x509.Certificate:
     """Sign anew with another first byte of the serial number: from 0x80 on it is below zero."""
     serial = certificate.serial_number.to_bytes(16, "big")
