@@ -3,7 +3,7 @@
 Plainly: without prefixes, references, comments or self-closing rows, as every EPJ writes it. A person is cut where a
 kind of row begins, in the schema's order, and a row at each ``<``. Then ``name>value`` is one text, nearly always seen
 before, and so are the end tags of a row: a look-up for each value, and one for all its marks, say that the row is
-right. That, in place of an event for each element, is what brings all rules together to the speed of a schema
+right. That, in place of an event for each element, is what brings all rules together near the speed of a schema
 validation.
 """
 

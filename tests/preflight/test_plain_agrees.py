@@ -20,7 +20,7 @@ from tests.helpers.nightly import scaled
 from tests.helpers.structure_mutations import documents
 
 FILES: Final = 600
-NIGHTLY: Final = 60_000
+NIGHTLY: Final = 10_000
 
 Verdict = tuple[object, ...]
 

@@ -23,7 +23,7 @@ from tests.helpers.structure_judge import CONTAINERS, is_certain, right_by_libxm
 from tests.helpers.structure_mutations import CATALOGUES, NAMESPACES, documents
 
 DOCUMENTS: Final = 5_000  # of each format in the suite
-NIGHTLY: Final = 200_000
+NIGHTLY: Final = 50_000
 
 
 @dataclass(frozen=True)
