@@ -16,6 +16,7 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
 from kpr_sender.protection.identity import CertificateIdentity
 from kpr_sender.protection.subject import refusal
@@ -72,14 +73,6 @@ def path(
     Raises:
         AccessRefused: There is no path, or something in it does not hold: a signature, a date, an algorithm.
     """
-    # Only where roots are configured: it takes its time to load.
-    from cryptography.x509.verification import (  # noqa: PLC0415
-        ExtensionPolicy,
-        PolicyBuilder,
-        Store,
-        VerificationError,
-    )
-
     policy = ExtensionPolicy.webpki_defaults_ca(), ExtensionPolicy.permit_all()
     known = [*authorities.intermediates, *intermediates]
     with warnings.catch_warnings():

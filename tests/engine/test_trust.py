@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import itertools
 import re
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +23,6 @@ from kpr_sender.protection.certificates import CertificateUse
 from kpr_sender.protection.chain import Authorities
 from kpr_sender.registry import issuers
 from kpr_sender.registry.issuers import Issuers
-from kpr_sender.registry.plain_http import Unreachable, fetch
 from kpr_sender.settings.values import Revocation
 from tests.helpers import seid_pki
 from tests.helpers.figures import figure
@@ -455,27 +452,6 @@ def test_a_folder_that_cannot_be_written_only_means_fetching_again(stage: Stage,
     (tmp_path / "file").write_text("in the way")
     certificate = stage.with_crl(lambda _leaf: stage.ca.crl())
     assert standing(stage, certificate, tmp_path / "file" / "kept") == "good"
-
-
-def test_an_answer_without_end_is_left_off_when_it_is_too_large(stage: Stage) -> None:
-    def pour(connection: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            while not stage.server.ended.is_set():
-                connection.sendall(bytes(1 << 16))
-
-    stage.server.answers["endless"] = pour
-    with pytest.raises(Unreachable, match="too large"):
-        fetch(stage.server.at("endless"), most=1000, seconds=60)
-
-
-@pytest.mark.parametrize(
-    "address",
-    ["https://127.0.0.1/a", "ldap://a/b", "http://", "http://a:b@127.0.0.1/", "http://127.0.0.1:x/", "http://æ/"],
-)
-def test_an_address_that_is_not_plain_http_is_not_asked(address: str) -> None:
-    with pytest.raises(Unreachable, match="the address"):
-        fetch(address, most=1000, seconds=1)
 
 
 def test_that_nobody_answers_is_remembered_for_some_minutes(stage: Stage, tmp_path: Path) -> None:
