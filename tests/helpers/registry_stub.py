@@ -209,6 +209,7 @@ class RegistryStub(HttpsStub):
     Attributes:
         mishap: How it answers instead, if so.
         questions: What it was asked, in order.
+        dripped: How many bytes ``drips`` has sent.
     """
 
     handler = _Handler
@@ -218,6 +219,7 @@ class RegistryStub(HttpsStub):
         self.mishap: Mishap | None = None
         self.soap_11 = True
         self.questions: list[tuple[str, int]] = []
+        self.dripped = 0
 
     @property
     def url(self) -> str:
@@ -264,6 +266,7 @@ def drips(handler: _Handler, _operation: str) -> None:
     handler.end_headers()
     while not handler.server.stub.closing.wait(0.02):
         handler.wfile.write(b" ")
+        handler.server.stub.dripped += 1
 
 
 def grows(handler: _Handler, _operation: str) -> None:

@@ -178,6 +178,7 @@ def test_what_goes_wrong_is_told_for_what_it_is(
 
     assert caught.value.code == error.code
     assert guarded.stub.origin in caught.value.where
+    assert len(guarded.stub.refusals) <= 3, "nobody is asked again and again"
 
 
 def test_a_replayed_proof_is_refused_and_none_of_ours_is(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,6 +126,7 @@ def test_what_goes_wrong_is_told_for_what_it_is(scene: Scene, mishap: Mishap, er
     assert caught.value.next_step
     assert scene.stub.url in caught.value.where
     assert not scene.cache.exists()
+    assert scene.stub.dripped < 500, "no pause of its own ended it"
 
 
 def test_the_wrong_password_is_refused_and_not_repeated(scene: Scene) -> None:
