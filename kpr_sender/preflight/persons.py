@@ -18,7 +18,8 @@ from kpr_sender.preflight.record import Element, PersonRecord
 _MAX_HEAD: Final = 1_000_000  # bytes before the first person; a right head has about a thousand
 _FIRST: Final = re.compile(rb"<PERSON[ \t\r\n/>]")
 _LAST: Final = b"</PERSON>"
-_ASIDE: Final = re.compile(rb"<!--.*?-->|<\?.*?\?>", re.DOTALL)
+_ASIDE: Final = re.compile(rb"<!--|<\?")
+_ASIDE_END: Final = {b"<!--": b"-->", b"<?": b"?>"}
 _ROOT: Final = re.compile(rb"[ \t\r\n]*(<IPLOS(?:\s+[\w:.-]+\s*=\s*(?:\"[^\"<]*\"|'[^'<]*'))*\s*>)")
 _ASIDES: Final = (b"<!", b"<?")
 # What XML does not allow, and what begins a reference, a comment or the like; seldom in a text.
@@ -110,9 +111,9 @@ class PersonReader:
                 self._go_general(0)
             return
         head = self._rest[: found.start()]
-        spare = _ASIDE.sub(b"", head)
-        root = _ROOT.match(spare)
-        if root is None or b"<!" in spare or b"<?" in spare or f'xmlns="{self._namespace}"'.encode() not in root[1]:
+        spare = _without_asides(head)
+        root = None if spare is None else _ROOT.match(spare)
+        if root is None or f'xmlns="{self._namespace}"'.encode() not in root[1]:
             self._go_general(0)
             return
         reader = GeneralReader(self._namespace, self._containers, lines_before=self._lines)
@@ -180,3 +181,20 @@ def _text(block: bytes) -> str | None:
     except UnicodeDecodeError:
         return None
     return None if not text.isascii() and _NOT_XML.search(text) else text
+
+
+def _without_asides(head: bytes) -> bytes | None:
+    """Take comments and processing instructions out; None where one has no end, or a declaration is left.
+
+    One after the other: a pattern with an end in it would look for that end anew from each of a million beginnings.
+    """
+    kept, at = [], 0
+    while (begun := _ASIDE.search(head, at)) is not None:
+        kept.append(head[at : begun.start()])
+        end = _ASIDE_END[begun[0]]
+        found = head.find(end, begun.end())
+        if found < 0:  # the first person stands inside it
+            return None
+        at = found + len(end)
+    spare = b"".join([*kept, head[at:]])
+    return None if b"<!" in spare else spare

@@ -122,6 +122,8 @@ OF_FAGMELDING: Final[dict[str, Bomb]] = in_both(PERSON_BEGINS, PERSON_ENDS, FAGM
     "100 000 deep as containers": Bomb(
         lambda: itertools.chain(many(b"<IPLOS>", 100_000), many(b"</IPLOS>", 100_000)), PERSON_BEGINS, DEEP
     ),
+    "200 000 comments without an end": Bomb(lambda: many(b"<!--", 200_000), PERSON_BEGINS, "not well-formed"),
+    "200 000 instructions without an end": Bomb(lambda: many(b"<?", 200_000), PERSON_BEGINS, "not well-formed"),
     "white space of 200 MB in a person": Bomb(lambda: white(200), PERSON_ENDS, LARGE),
     "a person of 20 MB": Bomb(
         lambda: many(b"<DIAGNOSE diPeID='10001' diDiID='2'/>\n", 20_000_000 // 38), PERSON_ENDS, LARGE
