@@ -52,6 +52,14 @@ class KprError(Exception):
         return f"{place}{self.what} {self.next_step}".strip()
 
 
+class NotReady(KprError):
+    """``kpr-send doctor`` found what keeps a send from working."""
+
+    code, exit_code, fault = "not-ready", 1, Fault.CALLER
+    meaning = "doctor: something is red, a send would not work"
+    advice = "See to the red lines of kpr-send doctor."
+
+
 class UsageError(KprError):
     """The command or call was made wrongly."""
 
@@ -212,6 +220,7 @@ class JournalLocked(KprError):
 
 
 ERRORS: Final[tuple[type[KprError], ...]] = (
+    NotReady,
     UsageError,
     InputRefused,
     InputMissing,

@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "journal": "Check the journal, copy it, show what is in it.",
     "testpersons": "Keep the list of test persons that must not be sent to production.",
     "certs": "Show all certificates in play and how long they will do.",
+    "doctor": "Prove without sending anything that a send would work.",
     "config": "Check the configuration without sending anything.",
     "sandbox": "Run a Tjenestebuss with a KPR receiver on this machine.",
     "sample": "Write a synthetic fagmelding and identmelding.",

@@ -11,12 +11,13 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.events import Observer
 from kpr_sender.model import Environment
 from kpr_sender.profiles import Profile, guard_registry
-from kpr_sender.registry.port import AddressRegistry
+from kpr_sender.registry.port import AddressRegistry, Directory
 from kpr_sender.registry.static import StaticRegistry
 from kpr_sender.settings.values import RegistryKind, Settings
 
 if TYPE_CHECKING:
     from kpr_sender.registry.listing import Register
+    from kpr_sender.registry.remote import RemoteRegistry
 
 _ALWAYS_ASK = 0.0
 
@@ -38,6 +39,11 @@ def open_registry_for_sending(settings: Settings, *, now: Callable[[], datetime]
     return _open(settings, _ALWAYS_ASK if always else settings.registry.max_age, now, observe)
 
 
+def open_directory(settings: Settings, *, now: Callable[[], datetime], observe: Observer) -> Directory:
+    """Return the same, for questions about any party."""
+    return _open(settings, settings.registry.max_age, now, observe)
+
+
 def demand_own_register(profile: Profile, settings: Settings) -> None:
     """Refuse a register of another environment (promise G7).
 
@@ -51,7 +57,9 @@ def demand_own_register(profile: Profile, settings: Settings) -> None:
         guard_registry(profile, settings.environment, urlsplit(url).hostname or "")
 
 
-def _open(settings: Settings, max_age: float, now: Callable[[], datetime], observe: Observer) -> AddressRegistry:
+def _open(
+    settings: Settings, max_age: float, now: Callable[[], datetime], observe: Observer
+) -> StaticRegistry | RemoteRegistry:
     if settings.registry.kind is RegistryKind.FILES:
         return StaticRegistry(settings)
     from kpr_sender.registry.cache import Cache, beside  # noqa: PLC0415 - only where a register is asked

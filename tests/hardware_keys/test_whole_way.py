@@ -11,6 +11,7 @@ import pytest
 
 from kpr_sender.cli.config import look
 from kpr_sender.client import Client
+from kpr_sender.engine.doctor import CHECKS, Light, examine
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KeyUnavailable
 from kpr_sender.protection.keys import load_pkcs12
 from kpr_sender.protection.xmldsig import verify_enveloped
@@ -57,6 +58,16 @@ def strip_of_key_files(kommune: Municipality) -> None:
     for path in (kommune.folder / "pki").glob("kommune-*.p12"):
         path.unlink()
     assert not [path for path in kommune.folder.rglob("*.key") if "kommune" in path.name]
+
+
+def test_the_doctor_proves_them_without_a_key_file(kommune: Municipality, changes: Changes) -> None:
+    checks = tuple(check for check in CHECKS if check.name in ("signing key", "decryption keys", "self-sealed message"))
+    strip_of_key_files(kommune)
+    assert [line.light for line in examine(kommune.configure(changes), checks=checks)] == [Light.GREEN] * 3
+
+    lines = list(examine(kommune.configure({**changes, "keys.signing": {**changes["keys.signing"], "key_label": "x"}})))
+    assert {line.name: line.light for line in lines}["signing key"] is Light.RED
+    assert PIN not in str(lines)
 
 
 def test_seal_and_open_with_no_key_file_on_disk(kommune: Municipality, changes: Changes) -> None:
