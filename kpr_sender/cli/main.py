@@ -36,7 +36,7 @@ COMMANDS: Final = {
     "certs": "Show all certificates in play and how long they will do.",
     "doctor": "Prove without sending anything that a send would work.",
     "config": "Check the configuration without sending anything.",
-    "sandbox": "Run a Tjenestebuss with a KPR receiver on this machine.",
+    "sandbox": "Run a Tjenestebuss with a KPR receiver and an Adresseregister on this machine.",
     "sample": "Write a synthetic fagmelding and identmelding.",
 }
 """Each in a file of its name. The text is here so that --help need not load what the commands need."""

@@ -89,7 +89,7 @@ def add(invocation: Invocation, *, files: tuple[Path, ...]) -> int:
             raise _all_in_one(refused)
         return max(known.values(), key=lambda report: report.exit_code)
 
-    return session.run_offline(invocation, steps, remark=_remark)
+    return session.run(invocation, steps, remark=_remark)
 
 
 def _content(file: Path) -> bytes:

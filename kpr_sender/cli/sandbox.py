@@ -16,13 +16,12 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment
 from kpr_sender.report import JSON_SCHEMA
 from kpr_sender.sandbox.faults import FAULTS, Faults
+from kpr_sender.sandbox.parties import EKSEMPEL
 from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.commented_file import render
-from kpr_sender.settings.sandbox_defaults import sandbox_defaults
+from kpr_sender.settings.sandbox_defaults import register_url, sandbox_defaults
 
-_HER_ID = 900001
-_SERVICE_HER_ID = 900002
 _INTRO = """A sandbox's own configuration, written anew each time kpr-send sandbox serve starts: copy it to change it.
 
     kpr-send sample DIR        writes the two files that it names
@@ -31,12 +30,18 @@ _INTRO = """A sandbox's own configuration, written anew each time kpr-send sandb
 
 @click.group("sandbox")
 def command() -> None:
-    """Run a Tjenestebuss with a KPR receiver on this machine."""
+    """Run a Tjenestebuss with a KPR receiver and an Adresseregister on this machine."""
 
 
 @command.command("serve")
 @click.option("--dir", "folder", type=PATH, required=True, metavar="DIR", help="Its folder: PKI, queues, ledger.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="On 127.0.0.1; any free one when not given.")
+@click.option(
+    "--register-port",
+    type=click.IntRange(0, 65_535),
+    default=0,
+    help="Of its Adresseregister, on 127.0.0.1; any free one when not given.",
+)
 @click.option("--year", type=int, default=2024, show_default=True, help="The reporting year of the configuration.")
 @click.option(
     "--fault",
@@ -46,7 +51,9 @@ def command() -> None:
     help=f"What goes wrong, for example reject:KPR_IDE or delay=30; may be repeated. Names: {', '.join(FAULTS)}.",
 )
 @click.pass_obj
-def serve(invocation: Invocation, *, folder: Path, port: int, year: int, faults: tuple[str, ...]) -> int:
+def serve(
+    invocation: Invocation, *, folder: Path, port: int, register_port: int, year: int, faults: tuple[str, ...]
+) -> int:
     """Serve until Ctrl-C, with a ready configuration in DIR/lokal.toml.
 
     It checks what it gets with strict eyes and answers with a sealed receipt; DIR/ledger.jsonl tells what it received.
@@ -54,30 +61,36 @@ def serve(invocation: Invocation, *, folder: Path, port: int, year: int, faults:
     directory = folder.absolute()
     active = Faults.parse(faults)
     try:
-        with Sandbox(directory, sender_her_id=_SERVICE_HER_ID, port=port, faults=active) as sandbox:
+        with Sandbox(
+            directory,
+            sender_her_id=EKSEMPEL.service_her_id,
+            port=port,
+            register_port=register_port,
+            faults=active,
+        ) as sandbox:
             config = directory / "lokal.toml"
-            _write(config, _configuration(directory, sandbox.port, year))
-            _announce(invocation, config, sandbox.port)
+            _write(config, _configuration(directory, sandbox, year))
+            _announce(invocation, config, sandbox)
             _until_interrupted()
     except OSError as error:
         raise ConfigInvalid(f"The sandbox cannot start: {error.strerror}.", where=str(directory)) from None
     return 0
 
 
-def _configuration(directory: Path, port: int, year: int) -> str:
-    decided = sandbox_defaults(directory)
+def _configuration(directory: Path, sandbox: Sandbox, year: int) -> str:
+    decided = sandbox_defaults(directory, register_port=sandbox.register_port)
     values: dict[str, dict[str, object]] = {
         "": {"environment": Environment.LOKAL.value},
         "files": {"fagmelding": "fagmelding.xml", "identmelding": "identmelding.xml"},
         "report": {"year": year},
         "sender": {
-            "name": "EKSEMPEL KOMMUNE",
-            "her_id": _HER_ID,
-            "service_her_id": _SERVICE_HER_ID,
+            "name": EKSEMPEL.name,
+            "her_id": EKSEMPEL.her_id,
+            "service_her_id": EKSEMPEL.service_her_id,
             "kommunenummer": DEFAULT_KOMMUNENUMMER,
         },
         **decided,
-        "bus": {**decided["bus"], "port": port},
+        "bus": {**decided["bus"], "port": sandbox.port},
         "journal": {"path": "journal.db"},
     }
     return render(Environment.LOKAL, values, intro=_INTRO.replace("DIR", str(directory)))
@@ -90,13 +103,21 @@ def _write(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def _announce(invocation: Invocation, config: Path, port: int) -> None:
+def _announce(invocation: Invocation, config: Path, sandbox: Sandbox) -> None:
+    register = register_url(sandbox.register_port)
     if invocation.as_json:
         output.json_object(
-            {"schema": JSON_SCHEMA, "host": "127.0.0.1", "port": port, "config": str(config), "pid": os.getpid()}
+            {
+                "schema": JSON_SCHEMA,
+                "host": "127.0.0.1",
+                "port": sandbox.port,
+                "register": register,
+                "config": str(config),
+                "pid": os.getpid(),
+            }
         )
     elif invocation.loudness is not Loudness.QUIET:
-        click.echo(f"The sandbox listens on 127.0.0.1:{port}.")
+        click.echo(f"The sandbox listens on 127.0.0.1:{sandbox.port}, its Adresseregister is {register}.")
         click.echo(f"Use it with: kpr-send --env lokal --config {config}")
         click.echo("Ctrl-C ends it; what is on its queues stays in its folder.")
 

@@ -18,6 +18,7 @@ from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.observe.logs import log_event, logging_to
 from kpr_sender.report import Report
 from kpr_sender.settings.building import secrets_of
+from kpr_sender.settings.sandbox_defaults import register_url
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import SubmissionState
 
@@ -133,13 +134,18 @@ def connected_sandbox(settings: Settings) -> Iterator[Settings]:
     from kpr_sender.sandbox.sandbox import Sandbox  # noqa: PLC0415 - loaded for lokal only
 
     folder = settings.sandbox.dir
-    sandbox = Sandbox(folder, sender_her_id=settings.sender.party.service_her_id)
+    party = settings.sender.party
+    sandbox = Sandbox(folder, sender_her_id=party.service_her_id, municipality=party)
     try:
         sandbox.start()
     except OSError as error:
         raise ConfigInvalid(f"The sandbox cannot start: {error.strerror}.", where=f"sandbox.dir: {folder}") from None
     try:
-        yield dataclasses.replace(settings, bus=dataclasses.replace(settings.bus, port=sandbox.port))
+        yield dataclasses.replace(
+            settings,
+            bus=dataclasses.replace(settings.bus, port=sandbox.port),
+            registry=dataclasses.replace(settings.registry, url=register_url(sandbox.register_port)),
+        )
     finally:
         sandbox.close()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -91,6 +91,7 @@ class Receiver:
     Attributes:
         party: The receiver's two levels.
         sender_her_id: The one municipality it knows, level 2.
+        decrypters: Its keys for opening at this moment.
         signers: That municipality's signing certificates.
         profiles: Of the years that are taken.
         queues: Where it may answer to.
@@ -98,7 +99,7 @@ class Receiver:
 
     party: Party
     sender_her_id: int
-    decrypter: Decrypter
+    decrypters: Callable[[], Sequence[Decrypter]]
     signers: tuple[Certificate, ...]
     profiles: Mapping[int, Profile]
     queues: frozenset[str]
@@ -116,7 +117,7 @@ class Receiver:
             return Finding(message, fault=fault)
         try:
             opened = unseal(
-                message.body or b"", decrypter=self.decrypter, signers=self.signers, policy=self.policy, at=at
+                message.body or b"", decrypters=self.decrypters(), signers=self.signers, policy=self.policy, at=at
             )
         except ProtectionRefused as refused:
             return Finding(message, fault=TransportFault(_CONDITIONS.get(type(refused), codes.INTERNAL), TELL_SENDER))

@@ -34,6 +34,8 @@ class FaultName(enum.StrEnum):
     QUEUE_FULL = "queue-full"
     UNROUTABLE = "unroutable"
     REFUSE_LOGIN = "refuse-login"
+    REGISTER_DOWN = "register-down"
+    REGISTER_NEW_CERTIFICATE = "register-new-certificate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,12 @@ FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
         ),
         FaultName.QUEUE_FULL: FaultKind("The message is rejected as by a full queue."),
         FaultName.UNROUTABLE: FaultKind("The queue is unknown to the exchange: lost by version 3, released by 4."),
-        FaultName.REFUSE_LOGIN: FaultKind("Every login is refused.", typed=False),
+        FaultName.REFUSE_LOGIN: FaultKind("Every login to the bus is refused.", typed=False),
+        FaultName.REGISTER_DOWN: FaultKind("Adresseregisteret answers HTTP 503 and nothing else.", typed=False),
+        FaultName.REGISTER_NEW_CERTIFICATE: FaultKind(
+            "FHI has a new certificate for encryption, in Adresseregisteret too; it opens nothing with the old key.",
+            typed=False,
+        ),
     },
 )
 

@@ -35,13 +35,13 @@ class Unsealed:
 
 
 def unseal(
-    sealed: bytes, *, decrypter: Decrypter, signers: Sequence[Certificate], policy: Policy, at: datetime
+    sealed: bytes, *, decrypters: Sequence[Decrypter], signers: Sequence[Certificate], policy: Policy, at: datetime
 ) -> Unsealed:
     """Decipher and verify.
 
     Args:
         sealed: The message.
-        decrypter: The receiver's key.
+        decrypters: The receiver's keys.
         signers: The certificates held for the sender.
         policy: The bounds.
         at: When the signer's certificate must be valid; aware.
@@ -52,7 +52,7 @@ def unseal(
     if len(sealed) > policy.max_bytes:
         raise Malformed(f"it is larger than {policy.max_bytes} bytes")
     try:
-        plain = open_envelope(memoryview(sealed), [decrypter], policy)
+        plain = open_envelope(memoryview(sealed), decrypters, policy)
     except ber.BerError as error:
         raise Malformed("it is not a sealed message") from error
     try:

@@ -29,6 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    load_pem_private_key,
     pkcs12,
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -39,8 +40,14 @@ VALIDITY: Final = timedelta(days=365)
 _CLOCK_SKEW: Final = timedelta(minutes=5)
 _RSA_BITS: Final = 2048
 _KDF_ROUNDS: Final = 2048
+KOMMUNE_NUMBER: Final = "310000019"
+FHI_NUMBER: Final = "310000027"
+"""Organisation numbers in the certificates, made up."""
+SUCCESSOR: Final = "fhi-encryption-next"
+"""Name of FHI's next key for encryption, as for ``Pki.pkcs12``."""
 _CERTIFICATES: Final = (
     "ca.pem",
+    "issuing.pem",
     "tls.pem",
     "kommune-signing.pem",
     "kommune-encryption.pem",
@@ -49,6 +56,7 @@ _CERTIFICATES: Final = (
 )
 _SECRET_FILES: Final = (
     "passphrase",
+    "issuing.key",
     "tls.key",
     "kommune-signing.p12",
     "kommune-encryption.p12",
@@ -82,7 +90,8 @@ class Pki:
         """Return a PKCS#12 file's bytes.
 
         Args:
-            owner_and_use: ``kommune-signing``, ``kommune-encryption``, ``fhi-signing`` or ``fhi-encryption``.
+            owner_and_use: ``kommune-signing``, ``kommune-encryption``, ``fhi-signing`` or ``fhi-encryption``;
+                ``SUCCESSOR`` once it is made.
         """
         return (self.folder / f"{owner_and_use}.p12").read_bytes()
 
@@ -118,6 +127,26 @@ def ensure_pki(directory: Path, *, now: datetime) -> Pki:
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return pki
+
+
+def ensure_successor(pki: Pki, *, now: datetime) -> None:
+    """Make FHI's next key for encryption where the folder has none that is valid now.
+
+    Args:
+        pki: A complete one.
+        now: Aware.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    bundle = pki.folder / f"{SUCCESSOR}.p12"
+    if bundle.exists() and pki.certificate(SUCCESSOR).not_valid_after_utc >= now:
+        return
+    bundle.unlink(missing_ok=True)
+    key = load_pem_private_key((pki.folder / "issuing.key").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101 - it was written here
+    issuing = _Authority(key, pki.certificate("issuing"))
+    _write_pair(pki.folder, SUCCESSOR, issuing, pki.passphrase(), now)
 
 
 def impostor(original: x509.Certificate, now: datetime) -> tuple[rsa.RSAPrivateKey, x509.Certificate]:
@@ -157,32 +186,27 @@ def _write_all(folder: Path, now: datetime) -> None:
     root = _authority("Sandbox Root CA", now, issuer=None)
     issuing = _authority("Sandbox Class 3 CA", now, issuer=root)
     (folder / "ca.pem").write_bytes(_pem(root.certificate))
+    (folder / "issuing.pem").write_bytes(_pem(issuing.certificate))
+    _write_secret(folder / "issuing.key", _key_pem(issuing.key))
     passphrase = secrets.token_urlsafe(24)
     _write_secret(folder / "passphrase", passphrase.encode("ascii"))
     _write_tls(folder, issuing, now)
+    for name in ("kommune-signing", "kommune-encryption", "fhi-signing", "fhi-encryption"):
+        _write_pair(folder, name, issuing, passphrase, now)
+
+
+def _write_pair(folder: Path, name: str, issuing: _Authority, passphrase: str, now: datetime) -> None:
+    """Write key and certificate of ``<owner>-<use>`` (and whatever follows)."""
+    owner, use = name.split("-")[:2]
+    key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
+    common_name, number = _OWNERS[owner]
+    certificate = _issue(issuing, _name(common_name, organisation_number=number), key, now, (_USAGES[use],))
+    (folder / f"{name}.pem").write_bytes(_pem(certificate))
     # OpenSSL's own number of rounds: the passphrase is random, so that more would only make every start slower.
     builder = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(_KDF_ROUNDS)
     encryption = builder.build(passphrase.encode("ascii"))
-    for owner, name, number in (
-        ("kommune", "EKSEMPEL KOMMUNE", "310000019"),
-        ("fhi", "SANDKASSE KPR VALIDERING", "310000027"),
-    ):
-        for use, usage in (
-            ("signing", _key_usage(content_commitment=True)),
-            ("encryption", _key_usage(key_encipherment=True, data_encipherment=True)),
-        ):
-            key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
-            subject = _name(name, organisation_number=number)
-            certificate = _issue(issuing, subject, key, now, (usage,))
-            (folder / f"{owner}-{use}.pem").write_bytes(_pem(certificate))
-            bundle = pkcs12.serialize_key_and_certificates(
-                f"{owner}-{use}".encode(),
-                key,
-                certificate,
-                [issuing.certificate],
-                encryption,
-            )
-            _write_secret(folder / f"{owner}-{use}.p12", bundle)
+    bundle = pkcs12.serialize_key_and_certificates(name.encode(), key, certificate, [issuing.certificate], encryption)
+    _write_secret(folder / f"{name}.p12", bundle)
 
 
 def _write_tls(folder: Path, issuing: _Authority, now: datetime) -> None:
@@ -197,7 +221,7 @@ def _write_tls(folder: Path, issuing: _Authority, now: datetime) -> None:
     server = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
     certificate = _issue(issuing, _name("localhost"), key, now, (_key_usage(digital_signature=True), names, server))
     (folder / "tls.pem").write_bytes(_pem(certificate) + _pem(issuing.certificate))
-    _write_secret(folder / "tls.key", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    _write_secret(folder / "tls.key", _key_pem(key))
 
 
 def _authority(name: str, now: datetime, issuer: _Authority | None) -> _Authority:
@@ -271,6 +295,10 @@ def _key_usage(**wanted: bool) -> x509.KeyUsage:
     return x509.KeyUsage(**{name: wanted.get(name, False) for name in names})
 
 
+def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
 def _pem(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(Encoding.PEM)
 
@@ -279,3 +307,10 @@ def _write_secret(path: Path, data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
+
+
+_OWNERS: Final = {"kommune": ("EKSEMPEL KOMMUNE", KOMMUNE_NUMBER), "fhi": ("SANDKASSE KPR VALIDERING", FHI_NUMBER)}
+_USAGES: Final = {
+    "signing": _key_usage(content_commitment=True),
+    "encryption": _key_usage(key_encipherment=True, data_encipherment=True),
+}

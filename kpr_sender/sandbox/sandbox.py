@@ -1,16 +1,16 @@
-"""The sandbox: a local Tjenestebuss with a KPR receiver behind it, in one folder.
+"""The sandbox: a local Tjenestebuss with a KPR receiver behind it and an Adresseregister beside it, in one folder.
 
 In the folder: ``pki/`` (all keys), ``bus-password``, ``queues/`` (what is on them), ``ledger.jsonl`` (what came).
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-import hmac
 import os
 import secrets
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,8 +21,9 @@ from typing import Final, Self, TypeVar
 from kpr_sender import profiles
 from kpr_sender.errors import JournalLocked
 from kpr_sender.journal.lock import JournalLock
-from kpr_sender.model import Environment
-from kpr_sender.protection.keys import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pkcs12
+from kpr_sender.model import Environment, Party
+from kpr_sender.profiles import Profile
+from kpr_sender.protection.keys import KeyPair, SoftwareSigner, load_pkcs12
 from kpr_sender.protection.policy import Policy
 from kpr_sender.protection.port import Signer
 from kpr_sender.sandbox.answers import Answers
@@ -33,9 +34,12 @@ from kpr_sender.sandbox.faults import NO_FAULTS, FaultName, Faults
 from kpr_sender.sandbox.kpr_receiver import KprReceiver
 from kpr_sender.sandbox.ledger import Ledger
 from kpr_sender.sandbox.links import BusRules, Fate
+from kpr_sender.sandbox.parties import EKSEMPEL
 from kpr_sender.sandbox.pki import Pki, ensure_pki, impostor
 from kpr_sender.sandbox.queues import Queues
-from kpr_sender.settings.sandbox_defaults import EXCHANGE, RECEIVER_QUEUE, USERNAME
+from kpr_sender.sandbox.register import Register
+from kpr_sender.sandbox.registered import Registered
+from kpr_sender.settings.sandbox_defaults import EXCHANGE, RECEIVER_QUEUE
 
 MAX_MESSAGE_SIZE: Final = 50_000_000
 """The bus's bound that Helsenorge's pages name, in bytes."""
@@ -52,7 +56,7 @@ class Manners:
     """How bus and receiver behave when nothing goes wrong.
 
     Attributes:
-        tls: Without it only for tests that look at the wire; the address is loopback either way.
+        tls: Of the bus. Without it only for tests that look at the wire; the address is loopback either way.
         version: Which RabbitMQ the bus behaves as.
         v1_permitted: False for a RabbitMQ 4 that denies v1 addresses, as 4.3 does by default.
         max_message_size: In bytes.
@@ -75,7 +79,9 @@ class Sandbox:
     Args:
         directory: Its folder; made where missing. What lies in it from an earlier run is taken up again.
         sender_her_id: Level 2 HER-id of the municipality that may send; names its queues.
-        port: 0 for any free port on 127.0.0.1.
+        port: The bus's; 0 for any free port on 127.0.0.1.
+        register_port: The Adresseregister's, likewise.
+        municipality: Who may send, as the register has it.
         faults: What goes wrong from the start.
         manners: How it behaves otherwise.
         now: The clock for certificates and timestamps; aware.
@@ -87,6 +93,8 @@ class Sandbox:
         *,
         sender_her_id: int,
         port: int = 0,
+        register_port: int = 0,
+        municipality: Party = EKSEMPEL,
         faults: Faults = NO_FAULTS,
         manners: Manners = DEFAULT_MANNERS,
         now: Callable[[], datetime] = _utc_now,
@@ -97,17 +105,20 @@ class Sandbox:
         self.error_queue = f"{sender_her_id}_error"
         self._sender_her_id = sender_her_id
         self._port = port
+        self._register_port = register_port
+        self._municipality = dataclasses.replace(municipality, service_her_id=sender_her_id)
         self._faults = faults
         self._manners = manners
         self._dialect = dialect(manners.version, v1_permitted=manners.v1_permitted)
         self._now = now
         self._broker: Broker | None = None
+        self._register: Register | None = None
 
     def start(self) -> Self:
         """Make what the folder lacks, bind the port, and answer what an earlier run left unanswered.
 
         Raises:
-            OSError: The folder cannot be written, or the port is taken.
+            OSError: The folder cannot be written, or a port is taken.
             JournalLocked: Another sandbox runs in this folder.
         """
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -121,25 +132,39 @@ class Sandbox:
 
     def _begin(self) -> None:
         pki = ensure_pki(self.directory, now=self._now())
-        self._password = _ensure_password(self.directory / "bus-password")
         self._queues = Queues(self.directory / "queues", (self.receipts_queue, self.error_queue, RECEIVER_QUEUE))
+        self._registered = Registered(
+            pki,
+            receiver=_receiver_of(_profiles()),
+            municipality=self._municipality,
+            password=_ensure_password(self.directory / "bus-password"),
+            faults=self._faults,
+            now=self._now,
+        )
         self._receiver = self._make_receiver(pki)
         self._receiver.faults = self._faults
         self._receiver.resume()
         rules = BusRules(
             EXCHANGE, frozenset({self.receipts_queue, self.error_queue}), self._manners.max_message_size, self._dialect
         )
-        tls = _tls_context(pki) if self._manners.tls else None
-        broker = Broker(rules, self._queues, self, tls=tls, port=self._port)
+        tls = _tls_context(pki)
+        broker = Broker(rules, self._queues, self, tls=tls if self._manners.tls else None, port=self._port)
         broker.start()
-        self._broker = broker
+        try:
+            register = Register(self._registered, tls=tls, port=self._register_port, now=self._now)
+        except BaseException:
+            broker.close()
+            raise
+        register.start()
+        self._broker, self._register = broker, register
         broker.call(self._answer)
 
     def close(self) -> None:
         """Drop every connection and free the port; what is on the queues stays on disk. Safe to call twice."""
-        if self._broker:
+        if self._broker and self._register:
+            self._register.close()
             self._broker.close()
-            self._broker = None
+            self._broker = self._register = None
             self._lock.release()
 
     def __enter__(self) -> Self:
@@ -152,8 +177,13 @@ class Sandbox:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """Where the bus listens."""
         return self._broker.port if self._broker else self._port
+
+    @property
+    def register_port(self) -> int:
+        """Where its Adresseregister listens."""
+        return self._register.port if self._register else self._register_port
 
     @property
     def faults(self) -> Faults:
@@ -164,6 +194,7 @@ class Sandbox:
     def faults(self, faults: Faults) -> None:
         self._faults = faults
         if self._broker:
+            self._registered.faults = faults
             self._broker.call(functools.partial(self._switch, faults))
 
     def put(self, queue: str, message: bytes) -> None:
@@ -181,9 +212,7 @@ class Sandbox:
 
     def admits(self, user: str, password: bytes) -> bool:
         """Say whether a login is right; for the bus."""
-        right_user = hmac.compare_digest(user.encode("utf-8"), USERNAME.encode("utf-8"))
-        right_password = hmac.compare_digest(password, self._password)
-        return right_user and right_password and not self._faults.find(FaultName.REFUSE_LOGIN)
+        return self._registered.knows(user, password) and not self._faults.find(FaultName.REFUSE_LOGIN)
 
     def fate(self, queue: str, message: bytes, proposed: Fate) -> Fate:
         """Decide what becomes of a message; for the bus."""
@@ -221,16 +250,13 @@ class Sandbox:
         return result.result(_CALL_TIMEOUT)
 
     def _make_receiver(self, pki: Pki) -> KprReceiver:
-        passphrase = pki.passphrase()
-        keys = {
-            name: load_pkcs12(pki.pkcs12(name), passphrase, name=name) for name in ("fhi-signing", "fhi-encryption")
-        }
-        years = {year: profiles.load(year) for year in profiles.known_years()}
-        party = max(years.items())[1].receivers[Environment.LOKAL]
+        signing = load_pkcs12(pki.pkcs12("fhi-signing"), pki.passphrase(), name="fhi-signing")
+        years = _profiles()
+        party = _receiver_of(years)
         receiver = Receiver(
             party=party,
             sender_her_id=self._sender_her_id,
-            decrypter=SoftwareDecrypter(keys["fhi-encryption"]),
+            decrypters=self._registered.decrypters,
             signers=(pki.certificate("kommune-signing"),),
             profiles=years,
             queues=frozenset({self.receipts_queue}),
@@ -239,8 +265,8 @@ class Sandbox:
         answers = Answers(
             party=party,
             sender_her_id=self._sender_her_id,
-            signer=SoftwareSigner(keys["fhi-signing"]),
-            impostor=functools.cache(functools.partial(_impostor, keys["fhi-signing"], self._now)),
+            signer=SoftwareSigner(signing),
+            impostor=functools.cache(functools.partial(_impostor, signing, self._now)),
             recipient=pki.certificate("kommune-encryption"),
             error_queue=self.error_queue,
             apprec_version=self._manners.apprec_version,
@@ -255,6 +281,15 @@ class Sandbox:
             unbound=Fate.LOSE if self._dialect.loses_unroutable else Fate.RELEASE,
             now=self._now,
         )
+
+
+def _profiles() -> dict[int, Profile]:
+    return {year: profiles.load(year) for year in profiles.known_years()}
+
+
+def _receiver_of(years: Mapping[int, Profile]) -> Party:
+    """Return whom the sandbox plays."""
+    return max(years.items())[1].receivers[Environment.LOKAL]
 
 
 def _impostor(right: KeyPair, now: Callable[[], datetime]) -> Signer:

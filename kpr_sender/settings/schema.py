@@ -276,7 +276,7 @@ KEYS: Final[tuple[Key, ...]] = (
         "and no other machine uses the journal.", False),
 
     Key("sandbox", "embedded", kinds.FLAG,
-        "Run the sandbox inside the process. It brings the receiver, the keys and the bus with it; those keys must "
+        "Run the sandbox inside the process. It brings the register, the keys and the bus with it; those keys must "
         "then be left out.", False, environments=_LOKAL),
     Key("sandbox", "dir", kinds.PATH, "Its folder: test PKI, queues and ledger.", _NONE,
         "needed when embedded is true", example="../.demo/sandbox", environments=_LOKAL),

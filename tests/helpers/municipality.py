@@ -15,7 +15,7 @@ from kpr_sender.model import Environment
 from kpr_sender.sandbox.pki import Pki, ensure_pki
 from kpr_sender.sandbox.sample import write_pair
 from kpr_sender.settings import load
-from kpr_sender.settings.sandbox_defaults import sandbox_defaults
+from kpr_sender.settings.sandbox_defaults import RECEIVER_QUEUE, sandbox_defaults
 from kpr_sender.settings.values import Settings
 
 SENDER_HER_ID = 900002
@@ -71,6 +71,8 @@ class Municipality:
 
     def _sections(self, port: int) -> dict[str, dict[str, object]]:
         sections = sandbox_defaults(self.folder)
+        # Files are what most tests are not about: nobody need be asked for them.
+        del sections["registry"]
         sections["bus"] |= {"port": port, "reconnect_budget": "1s", "publish_timeout": "10s", "connect_timeout": "5s"}
         return {
             "files": {"fagmelding": "fagmelding.xml", "identmelding": "identmelding.xml"},
@@ -81,6 +83,11 @@ class Municipality:
                 "service_name": "Saksbehandling",
                 "service_her_id": SENDER_HER_ID,
                 "kommunenummer": "9999",
+            },
+            "receiver": {
+                "encryption_certificate": str(self.pki.folder / "fhi-encryption.pem"),
+                "signing_certificates": [str(self.pki.folder / "fhi-signing.pem")],
+                "queue": RECEIVER_QUEUE,
             },
             "journal": {"path": "journal.db", "receipts_dir": "receipts"},
             **sections,

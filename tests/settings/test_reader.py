@@ -9,7 +9,7 @@ import pytest
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment, Party
 from kpr_sender.settings import load
-from kpr_sender.settings.values import AddressForm, KeyUse
+from kpr_sender.settings.values import AddressForm, KeyUse, RegistryKind
 from tests.helpers.configuration import LOKAL, VALID, changed, load_text
 
 
@@ -168,14 +168,15 @@ def test_several_keys_for_opening_keep_their_order(tmp_path: Path) -> None:
     assert [source.pkcs12 for source in load_text(tmp_path, more).keys.decryption] == [None, tmp_path / "old.p12"]
 
 
-def test_the_embedded_sandbox_brings_receiver_keys_and_bus(tmp_path: Path) -> None:
+def test_the_embedded_sandbox_brings_register_keys_and_bus(tmp_path: Path) -> None:
     settings = load_text(tmp_path, LOKAL, Environment.LOKAL)
     pki = tmp_path / "pki"
 
     assert settings.sandbox is not None
-    assert settings.receiver.encryption_certificate == pki / "fhi-encryption.pem"
-    assert settings.receiver.signing_certificates == (pki / "fhi-signing.pem",)
-    assert settings.receiver.queue == "171479_async"
+    assert (settings.registry.kind, settings.registry.ca_file) == (RegistryKind.SOAP, pki / "ca.pem")
+    assert settings.registry.password is settings.bus.password
+    receiver = settings.receiver
+    assert (receiver.encryption_certificate, receiver.signing_certificates, receiver.queue) == (None, (), "")
     assert settings.keys.signing.pkcs12 == pki / "kommune-signing.p12"
     assert settings.keys.decryption[0].pkcs12 == pki / "kommune-encryption.p12"
     assert (settings.bus.host, settings.bus.tls, settings.bus.ca_file) == ("127.0.0.1", True, pki / "ca.pem")
@@ -184,7 +185,10 @@ def test_the_embedded_sandbox_brings_receiver_keys_and_bus(tmp_path: Path) -> No
     assert settings.bus.password.reveal() == "made up"
 
 
-@pytest.mark.parametrize("added", ['[bus]\nhost = "127.0.0.1"', "[bus]\nport = 5671", '[keys.signing]\npkcs12 = "x"'])
+@pytest.mark.parametrize(
+    "added",
+    ['[bus]\nhost = "127.0.0.1"', "[bus]\nport = 5671", '[registry]\nkind = "files"', '[keys.signing]\npkcs12 = "x"'],
+)
 def test_what_the_embedded_sandbox_decides_cannot_be_said_twice(tmp_path: Path, added: str) -> None:
     with pytest.raises(ConfigInvalid, match="embedded sandbox decides"):
         load_text(tmp_path, f"{LOKAL}{added}\n", Environment.LOKAL)

@@ -64,7 +64,7 @@ def test_every_commented_line_is_a_valid_one(environment: Environment, tmp_path:
     exclusive = {"pkcs12", "certificate", "key", "passphrase_env", "passphrase_file", "password_env", "password_file"}
     exclusive |= {"pkcs11_module", "token_label", "slot", "key_label", "key_id", "pin_env", "pin_file"}
     if environment is Environment.LOKAL:
-        exclusive |= {key.name for key in KEYS if key.section in ("receiver", "bus")}
+        exclusive |= {key.name for key in KEYS if key.section in ("registry", "bus")}
     for key in keys_of(environment):
         comment = f"\n# {key.name} = "
         if key.name in exclusive or key.name == "her_id" or comment not in text:
