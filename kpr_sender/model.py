@@ -73,6 +73,32 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True)
+class CertificateName:
+    """Which certificate it is, without whose: what the journal keeps of one.
+
+    Attributes:
+        sha1: Thumbprint, 40 lower-case hexadecimal digits: what Windows and Adresseregisteret show.
+        serial: Serial number in hexadecimal, as it stands in the certificate.
+    """
+
+    sha1: str
+    serial: str
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Which certificates a shipment was sealed with.
+
+    Attributes:
+        encryption: The receiver's that it can be opened with.
+        signing: Ours that it is signed with.
+    """
+
+    encryption: CertificateName
+    signing: CertificateName
+
+
+@dataclass(frozen=True, slots=True)
 class ReceiptError:
     """One Error element of an AppRec, all of it kept.
 
@@ -101,6 +127,7 @@ class Receipt:
         verified: True only after decryption, signature, sender and MsgId all held (promise G4).
         problem: Why it is not believed, or how it contradicts an earlier one; empty when all is well.
         received_at: When we took it, UTC.
+        signer: The receiver's certificate that verified it; None where none did, or nobody kept it then.
     """
 
     receipt_id: int
@@ -110,6 +137,7 @@ class Receipt:
     verified: bool
     problem: str
     received_at: datetime
+    signer: CertificateName | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +166,8 @@ class Shipment:
         sealed_bytes: Size of the sealed bytes in bytes.
         published_at: When the bus said *accepted*, or a person that it has arrived, whichever was later; UTC.
         needs_person: True when a verified receipt contradicts an earlier one.
+        certificates: What it is sealed with; None for one that was sealed before the journal kept it.
+        hodemelding_sha256: Digest of the Hodemelding round the payload; empty likewise.
     """
 
     msg_id: str
@@ -155,6 +185,8 @@ class Shipment:
     receipts: tuple[Receipt, ...]
     last_error: LastError | None
     needs_person: bool = False
+    certificates: Certificates | None = None
+    hodemelding_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)

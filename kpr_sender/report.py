@@ -23,7 +23,7 @@ from kpr_sender.errors import (
     ReceiptUnverified,
     RejectedByReceiver,
 )
-from kpr_sender.model import Receipt, Shipment, Submission
+from kpr_sender.model import CertificateName, Receipt, Shipment, Submission
 from kpr_sender.settings.duration import spoken
 from kpr_sender.states import AWAITING_RECEIPT, ShipmentState, SubmissionState
 
@@ -221,6 +221,11 @@ def _shipment_json(shipment: Shipment) -> dict[str, Any]:
         "sealed_sha256": shipment.sealed_sha256,
         "sealed_bytes": shipment.sealed_bytes,
         "published_at": None if shipment.published_at is None else rfc3339(shipment.published_at),
+        "certificates": shipment.certificates
+        and {
+            "encryption": _certificate_json(shipment.certificates.encryption),
+            "signing": _certificate_json(shipment.certificates.signing),
+        },
         "receipt": _receipt_json(shipment),
         "last_error": shipment.last_error and {"code": shipment.last_error.code, "text": shipment.last_error.text},
     }
@@ -236,7 +241,12 @@ def _receipt_json(shipment: Shipment) -> dict[str, Any] | None:
             {"code": error.code, "code_system": error.code_system, "text": error.text} for error in believed.errors
         ],
         "received_at": rfc3339(believed.received_at),
+        "signer": believed.signer and _certificate_json(believed.signer),
     }
+
+
+def _certificate_json(certificate: CertificateName) -> dict[str, str]:
+    return {"sha1": certificate.sha1, "serial": certificate.serial}
 
 
 def rfc3339(at: datetime) -> str:

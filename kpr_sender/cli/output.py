@@ -10,7 +10,7 @@ import click
 
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.errors import KprError
-from kpr_sender.model import Environment, Receipt, Shipment, Submission
+from kpr_sender.model import CertificateName, Environment, Receipt, Shipment, Submission
 from kpr_sender.report import JSON_SCHEMA, Report, rfc3339
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import ReceiptStatus, ShipmentState
@@ -26,6 +26,7 @@ STATE_WORDS: Final[Mapping[ShipmentState, str]] = {
     ShipmentState.FAULTED: "faulted: the receiver's system could not take it",
     ShipmentState.CANCELLED: "cancelled by a person: it is not sent again",
 }
+_SHORT: Final = 10
 STATUS_WORDS: Final[Mapping[ReceiptStatus, str]] = {
     ReceiptStatus.OK: "OK",
     ReceiptStatus.REJECTED: "rejected",
@@ -77,8 +78,15 @@ def receipt_lines(receipt: Receipt) -> Iterator[str]:
     yield f"{status}, {rfc3339(receipt.received_at)}{'' if receipt.verified else ', NOT BELIEVED'}"
     if receipt.problem:
         yield f"! {receipt.problem}"
+    if receipt.signer is not None:
+        yield f"signed with {_short(receipt.signer)}"
     for error in receipt.errors:
         yield f"{error.code}  {error.text}".rstrip()
+
+
+def _short(certificate: CertificateName) -> str:
+    """Enough of a thumbprint to tell certificates apart; ``--json`` has all of it."""
+    return f"{certificate.sha1[:_SHORT]}.."
 
 
 def indented(label: str, lines: Sequence[str]) -> Iterator[str]:
@@ -186,6 +194,10 @@ def shipment_lines(shipment: Shipment) -> Iterator[str]:
     yield f"  {shipment.type.norwegian} ({shipment.type.value}): {STATE_WORDS[shipment.state]}"
     yield from indented("MsgId", [shipment.msg_id])
     yield from indented("sent", [f"{published}, attempts {shipment.attempts}, {shipment.sealed_bytes:,} bytes sealed"])
+    if shipment.certificates is not None:
+        used = shipment.certificates
+        text = f"encrypted for {_short(used.encryption)}, signed with {_short(used.signing)} (SHA-1 thumbprints)"
+        yield from indented("sealed", [text])
     for receipt in shipment.receipts:
         yield from indented("receipt", list(receipt_lines(receipt)))
     if shipment.last_error is not None and not shipment.receipts:

@@ -36,6 +36,7 @@ from kpr_sender.protection.certificates import CertificateUse
 from kpr_sender.protection.open import Opened, Policy, open_sealed
 from kpr_sender.protection.port import Decrypter
 from kpr_sender.protection.refused import NotForUs, ProtectionRefused
+from kpr_sender.protection.subject import named
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.states import AWAITING_RECEIPT, CAUSE_OF_STATUS, ReceiptStatus
 
@@ -149,7 +150,7 @@ class Answers:
         return Judgement(Handling.SETTLE, (shipment.msg_id,), new=True)
 
     def _opened(self, inbound: Inbound, opened: Opened) -> Judgement:
-        signed, doubt = self._signed_part(opened.content)
+        signed, doubt, _ = self._signed_part(opened.content)
         try:
             answer = apprec.parse(signed)
         except MessageRefused as error:
@@ -159,10 +160,10 @@ class Answers:
             return _foreign(_UNKNOWN_MSG_ID)
         if concern := self._concern(opened.signer) or doubt:
             return self._disbelieve(shipment, concern, sealed=inbound.body, xml=opened.content, answer=answer)
-        return self._answered(shipment, answer, opened.content, inbound.body)
+        return self._answered(shipment, answer, opened.content, inbound.body, opened.signer)
 
     def _unsealed(self, inbound: Inbound) -> Judgement:
-        signed, doubt = self._signed_part(inbound.body)
+        signed, doubt, signer = self._signed_part(inbound.body)
         try:
             answer = apprec.parse(signed)
         except MessageRefused as error:
@@ -172,27 +173,31 @@ class Answers:
             return _foreign(_UNKNOWN_MSG_ID)
         if concern := doubt if self.believe_unsealed else "it is not sealed":
             return self._disbelieve(shipment, concern, sealed=inbound.body, xml=inbound.body, answer=answer)
-        return self._answered(shipment, answer, inbound.body, inbound.body)
+        return self._answered(shipment, answer, inbound.body, inbound.body, signer)
 
-    def _signed_part(self, xml: bytes) -> tuple[bytes, str]:
+    def _signed_part(self, xml: bytes) -> tuple[bytes, str, Certificate | None]:
         """Return what a receipt's XML signature is over, the only thing to be read then, and why it is not believed.
+
+        And the certificate that verified it.
 
         A receipt without one, as most are, is returned as it is.
         """
         if not any(_XML_SIGNATURE.encode(codec) in xml for codec in ("utf-8", "utf-16-le", "utf-16-be")):
-            return xml, ""
+            return xml, "", None
         # Only where there is one: signxml takes its time to be imported.
         from kpr_sender.protection.xmldsig import verify_enveloped  # noqa: PLC0415
 
         doubt = ""
         for certificate in self.counterpart.signing:
             try:
-                return verify_enveloped(xml, certificate), ""
+                return verify_enveloped(xml, certificate), "", certificate
             except ProtectionRefused as error:
                 doubt = str(error)
-        return xml, doubt
+        return xml, doubt, None
 
-    def _answered(self, shipment: Shipment, answer: AppRec, xml: bytes, sealed: bytes) -> Judgement:
+    def _answered(
+        self, shipment: Shipment, answer: AppRec, xml: bytes, sealed: bytes, signer: Certificate | None
+    ) -> Judgement:
         if shipment.receiver_her_id not in answer.sender_her_ids:
             return self._disbelieve(
                 shipment, "it comes from another HER-id than we sent to", sealed=sealed, xml=xml, answer=answer
@@ -212,6 +217,7 @@ class Answers:
             xml=xml,
             sealed=sealed,
             cause=CAUSE_OF_STATUS[answer.status],
+            signer=None if signer is None else named(signer),
         )
         if receipt is None:
             self._tell(EventKind.DUPLICATE, shipment, f"The receipt for {shipment.msg_id} came once more: harmless.")

@@ -10,6 +10,7 @@ from pathlib import Path
 from kpr_sender.engine.admitting import demand_acceptable
 from kpr_sender.engine.keys import Keys, check_counterpart, check_signer
 from kpr_sender.engine.prepare import Checked, Sealing, check_files
+from kpr_sender.engine.rotation import Rotation
 from kpr_sender.engine.trust import Trust
 from kpr_sender.errors import AlreadySubmitted
 from kpr_sender.events import Event, EventKind, Observer
@@ -17,7 +18,7 @@ from kpr_sender.journal.port import Journal
 from kpr_sender.model import MessageType, Submission
 from kpr_sender.preflight import Report
 from kpr_sender.profiles import Profile
-from kpr_sender.registry.port import AddressRegistry
+from kpr_sender.registry.port import AddressRegistry, Counterpart
 from kpr_sender.settings.values import Settings
 
 
@@ -46,7 +47,8 @@ class Intake:
     ) -> Submission:
         """Check the files, then go on with their submission or seal a new one.
 
-        What was sealed before goes on whatever is found now: it may be with FHI already.
+        What was sealed before goes on whatever is found now: it may be with FHI already. But it is not sent for a
+        certificate that is not the receiver's any more.
 
         Args:
             files: Path by type; the pair, in the order they are to be sent.
@@ -79,7 +81,7 @@ class Intake:
             )
         text = f"These files are submission {existing.submission_id}, {existing.state.value}: going on from there."
         self.observe(Event(EventKind.CONTINUED, text, existing.shipments[0].msg_id))
-        return existing
+        return Rotation(self.journal, self._counterpart, self._sealing, self.observe).catch_up(existing, checked)
 
     def _existing(self, checked: Mapping[MessageType, Checked]) -> Submission | None:
         return self.journal.by_payloads(
@@ -100,13 +102,25 @@ class Intake:
     def _seal(
         self, checked: Mapping[MessageType, Checked], replaces: str | None, reason: str, accepted: Mapping[str, int]
     ) -> Submission:
-        receiver = self.profile.receivers[self.settings.environment]
-        counterpart = self.registry.counterpart(receiver.service_her_id)
+        submission = self.journal.create(
+            self._sealing(self._counterpart()).submission(
+                checked, replaces=replaces, reason=reason, accepted=accepted, by=self.by
+            )
+        )
+        for shipment in submission.shipments:
+            text = f"The {shipment.type.norwegian} is sealed as {shipment.msg_id}, {shipment.sealed_bytes:,} bytes."
+            self.observe(Event(EventKind.SEALED, text, shipment.msg_id, shipment.type))
+        return submission
+
+    def _counterpart(self) -> Counterpart:
+        return self.registry.counterpart(self.profile.receivers[self.settings.environment].service_her_id)
+
+    def _sealing(self, counterpart: Counterpart) -> Sealing:
         signer = self.keys.signer(at=self.now())
         trust = Trust.of(self.settings, self.observe)
         check_counterpart(counterpart, self.settings, at=self.now(), trust=trust)
         check_signer(signer, self.settings, trust, at=self.now())
-        sealing = Sealing(
+        return Sealing(
             settings=self.settings,
             profile=self.profile,
             counterpart=counterpart,
@@ -115,10 +129,3 @@ class Intake:
             new_id=self.new_id,
             observe=self.observe,
         )
-        submission = self.journal.create(
-            sealing.submission(checked, replaces=replaces, reason=reason, accepted=accepted, by=self.by)
-        )
-        for shipment in submission.shipments:
-            text = f"The {shipment.type.norwegian} is sealed as {shipment.msg_id}, {shipment.sealed_bytes:,} bytes."
-            self.observe(Event(EventKind.SEALED, text, shipment.msg_id, shipment.type))
-        return submission

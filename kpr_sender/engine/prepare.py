@@ -15,12 +15,13 @@ from kpr_sender.journal.port import NewShipment, NewSubmission
 from kpr_sender.messages.hodemelding import END, Hodemelding, frame
 from kpr_sender.messages.splice import splice
 from kpr_sender.messages.transport import CONTENT_TYPE, application_properties
-from kpr_sender.model import Envelope, MessageType
+from kpr_sender.model import Certificates, Envelope, MessageType, Shipment
 from kpr_sender.preflight import Payload, Report, check
 from kpr_sender.profiles import Profile
 from kpr_sender.protection.port import Signer
 from kpr_sender.protection.refused import Malformed
 from kpr_sender.protection.seal import seal, sealed_length
+from kpr_sender.protection.subject import named
 from kpr_sender.protection.xml_signing import signature
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.values import Settings
@@ -121,6 +122,15 @@ def demand_owner(payload: Payload, settings: Settings, *, name: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class _Names:
+    """What is a shipment's own and stays so: its two ids, and when its Hodemelding was made."""
+
+    msg_id: str
+    message_id: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Sealing:
     """Everything the pair is sealed with; handed in, so that the same values give the same Hodemelding."""
 
@@ -166,15 +176,31 @@ class Sealing:
             reason=reason,
             accepted=accepted,
             by=by,
-            shipments=tuple(self._shipment(message_type, one) for message_type, one in checked.items()),
+            shipments=tuple(self._shipment(message_type, one, self._names()) for message_type, one in checked.items()),
         )
 
-    def _shipment(self, message_type: MessageType, checked: Checked) -> NewShipment:
-        hodemelding = self._hodemelding(message_type)
-        message = self._message(hodemelding, checked)
+    def again(self, shipment: Shipment, made_at: datetime, checked: Checked) -> NewShipment:
+        """Describe a shipment as it was, to be sealed anew.
+
+        Args:
+            shipment: As the journal has it.
+            made_at: When its Hodemelding was made.
+            checked: Its file.
+
+        Raises:
+            InputRefused: Its sealed bytes would be larger than ``limits.refuse_bytes``.
+        """
+        return self._shipment(shipment.type, checked, _Names(shipment.msg_id, shipment.message_id, made_at))
+
+    def _names(self) -> _Names:
+        return _Names(self.new_id(), self.new_id(), self.now())
+
+    def _shipment(self, message_type: MessageType, checked: Checked, names: _Names) -> NewShipment:
+        hodemelding = self._hodemelding(message_type, names)
+        head, tail = frame(hodemelding)
+        message = self._message(head, tail, checked)
         length = sealed_length(message.length, self.signer, self.counterpart.encryption)
         self._check_size(length, checked.path, message_type)
-        message_id = self.new_id()
 
         def write_sealed(write: Callable[[bytes | memoryview], object]) -> None:
             seal(
@@ -184,30 +210,31 @@ class Sealing:
         return NewShipment(
             type=message_type,
             msg_id=hodemelding.msg_id,
-            message_id=message_id,
+            message_id=names.message_id,
             receiver_her_id=hodemelding.receiver.service_her_id,
-            envelope=self._envelope(hodemelding, message_id),
+            envelope=self._envelope(hodemelding, names.message_id),
             payload_sha256=checked.payload.sha256,
             payload_bytes=checked.payload.length,
             lopenr=checked.payload.lopenr,
+            hodemelding_sha256=hashlib.sha256(head + tail).hexdigest(),
+            certificates=Certificates(named(self.counterpart.encryption), named(self.signer.certificate)),
             sealed_bytes=length,
             write_sealed=write_sealed,
         )
 
-    def _hodemelding(self, message_type: MessageType) -> Hodemelding:
+    def _hodemelding(self, message_type: MessageType, names: _Names) -> Hodemelding:
         texts = self.settings.hodemelding
         return Hodemelding(
             type=message_type,
             type_text=texts.type_text_ipl if message_type is MessageType.KPR_IPL else texts.type_text_ide,
-            msg_id=self.new_id(),
-            generated_at=self.now().astimezone().replace(microsecond=0),
+            msg_id=names.msg_id,
+            generated_at=names.made_at.astimezone().replace(microsecond=0),
             sender=self.settings.sender.party,
             receiver=self.profile.receivers[self.settings.environment],
             ack=texts.ack,
         )
 
-    def _message(self, hodemelding: Hodemelding, checked: Checked) -> _Streamed:
-        head, tail = frame(hodemelding)
+    def _message(self, head: bytes, tail: bytes, checked: Checked) -> _Streamed:
         streamed = _Streamed(head, checked, tail)
         if not self.settings.hodemelding.xmldsig:
             return streamed

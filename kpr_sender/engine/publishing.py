@@ -23,22 +23,22 @@ _CAUSES: Final = {
 }
 
 
-def next_sealed(submission: Submission) -> Shipment | None:
-    """Return the first shipment that may be published.
+def may_be_published(shipment: Shipment) -> bool:
+    """Whether a shipment is waiting to be published.
 
     A sealed shipment that FHI has answered all the same was not unsent after all: a person must look, and it is never
     published by itself.
     """
-    return next(
-        (
-            shipment
-            for shipment in submission.shipments
-            if shipment.state is ShipmentState.SEALED
-            and not shipment.needs_person
-            and not any(receipt.verified for receipt in shipment.receipts)
-        ),
-        None,
+    return (
+        shipment.state is ShipmentState.SEALED
+        and not shipment.needs_person
+        and not any(receipt.verified for receipt in shipment.receipts)
     )
+
+
+def next_sealed(submission: Submission) -> Shipment | None:
+    """Return the first shipment that may be published."""
+    return next((shipment for shipment in submission.shipments if may_be_published(shipment)), None)
 
 
 @dataclass(frozen=True, slots=True)

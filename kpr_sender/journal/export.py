@@ -23,6 +23,10 @@ _SHIPMENT: Final = (
     *("submission_id", "type", "msg_id", "message_id", "receiver_her_id", "state", "attempts", "created_at"),
     *("published_at", "payload_sha256", "payload_bytes", "lopenr", "sealed_sha256", "sealed_bytes", "needs_person"),
     *("last_error_code", "last_error_text"),
+    *("hodemelding_sha256", "encryption_sha1", "encryption_serial", "signing_sha1", "signing_serial"),
+)
+_RECEIPT: Final = (
+    *("receipt_id", "msg_id", "status", "problem", "received_at", "sealed_sha256", "signer_sha1", "signer_serial"),
 )
 _FORGOTTEN: Final = ("msg_id", "type", "sender_her_id", "kommunenummer", "bydel", "year", "noted_at", "released_at")
 _IN_PEOPLES_WORDS: Final = frozenset({"created", "replaced", *(cause.value for cause in PERSON_CAUSES)})
@@ -57,7 +61,7 @@ def lines(store: Store) -> Iterator[dict[str, Any]]:
 
 
 _RECEIPTS: Final = """
-    SELECT receipt_id, msg_id, status, errors, verified, problem, received_at, sealed_sha256
+    SELECT receipt_id, msg_id, status, errors, verified, problem, received_at, sealed_sha256, signer_sha1, signer_serial
     FROM receipt ORDER BY receipt_id
 """
 
@@ -69,7 +73,7 @@ def _chosen(row: sqlite3.Row, names: tuple[str, ...]) -> Mapping[str, Any]:
 def _receipt(row: sqlite3.Row) -> dict[str, Any]:
     receipt = receipt_of(row)
     errors = [{"code": one.code, "code_system": one.code_system, "text": one.text} for one in receipt.errors]
-    named = _chosen(row, ("receipt_id", "msg_id", "status", "problem", "received_at", "sealed_sha256"))
+    named = _chosen(row, _RECEIPT)
     return {"kind": "receipt", **named, "verified": receipt.verified, "errors": errors}
 
 

@@ -4,7 +4,8 @@ The rules every implementation MUST keep:
 
 1. Every change is one transaction, and each appends an event: when, what, why, who. Events are never changed.
 2. A shipment moves only along ``states.TRANSITIONS``, by compare-and-set on the state it was read in.
-3. Sealed bytes, their digest and the envelope are written once, with the row, and never change (promise G3).
+3. Sealed bytes, their digest and the envelope are written with the row and never change (promise G3). The one way
+   round is ``reseal``: other sealed bytes for what no transfer was ever begun of, with all else as it was.
 4. ``publishing`` is durable before ``begin_publish`` returns (promise G1).
 5. Only ``KprError`` comes out, and ``ImpossibleTransition`` for an error in the program.
 """
@@ -17,6 +18,8 @@ from datetime import datetime
 from typing import Protocol
 
 from kpr_sender.model import (
+    CertificateName,
+    Certificates,
     Envelope,
     Environment,
     LastError,
@@ -40,6 +43,8 @@ class NewShipment:
         payload_sha256: Digest of the payload, 64 hexadecimal digits: what makes a second send of it impossible.
         payload_bytes: Size of the payload in bytes.
         lopenr: The EPJ's running number, as it came.
+        hodemelding_sha256: Digest of the Hodemelding round the payload, 64 hexadecimal digits.
+        certificates: What it is sealed with.
         sealed_bytes: How many bytes ``write_sealed`` will write, exactly.
         write_sealed: Called once, inside the creating transaction; must not call the journal.
     """
@@ -52,6 +57,8 @@ class NewShipment:
     payload_sha256: str
     payload_bytes: int
     lopenr: str
+    hodemelding_sha256: str
+    certificates: Certificates
     sealed_bytes: int
     write_sealed: Callable[[Write], None] = field(repr=False)
 
@@ -169,6 +176,18 @@ class Journal(JournalView, Protocol):
             InternalError: ``write_sealed`` wrote more or fewer bytes than announced.
         """
 
+    def reseal(self, new: NewShipment, *, why: str) -> Shipment:
+        """Give a shipment that was never offered to the bus other sealed bytes, in one transaction.
+
+        Args:
+            new: The same shipment, MsgId, message-id, envelope, Hodemelding and payload, sealed anew.
+            why: Why, in words.
+
+        Raises:
+            NeedsPerson: An answer came to what the journal holds as never sent.
+            InternalError: A transfer of it was begun before, or ``new`` is another shipment.
+        """
+
     def begin_publish(self, msg_id: str) -> Shipment:
         """``sealed`` to ``publishing`` and one attempt more, durable before return.
 
@@ -192,7 +211,7 @@ class Journal(JournalView, Protocol):
             ImpossibleTransition: It is not ``publishing``, or the cause is another.
         """
 
-    def add_receipt(
+    def add_receipt(  # noqa: PLR0913 - a receipt is that many things
         self,
         msg_id: str,
         *,
@@ -203,6 +222,7 @@ class Journal(JournalView, Protocol):
         xml: bytes | None,
         sealed: bytes,
         cause: Cause | None,
+        signer: CertificateName | None = None,
     ) -> Receipt | None:
         """Keep a receipt and move its shipment, in one transaction.
 
@@ -219,6 +239,7 @@ class Journal(JournalView, Protocol):
             xml: The AppRec, None where it could not be opened.
             sealed: The bytes as they came.
             cause: What it does to the shipment; None for nothing. Only a verified receipt has one.
+            signer: The receiver's certificate that verified it; None where none did.
 
         Returns:
             The receipt as kept, or None for a duplicate.

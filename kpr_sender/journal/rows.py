@@ -13,6 +13,8 @@ from typing import ParamSpec, TypeVar
 from kpr_sender.journal.failures import Unreadable
 from kpr_sender.journal.port import JournalEvent, NewShipment, NewSubmission, ReceiptDocument
 from kpr_sender.model import (
+    CertificateName,
+    Certificates,
     Envelope,
     Environment,
     LastError,
@@ -114,10 +116,32 @@ def shipment_row(submission: NewSubmission, new: NewShipment, at: str) -> dict[s
         "payload_sha256": new.payload_sha256,
         "payload_bytes": new.payload_bytes,
         "lopenr": new.lopenr,
+        "hodemelding_sha256": new.hodemelding_sha256,
+        **certificate_columns(new.certificates),
         "sealed_bytes": new.sealed_bytes,
         "created_at": at,
         "state": ShipmentState.SEALED.value,
     }
+
+
+def certificate_columns(certificates: Certificates) -> dict[str, str]:
+    """Return the columns that say what a shipment is sealed with."""
+    return {
+        "encryption_sha1": certificates.encryption.sha1,
+        "encryption_serial": certificates.encryption.serial,
+        "signing_sha1": certificates.signing.sha1,
+        "signing_serial": certificates.signing.serial,
+    }
+
+
+def _certificate_of(row: sqlite3.Row, use: str) -> CertificateName | None:
+    sha1 = row[f"{use}_sha1"]
+    return None if sha1 is None else CertificateName(sha1, row[f"{use}_serial"])
+
+
+def _certificates_of(row: sqlite3.Row) -> Certificates | None:
+    encryption, signing = _certificate_of(row, "encryption"), _certificate_of(row, "signing")
+    return None if encryption is None or signing is None else Certificates(encryption, signing)
 
 
 @_as_written
@@ -157,6 +181,8 @@ def shipment_of(row: sqlite3.Row, receipts: Sequence[Receipt]) -> Shipment:
         receipts=tuple(receipts),
         last_error=None if code is None else LastError(code, row["last_error_text"]),
         needs_person=bool(row["needs_person"]),
+        certificates=_certificates_of(row),
+        hodemelding_sha256=row["hodemelding_sha256"] or "",
     )
 
 
@@ -171,6 +197,7 @@ def receipt_of(row: sqlite3.Row) -> Receipt:
         verified=bool(row["verified"]),
         problem=row["problem"],
         received_at=time_of(row["received_at"]),
+        signer=_certificate_of(row, "signer"),
     )
 
 

@@ -229,5 +229,41 @@ _SECOND: Final = Migration(
     ),
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_FIRST, _SECOND)
+# Which certificates were used, and the only way in which sealed bytes are ever exchanged. The old bytes stay: a
+# certificate changes once in years, the history's old digest can be held against them, and so no rule has to let
+# anything be deleted.
+_THIRD: Final = Migration(
+    3,
+    "which certificates were used, and sealing anew what was never offered to the bus",
+    (
+        "ALTER TABLE shipment ADD COLUMN hodemelding_sha256 TEXT CHECK (length(hodemelding_sha256) = 64)",
+        "ALTER TABLE shipment ADD COLUMN encryption_sha1 TEXT CHECK (length(encryption_sha1) = 40)",
+        "ALTER TABLE shipment ADD COLUMN encryption_serial TEXT",
+        "ALTER TABLE shipment ADD COLUMN signing_sha1 TEXT CHECK (length(signing_sha1) = 40)",
+        "ALTER TABLE shipment ADD COLUMN signing_serial TEXT",
+        "ALTER TABLE receipt ADD COLUMN signer_sha1 TEXT CHECK (length(signer_sha1) = 40)",
+        "ALTER TABLE receipt ADD COLUMN signer_serial TEXT",
+        "DROP TRIGGER shipment_stands",
+        """
+        CREATE TRIGGER shipment_stands BEFORE UPDATE OF
+          submission_id, environment, sender_her_id, year, type, msg_id, message_id, receiver_her_id, envelope,
+          payload_sha256, payload_bytes, lopenr, hodemelding_sha256, created_at ON shipment
+        BEGIN SELECT RAISE (ABORT, 'what is sealed never changes'); END
+        """,
+        # All of it at once, and only before the first attempt and the first answer (promise G3).
+        """
+        CREATE TRIGGER shipment_sealed_stands BEFORE UPDATE OF
+          sealed_id, sealed_sha256, sealed_bytes, encryption_sha1, encryption_serial, signing_sha1, signing_serial
+          ON shipment
+        WHEN OLD.state <> 'sealed' OR OLD.attempts <> 0 OR OLD.needs_person <> 0
+          OR NEW.state <> 'sealed' OR NEW.attempts <> 0
+          OR NEW.sealed_id = OLD.sealed_id OR NEW.sealed_sha256 = OLD.sealed_sha256
+          OR NEW.encryption_sha1 IS OLD.encryption_sha1
+          OR EXISTS (SELECT 1 FROM receipt WHERE receipt.msg_id = OLD.msg_id)
+        BEGIN SELECT RAISE (ABORT, 'what is sealed never changes'); END
+        """,
+    ),
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_FIRST, _SECOND, _THIRD)
 VERSION: Final = MIGRATIONS[-1].version

@@ -26,14 +26,24 @@ from kpr_sender.journal import marker, rows, statements
 from kpr_sender.journal.admission import demand_admissible, demand_nothing_forgotten
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
-from kpr_sender.journal.port import NewSubmission
+from kpr_sender.journal.port import NewShipment, NewSubmission
+from kpr_sender.journal.resealing import reseal
 from kpr_sender.journal.restored import objection_to
 from kpr_sender.journal.rows import Value
 from kpr_sender.journal.sealing import write_sealed
 from kpr_sender.journal.step import NOTHING, Step, error_columns
 from kpr_sender.journal.store import Store, open_to_read, open_to_write
 from kpr_sender.journal.view import SqliteView, holder_of_payload, read_shipment, read_submission, shipment_row
-from kpr_sender.model import Environment, LastError, MessageType, Receipt, ReceiptError, Shipment, Submission
+from kpr_sender.model import (
+    CertificateName,
+    Environment,
+    LastError,
+    MessageType,
+    Receipt,
+    ReceiptError,
+    Shipment,
+    Submission,
+)
 from kpr_sender.states import CAUSE_OF_STATUS, Cause, ReceiptStatus, ShipmentState
 
 
@@ -121,7 +131,11 @@ class SqliteJournal(SqliteView):
                     why=reason or "A new submission.",
                     who=new.by,
                     new=ShipmentState.SEALED,
-                    details={"submission": new.submission_id, "sealed_sha256": digest},
+                    details={
+                        "submission": new.submission_id,
+                        "sealed_sha256": digest,
+                        **rows.certificate_columns(shipment.certificates),
+                    },
                 )
                 if new.accepted:
                     step.note(
@@ -135,6 +149,12 @@ class SqliteJournal(SqliteView):
                 step.replace(replaced, why=reason, who=new.by, details={"by_submission": new.submission_id})
             row = step.connection.execute(statements.SUBMISSION, (new.submission_id,)).fetchone()
             return read_submission(step.connection, row)
+
+    def reseal(self, new: NewShipment, *, why: str) -> Shipment:
+        """Give a shipment that was never offered to the bus other sealed bytes, in one transaction."""
+        with self._step() as step:
+            reseal(step, new, why=why)
+            return read_shipment(step.connection, shipment_row(step.connection, new.msg_id))
 
     def begin_publish(self, msg_id: str) -> Shipment:
         """``sealed`` to ``publishing`` and one attempt more, durable before return."""
@@ -169,7 +189,7 @@ class SqliteJournal(SqliteView):
             step.end_publish(shipment_row(step.connection, msg_id), cause, evidence=evidence, error=error)
             return read_shipment(step.connection, shipment_row(step.connection, msg_id))
 
-    def add_receipt(
+    def add_receipt(  # noqa: PLR0913 - a receipt is that many things
         self,
         msg_id: str,
         *,
@@ -180,6 +200,7 @@ class SqliteJournal(SqliteView):
         xml: bytes | None,
         sealed: bytes,
         cause: Cause | None,
+        signer: CertificateName | None = None,
     ) -> Receipt | None:
         """Keep a receipt and move its shipment, in one transaction; None for a duplicate."""
         if cause is not None and not (verified and status is not None and CAUSE_OF_STATUS[status] is cause):
@@ -210,6 +231,8 @@ class SqliteJournal(SqliteView):
                 "sealed_sha256": digest,
                 "xml": xml,
                 "sealed": sealed,
+                "signer_sha1": None if signer is None else signer.sha1,
+                "signer_serial": None if signer is None else signer.serial,
             }
             if known is None:
                 receipt_id = step.connection.execute(statements.ADD_RECEIPT, columns).lastrowid

@@ -37,10 +37,12 @@ SHIPMENT_BY_PAYLOAD: Final = """
 ADD_SHIPMENT: Final = """
     INSERT INTO shipment (submission_id, environment, sender_her_id, year, type, msg_id, message_id, receiver_her_id,
                           envelope, payload_sha256, payload_bytes, lopenr, sealed_id, sealed_sha256, sealed_bytes,
-                          created_at, state)
+                          created_at, state, hodemelding_sha256, encryption_sha1, encryption_serial, signing_sha1,
+                          signing_serial)
     VALUES (:submission_id, :environment, :sender_her_id, :year, :type, :msg_id, :message_id, :receiver_her_id,
             :envelope, :payload_sha256, :payload_bytes, :lopenr, :sealed_id, :sealed_sha256, :sealed_bytes,
-            :created_at, :state)
+            :created_at, :state, :hodemelding_sha256, :encryption_sha1, :encryption_serial, :signing_sha1,
+            :signing_serial)
 """
 # The only way a shipment changes: compare-and-set on the state it was read in.
 CHANGE_SHIPMENT: Final = """
@@ -49,13 +51,21 @@ CHANGE_SHIPMENT: Final = """
         last_error_text = :last_error_text, needs_person = :needs_person, early_answer = :early_answer
     WHERE msg_id = :msg_id AND state = :state_read
 """
+# But for this one, before any transfer: the schema's own trigger holds it to that, too.
+RESEAL_SHIPMENT: Final = """
+    UPDATE shipment
+    SET sealed_id = :sealed_id, sealed_sha256 = :sealed_sha256, sealed_bytes = :sealed_bytes,
+        encryption_sha1 = :encryption_sha1, encryption_serial = :encryption_serial,
+        signing_sha1 = :signing_sha1, signing_serial = :signing_serial
+    WHERE msg_id = :msg_id AND state = 'sealed' AND attempts = 0
+"""
 
 ADD_SEALED: Final = "INSERT INTO sealed (bytes) VALUES (zeroblob(?))"
 SEALED_IS_THERE: Final = "SELECT 1 FROM sealed WHERE sealed_id = ?"
 
 RECEIPT: Final = "SELECT * FROM receipt WHERE receipt_id = ?"
 RECEIPTS_OF: Final = """
-    SELECT receipt_id, msg_id, status, errors, verified, problem, received_at
+    SELECT receipt_id, msg_id, status, errors, verified, problem, received_at, signer_sha1, signer_serial
     FROM receipt WHERE msg_id = ? ORDER BY receipt_id
 """
 RECEIPT_BY_SEALED: Final = "SELECT receipt_id, verified FROM receipt WHERE msg_id = ? AND sealed_sha256 = ?"
@@ -64,11 +74,14 @@ RECEIPT_DOCUMENTS: Final = """
     WHERE shipment.submission_id = ? ORDER BY receipt_id
 """
 ADD_RECEIPT: Final = """
-    INSERT INTO receipt (msg_id, status, errors, verified, problem, received_at, sealed_sha256, xml, sealed)
-    VALUES (:msg_id, :status, :errors, :verified, :problem, :received_at, :sealed_sha256, :xml, :sealed)
+    INSERT INTO receipt (msg_id, status, errors, verified, problem, received_at, sealed_sha256, xml, sealed,
+                         signer_sha1, signer_serial)
+    VALUES (:msg_id, :status, :errors, :verified, :problem, :received_at, :sealed_sha256, :xml, :sealed,
+            :signer_sha1, :signer_serial)
 """
 VERIFY_RECEIPT: Final = """
-    UPDATE receipt SET status = :status, errors = :errors, verified = :verified, problem = :problem, xml = :xml
+    UPDATE receipt SET status = :status, errors = :errors, verified = :verified, problem = :problem, xml = :xml,
+                       signer_sha1 = :signer_sha1, signer_serial = :signer_serial
     WHERE receipt_id = :receipt_id AND verified = 0
 """
 

@@ -1,7 +1,8 @@
 """Checking a journal from end to end, without changing it: ``kpr-send journal verify``.
 
 1. The file: SQLite's own integrity and foreign keys, private permissions, the tables as the migrations make them.
-2. The sealed bytes of every shipment: as many, and with the digest, as when they were sealed (promise G3).
+2. The sealed bytes of every shipment: as many, and with the digest, as when they were sealed (promise G3). They were
+   exchanged only before the first attempt, and what they were before is still there.
 3. The history: each step is one of ``states.TRANSITIONS``, and all of them together give the state, the attempts and
    the time of publishing that the row says (promise G5).
 4. The receipts: their digests, and that what is delivered or rejected is so by a verified receipt (promise G4).
@@ -13,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import marker, rows, schema, statements
 from kpr_sender.journal.failures import Unreadable, of_os
 from kpr_sender.journal.location import stable_inode
+from kpr_sender.journal.resealing import RESEALED
 from kpr_sender.journal.restored import objection_to
 from kpr_sender.journal.store import open_to_read
 from kpr_sender.model import Environment
@@ -75,6 +77,8 @@ class _Replayed:
     attempts: int = 0
     published: bool = False
     last_cause: Cause | None = None
+    sealed_sha256: str | int | None = None
+    encryption_sha1: str | int | None = None
     wrong: list[str] = field(default_factory=list)
 
     def take(self, event: sqlite3.Row) -> None:
@@ -99,6 +103,17 @@ class _Replayed:
                 self.wrong.append(f"event {event['event_id']}: {what} takes {old} to {expected.value}, not to {new}")
             self._remember(cause, event)
         self.state = new
+
+    def take_seal(self, event: sqlite3.Row, details: Mapping[str, str | int]) -> None:
+        """Go on by what the same line says of the sealed bytes."""
+        if event["what"] == RESEALED:
+            if self.state != ShipmentState.SEALED or self.attempts:
+                self.wrong.append(f"event {event['event_id']}: it was sealed anew after it was offered to the bus")
+            if details.get("was_sealed_sha256") != self.sealed_sha256:
+                self.wrong.append(f"event {event['event_id']}: it was sealed anew from another digest than it had")
+        elif event["what"] != "created":
+            return
+        self.sealed_sha256, self.encryption_sha1 = details.get("sealed_sha256"), details.get("encryption_sha1")
 
     def _remember(self, cause: Cause, event: sqlite3.Row) -> None:
         self.last_cause = cause
@@ -166,6 +181,7 @@ def check(connection: sqlite3.Connection, name: str, counted: dict[str, int]) ->
         for carry_out in _SHIPMENT_CHECKS:
             for text in carry_out(connection, row):
                 yield Finding(row["msg_id"], text)
+    yield from _sealed_before(connection, name)
     for text_row in connection.execute("SELECT * FROM receipt ORDER BY receipt_id"):
         counted["receipts"] += 1
         for text in _receipt(text_row):
@@ -243,6 +259,13 @@ def _sealed(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
         yield "its sealed bytes are not those that were written"
 
 
+def _sealed_before(connection: sqlite3.Connection, name: str) -> Iterator[Finding]:
+    kept = connection.execute("SELECT (SELECT count(*) FROM sealed) - (SELECT count(*) FROM shipment)").fetchone()[0]
+    told = connection.execute("SELECT count(*) FROM event WHERE what = ?", (RESEALED,)).fetchone()[0]
+    if kept != told:
+        yield Finding(name, f"{kept} sealed bytes belong to no shipment; its history has {told} that were exchanged.")
+
+
 def _history(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
     replayed = _Replayed()
     for event in connection.execute(statements.EVENTS_OF, (row["msg_id"],)):
@@ -252,8 +275,11 @@ def _history(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
         except Unreadable as error:
             yield str(error)
             continue
-        if event["what"] == "created" and kept.get("sealed_sha256") != row["sealed_sha256"]:
-            yield "it was created with another digest of its sealed bytes"
+        replayed.take_seal(event, kept)
+    if replayed.sealed_sha256 != row["sealed_sha256"]:
+        yield "it was created, or last sealed anew, with another digest of its sealed bytes"
+    if replayed.encryption_sha1 != row["encryption_sha1"]:
+        yield "it was sealed for another certificate than its row says"
     yield from replayed.wrong
     if replayed.state != row["state"]:
         yield f"its history ends {replayed.state}, its row says {row['state']}"

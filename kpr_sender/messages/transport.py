@@ -6,6 +6,7 @@ the profile's page says.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,6 +22,8 @@ RECEIVER_TIME_STAMP: Final = "receiverTimeStamp"
 ERROR_CONDITION: Final = "errorCondition"
 ERROR_DESCRIPTION: Final = "errorDescription"
 ERROR_CONDITION_DATA: Final = "errorConditionData"
+
+_TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 SUBJECT_RECEIPT: Final = "APPREC"
 SUBJECT_SOAP_FAULT: Final = "AMQP_SOAP_FAULT"
@@ -45,9 +48,18 @@ def application_properties(
     properties = {
         FROM_HER_ID: str(sender_her_id),
         TO_HER_ID: str(receiver_her_id),
-        TIME_STAMP: at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        TIME_STAMP: at.astimezone(UTC).strftime(_TIME),
     }
     return {**properties, CPA_ID: cpa_id} if cpa_id else properties
+
+
+def made_at(properties: Mapping[str, str]) -> datetime:
+    """Return when a message was made, by its own application properties.
+
+    Raises:
+        ValueError: They do not say it.
+    """
+    return datetime.strptime(properties.get(TIME_STAMP, ""), _TIME).replace(tzinfo=UTC)
 
 
 def queue_name(address: str) -> str:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.x509.oid import NameOID
 
 from kpr_sender.errors import AccessRefused
+from kpr_sender.model import CertificateName
 from kpr_sender.protection.identity import CertificateIdentity
 
 _SEID_1: Final = re.compile(r"\d{9}", re.ASCII)
@@ -35,6 +36,12 @@ def describe(certificate: x509.Certificate) -> str:
     # The thumbprint that Windows and Adresseregisteret show; it names, it protects nothing.
     thumbprint = _colons(certificate.fingerprint(SHA1()).hex())  # noqa: S303
     return f"{owner(certificate)}, serial number {serial}, SHA-1 thumbprint {thumbprint}"
+
+
+def named(certificate: x509.Certificate) -> CertificateName:
+    """Return which certificate it is, as the journal keeps it: nothing in it says whose."""
+    thumbprint = certificate.fingerprint(SHA1()).hex()  # noqa: S303 - it names, it protects nothing
+    return CertificateName(thumbprint, CertificateIdentity.of(certificate).serial_number)
 
 
 def refusal(certificate: x509.Certificate, what: str, *, name: str, next_step: str) -> AccessRefused:

@@ -12,7 +12,7 @@ from typing import Final
 
 from kpr_sender.journal.port import Journal, JournalEvent, NewShipment, NewSubmission, Write
 from kpr_sender.journal.sqlite import SqliteJournal
-from kpr_sender.model import Envelope, Environment, MessageType, Receipt, Shipment
+from kpr_sender.model import CertificateName, Certificates, Envelope, Environment, MessageType, Receipt, Shipment
 from kpr_sender.states import CAUSE_OF_STATUS, Cause, ReceiptStatus, ShipmentState, after
 
 START: Final = datetime(2025, 1, 10, 12, 0, 0, 250, tzinfo=UTC)
@@ -58,6 +58,9 @@ ENVELOPE: Final = Envelope(
 )
 
 
+CERTIFICATES: Final = Certificates(CertificateName("e" * 40, "01"), CertificateName("5" * 40, "02"))
+
+
 def new_shipment(
     message_type: MessageType = MessageType.KPR_IPL,
     *,
@@ -77,6 +80,8 @@ def new_shipment(
         payload_sha256=hashlib.sha256((payload or msg_id).encode()).hexdigest(),
         payload_bytes=4000,
         lopenr="7",
+        hodemelding_sha256="d" * 64,
+        certificates=CERTIFICATES,
         sealed_bytes=sealed_bytes,
         write_sealed=write_sealed or in_pieces(content_of(msg_id, sealed_bytes)),
     )
