@@ -227,6 +227,7 @@ def test_a_key_that_does_not_open_what_is_sealed_for_its_certificate(stage: Stag
     other = load_pkcs12(pki.p12(Kind.SIGNER), pki.PASSPHRASE, name="other")
     lines = list(examine(settings, keys=OtherKey(ConfiguredKeys(settings), other)))
     assert lights(lines, Light.RED) == {"self-sealed message"}
+    assert any("What is sealed for our certificate" in line.seen for line in lines)
     assert lights(lines, Light.GREEN) == set(NAMES) - {"self-sealed message"}
 
 
