@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from kpr_sender.errors import NeedsPerson
+from kpr_sender.errors import InternalError, NeedsPerson
 from kpr_sender.journal.lock import JournalLock
+from kpr_sender.journal.port import NewShipment
 from kpr_sender.journal.sqlite import SqliteJournal
-from kpr_sender.model import Environment, LastError, Shipment
+from kpr_sender.journal.verify import verify
+from kpr_sender.model import CertificateName, Certificates, Environment, LastError, Shipment
 from kpr_sender.states import (
     ENDED,
     PERSON_CAUSES,
@@ -22,7 +26,17 @@ from kpr_sender.states import (
     ReceiptStatus,
     ShipmentState,
 )
-from tests.journal.builders import Clock, add_unverified, add_verified, new_submission, open_journal, replayed
+from tests.journal.builders import (
+    CERTIFICATES,
+    Clock,
+    add_unverified,
+    add_verified,
+    content_of,
+    in_pieces,
+    new_submission,
+    open_journal,
+    replayed,
+)
 
 _WHICH = st.integers(0, 1)
 _ANSWERS = st.sampled_from([b"answer 1", b"answer 2", b"answer 3"])
@@ -41,14 +55,44 @@ class AnyOrder(RuleBasedStateMachine):
         self.fixed: dict[str, tuple[object, ...]] = {}
         self.before: dict[str, Shipment] = {}
         self.transfers: dict[str, int] = {}
+        self.new: dict[str, NewShipment] = {}
+        self.certificates = itertools.count(1)
 
     @initialize()
     def create(self) -> None:
-        shipments = self.journal.create(new_submission()).shipments
+        new = new_submission()
+        self.new = {shipment.msg_id: shipment for shipment in new.shipments}
+        shipments = self.journal.create(new).shipments
         self.msg_ids = tuple(shipment.msg_id for shipment in shipments)
         self.fixed = {msg_id: self._fixed(msg_id) for msg_id in self.msg_ids}
         self.transfers = dict.fromkeys(self.msg_ids, 0)
         self.before = {shipment.msg_id: shipment for shipment in shipments}
+
+    @rule(which=_WHICH)
+    def reseal(self, which: int) -> None:
+        """Only what was never offered; the ids, the envelope and the payload stay."""
+        msg_id, before = self.msg_ids[which], self.before[self.msg_ids[which]]
+        number = next(self.certificates)
+        content = content_of(f"{msg_id} {number}", 4000 + number)
+        certificates = Certificates(CertificateName(f"{number:040x}", "03"), CERTIFICATES.signing)
+        new = replace(
+            self.new[msg_id],
+            certificates=certificates,
+            sealed_bytes=len(content),
+            write_sealed=in_pieces(content),
+        )
+        untouched = before.state is ShipmentState.SEALED and not (
+            self.transfers[msg_id] or before.receipts or before.needs_person
+        )
+        try:
+            after = self.journal.reseal(new, why="New.")
+        except (InternalError, NeedsPerson):
+            assert not untouched
+            return
+        assert untouched
+        assert after.certificates == certificates
+        message_id, _, _, *others = self.fixed[msg_id]
+        self.fixed[msg_id] = (message_id, after.sealed_sha256, content, *others)
 
     @rule(which=_WHICH)
     def begin_publish(self, which: int) -> None:
@@ -169,6 +213,9 @@ class AnyOrder(RuleBasedStateMachine):
         )
 
     def teardown(self) -> None:
+        found = verify(self.path, Environment.LOKAL)
+        assert found is not None
+        assert found.findings == ()
         self.journal.close()
         self.folder.cleanup()
 
