@@ -1,7 +1,7 @@
 """Log lines: one JSON object a line, redacted last of all. Set up by the command alone; the library sets up nothing.
 
 Everything that reaches the root logger is written the same way, so that a library's line is redacted, too. The
-libraries that log whole messages (signxml, proton) are kept silent whatever the level.
+libraries that log whole messages (signxml, proton, httpcore) are kept silent whatever the level.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.events import Event, EventKind
 from kpr_sender.observe.redaction import redact_event
 
-SILENT: Final = ("signxml", "proton", "lxml")
-"""They log payloads, signatures or frames at one level or another."""
+SILENT: Final = ("signxml", "proton", "lxml", "httpx", "httpcore")
+"""They log payloads, signatures, frames or requests with their headers at one level or another."""
 
 _LEVELS: Final[Mapping[EventKind, int]] = {
     EventKind.WARNING: logging.WARNING,
