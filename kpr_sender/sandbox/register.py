@@ -156,6 +156,7 @@ class _Server(ThreadingTCPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # headers and body in one piece: a second one would wait for the first one's acknowledgement
     server: _Server
 
     def do_POST(self) -> None:
