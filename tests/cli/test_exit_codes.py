@@ -148,8 +148,8 @@ CASES: list[tuple[str, Callable[[Stage], None], tuple[str, ...], int]] = [
     ("other data for the same year", _sent_already, SHORT, 86),
     ("another run holds the journal", _locked, SHORT, 87),
 ]
-NOT_PROVEN_HERE = {errors.InternalError.exit_code, errors.CertificateEnding.exit_code}
-"""An error in the program, see test_main.py; and certs --check, which is about no submission, see test_certs.py."""
+NOT_PROVEN_HERE = {error.exit_code for error in (errors.InternalError, errors.CertificateEnding, errors.NotReady)}
+"""An error in the program, see test_main.py; certs --check and doctor, which are about no submission, see theirs."""
 
 
 @pytest.mark.parametrize(
