@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from kpr_sender.bus.port import LinkState, Reach, Verdict
@@ -156,6 +156,14 @@ TABLE: Final[Mapping[Moment, Mapping[str, Expected]]] = {
     # Nothing is under way then: the second message gets a new link, or a new connection.
     Moment.BETWEEN: {name: _ACCEPTED for name, said in SAID.items() if said.how in {"detach", "end-session", "close"}},
 }
+
+
+def overtaken(name: str) -> Expected:
+    """What follows where the second message has begun when the broker ends things right behind the first.
+
+    Which of the two comes first is the network's to say; either way not a byte of it left.
+    """
+    return replace(TABLE[Moment.MID_TRANSFER][name], reach=Reach.NOT_BEGUN)
 
 
 def cases() -> Iterator[tuple[Moment, str, Expected]]:
