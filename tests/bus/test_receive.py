@@ -270,7 +270,14 @@ def test_a_bus_that_falls_silent_is_left_for_a_new_connection() -> None:
     with ScriptedBus(Script(deliver={FROM_RECEIPTS: [encoded("a")]})) as server:
         with AmqpBus(bus_settings(server.port, idle_timeout=0.4)) as bus:
             receive(bus)
-            server.tell(lambda _: time.sleep(1.5))
-            server.script.deliver = {FROM_RECEIPTS: [encoded("b")]}
+            silent = threading.Event()
+
+            def fall_silent(_: object) -> None:
+                silent.set()
+                time.sleep(5)
+
+            server.tell(fall_silent)
+            assert silent.wait(10)
+            server.script.deliver = {FROM_RECEIPTS: [encoded("b")]}  # not before: it would come on the old connection
             assert receive(bus).message_id == "b"
         assert server.saw.connections == 2
