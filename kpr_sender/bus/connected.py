@@ -5,25 +5,22 @@ from __future__ import annotations
 import queue
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
-from typing import Any, Final, TypeVar
+from typing import Final
 
 from kpr_sender.bus import conditions
-from kpr_sender.bus.addresses import WRONG_FORM, form_for, other_form, receive_address, send_address
-from kpr_sender.bus.dial import dial
+from kpr_sender.bus.addresses import receive_address, send_address
 from kpr_sender.bus.encoding import encode_head
-from kpr_sender.bus.ended import Ended, Opened
-from kpr_sender.bus.links import Attached, Refused, SessionLink
+from kpr_sender.bus.ended import Ended
+from kpr_sender.bus.links import Refused
+from kpr_sender.bus.login import Login
 from kpr_sender.bus.port import Outbound, Outcome, Reach, Source
 from kpr_sender.bus.receiving import Held, Item, ReceivingLink, Token
 from kpr_sender.bus.sending import Answer, Ending, SendingLink
-from kpr_sender.bus.wire import Wire
 from kpr_sender.errors import BusUnreachable
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.settings.values import AddressForm, BusSettings
 
 _THREAD_SECONDS: Final = 5.0  # the wire's thread never blocks longer on anything
-_Link = TypeVar("_Link", bound=SessionLink)
 
 
 class Connected:
@@ -42,27 +39,18 @@ class Connected:
     def __init__(self, settings: BusSettings, queues: Mapping[Source, str]) -> None:
         self.inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._settings = settings
-        self._where = f"{settings.host}:{settings.port}"
         self._held = Held(settings.held_cap)
         self._receivers: dict[Source, ReceivingLink] = {}
         self._senders: dict[str, tuple[SendingLink, int]] = {}
         deadline = time.monotonic() + settings.connect_timeout
-        password = settings.password.reveal()
         reached(FaultPoint.BEFORE_CONNECT)
-        self._wire = Wire(
-            dial(settings, deadline),
-            host=settings.host,
-            username=settings.username,
-            password=password,
-            idle_timeout=settings.idle_timeout,
-            on_end=self.inbox.put,
-        )
+        self._login = Login(settings, deadline, on_end=self.inbox.put)
+        self._wire = self._login.wire
         try:
-            self._form = form_for(settings.address_form, self._opened(deadline).version)
             for source, name in queues.items():
                 self._receivers[source] = self._attach_receiver(source, name, deadline)
         except BaseException:
-            self._wire.abort("connecting failed")
+            self._login.abort()
             raise
 
     @property
@@ -120,12 +108,6 @@ class Connected:
         """In a child process: the connection is the parent's."""
         self._wire.forget_after_fork()
 
-    def _opened(self, deadline: float) -> Opened:
-        opened: Opened | Ended = self._wait(self._wire.opened, deadline)
-        if isinstance(opened, Ended):
-            raise conditions.connection_error(opened, self._where)
-        return opened
-
     def _attach_receiver(self, source: Source, name: str, deadline: float) -> ReceivingLink:
         key = "bus.receipts_queue" if source is Source.RECEIPTS else "bus.error_queue"
         where = f"{key} {name}"
@@ -140,12 +122,7 @@ class Connected:
                 hand_out=self.inbox.put,
             )
 
-        link, answer = self._attach(make, deadline)
-        if isinstance(answer, Refused):
-            raise conditions.link_error(answer, where)
-        if isinstance(answer, Ended):
-            raise conditions.connection_error(answer, self._where)
-        return link
+        return self._login.attached(make, deadline, where=where)
 
     def _attach_sender(self, name: str, deadline: float, where: str) -> tuple[SendingLink, int] | Outcome:
         # A link is kept while the connection stands, also when another queue is sent to: RabbitMQ 4.0 sometimes never
@@ -158,31 +135,16 @@ class Connected:
             return SendingLink(self._wire, send_address(self._settings.exchange, name, form))
 
         try:
-            link, answer = self._attach(make, deadline)
+            link, answer = self._login.attach(make, deadline)
         except BusUnreachable as error:
             self._wire.abort("attaching failed")
             return conditions.not_connected(error)
         if isinstance(answer, Refused):
             return conditions.refused_link(answer, where)
         if isinstance(answer, Ended):
-            return conditions.not_connected(conditions.connection_error(answer, self._where), answer.condition)
+            return conditions.not_connected(conditions.connection_error(answer, self._login.where), answer.condition)
         self._senders[name] = link, answer.max_message_size
         return self._senders[name]
-
-    def _attach(
-        self, make: Callable[[AddressForm], _Link], deadline: float
-    ) -> tuple[_Link, Attached | Refused | Ended]:
-        """Attach in the form that the bus is known to take; where that was a guess, try the other one once."""
-        link = make(self._form)
-        answer = self._wait(self._wire.ask(link.attach), deadline)
-        guessed = self._settings.address_form is AddressForm.AUTO
-        if guessed and isinstance(answer, Refused) and answer.condition == WRONG_FORM:
-            other = make(other_form(self._form))
-            second = self._wait(self._wire.ask(other.attach), deadline)
-            if isinstance(second, Attached):
-                self._form = other_form(self._form)
-                return other, second
-        return link, answer
 
     def _transfer(self, link: SendingLink, head: bytes, body: bytes, deadline: float) -> Answer | Ended:
         reply = self._wire.ask(lambda reply: link.publish(reply, head, body))
@@ -198,9 +160,3 @@ class Connected:
         if not self.stale(token):
             link = self._receivers[token.source]
             self._wire.do(lambda: decision(link, token)).result(_THREAD_SECONDS)
-
-    def _wait(self, reply: Future[Any], deadline: float) -> Any:
-        try:
-            return reply.result(max(0.0, deadline - time.monotonic()))
-        except TimeoutError:
-            raise BusUnreachable("The bus does not answer (no answer in time).", where=self._where) from None

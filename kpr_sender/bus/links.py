@@ -17,7 +17,7 @@ from kpr_sender.fault_points import FaultPoint, reached
 if TYPE_CHECKING:
     from kpr_sender.bus.wire import Wire
 
-__all__ = ["AttachReply", "Attached", "Refused", "SessionLink"]
+__all__ = ["AttachReply", "Attached", "InwardLink", "OutwardLink", "Refused", "SessionLink"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +123,34 @@ class SessionLink(ABC):
         reply, self._attaching = self._attaching, None
         if reply is not None and not reply.done():
             reply.set_result(answer)
+
+
+class OutwardLink(SessionLink):
+    """A link to send by, each transfer answered with an outcome."""
+
+    def _make(self, session: Session, name: str) -> Link:
+        link = session.sender(name)
+        link.target.address = self._address
+        link.source.address = self._wire.name
+        link.snd_settle_mode = Link.SND_UNSETTLED
+        link.rcv_settle_mode = Link.RCV_FIRST
+        link.open()
+        return link
+
+    def _terminus(self, link: Link) -> Terminus:
+        return link.remote_target
+
+
+class InwardLink(SessionLink):
+    """A link to receive by; it has no credit until it asks for some."""
+
+    def _make(self, session: Session, name: str) -> Link:
+        link = session.receiver(name)
+        link.source.address = self._address
+        link.target.address = self._wire.name
+        link.rcv_settle_mode = Link.RCV_FIRST
+        link.open()
+        return link
+
+    def _terminus(self, link: Link) -> Terminus:
+        return link.remote_source

@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kpr_sender.bus.ended import Ended
-from kpr_sender.bus.links import SessionLink
+from kpr_sender.bus.links import InwardLink
 from kpr_sender.bus.port import Source
-from kpr_sender.bus.proton_engine import Delivery, Link, Session, Terminus
+from kpr_sender.bus.proton_engine import Delivery, Link
 from kpr_sender.bus.wire import Wire
 
 _CREDIT: Final = 10  # messages handed out and not yet decided
@@ -75,7 +75,7 @@ class _Unsettled:
     held: bool = False
 
 
-class ReceivingLink(SessionLink):
+class ReceivingLink(InwardLink):
     """A link from one queue. Everything in it runs on the wire's thread, ``settle`` and its like too.
 
     Args:
@@ -134,14 +134,6 @@ class ReceivingLink(SessionLink):
 
     # What the wire tells
 
-    def _make(self, session: Session, name: str) -> Link:
-        link = session.receiver(name)
-        link.source.address = self._address
-        link.target.address = self._wire.name
-        link.rcv_settle_mode = Link.RCV_FIRST
-        link.open()
-        return link
-
     def on_open(self, link: Link) -> None:
         """Ask for messages, and not before: proton would count from 0, and RabbitMQ 4 counts from -5.
 
@@ -150,9 +142,6 @@ class ReceivingLink(SessionLink):
         super().on_open(link)
         if self.alive:
             link.flow(_CREDIT)
-
-    def _terminus(self, link: Link) -> Terminus:
-        return link.remote_source
 
     def on_delivery(self, delivery: Delivery) -> None:
         """A message, a part of one, or the broker takes one back."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from kpr_sender.bus.ended import Ended, told
-from kpr_sender.bus.links import SessionLink
+from kpr_sender.bus.links import OutwardLink
 from kpr_sender.bus.port import Reach
-from kpr_sender.bus.proton_engine import Delivery, Link, Session, Terminus
+from kpr_sender.bus.proton_engine import Delivery
 from kpr_sender.bus.wire import Wire
 from kpr_sender.fault_points import FaultPoint, reached
 
@@ -88,7 +88,7 @@ class _Transfer:
         return piece
 
 
-class SendingLink(SessionLink):
+class SendingLink(OutwardLink):
     """A link to one queue. Everything in it runs on the wire's thread, ``publish`` and ``give_up`` too."""
 
     def __init__(self, wire: Wire, address: str) -> None:
@@ -112,18 +112,6 @@ class SendingLink(SessionLink):
     def give_up(self) -> None:
         """The caller waited long enough. What has begun must not go on: then nothing more leaves the process."""
         self._finish(Ending.TIMED_OUT, "local:timeout", "no outcome in time")
-
-    def _make(self, session: Session, name: str) -> Link:
-        link = session.sender(name)
-        link.target.address = self._address
-        link.source.address = self._wire.name
-        link.snd_settle_mode = Link.SND_UNSETTLED
-        link.rcv_settle_mode = Link.RCV_FIRST
-        link.open()
-        return link
-
-    def _terminus(self, link: Link) -> Terminus:
-        return link.remote_target
 
     def feed(self) -> bool:
         """Give proton the next piece. Only when all before it has left, so that memory stays flat."""

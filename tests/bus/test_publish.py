@@ -111,7 +111,7 @@ def test_a_last_frame_that_waits_for_room_in_the_socket_never_leaves_after_the_v
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         return connected
 
-    monkeypatch.setattr("kpr_sender.bus.connected.dial", narrow_dial)
+    monkeypatch.setattr("kpr_sender.bus.login.dial", narrow_dial)
     script = Script(transfer=transfer, partial=True, read_at_most=100_000, condition="amqp:internal-error")
     with (
         ScriptedBus(script, receive_buffer=4096) as server,

@@ -60,7 +60,7 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
         return connected
 
-    monkeypatch.setattr("kpr_sender.bus.connected.dial", dial_narrowly)
+    monkeypatch.setattr("kpr_sender.bus.login.dial", dial_narrowly)
 
 
 def report(kind: str, series: Series) -> None:
