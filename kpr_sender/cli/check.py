@@ -43,6 +43,11 @@ class _Task:
     settings: Settings | None
 
     @property
+    def organisation_number(self) -> str:
+        """The municipality's own; empty where no configuration tells it."""
+        return "" if self.settings is None else self.settings.sender.party.organisation_number or ""
+
+    @property
     def rules(self) -> str:
         """Year and environment, for a person."""
         unasked = "" if self.settings else " (no --env: production's rules)"
@@ -83,6 +88,7 @@ def command(
             read_chunks(task.identmelding),
             task.year,
             environment=task.environment,
+            organisation_number=task.organisation_number,
             is_test_person=_is_test_person(task),
             last_year=None if last_year is None else read_chunks(last_year),
             names=(str(task.fagmelding), str(task.identmelding), str(last_year)),

@@ -83,6 +83,7 @@ def check_files(
         read_chunks(identmelding),
         settings.report.year,
         environment=settings.environment,
+        organisation_number=settings.sender.party.organisation_number or "",
         is_test_person=is_test_person,
         names=(str(fagmelding), str(identmelding), ""),
     )

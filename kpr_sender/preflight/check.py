@@ -73,6 +73,7 @@ def check(
     year: int,
     *,
     environment: Environment = Environment.PRODUKSJON,
+    organisation_number: str = "",
     is_test_person: Callable[[str], bool] = nobody,
     last_year: Iterable[bytes] | None = None,
     names: tuple[str, str, str] = ("fagmelding", "identmelding", "last year's fagmelding"),
@@ -86,6 +87,7 @@ def check(
         identmelding: The KPR_IDE file, cut anywhere.
         year: The reporting year.
         environment: Where they would be sent; synthetic and test persons are wrong in ``produksjon`` only.
+        organisation_number: The municipality's own, nine digits; empty where it is not known.
         is_test_person: Whether a national id is on the municipality's own list of test persons.
         last_year: Last year's fagmelding, to compare with.
         names: What errors call the files.
@@ -94,7 +96,7 @@ def check(
         InputRefused: A file is no such file at all: not well-formed, another format, the two swapped.
         ConfigInvalid: There is no profile for the year.
     """
-    circumstances = Circumstances(year, environment)
+    circumstances = Circumstances(year, environment, organisation_number)
     profile = load(year)
     pair = Pair(secrets.token_bytes(32))
     fag = _read(fagmelding, MessageType.KPR_IPL, profile, names[0], _fagmelding(circumstances, pair))

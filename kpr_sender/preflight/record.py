@@ -69,10 +69,12 @@ class Circumstances:
     Attributes:
         year: The reporting year.
         environment: Where it would be sent: synthetic persons are right everywhere but in ``produksjon``.
+        organisation_number: The municipality's own, nine digits; empty where it is not known.
     """
 
     year: int
     environment: Environment
+    organisation_number: str = ""
 
     @property
     def production(self) -> bool:

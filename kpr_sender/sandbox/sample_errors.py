@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Final
 
 from kpr_sender.errors import UsageError
@@ -19,6 +20,7 @@ from kpr_sender.sandbox.sample_errors_case import Case
 from kpr_sender.sandbox.sample_errors_fields import field_cases
 from kpr_sender.sandbox.sample_errors_pair import FIRST_PID, Change, fid_of, written
 from kpr_sender.sandbox.sample_errors_table import OTHER_CASES
+from kpr_sender.sandbox.tenor import organisasjonsnummer
 
 EXPECTED: Final = "expected.json"
 FAGMELDING: Final = "fagmelding.xml"
@@ -26,6 +28,7 @@ IDENTMELDING: Final = "identmelding.xml"
 LAST_YEAR: Final = "last-year.xml"
 TEST_PERSONS: Final = "testpersons.txt"
 
+_ANOTHER_UNIT: Final = organisasjonsnummer(Random(2))  # noqa: S311 - repeatable, guards nothing
 _TOGETHER: Final = "."
 _ONLY_IF_NOTHING_ELSE_STOPS: Final = "header.refused"
 _RIGHT: Final = Change()
@@ -44,6 +47,7 @@ class Expected:
         refused: The pair cannot be judged at all: ``check`` ends with an error.
         compare: Last year's fagmelding that is needed, by its name in the folder; empty where none is.
         testpersons: Numbers that must be on the list of test persons, likewise.
+        organisation_number: What ``sender.organisation_number`` must be; empty where it does not matter.
     """
 
     folder: str
@@ -52,6 +56,7 @@ class Expected:
     refused: bool = False
     compare: str = ""
     testpersons: str = ""
+    organisation_number: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +171,7 @@ def _pair(year: int, folder: str, group: Sequence[Case]) -> Pair:
         tuple(sorted(frozenset[str]().union(*(case.rules for case in group)))),
         compare=LAST_YEAR if first.compared else "",
         testpersons=TEST_PERSONS if first.listed else "",
+        organisation_number=_ANOTHER_UNIT if first.owned else "",
     )
     return Pair(expected, files)
 

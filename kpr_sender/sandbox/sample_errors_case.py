@@ -21,6 +21,7 @@ class Case:
         crowd: How many more persons are changed in the same way.
         companion: Whether a person that is right stands in the pair as well.
         compared: Whether last year's file is needed to find it.
+        owned: Whether the municipality's own organisation number must be known, and be another.
         listed: Whether the person must be on the municipality's list of test persons.
         alone: Whether it hides, or makes, what other errors are about.
     """
@@ -33,6 +34,7 @@ class Case:
     crowd: int = 0
     companion: bool = True
     compared: bool = False
+    owned: bool = False
     listed: bool = False
     alone: bool = False
 

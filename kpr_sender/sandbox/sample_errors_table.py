@@ -115,6 +115,7 @@ HEADERS: Final = (
     _melding("melding.change-message", put("@meldingstype", "E"), about="meldingstype"),
     _melding("melding.contacts", put("@typeKontaktperson", "16", 2), about="typeKontaktperson"),
     _melding("institusjon.no-agreement", put("@institusjonID", "777777777"), about="institusjonID"),
+    Case("institusjon.other", Change(), about="institusjonID", owned=True, alone=True),
 )
 
 IDENTS: Final = (

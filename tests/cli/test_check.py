@@ -47,7 +47,8 @@ class Checking:
         self.last_year: bytes | None
         self.year: int
         self.environment: Environment
-        self.names: tuple[str, str]
+        self.names: tuple[str, str, str]
+        self.organisation_number: str
         self.listed: bool
 
     def __call__(
@@ -57,13 +58,15 @@ class Checking:
         year: int,
         *,
         environment: Environment,
+        organisation_number: str,
         is_test_person: Callable[[str], bool],
         last_year: Iterable[bytes] | None,
-        names: tuple[str, str],
+        names: tuple[str, str, str],
     ) -> Report:
         self.files = (b"".join(fagmelding), b"".join(identmelding))
         self.last_year = None if last_year is None else b"".join(last_year)
         self.year, self.environment, self.names = year, environment, names
+        self.organisation_number = organisation_number
         self.listed = is_test_person(TENOR_ID)
         return self.answer
 
@@ -91,6 +94,7 @@ def test_with_env_the_configuration_says_files_year_and_environment(
     assert code == 0
     assert checking.files == (made.fagmelding.read_bytes(), made.identmelding.read_bytes())
     assert (checking.year, checking.environment) == (2024, Environment.LOKAL)
+    assert checking.organisation_number == "", "the configuration tells none"
     assert checking.names[:2] == (str(made.fagmelding), str(made.identmelding))
     assert "Rules        2024, lokal\n" in out
 

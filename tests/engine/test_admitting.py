@@ -14,7 +14,7 @@ from kpr_sender.errors import InputRefused
 from kpr_sender.events import Event, EventKind
 from tests.helpers.command import kpr_send
 from tests.helpers.memory_bus import MemoryBus
-from tests.helpers.municipality import Municipality
+from tests.helpers.municipality import Changes, Municipality, municipality
 
 NewClient = Callable[..., Client]
 
@@ -119,3 +119,20 @@ def test_remarks_are_told_and_hinder_nothing(
     change(kommune, b"<iiLagetDato>20250106<", b"<iiLagetDato>20241201<")
     assert new_client(bus).submit().sent == 2
     assert any(event.kind is EventKind.WARNING and "remarks on the files" in event.text for event in events)
+
+
+def test_the_identmelding_is_held_to_the_configured_organisation_number(
+    bus: MemoryBus, kommune: Municipality, events: list[Event]
+) -> None:
+    """Of the pair's kommunenummer and organisation only the second stands in the identmelding."""
+
+    def remarks(changes: Changes | None) -> int:
+        events.clear()
+        with Client(kommune.configure(changes), bus=bus, on_event=events.append) as client:
+            client.submit()
+        return sum(int(event.details.get("remarks", 0)) for event in events)
+
+    of_the_file = kommune.identmelding.read_text("utf-8").partition('institusjonID="')[2][:9]
+    own = remarks({"sender": {"organisation_number": of_the_file}})
+    kommune = municipality(kommune.folder / "another")
+    assert remarks({"sender": {"organisation_number": "310000000"}}) == own + 1

@@ -97,6 +97,7 @@ def judged(pair: Pair, *, year: int = YEAR) -> Report:
         [files[IDENTMELDING]],
         year,
         environment=Environment(expected.environment),
+        organisation_number=expected.organisation_number,
         is_test_person=listed.__contains__,
         last_year=[files[expected.compare]] if expected.compare else None,
     )

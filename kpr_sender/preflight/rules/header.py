@@ -94,7 +94,7 @@ def check_institusjon(keys: Mapping[str, str], circumstances: Circumstances) -> 
 
     Args:
         keys: Its attributes.
-        circumstances: Whether only real units are wanted.
+        circumstances: Whether only real units are wanted, and the municipality's own number where it is known.
     """
     field = "institusjonID"
     number = keys.get(field, "").strip()
@@ -104,7 +104,10 @@ def check_institusjon(keys: Mapping[str, str], circumstances: Circumstances) -> 
     if not nine_digits:
         said = f"{len(number)} characters; an organisation number has nine digits."
         return (Hit("orgnr.invalid", field, said),)
-    return OrganisationNumbers(circumstances).hits(field, number)
+    hits = OrganisationNumbers(circumstances).hits(field, number)
+    if circumstances.organisation_number in {"", number}:
+        return hits
+    return (*hits, Hit("institusjon.other", field))
 
 
 def _of_innhinfo(values: Mapping[str, str], circumstances: Circumstances) -> Iterator[Hit]:
