@@ -24,6 +24,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from kpr_sender.durable import sync_folder
 from kpr_sender.errors import InputMissing, InputRefused, UsageError
 
 _NAME: Final = "testpersons.json"
@@ -235,17 +236,7 @@ def _rewriting(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError):
             raise _unwritable(path, error) from None
         raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return  # Windows has no such call; NTFS keeps a rename in its own log
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)
 
 
 def _unwritable(path: Path, error: OSError) -> InputMissing:

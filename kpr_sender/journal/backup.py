@@ -14,6 +14,7 @@ from contextlib import closing, suppress
 from datetime import datetime
 from pathlib import Path
 
+from kpr_sender.durable import sync_folder
 from kpr_sender.errors import JournalUnwritable, UsageError
 from kpr_sender.journal import statements
 from kpr_sender.journal.failures import of_os, translated
@@ -88,13 +89,11 @@ def _demand_sound(copy: sqlite3.Connection, target: Path) -> dict[str, int]:
 
 def _sync(target: Path) -> None:
     try:
-        for place, flags in ((target, os.O_RDWR), (target.resolve().parent, os.O_RDONLY)):
-            if place.is_dir() and os.name != "posix":
-                continue  # Windows has no such call
-            descriptor = os.open(place, flags)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        descriptor = os.open(target, os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        sync_folder(target.resolve().parent)
     except OSError as error:
         raise of_os(target, error) from error

@@ -35,6 +35,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from kpr_sender.durable import sync_folder
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import statements
 from kpr_sender.journal.failures import of_os
@@ -159,7 +160,7 @@ def put(journal: Path) -> None:
     file = mark_file(journal)
     try:
         _new_file(journal).replace(file)
-        _sync_folder(file.parent)
+        sync_folder(file.parent)
     except OSError as error:
         raise of_os(file, error) from error
 
@@ -253,16 +254,6 @@ def _write_through(file: Path, content: bytes) -> None:
     try:
         with open(descriptor, "wb", closefd=False) as stream:
             stream.write(content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return  # Windows has no such call; NTFS keeps a rename in its own log
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

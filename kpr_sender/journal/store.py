@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from kpr_sender.durable import sync_folder
 from kpr_sender.errors import ConfigInvalid, InternalError, JournalUnwritable
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.journal import schema, statements
@@ -172,13 +173,7 @@ def _make_private(path: Path) -> None:
             path.chmod(0o600)
         return
     os.close(descriptor)
-    if os.name == "posix":
-        # The name must be as durable as what will be written under it.
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    sync_folder(path.parent)  # the name must be as durable as what will be written under it
 
 
 def _demand_file(path: Path) -> None:

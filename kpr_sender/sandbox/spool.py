@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kpr_sender.durable import sync_folder
+
 _SUFFIX: Final = ".amqp"
 _DRAFT: Final = "draft"
 
@@ -68,7 +70,7 @@ class Spool:
         self._last += 1
         entry = Entry(self._last, self._folder / f"{self._last:09}{_SUFFIX}")
         draft.rename(entry.path)
-        self._sync_folder()
+        sync_folder(self._folder)
         self.ready.append(entry)
         return entry
 
@@ -89,10 +91,3 @@ class Spool:
     def remove(self, entry: Entry) -> None:
         """Forget a message that is settled."""
         entry.path.unlink(missing_ok=True)
-
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

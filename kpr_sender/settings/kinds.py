@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from kpr_sender.organisation_number import has_check_digit
 from kpr_sender.settings import duration
 
 
@@ -119,21 +120,9 @@ def choice(options: type[enum.StrEnum]) -> Kind:
     return Kind(expected, lambda value, _base: options(_string(value)), evident=False)
 
 
-_WEIGHTS: Final = (3, 2, 7, 6, 5, 4, 3, 2)
-_MODULUS: Final = 11
-
-
-def is_organisation_number(text: str) -> bool:
-    """Tell whether nine digits end in the check digit that Brønnøysundregistrene would give them (modulus 11)."""
-    if re.fullmatch(r"\d{9}", text, re.ASCII) is None:
-        return False
-    remainder = sum(int(digit) * weight for digit, weight in zip(text, _WEIGHTS, strict=False)) % _MODULUS
-    return int(text[-1]) == (_MODULUS - remainder) % _MODULUS
-
-
 def _organisation_number(value: object, _base: Path) -> str:
     text = _string(value).replace(" ", "")
-    if not is_organisation_number(text):
+    if re.fullmatch(r"\d{9}", text, re.ASCII) is None or not has_check_digit(text):
         raise Unfit
     return text
 

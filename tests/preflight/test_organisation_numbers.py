@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpr_sender.preflight.identity import organisation_number
+from kpr_sender import organisation_number
 
 WEIGHTS = (3, 2, 7, 6, 5, 4, 3, 2)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from kpr_sender.organisation_number import is_synthetic, is_valid, normal
 from kpr_sender.preflight.finding import Hit
-from kpr_sender.preflight.identity.organisation_number import is_synthetic, is_valid, normal
 from kpr_sender.preflight.record import Circumstances
 
 _REMEMBERED = 10_000  # distinct numbers; a municipality's services are performed by some hundred units

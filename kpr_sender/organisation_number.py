@@ -24,8 +24,11 @@ def normal(number: str) -> str | None:
 def is_valid(number: str) -> bool:
     """Tell whether there can be an organisation of this number, as it stands or with a 0 after it."""
     nine = normal(number)
-    if nine is None or not nine.startswith(_ORDINARY + _TENOR):
-        return False
+    return nine is not None and nine.startswith(_ORDINARY + _TENOR) and has_check_digit(nine)
+
+
+def has_check_digit(nine: str) -> bool:
+    """Tell whether nine digits end in the check digit that Brønnøysundregistrene would give them (modulus 11)."""
     return sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, nine, strict=True)) % _MOD == 0
 
 
