@@ -11,6 +11,7 @@ from typing import Final
 from kpr_sender.bus import tls
 from kpr_sender.errors import BusUnreachable
 from kpr_sender.settings.values import BusSettings
+from kpr_sender.tls_context import verifying
 
 _MOST_UNSENT: Final = 64 * 1024  # bytes
 
@@ -30,7 +31,7 @@ def dial(settings: BusSettings, deadline: float) -> socket.socket:
     where = f"{settings.host}:{settings.port}"
     if not settings.tls:
         tls.require_loopback(settings.host)
-    context = tls.client_context(settings.ca_file) if settings.tls else None
+    context = verifying(settings.ca_file, key="bus.ca_file") if settings.tls else None
     connected = _connect(settings.host, settings.port, deadline, where)
     try:
         if context is None:

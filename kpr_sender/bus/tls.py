@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
-from pathlib import Path
 from typing import Final
 
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprError
@@ -26,26 +25,6 @@ _TOO_OLD: Final = (
     *("UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE", "NO_SHARED_CIPHER"),
     *("SSLV3_ALERT_HANDSHAKE_FAILURE", "INTERNAL_ERROR"),
 )
-
-
-def client_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Return the context for connections to the bus.
-
-    Args:
-        ca_file: PEM bundle of the authorities to trust instead of the machine's; None for the machine's.
-
-    Raises:
-        ConfigInvalid: The file cannot be read or holds no certificate.
-    """
-    try:
-        context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigInvalid(
-            f"The CA file cannot be used: {getattr(error, 'strerror', None) or 'it holds no PEM certificate'}.",
-            where=f"bus.ca_file: {ca_file}",
-        ) from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def require_loopback(address: str) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 import click
 
 from kpr_sender import profiles
-from kpr_sender.bus.tls import client_context
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.session import connected_sandbox
@@ -26,6 +25,7 @@ from kpr_sender.protection.certificates import CertificateUse
 from kpr_sender.registry.opening import demand_own_register, open_registry_for_sending
 from kpr_sender.report import JSON_SCHEMA
 from kpr_sender.settings.values import Secret, Settings
+from kpr_sender.tls_context import verifying
 
 _OK, _WARNING, _WRONG = "ok", "warning", "wrong"
 _EXPIRES_SOON_DAYS = 60
@@ -133,7 +133,7 @@ def _year(settings: Settings) -> str:
 def _bus(settings: Settings) -> str:
     bus = settings.bus
     if bus.tls:
-        client_context(bus.ca_file)
+        verifying(bus.ca_file, key="bus.ca_file")
     return f"{bus.host}:{bus.port} as {bus.username}, not tried; our queues {bus.receipts_queue}, {bus.error_queue}"
 
 

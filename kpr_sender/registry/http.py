@@ -16,6 +16,7 @@ from typing import Final, Self
 import httpx
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, RegistryUnreachable
+from kpr_sender.tls_context import verifying
 
 MAX_BYTES: Final = 2_000_000
 """Largest answer that is read. Adresseregisteret's are some ten kilobytes."""
@@ -64,7 +65,11 @@ class Https:
     def __init__(self, ca_file: Path | None, timeout: float) -> None:
         self._timeout = timeout
         self._client = httpx.Client(
-            verify=_context(ca_file), trust_env=False, follow_redirects=False, timeout=timeout, http2=False
+            verify=verifying(ca_file, key="registry.ca_file"),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=timeout,
+            http2=False,
         )
 
     def get(self, url: str, headers: Mapping[str, str]) -> HttpAnswer:
@@ -142,18 +147,6 @@ def _failed(error: httpx.HTTPError, url: str) -> KprError:
         )
     what = f"TLS failed ({cause.reason or type(cause).__name__})" if cause else type(error).__name__
     return RegistryUnreachable(f"No answer came: {what}.", where=url)
-
-
-def _context(ca_file: Path | None) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigInvalid(
-            f"The CA file cannot be used: {getattr(error, 'strerror', None) or 'it holds no PEM certificate'}.",
-            where=f"registry.ca_file: {ca_file}",
-        ) from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def _tls_error(error: BaseException) -> ssl.SSLError | None:
