@@ -30,6 +30,7 @@ from kpr_sender.engine.holding import HeldJournal
 from kpr_sender.engine.intake import Intake
 from kpr_sender.engine.keys import ConfiguredKeys, Keys, signing_use
 from kpr_sender.engine.lookup import look_up, newest_awaiting
+from kpr_sender.engine.one_environment import demand_one_environment
 from kpr_sender.engine.publishing import Publisher
 from kpr_sender.engine.receipt_files import take_file
 from kpr_sender.engine.resolving import Case, Decision, case_of, demand_as_seen, demand_open
@@ -41,9 +42,9 @@ from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.journal.port import Journal, ReceiptDocument
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment, MessageType, Submission
-from kpr_sender.profiles import admit, guard_environment, load
+from kpr_sender.profiles import admit, load
 from kpr_sender.protection.open import Policy
-from kpr_sender.registry.opening import demand_own_register, open_registry, open_registry_for_sending
+from kpr_sender.registry.opening import open_registry, open_registry_for_sending
 from kpr_sender.registry.port import AddressRegistry
 from kpr_sender.report import Report
 from kpr_sender.settings import load as load_settings
@@ -387,14 +388,7 @@ class Client:
         warning = admit(self._profile, settings.environment, settings.report.letter)
         if warning is not None:
             self._observe(Event(EventKind.WARNING, warning))
-        guard_environment(
-            self._profile,
-            settings.environment,
-            receiver_her_id=self._receiver_her_id,
-            queue=settings.receiver.queue,
-            host=settings.bus.host,
-        )
-        demand_own_register(self._profile, settings)
+        demand_one_environment(self._profile, settings)
 
     def _open_journal(self) -> SqliteJournal:
         return self._held.opened()

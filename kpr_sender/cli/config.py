@@ -15,6 +15,7 @@ from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.session import connected_sandbox
 from kpr_sender.engine.keys import check_counterpart, check_signer, decrypter, signer
+from kpr_sender.engine.one_environment import demand_one_environment
 from kpr_sender.engine.trust import Trust
 from kpr_sender.errors import EXIT_OK, InputMissing, JournalUnwritable, KprError
 from kpr_sender.events import Event
@@ -22,7 +23,7 @@ from kpr_sender.journal.location import demand_local
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.protection import certificates
 from kpr_sender.protection.certificates import CertificateUse
-from kpr_sender.registry.opening import demand_own_register, open_registry_for_sending
+from kpr_sender.registry.opening import open_registry_for_sending
 from kpr_sender.report import JSON_SCHEMA
 from kpr_sender.settings.values import Secret, Settings
 from kpr_sender.tls_context import verifying
@@ -116,14 +117,7 @@ class _Unwise(Exception):
 def _year(settings: Settings) -> str:
     profile = profiles.load(settings.report.year)
     receiver = profile.receivers[settings.environment]
-    profiles.guard_environment(
-        profile,
-        settings.environment,
-        receiver_her_id=receiver.service_her_id,
-        queue=settings.receiver.queue,
-        host=settings.bus.host,
-    )
-    demand_own_register(profile, settings)
+    demand_one_environment(profile, settings)
     warning = profiles.admit(profile, settings.environment, settings.report.letter)
     if warning is not None:
         raise _Unwise(warning)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from kpr_sender.engine import examining
-from kpr_sender.engine.examining import Seen, Setup
+from kpr_sender.engine.examining import bus, machine, own_keys, register
+from kpr_sender.engine.examining.setup import Seen, Setup, utc_now
 from kpr_sender.engine.keys import ConfiguredKeys, Keys
 from kpr_sender.errors import KprError
 from kpr_sender.settings.values import Settings
@@ -86,32 +86,30 @@ _ALLOWED: Final = ("environment",)
 """Nobody is talked to who belongs to another environment."""
 
 CHECKS: Final = (
-    Check("environment", examining.environment, "Correct the configuration."),
-    Check("year", examining.year, "Compare the values with FHI's letter about the year; put its reference there."),
-    Check("secrets", examining.secrets, "Let only the user that runs kpr-send read them (chmod 0600)."),
-    Check("files", examining.files, "Make the extracts in the EPJ, and name them."),
-    Check("journal folder", examining.journal_folder, "Use a folder on a local disk that this user may write to."),
-    Check("disk space", examining.disk_space, "Make room on the journal's disk."),
-    Check("journal", examining.journal, "Run kpr-send journal verify."),
-    Check("signing key", examining.signing_key, "Check [keys.signing]; certs/README.md tells how."),
-    Check("decryption keys", examining.decryption_keys, "Check [[keys.decryption]]; certs/README.md tells how."),
+    Check("environment", machine.environment, "Correct the configuration."),
+    Check("year", machine.year, "Compare the values with FHI's letter about the year; put its reference there."),
+    Check("secrets", machine.secrets, "Let only the user that runs kpr-send read them (chmod 0600)."),
+    Check("files", machine.files, "Make the extracts in the EPJ, and name them."),
+    Check("journal folder", machine.journal_folder, "Use a folder on a local disk that this user may write to."),
+    Check("disk space", machine.disk_space, "Make room on the journal's disk."),
+    Check("journal", machine.journal, "Run kpr-send journal verify."),
+    Check("signing key", own_keys.signing_key, "Check [keys.signing]; certs/README.md tells how."),
+    Check("decryption keys", own_keys.decryption_keys, "Check [[keys.decryption]]; certs/README.md tells how."),
     Check(
         "self-sealed message",
-        examining.self_sealed,
+        own_keys.self_sealed,
         "Configure the key that belongs to each certificate.",
         needs=("signing key", "decryption keys"),
     ),
-    Check("clock", examining.clock, "Set this machine's clock; let NTP keep it.", _ALLOWED, _register),
-    Check("receiver", examining.receiver, "Compare with Adresseregisteret; ask kpr@fhi.no.", _ALLOWED, _register),
-    Check("sender", examining.sender, "Compare [sender] with our entry in Adresseregisteret.", _ALLOWED, _register),
-    Check(
-        "certificates", examining.certificates, "See kpr-send certs: have the next one ready.", _ALLOWED, _everywhere
-    ),
-    Check("bus TLS", examining.bus_tls, _ASK_BUS, _ALLOWED, _bus),
-    Check("bus login", examining.bus_login, _ASK_BUS, ("bus TLS",), _bus),
-    Check("receipts queue", examining.receipts_queue, _ASK_BUS, ("bus login",), _bus),
-    Check("error queue", examining.error_queue, _ASK_BUS, ("bus login",), _bus),
-    Check("receiver's exchange", examining.receivers_exchange, _ASK_BUS, ("bus login", "receiver"), _bus),
+    Check("clock", register.clock, "Set this machine's clock; let NTP keep it.", _ALLOWED, _register),
+    Check("receiver", register.receiver, "Compare with Adresseregisteret; ask kpr@fhi.no.", _ALLOWED, _register),
+    Check("sender", register.sender, "Compare [sender] with our entry in Adresseregisteret.", _ALLOWED, _register),
+    Check("certificates", register.certificates, "See kpr-send certs: have the next one ready.", _ALLOWED, _everywhere),
+    Check("bus TLS", bus.bus_tls, _ASK_BUS, _ALLOWED, _bus),
+    Check("bus login", bus.bus_login, _ASK_BUS, ("bus TLS",), _bus),
+    Check("receipts queue", bus.receipts_queue, _ASK_BUS, ("bus login",), _bus),
+    Check("error queue", bus.error_queue, _ASK_BUS, ("bus login",), _bus),
+    Check("receiver's exchange", bus.receivers_exchange, _ASK_BUS, ("bus login", "receiver"), _bus),
 )
 
 
@@ -119,7 +117,7 @@ def examine(
     settings: Settings,
     *,
     keys: Keys | None = None,
-    now: Callable[[], datetime] = examining.utc_now,
+    now: Callable[[], datetime] = utc_now,
     max_seconds: float = math.inf,
     checks: tuple[Check, ...] = CHECKS,
 ) -> Iterator[Line]:

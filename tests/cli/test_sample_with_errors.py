@@ -44,8 +44,8 @@ def in_production(made: Municipality) -> Path:
 
 def circumstances(command: Command, made: Municipality, folder: Path, expected: dict[str, Any]) -> list[str | Path]:
     """The options before the command by which a pair is to be judged."""
+    made.configure({"sender": {"organisation_number": expected["organisation_number"] or None}})
     if expected["environment"] == "lokal":
-        made.configure({"sender": {"organisation_number": expected["organisation_number"] or None}})
         return ["--env", "lokal", "--config", made.config]
     if not expected["testpersons"]:
         return []

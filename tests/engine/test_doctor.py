@@ -16,7 +16,7 @@ from typing import Final
 import pytest
 
 from kpr_sender.engine.doctor import CHECKS, Check, Light, Line, examine
-from kpr_sender.engine.examining import Seen, Setup
+from kpr_sender.engine.examining.setup import Seen, Setup
 from kpr_sender.engine.keys import ConfiguredKeys
 from kpr_sender.model import Environment
 from kpr_sender.protection.keys import KeyPair, SoftwareDecrypter, load_pkcs12
