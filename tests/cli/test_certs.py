@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from kpr_sender.engine.in_play import InPlay, in_play
 from kpr_sender.errors import AccessRefused, BusUnreachable
 from kpr_sender.sandbox.sandbox import Sandbox
 from tests.helpers import pki, seid_pki
-from tests.helpers.municipality import SENDER_HER_ID, Changes, Municipality, municipality
+from tests.helpers.municipality import SENDER_HER_ID, Changes, Municipality
 from tests.helpers.pki import NOW, Kind
 from tests.helpers.seid_pki import DAY
 
@@ -24,11 +23,6 @@ Certs = Callable[..., tuple[int, str]]
 ROLES = ["ours for signing", "ours for decryption", "FHI's for encryption", "FHI's for signing", "the bus's TLS"]
 DEADLINE = dt.date(2031, 1, 15)
 IN_TIME = dt.datetime(2031, 1, 16, tzinfo=dt.UTC)
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Municipality:
-    return municipality(tmp_path)
 
 
 @pytest.fixture

@@ -12,30 +12,14 @@ import pytest
 
 from kpr_sender import testpersons
 from kpr_sender.cli import check as check_command
-from kpr_sender.cli.main import run
 from kpr_sender.model import Environment
 from kpr_sender.preflight.report import Report
 from kpr_sender.sandbox.sample import write_pair
 from tests.helpers.check_reports import BLANK, DROP, NOTE, REMARK, STOP, report, year
-from tests.helpers.municipality import Municipality, municipality
+from tests.helpers.municipality import Municipality
 from tests.helpers.tenor import TENOR_ID
 
 Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        code = run([str(argument) for argument in arguments])
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return call
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Municipality:
-    return municipality(tmp_path)
 
 
 class Checking:

@@ -10,29 +10,13 @@ from typing import Any
 
 import pytest
 
-from kpr_sender.cli.main import run
 from kpr_sender.preflight.finding import Effect
 from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.sandbox.sample_errors import pairs
 from tests.helpers.figures import figure
-from tests.helpers.municipality import Municipality, municipality
+from tests.helpers.municipality import Municipality
 
 Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str]) -> Command:
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        code = run([str(argument) for argument in arguments])
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return call
-
-
-@pytest.fixture
-def made(tmp_path: Path) -> Municipality:
-    return municipality(tmp_path)
 
 
 def in_production(made: Municipality) -> Path:
