@@ -137,7 +137,7 @@ class Fagmelding:
         if not self._header_seen:
             self._header_seen = True
             self.header = {} if element is None else {each.name: each.text for each in element.children}
-        for line, hit in check_innhinfo(self._root, element, self._circumstances):
+        for line, hit in check_innhinfo(self._root, element, self._circumstances, self._rows.fields):
             block = f"{_HEADER} / {_CONTACT}" if hit.rule.startswith(f"{_CONTACT}.") else _HEADER
             path = f"{block} / {hit.field}" if hit.field else block
             self.findings.take([Finding(hit.rule, _IPL, line, path, hit.said)])

@@ -17,6 +17,7 @@ from kpr_sender.preflight.catalogue import kommuner
 from kpr_sender.preflight.catalogue.fields import iplos
 from kpr_sender.preflight.finding import Finding
 from kpr_sender.preflight.record import Circumstances, Element
+from kpr_sender.preflight.rules.fields import FieldRules
 from kpr_sender.preflight.rules.header import check_innhinfo
 from kpr_sender.preflight.rules.table import CODE, FORMAT, MISSING, RANGE, RULES
 from kpr_sender.preflight.structure import Structure
@@ -211,7 +212,9 @@ def test_a_number_of_a_later_year_than_we_know_is_unknown(number: str, expected:
     values = dict(re.findall(r"<(ii\w+)>([^<]+)</", written(YEAR, [LIVING])[0])) | {"iiKomnr": number}
     children = [Element(name, {}, 1, text) for name, text in values.items()]
     later = Circumstances(kommuner.LAST_KNOWN_YEAR + 1, Environment.PRODUKSJON)
-    found = check_innhinfo({"versjon": "3.7"}, Element("INNHINFO", {}, 1, "", children), later)
+    found = check_innhinfo(
+        {"versjon": "3.7"}, Element("INNHINFO", {}, 1, "", children), later, FieldRules(iplos(), later)
+    )
 
     assert [hit.rule for _, hit in found if hit.rule.startswith("header.municipality")] == expected
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from kpr_sender.model import Environment
 from kpr_sender.preflight.catalogue import kommuner
+from kpr_sender.preflight.catalogue.fields import iplos
 from kpr_sender.preflight.finding import Effect
 from kpr_sender.preflight.record import Circumstances, Element
+from kpr_sender.preflight.rules.fields import FieldRules
 from kpr_sender.preflight.rules.header import check_innhinfo, check_institusjon, check_melding
 from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.sandbox.tenor import organisasjonsnummer
@@ -44,7 +46,7 @@ def innhinfo(changes: Mapping[str, str | None], contact: Mapping[str, str] = CON
 
 
 def judged(element: Element | None, circumstances: Circumstances = YEAR) -> list[tuple[int, str]]:
-    hits = list(check_innhinfo(ROOT, element, circumstances))
+    hits = list(check_innhinfo(ROOT, element, circumstances, FieldRules(iplos(), circumstances)))
     assert {hit.rule for _, hit in hits} <= RULES.keys()
     return [(line, hit.rule) for line, hit in hits]
 
@@ -106,7 +108,8 @@ def test_a_contact_is_judged_by_its_own_lines() -> None:
     ],
 )
 def test_the_number_is_that_of_the_reporting_years_last_day(number: str, year: int, said: str) -> None:
-    hits = check_innhinfo(ROOT, innhinfo({"iiKomnr": number}), Circumstances(year, Environment.VALIDERING))
+    where = Circumstances(year, Environment.VALIDERING)
+    hits = check_innhinfo(ROOT, innhinfo({"iiKomnr": number}), where, FieldRules(iplos(), where))
     assert "".join(hit.said for _, hit in hits if hit.rule.startswith("header.municipality")) == said
 
 
@@ -191,7 +194,7 @@ ANY = st.sampled_from([NOT_QUOTED, "Kari Eksempel", "", "-1", "9" * 30, "2024010
 def test_nothing_raises_and_no_name_or_id_is_quoted(fag: Mapping[str, str], ident: Mapping[str, str]) -> None:
     contact = {"Type": NOT_QUOTED, "Navn": NOT_QUOTED}
     for _, hit in (
-        *check_innhinfo(ROOT, innhinfo(fag, contact), YEAR),
+        *check_innhinfo(ROOT, innhinfo(fag, contact), YEAR, FieldRules(iplos(), YEAR)),
         *check_melding(ident, contacts(NOT_QUOTED), YEAR),
     ):
         assert NOT_QUOTED not in hit.said

@@ -11,7 +11,6 @@ from typing import Final
 
 from kpr_sender.model import Environment
 from kpr_sender.preflight.catalogue import kommuner
-from kpr_sender.preflight.catalogue.fields import iplos
 from kpr_sender.preflight.finding import Hit
 from kpr_sender.preflight.header import shown
 from kpr_sender.preflight.record import Circumstances, Element
@@ -34,7 +33,7 @@ _CONTACT_TYPES: Final[Mapping[str, frozenset[str]]] = {
 
 
 def check_innhinfo(
-    root: Mapping[str, str], innhinfo: Element | None, circumstances: Circumstances
+    root: Mapping[str, str], innhinfo: Element | None, circumstances: Circumstances, fields: FieldRules
 ) -> Iterator[tuple[int, Hit]]:
     """Yield what the fagmelding's header breaks, each with its line.
 
@@ -42,8 +41,8 @@ def check_innhinfo(
         root: The root element's attributes.
         innhinfo: The header; None where there is none, which is a matter of structure.
         circumstances: The reporting year and where it would be sent.
+        fields: IPLOS's, of the same circumstances.
     """
-    fields = FieldRules(iplos(), circumstances)
     line = innhinfo.line if innhinfo else 0
     yield from ((line, hit) for hit in fields.keys("IPLOS", root))
     if innhinfo is None:

@@ -23,10 +23,13 @@ class RowJudge:
     Args:
         catalogue: IPLOS's.
         circumstances: What they are judged by.
+
+    Attributes:
+        fields: What the published demands on single fields are asked of.
     """
 
     def __init__(self, catalogue: Catalogue, circumstances: Circumstances) -> None:
-        self._fields = FieldRules(catalogue, circumstances)
+        self.fields = FieldRules(catalogue, circumstances)
         others = RowRules(circumstances)
         self._across: dict[str, Callable[[Mapping[str, str]], tuple[Hit, ...]]] = {
             name: partial(others.values, name) for name in catalogue.blocks
@@ -36,15 +39,15 @@ class RowJudge:
 
     def keys(self, kind: str, keys: Mapping[str, str]) -> tuple[Hit, ...]:
         """Return what its attributes break."""
-        return self._fields.keys(kind, keys)
+        return self.fields.keys(kind, keys)
 
     def single(self, kind: str, values: Mapping[str, str]) -> tuple[Hit, ...]:
         """Return what each value breaks by itself."""
-        return self._fields.single(kind, values)
+        return self.fields.single(kind, values)
 
     def together(self, kind: str, values: Mapping[str, str]) -> tuple[Hit, ...]:
         """Return what is missing, and what values break beside each other."""
-        return self._fields.together(kind, values) + self._across[kind](values)
+        return self.fields.together(kind, values) + self._across[kind](values)
 
     def record(self, person: Element) -> PersonRecord:
         """Make a record of a PERSON that was read the general way; right or not."""
@@ -57,7 +60,7 @@ class RowJudge:
         return Row(element.name, element.attributes, values, self._hits(element.name, element.attributes, values))
 
     def _hits(self, kind: str, keys: Mapping[str, str], values: Mapping[str, str]) -> tuple[Hit, ...]:
-        return self._fields.keys(kind, keys) + self.single(kind, values) + self.together(kind, values)
+        return self.fields.keys(kind, keys) + self.single(kind, values) + self.together(kind, values)
 
 
 def _values(block: Element) -> dict[str, str]:
