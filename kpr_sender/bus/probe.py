@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 
 from kpr_sender.bus.addresses import receive_address, send_address
 from kpr_sender.bus.dial import dial
@@ -19,8 +20,21 @@ from kpr_sender.bus.proton_engine import Delivery
 from kpr_sender.settings.values import AddressForm, BusSettings
 
 
-def tls_in_use(settings: BusSettings) -> str:
-    """Shake hands, hang up, and return the version and the cipher; empty where none is used.
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What a TLS handshake showed.
+
+    Attributes:
+        tls: The version and the cipher.
+        certificate: The bus's, DER; None where it showed none.
+    """
+
+    tls: str
+    certificate: bytes | None
+
+
+def shake_hands(settings: BusSettings) -> Handshake | None:
+    """Shake hands and hang up; None where no TLS is used.
 
     Raises:
         BusUnreachable: The bus does not answer within ``connect_timeout``.
@@ -29,9 +43,9 @@ def tls_in_use(settings: BusSettings) -> str:
     """
     with closing(dial(settings, time.monotonic() + settings.connect_timeout)) as connected:
         if not isinstance(connected, ssl.SSLSocket):
-            return ""
-        cipher = connected.cipher()
-        return f"{connected.version()}, {cipher[0] if cipher else 'no cipher'}"
+            return None
+        cipher, shown = connected.cipher(), connected.getpeercert(binary_form=True)
+        return Handshake(f"{connected.version()}, {cipher[0] if cipher else 'no cipher'}", shown)
 
 
 class Probe:

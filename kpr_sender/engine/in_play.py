@@ -5,10 +5,7 @@ Nothing is sent. FHI's come from where a send would take them, the bus's from on
 
 from __future__ import annotations
 
-import ssl
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -16,7 +13,7 @@ from typing import Final
 from cryptography import x509
 
 from kpr_sender import profiles
-from kpr_sender.bus.dial import dial
+from kpr_sender.bus.probe import shake_hands
 from kpr_sender.engine.keys import check_signer, decrypter, load_signer, signing_use
 from kpr_sender.engine.trust import Trust
 from kpr_sender.errors import BusUnreachable, KprError, RegistryUnreachable
@@ -179,11 +176,12 @@ def _bus(settings: Settings) -> InPlay:
     if not bus.tls:
         return replace(row, source=f"{row.source}, used without TLS", counts=False)
     try:
-        with closing(dial(bus, time.monotonic() + bus.connect_timeout)) as connected:
-            shown = connected.getpeercert(binary_form=True) if isinstance(connected, ssl.SSLSocket) else None
+        shown = shake_hands(bus)
     except KprError as error:
         return replace(row, error=error)
-    return row if shown is None else replace(row, certificate=x509.load_der_x509_certificate(shown))
+    if shown is None or shown.certificate is None:
+        return row
+    return replace(row, certificate=x509.load_der_x509_certificate(shown.certificate))
 
 
 def _told(source: KeySource) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kpr_sender.bus.probe import Probe, tls_in_use
+from kpr_sender.bus.probe import Probe, shake_hands
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid
 from tests.helpers.bus_settings import ERRORS, KPR_QUEUE, RECEIPTS, bus_settings
 from tests.helpers.rabbitmq import EXCHANGE
@@ -71,4 +71,4 @@ def test_a_wrong_password_is_said() -> None:
 
 def test_without_tls_there_is_no_version(tmp_path: Path) -> None:
     with ScriptedBus() as server:
-        assert tls_in_use(bus_settings(server.port)) == ""
+        assert shake_hands(bus_settings(server.port)) is None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from kpr_sender.bus.probe import Probe, tls_in_use
+from kpr_sender.bus.probe import Probe, shake_hands
 from kpr_sender.engine.examining.setup import Seen, Setup, made
 
 
 def bus_tls(setup: Setup) -> Seen:
     """The bus is there, speaks TLS, and is the one that its certificate says."""
     bus = setup.settings.bus
-    return Seen(f"{bus.host}:{bus.port}, {tls_in_use(bus) or 'without TLS, on this machine'}")
+    shown = shake_hands(bus)
+    return Seen(f"{bus.host}:{bus.port}, {shown.tls if shown else 'without TLS, on this machine'}")
 
 
 def bus_login(setup: Setup) -> Seen:
