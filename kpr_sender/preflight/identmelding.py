@@ -108,7 +108,7 @@ class Identmelding:
             element.name == _PATIENT
             and not element.children
             and not element.text
-            and self._certain.plain_keys(_PATIENT, element.attributes)
+            and self._certain.keys(_PATIENT, element.attributes)
         ):
             return self._structure.passed(_PATIENT, element.attributes, element.line)
         return self._structure.record(element)

@@ -1,17 +1,19 @@
 """Reads one PERSON that is written plainly and certainly keeps the schema; leaves every other to the general reader.
 
 Plainly: without prefixes, references, comments or self-closing rows, as every EPJ writes it. A person is cut where a
-kind of row begins, in the schema's order, and a row at each ``<``. Then ``name>value`` is one text, nearly always seen
-before, and so are the end tags of a row: a look-up for each value, and one for all its marks, say that the row is
-right. That, in place of an event for each element, is what brings all rules together near the speed of a schema
-validation.
+kind of row begins, in the schema's order, and a row at each ``</``. Then ``tjTjenType><tjVedtak>2``, the end of one
+child and the next one with its text, is one piece, nearly always seen before: a look-up for each piece, and one for
+the order of them all, say that the row is right. That, in place of an event for each element, is what brings all rules
+together near the speed of a schema validation.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, TypeVar
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from kpr_sender.preflight.finding import Hit
 from kpr_sender.preflight.record import PersonRecord, Row
@@ -23,6 +25,10 @@ ROWS: Final = ("PERSONOPPL", FUNCTION, "TJENESTE", "DIAGNOSE", "DOGNTILBUD")
 
 Names = tuple[str, ...]
 Values = Mapping[str, str]
+Value = Callable[[str], tuple[Hit, ...] | None]
+"""Returns what a text breaks by itself; None where it does not certainly keep the schema."""
+Together = Callable[[Values], tuple[Hit, ...]]
+"""Returns what values break beside each other."""
 
 _WHITE: Final = " \t\r\n"
 _START: Final = f"<{PERSON} "
@@ -31,12 +37,12 @@ _FUNCTION_START: Final = f"<{FUNCTION} "
 _FUNCTION_END: Final = f"</{FUNCTION}>"
 _FROM_LAST: Final = tuple((kind, f"<{kind} ") for kind in reversed(ROWS))
 
-_REMEMBERED: Final = 10_000  # ways to mark a kind of block: a file has some hundred
-_VALUES_REMEMBERED: Final = 20_000  # of one kind of block
+_REMEMBERED: Final = 10_000  # orders of one kind of block: a file has some hundred
+_PIECES_REMEMBERED: Final = 20_000  # of one kind of block
 _LONGEST: Final = 100  # characters of what is remembered
-_KEYS: Final = re.compile("([A-Za-z]+=(?:\0[ \t\r\n]+[A-Za-z]+=)*)\0[ \t\r\n]*>[ \t\r\n]*")
+_KEYS: Final = re.compile("([A-Za-z]+=(?:\0[ \t\r\n]+[A-Za-z]+=)*)\0[ \t\r\n]*")
 _KEY: Final = re.compile("([A-Za-z]+)=")
-_CHILD_END: Final = re.compile("/([A-Za-z]+)>[ \t\r\n]*")
+_PIECE: Final = re.compile("(?:([A-Za-z]+)>)?[ \t\r\n]*(?:<([A-Za-z]+)>([^<>]*))?")
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -54,36 +60,58 @@ class Judgement(Protocol):
     def numbers(self, keys: Sequence[str]) -> bool:
         """Say whether each of these attributes is a running number."""
 
-    def clean(self, kind: str, name: str, text: str) -> bool:
-        """Say whether a simple child of it certainly keeps the schema, and breaks nothing by itself."""
+    def value(self, kind: str, name: str) -> Value:
+        """Return what judges a text as this simple child of it."""
 
-    def single(self, kind: str, values: Values) -> tuple[Hit, ...] | None:
-        """Return what each value breaks by itself; None where one does not certainly keep the schema."""
-
-    def together(self, kind: str, values: Values) -> tuple[Hit, ...]:
-        """Return what values break beside each other."""
+    def together(self, kind: str, names: Names) -> Together:
+        """Return what judges the values of just these simple children."""
 
     def functions(self, pid: str, written: str) -> bool:
         """Say whether all of a person's FUNKSJON are certainly right and break nothing."""
 
 
-class _CleanValues(dict[str, tuple[str, str]]):
-    """Name and text by ``name>text``; an error for what is not clean."""
+_Piece = tuple[str, str, tuple[Hit, ...]]
+"""What stands between two ``</``, the end of a child and the next one up to its own end: both names (either may be
+empty), the next one's text, and what that breaks by itself."""
+
+
+class _Pieces(dict[str, _Piece]):
+    """Of one kind of block, by how they are written; an error for what does not certainly keep the schema."""
 
     def __init__(self, kind: str, judgement: Judgement) -> None:
         super().__init__()
         self._kind = kind
-        self._clean = judgement.clean
+        self._judgement = judgement
+        self._values: dict[str, Value] = {"": lambda _: ()}
 
-    def __missing__(self, written: str) -> tuple[str, str]:
-        name, _, text = written.partition(">")
-        if ">" in text or not self._clean(self._kind, name, text):
+    def __missing__(self, written: str) -> _Piece:
+        found = _PIECE.fullmatch(written)
+        if found is None:
             raise KeyError
-        if len(self) >= _VALUES_REMEMBERED:
-            self.clear()
+        ended, begun, text = found.groups(default="")
+        value = self._values.get(begun)
+        if value is None:
+            value = self._judgement.value(self._kind, begun)
+            _remember(self._values, begun, value, most=_REMEMBERED)
+        hits = value(text)
+        if hits is None:
+            raise KeyError
+        piece = sys.intern(f"{ended}>{begun}"), text, hits
         if len(written) <= _LONGEST:
-            self[written] = name, text
-        return name, text
+            _remember(self, written, piece, most=_PIECES_REMEMBERED)
+        return piece
+
+
+class _Order(NamedTuple):
+    """A right order of a block's pieces.
+
+    Attributes:
+        names: Its simple children's.
+        together: Judges their values.
+    """
+
+    names: Names
+    together: Together
 
 
 class _Known:
@@ -92,8 +120,8 @@ class _Known:
     def __init__(self, kind: str, judgement: Judgement) -> None:
         self.kind = kind
         self.keys: dict[Names, Names] = {}  # what stands around the attributes, and their names
-        self.marks: dict[Names, Names] = {}  # the end tags, its own the last, and the names of its children
-        self.values = _CleanValues(kind, judgement)
+        self.pieces = _Pieces(kind, judgement)
+        self.orders: dict[Names, _Order] = {}  # by the pieces' marks
 
 
 class PlainPersons:
@@ -143,26 +171,21 @@ class PlainPersons:
 
     def _block(self, known: _Known, written: str) -> Row | None:
         """Read what stands from behind a block's name to its end tag, or white space after it."""
-        start, *children = written.split("<")
+        start, _, inside = written.partition(">")
         around = start.split('"')
         keys, numbers = tuple(around[0::2]), around[1::2]
-        marks = (*children[1::2], *children[-1:])
         names = known.keys.get(keys) or self._learn_keys(known, keys)
-        children_names = known.marks.get(marks)
-        if children_names is None:
-            children_names = self._learn_marks(known, marks)
-        if names is None or children_names is None or not self._judgement.numbers(numbers):
-            return None
-        hits: tuple[Hit, ...] | None = ()
         try:
-            values = dict(map(known.values.__getitem__, children[0:-1:2]))
+            marks, texts, broken = zip(*map(known.pieces.__getitem__, inside.split("</")), strict=True)
         except KeyError:
-            pairs = [each.partition(">") for each in children[0:-1:2]]
-            values = {name: text for name, _, text in pairs}
-            hits = None if ">" in "".join(values.values()) else self._judgement.single(known.kind, values)
-        if hits is None or tuple(values) != children_names:
             return None
-        hits += self._judgement.together(known.kind, values)
+        order = known.orders.get(marks) or self._learn_order(known, marks)
+        if names is None or order is None or not self._judgement.numbers(numbers):
+            return None
+        values = dict(zip(order.names, texts, strict=False))  # the last pieces begin no child
+        hits = order.together(values)
+        if any(broken):
+            hits = (*chain(*broken), *hits)
         return Row(known.kind, dict(zip(names, numbers, strict=True)), values, hits)
 
     def _learn_keys(self, known: _Known, written: Names) -> Names | None:
@@ -174,16 +197,17 @@ class PlainPersons:
         _remember(known.keys, written, names, most=_REMEMBERED)
         return names
 
-    def _learn_marks(self, known: _Known, written: Names) -> Names | None:
-        found = [_CHILD_END.fullmatch(each) for each in written]
-        names = tuple(each[1] for each in found if each is not None)
-        if len(names) < len(written) or names[-1:] != (known.kind,):
+    def _learn_order(self, known: _Known, marks: Names) -> _Order | None:
+        """Judge whether each piece ends what the one before it began, and the last one the block."""
+        ended, begun = zip(*(mark.split(">") for mark in marks), strict=True)
+        names = begun[:-2]
+        if "" in names or ended != ("", *names, known.kind) or begun[-2:] != ("", ""):
             return None
-        names = names[:-1]
-        if not self._judgement.names(known.kind, names):
+        if len(set(names)) < len(names) or not self._judgement.names(known.kind, names):
             return None
-        _remember(known.marks, written, names, most=_REMEMBERED)
-        return names
+        order = _Order(names, self._judgement.together(known.kind, names))
+        _remember(known.orders, marks, order, most=_REMEMBERED)
+        return order
 
 
 def _apart(written: str) -> tuple[str, str]:

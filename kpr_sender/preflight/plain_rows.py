@@ -7,9 +7,8 @@ from typing import Final
 
 from kpr_sender.preflight.catalogue.fields import Catalogue
 from kpr_sender.preflight.certain import Certain
-from kpr_sender.preflight.finding import Hit
 from kpr_sender.preflight.functions import Functions
-from kpr_sender.preflight.plain import FUNCTION, Names, Values
+from kpr_sender.preflight.plain import FUNCTION, Names, Value, Values
 from kpr_sender.preflight.rules.rows import RowJudge
 
 _LONGEST_KEY: Final = 10  # digits of a running number (kravspesifikasjon IPLOS 3.7); a longer one is looked at closely
@@ -31,12 +30,12 @@ class PlainRows:
 
     def names(self, kind: str, names: Names) -> bool:
         """Say whether a block may have these simple children; a PERSON's rows stand behind them, in any number."""
-        return self._certain.plain_children(kind, names)
+        return self._certain.children(kind, names)
 
     def keys(self, kind: str, names: Names) -> bool:
         """Say whether a block may have these attributes, where each is a running number."""
         keys = dict.fromkeys(names, "1")
-        return len(keys) == len(names) and self._certain.plain_keys(kind, keys) and not self._rows.keys(kind, keys)
+        return len(keys) == len(names) and self._certain.keys(kind, keys) and not self._rows.keys(kind, keys)
 
     def numbers(self, keys: Sequence[str]) -> bool:
         """Say whether each attribute is one that breaks nothing."""
@@ -45,13 +44,11 @@ class PlainRows:
             return False
         return len(digits) <= _LONGEST_KEY or max(map(len, keys)) <= _LONGEST_KEY
 
-    def clean(self, kind: str, name: str, text: str) -> bool:
-        """Say whether a simple child certainly keeps the schema, and breaks nothing by itself."""
-        return self._certain.plain_value(kind, name, text) and not self._rows.single(kind, {name: text})
-
-    def single(self, kind: str, values: Values) -> tuple[Hit, ...] | None:
-        """Return what each value breaks by itself; None where one does not certainly keep the schema."""
-        return self._rows.single(kind, values) if self._certain.plain_values(kind, tuple(values.items())) else None
+    def value(self, kind: str, name: str) -> Value:
+        """Return what judges a text as a block's simple child: None where it does not certainly keep the schema."""
+        right, broken = self._certain.value(kind, name), self._rows.value(kind, name)
+        return lambda text: broken(text) if right(text) else None
 
     def _is_clean_function(self, values: Values) -> bool:
-        return self.single(FUNCTION, values) == () == self.together(FUNCTION, values)
+        broken = [self.value(FUNCTION, name)(text) for name, text in values.items()]
+        return not any(hits or hits is None for hits in broken) and not self.together(FUNCTION, tuple(values))(values)

@@ -68,8 +68,8 @@ def is_certain(element: Element, catalogue: Catalogue, certain: Certain) -> bool
     values = [each for each in element.children if each.name not in catalogue.blocks]
     return (
         all(not each.attributes and not each.children for each in values)
-        and certain.plain_keys(element.name, element.attributes)
-        and certain.plain_values(element.name, [(each.name, each.text) for each in values])
-        and certain.plain_children(element.name, [each.name for each in element.children])
+        and certain.keys(element.name, element.attributes)
+        and all(certain.value(element.name, each.name)(each.text) for each in values)
+        and certain.children(element.name, [each.name for each in element.children])
         and all(is_certain(each, catalogue, certain) for each in blocks)
     )

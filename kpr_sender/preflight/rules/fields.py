@@ -17,6 +17,8 @@ from kpr_sender.preflight.rules.single_value import LIST_BY, Check, checks, quot
 from kpr_sender.preflight.rules.table import CODE, MISSING, RANGE, demands
 
 Values = Mapping[str, str]
+Together = Callable[[Values], tuple[Hit, ...]]
+"""Returns what values break beside each other."""
 
 _REMEMBERED: Final = 10_000  # values of one field: twenty years have 7,000 days
 _LONGEST_REMEMBERED: Final = 20  # characters; what is longer is wrong, and rare
@@ -50,15 +52,22 @@ class FieldRules:
             values: Its children's texts by name. An empty one is missing where it is required.
         """
         judge = self._values.get(kind)
-        return judge.single(values) + judge.together(values) if judge is not None else ()
+        return judge.single(values) + judge.together(values)(values) if judge is not None else ()
 
     def single(self, kind: str, values: Values) -> tuple[Hit, ...]:
         """Return what each of a block's values breaks by itself: the first half of ``values``."""
         return self._values[kind].single(values)
 
-    def together(self, kind: str, values: Values) -> tuple[Hit, ...]:
-        """Return what is missing, and what values break beside each other: the second half of ``values``."""
-        return self._values[kind].together(values)
+    def value(self, kind: str, name: str) -> Callable[[str], tuple[Hit, ...]]:
+        """Return what says of one field's text what it breaks by itself."""
+        return self._values[kind].value(name)
+
+    def together(self, kind: str, names: Iterable[str]) -> Together:
+        """Return the second half of ``values`` for a block with just these children: what is missing or breaks beside.
+
+        Much of it depends on which children there are, and few different choices of them stand in a file.
+        """
+        return self._values[kind].together(names)
 
     def keys(self, kind: str, keys: Values) -> tuple[Hit, ...]:
         """Return what a block's attributes break.
@@ -99,6 +108,10 @@ class _Judge:
         }
         self._pairs = tuple(_pairs(named, circumstances))
 
+    def value(self, name: str) -> Callable[[str], tuple[Hit, ...]]:
+        remembered = self._remembered.get(name)
+        return _nothing if remembered is None else remembered.__getitem__
+
     def single(self, values: Values) -> tuple[Hit, ...]:
         hits: tuple[Hit, ...] = ()
         remembered = self._remembered
@@ -108,27 +121,36 @@ class _Judge:
                 hits += broken
         return hits
 
-    def together(self, values: Values) -> tuple[Hit, ...]:
-        hits: tuple[Hit, ...] = ()
-        required = self._required.get(values.get(_TYPE, ""), self._always)
-        if not required <= values.keys() or "" in values.values():
-            hits += tuple(self._missing(values, required))
-        for name, pair in self._pairs:
-            if name in values and (broken := pair(values)):
-                hits += broken
-        return hits
+    def together(self, names: Iterable[str]) -> Together:
+        given = frozenset(names)
+        pairs = tuple(pair for name, pair in self._pairs if name in given)
+        always, lacking = self._always - given, {code: wanted - given for code, wanted in self._required.items()}
 
-    def _missing(self, values: Values, required: frozenset[str]) -> Iterator[Hit]:
+        def judge(values: Values) -> tuple[Hit, ...]:
+            hits: tuple[Hit, ...] = ()
+            if lacking.get(values.get(_TYPE, ""), always) or "" in values.values():
+                hits = tuple(self._missing(values))
+            for pair in pairs:
+                if broken := pair(values):
+                    hits += broken
+            return hits
+
+        return judge
+
+    def _missing(self, values: Values) -> Iterator[Hit]:
+        required = self._required.get(values.get(_TYPE, ""), self._always)
         for name, field in self._fields.items():
             if name in required and not values.get(name):
                 why = "" if field.required_for == ALWAYS else f" for tjenestetype {values[_TYPE]}"
                 yield Hit(f"{field.id}.{MISSING}", name, f"{name} is required{why}, and missing.")
 
 
-Pair = Callable[[Values], tuple[Hit, ...]]
+def _nothing(_: str) -> tuple[Hit, ...]:
+    """Say that no text breaks anything by itself."""
+    return ()
 
 
-def _pairs(named: Mapping[str, Field], circumstances: Circumstances) -> Iterator[tuple[str, Pair]]:
+def _pairs(named: Mapping[str, Field], circumstances: Circumstances) -> Iterator[tuple[str, Together]]:
     """Yield what two values break beside each other, with the field without which nothing is broken."""
     for name, field in named.items():
         need = name.removesuffix(_RECEIVED) + _NEED
@@ -140,7 +162,7 @@ def _pairs(named: Mapping[str, Field], circumstances: Circumstances) -> Iterator
             yield name, _of_list(field, circumstances.year)
 
 
-def _without_need(received: Field, need: str) -> Pair:
+def _without_need(received: Field, need: str) -> Together:
     name = received.name
     hit = (Hit(f"{received.id}.without-need", name, f"{name} is given, and {need} is not 1."),)
 
@@ -150,7 +172,7 @@ def _without_need(received: Field, need: str) -> Pair:
     return pair
 
 
-def _before(later: Field, earlier: str) -> Pair:
+def _before(later: Field, earlier: str) -> Together:
     name = later.name
 
     def pair(values: Values) -> tuple[Hit, ...]:
@@ -163,7 +185,7 @@ def _before(later: Field, earlier: str) -> Pair:
     return pair
 
 
-def _of_list(field: Field, year: int) -> Pair:
+def _of_list(field: Field, year: int) -> Together:
     name = field.name
     chooser, lists, usual = LIST_BY[name]
     chosen = {value: codes(oid, year) for value, oid in lists.items()}

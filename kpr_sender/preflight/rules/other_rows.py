@@ -9,6 +9,7 @@ from kpr_sender.preflight.finding import Hit
 from kpr_sender.preflight.header import shown
 from kpr_sender.preflight.record import Circumstances
 from kpr_sender.preflight.rules.dates import before
+from kpr_sender.preflight.rules.fields import Together, Values
 from kpr_sender.preflight.rules.orgnr import OrganisationNumbers
 
 _PERIODS: Final[Mapping[str, tuple[str, str]]] = {
@@ -19,6 +20,7 @@ _PERIODS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """First and last day of each."""
 
+_WITH_UNIT: Final = "DOGNTILBUD"
 _UNIT: Final = "dgInstOrgnr"
 
 
@@ -27,25 +29,29 @@ class RowRules:
 
     Args:
         circumstances: Whether only real units are wanted.
+
+    Attributes:
+        by_kind: Returns what the values of a row's simple children break together; for each kind with a rule here.
     """
 
     def __init__(self, circumstances: Circumstances) -> None:
         self._units = OrganisationNumbers(circumstances)
+        self.by_kind = {kind: _period(*days) for kind, days in _PERIODS.items()}
+        self.by_kind[_WITH_UNIT] = self._of_unit(self.by_kind[_WITH_UNIT])
 
-    def values(self, kind: str, values: Mapping[str, str]) -> tuple[Hit, ...]:
-        """Return what a row's simple children break together; nothing for a kind without a rule here.
+    def _of_unit(self, period: Together) -> Together:
+        def together(values: Values) -> tuple[Hit, ...]:
+            unit = values.get(_UNIT)
+            return period(values) + self._units.hits(_UNIT, unit) if unit else period(values)
 
-        Args:
-            kind: The row's element.
-            values: Its children's texts, by name.
-        """
-        hits: tuple[Hit, ...] = ()
-        if kind in _PERIODS:
-            first, last = _PERIODS[kind]
-            begins, ends = values.get(first, ""), values.get(last, "")
-            if ends < begins and before(ends, begins):
-                said = f"{last} {shown(ends)} is before {first} {shown(begins)}."
-                hits = (Hit("rad.end-before-start", last, said),)
-        if unit := values.get(_UNIT):
-            hits += self._units.hits(_UNIT, unit)
-        return hits
+        return together
+
+
+def _period(first: str, last: str) -> Together:
+    def together(values: Values) -> tuple[Hit, ...]:
+        begins, ends = values.get(first, ""), values.get(last, "")
+        if ends >= begins or not before(ends, begins):
+            return ()
+        return (Hit("rad.end-before-start", last, f"{last} {shown(ends)} is before {first} {shown(begins)}."),)
+
+    return together

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from kpr_sender.preflight.catalogue.fields import Catalogue
 from kpr_sender.preflight.finding import Hit
 from kpr_sender.preflight.record import Circumstances, Element, PersonRecord, Row
-from kpr_sender.preflight.rules.fields import FieldRules
+from kpr_sender.preflight.rules.fields import FieldRules, Together
 from kpr_sender.preflight.rules.other_rows import RowRules
 from kpr_sender.preflight.rules.tjeneste import ServiceRules
 
@@ -31,10 +30,7 @@ class RowJudge:
     def __init__(self, catalogue: Catalogue, circumstances: Circumstances) -> None:
         self.fields = FieldRules(catalogue, circumstances)
         others = RowRules(circumstances)
-        self._across: dict[str, Callable[[Mapping[str, str]], tuple[Hit, ...]]] = {
-            name: partial(others.values, name) for name in catalogue.blocks
-        }
-        self._across[SERVICE] = ServiceRules(circumstances).values
+        self._across: dict[str, Together] = {**others.by_kind, SERVICE: ServiceRules(circumstances).values}
         self._kinds = frozenset(each.name for each in catalogue.blocks[_PERSON].children if each.kind == "block")
 
     def keys(self, kind: str, keys: Mapping[str, str]) -> tuple[Hit, ...]:
@@ -45,9 +41,14 @@ class RowJudge:
         """Return what each value breaks by itself."""
         return self.fields.single(kind, values)
 
-    def together(self, kind: str, values: Mapping[str, str]) -> tuple[Hit, ...]:
-        """Return what is missing, and what values break beside each other."""
-        return self.fields.together(kind, values) + self._across[kind](values)
+    def value(self, kind: str, name: str) -> Callable[[str], tuple[Hit, ...]]:
+        """Return what judges one simple child's text by itself."""
+        return self.fields.value(kind, name)
+
+    def together(self, kind: str, names: Iterable[str]) -> Together:
+        """Return what judges a block with just these simple children: what is missing, and what breaks beside what."""
+        fields, across = self.fields.together(kind, names), self._across.get(kind)
+        return fields if across is None else lambda values: fields(values) + across(values)
 
     def record(self, person: Element) -> PersonRecord:
         """Make a record of a PERSON that was read the general way; right or not."""
@@ -60,9 +61,13 @@ class RowJudge:
         return Row(element.name, element.attributes, values, self._hits(element.name, element.attributes, values))
 
     def _hits(self, kind: str, keys: Mapping[str, str], values: Mapping[str, str]) -> tuple[Hit, ...]:
-        return self.fields.keys(kind, keys) + self.single(kind, values) + self.together(kind, values)
+        return self.fields.keys(kind, keys) + self.single(kind, values) + self.together(kind, values)(values)
 
 
 def _values(block: Element) -> dict[str, str]:
     """Return the simple children's texts; of one that stands there twice the first, for structure says that."""
-    return {child.name: child.text for child in reversed(block.children) if not child.children}
+    values: dict[str, str] = {}
+    for child in block.children:
+        if not child.children:
+            values.setdefault(child.name, child.text)
+    return values
