@@ -120,7 +120,7 @@ class LedgerBus:
     def connect(self) -> None:
         self.fuse.boundary("connect")
         if self.connect_error is not None:
-            raise self.connect_error
+            raise _anew(self.connect_error)
 
     def publish(self, message: Outbound) -> Outcome:
         assert not self.fuse.dead, "a dead process publishes nothing"
@@ -133,12 +133,14 @@ class LedgerBus:
         self.fuse.boundary("publish: before the outcome")
         self.seen("told", message, attempt.outcome)
         self.fuse.boundary("publish: after the outcome")
+        if attempt.outcome.error is not None:
+            _anew(attempt.outcome.error)
         return attempt.outcome
 
     def receive(self, timeout: float) -> Inbound | None:
         self.fuse.boundary("receive")
         if self.receive_error is not None:
-            raise self.receive_error
+            raise _anew(self.receive_error)
         if not self.inbox:
             return None
         inbound = self.inbox.popleft()
@@ -171,3 +173,8 @@ class LedgerBus:
         self.inbox.extendleft(reversed(self._unsettled.values()))
         self._unsettled.clear()
         self._held.clear()
+
+
+def _anew(error: KprError) -> KprError:
+    """Return an error that is raised again and again without what it kept alive the last time."""
+    return error.with_traceback(None)

@@ -401,7 +401,7 @@ class RabbitMq:
             )
         self._wait_for_port(self.port)
         self._wait_for_port(self.tls_port)
-        self.evaluate("true = rabbit:is_running()")
+        self.wait_until("rabbit:is_running()", _START_SECONDS)  # it listens a moment earlier
 
     def _wait_for_port(self, port: int) -> None:
         deadline = time.monotonic() + _START_SECONDS

@@ -420,7 +420,7 @@ def _malformed(document: Document, random: Random) -> None:
     what = random.choice(places)
 
     def broken(text: str) -> str:
-        at = random.choice([found.end() for found in re.finditer(">", text)])
+        at = random.choice([found.end() for found in re.finditer(">", text)] or [0])  # it may be cut off already
         return text[:at] + what + text[at:]
 
     document.finish.append(random.choice((broken, lambda text: text[: random.randint(0, len(text) - 1)])))

@@ -10,7 +10,7 @@ import copy
 import shutil
 from collections import Counter, deque
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from kpr_sender.bus.port import Inbound, Outbound, Outcome, Verdict
@@ -33,6 +33,8 @@ _OUTCOME_KNOWN: Final = {EventKind.PUBLISHED, EventKind.NOT_SENT, EventKind.IN_D
 _OPEN: Final = {S.PUBLISHED, S.IN_DOUBT}
 
 Transaction = Callable[[Model], None]
+_Known = tuple[str, bool, bool, datetime | None]
+"""What journal and model must agree on of a shipment."""
 
 
 class Play:
@@ -380,17 +382,26 @@ def _begun(model: Model, extract: int) -> None:
         pair.next.state = S.PUBLISHING
 
 
-def _of_model(model: Model) -> dict[str, tuple[str, bool, bool]]:
-    return {one.msg_id: (one.state.value, one.needs_person, one.unbelieved) for one in model.letters}
+def _of_model(model: Model) -> dict[str, _Known]:
+    return {
+        one.msg_id: (one.state.value, one.needs_person, one.unbelieved, _since(one.state, one.published_at))
+        for one in model.letters
+    }
 
 
-def _of_journal(journal: tuple[Submission, ...]) -> dict[str, tuple[str, bool, bool]]:
+def _of_journal(journal: tuple[Submission, ...]) -> dict[str, _Known]:
     return {
         shipment.msg_id: (
             shipment.state.value,
             shipment.needs_person,
             any(not receipt.verified for receipt in shipment.receipts),
+            _since(shipment.state, shipment.published_at),
         )
         for submission in journal
         for shipment in submission.shipments
     }
+
+
+def _since(state: S, published_at: datetime | None) -> datetime | None:
+    """What a receipt is waited for since: a person who says once more that it has arrived changes nothing else."""
+    return published_at if state is S.PUBLISHED else None
