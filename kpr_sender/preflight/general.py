@@ -109,15 +109,28 @@ class GeneralReader:
             del self._held[:_PIECE]
             yield from self._told()
 
+    def flush(self) -> Iterator[Event]:
+        """Yield what the bytes so far tell, all of it where they end between two records.
+
+        Raises:
+            Refusal: As for ``read``.
+        """
+        self._parse(bytes(self._held))
+        self._held.clear()
+        yield from self._told()
+
+    def skip(self, lines: int) -> None:
+        """Go on behind whole records that somebody else has read, with so many line ends in them."""
+        self._lines_before += lines
+
     def end(self) -> Iterator[Event]:
         """Yield what is left, at the end of the document.
 
         Raises:
             Refusal: It has no right end.
         """
-        self._parse(bytes(self._held))
+        yield from self.flush()
         self._parse(b"", last=True)
-        self._held.clear()
         yield from self._told()
 
     def _told(self) -> list[Event]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
 from kpr_sender.model import MessageType
@@ -10,7 +11,8 @@ from kpr_sender.preflight.catalogue.fields import xpr_ide
 from kpr_sender.preflight.certain import Certain
 from kpr_sender.preflight.finding import Finding, Hit
 from kpr_sender.preflight.findings import Findings
-from kpr_sender.preflight.general import End, Event, GeneralReader, Start, Text
+from kpr_sender.preflight.general import End, Event, Start, Text
+from kpr_sender.preflight.idents import PATIENT, ROOT, UNIT, IdentReader
 from kpr_sender.preflight.place import place
 from kpr_sender.preflight.record import Circumstances, Element
 from kpr_sender.preflight.rules.header import check_institusjon, check_melding
@@ -20,9 +22,6 @@ from kpr_sender.preflight.structure import Fault, Structure
 from kpr_sender.profiles import Format
 
 _IDE: Final = MessageType.KPR_IDE
-_ROOT: Final = "Melding"
-_UNIT: Final = "Institusjon"
-_PATIENT: Final = "PasientIdent"
 _MOST_CONTACTS: Final = 1_000  # kept for the header's rules; a right file has two
 
 
@@ -58,8 +57,8 @@ class Identmelding:
         self._pair = pair
         self._patients = PatientRules(circumstances, is_test_person)
         self._structure = Structure(xpr_ide(form.version), form.namespace)
-        self._certain = Certain(xpr_ide(form.version))
-        self._reader = GeneralReader(form.namespace, frozenset({_ROOT, _UNIT}), lines_before=lines_before)
+        certain = partial(Certain(xpr_ide(form.version)).keys, PATIENT)
+        self._reader = IdentReader(form.namespace, certain, self, lines_before=lines_before)
         self._contacts: list[Element] = []
         self._line = 0
 
@@ -69,8 +68,7 @@ class Identmelding:
         Raises:
             Refusal: The file is not well-formed, has a DTD or is beyond a limit.
         """
-        for event in self._reader.read(piece):
-            self._told(event)
+        self._reader.read(piece)
 
     def end(self) -> None:
         """Judge what only the whole file shows.
@@ -78,47 +76,41 @@ class Identmelding:
         Raises:
             Refusal: It has no right end.
         """
-        for event in self._reader.end():
-            self._told(event)
+        self._reader.end()
         for line, hit in check_melding(self.header, self._contacts, self._circumstances):
-            self._take(hit, line or self._line, _ROOT)
+            self._take(hit, line or self._line, ROOT)
 
-    def _told(self, event: Event) -> None:
+    def told(self, event: Event) -> None:
+        """Take what was read the general way (``idents.Sink``)."""
         match event:
             case Start(name, attributes, line):
                 self._faults(self._structure.start(name, attributes, line))
-                if name == _ROOT:
+                if name == ROOT:
                     self.header, self._line = attributes, line
-                elif name == _UNIT:
+                elif name == UNIT:
                     for hit in check_institusjon(attributes, self._circumstances):
-                        self._take(hit, line, _UNIT)
+                        self._take(hit, line, UNIT)
             case Text(line):
                 self._faults(self._structure.text(line))
             case End(line):
                 self._faults(self._structure.end(line))
             case Element():
-                self._faults(self._judged(event))
-                if event.name == _PATIENT:
-                    self._patient(event)
+                self._faults(self._structure.record(event))
+                if event.name == PATIENT:
+                    self._patient(event.attributes, event.line)
                 elif len(self._contacts) < _MOST_CONTACTS:
                     self._contacts.append(event)
 
-    def _judged(self, element: Element) -> Iterator[Fault]:
-        if (
-            element.name == _PATIENT
-            and not element.children
-            and not element.text
-            and self._certain.keys(_PATIENT, element.attributes)
-        ):
-            return self._structure.passed(_PATIENT, element.attributes, element.line)
-        return self._structure.record(element)
+    def passed(self, keys: Mapping[str, str], line: int) -> None:
+        """Take a PasientIdent that keeps the schema (``idents.Sink``)."""
+        self._faults(self._structure.passed(PATIENT, keys, line))
+        self._patient(keys, line)
 
-    def _patient(self, element: Element) -> None:
-        keys = element.attributes
+    def _patient(self, keys: Mapping[str, str], line: int) -> None:
         self.idents += 1
-        self._pair.ident(keys.get("pid", ""), keys.get("fid", ""), element.line)
+        self._pair.ident(keys.get("pid", ""), keys.get("fid", ""), line)
         for hit in self._patients.patient(keys):
-            self._take(hit, element.line, place(element.name, keys))
+            self._take(hit, line, place(PATIENT, keys))
 
     def _take(self, hit: Hit, line: int, path: str) -> None:
         whole = f"{path} / {hit.field}" if hit.field else path
