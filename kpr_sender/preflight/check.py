@@ -22,9 +22,9 @@ from kpr_sender.preflight.fagmelding import Fagmelding
 from kpr_sender.preflight.finding import Effect, Finding
 from kpr_sender.preflight.findings import Findings
 from kpr_sender.preflight.header import Header, Refusal
-from kpr_sender.preflight.header_reader import HeaderReader
 from kpr_sender.preflight.identmelding import Identmelding
 from kpr_sender.preflight.payload import Payload, payload_of, refused
+from kpr_sender.preflight.reading.header_reader import HeaderReader
 from kpr_sender.preflight.record import Circumstances
 from kpr_sender.preflight.report import Report
 from kpr_sender.preflight.rules.pair import Pair

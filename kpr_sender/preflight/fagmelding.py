@@ -10,11 +10,11 @@ from kpr_sender.preflight.catalogue.fields import iplos
 from kpr_sender.preflight.comparison import months_without_start
 from kpr_sender.preflight.finding import Finding, Hit
 from kpr_sender.preflight.findings import Findings
-from kpr_sender.preflight.general import End, Event, Start, Text
-from kpr_sender.preflight.persons import Cut, PersonReader
 from kpr_sender.preflight.place import place
-from kpr_sender.preflight.plain import PERSON, PlainPersons
 from kpr_sender.preflight.plain_rows import PlainRows
+from kpr_sender.preflight.reading.general import End, Event, Start, Text
+from kpr_sender.preflight.reading.persons import Cut, PersonReader
+from kpr_sender.preflight.reading.plain import PERSON, PlainPersons
 from kpr_sender.preflight.record import Circumstances, Element, PersonRecord, Row
 from kpr_sender.preflight.rules.header import check_innhinfo
 from kpr_sender.preflight.rules.pair import Pair
@@ -22,8 +22,8 @@ from kpr_sender.preflight.rules.person import PERSON as ITSELF
 from kpr_sender.preflight.rules.person import PersonRules
 from kpr_sender.preflight.rules.rows import RowJudge
 from kpr_sender.preflight.rules.whole_file import whole_file
+from kpr_sender.preflight.schema.structure import Fault, Structure
 from kpr_sender.preflight.statistics import YearStatistics
-from kpr_sender.preflight.structure import Fault, Structure
 
 _IPL: Final = MessageType.KPR_IPL
 _ROOT: Final = "IPLOS"

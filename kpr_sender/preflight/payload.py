@@ -18,8 +18,8 @@ from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.messages.splice import open_payload
 from kpr_sender.model import MessageType
 from kpr_sender.preflight.header import Header, Refusal
-from kpr_sender.preflight.header_reader import HeaderReader
-from kpr_sender.preflight.well_formed import check_well_formed
+from kpr_sender.preflight.reading.header_reader import HeaderReader
+from kpr_sender.preflight.reading.well_formed import check_well_formed
 from kpr_sender.profiles import Format, Profile
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from kpr_sender.preflight.catalogue.fields import Catalogue
-from kpr_sender.preflight.certain import Certain
-from kpr_sender.preflight.functions import Functions
-from kpr_sender.preflight.plain import FUNCTION, Names, Value, Values
+from kpr_sender.preflight.reading.functions import Functions
+from kpr_sender.preflight.reading.plain import FUNCTION, Names, Value, Values
 from kpr_sender.preflight.rules.rows import RowJudge
+from kpr_sender.preflight.schema.certain import Certain
 
 _LONGEST_KEY: Final = 10  # digits of a running number (kravspesifikasjon IPLOS 3.7); a longer one is looked at closely
 

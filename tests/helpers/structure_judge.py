@@ -9,12 +9,12 @@ from lxml import etree
 from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.messages.splice import open_payload
 from kpr_sender.preflight.catalogue.fields import Catalogue
-from kpr_sender.preflight.certain import Certain
-from kpr_sender.preflight.general import End, Event, Start, Text, read_document
 from kpr_sender.preflight.header import Refusal
+from kpr_sender.preflight.reading.general import End, Event, Start, Text, read_document
+from kpr_sender.preflight.reading.well_formed import check_well_formed
 from kpr_sender.preflight.record import Element
-from kpr_sender.preflight.structure import Fault, Structure
-from kpr_sender.preflight.well_formed import check_well_formed
+from kpr_sender.preflight.schema.certain import Certain
+from kpr_sender.preflight.schema.structure import Fault, Structure
 
 CONTAINERS = frozenset({"IPLOS", "Melding", "Institusjon"})
 

@@ -17,7 +17,7 @@ from kpr_sender.messages.splice import open_payload
 from kpr_sender.model import Environment
 from kpr_sender.preflight import Report, check
 from kpr_sender.preflight.header import Refusal
-from kpr_sender.preflight.well_formed import check_well_formed
+from kpr_sender.preflight.reading.well_formed import check_well_formed
 from kpr_sender.sandbox.sample import write_pair
 from kpr_sender.sandbox.sample_errors import FAGMELDING, IDENTMELDING, Pair, pairs
 from kpr_sender.sandbox.sample_errors_pair import Change, written

@@ -20,7 +20,7 @@ from kpr_sender.preflight.record import Circumstances, Element
 from kpr_sender.preflight.rules.fields import FieldRules
 from kpr_sender.preflight.rules.header import check_innhinfo
 from kpr_sender.preflight.rules.table import CODE, FORMAT, MISSING, RANGE, RULES
-from kpr_sender.preflight.structure import Structure
+from kpr_sender.preflight.schema.structure import Structure
 from kpr_sender.profiles import known_years
 from kpr_sender.sandbox.sample_errors import FAGMELDING, IDENTMELDING, Pair, case_pair, cases, pairs
 from kpr_sender.sandbox.sample_errors_case import Case

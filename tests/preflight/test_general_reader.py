@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pytest
 from hypothesis import given
 
-from kpr_sender.preflight.general import End, Event, Start, Text, read_document, read_record
 from kpr_sender.preflight.header import Refusal
+from kpr_sender.preflight.reading.general import End, Event, Start, Text, read_document, read_record
 from kpr_sender.preflight.record import Element
 from tests.helpers.chunks import cut, cuts
 

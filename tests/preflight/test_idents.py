@@ -15,17 +15,17 @@ from kpr_sender.errors import InputRefused
 from kpr_sender.model import Environment
 from kpr_sender.preflight import check
 from kpr_sender.preflight.catalogue.fields import xpr_ide
-from kpr_sender.preflight.certain import Certain
-from kpr_sender.preflight.general import Event
 from kpr_sender.preflight.header import Refusal
-from kpr_sender.preflight.idents import PATIENT, IdentReader
+from kpr_sender.preflight.reading.general import Event
+from kpr_sender.preflight.reading.idents import PATIENT, IdentReader
 from kpr_sender.preflight.record import Element
+from kpr_sender.preflight.schema.certain import Certain
 from kpr_sender.sandbox.sample import write_pair
 from tests.helpers.figures import figure
 from tests.helpers.nightly import scaled
 from tests.helpers.structure_mutations import documents
 
-FILES: Final = 600
+FILES: Final = 400
 NIGHTLY: Final = 10_000
 PARTS_NIGHTLY: Final = 10
 NAMESPACE: Final = "http://www.npr.no/xmlstds/53_1_2_ide"

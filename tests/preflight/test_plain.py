@@ -6,9 +6,9 @@ import pytest
 
 from kpr_sender.model import Environment
 from kpr_sender.preflight.catalogue.fields import iplos
-from kpr_sender.preflight.functions import Functions
-from kpr_sender.preflight.plain import PERSON, ROWS, PlainPersons
 from kpr_sender.preflight.plain_rows import PlainRows
+from kpr_sender.preflight.reading.functions import Functions
+from kpr_sender.preflight.reading.plain import PERSON, ROWS, PlainPersons
 from kpr_sender.preflight.record import Circumstances, PersonRecord
 from kpr_sender.preflight.rules.rows import RowJudge
 

@@ -13,7 +13,7 @@ import pytest
 from kpr_sender.errors import InputRefused
 from kpr_sender.model import Environment
 from kpr_sender.preflight import Report, check
-from kpr_sender.preflight.plain import PlainPersons
+from kpr_sender.preflight.reading.plain import PlainPersons
 from kpr_sender.sandbox.sample import write_pair
 from tests.helpers.figures import figure
 from tests.helpers.nightly import scaled

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
-from kpr_sender.preflight.general import End, Event, GeneralReader
 from kpr_sender.preflight.header import Refusal
+from kpr_sender.preflight.reading.general import End, Event, GeneralReader
 from kpr_sender.preflight.record import Element
 
 ROOT: Final = "Melding"

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from kpr_sender.preflight.catalogue.fields import Catalogue, Field
-from kpr_sender.preflight.content_model import Model, models
 from kpr_sender.preflight.header import shown
-from kpr_sender.preflight.lexical import Predicate, wanted
 from kpr_sender.preflight.place import place
 from kpr_sender.preflight.record import Element
-from kpr_sender.preflight.seen import Seen
+from kpr_sender.preflight.schema.content_model import Model, models
+from kpr_sender.preflight.schema.lexical import Predicate, wanted
+from kpr_sender.preflight.schema.seen import Seen
 
 _WHITE: Final = " \t\r\n"
 _XSI: Final = "{http://www.w3.org/2001/XMLSchema-instance}"
@@ -97,7 +97,7 @@ class _Opened:
 
 
 class Structure:
-    """Judges one file of a format; told of it in order, as ``general.read_document`` tells it.
+    """Judges one file of a format; told of it in order, as ``reading.general.read_document`` tells it.
 
     Args:
         catalogue: The format's.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kpr_sender.preflight.catalogue.fields import Block, Catalogue, Field
-from kpr_sender.preflight.lexical import Predicate, predicate
+from kpr_sender.preflight.schema.lexical import Predicate, predicate
 
 
 class Model:

@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from kpr_sender.preflight.general import MAX_RECORD, Event, GeneralReader, read_record
 from kpr_sender.preflight.header import Refusal
-from kpr_sender.preflight.plain import PlainPersons
+from kpr_sender.preflight.reading.general import MAX_RECORD, Event, GeneralReader, read_record
+from kpr_sender.preflight.reading.plain import PlainPersons
 from kpr_sender.preflight.record import Element, PersonRecord
 
 _MAX_HEAD: Final = 1_000_000  # bytes before the first person; a right head has about a thousand

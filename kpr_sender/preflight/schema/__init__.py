@@ -1,0 +1,1 @@
+"""What the official schema would say of a file, from the catalogue alone."""
