@@ -22,7 +22,10 @@ SERVICE = (
     '<TJENESTE tjPeID="17" tjTjID="3"><tjTjenType>15</tjTjenType><tjVedtak>2</tjVedtak>'
     "<tjFraDato>20240101</tjFraDato><tjTilDato>99991231</tjTilDato></TJENESTE>\n"
 )
-DIAGNOSIS = '<DIAGNOSE diPeID="17" diDiID="1"><diKodeverk>1</diKodeverk></DIAGNOSE>\n'
+DIAGNOSIS = (
+    '<DIAGNOSE diPeID="17" diDiID="1"><diKodeVersjon>ICPC</diKodeVersjon><diDiagKode>P70</diDiagKode>'
+    "<diFraDato>20240101</diFraDato><diTilDato>99991231</diTilDato></DIAGNOSE>\n"
+)
 WHOLE = f'\n<PERSON pePeID="17">\n{OWN}\n{FUNCTIONS}{SERVICE}</PERSON>'
 
 
@@ -139,6 +142,25 @@ def test_what_is_not_certain_is_left(old: str, new: str) -> None:
     assert old in WHOLE
     for count in (1, -1):
         assert read(WHOLE.replace(old, new, count)) is None
+
+
+@pytest.mark.parametrize("text", ["ICD-10", "æ", "a b", "\t", "'\"", "!?"])
+def test_any_text_in_a_free_field(text: str) -> None:
+    assert read(WHOLE.replace("</PERSON>", f"{DIAGNOSIS.replace('ICPC', text)}</PERSON>")) is not None
+
+
+@pytest.mark.parametrize("text", ["a&b", "&amp;", "\0", "\x01", "\x0b", "\x1f", "\ufffe", "\uffff", "]]>", "\r"])
+def test_what_a_parser_reads_otherwise_or_not_at_all_is_left(text: str) -> None:
+    assert read(WHOLE.replace("</PERSON>", f"{DIAGNOSIS.replace('ICPC', text)}</PERSON>")) is None
+
+
+@pytest.mark.parametrize(
+    ("cut", "mark"), [('<FUNKSJON fnPeID="17" fnFnID="', "\0\1"), ('"><fnFunkType>', "\0\2"), ("<fnFraDato>", "\0\3")]
+)
+def test_a_mark_of_our_own_in_place_of_what_it_marks_is_left(cut: str, mark: str) -> None:
+    assert FUNCTIONS.count(cut) == 3
+    first, *others = FUNCTIONS.split(cut)
+    assert read(WHOLE.replace(FUNCTIONS, cut.join([first, others[0], mark.join(others[1:])]))) is None
 
 
 def test_rows_come_last_and_in_any_number() -> None:

@@ -17,7 +17,7 @@ _LONGEST_KEY: Final = 10  # digits
 _TYPE: Final = "<fnFunkType>"
 _DAYS: Final = "<fnFraDato>"
 _BEHIND_KEYS: Final = re.compile(f'"[ \t\r\n]*>[ \t\r\n]*{_TYPE}')
-# Each piece begins with a mark of what stood before it: no XML document holds such characters.
+# Each piece begins with a mark of what stood before it.
 _CODES_PIECE: Final = re.compile(
     "\2([^<>]*)</fnFunkType>[ \t\r\n]*<fnFunkVerdi>([^<>]*)</fnFunkVerdi>[ \t\r\n]*",
 )
@@ -43,8 +43,10 @@ class Functions:
 
         Args:
             pid: The person's pePeID.
-            written: From the first one's start tag to behind the last one, without control characters.
+            written: From the first one's start tag to behind the last one.
         """
+        if "\0" in written:  # no XML document holds it
+            return False
         keys = f'<FUNKSJON fnPeID="{pid}" fnFnID="'
         behind = written[written.find('"', len(keys)) : written.find(_TYPE) + len(_TYPE)]
         if _BEHIND_KEYS.fullmatch(behind) is None:

@@ -22,9 +22,6 @@ _ASIDE: Final = re.compile(rb"<!--|<\?")
 _ASIDE_END: Final = {b"<!--": b"-->", b"<?": b"?>"}
 _ROOT: Final = re.compile(rb"[ \t\r\n]*(<IPLOS(?:\s+[\w:.-]+\s*=\s*(?:\"[^\"<]*\"|'[^'<]*'))*\s*>)")
 _ASIDES: Final = (b"<!", b"<?")
-# What XML does not allow, and what begins a reference, a comment or the like; seldom in a text.
-_SUSPECT: Final = bytes(set(range(32)) - {9, 10, 13}) + b"&!?"
-_NOT_XML: Final = re.compile("[\ufffe\uffff]")
 
 
 class Sink(Protocol):
@@ -145,15 +142,14 @@ class PersonReader:
 
     def _person(self, block: bytes) -> bool:
         """Read one person; say whether that was possible."""
-        suspect = len(block.translate(None, _SUSPECT)) != len(block)
-        if suspect and any(aside in block for aside in _ASIDES):
-            return False
         cut = Cut(block, self._namespace, self._root, self._lines + 1)
-        text = None if suspect else _text(block)
+        text = _text(block)
         record = None if text is None else self._persons.read(text)
         if record is not None:
             self._sink.passed(record, self._lines + 1 + block.count(b"\n", 0, block.index(b"<")), cut)
             return True
+        if any(aside in block for aside in _ASIDES):  # its end may be that of another, in a comment
+            return False
         try:
             element = cut.element()
         except Refusal:  # not one whole person, or not well-formed: the general reader says which, and where
@@ -175,12 +171,11 @@ class PersonReader:
 
 
 def _text(block: bytes) -> str | None:
-    """Return the text; None where it has what XML does not allow."""
+    """Return the text; None where it is not UTF-8."""
     try:
-        text = block.decode()
+        return block.decode()
     except UnicodeDecodeError:
         return None
-    return None if not text.isascii() and _NOT_XML.search(text) else text
 
 
 def _without_asides(head: bytes) -> bytes | None:

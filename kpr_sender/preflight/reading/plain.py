@@ -42,7 +42,9 @@ _PIECES_REMEMBERED: Final = 20_000  # of one kind of block
 _LONGEST: Final = 100  # characters of what is remembered
 _KEYS: Final = re.compile("([A-Za-z]+=(?:\0[ \t\r\n]+[A-Za-z]+=)*)\0[ \t\r\n]*")
 _KEY: Final = re.compile("([A-Za-z]+)=")
-_PIECE: Final = re.compile("(?:([A-Za-z]+)>)?[ \t\r\n]*(?:<([A-Za-z]+)>([^<>]*))?")
+# No references, and nothing that XML does not allow; a surrogate is none of UTF-8's.
+_TEXT: Final = "[^<>&\0-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]*"
+_PIECE: Final = re.compile(f"(?:([A-Za-z]+)>)?[ \t\r\n]*(?:<([A-Za-z]+)>({_TEXT}))?")
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -139,8 +141,7 @@ class PlainPersons:
         """Return the person; None where it is not plain, or not certainly right.
 
         Args:
-            block: From its start tag, or white space before it, to its end tag, without ``<!``, ``<?``, ``&`` and
-                control characters.
+            block: From its start tag, or white space before it, to its end tag.
         """
         before, _, written = block.partition(_START)
         if before.strip(_WHITE) or not written.endswith(_END):
