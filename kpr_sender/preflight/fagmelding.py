@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from kpr_sender.model import MessageType
@@ -105,7 +105,8 @@ class Fagmelding:
 
     def passed(self, record: PersonRecord, line: int, cut: Cut) -> None:
         """Take a person that keeps the schema (``persons.Sink``)."""
-        self._faults(self._structure.passed(PERSON, record.keys, line))
+        if faults := self._structure.passed(PERSON, record.keys, line):
+            self._faults(faults)
         placed = self._judged(record, line)
         if placed and any(self.findings.has_room(hit.rule) for _, hit in placed):
             self._place(placed, record, cut.element())
@@ -142,7 +143,7 @@ class Fagmelding:
             path = f"{block} / {hit.field}" if hit.field else block
             self.findings.take([Finding(hit.rule, _IPL, line, path, hit.said)])
 
-    def _faults(self, faults: Iterator[Fault]) -> None:
+    def _faults(self, faults: Iterable[Fault]) -> None:
         self.findings.take(Finding(fault.rule, _IPL, fault.line, fault.path, fault.said) for fault in faults)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Final
 
@@ -103,7 +103,8 @@ class Identmelding:
 
     def passed(self, keys: Mapping[str, str], line: int) -> None:
         """Take a PasientIdent that keeps the schema (``idents.Sink``)."""
-        self._faults(self._structure.passed(PATIENT, keys, line))
+        if faults := self._structure.passed(PATIENT, keys, line):
+            self._faults(faults)
         self._patient(keys, line)
 
     def _patient(self, keys: Mapping[str, str], line: int) -> None:
@@ -116,5 +117,5 @@ class Identmelding:
         whole = f"{path} / {hit.field}" if hit.field else path
         self.findings.take([Finding(hit.rule, _IDE, line, whole, hit.said)])
 
-    def _faults(self, faults: Iterator[Fault]) -> None:
+    def _faults(self, faults: Iterable[Fault]) -> None:
         self.findings.take(Finding(fault.rule, _IDE, fault.line, fault.path, fault.said) for fault in faults)

@@ -65,26 +65,26 @@ class _Opened:
         self._counts: Counter[str] = Counter()
         self._seen: dict[str, Seen] = {}
 
-    def step(self, name: str, keys: Mapping[str, str], line: int) -> Iterator[Fault]:
+    def step(self, name: str, keys: Mapping[str, str], line: int) -> list[Fault]:
         """Judge the next child's name, and what must be unique among its attributes."""
         at = self.model.places.get(name)
         if at is None:
-            yield Fault(ELEMENT, line, self.path, f"{_named(name)} does not belong in {self.model.block.name}.")
-            return
+            return [Fault(ELEMENT, line, self.path, f"{_named(name)} does not belong in {self.model.block.name}.")]
+        faults = []
         self._counts[name] += 1
         most = self.model.block.children[at].most
         if most is not None and self._counts[name] > most:
-            yield Fault(ELEMENT, line, _below(self.inside, name), f"{name} may stand there {_times(most)} only.")
+            said = f"{name} may stand there {_times(most)} only."
+            faults.append(Fault(ELEMENT, line, _below(self.inside, name), said))
         elif at < self._at:
-            before = self.model.block.children[self._at].name
-            yield Fault(
-                ELEMENT, line, _below(self.inside, name), f"{name} stands behind {before}, but belongs before it."
-            )
+            said = f"{name} stands behind {self.model.block.children[self._at].name}, but belongs before it."
+            faults.append(Fault(ELEMENT, line, _below(self.inside, name), said))
         self._at = max(self._at, at)
         for attribute in self.model.unique.get(name, ()):
             if attribute in keys and not self._seen.setdefault(attribute, Seen()).add(keys[attribute]):
                 path = _below(self.inside, place(name, keys))
-                yield Fault(UNIQUE, line, path, f"Another {name} before it has the same {attribute}.")
+                faults.append(Fault(UNIQUE, line, path, f"Another {name} before it has the same {attribute}."))
+        return faults
 
     def end(self, line: int) -> Iterator[Fault]:
         """Judge what did not come."""
@@ -126,11 +126,10 @@ class Structure:
         if opened:
             yield from _attributes(opened.model, attributes, line, path)
 
-    def passed(self, name: str, keys: Mapping[str, str], line: int) -> Iterator[Fault]:
+    def passed(self, name: str, keys: Mapping[str, str], line: int) -> list[Fault]:
         """A record went by that is right in itself: judge its place, and what must be unique."""
         parent = self._open[-1]
-        if parent:
-            yield from parent.step(name, keys, line)
+        return parent.step(name, keys, line) if parent else []
 
     def record(self, element: Element) -> Iterator[Fault]:
         """A whole record went by."""
