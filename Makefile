@@ -14,7 +14,7 @@ help:
 	@echo "make demo     set up, make a synthetic municipality's files and run the main job against the sandbox"
 	@echo "make test     set up, then linters, types, layers and all tests: what CI runs"
 	@echo "make check    set up, then the linters, types and layers alone"
-	@echo "make nightly  set up, then the long proofs: some hours; SCALE=0.05 for a twentieth of each; writes docs/nightly.json"
+	@echo "make nightly  set up, then the long proofs: an hour or two; SCALE=0.05 for a twentieth of each; writes docs/nightly.json"
 	@echo "make bench    set up, then measure against openssl, lxml and a bare proton; writes bench.json"
 	@echo "make docs     write the generated pages of docs/ anew"
 	@echo "make setup    set up and nothing else"

@@ -127,6 +127,10 @@ def test_other_ways_to_write_it_plainly(block: str) -> None:
         ('fnFnID="1"', 'fnFnID="\u0663"'),
         ('fnFnID="1"', 'fnFnID=""'),
         ('fnFnID="1"', 'fnFnID="12345678901"'),
+        ('tjTjID="3"', 'tjTjID="3" "5'),
+        ('tjTjID="3"', 'tjTjID="3" ""'),
+        ('tjTjID="3"', 'tjTjID="3'),
+        ('pePeID="17">\n', 'pePeID="17" "5>\n'),
         # order
         (OWN, "<peKjonn>K</peKjonn><peAlder>80</peAlder>"),
         (OWN, OWN + "<peKjonn>K</peKjonn>"),

@@ -139,7 +139,7 @@ class IdentReader:
         parts = written.split('"')
         shape, values = tuple(parts[0::2]), parts[1::2]
         around = self._known.get(shape) or self._learn(shape)
-        if around is None or _VALUES.fullmatch("".join(values)) is None:
+        if around is None or len(values) != len(around.names) or _VALUES.fullmatch("".join(values)) is None:
             return False
         keys = dict(zip(around.names, values, strict=True))
         if not self._certain(keys):

@@ -181,7 +181,7 @@ class PlainPersons:
         except KeyError:
             return None
         order = known.orders.get(marks) or self._learn_order(known, marks)
-        if names is None or order is None or not self._judgement.numbers(numbers):
+        if names is None or order is None or len(numbers) != len(names) or not self._judgement.numbers(numbers):
             return None
         values = dict(zip(order.names, texts, strict=False))  # the last pieces begin no child
         hits = order.together(values)
