@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from kpr_sender.model import MessageType
@@ -70,6 +71,12 @@ class Hit:
     rule: str
     field: str = ""
     said: str = ""
+
+
+Values = Mapping[str, str]
+"""The texts of a block's simple children, or of its attributes, by name."""
+Together = Callable[[Values], tuple[Hit, ...]]
+"""Returns what values break beside each other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Final, NamedTuple, Protocol, TypeVar
 
-from kpr_sender.preflight.finding import Hit
+from kpr_sender.preflight.finding import Hit, Together
 from kpr_sender.preflight.record import PersonRecord, Row
 
 PERSON: Final = "PERSON"
@@ -24,11 +24,8 @@ ROWS: Final = ("PERSONOPPL", FUNCTION, "TJENESTE", "DIAGNOSE", "DOGNTILBUD")
 """A person's, in the schema's order, behind its own values: each in any number (IPLOS 3.7)."""
 
 Names = tuple[str, ...]
-Values = Mapping[str, str]
 Value = Callable[[str], tuple[Hit, ...] | None]
 """Returns what a text breaks by itself; None where it does not certainly keep the schema."""
-Together = Callable[[Values], tuple[Hit, ...]]
-"""Returns what values break beside each other."""
 
 _WHITE: Final = " \t\r\n"
 _START: Final = f"<{PERSON} "
@@ -84,24 +81,27 @@ class _Pieces(dict[str, _Piece]):
         super().__init__()
         self._kind = kind
         self._judgement = judgement
-        self._values: dict[str, Value] = {"": lambda _: ()}
+        self._values: dict[str, Value] = {}
 
     def __missing__(self, written: str) -> _Piece:
         found = _PIECE.fullmatch(written)
         if found is None:
             raise KeyError
         ended, begun, text = found.groups(default="")
-        value = self._values.get(begun)
-        if value is None:
-            value = self._judgement.value(self._kind, begun)
-            _remember(self._values, begun, value, most=_REMEMBERED)
-        hits = value(text)
+        hits = self._judge(begun, text) if begun else ()
         if hits is None:
             raise KeyError
         piece = sys.intern(f"{ended}>{begun}"), text, hits
         if len(written) <= _LONGEST:
             _remember(self, written, piece, most=_PIECES_REMEMBERED)
         return piece
+
+    def _judge(self, name: str, text: str) -> tuple[Hit, ...] | None:
+        value = self._values.get(name)
+        if value is None:
+            value = self._judgement.value(self._kind, name)
+            _remember(self._values, name, value, most=_REMEMBERED)
+        return value(text)
 
 
 class _Order(NamedTuple):

@@ -11,14 +11,10 @@ from typing import Final
 
 from kpr_sender.preflight.catalogue.fields import ALWAYS, Block, Catalogue, Field
 from kpr_sender.preflight.catalogue.kodeverk import codes
-from kpr_sender.preflight.finding import Hit
+from kpr_sender.preflight.finding import Hit, Together, Values
 from kpr_sender.preflight.record import Circumstances
 from kpr_sender.preflight.rules.single_value import LIST_BY, Check, checks, quoted
 from kpr_sender.preflight.rules.table import CODE, MISSING, RANGE, demands
-
-Values = Mapping[str, str]
-Together = Callable[[Values], tuple[Hit, ...]]
-"""Returns what values break beside each other."""
 
 _REMEMBERED: Final = 10_000  # values of one field: twenty years have 7,000 days
 _LONGEST_REMEMBERED: Final = 20  # characters; what is longer is wrong, and rare

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from kpr_sender.preflight.finding import Hit
+from kpr_sender.preflight.finding import Hit, Together, Values
 from kpr_sender.preflight.header import shown
 from kpr_sender.preflight.record import Circumstances
 from kpr_sender.preflight.rules.dates import before
-from kpr_sender.preflight.rules.fields import Together, Values
 from kpr_sender.preflight.rules.orgnr import OrganisationNumbers
 
 _PERIODS: Final[Mapping[str, tuple[str, str]]] = {

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from kpr_sender.preflight.catalogue.fields import Catalogue
-from kpr_sender.preflight.finding import Hit
+from kpr_sender.preflight.finding import Hit, Together
 from kpr_sender.preflight.record import Circumstances, Element, PersonRecord, Row
-from kpr_sender.preflight.rules.fields import FieldRules, Together
+from kpr_sender.preflight.rules.fields import FieldRules
 from kpr_sender.preflight.rules.other_rows import RowRules
 from kpr_sender.preflight.rules.tjeneste import ServiceRules
 
