@@ -10,8 +10,8 @@ from typing import Final
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bench.measure import DATA
-from kpr_sender.protection.keys import SoftwareSigner, load_pkcs12
-from kpr_sender.protection.seal import seal, sealed_length
+from kpr_sender.cms.write import seal, sealed_length
+from kpr_sender.keys.files import SoftwareSigner, load_pkcs12
 from kpr_sender.sandbox.pki import Pki, ensure_pki
 
 _SIZES: Final = {"tiny": 1_000, "50mb": 50_000_000, "200mb": 200_000_000}  # bytes

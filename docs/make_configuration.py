@@ -1,7 +1,7 @@
 # ruff: noqa: INP001 - scripts beside what they write, no package
 """Writes config/*.toml and docs/configuration.md from the one table of keys.
 
-Run it after a change of ``kpr_sender/settings/schema.py``: ``python docs/make_configuration.py``.
+Run it after a change of ``kpr_sender/settings/keys.py``: ``python docs/make_configuration.py``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from kpr_sender.model import Environment
-from kpr_sender.settings.commented_file import absence, render, shown, toml_value
-from kpr_sender.settings.schema import ARRAYS, KEYS, SECTIONS, Key
+from kpr_sender.settings.keys import ARRAYS, KEYS, SECTIONS, Key
+from kpr_sender.settings.sample_file import absence, render, shown, toml_value
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -100,7 +100,7 @@ def documentation() -> str:
         "# Configuration",
         "",
         "One TOML file for each environment; `config/` has a commented one for each. Made from",
-        "`kpr_sender/settings/schema.py` by `docs/make_configuration.py`: edit there.",
+        "`kpr_sender/settings/keys.py` by `docs/make_configuration.py`: edit there.",
         "",
         "- The file is the one that `--config` names; else the first that is there of `config/<env>.toml` in the",
         "  current folder, `$XDG_CONFIG_HOME/kpr-sender/<env>.toml` (`~/.config` where that is not set) and",

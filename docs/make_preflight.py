@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from kpr_sender.preflight.catalogue.codes import TJENESTETYPE, Code, all_service_types, lists
 from kpr_sender.preflight.catalogue.fields import ALWAYS, DATO, Catalogue, Field, iplos, xpr_ide
-from kpr_sender.preflight.catalogue.kodeverk import TJENESTETYPE, Code, lists
-from kpr_sender.preflight.catalogue.tjenestetyper import all_service_types
-from kpr_sender.preflight.finding import Rule
+from kpr_sender.preflight.findings import Rule
 from kpr_sender.preflight.rules.table import ASPECTS, RULES, demands
 
 TARGET: Final = Path(__file__).resolve().parent / "preflight.md"

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from kpr_sender.bus.port import Bus, Inbound, Outbound, Outcome, Source
     from kpr_sender.client import Client
-    from kpr_sender.engine.answers import Handling
-    from kpr_sender.engine.keys import Keys
-    from kpr_sender.engine.resolving import Case, Decision
     from kpr_sender.errors import KprError
     from kpr_sender.events import Event, EventKind
+    from kpr_sender.inbound.receipt import Handling
+    from kpr_sender.keys.configured import Keys
     from kpr_sender.model import Environment, MessageType, Party, Receipt, ReceiptError, Shipment, Submission
+    from kpr_sender.operator.resolve import Case, Decision
     from kpr_sender.registry.port import AddressRegistry, Counterpart
     from kpr_sender.report import Report
     from kpr_sender.settings.values import Settings
@@ -56,9 +56,9 @@ __all__ = [
 _HOMES: Final = {
     "kpr_sender.bus.port": ("Bus", "Inbound", "Outbound", "Outcome", "Source"),
     "kpr_sender.client": ("Client",),
-    "kpr_sender.engine.answers": ("Handling",),
-    "kpr_sender.engine.keys": ("Keys",),
-    "kpr_sender.engine.resolving": ("Case", "Decision"),
+    "kpr_sender.inbound.receipt": ("Handling",),
+    "kpr_sender.keys.configured": ("Keys",),
+    "kpr_sender.operator.resolve": ("Case", "Decision"),
     "kpr_sender.errors": ("KprError",),
     "kpr_sender.events": ("Event", "EventKind"),
     "kpr_sender.model": ("Environment", "MessageType", "Party", "Receipt", "ReceiptError", "Shipment", "Submission"),

@@ -21,35 +21,32 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from kpr_sender import testpersons
 from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.bus.port import Bus, Inbound
-from kpr_sender.engine.answers import Answers, Handling
-from kpr_sender.engine.copies import ReceiptCopies
-from kpr_sender.engine.holding import HeldJournal
-from kpr_sender.engine.intake import Intake
-from kpr_sender.engine.keys import ConfiguredKeys, Keys, signing_use
-from kpr_sender.engine.lookup import look_up, newest_awaiting
-from kpr_sender.engine.one_environment import demand_one_environment
-from kpr_sender.engine.publishing import Publisher
-from kpr_sender.engine.receipt_files import take_file
-from kpr_sender.engine.resolving import Case, Decision, case_of, demand_as_seen, demand_open
-from kpr_sender.engine.steps import Steps
-from kpr_sender.engine.trust import Trust
-from kpr_sender.engine.waiting import Waiter, note_obstacle
+from kpr_sender.cms.read import Policy
 from kpr_sender.errors import AccessRefused, ConfigInvalid, InputMissing, UsageError
 from kpr_sender.events import Event, EventKind, Observer, ignore
+from kpr_sender.inbound.archive import ReceiptCopies
+from kpr_sender.inbound.listen import Waiter, note_obstacle
+from kpr_sender.inbound.receipt import Answers, Handling
+from kpr_sender.inbound.receipt_file import take_file
 from kpr_sender.journal.port import Journal, ReceiptDocument
+from kpr_sender.journal.session import HeldJournal, Steps
 from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.keys.configured import ConfiguredKeys, Keys, signing_use
 from kpr_sender.model import Environment, MessageType, Submission
+from kpr_sender.operator import testpersons
+from kpr_sender.operator.resolve import Case, Decision, case_of, demand_as_seen, demand_open, look_up, newest_awaiting
+from kpr_sender.outbound.publish import Publisher
+from kpr_sender.outbound.submit import Intake
 from kpr_sender.profiles import admit, load
-from kpr_sender.protection.open import Policy
-from kpr_sender.registry.opening import open_registry, open_registry_for_sending
+from kpr_sender.registry.opening import demand_one_environment, open_registry, open_registry_for_sending
 from kpr_sender.registry.port import AddressRegistry
 from kpr_sender.report import Report
 from kpr_sender.settings import load as load_settings
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import ShipmentState
+from kpr_sender.trust.policy import Trust
 
 DEFAULT_WAIT_SECONDS: Final = 30 * 60.0
 
@@ -105,7 +102,7 @@ class Client:
         self._step = Steps(self._closing)
         self._copies = ReceiptCopies(settings.journal.receipts_dir, on_event)
         self._held = HeldJournal(
-            settings.journal, settings.environment, self._copies, now=now, who=self._by, observe=on_event
+            settings.journal, settings.environment, self._copies.catch_up, now=now, who=self._by, observe=on_event
         )
         self._profile = load(settings.report.year)
         self._receiver_her_id = self._profile.receivers[settings.environment].service_her_id

@@ -24,7 +24,7 @@ from kpr_sender.errors import (
     RejectedByReceiver,
 )
 from kpr_sender.model import CertificateName, Receipt, Shipment, Submission
-from kpr_sender.settings.duration import spoken
+from kpr_sender.settings.kinds import spoken
 from kpr_sender.states import AWAITING_RECEIPT, ShipmentState, SubmissionState
 
 JSON_SCHEMA: Final = 1

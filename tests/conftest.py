@@ -7,15 +7,21 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from tests.brokers.set_up import NotToBeHad, rabbitmq4
 from tests.helpers.rabbitmq import RabbitMq, installed
 from tests.helpers.shared import NO_SHARED
+from tests.proofs.brokers.set_up import NotToBeHad, rabbitmq4
 
 # A busy machine is no fault of the code: hypothesis shall find wrong answers, not slow ones.
 settings.register_profile("patient", settings(), deadline=None)
 settings.load_profile("patient")
 
-pytest_plugins = ("tests.helpers.figures",)
+pytest_plugins = (
+    "tests.helpers.figures",
+    "tests.helpers.engine_fixtures",
+    "tests.helpers.register_scene",
+    "tests.helpers.desk",
+    "tests.helpers.softhsm",
+)
 
 _NO_RABBITMQ = "no RabbitMQ here: apt-get install rabbitmq-server"
 _NO_RABBITMQ_4 = "no RabbitMQ 4 here"

@@ -9,12 +9,12 @@ import time
 from types import TracebackType
 from typing import Final, Self
 
-from kpr_sender.bus import conditions
-from kpr_sender.bus.connected import Connected
-from kpr_sender.bus.encoding import Decoded, Undecodable
+from kpr_sender.bus import broker_errors
+from kpr_sender.bus.codec import Decoded, Undecodable
+from kpr_sender.bus.connection import Connected
 from kpr_sender.bus.port import Inbound, Outbound, Outcome, Source
-from kpr_sender.bus.receiving import Arrived, Token
-from kpr_sender.bus.reconnect import pause_after, persistently
+from kpr_sender.bus.receiver import Arrived, Token
+from kpr_sender.bus.retry import pause_after, persistently
 from kpr_sender.errors import BusUnreachable, KprError
 from kpr_sender.settings.values import BusSettings
 
@@ -69,7 +69,7 @@ class AmqpBus:
             try:
                 connected = self._stand(self._settings.reconnect_budget)
             except KprError as error:
-                return conditions.not_connected(error)
+                return broker_errors.not_connected(error)
             return connected.publish(message)
 
     def receive(self, timeout: float) -> Inbound | None:

@@ -13,9 +13,9 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from kpr_sender.bus.addresses import receive_address, send_address
+from kpr_sender.bus.connection import Login
 from kpr_sender.bus.dial import dial
 from kpr_sender.bus.links import InwardLink, OutwardLink, SessionLink
-from kpr_sender.bus.login import Login
 from kpr_sender.bus.proton_engine import Delivery
 from kpr_sender.settings.values import AddressForm, BusSettings
 

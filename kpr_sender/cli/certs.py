@@ -12,11 +12,11 @@ from kpr_sender import profiles
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.session import connected_sandbox
-from kpr_sender.engine.in_play import InPlay, in_play
+from kpr_sender.cms.certificates import describe, owner
 from kpr_sender.errors import EXIT_OK, CertificateEnding
 from kpr_sender.events import Event
 from kpr_sender.model import Environment
-from kpr_sender.protection.subject import describe, owner
+from kpr_sender.operator.certificates import InPlay, in_play
 from kpr_sender.report import JSON_SCHEMA, rfc3339
 
 _HEAD: Final = ("", "certificate", "whose", "valid until", "days left", "at the deadline")

@@ -11,19 +11,18 @@ from pathlib import Path
 
 import click
 
-from kpr_sender import testpersons
 from kpr_sender.cli import output
 from kpr_sender.cli.check_screen import Screen, summary_lines
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.parameters import PATH
-from kpr_sender.engine.prepare import demand_owner, read_chunks
 from kpr_sender.errors import EXIT_OK, InputMissing, InputRefused
 from kpr_sender.model import Environment
-from kpr_sender.observe.check_json import check_json
-from kpr_sender.observe.check_page import check_page
+from kpr_sender.operator import testpersons
+from kpr_sender.outbound.build import demand_owner, read_chunks
 from kpr_sender.preflight import check
-from kpr_sender.preflight.report import Report
-from kpr_sender.preflight.verdict import verdict
+from kpr_sender.preflight.report import Report, verdict
+from kpr_sender.render.html import check_page
+from kpr_sender.render.json import check_json
 from kpr_sender.report import JSON_SCHEMA
 from kpr_sender.settings.values import Settings
 

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kpr_sender.preflight.catalogue.tjenestetyper import all_service_types
+from kpr_sender.preflight.catalogue.codes import all_service_types
 from kpr_sender.preflight.comparison import Change, Comparison
-from kpr_sender.preflight.finding import Effect, Finding
-from kpr_sender.preflight.report import Report
+from kpr_sender.preflight.findings import Effect, Finding
+from kpr_sender.preflight.report import Group, Report, groups, verdict
 from kpr_sender.preflight.statistics import NO_TYPE, YearStatistics
-from kpr_sender.preflight.verdict import Group, groups, verdict
 
 EFFECT_WORDS: Final = {
     Effect.STOP: "STOPS",

@@ -14,19 +14,18 @@ from kpr_sender import profiles
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.session import connected_sandbox
-from kpr_sender.engine.keys import check_counterpart, check_signer, decrypter, signer
-from kpr_sender.engine.one_environment import demand_one_environment
-from kpr_sender.engine.trust import Trust
+from kpr_sender.cms import certificates
+from kpr_sender.cms.certificates import CertificateUse
 from kpr_sender.errors import EXIT_OK, InputMissing, JournalUnwritable, KprError
 from kpr_sender.events import Event
 from kpr_sender.journal.location import demand_local
 from kpr_sender.journal.sqlite import SqliteJournal
-from kpr_sender.protection import certificates
-from kpr_sender.protection.certificates import CertificateUse
-from kpr_sender.registry.opening import open_registry_for_sending
+from kpr_sender.keys.configured import check_counterpart, check_signer, decrypter, signer
+from kpr_sender.net import verifying
+from kpr_sender.registry.opening import demand_one_environment, open_registry_for_sending
 from kpr_sender.report import JSON_SCHEMA
 from kpr_sender.settings.values import Secret, Settings
-from kpr_sender.tls_context import verifying
+from kpr_sender.trust.policy import Trust
 
 _OK, _WARNING, _WRONG = "ok", "warning", "wrong"
 _EXPIRES_SOON_DAYS = 60

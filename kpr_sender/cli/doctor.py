@@ -10,9 +10,9 @@ from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.parameters import max_wait_option
 from kpr_sender.cli.session import connected_sandbox
-from kpr_sender.engine.doctor import CHECKS, Light, Line, examine
 from kpr_sender.errors import EXIT_OK, NotReady
 from kpr_sender.model import Environment
+from kpr_sender.operator.self_check import CHECKS, Light, Line, examine
 from kpr_sender.report import JSON_SCHEMA
 
 _WIDTH = max(len(check.name) for check in CHECKS)

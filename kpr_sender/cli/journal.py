@@ -15,15 +15,15 @@ from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.parameters import PATH
 from kpr_sender.errors import EXIT_OK, JournalUnwritable, UsageError
-from kpr_sender.journal import restored
+from kpr_sender.journal import recovery
 from kpr_sender.journal.backup import back_up
+from kpr_sender.journal.connection import open_to_read
 from kpr_sender.journal.export import lines
 from kpr_sender.journal.location import demand_local
 from kpr_sender.journal.lock import JournalLock
 from kpr_sender.journal.sqlite import SqliteJournal
-from kpr_sender.journal.store import open_to_read
 from kpr_sender.journal.verify import Verification, verify
-from kpr_sender.observe.redaction import redact, redact_text
+from kpr_sender.privacy import redact, redact_text
 from kpr_sender.report import JSON_SCHEMA
 from kpr_sender.settings.values import Settings
 
@@ -132,7 +132,7 @@ def _accept(invocation: Invocation, settings: Settings, reason: str, by: str, *,
     _ask("Has FHI been asked what has arrived, and shall this journal be used from now on?", yes=yes)
     _demand_local(settings)
     with JournalLock.acquire(path, now=_now):
-        accepted = restored.accept(path, settings.environment, now=_now, why=reason.strip(), who=by.strip())
+        accepted = recovery.accept(path, settings.environment, now=_now, why=reason.strip(), who=by.strip())
     if invocation.as_json:
         return
     click.echo(f"Accepted: {accepted.found}")

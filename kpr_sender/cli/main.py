@@ -124,7 +124,7 @@ def run(arguments: Sequence[str]) -> int:
         with _terminated_as_interrupted():
             return cli.main(list(arguments), prog_name="kpr-send", standalone_mode=False) or 0
     except click.ClickException as error:
-        from kpr_sender.observe.redaction import redact_text  # noqa: PLC0415 - only when something is wrong
+        from kpr_sender.privacy import redact_text  # noqa: PLC0415 - only when something is wrong
 
         hint = f"See {error.ctx.command_path} --help." if isinstance(error, click.UsageError) and error.ctx else ""
         # It quotes what was typed, which may be a number that belongs nowhere.

@@ -119,7 +119,7 @@ class Failure:
             told = {"code": error.code, "text": str(error)}
             json_object(_empty(self._environment, exit_code=error.exit_code) | {"error": told})
         if self._verbose and trace:
-            from kpr_sender.observe.redaction import redact_text  # noqa: PLC0415 - only when something is wrong
+            from kpr_sender.privacy import redact_text  # noqa: PLC0415 - only when something is wrong
 
             click.echo(redact_text(trace), err=True)
         click.echo(_error_text(error), err=True)

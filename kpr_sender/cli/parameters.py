@@ -8,14 +8,14 @@ from typing import Final
 
 import click
 
-from kpr_sender.settings import duration
+from kpr_sender.settings import kinds
 
 
 def _seconds(_context: click.Context, _parameter: click.Parameter, written: str | None) -> float:
     if written is None:
         return math.inf
     try:
-        return duration.parse(written)
+        return kinds.parse(written)
     except ValueError as error:
         raise click.BadParameter(f"expected {error}.") from None
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from kpr_sender.engine.lookup import look_up
 from kpr_sender.journal.port import JournalView
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Submission
+from kpr_sender.operator.resolve import look_up
 from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
 

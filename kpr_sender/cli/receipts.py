@@ -13,8 +13,8 @@ from kpr_sender.cli import output, reading, session
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.parameters import PATH
 from kpr_sender.client import Client
-from kpr_sender.engine.copies import copy_path
 from kpr_sender.errors import InputMissing, InputRefused
+from kpr_sender.inbound.archive import copy_path
 from kpr_sender.journal.port import ReceiptDocument
 from kpr_sender.model import Receipt, Submission
 from kpr_sender.report import JSON_SCHEMA, Report, rfc3339

@@ -11,9 +11,9 @@ import click
 from kpr_sender.cli import output, reading, session
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.client import Client
-from kpr_sender.engine.inquiry import letter
-from kpr_sender.engine.resolving import Attempt, Case, Decision, demand_open
 from kpr_sender.errors import UsageError
+from kpr_sender.operator.fhi_letter import letter
+from kpr_sender.operator.resolve import Attempt, Case, Decision, demand_open
 from kpr_sender.report import Report, rfc3339
 from kpr_sender.settings.values import Settings
 

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from kpr_sender.cli import session
-from kpr_sender.cli.ending import Budget
 from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.parameters import PATH, max_wait_option, wait_option
+from kpr_sender.cli.session import Budget
 from kpr_sender.client import Client
 from kpr_sender.report import Report
 from kpr_sender.states import AWAITING_RECEIPT

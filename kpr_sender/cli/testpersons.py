@@ -11,14 +11,14 @@ from typing import Final
 
 import click
 
-from kpr_sender import testpersons
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.parameters import PATH
 from kpr_sender.errors import EXIT_OK, InputMissing, InputRefused, UsageError
 from kpr_sender.model import Environment
-from kpr_sender.observe.redaction import redact_text
-from kpr_sender.preflight.identity.person_number import kind_of
+from kpr_sender.operator import testpersons
+from kpr_sender.preflight.person_ids import kind_of
+from kpr_sender.privacy import redact_text
 from kpr_sender.report import JSON_SCHEMA
 
 _MOST_BYTES: Final = 10_000_000

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from kpr_sender.cli import session
-from kpr_sender.cli.ending import Budget
 from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.parameters import max_wait_option, wait_option
+from kpr_sender.cli.session import Budget
 from kpr_sender.client import Client
 from kpr_sender.report import Report
 

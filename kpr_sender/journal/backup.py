@@ -16,10 +16,10 @@ from pathlib import Path
 
 from kpr_sender.durable import sync_folder
 from kpr_sender.errors import JournalUnwritable, UsageError
-from kpr_sender.journal import statements
-from kpr_sender.journal.failures import of_os, translated
-from kpr_sender.journal.rows import time_text
-from kpr_sender.journal.store import open_to_read
+from kpr_sender.journal import sql
+from kpr_sender.journal.connection import open_to_read
+from kpr_sender.journal.sql import time_text
+from kpr_sender.journal.sqlite_errors import of_os, translated
 from kpr_sender.journal.verify import check
 from kpr_sender.model import Environment
 
@@ -53,7 +53,7 @@ def back_up(path: Path, environment: Environment, target: Path, *, now: Callable
                 copy.row_factory = sqlite3.Row
                 copy.execute("PRAGMA journal_mode = DELETE")  # one file, not three
                 copy.execute("PRAGMA synchronous = FULL")
-                copy.execute(statements.MARK_AS_BACKUP, (time_text(now()),))
+                copy.execute(sql.MARK_AS_BACKUP, (time_text(now()),))
                 counted = _demand_sound(copy, target)
             _sync(target)
         except BaseException:

@@ -11,9 +11,9 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from kpr_sender.journal import schema, statements
-from kpr_sender.journal.rows import receipt_of
-from kpr_sender.journal.store import Store
+from kpr_sender.journal import schema, sql
+from kpr_sender.journal.connection import Store
+from kpr_sender.journal.sql import receipt_of
 from kpr_sender.states import PERSON_CAUSES
 
 _SUBMISSION: Final = (
@@ -44,7 +44,7 @@ def lines(store: Store) -> Iterator[dict[str, Any]]:
         JournalUnwritable: It cannot be read.
     """
     with store.reading() as connection:
-        identity = connection.execute(statements.IDENTITY).fetchone()
+        identity = connection.execute(sql.IDENTITY).fetchone()
         yield {"kind": "journal", "schema": schema.VERSION, **dict(identity)}
         for row in connection.execute("SELECT * FROM submission ORDER BY sequence"):
             yield {"kind": "submission", **_chosen(row, _SUBMISSION)}
@@ -52,11 +52,11 @@ def lines(store: Store) -> Iterator[dict[str, Any]]:
             yield {"kind": "shipment", **_chosen(row, _SHIPMENT), "needs_person": bool(row["needs_person"])}
         for row in connection.execute(_RECEIPTS):
             yield _receipt(row)
-        for row in connection.execute(statements.EVENTS):
+        for row in connection.execute(sql.EVENTS):
             yield _event(row)
-        for row in connection.execute(statements.FORGOTTEN):
+        for row in connection.execute(sql.FORGOTTEN):
             yield {"kind": "forgotten", **_chosen(row, _FORGOTTEN)}
-        for row in connection.execute(statements.ACCEPTANCES):
+        for row in connection.execute(sql.ACCEPTANCES):
             yield {"kind": "acceptance", "at": row["at"], "found": row["found"]}
 
 

@@ -22,18 +22,16 @@ from kpr_sender.errors import (
     RejectedByReceiver,
     UsageError,
 )
-from kpr_sender.journal import marker, rows, statements
+from kpr_sender.journal import recovery, sql
 from kpr_sender.journal.admission import demand_admissible, demand_nothing_forgotten
+from kpr_sender.journal.connection import Store, open_to_read, open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
 from kpr_sender.journal.port import NewShipment, NewSubmission
-from kpr_sender.journal.resealing import reseal
-from kpr_sender.journal.restored import objection_to
-from kpr_sender.journal.rows import Value
-from kpr_sender.journal.sealing import write_sealed
-from kpr_sender.journal.step import NOTHING, Step, error_columns
-from kpr_sender.journal.store import Store, open_to_read, open_to_write
-from kpr_sender.journal.view import SqliteView, holder_of_payload, read_shipment, read_submission, shipment_row
+from kpr_sender.journal.queries import SqliteView, holder_of_payload, read_shipment, read_submission, shipment_row
+from kpr_sender.journal.recovery import objection_to
+from kpr_sender.journal.sql import Value
+from kpr_sender.journal.transaction import NOTHING, Step, error_columns, reseal, write_sealed
 from kpr_sender.model import (
     CertificateName,
     Environment,
@@ -56,7 +54,7 @@ class SqliteJournal(SqliteView):
         self._now = now
         self._who = who
         self._inode = stable_inode(store.path)
-        self._marked: marker.Mark | None = None
+        self._marked: recovery.Mark | None = None
         self._marking = threading.RLock()  # from the marker that is prepared to the one that is put
 
     @classmethod
@@ -74,7 +72,7 @@ class SqliteJournal(SqliteView):
                 its marker says that it was put back, copied or lost (``marker``).
             ConfigInvalid: It is another environment's (promise G7).
         """
-        marker.demand_not_lost(path)
+        recovery.demand_not_lost(path)
         journal = cls(open_to_write(path, environment, now=now), environment, now=now, who=who)
         try:
             journal._demand_own_marker()
@@ -100,9 +98,7 @@ class SqliteJournal(SqliteView):
             raise InternalError("Recovery without the journal's lock: another process may be publishing.")
         error = LastError(InDoubt.code, "An earlier run ended before the bus had answered.")
         with self._step() as step:
-            unfinished = step.connection.execute(
-                statements.SHIPMENTS_IN_STATE, (ShipmentState.PUBLISHING.value,)
-            ).fetchall()
+            unfinished = step.connection.execute(sql.SHIPMENTS_IN_STATE, (ShipmentState.PUBLISHING.value,)).fetchall()
             for row in unfinished:
                 step.end_publish(row, Cause.NO_OUTCOME, evidence=NOTHING, error=error, why=error.text)
             return tuple(row["msg_id"] for row in unfinished)
@@ -115,16 +111,16 @@ class SqliteJournal(SqliteView):
                 where=str(self._store.path),
             )
         with self._step() as step:
-            in_the_way = step.connection.execute(statements.FORGOTTEN_IN_THE_WAY, rows.submission_row(new, step.at))
+            in_the_way = step.connection.execute(sql.FORGOTTEN_IN_THE_WAY, sql.submission_row(new, step.at))
             demand_nothing_forgotten(new, tuple(row["msg_id"] for row in in_the_way))
             latest = _latest(step.connection, new)
             demand_admissible(new, latest=latest, same_payload=_same_payload(step.connection, new))
-            step.connection.execute(statements.ADD_SUBMISSION, rows.submission_row(new, step.at))
+            step.connection.execute(sql.ADD_SUBMISSION, sql.submission_row(new, step.at))
             reason = new.reason.strip()
             for shipment in new.shipments:
                 sealed_id, digest = write_sealed(step.connection, shipment)
                 sealed = {"sealed_id": sealed_id, "sealed_sha256": digest}
-                step.connection.execute(statements.ADD_SHIPMENT, rows.shipment_row(new, shipment, step.at) | sealed)
+                step.connection.execute(sql.ADD_SHIPMENT, sql.shipment_row(new, shipment, step.at) | sealed)
                 step.note(
                     shipment.msg_id,
                     "created",
@@ -134,7 +130,7 @@ class SqliteJournal(SqliteView):
                     details={
                         "submission": new.submission_id,
                         "sealed_sha256": digest,
-                        **rows.certificate_columns(shipment.certificates),
+                        **sql.certificate_columns(shipment.certificates),
                     },
                 )
                 if new.accepted:
@@ -147,7 +143,7 @@ class SqliteJournal(SqliteView):
                     )
             for replaced in () if latest is None else latest.shipments:
                 step.replace(replaced, why=reason, who=new.by, details={"by_submission": new.submission_id})
-            row = step.connection.execute(statements.SUBMISSION, (new.submission_id,)).fetchone()
+            row = step.connection.execute(sql.SUBMISSION, (new.submission_id,)).fetchone()
             return read_submission(step.connection, row)
 
     def reseal(self, new: NewShipment, *, why: str) -> Shipment:
@@ -168,11 +164,11 @@ class SqliteJournal(SqliteView):
                     )
                 step.move(row, Cause.PUBLISH_BEGINS, changes={"attempts": row["attempts"] + 1})
                 begun = read_shipment(step.connection, shipment_row(step.connection, msg_id))
-                mark = marker.of_journal(step.connection, self._inode)
+                mark = recovery.of_journal(step.connection, self._inode)
                 mark = replace(mark, step=mark.step + 1)  # this one is counted on the way out
-                marker.prepare(self._store.path, mark)
+                recovery.prepare(self._store.path, mark)
             try:
-                marker.put(self._store.path)
+                recovery.put(self._store.path)
                 self._marked = mark
             except JournalUnwritable as error:
                 # The transfer begins after this method returns: it is certain that the bus does not have it.
@@ -211,7 +207,7 @@ class SqliteJournal(SqliteView):
             evidence["status"] = status.value
         with self._step() as step:
             shipment = shipment_row(step.connection, msg_id)
-            known = step.connection.execute(statements.RECEIPT_BY_SEALED, (msg_id, digest)).fetchone()
+            known = step.connection.execute(sql.RECEIPT_BY_SEALED, (msg_id, digest)).fetchone()
             if known is not None and (known["verified"] or not verified):
                 step.note(msg_id, "receipt-duplicate", why="The same bytes came again.", details=evidence)
                 return None
@@ -224,7 +220,7 @@ class SqliteJournal(SqliteView):
             columns: dict[str, Value] = {
                 "msg_id": msg_id,
                 "status": None if status is None else status.value,
-                "errors": rows.errors_text(errors),
+                "errors": sql.errors_text(errors),
                 "verified": int(verified),
                 "problem": " ".join(filter(None, (problem, contradiction))),
                 "received_at": step.at,
@@ -235,11 +231,11 @@ class SqliteJournal(SqliteView):
                 "signer_serial": None if signer is None else signer.serial,
             }
             if known is None:
-                receipt_id = step.connection.execute(statements.ADD_RECEIPT, columns).lastrowid
+                receipt_id = step.connection.execute(sql.ADD_RECEIPT, columns).lastrowid
             else:
                 receipt_id = known["receipt_id"]
-                step.connection.execute(statements.VERIFY_RECEIPT, columns | {"receipt_id": receipt_id})
-            return rows.receipt_of(step.connection.execute(statements.RECEIPT, (receipt_id,)).fetchone())
+                step.connection.execute(sql.VERIFY_RECEIPT, columns | {"receipt_id": receipt_id})
+            return sql.receipt_of(step.connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
 
     def fault(self, msg_id: str, *, condition: str, description: str) -> Shipment:
         """Take note that a message on the error queue names this shipment. Again is harmless."""
@@ -283,7 +279,7 @@ class SqliteJournal(SqliteView):
         """
         with self._step() as step:
             values = {"msg_id": msg_id, "at": step.at, "who": by, "why": reason}
-            if step.connection.execute(statements.RELEASE_FORGOTTEN, values).rowcount != 1:
+            if step.connection.execute(sql.RELEASE_FORGOTTEN, values).rowcount != 1:
                 raise UsageError(
                     f"{msg_id} is not a shipment that this journal has forgotten, or it was released before.",
                     next_step="See kpr-send journal verify for those that are.",
@@ -299,29 +295,29 @@ class SqliteJournal(SqliteView):
     def _step(self) -> Iterator[Step]:
         with self._store.writing() as connection:
             before = connection.total_changes
-            yield Step(connection, rows.time_text(self._now()), self._who)
+            yield Step(connection, sql.time_text(self._now()), self._who)
             if connection.total_changes != before:
-                connection.execute(statements.COUNT_STEP)
+                connection.execute(sql.COUNT_STEP)
 
     def _mark(self) -> None:
         """Bring the marker to where the journal is."""
         with self._marking:
             with self._store.reading() as connection:
-                mark = marker.of_journal(connection, self._inode)
+                mark = recovery.of_journal(connection, self._inode)
             if mark != self._marked:
-                marker.write(self._store.path, mark)
+                recovery.write(self._store.path, mark)
                 self._marked = mark
 
     def _demand_own_marker(self) -> None:
         with self._store.reading() as connection:
             self._marked, _, what = objection_to(connection, self._store.path, self._inode)
         if what:
-            raise marker.refused(self._store.path, what)
+            raise recovery.refused(self._store.path, what)
         self._mark()
 
 
 def _latest(connection: sqlite3.Connection, new: NewSubmission) -> Submission | None:
-    row = connection.execute(statements.LATEST_SUBMISSION, rows.submission_row(new, at="")).fetchone()
+    row = connection.execute(sql.LATEST_SUBMISSION, sql.submission_row(new, at="")).fetchone()
     return None if row is None else read_submission(connection, row)
 
 
@@ -332,6 +328,6 @@ def _same_payload(connection: sqlite3.Connection, new: NewSubmission) -> dict[Me
             connection, new.environment, new.sender_her_id, new.year, shipment.type, shipment.payload_sha256
         )
         if holder is not None:
-            row = connection.execute(statements.SUBMISSION, (holder,)).fetchone()
+            row = connection.execute(sql.SUBMISSION, (holder,)).fetchone()
             found[shipment.type] = read_submission(connection, row)
     return found

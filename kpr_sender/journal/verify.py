@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Final
 
 from kpr_sender.errors import JournalUnwritable
-from kpr_sender.journal import marker, rows, schema, statements
-from kpr_sender.journal.failures import Unreadable, of_os
+from kpr_sender.journal import recovery, schema, sql
+from kpr_sender.journal.connection import open_to_read
 from kpr_sender.journal.location import stable_inode
-from kpr_sender.journal.resealing import RESEALED
-from kpr_sender.journal.restored import objection_to
-from kpr_sender.journal.store import open_to_read
+from kpr_sender.journal.recovery import objection_to
+from kpr_sender.journal.sqlite_errors import Unreadable, of_os
+from kpr_sender.journal.transaction import RESEALED
 from kpr_sender.model import Environment
 from kpr_sender.states import (
     CAUSE_OF_STATUS,
@@ -139,7 +139,7 @@ def verify(path: Path, environment: Environment) -> Verification | None:
     counted: dict[str, int] = {}
     findings: list[Finding] = []
     try:
-        marker.demand_not_lost(path)
+        recovery.demand_not_lost(path)
         store = open_to_read(path, environment)
         if store is None:
             return None
@@ -226,19 +226,19 @@ def _tables(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
 
 def _submission(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[Finding]:
     try:
-        rows.submission_of(row, ())
+        sql.submission_of(row, ())
     except Unreadable as error:
         yield Finding(row["submission_id"], str(error))
-    shipments = connection.execute(statements.SHIPMENTS_OF, (row["submission_id"],)).fetchall()
+    shipments = connection.execute(sql.SHIPMENTS_OF, (row["submission_id"],)).fetchall()
     if not shipments:
         yield Finding(row["submission_id"], "it has no shipment")
-    own = connection.execute(statements.READ_ENVIRONMENT).fetchone()[0]
+    own = connection.execute(sql.READ_ENVIRONMENT).fetchone()[0]
     if row["environment"] != own:
         yield Finding(row["submission_id"], f"it is for {row['environment']}, the journal for {own}")
 
 
 def _readable(_connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
-    for read in (lambda: rows.shipment_of(row, ()), lambda: rows.envelope_of(row["envelope"])):
+    for read in (lambda: sql.shipment_of(row, ()), lambda: sql.envelope_of(row["envelope"])):
         try:
             read()
         except Unreadable as error:
@@ -268,10 +268,10 @@ def _sealed_before(connection: sqlite3.Connection, name: str) -> Iterator[Findin
 
 def _history(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
     replayed = _Replayed()
-    for event in connection.execute(statements.EVENTS_OF, (row["msg_id"],)):
+    for event in connection.execute(sql.EVENTS_OF, (row["msg_id"],)):
         replayed.take(event)
         try:
-            kept = rows.event_of(event).details
+            kept = sql.event_of(event).details
         except Unreadable as error:
             yield str(error)
             continue
@@ -292,14 +292,14 @@ def _history(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
 
 
 def _believed(connection: sqlite3.Connection, row: sqlite3.Row, status: ReceiptStatus) -> Iterator[str]:
-    found = connection.execute(statements.RECEIPTS_OF, (row["msg_id"],))
+    found = connection.execute(sql.RECEIPTS_OF, (row["msg_id"],))
     if not any(receipt["verified"] and receipt["status"] == status for receipt in found):
         yield f"it is {row['state']}, and no verified receipt says so"
 
 
 def _receipt(row: sqlite3.Row) -> Iterator[str]:
     try:
-        rows.receipt_of(row)
+        sql.receipt_of(row)
     except Unreadable as error:
         yield str(error)
     if hashlib.sha256(row["sealed"]).hexdigest() != row["sealed_sha256"]:
@@ -313,7 +313,7 @@ def _receipt(row: sqlite3.Row) -> Iterator[str]:
 
 
 def _forgotten(connection: sqlite3.Connection) -> Iterator[Finding]:
-    for row in connection.execute(statements.FORGOTTEN):
+    for row in connection.execute(sql.FORGOTTEN):
         if row["released_at"] is None:
             yield Finding(
                 row["msg_id"],

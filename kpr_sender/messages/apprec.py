@@ -17,7 +17,7 @@ from lxml import etree
 
 from kpr_sender.messages import safe_xml
 from kpr_sender.messages.hodemelding import Hodemelding
-from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.model import Party, ReceiptError
 from kpr_sender.states import ReceiptStatus
 

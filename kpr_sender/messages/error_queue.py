@@ -16,7 +16,7 @@ from typing import Final
 from lxml import etree
 
 from kpr_sender.messages import safe_xml, transport
-from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.messages.safe_xml import MessageRefused
 
 MAX_TEXT: Final = 500
 """Longest condition or description that is kept, in characters."""

@@ -15,7 +15,7 @@ from lxml import etree
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages import safe_xml
-from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.model import MessageType, Party
 
 NAMESPACE: Final = "http://www.kith.no/xmlstds/msghead/2006-05-24"

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.messages.safe_xml import MessageRefused
 
 _MAX_DECLARATION: Final = 1_000  # characters; a real one has about 60
 

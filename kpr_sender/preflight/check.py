@@ -14,13 +14,12 @@ from dataclasses import dataclass, replace
 from typing import Final, Generic, Protocol, TypeVar
 
 from kpr_sender.errors import InputRefused
-from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.splice import open_payload
 from kpr_sender.model import Environment, MessageType
 from kpr_sender.preflight.comparison import compare
 from kpr_sender.preflight.fagmelding import Fagmelding
-from kpr_sender.preflight.finding import Effect, Finding
-from kpr_sender.preflight.findings import Findings
+from kpr_sender.preflight.findings import Effect, Finding, Findings
 from kpr_sender.preflight.header import Header, Refusal
 from kpr_sender.preflight.identmelding import Identmelding
 from kpr_sender.preflight.payload import Payload, payload_of, refused

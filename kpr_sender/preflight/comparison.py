@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from kpr_sender.preflight.catalogue.tjenestetyper import service_types
-from kpr_sender.preflight.finding import Hit
+from kpr_sender.preflight.catalogue.codes import service_types
+from kpr_sender.preflight.findings import Hit
 from kpr_sender.preflight.statistics import MONTHS, NO_TYPE, YearStatistics
 
 CHANGED_SHARE: Final = 0.30

@@ -2,28 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from kpr_sender.model import MessageType
 from kpr_sender.preflight.catalogue.fields import iplos
 from kpr_sender.preflight.comparison import months_without_start
-from kpr_sender.preflight.finding import Finding, Hit
-from kpr_sender.preflight.findings import Findings
-from kpr_sender.preflight.place import place
+from kpr_sender.preflight.findings import Finding, Findings, Hit
 from kpr_sender.preflight.plain_rows import PlainRows
 from kpr_sender.preflight.reading.general import End, Event, Start, Text
 from kpr_sender.preflight.reading.persons import Cut, PersonReader
 from kpr_sender.preflight.reading.plain import PERSON, PlainPersons
-from kpr_sender.preflight.record import Circumstances, Element, PersonRecord, Row
+from kpr_sender.preflight.record import Circumstances, Element, PersonRecord, Row, place
 from kpr_sender.preflight.rules.header import check_innhinfo
 from kpr_sender.preflight.rules.pair import Pair
 from kpr_sender.preflight.rules.person import PERSON as ITSELF
 from kpr_sender.preflight.rules.person import PersonRules
 from kpr_sender.preflight.rules.rows import RowJudge
-from kpr_sender.preflight.rules.whole_file import whole_file
-from kpr_sender.preflight.schema.structure import Fault, Structure
 from kpr_sender.preflight.statistics import YearStatistics
+from kpr_sender.preflight.structure import Fault, Structure
+
+# Rules on the fagmelding as a whole: what FHI asks every municipality to look for before it sends.
+
+_WELFARE_TECHNOLOGY: Final = frozenset({6, 26, 27, 28})  # FHI's letter 24/04733-1: alarm, GPS, medicine, supervision
+_HOUSING: Final = 29  # the letter: bolig
+
+
+def whole_file(types: Collection[int]) -> Iterator[Hit]:
+    """Yield what is missing in a fagmelding.
+
+    Args:
+        types: Every tjenestetype that stands there at least once.
+    """
+    if _WELFARE_TECHNOLOGY.isdisjoint(types):
+        yield Hit("file.no-welfare-technology", said="No trygghetsalarm, GPS, medisineringsstøtte or digitalt tilsyn.")
+    if _HOUSING not in types:
+        yield Hit("file.no-housing", said="No bolig that the municipality disponerer.")
+
 
 _IPL: Final = MessageType.KPR_IPL
 _ROOT: Final = "IPLOS"

@@ -8,17 +8,15 @@ from typing import Final
 
 from kpr_sender.model import MessageType
 from kpr_sender.preflight.catalogue.fields import xpr_ide
-from kpr_sender.preflight.finding import Finding, Hit
-from kpr_sender.preflight.findings import Findings
-from kpr_sender.preflight.place import place
+from kpr_sender.preflight.findings import Finding, Findings, Hit
 from kpr_sender.preflight.reading.general import End, Event, Start, Text
 from kpr_sender.preflight.reading.idents import PATIENT, ROOT, UNIT, IdentReader
-from kpr_sender.preflight.record import Circumstances, Element
+from kpr_sender.preflight.record import Circumstances, Element, place
 from kpr_sender.preflight.rules.header import check_institusjon, check_melding
 from kpr_sender.preflight.rules.ident import PatientRules
 from kpr_sender.preflight.rules.pair import Pair
 from kpr_sender.preflight.schema.certain import Certain
-from kpr_sender.preflight.schema.structure import Fault, Structure
+from kpr_sender.preflight.structure import Fault, Structure
 from kpr_sender.profiles import Format
 
 _IDE: Final = MessageType.KPR_IDE

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from kpr_sender.errors import InputRefused
-from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.splice import open_payload
 from kpr_sender.model import MessageType
 from kpr_sender.preflight.header import Header, Refusal

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from kpr_sender.preflight.catalogue.fields import Catalogue
-from kpr_sender.preflight.finding import Values
+from kpr_sender.preflight.findings import Values
 from kpr_sender.preflight.reading.functions import Functions
 from kpr_sender.preflight.reading.plain import FUNCTION, Names, Value
 from kpr_sender.preflight.rules.rows import RowJudge

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from kpr_sender.errors import InputRefused
 from kpr_sender.model import Environment
 from kpr_sender.preflight.comparison import Comparison
-from kpr_sender.preflight.finding import Effect, Finding
+from kpr_sender.preflight.findings import Consequence, Effect, Finding, Rule
 from kpr_sender.preflight.payload import Payload
 from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.preflight.statistics import YearStatistics
@@ -66,3 +67,117 @@ class Report:
 
     def _count(self, effect: Effect) -> int:
         return sum(count for rule, count in self.counts.items() if RULES[rule].effect is effect)
+
+
+# What a report amounts to: one sentence, and the findings by rule, worst first. Screen, JSON and page tell this.
+
+NOTHING: Final = "Nothing here would be refused, dropped or blanked"
+
+_BY_EFFECT: Final = {effect: rank for rank, effect in enumerate(Effect)}
+_BY_CONSEQUENCE: Final = {consequence: rank for rank, consequence in enumerate(Consequence)}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All findings of one rule.
+
+    Attributes:
+        count: How many there are.
+        places: The first of them.
+    """
+
+    rule: Rule
+    count: int
+    places: tuple[Finding, ...]
+
+    @property
+    def heading(self) -> str:
+        """The rule's title as a heading; an element's name stays as it is written."""
+        title = self.rule.title
+        return title[:1].upper() + title[1:] if title.partition(" ")[0].islower() else title
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What FHI would do, in numbers of findings; a row that breaks two rules counts twice.
+
+    Attributes:
+        stops: What forbids sending.
+        dropped: Rows that would be dropped.
+        blanked: Values that would be blanked, ``types`` among them.
+        types: Blanked tjenestetyper; such a service counts nowhere, so they are accepted like dropped rows.
+        remarks: What else is said: findings that a person should look at.
+    """
+
+    stops: int
+    dropped: int
+    blanked: int
+    types: int
+    remarks: int
+
+    @property
+    def to_accept(self) -> int:
+        """The number that a person who has read them names to ``--accept-findings``."""
+        return self.dropped + self.types
+
+    @property
+    def hinders(self) -> bool:
+        """Whether ``send`` would not send these files as they are."""
+        return bool(self.stops or self.to_accept)
+
+    @property
+    def text(self) -> str:
+        """The verdict in a sentence."""
+        harm = ", ".join(self._harm())
+        if self.stops:
+            said = f"Not to be sent: {_many(self.stops, 'finding stops', 'findings stop')} it"
+            return f"{said}; {harm}." if harm else f"{said}."
+        if self.remarks:
+            return f"{harm or NOTHING}; {_many(self.remarks, 'remark', 'remarks')}."
+        return f"{harm or NOTHING}."
+
+    def _harm(self) -> Iterator[str]:
+        if self.dropped:
+            yield f"{_many(self.dropped, 'row', 'rows')} would be dropped"
+        if self.blanked:
+            would = "" if self.dropped else "would be "
+            types = f" ({self.types:,} of them tjenestetype, which count as dropped)" if self.types else ""
+            yield f"{_many(self.blanked, 'value', 'values')} {would}blanked{types}"
+
+
+def verdict(report: Report) -> Verdict:
+    """Return what a report amounts to."""
+
+    def count(effect: Effect, *, blanks: bool) -> int:
+        return sum(
+            count
+            for rule, count in report.counts.items()
+            if RULES[rule].effect is effect and (RULES[rule].consequence is Consequence.VALUE) is blanks
+        )
+
+    types = count(Effect.DROP, blanks=True)
+    return Verdict(
+        stops=report.stops,
+        dropped=count(Effect.DROP, blanks=False),
+        blanked=types + count(Effect.WARN, blanks=True),
+        types=types,
+        remarks=count(Effect.WARN, blanks=False),
+    )
+
+
+def groups(report: Report) -> tuple[Group, ...]:
+    """Return the findings by rule: what stops first, then by what FHI would do, then the most frequent."""
+    places: dict[str, list[Finding]] = {rule: [] for rule in report.counts}
+    for finding in report.findings:
+        places[finding.rule].append(finding)
+    found = (Group(RULES[rule], count, tuple(places[rule])) for rule, count in report.counts.items() if count)
+    return tuple(sorted(found, key=_worst_first))
+
+
+def _worst_first(group: Group) -> tuple[int, int, int, str]:
+    rule = group.rule
+    return _BY_EFFECT[rule.effect], _BY_CONSEQUENCE[rule.consequence], -group.count, rule.id
+
+
+def _many(count: int, one: str, more: str) -> str:
+    return f"{count:,} {one if count == 1 else more}"

@@ -21,7 +21,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
 from kpr_sender.errors import AccessRefused, RegistryUnreachable
-from kpr_sender.registry.http import HttpAnswer, Https
+from kpr_sender.net import HttpAnswer, Https
 from kpr_sender.settings.values import HelseIdSettings
 
 TOKEN_PATH: Final = "/connect/token"  # noqa: S105 - a path

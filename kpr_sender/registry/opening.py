@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.events import Observer
 from kpr_sender.model import Environment
-from kpr_sender.profiles import Profile, guard_registry
+from kpr_sender.profiles import Profile, guard_environment, guard_registry
+from kpr_sender.registry.files import StaticRegistry
 from kpr_sender.registry.port import AddressRegistry, Directory
-from kpr_sender.registry.static import StaticRegistry
 from kpr_sender.settings.values import RegistryKind, Settings
 
 if TYPE_CHECKING:
-    from kpr_sender.registry.listing import Register
-    from kpr_sender.registry.remote import RemoteRegistry
+    from kpr_sender.registry.cached import RemoteRegistry
+    from kpr_sender.registry.port import Register
 
 _ALWAYS_ASK = 0.0
 
@@ -62,8 +62,8 @@ def _open(
 ) -> StaticRegistry | RemoteRegistry:
     if settings.registry.kind is RegistryKind.FILES:
         return StaticRegistry(settings)
-    from kpr_sender.registry.cache import Cache, beside  # noqa: PLC0415 - only where a register is asked
-    from kpr_sender.registry.remote import RemoteRegistry  # noqa: PLC0415 - the same
+    # Only where a register is asked.
+    from kpr_sender.registry.cached import Cache, RemoteRegistry, beside  # noqa: PLC0415
 
     register = _register(settings, now)
     cache = Cache(beside(settings.journal.path), settings.environment.value, register.url, observe)
@@ -76,7 +76,7 @@ def _register(settings: Settings, now: Callable[[], datetime]) -> Register:
 
         return SoapRegister(settings.registry)
     try:
-        from kpr_sender.registry.cpapi import CpApiRegister  # noqa: PLC0415 - needs what only the extra installs
+        from kpr_sender.registry.rest import CpApiRegister  # noqa: PLC0415 - needs what only the extra installs
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("joserfc"):
             raise
@@ -86,3 +86,26 @@ def _register(settings: Settings, now: Callable[[], datetime]) -> Register:
             next_step="Install it: pip install 'kpr-sender[helseid]'.",
         ) from None
     return CpApiRegister(settings.registry, now)
+
+
+# Promise G7: nothing in a configuration, be it receiver, bus or register, is another environment's.
+
+
+def demand_one_environment(profile: Profile, settings: Settings) -> None:
+    """Refuse a configuration that mixes environments.
+
+    Args:
+        profile: The configured year's.
+        settings: The configuration.
+
+    Raises:
+        ConfigInvalid: Something in it is known to belong to another environment.
+    """
+    guard_environment(
+        profile,
+        settings.environment,
+        receiver_her_id=profile.receivers[settings.environment].service_her_id,
+        queue=settings.receiver.queue,
+        host=settings.bus.host,
+    )
+    demand_own_register(profile, settings)

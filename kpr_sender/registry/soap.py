@@ -5,26 +5,198 @@ The envelope is written here: three operations with one number each need no SOAP
 
 from __future__ import annotations
 
+import base64
+import binascii
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from cryptography.x509 import InvalidVersion, load_der_x509_certificate
+
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError
-from kpr_sender.registry import soap_answer
-from kpr_sender.registry.http import MAX_BYTES, HttpAnswer, Https
-from kpr_sender.registry.listing import Listing, unknown_party
+from kpr_sender.messages import safe_xml
+from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.net import MAX_BYTES, HttpAnswer, Https
+from kpr_sender.registry.port import Listing, Queues, RegisteredParty, unknown_party
 from kpr_sender.settings.values import RegistrySettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cryptography.x509 import Certificate
     from lxml import etree
+
+
+# What CommunicationPartyService answers, as values. Names are those on the wire (the WSDL's), not the .NET model's.
+
+PARTY: Final = "http://register.nhn.no/CommunicationParty"
+COMMON: Final = "http://register.nhn.no/Common"
+
+_SOAP: Final = ("http://schemas.xmlsoap.org/soap/envelope/", "http://www.w3.org/2003/05/soap-envelope")
+_NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
+_NO_PARENT: Final = -1
+_ORGANISATION_NUMBER_DIGITS: Final = 9
+_CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,60}", re.ASCII)
+
+
+class FaultError(Exception):
+    """The register answers that it will not: a GenericFault.
+
+    Args:
+        code: Its ErrorCode, where it looks like one.
+    """
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class UnreadableError(Exception):
+    """The answer is not what the service's description says. The text quotes nothing of it."""
+
+
+def result(body: bytes, operation: str, *, max_bytes: int) -> etree._Element | None:
+    """Return an operation's result; None where it is nil.
+
+    Args:
+        body: The whole answer, SOAP 1.1 or 1.2.
+        operation: Its name, for example ``GetCommunicationPartyDetails``.
+        max_bytes: Largest answer that is looked at.
+
+    Raises:
+        FaultError: It is a GenericFault.
+        UnreadableError: It is anything else.
+    """
+    try:
+        envelope = safe_xml.parse(body, max_bytes=max_bytes)
+    except MessageRefused as error:
+        raise UnreadableError(str(error)) from None
+    soap = next((namespace for namespace in _SOAP if envelope.tag == f"{{{namespace}}}Envelope"), None)
+    if soap is None:
+        raise UnreadableError("it is no SOAP envelope")
+    # SOAP 1.1 wraps it in "detail", 1.2 in "Detail".
+    fault = envelope.find(f"{{{soap}}}Body/{{{soap}}}Fault")
+    if fault is not None:
+        generic = fault.find(f".//{{{COMMON}}}GenericFault")
+        if generic is None:
+            raise UnreadableError("it is a SOAP fault without a reason of the register's")
+        code = _text(generic, COMMON, "ErrorCode")
+        raise FaultError(code if _CODE.fullmatch(code) else "not named")
+    path = f"{{{soap}}}Body/{{{PARTY}}}{operation}Response"
+    response = envelope.find(path)
+    if response is None:
+        raise UnreadableError(f"it has no {operation}Response in the register's namespace")
+    found = response.find(f"{{{PARTY}}}{operation}Result")
+    return None if found is None or found.get(_NIL) in ("true", "1") else found
+
+
+def details(element: etree._Element | None, her_id: int) -> tuple[RegisteredParty, Queues]:
+    """Read the details of the party that was asked for.
+
+    Raises:
+        UnreadableError: It is another one, or none, or a value is not of its type.
+    """
+    if element is None:
+        raise UnreadableError("it tells nothing of the party")
+    found = party(element)
+    if found.her_id != her_id:
+        raise UnreadableError("it is about another party")
+    return found, queues(element)
+
+
+def party(element: etree._Element) -> RegisteredParty:
+    """Read a ``CommunicationParty``.
+
+    Raises:
+        UnreadableError: A value is not of its type.
+    """
+    parent = _integer(_text(element, PARTY, "ParentHerId") or str(_NO_PARENT))
+    valid = element.find(f"{{{PARTY}}}Valid")
+    kind = _text(element, PARTY, "Type")
+    return RegisteredParty(
+        her_id=_integer(_text(element, PARTY, "HerId")),
+        name=" ".join(_text(element, PARTY, "Name").split()),
+        # Organisations are registered with IsValidCommunicationParty false, in use all the same: it says something of
+        # services alone.
+        active=_text(element, PARTY, "Active") == "true"
+        and (kind != "Service" or _text(element, PARTY, "IsValidCommunicationParty") != "false"),
+        valid_from=None if valid is None else _moment(_text(valid, COMMON, "From")),
+        valid_to=None if valid is None else _moment(_text(valid, COMMON, "To")),
+        parent_her_id=None if parent == _NO_PARENT else parent,
+        parent_name=" ".join(_text(element, PARTY, "ParentName").split()),
+        organisation_number=_organisation_number(
+            _text(element, PARTY, "OrganizationNumber"), _text(element, PARTY, "ParentOrganizationNumber")
+        ),
+    )
+
+
+def queues(element: etree._Element) -> Queues:
+    """Read the addresses of a ``CommunicationParty``'s queues."""
+    return Queues(asynchronous=_address(element, "E_SB_ASYNC"), error=_address(element, "E_SB_ERROR"))
+
+
+def certificate(element: etree._Element | None) -> tuple[Certificate, ...]:
+    """Read a certificate: base64 of DER; none where there is none.
+
+    Raises:
+        UnreadableError: It is something else.
+    """
+    text = "" if element is None else "".join((element.text or "").split())
+    if not text:
+        return ()
+    try:
+        return (load_der_x509_certificate(base64.b64decode(text, validate=True)),)
+    except (binascii.Error, ValueError, InvalidVersion):
+        raise UnreadableError("the certificate in it is damaged") from None
+
+
+def _address(element: etree._Element, code: str) -> str:
+    """Return the address of that type: the party's own before one that it inherits."""
+    own: list[str] = []
+    inherited: list[str] = []
+    for each in element.iterfind(f"{{{PARTY}}}ElectronicAddresses/{{{COMMON}}}ElectronicAddress"):
+        named = _text(each, COMMON, "TypeCodeValue") or _text(each, COMMON, f"Type/{{{COMMON}}}CodeValue")
+        address = _text(each, COMMON, "Address")
+        if named == code and address:
+            (inherited if _text(each, COMMON, "Inherited") == "true" else own).append(address)
+    return next(iter(own + inherited), "")
+
+
+def _text(element: etree._Element, namespace: str, path: str) -> str:
+    """Return a child's text without the white space that the register keeps around values."""
+    return (element.findtext(f"{{{namespace}}}{path}") or "").strip()
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UnreadableError("a HER-id in it is no number") from None
+
+
+def _moment(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UnreadableError("a date in it is none") from None
+    # Written without a time zone, Norwegian time by all appearance: an hour or two do not matter to a period of years.
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _organisation_number(*texts: str) -> str:
+    """Return the first that is one; the register writes -1 for none."""
+    return next((text for text in texts if text.isdecimal() and len(text) == _ORGANISATION_NUMBER_DIGITS), "")
+
 
 DETAILS: Final = "GetCommunicationPartyDetails"
 ENCRYPTION: Final = "GetCertificateForEncryption"
 SIGNING: Final = "GetCertificateForValidatingSignature"
 UNKNOWN_HER_ID: Final = "InvalidHerIdSupplied"
 
-_ACTION: Final = f"{soap_answer.PARTY}/ICommunicationPartyService"
+_ACTION: Final = f"{PARTY}/ICommunicationPartyService"
 _NO_ACCESS: Final = (401, 403)
 _NO_SUCH_PLACE: Final = (404, 405, 410)
 
@@ -35,7 +207,7 @@ def question(operation: str, her_id: int) -> bytes:
     """Write the envelope of a question about one HER-id."""
     return (
         '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
-        f'<{operation} xmlns="{soap_answer.PARTY}"><herId>{her_id:d}</herId></{operation}>'
+        f'<{operation} xmlns="{PARTY}"><herId>{her_id:d}</herId></{operation}>'
         "</s:Body></s:Envelope>"
     ).encode("ascii")
 
@@ -60,9 +232,9 @@ class SoapRegister:
             AccessRefused: It refuses our user, or its certificate is refused.
         """
         with Https(self.settings.ca_file, self.settings.timeout) as https:
-            party, queues = self._ask(https, DETAILS, her_id, lambda found: soap_answer.details(found, her_id))
-            encryption = self._ask(https, ENCRYPTION, her_id, soap_answer.certificate)
-            signing = self._ask(https, SIGNING, her_id, soap_answer.certificate)
+            party, queues = self._ask(https, DETAILS, her_id, lambda found: details(found, her_id))
+            encryption = self._ask(https, ENCRYPTION, her_id, certificate)
+            signing = self._ask(https, SIGNING, her_id, certificate)
         return Listing(party, queues, encryption, signing)
 
     def _ask(self, https: Https, operation: str, her_id: int, read: Callable[[etree._Element | None], T]) -> T:
@@ -72,10 +244,10 @@ class SoapRegister:
         answer = https.post(self.url, question(operation, her_id), headers, login=(settings.user, password))
         _refuse(answer)
         try:
-            return read(soap_answer.result(answer.body, operation, max_bytes=MAX_BYTES))
-        except soap_answer.FaultError as fault:
+            return read(result(answer.body, operation, max_bytes=MAX_BYTES))
+        except FaultError as fault:
             raise self._fault(operation, her_id, fault.code) from None
-        except soap_answer.UnreadableError as error:
+        except UnreadableError as error:
             raise answer.unreadable(str(error)) from None
 
     def _fault(self, operation: str, her_id: int, code: str) -> KprError:

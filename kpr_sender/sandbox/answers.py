@@ -11,10 +11,10 @@ from typing import Final
 
 from cryptography.x509 import Certificate
 
+from kpr_sender.cms.port import Signer
+from kpr_sender.cms.write import seal
 from kpr_sender.messages import apprec, transport
 from kpr_sender.model import Party
-from kpr_sender.protection.port import Signer
-from kpr_sender.protection.seal import seal
 from kpr_sender.sandbox import amqp_message
 from kpr_sender.sandbox.amqp_message import BusMessage
 from kpr_sender.sandbox.codes import E31, T02, Refusal, TransportFault

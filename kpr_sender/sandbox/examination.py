@@ -18,23 +18,16 @@ from typing import Final
 from cryptography.x509 import Certificate
 from lxml import etree
 
+from kpr_sender.cms.algorithms import Policy
+from kpr_sender.cms.errors import TELL_SENDER, AlgorithmRefused, CannotOpen, Malformed, NotForUs, ProtectionRefused
+from kpr_sender.cms.port import Decrypter
 from kpr_sender.errors import InputRefused
 from kpr_sender.messages import hodemelding, safe_xml, transport
 from kpr_sender.messages.hodemelding import Hodemelding
-from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.model import MessageType, Party
 from kpr_sender.preflight import inspect
 from kpr_sender.profiles import Profile
-from kpr_sender.protection.policy import Policy
-from kpr_sender.protection.port import Decrypter
-from kpr_sender.protection.refused import (
-    TELL_SENDER,
-    AlgorithmRefused,
-    CannotOpen,
-    Malformed,
-    NotForUs,
-    ProtectionRefused,
-)
 from kpr_sender.sandbox import codes
 from kpr_sender.sandbox.amqp_message import BusMessage
 from kpr_sender.sandbox.codes import E10, E21, T01, T02, T10, X99, Refusal, TransportFault

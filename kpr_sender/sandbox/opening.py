@@ -8,16 +8,15 @@ from datetime import datetime
 
 from cryptography.x509 import Certificate
 
+from kpr_sender.cms import asn1
+from kpr_sender.cms.algorithms import ID_SIGNED_DATA, Policy
+from kpr_sender.cms.asn1 import content_info
+from kpr_sender.cms.certificates import CertificateUse, check
+from kpr_sender.cms.errors import Malformed, ProtectionRefused, SignatureRefused
+from kpr_sender.cms.port import Decrypter
+from kpr_sender.cms.read import open_envelope
+from kpr_sender.cms.read_signed import verify
 from kpr_sender.errors import AccessRefused
-from kpr_sender.protection import ber, der
-from kpr_sender.protection.algorithms import ID_SIGNED_DATA
-from kpr_sender.protection.certificates import CertificateUse, check
-from kpr_sender.protection.envelope import open_envelope
-from kpr_sender.protection.policy import Policy
-from kpr_sender.protection.port import Decrypter
-from kpr_sender.protection.refused import Malformed, ProtectionRefused, SignatureRefused
-from kpr_sender.protection.signature import verify
-from kpr_sender.protection.structure import content_info
 from kpr_sender.sandbox.codes import S01, S02, Refusal
 
 
@@ -53,7 +52,7 @@ def unseal(
         raise Malformed(f"it is larger than {policy.max_bytes} bytes")
     try:
         plain = open_envelope(memoryview(sealed), decrypters, policy)
-    except ber.BerError as error:
+    except asn1.BerError as error:
         raise Malformed("it is not a sealed message") from error
     try:
         opened = verify(plain, signers=signers, policy=policy)
@@ -71,12 +70,12 @@ def unseal(
 def _unverified(signed: memoryview, policy: Policy) -> bytes:
     """Return the content of a SignedData whose signature nobody vouches for; empty where there is none."""
     try:
-        fields = ber.Fields(content_info(signed, ID_SIGNED_DATA, policy))
-        fields.take(der.INTEGER)
-        fields.take(der.SET)
-        encapsulated = ber.Fields(fields.take(der.SEQUENCE))
-        encapsulated.take(der.OID)
-        explicit = encapsulated.optional(der.CONTEXT_0_CONSTRUCTED)
+        fields = asn1.Fields(content_info(signed, ID_SIGNED_DATA, policy))
+        fields.take(asn1.INTEGER)
+        fields.take(asn1.SET)
+        encapsulated = asn1.Fields(fields.take(asn1.SEQUENCE))
+        encapsulated.take(asn1.OID)
+        explicit = encapsulated.optional(asn1.CONTEXT_0_CONSTRUCTED)
         return b"".join(explicit.only_child().octets()) if explicit else b""
-    except (ber.BerError, ProtectionRefused):
+    except (asn1.BerError, ProtectionRefused):
         return b""

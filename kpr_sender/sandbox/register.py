@@ -18,8 +18,8 @@ from typing import Final, Protocol
 from lxml import etree
 
 from kpr_sender.messages import safe_xml
-from kpr_sender.messages.refused import MessageRefused
-from kpr_sender.registry.soap_answer import PARTY
+from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.registry.soap import PARTY
 from kpr_sender.sandbox.parties import Level
 from kpr_sender.sandbox.register_answers import answer, fault
 from kpr_sender.settings.sandbox_defaults import HOST, REGISTER_PATH, register_url

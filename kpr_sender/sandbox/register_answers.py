@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
 
-from kpr_sender.registry.soap_answer import COMMON, PARTY
+from kpr_sender.registry.soap import COMMON, PARTY
 from kpr_sender.sandbox.parties import Level
 
 _SOAP: Final = "http://schemas.xmlsoap.org/soap/envelope/"

@@ -7,9 +7,9 @@ import hmac
 from collections.abc import Callable
 from datetime import datetime
 
+from kpr_sender.cms.port import Decrypter
+from kpr_sender.keys.files import SoftwareDecrypter, load_pkcs12
 from kpr_sender.model import Party
-from kpr_sender.protection.keys import SoftwareDecrypter, load_pkcs12
-from kpr_sender.protection.port import Decrypter
 from kpr_sender.sandbox.faults import FaultName, Faults
 from kpr_sender.sandbox.parties import Level, levels
 from kpr_sender.sandbox.pki import FHI_NUMBER, KOMMUNE_NUMBER, SUCCESSOR, Pki, ensure_successor

@@ -19,13 +19,13 @@ from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from kpr_sender import profiles
+from kpr_sender.cms.algorithms import Policy
+from kpr_sender.cms.port import Signer
 from kpr_sender.errors import JournalLocked
 from kpr_sender.journal.lock import JournalLock
+from kpr_sender.keys.files import KeyPair, SoftwareSigner, load_pkcs12
 from kpr_sender.model import Environment, Party
 from kpr_sender.profiles import Profile
-from kpr_sender.protection.keys import KeyPair, SoftwareSigner, load_pkcs12
-from kpr_sender.protection.policy import Policy
-from kpr_sender.protection.port import Signer
 from kpr_sender.sandbox.answers import Answers
 from kpr_sender.sandbox.broker import Broker
 from kpr_sender.sandbox.dialect import DEFAULT_VERSION, dialect

@@ -14,7 +14,38 @@ from pathlib import Path
 from typing import Final
 
 from kpr_sender.organisation_number import has_check_digit
-from kpr_sender.settings import duration
+
+# Durations as people write them: ``30s``, ``10m``, ``2h``.
+
+EXPECTED: Final = 'a duration such as "30s", "10m" or "2h", or a number of seconds'
+
+_SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
+_WRITTEN: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", re.ASCII)
+
+
+def parse(written: str) -> float:
+    """Return the duration in seconds.
+
+    Raises:
+        ValueError: It is none.
+    """
+    match = _WRITTEN.fullmatch(written)
+    if match is None:
+        raise ValueError(EXPECTED)
+    return float(match[1]) * _SECONDS[match[2]]
+
+
+def spoken(seconds: float) -> str:
+    """Write a duration in its largest whole unit, for example ``10m``."""
+    for unit, size in (("h", 3600), ("m", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{_plain(seconds / size)}{unit}"
+    return f"{_plain(seconds)}s"
+
+
+def _plain(number: float) -> str:
+    """Write a number without an exponent and without zeros that say nothing."""
+    return f"{number:.3f}".rstrip("0").rstrip(".")
 
 
 class Unfit(ValueError):
@@ -78,40 +109,40 @@ def _paths(value: object, base: Path) -> tuple[Path, ...]:
 def integer(low: int, high: int, unit: str = "") -> Kind:
     """An integer from ``low`` to ``high``, both included."""
 
-    def parse(value: object, _base: Path) -> int:
+    def read(value: object, _base: Path) -> int:
         number = _integer(value)
         if not low <= number <= high:
             raise Unfit
         return number
 
-    return Kind(f"a whole number{unit and f' of {unit}'} from {low} to {high}", parse)
+    return Kind(f"a whole number{unit and f' of {unit}'} from {low} to {high}", read)
 
 
 def pattern(regex: str, expected: str, *, evident: bool = True) -> Kind:
     """A string that matches ``regex`` as a whole."""
     compiled = re.compile(regex, re.ASCII)
 
-    def parse(value: object, _base: Path) -> str:
+    def read(value: object, _base: Path) -> str:
         text = _string(value)
         if compiled.fullmatch(text) is None:
             raise Unfit
         return text
 
-    return Kind(expected, parse, evident=evident)
+    return Kind(expected, read, evident=evident)
 
 
 def seconds(low: float, high: float) -> Kind:
     """A duration from ``low`` to ``high`` seconds, both included."""
 
-    def parse(value: object, _base: Path) -> float:
+    def read(value: object, _base: Path) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise Unfit
-        length = duration.parse(value) if isinstance(value, str) else float(value)
+        length = parse(value) if isinstance(value, str) else float(value)
         if not low <= length <= high:
             raise Unfit
         return length
 
-    return Kind(f"{duration.EXPECTED}, from {duration.spoken(low)} to {duration.spoken(high)}", parse)
+    return Kind(f"{EXPECTED}, from {spoken(low)} to {spoken(high)}", read)
 
 
 def choice(options: type[enum.StrEnum]) -> Kind:

@@ -8,10 +8,7 @@ from pathlib import Path
 import pytest
 
 from kpr_sender.cli.main import run
-from tests.helpers.engine_fixtures import fhi, kommune
 from tests.helpers.municipality import Municipality
-
-__all__ = ["fhi", "kommune"]
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from kpr_sender.cli.main import run
-from kpr_sender.engine.in_play import InPlay, in_play
 from kpr_sender.errors import AccessRefused, BusUnreachable
+from kpr_sender.operator.certificates import InPlay, in_play
 from kpr_sender.sandbox.sandbox import Sandbox
 from tests.helpers import pki, seid_pki
 from tests.helpers.municipality import SENDER_HER_ID, Changes, Municipality

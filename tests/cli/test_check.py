@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from kpr_sender import testpersons
 from kpr_sender.cli import check as check_command
 from kpr_sender.model import Environment
+from kpr_sender.operator import testpersons
 from kpr_sender.preflight.report import Report
 from kpr_sender.sandbox.sample import write_pair
 from tests.helpers.check_reports import BLANK, DROP, NOTE, REMARK, STOP, report, year

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kpr_sender.cli.main import run
-from kpr_sender.engine.doctor import CHECKS
+from kpr_sender.operator.self_check import CHECKS
 from tests.helpers.configuration import LOKAL
 from tests.helpers.municipality import Municipality, municipality
 

@@ -12,7 +12,7 @@ from kpr_sender.bus.port import Inbound
 from kpr_sender.cli.main import run
 from kpr_sender.client import Client
 from kpr_sender.errors import BusUnreachable
-from kpr_sender.protection.keys import SoftwareSigner
+from kpr_sender.keys.files import SoftwareSigner
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Municipality

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpr_sender import testpersons
 from kpr_sender.cli.main import run
 from kpr_sender.errors import InputMissing, InputRefused
+from kpr_sender.operator import testpersons
 from kpr_sender.sandbox.tenor import fodselsnummer
 from tests.helpers.municipality import Municipality, municipality
 from tests.helpers.tenor import TENOR_ID, tenor_ids

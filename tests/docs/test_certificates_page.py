@@ -14,7 +14,7 @@ from kpr_sender.cli.main import COMMANDS, run
 from kpr_sender.errors import ERRORS
 from kpr_sender.model import Environment
 from kpr_sender.sandbox.faults import Fault
-from kpr_sender.settings.schema import ARRAYS, KEYS, SECTIONS
+from kpr_sender.settings.keys import ARRAYS, KEYS, SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "certificates.md").read_text("utf-8")

@@ -7,8 +7,8 @@ import runpy
 from collections import Counter
 from pathlib import Path
 
+from kpr_sender.preflight.catalogue.codes import lists
 from kpr_sender.preflight.catalogue.fields import iplos, xpr_ide
-from kpr_sender.preflight.catalogue.kodeverk import lists
 from kpr_sender.preflight.rules.table import RULES
 
 ROOT = Path(__file__).resolve().parents[2]

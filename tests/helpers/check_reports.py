@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from kpr_sender.model import Environment, MessageType
 from kpr_sender.preflight.comparison import compare
-from kpr_sender.preflight.finding import Finding
-from kpr_sender.preflight.findings import Findings
+from kpr_sender.preflight.findings import Finding, Findings
 from kpr_sender.preflight.record import PersonRecord, Row
 from kpr_sender.preflight.report import Report
 from kpr_sender.preflight.statistics import YearStatistics

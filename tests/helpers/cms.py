@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.hashes import SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from kpr_sender.protection import der
-from kpr_sender.protection.identity import CertificateIdentity
-from kpr_sender.protection.keys import KeyPair
+from kpr_sender.cms import asn1
+from kpr_sender.cms.certificates import CertificateIdentity
+from kpr_sender.keys.files import KeyPair
 
 ID_DATA: Final = "1.2.840.113549.1.7.1"
 ID_SIGNED_DATA: Final = "1.2.840.113549.1.7.2"
@@ -31,20 +31,20 @@ IV: Final = bytes(16)
 
 
 def algorithm(oid: str, parameters: bytes = b"") -> bytes:
-    return der.wrap(der.SEQUENCE, der.oid(oid), parameters)
+    return asn1.wrap(asn1.SEQUENCE, asn1.oid(oid), parameters)
 
 
 def content_info(content_type: str, content: bytes) -> bytes:
-    return der.wrap(der.SEQUENCE, der.oid(content_type), der.wrap(0xA0, content))
+    return asn1.wrap(asn1.SEQUENCE, asn1.oid(content_type), asn1.wrap(0xA0, content))
 
 
 def attribute(oid: str, *values: bytes) -> bytes:
-    return der.wrap(der.SEQUENCE, der.oid(oid), der.wrap(der.SET, *values))
+    return asn1.wrap(asn1.SEQUENCE, asn1.oid(oid), asn1.wrap(asn1.SET, *values))
 
 
 def usual_attributes(content: bytes) -> list[bytes]:
     digest = hashlib.sha256(content).digest()
-    return [attribute(CONTENT_TYPE, der.oid(ID_DATA)), attribute(MESSAGE_DIGEST, der.wrap(der.OCTET_STRING, digest))]
+    return [attribute(CONTENT_TYPE, asn1.oid(ID_DATA)), attribute(MESSAGE_DIGEST, asn1.wrap(asn1.OCTET_STRING, digest))]
 
 
 def signer_info(
@@ -59,32 +59,32 @@ def signer_info(
     sid: bytes | None = None,
 ) -> bytes:
     digest = digest or SHA256()
-    tbs = b"".join(attributes) and der.wrap(der.SET, *attributes)
+    tbs = b"".join(attributes) and asn1.wrap(asn1.SET, *attributes)
     hashed = hashlib.new(digest.name, tbs or content).digest()
     signature = signer.private_key.sign(hashed, pad or padding.PKCS1v15(), Prehashed(digest))
-    return der.wrap(
-        der.SEQUENCE,
-        der.wrap(der.INTEGER, b"\x01"),
+    return asn1.wrap(
+        asn1.SEQUENCE,
+        asn1.wrap(asn1.INTEGER, b"\x01"),
         sid or CertificateIdentity.of(signer.certificate).issuer_and_serial,
         algorithm(digest_oid),
-        b"".join(attributes) and der.wrap(0xA0, *attributes),
+        b"".join(attributes) and asn1.wrap(0xA0, *attributes),
         signature_algorithm or algorithm(RSA),
-        der.wrap(der.OCTET_STRING, signature),
+        asn1.wrap(asn1.OCTET_STRING, signature),
     )
 
 
 def signed_data(content: bytes | None, infos: Sequence[bytes], certificates: Sequence[x509.Certificate] = ()) -> bytes:
-    inside = b"" if content is None else der.wrap(0xA0, der.wrap(der.OCTET_STRING, content))
+    inside = b"" if content is None else asn1.wrap(0xA0, asn1.wrap(asn1.OCTET_STRING, content))
     embedded = b"".join(certificate.public_bytes(Encoding.DER) for certificate in certificates)
     return content_info(
         ID_SIGNED_DATA,
-        der.wrap(
-            der.SEQUENCE,
-            der.wrap(der.INTEGER, b"\x01"),
-            der.wrap(der.SET, algorithm(SHA_256)),
-            der.wrap(der.SEQUENCE, der.oid(ID_DATA), inside),
-            embedded and der.wrap(0xA0, embedded),
-            der.wrap(der.SET, *infos),
+        asn1.wrap(
+            asn1.SEQUENCE,
+            asn1.wrap(asn1.INTEGER, b"\x01"),
+            asn1.wrap(asn1.SET, algorithm(SHA_256)),
+            asn1.wrap(asn1.SEQUENCE, asn1.oid(ID_DATA), inside),
+            embedded and asn1.wrap(0xA0, embedded),
+            asn1.wrap(asn1.SET, *infos),
         ),
     )
 
@@ -93,12 +93,12 @@ def recipient_info(recipient: x509.Certificate, encrypted_key: bytes | None = No
     if encrypted_key is None:
         key = recipient.public_key()
         encrypted_key = key.encrypt(KEY, padding.PKCS1v15())  # type: ignore[union-attr]
-    return der.wrap(
-        der.SEQUENCE,
-        der.wrap(der.INTEGER, b"\x00"),
+    return asn1.wrap(
+        asn1.SEQUENCE,
+        asn1.wrap(asn1.INTEGER, b"\x00"),
         CertificateIdentity.of(recipient).issuer_and_serial,
-        transport or algorithm(RSA, der.NULL),
-        der.wrap(der.OCTET_STRING, encrypted_key),
+        transport or algorithm(RSA, asn1.NULL),
+        asn1.wrap(asn1.OCTET_STRING, encrypted_key),
     )
 
 
@@ -115,15 +115,15 @@ def enciphered(plain: bytes, key: bytes = KEY) -> bytes:
 def enveloped_data(infos: Sequence[bytes], ciphertext: bytes, *, cipher: bytes | None = None) -> bytes:
     return content_info(
         ID_ENVELOPED_DATA,
-        der.wrap(
-            der.SEQUENCE,
-            der.wrap(der.INTEGER, b"\x00"),
-            der.wrap(der.SET, *infos),
-            der.wrap(
-                der.SEQUENCE,
-                der.oid(ID_DATA),
-                cipher or algorithm(AES_256_CBC, der.wrap(der.OCTET_STRING, IV)),
-                der.wrap(0x80, ciphertext),
+        asn1.wrap(
+            asn1.SEQUENCE,
+            asn1.wrap(asn1.INTEGER, b"\x00"),
+            asn1.wrap(asn1.SET, *infos),
+            asn1.wrap(
+                asn1.SEQUENCE,
+                asn1.oid(ID_DATA),
+                cipher or algorithm(AES_256_CBC, asn1.wrap(asn1.OCTET_STRING, IV)),
+                asn1.wrap(0x80, ciphertext),
             ),
         ),
     )

@@ -25,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from kpr_sender.protection.keys import KeyPair
+from kpr_sender.keys.files import KeyPair
 
 PASSPHRASE: Final = "test keys only"
 NOW: Final = dt.datetime.now(dt.UTC).replace(microsecond=0)

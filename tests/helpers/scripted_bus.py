@@ -17,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
-from kpr_sender.bus.outgoing import OutgoingTransfers
 from kpr_sender.bus.proton_engine import (
     SERVER,
     Collector,
@@ -31,6 +30,7 @@ from kpr_sender.bus.proton_engine import (
     silent_transport,
     symbol,
 )
+from kpr_sender.bus.transfer_tracker import OutgoingTransfers
 
 _SASL_HEADER: Final = b"AMQP\x03\x01\x00\x00"
 OUTCOMES: Final = {

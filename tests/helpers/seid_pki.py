@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
-from kpr_sender.protection import der
+from kpr_sender.cms import asn1
 from tests.helpers import pki
 from tests.helpers.pki import NOW, Kind, PrivateKey
 
@@ -218,7 +218,7 @@ class SeidPki:
 
 def with_sha1(certificate: x509.Certificate, by: PrivateKey) -> x509.Certificate:
     """Sign anew with SHA-1, which no library does any more."""
-    oid_sha256, oid_sha1 = der.oid("1.2.840.113549.1.1.11"), der.oid("1.2.840.113549.1.1.5")
+    oid_sha256, oid_sha1 = asn1.oid("1.2.840.113549.1.1.11"), asn1.oid("1.2.840.113549.1.1.5")
     tbs = certificate.tbs_certificate_bytes.replace(oid_sha256, oid_sha1)
     return _signed_anew(tbs, oid_sha1, SHA1(), by)  # noqa: S303
 
@@ -226,17 +226,19 @@ def with_sha1(certificate: x509.Certificate, by: PrivateKey) -> x509.Certificate
 def crl_with_sha1(crl: x509.CertificateRevocationList, by: PrivateKey) -> bytes:
     """Sign a CRL anew with SHA-1."""
     assert isinstance(by, rsa.RSAPrivateKey)
-    oid_sha256, oid_sha1 = der.oid("1.2.840.113549.1.1.11"), der.oid("1.2.840.113549.1.1.5")
+    oid_sha256, oid_sha1 = asn1.oid("1.2.840.113549.1.1.11"), asn1.oid("1.2.840.113549.1.1.5")
     tbs = crl.tbs_certlist_bytes.replace(oid_sha256, oid_sha1)
     signature = by.sign(tbs, padding.PKCS1v15(), SHA1())  # noqa: S303
-    return der.wrap(der.SEQUENCE, tbs, der.wrap(der.SEQUENCE, oid_sha1, der.NULL), der.wrap(0x03, b"\0", signature))
+    return asn1.wrap(
+        asn1.SEQUENCE, tbs, asn1.wrap(asn1.SEQUENCE, oid_sha1, asn1.NULL), asn1.wrap(0x03, b"\0", signature)
+    )
 
 
 def with_serial(certificate: x509.Certificate, first: int, by: PrivateKey) -> x509.Certificate:
     """Sign anew with another first byte of the serial number: from 0x80 on it is below zero."""
     serial = certificate.serial_number.to_bytes(16, "big")
     tbs = certificate.tbs_certificate_bytes.replace(serial, bytes([first]) + serial[1:], 1)
-    return _signed_anew(tbs, der.oid("1.2.840.113549.1.1.11"), SHA256(), by)
+    return _signed_anew(tbs, asn1.oid("1.2.840.113549.1.1.11"), SHA256(), by)
 
 
 def _signed_anew(tbs: bytes, algorithm: bytes, digest: SHA1 | SHA256, by: PrivateKey) -> x509.Certificate:
@@ -245,7 +247,9 @@ def _signed_anew(tbs: bytes, algorithm: bytes, digest: SHA1 | SHA256, by: Privat
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of serial numbers below zero
         return x509.load_der_x509_certificate(
-            der.wrap(der.SEQUENCE, tbs, der.wrap(der.SEQUENCE, algorithm, der.NULL), der.wrap(0x03, b"\0", signature))
+            asn1.wrap(
+                asn1.SEQUENCE, tbs, asn1.wrap(asn1.SEQUENCE, algorithm, asn1.NULL), asn1.wrap(0x03, b"\0", signature)
+            )
         )
 
 

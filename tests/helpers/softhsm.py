@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509 import Certificate
 from pkcs11 import Attribute, CertificateType, ObjectClass
 
-from kpr_sender.protection import pkcs11 as product
+from kpr_sender.keys import pkcs11 as product
 
 NO_SOFTHSM: Final = "no SoftHSM here: apt-get install softhsm2"
 """Begins as tests/conftest.py knows it, which sees to it that the run says so aloud."""

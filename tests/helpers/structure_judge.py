@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from lxml import etree
 
-from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.splice import open_payload
 from kpr_sender.preflight.catalogue.fields import Catalogue
 from kpr_sender.preflight.header import Refusal
@@ -14,7 +14,7 @@ from kpr_sender.preflight.reading.general import End, Event, Start, Text, read_d
 from kpr_sender.preflight.reading.well_formed import check_well_formed
 from kpr_sender.preflight.record import Element
 from kpr_sender.preflight.schema.certain import Certain
-from kpr_sender.preflight.schema.structure import Fault, Structure
+from kpr_sender.preflight.structure import Fault, Structure
 
 CONTAINERS = frozenset({"IPLOS", "Melding", "Institusjon"})
 

@@ -15,9 +15,9 @@ from lxml import etree
 from signxml.exceptions import SignXMLException
 from signxml.verifier import XMLVerifier
 
-from kpr_sender.protection.keys import KeyPair, SoftwareSigner
-from kpr_sender.protection.port import Signer
-from kpr_sender.protection.xml_signing import signature
+from kpr_sender.cms.port import Signer
+from kpr_sender.keys.files import KeyPair, SoftwareSigner
+from kpr_sender.messages.xml_signature import signature
 from tests.helpers.chunks import cut
 
 NO_XMLSEC1: Final = "no xmlsec1 here: apt-get install xmlsec1"

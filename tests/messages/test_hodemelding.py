@@ -9,7 +9,7 @@ from lxml import etree
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.hodemelding import NAMESPACE, Hodemelding, frame, read
-from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.splice import splice
 from kpr_sender.model import MessageType
 from tests.helpers.schemas import assert_valid, kpr_schema, payload

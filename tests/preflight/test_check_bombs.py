@@ -13,7 +13,7 @@ from kpr_sender.preflight.catalogue.fields import iplos
 from kpr_sender.preflight.header import Refusal
 from kpr_sender.preflight.reading.general import Event, GeneralReader
 from kpr_sender.preflight.reading.well_formed import check_well_formed
-from kpr_sender.preflight.schema.structure import Structure
+from kpr_sender.preflight.structure import Structure
 from tests.helpers.figures import figure
 from tests.helpers.peak_memory import grown_mb
 from tests.helpers.structure_judge import CONTAINERS, told

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpr_sender.preflight.comparison import Change, Comparison, compare, months_without_start
-from kpr_sender.preflight.finding import Effect
+from kpr_sender.preflight.findings import Effect
 from kpr_sender.preflight.record import PersonRecord, Row
 from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.preflight.statistics import YearStatistics

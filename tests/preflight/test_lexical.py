@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from kpr_sender.preflight.catalogue.fields import DATO
-from kpr_sender.preflight.schema.lexical import predicate, wanted
+from kpr_sender.preflight.lexical import predicate, wanted
 from tests.helpers.structure_mutations import CATALOGUES, VALUES
 
 _OWN_TYPES = {

@@ -6,12 +6,11 @@ from random import Random
 
 import pytest
 
+from kpr_sender.preflight.catalogue.codes import rows
 from kpr_sender.preflight.catalogue.fields import iplos, xpr_ide
-from kpr_sender.preflight.catalogue.tables import rows
-from kpr_sender.preflight.place import place
+from kpr_sender.preflight.record import place
 from kpr_sender.preflight.schema.certain import Certain
-from kpr_sender.preflight.schema.seen import Seen
-from kpr_sender.preflight.schema.structure import RULES, Structure
+from kpr_sender.preflight.structure import RULES, Seen, Structure
 from tests.helpers.structure_judge import faults
 from tests.helpers.structure_samples import IDE, IPLOS
 

@@ -15,7 +15,7 @@ from kpr_sender.preflight.header import Refusal
 from kpr_sender.preflight.reading.general import read_document
 from kpr_sender.preflight.record import Element
 from kpr_sender.preflight.schema.certain import Certain
-from kpr_sender.preflight.schema.structure import Structure
+from kpr_sender.preflight.structure import Structure
 from tests.helpers.figures import figure
 from tests.helpers.nightly import scaled
 from tests.helpers.schemas import payload, payload_schema

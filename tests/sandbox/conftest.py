@@ -16,14 +16,14 @@ import pytest
 from proton import Message
 
 from kpr_sender import profiles
+from kpr_sender.cms.algorithms import Policy
+from kpr_sender.cms.read import open_sealed
+from kpr_sender.cms.write import seal
+from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pkcs12
 from kpr_sender.messages import hodemelding, transport
 from kpr_sender.messages.hodemelding import Hodemelding
 from kpr_sender.messages.splice import splice
 from kpr_sender.model import Environment, MessageType, Party
-from kpr_sender.protection.keys import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pkcs12
-from kpr_sender.protection.open import open_sealed
-from kpr_sender.protection.policy import Policy
-from kpr_sender.protection.seal import seal
 from kpr_sender.sandbox.pki import Pki, ensure_pki
 from kpr_sender.sandbox.sample import write_pair
 from kpr_sender.sandbox.sandbox import Manners, Sandbox

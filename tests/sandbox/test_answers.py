@@ -13,11 +13,11 @@ import pytest
 from lxml import etree
 from proton import Delivery
 
+from kpr_sender.cms.write import signed_data
+from kpr_sender.keys.files import KeyPair, SoftwareSigner
 from kpr_sender.messages import apprec, error_queue, transport
 from kpr_sender.messages.hodemelding import Hodemelding
 from kpr_sender.model import MessageType, Party
-from kpr_sender.protection.keys import KeyPair, SoftwareSigner
-from kpr_sender.protection.seal import signed_data
 from kpr_sender.sandbox.pki import impostor
 from kpr_sender.sandbox.sandbox import Manners, Sandbox
 from tests.helpers.shared import SHARED

@@ -11,11 +11,11 @@ import pytest
 from lxml import etree
 from proton import ConnectionException, Delivery
 
+from kpr_sender.cms.errors import ProtectionRefused, SignatureRefused
 from kpr_sender.errors import UsageError
 from kpr_sender.messages import apprec, error_queue
-from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.model import MessageType
-from kpr_sender.protection.refused import ProtectionRefused, SignatureRefused
 from kpr_sender.sandbox.faults import FAULTS, NO_FAULTS, Fault, FaultName, Faults, describe
 from kpr_sender.sandbox.sandbox import Manners, Sandbox
 from kpr_sender.states import ReceiptStatus

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from kpr_sender.protection.certificates import CertificateUse, check
-from kpr_sender.protection.keys import load_pkcs12
+from kpr_sender.cms.certificates import CertificateUse, check
+from kpr_sender.keys.files import load_pkcs12
 from kpr_sender.sandbox.pki import VALIDITY, Pki, ensure_pki, impostor
 
 NOW = datetime(2024, 11, 1, tzinfo=UTC)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from kpr_sender.preflight.catalogue.tables import rows
-from kpr_sender.preflight.finding import Consequence
+from kpr_sender.preflight.catalogue.codes import rows
+from kpr_sender.preflight.findings import Consequence
 
 ALWAYS: Final = "always"
 DATO: Final = "dato"

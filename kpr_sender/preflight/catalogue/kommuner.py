@@ -13,7 +13,7 @@ from datetime import date
 from types import MappingProxyType
 from typing import Final
 
-from kpr_sender.preflight.catalogue.tables import rows
+from kpr_sender.preflight.catalogue.codes import rows
 
 LAST_KNOWN_YEAR: Final = 2026
 """The last year whose numbers were compared with SSB's; for a later one an unknown number proves nothing."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Final, NamedTuple, Protocol, TypeVar
 
-from kpr_sender.preflight.finding import Hit, Together
+from kpr_sender.preflight.findings import Hit, Together
 from kpr_sender.preflight.record import PersonRecord, Row
 
 PERSON: Final = "PERSON"

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
+from kpr_sender.preflight.catalogue.codes import codes
 from kpr_sender.preflight.catalogue.fields import ALWAYS, Block, Catalogue, Field
-from kpr_sender.preflight.catalogue.kodeverk import codes
-from kpr_sender.preflight.finding import Hit, Together, Values
+from kpr_sender.preflight.findings import Hit, Together, Values
 from kpr_sender.preflight.record import Circumstances
-from kpr_sender.preflight.rules.single_value import LIST_BY, Check, checks, quoted
 from kpr_sender.preflight.rules.table import CODE, MISSING, RANGE, demands
+from kpr_sender.preflight.rules.values import LIST_BY, Check, checks, quoted
 
 _REMEMBERED: Final = 10_000  # values of one field: twenty years have 7,000 days
 _LONGEST_REMEMBERED: Final = 20  # characters; what is longer is wrong, and rare

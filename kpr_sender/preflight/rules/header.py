@@ -11,13 +11,11 @@ from typing import Final
 
 from kpr_sender.model import Environment
 from kpr_sender.preflight.catalogue import kommuner
-from kpr_sender.preflight.finding import Hit
+from kpr_sender.preflight.findings import Hit
 from kpr_sender.preflight.header import shown
 from kpr_sender.preflight.record import Circumstances, Element
-from kpr_sender.preflight.rules.dates import before
 from kpr_sender.preflight.rules.fields import FieldRules
-from kpr_sender.preflight.rules.municipality import is_number, not_valid
-from kpr_sender.preflight.rules.orgnr import OrganisationNumbers
+from kpr_sender.preflight.rules.values import OrganisationNumbers, before, is_number, not_valid
 
 _SANDBOX: Final = "9999"  # kpr-sender's own made-up municipality
 _NO_DISTRICT: Final = "00"

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from typing import Final
 
-from kpr_sender.preflight.finding import Hit
+from kpr_sender.preflight.findings import Hit
 from kpr_sender.preflight.header import shown
-from kpr_sender.preflight.identity.person_number import Kind, birth_date, is_synthetic, kind_of
+from kpr_sender.preflight.person_ids import Kind, birth_date, is_synthetic, kind_of
 from kpr_sender.preflight.record import Circumstances
 
 _FNR, _D, _H, _DUF = "1", "2", "3", "10"  # typeID, kodeverk 9032

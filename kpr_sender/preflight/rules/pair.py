@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Final
 
 from kpr_sender.model import MessageType
-from kpr_sender.preflight.finding import Finding
+from kpr_sender.preflight.findings import Finding
 from kpr_sender.preflight.header import shown
 
 _IPL, _IDE = MessageType.KPR_IPL, MessageType.KPR_IDE

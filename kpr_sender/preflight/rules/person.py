@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from kpr_sender.preflight.finding import Hit
+from kpr_sender.preflight.findings import Hit
 from kpr_sender.preflight.header import shown
-from kpr_sender.preflight.identity.person_number import birth_date
+from kpr_sender.preflight.person_ids import birth_date
 from kpr_sender.preflight.record import Circumstances, PersonRecord, Row
-from kpr_sender.preflight.rules.dates import is_day
-from kpr_sender.preflight.rules.municipality import ELSEWHERE, is_number, not_valid
+from kpr_sender.preflight.rules.values import ELSEWHERE, is_day, is_number, not_valid
 
 PERSON: Final = -1
 """In place of a row's index: the PERSON itself."""

@@ -11,10 +11,9 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from kpr_sender.preflight.catalogue.codes import lists, rows
 from kpr_sender.preflight.catalogue.fields import ALWAYS, DATO, Field, iplos, xpr_ide
-from kpr_sender.preflight.catalogue.kodeverk import lists
-from kpr_sender.preflight.catalogue.tables import rows
-from kpr_sender.preflight.finding import Consequence, Effect, Rule
+from kpr_sender.preflight.findings import Consequence, Effect, Rule
 
 FORMAT: Final = "format"
 MISSING: Final = "missing"

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from kpr_sender.preflight.catalogue.fields import Catalogue
-from kpr_sender.preflight.schema.content_model import Model, models
-from kpr_sender.preflight.schema.lexical import Predicate, is_free
+from kpr_sender.preflight.lexical import Predicate, is_free
+from kpr_sender.preflight.structure import Model, models
 
 _REMEMBERED: Final = 1_000  # choices of attributes of one kind of block
 _LONGEST: Final = 18  # digits that every xs:long can have

@@ -1,0 +1,233 @@
+"""What the broker's answers mean: which error a person sees, and whether the bus certainly does not have a message.
+
+Measured on RabbitMQ 3.10.8 and 4.0.5. Three rules stand above the tables:
+
+1. Only the state *accepted*, after every byte has left, is success.
+2. After every byte has left, a refusal is certain only where the broker refuses *before* it routes (``REFUSED_BEFORE_
+   ROUTING``); whatever is not in that table leaves the message in doubt (promise G1).
+3. Trying again helps against ``BusUnreachable`` only; every other class needs something mended first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from kpr_sender.bus.links import Ended, Refused, Why
+from kpr_sender.bus.port import LinkState, Outcome, Reach, Verdict
+from kpr_sender.bus.sender import Answer, Ending
+from kpr_sender.errors import (
+    AccessRefused,
+    BusUnreachable,
+    ConfigInvalid,
+    InDoubt,
+    InputRefused,
+    InternalError,
+    KprError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a condition means to a person."""
+
+    error: type[KprError]
+    sentence: str
+    next_step: str = ""
+
+    def tell(self, where: str, condition: str, description: str) -> KprError:
+        """Return the error, with the broker's condition and words in it."""
+        words = ": ".join(part for part in (condition, description) if part)
+        return self.error(
+            f"{self.sentence} ({words})." if words else f"{self.sentence}.", where=where, next_step=self.next_step
+        )
+
+
+NOT_FOUND: Final = "amqp:not-found"
+UNAUTHORIZED: Final = "amqp:unauthorized-access"
+INVALID_FIELD: Final = "amqp:invalid-field"
+PRECONDITION: Final = "amqp:precondition-failed"
+TOO_LARGE: Final = "amqp:link:message-size-exceeded"
+_SIZE_WORDS: Final = "message size"
+
+_TOO_LARGE_MEANING: Final = Meaning(
+    InputRefused,
+    "The message is larger than the bus takes",
+    "Agree on the size with the bus's operator (kundesenter@nhn.no), or divide the extract as FHI says.",
+)
+# A link refused: the conditions that something must be mended for. Any other is worth another try.
+LINK_REFUSALS: Final[Mapping[str, Meaning]] = {
+    NOT_FOUND: Meaning(
+        ConfigInvalid,
+        "The bus does not know this exchange or queue",
+        "Check the names against Adresseregisteret; upper and lower case count.",
+    ),
+    UNAUTHORIZED: Meaning(
+        AccessRefused,
+        "The bus does not let this user use the exchange or queue",
+        "Check bus.username and the queue; ask kundesenter@nhn.no for the permission.",
+    ),
+    INVALID_FIELD: Meaning(
+        ConfigInvalid,
+        "The bus does not understand the address",
+        "Check bus.address_form, bus.exchange and the queue's name.",
+    ),
+    PRECONDITION: Meaning(ConfigInvalid, "The bus refuses the link or the message as it is"),
+    TOO_LARGE: _TOO_LARGE_MEANING,
+}
+_LINK_OTHERWISE: Final = Meaning(BusUnreachable, "The bus ended the link")
+
+# RabbitMQ 3.10's plugin refuses a write after the transfer, by ending the session with these; both 3.x (channel: the
+# checks of basic.publish) and 4.x (session: the checks of a transfer) refuse before the message is routed to a queue.
+REFUSED_BEFORE_ROUTING: Final = frozenset({NOT_FOUND, UNAUTHORIZED, TOO_LARGE})
+
+# The connection itself. Any other condition is worth another try: internal-error ("Connection forced" by the
+# operator), resource-limit-exceeded (idle), framing-error (the bus hung up), connection:forced.
+_LOGIN_REFUSED: Final = Meaning(
+    AccessRefused,
+    "The bus refused the login",
+    "Check bus.username and the password; repeated attempts may lock the account.",
+)
+CONNECTION_REFUSALS: Final[Mapping[str, Meaning]] = {
+    UNAUTHORIZED: _LOGIN_REFUSED,
+    "amqp:not-allowed": _LOGIN_REFUSED,
+    NOT_FOUND: Meaning(ConfigInvalid, "The bus does not know this host name or virtual host", "Check bus.host."),
+    "local:InternalError": Meaning(InternalError, "The connection's thread failed"),
+}
+_CONNECTION_OTHERWISE: Final = Meaning(BusUnreachable, "The connection to the bus ended")
+_NOT_AMQP: Final = Meaning(
+    ConfigInvalid, "What answers does not speak AMQP 1.0 as configured", "Check bus.port and bus.tls (TLS is on 5671)."
+)
+_NOT_AMQP_WORDS: Final = ("protocol header", "unknown protocol")
+# A connection cut this early is no proof of a wrong port; a load balancer without a broker behind it does the same.
+_HUNG_UP: Final = Meaning(
+    BusUnreachable,
+    "The bus hung up before it said what it speaks",
+    "Nothing is lost: run the same command again later; if it lasts, check bus.port and bus.tls (TLS is on 5671).",
+)
+_HUNG_UP_WORDS: Final = ("no protocol header found", "insufficient data to determine protocol")
+# RabbitMQ 4.0 says nothing where 3.10 says unauthorized-access: it takes the login, waits and hangs up.
+_NEVER_OPENED: Final = Meaning(
+    BusUnreachable,
+    "The connection to the bus ended before it stood",
+    "Nothing is lost: run the same command again later; if it lasts, bus.username may lack permission on the bus.",
+)
+
+# The broker's outcome of a whole transfer, other than accepted: it does not have the message.
+NEGATIVE_OUTCOMES: Final[Mapping[Ending, Meaning]] = {
+    Ending.RELEASED: Meaning(
+        ConfigInvalid,
+        "The bus has no queue for this message and gave it back",
+        "Check bus.exchange and the receiver's queue against Adresseregisteret.",
+    ),
+    Ending.REJECTED: Meaning(
+        BusUnreachable,
+        "The receiver's queue does not take the message now; most often it is full",
+        "Nothing is lost: run the same command again later; if it lasts, tell kpr@fhi.no.",
+    ),
+    Ending.MODIFIED: Meaning(BusUnreachable, "The bus gave the message back"),
+}
+# How the link stood when a transfer ended this way; with every other ending it still stood.
+_LINK_GONE: Final[Mapping[Ending, LinkState]] = {
+    Ending.REFUSED: LinkState.ENDED_BY_BUS,
+    Ending.LOST: LinkState.LOST,
+}
+_IN_DOUBT: Final = Meaning(InDoubt, "The message was handed over and the bus did not say what became of it")
+_NO_CREDIT: Final = Meaning(BusUnreachable, "The bus did not take the message: it gave no credit in time")
+_TIMED_OUT: Final = Meaning(BusUnreachable, "The message was not handed over in time")
+_BROKEN_OFF: Final = Meaning(BusUnreachable, "The connection ended before the message was handed over")
+
+
+def link_error(refused: Refused, where: str) -> KprError:
+    """Say what it means that the broker refused, or ended, a link."""
+    return _link_meaning(refused.condition, refused.description).tell(where, refused.condition, refused.description)
+
+
+def connection_error(ended: Ended, where: str) -> KprError:
+    """Say what it means that a connection ended, or never stood."""
+    meaning = CONNECTION_REFUSALS.get(ended.condition, _CONNECTION_OTHERWISE)
+    if ended.why is Why.FAULT:
+        meaning = CONNECTION_REFUSALS["local:InternalError"]
+    elif not ended.opened and any(words in ended.description.lower() for words in _HUNG_UP_WORDS):
+        meaning = _HUNG_UP
+    elif not ended.opened and any(words in ended.description.lower() for words in _NOT_AMQP_WORDS):
+        meaning = _NOT_AMQP
+    elif not ended.opened and meaning is _CONNECTION_OTHERWISE and ended.why in (Why.SOCKET, Why.PROTOCOL):
+        meaning = _NEVER_OPENED
+    return meaning.tell(where, ended.condition, ended.description)
+
+
+def outcome_of(answer: Answer, where: str) -> Outcome:
+    """Judge how an attempt to publish ended. This is the one place that says *not sent*.
+
+    Args:
+        answer: What the sending link saw.
+        where: Exchange and queue, for the message.
+    """
+    handed_over = answer.reach is Reach.HANDED_OVER
+    if answer.ending is Ending.ACCEPTED and handed_over:
+        return Outcome(Verdict.ACCEPTED, Reach.OUTCOME, answer.bytes_handed_over, link=LinkState.STANDING)
+    if answer.ending in NEGATIVE_OUTCOMES:
+        return _outcome(Verdict.NOT_SENT, Reach.OUTCOME, answer, NEGATIVE_OUTCOMES[answer.ending], where)
+    if answer.ending is Ending.REFUSED and (not handed_over or _refused_before_routing(answer)):
+        reach = Reach.OUTCOME if handed_over else answer.reach
+        return _outcome(Verdict.NOT_SENT, reach, answer, _link_meaning(answer.condition, answer.description), where)
+    # Accepted before the whole message had left, or a settlement without a known state, is no answer to rely on.
+    said_something = answer.ending in (Ending.ACCEPTED, Ending.NO_STATE, Ending.UNKNOWN_STATE)
+    if handed_over or said_something:
+        return _outcome(Verdict.IN_DOUBT, answer.reach, answer, _IN_DOUBT, where)
+    meaning = _BROKEN_OFF
+    if answer.ending is Ending.TIMED_OUT:
+        meaning = _NO_CREDIT if answer.reach is Reach.NO_CREDIT else _TIMED_OUT
+    return _outcome(Verdict.NOT_SENT, answer.reach, answer, meaning, where)
+
+
+def not_connected(error: KprError, condition: str = "") -> Outcome:
+    """Return the outcome when no connection, or no link to the queue, was to be had.
+
+    Args:
+        error: What the person sees.
+        condition: The broker's, where it gave one.
+    """
+    condition = condition or error.code
+    return Outcome(Verdict.NOT_SENT, Reach.NO_CONNECTION, condition=condition, description=error.what, error=error)
+
+
+def too_large(length: int, limit: int, where: str) -> Outcome:
+    """Return the outcome for a message above the limit that the link announced; both in bytes."""
+    error = _TOO_LARGE_MEANING.tell(where, "", f"{length} bytes, the limit is {limit}")
+    return Outcome(
+        Verdict.NOT_SENT,
+        Reach.NOT_BEGUN,
+        condition=TOO_LARGE,
+        description=error.what,
+        error=error,
+        link=LinkState.STANDING,
+    )
+
+
+def refused_link(refused: Refused, where: str) -> Outcome:
+    """Return the outcome when the broker refused the link before anything was transferred."""
+    error = link_error(refused, where)
+    condition, description = refused.condition, refused.description
+    return Outcome(Verdict.NOT_SENT, Reach.NOT_BEGUN, 0, condition, description, error, LinkState.REFUSED)
+
+
+def _link_meaning(condition: str, description: str) -> Meaning:
+    if condition == PRECONDITION and _SIZE_WORDS in description.lower():
+        return _TOO_LARGE_MEANING
+    return LINK_REFUSALS.get(condition, _LINK_OTHERWISE)
+
+
+def _refused_before_routing(answer: Answer) -> bool:
+    # precondition-failed means several things; only the message's size (RabbitMQ 3.x) is checked before routing.
+    too_large_for_3x = answer.condition == PRECONDITION and _SIZE_WORDS in answer.description.lower()
+    return answer.condition in REFUSED_BEFORE_ROUTING or too_large_for_3x
+
+
+def _outcome(verdict: Verdict, reach: Reach, answer: Answer, meaning: Meaning, where: str) -> Outcome:
+    condition = answer.condition or str(answer.ending)
+    error = meaning.tell(where, condition, answer.description)
+    link = _LINK_GONE.get(answer.ending, LinkState.STANDING)
+    return Outcome(verdict, reach, answer.bytes_handed_over, condition, answer.description, error, link)

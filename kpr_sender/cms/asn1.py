@@ -1,0 +1,310 @@
+"""What both layers of a CMS message have: ContentInfo (RFC 5652 3) and AlgorithmIdentifier (RFC 5280 4.1.1.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from kpr_sender.cms.algorithms import REFUSED, Policy
+from kpr_sender.cms.errors import AlgorithmRefused
+
+# Writes DER: definite, shortest lengths. Lengths are known beforehand, so content can be streamed between parts.
+
+INTEGER: Final = 0x02
+OCTET_STRING: Final = 0x04
+NULL: Final = b"\x05\x00"
+OID: Final = 0x06
+SEQUENCE: Final = 0x30
+SET: Final = 0x31
+CONTEXT_0: Final = 0x80
+"""Primitive [0]."""
+CONTEXT_0_CONSTRUCTED: Final = 0xA0
+
+_LONG_FORM: Final = 0x80
+
+
+def header(tag: int, length: int) -> bytes:
+    """Return identifier and length octets of an element.
+
+    Args:
+        tag: Identifier octet.
+        length: Length of the content in bytes.
+    """
+    if length < _LONG_FORM:
+        return bytes((tag, length))
+    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
+    return bytes((tag, _LONG_FORM | len(octets))) + octets
+
+
+def wrap(tag: int, *parts: bytes) -> bytes:
+    """Return an element whose content is the parts one after the other."""
+    content = b"".join(parts)
+    return header(tag, len(content)) + content
+
+
+def around(tag: int, opening: bytes, inner_length: int) -> bytes:
+    """Return the beginning of an element: header and ``opening``, before ``inner_length`` bytes that come later."""
+    return header(tag, len(opening) + inner_length) + opening
+
+
+def oid(dotted: str) -> bytes:
+    """Return an OBJECT IDENTIFIER (X.690 8.19) from its dotted form."""
+    first, second, *rest = (int(arc) for arc in dotted.split("."))
+    return wrap(OID, *(_base128(arc) for arc in (first * 40 + second, *rest)))
+
+
+def _base128(arc: int) -> bytes:
+    octets = [arc & 0x7F]
+    while arc := arc >> 7:
+        octets.append(0x80 | arc & 0x7F)
+    return bytes(reversed(octets))
+
+
+# Reads BER as peers write it (BouncyCastle and ``openssl -stream`` use indefinite lengths), within fixed bounds.
+#
+# The rules:
+#
+# 1. Every element is read once. An indefinite length is found by reading its children, which are kept; the children of
+#    a definite element are read only when asked for. So the work is linear in the number of elements.
+# 2. Nesting and the number of elements are bounded; so is the size, by whoever hands the bytes in.
+# 3. Nothing is copied: content is a ``memoryview`` of what was handed in.
+# 4. Whatever is wrong raises ``BerError``, nothing else.
+
+_CONSTRUCTED: Final = 0x20
+_HIGH_TAG: Final = 0x1F
+_INDEFINITE: Final = 0x80
+_MAX_LENGTH_OCTETS: Final = 8
+_MAX_OID_BYTES: Final = 32
+_MAX_INTEGER_BYTES: Final = 8
+
+
+class BerError(ValueError):
+    """Not what it must be. Callers turn it into the refusal that fits; the text is for developers."""
+
+
+@dataclass(slots=True)
+class _Source:
+    """The bytes, and how much may still be read of them."""
+
+    view: memoryview
+    max_depth: int
+    elements_left: int
+
+    def element(self, start: int, end: int, depth: int) -> Element:
+        """Read the element that begins at ``start`` and must end at or before ``end``."""
+        if depth > self.max_depth:
+            raise BerError("nested too deeply")
+        self.elements_left -= 1
+        if self.elements_left < 0:
+            raise BerError("too many elements")
+        tag, length, content_start = self._header(start, end)
+        if length is None:
+            return self._indefinite(start, tag, content_start, end, depth)
+        content_end = content_start + length
+        if content_end > end:
+            raise BerError("an element is longer than what holds it")
+        return Element(self, tag, depth, start, content_start, content_end, content_end)
+
+    def _header(self, start: int, end: int) -> tuple[int, int | None, int]:
+        """Return tag, length (None: indefinite) and where the content starts."""
+        if end - start < 2:  # noqa: PLR2004, the shortest header
+            raise BerError("cut off")
+        tag, first = self.view[start], self.view[start + 1]
+        if tag == 0 or tag & _HIGH_TAG == _HIGH_TAG:
+            raise BerError("a tag that CMS does not have")
+        content_start = start + 2
+        if first < _INDEFINITE:
+            return tag, first, content_start
+        if first == _INDEFINITE:
+            return tag, None, content_start
+        octets = first & 0x7F
+        if octets > _MAX_LENGTH_OCTETS or end - content_start < octets:
+            raise BerError("a length that cannot be")
+        length = int.from_bytes(self.view[content_start : content_start + octets], "big")
+        return tag, length, content_start + octets
+
+    def _indefinite(self, start: int, tag: int, content_start: int, end: int, depth: int) -> Element:
+        if not tag & _CONSTRUCTED:
+            raise BerError("a primitive element of indefinite length")
+        children: list[Element] = []
+        position = content_start
+        while bytes(self.view[position : min(position + 2, end)]) != b"\0\0":
+            child = self.element(position, end, depth + 1)
+            children.append(child)
+            position = child.end
+        return Element(self, tag, depth, start, content_start, position, position + 2, children)
+
+
+@dataclass(slots=True)
+class Element:
+    """One element and where it lies: ``raw`` with header, ``content`` without it and without end-of-contents."""
+
+    _source: _Source = field(repr=False)
+    tag: int
+    depth: int
+    start: int
+    content_start: int
+    content_end: int
+    end: int
+    _children: list[Element] | None = field(default=None, repr=False)
+
+    @property
+    def raw(self) -> memoryview:
+        """The whole element."""
+        return self._source.view[self.start : self.end]
+
+    @property
+    def content(self) -> memoryview:
+        """What the element holds."""
+        return self._source.view[self.content_start : self.content_end]
+
+    @property
+    def is_definite(self) -> bool:
+        """Whether its length is written in its header, as DER demands."""
+        return self.end == self.content_end
+
+    def expect(self, *tags: int) -> Element:
+        """Return the element itself when its tag is one of these.
+
+        Raises:
+            BerError: It is not.
+        """
+        if self.tag not in tags:
+            raise BerError(f"tag {self.tag:#04x} where another is expected")
+        return self
+
+    def children(self) -> list[Element]:
+        """Return what a constructed element holds, in order."""
+        if self._children is None:
+            if not self.tag & _CONSTRUCTED:
+                raise BerError("a primitive element where a constructed one is expected")
+            children: list[Element] = []
+            position = self.content_start
+            while position < self.content_end:
+                child = self._source.element(position, self.content_end, self.depth + 1)
+                children.append(child)
+                position = child.end
+            self._children = children
+        return self._children
+
+    def only_child(self, *tags: int) -> Element:
+        """Return the one element that this one holds; of any tag where none is given."""
+        match self.children():
+            case [child]:
+                return child.expect(*tags) if tags else child
+            case children:
+                raise BerError(f"{len(children)} elements where one is expected")
+
+    def oid(self) -> str:
+        """Return an OBJECT IDENTIFIER in dotted form."""
+        octets = bytes(self.expect(OID).content[: _MAX_OID_BYTES + 1])
+        if not 0 < len(octets) <= _MAX_OID_BYTES or octets[-1] & 0x80:
+            raise BerError("an object identifier that cannot be")
+        arcs, arc = [], 0
+        for octet in octets:
+            arc = arc << 7 | octet & 0x7F
+            if not octet & 0x80:
+                arcs.append(arc)
+                arc = 0
+        root = min(arcs[0] // 40, 2)
+        return ".".join(str(arc) for arc in (root, arcs[0] - 40 * root, *arcs[1:]))
+
+    def integer(self) -> int:
+        """Return a small INTEGER."""
+        octets = self.expect(INTEGER).content
+        if not 0 < len(octets) <= _MAX_INTEGER_BYTES:
+            raise BerError("an integer that cannot be")
+        return int.from_bytes(octets, "big", signed=True)
+
+    def octets(self, tag: int = OCTET_STRING) -> list[memoryview]:
+        """Return the segments of an OCTET STRING: one when primitive, any number when constructed (X.690 8.7.3).
+
+        Args:
+            tag: Its tag in the primitive form: 0x04, or 0x80 where it is implicitly tagged [0].
+        """
+        if self.tag == tag:
+            return [self.content]
+        segments: list[memoryview] = []
+        for child in self.expect(tag | _CONSTRUCTED).children():
+            segments += child.octets()
+        return segments
+
+
+class Fields:
+    """The fields of a SEQUENCE, taken one by one in order."""
+
+    def __init__(self, element: Element) -> None:
+        self._fields = element.expect(SEQUENCE).children()
+        self._next = 0
+
+    def take(self, *tags: int) -> Element:
+        """Return the next field, which must be there and have one of the tags."""
+        if self._next == len(self._fields):
+            raise BerError("a field is missing")
+        self._next += 1
+        return self._fields[self._next - 1].expect(*tags)
+
+    def optional(self, *tags: int) -> Element | None:
+        """Return the next field when it has one of the tags."""
+        if self._next < len(self._fields) and self._fields[self._next].tag in tags:
+            return self.take(*tags)
+        return None
+
+    def remaining(self) -> list[Element]:
+        """Return the fields not taken yet, taking them."""
+        taken, self._next = self._next, len(self._fields)
+        return self._fields[taken:]
+
+    def end(self) -> None:
+        """Check that nothing is left."""
+        if self._next != len(self._fields):
+            raise BerError("more fields than expected")
+
+
+def read(data: memoryview, *, max_elements: int, max_depth: int) -> Element:
+    """Read one element that fills ``data``.
+
+    Raises:
+        BerError: It does not, or it is not BER, or beyond the bounds.
+    """
+    element = _Source(data, max_depth, max_elements).element(0, len(data), 0)
+    if element.end != len(data):
+        raise BerError("bytes after the end")
+    return element
+
+
+def content_info(data: memoryview, content_type: str, policy: Policy) -> Element:
+    """Read a ContentInfo and return what it holds.
+
+    Args:
+        data: All of it, nothing after it.
+        content_type: The object identifier that it must have.
+        policy: The bounds.
+
+    Raises:
+        BerError: It is none, or of another type.
+        AlgorithmRefused: It is of a type that we know and do not accept (AuthEnvelopedData).
+    """
+    fields = Fields(read(data, max_elements=policy.max_nodes, max_depth=policy.max_depth))
+    oid = fields.take(OID).oid()
+    if oid in REFUSED:
+        raise AlgorithmRefused(REFUSED[oid])
+    if oid != content_type:
+        raise BerError("another content type than expected")
+    content = fields.take(CONTEXT_0_CONSTRUCTED).only_child(SEQUENCE)
+    fields.end()
+    return content
+
+
+def algorithm(identifier: Element) -> tuple[str, Element | None]:
+    """Return object identifier and parameters, None where they are absent or NULL: peers write both for *none*."""
+    fields = Fields(identifier)
+    oid = fields.take(OID).oid()
+    parameters = fields.remaining()
+    if len(parameters) > 1:
+        raise BerError("more fields than expected")
+    match parameters:
+        case [parameter] if bytes(parameter.raw[:3]) != NULL:
+            return oid, parameter
+        case _:
+            return oid, None

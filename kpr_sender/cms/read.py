@@ -1,0 +1,220 @@
+"""Opens a sealed message: deciphers it, verifies it, and only then lets anyone see its content."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Final
+
+from cryptography.hazmat.primitives.ciphers import Cipher, modes
+from cryptography.hazmat.primitives.hashes import HashAlgorithm
+from cryptography.x509 import Certificate
+
+from kpr_sender.cms import asn1
+from kpr_sender.cms.algorithms import (
+    CONTENT_CIPHERS,
+    ID_DATA,
+    ID_ENVELOPED_DATA,
+    MGF1,
+    OAEP_DIGESTS,
+    P_SPECIFIED,
+    REFUSED,
+    RSA_ENCRYPTION,
+    RSAES_OAEP,
+    SHA_1,
+    TRIPLE_DES,
+    TRIPLE_DES_CBC,
+    ContentCipher,
+    Policy,
+)
+from kpr_sender.cms.asn1 import BerError, algorithm, content_info
+from kpr_sender.cms.certificates import names
+from kpr_sender.cms.errors import AlgorithmRefused, CannotOpen, Malformed, NotForUs
+from kpr_sender.cms.port import Decrypter, KeyTransport, Oaep, Pkcs1v15
+from kpr_sender.cms.read_signed import Opened, verify
+
+# Opens the outer layer: EnvelopedData (RFC 5652 6), whoever wrote it.
+#
+# What can be seen without a key is refused by name. What comes after the private key was used gives ``CannotOpen``.
+
+_ORIGINATOR_INFO: Final = asn1.CONTEXT_0_CONSTRUCTED
+_ENCRYPTED: Final = (asn1.CONTEXT_0, asn1.CONTEXT_0_CONSTRUCTED)
+_PIECE_BYTES: Final = 1024 * 1024
+
+
+def open_envelope(sealed: memoryview, decrypters: Sequence[Decrypter], policy: Policy) -> memoryview:
+    """Decipher the content for the first of our keys that a recipientInfo names.
+
+    Args:
+        sealed: The EnvelopedData.
+        decrypters: Our keys: at a roll-over the current and the earlier one.
+        policy: What is accepted.
+
+    Returns:
+        What was sealed, not yet verified: nobody may read it before its signature holds.
+
+    Raises:
+        BerError: The outer structure is wrong.
+        NotForUs: No recipientInfo names one of our certificates.
+        AlgorithmRefused: It uses an algorithm that we do not accept.
+        CannotOpen: Anything that depends on the private key.
+    """
+    fields = asn1.Fields(content_info(sealed, ID_ENVELOPED_DATA, policy))
+    fields.take(asn1.INTEGER)
+    fields.optional(_ORIGINATOR_INFO)
+    recipient_infos = fields.take(asn1.SET)
+    content = asn1.Fields(fields.take(asn1.SEQUENCE))
+    if content.take(asn1.OID).oid() != ID_DATA:
+        raise asn1.BerError("the enveloped content is not id-data")
+    # Whose it is comes first: what is sealed for others is theirs, whatever it is sealed with.
+    decrypter, padding, encrypted_key = _recipient(recipient_infos, decrypters)
+    cipher, iv = _content_cipher(content.take(asn1.SEQUENCE), policy)
+    segments = content.take(*_ENCRYPTED).octets(asn1.CONTEXT_0)
+    key = _content_key(decrypter, padding, encrypted_key, cipher.key_bytes)
+    return _unwrapped(_decipher(segments, cipher, key, iv), policy)
+
+
+def _content_cipher(identifier: asn1.Element, policy: Policy) -> tuple[ContentCipher, bytes]:
+    oid, parameters = algorithm(identifier)
+    if oid == TRIPLE_DES_CBC and policy.accept_3des:
+        cipher = TRIPLE_DES
+    elif oid in CONTENT_CIPHERS:
+        cipher = CONTENT_CIPHERS[oid]
+    else:
+        why = "protection.accept_3des lets it in" if oid == TRIPLE_DES_CBC else ""
+        raise AlgorithmRefused(REFUSED.get(oid, oid), why=why)
+    if parameters is None:
+        raise asn1.BerError("no initialisation vector")
+    iv = bytes(parameters.expect(asn1.OCTET_STRING).content)
+    if len(iv) != cipher.block_bytes:
+        raise asn1.BerError("an initialisation vector of the wrong length")
+    return cipher, iv
+
+
+def _recipient(infos: asn1.Element, decrypters: Sequence[Decrypter]) -> tuple[Decrypter, KeyTransport, bytes]:
+    """Find the KeyTransRecipientInfo (the only kind that is an untagged SEQUENCE) that names one of our keys."""
+    for info in infos.children():
+        if info.tag != asn1.SEQUENCE:
+            continue
+        fields = asn1.Fields(info)
+        fields.take(asn1.INTEGER)
+        identifier = fields.take(asn1.SEQUENCE, asn1.CONTEXT_0)
+        for decrypter in decrypters:
+            if names(identifier, decrypter.certificate):
+                padding = _key_transport(fields.take(asn1.SEQUENCE))
+                return decrypter, padding, b"".join(fields.take(asn1.OCTET_STRING, 0x24).octets())
+    raise NotForUs
+
+
+def _key_transport(identifier: asn1.Element) -> KeyTransport:
+    oid, parameters = algorithm(identifier)
+    if oid == RSA_ENCRYPTION:
+        return Pkcs1v15()
+    if oid == RSAES_OAEP:
+        return _oaep(parameters)
+    raise AlgorithmRefused(REFUSED.get(oid, oid))
+
+
+def _oaep(parameters: asn1.Element | None) -> Oaep:
+    """Read RSAES-OAEP-params (RFC 8017 A.2.1); every field has a default."""
+    digest = mgf1_digest = OAEP_DIGESTS[SHA_1]()
+    if parameters is None:
+        return Oaep(digest, mgf1_digest)
+    fields = asn1.Fields(parameters)
+    if (field := fields.optional(0xA0)) is not None:
+        digest = _oaep_digest(field.only_child())
+    if (field := fields.optional(0xA1)) is not None:
+        oid, inner = algorithm(field.only_child())
+        if oid != MGF1 or inner is None:
+            raise AlgorithmRefused(f"RSAES-OAEP with mask generation {oid}")
+        mgf1_digest = _oaep_digest(inner)
+    if (field := fields.optional(0xA2)) is not None:
+        oid, inner = algorithm(field.only_child())
+        if oid != P_SPECIFIED or inner is None or len(inner.expect(asn1.OCTET_STRING).content):
+            raise AlgorithmRefused("RSAES-OAEP with a label")
+    fields.end()
+    return Oaep(digest, mgf1_digest)
+
+
+def _oaep_digest(identifier: asn1.Element) -> HashAlgorithm:
+    oid, _ = algorithm(identifier)
+    if oid not in OAEP_DIGESTS:
+        raise AlgorithmRefused(f"RSAES-OAEP with {REFUSED.get(oid, oid)}")
+    return OAEP_DIGESTS[oid]()
+
+
+def _content_key(decrypter: Decrypter, padding: KeyTransport, encrypted_key: bytes, length: int) -> bytes:
+    """Decrypt the content key; where that fails go on with a random one, and fail later like all others (RFC 3218)."""
+    instead = secrets.token_bytes(length)
+    try:
+        key = decrypter.decrypt_key(encrypted_key, padding)
+    except AlgorithmRefused:
+        raise  # A token that cannot undo the padding: seen in the message, told by no key.
+    except ValueError:
+        return instead
+    return key if len(key) == length else instead
+
+
+def _decipher(segments: list[memoryview], cipher: ContentCipher, key: bytes, iv: bytes) -> memoryview:
+    """Decipher into one buffer and take the padding off, without a word on which of the two failed."""
+    length = sum(len(segment) for segment in segments)
+    block = cipher.block_bytes
+    if length == 0 or length % block:
+        raise CannotOpen
+    plain = memoryview(bytearray(length + block))
+    decryptor = Cipher(cipher.cipher(key), modes.CBC(iv)).decryptor()
+    end = 0
+    for segment in segments:
+        for start in range(0, len(segment), _PIECE_BYTES):
+            end += decryptor.update_into(segment[start : start + _PIECE_BYTES], plain[end:])
+    count = plain[length - 1]
+    if not 1 <= count <= block or plain[length - count : length] != bytes((count,)) * count:
+        raise CannotOpen
+    return plain[: length - count].toreadonly()
+
+
+def _unwrapped(plain: memoryview, policy: Policy) -> memoryview:
+    """Take off the OCTET STRING that .NET Core before 3.0 and Mono put round the content (dotnet/corefx#32978)."""
+    if not len(plain) or plain[0] != asn1.OCTET_STRING:
+        return plain
+    try:
+        return asn1.read(plain, max_elements=policy.max_nodes, max_depth=policy.max_depth).content
+    except asn1.BerError:
+        raise CannotOpen from None
+
+
+__all__ = ["Opened", "Policy", "open_sealed"]
+
+
+def open_sealed(
+    sealed: bytes | memoryview,
+    *,
+    decrypters: Sequence[Decrypter],
+    signers: Sequence[Certificate],
+    policy: Policy,
+) -> Opened:
+    """Open a message that is sealed for us and signed by a sender whose certificates we hold.
+
+    Memory: the message is deciphered into one buffer and its content copied once; nothing else grows with it.
+
+    Args:
+        sealed: The message, DER or BER.
+        decrypters: Our decryption keys: the current one and, at a roll-over, the earlier one.
+        signers: The sender's signing certificates as the register or the configuration has them.
+        policy: What is accepted.
+
+    Returns:
+        The verified content and who signed it.
+
+    Raises:
+        ProtectionRefused: One of its subclasses: ``Malformed`` (the outer structure), ``NotForUs``,
+            ``AlgorithmRefused``, ``CannotOpen`` (one text for all that secret keys decide) or ``SignatureRefused``.
+    """
+    view = memoryview(sealed)
+    if len(view) > policy.max_bytes:
+        raise Malformed(f"it is {len(view):,} bytes; at most {policy.max_bytes:,} are opened")
+    try:
+        plain = open_envelope(view, decrypters, policy)
+    except BerError as error:
+        raise Malformed(f"it is not a sealed message (CMS EnvelopedData): {error}") from None
+    return verify(plain, signers=signers, policy=policy)

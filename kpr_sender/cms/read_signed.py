@@ -1,0 +1,288 @@
+"""Verifies SignedData (RFC 5652 5), whoever wrote it, and says who signed it.
+
+The rules:
+
+1. The signer is the certificate **we** hold for the sender that the SignerInfo's sid names; the signature must hold
+   with that certificate's key. Embedded certificates are never trust. (The reference client checks that the expected
+   certificate is embedded, then verifies with whichever certificate the SignerInfo names: a hole, promise G4.)
+2. Exactly one signer; no signer is not *signed*.
+3. Whatever an altered message may look like is ``CannotOpen``. A reason is given only where a signature holds, ours or
+   the embedded signer's own, or where the form is one that no chance alteration makes.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import Hash, HashAlgorithm
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from kpr_sender.cms import asn1
+from kpr_sender.cms.algorithms import (
+    ATTRIBUTE_CONTENT_TYPE,
+    ATTRIBUTE_MESSAGE_DIGEST,
+    DIGESTS,
+    ID_DATA,
+    ID_SIGNED_DATA,
+    MGF1,
+    REFUSED,
+    RSA_SIGNATURES,
+    RSASSA_PSS,
+    Policy,
+)
+from kpr_sender.cms.asn1 import algorithm, content_info
+from kpr_sender.cms.certificates import CertificateIdentity, names, rsa_public_key
+from kpr_sender.cms.errors import AlgorithmRefused, CannotOpen, ProtectionRefused, SignatureRefused
+from kpr_sender.errors import AccessRefused
+
+# Reads the SignerInfo of a SignedData and says whether its signature holds (RFC 5652 5.3, 5.4).
+
+_UNSIGNED_ATTRIBUTES: Final = 0xA1
+_SIGNATURE: Final = (asn1.OCTET_STRING, 0x24)
+_PSS_DEFAULT_SALT: Final = 20
+_PSS_TRAILER: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SignerInfo:
+    """Who signed and how; all algorithms are accepted ones.
+
+    Attributes:
+        identifier: The sid: issuer and serial number, or subject key identifier.
+        digest: What content and attributes are hashed with.
+        attributes: The signed attributes, None where the signature is over the content itself.
+    """
+
+    identifier: asn1.Element
+    digest: HashAlgorithm
+    attributes: asn1.Element | None
+    padding: rsa_padding.AsymmetricPadding
+    signature: bytes
+
+    def holds(self, content_digest: bytes, key: RSAPublicKey) -> bool:
+        """Whether the signature is the key's, over the attributes where there are any, and these over the content."""
+        digest = content_digest
+        if self.attributes is not None:
+            if not self.attributes.is_definite or not hmac.compare_digest(self._stated_digest(), content_digest):
+                return False
+            # RFC 5652 5.4: signed is the SET itself, not its implicit [0].
+            digest = hashed(self.digest, [bytes((asn1.SET,)), self.attributes.raw[1:]])
+        try:
+            key.verify(self.signature, digest, self.padding, Prehashed(self.digest))
+        except InvalidSignature:
+            return False
+        return True
+
+    def check_attributes(self) -> None:
+        """Demand no signed attribute twice, and a contentType of id-data (RFC 5652 5.3, 11.1).
+
+        Raises:
+            SignatureRefused: They are otherwise; .NET lets that pass.
+        """
+        found = self._attributes()
+        by_oid = dict(found)
+        if len(by_oid) != len(found):
+            raise SignatureRefused("it has a signed attribute twice")
+        content_type = by_oid.get(ATTRIBUTE_CONTENT_TYPE, [])
+        if len(content_type) != 1 or content_type[0].oid() != ID_DATA:
+            raise SignatureRefused("its signed attributes do not say that the content is data")
+
+    def _attributes(self) -> list[tuple[str, list[asn1.Element]]]:
+        found = []
+        for attribute in [] if self.attributes is None else self.attributes.children():
+            fields = asn1.Fields(attribute)
+            found.append((fields.take(asn1.OID).oid(), fields.take(asn1.SET).children()))
+            fields.end()
+        return found
+
+    def _stated_digest(self) -> bytes:
+        for oid, values in self._attributes():
+            if oid == ATTRIBUTE_MESSAGE_DIGEST and len(values) == 1:
+                return bytes(values[0].expect(asn1.OCTET_STRING).content)
+        return b""
+
+
+def read(element: asn1.Element) -> SignerInfo:
+    """Read a SignerInfo.
+
+    Raises:
+        BerError: It is none, or has an algorithm that we do not know: an altered message may look so.
+        AlgorithmRefused: It has an algorithm that we know and do not accept.
+    """
+    fields = asn1.Fields(element)
+    fields.take(asn1.INTEGER)
+    identifier = fields.take(asn1.SEQUENCE, asn1.CONTEXT_0)
+    digest_oid, digest = _digest(fields.take(asn1.SEQUENCE))
+    attributes = fields.optional(asn1.CONTEXT_0_CONSTRUCTED)
+    padding = _padding(fields.take(asn1.SEQUENCE), digest_oid, digest)
+    signature = b"".join(fields.take(*_SIGNATURE).octets())
+    fields.optional(_UNSIGNED_ATTRIBUTES)
+    fields.end()
+    return SignerInfo(identifier, digest, attributes, padding, signature)
+
+
+def hashed(digest: HashAlgorithm, parts: Sequence[bytes | memoryview]) -> bytes:
+    """Return the digest of the parts one after the other."""
+    running = Hash(digest)
+    for part in parts:
+        running.update(part)
+    return running.finalize()
+
+
+def _digest(identifier: asn1.Element) -> tuple[str, HashAlgorithm]:
+    oid, parameters = algorithm(identifier)
+    if oid not in DIGESTS:
+        raise _not_accepted(oid)
+    if parameters is not None:
+        raise asn1.BerError("a digest with parameters")
+    return oid, DIGESTS[oid]()
+
+
+def _padding(identifier: asn1.Element, digest_oid: str, digest: HashAlgorithm) -> rsa_padding.AsymmetricPadding:
+    oid, parameters = algorithm(identifier)
+    if oid == RSASSA_PSS:
+        return _pss(parameters, digest_oid, digest)
+    if oid not in RSA_SIGNATURES:
+        raise _not_accepted(oid)
+    if parameters is not None or RSA_SIGNATURES[oid] not in (None, digest_oid):
+        raise asn1.BerError("a signature algorithm that does not go with the digest")
+    return rsa_padding.PKCS1v15()
+
+
+def _pss(parameters: asn1.Element | None, digest_oid: str, digest: HashAlgorithm) -> rsa_padding.PSS:
+    """Read RSASSA-PSS-params (RFC 8017 A.2.3). Their defaults are SHA-1, so all of the digests must be stated."""
+    if parameters is None:
+        raise AlgorithmRefused("RSASSA-PSS with SHA-1")
+    fields = asn1.Fields(parameters)
+    hash_field, mgf_field = fields.optional(0xA0), fields.optional(0xA1)
+    salt_field, trailer_field = fields.optional(0xA2), fields.optional(0xA3)
+    fields.end()
+    if hash_field is None or mgf_field is None:
+        raise AlgorithmRefused("RSASSA-PSS with SHA-1")
+    mgf_oid, mgf_digest = algorithm(mgf_field.only_child())
+    stated = (algorithm(hash_field.only_child())[0], mgf_oid, mgf_digest and algorithm(mgf_digest)[0])
+    if stated != (digest_oid, MGF1, digest_oid):
+        raise asn1.BerError("RSASSA-PSS with another digest than the content's")
+    salt_length = _PSS_DEFAULT_SALT if salt_field is None else salt_field.only_child().integer()
+    trailer = _PSS_TRAILER if trailer_field is None else trailer_field.only_child().integer()
+    if salt_length != digest.digest_size or trailer != _PSS_TRAILER:
+        # .NET writes and takes only a salt as long as the digest; openssl's longest salt is no peer's.
+        raise AlgorithmRefused(f"RSASSA-PSS with a salt of {salt_length} bytes and trailer {trailer}")
+    return rsa_padding.PSS(rsa_padding.MGF1(digest), salt_length)
+
+
+def _not_accepted(oid: str) -> ProtectionRefused | asn1.BerError:
+    """Name what we know; anything else may as well be an altered message."""
+    return AlgorithmRefused(REFUSED[oid]) if oid in REFUSED else asn1.BerError("an unknown algorithm")
+
+
+_CRLS: Final = 0xA1
+_MAX_EMBEDDED_TRIED: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a message holds, and who signed it.
+
+    Attributes:
+        content: Verified; does not print (promise G6).
+        signer: The one of the expected certificates that signed it. Its dates and key usage are not checked here:
+            that is ``certificates.check``'s matter.
+    """
+
+    content: bytes = field(repr=False)
+    signer: x509.Certificate
+
+
+def verify(signed: bytes | memoryview, *, signers: Sequence[x509.Certificate], policy: Policy) -> Opened:
+    """Verify a SignedData with its content inside.
+
+    Args:
+        signed: The SignedData.
+        signers: The certificates we hold for the sender: the current one and, at a roll-over, earlier ones.
+        policy: The bounds.
+
+    Raises:
+        CannotOpen: It is not whole: not SignedData, or the signature does not hold.
+        AlgorithmRefused: It is hashed or signed with an algorithm that we know and do not accept.
+        SignatureRefused: Not exactly one signer; a signer that we do not hold for this sender; or content or
+            attributes that could mean two things.
+    """
+    try:
+        return _verify(memoryview(signed), signers, policy)
+    except asn1.BerError:
+        raise CannotOpen from None
+
+
+def _verify(signed: memoryview, signers: Sequence[x509.Certificate], policy: Policy) -> Opened:
+    fields = asn1.Fields(content_info(signed, ID_SIGNED_DATA, policy))
+    fields.take(asn1.INTEGER)
+    fields.take(asn1.SET)
+    segments = _content(fields.take(asn1.SEQUENCE))
+    embedded = fields.optional(asn1.CONTEXT_0_CONSTRUCTED)
+    fields.optional(_CRLS)
+    infos = fields.take(asn1.SET).children()
+    fields.end()
+    if len(infos) != 1:
+        raise SignatureRefused(f"it has {len(infos)} signers; exactly one is expected")
+    info = read(infos[0])
+    digest = hashed(info.digest, segments)
+    signer = next((certificate for certificate in signers if names(info.identifier, certificate)), None)
+    if signer is None:
+        raise _unknown_signer(info, digest, embedded)
+    if not info.holds(digest, _public_key(signer)):
+        raise CannotOpen
+    if info.attributes is not None:
+        info.check_attributes()
+    elif next((segment[0] for segment in segments if len(segment)), None) == asn1.SET:
+        # Without attributes such content could be another message's signed attributes (EUF-CMA attack on CMS,
+        # draft-ietf-lamps-cms-euf-cma-signeddata).
+        raise SignatureRefused("it has no signed attributes and content that looks like such")
+    return Opened(b"".join(segments), signer)
+
+
+def _content(encapsulated: asn1.Element) -> list[memoryview]:
+    fields = asn1.Fields(encapsulated)
+    if fields.take(asn1.OID).oid() != ID_DATA:
+        raise asn1.BerError("the signed content is not id-data")
+    explicit = fields.optional(asn1.CONTEXT_0_CONSTRUCTED)
+    fields.end()
+    if explicit is None:
+        raise SignatureRefused("its signature is detached; the content must be inside")
+    return explicit.only_child().octets()
+
+
+def _public_key(signer: x509.Certificate) -> RSAPublicKey:
+    try:
+        return rsa_public_key(signer, name="the sender's signing certificate")
+    except AccessRefused as error:
+        raise SignatureRefused(f"it is signed with a certificate that cannot be used: {error.what}") from None
+
+
+def _unknown_signer(info: SignerInfo, digest: bytes, embedded: asn1.Element | None) -> ProtectionRefused:
+    """Tell a signer that we do not hold from an altered identifier: his own embedded certificate confirms him.
+
+    Nothing is trusted by this; it only decides which refusal it is, so that a person learns of a roll-over.
+    """
+    for element in [] if embedded is None else embedded.children()[:_MAX_EMBEDDED_TRIED]:
+        identity = CertificateIdentity.read(element)
+        if not identity.is_named_by(info.identifier):
+            continue
+        try:
+            key = load_der_public_key(identity.public_key)
+        except (ValueError, UnsupportedAlgorithm):
+            continue
+        if isinstance(key, RSAPublicKey) and info.holds(digest, key):
+            return SignatureRefused(
+                "it is signed with a certificate that we do not hold for its sender "
+                f"(serial number {identity.serial_number})"
+            )
+    return CannotOpen()

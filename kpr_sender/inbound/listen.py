@@ -1,0 +1,111 @@
+"""Waiting for receipts: one message at a time, foreign ones held, never settled."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Final
+
+from kpr_sender.bus.port import Bus, Inbound
+from kpr_sender.bus.retry import persistently
+from kpr_sender.errors import KprError, ReceiptPending
+from kpr_sender.events import Event, EventKind, Observer
+from kpr_sender.fault_points import FaultPoint, reached
+from kpr_sender.inbound.receipt import Answers, Handling
+from kpr_sender.journal.port import Journal
+from kpr_sender.model import LastError, Submission
+from kpr_sender.states import AWAITING_RECEIPT, ShipmentState
+
+_LOOK_SECONDS: Final = 5.0
+"""How soon a wait ends after ``closing`` is set. The links stay attached all the while: no polling of the broker."""
+
+
+def is_awaiting(submission: Submission) -> bool:
+    """Tell whether a receipt may still come for one of the pair."""
+    return any(shipment.state in AWAITING_RECEIPT for shipment in submission.shipments)
+
+
+def note_obstacle(journal: Journal, submission: Submission, error: KprError | None) -> None:
+    """Let the journal know what keeps receipts from being fetched, or that nothing does any more (promise G5)."""
+    wanted = None if error is None else LastError.of(error)
+    for shipment in submission.shipments:
+        if shipment.state is ShipmentState.PUBLISHED and shipment.last_error != wanted:
+            journal.note_error(shipment.msg_id, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """Reads our queues until a submission is answered.
+
+    Attributes:
+        closing: Ends the wait when set.
+        step: Held while one message is handled and settled, so that it is never handled inside another step.
+        monotonic: A clock that never jumps, in seconds.
+    """
+
+    journal: Journal
+    bus: Bus
+    answers: Answers
+    closing: threading.Event
+    step: AbstractContextManager[object]
+    monotonic: Callable[[], float]
+    held_cap: int
+    observe: Observer
+
+    def wait(self, submission: Submission, timeout: float) -> Submission:
+        """Wait for all receipts of a submission, at most ``timeout`` seconds; 0 takes what is there.
+
+        Raises:
+            KprError: What the bus port's ``receive`` and ``Answers.handle`` raise.
+        """
+        end = self.monotonic() + timeout
+        warned = False
+        if is_awaiting(submission):
+            msg_id = submission.shipments[0].msg_id
+            text = "Waiting for FHI's receipts."
+            self.observe(Event(EventKind.WAITING, text, msg_id, details={"timeout": int(timeout)}))
+        while is_awaiting(submission) and not self.closing.is_set():
+            left = max(end - self.monotonic(), 0.0)
+            inbound = self._look(left)
+            note_obstacle(self.journal, submission, None)
+            if inbound is None and left <= 0:
+                break
+            if inbound is not None:
+                self._take(inbound)
+            if self.bus.held >= self.held_cap and not warned:
+                warned = True
+                self.observe(Event(EventKind.WARNING, self._pile()))
+            # Also after a look in vain: a receipt may have been handed in from a file or by a vendor's listener.
+            submission = self.journal.submission(submission.submission_id) or submission
+        self._tell_held()
+        if is_awaiting(submission) and warned:
+            note_obstacle(self.journal, submission, ReceiptPending(self._pile()))
+        return self.journal.submission(submission.submission_id) or submission
+
+    def _take(self, inbound: Inbound) -> None:
+        with self.step:
+            if self.answers.handle(inbound) is Handling.SETTLE:
+                reached(FaultPoint.BEFORE_SETTLE)
+                self.bus.settle(inbound)
+                reached(FaultPoint.AFTER_SETTLE)
+            else:
+                self.bus.hold(inbound)
+
+    def _look(self, left: float) -> Inbound | None:
+        """Look once; a bus that goes away meanwhile is tried again until the wait itself ends."""
+        look = functools.partial(self.bus.receive, min(left, _LOOK_SECONDS))
+        return persistently(look, budget=left, closing=self.closing)
+
+    def _pile(self) -> str:
+        return (
+            f"{self.held_cap} messages that are not ours stand before the receipts, as many as bus.held_cap allows. "
+            "Let the system they belong to read its queue, or raise bus.held_cap."
+        )
+
+    def _tell_held(self) -> None:
+        if self.bus.held:
+            text = f"{self.bus.held} messages on the queue belong to others; they are given back untouched."
+            self.observe(Event(EventKind.FOREIGN_HELD, text, details={"held": self.bus.held}))

@@ -1,0 +1,100 @@
+"""Receipts that another consumer of our queue took, and that come back as files.
+
+What a mail client, a portal or an EPJ saves as ``.p7m`` is the sealed message in one of several wrappings. Here the
+wrapping is taken off, so that the bytes are those that were on the queue; ``Answers`` judges them like any other.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import Final
+
+from kpr_sender.bus.port import Inbound, Source
+from kpr_sender.errors import InputRefused
+from kpr_sender.inbound.receipt import Answers, looks_like_xml
+from kpr_sender.messages.transport import FROM_HER_ID
+from kpr_sender.model import Submission
+
+_PEM: Final = re.compile(rb"-----BEGIN [A-Z0-9 #]+-----(.*?)-----END ", re.DOTALL)  # RFC 7468 8 and 9
+_MIME_HEADERS: Final = re.compile(rb"\A(?:[A-Za-z-]+:[^\n]*\n(?:[ \t]+\S[^\n]*\n)*)+\r?\n")  # RFC 8551 3.2
+_SEQUENCE: Final = b"\x30"
+_CMS_ARC: Final = bytes.fromhex("2a864886f70d01")  # 1.2.840.113549.1: every content type of CMS begins so
+_HEAD_BYTES: Final = 32  # within these a ContentInfo says its type, whatever form its lengths have
+
+
+def unwrapped(data: bytes) -> bytes | None:
+    """Return a sealed message or a plain XML document as it was on the queue; None where it is neither.
+
+    Args:
+        data: The file: CMS in DER or BER, the same as PEM, as an S/MIME entity or as bare base64, or XML.
+    """
+    if looks_like_xml(data):
+        return data
+    found = data if _is_cms(data) else _decoded(data)
+    return found if _is_cms(found) else None
+
+
+def take_file(answers: Answers, data: bytes, *, name: str) -> tuple[Submission, bool]:
+    """Take a receipt from a file.
+
+    One that is sealed for us and cannot be verified is kept for every shipment that awaits a receipt: nothing outside
+    the seal says which one it is about, and who hands it in says that it is from the receiver.
+
+    Args:
+        answers: What judges it.
+        data: The file.
+        name: Of the file, for the error's text.
+
+    Returns:
+        The submission it is about, and whether the journal holds something that it did not hold before.
+
+    Raises:
+        InputRefused: It is no receipt for anything in the journal; nothing was kept.
+        JournalUnwritable: It could not be made durable.
+    """
+    body = unwrapped(data)
+    if body is None:
+        raise _no_receipt("it is neither a sealed message (CMS) nor XML", name)
+    judgement = answers.judge(_as_inbound(body, answers.counterpart.her_id))
+    shipment = answers.journal.shipment(judgement.msg_ids[0]) if judgement.msg_ids else None
+    submission = None if shipment is None else answers.journal.submission(shipment.submission_id)
+    if submission is None:
+        raise _no_receipt(judgement.why, name)
+    return submission, judgement.new
+
+
+def _no_receipt(why: str, name: str) -> InputRefused:
+    next_step = "Nothing was taken from it. Check that it is the right file, and --env and --journal."
+    return InputRefused(f"This is no receipt of ours: {why}.", where=name, next_step=next_step)
+
+
+def _as_inbound(body: bytes, her_id: int) -> Inbound:
+    """Return what the queue would have given, as far as a file can tell."""
+    return Inbound(
+        token=None,
+        source=Source.RECEIPTS,
+        message_id="",
+        correlation_id="",
+        subject="",
+        content_type="",
+        properties={FROM_HER_ID: str(her_id)},
+        body=body,
+    )
+
+
+def _is_cms(data: bytes) -> bool:
+    return data.startswith(_SEQUENCE) and _CMS_ARC in data[:_HEAD_BYTES]
+
+
+def _decoded(data: bytes) -> bytes:
+    text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if (armoured := _PEM.search(text)) is not None:
+        text = armoured[1]
+    elif (headers := _MIME_HEADERS.match(text)) is not None:
+        text = text[headers.end() :]
+    try:
+        return base64.b64decode(b"".join(text.split()), validate=True)
+    except binascii.Error:
+        return b""

@@ -1,0 +1,373 @@
+"""Going on with a journal that ``marker`` refuses: what a named person decides, and what it costs.
+
+A restored journal cannot know what was sent after it was saved. So nothing in it may be sent by itself (promise G1):
+
+1. Every sealed shipment is taken as begun and becomes ``in_doubt``: a receipt, or a person (``resolve``), moves it on.
+2. Shipments that the marker names and the journal lacks are kept as forgotten. While one is not released, nothing new
+   is taken for its sender, municipality, district and year.
+3. The journal gets a new id: where it was copied, only the other one still fits its own marker.
+4. Who, why and what was found is kept.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from kpr_sender.durable import sync_folder
+from kpr_sender.errors import InDoubt, InternalError, JournalUnwritable, UsageError
+from kpr_sender.journal import sql
+from kpr_sender.journal.connection import open_to_write
+from kpr_sender.journal.location import stable_inode
+from kpr_sender.journal.lock import held_by_this_process
+from kpr_sender.journal.queries import shipment_row
+from kpr_sender.journal.sql import time_text
+from kpr_sender.journal.sqlite_errors import of_os
+from kpr_sender.journal.transaction import NOTHING, Step
+from kpr_sender.model import Environment, LastError
+from kpr_sender.states import Cause, ShipmentState
+
+# The marker beside the journal: what betrays a journal that was put back, copied or lost (promise G1).
+#
+# A restored journal does not know what was sent after it was saved, and would send it again. So ``<journal>.mark``
+# says, apart from the journal, how far the journal has come. The rules:
+#
+# 1. Every change of the journal MUST raise its ``step`` by one, in the same transaction.
+# 2. The marker MUST be brought to the journal's step when a transfer is about to begin, and when the journal is opened
+#    and closed for writing: written to a new file, fsynced, put in the old one's place at once, the folder fsynced.
+# 3. The new file is written before the commit of the change that begins a transfer, so that a full disk stops it there.
+#    It MUST take the old one's place after the commit, and no transfer MUST begin before that. Where that fails, the
+#    attempt is taken back as not sent: it is certain, since nothing was handed to the bus yet. A run that dies in
+#    between leaves it in doubt, as ever.
+# 4. So a crash leaves the journal at the marker's step or ahead of it, never behind. Ahead is harmless: the journal
+#    knows more, and the next opening brings the marker up.
+# 5. A journal that is behind its marker has lost something (a backup was put back, a ``-wal`` was deleted, a disk did
+#    not keep its word); one with another id is another journal; one in another inode than the marker says is a copy
+#    of the file; a missing or damaged marker says nothing. In each case opening for writing MUST be refused. Only a
+#    journal that has seen no change may begin without a marker, or take over one that knows of no transfer.
+# 6. The marker names every shipment whose transfer has begun. When a person accepts a journal all the same
+#    (``restored``), what the journal does not know of these is kept in it as forgotten, and stands in the way of a new
+#    submission.
+# 7. The marker is a function of the journal's rows: it holds ids, numbers and digests, never payload or persons.
+#
+# What it cannot see: a machine or disk image put back as a whole, on which journal, marker and inode are old together.
+
+_MOST_BYTES: Final = 4_000_000
+_WAY_ON: Final = (
+    "Send nothing by other means. If the right journal is still somewhere, put it in its place. If not, ask "
+    "kpr@fhi.no what has arrived, then run kpr-send journal verify to see what this one knows, and kpr-send journal "
+    "verify --accept-restored --reason TEXT --by NAME: what is sealed is then in doubt and is not sent by itself."
+)
+_one_at_a_time: Final = threading.Lock()  # of this process; others are kept out by the journal's lock
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A shipment whose transfer has begun at least once.
+
+    Attributes:
+        attempts: How many times.
+    """
+
+    msg_id: str
+    type: str
+    sender_her_id: int
+    kommunenummer: str
+    bydel: str
+    year: int
+    payload_sha256: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a journal has come.
+
+    Attributes:
+        journal_id: The journal's own, random.
+        step: How many changes it has seen.
+        inode: The file's, where its file system keeps it; None else. A copy has another.
+    """
+
+    journal_id: str
+    step: int
+    inode: int | None
+    begun: tuple[Begun, ...]
+
+
+class MarkDamaged(ValueError):
+    """The marker is not as it was written."""
+
+
+def mark_file(journal: Path) -> Path:
+    """Return where a journal's marker lies."""
+    resolved = journal.resolve()
+    return resolved.with_name(resolved.name + ".mark")
+
+
+def of_journal(connection: sqlite3.Connection, inode: int | None) -> Mark:
+    """Return the mark that belongs to the journal as it is now.
+
+    Args:
+        connection: On the journal.
+        inode: Its file's (``location.stable_inode``).
+    """
+    identity = connection.execute(sql.IDENTITY).fetchone()
+    begun = tuple(Begun(*row) for row in connection.execute(sql.BEGUN))
+    return Mark(identity["journal_id"], identity["step"], inode, begun)
+
+
+def read(journal: Path) -> Mark | None:
+    """Return what the marker says; None where there is none.
+
+    Raises:
+        MarkDamaged: It is not as it was written.
+        JournalUnwritable: It cannot be read.
+    """
+    file = mark_file(journal)
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(_MOST_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise of_os(file, error) from error
+    try:
+        return _mark_of(json.loads(content))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise MarkDamaged from None
+
+
+def write(journal: Path, mark: Mark) -> None:
+    """Put a marker in the old one's place, durable before return.
+
+    Raises:
+        JournalUnwritable: It cannot be written; the old one stands.
+    """
+    with _one_at_a_time:
+        prepare(journal, mark)
+        put(journal)
+
+
+def prepare(journal: Path, mark: Mark) -> None:
+    """Write a marker to a new file, durable before return; the old one stands until ``put``.
+
+    Raises:
+        JournalUnwritable: It cannot be written.
+    """
+    file = _new_file(journal)
+    content = json.dumps({"kpr-sender journal marker": 1, **asdict(mark)}).encode() + b"\n"
+    try:
+        _write_through(file, content)
+    except OSError as error:
+        raise of_os(file, error) from error
+
+
+def put(journal: Path) -> None:
+    """Put the marker that is prepared in the old one's place, durable before return.
+
+    Raises:
+        JournalUnwritable: It cannot be put there.
+    """
+    file = mark_file(journal)
+    try:
+        _new_file(journal).replace(file)
+        sync_folder(file.parent)
+    except OSError as error:
+        raise of_os(file, error) from error
+
+
+def objection(found: Mark | None, present: Mark, *, backup_at: str | None) -> str:
+    """Return why a journal may not be written to, in one or two sentences; nothing where it may.
+
+    Args:
+        found: What the marker says; None where there is none.
+        present: What the journal itself says.
+        backup_at: When it was made as a backup; None for a journal.
+    """
+    if backup_at is not None:
+        return f"This is a backup of the journal, made {backup_at}: it does not know what was sent since."
+    if found is None:
+        # A new journal, or one of an earlier version, has no step yet and gets its first marker now.
+        return _MISSING if present.step else ""
+    if not (present.step or present.begun or found.begun):
+        return ""
+    return next((text for text, holds in _DIFFERENCES if holds(found, present)), "")
+
+
+def _behind(found: Mark, present: Mark) -> bool:
+    known = {one.msg_id: one.attempts for one in present.begun}
+    return found.step > present.step or any(known.get(one.msg_id, 0) < one.attempts for one in found.begun)
+
+
+_MISSING: Final = "The marker beside the journal is missing: the journal may be an old copy."
+_DIFFERENCES: Final[tuple[tuple[str, Callable[[Mark, Mark], bool]], ...]] = (
+    (
+        "This is not the journal that was last used here: it does not know what that one has sent.",
+        lambda found, present: found.journal_id != present.journal_id,
+    ),
+    ("The journal is older than its marker: something that was written to it is not in it.", _behind),
+    (
+        "The journal is not the same file as before: it was restored or copied, and another may be in use.",
+        lambda found, present: None not in {found.inode, present.inode} and found.inode != present.inode,
+    ),
+)
+
+
+def demand_not_lost(journal: Path) -> None:
+    """Refuse to make a new journal where the marker shows that one was sent from.
+
+    Raises:
+        JournalUnwritable: The journal is gone.
+    """
+    try:
+        if journal.stat().st_size > 0:
+            return
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise of_os(journal, error) from error
+    try:
+        found = read(journal)
+    except MarkDamaged:
+        raise damaged_marker(journal) from None
+    if found is not None and found.begun:
+        raise refused(
+            journal,
+            f"The journal is gone. Its marker is here, and says that {len(found.begun)} shipments were begun: a new "
+            "journal would not know of them.",
+        )
+
+
+def damaged_marker(journal: Path) -> JournalUnwritable:
+    """Return the error for a marker that is not as it was written."""
+    return refused(journal, f"The marker beside the journal ({mark_file(journal).name}) is damaged.")
+
+
+def refused(journal: Path, what: str) -> JournalUnwritable:
+    """Return the error that explains what happened, and what to do."""
+    return JournalUnwritable(f"{what} Nothing was sent.", where=str(journal), next_step=_WAY_ON)
+
+
+def _new_file(journal: Path) -> Path:
+    file = mark_file(journal)
+    return file.with_name(file.name + ".new")
+
+
+def _mark_of(value: Mapping[str, Any]) -> Mark:
+    journal_id, step, inode = value["journal_id"], value["step"], value["inode"]
+    if not isinstance(journal_id, str) or not isinstance(step, int) or not isinstance(inode, int | None):
+        raise TypeError
+    return Mark(journal_id, step, inode, tuple(Begun(**one) for one in value["begun"]))
+
+
+def _write_through(file: Path, content: bytes) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with open(descriptor, "wb", closefd=False) as stream:
+            stream.write(content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_TAKEN_AS_BEGUN: Final = "Taken as begun: the journal was put back, and may not know of it."
+_IN_DOUBT: Final = LastError(InDoubt.code, "The journal was put back; it may have been sent in the meantime.")
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What became of it.
+
+    Attributes:
+        found: What was found, in words.
+        in_doubt: MsgIds that were sealed and are in doubt now.
+        forgotten: Shipments that were begun and that the journal does not hold.
+    """
+
+    found: str
+    in_doubt: tuple[str, ...]
+    forgotten: tuple[Begun, ...]
+
+
+def accept(path: Path, environment: Environment, *, now: Callable[[], datetime], why: str, who: str) -> Accepted:
+    """Take a journal as it is, though its marker speaks against it. The caller holds the journal's lock.
+
+    Args:
+        path: The journal; made anew where it is gone.
+        environment: Its environment.
+        now: The clock.
+        why: What was found out, in the person's own words.
+        who: The person.
+
+    Raises:
+        UsageError: Nothing speaks against the journal.
+        JournalUnwritable: It cannot be read or written.
+    """
+    if not held_by_this_process(path):
+        raise InternalError("A restored journal is accepted under its lock only.")
+    store = open_to_write(path, environment, now=now)
+    with closing(store):
+        inode = stable_inode(path)
+        at = time_text(now())
+        with store.writing() as connection:
+            found, present, what = objection_to(connection, path, inode)
+            if not what:
+                raise UsageError(
+                    "Nothing speaks against this journal: there is nothing to accept.",
+                    where="--accept-restored",
+                    next_step="Run kpr-send journal verify without it.",
+                )
+            step = Step(connection, at, who)
+            in_doubt = _doubt_what_is_sealed(step)
+            forgotten = () if found is None else _keep_what_is_forgotten(step, found)
+            connection.execute(sql.ADD_ACCEPTANCE, {"at": at, "found": what, "why": why, "who": who})
+            reached = max(present.step, 0 if found is None else found.step) + 1
+            connection.execute(sql.NEW_IDENTITY, {"step": reached})
+        with store.reading() as connection:
+            accepted = of_journal(connection, inode)
+        write(path, accepted)
+    return Accepted(what, in_doubt, forgotten)
+
+
+def objection_to(connection: sqlite3.Connection, path: Path, inode: int | None) -> tuple[Mark | None, Mark, str]:
+    """Return what the marker says, what the journal says, and in words why it may not be written to, if so.
+
+    Args:
+        connection: With a transaction open on the journal.
+        path: The journal.
+        inode: Its file's.
+    """
+    present = of_journal(connection, inode)
+    backup_at = connection.execute(sql.IDENTITY).fetchone()["backup_at"]
+    try:
+        found = read(path)
+    except MarkDamaged:
+        return None, present, damaged_marker(path).what
+    return found, present, objection(found, present, backup_at=backup_at)
+
+
+def _doubt_what_is_sealed(step: Step) -> tuple[str, ...]:
+    sealed = step.connection.execute(sql.SHIPMENTS_IN_STATE, (ShipmentState.SEALED.value,)).fetchall()
+    for row in sealed:
+        step.move(row, Cause.PUBLISH_BEGINS, changes={"attempts": row["attempts"] + 1}, why=_TAKEN_AS_BEGUN)
+        publishing = shipment_row(step.connection, row["msg_id"])
+        step.end_publish(publishing, Cause.NO_OUTCOME, evidence=NOTHING, error=_IN_DOUBT, why=_IN_DOUBT.text)
+    return tuple(row["msg_id"] for row in sealed)
+
+
+def _keep_what_is_forgotten(step: Step, found: Mark) -> tuple[Begun, ...]:
+    forgotten = []
+    for begun in found.begun:
+        if step.connection.execute(sql.SHIPMENT, (begun.msg_id,)).fetchone() is None:
+            step.connection.execute(sql.ADD_FORGOTTEN, asdict(begun) | {"noted_at": step.at})
+            forgotten.append(begun)
+    return tuple(forgotten)

@@ -1,0 +1,145 @@
+"""One process's hold on its journal: locked and recovered before it is written, read without a lock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import datetime
+from types import TracebackType
+
+from kpr_sender.events import Event, EventKind, Observer
+from kpr_sender.journal.location import demand_local
+from kpr_sender.journal.lock import JournalLock
+from kpr_sender.journal.port import ReceiptDocument
+from kpr_sender.journal.queries import SqliteView
+from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.model import Environment
+from kpr_sender.settings.values import JournalSettings
+
+# The engine's steps: one at a time, and none is broken off. Whoever asks to stop is heard when the step is over.
+
+
+class Steps:
+    """Entered for each step: one attempt to publish with its two lines in the journal, or one answer with its settling.
+
+    Args:
+        closing: Set when a stop was asked for and the step is over: nothing further is begun then.
+    """
+
+    def __init__(self, closing: threading.Event) -> None:
+        self._closing = closing
+        self._lock = threading.RLock()
+        self._depth = 0
+        self._stop_asked = False
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a step is being taken now."""
+        return self._depth > 0
+
+    def ask_to_stop(self) -> None:
+        """Let nothing further begin after the step under way. Takes no lock: a signal handler may call it."""
+        self._stop_asked = True
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._depth += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._stop_asked:
+            self._closing.set()
+        self._depth -= 1
+        self._lock.release()
+
+
+class HeldJournal:
+    """A journal that is opened when it is first needed, and held until it is closed.
+
+    Args:
+        settings: Where it lies.
+        environment: The only one it is for.
+        catch_up: Called on opening with the newest submission's receipts, whose copies a killed run may lack.
+        now: The clock.
+        who: Who events are written for.
+        observe: Told of what an earlier run left in the middle.
+    """
+
+    def __init__(
+        self,
+        settings: JournalSettings,
+        environment: Environment,
+        catch_up: Callable[[Sequence[ReceiptDocument]], object],
+        *,
+        now: Callable[[], datetime],
+        who: str,
+        observe: Observer,
+    ) -> None:
+        self._settings = settings
+        self._environment = environment
+        self._catch_up = catch_up
+        self._now = now
+        self._who = who
+        self._observe = observe
+        self._opening = threading.Lock()
+        self._lock: JournalLock | None = None
+        self._journal: SqliteJournal | None = None
+
+    def opened(self) -> SqliteJournal:
+        """Return the journal, locked for this process; what an earlier run left in the middle is in doubt now.
+
+        Raises:
+            JournalUnwritable: It cannot be written, or lies on a network file system.
+            JournalLocked: Another run holds it.
+            ConfigInvalid: It is another environment's (promise G7).
+        """
+        with self._opening:
+            if self._journal is None:
+                self._journal = self._lock_and_open()
+            return self._journal
+
+    @contextmanager
+    def reading(self) -> Iterator[SqliteView | None]:
+        """Yield the journal to read from, beside whoever holds it; None where there is none yet.
+
+        Raises:
+            JournalUnwritable: It cannot be read.
+        """
+        if self._journal is not None:
+            yield self._journal
+            return
+        journal = SqliteJournal.open_readonly(self._settings.path, self._environment)
+        with journal or nullcontext():
+            yield journal
+
+    def close(self) -> None:
+        """Close it and let others have it; twice is harmless."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def _lock_and_open(self) -> SqliteJournal:
+        path = self._settings.path
+        if not self._settings.allow_network:
+            demand_local(path)
+        lock = JournalLock.acquire(path, now=self._now)
+        try:
+            journal = SqliteJournal.open(path, self._environment, now=self._now, who=self._who)
+            self._recover(journal)
+        except BaseException:
+            lock.release()
+            raise
+        self._lock = lock
+        return journal
+
+    def _recover(self, journal: SqliteJournal) -> None:
+        for msg_id in journal.recover():
+            text = f"An earlier run ended while {msg_id} was being published: it is in doubt."
+            self._observe(Event(EventKind.IN_DOUBT, text, msg_id))
+        for submission in journal.submissions()[:1]:
+            self._catch_up(journal.receipt_documents(submission.submission_id))

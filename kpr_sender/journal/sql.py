@@ -1,0 +1,348 @@
+"""Rows to values and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final, ParamSpec, TypeVar
+
+from kpr_sender.journal.port import JournalEvent, NewShipment, NewSubmission, ReceiptDocument
+from kpr_sender.journal.sqlite_errors import Unreadable
+from kpr_sender.model import (
+    CertificateName,
+    Certificates,
+    Envelope,
+    Environment,
+    LastError,
+    MessageType,
+    Receipt,
+    ReceiptError,
+    Shipment,
+    Submission,
+)
+from kpr_sender.states import ReceiptStatus, ShipmentState
+
+# Every statement the journal runs on its tables, in one place: what another database would have to say differently.
+
+READ_ENVIRONMENT: Final = "SELECT environment FROM journal"
+ADD_ENVIRONMENT: Final = """
+    INSERT INTO journal (only_one, environment, created_at, journal_id) VALUES (1, ?, ?, lower(hex(randomblob(16))))
+"""
+ADD_MIGRATION: Final = "INSERT INTO migration (version, name, applied_at) VALUES (?, ?, ?)"
+
+SUBMISSION: Final = "SELECT * FROM submission WHERE submission_id = ?"
+SUBMISSIONS: Final = "SELECT * FROM submission ORDER BY sequence DESC"
+LATEST_SUBMISSION: Final = """
+    SELECT * FROM submission
+    WHERE environment = :environment AND sender_her_id = :sender_her_id AND kommunenummer = :kommunenummer
+      AND bydel = :bydel AND year = :year
+    ORDER BY sequence DESC LIMIT 1
+"""
+ADD_SUBMISSION: Final = """
+    INSERT INTO submission (submission_id, environment, sender_her_id, kommunenummer, bydel, year, created_at,
+                            created_by, replaces, reason)
+    VALUES (:submission_id, :environment, :sender_her_id, :kommunenummer, :bydel, :year, :created_at,
+            :created_by, :replaces, :reason)
+"""
+
+SHIPMENT: Final = "SELECT * FROM shipment WHERE msg_id = ?"
+SHIPMENT_BY_MESSAGE_ID: Final = "SELECT * FROM shipment WHERE message_id = ?"
+SHIPMENTS_OF: Final = "SELECT * FROM shipment WHERE submission_id = ? ORDER BY shipment_id"
+SHIPMENTS_IN_STATE: Final = "SELECT * FROM shipment WHERE state = ? ORDER BY shipment_id"
+SHIPMENT_BY_PAYLOAD: Final = """
+    SELECT * FROM shipment
+    WHERE environment = :environment AND sender_her_id = :sender_her_id AND year = :year
+      AND type = :type AND payload_sha256 = :payload_sha256
+"""
+ADD_SHIPMENT: Final = """
+    INSERT INTO shipment (submission_id, environment, sender_her_id, year, type, msg_id, message_id, receiver_her_id,
+                          envelope, payload_sha256, payload_bytes, lopenr, sealed_id, sealed_sha256, sealed_bytes,
+                          created_at, state, hodemelding_sha256, encryption_sha1, encryption_serial, signing_sha1,
+                          signing_serial)
+    VALUES (:submission_id, :environment, :sender_her_id, :year, :type, :msg_id, :message_id, :receiver_her_id,
+            :envelope, :payload_sha256, :payload_bytes, :lopenr, :sealed_id, :sealed_sha256, :sealed_bytes,
+            :created_at, :state, :hodemelding_sha256, :encryption_sha1, :encryption_serial, :signing_sha1,
+            :signing_serial)
+"""
+# The only way a shipment changes: compare-and-set on the state it was read in.
+CHANGE_SHIPMENT: Final = """
+    UPDATE shipment
+    SET state = :state, attempts = :attempts, published_at = :published_at, last_error_code = :last_error_code,
+        last_error_text = :last_error_text, needs_person = :needs_person, early_answer = :early_answer
+    WHERE msg_id = :msg_id AND state = :state_read
+"""
+# But for this one, before any transfer: the schema's own trigger holds it to that, too.
+RESEAL_SHIPMENT: Final = """
+    UPDATE shipment
+    SET sealed_id = :sealed_id, sealed_sha256 = :sealed_sha256, sealed_bytes = :sealed_bytes,
+        encryption_sha1 = :encryption_sha1, encryption_serial = :encryption_serial,
+        signing_sha1 = :signing_sha1, signing_serial = :signing_serial
+    WHERE msg_id = :msg_id AND state = 'sealed' AND attempts = 0
+"""
+
+ADD_SEALED: Final = "INSERT INTO sealed (bytes) VALUES (zeroblob(?))"
+SEALED_IS_THERE: Final = "SELECT 1 FROM sealed WHERE sealed_id = ?"
+
+RECEIPT: Final = "SELECT * FROM receipt WHERE receipt_id = ?"
+RECEIPTS_OF: Final = """
+    SELECT receipt_id, msg_id, status, errors, verified, problem, received_at, signer_sha1, signer_serial
+    FROM receipt WHERE msg_id = ? ORDER BY receipt_id
+"""
+RECEIPT_BY_SEALED: Final = "SELECT receipt_id, verified FROM receipt WHERE msg_id = ? AND sealed_sha256 = ?"
+RECEIPT_DOCUMENTS: Final = """
+    SELECT receipt.* FROM receipt JOIN shipment USING (msg_id)
+    WHERE shipment.submission_id = ? ORDER BY receipt_id
+"""
+ADD_RECEIPT: Final = """
+    INSERT INTO receipt (msg_id, status, errors, verified, problem, received_at, sealed_sha256, xml, sealed,
+                         signer_sha1, signer_serial)
+    VALUES (:msg_id, :status, :errors, :verified, :problem, :received_at, :sealed_sha256, :xml, :sealed,
+            :signer_sha1, :signer_serial)
+"""
+VERIFY_RECEIPT: Final = """
+    UPDATE receipt SET status = :status, errors = :errors, verified = :verified, problem = :problem, xml = :xml,
+                       signer_sha1 = :signer_sha1, signer_serial = :signer_serial
+    WHERE receipt_id = :receipt_id AND verified = 0
+"""
+
+ADD_EVENT: Final = """
+    INSERT INTO event (at, msg_id, what, why, who, from_state, to_state, details)
+    VALUES (:at, :msg_id, :what, :why, :who, :from_state, :to_state, :details)
+"""
+EVENTS: Final = "SELECT * FROM event ORDER BY event_id"
+EVENTS_OF: Final = "SELECT * FROM event WHERE msg_id = ? ORDER BY event_id"
+
+IDENTITY: Final = "SELECT journal_id, step, backup_at, environment, created_at FROM journal"
+COUNT_STEP: Final = "UPDATE journal SET step = step + 1"
+BEGUN: Final = """
+    SELECT msg_id, type, sender_her_id, kommunenummer, bydel, year, payload_sha256, attempts
+    FROM (
+      SELECT shipment.msg_id, shipment.type, submission.sender_her_id, submission.kommunenummer, submission.bydel,
+             submission.year, shipment.payload_sha256, shipment.attempts
+      FROM shipment JOIN submission USING (submission_id) WHERE shipment.attempts > 0
+      UNION ALL
+      SELECT msg_id, type, sender_her_id, kommunenummer, bydel, year, payload_sha256, attempts FROM forgotten
+    )
+    ORDER BY msg_id
+"""
+FORGOTTEN: Final = "SELECT * FROM forgotten ORDER BY msg_id"
+FORGOTTEN_IN_THE_WAY: Final = """
+    SELECT msg_id FROM forgotten
+    WHERE sender_her_id = :sender_her_id AND kommunenummer = :kommunenummer AND bydel = :bydel AND year = :year
+      AND released_at IS NULL
+    ORDER BY msg_id
+"""
+ADD_FORGOTTEN: Final = """
+    INSERT INTO forgotten (msg_id, type, sender_her_id, kommunenummer, bydel, year, payload_sha256, attempts, noted_at)
+    VALUES (:msg_id, :type, :sender_her_id, :kommunenummer, :bydel, :year, :payload_sha256, :attempts, :noted_at)
+    ON CONFLICT (msg_id) DO NOTHING
+"""
+RELEASE_FORGOTTEN: Final = """
+    UPDATE forgotten SET released_at = :at, released_by = :who, released_why = :why
+    WHERE msg_id = :msg_id AND released_at IS NULL
+"""
+ADD_ACCEPTANCE: Final = "INSERT INTO acceptance (at, found, why, who) VALUES (:at, :found, :why, :who)"
+ACCEPTANCES: Final = "SELECT at, found, why, who FROM acceptance ORDER BY acceptance_id"
+NEW_IDENTITY: Final = """
+    UPDATE journal SET journal_id = lower(hex(randomblob(16))), step = :step, backup_at = NULL
+"""
+MARK_AS_BACKUP: Final = "UPDATE journal SET backup_at = ?"
+
+
+Value = str | int | bytes | None
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+def _as_written(read: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Rows are ours: what does not read back is not as it was written."""
+
+    @functools.wraps(read)
+    def reading(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return read(*args, **kwargs)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            what = read.__name__.removesuffix("_of")
+            raise Unreadable(f"a row that holds a {what} does not read back") from None  # it may quote the row (G6)
+
+    return reading
+
+
+def time_text(at: datetime) -> str:
+    """Return RFC 3339 in UTC with microseconds, so that texts sort as times do.
+
+    Args:
+        at: An aware time.
+
+    Raises:
+        ValueError: It has no time zone.
+    """
+    if at.tzinfo is None:
+        raise ValueError("a time without a time zone")
+    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def time_of(text: str) -> datetime:
+    """Return the time that ``time_text`` wrote."""
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def envelope_text(envelope: Envelope) -> str:
+    """Return the envelope as JSON."""
+    return json.dumps(dataclasses.asdict(envelope) | {"properties": dict(envelope.properties)}, ensure_ascii=False)
+
+
+@_as_written
+def envelope_of(text: str) -> Envelope:
+    """Return the envelope that ``envelope_text`` wrote."""
+    return Envelope(**json.loads(text))
+
+
+def errors_text(errors: Sequence[ReceiptError]) -> str:
+    """Return an AppRec's errors as JSON."""
+    return json.dumps([dataclasses.asdict(error) for error in errors], ensure_ascii=False)
+
+
+def details_text(details: Mapping[str, str | int]) -> str:
+    """Return an event's evidence as JSON."""
+    return json.dumps(dict(details), ensure_ascii=False)
+
+
+def submission_row(new: NewSubmission, at: str) -> dict[str, Value]:
+    """Return a new submission's columns."""
+    return {
+        "submission_id": new.submission_id,
+        "environment": new.environment.value,
+        "sender_her_id": new.sender_her_id,
+        "kommunenummer": new.kommunenummer,
+        "bydel": new.bydel,
+        "year": new.year,
+        "created_at": at,
+        "created_by": new.by,
+        "replaces": new.replaces,
+        "reason": new.reason.strip(),
+    }
+
+
+def shipment_row(submission: NewSubmission, new: NewShipment, at: str) -> dict[str, Value]:
+    """Return a new shipment's columns, but for those of the sealed bytes' table."""
+    return {
+        "submission_id": submission.submission_id,
+        "environment": submission.environment.value,
+        "sender_her_id": submission.sender_her_id,
+        "year": submission.year,
+        "type": new.type.value,
+        "msg_id": new.msg_id,
+        "message_id": new.message_id,
+        "receiver_her_id": new.receiver_her_id,
+        "envelope": envelope_text(new.envelope),
+        "payload_sha256": new.payload_sha256,
+        "payload_bytes": new.payload_bytes,
+        "lopenr": new.lopenr,
+        "hodemelding_sha256": new.hodemelding_sha256,
+        **certificate_columns(new.certificates),
+        "sealed_bytes": new.sealed_bytes,
+        "created_at": at,
+        "state": ShipmentState.SEALED.value,
+    }
+
+
+def certificate_columns(certificates: Certificates) -> dict[str, str]:
+    """Return the columns that say what a shipment is sealed with."""
+    return {
+        "encryption_sha1": certificates.encryption.sha1,
+        "encryption_serial": certificates.encryption.serial,
+        "signing_sha1": certificates.signing.sha1,
+        "signing_serial": certificates.signing.serial,
+    }
+
+
+def _certificate_of(row: sqlite3.Row, use: str) -> CertificateName | None:
+    sha1 = row[f"{use}_sha1"]
+    return None if sha1 is None else CertificateName(sha1, row[f"{use}_serial"])
+
+
+def _certificates_of(row: sqlite3.Row) -> Certificates | None:
+    encryption, signing = _certificate_of(row, "encryption"), _certificate_of(row, "signing")
+    return None if encryption is None or signing is None else Certificates(encryption, signing)
+
+
+@_as_written
+def submission_of(row: sqlite3.Row, shipments: Sequence[Shipment]) -> Submission:
+    """Return a submission."""
+    return Submission(
+        submission_id=row["submission_id"],
+        environment=Environment(row["environment"]),
+        sender_her_id=row["sender_her_id"],
+        kommunenummer=row["kommunenummer"],
+        bydel=row["bydel"],
+        year=row["year"],
+        created_at=time_of(row["created_at"]),
+        shipments=tuple(shipments),
+        replaces=row["replaces"],
+        reason=row["reason"],
+    )
+
+
+@_as_written
+def shipment_of(row: sqlite3.Row, receipts: Sequence[Receipt]) -> Shipment:
+    """Return a shipment."""
+    code = row["last_error_code"]
+    return Shipment(
+        msg_id=row["msg_id"],
+        submission_id=row["submission_id"],
+        type=MessageType(row["type"]),
+        state=ShipmentState(row["state"]),
+        message_id=row["message_id"],
+        receiver_her_id=row["receiver_her_id"],
+        payload_sha256=row["payload_sha256"],
+        sealed_sha256=row["sealed_sha256"],
+        sealed_bytes=row["sealed_bytes"],
+        attempts=row["attempts"],
+        created_at=time_of(row["created_at"]),
+        published_at=None if row["published_at"] is None else time_of(row["published_at"]),
+        receipts=tuple(receipts),
+        last_error=None if code is None else LastError(code, row["last_error_text"]),
+        needs_person=bool(row["needs_person"]),
+        certificates=_certificates_of(row),
+        hodemelding_sha256=row["hodemelding_sha256"] or "",
+    )
+
+
+@_as_written
+def receipt_of(row: sqlite3.Row) -> Receipt:
+    """Return a receipt."""
+    return Receipt(
+        receipt_id=row["receipt_id"],
+        msg_id=row["msg_id"],
+        status=None if row["status"] is None else ReceiptStatus(row["status"]),
+        errors=tuple(ReceiptError(**error) for error in json.loads(row["errors"])),
+        verified=bool(row["verified"]),
+        problem=row["problem"],
+        received_at=time_of(row["received_at"]),
+        signer=_certificate_of(row, "signer"),
+    )
+
+
+@_as_written
+def document_of(row: sqlite3.Row) -> ReceiptDocument:
+    """Return a receipt with what came."""
+    return ReceiptDocument(receipt=receipt_of(row), xml=row["xml"], sealed=row["sealed"])
+
+
+@_as_written
+def event_of(row: sqlite3.Row) -> JournalEvent:
+    """Return a line of the history."""
+    moved = {"from": row["from_state"], "to": row["to_state"]}
+    return JournalEvent(
+        at=time_of(row["at"]),
+        msg_id=row["msg_id"],
+        what=row["what"],
+        why=row["why"],
+        who=row["who"],
+        details={name: state for name, state in moved.items() if state is not None} | json.loads(row["details"]),
+    )

@@ -1,0 +1,225 @@
+"""What a person decides and a program must not: whether a shipment without an answer has arrived at FHI.
+
+Pure, but for the journal it reads: what is known becomes a ``Case``, and a case tells what may be decided, and why not.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from kpr_sender.errors import UsageError
+from kpr_sender.journal.port import JournalEvent, JournalView
+from kpr_sender.model import Shipment, Submission
+from kpr_sender.states import AWAITING_RECEIPT, PERSON_CAUSES, Cause, ShipmentState
+
+# Finding a submission by what a person typed.
+
+
+def look_up(journal: JournalView, submission_id: str | None) -> Submission | None:
+    """Return the submission of that id, or the newest one when no id is given; None when the journal is empty.
+
+    Args:
+        journal: Where to look.
+        submission_id: A submission's id, or the MsgId of one of its shipments.
+
+    Raises:
+        UsageError: The id is not in this journal.
+    """
+    if submission_id is None:
+        return next(iter(journal.submissions()), None)
+    found = journal.submission(submission_id)
+    if found is None and (shipment := journal.shipment(submission_id.strip().lower())) is not None:
+        found = journal.submission(shipment.submission_id)
+    if found is None:
+        raise UsageError(
+            f"{submission_id} is not in this journal.",
+            next_step="kpr-send status lists what is; check --env and --journal.",
+        )
+    return found
+
+
+def newest_awaiting(journal: JournalView) -> Submission | None:
+    """Return the newest submission that still waits for a receipt, else the newest of all."""
+    submissions = journal.submissions()
+    awaiting = (one for one in submissions if any(s.state in AWAITING_RECEIPT for s in one.shipments))
+    return next(awaiting, next(iter(submissions), None))
+
+
+class Decision(enum.StrEnum):
+    """What a person may say of a shipment, after contact with FHI."""
+
+    ARRIVED = "arrived"
+    """It is published, and its receipt is waited for."""
+    NOT_ARRIVED = "not-arrived"
+    """It is sealed: the next run may send the same bytes again."""
+    CANCEL = "cancel"
+    """It is given up; nothing of it is sent again."""
+
+    @property
+    def cause(self) -> Cause:
+        """What the journal calls it."""
+        return _CAUSES[self]
+
+
+_CAUSES: Final[Mapping[Decision, Cause]] = {
+    Decision.ARRIVED: Cause.PERSON_ARRIVED,
+    Decision.NOT_ARRIVED: Cause.PERSON_NOT_ARRIVED,
+    Decision.CANCEL: Cause.PERSON_CANCELS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One transfer that was begun.
+
+    Attributes:
+        begun: Its event.
+        ended: The event of its end; None while it is under way.
+    """
+
+    begun: JournalEvent
+    ended: JournalEvent | None
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that is known of one shipment.
+
+    Attributes:
+        properties: What stands outside the sealed bytes: HER-ids and the time they were made.
+        history: Its events, the oldest first.
+        replaced_by: The submission that has taken its submission's place, or None.
+    """
+
+    submission: Submission
+    shipment: Shipment
+    properties: Mapping[str, str]
+    history: tuple[JournalEvent, ...]
+    replaced_by: str | None
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The transfers that were begun, the oldest first."""
+        return tuple(_attempts(self.history))
+
+    @property
+    def decided(self) -> tuple[JournalEvent, ...]:
+        """What persons have decided of it before."""
+        return tuple(event for event in self.history if event.what in PERSON_CAUSES)
+
+    @property
+    def open_to(self) -> tuple[Decision, ...]:
+        """What a person may decide of it now.
+
+        What is sealed needs no decision, but for one that FHI has answered all the same: it is never sent, so it can
+        only be given up. What another submission has replaced must not be sent any more.
+        """
+        shipment = self.shipment
+        if shipment.state is ShipmentState.SEALED and shipment.needs_person:
+            return (Decision.CANCEL,)
+        if shipment.state not in AWAITING_RECEIPT:
+            return ()
+        return tuple(one for one in Decision if self.replaced_by is None or one is not Decision.NOT_ARRIVED)
+
+
+def case_of(journal: JournalView, msg_id: str) -> Case:
+    """Return what the journal knows of a shipment.
+
+    Args:
+        journal: Where to look.
+        msg_id: Its MsgId, in capitals or not, with braces or without.
+
+    Raises:
+        UsageError: It is not in this journal.
+    """
+    wanted = msg_id.strip().strip("{}").lower()
+    shipment = journal.shipment(wanted)
+    submission = None if shipment is None else journal.submission(shipment.submission_id)
+    if shipment is None or submission is None:
+        raise UsageError(
+            f"There is no shipment with MsgId {msg_id} in this journal.",
+            where="MSGID",
+            next_step="kpr-send status shows the MsgIds; check --env and --journal.",
+        )
+    return Case(
+        submission=submission,
+        shipment=shipment,
+        properties=journal.envelope(shipment.msg_id).properties,
+        history=journal.events(shipment.msg_id),
+        replaced_by=next(
+            (one.submission_id for one in journal.submissions() if one.replaces == submission.submission_id), None
+        ),
+    )
+
+
+def demand_open(case: Case, decision: Decision | None = None) -> None:
+    """Refuse a shipment that is not a person's to decide on, or not in this way.
+
+    Args:
+        case: What is known.
+        decision: What is to be decided; None when it is only looked at.
+
+    Raises:
+        UsageError: Says what is known of it instead.
+    """
+    shipment = case.shipment
+    name = f"The {shipment.type.norwegian} ({shipment.msg_id})"
+    if not case.open_to:
+        raise UsageError(
+            f"{name} is {shipment.state.value}: there is nothing to decide. {_known(case)}",
+            where="MSGID",
+            next_step=_NEXT_STEPS.get(shipment.state, "See kpr-send status and kpr-send receipts."),
+        )
+    if decision is None or decision in case.open_to:
+        return
+    if case.replaced_by is not None and decision is Decision.NOT_ARRIVED:
+        raise UsageError(
+            f"{name} may not go again: submission {case.replaced_by} has taken the place of its own.",
+            where="--not-arrived",
+            next_step="Give it up with --cancel.",
+        )
+    raise UsageError(
+        f"FHI has answered {name[0].lower()}{name[1:]}, which the journal holds as not sent: it is never sent again.",
+        where=f"--{decision.value}",
+        next_step="Agree with FHI what is to be done; then give it up with --cancel.",
+    )
+
+
+def demand_as_seen(seen: Case, case: Case) -> None:
+    """Refuse a decision on what has changed since the person looked.
+
+    Raises:
+        UsageError: An answer, an attempt or another decision came in between.
+    """
+    if seen.history != case.history:
+        raise UsageError(
+            f"Something happened to {case.shipment.msg_id} since it was shown; nothing was decided. {_known(case)}",
+            where="MSGID",
+            next_step="Look again with kpr-send resolve, then decide.",
+        )
+
+
+_NEXT_STEPS: Final[Mapping[ShipmentState, str]] = {
+    ShipmentState.SEALED: "Send it with kpr-send send.",
+    ShipmentState.PUBLISHING: "Let the run that publishes it end, then look again.",
+}
+
+
+def _known(case: Case) -> str:
+    last = case.history[-1]
+    return f"The last that is known, of {last.at:%Y-%m-%d %H:%M} UTC: {last.why}"
+
+
+def _attempts(history: tuple[JournalEvent, ...]) -> Iterator[Attempt]:
+    begun: JournalEvent | None = None
+    for event in history:
+        if event.what == Cause.PUBLISH_BEGINS:
+            begun = event
+        elif begun is not None and event.details.get("from") == ShipmentState.PUBLISHING:
+            yield Attempt(begun, event)
+            begun = None
+    if begun is not None:
+        yield Attempt(begun, None)

@@ -1,0 +1,154 @@
+"""Publishing one shipment: the row first, then the bytes, then what is known (promises G1 to G3)."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Final
+
+from kpr_sender.bus.port import Bus, Outbound, Outcome, Verdict
+from kpr_sender.bus.retry import persistently
+from kpr_sender.errors import BusUnreachable, KprError
+from kpr_sender.events import Event, EventKind, Observer
+from kpr_sender.fault_points import FaultPoint, reached
+from kpr_sender.journal.port import Journal
+from kpr_sender.model import LastError, Shipment, Submission
+from kpr_sender.states import Cause, ShipmentState
+
+_CAUSES: Final = {
+    Verdict.ACCEPTED: Cause.ACCEPTED,
+    Verdict.NOT_SENT: Cause.NOT_SENT,
+    Verdict.IN_DOUBT: Cause.NO_OUTCOME,
+}
+
+
+def may_be_published(shipment: Shipment) -> bool:
+    """Whether a shipment is waiting to be published.
+
+    A sealed shipment that FHI has answered all the same was not unsent after all: a person must look, and it is never
+    published by itself.
+    """
+    return (
+        shipment.state is ShipmentState.SEALED
+        and not shipment.needs_person
+        and not any(receipt.verified for receipt in shipment.receipts)
+    )
+
+
+def next_sealed(submission: Submission) -> Shipment | None:
+    """Return the first shipment that may be published."""
+    return next((shipment for shipment in submission.shipments if may_be_published(shipment)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Publishes sealed shipments.
+
+    Attributes:
+        step: Held during one attempt, so that a receipt which overtakes the outcome is read after it.
+        budget: Bound on all attempts for one shipment together, in seconds.
+        closing: Ends the waiting between attempts when set; nothing further is begun then.
+    """
+
+    journal: Journal
+    bus: Bus
+    step: AbstractContextManager[object]
+    budget: float
+    closing: threading.Event
+    observe: Observer
+
+    def publish_all(self, submission: Submission) -> tuple[Submission, int]:
+        """Publish what is sealed of a submission, in its order.
+
+        Returns:
+            The submission as it stands now, and how many shipments the bus took.
+
+        Raises:
+            BusUnreachable, AccessRefused, ConfigInvalid: As for ``connect``; nothing was sent.
+        """
+        sent = 0
+        if next_sealed(submission) is not None and not self.closing.is_set():
+            self.connect(submission)
+        while not self.closing.is_set() and (shipment := next_sealed(submission)) is not None:
+            verdict = self._publish_patiently(shipment)
+            submission = self.journal.submission(submission.submission_id) or submission
+            sent += verdict is Verdict.ACCEPTED
+            if verdict is Verdict.NOT_SENT:
+                # Both go to the same queue: what stopped this one stops the other. The report says what it was.
+                break
+        return submission, sent
+
+    def _publish_patiently(self, shipment: Shipment) -> Verdict:
+        """Try again while it is certain that the bus does not have it, and only then."""
+
+        def attempt() -> Verdict:
+            outcome = self.publish(shipment)
+            if outcome.verdict is Verdict.NOT_SENT and isinstance(outcome.error, BusUnreachable):
+                raise outcome.error
+            return outcome.verdict
+
+        try:
+            return persistently(attempt, budget=self.budget, closing=self.closing)
+        except BusUnreachable:
+            return Verdict.NOT_SENT
+
+    def connect(self, submission: Submission) -> None:
+        """Connect, and let the journal know of it when the bus is out of reach.
+
+        Raises:
+            BusUnreachable: Not within the time budget.
+            AccessRefused: Wrong login or certificate.
+            ConfigInvalid: A queue or exchange is unknown.
+        """
+        self.observe(Event(EventKind.CONNECTING, "Connecting to the bus.", submission.shipments[0].msg_id))
+        try:
+            self.bus.connect()
+        except KprError as error:
+            for shipment in submission.shipments:
+                if shipment.state is ShipmentState.SEALED:
+                    self.journal.note_error(shipment.msg_id, LastError.of(error))
+            raise
+
+    def publish(self, shipment: Shipment) -> Outcome:
+        """Publish one shipment, once.
+
+        ``publishing`` is durable before the first byte of the transfer; the outcome is written right after it.
+        """
+        with self.step:
+            outbound = Outbound(
+                message_id=shipment.message_id,
+                envelope=self.journal.envelope(shipment.msg_id),
+                body=self.journal.sealed(shipment.msg_id),
+            )
+            self.journal.begin_publish(shipment.msg_id)
+            self._tell(EventKind.PUBLISHING, shipment, f"Publishing the {shipment.type.norwegian} ({shipment.msg_id}).")
+            outcome = self.bus.publish(outbound)
+            reached(FaultPoint.AFTER_OUTCOME)
+            self.journal.end_publish(
+                shipment.msg_id,
+                _CAUSES[outcome.verdict],
+                evidence={
+                    "reach": outcome.reach.value,
+                    "bytes_handed_over": outcome.bytes_handed_over,
+                    "link": outcome.link.value,
+                    "condition": outcome.condition,
+                    "description": outcome.description,
+                },
+                error=None if outcome.error is None else LastError.of(outcome.error),
+            )
+        self._tell_outcome(shipment, outcome)
+        return outcome
+
+    def _tell_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
+        name = f"{shipment.type.norwegian} ({shipment.msg_id})"
+        if outcome.verdict is Verdict.ACCEPTED:
+            self._tell(EventKind.PUBLISHED, shipment, f"The bus has taken the {name}; FHI's receipt decides.")
+        elif outcome.verdict is Verdict.NOT_SENT:
+            self._tell(EventKind.NOT_SENT, shipment, f"The {name} is certainly not sent: {outcome.error}", outcome)
+        else:
+            self._tell(EventKind.IN_DOUBT, shipment, f"The {name} is in doubt: {outcome.error}", outcome)
+
+    def _tell(self, kind: EventKind, shipment: Shipment, text: str, outcome: Outcome | None = None) -> None:
+        details = {"reach": outcome.reach.value, "condition": outcome.condition} if outcome else {}
+        self.observe(Event(kind, text, shipment.msg_id, shipment.type, details))

@@ -1,0 +1,305 @@
+"""What the official schema would say of a file: every breach with its line and place, told as the file goes by.
+
+The content models are plain sequences, so a block keeps its schema where its children's places never fall and each
+stands there as often as it may. Only counts are kept, and hashes of what must be unique.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from kpr_sender.preflight.catalogue.fields import Block, Catalogue, Field
+from kpr_sender.preflight.header import shown
+from kpr_sender.preflight.lexical import Predicate, predicate, wanted
+from kpr_sender.preflight.record import Element, place
+
+# What a schema says of one block, made ready for those who judge.
+
+
+class Model:
+    """What a schema says of one block, made ready.
+
+    Attributes:
+        block: As in the catalogue.
+        places: Where each child stands in the sequence.
+        values: The test of each child that has a simple value.
+        attributes: The test of each attribute.
+        unique: For each child, its attributes that must differ from those of the others.
+    """
+
+    def __init__(self, block: Block, catalogue: Catalogue) -> None:
+        self.block = block
+        self.places = {child.name: at for at, child in enumerate(block.children)}
+        self.values: Mapping[str, Predicate] = {
+            child.name: predicate(child) for child in block.children if child.kind == "element"
+        }
+        self.attributes: Mapping[str, Predicate] = {
+            name: predicate(attribute) for name, attribute in block.attributes.items()
+        }
+        self.unique = {
+            child.name: names
+            for child in block.children
+            if child.kind == "block"
+            and (
+                names := [
+                    name
+                    for name, attribute in catalogue.blocks[child.name].attributes.items()
+                    if attribute.facets.get("unique") == block.name
+                ]
+            )
+        }
+
+    def child(self, name: str) -> Field:
+        """Return what is said of a child."""
+        return self.block.children[self.places[name]]
+
+
+def models(catalogue: Catalogue) -> Mapping[str, Model]:
+    """Return every block's, by name."""
+    return {name: Model(block, catalogue) for name, block in catalogue.blocks.items()}
+
+
+# Which texts were there before, in 12 to 24 bytes each whatever their length.
+
+_FIRST_SIZE: Final = 1_024  # slots, a power of two
+
+
+class Seen:
+    """A set of texts that keeps 8-byte hashes only, in one array with open addressing.
+
+    The hash is Python's own, keyed anew in each process: nobody can make a file whose texts meet, and among a million
+    texts two different ones are taken for the same once in some ten million runs.
+    """
+
+    def __init__(self) -> None:
+        self._slots = array("Q", bytes(8 * _FIRST_SIZE))
+        self._count = 0
+
+    def add(self, text: str) -> bool:
+        """Return whether it is new, and remember it."""
+        if 3 * self._count > 2 * len(self._slots):
+            old, self._slots = self._slots, array("Q", bytes(16 * len(self._slots)))
+            for digest in old:
+                if digest:
+                    self._put(digest)
+        new = self._put(hash(text) & 0xFFFF_FFFF_FFFF_FFFF or 1)  # 0 is an empty slot
+        self._count += new
+        return new
+
+    def _put(self, digest: int) -> bool:
+        slots = self._slots
+        mask = len(slots) - 1
+        at = digest & mask
+        while slots[at]:
+            if slots[at] == digest:
+                return False
+            at = (at + 1) & mask
+        slots[at] = digest
+        return True
+
+
+_WHITE: Final = " \t\r\n"
+_XSI: Final = "{http://www.w3.org/2001/XMLSchema-instance}"
+_HINTS: Final = frozenset({f"{_XSI}schemaLocation", f"{_XSI}noNamespaceSchemaLocation"})  # allowed on any element
+_RETYPING: Final = frozenset({f"{_XSI}type", f"{_XSI}nil"})
+_MOST_DIGITS: Final = 8  # of a date; a national id has eleven
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One breach.
+
+    Attributes:
+        rule: One of ``RULES``.
+        line: Line of the file.
+        path: As in ``Finding``.
+        said: As in ``Finding``.
+    """
+
+    rule: str
+    line: int
+    path: str
+    said: str
+
+
+ROOT: Final = "structure.root"
+ELEMENT: Final = "structure.element"
+MISSING: Final = "structure.missing"
+ATTRIBUTE: Final = "structure.attribute"
+VALUE: Final = "structure.value"
+TEXT: Final = "structure.text"
+UNIQUE: Final = "structure.unique"
+RULES: Final = (ROOT, ELEMENT, MISSING, ATTRIBUTE, VALUE, TEXT, UNIQUE)
+"""Every rule there is."""
+
+
+class _Opened:
+    """One block whose children are going by; a container's name is not in their paths."""
+
+    def __init__(self, model: Model, path: str, *, inside: str) -> None:
+        self.model = model
+        self.path = path
+        self.inside = inside
+        self._at = 0
+        self._counts: Counter[str] = Counter()
+        self._seen: dict[str, Seen] = {}
+
+    def step(self, name: str, keys: Mapping[str, str], line: int) -> list[Fault]:
+        """Judge the next child's name, and what must be unique among its attributes."""
+        at = self.model.places.get(name)
+        if at is None:
+            return [Fault(ELEMENT, line, self.path, f"{_named(name)} does not belong in {self.model.block.name}.")]
+        faults = []
+        self._counts[name] += 1
+        most = self.model.block.children[at].most
+        if most is not None and self._counts[name] > most:
+            said = f"{name} may stand there {_times(most)} only."
+            faults.append(Fault(ELEMENT, line, _below(self.inside, name), said))
+        elif at < self._at:
+            said = f"{name} stands behind {self.model.block.children[self._at].name}, but belongs before it."
+            faults.append(Fault(ELEMENT, line, _below(self.inside, name), said))
+        self._at = max(self._at, at)
+        for attribute in self.model.unique.get(name, ()):
+            if attribute in keys and not self._seen.setdefault(attribute, Seen()).add(keys[attribute]):
+                path = _below(self.inside, place(name, keys))
+                faults.append(Fault(UNIQUE, line, path, f"Another {name} before it has the same {attribute}."))
+        return faults
+
+    def end(self, line: int) -> Iterator[Fault]:
+        """Judge what did not come."""
+        for child in self.model.block.children:
+            count = self._counts[child.name]
+            if count < child.least:
+                path = _below(self.inside, child.name)
+                said = f"{child.name} stands there {_times(count)}, and must at least {_times(child.least)}."
+                yield Fault(MISSING, line, path, f"{child.name} is missing." if not count else said)
+
+
+class Structure:
+    """Judges one file of a format; told of it in order, as ``reading.general.read_document`` tells it.
+
+    Args:
+        catalogue: The format's.
+        namespace: The format's; names in it are told without it.
+    """
+
+    def __init__(self, catalogue: Catalogue, namespace: str) -> None:
+        self._catalogue = catalogue
+        self._namespace = namespace
+        self._models = models(catalogue)
+        self._open: list[_Opened | None] = []  # None is a container that no schema knows: said once, then left alone
+
+    def start(self, name: str, attributes: Mapping[str, str], line: int) -> Iterator[Fault]:
+        """A container begins."""
+        at_root = not self._open
+        parent = None if at_root else self._open[-1]
+        known = name == self._catalogue.root if at_root else parent is not None and name in parent.model.places
+        path = place(name, attributes)
+        opened = _Opened(self._models[name], path, inside="") if known else None
+        self._open.append(opened)
+        if parent:
+            yield from parent.step(name, attributes, line)
+        elif at_root and not known:
+            root = f"{self._catalogue.root} in {self._namespace}"
+            yield Fault(ROOT, line, "", f"The root element is {_named(name)}; {root} is wanted.")
+        if opened:
+            yield from _attributes(opened.model, attributes, line, path)
+
+    def passed(self, name: str, keys: Mapping[str, str], line: int) -> list[Fault]:
+        """A record went by that is right in itself: judge its place, and what must be unique."""
+        parent = self._open[-1]
+        return parent.step(name, keys, line) if parent else []
+
+    def record(self, element: Element) -> Iterator[Fault]:
+        """A whole record went by."""
+        parent = self._open[-1]
+        if parent:
+            yield from self._child(parent, element)
+
+    def text(self, line: int) -> Iterator[Fault]:
+        """Something other than white space stands in a container."""
+        if opened := self._open[-1]:
+            yield _text_fault(opened.model.block.name, line, opened.path)
+
+    def end(self, line: int) -> Iterator[Fault]:
+        """The container that began last ends."""
+        if opened := self._open.pop():
+            yield from opened.end(line)
+
+    def _child(self, parent: _Opened, element: Element) -> Iterator[Fault]:
+        yield from parent.step(element.name, element.attributes, element.line)
+        test = parent.model.values.get(element.name)
+        if test is not None:
+            path = _below(parent.inside, element.name)
+            yield from _value(test, parent.model.child(element.name), element, path)
+        elif element.name in parent.model.places:
+            yield from self._block(element, _below(parent.inside, place(element.name, element.attributes)))
+
+    def _block(self, element: Element, path: str) -> Iterator[Fault]:
+        model = self._models[element.name]
+        yield from _attributes(model, element.attributes, element.line, path)
+        if element.text.strip(_WHITE) if model.places else element.text:
+            yield _text_fault(element.name, element.line, path)
+        opened = _Opened(model, path, inside=path)
+        for child in element.children:
+            yield from self._child(opened, child)
+        yield from opened.end(element.line)
+
+
+def _attributes(model: Model, attributes: Mapping[str, str], line: int, path: str) -> Iterator[Fault]:
+    for name, value in attributes.items():
+        test = model.attributes.get(name)
+        if test is None:
+            yield from _stray(name, model.block.name, line, path)
+        elif not test(value):
+            yield _value_fault(model.block.attributes[name], value, line, _below(path, name))
+    for name, attribute in model.block.attributes.items():
+        if attribute.least and name not in attributes:
+            yield Fault(MISSING, line, _below(path, name), f"The attribute {name} is missing.")
+
+
+def _value(test: Predicate, field: Field, element: Element, path: str) -> Iterator[Fault]:
+    for name in element.attributes:
+        yield from _stray(name, field.name, element.line, path)
+    if element.children:
+        yield Fault(ELEMENT, element.line, path, f"{field.name} has an element in it; only a value may be there.")
+    elif not test(element.text):
+        yield _value_fault(field, element.text, element.line, path)
+
+
+def _stray(name: str, block: str, line: int, path: str) -> Iterator[Fault]:
+    if name in _RETYPING:
+        yield Fault(ATTRIBUTE, line, path, f"xsi:{name.removeprefix(_XSI)} is not allowed in {block}.")
+    elif name not in _HINTS:
+        yield Fault(ATTRIBUTE, line, path, f"The attribute {_named(name)} does not belong in {block}.")
+
+
+def _text_fault(block: str, line: int, path: str) -> Fault:
+    return Fault(TEXT, line, path, f"{block} has text in it; only elements, or nothing, may be there.")
+
+
+def _value_fault(field: Field, value: str, line: int, path: str) -> Fault:
+    return Fault(VALUE, line, path, f"{field.name} is {_technical(value)}; {wanted(field)} is wanted.")
+
+
+def _technical(value: str) -> str:
+    """Return a value where it is a short number or date, else its length: it may be a name or an id (promise G6)."""
+    plain = set(value) <= set("0123456789.-+:") and sum(map(str.isdigit, value)) <= _MOST_DIGITS
+    return shown(value) if plain or not value else f"something of {len(value)} characters"
+
+
+def _named(name: str) -> str:
+    namespace, _, local = name.rpartition("}")
+    return f"{shown(local)} of another namespace" if namespace else shown(local)
+
+
+def _below(path: str, step: str) -> str:
+    return f"{path} / {step}" if path else step
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

@@ -1,0 +1,269 @@
+"""The receiver as a register on the network has it: asked when needed, kept for a while, judged for sending."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import InvalidVersion, load_der_x509_certificate
+
+from kpr_sender.errors import RegistryUnreachable
+from kpr_sender.events import Event, EventKind, Observer
+from kpr_sender.registry.counterpart_checks import objections
+from kpr_sender.registry.files import configured_certificates
+from kpr_sender.registry.port import (
+    Answer,
+    Counterpart,
+    Listing,
+    Provenance,
+    Queues,
+    Register,
+    RegisteredParty,
+    UnknownParty,
+    Use,
+    counterpart_of,
+)
+from kpr_sender.settings.values import Settings
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+
+# The register's last good answers, in a file beside the journal.
+#
+# It decides whom we encrypt for, so it is read only when nobody but its owner may write to it. What it holds was
+# fetched from one register for one environment; for any other it holds nothing.
+
+FORMAT: Final = 1
+_OTHERS_MAY_WRITE: Final = 0o022
+_MAX_BYTES: Final = 1_000_000
+
+
+def beside(journal: Path) -> Path:
+    """Return where the answers lie that belong to a journal."""
+    return journal.with_name(f"{journal.stem}-registry.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Answers by HER-id.
+
+    Attributes:
+        path: The file.
+        environment: What the answers are for.
+        url: The register they came from.
+        observe: Told when the file cannot be used or written: that costs a question, nothing else.
+    """
+
+    path: Path
+    environment: str
+    url: str
+    observe: Observer
+
+    def get(self, her_id: int) -> Listing | None:
+        """Return the last good answer, with when it was fetched; None when there is none that can be trusted."""
+        kept = self._read().get(str(her_id))
+        if kept is None:
+            return None
+        try:
+            return _listing(kept, self.url)
+        except (KeyError, TypeError, ValueError, InvalidVersion):
+            self._warn("is damaged; the register is asked anew")
+            return None
+
+    def put(self, her_id: int, listing: Listing) -> None:
+        """Keep an answer."""
+        self._write({**self._read(), str(her_id): _kept(listing)})
+
+    def forget(self, her_id: int) -> None:
+        """Keep nothing of a party: the register says now that it, or a certificate of it, is not there."""
+        parties = self._read()
+        if parties.pop(str(her_id), None) is not None:
+            self._write(parties)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            with self.path.open("rb") as file:
+                about = os.fstat(file.fileno())
+                if os.name == "posix" and (about.st_mode & _OTHERS_MAY_WRITE or about.st_uid != os.geteuid()):
+                    self._warn("may be written by others than its owner, or is another's; it is not used")
+                    return {}
+                document = json.loads(file.read(_MAX_BYTES))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, RecursionError):
+            self._warn("cannot be read; the register is asked anew")
+            return {}
+        mine = isinstance(document, dict) and self._head().items() <= document.items()
+        parties = document.get("parties") if mine else None
+        return parties if isinstance(parties, dict) else {}
+
+    def _head(self) -> dict[str, object]:
+        return {"format": FORMAT, "environment": self.environment, "url": self.url}
+
+    def _write(self, parties: dict[str, Any]) -> None:
+        if not self.path.parent.is_dir():
+            return  # the journal's folder is made by the journal; a mere check makes nothing
+        draft = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
+        text = json.dumps({**self._head(), "parties": parties}, indent=1)
+        try:
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(self.path)
+        except OSError as error:
+            self._warn(f"cannot be written ({error.strerror}); the register's answers are not kept")
+
+    def _warn(self, what: str) -> None:
+        self.observe(Event(EventKind.WARNING, f"{self.path} {what}."))
+
+
+def _kept(listing: Listing) -> dict[str, Any]:
+    fetched_at = listing.provenance.fetched_at
+    return {
+        "fetched_at": None if fetched_at is None else fetched_at.isoformat(),
+        "party": asdict(listing.registered)
+        | {"valid_from": _written(listing.registered.valid_from), "valid_to": _written(listing.registered.valid_to)},
+        "queues": asdict(listing.addresses),
+        "encryption": [_base64(one) for one in listing.encryption],
+        "signing": [_base64(one) for one in listing.signing],
+    }
+
+
+def _listing(kept: dict[str, Any], url: str) -> Listing:
+    party = RegisteredParty(**kept["party"])
+    return Listing(
+        registered=replace(
+            party, valid_from=_moment(kept["party"]["valid_from"]), valid_to=_moment(kept["party"]["valid_to"])
+        ),
+        addresses=Queues(**kept["queues"]),
+        encryption=tuple(_certificate(one) for one in kept["encryption"]),
+        signing=tuple(_certificate(one) for one in kept["signing"]),
+        provenance=Provenance(url, _aware(kept["fetched_at"])),
+    )
+
+
+def _written(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else _aware(text)
+
+
+def _aware(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return moment
+
+
+def _base64(certificate: Certificate) -> str:
+    return base64.b64encode(certificate.public_bytes(Encoding.DER)).decode("ascii")
+
+
+def _certificate(text: str) -> Certificate:
+    return load_der_x509_certificate(base64.b64decode(text, validate=True))
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteRegistry:
+    """Answers from a register, or from what it said lately.
+
+    Attributes:
+        register: Whom to ask.
+        cache: Its last good answers.
+        settings: The configuration.
+        max_age: How old an answer may be before it is asked for again, in seconds.
+        now: The clock; aware datetimes.
+        observe: Told when an old answer had to do.
+    """
+
+    register: Register
+    cache: Cache
+    settings: Settings
+    max_age: float
+    now: Callable[[], datetime]
+    observe: Observer
+
+    def counterpart(self, her_id: int) -> Counterpart:
+        """Return what is registered for a level 2 HER-id, with what speaks against sending to it.
+
+        Raises:
+            ConfigInvalid: The register does not know it, or a configured certificate's file is missing.
+            AccessRefused: The register refuses our user or has no certificate; or its own is refused.
+            RegistryUnreachable: It does not answer, and no earlier answer may be used.
+        """
+        listing = self._listing(her_id)
+        found = counterpart_of(listing, her_id)
+        # Earlier ones in the configuration are there to be believed, whatever the register says.
+        signing = dict.fromkeys((*found.signing, *configured_certificates(self.settings, Use.SIGNING)))
+        against = tuple(objections(listing, self.settings, at=self.now()))
+        return replace(found, signing=tuple(signing), objections=against)
+
+    def party(self, her_id: int) -> Answer[RegisteredParty]:
+        """Return who it is."""
+        return self._listing(her_id).party(her_id)
+
+    def queues(self, her_id: int) -> Answer[Queues]:
+        """Return the addresses of its queues."""
+        return self._listing(her_id).queues(her_id)
+
+    def certificate(self, her_id: int, use: Use) -> Answer[tuple[Certificate, ...]]:
+        """Return its certificates for that use."""
+        return self._listing(her_id).certificate(her_id, use)
+
+    def _listing(self, her_id: int) -> Listing:
+        kept = self.cache.get(her_id)
+        if kept is not None and (fresh := self._usable(kept, self.max_age)) is not None:
+            return fresh
+        try:
+            return self._fetch(her_id, kept)
+        except RegistryUnreachable as error:
+            stale = None if kept is None else self._usable(kept, self.settings.registry.stale_for)
+            if stale is None:
+                raise
+            self._say(error, stale.provenance)
+            return replace(stale, provenance=replace(stale.provenance, stale=True))
+        except UnknownParty:
+            self.cache.forget(her_id)
+            raise
+
+    def _fetch(self, her_id: int, kept: Listing | None) -> Listing:
+        now = self.now()
+        lasts = timedelta(seconds=self.max_age)
+        listing = replace(
+            self.register.fetch(her_id).after(kept), provenance=Provenance(self.register.url, now, now + lasts)
+        )
+        if listing.whole:
+            self.cache.put(her_id, listing)
+        else:
+            self.cache.forget(her_id)
+        return listing
+
+    def _usable(self, kept: Listing, seconds: float) -> Listing | None:
+        """Return an answer that is not older than that, with until when it may be used."""
+        fetched_at = kept.provenance.fetched_at
+        if fetched_at is None:
+            return None
+        until = fetched_at + timedelta(seconds=seconds)
+        # What was fetched in the future was fetched by another clock.
+        if not fetched_at <= self.now() < until:
+            return None
+        return replace(kept, provenance=replace(kept.provenance, usable_until=until))
+
+    def _say(self, error: RegistryUnreachable, provenance: Provenance) -> None:
+        text = (
+            f"Adresseregisteret cannot be asked ({error.what}) Its answer of "
+            f"{provenance.fetched_at:%Y-%m-%d %H:%M} UTC is used, until {provenance.usable_until:%Y-%m-%d %H:%M} UTC."
+        )
+        self.observe(Event(EventKind.WARNING, text))

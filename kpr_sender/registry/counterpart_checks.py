@@ -1,0 +1,114 @@
+"""What speaks against sending to a party, by what the register says of it and by what the configuration says itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from kpr_sender import profiles
+from kpr_sender.errors import ConfigInvalid
+from kpr_sender.messages.transport import queue_name
+from kpr_sender.registry.files import configured_certificates
+from kpr_sender.registry.port import Listing, Use
+from kpr_sender.settings.values import Settings
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+_ASK_FHI: Final = "Nothing is sent. Ask kpr@fhi.no which HER-id is right."
+_ADDRESS: Final = re.compile(r"(?:[a-z]+://)?([^/]+)/[^/]+/[^/]+", re.IGNORECASE)
+_PORT: Final = re.compile(r":\d+$")
+_KEYS: Final = {Use.ENCRYPTION: "receiver.encryption_certificate", Use.SIGNING: "receiver.signing_certificates"}
+
+
+def objections(listing: Listing, settings: Settings, *, at: datetime) -> Iterator[ConfigInvalid]:
+    """Yield what speaks against sending, the worst first.
+
+    Args:
+        listing: What the register says of the receiver.
+        settings: The configuration.
+        at: When; aware.
+
+    Raises:
+        ConfigInvalid: A certificate file that the configuration names is missing.
+        AccessRefused: There is no certificate in it.
+    """
+    yield from _party(listing, settings, at)
+    yield from _queue(listing, settings)
+    yield from _certificates(listing, settings)
+
+
+def _party(listing: Listing, settings: Settings, at: datetime) -> Iterator[ConfigInvalid]:
+    party = listing.registered
+    where = f"Adresseregisteret, HER-id {party.her_id}"
+    ended = party.valid_to is not None and party.valid_to < at
+    not_begun = party.valid_from is not None and party.valid_from > at
+    if not party.active or ended or not_begun:
+        yield ConfigInvalid("The receiver is not in use there.", where=where, next_step=_ASK_FHI)
+    right = profiles.load(settings.report.year).receivers[settings.environment].her_id
+    if party.parent_her_id != right:
+        found = "no party" if party.parent_her_id is None else f"HER-id {party.parent_her_id}"
+        yield ConfigInvalid(f"The receiver belongs to {found} there, not to {right}.", where=where, next_step=_ASK_FHI)
+
+
+def _queue(listing: Listing, settings: Settings) -> Iterator[ConfigInvalid]:
+    address, her_id = listing.addresses.asynchronous, listing.registered.her_id
+    where = f"Adresseregisteret, HER-id {her_id}, E_SB_ASYNC"
+    if not queue_name(address):
+        yield ConfigInvalid("No queue is registered for the receiver.", where=where, next_step=_ASK_FHI)
+        return
+    found = _ADDRESS.fullmatch(address)
+    if found is None:
+        yield ConfigInvalid(
+            "The receiver's registered address is not of the form host/exchange/queue.", where=where, next_step=_ASK_FHI
+        )
+        return
+    host = _PORT.sub("", found[1]).rstrip(".").lower()
+    if host != settings.bus.host.rstrip(".").lower():
+        yield ConfigInvalid(
+            f"The receiver is on the bus {host}, and we send to {settings.bus.host}.",
+            where=where,
+            next_step=f"If {host} is NHN's bus for this environment, set bus.host to it; else ask kundesenter@nhn.no.",
+        )
+    configured = settings.receiver.queue
+    if configured and queue_name(configured) != queue_name(address):
+        yield ConfigInvalid(
+            f"The configuration has the queue {queue_name(configured)}, Adresseregisteret has {queue_name(address)}.",
+            where=f"{settings.origin}: receiver.queue",
+            next_step="Remove the line: the registry tells the queue.",
+        )
+    try:
+        profiles.guard_environment(
+            profiles.load(settings.report.year),
+            settings.environment,
+            receiver_her_id=her_id,
+            queue=f"{host}/{queue_name(address)}",
+            host=settings.bus.host,
+        )
+    except ConfigInvalid as error:
+        yield ConfigInvalid(error.what, where=where, next_step=_ASK_FHI)
+
+
+def _certificates(listing: Listing, settings: Settings) -> Iterator[ConfigInvalid]:
+    for use, registered in ((Use.ENCRYPTION, listing.encryption), (Use.SIGNING, listing.signing)):
+        configured = configured_certificates(settings, use)
+        if configured and registered and configured[0] != registered[0]:
+            yield ConfigInvalid(
+                f"The configuration's certificate ({_named(configured[0])}) is not the one in Adresseregisteret "
+                f"({_named(registered[0])}); {_newer(configured[0], registered[0])}.",
+                where=f"{settings.origin}: {_KEYS[use]}",
+                next_step="Find out why, then remove the line: the registry tells the certificate.",
+            )
+
+
+def _named(certificate: Certificate) -> str:
+    return f"serial number {certificate.serial_number:x}, from {certificate.not_valid_before_utc:%Y-%m-%d}"
+
+
+def _newer(configured: Certificate, registered: Certificate) -> str:
+    ours, theirs = configured.not_valid_before_utc, registered.not_valid_before_utc
+    if ours == theirs:
+        return "both begin at the same moment"
+    return "the configuration's is newer" if ours > theirs else "Adresseregisteret's is newer"

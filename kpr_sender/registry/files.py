@@ -1,0 +1,115 @@
+"""The pinned mode: FHI's certificates and queue as files and lines of the configuration.
+
+They are downloaded from Adresseregisteret by a person (FHI's letter 24/04733-1 says where); a change there is not
+seen here, so an expired or replaced certificate must be told apart clearly.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from kpr_sender import profiles
+from kpr_sender.errors import ConfigInvalid
+from kpr_sender.keys.files import load_certificate
+from kpr_sender.model import Party
+from kpr_sender.registry.port import (
+    FILES,
+    Answer,
+    Counterpart,
+    Provenance,
+    Queues,
+    RegisteredParty,
+    Use,
+    counterpart_of,
+)
+from kpr_sender.settings.values import Settings
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+_DOWNLOAD: Final = "Download it from Adresseregisteret; certs/README.md says which one goes where."
+_PROVENANCE: Final = Provenance(FILES)
+
+
+class StaticRegistry:
+    """Knows one party: the receiver of the configured year and environment.
+
+    Args:
+        settings: One environment's configuration.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def counterpart(self, her_id: int) -> Counterpart:
+        """Return the receiver with its certificates, read now.
+
+        Whether they are in order is decided where each is used: the one for encryption when something is sealed, those
+        for signing when a receipt shows one. An expired one for encryption keeps no receipt from being read.
+
+        Args:
+            her_id: The receiver's level 2 HER-id.
+
+        Raises:
+            ConfigInvalid: Another party, or a certificate file that is missing.
+            AccessRefused: A certificate is unreadable.
+        """
+        return counterpart_of(self, her_id)
+
+    def party(self, her_id: int) -> Answer[RegisteredParty]:
+        """Return the receiver as the year's profile has it."""
+        known = self._known(her_id)
+        party = RegisteredParty(
+            her_id, known.service_name, active=True, parent_her_id=known.her_id, parent_name=known.name
+        )
+        return Answer(party, _PROVENANCE)
+
+    def queues(self, her_id: int) -> Answer[Queues]:
+        """Return the configured queue."""
+        self._known(her_id)
+        return Answer(Queues(asynchronous=self._settings.receiver.queue), _PROVENANCE)
+
+    def certificate(self, her_id: int, use: Use) -> Answer[tuple[Certificate, ...]]:
+        """Return the certificates in the configured files, read now."""
+        self._known(her_id)
+        return Answer(configured_certificates(self._settings, use), _PROVENANCE)
+
+    def _known(self, her_id: int) -> Party:
+        settings = self._settings
+        known = profiles.load(settings.report.year).receivers[settings.environment]
+        if her_id != known.service_her_id:
+            raise ConfigInvalid(
+                f"HER-id {her_id} is not known here; the configuration has the certificates of "
+                f"{known.service_her_id} only.",
+                where=f"{settings.origin}: receiver",
+            )
+        return known
+
+
+def configured_certificates(settings: Settings, use: Use) -> tuple[Certificate, ...]:
+    """Read the receiver's certificates that the configuration names, the current one first; none where it names none.
+
+    Raises:
+        ConfigInvalid: A file is missing.
+        AccessRefused: A file holds no certificate.
+    """
+    receiver = settings.receiver
+    if use is Use.SIGNING:
+        return tuple(
+            _certificate(settings, "receiver.signing_certificates", path) for path in receiver.signing_certificates
+        )
+    if receiver.encryption_certificate is None:
+        return ()
+    return (_certificate(settings, "receiver.encryption_certificate", receiver.encryption_certificate),)
+
+
+def _certificate(settings: Settings, key: str, path: Path) -> Certificate:
+    where = f"{settings.origin}: {key}"
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigInvalid(
+            f"The certificate {path} cannot be read: {error.strerror}.", where=where, next_step=_DOWNLOAD
+        ) from None
+    return load_certificate(data, f"{where} ({path.name})")

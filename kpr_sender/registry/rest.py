@@ -1,0 +1,135 @@
+"""Adresseregisteret's CommunicationParty API ("cpapi"): JSON over HTTPS, guarded by HelseID."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography.x509 import InvalidVersion, load_der_x509_certificate
+
+from kpr_sender.errors import AccessRefused, ConfigInvalid
+from kpr_sender.net import HttpAnswer, Https
+from kpr_sender.registry.helseid import HelseId
+from kpr_sender.registry.port import Listing, Queues, RegisteredParty, unknown_party
+from kpr_sender.settings.values import RegistrySettings
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+SCOPE: Final = "nhn:cp-api/access-v2-dpop"
+_OK, _FORBIDDEN, _NOT_FOUND = 200, 403, 404
+
+
+@dataclass(frozen=True, slots=True)
+class CpApiRegister:
+    """The register, asked anew at each call."""
+
+    settings: RegistrySettings
+    now: Callable[[], datetime]
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self.settings.url
+
+    def fetch(self, her_id: int) -> Listing:
+        """Ask who a party is, and for both its certificates.
+
+        Raises:
+            RegistryUnreachable: It or HelseID does not answer, or nothing that can be read.
+            ConfigInvalid: It does not know the HER-id, or its address is wrong.
+            AccessRefused: HelseID refuses our client, or the register its token; or a server's certificate is refused.
+        """
+        helseid = self.settings.helseid
+        if helseid is None:
+            raise ConfigInvalid("No client in HelseID is named.", where="registry.client_id")
+        base = f"{self.url.rstrip('/')}/api/v1"
+        with Https(self.settings.ca_file, self.settings.timeout) as https:
+            guarded = HelseId(helseid, scope=SCOPE, https=https, now=self.now)
+            answer = guarded.get(f"{base}/communicationparty/{her_id:d}")
+            found = _object(answer)
+            if found is None:
+                raise unknown_party(her_id, self.url)
+            if found.get("herId") != her_id:
+                raise answer.unreadable("it is about another party")
+            return Listing(
+                _party(answer, found),
+                _queues(found),
+                _certificate(guarded.get(f"{base}/certificate/{her_id:d}/encryption")),
+                _certificate(guarded.get(f"{base}/certificate/{her_id:d}/signing")),
+            )
+
+
+def _object(answer: HttpAnswer) -> dict[str, Any] | None:
+    """Return the JSON object of an answer; None where it says that there is nothing."""
+    if answer.status == _NOT_FOUND:
+        return None
+    if answer.status == _FORBIDDEN:
+        raise AccessRefused("The register's interface is closed to our client (HTTP 403).", where=answer.url)
+    try:
+        found = json.loads(answer.body) if answer.status == _OK else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise answer.unreadable(f"it is no JSON object (HTTP {answer.status})")
+    return found
+
+
+def _party(answer: HttpAnswer, found: Mapping[str, Any]) -> RegisteredParty:
+    parent = _mapping(_mapping(found, "serviceDetails"), "parentOrganization")
+    parent_her_id = parent.get("herId")
+    own = _mapping(found, "organizationDetails")
+    return RegisteredParty(
+        her_id=found["herId"],
+        name=_text(found, "name"),
+        # This interface has no flag of its own: what is not in use is not found, or its period is over.
+        active=True,
+        valid_from=_moment(answer, _text(found, "validFrom")),
+        valid_to=_moment(answer, _text(found, "validTo")),
+        parent_her_id=parent_her_id if isinstance(parent_her_id, int) else None,
+        parent_name=_text(parent, "name"),
+        organisation_number=_text(own, "organizationNumber") or _text(parent, "organizationNumber"),
+    )
+
+
+def _queues(found: Mapping[str, Any]) -> Queues:
+    if found.get("amqpTransportStatus") == "Disabled":
+        return Queues()
+    addresses = _mapping(found, "amqpAddress")
+    return Queues(asynchronous=_text(addresses, "amqpAsyncQueue"), error=_text(addresses, "amqpErrorQueue"))
+
+
+def _certificate(answer: HttpAnswer) -> tuple[Certificate, ...]:
+    found = _object(answer)
+    text = "" if found is None else _text(found, "certificateValue")
+    if not text:
+        return ()
+    try:
+        return (load_der_x509_certificate(base64.b64decode(text, validate=True)),)
+    except (binascii.Error, ValueError, InvalidVersion):
+        raise answer.unreadable("the certificate in it is damaged") from None
+
+
+def _mapping(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = found.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _text(found: Mapping[str, Any], name: str) -> str:
+    value = found.get(name)
+    return " ".join(value.split()) if isinstance(value, str) else ""
+
+
+def _moment(answer: HttpAnswer, text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise answer.unreadable("a date in it is none") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

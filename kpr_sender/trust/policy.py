@@ -1,0 +1,138 @@
+"""Who issued a certificate, whether it still stands, and whose it is: as far as the configuration asks for it.
+
+Without ``protection.roots`` nothing is asked: trust comes from where the certificate was got. A subject says nothing
+without a path, and an answer about revocation cannot be checked without the issuer, so the roots come first.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+
+from kpr_sender.cms.certificates import check_organisation, describe, refusal
+from kpr_sender.errors import AccessRefused, ConfigInvalid
+from kpr_sender.events import Event, EventKind, Observer, ignore
+from kpr_sender.keys.files import load_certificates
+from kpr_sender.settings.values import Revocation, Settings
+from kpr_sender.trust import chain
+from kpr_sender.trust.chain import Authorities
+from kpr_sender.trust.revocation import Standing, Verdict, is_authority
+
+if TYPE_CHECKING:
+    from kpr_sender.trust.fetch import Issuers
+
+KEPT_IN: Final = "revocation"
+"""The folder beside the journal that issuers' answers are kept in."""
+
+_REVOKED: Final = "Do not use it. Have a new one issued and registered, or ask the party that it belongs to."
+_NOT_TOLD: Final = (
+    "Let this machine reach the address over http, or lay the issuer's CRL into protection.crl_dir; "
+    'with protection.revocation = "soft" it is only warned of.'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What the configuration demands of a certificate beyond dates, key and key usage.
+
+    Attributes:
+        authorities: None where nothing is demanded.
+        revocation: What is done when nobody tells whether a certificate is revoked.
+        issuers: Who are asked; None where nobody is.
+    """
+
+    authorities: Authorities | None = None
+    revocation: Revocation = Revocation.OFF
+    issuers: Issuers | None = None
+    observe: Observer = ignore
+    _warned: set[bytes] = field(default_factory=set, repr=False)
+
+    @classmethod
+    def of(cls, settings: Settings, observe: Observer = ignore) -> Self:
+        """Read the authorities that the configuration names.
+
+        Raises:
+            ConfigInvalid: A file is missing, or there is no certificate in it.
+        """
+        protection = settings.protection
+        found = [each for path in protection.roots for each in _certificates(path)]
+        return cls(Authorities.of(found) if found else None, protection.revocation, _issuers(settings), observe)
+
+    def demand(
+        self,
+        certificate: x509.Certificate,
+        *,
+        at: datetime,
+        name: str,
+        organisation: str | None = None,
+        intermediates: Sequence[x509.Certificate] = (),
+    ) -> None:
+        """Refuse a certificate that the configuration does not trust.
+
+        Args:
+            certificate: Ours or a counterpart's.
+            at: When, with time zone.
+            name: Where it came from, for the message.
+            organisation: The party's organisation number where it is known.
+            intermediates: What came along with it; not trusted.
+
+        Raises:
+            AccessRefused: It leads to no authority that is trusted, it or what issued it is revoked, it is another
+                organisation's; or nobody tells whether it is revoked, where that is demanded.
+        """
+        if self.authorities is None:
+            return
+        path = chain.path(certificate, self.authorities, at=at, name=name, intermediates=intermediates)
+        if organisation is not None:
+            check_organisation(certificate, organisation, name=name)
+        if self.issuers is None:
+            return
+        for issued, issuer in itertools.pairwise(path):
+            self._demand_standing(issued, self.issuers.standing(issued, issuer, at=at), name=name)
+
+    def _demand_standing(self, issued: x509.Certificate, verdict: Verdict, *, name: str) -> None:
+        if verdict.standing is Standing.REVOKED:
+            raise refusal(issued, f"The certificate is {verdict.why}", name=name, next_step=_REVOKED)
+        if verdict.standing is Standing.GOOD:
+            return
+        what = f"Nobody tells whether the certificate is revoked ({verdict.why})"
+        if self.revocation is Revocation.REQUIRE:
+            raise refusal(issued, what, name=name, next_step=_NOT_TOLD)
+        thumbprint = issued.fingerprint(SHA256())
+        if thumbprint not in self._warned:
+            self._warned.add(thumbprint)
+            self.observe(Event(EventKind.WARNING, f"{name}: {what}. It is {describe(issued)}."))
+
+
+NOTHING_DEMANDED: Final = Trust()
+"""Believes what the register gives out."""
+
+
+def _issuers(settings: Settings) -> Issuers | None:
+    if settings.protection.revocation is Revocation.OFF:
+        return None
+    from kpr_sender.trust.fetch import Issuers  # noqa: PLC0415 - HTTP and OCSP only where they are asked for
+
+    return Issuers(settings.journal.path.parent / KEPT_IN, settings.protection.crl_dir)
+
+
+def _certificates(path: Path) -> list[x509.Certificate]:
+    where = f"protection.roots ({path.name})"
+    try:
+        found = load_certificates(path.read_bytes(), where)
+    except OSError as error:
+        raise ConfigInvalid(f"The file {path} cannot be read: {error.strerror}.", where=where) from None
+    except AccessRefused as error:
+        raise ConfigInvalid(error.what, where=error.where) from None
+    for each in found:
+        # One that is trusted itself would have no path, and nobody would be asked whether it is revoked.
+        if not is_authority(each):
+            raise ConfigInvalid(f"A certificate in it is no authority's. It is {describe(each)}.", where=where)
+    return found

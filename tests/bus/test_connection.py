@@ -1,0 +1,292 @@
+"""Reaching the bus: what is final at once, what is tried again and how long, and what never leaks."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kpr_sender.bus import retry
+from kpr_sender.bus.amqp import AmqpBus
+from kpr_sender.bus.dial import is_loopback
+from kpr_sender.bus.port import Verdict
+from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InternalError, KprError
+from kpr_sender.settings.values import BusSettings, Secret
+from tests.helpers.bus_settings import bus_settings, outbound
+from tests.helpers.scripted_bus import Script, ScriptedBus
+from tests.helpers.tls_certificates import Authority, make_authority
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return make_authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def server_context(authority: Authority, folder: Path, *names: str, expired: bool = False) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue(folder, *names, expired=expired))
+    return context
+
+
+def refusal(settings: BusSettings) -> KprError:
+    with AmqpBus(settings, receive=False) as bus:
+        try:
+            bus.connect()
+        except KprError as error:
+            assert bus.publish(outbound()).verdict is Verdict.NOT_SENT
+            return error
+    raise AssertionError("it connected")
+
+
+def test_tls_with_our_own_authority(authority: Authority, tmp_path: Path) -> None:
+    context = server_context(authority, tmp_path, "localhost", "127.0.0.1")
+    with ScriptedBus(context=context) as server:
+        settings = bus_settings(server.port, tls=True, ca_file=authority.ca_file)
+        with AmqpBus(settings, receive=False) as bus:
+            assert bus.publish(outbound(bytes(500_000))).verdict is Verdict.ACCEPTED
+        assert server.saw.closed_properly == 1
+
+
+@pytest.mark.parametrize(
+    ("names", "expired", "trusted", "words"),
+    [
+        (("127.0.0.1",), False, False, "authority"),
+        (("bus.example",), False, True, "another host name"),
+        (("127.0.0.1",), True, True, "expired"),
+    ],
+    ids=["unknown-ca", "wrong-host", "expired"],
+)
+def test_a_certificate_that_is_not_believed_is_final_and_says_why(
+    authority: Authority, tmp_path: Path, names: tuple[str, ...], words: str, *, expired: bool, trusted: bool
+) -> None:
+    other = make_authority(tmp_path / "other", "another authority")
+    context = server_context(authority, tmp_path, *names, expired=expired)
+    with ScriptedBus(context=context) as server:
+        ca_file = (authority if trusted else other).ca_file
+        error = refusal(bus_settings(server.port, tls=True, ca_file=ca_file, reconnect_budget=20.0))
+        assert isinstance(error, AccessRefused)
+        assert words in error.what
+        assert server.saw.login == []
+        assert server.saw.connections == 2  # connect, and publish: no attempt repeated
+
+
+def test_old_tls_is_refused(authority: Authority, tmp_path: Path) -> None:
+    context = server_context(authority, tmp_path, "127.0.0.1")
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
+        context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    with ScriptedBus(context=context) as server:
+        error = refusal(bus_settings(server.port, tls=True, ca_file=authority.ca_file))
+        assert isinstance(error, AccessRefused)
+        assert "1.2" in error.what
+
+
+def test_tls_to_a_plain_port_and_plain_to_a_tls_port(authority: Authority, tmp_path: Path) -> None:
+    with ScriptedBus() as plain:
+        error = refusal(bus_settings(plain.port, tls=True, ca_file=authority.ca_file))
+    assert isinstance(error, ConfigInvalid | BusUnreachable)
+    with ScriptedBus(context=server_context(authority, tmp_path, "127.0.0.1")) as with_tls:
+        error = refusal(bus_settings(with_tls.port))
+    assert isinstance(error, ConfigInvalid | BusUnreachable)
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_an_unusable_ca_file_is_named(tmp_path: Path, closed_port: int, content: str | None) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    error = refusal(bus_settings(closed_port, tls=True, ca_file=path))
+    assert isinstance(error, ConfigInvalid)
+    assert error.where == f"bus.ca_file: {path}"
+
+
+@pytest.mark.parametrize("host", ["tb.test.nhn.no", "192.0.2.1", "2001:db8::1", "0.0.0.0"])  # noqa: S104 - refused
+def test_the_password_never_goes_out_without_tls(host: str) -> None:
+    error = refusal(bus_settings(5672, host=host))
+    assert isinstance(error, ConfigInvalid)
+    assert error.where == "bus.tls"
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("LOCALHOST", True), ("10.0.0.1", False), ("lo", False)],
+)
+def test_what_counts_as_this_machine(host: str, *, loopback: bool) -> None:
+    assert is_loopback(host) is loopback
+
+
+def test_a_wrong_password_is_final_at_once_and_is_not_in_the_message() -> None:
+    with ScriptedBus(Script(login=False)) as server:
+        settings = bus_settings(server.port, reconnect_budget=20.0, password=Secret("galt-passord"))
+        error = refusal(settings)
+        assert isinstance(error, AccessRefused)
+        assert "galt-passord" not in str(error)
+        assert server.saw.connections == 2
+        assert b"PLAIN" in server.saw.login[0]
+
+
+def test_a_host_name_that_does_not_exist() -> None:
+    error = refusal(bus_settings(5671, host="finnes-ikke.invalid", tls=True))
+    assert isinstance(error, BusUnreachable)
+    assert error.where == "finnes-ikke.invalid:5671"
+
+
+def test_refused_connections_are_tried_again_within_the_budget_and_no_longer(closed_port: int) -> None:
+    began = time.monotonic()
+    with AmqpBus(bus_settings(closed_port, reconnect_budget=1.0)) as bus, pytest.raises(BusUnreachable):
+        bus.connect()
+    assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize("script", [None, Script(open=False)], ids=["no-sasl", "no-open"])
+def test_a_silent_server_is_given_up_in_time(silent_port: int, script: Script | None) -> None:
+    with ScriptedBus(script) as server:
+        port = silent_port if script is None else server.port
+        began = time.monotonic()
+        error = refusal(bus_settings(port, connect_timeout=0.3))
+        assert isinstance(error, BusUnreachable)
+        assert "no answer in time" in error.what
+        assert time.monotonic() - began < 3
+
+
+def test_a_bus_that_comes_back_within_the_budget_is_reached(closed_port: int) -> None:
+    with AmqpBus(bus_settings(closed_port, reconnect_budget=20.0), receive=False) as bus:
+        outcomes: list[Verdict] = []
+        thread = threading.Thread(target=lambda: outcomes.append(bus.publish(outbound()).verdict))
+        thread.start()
+        time.sleep(0.3)
+        server = ScriptedBus()
+        server._listener.close()
+        server._listener, server.port = socket.create_server(("127.0.0.1", closed_port)), closed_port
+        with server:
+            thread.join(20)
+        assert outcomes == [Verdict.ACCEPTED]
+
+
+def test_an_outage_while_waiting_has_one_budget_over_several_calls(closed_port: int) -> None:
+    with AmqpBus(bus_settings(closed_port, reconnect_budget=0.8)) as bus:
+        assert bus.receive(0.3) is None
+        with pytest.raises(BusUnreachable):  # noqa: PT012 - the call in which the budget ends is the bus's choice
+            for _ in range(20):
+                assert bus.receive(0.2) is None
+
+
+def test_closing_ends_another_threads_attempts(closed_port: int) -> None:
+    bus = AmqpBus(bus_settings(closed_port, reconnect_budget=60.0))
+    errors: list[KprError | None] = []
+    thread = threading.Thread(target=lambda: errors.append(bus.publish(outbound()).error))
+    thread.start()
+    time.sleep(0.2)
+    bus.close()
+    thread.join(5)
+    assert [type(error) for error in errors] == [BusUnreachable]
+    assert isinstance(bus.publish(outbound()).error, BusUnreachable)
+
+
+def test_only_an_unreachable_bus_is_tried_again() -> None:
+    calls = []
+
+    def attempt() -> None:
+        calls.append(1)
+        raise AccessRefused("no")
+
+    with pytest.raises(AccessRefused):
+        retry.persistently(attempt, budget=60.0, closing=threading.Event())
+    assert len(calls) == 1
+
+
+def test_pauses_grow_are_jittered_and_bounded() -> None:
+    pauses = [retry.pause_after(lives) for lives in (0, 3, 50)]
+    assert 0.1 <= pauses[0] <= 0.2
+    assert 0.8 <= pauses[1] <= 1.6
+    assert 15 <= pauses[2] <= 30
+    assert len({retry.pause_after(3) for _ in range(10)}) > 1
+
+
+def test_connect_does_nothing_while_the_connection_stands() -> None:
+    with ScriptedBus() as server, AmqpBus(bus_settings(server.port)) as bus:
+        for _ in range(3):
+            bus.connect()
+        assert server.saw.connections == 1
+
+
+def test_close_gives_a_mute_bus_two_seconds_and_then_closes_the_socket() -> None:
+    with ScriptedBus() as server:
+        bus = AmqpBus(bus_settings(server.port))
+        bus.connect()
+        server.tell(lambda _: time.sleep(3.5))
+        began = time.monotonic()
+        bus.close()
+        assert 1.5 < time.monotonic() - began < 3.2
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("kpr-sender-")]
+
+
+def test_a_fault_on_the_io_thread_ends_the_connection_and_hangs_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("secret payload")
+
+    with ScriptedBus() as server, AmqpBus(bus_settings(server.port), receive=False) as bus:
+        monkeypatch.setattr("kpr_sender.bus.io_thread.Wire._handle_open", broken)
+        with pytest.raises(InternalError) as caught:
+            bus.connect()
+        assert "secret" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is not there on this system")
+def test_a_child_process_leaves_its_parents_connection_alone() -> None:
+    with ScriptedBus() as server, AmqpBus(bus_settings(server.port), receive=False) as bus:
+        assert bus.publish(outbound(message_id="before")).verdict is Verdict.ACCEPTED
+        child = os.fork()
+        if child == 0:
+            code = 9
+            try:
+                code = 0 if bus.publish(outbound(message_id="child")).verdict is Verdict.ACCEPTED else 1
+                bus.close()
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert bus.publish(outbound(message_id="after")).verdict is Verdict.ACCEPTED
+        assert server.saw.connections == 2
+
+
+def test_proton_prints_nothing_whatever_the_environment_says() -> None:
+    """G6: with these variables proton prints frames, the login's password among them."""
+    program = """
+import sys
+from kpr_sender.bus.amqp import AmqpBus
+from tests.helpers.bus_settings import bus_settings, outbound
+with AmqpBus(bus_settings(int(sys.argv[1]))) as bus:
+    print(bus.publish(outbound()).verdict)
+"""
+    traces = {"PN_TRACE_FRM": "1", "PN_TRACE_RAW": "1", "PN_TRACE_DRV": "1", "PN_LOG": "all+"}
+    with ScriptedBus() as server:
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(server.port)],
+            env=os.environ | traces | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (done.stdout, done.stderr, done.returncode) == ("accepted\n", "", 0)

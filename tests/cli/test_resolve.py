@@ -1,0 +1,154 @@
+"""``kpr-send resolve``: what it shows, when it asks, and what it never does without a yes."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from kpr_sender.journal.lock import JournalLock
+from kpr_sender.states import ShipmentState
+from tests.helpers.desk import NO_OUTCOME, Desk
+from tests.helpers.memory_bus import ACCEPTED
+
+S = ShipmentState
+BECAUSE = ("--reason", "FHI svarte på e-post")
+Typing = Callable[[str], None]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--arrived",),
+        ("--arrived", "--yes"),
+        ("--arrived", "--reason", " ", "--yes"),
+        ("--arrived", "--cancel", *BECAUSE, "--yes"),
+        ("--arrived", "--not-arrived", *BECAUSE, "--yes"),
+        ("--yes",),
+        ("--by", "Kari"),
+        BECAUSE,
+        ("--not-arrived", *BECAUSE),
+        ("--not-arrived", *BECAUSE, "--by", "Kari"),
+    ],
+)
+def test_what_is_not_a_whole_decision_is_64_and_changes_nothing(desk: Desk, arguments: tuple[str, ...]) -> None:
+    """No terminal here, as for cron: without --yes nothing is decided."""
+    first, _ = desk.sent(NO_OUTCOME, ACCEPTED)
+    msg_id = (first.msg_id,) if arguments else ()
+    ran = desk.command("resolve", *msg_id, *arguments)
+    assert ran.code == 64
+    assert "What to do" in ran.err
+    assert desk.shipment(first.msg_id) == first
+
+
+@pytest.mark.parametrize(
+    ("option", "state", "code"),
+    [("--arrived", S.PUBLISHED, 80), ("--not-arrived", S.SEALED, 69), ("--cancel", S.CANCELLED, 82)],
+)
+def test_a_whole_decision_is_taken_and_told_like_any_state(
+    desk: Desk, option: str, state: ShipmentState, code: int
+) -> None:
+    first, _ = desk.sent(NO_OUTCOME, ACCEPTED)
+    ran = desk.command("--json", "resolve", first.msg_id.upper(), option, *BECAUSE, "--yes")
+    told = ran.json()
+    assert (ran.code, told["exit_code"], told["shipments"][0]["state"]) == (code, code, state.value), ran.err
+    status = desk.command("--json", "status")
+    assert (status.code, status.json()) == (code, told), "G5"
+    with desk.client() as client:
+        (event,) = client.case(first.msg_id).decided
+    assert (event.who, event.why) == (getpass.getuser(), BECAUSE[1])
+
+
+def test_the_name_may_be_another_than_the_login(desk: Desk) -> None:
+    first, _ = desk.sent(NO_OUTCOME, ACCEPTED)
+    ran = desk.command("resolve", first.msg_id, "--arrived", *BECAUSE, "--by", "Kari fra vakt", "--yes")
+    assert "Decided: arrived." in ran.out
+    assert "Kari fra vakt" in desk.command("resolve", first.msg_id).out
+
+
+@pytest.mark.parametrize(("typed", "state"), [("y\n", S.SEALED), ("n\n", S.IN_DOUBT), ("\n", S.IN_DOUBT), ("", None)])
+def test_on_a_terminal_it_shows_the_case_and_asks(
+    desk: Desk, typing: Typing, typed: str, state: ShipmentState | None
+) -> None:
+    first, _ = desk.sent(NO_OUTCOME, ACCEPTED)
+    typing(typed)
+    ran = desk.command("--json", "resolve", first.msg_id, "--not-arrived", *BECAUSE)
+    assert "has NOT ARRIVED? The next kpr-send send sends the same bytes again" in ran.err
+    now = desk.shipment(first.msg_id).state
+    if state is None:
+        assert (ran.code, now) == (130, S.IN_DOUBT), "the end of input is no answer"
+        return
+    assert now is state
+    assert ran.json()["shipments"][0]["state"] == state.value
+    assert ("Nothing was decided." in ran.err) == (state is S.IN_DOUBT)
+    assert ran.code == (83 if state is S.IN_DOUBT else 69)
+
+
+def test_without_a_decision_it_shows_everything_and_what_to_write_to_fhi(desk: Desk) -> None:
+    first, _ = desk.sent(NO_OUTCOME, ACCEPTED)
+    ran = desk.command("resolve", first.msg_id)
+    assert ran.code == 83
+    wanted = (
+        "in doubt",
+        first.msg_id,
+        "reach handed-over",
+        "bytes handed over 4711",
+        "condition amqp:connection:forced",
+        "description the node went down",
+        first.sealed_sha256,
+        "Til: kpr@fhi.no",
+        f"kpr-send --env lokal resolve {first.msg_id}",
+        "--not-arrived --reason TEXT",
+        "kpr-send wait",
+    )
+    assert [one for one in wanted if one not in ran.out] == []
+    assert desk.command("--json", "resolve", first.msg_id).json()["exit_code"] == 83
+    quiet = desk.command("-q", "resolve", first.msg_id)
+    assert (quiet.code, quiet.out) == (83, "")
+    assert desk.shipment(first.msg_id) == first
+
+
+def test_another_run_that_holds_the_journal_is_87_and_looking_is_allowed(desk: Desk) -> None:
+    first, _ = desk.sent(NO_OUTCOME, ACCEPTED)
+    with JournalLock.acquire(desk.kommune.journal, now=lambda: datetime.now(UTC)):
+        assert desk.command("resolve", first.msg_id).code == 83
+        assert desk.command("resolve", first.msg_id, "--arrived", *BECAUSE, "--yes").code == 87
+    assert desk.shipment(first.msg_id) == first
+
+
+@pytest.mark.parametrize("state", ["sealed", "cancelled"])
+def test_any_other_state_is_64_with_what_is_known(desk: Desk, state: str) -> None:
+    first, _ = desk.sent(NO_OUTCOME, ACCEPTED)
+    decided = {"sealed": "--not-arrived", "cancelled": "--cancel"}[state]
+    desk.command("resolve", first.msg_id, decided, *BECAUSE, "--yes")
+    ran = desk.command("resolve", first.msg_id)
+    assert ran.code == 64
+    assert f"is {state}: there is nothing to decide. The last that is known" in ran.err
+    assert desk.command("resolve", "nobody").code == 64
+
+
+def test_the_real_command_on_a_real_terminal(desk: Desk) -> None:
+    first, _ = desk.sent(NO_OUTCOME, ACCEPTED)
+    ours, theirs = pty.openpty()
+    start = (sys.executable, "-m", "kpr_sender", "--env", "lokal", "--config", str(desk.kommune.config))
+    process = subprocess.Popen(
+        [*start, "resolve", first.msg_id, "--arrived", *BECAUSE],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.write(ours, b"y\n")
+    out, err = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == 80, err
+    assert "HAS ARRIVED?" in err
+    assert "Decided: arrived." in out

@@ -1,5 +1,0 @@
-"""A municipality's token."""
-
-from tests.helpers.softhsm import softhsm
-
-__all__ = ["softhsm"]

@@ -1,0 +1,184 @@
+"""Runs on a failing disk: ``python -m`` starts it with ``disk.c`` preloaded, and every run is a fork of it.
+
+It reads one order a line (which call fails, how) and answers with one JSON object: what the first run said and what
+the bus got from it, what was on disk at the moment of each transfer, and what a second run made of it with the disk
+sound again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import functools
+import gc
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from kpr_sender.bus.port import Outbound
+from kpr_sender.client import Client
+from kpr_sender.errors import KprError
+from kpr_sender.keys import configured
+from kpr_sender.model import Envelope
+from kpr_sender.settings.values import Settings
+from tests.helpers import fhi as fhi_module
+from tests.helpers.fhi import Fhi
+from tests.helpers.memory_bus import MemoryBus
+from tests.helpers.municipality import Municipality, municipality
+
+_HANGS_AFTER: Final = 60  # seconds
+_disk: Final = ctypes.CDLL(None)
+
+
+def _serve() -> None:
+    configured.load_key = functools.cache(configured.load_key)
+    fhi_module.load_pkcs12 = functools.cache(fhi_module.load_pkcs12)  # type: ignore[attr-defined]
+    base = Path(tempfile.mkdtemp(prefix="kpr-disk-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))  # noqa: S108
+    try:
+        kommune = municipality(base / "kommune")
+        settings = kommune.configure()
+        for source in (settings.keys.signing, *settings.keys.decryption):
+            configured.load_key(source)
+        gc.freeze()  # what is loaded stays shared between the processes
+        for line in sys.stdin:
+            sys.stdout.write(json.dumps(_play(json.loads(line), base, kommune, settings)) + "\n")
+            sys.stdout.flush()
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def _play(order: dict[str, Any], base: Path, kommune: Municipality, settings: Settings) -> dict[str, Any]:
+    folder = base / "run"
+    shutil.rmtree(folder, ignore_errors=True)
+    state = folder / "state"
+    state.mkdir(parents=True, mode=0o700)
+    journal = dataclasses.replace(settings.journal, path=state / "journal.db", receipts_dir=folder / "receipts")
+    own = dataclasses.replace(settings, journal=journal)
+    first = _forked(lambda: _run(own, kommune, folder, order))
+    left = _journal_states(state / "journal.db")
+    second = _forked(lambda: _run(own, kommune, folder, None))
+    ledger = [line.split()[0] for line in _lines(folder / "ledger")]
+    return {"first": first, "left": left, "second": second, "published": ledger, "early": _lines(folder / "early")}
+
+
+def _run(settings: Settings, kommune: Municipality, folder: Path, order: dict[str, Any] | None) -> dict[str, Any]:
+    """Send and take the receipts; the bus's ledger outlives the process, and so do FHI's answers."""
+    fhi = Fhi(kommune.pki)
+    bus = MemoryBus(fhi.answer)
+    for line in _lines(folder / "ledger"):
+        for inbound in fhi.answer(_message(folder, line.split()[1])):
+            bus.put(inbound)
+    bus.on_publish = lambda message: _taken(message, folder)
+    if order is not None:
+        bus.on_publish = lambda message: _published(message, settings.journal.path, folder)
+        _disk.disk_watch(str(settings.journal.path.parent).encode())
+        _disk.disk_arm(ctypes.c_long(order["at"]), order["errno"], int(order["persistent"]), int(order["deadly"]))
+    told: dict[str, Any] = {"code": None, "exit_code": None, "text": ""}
+    try:
+        with Client(settings, bus=bus, by="vakt") as client:
+            report = client.submit(kommune.fagmelding, kommune.identmelding)
+            if any(shipment.state.value in {"published", "in_doubt"} for shipment in report.submission.shipments):
+                report = client.wait(timeout=0)
+        told |= {"exit_code": report.exit_code, "text": report.text()}
+    except KprError as error:
+        told |= {"code": error.code, "exit_code": error.exit_code, "text": str(error)}
+    told["calls"] = _disk.disk_count()
+    _disk.disk_arm(ctypes.c_long(0), 0, 0, 0)
+    return told
+
+
+def _published(message: Outbound, journal: Path, folder: Path) -> None:
+    unsynced = _disk.disk_unsynced()
+    # In a fork: closing a file of SQLite's in its own process would give up its locks.
+    child = os.fork()
+    if child == 0:
+        _disk.disk_arm(ctypes.c_long(0), 0, 0, 0)
+        code = 1
+        try:
+            code = 0 if unsynced == 0 and _durable(message.message_id, journal, folder / "copy") else 1
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    if status != 0:
+        _append(folder / "early", f"{message.message_id} {unsynced} unsynced")
+    _taken(message, folder)
+
+
+def _taken(message: Outbound, folder: Path) -> None:
+    number = len(_lines(folder / "ledger"))
+    (folder / f"message-{number}").write_text(
+        json.dumps({**dataclasses.asdict(message), "body": message.body.hex()}), encoding="utf-8"
+    )
+    _append(folder / "ledger", f"{message.message_id} {number}")
+
+
+def _durable(message_id: str, journal: Path, copies: Path) -> bool:
+    """Tell whether a byte copy of the files, as they are, knows of the transfer."""
+    shutil.rmtree(copies, ignore_errors=True)
+    copies.mkdir()
+    for name in (journal.name, f"{journal.name}-wal", f"{journal.name}.mark"):
+        shutil.copyfile(journal.with_name(name), copies / name)
+    marked = json.loads((copies / f"{journal.name}.mark").read_text("utf-8"))
+    with closing(sqlite3.connect(copies / journal.name)) as connection:
+        sql = "SELECT state, attempts, msg_id FROM shipment WHERE message_id = ?"
+        row = connection.execute(sql, (message_id,)).fetchone()
+        step = connection.execute("SELECT step FROM journal").fetchone()[0]
+    begun = {one["msg_id"]: one["attempts"] for one in marked["begun"]}
+    return row is not None and row[0] == "publishing" and begun.get(row[2]) == row[1] and marked["step"] == step
+
+
+def _message(folder: Path, number: str) -> Outbound:
+    kept = json.loads((folder / f"message-{number}").read_text("utf-8"))
+    envelope = Envelope(**kept["envelope"])
+    return Outbound(kept["message_id"], envelope, bytes.fromhex(kept["body"]))
+
+
+def _journal_states(journal: Path) -> list[str]:
+    if not journal.exists() or journal.stat().st_size == 0:
+        return []
+    with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as connection:
+        try:
+            return [row[0] for row in connection.execute("SELECT state FROM shipment ORDER BY shipment_id")]
+        except sqlite3.OperationalError:
+            return []  # its tables were not there yet
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text("utf-8").splitlines() if file.exists() else []
+
+
+def _append(file: Path, line: str) -> None:
+    with file.open("a", encoding="utf-8") as stream:
+        stream.write(line + "\n")
+
+
+def _forked(work: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    """Return what work returned in a process of its own; None where that was killed."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        signal.alarm(_HANGS_AFTER)
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - the test shall see what it was
+            result = {"code": "failed", "text": f"{type(error).__name__}: {error}"}
+        os.write(writing, json.dumps(result).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as pipe:
+        told = pipe.read()
+    os.waitpid(child, 0)
+    return json.loads(told) if told else None
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,131 @@
+"""Keys from PKCS#12 and PEM: the right ones load, the others are refused with a reason and without a secret."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
+
+from kpr_sender.errors import AccessRefused
+from kpr_sender.keys.files import KeyPair, load_certificate, load_pem, load_pkcs12
+from tests.helpers import pki
+from tests.helpers.pki import PASSPHRASE, Kind
+from tests.helpers.shared import SHARED
+
+SIGNER = Kind.SIGNER
+
+
+def numbers(pair: KeyPair) -> rsa.RSAPrivateNumbers:
+    return pair.private_key.private_numbers()
+
+
+@pytest.mark.parametrize("passphrase", [PASSPHRASE, None, "passord med æøå"])
+def test_pkcs12_gives_key_certificate_and_the_chain_without_the_root(passphrase: str | None) -> None:
+    pair = load_pkcs12(pki.p12(SIGNER, passphrase), passphrase, name="keys.signing")
+    assert (pair.certificate, pair.chain) == (pki.certificate(SIGNER), (pki.issuing_ca(),))
+    assert numbers(pair) == numbers(pki.key_pair(SIGNER))
+
+
+@pytest.mark.parametrize("passphrase", [PASSPHRASE, None])
+def test_pem_gives_key_certificate_and_the_chain_without_the_root(passphrase: str | None) -> None:
+    certificates = pki.certificate_pem(SIGNER, pki.root(), pki.issuing_ca())
+    pair = load_pem(certificates, pki.key_pem(SIGNER, passphrase), passphrase, name="keys.signing")
+    assert (pair.certificate, pair.chain) == (pki.certificate(SIGNER), (pki.issuing_ca(),))
+    assert numbers(pair) == numbers(pki.key_pair(SIGNER))
+
+
+def test_a_stranger_in_the_file_is_not_taken_for_an_intermediate() -> None:
+    certificates = pki.certificate_pem(SIGNER, pki.certificate(Kind.STRANGER))
+    assert load_pem(certificates, pki.key_pem(SIGNER), None, name="keys.signing").chain == ()
+
+
+def p12_without(what: str) -> bytes:
+    key, certificate = pki.private_key(SIGNER), pki.certificate(SIGNER)
+    parts = {
+        "private key": (None, certificate, None),
+        "certificate": (key, None, None),
+    }
+    return pkcs12.serialize_key_and_certificates(b"test", *parts[what], NoEncryption())
+
+
+@pytest.mark.parametrize(
+    ("data", "passphrase", "text"),
+    [
+        pytest.param(pki.p12(SIGNER), "wrong", "passphrase is wrong", id="wrong passphrase"),
+        pytest.param(pki.p12(SIGNER), None, "passphrase is wrong", id="no passphrase"),
+        pytest.param(b"", PASSPHRASE, "not PKCS#12", id="empty"),
+        pytest.param(pki.key_pem(SIGNER), PASSPHRASE, "not PKCS#12", id="PEM"),
+        pytest.param(pki.p12(SIGNER)[:-100], PASSPHRASE, "damaged", id="cut off"),
+        pytest.param(p12_without("private key"), None, "no private key", id="no private key"),
+        pytest.param(p12_without("certificate"), None, "no certificate", id="no certificate"),
+        pytest.param(pki.p12(Kind.EC), PASSPHRASE, "RSA", id="EC"),
+        pytest.param(pki.p12(Kind.RSA_1024), PASSPHRASE, "1024 bits; at least 2048", id="RSA 1024"),
+    ],
+)
+def test_pkcs12_that_cannot_be_used_is_refused(data: bytes, passphrase: str | None, text: str) -> None:
+    with pytest.raises(AccessRefused, match=text) as refused:
+        load_pkcs12(data, passphrase, name="keys.signing")
+    assert refused.value.where == "keys.signing"
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key", "passphrase", "text"),
+    [
+        pytest.param(SIGNER, pki.key_pem(SIGNER, PASSPHRASE), "wrong", "passphrase is wrong", id="wrong passphrase"),
+        pytest.param(SIGNER, pki.key_pem(SIGNER, PASSPHRASE), None, "no passphrase is configured", id="no passphrase"),
+        pytest.param(SIGNER, pki.key_pem(SIGNER), PASSPHRASE, "not encrypted", id="needless passphrase"),
+        pytest.param(SIGNER, b"", None, "not PEM", id="no key"),
+        pytest.param(SIGNER, pki.certificate_pem(SIGNER), None, "not PEM", id="certificate for key"),
+        pytest.param(SIGNER, pki.key_pem(Kind.STRANGER), None, "does not belong", id="another's key"),
+        pytest.param(Kind.EC, pki.key_pem(Kind.EC), None, "RSA", id="EC"),
+        pytest.param(Kind.RSA_1024, pki.key_pem(Kind.RSA_1024), None, "1024 bits", id="RSA 1024"),
+    ],
+)
+def test_pem_that_cannot_be_used_is_refused(certificate: Kind, key: bytes, passphrase: str | None, text: str) -> None:
+    with pytest.raises(AccessRefused, match=text) as refused:
+        load_pem(pki.certificate_pem(certificate), key, passphrase, name="keys.signing")
+    assert refused.value.where == "keys.signing"
+
+
+def test_g6_no_secret_is_in_a_refusal_or_a_repr() -> None:
+    secret = "hemmelig-passord"
+    with pytest.raises(AccessRefused) as refused:
+        load_pkcs12(pki.p12(SIGNER), secret, name="keys.signing")
+    shown = "".join(traceback.format_exception(refused.value))
+    assert secret not in shown
+    assert "private" not in repr(pki.key_pair(SIGNER)).lower()
+
+
+@pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER])
+def test_a_certificate_loads_from_pem_and_der(encoding: Encoding) -> None:
+    certificate = pki.certificate(SIGNER)
+    assert load_certificate(certificate.public_bytes(encoding), "receiver.pem") == certificate
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"nothing", pki.key_pem(SIGNER), pki.certificate_pem(SIGNER)[:200], pki.p12(SIGNER)],
+    ids=["empty", "text", "a key", "cut off", "PKCS#12"],
+)
+def test_a_file_without_a_certificate_is_refused(data: bytes) -> None:
+    with pytest.raises(AccessRefused, match="no certificate") as refused:
+        load_certificate(data, "receiver.pem")
+    assert refused.value.where == "receiver.pem"
+
+
+def test_pkcs12_in_ber_as_buypass_and_windows_write_it_loads_without_a_warning(
+    caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    data = (SHARED / "vectors/peer/Counterparty_Signature.p12").read_bytes()
+    with caplog.at_level(logging.DEBUG):
+        pair = load_pkcs12(data, "XVNQ2QEL1PrREwVD", name="peer")
+    assert len(pair.chain) == 1
+    assert not recwarn.list
+
+
+def test_a_key_in_the_traditional_form_loads() -> None:
+    key = pki.key_pair(SIGNER).private_key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    assert load_pem(pki.certificate_pem(SIGNER), key, None, name="keys.signing").certificate == pki.certificate(SIGNER)

@@ -1,0 +1,141 @@
+"""The main job with a configuration that names no certificate and no queue: the register tells them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from kpr_sender.client import Client
+from kpr_sender.errors import AccessRefused, ConfigInvalid, RegistryUnreachable
+from kpr_sender.sandbox.sandbox import Sandbox
+from kpr_sender.settings.read import secrets_of
+from kpr_sender.settings.values import Settings
+from kpr_sender.states import SubmissionState
+from tests.helpers.command import kpr_send
+from tests.helpers.municipality import SENDER_HER_ID
+from tests.helpers.register_scene import Scene
+from tests.helpers.registry_stub import Address, says
+from tests.helpers.seid_pki import ENCIPHER, ORGANISATION, OTHER_ORGANISATION, new_root, seid_1
+
+
+@pytest.fixture
+def settings(scene: Scene) -> Iterator[Settings]:
+    with Sandbox(scene.made.folder, sender_her_id=SENDER_HER_ID) as sandbox:
+        yield scene.configure(port=sandbox.port)
+
+
+def test_the_pair_is_sealed_sent_and_delivered_by_what_the_register_tells(scene: Scene, settings: Settings) -> None:
+    with Client(settings, on_event=scene.told.append) as client:
+        client.submit()
+        report = client.wait(timeout=20)
+
+    assert report.submission.state is SubmissionState.DELIVERED
+    assert not any("Adresseregisteret" in warning for warning in scene.warnings)
+    assert len(scene.stub.questions) == 3
+
+
+def test_nothing_is_sealed_when_the_register_is_away_and_never_answered(scene: Scene, settings: Settings) -> None:
+    scene.stub.mishap = says(502, b"<html>")
+
+    with Client(settings) as client:
+        with pytest.raises(RegistryUnreachable):
+            client.submit()
+        assert client.status() is None
+
+        scene.stub.mishap = None
+        assert client.submit().sent == 2
+
+
+def test_the_pair_goes_out_by_the_last_good_answer_and_it_is_said(scene: Scene, settings: Settings) -> None:
+    with Client(settings, on_event=scene.told.append, now=lambda: scene.now) as client:
+        scene.ask(settings)
+        scene.stub.close()
+        scene.later(hours=2)
+        assert client.submit().sent == 2
+
+    assert any("cannot be asked" in warning for warning in scene.warnings)
+
+
+def test_nothing_is_sealed_for_a_receiver_that_the_register_speaks_against(scene: Scene, settings: Settings) -> None:
+    scene.lists(parent=2397)
+
+    with Client(settings) as client:
+        with pytest.raises(ConfigInvalid, match="belongs to HER-id 2397"):
+            client.submit()
+        assert client.status() is None
+
+
+def test_nothing_is_sealed_for_another_organisations_certificate(scene: Scene, settings: Settings) -> None:
+    root = new_root()
+    (scene.made.folder / "roots.pem").write_bytes(root.certificate.public_bytes(Encoding.PEM))
+    trusting = replace(settings, protection=replace(settings.protection, roots=(scene.made.folder / "roots.pem",)))
+    scene.lists(
+        changes={"ParentOrganizationNumber": ORGANISATION},
+        certificates=(root.issue(seid_1(OTHER_ORGANISATION), usages=ENCIPHER), root.issue()),
+    )
+
+    with Client(trusting) as client, pytest.raises(AccessRefused, match=f"{OTHER_ORGANISATION}; it must be"):
+        client.submit()
+
+
+def test_who_names_files_loads_nothing_that_asks_a_register(scene: Scene) -> None:
+    scene.made.configure()
+    source = f"""
+import sys
+from kpr_sender import Client
+Client.from_config({str(scene.made.config)!r}, "lokal").close()
+assert not {{"httpx", "joserfc", "kpr_sender.registry.cached"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", source], check=True)
+
+
+def test_g7_another_environments_register_is_refused_before_it_is_asked(scene: Scene) -> None:
+    settings = scene.configure(registry={"url": "https://ws-web.test.nhn.no/v1/AR/Basic"})
+
+    with pytest.raises(ConfigInvalid, match="The register's host does not belong"):
+        Client(settings)
+
+
+def test_the_registers_password_is_among_the_secrets(scene: Scene) -> None:
+    settings = scene.configure()
+
+    assert settings.registry.password in secrets_of(settings)
+
+
+def _check(scene: Scene) -> tuple[int, dict[str, dict[str, str]]]:
+    ran = kpr_send("--env", "lokal", "--config", str(scene.made.config), "--json", "config", "check")
+    return ran.code, {check["name"]: check for check in json.loads(ran.out)["checks"]}
+
+
+def test_config_check_says_where_the_answers_came_from(scene: Scene) -> None:
+    scene.configure()
+
+    code, checks = _check(scene)
+
+    assert code == 0
+    assert checks["receiver"]["result"] == "ok"
+    assert f"queue 171479_async, from {scene.stub.url}, fetched " in checks["receiver"]["text"]
+
+
+def test_config_check_tells_what_the_register_speaks_against(scene: Scene) -> None:
+    scene.configure()
+    scene.lists(addresses=(Address("E_SB_ERROR", "a/b/c"),))
+
+    code, checks = _check(scene)
+
+    assert code == ConfigInvalid.exit_code
+    assert "No queue is registered" in checks["receiver"]["text"]
+
+
+def test_config_check_says_that_the_configuration_was_the_source(scene: Scene) -> None:
+    scene.made.configure()
+
+    _, checks = _check(scene)
+
+    assert "queue 171479_async, from files" in checks["receiver"]["text"]

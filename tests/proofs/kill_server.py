@@ -1,0 +1,121 @@
+"""A process of one thread that has everything loaded and forks a run whenever it is told to: ``python -m`` runs it.
+
+It reads one JSON object a line and answers with one. The forked child sends and waits as ``kpr-send send`` does; at
+the fault point it is told, it kills itself with SIGKILL, as nothing else may end it: no ``finally``, no ``atexit``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+from kpr_sender.bus import socket_writer
+from kpr_sender.client import Client
+from kpr_sender.fault_points import FaultPoint, armed
+from kpr_sender.keys import configured
+from kpr_sender.keys.files import KeyPair
+from kpr_sender.model import Environment, Shipment
+from kpr_sender.settings import load
+from kpr_sender.settings.values import KeySource, Settings
+from kpr_sender.states import AWAITING_RECEIPT
+
+_HANGS_AFTER: Final = 60  # seconds
+_LOOK: Final = 0.02  # seconds
+_PIECE: Final = 4096  # bytes to the socket at once: a small message is on its way for long enough to be cut off
+_RESULT: Final = "="
+
+_load_key = configured.load_key
+_keys: dict[bytes, KeyPair] = {}
+
+
+def _loaded_key(source: KeySource) -> KeyPair:
+    """Opening a PKCS#12 file takes longer than all the rest of a run: once is enough."""
+    assert source.pkcs12 is not None
+    content = source.pkcs12.read_bytes()
+    if content not in _keys:
+        _keys[content] = _load_key(source)
+    return _keys[content]
+
+
+def _serve() -> None:
+    socket_writer.LARGEST_PIECE = _PIECE  # type: ignore[misc]
+    configured.load_key = _loaded_key
+    settings: dict[str, Settings] = {}
+    for line in sys.stdin:
+        order = json.loads(line)
+        config = order["config"]
+        if config not in settings:
+            settings[config] = load(Path(config), Environment.LOKAL, environ={})
+            for source in (settings[config].keys.signing, *settings[config].keys.decryption):
+                configured.load_key(source)
+            gc.freeze()  # what is loaded stays shared between the processes
+        sys.stdout.write(json.dumps(_fork(order, settings[config])) + "\n")
+        sys.stdout.flush()
+
+
+def _fork(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        signal.alarm(_HANGS_AFTER)
+        try:
+            result = _run(order, settings, writing)
+        except BaseException as error:  # noqa: BLE001 - the test shall see what it was
+            result = {"failed": f"{type(error).__name__}: {error}"}
+        os.write(writing, f"{_RESULT}{json.dumps(result)}\n".encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as pipe:
+        told = pipe.read().splitlines()
+    _, status = os.waitpid(child, 0)
+    results = [json.loads(line.removeprefix(_RESULT)) for line in told if line.startswith(_RESULT)]
+    return {
+        "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0,
+        "points": [line for line in told if not line.startswith(_RESULT)],
+        "result": results[0] if results else None,
+    }
+
+
+def _run(order: dict[str, Any], settings: Settings, tell: int) -> dict[str, Any]:
+    folder = Path(order["folder"])
+    own = dataclasses.replace(settings.journal, path=folder / "journal.db", receipts_dir=folder / "receipts")
+    stop_at, stop_after = order["stop"] or ("", 0)
+    count = dict.fromkeys(["", *FaultPoint], 0)  # "" counts whatever point it is
+
+    def on_point(point: FaultPoint) -> None:
+        os.write(tell, f"{point}\n".encode())
+        for counted in ("", point):
+            count[counted] += 1
+            if stop_at == counted and count[counted] == stop_after:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    with armed(on_point):
+        return _send_and_wait(dataclasses.replace(settings, journal=own), order)
+
+
+def _send_and_wait(settings: Settings, order: dict[str, Any]) -> dict[str, Any]:
+    """Send, and wait until every receipt that will come is here; the bus's ledger says which."""
+    deadline = time.monotonic() + _HANGS_AFTER / 2
+    ledger = Path(order["ledger"])
+
+    def due(shipment: Shipment) -> bool:
+        awaited = shipment.state in AWAITING_RECEIPT and shipment.type.value in order["answered"]
+        return awaited and shipment.message_id in ledger.read_text("utf-8")
+
+    with Client(settings) as client:
+        report = client.submit()
+        while any(map(due, report.submission.shipments)) and time.monotonic() < deadline:
+            report = client.wait(report.submission.submission_id, timeout=_LOOK)
+    return {"exit_code": report.exit_code}
+
+
+if __name__ == "__main__":
+    _serve()

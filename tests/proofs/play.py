@@ -1,0 +1,407 @@
+"""One play on the stage: the real engine and journal, a bus that knows the truth, and the model beside them.
+
+The bus and the engine's events tell the model what happened, transaction by transaction. At a crash the journal must
+say what the model says, with or without the transactions that were under way, the first of them first: each is atomic.
+"""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from collections import Counter, deque
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+
+from kpr_sender.bus.port import Inbound, Outbound, Outcome, Verdict
+from kpr_sender.client import Client
+from kpr_sender.errors import BY_CODE, AlreadySubmitted, KprError, UsageError
+from kpr_sender.events import Event, EventKind
+from kpr_sender.fault_points import armed
+from kpr_sender.inbound.receipt import Handling
+from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.model import Environment, Submission
+from kpr_sender.operator.resolve import Decision
+from kpr_sender.report import Report
+from tests.helpers.ledger_bus import Crash, Fuse, LedgerBus
+from tests.helpers.stage import BEGIN, Stage, fast_folder
+from tests.proofs.model import Letter, Meaning, Model, Pair, S
+
+_AFTER_OUTCOME: Final = {Verdict.ACCEPTED: S.PUBLISHED, Verdict.NOT_SENT: S.SEALED, Verdict.IN_DOUBT: S.IN_DOUBT}
+_OUTCOME_KNOWN: Final = {EventKind.PUBLISHED, EventKind.NOT_SENT, EventKind.IN_DOUBT}
+
+_OPEN: Final = {S.PUBLISHED, S.IN_DOUBT}
+
+Transaction = Callable[[Model], None]
+_Known = tuple[str, bool, bool, datetime | None]
+"""What journal and model must agree on of a shipment."""
+
+
+class Play:
+    """A municipality's January, as often interrupted as one likes.
+
+    Attributes:
+        counts: What happened, for the figures.
+        sound: Whether all that was demanded so far held.
+    """
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.folder = fast_folder()
+        self.settings = stage.in_folder(self.folder)
+        self.now = BEGIN
+        self._limit = self.settings.report.overdue_after
+        self.model = Model()
+        self.fuse = Fuse(self._died)
+        self.bus = LedgerBus(self.fuse, self._seen)
+        self.meanings: dict[str, Meaning] = {}
+        self.counts: Counter[str] = Counter()
+        self._client: Client | None = None
+        self._changed = False
+        self.sound = True
+        self._under_way: deque[Transaction] = deque()
+        self._files_at_death: dict[str, bytes] = {}
+        self._submitting: tuple[int, bool] | None = None
+        self._last_verdict: Verdict | None = None
+
+    # -- what may happen ------------------------------------------------------------------------------------------
+
+    def submit(self, extract: int, *, replaces: str | None = None, crash_after: int | None = None) -> None:
+        """Run ``send`` without waiting."""
+        pair = self.model.of_extract(extract)
+        admissible = self._admissible(pair, replaces)
+
+        def send(client: Client) -> None:
+            if pair is None and admissible:
+                self._under_way.append(lambda model: self._created(model, extract, replaces))
+            self._submitting, self._last_verdict = (extract, admissible), None
+            reason = "Agreed with FHI." if replaces else ""
+            try:
+                report = client.submit(*self.stage.extracts[extract], replaces=replaces, reason=reason)
+            except (AlreadySubmitted, UsageError):
+                _demand(not admissible)
+                return
+            except KprError as error:
+                _demand(error is self.bus.connect_error)
+                return
+            self._confirm()
+            assert admissible
+            self._demand_nothing_left_behind(extract)
+            self._demand_agreement(report)
+
+        self._run(send, crash_after)
+
+    def wait(self, *, crash_after: int | None = None) -> None:
+        """Run ``wait`` for as long as it takes to read what is there."""
+
+        def wait(client: Client) -> None:
+            try:
+                report = client.wait(timeout=0)
+            except UsageError:
+                _demand(not self.model.pairs)
+                return
+            except KprError as error:
+                _demand(error is self.bus.receive_error)
+                return
+            self._confirm()
+            self._demand_agreement(report)
+
+        self._run(wait, crash_after)
+
+    def hand_in(self, inbound: Inbound, *, crash_after: int | None = None) -> None:
+        """Let a vendor's own listener hand a message in."""
+        meaning = self.meanings[inbound.message_id]
+
+        def hand_in(client: Client) -> None:
+            self._answered(meaning)
+            handling = client.handle(inbound)
+            assert (handling is Handling.SETTLE) == meaning.settled
+
+        self._run(hand_in, crash_after)
+
+    def decide(self, letter: Letter, decision: Decision, *, crash_after: int | None = None) -> None:
+        """Let a person decide, wisely or not."""
+        msg_id = letter.msg_id
+
+        def decide(client: Client) -> None:
+            admissible = self.model.may_decide(msg_id, decision.cause)
+            if admissible:
+                self._under_way.append(lambda model: model.letter(msg_id).decide(decision.cause, self.now))
+                self.counts["decisions"] += 1
+            try:
+                client.resolve(msg_id, decision, reason="Asked FHI.", by="Kari Vakt")
+            except UsageError:
+                _demand(not admissible)
+            else:
+                assert admissible
+
+        self._run(decide, crash_after)
+
+    def restart(self) -> None:
+        """Let the process end as it should."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def jump(self, by: timedelta) -> None:
+        """Set the machine's clock."""
+        self.now += by
+        self._changed = True
+        self.counts["clock jumps"] += 1
+
+    def put(self, inbound: Inbound, meaning: Meaning) -> Inbound:
+        """Let a message come to one of our queues."""
+        self.meanings[inbound.message_id] = meaning
+        self.bus.put(inbound)
+        return inbound
+
+    def end_well(self, receipt_for: Callable[[Letter], tuple[Inbound, Meaning]]) -> list[Letter]:
+        """Let the world be sound again: bus up, FHI answering all it has. Then everything ends (G2).
+
+        Returns:
+            The shipments that nobody can tell of but a person: what the bus never had and was not known not to have.
+        """
+        self.restart()
+        self.bus.plan.clear()
+        for pair in self.model.pairs:
+            self.submit(pair.extract)
+        taken = {message.message_id for message in self.bus.ledger}
+        for letter in [one for one in self.model.letters if one.state in _OPEN and one.message_id in taken]:
+            self.put(*receipt_for(letter))
+        for _ in self.model.pairs:  # one wait is for one submission, and ends once that is answered
+            self.wait()
+        self.demand_promises()
+        left = [letter for letter in self.model.letters if letter.state in _OPEN]
+        assert not [letter for letter in left if letter.message_id in taken], "G2: an answer was forgotten"
+        assert not [pair for pair in self.model.pairs if pair.next], "G2: left behind"
+        return left
+
+    def strike(self) -> None:
+        """End the play."""
+        self.restart()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # -- what must hold -------------------------------------------------------------------------------------------
+
+    def demand_promises(self) -> None:
+        """Compare bus, journal and model: G1 to G5."""
+        if not self._changed:
+            return
+        self._changed = self.sound = False
+        journal = self._journal()
+        assert self._agrees(self.model, journal), self._difference(journal)
+        taken = Counter(message.message_id for message in self.bus.ledger)
+        offered: dict[str, Outbound] = {}
+        for message in self.bus.offered:
+            assert offered.setdefault(message.message_id, message) == message, "G3: other bytes than the first time"
+        for letter in self.model.letters:
+            assert taken[letter.message_id] <= letter.allowed, "G1: the bus has it twice"
+            assert letter.state is not S.DELIVERED or letter.confirmed, "G4: delivered without a receipt"
+        for submission in journal:
+            self._demand_agreement(Report(submission, overdue_after=self._limit, asked_at=self.now))
+        self.sound = True
+
+    def breaches(self) -> dict[str, int]:
+        """Count from the bus's side what must not be, however it came about."""
+        taken = Counter(message.message_id for message in self.bus.ledger)
+        known = {letter.message_id for letter in self.model.letters}
+        return {
+            "lost": sum(
+                letter.state is S.PUBLISHED and not letter.vouched and not taken[letter.message_id]
+                for letter in self.model.letters
+            )
+            + sum(message_id not in known for message_id in taken),
+            "duplicated": sum(max(0, taken[letter.message_id] - letter.allowed) for letter in self.model.letters),
+            "misclassified": sum(
+                letter.state is S.SEALED and taken[letter.message_id] >= letter.allowed for letter in self.model.letters
+            ),
+        }
+
+    def _demand_nothing_left_behind(self, extract: int) -> None:
+        """G2: a run that ends well has tried to publish whatever may be published."""
+        pair = self.model.of_extract(extract)
+        assert pair is not None
+        assert pair.next is None or self._last_verdict is Verdict.NOT_SENT, "G2: left behind"
+
+    def _demand_agreement(self, report: Report) -> None:
+        """G5: exit code, text, JSON and journal say the same, and what the model says."""
+        pair = next(one for one in self.model.pairs if one.submission_id == report.submission.submission_id)
+        as_json = report.as_json()
+        assert as_json["exit_code"] == report.exit_code
+        assert [one["state"] for one in as_json["shipments"]] == [letter.state.value for letter in pair.letters]
+        unsent = any(letter.state is S.SEALED for letter in pair.letters)
+        codes = [
+            BY_CODE[one["last_error"]["code"]].exit_code
+            for one in as_json["shipments"]
+            if one["last_error"] and one["state"] == ("sealed" if unsent else "published")
+        ]
+        overdue = any(letter.is_overdue(timedelta(seconds=self._limit), self.now) for letter in pair.letters)
+        expected = pair.exit_codes(codes[0] if codes else None, overdue=overdue)
+        assert report.exit_code in expected, (report.exit_code, expected)
+        assert (report.exit_code == 0) == (report.error is None) == ("Both shipments are delivered" in report.text())
+
+    # -- how the model is told ------------------------------------------------------------------------------------
+
+    def _run(self, work: Callable[[Client], None], crash_after: int | None) -> None:
+        assert not self._under_way
+        self._changed, self.sound = True, False
+        self.counts["runs"] += 1
+        try:
+            with self.fuse.burning(crash_after), armed(self._point):
+                work(self._opened())
+            self._confirm()
+        except Crash:
+            self._bury()
+        self._submitting = None
+
+    def _opened(self) -> Client:
+        """Return the running process, or start one: it recovers first."""
+        if self._client is None:
+            self._under_way.append(Model.recovered)
+            self._client = Client(
+                self.settings,
+                bus=self.bus,
+                registry=self.stage.registry(),
+                now=lambda: self.now,
+                on_event=self._happened,
+                by="cron",
+            )
+            self._client._open_journal()
+            self._confirm()
+        return self._client
+
+    def _point(self, point: str) -> None:
+        self.fuse.boundary(f"fault point {point}")
+
+    def _died(self) -> None:
+        """Keep the journal's files as they are at this moment: that is all that is left of a killed process."""
+        files = [path for path in self.folder.glob("journal.db*") if path.suffix != ".lock" and path.is_file()]
+        self._files_at_death = {path.name: path.read_bytes() for path in files if not path.name.endswith("-shm")}
+
+    def _bury(self) -> None:
+        self.counts["crashes"] += 1
+        self.counts[self.fuse.passed[-1]] += 1
+        self.restart()
+        for path in self.folder.glob("journal.db*"):
+            if path.suffix != ".lock" and path.name not in self._files_at_death:
+                path.unlink()
+        for name, content in self._files_at_death.items():
+            path = self.folder / name
+            path.write_bytes(content)  # into the same file, where it is still there: a crash copies nothing
+            path.chmod(0o600)
+        self._reconcile()
+
+    def _reconcile(self) -> None:
+        """Find out how many of the transactions under way are durable: the first ones, and no other."""
+        if self._submitting is not None and self._submitting[1] and self._last_verdict is not Verdict.NOT_SENT:
+            extract = self._submitting[0]
+            self._under_way.append(lambda model: _begun(model, extract))
+        journal = self._journal()
+        model = copy.deepcopy(self.model)
+        while not self._agrees(model, journal):
+            assert self._under_way, self._difference(journal)
+            self._under_way.popleft()(model)
+        self.model = model
+        self._under_way.clear()
+
+    def _confirm(self) -> None:
+        """Take it that whatever was under way is durable now."""
+        while self._under_way:
+            self._under_way.popleft()(self.model)
+
+    def _happened(self, event: Event) -> None:
+        if event.kind in _OUTCOME_KNOWN:
+            self._confirm()
+        self.fuse.boundary(f"event {event.kind}")
+
+    def _seen(self, what: str, message: Outbound | Inbound, outcome: Outcome | None) -> None:
+        self._confirm()
+        if isinstance(message, Outbound):
+            letter = next(one for one in self.model.letters if one.message_id == message.message_id)
+            if outcome is None:
+                assert letter.may_be_published, f"G1: published though {letter.state}"
+                letter.state = S.PUBLISHING
+                self.counts["transfers"] += 1
+            else:
+                msg_id, self._last_verdict = letter.msg_id, outcome.verdict
+                after = _AFTER_OUTCOME[outcome.verdict]
+                self._under_way.append(lambda model: model.letter(msg_id).told(after, self.now))
+            return
+        meaning = self.meanings[message.message_id]
+        if what == "received":
+            self._answered(meaning)
+        else:
+            assert (what == "settled") == meaning.settled, f"{what}: {meaning}"
+
+    def _answered(self, meaning: Meaning) -> None:
+        """An answer is about to take effect: one transaction for each shipment that it may be about."""
+        self.counts["answers"] += 1
+        for letter in self.model.about(meaning):
+            self._under_way.append(lambda model, msg_id=letter.msg_id: model.letter(msg_id).answer(meaning))  # type: ignore[misc]
+
+    def _admissible(self, pair: Pair | None, replaces: str | None) -> bool:
+        latest = self.model.pairs[-1] if self.model.pairs else None
+        if pair is not None:
+            return replaces in {None, pair.replaces}
+        if latest is None or replaces is None:
+            return latest is None and replaces is None
+        return replaces == latest.submission_id and not latest.blocks_replacement
+
+    def _created(self, model: Model, extract: int, replaces: str | None) -> None:
+        known = {pair.submission_id for pair in model.pairs}
+        new = [submission for submission in self._journal() if submission.submission_id not in known]
+        if not new:
+            return
+        (created,) = new
+        model.replaced()
+        letters = tuple(Letter(shipment.msg_id, shipment.message_id) for shipment in created.shipments)
+        model.pairs.append(Pair(created.submission_id, extract, replaces, letters))
+        self.counts["submissions"] += 1
+
+    def _journal(self) -> tuple[Submission, ...]:
+        view = SqliteJournal.open_readonly(self.settings.journal.path, Environment.LOKAL)
+        if view is None:
+            return ()
+        with view:
+            return view.submissions()
+
+    def _agrees(self, model: Model, journal: tuple[Submission, ...]) -> bool:
+        return _of_model(model) == _of_journal(journal)
+
+    def _difference(self, journal: tuple[Submission, ...]) -> str:
+        return f"the journal says {_of_journal(journal)}, and must say {_of_model(self.model)}"
+
+
+def _demand(holds: object) -> None:
+    assert holds
+
+
+def _begun(model: Model, extract: int) -> None:
+    pair = model.of_extract(extract)
+    if pair is not None and pair.next is not None:
+        pair.next.state = S.PUBLISHING
+
+
+def _of_model(model: Model) -> dict[str, _Known]:
+    return {
+        one.msg_id: (one.state.value, one.needs_person, one.unbelieved, _since(one.state, one.published_at))
+        for one in model.letters
+    }
+
+
+def _of_journal(journal: tuple[Submission, ...]) -> dict[str, _Known]:
+    return {
+        shipment.msg_id: (
+            shipment.state.value,
+            shipment.needs_person,
+            any(not receipt.verified for receipt in shipment.receipts),
+            _since(shipment.state, shipment.published_at),
+        )
+        for submission in journal
+        for shipment in submission.shipments
+    }
+
+
+def _since(state: S, published_at: datetime | None) -> datetime | None:
+    """What a receipt is waited for since: a person who says once more that it has arrived changes nothing else."""
+    return published_at if state is S.PUBLISHED else None

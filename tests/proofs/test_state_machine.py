@@ -1,0 +1,193 @@
+"""G1 to G5 under anything at any time: the real engine and the real journal against a model, as long as one likes.
+
+Rules are what can happen: runs of ``send`` and ``wait`` on a bus that ends a transfer in every way there is, crashes
+at any boundary of bus, journal and events, receipts right and wrong, clock jumps, replacements and people's decisions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from kpr_sender.bus.port import Inbound
+from kpr_sender.errors import AccessRefused, BusUnreachable
+from kpr_sender.keys import configured
+from kpr_sender.model import MessageType
+from kpr_sender.operator.resolve import Decision
+from tests.helpers.figures import figure
+from tests.helpers.ledger_bus import Transfer
+from tests.helpers.nightly import scaled
+from tests.helpers.stage import EXTRACTS, Stage, stage, strike
+from tests.proofs.inbox import Kind, message
+from tests.proofs.model import Letter, Meaning, S
+from tests.proofs.play import Play
+
+STEPS: Final = 20
+EXAMPLES: Final = 500
+PARTS: Final = 10
+EXAMPLES_NIGHTLY: Final = 20_000
+PARTS_NIGHTLY: Final = 100
+
+_TYPES: Final = (MessageType.KPR_IPL, MessageType.KPR_IDE)
+
+transfers = st.lists(st.sampled_from(list(Transfer)), max_size=3)
+crashes = st.one_of(st.none(), st.integers(0, 30))
+which = st.integers(0, 99)
+jumps = st.sampled_from([timedelta(hours=-1), timedelta(minutes=7), timedelta(hours=25), timedelta(days=365)])
+refusals = st.sampled_from([None, None, None, BusUnreachable("Down."), AccessRefused("Wrong password.")])
+
+
+class January(RuleBasedStateMachine):
+    """What can happen to a municipality."""
+
+    on: Stage
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.play = Play(self.on)
+        self.sent: list[tuple[Inbound, Meaning]] = []
+
+    # -- runs -----------------------------------------------------------------------------------------------------
+
+    @initialize(plan=transfers, crash=crashes)
+    def begins(self, plan: list[Transfer], crash: int | None) -> None:
+        self._submit(0, None, plan, crash)
+
+    @rule(plan=transfers, crash=crashes, refusal=refusals)
+    def sends_again(self, plan: list[Transfer], crash: int | None, refusal: AccessRefused | None) -> None:
+        self.play.bus.connect_error = refusal
+        self._submit(len(self.play.model.pairs) - 1 if self.play.model.pairs else 0, None, plan, crash)
+        self.play.bus.connect_error = None
+
+    @rule(extract=st.integers(0, EXTRACTS - 1), plan=transfers, crash=crashes)
+    def sends_any(self, extract: int, plan: list[Transfer], crash: int | None) -> None:
+        self._submit(extract, None, plan, crash)
+
+    @precondition(lambda self: self.play.model.pairs)
+    @rule(plan=transfers, crash=crashes, number=which)
+    def replaces(self, plan: list[Transfer], crash: int | None, number: int) -> None:
+        pairs = self.play.model.pairs
+        newest = pairs[-1] if number % 4 else pairs[number % len(pairs)]
+        self._submit(min(len(pairs), EXTRACTS - 1), newest.submission_id, plan, crash)
+
+    @rule(crash=crashes, refusal=refusals)
+    def waits(self, crash: int | None, refusal: AccessRefused | None) -> None:
+        self.play.bus.receive_error = refusal
+        self.play.wait(crash_after=crash)
+        self.play.bus.receive_error = None
+
+    @rule()
+    def ends(self) -> None:
+        self.play.restart()
+
+    @rule(by=jumps)
+    def clock_jumps(self, by: timedelta) -> None:
+        if self.play.now.year < 2050:
+            self.play.jump(by)
+
+    # -- what comes -----------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.play.model.pairs)
+    @rule(kind=st.sampled_from(list(Kind)), number=which)
+    def comes(self, kind: Kind, number: int) -> None:
+        letter, message_type = self._letter(number)
+        inbound, meaning = message(self.play.stage, kind, letter, message_type)
+        self.sent.append((self.play.put(inbound, meaning), meaning))
+
+    @precondition(lambda self: self.sent)
+    @rule(number=which)
+    def comes_again(self, number: int) -> None:
+        inbound, meaning = self.sent[number % len(self.sent)]
+        self.play.put(inbound, meaning)
+
+    @precondition(lambda self: self.play.model.pairs)
+    @rule(kind=st.sampled_from(list(Kind)), number=which, crash=crashes)
+    def is_handed_in(self, kind: Kind, number: int, crash: int | None) -> None:
+        letter, message_type = self._letter(number)
+        inbound, meaning = message(self.play.stage, kind, letter, message_type)
+        self.play.meanings[inbound.message_id] = meaning
+        self.play.hand_in(inbound, crash_after=crash)
+
+    # -- what people do -------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: any(one.state in {S.IN_DOUBT, S.PUBLISHED} for one in self.play.model.letters))
+    @rule(decision=st.sampled_from(list(Decision)), number=which, crash=crashes)
+    def person_decides(self, decision: Decision, number: int, crash: int | None) -> None:
+        self.play.decide(self._letter(number)[0], decision, crash_after=crash)
+
+    # -- what holds -----------------------------------------------------------------------------------------------
+
+    @invariant()
+    def promises_hold(self) -> None:
+        self.play.demand_promises()
+
+    def teardown(self) -> None:
+        left = self.play.end_well(self._receipt) if self.play.sound else []
+        self.play.strike()
+        figure(
+            "state machine",
+            examples=1,
+            told_to_a_person=len(left),
+            **{key: self.play.counts[key] for key in ("runs", "transfers", "crashes", "answers", "decisions")},
+            **self.play.breaches(),
+        )
+
+    def _submit(self, extract: int, replaces: str | None, plan: list[Transfer], crash: int | None) -> None:
+        self.play.bus.plan.clear()
+        self.play.bus.plan.extend(plan)
+        self.play.submit(extract, replaces=replaces, crash_after=crash)
+
+    def _receipt(self, letter: Letter) -> tuple[Inbound, Meaning]:
+        return message(self.play.stage, Kind.OK, letter, _TYPES[list(self.play.model.letters).index(letter) % 2])
+
+    def _letter(self, number: int) -> tuple[Letter, MessageType]:
+        letters = list(self.play.model.letters)
+        place = number % len(letters)
+        return letters[place], _TYPES[place % 2]
+
+
+@pytest.fixture(scope="module")
+def on() -> Iterator[Stage]:
+    made = stage()
+    yield made
+    strike(made)
+
+
+def play(on: Stage, examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(configured, "load_key", on.load_key)
+    monkeypatch.setattr(January, "on", on, raising=False)
+    run_state_machine_as_test(
+        January,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=STEPS,
+            deadline=None,
+            phases=(Phase.generate,),  # a history of twenty steps is readable as it is; shrinking one takes minutes
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_g1_to_g5_hold_whatever_happens(on: Stage, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    play(on, EXAMPLES // PARTS, monkeypatch)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("part", range(PARTS_NIGHTLY))
+def test_g1_to_g5_hold_all_night(on: Stage, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    play(on, scaled(EXAMPLES_NIGHTLY // PARTS_NIGHTLY), monkeypatch)

@@ -1,0 +1,137 @@
+"""The commented files in config/ and the documentation follow the one table of keys."""
+
+from __future__ import annotations
+
+import dataclasses
+import runpy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kpr_sender import profiles
+from kpr_sender.model import Environment
+from kpr_sender.settings import load, values
+from kpr_sender.settings.keys import KEYS, SECTIONS, keys_of
+from kpr_sender.settings.sample_file import render, toml_value
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRONMENTS = pytest.mark.parametrize("environment", list(Environment))
+
+
+@pytest.fixture(scope="module")
+def script() -> dict[str, Any]:
+    return runpy.run_path(str(ROOT / "docs" / "make_configuration.py"))
+
+
+def test_the_committed_samples_are_current(script: dict[str, Any]) -> None:
+    for path, text in script["samples"]().items():
+        assert path.read_text("utf-8") == text, f"run docs/make_configuration.py: {path.name}"
+
+
+def test_the_committed_documentation_is_current(script: dict[str, Any]) -> None:
+    assert (ROOT / "docs" / "configuration.md").read_text("utf-8") == script["documentation"]()
+
+
+@ENVIRONMENTS
+def test_a_sample_names_every_key_and_loads(environment: Environment) -> None:
+    path = ROOT / "config" / f"{environment.value}.toml"
+    lines = path.read_text("utf-8").splitlines()
+
+    for key in keys_of(environment):
+        assert any(line.removeprefix("# ").startswith(f"{key.name} = ") for line in lines), key.path
+    assert load(path, environment, environ={}).environment is environment
+
+
+@ENVIRONMENTS
+def test_g7_a_sample_mixes_no_environments(environment: Environment) -> None:
+    settings = load(ROOT / "config" / f"{environment.value}.toml", environment, environ={})
+    profile = profiles.load(settings.report.year)
+
+    profiles.guard_environment(
+        profile,
+        environment,
+        receiver_her_id=profile.receivers[environment].service_her_id,
+        queue=settings.receiver.queue,
+        host=settings.bus.host,
+    )
+
+
+@ENVIRONMENTS
+def test_every_commented_line_is_a_valid_one(environment: Environment, tmp_path: Path) -> None:
+    """What a person uncomments must be accepted, one key at a time."""
+    text = (ROOT / "config" / f"{environment.value}.toml").read_text("utf-8")
+    exclusive = {"pkcs12", "certificate", "key", "passphrase_env", "passphrase_file", "password_env", "password_file"}
+    exclusive |= {"pkcs11_module", "token_label", "slot", "key_label", "key_id", "pin_env", "pin_file"}
+    if environment is Environment.LOKAL:
+        exclusive |= {key.name for key in KEYS if key.section in ("registry", "bus")}
+    for key in keys_of(environment):
+        comment = f"\n# {key.name} = "
+        if key.name in exclusive or key.name == "her_id" or comment not in text:
+            continue
+        path = tmp_path / "kpr.toml"
+        path.write_text(text.replace(comment, f"\n{key.name} = ", 1), "utf-8")
+        load(path, environment, environ={})
+
+
+def test_every_default_is_accepted_by_its_own_kind() -> None:
+    for key in KEYS:
+        if isinstance(key.default, str | int):
+            key.kind.parse(key.default, Path("/"))
+
+
+def test_every_key_belongs_to_a_section_that_is_explained() -> None:
+    assert {key.section for key in KEYS} == set(SECTIONS)
+
+
+@pytest.mark.parametrize(
+    ("section", "fields"),
+    [
+        ("files", values.FileSettings),
+        ("report", values.ReportSettings),
+        ("protection", values.ProtectionSettings),
+        ("hodemelding", values.HodemeldingSettings),
+        ("limits", values.LimitSettings),
+        ("journal", values.JournalSettings),
+        ("sandbox", values.SandboxSettings),
+        ("log", values.LogSettings),
+    ],
+)
+def test_the_table_and_the_values_have_the_same_names(section: str, fields: Any) -> None:
+    assert {key.name for key in KEYS if key.section == section} == {field.name for field in dataclasses.fields(fields)}
+
+
+def test_a_rendered_file_loads_with_the_values_it_was_given(tmp_path: Path) -> None:
+    path = tmp_path / 'odd "name" \\ \x7f.toml'
+    text = render(
+        Environment.LOKAL,
+        {
+            "": {"environment": "lokal"},
+            "report": {"year": 2025},
+            "sender": {
+                "name": 'Å "B" \\ C\x7f', "her_id": 1, "service_her_id": 2, "kommunenummer": "0301",
+            },
+            "journal": {"path": "j.db"},
+            "sandbox": {"embedded": True, "dir": "s"},
+        },
+        intro="A test.",
+    )  # fmt: skip
+    path.write_text(text, "utf-8")
+
+    settings = load(path, Environment.LOKAL, environ={})
+
+    assert settings.sender.party.name == 'Å "B" \\ C\x7f'
+    assert settings.report.year == 2025
+
+
+def test_a_value_without_a_key_is_the_writers_error() -> None:
+    with pytest.raises(KeyError):
+        render(Environment.VALIDERING, {"sandbox": {"dir": "x"}}, intro="")
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(True, "true"), (5671, "5671"), (20_000_000, "20_000_000"), (("a", "b"), '["a", "b"]'), ("æ\n", '"æ\\n"')],
+)
+def test_values_are_written_as_toml(value: object, written: str) -> None:
+    assert toml_value(value) == written

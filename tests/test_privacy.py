@@ -1,0 +1,148 @@
+"""G6: whatever reaches a log line, no national id, payload, key or password leaves with it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import uuid
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kpr_sender.privacy import BLOB, ID, KEY, MARKUP, SECRET, redact, redact_event, redact_text
+from tests.helpers.tenor import TENOR_ID, tenor_ids
+
+_SEPARATORS = st.text(alphabet=" -\u00a0\u2013\t", max_size=2)
+
+
+@st.composite
+def written_ids(draw: st.DrawFn) -> tuple[str, str]:
+    """A Tenor id, and the same as somebody may have written it: with spaces or dashes between any digits."""
+    national_id = draw(tenor_ids())
+    return national_id, "".join(digit + draw(_SEPARATORS) for digit in national_id[:-1]) + national_id[-1]
+
+
+@given(written=written_ids(), before=st.text(), after=st.text())
+def test_no_national_id_survives_in_any_position_of_a_text(written: tuple[str, str], before: str, after: str) -> None:
+    national_id, as_written = written
+
+    clean = redact_text(f"{before}{as_written}{after}")
+
+    assert as_written not in clean
+    assert national_id not in clean
+
+
+@given(national_id=tenor_ids(), shape=st.sampled_from(["key", "value", "list", "deep", "number", "error", "tuple"]))
+def test_no_national_id_survives_in_any_structure(national_id: str, shape: str) -> None:
+    structures: dict[str, Any] = {
+        "key": {national_id: 1},
+        "value": {"a": national_id},
+        "list": [[national_id], 1],
+        "deep": {"a": [{"b": ({"c": f"x{national_id}"},)}]},
+        "number": {"n": int(national_id)},
+        "error": ValueError(f"cannot read {national_id}"),
+        "tuple": (national_id.encode(), {national_id}),
+    }
+
+    clean = json.dumps(redact(structures[shape]))
+
+    assert national_id not in clean
+    assert national_id.lstrip("0") not in clean
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"id {TENOR_ID[:6]} {TENOR_ID[6:]} here", f"id {ID} here"),
+        (f"id {TENOR_ID}", f"id {ID}"),
+        (f"{TENOR_ID[:6]}-{TENOR_ID[6:]}", ID),
+        ("a <fid>Ola</fid> b", f"a {MARKUP}"),
+        ("starts <?xml version='1.0'?><a/>", f"starts {MARKUP}"),
+        ("cut off <PasientIdent><fid>12", f"cut off {MARKUP}"),
+        ('<Melding xmlns="http://x', MARKUP),
+        ("only a tail of it</navn> x", f"only a tail of it{MARKUP}"),
+        ("escaped &lt;fid&gt;Ola&lt;/fid&gt;", f"escaped {MARKUP}"),
+        ("<![CDATA[Ola]]>", MARKUP),
+        ("-----BEGIN RSA PRIVATE KEY-----\nMII\n-----END RSA PRIVATE KEY-----\nx", f"{KEY}\nx"),
+        ("-----BEGIN PRIVATE KEY-----\nMIIcut", KEY),
+        ("amqps://user:hemmelig@tb.nhn.no/", f"amqps://{SECRET}@tb.nhn.no/"),
+        ("password=hemmelig x", f"password={SECRET} x"),
+        ("{'passphrase': 'to ord', 'a': 1}", f"{{'passphrase': {SECRET}, 'a': 1}}"),
+        ("Password: hemmelig", f"Password: {SECRET}"),
+        ("MIIB8jCCAVugAwIBAgIJAKmG1Qz+8s3nMA0GCSqGSIb3DQEBCwUAMA==", BLOB),
+        ("key " + "0f" * 32, f"key {BLOB}"),
+    ],
+)
+def test_what_is_taken_out(text: str, expected: str) -> None:
+    assert redact_text(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Message 3b1f9c2e-1111-4222-8333-123456789012 is published after 2 attempts.",
+        "12345678-1234-4234-8234-123456789012",
+        "submission 2024-12345678 for 2024",
+        "/var/lib/kpr-sender/validering/receipts/3b1f9c2e-1111-4222-8333-123456789012-apprec-1.xml",
+        "/home/pytest-of-user/pytest-12/test_a_rather_long_name_of_a_test_0/journal.db",
+        "127.0.0.1:5671, 192.168.100.101:5671",
+        "2025-01-06T09:15:00.123456Z",
+        'File "/usr/lib/python3.11/threading.py", line 975, in <module>',
+        "<kpr_sender.bus.amqp.AmqpBus object at 0x7f0000000000>",
+        "20 000 000 bytes, 1,234,567,890",
+        "certificate expired: Mend the login, certificate or key, then run the same command again.",
+    ],
+)
+def test_what_people_need_to_see_is_kept(text: str) -> None:
+    assert redact_text(text) == text
+
+
+def test_our_own_ids_are_always_kept() -> None:
+    for _ in range(2000):
+        msg_id = str(uuid.uuid4())
+        assert redact_text(f"Shipment {msg_id} is published") == f"Shipment {msg_id} is published"
+
+
+@given(st.integers(min_value=0), st.integers(min_value=48, max_value=200))
+def test_no_line_of_base64_survives_whole(seed: int, size: int) -> None:
+    """Key material and sealed bytes look random, so that is what is tried; runs of one byte are neither."""
+    encoded = base64.b64encode(random.Random(seed).randbytes(size)).decode()
+    assert encoded not in redact_text(f"sealed {encoded}")
+
+
+@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text() | st.binary(), st.lists, max_leaves=20))
+def test_redaction_never_fails_and_its_result_is_plain_data(value: object) -> None:
+    json.dumps(redact(value))
+
+
+def test_redacting_twice_changes_nothing_more() -> None:
+    once = redact_text(f"password=x {TENOR_ID} <a>b</a>")
+    assert redact_text(once) == once
+
+
+def test_names_of_fields_decide_where_values_cannot() -> None:
+    digest = "0f" * 32
+
+    event = redact_event(
+        None,
+        "info",
+        {"sealed_sha256": digest, "other": digest, "password": "kort", "password_file": "/etc/p", "xml": "Ola"},
+    )
+
+    assert event == {
+        "sealed_sha256": digest,
+        "other": BLOB,
+        "password": SECRET,
+        "password_file": "/etc/p",
+        "xml": BLOB,
+    }
+
+
+def test_a_structure_that_contains_itself_ends() -> None:
+    loop: list[object] = []
+    loop.append(loop)
+
+    assert "too deep" in json.dumps(redact(loop))
