@@ -9,54 +9,33 @@ A ``Client`` may be shared by threads. It sets up no logging and never exits the
 
 from __future__ import annotations
 
-import getpass
 import os
 import threading
-import time
-import uuid
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from functools import cached_property
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from kpr_sender.bus.amqp import AmqpBus
+from kpr_sender.app import App, new_uuid, utc_now
 from kpr_sender.bus.port import Bus, Inbound
-from kpr_sender.cms.read import Policy
 from kpr_sender.errors import AccessRefused, ConfigInvalid, InputMissing, UsageError
 from kpr_sender.events import Event, EventKind, Observer, ignore
-from kpr_sender.inbound.archive import ReceiptCopies
-from kpr_sender.inbound.listen import Waiter, note_obstacle
-from kpr_sender.inbound.receipt import Answers, Handling
+from kpr_sender.inbound.listen import note_obstacle
+from kpr_sender.inbound.receipt import Handling
 from kpr_sender.inbound.receipt_file import take_file
-from kpr_sender.journal.port import Journal, ReceiptDocument
-from kpr_sender.journal.session import HeldJournal, Steps
-from kpr_sender.journal.sqlite import SqliteJournal
-from kpr_sender.keys.configured import ConfiguredKeys, Keys, signing_use
-from kpr_sender.model import Environment, MessageType, Submission
+from kpr_sender.journal.port import ReceiptDocument
+from kpr_sender.keys.configured import Keys
+from kpr_sender.model import Environment, MessageType
 from kpr_sender.operator import testpersons
 from kpr_sender.operator.resolve import Case, Decision, case_of, demand_as_seen, demand_open, look_up, newest_awaiting
-from kpr_sender.outbound.publish import Publisher
-from kpr_sender.outbound.submit import Intake
-from kpr_sender.profiles import admit, load
-from kpr_sender.registry.opening import demand_one_environment, open_registry, open_registry_for_sending
 from kpr_sender.registry.port import AddressRegistry
 from kpr_sender.report import Report
 from kpr_sender.settings import load as load_settings
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import ShipmentState
-from kpr_sender.trust.policy import Trust
 
 DEFAULT_WAIT_SECONDS: Final = 30 * 60.0
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _new_id() -> str:
-    return str(uuid.uuid4())
 
 
 class Client:
@@ -83,30 +62,16 @@ class Client:
         bus: Bus | None = None,
         registry: AddressRegistry | None = None,
         keys: Keys | None = None,
-        now: Callable[[], datetime] = _utc_now,
-        new_id: Callable[[], str] = _new_id,
+        now: Callable[[], datetime] = utc_now,
+        new_id: Callable[[], str] = new_uuid,
         on_event: Observer = ignore,
         by: str = "",
     ) -> None:
         self.settings = settings
-        self._closing = threading.Event()
-        self._bus = bus or AmqpBus(settings.bus, closing=self._closing)
-        self._registry = registry or open_registry(settings, now=now, observe=on_event)
-        self._registry_for_sending = registry or open_registry_for_sending(settings, now=now, observe=on_event)
-        self._keys = keys or ConfiguredKeys(settings)
-        self._now = now
-        self._new_id = new_id
-        self._observe = on_event
-        self._by = by or _login()
-        self._one_at_a_time = threading.RLock()
-        self._step = Steps(self._closing)
-        self._copies = ReceiptCopies(settings.journal.receipts_dir, on_event)
-        self._held = HeldJournal(
-            settings.journal, settings.environment, self._copies.catch_up, now=now, who=self._by, observe=on_event
+        self._app = App.assemble(
+            settings, bus=bus, registry=registry, keys=keys, now=now, new_id=new_id, observe=on_event, by=by
         )
-        self._profile = load(settings.report.year)
-        self._receiver_her_id = self._profile.receivers[settings.environment].service_her_id
-        self._guard()
+        self._one_at_a_time = threading.RLock()
 
     @classmethod
     def from_config(
@@ -179,28 +144,14 @@ class Client:
                 next_step="Give --replaces ID together with --reason TEXT (what was agreed with FHI).",
             )
         with self._one_at_a_time:
-            journal = self._open_journal()
-            intake = Intake(
-                journal=journal,
-                settings=self.settings,
-                profile=self._profile,
-                registry=self._registry_for_sending,
-                keys=self._keys,
-                now=self._now,
-                new_id=self._new_id,
-                observe=self._observe,
-                by=by.strip() or self._by,
-            )
-            submission = intake.take(
+            submission = self._app.intake(by.strip()).take(
                 self._files(fagmelding, identmelding),
                 replaces=replaces,
                 reason=reason,
                 is_test_person=testpersons.load(testpersons.beside(self.settings.journal.path)).holds,
                 accept_findings=accept_findings,
             )
-            budget = self.settings.bus.reconnect_budget
-            publisher = Publisher(journal, self._bus, self._step, budget, self._closing, self._observe)
-            return self._report(*publisher.publish_all(submission))
+            return self._app.report(*self._app.publisher().publish_all(submission))
 
     def wait(self, submission_id: str | None = None, *, timeout: float = DEFAULT_WAIT_SECONDS) -> Report:
         """Wait until every shipment that may be with FHI is answered, or the time is up.
@@ -222,12 +173,12 @@ class Client:
             JournalLocked: Another run holds the journal.
         """
         with self._one_at_a_time:
-            journal = self._open_journal()
+            journal = self._app.session.opened()
             found = newest_awaiting(journal) if submission_id is None else look_up(journal, submission_id)
             if found is None:
                 raise UsageError("Nothing was submitted with this journal yet.", next_step="Begin with kpr-send send.")
             try:
-                return self._wait(journal, found, timeout)
+                return self._app.report(self._app.waiter().wait(found, timeout))
             except (AccessRefused, ConfigInvalid) as error:
                 note_obstacle(journal, found, error)
                 raise
@@ -239,9 +190,9 @@ class Client:
             UsageError: The id is unknown.
             JournalUnwritable: The journal cannot be read.
         """
-        with self._held.reading() as journal:
+        with self._app.session.reading() as journal:
             found = None if journal is None else look_up(journal, submission_id)
-            return None if found is None else self._report(found)
+            return None if found is None else self._app.report(found)
 
     def receipts(self, submission_id: str | None = None) -> tuple[ReceiptDocument, ...]:
         """Return a submission's receipts as they came, believed or not.
@@ -250,7 +201,7 @@ class Client:
             UsageError: The id is unknown.
             JournalUnwritable: The journal cannot be read.
         """
-        with self._held.reading() as journal:
+        with self._app.session.reading() as journal:
             found = None if journal is None else look_up(journal, submission_id)
             return () if found is None or journal is None else journal.receipt_documents(found.submission_id)
 
@@ -267,9 +218,9 @@ class Client:
             JournalUnwritable: It could not be made durable; do not settle it.
             JournalLocked: Another run holds the journal.
         """
-        self._open_journal()
-        with self._step:
-            return self._answers.handle(inbound)
+        self._app.session.opened()
+        with self._app.section:
+            return self._app.answers.handle(inbound)
 
     def add_receipt(self, data: bytes, *, name: str = "") -> Report:
         """Take a receipt from a file, because another consumer took it off our queue. Never touches the bus.
@@ -290,10 +241,10 @@ class Client:
             JournalUnwritable: It could not be made durable.
             JournalLocked: Another run holds the journal.
         """
-        self._open_journal()
-        with self._step:
-            submission, new = take_file(self._answers, data, name=name)
-        return self._report(submission, taken=int(new))
+        self._app.session.opened()
+        with self._app.section:
+            submission, new = take_file(self._app.answers, data, name=name)
+        return self._app.report(submission, taken=int(new))
 
     def case(self, msg_id: str) -> Case:
         """Return all that is known of one shipment, for the person who must decide on it.
@@ -308,13 +259,13 @@ class Client:
             JournalUnwritable: The journal cannot be read.
             JournalLocked: Another run is publishing it.
         """
-        with self._held.reading() as journal:
+        with self._app.session.reading() as journal:
             if journal is None:
                 raise UsageError("Nothing was submitted with this journal yet.", where="MSGID")
             found = case_of(journal, msg_id)
         if found.shipment.state is not ShipmentState.PUBLISHING:
             return found
-        return case_of(self._open_journal(), msg_id)
+        return case_of(self._app.session.opened(), msg_id)
 
     def resolve(
         self, msg_id: str, decision: Decision, *, reason: str, by: str = "", seen: Case | None = None
@@ -334,25 +285,25 @@ class Client:
             JournalLocked: Another run holds the journal.
         """
         with self._one_at_a_time:
-            journal = self._open_journal()
-            with self._step:
+            journal = self._app.session.opened()
+            with self._app.section:
                 found = case_of(journal, msg_id)
                 if seen is not None:
                     demand_as_seen(seen, found)
                 demand_open(found, decision)
                 shipment = journal.decide(
-                    found.shipment.msg_id, decision.cause, reason=reason, by=by.strip() or self._by
+                    found.shipment.msg_id, decision.cause, reason=reason, by=by.strip() or self._app.by
                 )
             text = f"A person decided on the {shipment.type.norwegian} ({shipment.msg_id}): {decision.value}."
-            self._observe(Event(EventKind.DECIDED, text, shipment.msg_id, shipment.type))
-            return self._report(journal.submission(shipment.submission_id) or found.submission)
+            self._app.observe(Event(EventKind.DECIDED, text, shipment.msg_id, shipment.type))
+            return self._app.report(journal.submission(shipment.submission_id) or found.submission)
 
     def stop(self) -> None:
         """End what another thread is at, for good: the step under way is finished, nothing further is begun.
 
         A step is one attempt to publish, or one answer. The call that was under way returns what is known then.
         """
-        self._closing.set()
+        self._app.closing.set()
 
     def stop_after_step(self) -> bool:
         """Do as ``stop`` does, from a signal handler: it takes no lock, and is heard when the step is over.
@@ -360,15 +311,15 @@ class Client:
         Returns:
             Whether a step is under way. If not, nothing is broken off by an exception that the handler raises.
         """
-        self._step.ask_to_stop()
-        return self._step.under_way
+        self._app.section.ask_to_stop()
+        return self._app.section.under_way
 
     def close(self) -> None:
         """End a wait, give back foreign messages, close the connection, free the journal. Safe to call twice."""
-        self._closing.set()
-        with self._one_at_a_time, self._step:
-            self._bus.close()
-            self._held.close()
+        self._app.closing.set()
+        with self._one_at_a_time, self._app.section:
+            self._app.bus.close()
+            self._app.session.close()
 
     def __enter__(self) -> Self:
         return self
@@ -377,18 +328,6 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-    # -- how ------------------------------------------------------------------------------------------------------
-
-    def _guard(self) -> None:
-        settings = self.settings
-        warning = admit(self._profile, settings.environment, settings.report.letter)
-        if warning is not None:
-            self._observe(Event(EventKind.WARNING, warning))
-        demand_one_environment(self._profile, settings)
-
-    def _open_journal(self) -> SqliteJournal:
-        return self._held.opened()
 
     def _files(self, fagmelding: Path | None, identmelding: Path | None) -> dict[MessageType, Path]:
         files = self.settings.files
@@ -406,44 +345,3 @@ class Client:
                 )
             found[message_type] = path
         return found
-
-    def _wait(self, journal: Journal, submission: Submission, timeout: float) -> Report:
-        waiter = Waiter(
-            journal,
-            self._bus,
-            self._answers,
-            self._closing,
-            self._step,
-            time.monotonic,
-            self.settings.bus.held_cap,
-            self._observe,
-        )
-        return self._report(waiter.wait(submission, timeout))
-
-    def _report(self, submission: Submission, sent: int = 0, **counts: int) -> Report:
-        limit = self.settings.report.overdue_after
-        return Report(submission, sent, overdue_after=limit, asked_at=self._now(), **counts)
-
-    @cached_property
-    def _answers(self) -> Answers:
-        settings = self.settings
-        return Answers(
-            journal=self._open_journal(),
-            counterpart=self._registry.counterpart(self._receiver_her_id),
-            decrypters=self._keys.decrypters(),
-            signing_use=signing_use(settings),
-            trust=Trust.of(settings, self._observe),
-            policy=Policy(accept_3des=settings.protection.accept_3des),
-            believe_unsealed=settings.receiver.unsealed_receipts,
-            now=self._now,
-            observe=self._observe,
-            stored=self._copies.store,
-        )
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        # No login name, as in some containers: the journal says so rather than failing.
-        return "unknown"

@@ -225,7 +225,7 @@ def test_a_journal_without_what_was_sent_lets_nothing_new_be_sent_until_a_person
     """G1: the worst case: the backup is older than the submission."""
     office.kommune.configure({"journal": {"path": str(office.journal)}})
     with Client(office.kommune.configure({"journal": {"path": str(office.journal)}}), bus=office.bus) as client:
-        client._open_journal()
+        client._app.session.opened()
     saved = _backup(office)
     sent = office.send()
     msg_ids = [shipment.msg_id for shipment in sent.submission.shipments]

@@ -178,7 +178,7 @@ def test_an_attempt_whose_marker_cannot_be_written_is_not_made(
     client = Client(kommune.configure(), bus=bus)
     real = getattr(recovery, step)
     with client:
-        client._open_journal()
+        client._app.session.opened()
 
         def full(journal: Path, *_: recovery.Mark) -> None:
             raise JournalUnwritable("No space left on device.", where=str(journal))

@@ -181,20 +181,18 @@ def test_half_a_new_pair_is_no_new_pair(new_client: NewClient, bus: MemoryBus, k
 
 
 def test_a_file_that_changes_while_it_is_sealed_is_refused(
-    new_client: NewClient, bus: MemoryBus, kommune: Municipality, events: list[Event]
+    bus: MemoryBus, kommune: Municipality, events: list[Event]
 ) -> None:
-    client = new_client(bus)
-
     def rewrite(event: Event) -> None:
         events.append(event)
         if event.kind is EventKind.CHECKED and event.type is MessageType.KPR_IDE:
             text = kommune.fagmelding.read_bytes()
             kommune.fagmelding.write_bytes(text.replace(b"<peKjonn>M", b"<peKjonn>K", 1))
 
-    client._observe = rewrite
-    with pytest.raises(InputRefused, match="changed while it was read"):
-        client.submit()
-    assert client.status() is None
+    with Client(kommune.configure(), bus=bus, on_event=rewrite) as client:
+        with pytest.raises(InputRefused, match="changed while it was read"):
+            client.submit()
+        assert client.status() is None
     assert bus.published == []
 
 

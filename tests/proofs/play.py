@@ -266,7 +266,7 @@ class Play:
                 on_event=self._happened,
                 by="cron",
             )
-            self._client._open_journal()
+            self._client._app.session.opened()
             self._confirm()
         return self._client
 

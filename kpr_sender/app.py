@@ -1,0 +1,187 @@
+"""The composition root: configuration in, working parts out. The only module that knows all adapters."""
+
+from __future__ import annotations
+
+import getpass
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Self
+
+from kpr_sender.bus.amqp import AmqpBus
+from kpr_sender.bus.port import Bus
+from kpr_sender.cms.algorithms import Policy
+from kpr_sender.events import Event, EventKind, Observer, ignore
+from kpr_sender.inbound.archive import ReceiptCopies
+from kpr_sender.inbound.listen import Waiter
+from kpr_sender.inbound.receipt import Answers
+from kpr_sender.journal.session import HeldJournal, Steps
+from kpr_sender.keys.configured import ConfiguredKeys, Keys, signing_use
+from kpr_sender.model import Submission
+from kpr_sender.outbound.publish import Publisher
+from kpr_sender.outbound.submit import Intake
+from kpr_sender.profiles import Profile, admit, load
+from kpr_sender.registry.opening import demand_one_environment, open_registry, open_registry_for_sending
+from kpr_sender.registry.port import AddressRegistry
+from kpr_sender.report import Report
+from kpr_sender.settings.values import Settings
+from kpr_sender.trust.policy import Trust
+
+
+def utc_now() -> datetime:
+    """Return the time now, in UTC."""
+    return datetime.now(UTC)
+
+
+def new_uuid() -> str:
+    """Return a random UUID in lower case."""
+    return str(uuid.uuid4())
+
+
+@dataclass(frozen=True)
+class App:
+    """One environment's adapters, connected; made by ``assemble``.
+
+    Attributes:
+        registry: Where receipts are verified with; its answers may be as old as ``registry.max_age``.
+        registry_for_sending: The same for sealing, asked anew in production.
+        closing: Set for good when nothing further may begin.
+        section: Entered for each attempt to publish and each message handled, so that none is interrupted.
+        observe: Called with each event, on the thread that causes it.
+        by: The person or account that the journal's events are written for.
+    """
+
+    settings: Settings
+    profile: Profile
+    bus: Bus
+    registry: AddressRegistry
+    registry_for_sending: AddressRegistry
+    keys: Keys
+    copies: ReceiptCopies
+    session: HeldJournal
+    section: Steps
+    closing: threading.Event
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    observe: Observer
+    by: str
+
+    @classmethod
+    def assemble(
+        cls,
+        settings: Settings,
+        *,
+        bus: Bus | None = None,
+        registry: AddressRegistry | None = None,
+        keys: Keys | None = None,
+        now: Callable[[], datetime] = utc_now,
+        new_id: Callable[[], str] = new_uuid,
+        observe: Observer = ignore,
+        by: str = "",
+    ) -> Self:
+        """Connect the configured adapters, or those given in their place. Nothing is opened or connected to yet.
+
+        Raises:
+            ConfigInvalid: The configuration is wrong, or it mixes environments (promise G7).
+        """
+        profile = load(settings.report.year)
+        warning = admit(profile, settings.environment, settings.report.letter)
+        if warning is not None:
+            observe(Event(EventKind.WARNING, warning))
+        demand_one_environment(profile, settings)
+        closing = threading.Event()
+        copies = ReceiptCopies(settings.journal.receipts_dir, observe)
+        who = by or _login()
+        return cls(
+            settings=settings,
+            profile=profile,
+            bus=bus or AmqpBus(settings.bus, closing=closing),
+            registry=registry or open_registry(settings, now=now, observe=observe),
+            registry_for_sending=registry or open_registry_for_sending(settings, now=now, observe=observe),
+            keys=keys or ConfiguredKeys(settings),
+            copies=copies,
+            session=HeldJournal(
+                settings.journal, settings.environment, copies.catch_up, now=now, who=who, observe=observe
+            ),
+            section=Steps(closing),
+            closing=closing,
+            now=now,
+            new_id=new_id,
+            observe=observe,
+            by=who,
+        )
+
+    def intake(self, by: str) -> Intake:
+        """Return what makes a submission of two files. Opens the journal.
+
+        Args:
+            by: Who submits; the app's own ``by`` when empty.
+        """
+        return Intake(
+            journal=self.session.opened(),
+            settings=self.settings,
+            profile=self.profile,
+            registry=self.registry_for_sending,
+            keys=self.keys,
+            now=self.now,
+            new_id=self.new_id,
+            observe=self.observe,
+            by=by or self.by,
+        )
+
+    def publisher(self) -> Publisher:
+        """Return what publishes sealed shipments. Opens the journal."""
+        budget = self.settings.bus.reconnect_budget
+        return Publisher(self.session.opened(), self.bus, self.section, budget, self.closing, self.observe)
+
+    def waiter(self) -> Waiter:
+        """Return what reads our queues until a submission is answered. Opens the journal."""
+        return Waiter(
+            self.session.opened(),
+            self.bus,
+            self.answers,
+            self.closing,
+            self.section,
+            time.monotonic,
+            self.settings.bus.held_cap,
+            self.observe,
+        )
+
+    @cached_property
+    def answers(self) -> Answers:
+        """What handles an inbound message. Opens the journal, reads keys and certificates."""
+        settings = self.settings
+        return Answers(
+            journal=self.session.opened(),
+            counterpart=self.registry.counterpart(self.profile.receivers[settings.environment].service_her_id),
+            decrypters=self.keys.decrypters(),
+            signing_use=signing_use(settings),
+            trust=Trust.of(settings, self.observe),
+            policy=Policy(accept_3des=settings.protection.accept_3des),
+            believe_unsealed=settings.receiver.unsealed_receipts,
+            now=self.now,
+            observe=self.observe,
+            stored=self.copies.store,
+        )
+
+    def report(self, submission: Submission, sent: int = 0, *, taken: int = 0) -> Report:
+        """Return what is known of a submission now.
+
+        Args:
+            submission: As the journal has it.
+            sent: How many shipments this call handed to the bus.
+            taken: How many receipts this call was the first to bring.
+        """
+        return Report(submission, sent, taken, overdue_after=self.settings.report.overdue_after, asked_at=self.now())
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        # No login name, as in some containers: the journal says so rather than failing.
+        return "unknown"
