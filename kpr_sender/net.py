@@ -1,10 +1,11 @@
-"""HTTPS to a register: the certificate checked, no redirect followed, no proxy taken from the environment, bounded.
+"""Which hosts are this machine; and HTTPS to a register: certificate checked, no redirect, no proxy, bounded.
 
 The only module that knows httpx. What comes back is a status, headers and bytes; what they mean is the caller's matter.
 """
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 import time
 from collections.abc import Mapping
@@ -16,6 +17,37 @@ from typing import Final, Self
 import httpx
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, RegistryUnreachable
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine and cannot be another one: 127.0.0.0/8, ::1 and ``localhost``.
+
+    Not ``*.localhost``, which a name server may answer for; not an address that only some systems take for this
+    machine (0.0.0.0, ``::``, IPv4 written as IPv6).
+    """
+    if host.lower() == "localhost":
+        return True
+    address = _address(host)
+    return address is not None and address.is_loopback and getattr(address, "ipv4_mapped", None) is None
+
+
+def may_be_this_machine(host: str) -> bool:
+    """Tell whether a connection to a host could end on this machine: what ``is_loopback`` says, and all its doubts."""
+    if is_loopback(host) or host.lower().endswith(".localhost"):  # RFC 6761 6.3
+        return True
+    address = _address(host)
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address is not None and (address.is_loopback or address.is_unspecified)
+
+
+def _address(host: str) -> _Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
 
 # The TLS that every connection of ours is made with: verified, 1.2 or newer.
 

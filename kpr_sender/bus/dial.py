@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import socket
 import ssl
 import time
 from typing import Final
 
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprError
-from kpr_sender.net import verifying
+from kpr_sender.net import is_loopback, verifying
 from kpr_sender.settings.values import BusSettings
 
 # TLS by Python's ``ssl``, outside proton: 1.2 or later, chain and host name checked, own CA where configured.
@@ -49,14 +48,6 @@ def require_loopback(address: str) -> None:
             where="bus.tls",
             next_step="Set bus.tls to true; without TLS only a loopback address is allowed.",
         )
-
-
-def is_loopback(address: str) -> bool:
-    """Whether a host name or address means this machine."""
-    try:
-        return ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        return address.lower() == "localhost"
 
 
 def refusal(error: ssl.SSLError, where: str) -> KprError:

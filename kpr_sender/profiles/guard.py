@@ -5,20 +5,21 @@ The rules:
 1. The receiver is the one the profile names for the environment; former addresses are refused by name.
 2. A queue that carries another environment's receiver, or a former address, in its name is refused.
 3. A host known to belong to other environments only is refused. An unknown host is not: NHN publishes no full list.
-4. ``lokal`` talks to loopback only, and nothing but ``lokal`` talks to loopback.
+4. ``lokal`` connects to loopback only, and nothing but ``lokal`` to what could be this machine.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from fnmatch import fnmatchcase
+from typing import Final
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment
+from kpr_sender.net import is_loopback, may_be_this_machine
 from kpr_sender.profiles.profile import Profile
 
-_LEADING_DIGITS = re.compile(r"0*(\d+)")
+_LEADING_DIGITS: Final = re.compile(r"0*(\d+)")
 
 
 def admit(profile: Profile, environment: Environment, letter: str) -> str | None:
@@ -139,8 +140,8 @@ def _guard_host(
 ) -> None:
     name = host.strip().lower().removeprefix("[").removesuffix("]").rstrip(".")
     local = environment is Environment.LOKAL
-    if local != _is_loopback(name) or (local and _is_unspecified(name)):
-        what = "lokal talks to a loopback address only" if local else f"{environment.value} is never on this machine"
+    if not is_loopback(name) if local else may_be_this_machine(name):
+        what = "lokal connects to a loopback address only" if local else f"{environment.value} is never on this machine"
         raise ConfigInvalid(
             f"{whose} does not belong to the environment {environment.value}: {what}.",
             where=where,
@@ -154,24 +155,3 @@ def _guard_host(
             where=where,
             next_step="Correct the host, or the environment.",
         )
-
-
-def _is_loopback(name: str) -> bool:
-    """Whether a connection to ``name`` ends on this machine; the unspecified address does, on Linux."""
-    if name == "localhost" or name.endswith(".localhost"):  # RFC 6761 6.3
-        return True
-    address = _address(name)
-    return address is not None and (address.is_loopback or address.is_unspecified)
-
-
-def _is_unspecified(name: str) -> bool:
-    address = _address(name)
-    return address is not None and address.is_unspecified
-
-
-def _address(name: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return None
-    return getattr(address, "ipv4_mapped", None) or address

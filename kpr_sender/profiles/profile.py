@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from importlib import resources
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment, MessageType, Party
 
-_PACKAGE = "kpr_sender.profiles"
+_PACKAGE: Final = "kpr_sender.profiles"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,16 @@ class Profile:
     hosts: Mapping[Environment, tuple[str, ...]]
 
 
+@functools.cache
 def known_years() -> tuple[int, ...]:
     """Return the reporting years there is a profile for, in order."""
     names = (entry.name for entry in resources.files(_PACKAGE).iterdir())
     return tuple(sorted(int(name.removesuffix(".toml")) for name in names if name.endswith(".toml")))
 
 
+@functools.cache
 def load(year: int) -> Profile:
-    """Return the profile of a reporting year.
+    """Return the profile of a reporting year; its file is read once in a process.
 
     Raises:
         ConfigInvalid: There is none for that year.

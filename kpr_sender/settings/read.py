@@ -10,7 +10,6 @@ The rules:
 
 from __future__ import annotations
 
-import ipaddress
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment, Party
+from kpr_sender.net import is_loopback
 from kpr_sender.settings.keys import ARRAYS, SECTIONS, Absent, Key, keys_of
 from kpr_sender.settings.sandbox_defaults import sandbox_defaults
 from kpr_sender.settings.secrets import EnvironmentSecret, FileSecret
@@ -104,16 +104,6 @@ def secrets_of(whole: Settings) -> tuple[Secret, ...]:
     helseid = whole.registry.helseid
     named = (whole.bus.password, whole.registry.password, helseid.client_key if helseid else None, *keys)
     return tuple(dict.fromkeys(secret for secret in named if secret is not None))
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine and cannot be another one."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _sender(table: dict[str, Any]) -> SenderSettings:

@@ -16,7 +16,6 @@ import pytest
 
 from kpr_sender.bus import retry
 from kpr_sender.bus.amqp import AmqpBus
-from kpr_sender.bus.dial import is_loopback
 from kpr_sender.bus.port import Verdict
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InternalError, KprError
 from kpr_sender.settings.values import BusSettings, Secret
@@ -125,14 +124,6 @@ def test_the_password_never_goes_out_without_tls(host: str) -> None:
     error = refusal(bus_settings(5672, host=host))
     assert isinstance(error, ConfigInvalid)
     assert error.where == "bus.tls"
-
-
-@pytest.mark.parametrize(
-    ("host", "loopback"),
-    [("127.0.0.1", True), ("127.9.9.9", True), ("::1", True), ("LOCALHOST", True), ("10.0.0.1", False), ("lo", False)],
-)
-def test_what_counts_as_this_machine(host: str, *, loopback: bool) -> None:
-    assert is_loopback(host) is loopback
 
 
 def test_a_wrong_password_is_final_at_once_and_is_not_in_the_message() -> None:

@@ -33,10 +33,10 @@ HOSTS = {
     "127.255.0.9": {LOKAL},
     "::1": {LOKAL},
     "[::1]": {LOKAL},
-    "::ffff:127.0.0.1": {LOKAL},
+    "::ffff:127.0.0.1": set(),
     "localhost": {LOKAL},
     "LocalHost.": {LOKAL},
-    "kpr.localhost": {LOKAL},
+    "kpr.localhost": set(),
     "localhost.example.no": {PRODUKSJON, VALIDERING, AR_TEST},
     "0.0.0.0": set(),  # noqa: S104 - refused, not bound
     "::": set(),

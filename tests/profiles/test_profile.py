@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import date
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +87,22 @@ def test_a_letter_that_the_configuration_names_opens_production(year: int) -> No
     warning = admit(load(year), Environment.PRODUKSJON, "25/01234-1")
     assert warning is not None
     assert "25/01234-1" in warning
+
+
+_COUNTING = """
+import contextlib, sys
+opened = []
+sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
+from kpr_sender.cli.main import main
+sys.argv = ["kpr-send", "--env", "lokal", "--config", sys.argv[1], "config", "check"]
+with contextlib.suppress(SystemExit):
+    main()
+print(sum(path.endswith("2024.toml") for path in opened))
+"""
+
+
+def test_a_run_reads_its_year_once() -> None:
+    """Asked in another process, where nothing is cached yet."""
+    config = Path(__file__).resolve().parents[2] / "config" / "lokal.toml"
+    ran = subprocess.run([sys.executable, "-c", _COUNTING, str(config)], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "1"
