@@ -20,6 +20,8 @@ _LINTERS: Final = (
     ("ruff check", ("ruff", "check")),
     ("ruff format", ("ruff", "format", "--check")),
     ("mypy", ("mypy",)),
+    # Another cache: the two platforms' results must not push each other out.
+    ("mypy win32", ("mypy", "--platform", "win32", "--cache-dir", ".cache/mypy-win32", "kpr_sender")),
     ("import-linter", ("lint-imports", "--no-logo", "--cache-dir", ".cache/import_linter")),
 )
 # Two workers on two cores; what shares a server (a real RabbitMQ) is one group and stays in one of them.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
@@ -92,7 +93,9 @@ class Cache:
         try:
             with self.path.open("rb") as file:
                 about = os.fstat(file.fileno())
-                if os.name == "posix" and (about.st_mode & _OTHERS_MAY_WRITE or about.st_uid != os.geteuid()):
+                if sys.platform != "win32" and (  # Windows has neither mode bits nor numeric owners
+                    about.st_mode & _OTHERS_MAY_WRITE or about.st_uid != os.geteuid()
+                ):
                     self._warn("may be written by others than its owner, or is another's; it is not used")
                     return {}
                 document = json.loads(file.read(_MAX_BYTES))

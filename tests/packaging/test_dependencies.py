@@ -14,7 +14,9 @@ from tests.helpers.repository import ROOT
 
 _PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 _LOCKS: Final = ("requirements-build.lock", "requirements.lock")
-_RUNTIME: Final = [Requirement(text) for text in _PROJECT["project"]["dependencies"]]
+_DECLARED: Final = [Requirement(text) for text in _PROJECT["project"]["dependencies"]]
+_RUNTIME: Final = [one for one in _DECLARED if one.marker is None or one.marker.evaluate()]
+"""What is declared for the system that the lock is for; tests/packaging/test_windows.py looks at the other."""
 _GROUPS: Final = _PROJECT["dependency-groups"]
 _DEVELOPMENT: Final = [
     Requirement(text) for group in ("build", "dev") for text in _GROUPS[group] if isinstance(text, str)
