@@ -22,8 +22,9 @@ from kpr_sender.inbound.receipt import Answers
 from kpr_sender.journal.session import HeldJournal, Steps
 from kpr_sender.keys.configured import ConfiguredKeys, Keys, signing_use
 from kpr_sender.model import Submission
+from kpr_sender.operator import testpersons
 from kpr_sender.outbound.publish import Publisher
-from kpr_sender.outbound.submit import Intake
+from kpr_sender.outbound.submit import Submitter
 from kpr_sender.profiles import Profile, admit, load
 from kpr_sender.registry.opening import demand_one_environment, open_registry, open_registry_for_sending
 from kpr_sender.registry.port import AddressRegistry
@@ -115,18 +116,19 @@ class App:
             by=who,
         )
 
-    def intake(self, by: str) -> Intake:
+    def submitter(self, by: str) -> Submitter:
         """Return what makes a submission of two files. Opens the journal.
 
         Args:
             by: Who submits; the app's own ``by`` when empty.
         """
-        return Intake(
+        return Submitter(
             journal=self.session.opened(),
             settings=self.settings,
             profile=self.profile,
             registry=self.registry_for_sending,
             keys=self.keys,
+            is_test_person=testpersons.load(testpersons.beside(self.settings.journal.path)).holds,
             now=self.now,
             new_id=self.new_id,
             observe=self.observe,

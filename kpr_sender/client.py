@@ -27,7 +27,6 @@ from kpr_sender.inbound.receipt_file import take_file
 from kpr_sender.journal.port import ReceiptDocument
 from kpr_sender.keys.configured import Keys
 from kpr_sender.model import Environment, MessageType
-from kpr_sender.operator import testpersons
 from kpr_sender.operator.resolve import Case, Decision, case_of, demand_as_seen, demand_open, look_up, newest_awaiting
 from kpr_sender.registry.port import AddressRegistry
 from kpr_sender.report import Report
@@ -144,11 +143,10 @@ class Client:
                 next_step="Give --replaces ID together with --reason TEXT (what was agreed with FHI).",
             )
         with self._one_at_a_time:
-            submission = self._app.intake(by.strip()).take(
+            submission = self._app.submitter(by.strip()).submit(
                 self._files(fagmelding, identmelding),
                 replaces=replaces,
                 reason=reason,
-                is_test_person=testpersons.load(testpersons.beside(self.settings.journal.path)).holds,
                 accept_findings=accept_findings,
             )
             return self._app.report(*self._app.publisher().publish_all(submission))

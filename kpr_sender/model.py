@@ -168,6 +168,7 @@ class Shipment:
         needs_person: True when a verified receipt contradicts an earlier one.
         certificates: What it is sealed with; None for one that was sealed before the journal kept it.
         hodemelding_sha256: Digest of the Hodemelding round the payload; empty likewise.
+        lopenr: The EPJ's running number, as it stands in the payload.
     """
 
     msg_id: str
@@ -187,6 +188,7 @@ class Shipment:
     needs_person: bool = False
     certificates: Certificates | None = None
     hodemelding_sha256: str = ""
+    lopenr: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from kpr_sender.cli.parameters import PATH
 from kpr_sender.errors import EXIT_OK, InputMissing, InputRefused
 from kpr_sender.model import Environment
 from kpr_sender.operator import testpersons
-from kpr_sender.outbound.build import demand_owner, read_chunks
+from kpr_sender.outbound.build import read_chunks
+from kpr_sender.outbound.submit import require_owner
 from kpr_sender.preflight import check
 from kpr_sender.preflight.report import Report, verdict
 from kpr_sender.render.html import check_page
@@ -132,7 +133,7 @@ def _demand_own(task: _Task, report: Report) -> None:
     """Refuse another municipality's file, as ``send`` does."""
     for payload, path in zip(report.payloads, (task.fagmelding, task.identmelding), strict=True):
         if task.settings is not None and payload is not None:
-            demand_owner(payload, task.settings, name=str(path))
+            require_owner(payload, task.settings, name=str(path))
 
 
 def _demand_another_file(page: Path, task: _Task, last_year: Path | None) -> None:

@@ -310,6 +310,7 @@ def shipment_of(row: sqlite3.Row, receipts: Sequence[Receipt]) -> Shipment:
         needs_person=bool(row["needs_person"]),
         certificates=_certificates_of(row),
         hodemelding_sha256=row["hodemelding_sha256"] or "",
+        lopenr=row["lopenr"],
     )
 
 

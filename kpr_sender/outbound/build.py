@@ -1,4 +1,4 @@
-"""From two files to two sealed shipments that the journal can keep: checked, framed, addressed, not yet sent."""
+"""From two hashed files to two shipments that the journal can store: framed, addressed, sealed while it writes them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from kpr_sender.messages.splice import splice
 from kpr_sender.messages.transport import CONTENT_TYPE, application_properties
 from kpr_sender.messages.xml_signature import signature
 from kpr_sender.model import Certificates, Envelope, MessageType, Shipment
-from kpr_sender.preflight import Payload, Report, check
 from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.values import Settings
@@ -30,19 +29,22 @@ _CHUNK_BYTES: Final = 1 << 18
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """A file that passed the checks.
+class PayloadFile:
+    """A file as it is spliced into its Hodemelding.
 
     Attributes:
-        path: Where it lies; it is read once more when it is sealed.
+        path: Where the file is; it is read again when it is sealed.
+        sha256: Hex digest of the bytes as they are spliced; 64 digits.
+        length: Number of those bytes.
     """
 
     path: Path
-    payload: Payload
+    sha256: str
+    length: int
 
 
 def read_chunks(path: Path) -> Iterator[bytes]:
-    """Yield a file's bytes in pieces.
+    """Yield a file's bytes in chunks.
 
     Raises:
         InputMissing: It is not there or cannot be read.
@@ -55,71 +57,13 @@ def read_chunks(path: Path) -> Iterator[bytes]:
         raise InputMissing(f"The file cannot be read: {error.strerror}.", where=str(path)) from error
 
 
-def check_files(
-    files: Mapping[MessageType, Path],
-    *,
-    settings: Settings,
-    is_test_person: Callable[[str], bool],
-    observe: Observer,
-) -> tuple[dict[MessageType, Checked], Report]:
-    """Read both files once and check what FHI would refuse, drop or blank.
-
-    Args:
-        files: Path by type; the pair, in the order they are to be sent.
-        settings: Which year, where to, and whose municipality and bydel the fagmelding must be for.
-        is_test_person: Whether a national id is on the municipality's own list of test persons.
-        observe: Told of each file that is what it must be.
-
-    Returns:
-        The files, and what was found in them.
-
-    Raises:
-        InputMissing: A file is not there or cannot be read.
-        InputRefused: A file is not what it must be, or it is another municipality's.
-    """
-    fagmelding, identmelding = files[MessageType.KPR_IPL], files[MessageType.KPR_IDE]
-    report = check(
-        read_chunks(fagmelding),
-        read_chunks(identmelding),
-        settings.report.year,
-        environment=settings.environment,
-        organisation_number=settings.sender.party.organisation_number or "",
-        is_test_person=is_test_person,
-        names=(str(fagmelding), str(identmelding), ""),
+def changed_while_read(path: Path) -> InputRefused:
+    """Return the error for a file whose bytes are not those that were hashed first."""
+    return InputRefused(
+        "The file was changed while it was read.",
+        where=str(path),
+        next_step="Let the extract finish, then run the same command again; nothing was sent.",
     )
-    checked = {}
-    for message_type, path in files.items():
-        payload = next((each for each in report.payloads if each and each.type is message_type), None)
-        if payload is None:  # its header is wrong, which the report says
-            raise report.refusal or InputRefused("The file is not what it must be.", where=str(path))
-        demand_owner(payload, settings, name=str(path))
-        checked[message_type] = Checked(path, payload)
-        observe(
-            Event(
-                EventKind.CHECKED,
-                f"{path.name} is the {message_type.norwegian} for {payload.year}, {payload.length:,} bytes.",
-                type=message_type,
-                details={"payload_sha256": payload.sha256, "lopenr": payload.lopenr},
-            )
-        )
-    return checked, report
-
-
-def demand_owner(payload: Payload, settings: Settings, *, name: str) -> None:
-    """Refuse another municipality's file.
-
-    Raises:
-        InputRefused: Its kommunenummer or bydel is not the configured one.
-    """
-    sender = settings.sender
-    wanted = {"kommunenummer": (payload.kommunenummer, sender.kommunenummer), "bydel": (payload.bydel, sender.bydel)}
-    for key, (found, configured) in wanted.items():
-        if found is not None and found != configured:
-            raise InputRefused(
-                f"The file is for {key} {found}, the configuration says {configured}.",
-                where=name,
-                next_step=f"Take the right file, or mend sender.{key} in {settings.origin}; nothing was sent.",
-            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +89,9 @@ class Sealing:
 
     def submission(
         self,
-        checked: Mapping[MessageType, Checked],
+        files: Mapping[MessageType, PayloadFile],
         *,
+        lopenr: Mapping[MessageType, str],
         replaces: str | None,
         reason: str,
         accepted: Mapping[str, int],
@@ -155,7 +100,8 @@ class Sealing:
         """Describe the new submission; the bytes themselves are sealed while the journal writes them.
 
         Args:
-            checked: The two files.
+            files: The two files, in the order they are to be sent.
+            lopenr: The EPJ's running number in each.
             replaces: The submission it replaces.
             reason: Why it does.
             accepted: How many findings of each rule a person has accepted.
@@ -177,31 +123,35 @@ class Sealing:
             reason=reason,
             accepted=accepted,
             by=by,
-            shipments=tuple(self._shipment(message_type, one, self._names()) for message_type, one in checked.items()),
+            shipments=tuple(
+                self._shipment(message_type, file, lopenr[message_type], self._names())
+                for message_type, file in files.items()
+            ),
         )
 
-    def again(self, shipment: Shipment, made_at: datetime, checked: Checked) -> NewShipment:
+    def again(self, shipment: Shipment, made_at: datetime, file: PayloadFile) -> NewShipment:
         """Describe a shipment as it was, to be sealed anew.
 
         Args:
             shipment: As the journal has it.
             made_at: When its Hodemelding was made.
-            checked: Its file.
+            file: Its file.
 
         Raises:
             InputRefused: Its sealed bytes would be larger than ``limits.refuse_bytes``.
         """
-        return self._shipment(shipment.type, checked, _Names(shipment.msg_id, shipment.message_id, made_at))
+        names = _Names(shipment.msg_id, shipment.message_id, made_at)
+        return self._shipment(shipment.type, file, shipment.lopenr, names)
 
     def _names(self) -> _Names:
         return _Names(self.new_id(), self.new_id(), self.now())
 
-    def _shipment(self, message_type: MessageType, checked: Checked, names: _Names) -> NewShipment:
+    def _shipment(self, message_type: MessageType, file: PayloadFile, lopenr: str, names: _Names) -> NewShipment:
         hodemelding = self._hodemelding(message_type, names)
         head, tail = frame(hodemelding)
-        message = self._message(head, tail, checked)
+        message = self._message(head, tail, file)
         length = sealed_length(message.length, self.signer, self.counterpart.encryption)
-        self._check_size(length, checked.path, message_type)
+        self._check_size(length, file.path, message_type)
 
         def write_sealed(write: Callable[[bytes | memoryview], object]) -> None:
             seal(
@@ -214,9 +164,9 @@ class Sealing:
             message_id=names.message_id,
             receiver_her_id=hodemelding.receiver.service_her_id,
             envelope=self._envelope(hodemelding, names.message_id),
-            payload_sha256=checked.payload.sha256,
-            payload_bytes=checked.payload.length,
-            lopenr=checked.payload.lopenr,
+            payload_sha256=file.sha256,
+            payload_bytes=file.length,
+            lopenr=lopenr,
             hodemelding_sha256=hashlib.sha256(head + tail).hexdigest(),
             certificates=Certificates(named(self.counterpart.encryption), named(self.signer.certificate)),
             sealed_bytes=length,
@@ -235,16 +185,16 @@ class Sealing:
             ack=texts.ack,
         )
 
-    def _message(self, head: bytes, tail: bytes, checked: Checked) -> _Streamed:
-        streamed = _Streamed(head, checked, tail)
+    def _message(self, head: bytes, tail: bytes, file: PayloadFile) -> _Streamed:
+        streamed = _Streamed(head, file, tail)
         if not self.settings.hodemelding.xmldsig:
             return streamed
         # The file is read once more for it, so that neither document nor canonical form is ever held.
         try:
             made = signature(streamed.chunks(), self.signer)
         except Malformed as error:
-            raise InputRefused(f"It cannot be signed: {error}.", where=str(checked.path)) from None
-        return _Streamed(head, checked, tail.removesuffix(END) + made + END)
+            raise InputRefused(f"It cannot be signed: {error}.", where=str(file.path)) from None
+        return _Streamed(head, file, tail.removesuffix(END) + made + END)
 
     def _check_size(self, length: int, path: Path, message_type: MessageType) -> None:
         limits = self.settings.limits
@@ -285,25 +235,21 @@ class Sealing:
 class _Streamed:
     """The Hodemelding as a stream: head, the payload's own bytes, tail. The payload is never held."""
 
-    def __init__(self, head: bytes, checked: Checked, tail: bytes) -> None:
-        self._head, self._checked, self._tail = head, checked, tail
-        self.length = len(head) + checked.payload.length + len(tail)
+    def __init__(self, head: bytes, file: PayloadFile, tail: bytes) -> None:
+        self._head, self._file, self._tail = head, file, tail
+        self.length = len(head) + file.length + len(tail)
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes.
 
         Raises:
-            InputRefused: The file is not the one that was checked.
+            InputRefused: The file is not the one that was hashed.
         """
         digest = hashlib.sha256()
         yield self._head
-        for chunk in splice(read_chunks(self._checked.path)):
+        for chunk in splice(read_chunks(self._file.path)):
             digest.update(chunk)
             yield chunk
-        if digest.hexdigest() != self._checked.payload.sha256:
-            raise InputRefused(
-                "The file was changed while it was read.",
-                where=str(self._checked.path),
-                next_step="Let the extract finish, then run the same command again; nothing was sent.",
-            )
+        if digest.hexdigest() != self._file.sha256:
+            raise changed_while_read(self._file.path)
         yield self._tail

@@ -21,7 +21,7 @@ from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal, NewShipment
 from kpr_sender.messages.transport import made_at
 from kpr_sender.model import CertificateName, LastError, MessageType, Shipment, Submission
-from kpr_sender.outbound.build import Checked, Sealing
+from kpr_sender.outbound.build import PayloadFile, Sealing
 from kpr_sender.outbound.publish import may_be_published
 from kpr_sender.registry.port import Counterpart
 
@@ -43,12 +43,12 @@ class Rotation:
     sealing: Callable[[Counterpart], Sealing]
     observe: Observer
 
-    def catch_up(self, submission: Submission, checked: Mapping[MessageType, Checked]) -> Submission:
+    def catch_up(self, submission: Submission, files: Mapping[MessageType, PayloadFile]) -> Submission:
         """Seal anew what has to be, before it is published.
 
         Args:
             submission: What is gone on with.
-            checked: Its two files, by type: their digests are those in the journal.
+            files: Its two files, by type: their digests are those in the journal.
 
         Returns:
             The submission as it stands now.
@@ -72,7 +72,7 @@ class Rotation:
                 return submission
             for shipment in behind:
                 _demand_never_offered(shipment, present)
-            for new in self._sealed_anew(behind, self.sealing(counterpart), checked):
+            for new in self._sealed_anew(behind, self.sealing(counterpart), files):
                 self._exchange(new, present)
         except KprError as error:
             for shipment in waiting:
@@ -88,12 +88,12 @@ class Rotation:
         return False
 
     def _sealed_anew(
-        self, behind: list[Shipment], sealing: Sealing, checked: Mapping[MessageType, Checked]
+        self, behind: list[Shipment], sealing: Sealing, files: Mapping[MessageType, PayloadFile]
     ) -> list[NewShipment]:
         made = []
         for shipment in behind:
             envelope = self.journal.envelope(shipment.msg_id)
-            new = sealing.again(shipment, made_at(envelope.properties), checked[shipment.type])
+            new = sealing.again(shipment, made_at(envelope.properties), files[shipment.type])
             if new.hodemelding_sha256 != shipment.hodemelding_sha256 or new.envelope != envelope:
                 raise ConfigInvalid(
                     f"The {shipment.type.norwegian} ({shipment.msg_id}) was sealed for an earlier certificate of the "

@@ -1,151 +1,161 @@
-"""Taking in a pair of files: going on with the submission they are already, or sealing a new one."""
+"""From two files to a submission: the one that they are already, or a new one, checked, accepted and sealed.
+
+1. Both files are hashed as they are spliced into their Hodemelding.
+2. Where the journal has a submission of exactly these payloads, the run continues it. Nothing is parsed, and nothing
+   that a check would find now stops it: FHI may have the files already.
+3. Otherwise both are checked, and a person must have accepted what FHI would drop.
+4. The pair is sealed while the journal writes it.
+"""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kpr_sender.errors import AlreadySubmitted, InputRefused
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal
 from kpr_sender.keys.configured import Keys, check_counterpart, check_signer
+from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.splice import splice
 from kpr_sender.model import MessageType, Submission
-from kpr_sender.outbound.build import Checked, Sealing, check_files
+from kpr_sender.outbound.build import PayloadFile, Sealing, changed_while_read, read_chunks
 from kpr_sender.outbound.reseal import Rotation
-from kpr_sender.preflight.findings import Effect
-from kpr_sender.preflight.report import Report
-from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import AddressRegistry, Counterpart
 from kpr_sender.settings.values import Settings
 from kpr_sender.trust.policy import Trust
 
-# Whether a checked pair may be sent: what FHI would discard stops it, what FHI would drop a person must have accepted.
-#
-# FHI's receipt is positive also where rows were dropped on the way in, so this is the last place where anybody is told.
-# FHI wants the data also where it is not complete: a person who has read the findings may send it as it is.
-
-_READ_THEM = "Read all of it with kpr-send check"
-
-
-def demand_acceptable(report: Report, accepted: int | None, *, names: Mapping[MessageType, str]) -> Mapping[str, int]:
-    """Refuse a pair that must not be sent as it is.
-
-    Args:
-        report: What the check found.
-        accepted: The exact number of findings that a person has read and accepts; None where nobody has.
-        names: What errors call the two files.
-
-    Returns:
-        How many findings of each rule were accepted; empty where none had to be.
-
-    Raises:
-        InputRefused: Something stops it, or something would be dropped that was not accepted.
-    """
-    if report.refusal is not None:
-        raise report.refusal
-    if report.stops:
-        raise _refused(report, Effect.STOP, names, "Mend it in the EPJ and make a new extract; nothing was sent.")
-    if report.drops and accepted is None:
-        next_step = (
-            f"{_READ_THEM} and mend them in the EPJ. If they must go as they are: send again with "
-            f"--accept-findings {report.drops}. Nothing was sent."
-        )
-        raise _refused(report, Effect.DROP, names, next_step)
-    if accepted is not None and accepted != report.drops:
-        raise InputRefused(
-            f"{report.drops} findings would have to be accepted, not {accepted}.",
-            where="--accept-findings",
-            next_step=f"{_READ_THEM}: these are not the files that were read, or not all was read. Nothing was sent.",
-        )
-    return {rule: count for rule, count in report.counts.items() if RULES[rule].effect is Effect.DROP}
-
-
-def _refused(report: Report, effect: Effect, names: Mapping[MessageType, str], next_step: str) -> InputRefused:
-    """Return the error that tells the first finding and how many there are."""
-    rules = {rule: count for rule, count in report.counts.items() if RULES[rule].effect is effect}
-    first = next(finding for finding in report.findings if finding.rule in rules)
-    place = f" ({first.path})" if first.path else ""
-    said = f" {first.said}" if first.said else ""
-    count = sum(rules.values())
-    more = "" if count == 1 else f" It is the first of {count:,} findings of this kind."
-    title = RULES[first.rule].title
-    where = f"{names[first.file]} line {first.line}" if first.line else names[first.file]
-    return InputRefused(f"{title[:1].upper()}{title[1:]}{place}.{said}{more}", where=where, next_step=next_step)
+if TYPE_CHECKING:  # a run with nothing to check does not load the check and its tables
+    from kpr_sender.preflight import Payload, Report
+    from kpr_sender.preflight.findings import Effect
 
 
 @dataclass(frozen=True, slots=True)
-class Intake:
-    """Makes a submission of two files, or finds the one they are."""
+class Submitter:
+    """Makes a submission of two files, or finds the one that they are.
+
+    Attributes:
+        is_test_person: Whether a national id is on the municipality's own list of test persons.
+        now: The clock; aware datetimes.
+        new_id: Makes lower-case UUIDs.
+        by: Who submits and accepts findings, for the journal.
+    """
 
     journal: Journal
     settings: Settings
     profile: Profile
     registry: AddressRegistry
     keys: Keys
+    is_test_person: Callable[[str], bool]
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     observe: Observer
     by: str
 
-    def take(
-        self,
-        files: Mapping[MessageType, Path],
-        *,
-        replaces: str | None,
-        reason: str,
-        is_test_person: Callable[[str], bool],
-        accept_findings: int | None,
+    def submit(
+        self, paths: Mapping[MessageType, Path], *, replaces: str | None, reason: str, accept_findings: int | None
     ) -> Submission:
-        """Check the files, then go on with their submission or seal a new one.
-
-        What was sealed before goes on whatever is found now: it may be with FHI already. But it is not sent for a
-        certificate that is not the receiver's any more.
+        """Continue the files' submission, or check and seal a new one. Nothing is published here.
 
         Args:
-            files: Path by type; the pair, in the order they are to be sent.
-            replaces: The submission a new one replaces, or None.
+            paths: The pair, in the order it is to be sent.
+            replaces: The submission that a new one replaces, or None.
             reason: Why it does.
-            is_test_person: Whether a national id is on the municipality's own list of test persons.
             accept_findings: The exact number of findings that a person has read and accepts.
 
         Raises:
-            InputMissing: A file is missing.
-            InputRefused: A file is not what it must be, or FHI would drop of it what nobody has accepted.
+            InputMissing: A file is missing or cannot be read.
+            InputRefused: A file is not valid, is another municipality's or changes meanwhile, or FHI would drop
+                something of it that nobody has accepted.
             AlreadySubmitted: Other data for the same municipality and year is submitted already.
-            AccessRefused: A key or certificate was refused.
+            RegistryUnreachable: The register does not answer, and no earlier answer may be used.
+            AccessRefused: A key or certificate was refused, or the receiver's is another than what was offered to the
+                bus is sealed for.
             ConfigInvalid: A key or certificate file is missing.
             JournalUnwritable: The journal cannot be written; nothing was sent.
         """
-        checked, report = check_files(
-            files, settings=self.settings, is_test_person=is_test_person, observe=self.observe
-        )
-        existing = self._existing(checked)
-        if existing is None:
-            names = {message_type: str(path) for message_type, path in files.items()}
-            accepted = demand_acceptable(report, accept_findings, names=names)
-            self._tell(report, accepted)
-            return self._seal(checked, replaces, reason, accepted)
-        if replaces is not None and existing.replaces != replaces:
-            raise AlreadySubmitted(
-                f"These very files are submission {existing.submission_id}; they cannot replace anything.",
-                next_step="Make a new extract in the EPJ, then send that one with --replaces.",
-            )
-        text = f"These files are submission {existing.submission_id}, {existing.state.value}: going on from there."
-        self.observe(Event(EventKind.CONTINUED, text, existing.shipments[0].msg_id))
-        return Rotation(self.journal, self._counterpart, self._sealing, self.observe).catch_up(existing, checked)
+        files = self._hash(paths)
+        known = self._known(files) if len(files) == len(paths) else None
+        if known is not None:
+            return self._continue(known, files, replaces)
+        report, payloads = self._check(paths)
+        accepted = accept(report, accept_findings, names={kind: str(path) for kind, path in paths.items()})
+        self._report_accepted(report, accepted)
+        for kind, payload in payloads.items():
+            # What was looked up, what was checked and what is sealed must be the same bytes.
+            if kind not in files or files[kind].sha256 != payload.sha256:
+                raise changed_while_read(paths[kind])
+        lopenr = {kind: payload.lopenr for kind, payload in payloads.items()}
+        return self._seal(files, lopenr, replaces, reason, accepted)
 
-    def _existing(self, checked: Mapping[MessageType, Checked]) -> Submission | None:
+    def _hash(self, paths: Mapping[MessageType, Path]) -> dict[MessageType, PayloadFile]:
+        """Hash each file; one whose encoding is not valid is left out: no submission has it, the check says why."""
+        files = {}
+        for kind, path in paths.items():
+            digest, length = hashlib.sha256(), 0
+            try:
+                for chunk in splice(read_chunks(path)):
+                    digest.update(chunk)
+                    length += len(chunk)
+            except MessageRefused:
+                continue
+            files[kind] = PayloadFile(path, digest.hexdigest(), length)
+        return files
+
+    def _known(self, files: Mapping[MessageType, PayloadFile]) -> Submission | None:
         return self.journal.by_payloads(
             environment=self.settings.environment,
             sender_her_id=self.settings.sender.party.service_her_id,
             year=self.profile.year,
-            payload_sha256={message_type: one.payload.sha256 for message_type, one in checked.items()},
+            payload_sha256={kind: file.sha256 for kind, file in files.items()},
         )
 
-    def _tell(self, report: Report, accepted: Mapping[str, int]) -> None:
+    def _continue(
+        self, known: Submission, files: Mapping[MessageType, PayloadFile], replaces: str | None
+    ) -> Submission:
+        """Go on with a submission, sealed again where it waits for a certificate that is no longer the receiver's."""
+        if replaces is not None and known.replaces != replaces:
+            raise AlreadySubmitted(
+                f"These very files are submission {known.submission_id}; they cannot replace anything.",
+                next_step="Make a new extract in the EPJ, then send that one with --replaces.",
+            )
+        text = f"These files are submission {known.submission_id}, {known.state.value}: going on from there."
+        self.observe(Event(EventKind.CONTINUED, text, known.shipments[0].msg_id))
+        return Rotation(self.journal, self._counterpart, self._sealing, self.observe).catch_up(known, files)
+
+    def _check(self, paths: Mapping[MessageType, Path]) -> tuple[Report, dict[MessageType, Payload]]:
+        """Check what FHI would refuse, drop or blank; return what was found, and what is known of each file."""
+        from kpr_sender.preflight import check  # noqa: PLC0415 - only where files must be checked
+
+        settings = self.settings
+        fagmelding, identmelding = paths[MessageType.KPR_IPL], paths[MessageType.KPR_IDE]
+        report = check(
+            read_chunks(fagmelding),
+            read_chunks(identmelding),
+            settings.report.year,
+            environment=settings.environment,
+            organisation_number=settings.sender.party.organisation_number or "",
+            is_test_person=self.is_test_person,
+            names=(str(fagmelding), str(identmelding), ""),
+        )
+        payloads = {}
+        for kind, path in paths.items():
+            payload = next((each for each in report.payloads if each and each.type is kind), None)
+            if payload is None:  # its header is wrong, which the report says
+                raise report.refusal or InputRefused("The file is not what it must be.", where=str(path))
+            require_owner(payload, settings, name=str(path))
+            payloads[kind] = payload
+            text = f"{path.name} is the {kind.norwegian} for {payload.year}, {payload.length:,} bytes."
+            details = {"payload_sha256": payload.sha256, "lopenr": payload.lopenr}
+            self.observe(Event(EventKind.CHECKED, text, type=kind, details=details))
+        return report, payloads
+
+    def _report_accepted(self, report: Report, accepted: Mapping[str, int]) -> None:
         if accepted:
             text = f"{self.by} accepts {report.drops:,} findings that FHI would drop something for."
             self.observe(Event(EventKind.WARNING, text, details={"accepted": report.drops}))
@@ -154,13 +164,17 @@ class Intake:
             self.observe(Event(EventKind.WARNING, text, details={"remarks": report.warnings}))
 
     def _seal(
-        self, checked: Mapping[MessageType, Checked], replaces: str | None, reason: str, accepted: Mapping[str, int]
+        self,
+        files: Mapping[MessageType, PayloadFile],
+        lopenr: Mapping[MessageType, str],
+        replaces: str | None,
+        reason: str,
+        accepted: Mapping[str, int],
     ) -> Submission:
-        submission = self.journal.create(
-            self._sealing(self._counterpart()).submission(
-                checked, replaces=replaces, reason=reason, accepted=accepted, by=self.by
-            )
+        new = self._sealing(self._counterpart()).submission(
+            files, lopenr=lopenr, replaces=replaces, reason=reason, accepted=accepted, by=self.by
         )
+        submission = self.journal.create(new)
         for shipment in submission.shipments:
             text = f"The {shipment.type.norwegian} is sealed as {shipment.msg_id}, {shipment.sealed_bytes:,} bytes."
             self.observe(Event(EventKind.SEALED, text, shipment.msg_id, shipment.type))
@@ -183,3 +197,75 @@ class Intake:
             new_id=self.new_id,
             observe=self.observe,
         )
+
+
+def require_owner(payload: Payload, settings: Settings, *, name: str) -> None:
+    """Refuse another municipality's file.
+
+    Raises:
+        InputRefused: Its kommunenummer or bydel is not the configured one.
+    """
+    sender = settings.sender
+    wanted = {"kommunenummer": (payload.kommunenummer, sender.kommunenummer), "bydel": (payload.bydel, sender.bydel)}
+    for key, (found, configured) in wanted.items():
+        if found is not None and found != configured:
+            raise InputRefused(
+                f"The file is for {key} {found}, the configuration says {configured}.",
+                where=name,
+                next_step=f"Take the right file, or correct sender.{key} in {settings.origin}; nothing was sent.",
+            )
+
+
+def accept(report: Report, accepted: int | None, *, names: Mapping[MessageType, str]) -> dict[str, int]:
+    """Refuse a checked pair that must not be sent as it is.
+
+    FHI's receipt is positive also where rows were dropped, so nobody is warned after this. FHI wants the data also
+    where it is not complete: a person who has read the findings may send it as it is.
+
+    Args:
+        report: What the check found.
+        accepted: The exact number of findings that a person has read and accepts; None where nobody has.
+        names: What errors call the two files.
+
+    Returns:
+        How many findings of each rule were accepted; empty where none had to be.
+
+    Raises:
+        InputRefused: FHI would refuse the pair, or would drop something that was not accepted.
+    """
+    from kpr_sender.preflight.findings import Effect  # noqa: PLC0415 - loaded by the check already
+    from kpr_sender.preflight.rules.table import RULES  # noqa: PLC0415 - the same
+
+    if report.refusal is not None:
+        raise report.refusal
+    if report.stops:
+        raise _refused(report, Effect.STOP, names, "Fix it in the EPJ and make a new extract; nothing was sent.")
+    read_them = "Read all of it with kpr-send check"
+    if report.drops and accepted is None:
+        next_step = (
+            f"{read_them} and fix them in the EPJ. If they must go as they are: send again with "
+            f"--accept-findings {report.drops}. Nothing was sent."
+        )
+        raise _refused(report, Effect.DROP, names, next_step)
+    if accepted is not None and accepted != report.drops:
+        raise InputRefused(
+            f"{report.drops} findings would have to be accepted, not {accepted}.",
+            where="--accept-findings",
+            next_step=f"{read_them}: these are not the files that were read, or not all was read. Nothing was sent.",
+        )
+    return {rule: count for rule, count in report.counts.items() if RULES[rule].effect is Effect.DROP}
+
+
+def _refused(report: Report, effect: Effect, names: Mapping[MessageType, str], next_step: str) -> InputRefused:
+    """Return the error that names the first finding of an effect, and how many there are."""
+    from kpr_sender.preflight.rules.table import RULES  # noqa: PLC0415 - loaded by the check already
+
+    rules = {rule: count for rule, count in report.counts.items() if RULES[rule].effect is effect}
+    first = next(finding for finding in report.findings if finding.rule in rules)
+    place = f" ({first.path})" if first.path else ""
+    said = f" {first.said}" if first.said else ""
+    count = sum(rules.values())
+    more = "" if count == 1 else f" It is the first of {count:,} findings of this kind."
+    title = RULES[first.rule].title
+    where = f"{names[first.file]} line {first.line}" if first.line else names[first.file]
+    return InputRefused(f"{title[:1].upper()}{title[1:]}{place}.{said}{more}", where=where, next_step=next_step)
