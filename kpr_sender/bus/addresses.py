@@ -6,11 +6,13 @@ RabbitMQ 4 still takes v1 by default, 4.3 refuses it (``amqp:invalid-field``), 3
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
+from kpr_sender.messages.transport import queue_name
 from kpr_sender.settings.values import AddressForm
 
 _FIRST_V2_MAJOR: Final = 4
+_V2_QUEUE: Final = "/queues/"
 WRONG_FORM: Final = "amqp:invalid-field"
 """The condition with which the broker refuses an address of the other form."""
 
@@ -41,8 +43,16 @@ def send_address(exchange: str, queue: str, form: AddressForm) -> str:
 
 
 def receive_address(queue: str, form: AddressForm) -> str:
-    """Return the source address of a queue."""
-    return f"/queues/{_escaped(queue)}" if form is AddressForm.V2 else f"/amq/queue/{queue}"
+    """Return the source address of one of our queues.
+
+    Args:
+        queue: As configured: its name, its address as registered (``host/exchange/queue``), or its address in any of
+            RabbitMQ's forms (``/amq/queue/x``, ``/queue/x``, ``/queues/x``). Only the name is taken from it: ``/queue``
+            would declare the queue, and the form is the broker's choice.
+        form: What the broker understands.
+    """
+    name = unquote(queue.removeprefix(_V2_QUEUE)) if queue.startswith(_V2_QUEUE) else queue_name(queue)
+    return f"{_V2_QUEUE}{_escaped(name)}" if form is AddressForm.V2 else f"/amq/queue/{name}"
 
 
 def _escaped(name: str) -> str:

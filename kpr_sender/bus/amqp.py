@@ -107,11 +107,6 @@ class AmqpBus:
         if (at := self._delivery(inbound)) is not None:
             at[0].hold(at[1])
 
-    def release(self, inbound: Inbound) -> None:
-        """Give one message back at once. It may come again at once, unless another consumer takes it."""
-        if (at := self._delivery(inbound)) is not None:
-            at[0].release(at[1])
-
     @property
     def held(self) -> int:
         """How many foreign messages are held now."""

@@ -19,6 +19,7 @@ from kpr_sender.bus.receiver import Held, Item, ReceivingLink, Token
 from kpr_sender.bus.sender import Answer, Ending, SendingLink
 from kpr_sender.errors import BusUnreachable
 from kpr_sender.fault_points import FaultPoint, reached
+from kpr_sender.messages.transport import queue_name
 from kpr_sender.settings.values import AddressForm, BusSettings
 
 # A connection that is logged in, and how a link is attached on it: the way in that sending and ``doctor`` share.
@@ -185,10 +186,6 @@ class Connected:
         """Keep a delivery unsettled."""
         self._decide(ReceivingLink.hold, token)
 
-    def release(self, token: Token) -> None:
-        """Give a delivery back."""
-        self._decide(ReceivingLink.release, token)
-
     def stale(self, token: Token) -> bool:
         """Whether the delivery has gone back to the bus meanwhile."""
         return token.wire != self._wire.name or token.serial != self._receivers[token.source].serial
@@ -203,7 +200,7 @@ class Connected:
 
     def _attach_receiver(self, source: Source, name: str, deadline: float) -> ReceivingLink:
         key = "bus.receipts_queue" if source is Source.RECEIPTS else "bus.error_queue"
-        where = f"{key} {name}"
+        where = f"{key} {queue_name(name)}"
 
         def make(form: AddressForm) -> ReceivingLink:
             return ReceivingLink(

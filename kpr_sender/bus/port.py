@@ -153,9 +153,6 @@ class Bus(Protocol):
     def hold(self, inbound: Inbound) -> None:
         """Keep a message that is not ours unsettled, so that it neither hides ours nor is lost to its owner."""
 
-    def release(self, inbound: Inbound) -> None:
-        """Give one message back at once."""
-
     @property
     def held(self) -> int:
         """How many foreign messages are held now."""

@@ -125,12 +125,6 @@ class ReceivingLink(InwardLink):
         if self._held.count <= self._held.cap:
             self._ask_for_more(1)
 
-    def release(self, token: Token) -> None:
-        """Give a delivery back. No credit for it: it might come straight back, over and over."""
-        entry = self._take(token)
-        if entry is not None:
-            _give_back(entry)
-
     # What the wire tells
 
     def on_open(self, link: Link) -> None:

@@ -83,8 +83,8 @@ def receivers_exchange(setup: Setup) -> Seen:
 
 
 def _reads(setup: Setup, key: str, queue: str) -> Seen:
-    made(setup.probe).reads(queue, f"{key} {queue}")
-    return Seen(f"{queue}: attached, nothing taken")
+    made(setup.probe).reads(queue, f"{key} {queue_name(queue)}")
+    return Seen(f"{queue_name(queue)}: attached, nothing taken")
 
 
 SKEW_WARNED_OF: Final = 5.0

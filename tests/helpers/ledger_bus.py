@@ -160,10 +160,6 @@ class LedgerBus:
         self._held.add(inbound.token)
         self.fuse.boundary("hold")
 
-    def release(self, inbound: Inbound) -> None:
-        self._held.discard(inbound.token)
-        self.inbox.append(self._unsettled.pop(inbound.token))
-
     @property
     def held(self) -> int:
         return len(self._held)

@@ -60,9 +60,6 @@ class MemoryBus:
     def hold(self, inbound: Inbound) -> None:
         self.holding.append(inbound)
 
-    def release(self, inbound: Inbound) -> None:
-        self.inbox.append(inbound)
-
     @property
     def held(self) -> int:
         return len(self.holding)

@@ -161,6 +161,13 @@ def test_what_is_broken_turns_its_line_red_and_the_others_stay(stage: Stage, cas
     assert "feil" not in str(lines)
 
 
+def test_our_queues_may_be_named_by_their_whole_addresses(stage: Stage) -> None:
+    whole: dict[str, object] = {"receipts_queue": "/queue/900002_async", "error_queue": "host/Exchange/900002_error"}
+    lines = {line.name: line for line in examine(stage.settings({"bus": whole}))}
+    assert lines["receipts queue"].seen == "900002_async: attached, nothing taken"
+    assert lines["error queue"].seen == "900002_error: attached, nothing taken"
+
+
 def test_nobody_listens(stage: Stage) -> None:
     lines = list(examine(stage.settings(port=1)))
     assert (lights(lines, Light.RED), lights(lines, Light.YELLOW)) == ({"bus TLS"}, AFTER_TLS)
