@@ -1,4 +1,6 @@
-"""``python -m tools.verify [check|test|nightly]``: run the linters, with ``test`` the tests too; sum up in one table.
+"""``python -m tools.verify [check|quick|test|nightly]``: run the linters, then tests; sum up in one table.
+
+``check`` runs the linters alone, ``quick`` the fast tests too: no real broker, nothing marked slow, no counted proof.
 
 ``nightly`` runs the long proofs alone and leaves what they counted in ``docs/nightly.json``.
 
@@ -31,7 +33,8 @@ _TESTS: Final = (("pytest", (*_PARALLEL, "--figures=.cache/figures.json", "tests
 _NIGHTLY: Final = (
     ("nightly", (*_PARALLEL, "-vv", "--nightly", "-m", "nightly", "--figures=docs/nightly.json", "tests")),
 )
-_STEPS: Final = {"check": _LINTERS, "test": _LINTERS + _TESTS, "nightly": _NIGHTLY}
+_QUICK: Final = (("quick tests", (*_PARALLEL, "-m", "not slow and not rabbitmq", "--ignore=tests/proofs", "tests")),)
+_STEPS: Final = {"check": _LINTERS, "quick": _LINTERS + _QUICK, "test": _LINTERS + _TESTS, "nightly": _NIGHTLY}
 
 
 def main(arguments: Sequence[str]) -> int:
