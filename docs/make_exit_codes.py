@@ -14,6 +14,25 @@ from kpr_sender.errors import ERRORS, EXIT_OK, EXIT_OK_MEANING
 TARGET: Final = Path(__file__).resolve().parent / "exit-codes.md"
 
 
+_THE_OBJECT: Final = """\
+## The object of `--json`
+
+`kpr-send --json COMMAND` prints exactly one object, on one line of standard output, however the command ends. These
+keys come first, always:
+
+| key | |
+| --- | --- |
+| `schema` | 2. Keys may be added within it; none goes away or changes its meaning |
+| `exit_code` | as the process ends |
+| `error` | `null` where `exit_code` is 0; else `code` (as above), `text` (what happened, where), `next_step` |
+
+The command's own keys follow. `send`, `wait`, `status`, `resolve` and `receipts add` have `environment`,
+`submission`, `year`, `state` and `shipments`; so has every command that fails before it has anything of its own to
+print, where all but `environment` are `null` or empty. `sandbox serve` prints its object when it is ready, with
+`exit_code` 0. `journal export` prints one JSON object a line without `--json`; with it, one object with these as
+`lines`. At 130 `error.code` is `interrupted`."""
+
+
 def documentation() -> str:
     """Return the text of docs/exit-codes.md."""
     rows = [f"| {EXIT_OK} | | {EXIT_OK_MEANING} | nobody | Nothing. |"]
@@ -28,12 +47,14 @@ def documentation() -> str:
             "Made from `kpr_sender/errors.py` by `docs/make_exit_codes.py`: edit there.",
             "",
             "`kpr-send` answers with one of these, whatever the command; the worst shipment decides. The printed text,",
-            "`--json` (`exit_code`, and `error.code` where something is amiss) and the journal say the same. Treat any",
-            "other code as a failure: 130 means that the run was interrupted before anything was known.",
+            "`--json` (`exit_code` and `error.code`) and the journal say the same. Treat any other code as a failure:",
+            "130 means that the run was interrupted before anything was known.",
             "",
             "| exit code | `error.code` | meaning | whose move | what to do next |",
             "| ---: | --- | --- | --- | --- |",
             *rows,
+            "",
+            *_THE_OBJECT.splitlines(),
             "",
         ]
     )

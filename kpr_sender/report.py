@@ -23,11 +23,9 @@ from kpr_sender.errors import (
     ReceiptUnverified,
     RejectedByReceiver,
 )
-from kpr_sender.model import CertificateName, Receipt, Shipment, Submission
+from kpr_sender.model import Receipt, Shipment, Submission
 from kpr_sender.settings.kinds import spoken
 from kpr_sender.states import AWAITING_RECEIPT, ShipmentState, SubmissionState
-
-JSON_SCHEMA: Final = 1
 
 
 def _named(shipments: list[Shipment]) -> str:
@@ -198,55 +196,10 @@ class Report:
         return "Both shipments are delivered: FHI has confirmed them." if error is None else str(error)
 
     def as_json(self) -> dict[str, Any]:
-        """The one object of ``--json``, schema 1: times in RFC 3339 UTC, no personal data."""
-        submission = self.submission
-        return {
-            "schema": JSON_SCHEMA,
-            "environment": submission.environment.value,
-            "submission": submission.submission_id,
-            "year": submission.year,
-            "state": submission.state.value,
-            "exit_code": self.exit_code,
-            "shipments": [_shipment_json(shipment) for shipment in submission.shipments],
-        }
+        """Return the object that ``--json`` prints: see ``kpr_sender.render.json.report_json``."""
+        from kpr_sender.render.json import report_json  # noqa: PLC0415 - rendering is above this module
 
-
-def _shipment_json(shipment: Shipment) -> dict[str, Any]:
-    return {
-        "type": shipment.type.value,
-        "state": shipment.state.value,
-        "msg_id": shipment.msg_id,
-        "message_id": shipment.message_id,
-        "attempts": shipment.attempts,
-        "sealed_sha256": shipment.sealed_sha256,
-        "sealed_bytes": shipment.sealed_bytes,
-        "published_at": None if shipment.published_at is None else rfc3339(shipment.published_at),
-        "certificates": shipment.certificates
-        and {
-            "encryption": _certificate_json(shipment.certificates.encryption),
-            "signing": _certificate_json(shipment.certificates.signing),
-        },
-        "receipt": _receipt_json(shipment),
-        "last_error": shipment.last_error and {"code": shipment.last_error.code, "text": shipment.last_error.text},
-    }
-
-
-def _receipt_json(shipment: Shipment) -> dict[str, Any] | None:
-    believed = next((receipt for receipt in shipment.receipts if receipt.verified), None)
-    if believed is None:
-        return None
-    return {
-        "status": believed.status,
-        "errors": [
-            {"code": error.code, "code_system": error.code_system, "text": error.text} for error in believed.errors
-        ],
-        "received_at": rfc3339(believed.received_at),
-        "signer": believed.signer and _certificate_json(believed.signer),
-    }
-
-
-def _certificate_json(certificate: CertificateName) -> dict[str, str]:
-    return {"sha1": certificate.sha1, "serial": certificate.serial}
+        return report_json(self)
 
 
 def rfc3339(at: datetime) -> str:

@@ -169,12 +169,20 @@ def test_what_keeps_receipts_from_being_fetched_comes_before_overdue() -> None:
     assert told(pair(stopped, S.PUBLISHED), later=30 * HOUR).exit_code == 77
 
 
-def test_json_is_schema_1_and_holds_no_detail_text() -> None:
+def test_json_is_schema_2_and_holds_no_detail_text() -> None:
     rejected = shipment(
         MessageType.KPR_IPL, S.REJECTED, receipts=(receipt(verified=True, status=ReceiptStatus.REJECTED),)
     )
-    whole = told(pair(rejected, S.DELIVERED)).as_json()
-    assert list(whole) == ["schema", "environment", "submission", "year", "state", "exit_code", "shipments"]
+    report = told(pair(rejected, S.DELIVERED))
+    assert report.error is not None
+    whole = report.as_json()
+    assert list(whole) == ["schema", "exit_code", "error", "environment", "submission", "year", "state", "shipments"]
+    assert whole["exit_code"] == report.exit_code == 82
+    assert whole["error"] == {
+        "code": "needs-person",
+        "text": report.error.what,
+        "next_step": report.error.next_step,
+    }
     assert list(whole["shipments"][0]) == [
         "type",
         "state",

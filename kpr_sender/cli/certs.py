@@ -10,14 +10,15 @@ import click
 
 from kpr_sender import profiles
 from kpr_sender.cli import output
-from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.session import connected_sandbox
 from kpr_sender.cms.certificates import describe, owner
-from kpr_sender.errors import EXIT_OK, CertificateEnding
+from kpr_sender.errors import CertificateEnding
 from kpr_sender.events import Event
 from kpr_sender.model import Environment
 from kpr_sender.operator.certificates import InPlay, in_play
-from kpr_sender.report import JSON_SCHEMA, rfc3339
+from kpr_sender.render import json
+from kpr_sender.report import rfc3339
 
 _HEAD: Final = ("", "certificate", "whose", "valid until", "days left", "at the deadline")
 
@@ -37,14 +38,11 @@ def command(invocation: Invocation, *, check: bool) -> int:
         rows = in_play(settings, now=now, observe=told.append)
     deadline = profiles.load(configured.report.year).deadline
     attention = sum(bool(row.concern(now, deadline)) and not row.is_untold for row in rows)
-    exit_code = CertificateEnding.exit_code if check and attention else EXIT_OK
-    if invocation.as_json:
-        output.json_object(_as_json(configured.environment, rows, now, deadline, exit_code))
-    elif invocation.loudness is not Loudness.QUIET:
-        click.echo("\n".join([*_table(rows, now, deadline), *(event.text for event in told)]))
-    elif exit_code:
-        click.echo("\n".join(_concerns(rows, now, deadline)), err=True)
-    return exit_code
+    error = CertificateEnding(f"{CertificateEnding.meaning}.") if check and attention else None
+    screen = [*_table(rows, now, deadline), *(event.text for event in told)]
+    quiet = _concerns(rows, now, deadline) if error else []
+    value = _as_json(configured.environment, rows, now, deadline, error)
+    return output.answer(invocation, value, screen, error=error, quiet=quiet)
 
 
 def _table(rows: Sequence[InPlay], now: datetime, deadline: date) -> list[str]:
@@ -77,16 +75,14 @@ def _concerns(rows: Sequence[InPlay], now: datetime, deadline: date) -> list[str
 
 
 def _as_json(
-    environment: Environment, rows: Sequence[InPlay], now: datetime, deadline: date, exit_code: int
+    environment: Environment, rows: Sequence[InPlay], now: datetime, deadline: date, error: CertificateEnding | None
 ) -> dict[str, object]:
-    return {
-        "schema": JSON_SCHEMA,
-        "environment": environment.value,
-        "exit_code": exit_code,
-        "error": {"code": CertificateEnding.code, "message": CertificateEnding.meaning} if exit_code else None,
-        "deadline": deadline.isoformat(),
-        "certificates": [_row_as_json(row, now, deadline) for row in rows],
-    }
+    return json.envelope(
+        error,
+        environment=environment.value,
+        deadline=deadline.isoformat(),
+        certificates=[_row_as_json(row, now, deadline) for row in rows],
+    )
 
 
 def _row_as_json(row: InPlay, now: datetime, deadline: date) -> dict[str, object]:

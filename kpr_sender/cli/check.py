@@ -22,9 +22,9 @@ from kpr_sender.outbound.build import read_chunks
 from kpr_sender.outbound.submit import require_owner
 from kpr_sender.preflight import check
 from kpr_sender.preflight.report import Report, verdict
+from kpr_sender.render import json
+from kpr_sender.render.check import check_json
 from kpr_sender.render.html import check_page
-from kpr_sender.render.json import check_json
-from kpr_sender.report import JSON_SCHEMA
 from kpr_sender.settings.values import Settings
 
 
@@ -96,7 +96,7 @@ def command(
     _demand_own(task, report)
     if page is not None:
         _write(page, check_page(report, made_at=datetime.now().astimezone(), names=_file_names(task)))
-    return _told(invocation, task, report, page, everything=everything)
+    return _answer(invocation, task, report, page, everything=everything)
 
 
 def _task(invocation: Invocation, fagmelding: Path | None, identmelding: Path | None, year: int | None) -> _Task:
@@ -154,16 +154,12 @@ def _write(page: Path, text: str) -> None:
         ) from None
 
 
-def _told(invocation: Invocation, task: _Task, report: Report, page: Path | None, *, everything: bool) -> int:
+def _answer(invocation: Invocation, task: _Task, report: Report, page: Path | None, *, everything: bool) -> int:
     decided = verdict(report)
-    exit_code = InputRefused.exit_code if decided.hinders else EXIT_OK
-    if invocation.as_json:
-        output.json_object({"schema": JSON_SCHEMA, "exit_code": exit_code} | check_json(report))
-    elif invocation.loudness is not Loudness.QUIET:
-        click.echo("\n".join(_screen(task, report, page, exit_code, everything=everything)))
-    elif decided.hinders:
-        click.echo(f"kpr-send: {decided.text}", err=True)
-    return exit_code
+    error = InputRefused(decided.text) if decided.hinders else None
+    screen = _screen(task, report, page, EXIT_OK if error is None else error.exit_code, everything=everything)
+    quiet = [f"kpr-send: {decided.text}"] if error else []
+    return output.answer(invocation, json.envelope(error, **check_json(report)), screen, error=error, quiet=quiet)
 
 
 def _screen(task: _Task, report: Report, page: Path | None, exit_code: int, *, everything: bool) -> Iterator[str]:

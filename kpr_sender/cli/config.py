@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,18 +12,18 @@ import click
 
 from kpr_sender import profiles
 from kpr_sender.cli import output
-from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.session import connected_sandbox
 from kpr_sender.cms import certificates
 from kpr_sender.cms.certificates import CertificateUse
-from kpr_sender.errors import EXIT_OK, InputMissing, JournalUnwritable, KprError
+from kpr_sender.errors import InputMissing, JournalUnwritable, KprError
 from kpr_sender.events import Event
 from kpr_sender.journal.location import demand_local
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.keys.configured import check_counterpart, check_signer, decrypter, signer
 from kpr_sender.net import verifying
 from kpr_sender.registry.opening import demand_one_environment, open_registry_for_sending
-from kpr_sender.report import JSON_SCHEMA
+from kpr_sender.render import json
 from kpr_sender.settings.values import Secret, Settings
 from kpr_sender.trust.policy import Trust
 
@@ -68,15 +68,15 @@ def check(invocation: Invocation) -> int:
     settings = invocation.settings()
     with connected_sandbox(settings) as prepared:
         findings = [Finding("configuration", settings.origin), *look(prepared, now=datetime.now(UTC))]
-    exit_code = next((finding.error.exit_code for finding in findings if finding.error), EXIT_OK)
-    if invocation.as_json:
-        output.json_object(_as_json(settings, findings, exit_code))
-    else:
-        quiet = invocation.loudness is Loudness.QUIET
-        for finding in findings:
-            if not quiet or finding.error:
-                click.echo(f"{finding.result:<8} {finding.name:<30} {finding.text}", err=quiet)
-    return exit_code
+    error = next((finding.error for finding in findings if finding.error), None)
+    wrong = [finding for finding in findings if finding.error]
+    return output.answer(
+        invocation, _as_json(settings, findings, error), _lines(findings), error=error, quiet=_lines(wrong)
+    )
+
+
+def _lines(findings: Iterable[Finding]) -> Iterator[str]:
+    return (f"{finding.result:<8} {finding.name:<30} {finding.text}" for finding in findings)
 
 
 def look(settings: Settings, *, now: datetime) -> Iterator[Finding]:
@@ -205,10 +205,6 @@ def _file(key: str, path: Path | None) -> str:
         raise InputMissing(f"The file {path} cannot be read: {error.strerror}.", where=key) from None
 
 
-def _as_json(settings: Settings, findings: list[Finding], exit_code: int) -> dict[str, object]:
-    return {
-        "schema": JSON_SCHEMA,
-        "environment": settings.environment.value,
-        "exit_code": exit_code,
-        "checks": [{"name": finding.name, "result": finding.result, "text": finding.text} for finding in findings],
-    }
+def _as_json(settings: Settings, findings: list[Finding], error: KprError | None) -> dict[str, object]:
+    checks = [{"name": finding.name, "result": finding.result, "text": finding.text} for finding in findings]
+    return json.envelope(error, environment=settings.environment.value, checks=checks)

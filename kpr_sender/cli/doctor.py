@@ -13,7 +13,7 @@ from kpr_sender.cli.session import connected_sandbox
 from kpr_sender.errors import EXIT_OK, NotReady
 from kpr_sender.model import Environment
 from kpr_sender.operator.self_check import CHECKS, Light, Line, examine
-from kpr_sender.report import JSON_SCHEMA
+from kpr_sender.render import json
 
 _WIDTH = max(len(check.name) for check in CHECKS)
 
@@ -32,10 +32,10 @@ def command(invocation: Invocation, *, max_wait: float) -> int:
         for line in examine(settings, max_seconds=max_wait):
             lines.append(line)
             _show(invocation, line)
-    exit_code = NotReady.exit_code if any(line.light is Light.RED for line in lines) else EXIT_OK
+    error = NotReady(f"{NotReady.meaning}.") if any(line.light is Light.RED for line in lines) else None
     if invocation.as_json:
-        output.json_object(_as_json(configured.environment, lines, exit_code))
-    return exit_code
+        output.json_object(_as_json(configured.environment, lines, error))
+    return EXIT_OK if error is None else error.exit_code
 
 
 def _show(invocation: Invocation, line: Line) -> None:
@@ -46,14 +46,8 @@ def _show(invocation: Invocation, line: Line) -> None:
     click.echo(f"{line.light:<6}  {line.name:<{_WIDTH}}  {line.seen}{advice}", err=quiet)
 
 
-def _as_json(environment: Environment, lines: Sequence[Line], exit_code: int) -> dict[str, object]:
-    return {
-        "schema": JSON_SCHEMA,
-        "environment": environment.value,
-        "exit_code": exit_code,
-        "error": {"code": NotReady.code, "text": NotReady.meaning} if exit_code else None,
-        "checks": [
-            {"name": line.name, "light": line.light.value, "seen": line.seen, "next_step": line.next_step}
-            for line in lines
-        ],
-    }
+def _as_json(environment: Environment, lines: Sequence[Line], error: NotReady | None) -> dict[str, object]:
+    checks = [
+        {"name": line.name, "light": line.light.value, "seen": line.seen, "next_step": line.next_step} for line in lines
+    ]
+    return json.envelope(error, environment=environment.value, checks=checks)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
 from kpr_sender.cli import output
-from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.parameters import PATH
 from kpr_sender.errors import EXIT_OK, JournalUnwritable, UsageError
 from kpr_sender.journal import recovery
@@ -24,7 +23,7 @@ from kpr_sender.journal.lock import JournalLock
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.verify import Verification, verify
 from kpr_sender.privacy import redact, redact_text
-from kpr_sender.report import JSON_SCHEMA
+from kpr_sender.render import json
 from kpr_sender.settings.values import Settings
 
 _reason: Final = click.option("--reason", metavar="TEXT", default="", help="What FHI said, in your own words.")
@@ -72,32 +71,26 @@ def backup(invocation: Invocation, *, file: Path) -> int:
     """
     settings = invocation.settings()
     counted = back_up(settings.journal.path, settings.environment, file.absolute(), now=_now)
-    if invocation.as_json:
-        output.json_object(
-            {
-                "schema": JSON_SCHEMA,
-                "environment": settings.environment.value,
-                "exit_code": EXIT_OK,
-                "backup": str(file.absolute()),
-                "counted": counted,
-            }
-        )
-    elif invocation.loudness is not Loudness.QUIET:
-        click.echo(f"{file} is a sound copy: {_counted(counted)}.")
-    return EXIT_OK
+    value = json.envelope(None, environment=settings.environment.value, backup=str(file.absolute()), counted=counted)
+    return output.answer(invocation, value, [f"{file} is a sound copy: {_counted(counted)}."])
 
 
 @command.command("export")
 @click.pass_obj
 def export(invocation: Invocation) -> int:
-    """Print what is in the journal, one JSON object a line: no payload, no receipt's OT, no person's name or words."""
+    """Print what is in the journal, one JSON object a line: no payload, no receipt's OT, no person's name or words.
+
+    With --json these lines are the list "lines" of one object.
+    """
     settings = invocation.settings()
     store = open_to_read(settings.journal.path, settings.environment)
-    if store is None:
-        return EXIT_OK
-    with closing(store):
-        for line in lines(store):
-            click.echo(json.dumps(redact(line), ensure_ascii=False))
+    with nullcontext() if store is None else closing(store):
+        exported = map(redact, [] if store is None else lines(store))
+        if invocation.as_json:
+            output.json_object(json.envelope(None, environment=settings.environment.value, lines=list(exported)))
+            return EXIT_OK
+        for line in exported:
+            click.echo(json.dumps(line))
     return EXIT_OK
 
 
@@ -143,27 +136,27 @@ def _accept(invocation: Invocation, settings: Settings, reason: str, by: str, *,
 
 
 def _told(invocation: Invocation, settings: Settings, verification: Verification) -> int:
-    exit_code = JournalUnwritable.exit_code if verification.findings else EXIT_OK
     findings = [(one.subject, redact_text(one.text)) for one in verification.findings]
-    if invocation.as_json:
-        told: dict[str, Any] = {
-            "schema": JSON_SCHEMA,
-            "environment": settings.environment.value,
-            "journal": str(settings.journal.path),
-            "exit_code": exit_code,
-            "findings": [{"subject": subject, "text": text} for subject, text in findings],
-            "counted": verification.counted,
-        }
-        output.json_object(told)
-        return exit_code
-    for subject, text in findings:
-        click.echo(f"{subject}: {text}")
-    if invocation.loudness is not Loudness.QUIET:
-        verdict = f"{len(findings)} findings" if findings else "The journal is sound"
-        click.echo(f"{verdict}: {_counted(verification.counted) or 'nothing could be read'}.")
-        if findings:
-            click.echo("  What to do: send nothing by other means, keep the file as it is, and ask for help.")
-    return exit_code
+    error = None
+    if findings:
+        error = JournalUnwritable(
+            f"{len(findings)} findings in the journal.",
+            where=str(settings.journal.path),
+            next_step="Send nothing by other means, keep the file as it is, and ask for help.",
+        )
+    value = json.envelope(
+        error,
+        environment=settings.environment.value,
+        journal=str(settings.journal.path),
+        findings=[{"subject": subject, "text": text} for subject, text in findings],
+        counted=verification.counted,
+    )
+    listed = [f"{subject}: {text}" for subject, text in findings]
+    verdict = f"{len(findings)} findings" if findings else "The journal is sound"
+    screen = [*listed, f"{verdict}: {_counted(verification.counted) or 'nothing could be read'}."]
+    if error is not None:
+        screen.append(f"  What to do: {error.next_step}")
+    return output.answer(invocation, value, screen, error=error, quiet=listed)
 
 
 def _counted(counted: dict[str, int]) -> str:

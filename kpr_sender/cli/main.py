@@ -19,9 +19,6 @@ from kpr_sender.cli.parameters import PATH
 from kpr_sender.errors import InternalError, KprError, UsageError
 from kpr_sender.model import Environment
 
-EXIT_INTERRUPTED: Final = 130
-"""128 + SIGINT, as shells have it: interrupted before anything was known."""
-
 ENVIRONMENTS: Final = [environment.value for environment in Environment]
 
 COMMANDS: Final = {
@@ -128,13 +125,13 @@ def run(arguments: Sequence[str]) -> int:
 
         hint = f"See {error.ctx.command_path} --help." if isinstance(error, click.UsageError) and error.ctx else ""
         # It quotes what was typed, which may be a number that belongs nowhere.
-        return failure.told(UsageError(redact_text(error.format_message()), next_step=hint))
+        return failure.report(UsageError(redact_text(error.format_message()), next_step=hint))
     except KprError as error:
-        return failure.told(error)
+        return failure.report(error)
     except (KeyboardInterrupt, click.Abort):
-        return failure.interrupted(EXIT_INTERRUPTED)
+        return failure.interrupted()
     except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, it is ours, and its text may hold data
-        return failure.told(InternalError(f"An unexpected {type(error).__name__}."), traceback.format_exc())
+        return failure.report(InternalError(f"An unexpected {type(error).__name__}."), traceback.format_exc())
 
 
 @contextmanager

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import click
 
 from kpr_sender.cli.invocation import Invocation, Loudness
-from kpr_sender.errors import KprError
+from kpr_sender.errors import EXIT_OK, Fault, KprError
 from kpr_sender.model import CertificateName, Environment, Receipt, Shipment, Submission
-from kpr_sender.report import JSON_SCHEMA, Report, rfc3339
+from kpr_sender.render import json
+from kpr_sender.report import Report, rfc3339
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import ReceiptStatus, ShipmentState
 
@@ -49,27 +49,47 @@ def report(invocation: Invocation, settings: Settings, result: Report, *, note: 
     """
     if note:
         click.echo(note, err=True)
-    if invocation.as_json:
-        json_object(result.as_json())
-    elif invocation.loudness is not Loudness.QUIET:
-        click.echo("\n".join(_screen(settings, result, remark)))
-    elif result.error is not None:
-        click.echo(_error_text(result.error), err=True)
-    return result.exit_code
+    return answer(invocation, json.report_json(result), _screen(settings, result, remark), error=result.error)
 
 
 def nothing(invocation: Invocation, environment: Environment, text: str) -> int:
-    """Print that there is nothing to tell of, and return 0."""
+    """Print that there is nothing to report, and return 0."""
+    return answer(invocation, json.nothing(environment=environment.value), [text])
+
+
+def answer(
+    invocation: Invocation,
+    value: Mapping[str, object],
+    screen: Iterable[str],
+    *,
+    error: KprError | None = None,
+    quiet: Iterable[str] | None = None,
+) -> int:
+    """Print what a command found: the one JSON object, the screen, or with ``-q`` what is wrong.
+
+    Args:
+        invocation: Which of them.
+        value: The object, made by ``json.envelope`` with the same error.
+        screen: The screen's lines; read only where they are printed.
+        error: What the exit code stands for; None for 0.
+        quiet: The lines of ``-q``, on standard error; the error itself when not given.
+
+    Returns:
+        The exit code.
+    """
     if invocation.as_json:
-        json_object(_empty(environment.value, exit_code=0))
+        json_object(value)
     elif invocation.loudness is not Loudness.QUIET:
-        click.echo(text)
-    return 0
+        click.echo("\n".join(screen))
+    else:
+        for line in quiet if quiet is not None else [_error_text(error)] if error is not None else []:
+            click.echo(line, err=True)
+    return EXIT_OK if error is None else error.exit_code
 
 
 def json_object(value: Mapping[str, object]) -> None:
-    """Print the one JSON object."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    """Print the one JSON object of ``--json``."""
+    click.echo(json.dumps(value))
 
 
 def receipt_lines(receipt: Receipt) -> Iterator[str]:
@@ -108,16 +128,14 @@ class Failure:
         self._verbose = "-v" in arguments or "--verbose" in arguments
         self._environment = _environment(arguments)
 
-    def told(self, error: KprError, trace: str = "") -> int:
+    def report(self, error: KprError, trace: str = "") -> int:
         """Print an error and return its exit code.
 
         Args:
             error: What happened.
             trace: The stack trace, shown with ``-v`` only and redacted.
         """
-        if self._as_json:
-            told = {"code": error.code, "text": str(error)}
-            json_object(_empty(self._environment, exit_code=error.exit_code) | {"error": told})
+        self._json_object(error)
         if self._verbose and trace:
             from kpr_sender.privacy import redact_text  # noqa: PLC0415 - only when something is wrong
 
@@ -125,13 +143,24 @@ class Failure:
         click.echo(_error_text(error), err=True)
         return error.exit_code
 
-    def interrupted(self, exit_code: int) -> int:
-        """Say that nothing is known, and return the exit code."""
-        if self._as_json:
-            told = {"code": "interrupted", "text": "Interrupted before anything was known."}
-            json_object(_empty(self._environment, exit_code=exit_code) | {"error": told})
+    def interrupted(self) -> int:
+        """Print that nothing is known, and return the exit code."""
+        error = _Interrupted("Interrupted before anything was known.")
+        self._json_object(error)
         click.echo("kpr-send: interrupted.", err=True)
-        return exit_code
+        return error.exit_code
+
+    def _json_object(self, error: KprError) -> None:
+        if self._as_json:
+            json_object(json.nothing(error, environment=self._environment))
+
+
+class _Interrupted(KprError):
+    """The run was interrupted before anything was known. Not in the table of errors: a shell's code, not ours."""
+
+    code, exit_code, fault = "interrupted", 130, Fault.CALLER
+    meaning = "interrupted before anything was known"
+    advice = "Run the same command again, or kpr-send status."
 
 
 def _environment(arguments: Sequence[str]) -> str | None:
@@ -147,18 +176,6 @@ def _error_text(error: KprError) -> str:
     place = f"{error.where}: " if error.where else ""
     meaning = f"Exit code {error.exit_code}: {error.meaning}."
     return f"kpr-send: {place}{error.what}\n  What to do: {error.next_step}\n  {meaning}"
-
-
-def _empty(environment: str | None, *, exit_code: int) -> dict[str, object]:
-    return {
-        "schema": JSON_SCHEMA,
-        "environment": environment,
-        "submission": None,
-        "year": None,
-        "state": None,
-        "exit_code": exit_code,
-        "shipments": [],
-    }
 
 
 def _screen(settings: Settings, result: Report, remark: str) -> Iterator[str]:

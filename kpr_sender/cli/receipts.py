@@ -10,14 +10,15 @@ from typing import Final
 import click
 
 from kpr_sender.cli import output, reading, session
-from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.parameters import PATH
 from kpr_sender.client import Client
-from kpr_sender.errors import InputMissing, InputRefused
+from kpr_sender.errors import InputMissing, InputRefused, KprError
 from kpr_sender.inbound.archive import copy_path
 from kpr_sender.journal.port import ReceiptDocument
 from kpr_sender.model import Receipt, Submission
-from kpr_sender.report import JSON_SCHEMA, Report, rfc3339
+from kpr_sender.render import json
+from kpr_sender.report import Report, rfc3339
 from kpr_sender.settings.values import Settings
 
 _MAX_FILE_BYTES: Final = 100_000_000
@@ -53,11 +54,9 @@ def show(invocation: Invocation, *, submission: str | None) -> int:
             return output.nothing(invocation, settings.environment, text)
         journal, shown = found
         documents = journal.receipt_documents(shown.submission_id)
-    if invocation.as_json:
-        output.json_object(_as_json(settings, shown, documents))
-    elif invocation.loudness is not Loudness.QUIET:
-        click.echo("\n".join(_screen(settings, shown, documents)))
-    return reading.report_on(settings, shown).exit_code
+    error = reading.report_on(settings, shown).error
+    value = _as_json(settings, shown, documents, error)
+    return output.answer(invocation, value, _screen(settings, shown, documents), error=error, quiet=[])
 
 
 @command.command("add", short_help="Take receipts from files.")
@@ -133,25 +132,24 @@ def _files(settings: Settings, receipt: Receipt) -> list[str]:
     return [str(path)] if path.exists() else []
 
 
-def _as_json(settings: Settings, submission: Submission, documents: tuple[ReceiptDocument, ...]) -> dict[str, object]:
-    return {
-        "schema": JSON_SCHEMA,
-        "environment": submission.environment.value,
-        "submission": submission.submission_id,
-        "year": submission.year,
-        "state": submission.state.value,
-        "exit_code": reading.report_on(settings, submission).exit_code,
-        "receipts": [_receipt_json(settings, document.receipt) for document in documents],
-    }
+def _as_json(
+    settings: Settings, submission: Submission, documents: tuple[ReceiptDocument, ...], error: KprError | None
+) -> dict[str, object]:
+    return json.envelope(
+        error,
+        environment=submission.environment.value,
+        submission=submission.submission_id,
+        year=submission.year,
+        state=submission.state.value,
+        receipts=[_receipt_json(settings, document.receipt) for document in documents],
+    )
 
 
 def _receipt_json(settings: Settings, receipt: Receipt) -> dict[str, object]:
     return {
         "msg_id": receipt.msg_id,
         "status": receipt.status,
-        "errors": [
-            {"code": error.code, "code_system": error.code_system, "text": error.text} for error in receipt.errors
-        ],
+        "errors": json.receipt_errors(receipt.errors),
         "verified": receipt.verified,
         "problem": receipt.problem,
         "received_at": rfc3339(receipt.received_at),

@@ -10,10 +10,10 @@ import click
 from click.core import ParameterSource
 
 from kpr_sender.cli import output
-from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.parameters import PATH
 from kpr_sender.errors import InputMissing
-from kpr_sender.report import JSON_SCHEMA
+from kpr_sender.render import json
 from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER, DEFAULT_PERSONS, write_pair
 from kpr_sender.sandbox.sample_errors import EXPECTED, Expected, write_pairs_with_errors
 
@@ -59,11 +59,8 @@ def command(
         written = write_pair(folder, year=year, persons=persons, seed=seed, kommunenummer=kommunenummer)
     except OSError as error:
         raise _not_writable(folder, error) from None
-    if invocation.as_json:
-        output.json_object({"schema": JSON_SCHEMA, "files": [str(path) for path in written], "exit_code": 0})
-    elif invocation.loudness is not Loudness.QUIET:
-        click.echo("\n".join(str(path) for path in written))
-    return 0
+    files = [str(path) for path in written]
+    return output.answer(invocation, json.envelope(None, files=files), files)
 
 
 def _with_errors(invocation: Invocation, folder: Path, year: int) -> int:
@@ -75,13 +72,9 @@ def _with_errors(invocation: Invocation, folder: Path, year: int) -> int:
     except OSError as error:
         raise _not_writable(folder, error) from None
     listed = folder / EXPECTED
-    if invocation.as_json:
-        folders = [str(folder / each.folder) for each in expected]
-        told = {"schema": JSON_SCHEMA, "folders": folders, "expected": str(listed), "exit_code": 0}
-        output.json_object(told)
-    elif invocation.loudness is not Loudness.QUIET:
-        click.echo("\n".join(_lines(expected, listed)))
-    return 0
+    folders = [str(folder / each.folder) for each in expected]
+    value = json.envelope(None, folders=folders, expected=str(listed))
+    return output.answer(invocation, value, _lines(expected, listed))
 
 
 def _lines(expected: Iterable[Expected], listed: Path) -> Iterator[str]:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from kpr_sender.cli import output
-from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.parameters import PATH
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment
-from kpr_sender.report import JSON_SCHEMA
+from kpr_sender.render import json
 from kpr_sender.sandbox.faults import FAULTS, Faults
 from kpr_sender.sandbox.parties import EKSEMPEL
 from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER
@@ -70,8 +71,7 @@ def serve(
         ) as sandbox:
             config = directory / "lokal.toml"
             _write(config, _configuration(directory, sandbox, year))
-            _announce(invocation, config, sandbox)
-            _until_interrupted()
+            _serve(lambda: _announce(invocation, config, sandbox))
     except OSError as error:
         raise ConfigInvalid(f"The sandbox cannot start: {error.strerror}.", where=str(directory)) from None
     return 0
@@ -105,25 +105,21 @@ def _write(path: Path, text: str) -> None:
 
 def _announce(invocation: Invocation, config: Path, sandbox: Sandbox) -> None:
     register = register_url(sandbox.register_port)
-    if invocation.as_json:
-        output.json_object(
-            {
-                "schema": JSON_SCHEMA,
-                "host": "127.0.0.1",
-                "port": sandbox.port,
-                "register": register,
-                "config": str(config),
-                "pid": os.getpid(),
-            }
-        )
-    elif invocation.loudness is not Loudness.QUIET:
-        click.echo(f"The sandbox listens on 127.0.0.1:{sandbox.port}, its Adresseregister is {register}.")
-        click.echo(f"Use it with: kpr-send --env lokal --config {config}")
-        click.echo("Ctrl-C ends it; what is on its queues stays in its folder.")
+    value = json.envelope(
+        None, host="127.0.0.1", port=sandbox.port, register=register, config=str(config), pid=os.getpid()
+    )
+    screen = [
+        f"The sandbox listens on 127.0.0.1:{sandbox.port}, its Adresseregister is {register}.",
+        f"Use it with: kpr-send --env lokal --config {config}",
+        "Ctrl-C ends it; what is on its queues stays in its folder.",
+    ]
+    output.answer(invocation, value, screen)
 
 
-def _until_interrupted() -> None:
+def _serve(announce: Callable[[], None]) -> None:
+    """Announce, then wait until interrupted; an interruption between the two is an ordinary end as well."""
     try:
+        announce()
         threading.Event().wait()
     except KeyboardInterrupt:
         # A second one, while the sandbox closes, must not leave half of it standing.

@@ -12,14 +12,14 @@ from typing import Final
 import click
 
 from kpr_sender.cli import output
-from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.parameters import PATH
-from kpr_sender.errors import EXIT_OK, InputMissing, InputRefused, UsageError
+from kpr_sender.errors import InputMissing, InputRefused, UsageError
 from kpr_sender.model import Environment
 from kpr_sender.operator import testpersons
 from kpr_sender.preflight.person_ids import kind_of
 from kpr_sender.privacy import redact_text
-from kpr_sender.report import JSON_SCHEMA
+from kpr_sender.render import json
 
 _MOST_BYTES: Final = 10_000_000
 
@@ -50,7 +50,7 @@ def add(invocation: Invocation, *, files: tuple[Path, ...], note: str) -> int:
     if impossible:
         text += f" {impossible} of them can be no person's number: perhaps mistyped."
     counts = {"added": change.changed, "there_already": change.unchanged, "impossible": impossible}
-    return _told(invocation, settings.environment, text, counts | {"persons": change.listed})
+    return _answer(invocation, settings.environment, text, counts | {"persons": change.listed})
 
 
 @command.command("remove")
@@ -62,7 +62,7 @@ def remove(invocation: Invocation, *, files: tuple[Path, ...]) -> int:
     change = testpersons.remove(testpersons.beside(settings.journal.path), _numbers(files))
     text = f"{change.changed} removed, {change.unchanged} were not there."
     counts = {"removed": change.changed, "not_there": change.unchanged, "persons": change.listed}
-    return _told(invocation, settings.environment, text, counts)
+    return _answer(invocation, settings.environment, text, counts)
 
 
 @command.command("list")
@@ -77,15 +77,11 @@ def list_command(invocation: Invocation) -> int:
     lines += [f"  {added}  {count:>6,}  {note}".rstrip() for (added, note), count in groups]
     listed = [{"added": added.isoformat(), "note": note, "persons": count} for (added, note), count in groups]
     text = "\n".join(lines)
-    return _told(invocation, settings.environment, text, {"persons": counted.total(), "listed": listed})
+    return _answer(invocation, settings.environment, text, {"persons": counted.total(), "listed": listed})
 
 
-def _told(invocation: Invocation, environment: Environment, text: str, counts: Mapping[str, object]) -> int:
-    if invocation.as_json:
-        output.json_object({"schema": JSON_SCHEMA, "environment": environment.value, "exit_code": EXIT_OK, **counts})
-    elif invocation.loudness is not Loudness.QUIET:
-        click.echo(text)
-    return EXIT_OK
+def _answer(invocation: Invocation, environment: Environment, text: str, counts: Mapping[str, object]) -> int:
+    return output.answer(invocation, json.envelope(None, environment=environment.value, **counts), [text])
 
 
 def _numbers(files: tuple[Path, ...]) -> tuple[str, ...]:

@@ -1,103 +1,108 @@
-"""A check's report as one object: what ``kpr-send check --json`` prints. Its fields are described in docs/check.md."""
+"""The one JSON object of ``--json``: an envelope that all commands share, and the values of a submission in it.
+
+Times are RFC 3339 in UTC. No personal data (promise G6).
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, Final
 
-from kpr_sender.preflight.catalogue.codes import all_service_types
-from kpr_sender.preflight.comparison import Change, Comparison
-from kpr_sender.preflight.findings import Finding
-from kpr_sender.preflight.report import Group, Report, groups, verdict
-from kpr_sender.preflight.statistics import YearStatistics
+from kpr_sender.errors import EXIT_OK, KprError
+from kpr_sender.model import CertificateName, Receipt, ReceiptError, Shipment
+from kpr_sender.report import Report, rfc3339
+
+SCHEMA: Final = 2
+"""Raised when a key goes away or changes its meaning; a new key does not raise it."""
 
 
-def check_json(report: Report) -> dict[str, Any]:
-    """Return a report in plain values, without personal data.
+def envelope(error: KprError | None, /, **own: object) -> dict[str, Any]:
+    """Return the object that a command prints with ``--json``.
+
+    The exit code is taken from the error, so that the two cannot disagree (promise G5).
 
     Args:
-        report: What a check found.
+        error: What the command's exit code stands for; None for 0.
+        own: The command's own keys.
+
+    Returns:
+        ``schema``, ``exit_code`` and ``error`` (``code``, ``text`` and ``next_step``, or None), then the command's own.
     """
-    decided = verdict(report)
     return {
-        "environment": report.environment.value,
-        "year": report.year,
-        "verdict": decided.text,
-        "counts": {
-            "stop": report.stops,
-            "drop": report.drops,
-            "warn": report.warnings,
-            "note": report.notes,
-        },
-        "findings": [_group(group) for group in groups(report)],
-        "figures": _figures(report.statistics) | {"idents": report.idents},
-        "comparison": None if report.comparison is None else _comparison(report.comparison),
+        "schema": SCHEMA,
+        "exit_code": EXIT_OK if error is None else error.exit_code,
+        "error": None if error is None else _error(error),
+        **own,
     }
 
 
-def _group(group: Group) -> dict[str, Any]:
-    rule = group.rule
+def nothing(error: KprError | None = None, *, environment: str | None) -> dict[str, Any]:
+    """Return the object of a command that knows no submission: ``report_json`` with nothing in it.
+
+    Args:
+        error: Why, when it failed.
+        environment: From ``--env``; None where it was not given or is unknown.
+    """
+    return envelope(error, environment=environment, submission=None, year=None, state=None, shipments=[])
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    """Return what is known of a submission.
+
+    Args:
+        report: As the journal has it.
+    """
+    submission = report.submission
+    return envelope(
+        report.error,
+        environment=submission.environment.value,
+        submission=submission.submission_id,
+        year=submission.year,
+        state=submission.state.value,
+        shipments=[_shipment(shipment) for shipment in submission.shipments],
+    )
+
+
+def dumps(value: object) -> str:
+    """Write a value on one line."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def receipt_errors(errors: tuple[ReceiptError, ...]) -> list[dict[str, str]]:
+    """Return what a receipt says is wrong, without OT: that may name a patient."""
+    return [{"code": error.code, "code_system": error.code_system, "text": error.text} for error in errors]
+
+
+def _error(error: KprError) -> dict[str, str]:
+    place = f"{error.where}: " if error.where else ""
+    return {"code": error.code, "text": f"{place}{error.what}", "next_step": error.next_step}
+
+
+def _shipment(shipment: Shipment) -> dict[str, Any]:
+    used = shipment.certificates
     return {
-        "rule": rule.id,
-        "effect": rule.effect.value,
-        "consequence": rule.consequence.value,
-        "title": rule.title,
-        "receiver": rule.receiver,
-        "advice": rule.advice,
-        "source": rule.source,
-        "count": group.count,
-        "places": [_place(finding) for finding in group.places],
+        "type": shipment.type.value,
+        "state": shipment.state.value,
+        "msg_id": shipment.msg_id,
+        "message_id": shipment.message_id,
+        "attempts": shipment.attempts,
+        "sealed_sha256": shipment.sealed_sha256,
+        "sealed_bytes": shipment.sealed_bytes,
+        "published_at": shipment.published_at and rfc3339(shipment.published_at),
+        "certificates": used and {"encryption": _certificate(used.encryption), "signing": _certificate(used.signing)},
+        "receipt": next((_receipt(receipt) for receipt in shipment.receipts if receipt.verified), None),
+        "last_error": shipment.last_error and {"code": shipment.last_error.code, "text": shipment.last_error.text},
     }
 
 
-def _place(finding: Finding) -> dict[str, Any]:
-    return {"file": finding.file.value, "line": finding.line, "path": finding.path, "said": finding.said}
-
-
-def _figures(stats: YearStatistics) -> dict[str, Any]:
-    names = all_service_types()
+def _receipt(receipt: Receipt) -> dict[str, Any]:
     return {
-        "year": stats.year,
-        "persons": stats.persons,
-        "persons_without_service": stats.without_service,
-        "services": stats.services,
-        "refused": stats.refused,
-        "hours": round(stats.hours, 2),
-        "starts": list(stats.starts),
-        "types": [
-            {
-                "type": code,
-                "name": names[code].code.norwegian if code in names else "",
-                "users": counted.users,
-                "services": counted.services,
-                "hours": round(counted.hours, 2),
-                "starts": list(counted.starts),
-            }
-            for code, counted in ((code, stats.of(code)) for code in stats.types)
-        ],
+        "status": receipt.status,
+        "errors": receipt_errors(receipt.errors),
+        "received_at": rfc3339(receipt.received_at),
+        "signer": receipt.signer and _certificate(receipt.signer),
     }
 
 
-def _comparison(comparison: Comparison) -> dict[str, Any]:
-    return {
-        "last_year": _figures(comparison.last),
-        "persons": _change(comparison.persons),
-        "persons_without_service": _change(comparison.without_service),
-        "types": [
-            {
-                "type": row.type,
-                "users": _change(row.users),
-                "services": _change(row.services),
-                "hours": _change(row.hours),
-            }
-            for row in comparison.rows
-        ],
-    }
-
-
-def _change(change: Change) -> dict[str, float | None]:
-    percent = change.percent
-    return {
-        "last": round(change.last, 2),
-        "this": round(change.this, 2),
-        "percent": None if percent is None else round(percent, 1),
-    }
+def _certificate(certificate: CertificateName) -> dict[str, str]:
+    return {"sha1": certificate.sha1, "serial": certificate.serial}

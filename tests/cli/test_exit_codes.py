@@ -165,7 +165,7 @@ def test_the_real_command_ends_with_the_code_and_one_object_of_json(
     assert ran.code == code, ran.err
     told = ran.json()
     assert told["exit_code"] == code
-    assert told["schema"] == 1
+    assert told["schema"] == 2
     assert told["environment"] == "lokal"
     if told["submission"] is None:
         assert told["shipments"] == []

@@ -71,7 +71,7 @@ def test_a_wrong_command_line_is_one_object_of_json_too(
     told = json.loads(capsys.readouterr().out)
     assert told.pop("error")["code"] == "usage"
     assert told == {
-        "schema": 1,
+        "schema": 2,
         "environment": "lokal" if "lokal" in arguments else None,
         "submission": None,
         "year": None,

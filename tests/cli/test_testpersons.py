@@ -88,9 +88,10 @@ def test_the_list_shows_how_many_when_and_why_and_never_who(command: Command, li
     ]
     told = json.loads(command("list", options=("--json",))[1])
     assert told == {
-        "schema": 1,
-        "environment": "lokal",
+        "schema": 2,
         "exit_code": 0,
+        "error": None,
+        "environment": "lokal",
         "persons": 5,
         "listed": [
             {"added": "2025-01-06", "note": "EPJ course", "persons": 2},
@@ -113,9 +114,10 @@ def test_json_counts(command: Command) -> None:
 
     added = json.loads(command("add", typed=f"{one}\n{other}\n{wrong}", options=("--json",))[1])
     assert added == {
-        "schema": 1,
-        "environment": "lokal",
+        "schema": 2,
         "exit_code": 0,
+        "error": None,
+        "environment": "lokal",
         "added": 3,
         "there_already": 0,
         "impossible": 1,
@@ -123,9 +125,10 @@ def test_json_counts(command: Command) -> None:
     }
     removed = json.loads(command("remove", typed=f"{one}\n{TENOR_ID}", options=("--json",))[1])
     assert removed == {
-        "schema": 1,
-        "environment": "lokal",
+        "schema": 2,
         "exit_code": 0,
+        "error": None,
+        "environment": "lokal",
         "removed": 1,
         "not_there": 1,
         "persons": 2,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from kpr_sender.render.json import check_json
+from kpr_sender.render.check import check_json
 from tests.helpers.check_reports import BLANK, DROP, finding, report, year
 
 
