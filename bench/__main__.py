@@ -7,10 +7,11 @@ import json
 import statistics
 from typing import Final
 
-from bench.cases import checking, protection, publishing, start
+from bench.cases import checking, protection, sending, size, start
 from bench.measure import ROOT, Case, Sample, Unavailable
 
-_CASES: Final = {case.name: case for module in (protection, publishing, checking, start) for case in module.CASES}
+_CASES: Final = {case.name: case for module in (protection, sending, checking, start) for case in module.CASES}
+_COUNTS: Final = {count.name: count for count in size.COUNTS}
 _FEWEST_PAIRS: Final = 5
 _ROW: Final = "{:<24} {:>6} {:>7} {:>9} {:>9} {:>9} {:>9}  {}"
 
@@ -19,11 +20,18 @@ def main() -> None:
     """Run the cases named, or all."""
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("--pairs", type=int, default=_FEWEST_PAIRS, help="alternating runs of each side; medians count")
-    parser.add_argument("names", nargs="*", metavar="NAME", choices=[[], *_CASES], help=", ".join(_CASES))
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", choices=[[], *_CASES, *_COUNTS], help=", ".join((*_CASES, *_COUNTS))
+    )
     arguments = parser.parse_args()
     print(_ROW.format("", "ratio", "aim", "ours s", "theirs s", "ours MB", "theirs MB", ""))
-    results = {}
-    for name in arguments.names or _CASES:
+    results: dict[str, dict[str, float]] = {}
+    for name in arguments.names or (*_COUNTS, *_CASES):
+        if name in _COUNTS:
+            counted = _COUNTS[name]
+            results[name] = {"count": counted.count()}
+            print(_ROW.format(name, results[name]["count"], counted.aim, *[""] * 4, counted.what), flush=True)
+            continue
         try:
             figures = _measure(_CASES[name], max(arguments.pairs, _FEWEST_PAIRS))
         except Unavailable as missing:

@@ -7,6 +7,7 @@ is imported here, and what makes the data or serves the broker runs in processes
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -25,7 +26,7 @@ _KIB_PER_MB: Final = 1_000_000 / 1024
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one run took: wall seconds, and peak memory in MB (10^6 bytes), all its processes together."""
+    """What one run took, all its processes together: seconds of the case's kind, and peak memory in MB (10^6 bytes)."""
 
     seconds: float
     peak_mb: float
@@ -60,6 +61,38 @@ class Case:
     sides: Callable[[], AbstractContextManager[tuple[Run, Run]]]
 
 
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A figure that is counted.
+
+    Attributes:
+        name: Its key in bench.json.
+        what: What is counted, in a few words.
+        aim: The most that is aimed at.
+        count: Counts it.
+    """
+
+    name: str
+    what: str
+    aim: int
+    count: Callable[[], int]
+
+
+def processor_time(command: Sequence[str], *, code: int = 0) -> Sample:
+    """Run a command; return its processor time, user and system, as the sample's seconds.
+
+    Raises:
+        RuntimeError: It ended with another exit code than ``code``; with what it printed.
+    """
+    with tempfile.TemporaryFile() as printed:
+        process = subprocess.Popen(command, stdout=printed, stderr=printed, cwd=ROOT)
+        usage = _reap(process)
+        if process.returncode != code:
+            printed.seek(0)
+            raise RuntimeError(f"{command} ended with {process.returncode}: {printed.read().decode(errors='replace')}")
+    return Sample(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / _KIB_PER_MB)
+
+
 def pipeline(commands: Sequence[Sequence[str]], stdin: Path, stdout: Path) -> Sample:
     """Run commands joined by pipes, from one file to another, and wait for all.
 
@@ -78,18 +111,18 @@ def pipeline(commands: Sequence[Sequence[str]], stdin: Path, stdout: Path) -> Sa
             processes.append(process)
             if process.stdout is not None:
                 source = process.stdout
-        peaks = [_reap(process) for process in processes]
+        peaks = [_reap(process).ru_maxrss / _KIB_PER_MB for process in processes]
         if any(process.returncode for process in processes):
             said.seek(0)
             raise RuntimeError(f"{commands}: {said.read().decode(errors='replace')}")
     return Sample(time.perf_counter() - began, sum(peaks))
 
 
-def _reap(process: subprocess.Popen[bytes]) -> float:
-    """Wait for a process; return its peak in MB."""
+def _reap(process: subprocess.Popen[bytes]) -> resource.struct_rusage:
+    """Wait for a process; return what it used."""
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    return usage.ru_maxrss / _KIB_PER_MB
+    return usage
 
 
 def python(module: str, *arguments: object) -> list[str]:
