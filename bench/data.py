@@ -59,7 +59,7 @@ def _seal(plain: Path, sealed: Path, pki: Pki) -> None:
     recipient = pki.certificate("fhi-encryption")
     length = plain.stat().st_size
     with plain.open("rb") as file, sealed.open("wb") as target:
-        seal(iter(lambda: file.read(_CHUNK), b""), length, signer=signer, recipient=recipient, write=target.write)
+        target.writelines(seal(iter(lambda: file.read(_CHUNK), b""), length, signer=signer, recipient=recipient))
     if sealed.stat().st_size != sealed_length(length, signer, recipient):
         message = f"{sealed} has not the length that was foretold"
         raise ValueError(message)

@@ -22,8 +22,8 @@ def _seal() -> None:
     source = sys.stdin.buffer
     length = source.seek(0, 2)
     source.seek(0)
-    write = sys.stdout.buffer.write
-    seal(iter(lambda: source.read(_CHUNK), b""), length, signer=signer, recipient=recipient, write=write)
+    chunks = iter(lambda: source.read(_CHUNK), b"")
+    sys.stdout.buffer.writelines(seal(chunks, length, signer=signer, recipient=recipient))
 
 
 def _open() -> None:

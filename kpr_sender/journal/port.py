@@ -12,7 +12,7 @@ The rules every implementation MUST keep:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -31,13 +31,10 @@ from kpr_sender.model import (
 )
 from kpr_sender.states import Cause, ReceiptStatus
 
-Write = Callable[[bytes | memoryview], object]
-"""Takes the next piece of the sealed bytes."""
-
 
 @dataclass(frozen=True, slots=True)
 class NewShipment:
-    """A shipment to be kept, with the way to make its sealed bytes.
+    """A shipment to be stored, with its sealed bytes as a stream.
 
     Attributes:
         payload_sha256: Digest of the payload, 64 hexadecimal digits: what makes a second send of it impossible.
@@ -45,8 +42,8 @@ class NewShipment:
         lopenr: The EPJ's running number, as it came.
         hodemelding_sha256: Digest of the Hodemelding round the payload, 64 hexadecimal digits.
         certificates: What it is sealed with.
-        sealed_bytes: How many bytes ``write_sealed`` will write, exactly.
-        write_sealed: Called once, inside the creating transaction; must not call the journal.
+        sealed_bytes: How many bytes ``sealed`` yields, exactly.
+        sealed: Iterated once, inside the creating transaction; must not call the journal.
     """
 
     type: MessageType
@@ -60,7 +57,7 @@ class NewShipment:
     hodemelding_sha256: str
     certificates: Certificates
     sealed_bytes: int
-    write_sealed: Callable[[Write], None] = field(repr=False)
+    sealed: Iterable[bytes] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +170,7 @@ class Journal(JournalView, Protocol):
             AlreadySubmitted: A payload, or this sender's municipality and year, is submitted already.
             UsageError: It replaces a submission that is not here.
             ConfigInvalid: It is for another environment than the journal (promise G7).
-            InternalError: ``write_sealed`` wrote more or fewer bytes than announced.
+            InternalError: ``sealed`` yields more or fewer bytes than announced.
         """
 
     def reseal(self, new: NewShipment, *, why: str) -> Shipment:

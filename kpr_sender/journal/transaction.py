@@ -202,15 +202,12 @@ _ERROR_OF_ANSWER: Final[Mapping[Cause, LastError]] = {
 }
 
 
-# Writing the sealed bytes, in pieces, into the transaction that creates their shipment.
-
-
 def write_sealed(connection: sqlite3.Connection, new: NewShipment) -> tuple[int, str]:
     """Stream a shipment's sealed bytes into a row of their own; memory stays flat whatever their size.
 
     Args:
         connection: With the creating transaction open.
-        new: Says how many bytes come, and writes them.
+        new: Says how many bytes come, and yields them.
 
     Returns:
         The row's id, and the SHA-256 of what was written.
@@ -224,16 +221,12 @@ def write_sealed(connection: sqlite3.Connection, new: NewShipment) -> tuple[int,
     digest = hashlib.sha256()
     written = 0
     with connection.blobopen("sealed", "bytes", sealed_id) as blob:
-
-        def write(piece: bytes | memoryview) -> None:
-            nonlocal written
-            written += len(piece)
+        for chunk in new.sealed:
+            written += len(chunk)
             if written > new.sealed_bytes:
                 raise InternalError(f"The sealed {new.type.norwegian} is more than the {new.sealed_bytes} announced.")
-            digest.update(piece)
-            blob.write(piece)
-
-        new.write_sealed(write)
+            digest.update(chunk)
+            blob.write(chunk)
     if written != new.sealed_bytes:
         raise InternalError(
             f"The sealed {new.type.norwegian} is {written} bytes, not the {new.sealed_bytes} announced."

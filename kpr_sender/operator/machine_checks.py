@@ -234,10 +234,9 @@ def self_sealed(setup: Setup) -> Seen:
     """What we sign is verified, and what is sealed for any of our certificates is opened: the keys do their work."""
     own = made(setup.signer)
     for decrypter in setup.decrypters:
-        sealed = bytearray()
-        seal([_SAMPLE], len(_SAMPLE), signer=own, recipient=decrypter.certificate, write=sealed.extend)
+        sealed = b"".join(seal([_SAMPLE], len(_SAMPLE), signer=own, recipient=decrypter.certificate))
         try:
-            open_sealed(bytes(sealed), decrypters=[decrypter], signers=[own.certificate], policy=Policy())
+            open_sealed(sealed, decrypters=[decrypter], signers=[own.certificate], policy=Policy())
         except ProtectionRefused as error:
             raise AccessRefused(
                 f"What is sealed for our certificate {decrypter.certificate.serial_number:x} is not opened: {error}.",

@@ -152,12 +152,6 @@ class Sealing:
         message = self._message(head, tail, file)
         length = sealed_length(message.length, self.signer, self.counterpart.encryption)
         self._check_size(length, file.path, message_type)
-
-        def write_sealed(write: Callable[[bytes | memoryview], object]) -> None:
-            seal(
-                message.chunks(), message.length, signer=self.signer, recipient=self.counterpart.encryption, write=write
-            )
-
         return NewShipment(
             type=message_type,
             msg_id=hodemelding.msg_id,
@@ -170,7 +164,7 @@ class Sealing:
             hodemelding_sha256=hashlib.sha256(head + tail).hexdigest(),
             certificates=Certificates(named(self.counterpart.encryption), named(self.signer.certificate)),
             sealed_bytes=length,
-            write_sealed=write_sealed,
+            sealed=seal(message.chunks(), message.length, signer=self.signer, recipient=self.counterpart.encryption),
         )
 
     def _hodemelding(self, message_type: MessageType, names: _Names) -> Hodemelding:

@@ -16,7 +16,6 @@ from kpr_sender.cms.errors import AlgorithmRefused, CannotOpen, Malformed, NotFo
 from kpr_sender.cms.port import KeyTransport
 from kpr_sender.cms.read import Opened, Policy, open_sealed
 from kpr_sender.cms.read_signed import verify
-from kpr_sender.cms.write import signed_data
 from kpr_sender.keys.files import SoftwareDecrypter, SoftwareSigner
 from tests.helpers import cms, pki
 from tests.helpers.pki import Kind
@@ -33,7 +32,7 @@ def opened(sealed: bytes, policy: Policy | None = None) -> Opened:
 
 
 def right() -> bytes:
-    return signed_data(XML, SoftwareSigner(SIGNER))
+    return cms.signed(XML, SoftwareSigner(SIGNER))
 
 
 # Who signed
@@ -84,7 +83,7 @@ def test_exactly_one_signer(count: int) -> None:
 
 def test_dates_are_not_this_part_s_matter() -> None:
     expired = pki.key_pair(Kind.EXPIRED_SIGNER)
-    signed = signed_data(XML, SoftwareSigner(expired))
+    signed = cms.signed(XML, SoftwareSigner(expired))
     assert verify(signed, signers=[expired.certificate], policy=Policy()).signer == expired.certificate
 
 
@@ -307,7 +306,7 @@ class Hsm:
 
 def test_every_byte_of_the_padding_counts() -> None:
     signer = SoftwareSigner(SIGNER)
-    by_length = (signed_data(XML + b" " * spaces, signer) for spaces in range(16))
+    by_length = (cms.signed(XML + b" " * spaces, signer) for spaces in range(16))
     for signed in by_length:
         padding = cms.padded(signed)[len(signed) :]
         for position in range(len(padding)):

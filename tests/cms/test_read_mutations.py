@@ -10,7 +10,7 @@ import pytest
 from kpr_sender.cms.errors import ProtectionRefused
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.read_signed import verify
-from kpr_sender.cms.write import seal, signed_data
+from kpr_sender.cms.write import seal
 from kpr_sender.keys.files import SoftwareDecrypter, SoftwareSigner
 from tests.helpers import cms, pki
 from tests.helpers.pki import Kind
@@ -21,10 +21,8 @@ POLICY = Policy(accept_3des=True)
 
 
 def _sealed() -> bytes:
-    out = bytearray()
     recipient = pki.certificate(Kind.ENCRYPTION)
-    seal([XML], len(XML), signer=SoftwareSigner(SIGNER), recipient=recipient, write=out.extend)
-    return bytes(out)
+    return b"".join(seal([XML], len(XML), signer=SoftwareSigner(SIGNER), recipient=recipient))
 
 
 def _open(data: bytes) -> bytes:
@@ -76,7 +74,7 @@ MUTATIONS = (_flip_bit, _flip_bit, _set_byte, _delete, _insert, _copy)
     ("original", "open_it", "count"),
     [
         pytest.param(_sealed, _open, 3000, id="sealed"),
-        pytest.param(lambda: signed_data(XML, SoftwareSigner(SIGNER)), _verify, 6000, id="signed"),
+        pytest.param(lambda: cms.signed(XML, SoftwareSigner(SIGNER)), _verify, 6000, id="signed"),
         pytest.param(_with_attributes, _verify, 6000, id="signed with attributes"),
         pytest.param(_by_a_stranger, _verify, 6000, id="signed by a stranger"),
     ],

@@ -30,8 +30,7 @@ def test_openssl_opens_and_verifies_what_we_seal(
     length: int, signer: SoftwareSigner, decrypter: SoftwareDecrypter, openssl: OpenSsl
 ) -> None:
     content = xml(length)
-    sealed = bytearray()
-    seal([content], length, signer=signer, recipient=decrypter.certificate, write=sealed.extend)
+    sealed = b"".join(seal([content], length, signer=signer, recipient=decrypter.certificate))
     signed = openssl(
         "-decrypt",
         "-inform",
@@ -41,7 +40,7 @@ def test_openssl_opens_and_verifies_what_we_seal(
         "encryption.pem",
         "-inkey",
         "encryption.key",
-        stdin=bytes(sealed),
+        stdin=sealed,
     )
     # -purpose any: a signing certificate with nonRepudiation alone is not openssl's idea of an S/MIME signer.
     opened = openssl("-verify", "-inform", "DER", "-binary", "-purpose", "any", "-CAfile", "root.pem", stdin=signed)

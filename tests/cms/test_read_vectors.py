@@ -12,8 +12,8 @@ from cryptography.x509 import Certificate
 from kpr_sender.cms.errors import AlgorithmRefused, ProtectionRefused
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.read_signed import verify
-from kpr_sender.cms.write import signed_data
 from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, SoftwareSigner, load_certificate, load_pem, load_pkcs12
+from tests.helpers import cms
 from tests.helpers.shared import SHARED
 
 VECTORS: Final = SHARED / "vectors"
@@ -163,7 +163,7 @@ def test_our_signed_data_is_byte_identical_to_dotnets(vector: str, signer: str, 
     root = peer_root() if "_" in signer else load_certificate((VECTORS / "synthetic-pki/root.pem").read_bytes(), "root")
     content = (VECTORS / CONTENT[vector.split("/", maxsplit=1)[0]]).read_bytes()
     expected = (VECTORS / f"{vector}.p7m.signed.der").read_bytes()
-    assert signed_data(content, SoftwareSigner(chain_of(pair, embedded, root))) == expected
+    assert cms.signed(content, SoftwareSigner(chain_of(pair, embedded, root))) == expected
 
 
 def peer_root() -> Certificate:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import subprocess
 import sys
@@ -19,27 +20,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kpr_sender.cms.errors import NotForUs
+from kpr_sender.cms.port import Signer
 from kpr_sender.cms.read import Policy, open_sealed
-from kpr_sender.cms.write import seal, sealed_length, signed_data
+from kpr_sender.cms.write import seal, sealed_length
 from kpr_sender.errors import AccessRefused
 from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, SoftwareSigner
-from tests.helpers import pki
+from tests.helpers import cms, pki
 from tests.helpers.pki import Kind
 
 SIGNER = Kind.SIGNER
 RECIPIENT = Kind.ENCRYPTION
 
 
-def sealed_of(chunks: list[bytes], signer: SoftwareSigner, recipient: Certificate) -> bytes:
-    out: list[bytes] = []
-    seal(
-        chunks,
-        sum(map(len, chunks)),
-        signer=signer,
-        recipient=recipient,
-        write=lambda piece: out.append(bytes(piece)),
-    )
-    return b"".join(out)
+def sealed_of(chunks: list[bytes], signer: Signer, recipient: Certificate) -> bytes:
+    return b"".join(seal(chunks, sum(map(len, chunks)), signer=signer, recipient=recipient))
 
 
 def cut(content: bytes, cuts: list[int]) -> list[bytes]:
@@ -95,15 +89,14 @@ def test_key_and_initialisation_vector_are_what_the_caller_s_randomness_gives(
         asked.append(count)
         return bytes(count)
 
-    out = bytearray()
-    seal([b"<a/>"], 4, signer=signer, recipient=decrypter.certificate, write=out.extend, random=random)
+    sealed = b"".join(seal([b"<a/>"], 4, signer=signer, recipient=decrypter.certificate, random=random))
     assert asked == [32, 16]
-    opened = open_sealed(bytes(out), decrypters=[decrypter], signers=[signer.certificate], policy=Policy())
+    opened = open_sealed(sealed, decrypters=[decrypter], signers=[signer.certificate], policy=Policy())
     assert opened.content == b"<a/>"
 
 
 def test_signer_and_intermediates_are_embedded_in_der_order_and_the_root_is_not(signer: SoftwareSigner) -> None:
-    encoded = [each.public_bytes(Encoding.DER) for each in load_der_pkcs7_certificates(signed_data(b"<a/>", signer))]
+    encoded = [each.public_bytes(Encoding.DER) for each in load_der_pkcs7_certificates(cms.signed(b"<a/>", signer))]
     expected = [signer.certificate, pki.issuing_ca()]
     assert encoded == sorted(each.public_bytes(Encoding.DER) for each in expected)
 
@@ -122,14 +115,14 @@ def test_signer_and_intermediates_are_embedded_in_der_order_and_the_root_is_not(
 def test_chunks_that_do_not_add_up_are_refused(
     chunks: list[bytes], said: int, text: str, signer: SoftwareSigner, decrypter: SoftwareDecrypter
 ) -> None:
-    out = bytearray()
+    out = io.BytesIO()
     with pytest.raises(ValueError, match=text):
-        seal(chunks, said, signer=signer, recipient=decrypter.certificate, write=out.extend)
-    assert len(out) < 2_000_000
+        out.writelines(seal(chunks, said, signer=signer, recipient=decrypter.certificate))
+    assert out.tell() < 2_000_000
 
 
 class Broken(Exception):
-    """Raised by the tests' own chunks and writers."""
+    """Raised by the tests' own chunks and readers."""
 
 
 def test_hashing_that_is_slower_than_ciphering_holds_the_chunks_back(
@@ -158,7 +151,8 @@ def test_hashing_that_is_slower_than_ciphering_holds_the_chunks_back(
             yield b"<" * 524_288
 
     monkeypatch.setattr("kpr_sender.cms.write.hashlib", types.SimpleNamespace(sha256=SlowHash))
-    seal(chunks(), 5_242_880, signer=signer, recipient=decrypter.certificate, write=len)
+    for _ in seal(chunks(), 5_242_880, signer=signer, recipient=decrypter.certificate):
+        pass
     assert ran_ahead == [False]
 
 
@@ -168,23 +162,41 @@ def test_chunks_that_break_leave_no_thread_behind(signer: SoftwareSigner, decryp
         raise Broken
 
     with pytest.raises(Broken):
-        seal(chunks(), 2_000_000, signer=signer, recipient=decrypter.certificate, write=len)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("kpr-seal")]
+        sum(map(len, seal(chunks(), 2_000_000, signer=signer, recipient=decrypter.certificate)))
+    assert not sealing_threads()
 
 
-def test_a_writer_that_breaks_leaves_no_thread_behind(signer: SoftwareSigner, decrypter: SoftwareDecrypter) -> None:
-    written = 0
+def test_a_reader_that_breaks_leaves_no_thread_behind(signer: SoftwareSigner, decrypter: SoftwareDecrypter) -> None:
+    read = 0
 
-    def write(piece: bytes | memoryview) -> None:
-        nonlocal written
-        written += len(piece)
-        if written > 1_000_000:
+    def take(chunk: bytes) -> None:
+        nonlocal read
+        read += len(chunk)
+        if read > 1_000_000:
+            assert sealing_threads()
             raise Broken
 
     chunks = (b"<" * 500_000 for _ in range(10))
     with pytest.raises(Broken):
-        seal(chunks, 5_000_000, signer=signer, recipient=decrypter.certificate, write=write)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("kpr-seal")]
+        list(map(take, seal(chunks, 5_000_000, signer=signer, recipient=decrypter.certificate)))
+    assert not sealing_threads()
+
+
+@pytest.mark.parametrize("chunks_read", range(7))
+def test_sealing_that_is_abandoned_anywhere_leaves_no_thread_behind(
+    chunks_read: int, signer: SoftwareSigner, decrypter: SoftwareDecrypter
+) -> None:
+    chunks = iter([b"<" * 500_000] * 3)
+    sealed = seal(chunks, 1_500_000, signer=signer, recipient=decrypter.certificate)
+    for _ in range(chunks_read):
+        next(sealed)
+    assert bool(sealing_threads()) == (3 <= chunks_read <= 5)
+    del sealed
+    assert not sealing_threads()
+
+
+def sealing_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("kpr-seal")]
 
 
 @pytest.mark.parametrize(
@@ -194,10 +206,8 @@ def test_a_writer_that_breaks_leaves_no_thread_behind(signer: SoftwareSigner, de
 def test_a_recipient_that_is_too_weak_or_no_rsa_is_refused_before_anything_is_written(
     kind: Kind, text: str, signer: SoftwareSigner
 ) -> None:
-    out = bytearray()
     with pytest.raises(AccessRefused, match=text) as refused:
-        seal([b"<a/>"], 4, signer=signer, recipient=pki.certificate(kind), write=out.extend)
-    assert not out
+        next(seal([b"<a/>"], 4, signer=signer, recipient=pki.certificate(kind)))
     assert refused.value.where == "the receiver's encryption certificate"
     with pytest.raises(AccessRefused, match=text):
         sealed_length(4, signer, pki.certificate(kind))
@@ -222,22 +232,21 @@ class Hsm:
 def test_a_signer_that_is_too_weak_or_no_rsa_is_refused(kind: Kind, text: str, decrypter: SoftwareDecrypter) -> None:
     weak = Hsm(pki.certificate(kind), pki.key_pair(SIGNER))
     with pytest.raises(AccessRefused, match=text):
-        seal([b"<a/>"], 4, signer=weak, recipient=decrypter.certificate, write=len)
+        next(seal([b"<a/>"], 4, signer=weak, recipient=decrypter.certificate))
 
 
 def test_any_signer_that_keeps_the_protocol_will_do(decrypter: SoftwareDecrypter) -> None:
     signer = Hsm(pki.certificate(Kind.RSA_3072), pki.key_pair(Kind.RSA_3072))
-    out = bytearray()
-    seal([b"<a/>"], 4, signer=signer, recipient=decrypter.certificate, write=out.extend)
-    assert len(out) == sealed_length(4, signer, decrypter.certificate)
-    opened = open_sealed(bytes(out), decrypters=[decrypter], signers=[signer.certificate], policy=Policy())
+    sealed = sealed_of([b"<a/>"], signer, decrypter.certificate)
+    assert len(sealed) == sealed_length(4, signer, decrypter.certificate)
+    opened = open_sealed(sealed, decrypters=[decrypter], signers=[signer.certificate], policy=Policy())
     assert opened.signer == signer.certificate
 
 
 def test_a_signer_that_holds_another_key_than_its_certificate_s_is_found_out(decrypter: SoftwareDecrypter) -> None:
     mixed_up = Hsm(pki.certificate(SIGNER), pki.key_pair(Kind.STRANGER))
     with pytest.raises(AccessRefused, match="does not belong to its certificate"):
-        seal([b"<a/>"], 4, signer=mixed_up, recipient=decrypter.certificate, write=len)
+        sealed_of([b"<a/>"], mixed_up, decrypter.certificate)
 
 
 def test_nobody_else_can_open_it(signer: SoftwareSigner, decrypter: SoftwareDecrypter) -> None:
@@ -260,15 +269,15 @@ chunk = b"<a>0123456789</a>" * 4000
 
 def chunks(length):
     while length:
-        piece = chunk[:length]
-        length -= len(piece)
-        yield piece
+        part = chunk[:length]
+        length -= len(part)
+        yield part
 
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 def run(length):
-    seal(chunks(length), length, signer=SoftwareSigner(pair), recipient=recipient, write=len)
+    sum(map(len, seal(chunks(length), length, signer=SoftwareSigner(pair), recipient=recipient)))
 
 run(1000)
 before = peak()

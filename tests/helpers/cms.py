@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from kpr_sender.cms import asn1
 from kpr_sender.cms.certificates import CertificateIdentity
+from kpr_sender.cms.port import Signer
+from kpr_sender.cms.write import signed_data as written
 from kpr_sender.keys.files import KeyPair
 
 ID_DATA: Final = "1.2.840.113549.1.7.1"
@@ -71,6 +73,11 @@ def signer_info(
         signature_algorithm or algorithm(RSA),
         asn1.wrap(asn1.OCTET_STRING, signature),
     )
+
+
+def signed(content: bytes, signer: Signer) -> bytes:
+    """What the product signs, in one piece."""
+    return b"".join(written([content], len(content), signer))
 
 
 def signed_data(content: bytes | None, infos: Sequence[bytes], certificates: Sequence[x509.Certificate] = ()) -> bytes:

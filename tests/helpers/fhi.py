@@ -59,11 +59,9 @@ class Fhi:
 
     def sealed(self, xml: bytes, *, signed_by: SoftwareSigner | None = None) -> bytes:
         """Seal for the municipality."""
-        pieces: list[bytes] = []
         signer = signed_by or SoftwareSigner(self.key("fhi-signing"))
         recipient = self.pki.certificate("kommune-encryption")
-        seal([xml], len(xml), signer=signer, recipient=recipient, write=lambda piece: pieces.append(bytes(piece)))
-        return b"".join(pieces)
+        return b"".join(seal([xml], len(xml), signer=signer, recipient=recipient))
 
     def inbound(self, message: Outbound, body: bytes, **changes: object) -> Inbound:
         """An answer as it comes from the receipts queue."""

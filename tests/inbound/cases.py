@@ -20,7 +20,6 @@ from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from kpr_sender.bus.port import Inbound, Outbound
 from kpr_sender.cms import asn1
 from kpr_sender.cms.certificates import CertificateIdentity
-from kpr_sender.cms.write import signed_data
 from kpr_sender.keys.files import SoftwareSigner
 from tests.helpers import cms, pki
 from tests.helpers.fhi import Fhi
@@ -127,7 +126,7 @@ def _expired_signer(made: Made) -> list[Inbound]:
 
 def _triple_des(made: Made) -> list[Inbound]:
     key, iv = bytes(range(24)), bytes(8)
-    signed = signed_data(made.xml(), made.signer)
+    signed = cms.signed(made.xml(), made.signer)
     count = 8 - len(signed) % 8
     encryptor = Cipher(TripleDES(key), modes.CBC(iv)).encryptor()
     ciphertext = encryptor.update(signed + bytes((count,)) * count) + encryptor.finalize()

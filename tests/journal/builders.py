@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from kpr_sender.journal.port import Journal, JournalEvent, NewShipment, NewSubmission, Write
+from kpr_sender.journal.port import Journal, JournalEvent, NewShipment, NewSubmission
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import CertificateName, Certificates, Envelope, Environment, MessageType, Receipt, Shipment
 from kpr_sender.states import CAUSE_OF_STATUS, Cause, ReceiptStatus, ShipmentState, after
@@ -40,12 +40,8 @@ def content_of(msg_id: str, size: int) -> bytes:
     return (block * (size // len(block) + 1))[:size]
 
 
-def in_pieces(content: bytes, size: int = 1000) -> Callable[[Write], None]:
-    def write_sealed(write: Write) -> None:
-        for start in range(0, len(content), size):
-            write(memoryview(content)[start : start + size])
-
-    return write_sealed
+def in_chunks(content: bytes, size: int = 1000) -> list[bytes]:
+    return [content[start : start + size] for start in range(0, len(content), size)]
 
 
 ENVELOPE: Final = Envelope(
@@ -67,7 +63,7 @@ def new_shipment(
     msg_id: str = "",
     payload: str = "",
     sealed_bytes: int = 5000,
-    write_sealed: Callable[[Write], None] | None = None,
+    sealed: Iterable[bytes] | None = None,
 ) -> NewShipment:
     number = next(_numbers)
     msg_id = msg_id or f"{number:08x}-0000-4000-8000-000000000000"
@@ -83,7 +79,7 @@ def new_shipment(
         hodemelding_sha256="d" * 64,
         certificates=CERTIFICATES,
         sealed_bytes=sealed_bytes,
-        write_sealed=write_sealed or in_pieces(content_of(msg_id, sealed_bytes)),
+        sealed=in_chunks(content_of(msg_id, sealed_bytes)) if sealed is None else sealed,
     )
 
 

@@ -6,14 +6,14 @@ import dataclasses
 import hashlib
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC
 from pathlib import Path
 
 import pytest
 
 from kpr_sender.errors import AlreadySubmitted, ConfigInvalid, InternalError, KprError, UsageError
-from kpr_sender.journal.port import Journal, Write
+from kpr_sender.journal.port import Journal
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment, MessageType
 from kpr_sender.states import Cause, ReceiptStatus, ShipmentState, SubmissionState
@@ -21,7 +21,7 @@ from tests.journal.builders import (
     ENVELOPE,
     add_verified,
     content_of,
-    in_pieces,
+    in_chunks,
     new_shipment,
     new_submission,
     open_journal,
@@ -86,27 +86,27 @@ def test_a_pair_is_found_by_both_its_payloads(journal: Journal) -> None:
     assert found({}) is None
 
 
-def _too_short(write: Write) -> None:
-    write(b"x" * 4999)
+def _too_short() -> Iterator[bytes]:
+    yield b"x" * 4999
 
 
-def _too_long(write: Write) -> None:
-    write(b"x" * 5000)
-    write(b"x")
+def _too_long() -> Iterator[bytes]:
+    yield b"x" * 5000
+    yield b"x"
 
 
-def _broken(write: Write) -> None:
-    write(b"x" * 4000)
+def _broken() -> Iterator[bytes]:
+    yield b"x" * 4000
     raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
-    ("write_sealed", "raised"), [(_too_short, InternalError), (_too_long, InternalError), (_broken, KeyboardInterrupt)]
+    ("sealed", "raised"), [(_too_short, InternalError), (_too_long, InternalError), (_broken, KeyboardInterrupt)]
 )
 def test_a_pair_is_kept_whole_or_not_at_all(
-    journal: SqliteJournal, write_sealed: object, raised: type[BaseException]
+    journal: SqliteJournal, sealed: Callable[[], Iterator[bytes]], raised: type[BaseException]
 ) -> None:
-    second = dataclasses.replace(new_shipment(MessageType.KPR_IDE), write_sealed=write_sealed)  # type: ignore[arg-type]
+    second = dataclasses.replace(new_shipment(MessageType.KPR_IDE), sealed=sealed())
     with pytest.raises(raised):
         journal.create(new_submission(shipments=(new_shipment(), second)))
     assert journal.submissions() == ()
@@ -259,13 +259,13 @@ import resource, sys
 from pathlib import Path
 from tests.journal.builders import *
 block = bytes(range(256)) * 4096
-def write_sealed(write):
+def sealed():
     for _ in range(200):
-        write(block)
+        yield block
 journal = open_journal(Path(sys.argv[1]))
 journal.create(new_submission("small", year=2023))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-new = new_shipment(sealed_bytes=200 * len(block), write_sealed=write_sealed)
+new = new_shipment(sealed_bytes=200 * len(block), sealed=sealed())
 journal.create(new_submission(shipments=(new,)))
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 journal.close()
@@ -284,12 +284,12 @@ def test_200_mb_are_written_with_flat_memory(tmp_path: Path) -> None:
     assert not path.with_name("journal.db-wal").exists()
 
 
-def test_sealing_in_one_piece_or_many_is_the_same(tmp_path: Path) -> None:
+def test_sealing_in_one_chunk_or_many_is_the_same(tmp_path: Path) -> None:
     with open_journal(tmp_path / "j.db") as journal:
         content = content_of("x", 5000)
         one, many = (
-            new_shipment(MessageType.KPR_IPL, write_sealed=in_pieces(content, 5000)),
-            new_shipment(MessageType.KPR_IDE, write_sealed=in_pieces(content, 1)),
+            new_shipment(MessageType.KPR_IPL, sealed=in_chunks(content, 5000)),
+            new_shipment(MessageType.KPR_IDE, sealed=in_chunks(content, 1)),
         )
         first, second = journal.create(new_submission(shipments=(one, many))).shipments
         assert first.sealed_sha256 == second.sealed_sha256

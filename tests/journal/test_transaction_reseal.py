@@ -17,7 +17,7 @@ from kpr_sender.journal.export import lines
 from kpr_sender.journal.port import NewShipment
 from kpr_sender.journal.verify import verify
 from kpr_sender.model import CertificateName, Certificates, Environment
-from tests.journal.builders import CERTIFICATES, content_of, in_pieces, new_submission, open_journal
+from tests.journal.builders import CERTIFICATES, content_of, in_chunks, new_submission, open_journal
 
 NEXT = Certificates(CertificateName("a" * 40, "03"), CERTIFICATES.signing)
 
@@ -40,7 +40,7 @@ def sealed_anew(path: Path, **changes: object) -> str:
 
 def again(new: NewShipment) -> NewShipment:
     content = content_of("anew", 4321)
-    return replace(new, certificates=NEXT, sealed_bytes=len(content), write_sealed=in_pieces(content))
+    return replace(new, certificates=NEXT, sealed_bytes=len(content), sealed=in_chunks(content))
 
 
 def findings(path: Path) -> str:

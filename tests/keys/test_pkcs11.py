@@ -64,10 +64,8 @@ def sha256(data: bytes) -> bytes:
 
 
 def sealed_by(signer: HardwareKey, content: bytes) -> bytes:
-    pieces: list[bytes] = []
     recipient = pki.certificate(Kind.ENCRYPTION)
-    seal([content], len(content), signer=signer, recipient=recipient, write=lambda piece: pieces.append(bytes(piece)))
-    return b"".join(pieces)
+    return b"".join(seal([content], len(content), signer=signer, recipient=recipient))
 
 
 def test_a_token_s_signature_is_that_of_the_same_key_in_a_file(signer: HardwareKey) -> None:

@@ -26,14 +26,14 @@ path, stop = Path(sys.argv[1]), sys.argv[2]
 def at(point):
     if point == stop:
         os.kill(os.getpid(), signal.SIGKILL)
-def write_half(write):
-    write(b"x" * 2500)
+def half():
+    yield b"x" * 2500
     at("sealing")
-    write(b"x" * 2500)
+    yield b"x" * 2500
 lock = JournalLock.acquire(path, now=Clock())
 journal = open_journal(path)
 at("opened")
-halves = {"write_sealed": write_half} if stop == "sealing" else {}
+halves = {"sealed": half()} if stop == "sealing" else {}
 pair = (new_shipment(MessageType.KPR_IPL, msg_id="m-ipl"), new_shipment(MessageType.KPR_IDE, msg_id="m-ide", **halves))
 journal.create(new_submission(shipments=pair))
 at("created")

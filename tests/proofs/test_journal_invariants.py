@@ -32,7 +32,7 @@ from tests.journal.builders import (
     add_unverified,
     add_verified,
     content_of,
-    in_pieces,
+    in_chunks,
     new_submission,
     open_journal,
     replayed,
@@ -79,7 +79,7 @@ class AnyOrder(RuleBasedStateMachine):
             self.new[msg_id],
             certificates=certificates,
             sealed_bytes=len(content),
-            write_sealed=in_pieces(content),
+            sealed=in_chunks(content),
         )
         untouched = before.state is ShipmentState.SEALED and not (
             self.transfers[msg_id] or before.receipts or before.needs_person

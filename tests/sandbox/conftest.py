@@ -58,15 +58,8 @@ class Municipality:
         return before + b"".join(splice([self.files[head.type] if payload is None else payload])) + after
 
     def seal(self, content: bytes, *, signer: KeyPair | None = None, recipient: str = "fhi-encryption") -> bytes:
-        sealed = bytearray()
-        seal(
-            [content],
-            len(content),
-            signer=SoftwareSigner(signer or self.key_pair("kommune-signing")),
-            recipient=self.pki.certificate(recipient),
-            write=sealed.extend,
-        )
-        return bytes(sealed)
+        by = SoftwareSigner(signer or self.key_pair("kommune-signing"))
+        return b"".join(seal([content], len(content), signer=by, recipient=self.pki.certificate(recipient)))
 
     def message(self, head: Hodemelding, body: bytes | None = None) -> Any:
         return Message(

@@ -13,13 +13,13 @@ import pytest
 from lxml import etree
 from proton import Delivery
 
-from kpr_sender.cms.write import signed_data
 from kpr_sender.keys.files import KeyPair, SoftwareSigner
 from kpr_sender.messages import apprec, error_queue, transport
 from kpr_sender.messages.hodemelding import Hodemelding
 from kpr_sender.model import MessageType, Party
 from kpr_sender.sandbox.pki import impostor
 from kpr_sender.sandbox.sandbox import Manners, Sandbox
+from tests.helpers import cms
 from tests.helpers.shared import SHARED
 from tests.sandbox.bus_client import BusClient
 from tests.sandbox.conftest import Municipality
@@ -243,7 +243,7 @@ def _now() -> datetime:
 
 
 def _signed_data(content: bytes, signer: KeyPair) -> bytes:
-    return signed_data(content, SoftwareSigner(signer))
+    return cms.signed(content, SoftwareSigner(signer))
 
 
 def _envelop(signed: bytes, municipality: Municipality) -> bytes:
