@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
-
-import httpx
+from typing import TYPE_CHECKING, Final, Self
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, RegistryUnreachable
+
+if TYPE_CHECKING:
+    import httpx  # loaded when a connection is made: it takes as long as all of ours together
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -118,6 +119,8 @@ class Https:
     """
 
     def __init__(self, ca_file: Path | None, timeout: float) -> None:
+        import httpx  # noqa: PLC0415 - loaded for whoever asks a register only
+
         self._timeout = timeout
         self._client = httpx.Client(
             verify=verifying(ca_file, key="registry.ca_file"),
@@ -152,6 +155,8 @@ class Https:
     def _ask(
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], login: tuple[str, str] | None
     ) -> HttpAnswer:
+        import httpx  # noqa: PLC0415 - loaded already
+
         until = time.monotonic() + self._timeout
         # Unpacked answers could grow beyond any bound: none is asked for, and none is unpacked.
         plain = {**headers, "Accept-Encoding": "identity"}
