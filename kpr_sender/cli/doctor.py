@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import click
 
@@ -10,12 +10,11 @@ from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.parameters import max_wait_option
 from kpr_sender.cli.session import connected_sandbox
-from kpr_sender.errors import EXIT_OK, NotReady
+from kpr_sender.errors import EXIT_OK, KprError, NotReady
 from kpr_sender.model import Environment
-from kpr_sender.operator.self_check import CHECKS, Light, Line, examine
+from kpr_sender.operator.self_check import CheckResult, Status, run_checks
 from kpr_sender.render import json
-
-_WIDTH = max(len(check.name) for check in CHECKS)
+from kpr_sender.render.self_check import check_json, check_line
 
 
 @click.command("doctor")
@@ -27,27 +26,28 @@ def command(invocation: Invocation, *, max_wait: float) -> int:
     One line for each check. Exit code 0 when none is red, else 1.
     """
     configured = invocation.settings()
-    lines: list[Line] = []
     with connected_sandbox(configured) as settings:
-        for line in examine(settings, max_seconds=max_wait):
-            lines.append(line)
-            _show(invocation, line)
-    error = NotReady(f"{NotReady.meaning}.") if any(line.light is Light.RED for line in lines) else None
-    if invocation.as_json:
-        output.json_object(_as_json(configured.environment, lines, error))
-    return EXIT_OK if error is None else error.exit_code
+        results = shown(invocation, run_checks(settings, max_seconds=max_wait))
+    red = any(result.status is Status.RED for result in results)
+    return ended(invocation, configured.environment, results, NotReady(f"{NotReady.meaning}.") if red else None)
 
 
-def _show(invocation: Invocation, line: Line) -> None:
+def shown(invocation: Invocation, results: Iterable[CheckResult]) -> list[CheckResult]:
+    """Show each result as it comes, the red ones only with ``-q``, and return all of them."""
     quiet = invocation.loudness is Loudness.QUIET
-    if invocation.as_json or (quiet and line.light is not Light.RED):
-        return
-    advice = f" What to do: {line.next_step}" if line.next_step else ""
-    click.echo(f"{line.light:<6}  {line.name:<{_WIDTH}}  {line.seen}{advice}", err=quiet)
+    collected = []
+    for result in results:
+        collected.append(result)
+        if not invocation.as_json and (not quiet or result.status is Status.RED):
+            click.echo(check_line(result), err=quiet)
+    return collected
 
 
-def _as_json(environment: Environment, lines: Sequence[Line], error: NotReady | None) -> dict[str, object]:
-    checks = [
-        {"name": line.name, "light": line.light.value, "seen": line.seen, "next_step": line.next_step} for line in lines
-    ]
-    return json.envelope(error, environment=environment.value, checks=checks)
+def ended(
+    invocation: Invocation, environment: Environment, results: Sequence[CheckResult], error: KprError | None
+) -> int:
+    """Show the JSON object where it is asked for, and return the exit code."""
+    if invocation.as_json:
+        checks = [check_json(result) for result in results]
+        output.json_object(json.envelope(error, environment=environment.value, checks=checks))
+    return EXIT_OK if error is None else error.exit_code

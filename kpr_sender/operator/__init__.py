@@ -1,4 +1,1 @@
-"""What ``kpr-send doctor`` looks at, one function for each line. Nothing is sent, and nothing but a cache is written.
-
-Each returns what it saw. What must be mended is raised, as everywhere else.
-"""
+"""What a person asks, decides and keeps beside a delivery: self-checks, certificates, decisions, test persons."""

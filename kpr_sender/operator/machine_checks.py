@@ -1,7 +1,11 @@
-"""Our keys: whether they may be used, and do their work."""
+"""The checks of this machine: configuration, secrets, files, journal, disk and our keys; and what every check gets.
+
+Each returns what it found. What keeps a send from working is raised, as everywhere else.
+"""
 
 from __future__ import annotations
 
+import enum
 import os
 import shutil
 import tempfile
@@ -17,46 +21,97 @@ from kpr_sender.cms.errors import ProtectionRefused
 from kpr_sender.cms.port import Decrypter, Signer
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.write import seal
-from kpr_sender.errors import AccessRefused, InputMissing, InternalError, JournalUnwritable
+from kpr_sender.errors import (
+    AccessRefused,
+    ConfigInvalid,
+    InputMissing,
+    InputRefused,
+    InternalError,
+    JournalUnwritable,
+    KprError,
+)
 from kpr_sender.events import Event
 from kpr_sender.journal import verify
 from kpr_sender.journal.location import demand_local
 from kpr_sender.keys.configured import Keys, check_signer
 from kpr_sender.model import Party
+from kpr_sender.net import verifying
 from kpr_sender.registry.opening import demand_one_environment
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.read import secrets_of
 from kpr_sender.settings.values import Settings
 from kpr_sender.trust.policy import Trust
 
-# What is examined, what was seen of it, and what one check leaves to the next.
-
 T = TypeVar("T")
+
+_MESSAGES: Final = 4
+"""What a pair needs on the disk, in largest messages: two of them, each in SQLite's write-ahead log and in its file."""
+_BLOCK: Final = bytes(4096)
+_SAMPLE: Final = b"<prove/>"
+
+
+class Status(enum.StrEnum):
+    """How a check ended."""
+
+    GREEN = "green"
+    YELLOW = "yellow"
+    """Nothing prevents a send, but a person should look at it; or it was not tried because of another red."""
+    RED = "red"
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What a check saw.
+class CheckResult:
+    """What a check found.
 
     Attributes:
         text: In words, without secrets.
-        unwise: Whether a person should see to it, though it hinders nothing yet.
+        next_step: What to do; empty when green.
+        name: The check's.
+        error: What keeps a send from working; set when red.
     """
 
+    status: Status
     text: str
-    unwise: bool = False
+    next_step: str = ""
+    name: str = ""
+    error: KprError | None = None
+
+
+def passed(text: str) -> CheckResult:
+    """Return that all is well."""
+    return CheckResult(Status.GREEN, text)
+
+
+def warned(text: str) -> CheckResult:
+    """Return that a person should look at it, though it prevents nothing yet."""
+    return CheckResult(Status.YELLOW, text)
+
+
+def reported(text: str, events: Sequence[Event]) -> CheckResult:
+    """Return a text with what was reported on the way: a person should look at that."""
+    return warned(" ".join([f"{text}.", *(event.text for event in events)])) if events else passed(text)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where it is one."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def utc_now() -> datetime:
+    """The machine's clock."""
+    return datetime.now(UTC)
 
 
 @dataclass(slots=True)
-class Setup:
-    """What is examined, and what earlier checks found that later ones go on from.
+class CheckContext:
+    """What is checked, and what earlier checks found that later ones use.
 
     Attributes:
         now: The clock; aware.
         signer: Our signing key, once it is loaded.
         decrypters: Our decryption keys, once they are loaded.
         receiver: FHI, once it is looked up.
-        probe: The connection to the bus, once it stands.
+        probe: The connection to the bus, once we are logged in.
     """
 
     settings: Settings
@@ -68,7 +123,7 @@ class Setup:
     probe: Probe | None = field(default=None, repr=False)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection to the bus."""
         if self.probe is not None:
             self.probe.close()
             self.probe = None
@@ -84,79 +139,82 @@ class Setup:
         return self.profile.receivers[self.settings.environment]
 
 
-def told_of(text: str, told: Sequence[Event]) -> Seen:
-    """Return a text, and what was told of on the way: a person should see to that."""
-    return Seen(" ".join([f"{text}.", *(event.text for event in told)]), unwise=True) if told else Seen(text)
-
-
-def made(found: T | None) -> T:
-    """Return what an earlier check has made; the table says which one each needs."""
+def required(found: T | None) -> T:
+    """Return what an earlier check has found; the table says which one each needs."""
     if found is None:
         raise InternalError("A check ran before the one that it needs.")
     return found
 
 
-def utc_now() -> datetime:
-    """The machine's clock."""
-    return datetime.now(UTC)
-
-
-# What lies on this machine: configuration, secrets, files, journal and disk.
-
-_MESSAGES: Final = 4
-"""What a pair needs on the disk, in largest messages: two of them, each in SQLite's write-ahead log and in its file."""
-_BLOCK: Final = bytes(4096)
-
-
-def environment(setup: Setup) -> Seen:
+def environment(context: CheckContext) -> CheckResult:
     """Nothing belongs to another environment (promise G7)."""
-    demand_one_environment(setup.profile, setup.settings)
-    return Seen(f"{setup.settings.environment.value}: {setup.expected.service_name} ({setup.expected.service_her_id})")
+    settings, expected = context.settings, context.expected
+    demand_one_environment(context.profile, settings)
+    return passed(
+        f"{settings.environment.value}: {expected.service_name} ({expected.service_her_id}), by {settings.origin}"
+    )
 
 
-def year(setup: Setup) -> Seen:
+def year(context: CheckContext) -> CheckResult:
     """FHI has confirmed what is known of the year."""
-    profile = setup.profile
-    warning = profiles.admit(profile, setup.settings.environment, setup.settings.report.letter)
+    profile, letter = context.profile, context.settings.report.letter
+    warning = profiles.admit(profile, context.settings.environment, letter)
     due = f"{profile.year}, to be reported by {profile.deadline}"
-    if warning is not None:
-        return Seen(f"{due}. {warning}", unwise=True)
-    return Seen(f"{due}, confirmed by FHI's letter {profile.letter or setup.settings.report.letter}")
+    return (
+        passed(f"{due}, confirmed by FHI's letter {profile.letter or letter}")
+        if warning is None
+        else warned(f"{due}. {warning}")
+    )
 
 
-def secrets(setup: Setup) -> Seen:
+def addresses(context: CheckContext) -> CheckResult:
+    """Where we connect to; the files with the authorities behind those addresses can be used."""
+    bus, registry = context.settings.bus, context.settings.registry
+    if bus.tls:
+        verifying(bus.ca_file, key="bus.ca_file")
+    text = f"bus {bus.host}:{bus.port} as {bus.username}, our queues {bus.receipts_queue} and {bus.error_queue}"
+    if not registry.url:
+        return passed(text)
+    verifying(registry.ca_file, key="registry.ca_file")
+    return passed(f"{text}; register {registry.url}")
+
+
+def secrets(context: CheckContext) -> CheckResult:
     """Every secret is where it should be, for nobody else to read."""
-    named = secrets_of(setup.settings)
+    named = secrets_of(context.settings)
     for secret in named:
         secret.reveal()
     concerns = [secret.concern for secret in named if secret.concern]
-    return Seen(" ".join(concerns), unwise=True) if concerns else Seen(f"{len(named)} are there")
+    return warned(" ".join(concerns)) if concerns else passed(f"{counted(len(named), 'secret')} found")
 
 
-def files(setup: Setup) -> Seen:
+def files(context: CheckContext) -> CheckResult:
     """The two extracts can be read, where the configuration names them."""
     named = {
-        "files.fagmelding": setup.settings.files.fagmelding,
-        "files.identmelding": setup.settings.files.identmelding,
+        "files.fagmelding": context.settings.files.fagmelding,
+        "files.identmelding": context.settings.files.identmelding,
     }
-    sizes = [_size(key, path) for key, path in named.items() if path is not None]
+    sizes = [counted(_size(key, path), "byte") for key, path in named.items() if path is not None]
     if len(sizes) < len(named):
         missing = " and ".join(key for key, path in named.items() if path is None)
-        return Seen(f"{missing} not named: the command line must name it", unwise=True)
-    return Seen(f"{sizes[0]:,} and {sizes[1]:,} bytes")
+        return warned(f"{missing} not named: the command line must name it")
+    return passed(" and ".join(sizes))
 
 
 def _size(key: str, path: Path) -> int:
     try:
         with path.open("rb") as file:
-            return os.fstat(file.fileno()).st_size
+            size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise InputMissing(f"The file {path} cannot be read: {error.strerror}.", where=key) from None
+    if size == 0:
+        raise InputRefused(f"The file {path} is empty.", where=key)
+    return size
 
 
-def journal_folder(setup: Setup) -> Seen:
+def journal_folder(context: CheckContext) -> CheckResult:
     """Journal and receipts can be written. Tried, not asked: permissions do not tell of a full or read-only disk."""
-    settings = setup.settings.journal
+    settings = context.settings.journal
     if not settings.allow_network:
         demand_local(settings.path)
     for key, folder in (("journal.path", settings.path.parent), ("journal.receipts_dir", settings.receipts_dir)):
@@ -164,7 +222,7 @@ def journal_folder(setup: Setup) -> Seen:
     # Not opened: closing any of its file descriptors would take away the locks that this process has on it.
     if settings.path.exists() and not os.access(settings.path, os.R_OK | os.W_OK):
         raise JournalUnwritable("This user may not write to the journal.", where=str(settings.path))
-    return Seen(f"{settings.path.parent} can be written to")
+    return passed(f"{settings.path.parent} can be written to")
 
 
 def _existing(folder: Path) -> Path:
@@ -181,59 +239,61 @@ def _demand_writable(folder: Path, key: str) -> None:
         raise JournalUnwritable(f"Nothing can be written in {folder}: {error.strerror}.", where=key) from None
 
 
-def disk_space(setup: Setup) -> Seen:
+def disk_space(context: CheckContext) -> CheckResult:
     """There is room for a pair of the largest messages that are sent."""
-    folder = _existing(setup.settings.journal.path.parent)
+    folder = _existing(context.settings.journal.path.parent)
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
         raise JournalUnwritable(f"The disk cannot be asked: {error.strerror}.", where=str(folder)) from None
-    needed = _MESSAGES * setup.settings.limits.refuse_bytes
+    needed = _MESSAGES * context.settings.limits.refuse_bytes
     text = f"{free // 1_000_000:,} MB free, {needed // 1_000_000:,} MB may be needed"
     if free < needed:
         raise JournalUnwritable(f"There are {text}.", where=str(folder))
-    return Seen(text, unwise=free < _MESSAGES * needed)
+    return passed(text) if free >= _MESSAGES * needed else warned(text)
 
 
-def journal(setup: Setup) -> Seen:
-    """What is in the journal is whole."""
-    path = setup.settings.journal.path
-    found = verify.verify(path, setup.settings.environment)
+def journal(context: CheckContext) -> CheckResult:
+    """What is in the journal is complete and unaltered."""
+    found = verify.verify(context.settings.journal.path, context.settings.environment)
     if found is None:
-        return Seen("none yet: the first send makes it")
+        return passed("none yet: the first send makes it")
     if found.findings:
-        first = found.findings[0]
+        first, number = found.findings[0], len(found.findings)
         raise JournalUnwritable(
-            f"{first.text} It is the first of {len(found.findings)} findings.",
+            f"{first.text} It is the first of {number} findings." if number > 1 else first.text,
             where=first.subject,
             next_step="Read all of them with kpr-send journal verify, before anything is sent.",
         )
-    return Seen(f"whole: {found.counted['submissions']} submissions, {found.counted['receipts']} receipts")
+    submissions, receipts = found.counted["submissions"], found.counted["receipts"]
+    if not submissions:
+        return passed("complete: nothing is submitted yet")
+    return passed(f"complete: {counted(submissions, 'submission')}, {counted(receipts, 'receipt')}")
 
 
-_SAMPLE: Final = b"<prove/>"
-
-
-def signing_key(setup: Setup) -> Seen:
+def signing_key(context: CheckContext) -> CheckResult:
     """Our signing key can be used, and its certificate is one to sign with."""
-    told: list[Event] = []
-    own = setup.keys.signer(at=setup.now())
-    check_signer(own, setup.settings, Trust.of(setup.settings, told.append), at=setup.now())
-    setup.signer = own
-    return told_of(f"serial number {own.certificate.serial_number:x}", told)
+    events: list[Event] = []
+    found = context.keys.signer(at=context.now())
+    check_signer(found, context.settings, Trust.of(context.settings, events.append), at=context.now())
+    context.signer = found
+    return reported(f"serial number {found.certificate.serial_number:x}", events)
 
 
-def decryption_keys(setup: Setup) -> Seen:
+def decryption_keys(context: CheckContext) -> CheckResult:
     """Our decryption keys can be used."""
-    setup.decrypters = setup.keys.decrypters()
-    serials = ", ".join(f"{each.certificate.serial_number:x}" for each in setup.decrypters)
-    return Seen(f"{len(setup.decrypters)}: serial number {serials}")
+    found = context.keys.decrypters()
+    if not found:
+        raise ConfigInvalid("There is no key that opens receipts.", where="keys.decryption")
+    context.decrypters = found
+    serials = ", ".join(f"{each.certificate.serial_number:x}" for each in found)
+    return passed(f"{counted(len(found), 'key')}: serial number {serials}")
 
 
-def self_sealed(setup: Setup) -> Seen:
+def self_sealed(context: CheckContext) -> CheckResult:
     """What we sign is verified, and what is sealed for any of our certificates is opened: the keys do their work."""
-    own = made(setup.signer)
-    for decrypter in setup.decrypters:
+    own = required(context.signer)
+    for decrypter in context.decrypters:
         sealed = b"".join(seal([_SAMPLE], len(_SAMPLE), signer=own, recipient=decrypter.certificate))
         try:
             open_sealed(sealed, decrypters=[decrypter], signers=[own.certificate], policy=Policy())
@@ -242,4 +302,4 @@ def self_sealed(setup: Setup) -> Seen:
                 f"What is sealed for our certificate {decrypter.certificate.serial_number:x} is not opened: {error}.",
                 where="keys.decryption",
             ) from None
-    return Seen(f"signed, sealed, opened and verified with {len(setup.decrypters)} of our keys")
+    return passed(f"signed, sealed, opened and verified with {counted(len(context.decrypters), 'decryption key')}")

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from kpr_sender.cli.main import run
 from kpr_sender.errors import AccessRefused, BusUnreachable
-from kpr_sender.operator.certificates import InPlay, in_play
+from kpr_sender.operator.certificates import CertificateInUse, in_use
 from kpr_sender.sandbox.sandbox import Sandbox
 from tests.helpers import pki, seid_pki
 from tests.helpers.municipality import SENDER_HER_ID, Changes, Municipality
@@ -84,6 +84,13 @@ def test_with_check_what_must_not_be_used_is_85(made: Municipality, certs: Certs
     assert text in out
     told = json.loads(certs("--check", before=("--json",), changes=changes)[1])
     assert (told["exit_code"], told["error"]["code"]) == (85, "certificate-ending")
+    assert set(told["error"]) == {"code", "text", "next_step"}
+    lights = {each["role"]: each["light"] for each in told["certificates"]}
+    assert (lights["ours for signing"], lights["ours for decryption"], lights["the bus's TLS"]) == (
+        "red",
+        "green",
+        "yellow",
+    )
 
 
 def test_a_key_that_is_missing_is_85_and_the_others_are_shown(certs: Certs) -> None:
@@ -108,10 +115,10 @@ def test_certificates_under_other_roots_are_85(made: Municipality, certs: Certs)
     assert out.count("does not lead to a trusted authority") == 4
 
 
-def row(days_left: int) -> InPlay:
+def row(days_left: int) -> CertificateInUse:
     authority = seid_pki.new_root()
     ends = NOW + days_left * DAY + dt.timedelta(hours=1)
-    return InPlay("ours for signing", "signing.p12", authority.issue(valid=(NOW - 400 * DAY, ends)))
+    return CertificateInUse("ours for signing", "signing.p12", authority.issue(valid=(NOW - 400 * DAY, ends)))
 
 
 @pytest.mark.parametrize(
@@ -133,17 +140,17 @@ def test_one_that_ends_before_the_deadline_is_warned_of_however_long_it_lasts() 
 def test_the_whole_last_day_counts() -> None:
     def ends(at: dt.datetime) -> int | None:
         valid = (at - 400 * DAY, at)
-        return InPlay("", "", seid_pki.new_root().issue(valid=valid)).days_left_at(DEADLINE)
+        return CertificateInUse("", "", seid_pki.new_root().issue(valid=valid)).days_left_at(DEADLINE)
 
     assert ends(IN_TIME) == 0
     assert ends(IN_TIME - dt.timedelta(seconds=1)) == -1
 
 
 def test_what_is_not_known_is_no_reason_for_an_alarm() -> None:
-    assert InPlay("the bus's TLS", "", error=BusUnreachable("It is away.")).is_untold
-    assert not InPlay("the bus's TLS", "", error=AccessRefused("It is expired.")).is_untold
+    assert CertificateInUse("the bus's TLS", "", error=BusUnreachable("It is away.")).is_unknown
+    assert not CertificateInUse("the bus's TLS", "", error=AccessRefused("It is expired.")).is_unknown
 
 
 def test_the_library_tells_the_same(made: Municipality) -> None:
-    found = in_play(made.configure(), now=NOW, observe=lambda _event: None)
+    found = in_use(made.configure(), now=NOW, observe=lambda _event: None)
     assert [each.role for each in found] == ROLES

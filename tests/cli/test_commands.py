@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import sqlite3
 import subprocess
@@ -167,31 +168,35 @@ def test_config_check_is_all_right_and_sends_nothing(command: Command, folder: P
     code, out, _ = command("config", "check")
 
     assert code == 0, out
-    assert {line.split()[0] for line in out.splitlines()} == {"ok"}
+    assert {line.split()[0] for line in out.splitlines()} == {"green"}
     assert not (folder / "ledger.jsonl").exists()
     assert not (folder / "journal.db").exists()
 
 
 @pytest.mark.parametrize(
-    ("spoil", "name", "code"),
+    ("spoil", "names", "code"),
     [
-        (lambda folder: (folder / "fagmelding.xml").unlink(), "files.fagmelding", 66),
-        (lambda folder: (folder / "journal.db").mkdir(), "journal", 73),
-        (lambda folder: (folder / "journal.db").write_text("no database" * 100), "journal", 73),
-        (lambda folder: _set(folder, '"journal.db"', '"lokal.toml/journal.db"'), "journal", 73),
-        (lambda folder: _set(folder, "year = 2024", "year = 2025"), "", 0),
+        (lambda folder: (folder / "fagmelding.xml").unlink(), ["files"], 66),
+        (lambda folder: (folder / "journal.db").mkdir(), ["journal"], 73),
+        (lambda folder: (folder / "journal.db").write_text("no database" * 100), ["journal"], 73),
+        (lambda folder: _set(folder, '"journal.db"', '"lokal.toml/journal.db"'), ["journal folder", "journal"], 73),
+        (lambda folder: _set(folder, "year = 2024", "year = 2025"), [], 0),
     ],
 )
 def test_config_check_names_what_is_wrong(
-    command: Command, folder: Path, spoil: Callable[[Path], None], name: str, code: int
+    command: Command, folder: Path, spoil: Callable[[Path], None], names: list[str], code: int
 ) -> None:
     spoil(folder)
 
     found, out, _ = command("--json", "config", "check")
-    checks = {check["name"]: check["result"] for check in json.loads(out)["checks"]}
+    told = json.loads(out)
 
-    assert found == code
-    assert [each for each, result in checks.items() if result == "wrong"] == ([name] if name else [])
+    assert (found, told["exit_code"]) == (code, code)
+    red = [check for check in told["checks"] if check["light"] == "red"]
+    assert [check["name"] for check in red] == names
+    assert all(check["seen"] and check["next_step"] for check in red)
+    assert bool(told["error"]) == bool(code)
+    assert code == 0 or set(told["error"]) == {"code", "text", "next_step"}
 
 
 def test_config_check_warns_of_a_year_without_a_letter_and_of_an_open_password(command: Command, folder: Path) -> None:
@@ -201,9 +206,22 @@ def test_config_check_warns_of_a_year_without_a_letter_and_of_an_open_password(c
     code, out, _ = command("config", "check")
 
     assert code == 0
-    warned = [line for line in out.splitlines() if line.startswith("warning")]
+    warned = [line for line in out.splitlines() if line.startswith("yellow")]
     assert any("2025" in line for line in warned)
-    assert any("bus.password" in line for line in warned)
+    assert any("bus-password" in line for line in warned)
+
+
+def test_config_check_and_doctor_say_the_same_in_the_same_words(command: Command, folder: Path) -> None:
+    _set(folder, "year = 2024", "year = 2025")
+    (folder / "identmelding.xml").unlink()
+    checked, examined = (
+        json.loads(re.sub(r"127\.0\.0\.1:\d+|[\d,]+ MB free", "", command("--json", *words)[1]))["checks"]
+        for words in (("config", "check"), ("doctor",))
+    )
+
+    assert {each["name"] for each in checked} < {each["name"] for each in examined}
+    assert checked == [each for each in examined if each["name"] in {own["name"] for own in checked}]
+    assert {each["light"] for each in checked} == {"green", "yellow", "red"}
 
 
 def test_a_secret_that_others_may_read_is_warned_of_when_it_is_used(command: Command, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,27 @@ def test_quiet_shows_only_what_is_red(made: Municipality, capsys: pytest.Capture
     assert doctor(made, before=("-q",)) == 1
     told = capsys.readouterr()
     assert (told.out, len(told.err.splitlines())) == ("", 1)
+
+
+LACKING: tuple[tuple[str, str], ...] = (
+    ("", ""),
+    ("year = 2024", "year = 2025"),
+    ('"journal.db"', '"lokal.toml/journal.db"'),
+)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--max-wait", "0s")])
+@pytest.mark.parametrize(("before", "after"), LACKING)
+def test_what_was_found_ends_with_a_stop_before_what_to_do(
+    made: Municipality, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], before: str, after: str
+) -> None:
+    made.config.write_text(LOKAL.replace(before, after), "utf-8")
+    made.fagmelding.write_bytes(b"")
+    assert doctor(made, *arguments) == 1
+    advised = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("green")]
+    assert advised
+    for line in advised:
+        assert re.search(r"[^.:][.!?] What to do: [A-Z].*[^.]\.$", line), line
 
 
 def test_the_whole_is_bounded(made: Municipality, capsys: pytest.CaptureFixture[str]) -> None:

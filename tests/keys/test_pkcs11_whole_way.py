@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from kpr_sender.cli.config import look
 from kpr_sender.client import Client
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KeyUnavailable
 from kpr_sender.keys.files import load_pkcs12
 from kpr_sender.messages.xml_signature import verify_enveloped
-from kpr_sender.operator.self_check import CHECKS, Light, examine
+from kpr_sender.operator.self_check import CHECKS, Status, run_checks, without_network
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.states import SubmissionState
 from tests.helpers.fhi import Fhi
@@ -63,10 +62,12 @@ def strip_of_key_files(kommune: Municipality) -> None:
 def test_the_doctor_proves_them_without_a_key_file(kommune: Municipality, changes: Changes) -> None:
     checks = tuple(check for check in CHECKS if check.name in ("signing key", "decryption keys", "self-sealed message"))
     strip_of_key_files(kommune)
-    assert [line.light for line in examine(kommune.configure(changes), checks=checks)] == [Light.GREEN] * 3
+    assert [line.status for line in run_checks(kommune.configure(changes), checks=checks)] == [Status.GREEN] * 3
 
-    lines = list(examine(kommune.configure({**changes, "keys.signing": {**changes["keys.signing"], "key_label": "x"}})))
-    assert {line.name: line.light for line in lines}["signing key"] is Light.RED
+    lines = list(
+        run_checks(kommune.configure({**changes, "keys.signing": {**changes["keys.signing"], "key_label": "x"}}))
+    )
+    assert {line.name: line.status for line in lines}["signing key"] is Status.RED
     assert PIN not in str(lines)
 
 
@@ -91,10 +92,11 @@ def test_the_hodemelding_s_xml_signature_is_the_token_s_too(kommune: Municipalit
 
 def test_check_config_looks_into_the_token(kommune: Municipality, changes: Changes) -> None:
     strip_of_key_files(kommune)
-    found = {finding.name: finding for finding in look(kommune.configure(changes), now=NOW)}
-    assert not found["keys.signing"].error
-    assert not found["keys.decryption 1"].error
-    assert found["keys.signing"].text.startswith("valid until")
+    settings, checks = without_network(kommune.configure(changes))
+    found = {result.name: result for result in run_checks(settings, checks=checks, now=lambda: NOW)}
+    for name in ("signing key", "decryption keys"):
+        assert found[name].status is Status.GREEN
+    assert "the first ends in" in found["our certificates"].text
 
 
 @pytest.fixture

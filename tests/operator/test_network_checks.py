@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from kpr_sender.operator.self_check import CHECKS, Light, Line, examine
+from kpr_sender.operator.self_check import CHECKS, CheckResult, Status, run_checks
 from tests.helpers import registry_stub
 from tests.helpers.municipality import SENDER_HER_ID
 from tests.helpers.register_scene import Scene
@@ -40,59 +40,59 @@ def registered(scene: Scene) -> Callable[..., None]:
     return register
 
 
-def look(scene: Scene, *names: str, **registry: object) -> dict[str, Line]:
+def look(scene: Scene, *names: str, **registry: object) -> dict[str, CheckResult]:
     checks = tuple(check for check in CHECKS if check.name in ("environment", *(names or ASKED)))
-    lines = examine(scene.configure(registry=registry), checks=checks, now=lambda: scene.now)
+    lines = run_checks(scene.configure(registry=registry), checks=checks, now=lambda: scene.now)
     return {line.name: line for line in lines if line.name != "environment"}
 
 
 @pytest.mark.usefixtures("registered")
 def test_a_register_that_agrees_is_green(scene: Scene) -> None:
-    assert {name: line.light for name, line in look(scene).items()} == dict.fromkeys(ASKED, Light.GREEN)
+    assert {name: line.status for name, line in look(scene).items()} == dict.fromkeys(ASKED, Status.GREEN)
 
 
 def test_a_register_that_is_down_is_red_whatever_it_said_before(scene: Scene, registered: Callable[..., None]) -> None:
     registered()
     scene.ask()
     scene.stub.close()
-    assert {name: line.light for name, line in look(scene).items()} == dict.fromkeys(ASKED, Light.RED)
+    assert {name: line.status for name, line in look(scene).items()} == dict.fromkeys(ASKED, Status.RED)
 
 
 @pytest.mark.usefixtures("registered")
 def test_a_register_that_fails_or_refuses_our_user(scene: Scene) -> None:
     (scene.made.folder / "wrong").write_text("feil")
     refused = look(scene, "receiver", password_file="wrong")["receiver"]
-    assert (refused.light, "refuses our user" in refused.seen) == (Light.RED, True)
+    assert (refused.status, "refuses our user" in refused.text) == (Status.RED, True)
     assert PASSWORD not in str(refused)
     scene.stub.mishap = says(502, b"<html>")
-    assert look(scene, "receiver")["receiver"].light is Light.RED
+    assert look(scene, "receiver")["receiver"].status is Status.RED
 
 
 @pytest.mark.parametrize(
     ("facts", "light", "said"),
     [
-        ({"parent": 2397}, Light.RED, "belongs to HER-id 2397"),
-        ({"changes": {"Active": "false"}}, Light.RED, "not in use"),
-        ({"changes": {"Name": "Fastlege"}}, Light.YELLOW, "calls it KPR Validering"),
+        ({"parent": 2397}, Status.RED, "belongs to HER-id 2397"),
+        ({"changes": {"Active": "false"}}, Status.RED, "not in use"),
+        ({"changes": {"Name": "Fastlege"}}, Status.YELLOW, "calls it KPR Validering"),
     ],
 )
 @pytest.mark.usefixtures("registered")
-def test_what_is_registered_of_fhi(scene: Scene, facts: dict[str, Any], light: Light, said: str) -> None:
+def test_what_is_registered_of_fhi(scene: Scene, facts: dict[str, Any], light: Status, said: str) -> None:
     scene.lists(**facts)
     line = look(scene, "receiver")["receiver"]
-    assert (line.light, said in line.seen) == (light, True)
+    assert (line.status, said in line.text) == (light, True)
     assert line.next_step
 
 
 @pytest.mark.parametrize(
     ("names", "facts", "light", "said"),
     [
-        ({}, {"parent": 900009}, Light.RED, "belongs to 900009 there, not to 900001"),
-        ({"Active": "false"}, {}, Light.RED, "not in use"),
-        ({}, {"addresses": OWN_ADDRESSES[:1]}, Light.RED, "The queue registered for us is none"),
-        ({}, {"addresses": (Address("E_SB_ASYNC", "a/b/c"), OWN_ADDRESSES[1])}, Light.RED, "registered for us is c,"),
-        ({"Name": "Legevakt"}, {}, Light.YELLOW, "no Saksbehandling in it"),
-        ({"ParentName": "Annen kommune"}, {}, Light.YELLOW, "calls the municipality Annen kommune"),
+        ({}, {"parent": 900009}, Status.RED, "belongs to 900009 there, not to 900001"),
+        ({"Active": "false"}, {}, Status.RED, "not in use"),
+        ({}, {"addresses": OWN_ADDRESSES[:1]}, Status.RED, "The queue registered for us is none"),
+        ({}, {"addresses": (Address("E_SB_ASYNC", "a/b/c"), OWN_ADDRESSES[1])}, Status.RED, "registered for us is c,"),
+        ({"Name": "Legevakt"}, {}, Status.YELLOW, "no Saksbehandling in it"),
+        ({"ParentName": "Annen kommune"}, {}, Status.YELLOW, "calls the municipality Annen kommune"),
     ],
 )
 def test_what_is_registered_of_ourselves(
@@ -100,12 +100,12 @@ def test_what_is_registered_of_ourselves(
     registered: Callable[..., None],
     names: dict[str, str],
     facts: dict[str, Any],
-    light: Light,
+    light: Status,
     said: str,
 ) -> None:
     registered(names, **facts)
     line = look(scene, "sender")["sender"]
-    assert (line.light, said in line.seen) == (light, True)
+    assert (line.status, said in line.text) == (light, True)
     assert line.next_step
 
 
@@ -113,25 +113,32 @@ def test_what_is_registered_of_ourselves(
 def test_a_sender_that_the_register_does_not_know(scene: Scene) -> None:
     del scene.stub.parties[SENDER_HER_ID]
     line = look(scene, "sender")["sender"]
-    assert (line.light, "does not know HER-id 900002" in line.seen) == (Light.RED, True)
+    assert (line.status, "does not know HER-id 900002" in line.text) == (Status.RED, True)
 
 
 @pytest.mark.parametrize(
     ("seconds", "light"),
-    [(0, Light.GREEN), (3, Light.GREEN), (-8, Light.YELLOW), (30, Light.YELLOW), (90, Light.RED), (-90, Light.RED)],
+    [
+        (0, Status.GREEN),
+        (3, Status.GREEN),
+        (-8, Status.YELLOW),
+        (30, Status.YELLOW),
+        (90, Status.RED),
+        (-90, Status.RED),
+    ],
 )
-def test_a_clock_that_is_off(scene: Scene, monkeypatch: pytest.MonkeyPatch, seconds: int, light: Light) -> None:
+def test_a_clock_that_is_off(scene: Scene, monkeypatch: pytest.MonkeyPatch, seconds: int, light: Status) -> None:
     def told(_handler: object, timestamp: float | None = None) -> str:
         assert timestamp is None
         return format_datetime(scene.now + timedelta(seconds=seconds), usegmt=True)
 
     monkeypatch.setattr(registry_stub._Handler, "date_time_string", told)
     line = look(scene, "clock")["clock"]
-    assert (line.light, "the register's" in line.seen) == (light, True)
-    assert ("behind" in line.seen) == (seconds >= 0)
+    assert (line.status, "the register's" in line.text) == (light, True)
+    assert ("behind" in line.text) == (seconds >= 0)
 
 
 def test_a_register_that_tells_no_time_is_no_alarm(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry_stub._Handler, "date_time_string", lambda _handler: "in the evening")
     line = look(scene, "clock")["clock"]
-    assert (line.light, line.seen) == (Light.GREEN, "not compared: the register does not tell the time")
+    assert (line.status, line.text) == (Status.GREEN, "not compared: the register does not tell the time")

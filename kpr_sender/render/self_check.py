@@ -1,0 +1,81 @@
+"""Self-checks and certificates as lines, tables and JSON: what ``doctor``, ``config check`` and ``certs`` show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any, Final
+
+from kpr_sender.cms.certificates import describe, owner
+from kpr_sender.operator.certificates import CertificateInUse
+from kpr_sender.operator.self_check import CHECKS, CheckResult
+from kpr_sender.report import rfc3339
+
+_WIDTH: Final = max(len(check.name) for check in CHECKS)
+_HEAD: Final = ("", "certificate", "whose", "valid until", "days left", "at the deadline")
+
+
+def check_line(result: CheckResult) -> str:
+    """Return a check's result on one line, with what to do."""
+    line = f"{result.status:<6}  {result.name:<{_WIDTH}}  {result.text}"
+    if not result.next_step:
+        return line
+    return f"{line}{'' if line.endswith(('.', '!', '?')) else '.'} What to do: {result.next_step}"
+
+
+def check_json(result: CheckResult) -> dict[str, Any]:
+    """Return a check's result in plain values."""
+    return {
+        "name": result.name,
+        "light": result.status.value,
+        "seen": result.text,
+        "next_step": result.next_step,
+    }
+
+
+def certificate_table(rows: Sequence[CertificateInUse], now: datetime, deadline: date) -> list[str]:
+    """Return the lines of a screen: the certificates, where each came from, and what a person should look at."""
+    lines = [_HEAD, *(_cells(row, now, deadline) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
+    table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    sources = [f"  {row.role}: {row.source}" for row in rows if row.source]
+    return [
+        *table,
+        "",
+        f"The last day to report is {deadline}.",
+        "",
+        "From:",
+        *sources,
+        *certificate_concerns(rows, now, deadline),
+    ]
+
+
+def certificate_concerns(rows: Sequence[CertificateInUse], now: datetime, deadline: date) -> list[str]:
+    """Return what a person should look at, with its heading; nothing when all is well."""
+    found = [f"  {row.role}: {concern}" for row in rows if (concern := row.concern(now, deadline))]
+    return ["", "To be seen to:", *found] if found else []
+
+
+def certificate_json(row: CertificateInUse, now: datetime, deadline: date) -> dict[str, Any]:
+    """Return a certificate in plain values."""
+    certificate = row.certificate
+    return {
+        "role": row.role,
+        "source": row.source,
+        "certificate": None if certificate is None else describe(certificate),
+        "valid_from": None if certificate is None else rfc3339(certificate.not_valid_before_utc),
+        "valid_until": None if certificate is None else rfc3339(certificate.not_valid_after_utc),
+        "days_left": row.days_left(now),
+        "days_left_at_deadline": row.days_left_at(deadline),
+        "known": not row.is_unknown,
+        "light": row.status(now, deadline).value,
+        "concern": row.concern(now, deadline),
+    }
+
+
+def _cells(row: CertificateInUse, now: datetime, deadline: date) -> tuple[str, ...]:
+    mark = "?" if row.is_unknown else "!" if row.concern(now, deadline) else ""
+    if row.certificate is None:
+        return (mark, row.role, "-", "-", "-", "-")
+    ends = f"{row.certificate.not_valid_after_utc:%Y-%m-%d}"
+    return (mark, row.role, owner(row.certificate), ends, str(row.days_left(now)), str(row.days_left_at(deadline)))
