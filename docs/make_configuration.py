@@ -1,7 +1,7 @@
 # ruff: noqa: INP001 - scripts beside what they write, no package
-"""Writes config/*.toml and docs/configuration.md from the one table of keys.
+"""Writes config/*.toml and docs/configuration.md from the declarations of the keys.
 
-Run it after a change of ``kpr_sender/settings/keys.py``: ``python docs/make_configuration.py``.
+Run it after a change of ``kpr_sender/settings/values.py``: ``python docs/make_configuration.py``.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from kpr_sender.model import Environment
-from kpr_sender.settings.keys import ARRAYS, KEYS, SECTIONS, Key
-from kpr_sender.settings.sample_file import absence, render, shown, toml_value
+from kpr_sender.settings.keys import Key
+from kpr_sender.settings.sample_file import render
+from kpr_sender.settings.values import SECTIONS, TOP
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -100,7 +101,7 @@ def documentation() -> str:
         "# Configuration",
         "",
         "One TOML file for each environment; `config/` has a commented one for each. Made from",
-        "`kpr_sender/settings/keys.py` by `docs/make_configuration.py`: edit there.",
+        "`kpr_sender/settings/values.py` by `docs/make_configuration.py`: edit there.",
         "",
         "- The file is the one that `--config` names; else the first that is there of `config/<env>.toml` in the",
         "  current folder, `$XDG_CONFIG_HOME/kpr-sender/<env>.toml` (`~/.config` where that is not set) and",
@@ -112,24 +113,18 @@ def documentation() -> str:
         "  `_file` a file that holds the secret alone and that nobody else may read.",
         "- A key that is not in this list is an error, so that a misspelt one is never silently without effect.",
     ]
-    for section, purpose in SECTIONS.items():
-        lines += ["", f"## {_heading(section)}", ""]
-        lines += [purpose, ""] if purpose else []
+    for section in (TOP, *SECTIONS.values()):
+        lines += ["", f"## {f'`{section.heading}`' if section.name else 'Top level'}", ""]
+        lines += [section.purpose, ""] if section.purpose else []
         lines += ["| key | what | expected | when it is not there |", "| --- | --- | --- | --- |"]
-        lines += [_row(key) for key in KEYS if key.section == section]
+        lines += [_row(key) for key in section.keys]
     return "\n".join(lines) + "\n"
-
-
-def _heading(section: str) -> str:
-    if not section:
-        return "Top level"
-    return f"`[[{section}]]`" if section in ARRAYS else f"`[{section}]`"
 
 
 def _row(key: Key) -> str:
     only = "" if key.environments == frozenset(Environment) else f" Only in {', '.join(sorted(key.environments))}."
-    example = f" For example `{toml_value(shown(key))}`." if key.example is not None else ""
-    cells = (f"`{key.name}`", f"{key.help}{example}{only}", key.kind.expected, absence(key))
+    example = f" For example `{key.shown}`." if key.example is not None else ""
+    cells = (f"`{key.name}`", f"{key.help}{example}{only}", key.kind.expected, key.absence)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 

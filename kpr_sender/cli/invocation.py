@@ -15,7 +15,7 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment
 from kpr_sender.settings import load
 from kpr_sender.settings.read import beside
-from kpr_sender.settings.values import JournalSettings, Settings
+from kpr_sender.settings.values import Settings
 
 # Where the configuration lies when the command line does not say.
 
@@ -99,4 +99,4 @@ def _with_journal(settings: Settings, path: Path) -> Settings:
     """Use another journal; receipts that lay beside the configured one lie beside it, too."""
     before = settings.journal
     receipts = beside(path) if before.receipts_dir == beside(before.path) else before.receipts_dir
-    return dataclasses.replace(settings, journal=JournalSettings(path, receipts, before.allow_network))
+    return dataclasses.replace(settings, journal=dataclasses.replace(before, path=path, receipts_dir=receipts))

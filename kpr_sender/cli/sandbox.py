@@ -20,8 +20,7 @@ from kpr_sender.sandbox.faults import FAULTS, Faults
 from kpr_sender.sandbox.parties import EKSEMPEL
 from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER
 from kpr_sender.sandbox.sandbox import Sandbox
-from kpr_sender.settings.sample_file import render
-from kpr_sender.settings.sandbox_defaults import register_url, sandbox_defaults
+from kpr_sender.settings.sample_file import register_url, render, sandbox_defaults
 
 _INTRO = """A sandbox's own configuration, written anew each time kpr-send sandbox serve starts: copy it to change it.
 

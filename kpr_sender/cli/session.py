@@ -24,7 +24,7 @@ from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.logs import log_event, logging_to
 from kpr_sender.report import Report
 from kpr_sender.settings.read import secrets_of
-from kpr_sender.settings.sandbox_defaults import register_url
+from kpr_sender.settings.sample_file import register_url
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import SubmissionState
 

@@ -239,7 +239,7 @@ class SoapRegister:
 
     def _ask(self, https: Https, operation: str, her_id: int, read: Callable[[etree._Element | None], T]) -> T:
         settings = self.settings
-        password = "" if settings.password is None else settings.password.reveal()
+        password = settings.password.reveal()
         headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{_ACTION}/{operation}"'}
         answer = https.post(self.url, question(operation, her_id), headers, login=(settings.user, password))
         _refuse(answer)

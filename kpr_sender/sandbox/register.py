@@ -22,7 +22,7 @@ from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.registry.soap import PARTY
 from kpr_sender.sandbox.parties import Level
 from kpr_sender.sandbox.register_answers import answer, fault
-from kpr_sender.settings.sandbox_defaults import HOST, REGISTER_PATH, register_url
+from kpr_sender.settings.sample_file import HOST, REGISTER_PATH, register_url
 
 _MAX_QUESTION: Final = 65_536  # bytes
 _SECONDS: Final = 10.0  # for one client's next bytes

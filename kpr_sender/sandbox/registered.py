@@ -13,7 +13,7 @@ from kpr_sender.model import Party
 from kpr_sender.sandbox.faults import FaultName, Faults
 from kpr_sender.sandbox.parties import Level, levels
 from kpr_sender.sandbox.pki import FHI_NUMBER, KOMMUNE_NUMBER, SUCCESSOR, Pki, ensure_successor
-from kpr_sender.settings.sandbox_defaults import EXCHANGE, HOST, USERNAME
+from kpr_sender.settings.sample_file import EXCHANGE, HOST, USERNAME
 
 
 class Registered:

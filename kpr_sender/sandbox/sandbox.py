@@ -39,7 +39,7 @@ from kpr_sender.sandbox.pki import Pki, ensure_pki, impostor
 from kpr_sender.sandbox.queues import Queues
 from kpr_sender.sandbox.register import Register
 from kpr_sender.sandbox.registered import Registered
-from kpr_sender.settings.sandbox_defaults import EXCHANGE, RECEIVER_QUEUE
+from kpr_sender.settings.sample_file import EXCHANGE, RECEIVER_QUEUE
 
 MAX_MESSAGE_SIZE: Final = 50_000_000
 """The bus's bound that Helsenorge's pages name, in bytes."""

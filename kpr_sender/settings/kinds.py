@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from kpr_sender.organisation_number import has_check_digit
 
@@ -61,11 +61,13 @@ class Kind:
         parse: Turns the TOML value, and the folder that relative paths start in, into ours; ValueError (as Unfit)
             when it is something else.
         evident: Whether one written value shows well enough what is expected.
+        write: Turns our value into the one that would be written.
     """
 
     expected: str
     parse: Callable[[object, Path], object]
     evident: bool = True
+    write: Callable[[Any], object] = lambda value: value
 
 
 def _string(value: object) -> str:
@@ -142,7 +144,7 @@ def seconds(low: float, high: float) -> Kind:
             raise Unfit
         return length
 
-    return Kind(f"{EXPECTED}, from {spoken(low)} to {spoken(high)}", read)
+    return Kind(f"{EXPECTED}, from {spoken(low)} to {spoken(high)}", read, write=spoken)
 
 
 def choice(options: type[enum.StrEnum]) -> Kind:

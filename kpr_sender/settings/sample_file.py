@@ -1,17 +1,24 @@
-"""Writes a configuration file with every key in it, each with its explanation: the samples, and a sandbox's own."""
+"""What stands in a configuration file: every key with its explanation, and what a sandbox decides by itself."""
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Final
 
 from kpr_sender.model import Environment
-from kpr_sender.settings.keys import ARRAYS, SECTIONS, Absent, Key, keys_of
+from kpr_sender.settings.keys import Key, toml_value
+from kpr_sender.settings.values import SECTIONS, TOP
+
+EXCHANGE: Final = "NHNTESTServiceBus"
+USERNAME: Final = "kommune"
+HOST: Final = "127.0.0.1"
+RECEIVER_QUEUE: Final = "171479_async"
+"""KPR Validering's: that is whom the sandbox plays."""
+REGISTER_PATH: Final = "/v1/AR/Basic"
 
 _WIDTH: Final = 110
-_GROUPED_FROM: Final = 1_000_000
 
 
 def render(environment: Environment, values: Mapping[str, Mapping[str, object]], *, intro: str) -> str:
@@ -23,51 +30,26 @@ def render(environment: Environment, values: Mapping[str, Mapping[str, object]],
         intro: Who the file is for and how to begin; may have several lines.
 
     Raises:
-        KeyError: A value has no key in the schema.
+        KeyError: A value has no key.
     """
-    _refuse_strangers(environment, values)
     lines = [f"# {line}".rstrip() for line in intro.strip().splitlines()]
-    for section, purpose in SECTIONS.items():
-        keys = [key for key in keys_of(environment) if key.section == section]
+    left = {(section, name) for section, table in values.items() for name in table}
+    for section in (TOP, *SECTIONS.values()):
+        keys = section.keys_in(environment)
         if not keys:
             continue
-        written = values.get(section, {})
+        written = values.get(section.name, {})
         lines.append("")
-        if section:
-            lines += _comment(purpose)
-            lines.append(_heading(section, commented=_nothing_needed(keys, written)))
+        if section.name:
+            lines += _comment(section.purpose)
+            # A heading of a key with nothing below it would mean one that is empty.
+            lines.append(section.heading if written or not section.name.startswith("keys.") else f"# {section.heading}")
         for key in keys:
             lines += _entry(key, written)
+            left.discard((section.name, key.name))
+    if left:
+        raise KeyError(min(left))
     return "\n".join(lines) + "\n"
-
-
-def toml_value(value: object) -> str:
-    """Write a value as TOML does."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return f"{value:_}" if value >= _GROUPED_FROM else str(value)
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(toml_value(one) for one in value)}]"
-    # A JSON string is a TOML basic string, but for DEL.
-    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
-
-
-def _refuse_strangers(environment: Environment, values: Mapping[str, Mapping[str, object]]) -> None:
-    known = {(key.section, key.name) for key in keys_of(environment)}
-    strangers = {(section, name) for section, table in values.items() for name in table} - known
-    if strangers:
-        raise KeyError(min(strangers))
-
-
-def _nothing_needed(keys: list[Key], written: Mapping[str, object]) -> bool:
-    """Whether a repeatable section stands in a comment: an empty heading would mean one empty key."""
-    return not written and keys[0].section.startswith("keys.")
-
-
-def _heading(section: str, *, commented: bool) -> str:
-    heading = f"[[{section}]]" if section in ARRAYS else f"[{section}]"
-    return f"# {heading}" if commented else heading
 
 
 def _comment(text: str) -> list[str]:
@@ -75,26 +57,41 @@ def _comment(text: str) -> list[str]:
 
 
 def _entry(key: Key, written: Mapping[str, object]) -> Iterator[str]:
-    told = [] if key.kind.evident else [key.kind.expected]
-    told += [] if key.default is Absent.REFUSED else [absence(key)]
-    yield from _comment(f"{key.help} ({'; '.join(told)})" if told else key.help)
+    notes = [] if key.kind.evident else [key.kind.expected]
+    notes += [] if key.required else [key.absence]
+    yield from _comment(f"{key.help} ({'; '.join(notes)})" if notes else key.help)
     if key.name in written:
         yield f"{key.name} = {toml_value(written[key.name])}"
     else:
-        yield f"# {key.name} = {toml_value(shown(key))}"
+        yield f"# {key.name} = {key.shown}"
 
 
-def shown(key: Key) -> object:
-    """Return the value that shows how the key is written: its default, or an example."""
-    return key.example if key.default is Absent.NONE or key.example is not None else key.default
+def register_url(port: int) -> str:
+    """Return the address of a sandbox's Adresseregister."""
+    return f"https://{HOST}:{port}{REGISTER_PATH}"
 
 
-def absence(key: Key) -> str:
-    """Return in words what it means when the key is not there."""
-    match key.default:
-        case Absent.REFUSED:
-            return "required"
-        case Absent.NONE:
-            return f"optional: without it {key.otherwise}"
-        case default:
-            return f"default {toml_value(default)}" + (f": {key.otherwise}" if key.otherwise else "")
+def sandbox_defaults(folder: Path, *, register_port: int = 0) -> dict[str, dict[str, object]]:
+    """Return the sections a sandbox decides, as they would be written in a configuration.
+
+    FHI's queue and certificates are not among them: its Adresseregister tells them. Nor is the bus's port, which is
+    known when the sandbox listens.
+
+    Args:
+        folder: The sandbox's folder; the paths in the answer start with it.
+        register_port: Where its Adresseregister listens; 0 as long as that is not known.
+    """
+    pki = folder / "pki"
+    passphrase = str(pki / "passphrase")
+    return {
+        "registry": {"kind": "soap", "url": register_url(register_port), "ca_file": str(pki / "ca.pem")},
+        "keys.signing": {"pkcs12": str(pki / "kommune-signing.p12"), "passphrase_file": passphrase},
+        "keys.decryption": {"pkcs12": str(pki / "kommune-encryption.p12"), "passphrase_file": passphrase},
+        "bus": {
+            "host": HOST,
+            "ca_file": str(pki / "ca.pem"),
+            "username": USERNAME,
+            "password_file": str(folder / "bus-password"),
+            "exchange": EXCHANGE,
+        },
+    }

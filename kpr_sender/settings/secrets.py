@@ -7,10 +7,53 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from kpr_sender.errors import ConfigInvalid
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+class SecretSource(Protocol):
+    """Where a secret is read from, at the moment it is needed."""
+
+    def read(self) -> str:
+        """Return the secret.
+
+        Raises:
+            ConfigInvalid: It is not where the configuration says.
+        """
+
+    @property
+    def concern(self) -> str:
+        """What is unwise about the place, for example who else may read the file; empty when all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A secret that does not print. ``reveal()`` is called where it is used, nowhere else (promise G6).
+
+    Args:
+        _source: The secret itself, or the place to read it from.
+    """
+
+    _source: str | SecretSource = field(repr=False)
+
+    def reveal(self) -> str:
+        """Return the secret itself, read now.
+
+        Raises:
+            ConfigInvalid: It is not where the configuration says.
+        """
+        return self._source if isinstance(self._source, str) else self._source.read()
+
+    @property
+    def concern(self) -> str:
+        """What is unwise about the place it is stored; empty when all is well."""
+        return "" if isinstance(self._source, str) else self._source.concern
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,151 +1,31 @@
-"""What a configuration says, checked and typed. Every duration is in seconds, every size in bytes."""
+"""The configuration: every section and every key, declared once. Durations are in seconds, sizes in bytes.
+
+The types that callers see, the reader, the commented files and docs/configuration.md all come from these fields. To add
+a key, add a field with its default, its kind and its help; then run ``docs/make_configuration.py``. A field without
+default whose metadata has ``otherwise`` may be absent in the file: ``read.py`` fills it in.
+"""
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final
 
 from kpr_sender.model import Environment, Party
+from kpr_sender.settings import kinds
+from kpr_sender.settings.keys import Key, Section, option, part, secret, section, sections_of, with_keys
+from kpr_sender.settings.secrets import Secret
 
+# fmt: off
+# A declaration reads as one entry: name, type, default, kind, help.
 
-class SecretSource(Protocol):
-    """Where a secret is read from, at the moment it is needed."""
-
-    def read(self) -> str:
-        """Return the secret.
-
-        Raises:
-            ConfigInvalid: It is not where the configuration says.
-        """
-
-    @property
-    def concern(self) -> str:
-        """What is unwise about the place, for example who else may read the file; empty when all is well."""
-
-
-@dataclass(frozen=True, slots=True)
-class Secret:
-    """A secret that does not print. ``reveal()`` is called where it is used, nowhere else (promise G6).
-
-    Args:
-        _source: The secret itself, or the place to read it from.
-    """
-
-    _source: str | SecretSource = field(repr=False)
-
-    def reveal(self) -> str:
-        """Return the secret itself, read now.
-
-        Raises:
-            ConfigInvalid: It is not where the configuration says.
-        """
-        return self._source if isinstance(self._source, str) else self._source.read()
-
-    @property
-    def concern(self) -> str:
-        """What is unwise about the place it is kept; empty when all is well."""
-        return "" if isinstance(self._source, str) else self._source.concern
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-
-@dataclass(frozen=True, slots=True)
-class TokenKey:
-    """A key in a hardware token.
-
-    Attributes:
-        module: The vendor's PKCS#11 library.
-        token_label: The token; empty where the slot says which.
-        slot: The slot's number; None where the label says which.
-        key_label: Label of the private key; empty for any.
-        key_id: Id of the private key; empty for any.
-        pin: Of the token's user.
-    """
-
-    module: Path
-    token_label: str
-    slot: int | None
-    key_label: str
-    key_id: bytes
-    pin: Secret
-
-
-@dataclass(frozen=True, slots=True)
-class KeySource:
-    """Where one key with its certificate lies: a PKCS#12 file, a PEM pair, or a hardware token.
-
-    Attributes:
-        key: The configuration key it came from, for messages.
-        pkcs12: PKCS#12 file, or None.
-        certificate_pem: PEM file with the certificate first and its intermediates after it, or None.
-        key_pem: PEM file with the private key, or None.
-        token: The hardware token, or None. With it the certificate's file is needed only where the token has none.
-    """
-
-    key: str
-    pkcs12: Path | None
-    certificate_pem: Path | None
-    key_pem: Path | None
-    passphrase: Secret | None
-    token: TokenKey | None = None
-
-    @property
-    def secret(self) -> Secret | None:
-        """What opens it: the token's PIN or the file's passphrase."""
-        return self.passphrase if self.token is None else self.token.pin
-
-
-@dataclass(frozen=True, slots=True)
-class FileSettings:
-    """The two files, where the command line names none."""
-
-    fagmelding: Path | None
-    identmelding: Path | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReportSettings:
-    """Which year, the letter that confirms an unconfirmed year's profile, and when a missing receipt is overdue.
-
-    Attributes:
-        overdue_after: How long after it was published a shipment without receipt is overdue.
-    """
-
-    year: int
-    letter: str
-    overdue_after: float
-
-
-@dataclass(frozen=True, slots=True)
-class SenderSettings:
-    """The municipality and its tjenestested."""
-
-    party: Party
-    kommunenummer: str
-    bydel: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiverSettings:
-    """FHI's certificates and queue as downloaded from Adresseregisteret (the pinned mode).
-
-    With ``registry.kind = "soap"`` none of the three need be given; what is given is compared.
-
-    Attributes:
-        encryption_certificate: PEM or DER file; None where the registry tells it.
-        signing_certificates: PEM or DER files: the current one first, then earlier ones still to be believed. Empty
-            where the registry tells them.
-        queue: The receiver's queue, or its whole registered address; empty where the registry tells it.
-        unsealed_receipts: Believe receipts that are not sealed. Off unless FHI is known to answer so.
-    """
-
-    encryption_certificate: Path | None
-    signing_certificates: tuple[Path, ...]
-    queue: str
-    unsealed_receipts: bool
+_REGISTRY_KNOWS: Final = (
+    'registry.kind must be "soap" or "rest": the registry tells it. What is given all the same is compared'
+)
+_LOKAL: Final = frozenset({Environment.LOKAL})
+_SIZE: Final = kinds.integer(1, 2_000_000_000, "bytes")
 
 
 class RegistryKind(enum.StrEnum):
@@ -156,56 +36,6 @@ class RegistryKind(enum.StrEnum):
     REST = "rest"
 
 
-@dataclass(frozen=True, slots=True)
-class HelseIdSettings:
-    """Whom we are in HelseID.
-
-    Attributes:
-        url: Its issuer.
-        client_id: Our client.
-        client_key: The client's private key, JWK or PEM.
-    """
-
-    url: str
-    client_id: str
-    client_key: Secret
-
-
-@dataclass(frozen=True, slots=True)
-class RegistrySettings:
-    """How Adresseregisteret is asked.
-
-    Attributes:
-        kind: ``files`` asks nobody: the receiver's section says it all.
-        url: Its address; empty with ``files``.
-        user: Whom it is asked as.
-        password: That user's.
-        ca_file: Own CA bundle (PEM); None for the machine's.
-        timeout: Bound on one question and its answer.
-        max_age: How old an answer may be before it is asked for again.
-        stale_for: How old the last good answer may be when the register cannot be reached.
-        helseid: What opens ``rest``; None with any other kind.
-    """
-
-    kind: RegistryKind
-    url: str
-    user: str
-    password: Secret | None
-    ca_file: Path | None
-    timeout: float
-    max_age: float
-    stale_for: float
-    helseid: HelseIdSettings | None
-
-
-@dataclass(frozen=True, slots=True)
-class KeySettings:
-    """Our own keys. Several decryption keys at a certificate roll-over: the current one first."""
-
-    signing: KeySource
-    decryption: tuple[KeySource, ...]
-
-
 class KeyUse(enum.StrEnum):
     """Which key usage the signing certificates must have."""
 
@@ -214,29 +44,13 @@ class KeyUse(enum.StrEnum):
 
 
 class Revocation(enum.StrEnum):
-    """Whether issuers are asked if a certificate is revoked, and what follows when nobody tells."""
+    """Whether issuers are asked if a certificate is revoked, and what follows when nobody answers."""
 
     OFF = "off"
     SOFT = "soft"
-    """Asked; where nobody tells, it is warned of."""
+    """Asked; without an answer, a warning."""
     REQUIRE = "require"
-    """Asked; where nobody tells, the certificate is refused."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProtectionSettings:
-    """What is demanded of certificates and accepted in receipts.
-
-    Attributes:
-        roots: Files with the authorities that certificates must lead to; empty where that is not demanded.
-        crl_dir: Folder with CRLs that somebody else fetches.
-    """
-
-    signing_key_usage: KeyUse
-    accept_3des: bool
-    roots: tuple[Path, ...] = ()
-    revocation: Revocation = Revocation.OFF
-    crl_dir: Path | None = None
+    """Asked; without an answer, the certificate is refused."""
 
 
 class AddressForm(enum.StrEnum):
@@ -247,112 +61,358 @@ class AddressForm(enum.StrEnum):
     V2 = "v2"
 
 
-@dataclass(frozen=True, slots=True)
+class LogLevel(enum.StrEnum):
+    """How much is logged: nothing below this."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSettings:
+    """The two files, where the command line names none."""
+
+    fagmelding: Path | None = field(default=None, metadata=option(
+        kinds.PATH, "The fagmelding (KPR_IPL, IPLOS 3.7).", otherwise="the command line names it",
+        example="../extract/fagmelding.xml"))
+    identmelding: Path | None = field(default=None, metadata=option(
+        kinds.PATH, "The identmelding (KPR_IDE, XPR(ide)).", otherwise="the command line names it",
+        example="../extract/identmelding.xml"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportSettings:
+    """Which year, the letter that confirms an unconfirmed year's profile, and when a missing receipt is overdue."""
+
+    year: int = field(metadata=option(kinds.integer(2024, 2099), "The reporting year, the whole of it.", example=2024))
+    letter: str = field(default="", metadata=option(
+        kinds.TEXT, "FHI's letter that confirms the year's values. produksjon demands it for years that kpr-sender "
+        "knows no letter for."))
+    overdue_after: float = field(default=86_400.0, metadata=option(
+        kinds.seconds(1, 8_760 * 3600), "What was published longer ago than this and has no receipt is overdue: exit "
+        "code 84. It is waited for all the same."))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderSettings:
+    """The municipality and its tjenestested."""
+
+    name: str = field(metadata=option(kinds.NAME, "The municipality's name (level 1).", example="EKSEMPEL KOMMUNE"))
+    her_id: int = field(metadata=option(kinds.HER_ID, "The municipality's HER-id (level 1).", example=900001))
+    organisation_number: str | None = field(default=None, metadata=option(
+        kinds.ORGANISATION_NUMBER, "The municipality's organisasjonsnummer.", otherwise="the Hodemelding has none",
+        example="310000000"))
+    service_name: str = field(default="Saksbehandling", metadata=option(
+        kinds.NAME, "The tjenestested's name (level 2)."))
+    service_her_id: int = field(metadata=option(
+        kinds.HER_ID, "The tjenestested's HER-id (level 2). Its queues are ours.", example=900002))
+    kommunenummer: str = field(metadata=option(
+        kinds.KOMMUNENUMMER, "The kommunenummer that was valid in the reporting year.", example="9999"))
+    bydel: str = field(default="00", metadata=option(kinds.BYDEL, "Bydel, where one is reported on its own."))
+
+    @property
+    def party(self) -> Party:
+        """The municipality as a communication party."""
+        return Party(self.name, self.her_id, self.service_name, self.service_her_id, self.organisation_number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverSettings:
+    """FHI's certificates and queue as downloaded from Adresseregisteret (the pinned mode).
+
+    Where a registry is asked none of the three need be given; what is given is compared.
+    """
+
+    her_id: int | None = field(default=None, metadata=option(
+        kinds.HER_ID, "FHI's HER-id (level 2), if you want it written down: it must be the one of the year and "
+        "environment.", otherwise="the year's profile tells it", example=171479))
+    encryption_certificate: Path | None = field(default=None, metadata=option(
+        kinds.PATH, "FHI's certificate for encryption, PEM or DER, downloaded from Adresseregisteret.",
+        otherwise=_REGISTRY_KNOWS, example="../certs/fhi-encryption.pem"))
+    signing_certificates: tuple[Path, ...] = field(default=(), metadata=option(
+        kinds.PATHS, "FHI's certificates for signing, PEM or DER, downloaded from Adresseregisteret: the current one "
+        "first, then earlier ones still to be believed.", otherwise=_REGISTRY_KNOWS,
+        example=("../certs/fhi-signing.pem",)))
+    queue: str = field(default="", metadata=option(
+        kinds.QUEUE, "FHI's asynchronous queue, or its whole address (E_SB_ASYNC) there. Copy it with care: RabbitMQ 3 "
+        "says accepted to a queue that does not exist, too.", otherwise=_REGISTRY_KNOWS, example="171479_async"))
+    unsealed_receipts: bool = field(default=False, metadata=option(
+        kinds.FLAG, "Believe receipts that are neither signed nor encrypted. Only when FHI is known to answer so."))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HelseIdSettings:
+    """Our client in HelseID."""
+
+    url: str = field(metadata=option(
+        kinds.HTTPS_URL, "With rest: HelseID, https://helseid-sts.nhn.no or https://helseid-sts.test.nhn.no.",
+        name="helseid_url", otherwise="kind must not be rest", example="https://helseid-sts.nhn.no"))
+    client_id: str = field(metadata=option(
+        kinds.NAME, "With rest: our client in HelseID.", otherwise="kind must not be rest",
+        example="3e2f8a10-0000-4000-8000-000000000000"))
+    client_key: Secret = field(metadata=secret(
+        "the client's private key, JWK or PEM", otherwise=" stands in its place", example="helseid-key",
+        prefix="With rest: "))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrySettings:
+    """How Adresseregisteret is asked; with kind ``files`` it is not."""
+
+    kind: RegistryKind = field(default=RegistryKind.FILES, metadata=option(
+        kinds.choice(RegistryKind), "Where FHI's queue and certificates come from: files that [receiver] names, or "
+        "Adresseregisteret. soap is its CommunicationPartyService; rest is its newer interface, which needs a client "
+        "in HelseID and kpr-sender[helseid]."))
+    url: str = field(default="", metadata=option(
+        kinds.HTTPS_URL, "Its address: https://ws.nhn.no/v1/AR/Basic for validering and produksjon, "
+        "https://ws-web.test.nhn.no/v1/AR/Basic (internet) or https://ws.test.nhn.no/v1/AR/Basic (Helsenettet) for "
+        "ar-test. With rest https://cpapi.grunndata.nhn.no or https://cpapi.test.grunndata.nhn.no.",
+        otherwise='registry.kind must be "files"', example="https://ws.nhn.no/v1/AR/Basic"))
+    user: str = field(metadata=option(
+        kinds.NAME, "The organisation's user in the register (OrgUsr in RegisterPlattformen).",
+        otherwise="bus.username: the organisation's user is the same", example="kommune"))
+    password: Secret = field(metadata=secret(
+        "its password", otherwise=", or the bus's password", example="registry-password"))
+    helseid: HelseIdSettings | None = field(default=None, metadata=part(HelseIdSettings))
+    ca_file: Path | None = field(default=None, metadata=option(
+        kinds.PATH, "PEM file with the authorities to trust for the register's certificate.",
+        otherwise="the machine's own", example="../certs/registry-ca.pem"))
+    timeout: float = field(default=20.0, metadata=option(
+        kinds.seconds(0.1, 600), "Longest time for one question and its answer."))
+    max_age: float = field(default=3_600.0, metadata=option(
+        kinds.seconds(0, 24 * 3600), "How old an answer may be before it is asked for again. A send to produksjon "
+        "always asks."))
+    stale_for: float = field(default=86_400.0, metadata=option(
+        kinds.seconds(0, 90 * 24 * 3600), "How old the last good answer may be when the register cannot be reached; a "
+        "warning says so. 0 for never."))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenKey:
+    """A key in a hardware token."""
+
+    module: Path = field(metadata=option(
+        kinds.PATH, "PKCS#11 library of the hardware token or HSM that holds the key, instead of a file. Needs "
+        "kpr-sender[pkcs11]. certificate is then needed only where the token has none with the key's id.",
+        name="pkcs11_module", otherwise="the key is in a file", example="/usr/lib/softhsm/libsofthsm2.so"))
+    token_label: str = field(default="", metadata=option(
+        kinds.NAME, "The token's label.", otherwise="slot tells the token", example="kommune"))
+    slot: int | None = field(default=None, metadata=option(
+        kinds.integer(0, 2**63 - 1), "The number of the token's slot.", otherwise="token_label tells the token",
+        example=0))
+    key_label: str = field(default="", metadata=option(
+        kinds.NAME, "Label of the private key on the token.", otherwise="key_id tells the key", example="{}"))
+    key_id: bytes = field(default=b"", metadata=option(
+        kinds.HEX, "Id of the private key on the token.", otherwise="key_label tells the key", example="a1"))
+    pin: Secret = field(metadata=secret("the token's PIN", otherwise=", where there is a token", example="{}-pin"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySource:
+    """Where one key with its certificate is: a PKCS#12 file, a PEM pair, or a hardware token.
+
+    Attributes:
+        key: The section it came from, for messages.
+    """
+
+    key: str
+    pkcs12: Path | None = field(default=None, metadata=option(
+        kinds.PATH, "PKCS#12 file with key, certificate and its intermediates.",
+        otherwise="certificate and key stand in its place", example="../keys/{}.p12"))
+    certificate_pem: Path | None = field(default=None, metadata=option(
+        kinds.PATH, "PEM file: the certificate first, its intermediates after it.", name="certificate",
+        otherwise="pkcs12 stands in its place", example="../keys/{}.pem"))
+    key_pem: Path | None = field(default=None, metadata=option(
+        kinds.PATH, "PEM file with the private key that goes with it.", name="key",
+        otherwise="pkcs12 stands in its place", example="../keys/{}.key"))
+    passphrase: Secret | None = field(default=None, metadata=secret(
+        "the passphrase", otherwise=", or no passphrase", example="{}-passphrase"))
+    token: TokenKey | None = field(default=None, metadata=part(TokenKey))
+
+    @property
+    def secret(self) -> Secret | None:
+        """What opens it: the token's PIN or the file's passphrase."""
+        return self.passphrase if self.token is None else self.token.pin
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeySettings:
+    """Our own keys. Several decryption keys at a certificate roll-over: the current one first."""
+
+    signing: KeySource = field(metadata=section(
+        KeySource, "Our key for signing (virksomhetssertifikat): a PKCS#12 file, a PEM pair, or a hardware token.",
+        stem="signing"))
+    decryption: tuple[KeySource, ...] = field(metadata=section(
+        KeySource, "Our key for opening receipts: the one whose certificate Adresseregisteret gives out for encryption "
+        "to us. At a certificate roll-over repeat this section: the current key first, the old one after it.",
+        repeated=True, stem="encryption"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProtectionSettings:
+    """What is demanded of certificates and accepted in receipts."""
+
+    signing_key_usage: KeyUse = field(default=KeyUse.NON_REPUDIATION, metadata=option(
+        kinds.choice(KeyUse), "The key usage that signing certificates must have."))
+    accept_3des: bool = field(default=False, metadata=option(kinds.FLAG, "Open receipts that are encrypted with 3DES."))
+    roots: tuple[Path, ...] = field(default=(), metadata=option(
+        kinds.PATHS, "The authorities that certificates must lead to, ours and FHI's, PEM or DER: roots, and the "
+        "issuing authorities below them. Organisation numbers in certificates are then compared as well.",
+        otherwise="it is not asked who issued a certificate", example=("../certs/roots.pem",)))
+    revocation: Revocation = field(default=Revocation.OFF, metadata=option(
+        kinds.choice(Revocation), "Ask the issuers (OCSP, CRL; over http) whether a certificate is revoked. soft warns "
+        "where nobody tells, require refuses. Needs roots."))
+    crl_dir: Path | None = field(default=None, metadata=option(
+        kinds.PATH, "Folder with CRLs that somebody else fetches, where this machine cannot. They come before what is "
+        "fetched.", otherwise="CRLs are fetched", example="../certs/crl"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BusSettings:
-    """The municipality's connection to Tjenestebuss.
+    """The municipality's connection to Tjenestebuss."""
 
-    Attributes:
-        tls: False only to a loopback address.
-        ca_file: Own CA bundle (PEM); None for the machine's.
-        exchange: Empty for the default exchange.
-        connect_timeout: Bound on one attempt to connect.
-        reconnect_budget: Bound on all attempts together, before the bus counts as unreachable.
-        publish_timeout: Bound on the wait for credit, transfer and outcome together.
-        idle_timeout: A silent connection is given up after this long.
-        held_cap: How many foreign messages are held at most; beyond it a warning.
-        hold_time: Foreign messages are given back after this long, well inside the broker's consumer timeout.
-    """
+    host: str = field(metadata=option(
+        kinds.HOST, "The bus. Tjenestebuss is reached from Helsenettet only.", example="tb.nhn.no"))
+    port: int = field(default=5671, metadata=option(kinds.PORT, "Its port."))
+    tls: bool = field(default=True, metadata=option(
+        kinds.FLAG, "TLS 1.2 or later, host name checked. Off only to a loopback address."))
+    ca_file: Path | None = field(default=None, metadata=option(
+        kinds.PATH, "PEM file with the authorities to trust for the bus's certificate.", otherwise="the machine's own",
+        example="../certs/bus-ca.pem"))
+    username: str = field(metadata=option(
+        kinds.NAME, "The organisation's user on the bus (OrgUsr in RegisterPlattformen).", example="kommune"))
+    password: Secret = field(metadata=secret("its password", otherwise=" stands in its place", example="bus-password"))
+    exchange: str = field(default="", metadata=option(
+        kinds.TEXT, "The exchange, as in the registered address host/exchange/queue. Upper and lower case matter.",
+        otherwise="the default exchange"))
+    address_form: AddressForm = field(default=AddressForm.AUTO, metadata=option(
+        kinds.choice(AddressForm), "How queues are addressed: RabbitMQ's v1 form, its v2 form, or by the version the "
+        "broker tells."))
+    receipts_queue: str = field(metadata=option(
+        kinds.QUEUE, "Our queue for receipts, or its whole address (E_SB_ASYNC).",
+        otherwise="sender.service_her_id and _async", example="900002_async"))
+    error_queue: str = field(metadata=option(
+        kinds.QUEUE, "Our error queue, or its whole address (E_SB_ERROR).",
+        otherwise="sender.service_her_id and _error", example="900002_error"))
+    connect_timeout: float = field(default=10.0, metadata=option(
+        kinds.seconds(0.1, 600), "Longest time for one attempt to connect."))
+    reconnect_budget: float = field(default=60.0, metadata=option(
+        kinds.seconds(0, 86_400), "Longest time for all attempts together, before the bus counts as unreachable."))
+    publish_timeout: float = field(default=60.0, metadata=option(
+        kinds.seconds(0.1, 3600), "Longest time for one message and the bus's answer; after it the message is in "
+        "doubt."))
+    idle_timeout: float = field(default=60.0, metadata=option(
+        kinds.seconds(1, 3600), "A connection that is silent this long is given up."))
+    held_cap: int = field(default=500, metadata=option(
+        kinds.integer(1, 100_000), "How many messages of others on our queue are held at most while we wait; beyond it "
+        "a warning."))
+    hold_time: float = field(default=600.0, metadata=option(
+        kinds.seconds(1, 86_400), "Messages of others are given back after this long: well inside the broker's "
+        "consumer timeout, which is 30 minutes on RabbitMQ 3."))
 
-    host: str
-    port: int
-    tls: bool
-    ca_file: Path | None
-    username: str
-    password: Secret
-    exchange: str
-    address_form: AddressForm
-    receipts_queue: str
-    error_queue: str
-    connect_timeout: float
-    reconnect_budget: float
-    publish_timeout: float
-    idle_timeout: float
-    held_cap: int
-    hold_time: float
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HodemeldingSettings:
-    """What the Hodemelding leaves open.
+    """What the Hodemelding leaves open."""
 
-    Attributes:
-        ack: Ask for an AppRec (``Ack V="J"``).
-        type_text_ipl: DN of MsgInfo/Type for KPR_IPL.
-        type_text_ide: DN of MsgInfo/Type for KPR_IDE.
-        cpa_id: CPA of the parties; empty for none.
-        xmldsig: Put a ds:Signature into the Hodemelding. Off: the register's own schema has no place for it.
-    """
-
-    ack: bool
-    type_text_ipl: str
-    type_text_ide: str
-    cpa_id: str
-    xmldsig: bool
+    ack: bool = field(default=True, metadata=option(
+        kinds.FLAG, "Ask FHI for an application receipt. Without it nothing is ever delivered."))
+    type_text_ipl: str = field(default="KPR IPLOS fagmelding", metadata=option(
+        kinds.NAME, "DN of MsgInfo/Type for KPR_IPL. No public source fixes it."))
+    type_text_ide: str = field(default="KPR identmelding", metadata=option(
+        kinds.NAME, "DN of MsgInfo/Type for KPR_IDE. No public source fixes it."))
+    cpa_id: str = field(default="", metadata=option(
+        kinds.TEXT, "The CPA's id, where the parties have one.", otherwise="no CPA"))
+    xmldsig: bool = field(default=False, metadata=option(
+        kinds.FLAG, "Put an XML signature into the Hodemelding as well. The register's own schema has no place for "
+        "it."))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LimitSettings:
     """Sizes of the sealed bytes: warn above one, refuse above the other."""
 
-    warn_bytes: int
-    refuse_bytes: int
+    warn_bytes: int = field(default=1_000_000, metadata=option(_SIZE, "Warn above this size."))
+    refuse_bytes: int = field(default=20_000_000, metadata=option(_SIZE, "Refuse above this size; nothing is sent."))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JournalSettings:
-    """Where the journal and the copies of the receipts lie.
+    """Where the journal and the copies of the receipts are."""
 
-    Attributes:
-        allow_network: Take a journal on a network file system all the same.
-    """
+    path: Path = field(metadata=option(
+        kinds.PATH, "The journal, an SQLite file on a local disk.", example="/var/lib/kpr-sender/journal.db"))
+    receipts_dir: Path = field(metadata=option(
+        kinds.PATH, "Folder for copies of the receipts.", otherwise="a folder named receipts beside the journal",
+        example="/var/lib/kpr-sender/receipts"))
+    allow_network: bool = field(default=False, metadata=option(
+        kinds.FLAG, "Take a journal on a network file system (NFS, SMB, sshfs). Only where its locks and writes are "
+        "known to hold, and no other machine uses the journal."))
 
-    path: Path
-    receipts_dir: Path
-    allow_network: bool = False
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSettings:
-    """The embedded sandbox of ``--env lokal``: its folder holds PKI, queues and ledger."""
+    """The sandbox of ``--env lokal``: its folder holds PKI, queues and ledger."""
 
-    embedded: bool
-    dir: Path
+    embedded: bool = field(default=False, metadata=option(
+        kinds.FLAG, "Run the sandbox inside the process. It brings the register, the keys and the bus with it; those "
+        "keys must then be left out.", environments=_LOKAL))
+    dir: Path = field(metadata=option(
+        kinds.PATH, "Its folder: test PKI, queues and ledger.", otherwise="needed when embedded is true",
+        example="../.demo/sandbox", environments=_LOKAL))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
     """Where log lines go: a file, or standard error."""
 
-    file: Path | None
-    level: str
+    file: Path | None = field(default=None, metadata=option(
+        kinds.PATH, "File that log lines are added to.", otherwise="standard error", example="/var/log/kpr-sender.log"))
+    level: LogLevel = field(default=LogLevel.INFO, metadata=option(kinds.choice(LogLevel), "How much is logged."))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """One environment's configuration, whole."""
+    """The configuration of one environment.
 
-    environment: Environment
+    Attributes:
+        origin: The file it was read from, as messages name it.
+    """
+
+    environment: Environment = field(metadata=option(
+        kinds.choice(Environment), "Where this configuration sends to. Must be what --env says, so that no file is "
+        "used by mistake."))
     origin: str
-    files: FileSettings
-    report: ReportSettings
-    sender: SenderSettings
-    receiver: ReceiverSettings
-    registry: RegistrySettings
-    keys: KeySettings
-    protection: ProtectionSettings
-    bus: BusSettings
-    hodemelding: HodemeldingSettings
-    limits: LimitSettings
-    journal: JournalSettings
-    sandbox: SandboxSettings | None
-    log: LogSettings
+    files: FileSettings = field(metadata=section(
+        FileSettings, "The two extracts of the EPJ, where the command line names none."))
+    report: ReportSettings = field(metadata=section(ReportSettings, "Which year's data this is."))
+    sender: SenderSettings = field(metadata=section(
+        SenderSettings, 'The municipality and its tjenestested ("Saksbehandling"), as in Adresseregisteret.'))
+    receiver: ReceiverSettings = field(metadata=section(
+        ReceiverSettings, "FHI, as in Adresseregisteret. Its HER-ids are known from the year and the environment."))
+    registry: RegistrySettings = field(metadata=section(
+        RegistrySettings, "Adresseregisteret: ask it for FHI's queue and certificates instead of naming them in "
+        "[receiver]."))
+    keys: KeySettings = field(metadata=part(KeySettings))
+    protection: ProtectionSettings = field(metadata=section(
+        ProtectionSettings, "What is demanded of certificates and accepted in receipts."))
+    bus: BusSettings = field(metadata=section(BusSettings, "Our connection to NHN Tjenestebuss."))
+    hodemelding: HodemeldingSettings = field(metadata=section(HodemeldingSettings, "What the Hodemelding leaves open."))
+    limits: LimitSettings = field(metadata=section(
+        LimitSettings, "Size of one sealed message. NHN wants small ones: above 1 MB by agreement; Tjenestebuss has a "
+        "cap."))
+    journal: JournalSettings = field(metadata=section(
+        JournalSettings, "The journal: the one durable thing. One for each environment; keep it, and keep it backed "
+        "up."))
+    sandbox: SandboxSettings | None = field(default=None, metadata=section(
+        SandboxSettings, "The sandbox that --env lokal runs inside the process."))
+    log: LogSettings = field(metadata=section(LogSettings, "Where log lines (JSON, without personal data) go."))
+
+
+TOP: Final = with_keys(Section(Settings), "")
+"""The keys that stand before the first section."""
+
+SECTIONS: Final[Mapping[str, Section]] = {each.name: each for each in sections_of(Settings)}
+KEYS: Final[tuple[Key, ...]] = (*TOP.keys, *(key for each in SECTIONS.values() for key in each.keys))

@@ -16,7 +16,8 @@ from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.bus.port import Inbound, Outcome, Reach, Source, Verdict
 from kpr_sender.bus.proton_engine import Message
 from kpr_sender.errors import AccessRefused, ConfigInvalid, InDoubt, InputRefused, KprError
-from kpr_sender.settings.values import AddressForm, Secret
+from kpr_sender.settings.secrets import Secret
+from kpr_sender.settings.values import AddressForm
 from tests.helpers.bus_settings import (
     CONTENT_TYPE,
     ERRORS,

@@ -18,7 +18,8 @@ from kpr_sender.bus import retry
 from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.bus.port import Verdict
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InternalError, KprError
-from kpr_sender.settings.values import BusSettings, Secret
+from kpr_sender.settings.secrets import Secret
+from kpr_sender.settings.values import BusSettings
 from tests.helpers.bus_settings import bus_settings, outbound
 from tests.helpers.scripted_bus import Script, ScriptedBus
 from tests.helpers.tls_certificates import Authority, make_authority

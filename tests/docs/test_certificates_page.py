@@ -14,7 +14,7 @@ from kpr_sender.cli.main import COMMANDS, run
 from kpr_sender.errors import ERRORS
 from kpr_sender.model import Environment
 from kpr_sender.sandbox.faults import Fault
-from kpr_sender.settings.keys import ARRAYS, KEYS, SECTIONS
+from kpr_sender.settings.values import KEYS, SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "certificates.md").read_text("utf-8")
@@ -67,7 +67,7 @@ def test_every_section_is_a_real_one() -> None:
     named = set(re.findall(r"`(\[+)([a-z.]+)\]+`", PAGE))
 
     assert named
-    assert all(name in SECTIONS and (brackets == "[[") == (name in ARRAYS) for brackets, name in named)
+    assert all(name in SECTIONS and (brackets == "[[") == SECTIONS[name].repeated for brackets, name in named)
 
 
 def test_every_example_has_keys_that_exist() -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 from kpr_sender.bus.port import Outbound
 from kpr_sender.model import Envelope
-from kpr_sender.settings.values import AddressForm, BusSettings, Secret
+from kpr_sender.settings.secrets import Secret
+from kpr_sender.settings.values import AddressForm, BusSettings
 from tests.helpers.rabbitmq import EXCHANGE, KOMMUNE_HER_ID, KPR_HER_ID, RabbitMq
 
 KPR_QUEUE = f"{KPR_HER_ID}_async"

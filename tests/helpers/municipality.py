@@ -15,7 +15,7 @@ from kpr_sender.model import Environment
 from kpr_sender.sandbox.pki import Pki, ensure_pki
 from kpr_sender.sandbox.sample import write_pair
 from kpr_sender.settings import load
-from kpr_sender.settings.sandbox_defaults import RECEIVER_QUEUE, sandbox_defaults
+from kpr_sender.settings.sample_file import RECEIVER_QUEUE, sandbox_defaults
 from kpr_sender.settings.values import Settings
 
 SENDER_HER_ID = 900002

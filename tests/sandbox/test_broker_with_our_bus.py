@@ -17,7 +17,7 @@ from kpr_sender.messages import apprec
 from kpr_sender.model import Envelope, MessageType
 from kpr_sender.sandbox.faults import NO_FAULTS, Faults
 from kpr_sender.sandbox.sandbox import Manners, Sandbox
-from kpr_sender.settings.values import Secret
+from kpr_sender.settings.secrets import Secret
 from tests.helpers.bus_settings import bus_settings
 from tests.sandbox.conftest import Municipality
 

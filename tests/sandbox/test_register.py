@@ -22,7 +22,7 @@ from kpr_sender.registry.soap import SoapRegister, question
 from kpr_sender.sandbox.faults import NO_FAULTS, Faults
 from kpr_sender.sandbox.pki import SUCCESSOR
 from kpr_sender.sandbox.sandbox import Sandbox
-from kpr_sender.settings.sandbox_defaults import register_url
+from kpr_sender.settings.sample_file import register_url
 from kpr_sender.settings.values import Settings
 from tests.helpers.municipality import SENDER_HER_ID, Municipality, municipality
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kpr_sender.errors import ConfigInvalid
-from kpr_sender.settings.values import Secret
+from kpr_sender.settings.secrets import Secret
 from tests.helpers.configuration import VALID, changed, load_text
 
 

@@ -11,7 +11,8 @@ import pytest
 from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.bus.port import Outcome, Reach, Verdict
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InDoubt, InputRefused
-from kpr_sender.settings.values import AddressForm, Secret
+from kpr_sender.settings.secrets import Secret
+from kpr_sender.settings.values import AddressForm
 from tests.helpers.bus_settings import ERRORS, KPR_QUEUE, RECEIPTS, bus_settings, outbound
 from tests.helpers.rabbitmq import KPR_HER_ID, RabbitMq
 from tests.proofs.brokers.reckoning import on_broker, reckon

@@ -12,7 +12,7 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.sandbox.faults import Faults
 from kpr_sender.sandbox.pki import SUCCESSOR
 from kpr_sender.sandbox.sandbox import Sandbox
-from kpr_sender.settings.sandbox_defaults import register_url
+from kpr_sender.settings.sample_file import register_url
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import SubmissionState
 from tests.helpers.command import Ran, kpr_send, start, until
