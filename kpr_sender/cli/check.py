@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 
 from kpr_sender.cli import output
-from kpr_sender.cli.check_screen import Screen, summary_lines
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.parameters import PATH
 from kpr_sender.errors import EXIT_OK, InputMissing, InputRefused
@@ -23,7 +22,7 @@ from kpr_sender.outbound.submit import require_owner
 from kpr_sender.preflight import check
 from kpr_sender.preflight.report import Report, verdict
 from kpr_sender.render import json
-from kpr_sender.render.check import check_json
+from kpr_sender.render.check import check_json, check_screen
 from kpr_sender.render.html import check_page
 from kpr_sender.settings.values import Settings
 
@@ -165,8 +164,10 @@ def _answer(invocation: Invocation, task: _Task, report: Report, page: Path | No
 def _screen(task: _Task, report: Report, page: Path | None, exit_code: int, *, everything: bool) -> Iterator[str]:
     yield verdict(report).text
     yield ""
-    yield from summary_lines((str(task.fagmelding), str(task.identmelding)), task.rules)
-    yield from Screen(report, everything=everything).lines()
+    yield f"  fagmelding   {task.fagmelding}"
+    yield f"  identmelding {task.identmelding}"
+    yield f"  Rules        {task.rules}"
+    yield from check_screen(report, everything=everything)
     yield ""
     if page is not None:
         yield f"  Page         {page}"

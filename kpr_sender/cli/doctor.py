@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.parameters import max_wait_option
 from kpr_sender.cli.session import connected_sandbox
@@ -49,5 +48,5 @@ def ended(
     """Show the JSON object where it is asked for, and return the exit code."""
     if invocation.as_json:
         checks = [check_json(result) for result in results]
-        output.json_object(json.envelope(error, environment=environment.value, checks=checks))
+        click.echo(json.dumps(json.envelope(error, environment=environment.value, checks=checks)))
     return EXIT_OK if error is None else error.exit_code

@@ -1,4 +1,4 @@
-"""``kpr-send journal``: check it, copy it, show it, and go on with one that was put back."""
+"""``kpr-send journal``: check it, copy it, show it, and go on with one that was restored from a backup."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.verify import Verification, verify
 from kpr_sender.privacy import redact, redact_text
 from kpr_sender.render import json
+from kpr_sender.render.text import accepted_lines, counts, finding_lines, verification_screen
 from kpr_sender.settings.values import Settings
 
 _reason: Final = click.option("--reason", metavar="TEXT", default="", help="What FHI said, in your own words.")
@@ -57,7 +58,7 @@ def verify_command(invocation: Invocation, *, accept_restored: bool, reason: str
     if verification is None:
         text = f"There is no journal yet: there is nothing in {settings.journal.path}."
         return output.nothing(invocation, settings.environment, text)
-    return _told(invocation, settings, verification)
+    return _answer(invocation, settings, verification)
 
 
 @command.command("backup")
@@ -72,7 +73,7 @@ def backup(invocation: Invocation, *, file: Path) -> int:
     settings = invocation.settings()
     counted = back_up(settings.journal.path, settings.environment, file.absolute(), now=_now)
     value = json.envelope(None, environment=settings.environment.value, backup=str(file.absolute()), counted=counted)
-    return output.answer(invocation, value, [f"{file} is a sound copy: {_counted(counted)}."])
+    return output.answer(invocation, value, [f"{file} is a sound copy: {counts(counted)}."])
 
 
 @command.command("export")
@@ -87,7 +88,7 @@ def export(invocation: Invocation) -> int:
     with nullcontext() if store is None else closing(store):
         exported = map(redact, [] if store is None else lines(store))
         if invocation.as_json:
-            output.json_object(json.envelope(None, environment=settings.environment.value, lines=list(exported)))
+            click.echo(json.dumps(json.envelope(None, environment=settings.environment.value, lines=list(exported))))
             return EXIT_OK
         for line in exported:
             click.echo(json.dumps(line))
@@ -126,16 +127,11 @@ def _accept(invocation: Invocation, settings: Settings, reason: str, by: str, *,
     _demand_local(settings)
     with JournalLock.acquire(path, now=_now):
         accepted = recovery.accept(path, settings.environment, now=_now, why=reason.strip(), who=by.strip())
-    if invocation.as_json:
-        return
-    click.echo(f"Accepted: {accepted.found}")
-    for msg_id in accepted.in_doubt:
-        click.echo(f"  {msg_id} was sealed and is in doubt now: it is not sent by itself.")
-    for begun in accepted.forgotten:
-        click.echo(f"  {begun.msg_id} ({begun.type}, {begun.year}) was begun, and is not in this journal.")
+    if not invocation.as_json:
+        click.echo("\n".join(accepted_lines(accepted)))
 
 
-def _told(invocation: Invocation, settings: Settings, verification: Verification) -> int:
+def _answer(invocation: Invocation, settings: Settings, verification: Verification) -> int:
     findings = [(one.subject, redact_text(one.text)) for one in verification.findings]
     error = None
     if findings:
@@ -151,16 +147,8 @@ def _told(invocation: Invocation, settings: Settings, verification: Verification
         findings=[{"subject": subject, "text": text} for subject, text in findings],
         counted=verification.counted,
     )
-    listed = [f"{subject}: {text}" for subject, text in findings]
-    verdict = f"{len(findings)} findings" if findings else "The journal is sound"
-    screen = [*listed, f"{verdict}: {_counted(verification.counted) or 'nothing could be read'}."]
-    if error is not None:
-        screen.append(f"  What to do: {error.next_step}")
-    return output.answer(invocation, value, screen, error=error, quiet=listed)
-
-
-def _counted(counted: dict[str, int]) -> str:
-    return ", ".join(f"{number:,} {kind.replace('_', ' ')}" for kind, number in counted.items())
+    screen = verification_screen(findings, verification.counted, error)
+    return output.answer(invocation, value, screen, error=error, quiet=finding_lines(findings))
 
 
 def _demand_named(reason: str, by: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -13,12 +12,12 @@ from kpr_sender.cli import output, reading, session
 from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.parameters import PATH
 from kpr_sender.client import Client
-from kpr_sender.errors import InputMissing, InputRefused, KprError
+from kpr_sender.errors import InputMissing, InputRefused
 from kpr_sender.inbound.archive import copy_path
-from kpr_sender.journal.port import ReceiptDocument
-from kpr_sender.model import Receipt, Submission
+from kpr_sender.model import Receipt
 from kpr_sender.render import json
-from kpr_sender.report import Report, rfc3339
+from kpr_sender.render.text import receipts_screen
+from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
 
 _MAX_FILE_BYTES: Final = 100_000_000
@@ -54,9 +53,10 @@ def show(invocation: Invocation, *, submission: str | None) -> int:
             return output.nothing(invocation, settings.environment, text)
         journal, shown = found
         documents = journal.receipt_documents(shown.submission_id)
-    error = reading.report_on(settings, shown).error
-    value = _as_json(settings, shown, documents, error)
-    return output.answer(invocation, value, _screen(settings, shown, documents), error=error, quiet=[])
+    receipts = [(document.receipt, _copy(settings, document.receipt)) for document in documents]
+    report = reading.report_on(settings, shown)
+    value, screen = json.receipts_json(report, receipts), receipts_screen(shown, receipts)
+    return output.answer(invocation, value, screen, error=report.error, quiet=[])
 
 
 @command.command("add", short_help="Take receipts from files.")
@@ -112,46 +112,6 @@ def _remark(report: Report) -> str:
     return "" if report.taken else "Nothing new: the journal held all of it already."
 
 
-def _screen(settings: Settings, submission: Submission, documents: tuple[ReceiptDocument, ...]) -> Iterator[str]:
-    yield f"Submission {submission.submission_id}: {submission.state.value}"
-    for shipment in submission.shipments:
-        yield ""
-        yield f"  {shipment.type.norwegian} ({shipment.type.value}), MsgId {shipment.msg_id}"
-        theirs = [document.receipt for document in documents if document.receipt.msg_id == shipment.msg_id]
-        if not theirs:
-            yield "    No receipt yet."
-        for receipt in theirs:
-            yield from output.indented("receipt", list(output.receipt_lines(receipt)))
-            details = [error.detail for error in receipt.errors if error.detail]
-            yield from output.indented("detail", details)
-            yield from output.indented("file", _files(settings, receipt))
-
-
-def _files(settings: Settings, receipt: Receipt) -> list[str]:
+def _copy(settings: Settings, receipt: Receipt) -> Path | None:
     path = copy_path(settings.journal.receipts_dir, receipt)
-    return [str(path)] if path.exists() else []
-
-
-def _as_json(
-    settings: Settings, submission: Submission, documents: tuple[ReceiptDocument, ...], error: KprError | None
-) -> dict[str, object]:
-    return json.envelope(
-        error,
-        environment=submission.environment.value,
-        submission=submission.submission_id,
-        year=submission.year,
-        state=submission.state.value,
-        receipts=[_receipt_json(settings, document.receipt) for document in documents],
-    )
-
-
-def _receipt_json(settings: Settings, receipt: Receipt) -> dict[str, object]:
-    return {
-        "msg_id": receipt.msg_id,
-        "status": receipt.status,
-        "errors": json.receipt_errors(receipt.errors),
-        "verified": receipt.verified,
-        "problem": receipt.problem,
-        "received_at": rfc3339(receipt.received_at),
-        "file": next(iter(_files(settings, receipt)), None),
-    }
+    return path if path.exists() else None

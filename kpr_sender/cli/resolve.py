@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 import click
@@ -11,23 +11,13 @@ import click
 from kpr_sender.cli import output, reading, session
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.client import Client
-from kpr_sender.errors import UsageError
 from kpr_sender.operator.fhi_letter import letter
-from kpr_sender.operator.resolve import Attempt, Case, Decision, demand_open
-from kpr_sender.report import Report, rfc3339
+from kpr_sender.operator.resolve import Case, Decision, demand_open
+from kpr_sender.render import json
+from kpr_sender.render.text import case_screen, open_decisions, question, unverified_receipts
+from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
 
-_CONSEQUENCES: Final[Mapping[Decision, str]] = {
-    Decision.ARRIVED: "It counts as published, and its receipt is waited for.",
-    Decision.NOT_ARRIVED: "The next kpr-send send sends the same bytes again, under the same MsgId.",
-    Decision.CANCEL: "It is given up for good; a new extract may then replace the submission.",
-}
-_QUESTIONS: Final[Mapping[Decision, str]] = {
-    Decision.ARRIVED: "Has FHI told you that the {name} HAS ARRIVED?",
-    Decision.NOT_ARRIVED: "Has FHI told you that the {name} has NOT ARRIVED?",
-    Decision.CANCEL: "Do you give the {name} up?",
-}
-_RULE: Final = "-" * 78
 _NOT_DECIDED: Final = "Nothing was decided."
 
 
@@ -82,60 +72,18 @@ def _decision(named: Mapping[str, bool], *, reason: str, by: str, yes: bool) -> 
 
 
 def _show(invocation: Invocation, settings: Settings, case: Case, decision: Decision | None) -> int:
-    """Show what is known: the answer when nothing is to be decided, else on standard error before the question."""
+    """Print what is known: the answer when nothing is to be decided, else on standard error before the question."""
     report = reading.report_on(settings, case.submission)
-    loud = not invocation.as_json and invocation.loudness is not Loudness.QUIET
-    if decision is None and not loud:
-        return output.report(invocation, settings, report)
-    if loud:
-        lines = [*_screen(case, report), *([] if decision else _ways_on(invocation, case))]
-        click.echo("\n".join(lines), err=decision is not None)
+    if decision is None:
+        value = json.report_json(report)
+        ways = open_decisions(case, letter=letter(case), environment=settings.environment.value)
+        return output.answer(invocation, value, [*case_screen(case, report), *ways], error=report.error)
+    if not invocation.as_json and invocation.loudness is not Loudness.QUIET:
+        click.echo("\n".join(case_screen(case, report)), err=True)
     return report.exit_code
 
 
 def _agreed(case: Case, decision: Decision) -> bool:
-    shipment = case.shipment
-    for receipt in shipment.receipts:
-        if not receipt.verified:
-            click.echo(f"Mind: a receipt has come that is not believed: {receipt.problem}.", err=True)
-    name = f"{shipment.type.norwegian} ({shipment.msg_id})"
-    question = f"{_QUESTIONS[decision].format(name=name)} {_CONSEQUENCES[decision]}"
-    return click.confirm(question, default=False, err=True)
-
-
-def _screen(case: Case, report: Report) -> Iterator[str]:
-    shipment, error = case.shipment, report.error
-    yield report.text() if error is None else error.what
-    yield ""
-    yield from output.shipment_lines(shipment)
-    for number, attempt in enumerate(case.attempts, start=1):
-        yield from output.indented(f"attempt {number}", list(_attempt(attempt)))
-    for event in case.decided:
-        yield from output.indented("decided", [f"{rfc3339(event.at)} {event.what}, by {event.who}: {event.why}"])
-    yield from output.indented("sealed", [f"sha256 {shipment.sealed_sha256}", f"message-id {shipment.message_id}"])
-
-
-def _attempt(attempt: Attempt) -> Iterator[str]:
-    begun, ended = attempt.begun, attempt.ended
-    if ended is None:
-        yield f"{rfc3339(begun.at)} begun by {begun.who}; it has not ended"
-        return
-    yield f"{rfc3339(begun.at)} to {rfc3339(ended.at)}, {ended.what}: {ended.why}"
-    evidence = {name: value for name, value in ended.details.items() if name not in {"from", "to"} and value != ""}
-    if evidence:
-        yield ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in evidence.items())
-
-
-def _ways_on(invocation: Invocation, case: Case) -> Iterator[str]:
-    if invocation.environment is None:  # settings() has refused it
-        raise UsageError("--env is missing.")
-    yield ""
-    yield "  Run kpr-send wait first: a receipt that lies on the queue decides better than any person."
-    yield "  Else send this to kpr@fhi.no, and decide by the answer:"
-    yield _RULE
-    yield letter(case).rstrip()
-    yield _RULE
-    for decision in case.open_to:
-        yield f"  kpr-send --env {invocation.environment.value} resolve {case.shipment.msg_id} \\"
-        yield f"    --{decision.value} --reason TEXT"
-        yield f"      {_CONSEQUENCES[decision]}"
+    for line in unverified_receipts(case.shipment):
+        click.echo(line, err=True)
+    return click.confirm(question(case.shipment, decision), default=False, err=True)

@@ -16,6 +16,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+import click
+
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.client import Client
@@ -213,7 +215,9 @@ def _run(
                 raise
             report, note = known, f"kpr-send: {error}"
         progress(_finished(report))
-    return output.report(invocation, settings, report, note=note, remark=added)
+    if note:
+        click.echo(note, err=True)
+    return output.report(invocation, settings, report, remark=added)
 
 
 def _could_not_be_noted(error: KprError, known: Report) -> bool:

@@ -6,8 +6,7 @@ import click
 
 from kpr_sender.cli import output, reading
 from kpr_sender.cli.invocation import Invocation, Loudness
-from kpr_sender.journal.port import JournalView
-from kpr_sender.model import Submission
+from kpr_sender.render.text import earlier_submissions
 
 
 @click.command("status")
@@ -26,13 +25,7 @@ def command(invocation: Invocation, *, submission: str | None) -> int:
         journal, shown = found
         exit_code = output.report(invocation, settings, reading.report_on(settings, shown))
         if submission is None and not invocation.as_json and invocation.loudness is not Loudness.QUIET:
-            _list_others(journal, shown)
+            others = [one for one in journal.submissions() if one.submission_id != shown.submission_id]
+            for line in earlier_submissions(others):
+                click.echo(line)
         return exit_code
-
-
-def _list_others(journal: JournalView, shown: Submission) -> None:
-    others = [one for one in journal.submissions() if one.submission_id != shown.submission_id]
-    if others:
-        click.echo("\n  Earlier submissions:")
-    for other in others:
-        click.echo(f"    {other.submission_id}  {other.year}  {other.kommunenummer}  {other.state.value}")

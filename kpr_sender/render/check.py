@@ -1,14 +1,134 @@
-"""A check's report as the keys of ``kpr-send check --json``, described in docs/check.md."""
+"""A check's report: the lines of its screen, and the keys of ``kpr-send check --json`` as docs/check.md has them."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 from kpr_sender.preflight.catalogue.codes import all_service_types
 from kpr_sender.preflight.comparison import Change, Comparison
-from kpr_sender.preflight.findings import Finding
+from kpr_sender.preflight.findings import Effect, Finding
 from kpr_sender.preflight.report import Group, Report, groups, verdict
-from kpr_sender.preflight.statistics import YearStatistics
+from kpr_sender.preflight.statistics import NO_TYPE, YearStatistics
+
+_EFFECT_WORDS: Final = {
+    Effect.STOP: "STOPS",
+    Effect.DROP: "DROPPED",
+    Effect.WARN: "look",
+    Effect.NOTE: "note",
+}
+_DETAILED: Final = 4
+"""Rules shown in full; the rest take a line each, so that the verdict stays on the screen."""
+_PLACES: Final = 3
+_BAR: Final = 20
+_NAME: Final = 34
+
+
+def check_screen(report: Report, *, everything: bool) -> Iterator[str]:
+    """Yield what to look at, worst first, then the figures.
+
+    Args:
+        report: What a check found.
+        everything: Whether notes, every rule in full, all stored places and all figures are wanted.
+    """
+    shown = [group for group in groups(report) if everything or group.rule.effect is not Effect.NOTE]
+    detailed = len(shown) if everything else _DETAILED
+    for group in shown[:detailed]:
+        yield ""
+        yield from _group_lines(group, everything=everything)
+    if shown[detailed:]:
+        yield ""
+        yield from (_heading(group) for group in shown[detailed:])
+        yield "           Shown in full with --all."
+    decided = verdict(report)
+    if decided.to_accept and not decided.stops:
+        yield ""
+        yield "  Whoever has read them and wants them dropped sends all the same with"
+        yield f"    kpr-send send --accept-findings {decided.to_accept}"
+    yield ""
+    yield from _figure_lines(report, everything=everything)
+
+
+def service_type_name(code: str) -> str:
+    """Return the Norwegian name of a tjenestetype, or that the code is none.
+
+    Args:
+        code: From code list 9151, or ``NO_TYPE``.
+    """
+    if code == NO_TYPE:
+        return "(no valid code)"
+    known = all_service_types().get(code)
+    return known.code.norwegian if known else "(no such code)"
+
+
+def percent_text(change: Change) -> str:
+    """Return how much a figure changed since last year: ``+5 %``, ``=`` or ``new``."""
+    percent = change.percent
+    return "new" if percent is None else f"{percent:+.0f} %" if percent else "="
+
+
+def _group_lines(group: Group, *, everything: bool) -> Iterator[str]:
+    yield _heading(group)
+    yield f"           Consequence {group.rule.receiver}"
+    yield f"           What to do  {group.rule.advice}"
+    places = group.places if everything else group.places[:_PLACES]
+    yield from (f"           {_place_line(place)}" for place in places)
+    if group.count > len(places):
+        hint = ", shown with --all" if len(places) < len(group.places) else ""
+        yield f"           ... and {group.count - len(places):,} more{hint}"
+
+
+def _heading(group: Group) -> str:
+    return f"  {_EFFECT_WORDS[group.rule.effect]:<8} {group.heading}: {group.count:,}  [{group.rule.id}]"
+
+
+def _place_line(finding: Finding) -> str:
+    line = f" line {finding.line}" if finding.line else ""
+    return ": ".join(filter(None, (f"{finding.file.norwegian}{line}", finding.path, finding.said)))
+
+
+def _figure_lines(report: Report, *, everything: bool) -> Iterator[str]:
+    stats = report.statistics
+    refused = f" and {stats.refused:,} refused" if stats.refused else ""
+    yield f"  Persons      {report.persons:,}, of them {stats.without_service:,} without service"
+    yield f"  Services     {stats.services:,}{refused}; {stats.hours:,.0f} hours a week"
+    yield f"  PasientIdent {report.idents:,}"
+    if report.comparison is not None:
+        yield ""
+        yield from _comparison_table(report.comparison)
+    elif everything:
+        yield ""
+        yield f"  {'Tjenestetype':<{_NAME + 4}} {'users':>6} {'services':>9} {'hours a week':>13}"
+        for code in stats.types:
+            counted = stats.of(code)
+            yield f"  {_type_cell(code)} {counted.users:>6,} {counted.services:>9,} {counted.hours:>13,.1f}"
+
+
+def _comparison_table(comparison: Comparison) -> Iterator[str]:
+    """Yield the users of each tjenestetype in both years, with bars."""
+    last, this = comparison.last.year, comparison.this.year
+    yield f"  {'Users of each tjenestetype':<{_NAME + 4}} {last:>6} {this:>6} {'change':>8}"
+    most = max((max(row.users.last, row.users.this) for row in comparison.rows), default=0)
+    for row in comparison.rows:
+        users = f"{row.users.last:>6,.0f} {row.users.this:>6,.0f} {percent_text(row.users):>8}"
+        yield f"  {_type_cell(row.type)} {users}  {_bar(row.users, most)}".rstrip()
+    yield f"  Bars: = both years, + more in {this}, - fewer than in {last}."
+
+
+def _type_cell(code: str) -> str:
+    name = service_type_name(code)
+    shown = name if len(name) <= _NAME else f"{name[: _NAME - 3]}..."
+    return f"{'' if code == NO_TYPE else code:>3} {shown:<{_NAME}}"
+
+
+def _bar(change: Change, most: float) -> str:
+    last, this = (_width(value, most) for value in (change.last, change.this))
+    return "=" * min(last, this) + "+" * (this - last) + "-" * (last - this)
+
+
+def _width(value: float, most: float) -> int:
+    # Anybody at all shows as one character.
+    return max(round(value / most * _BAR), 1) if value else 0
 
 
 def check_json(report: Report) -> dict[str, Any]:

@@ -10,11 +10,11 @@ from datetime import datetime
 from html import escape
 from typing import Final
 
-from kpr_sender.preflight.catalogue.codes import all_service_types
 from kpr_sender.preflight.comparison import MONTH_NAMES, Change, Comparison, compare
 from kpr_sender.preflight.findings import Effect, Finding
 from kpr_sender.preflight.report import Group, Report, Verdict, groups, verdict
-from kpr_sender.preflight.statistics import NO_TYPE, YearStatistics
+from kpr_sender.preflight.statistics import YearStatistics
+from kpr_sender.render.check import percent_text, service_type_name
 
 # The look of a check's page: light and dark, narrow and wide, and on A4.
 
@@ -145,9 +145,10 @@ def _types(stats: YearStatistics, comparison: Comparison | None) -> Iterator[str
     yield "" if last is None else '<th scope="col" class="number">Change</th>'
     yield f'<td class="bars"></td>{years_head}{years_head}</tr>\n</thead>\n<tbody>\n'
     for row in rows:
-        yield f'<tr><th scope="row" class="number">{escape(row.type)}</th><td lang="nb">{escape(_name(row.type))}</td>'
+        yield f'<tr><th scope="row" class="number">{escape(row.type)}</th>'
+        yield f'<td lang="nb">{escape(service_type_name(row.type))}</td>'
         yield _cells(row.users, both=last is not None)
-        yield "" if last is None else f'<td class="number">{_percent(row.users)}</td>'
+        yield "" if last is None else f'<td class="number">{percent_text(row.users).replace(" ", "&nbsp;")}</td>'
         bars = (row.users.this,) if last is None else (row.users.last, row.users.this)
         yield f'<td class="bars">{_bars(bars, most)}</td>'
         yield _cells(row.services, both=last is not None)
@@ -194,15 +195,7 @@ def _cells(change: Change, *, both: bool) -> str:
 
 
 def _percent(change: Change) -> str:
-    percent = change.percent
-    return "new" if percent is None else f"{percent:+.0f}&nbsp;%" if percent else "="
-
-
-def _name(code: str) -> str:
-    if code == NO_TYPE:
-        return "(no valid code)"
-    known = all_service_types().get(code)
-    return known.code.norwegian if known else "(no such code)"
+    return percent_text(change).replace(" ", "&nbsp;")
 
 
 _SECTIONS: Final = {

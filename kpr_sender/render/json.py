@@ -6,10 +6,12 @@ Times are RFC 3339 in UTC. No personal data (promise G6).
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Final
 
 from kpr_sender.errors import EXIT_OK, KprError
-from kpr_sender.model import CertificateName, Receipt, ReceiptError, Shipment
+from kpr_sender.model import CertificateName, Receipt, Shipment
 from kpr_sender.report import Report, rfc3339
 
 SCHEMA: Final = 2
@@ -63,14 +65,38 @@ def report_json(report: Report) -> dict[str, Any]:
     )
 
 
+def receipts_json(report: Report, receipts: Iterable[tuple[Receipt, Path | None]]) -> dict[str, Any]:
+    """Return a submission's receipts, without OT.
+
+    Args:
+        report: What is known of the submission.
+        receipts: Each with its copy, or None where there is no copy.
+    """
+    submission = report.submission
+    return envelope(
+        report.error,
+        environment=submission.environment.value,
+        submission=submission.submission_id,
+        year=submission.year,
+        state=submission.state.value,
+        receipts=[
+            {
+                "msg_id": receipt.msg_id,
+                "status": receipt.status,
+                "errors": _receipt_errors(receipt),
+                "verified": receipt.verified,
+                "problem": receipt.problem,
+                "received_at": rfc3339(receipt.received_at),
+                "file": None if copy is None else str(copy),
+            }
+            for receipt, copy in receipts
+        ],
+    )
+
+
 def dumps(value: object) -> str:
     """Write a value on one line."""
     return json.dumps(value, ensure_ascii=False)
-
-
-def receipt_errors(errors: tuple[ReceiptError, ...]) -> list[dict[str, str]]:
-    """Return what a receipt says is wrong, without OT: that may name a patient."""
-    return [{"code": error.code, "code_system": error.code_system, "text": error.text} for error in errors]
 
 
 def _error(error: KprError) -> dict[str, str]:
@@ -98,10 +124,15 @@ def _shipment(shipment: Shipment) -> dict[str, Any]:
 def _receipt(receipt: Receipt) -> dict[str, Any]:
     return {
         "status": receipt.status,
-        "errors": receipt_errors(receipt.errors),
+        "errors": _receipt_errors(receipt),
         "received_at": rfc3339(receipt.received_at),
         "signer": receipt.signer and _certificate(receipt.signer),
     }
+
+
+def _receipt_errors(receipt: Receipt) -> list[dict[str, str]]:
+    # OT is left out: it may name a patient.
+    return [{"code": error.code, "code_system": error.code_system, "text": error.text} for error in receipt.errors]
 
 
 def _certificate(certificate: CertificateName) -> dict[str, str]:

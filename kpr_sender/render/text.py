@@ -1,0 +1,256 @@
+"""The screens: what a command prints for a person, as lines. Nothing here prints, reads a file or asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from kpr_sender.errors import KprError
+from kpr_sender.model import CertificateName, Receipt, Shipment, Submission
+from kpr_sender.operator.resolve import Attempt, Case, Decision
+from kpr_sender.report import Report, rfc3339
+from kpr_sender.states import ReceiptStatus, ShipmentState
+
+if TYPE_CHECKING:
+    # The journal's writing side; most screens do not need it.
+    from kpr_sender.journal.recovery import Accepted
+
+STATE_WORDS: Final[Mapping[ShipmentState, str]] = {
+    ShipmentState.SEALED: "sealed: the bus has never seen it",
+    ShipmentState.PUBLISHING: "being published by another run, or by one that ended in the middle of it",
+    ShipmentState.PUBLISHED: "published: the bus has taken it, FHI has not answered yet",
+    ShipmentState.IN_DOUBT: "in doubt: it may or may not be with FHI; it is not sent again by itself",
+    ShipmentState.DELIVERED: "delivered: FHI has confirmed it",
+    ShipmentState.DELIVERED_WITH_ERRORS: "delivered with errors: FHI has it and complains of something",
+    ShipmentState.REJECTED: "rejected by FHI",
+    ShipmentState.FAULTED: "faulted: the receiver's system could not take it",
+    ShipmentState.CANCELLED: "cancelled by a person: it is not sent again",
+}
+STATUS_WORDS: Final[Mapping[ReceiptStatus, str]] = {
+    ReceiptStatus.OK: "OK",
+    ReceiptStatus.REJECTED: "rejected",
+    ReceiptStatus.OK_WITH_ERRORS: "OK, with errors in parts of it",
+}
+_CONSEQUENCES: Final[Mapping[Decision, str]] = {
+    Decision.ARRIVED: "It counts as published, and its receipt is waited for.",
+    Decision.NOT_ARRIVED: "The next kpr-send send sends the same bytes again, under the same MsgId.",
+    Decision.CANCEL: "It is given up for good; a new extract may then replace the submission.",
+}
+_QUESTIONS: Final[Mapping[Decision, str]] = {
+    Decision.ARRIVED: "Has FHI told you that the {name} HAS ARRIVED?",
+    Decision.NOT_ARRIVED: "Has FHI told you that the {name} has NOT ARRIVED?",
+    Decision.CANCEL: "Do you give the {name} up?",
+}
+_RULE: Final = "-" * 78
+_THUMBPRINT_DIGITS: Final = 10
+
+
+def error_text(error: KprError) -> str:
+    """Return an error for standard error: what happened, what to do, what the exit code means."""
+    meaning = f"Exit code {error.exit_code}: {error.meaning}."
+    return f"kpr-send: {_with_place(error)}\n  What to do: {error.next_step}\n  {meaning}"
+
+
+def report_screen(report: Report, *, journal: Path, receipts: Path, remark: str = "") -> Iterator[str]:
+    """Yield what is known of a submission: the result first, what to do last.
+
+    Args:
+        report: What is known.
+        journal: The journal's file.
+        receipts: The folder of the receipts' copies.
+        remark: What else is worth saying of this run; empty for nothing.
+    """
+    error = report.error
+    yield report.text() if error is None else _with_place(error)
+    if remark:
+        yield remark
+    yield ""
+    yield _heading(report.submission)
+    for shipment in report.submission.shipments:
+        yield ""
+        yield from _shipment(shipment)
+    yield ""
+    yield f"  Journal     {journal}"
+    yield f"  Receipts    {receipts}"
+    yield f"  Exit code   {report.exit_code}"
+    yield f"  What to do  {'Nothing.' if error is None else error.next_step}"
+
+
+def earlier_submissions(others: Sequence[Submission]) -> Iterator[str]:
+    """Yield a line for each submission besides the one that is shown; nothing where there is none."""
+    if others:
+        yield ""
+        yield "  Earlier submissions:"
+    for other in others:
+        yield f"    {other.submission_id}  {other.year}  {other.kommunenummer}  {other.state.value}"
+
+
+def receipts_screen(submission: Submission, receipts: Iterable[tuple[Receipt, Path | None]]) -> Iterator[str]:
+    """Yield everything that a submission's receipts say, OT included: it may name a patient.
+
+    Args:
+        submission: Whose receipts.
+        receipts: Each with its copy, or None where there is no copy.
+    """
+    listed = list(receipts)
+    yield f"Submission {submission.submission_id}: {submission.state.value}"
+    for shipment in submission.shipments:
+        yield ""
+        yield f"  {shipment.type.norwegian} ({shipment.type.value}), MsgId {shipment.msg_id}"
+        own = [(receipt, copy) for receipt, copy in listed if receipt.msg_id == shipment.msg_id]
+        if not own:
+            yield "    No receipt yet."
+        for receipt, copy in own:
+            yield from _indented("receipt", _receipt(receipt))
+            yield from _indented("detail", (error.detail for error in receipt.errors if error.detail))
+            yield from _indented("file", [] if copy is None else [str(copy)])
+
+
+def case_screen(case: Case, report: Report) -> Iterator[str]:
+    """Yield what is known of one shipment: its receipts, attempts, earlier decisions and sealed bytes.
+
+    Args:
+        case: The shipment.
+        report: What its submission amounts to.
+    """
+    shipment, error = case.shipment, report.error
+    yield report.text() if error is None else error.what
+    yield ""
+    yield from _shipment(shipment)
+    for number, attempt in enumerate(case.attempts, start=1):
+        yield from _indented(f"attempt {number}", _attempt(attempt))
+    for event in case.decided:
+        yield from _indented("decided", [f"{rfc3339(event.at)} {event.what}, by {event.who}: {event.why}"])
+    yield from _indented("sealed", [f"sha256 {shipment.sealed_sha256}", f"message-id {shipment.message_id}"])
+
+
+def open_decisions(case: Case, *, letter: str, environment: str) -> Iterator[str]:
+    """Yield what a person can do about a shipment that no answer came to.
+
+    Args:
+        case: The shipment.
+        letter: The text to send to FHI.
+        environment: What ``--env`` must say.
+    """
+    yield ""
+    yield "  Run kpr-send wait first: a receipt that lies on the queue decides better than any person."
+    yield "  Else send this to kpr@fhi.no, and decide by the answer:"
+    yield _RULE
+    yield letter.rstrip()
+    yield _RULE
+    for decision in case.open_to:
+        yield f"  kpr-send --env {environment} resolve {case.shipment.msg_id} \\"
+        yield f"    --{decision.value} --reason TEXT"
+        yield f"      {_CONSEQUENCES[decision]}"
+
+
+def unverified_receipts(shipment: Shipment) -> Iterator[str]:
+    """Yield a line for each receipt that failed verification: it must be read before a decision."""
+    for receipt in shipment.receipts:
+        if not receipt.verified:
+            yield f"Mind: a receipt has come that is not verified: {receipt.problem}."
+
+
+def question(shipment: Shipment, decision: Decision) -> str:
+    """Return what is asked before a decision is written."""
+    name = f"{shipment.type.norwegian} ({shipment.msg_id})"
+    return f"{_QUESTIONS[decision].format(name=name)} {_CONSEQUENCES[decision]}"
+
+
+def verification_screen(
+    findings: Sequence[tuple[str, str]], counted: Mapping[str, int], error: KprError | None
+) -> Iterator[str]:
+    """Yield what ``journal verify`` found.
+
+    Args:
+        findings: What each is about, and what is wrong.
+        counted: What was looked at, by kind.
+        error: What the findings amount to; None where there are none.
+    """
+    yield from finding_lines(findings)
+    verdict = f"{len(findings)} findings" if findings else "The journal is sound"
+    yield f"{verdict}: {counts(counted) or 'nothing could be read'}."
+    if error is not None:
+        yield f"  What to do: {error.next_step}"
+
+
+def finding_lines(findings: Iterable[tuple[str, str]]) -> Iterator[str]:
+    """Yield a line for each of the journal's findings."""
+    return (f"{subject}: {text}" for subject, text in findings)
+
+
+def accepted_lines(accepted: Accepted) -> Iterator[str]:
+    """Yield what became of a journal that was restored from a backup, copied or lost."""
+    yield f"Accepted: {accepted.found}"
+    for msg_id in accepted.in_doubt:
+        yield f"  {msg_id} was sealed and is in doubt now: it is not sent by itself."
+    for begun in accepted.forgotten:
+        yield f"  {begun.msg_id} ({begun.type}, {begun.year}) was begun, and is not in this journal."
+
+
+def counts(counted: Mapping[str, int]) -> str:
+    """Return numbers of things in one line, for example ``2 shipments, 9 events``."""
+    return ", ".join(f"{number:,} {kind.replace('_', ' ')}" for kind, number in counted.items())
+
+
+def _with_place(error: KprError) -> str:
+    return f"{error.where}: {error.what}" if error.where else error.what
+
+
+def _heading(submission: Submission) -> str:
+    bydel = "" if submission.bydel == "00" else f" bydel {submission.bydel}"
+    replaces = f", replaces {submission.replaces}" if submission.replaces else ""
+    return (
+        f"  Submission {submission.submission_id}: kommunenummer {submission.kommunenummer}{bydel}, "
+        f"{submission.year}, {submission.environment.value}{replaces}"
+    )
+
+
+def _shipment(shipment: Shipment) -> Iterator[str]:
+    published = "not published" if shipment.published_at is None else f"published {rfc3339(shipment.published_at)}"
+    yield f"  {shipment.type.norwegian} ({shipment.type.value}): {STATE_WORDS[shipment.state]}"
+    yield from _indented("MsgId", [shipment.msg_id])
+    yield from _indented("sent", [f"{published}, attempts {shipment.attempts}, {shipment.sealed_bytes:,} bytes sealed"])
+    if shipment.certificates is not None:
+        used = shipment.certificates
+        text = f"encrypted for {_short(used.encryption)}, signed with {_short(used.signing)} (SHA-1 thumbprints)"
+        yield from _indented("sealed", [text])
+    for receipt in shipment.receipts:
+        yield from _indented("receipt", _receipt(receipt))
+    if shipment.last_error is not None and not shipment.receipts:
+        yield from _indented("error", [shipment.last_error.text])
+
+
+def _receipt(receipt: Receipt) -> Iterator[str]:
+    """Yield a receipt without OT."""
+    status = "unreadable" if receipt.status is None else f"{STATUS_WORDS[receipt.status]} (status {receipt.status})"
+    yield f"{status}, {rfc3339(receipt.received_at)}{'' if receipt.verified else ', NOT VERIFIED'}"
+    if receipt.problem:
+        yield f"! {receipt.problem}"
+    if receipt.signer is not None:
+        yield f"signed with {_short(receipt.signer)}"
+    for error in receipt.errors:
+        yield f"{error.code}  {error.text}".rstrip()
+
+
+def _attempt(attempt: Attempt) -> Iterator[str]:
+    begun, ended = attempt.begun, attempt.ended
+    if ended is None:
+        yield f"{rfc3339(begun.at)} begun by {begun.who}; it has not ended"
+        return
+    yield f"{rfc3339(begun.at)} to {rfc3339(ended.at)}, {ended.what}: {ended.why}"
+    evidence = {name: value for name, value in ended.details.items() if name not in {"from", "to"} and value != ""}
+    if evidence:
+        yield ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in evidence.items())
+
+
+def _short(certificate: CertificateName) -> str:
+    """Return enough of a thumbprint to tell certificates apart; ``--json`` has all of it."""
+    return f"{certificate.sha1[:_THUMBPRINT_DIGITS]}.."
+
+
+def _indented(label: str, lines: Iterable[str]) -> Iterator[str]:
+    """Yield lines under each other, the label before the first."""
+    for number, line in enumerate(lines):
+        yield f"    {label if number == 0 else '':<10}{line}"
