@@ -19,7 +19,6 @@ from kpr_sender.journal.port import NewShipment, NewSubmission
 from kpr_sender.messages.hodemelding import END, Hodemelding, frame
 from kpr_sender.messages.splice import splice
 from kpr_sender.messages.transport import CONTENT_TYPE, application_properties
-from kpr_sender.messages.xml_signature import signature
 from kpr_sender.model import Certificates, Envelope, MessageType, Shipment
 from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import Counterpart
@@ -183,9 +182,11 @@ class Sealing:
         streamed = _Streamed(head, file, tail)
         if not self.settings.hodemelding.xmldsig:
             return streamed
-        # The file is read once more for it, so that neither document nor canonical form is ever held.
+        # Only where it is asked for: signxml takes its time to be imported, and the whole document in memory.
+        from kpr_sender.messages.xml_signature import signature  # noqa: PLC0415
+
         try:
-            made = signature(streamed.chunks(), self.signer)
+            made = signature(b"".join(streamed.chunks()), self.signer)
         except Malformed as error:
             raise InputRefused(f"It cannot be signed: {error}.", where=str(file.path)) from None
         return _Streamed(head, file, tail.removesuffix(END) + made + END)
