@@ -27,7 +27,15 @@ from kpr_sender.inbound.receipt_file import take_file
 from kpr_sender.journal.port import ReceiptDocument
 from kpr_sender.keys.configured import Keys
 from kpr_sender.model import Environment, MessageType
-from kpr_sender.operator.resolve import Case, Decision, case_of, demand_as_seen, demand_open, look_up, newest_awaiting
+from kpr_sender.operator.resolve import (
+    Case,
+    Decision,
+    case_of,
+    look_up,
+    newest_awaiting,
+    require_decidable,
+    require_unchanged,
+)
 from kpr_sender.registry.port import AddressRegistry
 from kpr_sender.report import Report
 from kpr_sender.settings import load as load_settings
@@ -287,8 +295,8 @@ class Client:
             with self._app.section:
                 found = case_of(journal, msg_id)
                 if seen is not None:
-                    demand_as_seen(seen, found)
-                demand_open(found, decision)
+                    require_unchanged(seen, found)
+                require_decidable(found, decision)
                 shipment = journal.decide(
                     found.shipment.msg_id, decision.cause, reason=reason, by=by.strip() or self._app.by
                 )

@@ -12,7 +12,7 @@ from kpr_sender.cli import output, reading, session
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.client import Client
 from kpr_sender.operator.fhi_letter import letter
-from kpr_sender.operator.resolve import Case, Decision, demand_open
+from kpr_sender.operator.resolve import Case, Decision, require_decidable
 from kpr_sender.render import json
 from kpr_sender.render.text import case_screen, open_decisions, question, unverified_receipts
 from kpr_sender.report import Report
@@ -40,7 +40,7 @@ def command(invocation: Invocation, /, *, msg_id: str, reason: str, by: str, yes
     settings = invocation.settings()
     with Client(settings) as client:
         case = client.case(msg_id)
-    demand_open(case, decision)
+    require_decidable(case, decision)
     shown = _show(invocation, settings, case, decision)
     if decision is None:
         return shown

@@ -1,1 +1,1 @@
-"""What a person asks, decides and keeps beside a delivery: self-checks, certificates, decisions, test persons."""
+"""What a person asks, decides and notes beside a delivery: self-checks, certificates, decisions, test persons."""

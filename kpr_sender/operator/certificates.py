@@ -5,7 +5,7 @@ Nothing is sent. FHI's come from where a send would take them, the bus's from on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -111,31 +111,31 @@ def own(settings: Settings, trust: Trust, now: datetime) -> Iterator[Certificate
     row = CertificateInUse("ours for signing", _source(signing))
     try:
         signer = load_signer(signing)
+        row = replace(row, certificate=signer.certificate)
+        certificates.check(signer.certificate, signing_use(settings), at=now, name=row.role)
+        check_signer(signer, settings, trust, at=now)
     except KprError as error:
-        yield replace(row, error=error)
-    else:
-        row = _usable(replace(row, certificate=signer.certificate), signing_use(settings), now)
-        yield _evaluated(row, lambda: check_signer(signer, settings, trust, at=now))
+        row = replace(row, error=error)
+    yield row
     for number, source in enumerate(settings.keys.decryption):
         role = f"ours for decryption, earlier {number}" if number else "ours for decryption"
         row = CertificateInUse(role, _source(source), counts=number == 0)
         try:
             row = replace(row, certificate=decrypter(source).certificate)
         except KprError as error:
-            yield replace(row, error=error)
-        else:
-            yield _trusted(row, CertificateUse.ENCRYPTION, settings.sender.party.organisation_number, trust, now)
+            row = replace(row, error=error)
+        yield _evaluated(row, CertificateUse.ENCRYPTION, settings.sender.party.organisation_number, trust, now)
 
 
 def receivers(settings: Settings, found: Counterpart, trust: Trust, now: datetime) -> Iterator[CertificateInUse]:
     """Yield FHI's: the one for encryption, then those for signing, the current one first."""
     source, number = found.provenance.text, found.organisation_number or None
     row = CertificateInUse("FHI's for encryption", source, found.encryption)
-    yield _trusted(row, CertificateUse.ENCRYPTION, number, trust, now)
+    yield _evaluated(row, CertificateUse.ENCRYPTION, number, trust, now)
     for place, certificate in enumerate(found.signing):
         role = f"FHI's for signing, earlier {place}" if place else "FHI's for signing"
         row = CertificateInUse(role, source, certificate, counts=place == 0)
-        yield _trusted(row, signing_use(settings), number, trust, now)
+        yield _evaluated(row, signing_use(settings), number, trust, now)
 
 
 def of_the_bus(settings: Settings) -> CertificateInUse:
@@ -153,30 +153,15 @@ def of_the_bus(settings: Settings) -> CertificateInUse:
     return replace(row, certificate=x509.load_der_x509_certificate(shown.certificate))
 
 
-def _trusted(
+def _evaluated(
     row: CertificateInUse, use: CertificateUse, organisation: str | None, trust: Trust, now: datetime
 ) -> CertificateInUse:
-    """Evaluate one as a send would; earlier ones are not evaluated."""
-    row = _usable(row, use, now)
+    """Evaluate one as a send would, and add what speaks against it; earlier ones are not evaluated."""
     if row.certificate is None or not row.counts:
-        return row
-    certificate = row.certificate
-    return _evaluated(row, lambda: trust.demand(certificate, at=now, name=row.role, organisation=organisation))
-
-
-def _usable(row: CertificateInUse, use: CertificateUse, now: datetime) -> CertificateInUse:
-    if row.certificate is None or not row.counts:
-        return row
-    certificate = row.certificate
-    return _evaluated(row, lambda: certificates.check(certificate, use, at=now, name=row.role))
-
-
-def _evaluated(row: CertificateInUse, check: Callable[[], None]) -> CertificateInUse:
-    """Add what speaks against it; the first thing counts."""
-    if row.error is not None:
         return row
     try:
-        check()
+        certificates.check(row.certificate, use, at=now, name=row.role)
+        trust.demand(row.certificate, at=now, name=row.role, organisation=organisation)
     except KprError as error:
         return replace(row, error=error)
     return row

@@ -1,6 +1,6 @@
 """The checks of this machine: configuration, secrets, files, journal, disk and our keys; and what every check gets.
 
-Each returns what it found. What keeps a send from working is raised, as everywhere else.
+Each returns what it found. What prevents a send is raised, as everywhere else.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import enum
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,7 +67,7 @@ class CheckResult:
         text: In words, without secrets.
         next_step: What to do; empty when green.
         name: The check's.
-        error: What keeps a send from working; set when red.
+        error: What prevents a send; set when red.
     """
 
     status: Status
@@ -77,19 +77,10 @@ class CheckResult:
     error: KprError | None = None
 
 
-def passed(text: str) -> CheckResult:
-    """Return that all is well."""
-    return CheckResult(Status.GREEN, text)
-
-
-def warned(text: str) -> CheckResult:
-    """Return that a person should look at it, though it prevents nothing yet."""
-    return CheckResult(Status.YELLOW, text)
-
-
-def reported(text: str, events: Sequence[Event]) -> CheckResult:
-    """Return a text with what was reported on the way: a person should look at that."""
-    return warned(" ".join([f"{text}.", *(event.text for event in events)])) if events else passed(text)
+def found(text: str, concerns: Iterable[str] = ()) -> CheckResult:
+    """Return what a check found; yellow where a person should look at something, though it prevents nothing yet."""
+    raised = [concern.rstrip(".") for concern in concerns]
+    return CheckResult(Status.YELLOW if raised else Status.GREEN, "; ".join(filter(None, [text, *raised])))
 
 
 def counted(number: int, noun: str) -> str:
@@ -139,20 +130,19 @@ class CheckContext:
         return self.profile.receivers[self.settings.environment]
 
 
-def required(found: T | None) -> T:
+def required(value: T | None) -> T:
     """Return what an earlier check has found; the table says which one each needs."""
-    if found is None:
+    if value is None:
         raise InternalError("A check ran before the one that it needs.")
-    return found
+    return value
 
 
 def environment(context: CheckContext) -> CheckResult:
     """Nothing belongs to another environment (promise G7)."""
     settings, expected = context.settings, context.expected
     demand_one_environment(context.profile, settings)
-    return passed(
-        f"{settings.environment.value}: {expected.service_name} ({expected.service_her_id}), by {settings.origin}"
-    )
+    service = f"{expected.service_name} ({expected.service_her_id})"
+    return found(f"{settings.environment.value}: {service}, by {settings.origin}")
 
 
 def year(context: CheckContext) -> CheckResult:
@@ -160,11 +150,7 @@ def year(context: CheckContext) -> CheckResult:
     profile, letter = context.profile, context.settings.report.letter
     warning = profiles.admit(profile, context.settings.environment, letter)
     due = f"{profile.year}, to be reported by {profile.deadline}"
-    return (
-        passed(f"{due}, confirmed by FHI's letter {profile.letter or letter}")
-        if warning is None
-        else warned(f"{due}. {warning}")
-    )
+    return found(f"{due}, confirmed by FHI's letter {profile.letter}") if warning is None else found(due, [warning])
 
 
 def addresses(context: CheckContext) -> CheckResult:
@@ -174,9 +160,9 @@ def addresses(context: CheckContext) -> CheckResult:
         verifying(bus.ca_file, key="bus.ca_file")
     text = f"bus {bus.host}:{bus.port} as {bus.username}, our queues {bus.receipts_queue} and {bus.error_queue}"
     if not registry.url:
-        return passed(text)
+        return found(text)
     verifying(registry.ca_file, key="registry.ca_file")
-    return passed(f"{text}; register {registry.url}")
+    return found(f"{text}; register {registry.url}")
 
 
 def secrets(context: CheckContext) -> CheckResult:
@@ -184,8 +170,7 @@ def secrets(context: CheckContext) -> CheckResult:
     named = secrets_of(context.settings)
     for secret in named:
         secret.reveal()
-    concerns = [secret.concern for secret in named if secret.concern]
-    return warned(" ".join(concerns)) if concerns else passed(f"{counted(len(named), 'secret')} found")
+    return found(counted(len(named), "secret"), [secret.concern for secret in named if secret.concern])
 
 
 def files(context: CheckContext) -> CheckResult:
@@ -195,10 +180,8 @@ def files(context: CheckContext) -> CheckResult:
         "files.identmelding": context.settings.files.identmelding,
     }
     sizes = [counted(_size(key, path), "byte") for key, path in named.items() if path is not None]
-    if len(sizes) < len(named):
-        missing = " and ".join(key for key, path in named.items() if path is None)
-        return warned(f"{missing} not named: the command line must name it")
-    return passed(" and ".join(sizes))
+    concerns = [f"{key} not named: the command line must name it" for key, path in named.items() if path is None]
+    return found(" and ".join(sizes), concerns)
 
 
 def _size(key: str, path: Path) -> int:
@@ -222,7 +205,7 @@ def journal_folder(context: CheckContext) -> CheckResult:
     # Not opened: closing any of its file descriptors would take away the locks that this process has on it.
     if settings.path.exists() and not os.access(settings.path, os.R_OK | os.W_OK):
         raise JournalUnwritable("This user may not write to the journal.", where=str(settings.path))
-    return passed(f"{settings.path.parent} can be written to")
+    return found(f"{settings.path.parent} can be written to")
 
 
 def _existing(folder: Path) -> Path:
@@ -250,44 +233,43 @@ def disk_space(context: CheckContext) -> CheckResult:
     text = f"{free // 1_000_000:,} MB free, {needed // 1_000_000:,} MB may be needed"
     if free < needed:
         raise JournalUnwritable(f"There are {text}.", where=str(folder))
-    return passed(text) if free >= _MESSAGES * needed else warned(text)
+    return found(text, [] if free >= _MESSAGES * needed else ["that is soon used up"])
 
 
 def journal(context: CheckContext) -> CheckResult:
     """What is in the journal is complete and unaltered."""
-    found = verify.verify(context.settings.journal.path, context.settings.environment)
-    if found is None:
-        return passed("none yet: the first send makes it")
-    if found.findings:
-        first, number = found.findings[0], len(found.findings)
+    verified = verify.verify(context.settings.journal.path, context.settings.environment)
+    if verified is None:
+        return found("none yet: the first send makes it")
+    if verified.findings:
+        first, number = verified.findings[0], len(verified.findings)
         raise JournalUnwritable(
             f"{first.text} It is the first of {number} findings." if number > 1 else first.text,
             where=first.subject,
             next_step="Read all of them with kpr-send journal verify, before anything is sent.",
         )
-    submissions, receipts = found.counted["submissions"], found.counted["receipts"]
+    submissions, receipts = verified.counted["submissions"], verified.counted["receipts"]
     if not submissions:
-        return passed("complete: nothing is submitted yet")
-    return passed(f"complete: {counted(submissions, 'submission')}, {counted(receipts, 'receipt')}")
+        return found("complete: nothing is submitted yet")
+    return found(f"complete: {counted(submissions, 'submission')}, {counted(receipts, 'receipt')}")
 
 
 def signing_key(context: CheckContext) -> CheckResult:
     """Our signing key can be used, and its certificate is one to sign with."""
     events: list[Event] = []
-    found = context.keys.signer(at=context.now())
-    check_signer(found, context.settings, Trust.of(context.settings, events.append), at=context.now())
-    context.signer = found
-    return reported(f"serial number {found.certificate.serial_number:x}", events)
+    signer = context.keys.signer(at=context.now())
+    check_signer(signer, context.settings, Trust.of(context.settings, events.append), at=context.now())
+    context.signer = signer
+    return found(f"serial number {signer.certificate.serial_number:x}", [event.text for event in events])
 
 
 def decryption_keys(context: CheckContext) -> CheckResult:
     """Our decryption keys can be used."""
-    found = context.keys.decrypters()
-    if not found:
+    decrypters = context.decrypters = context.keys.decrypters()
+    if not decrypters:
         raise ConfigInvalid("There is no key that opens receipts.", where="keys.decryption")
-    context.decrypters = found
-    serials = ", ".join(f"{each.certificate.serial_number:x}" for each in found)
-    return passed(f"{counted(len(found), 'key')}: serial number {serials}")
+    serials = ", ".join(f"{each.certificate.serial_number:x}" for each in decrypters)
+    return found(f"{counted(len(decrypters), 'key')}: serial number {serials}")
 
 
 def self_sealed(context: CheckContext) -> CheckResult:
@@ -302,4 +284,4 @@ def self_sealed(context: CheckContext) -> CheckResult:
                 f"What is sealed for our certificate {decrypter.certificate.serial_number:x} is not opened: {error}.",
                 where="keys.decryption",
             ) from None
-    return passed(f"signed, sealed, opened and verified with {counted(len(context.decrypters), 'decryption key')}")
+    return found(f"signed, sealed, opened and verified with {counted(len(context.decrypters), 'decryption key')}")

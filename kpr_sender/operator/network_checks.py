@@ -14,14 +14,14 @@ from kpr_sender.events import Event, ignore
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.net import Https
 from kpr_sender.operator.certificates import CertificateInUse, of_the_bus, own, receivers
-from kpr_sender.operator.machine_checks import CheckContext, CheckResult, counted, passed, reported, required, warned
+from kpr_sender.operator.machine_checks import CheckContext, CheckResult, counted, found, required
 from kpr_sender.registry.opening import open_directory, open_registry
 from kpr_sender.registry.port import Directory
 from kpr_sender.settings.values import RegistryKind, RegistrySettings, Settings
 from kpr_sender.trust.policy import Trust
 
-SKEW_WARNED_OF: Final = 5.0
-SKEW_REFUSED: Final = 60.0
+_SKEW_WARNED_OF: Final = 5.0
+_SKEW_REFUSED: Final = 60.0
 """Seconds. HelseID allows some ten for a token; certificates and receipts are evaluated by the same clock."""
 
 _SERVICE: Final = "Saksbehandling"  # FHI's letter 24/04733-1: "Benytt Saksbehandling ved innsending"
@@ -39,31 +39,22 @@ def clock(context: CheckContext) -> CheckResult:
     """Our clock is right, as far as the register can tell."""
     settings = context.settings.registry
     if settings.kind is RegistryKind.FILES:
-        return passed("not compared: no register is configured that would tell the time")
-    ahead = ahead_of_us(settings, context.now)
+        return found("not compared: no register is configured that would tell the time")
+    ahead = _ahead_of_us(settings, context.now)
     if ahead is None:
-        return passed("not compared: the register does not tell the time")
+        return found("not compared: the register does not tell the time")
     seconds = ahead.total_seconds()
     text = f"{counted(round(abs(seconds)), 'second')} {'behind' if seconds > 0 else 'ahead of'} the register's"
-    if abs(seconds) > SKEW_REFUSED:
+    if abs(seconds) > _SKEW_REFUSED:
         raise AccessRefused(f"This machine's clock is {text}.", where=settings.url)
-    return passed(text) if abs(seconds) <= SKEW_WARNED_OF else warned(text)
+    return found(text, [f"more than {_SKEW_WARNED_OF:.0f} are too many"] if abs(seconds) > _SKEW_WARNED_OF else [])
 
 
-def ahead_of_us(settings: RegistrySettings, now: Callable[[], datetime]) -> timedelta | None:
+def _ahead_of_us(settings: RegistrySettings, now: Callable[[], datetime]) -> timedelta | None:
     """Return how far the register's clock is ahead of ours, to about a second; None where it does not tell.
 
     A wrong clock makes certificates and tokens look expired, or not yet valid. Any answer will do, also one that
     refuses the question: HTTP servers put the time on all of them (RFC 9110 6.6.1).
-
-    Args:
-        settings: Whom to ask; nobody is logged in for it.
-        now: Our clock; aware.
-
-    Raises:
-        RegistryUnreachable: No answer.
-        AccessRefused: The server's certificate is refused.
-        ConfigInvalid: The address leads elsewhere, or the CA file cannot be used.
     """
     with Https(settings.ca_file, settings.timeout) as https:
         asked = now()
@@ -83,15 +74,15 @@ def receiver(context: CheckContext) -> CheckResult:
     events: list[Event] = []
     expected = context.expected
     registry = open_registry(_uncached(context.settings), now=context.now, observe=events.append)
-    found = registry.counterpart(expected.service_her_id)
-    for objection in found.objections:
+    fhi = registry.counterpart(expected.service_her_id)
+    for objection in fhi.objections:
         raise objection
-    context.receiver = found
-    source = found.provenance.source if context.settings.registry.url else "from the configuration's files"
-    text = f"{found.name} ({found.her_id}), queue {found.queue}, {source}"
-    if _folded(found.name) != _folded(expected.service_name):
-        return warned(f"{text}; the year's profile calls it {expected.service_name}")
-    return reported(text, events)
+    context.receiver = fhi
+    source = fhi.provenance.source if context.settings.registry.url else "from the configuration's files"
+    concerns = [event.text for event in events]
+    if _folded(fhi.name) != _folded(expected.service_name):
+        concerns.append(f"the year's profile calls it {expected.service_name}")
+    return found(f"{fhi.name} ({fhi.her_id}), queue {fhi.queue}, {source}", concerns)
 
 
 def receivers_certificates(context: CheckContext) -> CheckResult:
@@ -112,8 +103,7 @@ def sender(context: CheckContext) -> CheckResult:
         name = _registered(settings, register, concerns)
     if _folded(_SERVICE) not in _folded(name):
         concerns.append(f"the service's name has no {_SERVICE} in it, which FHI asks for")
-    text = f"{party.name} ({party.her_id}), {name} ({party.service_her_id})"
-    return warned("; ".join([text, *concerns])) if concerns else passed(text)
+    return found(f"{party.name} ({party.her_id}), {name} ({party.service_her_id})", concerns)
 
 
 def _registered(settings: Settings, register: Directory, concerns: list[str]) -> str:
@@ -150,14 +140,14 @@ def bus_tls(context: CheckContext) -> CheckResult:
     """The bus is there, speaks TLS, and is the one that its certificate says."""
     bus = context.settings.bus
     shown = shake_hands(bus)
-    return passed(f"{bus.host}:{bus.port}, {shown.tls if shown else 'without TLS, on this machine'}")
+    return found(f"{bus.host}:{bus.port}, {shown.tls if shown else 'without TLS, on this machine'}")
 
 
 def bus_certificate(context: CheckContext) -> CheckResult:
     """The bus's certificate lasts beyond the deadline."""
     row = of_the_bus(context.settings)
     if not row.counts:
-        return passed("none is needed: without TLS, on this machine")
+        return found("none is needed: without TLS, on this machine")
     return _lasting([row], context.now(), context, [])
 
 
@@ -166,7 +156,7 @@ def bus_login(context: CheckContext) -> CheckResult:
     context.probe = Probe(context.settings.bus)
     version = context.probe.version
     says = f"says version {version}" if version else "does not say its version"
-    return passed(f"as {context.settings.bus.username}; the bus {says}")
+    return found(f"as {context.settings.bus.username}; the bus {says}")
 
 
 def receipts_queue(context: CheckContext) -> CheckResult:
@@ -183,13 +173,13 @@ def receivers_exchange(context: CheckContext) -> CheckResult:
     """We may send to the receiver. Whether its queue exists behind an exchange, the bus tells nobody."""
     queue, exchange = required(context.receiver).queue, context.settings.bus.exchange or "(default)"
     required(context.probe).sends(queue, f"exchange {exchange}, queue {queue}")
-    return passed(f"{exchange}, for {queue}: attached, nothing sent")
+    return found(f"{exchange}, for {queue}: attached, nothing sent")
 
 
 def _reads(context: CheckContext, key: str, queue: str) -> CheckResult:
     name = queue_name(queue)
     required(context.probe).reads(queue, f"{key} {name}")
-    return passed(f"{name}: attached, nothing taken")
+    return found(f"{name}: attached, nothing taken")
 
 
 def _lasting(
@@ -200,13 +190,13 @@ def _lasting(
         if row.error is not None and not row.is_unknown:
             raise row.error
     concerns = [f"{row.role}: {concern}" for row in rows if (concern := row.concern(now, context.profile.deadline))]
+    concerns += [event.text for event in events]
     left = [days for row in rows if row.counts and (days := row.days_left(now)) is not None]
     if not left:
-        return warned("; ".join(["no certificate found", *concerns]))
+        return found("", ["no certificate found", *concerns])
     first = f"in {counted(min(left), 'day')}" if min(left) else "today"
     ends = f"the first ends {first}" if len(left) > 1 else f"it ends {first}"
-    text = f"{counted(len(left), 'certificate')}, {ends}"
-    return warned("; ".join([text, *concerns])) if concerns else reported(text, events)
+    return found(f"{counted(len(left), 'certificate')}, {ends}", concerns)
 
 
 def _uncached(settings: Settings) -> Settings:

@@ -1,6 +1,6 @@
 """What a person decides and a program must not: whether a shipment without an answer has arrived at FHI.
 
-Pure, but for the journal it reads: what is known becomes a ``Case``, and a case tells what may be decided, and why not.
+What the journal knows becomes a ``Case``, which says what may be decided. Nothing is written here.
 """
 
 from __future__ import annotations
@@ -14,38 +14,6 @@ from kpr_sender.errors import UsageError
 from kpr_sender.journal.port import JournalEvent, JournalView
 from kpr_sender.model import Shipment, Submission
 from kpr_sender.states import AWAITING_RECEIPT, PERSON_CAUSES, Cause, ShipmentState
-
-# Finding a submission by what a person typed.
-
-
-def look_up(journal: JournalView, submission_id: str | None) -> Submission | None:
-    """Return the submission of that id, or the newest one when no id is given; None when the journal is empty.
-
-    Args:
-        journal: Where to look.
-        submission_id: A submission's id, or the MsgId of one of its shipments.
-
-    Raises:
-        UsageError: The id is not in this journal.
-    """
-    if submission_id is None:
-        return next(iter(journal.submissions()), None)
-    found = journal.submission(submission_id)
-    if found is None and (shipment := journal.shipment(submission_id.strip().lower())) is not None:
-        found = journal.submission(shipment.submission_id)
-    if found is None:
-        raise UsageError(
-            f"{submission_id} is not in this journal.",
-            next_step="kpr-send status lists what is; check --env and --journal.",
-        )
-    return found
-
-
-def newest_awaiting(journal: JournalView) -> Submission | None:
-    """Return the newest submission that still waits for a receipt, else the newest of all."""
-    submissions = journal.submissions()
-    awaiting = (one for one in submissions if any(s.state in AWAITING_RECEIPT for s in one.shipments))
-    return next(awaiting, next(iter(submissions), None))
 
 
 class Decision(enum.StrEnum):
@@ -68,6 +36,10 @@ _CAUSES: Final[Mapping[Decision, Cause]] = {
     Decision.ARRIVED: Cause.PERSON_ARRIVED,
     Decision.NOT_ARRIVED: Cause.PERSON_NOT_ARRIVED,
     Decision.CANCEL: Cause.PERSON_CANCELS,
+}
+_NEXT_STEPS: Final[Mapping[ShipmentState, str]] = {
+    ShipmentState.SEALED: "Send it with kpr-send send.",
+    ShipmentState.PUBLISHING: "Let the run that publishes it end, then look again.",
 }
 
 
@@ -135,8 +107,7 @@ def case_of(journal: JournalView, msg_id: str) -> Case:
     Raises:
         UsageError: It is not in this journal.
     """
-    wanted = msg_id.strip().strip("{}").lower()
-    shipment = journal.shipment(wanted)
+    shipment = journal.shipment(msg_id.strip().strip("{}").lower())
     submission = None if shipment is None else journal.submission(shipment.submission_id)
     if shipment is None or submission is None:
         raise UsageError(
@@ -144,18 +115,17 @@ def case_of(journal: JournalView, msg_id: str) -> Case:
             where="MSGID",
             next_step="kpr-send status shows the MsgIds; check --env and --journal.",
         )
+    replacing = (one.submission_id for one in journal.submissions() if one.replaces == submission.submission_id)
     return Case(
         submission=submission,
         shipment=shipment,
         properties=journal.envelope(shipment.msg_id).properties,
         history=journal.events(shipment.msg_id),
-        replaced_by=next(
-            (one.submission_id for one in journal.submissions() if one.replaces == submission.submission_id), None
-        ),
+        replaced_by=next(replacing, None),
     )
 
 
-def demand_open(case: Case, decision: Decision | None = None) -> None:
+def require_decidable(case: Case, decision: Decision | None = None) -> None:
     """Refuse a shipment that is not a person's to decide on, or not in this way.
 
     Args:
@@ -177,18 +147,18 @@ def demand_open(case: Case, decision: Decision | None = None) -> None:
         return
     if case.replaced_by is not None and decision is Decision.NOT_ARRIVED:
         raise UsageError(
-            f"{name} may not go again: submission {case.replaced_by} has taken the place of its own.",
+            f"{name} must not be sent again: submission {case.replaced_by} has taken the place of its own.",
             where="--not-arrived",
             next_step="Give it up with --cancel.",
         )
     raise UsageError(
-        f"FHI has answered {name[0].lower()}{name[1:]}, which the journal holds as not sent: it is never sent again.",
+        f"FHI has answered {name[0].lower()}{name[1:]}, which the journal has as not sent: it is never sent again.",
         where=f"--{decision.value}",
         next_step="Agree with FHI what is to be done; then give it up with --cancel.",
     )
 
 
-def demand_as_seen(seen: Case, case: Case) -> None:
+def require_unchanged(seen: Case, case: Case) -> None:
     """Refuse a decision on what has changed since the person looked.
 
     Raises:
@@ -202,10 +172,34 @@ def demand_as_seen(seen: Case, case: Case) -> None:
         )
 
 
-_NEXT_STEPS: Final[Mapping[ShipmentState, str]] = {
-    ShipmentState.SEALED: "Send it with kpr-send send.",
-    ShipmentState.PUBLISHING: "Let the run that publishes it end, then look again.",
-}
+def look_up(journal: JournalView, submission_id: str | None) -> Submission | None:
+    """Return the submission of that id, or the newest one when no id is given; None when the journal is empty.
+
+    Args:
+        journal: Where to look.
+        submission_id: A submission's id, or the MsgId of one of its shipments.
+
+    Raises:
+        UsageError: The id is not in this journal.
+    """
+    if submission_id is None:
+        return next(iter(journal.submissions()), None)
+    found = journal.submission(submission_id)
+    if found is None and (shipment := journal.shipment(submission_id.strip().lower())) is not None:
+        found = journal.submission(shipment.submission_id)
+    if found is None:
+        raise UsageError(
+            f"{submission_id} is not in this journal.",
+            next_step="kpr-send status lists what is; check --env and --journal.",
+        )
+    return found
+
+
+def newest_awaiting(journal: JournalView) -> Submission | None:
+    """Return the newest submission that still waits for a receipt, else the newest of all."""
+    submissions = journal.submissions()
+    awaiting = (one for one in submissions if any(each.state in AWAITING_RECEIPT for each in one.shipments))
+    return next(awaiting, next(iter(submissions), None))
 
 
 def _known(case: Case) -> str:

@@ -13,7 +13,8 @@ from typing import Final
 
 from kpr_sender.errors import InternalError, KprError, NotReady
 from kpr_sender.keys.configured import ConfiguredKeys, Keys
-from kpr_sender.operator import machine_checks, network_checks
+from kpr_sender.operator import machine_checks as machine
+from kpr_sender.operator import network_checks as network
 from kpr_sender.operator.machine_checks import CheckContext, CheckResult, Status, counted, utc_now
 from kpr_sender.settings.values import RegistryKind, Revocation, Settings
 
@@ -54,59 +55,32 @@ _KEY: Final = "certs/README.md tells how."
 _RENEW: Final = "See kpr-send certs: have the next one ready."
 _ASK_BUS: Final = "Ask the bus's operator (kundesenter@nhn.no)."
 _ALLOWED: Final = ("environment",)  # nobody is asked who belongs to another environment
+_OWN_KEYS: Final = ("signing key", "decryption keys")
 
-# fmt: off - a table: what a check is on one line, what to do on the next
 CHECKS: Final = (
-    Check("environment", Place.MACHINE, machine_checks.environment, "Correct the configuration."),
-    Check(
-        "year",
-        Place.MACHINE,
-        machine_checks.year,
-        "Compare the values with FHI's letter about the year; put its reference there.",
-    ),
-    Check("addresses", Place.MACHINE, machine_checks.addresses, "Correct [bus] or [registry]."),
-    Check(
-        "secrets", Place.MACHINE, machine_checks.secrets, "Let only the user that runs kpr-send read them (chmod 0600)."
-    ),
-    Check("files", Place.MACHINE, machine_checks.files, "Make the extracts in the EPJ, and name them."),
-    Check(
-        "journal folder",
-        Place.MACHINE,
-        machine_checks.journal_folder,
-        "Use a folder on a local disk that this user may write to.",
-    ),
-    Check("disk space", Place.MACHINE, machine_checks.disk_space, "Make room on the journal's disk."),
-    Check("journal", Place.MACHINE, machine_checks.journal, "Run kpr-send journal verify."),
-    Check("signing key", Place.KEYS, machine_checks.signing_key, f"Check [keys.signing]; {_KEY}"),
-    Check("decryption keys", Place.KEYS, machine_checks.decryption_keys, f"Check [[keys.decryption]]; {_KEY}"),
-    Check(
-        "self-sealed message",
-        Place.KEYS,
-        machine_checks.self_sealed,
-        "Configure the key that belongs to each certificate.",
-        ("signing key", "decryption keys"),
-    ),
-    Check("our certificates", Place.KEYS, network_checks.our_certificates, _RENEW),
-    Check("clock", Place.REGISTER, network_checks.clock, "Set this machine's clock; let NTP keep it.", _ALLOWED),
-    Check(
-        "receiver", Place.REGISTER, network_checks.receiver, "Compare with Adresseregisteret; ask kpr@fhi.no.", _ALLOWED
-    ),
-    Check("receiver's certificates", Place.REGISTER, network_checks.receivers_certificates, _RENEW, ("receiver",)),
-    Check(
-        "sender",
-        Place.REGISTER,
-        network_checks.sender,
-        "Compare [sender] with our entry in Adresseregisteret.",
-        _ALLOWED,
-    ),
-    Check("bus TLS", Place.BUS, network_checks.bus_tls, _ASK_BUS, _ALLOWED),
-    Check("bus certificate", Place.BUS, network_checks.bus_certificate, _ASK_BUS, ("bus TLS",)),
-    Check("bus login", Place.BUS, network_checks.bus_login, _ASK_BUS, ("bus TLS",)),
-    Check("receipts queue", Place.BUS, network_checks.receipts_queue, _ASK_BUS, ("bus login",)),
-    Check("error queue", Place.BUS, network_checks.error_queue, _ASK_BUS, ("bus login",)),
-    Check("receiver's exchange", Place.BUS, network_checks.receivers_exchange, _ASK_BUS, ("bus login", "receiver")),
+    Check("environment", Place.MACHINE, machine.environment, "Correct the configuration."),
+    Check("year", Place.MACHINE, machine.year, "Compare with FHI's letter about the year; put its reference there."),
+    Check("addresses", Place.MACHINE, machine.addresses, "Correct [bus] or [registry]."),
+    Check("secrets", Place.MACHINE, machine.secrets, "Let only the user that runs kpr-send read them (chmod 0600)."),
+    Check("files", Place.MACHINE, machine.files, "Make the extracts in the EPJ, and name them."),
+    Check("journal folder", Place.MACHINE, machine.journal_folder, "Use a local folder that this user may write to."),
+    Check("disk space", Place.MACHINE, machine.disk_space, "Make room on the journal's disk."),
+    Check("journal", Place.MACHINE, machine.journal, "Run kpr-send journal verify."),
+    Check("signing key", Place.KEYS, machine.signing_key, f"Check [keys.signing]; {_KEY}"),
+    Check("decryption keys", Place.KEYS, machine.decryption_keys, f"Check [[keys.decryption]]; {_KEY}"),
+    Check("self-sealed message", Place.KEYS, machine.self_sealed, "Configure the key of each certificate.", _OWN_KEYS),
+    Check("our certificates", Place.KEYS, network.our_certificates, _RENEW),
+    Check("clock", Place.REGISTER, network.clock, "Set this machine's clock; let NTP keep it.", _ALLOWED),
+    Check("receiver", Place.REGISTER, network.receiver, "Compare with Adresseregisteret; ask kpr@fhi.no.", _ALLOWED),
+    Check("receiver's certificates", Place.REGISTER, network.receivers_certificates, _RENEW, ("receiver",)),
+    Check("sender", Place.REGISTER, network.sender, "Compare [sender] with our entry in Adresseregisteret.", _ALLOWED),
+    Check("bus TLS", Place.BUS, network.bus_tls, _ASK_BUS, _ALLOWED),
+    Check("bus certificate", Place.BUS, network.bus_certificate, _ASK_BUS, ("bus TLS",)),
+    Check("bus login", Place.BUS, network.bus_login, _ASK_BUS, ("bus TLS",)),
+    Check("receipts queue", Place.BUS, network.receipts_queue, _ASK_BUS, ("bus login",)),
+    Check("error queue", Place.BUS, network.error_queue, _ASK_BUS, ("bus login",)),
+    Check("receiver's exchange", Place.BUS, network.receivers_exchange, _ASK_BUS, ("bus login", "receiver")),
 )
-# fmt: on
 
 _LOCAL: Final = 20.0  # seconds for what needs no network: a token or a disk may hang, too
 _REVOCATION: Final = 40.0  # 10 each for OCSP and CRL of a certificate and of its issuer (trust.fetch)
@@ -170,7 +144,7 @@ def _seconds(place: Place, settings: Settings) -> float:
 
 
 def _bounded(check: Check, context: CheckContext, seconds: float) -> CheckResult:
-    """Carry a check out on its own thread: a disk, token or resolver that hangs must not delay the other results."""
+    """Carry a check out on its own thread: a disk, token or resolver that hangs must not block the others."""
     found: list[CheckResult] = []
     thread = threading.Thread(target=lambda: found.append(_result(check, context)), name="kpr-check", daemon=True)
     if seconds > 0:
@@ -190,7 +164,7 @@ def _result(check: Check, context: CheckContext) -> CheckResult:
         # An error's general advice is for whoever is sending.
         own = error.next_step if error.next_step != error.advice else check.advice
         return _red(error, f"{place}{error.what}", own)
-    except Exception as error:  # noqa: BLE001 - a fault in one check must not keep the other results away
+    except Exception as error:  # noqa: BLE001 - a fault in one check must not hide the other results
         # No text: it might show what was handled (promise G6).
         text = f"an error in kpr-sender ({type(error).__name__})"
         return _red(InternalError(f"{check.name}: {text}."), text, "Report it.")

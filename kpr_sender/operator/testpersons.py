@@ -1,13 +1,11 @@
 """The municipality's own list of test persons: a JSON file beside the journal that holds no number.
 
-A test person with a made-up name and a number that looks real is found by nothing in the files: KPR messages have no
-names, and the number has its check digits. Only the municipality knows it.
+KPR messages have no names, and a test person's number has valid check digits: only the municipality knows it.
 
-The list keeps an HMAC-SHA256 of each number under a random key of its own. A bare hash would be the number itself to
-whoever cares: eleven digits are guessed through in minutes, and tables of all of them can be had ready-made and would
-fit every municipality's list. With the key they fit none, and a list that gets out without its key says nothing. Key
-and list lie in one file all the same, which only its owner may read: whoever has the whole file can still try every
-number. A slow hash would be no way out, because each person of a municipality is looked up.
+The list has an HMAC-SHA256 of each number under a random key of its own. A bare hash would be the number itself to
+whoever cares: eleven digits are guessed through in minutes, and ready-made tables of all of them would fit every
+municipality's list. Key and list lie in one file, which only its owner may read: whoever has the complete file can try
+every number. A slow hash would not help, because each person of a municipality is looked up.
 """
 
 from __future__ import annotations
@@ -40,8 +38,8 @@ _NUMBER_IN_NOTE: Final = re.compile(r"\d(?:\W{0,3}\d){10}")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """What is kept of a person beside the HMAC: when it was listed, and why."""
+class ListEntry:
+    """What is stored of a person beside the HMAC: when it was listed, and why."""
 
     added: date
     note: str
@@ -57,7 +55,7 @@ class PersonList:
     """
 
     key: bytes
-    entries: Mapping[bytes, Entry]
+    entries: Mapping[bytes, ListEntry]
 
     def holds(self, number: str) -> bool:
         """Tell whether a number, digits only, is on the list."""
@@ -69,7 +67,7 @@ class PersonList:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class ListChange:
     """What a change of the list did.
 
     Attributes:
@@ -99,7 +97,7 @@ def numbers_in(text: str) -> tuple[str, ...]:
         number = _SEPARATORS.sub("", written)
         if number and not _NUMBER.fullmatch(number):
             raise InputRefused(
-                f"Line {line} is not a person's number: eleven digits are wanted, or twelve of a DUF-nummer.",
+                f"Line {line} is not a person's number: eleven digits are expected, or twelve of a DUF-nummer.",
                 next_step="Write one number a line and nothing else; the list is as it was.",
             )
         if number:
@@ -127,11 +125,11 @@ def load(path: Path) -> PersonList:
         raise InputRefused(
             "The list of test persons is damaged.",
             where=str(path),
-            next_step="Put the file back from a backup, or delete it and add the persons again.",
+            next_step="Restore the file from a backup, or delete it and add the persons again.",
         ) from None
 
 
-def add(path: Path, numbers: Iterable[str], *, on: date, note: str = "") -> Change:
+def add(path: Path, numbers: Iterable[str], *, on: date, note: str = "") -> ListChange:
     """Put numbers on the list; those that are there keep their date and note.
 
     Args:
@@ -144,7 +142,7 @@ def add(path: Path, numbers: Iterable[str], *, on: date, note: str = "") -> Chan
         UsageError: The note is too long, or holds a number.
         InputMissing, InputRefused: The list cannot be written, or is damaged.
     """
-    entry = Entry(on, _note(note))
+    entry = ListEntry(on, _note(note))
     with _rewriting(path) as draft:
         before = load(path)
         known = PersonList(before.key or secrets.token_bytes(_KEY_BYTES), before.entries)
@@ -152,10 +150,10 @@ def add(path: Path, numbers: Iterable[str], *, on: date, note: str = "") -> Chan
         after = given | dict(known.entries)
         draft.write(_content(known.key, after))
     added = len(after) - len(before.entries)
-    return Change(added, len(given) - added, len(after))
+    return ListChange(added, len(given) - added, len(after))
 
 
-def remove(path: Path, numbers: Iterable[str]) -> Change:
+def remove(path: Path, numbers: Iterable[str]) -> ListChange:
     """Take numbers off the list.
 
     Args:
@@ -167,21 +165,21 @@ def remove(path: Path, numbers: Iterable[str]) -> Change:
     """
     wanted = tuple(numbers)
     if not load(path).entries:
-        return Change(0, len(wanted), 0)
+        return ListChange(0, len(wanted), 0)
     with _rewriting(path) as draft:
         before = load(path)
         given = {before.digest(number) for number in wanted}
         after = {digest: entry for digest, entry in before.entries.items() if digest not in given}
         draft.write(_content(before.key, after))
     removed = len(before.entries) - len(after)
-    return Change(removed, len(given) - removed, len(after))
+    return ListChange(removed, len(given) - removed, len(after))
 
 
 def _note(note: str) -> str:
     one_line = " ".join(note.split())
     if _NUMBER_IN_NOTE.search(one_line):
         raise UsageError(
-            "The note holds a number like a person's; it is not kept.",
+            "The note holds a number like a person's; it is not stored.",
             next_step="Write why the persons are listed, without any number of theirs; the list is as it was.",
         )
     if len(one_line) > _LONGEST_NOTE or not one_line.isprintable():
@@ -192,7 +190,7 @@ def _note(note: str) -> str:
 def _list_of(value: Mapping[str, Any]) -> PersonList:
     key = bytes.fromhex(value["key"])
     entries = {
-        bytes.fromhex(one["hmac"]): Entry(date.fromisoformat(one["added"]), _note(one["note"]))
+        bytes.fromhex(one["hmac"]): ListEntry(date.fromisoformat(one["added"]), _note(one["note"]))
         for one in value["persons"]
     }
     if value["schema"] != _SCHEMA or len(key) != _KEY_BYTES or any(len(digest) != _DIGEST_BYTES for digest in entries):
@@ -200,7 +198,7 @@ def _list_of(value: Mapping[str, Any]) -> PersonList:
     return PersonList(key, entries)
 
 
-def _content(key: bytes, entries: Mapping[bytes, Entry]) -> bytes:
+def _content(key: bytes, entries: Mapping[bytes, ListEntry]) -> bytes:
     # By HMAC, not in the order they were added: the order of a list of patients says something of them.
     persons = [
         {"hmac": digest.hex(), "added": entry.added.isoformat(), "note": entry.note}
@@ -212,7 +210,7 @@ def _content(key: bytes, entries: Mapping[bytes, Entry]) -> bytes:
 
 @contextmanager
 def _rewriting(path: Path) -> Iterator[BinaryIO]:
-    """Yield a file that takes the list's place at once and whole; one change at a time, so that none is lost."""
+    """Yield a file that takes the list's place at once and complete; one change at a time, so that none is lost."""
     draft = path.with_name(path.name + ".new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -243,5 +241,5 @@ def _unwritable(path: Path, error: OSError) -> InputMissing:
     return InputMissing(
         f"The list of test persons cannot be written: {error.strerror}.",
         where=str(path),
-        next_step="Make room or mend the permissions, then run the same command again; the list is as it was.",
+        next_step="Make room or fix the permissions, then run the same command again; the list is as it was.",
     )
