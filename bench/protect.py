@@ -6,9 +6,10 @@ import sys
 from typing import Final
 
 from bench.measure import DATA
+from kpr_sender.cms.certificates import load_certificate
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.write import seal
-from kpr_sender.keys.files import SoftwareDecrypter, SoftwareSigner, load_certificate, load_pem
+from kpr_sender.keys.files import SoftwareDecrypter, SoftwareSigner, load_pem
 
 _CHUNK: Final = 1 << 18
 _LARGEST: Final = 1 << 30

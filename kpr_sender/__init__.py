@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kpr_sender.errors import KprError
     from kpr_sender.events import Event, EventKind
     from kpr_sender.inbound.receipt import Handling
-    from kpr_sender.keys.configured import Keys
+    from kpr_sender.keys.port import Keys
     from kpr_sender.model import Environment, MessageType, Party, Receipt, ReceiptError, Shipment, Submission
     from kpr_sender.operator.resolve import Case, Decision
     from kpr_sender.registry.port import AddressRegistry, Counterpart
@@ -57,7 +57,7 @@ _HOMES: Final = {
     "kpr_sender.bus.port": ("Bus", "Inbound", "Outbound", "Outcome", "Source"),
     "kpr_sender.client": ("Client",),
     "kpr_sender.inbound.receipt": ("Handling",),
-    "kpr_sender.keys.configured": ("Keys",),
+    "kpr_sender.keys.port": ("Keys",),
     "kpr_sender.operator.resolve": ("Case", "Decision"),
     "kpr_sender.errors": ("KprError",),
     "kpr_sender.events": ("Event", "EventKind"),

@@ -15,12 +15,14 @@ from typing import Self
 from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.bus.port import Bus
 from kpr_sender.cms.algorithms import Policy
+from kpr_sender.cms.certificates import CertificateUse
 from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.inbound.archive import ReceiptCopies
 from kpr_sender.inbound.listen import Waiter
 from kpr_sender.inbound.receipt import Answers
 from kpr_sender.journal.session import HeldJournal, Steps
-from kpr_sender.keys.configured import ConfiguredKeys, Keys, signing_use
+from kpr_sender.keys.configured import ConfiguredKeys
+from kpr_sender.keys.port import Keys
 from kpr_sender.model import Submission
 from kpr_sender.operator import testpersons
 from kpr_sender.outbound.publish import Publisher
@@ -161,7 +163,7 @@ class App:
             journal=self.session.opened(),
             counterpart=self.registry.counterpart(self.profile.receivers[settings.environment].service_her_id),
             decrypters=self.keys.decrypters(),
-            signing_use=signing_use(settings),
+            signing_use=CertificateUse(settings.protection.signing_key_usage),
             trust=Trust.of(settings, self.observe),
             policy=Policy(accept_3des=settings.protection.accept_3des),
             believe_unsealed=settings.receiver.unsealed_receipts,

@@ -25,7 +25,7 @@ from kpr_sender.inbound.listen import note_obstacle
 from kpr_sender.inbound.receipt import Handling
 from kpr_sender.inbound.receipt_file import take_file
 from kpr_sender.journal.port import ReceiptDocument
-from kpr_sender.keys.configured import Keys
+from kpr_sender.keys.port import Keys
 from kpr_sender.model import Environment, MessageType
 from kpr_sender.operator.resolve import (
     Case,

@@ -111,6 +111,7 @@ def key_identifier(certificate: x509.Certificate) -> bytes | None:
 # ``serialNumber`` holds the nine digits. SEID 2 (ETSI EN 319 412-1): ``organizationIdentifier`` holds ``NTRNO-`` and
 # the nine digits.
 
+_PEM: Final = b"-----BEGIN "
 _SEID_1: Final = re.compile(r"\d{9}", re.ASCII)
 _SEID_2: Final = re.compile(r"NTRNO-(\d{9})", re.ASCII)
 _LONGEST: Final = 64
@@ -205,6 +206,27 @@ def _colons(hexadecimal: str) -> str:
     """Two digits at a time, as openssl and the browsers write it."""
     pairs = hexadecimal.upper()
     return ":".join(pairs[start : start + 2] for start in range(0, len(pairs), 2))
+
+
+def load_certificates(data: bytes, name: str) -> list[x509.Certificate]:
+    """Read all certificates of a file, at least one: any number in PEM, or one in DER.
+
+    Args:
+        data: The file's content.
+        name: The file or configuration key, for messages.
+
+    Raises:
+        AccessRefused: There is none, or one is damaged.
+    """
+    try:
+        return x509.load_pem_x509_certificates(data) if _PEM in data else [x509.load_der_x509_certificate(data)]
+    except (ValueError, x509.InvalidVersion):
+        raise AccessRefused("There is no certificate in the file, or one is damaged.", where=name) from None
+
+
+def load_certificate(data: bytes, name: str) -> x509.Certificate:
+    """Read a file's certificate, its first where it has several. Otherwise as ``load_certificates``."""
+    return load_certificates(data, name)[0]
 
 
 MIN_RSA_BITS: Final = 2048

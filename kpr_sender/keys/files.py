@@ -8,7 +8,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
@@ -16,13 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, pkcs12
-from cryptography.x509 import Certificate, InvalidVersion, load_der_x509_certificate, load_pem_x509_certificates
+from cryptography.x509 import Certificate
 
-from kpr_sender.cms.certificates import CertificateIdentity, rsa_public_key
+from kpr_sender.cms.certificates import CertificateIdentity, load_certificates, rsa_public_key
 from kpr_sender.cms.port import KeyTransport, Oaep
 from kpr_sender.errors import AccessRefused
-
-_PEM: Final = b"-----BEGIN "
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +98,7 @@ def load_pkcs12(data: bytes, passphrase: str | None, *, name: str) -> KeyPair:
     """
     secret = None if passphrase is None else passphrase.encode()
     with warnings.catch_warnings():
-        # Buypass and Windows write BER, cryptography reads it and warns about it: nothing that our users can mend.
+        # Buypass and Windows write BER, cryptography reads it and warns about it: nothing that our users can fix.
         warnings.filterwarnings("ignore", "PKCS#12 bundle could not be parsed as DER", UserWarning)
         try:
             bundle = pkcs12.load_pkcs12(data, secret)
@@ -127,7 +124,7 @@ def load_pem(certificate_pem: bytes, key_pem: bytes, passphrase: str | None, *, 
         AccessRefused: Wrong or missing passphrase, unreadable, not RSA of at least 2048 bits, or the key is not the
             certificate's.
     """
-    certificate, *others = pem_certificates(certificate_pem, name)
+    certificate, *others = load_certificates(certificate_pem, name)
     secret = None if passphrase is None else passphrase.encode()
     try:
         key = load_pem_private_key(key_pem, secret)
@@ -141,49 +138,6 @@ def load_pem(certificate_pem: bytes, key_pem: bytes, passphrase: str | None, *, 
     except (ValueError, UnsupportedAlgorithm):
         raise AccessRefused("The passphrase is wrong, or the private key is damaged or not PEM.", where=name) from None
     return _key_pair(certificate, key, others, name=name)
-
-
-def load_certificate(data: bytes, name: str) -> Certificate:
-    """Read one certificate, PEM or DER. Where a PEM file has several, the first counts.
-
-    Args:
-        data: The file's content.
-        name: The file or configuration key, for messages.
-
-    Raises:
-        AccessRefused: There is no certificate in it.
-    """
-    return load_certificates(data, name)[0]
-
-
-def load_certificates(data: bytes, name: str) -> list[Certificate]:
-    """Read all certificates of a file: one in DER, or any number in PEM.
-
-    Args:
-        data: The file's content.
-        name: The file or configuration key, for messages.
-
-    Raises:
-        AccessRefused: There is no certificate in it.
-    """
-    if _PEM in data:
-        return pem_certificates(data, name)
-    try:
-        return [load_der_x509_certificate(data)]
-    except (ValueError, InvalidVersion):
-        raise AccessRefused("There is no certificate in the file.", where=name) from None
-
-
-def pem_certificates(data: bytes, name: str) -> list[Certificate]:
-    """Read a PEM file's certificates, at least one.
-
-    Raises:
-        AccessRefused: There is none, or one is damaged.
-    """
-    try:
-        return load_pem_x509_certificates(data)
-    except (ValueError, InvalidVersion):
-        raise AccessRefused("There is no certificate in the file, or one is damaged.", where=name) from None
 
 
 def _key_pair(certificate: Certificate, key: object, others: Sequence[Certificate], *, name: str) -> KeyPair:

@@ -18,11 +18,11 @@ from cryptography.x509 import Certificate
 from pkcs11 import MGF, Attribute, Mechanism, ObjectClass
 from pkcs11.types import Session, Token
 
-from kpr_sender.cms.certificates import rsa_public_key
+from kpr_sender.cms.certificates import load_certificate, rsa_public_key
 from kpr_sender.cms.errors import AlgorithmRefused
 from kpr_sender.cms.port import KeyTransport, Oaep
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KeyUnavailable
-from kpr_sender.keys.files import intermediates, load_certificate
+from kpr_sender.keys.files import intermediates
 
 _DIGEST_INFO: Final = bytes.fromhex("3031300d060960864801650304020105000420")
 """DigestInfo of a SHA-256 digest, up to the digest (RFC 8017 9.2, note 1)."""

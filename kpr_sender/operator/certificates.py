@@ -18,12 +18,12 @@ from kpr_sender.cms import certificates
 from kpr_sender.cms.certificates import CertificateUse
 from kpr_sender.errors import AccessRefused, BusUnreachable, KprError, RegistryUnreachable
 from kpr_sender.events import Observer
-from kpr_sender.keys.configured import check_signer, decrypter, load_signer, signing_use
+from kpr_sender.keys.configured import load_decrypter, load_signer
 from kpr_sender.operator.machine_checks import Status
 from kpr_sender.registry.opening import open_registry_for_sending
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.values import KeySource, Settings
-from kpr_sender.trust.policy import Trust
+from kpr_sender.trust.policy import Trust, check_signer
 
 WARNING_DAYS: Final = (7, 14, 30, 60)
 """Days left, from which on a certificate is warned of: ever more urgently."""
@@ -112,7 +112,9 @@ def own(settings: Settings, trust: Trust, now: datetime) -> Iterator[Certificate
     try:
         signer = load_signer(signing)
         row = replace(row, certificate=signer.certificate)
-        certificates.check(signer.certificate, signing_use(settings), at=now, name=row.role)
+        certificates.check(
+            signer.certificate, CertificateUse(settings.protection.signing_key_usage), at=now, name=row.role
+        )
         check_signer(signer, settings, trust, at=now)
     except KprError as error:
         row = replace(row, error=error)
@@ -121,7 +123,7 @@ def own(settings: Settings, trust: Trust, now: datetime) -> Iterator[Certificate
         role = f"ours for decryption, earlier {number}" if number else "ours for decryption"
         row = CertificateInUse(role, _source(source), counts=number == 0)
         try:
-            row = replace(row, certificate=decrypter(source).certificate)
+            row = replace(row, certificate=load_decrypter(source).certificate)
         except KprError as error:
             row = replace(row, error=error)
         yield _evaluated(row, CertificateUse.ENCRYPTION, settings.sender.party.organisation_number, trust, now)
@@ -135,7 +137,7 @@ def receivers(settings: Settings, found: Counterpart, trust: Trust, now: datetim
     for place, certificate in enumerate(found.signing):
         role = f"FHI's for signing, earlier {place}" if place else "FHI's for signing"
         row = CertificateInUse(role, source, certificate, counts=place == 0)
-        yield _evaluated(row, signing_use(settings), number, trust, now)
+        yield _evaluated(row, CertificateUse(settings.protection.signing_key_usage), number, trust, now)
 
 
 def of_the_bus(settings: Settings) -> CertificateInUse:

@@ -33,14 +33,14 @@ from kpr_sender.errors import (
 from kpr_sender.events import Event
 from kpr_sender.journal import verify
 from kpr_sender.journal.location import demand_local
-from kpr_sender.keys.configured import Keys, check_signer
+from kpr_sender.keys.port import Keys
 from kpr_sender.model import Party
 from kpr_sender.net import verifying
 from kpr_sender.registry.opening import demand_one_environment
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.read import secrets_of
 from kpr_sender.settings.values import Settings
-from kpr_sender.trust.policy import Trust
+from kpr_sender.trust.policy import Trust, check_signer
 
 T = TypeVar("T")
 

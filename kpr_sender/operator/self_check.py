@@ -12,7 +12,8 @@ from datetime import datetime
 from typing import Final
 
 from kpr_sender.errors import InternalError, KprError, NotReady
-from kpr_sender.keys.configured import ConfiguredKeys, Keys
+from kpr_sender.keys.configured import ConfiguredKeys
+from kpr_sender.keys.port import Keys
 from kpr_sender.operator import machine_checks as machine
 from kpr_sender.operator import network_checks as network
 from kpr_sender.operator.machine_checks import CheckContext, CheckResult, Status, counted, utc_now

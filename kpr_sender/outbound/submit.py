@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from kpr_sender.errors import AlreadySubmitted, InputRefused
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal
-from kpr_sender.keys.configured import Keys, check_counterpart, check_signer
+from kpr_sender.keys.port import Keys
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.splice import splice
 from kpr_sender.model import MessageType, Submission
@@ -28,7 +28,7 @@ from kpr_sender.outbound.reseal import Rotation
 from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import AddressRegistry, Counterpart
 from kpr_sender.settings.values import Settings
-from kpr_sender.trust.policy import Trust
+from kpr_sender.trust.policy import Trust, check_counterpart, check_signer
 
 if TYPE_CHECKING:  # a run with nothing to check does not load the check and its tables
     from kpr_sender.preflight import Payload, Report

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kpr_sender import profiles
+from kpr_sender.cms.certificates import load_certificate
 from kpr_sender.errors import ConfigInvalid
-from kpr_sender.keys.files import load_certificate
 from kpr_sender.model import Party
 from kpr_sender.registry.port import (
     FILES,

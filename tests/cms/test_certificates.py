@@ -8,9 +8,8 @@ import warnings
 import pytest
 from cryptography.x509 import Certificate
 
-from kpr_sender.cms.certificates import CertificateUse, check
+from kpr_sender.cms.certificates import CertificateUse, check, load_certificate
 from kpr_sender.errors import AccessRefused
-from kpr_sender.keys.files import load_certificate
 from tests.helpers import pki
 from tests.helpers.pki import NOW, Kind
 from tests.helpers.shared import SHARED

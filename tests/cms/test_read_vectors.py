@@ -9,10 +9,11 @@ import pytest
 from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_certificates
 from cryptography.x509 import Certificate
 
+from kpr_sender.cms.certificates import load_certificate
 from kpr_sender.cms.errors import AlgorithmRefused, ProtectionRefused
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.read_signed import verify
-from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, SoftwareSigner, load_certificate, load_pem, load_pkcs12
+from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pem, load_pkcs12
 from tests.helpers import cms
 from tests.helpers.shared import SHARED
 

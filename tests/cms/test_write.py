@@ -258,7 +258,8 @@ def test_nobody_else_can_open_it(signer: SoftwareSigner, decrypter: SoftwareDecr
 
 MEMORY = """
 import resource, sys
-from kpr_sender.keys.files import SoftwareSigner, load_pem, load_certificate
+from kpr_sender.keys.files import SoftwareSigner, load_pem
+from kpr_sender.cms.certificates import load_certificate
 from kpr_sender.cms.write import seal
 from pathlib import Path
 

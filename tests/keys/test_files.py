@@ -9,8 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
+from kpr_sender.cms.certificates import load_certificate
 from kpr_sender.errors import AccessRefused
-from kpr_sender.keys.files import KeyPair, load_certificate, load_pem, load_pkcs12
+from kpr_sender.keys.files import KeyPair, load_pem, load_pkcs12
 from tests.helpers import pki
 from tests.helpers.pki import PASSPHRASE, Kind
 from tests.helpers.shared import SHARED

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from kpr_sender.cms.certificates import load_certificate
 from kpr_sender.errors import AccessRefused, ConfigInvalid
-from kpr_sender.keys.files import load_certificate
 from kpr_sender.registry.files import StaticRegistry
 from tests.helpers.municipality import Changes, Municipality, municipality
 

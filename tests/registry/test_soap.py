@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, RegistryUnreachable
-from kpr_sender.keys.configured import check_counterpart
 from kpr_sender.registry.port import Use
 from kpr_sender.settings.values import Settings
+from kpr_sender.trust.policy import check_counterpart
 from tests.helpers import pki, registry_stub
 from tests.helpers.register_scene import Scene
 from tests.helpers.registry_stub import (
