@@ -1,24 +1,28 @@
-"""Which hosts are this machine; and HTTPS to a register: certificate checked, no redirect, no proxy, bounded.
+"""Hosts, TLS and HTTP: what is this machine, a context that verifies, and one HTTP client with bounds.
 
-The only module that knows httpx. What comes back is a status, headers and bytes; what they mean is the caller's matter.
+The only module that knows httpx, and it loads it where something is asked: that takes a tenth of a second.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import socket
 import ssl
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, RegistryUnreachable
+from kpr_sender.errors import ConfigInvalid
 
 if TYPE_CHECKING:
-    import httpx  # loaded when a connection is made: it takes as long as all of ours together
+    import httpx
 
+_CONNECTED: Final = ("connection.connect_tcp.complete", "connection.start_tls.complete")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -50,11 +54,8 @@ def _address(host: str) -> _Address | None:
         return None
 
 
-# The TLS that every connection of ours is made with: verified, 1.2 or newer.
-
-
 def verifying(ca_file: Path | None, *, key: str) -> ssl.SSLContext:
-    """Return a context that verifies the other side.
+    """Return the TLS context that every connection of ours is made with: the other side verified, 1.2 or newer.
 
     Args:
         ca_file: PEM bundle of the authorities to trust instead of the machine's; None for the machine's.
@@ -74,16 +75,22 @@ def verifying(ca_file: Path | None, *, key: str) -> ssl.SSLContext:
     return context
 
 
-MAX_BYTES: Final = 2_000_000
-"""Largest answer that is read. Adresseregisteret's are some ten kilobytes."""
+class NoAnswer(Exception):
+    """There is no complete answer; the text says why, in words that fit after a colon.
 
-_REDIRECTS: Final = range(300, 400)
-_FAILURES: Final = range(500, 600)
+    Args:
+        why: The reason.
+        certificate_flaw: Why the server's certificate cannot be verified, where that is the reason.
+    """
+
+    def __init__(self, why: str, *, certificate_flaw: str = "") -> None:
+        super().__init__(why)
+        self.certificate_flaw = certificate_flaw
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """An answer as it came.
+    """A complete answer, whatever its status.
 
     Attributes:
         url: Who was asked.
@@ -95,98 +102,104 @@ class HttpAnswer:
     headers: Mapping[str, str]
     body: bytes
 
-    @property
-    def failed(self) -> bool:
-        """Whether the server says that it failed; a SOAP fault says so, too."""
-        return self.status in _FAILURES
 
-    def unreadable(self, why: str) -> RegistryUnreachable:
-        """Say that it is not what was asked for."""
-        if self.failed:
-            return RegistryUnreachable(f"The register failed (HTTP {self.status}).", where=self.url)
-        return RegistryUnreachable(f"The register's answer cannot be read: {why}.", where=self.url)
+class HttpClient:
+    """Asks servers that need not be trusted; a context manager.
 
-
-class Https:
-    """Asks; a context manager.
+    Every answer is bounded in size and time. No redirect is followed, no proxy is taken from the environment, nothing
+    is unpacked.
 
     Args:
-        ca_file: PEM bundle of the authorities to trust instead of the machine's; None for the machine's.
-        timeout: Bound on one question and its answer, in seconds.
-
-    Raises:
-        ConfigInvalid: The file cannot be read or holds no certificate.
+        seconds: Bound on one question and its answer: all of it but the name's look-up.
+        max_bytes: Largest body that is read.
+        tls: For https; None where only http is asked.
     """
 
-    def __init__(self, ca_file: Path | None, timeout: float) -> None:
-        import httpx  # noqa: PLC0415 - loaded for whoever asks a register only
+    def __init__(self, *, seconds: float, max_bytes: int, tls: ssl.SSLContext | None = None) -> None:
+        import httpx  # noqa: PLC0415 - see the module
 
-        self._timeout = timeout
-        self._client = httpx.Client(
-            verify=verifying(ca_file, key="registry.ca_file"),
-            trust_env=False,
-            follow_redirects=False,
-            timeout=timeout,
-            http2=False,
-        )
+        self._seconds = seconds
+        self._max_bytes = max_bytes
+        # Without TLS a context that trusts nobody: httpx would read the machine's authorities for its own.
+        verify = tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._client = httpx.Client(verify=verify, trust_env=False, follow_redirects=False, timeout=seconds)
+        self._connection: Any = None
 
-    def get(self, url: str, headers: Mapping[str, str]) -> HttpAnswer:
-        """Ask for what is at an address. Raises as ``post`` does."""
-        return self._ask("GET", url, None, headers, None)
-
-    def post(
-        self, url: str, body: bytes, headers: Mapping[str, str], *, login: tuple[str, str] | None = None
+    def ask(
+        self,
+        url: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        login: tuple[str, str] | None = None,
     ) -> HttpAnswer:
-        """Ask one question.
+        """Ask one question: POST where there is a body, else GET.
 
         Args:
-            url: Whom; HTTPS.
+            url: Whom.
             body: The question.
             headers: What goes with it.
             login: User and password, for basic authentication.
 
         Raises:
-            RegistryUnreachable: No connection, no answer in time, or a larger one than anybody reads.
-            AccessRefused: The server's certificate is refused.
-            ConfigInvalid: The address leads elsewhere.
+            NoAnswer: No connection, or no complete answer within the bounds.
         """
-        return self._ask("POST", url, body, headers, login)
+        import httpx  # noqa: PLC0415 - see the module
 
-    def _ask(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], login: tuple[str, str] | None
-    ) -> HttpAnswer:
-        import httpx  # noqa: PLC0415 - loaded already
-
-        until = time.monotonic() + self._timeout
-        # Unpacked answers could grow beyond any bound: none is asked for, and none is unpacked.
-        plain = {**headers, "Accept-Encoding": "identity"}
+        # Unpacked, an answer could grow beyond any bound: none that is packed is asked for.
+        plain = {**(headers or {}), "Accept-Encoding": "identity"}
+        method, extensions = "GET" if body is None else "POST", {"trace": self._trace}
+        late = NoAnswer(f"no answer in {self._seconds:g} seconds")
+        ends = time.monotonic() + self._seconds
         try:
-            with self._client.stream(method, url, content=body, headers=plain, auth=login) as response:
-                if response.status_code in _REDIRECTS:
-                    raise ConfigInvalid(
-                        f"It leads elsewhere (HTTP {response.status_code}), and what opens it is told to nobody else.",
-                        where=url,
-                        next_step="Check registry.url.",
-                    )
+            with (
+                self._time_limit(),
+                self._client.stream(
+                    method, url, content=body, headers=plain, auth=login, extensions=extensions
+                ) as response,
+            ):
                 found = {name.lower(): value for name, value in response.headers.items()}
-                return HttpAnswer(url, response.status_code, found, self._read(response, url, until))
+                answer = HttpAnswer(url, response.status_code, found, self._read(response))
         except httpx.TimeoutException:
-            raise self._late(url) from None
-        except httpx.HTTPError as error:
-            raise _failed(error, url) from None
+            raise late from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise (late if time.monotonic() >= ends else _failure(error)) from None
+        # An answer that ends where its connection ends may be one that was cut off here.
+        if time.monotonic() >= ends:
+            raise late
+        return answer
 
-    def _read(self, response: httpx.Response, url: str, until: float) -> bytes:
+    def _read(self, response: httpx.Response) -> bytes:
         read = bytearray()
-        for piece in response.iter_raw():
-            read += piece
-            if len(read) > MAX_BYTES:
-                raise RegistryUnreachable(f"Its answer is larger than {MAX_BYTES:,} bytes.", where=url)
-            if time.monotonic() > until:
-                raise self._late(url)
+        for chunk in response.iter_raw():
+            read += chunk
+            if len(read) > self._max_bytes:
+                raise NoAnswer(f"the answer is larger than {self._max_bytes:,} bytes")
         return bytes(read)
 
-    def _late(self, url: str) -> RegistryUnreachable:
-        return RegistryUnreachable(f"No whole answer came within {self._timeout:g} seconds.", where=url)
+    @contextlib.contextmanager
+    def _time_limit(self) -> Iterator[None]:
+        """Shut the connection down when the time is over.
+
+        httpx bounds each wait by itself, so that a server which sends a byte now and then could go on for ever.
+        """
+        timer = threading.Timer(self._seconds, self._shut_down)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """Remember the connection (https://www.encode.io/httpcore/extensions/#trace)."""
+        if event in _CONNECTED:
+            self._connection = info["return_value"]
+
+    def _shut_down(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(OSError):
+                self._connection.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
 
     def __enter__(self) -> Self:
         return self
@@ -197,23 +210,15 @@ class Https:
         self._client.close()
 
 
-def _failed(error: httpx.HTTPError, url: str) -> KprError:
-    cause = _tls_error(error)
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return AccessRefused(
-            f"The register's certificate cannot be verified ({cause.verify_message}).",
-            where=url,
-            next_step="Check registry.url, registry.ca_file and this machine's clock; do not switch the check off.",
-        )
-    what = f"TLS failed ({cause.reason or type(cause).__name__})" if cause else type(error).__name__
-    return RegistryUnreachable(f"No answer came: {what}.", where=url)
-
-
-def _tls_error(error: BaseException) -> ssl.SSLError | None:
-    """Return the TLS error that lies behind another one."""
+def _failure(error: Exception) -> NoAnswer:
+    """Say what broke, by the error of the system or of TLS that is behind httpx's own."""
     cause: BaseException | None = error
     while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return NoAnswer("the server's certificate is refused", certificate_flaw=cause.verify_message)
         if isinstance(cause, ssl.SSLError):
-            return cause
+            return NoAnswer(f"TLS failed ({cause.reason or type(cause).__name__})")
+        if isinstance(cause, OSError):
+            return NoAnswer(f"no connection: {cause.strerror or 'the host is not known'}")
         cause = cause.__cause__ or cause.__context__
-    return None
+    return NoAnswer("the answer is cut off or no HTTP")

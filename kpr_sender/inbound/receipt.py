@@ -128,7 +128,7 @@ class Answers:
         try:
             certificates.check(signer, self.signing_use, at=self.now(), name=_SIGNER)
             organisation = self.counterpart.organisation_number or None
-            self.trust.demand(signer, at=self.now(), name=_SIGNER, organisation=organisation)
+            self.trust.require(signer, at=self.now(), name=_SIGNER, organisation=organisation)
         except AccessRefused as error:
             return f"{error.where}: {error.what.rstrip('.')}"
         return ""

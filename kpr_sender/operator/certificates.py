@@ -163,7 +163,7 @@ def _evaluated(
         return row
     try:
         certificates.check(row.certificate, use, at=now, name=row.role)
-        trust.demand(row.certificate, at=now, name=row.role, organisation=organisation)
+        trust.require(row.certificate, at=now, name=row.role, organisation=organisation)
     except KprError as error:
         return replace(row, error=error)
     return row

@@ -12,9 +12,9 @@ from kpr_sender.bus.probe import Probe, shake_hands
 from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.events import Event, ignore
 from kpr_sender.messages.transport import queue_name
-from kpr_sender.net import Https
 from kpr_sender.operator.certificates import CertificateInUse, of_the_bus, own, receivers
 from kpr_sender.operator.machine_checks import CheckContext, CheckResult, counted, found, required
+from kpr_sender.registry.client import RegistryClient
 from kpr_sender.registry.opening import open_directory, open_registry
 from kpr_sender.registry.port import Directory
 from kpr_sender.settings.values import RegistryKind, RegistrySettings, Settings
@@ -56,9 +56,9 @@ def _ahead_of_us(settings: RegistrySettings, now: Callable[[], datetime]) -> tim
     A wrong clock makes certificates and tokens look expired, or not yet valid. Any answer will do, also one that
     refuses the question: HTTP servers put the time on all of them (RFC 9110 6.6.1).
     """
-    with Https(settings.ca_file, settings.timeout) as https:
+    with RegistryClient(settings.ca_file, settings.timeout) as client:
         asked = now()
-        answer = https.get(settings.url, {})
+        answer = client.ask(settings.url)
         answered = now()
     try:
         theirs = parsedate_to_datetime(answer.headers.get("date", ""))

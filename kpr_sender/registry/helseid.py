@@ -21,7 +21,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
 from kpr_sender.errors import AccessRefused, RegistryUnreachable
-from kpr_sender.net import HttpAnswer, Https
+from kpr_sender.net import HttpAnswer
+from kpr_sender.registry.client import RegistryClient, unreadable
 from kpr_sender.settings.values import HelseIdSettings
 
 TOKEN_PATH: Final = "/connect/token"  # noqa: S105 - a path
@@ -45,7 +46,7 @@ class HelseId:
     Args:
         settings: Whom we are.
         scope: What the token is for.
-        https: What asks.
+        client: What asks.
         now: The clock; aware datetimes.
 
     Raises:
@@ -53,10 +54,12 @@ class HelseId:
         ConfigInvalid: It is not where the configuration says.
     """
 
-    def __init__(self, settings: HelseIdSettings, *, scope: str, https: Https, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, settings: HelseIdSettings, *, scope: str, client: RegistryClient, now: Callable[[], datetime]
+    ) -> None:
         self._settings = settings
         self._scope = scope
-        self._https = https
+        self._client = client
         self._now = now
         self._key = _load(settings.client_key.reveal())
         # The token is bound to a key that lives as long as this object: what is stolen of it opens nothing.
@@ -78,7 +81,7 @@ class HelseId:
                 "DPoP": self._proof("GET", url, nonce=nonce, ath=ath),
                 "Accept": "application/json",
             }
-            answer = self._https.get(url, headers)
+            answer = self._client.ask(url, headers=headers)
             if answer.status != _UNAUTHORIZED:
                 return answer
             wanted = answer.headers.get("dpop-nonce", "")
@@ -117,7 +120,7 @@ class HelseId:
             "Content-Type": "application/x-www-form-urlencoded",
             "DPoP": self._proof("POST", url, nonce=self._nonce),
         }
-        return self._https.post(url, urlencode(form).encode("ascii"), headers)
+        return self._client.ask(url, urlencode(form).encode("ascii"), headers)
 
     def _assertion(self) -> str:
         now = int(self._now().timestamp())
@@ -188,22 +191,22 @@ def _object(answer: HttpAnswer) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise answer.unreadable("it is no JSON object")
+        raise unreadable(answer, "it is no JSON object")
     return found
 
 
 def _access_token(answer: HttpAnswer, found: dict[str, Any]) -> str:
     token = found.get("access_token")
     if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise answer.unreadable("there is no access token in it")
+        raise unreadable(answer, "there is no access token in it")
     if str(found.get("token_type", "")).lower() != "dpop":
-        raise answer.unreadable("its token is not bound to our key")
+        raise unreadable(answer, "its token is not bound to our key")
     return token
 
 
 def _refusal(answer: HttpAnswer, found: dict[str, Any]) -> AccessRefused | RegistryUnreachable:
     if answer.status not in _REFUSALS:
-        return answer.unreadable("HelseID gives no token")
+        return unreadable(answer, "HelseID gives no token")
     code = str(found.get("error", ""))
     return AccessRefused(
         f"HelseID refuses our client ({code if _CODE.fullmatch(code) else f'HTTP {answer.status}'}).",

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid
-from kpr_sender.net import HttpAnswer, Https
+from kpr_sender.net import HttpAnswer
+from kpr_sender.registry.client import RegistryClient, unreadable
 from kpr_sender.registry.helseid import HelseId
 from kpr_sender.registry.port import Listing, Queues, RegisteredParty, unknown_party
 from kpr_sender.settings.values import RegistrySettings
@@ -49,14 +50,14 @@ class CpApiRegister:
         if helseid is None:
             raise ConfigInvalid("No client in HelseID is named.", where="registry.client_id")
         base = f"{self.url.rstrip('/')}/api/v1"
-        with Https(self.settings.ca_file, self.settings.timeout) as https:
-            guarded = HelseId(helseid, scope=SCOPE, https=https, now=self.now)
+        with RegistryClient(self.settings.ca_file, self.settings.timeout) as client:
+            guarded = HelseId(helseid, scope=SCOPE, client=client, now=self.now)
             answer = guarded.get(f"{base}/communicationparty/{her_id:d}")
             found = _object(answer)
             if found is None:
                 raise unknown_party(her_id, self.url)
             if found.get("herId") != her_id:
-                raise answer.unreadable("it is about another party")
+                raise unreadable(answer, "it is about another party")
             return Listing(
                 _party(answer, found),
                 _queues(found),
@@ -76,7 +77,7 @@ def _object(answer: HttpAnswer) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise answer.unreadable(f"it is no JSON object (HTTP {answer.status})")
+        raise unreadable(answer, f"it is no JSON object (HTTP {answer.status})")
     return found
 
 
@@ -112,7 +113,7 @@ def _certificate(answer: HttpAnswer) -> tuple[Certificate, ...]:
     try:
         return (load_der_x509_certificate(base64.b64decode(text, validate=True)),)
     except (binascii.Error, ValueError, InvalidVersion):
-        raise answer.unreadable("the certificate in it is damaged") from None
+        raise unreadable(answer, "the certificate in it is damaged") from None
 
 
 def _mapping(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -131,5 +132,5 @@ def _moment(answer: HttpAnswer, text: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise answer.unreadable("a date in it is none") from None
+        raise unreadable(answer, "a date in it is none") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -17,7 +17,8 @@ from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError
 from kpr_sender.messages import safe_xml
 from kpr_sender.messages.safe_xml import MessageRefused
-from kpr_sender.net import MAX_BYTES, HttpAnswer, Https
+from kpr_sender.net import HttpAnswer
+from kpr_sender.registry.client import MAX_BYTES, RegistryClient, unreadable
 from kpr_sender.registry.port import Listing, Queues, RegisteredParty, unknown_party
 from kpr_sender.settings.values import RegistrySettings
 
@@ -231,24 +232,26 @@ class SoapRegister:
             ConfigInvalid: It does not know the HER-id, or its address is wrong.
             AccessRefused: It refuses our user, or its certificate is refused.
         """
-        with Https(self.settings.ca_file, self.settings.timeout) as https:
-            party, queues = self._ask(https, DETAILS, her_id, lambda found: details(found, her_id))
-            encryption = self._ask(https, ENCRYPTION, her_id, certificate)
-            signing = self._ask(https, SIGNING, her_id, certificate)
+        with RegistryClient(self.settings.ca_file, self.settings.timeout) as client:
+            party, queues = self._ask(client, DETAILS, her_id, lambda found: details(found, her_id))
+            encryption = self._ask(client, ENCRYPTION, her_id, certificate)
+            signing = self._ask(client, SIGNING, her_id, certificate)
         return Listing(party, queues, encryption, signing)
 
-    def _ask(self, https: Https, operation: str, her_id: int, read: Callable[[etree._Element | None], T]) -> T:
+    def _ask(
+        self, client: RegistryClient, operation: str, her_id: int, read: Callable[[etree._Element | None], T]
+    ) -> T:
         settings = self.settings
         password = settings.password.reveal()
         headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{_ACTION}/{operation}"'}
-        answer = https.post(self.url, question(operation, her_id), headers, login=(settings.user, password))
+        answer = client.ask(self.url, question(operation, her_id), headers, login=(settings.user, password))
         _refuse(answer)
         try:
             return read(result(answer.body, operation, max_bytes=MAX_BYTES))
         except FaultError as fault:
             raise self._fault(operation, her_id, fault.code) from None
         except UnreadableError as error:
-            raise answer.unreadable(str(error)) from None
+            raise unreadable(answer, str(error)) from None
 
     def _fault(self, operation: str, her_id: int, code: str) -> KprError:
         if code == UNKNOWN_HER_ID:

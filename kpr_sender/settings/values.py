@@ -263,7 +263,7 @@ class ProtectionSettings:
         otherwise="it is not asked who issued a certificate", example=("../certs/roots.pem",)))
     revocation: Revocation = field(default=Revocation.OFF, metadata=option(
         kinds.choice(Revocation), "Ask the issuers (OCSP, CRL; over http) whether a certificate is revoked. soft warns "
-        "where nobody tells, require refuses. Needs roots."))
+        "without an answer, require refuses. Needs roots."))
     crl_dir: Path | None = field(default=None, metadata=option(
         kinds.PATH, "Folder with CRLs that somebody else fetches, where this machine cannot. They come before what is "
         "fetched.", otherwise="CRLs are fetched", example="../certs/crl"))

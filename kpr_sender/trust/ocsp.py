@@ -17,7 +17,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from kpr_sender.trust.revocation import Standing, Verdict, hash_is_weak, is_out_of_date, no_answer, revoked
+from kpr_sender.trust.revocation import (
+    RevocationAnswer,
+    RevocationStatus,
+    hash_is_weak,
+    is_out_of_date,
+    no_answer,
+    revoked,
+)
 
 _FRESH: Final = timedelta(hours=1)
 """How old an answer without nextUpdate may be: such a responder answers each question anew."""
@@ -32,13 +39,13 @@ def request(certificate: x509.Certificate, issuer: x509.Certificate) -> bytes:
     return builder.build().public_bytes(Encoding.DER)
 
 
-def judge(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, *, at: datetime) -> Verdict:
-    """Read a certificate's standing from an OCSP answer.
+def evaluate(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, *, at: datetime) -> RevocationAnswer:
+    """Read from an OCSP answer whether a certificate is revoked.
 
     Args:
         data: The answer, DER.
         certificate: Which one is asked about.
-        issuer: The certificate of who issued it; its path has been checked.
+        issuer: The certificate of who issued it; its path is valid.
         at: When, with time zone.
     """
     try:
@@ -52,18 +59,18 @@ def judge(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, 
         )
         if flaw:
             return no_answer(flaw)
-        return _standing(response, at)
+        return _status(response, at)
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
         return no_answer("the OCSP answer cannot be read")
 
 
-def _standing(response: ocsp.OCSPResponse, at: datetime) -> Verdict:
+def _status(response: ocsp.OCSPResponse, at: datetime) -> RevocationAnswer:
     this_update, next_update = response.this_update_utc, response.next_update_utc
     concern = is_out_of_date(this_update, next_update or this_update + _FRESH, at)
     if concern:
         return no_answer(f"the OCSP answer does not count: {concern}")
     if response.certificate_status is ocsp.OCSPCertStatus.GOOD:
-        return Verdict(Standing.GOOD, until=next_update)
+        return RevocationAnswer(RevocationStatus.GOOD, until=next_update)
     if response.certificate_status is ocsp.OCSPCertStatus.REVOKED:
         return revoked(response.revocation_time_utc or this_update, response.revocation_reason, next_update)
     return no_answer("the OCSP responder does not know the certificate")

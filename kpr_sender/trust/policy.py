@@ -1,6 +1,6 @@
-"""Who issued a certificate, whether it still stands, and whose it is: as far as the configuration asks for it.
+"""Whether a certificate is trusted: who issued it, whether it is revoked, and whose it is, as configured.
 
-Without ``protection.roots`` nothing is asked: trust comes from where the certificate was got. A subject says nothing
+Without ``protection.roots`` nothing is required: trust comes from where the certificate was got. A subject says nothing
 without a path, and an answer about revocation cannot be checked without the issuer, so the roots come first.
 """
 
@@ -31,28 +31,28 @@ from kpr_sender.registry.port import FILES, Counterpart, Use
 from kpr_sender.settings.values import Revocation, Settings
 from kpr_sender.trust import chain
 from kpr_sender.trust.chain import Authorities
-from kpr_sender.trust.revocation import Standing, Verdict, is_authority
+from kpr_sender.trust.revocation import RevocationAnswer, RevocationStatus, is_authority
 
 if TYPE_CHECKING:
     from kpr_sender.trust.fetch import Issuers
 
-KEPT_IN: Final = "revocation"
-"""The folder beside the journal that issuers' answers are kept in."""
+STORED_IN: Final = "revocation"
+"""The folder beside the journal for issuers' answers."""
 
 _REVOKED: Final = "Do not use it. Have a new one issued and registered, or ask the party that it belongs to."
-_NOT_TOLD: Final = (
-    "Let this machine reach the address over http, or lay the issuer's CRL into protection.crl_dir; "
+_NOT_KNOWN: Final = (
+    "Let this machine reach the address over http, or put the issuer's CRL into protection.crl_dir; "
     'with protection.revocation = "soft" it is only warned of.'
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What the configuration demands of a certificate beyond dates, key and key usage.
+    """What the configuration requires of a certificate beyond dates, key and key usage.
 
     Attributes:
-        authorities: None where nothing is demanded.
-        revocation: What is done when nobody tells whether a certificate is revoked.
+        authorities: None where nothing is required.
+        revocation: What follows when no issuer says whether a certificate is revoked.
         issuers: Who are asked; None where nobody is.
     """
 
@@ -73,7 +73,7 @@ class Trust:
         found = [each for path in protection.roots for each in _certificates(path)]
         return cls(Authorities.of(found) if found else None, protection.revocation, _issuers(settings), observe)
 
-    def demand(
+    def require(
         self,
         certificate: x509.Certificate,
         *,
@@ -93,7 +93,7 @@ class Trust:
 
         Raises:
             AccessRefused: It leads to no authority that is trusted, it or what issued it is revoked, it is another
-                organisation's; or nobody tells whether it is revoked, where that is demanded.
+                organisation's; or no issuer says whether it is revoked, where that is required.
         """
         if self.authorities is None:
             return
@@ -103,28 +103,28 @@ class Trust:
         if self.issuers is None:
             return
         for issued, issuer in itertools.pairwise(path):
-            self._demand_standing(issued, self.issuers.standing(issued, issuer, at=at), name=name)
+            self._require_not_revoked(issued, self.issuers.revocation(issued, issuer, at=at), name=name)
 
-    def _demand_standing(self, issued: x509.Certificate, verdict: Verdict, *, name: str) -> None:
-        if verdict.standing is Standing.REVOKED:
-            raise refusal(issued, f"The certificate is {verdict.why}", name=name, next_step=_REVOKED)
-        if verdict.standing is Standing.GOOD:
+    def _require_not_revoked(self, issued: x509.Certificate, answer: RevocationAnswer, *, name: str) -> None:
+        if answer.status is RevocationStatus.REVOKED:
+            raise refusal(issued, f"The certificate is {answer.why}", name=name, next_step=_REVOKED)
+        if answer.status is RevocationStatus.GOOD:
             return
-        what = f"Nobody tells whether the certificate is revoked ({verdict.why})"
+        what = f"No issuer says whether the certificate is revoked ({answer.why})"
         if self.revocation is Revocation.REQUIRE:
-            raise refusal(issued, what, name=name, next_step=_NOT_TOLD)
+            raise refusal(issued, what, name=name, next_step=_NOT_KNOWN)
         thumbprint = issued.fingerprint(SHA256())
         if thumbprint not in self._warned:
             self._warned.add(thumbprint)
             self.observe(Event(EventKind.WARNING, f"{name}: {what}. It is {describe(issued)}."))
 
 
-NOTHING_DEMANDED: Final = Trust()
-"""Believes what the register gives out."""
+NOTHING_REQUIRED: Final = Trust()
+"""Trusts what the register gives out."""
 
 
 def check_counterpart(
-    counterpart: Counterpart, settings: Settings, *, at: datetime, trust: Trust = NOTHING_DEMANDED
+    counterpart: Counterpart, settings: Settings, *, at: datetime, trust: Trust = NOTHING_REQUIRED
 ) -> None:
     """Check the receiver and its certificates before anything is sealed for it.
 
@@ -148,7 +148,7 @@ def check_counterpart(
     }
     for name, (certificate, use) in uses.items():
         check(certificate, use, at=at, name=name)
-        trust.demand(certificate, at=at, name=name, organisation=counterpart.organisation_number or None)
+        trust.require(certificate, at=at, name=name, organisation=counterpart.organisation_number or None)
 
 
 def check_signer(own: Signer, settings: Settings, trust: Trust, *, at: datetime) -> None:
@@ -157,7 +157,7 @@ def check_signer(own: Signer, settings: Settings, trust: Trust, *, at: datetime)
     Raises:
         AccessRefused: It is not trusted as the configuration requires.
     """
-    trust.demand(
+    trust.require(
         own.certificate,
         at=at,
         name=settings.keys.signing.key,
@@ -171,7 +171,7 @@ def _issuers(settings: Settings) -> Issuers | None:
         return None
     from kpr_sender.trust.fetch import Issuers  # noqa: PLC0415 - HTTP and OCSP only where they are asked for
 
-    return Issuers(settings.journal.path.parent / KEPT_IN, settings.protection.crl_dir)
+    return Issuers(settings.journal.path.parent / STORED_IN, settings.protection.crl_dir)
 
 
 def _certificates(path: Path) -> list[x509.Certificate]:

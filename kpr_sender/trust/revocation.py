@@ -25,7 +25,7 @@ _KNOWN_IN_A_CRL: Final = frozenset(
 )
 
 
-class Standing(enum.Enum):
+class RevocationStatus(enum.Enum):
     """What the issuer says of a certificate."""
 
     GOOD = "good"
@@ -34,15 +34,15 @@ class Standing(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What one answer is worth.
+class RevocationAnswer:
+    """What one answer says, as far as it counts.
 
     Attributes:
         why: When it was revoked, or why the answer does not count.
         until: How long the answer counts; None where it must not be used again.
     """
 
-    standing: Standing
+    status: RevocationStatus
     why: str = ""
     until: datetime | None = None
 
@@ -55,15 +55,15 @@ class Sources:
     ocsp: tuple[str, ...]
 
 
-def no_answer(why: str) -> Verdict:
-    """Return the verdict of an answer that does not count."""
-    return Verdict(Standing.UNKNOWN, why)
+def no_answer(why: str) -> RevocationAnswer:
+    """Return *unknown*: there is no answer that counts, and why."""
+    return RevocationAnswer(RevocationStatus.UNKNOWN, why)
 
 
-def revoked(when: datetime, reason: x509.ReasonFlags | None, until: datetime | None) -> Verdict:
-    """Return the verdict of a revoked certificate."""
+def revoked(when: datetime, reason: x509.ReasonFlags | None, until: datetime | None) -> RevocationAnswer:
+    """Return the answer about a revoked certificate."""
     said = "" if reason is None or reason is x509.ReasonFlags.unspecified else f" ({reason.value})"
-    return Verdict(Standing.REVOKED, f"revoked on {when:%Y-%m-%d %H:%M} UTC{said}", until)
+    return RevocationAnswer(RevocationStatus.REVOKED, f"revoked on {when:%Y-%m-%d %H:%M} UTC{said}", until)
 
 
 def sources(certificate: x509.Certificate) -> Sources:
@@ -75,13 +75,15 @@ def sources(certificate: x509.Certificate) -> Sources:
     return Sources(_crl_addresses(certificate), _ocsp_addresses(certificate))
 
 
-def judge_crl(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, *, at: datetime) -> Verdict:
-    """Read a certificate's standing from a CRL.
+def evaluate_crl(
+    data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, *, at: datetime
+) -> RevocationAnswer:
+    """Read from a CRL whether a certificate is revoked.
 
     Args:
         data: The CRL, DER or PEM.
         certificate: Which one is asked about.
-        issuer: The certificate of who issued it; its path has been checked.
+        issuer: The certificate of who issued it; its path is valid.
         at: When, with time zone.
     """
     try:
@@ -93,7 +95,7 @@ def judge_crl(data: bytes, certificate: x509.Certificate, issuer: x509.Certifica
         until = crl.next_update_utc
         entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
         if entry is None:
-            return Verdict(Standing.GOOD, until=until)
+            return RevocationAnswer(RevocationStatus.GOOD, until=until)
         reason = _entry_reason(entry)
     except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
         return no_answer("the CRL cannot be read")

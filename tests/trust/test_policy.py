@@ -170,7 +170,7 @@ def over(make: Make, **changes: object) -> Row:
 
 
 def untold(make: Make, why: str) -> Row:
-    return over(make, text=rf"Nobody tells whether the certificate is revoked \(.*{why}")
+    return over(make, text=rf"No issuer says whether the certificate is revoked \(.*{why}")
 
 
 URI = x509.UniformResourceIdentifier
@@ -277,7 +277,7 @@ ROWS: dict[str, Row] = {
     "CRL with it, on hold": over(
         crl(True, reason=x509.ReasonFlags.certificate_hold), text=r"is revoked on .* UTC \(certificateHold\)"
     ),
-    "CRL with it, only warned of where nobody tells": Row(crl(True), "is revoked on", mode=Revocation.SOFT),
+    "CRL with it, only warned of without an answer": Row(crl(True), "is revoked on", mode=Revocation.SOFT),
     "CRL with it, and nobody asks": Row(crl(True)),
     "CRL is stale": untold(crl(until=NOW - SECOND), "the CRL does not count: it is stale since .* UTC"),
     "CRL is of tomorrow": untold(crl(made=NOW + DAY, until=NOW + 2 * DAY), "it is only made on .* UTC"),
@@ -289,7 +289,7 @@ ROWS: dict[str, Row] = {
     ),
     "CRL of an issuer that may sign none": over(
         below(usages=("key_cert_sign",)),
-        text=r"Nobody tells .*the CRL's signature is not the issuer's",
+        text=r"No issuer says .*the CRL's signature is not the issuer's",
         roots=with_nine(usages=("key_cert_sign",)),
         laid_in=lambda stage, _leaf: [
             stage.pki.root.crl(),
@@ -321,7 +321,7 @@ ROWS: dict[str, Row] = {
     ),
     "CRL out of reach": untold(issued(crl="http://127.0.0.1:1/a.crl"), "CRL http://127.0.0.1:1/a.crl: no connection"),
     "CRL out of reach, only warned of": Row(
-        issued(crl="http://127.0.0.1:1/b.crl"), mode=Revocation.SOFT, warning="Nobody tells .* no connection"
+        issued(crl="http://127.0.0.1:1/b.crl"), mode=Revocation.SOFT, warning="No issuer says .* no connection"
     ),
     "CRL by https only": untold(issued(crl="https://127.0.0.1:1/c.crl"), "names no http address for CRL or OCSP"),
     "no address": untold(issued(), "names no http address for CRL or OCSP, and no CRL is laid in"),
@@ -396,7 +396,7 @@ def test_a_certificate_is_used_or_refused_with_its_text(name: str, stage: Stage,
 
     def judge() -> None:
         certificates.check(certificate, row.use, at=row.at, name="keys.signing")
-        trust.demand(
+        trust.require(
             certificate,
             at=row.at,
             name="keys.signing",
@@ -425,7 +425,7 @@ def test_a_certificate_is_used_or_refused_with_its_text(name: str, stage: Stage,
 
 def standing(stage: Stage, certificate: x509.Certificate, folder: Path, at: dt.datetime = NOW) -> str:
     """Ask as a new run would."""
-    return Issuers(folder, seconds=0.3).standing(certificate, stage.ca.certificate, at=at).standing.value
+    return Issuers(folder, seconds=0.3).revocation(certificate, stage.ca.certificate, at=at).status.value
 
 
 @pytest.mark.parametrize("make", [crl(), answered()], ids=["CRL", "OCSP"])
@@ -459,7 +459,7 @@ def test_that_nobody_answers_is_remembered_for_some_minutes(stage: Stage, tmp_pa
     asked = Issuers(tmp_path, seconds=0.3)
     before = stage.server.asked.total()
     for minutes in (0, 1, 4, 6):
-        asked.standing(certificate, stage.ca.certificate, at=NOW + minutes * dt.timedelta(minutes=1))
+        asked.revocation(certificate, stage.ca.certificate, at=NOW + minutes * dt.timedelta(minutes=1))
     assert stage.server.asked.total() == before + 2
 
 
@@ -468,7 +468,7 @@ def test_a_warning_is_given_once(stage: Stage, tmp_path: Path) -> None:
     trust = Trust(Authorities.of(configured(stage)), Revocation.SOFT, Issuers(tmp_path), heard.append)
     certificate = stage.ca.issue()
     for _ in range(3):
-        trust.demand(certificate, at=NOW, name="its signing certificate")
+        trust.require(certificate, at=NOW, name="its signing certificate")
     assert len(heard) == 1
 
 

@@ -1,0 +1,72 @@
+"""How a register is asked: over HTTPS, with the errors of a register."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from kpr_sender.errors import AccessRefused, ConfigInvalid, RegistryUnreachable
+from kpr_sender.net import HttpAnswer, HttpClient, NoAnswer, verifying
+
+MAX_BYTES: Final = 2_000_000
+"""Largest answer that is read. Adresseregisteret's are some ten kilobytes."""
+
+_REDIRECTS: Final = range(300, 400)
+_FAILURES: Final = range(500, 600)
+
+
+class RegistryClient(HttpClient):
+    """Asks a register, or HelseID; a context manager.
+
+    Args:
+        ca_file: PEM bundle of the authorities to trust instead of the machine's; None for the machine's.
+        timeout: Bound on one question and its answer, in seconds.
+
+    Raises:
+        ConfigInvalid: The file cannot be read or holds no certificate.
+    """
+
+    def __init__(self, ca_file: Path | None, timeout: float) -> None:
+        super().__init__(seconds=timeout, max_bytes=MAX_BYTES, tls=verifying(ca_file, key="registry.ca_file"))
+
+    def ask(
+        self,
+        url: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        login: tuple[str, str] | None = None,
+    ) -> HttpAnswer:
+        """Ask one question, as ``HttpClient.ask`` does.
+
+        Raises:
+            RegistryUnreachable: No connection, or no complete answer within the bounds.
+            AccessRefused: The server's certificate is refused.
+            ConfigInvalid: The register redirects.
+        """
+        try:
+            answer = super().ask(url, body, headers, login=login)
+        except NoAnswer as error:
+            if error.certificate_flaw:
+                raise AccessRefused(
+                    f"The register's certificate cannot be verified ({error.certificate_flaw}).",
+                    where=url,
+                    next_step="Check registry.url, registry.ca_file and this machine's clock; "
+                    "do not switch the check off.",
+                ) from None
+            raise RegistryUnreachable(f"No usable answer: {error}.", where=url) from None
+        if answer.status in _REDIRECTS:
+            raise ConfigInvalid(
+                f"The register redirects (HTTP {answer.status}); credentials are not sent to another address.",
+                where=url,
+                next_step="Check registry.url.",
+            )
+        return answer
+
+
+def unreadable(answer: HttpAnswer, why: str) -> RegistryUnreachable:
+    """Return the error for an answer that is not what was asked for; ``why`` follows a colon."""
+    if answer.status in _FAILURES:  # so has a SOAP fault, which is read before
+        return RegistryUnreachable(f"The register failed (HTTP {answer.status}).", where=answer.url)
+    return RegistryUnreachable(f"The register's answer cannot be read: {why}.", where=answer.url)
