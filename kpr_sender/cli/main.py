@@ -30,7 +30,7 @@ COMMANDS: Final = {
     "receipts": "Show a submission's receipts with everything they say, or take them from files.",
     "journal": "Check the journal, copy it, show what is in it.",
     "testpersons": "Keep the list of test persons that must not be sent to production.",
-    "certs": "Show all certificates in play and how long they will do.",
+    "certs": "Show all certificates in use and how long they last.",
     "doctor": "Prove without sending anything that a send would work.",
     "config": "Check the configuration without sending anything.",
     "sandbox": "Run a Tjenestebuss with a KPR receiver and an Adresseregister on this machine.",

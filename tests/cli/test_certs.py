@@ -1,8 +1,7 @@
-"""``kpr-send certs``: all certificates in play, when each is warned of, and the exit code for cron."""
+"""``kpr-send certs``: all certificates in use, when each is warned of, and the exit code for cron."""
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from collections.abc import Callable
 from typing import Any
@@ -11,18 +10,13 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from kpr_sender.cli.main import run
-from kpr_sender.errors import AccessRefused, BusUnreachable
-from kpr_sender.operator.certificates import CertificateInUse, in_use
 from kpr_sender.sandbox.sandbox import Sandbox
-from tests.helpers import pki, seid_pki
+from tests.helpers import pki
 from tests.helpers.municipality import SENDER_HER_ID, Changes, Municipality
-from tests.helpers.pki import NOW, Kind
-from tests.helpers.seid_pki import DAY
+from tests.helpers.pki import Kind
 
 Certs = Callable[..., tuple[int, str]]
 ROLES = ["ours for signing", "ours for decryption", "FHI's for encryption", "FHI's for signing", "the bus's TLS"]
-DEADLINE = dt.date(2031, 1, 15)
-IN_TIME = dt.datetime(2031, 1, 16, tzinfo=dt.UTC)
 
 
 @pytest.fixture
@@ -113,44 +107,3 @@ def test_certificates_under_other_roots_are_85(made: Municipality, certs: Certs)
     code, out = certs("--check", changes={"protection": {"roots": ["root.pem"]}})
     assert code == 85
     assert out.count("does not lead to a trusted authority") == 4
-
-
-def row(days_left: int) -> CertificateInUse:
-    authority = seid_pki.new_root()
-    ends = NOW + days_left * DAY + dt.timedelta(hours=1)
-    return CertificateInUse("ours for signing", "signing.p12", authority.issue(valid=(NOW - 400 * DAY, ends)))
-
-
-@pytest.mark.parametrize(
-    ("days_left", "text"),
-    [(61, ""), (60, ""), (59, "60"), (30, "60"), (29, "30"), (14, "30"), (13, "14"), (7, "14"), (6, "7"), (0, "7")],
-)
-def test_it_is_warned_of_at_60_30_14_and_7_days(days_left: int, text: str) -> None:
-    concern = row(days_left).concern(NOW, (NOW - DAY).date())
-    assert concern == (text and f"It ends within {text} days: have the next one ready")
-
-
-def test_one_that_ends_before_the_deadline_is_warned_of_however_long_it_lasts() -> None:
-    deadline = (NOW + 200 * DAY).date()
-    assert row(198).concern(NOW, deadline) == f"It ends before the deadline, {deadline}: have the next one ready"
-    assert row(202).concern(NOW, deadline) == ""
-    assert "and it ends within 30 days" in row(20).concern(NOW, deadline)
-
-
-def test_the_whole_last_day_counts() -> None:
-    def ends(at: dt.datetime) -> int | None:
-        valid = (at - 400 * DAY, at)
-        return CertificateInUse("", "", seid_pki.new_root().issue(valid=valid)).days_left_at(DEADLINE)
-
-    assert ends(IN_TIME) == 0
-    assert ends(IN_TIME - dt.timedelta(seconds=1)) == -1
-
-
-def test_what_is_not_known_is_no_reason_for_an_alarm() -> None:
-    assert CertificateInUse("the bus's TLS", "", error=BusUnreachable("It is away.")).is_unknown
-    assert not CertificateInUse("the bus's TLS", "", error=AccessRefused("It is expired.")).is_unknown
-
-
-def test_the_library_tells_the_same(made: Municipality) -> None:
-    found = in_use(made.configure(), now=NOW, observe=lambda _event: None)
-    assert [each.role for each in found] == ROLES
