@@ -10,7 +10,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from kpr_sender.states import ENDED, TRANSITIONS, Cause, ShipmentState, SubmissionState
+from kpr_sender.states import (
+    ENDED,
+    NEEDS_PERSON_TABLE,
+    TABLE,
+    TRANSITIONS,
+    Cause,
+    Reaction,
+    Row,
+    ShipmentState,
+    SubmissionState,
+)
 
 TARGET: Final = Path(__file__).resolve().parent / "states.md"
 
@@ -38,6 +48,16 @@ MOVES: Final = {
     Cause.PERSON_ARRIVED: "a person, with a reason: it has arrived",
     Cause.PERSON_NOT_ARRIVED: "a person, with a reason: it has not arrived",
     Cause.PERSON_CANCELS: "a person, with a reason: give it up",
+    Cause.REPLACED: "another submission takes its place",
+    Cause.RESTORED: "the journal was restored from backup, and a person accepts it",
+    Cause.RECEIPT_UNVERIFIED: "a receipt that cannot be verified",
+}
+
+STAYS: Final = {
+    Reaction.WAITS: "waits for the bus's outcome, and takes effect after it",
+    Reaction.AGAIN: "is known",
+    Reaction.CONTRADICTS: "calls for a person",
+    Reaction.NOTED: "is noted",
 }
 
 
@@ -63,6 +83,14 @@ def documentation() -> str:
             "| state | what is known | leaves it by | to |",
             "| --- | --- | --- | --- |",
             *_ways(),
+            "",
+            "## Whatever happens, in every state",
+            "",
+            "Also what moves nothing. An answer that contradicts what is known marks a shipment: it *needs a person*.",
+            "A sealed shipment with that mark was answered though nothing was sent: it is never published. While",
+            "an answer waits for the bus's outcome, another one that says something else calls for a person.",
+            "",
+            *_everything(),
             "",
             "## A submission",
             "",
@@ -93,6 +121,26 @@ def _ways() -> Iterator[str]:
         for number, (cause, following) in enumerate(ways_on.items()):
             first = f"`{state}` | {KNOWN[state]}" if number == 0 else " | "
             yield f"| {first} | `{cause}`: {MOVES[cause]} | `{following}` |"
+
+
+def _everything() -> Iterator[str]:
+    rows = [(f"`{state}`", row) for state, row in TABLE.items()]
+    rows += [(f"`{state}`, needs a person", row) for state, row in NEEDS_PERSON_TABLE.items()]
+    yield "| what happens | " + " | ".join(name for name, _ in rows) + " |"
+    yield "| --- |" + " --- |" * len(rows)
+    for cause in Cause:
+        yield f"| `{cause}`: {MOVES[cause]} | " + " | ".join(_cell(row, cause) for _, row in rows) + " |"
+
+
+def _cell(row: Row, cause: Cause) -> str:
+    cell = row.get(cause)
+    if cell is None:
+        return "impossible"
+    if isinstance(cell, ShipmentState):
+        return f"`{cell}`"
+    if isinstance(cell, Reaction):
+        return STAYS[cell]
+    return "as " + ", ".join(f"`{one.cause}`" for one in cell)
 
 
 def _pairs() -> Iterator[str]:

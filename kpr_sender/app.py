@@ -20,7 +20,7 @@ from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.inbound.archive import ReceiptCopies
 from kpr_sender.inbound.listen import Waiter
 from kpr_sender.inbound.receipt import Answers
-from kpr_sender.journal.session import HeldJournal, Steps
+from kpr_sender.journal.session import CriticalSection, JournalSession
 from kpr_sender.keys.configured import ConfiguredKeys
 from kpr_sender.keys.port import Keys
 from kpr_sender.model import Submission
@@ -65,8 +65,8 @@ class App:
     registry_for_sending: AddressRegistry
     keys: Keys
     copies: ReceiptCopies
-    session: HeldJournal
-    section: Steps
+    session: JournalSession
+    section: CriticalSection
     closing: threading.Event
     now: Callable[[], datetime]
     new_id: Callable[[], str]
@@ -107,10 +107,10 @@ class App:
             registry_for_sending=registry or open_registry_for_sending(settings, now=now, observe=observe),
             keys=keys or ConfiguredKeys(settings),
             copies=copies,
-            session=HeldJournal(
+            session=JournalSession(
                 settings.journal, settings.environment, copies.catch_up, now=now, who=who, observe=observe
             ),
-            section=Steps(closing),
+            section=CriticalSection(closing),
             closing=closing,
             now=now,
             new_id=new_id,

@@ -9,6 +9,7 @@ One class for each exit code; two for 69, where a service is not to be had. A cl
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from typing import ClassVar, Final
 
 
@@ -244,3 +245,18 @@ BY_CODE: Final = {error.code: error for error in ERRORS}
 
 EXIT_OK: Final = 0
 EXIT_OK_MEANING: Final = "delivered, or nothing to do"
+
+
+@dataclass(frozen=True, slots=True)
+class LastError:
+    """What last went wrong with a shipment: the error class's stable code, and a sentence without personal data."""
+
+    code: str
+    text: str
+
+    @classmethod
+    def of(cls, error: KprError) -> LastError:
+        """Return an error as the journal stores it: without the advice that its class gives anyway."""
+        place = f"{error.where}: " if error.where else ""
+        special = f" {error.next_step}" if error.next_step != error.advice else ""
+        return cls(error.code, f"{place}{error.what}{special}")

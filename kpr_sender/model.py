@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from kpr_sender.errors import KprError
-from kpr_sender.states import ReceiptStatus, ShipmentState, SubmissionState
+from kpr_sender.states import Lifecycle, ReceiptStatus, SubmissionState
 
 
 class Environment(enum.StrEnum):
@@ -140,32 +139,14 @@ class Receipt:
     signer: CertificateName | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LastError:
-    """What last went wrong with a shipment: the error class's stable code, and a sentence without personal data."""
-
-    code: str
-    text: str
-
-    @classmethod
-    def of(cls, error: KprError) -> LastError:
-        """Say an error the way the journal keeps it: without the advice its class gives anyway."""
-        place = f"{error.where}: " if error.where else ""
-        special = f" {error.next_step}" if error.next_step != error.advice else ""
-        return cls(error.code, f"{place}{error.what}{special}")
-
-
-@dataclass(frozen=True, slots=True)
-class Shipment:
-    """One sealed Hodemelding and what is known of its way.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipment(Lifecycle):
+    """One sealed Hodemelding and what is known of its way: its life, and what is fixed.
 
     Attributes:
         msg_id: MsgInfo/MsgId, lower-case UUID; names the shipment to people, too.
         message_id: AMQP message-id, independent of ``msg_id``; error-queue messages name this one.
-        attempts: How many times a transfer was tried (always the same bytes, promise G3).
         sealed_bytes: Size of the sealed bytes in bytes.
-        published_at: When the bus said *accepted*, or a person that it has arrived, whichever was later; UTC.
-        needs_person: True when a verified receipt contradicts an earlier one.
         certificates: What it is sealed with; None for one that was sealed before the journal kept it.
         hodemelding_sha256: Digest of the Hodemelding round the payload; empty likewise.
         lopenr: The EPJ's running number, as it stands in the payload.
@@ -174,18 +155,13 @@ class Shipment:
     msg_id: str
     submission_id: str
     type: MessageType
-    state: ShipmentState
     message_id: str
     receiver_her_id: int
     payload_sha256: str
     sealed_sha256: str
     sealed_bytes: int
-    attempts: int
     created_at: datetime
-    published_at: datetime | None
     receipts: tuple[Receipt, ...]
-    last_error: LastError | None
-    needs_person: bool = False
     certificates: Certificates | None = None
     hodemelding_sha256: str = ""
     lopenr: str = ""

@@ -25,7 +25,7 @@ from kpr_sender.errors import (
 )
 from kpr_sender.model import Receipt, Shipment, Submission
 from kpr_sender.settings.kinds import spoken
-from kpr_sender.states import AWAITING_RECEIPT, ShipmentState, SubmissionState
+from kpr_sender.states import UNANSWERED, ShipmentState, SubmissionState
 
 
 def _named(shipments: list[Shipment]) -> str:
@@ -119,7 +119,7 @@ _BY_STATE: Final[Mapping[SubmissionState, Callable[[Submission], KprError]]] = {
 
 def disbelieved(shipment: Shipment) -> Receipt | None:
     """Return the latest receipt that is not believed, while nothing better has settled the matter."""
-    if shipment.state not in AWAITING_RECEIPT | {ShipmentState.SEALED, ShipmentState.PUBLISHING}:
+    if shipment.state not in UNANSWERED:
         return None
     return next((receipt for receipt in reversed(shipment.receipts) if not receipt.verified), None)
 

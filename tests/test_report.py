@@ -8,8 +8,8 @@ from itertools import product
 
 import pytest
 
-from kpr_sender.errors import BY_CODE, ERRORS, EXIT_OK, KprError, Overdue
-from kpr_sender.model import Environment, LastError, MessageType, Receipt, ReceiptError, Shipment, Submission
+from kpr_sender.errors import BY_CODE, ERRORS, EXIT_OK, KprError, LastError, Overdue
+from kpr_sender.model import Environment, MessageType, Receipt, ReceiptError, Shipment, Submission
 from kpr_sender.report import Report
 from kpr_sender.states import ReceiptStatus, ShipmentState, SubmissionState
 

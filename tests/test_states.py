@@ -2,31 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import combinations_with_replacement, product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from docs.make_state_diagram import KNOWN, MOVES, TARGET, documentation
+from docs.make_state_diagram import KNOWN, MOVES, STAYS, TARGET, documentation
+from kpr_sender.errors import InDoubt, LastError, RejectedByReceiver
 from kpr_sender.states import (
+    ANSWERS,
     AWAITING_RECEIPT,
     CAUSE_OF_STATUS,
+    CONSEQUENCES,
     ENDED,
+    OUTCOMES,
     PAIR_RULES,
     PERSON_CAUSES,
+    TABLE,
     TRANSITIONS,
+    UNANSWERED,
+    Arrival,
     Cause,
+    Change,
+    HistoryLine,
     ImpossibleTransition,
+    Lifecycle,
+    Reaction,
     ReceiptStatus,
     ShipmentState,
     SubmissionState,
+    Trigger,
     after,
+    answered_though_unsent,
+    apply,
+    awaits_answer,
+    blocks_replacement,
+    may_be_published,
+    may_be_resealed,
+    noted,
+    open_decisions,
 )
 
 S, C, P = ShipmentState, Cause, SubmissionState
 BY_A_PERSON = {C.PERSON_ARRIVED, C.PERSON_NOT_ARRIVED, C.PERSON_CANCELS}
-ANSWERS = {*CAUSE_OF_STATUS.values(), C.ERROR_QUEUE}
+AT, BEFORE = datetime(2025, 1, 10, 12, tzinfo=UTC), datetime(2025, 1, 9, 8, tzinfo=UTC)
+OLD, NEW = LastError("bus-unreachable", "No route."), LastError("in-doubt", "No outcome.")
 # The states in which bytes may have reached the bus.
 PERHAPS_ON_THE_BUS = {S.PUBLISHING, S.PUBLISHED, S.IN_DOUBT}
 
@@ -66,7 +89,8 @@ def test_each_state_and_cause_leads_where_it_must_or_nowhere(state: ShipmentStat
 
 def test_the_table_knows_every_state_and_every_cause() -> None:
     assert set(TRANSITIONS) == set(S)
-    assert {cause for ways_on in TRANSITIONS.values() for cause in ways_on} == set(C)
+    assert {cause for ways_on in TRANSITIONS.values() for cause in ways_on} == set(CONSEQUENCES)
+    assert {cause for row in TABLE.values() for cause in row} == set(C)
     assert set(CAUSE_OF_STATUS) == set(ReceiptStatus)
 
 
@@ -113,6 +137,209 @@ def test_what_awaits_a_receipt_takes_every_answer() -> None:
     """G2."""
     assert {state for state, ways_on in TRANSITIONS.items() if set(ways_on) >= ANSWERS} == AWAITING_RECEIPT
     assert all(not ANSWERS & set(TRANSITIONS[state]) for state in set(S) - AWAITING_RECEIPT)
+
+
+# The whole table, flags included, written out a second time.
+
+FINAL = {
+    C.RECEIPT_OK: S.DELIVERED,
+    C.RECEIPT_OK_WITH_ERRORS: S.DELIVERED_WITH_ERRORS,
+    C.RECEIPT_REJECTED: S.REJECTED,
+    C.ERROR_QUEUE: S.FAULTED,
+}
+LIVES = [
+    Lifecycle(
+        state=state,
+        attempts=0 if state is S.SEALED else 1,
+        published_at=BEFORE if state is not S.SEALED else None,
+        last_error=OLD,
+        needs_person=needs_person,
+        early_answer=early,
+    )
+    for state, needs_person in product(S, (False, True))
+    for early in ((None, *FINAL) if state is S.PUBLISHING else (None,))
+]
+
+
+def expected(life: Lifecycle, cause: Cause) -> Lifecycle | None:  # noqa: PLR0911 - one way for each promise
+    """The promises once more, as branches; None for what is impossible."""
+    if cause is C.RECEIPT_UNVERIFIED:
+        return life
+    if cause is C.REPLACED:
+        blocked = life.state in {S.PUBLISHING, S.IN_DOUBT} or (life.state is S.SEALED and life.needs_person)
+        return None if blocked else replace(life, state=S.CANCELLED if life.state is S.SEALED else life.state)
+    if cause is C.RESTORED:
+        error = LastError(InDoubt.code, "The journal was restored from backup; it may have been sent in the meantime.")
+        doubted = replace(life, state=S.IN_DOUBT, attempts=life.attempts + 1, last_error=error)
+        return doubted if life.state is S.SEALED else None
+    if cause in FINAL:
+        return expected_after_answer(life, cause)
+    if cause is C.PUBLISH_BEGINS and life.needs_person:
+        return None
+    following = EXPECTED.get((life.state, cause))
+    if following is None:
+        return None
+    if cause is C.PUBLISH_BEGINS:
+        return replace(life, state=following, attempts=life.attempts + 1)
+    published_at = AT if cause in {C.ACCEPTED, C.PERSON_ARRIVED} else life.published_at
+    published_at = None if cause is C.PERSON_NOT_ARRIVED else published_at
+    on = replace(life, state=following, published_at=published_at, last_error=NEW, early_answer=None)
+    return on if life.early_answer is None else expected_after_answer(on, life.early_answer, error=None)
+
+
+def expected_after_answer(life: Lifecycle, cause: Cause, error: LastError | None = NEW) -> Lifecycle:
+    if life.state is S.PUBLISHING and life.early_answer in {None, cause}:
+        return replace(life, early_answer=cause)
+    if life.state in {S.PUBLISHED, S.IN_DOUBT}:
+        if error is None and cause is C.ERROR_QUEUE:
+            error = LastError(RejectedByReceiver.code, "A message on the error queue names this shipment.")
+        return replace(life, state=FINAL[cause], last_error=error)
+    return life if life.state is FINAL[cause] else replace(life, needs_person=True)
+
+
+@pytest.mark.parametrize("cause", C)
+@pytest.mark.parametrize("life", LIVES, ids=lambda one: f"{one.state}-{one.needs_person}-{one.early_answer}")
+def test_the_whole_table(life: Lifecycle, cause: Cause) -> None:
+    """G1, G2: each state, with and without its flags, and whatever can happen."""
+    wanted = expected(life, cause)
+    trigger = Trigger(cause, AT, error=NEW, why="In words.", who="kari", evidence={"bytes": 5})
+    if wanted is None:
+        with pytest.raises(ImpossibleTransition):
+            apply(life, trigger)
+        return
+    change = apply(life, trigger)
+    assert change.after == wanted
+    contradicts = wanted.needs_person and not life.needs_person
+    assert bool(change.contradiction) >= contradicts
+    assert _replayed(life.state, change) is wanted.state
+    assert all(line.what and line.why for line in change.lines)
+    assert change.lines[0].details == {"bytes": 5}
+
+
+def _replayed(state: ShipmentState, change: Change) -> ShipmentState:
+    """Every move is a line of the history, by a cause that ``TRANSITIONS`` has."""
+    for line in change.lines:
+        if line.moved is not None:
+            old, new = line.moved
+            assert (old, new) == (state, after(state, Cause(line.what)))
+            state = new
+    return state
+
+
+@pytest.mark.parametrize("stored", [None, False, True])
+@pytest.mark.parametrize("verified", [False, True])
+def test_a_receipt_is_recorded_as_such_and_does_more_only_when_it_is_verified_now(
+    stored: bool | None,  # noqa: FBT001 - None: none is stored
+    verified: bool,  # noqa: FBT001
+) -> None:
+    """G4."""
+    arrival = Arrival.NEW if stored is None else Arrival.VERIFIED_NOW if verified > stored else Arrival.DUPLICATE
+    cause = C.RECEIPT_OK if verified else C.RECEIPT_UNVERIFIED
+    for life in LIVES:
+        change = apply(life, Trigger(cause, AT, why="Unknown signer.", evidence={"n": 1}, arrival=arrival))
+        first, *others = change.lines
+        assert (first.what, first.moved, first.details) == (arrival.value[0], None, {"n": 1})
+        assert first.why == ("Unknown signer." if arrival is Arrival.NEW else arrival.value[1])
+        if arrival is Arrival.DUPLICATE or not verified:
+            assert (change.after, others) == (life, [])
+        else:
+            alone = apply(life, Trigger(cause, AT))
+            assert (change.after, tuple(others), change.contradiction) == (
+                alone.after,
+                alone.lines,
+                alone.contradiction,
+            )
+
+
+def _lines(life: Lifecycle, trigger: Trigger) -> list[tuple[str, str, str]]:
+    return [(line.what, line.why, line.who) for line in apply(life, trigger).lines]
+
+
+def test_what_the_history_says() -> None:
+    sealed, published = Lifecycle(state=S.SEALED), Lifecycle(state=S.PUBLISHED)
+    assert _lines(sealed, Trigger(C.PUBLISH_BEGINS, AT)) == [("publish-begins", "The transfer is about to begin.", "")]
+    early = Lifecycle(state=S.PUBLISHING, early_answer=C.RECEIPT_OK)
+    assert _lines(early, Trigger(C.RECEIPT_OK, AT)) == [
+        ("receipt-ok-early", "It came before the bus's outcome, and takes effect after it.", "")
+    ]
+    assert _lines(early, Trigger(C.ACCEPTED, AT)) == [
+        ("accepted", "The bus answered accepted.", ""),
+        ("receipt-ok", "A verified receipt says OK.", ""),
+    ]
+    assert _lines(early, Trigger(C.NOT_SENT, AT)) == [
+        ("not-sent", "It is certain that the bus does not have it.", ""),
+        ("receipt-ok-contradicts", "It contradicts the journal, where the shipment is sealed.", ""),
+    ]
+    delivered = Lifecycle(state=S.DELIVERED)
+    assert _lines(delivered, Trigger(C.RECEIPT_OK, AT)) == [("receipt-ok-again", "It says what is known.", "")]
+    assert _lines(published, Trigger(C.PERSON_ARRIVED, AT, why="FHI has it.", who="kari")) == [
+        ("person-arrived", "FHI has it.", "kari")
+    ]
+    replaced = Trigger(C.REPLACED, AT, why="A new extract.", who="kari")
+    assert _lines(sealed, replaced) == [("person-cancels", "A new extract.", "kari")]
+    assert _lines(published, replaced) == [("replaced", "A new extract.", "kari")]
+    assert [what for what, _, _ in _lines(sealed, Trigger(C.RESTORED, AT))] == ["publish-begins", "no-outcome"]
+
+
+def test_an_error_is_noted_once_and_moves_nothing() -> None:
+    life = Lifecycle(state=S.SEALED)
+    change = noted(life, OLD)
+    assert change == Change(
+        replace(life, last_error=OLD), (HistoryLine("error-noted", OLD.text, details={"code": OLD.code}),)
+    )
+    assert noted(change.after, OLD) == Change(change.after)
+    assert noted(change.after, None).after == life
+
+
+def _everything_that_can_be() -> set[Lifecycle]:
+    """Each life that any order of events leads to; attempts stop counting at two."""
+    found: set[Lifecycle] = set()
+    open_lives = {Lifecycle(state=S.SEALED)}
+    while open_lives:
+        found |= open_lives
+        following = set()
+        for life, cause in product(open_lives, C):
+            try:
+                on = apply(life, Trigger(cause, AT)).after
+            except ImpossibleTransition:
+                continue
+            following.add(replace(on, attempts=min(on.attempts, 2), last_error=None))
+        open_lives = following - found
+    return found
+
+
+def test_whatever_is_answered_is_never_published_again() -> None:
+    """G1: from everything that can be, a verified answer ends the publishing for good."""
+    lives = _everything_that_can_be()
+    assert {life.state for life in lives} == set(S)
+    for life, cause in product(lives, FINAL):
+        answered = apply(life, Trigger(cause, AT)).after
+        if answered.early_answer is not None:
+            answered = apply(answered, Trigger(C.NOT_SENT, AT)).after
+        assert not may_be_published(answered)
+        assert not may_be_resealed(answered)
+    assert all(life.early_answer is None or life.state is S.PUBLISHING for life in lives)
+
+
+@pytest.mark.parametrize("life", LIVES, ids=lambda one: f"{one.state}-{one.needs_person}-{one.early_answer}")
+def test_what_others_ask(life: Lifecycle) -> None:
+    state, flag = life.state, life.needs_person
+    waiting = state in {S.PUBLISHED, S.IN_DOUBT}
+    assert may_be_published(life) == (state is S.SEALED and not flag)
+    assert may_be_resealed(life) == may_be_published(life)
+    assert not may_be_resealed(replace(life, attempts=1))
+    assert answered_though_unsent(life) == (state is S.SEALED and flag)
+    assert awaits_answer(life) == waiting
+    assert blocks_replacement(life) == (state in {S.IN_DOUBT, S.PUBLISHING} or answered_though_unsent(life))
+    cancel = {C.PERSON_CANCELS} if answered_though_unsent(life) else set()
+    assert open_decisions(life, replaced=False) == (BY_A_PERSON if waiting else cancel)
+    assert open_decisions(life, replaced=True) == (BY_A_PERSON - {C.PERSON_NOT_ARRIVED} if waiting else cancel)
+
+
+def test_the_sets_are_what_they_say() -> None:
+    assert {*CAUSE_OF_STATUS.values(), C.ERROR_QUEUE} == ANSWERS == set(FINAL)
+    assert {C.ACCEPTED, C.NOT_SENT, C.NO_OUTCOME} == OUTCOMES
+    assert set(S) - set(FINAL.values()) - {S.CANCELLED} == UNANSWERED
 
 
 def test_every_pair_has_one_state_whatever_the_order() -> None:
@@ -162,5 +389,6 @@ def test_the_documentation_is_what_the_tables_make() -> None:
     assert TARGET.read_text("utf-8") == documentation(), "run: python docs/make_state_diagram.py"
     assert set(KNOWN) == set(S)
     assert set(MOVES) == set(C)
+    assert set(STAYS) == set(Reaction)
     for (state, cause), following in EXPECTED.items():
         assert f"    {state} --> {following}: {cause}" in documentation()

@@ -14,7 +14,7 @@ from kpr_sender.cli.parameters import PATH, max_wait_option, wait_option
 from kpr_sender.cli.session import Budget
 from kpr_sender.client import Client
 from kpr_sender.report import Report
-from kpr_sender.states import AWAITING_RECEIPT
+from kpr_sender.states import awaits_answer
 
 
 @click.command("send")
@@ -56,7 +56,7 @@ def command(
     def steps(client: Client) -> Report:
         report = client.submit(fagmelding, identmelding, **submitting)
         submission = report.submission
-        if not any(shipment.state in AWAITING_RECEIPT for shipment in submission.shipments):
+        if not any(awaits_answer(shipment) for shipment in submission.shipments):
             return report
         waited = client.wait(submission.submission_id, timeout=min(wait_seconds, budget.left()))
         return replace(waited, sent=report.sent)

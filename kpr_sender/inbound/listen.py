@@ -11,13 +11,13 @@ from typing import Final
 
 from kpr_sender.bus.port import Bus, Inbound
 from kpr_sender.bus.retry import persistently
-from kpr_sender.errors import KprError, ReceiptPending
+from kpr_sender.errors import KprError, LastError, ReceiptPending
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.inbound.receipt import Answers, Handling
 from kpr_sender.journal.port import Journal
-from kpr_sender.model import LastError, Submission
-from kpr_sender.states import AWAITING_RECEIPT, ShipmentState
+from kpr_sender.model import Submission
+from kpr_sender.states import ShipmentState, awaits_answer
 
 _LOOK_SECONDS: Final = 5.0
 """How soon a wait ends after ``closing`` is set. The links stay attached all the while: no polling of the broker."""
@@ -25,7 +25,7 @@ _LOOK_SECONDS: Final = 5.0
 
 def is_awaiting(submission: Submission) -> bool:
     """Tell whether a receipt may still come for one of the pair."""
-    return any(shipment.state in AWAITING_RECEIPT for shipment in submission.shipments)
+    return any(awaits_answer(shipment) for shipment in submission.shipments)
 
 
 def note_obstacle(journal: Journal, submission: Submission, error: KprError | None) -> None:

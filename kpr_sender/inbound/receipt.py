@@ -36,7 +36,7 @@ from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.transport import FROM_HER_ID
 from kpr_sender.model import Receipt, ReceiptError, Shipment
 from kpr_sender.registry.port import Counterpart
-from kpr_sender.states import AWAITING_RECEIPT, CAUSE_OF_STATUS, ReceiptStatus
+from kpr_sender.states import CAUSE_OF_STATUS, ReceiptStatus, awaits_answer
 from kpr_sender.trust.policy import Trust
 
 _SIGNER: Final = "its signing certificate"
@@ -252,7 +252,7 @@ class Answers:
             shipment
             for submission in self.journal.submissions()
             for shipment in submission.shipments
-            if shipment.state in AWAITING_RECEIPT and shipment.receiver_her_id == self.counterpart.her_id
+            if awaits_answer(shipment) and shipment.receiver_her_id == self.counterpart.her_id
         ]
 
     def _disbelieve(

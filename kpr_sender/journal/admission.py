@@ -13,19 +13,19 @@ from typing import Final
 from kpr_sender.errors import AlreadySubmitted, UsageError
 from kpr_sender.journal.port import NewSubmission
 from kpr_sender.model import MessageType, Submission
-from kpr_sender.states import ShipmentState
+from kpr_sender.states import ShipmentState, answered_though_unsent, blocks_replacement
 
-# A shipment in one of these could be on the bus without our knowing.
-_BLOCKS_REPLACEMENT: Final[Mapping[ShipmentState, str]] = {
+# What to do about a shipment that could be on the bus without our knowing.
+_WAY_ON: Final[Mapping[ShipmentState, str]] = {
     ShipmentState.PUBLISHING: "Run kpr-send wait: another run may be publishing it.",
     ShipmentState.IN_DOUBT: (
-        "Run kpr-send wait; if no receipt comes, ask kpr@fhi.no whether the MsgId has arrived, then tell the answer "
-        "with kpr-send resolve MSGID."
+        "Run kpr-send wait; if no receipt comes, ask kpr@fhi.no whether the MsgId has arrived, then enter the "
+        "answer with kpr-send resolve MSGID."
     ),
 }
 
 
-def demand_admissible(
+def require_admissible(
     new: NewSubmission, *, latest: Submission | None, same_payload: Mapping[MessageType, Submission]
 ) -> None:
     """Refuse a pair that would be a second send.
@@ -72,21 +72,21 @@ def demand_admissible(
             next_step="Say with --reason what was agreed with FHI.",
         )
     for shipment in latest.shipments:
-        if shipment.state is ShipmentState.SEALED and shipment.needs_person:
+        if answered_though_unsent(shipment):
             raise AlreadySubmitted(
                 f"FHI has answered the {shipment.type.norwegian} of {_named(latest)}, which the journal holds as not "
                 "sent: nothing may take its place yet.",
                 next_step="Ask kpr@fhi.no whether the MsgId has arrived.",
             )
-        if shipment.state in _BLOCKS_REPLACEMENT:
+        if blocks_replacement(shipment):
             raise AlreadySubmitted(
                 f"The {shipment.type.norwegian} of {_named(latest)} is {shipment.state.value}: it could still arrive, "
                 "so nothing may take its place yet.",
-                next_step=_BLOCKS_REPLACEMENT[shipment.state],
+                next_step=_WAY_ON[shipment.state],
             )
 
 
-def demand_nothing_forgotten(new: NewSubmission, in_the_way: tuple[str, ...]) -> None:
+def require_nothing_forgotten(new: NewSubmission, in_the_way: tuple[str, ...]) -> None:
     """Refuse a pair while shipments for the same may be with FHI that this journal has forgotten.
 
     Args:
@@ -98,7 +98,7 @@ def demand_nothing_forgotten(new: NewSubmission, in_the_way: tuple[str, ...]) ->
     """
     if in_the_way:
         raise AlreadySubmitted(
-            f"Before this journal was put back, {new.year} was sent for this municipality, as "
+            f"Before this journal was restored from backup, {new.year} was sent for this municipality, as "
             f"{' and '.join(in_the_way)}: FHI may have it.",
             next_step="Ask kpr@fhi.no whether these MsgIds have arrived. Only when FHI wants the data anew: kpr-send "
             "journal release MSGID --reason TEXT --by NAME for each, then send again.",

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
+from kpr_sender.errors import LastError
 from kpr_sender.model import (
     CertificateName,
     Certificates,
     Envelope,
     Environment,
-    LastError,
     MessageType,
     Receipt,
     ReceiptError,

@@ -23,16 +23,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from kpr_sender.durable import sync_folder
-from kpr_sender.errors import InDoubt, InternalError, JournalUnwritable, UsageError
+from kpr_sender.errors import InternalError, JournalUnwritable, UsageError
 from kpr_sender.journal import sql
 from kpr_sender.journal.connection import open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
-from kpr_sender.journal.queries import shipment_row
-from kpr_sender.journal.sql import time_text
 from kpr_sender.journal.sqlite_errors import of_os
-from kpr_sender.journal.transaction import NOTHING, Step
-from kpr_sender.model import Environment, LastError
+from kpr_sender.journal.transaction import Transaction
+from kpr_sender.model import Environment
 from kpr_sender.states import Cause, ShipmentState
 
 # The marker beside the journal: what betrays a journal that was put back, copied or lost (promise G1).
@@ -88,7 +86,7 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class HighWaterMark:
     """How far a journal has come.
 
     Attributes:
@@ -103,7 +101,7 @@ class Mark:
     begun: tuple[Begun, ...]
 
 
-class MarkDamaged(ValueError):
+class MarkerDamaged(ValueError):
     """The marker is not as it was written."""
 
 
@@ -113,7 +111,7 @@ def mark_file(journal: Path) -> Path:
     return resolved.with_name(resolved.name + ".mark")
 
 
-def of_journal(connection: sqlite3.Connection, inode: int | None) -> Mark:
+def mark_of(connection: sqlite3.Connection, inode: int | None) -> HighWaterMark:
     """Return the mark that belongs to the journal as it is now.
 
     Args:
@@ -122,14 +120,14 @@ def of_journal(connection: sqlite3.Connection, inode: int | None) -> Mark:
     """
     identity = connection.execute(sql.IDENTITY).fetchone()
     begun = tuple(Begun(*row) for row in connection.execute(sql.BEGUN))
-    return Mark(identity["journal_id"], identity["step"], inode, begun)
+    return HighWaterMark(identity["journal_id"], identity["step"], inode, begun)
 
 
-def read(journal: Path) -> Mark | None:
+def read(journal: Path) -> HighWaterMark | None:
     """Return what the marker says; None where there is none.
 
     Raises:
-        MarkDamaged: It is not as it was written.
+        MarkerDamaged: It is not as it was written.
         JournalUnwritable: It cannot be read.
     """
     file = mark_file(journal)
@@ -141,12 +139,12 @@ def read(journal: Path) -> Mark | None:
     except OSError as error:
         raise of_os(file, error) from error
     try:
-        return _mark_of(json.loads(content))
+        return _read_mark(json.loads(content))
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise MarkDamaged from None
+        raise MarkerDamaged from None
 
 
-def write(journal: Path, mark: Mark) -> None:
+def write(journal: Path, mark: HighWaterMark) -> None:
     """Put a marker in the old one's place, durable before return.
 
     Raises:
@@ -157,7 +155,7 @@ def write(journal: Path, mark: Mark) -> None:
         put(journal)
 
 
-def prepare(journal: Path, mark: Mark) -> None:
+def prepare(journal: Path, mark: HighWaterMark) -> None:
     """Write a marker to a new file, durable before return; the old one stands until ``put``.
 
     Raises:
@@ -185,7 +183,7 @@ def put(journal: Path) -> None:
         raise of_os(file, error) from error
 
 
-def objection(found: Mark | None, present: Mark, *, backup_at: str | None) -> str:
+def objection(found: HighWaterMark | None, present: HighWaterMark, *, backup_at: str | None) -> str:
     """Return why a journal may not be written to, in one or two sentences; nothing where it may.
 
     Args:
@@ -203,13 +201,13 @@ def objection(found: Mark | None, present: Mark, *, backup_at: str | None) -> st
     return next((text for text, holds in _DIFFERENCES if holds(found, present)), "")
 
 
-def _behind(found: Mark, present: Mark) -> bool:
+def _behind(found: HighWaterMark, present: HighWaterMark) -> bool:
     known = {one.msg_id: one.attempts for one in present.begun}
     return found.step > present.step or any(known.get(one.msg_id, 0) < one.attempts for one in found.begun)
 
 
 _MISSING: Final = "The marker beside the journal is missing: the journal may be an old copy."
-_DIFFERENCES: Final[tuple[tuple[str, Callable[[Mark, Mark], bool]], ...]] = (
+_DIFFERENCES: Final[tuple[tuple[str, Callable[[HighWaterMark, HighWaterMark], bool]], ...]] = (
     (
         "This is not the journal that was last used here: it does not know what that one has sent.",
         lambda found, present: found.journal_id != present.journal_id,
@@ -222,7 +220,7 @@ _DIFFERENCES: Final[tuple[tuple[str, Callable[[Mark, Mark], bool]], ...]] = (
 )
 
 
-def demand_not_lost(journal: Path) -> None:
+def require_not_lost(journal: Path) -> None:
     """Refuse to make a new journal where the marker shows that one was sent from.
 
     Raises:
@@ -237,7 +235,7 @@ def demand_not_lost(journal: Path) -> None:
         raise of_os(journal, error) from error
     try:
         found = read(journal)
-    except MarkDamaged:
+    except MarkerDamaged:
         raise damaged_marker(journal) from None
     if found is not None and found.begun:
         raise refused(
@@ -262,11 +260,11 @@ def _new_file(journal: Path) -> Path:
     return file.with_name(file.name + ".new")
 
 
-def _mark_of(value: Mapping[str, Any]) -> Mark:
+def _read_mark(value: Mapping[str, Any]) -> HighWaterMark:
     journal_id, step, inode = value["journal_id"], value["step"], value["inode"]
     if not isinstance(journal_id, str) or not isinstance(step, int) or not isinstance(inode, int | None):
         raise TypeError
-    return Mark(journal_id, step, inode, tuple(Begun(**one) for one in value["begun"]))
+    return HighWaterMark(journal_id, step, inode, tuple(Begun(**one) for one in value["begun"]))
 
 
 def _write_through(file: Path, content: bytes) -> None:
@@ -277,10 +275,6 @@ def _write_through(file: Path, content: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-_TAKEN_AS_BEGUN: Final = "Taken as begun: the journal was put back, and may not know of it."
-_IN_DOUBT: Final = LastError(InDoubt.code, "The journal was put back; it may have been sent in the meantime.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,7 +311,7 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
     store = open_to_write(path, environment, now=now)
     with closing(store):
         inode = stable_inode(path)
-        at = time_text(now())
+        at = now()
         with store.writing() as connection:
             found, present, what = objection_to(connection, path, inode)
             if not what:
@@ -326,19 +320,24 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
                     where="--accept-restored",
                     next_step="Run kpr-send journal verify without it.",
                 )
-            step = Step(connection, at, who)
-            in_doubt = _doubt_what_is_sealed(step)
-            forgotten = () if found is None else _keep_what_is_forgotten(step, found)
-            connection.execute(sql.ADD_ACCEPTANCE, {"at": at, "found": what, "why": why, "who": who})
+            transaction = Transaction(connection, at, who)
+            in_doubt = sql.msg_ids_in_state(connection, ShipmentState.SEALED)
+            for msg_id in in_doubt:
+                transaction.apply(msg_id, Cause.RESTORED)
+            forgotten = () if found is None else _keep_what_is_forgotten(transaction, found)
+            acceptance = {"at": sql.time_text(at), "found": what, "why": why, "who": who}
+            connection.execute(sql.ADD_ACCEPTANCE, acceptance)
             reached = max(present.step, 0 if found is None else found.step) + 1
             connection.execute(sql.NEW_IDENTITY, {"step": reached})
         with store.reading() as connection:
-            accepted = of_journal(connection, inode)
+            accepted = mark_of(connection, inode)
         write(path, accepted)
     return Accepted(what, in_doubt, forgotten)
 
 
-def objection_to(connection: sqlite3.Connection, path: Path, inode: int | None) -> tuple[Mark | None, Mark, str]:
+def objection_to(
+    connection: sqlite3.Connection, path: Path, inode: int | None
+) -> tuple[HighWaterMark | None, HighWaterMark, str]:
     """Return what the marker says, what the journal says, and in words why it may not be written to, if so.
 
     Args:
@@ -346,28 +345,20 @@ def objection_to(connection: sqlite3.Connection, path: Path, inode: int | None) 
         path: The journal.
         inode: Its file's.
     """
-    present = of_journal(connection, inode)
+    present = mark_of(connection, inode)
     backup_at = connection.execute(sql.IDENTITY).fetchone()["backup_at"]
     try:
         found = read(path)
-    except MarkDamaged:
+    except MarkerDamaged:
         return None, present, damaged_marker(path).what
     return found, present, objection(found, present, backup_at=backup_at)
 
 
-def _doubt_what_is_sealed(step: Step) -> tuple[str, ...]:
-    sealed = step.connection.execute(sql.SHIPMENTS_IN_STATE, (ShipmentState.SEALED.value,)).fetchall()
-    for row in sealed:
-        step.move(row, Cause.PUBLISH_BEGINS, changes={"attempts": row["attempts"] + 1}, why=_TAKEN_AS_BEGUN)
-        publishing = shipment_row(step.connection, row["msg_id"])
-        step.end_publish(publishing, Cause.NO_OUTCOME, evidence=NOTHING, error=_IN_DOUBT, why=_IN_DOUBT.text)
-    return tuple(row["msg_id"] for row in sealed)
-
-
-def _keep_what_is_forgotten(step: Step, found: Mark) -> tuple[Begun, ...]:
+def _keep_what_is_forgotten(transaction: Transaction, found: HighWaterMark) -> tuple[Begun, ...]:
     forgotten = []
     for begun in found.begun:
-        if step.connection.execute(sql.SHIPMENT, (begun.msg_id,)).fetchone() is None:
-            step.connection.execute(sql.ADD_FORGOTTEN, asdict(begun) | {"noted_at": step.at})
+        if transaction.connection.execute(sql.SHIPMENT, (begun.msg_id,)).fetchone() is None:
+            noted = {**asdict(begun), "noted_at": sql.time_text(transaction.at)}
+            transaction.connection.execute(sql.ADD_FORGOTTEN, noted)
             forgotten.append(begun)
     return tuple(forgotten)

@@ -1,4 +1,7 @@
-"""One process's hold on its journal: locked and recovered before it is written, read without a lock."""
+"""One process's use of its journal: locked and recovered before it is written, read without a lock.
+
+What must not be broken off in between is done inside the ``CriticalSection``.
+"""
 
 from __future__ import annotations
 
@@ -12,19 +15,18 @@ from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.location import demand_local
 from kpr_sender.journal.lock import JournalLock
 from kpr_sender.journal.port import ReceiptDocument
-from kpr_sender.journal.queries import SqliteView
-from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.journal.sqlite import SqliteJournal, SqliteView
 from kpr_sender.model import Environment
 from kpr_sender.settings.values import JournalSettings
 
-# The engine's steps: one at a time, and none is broken off. Whoever asks to stop is heard when the step is over.
 
+class CriticalSection:
+    """Entered for one attempt to publish with its two lines in the journal, or for one answer with its settling.
 
-class Steps:
-    """Entered for each step: one attempt to publish with its two lines in the journal, or one answer with its settling.
+    One thread at a time, and a stop takes effect when it is left.
 
     Args:
-        closing: Set when a stop was asked for and the step is over: nothing further is begun then.
+        closing: Set when a stop was asked for and the section is left: nothing further is begun then.
     """
 
     def __init__(self, closing: threading.Event) -> None:
@@ -35,11 +37,11 @@ class Steps:
 
     @property
     def under_way(self) -> bool:
-        """Whether a step is being taken now."""
+        """Whether a thread is inside now."""
         return self._depth > 0
 
     def ask_to_stop(self) -> None:
-        """Let nothing further begin after the step under way. Takes no lock: a signal handler may call it."""
+        """Let nothing further begin once it is left. Takes no lock: a signal handler may call it."""
         self._stop_asked = True
 
     def __enter__(self) -> None:
@@ -55,8 +57,8 @@ class Steps:
         self._lock.release()
 
 
-class HeldJournal:
-    """A journal that is opened when it is first needed, and held until it is closed.
+class JournalSession:
+    """A journal that is opened when it is first needed, and locked for this process until it is closed.
 
     Args:
         settings: Where it lies.
@@ -64,7 +66,7 @@ class HeldJournal:
         catch_up: Called on opening with the newest submission's receipts, whose copies a killed run may lack.
         now: The clock.
         who: Who events are written for.
-        observe: Told of what an earlier run left in the middle.
+        observe: Called with what an earlier run left unfinished.
     """
 
     def __init__(
@@ -88,11 +90,11 @@ class HeldJournal:
         self._journal: SqliteJournal | None = None
 
     def opened(self) -> SqliteJournal:
-        """Return the journal, locked for this process; what an earlier run left in the middle is in doubt now.
+        """Return the journal, locked for this process; what an earlier run left unfinished is in doubt now.
 
         Raises:
             JournalUnwritable: It cannot be written, or lies on a network file system.
-            JournalLocked: Another run holds it.
+            JournalLocked: Another run has locked it.
             ConfigInvalid: It is another environment's (promise G7).
         """
         with self._opening:
@@ -102,7 +104,7 @@ class HeldJournal:
 
     @contextmanager
     def reading(self) -> Iterator[SqliteView | None]:
-        """Yield the journal to read from, beside whoever holds it; None where there is none yet.
+        """Yield the journal to read from, beside whoever has locked it; None where there is none yet.
 
         Raises:
             JournalUnwritable: It cannot be read.

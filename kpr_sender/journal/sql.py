@@ -1,4 +1,7 @@
-"""Rows to values and back."""
+"""Every statement that the journal runs on its tables, and rows to values and back.
+
+What another database would have to say differently is here and in ``connection``.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
+from kpr_sender.errors import InternalError, LastError
 from kpr_sender.journal.port import JournalEvent, NewShipment, NewSubmission, ReceiptDocument
 from kpr_sender.journal.sqlite_errors import Unreadable
 from kpr_sender.model import (
@@ -17,16 +21,13 @@ from kpr_sender.model import (
     Certificates,
     Envelope,
     Environment,
-    LastError,
     MessageType,
     Receipt,
     ReceiptError,
     Shipment,
     Submission,
 )
-from kpr_sender.states import ReceiptStatus, ShipmentState
-
-# Every statement the journal runs on its tables, in one place: what another database would have to say differently.
+from kpr_sender.states import Cause, Lifecycle, ReceiptStatus, ShipmentState
 
 READ_ENVIRONMENT: Final = "SELECT environment FROM journal"
 ADD_ENVIRONMENT: Final = """
@@ -35,9 +36,9 @@ ADD_ENVIRONMENT: Final = """
 ADD_MIGRATION: Final = "INSERT INTO migration (version, name, applied_at) VALUES (?, ?, ?)"
 
 SUBMISSION: Final = "SELECT * FROM submission WHERE submission_id = ?"
-SUBMISSIONS: Final = "SELECT * FROM submission ORDER BY sequence DESC"
+SUBMISSION_IDS: Final = "SELECT submission_id FROM submission ORDER BY sequence DESC"
 LATEST_SUBMISSION: Final = """
-    SELECT * FROM submission
+    SELECT submission_id FROM submission
     WHERE environment = :environment AND sender_her_id = :sender_her_id AND kommunenummer = :kommunenummer
       AND bydel = :bydel AND year = :year
     ORDER BY sequence DESC LIMIT 1
@@ -52,9 +53,9 @@ ADD_SUBMISSION: Final = """
 SHIPMENT: Final = "SELECT * FROM shipment WHERE msg_id = ?"
 SHIPMENT_BY_MESSAGE_ID: Final = "SELECT * FROM shipment WHERE message_id = ?"
 SHIPMENTS_OF: Final = "SELECT * FROM shipment WHERE submission_id = ? ORDER BY shipment_id"
-SHIPMENTS_IN_STATE: Final = "SELECT * FROM shipment WHERE state = ? ORDER BY shipment_id"
-SHIPMENT_BY_PAYLOAD: Final = """
-    SELECT * FROM shipment
+SHIPMENTS_IN_STATE: Final = "SELECT msg_id FROM shipment WHERE state = ? ORDER BY shipment_id"
+HOLDER_OF_PAYLOAD: Final = """
+    SELECT submission_id FROM shipment
     WHERE environment = :environment AND sender_her_id = :sender_her_id AND year = :year
       AND type = :type AND payload_sha256 = :payload_sha256
 """
@@ -75,7 +76,7 @@ CHANGE_SHIPMENT: Final = """
         last_error_text = :last_error_text, needs_person = :needs_person, early_answer = :early_answer
     WHERE msg_id = :msg_id AND state = :state_read
 """
-# But for this one, before any transfer: the schema's own trigger holds it to that, too.
+# Except for this one, before any transfer: the schema's own trigger requires that, too.
 RESEAL_SHIPMENT: Final = """
     UPDATE shipment
     SET sealed_id = :sealed_id, sealed_sha256 = :sealed_sha256, sealed_bytes = :sealed_bytes,
@@ -212,7 +213,7 @@ def details_text(details: Mapping[str, str | int]) -> str:
     return json.dumps(dict(details), ensure_ascii=False)
 
 
-def submission_row(new: NewSubmission, at: str) -> dict[str, Value]:
+def new_submission_columns(new: NewSubmission, at: str) -> dict[str, Value]:
     """Return a new submission's columns."""
     return {
         "submission_id": new.submission_id,
@@ -228,13 +229,16 @@ def submission_row(new: NewSubmission, at: str) -> dict[str, Value]:
     }
 
 
-def shipment_row(submission: NewSubmission, new: NewShipment, at: str) -> dict[str, Value]:
-    """Return a new shipment's columns, but for those of the sealed bytes' table."""
+def new_shipment_columns(submission: Mapping[str, Value], new: NewShipment, at: str) -> dict[str, Value]:
+    """Return a new shipment's columns, but for those that say which its sealed bytes are.
+
+    Args:
+        submission: Its submission's columns.
+        new: The shipment.
+        at: The time now, as text.
+    """
     return {
-        "submission_id": submission.submission_id,
-        "environment": submission.environment.value,
-        "sender_her_id": submission.sender_her_id,
-        "year": submission.year,
+        **{name: submission[name] for name in ("submission_id", "environment", "sender_her_id", "year")},
         "type": new.type.value,
         "msg_id": new.msg_id,
         "message_id": new.message_id,
@@ -289,25 +293,52 @@ def submission_of(row: sqlite3.Row, shipments: Sequence[Shipment]) -> Submission
 
 
 @_as_written
+def lifecycle_of(row: sqlite3.Row) -> Lifecycle:
+    """Return how far a shipment has come."""
+    return Lifecycle(**_lifecycle(row))
+
+
+def lifecycle_columns(shipment: Lifecycle) -> dict[str, Value]:
+    """Return the columns that ``lifecycle_of`` reads."""
+    published_at, error = shipment.published_at, shipment.last_error
+    return {
+        "state": shipment.state.value,
+        "attempts": shipment.attempts,
+        "published_at": None if published_at is None else time_text(published_at),
+        "last_error_code": None if error is None else error.code,
+        "last_error_text": None if error is None else error.text,
+        "needs_person": int(shipment.needs_person),
+        "early_answer": shipment.early_answer,
+    }
+
+
+def _lifecycle(row: sqlite3.Row) -> dict[str, Any]:
+    code, published_at, early_answer = row["last_error_code"], row["published_at"], row["early_answer"]
+    return {
+        "state": ShipmentState(row["state"]),
+        "attempts": row["attempts"],
+        "published_at": None if published_at is None else time_of(published_at),
+        "last_error": None if code is None else LastError(code, row["last_error_text"]),
+        "needs_person": bool(row["needs_person"]),
+        "early_answer": None if early_answer is None else Cause(early_answer),
+    }
+
+
+@_as_written
 def shipment_of(row: sqlite3.Row, receipts: Sequence[Receipt]) -> Shipment:
     """Return a shipment."""
-    code = row["last_error_code"]
     return Shipment(
+        **_lifecycle(row),
         msg_id=row["msg_id"],
         submission_id=row["submission_id"],
         type=MessageType(row["type"]),
-        state=ShipmentState(row["state"]),
         message_id=row["message_id"],
         receiver_her_id=row["receiver_her_id"],
         payload_sha256=row["payload_sha256"],
         sealed_sha256=row["sealed_sha256"],
         sealed_bytes=row["sealed_bytes"],
-        attempts=row["attempts"],
         created_at=time_of(row["created_at"]),
-        published_at=None if row["published_at"] is None else time_of(row["published_at"]),
         receipts=tuple(receipts),
-        last_error=None if code is None else LastError(code, row["last_error_text"]),
-        needs_person=bool(row["needs_person"]),
         certificates=_certificates_of(row),
         hodemelding_sha256=row["hodemelding_sha256"] or "",
         lopenr=row["lopenr"],
@@ -347,3 +378,35 @@ def event_of(row: sqlite3.Row) -> JournalEvent:
         who=row["who"],
         details={name: state for name, state in moved.items() if state is not None} | json.loads(row["details"]),
     )
+
+
+def shipment_row(connection: sqlite3.Connection, msg_id: str) -> sqlite3.Row:
+    """Return a shipment's row.
+
+    Raises:
+        InternalError: There is none: callers ask for what they have read.
+    """
+    row: sqlite3.Row | None = connection.execute(SHIPMENT, (msg_id,)).fetchone()
+    if row is None:
+        raise InternalError(f"The journal has no shipment {msg_id}.")
+    return row
+
+
+def msg_ids_in_state(connection: sqlite3.Connection, state: ShipmentState) -> tuple[str, ...]:
+    """Return the MsgIds of the shipments in a state, in the order they were created in."""
+    return tuple(row["msg_id"] for row in connection.execute(SHIPMENTS_IN_STATE, (state.value,)))
+
+
+def read_shipment(connection: sqlite3.Connection, row: sqlite3.Row) -> Shipment:
+    """Return a shipment with its receipts."""
+    receipts = connection.execute(RECEIPTS_OF, (row["msg_id"],))
+    return shipment_of(row, [receipt_of(receipt) for receipt in receipts])
+
+
+def read_submission(connection: sqlite3.Connection, submission_id: str) -> Submission | None:
+    """Return a submission with its shipments; None where there is none."""
+    row = connection.execute(SUBMISSION, (submission_id,)).fetchone()
+    if row is None:
+        return None
+    shipments = connection.execute(SHIPMENTS_OF, (submission_id,)).fetchall()
+    return submission_of(row, [read_shipment(connection, shipment) for shipment in shipments])

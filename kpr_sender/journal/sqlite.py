@@ -1,4 +1,4 @@
-"""The journal in SQLite: every change is one transaction."""
+"""The journal in SQLite: a view to read from, and the journal, whose every change is one transaction."""
 
 from __future__ import annotations
 
@@ -10,39 +10,130 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from types import TracebackType
 from typing import Self
 
+from kpr_sender import states
 from kpr_sender.errors import (
     ConfigInvalid,
     InDoubt,
     InternalError,
     JournalUnwritable,
     KprError,
-    NeedsPerson,
+    LastError,
     RejectedByReceiver,
     UsageError,
 )
 from kpr_sender.journal import recovery, sql
-from kpr_sender.journal.admission import demand_admissible, demand_nothing_forgotten
+from kpr_sender.journal.admission import require_admissible, require_nothing_forgotten
 from kpr_sender.journal.connection import Store, open_to_read, open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
-from kpr_sender.journal.port import NewShipment, NewSubmission
-from kpr_sender.journal.queries import SqliteView, holder_of_payload, read_shipment, read_submission, shipment_row
+from kpr_sender.journal.port import JournalEvent, NewShipment, NewSubmission, ReceiptDocument
 from kpr_sender.journal.recovery import objection_to
 from kpr_sender.journal.sql import Value
-from kpr_sender.journal.transaction import NOTHING, Step, error_columns, reseal, write_sealed
+from kpr_sender.journal.sqlite_errors import damaged
+from kpr_sender.journal.transaction import NOTHING, Transaction, answered_unsent
 from kpr_sender.model import (
     CertificateName,
+    Envelope,
     Environment,
-    LastError,
     MessageType,
     Receipt,
     ReceiptError,
     Shipment,
     Submission,
 )
-from kpr_sender.states import CAUSE_OF_STATUS, Cause, ReceiptStatus, ShipmentState
+from kpr_sender.states import CAUSE_OF_STATUS, Arrival, Cause, ImpossibleTransition, ReceiptStatus, ShipmentState
+
+
+class SqliteView:
+    """A ``JournalView`` on an open file; also a context manager that closes it."""
+
+    def __init__(self, store: Store, environment: Environment) -> None:
+        """Made by ``SqliteJournal.open`` and ``SqliteJournal.open_readonly`` only."""
+        self._store = store
+        self._environment = environment
+
+    def submission(self, submission_id: str) -> Submission | None:
+        """Return the submission with its shipments and their receipts."""
+        with self._store.reading() as connection:
+            return sql.read_submission(connection, submission_id)
+
+    def submissions(self) -> tuple[Submission, ...]:
+        """Return all submissions, the newest first."""
+        with self._store.reading() as connection:
+            ids = [row["submission_id"] for row in connection.execute(sql.SUBMISSION_IDS)]
+            return tuple(filter(None, (sql.read_submission(connection, submission_id) for submission_id in ids)))
+
+    def by_payloads(
+        self, *, environment: Environment, sender_her_id: int, year: int, payload_sha256: Mapping[MessageType, str]
+    ) -> Submission | None:
+        """Return the submission that has exactly these payloads."""
+        with self._store.reading() as connection:
+            holders = {
+                _holder_of_payload(connection, environment, sender_her_id, year, message_type, digest)
+                for message_type, digest in payload_sha256.items()
+            }
+            submission_id = holders.pop() if len(holders) == 1 else None
+            found = None if submission_id is None else sql.read_submission(connection, submission_id)
+            same = found is not None and {shipment.type for shipment in found.shipments} == set(payload_sha256)
+            return found if same else None
+
+    def shipment(self, msg_id: str) -> Shipment | None:
+        """Return the shipment with this MsgId, in lower case."""
+        return self._one_shipment(sql.SHIPMENT, msg_id)
+
+    def shipment_by_message_id(self, message_id: str) -> Shipment | None:
+        """Return the shipment with this AMQP message-id: what error-queue messages name."""
+        return self._one_shipment(sql.SHIPMENT_BY_MESSAGE_ID, message_id)
+
+    def envelope(self, msg_id: str) -> Envelope:
+        """Return what stands outside the sealed bytes."""
+        with self._store.reading() as connection:
+            return sql.envelope_of(sql.shipment_row(connection, msg_id)["envelope"])
+
+    def sealed(self, msg_id: str) -> bytes:
+        """Return the sealed bytes, checked against their digest."""
+        with self._store.reading() as connection:
+            row = sql.shipment_row(connection, msg_id)
+            sealed = b""
+            if connection.execute(sql.SEALED_IS_THERE, (row["sealed_id"],)).fetchone() is not None:
+                # Not by SELECT, which copies the bytes once more: ten times as slow, and twice the memory.
+                with connection.blobopen("sealed", "bytes", row["sealed_id"], readonly=True) as blob:
+                    sealed = blob.read()
+            if hashlib.sha256(sealed).hexdigest() != row["sealed_sha256"]:
+                raise damaged(self._store.path, f"the sealed bytes of {msg_id} are not those that were written")
+            return sealed
+
+    def events(self, msg_id: str | None) -> tuple[JournalEvent, ...]:
+        """Return the history of one shipment, or of all, the oldest first."""
+        with self._store.reading() as connection:
+            found = connection.execute(sql.EVENTS) if msg_id is None else connection.execute(sql.EVENTS_OF, (msg_id,))
+            return tuple(sql.event_of(row) for row in found)
+
+    def receipt_documents(self, submission_id: str) -> tuple[ReceiptDocument, ...]:
+        """Return the submission's receipts as they came, the oldest first."""
+        with self._store.reading() as connection:
+            found = connection.execute(sql.RECEIPT_DOCUMENTS, (submission_id,))
+            return tuple(sql.document_of(row) for row in found)
+
+    def close(self) -> None:
+        """Close it; twice is harmless."""
+        self._store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _one_shipment(self, statement: str, name: str) -> Shipment | None:
+        with self._store.reading() as connection:
+            row = connection.execute(statement, (name,)).fetchone()
+            return None if row is None else sql.read_shipment(connection, row)
 
 
 class SqliteJournal(SqliteView):
@@ -54,7 +145,7 @@ class SqliteJournal(SqliteView):
         self._now = now
         self._who = who
         self._inode = stable_inode(store.path)
-        self._marked: recovery.Mark | None = None
+        self._marked: recovery.HighWaterMark | None = None
         self._marking = threading.RLock()  # from the marker that is prepared to the one that is put
 
     @classmethod
@@ -72,10 +163,10 @@ class SqliteJournal(SqliteView):
                 its marker says that it was put back, copied or lost (``marker``).
             ConfigInvalid: It is another environment's (promise G7).
         """
-        recovery.demand_not_lost(path)
+        recovery.require_not_lost(path)
         journal = cls(open_to_write(path, environment, now=now), environment, now=now, who=who)
         try:
-            journal._demand_own_marker()
+            journal._require_own_marker()
         except BaseException:
             journal._store.close()  # not close(): a journal that is refused must not become its marker's
             raise
@@ -97,75 +188,52 @@ class SqliteJournal(SqliteView):
         if not held_by_this_process(self._store.path):
             raise InternalError("Recovery without the journal's lock: another process may be publishing.")
         error = LastError(InDoubt.code, "An earlier run ended before the bus had answered.")
-        with self._step() as step:
-            unfinished = step.connection.execute(sql.SHIPMENTS_IN_STATE, (ShipmentState.PUBLISHING.value,)).fetchall()
-            for row in unfinished:
-                step.end_publish(row, Cause.NO_OUTCOME, evidence=NOTHING, error=error, why=error.text)
-            return tuple(row["msg_id"] for row in unfinished)
+        with self._transaction() as transaction:
+            unfinished = sql.msg_ids_in_state(transaction.connection, ShipmentState.PUBLISHING)
+            for msg_id in unfinished:
+                transaction.apply(msg_id, Cause.NO_OUTCOME, error=error, why=error.text)
+            return unfinished
 
     def create(self, new: NewSubmission) -> Submission:
-        """Keep a pair with its sealed bytes: all of it or nothing."""
+        """Store a pair with its sealed bytes: all of it or nothing."""
         if new.environment is not self._environment:
             raise ConfigInvalid(
                 f"A submission for {new.environment.value} does not go into a journal for {self._environment.value}.",
                 where=str(self._store.path),
             )
-        with self._step() as step:
-            in_the_way = step.connection.execute(sql.FORGOTTEN_IN_THE_WAY, sql.submission_row(new, step.at))
-            demand_nothing_forgotten(new, tuple(row["msg_id"] for row in in_the_way))
-            latest = _latest(step.connection, new)
-            demand_admissible(new, latest=latest, same_payload=_same_payload(step.connection, new))
-            step.connection.execute(sql.ADD_SUBMISSION, sql.submission_row(new, step.at))
-            reason = new.reason.strip()
+        with self._transaction() as transaction:
+            connection = transaction.connection
+            columns = sql.new_submission_columns(new, sql.time_text(transaction.at))
+            forgotten = connection.execute(sql.FORGOTTEN_IN_THE_WAY, columns)
+            require_nothing_forgotten(new, tuple(row["msg_id"] for row in forgotten))
+            latest = _latest(connection, columns)
+            require_admissible(new, latest=latest, same_payload=_same_payload(connection, new))
+            connection.execute(sql.ADD_SUBMISSION, columns)
             for shipment in new.shipments:
-                sealed_id, digest = write_sealed(step.connection, shipment)
-                sealed = {"sealed_id": sealed_id, "sealed_sha256": digest}
-                step.connection.execute(sql.ADD_SHIPMENT, sql.shipment_row(new, shipment, step.at) | sealed)
-                step.note(
-                    shipment.msg_id,
-                    "created",
-                    why=reason or "A new submission.",
-                    who=new.by,
-                    new=ShipmentState.SEALED,
-                    details={
-                        "submission": new.submission_id,
-                        "sealed_sha256": digest,
-                        **sql.certificate_columns(shipment.certificates),
-                    },
-                )
-                if new.accepted:
-                    step.note(
-                        shipment.msg_id,
-                        "findings-accepted",
-                        why=f"{sum(new.accepted.values())} findings of the check were read and accepted.",
-                        who=new.by,
-                        details=new.accepted,
-                    )
+                transaction.create(shipment, new, columns)
             for replaced in () if latest is None else latest.shipments:
-                step.replace(replaced, why=reason, who=new.by, details={"by_submission": new.submission_id})
-            row = step.connection.execute(sql.SUBMISSION, (new.submission_id,)).fetchone()
-            return read_submission(step.connection, row)
+                evidence = {"by_submission": new.submission_id}
+                transaction.apply(
+                    replaced.msg_id, Cause.REPLACED, why=new.reason.strip(), who=new.by, evidence=evidence
+                )
+            return _present(sql.read_submission(connection, new.submission_id))
 
     def reseal(self, new: NewShipment, *, why: str) -> Shipment:
         """Give a shipment that was never offered to the bus other sealed bytes, in one transaction."""
-        with self._step() as step:
-            reseal(step, new, why=why)
-            return read_shipment(step.connection, shipment_row(step.connection, new.msg_id))
+        with self._transaction() as transaction:
+            transaction.reseal(new, why=why)
+            return transaction.shipment(new.msg_id)
 
     def begin_publish(self, msg_id: str) -> Shipment:
         """``sealed`` to ``publishing`` and one attempt more, durable before return."""
         with self._marking:
-            with self._step() as step:
-                row = shipment_row(step.connection, msg_id)
-                if row["needs_person"]:
-                    raise NeedsPerson(
-                        f"An answer has come to {msg_id}, which the journal holds as not sent: it is not sent.",
-                        next_step="Ask kpr@fhi.no whether the MsgId has arrived.",
-                    )
-                step.move(row, Cause.PUBLISH_BEGINS, changes={"attempts": row["attempts"] + 1})
-                begun = read_shipment(step.connection, shipment_row(step.connection, msg_id))
-                mark = recovery.of_journal(step.connection, self._inode)
-                mark = replace(mark, step=mark.step + 1)  # this one is counted on the way out
+            with self._transaction() as transaction:
+                if states.answered_though_unsent(transaction.lifecycle(msg_id)):
+                    raise answered_unsent(msg_id, "sent")
+                transaction.apply(msg_id, Cause.PUBLISH_BEGINS)
+                begun = transaction.shipment(msg_id)
+                mark = recovery.mark_of(transaction.connection, self._inode)
+                mark = replace(mark, step=mark.step + 1)  # this transaction is counted at its end
                 recovery.prepare(self._store.path, mark)
             try:
                 recovery.put(self._store.path)
@@ -181,9 +249,7 @@ class SqliteJournal(SqliteView):
         self, msg_id: str, cause: Cause, *, evidence: Mapping[str, str | int], error: LastError | None
     ) -> Shipment:
         """Move a ``publishing`` shipment on; an answer that came meanwhile takes effect now."""
-        with self._step() as step:
-            step.end_publish(shipment_row(step.connection, msg_id), cause, evidence=evidence, error=error)
-            return read_shipment(step.connection, shipment_row(step.connection, msg_id))
+        return self._apply(msg_id, cause, among=states.OUTCOMES, evidence=evidence, error=error)
 
     def add_receipt(  # noqa: PLR0913 - a receipt is that many things
         self,
@@ -198,76 +264,64 @@ class SqliteJournal(SqliteView):
         cause: Cause | None,
         signer: CertificateName | None = None,
     ) -> Receipt | None:
-        """Keep a receipt and move its shipment, in one transaction; None for a duplicate."""
+        """Store a receipt and move its shipment, in one transaction; None for a duplicate."""
         if cause is not None and not (verified and status is not None and CAUSE_OF_STATUS[status] is cause):
             raise InternalError(f"A receipt moves a shipment by its own verified status only, not by {cause.value}.")
         digest = hashlib.sha256(sealed).hexdigest()
         evidence: dict[str, str | int] = {"receipt_sha256": digest, "verified": int(verified)}
         if status is not None:
             evidence["status"] = status.value
-        with self._step() as step:
-            shipment = shipment_row(step.connection, msg_id)
-            known = step.connection.execute(sql.RECEIPT_BY_SEALED, (msg_id, digest)).fetchone()
-            if known is not None and (known["verified"] or not verified):
-                step.note(msg_id, "receipt-duplicate", why="The same bytes came again.", details=evidence)
+        with self._transaction() as transaction:
+            connection = transaction.connection
+            stored = connection.execute(sql.RECEIPT_BY_SEALED, (msg_id, digest)).fetchone()
+            arrival = Arrival.NEW
+            if stored is not None:
+                arrival = Arrival.VERIFIED_NOW if verified > stored["verified"] else Arrival.DUPLICATE
+            change = transaction.apply(
+                msg_id, cause or Cause.RECEIPT_UNVERIFIED, why=problem, evidence=evidence, arrival=arrival
+            )
+            if arrival is Arrival.DUPLICATE:
                 return None
-            if known is None:
-                step.note(msg_id, "receipt-kept", why=problem or "A receipt came.", details=evidence)
-            else:
-                why = "A receipt that was kept but not believed is verified now."
-                step.note(msg_id, "receipt-verified", why=why, details=evidence)
-            contradiction = "" if cause is None else step.answer(shipment, cause)
             columns: dict[str, Value] = {
                 "msg_id": msg_id,
                 "status": None if status is None else status.value,
                 "errors": sql.errors_text(errors),
                 "verified": int(verified),
-                "problem": " ".join(filter(None, (problem, contradiction))),
-                "received_at": step.at,
+                "problem": " ".join(filter(None, (problem, change.contradiction))),
+                "received_at": sql.time_text(transaction.at),
                 "sealed_sha256": digest,
                 "xml": xml,
                 "sealed": sealed,
                 "signer_sha1": None if signer is None else signer.sha1,
                 "signer_serial": None if signer is None else signer.serial,
             }
-            if known is None:
-                receipt_id = step.connection.execute(sql.ADD_RECEIPT, columns).lastrowid
+            if stored is None:
+                receipt_id = connection.execute(sql.ADD_RECEIPT, columns).lastrowid
             else:
-                receipt_id = known["receipt_id"]
-                step.connection.execute(sql.VERIFY_RECEIPT, columns | {"receipt_id": receipt_id})
-            return sql.receipt_of(step.connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
+                receipt_id = stored["receipt_id"]
+                connection.execute(sql.VERIFY_RECEIPT, columns | {"receipt_id": receipt_id})
+            return sql.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
 
     def fault(self, msg_id: str, *, condition: str, description: str) -> Shipment:
         """Take note that a message on the error queue names this shipment. Again is harmless."""
+        error = LastError(RejectedByReceiver.code, f"The receiver's error queue message says {condition or 'no more'}.")
         evidence = {"condition": condition, "description": description}
-        with self._step() as step:
-            error = LastError(
-                RejectedByReceiver.code, f"The receiver's error queue message says {condition or 'no more'}."
-            )
-            step.answer(shipment_row(step.connection, msg_id), Cause.ERROR_QUEUE, evidence=evidence, error=error)
-            return read_shipment(step.connection, shipment_row(step.connection, msg_id))
+        return self._apply(msg_id, Cause.ERROR_QUEUE, evidence=evidence, error=error)
 
     def decide(self, msg_id: str, cause: Cause, *, reason: str, by: str) -> Shipment:
-        """Let a person's decision take effect, and keep who decided it and why."""
+        """Let a person's decision take effect, and store who decided it and why."""
         if not reason.strip() or not by.strip():
             raise UsageError("A decision needs a reason and the name of the person who takes it.")
-        with self._step() as step:
-            step.decide(shipment_row(step.connection, msg_id), cause, why=reason.strip(), who=by.strip())
-            return read_shipment(step.connection, shipment_row(step.connection, msg_id))
+        return self._apply(msg_id, cause, among=states.PERSON_CAUSES, why=reason.strip(), who=by.strip())
 
     def note_error(self, msg_id: str, error: LastError | None) -> None:
         """Set or clear what last went wrong, without moving the shipment."""
-        with self._step() as step:
-            row = shipment_row(step.connection, msg_id)
-            columns = error_columns(error)
-            if all(row[name] == value for name, value in columns.items()):
-                return  # a cron job that meets the same error every ten minutes does not fill the history
-            step.change(row, columns)
-            why = "What went wrong before is over." if error is None else error.text
-            step.note(msg_id, "error-noted", why=why, details=NOTHING if error is None else {"code": error.code})
+        with self._transaction() as transaction:
+            shipment = transaction.lifecycle(msg_id)
+            transaction.write(msg_id, shipment, states.noted(shipment, error))
 
     def release(self, msg_id: str, *, reason: str, by: str) -> None:
-        """Let a forgotten shipment (``restored``) no longer stand in the way of a new submission.
+        """Let a forgotten shipment (``recovery``) no longer stand in the way of a new submission.
 
         Args:
             msg_id: Which shipment.
@@ -277,9 +331,9 @@ class SqliteJournal(SqliteView):
         Raises:
             UsageError: It is not a forgotten one, or was released before.
         """
-        with self._step() as step:
-            values = {"msg_id": msg_id, "at": step.at, "who": by, "why": reason}
-            if step.connection.execute(sql.RELEASE_FORGOTTEN, values).rowcount != 1:
+        with self._transaction() as transaction:
+            values = {"msg_id": msg_id, "at": sql.time_text(transaction.at), "who": by, "why": reason}
+            if transaction.connection.execute(sql.RELEASE_FORGOTTEN, values).rowcount != 1:
                 raise UsageError(
                     f"{msg_id} is not a shipment that this journal has forgotten, or it was released before.",
                     next_step="See kpr-send journal verify for those that are.",
@@ -291,11 +345,28 @@ class SqliteJournal(SqliteView):
             self._mark()  # a marker that is left behind is harmless: the journal knows more
         super().close()
 
+    def _apply(
+        self,
+        msg_id: str,
+        cause: Cause,
+        *,
+        among: frozenset[Cause] = states.ANSWERS,
+        error: LastError | None = None,
+        why: str = "",
+        who: str = "",
+        evidence: Mapping[str, str | int] = NOTHING,
+    ) -> Shipment:
+        with self._transaction() as transaction:
+            if cause not in among:
+                raise ImpossibleTransition(transaction.lifecycle(msg_id).state, cause)
+            transaction.apply(msg_id, cause, error=error, why=why, who=who, evidence=evidence)
+            return transaction.shipment(msg_id)
+
     @contextmanager
-    def _step(self) -> Iterator[Step]:
+    def _transaction(self) -> Iterator[Transaction]:
         with self._store.writing() as connection:
             before = connection.total_changes
-            yield Step(connection, sql.time_text(self._now()), self._who)
+            yield Transaction(connection, self._now(), self._who)
             if connection.total_changes != before:
                 connection.execute(sql.COUNT_STEP)
 
@@ -303,12 +374,12 @@ class SqliteJournal(SqliteView):
         """Bring the marker to where the journal is."""
         with self._marking:
             with self._store.reading() as connection:
-                mark = recovery.of_journal(connection, self._inode)
+                mark = recovery.mark_of(connection, self._inode)
             if mark != self._marked:
                 recovery.write(self._store.path, mark)
                 self._marked = mark
 
-    def _demand_own_marker(self) -> None:
+    def _require_own_marker(self) -> None:
         with self._store.reading() as connection:
             self._marked, _, what = objection_to(connection, self._store.path, self._inode)
         if what:
@@ -316,18 +387,43 @@ class SqliteJournal(SqliteView):
         self._mark()
 
 
-def _latest(connection: sqlite3.Connection, new: NewSubmission) -> Submission | None:
-    row = connection.execute(sql.LATEST_SUBMISSION, sql.submission_row(new, at="")).fetchone()
-    return None if row is None else read_submission(connection, row)
+def _present(found: Submission | None) -> Submission:
+    if found is None:
+        raise InternalError("The journal does not have what was just written to it.")
+    return found
+
+
+def _latest(connection: sqlite3.Connection, columns: Mapping[str, Value]) -> Submission | None:
+    row = connection.execute(sql.LATEST_SUBMISSION, columns).fetchone()
+    return None if row is None else sql.read_submission(connection, row["submission_id"])
 
 
 def _same_payload(connection: sqlite3.Connection, new: NewSubmission) -> dict[MessageType, Submission]:
     found = {}
     for shipment in new.shipments:
-        holder = holder_of_payload(
+        holder = _holder_of_payload(
             connection, new.environment, new.sender_her_id, new.year, shipment.type, shipment.payload_sha256
         )
         if holder is not None:
-            row = connection.execute(sql.SUBMISSION, (holder,)).fetchone()
-            found[shipment.type] = read_submission(connection, row)
+            found[shipment.type] = _present(sql.read_submission(connection, holder))
     return found
+
+
+def _holder_of_payload(
+    connection: sqlite3.Connection,
+    environment: Environment,
+    sender_her_id: int,
+    year: int,
+    message_type: MessageType,
+    payload_sha256: str,
+) -> str | None:
+    """Return the id of the submission that holds this payload, or None."""
+    key = {
+        "environment": environment.value,
+        "sender_her_id": sender_her_id,
+        "year": year,
+        "type": message_type.value,
+        "payload_sha256": payload_sha256,
+    }
+    row = connection.execute(sql.HOLDER_OF_PAYLOAD, key).fetchone()
+    return None if row is None else str(row["submission_id"])

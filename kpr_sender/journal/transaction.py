@@ -1,7 +1,7 @@
-"""Exchanging the sealed bytes of a shipment that no transfer was ever begun of (promises G1 to G3).
+"""One transaction of the journal: what happens to shipments in it, each change with its line in the history.
 
-Nothing of it has left this machine, so other bytes under the same MsgId and message-id are no second version of
-anything: whatever names them outside, the bus's ledger and FHI, will have seen only one.
+What follows from what is ``states.apply``'s to say. Here a shipment is read, the rules are applied, and what they say
+is written: by compare-and-set on the state it was read in.
 """
 
 from __future__ import annotations
@@ -10,196 +10,169 @@ import hashlib
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
-from kpr_sender.errors import InternalError, NeedsPerson, RejectedByReceiver
+from kpr_sender import states
+from kpr_sender.errors import InternalError, LastError, NeedsPerson
 from kpr_sender.journal import sql
-from kpr_sender.journal.port import NewShipment
-from kpr_sender.journal.queries import shipment_row
+from kpr_sender.journal.port import NewShipment, NewSubmission
 from kpr_sender.journal.sql import Value
-from kpr_sender.model import LastError, Shipment
-from kpr_sender.states import PERSON_CAUSES, TRANSITIONS, Cause, ImpossibleTransition, ShipmentState, after
+from kpr_sender.model import Shipment
+from kpr_sender.states import Cause, Change, HistoryLine, Lifecycle, ShipmentState, Trigger
 
-# One step of the journal: what happens inside one transaction, each change with its line in the history.
-
-_WHY: Final[Mapping[Cause, str]] = {
-    Cause.PUBLISH_BEGINS: "The transfer is about to begin.",
-    Cause.ACCEPTED: "The bus answered accepted.",
-    Cause.NOT_SENT: "It is certain that the bus does not have it.",
-    Cause.NO_OUTCOME: "The transfer began and no outcome is known.",
-    Cause.RECEIPT_OK: "A verified receipt says OK.",
-    Cause.RECEIPT_OK_WITH_ERRORS: "A verified receipt says OK, but with errors.",
-    Cause.RECEIPT_REJECTED: "A verified receipt says rejected.",
-    Cause.ERROR_QUEUE: "A message on the error queue names it.",
-}
 NOTHING: Final[Mapping[str, str | int]] = {}
+RESEALED: Final = "resealed"
+"""What the history calls it."""
+
+_UNCHANGED: Final = (
+    *("type", "message_id", "receiver_her_id", "payload_sha256", "payload_bytes", "lopenr", "hodemelding_sha256"),
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Transaction:
     """An open transaction.
 
     Attributes:
         connection: Where the transaction is open.
-        at: The step's time: one for all it writes.
+        at: The transaction's time: one for all it writes; aware.
         who: The person or account that events are written for.
     """
 
     connection: sqlite3.Connection
-    at: str
+    at: datetime
     who: str
 
-    def move(
-        self,
-        row: sqlite3.Row,
-        cause: Cause,
-        *,
-        changes: Mapping[str, Value],
-        details: Mapping[str, str | int] = NOTHING,
-        why: str = "",
-        who: str = "",
-    ) -> None:
-        """Take a shipment to the state that follows.
+    def lifecycle(self, msg_id: str) -> Lifecycle:
+        """Return how far a shipment has come."""
+        return sql.lifecycle_of(sql.shipment_row(self.connection, msg_id))
 
-        Args:
-            row: The shipment as it was read in this step.
-            cause: What moves it.
-            changes: Other columns that change with it.
-            details: The evidence.
-            why: In words, where there is more to say than the cause does.
-            who: The person who decided it, where it was one.
+    def shipment(self, msg_id: str) -> Shipment:
+        """Return a shipment as it is now."""
+        return sql.read_shipment(self.connection, sql.shipment_row(self.connection, msg_id))
 
-        Raises:
-            ImpossibleTransition: The table does not have it.
-        """
-        old = ShipmentState(row["state"])
-        new = after(old, cause)
-        self.change(row, {**changes, "state": new.value})
-        self.note(row["msg_id"], cause.value, why=why or _WHY[cause], who=who, old=old, new=new, details=details)
-
-    def replace(self, shipment: Shipment, *, why: str, who: str, details: Mapping[str, str | int]) -> None:
-        """Let another take a shipment's place: cancelled where the bus never had it, else only noted."""
-        if shipment.state is ShipmentState.SEALED:
-            row = shipment_row(self.connection, shipment.msg_id)
-            self.move(row, Cause.PERSON_CANCELS, changes={}, details=details, why=why, who=who)
-        else:
-            self.note(shipment.msg_id, "replaced", why=why, who=who, details=details)
-
-    def end_publish(
-        self,
-        row: sqlite3.Row,
-        cause: Cause,
-        *,
-        evidence: Mapping[str, str | int],
-        error: LastError | None,
-        why: str = "",
-    ) -> None:
-        """Take a shipment out of ``publishing``; an answer that overtook the outcome takes effect now.
-
-        Raises:
-            ImpossibleTransition: It is in another state, where the same cause may well be a way on, but not this one's.
-        """
-        if row["state"] != ShipmentState.PUBLISHING:
-            raise ImpossibleTransition(ShipmentState(row["state"]), cause)
-        changes: dict[str, Value] = {**error_columns(error), "early_answer": None}
-        if cause is Cause.ACCEPTED:
-            changes["published_at"] = self.at
-        self.move(row, cause, changes=changes, details=evidence, why=why)
-        if row["early_answer"] is not None:
-            self.answer(shipment_row(self.connection, row["msg_id"]), Cause(row["early_answer"]))
-
-    def decide(self, row: sqlite3.Row, cause: Cause, *, why: str, who: str) -> None:
-        """Move a shipment by a person's word.
-
-        Raises:
-            ImpossibleTransition: No person decides this cause, or the table does not have it.
-        """
-        if cause not in PERSON_CAUSES:
-            raise ImpossibleTransition(ShipmentState(row["state"]), cause)
-        # Whoever says that it has arrived starts the wait for the receipt anew; the history keeps the first time.
-        published_at = {Cause.PERSON_ARRIVED: self.at, Cause.PERSON_NOT_ARRIVED: None}
-        changes = error_columns(None) | {"published_at": published_at.get(cause, row["published_at"])}
-        self.move(row, cause, changes=changes, why=why, who=who)
-
-    def answer(
-        self,
-        row: sqlite3.Row,
-        cause: Cause,
-        *,
-        evidence: Mapping[str, str | int] = NOTHING,
-        error: LastError | None = None,
-    ) -> str:
-        """Let a receiver's answer take effect where the table allows it.
-
-        An answer that says what is known already is harmless. One that contradicts what is known calls for a person
-        and changes nothing else.
-
-        Returns:
-            The contradiction in words, or nothing.
-        """
-        state, msg_id = ShipmentState(row["state"]), row["msg_id"]
-        if cause in TRANSITIONS[state]:
-            self.move(row, cause, changes=error_columns(error or _ERROR_OF_ANSWER.get(cause)), details=evidence)
-            return ""
-        if state is ShipmentState.PUBLISHING and row["early_answer"] in {None, cause.value}:
-            # The answer overtook the bus's own outcome. The table has no such way: it waits for that outcome.
-            self.change(row, {"early_answer": cause.value})
-            why = "It came before the bus's outcome, and takes effect after it."
-            self.note(msg_id, f"{cause.value}-early", why=why, details=evidence)
-            return ""
-        if state is after(ShipmentState.PUBLISHED, cause):
-            self.note(msg_id, f"{cause.value}-again", why="It says what is known.", details=evidence)
-            return ""
-        contradiction = f"It contradicts the journal, where the shipment is {state.value}."
-        self.change(row, {"needs_person": 1})
-        self.note(msg_id, f"{cause.value}-contradicts", why=contradiction, details=evidence)
-        return contradiction
-
-    def change(self, row: sqlite3.Row, changes: Mapping[str, Value]) -> None:
-        """Change a shipment, provided that it is still in the state it was read in."""
-        values = {**dict(row), **changes, "state_read": row["state"]}
-        if self.connection.execute(sql.CHANGE_SHIPMENT, values).rowcount != 1:
-            raise InternalError(f"Shipment {row['msg_id']} was moved by another process at the same moment.")
-
-    def note(
+    def apply(
         self,
         msg_id: str,
-        what: str,
+        cause: Cause,
         *,
-        why: str,
+        error: LastError | None = None,
+        why: str = "",
         who: str = "",
-        old: ShipmentState | None = None,
-        new: ShipmentState | None = None,
-        details: Mapping[str, str | int] = NOTHING,
-    ) -> None:
+        evidence: Mapping[str, str | int] = NOTHING,
+        arrival: states.Arrival | None = None,
+    ) -> Change:
+        """Let something happen to a shipment; the arguments are those of ``states.Trigger``.
+
+        Raises:
+            ImpossibleTransition: The rules do not have it.
+        """
+        shipment = self.lifecycle(msg_id)
+        change = states.apply(shipment, Trigger(cause, self.at, error, why, who, evidence, arrival))
+        self.write(msg_id, shipment, change)
+        return change
+
+    def write(self, msg_id: str, read: Lifecycle, change: Change) -> None:
+        """Write a change, provided that the shipment is still in the state it was read in."""
+        if change.after != read:
+            columns = sql.lifecycle_columns(change.after)
+            moved = self.connection.execute(
+                sql.CHANGE_SHIPMENT, {**columns, "msg_id": msg_id, "state_read": read.state.value}
+            )
+            _require_one(moved, msg_id)
+        for line in change.lines:
+            self.note(msg_id, line)
+
+    def note(self, msg_id: str, line: HistoryLine) -> None:
         """Write a line of the history."""
+        old, new = line.moved or (None, None)
         self.connection.execute(
             sql.ADD_EVENT,
             {
-                "at": self.at,
+                "at": sql.time_text(self.at),
                 "msg_id": msg_id,
-                "what": what,
-                "why": why,
-                "who": who or self.who,
+                "what": line.what,
+                "why": line.why,
+                "who": line.who or self.who,
                 "from_state": old,
                 "to_state": new,
-                "details": sql.details_text(details),
+                "details": sql.details_text(line.details),
             },
         )
 
+    def create(self, shipment: NewShipment, submission: NewSubmission, columns: Mapping[str, Value]) -> None:
+        """Write a new shipment with its sealed bytes, and who accepted which findings.
 
-def error_columns(error: LastError | None) -> dict[str, Value]:
-    """Return the columns that hold what last went wrong."""
-    return {
-        "last_error_code": None if error is None else error.code,
-        "last_error_text": None if error is None else error.text,
-    }
+        Args:
+            shipment: The shipment.
+            submission: The submission that it is a part of.
+            columns: The submission's.
+        """
+        msg_id, who = shipment.msg_id, submission.by
+        sealed_id, digest = write_sealed(self.connection, shipment)
+        sealed = {"sealed_id": sealed_id, "sealed_sha256": digest}
+        self.connection.execute(
+            sql.ADD_SHIPMENT, {**sql.new_shipment_columns(columns, shipment, sql.time_text(self.at)), **sealed}
+        )
+        certificates = sql.certificate_columns(shipment.certificates)
+        details = {"submission": submission.submission_id, "sealed_sha256": digest, **certificates}
+        why = submission.reason.strip() or "A new submission."
+        self.note(msg_id, HistoryLine("created", why, who, (None, ShipmentState.SEALED), details))
+        if submission.accepted:
+            why = f"{sum(submission.accepted.values())} findings of the check were read and accepted."
+            self.note(msg_id, HistoryLine("findings-accepted", why, who, details=submission.accepted))
+
+    def reseal(self, new: NewShipment, *, why: str) -> None:
+        """Exchange the sealed bytes of a shipment that no transfer was ever begun of (promises G1 to G3).
+
+        Nothing of it has left this machine, so other bytes under the same MsgId and message-id are no second version of
+        anything: whatever names them outside, the bus's ledger and FHI, will have seen only one. The old bytes stay.
+
+        Args:
+            new: The same shipment, sealed anew.
+            why: Why, in words.
+
+        Raises:
+            NeedsPerson: An answer came to what the journal holds as never sent.
+            InternalError: A transfer of it was begun before, or ``new`` is another shipment.
+        """
+        row = sql.shipment_row(self.connection, new.msg_id)
+        shipment = sql.lifecycle_of(row)
+        if shipment.needs_person or self.connection.execute(sql.RECEIPTS_OF, (new.msg_id,)).fetchone() is not None:
+            raise answered_unsent(new.msg_id, "sealed anew")
+        if not states.may_be_resealed(shipment):
+            raise InternalError(f"{new.msg_id} was offered to the bus before, so that its bytes must not change.")
+        if any(row[name] != getattr(new, name) for name in _UNCHANGED) or (
+            sql.envelope_of(row["envelope"]) != new.envelope
+        ):
+            raise InternalError(f"What is sealed anew as {new.msg_id} is another shipment than before.")
+        sealed_id, digest = write_sealed(self.connection, new)
+        certificates = sql.certificate_columns(new.certificates)
+        columns = {"sealed_id": sealed_id, "sealed_sha256": digest, "sealed_bytes": new.sealed_bytes, **certificates}
+        _require_one(self.connection.execute(sql.RESEAL_SHIPMENT, columns | {"msg_id": new.msg_id}), new.msg_id)
+        details = {"was_sealed_sha256": row["sealed_sha256"], "sealed_sha256": digest, **certificates}
+        if row["encryption_sha1"] is not None:
+            details["was_encryption_sha1"] = row["encryption_sha1"]
+        self.note(new.msg_id, HistoryLine(RESEALED, why, details=details))
 
 
-# An AppRec says itself what is wrong; a message on the error queue is no document that a person could read.
-_ERROR_OF_ANSWER: Final[Mapping[Cause, LastError]] = {
-    Cause.ERROR_QUEUE: LastError(RejectedByReceiver.code, "A message on the error queue names this shipment."),
-}
+def answered_unsent(msg_id: str, what: str) -> NeedsPerson:
+    """Return the error for a shipment that FHI has answered, though the journal holds it as not sent.
+
+    Args:
+        msg_id: Which shipment.
+        what: What is not done with it: ``sent``.
+    """
+    return NeedsPerson(
+        f"An answer has come to {msg_id}, which the journal holds as not sent: it is not {what}.",
+        next_step="Ask kpr@fhi.no whether the MsgId has arrived.",
+    )
+
+
+def _require_one(changed: sqlite3.Cursor, msg_id: str) -> None:
+    if changed.rowcount != 1:
+        raise InternalError(f"Shipment {msg_id} was moved by another process at the same moment.")
 
 
 def write_sealed(connection: sqlite3.Connection, new: NewShipment) -> tuple[int, str]:
@@ -232,60 +205,3 @@ def write_sealed(connection: sqlite3.Connection, new: NewShipment) -> tuple[int,
             f"The sealed {new.type.norwegian} is {written} bytes, not the {new.sealed_bytes} announced."
         )
     return sealed_id, digest.hexdigest()
-
-
-RESEALED: Final = "resealed"
-"""What the history calls it."""
-
-_UNCHANGED: Final = ("type", "message_id", "receiver_her_id", "payload_sha256", "payload_bytes", "lopenr")
-
-
-def reseal(step: Step, new: NewShipment, *, why: str) -> None:
-    """Write the new sealed bytes beside the old ones and let the shipment have them.
-
-    Args:
-        step: The transaction that it all happens in.
-        new: The same shipment, sealed anew.
-        why: Why, in words.
-
-    Raises:
-        NeedsPerson: An answer came to what the journal holds as never sent.
-        InternalError: A transfer of it was begun before, or ``new`` is another shipment.
-    """
-    row = shipment_row(step.connection, new.msg_id)
-    if row["needs_person"] or step.connection.execute(sql.RECEIPTS_OF, (new.msg_id,)).fetchone() is not None:
-        raise NeedsPerson(
-            f"An answer has come to {new.msg_id}, which the journal holds as not sent: it is not sealed anew.",
-            next_step="Ask kpr@fhi.no whether the MsgId has arrived.",
-        )
-    if row["state"] != ShipmentState.SEALED or row["attempts"] != 0:
-        raise InternalError(f"{new.msg_id} was offered to the bus before, so that its bytes must not change.")
-    _demand_same(row, new)
-    sealed_id, digest = write_sealed(step.connection, new)
-    columns: dict[str, Value] = {
-        "sealed_id": sealed_id,
-        "sealed_sha256": digest,
-        "sealed_bytes": new.sealed_bytes,
-        **sql.certificate_columns(new.certificates),
-    }
-    changed = step.connection.execute(sql.RESEAL_SHIPMENT, columns | {"msg_id": new.msg_id})
-    if changed.rowcount != 1:
-        raise InternalError(f"Shipment {new.msg_id} was moved by another process at the same moment.")
-    details: dict[str, str | int] = {
-        "was_sealed_sha256": row["sealed_sha256"],
-        "sealed_sha256": digest,
-        **sql.certificate_columns(new.certificates),
-    }
-    if row["encryption_sha1"] is not None:
-        details["was_encryption_sha1"] = row["encryption_sha1"]
-    step.note(new.msg_id, RESEALED, why=why, details=details)
-
-
-def _demand_same(row: sqlite3.Row, new: NewShipment) -> None:
-    same = all(row[name] == getattr(new, name) for name in _UNCHANGED)
-    if not (
-        same
-        and row["hodemelding_sha256"] == new.hodemelding_sha256
-        and sql.envelope_of(row["envelope"]) == new.envelope
-    ):
-        raise InternalError(f"What is sealed anew as {new.msg_id} is another shipment than before.")

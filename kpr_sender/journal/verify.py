@@ -16,7 +16,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -33,9 +33,11 @@ from kpr_sender.states import (
     PERSON_CAUSES,
     Cause,
     ImpossibleTransition,
+    Lifecycle,
     ReceiptStatus,
     ShipmentState,
-    after,
+    may_be_resealed,
+    moved,
 )
 
 _MOST_FINDINGS: Final = 100  # of SQLite's: one torn page can be thousands
@@ -44,7 +46,7 @@ _STATUS_OF_CAUSE: Final = {cause: status for status, cause in CAUSE_OF_STATUS.it
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class JournalFinding:
     """Something that is not as it must be.
 
     Attributes:
@@ -65,17 +67,15 @@ class Verification:
         counted: How much was looked at, by kind.
     """
 
-    findings: tuple[Finding, ...]
+    findings: tuple[JournalFinding, ...]
     counted: dict[str, int]
 
 
 @dataclass(slots=True)
 class _Replayed:
-    """A shipment as its history alone tells it."""
+    """A shipment's life as its history alone says it was."""
 
-    state: str | None = None
-    attempts: int = 0
-    published: bool = False
+    life: Lifecycle | None = None
     last_cause: Cause | None = None
     sealed_sha256: str | int | None = None
     encryption_sha1: str | int | None = None
@@ -83,47 +83,52 @@ class _Replayed:
 
     def take(self, event: sqlite3.Row) -> None:
         """Go on by one line of the history."""
-        what, old, new = event["what"], event["from_state"], event["to_state"]
-        if new is None:
+        if event["to_state"] is None:
             return
-        if old is None:
-            if what != "created" or self.state is not None or new != "sealed":
-                self.wrong.append(f"event {event['event_id']} ({what}) makes it {new} out of nothing")
-            self.state = new
-            return
-        if old != self.state:
-            self.wrong.append(f"event {event['event_id']} ({what}) starts from {old}, not from {self.state}")
+        what, old = event["what"], event["from_state"]
         try:
-            cause = Cause(what)
-            expected = after(ShipmentState(old), cause)
+            new = ShipmentState(event["to_state"])
+            start = None if old is None else ShipmentState(old)
+        except ValueError:
+            self._object(event, f" ({what}) goes from {old} to {event['to_state']}, and not both are states")
+            return
+        known = None if self.life is None else self.life.state
+        if start is None:
+            if what != "created" or known is not None or new is not ShipmentState.SEALED:
+                self._object(event, f" ({what}) makes it {new.value} out of nothing")
+            self.life = Lifecycle(state=new)
+            return
+        if start is not known:
+            self._object(event, f" ({what}) starts from {old}, not from {known}")
+        self._move(event, replace(self.life or Lifecycle(state=start), state=start), new)
+
+    def _move(self, event: sqlite3.Row, life: Lifecycle, new: ShipmentState) -> None:
+        try:
+            cause = Cause(event["what"])
+            after = moved(life, cause, at=sql.time_of(event["at"]))
         except (ValueError, ImpossibleTransition):
-            self.wrong.append(f"event {event['event_id']}: {old} cannot be moved by {what}")
+            self._object(event, f": {life.state.value} cannot be moved by {event['what']}")
         else:
-            if expected.value != new:
-                self.wrong.append(f"event {event['event_id']}: {what} takes {old} to {expected.value}, not to {new}")
-            self._remember(cause, event)
-        self.state = new
+            if after.state is not new:
+                self._object(event, f": {cause.value} takes {life.state} to {after.state}, not to {new}")
+            if cause in PERSON_CAUSES and not (event["who"].strip() and event["why"].strip()):
+                self._object(event, f": {cause.value} by nobody, or without a reason")
+            self.last_cause, life = cause, after
+        self.life = replace(life, state=new)
 
     def take_seal(self, event: sqlite3.Row, details: Mapping[str, str | int]) -> None:
         """Go on by what the same line says of the sealed bytes."""
         if event["what"] == RESEALED:
-            if self.state != ShipmentState.SEALED or self.attempts:
-                self.wrong.append(f"event {event['event_id']}: it was sealed anew after it was offered to the bus")
+            if self.life is None or not may_be_resealed(self.life):
+                self._object(event, ": it was sealed anew after it was offered to the bus")
             if details.get("was_sealed_sha256") != self.sealed_sha256:
-                self.wrong.append(f"event {event['event_id']}: it was sealed anew from another digest than it had")
+                self._object(event, ": it was sealed anew from another digest than it had")
         elif event["what"] != "created":
             return
         self.sealed_sha256, self.encryption_sha1 = details.get("sealed_sha256"), details.get("encryption_sha1")
 
-    def _remember(self, cause: Cause, event: sqlite3.Row) -> None:
-        self.last_cause = cause
-        self.attempts += cause is Cause.PUBLISH_BEGINS
-        if cause in {Cause.ACCEPTED, Cause.PERSON_ARRIVED}:
-            self.published = True
-        if cause is Cause.PERSON_NOT_ARRIVED:
-            self.published = False
-        if cause in PERSON_CAUSES and not (event["who"].strip() and event["why"].strip()):
-            self.wrong.append(f"event {event['event_id']}: {cause.value} by nobody, or without a reason")
+    def _object(self, event: sqlite3.Row, text: str) -> None:
+        self.wrong.append(f"event {event['event_id']}{text}")
 
 
 def verify(path: Path, environment: Environment) -> Verification | None:
@@ -137,9 +142,9 @@ def verify(path: Path, environment: Environment) -> Verification | None:
         ConfigInvalid: It is another environment's (promise G7).
     """
     counted: dict[str, int] = {}
-    findings: list[Finding] = []
+    findings: list[JournalFinding] = []
     try:
-        recovery.demand_not_lost(path)
+        recovery.require_not_lost(path)
         store = open_to_read(path, environment)
         if store is None:
             return None
@@ -148,16 +153,16 @@ def verify(path: Path, environment: Environment) -> Verification | None:
             findings.extend(check(connection, str(path), counted))
             _, _, objection = objection_to(connection, path, stable_inode(path))
             if objection:
-                findings.append(Finding(str(path), objection))
+                findings.append(JournalFinding(str(path), objection))
             findings.extend(_forgotten(connection))
     except JournalUnwritable as error:
-        findings.append(Finding(str(path), error.what))
+        findings.append(JournalFinding(str(path), error.what))
     except OSError as error:
-        findings.append(Finding(str(path), of_os(path, error).what))
+        findings.append(JournalFinding(str(path), of_os(path, error).what))
     return Verification(tuple(findings), counted)
 
 
-def check(connection: sqlite3.Connection, name: str, counted: dict[str, int]) -> Iterator[Finding]:
+def check(connection: sqlite3.Connection, name: str, counted: dict[str, int]) -> Iterator[JournalFinding]:
     """Yield what is wrong inside a journal's file.
 
     Args:
@@ -180,31 +185,31 @@ def check(connection: sqlite3.Connection, name: str, counted: dict[str, int]) ->
         counted["sealed_bytes"] += row["sealed_bytes"]
         for carry_out in _SHIPMENT_CHECKS:
             for text in carry_out(connection, row):
-                yield Finding(row["msg_id"], text)
+                yield JournalFinding(row["msg_id"], text)
     yield from _sealed_before(connection, name)
     for text_row in connection.execute("SELECT * FROM receipt ORDER BY receipt_id"):
         counted["receipts"] += 1
         for text in _receipt(text_row):
-            yield Finding(text_row["msg_id"], f"receipt {text_row['receipt_id']}: {text}")
+            yield JournalFinding(text_row["msg_id"], f"receipt {text_row['receipt_id']}: {text}")
 
 
-def _permissions(path: Path) -> Iterator[Finding]:
+def _permissions(path: Path) -> Iterator[JournalFinding]:
     if os.name != "posix":
         return
     for file in (path, *(path.with_name(path.name + end) for end in ("-wal", ".mark"))):
         if file.exists() and (mode := file.stat().st_mode & 0o777) & 0o077:
-            yield Finding(str(file), f"others may read or write it (mode {mode:04o}); it must be 0600.")
+            yield JournalFinding(str(file), f"others may read or write it (mode {mode:04o}); it must be 0600.")
 
 
-def _integrity(connection: sqlite3.Connection, name: str) -> Iterator[Finding]:
+def _integrity(connection: sqlite3.Connection, name: str) -> Iterator[JournalFinding]:
     for (text,) in connection.execute(f"PRAGMA integrity_check({_MOST_FINDINGS})"):
         if text != "ok":
-            yield Finding(name, f"SQLite finds it damaged: {text}.")
+            yield JournalFinding(name, f"SQLite finds it damaged: {text}.")
     for row in connection.execute("PRAGMA foreign_key_check").fetchmany(_MOST_FINDINGS):
-        yield Finding(name, f"row {row[1]} of {row[0]} belongs to a row of {row[2]} that is not there.")
+        yield JournalFinding(name, f"row {row[1]} of {row[0]} belongs to a row of {row[2]} that is not there.")
 
 
-def _schema(connection: sqlite3.Connection, name: str) -> Iterator[Finding]:
+def _schema(connection: sqlite3.Connection, name: str) -> Iterator[JournalFinding]:
     with closing(sqlite3.connect(":memory:")) as fresh:
         for migration in schema.MIGRATIONS:
             for statement in migration.statements:
@@ -213,10 +218,10 @@ def _schema(connection: sqlite3.Connection, name: str) -> Iterator[Finding]:
     for one in sorted(wanted.keys() | found.keys()):
         if wanted.get(one) != found.get(one):
             what = "is missing" if one not in found else "is not ours" if one not in wanted else "was changed"
-            yield Finding(name, f"{one[0]} {one[1]} {what}.")
+            yield JournalFinding(name, f"{one[0]} {one[1]} {what}.")
     versions = [row[0] for row in connection.execute("SELECT version FROM migration ORDER BY version")]
     if versions != [migration.version for migration in schema.MIGRATIONS]:
-        yield Finding(name, f"its history of migrations is {versions}.")
+        yield JournalFinding(name, f"its history of migrations is {versions}.")
 
 
 def _tables(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
@@ -224,17 +229,17 @@ def _tables(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
     return {(row[0], row[1]): row[2] for row in found}
 
 
-def _submission(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[Finding]:
+def _submission(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[JournalFinding]:
     try:
         sql.submission_of(row, ())
     except Unreadable as error:
-        yield Finding(row["submission_id"], str(error))
+        yield JournalFinding(row["submission_id"], str(error))
     shipments = connection.execute(sql.SHIPMENTS_OF, (row["submission_id"],)).fetchall()
     if not shipments:
-        yield Finding(row["submission_id"], "it has no shipment")
+        yield JournalFinding(row["submission_id"], "it has no shipment")
     own = connection.execute(sql.READ_ENVIRONMENT).fetchone()[0]
     if row["environment"] != own:
-        yield Finding(row["submission_id"], f"it is for {row['environment']}, the journal for {own}")
+        yield JournalFinding(row["submission_id"], f"it is for {row['environment']}, the journal for {own}")
 
 
 def _readable(_connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
@@ -259,11 +264,13 @@ def _sealed(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
         yield "its sealed bytes are not those that were written"
 
 
-def _sealed_before(connection: sqlite3.Connection, name: str) -> Iterator[Finding]:
+def _sealed_before(connection: sqlite3.Connection, name: str) -> Iterator[JournalFinding]:
     kept = connection.execute("SELECT (SELECT count(*) FROM sealed) - (SELECT count(*) FROM shipment)").fetchone()[0]
     told = connection.execute("SELECT count(*) FROM event WHERE what = ?", (RESEALED,)).fetchone()[0]
     if kept != told:
-        yield Finding(name, f"{kept} sealed bytes belong to no shipment; its history has {told} that were exchanged.")
+        yield JournalFinding(
+            name, f"{kept} sealed bytes belong to no shipment; its history has {told} that were exchanged."
+        )
 
 
 def _history(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
@@ -281,17 +288,20 @@ def _history(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
     if replayed.encryption_sha1 != row["encryption_sha1"]:
         yield "it was sealed for another certificate than its row says"
     yield from replayed.wrong
-    if replayed.state != row["state"]:
-        yield f"its history ends {replayed.state}, its row says {row['state']}"
-    if replayed.attempts != row["attempts"]:
-        yield f"its history has {replayed.attempts} attempts, its row {row['attempts']}"
-    if replayed.published != (row["published_at"] is not None):
-        yield f"its history says {'' if replayed.published else 'not '}published, its row the opposite"
+    life = replayed.life
+    if life is None or life.state != row["state"]:
+        yield f"its history ends {life and life.state.value}, its row says {row['state']}"
+    attempts = life.attempts if life else 0
+    if attempts != row["attempts"]:
+        yield f"its history has {attempts} attempts, its row {row['attempts']}"
+    published = life is not None and life.published_at is not None
+    if published != (row["published_at"] is not None):
+        yield f"its history says {'' if published else 'not '}published, its row the opposite"
     if (status := _STATUS_OF_CAUSE.get(replayed.last_cause or Cause.ACCEPTED)) is not None:
-        yield from _believed(connection, row, status)
+        yield from _receipt_says(connection, row, status)
 
 
-def _believed(connection: sqlite3.Connection, row: sqlite3.Row, status: ReceiptStatus) -> Iterator[str]:
+def _receipt_says(connection: sqlite3.Connection, row: sqlite3.Row, status: ReceiptStatus) -> Iterator[str]:
     found = connection.execute(sql.RECEIPTS_OF, (row["msg_id"],))
     if not any(receipt["verified"] and receipt["status"] == status for receipt in found):
         yield f"it is {row['state']}, and no verified receipt says so"
@@ -312,10 +322,10 @@ def _receipt(row: sqlite3.Row) -> Iterator[str]:
         yield "not believed, and it does not say why"
 
 
-def _forgotten(connection: sqlite3.Connection) -> Iterator[Finding]:
+def _forgotten(connection: sqlite3.Connection) -> Iterator[JournalFinding]:
     for row in connection.execute(sql.FORGOTTEN):
         if row["released_at"] is None:
-            yield Finding(
+            yield JournalFinding(
                 row["msg_id"],
                 f"a {row['type']} for {row['year']} was begun before this journal was put back, and is not in it: ask "
                 "kpr@fhi.no whether it has arrived.",

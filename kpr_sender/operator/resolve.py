@@ -13,7 +13,7 @@ from typing import Final
 from kpr_sender.errors import UsageError
 from kpr_sender.journal.port import JournalEvent, JournalView
 from kpr_sender.model import Shipment, Submission
-from kpr_sender.states import AWAITING_RECEIPT, PERSON_CAUSES, Cause, ShipmentState
+from kpr_sender.states import PERSON_CAUSES, Cause, ShipmentState, awaits_answer, open_decisions
 
 
 class Decision(enum.StrEnum):
@@ -84,17 +84,9 @@ class Case:
 
     @property
     def open_to(self) -> tuple[Decision, ...]:
-        """What a person may decide of it now.
-
-        What is sealed needs no decision, but for one that FHI has answered all the same: it is never sent, so it can
-        only be given up. What another submission has replaced must not be sent any more.
-        """
-        shipment = self.shipment
-        if shipment.state is ShipmentState.SEALED and shipment.needs_person:
-            return (Decision.CANCEL,)
-        if shipment.state not in AWAITING_RECEIPT:
-            return ()
-        return tuple(one for one in Decision if self.replaced_by is None or one is not Decision.NOT_ARRIVED)
+        """What a person may decide of it now."""
+        causes = open_decisions(self.shipment, replaced=self.replaced_by is not None)
+        return tuple(one for one in Decision if one.cause in causes)
 
 
 def case_of(journal: JournalView, msg_id: str) -> Case:
@@ -198,7 +190,7 @@ def look_up(journal: JournalView, submission_id: str | None) -> Submission | Non
 def newest_awaiting(journal: JournalView) -> Submission | None:
     """Return the newest submission that still waits for a receipt, else the newest of all."""
     submissions = journal.submissions()
-    awaiting = (one for one in submissions if any(each.state in AWAITING_RECEIPT for each in one.shipments))
+    awaiting = (one for one in submissions if any(awaits_answer(each) for each in one.shipments))
     return next(awaiting, next(iter(submissions), None))
 
 

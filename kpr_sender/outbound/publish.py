@@ -9,31 +9,18 @@ from typing import Final
 
 from kpr_sender.bus.port import Bus, Outbound, Outcome, Verdict
 from kpr_sender.bus.retry import persistently
-from kpr_sender.errors import BusUnreachable, KprError
+from kpr_sender.errors import BusUnreachable, KprError, LastError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.journal.port import Journal
-from kpr_sender.model import LastError, Shipment, Submission
-from kpr_sender.states import Cause, ShipmentState
+from kpr_sender.model import Shipment, Submission
+from kpr_sender.states import Cause, ShipmentState, may_be_published
 
 _CAUSES: Final = {
     Verdict.ACCEPTED: Cause.ACCEPTED,
     Verdict.NOT_SENT: Cause.NOT_SENT,
     Verdict.IN_DOUBT: Cause.NO_OUTCOME,
 }
-
-
-def may_be_published(shipment: Shipment) -> bool:
-    """Whether a shipment is waiting to be published.
-
-    A sealed shipment that FHI has answered all the same was not unsent after all: a person must look, and it is never
-    published by itself.
-    """
-    return (
-        shipment.state is ShipmentState.SEALED
-        and not shipment.needs_person
-        and not any(receipt.verified for receipt in shipment.receipts)
-    )
 
 
 def next_sealed(submission: Submission) -> Shipment | None:

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from kpr_sender.cms.certificates import named
-from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError
+from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, LastError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal, NewShipment
 from kpr_sender.messages.transport import made_at
-from kpr_sender.model import CertificateName, LastError, MessageType, Shipment, Submission
+from kpr_sender.model import CertificateName, MessageType, Shipment, Submission
 from kpr_sender.outbound.build import PayloadFile, Sealing
-from kpr_sender.outbound.publish import may_be_published
 from kpr_sender.registry.port import Counterpart
+from kpr_sender.states import may_be_published
 
 _WHERE: Final = "the receiver's certificate for encryption"
 _WHY: Final = "The receiver's certificate for encryption is another now, and the bus has never seen it."

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kpr_sender.errors import UsageError
+from kpr_sender.errors import LastError, UsageError
 from kpr_sender.journal.sqlite import SqliteJournal
-from kpr_sender.model import LastError
 from kpr_sender.states import PERSON_CAUSES, TRANSITIONS, Cause, ImpossibleTransition, ReceiptStatus, ShipmentState
 from tests.journal.builders import add_verified, brought_to, open_journal, replayed, state_of
 

@@ -180,7 +180,7 @@ def test_an_attempt_whose_marker_cannot_be_written_is_not_made(
     with client:
         client._app.session.opened()
 
-        def full(journal: Path, *_: recovery.Mark) -> None:
+        def full(journal: Path, *_: recovery.HighWaterMark) -> None:
             raise JournalUnwritable("No space left on device.", where=str(journal))
 
         monkeypatch.setattr(recovery, step, full)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kpr_sender.errors import InternalError, NeedsPerson
+from kpr_sender.errors import InternalError, LastError, NeedsPerson
 from kpr_sender.journal.lock import JournalLock
 from kpr_sender.journal.sqlite import SqliteJournal
-from kpr_sender.model import LastError, ReceiptError, Shipment
+from kpr_sender.model import ReceiptError, Shipment
 from kpr_sender.states import CAUSE_OF_STATUS, Cause, ImpossibleTransition, ReceiptStatus, ShipmentState, after
 from tests.journal.builders import (
     Clock,
@@ -305,7 +306,7 @@ def test_a_message_on_the_error_queue(journal: SqliteJournal, state: ShipmentSta
         assert now.last_error is not None
         assert "Fritekst" not in now.last_error.text
     elif state in {S.PUBLISHING, S.FAULTED}:
-        assert now == shipment
+        assert now == replace(shipment, early_answer=Cause.ERROR_QUEUE if state is S.PUBLISHING else None)
     else:
         assert (now.state, now.needs_person) == (state, True)
 

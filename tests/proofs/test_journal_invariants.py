@@ -11,12 +11,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from kpr_sender.errors import InternalError, NeedsPerson
+from kpr_sender.errors import InternalError, LastError, NeedsPerson
 from kpr_sender.journal.lock import JournalLock
 from kpr_sender.journal.port import NewShipment
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.verify import verify
-from kpr_sender.model import CertificateName, Certificates, Environment, LastError, Shipment
+from kpr_sender.model import CertificateName, Certificates, Environment, Shipment
 from kpr_sender.states import (
     ENDED,
     PERSON_CAUSES,
