@@ -1,10 +1,10 @@
-"""Takes out of anything what must not leave the process outside sealed bytes (promise G6). Pure; no exceptions.
+"""What a national id looks like, and what must not leave the process outside sealed bytes (promise G6). Pure.
 
-The second fence: the code around it is written so that nothing of the kind gets here. It therefore errs on the side of
-taking too much. The rules:
+The only module that knows how people write a national id. ``redact`` is the last defence of every log line: the code
+around it is written so that nothing of the kind gets there, and it errs on the side of removing too much. Its rules:
 
 1. Eleven digits are a national id, wherever they stand and whatever spaces or dashes are between them.
-2. From the first piece of markup on, a text is payload; nothing after it is kept.
+2. From the first markup on, a text is payload; nothing of it is kept.
 3. PEM, long base64 and long hex are key material or sealed bytes. Only what a key ending in ``sha256`` holds is kept.
 4. What follows the word password or stands under such a key is one.
 5. Ids that are ours, a version 4 UUID or a submission's, are kept: without them a log line helps nobody.
@@ -29,6 +29,15 @@ _OWN_ID: Final = (
     r"|20\d\d-[0-9a-f]{8})(?!\w|-\d)"
 )
 _NATIONAL_ID: Final = re.compile(rf"(?P<ours>{_OWN_ID})|\d(?:{_SPACE_OR_DASH}\d){{10,}}")
+
+# How else one may be written. Each place uses the widest pattern that leaves what it has to show: a message from the
+# bus is full of dates and times, a name in a certificate is not, a code in a file's header is short.
+_ID_IN_ONE_RUN: Final = re.compile(r"\d{6}\s?\d{5}")
+_ID_WITH_ANY_SIGNS: Final = re.compile(r"\d(?:[^0-9A-Za-z]{0,3}\d){10,}")
+_NINE_DIGITS: Final = re.compile(r"(?:[0-9][^0-9]*){9}")
+_RUNNING_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_PERSON_NUMBER: Final = re.compile(r"[0-9]{11,12}")
+_WRITTEN_BETWEEN: Final = re.compile(r"[\s.\-]")
 
 # <a>, <a b="c">, </a>, <a/>, <?xml, <!DOCTYPE, <![CDATA[, and the same escaped. Not <module> or <Foo object at 0x...>,
 # which stack traces are full of.
@@ -62,6 +71,44 @@ _LEAST_ID: Final = 10**9
 
 _DEEPEST: Final = 12
 _DECIMALS: Final = 3
+
+
+def person_number(written: str) -> str | None:
+    """Return the digits of a number that a person wrote, with spaces, dots or dashes in it or not.
+
+    Args:
+        written: A national id (eleven digits) or a DUF-nummer (twelve).
+
+    Returns:
+        Digits alone; empty where nothing is written; None where it is something else.
+    """
+    digits = _WRITTEN_BETWEEN.sub("", written)
+    return digits if not digits or _PERSON_NUMBER.fullmatch(digits) else None
+
+
+def holds_national_id(text: str) -> bool:
+    """Tell whether a text that a person wrote holds eleven digits, with up to three signs between any two."""
+    return _ID_WITH_ANY_SIGNS.search(text) is not None
+
+
+def may_hold_national_id(value: str) -> bool:
+    """Tell whether a single value has nine digits, whatever is between them: too many for a date or a code."""
+    return _NINE_DIGITS.search(value) is not None
+
+
+def is_running_number(text: str) -> bool:
+    """Tell whether a number is short enough to be shown: a national id without its leading zero has ten digits."""
+    return _RUNNING_NUMBER.fullmatch(text) is not None
+
+
+def redact_message(text: str) -> str:
+    """Return another system's message without national ids; dates and times stay."""
+    return _ID_IN_ONE_RUN.sub("[removed]", text)
+
+
+def redact_name(text: str) -> str:
+    """Return a certificate's name for somebody without a person's number; no organisation has eleven digits."""
+    return _ID_WITH_ANY_SIGNS.sub(SECRET, text)
 
 
 def redact_text(text: str) -> str:

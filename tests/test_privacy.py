@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import random
 import uuid
@@ -12,7 +13,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpr_sender.privacy import BLOB, ID, KEY, MARKUP, SECRET, redact, redact_event, redact_text
+from kpr_sender.privacy import (
+    BLOB,
+    ID,
+    KEY,
+    MARKUP,
+    SECRET,
+    holds_national_id,
+    is_running_number,
+    may_hold_national_id,
+    person_number,
+    redact,
+    redact_event,
+    redact_message,
+    redact_name,
+    redact_text,
+)
 from tests.helpers.tenor import TENOR_ID, tenor_ids
 
 _SEPARATORS = st.text(alphabet=" -\u00a0\u2013\t", max_size=2)
@@ -146,3 +162,58 @@ def test_a_structure_that_contains_itself_ends() -> None:
     loop.append(loop)
 
     assert "too deep" in json.dumps(redact(loop))
+
+
+DATE, REST = TENOR_ID[:6], TENOR_ID[6:]
+DOTTED = ".".join(TENOR_ID)
+
+
+@pytest.mark.parametrize(
+    ("written", "message", "name", "holds", "may_hold"),
+    [
+        (TENOR_ID, "[removed]", SECRET, True, True),
+        (f"{DATE} {REST}", "[removed]", SECRET, True, True),
+        (f"{DATE}-{REST}", f"{DATE}-{REST}", SECRET, True, True),
+        (DOTTED, DOTTED, SECRET, True, True),
+        (f"{DATE} - {REST}", f"{DATE} - {REST}", SECRET, True, True),
+        (f"{DATE}_{REST}", f"{DATE}_{REST}", SECRET, True, True),
+        (f"{DATE}abc{REST}", f"{DATE}abc{REST}", f"{DATE}abc{REST}", False, True),
+        ("123456789", "123456789", "123456789", False, True),
+        ("12345678", "12345678", "12345678", False, False),
+        ("2025-01-06T09:15", "2025-01-06T09:15", "2025-01-06T09:15", False, True),
+        ("2025-01-06", "2025-01-06", "2025-01-06", False, False),
+        ("EKSEMPEL KOMMUNE 310000019", "EKSEMPEL KOMMUNE 310000019", "EKSEMPEL KOMMUNE 310000019", False, True),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else None,
+)
+def test_each_place_takes_for_an_id_what_it_can_do_without(
+    written: str, message: str, name: str, *, holds: bool, may_hold: bool
+) -> None:
+    assert redact_message(written) == message
+    assert redact_name(written) == name
+    assert holds_national_id(written) is holds
+    assert may_hold_national_id(written) is may_hold
+
+
+@pytest.mark.parametrize(
+    ("written", "digits"),
+    [
+        (TENOR_ID, TENOR_ID),
+        (f" {DATE} {REST} ", TENOR_ID),
+        (DOTTED, TENOR_ID),
+        (f"{DATE}-{REST}", TENOR_ID),
+        (f"{TENOR_ID}0", f"{TENOR_ID}0"),
+        (f"{TENOR_ID}00", None),
+        (TENOR_ID[1:], None),
+        (f"{DATE}/{REST}", None),
+        (" - ", ""),
+    ],
+    ids=itertools.count(),
+)
+def test_a_number_is_read_as_people_write_it(written: str, digits: str | None) -> None:
+    assert person_number(written) == digits
+
+
+def test_a_running_number_is_shorter_than_an_id_without_its_leading_zero() -> None:
+    assert is_running_number("123456789")
+    assert not any(map(is_running_number, ("1234567890", "-1", "", "1a", "\u0661")))

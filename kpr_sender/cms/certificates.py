@@ -22,6 +22,7 @@ from cryptography.x509.oid import NameOID
 from kpr_sender.cms import asn1
 from kpr_sender.errors import AccessRefused
 from kpr_sender.model import CertificateName
+from kpr_sender.privacy import redact_name
 
 # Which certificate a CMS identifier names: by issuer and serial number, or subject key identifier (RFC 5652 5.3).
 
@@ -115,8 +116,6 @@ _PEM: Final = b"-----BEGIN "
 _SEID_1: Final = re.compile(r"\d{9}", re.ASCII)
 _SEID_2: Final = re.compile(r"NTRNO-(\d{9})", re.ASCII)
 _LONGEST: Final = 64
-_PERSONAL: Final = re.compile(r"\d(?:\W?\d){10,}", re.ASCII)
-"""A national id, or a person's number with the issuer: no organisation has eleven digits."""
 
 
 def describe(certificate: x509.Certificate) -> str:
@@ -199,7 +198,7 @@ def _shown(subject: x509.Name, attribute: x509.ObjectIdentifier) -> str:
     """One attribute as a message may show it: one line, not long, no person's number in it."""
     text = next(iter(_values(subject, attribute)), "")
     one_line = "".join(letter if letter.isprintable() else " " for letter in text)
-    return _PERSONAL.sub("***", one_line)[:_LONGEST]
+    return redact_name(one_line)[:_LONGEST]
 
 
 def _colons(hexadecimal: str) -> str:

@@ -17,12 +17,12 @@ from lxml import etree
 
 from kpr_sender.messages import safe_xml, transport
 from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.privacy import redact_message
 
 MAX_TEXT: Final = 500
 """Longest condition or description that is kept, in characters."""
 
 _MAX_FAULT: Final = 1_000_000  # bytes
-_PERSONAL: Final = re.compile(r"\d{6}\s?\d{5}")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
 
 
@@ -73,7 +73,7 @@ def parse(properties: Mapping[str, str], subject: str, body: bytes) -> BusFault:
 def clean(text: object) -> str:
     """Return foreign text as one line, cut to ``MAX_TEXT`` characters, without anything shaped like a national id."""
     line = " ".join("".join(character if character.isprintable() else " " for character in str(text)).split())
-    return _PERSONAL.sub("[removed]", line)[:MAX_TEXT]
+    return redact_message(line)[:MAX_TEXT]
 
 
 def _message_id(text: object) -> str:

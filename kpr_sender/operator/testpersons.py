@@ -13,7 +13,6 @@ from __future__ import annotations
 import hmac
 import json
 import os
-import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from typing import Any, BinaryIO, Final
 
 from kpr_sender.durable import sync_folder
 from kpr_sender.errors import InputMissing, InputRefused, UsageError
+from kpr_sender.privacy import holds_national_id, person_number
 
 _NAME: Final = "testpersons.json"
 _SCHEMA: Final = 1
@@ -31,10 +31,7 @@ _KEY_BYTES: Final = 32
 _DIGEST_BYTES: Final = 32
 _MOST_BYTES: Final = 50_000_000
 
-_SEPARATORS: Final = re.compile(r"[\s.\-]")
-_NUMBER: Final = re.compile(r"[0-9]{11,12}")
 _LONGEST_NOTE: Final = 200
-_NUMBER_IN_NOTE: Final = re.compile(r"\d(?:\W{0,3}\d){10}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +91,8 @@ def numbers_in(text: str) -> tuple[str, ...]:
     """
     found = []
     for line, written in enumerate(text.splitlines(), start=1):
-        number = _SEPARATORS.sub("", written)
-        if number and not _NUMBER.fullmatch(number):
+        number = person_number(written)
+        if number is None:
             raise InputRefused(
                 f"Line {line} is not a person's number: eleven digits are expected, or twelve of a DUF-nummer.",
                 next_step="Write one number a line and nothing else; the list is as it was.",
@@ -177,7 +174,7 @@ def remove(path: Path, numbers: Iterable[str]) -> ListChange:
 
 def _note(note: str) -> str:
     one_line = " ".join(note.split())
-    if _NUMBER_IN_NOTE.search(one_line):
+    if holds_national_id(one_line):
         raise UsageError(
             "The note holds a number like a person's; it is not stored.",
             next_step="Write why the persons are listed, without any number of theirs; the list is as it was.",

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from kpr_sender.model import MessageType
+from kpr_sender.privacy import may_hold_national_id
 from kpr_sender.profiles import Format, Profile
 
 _SHOWABLE: Final = re.compile(r"[A-Za-z0-9_:/.#-]{1,80}")
-_LIKE_AN_ID: Final = re.compile(r"(?:[0-9][^0-9]*){9}")  # also with separators, as people write national ids
 _MAX_INT: Final = 2_147_483_647  # xs:int, the type of iiLopenr
 
 MSGHEAD_NAMESPACE: Final = "http://www.kith.no/xmlstds/msghead/2006-05-24"
@@ -125,7 +125,7 @@ class Header:
 
 def shown(value: str) -> str:
     """Return a value for an error text, or only its length where it does not look like a technical term."""
-    if _SHOWABLE.fullmatch(value) and not _LIKE_AN_ID.search(value):
+    if _SHOWABLE.fullmatch(value) and not may_hold_national_id(value):
         return f"'{value}'"
     return f"something of {len(value)} characters" if value else "empty"
 

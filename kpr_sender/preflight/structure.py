@@ -16,6 +16,7 @@ from kpr_sender.preflight.catalogue.fields import Block, Catalogue, Field
 from kpr_sender.preflight.header import shown
 from kpr_sender.preflight.lexical import Predicate, predicate, wanted
 from kpr_sender.preflight.record import Element, place
+from kpr_sender.privacy import may_hold_national_id
 
 # What a schema says of one block, made ready for those who judge.
 
@@ -106,7 +107,6 @@ _WHITE: Final = " \t\r\n"
 _XSI: Final = "{http://www.w3.org/2001/XMLSchema-instance}"
 _HINTS: Final = frozenset({f"{_XSI}schemaLocation", f"{_XSI}noNamespaceSchemaLocation"})  # allowed on any element
 _RETYPING: Final = frozenset({f"{_XSI}type", f"{_XSI}nil"})
-_MOST_DIGITS: Final = 8  # of a date; a national id has eleven
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +288,7 @@ def _value_fault(field: Field, value: str, line: int, path: str) -> Fault:
 
 def _technical(value: str) -> str:
     """Return a value where it is a short number or date, else its length: it may be a name or an id (promise G6)."""
-    plain = set(value) <= set("0123456789.-+:") and sum(map(str.isdigit, value)) <= _MOST_DIGITS
+    plain = set(value) <= set("0123456789.-+:") and not may_hold_national_id(value)
     return shown(value) if plain or not value else f"something of {len(value)} characters"
 
 

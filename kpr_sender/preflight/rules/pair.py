@@ -16,10 +16,10 @@ from typing import Final
 from kpr_sender.model import MessageType
 from kpr_sender.preflight.findings import Finding
 from kpr_sender.preflight.header import shown
+from kpr_sender.privacy import is_running_number
 
 _IPL, _IDE = MessageType.KPR_IPL, MessageType.KPR_IDE
 _DIGITS_KEPT: Final = 18  # a pid of so many digits is kept as its value; any other text as a negative hash
-_SHOWN: Final = 10**9  # a national id that lost its leading zero still has ten digits (promise G6)
 _BIRTH_DATE: Final = 6  # digits: the fid of typeID 9 is ddmmyy (XPR), which many persons share
 _HALF: Final = 2**63
 
@@ -150,7 +150,7 @@ def _holds(numbers: array[int], wanted: int) -> bool:
 
 
 def _path(element: str, pid: int) -> str:
-    return f"{element} {pid}" if 0 <= pid < _SHOWN else element
+    return f"{element} {pid}" if is_running_number(str(pid)) else element
 
 
 def _disagreements(innhinfo: Mapping[str, str], melding: Mapping[str, str]) -> Iterator[Finding]:
