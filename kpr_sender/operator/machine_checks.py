@@ -79,8 +79,11 @@ class CheckResult:
 
 def found(text: str, concerns: Iterable[str] = ()) -> CheckResult:
     """Return what a check found; yellow where a person should look at something, though it prevents nothing yet."""
-    raised = [concern.rstrip(".") for concern in concerns]
-    return CheckResult(Status.YELLOW if raised else Status.GREEN, "; ".join(filter(None, [text, *raised])))
+    status = Status.GREEN
+    for concern in concerns:
+        status = Status.YELLOW
+        text += f"{'' if not text else '. ' if concern[:1].isupper() else '; '}{concern.rstrip('.')}"
+    return CheckResult(status, text)
 
 
 def counted(number: int, noun: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from kpr_sender.errors import InternalError, KprError, NotReady
+from kpr_sender.errors import BusUnreachable, InternalError, KprError, NotReady, RegistryUnreachable
 from kpr_sender.keys.configured import ConfiguredKeys
 from kpr_sender.keys.port import Keys
 from kpr_sender.operator import machine_checks as machine
@@ -53,7 +53,8 @@ class Check:
 
 
 _KEY: Final = "certs/README.md tells how."
-_RENEW: Final = "See kpr-send certs: have the next one ready."
+_REPLACE: Final = "See kpr-send certs; docs/certificates.md tells how to replace one."
+_NO_ANSWER: Final = "See that this machine reaches the address, then ask who runs it (kundesenter@nhn.no)."
 _ASK_BUS: Final = "Ask the bus's operator (kundesenter@nhn.no)."
 _ALLOWED: Final = ("environment",)  # nobody is asked who belongs to another environment
 _OWN_KEYS: Final = ("signing key", "decryption keys")
@@ -70,10 +71,10 @@ CHECKS: Final = (
     Check("signing key", Place.KEYS, machine.signing_key, f"Check [keys.signing]; {_KEY}"),
     Check("decryption keys", Place.KEYS, machine.decryption_keys, f"Check [[keys.decryption]]; {_KEY}"),
     Check("self-sealed message", Place.KEYS, machine.self_sealed, "Configure the key of each certificate.", _OWN_KEYS),
-    Check("our certificates", Place.KEYS, network.our_certificates, _RENEW),
+    Check("our certificates", Place.KEYS, network.our_certificates, _REPLACE),
     Check("clock", Place.REGISTER, network.clock, "Set this machine's clock; let NTP keep it.", _ALLOWED),
     Check("receiver", Place.REGISTER, network.receiver, "Compare with Adresseregisteret; ask kpr@fhi.no.", _ALLOWED),
-    Check("receiver's certificates", Place.REGISTER, network.receivers_certificates, _RENEW, ("receiver",)),
+    Check("receiver's certificates", Place.REGISTER, network.receivers_certificates, _REPLACE, ("receiver",)),
     Check("sender", Place.REGISTER, network.sender, "Compare [sender] with our entry in Adresseregisteret.", _ALLOWED),
     Check("bus TLS", Place.BUS, network.bus_tls, _ASK_BUS, _ALLOWED),
     Check("bus certificate", Place.BUS, network.bus_certificate, _ASK_BUS, ("bus TLS",)),
@@ -163,7 +164,8 @@ def _result(check: Check, context: CheckContext) -> CheckResult:
     except KprError as error:
         place = f"{error.where}: " if error.where else ""
         # An error's general advice is for whoever is sending.
-        own = error.next_step if error.next_step != error.advice else check.advice
+        general = _NO_ANSWER if isinstance(error, BusUnreachable | RegistryUnreachable) else check.advice
+        own = error.next_step if error.next_step != error.advice else general
         return _red(error, f"{place}{error.what}", own)
     except Exception as error:  # noqa: BLE001 - a fault in one check must not hide the other results
         # No text: it might show what was handled (promise G6).

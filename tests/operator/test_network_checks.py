@@ -55,7 +55,10 @@ def test_a_register_that_is_down_is_red_whatever_it_said_before(scene: Scene, re
     registered()
     scene.ask()
     scene.stub.close()
-    assert {name: line.status for name, line in look(scene).items()} == dict.fromkeys(ASKED, Status.RED)
+    lines = look(scene)
+    assert {name: line.status for name, line in lines.items()} == dict.fromkeys(ASKED, Status.RED)
+    assert {line.next_step for line in lines.values()} == {next(iter(lines.values())).next_step}
+    assert "reaches the address" in lines["clock"].next_step, "a register that is away says nothing of our clock"
 
 
 @pytest.mark.usefixtures("registered")

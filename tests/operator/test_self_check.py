@@ -185,6 +185,7 @@ def test_our_queues_may_be_named_by_their_whole_addresses(stage: Stage) -> None:
 def test_nobody_listens(stage: Stage) -> None:
     lines = list(run_checks(stage.settings(port=1)))
     assert (lights(lines, Status.RED), lights(lines, Status.YELLOW)) == ({"bus TLS"}, AFTER_TLS)
+    assert all("reaches the address" in line.next_step for line in lines if line.status is Status.RED)
 
 
 def test_no_tls_where_it_is_demanded(stage: Stage) -> None:
