@@ -12,8 +12,7 @@ from pathlib import Path
 import click
 
 from kpr_sender.cli import output
-from kpr_sender.cli.invocation import Invocation, Loudness
-from kpr_sender.cli.parameters import PATH
+from kpr_sender.cli.invocation import PATH, Invocation, Loudness
 from kpr_sender.errors import EXIT_OK, InputMissing, InputRefused
 from kpr_sender.model import Environment
 from kpr_sender.operator import testpersons

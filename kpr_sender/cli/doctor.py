@@ -6,8 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-from kpr_sender.cli.invocation import Invocation, Loudness
-from kpr_sender.cli.parameters import max_wait_option
+from kpr_sender.cli.invocation import Invocation, Loudness, max_wait_option
 from kpr_sender.cli.session import connected_sandbox
 from kpr_sender.errors import EXIT_OK, KprError, NotReady
 from kpr_sender.model import Environment

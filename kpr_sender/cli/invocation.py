@@ -1,63 +1,27 @@
-"""What stands before the command's name on the command line, and what follows from it."""
+"""What commands share of the command line: the options before the command's name, and those of several commands."""
 
 from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import click
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment
-from kpr_sender.settings import load
+from kpr_sender.settings import kinds, load
 from kpr_sender.settings.read import beside
 from kpr_sender.settings.values import Settings
 
-# Where the configuration lies when the command line does not say.
-
-
-def candidates(environment: Environment, *, environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return where a configuration is looked for, in this order.
-
-    Args:
-        environment: Names the file, ``<environment>.toml``.
-        environ: ``XDG_CONFIG_HOME`` and ``HOME`` are looked up here.
-    """
-    name = f"{environment.value}.toml"
-    # The XDG base directory specification: a relative path there is invalid and to be ignored.
-    configured = Path(environ.get("XDG_CONFIG_HOME", ""))
-    home = environ.get("HOME")
-    own = configured if configured.is_absolute() else Path(home, ".config") if home else None
-    folders = (Path("config"), *([own / "kpr-sender"] if own else []), Path("/etc/kpr-sender"))
-    return tuple(folder / name for folder in folders)
-
-
-def find(environment: Environment, *, environ: Mapping[str, str]) -> Path:
-    """Return the first configuration that is there.
-
-    Args:
-        environment: Whose.
-        environ: As for ``candidates``.
-
-    Raises:
-        ConfigInvalid: There is none; names all places.
-    """
-    places = candidates(environment, environ=environ)
-    for place in places:
-        if place.exists():
-            return place
-    raise ConfigInvalid(
-        f"There is no configuration for {environment.value}; looked for {', '.join(map(str, places))}.",
-        next_step="Name it with --config, or begin with a copy of the commented file in config/.",
-    )
-
 
 class Loudness(enum.Enum):
-    """How much is said."""
+    """How much is printed."""
 
     QUIET = "-q"
     NORMAL = ""
@@ -90,9 +54,26 @@ class Invocation:
         """
         if self.environment is None:
             raise click.UsageError(f"--env is missing: one of {', '.join(Environment)}. There is no default.")
-        path = self.config or find(self.environment, environ=os.environ)
+        path = self.config or _find_config(self.environment, os.environ)
         settings = load(path, self.environment, environ=os.environ)
         return settings if self.journal is None else _with_journal(settings, self.journal.absolute())
+
+
+def _find_config(environment: Environment, environ: Mapping[str, str]) -> Path:
+    """Return the first configuration that is there: in config/, the user's own, then the machine's."""
+    # The XDG base directory specification: a relative path there is invalid and to be ignored.
+    configured = Path(environ.get("XDG_CONFIG_HOME", ""))
+    home = environ.get("HOME")
+    own = configured if configured.is_absolute() else Path(home, ".config") if home else None
+    folders = (Path("config"), *([own / "kpr-sender"] if own else []), Path("/etc/kpr-sender"))
+    places = [folder / f"{environment.value}.toml" for folder in folders]
+    for place in places:
+        if place.exists():
+            return place
+    raise ConfigInvalid(
+        f"There is no configuration for {environment.value}; looked for {', '.join(map(str, places))}.",
+        next_step="Name it with --config, or begin with a copy of the commented file in config/.",
+    )
 
 
 def _with_journal(settings: Settings, path: Path) -> Settings:
@@ -100,3 +81,31 @@ def _with_journal(settings: Settings, path: Path) -> Settings:
     before = settings.journal
     receipts = beside(path) if before.receipts_dir == beside(before.path) else before.receipts_dir
     return dataclasses.replace(settings, journal=dataclasses.replace(before, path=path, receipts_dir=receipts))
+
+
+def _seconds(_context: click.Context, _parameter: click.Parameter, written: str | None) -> float:
+    if written is None:
+        return math.inf
+    try:
+        return kinds.parse(written)
+    except ValueError as error:
+        raise click.BadParameter(f"expected {error}.") from None
+
+
+PATH: Final = click.Path(path_type=Path)
+
+max_wait_option: Final = click.option(
+    "--max-wait",
+    metavar="DURATION",
+    callback=_seconds,
+    help="Bound on everything together: connecting, trying again and waiting. A transfer under way is finished.",
+)
+wait_option: Final = click.option(
+    "--wait",
+    "wait_seconds",
+    metavar="DURATION",
+    callback=_seconds,
+    default="30m",
+    show_default=True,
+    help="How long to wait for FHI's receipts, for example 30s, 10m, 2h; 0 takes what is there.",
+)

@@ -11,8 +11,7 @@ from typing import Final
 import click
 
 from kpr_sender.cli import output
-from kpr_sender.cli.invocation import Invocation
-from kpr_sender.cli.parameters import PATH
+from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.errors import EXIT_OK, JournalUnwritable, UsageError
 from kpr_sender.journal import recovery
 from kpr_sender.journal.backup import back_up

@@ -14,8 +14,7 @@ from typing import Final, NoReturn
 import click
 
 from kpr_sender.cli import output
-from kpr_sender.cli.invocation import Invocation, Loudness
-from kpr_sender.cli.parameters import PATH
+from kpr_sender.cli.invocation import PATH, Invocation, Loudness
 from kpr_sender.errors import InternalError, KprError, UsageError
 from kpr_sender.model import Environment
 

@@ -9,8 +9,7 @@ from typing import Final
 import click
 
 from kpr_sender.cli import output, reading, session
-from kpr_sender.cli.invocation import Invocation
-from kpr_sender.cli.parameters import PATH
+from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.client import Client
 from kpr_sender.errors import InputMissing, InputRefused
 from kpr_sender.inbound.archive import copy_path
@@ -71,7 +70,7 @@ def add(invocation: Invocation, *, files: tuple[Path, ...]) -> int:
     """
     contents = {file: _content(file) for file in files}
 
-    def steps(client: Client) -> Report:
+    def work(client: Client) -> Report:
         known: dict[str, Report] = {}
         refused = []
         for file, content in contents.items():
@@ -88,7 +87,7 @@ def add(invocation: Invocation, *, files: tuple[Path, ...]) -> int:
             raise _all_in_one(refused)
         return max(known.values(), key=lambda report: report.exit_code)
 
-    return session.run(invocation, steps, remark=_remark)
+    return session.run(invocation, work, remark=_remark)
 
 
 def _content(file: Path) -> bytes:

@@ -10,8 +10,7 @@ import click
 from click.core import ParameterSource
 
 from kpr_sender.cli import output
-from kpr_sender.cli.invocation import Invocation
-from kpr_sender.cli.parameters import PATH
+from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.errors import InputMissing
 from kpr_sender.render import json
 from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER, DEFAULT_PERSONS, write_pair

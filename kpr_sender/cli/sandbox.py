@@ -11,8 +11,7 @@ from pathlib import Path
 import click
 
 from kpr_sender.cli import output
-from kpr_sender.cli.invocation import Invocation
-from kpr_sender.cli.parameters import PATH
+from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment
 from kpr_sender.render import json

@@ -9,9 +9,8 @@ from typing import Any
 import click
 
 from kpr_sender.cli import session
-from kpr_sender.cli.invocation import Invocation
-from kpr_sender.cli.parameters import PATH, max_wait_option, wait_option
-from kpr_sender.cli.session import Budget
+from kpr_sender.cli.invocation import PATH, Invocation, max_wait_option, wait_option
+from kpr_sender.cli.session import TimeLimit
 from kpr_sender.client import Client
 from kpr_sender.report import Report
 from kpr_sender.states import awaits_answer
@@ -51,17 +50,17 @@ def command(
     if fagmelding is not None and identmelding is None:
         raise click.UsageError("Name both files, FAGMELDING and IDENTMELDING, or none.")
 
-    budget = Budget(max_wait)
+    limit = TimeLimit(max_wait)
 
-    def steps(client: Client) -> Report:
+    def work(client: Client) -> Report:
         report = client.submit(fagmelding, identmelding, **submitting)
         submission = report.submission
         if not any(awaits_answer(shipment) for shipment in submission.shipments):
             return report
-        waited = client.wait(submission.submission_id, timeout=min(wait_seconds, budget.left()))
+        waited = client.wait(submission.submission_id, timeout=min(wait_seconds, limit.left()))
         return replace(waited, sent=report.sent)
 
-    return session.run(invocation, steps, remark=_remark, budget=budget)
+    return session.run(invocation, work, remark=_remark, limit=limit)
 
 
 def _remark(report: Report) -> str:

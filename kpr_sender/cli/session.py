@@ -1,8 +1,15 @@
-"""One run of the engine: sandbox where it is embedded, log, progress and client, opened and closed in order."""
+"""One run of a client for a command: the embedded sandbox, the log, the progress and the client, closed in order.
+
+A run that is ended before it is done, by its time limit, Ctrl-C or SIGTERM, ends after the step under way (one
+attempt to publish, or one message handled), never in the middle of it. The first signal lets that step be finished;
+then the run ends like any other: links closed, state printed, the state's exit code. Where no step is under way it ends
+at once. A second signal breaks off whatever there is; the journal then says *in doubt* where that is what it is.
+
+SIGHUP (the terminal is gone) does what SIGTERM does, and reloads nothing. On Windows Ctrl-Break does; that was not run.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import os
@@ -12,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -30,23 +37,15 @@ from kpr_sender.settings.sample_file import register_url
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import SubmissionState
 
-# How a run ends before it is done: by its time budget, Ctrl-C or SIGTERM; never in the middle of a step.
-#
-# The first signal lets the step under way be finished, then the run ends as any other: links closed, state told, its
-# exit code. Where no step is under way it ends at once. A second signal breaks off whatever there is; the journal
-# then says *in doubt* where that is what it is.
-#
-# SIGHUP (the terminal is gone) does what SIGTERM does, and reloads nothing. On Windows Ctrl-Break does; that was not
-# run.
-
 _SIGNALS: Final = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 )
 _STDERR: Final = 2
-_HEARD: Final = b"\nkpr-send: finishing the step under way; once more breaks it off.\n"
+_STOPPING: Final = b"\nkpr-send: finishing the step under way; once more breaks it off.\n"
+_INTERRUPTED: Final = "kpr-send: interrupted; this is what is known."
 
 
-class Budget:
+class TimeLimit:
     """How long a run may take, from now on.
 
     Args:
@@ -62,172 +61,160 @@ class Budget:
         return max(0.0, self._ends - time.monotonic())
 
 
-UNBOUNDED: Final = Budget()
-
-
-class Ending:
-    """Stops a client in an orderly way, once it is asked to.
-
-    Attributes:
-        signalled: Whether a signal asked for it.
-    """
-
-    def __init__(self, client: Client, budget: Budget) -> None:
-        self.signalled = False
-        self._client = client
-        self._budget = budget
-        # Its put() is the one way to wake another thread that a signal handler may use (Python's own documentation).
-        self._asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._watch, name="kpr-ending", daemon=True)
-
-    def on_signal(self, _number: int, _frame: object) -> None:
-        """Take a signal."""
-        first, self.signalled = not self.signalled, True
-        if first and self._client.stop_after_step():
-            self._asked.put(True)
-            with contextlib.suppress(OSError):
-                os.write(_STDERR, _HEARD)
-            return
-        raise KeyboardInterrupt
-
-    def _watch(self) -> None:
-        left = self._budget.left()
-        with contextlib.suppress(queue.Empty):
-            if not self._asked.get(timeout=None if left == math.inf else left):
-                return
-        self._client.stop()
-
-    def begin(self) -> None:
-        """Begin to watch the time."""
-        self._thread.start()
-
-    def end(self) -> None:
-        """Watch no more."""
-        self._asked.put(False)
-        self._thread.join()
-
-
-@contextlib.contextmanager
-def orderly(client: Client, budget: Budget) -> Iterator[Ending]:
-    """Let signals and the time budget end the client's work in an orderly way while entered."""
-    ending = Ending(client, budget)
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    ending.begin()
-    try:
-        for number, handler in before.items():
-            # What the caller has switched off stays off: nohup, and jobs that a shell put into the background.
-            if handler is not signal.SIG_IGN:
-                signal.signal(number, ending.on_signal)
-        yield ending
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        ending.end()
-
-
-_INTERRUPTED: Final = "kpr-send: interrupted; this is what is known."
-
-
-@dataclass(slots=True)
-class Progress:
-    """What has been seen so far, for the case that the run ends early.
-
-    Attributes:
-        msg_id: A shipment that the run got to; empty before the first.
-    """
-
-    observers: tuple[Observer, ...]
-    msg_id: str = field(default="")
-
-    def __call__(self, event: Event) -> None:
-        """Pass an event on."""
-        self.msg_id = event.msg_id or self.msg_id
-        for observe in self.observers:
-            observe(event)
+NO_LIMIT: Final = TimeLimit()
 
 
 def run(
     invocation: Invocation,
-    steps: Callable[[Client], Report],
+    work: Callable[[Client], Report],
     *,
     remark: Callable[[Report], str] = lambda _: "",
-    budget: Budget = UNBOUNDED,
+    limit: TimeLimit = NO_LIMIT,
 ) -> int:
-    """Run steps of the engine and print what is known after them.
+    """Let a client work and print what is known afterwards.
 
-    What was interrupted or lost its connection is told by the journal, like everything else (promise G5).
+    Also for a run that was interrupted or lost its connection the journal says what is known (promise G5).
 
     Args:
         invocation: Which environment, how to print.
-        steps: What to do.
+        work: What to do.
         remark: What to add to the screen of a run that came to its end.
-        budget: Bound on everything together: connecting, trying again, waiting.
+        limit: Bound on everything together: connecting, retrying, waiting.
 
     Returns:
         The exit code.
 
     Raises:
-        KprError: It failed before there was a submission to tell of.
+        KprError: It failed before there was a submission to report.
     """
     with connected_sandbox(invocation.settings()) as settings:
-        return _run(invocation, _bounded(settings, budget), steps, remark, budget)
+        return _run(invocation, _limited(settings, limit), work, remark, limit)
 
 
 def run_offline(
-    invocation: Invocation, steps: Callable[[Client], Report], *, remark: Callable[[Report], str] = lambda _: ""
+    invocation: Invocation, work: Callable[[Client], Report], *, remark: Callable[[Report], str] = lambda _: ""
 ) -> int:
-    """Run steps that need no bus, as ``run`` does; no embedded sandbox is started for them."""
-    return _run(invocation, invocation.settings(), steps, remark, UNBOUNDED)
-
-
-def _bounded(settings: Settings, budget: Budget) -> Settings:
-    """Let no single attempt to connect take longer than the whole run may."""
-    longest = min(settings.bus.connect_timeout, budget.seconds)
-    return dataclasses.replace(settings, bus=dataclasses.replace(settings.bus, connect_timeout=longest))
+    """Do work that needs no bus, as ``run`` does; no embedded sandbox is started for it."""
+    return _run(invocation, invocation.settings(), work, remark, NO_LIMIT)
 
 
 def _run(
     invocation: Invocation,
     settings: Settings,
-    steps: Callable[[Client], Report],
+    work: Callable[[Client], Report],
     remark: Callable[[Report], str],
-    budget: Budget,
+    limit: TimeLimit,
 ) -> int:
     with _observers(invocation, settings) as observers:
-        progress = Progress(observers)
-        _warn_of_open_secrets(settings, progress)
-        client = Client(settings, on_event=progress)
+        observe = _Relay(observers)
+        _warn_of_open_secrets(settings, observe)
+        client = Client(settings, on_event=observe)
         note = added = ""
         try:
-            with orderly(client, budget) as ending, client:
-                report = steps(client)
+            with graceful_shutdown(client, limit) as shutdown, client:
+                report = work(client)
                 added = remark(report)
-            if ending.signalled:
+            if shutdown.signalled:
                 note = _INTERRUPTED
         except KeyboardInterrupt:
-            known = _known(client, progress)
+            known = _known(client, observe.msg_id)
             if known is None:
                 raise
             report, note = known, _INTERRUPTED
         except KprError as error:
-            known = _known(client, progress)
-            if known is None or _could_not_be_noted(error, known):
+            known = _known(client, observe.msg_id)
+            if known is None or _hides_journal_error(error, known):
                 raise
             report, note = known, f"kpr-send: {error}"
-        progress(_finished(report))
+        observe(_finished(report))
     if note:
         click.echo(note, err=True)
     return output.report(invocation, settings, report, remark=added)
 
 
-def _could_not_be_noted(error: KprError, known: Report) -> bool:
-    """Tell whether nothing was sent because of what the journal itself cannot say: that it cannot be written."""
+def _limited(settings: Settings, limit: TimeLimit) -> Settings:
+    """Let no single attempt to connect take longer than the whole run may."""
+    longest = min(settings.bus.connect_timeout, limit.seconds)
+    return dataclasses.replace(settings, bus=dataclasses.replace(settings.bus, connect_timeout=longest))
+
+
+def _known(client: Client, msg_id: str) -> Report | None:
+    """Return what is known of a shipment's submission; None where there is none yet or the journal cannot be read."""
+    try:
+        return client.status(msg_id) if msg_id else None
+    except KprError:
+        # The first error is what the person must see.
+        return None
+
+
+def _hides_journal_error(error: KprError, known: Report) -> bool:
+    """Return whether the submission's own state says nothing of why it was not sent: its journal cannot be written."""
     return isinstance(error, JournalUnwritable) and known.submission.state is SubmissionState.SEALED
 
 
 def _finished(report: Report) -> Event:
     details: dict[str, str | int] = {"state": report.submission.state.value, "exit_code": report.exit_code}
     return Event(EventKind.FINISHED, report.text(), details=details)
+
+
+class Shutdown:
+    """Stops a client after the step under way, when a signal or the time limit asks for it.
+
+    Attributes:
+        signalled: Whether a signal asked for it.
+    """
+
+    def __init__(self, client: Client, limit: TimeLimit) -> None:
+        self.signalled = False
+        self._client = client
+        self._limit = limit
+        # Its put() is the one way to wake another thread that a signal handler may use (Python's own documentation).
+        self._requests: queue.SimpleQueue[bool] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._watch, name="kpr-shutdown", daemon=True)
+
+    def on_signal(self, _number: int, _frame: object) -> None:
+        """Handle a signal."""
+        first, self.signalled = not self.signalled, True
+        if first and self._client.stop_after_step():
+            self._requests.put(True)
+            with suppress(OSError):
+                os.write(_STDERR, _STOPPING)
+            return
+        raise KeyboardInterrupt
+
+    def start(self) -> None:
+        """Begin to watch the time."""
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Watch no more."""
+        self._requests.put(False)
+        self._thread.join()
+
+    def _watch(self) -> None:
+        left = self._limit.left()
+        with suppress(queue.Empty):
+            if not self._requests.get(timeout=None if left == math.inf else left):
+                return
+        self._client.stop()
+
+
+@contextmanager
+def graceful_shutdown(client: Client, limit: TimeLimit) -> Iterator[Shutdown]:
+    """Let signals and the time limit end the client's work after the step under way, while entered."""
+    shutdown = Shutdown(client, limit)
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    shutdown.start()
+    try:
+        for number, handler in before.items():
+            # What the caller has switched off stays off: nohup, and jobs that a shell put into the background.
+            if handler is not signal.SIG_IGN:
+                signal.signal(number, shutdown.on_signal)
+        yield shutdown
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        shutdown.finish()
 
 
 @contextmanager
@@ -255,44 +242,45 @@ def connected_sandbox(settings: Settings) -> Iterator[Settings]:
         sandbox.close()
 
 
+@dataclass(slots=True)
+class _Relay:
+    """Passes events on, and remembers which shipment the run got to.
+
+    Attributes:
+        msg_id: Of the latest shipment that an event was about; empty before the first.
+    """
+
+    observers: tuple[Observer, ...]
+    msg_id: str = field(default="")
+
+    def __call__(self, event: Event) -> None:
+        self.msg_id = event.msg_id or self.msg_id
+        for observe in self.observers:
+            observe(event)
+
+
 def _warn_of_open_secrets(settings: Settings, observe: Observer) -> None:
     for secret in secrets_of(settings):
         if secret.concern:
             observe(Event(EventKind.WARNING, secret.concern))
 
 
-def _known(client: Client, progress: Progress) -> Report | None:
-    try:
-        return client.status(progress.msg_id) if progress.msg_id else None
-    except KprError:
-        # The first error is what the person must see.
-        return None
-
-
 @contextmanager
 def _observers(invocation: Invocation, settings: Settings) -> Iterator[tuple[Observer, ...]]:
+    """Open what shows the run's events: log lines in a file or on standard error, or the progress on a terminal."""
+    on_terminal = sys.stderr.isatty()
+    verbose, quiet = invocation.loudness is Loudness.VERBOSE, invocation.loudness is Loudness.QUIET
+    # On a terminal the progress display says it better, and -q wants neither.
+    to_stderr = verbose or not (quiet or on_terminal)
+    target = settings.log.file or (sys.stderr if to_stderr else None)
     with ExitStack() as stack:
         observers: list[Observer] = []
-        target = settings.log.file or (sys.stderr if _logs_to_stderr(invocation) else None)
-        level = "debug" if invocation.loudness is Loudness.VERBOSE else settings.log.level
         if target is not None:
+            level = "debug" if verbose else settings.log.level
             logger = stack.enter_context(logging_to(target, level=level, environment=settings.environment.value))
             observers.append(lambda event: log_event(logger, event))
-        if invocation.loudness is Loudness.NORMAL and sys.stderr.isatty():
-            observers.append(stack.enter_context(_display()))
+        if invocation.loudness is Loudness.NORMAL and on_terminal:
+            from kpr_sender.cli.display import Display  # noqa: PLC0415 - rich is loaded on a terminal only
+
+            observers.append(stack.enter_context(Display()).show)
         yield tuple(observers)
-
-
-def _logs_to_stderr(invocation: Invocation) -> bool:
-    """On a terminal the progress display says it better, and -q wants neither."""
-    if invocation.loudness is Loudness.NORMAL:
-        return not sys.stderr.isatty()
-    return invocation.loudness is Loudness.VERBOSE
-
-
-@contextmanager
-def _display() -> Iterator[Observer]:
-    from kpr_sender.cli.display import Display  # noqa: PLC0415 - rich is loaded on a terminal only
-
-    with Display() as display:
-        yield display.show

@@ -12,8 +12,7 @@ from typing import Final
 import click
 
 from kpr_sender.cli import output
-from kpr_sender.cli.invocation import Invocation
-from kpr_sender.cli.parameters import PATH
+from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.errors import InputMissing, InputRefused, UsageError
 from kpr_sender.model import Environment
 from kpr_sender.operator import testpersons

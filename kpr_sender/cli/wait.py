@@ -5,9 +5,8 @@ from __future__ import annotations
 import click
 
 from kpr_sender.cli import session
-from kpr_sender.cli.invocation import Invocation
-from kpr_sender.cli.parameters import max_wait_option, wait_option
-from kpr_sender.cli.session import Budget
+from kpr_sender.cli.invocation import Invocation, max_wait_option, wait_option
+from kpr_sender.cli.session import TimeLimit
 from kpr_sender.client import Client
 from kpr_sender.report import Report
 
@@ -22,9 +21,9 @@ def command(invocation: Invocation, *, submission: str | None, wait_seconds: flo
 
     ID is a submission's, or a MsgId; without it the newest that waits.
     """
-    budget = Budget(max_wait)
+    limit = TimeLimit(max_wait)
 
-    def steps(client: Client) -> Report:
-        return client.wait(submission, timeout=min(wait_seconds, budget.left()))
+    def work(client: Client) -> Report:
+        return client.wait(submission, timeout=min(wait_seconds, limit.left()))
 
-    return session.run(invocation, steps, budget=budget)
+    return session.run(invocation, work, limit=limit)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kpr_sender.cli.main import run
-from kpr_sender.cli.session import Budget, orderly
+from kpr_sender.cli.session import TimeLimit, graceful_shutdown
 from kpr_sender.client import Client
 from kpr_sender.events import Event, EventKind
 from kpr_sender.report import Report
@@ -60,9 +60,9 @@ def states(client: Client) -> list[ShipmentState]:
 
 
 def orderly_run(client: Client, steps: Callable[[Client], Report]) -> tuple[Report, bool]:
-    with orderly(client, Budget()) as ending, client:
+    with graceful_shutdown(client, TimeLimit()) as shutdown, client:
         report = steps(client)
-    return report, ending.signalled
+    return report, shutdown.signalled
 
 
 @every_signal

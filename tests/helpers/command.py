@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,15 +33,33 @@ class Ran:
 
 def start(*arguments: str | Path, cwd: Path | None = None, **environ: str) -> subprocess.Popen[str]:
     """Start ``kpr-send`` without waiting for it."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "kpr_sender", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        cwd=cwd,
-        env={**os.environ, **environ},
-    )
+    with _sigint_heard():
+        return subprocess.Popen(
+            [sys.executable, "-m", "kpr_sender", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            cwd=cwd,
+            env={**os.environ, **environ},
+        )
+
+
+@contextmanager
+def _sigint_heard() -> Iterator[None]:
+    """Let a child start with SIGINT as a terminal gives it, also where this process ignores it (``nohup make test &``).
+
+    What a process ignores, the program that it starts ignores too; a handler does not pass on.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def ended(process: subprocess.Popen[str]) -> Ran:
