@@ -18,9 +18,9 @@ import shutil
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, get_args
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -34,12 +34,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 VALIDITY: Final = timedelta(days=365)
 _CLOCK_SKEW: Final = timedelta(minutes=5)
 _RSA_BITS: Final = 2048
 _KDF_ROUNDS: Final = 2048
+_SIGNING: Final = ("content_commitment",)
 KOMMUNE_NUMBER: Final = "310000019"
 FHI_NUMBER: Final = "310000027"
 """Organisation numbers in the certificates, made up."""
@@ -145,7 +146,7 @@ def ensure_successor(pki: Pki, *, now: datetime) -> None:
     bundle.unlink(missing_ok=True)
     key = load_pem_private_key((pki.folder / "issuing.key").read_bytes(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101 - it was written here
-    issuing = _Authority(key, pki.certificate("issuing"))
+    issuing = Authority(key, pki.certificate("issuing"))
     _write_pair(pki.folder, SUCCESSOR, issuing, pki.passphrase(), now)
 
 
@@ -157,145 +158,197 @@ def impostor(original: x509.Certificate, now: datetime) -> tuple[rsa.RSAPrivateK
         now: Aware.
     """
     key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
-    builder = _builder(original.subject, original.subject, key, now)
-    usage = _key_usage(content_commitment=True)
-    return key, builder.add_extension(usage, critical=True).sign(key, hashes.SHA256())
+    return key, certificate(original.subject, key, Issuer(key, original.subject), valid_from(now), usages=_SIGNING)
 
 
-def _is_good(pki: Pki, now: datetime) -> bool:
-    if not all((pki.folder / name).is_file() for name in (*_CERTIFICATES, *_SECRET_FILES)):
-        return False
-    try:
-        certificates = [x509.load_pem_x509_certificate((pki.folder / name).read_bytes()) for name in _CERTIFICATES]
-    except ValueError:
-        return False
-    return all(
-        certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc for certificate in certificates
-    )
+Usage = Literal[
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+]
+"""A bit of the key usage extension (RFC 5280 4.2.1.3), as ``cryptography`` calls it."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Authority:
-    """A CA that can issue."""
+class Issuer:
+    """Whoever signs certificates: a key, and the name that they bear as their issuer's."""
 
-    key: ec.EllipticCurvePrivateKey
-    certificate: x509.Certificate
-
-
-def _write_all(folder: Path, now: datetime) -> None:
-    root = _authority("Sandbox Root CA", now, issuer=None)
-    issuing = _authority("Sandbox Class 3 CA", now, issuer=root)
-    (folder / "ca.pem").write_bytes(_pem(root.certificate))
-    (folder / "issuing.pem").write_bytes(_pem(issuing.certificate))
-    _write_secret(folder / "issuing.key", _key_pem(issuing.key))
-    passphrase = secrets.token_urlsafe(24)
-    _write_secret(folder / "passphrase", passphrase.encode("ascii"))
-    _write_tls(folder, issuing, now)
-    for name in ("kommune-signing", "kommune-encryption", "fhi-signing", "fhi-encryption"):
-        _write_pair(folder, name, issuing, passphrase, now)
+    key: Key
+    name: x509.Name
 
 
-def _write_pair(folder: Path, name: str, issuing: _Authority, passphrase: str, now: datetime) -> None:
-    """Write key and certificate of ``<owner>-<use>`` (and whatever follows)."""
-    owner, use = name.split("-")[:2]
-    key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
-    common_name, number = _OWNERS[owner]
-    certificate = _issue(issuing, _name(common_name, organisation_number=number), key, now, (_USAGES[use],))
-    (folder / f"{name}.pem").write_bytes(_pem(certificate))
-    # OpenSSL's own number of rounds: the passphrase is random, so that more would only make every start slower.
-    builder = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(_KDF_ROUNDS)
-    encryption = builder.build(passphrase.encode("ascii"))
-    bundle = pkcs12.serialize_key_and_certificates(name.encode(), key, certificate, [issuing.certificate], encryption)
-    _write_secret(folder / f"{name}.p12", bundle)
-
-
-def _write_tls(folder: Path, issuing: _Authority, now: datetime) -> None:
-    key = ec.generate_private_key(ec.SECP256R1())
-    names = x509.SubjectAlternativeName(
-        [
-            x509.DNSName("localhost"),
-            x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-            x509.IPAddress(ipaddress.ip_address("::1")),
-        ],
-    )
-    server = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
-    certificate = _issue(issuing, _name("localhost"), key, now, (_key_usage(digital_signature=True), names, server))
-    (folder / "tls.pem").write_bytes(_pem(certificate) + _pem(issuing.certificate))
-    _write_secret(folder / "tls.key", _key_pem(key))
-
-
-def _authority(name: str, now: datetime, issuer: _Authority | None) -> _Authority:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = _name(name)
-    builder = _builder(subject, issuer.certificate.subject if issuer else subject, key, now)
-    signing_key = issuer.key if issuer else key
-    builder = (
-        builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(_key_usage(key_cert_sign=True, crl_sign=True), critical=True)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()), critical=False)
-    )
-    return _Authority(key, builder.sign(signing_key, hashes.SHA256()))
-
-
-def _issue(
-    issuing: _Authority,
+def certificate(  # noqa: PLR0913 - a certificate is that many things
     subject: x509.Name,
-    key: _Key,
-    now: datetime,
-    extensions: Iterable[x509.ExtensionType],
+    key: Key,
+    issuer: Issuer,
+    valid: tuple[datetime, datetime],
+    *,
+    usages: Iterable[str] = (),
+    is_ca: bool | None = False,
+    path_length: int | None = None,
+    serial: int | None = None,
+    extensions: Iterable[x509.Extension[x509.ExtensionType]] = (),
 ) -> x509.Certificate:
+    """Issue a certificate.
+
+    Args:
+        subject: Whose it is.
+        key: The key it is for.
+        issuer: Who signs it; the owner's own key and name for a self-signed one.
+        valid: First and last moment, aware.
+        usages: Bits of the key usage extension (``Usage``); without any there is no such extension.
+        is_ca: What BasicConstraints says; None leaves the extension out.
+        path_length: How many authorities may stand below it.
+        serial: Serial number; a random one when not given.
+        extensions: Others, with whether they are critical.
+    """
     builder = (
-        _builder(subject, issuing.certificate.subject, key, now)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuing.key.public_key()), critical=False)
-    )
-    for extension in extensions:
-        builder = builder.add_extension(extension, critical=isinstance(extension, x509.KeyUsage))
-    return builder.sign(issuing.key, hashes.SHA256())
-
-
-def _builder(subject: x509.Name, issuer: x509.Name, key: _Key, now: datetime) -> x509.CertificateBuilder:
-    return (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(issuer)
+        .issuer_name(issuer.name)
         .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _CLOCK_SKEW)
-        .not_valid_after(now + VALIDITY)
+        .serial_number(serial or x509.random_serial_number())
+        .not_valid_before(valid[0])
+        .not_valid_after(valid[1])
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()), critical=False)
     )
+    if is_ca is not None:
+        builder = builder.add_extension(x509.BasicConstraints(is_ca, path_length), critical=True)
+    wanted = frozenset(usages)
+    if wanted:
+        usage = x509.KeyUsage(**{each: each in wanted for each in get_args(Usage)})
+        builder = builder.add_extension(usage, critical=True)
+    for extension in extensions:
+        builder = builder.add_extension(extension.value, critical=extension.critical)
+    return builder.sign(issuer.key, hashes.SHA256())
 
 
-def _name(common_name: str, organisation_number: str = "") -> x509.Name:
-    """A virksomhetssertifikat carries the organisasjonsnummer as the subject's serialNumber."""
+def valid_from(now: datetime) -> tuple[datetime, datetime]:
+    """Return the validity of what is made now: a year, and what a clock may be behind."""
+    return now - _CLOCK_SKEW, now + VALIDITY
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A certificate authority: what signs, its certificate, and the chain below its root in PEM."""
+
+    key: Key
+    certificate: x509.Certificate
+
+    @property
+    def issuer(self) -> Issuer:
+        """Who signs what it issues."""
+        return Issuer(self.key, self.certificate.subject)
+
+    def server(
+        self, folder: Path, *names: str, valid: tuple[datetime, datetime] | None = None, stem: str = "server"
+    ) -> tuple[Path, Path]:
+        """Write a TLS server's certificate, with this authority's below it, and its key.
+
+        Args:
+            folder: Where to; made where missing.
+            names: Host names and addresses that it is for.
+            valid: First and last moment; a year from now when not given.
+            stem: The files are ``<stem>.pem`` and ``<stem>.key``.
+        """
+        key = ec.generate_private_key(ec.SECP256R1())
+        extensions: list[x509.Extension[x509.ExtensionType]] = [
+            _extension(x509.SubjectAlternativeName([_general_name(each) for each in names])),
+            _extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])),
+        ]
+        made = certificate(
+            name(names[0]),
+            key,
+            self.issuer,
+            valid or valid_from(datetime.now(UTC)),
+            usages=("digital_signature",),
+            extensions=extensions,
+        )
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{stem}.pem").write_bytes(_pem(made) + _pem(self.certificate))
+        (folder / f"{stem}.key").unlink(missing_ok=True)
+        _write_secret(folder / f"{stem}.key", _key_pem(key))
+        return folder / f"{stem}.pem", folder / f"{stem}.key"
+
+
+def authority(common_name: str, now: datetime, above: Authority | None = None) -> Authority:
+    """Make an authority: a root, or one that ``above`` issues."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = name(common_name)
+    issuer = above.issuer if above else Issuer(key, subject)
+    made = certificate(subject, key, issuer, valid_from(now), usages=("key_cert_sign", "crl_sign"), is_ca=True)
+    return Authority(key, made)
+
+
+def name(common_name: str, organisation_number: str = "", *, organisation: str = "kpr-sender sandbox") -> x509.Name:
+    """Return a subject as a virksomhetssertifikat has it: the organisasjonsnummer as serialNumber (SEID 1)."""
     number = [x509.NameAttribute(NameOID.SERIAL_NUMBER, organisation_number)] if organisation_number else []
     return x509.Name(
         [
             x509.NameAttribute(NameOID.COUNTRY_NAME, "NO"),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "kpr-sender sandbox"),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
             x509.NameAttribute(NameOID.COMMON_NAME, common_name),
             *number,
         ],
     )
 
 
-def _key_usage(**wanted: bool) -> x509.KeyUsage:
-    names = (
-        "digital_signature",
-        "content_commitment",
-        "key_encipherment",
-        "data_encipherment",
-        "key_agreement",
-        "key_cert_sign",
-        "crl_sign",
-        "encipher_only",
-        "decipher_only",
-    )
-    return x509.KeyUsage(**{name: wanted.get(name, False) for name in names})
+def _is_good(pki: Pki, now: datetime) -> bool:
+    if not all((pki.folder / file).is_file() for file in (*_CERTIFICATES, *_SECRET_FILES)):
+        return False
+    try:
+        certificates = [x509.load_pem_x509_certificate((pki.folder / file).read_bytes()) for file in _CERTIFICATES]
+    except ValueError:
+        return False
+    return all(one.not_valid_before_utc <= now <= one.not_valid_after_utc for one in certificates)
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
+def _write_all(folder: Path, now: datetime) -> None:
+    root = authority("Sandbox Root CA", now)
+    issuing = authority("Sandbox Class 3 CA", now, root)
+    (folder / "ca.pem").write_bytes(_pem(root.certificate))
+    (folder / "issuing.pem").write_bytes(_pem(issuing.certificate))
+    _write_secret(folder / "issuing.key", _key_pem(issuing.key))
+    passphrase = secrets.token_urlsafe(24)
+    _write_secret(folder / "passphrase", passphrase.encode("ascii"))
+    issuing.server(folder, "localhost", "127.0.0.1", "::1", valid=valid_from(now), stem="tls")
+    for owner_and_use in ("kommune-signing", "kommune-encryption", "fhi-signing", "fhi-encryption"):
+        _write_pair(folder, owner_and_use, issuing, passphrase, now)
+
+
+def _write_pair(folder: Path, owner_and_use: str, issuing: Authority, passphrase: str, now: datetime) -> None:
+    """Write key and certificate of ``<owner>-<use>`` (and whatever follows)."""
+    owner, use = owner_and_use.split("-")[:2]
+    key = rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
+    common_name, number = _OWNERS[owner]
+    made = certificate(name(common_name, number), key, issuing.issuer, valid_from(now), usages=_USAGES[use])
+    (folder / f"{owner_and_use}.pem").write_bytes(_pem(made))
+    # OpenSSL's own number of rounds: the passphrase is random, so that more would only make every start slower.
+    builder = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(_KDF_ROUNDS)
+    encryption = builder.build(passphrase.encode("ascii"))
+    bundle = pkcs12.serialize_key_and_certificates(owner_and_use.encode(), key, made, [issuing.certificate], encryption)
+    _write_secret(folder / f"{owner_and_use}.p12", bundle)
+
+
+def _general_name(written: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(written))
+    except ValueError:
+        return x509.DNSName(written)
+
+
+def _extension(value: x509.ExtensionType, *, critical: bool = False) -> x509.Extension[x509.ExtensionType]:
+    return x509.Extension(value.oid, critical, value)
+
+
+def _key_pem(key: Key) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
@@ -311,6 +364,6 @@ def _write_secret(path: Path, data: bytes) -> None:
 
 _OWNERS: Final = {"kommune": ("EKSEMPEL KOMMUNE", KOMMUNE_NUMBER), "fhi": ("SANDKASSE KPR VALIDERING", FHI_NUMBER)}
 _USAGES: Final = {
-    "signing": _key_usage(content_commitment=True),
-    "encryption": _key_usage(key_encipherment=True, data_encipherment=True),
+    "signing": _SIGNING,
+    "encryption": ("key_encipherment", "data_encipherment"),
 }

@@ -14,7 +14,6 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -23,26 +22,14 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     pkcs12,
 )
-from cryptography.x509.oid import NameOID
 
 from kpr_sender.keys.files import KeyPair
+from kpr_sender.sandbox import pki as made
 
 PASSPHRASE: Final = "test keys only"
 NOW: Final = dt.datetime.now(dt.UTC).replace(microsecond=0)
 _DAY: Final = dt.timedelta(days=1)
 _VALID: Final = (NOW - 30 * _DAY, NOW + 365 * _DAY)
-
-_USAGES: Final = (
-    "digital_signature",
-    "content_commitment",
-    "key_encipherment",
-    "data_encipherment",
-    "key_agreement",
-    "key_cert_sign",
-    "crl_sign",
-    "encipher_only",
-    "decipher_only",
-)
 
 
 class Kind(enum.StrEnum):
@@ -96,7 +83,7 @@ _RECIPES: Final = {
 }
 _BITS: Final = {"rsa-1024": 1024, "rsa-3072": 3072}
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+PrivateKey = made.Key
 
 
 @functools.cache
@@ -107,13 +94,7 @@ def _key(name: str) -> PrivateKey:
 
 
 def _name(common_name: str) -> x509.Name:
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.COUNTRY_NAME, "NO"),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "kpr-sender tests"),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-        ]
-    )
+    return made.name(common_name, organisation="kpr-sender tests")
 
 
 def issue(
@@ -128,23 +109,8 @@ def issue(
     serial: int | None = None,
 ) -> x509.Certificate:
     """Issue a certificate; without usages it has no key usage extension."""
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(_name(common_name))
-        .issuer_name(_name(issuer))
-        .public_key(key.public_key())
-        .serial_number(serial or x509.random_serial_number())
-        .not_valid_before(valid[0])
-        .not_valid_after(valid[1])
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-    if usages:
-        builder = builder.add_extension(
-            x509.KeyUsage(**{usage: usage in usages for usage in _USAGES}),
-            critical=True,
-        )
-    return builder.sign(issuer_key, SHA256())
+    by = made.Issuer(issuer_key, _name(issuer))
+    return made.certificate(_name(common_name), key, by, valid, usages=usages, is_ca=ca, serial=serial)
 
 
 @functools.cache

@@ -20,6 +20,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, NameOID
 
 from kpr_sender.cms import asn1
+from kpr_sender.sandbox import pki as made
 from tests.helpers import pki
 from tests.helpers.pki import NOW, Kind, PrivateKey
 
@@ -65,14 +66,7 @@ def person(number: str) -> x509.Name:
 
 
 def _name(common_name: str, *more: x509.NameAttribute[str]) -> x509.Name:
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.COUNTRY_NAME, "NO"),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, "EKSEMPEL KOMMUNE TEST"),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-            *more,
-        ]
-    )
+    return x509.Name([*made.name(common_name, organisation="EKSEMPEL KOMMUNE TEST"), *more])
 
 
 @dataclass(frozen=True)
@@ -98,29 +92,30 @@ class Authority:
         serial: int | None = None,
     ) -> x509.Certificate:
         """Issue a certificate; ``crl`` and ``ocsp_at`` are the addresses that it names."""
-        builder = _builder(subject or seid_1(), self.certificate.subject, key(leaf_key), valid, serial)
-        if ca is not None:
-            builder = builder.add_extension(x509.BasicConstraints(ca, path_length if ca else None), critical=True)
-        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
-        builder = builder.add_extension(identifier, critical=False)
-        if usages:
-            usage = x509.KeyUsage(**{each: each in usages for each in pki._USAGES})
-            builder = builder.add_extension(usage, critical=True)
+        extensions: list[x509.Extension[x509.ExtensionType]] = []
         if crl:
             point = x509.DistributionPoint([x509.UniformResourceIdentifier(crl)], None, None, None)
             ldap = x509.UniformResourceIdentifier("ldap://ldap.example.test/cn=CA?certificateRevocationList")
             other = x509.DistributionPoint([ldap], None, None, None)
-            builder = builder.add_extension(x509.CRLDistributionPoints([point, other]), critical=False)
+            extensions.append(_extension(x509.CRLDistributionPoints([point, other])))
         if ocsp_at:
             responder = x509.AccessDescription(
                 AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(ocsp_at)
             )
-            builder = builder.add_extension(x509.AuthorityInformationAccess([responder]), critical=False)
+            extensions.append(_extension(x509.AuthorityInformationAccess([responder])))
         if purposes:
-            builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-        for each in more:
-            builder = builder.add_extension(each.value, critical=each.critical)
-        return builder.sign(self.key, SHA256())
+            extensions.append(_extension(x509.ExtendedKeyUsage(purposes)))
+        return made.certificate(
+            subject or seid_1(),
+            key(leaf_key),
+            made.Issuer(self.key, self.certificate.subject),
+            valid,
+            usages=usages,
+            is_ca=ca,
+            path_length=path_length if ca else None,
+            serial=serial,
+            extensions=[*extensions, *more],
+        )
 
     def authority(self, name: str, key_name: str, **changes: object) -> Authority:
         """Issue an authority below this one."""
@@ -194,14 +189,14 @@ class Authority:
 
 def new_root(name: str = "Test SEID Root", key_name: str = "root") -> Authority:
     """Make a root."""
-    builder = _builder(_name(name), _name(name), key(key_name), VALID, None)
-    usage = x509.KeyUsage(**{each: each in _CA for each in pki._USAGES})
-    builder = (
-        builder.add_extension(x509.BasicConstraints(True, None), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key(key_name).public_key()), critical=False)
+    own = key(key_name)
+    return Authority(
+        made.certificate(_name(name), own, made.Issuer(own, _name(name)), VALID, usages=_CA, is_ca=True), own
     )
-    return Authority(builder.sign(key(key_name), SHA256()), key(key_name))
+
+
+def _extension(value: x509.ExtensionType) -> x509.Extension[x509.ExtensionType]:
+    return x509.Extension(value.oid, False, value)
 
 
 @dataclass(frozen=True)
@@ -251,18 +246,3 @@ def _signed_anew(tbs: bytes, algorithm: bytes, digest: SHA1 | SHA256, by: Privat
                 asn1.SEQUENCE, tbs, asn1.wrap(asn1.SEQUENCE, algorithm, asn1.NULL), asn1.wrap(0x03, b"\0", signature)
             )
         )
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, of: PrivateKey, valid: tuple[dt.datetime, dt.datetime], serial: int | None
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(of.public_key())
-        .serial_number(serial or x509.random_serial_number())
-        .not_valid_before(valid[0])
-        .not_valid_after(valid[1])
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(of.public_key()), critical=False)
-    )
