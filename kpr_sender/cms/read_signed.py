@@ -229,11 +229,12 @@ def _verify(signed: memoryview, signers: Sequence[x509.Certificate], policy: Pol
     segments = _content(fields.take(asn1.SEQUENCE))
     embedded = fields.optional(asn1.CONTEXT_0_CONSTRUCTED)
     fields.optional(_CRLS)
-    infos = fields.take(asn1.SET).children()
+    # All are read before they are counted: what an altered block makes of the set is no count of signers.
+    infos = [read(each) for each in fields.take(asn1.SET).children()]
     fields.end()
     if len(infos) != 1:
         raise SignatureRefused(f"it has {len(infos)} signers; exactly one is expected")
-    info = read(infos[0])
+    info = infos[0]
     digest = hashed(info.digest, segments)
     signer = next((certificate for certificate in signers if names(info.identifier, certificate)), None)
     if signer is None:
