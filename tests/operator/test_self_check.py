@@ -1,28 +1,16 @@
-"""``kpr-send doctor``: green when a send would work, and each check red when what it looks at is broken."""
+"""The table of checks: green when a send would work, each red when what it looks at is broken; who selects which."""
 
 from __future__ import annotations
 
-import errno
-import os
-import re
-import shutil
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
-from pathlib import Path
-from types import SimpleNamespace
+from collections.abc import Callable
+from datetime import date, timedelta
 from typing import Final
 
 import pytest
 
 from kpr_sender import profiles
-from kpr_sender.client import Client
-from kpr_sender.cms.port import Decrypter, Signer
-from kpr_sender.keys.configured import ConfiguredKeys
-from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, load_pkcs12
-from kpr_sender.model import Environment
 from kpr_sender.operator.certificates import in_use
 from kpr_sender.operator.self_check import (
     CHECKS,
@@ -34,52 +22,15 @@ from kpr_sender.operator.self_check import (
     run_checks,
     without_network,
 )
-from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.values import Settings
-from tests.helpers import pki
-from tests.helpers.municipality import SENDER_HER_ID, Changes, Municipality, municipality
-from tests.helpers.pki import Kind
+from tests.helpers.municipality import Changes
 from tests.helpers.scripted_bus import ScriptedBus
+from tests.helpers.self_checks import Stage, lights, only
 
 NAMES: Final = [check.name for check in CHECKS]
 AFTER_TLS: Final = {"bus certificate", "bus login", "receipts queue", "error queue", "receiver's exchange"}
 AFTER_LOGIN: Final = AFTER_TLS - {"bus certificate", "bus login"}
 EXPIRED_SIGNER: Final = {"pkcs12": "expired.p12", "passphrase_file": "test.passphrase"}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A municipality and the bus it can reach; each test configures it anew."""
-
-    made: Municipality
-    port: int
-
-    def settings(self, changes: Changes | None = None, *, port: int | None = None) -> Settings:
-        return self.made.configure(changes, port=port or self.port)
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    made = municipality(tmp_path_factory.mktemp("kommune"))
-    for name, content in {
-        "wrong": b"feil",
-        "test.passphrase": pki.PASSPHRASE.encode(),
-        "expired.p12": pki.p12(Kind.EXPIRED_SIGNER),
-        "expired.pem": pki.certificate_pem(Kind.EXPIRED_SIGNER),
-        "damaged.db": b"no journal at all" * 500,
-    }.items():
-        (made.folder / name).write_bytes(content)
-        (made.folder / name).chmod(0o600)
-    with Sandbox(made.folder, sender_her_id=SENDER_HER_ID) as sandbox:
-        yield Stage(made, sandbox.port)
-
-
-def lights(lines: Sequence[CheckResult], light: Status) -> set[str]:
-    return {line.name for line in lines if line.status is light}
-
-
-def only(name: str) -> tuple[Check, ...]:
-    return tuple(replace(check, needs=()) for check in CHECKS if check.name == name)
 
 
 def test_where_a_send_would_work_every_line_is_green(stage: Stage) -> None:
@@ -194,65 +145,6 @@ def test_no_tls_where_it_is_demanded(stage: Stage) -> None:
     assert line.status is Status.RED
 
 
-def test_a_disk_that_is_full(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_file: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    (line,) = run_checks(stage.settings(), checks=only("journal folder"))
-    assert line.status is Status.RED
-    assert "No space left" in line.text
-
-
-@pytest.mark.parametrize(("free", "light"), [(79, Status.RED), (81, Status.YELLOW), (321, Status.GREEN)])
-def test_room_on_the_disk(stage: Stage, monkeypatch: pytest.MonkeyPatch, free: int, light: Status) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free * 1_000_000))
-    (line,) = run_checks(stage.settings(), checks=only("disk space"))
-    assert line.status is light
-    assert f"{free} MB free, 80 MB may be needed" in line.text
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_is_read_only(stage: Stage, tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    settings = stage.settings({"journal": {"path": str(tmp_path / "journal.db")}})
-    (line,) = run_checks(settings, checks=only("journal folder"))
-    assert line.status is Status.RED
-
-
-def test_a_year_that_no_letter_confirms_is_yellow_and_red_in_produksjon(stage: Stage) -> None:
-    settings = stage.settings({"report": {"year": 2026}})
-    (line,) = run_checks(settings, checks=only("year"))
-    assert (line.status, "no letter confirms them" in line.text) == (Status.YELLOW, True)
-
-    (line,) = run_checks(replace(settings, environment=Environment.PRODUKSJON), checks=only("year"))
-    assert line.status is Status.RED
-
-
-@dataclass(frozen=True)
-class OtherKey:
-    """Our keys, but for the one that must open: another's, under our certificate."""
-
-    ours: ConfiguredKeys
-    other: KeyPair
-
-    def signer(self, *, at: datetime) -> Signer:
-        return self.ours.signer(at=at)
-
-    def decrypters(self) -> Sequence[Decrypter]:
-        (own,) = self.ours.decrypters()
-        return [SoftwareDecrypter(replace(self.other, certificate=own.certificate))]
-
-
-def test_a_key_that_does_not_open_what_is_sealed_for_its_certificate(stage: Stage) -> None:
-    settings = stage.settings()
-    other = load_pkcs12(pki.p12(Kind.SIGNER), pki.PASSPHRASE, name="other")
-    lines = list(run_checks(settings, keys=OtherKey(ConfiguredKeys(settings), other)))
-    assert lights(lines, Status.RED) == {"self-sealed message"}
-    assert any("What is sealed for our certificate" in line.text for line in lines)
-    assert lights(lines, Status.GREEN) == set(NAMES) - {"self-sealed message"}
-
-
 @pytest.mark.parametrize(
     ("name", "changes", "said"),
     [
@@ -327,13 +219,6 @@ def test_a_bus_that_is_not_reached_leaves_its_certificate_unknown(stage: Stage) 
     assert line.next_step
 
 
-@pytest.mark.parametrize("extract", ["fagmelding", "identmelding"])
-def test_an_extract_of_no_bytes_is_red(stage: Stage, extract: str) -> None:
-    (stage.made.folder / "empty.xml").touch()
-    (line,) = run_checks(stage.settings({"files": {extract: "empty.xml"}}), checks=only("files"))
-    assert (line.status, "is empty" in line.text) == (Status.RED, True)
-
-
 @pytest.mark.parametrize(("days", "text"), [(59, "60"), (29, "30"), (13, "14"), (6, "7"), (1, "7"), (0, "7")])
 def test_certificates_are_warned_of_by_the_limits_of_certs(stage: Stage, days: int, text: str) -> None:
     """One limit for each of them: ``doctor``, ``config check`` and ``certs``."""
@@ -378,16 +263,3 @@ def test_without_network_nobody_is_asked(
     assert {line.name for line in lines} >= {name for name, place in places.items() if place is Place.KEYS}
     assert [line for line in lines if line.status is Status.RED] == []
     assert asked == []
-
-
-def test_every_line_counts_in_words_that_fit(stage: Stage) -> None:
-    """A 1 before a plural, or a 0 that looks like a result."""
-    with Client(stage.settings()) as client:
-        client.submit()
-    try:
-        lines = list(run_checks(stage.settings()))
-    finally:
-        for path in stage.made.folder.glob("journal*"):
-            path.unlink()
-    assert next(line.text for line in lines if line.name == "journal") == "complete: 1 submission, 0 receipts"
-    assert [line.text for line in lines if re.search(r"(?<![\d,])1 [a-z]+s\b", line.text)] == []

@@ -1,0 +1,104 @@
+"""The checks of this machine: the year, the two files, the disk, the journal, and whether the keys do their work."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from kpr_sender.client import Client
+from kpr_sender.cms.port import Decrypter, Signer
+from kpr_sender.keys.configured import ConfiguredKeys
+from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, load_pkcs12
+from kpr_sender.model import Environment
+from kpr_sender.operator.self_check import CHECKS, Status, run_checks
+from tests.helpers import pki
+from tests.helpers.pki import Kind
+from tests.helpers.self_checks import Stage, lights, only
+
+
+def test_a_disk_that_is_full(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_file: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    (line,) = run_checks(stage.settings(), checks=only("journal folder"))
+    assert line.status is Status.RED
+    assert "No space left" in line.text
+
+
+@pytest.mark.parametrize(("free", "light"), [(79, Status.RED), (81, Status.YELLOW), (321, Status.GREEN)])
+def test_room_on_the_disk(stage: Stage, monkeypatch: pytest.MonkeyPatch, free: int, light: Status) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free * 1_000_000))
+    (line,) = run_checks(stage.settings(), checks=only("disk space"))
+    assert line.status is light
+    assert f"{free} MB free, 80 MB may be needed" in line.text
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_is_read_only(stage: Stage, tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    settings = stage.settings({"journal": {"path": str(tmp_path / "journal.db")}})
+    (line,) = run_checks(settings, checks=only("journal folder"))
+    assert line.status is Status.RED
+
+
+def test_a_year_that_no_letter_confirms_is_yellow_and_red_in_produksjon(stage: Stage) -> None:
+    settings = stage.settings({"report": {"year": 2026}})
+    (line,) = run_checks(settings, checks=only("year"))
+    assert (line.status, "no letter confirms them" in line.text) == (Status.YELLOW, True)
+
+    (line,) = run_checks(replace(settings, environment=Environment.PRODUKSJON), checks=only("year"))
+    assert line.status is Status.RED
+
+
+@dataclass(frozen=True)
+class OtherKey:
+    """Our keys, but for the one that must open: another's, under our certificate."""
+
+    ours: ConfiguredKeys
+    other: KeyPair
+
+    def signer(self, *, at: datetime) -> Signer:
+        return self.ours.signer(at=at)
+
+    def decrypters(self) -> Sequence[Decrypter]:
+        (own,) = self.ours.decrypters()
+        return [SoftwareDecrypter(replace(self.other, certificate=own.certificate))]
+
+
+def test_a_key_that_does_not_open_what_is_sealed_for_its_certificate(stage: Stage) -> None:
+    settings = stage.settings()
+    other = load_pkcs12(pki.p12(Kind.SIGNER), pki.PASSPHRASE, name="other")
+    lines = list(run_checks(settings, keys=OtherKey(ConfiguredKeys(settings), other)))
+    assert lights(lines, Status.RED) == {"self-sealed message"}
+    assert any("What is sealed for our certificate" in line.text for line in lines)
+    assert lights(lines, Status.GREEN) == {check.name for check in CHECKS} - {"self-sealed message"}
+
+
+@pytest.mark.parametrize("extract", ["fagmelding", "identmelding"])
+def test_an_extract_of_no_bytes_is_red(stage: Stage, extract: str) -> None:
+    (stage.made.folder / "empty.xml").touch()
+    (line,) = run_checks(stage.settings({"files": {extract: "empty.xml"}}), checks=only("files"))
+    assert (line.status, "is empty" in line.text) == (Status.RED, True)
+
+
+def test_every_line_counts_in_words_that_fit(stage: Stage) -> None:
+    """A 1 before a plural, or a 0 that looks like a result."""
+    with Client(stage.settings()) as client:
+        client.submit()
+    try:
+        lines = list(run_checks(stage.settings()))
+    finally:
+        for path in stage.made.folder.glob("journal*"):
+            path.unlink()
+    assert next(line.text for line in lines if line.name == "journal") == "complete: 1 submission, 0 receipts"
+    assert [line.text for line in lines if re.search(r"(?<![\d,])1 [a-z]+s\b", line.text)] == []
