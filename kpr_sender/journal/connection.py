@@ -1,14 +1,18 @@
-"""The journal's file: making it, opening it, bringing its schema up to date, and one transaction at a time on it."""
+"""The journal's file: make it, open it, copy it, bring its schema up to date, and run one transaction at a time on it.
+
+Before a journal of an earlier version is migrated, it is copied beside itself.
+"""
 
 from __future__ import annotations
 
+import itertools
 import os
 import sqlite3
 import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -42,7 +46,7 @@ class Store:
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Run one transaction: committed and fsynced on the way out, rolled back on any exception."""
         with self._guard, translated(self.path):
-            self._demand_same_process()
+            self._require_same_process()
             with _transaction(self._connection, "BEGIN IMMEDIATE"):
                 yield self._connection
                 reached(FaultPoint.BEFORE_COMMIT)
@@ -50,24 +54,26 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Read one consistent picture."""
+        """Read one consistent snapshot."""
         with self._guard, translated(self.path):
-            self._demand_same_process()
+            self._require_same_process()
             with _transaction(self._connection, "BEGIN DEFERRED"):
                 yield self._connection
 
-    def back_up_to(self, target: sqlite3.Connection) -> None:
-        """Copy one consistent picture to an empty database, beside whoever writes."""
+    @contextmanager
+    def copied_to(self, target: Path) -> Iterator[sqlite3.Connection]:
+        """Copy one consistent snapshot to a new file, beside whoever writes; as ``_copied``."""
         with self._guard, translated(self.path):
-            self._demand_same_process()
-            self._connection.backup(target)
+            self._require_same_process()
+            with _copied(self._connection, target) as copy:
+                yield copy
 
     def close(self) -> None:
         """Close the file; twice is harmless."""
         with self._guard, translated(self.path):
             self._connection.close()
 
-    def _demand_same_process(self) -> None:
+    def _require_same_process(self) -> None:
         # SQLite must not be carried across a fork: parent and child would share locks and corrupt the file.
         if self._pid != os.getpid():
             raise InternalError(
@@ -91,15 +97,15 @@ def open_to_write(path: Path, environment: Environment, *, now: Callable[[], dat
     """
     try:
         _make_private(path)
-        _demand_file(path)
+        _require_file(path)
     except OSError as error:
         raise of_os(path, error) from error
     connection = _connect(path, "rw")
     try:
         with translated(path):
-            _demand_ours(connection, path)
+            version = _require_ours(connection, path)
             connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # counts for a file that is still empty
-            _demand_wal(connection, path)
+            _require_wal(connection, path)
             for setting in (
                 "PRAGMA synchronous = FULL",
                 "PRAGMA foreign_keys = ON",
@@ -107,8 +113,12 @@ def open_to_write(path: Path, environment: Environment, *, now: Callable[[], dat
                 f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}",
             ):
                 connection.execute(setting)
+            if version != _EMPTY:
+                _require_environment(connection, path, environment)
+            if _EMPTY < version < schema.VERSION:
+                _copy_before_migration(connection, path, now())
             _bring_up_to_date(connection, environment, time_text(now()))
-            _demand_environment(connection, path, environment)
+            _require_environment(connection, path, environment)
     except BaseException:
         connection.close()
         raise
@@ -127,7 +137,7 @@ def open_to_read(path: Path, environment: Environment) -> Store | None:
         ConfigInvalid: It is another environment's (promise G7).
     """
     try:
-        _demand_file(path)
+        _require_file(path)
         if path.stat().st_size == 0:
             return None
     except FileNotFoundError:
@@ -137,12 +147,12 @@ def open_to_read(path: Path, environment: Environment) -> Store | None:
     connection = _connect(path, "ro")
     try:
         with translated(path):
-            version = _demand_ours(connection, path)
+            version = _require_ours(connection, path)
             if version == _EMPTY:
                 connection.close()
                 return None
-            _demand_up_to_date(version, path)
-            _demand_environment(connection, path, environment)
+            _require_up_to_date(version, path)
+            _require_environment(connection, path, environment)
     except BaseException:
         connection.close()
         raise
@@ -176,7 +186,7 @@ def _make_private(path: Path) -> None:
     sync_folder(path.parent)  # the name must be as durable as what will be written under it
 
 
-def _demand_file(path: Path) -> None:
+def _require_file(path: Path) -> None:
     if not stat.S_ISREG(path.stat().st_mode):
         raise JournalUnwritable(
             "The journal's path is not a file.", where=str(path), next_step="Check journal.path or --journal."
@@ -200,7 +210,7 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
-def _demand_ours(connection: sqlite3.Connection, path: Path) -> int:
+def _require_ours(connection: sqlite3.Connection, path: Path) -> int:
     """Return the schema's version, 0 for a file that is still empty."""
     version = _pragma(connection, "user_version")
     application = _pragma(connection, "application_id")
@@ -217,12 +227,13 @@ def _demand_ours(connection: sqlite3.Connection, path: Path) -> int:
         raise JournalUnwritable(
             f"The journal is from a newer version of kpr-sender (schema {version}, this one knows {schema.VERSION}).",
             where=str(path),
-            next_step="Run the newer version; nothing was changed.",
+            next_step="Nothing was changed. Install the newer version of kpr-sender again and run the same command; do "
+            "not send with this one.",
         )
     return version
 
 
-def _demand_wal(connection: sqlite3.Connection, path: Path) -> None:
+def _require_wal(connection: sqlite3.Connection, path: Path) -> None:
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise JournalUnwritable(
@@ -249,7 +260,70 @@ def _bring_up_to_date(connection: sqlite3.Connection, environment: Environment, 
     reached(FaultPoint.AFTER_COMMIT)
 
 
-def _demand_up_to_date(version: int, path: Path) -> None:
+def _copy_before_migration(connection: sqlite3.Connection, path: Path, at: datetime) -> None:
+    """Copy the journal beside itself, ``<journal>.before-<version>-<time>``; nothing is ever overwritten."""
+    resolved = path.resolve()
+    name = f"{resolved.name}.before-{schema.VERSION}-{at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    for number in itertools.count(1):
+        with (
+            suppress(FileExistsError),
+            _copied(connection, resolved.with_name(f"{name}-{number}" if number > 1 else name)),
+        ):
+            return
+
+
+@contextmanager
+def _copied(source: sqlite3.Connection, target: Path) -> Iterator[sqlite3.Connection]:
+    """Copy a journal to a new file, what is in its ``-wal`` included; the file is removed again on any error.
+
+    By SQLite's own backup (https://sqlite.org/backup.html), never by copying files. Receipts in it may name persons: it
+    is made with mode 0600. It is durable when the context is left.
+
+    Args:
+        source: The journal; nobody else need stop writing.
+        target: Must not exist.
+
+    Yields:
+        A connection to the copy, to change or check it.
+
+    Raises:
+        FileExistsError: There is a file of that name.
+        JournalUnwritable: It cannot be written.
+    """
+    try:
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise of_os(target, error) from error
+    try:
+        with translated(target), closing(sqlite3.connect(target, isolation_level=None)) as copy:
+            source.backup(copy)
+            copy.row_factory = sqlite3.Row
+            copy.execute("PRAGMA journal_mode = DELETE")  # one file, not three
+            copy.execute("PRAGMA synchronous = FULL")
+            yield copy
+        _sync(target)
+    except BaseException:
+        for leftover in (target, target.with_name(target.name + "-journal")):
+            with suppress(OSError):
+                leftover.unlink(missing_ok=True)
+        raise
+
+
+def _sync(file: Path) -> None:
+    try:
+        descriptor = os.open(file, os.O_RDWR)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        sync_folder(file.resolve().parent)
+    except OSError as error:
+        raise of_os(file, error) from error
+
+
+def _require_up_to_date(version: int, path: Path) -> None:
     if version < schema.VERSION:
         raise JournalUnwritable(
             "The journal is from an earlier version of kpr-sender.",
@@ -258,7 +332,7 @@ def _demand_up_to_date(version: int, path: Path) -> None:
         )
 
 
-def _demand_environment(connection: sqlite3.Connection, path: Path, environment: Environment) -> None:
+def _require_environment(connection: sqlite3.Connection, path: Path, environment: Environment) -> None:
     with closing(connection.execute(sql.READ_ENVIRONMENT)) as cursor:
         row = cursor.fetchone()
     if row is None:

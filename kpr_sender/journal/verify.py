@@ -156,7 +156,7 @@ def verify(path: Path, environment: Environment) -> Verification | None:
                 findings.append(JournalFinding(str(path), objection))
             findings.extend(_forgotten(connection))
     except JournalUnwritable as error:
-        findings.append(JournalFinding(str(path), error.what))
+        findings.append(JournalFinding(str(path), f"{error.what} {error.next_step}"))
     except OSError as error:
         findings.append(JournalFinding(str(path), of_os(path, error).what))
     return Verification(tuple(findings), counted)

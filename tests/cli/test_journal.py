@@ -220,6 +220,40 @@ def kommune(tmp_path: Path) -> Municipality:
     return municipality(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("send",),
+        ("wait", "--wait", "0s"),
+        ("status",),
+        ("receipts",),
+        ("resolve", "MSGID", "--cancel", "--reason", "r", "--by", "kari", "--yes"),
+        ("journal", "verify"),
+        ("journal", "verify", "--accept-restored", "--reason", "r", "--by", "kari", "--yes"),
+        ("journal", "backup", "copy.db"),
+        ("journal", "export"),
+        ("journal", "release", "MSGID", "--reason", "r", "--by", "kari", "--yes"),
+    ],
+    ids=" ".join,
+)
+def test_an_older_program_refuses_a_newer_journal(
+    kommune: Municipality, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    """Reading and writing alike: exit code 73, a text that says what to do, and nothing is changed."""
+    with open_journal(kommune.journal) as journal:
+        msg_id = created(journal).msg_id
+    _newer(kommune.journal)
+    before = kommune.journal.read_bytes()
+    given = [msg_id if one == "MSGID" else str(kommune.folder / one) if one == "copy.db" else one for one in arguments]
+    code = run(["--env", "lokal", "--config", str(kommune.config), *given])
+    said = "".join(capsys.readouterr())
+    assert code == 73
+    assert "newer version of kpr-sender (schema 99, this one knows" in said
+    assert "Install the newer version of kpr-sender" in said
+    assert kommune.journal.read_bytes() == before
+    assert not (kommune.folder / "copy.db").exists()
+
+
 def test_the_commands(kommune: Municipality, capsys: pytest.CaptureFixture[str]) -> None:
     """G6: what is exported names nobody."""
 
