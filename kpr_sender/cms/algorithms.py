@@ -1,4 +1,4 @@
-"""The algorithms: what we write, what we accept, and the names of what we refuse. Tables, nothing else.
+"""The algorithms: what we write, what we accept, and the names of what we refuse. Tables, and the bounds on reading.
 
 Sources: RFC 5652 (CMS), RFC 8017 (PKCS #1), RFC 5754 (SHA-2 in CMS), RFC 3565 (AES in CMS).
 """
@@ -56,7 +56,7 @@ DIGESTS: Final[dict[str, Callable[[], hashes.HashAlgorithm]]] = {
 """What content may be hashed with."""
 
 OAEP_DIGESTS: Final[dict[str, Callable[[], hashes.HashAlgorithm]]] = {SHA_1: hashes.SHA1, **DIGESTS}
-"""OAEP does not rest on collision resistance, so its default SHA-1 is no weakness (RFC 8017 B.1)."""
+"""OAEP does not depend on collision resistance, so its default SHA-1 is no weakness (RFC 8017 B.1)."""
 
 RSA_SIGNATURES: Final[dict[str, str | None]] = {
     RSA_ENCRYPTION: None,
@@ -64,7 +64,7 @@ RSA_SIGNATURES: Final[dict[str, str | None]] = {
     "1.2.840.113549.1.1.12": SHA_384,
     "1.2.840.113549.1.1.13": SHA_512,
 }
-"""PKCS #1 v1.5 signatures, and which digest each demands (None: any that we accept)."""
+"""PKCS #1 v1.5 signatures, and which digest each requires (None: any that we accept)."""
 
 REFUSED: Final = {
     "1.2.840.113549.1.9.16.1.23": "authenticated encryption (AuthEnvelopedData, AES-GCM)",
@@ -93,15 +93,12 @@ REFUSED: Final = {
     "1.2.840.10045.4.3.4": "SHA-512 with ECDSA",
     "1.3.101.112": "Ed25519",
 }
-"""What we know and do not accept, by the name people know it by."""
-
-
-# What is accepted when opening, beyond what is always refused.
+"""What we know and do not accept, by its common name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Bounds on what is read, and the one weak cipher that a setting may let in.
+    """Bounds on what is opened, and the one weak cipher that a setting may accept.
 
     Attributes:
         accept_3des: Open what is sealed with 3DES; old peers only.

@@ -1,4 +1,13 @@
-"""What both layers of a CMS message have: ContentInfo (RFC 5652 3) and AlgorithmIdentifier (RFC 5280 4.1.1.2)."""
+"""ASN.1 as CMS uses it: writes DER, reads BER within fixed bounds.
+
+1. Written is DER: definite, shortest lengths. Lengths are known beforehand, so content can be streamed between parts.
+2. Read is BER as peers write it: BouncyCastle and ``openssl -stream`` use indefinite lengths.
+3. Every element is read once. An indefinite length is found by reading its children, which are kept; the children of a
+   definite element are read only when asked for. So the work is linear in the number of elements.
+4. Nesting and the number of elements are bounded; so is the size, by the caller.
+5. Nothing is copied: content is a ``memoryview`` of the data.
+6. Reading raises ``BerError`` and nothing else, but for ``content_info``.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +17,10 @@ from typing import Final
 from kpr_sender.cms.algorithms import REFUSED, Policy
 from kpr_sender.cms.errors import AlgorithmRefused
 
-# Writes DER: definite, shortest lengths. Lengths are known beforehand, so content can be streamed between parts.
-
 INTEGER: Final = 0x02
 OCTET_STRING: Final = 0x04
+OCTET_STRINGS: Final = (OCTET_STRING, 0x24)
+"""Primitive and constructed."""
 NULL: Final = b"\x05\x00"
 OID: Final = 0x06
 SEQUENCE: Final = 0x30
@@ -21,6 +30,12 @@ CONTEXT_0: Final = 0x80
 CONTEXT_0_CONSTRUCTED: Final = 0xA0
 
 _LONG_FORM: Final = 0x80
+_INDEFINITE: Final = 0x80
+_CONSTRUCTED: Final = 0x20
+_HIGH_TAG: Final = 0x1F
+_MAX_LENGTH_OCTETS: Final = 8
+_MAX_OID_BYTES: Final = 32
+_MAX_INTEGER_BYTES: Final = 8
 
 
 def header(tag: int, length: int) -> bytes:
@@ -60,26 +75,8 @@ def _base128(arc: int) -> bytes:
     return bytes(reversed(octets))
 
 
-# Reads BER as peers write it (BouncyCastle and ``openssl -stream`` use indefinite lengths), within fixed bounds.
-#
-# The rules:
-#
-# 1. Every element is read once. An indefinite length is found by reading its children, which are kept; the children of
-#    a definite element are read only when asked for. So the work is linear in the number of elements.
-# 2. Nesting and the number of elements are bounded; so is the size, by whoever hands the bytes in.
-# 3. Nothing is copied: content is a ``memoryview`` of what was handed in.
-# 4. Whatever is wrong raises ``BerError``, nothing else.
-
-_CONSTRUCTED: Final = 0x20
-_HIGH_TAG: Final = 0x1F
-_INDEFINITE: Final = 0x80
-_MAX_LENGTH_OCTETS: Final = 8
-_MAX_OID_BYTES: Final = 32
-_MAX_INTEGER_BYTES: Final = 8
-
-
 class BerError(ValueError):
-    """Not what it must be. Callers turn it into the refusal that fits; the text is for developers."""
+    """Not BER, or not the structure that is expected. Callers turn it into a refusal; the text is for developers."""
 
 
 @dataclass(slots=True)
@@ -137,7 +134,7 @@ class _Source:
 
 @dataclass(slots=True)
 class Element:
-    """One element and where it lies: ``raw`` with header, ``content`` without it and without end-of-contents."""
+    """One element and where it is: ``raw`` with header, ``content`` without it and without end-of-contents."""
 
     _source: _Source = field(repr=False)
     tag: int
@@ -150,7 +147,7 @@ class Element:
 
     @property
     def raw(self) -> memoryview:
-        """The whole element."""
+        """The element with its header."""
         return self._source.view[self.start : self.end]
 
     @property
@@ -160,21 +157,21 @@ class Element:
 
     @property
     def is_definite(self) -> bool:
-        """Whether its length is written in its header, as DER demands."""
+        """Whether its length is in its header, as DER requires."""
         return self.end == self.content_end
 
     def expect(self, *tags: int) -> Element:
         """Return the element itself when its tag is one of these.
 
         Raises:
-            BerError: It is not.
+            BerError: It has another.
         """
         if self.tag not in tags:
             raise BerError(f"tag {self.tag:#04x} where another is expected")
         return self
 
     def children(self) -> list[Element]:
-        """Return what a constructed element holds, in order."""
+        """Return the elements of a constructed one, in order."""
         if self._children is None:
             if not self.tag & _CONSTRUCTED:
                 raise BerError("a primitive element where a constructed one is expected")
@@ -188,7 +185,7 @@ class Element:
         return self._children
 
     def only_child(self, *tags: int) -> Element:
-        """Return the one element that this one holds; of any tag where none is given."""
+        """Return the only element in this one; of any tag where none is given."""
         match self.children():
             case [child]:
                 return child.expect(*tags) if tags else child
@@ -262,10 +259,10 @@ class Fields:
 
 
 def read(data: memoryview, *, max_elements: int, max_depth: int) -> Element:
-    """Read one element that fills ``data``.
+    """Read one element that is all of ``data``.
 
     Raises:
-        BerError: It does not, or it is not BER, or beyond the bounds.
+        BerError: There is more, or it is not BER, or beyond the bounds.
     """
     element = _Source(data, max_depth, max_elements).element(0, len(data), 0)
     if element.end != len(data):
@@ -274,15 +271,15 @@ def read(data: memoryview, *, max_elements: int, max_depth: int) -> Element:
 
 
 def content_info(data: memoryview, content_type: str, policy: Policy) -> Element:
-    """Read a ContentInfo and return what it holds.
+    """Read a ContentInfo (RFC 5652 3) and return its content.
 
     Args:
-        data: All of it, nothing after it.
+        data: The ContentInfo, nothing after it.
         content_type: The object identifier that it must have.
         policy: The bounds.
 
     Raises:
-        BerError: It is none, or of another type.
+        BerError: It is not one, or of another type.
         AlgorithmRefused: It is of a type that we know and do not accept (AuthEnvelopedData).
     """
     fields = Fields(read(data, max_elements=policy.max_nodes, max_depth=policy.max_depth))
@@ -297,14 +294,15 @@ def content_info(data: memoryview, content_type: str, policy: Policy) -> Element
 
 
 def algorithm(identifier: Element) -> tuple[str, Element | None]:
-    """Return object identifier and parameters, None where they are absent or NULL: peers write both for *none*."""
+    """Read an AlgorithmIdentifier (RFC 5280 4.1.1.2).
+
+    Returns:
+        Object identifier and parameters, None where these are absent or NULL: peers write both for *none*.
+    """
     fields = Fields(identifier)
     oid = fields.take(OID).oid()
     parameters = fields.remaining()
     if len(parameters) > 1:
         raise BerError("more fields than expected")
-    match parameters:
-        case [parameter] if bytes(parameter.raw[:3]) != NULL:
-            return oid, parameter
-        case _:
-            return oid, None
+    stated = [parameter for parameter in parameters if bytes(parameter.raw[:3]) != NULL]
+    return oid, stated[0] if stated else None

@@ -1,7 +1,8 @@
-"""What a certificate must be before it is used: an RSA key that is long enough, valid now, meant for the use.
+"""Certificates: read from files, checked before use, described for people, and matched with CMS identifiers.
 
-Trust comes from where the certificate was got (the register, the configuration). Where the configuration asks for more,
-``chain``, ``revocation`` and ``subject`` look at who issued it, whether it still stands, and whose it is.
+What every certificate must have before it is used: an RSA key that is long enough, dates that hold, the key usage.
+Trust comes from where the certificate was got (the register, the configuration); where the configuration requires
+more, ``trust`` checks who issued it, whether it is revoked, and whose it is.
 """
 
 from __future__ import annotations
@@ -24,16 +25,215 @@ from kpr_sender.errors import AccessRefused
 from kpr_sender.model import CertificateName
 from kpr_sender.privacy import redact_name
 
-# Which certificate a CMS identifier names: by issuer and serial number, or subject key identifier (RFC 5652 5.3).
+MIN_RSA_BITS: Final = 2048
+"""The least that NSM and every peer accept; shorter keys are broken in practice."""
 
-_VERSION: Final = asn1.CONTEXT_0_CONSTRUCTED
+_PEM: Final = b"-----BEGIN "
+_NEXT_ONE: Final = "Put the certificate that has followed it in its place; certs/README.md says where it comes from."
+_OTHER_DATE: Final = "Check this machine's clock; if it is right, use the certificate that is valid now."
+_OTHER_USE: Final = "Take the party's certificate for this use; certs/README.md says which one goes where."
+_OTHER_KEY: Final = "A certificate with an RSA key of at least 2048 bits is needed; have one issued and registered."
+
+
+def load_certificates(data: bytes, name: str) -> list[x509.Certificate]:
+    """Read all certificates of a file, at least one: any number in PEM, or one in DER.
+
+    Args:
+        data: The file's content.
+        name: The file or configuration key, for messages.
+
+    Raises:
+        AccessRefused: There is none, or one is damaged.
+    """
+    try:
+        return x509.load_pem_x509_certificates(data) if _PEM in data else [x509.load_der_x509_certificate(data)]
+    except (ValueError, x509.InvalidVersion):
+        raise AccessRefused("There is no certificate in the file, or one is damaged.", where=name) from None
+
+
+def load_certificate(data: bytes, name: str) -> x509.Certificate:
+    """Read a file's certificate, its first where it has several. Otherwise as ``load_certificates``."""
+    return load_certificates(data, name)[0]
+
+
+class CertificateUse(enum.StrEnum):
+    """What a certificate is used for, by the key usage that it must have (RFC 5280 4.2.1.3)."""
+
+    SIGNING_NON_REPUDIATION = "nonRepudiation"
+    SIGNING_DIGITAL_SIGNATURE = "digitalSignature"
+    ENCRYPTION = "keyEncipherment"
+
+
+_HAS_USAGE: Final = {
+    CertificateUse.SIGNING_NON_REPUDIATION: lambda usage: usage.content_commitment,
+    CertificateUse.SIGNING_DIGITAL_SIGNATURE: lambda usage: usage.digital_signature,
+    CertificateUse.ENCRYPTION: lambda usage: usage.key_encipherment,
+}
+
+
+def check(certificate: x509.Certificate, use: CertificateUse, *, at: datetime, name: str) -> None:
+    """Refuse a certificate that must not be used.
+
+    Args:
+        certificate: Ours or a counterpart's.
+        use: What for.
+        at: When, with time zone.
+        name: Where it came from, for the message: a configuration key or a file.
+
+    Raises:
+        AccessRefused: Not an RSA key of at least 2048 bits; expired; not yet valid; without the key usage, or without
+            the key usage extension at all (the reference client refuses that, too).
+    """
+    rsa_public_key(certificate, name=name)
+    if at < certificate.not_valid_before_utc:
+        what = f"The certificate is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+        raise refusal(certificate, what, name=name, next_step=_OTHER_DATE)
+    if at > certificate.not_valid_after_utc:
+        what = f"The certificate expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+        raise refusal(certificate, what, name=name, next_step=_NEXT_ONE)
+    what = ""
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
+        if not _HAS_USAGE[use](usage):
+            what = f"The certificate's key usage does not include {use.value}"
+    except x509.ExtensionNotFound:
+        what = f"The certificate has no key usage; {use.value} is needed"
+    except (x509.DuplicateExtension, ValueError):
+        what = "The certificate's extensions cannot be read"
+    if what:
+        raise refusal(certificate, what, name=name, next_step=_OTHER_USE)
+
+
+def rsa_public_key(certificate: x509.Certificate, *, name: str) -> RSAPublicKey:
+    """Return the certificate's key.
+
+    Args:
+        certificate: Ours or a counterpart's.
+        name: Where it came from, for the message.
+
+    Raises:
+        AccessRefused: Not an RSA key of at least 2048 bits. .NET peers cannot take elliptic curve recipients.
+    """
+    try:
+        key = certificate.public_key()
+    except (ValueError, UnsupportedAlgorithm):
+        what = "The certificate's key cannot be read"
+        raise refusal(certificate, what, name=name, next_step=_OTHER_KEY) from None
+    if isinstance(key, RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
+        return key
+    if isinstance(key, RSAPublicKey):
+        what = f"The certificate's RSA key has {key.key_size} bits; at least {MIN_RSA_BITS} are needed"
+    else:
+        kind = type(key).__name__.removesuffix("PublicKey").upper().removeprefix("_")
+        what = f"The certificate's key is {kind}; only RSA can be used"
+    raise refusal(certificate, what, name=name, next_step=_OTHER_KEY)
+
+
+def refusal(certificate: x509.Certificate, what: str, *, name: str, next_step: str) -> AccessRefused:
+    """Return the refusal of a certificate: the rule it breaks, which one it is, what to do.
+
+    Args:
+        certificate: Ours or a counterpart's.
+        what: The rule that it breaks, without full stop.
+        name: Where the certificate came from: a configuration key or a file.
+        next_step: What to do.
+    """
+    return AccessRefused(f"{what}. It is {describe(certificate)}.", where=name, next_step=next_step)
+
+
+_LONGEST: Final = 64
+
+
+def describe(certificate: x509.Certificate) -> str:
+    """Name a certificate so that a person finds it again: whose it is, serial number, SHA-1 thumbprint.
+
+    No person's name is in it: where the subject has no organisation, its owner is left out.
+
+    Args:
+        certificate: Any; its dates and extensions need not make sense.
+    """
+    identity = named(certificate)
+    return f"{owner(certificate)}, serial number {_colons(identity.serial)}, SHA-1 thumbprint {_colons(identity.sha1)}"
+
+
+def named(certificate: x509.Certificate) -> CertificateName:
+    """Return which certificate it is, as the journal stores it: nothing in it says whose."""
+    # The thumbprint that Windows and Adresseregisteret show; it names, it protects nothing.
+    thumbprint = certificate.fingerprint(SHA1()).hex()  # noqa: S303
+    return CertificateName(thumbprint, CertificateIdentity.of(certificate).serial_number)
+
+
+def owner(certificate: x509.Certificate) -> str:
+    """Return common name and organisation of the subject, for people."""
+    organisation = _shown(certificate.subject, NameOID.ORGANIZATION_NAME)
+    if not organisation:
+        return "a certificate of no organisation"
+    common_name = _shown(certificate.subject, NameOID.COMMON_NAME)
+    return f"{common_name} ({organisation})" if common_name and common_name != organisation else organisation
+
+
+# A virksomhetssertifikat has the organisation number in one of two ways. SEID 1 (until 2022, still met): subject
+# ``serialNumber`` is the nine digits. SEID 2 (ETSI EN 319 412-1): ``organizationIdentifier`` is ``NTRNO-`` and the nine
+# digits.
+_SEID_1: Final = re.compile(r"\d{9}", re.ASCII)
+_SEID_2: Final = re.compile(r"NTRNO-(\d{9})", re.ASCII)
+
+
+def organisation_number(certificate: x509.Certificate) -> str | None:
+    """Return the organisation number in the subject, in either SEID encoding; None where there is none."""
+    for text in _values(certificate.subject, NameOID.ORGANIZATION_IDENTIFIER):
+        if found := _SEID_2.fullmatch(text):
+            return found.group(1)
+    return next((text for text in _values(certificate.subject, NameOID.SERIAL_NUMBER) if _SEID_1.fullmatch(text)), None)
+
+
+def check_organisation(certificate: x509.Certificate, wanted: str, *, name: str) -> None:
+    """Refuse another organisation's certificate.
+
+    Args:
+        certificate: Ours or a counterpart's.
+        wanted: The party's organisation number, nine digits.
+        name: Where the certificate came from, for the message.
+
+    Raises:
+        AccessRefused: The subject has another number, or none.
+    """
+    found = organisation_number(certificate)
+    if found == wanted:
+        return
+    has = "no organisation number" if found is None else f"organisation number {found}"
+    raise refusal(
+        certificate,
+        f"The certificate's subject has {has}; it must be {wanted}",
+        name=name,
+        next_step="Take the party's own certificate, or correct its organisation number in the configuration.",
+    )
+
+
+def _values(subject: x509.Name, attribute: x509.ObjectIdentifier) -> list[str]:
+    return [str(found.value).strip() for found in subject.get_attributes_for_oid(attribute)]
+
+
+def _shown(subject: x509.Name, attribute: x509.ObjectIdentifier) -> str:
+    """One attribute as a message may show it: one line, not long, no person's number in it."""
+    text = next(iter(_values(subject, attribute)), "")
+    one_line = "".join(letter if letter.isprintable() else " " for letter in text)
+    return redact_name(one_line)[:_LONGEST]
+
+
+def _colons(hexadecimal: str) -> str:
+    """Two digits at a time, as openssl and the browsers write it."""
+    pairs = hexadecimal.upper()
+    return ":".join(pairs[start : start + 2] for start in range(0, len(pairs), 2))
+
+
 _MAX_ELEMENTS: Final = 1000
 _MAX_DEPTH: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateIdentity:
-    """A certificate's own bytes for its names, number and key.
+    """A certificate's own bytes for its names, number and key, which CMS identifiers are compared with.
 
     They are taken from the certificate as it is, never encoded anew: another string type in the issuer's name, or a
     negative serial number, would make another identifier of it.
@@ -64,11 +264,11 @@ class CertificateIdentity:
             BerError: It is no certificate.
         """
         tbs = asn1.Fields(asn1.Fields(certificate).take(asn1.SEQUENCE))
-        tbs.optional(_VERSION)
+        tbs.optional(asn1.CONTEXT_0_CONSTRUCTED)  # version
         serial = tbs.take(asn1.INTEGER)
-        tbs.take(asn1.SEQUENCE)
+        tbs.take(asn1.SEQUENCE)  # signature algorithm
         issuer = tbs.take(asn1.SEQUENCE)
-        tbs.take(asn1.SEQUENCE)
+        tbs.take(asn1.SEQUENCE)  # validity
         subject = tbs.take(asn1.SEQUENCE)
         public_key = tbs.take(asn1.SEQUENCE)
         return cls(bytes(issuer.raw), bytes(serial.raw), bytes(subject.raw), bytes(public_key.raw))
@@ -92,219 +292,14 @@ class CertificateIdentity:
 
 
 def names(identifier: asn1.Element, certificate: x509.Certificate) -> bool:
-    """Whether a RecipientIdentifier or SignerIdentifier names this certificate."""
+    """Whether a RecipientIdentifier or SignerIdentifier (RFC 5652 5.3) names this certificate."""
     if identifier.tag == asn1.CONTEXT_0:
-        return bytes(identifier.content) == key_identifier(certificate)
+        return bytes(identifier.content) == _key_identifier(certificate)
     return CertificateIdentity.of(certificate).is_named_by(identifier)
 
 
-def key_identifier(certificate: x509.Certificate) -> bytes | None:
-    """Return the subject key identifier extension's value; None where there is none that can be read."""
+def _key_identifier(certificate: x509.Certificate) -> bytes | None:
     try:
         return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
     except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         return None
-
-
-# Whose certificate it is: how messages name one, and the organisation number that its subject carries.
-#
-# A virksomhetssertifikat carries the number in one of two ways. SEID 1 (until 2022, still met): subject
-# ``serialNumber`` holds the nine digits. SEID 2 (ETSI EN 319 412-1): ``organizationIdentifier`` holds ``NTRNO-`` and
-# the nine digits.
-
-_PEM: Final = b"-----BEGIN "
-_SEID_1: Final = re.compile(r"\d{9}", re.ASCII)
-_SEID_2: Final = re.compile(r"NTRNO-(\d{9})", re.ASCII)
-_LONGEST: Final = 64
-
-
-def describe(certificate: x509.Certificate) -> str:
-    """Name a certificate so that a person finds it again: whose it is, serial number, SHA-1 thumbprint.
-
-    A person's name never stands in it: where the subject has no organisation, it is not said whose it is.
-
-    Args:
-        certificate: Any; its dates and extensions need not make sense.
-    """
-    serial = _colons(CertificateIdentity.of(certificate).serial_number)
-    # The thumbprint that Windows and Adresseregisteret show; it names, it protects nothing.
-    thumbprint = _colons(certificate.fingerprint(SHA1()).hex())  # noqa: S303
-    return f"{owner(certificate)}, serial number {serial}, SHA-1 thumbprint {thumbprint}"
-
-
-def named(certificate: x509.Certificate) -> CertificateName:
-    """Return which certificate it is, as the journal keeps it: nothing in it says whose."""
-    thumbprint = certificate.fingerprint(SHA1()).hex()  # noqa: S303 - it names, it protects nothing
-    return CertificateName(thumbprint, CertificateIdentity.of(certificate).serial_number)
-
-
-def refusal(certificate: x509.Certificate, what: str, *, name: str, next_step: str) -> AccessRefused:
-    """Return the refusal of a certificate: the rule it breaks, which one it is, what to do.
-
-    Args:
-        certificate: Ours or a counterpart's.
-        what: The rule that it breaks, without full stop.
-        name: Where the certificate came from: a configuration key or a file.
-        next_step: What to do.
-    """
-    return AccessRefused(f"{what}. It is {describe(certificate)}.", where=name, next_step=next_step)
-
-
-def owner(certificate: x509.Certificate) -> str:
-    """Return common name and organisation of the subject, for people."""
-    organisation = _shown(certificate.subject, NameOID.ORGANIZATION_NAME)
-    if not organisation:
-        return "a certificate of no organisation"
-    common_name = _shown(certificate.subject, NameOID.COMMON_NAME)
-    return f"{common_name} ({organisation})" if common_name and common_name != organisation else organisation
-
-
-def organisation_number(certificate: x509.Certificate) -> str | None:
-    """Return the organisation number in the subject, in either SEID encoding; None where there is none."""
-    for text in _values(certificate.subject, NameOID.ORGANIZATION_IDENTIFIER):
-        if found := _SEID_2.fullmatch(text):
-            return found.group(1)
-    return next((text for text in _values(certificate.subject, NameOID.SERIAL_NUMBER) if _SEID_1.fullmatch(text)), None)
-
-
-def check_organisation(certificate: x509.Certificate, wanted: str, *, name: str) -> None:
-    """Refuse another organisation's certificate.
-
-    Args:
-        certificate: Ours or a counterpart's.
-        wanted: The party's organisation number, nine digits.
-        name: Where the certificate came from, for the message.
-
-    Raises:
-        AccessRefused: The subject carries another number, or none.
-    """
-    found = organisation_number(certificate)
-    if found == wanted:
-        return
-    said = "no organisation number" if found is None else f"organisation number {found}"
-    raise refusal(
-        certificate,
-        f"The certificate's subject has {said}; it must be {wanted}",
-        name=name,
-        next_step="Take the party's own certificate, or correct its organisation number in the configuration.",
-    )
-
-
-def _values(subject: x509.Name, attribute: x509.ObjectIdentifier) -> list[str]:
-    return [str(found.value).strip() for found in subject.get_attributes_for_oid(attribute)]
-
-
-def _shown(subject: x509.Name, attribute: x509.ObjectIdentifier) -> str:
-    """One attribute as a message may show it: one line, not long, no person's number in it."""
-    text = next(iter(_values(subject, attribute)), "")
-    one_line = "".join(letter if letter.isprintable() else " " for letter in text)
-    return redact_name(one_line)[:_LONGEST]
-
-
-def _colons(hexadecimal: str) -> str:
-    """Two digits at a time, as openssl and the browsers write it."""
-    pairs = hexadecimal.upper()
-    return ":".join(pairs[start : start + 2] for start in range(0, len(pairs), 2))
-
-
-def load_certificates(data: bytes, name: str) -> list[x509.Certificate]:
-    """Read all certificates of a file, at least one: any number in PEM, or one in DER.
-
-    Args:
-        data: The file's content.
-        name: The file or configuration key, for messages.
-
-    Raises:
-        AccessRefused: There is none, or one is damaged.
-    """
-    try:
-        return x509.load_pem_x509_certificates(data) if _PEM in data else [x509.load_der_x509_certificate(data)]
-    except (ValueError, x509.InvalidVersion):
-        raise AccessRefused("There is no certificate in the file, or one is damaged.", where=name) from None
-
-
-def load_certificate(data: bytes, name: str) -> x509.Certificate:
-    """Read a file's certificate, its first where it has several. Otherwise as ``load_certificates``."""
-    return load_certificates(data, name)[0]
-
-
-MIN_RSA_BITS: Final = 2048
-"""NSM's and every peer's least; shorter keys are broken in practice."""
-
-_NEXT_ONE: Final = "Put the certificate that has followed it in its place; certs/README.md says where it comes from."
-_OTHER_DATE: Final = "Check this machine's clock; if it is right, use the certificate that is valid now."
-_OTHER_USE: Final = "Take the party's certificate for this use; certs/README.md says which one goes where."
-_OTHER_KEY: Final = "A certificate with an RSA key of at least 2048 bits is needed; have one issued and registered."
-
-
-class CertificateUse(enum.Enum):
-    """What a certificate is to be used for, by the key usage that it must have (RFC 5280 4.2.1.3)."""
-
-    SIGNING_NON_REPUDIATION = "nonRepudiation"
-    SIGNING_DIGITAL_SIGNATURE = "digitalSignature"
-    ENCRYPTION = "keyEncipherment"
-
-
-_HAS_USAGE: Final = {
-    CertificateUse.SIGNING_NON_REPUDIATION: lambda usage: usage.content_commitment,
-    CertificateUse.SIGNING_DIGITAL_SIGNATURE: lambda usage: usage.digital_signature,
-    CertificateUse.ENCRYPTION: lambda usage: usage.key_encipherment,
-}
-
-
-def check(certificate: x509.Certificate, use: CertificateUse, *, at: datetime, name: str) -> None:
-    """Refuse a certificate that must not be used.
-
-    Args:
-        certificate: Ours or a counterpart's.
-        use: What for.
-        at: When, with time zone.
-        name: Where it came from, for the message: a configuration key or a file.
-
-    Raises:
-        AccessRefused: Not an RSA key of at least 2048 bits; expired; not yet valid; without the key usage, or without
-            the key usage extension at all (the reference client refuses that, too).
-    """
-    rsa_public_key(certificate, name=name)
-    if at < certificate.not_valid_before_utc:
-        starts = f"{certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
-        raise _refused(certificate, f"The certificate is not valid before {starts}", name, _OTHER_DATE)
-    if at > certificate.not_valid_after_utc:
-        ended = f"{certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
-        raise _refused(certificate, f"The certificate expired on {ended}", name, _NEXT_ONE)
-    try:
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-    except x509.ExtensionNotFound:
-        what = f"The certificate has no key usage; {use.value} is needed"
-        raise _refused(certificate, what, name, _OTHER_USE) from None
-    except (x509.DuplicateExtension, ValueError):
-        raise _refused(certificate, "The certificate's extensions cannot be read", name, _OTHER_USE) from None
-    if not _HAS_USAGE[use](usage):
-        raise _refused(certificate, f"The certificate's key usage does not include {use.value}", name, _OTHER_USE)
-
-
-def rsa_public_key(certificate: x509.Certificate, *, name: str) -> RSAPublicKey:
-    """Return the certificate's key.
-
-    Args:
-        certificate: Ours or a counterpart's.
-        name: Where it came from, for the message.
-
-    Raises:
-        AccessRefused: Not an RSA key of at least 2048 bits. .NET peers cannot take elliptic curve recipients.
-    """
-    try:
-        key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        raise _refused(certificate, "The certificate's key cannot be read", name, _OTHER_KEY) from None
-    if not isinstance(key, RSAPublicKey):
-        kind = type(key).__name__.removesuffix("PublicKey").upper().removeprefix("_")
-        raise _refused(certificate, f"The certificate's key is {kind}; only RSA can be used", name, _OTHER_KEY)
-    if key.key_size < MIN_RSA_BITS:
-        what = f"The certificate's RSA key has {key.key_size} bits; at least {MIN_RSA_BITS} are needed"
-        raise _refused(certificate, what, name, _OTHER_KEY)
-    return key
-
-
-def _refused(certificate: x509.Certificate, what: str, name: str, next_step: str) -> AccessRefused:
-    return refusal(certificate, what, name=name, next_step=next_step)

@@ -6,8 +6,8 @@ The rules:
 2. Everything that depends on secret-key processing (RSA, content key, padding, what the deciphered bytes look like,
    whether the signature holds) gives ``CannotOpen``, always with the same text: whoever alters a message and sees our
    answer learns nothing about its content (RFC 3218; CBC padding oracles).
-3. ``SignatureRefused`` is said only of a message that is whole, so it tells nothing either.
-4. The texts are clauses for our own people. Whoever answers the sender of a message says ``TELL_SENDER``, never more.
+3. ``SignatureRefused`` is raised only for an intact message, so it reveals nothing either.
+4. The texts are clauses for our own people. An answer to a message's sender is ``TELL_SENDER``, never more.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class ProtectionRefused(ValueError):
 
 
 class Malformed(ProtectionRefused):
-    """The outer structure is not CMS as it must be, or is beyond the bounds."""
+    """The outer structure is not valid CMS, or is beyond the bounds."""
 
 
 class NotForUs(ProtectionRefused):
@@ -37,7 +37,7 @@ class AlgorithmRefused(ProtectionRefused):
 
     Args:
         algorithm: Its name, or its object identifier where we know no name.
-        why: What may change that, for example which setting; empty where nothing may.
+        why: What would accept it, for example which setting; empty where nothing would.
     """
 
     def __init__(self, algorithm: str, *, why: str = "") -> None:
@@ -56,7 +56,7 @@ class CannotOpen(ProtectionRefused):
 
 
 class SignatureRefused(ProtectionRefused):
-    """The message is whole, but who signed it, or how, is not acceptable.
+    """The message is intact, but who signed it, or how, is not acceptable.
 
     Args:
         reason: A clause with *it* for the message.

@@ -1,4 +1,4 @@
-"""What sealing and opening ask of a key. A key in an HSM fits in by these two protocols; nothing else changes."""
+"""The port: what sealing and opening ask of a key. A key in an HSM is one more implementation of these protocols."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ KeyTransport = Pkcs1v15 | Oaep
 
 
 class Signer(Protocol):
-    """Our signing key, wherever it lies."""
+    """Our signing key, wherever it is."""
 
     @property
     def certificate(self) -> Certificate:
-        """The certificate registered for the sender; it is embedded, since .NET peers demand it."""
+        """The certificate registered for the sender; it is embedded, since .NET peers require it."""
 
     @property
     def chain(self) -> tuple[Certificate, ...]:
         """The intermediates from the certificate upwards, without the root; embedded, too."""
 
     def sign_digest(self, digest: bytes) -> bytes:
-        """Return the RSASSA-PKCS1-v1_5 signature of a SHA-256 digest (the 32 bytes, DigestInfo not yet round them)."""
+        """Return the RSASSA-PKCS1-v1_5 signature of a SHA-256 digest (32 bytes, without DigestInfo)."""
 
 
 class Decrypter(Protocol):
-    """One of our decryption keys, wherever it lies."""
+    """One of our decryption keys, wherever it is."""
 
     @property
     def certificate(self) -> Certificate:
@@ -52,7 +52,7 @@ class Decrypter(Protocol):
         """Return the content key.
 
         Raises:
-            ValueError: The ciphertext is not good. An HSM's *encrypted data invalid* must become this. Anything else,
-                such as an HSM that does not answer, must be another exception: it goes through to the caller, so that
-                an outage never counts as a bad message.
+            ValueError: The ciphertext is not valid. An HSM's *encrypted data invalid* must become this. Anything else,
+                such as an HSM that does not answer, must be another exception: it reaches the caller, so that an
+                outage never counts as a bad message.
         """

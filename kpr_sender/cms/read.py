@@ -1,4 +1,7 @@
-"""Opens a sealed message: deciphers it, verifies it, and only then lets anyone see its content."""
+"""Opens a sealed message: decrypts EnvelopedData (RFC 5652 6), whoever wrote it, verifies, then gives out the content.
+
+What can be seen without a key is refused by name. What comes after the private key was used gives ``CannotOpen``.
+"""
 
 from __future__ import annotations
 
@@ -33,62 +36,70 @@ from kpr_sender.cms.errors import AlgorithmRefused, CannotOpen, Malformed, NotFo
 from kpr_sender.cms.port import Decrypter, KeyTransport, Oaep, Pkcs1v15
 from kpr_sender.cms.read_signed import Opened, verify
 
-# Opens the outer layer: EnvelopedData (RFC 5652 6), whoever wrote it.
-#
-# What can be seen without a key is refused by name. What comes after the private key was used gives ``CannotOpen``.
+__all__ = ["Opened", "Policy", "open_envelope", "open_sealed"]
 
-_ORIGINATOR_INFO: Final = asn1.CONTEXT_0_CONSTRUCTED
-_ENCRYPTED: Final = (asn1.CONTEXT_0, asn1.CONTEXT_0_CONSTRUCTED)
-_PIECE_BYTES: Final = 1024 * 1024
+_CHUNK_BYTES: Final = 1024 * 1024
 
 
-def open_envelope(sealed: memoryview, decrypters: Sequence[Decrypter], policy: Policy) -> memoryview:
-    """Decipher the content for the first of our keys that a recipientInfo names.
+def open_sealed(
+    sealed: bytes | memoryview,
+    *,
+    decrypters: Sequence[Decrypter],
+    signers: Sequence[Certificate],
+    policy: Policy,
+) -> Opened:
+    """Open a message that is sealed for us and signed by a sender whose certificates we hold.
+
+    Memory: the message is decrypted into one buffer and its content copied once; nothing else grows with it.
 
     Args:
-        sealed: The EnvelopedData.
-        decrypters: Our keys: at a roll-over the current and the earlier one.
+        sealed: The message, DER or BER.
+        decrypters: Our decryption keys: the current one and, at a roll-over, the earlier one.
+        signers: The sender's signing certificates as the register or the configuration has them.
         policy: What is accepted.
 
     Returns:
-        What was sealed, not yet verified: nobody may read it before its signature holds.
+        The verified content and who signed it.
 
     Raises:
-        BerError: The outer structure is wrong.
+        ProtectionRefused: One of its subclasses: ``Malformed`` (the outer structure), ``NotForUs``,
+            ``AlgorithmRefused``, ``CannotOpen`` (one text for all that depends on secret keys) or ``SignatureRefused``.
+    """
+    view = memoryview(sealed)
+    if len(view) > policy.max_bytes:
+        raise Malformed(f"it is {len(view):,} bytes; at most {policy.max_bytes:,} are opened")
+    try:
+        plain = open_envelope(view, decrypters, policy)
+    except BerError as error:
+        raise Malformed(f"it is not a sealed message (CMS EnvelopedData): {error}") from None
+    return verify(plain, signers=signers, policy=policy)
+
+
+def open_envelope(sealed: memoryview, decrypters: Sequence[Decrypter], policy: Policy) -> memoryview:
+    """Decrypt the content with the first of our keys that a recipientInfo names.
+
+    Returns:
+        What was sealed, not yet verified: it must not be read before its signature is.
+
+    Raises:
+        BerError: The outer structure is not valid.
         NotForUs: No recipientInfo names one of our certificates.
         AlgorithmRefused: It uses an algorithm that we do not accept.
         CannotOpen: Anything that depends on the private key.
     """
     fields = asn1.Fields(content_info(sealed, ID_ENVELOPED_DATA, policy))
     fields.take(asn1.INTEGER)
-    fields.optional(_ORIGINATOR_INFO)
+    fields.optional(asn1.CONTEXT_0_CONSTRUCTED)  # originatorInfo
     recipient_infos = fields.take(asn1.SET)
     content = asn1.Fields(fields.take(asn1.SEQUENCE))
     if content.take(asn1.OID).oid() != ID_DATA:
-        raise asn1.BerError("the enveloped content is not id-data")
+        raise BerError("the enveloped content is not id-data")
     # Whose it is comes first: what is sealed for others is theirs, whatever it is sealed with.
     decrypter, padding, encrypted_key = _recipient(recipient_infos, decrypters)
     cipher, iv = _content_cipher(content.take(asn1.SEQUENCE), policy)
-    segments = content.take(*_ENCRYPTED).octets(asn1.CONTEXT_0)
+    segments = content.take(asn1.CONTEXT_0, asn1.CONTEXT_0_CONSTRUCTED).octets(asn1.CONTEXT_0)
     key = _content_key(decrypter, padding, encrypted_key, cipher.key_bytes)
-    return _unwrapped(_decipher(segments, cipher, key, iv), policy)
-
-
-def _content_cipher(identifier: asn1.Element, policy: Policy) -> tuple[ContentCipher, bytes]:
-    oid, parameters = algorithm(identifier)
-    if oid == TRIPLE_DES_CBC and policy.accept_3des:
-        cipher = TRIPLE_DES
-    elif oid in CONTENT_CIPHERS:
-        cipher = CONTENT_CIPHERS[oid]
-    else:
-        why = "protection.accept_3des lets it in" if oid == TRIPLE_DES_CBC else ""
-        raise AlgorithmRefused(REFUSED.get(oid, oid), why=why)
-    if parameters is None:
-        raise asn1.BerError("no initialisation vector")
-    iv = bytes(parameters.expect(asn1.OCTET_STRING).content)
-    if len(iv) != cipher.block_bytes:
-        raise asn1.BerError("an initialisation vector of the wrong length")
-    return cipher, iv
+    return _unwrapped(_decrypted(segments, cipher, key, iv), policy)
 
 
 def _recipient(infos: asn1.Element, decrypters: Sequence[Decrypter]) -> tuple[Decrypter, KeyTransport, bytes]:
@@ -102,7 +113,7 @@ def _recipient(infos: asn1.Element, decrypters: Sequence[Decrypter]) -> tuple[De
         for decrypter in decrypters:
             if names(identifier, decrypter.certificate):
                 padding = _key_transport(fields.take(asn1.SEQUENCE))
-                return decrypter, padding, b"".join(fields.take(asn1.OCTET_STRING, 0x24).octets())
+                return decrypter, padding, b"".join(fields.take(*asn1.OCTET_STRINGS).octets())
     raise NotForUs
 
 
@@ -143,20 +154,34 @@ def _oaep_digest(identifier: asn1.Element) -> HashAlgorithm:
     return OAEP_DIGESTS[oid]()
 
 
+def _content_cipher(identifier: asn1.Element, policy: Policy) -> tuple[ContentCipher, bytes]:
+    oid, parameters = algorithm(identifier)
+    cipher = TRIPLE_DES if oid == TRIPLE_DES_CBC and policy.accept_3des else CONTENT_CIPHERS.get(oid)
+    if cipher is None:
+        why = "protection.accept_3des lets it in" if oid == TRIPLE_DES_CBC else ""
+        raise AlgorithmRefused(REFUSED.get(oid, oid), why=why)
+    if parameters is None:
+        raise BerError("no initialisation vector")
+    iv = bytes(parameters.expect(asn1.OCTET_STRING).content)
+    if len(iv) != cipher.block_bytes:
+        raise BerError("an initialisation vector of the wrong length")
+    return cipher, iv
+
+
 def _content_key(decrypter: Decrypter, padding: KeyTransport, encrypted_key: bytes, length: int) -> bytes:
     """Decrypt the content key; where that fails go on with a random one, and fail later like all others (RFC 3218)."""
     instead = secrets.token_bytes(length)
     try:
         key = decrypter.decrypt_key(encrypted_key, padding)
     except AlgorithmRefused:
-        raise  # A token that cannot undo the padding: seen in the message, told by no key.
+        raise  # a token that does not support the padding: visible in the message, revealed by no key
     except ValueError:
         return instead
     return key if len(key) == length else instead
 
 
-def _decipher(segments: list[memoryview], cipher: ContentCipher, key: bytes, iv: bytes) -> memoryview:
-    """Decipher into one buffer and take the padding off, without a word on which of the two failed."""
+def _decrypted(segments: list[memoryview], cipher: ContentCipher, key: bytes, iv: bytes) -> memoryview:
+    """Decrypt into one buffer and remove the padding, with one error for both."""
     length = sum(len(segment) for segment in segments)
     block = cipher.block_bytes
     if length == 0 or length % block:
@@ -165,8 +190,8 @@ def _decipher(segments: list[memoryview], cipher: ContentCipher, key: bytes, iv:
     decryptor = Cipher(cipher.cipher(key), modes.CBC(iv)).decryptor()
     end = 0
     for segment in segments:
-        for start in range(0, len(segment), _PIECE_BYTES):
-            end += decryptor.update_into(segment[start : start + _PIECE_BYTES], plain[end:])
+        for start in range(0, len(segment), _CHUNK_BYTES):
+            end += decryptor.update_into(segment[start : start + _CHUNK_BYTES], plain[end:])
     count = plain[length - 1]
     if not 1 <= count <= block or plain[length - count : length] != bytes((count,)) * count:
         raise CannotOpen
@@ -174,47 +199,10 @@ def _decipher(segments: list[memoryview], cipher: ContentCipher, key: bytes, iv:
 
 
 def _unwrapped(plain: memoryview, policy: Policy) -> memoryview:
-    """Take off the OCTET STRING that .NET Core before 3.0 and Mono put round the content (dotnet/corefx#32978)."""
+    """Remove the OCTET STRING that .NET Core before 3.0 and Mono put round the content (dotnet/corefx#32978)."""
     if not len(plain) or plain[0] != asn1.OCTET_STRING:
         return plain
     try:
         return asn1.read(plain, max_elements=policy.max_nodes, max_depth=policy.max_depth).content
-    except asn1.BerError:
+    except BerError:
         raise CannotOpen from None
-
-
-__all__ = ["Opened", "Policy", "open_sealed"]
-
-
-def open_sealed(
-    sealed: bytes | memoryview,
-    *,
-    decrypters: Sequence[Decrypter],
-    signers: Sequence[Certificate],
-    policy: Policy,
-) -> Opened:
-    """Open a message that is sealed for us and signed by a sender whose certificates we hold.
-
-    Memory: the message is deciphered into one buffer and its content copied once; nothing else grows with it.
-
-    Args:
-        sealed: The message, DER or BER.
-        decrypters: Our decryption keys: the current one and, at a roll-over, the earlier one.
-        signers: The sender's signing certificates as the register or the configuration has them.
-        policy: What is accepted.
-
-    Returns:
-        The verified content and who signed it.
-
-    Raises:
-        ProtectionRefused: One of its subclasses: ``Malformed`` (the outer structure), ``NotForUs``,
-            ``AlgorithmRefused``, ``CannotOpen`` (one text for all that secret keys decide) or ``SignatureRefused``.
-    """
-    view = memoryview(sealed)
-    if len(view) > policy.max_bytes:
-        raise Malformed(f"it is {len(view):,} bytes; at most {policy.max_bytes:,} are opened")
-    try:
-        plain = open_envelope(view, decrypters, policy)
-    except BerError as error:
-        raise Malformed(f"it is not a sealed message (CMS EnvelopedData): {error}") from None
-    return verify(plain, signers=signers, policy=policy)

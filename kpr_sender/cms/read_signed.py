@@ -2,12 +2,12 @@
 
 The rules:
 
-1. The signer is the certificate **we** hold for the sender that the SignerInfo's sid names; the signature must hold
-   with that certificate's key. Embedded certificates are never trust. (The reference client checks that the expected
-   certificate is embedded, then verifies with whichever certificate the SignerInfo names: a hole, promise G4.)
+1. The signer is the certificate **we** hold for the sender that the SignerInfo's sid names; the signature must be
+   valid with that certificate's key. Embedded certificates are never trust. (The reference client checks that the
+   expected certificate is embedded, then verifies with whichever the SignerInfo names: a hole, promise G4.)
 2. Exactly one signer; no signer is not *signed*.
-3. Whatever an altered message may look like is ``CannotOpen``. A reason is given only where a signature holds, ours or
-   the embedded signer's own, or where the form is one that no chance alteration makes.
+3. Whatever an altered message may look like is ``CannotOpen``. A reason is given only where a signature is valid, ours
+   or the embedded signer's own, or where the form is one that no chance alteration makes.
 """
 
 from __future__ import annotations
@@ -38,22 +38,120 @@ from kpr_sender.cms.algorithms import (
     RSASSA_PSS,
     Policy,
 )
-from kpr_sender.cms.asn1 import algorithm, content_info
+from kpr_sender.cms.asn1 import BerError, algorithm, content_info
 from kpr_sender.cms.certificates import CertificateIdentity, names, rsa_public_key
 from kpr_sender.cms.errors import AlgorithmRefused, CannotOpen, ProtectionRefused, SignatureRefused
 from kpr_sender.errors import AccessRefused
 
-# Reads the SignerInfo of a SignedData and says whether its signature holds (RFC 5652 5.3, 5.4).
-
-_UNSIGNED_ATTRIBUTES: Final = 0xA1
-_SIGNATURE: Final = (asn1.OCTET_STRING, 0x24)
+_CONTEXT_1: Final = 0xA1
+_MAX_EMBEDDED_TRIED: Final = 20
 _PSS_DEFAULT_SALT: Final = 20
 _PSS_TRAILER: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class SignerInfo:
-    """Who signed and how; all algorithms are accepted ones.
+class Opened:
+    """The content of a message, and who signed it.
+
+    Attributes:
+        content: Verified; does not print (promise G6).
+        signer: Which of the expected certificates signed it; dates and key usage are ``certificates.check``'s matter.
+    """
+
+    content: bytes = field(repr=False)
+    signer: x509.Certificate
+
+
+def verify(signed: bytes | memoryview, *, signers: Sequence[x509.Certificate], policy: Policy) -> Opened:
+    """Verify a SignedData with its content inside.
+
+    Args:
+        signed: The SignedData.
+        signers: The certificates we hold for the sender: the current one and, at a roll-over, earlier ones.
+        policy: The bounds.
+
+    Raises:
+        CannotOpen: It is not SignedData, or the signature is not valid.
+        AlgorithmRefused: It is hashed or signed with an algorithm that we know and do not accept.
+        SignatureRefused: Not exactly one signer; a signer whose certificate we do not hold for this sender; or
+            content or attributes that could mean two things.
+    """
+    try:
+        return _verify(memoryview(signed), signers, policy)
+    except BerError:
+        raise CannotOpen from None
+
+
+def _verify(signed: memoryview, signers: Sequence[x509.Certificate], policy: Policy) -> Opened:
+    fields = asn1.Fields(content_info(signed, ID_SIGNED_DATA, policy))
+    fields.take(asn1.INTEGER)
+    fields.take(asn1.SET)
+    segments = _content(fields.take(asn1.SEQUENCE))
+    embedded = fields.optional(asn1.CONTEXT_0_CONSTRUCTED)
+    fields.optional(_CONTEXT_1)  # CRLs
+    # All are read before they are counted: what an altered block makes of the set is no count of signers.
+    infos = [_signer_info(each) for each in fields.take(asn1.SET).children()]
+    fields.end()
+    if len(infos) != 1:
+        raise SignatureRefused(f"it has {len(infos)} signers; exactly one is expected")
+    info = infos[0]
+    digest = _hashed(info.digest, segments)
+    signer = next((certificate for certificate in signers if names(info.identifier, certificate)), None)
+    if signer is None:
+        raise _unknown_signer(info, digest, embedded)
+    if not info.is_valid(digest, _public_key(signer)):
+        raise CannotOpen
+    if info.attributes is not None:
+        info.check_attributes()
+    elif next((segment[0] for segment in segments if len(segment)), None) == asn1.SET:
+        # Without attributes such content could be another message's signed attributes (EUF-CMA attack on CMS,
+        # draft-ietf-lamps-cms-euf-cma-signeddata).
+        raise SignatureRefused("it has no signed attributes and content that looks like such")
+    return Opened(b"".join(segments), signer)
+
+
+def _content(encapsulated: asn1.Element) -> list[memoryview]:
+    fields = asn1.Fields(encapsulated)
+    if fields.take(asn1.OID).oid() != ID_DATA:
+        raise BerError("the signed content is not id-data")
+    explicit = fields.optional(asn1.CONTEXT_0_CONSTRUCTED)
+    fields.end()
+    if explicit is None:
+        raise SignatureRefused("its signature is detached; the content must be inside")
+    return explicit.only_child().octets()
+
+
+def _public_key(signer: x509.Certificate) -> RSAPublicKey:
+    try:
+        return rsa_public_key(signer, name="the sender's signing certificate")
+    except AccessRefused as error:
+        raise SignatureRefused(f"it is signed with a certificate that cannot be used: {error.what}") from None
+
+
+def _unknown_signer(info: _SignerInfo, digest: bytes, embedded: asn1.Element | None) -> ProtectionRefused:
+    """Distinguish a signer unknown to us, whom his own embedded certificate confirms, from an altered identifier.
+
+    Nothing is trusted by this; it only decides which refusal it is, so that a person learns of a roll-over.
+    """
+    for element in [] if embedded is None else embedded.children()[:_MAX_EMBEDDED_TRIED]:
+        identity = CertificateIdentity.read(element)
+        if not identity.is_named_by(info.identifier):
+            continue
+        try:
+            key = load_der_public_key(identity.public_key)
+        except (ValueError, UnsupportedAlgorithm):
+            continue
+        if isinstance(key, RSAPublicKey) and info.is_valid(digest, key):
+            return SignatureRefused(
+                "it is signed with a certificate that we do not hold for its sender "
+                f"(serial number {identity.serial_number})"
+            )
+    return CannotOpen()
+
+
+@dataclass(frozen=True, slots=True)
+class _SignerInfo:
+    """A SignerInfo (RFC 5652 5.3): who signed and how; all algorithms are accepted ones.
 
     Attributes:
         identifier: The sid: issuer and serial number, or subject key identifier.
@@ -67,14 +165,14 @@ class SignerInfo:
     padding: rsa_padding.AsymmetricPadding
     signature: bytes
 
-    def holds(self, content_digest: bytes, key: RSAPublicKey) -> bool:
-        """Whether the signature is the key's, over the attributes where there are any, and these over the content."""
+    def is_valid(self, content_digest: bytes, key: RSAPublicKey) -> bool:
+        """Whether the signature is the key's, over the attributes where there are any, and theirs over the content."""
         digest = content_digest
         if self.attributes is not None:
             if not self.attributes.is_definite or not hmac.compare_digest(self._stated_digest(), content_digest):
                 return False
             # RFC 5652 5.4: signed is the SET itself, not its implicit [0].
-            digest = hashed(self.digest, [bytes((asn1.SET,)), self.attributes.raw[1:]])
+            digest = _hashed(self.digest, [bytes((asn1.SET,)), self.attributes.raw[1:]])
         try:
             key.verify(self.signature, digest, self.padding, Prehashed(self.digest))
         except InvalidSignature:
@@ -82,10 +180,10 @@ class SignerInfo:
         return True
 
     def check_attributes(self) -> None:
-        """Demand no signed attribute twice, and a contentType of id-data (RFC 5652 5.3, 11.1).
+        """Require each signed attribute once, and a contentType of id-data (RFC 5652 5.3, 11.1).
 
         Raises:
-            SignatureRefused: They are otherwise; .NET lets that pass.
+            SignatureRefused: They are otherwise; .NET accepts that.
         """
         found = self._attributes()
         by_oid = dict(found)
@@ -110,11 +208,11 @@ class SignerInfo:
         return b""
 
 
-def read(element: asn1.Element) -> SignerInfo:
+def _signer_info(element: asn1.Element) -> _SignerInfo:
     """Read a SignerInfo.
 
     Raises:
-        BerError: It is none, or has an algorithm that we do not know: an altered message may look so.
+        BerError: It is not one, or has an algorithm that we do not know: an altered message may look so.
         AlgorithmRefused: It has an algorithm that we know and do not accept.
     """
     fields = asn1.Fields(element)
@@ -123,13 +221,13 @@ def read(element: asn1.Element) -> SignerInfo:
     digest_oid, digest = _digest(fields.take(asn1.SEQUENCE))
     attributes = fields.optional(asn1.CONTEXT_0_CONSTRUCTED)
     padding = _padding(fields.take(asn1.SEQUENCE), digest_oid, digest)
-    signature = b"".join(fields.take(*_SIGNATURE).octets())
-    fields.optional(_UNSIGNED_ATTRIBUTES)
+    signature = b"".join(fields.take(*asn1.OCTET_STRINGS).octets())
+    fields.optional(_CONTEXT_1)  # unsigned attributes
     fields.end()
-    return SignerInfo(identifier, digest, attributes, padding, signature)
+    return _SignerInfo(identifier, digest, attributes, padding, signature)
 
 
-def hashed(digest: HashAlgorithm, parts: Sequence[bytes | memoryview]) -> bytes:
+def _hashed(digest: HashAlgorithm, parts: Sequence[bytes | memoryview]) -> bytes:
     """Return the digest of the parts one after the other."""
     running = Hash(digest)
     for part in parts:
@@ -142,7 +240,7 @@ def _digest(identifier: asn1.Element) -> tuple[str, HashAlgorithm]:
     if oid not in DIGESTS:
         raise _not_accepted(oid)
     if parameters is not None:
-        raise asn1.BerError("a digest with parameters")
+        raise BerError("a digest with parameters")
     return oid, DIGESTS[oid]()
 
 
@@ -153,7 +251,7 @@ def _padding(identifier: asn1.Element, digest_oid: str, digest: HashAlgorithm) -
     if oid not in RSA_SIGNATURES:
         raise _not_accepted(oid)
     if parameters is not None or RSA_SIGNATURES[oid] not in (None, digest_oid):
-        raise asn1.BerError("a signature algorithm that does not go with the digest")
+        raise BerError("a signature algorithm that does not go with the digest")
     return rsa_padding.PKCS1v15()
 
 
@@ -170,7 +268,7 @@ def _pss(parameters: asn1.Element | None, digest_oid: str, digest: HashAlgorithm
     mgf_oid, mgf_digest = algorithm(mgf_field.only_child())
     stated = (algorithm(hash_field.only_child())[0], mgf_oid, mgf_digest and algorithm(mgf_digest)[0])
     if stated != (digest_oid, MGF1, digest_oid):
-        raise asn1.BerError("RSASSA-PSS with another digest than the content's")
+        raise BerError("RSASSA-PSS with another digest than the content's")
     salt_length = _PSS_DEFAULT_SALT if salt_field is None else salt_field.only_child().integer()
     trailer = _PSS_TRAILER if trailer_field is None else trailer_field.only_child().integer()
     if salt_length != digest.digest_size or trailer != _PSS_TRAILER:
@@ -179,111 +277,6 @@ def _pss(parameters: asn1.Element | None, digest_oid: str, digest: HashAlgorithm
     return rsa_padding.PSS(rsa_padding.MGF1(digest), salt_length)
 
 
-def _not_accepted(oid: str) -> ProtectionRefused | asn1.BerError:
+def _not_accepted(oid: str) -> ProtectionRefused | BerError:
     """Name what we know; anything else may as well be an altered message."""
-    return AlgorithmRefused(REFUSED[oid]) if oid in REFUSED else asn1.BerError("an unknown algorithm")
-
-
-_CRLS: Final = 0xA1
-_MAX_EMBEDDED_TRIED: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """What a message holds, and who signed it.
-
-    Attributes:
-        content: Verified; does not print (promise G6).
-        signer: The one of the expected certificates that signed it. Its dates and key usage are not checked here:
-            that is ``certificates.check``'s matter.
-    """
-
-    content: bytes = field(repr=False)
-    signer: x509.Certificate
-
-
-def verify(signed: bytes | memoryview, *, signers: Sequence[x509.Certificate], policy: Policy) -> Opened:
-    """Verify a SignedData with its content inside.
-
-    Args:
-        signed: The SignedData.
-        signers: The certificates we hold for the sender: the current one and, at a roll-over, earlier ones.
-        policy: The bounds.
-
-    Raises:
-        CannotOpen: It is not whole: not SignedData, or the signature does not hold.
-        AlgorithmRefused: It is hashed or signed with an algorithm that we know and do not accept.
-        SignatureRefused: Not exactly one signer; a signer that we do not hold for this sender; or content or
-            attributes that could mean two things.
-    """
-    try:
-        return _verify(memoryview(signed), signers, policy)
-    except asn1.BerError:
-        raise CannotOpen from None
-
-
-def _verify(signed: memoryview, signers: Sequence[x509.Certificate], policy: Policy) -> Opened:
-    fields = asn1.Fields(content_info(signed, ID_SIGNED_DATA, policy))
-    fields.take(asn1.INTEGER)
-    fields.take(asn1.SET)
-    segments = _content(fields.take(asn1.SEQUENCE))
-    embedded = fields.optional(asn1.CONTEXT_0_CONSTRUCTED)
-    fields.optional(_CRLS)
-    # All are read before they are counted: what an altered block makes of the set is no count of signers.
-    infos = [read(each) for each in fields.take(asn1.SET).children()]
-    fields.end()
-    if len(infos) != 1:
-        raise SignatureRefused(f"it has {len(infos)} signers; exactly one is expected")
-    info = infos[0]
-    digest = hashed(info.digest, segments)
-    signer = next((certificate for certificate in signers if names(info.identifier, certificate)), None)
-    if signer is None:
-        raise _unknown_signer(info, digest, embedded)
-    if not info.holds(digest, _public_key(signer)):
-        raise CannotOpen
-    if info.attributes is not None:
-        info.check_attributes()
-    elif next((segment[0] for segment in segments if len(segment)), None) == asn1.SET:
-        # Without attributes such content could be another message's signed attributes (EUF-CMA attack on CMS,
-        # draft-ietf-lamps-cms-euf-cma-signeddata).
-        raise SignatureRefused("it has no signed attributes and content that looks like such")
-    return Opened(b"".join(segments), signer)
-
-
-def _content(encapsulated: asn1.Element) -> list[memoryview]:
-    fields = asn1.Fields(encapsulated)
-    if fields.take(asn1.OID).oid() != ID_DATA:
-        raise asn1.BerError("the signed content is not id-data")
-    explicit = fields.optional(asn1.CONTEXT_0_CONSTRUCTED)
-    fields.end()
-    if explicit is None:
-        raise SignatureRefused("its signature is detached; the content must be inside")
-    return explicit.only_child().octets()
-
-
-def _public_key(signer: x509.Certificate) -> RSAPublicKey:
-    try:
-        return rsa_public_key(signer, name="the sender's signing certificate")
-    except AccessRefused as error:
-        raise SignatureRefused(f"it is signed with a certificate that cannot be used: {error.what}") from None
-
-
-def _unknown_signer(info: SignerInfo, digest: bytes, embedded: asn1.Element | None) -> ProtectionRefused:
-    """Tell a signer that we do not hold from an altered identifier: his own embedded certificate confirms him.
-
-    Nothing is trusted by this; it only decides which refusal it is, so that a person learns of a roll-over.
-    """
-    for element in [] if embedded is None else embedded.children()[:_MAX_EMBEDDED_TRIED]:
-        identity = CertificateIdentity.read(element)
-        if not identity.is_named_by(info.identifier):
-            continue
-        try:
-            key = load_der_public_key(identity.public_key)
-        except (ValueError, UnsupportedAlgorithm):
-            continue
-        if isinstance(key, RSAPublicKey) and info.holds(digest, key):
-            return SignatureRefused(
-                "it is signed with a certificate that we do not hold for its sender "
-                f"(serial number {identity.serial_number})"
-            )
-    return CannotOpen()
+    return AlgorithmRefused(REFUSED[oid]) if oid in REFUSED else BerError("an unknown algorithm")
