@@ -1,4 +1,11 @@
-"""From two hashed files to two shipments that the journal can store: framed, addressed, sealed while it writes them."""
+"""From two hashed files to two shipments that the journal can store.
+
+1. The Hodemelding round each file: who sends what to whom, under which ids.
+2. With ``hodemelding.xmldsig``, an XML signature as its last element.
+3. The length of the sealed bytes, which is known before they are made, against the limits.
+4. The sealed bytes as a stream: the journal pulls them, the seal pulls the Hodemelding, the Hodemelding pulls the file.
+   So memory stays flat from file to journal, whatever the size.
+"""
 
 from __future__ import annotations
 
@@ -66,8 +73,8 @@ def changed_while_read(path: Path) -> InputRefused:
 
 
 @dataclass(frozen=True, slots=True)
-class _Names:
-    """What is a shipment's own and stays so: its two ids, and when its Hodemelding was made."""
+class _Fixed:
+    """What a shipment keeps when it is sealed anew: its two ids, and when its Hodemelding was made."""
 
     msg_id: str
     message_id: str
@@ -75,8 +82,15 @@ class _Names:
 
 
 @dataclass(frozen=True, slots=True)
-class Sealing:
-    """Everything the pair is sealed with; handed in, so that the same values give the same Hodemelding."""
+class Builder:
+    """Builds shipments. Everything is passed in, so that the same values give the same Hodemelding.
+
+    Attributes:
+        counterpart: The receiver as the register has it now, checked.
+        signer: Our signing key, checked.
+        now: The clock; aware datetimes.
+        new_id: Makes lower-case UUIDs.
+    """
 
     settings: Settings
     profile: Profile
@@ -96,7 +110,7 @@ class Sealing:
         accepted: Mapping[str, int],
         by: str,
     ) -> NewSubmission:
-        """Describe the new submission; the bytes themselves are sealed while the journal writes them.
+        """Build a new submission; its bytes are sealed while the journal writes them.
 
         Args:
             files: The two files, in the order they are to be sent.
@@ -107,7 +121,8 @@ class Sealing:
             by: Who submits.
 
         Raises:
-            InputRefused: A shipment's sealed bytes would be larger than ``limits.refuse_bytes``.
+            InputRefused: A shipment's sealed bytes would be larger than ``limits.refuse_bytes``, or a file has no
+                canonical form to sign.
         """
         sender = self.settings.sender
         year = self.profile.year
@@ -123,13 +138,13 @@ class Sealing:
             accepted=accepted,
             by=by,
             shipments=tuple(
-                self._shipment(message_type, file, lopenr[message_type], self._names())
-                for message_type, file in files.items()
+                self._shipment(kind, file, lopenr[kind], _Fixed(self.new_id(), self.new_id(), self.now()))
+                for kind, file in files.items()
             ),
         )
 
-    def again(self, shipment: Shipment, made_at: datetime, file: PayloadFile) -> NewShipment:
-        """Describe a shipment as it was, to be sealed anew.
+    def anew(self, shipment: Shipment, made_at: datetime, file: PayloadFile) -> NewShipment:
+        """Build a shipment of the journal once more, sealed for the present certificate.
 
         Args:
             shipment: As the journal has it.
@@ -137,78 +152,73 @@ class Sealing:
             file: Its file.
 
         Raises:
-            InputRefused: Its sealed bytes would be larger than ``limits.refuse_bytes``.
+            InputRefused: As for ``submission``.
         """
-        names = _Names(shipment.msg_id, shipment.message_id, made_at)
-        return self._shipment(shipment.type, file, shipment.lopenr, names)
+        fixed = _Fixed(shipment.msg_id, shipment.message_id, made_at)
+        return self._shipment(shipment.type, file, shipment.lopenr, fixed)
 
-    def _names(self) -> _Names:
-        return _Names(self.new_id(), self.new_id(), self.now())
-
-    def _shipment(self, message_type: MessageType, file: PayloadFile, lopenr: str, names: _Names) -> NewShipment:
-        hodemelding = self._hodemelding(message_type, names)
+    def _shipment(self, kind: MessageType, file: PayloadFile, lopenr: str, fixed: _Fixed) -> NewShipment:
+        hodemelding = self._hodemelding(kind, fixed)
         head, tail = frame(hodemelding)
-        message = self._message(head, tail, file)
-        length = sealed_length(message.length, self.signer, self.counterpart.encryption)
-        self._check_size(length, file.path, message_type)
+        message = _Message(head, file, tail)
+        if self.settings.hodemelding.xmldsig:
+            message = self._signed(message)
+        recipient = self.counterpart.encryption
+        sealed_bytes = sealed_length(message.length, self.signer, recipient)
+        self._check_size(sealed_bytes, file.path, kind)
         return NewShipment(
-            type=message_type,
-            msg_id=hodemelding.msg_id,
-            message_id=names.message_id,
+            type=kind,
+            msg_id=fixed.msg_id,
+            message_id=fixed.message_id,
             receiver_her_id=hodemelding.receiver.service_her_id,
-            envelope=self._envelope(hodemelding, names.message_id),
+            envelope=self._envelope(hodemelding, fixed.message_id),
             payload_sha256=file.sha256,
             payload_bytes=file.length,
             lopenr=lopenr,
             hodemelding_sha256=hashlib.sha256(head + tail).hexdigest(),
-            certificates=Certificates(named(self.counterpart.encryption), named(self.signer.certificate)),
-            sealed_bytes=length,
-            sealed=seal(message.chunks(), message.length, signer=self.signer, recipient=self.counterpart.encryption),
+            certificates=Certificates(named(recipient), named(self.signer.certificate)),
+            sealed_bytes=sealed_bytes,
+            sealed=seal(message.chunks(), message.length, signer=self.signer, recipient=recipient),
         )
 
-    def _hodemelding(self, message_type: MessageType, names: _Names) -> Hodemelding:
+    def _hodemelding(self, kind: MessageType, fixed: _Fixed) -> Hodemelding:
         texts = self.settings.hodemelding
         return Hodemelding(
-            type=message_type,
-            type_text=texts.type_text_ipl if message_type is MessageType.KPR_IPL else texts.type_text_ide,
-            msg_id=names.msg_id,
-            generated_at=names.made_at.astimezone().replace(microsecond=0),
+            type=kind,
+            type_text=texts.type_text_ipl if kind is MessageType.KPR_IPL else texts.type_text_ide,
+            msg_id=fixed.msg_id,
+            generated_at=fixed.made_at.astimezone().replace(microsecond=0),
             sender=self.settings.sender.party,
             receiver=self.profile.receivers[self.settings.environment],
             ack=texts.ack,
         )
 
-    def _message(self, head: bytes, tail: bytes, file: PayloadFile) -> _Streamed:
-        streamed = _Streamed(head, file, tail)
-        if not self.settings.hodemelding.xmldsig:
-            return streamed
-        # Only where it is asked for: signxml takes its time to be imported, and the whole document in memory.
+    def _signed(self, message: _Message) -> _Message:
+        """Return the message with a ds:Signature last in its root; it is held in memory meanwhile."""
+        # Only where it is asked for: signxml takes its time to be imported.
         from kpr_sender.messages.xml_signature import signature  # noqa: PLC0415
 
         try:
-            made = signature(b"".join(streamed.chunks()), self.signer)
+            element = signature(b"".join(message.chunks()), self.signer)
         except Malformed as error:
-            raise InputRefused(f"It cannot be signed: {error}.", where=str(file.path)) from None
-        return _Streamed(head, file, tail.removesuffix(END) + made + END)
+            raise InputRefused(f"It cannot be signed: {error}.", where=str(message.file.path)) from None
+        return _Message(message.head, message.file, message.tail.removesuffix(END) + element + END)
 
-    def _check_size(self, length: int, path: Path, message_type: MessageType) -> None:
+    def _check_size(self, sealed_bytes: int, path: Path, kind: MessageType) -> None:
         limits = self.settings.limits
-        if length > limits.refuse_bytes:
+        if sealed_bytes > limits.refuse_bytes:
             raise InputRefused(
-                f"The sealed {message_type.norwegian} would be {length:,} bytes; "
+                f"The sealed {kind.norwegian} would be {sealed_bytes:,} bytes; "
                 f"limits.refuse_bytes is {limits.refuse_bytes:,}.",
                 where=str(path),
                 next_step="Agree on the size with FHI and NHN, then raise the limit; nothing was sent.",
             )
-        if length > limits.warn_bytes:
-            self.observe(
-                Event(
-                    EventKind.WARNING,
-                    f"The sealed {message_type.norwegian} is {length:,} bytes; "
-                    "NHN wants messages above about 1 MB to be agreed beforehand.",
-                    type=message_type,
-                )
+        if sealed_bytes > limits.warn_bytes:
+            text = (
+                f"The sealed {kind.norwegian} is {sealed_bytes:,} bytes; "
+                "NHN wants messages above about 1 MB to be agreed beforehand."
             )
+            self.observe(Event(EventKind.WARNING, text, type=kind))
 
     def _envelope(self, hodemelding: Hodemelding, message_id: str) -> Envelope:
         return Envelope(
@@ -227,24 +237,31 @@ class Sealing:
         )
 
 
-class _Streamed:
-    """The Hodemelding as a stream: head, the payload's own bytes, tail. The payload is never held."""
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """The Hodemelding as a stream: head, the payload's own bytes, tail."""
 
-    def __init__(self, head: bytes, file: PayloadFile, tail: bytes) -> None:
-        self._head, self._file, self._tail = head, file, tail
-        self.length = len(head) + file.length + len(tail)
+    head: bytes
+    file: PayloadFile
+    tail: bytes
+
+    @property
+    def length(self) -> int:
+        """In bytes."""
+        return len(self.head) + self.file.length + len(self.tail)
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes.
 
         Raises:
+            InputMissing: The file cannot be read any more.
             InputRefused: The file is not the one that was hashed.
         """
         digest = hashlib.sha256()
-        yield self._head
-        for chunk in splice(read_chunks(self._file.path)):
+        yield self.head
+        for chunk in splice(read_chunks(self.file.path)):
             digest.update(chunk)
             yield chunk
-        if digest.hexdigest() != self._file.sha256:
-            raise changed_while_read(self._file.path)
-        yield self._tail
+        if digest.hexdigest() != self.file.sha256:
+            raise changed_while_read(self.file.path)
+        yield self.tail

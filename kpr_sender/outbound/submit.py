@@ -23,8 +23,8 @@ from kpr_sender.keys.port import Keys
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.splice import splice
 from kpr_sender.model import MessageType, Submission
-from kpr_sender.outbound.build import PayloadFile, Sealing, changed_while_read, read_chunks
-from kpr_sender.outbound.reseal import Rotation
+from kpr_sender.outbound.build import Builder, PayloadFile, changed_while_read, read_chunks
+from kpr_sender.outbound.reseal import Resealer
 from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import AddressRegistry, Counterpart
 from kpr_sender.settings.values import Settings
@@ -118,7 +118,7 @@ class Submitter:
     def _continue(
         self, known: Submission, files: Mapping[MessageType, PayloadFile], replaces: str | None
     ) -> Submission:
-        """Go on with a submission, sealed again where it waits for a certificate that is no longer the receiver's."""
+        """Go on with a submission, sealed anew where it waits for a certificate that is no longer the receiver's."""
         if replaces is not None and known.replaces != replaces:
             raise AlreadySubmitted(
                 f"These very files are submission {known.submission_id}; they cannot replace anything.",
@@ -126,7 +126,7 @@ class Submitter:
             )
         text = f"These files are submission {known.submission_id}, {known.state.value}: going on from there."
         self.observe(Event(EventKind.CONTINUED, text, known.shipments[0].msg_id))
-        return Rotation(self.journal, self._counterpart, self._sealing, self.observe).catch_up(known, files)
+        return Resealer(self.journal, self._counterpart, self._builder, self.observe).reseal(known, files)
 
     def _check(self, paths: Mapping[MessageType, Path]) -> tuple[Report, dict[MessageType, Payload]]:
         """Check what FHI would refuse, drop or blank; return what was found, and what is known of each file."""
@@ -171,7 +171,7 @@ class Submitter:
         reason: str,
         accepted: Mapping[str, int],
     ) -> Submission:
-        new = self._sealing(self._counterpart()).submission(
+        new = self._builder(self._counterpart()).submission(
             files, lopenr=lopenr, replaces=replaces, reason=reason, accepted=accepted, by=self.by
         )
         submission = self.journal.create(new)
@@ -183,12 +183,12 @@ class Submitter:
     def _counterpart(self) -> Counterpart:
         return self.registry.counterpart(self.profile.receivers[self.settings.environment].service_her_id)
 
-    def _sealing(self, counterpart: Counterpart) -> Sealing:
+    def _builder(self, counterpart: Counterpart) -> Builder:
         signer = self.keys.signer(at=self.now())
         trust = Trust.of(self.settings, self.observe)
         check_counterpart(counterpart, self.settings, at=self.now(), trust=trust)
         check_signer(signer, self.settings, trust, at=self.now())
-        return Sealing(
+        return Builder(
             settings=self.settings,
             profile=self.profile,
             counterpart=counterpart,
