@@ -1,7 +1,7 @@
-"""Log lines: one JSON object a line, redacted last of all. Set up by the command alone; the library sets up nothing.
+"""Log lines: one JSON object a line, redacted last of all. Only the command sets them up; the library sets up nothing.
 
-Everything that reaches the root logger is written the same way, so that a library's line is redacted, too. The
-libraries that log whole messages (signxml, proton, httpcore) are kept silent whatever the level.
+Everything that reaches the root logger is written the same way, so that a library's line is redacted, too. Libraries
+that log complete messages are silenced whatever the level.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kpr_sender.events import Event, EventKind
 from kpr_sender.privacy import redact_event
 
 SILENT: Final = ("signxml", "proton", "lxml", "httpx", "httpcore")
-"""They log payloads, signatures, frames or requests with their headers at one level or another."""
+"""They log payloads, signatures, frames or requests with their headers, at one level or another."""
 
 _LEVELS: Final[Mapping[EventKind, int]] = {
     EventKind.WARNING: logging.WARNING,
@@ -42,8 +42,8 @@ def logging_to(target: Path | TextIO, *, level: str, **context: str) -> Iterator
 
     Args:
         target: A file that lines are added to, or a stream.
-        level: The least level that is written: ``debug``, ``info``, ``warning`` or ``error``.
-        context: What every line of the yielded logger says, for example ``environment``.
+        level: The lowest level that is written: ``debug``, ``info``, ``warning`` or ``error``.
+        context: Fields in every line of the yielded logger, for example ``environment``.
 
     Raises:
         ConfigInvalid: The file cannot be written.
@@ -64,9 +64,9 @@ def logging_to(target: Path | TextIO, *, level: str, **context: str) -> Iterator
 
 
 def log_event(logger: Logger, event: Event) -> None:
-    """Write one thing the engine did."""
+    """Write an event."""
     fields = {"msg_id": event.msg_id, "type": event.type} if event.msg_id else {}
-    # Details may use any name; those that logging itself uses must not overwrite what the line is about.
+    # Details may have any name; those that logging itself uses must not overwrite the event's own fields.
     details = {name: value for name, value in event.details.items() if name not in ("event", "level", "text")}
     logger.log(_LEVELS.get(event.kind, logging.INFO), event.kind.value, text=event.text, **details | fields)
 
@@ -99,7 +99,7 @@ def _formatter() -> logging.Formatter:
 
 
 def _in_order(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Let every line begin alike, for those who read them with their eyes."""
+    """Put timestamp, level and event first in each line."""
     first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
     return {**first, **event}
 

@@ -88,7 +88,7 @@ def _published(submission: Submission) -> KprError:
 def _overdue(submission: Submission, *, overdue_after: float, at: datetime) -> KprError | None:
     """Return that a receipt is overdue, when it is.
 
-    A time of publishing that lies ahead, because the clock was set back, is no long time ago.
+    A time of publishing in the future, because the clock was set back, does not count as overdue.
     """
     limit = timedelta(seconds=overdue_after)
     late = [
@@ -117,8 +117,8 @@ _BY_STATE: Final[Mapping[SubmissionState, Callable[[Submission], KprError]]] = {
 }
 
 
-def disbelieved(shipment: Shipment) -> Receipt | None:
-    """Return the latest receipt that is not believed, while nothing better has settled the matter."""
+def _unverified(shipment: Shipment) -> Receipt | None:
+    """Return the latest receipt that failed verification, while no verified answer has settled the matter."""
     if shipment.state not in UNANSWERED:
         return None
     return next((receipt for receipt in reversed(shipment.receipts) if not receipt.verified), None)
@@ -127,7 +127,7 @@ def disbelieved(shipment: Shipment) -> Receipt | None:
 def error_of(submission: Submission, *, overdue_after: float, at: datetime) -> KprError | None:
     """Return what a person must know of the pair, worst first; None when all is delivered.
 
-    Order: in doubt, a receipt that is not believed, receipts that contradict each other, the pair's state. What keeps
+    Order: in doubt, a receipt that is not verified, receipts that contradict each other, the pair's state. What keeps
     receipts from being fetched comes before overdue: they may lie on our queue.
 
     Args:
@@ -138,8 +138,8 @@ def error_of(submission: Submission, *, overdue_after: float, at: datetime) -> K
     if submission.state is SubmissionState.IN_DOUBT:
         return _in_doubt(submission)
     for shipment in submission.shipments:
-        if (receipt := disbelieved(shipment)) is not None:
-            return ReceiptUnverified(f"A receipt for {_named([shipment])} is not believed: {receipt.problem}.")
+        if (receipt := _unverified(shipment)) is not None:
+            return ReceiptUnverified(f"A receipt for {_named([shipment])} is not verified: {receipt.problem}.")
     contradicted = [shipment for shipment in submission.shipments if shipment.needs_person]
     if contradicted:
         return NeedsPerson(f"The receipts for {_named(contradicted)} contradict each other or what is known of it.")
@@ -191,7 +191,7 @@ class Report:
             raise error
 
     def text(self) -> str:
-        """The result in one or two sentences, for a person."""
+        """Return the result in one or two sentences, for a person."""
         error = self.error
         return "Both shipments are delivered: FHI has confirmed them." if error is None else str(error)
 

@@ -28,7 +28,7 @@ from kpr_sender.settings.values import Settings
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """What is checked, and by whose rules.
+    """What is checked, and by which rules.
 
     Attributes:
         settings: The configuration; None where there is none.
@@ -42,7 +42,7 @@ class _Task:
 
     @property
     def organisation_number(self) -> str:
-        """The municipality's own; empty where no configuration tells it."""
+        """The municipality's own, nine digits; empty where no configuration names it."""
         return "" if self.settings is None else self.settings.sender.party.organisation_number or ""
 
     @property
@@ -79,7 +79,7 @@ def command(
     """
     task = _task(invocation, fagmelding, identmelding, year)
     if page is not None:
-        _demand_another_file(page, task, last_year)
+        _require_another_file(page, task, last_year)
     with _progress(invocation):
         report = check(
             read_chunks(task.fagmelding),
@@ -91,7 +91,7 @@ def command(
             last_year=None if last_year is None else read_chunks(last_year),
             names=(str(task.fagmelding), str(task.identmelding), str(last_year)),
         )
-    _demand_own(task, report)
+    _require_own(task, report)
     if page is not None:
         _write(page, check_page(report, made_at=datetime.now().astimezone(), names=_file_names(task)))
     return _answer(invocation, task, report, page, everything=everything)
@@ -112,14 +112,14 @@ def _task(invocation: Invocation, fagmelding: Path | None, identmelding: Path | 
 
 
 def _is_test_person(task: _Task) -> Callable[[str], bool]:
-    """Return the question to the municipality's own list; without a configuration there is none."""
+    """Return whether a national id is on the municipality's list; without a configuration there is no list."""
     if task.settings is None:
         return lambda _: False
     return testpersons.load(testpersons.beside(task.settings.journal.path)).holds
 
 
 def _progress(invocation: Invocation) -> AbstractContextManager[object]:
-    """Let a line move for whoever waits at a terminal: a large municipality's files take a minute or two."""
+    """Show progress on a terminal: a large municipality's files take a minute or two."""
     if invocation.loudness is not Loudness.NORMAL or not sys.stderr.isatty():
         return nullcontext()
     from kpr_sender.cli.display import Display  # noqa: PLC0415 - rich is loaded on a terminal only
@@ -127,14 +127,14 @@ def _progress(invocation: Invocation) -> AbstractContextManager[object]:
     return Display()
 
 
-def _demand_own(task: _Task, report: Report) -> None:
+def _require_own(task: _Task, report: Report) -> None:
     """Refuse another municipality's file, as ``send`` does."""
     for payload, path in zip(report.payloads, (task.fagmelding, task.identmelding), strict=True):
         if task.settings is not None and payload is not None:
             require_owner(payload, task.settings, name=str(path))
 
 
-def _demand_another_file(page: Path, task: _Task, last_year: Path | None) -> None:
+def _require_another_file(page: Path, task: _Task, last_year: Path | None) -> None:
     """Refuse to write the page over what is checked: an extract is not easily made again."""
     for read in (task.fagmelding, task.identmelding, last_year):
         if read is not None and read.exists() and page.exists() and page.samefile(read):

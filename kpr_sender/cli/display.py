@@ -1,4 +1,7 @@
-"""Progress on a terminal: a line for each thing done, and one that moves while something is waited for."""
+"""Progress on a terminal: a line for each thing done, and a moving one for what is under way.
+
+It prints by itself, on standard error, which is why it is here and not in render.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +14,25 @@ from rich.text import Text
 
 from kpr_sender.events import Event, EventKind
 
-_GOOD, _BAD, _MIND, _PLAIN = "green", "bold red", "yellow", ""
+_GOOD, _BAD, _WARNING, _PLAIN = "green", "bold red", "yellow", ""
 _STYLES: Final = {
     EventKind.PUBLISHED: _GOOD,
     EventKind.RECEIPT: _GOOD,
-    EventKind.WARNING: _MIND,
-    EventKind.NOT_SENT: _MIND,
-    EventKind.FOREIGN_HELD: _MIND,
-    EventKind.DUPLICATE: _MIND,
+    EventKind.WARNING: _WARNING,
+    EventKind.NOT_SENT: _WARNING,
+    EventKind.FOREIGN_HELD: _WARNING,
+    EventKind.DUPLICATE: _WARNING,
     EventKind.IN_DOUBT: _BAD,
     EventKind.RECEIPT_UNVERIFIED: _BAD,
     EventKind.CONTRADICTION: _BAD,
     EventKind.FAULTED: _BAD,
 }
-_GOING_ON: Final = frozenset({EventKind.CONNECTING, EventKind.PUBLISHING, EventKind.WAITING})
-"""What is not done when it is told: shown by the line that moves."""
+_UNDER_WAY: Final = frozenset({EventKind.CONNECTING, EventKind.PUBLISHING, EventKind.WAITING})
+"""What is under way when its event comes: shown by the moving line."""
 
 
 class Display:
-    """Shows the engine's events on standard error while it is entered."""
+    """Shows a run's events on standard error while it is entered."""
 
     def __init__(self) -> None:
         console = Console(stderr=True, highlight=False)
@@ -41,10 +44,10 @@ class Display:
         """Show one event."""
         if event.kind is EventKind.FINISHED:
             return
-        if event.kind in _GOING_ON:
+        if event.kind in _UNDER_WAY:
             self._progress.reset(self._task, description=_escaped(event.text))
             return
-        mark = "!" if _STYLES.get(event.kind) in (_BAD, _MIND) else "*"
+        mark = "!" if _STYLES.get(event.kind) in (_BAD, _WARNING) else "*"
         self._progress.console.print(Text(f" {mark} {event.text}", style=_STYLES.get(event.kind, _PLAIN)))
 
     def __enter__(self) -> Self:
@@ -58,5 +61,5 @@ class Display:
 
 
 def _escaped(text: str) -> str:
-    """Text as it is: rich would read [...] in a description as markup."""
+    """Return text that rich does not read as markup: in a description [...] would be."""
     return text.replace("[", r"\[")

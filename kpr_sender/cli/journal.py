@@ -37,7 +37,7 @@ def command() -> None:
 
 
 @command.command("verify")
-@click.option("--accept-restored", is_flag=True, help="Go on with a journal that was put back, copied or lost.")
+@click.option("--accept-restored", is_flag=True, help="Go on with a journal restored from a backup, copied or lost.")
 @_reason
 @_by
 @_yes
@@ -45,7 +45,7 @@ def command() -> None:
 def verify_command(invocation: Invocation, *, accept_restored: bool, reason: str, by: str, yes: bool) -> int:
     """Check everything in the journal; exit code 0 when all is well, else 73. Nothing is changed.
 
-    With --accept-restored, --reason and --by: go on with a journal that kpr-send refuses because it was put back from a
+    With --accept-restored, --reason and --by: go on with a journal that kpr-send refuses because it was restored from a
     backup, copied, or lost. Ask FHI first what has arrived. Whatever is sealed in it is in doubt then, and not sent.
     """
     settings = invocation.settings()
@@ -107,9 +107,9 @@ def release(invocation: Invocation, *, msg_id: str, reason: str, by: str, yes: b
     """
     settings = invocation.settings()
     path = settings.journal.path
-    _demand_named(reason, by)
+    _require_named(reason, by)
     _ask(f"May a new submission be sent although {msg_id} was begun before?", yes=yes)
-    _demand_local(settings)
+    _require_local(settings)
     with (
         JournalLock.acquire(path, now=_now),
         SqliteJournal.open(path, settings.environment, now=_now, who=by) as journal,
@@ -121,9 +121,9 @@ def release(invocation: Invocation, *, msg_id: str, reason: str, by: str, yes: b
 
 def _accept(invocation: Invocation, settings: Settings, reason: str, by: str, *, yes: bool) -> None:
     path = settings.journal.path
-    _demand_named(reason, by)
+    _require_named(reason, by)
     _ask("Has FHI been asked what has arrived, and shall this journal be used from now on?", yes=yes)
-    _demand_local(settings)
+    _require_local(settings)
     with JournalLock.acquire(path, now=_now):
         accepted = recovery.accept(path, settings.environment, now=_now, why=reason.strip(), who=by.strip())
     if not invocation.as_json:
@@ -150,7 +150,7 @@ def _answer(invocation: Invocation, settings: Settings, verification: Verificati
     return output.answer(invocation, value, screen, error=error, quiet=finding_lines(findings))
 
 
-def _demand_named(reason: str, by: str) -> None:
+def _require_named(reason: str, by: str) -> None:
     if not reason.strip() or not by.strip():
         raise UsageError(
             "A decision needs a reason and the name of the person who takes it.",
@@ -166,7 +166,7 @@ def _ask(question: str, *, yes: bool) -> None:
     click.confirm(question, abort=True, err=True)
 
 
-def _demand_local(settings: Settings) -> None:
+def _require_local(settings: Settings) -> None:
     if not settings.journal.allow_network:
         demand_local(settings.journal.path)
 

@@ -123,7 +123,7 @@ def run(arguments: Sequence[str]) -> int:
         from kpr_sender.privacy import redact_text  # noqa: PLC0415 - only when something is wrong
 
         hint = f"See {error.ctx.command_path} --help." if isinstance(error, click.UsageError) and error.ctx else ""
-        # It quotes what was typed, which may be a number that belongs nowhere.
+        # It quotes what was typed, which may be a national id.
         return failure.report(UsageError(redact_text(error.format_message()), next_step=hint))
     except KprError as error:
         return failure.report(error)
@@ -135,7 +135,7 @@ def run(arguments: Sequence[str]) -> int:
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does, so that a stopped service gives back what it holds."""
+    """Let SIGTERM do what Ctrl-C does, so that a stopped service closes its links and frees its locks."""
 
     def interrupt(_signal: int, _frame: object) -> None:
         raise KeyboardInterrupt

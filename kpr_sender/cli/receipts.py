@@ -83,8 +83,8 @@ def add(invocation: Invocation, *, files: tuple[Path, ...]) -> int:
             before = known[key].taken if key in known else 0
             known[key] = replace(report, taken=before + report.taken)
         if refused:
-            # Where others of the files were ours, the state is told beside it.
-            raise _all_in_one(refused)
+            # Where others of the files were ours, the state is printed with it.
+            raise _combined(refused)
         return max(known.values(), key=lambda report: report.exit_code)
 
     return session.run(invocation, work, remark=_remark)
@@ -101,7 +101,7 @@ def _content(file: Path) -> bytes:
     return content
 
 
-def _all_in_one(refused: list[InputRefused]) -> InputRefused:
+def _combined(refused: list[InputRefused]) -> InputRefused:
     first, *others = refused
     named = "".join(f" {error.where}: {error.what}" for error in others)
     return InputRefused(first.what + named, where=first.where, next_step=first.next_step)

@@ -26,7 +26,7 @@ _NOT_DECIDED: Final = "Nothing was decided."
 @click.option("--arrived", is_flag=True, help="FHI has it: it is published, and its receipt is waited for.")
 @click.option("--not-arrived", is_flag=True, help="FHI does not have it: the next send sends the same bytes again.")
 @click.option("--cancel", is_flag=True, help="Give it up: nothing of it is sent again.")
-@click.option("--reason", metavar="TEXT", default="", help="Why: what FHI answered, and when. Kept in the journal.")
+@click.option("--reason", metavar="TEXT", default="", help="Why: what FHI answered, and when. Stored in the journal.")
 @click.option("--by", metavar="NAME", default="", help="Who decides; the login name when not given.")
 @click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
 @click.pass_obj
@@ -76,8 +76,8 @@ def _show(invocation: Invocation, settings: Settings, case: Case, decision: Deci
     report = reading.report_on(settings, case.submission)
     if decision is None:
         value = json.report_json(report)
-        ways = open_decisions(case, letter=letter(case), environment=settings.environment.value)
-        return output.answer(invocation, value, [*case_screen(case, report), *ways], error=report.error)
+        decisions = open_decisions(case, letter=letter(case), environment=settings.environment.value)
+        return output.answer(invocation, value, [*case_screen(case, report), *decisions], error=report.error)
     if not invocation.as_json and invocation.loudness is not Loudness.QUIET:
         click.echo("\n".join(case_screen(case, report)), err=True)
     return report.exit_code

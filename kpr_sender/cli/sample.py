@@ -18,7 +18,7 @@ from kpr_sender.sandbox.sample_errors import EXPECTED, Expected, write_pairs_wit
 
 _OF_A_CLEAN_PAIR: Final = ("persons", "seed", "kommunenummer")
 _MOST_RULES: Final = 6
-"""Named on the screen; the whole list is in the file."""
+"""Named on the screen; the complete list is in the file."""
 
 
 @click.command("sample")

@@ -1,4 +1,4 @@
-"""``kpr-send sandbox serve``: a rehearsal stage of its own, for as long as it is wanted."""
+"""``kpr-send sandbox serve``: a sandbox in a process of its own, until it is interrupted."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def serve(
 ) -> int:
     """Serve until Ctrl-C, with a ready configuration in DIR/lokal.toml.
 
-    It checks what it gets with strict eyes and answers with a sealed receipt; DIR/ledger.jsonl tells what it received.
+    It checks what it receives strictly and answers with a sealed receipt; DIR/ledger.jsonl lists what it received.
     """
     directory = folder.absolute()
     active = Faults.parse(faults)
@@ -95,7 +95,7 @@ def _configuration(directory: Path, sandbox: Sandbox, year: int) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write at once or not at all: a run may read it at the same moment."""
+    """Write all of it or nothing: a run may read it at the same moment."""
     draft = path.with_name(f"{path.name}.new")
     draft.write_text(text, "utf-8")
     draft.replace(path)
@@ -120,5 +120,5 @@ def _serve(announce: Callable[[], None]) -> None:
         announce()
         threading.Event().wait()
     except KeyboardInterrupt:
-        # A second one, while the sandbox closes, must not leave half of it standing.
+        # A second one, while the sandbox closes, must not leave half of it open.
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -133,7 +133,7 @@ def _run(
 
 
 def _limited(settings: Settings, limit: TimeLimit) -> Settings:
-    """Let no single attempt to connect take longer than the whole run may."""
+    """Let no single attempt to connect take longer than the run may."""
     longest = min(settings.bus.connect_timeout, limit.seconds)
     return dataclasses.replace(settings, bus=dataclasses.replace(settings.bus, connect_timeout=longest))
 

@@ -22,13 +22,13 @@ from kpr_sender.render import json
 
 _MOST_BYTES: Final = 10_000_000
 
-# All of them, so that click does not show a second one, which may be a number.
+# Takes any number of them: click would repeat a second one in its error, and it may be a national id.
 _file: Final = click.argument("files", metavar="[FILE]", type=PATH, nargs=-1)
 
 
 @click.group("testpersons")
 def command() -> None:
-    """Keep the list of test persons: those whose number looks real. No number is kept or shown."""
+    """Keep the list of test persons: those whose number looks real. No number is stored or shown."""
 
 
 @command.command("add")
@@ -87,7 +87,7 @@ def _numbers(files: tuple[Path, ...]) -> tuple[str, ...]:
     if len(files) > 1 or any(redact_text(str(file)) != str(file) for file in files):
         raise UsageError(
             "Numbers are not taken from the command line.",
-            next_step="Name one file with a number a line, or write them to standard input. What was typed now stands "
+            next_step="Name one file with a number a line, or write them to standard input. What was typed is now "
             "in your shell's history: delete it there.",
         )
     file = files[0] if files else None

@@ -13,7 +13,7 @@ from kpr_sender.report import Report, rfc3339
 from kpr_sender.states import ReceiptStatus, ShipmentState
 
 if TYPE_CHECKING:
-    # The journal's writing side; most screens do not need it.
+    # Only the type is needed; the module would load the journal's writing side for every screen.
     from kpr_sender.journal.recovery import Accepted
 
 STATE_WORDS: Final[Mapping[ShipmentState, str]] = {
@@ -90,7 +90,7 @@ def receipts_screen(submission: Submission, receipts: Iterable[tuple[Receipt, Pa
     """Yield everything that a submission's receipts say, OT included: it may name a patient.
 
     Args:
-        submission: Whose receipts.
+        submission: The one they answer.
         receipts: Each with its copy, or None where there is no copy.
     """
     listed = list(receipts)
