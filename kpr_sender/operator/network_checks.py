@@ -109,8 +109,8 @@ def sender(context: CheckContext) -> CheckResult:
 def _registered(settings: Settings, register: Directory, concerns: list[str]) -> str:
     """Compare the register's entry about ourselves, and return the service's name in it."""
     ours = settings.sender.party
-    party = register.party(ours.service_her_id).value
-    queues = register.queues(ours.service_her_id).value
+    entry = register.entry(ours.service_her_id)
+    party, queues = entry.party, entry.queues
     where = f"Adresseregisteret, HER-id {ours.service_her_id}"
     next_step = "Correct what is wrong: [sender] and [bus] here, or our entry there."
     if not party.active:

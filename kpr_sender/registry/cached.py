@@ -1,4 +1,8 @@
-"""The receiver as a register on the network has it: asked when needed, kept for a while, judged for sending."""
+"""A register on the network: asked when needed, its entries cached in a file, the receiver checked for sending.
+
+The cached entries decide whom we encrypt for, so the file is read only when nobody but its owner may write to it. What
+is in it was fetched from one register for one environment; for any other there is nothing in it.
+"""
 
 from __future__ import annotations
 
@@ -20,27 +24,19 @@ from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.registry.counterpart_checks import objections
 from kpr_sender.registry.files import configured_certificates
 from kpr_sender.registry.port import (
-    Answer,
     Counterpart,
-    Listing,
     Provenance,
     Queues,
     Register,
     RegisteredParty,
+    RegisterEntry,
     UnknownParty,
     Use,
-    counterpart_of,
 )
 from kpr_sender.settings.values import Settings
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
-
-
-# The register's last good answers, in a file beside the journal.
-#
-# It decides whom we encrypt for, so it is read only when nobody but its owner may write to it. What it holds was
-# fetched from one register for one environment; for any other it holds nothing.
 
 FORMAT: Final = 1
 _OTHERS_MAY_WRITE: Final = 0o022
@@ -48,19 +44,19 @@ _MAX_BYTES: Final = 1_000_000
 
 
 def beside(journal: Path) -> Path:
-    """Return where the answers lie that belong to a journal."""
+    """Return the cache's file that belongs to a journal."""
     return journal.with_name(f"{journal.stem}-registry.json")
 
 
 @dataclass(frozen=True, slots=True)
 class Cache:
-    """Answers by HER-id.
+    """The register's last good entries by HER-id.
 
     Attributes:
         path: The file.
-        environment: What the answers are for.
+        environment: What the entries are for.
         url: The register they came from.
-        observe: Told when the file cannot be used or written: that costs a question, nothing else.
+        observe: Receives a warning when the file cannot be used or written: that costs a question, nothing else.
     """
 
     path: Path
@@ -68,23 +64,23 @@ class Cache:
     url: str
     observe: Observer
 
-    def get(self, her_id: int) -> Listing | None:
-        """Return the last good answer, with when it was fetched; None when there is none that can be trusted."""
-        kept = self._read().get(str(her_id))
-        if kept is None:
+    def get(self, her_id: int) -> RegisterEntry | None:
+        """Return the last good entry, with when it was fetched; None when there is none that can be trusted."""
+        stored = self._read().get(str(her_id))
+        if stored is None:
             return None
         try:
-            return _listing(kept, self.url)
+            return _from_json(stored, self.url)
         except (KeyError, TypeError, ValueError, InvalidVersion):
             self._warn("is damaged; the register is asked anew")
             return None
 
-    def put(self, her_id: int, listing: Listing) -> None:
-        """Keep an answer."""
-        self._write({**self._read(), str(her_id): _kept(listing)})
+    def put(self, her_id: int, entry: RegisterEntry) -> None:
+        """Store an entry."""
+        self._write({**self._read(), str(her_id): _to_json(entry)})
 
     def forget(self, her_id: int) -> None:
-        """Keep nothing of a party: the register says now that it, or a certificate of it, is not there."""
+        """Drop a party's entry: the register says now that it, or a certificate of it, is not there."""
         parties = self._read()
         if parties.pop(str(her_id), None) is not None:
             self._write(parties)
@@ -124,34 +120,33 @@ class Cache:
                 os.fsync(file.fileno())
             draft.replace(self.path)
         except OSError as error:
-            self._warn(f"cannot be written ({error.strerror}); the register's answers are not kept")
+            self._warn(f"cannot be written ({error.strerror}); the register's answers are not stored")
 
     def _warn(self, what: str) -> None:
         self.observe(Event(EventKind.WARNING, f"{self.path} {what}."))
 
 
-def _kept(listing: Listing) -> dict[str, Any]:
-    fetched_at = listing.provenance.fetched_at
+def _to_json(entry: RegisterEntry) -> dict[str, Any]:
+    period = {"valid_from": _written(entry.party.valid_from), "valid_to": _written(entry.party.valid_to)}
     return {
-        "fetched_at": None if fetched_at is None else fetched_at.isoformat(),
-        "party": asdict(listing.registered)
-        | {"valid_from": _written(listing.registered.valid_from), "valid_to": _written(listing.registered.valid_to)},
-        "queues": asdict(listing.addresses),
-        "encryption": [_base64(one) for one in listing.encryption],
-        "signing": [_base64(one) for one in listing.signing],
+        "fetched_at": _written(entry.provenance.fetched_at),
+        "party": asdict(entry.party) | period,
+        "queues": asdict(entry.queues),
+        "encryption": [_base64(one) for one in entry.encryption],
+        "signing": [_base64(one) for one in entry.signing],
     }
 
 
-def _listing(kept: dict[str, Any], url: str) -> Listing:
-    party = RegisteredParty(**kept["party"])
-    return Listing(
-        registered=replace(
-            party, valid_from=_moment(kept["party"]["valid_from"]), valid_to=_moment(kept["party"]["valid_to"])
+def _from_json(stored: dict[str, Any], url: str) -> RegisterEntry:
+    party = RegisteredParty(**stored["party"])
+    return RegisterEntry(
+        party=replace(
+            party, valid_from=_moment(stored["party"]["valid_from"]), valid_to=_moment(stored["party"]["valid_to"])
         ),
-        addresses=Queues(**kept["queues"]),
-        encryption=tuple(_certificate(one) for one in kept["encryption"]),
-        signing=tuple(_certificate(one) for one in kept["signing"]),
-        provenance=Provenance(url, _aware(kept["fetched_at"])),
+        queues=Queues(**stored["queues"]),
+        encryption=tuple(_certificate(one) for one in stored["encryption"]),
+        signing=tuple(_certificate(one) for one in stored["signing"]),
+        provenance=Provenance(url, _aware(stored["fetched_at"])),
     )
 
 
@@ -179,16 +174,16 @@ def _certificate(text: str) -> Certificate:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteRegistry:
-    """Answers from a register, or from what it said lately.
+class CachedRegistry:
+    """Entries from a register, or from its last good answers.
 
     Attributes:
         register: Whom to ask.
-        cache: Its last good answers.
+        cache: Its last good entries.
         settings: The configuration.
-        max_age: How old an answer may be before it is asked for again, in seconds.
+        max_age: How old an entry may be before it is asked for again, in seconds.
         now: The clock; aware datetimes.
-        observe: Told when an old answer had to do.
+        observe: Receives a warning when an old entry is used because the register cannot be reached.
     """
 
     register: Register
@@ -206,65 +201,52 @@ class RemoteRegistry:
             AccessRefused: The register refuses our user or has no certificate; or its own is refused.
             RegistryUnreachable: It does not answer, and no earlier answer may be used.
         """
-        listing = self._listing(her_id)
-        found = counterpart_of(listing, her_id)
+        entry = self.entry(her_id)
+        found = entry.counterpart()
         # Earlier ones in the configuration are there to be believed, whatever the register says.
         signing = dict.fromkeys((*found.signing, *configured_certificates(self.settings, Use.SIGNING)))
-        against = tuple(objections(listing, self.settings, at=self.now()))
+        against = tuple(objections(entry, self.settings, at=self.now()))
         return replace(found, signing=tuple(signing), objections=against)
 
-    def party(self, her_id: int) -> Answer[RegisteredParty]:
-        """Return who it is."""
-        return self._listing(her_id).party(her_id)
-
-    def queues(self, her_id: int) -> Answer[Queues]:
-        """Return the addresses of its queues."""
-        return self._listing(her_id).queues(her_id)
-
-    def certificate(self, her_id: int, use: Use) -> Answer[tuple[Certificate, ...]]:
-        """Return its certificates for that use."""
-        return self._listing(her_id).certificate(her_id, use)
-
-    def _listing(self, her_id: int) -> Listing:
-        kept = self.cache.get(her_id)
-        if kept is not None and (fresh := self._usable(kept, self.max_age)) is not None:
+    def entry(self, her_id: int) -> RegisterEntry:
+        """Return a party's entry: the cached one while it is fresh, else the register's. Raises as ``counterpart``."""
+        cached = self.cache.get(her_id)
+        if cached is not None and (fresh := self._usable(cached, self.max_age)) is not None:
             return fresh
         try:
-            return self._fetch(her_id, kept)
+            return self._fetch(her_id, cached)
         except RegistryUnreachable as error:
-            stale = None if kept is None else self._usable(kept, self.settings.registry.stale_for)
+            stale = None if cached is None else self._usable(cached, self.settings.registry.stale_for)
             if stale is None:
                 raise
-            self._say(error, stale.provenance)
+            self._warn(error, stale.provenance)
             return replace(stale, provenance=replace(stale.provenance, stale=True))
         except UnknownParty:
             self.cache.forget(her_id)
             raise
 
-    def _fetch(self, her_id: int, kept: Listing | None) -> Listing:
+    def _fetch(self, her_id: int, cached: RegisterEntry | None) -> RegisterEntry:
         now = self.now()
-        lasts = timedelta(seconds=self.max_age)
-        listing = replace(
-            self.register.fetch(her_id).after(kept), provenance=Provenance(self.register.url, now, now + lasts)
-        )
-        if listing.whole:
-            self.cache.put(her_id, listing)
+        provenance = Provenance(self.register.url, now, now + timedelta(seconds=self.max_age))
+        entry = replace(self.register.fetch(her_id).after(cached), provenance=provenance)
+        if entry.complete:
+            self.cache.put(her_id, entry)
         else:
             self.cache.forget(her_id)
-        return listing
+        return entry
 
-    def _usable(self, kept: Listing, seconds: float) -> Listing | None:
-        """Return an answer that is not older than that, with until when it may be used."""
-        fetched_at = kept.provenance.fetched_at
+    def _usable(self, cached: RegisterEntry, seconds: float) -> RegisterEntry | None:
+        """Return an entry that is not older than that, with until when it may be used."""
+        fetched_at = cached.provenance.fetched_at
         if fetched_at is None:
             return None
         until = fetched_at + timedelta(seconds=seconds)
         # What was fetched in the future was fetched by another clock.
         if not fetched_at <= self.now() < until:
             return None
-        return replace(kept, provenance=replace(kept.provenance, usable_until=until))
+        return replace(cached, provenance=replace(cached.provenance, usable_until=until))
 
-    def _say(self, error: RegistryUnreachable, provenance: Provenance) -> None:
+    def _warn(self, error: RegistryUnreachable, provenance: Provenance) -> None:
         text = (
             f"Adresseregisteret cannot be asked ({error.what}) Its answer of "
             f"{provenance.fetched_at:%Y-%m-%d %H:%M} UTC is used, until {provenance.usable_until:%Y-%m-%d %H:%M} UTC."

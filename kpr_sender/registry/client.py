@@ -1,13 +1,20 @@
-"""How a register is asked: over HTTPS, with the errors of a register."""
+"""How a register is asked, and what both its interfaces write alike: certificates and dates."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid, RegistryUnreachable
 from kpr_sender.net import HttpAnswer, HttpClient, NoAnswer, verifying
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 MAX_BYTES: Final = 2_000_000
 """Largest answer that is read. Adresseregisteret's are some ten kilobytes."""
@@ -70,3 +77,31 @@ def unreadable(answer: HttpAnswer, why: str) -> RegistryUnreachable:
     if answer.status in _FAILURES:  # so has a SOAP fault, which is read before
         return RegistryUnreachable(f"The register failed (HTTP {answer.status}).", where=answer.url)
     return RegistryUnreachable(f"The register's answer cannot be read: {why}.", where=answer.url)
+
+
+def registered_certificate(text: str) -> tuple[Certificate, ...]:
+    """Read a certificate, base64 of DER; none where nothing is written.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    written = "".join(text.split())
+    if not written:
+        return ()
+    try:
+        return (load_der_x509_certificate(base64.b64decode(written, validate=True)),)
+    except InvalidVersion:
+        raise ValueError from None
+
+
+def registered_moment(text: str) -> datetime | None:
+    """Read when a period begins or ends; None where nothing is written.
+
+    Written without a time zone it is Norwegian time by all appearance: an hour or two do not matter to a period of
+    years.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    moment = datetime.fromisoformat(text) if text else None
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

@@ -11,7 +11,7 @@ from kpr_sender import profiles
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.registry.files import configured_certificates
-from kpr_sender.registry.port import Listing, Use
+from kpr_sender.registry.port import RegisterEntry, Use
 from kpr_sender.settings.values import Settings
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ _PORT: Final = re.compile(r":\d+$")
 _KEYS: Final = {Use.ENCRYPTION: "receiver.encryption_certificate", Use.SIGNING: "receiver.signing_certificates"}
 
 
-def objections(listing: Listing, settings: Settings, *, at: datetime) -> Iterator[ConfigInvalid]:
+def objections(entry: RegisterEntry, settings: Settings, *, at: datetime) -> Iterator[ConfigInvalid]:
     """Yield what speaks against sending, the worst first.
 
     Args:
-        listing: What the register says of the receiver.
+        entry: What the register says of the receiver.
         settings: The configuration.
         at: When; aware.
 
@@ -35,13 +35,13 @@ def objections(listing: Listing, settings: Settings, *, at: datetime) -> Iterato
         ConfigInvalid: A certificate file that the configuration names is missing.
         AccessRefused: There is no certificate in it.
     """
-    yield from _party(listing, settings, at)
-    yield from _queue(listing, settings)
-    yield from _certificates(listing, settings)
+    yield from _party(entry, settings, at)
+    yield from _queue(entry, settings)
+    yield from _certificates(entry, settings)
 
 
-def _party(listing: Listing, settings: Settings, at: datetime) -> Iterator[ConfigInvalid]:
-    party = listing.registered
+def _party(entry: RegisterEntry, settings: Settings, at: datetime) -> Iterator[ConfigInvalid]:
+    party = entry.party
     where = f"Adresseregisteret, HER-id {party.her_id}"
     ended = party.valid_to is not None and party.valid_to < at
     not_begun = party.valid_from is not None and party.valid_from > at
@@ -53,8 +53,8 @@ def _party(listing: Listing, settings: Settings, at: datetime) -> Iterator[Confi
         yield ConfigInvalid(f"The receiver belongs to {found} there, not to {right}.", where=where, next_step=_ASK_FHI)
 
 
-def _queue(listing: Listing, settings: Settings) -> Iterator[ConfigInvalid]:
-    address, her_id = listing.addresses.asynchronous, listing.registered.her_id
+def _queue(entry: RegisterEntry, settings: Settings) -> Iterator[ConfigInvalid]:
+    address, her_id = entry.queues.asynchronous, entry.party.her_id
     where = f"Adresseregisteret, HER-id {her_id}, E_SB_ASYNC"
     if not queue_name(address):
         yield ConfigInvalid("No queue is registered for the receiver.", where=where, next_step=_ASK_FHI)
@@ -91,8 +91,8 @@ def _queue(listing: Listing, settings: Settings) -> Iterator[ConfigInvalid]:
         yield ConfigInvalid(error.what, where=where, next_step=_ASK_FHI)
 
 
-def _certificates(listing: Listing, settings: Settings) -> Iterator[ConfigInvalid]:
-    for use, registered in ((Use.ENCRYPTION, listing.encryption), (Use.SIGNING, listing.signing)):
+def _certificates(entry: RegisterEntry, settings: Settings) -> Iterator[ConfigInvalid]:
+    for use, registered in ((Use.ENCRYPTION, entry.encryption), (Use.SIGNING, entry.signing)):
         configured = configured_certificates(settings, use)
         if configured and registered and configured[0] != registered[0]:
             yield ConfigInvalid(

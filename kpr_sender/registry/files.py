@@ -1,7 +1,7 @@
 """The pinned mode: FHI's certificates and queue as files and lines of the configuration.
 
 They are downloaded from Adresseregisteret by a person (FHI's letter 24/04733-1 says where); a change there is not
-seen here, so an expired or replaced certificate must be told apart clearly.
+seen here, so that errors must say clearly whether a certificate is expired or replaced.
 """
 
 from __future__ import annotations
@@ -12,16 +12,14 @@ from typing import TYPE_CHECKING, Final
 from kpr_sender import profiles
 from kpr_sender.cms.certificates import load_certificate
 from kpr_sender.errors import ConfigInvalid
-from kpr_sender.model import Party
 from kpr_sender.registry.port import (
     FILES,
-    Answer,
     Counterpart,
     Provenance,
     Queues,
     RegisteredParty,
+    RegisterEntry,
     Use,
-    counterpart_of,
 )
 from kpr_sender.settings.values import Settings
 
@@ -29,10 +27,9 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
 _DOWNLOAD: Final = "Download it from Adresseregisteret; certs/README.md says which one goes where."
-_PROVENANCE: Final = Provenance(FILES)
 
 
-class StaticRegistry:
+class FilesRegistry:
     """Knows one party: the receiver of the configured year and environment.
 
     Args:
@@ -55,27 +52,10 @@ class StaticRegistry:
             ConfigInvalid: Another party, or a certificate file that is missing.
             AccessRefused: A certificate is unreadable.
         """
-        return counterpart_of(self, her_id)
+        return self.entry(her_id).counterpart()
 
-    def party(self, her_id: int) -> Answer[RegisteredParty]:
-        """Return the receiver as the year's profile has it."""
-        known = self._known(her_id)
-        party = RegisteredParty(
-            her_id, known.service_name, active=True, parent_her_id=known.her_id, parent_name=known.name
-        )
-        return Answer(party, _PROVENANCE)
-
-    def queues(self, her_id: int) -> Answer[Queues]:
-        """Return the configured queue."""
-        self._known(her_id)
-        return Answer(Queues(asynchronous=self._settings.receiver.queue), _PROVENANCE)
-
-    def certificate(self, her_id: int, use: Use) -> Answer[tuple[Certificate, ...]]:
-        """Return the certificates in the configured files, read now."""
-        self._known(her_id)
-        return Answer(configured_certificates(self._settings, use), _PROVENANCE)
-
-    def _known(self, her_id: int) -> Party:
+    def entry(self, her_id: int) -> RegisterEntry:
+        """Return the receiver as the year's profile and the configuration have it. Raises as ``counterpart`` does."""
         settings = self._settings
         known = profiles.load(settings.report.year).receivers[settings.environment]
         if her_id != known.service_her_id:
@@ -84,7 +64,15 @@ class StaticRegistry:
                 f"{known.service_her_id} only.",
                 where=f"{settings.origin}: receiver",
             )
-        return known
+        return RegisterEntry(
+            RegisteredParty(
+                her_id, known.service_name, active=True, parent_her_id=known.her_id, parent_name=known.name
+            ),
+            Queues(asynchronous=settings.receiver.queue),
+            configured_certificates(settings, Use.ENCRYPTION),
+            configured_certificates(settings, Use.SIGNING),
+            Provenance(FILES),
+        )
 
 
 def configured_certificates(settings: Settings, use: Use) -> tuple[Certificate, ...]:

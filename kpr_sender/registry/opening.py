@@ -1,4 +1,4 @@
-"""The registry that the configuration asks for. What talks to a network is imported only for who does."""
+"""The registry that the configuration names. What asks a network is imported only where it is asked."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.events import Observer
 from kpr_sender.model import Environment
 from kpr_sender.profiles import Profile, guard_environment, guard_registry
-from kpr_sender.registry.files import StaticRegistry
+from kpr_sender.registry.files import FilesRegistry
 from kpr_sender.registry.port import AddressRegistry, Directory
 from kpr_sender.settings.values import RegistryKind, Settings
 
 if TYPE_CHECKING:
-    from kpr_sender.registry.cached import RemoteRegistry
+    from kpr_sender.registry.cached import CachedRegistry
     from kpr_sender.registry.port import Register
 
 _ALWAYS_ASK = 0.0
@@ -28,13 +28,13 @@ def open_registry(settings: Settings, *, now: Callable[[], datetime], observe: O
     Args:
         settings: The configuration.
         now: The clock; aware datetimes.
-        observe: Told when the register cannot be reached and an earlier answer is used.
+        observe: Receives a warning when the register cannot be reached and an earlier answer is used.
     """
     return _open(settings, settings.registry.max_age, now, observe)
 
 
 def open_registry_for_sending(settings: Settings, *, now: Callable[[], datetime], observe: Observer) -> AddressRegistry:
-    """Return the same for sealing: real data is never sealed for what was true an hour ago, if it can be asked."""
+    """Return the same for sealing: in production the register is asked anew, whatever is cached."""
     always = settings.environment is Environment.PRODUKSJON
     return _open(settings, _ALWAYS_ASK if always else settings.registry.max_age, now, observe)
 
@@ -59,15 +59,15 @@ def demand_own_register(profile: Profile, settings: Settings) -> None:
 
 def _open(
     settings: Settings, max_age: float, now: Callable[[], datetime], observe: Observer
-) -> StaticRegistry | RemoteRegistry:
+) -> FilesRegistry | CachedRegistry:
     if settings.registry.kind is RegistryKind.FILES:
-        return StaticRegistry(settings)
+        return FilesRegistry(settings)
     # Only where a register is asked.
-    from kpr_sender.registry.cached import Cache, RemoteRegistry, beside  # noqa: PLC0415
+    from kpr_sender.registry.cached import Cache, CachedRegistry, beside  # noqa: PLC0415
 
     register = _register(settings, now)
     cache = Cache(beside(settings.journal.path), settings.environment.value, register.url, observe)
-    return RemoteRegistry(register, cache, settings, max_age, now, observe)
+    return CachedRegistry(register, cache, settings, max_age, now, observe)
 
 
 def _register(settings: Settings, now: Callable[[], datetime]) -> Register:
@@ -76,7 +76,7 @@ def _register(settings: Settings, now: Callable[[], datetime]) -> Register:
 
         return SoapRegister(settings.registry)
     try:
-        from kpr_sender.registry.rest import CpApiRegister  # noqa: PLC0415 - needs what only the extra installs
+        from kpr_sender.registry.rest import RestRegister  # noqa: PLC0415 - needs what only the extra installs
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("joserfc"):
             raise
@@ -85,14 +85,11 @@ def _register(settings: Settings, now: Callable[[], datetime]) -> Register:
             where=f"{settings.origin}: registry.kind",
             next_step="Install it: pip install 'kpr-sender[helseid]'.",
         ) from None
-    return CpApiRegister(settings.registry, now)
-
-
-# Promise G7: nothing in a configuration, be it receiver, bus or register, is another environment's.
+    return RestRegister(settings.registry, now)
 
 
 def demand_one_environment(profile: Profile, settings: Settings) -> None:
-    """Refuse a configuration that mixes environments.
+    """Refuse a configuration that mixes environments: receiver, bus and register must be one's (promise G7).
 
     Args:
         profile: The configured year's.

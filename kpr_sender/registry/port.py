@@ -1,19 +1,17 @@
-"""The port: what the engine asks of Adresseregisteret."""
+"""The port: what is asked of Adresseregisteret, and what it answers."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError
 from kpr_sender.messages.transport import queue_name
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
-
-T = TypeVar("T")
 
 FILES: Final = "files"
 """The source of what the configuration's files and lines say."""
@@ -26,15 +24,18 @@ class Use(enum.StrEnum):
     SIGNING = "signing"
 
 
+_ENGLISH: Final = {Use.ENCRYPTION: "for encryption", Use.SIGNING: "for validating its signatures"}
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where an answer came from.
+    """Where an entry came from.
 
     Attributes:
         source: ``files``, or the register's address.
         fetched_at: When it was fetched or read; aware. None where nobody keeps count.
         usable_until: Until when it may be used without asking again; None for as long as its files are there.
-        stale: Whether the register could not be reached, so that an earlier answer had to do.
+        stale: Whether the register could not be reached, so that an earlier entry is used.
     """
 
     source: str = ""
@@ -56,15 +57,6 @@ class Provenance:
 
 
 UNKNOWN: Final = Provenance()
-"""Of an answer that did not say."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
-    """One answer, with where it came from."""
-
-    value: T
-    provenance: Provenance
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +95,6 @@ class Queues:
     error: str = ""
 
 
-class Directory(Protocol):
-    """What there is to know of a party. Each question raises as ``AddressRegistry.counterpart`` does."""
-
-    def party(self, her_id: int) -> Answer[RegisteredParty]:
-        """Return who it is."""
-
-    def queues(self, her_id: int) -> Answer[Queues]:
-        """Return the addresses of its queues."""
-
-    def certificate(self, her_id: int, use: Use) -> Answer[tuple[Certificate, ...]]:
-        """Return its certificate for that use first, then earlier ones that are still to be believed."""
-
-
 @dataclass(frozen=True, slots=True)
 class Counterpart:
     """A communication party as the registry describes it.
@@ -142,6 +121,57 @@ class Counterpart:
     objections: tuple[KprError, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RegisterEntry:
+    """All that a register says of one party at one moment, fetched together so that it fits together.
+
+    Attributes:
+        encryption: The certificate to encrypt for, or nothing.
+        signing: The certificate it signs with, or nothing; after it an earlier one still to be believed.
+    """
+
+    party: RegisteredParty
+    queues: Queues
+    encryption: tuple[Certificate, ...]
+    signing: tuple[Certificate, ...]
+    provenance: Provenance = UNKNOWN
+
+    @property
+    def complete(self) -> bool:
+        """Whether no certificate is missing: what is missing today may be there in a minute."""
+        return bool(self.encryption and self.signing)
+
+    def after(self, earlier: RegisterEntry | None) -> RegisterEntry:
+        """Return the same with the signing certificate before this one, which receipts on their way still bear."""
+        if earlier is None or not self.signing:
+            return self
+        others = [one for one in earlier.signing if one != self.signing[0]]
+        return replace(self, signing=(self.signing[0], *others[:1]))
+
+    def counterpart(self) -> Counterpart:
+        """Return what is needed to send to the party, and to verify what it signs.
+
+        Raises:
+            AccessRefused: A certificate is missing.
+        """
+        for use, registered in ((Use.ENCRYPTION, self.encryption), (Use.SIGNING, self.signing)):
+            if not registered:
+                raise AccessRefused(
+                    f"Adresseregisteret has no certificate {_ENGLISH[use]} of HER-id {self.party.her_id}.",
+                    where=self.provenance.source,
+                    next_step="The party must register one. If it is FHI, write to kpr@fhi.no.",
+                )
+        return Counterpart(
+            her_id=self.party.her_id,
+            queue=queue_name(self.queues.asynchronous),
+            encryption=self.encryption[0],
+            signing=self.signing,
+            name=self.party.name,
+            organisation_number=self.party.organisation_number,
+            provenance=self.provenance,
+        )
+
+
 class AddressRegistry(Protocol):
     """Looks up a communication party."""
 
@@ -155,73 +185,11 @@ class AddressRegistry(Protocol):
         """
 
 
-# All that a register says of one party at one moment.
+class Directory(Protocol):
+    """Looks up all that is known of any party."""
 
-_ENGLISH: Final = {Use.ENCRYPTION: "for encryption", Use.SIGNING: "for validating its signatures"}
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The answers to every question about a party, fetched together so that they fit each other.
-
-    Attributes:
-        encryption: The certificate to encrypt for, or nothing.
-        signing: The certificate it signs with, or nothing; after it an earlier one still to be believed.
-    """
-
-    registered: RegisteredParty
-    addresses: Queues
-    encryption: tuple[Certificate, ...]
-    signing: tuple[Certificate, ...]
-    provenance: Provenance = UNKNOWN
-
-    @property
-    def whole(self) -> bool:
-        """Whether no certificate is missing: what is missing today may be there in a minute."""
-        return bool(self.encryption and self.signing)
-
-    def after(self, earlier: Listing | None) -> Listing:
-        """Return the same with the signing certificate before this one, which receipts on their way still bear."""
-        if earlier is None or not self.signing:
-            return self
-        others = [one for one in earlier.signing if one != self.signing[0]]
-        return replace(self, signing=(self.signing[0], *others[:1]))
-
-    def party(self, _her_id: int) -> Answer[RegisteredParty]:
-        """Return who it is."""
-        return Answer(self.registered, self.provenance)
-
-    def queues(self, _her_id: int) -> Answer[Queues]:
-        """Return the addresses of its queues."""
-        return Answer(self.addresses, self.provenance)
-
-    def certificate(self, her_id: int, use: Use) -> Answer[tuple[Certificate, ...]]:
-        """Return its certificates for that use.
-
-        Raises:
-            AccessRefused: None is registered.
-        """
-        found = self.encryption if use is Use.ENCRYPTION else self.signing
-        if not found:
-            raise AccessRefused(
-                f"Adresseregisteret has no certificate {_ENGLISH[use]} of HER-id {her_id}.",
-                where=self.provenance.source,
-                next_step="The party must register one. If it is FHI, write to kpr@fhi.no.",
-            )
-        return Answer(found, self.provenance)
-
-
-class UnknownParty(ConfigInvalid):
-    """The register does not know the party: what it said of it before is no longer to be used."""
-
-
-def unknown_party(her_id: int, url: str) -> UnknownParty:
-    """Say that a register does not know a party."""
-    return UnknownParty(
-        f"Adresseregisteret does not know HER-id {her_id}.",
-        where=url,
-        next_step="Check that registry.url is the register of this environment, and the HER-id.",
-    )
+    def entry(self, her_id: int) -> RegisterEntry:
+        """Return a party's entry; raises as ``AddressRegistry.counterpart`` does."""
 
 
 class Register(Protocol):
@@ -231,35 +199,25 @@ class Register(Protocol):
     def url(self) -> str:
         """Its address."""
 
-    def fetch(self, her_id: int) -> Listing:
+    def fetch(self, her_id: int) -> RegisterEntry:
         """Ask all that is to be known of a party.
 
         Raises:
             RegistryUnreachable: It does not answer, or nothing that can be read.
-            ConfigInvalid: It does not know the HER-id, or its address is wrong.
+            UnknownParty: It does not know the HER-id.
+            ConfigInvalid: Its address is wrong.
             AccessRefused: It refuses our user, or its certificate is refused.
         """
 
 
-# The one place where the three answers become a counterpart.
+class UnknownParty(ConfigInvalid):
+    """The register does not know the party: what it answered before is no longer to be used."""
 
-
-def counterpart_of(directory: Directory, her_id: int) -> Counterpart:
-    """Ask the three questions about a level 2 HER-id.
-
-    Raises:
-        KprError: As the directory does.
-    """
-    party = directory.party(her_id)
-    queues = directory.queues(her_id)
-    encryption = directory.certificate(her_id, Use.ENCRYPTION)
-    signing = directory.certificate(her_id, Use.SIGNING)
-    return Counterpart(
-        her_id=her_id,
-        queue=queue_name(queues.value.asynchronous),
-        encryption=encryption.value[0],
-        signing=signing.value,
-        name=party.value.name,
-        organisation_number=party.value.organisation_number,
-        provenance=party.provenance,
-    )
+    @classmethod
+    def at(cls, url: str, her_id: int) -> UnknownParty:
+        """Return the error for a HER-id that the register at an address does not know."""
+        return cls(
+            f"Adresseregisteret does not know HER-id {her_id}.",
+            where=url,
+            next_step="Check that registry.url is the register of this environment, and the HER-id.",
+        )

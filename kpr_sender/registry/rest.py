@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
-
-from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.net import HttpAnswer
-from kpr_sender.registry.client import RegistryClient, unreadable
+from kpr_sender.registry.client import RegistryClient, registered_certificate, registered_moment, unreadable
 from kpr_sender.registry.helseid import HelseId
-from kpr_sender.registry.port import Listing, Queues, RegisteredParty, unknown_party
+from kpr_sender.registry.port import Queues, RegisteredParty, RegisterEntry, UnknownParty
 from kpr_sender.settings.values import RegistrySettings
 
 if TYPE_CHECKING:
@@ -27,7 +23,7 @@ _OK, _FORBIDDEN, _NOT_FOUND = 200, 403, 404
 
 
 @dataclass(frozen=True, slots=True)
-class CpApiRegister:
+class RestRegister:
     """The register, asked anew at each call."""
 
     settings: RegistrySettings
@@ -38,7 +34,7 @@ class CpApiRegister:
         """Its address."""
         return self.settings.url
 
-    def fetch(self, her_id: int) -> Listing:
+    def fetch(self, her_id: int) -> RegisterEntry:
         """Ask who a party is, and for both its certificates.
 
         Raises:
@@ -55,10 +51,10 @@ class CpApiRegister:
             answer = guarded.get(f"{base}/communicationparty/{her_id:d}")
             found = _object(answer)
             if found is None:
-                raise unknown_party(her_id, self.url)
+                raise UnknownParty.at(self.url, her_id)
             if found.get("herId") != her_id:
                 raise unreadable(answer, "it is about another party")
-            return Listing(
+            return RegisterEntry(
                 _party(answer, found),
                 _queues(found),
                 _certificate(guarded.get(f"{base}/certificate/{her_id:d}/encryption")),
@@ -107,12 +103,9 @@ def _queues(found: Mapping[str, Any]) -> Queues:
 
 def _certificate(answer: HttpAnswer) -> tuple[Certificate, ...]:
     found = _object(answer)
-    text = "" if found is None else _text(found, "certificateValue")
-    if not text:
-        return ()
     try:
-        return (load_der_x509_certificate(base64.b64decode(text, validate=True)),)
-    except (binascii.Error, ValueError, InvalidVersion):
+        return registered_certificate("" if found is None else _text(found, "certificateValue"))
+    except ValueError:
         raise unreadable(answer, "the certificate in it is damaged") from None
 
 
@@ -127,10 +120,7 @@ def _text(found: Mapping[str, Any], name: str) -> str:
 
 
 def _moment(answer: HttpAnswer, text: str) -> datetime | None:
-    if not text:
-        return None
     try:
-        moment = datetime.fromisoformat(text)
+        return registered_moment(text)
     except ValueError:
         raise unreadable(answer, "a date in it is none") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

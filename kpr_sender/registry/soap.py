@@ -1,25 +1,28 @@
 """Adresseregisteret's CommunicationPartyService: SOAP 1.1 over HTTPS with basic authentication.
 
-The envelope is written here: three operations with one number each need no SOAP framework.
+The envelope is written here: three operations with one number each need no SOAP framework. Names are those on the wire
+(the WSDL's), not the .NET model's.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
-
-from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError
 from kpr_sender.messages import safe_xml
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.net import HttpAnswer
-from kpr_sender.registry.client import MAX_BYTES, RegistryClient, unreadable
-from kpr_sender.registry.port import Listing, Queues, RegisteredParty, unknown_party
+from kpr_sender.registry.client import (
+    MAX_BYTES,
+    RegistryClient,
+    registered_certificate,
+    registered_moment,
+    unreadable,
+)
+from kpr_sender.registry.port import Queues, RegisteredParty, RegisterEntry, UnknownParty
 from kpr_sender.settings.values import RegistrySettings
 
 if TYPE_CHECKING:
@@ -27,9 +30,6 @@ if TYPE_CHECKING:
 
     from cryptography.x509 import Certificate
     from lxml import etree
-
-
-# What CommunicationPartyService answers, as values. Names are those on the wire (the WSDL's), not the .NET model's.
 
 PARTY: Final = "http://register.nhn.no/CommunicationParty"
 COMMON: Final = "http://register.nhn.no/Common"
@@ -39,10 +39,20 @@ _NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _NO_PARENT: Final = -1
 _ORGANISATION_NUMBER_DIGITS: Final = 9
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,60}", re.ASCII)
+DETAILS: Final = "GetCommunicationPartyDetails"
+ENCRYPTION: Final = "GetCertificateForEncryption"
+SIGNING: Final = "GetCertificateForValidatingSignature"
+UNKNOWN_HER_ID: Final = "InvalidHerIdSupplied"
+
+_ACTION: Final = f"{PARTY}/ICommunicationPartyService"
+_NO_ACCESS: Final = (401, 403)
+_NO_SUCH_PLACE: Final = (404, 405, 410)
+
+T = TypeVar("T")
 
 
 class FaultError(Exception):
-    """The register answers that it will not: a GenericFault.
+    """The register refuses with a reason: a GenericFault.
 
     Args:
         code: Its ErrorCode, where it looks like one.
@@ -55,6 +65,77 @@ class FaultError(Exception):
 
 class UnreadableError(Exception):
     """The answer is not what the service's description says. The text quotes nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoapRegister:
+    """The register, asked anew at each call."""
+
+    settings: RegistrySettings
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return self.settings.url
+
+    def fetch(self, her_id: int) -> RegisterEntry:
+        """Ask who a party is, and for both its certificates.
+
+        Raises:
+            RegistryUnreachable: It does not answer, or nothing that can be read.
+            ConfigInvalid: It does not know the HER-id, or its address is wrong.
+            AccessRefused: It refuses our user, or its certificate is refused.
+        """
+        with RegistryClient(self.settings.ca_file, self.settings.timeout) as client:
+            party, queues = self._ask(client, DETAILS, her_id, lambda found: details(found, her_id))
+            encryption = self._ask(client, ENCRYPTION, her_id, certificate)
+            signing = self._ask(client, SIGNING, her_id, certificate)
+        return RegisterEntry(party, queues, encryption, signing)
+
+    def _ask(
+        self, client: RegistryClient, operation: str, her_id: int, read: Callable[[etree._Element | None], T]
+    ) -> T:
+        settings = self.settings
+        password = settings.password.reveal()
+        headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{_ACTION}/{operation}"'}
+        answer = client.ask(self.url, question(operation, her_id), headers, login=(settings.user, password))
+        _refuse(answer)
+        try:
+            return read(result(answer.body, operation, max_bytes=MAX_BYTES))
+        except FaultError as fault:
+            raise self._fault(operation, her_id, fault.code) from None
+        except UnreadableError as error:
+            raise unreadable(answer, str(error)) from None
+
+    def _fault(self, operation: str, her_id: int, code: str) -> KprError:
+        if code == UNKNOWN_HER_ID:
+            return UnknownParty.at(self.url, her_id)
+        return AccessRefused(
+            f"Adresseregisteret refuses {operation} for HER-id {her_id} ({code}).",
+            where=self.url,
+            next_step="Ask kundesenter@nhn.no, with this code.",
+        )
+
+
+def _refuse(answer: HttpAnswer) -> None:
+    """Refuse a status that says it all, whatever the body."""
+    if answer.status in _NO_ACCESS:
+        raise AccessRefused(
+            f"Adresseregisteret refuses our user (HTTP {answer.status}).",
+            where=f"registry.user, {answer.url}",
+            next_step="Check registry.user (OrgUsr in RegisterPlattformen) and its password.",
+        )
+    if answer.status in _NO_SUCH_PLACE:
+        raise ConfigInvalid(f"No register is there (HTTP {answer.status}).", where=f"registry.url, {answer.url}")
+
+
+def question(operation: str, her_id: int) -> bytes:
+    """Write the envelope of a question about one HER-id."""
+    return (
+        '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
+        f'<{operation} xmlns="{PARTY}"><herId>{her_id:d}</herId></{operation}>'
+        "</s:Body></s:Envelope>"
+    ).encode("ascii")
 
 
 def result(body: bytes, operation: str, *, max_bytes: int) -> etree._Element | None:
@@ -99,7 +180,7 @@ def details(element: etree._Element | None, her_id: int) -> tuple[RegisteredPart
         UnreadableError: It is another one, or none, or a value is not of its type.
     """
     if element is None:
-        raise UnreadableError("it tells nothing of the party")
+        raise UnreadableError("it has nothing about the party")
     found = party(element)
     if found.her_id != her_id:
         raise UnreadableError("it is about another party")
@@ -143,12 +224,9 @@ def certificate(element: etree._Element | None) -> tuple[Certificate, ...]:
     Raises:
         UnreadableError: It is something else.
     """
-    text = "" if element is None else "".join((element.text or "").split())
-    if not text:
-        return ()
     try:
-        return (load_der_x509_certificate(base64.b64decode(text, validate=True)),)
-    except (binascii.Error, ValueError, InvalidVersion):
+        return registered_certificate("" if element is None else element.text or "")
+    except ValueError:
         raise UnreadableError("the certificate in it is damaged") from None
 
 
@@ -177,99 +255,12 @@ def _integer(text: str) -> int:
 
 
 def _moment(text: str) -> datetime | None:
-    if not text:
-        return None
     try:
-        moment = datetime.fromisoformat(text)
+        return registered_moment(text)
     except ValueError:
         raise UnreadableError("a date in it is none") from None
-    # Written without a time zone, Norwegian time by all appearance: an hour or two do not matter to a period of years.
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _organisation_number(*texts: str) -> str:
     """Return the first that is one; the register writes -1 for none."""
     return next((text for text in texts if text.isdecimal() and len(text) == _ORGANISATION_NUMBER_DIGITS), "")
-
-
-DETAILS: Final = "GetCommunicationPartyDetails"
-ENCRYPTION: Final = "GetCertificateForEncryption"
-SIGNING: Final = "GetCertificateForValidatingSignature"
-UNKNOWN_HER_ID: Final = "InvalidHerIdSupplied"
-
-_ACTION: Final = f"{PARTY}/ICommunicationPartyService"
-_NO_ACCESS: Final = (401, 403)
-_NO_SUCH_PLACE: Final = (404, 405, 410)
-
-T = TypeVar("T")
-
-
-def question(operation: str, her_id: int) -> bytes:
-    """Write the envelope of a question about one HER-id."""
-    return (
-        '<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"><s:Body>'
-        f'<{operation} xmlns="{PARTY}"><herId>{her_id:d}</herId></{operation}>'
-        "</s:Body></s:Envelope>"
-    ).encode("ascii")
-
-
-@dataclass(frozen=True, slots=True)
-class SoapRegister:
-    """The register, asked anew at each call."""
-
-    settings: RegistrySettings
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return self.settings.url
-
-    def fetch(self, her_id: int) -> Listing:
-        """Ask who a party is, and for both its certificates.
-
-        Raises:
-            RegistryUnreachable: It does not answer, or nothing that can be read.
-            ConfigInvalid: It does not know the HER-id, or its address is wrong.
-            AccessRefused: It refuses our user, or its certificate is refused.
-        """
-        with RegistryClient(self.settings.ca_file, self.settings.timeout) as client:
-            party, queues = self._ask(client, DETAILS, her_id, lambda found: details(found, her_id))
-            encryption = self._ask(client, ENCRYPTION, her_id, certificate)
-            signing = self._ask(client, SIGNING, her_id, certificate)
-        return Listing(party, queues, encryption, signing)
-
-    def _ask(
-        self, client: RegistryClient, operation: str, her_id: int, read: Callable[[etree._Element | None], T]
-    ) -> T:
-        settings = self.settings
-        password = settings.password.reveal()
-        headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{_ACTION}/{operation}"'}
-        answer = client.ask(self.url, question(operation, her_id), headers, login=(settings.user, password))
-        _refuse(answer)
-        try:
-            return read(result(answer.body, operation, max_bytes=MAX_BYTES))
-        except FaultError as fault:
-            raise self._fault(operation, her_id, fault.code) from None
-        except UnreadableError as error:
-            raise unreadable(answer, str(error)) from None
-
-    def _fault(self, operation: str, her_id: int, code: str) -> KprError:
-        if code == UNKNOWN_HER_ID:
-            return unknown_party(her_id, self.url)
-        return AccessRefused(
-            f"Adresseregisteret refuses {operation} for HER-id {her_id} ({code}).",
-            where=self.url,
-            next_step="Ask kundesenter@nhn.no, with this code.",
-        )
-
-
-def _refuse(answer: HttpAnswer) -> None:
-    """Refuse what no body can make better."""
-    if answer.status in _NO_ACCESS:
-        raise AccessRefused(
-            f"Adresseregisteret refuses our user (HTTP {answer.status}).",
-            where=f"registry.user, {answer.url}",
-            next_step="Check registry.user (OrgUsr in RegisterPlattformen) and its password.",
-        )
-    if answer.status in _NO_SUCH_PLACE:
-        raise ConfigInvalid(f"No register is there (HTTP {answer.status}).", where=f"registry.url, {answer.url}")

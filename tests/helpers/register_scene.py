@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kpr_sender.events import Event, EventKind
-from kpr_sender.registry.cached import RemoteRegistry
+from kpr_sender.registry.cached import CachedRegistry
 from kpr_sender.registry.opening import open_registry, open_registry_for_sending
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.values import Settings
@@ -56,14 +56,14 @@ class Scene:
         changes = {"receiver": {**nothing, **(receiver or {})}, "registry": {**asked, **(registry or {})}}
         return self.made.configure(changes, port=port)
 
-    def open(self, settings: Settings | None = None) -> RemoteRegistry:
+    def open(self, settings: Settings | None = None) -> CachedRegistry:
         opened = open_registry(settings or self.configure(), now=lambda: self.now, observe=self.told.append)
-        assert isinstance(opened, RemoteRegistry)
+        assert isinstance(opened, CachedRegistry)
         return opened
 
-    def open_for_sending(self, settings: Settings) -> RemoteRegistry:
+    def open_for_sending(self, settings: Settings) -> CachedRegistry:
         opened = open_registry_for_sending(settings, now=lambda: self.now, observe=self.told.append)
-        assert isinstance(opened, RemoteRegistry)
+        assert isinstance(opened, CachedRegistry)
         return opened
 
     def ask(self, settings: Settings | None = None) -> Counterpart:

@@ -39,26 +39,26 @@ def test_an_answer_counts_until_its_age_is_reached(scene: Scene, minutes: int, f
 
 def test_a_kept_answer_says_what_a_fresh_one_says(scene: Scene) -> None:
     opened = scene.open()
-    first = opened.party(KPR_VALIDERING), opened.queues(KPR_VALIDERING), opened.counterpart(KPR_VALIDERING)
+    first = opened.entry(KPR_VALIDERING), opened.counterpart(KPR_VALIDERING)
 
     again = scene.open()
 
-    assert (again.party(KPR_VALIDERING), again.queues(KPR_VALIDERING), again.counterpart(KPR_VALIDERING)) == first
+    assert (again.entry(KPR_VALIDERING), again.counterpart(KPR_VALIDERING)) == first
     assert _fetched(scene) == 1
 
 
 def test_a_send_to_produksjon_asks_whatever_is_kept(scene: Scene) -> None:
     settings = replace(scene.configure(), environment=Environment.PRODUKSJON)
-    scene.open(settings).party(KPR_VALIDERING)
+    scene.open(settings).entry(KPR_VALIDERING)
 
-    scene.open(settings).party(KPR_VALIDERING)
+    scene.open(settings).entry(KPR_VALIDERING)
     assert _fetched(scene) == 1
 
-    scene.open_for_sending(settings).party(KPR_VALIDERING)
+    scene.open_for_sending(settings).entry(KPR_VALIDERING)
     assert _fetched(scene) == 2
 
     scene.stub.mishap = OUTAGE
-    scene.open_for_sending(settings).party(KPR_VALIDERING)
+    scene.open_for_sending(settings).entry(KPR_VALIDERING)
     assert "cannot be asked" in scene.warnings[0]
 
 
@@ -143,7 +143,7 @@ def test_another_register_or_environment_has_answers_of_its_own(scene: Scene) ->
     settings = scene.configure()
     scene.ask(settings)
 
-    scene.open(replace(settings, environment=Environment.VALIDERING)).party(KPR_VALIDERING)
+    scene.open(replace(settings, environment=Environment.VALIDERING)).entry(KPR_VALIDERING)
     assert _fetched(scene) == 2
 
     scene.ask(settings)
@@ -200,7 +200,7 @@ def test_where_nothing_can_be_kept_the_answer_counts_all_the_same(scene: Scene) 
 
     assert scene.ask().queue == "171479_async"
 
-    assert any("are not kept" in warning for warning in scene.warnings)
+    assert any("are not stored" in warning for warning in scene.warnings)
 
 
 def test_a_journal_folder_that_is_not_there_yet_is_not_made(scene: Scene) -> None:

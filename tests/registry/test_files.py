@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from kpr_sender.cms.certificates import load_certificate
 from kpr_sender.errors import AccessRefused, ConfigInvalid
-from kpr_sender.registry.files import StaticRegistry
+from kpr_sender.registry.files import FilesRegistry
 from tests.helpers.municipality import Changes, Municipality, municipality
 
 KPR_VALIDERING = 171479
@@ -24,9 +24,9 @@ def _certificates(made: Municipality) -> tuple[Path, Path]:
     return made.folder / "pki" / "fhi-encryption.pem", made.folder / "pki" / "fhi-signing.pem"
 
 
-def _with(made: Municipality, **receiver: object) -> StaticRegistry:
+def _with(made: Municipality, **receiver: object) -> FilesRegistry:
     changes: Changes = {"receiver": receiver}
-    return StaticRegistry(made.configure(changes))
+    return FilesRegistry(made.configure(changes))
 
 
 def test_the_receiver_has_the_configured_queue_and_certificates(made: Municipality) -> None:
@@ -52,7 +52,7 @@ def test_der_is_read_like_pem(made: Municipality) -> None:
 
 def test_another_party_is_not_known_here(made: Municipality) -> None:
     with pytest.raises(ConfigInvalid, match="171479 only"):
-        StaticRegistry(made.configure()).counterpart(122612)
+        FilesRegistry(made.configure()).counterpart(122612)
 
 
 @pytest.mark.parametrize("key", ["encryption_certificate", "signing_certificates"])

@@ -56,18 +56,16 @@ def test_each_answer_says_where_it_came_from_and_until_when_it_may_be_used(scene
     opened = scene.open()
 
     for provenance in (
-        opened.party(KPR_VALIDERING).provenance,
-        opened.queues(KPR_VALIDERING).provenance,
-        opened.certificate(KPR_VALIDERING, Use.SIGNING).provenance,
+        opened.entry(KPR_VALIDERING).provenance,
         opened.counterpart(KPR_VALIDERING).provenance,
     ):
         assert provenance.source == scene.stub.url
         assert provenance.fetched_at == scene.now
         assert provenance.usable_until is not None
         assert (provenance.usable_until - scene.now).total_seconds() == 3600
-    assert opened.queues(KPR_VALIDERING).value.asynchronous == ADDRESS
-    assert opened.queues(KPR_VALIDERING).value.error == "a/b/c_error"
-    assert opened.party(KPR_VALIDERING).value.parent_her_id == 85217
+    assert opened.entry(KPR_VALIDERING).queues.asynchronous == ADDRESS
+    assert opened.entry(KPR_VALIDERING).queues.error == "a/b/c_error"
+    assert opened.entry(KPR_VALIDERING).party.parent_her_id == 85217
 
 
 def test_an_address_of_its_own_goes_before_one_that_it_inherits(scene: Scene) -> None:

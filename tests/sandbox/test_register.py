@@ -89,9 +89,9 @@ def test_both_parties_stand_there_with_both_levels(
 
     found = SoapRegister(asking(made, sandbox).registry).fetch(her_id)
 
-    assert (found.registered.name, found.registered.parent_her_id) == (name, parent)
-    assert (found.registered.active, found.addresses.asynchronous) == (True, queue)
-    assert len(found.registered.organisation_number) == 9
+    assert (found.party.name, found.party.parent_her_id) == (name, parent)
+    assert (found.party.active, found.queues.asynchronous) == (True, queue)
+    assert len(found.party.organisation_number) == 9
     owner = "fhi" if her_id in {FHI, KPR_VALIDERING} else "kommune"
     assert found.encryption == (made.pki.certificate(f"{owner}-encryption"),)
     assert found.signing == (made.pki.certificate(f"{owner}-signing"),)
