@@ -408,7 +408,7 @@ SEGMENTS = b"\x24\x80" + b"\x04\x01a" * 2_000_000 + b"\0\0"
 )
 def test_bombs_are_refused_fast(bomb: bytes) -> None:
     for data, refused in ((bomb, Malformed), (cms.sealed(bomb, RECIPIENT), CannotOpen)):
-        start = time.perf_counter()
+        start = time.process_time()  # what it costs us, however busy the machine is
         with pytest.raises(refused):
             opened(data)
-        assert time.perf_counter() - start < 3, "seconds"
+        assert time.process_time() - start < 3, "seconds"

@@ -38,10 +38,10 @@ DANGERS = {
 
 @pytest.mark.parametrize("xml", DANGERS.values(), ids=DANGERS.keys())
 def test_dangers_are_refused_quickly(xml: bytes) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     with pytest.raises(MessageRefused) as refused:
         safe_xml.parse(xml, max_bytes=2_000_000)
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2
     assert refused.value.__suppress_context__ or refused.value.__context__ is None
 
 
