@@ -2,64 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import product
 
 import pytest
 
 from kpr_sender.errors import BY_CODE, ERRORS, EXIT_OK, KprError, LastError, Overdue
-from kpr_sender.model import Environment, MessageType, Receipt, ReceiptError, Shipment, Submission
-from kpr_sender.report import Report
-from kpr_sender.states import ReceiptStatus, ShipmentState, SubmissionState
+from kpr_sender.model import MessageType, Submission
+from kpr_sender.states import ShipmentState, SubmissionState
+from tests.helpers.submissions import pair, receipt, shipment, told
 
-AT = datetime(2025, 1, 10, 12, 0, tzinfo=UTC)
-DAY = 24 * 3600.0
 S = ShipmentState
-
-
-def receipt(*, verified: bool, problem: str = "", status: ReceiptStatus = ReceiptStatus.OK) -> Receipt:
-    errors = (ReceiptError("T02", "2.16.578.1.12.4.1.1.8221", "XML validerer ikke", "KARI NORDMANN"),)
-    return Receipt(1, "m-1", status, errors if status is not ReceiptStatus.OK else (), verified, problem, AT)
-
-
-def shipment(
-    message_type: MessageType,
-    state: ShipmentState,
-    *,
-    receipts: tuple[Receipt, ...] = (),
-    last_error: LastError | None = None,
-    needs_person: bool = False,
-) -> Shipment:
-    return Shipment(
-        msg_id=f"msg-{message_type}",
-        submission_id="2024-1",
-        type=message_type,
-        state=state,
-        message_id=f"amqp-{message_type}",
-        receiver_her_id=171479,
-        payload_sha256="0" * 64,
-        sealed_sha256="1" * 64,
-        sealed_bytes=1234,
-        attempts=1,
-        created_at=AT,
-        published_at=AT,
-        receipts=receipts,
-        last_error=last_error,
-        needs_person=needs_person,
-    )
-
-
-def pair(first: Shipment | ShipmentState, second: Shipment | ShipmentState) -> Submission:
-    made = tuple(
-        one if isinstance(one, Shipment) else shipment(message_type, one)
-        for message_type, one in zip(MessageType, (first, second), strict=True)
-    )
-    return Submission("2024-1", Environment.VALIDERING, 900002, "9999", "00", 2024, AT, made)
-
-
-def told(submission: Submission, *, later: timedelta = timedelta(0)) -> Report:
-    return Report(submission, overdue_after=DAY, asked_at=AT + later)
 
 
 def exit_code_of(submission: Submission) -> int:
@@ -167,41 +120,6 @@ def test_overdue_says_whom_to_ask_before_anything_else_and_why_the_bus_s_word_is
 def test_what_keeps_receipts_from_being_fetched_comes_before_overdue() -> None:
     stopped = shipment(MessageType.KPR_IPL, S.PUBLISHED, last_error=LastError("access-refused", "The login."))
     assert told(pair(stopped, S.PUBLISHED), later=30 * HOUR).exit_code == 77
-
-
-def test_json_is_schema_2_and_holds_no_detail_text() -> None:
-    rejected = shipment(
-        MessageType.KPR_IPL, S.REJECTED, receipts=(receipt(verified=True, status=ReceiptStatus.REJECTED),)
-    )
-    report = told(pair(rejected, S.DELIVERED))
-    assert report.error is not None
-    whole = report.as_json()
-    assert list(whole) == ["schema", "exit_code", "error", "environment", "submission", "year", "state", "shipments"]
-    assert whole["exit_code"] == report.exit_code == 82
-    assert whole["error"] == {
-        "code": "needs-person",
-        "text": report.error.what,
-        "next_step": report.error.next_step,
-    }
-    assert list(whole["shipments"][0]) == [
-        "type",
-        "state",
-        "msg_id",
-        "message_id",
-        "attempts",
-        "sealed_sha256",
-        "sealed_bytes",
-        "published_at",
-        "certificates",
-        "receipt",
-        "last_error",
-    ]
-    assert whole["shipments"][0]["published_at"] == "2025-01-10T12:00:00Z"
-    assert whole["shipments"][0]["receipt"]["status"] == 2
-    assert whole["shipments"][1]["receipt"] is None
-    # G6: OT may name a patient.
-    assert "NORDMANN" not in json.dumps(whole)
-    assert "NORDMANN" not in repr(rejected)
 
 
 def test_each_exit_code_has_its_class_and_each_class_one_stable_code() -> None:

@@ -1,0 +1,75 @@
+"""The screens: a word for every state, status and decision, and nothing hidden from the person who asks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kpr_sender.errors import BusUnreachable
+from kpr_sender.model import MessageType
+from kpr_sender.operator.resolve import Decision
+from kpr_sender.render import text
+from kpr_sender.states import ReceiptStatus, ShipmentState
+from tests.helpers.submissions import pair, receipt, shipment, told
+
+
+def _screen(state: ShipmentState) -> list[str]:
+    report = told(pair(state, state))
+    return list(text.report_screen(report, journal=Path("journal.db"), receipts=Path("receipts"), remark="A remark."))
+
+
+@pytest.mark.parametrize("state", ShipmentState, ids=lambda state: state.value)
+def test_every_state_has_a_screen_that_ends_with_what_to_do(state: ShipmentState) -> None:
+    report, shown = told(pair(state, state)), _screen(state)
+
+    assert sum(text.STATE_WORDS[state] in line for line in shown) == 2
+    assert shown[1] == "A remark."
+    assert shown[-2] == f"  Exit code   {report.exit_code}"
+    assert shown[-1] == f"  What to do  {'Nothing.' if report.error is None else report.error.next_step}"
+
+
+@pytest.mark.parametrize("status", ReceiptStatus)
+def test_receipts_are_shown_with_their_copy_and_detail_text(status: ReceiptStatus) -> None:
+    one = receipt(verified=True, status=status)
+    submission = pair(shipment(MessageType.KPR_IPL, ShipmentState.REJECTED, receipts=(one,)), ShipmentState.PUBLISHED)
+    submission_receipts = [(replace(one, msg_id=submission.shipments[0].msg_id), Path("copy.xml"))]
+
+    shown = "\n".join(text.receipts_screen(submission, submission_receipts))
+
+    assert text.STATUS_WORDS[status] in shown
+    assert "copy.xml" in shown
+    assert ("KARI NORDMANN" in shown) == bool(one.errors)
+    assert "No receipt yet." in shown
+
+
+def test_a_receipt_that_failed_verification_says_so() -> None:
+    one = receipt(verified=False, problem="the signer is not known")
+    shown = told(pair(shipment(MessageType.KPR_IPL, ShipmentState.PUBLISHED, receipts=(one,)), ShipmentState.PUBLISHED))
+
+    lines = list(text.report_screen(shown, journal=Path("j"), receipts=Path("r")))
+
+    assert any("NOT VERIFIED" in line for line in lines)
+    assert any("! the signer is not known" in line for line in lines)
+    assert list(text.unverified_receipts(shown.submission.shipments[0])) == [
+        "Mind: a receipt has come that is not verified: the signer is not known."
+    ]
+
+
+@pytest.mark.parametrize("decision", Decision)
+def test_every_decision_is_asked_about_by_name(decision: Decision) -> None:
+    asked = shipment(MessageType.KPR_IDE, ShipmentState.IN_DOUBT)
+
+    assert asked.msg_id in text.question(asked, decision)
+    assert "identmelding" in text.question(asked, decision)
+
+
+def test_an_error_says_where_what_to_do_and_what_its_code_means() -> None:
+    shown = text.error_text(BusUnreachable("Nothing listens.", where="bus.host"))
+
+    assert shown.splitlines() == [
+        "kpr-send: bus.host: Nothing listens.",
+        f"  What to do: {BusUnreachable.advice}",
+        f"  Exit code 69: {BusUnreachable.meaning}.",
+    ]
