@@ -73,7 +73,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class CertificateName:
-    """Which certificate it is, without whose: what the journal keeps of one.
+    """Which certificate it is, without whose: what the journal stores of one.
 
     Attributes:
         sha1: Thumbprint, 40 lower-case hexadecimal digits: what Windows and Adresseregisteret show.
@@ -99,10 +99,10 @@ class Certificates:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptError:
-    """One Error element of an AppRec, all of it kept.
+    """One Error element of an AppRec, all of it stored.
 
     Attributes:
-        code: ``V``, for example ``T02``. Vendor-specific codes are kept as they came.
+        code: ``V``, for example ``T02``. Vendor-specific codes are stored as they came.
         code_system: ``S``, an OID; may be empty.
         text: ``DN``.
         detail: ``OT``. May name a patient: shown to the person who asks, never logged (promise G6).
@@ -116,17 +116,17 @@ class ReceiptError:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """One application receipt as the journal keeps it.
+    """One application receipt as the journal stores it.
 
     Attributes:
         receipt_id: Running number in the journal.
         msg_id: The shipment it answers, our MsgId.
         status: What it says, None where it could not be read.
         errors: All Error elements, in order.
-        verified: True only after decryption, signature, sender and MsgId all held (promise G4).
-        problem: Why it is not believed, or how it contradicts an earlier one; empty when all is well.
+        verified: True only after decryption, signature, sender and MsgId were all right (promise G4).
+        problem: Why it is not verified, or how it contradicts an earlier one; empty when all is well.
         received_at: When we took it, UTC.
-        signer: The receiver's certificate that verified it; None where none did, or nobody kept it then.
+        signer: The receiver's certificate that verified it; None where none did, or the journal did not store it then.
     """
 
     receipt_id: int
@@ -147,7 +147,7 @@ class Shipment(Lifecycle):
         msg_id: MsgInfo/MsgId, lower-case UUID; names the shipment to people, too.
         message_id: AMQP message-id, independent of ``msg_id``; error-queue messages name this one.
         sealed_bytes: Size of the sealed bytes in bytes.
-        certificates: What it is sealed with; None for one that was sealed before the journal kept it.
+        certificates: What it is sealed with; None for one that was sealed before the journal stored it.
         hodemelding_sha256: Digest of the Hodemelding round the payload; empty likewise.
         lopenr: The EPJ's running number, as it stands in the payload.
     """

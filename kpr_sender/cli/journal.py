@@ -17,7 +17,7 @@ from kpr_sender.journal import recovery
 from kpr_sender.journal.backup import back_up
 from kpr_sender.journal.connection import open_to_read
 from kpr_sender.journal.export import lines
-from kpr_sender.journal.location import demand_local
+from kpr_sender.journal.location import require_local
 from kpr_sender.journal.lock import JournalLock
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.verify import Verification, verify
@@ -168,7 +168,7 @@ def _ask(question: str, *, yes: bool) -> None:
 
 def _require_local(settings: Settings) -> None:
     if not settings.journal.allow_network:
-        demand_local(settings.journal.path)
+        require_local(settings.journal.path)
 
 
 def _now() -> datetime:

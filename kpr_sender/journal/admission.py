@@ -1,8 +1,8 @@
-"""Whether a new pair may be taken: pure rules, on what the journal already holds.
+"""Whether a new pair may be submitted: pure rules, on what the journal has already.
 
-FHI's letter 24/04733-1: a year is reported once, whole; it is sent again only after contact with FHI. Whatever may be
-under way must have an outcome before another takes its place: else both could arrive. What the bus has certainly never
-had is cancelled with the replacement: a named person gave the reason.
+FHI's letter 24/04733-1: a year is reported once, complete; it is sent again only after contact with FHI. Whatever may
+be under way must have an outcome before another takes its place: else both could arrive. What the bus has certainly
+never had is cancelled with the replacement: a named person gave the reason.
 """
 
 from __future__ import annotations

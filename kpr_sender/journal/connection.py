@@ -178,7 +178,7 @@ def _make_private(path: Path) -> None:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        # Receipts in it may name persons (promise G6): a copy put back with wider rights is narrowed again.
+        # Receipts in it may name persons (promise G6): a copy restored with wider rights is narrowed again.
         if os.name == "posix" and path.stat().st_mode & 0o077 and path.is_file():
             path.chmod(0o600)
         return

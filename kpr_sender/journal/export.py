@@ -35,7 +35,7 @@ _LEFT_OUT: Final = frozenset({"description"})
 
 
 def lines(store: Store) -> Iterator[dict[str, Any]]:
-    """Yield the journal in one consistent picture: itself, submissions, shipments, receipts, events, in their order.
+    """Yield the journal in one consistent snapshot: itself, submissions, shipments, receipts, events, in their order.
 
     Args:
         store: The journal, open to read.

@@ -18,23 +18,9 @@ from kpr_sender.errors import JournalUnwritable
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _OF_OTHER_MACHINES: Final = frozenset(
-    {
-        "9p",
-        "acfs",
-        "afs",
-        "beegfs",
-        "ceph",
-        "cifs",
-        "coda",
-        "gfs",
-        "gfs2",
-        "glusterfs",
-        "gpfs",
-        "lustre",
-        "ncp",
-        "ncpfs",
-    }
-    | {"nfs", "nfs4", "ocfs2", "orangefs", "pvfs2", "smb", "smb2", "smb3", "smbfs", "vboxsf", "virtiofs", "vmhgfs"}
+    {"9p", "acfs", "afs", "beegfs", "ceph", "cifs", "coda", "gfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncp"}
+    | {"ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "pvfs2", "smb", "smb2", "smb3", "smbfs", "vboxsf", "virtiofs"}
+    | {"vmhgfs"}
 )
 _FUSE: Final = "fuse."  # sshfs, s3fs, gvfs, rclone: whatever it is, it is a program, and fsync is what that makes of it
 _FORGETFUL: Final = frozenset({"exfat", "fuseblk", "msdos", "ntfs", "vfat"})
@@ -43,7 +29,7 @@ _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 _REMOTE_DRIVE: Final = 4  # DRIVE_REMOTE of GetDriveTypeW
 
 
-def demand_local(journal: Path) -> None:
+def require_local(journal: Path) -> None:
     """Refuse a journal on a network file system.
 
     Args:

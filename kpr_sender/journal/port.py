@@ -1,9 +1,9 @@
-"""What the engine asks of a journal, whatever it is kept in.
+"""What the journeys ask of a journal, whatever it is stored in.
 
 The rules every implementation MUST keep:
 
 1. Every change is one transaction, and each appends an event: when, what, why, who. Events are never changed.
-2. A shipment moves only along ``states.TRANSITIONS``, by compare-and-set on the state it was read in.
+2. A shipment changes only by ``states.apply``, written by compare-and-set on the state it was read in.
 3. Sealed bytes, their digest and the envelope are written with the row and never change (promise G3). The one way
    round is ``reseal``: other sealed bytes for what no transfer was ever begun of, with all else as it was.
 4. ``publishing`` is durable before ``begin_publish`` returns (promise G1).
@@ -62,11 +62,11 @@ class NewShipment:
 
 @dataclass(frozen=True, slots=True)
 class NewSubmission:
-    """A pair to be kept.
+    """A pair to be stored.
 
     Attributes:
         replaces: The submission it replaces after contact with FHI (FHI's letter 24/04733-1), or None.
-        reason: Why it replaces it; demanded with ``replaces``.
+        reason: Why it replaces it; required with ``replaces``.
         accepted: How many findings of the check a person has accepted, by rule; empty where there was nothing to.
         by: The person or account that submits.
     """
@@ -164,7 +164,7 @@ class Journal(JournalView, Protocol):
         """
 
     def create(self, new: NewSubmission) -> Submission:
-        """Keep a pair with its sealed bytes: all of it or nothing.
+        """Store a pair with its sealed bytes: all of it or nothing.
 
         Raises:
             AlreadySubmitted: A payload, or this sender's municipality and year, is submitted already.
@@ -201,7 +201,7 @@ class Journal(JournalView, Protocol):
         Args:
             msg_id: Which shipment.
             cause: ``ACCEPTED``, ``NOT_SENT`` or ``NO_OUTCOME``.
-            evidence: How far the transfer came; kept with the event.
+            evidence: How far the transfer came; stored with the event.
             error: What went wrong, or None, which clears what was noted before.
 
         Raises:
@@ -221,10 +221,10 @@ class Journal(JournalView, Protocol):
         cause: Cause | None,
         signer: CertificateName | None = None,
     ) -> Receipt | None:
-        """Keep a receipt and move its shipment, in one transaction.
+        """Store a receipt and move its shipment, in one transaction.
 
         The same sealed bytes again are a duplicate: an event, nothing else, except that an unverified receipt which
-        is verified now takes the old one's place. A verified receipt whose status contradicts the state is kept with
+        is verified now takes the old one's place. A verified receipt whose status contradicts the state is stored with
         the contradiction in ``problem`` and calls for a person; it moves nothing.
 
         Args:
@@ -232,14 +232,14 @@ class Journal(JournalView, Protocol):
             status: What it says, None where it could not be read.
             errors: All its Error elements.
             verified: Decrypted, signed by the receiver, about this MsgId (promise G4).
-            problem: Why it is not believed.
+            problem: Why it is not verified.
             xml: The AppRec, None where it could not be opened.
             sealed: The bytes as they came.
             cause: What it does to the shipment; None for nothing. Only a verified receipt has one.
             signer: The receiver's certificate that verified it; None where none did.
 
         Returns:
-            The receipt as kept, or None for a duplicate.
+            The receipt as stored, or None for a duplicate.
 
         Raises:
             InternalError: ``cause`` does not follow from a verified ``status``.
@@ -251,11 +251,11 @@ class Journal(JournalView, Protocol):
         Args:
             msg_id: Which shipment.
             condition: The bus's or receiver's ``errorCondition``.
-            description: Its ``errorDescription``; kept in the history only.
+            description: Its ``errorDescription``; stored in the history only.
         """
 
     def decide(self, msg_id: str, cause: Cause, *, reason: str, by: str) -> Shipment:
-        """Let a person's decision take effect, and keep who decided it and why.
+        """Let a person's decision take effect, and store who decided it and why.
 
         Args:
             msg_id: Which shipment.

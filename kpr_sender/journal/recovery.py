@@ -1,12 +1,29 @@
-"""Going on with a journal that ``marker`` refuses: what a named person decides, and what it costs.
+"""Knowing a journal that was restored from backup, copied or lost, and going on with it after a person's decision.
 
-A restored journal cannot know what was sent after it was saved. So nothing in it may be sent by itself (promise G1):
+A restored journal does not know what was sent after it was saved, and would send it again (promise G1). So a file
+beside it, ``<journal>.mark``, has its high-water mark: how far the journal has come. The rules:
 
-1. Every sealed shipment is taken as begun and becomes ``in_doubt``: a receipt, or a person (``resolve``), moves it on.
-2. Shipments that the marker names and the journal lacks are kept as forgotten. While one is not released, nothing new
-   is taken for its sender, municipality, district and year.
-3. The journal gets a new id: where it was copied, only the other one still fits its own marker.
-4. Who, why and what was found is kept.
+1. Every change of the journal MUST raise its ``step`` by one, in the same transaction.
+2. The mark MUST be brought to the journal's step when a transfer is about to begin, and when the journal is opened and
+   closed for writing: written to a new file, fsynced, moved to the old one's place, the folder fsynced.
+3. The new file is written before the commit of the change that begins a transfer, so that a full disk stops it there.
+   It MUST take the old one's place after the commit, and no transfer MUST begin before that. Where that fails, the
+   attempt is taken back as not sent: it is certain, since nothing was handed to the bus yet. A run that dies in between
+   leaves it in doubt, as ever.
+4. So a crash leaves the journal at the mark's step or ahead of it, never behind. Ahead is harmless: the journal knows
+   more, and the next opening brings the mark up.
+5. A journal that is behind its mark has lost something (it was restored from backup, a ``-wal`` was deleted, a disk did
+   not keep its word); one with another id is another journal; one in another inode than the mark says is a copy of the
+   file; a missing or damaged mark says nothing. In each case opening for writing MUST be refused. Only a journal that
+   has seen no change may begin without a mark, or take over one that knows of no transfer.
+6. The mark names every shipment whose transfer has begun, as ids, numbers and digests: no payload, no persons.
+
+It cannot see a machine or disk image that was restored as a whole: journal, mark and inode are old together.
+
+A person may accept such a journal (``accept``). Nothing in it is sent by itself then: what is sealed is in doubt, what
+the mark names and the journal lacks is stored as forgotten and blocks a new submission for its sender, municipality,
+district and year until it is released, and the journal gets a new id: where it was copied, only the other one still
+fits its own mark. Who, why and what was found is stored.
 """
 
 from __future__ import annotations
@@ -32,31 +49,6 @@ from kpr_sender.journal.sqlite_errors import of_os
 from kpr_sender.journal.transaction import Transaction
 from kpr_sender.model import Environment
 from kpr_sender.states import Cause, ShipmentState
-
-# The marker beside the journal: what betrays a journal that was put back, copied or lost (promise G1).
-#
-# A restored journal does not know what was sent after it was saved, and would send it again. So ``<journal>.mark``
-# says, apart from the journal, how far the journal has come. The rules:
-#
-# 1. Every change of the journal MUST raise its ``step`` by one, in the same transaction.
-# 2. The marker MUST be brought to the journal's step when a transfer is about to begin, and when the journal is opened
-#    and closed for writing: written to a new file, fsynced, put in the old one's place at once, the folder fsynced.
-# 3. The new file is written before the commit of the change that begins a transfer, so that a full disk stops it there.
-#    It MUST take the old one's place after the commit, and no transfer MUST begin before that. Where that fails, the
-#    attempt is taken back as not sent: it is certain, since nothing was handed to the bus yet. A run that dies in
-#    between leaves it in doubt, as ever.
-# 4. So a crash leaves the journal at the marker's step or ahead of it, never behind. Ahead is harmless: the journal
-#    knows more, and the next opening brings the marker up.
-# 5. A journal that is behind its marker has lost something (a backup was put back, a ``-wal`` was deleted, a disk did
-#    not keep its word); one with another id is another journal; one in another inode than the marker says is a copy
-#    of the file; a missing or damaged marker says nothing. In each case opening for writing MUST be refused. Only a
-#    journal that has seen no change may begin without a marker, or take over one that knows of no transfer.
-# 6. The marker names every shipment whose transfer has begun. When a person accepts a journal all the same
-#    (``restored``), what the journal does not know of these is kept in it as forgotten, and stands in the way of a new
-#    submission.
-# 7. The marker is a function of the journal's rows: it holds ids, numbers and digests, never payload or persons.
-#
-# What it cannot see: a machine or disk image put back as a whole, on which journal, marker and inode are old together.
 
 _MOST_BYTES: Final = 4_000_000
 _WAY_ON: Final = (
@@ -87,7 +79,7 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class HighWaterMark:
-    """How far a journal has come.
+    """How far a journal has come, as the file beside it says or as the journal itself does.
 
     Attributes:
         journal_id: The journal's own, random.
@@ -101,12 +93,12 @@ class HighWaterMark:
     begun: tuple[Begun, ...]
 
 
-class MarkerDamaged(ValueError):
-    """The marker is not as it was written."""
+class MarkDamaged(ValueError):
+    """The file with the mark is not as it was written."""
 
 
 def mark_file(journal: Path) -> Path:
-    """Return where a journal's marker lies."""
+    """Return where a journal's mark is."""
     resolved = journal.resolve()
     return resolved.with_name(resolved.name + ".mark")
 
@@ -124,10 +116,10 @@ def mark_of(connection: sqlite3.Connection, inode: int | None) -> HighWaterMark:
 
 
 def read(journal: Path) -> HighWaterMark | None:
-    """Return what the marker says; None where there is none.
+    """Return the mark beside a journal; None where there is none.
 
     Raises:
-        MarkerDamaged: It is not as it was written.
+        MarkDamaged: It is not as it was written.
         JournalUnwritable: It cannot be read.
     """
     file = mark_file(journal)
@@ -141,26 +133,18 @@ def read(journal: Path) -> HighWaterMark | None:
     try:
         return _read_mark(json.loads(content))
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise MarkerDamaged from None
+        raise MarkDamaged from None
 
 
 def write(journal: Path, mark: HighWaterMark) -> None:
-    """Put a marker in the old one's place, durable before return.
-
-    Raises:
-        JournalUnwritable: It cannot be written; the old one stands.
-    """
+    """Write a mark, durable before return; where that fails (``JournalUnwritable``) the old one stands."""
     with _one_at_a_time:
         prepare(journal, mark)
         put(journal)
 
 
 def prepare(journal: Path, mark: HighWaterMark) -> None:
-    """Write a marker to a new file, durable before return; the old one stands until ``put``.
-
-    Raises:
-        JournalUnwritable: It cannot be written.
-    """
+    """Write a mark to a new file, durable before return; the old one stands until ``put``."""
     file = _new_file(journal)
     content = json.dumps({"kpr-sender journal marker": 1, **asdict(mark)}).encode() + b"\n"
     try:
@@ -170,11 +154,7 @@ def prepare(journal: Path, mark: HighWaterMark) -> None:
 
 
 def put(journal: Path) -> None:
-    """Put the marker that is prepared in the old one's place, durable before return.
-
-    Raises:
-        JournalUnwritable: It cannot be put there.
-    """
+    """Move the mark that is prepared to the old one's place, durable before return."""
     file = mark_file(journal)
     try:
         _new_file(journal).replace(file)
@@ -187,14 +167,14 @@ def objection(found: HighWaterMark | None, present: HighWaterMark, *, backup_at:
     """Return why a journal may not be written to, in one or two sentences; nothing where it may.
 
     Args:
-        found: What the marker says; None where there is none.
+        found: The mark beside it; None where there is none.
         present: What the journal itself says.
         backup_at: When it was made as a backup; None for a journal.
     """
     if backup_at is not None:
         return f"This is a backup of the journal, made {backup_at}: it does not know what was sent since."
     if found is None:
-        # A new journal, or one of an earlier version, has no step yet and gets its first marker now.
+        # A new journal, or one of an earlier version, has no step yet and gets its first mark now.
         return _MISSING if present.step else ""
     if not (present.step or present.begun or found.begun):
         return ""
@@ -206,13 +186,13 @@ def _behind(found: HighWaterMark, present: HighWaterMark) -> bool:
     return found.step > present.step or any(known.get(one.msg_id, 0) < one.attempts for one in found.begun)
 
 
-_MISSING: Final = "The marker beside the journal is missing: the journal may be an old copy."
+_MISSING: Final = "The journal's .mark file is missing: the journal may be an old copy."
 _DIFFERENCES: Final[tuple[tuple[str, Callable[[HighWaterMark, HighWaterMark], bool]], ...]] = (
     (
         "This is not the journal that was last used here: it does not know what that one has sent.",
         lambda found, present: found.journal_id != present.journal_id,
     ),
-    ("The journal is older than its marker: something that was written to it is not in it.", _behind),
+    ("The journal is older than its .mark file: something that was written to it is not in it.", _behind),
     (
         "The journal is not the same file as before: it was restored or copied, and another may be in use.",
         lambda found, present: None not in {found.inode, present.inode} and found.inode != present.inode,
@@ -221,7 +201,7 @@ _DIFFERENCES: Final[tuple[tuple[str, Callable[[HighWaterMark, HighWaterMark], bo
 
 
 def require_not_lost(journal: Path) -> None:
-    """Refuse to make a new journal where the marker shows that one was sent from.
+    """Refuse to make a new journal where the mark shows that one was sent from.
 
     Raises:
         JournalUnwritable: The journal is gone.
@@ -235,19 +215,19 @@ def require_not_lost(journal: Path) -> None:
         raise of_os(journal, error) from error
     try:
         found = read(journal)
-    except MarkerDamaged:
-        raise damaged_marker(journal) from None
+    except MarkDamaged:
+        raise damaged_mark(journal) from None
     if found is not None and found.begun:
         raise refused(
             journal,
-            f"The journal is gone. Its marker is here, and says that {len(found.begun)} shipments were begun: a new "
-            "journal would not know of them.",
+            f"The journal is gone. Its .mark file is here, and says that {len(found.begun)} shipments were begun: a "
+            "new journal would not know of them.",
         )
 
 
-def damaged_marker(journal: Path) -> JournalUnwritable:
-    """Return the error for a marker that is not as it was written."""
-    return refused(journal, f"The marker beside the journal ({mark_file(journal).name}) is damaged.")
+def damaged_mark(journal: Path) -> JournalUnwritable:
+    """Return the error for a mark that is not as it was written."""
+    return refused(journal, f"The journal's .mark file ({mark_file(journal).name}) is damaged.")
 
 
 def refused(journal: Path, what: str) -> JournalUnwritable:
@@ -279,10 +259,10 @@ def _write_through(file: Path, content: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What became of it.
+    """What became of a journal that a person accepts.
 
     Attributes:
-        found: What was found, in words.
+        found: What spoke against it, in words.
         in_doubt: MsgIds that were sealed and are in doubt now.
         forgotten: Shipments that were begun and that the journal does not hold.
     """
@@ -293,7 +273,7 @@ class Accepted:
 
 
 def accept(path: Path, environment: Environment, *, now: Callable[[], datetime], why: str, who: str) -> Accepted:
-    """Take a journal as it is, though its marker speaks against it. The caller holds the journal's lock.
+    """Go on with a journal that its mark speaks against. The caller has the journal's lock.
 
     Args:
         path: The journal; made anew where it is gone.
@@ -325,8 +305,7 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
             for msg_id in in_doubt:
                 transaction.apply(msg_id, Cause.RESTORED)
             forgotten = () if found is None else _keep_what_is_forgotten(transaction, found)
-            acceptance = {"at": sql.time_text(at), "found": what, "why": why, "who": who}
-            connection.execute(sql.ADD_ACCEPTANCE, acceptance)
+            sql.insert(connection, "acceptance", {"at": sql.time_text(at), "found": what, "why": why, "who": who})
             reached = max(present.step, 0 if found is None else found.step) + 1
             connection.execute(sql.NEW_IDENTITY, {"step": reached})
         with store.reading() as connection:
@@ -338,7 +317,7 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
 def objection_to(
     connection: sqlite3.Connection, path: Path, inode: int | None
 ) -> tuple[HighWaterMark | None, HighWaterMark, str]:
-    """Return what the marker says, what the journal says, and in words why it may not be written to, if so.
+    """Return the mark beside the journal, the journal's own, and in words why it may not be written to, if so.
 
     Args:
         connection: With a transaction open on the journal.
@@ -349,8 +328,8 @@ def objection_to(
     backup_at = connection.execute(sql.IDENTITY).fetchone()["backup_at"]
     try:
         found = read(path)
-    except MarkerDamaged:
-        return None, present, damaged_marker(path).what
+    except MarkDamaged:
+        return None, present, damaged_mark(path).what
     return found, present, objection(found, present, backup_at=backup_at)
 
 

@@ -178,7 +178,7 @@ _FIRST: Final = Migration(
     ),
 )
 
-# What it takes to know a journal that was put back, copied or lost: ``marker`` has the rules.
+# What it takes to know a journal that was restored from backup, copied or lost: ``recovery`` has the rules.
 _SECOND: Final = Migration(
     2,
     "what tells a restored journal from the one that was sent from",
@@ -187,7 +187,7 @@ _SECOND: Final = Migration(
         "ALTER TABLE journal ADD COLUMN step INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE journal ADD COLUMN backup_at TEXT",
         "UPDATE journal SET journal_id = lower(hex(randomblob(16)))",
-        # Shipments that the marker knows to have been begun, and that a restored journal does not hold.
+        # Shipments that the mark says were begun, and that a restored journal does not have.
         """
         CREATE TABLE forgotten (
           msg_id         TEXT PRIMARY KEY,
@@ -230,7 +230,7 @@ _SECOND: Final = Migration(
 )
 
 # Which certificates were used, and the only way in which sealed bytes are ever exchanged. The old bytes stay: a
-# certificate changes once in years, the history's old digest can be held against them, and so no rule has to let
+# certificate changes once in years, the history's old digest can be compared with them, and so no rule has to let
 # anything be deleted.
 _THIRD: Final = Migration(
     3,

@@ -12,7 +12,7 @@ from datetime import datetime
 from types import TracebackType
 
 from kpr_sender.events import Event, EventKind, Observer
-from kpr_sender.journal.location import demand_local
+from kpr_sender.journal.location import require_local
 from kpr_sender.journal.lock import JournalLock
 from kpr_sender.journal.port import ReceiptDocument
 from kpr_sender.journal.sqlite import SqliteJournal, SqliteView
@@ -128,7 +128,7 @@ class JournalSession:
     def _lock_and_open(self) -> SqliteJournal:
         path = self._settings.path
         if not self._settings.allow_network:
-            demand_local(path)
+            require_local(path)
         lock = JournalLock.acquire(path, now=self._now)
         try:
             journal = SqliteJournal.open(path, self._environment, now=self._now, who=self._who)

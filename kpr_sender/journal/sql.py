@@ -43,12 +43,6 @@ LATEST_SUBMISSION: Final = """
       AND bydel = :bydel AND year = :year
     ORDER BY sequence DESC LIMIT 1
 """
-ADD_SUBMISSION: Final = """
-    INSERT INTO submission (submission_id, environment, sender_her_id, kommunenummer, bydel, year, created_at,
-                            created_by, replaces, reason)
-    VALUES (:submission_id, :environment, :sender_her_id, :kommunenummer, :bydel, :year, :created_at,
-            :created_by, :replaces, :reason)
-"""
 
 SHIPMENT: Final = "SELECT * FROM shipment WHERE msg_id = ?"
 SHIPMENT_BY_MESSAGE_ID: Final = "SELECT * FROM shipment WHERE message_id = ?"
@@ -58,16 +52,6 @@ HOLDER_OF_PAYLOAD: Final = """
     SELECT submission_id FROM shipment
     WHERE environment = :environment AND sender_her_id = :sender_her_id AND year = :year
       AND type = :type AND payload_sha256 = :payload_sha256
-"""
-ADD_SHIPMENT: Final = """
-    INSERT INTO shipment (submission_id, environment, sender_her_id, year, type, msg_id, message_id, receiver_her_id,
-                          envelope, payload_sha256, payload_bytes, lopenr, sealed_id, sealed_sha256, sealed_bytes,
-                          created_at, state, hodemelding_sha256, encryption_sha1, encryption_serial, signing_sha1,
-                          signing_serial)
-    VALUES (:submission_id, :environment, :sender_her_id, :year, :type, :msg_id, :message_id, :receiver_her_id,
-            :envelope, :payload_sha256, :payload_bytes, :lopenr, :sealed_id, :sealed_sha256, :sealed_bytes,
-            :created_at, :state, :hodemelding_sha256, :encryption_sha1, :encryption_serial, :signing_sha1,
-            :signing_serial)
 """
 # The only way a shipment changes: compare-and-set on the state it was read in.
 CHANGE_SHIPMENT: Final = """
@@ -98,22 +82,12 @@ RECEIPT_DOCUMENTS: Final = """
     SELECT receipt.* FROM receipt JOIN shipment USING (msg_id)
     WHERE shipment.submission_id = ? ORDER BY receipt_id
 """
-ADD_RECEIPT: Final = """
-    INSERT INTO receipt (msg_id, status, errors, verified, problem, received_at, sealed_sha256, xml, sealed,
-                         signer_sha1, signer_serial)
-    VALUES (:msg_id, :status, :errors, :verified, :problem, :received_at, :sealed_sha256, :xml, :sealed,
-            :signer_sha1, :signer_serial)
-"""
 VERIFY_RECEIPT: Final = """
     UPDATE receipt SET status = :status, errors = :errors, verified = :verified, problem = :problem, xml = :xml,
                        signer_sha1 = :signer_sha1, signer_serial = :signer_serial
     WHERE receipt_id = :receipt_id AND verified = 0
 """
 
-ADD_EVENT: Final = """
-    INSERT INTO event (at, msg_id, what, why, who, from_state, to_state, details)
-    VALUES (:at, :msg_id, :what, :why, :who, :from_state, :to_state, :details)
-"""
 EVENTS: Final = "SELECT * FROM event ORDER BY event_id"
 EVENTS_OF: Final = "SELECT * FROM event WHERE msg_id = ? ORDER BY event_id"
 
@@ -146,7 +120,6 @@ RELEASE_FORGOTTEN: Final = """
     UPDATE forgotten SET released_at = :at, released_by = :who, released_why = :why
     WHERE msg_id = :msg_id AND released_at IS NULL
 """
-ADD_ACCEPTANCE: Final = "INSERT INTO acceptance (at, found, why, who) VALUES (:at, :found, :why, :who)"
 ACCEPTANCES: Final = "SELECT at, found, why, who FROM acceptance ORDER BY acceptance_id"
 NEW_IDENTITY: Final = """
     UPDATE journal SET journal_id = lower(hex(randomblob(16))), step = :step, backup_at = NULL
@@ -155,6 +128,21 @@ MARK_AS_BACKUP: Final = "UPDATE journal SET backup_at = ?"
 
 
 Value = str | int | bytes | None
+
+
+def insert(connection: sqlite3.Connection, table: str, columns: Mapping[str, Value]) -> int | None:
+    """Add a row to a table; return its number.
+
+    Args:
+        connection: With a transaction open.
+        table: Its name.
+        columns: The row's values by column.
+    """
+    names, values = ", ".join(columns), ", ".join(f":{name}" for name in columns)
+    statement = f"INSERT INTO {table} ({names}) VALUES ({values})"  # noqa: S608 - names are the program's own words
+    return connection.execute(statement, columns).lastrowid
+
+
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 

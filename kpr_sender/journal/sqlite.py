@@ -146,7 +146,7 @@ class SqliteJournal(SqliteView):
         self._who = who
         self._inode = stable_inode(store.path)
         self._marked: recovery.HighWaterMark | None = None
-        self._marking = threading.RLock()  # from the marker that is prepared to the one that is put
+        self._marking = threading.RLock()  # from the mark that is prepared to the one that is put
 
     @classmethod
     def open(cls, path: Path, environment: Environment, *, now: Callable[[], datetime], who: str) -> Self:
@@ -159,16 +159,15 @@ class SqliteJournal(SqliteView):
             who: The person or account that events are written for.
 
         Raises:
-            JournalUnwritable: It cannot be made, opened or written, is damaged, from a newer version, or no journal; or
-                its marker says that it was put back, copied or lost (``marker``).
+            JournalUnwritable: As for ``connection.open_to_write``; or it was restored, copied or lost (``recovery``).
             ConfigInvalid: It is another environment's (promise G7).
         """
         recovery.require_not_lost(path)
         journal = cls(open_to_write(path, environment, now=now), environment, now=now, who=who)
         try:
-            journal._require_own_marker()
+            journal._require_own_mark()
         except BaseException:
-            journal._store.close()  # not close(): a journal that is refused must not become its marker's
+            journal._store.close()  # not close(): a journal that is refused must not set its mark
             raise
         return journal
 
@@ -208,7 +207,7 @@ class SqliteJournal(SqliteView):
             require_nothing_forgotten(new, tuple(row["msg_id"] for row in forgotten))
             latest = _latest(connection, columns)
             require_admissible(new, latest=latest, same_payload=_same_payload(connection, new))
-            connection.execute(sql.ADD_SUBMISSION, columns)
+            sql.insert(connection, "submission", columns)
             for shipment in new.shipments:
                 transaction.create(shipment, new, columns)
             for replaced in () if latest is None else latest.shipments:
@@ -296,7 +295,7 @@ class SqliteJournal(SqliteView):
                 "signer_serial": None if signer is None else signer.serial,
             }
             if stored is None:
-                receipt_id = connection.execute(sql.ADD_RECEIPT, columns).lastrowid
+                receipt_id = sql.insert(connection, "receipt", columns)
             else:
                 receipt_id = stored["receipt_id"]
                 connection.execute(sql.VERIFY_RECEIPT, columns | {"receipt_id": receipt_id})
@@ -342,7 +341,7 @@ class SqliteJournal(SqliteView):
     def close(self) -> None:
         """Close it; twice is harmless."""
         with suppress(KprError):
-            self._mark()  # a marker that is left behind is harmless: the journal knows more
+            self._mark()  # a mark that is left behind is harmless: the journal knows more
         super().close()
 
     def _apply(
@@ -371,7 +370,7 @@ class SqliteJournal(SqliteView):
                 connection.execute(sql.COUNT_STEP)
 
     def _mark(self) -> None:
-        """Bring the marker to where the journal is."""
+        """Bring the mark to where the journal is."""
         with self._marking:
             with self._store.reading() as connection:
                 mark = recovery.mark_of(connection, self._inode)
@@ -379,7 +378,7 @@ class SqliteJournal(SqliteView):
                 recovery.write(self._store.path, mark)
                 self._marked = mark
 
-    def _require_own_marker(self) -> None:
+    def _require_own_mark(self) -> None:
         with self._store.reading() as connection:
             self._marked, _, what = objection_to(connection, self._store.path, self._inode)
         if what:

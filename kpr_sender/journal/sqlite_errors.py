@@ -16,6 +16,15 @@ _RESTORE: Final = (
     "its place: a backup may not know what was sent since."
 )
 
+_LOCKED: Final = (
+    "Another program has kept the journal locked for too long.",
+    "Let backup or inspection tools finish, then run the same command again.",
+)
+_NOT_ALLOWED: Final = ("The journal may not be read or written by this user.", "")
+_CHECK_PATH: Final = (
+    "Check that the path is a file in a folder this user may write in, then run the same command again."
+)
+
 # Primary result code (https://sqlite.org/rescode.html) -> what happened, what to do. What is not here is our error.
 _SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
     sqlite3.SQLITE_FULL: ("The disk is full.", "Make room, then run the same command again."),
@@ -25,22 +34,13 @@ _SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
     ),
     sqlite3.SQLITE_READONLY: (
         "The journal is read-only for this user.",
-        "Mend the permissions of the file and its folder, then run the same command again.",
+        "Fix the permissions of the file and its folder, then run the same command again.",
     ),
-    sqlite3.SQLITE_PERM: ("The journal may not be read or written by this user.", ""),
-    sqlite3.SQLITE_AUTH: ("The journal may not be read or written by this user.", ""),
-    sqlite3.SQLITE_CANTOPEN: (
-        "The journal cannot be opened.",
-        "Check that the path is a file in a folder this user may write in, then run the same command again.",
-    ),
-    sqlite3.SQLITE_BUSY: (
-        "Another program has kept the journal locked for too long.",
-        "Let backup or inspection tools finish, then run the same command again.",
-    ),
-    sqlite3.SQLITE_LOCKED: (
-        "Another program has kept the journal locked for too long.",
-        "Let backup or inspection tools finish, then run the same command again.",
-    ),
+    sqlite3.SQLITE_PERM: _NOT_ALLOWED,
+    sqlite3.SQLITE_AUTH: _NOT_ALLOWED,
+    sqlite3.SQLITE_CANTOPEN: ("The journal cannot be opened.", _CHECK_PATH),
+    sqlite3.SQLITE_BUSY: _LOCKED,
+    sqlite3.SQLITE_LOCKED: _LOCKED,
     sqlite3.SQLITE_PROTOCOL: (
         "The journal's locks do not work here.",
         "Put the journal on a local disk, then run the same command again.",
@@ -71,7 +71,7 @@ def of_sqlite(path: Path, error: sqlite3.Error) -> KprError:
     known = None if code is None else _SENTENCES.get(code & 0xFF)  # the low byte of an extended code is the primary
     if known is None:
         # Texts of sqlite3 name tables and columns, never values.
-        return InternalError(f"The journal refused a step: {error}.", where=str(path))
+        return InternalError(f"The journal refused a statement: {error}.", where=str(path))
     what, next_step = known
     return JournalUnwritable(what, where=str(path), next_step=next_step)
 

@@ -87,8 +87,9 @@ class Transaction:
     def note(self, msg_id: str, line: HistoryLine) -> None:
         """Write a line of the history."""
         old, new = line.moved or (None, None)
-        self.connection.execute(
-            sql.ADD_EVENT,
+        sql.insert(
+            self.connection,
+            "event",
             {
                 "at": sql.time_text(self.at),
                 "msg_id": msg_id,
@@ -111,10 +112,8 @@ class Transaction:
         """
         msg_id, who = shipment.msg_id, submission.by
         sealed_id, digest = write_sealed(self.connection, shipment)
-        sealed = {"sealed_id": sealed_id, "sealed_sha256": digest}
-        self.connection.execute(
-            sql.ADD_SHIPMENT, {**sql.new_shipment_columns(columns, shipment, sql.time_text(self.at)), **sealed}
-        )
+        fixed = sql.new_shipment_columns(columns, shipment, sql.time_text(self.at))
+        sql.insert(self.connection, "shipment", {**fixed, "sealed_id": sealed_id, "sealed_sha256": digest})
         certificates = sql.certificate_columns(shipment.certificates)
         details = {"submission": submission.submission_id, "sealed_sha256": digest, **certificates}
         why = submission.reason.strip() or "A new submission."

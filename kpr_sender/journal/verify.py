@@ -6,7 +6,7 @@
 3. The history: each step is one of ``states.TRANSITIONS``, and all of them together give the state, the attempts and
    the time of publishing that the row says (promise G5).
 4. The receipts: their digests, and that what is delivered or rejected is so by a verified receipt (promise G4).
-5. The marker: whether the journal was put back, copied or lost something (promise G1).
+5. The mark: whether the journal was restored from backup, copied or lost something (promise G1).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from kpr_sender.states import (
 )
 
 _MOST_FINDINGS: Final = 100  # of SQLite's: one torn page can be thousands
-_PIECE_BYTES: Final = 1 << 20
+_CHUNK_BYTES: Final = 1 << 20
 _STATUS_OF_CAUSE: Final = {cause: status for status, cause in CAUSE_OF_STATUS.items()}
 
 
@@ -132,7 +132,7 @@ class _Replayed:
 
 
 def verify(path: Path, environment: Environment) -> Verification | None:
-    """Check a journal beside whoever writes it, in one consistent picture; None where there is none.
+    """Check a journal beside whoever writes it, in one consistent snapshot; None where there is none.
 
     Args:
         path: The journal, or a backup of it.
@@ -166,7 +166,7 @@ def check(connection: sqlite3.Connection, name: str, counted: dict[str, int]) ->
     """Yield what is wrong inside a journal's file.
 
     Args:
-        connection: With a transaction open, so that all is one picture.
+        connection: With a transaction open, so that all is one snapshot.
         name: What the file is called in findings.
         counted: Takes how much was looked at.
 
@@ -255,8 +255,8 @@ def _sealed(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
     try:
         with connection.blobopen("sealed", "bytes", row["sealed_id"], readonly=True) as blob:
             length = len(blob)
-            while piece := blob.read(_PIECE_BYTES):
-                digest.update(piece)
+            while chunk := blob.read(_CHUNK_BYTES):
+                digest.update(chunk)
     except sqlite3.OperationalError:
         yield "its sealed bytes are not there"
         return
@@ -265,11 +265,11 @@ def _sealed(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
 
 
 def _sealed_before(connection: sqlite3.Connection, name: str) -> Iterator[JournalFinding]:
-    kept = connection.execute("SELECT (SELECT count(*) FROM sealed) - (SELECT count(*) FROM shipment)").fetchone()[0]
-    told = connection.execute("SELECT count(*) FROM event WHERE what = ?", (RESEALED,)).fetchone()[0]
-    if kept != told:
+    stored = connection.execute("SELECT (SELECT count(*) FROM sealed) - (SELECT count(*) FROM shipment)").fetchone()[0]
+    resealed = connection.execute("SELECT count(*) FROM event WHERE what = ?", (RESEALED,)).fetchone()[0]
+    if stored != resealed:
         yield JournalFinding(
-            name, f"{kept} sealed bytes belong to no shipment; its history has {told} that were exchanged."
+            name, f"{stored} sealed bytes belong to no shipment; its history has {resealed} that were exchanged."
         )
 
 
@@ -278,11 +278,11 @@ def _history(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
     for event in connection.execute(sql.EVENTS_OF, (row["msg_id"],)):
         replayed.take(event)
         try:
-            kept = sql.event_of(event).details
+            details = sql.event_of(event).details
         except Unreadable as error:
             yield str(error)
             continue
-        replayed.take_seal(event, kept)
+        replayed.take_seal(event, details)
     if replayed.sealed_sha256 != row["sealed_sha256"]:
         yield "it was created, or last sealed anew, with another digest of its sealed bytes"
     if replayed.encryption_sha1 != row["encryption_sha1"]:
@@ -319,7 +319,7 @@ def _receipt(row: sqlite3.Row) -> Iterator[str]:
     if row["verified"] and row["xml"] is None:
         yield "verified, and without the AppRec"
     if not row["verified"] and not row["problem"]:
-        yield "not believed, and it does not say why"
+        yield "not verified, and it does not say why"
 
 
 def _forgotten(connection: sqlite3.Connection) -> Iterator[JournalFinding]:
@@ -327,8 +327,8 @@ def _forgotten(connection: sqlite3.Connection) -> Iterator[JournalFinding]:
         if row["released_at"] is None:
             yield JournalFinding(
                 row["msg_id"],
-                f"a {row['type']} for {row['year']} was begun before this journal was put back, and is not in it: ask "
-                "kpr@fhi.no whether it has arrived.",
+                f"a {row['type']} for {row['year']} was begun before this journal was restored from backup, and is not "
+                "in it: ask kpr@fhi.no whether it has arrived.",
             )
 
 

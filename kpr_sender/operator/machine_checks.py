@@ -32,7 +32,7 @@ from kpr_sender.errors import (
 )
 from kpr_sender.events import Event
 from kpr_sender.journal import verify
-from kpr_sender.journal.location import demand_local
+from kpr_sender.journal.location import require_local
 from kpr_sender.keys.port import Keys
 from kpr_sender.model import Party
 from kpr_sender.net import verifying
@@ -202,7 +202,7 @@ def journal_folder(context: CheckContext) -> CheckResult:
     """Journal and receipts can be written. Tried, not asked: permissions do not tell of a full or read-only disk."""
     settings = context.settings.journal
     if not settings.allow_network:
-        demand_local(settings.path)
+        require_local(settings.path)
     for key, folder in (("journal.path", settings.path.parent), ("journal.receipts_dir", settings.receipts_dir)):
         _demand_writable(_existing(folder), key)
     # Not opened: closing any of its file descriptors would take away the locks that this process has on it.

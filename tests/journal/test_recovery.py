@@ -113,7 +113,7 @@ def _plain_copy_put_back_and_marker_lost(office: Office) -> Callable[[], None]:
 
 
 def _folder_put_back(office: Office) -> Callable[[], None]:
-    """As a file backup does it: journal and marker are both old, and agree."""
+    """As a file backup does it: journal and mark are both old, and agree."""
     saved = shutil.copytree(office.state, office.kommune.folder / "saved")
 
     def put_back() -> None:

@@ -172,7 +172,7 @@ def test_what_lost_something_is_refused(killed: Killed, damage: Callable[[Killed
 def test_an_attempt_whose_marker_cannot_be_written_is_not_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, exit_code: int
 ) -> None:
-    """Marker rule 3: it is certain that nothing was sent. What the journal cannot note, the run says itself: 73."""
+    """Rule 3 of ``recovery``: it is certain that nothing was sent. What cannot be noted, the run says itself: 73."""
     kommune = municipality(tmp_path)
     bus = MemoryBus(Fhi(kommune.pki).answer)
     client = Client(kommune.configure(), bus=bus)
