@@ -1,1 +1,1 @@
-"""Hodemelding, AppRec, error-queue messages and the AMQP properties round them: bytes in, values out, and back."""
+"""Hodemelding, AppRec, error-queue messages and their AMQP properties: bytes in, values out, and back."""

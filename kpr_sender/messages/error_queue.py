@@ -1,9 +1,9 @@
-"""Messages on our error queue: what a receiver's message handler says of one of our messages.
+"""Messages on our error queue: what a receiver's message handler reports of one of our messages.
 
 Read as leniently as can be: they come without content type or body, with dates in .NET's invariant culture and with
 parts missing (helsenorge/Helsenorge.Messaging, ``AmqpCore.ReportErrorToExternalSender``), or as a SOAP 1.2 fault.
-What cannot be read is empty; nothing here raises, and nothing is ever answered: an error answered by an error is a
-ping-pong.
+What cannot be read is empty; nothing here raises, and nothing is ever answered: two handlers that answer errors with
+errors never stop.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.privacy import redact_message
 
 MAX_TEXT: Final = 500
-"""Longest condition or description that is kept, in characters."""
+"""Longest condition or description that is stored, in characters."""
 
 _MAX_FAULT: Final = 1_000_000  # bytes
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
@@ -28,7 +28,7 @@ _UUID: Final = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
 
 @dataclass(frozen=True, slots=True)
 class BusFault:
-    """What an error-queue message says.
+    """An error-queue message.
 
     Attributes:
         original_message_id: AMQP message-id (not MsgId) of the message it is about: lower case, without braces; may
@@ -45,12 +45,12 @@ class BusFault:
 
 
 def parse(properties: Mapping[str, str], subject: str, body: bytes) -> BusFault:
-    """Return what an error-queue message says; never raises.
+    """Read an error-queue message; never raises.
 
     Args:
         properties: Application properties; names are compared without regard to case.
         subject: AMQP subject; ``AMQP_SOAP_FAULT`` when the body is a SOAP fault.
-        body: Bytes of the body, most often empty. Anything but a SOAP fault is not looked at.
+        body: Bytes of the body, most often empty. Anything but a SOAP fault is ignored.
     """
     by_name = {name.casefold(): value for name, value in properties.items()}
 

@@ -1,7 +1,7 @@
 """XML from outside, parsed without its dangers: no DTD, no entity, no network, bounded size and depth.
 
-A document type declaration is found by expat before lxml sees the document, so that nothing is ever declared, let
-alone expanded or fetched.
+expat finds a document type declaration before lxml parses the document, so that nothing is ever declared, let alone
+expanded or fetched.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ from xml.parsers import expat
 
 from lxml import etree
 
-# Why a message was refused.
-
 
 class MessageRefused(ValueError):
-    """A message is not what it must be.
+    """A message is not valid.
 
-    The text holds no content of the message: it is safe to log, to show and to keep (promise G6).
+    The text has no content of the message: it is safe to log, to show and to store (promise G6).
 
     Args:
         reason: One clause: what is wrong.
-        line: The line it is wrong at, counted from 1; 0 where no line can be named.
+        line: Where, counted from 1; 0 where no line can be named.
     """
 
     def __init__(self, reason: str, *, line: int = 0) -> None:
@@ -30,11 +28,11 @@ class MessageRefused(ValueError):
         self.line = line
 
 
-_PIECE: Final = 65_536  # bytes looked at in one go on the way to the root element
-
-
 class _RootReached(Exception):
     """The prolog is over."""
+
+
+_CHUNK_BYTES: Final = 65_536
 
 
 def parse(xml: bytes, *, max_bytes: int) -> etree._Element:
@@ -42,7 +40,7 @@ def parse(xml: bytes, *, max_bytes: int) -> etree._Element:
 
     Args:
         xml: The document.
-        max_bytes: Largest document that is looked at, in bytes. Depth is bounded by libxml2: 256 levels.
+        max_bytes: Largest document that is parsed, in bytes. Depth is bounded by libxml2: 256 levels.
 
     Raises:
         MessageRefused: Too large, not well-formed, nested too deep, or with a document type declaration.
@@ -74,14 +72,14 @@ def _refuse_doctype(xml: bytes) -> None:
     parser.StartDoctypeDeclHandler = doctype
     parser.StartElementHandler = root
     try:
-        for start in range(0, len(xml), _PIECE):
-            parser.Parse(xml[start : start + _PIECE], False)
+        for start in range(0, len(xml), _CHUNK_BYTES):
+            parser.Parse(xml[start : start + _CHUNK_BYTES], False)
         parser.Parse(b"", True)
     except _RootReached:
         return
     except expat.ExpatError as error:
         raise MessageRefused("it is not well-formed XML", line=error.lineno) from None
-    except (ValueError, LookupError) as error:  # pyexpat's answer to an encoding Python does not know
+    except (ValueError, LookupError) as error:  # what pyexpat raises for an encoding that Python does not know
         if isinstance(error, MessageRefused):
             raise
         raise MessageRefused("its encoding is not known") from None

@@ -3,10 +3,10 @@
 1. The byte order mark and the XML declaration are removed: inside another document they are errors.
 2. Another encoding than UTF-8 is converted to UTF-8, character by character.
 3. Every other byte stays as it is: line ends, blanks, attribute order, comments and processing instructions, also
-   those that stand before or behind the root element (both are allowed inside ``Content``, and what a file says is
-   not ours to cut). So its canonical form (exclusive C14N) is the same before and after.
+   those before or after the root element (both are allowed inside ``Content``, and a file's content is not ours to
+   cut). So its canonical form (exclusive C14N) is the same before and after.
 
-Nothing is held beyond the chunk at hand, whatever the size of the file.
+Only one chunk is in memory, whatever the size of the file.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Prolog:
 
 
 def splice(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the payload's bytes as they stand in the Hodemelding.
+    """Yield the payload's bytes as they are in the Hodemelding.
 
     Args:
         chunks: The file, cut anywhere.
@@ -80,15 +80,15 @@ def splice(chunks: Iterable[bytes]) -> Iterator[bytes]:
     Raises:
         MessageRefused: The encoding is not known, or the bytes are not in it. Raised while iterating.
     """
-    _, pieces = open_payload(chunks)
-    yield from pieces
+    _, payload = open_payload(chunks)
+    yield from payload
 
 
 def open_payload(chunks: Iterable[bytes]) -> tuple[Prolog, Iterator[bytes]]:
-    """Read up to the end of the XML declaration; return what it says and the bytes behind it, as UTF-8.
+    """Read up to the end of the XML declaration; return it and the bytes after it, as UTF-8.
 
     Raises:
-        MessageRefused: As for ``splice``; for bytes behind the declaration while iterating.
+        MessageRefused: As for ``splice``; for bytes after the declaration while iterating.
     """
     source = iter(chunks)
     head = _at_least(b"", _LONGEST_SIGNATURE, source)
@@ -114,7 +114,7 @@ def _at_least(head: bytes, length: int, source: Iterator[bytes]) -> bytes:
 
 
 def _declaration(head: bytes, source: Iterator[bytes], *, codec: str) -> tuple[str, bytes]:
-    """Split off the XML declaration: its text, empty when there is none, and the bytes behind it."""
+    """Split off the XML declaration: its text, empty when there is none, and the bytes after it."""
     start, end = "<?xml".encode(codec), "?>".encode(codec)
     width = len(end) // 2
     head = _at_least(head, len(start) + width, source)
@@ -122,7 +122,7 @@ def _declaration(head: bytes, source: Iterator[bytes], *, codec: str) -> tuple[s
         return "", head
     limit = _MAX_DECLARATION * width
     while True:
-        found = head.find(end)  # half a character off in UTF-16, it ends what is no right declaration either
+        found = head.find(end)  # half a character off in UTF-16, it ends what is no valid declaration either
         if 0 <= found <= limit:
             cut = found + len(end)
             return head[:cut].decode(codec, "replace"), head[cut:]
@@ -134,23 +134,23 @@ def _declaration(head: bytes, source: Iterator[bytes], *, codec: str) -> tuple[s
 
 def _agreed(declaration: str, *, signature: str, marked: bool) -> str:
     """Return the codec that first bytes and declaration agree on."""
-    said = ""
+    named = ""
     if declaration:
         match = _DECLARATION.fullmatch(declaration)
         if match is None:
-            raise MessageRefused("its XML declaration is not a right one", line=1)
+            raise MessageRefused("its XML declaration is not valid", line=1)
         if (match["v1"] or match["v2"]) != "1.0":
             raise MessageRefused("it is not XML 1.0", line=1)
-        said = (match["e1"] or match["e2"] or "").lower()
-    if said and said not in _CODECS:
+        named = (match["e1"] or match["e2"] or "").lower()
+    if named and named not in _CODECS:
         raise MessageRefused("its encoding is not one we know; UTF-8 is wanted", line=1)
-    codec = _CODECS[said] if said else signature or "utf-8"
+    codec = _CODECS[named] if named else signature or "utf-8"
     if codec == "utf-16" and signature.startswith("utf-16"):
         return signature
     # A UTF-16 declaration in a file saved as UTF-8, and the reverse, is what .NET's StringWriter makes by mistake.
     if (signature or codec.startswith("utf-16")) and codec != signature:
         raise MessageRefused("its XML declaration names another encoding than the one its bytes are in", line=1)
-    if not said and signature.startswith("utf-16") and not marked:
+    if not named and signature.startswith("utf-16") and not marked:
         raise MessageRefused("it is in UTF-16 and does not say so; UTF-8 is wanted", line=1)
     return codec
 
@@ -167,9 +167,9 @@ def _converted(rest: bytes, source: Iterator[bytes], codec: str, declaration: st
         try:
             text = decoder.decode(chunk, last)
         except UnicodeDecodeError as error:
-            right = error.object[: error.start].decode(codec, "ignore")
+            valid = error.object[: error.start].decode(codec, "ignore")
             raise MessageRefused(
-                f"its bytes are not in the encoding it names ({codec})", line=line + right.count("\n")
+                f"its bytes are not in the encoding it names ({codec})", line=line + valid.count("\n")
             ) from None
         line += text.count("\n")
         if text:

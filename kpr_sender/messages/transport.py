@@ -1,4 +1,4 @@
-"""What stands outside the sealed bytes on the bus: names and values of the NHN AMQP profile.
+"""What is outside the sealed bytes on the bus: names and values of the NHN AMQP profile.
 
 Names are the reference client's (helsenorge/Helsenorge.Messaging, ``Amqp/AmqpCore.cs``); every value is a string, as
 the profile's page says.
@@ -54,10 +54,10 @@ def application_properties(
 
 
 def made_at(properties: Mapping[str, str]) -> datetime:
-    """Return when a message was made, by its own application properties.
+    """Return when a message was made, from its own application properties.
 
     Raises:
-        ValueError: They do not say it.
+        ValueError: It is not in them.
     """
     return datetime.strptime(properties.get(TIME_STAMP, ""), _TIME).replace(tzinfo=UTC)
 

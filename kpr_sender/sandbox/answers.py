@@ -13,9 +13,9 @@ from cryptography.x509 import Certificate
 
 from kpr_sender.cms.port import Signer
 from kpr_sender.cms.write import seal
-from kpr_sender.messages import apprec, transport
+from kpr_sender.messages import transport
 from kpr_sender.model import Party
-from kpr_sender.sandbox import amqp_message
+from kpr_sender.sandbox import amqp_message, apprec
 from kpr_sender.sandbox.amqp_message import BusMessage
 from kpr_sender.sandbox.codes import E31, T02, Refusal, TransportFault
 from kpr_sender.sandbox.examination import Finding, Original

@@ -22,13 +22,13 @@ from kpr_sender.cms.algorithms import Policy
 from kpr_sender.cms.errors import TELL_SENDER, AlgorithmRefused, CannotOpen, Malformed, NotForUs, ProtectionRefused
 from kpr_sender.cms.port import Decrypter
 from kpr_sender.errors import InputRefused
-from kpr_sender.messages import hodemelding, safe_xml, transport
-from kpr_sender.messages.hodemelding import Hodemelding
+from kpr_sender.messages import safe_xml, transport
+from kpr_sender.messages.hodemelding import NAMESPACE, Hodemelding
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.model import MessageType, Party
 from kpr_sender.preflight import inspect
 from kpr_sender.profiles import Profile
-from kpr_sender.sandbox import codes
+from kpr_sender.sandbox import codes, hodemelding
 from kpr_sender.sandbox.amqp_message import BusMessage
 from kpr_sender.sandbox.codes import E10, E21, T01, T02, T10, X99, Refusal, TransportFault
 from kpr_sender.sandbox.opening import unseal
@@ -36,7 +36,7 @@ from kpr_sender.sandbox.opening import unseal
 _log = logging.getLogger("kpr_sender.sandbox")
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MSG_ID: Final = re.compile(rb"<(?:\w+:)?MsgId\s*>\s*([^<>&]{1,100}?)\s*</")
-_MH: Final = f"{{{hodemelding.NAMESPACE}}}"
+_MH: Final = f"{{{NAMESPACE}}}"
 _PERIOD: Final = ("{*}INNHINFO/{*}iiFraDato", "fraDatoPeriode")
 
 _CONDITIONS: Final[Mapping[type[ProtectionRefused], str]] = {

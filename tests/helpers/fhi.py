@@ -11,10 +11,11 @@ from kpr_sender.bus.port import Inbound, Outbound, Source
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.write import seal
 from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pkcs12
-from kpr_sender.messages import apprec
-from kpr_sender.messages.hodemelding import Hodemelding, read
+from kpr_sender.messages.hodemelding import Hodemelding
 from kpr_sender.messages.transport import CONTENT_TYPE
 from kpr_sender.model import ReceiptError
+from kpr_sender.sandbox import apprec
+from kpr_sender.sandbox.hodemelding import read
 from kpr_sender.sandbox.pki import Pki
 
 REJECTION = (ReceiptError("T02", "2.16.578.1.12.4.1.1.8221", "XML validerer ikke", "element tjTjenType linje 7"),)

@@ -20,11 +20,11 @@ from kpr_sender import profiles
 from kpr_sender.bus.port import Inbound, Source
 from kpr_sender.cms.write import seal
 from kpr_sender.keys.files import KeyPair, SoftwareSigner
-from kpr_sender.messages import apprec
 from kpr_sender.messages.hodemelding import Hodemelding
 from kpr_sender.messages.transport import CONTENT_TYPE
 from kpr_sender.model import Environment, MessageType
 from kpr_sender.registry.port import Counterpart
+from kpr_sender.sandbox import apprec
 from kpr_sender.sandbox.sample import write_pair
 from kpr_sender.settings.values import Settings
 from tests.helpers import pki

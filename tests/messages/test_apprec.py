@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpr_sender.messages.apprec import ERROR_OID, AppRec, build, parse
+from kpr_sender.messages.apprec import ERROR_OID, AppRec, parse
 from kpr_sender.messages.hodemelding import Hodemelding
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.model import ReceiptError
+from kpr_sender.sandbox.apprec import build
 from kpr_sender.states import ReceiptStatus
 from tests.helpers.schemas import apprec_schema, assert_valid
 from tests.helpers.shared import SHARED

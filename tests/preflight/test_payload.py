@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from kpr_sender.errors import InputRefused
-from kpr_sender.messages.hodemelding import frame, read
+from kpr_sender.messages.hodemelding import frame
 from kpr_sender.messages.splice import splice
 from kpr_sender.model import MessageType
 from kpr_sender.preflight import Payload, inspect
+from kpr_sender.sandbox.hodemelding import read
 from tests.helpers.chunks import cut, cuts
 from tests.helpers.schemas import assert_valid, kpr_schema, payload
 from tests.messages.parties import HODEMELDING

@@ -1,0 +1,73 @@
+"""Builds application receipts, AppRec 1.0 and 1.1: what a receiver answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from lxml import etree
+
+from kpr_sender.messages.apprec import NAMESPACES
+from kpr_sender.messages.hodemelding import Hodemelding
+from kpr_sender.model import Party, ReceiptError
+
+_MIG_VERSIONS: Final = {"1.0": "1.0 2004-11-21", "1.1": "v1.1 2012-02-15"}
+_STATUS_TEXTS: Final = {"1": "OK", "2": "Avvist", "3": "OK, feil i delmelding"}  # kodeverk 8258
+
+
+def build(
+    *,
+    version: str,
+    apprec_id: str,
+    generated_at: datetime,
+    status_code: str,
+    errors: Sequence[ReceiptError],
+    original: Hodemelding,
+) -> bytes:
+    """Return a receipt for a Hodemelding.
+
+    Args:
+        version: ``1.0`` or ``1.1``.
+        apprec_id: Its own Id.
+        generated_at: GenDate; aware.
+        status_code: Status V: 1, 2, 3, or whatever a test wants.
+        errors: Error elements, in order.
+        original: What is answered.
+    """
+    namespace = NAMESPACES[version]
+
+    def add(parent: etree._Element, name: str, text: str | None = None, **attributes: str) -> etree._Element:
+        child = etree.SubElement(parent, f"{{{namespace}}}{name}")
+        child.text = text
+        for key, value in attributes.items():
+            if value:
+                child.set(key, value)
+        return child
+
+    def add_party(side: str, party: Party) -> None:
+        inst = add(add(add(root, side), "HCP"), "Inst")
+        add(inst, "Name", party.name)
+        add(inst, "Id", str(party.her_id))
+        add(inst, "TypeId", V="HER", DN="HER-id")
+        dept = add(inst, "Dept")
+        add(dept, "Name", party.service_name)
+        add(dept, "Id", str(party.service_her_id))
+        add(dept, "TypeId", V="HER", DN="HER-id")
+
+    as_default: dict[Any, str] = {None: namespace}
+    root = etree.Element(f"{{{namespace}}}AppRec", nsmap=as_default)
+    add(root, "MsgType", V="APPREC", DN="Applikasjonskvittering")
+    add(root, "MIGversion", _MIG_VERSIONS[version])
+    add(root, "GenDate", generated_at.isoformat(timespec="seconds"))
+    add(root, "Id", apprec_id)
+    add_party("Sender", original.receiver)
+    add_party("Receiver", original.sender)
+    add(root, "Status", V=status_code, DN=_STATUS_TEXTS.get(status_code, ""))
+    for error in errors:
+        add(root, "Error", V=error.code, S=error.code_system, DN=error.text, OT=error.detail)
+    answered = add(root, "OriginalMsgId")
+    add(answered, "MsgType", V=original.type.value, DN=original.type_text)
+    add(answered, "IssueDate", original.generated_at.isoformat(timespec="seconds"))
+    add(answered, "Id", original.msg_id)
+    return etree.tostring(root, encoding="UTF-8", xml_declaration=True)
