@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ import click
 
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import PATH, Invocation, Loudness
-from kpr_sender.errors import EXIT_OK, InputMissing, InputRefused
+from kpr_sender.errors import InputMissing, InputRefused
 from kpr_sender.model import Environment
 from kpr_sender.operator import testpersons
 from kpr_sender.outbound.build import read_chunks
@@ -155,22 +155,10 @@ def _write(page: Path, text: str) -> None:
 def _answer(invocation: Invocation, task: _Task, report: Report, page: Path | None, *, everything: bool) -> int:
     decided = verdict(report)
     error = InputRefused(decided.text) if decided.hinders else None
-    screen = _screen(task, report, page, EXIT_OK if error is None else error.exit_code, everything=everything)
+    names = (str(task.fagmelding), str(task.identmelding))
+    screen = check_screen(report, names=names, rules=task.rules, page=page, everything=everything)
     quiet = [f"kpr-send: {decided.text}"] if error else []
     return output.answer(invocation, json.envelope(error, **check_json(report)), screen, error=error, quiet=quiet)
-
-
-def _screen(task: _Task, report: Report, page: Path | None, exit_code: int, *, everything: bool) -> Iterator[str]:
-    yield verdict(report).text
-    yield ""
-    yield f"  fagmelding   {task.fagmelding}"
-    yield f"  identmelding {task.identmelding}"
-    yield f"  Rules        {task.rules}"
-    yield from check_screen(report, everything=everything)
-    yield ""
-    if page is not None:
-        yield f"  Page         {page}"
-    yield f"  Exit code    {exit_code}"
 
 
 def _file_names(task: _Task) -> tuple[str, str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
+from kpr_sender.errors import EXIT_OK, InputRefused
 from kpr_sender.preflight.catalogue.codes import all_service_types
 from kpr_sender.preflight.comparison import Change, Comparison
 from kpr_sender.preflight.findings import Effect, Finding
@@ -24,29 +26,35 @@ _BAR: Final = 20
 _NAME: Final = 34
 
 
-def check_screen(report: Report, *, everything: bool) -> Iterator[str]:
-    """Yield what to look at, worst first, then the figures.
+def check_screen(
+    report: Report, *, names: tuple[str, str], rules: str, page: Path | None, everything: bool
+) -> Iterator[str]:
+    """Yield the verdict, what to look at, worst first, then the figures.
 
     Args:
         report: What a check found.
+        names: The fagmelding's and the identmelding's.
+        rules: Year and environment.
+        page: Where the report was written as a page, too; None where it was not.
         everything: Whether notes, every rule in full, all stored places and all figures are wanted.
     """
-    shown = [group for group in groups(report) if everything or group.rule.effect is not Effect.NOTE]
-    detailed = len(shown) if everything else _DETAILED
-    for group in shown[:detailed]:
-        yield ""
-        yield from _group_lines(group, everything=everything)
-    if shown[detailed:]:
-        yield ""
-        yield from (_heading(group) for group in shown[detailed:])
-        yield "           Shown in full with --all."
     decided = verdict(report)
+    yield decided.text
+    yield ""
+    yield f"  fagmelding   {names[0]}"
+    yield f"  identmelding {names[1]}"
+    yield f"  Rules        {rules}"
+    yield from _finding_lines(report, everything=everything)
     if decided.to_accept and not decided.stops:
         yield ""
         yield "  Whoever has read them and wants them dropped sends all the same with"
         yield f"    kpr-send send --accept-findings {decided.to_accept}"
     yield ""
     yield from _figure_lines(report, everything=everything)
+    yield ""
+    if page is not None:
+        yield f"  Page         {page}"
+    yield f"  Exit code    {InputRefused.exit_code if decided.hinders else EXIT_OK}"
 
 
 def service_type_name(code: str) -> str:
@@ -65,6 +73,18 @@ def percent_text(change: Change) -> str:
     """Return how much a figure changed since last year: ``+5 %``, ``=`` or ``new``."""
     percent = change.percent
     return "new" if percent is None else f"{percent:+.0f} %" if percent else "="
+
+
+def _finding_lines(report: Report, *, everything: bool) -> Iterator[str]:
+    shown = [group for group in groups(report) if everything or group.rule.effect is not Effect.NOTE]
+    detailed = len(shown) if everything else _DETAILED
+    for group in shown[:detailed]:
+        yield ""
+        yield from _group_lines(group, everything=everything)
+    if shown[detailed:]:
+        yield ""
+        yield from (_heading(group) for group in shown[detailed:])
+        yield "           Shown in full with --all."
 
 
 def _group_lines(group: Group, *, everything: bool) -> Iterator[str]:
