@@ -28,7 +28,7 @@ from kpr_sender.operator import testpersons
 from kpr_sender.outbound.publish import Publisher
 from kpr_sender.outbound.submit import Submitter
 from kpr_sender.profiles import Profile, admit, load
-from kpr_sender.registry.opening import demand_one_environment, open_registry, open_registry_for_sending
+from kpr_sender.registry.opening import open_registry, open_registry_for_sending, require_one_environment
 from kpr_sender.registry.port import AddressRegistry
 from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
@@ -95,7 +95,7 @@ class App:
         warning = admit(profile, settings.environment, settings.report.letter)
         if warning is not None:
             observe(Event(EventKind.WARNING, warning))
-        demand_one_environment(profile, settings)
+        require_one_environment(profile, settings)
         closing = threading.Event()
         copies = ReceiptCopies(settings.journal.receipts_dir, observe)
         who = by or _login()

@@ -4,10 +4,10 @@ The only module that knows how people write a national id. ``redact`` is the las
 around it is written so that nothing of the kind gets there, and it errs on the side of removing too much. Its rules:
 
 1. Eleven digits are a national id, wherever they stand and whatever spaces or dashes are between them.
-2. From the first markup on, a text is payload; nothing of it is kept.
-3. PEM, long base64 and long hex are key material or sealed bytes. Only what a key ending in ``sha256`` holds is kept.
-4. What follows the word password or stands under such a key is one.
-5. Ids that are ours, a version 4 UUID or a submission's, are kept: without them a log line helps nobody.
+2. From the first markup on, a text is payload; none of it is left.
+3. PEM, long base64 and long hex are key material or sealed bytes. Only the value of a key ending in ``sha256`` is left.
+4. What follows the word password, or is the value of such a key, is one.
+5. Ids that are ours, a version 4 UUID or a submission's, are left: without them a log line helps nobody.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ from kpr_sender.journal.location import require_local
 from kpr_sender.keys.port import Keys
 from kpr_sender.model import Party
 from kpr_sender.net import verifying
-from kpr_sender.registry.opening import demand_one_environment
+from kpr_sender.registry.opening import require_one_environment
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.read import secrets_of
 from kpr_sender.settings.values import Settings
@@ -143,7 +143,7 @@ def required(value: T | None) -> T:
 def environment(context: CheckContext) -> CheckResult:
     """Nothing belongs to another environment (promise G7)."""
     settings, expected = context.settings, context.expected
-    demand_one_environment(context.profile, settings)
+    require_one_environment(context.profile, settings)
     service = f"{expected.service_name} ({expected.service_her_id})"
     return found(f"{settings.environment.value}: {service}, by {settings.origin}")
 

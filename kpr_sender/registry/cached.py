@@ -203,7 +203,7 @@ class CachedRegistry:
         """
         entry = self.entry(her_id)
         found = entry.counterpart()
-        # Earlier ones in the configuration are there to be believed, whatever the register says.
+        # Earlier ones in the configuration are there to be accepted, whatever the register says.
         signing = dict.fromkeys((*found.signing, *configured_certificates(self.settings, Use.SIGNING)))
         against = tuple(objections(entry, self.settings, at=self.now()))
         return replace(found, signing=tuple(signing), objections=against)

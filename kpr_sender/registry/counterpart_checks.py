@@ -77,7 +77,7 @@ def _queue(entry: RegisterEntry, settings: Settings) -> Iterator[ConfigInvalid]:
         yield ConfigInvalid(
             f"The configuration has the queue {queue_name(configured)}, Adresseregisteret has {queue_name(address)}.",
             where=f"{settings.origin}: receiver.queue",
-            next_step="Remove the line: the registry tells the queue.",
+            next_step="Remove the line: the registry has the queue.",
         )
     try:
         profiles.guard_environment(
@@ -99,7 +99,7 @@ def _certificates(entry: RegisterEntry, settings: Settings) -> Iterator[ConfigIn
                 f"The configuration's certificate ({_named(configured[0])}) is not the one in Adresseregisteret "
                 f"({_named(registered[0])}); {_newer(configured[0], registered[0])}.",
                 where=f"{settings.origin}: {_KEYS[use]}",
-                next_step="Find out why, then remove the line: the registry tells the certificate.",
+                next_step="Find out why, then remove the line: the registry has the certificate.",
             )
 
 

@@ -44,7 +44,7 @@ def open_directory(settings: Settings, *, now: Callable[[], datetime], observe: 
     return _open(settings, settings.registry.max_age, now, observe)
 
 
-def demand_own_register(profile: Profile, settings: Settings) -> None:
+def require_own_register(profile: Profile, settings: Settings) -> None:
     """Refuse a register of another environment (promise G7).
 
     Raises:
@@ -88,7 +88,7 @@ def _register(settings: Settings, now: Callable[[], datetime]) -> Register:
     return RestRegister(settings.registry, now)
 
 
-def demand_one_environment(profile: Profile, settings: Settings) -> None:
+def require_one_environment(profile: Profile, settings: Settings) -> None:
     """Refuse a configuration that mixes environments: receiver, bus and register must be one's (promise G7).
 
     Args:
@@ -105,4 +105,4 @@ def demand_one_environment(profile: Profile, settings: Settings) -> None:
         queue=settings.receiver.queue,
         host=settings.bus.host,
     )
-    demand_own_register(profile, settings)
+    require_own_register(profile, settings)

@@ -103,7 +103,7 @@ class Counterpart:
         her_id: Level 2 HER-id.
         queue: Name of its asynchronous queue: the last part of the registered address.
         encryption: The certificate to encrypt for.
-        signing: The certificates it may sign with: the current one first, then earlier ones still to be believed.
+        signing: The certificates it may sign with: the current one first, then earlier ones that are still accepted.
         name: Its registered name.
         organisation_number: The organisation it belongs to; empty where that is not known.
         provenance: Where all this came from.
@@ -127,7 +127,7 @@ class RegisterEntry:
 
     Attributes:
         encryption: The certificate to encrypt for, or nothing.
-        signing: The certificate it signs with, or nothing; after it an earlier one still to be believed.
+        signing: The certificate it signs with, or nothing; after it an earlier one that is still accepted.
     """
 
     party: RegisteredParty

@@ -312,7 +312,7 @@ class _File:
             if name not in table:
                 raise self.wrong(
                     f"receiver.{name}",
-                    "This is missing; expected here as long as no registry tells it.",
+                    "This is missing; expected here as long as no registry is asked.",
                     'Give it, or set registry.kind = "soap".',
                 )
         if "her_id" in table:

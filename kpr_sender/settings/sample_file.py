@@ -74,7 +74,7 @@ def register_url(port: int) -> str:
 def sandbox_defaults(folder: Path, *, register_port: int = 0) -> dict[str, dict[str, object]]:
     """Return the sections a sandbox decides, as they would be written in a configuration.
 
-    FHI's queue and certificates are not among them: its Adresseregister tells them. Nor is the bus's port, which is
+    FHI's queue and certificates are not among them: its Adresseregister has them. Nor is the bus's port, which is
     known when the sandbox listens.
 
     Args:

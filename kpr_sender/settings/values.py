@@ -22,7 +22,7 @@ from kpr_sender.settings.secrets import Secret
 # A declaration reads as one entry: name, type, default, kind, help.
 
 _REGISTRY_KNOWS: Final = (
-    'registry.kind must be "soap" or "rest": the registry tells it. What is given all the same is compared'
+    'registry.kind must be "soap" or "rest": the registry has it. What is given all the same is compared'
 )
 _LOKAL: Final = frozenset({Environment.LOKAL})
 _SIZE: Final = kinds.integer(1, 2_000_000_000, "bytes")
@@ -86,9 +86,9 @@ class FileSettings:
 class ReportSettings:
     """Which year, the letter that confirms an unconfirmed year's profile, and when a missing receipt is overdue."""
 
-    year: int = field(metadata=option(kinds.integer(2024, 2099), "The reporting year, the whole of it.", example=2024))
+    year: int = field(metadata=option(kinds.integer(2024, 2099), "The reporting year.", example=2024))
     letter: str = field(default="", metadata=option(
-        kinds.TEXT, "FHI's letter that confirms the year's values. produksjon demands it for years that kpr-sender "
+        kinds.TEXT, "FHI's letter that confirms the year's values. produksjon requires it for years that kpr-sender "
         "knows no letter for."))
     overdue_after: float = field(default=86_400.0, metadata=option(
         kinds.seconds(1, 8_760 * 3600), "What was published longer ago than this and has no receipt is overdue: exit "
@@ -127,19 +127,19 @@ class ReceiverSettings:
 
     her_id: int | None = field(default=None, metadata=option(
         kinds.HER_ID, "FHI's HER-id (level 2), if you want it written down: it must be the one of the year and "
-        "environment.", otherwise="the year's profile tells it", example=171479))
+        "environment.", otherwise="the year's profile has it", example=171479))
     encryption_certificate: Path | None = field(default=None, metadata=option(
         kinds.PATH, "FHI's certificate for encryption, PEM or DER, downloaded from Adresseregisteret.",
         otherwise=_REGISTRY_KNOWS, example="../certs/fhi-encryption.pem"))
     signing_certificates: tuple[Path, ...] = field(default=(), metadata=option(
         kinds.PATHS, "FHI's certificates for signing, PEM or DER, downloaded from Adresseregisteret: the current one "
-        "first, then earlier ones still to be believed.", otherwise=_REGISTRY_KNOWS,
+        "first, then earlier ones that receipts may still be signed with.", otherwise=_REGISTRY_KNOWS,
         example=("../certs/fhi-signing.pem",)))
     queue: str = field(default="", metadata=option(
         kinds.QUEUE, "FHI's asynchronous queue, or its whole address (E_SB_ASYNC) there. Copy it with care: RabbitMQ 3 "
         "says accepted to a queue that does not exist, too.", otherwise=_REGISTRY_KNOWS, example="171479_async"))
     unsealed_receipts: bool = field(default=False, metadata=option(
-        kinds.FLAG, "Believe receipts that are neither signed nor encrypted. Only when FHI is known to answer so."))
+        kinds.FLAG, "Accept receipts that are neither signed nor encrypted. Only when FHI is known to answer so."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,14 +198,14 @@ class TokenKey:
         "kpr-sender[pkcs11]. certificate is then needed only where the token has none with the key's id.",
         name="pkcs11_module", otherwise="the key is in a file", example="/usr/lib/softhsm/libsofthsm2.so"))
     token_label: str = field(default="", metadata=option(
-        kinds.NAME, "The token's label.", otherwise="slot tells the token", example="kommune"))
+        kinds.NAME, "The token's label.", otherwise="slot names the token", example="kommune"))
     slot: int | None = field(default=None, metadata=option(
-        kinds.integer(0, 2**63 - 1), "The number of the token's slot.", otherwise="token_label tells the token",
+        kinds.integer(0, 2**63 - 1), "The number of the token's slot.", otherwise="token_label names the token",
         example=0))
     key_label: str = field(default="", metadata=option(
-        kinds.NAME, "Label of the private key on the token.", otherwise="key_id tells the key", example="{}"))
+        kinds.NAME, "Label of the private key on the token.", otherwise="key_id names the key", example="{}"))
     key_id: bytes = field(default=b"", metadata=option(
-        kinds.HEX, "Id of the private key on the token.", otherwise="key_label tells the key", example="a1"))
+        kinds.HEX, "Id of the private key on the token.", otherwise="key_label names the key", example="a1"))
     pin: Secret = field(metadata=secret("the token's PIN", otherwise=", where there is a token", example="{}-pin"))
 
 
@@ -252,7 +252,7 @@ class KeySettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProtectionSettings:
-    """What is demanded of certificates and accepted in receipts."""
+    """What is required of certificates and accepted in receipts."""
 
     signing_key_usage: KeyUse = field(default=KeyUse.NON_REPUDIATION, metadata=option(
         kinds.choice(KeyUse), "The key usage that signing certificates must have."))
@@ -288,8 +288,8 @@ class BusSettings:
         kinds.TEXT, "The exchange, as in the registered address host/exchange/queue. Upper and lower case matter.",
         otherwise="the default exchange"))
     address_form: AddressForm = field(default=AddressForm.AUTO, metadata=option(
-        kinds.choice(AddressForm), "How queues are addressed: RabbitMQ's v1 form, its v2 form, or by the version the "
-        "broker tells."))
+        kinds.choice(AddressForm), "How queues are addressed: RabbitMQ's v1 form, its v2 form, or by the version that "
+        "the broker reports."))
     receipts_queue: str = field(metadata=option(
         kinds.QUEUE, "Our queue for receipts, or its whole address (E_SB_ASYNC).",
         otherwise="sender.service_her_id and _async", example="900002_async"))
@@ -397,7 +397,7 @@ class Settings:
         "[receiver]."))
     keys: KeySettings = field(metadata=part(KeySettings))
     protection: ProtectionSettings = field(metadata=section(
-        ProtectionSettings, "What is demanded of certificates and accepted in receipts."))
+        ProtectionSettings, "What is required of certificates and accepted in receipts."))
     bus: BusSettings = field(metadata=section(BusSettings, "Our connection to NHN Tjenestebuss."))
     hodemelding: HodemeldingSettings = field(metadata=section(HodemeldingSettings, "What the Hodemelding leaves open."))
     limits: LimitSettings = field(metadata=section(

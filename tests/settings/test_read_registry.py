@@ -51,7 +51,7 @@ def test_the_buss_user_and_password_are_the_registers_unless_it_has_its_own(tmp_
 
 @pytest.mark.parametrize("name", RECEIVER_KEYS)
 def test_without_a_register_each_of_the_receivers_keys_is_missed(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigInvalid, match="as long as no registry tells it") as caught:
+    with pytest.raises(ConfigInvalid, match="as long as no registry is asked") as caught:
         load_text(tmp_path, changed(name, ""))
 
     assert caught.value.where.endswith(f": receiver.{name}")
