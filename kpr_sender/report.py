@@ -24,7 +24,7 @@ from kpr_sender.errors import (
     RejectedByReceiver,
 )
 from kpr_sender.model import Receipt, Shipment, Submission
-from kpr_sender.settings.kinds import spoken
+from kpr_sender.settings.kinds import write_duration
 from kpr_sender.states import UNANSWERED, ShipmentState, SubmissionState
 
 
@@ -100,7 +100,8 @@ def _overdue(submission: Submission, *, overdue_after: float, at: datetime) -> K
         return None
     since = min(shipment.published_at for shipment in late if shipment.published_at is not None)
     return Overdue(
-        f"Published at {rfc3339(since)}, more than {spoken(overdue_after)} ago, and no receipt came: {_named(late)}. "
+        f"Published at {rfc3339(since)}, more than {write_duration(overdue_after)} ago, and no receipt "
+        f"came: {_named(late)}. "
         "It may never have reached FHI: the bus says accepted also for a message that it cannot route, or that expires "
         "or is pushed out of the receiver's queue unread."
     )

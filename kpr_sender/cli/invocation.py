@@ -87,7 +87,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, written: str 
     if written is None:
         return math.inf
     try:
-        return kinds.parse(written)
+        return kinds.parse_duration(written)
     except ValueError as error:
         raise click.BadParameter(f"expected {error}.") from None
 

@@ -26,10 +26,10 @@ from kpr_sender.registry.files import configured_certificates
 from kpr_sender.registry.port import (
     Counterpart,
     Provenance,
-    Queues,
-    Register,
     RegisteredParty,
+    RegisteredQueues,
     RegisterEntry,
+    RemoteRegister,
     UnknownParty,
     Use,
 )
@@ -143,7 +143,7 @@ def _from_json(stored: dict[str, Any], url: str) -> RegisterEntry:
         party=replace(
             party, valid_from=_moment(stored["party"]["valid_from"]), valid_to=_moment(stored["party"]["valid_to"])
         ),
-        queues=Queues(**stored["queues"]),
+        queues=RegisteredQueues(**stored["queues"]),
         encryption=tuple(_certificate(one) for one in stored["encryption"]),
         signing=tuple(_certificate(one) for one in stored["signing"]),
         provenance=Provenance(url, _aware(stored["fetched_at"])),
@@ -186,7 +186,7 @@ class CachedRegistry:
         observe: Receives a warning when an old entry is used because the register cannot be reached.
     """
 
-    register: Register
+    register: RemoteRegister
     cache: Cache
     settings: Settings
     max_age: float

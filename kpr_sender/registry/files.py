@@ -16,8 +16,8 @@ from kpr_sender.registry.port import (
     FILES,
     Counterpart,
     Provenance,
-    Queues,
     RegisteredParty,
+    RegisteredQueues,
     RegisterEntry,
     Use,
 )
@@ -68,7 +68,7 @@ class FilesRegistry:
             RegisteredParty(
                 her_id, known.service_name, active=True, parent_her_id=known.her_id, parent_name=known.name
             ),
-            Queues(asynchronous=settings.receiver.queue),
+            RegisteredQueues(asynchronous=settings.receiver.queue),
             configured_certificates(settings, Use.ENCRYPTION),
             configured_certificates(settings, Use.SIGNING),
             Provenance(FILES),

@@ -17,7 +17,7 @@ from kpr_sender.settings.values import RegistryKind, Settings
 
 if TYPE_CHECKING:
     from kpr_sender.registry.cached import CachedRegistry
-    from kpr_sender.registry.port import Register
+    from kpr_sender.registry.port import RemoteRegister
 
 _ALWAYS_ASK = 0.0
 
@@ -70,7 +70,7 @@ def _open(
     return CachedRegistry(register, cache, settings, max_age, now, observe)
 
 
-def _register(settings: Settings, now: Callable[[], datetime]) -> Register:
+def _register(settings: Settings, now: Callable[[], datetime]) -> RemoteRegister:
     if settings.registry.kind is RegistryKind.SOAP:
         from kpr_sender.registry.soap import SoapRegister  # noqa: PLC0415 - httpx takes a moment to load
 

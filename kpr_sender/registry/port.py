@@ -83,7 +83,7 @@ class RegisteredParty:
 
 
 @dataclass(frozen=True, slots=True)
-class Queues:
+class RegisteredQueues:
     """The addresses of a party's queues, as registered; empty where there is none.
 
     Attributes:
@@ -131,7 +131,7 @@ class RegisterEntry:
     """
 
     party: RegisteredParty
-    queues: Queues
+    queues: RegisteredQueues
     encryption: tuple[Certificate, ...]
     signing: tuple[Certificate, ...]
     provenance: Provenance = UNKNOWN
@@ -192,7 +192,7 @@ class Directory(Protocol):
         """Return a party's entry; raises as ``AddressRegistry.counterpart`` does."""
 
 
-class Register(Protocol):
+class RemoteRegister(Protocol):
     """A register that can be asked, one way or another."""
 
     @property

@@ -12,7 +12,7 @@ from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.net import HttpAnswer
 from kpr_sender.registry.client import RegistryClient, registered_certificate, registered_moment, unreadable
 from kpr_sender.registry.helseid import HelseId
-from kpr_sender.registry.port import Queues, RegisteredParty, RegisterEntry, UnknownParty
+from kpr_sender.registry.port import RegisteredParty, RegisteredQueues, RegisterEntry, UnknownParty
 from kpr_sender.settings.values import RegistrySettings
 
 if TYPE_CHECKING:
@@ -94,11 +94,11 @@ def _party(answer: HttpAnswer, found: Mapping[str, Any]) -> RegisteredParty:
     )
 
 
-def _queues(found: Mapping[str, Any]) -> Queues:
+def _queues(found: Mapping[str, Any]) -> RegisteredQueues:
     if found.get("amqpTransportStatus") == "Disabled":
-        return Queues()
+        return RegisteredQueues()
     addresses = _mapping(found, "amqpAddress")
-    return Queues(asynchronous=_text(addresses, "amqpAsyncQueue"), error=_text(addresses, "amqpErrorQueue"))
+    return RegisteredQueues(asynchronous=_text(addresses, "amqpAsyncQueue"), error=_text(addresses, "amqpErrorQueue"))
 
 
 def _certificate(answer: HttpAnswer) -> tuple[Certificate, ...]:

@@ -22,7 +22,7 @@ from kpr_sender.registry.client import (
     registered_moment,
     unreadable,
 )
-from kpr_sender.registry.port import Queues, RegisteredParty, RegisterEntry, UnknownParty
+from kpr_sender.registry.port import RegisteredParty, RegisteredQueues, RegisterEntry, UnknownParty
 from kpr_sender.settings.values import RegistrySettings
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def result(body: bytes, operation: str, *, max_bytes: int) -> etree._Element | N
     return None if found is None or found.get(_NIL) in ("true", "1") else found
 
 
-def details(element: etree._Element | None, her_id: int) -> tuple[RegisteredParty, Queues]:
+def details(element: etree._Element | None, her_id: int) -> tuple[RegisteredParty, RegisteredQueues]:
     """Read the details of the party that was asked for.
 
     Raises:
@@ -213,9 +213,9 @@ def party(element: etree._Element) -> RegisteredParty:
     )
 
 
-def queues(element: etree._Element) -> Queues:
+def queues(element: etree._Element) -> RegisteredQueues:
     """Read the addresses of a ``CommunicationParty``'s queues."""
-    return Queues(asynchronous=_address(element, "E_SB_ASYNC"), error=_address(element, "E_SB_ERROR"))
+    return RegisteredQueues(asynchronous=_address(element, "E_SB_ASYNC"), error=_address(element, "E_SB_ERROR"))
 
 
 def certificate(element: etree._Element | None) -> tuple[Certificate, ...]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from kpr_sender.model import Environment
 from kpr_sender.settings import kinds
-from kpr_sender.settings.kinds import Kind
+from kpr_sender.settings.kinds import ValueKind
 
 Example = str | int | tuple[str, ...]
 Metadata = dict[str, Any]
@@ -39,7 +39,7 @@ class Key:
         default: Its value without it; None where it has none.
     """
 
-    kind: Kind
+    kind: ValueKind
     help: str
     otherwise: str = ""
     example: Example | None = None
@@ -160,7 +160,7 @@ class Section:
 
 
 def option(
-    kind: Kind,
+    kind: ValueKind,
     help_: str,
     *,
     otherwise: str = "",

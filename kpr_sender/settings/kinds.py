@@ -15,27 +15,25 @@ from typing import Any, Final
 
 from kpr_sender.organisation_number import has_check_digit
 
-# Durations as people write them: ``30s``, ``10m``, ``2h``.
-
-EXPECTED: Final = 'a duration such as "30s", "10m" or "2h", or a number of seconds'
+_DURATION: Final = 'a duration such as "30s", "10m" or "2h", or a number of seconds'
 
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
 _WRITTEN: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", re.ASCII)
 
 
-def parse(written: str) -> float:
-    """Return the duration in seconds.
+def parse_duration(written: str) -> float:
+    """Return a duration as people write it (``30s``, ``10m``, ``2h``) in seconds.
 
     Raises:
         ValueError: It is none.
     """
     match = _WRITTEN.fullmatch(written)
     if match is None:
-        raise ValueError(EXPECTED)
+        raise ValueError(_DURATION)
     return float(match[1]) * _SECONDS[match[2]]
 
 
-def spoken(seconds: float) -> str:
+def write_duration(seconds: float) -> str:
     """Write a duration in its largest whole unit, for example ``10m``."""
     for unit, size in (("h", 3600), ("m", 60)):
         if seconds >= size and seconds % size == 0:
@@ -53,7 +51,7 @@ class Unfit(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ValueKind:
     """One kind of value.
 
     Attributes:
@@ -108,7 +106,7 @@ def _paths(value: object, base: Path) -> tuple[Path, ...]:
     return tuple(_path(one, base) for one in value)
 
 
-def integer(low: int, high: int, unit: str = "") -> Kind:
+def integer(low: int, high: int, unit: str = "") -> ValueKind:
     """An integer from ``low`` to ``high``, both included."""
 
     def read(value: object, _base: Path) -> int:
@@ -117,10 +115,10 @@ def integer(low: int, high: int, unit: str = "") -> Kind:
             raise Unfit
         return number
 
-    return Kind(f"a whole number{unit and f' of {unit}'} from {low} to {high}", read)
+    return ValueKind(f"a whole number{unit and f' of {unit}'} from {low} to {high}", read)
 
 
-def pattern(regex: str, expected: str, *, evident: bool = True) -> Kind:
+def pattern(regex: str, expected: str, *, evident: bool = True) -> ValueKind:
     """A string that matches ``regex`` as a whole."""
     compiled = re.compile(regex, re.ASCII)
 
@@ -130,27 +128,27 @@ def pattern(regex: str, expected: str, *, evident: bool = True) -> Kind:
             raise Unfit
         return text
 
-    return Kind(expected, read, evident=evident)
+    return ValueKind(expected, read, evident=evident)
 
 
-def seconds(low: float, high: float) -> Kind:
+def seconds(low: float, high: float) -> ValueKind:
     """A duration from ``low`` to ``high`` seconds, both included."""
 
     def read(value: object, _base: Path) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             raise Unfit
-        length = parse(value) if isinstance(value, str) else float(value)
+        length = parse_duration(value) if isinstance(value, str) else float(value)
         if not low <= length <= high:
             raise Unfit
         return length
 
-    return Kind(f"{EXPECTED}, from {spoken(low)} to {spoken(high)}", read, write=spoken)
+    return ValueKind(f"{_DURATION}, from {write_duration(low)} to {write_duration(high)}", read, write=write_duration)
 
 
-def choice(options: type[enum.StrEnum]) -> Kind:
+def choice(options: type[enum.StrEnum]) -> ValueKind:
     """One of an enumeration's values."""
     expected = "one of " + ", ".join(f'"{option.value}"' for option in options)
-    return Kind(expected, lambda value, _base: options(_string(value)), evident=False)
+    return ValueKind(expected, lambda value, _base: options(_string(value)), evident=False)
 
 
 def _organisation_number(value: object, _base: Path) -> str:
@@ -163,7 +161,7 @@ def _organisation_number(value: object, _base: Path) -> str:
 TEXT: Final = pattern(r"(?s:.*)", "a text")
 NAME: Final = pattern(r"[^\r\n]+", "a text that is not empty")
 HER_ID: Final = integer(1, 2_147_483_647)
-ORGANISATION_NUMBER: Final = Kind(
+ORGANISATION_NUMBER: Final = ValueKind(
     "an organisation number: nine digits with a valid check digit", _organisation_number, evident=False
 )
 KOMMUNENUMMER: Final = pattern(r"\d{4}", 'four digits in quotation marks, for example "0301"', evident=False)
@@ -176,7 +174,7 @@ HTTPS_URL: Final = pattern(
 )
 QUEUE: Final = pattern(r"[^\s]+", "a queue's name, or its whole registered address")
 VARIABLE: Final = pattern(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable, not the secret itself")
-HEX: Final = Kind("pairs of hexadecimal digits", lambda value, _base: bytes.fromhex(_filled(value)))
-FLAG: Final = Kind("true or false", lambda value, _base: _boolean(value))
-PATH: Final = Kind("a path, absolute or relative to the configuration file", _path)
-PATHS: Final = Kind("a list of paths, each absolute or relative to the configuration file", _paths)
+HEX: Final = ValueKind("pairs of hexadecimal digits", lambda value, _base: bytes.fromhex(_filled(value)))
+FLAG: Final = ValueKind("true or false", lambda value, _base: _boolean(value))
+PATH: Final = ValueKind("a path, absolute or relative to the configuration file", _path)
+PATHS: Final = ValueKind("a list of paths, each absolute or relative to the configuration file", _paths)

@@ -35,7 +35,7 @@ from kpr_sender.settings.values import (
 )
 
 Table = dict[str, Any]
-"""One section: what is written in it, by key; as TOML has it first, and as ``Kind.parse`` returns it after that."""
+"""One section: what is written in it, by key; as TOML has it first, later as ``ValueKind.parse`` returns it."""
 Tables = dict[str, list[Table]]
 """By section; several where a section may be repeated, and an empty one where it is absent."""
 
@@ -75,7 +75,7 @@ def load(path: Path, environment: Environment, *, environ: Mapping[str, str]) ->
     found = document.pop("environment", None)
     if found != environment.value:
         raise _other_environment(path, environment, found)
-    file = _File(path, environment, environ)
+    file = _ConfigurationFile(path, environment, environ)
     tables = file.collect(document)
     embedded = environment is Environment.LOKAL and tables["sandbox"][0].get("embedded") is True
     if embedded:
@@ -123,7 +123,7 @@ def _other_environment(path: Path, environment: Environment, found: object) -> C
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class _ConfigurationFile:
     """One file being read. Its methods raise ConfigInvalid, which names file and key."""
 
     path: Path
