@@ -17,6 +17,7 @@ from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER, DEFAULT_PERSONS, wr
 from kpr_sender.sandbox.sample_errors import EXPECTED, Expected, write_pairs_with_errors
 
 _OF_A_CLEAN_PAIR: Final = ("persons", "seed", "kommunenummer")
+_DEFAULT_YEAR: Final = 2024
 _MOST_RULES: Final = 6
 """Named on the screen; the complete list is in the file."""
 
@@ -24,11 +25,9 @@ _MOST_RULES: Final = 6
 @click.command("sample")
 @click.argument("folder", metavar="DIR", type=PATH)
 @click.option("--persons", type=click.IntRange(min=1), default=DEFAULT_PERSONS, show_default=True, help="How many.")
-@click.option("--year", type=int, default=2024, show_default=True, help="The reporting year.")
+@click.option("--year", type=int, help="The reporting year; else the configuration's, or 2024 without --env.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Another seed, other persons.")
-@click.option(
-    "--kommunenummer", default=DEFAULT_KOMMUNENUMMER, show_default=True, help="Four digits, as in the configuration."
-)
+@click.option("--kommunenummer", help="Four digits; else the configuration's, or 9999 without --env.")
 @click.option(
     "--with-errors",
     is_flag=True,
@@ -40,26 +39,48 @@ def command(
     *,
     folder: Path,
     persons: int,
-    year: int,
+    year: int | None,
     seed: int,
-    kommunenummer: str,
+    kommunenummer: str | None,
     with_errors: bool,
 ) -> int:
     """Write DIR/fagmelding.xml and DIR/identmelding.xml of a municipality that does not exist.
 
-    National ids are from Skatteetaten's Tenor range: nobody has them.
+    National ids are from Skatteetaten's Tenor range: nobody has them. With --env the files are for the configuration's
+    kommunenummer, bydel and reporting year, so that check takes them.
 
     With --with-errors the pair has all errors that can stand together, and DIR has a folder with a pair for each that
     cannot: it would hide another, or is one in production only, or beside last year's file.
     """
     if with_errors:
-        return _with_errors(invocation, folder, year)
+        return _with_errors(invocation, folder, _DEFAULT_YEAR if year is None else year)
+    configured_year, configured_number, bydel = _configured(invocation)
     try:
-        written = write_pair(folder, year=year, persons=persons, seed=seed, kommunenummer=kommunenummer)
+        written = write_pair(
+            folder,
+            year=configured_year if year is None else year,
+            persons=persons,
+            seed=seed,
+            kommunenummer=configured_number if kommunenummer is None else kommunenummer,
+            # Another municipality's bydeler are not the configured one's.
+            bydel=bydel if kommunenummer is None else "00",
+        )
     except OSError as error:
         raise _not_writable(folder, error) from None
     files = [str(path) for path in written]
     return output.answer(invocation, json.envelope(None, files=files), files)
+
+
+def _configured(invocation: Invocation) -> tuple[int, str, str]:
+    """Return reporting year, kommunenummer and bydel of the configuration; made-up ones without ``--env``.
+
+    Raises:
+        ConfigInvalid: An environment is named, and its configuration is missing or wrong.
+    """
+    if invocation.environment is None:
+        return _DEFAULT_YEAR, DEFAULT_KOMMUNENUMMER, "00"
+    settings = invocation.settings()
+    return settings.report.year, settings.sender.kommunenummer, settings.sender.bydel
 
 
 def _with_errors(invocation: Invocation, folder: Path, year: int) -> int:
