@@ -99,7 +99,7 @@ class _Source:
             return self._indefinite(start, tag, content_start, end, depth)
         content_end = content_start + length
         if content_end > end:
-            raise BerError("an element is longer than what holds it")
+            raise BerError("an element is longer than the one around it")
         return Element(self, tag, depth, start, content_start, content_end, content_end)
 
     def _header(self, start: int, end: int) -> tuple[int, int | None, int]:
@@ -152,7 +152,7 @@ class Element:
 
     @property
     def content(self) -> memoryview:
-        """What the element holds."""
+        """The element without its header."""
         return self._source.view[self.content_start : self.content_end]
 
     @property
@@ -161,12 +161,12 @@ class Element:
         return self.end == self.content_end
 
     def expect(self, *tags: int) -> Element:
-        """Return the element itself when its tag is one of these.
+        """Return the element itself when its tag is one of these; any tag will do where none is given.
 
         Raises:
             BerError: It has another.
         """
-        if self.tag not in tags:
+        if tags and self.tag not in tags:
             raise BerError(f"tag {self.tag:#04x} where another is expected")
         return self
 
@@ -185,10 +185,10 @@ class Element:
         return self._children
 
     def only_child(self, *tags: int) -> Element:
-        """Return the only element in this one; of any tag where none is given."""
+        """Return the only element in this one."""
         match self.children():
             case [child]:
-                return child.expect(*tags) if tags else child
+                return child.expect(*tags)
             case children:
                 raise BerError(f"{len(children)} elements where one is expected")
 
@@ -235,22 +235,17 @@ class Fields:
         self._next = 0
 
     def take(self, *tags: int) -> Element:
-        """Return the next field, which must be there and have one of the tags."""
+        """Return the next field, which must be there and have one of the tags, where any are given."""
         if self._next == len(self._fields):
             raise BerError("a field is missing")
         self._next += 1
         return self._fields[self._next - 1].expect(*tags)
 
     def optional(self, *tags: int) -> Element | None:
-        """Return the next field when it has one of the tags."""
-        if self._next < len(self._fields) and self._fields[self._next].tag in tags:
-            return self.take(*tags)
-        return None
-
-    def remaining(self) -> list[Element]:
-        """Return the fields not taken yet, taking them."""
-        taken, self._next = self._next, len(self._fields)
-        return self._fields[taken:]
+        """Return the next field when it is there and has one of the tags, where any are given."""
+        if self._next == len(self._fields) or (tags and self._fields[self._next].tag not in tags):
+            return None
+        return self.take(*tags)
 
     def end(self) -> None:
         """Check that nothing is left."""
@@ -300,9 +295,6 @@ def algorithm(identifier: Element) -> tuple[str, Element | None]:
         Object identifier and parameters, None where these are absent or NULL: peers write both for *none*.
     """
     fields = Fields(identifier)
-    oid = fields.take(OID).oid()
-    parameters = fields.remaining()
-    if len(parameters) > 1:
-        raise BerError("more fields than expected")
-    stated = [parameter for parameter in parameters if bytes(parameter.raw[:3]) != NULL]
-    return oid, stated[0] if stated else None
+    oid, parameter = fields.take(OID).oid(), fields.optional()
+    fields.end()
+    return oid, None if parameter is None or bytes(parameter.raw[:3]) == NULL else parameter

@@ -105,11 +105,7 @@ def check(certificate: x509.Certificate, use: CertificateUse, *, at: datetime, n
 
 
 def rsa_public_key(certificate: x509.Certificate, *, name: str) -> RSAPublicKey:
-    """Return the certificate's key.
-
-    Args:
-        certificate: Ours or a counterpart's.
-        name: Where it came from, for the message.
+    """Return the certificate's key; ``name`` says in messages where the certificate came from.
 
     Raises:
         AccessRefused: Not an RSA key of at least 2048 bits. .NET peers cannot take elliptic curve recipients.
@@ -130,14 +126,7 @@ def rsa_public_key(certificate: x509.Certificate, *, name: str) -> RSAPublicKey:
 
 
 def refusal(certificate: x509.Certificate, what: str, *, name: str, next_step: str) -> AccessRefused:
-    """Return the refusal of a certificate: the rule it breaks, which one it is, what to do.
-
-    Args:
-        certificate: Ours or a counterpart's.
-        what: The rule that it breaks, without full stop.
-        name: Where the certificate came from: a configuration key or a file.
-        next_step: What to do.
-    """
+    """Return the refusal of a certificate: the rule it breaks (no full stop), which one it is, what to do."""
     return AccessRefused(f"{what}. It is {describe(certificate)}.", where=name, next_step=next_step)
 
 
@@ -148,9 +137,6 @@ def describe(certificate: x509.Certificate) -> str:
     """Name a certificate so that a person finds it again: whose it is, serial number, SHA-1 thumbprint.
 
     No person's name is in it: where the subject has no organisation, its owner is left out.
-
-    Args:
-        certificate: Any; its dates and extensions need not make sense.
     """
     identity = named(certificate)
     return f"{owner(certificate)}, serial number {_colons(identity.serial)}, SHA-1 thumbprint {_colons(identity.sha1)}"

@@ -1,11 +1,11 @@
-"""Every way in which a sealed message is refused. No text holds content, key material or personal data (promise G6).
+"""Every way in which a sealed message is refused. No text has content, key material or personal data (promise G6).
 
 The rules:
 
 1. Whatever is wrong with a message, ``open_sealed`` raises a subclass of ``ProtectionRefused``; nothing else leaks.
-2. Everything that depends on secret-key processing (RSA, content key, padding, what the deciphered bytes look like,
-   whether the signature holds) gives ``CannotOpen``, always with the same text: whoever alters a message and sees our
-   answer learns nothing about its content (RFC 3218; CBC padding oracles).
+2. Everything that depends on secret-key processing (RSA, content key, padding, what the decrypted bytes look like,
+   whether the signature is valid) gives ``CannotOpen``, always with the same text: a person who alters a message and
+   sees our answer learns nothing about its content (RFC 3218; CBC padding oracles).
 3. ``SignatureRefused`` is raised only for an intact message, so it reveals nothing either.
 4. The texts are clauses for our own people. An answer to a message's sender is ``TELL_SENDER``, never more.
 """

@@ -63,7 +63,8 @@ def sealed_length(content_length: int, signer: Signer, recipient: Certificate) -
         ValueError: The content is empty.
         AccessRefused: One of the keys is not RSA of at least 2048 bits.
     """
-    padded = _padded_length(_signed_length(content_length, signer))
+    _, _, signed_length = _signed_frame(content_length, signer)
+    padded = _padded_length(signed_length)
     encrypted_key = bytes(_key_bytes(rsa_public_key(recipient, name=_ENCRYPTION)))
     return len(_envelope_head(recipient, encrypted_key, bytes(_BLOCK_BYTES), padded)) + padded
 
@@ -92,7 +93,7 @@ def seal(
         ValueError: The content is empty, or the chunks do not add up to ``content_length``.
         AccessRefused: One of the keys is not RSA of at least 2048 bits, or the signer's key is not its certificate's.
     """
-    signed_length = _signed_length(content_length, signer)
+    _, _, signed_length = _signed_frame(content_length, signer)
     key, iv = random(_KEY_BYTES), random(_BLOCK_BYTES)
     encrypted_key = rsa_public_key(recipient, name=_ENCRYPTION).encrypt(key, PKCS1v15())
     padded = _padded_length(signed_length)
@@ -116,7 +117,7 @@ def signed_data(chunks: Iterable[bytes], content_length: int, signer: Signer) ->
         ValueError: The content is empty, or the chunks do not add up to ``content_length``.
         AccessRefused: The signer's key is not RSA of at least 2048 bits, or not its certificate's.
     """
-    head, tail = _signed_frame(content_length, signer)
+    head, tail, _ = _signed_frame(content_length, signer)
     yield head
     digest = hashlib.sha256()
     left = content_length
@@ -126,7 +127,7 @@ def signed_data(chunks: Iterable[bytes], content_length: int, signer: Signer) ->
         for chunk in chunks:
             left -= len(chunk)
             if left < 0:
-                raise ValueError(f"the content is longer than the {content_length} bytes it was said to have")
+                raise ValueError(f"the content is longer than the {content_length} bytes that were announced")
             hashing.append(helper.submit(digest.update, chunk))
             yield chunk
             if len(hashing) == _CHUNKS_TO_HASH:
@@ -134,7 +135,7 @@ def signed_data(chunks: Iterable[bytes], content_length: int, signer: Signer) ->
         for waiting in hashing:
             waiting.result()
     if left:
-        raise ValueError(f"the content is {left} bytes shorter than the {content_length} bytes it was said to have")
+        raise ValueError(f"the content is {left} bytes shorter than the {content_length} bytes that were announced")
     yield tail + sign(signer, digest.digest())
 
 
@@ -152,11 +153,11 @@ def sign(signer: Signer, digest: bytes) -> bytes:
     return signature
 
 
-def _signed_frame(content_length: int, signer: Signer) -> tuple[bytes, bytes]:
-    """Return what of a SignedData comes before the content, and what comes after it up to the signature, its end."""
+def _signed_frame(content_length: int, signer: Signer) -> tuple[bytes, bytes, int]:
+    """Return what of a SignedData is before the content, what is between it and the signature, its end; its length."""
     if content_length < 1:
         raise ValueError("empty content cannot be sealed")
-    signature_bytes = _signature_bytes(signer)
+    signature_bytes = _key_bytes(rsa_public_key(signer.certificate, name=_SIGNING))
     signer_info = (
         _VERSION_1
         + CertificateIdentity.of(signer.certificate).issuer_and_serial
@@ -171,16 +172,8 @@ def _signed_frame(content_length: int, signer: Signer) -> tuple[bytes, bytes]:
     content_info = asn1.around(asn1.SEQUENCE, asn1.oid(ID_DATA) + explicit, content_length)
     after = content_length + len(tail) + signature_bytes
     body = asn1.around(asn1.SEQUENCE, _VERSION_1 + asn1.wrap(asn1.SET, _SHA_256) + content_info, after)
-    return _content_info_head(ID_SIGNED_DATA, body, after), tail
-
-
-def _signed_length(content_length: int, signer: Signer) -> int:
-    head, tail = _signed_frame(content_length, signer)
-    return len(head) + content_length + len(tail) + _signature_bytes(signer)
-
-
-def _signature_bytes(signer: Signer) -> int:
-    return _key_bytes(rsa_public_key(signer.certificate, name=_SIGNING))
+    head = _content_info_head(ID_SIGNED_DATA, body, after)
+    return head, tail, len(head) + after
 
 
 def _envelope_head(recipient: Certificate, encrypted_key: bytes, iv: bytes, encrypted_length: int) -> bytes:

@@ -73,7 +73,7 @@ class SoftwareDecrypter:
         """Return the content key.
 
         Raises:
-            ValueError: The ciphertext is not good.
+            ValueError: The ciphertext is not valid.
         """
         return self.key_pair.private_key.decrypt(encrypted_key, _padding(padding))
 

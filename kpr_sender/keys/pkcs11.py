@@ -1,6 +1,6 @@
 """Keys in a hardware token (PKCS#11): it signs and decrypts, and the private key is never in this process.
 
-PKCS#11 keeps the login and the open sessions for the whole process, so there is one session for each token, shared by
+PKCS#11 has one login and one set of sessions for each process, so there is one session for each token, shared by
 all keys on it and used by one thread at a time. It is opened when the first key is looked for and never closed: closing
 one that has logged in logs all others out.
 """
@@ -69,7 +69,7 @@ class _PrivateKey(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a key lies.
+    """Where a key is.
 
     Attributes:
         module: The vendor's PKCS#11 library.
@@ -106,7 +106,7 @@ class HardwareKey:
     """A ``Signer`` and a ``Decrypter`` whose key is in a token.
 
     Attributes:
-        address: Where the key lies.
+        address: Where the key is.
         pin: Reads the PIN; called at each login.
         name: The configuration key, for messages.
         certificate: The key's own.
@@ -127,7 +127,7 @@ class HardwareKey:
         """Log in and look for the key and its certificate.
 
         Args:
-            address: Where the key lies.
+            address: Where the key is.
             pin: Reads the PIN.
             certificates: The key's own certificate, then its intermediates; empty when they are on the token.
             name: The configuration key, for messages.
@@ -146,7 +146,7 @@ class HardwareKey:
         """Return the RSASSA-PKCS1-v1_5 signature of a SHA-256 digest.
 
         Raises:
-            KeyUnavailable: The token does not answer, also when asked anew.
+            KeyUnavailable: The token does not answer, also when asked once more.
         """
         return self._use(lambda key: key.sign(_DIGEST_INFO + digest, mechanism=Mechanism.RSA_PKCS))
 
@@ -154,9 +154,9 @@ class HardwareKey:
         """Return the content key.
 
         Raises:
-            ValueError: The ciphertext is not good.
+            ValueError: The ciphertext is not valid.
             AlgorithmRefused: The token cannot undo this padding.
-            KeyUnavailable: The token does not answer, also when asked anew.
+            KeyUnavailable: The token does not answer, also when asked once more.
         """
         mechanism, parameter = _mechanism(padding)
 
@@ -164,7 +164,7 @@ class HardwareKey:
             try:
                 return key.decrypt(encrypted_key, mechanism=mechanism, mechanism_param=parameter)
             except _BAD_CIPHERTEXT:
-                raise ValueError("the token says that the encrypted key is not good") from None
+                raise ValueError("the token says that the encrypted key is not valid") from None
             except _CANNOT:
                 if parameter is None:
                     raise
@@ -177,7 +177,7 @@ class HardwareKey:
         return self._use(decrypt)
 
     def _decrypts(self, key: _PrivateKey) -> bool:
-        """Tell a bad ciphertext from an outage, where the token's own word does not: does a good one go well?"""
+        """Distinguish a bad ciphertext from an outage, where the token's answer does not: is a good one decrypted?"""
         proof = b"kpr-sender"
         encrypted = rsa_public_key(self.certificate, name=self.name).encrypt(proof, PKCS1v15())
         try:
@@ -270,7 +270,7 @@ class HardwareKey:
         return _sessions[self._place]
 
     def _forget(self) -> None:
-        """Give the session up, and let the library look at its slots anew: some do so only when they are initialized.
+        """Give the session up, and let the library read its slots once more: some do so only when initialized.
 
         Other tokens of the same library lose their sessions by that; they are opened again when they are used.
         """
@@ -311,7 +311,7 @@ class HardwareKey:
             raise AccessRefused(
                 f"The token {self.address.token} refuses the PIN.",
                 where=self.name,
-                next_step="Mend the PIN before anything is run again: tokens lock themselves after a few wrong ones.",
+                next_step="Correct the PIN before anything runs again: tokens lock themselves after a few wrong ones.",
             ) from None
         except _NO_LOGIN as error:
             raise AccessRefused(

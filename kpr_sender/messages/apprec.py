@@ -134,7 +134,7 @@ class _Part:
         return next(((found.text or "").strip() for found in self.all(path)), "")
 
     def her_ids(self, side: str) -> Iterator[int]:
-        """Yield the HER-ids of one side, in the order they stand, wherever in HCP they stand."""
+        """Yield the HER-ids of one side, in document order, wherever in HCP they are."""
         # Inst, Dept, HCProf and HCPerson have Id with TypeId, their AdditionalId has Id with Type.
         for found in self.all(f"{side}/HCP"):
             for holder in found.iter():

@@ -6,6 +6,7 @@ import datetime as dt
 import warnings
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
 
 from kpr_sender.cms.certificates import CertificateUse, check, load_certificate
@@ -106,3 +107,20 @@ def test_peers_bad_certificates_are_refused(name: str, at: int, text: str) -> No
     for use in (SIGNING, ENCRYPTION):
         with pytest.raises(AccessRefused, match=text):
             check(peer(name), use, at=dt.datetime(at, 6, 1, tzinfo=dt.UTC), name=name)
+
+
+@pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER])
+def test_a_certificate_loads_from_pem_and_der(encoding: Encoding) -> None:
+    certificate = pki.certificate(Kind.SIGNER)
+    assert load_certificate(certificate.public_bytes(encoding), "receiver.pem") == certificate
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"nothing", pki.key_pem(Kind.SIGNER), pki.certificate_pem(Kind.SIGNER)[:200], pki.p12(Kind.SIGNER)],
+    ids=["empty", "text", "a key", "cut off", "PKCS#12"],
+)
+def test_a_file_without_a_certificate_is_refused(data: bytes) -> None:
+    with pytest.raises(AccessRefused, match="no certificate") as refused:
+        load_certificate(data, "receiver.pem")
+    assert refused.value.where == "receiver.pem"

@@ -9,7 +9,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
-from kpr_sender.cms.certificates import load_certificate
 from kpr_sender.errors import AccessRefused
 from kpr_sender.keys.files import KeyPair, load_pem, load_pkcs12
 from tests.helpers import pki
@@ -98,23 +97,6 @@ def test_g6_no_secret_is_in_a_refusal_or_a_repr() -> None:
     shown = "".join(traceback.format_exception(refused.value))
     assert secret not in shown
     assert "private" not in repr(pki.key_pair(SIGNER)).lower()
-
-
-@pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER])
-def test_a_certificate_loads_from_pem_and_der(encoding: Encoding) -> None:
-    certificate = pki.certificate(SIGNER)
-    assert load_certificate(certificate.public_bytes(encoding), "receiver.pem") == certificate
-
-
-@pytest.mark.parametrize(
-    "data",
-    [b"", b"nothing", pki.key_pem(SIGNER), pki.certificate_pem(SIGNER)[:200], pki.p12(SIGNER)],
-    ids=["empty", "text", "a key", "cut off", "PKCS#12"],
-)
-def test_a_file_without_a_certificate_is_refused(data: bytes) -> None:
-    with pytest.raises(AccessRefused, match="no certificate") as refused:
-        load_certificate(data, "receiver.pem")
-    assert refused.value.where == "receiver.pem"
 
 
 def test_pkcs12_in_ber_as_buypass_and_windows_write_it_loads_without_a_warning(
