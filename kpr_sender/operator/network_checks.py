@@ -15,7 +15,7 @@ from kpr_sender.messages.transport import queue_name
 from kpr_sender.operator.certificates import CertificateInUse, of_the_bus, own, receivers
 from kpr_sender.operator.machine_checks import CheckContext, CheckResult, counted, found, required
 from kpr_sender.registry.client import RegistryClient
-from kpr_sender.registry.opening import open_directory, open_registry
+from kpr_sender.registry.opening import open_registry
 from kpr_sender.registry.port import Directory
 from kpr_sender.settings.values import RegistryKind, RegistrySettings, Settings
 from kpr_sender.trust.policy import Trust
@@ -99,7 +99,7 @@ def sender(context: CheckContext) -> CheckResult:
     name = party.service_name
     concerns: list[str] = []
     if settings.registry.kind is not RegistryKind.FILES:
-        register = open_directory(_uncached(settings), now=context.now, observe=ignore)
+        register = open_registry(_uncached(settings), now=context.now, observe=ignore)
         name = _registered(settings, register, concerns)
     if _folded(_SERVICE) not in _folded(name):
         concerns.append(f"the service's name has no {_SERVICE} in it, which FHI asks for")

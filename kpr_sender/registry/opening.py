@@ -12,18 +12,19 @@ from kpr_sender.events import Observer
 from kpr_sender.model import Environment
 from kpr_sender.profiles import Profile, guard_environment, guard_registry
 from kpr_sender.registry.files import FilesRegistry
-from kpr_sender.registry.port import AddressRegistry, Directory
 from kpr_sender.settings.values import RegistryKind, Settings
 
 if TYPE_CHECKING:
     from kpr_sender.registry.cached import CachedRegistry
     from kpr_sender.registry.port import RemoteRegister
 
+    Registry = FilesRegistry | CachedRegistry
+
 _ALWAYS_ASK = 0.0
 
 
-def open_registry(settings: Settings, *, now: Callable[[], datetime], observe: Observer) -> AddressRegistry:
-    """Return what knows the receiver's certificates and queue.
+def open_registry(settings: Settings, *, now: Callable[[], datetime], observe: Observer) -> Registry:
+    """Return what knows the receiver's certificates and queue, and other parties' entries where a register is asked.
 
     Args:
         settings: The configuration.
@@ -33,33 +34,13 @@ def open_registry(settings: Settings, *, now: Callable[[], datetime], observe: O
     return _open(settings, settings.registry.max_age, now, observe)
 
 
-def open_registry_for_sending(settings: Settings, *, now: Callable[[], datetime], observe: Observer) -> AddressRegistry:
+def open_registry_for_sending(settings: Settings, *, now: Callable[[], datetime], observe: Observer) -> Registry:
     """Return the same for sealing: in production the register is asked anew, whatever is cached."""
     always = settings.environment is Environment.PRODUKSJON
     return _open(settings, _ALWAYS_ASK if always else settings.registry.max_age, now, observe)
 
 
-def open_directory(settings: Settings, *, now: Callable[[], datetime], observe: Observer) -> Directory:
-    """Return the same, for questions about any party."""
-    return _open(settings, settings.registry.max_age, now, observe)
-
-
-def require_own_register(profile: Profile, settings: Settings) -> None:
-    """Refuse a register of another environment (promise G7).
-
-    Raises:
-        ConfigInvalid: Its host is known to belong to another one.
-    """
-    registry = settings.registry
-    if registry.kind is RegistryKind.FILES:
-        return
-    for url in (registry.url, *([registry.helseid.url] if registry.helseid else ())):
-        guard_registry(profile, settings.environment, urlsplit(url).hostname or "")
-
-
-def _open(
-    settings: Settings, max_age: float, now: Callable[[], datetime], observe: Observer
-) -> FilesRegistry | CachedRegistry:
+def _open(settings: Settings, max_age: float, now: Callable[[], datetime], observe: Observer) -> Registry:
     if settings.registry.kind is RegistryKind.FILES:
         return FilesRegistry(settings)
     # Only where a register is asked.
@@ -105,4 +86,7 @@ def require_one_environment(profile: Profile, settings: Settings) -> None:
         queue=settings.receiver.queue,
         host=settings.bus.host,
     )
-    require_own_register(profile, settings)
+    registry = settings.registry
+    urls = (registry.url, *([registry.helseid.url] if registry.helseid else ()))
+    for url in urls if registry.kind is not RegistryKind.FILES else ():
+        guard_registry(profile, settings.environment, urlsplit(url).hostname or "")

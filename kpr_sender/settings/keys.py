@@ -7,16 +7,16 @@ a file, what writes a commented one and the documentation all go through ``Secti
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import MISSING, dataclass, field, fields, replace
-from typing import Any, Final
+from typing import Any, Final, ParamSpec
 
 from kpr_sender.model import Environment
 from kpr_sender.settings import kinds
 from kpr_sender.settings.kinds import ValueKind
 
 Example = str | int | tuple[str, ...]
-Metadata = dict[str, Any]
+P = ParamSpec("P")
 
 DECLARED: Final = "declared"
 """Under this name a field's metadata holds a ``Key``, ``SecretKeys``, ``Part`` or ``Section``."""
@@ -159,32 +159,13 @@ class Section:
         return f"[[{self.name}]]" if self.repeated else f"[{self.name}]"
 
 
-def option(
-    kind: ValueKind,
-    help_: str,
-    *,
-    otherwise: str = "",
-    example: Example | None = None,
-    name: str = "",
-    environments: frozenset[Environment] = frozenset(Environment),
-) -> Metadata:
-    """Declare the key of a field; ``name`` where the file calls it something else. See ``Key``."""
-    return {DECLARED: Key(kind, help_, otherwise, example, environments, name)}
+def _metadata(declaration: Callable[P, object]) -> Callable[P, dict[str, Any]]:
+    """Return what makes a field's metadata of the arguments of a declaration."""
+    return lambda *args, **named: {DECLARED: declaration(*args, **named)}
 
 
-def secret(what: str, *, otherwise: str, example: str, prefix: str = "") -> Metadata:
-    """Declare the two keys of a field that holds a secret. See ``SecretKeys``."""
-    return {DECLARED: SecretKeys(what, otherwise, example, prefix)}
-
-
-def part(declaring: type[Any]) -> Metadata:
-    """Declare a field as a group of keys of the same section, or of sections below it. See ``Part``."""
-    return {DECLARED: Part(declaring)}
-
-
-def section(declaring: type[Any], purpose: str, *, repeated: bool = False, stem: str = "") -> Metadata:
-    """Declare a field as a section. See ``Section``."""
-    return {DECLARED: Section(declaring, purpose, repeated, stem)}
+option, secret, part, section = _metadata(Key), _metadata(SecretKeys), _metadata(Part), _metadata(Section)
+"""Declare a field: as one key, as the two keys of a secret, as a group of keys or sections, as a section."""
 
 
 def keys_of(declaring: type[Any]) -> Iterator[Key]:
