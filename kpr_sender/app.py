@@ -139,8 +139,7 @@ class App:
 
     def publisher(self) -> Publisher:
         """Return what publishes sealed shipments. Opens the journal."""
-        budget = self.settings.bus.reconnect_budget
-        return Publisher(self.session.opened(), self.bus, self.section, budget, self.closing, self.observe)
+        return Publisher(self.session.opened(), self.bus, self.section, self.closing, self.observe)
 
     def waiter(self) -> Waiter:
         """Return what reads our queues until a submission is answered. Opens the journal."""

@@ -167,11 +167,11 @@ class Client:
             timeout: How long at most, in seconds; 0 takes what is there.
 
         Returns:
-            What is known now. Running out of time is no error here: the report says *published*.
+            What is known now. Running out of time is no error here: the report says *published*; where the bus could
+            not be reached at the end, its ``error`` says that, too (69).
 
         Raises:
             UsageError: There is nothing to wait for, or the id is unknown.
-            BusUnreachable: The bus could not be reached within its time budget.
             RegistryUnreachable: The register does not answer, and no earlier answer may be used.
             AccessRefused: Login, certificate or key was refused.
             ConfigInvalid: A queue is unknown, or a certificate file is missing.

@@ -1,24 +1,34 @@
-"""The bus by AMQP 1.0: connects when needed, tries again where that is safe, and never repeats a transfer."""
+"""The bus by AMQP 1.0: connects when needed, and alone decides what is tried again, when and how long.
+
+What is tried again is reaching the bus, and a transfer that the bus certainly does not have (promise G1). Everything
+waits by the one policy of ``_connections``; no other file imports tenacity.
+"""
 
 from __future__ import annotations
 
 import os
 import queue
+import random
 import threading
 import time
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Final, Self
+
+import tenacity
+from tenacity.nap import sleep_using_event
 
 from kpr_sender.bus import broker_errors
 from kpr_sender.bus.codec import Decoded, Undecodable
 from kpr_sender.bus.connection import Connected
 from kpr_sender.bus.port import Inbound, Outbound, Outcome, Source
-from kpr_sender.bus.receiver import Arrived, Token
-from kpr_sender.bus.retry import pause_after, persistently
+from kpr_sender.bus.receiver import Arrived, Item, Token
 from kpr_sender.errors import BusUnreachable, KprError
 from kpr_sender.settings.values import BusSettings
 
-_SHORT_LIFE: Final = 10.0  # seconds; a connection that ends sooner is not followed by the next at once
+_FIRST_PAUSE: Final = 0.2  # seconds
+_LONGEST_PAUSE: Final = 30.0  # seconds
+_MOST_DOUBLINGS: Final = 10
 
 
 class AmqpBus:
@@ -31,19 +41,27 @@ class AmqpBus:
         settings: Host, login, queues and times.
         receive: Attach to the receipts and error queues. False for a vendor whose own listener reads them.
         closing: Ends the trying to connect when set, for good. What is under way on a connection goes on.
+        monotonic: A clock that never jumps, in seconds.
     """
 
-    def __init__(self, settings: BusSettings, *, receive: bool = True, closing: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        settings: BusSettings,
+        *,
+        receive: bool = True,
+        closing: threading.Event | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._settings = settings
         named = {Source.RECEIPTS: settings.receipts_queue, Source.ERRORS: settings.error_queue}
-        self._queues = {source: name for source, name in named.items() if name and receive}
+        self._queues: Mapping[Source, str] = {source: name for source, name in named.items() if name and receive}
         self._connected: Connected | None = None
         self._closing = closing or threading.Event()
+        self._monotonic = monotonic
         self._gate = threading.RLock()
         self._pid = os.getpid()
-        self._stands_since = 0.0
-        self._short_lives = 0
-        self._down_since: float | None = None
+        self._failures = 0  # in a row, over several calls of ``receive``: the pauses grow with them
+        self._unreachable: BusUnreachable | None = None  # why there is no connection now
 
     def __enter__(self) -> Self:
         return self
@@ -54,48 +72,46 @@ class AmqpBus:
         self.close()
 
     def connect(self) -> None:
-        """Connect, log in and attach to the queues; does nothing while the connection stands.
+        """Connect, log in and attach to the queues, as ``Bus.connect`` says."""
+        for _ in self.attempts():
+            return
 
-        Raises:
-            BusUnreachable: Not within ``reconnect_budget``; tried again with jittered back-off meanwhile.
-            AccessRefused: Wrong login, certificate or host name. Final at once.
-            ConfigInvalid: A queue is unknown, or there is no TLS where it is demanded. Final at once.
-        """
-        self._stand(self._settings.reconnect_budget)
+    def attempts(self) -> Iterator[None]:
+        """Yield for each attempt to publish one message, as ``Bus.attempts`` says."""
+        self._failures = 0
+        for _ in self._connections(self._settings.reconnect_budget):
+            yield
 
     def publish(self, message: Outbound) -> Outcome:
-        """Transfer one message and wait for its outcome. Connects first where needed. Never raises for the bus."""
+        """Transfer one message, once, as ``Bus.publish`` says."""
         with self._gate:
             try:
-                connected = self._stand(self._settings.reconnect_budget)
+                connected = self._connect_once()
             except KprError as error:
                 return broker_errors.not_connected(error)
             return connected.publish(message)
 
     def receive(self, timeout: float) -> Inbound | None:
-        """Return the next message from either queue, or None after ``timeout`` seconds.
+        """Return the next message from either queue, as ``Bus.receive`` says.
 
-        Reconnects where needed. A message that cannot be read is nobody's we know: it is held, not returned.
-
-        Raises:
-            BusUnreachable: The bus has been away for ``reconnect_budget``.
-            AccessRefused: As for ``connect``.
-            ConfigInvalid: As for ``connect``.
+        A message that cannot be decoded is nobody's we know: it stays unsettled and is not returned.
         """
-        deadline = time.monotonic() + timeout
-        while True:
-            connected = self._stand_until(deadline)
-            if connected is None:
-                return None
-            try:
-                item = connected.inbox.get(timeout=max(0.0, deadline - time.monotonic()))
-            except queue.Empty:
-                return None
-            if isinstance(item, Arrived):
-                if (inbound := _read(connected, item)) is not None:
-                    return inbound
-            else:
-                self._lost(connected, deadline)
+        deadline = self._monotonic() + timeout
+        try:
+            for connected in self._connections(timeout):
+                while isinstance(item := self._next(connected, deadline), Arrived):
+                    if (inbound := _read(connected, item)) is not None:
+                        self._failures = 0
+                        return inbound
+                if item is None:
+                    break
+                self._drop(connected)
+                self._unreachable = broker_errors.lost(item, f"{self._settings.host}:{self._settings.port}")
+        except BusUnreachable:
+            self._closing.wait(max(0.0, deadline - self._monotonic()))
+            raise
+        self._failures = 0
+        return None
 
     def settle(self, inbound: Inbound) -> None:
         """Accept a message. Nothing happens when its connection is gone: it comes again."""
@@ -103,62 +119,88 @@ class AmqpBus:
             at[0].settle(at[1])
 
     def hold(self, inbound: Inbound) -> None:
-        """Keep a message unsettled; it goes back after ``hold_time``, or on close."""
+        """Leave a message unsettled; it goes back after ``hold_time``, or on close."""
         if (at := self._delivery(inbound)) is not None:
             at[0].hold(at[1])
 
     @property
     def held(self) -> int:
-        """How many foreign messages are held now."""
+        """How many foreign messages are left unsettled now."""
         return 0 if self._connected is None else self._connected.held
 
     def close(self) -> None:
-        """Give back what is held, close the link properly, then the socket; for good. Safe to call twice."""
+        """Give back what is unsettled, close the link properly, then the socket; for good. Safe to call twice."""
         self._forget_after_fork()
         self._closing.set()
         connected, self._connected = self._connected, None
         if connected is not None:
             connected.close()
 
-    def _stand(self, budget: float) -> Connected:
+    def _connections(self, seconds: float) -> Iterator[Connected]:
+        """Yield the connection, and again after a pause each time the caller comes back for another attempt.
+
+        The one policy: exponential pauses with jitter, for ``BusUnreachable`` and what the caller could not do, until
+        the next pause would end after ``seconds``; the first attempt is made in any case. A wrong login, certificate
+        or address is final at once: repeating it only locks accounts.
+
+        Raises:
+            BusUnreachable: There was no connection at the end. Otherwise the iterator just ends.
+            AccessRefused, ConfigInvalid: Final at once.
+        """
+        deadline = self._monotonic() + seconds
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(BusUnreachable) | tenacity.retry_if_result(lambda _: True),
+            wait=self._pause,
+            stop=lambda state: self._closing.is_set() or self._monotonic() + state.upcoming_sleep > deadline,
+            sleep=sleep_using_event(self._closing),
+            retry_error_callback=lambda _: None,
+        )
+        for attempt in attempts:
+            state = attempt.retry_state
+            if state.attempt_number > 1 and self._closing.is_set():
+                break
+            with attempt:
+                connected = self._connect_once()
+            if state.outcome is None or not state.outcome.failed:
+                yield connected
+        if self._unreachable is not None:
+            raise self._unreachable
+
+    def _pause(self, _state: tenacity.RetryCallState) -> float:
+        longest: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self._failures, _MOST_DOUBLINGS))
+        self._failures += 1
+        return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, no secret
+
+    def _connect_once(self) -> Connected:
+        """Return the connection, or make one attempt at it, bounded by ``connect_timeout``."""
         self._forget_after_fork()
         with self._gate:
+            if self._connected is not None and self._connected.alive:
+                return self._connected
             if self._closing.is_set():
-                raise BusUnreachable(
+                raise self._unreachable or BusUnreachable(
                     "This run has ended its connection to the bus: it was told to stop, or its time was up.",
                     where="bus",
                 )
-            if self._connected is None or not self._connected.alive:
-                self._connected = persistently(
-                    lambda: Connected(self._settings, self._queues), budget=budget, closing=self._closing
-                )
-                self._stands_since = time.monotonic()
-            self._down_since = None
+            try:
+                self._connected = Connected(self._settings, self._queues)
+            except BusUnreachable as error:
+                self._unreachable = error
+                raise
+            self._unreachable = None
             return self._connected
 
-    def _stand_until(self, deadline: float) -> Connected | None:
-        """Stand, or None at the deadline; an outage over several calls has one budget."""
-        now = time.monotonic()
-        if self._down_since is None:
-            self._down_since = now
-        gives_up = self._down_since + self._settings.reconnect_budget
+    def _next(self, connected: Connected, deadline: float) -> Item | None:
         try:
-            return self._stand(max(0.0, min(gives_up, deadline) - now))
-        except BusUnreachable:
-            if time.monotonic() >= gives_up or self._closing.is_set():
-                self._down_since = None
-                raise
-            self._closing.wait(max(0.0, deadline - time.monotonic()))
+            return connected.inbox.get(timeout=max(0.0, deadline - self._monotonic()))
+        except queue.Empty:
             return None
 
-    def _lost(self, connected: Connected, deadline: float) -> None:
-        """The connection or one of its receiving links ended: let go of the whole, and do not hurry."""
+    def _drop(self, connected: Connected) -> None:
+        """Let go of a connection of which a receiving link, or the whole, has ended."""
         connected.close()
         if self._connected is connected:
             self._connected = None
-        lived = time.monotonic() - self._stands_since
-        self._short_lives = self._short_lives + 1 if lived < _SHORT_LIFE else 0
-        self._closing.wait(min(pause_after(self._short_lives), max(0.0, deadline - time.monotonic())))
 
     def _delivery(self, inbound: Inbound) -> tuple[Connected, Token] | None:
         self._forget_after_fork()
@@ -179,7 +221,7 @@ class AmqpBus:
 
 
 def _read(connected: Connected, arrived: Arrived) -> Inbound | None:
-    """Decode a delivery; None when it went back meanwhile, or cannot be read and is therefore held."""
+    """Decode a delivery; None when it went back meanwhile, or cannot be decoded and is left unsettled."""
     if connected.stale(arrived.token):
         return None
     try:

@@ -16,6 +16,7 @@ from typing import Final
 
 from kpr_sender.bus.links import Ended, Refused, Why
 from kpr_sender.bus.port import LinkState, Outcome, Reach, Verdict
+from kpr_sender.bus.receiver import LinkLost
 from kpr_sender.bus.sender import Answer, Ending
 from kpr_sender.errors import (
     AccessRefused,
@@ -156,6 +157,12 @@ def connection_error(ended: Ended, where: str) -> KprError:
     elif not ended.opened and meaning is _CONNECTION_OTHERWISE and ended.why in (Why.SOCKET, Why.PROTOCOL):
         meaning = _NEVER_OPENED
     return meaning.tell(where, ended.condition, ended.description)
+
+
+def lost(item: Ended | LinkLost, where: str) -> BusUnreachable:
+    """Return that nothing can be read any more. Whether something must be fixed, the next attempt to connect shows."""
+    words = ": ".join(part for part in (item.condition, item.description) if part)
+    return BusUnreachable(f"{_CONNECTION_OTHERWISE.sentence} ({words}).", where=where)
 
 
 def outcome_of(answer: Answer, where: str) -> Outcome:

@@ -2,20 +2,22 @@
 
 The rules an implementation keeps:
 
-1. ``publish`` answers with an ``Outcome`` for everything that happens after the connection stands; it never repeats
-   a transfer by itself (promise G1).
-2. ``Outcome.sent`` is False only when it is *certain* that the bus does not have the message.
-3. A message that is not ours is never settled: ``hold`` keeps it unsettled, ``close`` gives it back.
+1. ``publish`` returns an ``Outcome`` for everything that happens to one transfer; it never repeats one by itself.
+   A verdict is NOT_SENT only when it is *certain* that the bus does not have the message (promise G1).
+2. Trying again is the bus's alone: what reconnects, how long it pauses and when it gives up. The engine asks
+   ``attempts`` for leave, because the journal records each attempt, and repeats only what ``may_be_repeated`` allows.
+3. *Nothing arrived* (None) and *could not look* (BusUnreachable) are different answers of ``receive``.
+4. A message that is not ours is never settled: ``hold`` leaves it unsettled, ``close`` gives it back.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from kpr_sender.errors import KprError
+from kpr_sender.errors import BusUnreachable, KprError
 from kpr_sender.model import Envelope
 
 
@@ -92,6 +94,11 @@ class Outcome:
     error: KprError | None = None
     link: LinkState = LinkState.NONE
 
+    @property
+    def may_be_repeated(self) -> bool:
+        """Whether the same bytes may go again by themselves: certainly not sent, and nothing needs fixing first."""
+        return self.verdict is Verdict.NOT_SENT and isinstance(self.error, BusUnreachable)
+
 
 class Source(enum.StrEnum):
     """Which of our queues a message was read from."""
@@ -125,37 +132,50 @@ class Bus(Protocol):
     """A connection to the bus. One caller at a time."""
 
     def connect(self) -> None:
-        """Connect, log in and attach to the receipts and error queues; a second call does nothing while it stands.
+        """Connect, log in and attach to the receipts and error queues; does nothing while connected.
 
         Raises:
-            BusUnreachable: Not within the time budget; tried again with jittered back-off meanwhile.
+            BusUnreachable: Not within ``bus.reconnect_budget``; tried again with growing, jittered pauses meanwhile.
             AccessRefused: Wrong login, certificate or host name. Final at once.
             ConfigInvalid: A queue or exchange is unknown. Final at once.
         """
 
-    def publish(self, message: Outbound) -> Outcome:
-        """Transfer one message and wait for its outcome. Connects first where needed. Never raises for the bus."""
+    def attempts(self) -> Iterator[None]:
+        """Yield, connected, for each attempt to publish one message.
 
-    def receive(self, timeout: float) -> Inbound | None:
-        """Return the next message from either queue, or None after ``timeout`` seconds.
-
-        Reconnects where needed.
+        Always yields once. The caller comes back only after an outcome that ``may_be_repeated``; then it yields again
+        after a pause, until ``bus.reconnect_budget`` is used up for connecting and attempts together.
 
         Raises:
-            BusUnreachable: As for ``connect``.
-            AccessRefused: As for ``connect``.
-            ConfigInvalid: As for ``connect``.
+            BusUnreachable, AccessRefused, ConfigInvalid: As for ``connect``.
+        """
+
+    def publish(self, message: Outbound) -> Outcome:
+        """Transfer one message, once, and wait for its outcome. Never raises for the bus.
+
+        Where there is no connection, one attempt is made to connect.
+        """
+
+    def receive(self, timeout: float) -> Inbound | None:
+        """Return the next message from either queue, or None when nothing arrived in ``timeout`` seconds.
+
+        Reconnects where needed: at least one attempt, bounded by ``bus.connect_timeout``, and then again and again
+        until ``timeout`` is over, so that a caller who goes on looking need not pause.
+
+        Raises:
+            BusUnreachable: It could not be looked: there is no connection at the end.
+            AccessRefused, ConfigInvalid: As for ``connect``.
         """
 
     def settle(self, inbound: Inbound) -> None:
         """Accept a message of ours, after what it says is durable. Lost connections are no error: it comes again."""
 
     def hold(self, inbound: Inbound) -> None:
-        """Keep a message that is not ours unsettled, so that it neither hides ours nor is lost to its owner."""
+        """Leave a message that is not ours unsettled, so that it neither hides ours nor is lost to its owner."""
 
     @property
     def held(self) -> int:
-        """How many foreign messages are held now."""
+        """How many foreign messages are left unsettled now."""
 
     def close(self) -> None:
-        """Give back what is held, close the link properly, then the socket. Safe to call twice."""
+        """Give back what is unsettled, close the link properly, then the socket. Safe to call twice."""

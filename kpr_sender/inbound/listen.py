@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -10,8 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kpr_sender.bus.port import Bus, Inbound
-from kpr_sender.bus.retry import persistently
-from kpr_sender.errors import KprError, LastError, ReceiptPending
+from kpr_sender.errors import BusUnreachable, KprError, LastError, ReceiptPending
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.inbound.receipt import Answers, Handling
@@ -58,19 +56,25 @@ class Waiter:
     def wait(self, submission: Submission, timeout: float) -> Submission:
         """Wait for all receipts of a submission, at most ``timeout`` seconds; 0 takes what is there.
 
+        A bus that is down ends no wait: it is looked at until the time is up, once at least. When the last look
+        failed, that is noted for what is published, and so in the result; a later look that succeeds clears it.
+
         Raises:
-            KprError: What the bus port's ``receive`` and ``Answers.handle`` raise.
+            KprError: What the bus port's ``receive`` and ``Answers.handle`` raise, ``BusUnreachable`` excepted.
         """
         end = self.monotonic() + timeout
         warned = False
+        unreachable: BusUnreachable | None = None
         if is_awaiting(submission):
             msg_id = submission.shipments[0].msg_id
             text = "Waiting for FHI's receipts."
             self.observe(Event(EventKind.WAITING, text, msg_id, details={"timeout": int(timeout)}))
         while is_awaiting(submission) and not self.closing.is_set():
             left = max(end - self.monotonic(), 0.0)
-            inbound = self._look(left)
-            note_obstacle(self.journal, submission, None)
+            inbound, failed = self._look(min(left, _LOOK_SECONDS))
+            if failed is None or unreachable is None:
+                note_obstacle(self.journal, submission, failed)
+            unreachable = failed
             if inbound is None and left <= 0:
                 break
             if inbound is not None:
@@ -81,7 +85,9 @@ class Waiter:
             # Also after a look in vain: a receipt may have been handed in from a file or by a vendor's listener.
             submission = self.journal.submission(submission.submission_id) or submission
         self._tell_held()
-        if is_awaiting(submission) and warned:
+        if unreachable is not None:
+            note_obstacle(self.journal, submission, unreachable)
+        elif is_awaiting(submission) and warned:
             note_obstacle(self.journal, submission, ReceiptPending(self._pile()))
         return self.journal.submission(submission.submission_id) or submission
 
@@ -94,10 +100,12 @@ class Waiter:
             else:
                 self.bus.hold(inbound)
 
-    def _look(self, left: float) -> Inbound | None:
-        """Look once; a bus that goes away meanwhile is tried again until the wait itself ends."""
-        look = functools.partial(self.bus.receive, min(left, _LOOK_SECONDS))
-        return persistently(look, budget=left, closing=self.closing)
+    def _look(self, seconds: float) -> tuple[Inbound | None, BusUnreachable | None]:
+        """Return what arrived, and why it could not be looked."""
+        try:
+            return self.bus.receive(seconds), None
+        except BusUnreachable as error:
+            return None, error
 
     def _pile(self) -> str:
         return (

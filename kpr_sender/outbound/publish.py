@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final
 
 from kpr_sender.bus.port import Bus, Outbound, Outcome, Verdict
-from kpr_sender.bus.retry import persistently
-from kpr_sender.errors import BusUnreachable, KprError, LastError
+from kpr_sender.errors import KprError, LastError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.journal.port import Journal
@@ -34,14 +34,12 @@ class Publisher:
 
     Attributes:
         step: Held during one attempt, so that a receipt which overtakes the outcome is read after it.
-        budget: Bound on all attempts for one shipment together, in seconds.
-        closing: Ends the waiting between attempts when set; nothing further is begun then.
+        closing: No further shipment is begun when set.
     """
 
     journal: Journal
     bus: Bus
     step: AbstractContextManager[object]
-    budget: float
     closing: threading.Event
     observe: Observer
 
@@ -58,7 +56,7 @@ class Publisher:
         if next_sealed(submission) is not None and not self.closing.is_set():
             self.connect(submission)
         while not self.closing.is_set() and (shipment := next_sealed(submission)) is not None:
-            verdict = self._publish_patiently(shipment)
+            verdict = self._publish_while_safe(shipment)
             submission = self.journal.submission(submission.submission_id) or submission
             sent += verdict is Verdict.ACCEPTED
             if verdict is Verdict.NOT_SENT:
@@ -66,19 +64,20 @@ class Publisher:
                 break
         return submission, sent
 
-    def _publish_patiently(self, shipment: Shipment) -> Verdict:
-        """Try again while it is certain that the bus does not have it, and only then."""
-
-        def attempt() -> Verdict:
+    def _publish_while_safe(self, shipment: Shipment) -> Verdict:
+        """Publish a shipment, in as many attempts as the bus says are safe and gives leave for."""
+        for _ in self._attempts(shipment):
             outcome = self.publish(shipment)
-            if outcome.verdict is Verdict.NOT_SENT and isinstance(outcome.error, BusUnreachable):
-                raise outcome.error
-            return outcome.verdict
+            if not outcome.may_be_repeated:
+                return outcome.verdict
+        return Verdict.NOT_SENT
 
+    def _attempts(self, shipment: Shipment) -> Iterator[None]:
         try:
-            return persistently(attempt, budget=self.budget, closing=self.closing)
-        except BusUnreachable:
-            return Verdict.NOT_SENT
+            yield from self.bus.attempts()
+        except KprError as error:
+            self.journal.note_error(shipment.msg_id, LastError.of(error))
+            self._tell(EventKind.NOT_SENT, shipment, f"The {_name(shipment)} is certainly not sent: {error}")
 
     def connect(self, submission: Submission) -> None:
         """Connect, and let the journal know of it when the bus is out of reach.
@@ -109,7 +108,7 @@ class Publisher:
                 body=self.journal.sealed(shipment.msg_id),
             )
             self.journal.begin_publish(shipment.msg_id)
-            self._tell(EventKind.PUBLISHING, shipment, f"Publishing the {shipment.type.norwegian} ({shipment.msg_id}).")
+            self._tell(EventKind.PUBLISHING, shipment, f"Publishing the {_name(shipment)}.")
             outcome = self.bus.publish(outbound)
             reached(FaultPoint.AFTER_OUTCOME)
             self.journal.end_publish(
@@ -128,7 +127,7 @@ class Publisher:
         return outcome
 
     def _tell_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
-        name = f"{shipment.type.norwegian} ({shipment.msg_id})"
+        name = _name(shipment)
         if outcome.verdict is Verdict.ACCEPTED:
             self._tell(EventKind.PUBLISHED, shipment, f"The bus has taken the {name}; FHI's receipt decides.")
         elif outcome.verdict is Verdict.NOT_SENT:
@@ -139,3 +138,7 @@ class Publisher:
     def _tell(self, kind: EventKind, shipment: Shipment, text: str, outcome: Outcome | None = None) -> None:
         details = {"reach": outcome.reach.value, "condition": outcome.condition} if outcome else {}
         self.observe(Event(kind, text, shipment.msg_id, shipment.type, details))
+
+
+def _name(shipment: Shipment) -> str:
+    return f"{shipment.type.norwegian} ({shipment.msg_id})"

@@ -299,7 +299,8 @@ class BusSettings:
     connect_timeout: float = field(default=10.0, metadata=option(
         kinds.seconds(0.1, 600), "Longest time for one attempt to connect."))
     reconnect_budget: float = field(default=60.0, metadata=option(
-        kinds.seconds(0, 86_400), "Longest time for all attempts together, before the bus counts as unreachable."))
+        kinds.seconds(0, 86_400),
+        "Longest time for all attempts to connect or send together; a wait for receipts goes on to its end."))
     publish_timeout: float = field(default=60.0, metadata=option(
         kinds.seconds(0.1, 3600), "Longest time for one message and the bus's answer; after it the message is in "
         "doubt."))

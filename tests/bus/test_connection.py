@@ -11,16 +11,17 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from kpr_sender.bus import retry
 from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.bus.port import Verdict
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InternalError, KprError
 from kpr_sender.settings.secrets import Secret
 from kpr_sender.settings.values import BusSettings
 from tests.helpers.bus_settings import bus_settings, outbound
+from tests.helpers.fake_time import FakeTime
 from tests.helpers.scripted_bus import Script, ScriptedBus
 from tests.helpers.tls_certificates import Authority, make_authority
 
@@ -164,7 +165,12 @@ def test_a_silent_server_is_given_up_in_time(silent_port: int, script: Script | 
 def test_a_bus_that_comes_back_within_the_budget_is_reached(closed_port: int) -> None:
     with AmqpBus(bus_settings(closed_port, reconnect_budget=20.0), receive=False) as bus:
         outcomes: list[Verdict] = []
-        thread = threading.Thread(target=lambda: outcomes.append(bus.publish(outbound()).verdict))
+
+        def publish() -> None:
+            bus.connect()
+            outcomes.append(bus.publish(outbound()).verdict)
+
+        thread = threading.Thread(target=publish)
         thread.start()
         time.sleep(0.3)
         server = ScriptedBus()
@@ -175,44 +181,102 @@ def test_a_bus_that_comes_back_within_the_budget_is_reached(closed_port: int) ->
         assert outcomes == [Verdict.ACCEPTED]
 
 
-def test_an_outage_while_waiting_has_one_budget_over_several_calls(closed_port: int) -> None:
-    with AmqpBus(bus_settings(closed_port, reconnect_budget=0.8)) as bus:
-        assert bus.receive(0.3) is None
-        with pytest.raises(BusUnreachable):  # noqa: PT012 - the call in which the budget ends is the bus's choice
-            for _ in range(20):
-                assert bus.receive(0.2) is None
+@pytest.mark.parametrize(("timeout", "budget"), [(0.0, 60.0), (0.3, 60.0), (0.3, 0.0)])
+def test_could_not_look_is_another_answer_than_nothing_arrived_and_takes_the_time_it_was_given(
+    closed_port: int, timeout: float, budget: float
+) -> None:
+    with AmqpBus(bus_settings(closed_port, reconnect_budget=budget)) as bus:
+        for _ in range(3):
+            began = time.monotonic()
+            with pytest.raises(BusUnreachable, match="refused"):
+                bus.receive(timeout)
+            assert timeout <= time.monotonic() - began < timeout + 2
 
 
-def test_closing_ends_another_threads_attempts(closed_port: int) -> None:
+def test_a_look_takes_at_least_one_attempt_however_long_the_outage_was_bounded_by_connect_timeout() -> None:
+    with ScriptedBus(Script(open=False)) as server, AmqpBus(bus_settings(server.port, connect_timeout=0.2)) as bus:
+        for number in range(1, 4):
+            with pytest.raises(BusUnreachable, match="no answer in time"):
+                bus.receive(0)
+            assert server.saw.connections == number
+        server.script.open = True
+        assert bus.receive(0) is None
+
+
+def test_closing_ends_another_threads_attempts_and_the_reason_is_the_bus_s(closed_port: int) -> None:
     bus = AmqpBus(bus_settings(closed_port, reconnect_budget=60.0))
     errors: list[KprError | None] = []
-    thread = threading.Thread(target=lambda: errors.append(bus.publish(outbound()).error))
+
+    def connect() -> None:
+        try:
+            bus.connect()
+        except KprError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=connect)
     thread.start()
     time.sleep(0.2)
     bus.close()
     thread.join(5)
     assert [type(error) for error in errors] == [BusUnreachable]
+    assert "refused" in str(errors[0])
     assert isinstance(bus.publish(outbound()).error, BusUnreachable)
 
 
 def test_only_an_unreachable_bus_is_tried_again() -> None:
-    calls = []
-
-    def attempt() -> None:
-        calls.append(1)
-        raise AccessRefused("no")
-
-    with pytest.raises(AccessRefused):
-        retry.persistently(attempt, budget=60.0, closing=threading.Event())
-    assert len(calls) == 1
+    clock = FakeTime()
+    with ScriptedBus(Script(login=False)) as server:
+        bus = AmqpBus(bus_settings(server.port, reconnect_budget=60.0), closing=clock, monotonic=clock)
+        with pytest.raises(AccessRefused):
+            bus.connect()
+        assert (server.saw.connections, clock.pauses) == (1, [])
 
 
-def test_pauses_grow_are_jittered_and_bounded() -> None:
-    pauses = [retry.pause_after(lives) for lives in (0, 3, 50)]
-    assert 0.1 <= pauses[0] <= 0.2
-    assert 0.8 <= pauses[1] <= 1.6
-    assert 15 <= pauses[2] <= 30
-    assert len({retry.pause_after(3) for _ in range(10)}) > 1
+def test_pauses_grow_are_jittered_and_bounded_and_the_budget_is_one(closed_port: int) -> None:
+    clock = FakeTime()
+    bus = AmqpBus(bus_settings(closed_port, reconnect_budget=600.0), closing=clock, monotonic=clock)
+    with pytest.raises(BusUnreachable, match="refused"):
+        bus.connect()
+    assert 0.1 <= clock.pauses[0] <= 0.2
+    assert 0.8 <= clock.pauses[3] <= 1.6
+    assert all(15 <= pause <= 30 for pause in clock.pauses[8:])
+    assert len(set(clock.pauses)) == len(clock.pauses)
+    assert 600 - 30 <= clock.at <= 600
+
+
+def test_attempts_to_publish_go_on_within_one_budget_connecting_included() -> None:
+    clock = FakeTime()
+    with ScriptedBus(Script(credit=0)) as server:
+        settings = bus_settings(server.port, reconnect_budget=20.0, publish_timeout=0.05)
+        bus = AmqpBus(settings, receive=False, closing=clock, monotonic=clock)
+        outcomes = [bus.publish(outbound()) for _ in bus.attempts()]
+        assert all(outcome.may_be_repeated for outcome in outcomes)
+        assert 5 <= len(outcomes) <= 12
+        assert len(outcomes) == len(clock.pauses) + 1
+        assert clock.at <= 20.0
+        for _ in bus.attempts():
+            clock.set()  # told to stop: the pause ends, and no further attempt is begun
+        assert len(clock.pauses) <= len(outcomes)
+        bus.close()
+
+
+def test_a_wait_over_a_long_outage_makes_few_attempts(closed_port: int) -> None:
+    """Thirty minutes of looks, five seconds each: the pauses grow over them, and each look makes one attempt."""
+    clock, attempts = FakeTime(), 0
+    bus = AmqpBus(bus_settings(closed_port), closing=clock, monotonic=clock)
+    connect = bus._connect_once
+
+    def counted() -> Any:
+        nonlocal attempts
+        attempts += 1
+        return connect()
+
+    bus._connect_once = counted  # type: ignore[method-assign]
+    for _ in range(360):
+        with pytest.raises(BusUnreachable):
+            bus.receive(5.0)
+    assert clock.at == pytest.approx(1800)
+    assert 360 <= attempts <= 370
 
 
 def test_connect_does_nothing_while_the_connection_stands() -> None:

@@ -122,6 +122,9 @@ class LedgerBus:
         if self.connect_error is not None:
             raise _anew(self.connect_error)
 
+    def attempts(self) -> Iterator[None]:
+        yield  # no more than one: what is not sent stays for the next run, as the model has it
+
     def publish(self, message: Outbound) -> Outcome:
         assert not self.fuse.dead, "a dead process publishes nothing"
         self.seen("publish", message, None)

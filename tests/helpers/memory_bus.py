@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from kpr_sender.bus.port import Inbound, Outbound, Outcome, Reach, Source, Verdict
@@ -33,6 +33,11 @@ class MemoryBus:
     def connect(self) -> None:
         if self.connect_error is not None:
             raise self.connect_error
+
+    def attempts(self) -> Iterator[None]:
+        for _ in range(5):
+            self.connect()
+            yield
 
     def publish(self, message: Outbound) -> Outcome:
         self.published.append(message)

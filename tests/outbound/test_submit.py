@@ -129,7 +129,7 @@ def test_g1_publishing_is_durable_before_the_first_byte(
 
 def test_only_what_certainly_was_not_sent_is_tried_again(new_client: NewClient, bus: MemoryBus) -> None:
     bus.outcomes.extend([NO_CREDIT, NO_CREDIT])
-    report = new_client(bus, {"bus": {"reconnect_budget": "30s"}}).submit()
+    report = new_client(bus).submit()
     assert report.exit_code == 80
     assert [shipment.attempts for shipment in report.submission.shipments] == [3, 1]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kpr_sender.bus import retry
+from kpr_sender.bus import amqp
 from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.journal.lock import JournalLock
 from kpr_sender.model import MessageType
@@ -26,7 +26,7 @@ RUNS = 60
 
 def test_a_pair_over_connections_that_are_cut_somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each run's first connections are cut after a random byte of what we, or the bus, say; the last one stands."""
-    monkeypatch.setattr(retry, "_FIRST_WAIT", 0.001)
+    monkeypatch.setattr(amqp, "_FIRST_PAUSE", 0.001)
     numbers = random.Random(4)
     states: list[ShipmentState] = []
     lost = duplicated = 0
@@ -47,7 +47,7 @@ def test_a_pair_over_connections_that_are_cut_somewhere(tmp_path: Path, monkeypa
                 new_submission(f"2024-{number:08x}", sender_her_id=9_000_000 + number, shipments=shipments)
             )
             with AmqpBus(bus_settings(proxy.port, reconnect_budget=30.0), receive=False) as ours_bus:
-                publisher = Publisher(journal, ours_bus, threading.RLock(), 30.0, threading.Event(), lambda _: None)
+                publisher = Publisher(journal, ours_bus, threading.RLock(), threading.Event(), lambda _: None)
                 submission, _ = publisher.publish_all(submission)
             proxy.upcoming.clear()
             assert all(passage.over.wait(10) for passage in proxy.passages[earlier:])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import time
 from collections.abc import Iterator
@@ -151,10 +152,13 @@ def test_a_silent_bus_is_noticed_while_we_wait_for_receipts(
         reached = proxy.passages[-1].let_through
     proxy.faults = Faults(cut_after=reached - 60, cut=Cut.SWALLOW)
     with AmqpBus(bus_settings(proxy.port, **bus[1], idle_timeout=0.4, reconnect_budget=10.0), receive=True) as ours:
-        ours.receive(0)
+        with contextlib.suppress(BusUnreachable):  # a busy machine may notice it before the links are attached
+            ours.receive(0)
         before = len(proxy.passages)
         proxy.faults = Faults()
         gives_up = time.monotonic() + 10
         while len(proxy.passages) == before:
             assert time.monotonic() < gives_up, "nobody noticed"
-            ours.receive(0.2)
+            with contextlib.suppress(BusUnreachable):
+                ours.receive(0.2)
+        assert ours.receive(0.2) is None

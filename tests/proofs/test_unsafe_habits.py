@@ -25,7 +25,6 @@ from tests.helpers.municipality import Municipality
 
 TIMEOUT = Outcome(Verdict.IN_DOUBT, Reach.HANDED_OVER, 4711, "local:timeout", error=InDoubt("No answer in time."))
 NO_CREDIT = Outcome(Verdict.NOT_SENT, Reach.NO_CREDIT, error=BusUnreachable("The bus gives no credit."))
-PATIENT = {"bus": {"reconnect_budget": "30s"}}
 
 NewClient = Callable[..., Client]
 
@@ -77,15 +76,15 @@ def unsigned_by_fhi(fhi: Fhi, bus: MemoryBus) -> Inbound:
 
 def test_habit_1_retry_around_publish_on_timeout(new_client: NewClient, bus: MemoryBus) -> None:
     bus.outcomes.extend([TIMEOUT, TIMEOUT])
-    assert new_client(PATIENT).submit().exit_code == 83
+    assert new_client().submit().exit_code == 83
     for _ in range(3):
-        assert new_client(PATIENT).submit().exit_code == 83
+        assert new_client().submit().exit_code == 83
     assert [message.envelope.subject for message in bus.published] == ["KPR_IPL", "KPR_IDE"]
 
 
 def test_habit_2_new_id_on_retry(new_client: NewClient, bus: MemoryBus) -> None:
     bus.outcomes.extend([NO_CREDIT, NO_CREDIT])
-    report = new_client(PATIENT).submit()
+    report = new_client().submit()
     first, second, third, _ = bus.published
     assert first == second == third
     assert first.message_id == report.submission.shipments[0].message_id
