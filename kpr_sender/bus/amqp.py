@@ -20,7 +20,7 @@ from tenacity.nap import sleep_using_event
 
 from kpr_sender.bus import broker_errors
 from kpr_sender.bus.codec import Decoded, Undecodable
-from kpr_sender.bus.connection import Connected
+from kpr_sender.bus.connection import BusConnection
 from kpr_sender.bus.port import Inbound, Outbound, Outcome, Source
 from kpr_sender.bus.receiver import Arrived, Item, Token
 from kpr_sender.errors import BusUnreachable, KprError
@@ -55,7 +55,7 @@ class AmqpBus:
         self._settings = settings
         named = {Source.RECEIPTS: settings.receipts_queue, Source.ERRORS: settings.error_queue}
         self._queues: Mapping[Source, str] = {source: name for source, name in named.items() if name and receive}
-        self._connected: Connected | None = None
+        self._connection: BusConnection | None = None
         self._closing = closing or threading.Event()
         self._monotonic = monotonic
         self._gate = threading.RLock()
@@ -86,10 +86,10 @@ class AmqpBus:
         """Transfer one message, once, as ``Bus.publish`` says."""
         with self._gate:
             try:
-                connected = self._connect_once()
+                connection = self._connect_once()
             except KprError as error:
                 return broker_errors.not_connected(error)
-            return connected.publish(message)
+            return connection.publish(message)
 
     def receive(self, timeout: float) -> Inbound | None:
         """Return the next message from either queue, as ``Bus.receive`` says.
@@ -98,14 +98,14 @@ class AmqpBus:
         """
         deadline = self._monotonic() + timeout
         try:
-            for connected in self._connections(timeout):
-                while isinstance(item := self._next(connected, deadline), Arrived):
-                    if (inbound := _read(connected, item)) is not None:
+            for connection in self._connections(timeout):
+                while isinstance(item := self._next(connection, deadline), Arrived):
+                    if (inbound := _read(connection, item)) is not None:
                         self._failures = 0
                         return inbound
                 if item is None:
                     break
-                self._drop(connected)
+                self._drop(connection)
                 self._unreachable = broker_errors.lost(item, f"{self._settings.host}:{self._settings.port}")
         except BusUnreachable:
             self._closing.wait(max(0.0, deadline - self._monotonic()))
@@ -126,17 +126,17 @@ class AmqpBus:
     @property
     def held(self) -> int:
         """How many foreign messages are left unsettled now."""
-        return 0 if self._connected is None else self._connected.held
+        return 0 if self._connection is None else self._connection.held
 
     def close(self) -> None:
         """Give back what is unsettled, close the link properly, then the socket; for good. Safe to call twice."""
         self._forget_after_fork()
         self._closing.set()
-        connected, self._connected = self._connected, None
-        if connected is not None:
-            connected.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
-    def _connections(self, seconds: float) -> Iterator[Connected]:
+    def _connections(self, seconds: float) -> Iterator[BusConnection]:
         """Yield the connection, and again after a pause each time the caller comes back for another attempt.
 
         The one policy: exponential pauses with jitter, for ``BusUnreachable`` and what the caller could not do, until
@@ -160,9 +160,9 @@ class AmqpBus:
             if state.attempt_number > 1 and self._closing.is_set():
                 break
             with attempt:
-                connected = self._connect_once()
+                connection = self._connect_once()
             if state.outcome is None or not state.outcome.failed:
-                yield connected
+                yield connection
         if self._unreachable is not None:
             raise self._unreachable
 
@@ -171,63 +171,63 @@ class AmqpBus:
         self._failures += 1
         return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, no secret
 
-    def _connect_once(self) -> Connected:
+    def _connect_once(self) -> BusConnection:
         """Return the connection, or make one attempt at it, bounded by ``connect_timeout``."""
         self._forget_after_fork()
         with self._gate:
-            if self._connected is not None and self._connected.alive:
-                return self._connected
+            if self._connection is not None and self._connection.alive:
+                return self._connection
             if self._closing.is_set():
                 raise self._unreachable or BusUnreachable(
                     "This run has ended its connection to the bus: it was told to stop, or its time was up.",
                     where="bus",
                 )
             try:
-                self._connected = Connected(self._settings, self._queues)
+                self._connection = BusConnection(self._settings, self._queues)
             except BusUnreachable as error:
                 self._unreachable = error
                 raise
             self._unreachable = None
-            return self._connected
+            return self._connection
 
-    def _next(self, connected: Connected, deadline: float) -> Item | None:
+    def _next(self, connection: BusConnection, deadline: float) -> Item | None:
         try:
-            return connected.inbox.get(timeout=max(0.0, deadline - self._monotonic()))
+            return connection.inbox.get(timeout=max(0.0, deadline - self._monotonic()))
         except queue.Empty:
             return None
 
-    def _drop(self, connected: Connected) -> None:
+    def _drop(self, connection: BusConnection) -> None:
         """Let go of a connection of which a receiving link, or the whole, has ended."""
-        connected.close()
-        if self._connected is connected:
-            self._connected = None
+        connection.close()
+        if self._connection is connection:
+            self._connection = None
 
-    def _delivery(self, inbound: Inbound) -> tuple[Connected, Token] | None:
+    def _delivery(self, inbound: Inbound) -> tuple[BusConnection, Token] | None:
         self._forget_after_fork()
-        connected, token = self._connected, inbound.token
-        if connected is None or not isinstance(token, Token) or connected.stale(token):
+        connection, token = self._connection, inbound.token
+        if connection is None or not isinstance(token, Token) or connection.stale(token):
             return None
-        return connected, token
+        return connection, token
 
     def _forget_after_fork(self) -> None:
         if self._pid == os.getpid():
             return
-        if self._connected is not None:
-            self._connected.forget_after_fork()
-        self._connected = None
+        if self._connection is not None:
+            self._connection.forget_after_fork()
+        self._connection = None
         self._gate = threading.RLock()
         self._closing = threading.Event()
         self._pid = os.getpid()
 
 
-def _read(connected: Connected, arrived: Arrived) -> Inbound | None:
+def _read(connection: BusConnection, arrived: Arrived) -> Inbound | None:
     """Decode a delivery; None when it went back meanwhile, or cannot be decoded and is left unsettled."""
-    if connected.stale(arrived.token):
+    if connection.stale(arrived.token):
         return None
     try:
         message = Decoded(arrived.raw or b"")
     except Undecodable:
-        connected.hold(arrived.token)
+        connection.hold(arrived.token)
         return None
     return Inbound(
         token=arrived.token,

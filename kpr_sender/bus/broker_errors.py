@@ -5,7 +5,7 @@ Measured on RabbitMQ 3.10.8 and 4.0.5. Three rules stand above the tables:
 1. Only the state *accepted*, after every byte has left, is success.
 2. After every byte has left, a refusal is certain only where the broker refuses *before* it routes (``REFUSED_BEFORE_
    ROUTING``); whatever is not in that table leaves the message in doubt (promise G1).
-3. Trying again helps against ``BusUnreachable`` only; every other class needs something mended first.
+3. Trying again helps against ``BusUnreachable`` only; every other class needs something fixed first.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from kpr_sender.bus.links import Ended, Refused, Why
+from kpr_sender.bus.links import ConnectionEnded, EndedBy, LinkRefused
 from kpr_sender.bus.port import LinkState, Outcome, Reach, Verdict
 from kpr_sender.bus.receiver import LinkLost
-from kpr_sender.bus.sender import Answer, Ending
+from kpr_sender.bus.sender import TransferEnding, TransferResult
 from kpr_sender.errors import (
     AccessRefused,
     BusUnreachable,
@@ -29,6 +29,10 @@ from kpr_sender.errors import (
 )
 
 
+def _words(condition: str, description: str) -> str:
+    return ": ".join(part for part in (condition, description) if part)
+
+
 @dataclass(frozen=True, slots=True)
 class Meaning:
     """What a condition means to a person."""
@@ -37,9 +41,9 @@ class Meaning:
     sentence: str
     next_step: str = ""
 
-    def tell(self, where: str, condition: str, description: str) -> KprError:
+    def as_error(self, where: str, condition: str, description: str) -> KprError:
         """Return the error, with the broker's condition and words in it."""
-        words = ": ".join(part for part in (condition, description) if part)
+        words = _words(condition, description)
         return self.error(
             f"{self.sentence} ({words})." if words else f"{self.sentence}.", where=where, next_step=self.next_step
         )
@@ -57,7 +61,7 @@ _TOO_LARGE_MEANING: Final = Meaning(
     "The message is larger than the bus takes",
     "Agree on the size with the bus's operator (kundesenter@nhn.no), or divide the extract as FHI says.",
 )
-# A link refused: the conditions that something must be mended for. Any other is worth another try.
+# A link refused: the conditions that need something fixed. Any other is worth another attempt.
 LINK_REFUSALS: Final[Mapping[str, Meaning]] = {
     NOT_FOUND: Meaning(
         ConfigInvalid,
@@ -83,7 +87,7 @@ _LINK_OTHERWISE: Final = Meaning(BusUnreachable, "The bus ended the link")
 # checks of basic.publish) and 4.x (session: the checks of a transfer) refuse before the message is routed to a queue.
 REFUSED_BEFORE_ROUTING: Final = frozenset({NOT_FOUND, UNAUTHORIZED, TOO_LARGE})
 
-# The connection itself. Any other condition is worth another try: internal-error ("Connection forced" by the
+# The connection itself. Any other condition is worth another attempt: internal-error ("Connection forced" by the
 # operator), resource-limit-exceeded (idle), framing-error (the bus hung up), connection:forced.
 _LOGIN_REFUSED: Final = Meaning(
     AccessRefused,
@@ -111,28 +115,28 @@ _HUNG_UP_WORDS: Final = ("no protocol header found", "insufficient data to deter
 # RabbitMQ 4.0 says nothing where 3.10 says unauthorized-access: it takes the login, waits and hangs up.
 _NEVER_OPENED: Final = Meaning(
     BusUnreachable,
-    "The connection to the bus ended before it stood",
+    "The connection to the bus ended before it was open",
     "Nothing is lost: run the same command again later; if it lasts, bus.username may lack permission on the bus.",
 )
 
 # The broker's outcome of a whole transfer, other than accepted: it does not have the message.
-NEGATIVE_OUTCOMES: Final[Mapping[Ending, Meaning]] = {
-    Ending.RELEASED: Meaning(
+NEGATIVE_OUTCOMES: Final[Mapping[TransferEnding, Meaning]] = {
+    TransferEnding.RELEASED: Meaning(
         ConfigInvalid,
         "The bus has no queue for this message and gave it back",
         "Check bus.exchange and the receiver's queue against Adresseregisteret.",
     ),
-    Ending.REJECTED: Meaning(
+    TransferEnding.REJECTED: Meaning(
         BusUnreachable,
         "The receiver's queue does not take the message now; most often it is full",
         "Nothing is lost: run the same command again later; if it lasts, tell kpr@fhi.no.",
     ),
-    Ending.MODIFIED: Meaning(BusUnreachable, "The bus gave the message back"),
+    TransferEnding.MODIFIED: Meaning(BusUnreachable, "The bus gave the message back"),
 }
-# How the link stood when a transfer ended this way; with every other ending it still stood.
-_LINK_GONE: Final[Mapping[Ending, LinkState]] = {
-    Ending.REFUSED: LinkState.ENDED_BY_BUS,
-    Ending.LOST: LinkState.LOST,
+# The state of the link when a transfer ended this way; with every other ending it was still attached.
+_LINK_GONE: Final[Mapping[TransferEnding, LinkState]] = {
+    TransferEnding.REFUSED: LinkState.ENDED_BY_BUS,
+    TransferEnding.LOST: LinkState.LOST,
 }
 _IN_DOUBT: Final = Meaning(InDoubt, "The message was handed over and the bus did not say what became of it")
 _NO_CREDIT: Final = Meaning(BusUnreachable, "The bus did not take the message: it gave no credit in time")
@@ -140,85 +144,66 @@ _TIMED_OUT: Final = Meaning(BusUnreachable, "The message was not handed over in 
 _BROKEN_OFF: Final = Meaning(BusUnreachable, "The connection ended before the message was handed over")
 
 
-def link_error(refused: Refused, where: str) -> KprError:
-    """Say what it means that the broker refused, or ended, a link."""
-    return _link_meaning(refused.condition, refused.description).tell(where, refused.condition, refused.description)
+def link_error(refused: LinkRefused, where: str) -> KprError:
+    """Return what it means that the broker refused, or ended, a link."""
+    return _link_meaning(refused.condition, refused.description).as_error(where, refused.condition, refused.description)
 
 
-def connection_error(ended: Ended, where: str) -> KprError:
-    """Say what it means that a connection ended, or never stood."""
+def connection_error(ended: ConnectionEnded, where: str) -> KprError:
+    """Return what it means that a connection ended, or was never open."""
     meaning = CONNECTION_REFUSALS.get(ended.condition, _CONNECTION_OTHERWISE)
-    if ended.why is Why.FAULT:
+    if ended.by is EndedBy.FAULT:
         meaning = CONNECTION_REFUSALS["local:InternalError"]
     elif not ended.opened and any(words in ended.description.lower() for words in _HUNG_UP_WORDS):
         meaning = _HUNG_UP
     elif not ended.opened and any(words in ended.description.lower() for words in _NOT_AMQP_WORDS):
         meaning = _NOT_AMQP
-    elif not ended.opened and meaning is _CONNECTION_OTHERWISE and ended.why in (Why.SOCKET, Why.PROTOCOL):
+    elif not ended.opened and meaning is _CONNECTION_OTHERWISE and ended.by in (EndedBy.SOCKET, EndedBy.PROTOCOL):
         meaning = _NEVER_OPENED
-    return meaning.tell(where, ended.condition, ended.description)
+    return meaning.as_error(where, ended.condition, ended.description)
 
 
-def lost(item: Ended | LinkLost, where: str) -> BusUnreachable:
+def lost(item: ConnectionEnded | LinkLost, where: str) -> BusUnreachable:
     """Return that nothing can be read any more. Whether something must be fixed, the next attempt to connect shows."""
-    words = ": ".join(part for part in (item.condition, item.description) if part)
+    words = _words(item.condition, item.description)
     return BusUnreachable(f"{_CONNECTION_OTHERWISE.sentence} ({words}).", where=where)
 
 
-def outcome_of(answer: Answer, where: str) -> Outcome:
-    """Judge how an attempt to publish ended. This is the one place that says *not sent*.
-
-    Args:
-        answer: What the sending link saw.
-        where: Exchange and queue, for the message.
-    """
-    handed_over = answer.reach is Reach.HANDED_OVER
-    if answer.ending is Ending.ACCEPTED and handed_over:
-        return Outcome(Verdict.ACCEPTED, Reach.OUTCOME, answer.bytes_handed_over, link=LinkState.STANDING)
-    if answer.ending in NEGATIVE_OUTCOMES:
-        return _outcome(Verdict.NOT_SENT, Reach.OUTCOME, answer, NEGATIVE_OUTCOMES[answer.ending], where)
-    if answer.ending is Ending.REFUSED and (not handed_over or _refused_before_routing(answer)):
-        reach = Reach.OUTCOME if handed_over else answer.reach
-        return _outcome(Verdict.NOT_SENT, reach, answer, _link_meaning(answer.condition, answer.description), where)
+def outcome_of(result: TransferResult, where: str) -> Outcome:
+    """Evaluate how a transfer to exchange and queue (``where``) ended. The one place that says *not sent*."""
+    handed_over = result.reach is Reach.HANDED_OVER
+    if result.ending is TransferEnding.ACCEPTED and handed_over:
+        return Outcome(Verdict.ACCEPTED, Reach.OUTCOME, result.bytes_handed_over, link=LinkState.STANDING)
+    if result.ending in NEGATIVE_OUTCOMES:
+        return _outcome(Verdict.NOT_SENT, Reach.OUTCOME, result, NEGATIVE_OUTCOMES[result.ending], where)
+    if result.ending is TransferEnding.REFUSED and (not handed_over or _refused_before_routing(result)):
+        reach = Reach.OUTCOME if handed_over else result.reach
+        return _outcome(Verdict.NOT_SENT, reach, result, _link_meaning(result.condition, result.description), where)
     # Accepted before the whole message had left, or a settlement without a known state, is no answer to rely on.
-    said_something = answer.ending in (Ending.ACCEPTED, Ending.NO_STATE, Ending.UNKNOWN_STATE)
+    said_something = result.ending in (TransferEnding.ACCEPTED, TransferEnding.NO_STATE, TransferEnding.UNKNOWN_STATE)
     if handed_over or said_something:
-        return _outcome(Verdict.IN_DOUBT, answer.reach, answer, _IN_DOUBT, where)
+        return _outcome(Verdict.IN_DOUBT, result.reach, result, _IN_DOUBT, where)
     meaning = _BROKEN_OFF
-    if answer.ending is Ending.TIMED_OUT:
-        meaning = _NO_CREDIT if answer.reach is Reach.NO_CREDIT else _TIMED_OUT
-    return _outcome(Verdict.NOT_SENT, answer.reach, answer, meaning, where)
+    if result.ending is TransferEnding.TIMED_OUT:
+        meaning = _NO_CREDIT if result.reach is Reach.NO_CREDIT else _TIMED_OUT
+    return _outcome(Verdict.NOT_SENT, result.reach, result, meaning, where)
 
 
 def not_connected(error: KprError, condition: str = "") -> Outcome:
-    """Return the outcome when no connection, or no link to the queue, was to be had.
-
-    Args:
-        error: What the person sees.
-        condition: The broker's, where it gave one.
-    """
-    condition = condition or error.code
-    return Outcome(Verdict.NOT_SENT, Reach.NO_CONNECTION, condition=condition, description=error.what, error=error)
+    """Return the outcome without a connection, or a link to the queue; ``condition`` where the broker gave one."""
+    return Outcome(Verdict.NOT_SENT, Reach.NO_CONNECTION, 0, condition or error.code, error.what, error)
 
 
 def too_large(length: int, limit: int, where: str) -> Outcome:
     """Return the outcome for a message above the limit that the link announced; both in bytes."""
-    error = _TOO_LARGE_MEANING.tell(where, "", f"{length} bytes, the limit is {limit}")
-    return Outcome(
-        Verdict.NOT_SENT,
-        Reach.NOT_BEGUN,
-        condition=TOO_LARGE,
-        description=error.what,
-        error=error,
-        link=LinkState.STANDING,
-    )
+    error = _TOO_LARGE_MEANING.as_error(where, "", f"{length} bytes, the limit is {limit}")
+    return Outcome(Verdict.NOT_SENT, Reach.NOT_BEGUN, 0, TOO_LARGE, error.what, error, LinkState.STANDING)
 
 
-def refused_link(refused: Refused, where: str) -> Outcome:
+def refused_link(refused: LinkRefused, where: str) -> Outcome:
     """Return the outcome when the broker refused the link before anything was transferred."""
-    error = link_error(refused, where)
-    condition, description = refused.condition, refused.description
-    return Outcome(Verdict.NOT_SENT, Reach.NOT_BEGUN, 0, condition, description, error, LinkState.REFUSED)
+    words = refused.condition, refused.description
+    return Outcome(Verdict.NOT_SENT, Reach.NOT_BEGUN, 0, *words, link_error(refused, where), LinkState.REFUSED)
 
 
 def _link_meaning(condition: str, description: str) -> Meaning:
@@ -227,14 +212,14 @@ def _link_meaning(condition: str, description: str) -> Meaning:
     return LINK_REFUSALS.get(condition, _LINK_OTHERWISE)
 
 
-def _refused_before_routing(answer: Answer) -> bool:
+def _refused_before_routing(result: TransferResult) -> bool:
     # precondition-failed means several things; only the message's size (RabbitMQ 3.x) is checked before routing.
-    too_large_for_3x = answer.condition == PRECONDITION and _SIZE_WORDS in answer.description.lower()
-    return answer.condition in REFUSED_BEFORE_ROUTING or too_large_for_3x
+    too_large_for_3x = result.condition == PRECONDITION and _SIZE_WORDS in result.description.lower()
+    return result.condition in REFUSED_BEFORE_ROUTING or too_large_for_3x
 
 
-def _outcome(verdict: Verdict, reach: Reach, answer: Answer, meaning: Meaning, where: str) -> Outcome:
-    condition = answer.condition or str(answer.ending)
-    error = meaning.tell(where, condition, answer.description)
-    link = _LINK_GONE.get(answer.ending, LinkState.STANDING)
-    return Outcome(verdict, reach, answer.bytes_handed_over, condition, answer.description, error, link)
+def _outcome(verdict: Verdict, reach: Reach, result: TransferResult, meaning: Meaning, where: str) -> Outcome:
+    condition = result.condition or str(result.ending)
+    error = meaning.as_error(where, condition, result.description)
+    link = _LINK_GONE.get(result.ending, LinkState.STANDING)
+    return Outcome(verdict, reach, result.bytes_handed_over, condition, result.description, error, link)

@@ -1,4 +1,7 @@
-"""One standing connection with its links, as the caller's thread sees it."""
+"""A connection that is logged in, how a link is attached on it, and what sends and reads by it.
+
+``doctor``'s probe shares ``Login``; ``BusConnection`` is a login with its links, as the caller's thread sees it.
+"""
 
 from __future__ import annotations
 
@@ -12,45 +15,44 @@ from kpr_sender.bus import broker_errors
 from kpr_sender.bus.addresses import WRONG_FORM, form_for, other_form, receive_address, send_address
 from kpr_sender.bus.codec import encode_head
 from kpr_sender.bus.dial import dial
-from kpr_sender.bus.io_thread import Wire
-from kpr_sender.bus.links import Attached, Ended, Opened, Refused, SessionLink
+from kpr_sender.bus.io_thread import IoThread
+from kpr_sender.bus.links import ConnectionEnded, ConnectionOpened, LinkAttached, LinkRefused, SessionLink
 from kpr_sender.bus.port import Outbound, Outcome, Reach, Source
-from kpr_sender.bus.receiver import Held, Item, ReceivingLink, Token
-from kpr_sender.bus.sender import Answer, Ending, SendingLink
+from kpr_sender.bus.receiver import HeldCount, Item, ReceivingLink, Token
+from kpr_sender.bus.sender import SendingLink, TransferEnding, TransferResult
 from kpr_sender.errors import BusUnreachable
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.settings.values import AddressForm, BusSettings
 
-# A connection that is logged in, and how a link is attached on it: the way in that sending and ``doctor`` share.
-
+_THREAD_SECONDS: Final = 5.0  # the I/O thread never blocks longer on anything
 _Link = TypeVar("_Link", bound=SessionLink)
 
 
 class Login:
-    """Dials and logs in.
+    """Dials and logs in, once.
 
     Args:
         settings: The municipality's connection.
         deadline: Until when, by ``time.monotonic``.
-        on_end: Told when the connection is over, on the wire's thread.
+        on_end: Called on the I/O thread when the connection is over.
 
     Attributes:
-        wire: What links are made on.
+        io: What links are made on.
         where: What errors call the bus.
-        version: The bus's, as it says; may be empty.
+        version: The broker's, as it says; may be empty.
 
     Raises:
-        BusUnreachable: Not in time, or the bus ended it.
+        BusUnreachable: Not in time, or the bus ended it; worth another attempt.
         AccessRefused: Wrong login, certificate or host name.
-        ConfigInvalid: Wrong port, or no TLS where it is demanded.
+        ConfigInvalid: Wrong port, or no TLS where it is required.
     """
 
-    def __init__(self, settings: BusSettings, deadline: float, *, on_end: Callable[[Ended], None]) -> None:
+    def __init__(self, settings: BusSettings, deadline: float, *, on_end: Callable[[ConnectionEnded], None]) -> None:
         self.where = f"{settings.host}:{settings.port}"
         self._guessed = settings.address_form is AddressForm.AUTO
         password = settings.password.reveal()
-        self.wire = Wire(
+        self.io = IoThread(
             dial(settings, deadline),
             host=settings.host,
             username=settings.username,
@@ -66,28 +68,29 @@ class Login:
         self._form = form_for(settings.address_form, self.version)
 
     def abort(self) -> None:
-        """Hang up on what was not to be had whole."""
-        self.wire.abort("connecting failed")
+        """Hang up on what could not be completed."""
+        self.io.abort("connecting failed")
 
-    def attach(self, make: Callable[[AddressForm], _Link], deadline: float) -> tuple[_Link, Attached | Refused | Ended]:
-        """Attach in the form that the bus is known to take; where that was a guess, try the other one once."""
+    def attach(
+        self, make: Callable[[AddressForm], _Link], deadline: float
+    ) -> tuple[_Link, LinkAttached | LinkRefused | ConnectionEnded]:
+        """Attach in the form that the broker is known to take; where that was a guess, try the other one once.
+
+        Raises:
+            BusUnreachable: No answer in time.
+        """
         link = make(self._form)
-        answer = self._wait(self.wire.ask(link.attach), deadline)
-        if self._guessed and isinstance(answer, Refused) and answer.condition == WRONG_FORM:
+        answer = self._wait(self.io.ask(link.attach), deadline)
+        if self._guessed and isinstance(answer, LinkRefused) and answer.condition == WRONG_FORM:
             other = make(other_form(self._form))
-            second = self._wait(self.wire.ask(other.attach), deadline)
-            if isinstance(second, Attached):
+            second = self._wait(self.io.ask(other.attach), deadline)
+            if isinstance(second, LinkAttached):
                 self._form = other_form(self._form)
                 return other, second
         return link, answer
 
     def attached(self, make: Callable[[AddressForm], _Link], deadline: float, *, where: str) -> _Link:
-        """Attach, or raise what keeps the bus from it.
-
-        Args:
-            make: Makes the link.
-            deadline: Until when, by ``time.monotonic``.
-            where: What errors call it.
+        """Attach, or raise what keeps the bus from it; ``where`` is what errors call the link.
 
         Raises:
             ConfigInvalid: The bus does not know it, or not this form of address.
@@ -95,15 +98,15 @@ class Login:
             BusUnreachable: No answer in time, or the connection ended.
         """
         link, answer = self.attach(make, deadline)
-        if isinstance(answer, Refused):
+        if isinstance(answer, LinkRefused):
             raise broker_errors.link_error(answer, where)
-        if isinstance(answer, Ended):
+        if isinstance(answer, ConnectionEnded):
             raise broker_errors.connection_error(answer, self.where)
         return link
 
-    def _opened(self, deadline: float) -> Opened:
-        opened: Opened | Ended = self._wait(self.wire.opened, deadline)
-        if isinstance(opened, Ended):
+    def _opened(self, deadline: float) -> ConnectionOpened:
+        opened: ConnectionOpened | ConnectionEnded = self._wait(self.io.opened, deadline)
+        if isinstance(opened, ConnectionEnded):
             raise broker_errors.connection_error(opened, self.where)
         return opened
 
@@ -114,32 +117,27 @@ class Login:
             raise BusUnreachable("The bus does not answer (no answer in time).", where=self.where) from None
 
 
-_THREAD_SECONDS: Final = 5.0  # the wire's thread never blocks longer on anything
-
-
-class Connected:
-    """Dials, logs in and attaches the receiving links; stands until the bus or we end it.
+class BusConnection:
+    """Logs in and attaches the receiving links, in ``connect_timeout``; connected until the bus or we end it.
 
     Args:
         settings: The municipality's connection.
         queues: What to read from, by source.
 
     Raises:
-        BusUnreachable: Not within ``connect_timeout``, or the bus ended it; worth another try.
-        AccessRefused: Wrong login, certificate or host name, or no permission.
-        ConfigInvalid: Unknown queue, wrong port, or no TLS where it is demanded.
+        BusUnreachable, AccessRefused, ConfigInvalid: As for ``Login`` and ``Login.attached``.
     """
 
     def __init__(self, settings: BusSettings, queues: Mapping[Source, str]) -> None:
         self.inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._settings = settings
-        self._held = Held(settings.held_cap)
+        self._held = HeldCount(settings.held_cap)
         self._receivers: dict[Source, ReceivingLink] = {}
         self._senders: dict[str, tuple[SendingLink, int]] = {}
         deadline = time.monotonic() + settings.connect_timeout
         reached(FaultPoint.BEFORE_CONNECT)
         self._login = Login(settings, deadline, on_end=self.inbox.put)
-        self._wire = self._login.wire
+        self._io = self._login.io
         try:
             for source, name in queues.items():
                 self._receivers[source] = self._attach_receiver(source, name, deadline)
@@ -149,16 +147,16 @@ class Connected:
 
     @property
     def alive(self) -> bool:
-        """Whether it still stands, as far as is known."""
-        return self._wire.ended is None
+        """Whether it is still connected, as far as is known."""
+        return self._io.ended is None
 
     @property
     def held(self) -> int:
-        """How many foreign messages are held."""
+        """How many foreign messages are left unsettled."""
         return self._held.count
 
     def publish(self, message: Outbound) -> Outcome:
-        """Transfer one message and wait for its outcome, ``publish_timeout`` at most. Raises nothing for the bus."""
+        """Transfer one message and wait for its outcome, ``publish_timeout`` at most. Never raises for the bus."""
         deadline = time.monotonic() + self._settings.publish_timeout
         name = message.envelope.queue
         where = f"exchange {self._settings.exchange or '(default)'}, queue {name}"
@@ -170,41 +168,40 @@ class Connected:
         length = len(head) + len(message.body)
         if limit and length > limit:
             return broker_errors.too_large(length, limit, where)
-        answer = self._transfer(link, head, message.body, deadline)
-        if isinstance(answer, Ended):
-            answer = Answer(Ending.LOST, Reach.NOT_BEGUN, 0, answer.condition, answer.description)
-        if answer.ending is Ending.TIMED_OUT:
+        result = self._transfer(link, head, message.body, deadline)
+        if isinstance(result, ConnectionEnded):
+            result = TransferResult(TransferEnding.LOST, Reach.NOT_BEGUN, 0, result.condition, result.description)
+        if result.ending is TransferEnding.TIMED_OUT:
             # An outcome that comes after this must not be taken for the next message's.
-            self._wire.abort("a transfer got no outcome in time")
-        return broker_errors.outcome_of(answer, where)
+            self._io.abort("a transfer got no outcome in time")
+        return broker_errors.outcome_of(result, where)
 
     def settle(self, token: Token) -> None:
         """Accept a delivery; one of an earlier attachment is nobody's any more."""
         self._decide(ReceivingLink.settle, token)
 
     def hold(self, token: Token) -> None:
-        """Keep a delivery unsettled."""
+        """Leave a delivery unsettled."""
         self._decide(ReceivingLink.hold, token)
 
     def stale(self, token: Token) -> bool:
         """Whether the delivery has gone back to the bus meanwhile."""
-        return token.wire != self._wire.name or token.serial != self._receivers[token.source].serial
+        return token.connection != self._io.name or token.serial != self._receivers[token.source].serial
 
     def close(self) -> None:
-        """Give back what is held, end the sessions, close connection and socket; two seconds at most."""
-        self._wire.close()
+        """Give back what is unsettled, end the sessions, close connection and socket; two seconds at most."""
+        self._io.close()
 
     def forget_after_fork(self) -> None:
         """In a child process: the connection is the parent's."""
-        self._wire.forget_after_fork()
+        self._io.forget_after_fork()
 
     def _attach_receiver(self, source: Source, name: str, deadline: float) -> ReceivingLink:
         key = "bus.receipts_queue" if source is Source.RECEIPTS else "bus.error_queue"
-        where = f"{key} {queue_name(name)}"
 
         def make(form: AddressForm) -> ReceivingLink:
             return ReceivingLink(
-                self._wire,
+                self._io,
                 receive_address(name, form),
                 source=source,
                 hold_time=self._settings.hold_time,
@@ -212,43 +209,45 @@ class Connected:
                 hand_out=self.inbox.put,
             )
 
-        return self._login.attached(make, deadline, where=where)
+        return self._login.attached(make, deadline, where=f"{key} {queue_name(name)}")
 
     def _attach_sender(self, name: str, deadline: float, where: str) -> tuple[SendingLink, int] | Outcome:
-        # A link is kept while the connection stands, also when another queue is sent to: RabbitMQ 4.0 sometimes never
-        # answers a session that is begun under the number of one that has just been ended (measured, 5 in 100).
+        # A link stays attached as long as the connection, also when another queue is sent to: RabbitMQ 4.0 sometimes
+        # never answers a session begun under the number of one that has just been ended (measured, 5 in 100).
         link, limit = self._senders.get(name, (None, 0))
         if link is not None and link.alive:
             return link, limit
 
         def make(form: AddressForm) -> SendingLink:
-            return SendingLink(self._wire, send_address(self._settings.exchange, name, form))
+            return SendingLink(self._io, send_address(self._settings.exchange, name, form))
 
         try:
             link, answer = self._login.attach(make, deadline)
         except BusUnreachable as error:
-            self._wire.abort("attaching failed")
+            self._io.abort("attaching failed")
             return broker_errors.not_connected(error)
-        if isinstance(answer, Refused):
+        if isinstance(answer, LinkRefused):
             return broker_errors.refused_link(answer, where)
-        if isinstance(answer, Ended):
-            return broker_errors.not_connected(
-                broker_errors.connection_error(answer, self._login.where), answer.condition
-            )
+        if isinstance(answer, ConnectionEnded):
+            ended = broker_errors.connection_error(answer, self._login.where)
+            return broker_errors.not_connected(ended, answer.condition)
         self._senders[name] = link, answer.max_message_size
         return self._senders[name]
 
-    def _transfer(self, link: SendingLink, head: bytes, body: bytes, deadline: float) -> Answer | Ended:
-        reply = self._wire.ask(lambda reply: link.publish(reply, head, body))
+    def _transfer(
+        self, link: SendingLink, head: bytes, body: bytes, deadline: float
+    ) -> TransferResult | ConnectionEnded:
+        reply = self._io.ask(lambda reply: link.publish(reply, head, body))
         try:
-            answer: Answer | Ended = reply.result(max(0.0, deadline - time.monotonic()))
+            result: TransferResult | ConnectionEnded = reply.result(max(0.0, deadline - time.monotonic()))
         except TimeoutError:
-            self._wire.do(link.give_up).result(_THREAD_SECONDS)
+            self._io.do(link.give_up).result(_THREAD_SECONDS)
             # Without an answer even now nothing is known, so nothing is certain.
-            answer = reply.result(0) if reply.done() else Answer(Ending.TIMED_OUT, Reach.HANDED_OVER, 0)
-        return answer
+            unknown = TransferResult(TransferEnding.TIMED_OUT, Reach.HANDED_OVER, 0)
+            result = reply.result(0) if reply.done() else unknown
+        return result
 
     def _decide(self, decision: Callable[[ReceivingLink, Token], None], token: Token) -> None:
         if not self.stale(token):
             link = self._receivers[token.source]
-            self._wire.do(lambda: decision(link, token)).result(_THREAD_SECONDS)
+            self._io.do(lambda: decision(link, token)).result(_THREAD_SECONDS)

@@ -1,4 +1,7 @@
-"""From host and port to a connected socket, with TLS where configured, inside a time limit."""
+"""From host and port to a connected socket, inside a time limit.
+
+TLS by Python's ``ssl``, outside proton: 1.2 or later, chain and host name verified, own CA where configured.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,6 @@ from typing import Final
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprError
 from kpr_sender.net import is_loopback, verifying
 from kpr_sender.settings.values import BusSettings
-
-# TLS by Python's ``ssl``, outside proton: 1.2 or later, chain and host name checked, own CA where configured.
 
 # X509_V_ERR codes of OpenSSL's x509_vfy.h.
 _VERIFY_ERRORS: Final = {
@@ -31,17 +32,50 @@ _TOO_OLD: Final = (
     *("UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE", "NO_SHARED_CIPHER"),
     *("SSLV3_ALERT_HANDSHAKE_FAILURE", "INTERNAL_ERROR"),
 )
+_MOST_UNSENT: Final = 64 * 1024  # bytes
 
 
-def require_loopback(address: str) -> None:
-    """Refuse to log in without TLS anywhere but on this machine: PLAIN shows the password to the network.
+def dial(settings: BusSettings, deadline: float) -> socket.socket:
+    """Return a non-blocking socket to the bus, through TLS unless it is switched off for a loopback address.
 
     Args:
-        address: Host name or address as configured, or the address that answered.
+        settings: Host, port and TLS.
+        deadline: When to give up, on ``time.monotonic``'s clock.
 
     Raises:
-        ConfigInvalid: It is not a loopback address.
+        BusUnreachable: Name not found, refused, reset, or not in time.
+        AccessRefused: The certificate cannot be verified, or TLS is older than 1.2.
+        ConfigInvalid: No TLS where it is required, a port that does not speak it, or an unusable CA file.
     """
+    where = f"{settings.host}:{settings.port}"
+    if not settings.tls:
+        _require_loopback(settings.host)
+    context = verifying(settings.ca_file, key="bus.ca_file") if settings.tls else None
+    connected = _connect(settings.host, settings.port, deadline, where)
+    try:
+        if context is None:
+            _require_loopback(connected.getpeername()[0])
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        _keep_unsent_here(connected)
+        if context is not None:
+            connected.settimeout(_left(deadline))
+            connected = context.wrap_socket(connected, server_hostname=settings.host)
+        connected.setblocking(False)
+    except ssl.SSLError as error:
+        connected.close()
+        raise _handshake_error(error, where) from None
+    except OSError as error:
+        connected.close()
+        raise _unreachable(error, where) from None
+    except BaseException:
+        connected.close()
+        raise
+    return connected
+
+
+def _require_loopback(address: str) -> None:
+    """Refuse to log in without TLS anywhere but on this machine: PLAIN shows the password to the network."""
     if not is_loopback(address):
         raise ConfigInvalid(
             "The bus is configured without TLS, and its address is not on this machine.",
@@ -50,13 +84,8 @@ def require_loopback(address: str) -> None:
         )
 
 
-def refusal(error: ssl.SSLError, where: str) -> KprError:
-    """Say what a failed handshake means.
-
-    Args:
-        error: What ``ssl`` raised.
-        where: Host and port, for the message.
-    """
+def _handshake_error(error: ssl.SSLError, where: str) -> KprError:
+    """Return what a failed handshake means."""
     if isinstance(error, ssl.SSLCertVerificationError):
         code = error.verify_code
         return AccessRefused(
@@ -76,48 +105,6 @@ def refusal(error: ssl.SSLError, where: str) -> KprError:
     return BusUnreachable(f"The TLS handshake failed ({reason or type(error).__name__}).", where=where)
 
 
-_MOST_UNSENT: Final = 64 * 1024  # bytes
-
-
-def dial(settings: BusSettings, deadline: float) -> socket.socket:
-    """Return a non-blocking socket to the bus, through TLS unless it is switched off for a loopback address.
-
-    Args:
-        settings: Host, port and TLS.
-        deadline: When to give up, on ``time.monotonic``'s clock.
-
-    Raises:
-        BusUnreachable: Name not found, refused, reset, or not in time.
-        AccessRefused: The certificate is not believed.
-        ConfigInvalid: No TLS where it is demanded, a port that does not speak it, or an unusable CA file.
-    """
-    where = f"{settings.host}:{settings.port}"
-    if not settings.tls:
-        require_loopback(settings.host)
-    context = verifying(settings.ca_file, key="bus.ca_file") if settings.tls else None
-    connected = _connect(settings.host, settings.port, deadline, where)
-    try:
-        if context is None:
-            require_loopback(connected.getpeername()[0])
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        _keep_unsent_here(connected)
-        if context is not None:
-            connected.settimeout(_left(deadline))
-            connected = context.wrap_socket(connected, server_hostname=settings.host)
-        connected.setblocking(False)
-    except ssl.SSLError as error:
-        connected.close()
-        raise refusal(error, where) from None
-    except OSError as error:
-        connected.close()
-        raise _unreachable(error, where) from None
-    except BaseException:
-        connected.close()
-        raise
-    return connected
-
-
 def _keep_unsent_here(connected: socket.socket) -> None:
     """Let the kernel take little more than the network does.
 
@@ -130,7 +117,7 @@ def _keep_unsent_here(connected: socket.socket) -> None:
 
 
 def _connect(host: str, port: int, deadline: float, where: str) -> socket.socket:
-    """Try each address of the host in turn; the last failure is the one told."""
+    """Try each address of the host in turn; the last failure is the one reported."""
     failure: OSError = TimeoutError("timed out")
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

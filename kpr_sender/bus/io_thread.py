@@ -1,10 +1,8 @@
 """One connection and the one thread that owns it, from the open socket to the closed one.
 
-The rules of this file:
-
 1. No proton object is touched by, or handed to, any other thread: work goes in as functions, plain values come out.
    (proton's reference counts are not atomic; shared between threads it crashes the process.)
-2. A connection is never mended: when it ends, its thread ends and leaves its reason; the next one is new throughout.
+2. A connection is never repaired: when it ends, its thread ends and leaves its reason; the next one is new throughout.
 3. The clock is monotonic. Heartbeats are this thread's business, however long a caller waits.
 4. After our own close the broker gets two seconds; then the socket is closed whatever happens. A socket left open
    keeps messages from their owner.
@@ -24,7 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
-from kpr_sender.bus.links import Ended, Opened, Why, told
+from kpr_sender.bus.links import ConnectionEnded, ConnectionOpened, EndedBy, described
 from kpr_sender.bus.proton_engine import (
     Collector,
     Condition,
@@ -37,8 +35,7 @@ from kpr_sender.bus.proton_engine import (
     silent_transport,
     symbol,
 )
-from kpr_sender.bus.socket_writer import LARGEST_PIECE, Outlet
-from kpr_sender.bus.transfer_tracker import OutgoingTransfers
+from kpr_sender.bus.transfer_tracker import LARGEST_CHUNK, SocketWriter, TransferTracker
 
 if TYPE_CHECKING:
     from kpr_sender.bus.links import SessionLink
@@ -50,14 +47,14 @@ _READS_A_ROUND: Final = 64  # then commands, timers and writing get their turn
 _LINK_ENDINGS: Final = (Event.LINK_REMOTE_CLOSE, Event.LINK_REMOTE_DETACH)
 
 
-class Wire:
+class IoThread:
     """A connection to the bus.
 
     Args:
-        connected: Non-blocking socket, TLS done; the wire's own from now on.
+        connected: Non-blocking socket, TLS done; the thread's own from now on.
         host: As configured, for the open frame.
         idle_timeout: A silent connection is given up after this many seconds.
-        on_end: Called once, on the wire's thread, when it is over.
+        on_end: Called once, on the I/O thread, when it is over.
     """
 
     def __init__(
@@ -68,13 +65,13 @@ class Wire:
         username: str,
         password: str,
         idle_timeout: float,
-        on_end: Callable[[Ended], None],
+        on_end: Callable[[ConnectionEnded], None],
     ) -> None:
         self.name = f"kpr-sender-{secrets.token_hex(6)}"
-        self.opened: Future[Opened | Ended] = Future()
-        self.ended: Ended | None = None
-        self.outgoing = OutgoingTransfers()
-        self._outlet = Outlet(connected, self.outgoing)
+        self.opened: Future[ConnectionOpened | ConnectionEnded] = Future()
+        self.ended: ConnectionEnded | None = None
+        self.transfers = TransferTracker()
+        self._writer = SocketWriter(connected, self.transfers)
         self.connection: Connection
         self._socket = connected
         self._open_frame = (host, username, password, idle_timeout)
@@ -84,7 +81,7 @@ class Wire:
         self._waiting: list[Future[Any]] = []
         self._links: list[SessionLink] = []
         self._close_by: float | None = None
-        self._aborted: Ended | None = None
+        self._aborted: ConnectionEnded | None = None
         self._hung_up = False
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
@@ -95,10 +92,10 @@ class Wire:
     # For any thread
 
     def ask(self, work: Callable[[Future[Any]], None]) -> Future[Any]:
-        """Have ``work`` called on the wire's thread with the reply it is to resolve, now or later.
+        """Have ``work`` called on the I/O thread with the reply it is to resolve, now or later.
 
         Returns:
-            The reply. It resolves to ``Ended`` when the connection ends first, or has ended already.
+            The reply. It resolves to ``ConnectionEnded`` when the connection ends first, or has ended already.
         """
         reply: Future[Any] = Future()
         with self._lock:
@@ -112,7 +109,7 @@ class Wire:
         return reply
 
     def do(self, work: Callable[[], None]) -> Future[Any]:
-        """Have ``work`` called on the wire's thread; the reply resolves when it is done, or to ``Ended``."""
+        """Have ``work`` called on the I/O thread; the reply resolves when it is done, or to ``ConnectionEnded``."""
 
         def then_answer(reply: Future[Any]) -> None:
             work()
@@ -121,7 +118,7 @@ class Wire:
         return self.ask(then_answer)
 
     def close(self) -> None:
-        """Give back what is held, end the sessions, close the connection and the socket; returns when it is done."""
+        """Give back what is unsettled, end the sessions, close connection and socket; returns when done."""
         self.do(self._begin_close)
         self._thread.join(_CLOSE_SECONDS * 2)
 
@@ -131,12 +128,12 @@ class Wire:
         self._thread.join(_CLOSE_SECONDS * 2)
 
     def forget_after_fork(self) -> None:
-        """In a child process, where the wire's thread does not run: close this process's copy of the socket."""
+        """In a child process, where the I/O thread does not run: close this process's copy of the socket."""
         self._socket.close()
         self._wake_in.close()
         self._wake_out.close()
 
-    # For links, on the wire's thread
+    # For links, on the I/O thread
 
     def add(self, link: SessionLink) -> None:
         """Let a link have its events."""
@@ -150,22 +147,25 @@ class Wire:
 
     def abort_here(self, why: str = "") -> None:
         """Close the socket before anything more leaves the process."""
-        self._aborted = Ended(Why.ABORTED, "local:aborted", why, self.opened.done())
+        self._aborted = self._ended(EndedBy.ABORTED, "local:aborted", why)
 
     # The thread
 
     def _run(self) -> None:
-        ended = Ended(Why.FAULT)
+        ended = ConnectionEnded(EndedBy.FAULT)
         try:
             self._open()
             ended = self._until_the_end()
         except OSError as error:
-            ended = Ended(Why.SOCKET, f"local:{type(error).__name__}", error.strerror or "", self.opened.done())
+            ended = self._ended(EndedBy.SOCKET, f"local:{type(error).__name__}", error.strerror or "")
         except Exception as error:  # noqa: BLE001 - a fault here must end the connection, not leave callers waiting
             # No text: it might show what proton was handling.
-            ended = Ended(Why.FAULT, f"local:{type(error).__name__}", "an error in the program", self.opened.done())
+            ended = self._ended(EndedBy.FAULT, f"local:{type(error).__name__}", "an error in the program")
         finally:
             self._clean_up(ended)
+
+    def _ended(self, by: EndedBy, condition: str = "", description: str = "") -> ConnectionEnded:
+        return ConnectionEnded(by, condition, description, opened=self.opened.done())
 
     def _open(self) -> None:
         host, username, password, idle_timeout = self._open_frame
@@ -179,16 +179,16 @@ class Wire:
         self.connection.password = password
         self._transport = silent_transport()
         self._transport.idle_timeout = idle_timeout
-        self._transport.max_frame_size = LARGEST_PIECE  # what RabbitMQ 4 allows at most
+        self._transport.max_frame_size = LARGEST_CHUNK  # what RabbitMQ 4 allows at most
         sasl = self._transport.sasl()
         # Without this proton may take AMQPLAIN for PLAIN and fall back to ANONYMOUS without a word.
         sasl.allowed_mechs("PLAIN")
-        # TLS is outside proton, which therefore takes the connection for clear text; dial.py demands TLS.
+        # TLS is outside proton, which therefore takes the connection for clear text; dial.py requires TLS.
         sasl.allow_insecure_mechs = True
         self._transport.bind(self.connection)
         self.connection.open()
 
-    def _until_the_end(self) -> Ended:
+    def _until_the_end(self) -> ConnectionEnded:
         with selectors.DefaultSelector() as selector:
             selector.register(self._wake_in, selectors.EVENT_READ)
             selector.register(self._socket, selectors.EVENT_READ)
@@ -197,7 +197,7 @@ class Wire:
                 self._handle_events()
                 due = self._run_timers()
                 blocked = self._write()
-                if (ended := self._verdict()) is not None:
+                if (ended := self._end_seen()) is not None:
                     return ended
                 selector.modify(self._socket, selectors.EVENT_READ | (selectors.EVENT_WRITE if blocked else 0))
                 selector.select(max(0.0, due - time.monotonic()) if not self._undeciphered() else 0)
@@ -231,9 +231,9 @@ class Wire:
                 if any(link.feed() for link in tuple(self._links)):
                     continue
                 return False
-            piece = self._transport.peek(min(pending, LARGEST_PIECE)) or b""
+            chunk = self._transport.peek(min(pending, LARGEST_CHUNK)) or b""
             try:
-                sent = self._outlet.send(piece)
+                sent = self._writer.send(chunk)
             except (BlockingIOError, ssl.SSLWantWriteError):
                 return True
             except ssl.SSLWantReadError:
@@ -241,7 +241,7 @@ class Wire:
             except OSError:
                 # The broker may have said why before it hung up, or even settled our transfer.
                 self._read()
-                if self._verdict() is None:
+                if self._end_seen() is None:
                     raise
                 return False
             self._transport.pop(sent)
@@ -268,20 +268,19 @@ class Wire:
             if self._transport.condition is not None:
                 return
 
-    def _verdict(self) -> Ended | None:
-        opened = self.opened.done()
+    def _end_seen(self) -> ConnectionEnded | None:
         if self._aborted is not None:
             return self._aborted
         remote_closed = bool(self.connection.state & Endpoint.REMOTE_CLOSED)
         if self._close_by is not None:
             over = remote_closed or self._hung_up or self._transport.condition is not None
-            return Ended(Why.CLOSED, opened=opened) if over or time.monotonic() >= self._close_by else None
+            return self._ended(EndedBy.CLOSED) if over or time.monotonic() >= self._close_by else None
         if remote_closed:
-            return Ended(Why.BROKER, *told(self.connection.remote_condition), opened)
+            return self._ended(EndedBy.BROKER, *described(self.connection.remote_condition))
         condition = self._transport.condition
         if condition is not None:
-            return Ended(Why.PROTOCOL, *told(condition), opened)
-        return Ended(Why.SOCKET, "local:closed", "the bus hung up", opened) if self._hung_up else None
+            return self._ended(EndedBy.PROTOCOL, *described(condition))
+        return self._ended(EndedBy.SOCKET, "local:closed", "the bus hung up") if self._hung_up else None
 
     def _begin_close(self) -> None:
         if self._close_by is None:
@@ -355,21 +354,21 @@ class Wire:
         if self.connection.remote_condition is None and not self.opened.done():
             properties = self.connection.remote_properties or {}
             version = properties.get(symbol("version")) if isinstance(properties, dict) else None
-            self.opened.set_result(Opened(str(version or "")))
+            self.opened.set_result(ConnectionOpened(str(version or "")))
 
     def _refused(self, session: Session, condition: Condition | None) -> None:
         link = self._link_of(session)
         session.close()
         if link is not None:
             self.remove(link)
-            link.on_refused(*told(condition))
+            link.on_refused(*described(condition))
 
     def _link_of(self, session: Session) -> SessionLink | None:
         return next((link for link in self._links if link.owns(session)), None)
 
     # The end
 
-    def _clean_up(self, ended: Ended) -> None:
+    def _clean_up(self, ended: ConnectionEnded) -> None:
         with self._lock:
             self.ended = ended
             self._socket.close()

@@ -15,15 +15,12 @@ from kpr_sender.bus.proton_engine import Condition, Delivery, Link, Session, Ter
 from kpr_sender.fault_points import FaultPoint, reached
 
 if TYPE_CHECKING:
-    from kpr_sender.bus.io_thread import Wire
-
-
-# How a connection begins and ends, in plain values.
+    from kpr_sender.bus.io_thread import IoThread
 
 _LONGEST_DESCRIPTION: Final = 300  # characters; a broker may put a whole Erlang term there
 
 
-class Why(enum.StrEnum):
+class EndedBy(enum.StrEnum):
     """Who or what ended a connection."""
 
     CLOSED = "closed"
@@ -35,75 +32,64 @@ class Why(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ConnectionOpened:
+    """The broker opened the connection, and says which version it is, or nothing."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionEnded:
     """Why a connection ended.
 
     Attributes:
         condition: The broker's or proton's condition, or ``local:`` and the name of what happened here.
-        opened: Whether it stood before it ended.
+        opened: Whether it was open before it ended.
     """
 
-    why: Why
+    by: EndedBy
     condition: str = ""
     description: str = ""
     opened: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """The broker opened the connection.
-
-    Attributes:
-        version: The broker's version as it says; may be empty.
-    """
-
-    version: str
-
-
-def told(condition: Condition | None) -> tuple[str, str]:
-    """Return a condition's name and the broker's words in one line; empty where it gave none."""
-    if condition is None:
-        return "", ""
-    return str(condition.name), " ".join(str(condition.description or "").split())[:_LONGEST_DESCRIPTION]
-
-
-__all__ = ["AttachReply", "Attached", "InwardLink", "OutwardLink", "Refused", "SessionLink"]
-
-
-@dataclass(frozen=True, slots=True)
-class Attached:
-    """The broker attached.
-
-    Attributes:
-        max_message_size: In bytes; 0 when it does not say.
-    """
+class LinkAttached:
+    """The broker attached; ``max_message_size`` in bytes, 0 when it does not say."""
 
     max_message_size: int
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class LinkRefused:
     """The broker closed the link or ended its session."""
 
     condition: str
     description: str
 
 
-AttachReply = Future[Attached | Refused | Ended]
+AttachReply = Future[LinkAttached | LinkRefused | ConnectionEnded]
+
+
+def described(condition: Condition | None) -> tuple[str, str]:
+    """Return a condition's name and the broker's words in one line; empty where it gave none."""
+    if condition is None:
+        return "", ""
+    return str(condition.name), " ".join(str(condition.description or "").split())[:_LONGEST_DESCRIPTION]
 
 
 class SessionLink(ABC):
-    """A link with a session of its own. Everything in it runs on the wire's thread.
+    """A link with a session of its own. Everything in it runs on the I/O thread.
 
     Attributes:
         alive: False from when the broker, the connection or we ended it. Any thread may read it.
         serial: How often it was attached; a delivery of an earlier time is not this link's any more.
     """
 
-    def __init__(self, wire: Wire, address: str) -> None:
+    def __init__(self, io: IoThread, address: str) -> None:
         self.alive = False
         self.serial = 0
-        self._wire = wire
+        self._io = io
         self._address = address
         self._link: Link | None = None
         self._attaching: AttachReply | None = None
@@ -111,11 +97,11 @@ class SessionLink(ABC):
     def attach(self, reply: AttachReply | None) -> None:
         """Begin a session and attach; the reply, where there is one, says how it went."""
         self.serial += 1
-        session = self._wire.connection.session()
+        session = self._io.connection.session()
         session.open()
         self._attaching = reply
-        self._link = self._make(session, f"{self._wire.name}-{self._address}-{self.serial}")
-        self._wire.add(self)
+        self._link = self._make(session, f"{self._io.name}-{self._address}-{self.serial}")
+        self._io.add(self)
 
     @abstractmethod
     def _make(self, session: Session, name: str) -> Link:
@@ -138,14 +124,14 @@ class SessionLink(ABC):
         if self._terminus(link).type != Terminus.UNSPECIFIED:
             self.alive = True
             reached(FaultPoint.AFTER_ATTACH)
-            self._answer_attach(Attached(int(link.remote_max_message_size or 0)))
+            self._answer_attach(LinkAttached(int(link.remote_max_message_size or 0)))
 
     def on_refused(self, condition: str, description: str) -> None:
         """The broker closed the link or its session."""
         self._drop()
-        self._answer_attach(Refused(condition, description))
+        self._answer_attach(LinkRefused(condition, description))
 
-    def on_end(self, ended: Ended) -> None:
+    def on_end(self, ended: ConnectionEnded) -> None:
         """The connection is over."""
         self._drop()
         self._answer_attach(ended)
@@ -162,14 +148,14 @@ class SessionLink(ABC):
         """End the session."""
         if self._link is not None:
             self._link.session.close()
-        self._wire.remove(self)
+        self._io.remove(self)
         self._drop()
 
     def _drop(self) -> None:
         self.alive = False
         self._link = None
 
-    def _answer_attach(self, answer: Attached | Refused | Ended) -> None:
+    def _answer_attach(self, answer: LinkAttached | LinkRefused | ConnectionEnded) -> None:
         reply, self._attaching = self._attaching, None
         if reply is not None and not reply.done():
             reply.set_result(answer)
@@ -181,7 +167,7 @@ class OutwardLink(SessionLink):
     def _make(self, session: Session, name: str) -> Link:
         link = session.sender(name)
         link.target.address = self._address
-        link.source.address = self._wire.name
+        link.source.address = self._io.name
         link.snd_settle_mode = Link.SND_UNSETTLED
         link.rcv_settle_mode = Link.RCV_FIRST
         link.open()
@@ -197,7 +183,7 @@ class InwardLink(SessionLink):
     def _make(self, session: Session, name: str) -> Link:
         link = session.receiver(name)
         link.source.address = self._address
-        link.target.address = self._wire.name
+        link.target.address = self._io.name
         link.rcv_settle_mode = Link.RCV_FIRST
         link.open()
         return link

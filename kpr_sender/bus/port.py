@@ -50,7 +50,7 @@ class Reach(enum.StrEnum):
 
 
 class LinkState(enum.StrEnum):
-    """How the link to the receiver's queue stood when an attempt ended."""
+    """The state of the link to the receiver's queue when an attempt ended."""
 
     NONE = "none"
     """There was none: no connection, or no answer to the attach."""
@@ -79,11 +79,11 @@ class Outcome:
         verdict: What is known.
         reach: How far it came.
         bytes_handed_over: Bytes of the message that left the process, in bytes.
-        link: How the link stood at the end.
+        link: The state of the link at the end.
         condition: The broker's condition, for example ``amqp:not-found``, or the local cause; empty when accepted.
         description: The broker's own words; empty when accepted.
         error: Which error a person must see when the message was not sent, or is in doubt; None when accepted.
-            ``BusUnreachable`` may be tried again later; any other class is final until something is mended.
+            ``BusUnreachable`` may be tried again later; any other class is final until something is fixed.
     """
 
     verdict: Verdict

@@ -34,13 +34,7 @@ class Handshake:
 
 
 def shake_hands(settings: BusSettings) -> Handshake | None:
-    """Shake hands and hang up; None where no TLS is used.
-
-    Raises:
-        BusUnreachable: The bus does not answer within ``connect_timeout``.
-        AccessRefused: Its certificate is not believed, or it offers nothing newer than TLS 1.1.
-        ConfigInvalid: It does not speak TLS, or a CA file cannot be used.
-    """
+    """Shake hands and hang up, in ``connect_timeout``; None where no TLS is used. Raises as ``dial`` does."""
     with closing(dial(settings, time.monotonic() + settings.connect_timeout)) as connected:
         if not isinstance(connected, ssl.SSLSocket):
             return None
@@ -55,9 +49,7 @@ class Probe:
         settings: The municipality's connection.
 
     Raises:
-        BusUnreachable: The bus does not answer in time.
-        AccessRefused: Wrong login, certificate or host name.
-        ConfigInvalid: No TLS where it is demanded, or what answers is no bus.
+        BusUnreachable, AccessRefused, ConfigInvalid: As for ``Login``.
     """
 
     def __init__(self, settings: BusSettings) -> None:
@@ -71,7 +63,7 @@ class Probe:
 
     def reads(self, queue: str, where: str) -> None:
         """Attach to a queue as if to read from it. Raises as ``sends`` does."""
-        self._attach(lambda form: _NoReading(self._login.wire, receive_address(queue, form)), where)
+        self._attach(lambda form: _NoReading(self._login.io, receive_address(queue, form)), where)
 
     def sends(self, queue: str, where: str) -> None:
         """Attach to the configured exchange as if to send to a queue behind it.
@@ -81,16 +73,14 @@ class Probe:
             where: What it is called in errors.
 
         Raises:
-            ConfigInvalid: The bus does not know it, or not this form of address.
-            AccessRefused: We may not use it.
-            BusUnreachable: No answer in time, or the connection ended.
+            ConfigInvalid, AccessRefused, BusUnreachable: As for ``Login.attached``.
         """
         exchange = self._settings.exchange
-        self._attach(lambda form: _NoSending(self._login.wire, send_address(exchange, queue, form)), where)
+        self._attach(lambda form: _NoSending(self._login.io, send_address(exchange, queue, form)), where)
 
     def close(self) -> None:
         """Detach everything and hang up. Only now: RabbitMQ 4.0 sometimes never answers a link after a detached one."""
-        self._login.wire.close()
+        self._login.io.close()
 
     def _attach(self, make: Callable[[AddressForm], SessionLink], where: str) -> None:
         self._login.attached(make, self._deadline(), where=where)

@@ -1,14 +1,12 @@
-"""The receiving link: hands deliveries out, keeps foreign ones unsettled, and gives them back in time.
-
-The rules:
+"""The receiving link: hands deliveries out, leaves foreign ones unsettled, and gives them back in time.
 
 1. Only what the caller says is settled. Everything else stays the broker's, and goes back to it.
 2. At most ``_CREDIT`` messages are handed out and not yet decided, and held ones do not count, so that foreign messages
    in front cannot hide ours; beyond the cap there is no more credit.
-3. Credit is given anew only when all of it is used up: RabbitMQ 3.x reckons what it has under way as not yet sent when
+3. Credit is given again only when all of it is used up: RabbitMQ 3.x counts what it has under way as not yet sent when
    credit comes meanwhile, and then sends as much more, without end.
-4. A broker ends the session of a consumer that sits on a message too long (RabbitMQ: 30 minutes). Well before, all
-   is given back, the session ended, and after a pause, in which others may take theirs, the link is made anew.
+4. A broker ends the session of a consumer that leaves a message unsettled too long (RabbitMQ: 30 minutes). Well before,
+   all is given back, the session ended, and after a pause, in which others may take theirs, the link attached again.
 """
 
 from __future__ import annotations
@@ -18,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from kpr_sender.bus.io_thread import Wire
-from kpr_sender.bus.links import Ended, InwardLink
+from kpr_sender.bus.io_thread import IoThread
+from kpr_sender.bus.links import ConnectionEnded, InwardLink
 from kpr_sender.bus.port import Source
 from kpr_sender.bus.proton_engine import Delivery, Link
 
@@ -32,7 +30,7 @@ MAX_INBOUND_BYTES: Final = 64 * 1024 * 1024  # above the bus's own largest limit
 class Token:
     """Names one delivery: which connection, which link, how often attached, which number."""
 
-    wire: str
+    connection: str
     source: Source
     serial: int
     number: int
@@ -40,11 +38,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A delivery, not yet decided.
-
-    Attributes:
-        raw: The encoded message; None when it was too large to keep.
-    """
+    """A delivery, not yet decided; ``raw`` is the encoded message, None when it was too large to keep."""
 
     token: Token
     raw: bytes | None = field(repr=False)
@@ -52,16 +46,20 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class LinkLost:
-    """The broker ended a receiving link that stood."""
+    """The broker ended a receiving link that was attached."""
 
     source: Source
     condition: str
     description: str
 
 
+Item = Arrived | LinkLost | ConnectionEnded
+"""What a connection hands to its caller."""
+
+
 @dataclass(slots=True)
-class Held:
-    """How many foreign messages one connection holds, over all its queues. Written on the wire's thread only."""
+class HeldCount:
+    """How many foreign messages one connection holds, over all its queues. Written on the I/O thread only."""
 
     cap: int
     count: int = 0
@@ -75,7 +73,7 @@ class _Unsettled:
 
 
 class ReceivingLink(InwardLink):
-    """A link from one queue. Everything in it runs on the wire's thread, ``settle`` and its like too.
+    """A link from one queue. All of it runs on the I/O thread.
 
     Args:
         hold_time: Nothing stays unsettled longer, in seconds.
@@ -85,15 +83,15 @@ class ReceivingLink(InwardLink):
 
     def __init__(
         self,
-        wire: Wire,
+        io: IoThread,
         address: str,
         *,
         source: Source,
         hold_time: float,
-        held: Held,
+        held: HeldCount,
         hand_out: Callable[[Arrived | LinkLost], None],
     ) -> None:
-        super().__init__(wire, address)
+        super().__init__(io, address)
         self._source = source
         self._hold_time = hold_time
         self._held = held
@@ -104,19 +102,20 @@ class ReceivingLink(InwardLink):
         self._wanted = 0
         self._attach_at: float | None = None
 
-    # What the caller decides
-
     def settle(self, token: Token) -> None:
-        """Accept a delivery and ask for one more. One of an earlier attachment is gone already: nothing happens."""
-        entry = self._take(token)
-        if entry is not None and self._link is not None:
+        """Accept a delivery and ask for one more. Nothing happens to one of an earlier attachment."""
+        entry = self._unsettled.pop(token.number, None) if token.serial == self.serial else None
+        if entry is None:
+            return
+        self._held.count -= entry.held
+        if self._link is not None:
             entry.delivery.update(Delivery.ACCEPTED)
             entry.delivery.settle()
             if not entry.held:
                 self._ask_for_more(1)
 
     def hold(self, token: Token) -> None:
-        """Keep a delivery unsettled, and ask for one more below the cap."""
+        """Leave a delivery unsettled, and ask for one more below the cap."""
         entry = self._unsettled.get(token.number) if token.serial == self.serial else None
         if entry is None or entry.held or self._link is None:
             return
@@ -124,8 +123,6 @@ class ReceivingLink(InwardLink):
         self._held.count += 1
         if self._held.count <= self._held.cap:
             self._ask_for_more(1)
-
-    # What the wire tells
 
     def on_open(self, link: Link) -> None:
         """Ask for messages, and not before: proton would count from 0, and RabbitMQ 4 counts from -5.
@@ -156,7 +153,7 @@ class ReceivingLink(InwardLink):
             if now < self._attach_at:
                 return self._attach_at
             self._attach_at = None
-            self.attach(None)  # on_refused tells the caller when it fails
+            self.attach(None)  # on_refused reports it when it fails
         oldest = next(iter(self._unsettled.values()), None)
         if oldest is None:
             return None
@@ -191,11 +188,11 @@ class ReceivingLink(InwardLink):
         self._ask_for_more(0)
         self._number += 1
         self._unsettled[self._number] = _Unsettled(delivery, time.monotonic())
-        token = Token(self._wire.name, self._source, self.serial, self._number)
+        token = Token(self._io.name, self._source, self.serial, self._number)
         self._hand_out(Arrived(token, bytes(raw) if len(raw) <= MAX_INBOUND_BYTES else None))
 
     def _ask_for_more(self, count: int) -> None:
-        """Ask for as many messages more, as soon as all that were asked for have come."""
+        """Ask for as many messages more, as soon as all that were asked for have arrived."""
         self._wanted += count
         if self._link is not None and self._wanted and self._link.credit <= 0:
             self._link.flow(self._wanted)
@@ -212,15 +209,11 @@ class ReceivingLink(InwardLink):
         if self._link is not None and not entry.held:
             self._ask_for_more(1)
 
-    def _take(self, token: Token) -> _Unsettled | None:
-        entry = self._unsettled.pop(token.number, None) if token.serial == self.serial else None
-        if entry is not None:
-            self._held.count -= entry.held
-        return entry
-
     def _give_all_back(self) -> None:
         for entry in self._unsettled.values():
-            _give_back(entry)
+            # With a state, always: RabbitMQ's old 3.x crashes on a settlement without one; and on *modified*, too.
+            entry.delivery.update(Delivery.RELEASED)
+            entry.delivery.settle()
         session = None if self._link is None else self._link.session
         self._drop()
         if session is not None:
@@ -232,13 +225,3 @@ class ReceivingLink(InwardLink):
         self._partial = bytearray()
         self._wanted = 0
         super()._drop()
-
-
-def _give_back(entry: _Unsettled) -> None:
-    """With a state, always: RabbitMQ's old 3.x crashes on a settlement without one; and on *modified*, so not that."""
-    entry.delivery.update(Delivery.RELEASED)
-    entry.delivery.settle()
-
-
-Item = Arrived | LinkLost | Ended
-"""What a connection hands to its caller."""

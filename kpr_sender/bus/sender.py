@@ -8,17 +8,17 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final
 
-from kpr_sender.bus.io_thread import Wire
-from kpr_sender.bus.links import Ended, OutwardLink, told
+from kpr_sender.bus.io_thread import IoThread
+from kpr_sender.bus.links import ConnectionEnded, OutwardLink, described
 from kpr_sender.bus.port import Reach
 from kpr_sender.bus.proton_engine import Delivery
 from kpr_sender.fault_points import FaultPoint, reached
 
-_PIECE: Final = 256 * 1024  # bytes
+_CHUNK: Final = 256 * 1024  # bytes
 _DATA_SECTION: Final = b"\x00\x53\x75\xb0"  # AMQP 1.0, 3.2.6: descriptor, then a binary with a length of four bytes
 
 
-class Ending(enum.StrEnum):
+class TransferEnding(enum.StrEnum):
     """What ended a transfer."""
 
     ACCEPTED = "accepted"
@@ -33,15 +33,10 @@ class Ending(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """How a transfer ended, in plain values.
+class TransferResult:
+    """How a transfer ended; ``reach`` and ``bytes_handed_over`` are how far it came by itself."""
 
-    Attributes:
-        reach: How far it came by itself; an outcome is told by ``ending``.
-        bytes_handed_over: Bytes of the message that left the process.
-    """
-
-    ending: Ending
+    ending: TransferEnding
     reach: Reach
     bytes_handed_over: int
     condition: str = ""
@@ -49,22 +44,22 @@ class Answer:
 
 
 _ENDINGS: Final = {
-    int(Delivery.ACCEPTED): Ending.ACCEPTED,
-    int(Delivery.REJECTED): Ending.REJECTED,
-    int(Delivery.RELEASED): Ending.RELEASED,
-    int(Delivery.MODIFIED): Ending.MODIFIED,
+    int(Delivery.ACCEPTED): TransferEnding.ACCEPTED,
+    int(Delivery.REJECTED): TransferEnding.REJECTED,
+    int(Delivery.RELEASED): TransferEnding.RELEASED,
+    int(Delivery.MODIFIED): TransferEnding.MODIFIED,
 }
 _NOT_FINAL: Final = frozenset({0, int(Delivery.RECEIVED)})
 _WORDS: Final = {
-    Ending.NO_STATE: "the bus settled the transfer without saying what became of it",
-    Ending.UNKNOWN_STATE: "the bus settled the transfer with a state that AMQP does not know",
+    TransferEnding.NO_STATE: "the bus settled the transfer without saying what became of it",
+    TransferEnding.UNKNOWN_STATE: "the bus settled the transfer with a state that AMQP does not know",
 }
 
 
 class _Transfer:
     """One message on its way: what of it is still to be given to proton."""
 
-    def __init__(self, reply: Future[Answer | Ended], head: bytes, body: bytes) -> None:
+    def __init__(self, reply: Future[TransferResult | ConnectionEnded], head: bytes, body: bytes) -> None:
         self.reply = reply
         self.delivery: Delivery | None = None
         self.complete = False
@@ -78,42 +73,38 @@ class _Transfer:
         """Whether proton has any of it."""
         return self.delivery is not None
 
-    def next_piece(self) -> bytes:
+    def next_chunk(self) -> bytes:
         """Return the next bytes; ``complete`` says when they were the last."""
-        piece = bytes(self._body[self._at : self._at + _PIECE])
-        piece, self._head = self._head + piece, b""
-        self._at = min(self._at + _PIECE, len(self._body))
+        chunk = bytes(self._body[self._at : self._at + _CHUNK])
+        chunk, self._head = self._head + chunk, b""
+        self._at = min(self._at + _CHUNK, len(self._body))
         self.complete = self._at == len(self._body)
-        return piece
+        return chunk
 
 
 class SendingLink(OutwardLink):
-    """A link to one queue. Everything in it runs on the wire's thread, ``publish`` and ``give_up`` too."""
+    """A link to one queue. All of it runs on the I/O thread."""
 
-    def __init__(self, wire: Wire, address: str) -> None:
-        super().__init__(wire, address)
+    def __init__(self, io: IoThread, address: str) -> None:
+        super().__init__(io, address)
         self._transfer: _Transfer | None = None
         self._tags = 0
 
-    def publish(self, reply: Future[Answer | Ended], head: bytes, body: bytes) -> None:
-        """Transfer one message when there is credit.
+    def publish(self, reply: Future[TransferResult | ConnectionEnded], head: bytes, body: bytes) -> None:
+        """Transfer one message when there is credit, and resolve ``reply`` once, with how it ended.
 
-        Args:
-            reply: Resolved once, with the end of it.
-            head: The encoded sections before the body.
-            body: Becomes one Data section; only read in pieces, never copied whole.
+        ``head`` is the encoded sections before the body; ``body`` becomes one Data section, read in chunks only.
         """
-        transfer = _Transfer(reply, head, body)
-        self._transfer = transfer
+        self._transfer = _Transfer(reply, head, body)
         if not self.alive:
-            self._finish(Ending.LOST, description="the link was gone before the transfer began")
+            self._finish(TransferEnding.LOST, description="the link was gone before the transfer began")
 
     def give_up(self) -> None:
         """The caller waited long enough. What has begun must not go on: then nothing more leaves the process."""
-        self._finish(Ending.TIMED_OUT, "local:timeout", "no outcome in time")
+        self._finish(TransferEnding.TIMED_OUT, "local:timeout", "no outcome in time")
 
     def feed(self) -> bool:
-        """Give proton the next piece. Only when all before it has left, so that memory stays flat."""
+        """Give proton the next chunk. Only when all before it has left, so that memory stays flat."""
         transfer, link = self._transfer, self._link
         if transfer is None or link is None or transfer.complete or not self.alive:
             return False
@@ -121,24 +112,24 @@ class SendingLink(OutwardLink):
             if link.credit <= 0:
                 return False
             self._tags += 1
-            self._wire.outgoing.begin()
+            self._io.transfers.begin()
             reached(FaultPoint.BEFORE_TRANSFER)
             transfer.delivery = link.delivery(str(self._tags))  # ASCII: proton decodes tags as UTF-8
         if link.session.outgoing_bytes > 0:
             return False  # the broker's session window is closed
-        link.stream(transfer.next_piece())
+        link.stream(transfer.next_chunk())
         if transfer.complete:
             link.advance()
         return True
 
     def on_delivery(self, delivery: Delivery) -> None:
-        """The broker said something of our transfer."""
+        """The broker reports the state of our transfer."""
         state = int(delivery.remote_state or 0)
         if state in _NOT_FINAL and not delivery.settled:
             return
-        ending = _ENDINGS.get(state, Ending.NO_STATE if state in _NOT_FINAL else Ending.UNKNOWN_STATE)
-        condition, description = told(delivery.remote.condition) if ending is Ending.REJECTED else ("", "")
-        # A second word on a message that is settled already must not be taken for one on the next.
+        ending = _ENDINGS.get(state, TransferEnding.NO_STATE if state in _NOT_FINAL else TransferEnding.UNKNOWN_STATE)
+        condition, description = described(delivery.remote.condition) if ending is TransferEnding.REJECTED else ("", "")
+        # A second state for a message that is settled already must not be taken for the next one's.
         current = self._transfer is not None and delivery == self._transfer.delivery
         delivery.settle()
         if current:
@@ -146,38 +137,38 @@ class SendingLink(OutwardLink):
 
     def on_refused(self, condition: str, description: str) -> None:
         """The broker closed the link or its session, maybe because of our transfer."""
-        self._finish_for_good(Ending.REFUSED, condition, description)
+        self._finish_for_good(TransferEnding.REFUSED, condition, description)
         super().on_refused(condition, description)
 
-    def on_end(self, ended: Ended) -> None:
+    def on_end(self, ended: ConnectionEnded) -> None:
         """The connection is over."""
-        self._finish_for_good(Ending.LOST, ended.condition, ended.description)
+        self._finish_for_good(TransferEnding.LOST, ended.condition, ended.description)
         super().on_end(ended)
 
     def leave(self) -> None:
         """We close: a transfer under way is not waited for."""
-        self._finish_for_good(Ending.LOST, "local:closed", "the connection was closed by us")
+        self._finish_for_good(TransferEnding.LOST, "local:closed", "the connection was closed by us")
         super().leave()
 
-    def _finish_for_good(self, ending: Ending, condition: str, description: str) -> None:
-        self.alive = False  # before the caller hears of it and publishes again
+    def _finish_for_good(self, ending: TransferEnding, condition: str, description: str) -> None:
+        self.alive = False  # before the caller is resumed and publishes again
         self._finish(ending, condition, description)
 
-    def _finish(self, ending: Ending, condition: str = "", description: str = "") -> None:
+    def _finish(self, ending: TransferEnding, condition: str = "", description: str = "") -> None:
         transfer, self._transfer = self._transfer, None
         if transfer is None:
             return
         reach = self._reach(transfer)
         if transfer.begun and reach is not Reach.HANDED_OVER:
             # Whatever ended it: the rest must never leave, or "certainly not sent" would turn false afterwards.
-            self._wire.abort_here("a transfer was broken off")
-        left = self._wire.outgoing.message_bytes if transfer.begun else 0
+            self._io.abort_here("a transfer was broken off")
+        left = self._io.transfers.message_bytes if transfer.begun else 0
         if not transfer.reply.done():
-            transfer.reply.set_result(Answer(ending, reach, left, condition, description))
+            transfer.reply.set_result(TransferResult(ending, reach, left, condition, description))
 
     def _reach(self, transfer: _Transfer) -> Reach:
         if not transfer.begun:
             return Reach.NO_CREDIT if self._link is not None and self._link.credit <= 0 else Reach.NOT_BEGUN
-        if transfer.complete and self._wire.outgoing.handed_over(transfer.length):
+        if transfer.complete and self._io.transfers.handed_over(transfer.length):
             return Reach.HANDED_OVER
         return Reach.INCOMPLETE

@@ -1,17 +1,25 @@
 """Which transfer frames have left the process: the evidence for "the last byte provably never left".
 
-Reads the very bytes the socket accepted, frame by frame (AMQP 1.0, 2.3 "Framing" and 2.7.5 "Transfer"). A message
-may have reached the bus only when the frame that ends it (``more`` is false) was accepted by the socket to its last
-byte; a frame that is short by one byte cannot be read by anybody. With TLS a byte counts when ``SSLSocket.send`` took
-it: a record the socket did not take whole is not counted, and cannot be deciphered by the other side.
+``TransferTracker`` reads the very bytes the socket accepted, frame by frame (AMQP 1.0, 2.3 "Framing" and 2.7.5
+"Transfer"). A message may have reached the bus only when the frame that ends it (``more`` is false) was accepted to
+its last byte; a frame that is short by one byte cannot be read by anybody.
+
+``SocketWriter`` makes each byte count from the moment it may arrive. With TLS that takes care: ``SSLSocket.send`` of
+more than one record says nothing while a later record waits for room, and the other side reads the earlier ones
+meanwhile. So it sends one record at a time; one that the socket took in part cannot be deciphered, is not counted, and
+is given again exactly as long as it was, because OpenSSL would finish it and go on to the bytes behind it.
 """
 
 from __future__ import annotations
 
+import socket
+import ssl
 from typing import Final
 
 from kpr_sender.fault_points import FaultPoint, reached
 
+LARGEST_CHUNK: Final = 128 * 1024  # bytes
+_TLS_RECORD: Final = 16 * 1024  # bytes; the most that one record holds (RFC 8446, 5.1)
 _FRAME_HEADER: Final = 8  # bytes: size, data offset, type, channel
 _PROTOCOL_HEADER: Final = b"AMQP"
 _HEAD: Final = 128  # bytes; a transfer performative of ours is about 30
@@ -24,7 +32,7 @@ _FIXED_WIDTH: Final = {0x40: 0, 0x41: 0, 0x42: 0, 0x43: 0, 0x52: 1, 0x56: 1, 0x7
 _VARIABLE_WIDTH: Final = {0xA0: 1, 0xB0: 4}
 
 
-class OutgoingTransfers:
+class TransferTracker:
     """Follows what the socket accepted on one connection that carries one transfer at a time.
 
     Attributes:
@@ -131,3 +139,45 @@ def _width(head: bytes, at: int) -> int:
         return _FIXED_WIDTH[head[at]]
     size = _VARIABLE_WIDTH[head[at]]
     return size + int.from_bytes(head[at + 1 : at + 1 + size], "big")
+
+
+class SocketWriter:
+    """The sending side of one socket.
+
+    Args:
+        connected: Non-blocking, TLS done.
+        tracker: Is given every byte the socket took.
+    """
+
+    def __init__(self, connected: socket.socket, tracker: TransferTracker) -> None:
+        self._socket = connected
+        self._tracker = tracker
+        self._largest = _TLS_RECORD if isinstance(connected, ssl.SSLSocket) else LARGEST_CHUNK
+        self._unfinished = 0
+
+    def send(self, data: bytes) -> int:
+        """Give bytes to the socket; return how many it took.
+
+        Args:
+            data: At most ``LARGEST_CHUNK``; after a call that took fewer, what was left and maybe more behind it.
+
+        Raises:
+            OSError: As the socket does; ``BlockingIOError``, ``SSLWantWriteError`` and ``SSLWantReadError`` mean that
+                it took nothing now.
+        """
+        sent = 0
+        while sent < len(data):
+            chunk = data[sent : sent + (self._unfinished or self._largest)]
+            try:
+                took = self._socket.send(chunk)
+            except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                self._unfinished = len(chunk)
+                if not sent:
+                    raise
+                return sent
+            self._unfinished = 0
+            self._tracker.accepted(chunk[:took])
+            sent += took
+            if took < len(chunk):
+                return sent
+        return sent

@@ -302,7 +302,7 @@ def test_a_fault_on_the_io_thread_ends_the_connection_and_hangs_nobody(monkeypat
         raise ZeroDivisionError("secret payload")
 
     with ScriptedBus() as server, AmqpBus(bus_settings(server.port), receive=False) as bus:
-        monkeypatch.setattr("kpr_sender.bus.io_thread.Wire._handle_open", broken)
+        monkeypatch.setattr("kpr_sender.bus.io_thread.IoThread._handle_open", broken)
         with pytest.raises(InternalError) as caught:
             bus.connect()
         assert "secret" not in str(caught.value)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpr_sender.bus.proton_engine import SERVER, Collector, Connection, Event, Transport, silent_transport
-from kpr_sender.bus.transfer_tracker import OutgoingTransfers, read_transfer
+from kpr_sender.bus.transfer_tracker import TransferTracker, read_transfer
 
 
 def stream_of(message: bytes, *, frame: int, piece: int, tag: str = "1") -> tuple[bytes, int]:
@@ -65,7 +65,7 @@ def test_the_message_counts_as_handed_over_with_its_very_last_byte_and_not_one_b
     size: int, frame: int, piece: int
 ) -> None:
     stream, begin = stream_of(b"m" * size, frame=frame, piece=piece)
-    follower = OutgoingTransfers()
+    follower = TransferTracker()
     follower.accepted(stream[:begin])
     follower.begin()
     for at in range(begin, len(stream)):
@@ -81,7 +81,7 @@ def test_however_the_socket_takes_it_the_evidence_is_the_same(
 ) -> None:
     stream, begin = stream_of(bytes(size), frame=frame, piece=piece)
     cut = data.draw(st.integers(begin, len(stream)))
-    follower = OutgoingTransfers()
+    follower = TransferTracker()
     follower.accepted(stream[:begin])
     follower.begin()
     at = begin
@@ -96,7 +96,7 @@ def test_however_the_socket_takes_it_the_evidence_is_the_same(
 def test_heartbeats_between_the_parts_change_nothing() -> None:
     heartbeat = bytes.fromhex("0000000802000000")
     stream, begin = stream_of(bytes(3000), frame=512, piece=700)
-    follower = OutgoingTransfers()
+    follower = TransferTracker()
     follower.begin()
     follower.accepted(stream[:begin] + heartbeat)
     at = begin
@@ -109,7 +109,7 @@ def test_heartbeats_between_the_parts_change_nothing() -> None:
 
 
 def test_a_stream_nobody_understands_is_never_certain() -> None:
-    follower = OutgoingTransfers()
+    follower = TransferTracker()
     follower.begin()
     follower.accepted(b"\x00\x00\x10\x00\x02\x00\x00\x00" + bytes(0x1000 - 8))
     assert follower.handed_over(1000)

@@ -30,7 +30,7 @@ from kpr_sender.bus.proton_engine import (
     silent_transport,
     symbol,
 )
-from kpr_sender.bus.transfer_tracker import OutgoingTransfers
+from kpr_sender.bus.transfer_tracker import TransferTracker
 
 _SASL_HEADER: Final = b"AMQP\x03\x01\x00\x00"
 OUTCOMES: Final = {
@@ -95,7 +95,7 @@ class Record:
     dispositions: list[str] = field(default_factory=list)
     closed_properly: int = 0
     login: list[bytes] = field(default_factory=list)
-    transfers: OutgoingTransfers = field(default_factory=OutgoingTransfers)
+    transfers: TransferTracker = field(default_factory=TransferTracker)
 
 
 class ScriptedBus:

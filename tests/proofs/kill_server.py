@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-from kpr_sender.bus import socket_writer
+from kpr_sender.bus import transfer_tracker
 from kpr_sender.client import Client
 from kpr_sender.fault_points import FaultPoint, armed
 from kpr_sender.keys import configured
@@ -45,7 +45,7 @@ def _loaded_key(source: KeySource) -> KeyPair:
 
 
 def _serve() -> None:
-    socket_writer.LARGEST_PIECE = _PIECE  # type: ignore[misc]
+    transfer_tracker.LARGEST_CHUNK = _PIECE  # type: ignore[misc]
     configured.load_key = _loaded_key
     settings: dict[str, Settings] = {}
     for line in sys.stdin:

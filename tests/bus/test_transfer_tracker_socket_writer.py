@@ -10,15 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from kpr_sender.bus.socket_writer import LARGEST_PIECE, Outlet
-from kpr_sender.bus.transfer_tracker import OutgoingTransfers
+from kpr_sender.bus.transfer_tracker import LARGEST_CHUNK, SocketWriter, TransferTracker
 from tests.helpers.tls_certificates import make_authority
 
 _RECORD = 16 * 1024
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-class Counted(OutgoingTransfers):
+class Counted(TransferTracker):
     """Counts instead of reading frames."""
 
     def __init__(self) -> None:
@@ -75,10 +74,10 @@ def test_what_the_other_side_can_read_is_counted_when_the_socket_takes_no_more(
 ) -> None:
     ours, theirs = pair
     counted = Counted()
-    outlet = Outlet(ours, counted)
+    outlet = SocketWriter(ours, counted)
     with contextlib.suppress(*_WOULD_BLOCK):
-        outlet.send(bytes(LARGEST_PIECE))
-    assert len(read(theirs)) <= counted.bytes < LARGEST_PIECE
+        outlet.send(bytes(LARGEST_CHUNK))
+    assert len(read(theirs)) <= counted.bytes < LARGEST_CHUNK
 
 
 def test_with_more_to_say_every_time_each_byte_is_counted_before_it_can_be_read(
@@ -87,14 +86,14 @@ def test_with_more_to_say_every_time_each_byte_is_counted_before_it_can_be_read(
     """The stream grows while a record waits for room, as it does when a heartbeat falls due behind a transfer."""
     ours, theirs = pair
     counted = Counted()
-    outlet = Outlet(ours, counted)
+    outlet = SocketWriter(ours, counted)
     random_numbers = random.Random(7)
     stream = random_numbers.randbytes(20 * _RECORD)
     sent, known, arrived = 0, 0, b""
     while sent < len(stream):
         known = min(len(stream), max(known, sent) + random_numbers.randrange(1, 3 * _RECORD))
         with contextlib.suppress(*_WOULD_BLOCK):
-            sent += outlet.send(stream[sent : min(known, sent + LARGEST_PIECE)])
+            sent += outlet.send(stream[sent : min(known, sent + LARGEST_CHUNK)])
         assert counted.bytes == sent
         arrived += read(theirs)
         assert len(arrived) <= sent
