@@ -18,8 +18,8 @@ from kpr_sender.cms.algorithms import Policy
 from kpr_sender.cms.certificates import CertificateUse
 from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.inbound.archive import ReceiptCopies
-from kpr_sender.inbound.listen import Waiter
-from kpr_sender.inbound.receipt import Answers
+from kpr_sender.inbound.listen import Listener
+from kpr_sender.inbound.receipt import ReceiptHandler
 from kpr_sender.journal.session import CriticalSection, JournalSession
 from kpr_sender.keys.configured import ConfiguredKeys
 from kpr_sender.keys.port import Keys
@@ -141,12 +141,12 @@ class App:
         """Return what publishes sealed shipments. Opens the journal."""
         return Publisher(self.session.opened(), self.bus, self.section, self.closing, self.observe)
 
-    def waiter(self) -> Waiter:
+    def listener(self) -> Listener:
         """Return what reads our queues until a submission is answered. Opens the journal."""
-        return Waiter(
+        return Listener(
             self.session.opened(),
             self.bus,
-            self.answers,
+            self.receipt_handler,
             self.closing,
             self.section,
             time.monotonic,
@@ -155,20 +155,20 @@ class App:
         )
 
     @cached_property
-    def answers(self) -> Answers:
+    def receipt_handler(self) -> ReceiptHandler:
         """What handles an inbound message. Opens the journal, reads keys and certificates."""
         settings = self.settings
-        return Answers(
+        return ReceiptHandler(
             journal=self.session.opened(),
             counterpart=self.registry.counterpart(self.profile.receivers[settings.environment].service_her_id),
             decrypters=self.keys.decrypters(),
             signing_use=CertificateUse(settings.protection.signing_key_usage),
             trust=Trust.of(settings, self.observe),
             policy=Policy(accept_3des=settings.protection.accept_3des),
-            believe_unsealed=settings.receiver.unsealed_receipts,
+            accept_unsealed=settings.receiver.unsealed_receipts,
             now=self.now,
             observe=self.observe,
-            stored=self.copies.store,
+            archive=self.copies.store,
         )
 
     def report(self, submission: Submission, sent: int = 0, *, taken: int = 0) -> Report:

@@ -184,7 +184,7 @@ class Client:
             if found is None:
                 raise UsageError("Nothing was submitted with this journal yet.", next_step="Begin with kpr-send send.")
             try:
-                return self._app.report(self._app.waiter().wait(found, timeout))
+                return self._app.report(self._app.listener().wait(found, timeout))
             except (AccessRefused, ConfigInvalid) as error:
                 note_obstacle(journal, found, error)
                 raise
@@ -226,7 +226,7 @@ class Client:
         """
         self._app.session.opened()
         with self._app.section:
-            return self._app.answers.handle(inbound)
+            return self._app.receipt_handler.handle(inbound)
 
     def add_receipt(self, data: bytes, *, name: str = "") -> Report:
         """Take a receipt from a file, because another consumer took it off our queue. Never touches the bus.
@@ -249,7 +249,7 @@ class Client:
         """
         self._app.session.opened()
         with self._app.section:
-            submission, new = take_file(self._app.answers, data, name=name)
+            submission, new = take_file(self._app.receipt_handler, data, name=name)
         return self._app.report(submission, taken=int(new))
 
     def case(self, msg_id: str) -> Case:

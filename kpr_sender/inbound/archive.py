@@ -1,4 +1,4 @@
-"""Copies of believed receipts as files, for the archive and for people. The journal keeps the originals."""
+"""Copies of verified receipts as files, for the archive and for people. The journal has the originals."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from kpr_sender.model import Receipt
 
 
 def copy_path(directory: Path, receipt: Receipt) -> Path:
-    """Return where a receipt's copy lies: ``<MsgId>-apprec-<number>.xml``."""
+    """Return the path of a receipt's copy: ``<MsgId>-apprec-<number>.xml``."""
     return directory / f"{receipt.msg_id}-apprec-{receipt.receipt_id}.xml"
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiptCopies:
-    """Writes each believed receipt's XML into a folder, readable by the owner only: its OT may name a patient."""
+    """Writes each verified receipt's XML into a folder, readable by the owner only: its OT may name a patient."""
 
     directory: Path
     observe: Observer
 
     def store(self, receipt: Receipt, xml: bytes) -> None:
-        """Write one copy. A full disk costs the copy, not the receipt: the journal has it already."""
+        """Write one copy. On a full disk the copy is lost, not the receipt: the journal has it already."""
         path = copy_path(self.directory, receipt)
         draft = path.with_suffix(".part")
         try:

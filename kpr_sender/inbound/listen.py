@@ -1,4 +1,7 @@
-"""Waiting for receipts: one message at a time, foreign ones held, never settled."""
+"""Read our queues until a submission is answered, and say when the bus could not be looked at.
+
+Foreign messages are left unsettled and given back at the end; each of ours is settled after it is durable.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from kpr_sender.bus.port import Bus, Inbound
 from kpr_sender.errors import BusUnreachable, KprError, LastError, ReceiptPending
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
-from kpr_sender.inbound.receipt import Answers, Handling
+from kpr_sender.inbound.receipt import Handling, ReceiptHandler
 from kpr_sender.journal.port import Journal
 from kpr_sender.model import Submission
 from kpr_sender.states import ShipmentState, awaits_answer
@@ -27,7 +30,7 @@ def is_awaiting(submission: Submission) -> bool:
 
 
 def note_obstacle(journal: Journal, submission: Submission, error: KprError | None) -> None:
-    """Let the journal know what keeps receipts from being fetched, or that nothing does any more (promise G5)."""
+    """Record what keeps receipts from being fetched, or that nothing does any more (promise G5)."""
     wanted = None if error is None else LastError.of(error)
     for shipment in submission.shipments:
         if shipment.state is ShipmentState.PUBLISHED and shipment.last_error != wanted:
@@ -35,20 +38,21 @@ def note_obstacle(journal: Journal, submission: Submission, error: KprError | No
 
 
 @dataclass(frozen=True, slots=True)
-class Waiter:
+class Listener:
     """Reads our queues until a submission is answered.
 
     Attributes:
         closing: Ends the wait when set.
-        step: Held while one message is handled and settled, so that it is never handled inside another step.
+        section: Entered while one message is handled and settled, so that no other section interrupts it.
         monotonic: A clock that never jumps, in seconds.
+        held_cap: ``bus.held_cap``: how many foreign messages are left unsettled at most.
     """
 
     journal: Journal
     bus: Bus
-    answers: Answers
+    handler: ReceiptHandler
     closing: threading.Event
-    step: AbstractContextManager[object]
+    section: AbstractContextManager[object]
     monotonic: Callable[[], float]
     held_cap: int
     observe: Observer
@@ -60,10 +64,10 @@ class Waiter:
         failed, that is noted for what is published, and so in the result; a later look that succeeds clears it.
 
         Raises:
-            KprError: What the bus port's ``receive`` and ``Answers.handle`` raise, ``BusUnreachable`` excepted.
+            KprError: What the bus port's ``receive`` (``BusUnreachable`` excepted) and ``ReceiptHandler`` raise.
         """
         end = self.monotonic() + timeout
-        warned = False
+        capped = False
         unreachable: BusUnreachable | None = None
         if is_awaiting(submission):
             msg_id = submission.shipments[0].msg_id
@@ -78,27 +82,20 @@ class Waiter:
             if inbound is None and left <= 0:
                 break
             if inbound is not None:
-                self._take(inbound)
-            if self.bus.held >= self.held_cap and not warned:
-                warned = True
-                self.observe(Event(EventKind.WARNING, self._pile()))
-            # Also after a look in vain: a receipt may have been handed in from a file or by a vendor's listener.
+                self._handle(inbound)
+            if self.bus.held >= self.held_cap and not capped:
+                capped = True
+                self.observe(Event(EventKind.WARNING, self._too_many_foreign()))
+            # Also after a look that found nothing: a receipt may have come from a file or a vendor's own listener.
             submission = self.journal.submission(submission.submission_id) or submission
-        self._tell_held()
+        if self.bus.held:
+            text = f"{self.bus.held} messages on the queue belong to others; they are given back untouched."
+            self.observe(Event(EventKind.FOREIGN_HELD, text, details={"held": self.bus.held}))
         if unreachable is not None:
             note_obstacle(self.journal, submission, unreachable)
-        elif is_awaiting(submission) and warned:
-            note_obstacle(self.journal, submission, ReceiptPending(self._pile()))
+        elif is_awaiting(submission) and capped:
+            note_obstacle(self.journal, submission, ReceiptPending(self._too_many_foreign()))
         return self.journal.submission(submission.submission_id) or submission
-
-    def _take(self, inbound: Inbound) -> None:
-        with self.step:
-            if self.answers.handle(inbound) is Handling.SETTLE:
-                reached(FaultPoint.BEFORE_SETTLE)
-                self.bus.settle(inbound)
-                reached(FaultPoint.AFTER_SETTLE)
-            else:
-                self.bus.hold(inbound)
 
     def _look(self, seconds: float) -> tuple[Inbound | None, BusUnreachable | None]:
         """Return what arrived, and why it could not be looked."""
@@ -107,13 +104,17 @@ class Waiter:
         except BusUnreachable as error:
             return None, error
 
-    def _pile(self) -> str:
+    def _handle(self, inbound: Inbound) -> None:
+        with self.section:
+            if self.handler.handle(inbound) is Handling.SETTLE:
+                reached(FaultPoint.BEFORE_SETTLE)
+                self.bus.settle(inbound)
+                reached(FaultPoint.AFTER_SETTLE)
+            else:
+                self.bus.hold(inbound)
+
+    def _too_many_foreign(self) -> str:
         return (
             f"{self.held_cap} messages that are not ours stand before the receipts, as many as bus.held_cap allows. "
             "Let the system they belong to read its queue, or raise bus.held_cap."
         )
-
-    def _tell_held(self) -> None:
-        if self.bus.held:
-            text = f"{self.bus.held} messages on the queue belong to others; they are given back untouched."
-            self.observe(Event(EventKind.FOREIGN_HELD, text, details={"held": self.bus.held}))

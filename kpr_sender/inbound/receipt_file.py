@@ -1,7 +1,7 @@
-"""Receipts that another consumer of our queue took, and that come back as files.
+"""A receipt from a file: another consumer of our queue took the message, and a person brings it.
 
-What a mail client, a portal or an EPJ saves as ``.p7m`` is the sealed message in one of several wrappings. Here the
-wrapping is taken off, so that the bytes are those that were on the queue; ``Answers`` judges them like any other.
+What a mail client, a portal or an EPJ saves as ``.p7m`` is the sealed message in one of several wrappings. They are
+removed here, so that the bytes are those that were on the queue; ``ReceiptHandler`` evaluates them like any other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 from kpr_sender.bus.port import Inbound, Source
 from kpr_sender.errors import InputRefused
-from kpr_sender.inbound.receipt import Answers, looks_like_xml
+from kpr_sender.inbound.receipt import ReceiptHandler, looks_like_xml
 from kpr_sender.messages.transport import FROM_HER_ID
 from kpr_sender.model import Submission
 
@@ -36,14 +36,14 @@ def unwrapped(data: bytes) -> bytes | None:
     return found if _is_cms(found) else None
 
 
-def take_file(answers: Answers, data: bytes, *, name: str) -> tuple[Submission, bool]:
+def take_file(handler: ReceiptHandler, data: bytes, *, name: str) -> tuple[Submission, bool]:
     """Take a receipt from a file.
 
-    One that is sealed for us and cannot be verified is kept for every shipment that awaits a receipt: nothing outside
-    the seal says which one it is about, and who hands it in says that it is from the receiver.
+    One that is sealed for us and cannot be verified is recorded for every shipment that awaits a receipt: nothing
+    outside the seal says which one it is about, and who brings it says that it is from the receiver.
 
     Args:
-        answers: What judges it.
+        handler: Evaluates and records it.
         data: The file.
         name: Of the file, for the error's text.
 
@@ -51,27 +51,27 @@ def take_file(answers: Answers, data: bytes, *, name: str) -> tuple[Submission, 
         The submission it is about, and whether the journal holds something that it did not hold before.
 
     Raises:
-        InputRefused: It is no receipt for anything in the journal; nothing was kept.
+        InputRefused: It is no receipt for anything in the journal; nothing was recorded.
         JournalUnwritable: It could not be made durable.
     """
     body = unwrapped(data)
     if body is None:
         raise _no_receipt("it is neither a sealed message (CMS) nor XML", name)
-    judgement = answers.judge(_as_inbound(body, answers.counterpart.her_id))
-    shipment = answers.journal.shipment(judgement.msg_ids[0]) if judgement.msg_ids else None
-    submission = None if shipment is None else answers.journal.submission(shipment.submission_id)
+    found = handler.evaluate(_as_inbound(body, handler.counterpart.her_id))
+    shipment = handler.journal.shipment(found.msg_ids[0]) if found.msg_ids else None
+    submission = None if shipment is None else handler.journal.submission(shipment.submission_id)
     if submission is None:
-        raise _no_receipt(judgement.why, name)
-    return submission, judgement.new
+        raise _no_receipt(found.problem, name)
+    return submission, found.new
 
 
-def _no_receipt(why: str, name: str) -> InputRefused:
+def _no_receipt(problem: str, name: str) -> InputRefused:
     next_step = "Nothing was taken from it. Check that it is the right file, and --env and --journal."
-    return InputRefused(f"This is no receipt of ours: {why}.", where=name, next_step=next_step)
+    return InputRefused(f"This is no receipt of ours: {problem}.", where=name, next_step=next_step)
 
 
 def _as_inbound(body: bytes, her_id: int) -> Inbound:
-    """Return what the queue would have given, as far as a file can tell."""
+    """Return what the queue would have delivered, as far as a file can tell."""
     return Inbound(
         token=None,
         source=Source.RECEIPTS,

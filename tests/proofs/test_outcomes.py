@@ -117,7 +117,7 @@ def say_and_check(journal: SqliteJournal, moment: Moment, name: str, expected: E
 
         def run(submission: Submission) -> tuple[Submission, int]:
             with AmqpBus(bus_settings(server.port, publish_timeout=patience), receive=False) as bus:
-                publisher = Publisher(journal, bus, threading.RLock(), 0.0, threading.Event(), lambda _: None)
+                publisher = Publisher(journal, bus, threading.RLock(), threading.Event(), lambda _: None)
                 return publisher.publish_all(submission)
 
         submission, _ = run(keep(journal, moment))

@@ -29,9 +29,9 @@ def sender(port: int, **changes: Any) -> AmqpBus:
 
 def left(bus: AmqpBus) -> int:
     """How many bytes of the message under way the process has let go of."""
-    connected = bus._connected
-    assert connected is not None
-    return connected._wire.outgoing.message_bytes
+    connection = bus._connection
+    assert connection is not None
+    return connection._io.transfers.message_bytes
 
 
 def settled(number: Callable[[], int], more_than: int) -> None:
