@@ -98,7 +98,7 @@ def guard_receiver(profile: Profile, environment: Environment, her_id: int) -> N
         her_id: Level 2 HER-id that the configuration or a message names.
 
     Raises:
-        ConfigInvalid: Says whose it is, or why it is a thing of the past.
+        ConfigInvalid: Says whose it is, or why it is out of use.
     """
     right = profile.receivers[environment]
     if her_id == right.service_her_id:

@@ -2,7 +2,7 @@
 
 The path is built by ``cryptography.x509.verification``. Its ready-made profiles are for web servers and refuse every
 virksomhetssertifikat, which has no subjectAltName and, for signing, nonRepudiation as its only key usage; so nothing
-is demanded of the end certificate's extensions here. ``certificates.check`` demands what we need of it.
+is required of the end certificate's extensions here. ``certificates.check`` requires what we need of it.
 """
 
 from __future__ import annotations
