@@ -1,4 +1,7 @@
-"""The composition root: configuration in, working parts out. The only module that knows all adapters."""
+"""The composition root: configuration in, working parts out. The only module that knows all adapters.
+
+Bus and receipts are imported when they are first used: a run that has nothing to do loads neither AMQP nor XML.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.bus.port import Bus
-from kpr_sender.cms.algorithms import Policy
 from kpr_sender.cms.certificates import CertificateUse
 from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.inbound.archive import ReceiptCopies
-from kpr_sender.inbound.listen import Listener
-from kpr_sender.inbound.receipt import ReceiptHandler
 from kpr_sender.journal.session import CriticalSection, JournalSession
 from kpr_sender.keys.configured import ConfiguredKeys
 from kpr_sender.keys.port import Keys
@@ -33,6 +32,10 @@ from kpr_sender.registry.port import AddressRegistry
 from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
 from kpr_sender.trust.policy import Trust
+
+if TYPE_CHECKING:
+    from kpr_sender.inbound.listen import Listener
+    from kpr_sender.inbound.receipt import ReceiptHandler
 
 
 def utc_now() -> datetime:
@@ -50,6 +53,7 @@ class App:
     """One environment's adapters, connected; made by ``assemble``.
 
     Attributes:
+        given_bus: The bus to use in place of the configured one, or None.
         registry: Where receipts are verified with; its answers may be as old as ``registry.max_age``.
         registry_for_sending: The same for sealing, asked anew in production.
         closing: Set for good when nothing further may begin.
@@ -60,7 +64,7 @@ class App:
 
     settings: Settings
     profile: Profile
-    bus: Bus
+    given_bus: Bus | None
     registry: AddressRegistry
     registry_for_sending: AddressRegistry
     keys: Keys
@@ -102,7 +106,7 @@ class App:
         return cls(
             settings=settings,
             profile=profile,
-            bus=bus or AmqpBus(settings.bus, closing=closing),
+            given_bus=bus,
             registry=registry or open_registry(settings, now=now, observe=observe),
             registry_for_sending=registry or open_registry_for_sending(settings, now=now, observe=observe),
             keys=keys or ConfiguredKeys(settings),
@@ -117,6 +121,13 @@ class App:
             observe=observe,
             by=who,
         )
+
+    @cached_property
+    def bus(self) -> Bus:
+        """The bus; nothing is connected to yet."""
+        from kpr_sender.bus.amqp import AmqpBus
+
+        return self.given_bus or AmqpBus(self.settings.bus, closing=self.closing)
 
     def submitter(self, by: str) -> Submitter:
         """Return what makes a submission of two files. Opens the journal.
@@ -143,6 +154,8 @@ class App:
 
     def listener(self) -> Listener:
         """Return what reads our queues until a submission is answered. Opens the journal."""
+        from kpr_sender.inbound.listen import Listener
+
         return Listener(
             self.session.opened(),
             self.bus,
@@ -157,6 +170,9 @@ class App:
     @cached_property
     def receipt_handler(self) -> ReceiptHandler:
         """What handles an inbound message. Opens the journal, reads keys and certificates."""
+        from kpr_sender.cms.algorithms import Policy
+        from kpr_sender.inbound.receipt import ReceiptHandler
+
         settings = self.settings
         return ReceiptHandler(
             journal=self.session.opened(),
@@ -180,6 +196,12 @@ class App:
             taken: How many receipts this call was the first to bring.
         """
         return Report(submission, sent, taken, overdue_after=self.settings.report.overdue_after, asked_at=self.now())
+
+    def close(self) -> None:
+        """Close the bus, unless the configured one was never used, and the journal. Safe to call twice."""
+        if self.given_bus is not None or "bus" in vars(self):
+            self.bus.close()
+        self.session.close()
 
 
 def _login() -> str:

@@ -15,15 +15,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from kpr_sender.app import App, new_uuid, utc_now
 from kpr_sender.bus.port import Bus, Inbound
 from kpr_sender.errors import AccessRefused, ConfigInvalid, InputMissing, UsageError
 from kpr_sender.events import Event, EventKind, Observer, ignore
-from kpr_sender.inbound.listen import note_obstacle
-from kpr_sender.inbound.receipt import Handling
-from kpr_sender.inbound.receipt_file import take_file
 from kpr_sender.journal.port import ReceiptDocument
 from kpr_sender.keys.port import Keys
 from kpr_sender.model import Environment, MessageType
@@ -36,11 +33,15 @@ from kpr_sender.operator.resolve import (
     require_decidable,
     require_unchanged,
 )
+from kpr_sender.outbound.publish import next_sealed
 from kpr_sender.registry.port import AddressRegistry
 from kpr_sender.report import Report
 from kpr_sender.settings import load as load_settings
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import ShipmentState
+
+if TYPE_CHECKING:
+    from kpr_sender.inbound.receipt import Handling
 
 DEFAULT_WAIT_SECONDS: Final = 30 * 60.0
 
@@ -157,6 +158,8 @@ class Client:
                 reason=reason,
                 accept_findings=accept_findings,
             )
+            if next_sealed(submission) is None:  # what is published already needs no bus, nor the time to load one
+                return self._app.report(submission)
             return self._app.report(*self._app.publisher().publish_all(submission))
 
     def wait(self, submission_id: str | None = None, *, timeout: float = DEFAULT_WAIT_SECONDS) -> Report:
@@ -186,6 +189,8 @@ class Client:
             try:
                 return self._app.report(self._app.listener().wait(found, timeout))
             except (AccessRefused, ConfigInvalid) as error:
+                from kpr_sender.inbound.listen import note_obstacle
+
                 note_obstacle(journal, found, error)
                 raise
 
@@ -247,6 +252,8 @@ class Client:
             JournalUnwritable: It could not be made durable.
             JournalLocked: Another run holds the journal.
         """
+        from kpr_sender.inbound.receipt_file import take_file
+
         self._app.session.opened()
         with self._app.section:
             submission, new = take_file(self._app.receipt_handler, data, name=name)
@@ -324,8 +331,7 @@ class Client:
         """End a wait, give back foreign messages, close the connection, free the journal. Safe to call twice."""
         self._app.closing.set()
         with self._one_at_a_time, self._app.section:
-            self._app.bus.close()
-            self._app.session.close()
+            self._app.close()
 
     def __enter__(self) -> Self:
         return self
