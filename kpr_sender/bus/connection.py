@@ -16,7 +16,7 @@ from kpr_sender.bus.addresses import WRONG_FORM, form_for, other_form, receive_a
 from kpr_sender.bus.codec import encode_head
 from kpr_sender.bus.dial import dial
 from kpr_sender.bus.io_thread import IoThread
-from kpr_sender.bus.links import ConnectionEnded, ConnectionOpened, LinkAttached, LinkRefused, SessionLink
+from kpr_sender.bus.links import ConnectionEnded, LinkAttached, LinkRefused, SessionLink
 from kpr_sender.bus.port import Outbound, Outcome, Reach, Source
 from kpr_sender.bus.receiver import HeldCount, Item, ReceivingLink, Token
 from kpr_sender.bus.sender import SendingLink, TransferEnding, TransferResult
@@ -61,7 +61,7 @@ class Login:
             on_end=on_end,
         )
         try:
-            self.version = self._opened(deadline).version
+            self.version = self._opened(deadline)
         except BaseException:
             self.abort()
             raise
@@ -104,8 +104,8 @@ class Login:
             raise broker_errors.connection_error(answer, self.where)
         return link
 
-    def _opened(self, deadline: float) -> ConnectionOpened:
-        opened: ConnectionOpened | ConnectionEnded = self._wait(self.io.opened, deadline)
+    def _opened(self, deadline: float) -> str:
+        opened: str | ConnectionEnded = self._wait(self.io.opened, deadline)
         if isinstance(opened, ConnectionEnded):
             raise broker_errors.connection_error(opened, self.where)
         return opened

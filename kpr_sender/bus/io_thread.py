@@ -22,7 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
-from kpr_sender.bus.links import ConnectionEnded, ConnectionOpened, EndedBy, described
+from kpr_sender.bus.links import ConnectionEnded, EndedBy, described
 from kpr_sender.bus.proton_engine import (
     Collector,
     Condition,
@@ -68,7 +68,7 @@ class IoThread:
         on_end: Callable[[ConnectionEnded], None],
     ) -> None:
         self.name = f"kpr-sender-{secrets.token_hex(6)}"
-        self.opened: Future[ConnectionOpened | ConnectionEnded] = Future()
+        self.opened: Future[str | ConnectionEnded] = Future()  # the broker's version as it says; may be empty
         self.ended: ConnectionEnded | None = None
         self.transfers = TransferTracker()
         self._writer = SocketWriter(connected, self.transfers)
@@ -248,7 +248,7 @@ class IoThread:
 
     def _read(self) -> None:
         for _ in range(_READS_A_ROUND):
-            capacity = self._capacity()
+            capacity = _or_ended(self._transport.capacity)
             if capacity <= 0:
                 return
             try:
@@ -303,17 +303,7 @@ class IoThread:
         return close_by
 
     def _pending(self) -> int:
-        """Bytes to send; proton raises or goes negative at the end of the stream."""
-        try:
-            return self._transport.pending()
-        except TransportException:
-            return -1
-
-    def _capacity(self) -> int:
-        try:
-            return self._transport.capacity()
-        except TransportException:
-            return -1
+        return _or_ended(self._transport.pending)
 
     def _undeciphered(self) -> bool:
         """Whether TLS holds bytes that the selector cannot see."""
@@ -354,7 +344,7 @@ class IoThread:
         if self.connection.remote_condition is None and not self.opened.done():
             properties = self.connection.remote_properties or {}
             version = properties.get(symbol("version")) if isinstance(properties, dict) else None
-            self.opened.set_result(ConnectionOpened(str(version or "")))
+            self.opened.set_result(str(version or ""))
 
     def _refused(self, session: Session, condition: Condition | None) -> None:
         link = self._link_of(session)
@@ -395,3 +385,11 @@ class IoThread:
             self._collector.pop()
         self.connection.free()
         del self.connection, self._transport, self._collector
+
+
+def _or_ended(count: Callable[[], int]) -> int:
+    """Return a count of bytes; proton raises or goes negative at the end of the stream."""
+    try:
+        return count()
+    except TransportException:
+        return -1

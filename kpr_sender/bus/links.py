@@ -32,13 +32,6 @@ class EndedBy(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectionOpened:
-    """The broker opened the connection, and says which version it is, or nothing."""
-
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
 class ConnectionEnded:
     """Why a connection ended.
 
@@ -176,6 +169,9 @@ class OutwardLink(SessionLink):
     def _terminus(self, link: Link) -> Terminus:
         return link.remote_target
 
+    def on_delivery(self, delivery: Delivery) -> None:
+        """Nothing is sent by this link itself."""
+
 
 class InwardLink(SessionLink):
     """A link to receive by; it has no credit until it asks for some."""
@@ -190,3 +186,6 @@ class InwardLink(SessionLink):
 
     def _terminus(self, link: Link) -> Terminus:
         return link.remote_source
+
+    def on_delivery(self, delivery: Delivery) -> None:
+        """What arrives unasked stays unsettled: it goes back when the session ends."""

@@ -1,7 +1,7 @@
 """Asks a bus whether it would let us work, and hands it nothing: for ``kpr-send doctor``.
 
-No transfer is possible by it. Its receiving links give no credit, so that nothing is handed to us; its sending links
-have no means to send, whatever credit the bus gives.
+No transfer is possible by it: ``InwardLink`` gives no credit, so that nothing is delivered to us, and ``OutwardLink``
+has no means to send, whatever credit the bus gives.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from kpr_sender.bus.addresses import receive_address, send_address
 from kpr_sender.bus.connection import Login
 from kpr_sender.bus.dial import dial
 from kpr_sender.bus.links import InwardLink, OutwardLink, SessionLink
-from kpr_sender.bus.proton_engine import Delivery
 from kpr_sender.settings.values import AddressForm, BusSettings
 
 
@@ -63,7 +62,7 @@ class Probe:
 
     def reads(self, queue: str, where: str) -> None:
         """Attach to a queue as if to read from it. Raises as ``sends`` does."""
-        self._attach(lambda form: _NoReading(self._login.io, receive_address(queue, form)), where)
+        self._attach(lambda form: InwardLink(self._login.io, receive_address(queue, form)), where)
 
     def sends(self, queue: str, where: str) -> None:
         """Attach to the configured exchange as if to send to a queue behind it.
@@ -76,7 +75,7 @@ class Probe:
             ConfigInvalid, AccessRefused, BusUnreachable: As for ``Login.attached``.
         """
         exchange = self._settings.exchange
-        self._attach(lambda form: _NoSending(self._login.io, send_address(exchange, queue, form)), where)
+        self._attach(lambda form: OutwardLink(self._login.io, send_address(exchange, queue, form)), where)
 
     def close(self) -> None:
         """Detach everything and hang up. Only now: RabbitMQ 4.0 sometimes never answers a link after a detached one."""
@@ -87,17 +86,3 @@ class Probe:
 
     def _deadline(self) -> float:
         return time.monotonic() + self._settings.connect_timeout
-
-
-class _NoReading(InwardLink):
-    """A receiving link that asks for nothing."""
-
-    def on_delivery(self, delivery: Delivery) -> None:
-        """What comes uninvited stays unsettled: it goes back when the session ends."""
-
-
-class _NoSending(OutwardLink):
-    """A sending link that never sends."""
-
-    def on_delivery(self, delivery: Delivery) -> None:
-        """There is none: nothing was sent."""

@@ -1,4 +1,4 @@
-"""Publishing one shipment: the row first, then the bytes, then what is known (promises G1 to G3)."""
+"""Publish what is sealed: first the journal, then the bytes, then the outcome in the journal (promises G1 to G3)."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class Publisher:
     """Publishes sealed shipments.
 
     Attributes:
-        step: Held during one attempt, so that a receipt which overtakes the outcome is read after it.
+        section: Entered for one attempt, so that a receipt which overtakes the outcome is read after it.
         closing: No further shipment is begun when set.
     """
 
     journal: Journal
     bus: Bus
-    step: AbstractContextManager[object]
+    section: AbstractContextManager[object]
     closing: threading.Event
     observe: Observer
 
@@ -47,10 +47,10 @@ class Publisher:
         """Publish what is sealed of a submission, in its order.
 
         Returns:
-            The submission as it stands now, and how many shipments the bus took.
+            The submission now, and how many shipments the bus took.
 
         Raises:
-            BusUnreachable, AccessRefused, ConfigInvalid: As for ``connect``; nothing was sent.
+            BusUnreachable, AccessRefused, ConfigInvalid: As for ``Bus.connect``; nothing was sent.
         """
         sent = 0
         if next_sealed(submission) is not None and not self.closing.is_set():
@@ -65,7 +65,7 @@ class Publisher:
         return submission, sent
 
     def _publish_while_safe(self, shipment: Shipment) -> Verdict:
-        """Publish a shipment, in as many attempts as the bus says are safe and gives leave for."""
+        """Publish a shipment in as many attempts as the bus allows, and only while each certainly did not happen."""
         for _ in self._attempts(shipment):
             outcome = self.publish(shipment)
             if not outcome.may_be_repeated:
@@ -73,19 +73,18 @@ class Publisher:
         return Verdict.NOT_SENT
 
     def _attempts(self, shipment: Shipment) -> Iterator[None]:
+        """Yield the bus's attempts; when it cannot be reached any more, record that and end."""
         try:
             yield from self.bus.attempts()
         except KprError as error:
             self.journal.note_error(shipment.msg_id, LastError.of(error))
-            self._tell(EventKind.NOT_SENT, shipment, f"The {_name(shipment)} is certainly not sent: {error}")
+            self._report(EventKind.NOT_SENT, shipment, f"The {_name(shipment)} is certainly not sent: {error}")
 
     def connect(self, submission: Submission) -> None:
-        """Connect, and let the journal know of it when the bus is out of reach.
+        """Connect, and record in the journal what keeps us from it.
 
         Raises:
-            BusUnreachable: Not within the time budget.
-            AccessRefused: Wrong login or certificate.
-            ConfigInvalid: A queue or exchange is unknown.
+            BusUnreachable, AccessRefused, ConfigInvalid: As for ``Bus.connect``.
         """
         self.observe(Event(EventKind.CONNECTING, "Connecting to the bus.", submission.shipments[0].msg_id))
         try:
@@ -101,14 +100,14 @@ class Publisher:
 
         ``publishing`` is durable before the first byte of the transfer; the outcome is written right after it.
         """
-        with self.step:
+        with self.section:
             outbound = Outbound(
                 message_id=shipment.message_id,
                 envelope=self.journal.envelope(shipment.msg_id),
                 body=self.journal.sealed(shipment.msg_id),
             )
             self.journal.begin_publish(shipment.msg_id)
-            self._tell(EventKind.PUBLISHING, shipment, f"Publishing the {_name(shipment)}.")
+            self._report(EventKind.PUBLISHING, shipment, f"Publishing the {_name(shipment)}.")
             outcome = self.bus.publish(outbound)
             reached(FaultPoint.AFTER_OUTCOME)
             self.journal.end_publish(
@@ -123,19 +122,19 @@ class Publisher:
                 },
                 error=None if outcome.error is None else LastError.of(outcome.error),
             )
-        self._tell_outcome(shipment, outcome)
+        self._report_outcome(shipment, outcome)
         return outcome
 
-    def _tell_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
+    def _report_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
         name = _name(shipment)
         if outcome.verdict is Verdict.ACCEPTED:
-            self._tell(EventKind.PUBLISHED, shipment, f"The bus has taken the {name}; FHI's receipt decides.")
+            self._report(EventKind.PUBLISHED, shipment, f"The bus has taken the {name}; FHI's receipt decides.")
         elif outcome.verdict is Verdict.NOT_SENT:
-            self._tell(EventKind.NOT_SENT, shipment, f"The {name} is certainly not sent: {outcome.error}", outcome)
+            self._report(EventKind.NOT_SENT, shipment, f"The {name} is certainly not sent: {outcome.error}", outcome)
         else:
-            self._tell(EventKind.IN_DOUBT, shipment, f"The {name} is in doubt: {outcome.error}", outcome)
+            self._report(EventKind.IN_DOUBT, shipment, f"The {name} is in doubt: {outcome.error}", outcome)
 
-    def _tell(self, kind: EventKind, shipment: Shipment, text: str, outcome: Outcome | None = None) -> None:
+    def _report(self, kind: EventKind, shipment: Shipment, text: str, outcome: Outcome | None = None) -> None:
         details = {"reach": outcome.reach.value, "condition": outcome.condition} if outcome else {}
         self.observe(Event(kind, text, shipment.msg_id, shipment.type, details))
 
