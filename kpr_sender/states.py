@@ -267,12 +267,7 @@ TRANSITIONS: Final[Mapping[ShipmentState, Mapping[Cause, ShipmentState]]] = {
 }
 """The part of ``TABLE`` that moves a shipment by one line of the history."""
 
-CAUSE_OF_STATUS: Final = {
-    ReceiptStatus.OK: Cause.RECEIPT_OK,
-    ReceiptStatus.OK_WITH_ERRORS: Cause.RECEIPT_OK_WITH_ERRORS,
-    ReceiptStatus.REJECTED: Cause.RECEIPT_REJECTED,
-}
-
+CAUSE_OF_STATUS: Final = {status: Cause[f"RECEIPT_{status.name}"] for status in ReceiptStatus}
 ANSWERS: Final = frozenset(_ANSWERED)
 OUTCOMES: Final = frozenset(TRANSITIONS[_S.PUBLISHING])
 PERSON_CAUSES: Final = frozenset(cause for cause in Cause if cause.name.startswith("PERSON_"))

@@ -128,10 +128,6 @@ def open_to_write(path: Path, environment: Environment, *, now: Callable[[], dat
 def open_to_read(path: Path, environment: Environment) -> Store | None:
     """Open the journal for reading only; None where there is none yet.
 
-    Args:
-        path: The file.
-        environment: The only one this journal is for.
-
     Raises:
         JournalUnwritable: It cannot be read, is damaged, from another version, or no journal.
         ConfigInvalid: It is another environment's (promise G7).

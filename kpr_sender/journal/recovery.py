@@ -61,11 +61,7 @@ _one_at_a_time: Final = threading.Lock()  # of this process; others are kept out
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A shipment whose transfer has begun at least once.
-
-    Attributes:
-        attempts: How many times.
-    """
+    """A shipment whose transfer has begun, ``attempts`` times."""
 
     msg_id: str
     type: str
@@ -104,12 +100,7 @@ def mark_file(journal: Path) -> Path:
 
 
 def mark_of(connection: sqlite3.Connection, inode: int | None) -> HighWaterMark:
-    """Return the mark that belongs to the journal as it is now.
-
-    Args:
-        connection: On the journal.
-        inode: Its file's (``location.stable_inode``).
-    """
+    """Return the mark that belongs to the journal as it is now; ``inode`` is its file's (``stable_inode``)."""
     identity = connection.execute(sql.IDENTITY).fetchone()
     begun = tuple(Begun(*row) for row in connection.execute(sql.BEGUN))
     return HighWaterMark(identity["journal_id"], identity["step"], inode, begun)
@@ -317,13 +308,7 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
 def objection_to(
     connection: sqlite3.Connection, path: Path, inode: int | None
 ) -> tuple[HighWaterMark | None, HighWaterMark, str]:
-    """Return the mark beside the journal, the journal's own, and in words why it may not be written to, if so.
-
-    Args:
-        connection: With a transaction open on the journal.
-        path: The journal.
-        inode: Its file's.
-    """
+    """Return the mark beside the journal, the journal's own, and in words why it may not be written to, if so."""
     present = mark_of(connection, inode)
     backup_at = connection.execute(sql.IDENTITY).fetchone()["backup_at"]
     try:

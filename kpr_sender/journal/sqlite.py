@@ -150,17 +150,16 @@ class SqliteJournal(SqliteView):
 
     @classmethod
     def open(cls, path: Path, environment: Environment, *, now: Callable[[], datetime], who: str) -> Self:
-        """Open a journal, made where missing.
+        """Open a journal, made where missing; as ``connection.open_to_write``.
 
         Args:
-            path: The file; made with mode 0600, its folder with 0700.
+            path: The file.
             environment: The only one this journal is for.
             now: The clock; aware times.
             who: The person or account that events are written for.
 
         Raises:
-            JournalUnwritable: As for ``connection.open_to_write``; or it was restored, copied or lost (``recovery``).
-            ConfigInvalid: It is another environment's (promise G7).
+            JournalUnwritable: Also when it was restored from backup, copied or lost (``recovery``).
         """
         recovery.require_not_lost(path)
         journal = cls(open_to_write(path, environment, now=now), environment, now=now, who=who)
@@ -173,12 +172,7 @@ class SqliteJournal(SqliteView):
 
     @staticmethod
     def open_readonly(path: Path, environment: Environment) -> SqliteView | None:
-        """Open a journal for reading, without lock and beside a run that writes; None where there is none yet.
-
-        Raises:
-            JournalUnwritable: It cannot be read, is damaged, from another version, or no journal.
-            ConfigInvalid: It is another environment's (promise G7).
-        """
+        """Open a journal for reading, without lock and beside a run that writes; as ``connection.open_to_read``."""
         store = open_to_read(path, environment)
         return None if store is None else SqliteView(store, environment)
 

@@ -61,12 +61,7 @@ class Unreadable(Exception):
 
 
 def of_sqlite(path: Path, error: sqlite3.Error) -> KprError:
-    """Return the error to raise for one of SQLite's.
-
-    Args:
-        path: The journal.
-        error: As raised by ``sqlite3``.
-    """
+    """Return the error to raise for one of SQLite's."""
     code = getattr(error, "sqlite_errorcode", None)
     known = None if code is None else _SENTENCES.get(code & 0xFF)  # the low byte of an extended code is the primary
     if known is None:
@@ -83,12 +78,7 @@ def of_os(path: Path, error: OSError) -> JournalUnwritable:
 
 
 def damaged(path: Path, what: str) -> JournalUnwritable:
-    """Return the error for content that cannot be as we wrote it.
-
-    Args:
-        path: The journal.
-        what: What is damaged, without its content.
-    """
+    """Return the error for content that cannot be as we wrote it; ``what`` is damaged, without its content."""
     return JournalUnwritable(f"The journal is damaged: {what}.", where=str(path), next_step=_RESTORE)
 
 

@@ -47,12 +47,7 @@ _STATUS_OF_CAUSE: Final = {cause: status for status, cause in CAUSE_OF_STATUS.it
 
 @dataclass(frozen=True, slots=True)
 class JournalFinding:
-    """Something that is not as it must be.
-
-    Attributes:
-        subject: What it is about: the file, a MsgId, a submission's id.
-        text: What is wrong, without personal data.
-    """
+    """What is not as it must be, without personal data, and the file, MsgId or submission it is about."""
 
     subject: str
     text: str
@@ -60,12 +55,7 @@ class JournalFinding:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was found.
-
-    Attributes:
-        findings: All that is wrong; none when all is well.
-        counted: How much was looked at, by kind.
-    """
+    """All that is wrong with a journal, and how much was looked at, by kind."""
 
     findings: tuple[JournalFinding, ...]
     counted: dict[str, int]
