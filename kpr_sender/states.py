@@ -3,7 +3,7 @@
 The rules:
 
 1. Whatever happens to a shipment goes through ``apply``. ``TABLE`` says what a cause does in a state; what it does not
-   list is impossible, whoever asks. A new way on is a new row there, and a word in ``CONSEQUENCES``.
+   list is impossible, whoever asks. A new way on is a new row there, and a word in ``SIDE_EFFECTS``.
 2. ``publishing -> sealed`` only when it is certain that the bus does not have the message (promise G1).
 3. Nothing leaves an end state: a later, contradicting answer is stored and shown, changes nothing and calls for a
    person. A sealed shipment that was answered all the same is never published (``NEEDS_PERSON_TABLE``).
@@ -171,7 +171,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Consequence:
+class SideEffects:
     """What a cause changes besides the state, and what the history says where the trigger has no words of its own.
 
     Attributes:
@@ -187,23 +187,23 @@ class Consequence:
 
 _S, _C, _R = ShipmentState, Cause, Reaction
 
-CONSEQUENCES: Final[Mapping[Cause, Consequence]] = {
-    _C.PUBLISH_BEGINS: Consequence("The transfer is about to begin.", attempts=1, keeps_error=True),
-    _C.ACCEPTED: Consequence("The bus answered accepted.", published_at="now"),
-    _C.NOT_SENT: Consequence("It is certain that the bus does not have it."),
-    _C.NO_OUTCOME: Consequence("The transfer began and no outcome is known."),
-    _C.RECEIPT_OK: Consequence("A verified receipt says OK."),
-    _C.RECEIPT_OK_WITH_ERRORS: Consequence("A verified receipt says OK, but with errors."),
-    _C.RECEIPT_REJECTED: Consequence("A verified receipt says rejected."),
+SIDE_EFFECTS: Final[Mapping[Cause, SideEffects]] = {
+    _C.PUBLISH_BEGINS: SideEffects("The transfer is about to begin.", attempts=1, keeps_error=True),
+    _C.ACCEPTED: SideEffects("The bus answered accepted.", published_at="now"),
+    _C.NOT_SENT: SideEffects("It is certain that the bus does not have it."),
+    _C.NO_OUTCOME: SideEffects("The transfer began and no outcome is known."),
+    _C.RECEIPT_OK: SideEffects("A verified receipt says OK."),
+    _C.RECEIPT_OK_WITH_ERRORS: SideEffects("A verified receipt says OK, but with errors."),
+    _C.RECEIPT_REJECTED: SideEffects("A verified receipt says rejected."),
     # An AppRec says itself what is wrong; a message on the error queue is no document that a person could read.
-    _C.ERROR_QUEUE: Consequence(
+    _C.ERROR_QUEUE: SideEffects(
         "A message on the error queue names it.",
         error=LastError(RejectedByReceiver.code, "A message on the error queue names this shipment."),
     ),
     # Whoever says that it has arrived starts the wait for the receipt anew; the history keeps the first time.
-    _C.PERSON_ARRIVED: Consequence(published_at="now"),
-    _C.PERSON_NOT_ARRIVED: Consequence(published_at="cleared"),
-    _C.PERSON_CANCELS: Consequence(),
+    _C.PERSON_ARRIVED: SideEffects(published_at="now"),
+    _C.PERSON_NOT_ARRIVED: SideEffects(published_at="cleared"),
+    _C.PERSON_CANCELS: SideEffects(),
 }
 
 _MAYBE_SENT: Final = "The journal was restored from backup; it may have been sent in the meantime."
@@ -301,7 +301,7 @@ def apply(shipment: Lifecycle, trigger: Trigger) -> Change:
 
 def moved(shipment: Lifecycle, cause: Cause, *, at: datetime, error: LastError | None = None) -> Lifecycle:
     """Return a shipment after one move by itself, before an early answer takes effect; raises as ``after`` does."""
-    brings = CONSEQUENCES.get(cause, Consequence())
+    brings = SIDE_EFFECTS.get(cause, SideEffects())
     return replace(
         shipment,
         state=after(shipment.state, cause),
@@ -329,7 +329,7 @@ def _row(shipment: Lifecycle) -> Row:
 def _move(shipment: Lifecycle, trigger: Trigger) -> Change:
     cause = trigger.cause
     on = moved(shipment, cause, at=trigger.at, error=trigger.error)
-    why = trigger.why or CONSEQUENCES[cause].why
+    why = trigger.why or SIDE_EFFECTS[cause].why
     line = HistoryLine(cause.value, why, trigger.who, (shipment.state, on.state), trigger.evidence)
     if shipment.early_answer is None:
         return Change(on, (line,))

@@ -16,11 +16,11 @@ from kpr_sender.states import (
     ANSWERS,
     AWAITING_RECEIPT,
     CAUSE_OF_STATUS,
-    CONSEQUENCES,
     ENDED,
     OUTCOMES,
     PAIR_RULES,
     PERSON_CAUSES,
+    SIDE_EFFECTS,
     TABLE,
     TRANSITIONS,
     UNANSWERED,
@@ -89,7 +89,7 @@ def test_each_state_and_cause_leads_where_it_must_or_nowhere(state: ShipmentStat
 
 def test_the_table_knows_every_state_and_every_cause() -> None:
     assert set(TRANSITIONS) == set(S)
-    assert {cause for ways_on in TRANSITIONS.values() for cause in ways_on} == set(CONSEQUENCES)
+    assert {cause for ways_on in TRANSITIONS.values() for cause in ways_on} == set(SIDE_EFFECTS)
     assert {cause for row in TABLE.values() for cause in row} == set(C)
     assert set(CAUSE_OF_STATUS) == set(ReceiptStatus)
 
