@@ -1,4 +1,4 @@
-"""``kpr-send config check``: everything that can be known without asking anybody."""
+"""``kpr-send config check``: everything that can be known without the bus."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import click
 from kpr_sender.cli.doctor import ended, shown
 from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.session import connected_sandbox
-from kpr_sender.operator.self_check import run_checks, without_network
+from kpr_sender.operator.self_check import WITHOUT_BUS, run_checks
 
 
 @click.group("config")
@@ -18,15 +18,14 @@ def command() -> None:
 @command.command("check")
 @click.pass_obj
 def check(invocation: Invocation) -> int:
-    """Load everything, ask nobody: secrets, keys, certificates, the year, the journal's folder, the two files.
+    """Load everything, send nothing: secrets, keys, certificates, the register, the journal, the two files.
 
-    These are the lines of ``doctor`` that need no network. Exit code 0 when all is right, also with warnings; else the
+    These are the lines of ``doctor`` that need no bus. Exit code 0 when all is right, also with warnings; else the
     code of the first thing that is wrong.
     """
     configured = invocation.settings()
     with connected_sandbox(configured) as prepared:
-        settings, checks = without_network(prepared)
-        results = shown(invocation, run_checks(settings, checks=checks))
+        results = shown(invocation, run_checks(prepared, checks=WITHOUT_BUS))
     return ended(
         invocation, configured.environment, results, next((each.error for each in results if each.error), None)
     )

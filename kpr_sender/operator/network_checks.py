@@ -78,11 +78,10 @@ def receiver(context: CheckContext) -> CheckResult:
     for objection in fhi.objections:
         raise objection
     context.receiver = fhi
-    source = fhi.provenance.source if context.settings.registry.url else "from the configuration's files"
     concerns = [event.text for event in events]
     if _folded(fhi.name) != _folded(expected.service_name):
         concerns.append(f"the year's profile calls it {expected.service_name}")
-    return found(f"{fhi.name} ({fhi.her_id}), queue {fhi.queue}, {source}", concerns)
+    return found(f"{fhi.name} ({fhi.her_id}), queue {fhi.queue}, {fhi.provenance.text}", concerns)
 
 
 def receivers_certificates(context: CheckContext) -> CheckResult:

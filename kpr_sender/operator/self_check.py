@@ -17,9 +17,9 @@ from kpr_sender.keys.port import Keys
 from kpr_sender.operator import machine_checks as machine
 from kpr_sender.operator import network_checks as network
 from kpr_sender.operator.machine_checks import CheckContext, CheckResult, Status, counted, utc_now
-from kpr_sender.settings.values import RegistryKind, Revocation, Settings
+from kpr_sender.settings.values import Revocation, Settings
 
-__all__ = ["CHECKS", "Check", "CheckContext", "CheckResult", "Place", "Status", "run_checks", "without_network"]
+__all__ = ["CHECKS", "WITHOUT_BUS", "Check", "CheckContext", "CheckResult", "Place", "Status", "run_checks"]
 
 
 class Place(enum.Enum):
@@ -83,21 +83,13 @@ CHECKS: Final = (
     Check("error queue", Place.BUS, network.error_queue, _ASK_BUS, ("bus login",)),
     Check("receiver's exchange", Place.BUS, network.receivers_exchange, _ASK_BUS, ("bus login", "receiver")),
 )
+WITHOUT_BUS: Final = tuple(check for check in CHECKS if check.place is not Place.BUS)
+"""The rows of ``config check``: nothing connects to the bus, and the register is asked where one is configured."""
 
 _LOCAL: Final = 20.0  # seconds for what needs no network: a token or a disk may hang, too
 _REVOCATION: Final = 40.0  # 10 each for OCSP and CRL of a certificate and of its issuer (trust.fetch)
 _GRACE: Final = 2.0  # seconds beyond what the network may take: its own error says more of what is wrong
 _QUESTIONS: Final = 6  # at most that many to the register in one check, with a HelseID's
-
-
-def without_network(settings: Settings) -> tuple[Settings, tuple[Check, ...]]:
-    """Return what can be checked without asking anybody: the settings that ask nobody, and the checks that need nobody.
-
-    Files that take the register's place are checked, too.
-    """
-    places = {Place.MACHINE, Place.KEYS} | ({Place.REGISTER} if settings.registry.kind is RegistryKind.FILES else set())
-    silent = replace(settings, protection=replace(settings.protection, revocation=Revocation.OFF))
-    return silent, tuple(check for check in CHECKS if check.place in places)
 
 
 def run_checks(

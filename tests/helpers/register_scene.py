@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -15,8 +15,8 @@ from kpr_sender.registry.cached import CachedRegistry
 from kpr_sender.registry.opening import open_registry, open_registry_for_sending
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.values import Settings
-from tests.helpers.municipality import Municipality, municipality
-from tests.helpers.registry_stub import KPR_VALIDERING, PASSWORD, USER, Facts, RegistryStub
+from tests.helpers.municipality import SENDER_HER_ID, Municipality, municipality
+from tests.helpers.registry_stub import KPR_VALIDERING, PASSWORD, USER, Address, Facts, RegistryStub
 from tests.helpers.tls_certificates import Authority, make_authority
 
 
@@ -96,3 +96,27 @@ def scene(tmp_path: Path, authority: Authority) -> Iterator[Scene]:
         scene = Scene(made, stub, authority)
         scene.lists()
         yield scene
+
+
+OWN_ADDRESSES: Final = (
+    Address("E_SB_ASYNC", "127.0.0.1/NHNTESTServiceBus/900002_async"),
+    Address("E_SB_ERROR", "127.0.0.1/NHNTESTServiceBus/900002_error"),
+)
+OWN_NAMES: Final = {"Name": "Saksbehandling pasientopplysninger", "ParentName": "Eksempel kommune"}
+
+
+@pytest.fixture
+def registered(scene: Scene) -> Callable[..., None]:
+    def register(names: Mapping[str, str] | None = None, **facts: Any) -> None:
+        known: dict[str, Any] = {
+            "parent": 900001,
+            "addresses": OWN_ADDRESSES,
+            "changes": {**OWN_NAMES, **(names or {})},
+        }
+        pki = scene.made.pki
+        certificates = pki.certificate("kommune-encryption"), pki.certificate("kommune-signing")
+        scene.stub.parties[SENDER_HER_ID] = Facts(SENDER_HER_ID, certificates=certificates, **(known | facts))
+
+    scene.lists(changes={"Name": "KPR Validering"})
+    register()
+    return register

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
 from email.utils import format_datetime
 from typing import Any, Final
@@ -12,32 +12,10 @@ import pytest
 from kpr_sender.operator.self_check import CHECKS, CheckResult, Status, run_checks
 from tests.helpers import registry_stub
 from tests.helpers.municipality import SENDER_HER_ID
-from tests.helpers.register_scene import Scene
-from tests.helpers.registry_stub import PASSWORD, Address, Facts, says
+from tests.helpers.register_scene import OWN_ADDRESSES, Scene
+from tests.helpers.registry_stub import PASSWORD, Address, says
 
-OWN_ADDRESSES: Final = (
-    Address("E_SB_ASYNC", "127.0.0.1/NHNTESTServiceBus/900002_async"),
-    Address("E_SB_ERROR", "127.0.0.1/NHNTESTServiceBus/900002_error"),
-)
-OWN_NAMES: Final = {"Name": "Saksbehandling pasientopplysninger", "ParentName": "Eksempel kommune"}
 ASKED: Final = ("clock", "receiver", "sender")
-
-
-@pytest.fixture
-def registered(scene: Scene) -> Callable[..., None]:
-    def register(names: Mapping[str, str] | None = None, **facts: Any) -> None:
-        known: dict[str, Any] = {
-            "parent": 900001,
-            "addresses": OWN_ADDRESSES,
-            "changes": {**OWN_NAMES, **(names or {})},
-        }
-        pki = scene.made.pki
-        certificates = pki.certificate("kommune-encryption"), pki.certificate("kommune-signing")
-        scene.stub.parties[SENDER_HER_ID] = Facts(SENDER_HER_ID, certificates=certificates, **(known | facts))
-
-    scene.lists(changes={"Name": "KPR Validering"})
-    register()
-    return register
 
 
 def look(scene: Scene, *names: str, **registry: object) -> dict[str, CheckResult]:

@@ -6,7 +6,7 @@ import socket
 import threading
 from collections.abc import Callable
 from datetime import date, timedelta
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -14,13 +14,13 @@ from kpr_sender import profiles
 from kpr_sender.operator.certificates import in_use
 from kpr_sender.operator.self_check import (
     CHECKS,
+    WITHOUT_BUS,
     Check,
     CheckContext,
     CheckResult,
     Place,
     Status,
     run_checks,
-    without_network,
 )
 from kpr_sender.settings.values import Settings
 from tests.helpers.municipality import Changes
@@ -225,10 +225,11 @@ def test_certificates_are_warned_of_by_the_limits_of_certs(stage: Stage, days: i
     settings = stage.settings()
     ends = stage.made.pki.certificate("kommune-signing").not_valid_after_utc
     now = ends - timedelta(days=days, hours=1)
-    silent, offline = without_network(settings)
-    chosen = tuple(each for each in offline if each.name in ("our certificates", "receiver", "receiver's certificates"))
+    chosen = tuple(
+        each for each in WITHOUT_BUS if each.name in ("our certificates", "receiver", "receiver's certificates")
+    )
     rows = in_use(settings, now=now, observe=lambda _event: None)
-    own, _receiver, receivers = run_checks(silent, checks=chosen, now=lambda: now)
+    own, _receiver, receivers = run_checks(settings, checks=chosen, now=lambda: now)
     for line, row in ((own, rows[0]), (receivers, rows[2])):
         concern = row.concern(now, settings_deadline(settings))
         assert f"within {text} days" in concern
@@ -241,25 +242,19 @@ def settings_deadline(settings: Settings) -> date:
     return profiles.load(settings.report.year).deadline
 
 
-@pytest.mark.parametrize(
-    ("registry", "register"),
-    [
-        ({}, {"clock", "receiver", "receiver's certificates", "sender"}),
-        ({"kind": "soap", "url": "https://localhost:1/AR", "user": "kommune", "password_file": "wrong"}, set()),
-    ],
-)
-def test_without_network_nobody_is_asked(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch, registry: dict[str, object], register: set[str]
-) -> None:
-    """Neither bus, register nor who issued a certificate."""
-    asked: list[object] = []
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **_options: asked.append(arguments))
-    protection = {"roots": ["pki/ca.pem", "pki/issuing.pem"], "revocation": "require"}
-    settings, checks = without_network(stage.settings({"protection": protection, "registry": registry}))
-    lines = list(run_checks(settings, checks=checks))
+def test_config_check_asks_everybody_but_the_bus(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = stage.settings()
+    asked: list[tuple[Any, ...]] = []
+    resolve = socket.getaddrinfo
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        asked.append(arguments)
+        return resolve(*arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", noted)
+    lines = list(run_checks(settings, checks=WITHOUT_BUS))
 
     places = {check.name: check.place for check in CHECKS}
-    assert {line.name for line in lines if places[line.name] in (Place.REGISTER, Place.BUS)} == register
-    assert {line.name for line in lines} >= {name for name, place in places.items() if place is Place.KEYS}
+    assert {places[line.name] for line in lines} == {Place.MACHINE, Place.KEYS, Place.REGISTER}
     assert [line for line in lines if line.status is Status.RED] == []
-    assert asked == []
+    assert settings.bus.port not in {one[1] for one in asked}
