@@ -57,7 +57,7 @@ class NewShipment:
     hodemelding_sha256: str
     certificates: Certificates
     sealed_bytes: int
-    sealed: Iterable[bytes] = field(repr=False)
+    sealed: Iterable[bytes | memoryview] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,7 +279,7 @@ def self_sealed(context: CheckContext) -> CheckResult:
     """What we sign is verified, and what is sealed for any of our certificates is opened: the keys do their work."""
     own = required(context.signer)
     for decrypter in context.decrypters:
-        sealed = b"".join(seal([_SAMPLE], len(_SAMPLE), signer=own, recipient=decrypter.certificate))
+        sealed = b"".join(map(bytes, seal([_SAMPLE], len(_SAMPLE), signer=own, recipient=decrypter.certificate)))
         try:
             open_sealed(sealed, decrypters=[decrypter], signers=[own.certificate], policy=Policy())
         except ProtectionRefused as error:

@@ -122,7 +122,7 @@ class Answers:
         return xml.replace(original.hodemelding.msg_id.encode("ascii"), original.msg_id.encode("utf-8"))
 
     def _seal(self, xml: bytes, signer: Signer) -> bytes:
-        return b"".join(seal([xml], len(xml), signer=signer, recipient=self.recipient))
+        return b"".join(map(bytes, seal([xml], len(xml), signer=signer, recipient=self.recipient)))
 
     def _wrap(self, message: BusMessage, body: bytes, content_type: str) -> bytes:
         return amqp_message.write(

@@ -22,7 +22,7 @@ POLICY = Policy(accept_3des=True)
 
 def _sealed() -> bytes:
     recipient = pki.certificate(Kind.ENCRYPTION)
-    return b"".join(seal([XML], len(XML), signer=SoftwareSigner(SIGNER), recipient=recipient))
+    return b"".join(map(bytes, seal([XML], len(XML), signer=SoftwareSigner(SIGNER), recipient=recipient)))
 
 
 def _open(data: bytes) -> bytes:

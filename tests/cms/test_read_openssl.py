@@ -30,7 +30,7 @@ def test_openssl_opens_and_verifies_what_we_seal(
     length: int, signer: SoftwareSigner, decrypter: SoftwareDecrypter, openssl: OpenSsl
 ) -> None:
     content = xml(length)
-    sealed = b"".join(seal([content], length, signer=signer, recipient=decrypter.certificate))
+    sealed = b"".join(map(bytes, seal([content], length, signer=signer, recipient=decrypter.certificate)))
     signed = openssl(
         "-decrypt",
         "-inform",

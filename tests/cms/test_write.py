@@ -33,7 +33,7 @@ RECIPIENT = Kind.ENCRYPTION
 
 
 def sealed_of(chunks: list[bytes], signer: Signer, recipient: Certificate) -> bytes:
-    return b"".join(seal(chunks, sum(map(len, chunks)), signer=signer, recipient=recipient))
+    return b"".join(map(bytes, seal(chunks, sum(map(len, chunks)), signer=signer, recipient=recipient)))
 
 
 def cut(content: bytes, cuts: list[int]) -> list[bytes]:
@@ -89,7 +89,7 @@ def test_key_and_initialisation_vector_are_what_the_caller_s_randomness_gives(
         asked.append(count)
         return bytes(count)
 
-    sealed = b"".join(seal([b"<a/>"], 4, signer=signer, recipient=decrypter.certificate, random=random))
+    sealed = b"".join(map(bytes, seal([b"<a/>"], 4, signer=signer, recipient=decrypter.certificate, random=random)))
     assert asked == [32, 16]
     opened = open_sealed(sealed, decrypters=[decrypter], signers=[signer.certificate], policy=Policy())
     assert opened.content == b"<a/>"
@@ -169,7 +169,7 @@ def test_chunks_that_break_leave_no_thread_behind(signer: SoftwareSigner, decryp
 def test_a_reader_that_breaks_leaves_no_thread_behind(signer: SoftwareSigner, decrypter: SoftwareDecrypter) -> None:
     read = 0
 
-    def take(chunk: bytes) -> None:
+    def take(chunk: bytes | memoryview) -> None:
         nonlocal read
         read += len(chunk)
         if read > 1_000_000:
@@ -180,6 +180,16 @@ def test_a_reader_that_breaks_leaves_no_thread_behind(signer: SoftwareSigner, de
     with pytest.raises(Broken):
         list(map(take, seal(chunks, 5_000_000, signer=signer, recipient=decrypter.certificate)))
     assert not sealing_threads()
+
+
+def test_a_chunk_that_is_used_after_the_next_was_asked_for_is_an_error_not_other_bytes(
+    signer: SoftwareSigner, decrypter: SoftwareDecrypter
+) -> None:
+    with pytest.raises(TypeError):
+        b"".join(seal([b"<a/>"], 4, signer=signer, recipient=decrypter.certificate))
+    _, early, *_ = seal([b"<a/>"], 4, signer=signer, recipient=decrypter.certificate)
+    with pytest.raises(ValueError, match="released"):
+        bytes(early)
 
 
 @pytest.mark.parametrize("chunks_read", range(7))

@@ -62,7 +62,7 @@ class Fhi:
         """Seal for the municipality."""
         signer = signed_by or SoftwareSigner(self.key("fhi-signing"))
         recipient = self.pki.certificate("kommune-encryption")
-        return b"".join(seal([xml], len(xml), signer=signer, recipient=recipient))
+        return b"".join(map(bytes, seal([xml], len(xml), signer=signer, recipient=recipient)))
 
     def inbound(self, message: Outbound, body: bytes, **changes: object) -> Inbound:
         """An answer as it comes from the receipts queue."""

@@ -105,7 +105,7 @@ class Stage:
     def sealed(self, xml: bytes, *, by: KeyPair | None = None) -> bytes:
         """Seal for the municipality, as FHI does unless another key is given."""
         signer, recipient = SoftwareSigner(by or self.fhi), self.kommune_encryption.certificate
-        return b"".join(seal([xml], len(xml), signer=signer, recipient=recipient))
+        return b"".join(map(bytes, seal([xml], len(xml), signer=signer, recipient=recipient)))
 
     def inbound(self, body: bytes, *, correlation_id: str = "", from_her_id: int | None = None) -> Inbound:
         """A message as it comes from the receipts queue."""

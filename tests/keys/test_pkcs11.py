@@ -65,7 +65,7 @@ def sha256(data: bytes) -> bytes:
 
 def sealed_by(signer: HardwareKey, content: bytes) -> bytes:
     recipient = pki.certificate(Kind.ENCRYPTION)
-    return b"".join(seal([content], len(content), signer=signer, recipient=recipient))
+    return b"".join(map(bytes, seal([content], len(content), signer=signer, recipient=recipient)))
 
 
 def test_a_token_s_signature_is_that_of_the_same_key_in_a_file(signer: HardwareKey) -> None:

@@ -59,7 +59,7 @@ class Municipality:
 
     def seal(self, content: bytes, *, signer: KeyPair | None = None, recipient: str = "fhi-encryption") -> bytes:
         by = SoftwareSigner(signer or self.key_pair("kommune-signing"))
-        return b"".join(seal([content], len(content), signer=by, recipient=self.pki.certificate(recipient)))
+        return b"".join(map(bytes, seal([content], len(content), signer=by, recipient=self.pki.certificate(recipient))))
 
     def message(self, head: Hodemelding, body: bytes | None = None) -> Any:
         return Message(
