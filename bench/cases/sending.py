@@ -62,9 +62,15 @@ def _broker() -> Iterator[tuple[_Broker, Path]]:
 
 
 def _printed(command: Sequence[str]) -> dict[str, Any]:
-    """Run a command; return the JSON of its last line."""
-    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT).stdout
-    last: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    """Run a command; return the JSON of its last line.
+
+    Raises:
+        RuntimeError: It failed; with what it said.
+    """
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT)
+    if ended.returncode:
+        raise RuntimeError(f"{command}: {ended.stderr}")
+    last: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
     return last
 
 
