@@ -15,7 +15,7 @@ from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment
 from kpr_sender.render import json
-from kpr_sender.sandbox.faults import FAULTS, Faults
+from kpr_sender.sandbox.faults import Faults, describe
 from kpr_sender.sandbox.parties import EKSEMPEL
 from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER
 from kpr_sender.sandbox.sandbox import Sandbox
@@ -32,7 +32,7 @@ def command() -> None:
     """Run a Tjenestebuss with a KPR receiver and an Adresseregister on this machine."""
 
 
-@command.command("serve")
+@command.command("serve", epilog=f"\b\nFaults:\n{describe()}")
 @click.option("--dir", "folder", type=PATH, required=True, metavar="DIR", help="Its folder: PKI, queues, ledger.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="On 127.0.0.1; any free one when not given.")
 @click.option(
@@ -46,8 +46,8 @@ def command() -> None:
     "--fault",
     "faults",
     multiple=True,
-    metavar="NAME[:TYPE][=NUMBER]",
-    help=f"What goes wrong, for example reject:KPR_IDE or delay=30; may be repeated. Names: {', '.join(FAULTS)}.",
+    metavar="NAME[:TYPE][=VALUE]",
+    help="What goes wrong, for example reject:KPR_IDE, delay=30 or error-queue=invalid-signature; may be repeated.",
 )
 @click.pass_obj
 def serve(
@@ -55,7 +55,8 @@ def serve(
 ) -> int:
     """Serve until Ctrl-C, with a ready configuration in DIR/lokal.toml.
 
-    It checks what it receives strictly and answers with a sealed receipt; DIR/ledger.jsonl lists what it received.
+    It evaluates what it receives as the AMQP profile says: a sealed receipt, an error-queue message, or no answer.
+    DIR/ledger.jsonl lists what it received. docs/sandbox.md describes it.
     """
     directory = folder.absolute()
     active = Faults.parse(faults)

@@ -33,7 +33,7 @@ from kpr_sender.journal.port import Journal
 from kpr_sender.messages import apprec, error_queue
 from kpr_sender.messages.apprec import AppRec
 from kpr_sender.messages.safe_xml import MessageRefused
-from kpr_sender.messages.transport import FROM_HER_ID
+from kpr_sender.messages.transport import FROM_HER_ID, ORIGINAL_MSG_ID
 from kpr_sender.model import Receipt, ReceiptError, Shipment
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.states import CAUSE_OF_STATUS, ReceiptStatus, awaits_answer
@@ -175,7 +175,13 @@ class ReceiptHandler:
         return self._record_verified(receipt, answer.status, sealed_by or xml_signer)
 
     def _named(self, inbound: Inbound) -> Shipment | None:
-        return self.journal.shipment_by_message_id(inbound.correlation_id) if inbound.correlation_id else None
+        """Return the shipment that a message names outside its sealed bytes: a hint, and no proof of anything.
+
+        NHN's .NET client writes the MsgId there; its correlation-id is the message's own id.
+        """
+        named = inbound.properties.get(ORIGINAL_MSG_ID, "").strip().lower()
+        by_correlation = self.journal.shipment_by_message_id(inbound.correlation_id) if inbound.correlation_id else None
+        return by_correlation or (self.journal.shipment(named) if named else None)
 
     def _awaiting(self) -> list[Shipment]:
         return [

@@ -1,18 +1,30 @@
-"""AMQP messages as the sandbox reads and writes them: bytes in, values out."""
+"""AMQP messages as the sandbox reads, writes and delivers them: bytes in, values out.
+
+Messages are written as NHN's .NET client writes them: without a header section, so that *durable* is not said.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from datetime import UTC, datetime
+from typing import Any, Final
 
-from kpr_sender.bus.proton_engine import Message
+from kpr_sender.bus.proton_engine import Data, Message
 
 # The header section (AMQP 1.0, part 3.2.1): descriptor 0x70 in its short or long form, then a list.
 _HEADER_FORMS: Final = (b"\x00\x53\x70", b"\x00\x80\x00\x00\x00\x00\x00\x00\x00\x70")
-_LIST8: Final = 0xC0
+# Delivery annotations and message annotations (3.2.2, 3.2.3), which come between the header and the bare message.
+_ANNOTATIONS: Final = tuple(
+    form[:-1] + code
+    for form in _HEADER_FORMS
+    for code in (b"\x71", b"\x72")  # short and long descriptors
+)
+_LIST8, _MAP8, _SYMBOL8, _LONG, _UBYTE = 0xC0, b"\xc1", b"\xa3", b"\x81", b"\x50"
 _NO_CONTENT_TYPE: Final = "None"  # what proton's getter makes of a message without one
 _TRUE, _FALSE, _NULL, _UINT = b"\x41", b"\x42", b"\x40", b"\x70"
+_LONGEST_TTL: Final = (2**32 - 1) / 1000  # seconds
+_YEAR_1: Final = (datetime(1, 1, 1, tzinfo=UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
 
 
 class NoMessage(ValueError):
@@ -21,7 +33,7 @@ class NoMessage(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class BusMessage:
-    """What the receiver looks at.
+    """What the receiver reads of a message, and what the sandbox writes into one.
 
     Attributes:
         body: Bytes of the one Data section; None when the body is anything else.
@@ -63,11 +75,28 @@ def read(data: bytes) -> BusMessage:
 
 
 def write(message: BusMessage) -> bytes:
-    """Encode a durable message with one Data section; empty fields are left out."""
-    encoded = Message(
+    """Encode a message with one Data section and no header; empty fields are left out."""
+    data: bytes = _encode(message).encode()
+    return data[_header_length(data) :]
+
+
+def write_as_clone(message: BusMessage) -> bytes:
+    """Encode a message as NHN's client once encoded the clone of a message that it had received.
+
+    The header says *durable* and the longest time to live there is; creation and expiry are of the year 1, .NET's
+    ``DateTime.MinValue`` (measured with the client before 7.0.2).
+    """
+    clone = _encode(message)
+    clone.durable = True
+    clone.ttl = _LONGEST_TTL
+    clone.creation_time = clone.expiry_time = _YEAR_1
+    return bytes(clone.encode())
+
+
+def _encode(message: BusMessage) -> Any:
+    return Message(
         body=message.body or b"",
         inferred=True,
-        durable=True,
         id=message.message_id,
         subject=message.subject,
         address=message.to,
@@ -75,20 +104,55 @@ def write(message: BusMessage) -> bytes:
         correlation_id=message.correlation_id or None,
         content_type=message.content_type or None,
         properties=dict(message.properties),
-    ).encode()
-    return bytes(encoded)
+    )
 
 
-def with_delivery_count(data: bytes, count: int) -> bytes:
-    """Return the message with a header that says how often it was given out before; the bare message is untouched.
+def delivered(
+    data: bytes, *, again: bool, count: int = 0, counters: Mapping[str, int] | None = None, durable: bool = False
+) -> bytes:
+    """Return a message as a broker delivers it: with a header, and with counters as annotations; the rest untouched.
 
     Args:
-        data: A whole AMQP message, with or without a header.
-        count: Earlier deliveries.
+        data: A complete AMQP message, with or without a header.
+        again: Whether it was delivered before.
+        count: The header's delivery-count.
+        counters: Message annotations by name. Left out of a message that has annotations of its own.
+        durable: What a message without a header is.
     """
-    fields = _TRUE + _NULL + _NULL + (_FALSE if count else _TRUE) + _UINT + count.to_bytes(4, "big")
+    length = _header_length(data)
+    kept = _header_fields(data[:length]) if length else (durable, None, None)
+    rest = data[length:]
+    fields = (
+        (_TRUE if kept[0] else _FALSE)
+        + (_NULL if kept[1] is None else _UBYTE + kept[1].to_bytes(1, "big"))
+        + (_NULL if kept[2] is None else _UINT + kept[2].to_bytes(4, "big"))
+        + (_FALSE if again else _TRUE)
+        + _UINT
+        + count.to_bytes(4, "big")
+    )
     header = _HEADER_FORMS[0] + bytes([_LIST8, len(fields) + 1, 5]) + fields
-    return header + data[_header_length(data) :]
+    if not counters or rest.startswith(_ANNOTATIONS):
+        return header + rest
+    pairs = b"".join(
+        _SYMBOL8 + bytes([len(name)]) + name.encode("ascii") + _LONG + value.to_bytes(8, "big")
+        for name, value in counters.items()
+    )
+    annotations = _ANNOTATIONS[1] + _MAP8 + bytes([len(pairs) + 1, 2 * len(counters)]) + pairs
+    return header + annotations + rest
+
+
+def _header_fields(header: bytes) -> tuple[bool, int | None, int | None]:
+    """Return durable, priority and ttl in milliseconds of a header section; nothing of one that cannot be read."""
+    data = Data()
+    try:
+        data.decode(header)
+        data.next()
+        header_list: Any = data.get_object()
+        fields = [*header_list.value, None, None, None][:3]
+    except Exception:  # noqa: BLE001 - proton raises many kinds
+        return False, None, None
+    whole = [value if isinstance(value, int) and value >= 0 else None for value in fields[1:]]
+    return fields[0] is True, whole[0], whole[1]
 
 
 def _header_length(data: bytes) -> int:

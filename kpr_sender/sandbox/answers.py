@@ -1,8 +1,10 @@
-"""What the receiver answers: receipts in every shape that a fault can give them, error-queue messages, foreign ones."""
+"""Builds the answers: receipts in every shape that a fault can give them, error-queue messages, foreign messages.
+
+On the wire they look as NHN's .NET client writes them (measured with 7.0.2; ``error-as-clone`` with the one before).
+"""
 
 from __future__ import annotations
 
-import secrets
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,17 +16,23 @@ from cryptography.x509 import Certificate
 from kpr_sender.cms.port import Signer
 from kpr_sender.cms.write import seal
 from kpr_sender.messages import transport
+from kpr_sender.messages.apprec import NAMESPACES
 from kpr_sender.model import Party
-from kpr_sender.sandbox import amqp_message, apprec
+from kpr_sender.sandbox import amqp_message, apprec, codes, foreign
 from kpr_sender.sandbox.amqp_message import BusMessage
-from kpr_sender.sandbox.codes import E31, T02, Refusal, TransportFault
+from kpr_sender.sandbox.codes import CONDITIONS, E31, T02, Refusal, TransportFault
 from kpr_sender.sandbox.examination import Finding, Original
 from kpr_sender.sandbox.faults import FaultName, Faults
 
 _CLEAR_TEXT: Final = "text/plain"  # what the reference client's unprotected messages say
 _DOTNET_TIME: Final = "%m/%d/%Y %H:%M:%S"  # .NET's invariant culture, in which receiverTimeStamp comes
-_FOREIGN_HER_ID: Final = 8_888_888
-_FOREIGN_BYTES: Final = 600
+_ENQUEUED_TIME: Final = "%Y-%m-%dT%H:%M:%S"  # in UTC, without saying so
+_MSG_INFO: Final = "X-MessageInfo-"
+_CLIENT: Final = {
+    "X-ExecutingAssembly": "kpr-sender sandbox",
+    "X-ExecutingAssemblyVersion": "7.0.2.0",
+    "X-TargetFramework": ".NETCoreApp,Version=v8.0",
+}
 _UNKNOWN_STATUS: Final = "7"
 _POSITIVE: Final = ("1", None)
 _REJECTED: Final = ("2", Refusal(T02, "fault on demand"))
@@ -49,7 +57,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Writes the answers of one receiver to one municipality.
+    """Builds the answers of one receiver to one municipality.
 
     Attributes:
         party: The receiver's two levels.
@@ -75,13 +83,13 @@ class Answers:
         """Yield the answers, in the order they go onto their queues."""
         message = finding.message
         receipts = transport.queue_name(message.reply_to)
-        if foreign := faults.find(FaultName.FOREIGN_IN_FRONT, message.subject):
-            for _ in range(int(foreign.number or 0)):
-                yield Answer(receipts, self._foreign(message))
-        if faults.find(FaultName.ERROR_QUEUE, message.subject):
-            yield self._error(message, TransportFault("transport:internal-error", "fault on demand"))
+        if in_front := faults.find(FaultName.FOREIGN_IN_FRONT, message.subject):
+            for _ in range(int(in_front.number)):
+                yield Answer(receipts, foreign.message(receipts, to_her_id=self.sender_her_id, at=self.now()))
+        if demanded := faults.find(FaultName.ERROR_QUEUE, message.subject):
+            yield self._error(message, CONDITIONS[demanded.value], faults)
         elif finding.fault or not finding.original:
-            yield self._error(message, finding.fault or TransportFault("transport:internal-error", ""))
+            yield self._error(message, finding.fault or CONDITIONS[codes.INTERNAL], faults)
         else:
             for status, refusal in self._statuses(finding, faults):
                 answer = Answer(receipts, self._receipt(message, finding.original, status, refusal, faults))
@@ -99,52 +107,78 @@ class Answers:
     def _receipt(
         self, message: BusMessage, original: Original, status: str, refusal: Refusal | None, faults: Faults
     ) -> bytes:
-        xml = self._apprec(original, status, refusal)
-        if faults.find(FaultName.UNKNOWN_MSGID, message.subject):
-            xml = xml.replace(original.msg_id.encode("utf-8"), str(uuid.uuid4()).encode("ascii"))
-        if faults.find(FaultName.MALFORMED_ANSWER, message.subject):
-            xml = xml[: len(xml) // 2]
-        if faults.find(FaultName.UNSEALED_ANSWER, message.subject):
-            return self._wrap(message, xml, _CLEAR_TEXT)
-        wrong = faults.find(FaultName.WRONG_SIGNER, message.subject)
-        return self._wrap(message, self._seal(xml, self.impostor() if wrong else self.signer), transport.CONTENT_TYPE)
-
-    def _apprec(self, original: Original, status: str, refusal: Refusal | None) -> bytes:
+        unknown = faults.find(FaultName.UNKNOWN_MSGID, message.subject)
+        answered, receipt_id = str(uuid.uuid4()) if unknown else original.msg_id, str(uuid.uuid4())
         xml = apprec.build(
             version=self.apprec_version,
-            apprec_id=str(uuid.uuid4()),
+            apprec_id=receipt_id,
             generated_at=self.now().astimezone(UTC),
             status_code=status,
             errors=[refusal.as_error()] if refusal else [],
             original=original.hodemelding,
+            msg_id=answered,
         )
-        # A MsgId that is no UUID cannot be in a Hodemelding, and still must be named in what refuses it.
-        return xml.replace(original.hodemelding.msg_id.encode("ascii"), original.msg_id.encode("utf-8"))
+        metadata = self._metadata(original, receipt_id, answered)
+        if faults.find(FaultName.MALFORMED_ANSWER, message.subject):
+            xml = xml[: len(xml) // 2]
+        if faults.find(FaultName.UNSEALED_ANSWER, message.subject):
+            return self._wrap(message, xml, _CLEAR_TEXT, metadata)
+        wrong = faults.find(FaultName.WRONG_SIGNER, message.subject)
+        sealed = self._seal(xml, self.impostor() if wrong else self.signer)
+        return self._wrap(message, sealed, transport.CONTENT_TYPE, metadata)
+
+    def _metadata(self, original: Original, receipt_id: str, answered: str) -> dict[str, str]:
+        """Return what NHN's client repeats of the receipt outside the sealed bytes, in clear."""
+        sender, receiver = original.hodemelding.receiver, original.hodemelding.sender
+        return {
+            f"{_MSG_INFO}SchemaNamespace": NAMESPACES[self.apprec_version],
+            f"{_MSG_INFO}Type": transport.SUBJECT_RECEIPT,
+            f"{_MSG_INFO}MsgId": receipt_id,
+            transport.ORIGINAL_MSG_ID: answered,
+            f"{_MSG_INFO}OriginalMsgType": original.hodemelding.type.value,
+            "X-Sender-Lvl1Id": str(sender.her_id),
+            "X-Sender-Lvl2Id": str(sender.service_her_id),
+            "X-Receiver-Lvl1Id": str(receiver.her_id),
+            "X-Receiver-Lvl2Id": str(receiver.service_her_id),
+        }
 
     def _seal(self, xml: bytes, signer: Signer) -> bytes:
         return b"".join(map(bytes, seal([xml], len(xml), signer=signer, recipient=self.recipient)))
 
-    def _wrap(self, message: BusMessage, body: bytes, content_type: str) -> bytes:
+    def _wrap(self, message: BusMessage, body: bytes, content_type: str, metadata: dict[str, str]) -> bytes:
+        message_id = str(uuid.uuid4())
         return amqp_message.write(
             BusMessage(
-                message_id=str(uuid.uuid4()),
+                message_id=message_id,
                 subject=transport.SUBJECT_RECEIPT,
                 to=transport.queue_name(message.reply_to),
-                reply_to=message.to,
-                correlation_id=message.correlation_id,
+                reply_to=transport.queue_name(message.to),
+                # A receipt is a message of its own to that client: nothing outside names what it answers but metadata.
+                correlation_id=message_id,
                 content_type=content_type,
-                properties=self._properties(),
+                properties=self._properties() | metadata,
                 body=body,
             )
         )
 
     def _properties(self) -> dict[str, str]:
-        return transport.application_properties(
-            sender_her_id=self.party.service_her_id, receiver_her_id=self.sender_her_id, at=self.now()
+        at = self.now().astimezone(UTC)
+        named = transport.application_properties(
+            sender_her_id=self.party.service_her_id, receiver_her_id=self.sender_her_id, at=at
         )
+        return named | {"enqueuedTimeUtc": at.strftime(_ENQUEUED_TIME)} | _CLIENT
 
-    def _error(self, message: BusMessage, fault: TransportFault) -> Answer:
-        """The reference client's form: no content type, no correlation-id, no reply-to, an empty body."""
+    def _error(self, message: BusMessage, fault: TransportFault, faults: Faults) -> Answer:
+        about = {
+            transport.ORIGINAL_MESSAGE_ID: message.message_id,
+            transport.RECEIVER_TIME_STAMP: self.now().astimezone(UTC).strftime(_DOTNET_TIME),
+            transport.ERROR_CONDITION: fault.condition,
+            transport.ERROR_DESCRIPTION: fault.description,
+        }
+        if fault.data:
+            about[transport.ERROR_CONDITION_DATA] = "".join(f"{part};" for part in fault.data)
+        if faults.find(FaultName.ERROR_AS_CLONE, message.subject):
+            return Answer(self.error_queue, amqp_message.write_as_clone(self._clone(message, about)))
         error = BusMessage(
             message_id=uuid.uuid4().hex,
             subject=message.subject,
@@ -152,30 +186,20 @@ class Answers:
             reply_to="",
             correlation_id="",
             content_type="",
-            properties={
-                **self._properties(),
-                transport.ORIGINAL_MESSAGE_ID: message.message_id,
-                transport.RECEIVER_TIME_STAMP: self.now().astimezone(UTC).strftime(_DOTNET_TIME),
-                transport.ERROR_CONDITION: fault.condition,
-                transport.ERROR_DESCRIPTION: fault.description,
-            },
+            properties=self._properties() | about,
             body=b"",
         )
         return Answer(self.error_queue, amqp_message.write(error))
 
-    def _foreign(self, message: BusMessage) -> bytes:
-        """Something between another party and another system of the municipality: sealed, and none of ours to open."""
-        properties = transport.application_properties(
-            sender_her_id=_FOREIGN_HER_ID, receiver_her_id=self.sender_her_id, at=self.now()
+    def _clone(self, message: BusMessage, about: dict[str, str]) -> BusMessage:
+        """Return the sender's own message, ids and all, with the error in its properties and without its body."""
+        return BusMessage(
+            message_id=message.message_id,
+            subject=message.subject,
+            to=self.error_queue,
+            reply_to=message.reply_to,
+            correlation_id=message.correlation_id,
+            content_type=message.content_type,
+            properties={**message.properties, **self._properties(), **about},
+            body=b"",
         )
-        foreign = BusMessage(
-            message_id=str(uuid.uuid4()),
-            subject="DIALOG_HELSEFAGLIG",
-            to=transport.queue_name(message.reply_to),
-            reply_to=f"{_FOREIGN_HER_ID}_async",
-            correlation_id=str(uuid.uuid4()),
-            content_type=transport.CONTENT_TYPE,
-            properties=properties,
-            body=secrets.token_bytes(_FOREIGN_BYTES),
-        )
-        return amqp_message.write(foreign)

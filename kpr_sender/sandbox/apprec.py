@@ -1,4 +1,4 @@
-"""Builds application receipts, AppRec 1.0 and 1.1: what a receiver answers with."""
+"""Builds application receipts, AppRec 1.0 and 1.1: what a receiver answers with, in the form that .NET writes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from kpr_sender.messages.hodemelding import Hodemelding
 from kpr_sender.model import Party, ReceiptError
 
 _MIG_VERSIONS: Final = {"1.0": "1.0 2004-11-21", "1.1": "v1.1 2012-02-15"}
+# Sender and receiver of the receipt, as in the standard's own examples (HIS 80415).
+_ROLES: Final = {
+    "1.0": (("REQ", "Rekvirent"), ("RECEIVER", "Mottaker")),
+    "1.1": (("PRIM", "Primærmottaker"), ("AVS", "Avsender")),
+}
 _STATUS_TEXTS: Final = {"1": "OK", "2": "Avvist", "3": "OK, feil i delmelding"}  # kodeverk 8258
 
 
@@ -24,8 +29,9 @@ def build(
     status_code: str,
     errors: Sequence[ReceiptError],
     original: Hodemelding,
+    msg_id: str = "",
 ) -> bytes:
-    """Return a receipt for a Hodemelding.
+    """Return a receipt for a Hodemelding; every Ident of both parties is mirrored.
 
     Args:
         version: ``1.0`` or ``1.1``.
@@ -34,6 +40,7 @@ def build(
         status_code: Status V: 1, 2, 3, or whatever a test wants.
         errors: Error elements, in order.
         original: What is answered.
+        msg_id: Its MsgId as written, where that differs from ``original``'s.
     """
     namespace = NAMESPACES[version]
 
@@ -45,8 +52,10 @@ def build(
                 child.set(key, value)
         return child
 
-    def add_party(side: str, party: Party) -> None:
-        inst = add(add(add(root, side), "HCP"), "Inst")
+    def add_party(side: str, party: Party, role: tuple[str, str]) -> None:
+        parent = add(root, side)
+        add(parent, "Role", V=role[0], DN=role[1])
+        inst = add(add(parent, "HCP"), "Inst")
         add(inst, "Name", party.name)
         add(inst, "Id", str(party.her_id))
         add(inst, "TypeId", V="HER", DN="HER-id")
@@ -54,6 +63,10 @@ def build(
         add(dept, "Name", party.service_name)
         add(dept, "Id", str(party.service_her_id))
         add(dept, "TypeId", V="HER", DN="HER-id")
+        if party.organisation_number is not None:
+            additional = add(inst, "AdditionalId")
+            add(additional, "Id", party.organisation_number)
+            add(additional, "Type", V="ENH", DN="Organisasjonsnummeret i Enhetsregisteret")
 
     as_default: dict[Any, str] = {None: namespace}
     root = etree.Element(f"{{{namespace}}}AppRec", nsmap=as_default)
@@ -61,13 +74,14 @@ def build(
     add(root, "MIGversion", _MIG_VERSIONS[version])
     add(root, "GenDate", generated_at.isoformat(timespec="seconds"))
     add(root, "Id", apprec_id)
-    add_party("Sender", original.receiver)
-    add_party("Receiver", original.sender)
+    add_party("Sender", original.receiver, _ROLES[version][0])
+    add_party("Receiver", original.sender, _ROLES[version][1])
     add(root, "Status", V=status_code, DN=_STATUS_TEXTS.get(status_code, ""))
     for error in errors:
         add(root, "Error", V=error.code, S=error.code_system, DN=error.text, OT=error.detail)
     answered = add(root, "OriginalMsgId")
     add(answered, "MsgType", V=original.type.value, DN=original.type_text)
     add(answered, "IssueDate", original.generated_at.isoformat(timespec="seconds"))
-    add(answered, "Id", original.msg_id)
-    return etree.tostring(root, encoding="UTF-8", xml_declaration=True)
+    add(answered, "Id", msg_id or original.msg_id)
+    etree.indent(root)
+    return etree.tostring(root, encoding="UTF-8", xml_declaration=False)

@@ -2,17 +2,21 @@
 
 Measured on 3.10.8 with rabbitmq_amqp1_0 and on 4.0.5: errors END the session instead of detaching the link; version 3
 knows the v1 addresses only and accepts, and loses, what no queue is bound for; version 4 knows both forms and
-releases it.
+releases it. On quorum queues both count every return against the delivery limit; version 3 lets no reader see the
+count, 4.0 shows failures in the header and all returns as x-delivery-count. What 4.3 does is its documentation's word.
 """
 
 from __future__ import annotations
 
 import urllib.parse
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 DEFAULT_VERSION: Final = "3.10.8"
 _FIRST_WITH_V2: Final = 4
+_FIRST_NOT_DURABLE: Final = (4, 2)
+_FIRST_LIMITING_FAILURES: Final = (4, 3)
 
 
 class AttachRefused(Exception):
@@ -44,7 +48,7 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """One version's manners.
+    """What one version does.
 
     Attributes:
         version: As announced in the connection's properties.
@@ -54,6 +58,9 @@ class Dialect:
         announces_size: Whether links say the largest message.
         too_large: The condition for a larger one.
         channels: Highest channel number.
+        counts_deliveries: Whether readers see how often a message was delivered.
+        limits_failures: Whether the delivery limit is about failures alone, or about every return.
+        durable_without_header: Whether a message without a header is delivered as durable.
     """
 
     version: str
@@ -63,6 +70,22 @@ class Dialect:
     announces_size: bool
     too_large: str
     channels: int
+    counts_deliveries: bool
+    limits_failures: bool
+    durable_without_header: bool
+
+    def counts(self, *, failed: int, returned: int) -> tuple[int, Mapping[str, int]]:
+        """Return the header's delivery-count and the annotations of a message's next delivery.
+
+        Args:
+            failed: How often it came back from a reader that failed or was gone.
+            returned: How often it came back at all.
+        """
+        if not (self.counts_deliveries and returned):
+            return 0, {}
+        if self.limits_failures:
+            return failed, {"x-delivery-count": failed, "x-acquired-count": returned}
+        return failed, {"x-delivery-count": returned}
 
     def target(self, address: str | None) -> Destination:
         """Resolve a sending link's address.
@@ -100,13 +123,14 @@ class Dialect:
 
 
 def dialect(version: str, *, v1_permitted: bool = True) -> Dialect:
-    """Return a version's manners.
+    """Return what a version does.
 
     Args:
         version: ``3.10.8``, ``4.0.5`` and the like; its first number decides.
         v1_permitted: False for a 4.x that denies v1 addresses, as 4.3 does by default. Version 3 has no others.
     """
-    modern = int(version.partition(".")[0]) >= _FIRST_WITH_V2
+    major, minor = (int(number) for number in version.split(".")[:2])
+    modern = major >= _FIRST_WITH_V2
     return Dialect(
         version=version,
         v1=v1_permitted or not modern,
@@ -115,4 +139,10 @@ def dialect(version: str, *, v1_permitted: bool = True) -> Dialect:
         announces_size=modern,
         too_large="amqp:link:message-size-exceeded" if modern else "amqp:precondition-failed",
         channels=63 if modern else 32767,
+        counts_deliveries=modern,
+        limits_failures=(major, minor) >= _FIRST_LIMITING_FAILURES,
+        durable_without_header=modern and (major, minor) < _FIRST_NOT_DURABLE,
     )
+
+
+DEFAULT_DIALECT: Final = dialect(DEFAULT_VERSION)

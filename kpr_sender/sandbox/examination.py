@@ -1,8 +1,10 @@
-"""The KPR receiver's strict eyes: a message from the bus in, what is wrong with it out. Nothing is sent from here.
+"""Evaluates an incoming message as the KPR receiver does, and says how it is answered. Nothing is sent from here.
 
-In this order: the AMQP properties, the sealing, the Hodemelding and its addressing, the properties against the
-Hodemelding, the payload. The first thing that is wrong decides. What cannot be answered by a receipt, since nobody
-knows which MsgId it answers, gives a message for the sender's error queue instead.
+In this order, and the first thing that is wrong decides (HITS 1216 2.2.3 to 2.2.6):
+
+1. AMQP properties, sealing, signature, and the structure of the Hodemelding: error queue.
+2. AMQP's sender against the Hodemelding's: error queue, as spoofing. AMQP's receiver against it: receipt with E10.
+3. The rest of the addressing, and the payload: receipt.
 """
 
 from __future__ import annotations
@@ -13,13 +15,12 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NoReturn
 
 from cryptography.x509 import Certificate
 from lxml import etree
 
 from kpr_sender.cms.algorithms import Policy
-from kpr_sender.cms.errors import TELL_SENDER, AlgorithmRefused, CannotOpen, Malformed, NotForUs, ProtectionRefused
 from kpr_sender.cms.port import Decrypter
 from kpr_sender.errors import InputRefused
 from kpr_sender.messages import safe_xml, transport
@@ -30,21 +31,18 @@ from kpr_sender.preflight import inspect
 from kpr_sender.profiles import Profile
 from kpr_sender.sandbox import codes, hodemelding
 from kpr_sender.sandbox.amqp_message import BusMessage
-from kpr_sender.sandbox.codes import E10, E21, T01, T02, T10, X99, Refusal, TransportFault
-from kpr_sender.sandbox.opening import unseal
+from kpr_sender.sandbox.codes import E10, E21, T01, T02, T10, X99, Refusal, TransportFault, transport_fault
+from kpr_sender.sandbox.hodemelding import StructureRefused
+from kpr_sender.sandbox.opening import Opener, Unopened
 
 _log = logging.getLogger("kpr_sender.sandbox")
-_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DATE_TIME: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})"
+)
 _MSG_ID: Final = re.compile(rb"<(?:\w+:)?MsgId\s*>\s*([^<>&]{1,100}?)\s*</")
 _MH: Final = f"{{{NAMESPACE}}}"
 _PERIOD: Final = ("{*}INNHINFO/{*}iiFraDato", "fraDatoPeriode")
-
-_CONDITIONS: Final[Mapping[type[ProtectionRefused], str]] = {
-    NotForUs: codes.INVALID_CERTIFICATE,
-    CannotOpen: codes.INVALID_CERTIFICATE,
-    AlgorithmRefused: codes.UNSUPPORTED,
-    Malformed: codes.UNSUPPORTED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class Original:
 
     Attributes:
         hodemelding: As read, or a stand-in of what is known where it cannot be read.
-        msg_id: MsgInfo/MsgId as it stands, also where it is no right one.
+        msg_id: MsgInfo/MsgId as written, also where it is not valid.
     """
 
     hodemelding: Hodemelding
@@ -62,16 +60,26 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the receiver makes of a message: a fault, or an original with its refusal, or an original that is good."""
+    """How a message is answered.
+
+    Attributes:
+        original: What a receipt answers; None where no receipt is possible.
+        refusal: Why the receipt is negative; None for a positive one.
+        fault: Why there is an error-queue message instead of a receipt.
+        silence: Why there is no answer at all; empty where there is one.
+    """
 
     message: BusMessage
     original: Original | None = None
     refusal: Refusal | None = None
     fault: TransportFault | None = None
+    silence: str = ""
 
     @property
     def verdict(self) -> str:
-        """``1``, an error code, or an error condition."""
+        """``1``, an error code, an error condition, or why there is silence."""
+        if self.silence:
+            return self.silence
         if self.fault:
             return self.fault.condition
         return self.refusal.code if self.refusal else "1"
@@ -79,13 +87,14 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Who receives, with what keys, from whom.
+    """Evaluates incoming messages.
 
     Attributes:
         party: The receiver's two levels.
         sender_her_id: The one municipality it knows, level 2.
         decrypters: Its keys for opening at this moment.
         signers: That municipality's signing certificates.
+        known: Every certificate in the register.
         profiles: Of the years that are taken.
         queues: Where it may answer to.
     """
@@ -94,86 +103,82 @@ class Receiver:
     sender_her_id: int
     decrypters: Callable[[], Sequence[Decrypter]]
     signers: tuple[Certificate, ...]
+    known: Callable[[], Sequence[Certificate]]
     profiles: Mapping[int, Profile]
     queues: frozenset[str]
     policy: Policy
 
     def examine(self, message: BusMessage, at: datetime) -> Finding:
-        """Look at one message.
+        """Evaluate one message.
 
         Args:
             message: As it came from the bus.
             at: Now; aware.
         """
-        fault = self._transport_fault(message)
-        if fault:
-            return Finding(message, fault=fault)
+        stand_in: Original | None = None
         try:
-            opened = unseal(
-                message.body or b"", decrypters=self.decrypters(), signers=self.signers, policy=self.policy, at=at
-            )
-        except ProtectionRefused as refused:
-            return Finding(message, fault=TransportFault(_CONDITIONS.get(type(refused), codes.INTERNAL), TELL_SENDER))
-        stand_in = self._stand_in(opened.content, message, at)
-        if opened.refusal:
-            return self._refused(message, stand_in, opened.refusal)
-        try:
-            head, payload = self._read(opened.content)
-            refusal = self._addressing(message, head) or self._payload(head, payload)
+            self._check_properties(message)
+            opener = Opener(self.decrypters(), self.signers, self.known(), self.policy)
+            content = opener.open(message.body or b"", at=at)
+            stand_in = self._stand_in(content, message, at)
+            head, payload = self._read(content, stand_in)
+            original = Original(head, stand_in.msg_id if stand_in else head.msg_id)
+            return Finding(message, original, self._addressing(message, head) or self._payload(head, payload))
+        except Unopened as unopened:
+            return Finding(message, stand_in, fault=unopened.fault)
         except _Refused as refused:
-            return self._refused(message, stand_in, refused.refusal)
+            refusal = refused.refusal
         except Exception as error:  # noqa: BLE001 - the receiver's own trouble is an answer, too
             _log.error("examining a message failed: %s", type(error).__name__)
-            return self._refused(message, stand_in, Refusal(X99, "internal error"))
-        return Finding(message, Original(head, head.msg_id), refusal)
+            refusal = Refusal(X99, "internal error")
+        if stand_in is None:
+            return Finding(message, fault=transport_fault(codes.NOT_XML))
+        return Finding(message, stand_in, refusal)
 
-    @staticmethod
-    def _refused(message: BusMessage, original: Original | None, refusal: Refusal) -> Finding:
-        if original:
-            return Finding(message, original, refusal)
-        return Finding(message, fault=TransportFault(codes.NOT_XML, TELL_SENDER))
-
-    def _transport_fault(self, message: BusMessage) -> TransportFault | None:
-        missing = next((name for name, present in _REQUIRED if not present(message)), None)
-        if missing:
-            return TransportFault(codes.INVALID_FIELD, f"{missing} is missing or not of the right form")
+    def _check_properties(self, message: BusMessage) -> None:
+        wrong = [name for name, valid in _REQUIRED if not valid(message)]
+        if wrong:
+            _to_error_queue(codes.INVALID_FIELD, "One or more fields are missing or not valid", *wrong)
         if transport.queue_name(message.reply_to) not in self.queues:
-            return TransportFault(codes.INVALID_FIELD, "replyTo is not a queue of the sender")
+            _to_error_queue(codes.INVALID_FIELD, "replyTo is not a queue of the sender", "replyTo")
         if message.content_type != transport.CONTENT_TYPE:
-            return TransportFault(codes.UNSUPPORTED, "contentType is not that of a sealed message")
+            _to_error_queue(codes.UNSUPPORTED, "contentType is not that of a sealed message")
         if not message.body:
-            return TransportFault(codes.UNSUPPORTED, "the body is not one Data section")
-        return None
+            _to_error_queue(codes.INVALID_CMS, "The body is not one Data section with something in it")
 
-    def _read(self, content: bytes) -> tuple[Hodemelding, etree._Element]:
+    def _read(self, content: bytes, stand_in: Original | None) -> tuple[Hodemelding, etree._Element]:
         try:
             return hodemelding.read(content, max_bytes=self.policy.max_bytes)
+        except StructureRefused as refused:
+            _to_error_queue(codes.NOT_XML, f"The header is not valid: {refused}")
         except MessageRefused as refused:
-            raise _Refused(self._why_unreadable(content, refused)) from None
+            raise _Refused(self._why_unreadable(content, refused, stand_in)) from None
 
-    def _why_unreadable(self, content: bytes, refused: MessageRefused) -> Refusal:
+    def _why_unreadable(self, content: bytes, refused: MessageRefused, stand_in: Original | None) -> Refusal:
         try:
             root = safe_xml.parse(content, max_bytes=self.policy.max_bytes)
         except MessageRefused as malformed:
             return Refusal(T01, str(malformed))
-        type_, msg_id = (root.find(f"{_MH}MsgInfo/{_MH}{name}") for name in ("Type", "MsgId"))
+        type_ = root.find(f"{_MH}MsgInfo/{_MH}Type")
         if type_ is not None and type_.get("V", "") not in set(MessageType):
             return Refusal(T10, "MsgInfo/Type is neither KPR_IPL nor KPR_IDE")
-        if msg_id is not None and not _UUID.fullmatch((msg_id.text or "").strip()):
-            return Refusal(E10, "MsgInfo/MsgId is not a lower-case UUID")
+        if stand_in and not _GUID.fullmatch(stand_in.msg_id.lower()):
+            return Refusal(E10, "MsgInfo/MsgId is not a GUID")
         return Refusal(T02, str(refused))
 
     def _addressing(self, message: BusMessage, head: Hodemelding) -> Refusal | None:
-        wanted = (self.party.her_id, self.party.service_her_id)
+        named, sender = message.properties[transport.FROM_HER_ID], str(head.sender.service_her_id)
+        if named != sender:
+            _to_error_queue(codes.SPOOFING, "fromHerId and the Hodemelding's sender differ", named, sender)
+        to_us = (self.party.her_id, self.party.service_her_id)
         table: tuple[tuple[bool, str, str], ...] = (
-            ((head.receiver.her_id, head.receiver.service_her_id) == wanted, E21, "the Hodemelding's receiver"),
-            (message.properties[transport.TO_HER_ID] == str(head.receiver.service_her_id), E21, "AMQP toHerId"),
-            (head.sender.service_her_id == self.sender_her_id, X99, "the Hodemelding's sender is not known here"),
             (
-                message.properties[transport.FROM_HER_ID] == str(head.sender.service_her_id),
-                X99,
-                "AMQP fromHerId and the Hodemelding's sender differ",
+                message.properties[transport.TO_HER_ID] == str(head.receiver.service_her_id),
+                E10,
+                "AMQP toHerId and the Hodemelding's receiver differ",
             ),
+            ((head.receiver.her_id, head.receiver.service_her_id) == to_us, E21, "the Hodemelding's receiver"),
+            (head.sender.service_her_id == self.sender_her_id, X99, "the Hodemelding's sender is not known here"),
             (message.subject == head.type, X99, "AMQP subject and MsgInfo/Type differ"),
         )
         return next((Refusal(code, text) for holds, code, text in table if not holds), None)
@@ -201,7 +206,7 @@ class Receiver:
         return self.profiles.get(int(begins[:4]))
 
     def _stand_in(self, content: bytes, message: BusMessage, at: datetime) -> Original | None:
-        """Return as much of the original as can be told without trusting or even understanding it."""
+        """Return as much of the original as can be found without even understanding it."""
         found = _MSG_ID.search(content)
         if not found:
             return None
@@ -212,15 +217,30 @@ class Receiver:
 
 
 class _Refused(Exception):
+    """A message that a receipt refuses."""
+
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.code)
         self.refusal = refusal
 
 
+def _to_error_queue(condition: str, description: str, *data: str) -> NoReturn:
+    raise Unopened(transport_fault(condition, description, *data))
+
+
+def guid(text: str) -> str:
+    """Return a GUID as 8-4-4-4-12 in lower case, whichever of .NET's notations it has; empty where it is none."""
+    bare = text.strip().lower().removeprefix("urn:uuid:").strip("{}()")
+    if re.fullmatch("[0-9a-f]{32}", bare):
+        return str(uuid.UUID(bare))
+    return bare if _GUID.fullmatch(bare) else ""
+
+
+# Named in errorConditionData as the reference client names them; "Label" is its word for the subject.
 _REQUIRED: Final[tuple[tuple[str, Callable[[BusMessage], object]], ...]] = (
-    ("messageId", lambda message: _UUID.fullmatch(message.message_id)),
+    ("messageId", lambda message: guid(message.message_id)),
     ("correlationId", lambda message: message.correlation_id),
-    ("subject", lambda message: message.subject),
+    ("Label", lambda message: message.subject),
     ("replyTo", lambda message: message.reply_to),
     ("to", lambda message: message.to),
     ("contentType", lambda message: message.content_type),
@@ -231,4 +251,11 @@ _REQUIRED: Final[tuple[tuple[str, Callable[[BusMessage], object]], ...]] = (
 
 
 def _is_time(text: str) -> bool:
-    return bool(re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z", text))
+    """Tell whether a time is in UTC or has its offset (HITS 1216 2.1.2)."""
+    if not _DATE_TIME.fullmatch(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

@@ -1,8 +1,9 @@
-"""What can be made to go wrong, by name: one table for ``--fault``, its help and the tests."""
+"""What can be made to go wrong, by name: one table for ``--fault``, its help, docs/sandbox.md and the tests."""
 
 from __future__ import annotations
 
 import enum
+import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,6 +11,7 @@ from typing import Final
 
 from kpr_sender.errors import UsageError
 from kpr_sender.model import MessageType
+from kpr_sender.sandbox.codes import CONDITIONS, INVALID_CERTIFICATE
 
 
 class FaultName(enum.StrEnum):
@@ -27,7 +29,11 @@ class FaultName(enum.StrEnum):
     MALFORMED_ANSWER = "malformed-answer"
     UNSEALED_ANSWER = "unsealed-answer"
     ERROR_QUEUE = "error-queue"
+    ERROR_AS_CLONE = "error-as-clone"
+    LOST_BY_RECEIVER = "lost-by-receiver"
     FOREIGN_IN_FRONT = "foreign-in-front"
+    FOREIGN_OWNER = "foreign-owner"
+    DELIVERY_LIMIT = "delivery-limit"
     HOLD_DISPOSITION = "hold-disposition"
     DROP_BEFORE_DISPOSITION = "drop-before-disposition"
     DROP_AFTER_TRANSFER = "drop-after-transfer"
@@ -45,12 +51,19 @@ class FaultKind:
     Attributes:
         text: One sentence for ``--help``.
         number: The number it takes when none is given; None when it takes none.
+        choices: The words it takes instead of a number; the first one when none is given.
         typed: Whether it can be limited to one message type.
     """
 
     text: str
     number: float | None = None
+    choices: tuple[str, ...] = ()
     typed: bool = True
+
+    @property
+    def default(self) -> str:
+        """What stands behind the equals sign when nothing is given; empty where nothing can."""
+        return self.choices[0] if self.choices else "" if self.number is None else f"{self.number:g}"
 
 
 FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
@@ -64,10 +77,29 @@ FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
         FaultName.DELAY: FaultKind("The answer comes this many seconds after the message.", number=30.0),
         FaultName.NO_ANSWER: FaultKind("No answer as long as the fault is on; the message is kept."),
         FaultName.WRONG_SIGNER: FaultKind("The receipt is signed with another key, FHI's certificate bundled with it."),
-        FaultName.MALFORMED_ANSWER: FaultKind("The receipt is sealed rightly, but its XML breaks off."),
+        FaultName.MALFORMED_ANSWER: FaultKind(
+            "The receipt is sealed and signed as it should be, but its XML breaks off."
+        ),
         FaultName.UNSEALED_ANSWER: FaultKind("The receipt comes as clear text."),
-        FaultName.ERROR_QUEUE: FaultKind("A message on the sender's error queue instead of a receipt."),
-        FaultName.FOREIGN_IN_FRONT: FaultKind("This many messages for somebody else come first.", number=1.0),
+        FaultName.ERROR_QUEUE: FaultKind(
+            "A message with this condition on the sender's error queue instead of a receipt.",
+            choices=(INVALID_CERTIFICATE, *(name for name in CONDITIONS if name != INVALID_CERTIFICATE)),
+        ),
+        FaultName.ERROR_AS_CLONE: FaultKind(
+            "Error-queue messages are clones of the sender's message, as NHN's client once wrote them."
+        ),
+        FaultName.LOST_BY_RECEIVER: FaultKind(
+            "The receiver takes the message and loses it: it is never answered, and its message-id counts as seen."
+        ),
+        FaultName.FOREIGN_IN_FRONT: FaultKind("This many messages for another system come first.", number=1.0),
+        FaultName.FOREIGN_OWNER: FaultKind(
+            "That system reads its messages off the receipts queue every so many seconds; foreign.jsonl lists them.",
+            number=60.0,
+            typed=False,
+        ),
+        FaultName.DELIVERY_LIMIT: FaultKind(
+            "A message that comes back more often than this goes to the dead letter queue.", number=10.0, typed=False
+        ),
         FaultName.HOLD_DISPOSITION: FaultKind(
             "The message is stored, its disposition held back while the fault is on."
         ),
@@ -96,21 +128,26 @@ class Fault:
     Attributes:
         name: Which.
         type: Only for this message type; None for both.
-        number: Seconds or a count, as its kind says; None where it takes none.
+        value: What stands behind the equals sign: a number or a word, as its kind says; empty where it takes none.
     """
 
     name: FaultName
     type: MessageType | None = None
-    number: float | None = None
+    value: str = ""
+
+    @property
+    def number(self) -> float:
+        """Seconds or a count; 0 where it takes none."""
+        return float(self.value) if FAULTS[self.name].number is not None else 0.0
 
     @classmethod
     def parse(cls, text: str) -> Fault:
-        """Read ``NAME[:TYPE][=NUMBER]``, for example ``reject:KPR_IDE`` or ``delay=30``.
+        """Read ``NAME[:TYPE][=VALUE]``, as in ``reject:KPR_IDE``, ``delay=30``, ``error-queue=invalid-signature``.
 
         Raises:
-            UsageError: No such fault or type, or a number where none belongs.
+            UsageError: No such fault, type or value, or a value where none belongs.
         """
-        head, equals, number = text.partition("=")
+        head, equals, value = text.partition("=")
         name, colon, type_ = head.partition(":")
         try:
             fault = FaultName(name)
@@ -121,14 +158,25 @@ class Fault:
         kind = FAULTS[fault]
         if colon and not (kind.typed and type_ in set(MessageType)):
             raise UsageError(f"{fault} cannot be limited to {type_!r}.", where="--fault", next_step=_FORM)
-        if equals and not (kind.number is not None and number.replace(".", "", 1).isdecimal()):
-            raise UsageError(f"{fault} does not take the number {number!r}.", where="--fault", next_step=_FORM)
-        return cls(fault, MessageType(type_) if colon else None, float(number) if equals else kind.number)
+        return cls(fault, MessageType(type_) if colon else None, _value(fault, value) if equals else kind.default)
 
     def __str__(self) -> str:
         """The text that ``parse`` reads."""
         limited = f":{self.type}" if self.type else ""
-        return f"{self.name}{limited}" + ("" if self.number is None else f"={self.number:g}")
+        return f"{self.name}{limited}" + (f"={self.value}" if self.value else "")
+
+
+def _value(fault: FaultName, value: str) -> str:
+    kind = FAULTS[fault]
+    if kind.choices:
+        word = value.removeprefix("transport:").removeprefix("abuse:")
+        if word not in kind.choices:
+            choices = f"It takes one of: {', '.join(kind.choices)}."
+            raise UsageError(f"{fault} does not take {value!r}.", where="--fault", next_step=choices)
+        return word
+    if kind.number is None or not value.replace(".", "", 1).isdecimal():
+        raise UsageError(f"{fault} does not take the value {value!r}.", where="--fault", next_step=_FORM)
+    return f"{float(value):g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +187,7 @@ class Faults:
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Faults:
-        """Read several ``NAME[:TYPE][=NUMBER]``.
+        """Read several ``NAME[:TYPE][=VALUE]``.
 
         Raises:
             UsageError: As for ``Fault.parse``.
@@ -161,13 +209,21 @@ class Faults:
 
 NO_FAULTS: Final = Faults()
 
-_FORM: Final = "The form is NAME[:KPR_IPL|:KPR_IDE][=NUMBER]; see kpr-send sandbox serve --help."
+_HELP_WIDTH: Final = 110  # columns
+_FORM: Final = "The form is NAME[:KPR_IPL|:KPR_IDE][=VALUE]; see kpr-send sandbox serve --help."
 
 
 def describe() -> str:
-    """Return the table for ``--help``: one line a fault."""
+    """Return the table for ``--help``: a line for each fault, and the words that one takes below it."""
     width = max(len(name) for name in FAULTS)
-    return "\n".join(
-        f"{name:<{width}}  {kind.text}" + (f" Default {kind.number:g}." if kind.number is not None else "")
-        for name, kind in FAULTS.items()
-    )
+    lines = []
+    for name, kind in FAULTS.items():
+        lines.append(f"{name:<{width}}  {kind.text}" + (f" Default {kind.default}." if kind.default else ""))
+        lines += textwrap.wrap(
+            ", ".join(kind.choices),
+            _HELP_WIDTH,
+            initial_indent=" " * (width + 2),
+            subsequent_indent=" " * (width + 2),
+            break_on_hyphens=False,
+        )
+    return "\n".join(lines)

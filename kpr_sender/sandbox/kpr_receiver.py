@@ -1,10 +1,12 @@
-"""The KPR receiver behind its queue: examines what comes, keeps the ledger, answers when it is time.
+"""The KPR receiver behind its queue: examines what comes, writes the ledger, answers when it is time.
 
 The rules:
 
 1. Every message is in the ledger before the bus answers its sender, whatever becomes of it.
-2. A message lies on the receiver's queue until its answers lie on theirs: after a restart it is answered again.
-3. Nothing that goes wrong here reaches the bus: it is logged without data and answered with X99.
+2. A message is on the receiver's queue until its answers are on theirs: after a restart it is answered again.
+3. A message-id that was received before is not answered at all, a MsgId gets its receipts once (HITS 1216 2.2.3 and
+   2.2.4). Both are remembered as long as the ledger is.
+4. Nothing that goes wrong here reaches the bus: it is logged without data and answered with X99.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from typing import Final
 from kpr_sender.sandbox import amqp_message, codes
 from kpr_sender.sandbox.amqp_message import BusMessage, NoMessage
 from kpr_sender.sandbox.answers import Answers
-from kpr_sender.sandbox.codes import TransportFault
-from kpr_sender.sandbox.examination import Finding, Receiver
+from kpr_sender.sandbox.codes import CONDITIONS
+from kpr_sender.sandbox.examination import Finding, Receiver, guid
 from kpr_sender.sandbox.faults import NO_FAULTS, FaultName, Faults
 from kpr_sender.sandbox.ledger import Ledger, LedgerLine
-from kpr_sender.sandbox.links import Fate
+from kpr_sender.sandbox.links import STORING, Fate
 from kpr_sender.sandbox.queues import Queues
 from kpr_sender.sandbox.spool import Entry
 
@@ -35,6 +37,9 @@ _FATES: Final = (
     (FaultName.DROP_AFTER_TRANSFER, Fate.STORE_AND_DROP),
     (FaultName.HOLD_DISPOSITION, Fate.HOLD),
 )
+_SEEN_MESSAGE_ID: Final = "seen message-id"
+_SEEN_MSG_ID: Final = "seen MsgId"
+_LOST: Final = "lost"
 _NO_MESSAGE: Final = BusMessage("", "", "", "", "", "", {}, None)
 _log = logging.getLogger("kpr_sender.sandbox")
 
@@ -57,8 +62,8 @@ class KprReceiver:
 
     Args:
         queue: Its name.
-        receiver: Whose eyes.
-        answers: Whose voice.
+        receiver: Evaluates incoming messages.
+        answers: Builds the answers.
         queues: The bus's.
         ledger: What was received.
         unbound: What the bus does with what no queue is bound for.
@@ -85,6 +90,7 @@ class KprReceiver:
         self._now = now
         self._pending: list[_Pending] = []
         self._latest = Finding(_NO_MESSAGE)
+        self._seen = _Seen(queue, ledger)
         self.faults = NO_FAULTS
 
     def resume(self) -> None:
@@ -92,34 +98,39 @@ class KprReceiver:
         spool = self._queues[self._queue].spool
         while spool.ready:
             entry = spool.ready.popleft()
-            self._pending.append(_Pending(entry, self._examine(self._read(entry.read())), time.monotonic()))
+            self._pending.append(_Pending(entry, self._evaluated(self._read(entry.read())), time.monotonic()))
 
     def decide(self, queue: str, data: bytes, proposed: Fate) -> Fate:
-        """Examine a message, write it into the ledger and say what becomes of it."""
+        """Evaluate a message, write it into the ledger and say what becomes of it."""
         message = self._read(data)
         finding = self._examine(message) if queue == self._queue else Finding(message)
         fate = self._fate(message.subject, proposed)
         body = message.body or b""
-        self._ledger.append(
-            LedgerLine(
-                at=self._now().astimezone(UTC).isoformat(timespec="milliseconds"),
-                queue=queue,
-                message_id=message.message_id,
-                msg_id=finding.original.msg_id if finding.original else "",
-                type=message.subject,
-                sha256=hashlib.sha256(body).hexdigest(),
-                size=len(body),
-                verdict=finding.verdict if queue == self._queue else "",
-                disposition=fate.value,
-            )
+        line = LedgerLine(
+            at=self._now().astimezone(UTC).isoformat(timespec="milliseconds"),
+            queue=queue,
+            message_id=message.message_id,
+            msg_id=finding.original.msg_id if finding.original else "",
+            type=message.subject,
+            sha256=hashlib.sha256(body).hexdigest(),
+            size=len(body),
+            verdict=finding.verdict if queue == self._queue else "",
+            disposition=fate.value,
         )
-        self._latest = finding
+        self._ledger.append(line)
+        self._seen.add(line)
+        self._latest = dataclasses.replace(finding, message=dataclasses.replace(message, body=None))
         return fate
 
     def stored(self, queue: str) -> None:
-        """Take the message that was just decided upon off the queue, and keep it until it is answered."""
-        if queue == self._queue:
-            entry = self._queues[queue].spool.ready.popleft()
+        """Take the message that was just decided upon off the queue, and hold it until it is answered."""
+        if queue != self._queue:
+            return
+        spool = self._queues[queue].spool
+        entry = spool.ready.popleft()
+        if self._latest.silence:
+            spool.remove(entry)
+        else:
             self._pending.append(_Pending(entry, self._latest, time.monotonic()))
 
     def answer(self) -> float | None:
@@ -142,14 +153,16 @@ class KprReceiver:
         if faults.find(FaultName.NO_ANSWER, subject):
             return None
         delay = faults.find(FaultName.DELAY, subject)
-        return pending.since + (delay.number or 0.0 if delay else 0.0)
+        return pending.since + (delay.number if delay else 0.0)
 
     def _answer(self, pending: _Pending) -> None:
+        if self.faults.find(FaultName.ERROR_QUEUE, pending.finding.message.subject) and pending.finding.original:
+            self._seen.msg_ids.discard(_id(pending.finding.original.msg_id))
         try:
             for answer in self._answers.write(pending.finding, self.faults):
                 self._queues.publish(answer.queue, answer.message)
             self._queues[self._queue].spool.remove(pending.entry)
-        except Exception as error:  # noqa: BLE001 - rule 3; the message stays on disk and is answered after a restart
+        except Exception as error:  # noqa: BLE001 - rule 4; the message stays on disk and is answered after a restart
             _log.error("answering a message failed: %s", type(error).__name__)
 
     def _fate(self, subject: str, proposed: Fate) -> Fate:
@@ -167,10 +180,59 @@ class KprReceiver:
             return _NO_MESSAGE
 
     def _examine(self, message: BusMessage) -> Finding:
-        """Return what is made of a message, without its body: a finding may be kept for long."""
+        if self.faults.find(FaultName.LOST_BY_RECEIVER, message.subject):
+            return Finding(message, silence=_LOST)
+        if _id(message.message_id) in self._seen.message_ids:
+            return Finding(message, silence=_SEEN_MESSAGE_ID)
+        finding = self._evaluated(message)
+        if demanded := self.faults.find(FaultName.ERROR_QUEUE, message.subject):
+            return dataclasses.replace(finding, fault=CONDITIONS[demanded.value])
+        if not finding.fault and finding.original and _id(finding.original.msg_id) in self._seen.msg_ids:
+            return dataclasses.replace(finding, silence=_SEEN_MSG_ID)
+        return finding
+
+    def _evaluated(self, message: BusMessage) -> Finding:
+        """Return how a message is answered, without its body: a finding may be kept for long."""
         try:
             finding = self._receiver.examine(message, self._now())
             return dataclasses.replace(finding, message=dataclasses.replace(message, body=None))
-        except Exception as error:  # noqa: BLE001 - rule 3
+        except Exception as error:  # noqa: BLE001 - rule 4
             _log.error("examining a message failed: %s", type(error).__name__)
-            return Finding(message, fault=TransportFault(codes.INTERNAL, ""))
+            return Finding(message, fault=CONDITIONS[codes.INTERNAL])
+
+
+class _Seen:
+    """What a receiver remembers of the messages that it has taken: those that the bus stored.
+
+    Args:
+        queue: The receiver's.
+        ledger: What was received in earlier runs.
+
+    Attributes:
+        message_ids: Of all of them.
+        msg_ids: Of those that a receipt answers: after an error-queue message the same MsgId may come again.
+    """
+
+    def __init__(self, queue: str, ledger: Ledger) -> None:
+        self._queue = queue
+        self.message_ids: set[str] = set()
+        self.msg_ids: set[str] = set()
+        for line in ledger.lines():
+            self.add(line)
+
+    def add(self, line: LedgerLine) -> None:
+        """Remember a message."""
+        if line.queue != self._queue or line.disposition not in _STORED:
+            return
+        if line.message_id:
+            self.message_ids.add(_id(line.message_id))
+        if line.msg_id and (line.verdict == "1" or line.verdict in codes.TEXTS):
+            self.msg_ids.add(_id(line.msg_id))
+
+
+_STORED: Final = frozenset(fate.value for fate in STORING)
+
+
+def _id(text: str) -> str:
+    """Return an id so that all notations of a GUID are one."""
+    return guid(text) or text

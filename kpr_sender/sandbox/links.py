@@ -44,7 +44,7 @@ _DISPOSITIONS: Final = {
     Fate.REJECT: Delivery.REJECTED,
 }
 _TERMINAL: Final = frozenset({Delivery.ACCEPTED, Delivery.REJECTED, Delivery.RELEASED, Delivery.MODIFIED})
-_STORING: Final = frozenset({Fate.STORE, Fate.HOLD, Fate.STORE_AND_DROP})
+STORING: Final = frozenset({Fate.STORE, Fate.HOLD, Fate.STORE_AND_DROP})
 _DROPPING: Final = frozenset({Fate.DROP, Fate.STORE_AND_DROP})
 
 
@@ -260,7 +260,7 @@ class LinkLayer:
         queue = destination.key
         unbound = Fate.LOSE if self._rules.dialect.loses_unroutable else Fate.RELEASE
         fate = self._judge.fate(queue, message, Fate.STORE if queue in self._queues else unbound)
-        if fate in _STORING:
+        if fate in STORING:
             try:
                 self._queues.publish(queue, message)
             except OSError:  # a full disk is a full queue

@@ -100,6 +100,10 @@ class Pki:
         """Return a certificate, named as for ``pkcs12``."""
         return x509.load_pem_x509_certificate((self.folder / f"{owner_and_use}.pem").read_bytes())
 
+    def has(self, owner_and_use: str) -> bool:
+        """Tell whether there is a certificate of that name."""
+        return (self.folder / f"{owner_and_use}.pem").exists()
+
     def passphrase(self) -> str:
         """Return the passphrase of the PKCS#12 files."""
         return (self.folder / "passphrase").read_text(encoding="ascii").strip()

@@ -1,15 +1,24 @@
-"""The queues and who reads them: round robin over readers with credit, and everything unsettled comes back."""
+"""The queues and who reads them, as quorum queues do it: round robin, and everything unsettled comes back.
+
+Each queue has a dead letter queue (HITS 1216 2.1.3.2), named with ``_dlq``: rejected messages go there, and those that
+came back more often than the delivery limit.
+"""
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from kpr_sender.bus.proton_engine import Delivery, Endpoint, Sender
-from kpr_sender.sandbox.amqp_message import with_delivery_count
+from kpr_sender.sandbox import amqp_message
+from kpr_sender.sandbox.dialect import DEFAULT_DIALECT, Dialect
 from kpr_sender.sandbox.spool import Entry, Spool
+
+_DEAD_LETTER: Final = "_dlq"
 
 
 @dataclass(slots=True, eq=False)
@@ -29,7 +38,7 @@ class Consumer:
 
     @property
     def can_take(self) -> bool:
-        """Whether it has credit and stands."""
+        """Whether it is attached and has credit."""
         return bool(self.link.credit > 0 and self.link.state & Endpoint.REMOTE_ACTIVE)
 
 
@@ -37,15 +46,22 @@ class Queue:
     """One durable queue.
 
     Args:
-        folder: Where its messages lie.
+        folder: Where its messages are stored.
+        dead_letters: Its dead letter queue; None for a dead letter queue itself.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, dead_letters: Queue | None = None) -> None:
         self.spool = Spool(folder)
         self.consumers: deque[Consumer] = deque()
+        self.dead_letters = dead_letters
 
     def __len__(self) -> int:
         return len(self.spool.ready) + sum(len(consumer.unsettled) for consumer in self.consumers)
+
+    def entries(self) -> list[Entry]:
+        """Return what is on it, ready or held by a reader, oldest first."""
+        held = [entry for consumer in self.consumers for entry in consumer.unsettled.values()]
+        return sorted([*self.spool.ready, *held], key=lambda entry: entry.number)
 
 
 class Queues:
@@ -54,11 +70,18 @@ class Queues:
     Args:
         folder: One folder a queue in it.
         names: Which there are.
+        dialect: How deliveries are counted, and how readers see it.
     """
 
-    def __init__(self, folder: Path, names: Iterable[str]) -> None:
-        self._queues = {name: Queue(folder / name) for name in names}
+    def __init__(self, folder: Path, names: Iterable[str], dialect: Dialect = DEFAULT_DIALECT) -> None:
+        self._queues: dict[str, Queue] = {}
+        for name in names:
+            dead_letters = Queue(folder / dead_letter_queue(name))
+            self._queues |= {name: Queue(folder / name, dead_letters), dead_letter_queue(name): dead_letters}
+        self._dialect = dialect
         self._tags = 0
+        self.delivery_limit: int | None = None
+        """A message that comes back more often is dead; None for no limit."""
 
     def __contains__(self, name: str) -> bool:
         return name in self._queues
@@ -88,9 +111,7 @@ class Queues:
         if consumer not in consumer.queue.consumers:
             return
         consumer.queue.consumers.remove(consumer)
-        for entry in consumer.unsettled.values():
-            consumer.queue.spool.give_back(entry, delivered=True)
-        consumer.unsettled.clear()
+        self._take_back(consumer)
         self.deliver(consumer.queue)
 
     def unsubscribe_all(self, owner: object) -> None:
@@ -99,21 +120,21 @@ class Queues:
         for queue in self._queues.values():  # first all, so that none of them is given anything again
             queue.consumers = deque(consumer for consumer in queue.consumers if consumer.owner is not owner)
         for consumer in gone:
-            for entry in consumer.unsettled.values():
-                consumer.queue.spool.give_back(entry, delivered=True)
-            consumer.unsettled.clear()
+            self._take_back(consumer)
         for consumer in gone:
             self.deliver(consumer.queue)
 
     def settle(self, consumer: Consumer, tag: str, state: int) -> None:
-        """Act on a reader's disposition: accepted and rejected end it, all else brings it back."""
+        """Act on a reader's disposition: accepted ends it, rejected is dead, all else brings the message back."""
         entry = consumer.unsettled.pop(tag, None)
         if entry is None:
             return
-        if state in {Delivery.ACCEPTED, Delivery.REJECTED}:
+        if state == Delivery.ACCEPTED:
             consumer.queue.spool.remove(entry)
+        elif state == Delivery.REJECTED:
+            self._bury(consumer.queue, entry)
         else:
-            consumer.queue.spool.give_back(entry, delivered=state != Delivery.RELEASED)
+            self._give_back(consumer.queue, entry, failed=state != Delivery.RELEASED)
             self.deliver(consumer.queue)
 
     def deliver(self, queue: Queue) -> None:
@@ -127,9 +148,44 @@ class Queues:
                 continue
             passed_over = 0
             entry = queue.spool.ready.popleft()
+            entry.held_since = time.monotonic()
             self._tags += 1
             tag = str(self._tags)
             consumer.unsettled[tag] = entry
             consumer.link.delivery(tag)
-            consumer.link.stream(with_delivery_count(entry.read(), entry.deliveries))
+            consumer.link.stream(self._as_delivered(entry))
             consumer.link.advance()
+
+    def _as_delivered(self, entry: Entry) -> bytes:
+        count, counters = self._dialect.counts(failed=entry.failed, returned=entry.returned)
+        return amqp_message.delivered(
+            entry.read(),
+            again=entry.returned > 0,
+            count=count,
+            counters=counters,
+            durable=self._dialect.durable_without_header,
+        )
+
+    def _take_back(self, consumer: Consumer) -> None:
+        """Bring back what a reader that is gone held: for quorum queues a failure, once for each message."""
+        for entry in consumer.unsettled.values():
+            self._give_back(consumer.queue, entry, failed=True)
+        consumer.unsettled.clear()
+
+    def _give_back(self, queue: Queue, entry: Entry, *, failed: bool) -> None:
+        queue.spool.give_back(entry, failed=failed, held=time.monotonic() - entry.held_since)
+        counted = entry.failed if self._dialect.limits_failures else entry.returned
+        if self.delivery_limit is not None and counted > self.delivery_limit:
+            queue.spool.ready.remove(entry)
+            self._bury(queue, entry)
+
+    @staticmethod
+    def _bury(queue: Queue, entry: Entry) -> None:
+        if queue.dead_letters is not None:
+            queue.dead_letters.spool.append(entry.read())
+        queue.spool.remove(entry)
+
+
+def dead_letter_queue(name: str) -> str:
+    """Return the name of a queue's dead letter queue."""
+    return name + _DEAD_LETTER

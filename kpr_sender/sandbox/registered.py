@@ -7,6 +7,8 @@ import hmac
 from collections.abc import Callable
 from datetime import datetime
 
+from cryptography.x509 import Certificate
+
 from kpr_sender.cms.port import Decrypter
 from kpr_sender.keys.files import SoftwareDecrypter, load_pkcs12
 from kpr_sender.model import Party
@@ -75,6 +77,11 @@ class Registered:
             ),
         )
         return next((level for level in known if level.her_id == her_id), None)
+
+    def certificates(self) -> tuple[Certificate, ...]:
+        """Return every certificate that is or was registered."""
+        names = ("kommune-signing", "kommune-encryption", "fhi-signing", "fhi-encryption", SUCCESSOR)
+        return tuple(self._pki.certificate(name) for name in names if self._pki.has(name))
 
     def decrypters(self) -> tuple[Decrypter, ...]:
         """Return FHI's key for opening."""

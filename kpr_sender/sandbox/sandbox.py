@@ -1,6 +1,7 @@
 """The sandbox: a local Tjenestebuss with a KPR receiver behind it and an Adresseregister beside it, in one folder.
 
-In the folder: ``pki/`` (all keys), ``bus-password``, ``queues/`` (what is on them), ``ledger.jsonl`` (what came).
+In the folder: ``pki/`` (all keys), ``bus-password``, ``queues/`` (what is on them), ``ledger.jsonl`` (what came),
+``foreign.jsonl`` (what another system of the municipality read).
 """
 
 from __future__ import annotations
@@ -26,17 +27,19 @@ from kpr_sender.journal.lock import JournalLock
 from kpr_sender.keys.files import KeyPair, SoftwareSigner, load_pkcs12
 from kpr_sender.model import Environment, Party
 from kpr_sender.profiles import Profile
+from kpr_sender.sandbox import amqp_message
 from kpr_sender.sandbox.answers import Answers
 from kpr_sender.sandbox.broker import Broker
 from kpr_sender.sandbox.dialect import DEFAULT_VERSION, dialect
 from kpr_sender.sandbox.examination import Receiver
 from kpr_sender.sandbox.faults import NO_FAULTS, FaultName, Faults
+from kpr_sender.sandbox.foreign import Owner
 from kpr_sender.sandbox.kpr_receiver import KprReceiver
 from kpr_sender.sandbox.ledger import Ledger
 from kpr_sender.sandbox.links import BusRules, Fate
 from kpr_sender.sandbox.parties import EKSEMPEL
 from kpr_sender.sandbox.pki import Pki, ensure_pki, impostor
-from kpr_sender.sandbox.queues import Queues
+from kpr_sender.sandbox.queues import Queues, dead_letter_queue
 from kpr_sender.sandbox.register import Register
 from kpr_sender.sandbox.registered import Registered
 from kpr_sender.settings.sample_file import EXCHANGE, RECEIVER_QUEUE
@@ -49,6 +52,21 @@ T = TypeVar("T")
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Lying:
+    """One message on a queue.
+
+    Attributes:
+        message_id: AMQP message-id.
+        returned: How often readers had it and gave it back, one way or another.
+        longest_held: The longest time that one of them had it, in seconds.
+    """
+
+    message_id: str
+    returned: int
+    longest_held: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +131,9 @@ class Sandbox:
         self._now = now
         self._broker: Broker | None = None
         self._register: Register | None = None
+        self._owner_turns = 0
+        self.foreign = Owner(directory, receiver_her_id=_receiver_of(_profiles()).service_her_id, now=now)
+        """The other system on the receipts queue; reads only while the fault ``foreign-owner`` is on."""
 
     def start(self) -> Self:
         """Make what the folder lacks, bind the port, and answer what an earlier run left unanswered.
@@ -132,7 +153,8 @@ class Sandbox:
 
     def _begin(self) -> None:
         pki = ensure_pki(self.directory, now=self._now())
-        self._queues = Queues(self.directory / "queues", (self.receipts_queue, self.error_queue, RECEIVER_QUEUE))
+        own = (self.receipts_queue, self.error_queue)
+        self._queues = Queues(self.directory / "queues", (*own, RECEIVER_QUEUE), self._dialect)
         self._registered = Registered(
             pki,
             receiver=_receiver_of(_profiles()),
@@ -144,9 +166,8 @@ class Sandbox:
         self._receiver = self._make_receiver(pki)
         self._receiver.faults = self._faults
         self._receiver.resume()
-        rules = BusRules(
-            EXCHANGE, frozenset({self.receipts_queue, self.error_queue}), self._manners.max_message_size, self._dialect
-        )
+        readable = frozenset({*own, *map(dead_letter_queue, own)})
+        rules = BusRules(EXCHANGE, readable, self._manners.max_message_size, self._dialect)
         tls = _tls_context(pki)
         broker = Broker(rules, self._queues, self, tls=tls if self._manners.tls else None, port=self._port)
         broker.start()
@@ -157,7 +178,7 @@ class Sandbox:
             raise
         register.start()
         self._broker, self._register = broker, register
-        broker.call(self._answer)
+        broker.call(functools.partial(self._switch, self._faults))
 
     def close(self) -> None:
         """Drop every connection and free the port; what is on the queues stays on disk. Safe to call twice."""
@@ -210,8 +231,19 @@ class Sandbox:
         """Return how many messages are on a queue, given out or not. From any thread."""
         return self._on_bus(lambda: len(self._queues[queue]))
 
+    def lying(self, queue: str) -> tuple[Lying, ...]:
+        """Return what is on a queue, given out or not, oldest first: the broker's own count. From any thread."""
+
+        def look() -> tuple[Lying, ...]:
+            return tuple(
+                Lying(amqp_message.read(entry.read()).message_id, entry.returned, entry.longest_held)
+                for entry in self._queues[queue].entries()
+            )
+
+        return self._on_bus(look)
+
     def admits(self, user: str, password: bytes) -> bool:
-        """Say whether a login is right; for the bus."""
+        """Tell whether a login is valid; for the bus."""
         return self._registered.knows(user, password) and not self._faults.find(FaultName.REFUSE_LOGIN)
 
     def fate(self, queue: str, message: bytes, proposed: Fate) -> Fate:
@@ -226,6 +258,10 @@ class Sandbox:
 
     def _switch(self, faults: Faults) -> None:
         self._receiver.faults = faults
+        limit = faults.find(FaultName.DELIVERY_LIMIT)
+        self._queues.delivery_limit = int(limit.number) if limit else None
+        self._owner_turns += 1
+        self._let_owner_read(self._owner_turns, first=True)
         if self._broker and not any(fault.name is FaultName.HOLD_DISPOSITION for fault in faults.active):
             self._broker.release_held()
         self._answer()
@@ -234,6 +270,15 @@ class Sandbox:
         wait = self._receiver.answer()
         if wait is not None and self._broker:
             self._broker.call_later(wait, self._answer)
+
+    def _let_owner_read(self, turns: int, *, first: bool = False) -> None:
+        """Let the other system read now and then, until the faults are switched again."""
+        slow = self._faults.find(FaultName.FOREIGN_OWNER)
+        if self._broker is None or slow is None or turns != self._owner_turns:
+            return
+        if not first:
+            self.foreign.read(self._queues[self.receipts_queue])
+        self._broker.call_later(slow.number, functools.partial(self._let_owner_read, turns))
 
     def _on_bus(self, what: Callable[[], T]) -> T:
         result: Future[T] = Future()
@@ -258,6 +303,7 @@ class Sandbox:
             sender_her_id=self._sender_her_id,
             decrypters=self._registered.decrypters,
             signers=(pki.certificate("kommune-signing"),),
+            known=self._registered.certificates,
             profiles=years,
             queues=frozenset({self.receipts_queue}),
             policy=Policy(max_bytes=self._manners.max_message_size),

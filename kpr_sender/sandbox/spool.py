@@ -10,8 +10,9 @@ The rules:
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -27,13 +28,21 @@ class Entry:
 
     Attributes:
         number: Its place in order of arrival.
-        path: Its file: the whole AMQP message as it came.
-        deliveries: How often it was given out and came back, since the start.
+        path: Its file: the complete AMQP message as it came.
+        returned: How often it was given out and came back, since the start.
+        failed: How often by a reader that failed or was gone, not by one that released it.
+        since: When it came, or was found at the start; monotonic, in seconds.
+        held_since: When it was last given out; likewise.
+        longest_held: The longest time from being given out to coming back, in seconds.
     """
 
     number: int
     path: Path
-    deliveries: int = 0
+    returned: int = 0
+    failed: int = 0
+    since: float = field(default_factory=time.monotonic)
+    held_since: float = 0.0
+    longest_held: float = 0.0
 
     def read(self) -> bytes:
         """Return the AMQP message."""
@@ -74,14 +83,17 @@ class Spool:
         self.ready.append(entry)
         return entry
 
-    def give_back(self, entry: Entry, *, delivered: bool) -> None:
+    def give_back(self, entry: Entry, *, failed: bool, held: float) -> None:
         """Put an entry that was given out back in its place.
 
         Args:
             entry: It.
-            delivered: Whether the attempt counts.
+            failed: Whether its reader failed or was gone.
+            held: How long its reader had it, in seconds.
         """
-        entry.deliveries += delivered
+        entry.returned += 1
+        entry.failed += failed
+        entry.longest_held = max(entry.longest_held, held)
         later: deque[Entry] = deque()
         while self.ready and self.ready[0].number < entry.number:
             later.appendleft(self.ready.popleft())

@@ -109,7 +109,24 @@ def empty(fhi: Fhi, message: Outbound) -> Inbound:
     return fhi.inbound(message, b"")
 
 
-DISBELIEVED = [wrong_signer, from_another_her_id, unsealed, not_an_apprec, dtd, damaged, unnamed_but_from_fhi, empty]
+def named_in_metadata_alone(fhi: Fhi, message: Outbound) -> Inbound:
+    """As NHN's .NET client writes receipts: nothing outside names our message-id."""
+    made = not_an_apprec(fhi, message)
+    named = {"X-MessageInfo-OriginalMsgId": fhi.hodemelding(message).msg_id.upper()}
+    return replace(made, correlation_id=made.message_id, properties={**made.properties, **named})
+
+
+DISBELIEVED = [
+    wrong_signer,
+    from_another_her_id,
+    unsealed,
+    not_an_apprec,
+    named_in_metadata_alone,
+    dtd,
+    damaged,
+    unnamed_but_from_fhi,
+    empty,
+]
 
 
 @pytest.mark.parametrize("make", DISBELIEVED)

@@ -42,9 +42,9 @@ class BusClient(BlockingConnection):
         self.wait(lambda: bool(delivery.settled or delivery.remote_state), msg="disposition", timeout=5)
         return int(delivery.remote_state)
 
-    def take(self, queue: str, count: int = 1) -> list[Any]:
+    def take(self, queue: str, count: int = 1, prefix: str = "/amq/queue/") -> list[Any]:
         """Accept and return that many messages."""
-        receiver: Any = self.create_receiver(f"/amq/queue/{queue}", credit=count, name=str(uuid.uuid4()))
+        receiver: Any = self.create_receiver(prefix + queue, credit=count, name=str(uuid.uuid4()))
         messages = []
         for _ in range(count):
             messages.append(receiver.receive(timeout=10))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from proton import Message
 
-from kpr_sender.sandbox.amqp_message import BusMessage, NoMessage, read, with_delivery_count, write
+from kpr_sender.sandbox.amqp_message import BusMessage, NoMessage, delivered, read, write, write_as_clone
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=20)
 ASCII = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20).filter(
@@ -33,20 +33,37 @@ def test_what_is_written_is_read(message: BusMessage) -> None:
     assert read(write(message)) == message
 
 
-@given(MESSAGES, st.integers(0, 2**32 - 1))
-def test_the_delivery_count_changes_nothing_else(message: BusMessage, count: int) -> None:
-    data = with_delivery_count(write(message), count)
+@given(MESSAGES)
+def test_nothing_says_that_a_message_is_durable(message: BusMessage) -> None:
+    """As from NHN's client: no header section, which begins with these bytes."""
+    assert not write(message).startswith(b"\x00\x53\x70")
+
+
+@given(MESSAGES, st.integers(0, 2**32 - 1), st.integers(0, 2**32), st.booleans())
+def test_the_counts_change_nothing_else(message: BusMessage, count: int, returned: int, durable: bool) -> None:  # noqa: FBT001
+    counters = {"x-delivery-count": returned} if returned else {}
+    data = delivered(write(message), again=returned > 0, count=count, counters=counters, durable=durable)
     assert read(data) == message
     decoded: Any = Message()
     decoded.decode(data)
-    assert (decoded.delivery_count, decoded.first_acquirer, decoded.durable) == (count, count == 0, True)
-    assert with_delivery_count(data, count) == data
+    assert (decoded.delivery_count, decoded.first_acquirer, decoded.durable) == (count, returned == 0, durable)
+    assert (decoded.annotations or {}) == counters
+
+
+@given(MESSAGES)
+def test_a_clone_is_of_the_year_1_and_keeps_its_header(message: BusMessage) -> None:
+    data = delivered(write_as_clone(message), again=True, count=2)
+    assert read(data) == message
+    decoded: Any = Message()
+    decoded.decode(data)
+    assert (decoded.durable, decoded.ttl, decoded.delivery_count) == (True, (2**32 - 1) / 1000, 2)
+    assert (decoded.creation_time, decoded.expiry_time) == (-62135596800, -62135596800)
 
 
 @given(st.binary(max_size=60))
 def test_no_bytes_make_it_fail_otherwise_than_by_saying_so(data: bytes) -> None:
-    with_delivery_count(data, 1)
-    with_delivery_count(b"\x00\x53\x70" + data, 1)
+    for begun in (b"", b"\x00\x53\x70"):
+        delivered(begun + data, again=True, count=1, counters={"x-delivery-count": 1})
     try:
         read(data)
     except NoMessage:

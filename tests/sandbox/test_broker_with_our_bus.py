@@ -74,7 +74,8 @@ def test_both_shipments_go_out_and_their_receipts_come_back(
         outbound, msg_id = _outbound(municipality, message_type)
         assert bus.publish(outbound).verdict is Verdict.ACCEPTED
         inbound = _next(bus)
-        assert (inbound.source, inbound.correlation_id) == (Source.RECEIPTS, outbound.envelope.correlation_id)
+        assert (inbound.source, inbound.correlation_id) == (Source.RECEIPTS, inbound.message_id)
+        assert inbound.properties["X-MessageInfo-OriginalMsgId"] == msg_id
         receipt = apprec.parse(municipality.open(inbound.body))
         assert (receipt.status_code, receipt.original_msg_id) == ("1", msg_id)
         bus.settle(inbound)
