@@ -1,6 +1,6 @@
 """The composition root: configuration in, working parts out. The only module that knows all adapters.
 
-Bus and receipts are imported when they are first used: a run that has nothing to do loads neither AMQP nor XML.
+Bus, keys and receipts are imported when they are first used: a run that has nothing to do loads no AMQP, CMS or XML.
 """
 
 from __future__ import annotations
@@ -16,11 +16,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 
 from kpr_sender.bus.port import Bus
-from kpr_sender.cms.certificates import CertificateUse
 from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.inbound.archive import ReceiptCopies
 from kpr_sender.journal.session import CriticalSection, JournalSession
-from kpr_sender.keys.configured import ConfiguredKeys
 from kpr_sender.keys.port import Keys
 from kpr_sender.model import Submission
 from kpr_sender.operator import testpersons
@@ -31,7 +29,6 @@ from kpr_sender.registry.opening import open_registry, open_registry_for_sending
 from kpr_sender.registry.port import AddressRegistry
 from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
-from kpr_sender.trust.policy import Trust
 
 if TYPE_CHECKING:
     from kpr_sender.inbound.listen import Listener
@@ -54,6 +51,7 @@ class App:
 
     Attributes:
         given_bus: The bus to use in place of the configured one, or None.
+        given_keys: The keys to use in place of the configured ones, or None.
         registry: Where receipts are verified with; its answers may be as old as ``registry.max_age``.
         registry_for_sending: The same for sealing, asked anew in production.
         closing: Set for good when nothing further may begin.
@@ -67,7 +65,7 @@ class App:
     given_bus: Bus | None
     registry: AddressRegistry
     registry_for_sending: AddressRegistry
-    keys: Keys
+    given_keys: Keys | None
     copies: ReceiptCopies
     session: JournalSession
     section: CriticalSection
@@ -109,7 +107,7 @@ class App:
             given_bus=bus,
             registry=registry or open_registry(settings, now=now, observe=observe),
             registry_for_sending=registry or open_registry_for_sending(settings, now=now, observe=observe),
-            keys=keys or ConfiguredKeys(settings),
+            given_keys=keys,
             copies=copies,
             session=JournalSession(
                 settings.journal, settings.environment, copies.catch_up, now=now, who=who, observe=observe
@@ -129,6 +127,13 @@ class App:
 
         return self.given_bus or AmqpBus(self.settings.bus, closing=self.closing)
 
+    @cached_property
+    def keys(self) -> Keys:
+        """Our own keys; none is read yet."""
+        from kpr_sender.keys.configured import ConfiguredKeys
+
+        return self.given_keys or ConfiguredKeys(self.settings)
+
     def submitter(self, by: str) -> Submitter:
         """Return what makes a submission of two files. Opens the journal.
 
@@ -140,7 +145,7 @@ class App:
             settings=self.settings,
             profile=self.profile,
             registry=self.registry_for_sending,
-            keys=self.keys,
+            keys=lambda: self.keys,
             is_test_person=testpersons.load(testpersons.beside(self.settings.journal.path)).holds,
             now=self.now,
             new_id=self.new_id,
@@ -171,7 +176,9 @@ class App:
     def receipt_handler(self) -> ReceiptHandler:
         """What handles an inbound message. Opens the journal, reads keys and certificates."""
         from kpr_sender.cms.algorithms import Policy
+        from kpr_sender.cms.certificates import CertificateUse
         from kpr_sender.inbound.receipt import ReceiptHandler
+        from kpr_sender.trust.policy import Trust
 
         settings = self.settings
         return ReceiptHandler(

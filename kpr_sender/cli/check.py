@@ -16,7 +16,7 @@ from kpr_sender.cli.invocation import PATH, Invocation, Loudness
 from kpr_sender.errors import InputMissing, InputRefused
 from kpr_sender.model import Environment
 from kpr_sender.operator import testpersons
-from kpr_sender.outbound.build import read_chunks
+from kpr_sender.outbound.payload_file import read_chunks
 from kpr_sender.outbound.submit import require_owner
 from kpr_sender.preflight import check
 from kpr_sender.preflight.report import Report, verdict

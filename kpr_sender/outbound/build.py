@@ -14,62 +14,21 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from kpr_sender.cms.certificates import named
 from kpr_sender.cms.errors import Malformed
 from kpr_sender.cms.port import Signer
 from kpr_sender.cms.write import seal, sealed_length
-from kpr_sender.errors import InputMissing, InputRefused
+from kpr_sender.errors import InputRefused
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import NewShipment, NewSubmission
 from kpr_sender.messages.hodemelding import END, Hodemelding, frame
-from kpr_sender.messages.splice import splice
 from kpr_sender.messages.transport import CONTENT_TYPE, application_properties
 from kpr_sender.model import Certificates, Envelope, MessageType, Shipment
+from kpr_sender.outbound.payload_file import PayloadFile
 from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.values import Settings
-
-_CHUNK_BYTES: Final = 1 << 18
-
-
-@dataclass(frozen=True, slots=True)
-class PayloadFile:
-    """A file as it is spliced into its Hodemelding.
-
-    Attributes:
-        path: Where the file is; it is read again when it is sealed.
-        sha256: Hex digest of the bytes as they are spliced; 64 digits.
-        length: Number of those bytes.
-    """
-
-    path: Path
-    sha256: str
-    length: int
-
-
-def read_chunks(path: Path) -> Iterator[bytes]:
-    """Yield a file's bytes in chunks.
-
-    Raises:
-        InputMissing: It is not there or cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                yield chunk
-    except OSError as error:
-        raise InputMissing(f"The file cannot be read: {error.strerror}.", where=str(path)) from error
-
-
-def changed_while_read(path: Path) -> InputRefused:
-    """Return the error for a file whose bytes are not those that were hashed first."""
-    return InputRefused(
-        "The file was changed while it was read.",
-        where=str(path),
-        next_step="Let the extract finish, then run the same command again; nothing was sent.",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,11 +216,6 @@ class _Message:
             InputMissing: The file cannot be read any more.
             InputRefused: The file is not the one that was hashed.
         """
-        digest = hashlib.sha256()
         yield self.head
-        for chunk in splice(read_chunks(self.file.path)):
-            digest.update(chunk)
-            yield chunk
-        if digest.hexdigest() != self.file.sha256:
-            raise changed_while_read(self.file.path)
+        yield from self.file.chunks()
         yield self.tail

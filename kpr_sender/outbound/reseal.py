@@ -21,7 +21,8 @@ from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal, NewShipment
 from kpr_sender.messages.transport import made_at
 from kpr_sender.model import CertificateName, MessageType, Shipment, Submission
-from kpr_sender.outbound.build import Builder, PayloadFile
+from kpr_sender.outbound.build import Builder
+from kpr_sender.outbound.payload_file import PayloadFile
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.states import may_be_published
 

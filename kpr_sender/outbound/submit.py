@@ -5,12 +5,14 @@
    that a check would find now stops it: FHI may have the files already.
 3. Otherwise both are checked, and a person must have accepted what FHI would drop.
 4. The pair is sealed while the journal writes it.
+
+What steps 3 and 4 need is imported there: rule tables, keys and CMS take longer to load than a known pair to be hashed.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,16 +23,15 @@ from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal
 from kpr_sender.keys.port import Keys
 from kpr_sender.messages.safe_xml import MessageRefused
-from kpr_sender.messages.splice import splice
 from kpr_sender.model import MessageType, Submission
-from kpr_sender.outbound.build import Builder, PayloadFile, changed_while_read, read_chunks
-from kpr_sender.outbound.reseal import Resealer
+from kpr_sender.outbound.payload_file import PayloadFile, read_chunks
 from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import AddressRegistry, Counterpart
 from kpr_sender.settings.values import Settings
-from kpr_sender.trust.policy import Trust, check_counterpart, check_signer
+from kpr_sender.states import may_be_published
 
-if TYPE_CHECKING:  # a run with nothing to check does not load the check and its tables
+if TYPE_CHECKING:
+    from kpr_sender.outbound.build import Builder
     from kpr_sender.preflight import Payload, Report
     from kpr_sender.preflight.findings import Effect
 
@@ -40,6 +41,7 @@ class Submitter:
     """Makes a submission of two files, or finds the one that they are.
 
     Attributes:
+        keys: Returns our own keys; called when something is to be sealed.
         is_test_person: Whether a national id is on the municipality's own list of test persons.
         now: The clock; aware datetimes.
         new_id: Makes lower-case UUIDs.
@@ -50,7 +52,7 @@ class Submitter:
     settings: Settings
     profile: Profile
     registry: AddressRegistry
-    keys: Keys
+    keys: Callable[[], Keys]
     is_test_person: Callable[[str], bool]
     now: Callable[[], datetime]
     new_id: Callable[[], str]
@@ -88,8 +90,8 @@ class Submitter:
         self._report_accepted(report, accepted)
         for kind, payload in payloads.items():
             # What was looked up, what was checked and what is sealed must be the same bytes.
-            if kind not in files or files[kind].sha256 != payload.sha256:
-                raise changed_while_read(paths[kind])
+            file = files.get(kind) or PayloadFile(paths[kind], "not hashed", 0)
+            file.require_same(payload.sha256)
         lopenr = {kind: payload.lopenr for kind, payload in payloads.items()}
         return self._seal(files, lopenr, replaces, reason, accepted)
 
@@ -97,14 +99,8 @@ class Submitter:
         """Hash each file; one whose encoding is not valid is left out: no submission has it, the check says why."""
         files = {}
         for kind, path in paths.items():
-            digest, length = hashlib.sha256(), 0
-            try:
-                for chunk in splice(read_chunks(path)):
-                    digest.update(chunk)
-                    length += len(chunk)
-            except MessageRefused:
-                continue
-            files[kind] = PayloadFile(path, digest.hexdigest(), length)
+            with suppress(MessageRefused):
+                files[kind] = PayloadFile.hashed(path)
         return files
 
     def _known(self, files: Mapping[MessageType, PayloadFile]) -> Submission | None:
@@ -126,11 +122,15 @@ class Submitter:
             )
         text = f"These files are submission {known.submission_id}, {known.state.value}: going on from there."
         self.observe(Event(EventKind.CONTINUED, text, known.shipments[0].msg_id))
+        if not any(may_be_published(shipment) for shipment in known.shipments):
+            return known
+        from kpr_sender.outbound.reseal import Resealer
+
         return Resealer(self.journal, self._counterpart, self._builder, self.observe).reseal(known, files)
 
     def _check(self, paths: Mapping[MessageType, Path]) -> tuple[Report, dict[MessageType, Payload]]:
         """Check what FHI would refuse, drop or blank; return what was found, and what is known of each file."""
-        from kpr_sender.preflight import check  # noqa: PLC0415 - only where files must be checked
+        from kpr_sender.preflight import check
 
         settings = self.settings
         fagmelding, identmelding = paths[MessageType.KPR_IPL], paths[MessageType.KPR_IDE]
@@ -184,7 +184,10 @@ class Submitter:
         return self.registry.counterpart(self.profile.receivers[self.settings.environment].service_her_id)
 
     def _builder(self, counterpart: Counterpart) -> Builder:
-        signer = self.keys.signer(at=self.now())
+        from kpr_sender.outbound.build import Builder
+        from kpr_sender.trust.policy import Trust, check_counterpart, check_signer
+
+        signer = self.keys().signer(at=self.now())
         trust = Trust.of(self.settings, self.observe)
         check_counterpart(counterpart, self.settings, at=self.now(), trust=trust)
         check_signer(signer, self.settings, trust, at=self.now())
@@ -233,8 +236,8 @@ def accept(report: Report, accepted: int | None, *, names: Mapping[MessageType, 
     Raises:
         InputRefused: FHI would refuse the pair, or would drop something that was not accepted.
     """
-    from kpr_sender.preflight.findings import Effect  # noqa: PLC0415 - loaded by the check already
-    from kpr_sender.preflight.rules.table import RULES  # noqa: PLC0415 - the same
+    from kpr_sender.preflight.findings import Effect
+    from kpr_sender.preflight.rules.table import RULES
 
     if report.refusal is not None:
         raise report.refusal
@@ -258,7 +261,7 @@ def accept(report: Report, accepted: int | None, *, names: Mapping[MessageType, 
 
 def _refused(report: Report, effect: Effect, names: Mapping[MessageType, str], next_step: str) -> InputRefused:
     """Return the error that names the first finding of an effect, and how many there are."""
-    from kpr_sender.preflight.rules.table import RULES  # noqa: PLC0415 - loaded by the check already
+    from kpr_sender.preflight.rules.table import RULES
 
     rules = {rule: count for rule, count in report.counts.items() if RULES[rule].effect is effect}
     first = next(finding for finding in report.findings if finding.rule in rules)

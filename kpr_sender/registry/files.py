@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kpr_sender import profiles
-from kpr_sender.cms.certificates import load_certificate
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.registry.port import (
     FILES,
@@ -93,6 +92,8 @@ def configured_certificates(settings: Settings, use: Use) -> tuple[Certificate, 
 
 
 def _certificate(settings: Settings, key: str, path: Path) -> Certificate:
+    from kpr_sender.cms.certificates import load_certificate  # noqa: PLC0415 - only where one is asked for
+
     where = f"{settings.origin}: {key}"
     try:
         data = path.read_bytes()

@@ -1,0 +1,83 @@
+"""A file of the pair as it is spliced into its Hodemelding: hashed once, read again, refused when it has changed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Self
+
+from kpr_sender.errors import InputMissing, InputRefused
+from kpr_sender.messages.splice import splice
+
+_CHUNK_BYTES: Final = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class PayloadFile:
+    """A file that was hashed.
+
+    Attributes:
+        path: Where the file is; it is read again when it is checked and sealed.
+        sha256: Hex digest of the bytes as they are spliced; 64 digits.
+        length: Number of those bytes.
+    """
+
+    path: Path
+    sha256: str
+    length: int
+
+    @classmethod
+    def hashed(cls, path: Path) -> Self:
+        """Read a file once.
+
+        Raises:
+            InputMissing: It is not there or cannot be read.
+            MessageRefused: Its encoding is not known, or its bytes are not in it.
+        """
+        digest, length = hashlib.sha256(), 0
+        for chunk in splice(read_chunks(path)):
+            digest.update(chunk)
+            length += len(chunk)
+        return cls(path, digest.hexdigest(), length)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the bytes as they are spliced.
+
+        Raises:
+            InputMissing: The file cannot be read any more.
+            InputRefused: Its bytes were not those that were hashed; raised after the last of them.
+        """
+        digest = hashlib.sha256()
+        for chunk in splice(read_chunks(self.path)):
+            digest.update(chunk)
+            yield chunk
+        self.require_same(digest.hexdigest())
+
+    def require_same(self, sha256: str) -> None:
+        """Refuse the file where its bytes had another digest when they were read again.
+
+        Raises:
+            InputRefused: The digest differs.
+        """
+        if sha256 != self.sha256:
+            raise InputRefused(
+                "The file was changed while it was read.",
+                where=str(self.path),
+                next_step="Let the extract finish, then run the same command again; nothing was sent.",
+            )
+
+
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """Yield a file's bytes in chunks.
+
+    Raises:
+        InputMissing: It is not there or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                yield chunk
+    except OSError as error:
+        raise InputMissing(f"The file cannot be read: {error.strerror}.", where=str(path)) from error
