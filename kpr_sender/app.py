@@ -26,9 +26,9 @@ from kpr_sender.outbound.publish import Publisher
 from kpr_sender.outbound.submit import Submitter
 from kpr_sender.profiles import Profile, admit, load
 from kpr_sender.registry.opening import open_registry, open_registry_for_sending, require_one_environment
-from kpr_sender.registry.port import AddressRegistry
+from kpr_sender.registry.port import AddressRegistry, Directory
 from kpr_sender.report import Report
-from kpr_sender.settings.values import Settings
+from kpr_sender.settings.values import RegistryKind, Settings
 
 if TYPE_CHECKING:
     from kpr_sender.inbound.listen import Listener
@@ -54,6 +54,7 @@ class App:
         given_keys: The keys to use in place of the configured ones, or None.
         registry: Where receipts are verified with; its answers may be as old as ``registry.max_age``.
         registry_for_sending: The same for sealing, asked anew in production.
+        directory: Knows our own entry in the register; None where no register is asked.
         closing: Set for good when nothing further may begin.
         section: Entered for each attempt to publish and each message handled, so that none is interrupted.
         observe: Called with each event, on the thread that causes it.
@@ -65,6 +66,7 @@ class App:
     given_bus: Bus | None
     registry: AddressRegistry
     registry_for_sending: AddressRegistry
+    directory: Directory | None
     given_keys: Keys | None
     copies: ReceiptCopies
     session: JournalSession
@@ -98,6 +100,8 @@ class App:
         if warning is not None:
             observe(Event(EventKind.WARNING, warning))
         require_one_environment(profile, settings)
+        opened = open_registry_for_sending(settings, now=now, observe=observe)
+        asked = registry is None and settings.registry.kind is not RegistryKind.FILES
         closing = threading.Event()
         copies = ReceiptCopies(settings.journal.receipts_dir, observe)
         who = by or _login()
@@ -106,7 +110,8 @@ class App:
             profile=profile,
             given_bus=bus,
             registry=registry or open_registry(settings, now=now, observe=observe),
-            registry_for_sending=registry or open_registry_for_sending(settings, now=now, observe=observe),
+            registry_for_sending=registry or opened,
+            directory=opened if asked else None,
             given_keys=keys,
             copies=copies,
             session=JournalSession(
@@ -145,6 +150,7 @@ class App:
             settings=self.settings,
             profile=self.profile,
             registry=self.registry_for_sending,
+            directory=self.directory,
             keys=lambda: self.keys,
             is_test_person=testpersons.load(testpersons.beside(self.settings.journal.path)).holds,
             now=self.now,

@@ -57,9 +57,9 @@ class Envelope:
     """What stands outside the sealed bytes on the bus. Fixed with them: a repeated attempt sends the same (promise G3).
 
     Attributes:
-        queue: The receiver's queue: the last part of its address in Adresseregisteret.
+        queue: The receiver's queue as it stands in ``to``: the last part of its id in Adresseregisteret, or all of it.
         subject: ``KPR_IPL`` or ``KPR_IDE`` (kodeverk 8279).
-        reply_to: Our own queue for receipts.
+        reply_to: Our own queue for receipts, likewise.
         properties: Application properties; all values are strings (NHN AMQP profile).
     """
 

@@ -158,7 +158,7 @@ class BusConnection:
     def publish(self, message: Outbound) -> Outcome:
         """Transfer one message and wait for its outcome, ``publish_timeout`` at most. Never raises for the bus."""
         deadline = time.monotonic() + self._settings.publish_timeout
-        name = message.envelope.queue
+        name = queue_name(message.envelope.queue)
         where = f"exchange {self._settings.exchange or '(default)'}, queue {name}"
         sender = self._attach_sender(name, deadline, where)
         if isinstance(sender, Outcome):

@@ -24,6 +24,9 @@ HER_OID: Final = "2.16.578.1.12.4.1.1.9051"
 END: Final = b"</MsgHead>"
 """The end of ``frame``'s bytes after the payload; a ds:Signature belongs just before it."""
 
+_PROCESSING: Final = {"D": "Debugging", "P": "Production", "T": "Training"}
+"""DN of kodeverk 8213, as NHN's test message has it."""
+
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CLOSE: Final = b"</Content>"
 _MH: Final = f"{{{NAMESPACE}}}"
@@ -42,6 +45,7 @@ class Hodemelding:
         sender: The municipality and its tjenestested.
         receiver: FHI and its tjenestested.
         ack: Ask for an AppRec (``Ack V="J"``).
+        processing_status: ProcessingStatus V, of kodeverk 8213; empty for none, as FHI's own tool sends it.
     """
 
     type: MessageType
@@ -51,6 +55,7 @@ class Hodemelding:
     sender: Party
     receiver: Party
     ack: bool
+    processing_status: str = ""
 
     def __post_init__(self) -> None:
         if not _UUID.fullmatch(self.msg_id):
@@ -84,6 +89,9 @@ def _tree(hodemelding: Hodemelding) -> etree._Element:
     _child(info, "MIGversion", MIG_VERSION)
     _child(info, "GenDate", hodemelding.generated_at.isoformat(timespec="seconds"))
     _child(info, "MsgId", hodemelding.msg_id)
+    if hodemelding.processing_status:
+        status = hodemelding.processing_status
+        _child(info, "ProcessingStatus", V=status, DN=_PROCESSING[status])
     if hodemelding.ack:
         _child(info, "Ack", V="J", DN="Ja")
     _party(_child(info, "Sender"), hodemelding.sender)
@@ -99,7 +107,7 @@ def _party(parent: etree._Element, party: Party) -> None:
     _child(level_1, "OrganisationName", party.name)
     _ident(level_1, str(party.her_id), V="HER", S=HER_OID, DN="HER-id")
     if party.organisation_number is not None:
-        _ident(level_1, party.organisation_number, V="ENH", S=HER_OID, DN="Organisasjonsnummeret i Enhetsregisteret")
+        _ident(level_1, party.organisation_number, V="ENH", S=HER_OID, DN="Organisasjonsnummeret i Enhetsregister")
     level_2 = _child(level_1, "Organisation")
     _child(level_2, "OrganisationName", party.service_name)
     _ident(level_2, str(party.service_her_id), V="HER", S=HER_OID, DN="HER-id")

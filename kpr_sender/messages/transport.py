@@ -6,6 +6,7 @@ the profile's page says.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -25,6 +26,7 @@ ERROR_CONDITION: Final = "errorCondition"
 ERROR_DESCRIPTION: Final = "errorDescription"
 ERROR_CONDITION_DATA: Final = "errorConditionData"
 
+_REGISTERED_ID: Final = re.compile(r"[^/\s]+/[^/\s]+/[^/\s]+")
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 SUBJECT_RECEIPT: Final = "APPREC"
@@ -70,3 +72,8 @@ def queue_name(address: str) -> str:
     Adresseregisteret holds addresses like ``tb.nhn.no/NHNPRODServiceBus/171479_async``, with stray blanks at times.
     """
     return address.strip().rpartition("/")[2].strip()
+
+
+def is_registered_id(address: str) -> bool:
+    """Return whether it is a queue's whole id as Adresseregisteret has it: ``host/exchange/queue``."""
+    return _REGISTERED_ID.fullmatch(address) is not None

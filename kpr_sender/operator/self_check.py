@@ -89,7 +89,7 @@ WITHOUT_BUS: Final = tuple(check for check in CHECKS if check.place is not Place
 _LOCAL: Final = 20.0  # seconds for what needs no network: a token or a disk may hang, too
 _REVOCATION: Final = 40.0  # 10 each for OCSP and CRL of a certificate and of its issuer (trust.fetch)
 _GRACE: Final = 2.0  # seconds beyond what the network may take: its own error says more of what is wrong
-_QUESTIONS: Final = 6  # at most that many to the register in one check, with a HelseID's
+_QUESTIONS: Final = 7  # at most that many to the register in one check, with a HelseID's
 
 
 def run_checks(

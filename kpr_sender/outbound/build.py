@@ -25,6 +25,7 @@ from kpr_sender.journal.port import NewShipment, NewSubmission
 from kpr_sender.messages.hodemelding import END, Hodemelding, frame
 from kpr_sender.messages.transport import CONTENT_TYPE, application_properties
 from kpr_sender.model import Certificates, Envelope, MessageType, Shipment
+from kpr_sender.outbound.parties import Parties
 from kpr_sender.outbound.payload_file import PayloadFile
 from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import Counterpart
@@ -46,6 +47,7 @@ class Builder:
 
     Attributes:
         counterpart: The receiver as the register has it now, checked.
+        parties: Both sides, by the names and queue ids that the message says.
         signer: Our signing key, checked.
         now: The clock; aware datetimes.
         new_id: Makes lower-case UUIDs.
@@ -54,6 +56,7 @@ class Builder:
     settings: Settings
     profile: Profile
     counterpart: Counterpart
+    parties: Parties
     signer: Signer
     now: Callable[[], datetime]
     new_id: Callable[[], str]
@@ -147,9 +150,10 @@ class Builder:
             type_text=texts.type_text_ipl if kind is MessageType.KPR_IPL else texts.type_text_ide,
             msg_id=fixed.msg_id,
             generated_at=fixed.made_at.astimezone().replace(microsecond=0),
-            sender=self.settings.sender.party,
-            receiver=self.profile.receivers[self.settings.environment],
+            sender=self.parties.sender,
+            receiver=self.parties.receiver,
             ack=texts.ack,
+            processing_status=texts.processing_status or "",
         )
 
     def _signed(self, message: _Message) -> _Message:
@@ -181,9 +185,9 @@ class Builder:
 
     def _envelope(self, hodemelding: Hodemelding, message_id: str) -> Envelope:
         return Envelope(
-            queue=self.counterpart.queue,
+            queue=self.parties.to,
             subject=hodemelding.type.value,
-            reply_to=self.settings.bus.receipts_queue,
+            reply_to=self.parties.reply_to,
             # The reference client's default: a message that answers nothing correlates with itself.
             correlation_id=message_id,
             content_type=CONTENT_TYPE,

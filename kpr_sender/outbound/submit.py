@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kpr_sender.errors import AlreadySubmitted, InputRefused
+from kpr_sender.errors import AlreadySubmitted, InputRefused, RegistryUnreachable
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal
 from kpr_sender.keys.port import Keys
@@ -26,7 +26,7 @@ from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.model import MessageType, Submission
 from kpr_sender.outbound.payload_file import PayloadFile, read_chunks
 from kpr_sender.profiles import Profile
-from kpr_sender.registry.port import AddressRegistry, Counterpart
+from kpr_sender.registry.port import AddressRegistry, Counterpart, Directory, RegisterEntry, UnknownParty
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import may_be_published
 
@@ -42,6 +42,7 @@ class Submitter:
 
     Attributes:
         keys: Returns our own keys; called when something is to be sealed.
+        directory: Knows our own entry in the register; None where no register is asked.
         is_test_person: Whether a national id is on the municipality's own list of test persons.
         now: The clock; aware datetimes.
         new_id: Makes lower-case UUIDs.
@@ -52,6 +53,7 @@ class Submitter:
     settings: Settings
     profile: Profile
     registry: AddressRegistry
+    directory: Directory | None
     keys: Callable[[], Keys]
     is_test_person: Callable[[str], bool]
     now: Callable[[], datetime]
@@ -183,18 +185,37 @@ class Submitter:
     def _counterpart(self) -> Counterpart:
         return self.registry.counterpart(self.profile.receivers[self.settings.environment].service_her_id)
 
+    def _own_entry(self) -> RegisterEntry | None:
+        """Return what the register says of us; None where it is not asked or does not say."""
+        if self.directory is None:
+            return None
+        try:
+            return self.directory.entry(self.settings.sender.party.service_her_id)
+        except (UnknownParty, RegistryUnreachable) as error:
+            text = (
+                f"Our own entry in Adresseregisteret is not known ({error.what}); the configuration's names are used."
+            )
+            self.observe(Event(EventKind.WARNING, text))
+            return None
+
     def _builder(self, counterpart: Counterpart) -> Builder:
         from kpr_sender.outbound.build import Builder
+        from kpr_sender.outbound.parties import Parties
         from kpr_sender.trust.policy import Trust, check_counterpart, check_signer
 
         signer = self.keys().signer(at=self.now())
         trust = Trust.of(self.settings, self.observe)
         check_counterpart(counterpart, self.settings, at=self.now(), trust=trust)
         check_signer(signer, self.settings, trust, at=self.now())
+        known = self.profile.receivers[self.settings.environment]
+        parties = Parties.of(self.settings, known, counterpart, self._own_entry())
+        for difference in parties.differences(self.settings):
+            self.observe(Event(EventKind.WARNING, difference))
         return Builder(
             settings=self.settings,
             profile=self.profile,
             counterpart=counterpart,
+            parties=parties,
             signer=signer,
             now=self.now,
             new_id=self.new_id,

@@ -65,7 +65,11 @@ class FilesRegistry:
             )
         return RegisterEntry(
             RegisteredParty(
-                her_id, known.service_name, active=True, parent_her_id=known.her_id, parent_name=known.name
+                her_id,
+                settings.receiver.service_name or known.service_name,
+                active=True,
+                parent_her_id=known.her_id,
+                parent_name=settings.receiver.name or known.name,
             ),
             RegisteredQueues(asynchronous=settings.receiver.queue),
             configured_certificates(settings, Use.ENCRYPTION),

@@ -65,10 +65,12 @@ class RegisteredParty:
 
     Attributes:
         her_id: Level 1 or 2.
+        name: Its registered name.
         active: Whether it is in use, by the register's own flags.
         valid_from: The period it is registered for; aware, None where it is open.
         valid_to: The end of it.
         parent_her_id: The party it belongs to; None for a level 1.
+        parent_name: That party's visningsnavn (DisplayName) where it has one, else its name (HIS 1153-2 AD2.3).
         organisation_number: Its own, or that of the party it belongs to; empty where none is registered.
     """
 
@@ -105,6 +107,8 @@ class Counterpart:
         encryption: The certificate to encrypt for.
         signing: The certificates it may sign with: the current one first, then earlier ones that are still accepted.
         name: Its registered name.
+        organisation_name: The name of the organisation it belongs to; empty where that is not known.
+        address: The whole registered id of its queue (``host/exchange/queue``); empty where that is not known.
         organisation_number: The organisation it belongs to; empty where that is not known.
         provenance: Where all this came from.
         objections: What speaks against sending to it; the first is raised before anything is sealed. Its receipts can
@@ -116,6 +120,8 @@ class Counterpart:
     encryption: Certificate
     signing: tuple[Certificate, ...]
     name: str = ""
+    organisation_name: str = ""
+    address: str = ""
     organisation_number: str = ""
     provenance: Provenance = UNKNOWN
     objections: tuple[KprError, ...] = ()
@@ -167,6 +173,8 @@ class RegisterEntry:
             encryption=self.encryption[0],
             signing=self.signing,
             name=self.party.name,
+            organisation_name=self.party.parent_name,
+            address=self.queues.asynchronous.strip(),
             organisation_number=self.party.organisation_number,
             provenance=self.provenance,
         )

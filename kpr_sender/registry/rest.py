@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,7 +55,7 @@ class RestRegister:
             if found.get("herId") != her_id:
                 raise unreadable(answer, "it is about another party")
             return RegisterEntry(
-                _party(answer, found),
+                _with_parents_name(guarded, base, _party(answer, found)),
                 _queues(found),
                 _certificate(guarded.get(f"{base}/certificate/{her_id:d}/encryption")),
                 _certificate(guarded.get(f"{base}/certificate/{her_id:d}/signing")),
@@ -92,6 +92,14 @@ def _party(answer: HttpAnswer, found: Mapping[str, Any]) -> RegisteredParty:
         parent_name=_text(parent, "name"),
         organisation_number=_text(own, "organizationNumber") or _text(parent, "organizationNumber"),
     )
+
+
+def _with_parents_name(guarded: HelseId, base: str, party: RegisteredParty) -> RegisteredParty:
+    """Return the party with the visningsnavn of its organisation, which only that organisation's entry has."""
+    if party.parent_her_id is None:
+        return party
+    found = _object(guarded.get(f"{base}/communicationparty/{party.parent_her_id:d}")) or {}
+    return replace(party, parent_name=_text(found, "displayName") or _text(found, "name") or party.parent_name)
 
 
 def _queues(found: Mapping[str, Any]) -> RegisteredQueues:

@@ -7,7 +7,7 @@ The envelope is written here: three operations with one number each need no SOAP
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -88,9 +88,21 @@ class SoapRegister:
         """
         with RegistryClient(self.settings.ca_file, self.settings.timeout) as client:
             party, queues = self._ask(client, DETAILS, her_id, lambda found: details(found, her_id))
+            party = self._with_parents_name(client, party)
             encryption = self._ask(client, ENCRYPTION, her_id, certificate)
             signing = self._ask(client, SIGNING, her_id, certificate)
         return RegisterEntry(party, queues, encryption, signing)
+
+    def _with_parents_name(self, client: RegistryClient, party: RegisteredParty) -> RegisteredParty:
+        """Return the party with the visningsnavn of its organisation, which only that organisation's entry has."""
+        parent = party.parent_her_id
+        if parent is None:
+            return party
+        try:
+            name = self._ask(client, DETAILS, parent, lambda found: organisation_name(found, parent))
+        except (UnknownParty, AccessRefused):  # its name is in the party's own entry
+            return party
+        return replace(party, parent_name=name or party.parent_name)
 
     def _ask(
         self, client: RegistryClient, operation: str, her_id: int, read: Callable[[etree._Element | None], T]
@@ -185,6 +197,17 @@ def details(element: etree._Element | None, her_id: int) -> tuple[RegisteredPart
     if found.her_id != her_id:
         raise UnreadableError("it is about another party")
     return found, queues(element)
+
+
+def organisation_name(element: etree._Element | None, her_id: int) -> str:
+    """Read an organisation's visningsnavn, or its name where it has none.
+
+    Raises:
+        UnreadableError: It is another party, or none.
+    """
+    if element is None or _integer(_text(element, PARTY, "HerId")) != her_id:
+        raise UnreadableError("it is about another party")
+    return " ".join((_text(element, PARTY, "DisplayName") or _text(element, PARTY, "Name")).split())
 
 
 def party(element: etree._Element) -> RegisteredParty:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from kpr_sender.errors import ConfigInvalid
+from kpr_sender.messages.transport import is_registered_id
 from kpr_sender.model import Environment
 from kpr_sender.net import is_loopback
 from kpr_sender.settings.keys import DECLARED, Key, Part, SecretKeys, Section, keys_of
@@ -27,6 +28,7 @@ from kpr_sender.settings.values import (
     BusSettings,
     KeySettings,
     KeySource,
+    QueueIds,
     RegistryKind,
     RegistrySettings,
     Revocation,
@@ -333,5 +335,19 @@ class _ConfigurationFile:
             raise self.wrong("bus.tls", "TLS may be off only to a loopback address.")
         if settings.protection.revocation is not Revocation.OFF and not settings.protection.roots:
             raise self.wrong("protection.revocation", "Who issued a certificate must be known; name protection.roots.")
+        self._check_ids(settings)
         if settings.limits.warn_bytes > settings.limits.refuse_bytes:
             raise self.wrong("limits.warn_bytes", "Expected no more than limits.refuse_bytes.")
+
+    def _check_ids(self, settings: Settings) -> None:
+        """Require whole registered ids where they are to be sent and no register is asked for them."""
+        if settings.bus.ids is QueueIds.QUEUE or settings.registry.kind is not RegistryKind.FILES:
+            return
+        for key, queue in (
+            ("receiver.queue", settings.receiver.queue),
+            ("bus.receipts_queue", settings.bus.receipts_queue),
+        ):
+            if not is_registered_id(queue):
+                raise self.wrong(
+                    key, 'Expected the whole registered id (host/exchange/queue), as bus.ids = "registered" says.'
+                )

@@ -53,6 +53,21 @@ class Revocation(enum.StrEnum):
     """Asked; without an answer, the certificate is refused."""
 
 
+class QueueIds(enum.StrEnum):
+    """What stands in ``to`` and ``reply-to``: the queue's bare name, or its whole registered id."""
+
+    QUEUE = "queue"
+    REGISTERED = "registered"
+
+
+class ProcessingStatus(enum.StrEnum):
+    """Kodeverk 8213; ``D`` is also meant for test messages (HIS 80601)."""
+
+    DEBUGGING = "D"
+    PRODUCTION = "P"
+    TRAINING = "T"
+
+
 class AddressForm(enum.StrEnum):
     """How queues are addressed: RabbitMQ's v1 form, its v2 form (version 4 and later), or by the broker's version."""
 
@@ -128,6 +143,13 @@ class ReceiverSettings:
     her_id: int | None = field(default=None, metadata=option(
         kinds.HER_ID, "FHI's HER-id (level 2), if you want it written down: it must be the one of the year and "
         "environment.", otherwise="the year's profile has it", example=171479))
+    name: str = field(default="", metadata=option(
+        kinds.NAME, "FHI's name (level 1), as in Adresseregisteret. Where a registry is asked, its name is used.",
+        otherwise="the year's profile has it", example="Folkehelseinstituttet"))
+    service_name: str = field(default="", metadata=option(
+        kinds.NAME, "The name of FHI's tjenestested (level 2), as in Adresseregisteret. Where a registry is asked, its "
+        "name is used.", otherwise="the year's profile has a likely one: FHI does not publish it",
+        example="KPR Validering"))
     encryption_certificate: Path | None = field(default=None, metadata=option(
         kinds.PATH, "FHI's certificate for encryption, PEM or DER, downloaded from Adresseregisteret.",
         otherwise=_REGISTRY_KNOWS, example="../certs/fhi-encryption.pem"))
@@ -290,6 +312,9 @@ class BusSettings:
     address_form: AddressForm = field(default=AddressForm.AUTO, metadata=option(
         kinds.choice(AddressForm), "How queues are addressed: RabbitMQ's v1 form, its v2 form, or by the version that "
         "the broker reports."))
+    ids: QueueIds = field(default=QueueIds.QUEUE, metadata=option(
+        kinds.choice(QueueIds), "What stands in a message's to and reply-to: the queues' bare names, as NHN's own "
+        "client writes them, or their whole registered ids (host/exchange/queue), as HITS 1216 has them."))
     receipts_queue: str = field(metadata=option(
         kinds.QUEUE, "Our queue for receipts, or its whole address (E_SB_ASYNC).",
         otherwise="sender.service_her_id and _async", example="900002_async"))
@@ -326,6 +351,10 @@ class HodemeldingSettings:
         kinds.NAME, "DN of MsgInfo/Type for KPR_IDE. No public source fixes it."))
     cpa_id: str = field(default="", metadata=option(
         kinds.TEXT, "The CPA's id, where the parties have one.", otherwise="no CPA"))
+    processing_status: ProcessingStatus | None = field(default=None, metadata=option(
+        kinds.choice(ProcessingStatus), "MsgInfo/ProcessingStatus (kodeverk 8213) of a test message: D for debugging "
+        "and tests, T for training.", otherwise="the Hodemelding has none", example="D",
+        environments=frozenset(Environment) - {Environment.PRODUKSJON}))
     xmldsig: bool = field(default=False, metadata=option(
         kinds.FLAG, "Put an XML signature into the Hodemelding as well. The register's own schema has no place for "
         "it."))

@@ -246,8 +246,8 @@ def says(status: int, body: bytes, **headers: str) -> Mishap:
 def spoils(change: Callable[[bytes], bytes]) -> Mishap:
     """Change the right answer's bytes."""
 
-    def mishap(handler: _Handler, operation: str) -> None:
-        status, body = handler.server.stub.answer(operation, KPR_VALIDERING)
+    def mishap(handler: _Handler, _operation: str) -> None:
+        status, body = handler.server.stub.answer(*handler.server.stub.questions[-1])
         handler.reply(status, change(body))
 
     return mishap

@@ -37,6 +37,14 @@ def test_valid_by_the_official_schema(name: str, message_type: MessageType, *, a
     assert_valid(kpr_schema(), built)
 
 
+@pytest.mark.parametrize("status", ["D", "P", "T"])
+def test_a_processing_status_is_valid_by_the_official_schema(status: str) -> None:
+    built = message(dataclasses.replace(HODEMELDING, processing_status=status))
+
+    assert_valid(kpr_schema(), built)
+    assert f'</MsgId><ProcessingStatus V="{status}" DN="'.encode() in built
+
+
 @given(HODEMELDINGER)
 def test_every_name_id_and_time_is_valid_and_reads_back(hodemelding: Hodemelding) -> None:
     built = message(hodemelding)

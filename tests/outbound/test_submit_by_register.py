@@ -5,22 +5,26 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from kpr_sender.bus.port import Outcome, Reach, Verdict
 from kpr_sender.client import Client
-from kpr_sender.errors import AccessRefused, ConfigInvalid, RegistryUnreachable
+from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, RegistryUnreachable
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.read import secrets_of
-from kpr_sender.settings.values import Settings
+from kpr_sender.settings.values import QueueIds, Settings
 from kpr_sender.states import SubmissionState
 from tests.helpers.command import kpr_send
+from tests.helpers.fhi import Fhi
+from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import SENDER_HER_ID
 from tests.helpers.register_scene import Scene
-from tests.helpers.registry_stub import Address, says
+from tests.helpers.registry_stub import FHI, KPR_VALIDERING, Address, Facts, says
 from tests.helpers.seid_pki import ENCIPHER, ORGANISATION, OTHER_ORGANISATION, new_root, seid_1
 
 
@@ -30,14 +34,53 @@ def settings(scene: Scene) -> Iterator[Settings]:
         yield scene.configure(port=sandbox.port)
 
 
-def test_the_pair_is_sealed_sent_and_delivered_by_what_the_register_tells(scene: Scene, settings: Settings) -> None:
+def test_the_pair_is_sealed_sent_and_delivered_by_what_the_register_tells(
+    scene: Scene, settings: Settings, registered: Callable[..., None]
+) -> None:
+    registered({"Name": "Saksbehandling", "ParentName": "EKSEMPEL KOMMUNE"})
     with Client(settings, on_event=scene.told.append) as client:
         client.submit()
         report = client.wait(timeout=20)
 
     assert report.submission.state is SubmissionState.DELIVERED
     assert not any("Adresseregisteret" in warning for warning in scene.warnings)
-    assert len(scene.stub.questions) == 3
+    details = "GetCommunicationPartyDetails"
+    asked = [her_id for operation, her_id in scene.stub.questions if operation == details]
+    assert asked == [KPR_VALIDERING, FHI, SENDER_HER_ID, 900001], "each with the organisation that it belongs to"
+
+
+def test_names_come_from_the_register_and_a_difference_is_said(
+    scene: Scene, settings: Settings, registered: Callable[..., None]
+) -> None:
+    registered()
+    scene.stub.parties[FHI] = Facts(FHI, parent=-1, changes={"Name": "FOLKEHELSEINSTITUTTET", "DisplayName": "FHI"})
+
+    bus = MemoryBus()
+    configured = replace(settings, receiver=replace(settings.receiver, service_name="KPR"))
+    with Client(configured, bus=bus, on_event=scene.told.append) as client:
+        client.submit()
+
+    sent = Fhi(scene.made.pki).hodemelding(bus.taken[0])
+    assert (sent.sender.name, sent.sender.service_name) == ("Eksempel kommune", "Saksbehandling pasientopplysninger")
+    assert (sent.receiver.name, sent.receiver.service_name) == ("FHI", "KPR Validering")
+    assert sum("as Adresseregisteret has it" in warning for warning in scene.warnings) == 3
+
+
+def test_whole_registered_ids_are_sent_where_they_are_asked_for_and_the_bus_takes_them(
+    scene: Scene, settings: Settings, registered: Callable[..., None]
+) -> None:
+    registered()
+    bus = MemoryBus()
+    whole = replace(settings, bus=replace(settings.bus, ids=QueueIds.REGISTERED))
+    bus.outcomes.append(Outcome(Verdict.NOT_SENT, Reach.NO_CONNECTION))
+    with Client(whole, bus=bus) as client, suppress(BusUnreachable):
+        client.submit()
+    with Client(whole) as client:
+        client.submit()
+        assert client.wait(timeout=20).submission.state is SubmissionState.DELIVERED
+
+    assert bus.published[0].envelope.queue == "127.0.0.1/NHNTESTServiceBus/171479_async"
+    assert bus.published[0].envelope.reply_to == "127.0.0.1/NHNTESTServiceBus/900002_async"
 
 
 def test_nothing_is_sealed_when_the_register_is_away_and_never_answered(scene: Scene, settings: Settings) -> None:

@@ -16,7 +16,7 @@ from tests.helpers.register_scene import Scene
 from tests.helpers.registry_stub import KPR_VALIDERING, fault, says
 
 OUTAGE = says(503, b"<html>")
-QUESTIONS = 3
+QUESTIONS = 4
 """To fetch one party."""
 
 

@@ -22,7 +22,7 @@ from kpr_sender.trust.policy import check_counterpart
 from tests.helpers.helseid_stub import CLIENT_ID, HelseIdStub
 from tests.helpers.municipality import SENDER_HER_ID
 from tests.helpers.register_scene import Scene
-from tests.helpers.registry_stub import KPR_VALIDERING
+from tests.helpers.registry_stub import FHI, KPR_VALIDERING, Facts
 
 
 @dataclass
@@ -51,6 +51,7 @@ class Guarded:
 
     def lists(self, **facts: Any) -> None:
         self.stub.parties[KPR_VALIDERING] = self.scene.lists(**facts)
+        self.stub.parties[FHI] = Facts(FHI)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +91,7 @@ def test_the_pair_is_delivered_by_what_it_tells(guarded: Guarded) -> None:
 
 
 def test_a_nonce_that_is_asked_for_is_given_once_to_helseid_and_once_to_the_interface(guarded: Guarded) -> None:
-    guarded.stub.nonces = {"/connect": "en", "/api/v1/communicationparty": "to"}
+    guarded.stub.nonces = {"/connect": "en", f"/api/v1/communicationparty/{KPR_VALIDERING}": "to"}
 
     assert guarded.scene.ask(guarded.settings()).queue == "171479_async"
 

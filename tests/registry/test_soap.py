@@ -15,6 +15,7 @@ from tests.helpers import pki, registry_stub
 from tests.helpers.register_scene import Scene
 from tests.helpers.registry_stub import (
     ADDRESS,
+    FHI,
     KPR_VALIDERING,
     Address,
     Facts,
@@ -42,12 +43,10 @@ def test_the_register_tells_queue_and_certificates(scene: Scene, *, soap_11: boo
     assert found.signing == (scene.made.pki.certificate("fhi-signing"),)
     assert (found.name, found.organisation_number) == ("Meldingsvalidering", "994598759")
     assert scene.stub.questions == [
-        (operation, KPR_VALIDERING)
-        for operation in (
-            "GetCommunicationPartyDetails",
-            "GetCertificateForEncryption",
-            "GetCertificateForValidatingSignature",
-        )
+        ("GetCommunicationPartyDetails", KPR_VALIDERING),
+        ("GetCommunicationPartyDetails", FHI),
+        ("GetCertificateForEncryption", KPR_VALIDERING),
+        ("GetCertificateForValidatingSignature", KPR_VALIDERING),
     ]
     check_counterpart(found, scene.configure(), at=scene.now)
 
