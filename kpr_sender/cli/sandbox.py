@@ -16,7 +16,7 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment
 from kpr_sender.render import json
 from kpr_sender.sandbox.faults import Faults, describe
-from kpr_sender.sandbox.parties import EKSEMPEL
+from kpr_sender.sandbox.registered import EKSEMPEL
 from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.sample_file import register_url, render, sandbox_defaults

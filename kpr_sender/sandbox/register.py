@@ -20,12 +20,15 @@ from lxml import etree
 from kpr_sender.messages import safe_xml
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.registry.soap import PARTY
-from kpr_sender.sandbox.parties import Level
-from kpr_sender.sandbox.register_answers import answer, fault
+from kpr_sender.sandbox.register_answers import answer, fault, not_supported
+from kpr_sender.sandbox.registered import Level
 from kpr_sender.settings.sample_file import HOST, REGISTER_PATH, register_url
 
 _MAX_QUESTION: Final = 65_536  # bytes
 _SECONDS: Final = 10.0  # for one client's next bytes
+_CHALLENGE: Final = 'Basic realm="kpr-sender sandbox"'
+"""Without it .NET's client never sends its user and password."""
+_NOT_UNDERSTOOD: Final = "The message is not a question to this service."
 _DOWN: Final = b"<html><body><h1>503 Service Unavailable</h1></body></html>"
 _XML: Final = "text/xml; charset=utf-8"
 
@@ -34,13 +37,13 @@ class Entries(Protocol):
     """What the register asks the sandbox."""
 
     def knows(self, user: str, password: bytes) -> bool:
-        """Say whether a login is right."""
+        """Tell whether a login is valid."""
 
     def level(self, her_id: int) -> Level | None:
         """Return who has a HER-id; None when nobody has."""
 
     def register_is_down(self) -> bool:
-        """Say whether nothing is answered now."""
+        """Tell whether nothing is answered now."""
 
 
 class Register:
@@ -96,13 +99,15 @@ class Register:
             return HTTPStatus.UNAUTHORIZED, b""
         asked = _asked(body)
         if asked is None:
-            return HTTPStatus.BAD_REQUEST, b""
+            return HTTPStatus.INTERNAL_SERVER_ERROR, not_supported(_NOT_UNDERSTOOD)
         operation, her_id = asked
         level = self._entries.level(her_id)
         if level is None:
             return HTTPStatus.INTERNAL_SERVER_ERROR, fault("InvalidHerIdSupplied", "Nobody here has this HER-id.")
         written = answer(operation, level, at=self._now())
-        return (HTTPStatus.BAD_REQUEST, b"") if written is None else (HTTPStatus.OK, written)
+        if written is None:
+            return HTTPStatus.INTERNAL_SERVER_ERROR, not_supported(f"The sandbox does not answer {operation}.")
+        return HTTPStatus.OK, written
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -121,7 +126,7 @@ def _login(authorization: str) -> tuple[str, bytes]:
 
 
 def _asked(body: bytes) -> tuple[str, int] | None:
-    """Return the operation and whom it is about; None when the sandbox does not understand."""
+    """Return the operation and whom it is about, -1 where it names nobody; None where it is no question to us."""
     try:
         envelope = safe_xml.parse(body, max_bytes=_MAX_QUESTION)
     except MessageRefused:
@@ -130,11 +135,11 @@ def _asked(body: bytes) -> tuple[str, int] | None:
     if question is None or etree.QName(question).namespace != PARTY:
         return None
     her_id = question.findtext(f"{{{PARTY}}}herId") or ""
-    return (etree.QName(question).localname, int(her_id)) if her_id.isdecimal() else None
+    return etree.QName(question).localname, int(her_id) if her_id.isdecimal() else -1
 
 
 class _Server(ThreadingTCPServer):
-    """One thread a connection: a slow handshake is nobody else's trouble."""
+    """Serves each connection on a thread of its own: a slow handshake delays nobody else."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -151,7 +156,7 @@ class _Server(ThreadingTCPServer):
             _Handler(secured, client_address, self)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is its own matter."""
+        """Ignore a client that hangs up."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -162,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal() or int(length) > _MAX_QUESTION:
-            self._send(HTTPStatus.BAD_REQUEST, b"")
+            self._send(HTTPStatus.BAD_REQUEST, not_supported(_NOT_UNDERSTOOD))
             return
         # Whoever is answered before all is read may never see the answer.
         body = self.rfile.read(int(length))
@@ -176,10 +181,12 @@ class _Handler(BaseHTTPRequestHandler):
         if status is not HTTPStatus.OK:
             # What was not read of a refused question must not be taken for the next one.
             self.send_header("Connection", "close")
+        if status is HTTPStatus.UNAUTHORIZED:
+            self.send_header("WWW-Authenticate", _CHALLENGE)
         self.send_header("Content-Type", _XML)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Say nothing: the ledger tells what came."""
+        """Log nothing: the ledger lists what came."""

@@ -1,11 +1,16 @@
-"""What the sandbox's Adresseregister knows, and the key that goes with FHI's certificate in it."""
+"""What is registered in the sandbox's Adresseregister: FHI and the municipality, each with its two levels.
+
+And the key that goes with FHI's certificate in it.
+"""
 
 from __future__ import annotations
 
 import functools
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from cryptography.x509 import Certificate
 
@@ -13,13 +18,59 @@ from kpr_sender.cms.port import Decrypter
 from kpr_sender.keys.files import SoftwareDecrypter, load_pkcs12
 from kpr_sender.model import Party
 from kpr_sender.sandbox.faults import FaultName, Faults
-from kpr_sender.sandbox.parties import Level, levels
 from kpr_sender.sandbox.pki import FHI_NUMBER, KOMMUNE_NUMBER, SUCCESSOR, Pki, ensure_successor
 from kpr_sender.settings.sample_file import EXCHANGE, HOST, USERNAME
 
+EKSEMPEL: Final = Party("EKSEMPEL KOMMUNE", 900001, "Saksbehandling", 900002)
+"""The municipality that the sample configurations name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One HER-id in the register.
+
+    Attributes:
+        parent: HER-id and name of the level above; None for level 1.
+        organisation_number: The organisation's, on both levels.
+        addresses: Of its queues, by the register's own names for them.
+        encryption: The certificate to encrypt for.
+        signing: The certificate it signs with.
+    """
+
+    her_id: int
+    name: str
+    parent: tuple[int, str] | None
+    organisation_number: str
+    addresses: Mapping[str, str]
+    encryption: Certificate
+    signing: Certificate
+
+
+def levels(
+    party: Party, *, organisation_number: str, queue_address: str, encryption: Certificate, signing: Certificate
+) -> tuple[Level, Level]:
+    """Return a party's two levels; queues belong to level 2.
+
+    Args:
+        party: Who.
+        organisation_number: The one in its certificates, unless it has its own.
+        queue_address: What its queues' addresses begin with, ``host/exchange``.
+        encryption: The certificate to encrypt for.
+        signing: The certificate it signs with.
+    """
+    number = party.organisation_number or organisation_number
+    queue = f"{queue_address}/{party.service_her_id}"
+    addresses = {"E_SB_ASYNC": f"{queue}_async", "E_SB_ERROR": f"{queue}_error"}
+    return (
+        Level(party.her_id, party.name, None, number, {}, encryption, signing),
+        Level(
+            party.service_her_id, party.service_name, (party.her_id, party.name), number, addresses, encryption, signing
+        ),
+    )
+
 
 class Registered:
-    """FHI and the municipality, as they are at the moment.
+    """FHI and the municipality, as they are registered at the moment.
 
     Args:
         pki: Their certificates.
@@ -49,12 +100,12 @@ class Registered:
         self._decrypter = functools.cache(self._load)
 
     def knows(self, user: str, password: bytes) -> bool:
-        """Say whether a login is right."""
+        """Tell whether a login is valid."""
         right_user = hmac.compare_digest(user.encode("utf-8"), USERNAME.encode("utf-8"))
         return hmac.compare_digest(password, self._password) and right_user
 
     def register_is_down(self) -> bool:
-        """Say whether nothing is answered now."""
+        """Tell whether nothing is answered now."""
         return self.faults.find(FaultName.REGISTER_DOWN) is not None
 
     def level(self, her_id: int) -> Level | None:

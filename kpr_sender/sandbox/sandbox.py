@@ -37,11 +37,10 @@ from kpr_sender.sandbox.foreign import Owner
 from kpr_sender.sandbox.kpr_receiver import KprReceiver
 from kpr_sender.sandbox.ledger import Ledger
 from kpr_sender.sandbox.links import BusRules, Fate
-from kpr_sender.sandbox.parties import EKSEMPEL
 from kpr_sender.sandbox.pki import Pki, ensure_pki, impostor
 from kpr_sender.sandbox.queues import Queues, dead_letter_queue
 from kpr_sender.sandbox.register import Register
-from kpr_sender.sandbox.registered import Registered
+from kpr_sender.sandbox.registered import EKSEMPEL, Registered
 from kpr_sender.settings.sample_file import EXCHANGE, RECEIVER_QUEUE
 
 MAX_MESSAGE_SIZE: Final = 50_000_000

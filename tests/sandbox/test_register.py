@@ -12,7 +12,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from cryptography.x509 import Certificate
+from cryptography.x509 import Certificate, load_der_x509_certificate
+from lxml import etree
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid, RegistryUnreachable
 from kpr_sender.model import Party
@@ -25,6 +26,7 @@ from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.sample_file import register_url
 from kpr_sender.settings.values import Settings
 from tests.helpers.municipality import SENDER_HER_ID, Municipality, municipality
+from tests.helpers.shared import SHARED
 
 FHI, KPR_VALIDERING = 85217, 171479
 NONE: dict[str, object] = {"encryption_certificate": None, "signing_certificates": None, "queue": None}
@@ -45,6 +47,25 @@ def start(made: Municipality) -> Iterator[Start]:
             return running.enter_context(sandbox)
 
         yield one
+
+
+@pytest.fixture(scope="module")
+def register_schema(tmp_path_factory: pytest.TempPathFactory) -> etree.XMLSchema:
+    """The schemas inside NHN's WSDL as one: each in a file, its imports leading to the others."""
+    folder = tmp_path_factory.mktemp("wsdl")
+    wsdl = etree.parse(SHARED / "registries" / "wsdl" / "nhn-adresseregisteret-sok.wsdl")
+    xs = "{http://www.w3.org/2001/XMLSchema}"
+    schemas = {each.get("targetNamespace", ""): each for each in wsdl.iter(f"{xs}schema")}
+    files = {namespace: f"{number}.xsd" for number, namespace in enumerate(schemas)}
+    for namespace, schema in schemas.items():
+        for each in schema.iter(f"{xs}import"):
+            each.set("schemaLocation", files[each.get("namespace", "")])
+        (folder / files[namespace]).write_bytes(etree.tostring(schema))
+    driver = etree.Element(f"{xs}schema")
+    for namespace, file in files.items():
+        etree.SubElement(driver, f"{xs}import", namespace=namespace, schemaLocation=file)
+    (folder / "all.xsd").write_bytes(etree.tostring(driver))
+    return etree.XMLSchema(file=str(folder / "all.xsd"))
 
 
 def asking(made: Municipality, sandbox: Sandbox, **changes: object) -> Settings:
@@ -114,16 +135,16 @@ QUESTION = question("GetCertificateForEncryption", KPR_VALIDERING)
     ("path", "authorization", "body", "status"),
     [
         ("/v1/AR/Basic", "right", QUESTION, 200),
-        ("/v1/AR/Basic", "right", question("GetPhysicalAddresses", KPR_VALIDERING), 400),
+        ("/v1/AR/Basic", "right", question("GetPhysicalAddresses", KPR_VALIDERING), 500),
         (
             "/v1/AR/Basic",
             "right",
             QUESTION.replace(b"http://register", b"urn:register"),
-            400,
+            500,
         ),
-        ("/v1/AR/Basic", "right", QUESTION.replace(b"171479", b"-1"), 400),
-        ("/v1/AR/Basic", "right", b"<!DOCTYPE a><a/>", 400),
-        ("/v1/AR/Basic", "right", b" " * 60_000, 400),
+        ("/v1/AR/Basic", "right", QUESTION.replace(b"171479", b"-1"), 500),
+        ("/v1/AR/Basic", "right", b"<!DOCTYPE a><a/>", 500),
+        ("/v1/AR/Basic", "right", b" " * 60_000, 500),
         ("/v1/AR/Basic", "Bearer abc", QUESTION, 401),
         ("/v1/AR/Basic", "Basic %", QUESTION, 401),
         ("/v1/AR/Basic", "Basic /w==", QUESTION, 401),
@@ -140,7 +161,77 @@ def test_what_it_does_not_understand_is_refused(
     with httpx.Client(verify=ssl.create_default_context(cafile=made.pki.ca), trust_env=False) as client:
         url = register_url(sandbox.register_port).replace("/v1/AR/Basic", path)
         for _ in range(2):  # on one connection, as long as it lasts
-            assert client.post(url, content=body, headers=headers).status_code == status
+            answer = client.post(url, content=body, headers=headers)
+            assert answer.status_code == status
+            challenged = answer.headers.get("WWW-Authenticate", "")
+            assert challenged.startswith("Basic realm=") == (status == 401)
+            assert (status == 500) == (b"<s:Fault><faultcode" in answer.content)
+
+
+OPERATIONS = (
+    "GetCommunicationPartyDetails",
+    "GetCertificateForEncryption",
+    "GetCertificateForValidatingSignature",
+    "GetCertificateDetailsForEncryption",
+    "GetCertificateDetailsForValidatingSignature",
+)
+
+
+def by_hand(made: Municipality, sandbox: Sandbox, operation: str, her_id: int = KPR_VALIDERING) -> etree._Element:
+    """Ask as .NET's client does, with user and password only after the challenge; return what is in the body."""
+    with httpx.Client(verify=ssl.create_default_context(cafile=made.pki.ca), trust_env=False) as client:
+        url, body = register_url(sandbox.register_port), question(operation, her_id)
+        assert client.post(url, content=body).headers["WWW-Authenticate"].startswith("Basic")
+        answer = client.post(url, content=body, auth=("kommune", "hemmelig-i-test"))
+    found = etree.fromstring(answer.content).find("{*}Body/*")
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("her_id", [FHI, KPR_VALIDERING, SENDER_HER_ID])
+def test_every_answer_is_valid_by_the_wsdl_of_nhn(
+    made: Municipality, start: Start, register_schema: etree.XMLSchema, operation: str, her_id: int
+) -> None:
+    answer = by_hand(made, start(), operation, her_id)
+    register_schema.assertValid(answer)
+    assert etree.QName(answer).localname == f"{operation}Response"
+
+
+def test_a_fault_s_detail_is_valid_too(made: Municipality, start: Start, register_schema: etree.XMLSchema) -> None:
+    detail = by_hand(made, start(), "GetCommunicationPartyDetails", 122612).find("detail/*")
+    assert detail is not None
+    register_schema.assertValid(detail)
+    assert detail.findtext("{*}ErrorCode") == "InvalidHerIdSupplied"
+
+
+def test_queues_have_the_type_by_which_nhns_client_finds_them(made: Municipality, start: Start) -> None:
+    answer = by_hand(made, start(), "GetCommunicationPartyDetails")
+    found = {
+        address.findtext("{*}Type/{*}CodeValue"): address.findtext("{*}Address")
+        for address in answer.iter("{http://register.nhn.no/Common}ElectronicAddress")
+    }
+    assert found == {
+        "E_SB_ASYNC": "127.0.0.1/NHNTESTServiceBus/171479_async",
+        "E_SB_ERROR": "127.0.0.1/NHNTESTServiceBus/171479_error",
+    }
+    assert found.keys() == {each.text for each in answer.iter("{http://register.nhn.no/Common}TypeCodeValue")}
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"),
+    [
+        ("GetCertificateDetailsForEncryption", "fhi-encryption"),
+        ("GetCertificateDetailsForValidatingSignature", "fhi-signing"),
+    ],
+)
+def test_certificates_come_with_their_details(made: Municipality, start: Start, operation: str, name: str) -> None:
+    details = by_hand(made, start(), operation).find(f"{{*}}{operation}Result")
+    assert details is not None
+    namespace = "{http://register.nhn.no/CertificateDetails}"
+    given = base64.b64decode(details.findtext(f"{namespace}Certificate") or "")
+    assert load_der_x509_certificate(given) == made.pki.certificate(name)
+    assert (details.findtext(f"{namespace}LdapUrl") or "").startswith("ldap://127.0.0.1/")
 
 
 def test_who_connects_and_says_nothing_keeps_nobody_waiting(made: Municipality, start: Start) -> None:
