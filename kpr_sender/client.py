@@ -206,7 +206,7 @@ class Client:
             return None if found is None else self._app.report(found)
 
     def receipts(self, submission_id: str | None = None) -> tuple[ReceiptDocument, ...]:
-        """Return a submission's receipts as they came, believed or not.
+        """Return a submission's receipts as they came, verified or not.
 
         Raises:
             UsageError: The id is unknown.

@@ -114,14 +114,14 @@ class JournalUnwritable(KprError):
 
     code, exit_code, fault = "journal-unwritable", 73, Fault.MACHINE
     meaning = "the journal cannot be read or written; nothing is sent without it"
-    advice = "Make room or mend the permissions, then run the same command again."
+    advice = "Make room or correct the permissions, then run the same command again."
 
 
 class ReceiptUnverified(KprError):
-    """A receipt came that cannot be believed."""
+    """A receipt came that cannot be verified."""
 
     code, exit_code, fault = "receipt-unverified", 76, Fault.RECEIVER
-    meaning = "a receipt failed verification and is not believed"
+    meaning = "a receipt failed verification"
     advice = "Do not send again. Check the receiver's certificates in the configuration, then contact kpr@fhi.no."
 
 
@@ -130,7 +130,7 @@ class AccessRefused(KprError):
 
     code, exit_code, fault = "access-refused", 77, Fault.CONFIGURATION
     meaning = "login, certificate or key was refused"
-    advice = "Mend the login, certificate or key, then run the same command again."
+    advice = "Correct the login, certificate or key, then run the same command again."
 
 
 class KeyUnavailable(AccessRefused):
@@ -147,7 +147,7 @@ class ConfigInvalid(KprError):
 
     code, exit_code, fault = "config-invalid", 78, Fault.CONFIGURATION
     meaning = "the configuration is wrong"
-    advice = "Mend the configuration, then run the same command again."
+    advice = "Correct the configuration, then run the same command again."
 
 
 class ReceiptPending(KprError):
