@@ -27,8 +27,9 @@ from kpr_sender.outbound.submit import Submitter
 from kpr_sender.profiles import Profile, admit, load
 from kpr_sender.registry.opening import open_registry, open_registry_for_sending, require_one_environment
 from kpr_sender.registry.port import AddressRegistry, Directory
-from kpr_sender.report import Report
+from kpr_sender.report import Report, review_of
 from kpr_sender.settings.values import RegistryKind, Settings
+from kpr_sender.states import SubmissionState
 
 if TYPE_CHECKING:
     from kpr_sender.inbound.listen import Listener
@@ -208,7 +209,11 @@ class App:
             sent: How many shipments this call handed to the bus.
             taken: How many receipts this call was the first to bring.
         """
-        return Report(submission, sent, taken, overdue_after=self.settings.report.overdue_after, asked_at=self.now())
+        reviewed = None
+        if submission.state is SubmissionState.DELIVERED:
+            with self.session.reading() as journal:
+                reviewed = review_of(journal, submission)
+        return Report.of(self.settings, submission, at=self.now(), reviewed=reviewed, sent=sent, taken=taken)
 
     def close(self) -> None:
         """Close the bus, unless the configured one was never used, and the journal. Safe to call twice."""

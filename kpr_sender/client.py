@@ -311,6 +311,30 @@ class Client:
             self._app.observe(Event(EventKind.DECIDED, text, shipment.msg_id, shipment.type))
             return self._app.report(journal.submission(shipment.submission_id) or found.submission)
 
+    def reviewed(self, submission_id: str | None = None, *, by: str = "", note: str = "") -> Report:
+        """Store that a person looked at a delivered submission in FHI's feedback view. Never touches the bus.
+
+        FHI's letter 24/04733-1 requires it of every municipality during the reception period.
+
+        Args:
+            submission_id: Which submission, or a MsgId of it; the newest when not given.
+            by: Who looked; the client's own ``by`` when not given.
+            note: What the person noted, in words; stored in the journal.
+
+        Raises:
+            UsageError: There is no such submission, it is not delivered, or the note may hold a national id.
+            JournalUnwritable: It could not be stored.
+            JournalLocked: Another run holds the journal.
+        """
+        from kpr_sender.operator.resolve import require_reviewable
+
+        with self._one_at_a_time:
+            journal = self._app.session.opened()
+            with self._app.section:
+                submission = require_reviewable(look_up(journal, submission_id), note=note, by=by)
+                journal.note_review(submission.shipments[0].msg_id, note=note.strip(), by=by.strip() or self._app.by)
+            return self._app.report(submission)
+
     def stop(self) -> None:
         """End what another thread is at, for good: the step under way is finished, nothing further is begun.
 

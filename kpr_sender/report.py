@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from kpr_sender import profiles
 from kpr_sender.errors import (
     BY_CODE,
     EXIT_OK,
@@ -23,9 +24,14 @@ from kpr_sender.errors import (
     ReceiptUnverified,
     RejectedByReceiver,
 )
-from kpr_sender.model import Receipt, Shipment, Submission
+from kpr_sender.journal.port import REVIEWED, JournalView
+from kpr_sender.model import Environment, Receipt, Shipment, Submission
+from kpr_sender.profiles.deadline import Deadline
 from kpr_sender.settings.kinds import write_duration
+from kpr_sender.settings.values import Settings
 from kpr_sender.states import UNANSWERED, ShipmentState, SubmissionState
+
+_NOT_ACCEPTED_AFTER: Final = timedelta(hours=96)
 
 
 def _named(shipments: list[Shipment]) -> str:
@@ -85,6 +91,13 @@ def _published(submission: Submission) -> KprError:
     )
 
 
+def _nationally(length: timedelta) -> str:
+    """Return what HITS 1168 (9.1) says of a message that no AppRec has come to for so long."""
+    if length > _NOT_ACCEPTED_AFTER:
+        return " After 96 hours without AppRec it counts nationally as not accepted (HITS 1168)."
+    return " Without AppRec it counts nationally as not accepted from 96 hours on (HITS 1168)."
+
+
 def _overdue(submission: Submission, *, overdue_after: float, at: datetime) -> KprError | None:
     """Return that a receipt is overdue, when it is.
 
@@ -103,9 +116,15 @@ def _overdue(submission: Submission, *, overdue_after: float, at: datetime) -> K
         f"Published at {rfc3339(since)}, more than {write_duration(overdue_after)} ago, and no receipt "
         f"came: {_named(late)}. "
         "It may never have reached FHI: the bus says accepted also for a message that it cannot route, or that expires "
-        "or is pushed out of the receiver's queue unread."
+        f"or is pushed out of the receiver's queue unread.{_nationally(at - since)}"
     )
 
+
+_LOOK_AT_IT: Final = (
+    "Look at the data in FHI's feedback view (tilbakemeldingsvisning) during the reception period: FHI's letter "
+    "24/04733-1 requires it. What is wrong is corrected and sent anew after contact with kpr@fhi.no. Then note it with "
+    "kpr-send reviewed --by NAME."
+)
 
 _BY_STATE: Final[Mapping[SubmissionState, Callable[[Submission], KprError]]] = {
     SubmissionState.IN_DOUBT: _in_doubt,
@@ -154,6 +173,43 @@ def error_of(submission: Submission, *, overdue_after: float, at: datetime) -> K
 
 
 @dataclass(frozen=True, slots=True)
+class Review:
+    """That a person looked at a submission's data in FHI's feedback view.
+
+    Attributes:
+        at: When it was noted, UTC.
+        by: Who looked.
+        note: What the person noted; may be empty.
+    """
+
+    at: datetime
+    by: str
+    note: str
+
+
+def review_of(journal: JournalView | None, submission: Submission) -> Review | None:
+    """Return the latest review of a submission that the journal has; None where it has none."""
+    if journal is None or submission.state is not SubmissionState.DELIVERED:
+        return None
+    events = journal.events(submission.shipments[0].msg_id)
+    return next((Review(one.at, one.who, one.why) for one in reversed(events) if one.what == REVIEWED), None)
+
+
+def deadline_of(settings: Settings, year: int) -> Deadline:
+    """Return the last day to report a year's data: the configuration's for its own year, else the profile's.
+
+    Raises:
+        ConfigInvalid: Nothing is known of the year.
+    """
+    told = settings.report
+    day = profiles.load(year).deadline
+    if year != told.year:
+        return Deadline(day)
+    day = told.deadline or day
+    return Deadline(day) if told.extended_to is None else Deadline(told.extended_to, day, told.extension_letter)
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What is known of a submission.
 
@@ -163,6 +219,8 @@ class Report:
         taken: How many receipts ``add_receipt`` was the first to bring.
         overdue_after: How long a receipt may take, in seconds.
         asked_at: The time at which this is known; aware.
+        deadline: The last day to report the submission's year.
+        reviewed: That a person looked at the data in FHI's feedback view; None where nobody has said so.
     """
 
     submission: Submission
@@ -170,6 +228,30 @@ class Report:
     taken: int = 0
     overdue_after: float = field(kw_only=True)
     asked_at: datetime = field(kw_only=True)
+    deadline: Deadline | None = field(default=None, kw_only=True)
+    reviewed: Review | None = field(default=None, kw_only=True)
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        submission: Submission,
+        *,
+        at: datetime,
+        reviewed: Review | None = None,
+        sent: int = 0,
+        taken: int = 0,
+    ) -> Report:
+        """Return what is known of a submission by a configuration's limits; the arguments are its attributes."""
+        return cls(
+            submission,
+            sent,
+            taken,
+            overdue_after=settings.report.overdue_after,
+            asked_at=at,
+            deadline=deadline_of(settings, submission.year),
+            reviewed=reviewed,
+        )
 
     @property
     def error(self) -> KprError | None:
@@ -190,6 +272,18 @@ class Report:
         """
         if (error := self.error) is not None:
             raise error
+
+    @property
+    def next_step(self) -> str:
+        """What to do next, in a sentence or two; also where there is no error."""
+        error = self.error
+        if error is not None:
+            return error.next_step
+        if self.reviewed is not None:
+            return f"Nothing: {self.reviewed.by} looked at FHI's feedback view ({rfc3339(self.reviewed.at)})."
+        if self.submission.environment is not Environment.PRODUKSJON:
+            return "Nothing: this was a test. What goes to produksjon must be looked at in FHI's feedback view as well."
+        return _LOOK_AT_IT
 
     def text(self) -> str:
         """Return the result in one or two sentences, for a person."""

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 
 import click
 
-from kpr_sender import profiles
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.session import connected_sandbox
@@ -15,6 +14,7 @@ from kpr_sender.events import Event
 from kpr_sender.operator.certificates import in_use
 from kpr_sender.render import json
 from kpr_sender.render.self_check import certificate_concerns, certificate_json, certificate_table
+from kpr_sender.report import deadline_of
 
 
 @click.command("certs")
@@ -30,13 +30,14 @@ def command(invocation: Invocation, *, check: bool) -> int:
     events: list[Event] = []
     with connected_sandbox(configured) as settings:
         rows = in_use(settings, now=now, observe=events.append)
-    deadline = profiles.load(configured.report.year).deadline
+    deadline = deadline_of(configured, configured.report.year)
     attention = any(row.concern(now, deadline) and not row.is_unknown for row in rows)
     error = CertificateEnding(f"{CertificateEnding.meaning}.") if check and attention else None
     value = json.envelope(
         error,
         environment=configured.environment.value,
-        deadline=deadline.isoformat(),
+        deadline=deadline.day.isoformat(),
+        days_to_deadline=deadline.days_left(now),
         certificates=[certificate_json(row, now, deadline) for row in rows],
     )
     screen = [*certificate_table(rows, now, deadline), *(event.text for event in events)]

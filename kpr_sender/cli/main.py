@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "check": "Find what FHI would refuse, drop or blank, before anything is sent.",
     "wait": "Wait for the receipts of what is published.",
     "resolve": "Decide on a shipment that no answer has come to.",
+    "reviewed": "Note that a person has looked at the data in FHI's feedback view.",
     "status": "Show what is known of a submission, from the journal alone.",
     "receipts": "Show a submission's receipts with everything they say, or take them from files.",
     "journal": "Check the journal, copy it, show what is in it.",

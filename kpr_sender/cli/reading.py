@@ -10,13 +10,13 @@ from kpr_sender.journal.port import JournalView
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Submission
 from kpr_sender.operator.resolve import look_up
-from kpr_sender.report import Report
+from kpr_sender.report import Report, review_of
 from kpr_sender.settings.values import Settings
 
 
-def report_on(settings: Settings, submission: Submission) -> Report:
-    """Return what is known of a submission now."""
-    return Report(submission, overdue_after=settings.report.overdue_after, asked_at=datetime.now(UTC))
+def report_on(settings: Settings, submission: Submission, journal: JournalView | None = None) -> Report:
+    """Return what is known of a submission now; with a journal also whether a person has reviewed it."""
+    return Report.of(settings, submission, at=datetime.now(UTC), reviewed=review_of(journal, submission))
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def command(invocation: Invocation, *, submission: str | None) -> int:
             text = f"Nothing is submitted yet: there is nothing in {settings.journal.path}."
             return output.nothing(invocation, settings.environment, text)
         journal, shown = found
-        exit_code = output.report(invocation, settings, reading.report_on(settings, shown))
+        exit_code = output.report(invocation, settings, reading.report_on(settings, shown, journal))
         if submission is None and not invocation.as_json and invocation.loudness is not Loudness.QUIET:
             others = [one for one in journal.submissions() if one.submission_id != shown.submission_id]
             for line in earlier_submissions(others):

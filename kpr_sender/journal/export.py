@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from kpr_sender.journal import schema, sql
 from kpr_sender.journal.connection import Store
+from kpr_sender.journal.port import REVIEWED
 from kpr_sender.journal.sql import receipt_of
 from kpr_sender.states import PERSON_CAUSES
 
@@ -29,7 +30,7 @@ _RECEIPT: Final = (
     *("receipt_id", "msg_id", "status", "problem", "received_at", "sealed_sha256", "signer_sha1", "signer_serial"),
 )
 _FORGOTTEN: Final = ("msg_id", "type", "sender_her_id", "kommunenummer", "bydel", "year", "noted_at", "released_at")
-_IN_PEOPLES_WORDS: Final = frozenset({"created", "replaced", *(cause.value for cause in PERSON_CAUSES)})
+_IN_PEOPLES_WORDS: Final = frozenset({"created", "replaced", REVIEWED, *(cause.value for cause in PERSON_CAUSES)})
 _LEFT_OUT: Final = frozenset({"description"})
 """Details in the words of another system."""
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from kpr_sender.errors import LastError
 from kpr_sender.model import (
@@ -30,6 +30,9 @@ from kpr_sender.model import (
     Submission,
 )
 from kpr_sender.states import Cause, ReceiptStatus
+
+REVIEWED: Final = "reviewed"
+"""What the event says of a submission whose data a person has looked at in FHI's feedback view."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +269,15 @@ class Journal(JournalView, Protocol):
         Raises:
             UsageError: There is no reason or no name.
             ImpossibleTransition: The cause is another, or the shipment's state does not have it.
+        """
+
+    def note_review(self, msg_id: str, *, note: str, by: str) -> None:
+        """Store that a person looked at a submission's data in FHI's feedback view; as an event, nothing moves.
+
+        Args:
+            msg_id: The submission's first shipment.
+            note: What the person noted; may be empty.
+            by: Who looked.
         """
 
     def note_error(self, msg_id: str, error: LastError | None) -> None:

@@ -29,7 +29,7 @@ from kpr_sender.journal.admission import require_admissible, require_nothing_for
 from kpr_sender.journal.connection import Store, open_to_read, open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
-from kpr_sender.journal.port import JournalEvent, NewShipment, NewSubmission, ReceiptDocument
+from kpr_sender.journal.port import REVIEWED, JournalEvent, NewShipment, NewSubmission, ReceiptDocument
 from kpr_sender.journal.recovery import objection_to
 from kpr_sender.journal.sql import Value
 from kpr_sender.journal.sqlite_errors import damaged
@@ -44,7 +44,15 @@ from kpr_sender.model import (
     Shipment,
     Submission,
 )
-from kpr_sender.states import CAUSE_OF_STATUS, Arrival, Cause, ImpossibleTransition, ReceiptStatus, ShipmentState
+from kpr_sender.states import (
+    CAUSE_OF_STATUS,
+    Arrival,
+    Cause,
+    HistoryLine,
+    ImpossibleTransition,
+    ReceiptStatus,
+    ShipmentState,
+)
 
 
 class SqliteView:
@@ -306,6 +314,11 @@ class SqliteJournal(SqliteView):
         if not reason.strip() or not by.strip():
             raise UsageError("A decision needs a reason and the name of the person who takes it.")
         return self._apply(msg_id, cause, among=states.PERSON_CAUSES, why=reason.strip(), who=by.strip())
+
+    def note_review(self, msg_id: str, *, note: str, by: str) -> None:
+        """Store that a person looked at a submission's data in FHI's feedback view; as an event, nothing moves."""
+        with self._transaction() as transaction:
+            transaction.note(msg_id, HistoryLine(REVIEWED, note, by))
 
     def note_error(self, msg_id: str, error: LastError | None) -> None:
         """Set or clear what last went wrong, without moving the shipment."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from cryptography import x509
@@ -20,6 +20,7 @@ from kpr_sender.errors import AccessRefused, BusUnreachable, KprError, RegistryU
 from kpr_sender.events import Observer
 from kpr_sender.keys.configured import load_decrypter, load_signer
 from kpr_sender.operator.machine_checks import Status
+from kpr_sender.profiles.deadline import Deadline
 from kpr_sender.registry.opening import open_registry_for_sending
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.values import KeySource, Settings
@@ -56,11 +57,11 @@ class CertificateInUse:
         """Whole days until it ends; negative when it has ended."""
         return None if self.certificate is None else (self.certificate.not_valid_after_utc - now).days
 
-    def days_left_at(self, deadline: date) -> int | None:
+    def days_left_at(self, deadline: Deadline) -> int | None:
         """Whole days that it has left when the last day to report is over; negative when it ends before."""
-        return self.days_left(_end_of(deadline))
+        return self.days_left(deadline.ends)
 
-    def concern(self, now: datetime, deadline: date) -> str:
+    def concern(self, now: datetime, deadline: Deadline) -> str:
         """What a person must know of it; empty when all is well."""
         left, left_at_deadline = self.days_left(now), self.days_left_at(deadline)
         if self.error is not None:
@@ -68,14 +69,14 @@ class CertificateInUse:
         if left is None or left_at_deadline is None or not self.counts:
             return ""
         concerns = []
-        if left_at_deadline < 0 and now < _end_of(deadline):
-            concerns.append(f"it ends before the deadline, {deadline}")
+        if left_at_deadline < 0 and not deadline.is_past(now):
+            concerns.append(f"it ends before the deadline, {deadline.day}")
         within = next((days for days in WARNING_DAYS if left < days), None)
         if within is not None:
             concerns.append(f"it ends within {within} days")
         return f"{' and '.join(concerns)}: have the next one ready".capitalize() if concerns else ""
 
-    def status(self, now: datetime, deadline: date) -> Status:
+    def status(self, now: datetime, deadline: Deadline) -> Status:
         """Red when it must not be used, yellow when a person should look at it."""
         if self.error is not None and not self.is_unknown:
             return Status.RED
@@ -172,8 +173,3 @@ def _evaluated(
 def _source(source: KeySource) -> str:
     path = source.pkcs12 or source.certificate_pem
     return source.key if path is None else str(path)
-
-
-def _end_of(day: date) -> datetime:
-    """The first moment after a day, give or take Norway's hour or two: nobody should come that close."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)

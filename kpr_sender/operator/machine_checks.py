@@ -34,10 +34,12 @@ from kpr_sender.events import Event
 from kpr_sender.journal import verify
 from kpr_sender.journal.location import require_local
 from kpr_sender.keys.port import Keys
-from kpr_sender.model import Party
+from kpr_sender.model import Environment, Party
 from kpr_sender.net import verifying
+from kpr_sender.profiles.deadline import RECEPTION_DAYS, Deadline
 from kpr_sender.registry.opening import require_one_environment
 from kpr_sender.registry.port import Counterpart
+from kpr_sender.report import deadline_of
 from kpr_sender.settings.read import secrets_of
 from kpr_sender.settings.values import Settings
 from kpr_sender.trust.policy import Trust, check_signer
@@ -46,6 +48,11 @@ T = TypeVar("T")
 
 _MESSAGES: Final = 4
 """What a pair needs on the disk, in largest messages: two of them, each in SQLite's write-ahead log and in its file."""
+_WITH_DEADLINE: Final = (Environment.PRODUKSJON, Environment.VALIDERING)
+_ASK_FOR_EXTENSION: Final = (
+    "ask kpr@fhi.no for an extension, with the reason; put what they answer into report.extended_to and "
+    "report.extension_letter."
+)
 _BLOCK: Final = bytes(4096)
 _SAMPLE: Final = b"<prove/>"
 
@@ -128,6 +135,11 @@ class CheckContext:
         return profiles.load(self.settings.report.year)
 
     @property
+    def deadline(self) -> Deadline:
+        """The last day to report the configured year."""
+        return deadline_of(self.settings, self.settings.report.year)
+
+    @property
     def expected(self) -> Party:
         """The receiver as the year's profile has it."""
         return self.profile.receivers[self.settings.environment]
@@ -149,11 +161,26 @@ def environment(context: CheckContext) -> CheckResult:
 
 
 def year(context: CheckContext) -> CheckResult:
-    """FHI has confirmed what is known of the year."""
-    profile, letter = context.profile, context.settings.report.letter
-    warning = profiles.admit(profile, context.settings.environment, letter)
-    due = f"{profile.year}, to be reported by {profile.deadline}"
-    return found(f"{due}, confirmed by FHI's letter {profile.letter}") if warning is None else found(due, [warning])
+    """FHI has confirmed what is known of the year, and still takes its data.
+
+    After the deadline it is yellow; in produksjon red once the reception period is taken to be over. The sandbox and
+    the register's test have no deadline.
+    """
+    profile, environment = context.profile, context.settings.environment
+    warning = profiles.admit(profile, environment, context.settings.report.letter)
+    deadline, now = context.deadline, context.now()
+    text = f"{profile.year} {deadline.text(now)}"
+    text += "" if warning else f", confirmed by FHI's letter {profile.letter}" if profile.letter else ""
+    concerns = [warning] if warning else []
+    if environment in _WITH_DEADLINE and deadline.is_past(now):
+        if environment is Environment.PRODUKSJON and deadline.is_closed(now):
+            raise ConfigInvalid(
+                f"{text}; FHI's reception period is taken to be over {RECEPTION_DAYS} days after the deadline.",
+                where="report.year",
+                next_step=_ASK_FOR_EXTENSION,
+            )
+        concerns.append(f"The deadline is past: {_ASK_FOR_EXTENSION}")
+    return found(text, concerns)
 
 
 def addresses(context: CheckContext) -> CheckResult:

@@ -188,7 +188,7 @@ def _lasting(
     for row in rows:
         if row.error is not None and not row.is_unknown:
             raise row.error
-    concerns = [f"{row.role}: {concern}" for row in rows if (concern := row.concern(now, context.profile.deadline))]
+    concerns = [f"{row.role}: {concern}" for row in rows if (concern := row.concern(now, context.deadline))]
     concerns += [event.text for event in events]
     left = [days for row in rows if row.counts and (days := row.days_left(now)) is not None]
     if not left:

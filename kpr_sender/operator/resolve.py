@@ -13,7 +13,15 @@ from typing import Final
 from kpr_sender.errors import UsageError
 from kpr_sender.journal.port import JournalEvent, JournalView
 from kpr_sender.model import Shipment, Submission
-from kpr_sender.states import PERSON_CAUSES, Cause, ShipmentState, awaits_answer, open_decisions
+from kpr_sender.privacy import holds_national_id
+from kpr_sender.states import (
+    PERSON_CAUSES,
+    Cause,
+    ShipmentState,
+    SubmissionState,
+    awaits_answer,
+    open_decisions,
+)
 
 
 class Decision(enum.StrEnum):
@@ -209,3 +217,28 @@ def _attempts(history: tuple[JournalEvent, ...]) -> Iterator[Attempt]:
             begun = None
     if begun is not None:
         yield Attempt(begun, None)
+
+
+def require_reviewable(submission: Submission | None, *, note: str, by: str) -> Submission:
+    """Return the submission that a person says to have looked at in FHI's feedback view.
+
+    Args:
+        submission: The one that is named; None where there is none.
+        note: What the person noted.
+        by: Who looked.
+
+    Raises:
+        UsageError: Nothing is delivered that FHI's view could show, or the text may hold a national id (promise G6).
+    """
+    if submission is None or submission.state is not SubmissionState.DELIVERED:
+        raise UsageError(
+            "Only what is delivered can have been looked at in FHI's feedback view.",
+            next_step="See kpr-send status for what is known of it.",
+        )
+    if holds_national_id(note) or holds_national_id(by):
+        raise UsageError(
+            "The text holds something like a national id, which the journal does not store.",
+            where="--note" if holds_national_id(note) else "--by",
+            next_step="Say it without the number: FHI's view shows no persons either.",
+        )
+    return submission

@@ -61,6 +61,9 @@ def report_json(report: Report) -> dict[str, Any]:
         submission=submission.submission_id,
         year=submission.year,
         state=submission.state.value,
+        deadline=report.deadline and report.deadline.day.isoformat(),
+        days_left=report.deadline and report.deadline.days_left(report.asked_at),
+        reviewed=report.reviewed and {"at": rfc3339(report.reviewed.at)},  # not who: that stays in the journal
         shipments=[_shipment(shipment) for shipment in submission.shipments],
     )
 

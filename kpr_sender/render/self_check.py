@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from kpr_sender.cms.certificates import describe, owner
 from kpr_sender.operator.certificates import CertificateInUse
 from kpr_sender.operator.self_check import CHECKS, CheckResult
+from kpr_sender.profiles.deadline import Deadline
 from kpr_sender.report import rfc3339
 
 _WIDTH: Final = max(len(check.name) for check in CHECKS)
-_HEAD: Final = ("", "certificate", "whose", "valid until", "days left", "at the deadline")
+_HEAD: Final = ("", "certificate", "whose", "valid until", "days left")
+_AT_DEADLINE: Final = "at the deadline"
 
 
 def check_line(result: CheckResult) -> str:
@@ -33,16 +35,17 @@ def check_json(result: CheckResult) -> dict[str, Any]:
     }
 
 
-def certificate_table(rows: Sequence[CertificateInUse], now: datetime, deadline: date) -> list[str]:
+def certificate_table(rows: Sequence[CertificateInUse], now: datetime, deadline: Deadline) -> list[str]:
     """Return the lines of a screen: the certificates, where each came from, and what a person should look at."""
-    lines = [_HEAD, *(_cells(row, now, deadline) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEAD))]
+    head = _HEAD if deadline.is_past(now) else (*_HEAD, _AT_DEADLINE)
+    lines = [head, *(_cells(row, now, deadline)[: len(head)] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     sources = [f"  {row.role}: {row.source}" for row in rows if row.source]
     return [
         *table,
         "",
-        f"The last day to report is {deadline}.",
+        f"The year's data {deadline.text(now)}.",
         "",
         "From:",
         *sources,
@@ -50,13 +53,13 @@ def certificate_table(rows: Sequence[CertificateInUse], now: datetime, deadline:
     ]
 
 
-def certificate_concerns(rows: Sequence[CertificateInUse], now: datetime, deadline: date) -> list[str]:
+def certificate_concerns(rows: Sequence[CertificateInUse], now: datetime, deadline: Deadline) -> list[str]:
     """Return what a person should look at, with its heading; nothing when all is well."""
     found = [f"  {row.role}: {concern}" for row in rows if (concern := row.concern(now, deadline))]
     return ["", "To be seen to:", *found] if found else []
 
 
-def certificate_json(row: CertificateInUse, now: datetime, deadline: date) -> dict[str, Any]:
+def certificate_json(row: CertificateInUse, now: datetime, deadline: Deadline) -> dict[str, Any]:
     """Return a certificate in plain values."""
     certificate = row.certificate
     return {
@@ -66,14 +69,14 @@ def certificate_json(row: CertificateInUse, now: datetime, deadline: date) -> di
         "valid_from": None if certificate is None else rfc3339(certificate.not_valid_before_utc),
         "valid_until": None if certificate is None else rfc3339(certificate.not_valid_after_utc),
         "days_left": row.days_left(now),
-        "days_left_at_deadline": row.days_left_at(deadline),
+        "days_left_at_deadline": None if deadline.is_past(now) else row.days_left_at(deadline),
         "known": not row.is_unknown,
         "light": row.status(now, deadline).value,
         "concern": row.concern(now, deadline),
     }
 
 
-def _cells(row: CertificateInUse, now: datetime, deadline: date) -> tuple[str, ...]:
+def _cells(row: CertificateInUse, now: datetime, deadline: Deadline) -> tuple[str, ...]:
     mark = "?" if row.is_unknown else "!" if row.concern(now, deadline) else ""
     if row.certificate is None:
         return (mark, row.role, "-", "-", "-", "-")

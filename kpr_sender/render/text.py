@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 from kpr_sender.errors import KprError
 from kpr_sender.model import CertificateName, Receipt, Shipment, Submission
 from kpr_sender.operator.resolve import Attempt, Case, Decision
+from kpr_sender.profiles.deadline import Deadline
 from kpr_sender.report import Report, rfc3339
-from kpr_sender.states import ReceiptStatus, ShipmentState
+from kpr_sender.states import ReceiptStatus, ShipmentState, SubmissionState
 
 if TYPE_CHECKING:
     # Only the type is needed; the module would load the journal's writing side for every screen.
@@ -74,7 +75,15 @@ def report_screen(report: Report, *, journal: Path, receipts: Path, remark: str 
     yield f"  Journal     {journal}"
     yield f"  Receipts    {receipts}"
     yield f"  Exit code   {report.exit_code}"
-    yield f"  What to do  {'Nothing.' if error is None else error.next_step}"
+    if report.deadline is not None:
+        yield f"  Deadline    it {report.deadline.text(report.asked_at)}{_late(report, report.deadline)}"
+    yield f"  What to do  {report.next_step}"
+
+
+def _late(report: Report, deadline: Deadline) -> str:
+    if not deadline.is_past(report.asked_at) or report.submission.state is SubmissionState.DELIVERED:
+        return ""
+    return "; ask kpr@fhi.no for an extension, then set report.extended_to"
 
 
 def earlier_submissions(others: Sequence[Submission]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -158,6 +159,12 @@ def _organisation_number(value: object, _base: Path) -> str:
     return text
 
 
+def _date(value: object, _base: Path) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    return date.fromisoformat(_string(value))
+
+
 TEXT: Final = pattern(r"(?s:.*)", "a text")
 NAME: Final = pattern(r"[^\r\n]+", "a text that is not empty")
 HER_ID: Final = integer(1, 2_147_483_647)
@@ -175,6 +182,7 @@ HTTPS_URL: Final = pattern(
 QUEUE: Final = pattern(r"[^\s]+", "a queue's name, or its whole registered address")
 VARIABLE: Final = pattern(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable, not the secret itself")
 HEX: Final = ValueKind("pairs of hexadecimal digits", lambda value, _base: bytes.fromhex(_filled(value)))
+DATE: Final = ValueKind('a day such as "2025-01-15"', _date)
 FLAG: Final = ValueKind("true or false", lambda value, _base: _boolean(value))
 PATH: Final = ValueKind("a path, absolute or relative to the configuration file", _path)
 PATHS: Final = ValueKind("a list of paths, each absolute or relative to the configuration file", _paths)

@@ -336,6 +336,10 @@ class _ConfigurationFile:
         if settings.protection.revocation is not Revocation.OFF and not settings.protection.roots:
             raise self.wrong("protection.revocation", "Who issued a certificate must be known; name protection.roots.")
         self._check_ids(settings)
+        report = settings.report
+        if (report.extended_to is None) == bool(report.extension_letter):
+            missing = "extended_to" if report.extended_to is None else "extension_letter"
+            raise self.wrong(f"report.{missing}", "This is missing; extended_to and extension_letter go together.")
         if settings.limits.warn_bytes > settings.limits.refuse_bytes:
             raise self.wrong("limits.warn_bytes", "Expected no more than limits.refuse_bytes.")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Final
 
@@ -105,6 +106,15 @@ class ReportSettings:
     letter: str = field(default="", metadata=option(
         kinds.TEXT, "FHI's letter that confirms the year's values. produksjon requires it for years that kpr-sender "
         "knows no letter for."))
+    deadline: date | None = field(default=None, metadata=option(
+        kinds.DATE, "The last day to report, where FHI's letter about the year names another than kpr-sender knows.",
+        otherwise="the year's profile has it", example="2025-01-15"))
+    extended_to: date | None = field(default=None, metadata=option(
+        kinds.DATE, "The last day to report for this municipality, where FHI has granted an extension.",
+        otherwise="there is no extension", example="2025-01-31"))
+    extension_letter: str = field(default="", metadata=option(
+        kinds.NAME, "FHI's letter or e-mail that grants the extension; goes together with extended_to.",
+        otherwise="there is no extension", example="24/04733-9"))
     overdue_after: float = field(default=86_400.0, metadata=option(
         kinds.seconds(1, 8_760 * 3600), "What was published longer ago than this and has no receipt is overdue: exit "
         "code 84. It is waited for all the same."))

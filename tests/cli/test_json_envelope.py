@@ -138,6 +138,8 @@ CASES = [
     Case("wait", "MSGID", 0, _delivered),
     Case("wait", "--wait 1s", 80, _published),
     Case("wait", "", 64),
+    Case("reviewed", "--by Inga", 0, _delivered),
+    Case("reviewed", "--by Inga", 64, _published),
     Case("resolve", "MSGID", 80, _published),
     Case("resolve", "MSGID --arrived --reason phone --yes", 80, _published),
     Case("resolve", "MSGID", 64),

@@ -10,13 +10,14 @@ import pytest
 from kpr_sender.errors import AccessRefused, BusUnreachable
 from kpr_sender.operator.certificates import CertificateInUse, in_use
 from kpr_sender.operator.machine_checks import Status
+from kpr_sender.profiles.deadline import Deadline
 from tests.helpers import seid_pki
 from tests.helpers.municipality import municipality
 from tests.helpers.pki import NOW
 from tests.helpers.seid_pki import DAY
 
-DEADLINE = dt.date(2031, 1, 15)
-IN_TIME = dt.datetime(2031, 1, 16, tzinfo=dt.UTC)
+DEADLINE = Deadline(dt.date(2031, 1, 15))
+IN_TIME = DEADLINE.ends
 
 
 def row(days_left: int) -> CertificateInUse:
@@ -30,14 +31,14 @@ def row(days_left: int) -> CertificateInUse:
     [(61, ""), (60, ""), (59, "60"), (30, "60"), (29, "30"), (14, "30"), (13, "14"), (7, "14"), (6, "7"), (0, "7")],
 )
 def test_it_is_warned_of_at_60_30_14_and_7_days(days_left: int, text: str) -> None:
-    concern = row(days_left).concern(NOW, (NOW - DAY).date())
+    concern = row(days_left).concern(NOW, Deadline((NOW - DAY).date()))
     assert concern == (text and f"It ends within {text} days: have the next one ready")
-    assert row(days_left).status(NOW, (NOW - DAY).date()) is (Status.YELLOW if text else Status.GREEN)
+    assert row(days_left).status(NOW, Deadline((NOW - DAY).date())) is (Status.YELLOW if text else Status.GREEN)
 
 
 def test_one_that_ends_before_the_deadline_is_warned_of_however_long_it_lasts() -> None:
-    deadline = (NOW + 200 * DAY).date()
-    assert row(198).concern(NOW, deadline) == f"It ends before the deadline, {deadline}: have the next one ready"
+    deadline = Deadline((NOW + 200 * DAY).date())
+    assert row(198).concern(NOW, deadline) == f"It ends before the deadline, {deadline.day}: have the next one ready"
     assert row(202).concern(NOW, deadline) == ""
     assert "and it ends within 30 days" in row(20).concern(NOW, deadline)
 

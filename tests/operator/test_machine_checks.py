@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -58,6 +58,40 @@ def test_a_year_that_no_letter_confirms_is_yellow_and_red_in_produksjon(stage: S
 
     (line,) = run_checks(replace(settings, environment=Environment.PRODUKSJON), checks=only("year"))
     assert line.status is Status.RED
+
+
+@pytest.mark.parametrize(
+    ("environment", "days", "light", "said"),
+    [
+        (Environment.PRODUKSJON, -1, Status.GREEN, "is due by 2025-01-15"),
+        (Environment.PRODUKSJON, 1, Status.YELLOW, "The deadline is past"),
+        (Environment.PRODUKSJON, 31, Status.YELLOW, "The deadline is past"),
+        (Environment.PRODUKSJON, 32, Status.RED, "reception period"),
+        (Environment.VALIDERING, 683, Status.YELLOW, "683 days ago"),
+        (Environment.LOKAL, 683, Status.GREEN, "was due by 2025-01-15"),
+    ],
+)
+def test_a_deadline_that_is_past_is_yellow_and_red_in_produksjon_after_the_reception_period(
+    stage: Stage, environment: Environment, days: int, light: Status, said: str
+) -> None:
+    now = datetime(2025, 1, 15, 12, tzinfo=UTC) + timedelta(days=days)
+    settings = replace(stage.settings(), environment=environment)
+
+    (line,) = run_checks(settings, checks=only("year"), now=lambda: now)
+
+    assert (line.status, said in line.text) == (light, True)
+
+
+def test_an_extension_moves_the_deadline(stage: Stage) -> None:
+    told = {"report": {"extended_to": "2025-02-10", "extension_letter": "24/04733-9"}}
+    settings = replace(stage.settings(told), environment=Environment.PRODUKSJON)
+
+    (line,) = run_checks(settings, checks=only("year"), now=lambda: datetime(2025, 2, 10, 12, tzinfo=UTC))
+
+    assert (line.status, "2025-02-10 (extended from 2025-01-15 by letter 24/04733-9), today" in line.text) == (
+        Status.GREEN,
+        True,
+    )
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 import pytest
 
-from kpr_sender import profiles
 from kpr_sender.operator.certificates import in_use
 from kpr_sender.operator.self_check import (
     CHECKS,
@@ -22,7 +21,7 @@ from kpr_sender.operator.self_check import (
     Status,
     run_checks,
 )
-from kpr_sender.settings.values import Settings
+from kpr_sender.report import deadline_of
 from tests.helpers.municipality import Changes
 from tests.helpers.scripted_bus import ScriptedBus
 from tests.helpers.self_checks import Stage, lights, only
@@ -231,15 +230,11 @@ def test_certificates_are_warned_of_by_the_limits_of_certs(stage: Stage, days: i
     rows = in_use(settings, now=now, observe=lambda _event: None)
     own, _receiver, receivers = run_checks(settings, checks=chosen, now=lambda: now)
     for line, row in ((own, rows[0]), (receivers, rows[2])):
-        concern = row.concern(now, settings_deadline(settings))
+        concern = row.concern(now, deadline_of(settings, settings.report.year))
         assert f"within {text} days" in concern
         assert (line.status, concern in line.text) == (Status.YELLOW, True)
         assert ("ends today" if days == 0 else f"in {days} day") in line.text
         assert "1 days" not in line.text.replace("21 days", "")
-
-
-def settings_deadline(settings: Settings) -> date:
-    return profiles.load(settings.report.year).deadline
 
 
 def test_config_check_asks_everybody_but_the_bus(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,10 @@ def test_json_is_schema_2_and_holds_no_detail_text() -> None:
     assert report.error is not None
     whole = report_json(report)
     assert report.as_json() == whole
-    assert list(whole) == ["schema", "exit_code", "error", "environment", "submission", "year", "state", "shipments"]
+    assert list(whole) == [
+        *("schema", "exit_code", "error", "environment", "submission", "year", "state"),
+        *("deadline", "days_left", "reviewed", "shipments"),
+    ]
     assert whole["exit_code"] == report.exit_code == 82
     assert whole["error"] == {
         "code": "needs-person",

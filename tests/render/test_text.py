@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from kpr_sender.errors import BusUnreachable
-from kpr_sender.model import MessageType
+from kpr_sender.model import Environment, MessageType
 from kpr_sender.operator.resolve import Decision
+from kpr_sender.profiles.deadline import Deadline
 from kpr_sender.render import text
 from kpr_sender.states import ReceiptStatus, ShipmentState
-from tests.helpers.submissions import pair, receipt, shipment, told
+from tests.helpers.submissions import AT, pair, receipt, shipment, told
 
 
 def _screen(state: ShipmentState) -> list[str]:
@@ -27,7 +29,7 @@ def test_every_state_has_a_screen_that_ends_with_what_to_do(state: ShipmentState
     assert sum(text.STATE_WORDS[state] in line for line in shown) == 2
     assert shown[1] == "A remark."
     assert shown[-2] == f"  Exit code   {report.exit_code}"
-    assert shown[-1] == f"  What to do  {'Nothing.' if report.error is None else report.error.next_step}"
+    assert shown[-1] == f"  What to do  {report.next_step}"
 
 
 @pytest.mark.parametrize("status", ReceiptStatus)
@@ -73,3 +75,26 @@ def test_an_error_says_where_what_to_do_and_what_its_code_means() -> None:
         f"  What to do: {BusUnreachable.advice}",
         f"  Exit code 69: {BusUnreachable.meaning}.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [(Environment.PRODUKSJON, "tilbakemeldingsvisning"), (Environment.VALIDERING, "Nothing: this was a test.")],
+)
+def test_after_delivery_somebody_must_look_at_the_feedback_view(environment: Environment, said: str) -> None:
+    delivered = replace(pair(ShipmentState.DELIVERED, ShipmentState.DELIVERED), environment=environment)
+
+    assert said in told(delivered).next_step
+    if environment is Environment.PRODUKSJON:
+        assert "kpr-send reviewed --by NAME" in told(delivered).next_step
+
+
+def test_the_deadline_is_shown_and_after_it_what_to_do_while_nothing_is_delivered() -> None:
+    def shown(state: ShipmentState, day: date) -> str:
+        report = replace(told(pair(state, state)), deadline=Deadline(day))
+        return "\n".join(text.report_screen(report, journal=Path("j"), receipts=Path("r")))
+
+    ahead, past = AT.date() + timedelta(days=3), AT.date() - timedelta(days=3)
+    assert f"Deadline    it is due by {ahead}, 3 days left" in shown(ShipmentState.SEALED, ahead)
+    assert "3 days ago; ask kpr@fhi.no for an extension" in shown(ShipmentState.SEALED, past)
+    assert "extension" not in shown(ShipmentState.DELIVERED, past)
