@@ -139,6 +139,29 @@ class Receipt:
     signer: CertificateName | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorMessage:
+    """The latest message on our error queue that names a shipment. Not signed: evidence, no proof.
+
+    Attributes:
+        at: When we took it, UTC.
+        condition: Its errorCondition, for example ``transport:invalid-certificate``; may be empty, as the others may.
+        description: Its errorDescription, cut and clean.
+        data: Its errorConditionData in words: thumbprints, field names.
+    """
+
+    at: datetime
+    condition: str
+    description: str
+    data: str
+
+    @property
+    def text(self) -> str:
+        """All of it as one clause without a full stop."""
+        said = ": ".join(filter(None, (self.condition, self.description.rstrip(" .;"))))
+        return " ".join(filter(None, (said, f"({self.data})" if self.data else ""))) or "no more than that"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipment(Lifecycle):
     """One sealed Hodemelding and what is known of its way: its life, and what is fixed.
@@ -150,6 +173,7 @@ class Shipment(Lifecycle):
         certificates: What it is sealed with; None for one that was sealed before the journal stored it.
         hodemelding_sha256: Digest of the Hodemelding round the payload; empty likewise.
         lopenr: The EPJ's running number, as it stands in the payload.
+        error_message: What our error queue said of it last; None where it said nothing.
     """
 
     msg_id: str
@@ -165,6 +189,7 @@ class Shipment(Lifecycle):
     certificates: Certificates | None = None
     hodemelding_sha256: str = ""
     lopenr: str = ""
+    error_message: ErrorMessage | None = None
 
 
 @dataclass(frozen=True, slots=True)

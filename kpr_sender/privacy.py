@@ -58,6 +58,8 @@ _NAMED_SECRET: Final = re.compile(
     re.IGNORECASE,
 )
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_=-]{24,}(?:\s*\r?\n[ \t]*[A-Za-z0-9+/=]+(?=\s|$))*")
+_THUMBPRINT: Final = re.compile(r"(?<![0-9A-Za-z])((?=(?:[0-9]*[a-fA-F]){6})[0-9a-fA-F]{40})(?![0-9A-Za-z])")
+"""A certificate's SHA-1. Six letters at least, as nearly all have: digits with a few letters may be an id."""
 _BASE64_WORD: Final = 20
 _RESTLESS: Final = 0.45  # changes of kind for each character: about 0.65 in base64, below 0.3 in paths and names
 _HEX: Final = re.compile(r"(?<![0-9A-Za-z])(?:0x)?[0-9a-fA-F]{33,}")
@@ -104,6 +106,21 @@ def is_running_number(text: str) -> bool:
 def redact_message(text: str) -> str:
     """Return another system's message without national ids; dates and times stay."""
     return _ID_IN_ONE_RUN.sub("[removed]", text)
+
+
+def foreign_text(text: object, most: int) -> str:
+    """Return what another system says of one of our messages: one line, cut and clean.
+
+    Args:
+        text: Free text of an AppRec or an error-queue message.
+        most: How many characters are left of it.
+
+    Returns:
+        The text as ``redact_text`` leaves it; thumbprints stay, since they say which certificate is wrong.
+    """
+    line = " ".join("".join(character if character.isprintable() else " " for character in str(text)).split())
+    parts = _THUMBPRINT.split(line)
+    return "".join(part if number % 2 else redact_text(part) for number, part in enumerate(parts))[:most]
 
 
 def redact_name(text: str) -> str:

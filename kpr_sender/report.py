@@ -25,11 +25,12 @@ from kpr_sender.errors import (
     RejectedByReceiver,
 )
 from kpr_sender.journal.port import REVIEWED, JournalView
+from kpr_sender.messages.error_conditions import advice
 from kpr_sender.model import Environment, Receipt, Shipment, Submission
 from kpr_sender.profiles.deadline import Deadline
 from kpr_sender.settings.kinds import write_duration
 from kpr_sender.settings.values import Settings
-from kpr_sender.states import UNANSWERED, ShipmentState, SubmissionState
+from kpr_sender.states import UNANSWERED, ReceiptStatus, ShipmentState, SubmissionState
 
 _NOT_ACCEPTED_AFTER: Final = timedelta(hours=96)
 
@@ -49,18 +50,36 @@ def _in_doubt(submission: Submission) -> KprError:
 
 def _partly(submission: Submission) -> KprError:
     lost = _in(submission, ShipmentState.REJECTED, ShipmentState.FAULTED, ShipmentState.CANCELLED)
-    return NeedsPerson(f"Only one of the pair is delivered. The other is {lost[0].state.value}: {_named(lost)}.")
+    text = f"Only one of the pair is delivered. The other is {lost[0].state.value}: {_named(lost)}"
+    faulted = _in(submission, ShipmentState.FAULTED)
+    return NeedsPerson(f"{text}: {_why(faulted)}." if faulted else f"{text}.", next_step=_advice(faulted))
 
 
 def _rejected(submission: Submission) -> KprError:
     refused = _in(submission, ShipmentState.REJECTED, ShipmentState.FAULTED)
-    return RejectedByReceiver(f"{_named(refused)} did not get through: {_why(refused)}.")
+    # What was rejected needs a new extract, for which FHI is asked anyway; what was faulted mostly needs none.
+    next_step = "" if _in(submission, ShipmentState.REJECTED) else _advice(refused)
+    return RejectedByReceiver(f"{_named(refused)} did not get through: {_why(refused)}.", next_step=next_step)
 
 
 def _why(shipments: list[Shipment]) -> str:
-    codes = [f"{error.code} {error.text}" for shipment in shipments for r in shipment.receipts for error in r.errors]
-    faults = [shipment.last_error.text for shipment in shipments if shipment.last_error]
-    return "; ".join(codes or faults) or "no error code was given"
+    """Return what the receiver says is wrong, each thing once."""
+    codes = [
+        f"{error.code} {error.text}"
+        for shipment in shipments
+        for receipt in shipment.receipts
+        for error in receipt.errors
+        if receipt.verified
+    ]
+    faults = [shipment.error_message.text for shipment in shipments if shipment.error_message]
+    notes = [shipment.last_error.text for shipment in shipments if shipment.last_error]
+    once = dict.fromkeys(text.strip(" .;") for text in codes or faults or notes)
+    return "; ".join(once) or "no error code was given"
+
+
+def _advice(faulted: list[Shipment]) -> str:
+    """Return what to do about what the error queue says, each thing once; empty where it says nothing."""
+    return " ".join(dict.fromkeys(advice(one.error_message.condition) for one in faulted if one.error_message))
 
 
 def _cancelled(submission: Submission) -> KprError:
@@ -126,6 +145,19 @@ _LOOK_AT_IT: Final = (
     "kpr-send reviewed --by NAME."
 )
 
+
+def _delivered_yet(submission: Submission) -> KprError | None:
+    """Return that FHI says OK and names errors all the same: only a person can tell what it means (HIS 80415 4.3)."""
+    odd = [
+        shipment
+        for shipment in _in(submission, ShipmentState.DELIVERED)
+        if any(one.verified and one.status is ReceiptStatus.OK and one.errors for one in shipment.receipts)
+    ]
+    if not odd:
+        return None
+    return NeedsPerson(f"FHI says OK (status 1) to {_named(odd)}, and names errors all the same: {_why(odd)}.")
+
+
 _BY_STATE: Final[Mapping[SubmissionState, Callable[[Submission], KprError]]] = {
     SubmissionState.IN_DOUBT: _in_doubt,
     SubmissionState.PARTLY_DELIVERED: _partly,
@@ -165,7 +197,7 @@ def error_of(submission: Submission, *, overdue_after: float, at: datetime) -> K
         return NeedsPerson(f"The receipts for {_named(contradicted)} contradict each other or what is known of it.")
     state = submission.state
     if state is SubmissionState.DELIVERED:
-        return None
+        return _delivered_yet(submission)
     error = _BY_STATE[state](submission)
     if isinstance(error, ReceiptPending):
         return _overdue(submission, overdue_after=overdue_after, at=at) or error

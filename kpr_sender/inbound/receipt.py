@@ -15,7 +15,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cryptography.x509 import Certificate
@@ -33,12 +33,13 @@ from kpr_sender.journal.port import Journal
 from kpr_sender.messages import apprec, error_queue
 from kpr_sender.messages.apprec import AppRec
 from kpr_sender.messages.safe_xml import MessageRefused
-from kpr_sender.messages.transport import FROM_HER_ID, ORIGINAL_MSG_ID
+from kpr_sender.messages.transport import FROM_HER_ID, ORIGINAL_MSG_ID, plain_id
 from kpr_sender.model import Receipt, ReceiptError, Shipment
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.states import CAUSE_OF_STATUS, ReceiptStatus, awaits_answer
 from kpr_sender.trust.policy import Trust
 
+_ISSUE_DATE_TOLERANCE: Final = timedelta(days=1)  # what IssueDate may differ by: many write it without a zone
 _SIGNER: Final = "its signing certificate"
 _XML_SIGNATURE: Final = "http://www.w3.org/2000/09/xmldsig#"
 
@@ -139,9 +140,11 @@ class ReceiptHandler:
         if shipment is None:
             return _not_ours("it names no message of this journal")
         reached(FaultPoint.ANSWER_OPENED)
-        self.journal.fault(shipment.msg_id, condition=fault.condition, description=fault.description)
-        text = f"The receiver could not take the {_name(shipment)}: {fault.condition} {fault.description}".strip()
-        self._report(EventKind.FAULTED, shipment, text)
+        faulted = self.journal.fault(
+            shipment.msg_id, condition=fault.condition, description=fault.description, data=fault.data
+        )
+        said = "" if faulted.error_message is None else faulted.error_message.text
+        self._report(EventKind.FAULTED, shipment, f"The receiver could not take the {_name(shipment)}: {said}.")
         return Evaluation(Handling.SETTLE, (shipment.msg_id,), new=True)
 
     # Match
@@ -165,7 +168,12 @@ class ReceiptHandler:
         if shipment is None:
             return _not_ours("it answers a message that is not in this journal")
         receipt = _Receipt(shipment, answer, xml, inbound.body)
-        if problem := self._seal_problem(sealed_by) or xml_problem or self._sender_problem(receipt):
+        if (
+            problem := self._seal_problem(sealed_by)
+            or xml_problem
+            or _type_problem(receipt)
+            or self._sender_problem(receipt)
+        ):
             return self._record_unverified(shipment, problem, inbound.body, receipt)
         if answer.status is None:
             problem = "its status is none of 1, 2 and 3"
@@ -179,9 +187,10 @@ class ReceiptHandler:
 
         NHN's .NET client writes the MsgId there; its correlation-id is the message's own id.
         """
-        named = inbound.properties.get(ORIGINAL_MSG_ID, "").strip().lower()
-        by_correlation = self.journal.shipment_by_message_id(inbound.correlation_id) if inbound.correlation_id else None
-        return by_correlation or (self.journal.shipment(named) if named else None)
+        ids = [plain_id(one) for one in (inbound.correlation_id, inbound.message_id) if one]
+        msg_id = plain_id(inbound.properties.get(ORIGINAL_MSG_ID, ""))
+        by_message_id = (self.journal.shipment_by_message_id(one) for one in ids)
+        return next(filter(None, by_message_id), None) or (self.journal.shipment(msg_id) if msg_id else None)
 
     def _awaiting(self) -> list[Shipment]:
         return [
@@ -213,6 +222,21 @@ class ReceiptHandler:
         known = receipt.shipment.receiver_her_id in receipt.apprec.sender_her_ids
         return "" if known else "it comes from another HER-id than we sent to"
 
+    def _remark(self, receipt: _Receipt) -> str:
+        """Return what is odd about a receipt, and no reason not to believe it."""
+        shipment, answer = receipt.shipment, receipt.apprec
+        submission = self.journal.submission(shipment.submission_id)
+        outside = self.journal.envelope(shipment.msg_id).properties
+        ours = {outside.get(FROM_HER_ID, ""), str(submission.sender_her_id) if submission else ""}
+        odd = []
+        if not answer.original_type:
+            odd.append("it does not say which type of message it answers")
+        if answer.receiver_her_ids and not ours & set(map(str, answer.receiver_her_ids)):
+            odd.append("it is addressed to another HER-id than we sent from")
+        if (issued := _time(answer.original_issued_at)) and abs(issued - shipment.created_at) > _ISSUE_DATE_TOLERANCE:
+            odd.append(f"it answers a message of {issued:%Y-%m-%d}, ours is of {shipment.created_at:%Y-%m-%d}")
+        return "; ".join(odd)
+
     def _signed_part(self, xml: bytes) -> tuple[bytes, str, Certificate | None]:
         """Return what a receipt's XML signature covers, why that does not verify, and the certificate that verified it.
 
@@ -236,12 +260,13 @@ class ReceiptHandler:
     def _record_verified(self, receipt: _Receipt, status: ReceiptStatus, signer: Certificate | None) -> Evaluation:
         shipment, errors = receipt.shipment, receipt.apprec.errors
         reached(FaultPoint.ANSWER_OPENED)
+        remark = self._remark(receipt)
         recorded = self.journal.add_receipt(
             shipment.msg_id,
             status=status,
             errors=errors,
             verified=True,
-            problem="",
+            problem=remark,
             xml=receipt.xml,
             sealed=receipt.sealed,
             cause=CAUSE_OF_STATUS[status],
@@ -252,7 +277,7 @@ class ReceiptHandler:
             self._report(EventKind.DUPLICATE, shipment, text)
             return Evaluation(Handling.SETTLE, (shipment.msg_id,))
         self.archive(recorded, receipt.xml)
-        if recorded.problem:
+        if recorded.problem != remark:
             text = f"The receipt for {shipment.msg_id}: {recorded.problem}."
             self._report(EventKind.CONTRADICTION, shipment, text)
         else:
@@ -293,6 +318,21 @@ class ReceiptHandler:
         self.observe(Event(kind, text, shipment.msg_id, shipment.type, details or {}))
 
 
+def _type_problem(receipt: _Receipt) -> str:
+    """One that leaves the type out names our MsgId all the same; one that names another is about another message."""
+    named = receipt.apprec.original_type
+    return "" if named in {"", receipt.shipment.type.value} else "it names our MsgId as that of another type of message"
+
+
+def _time(written: str) -> datetime | None:
+    """Return a date as others write it; one without a zone as if in UTC. None where it cannot be read."""
+    try:
+        at = datetime.fromisoformat(written)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
 def looks_like_xml(body: bytes) -> bool:
     """Tell XML from CMS: a CMS message begins with a SEQUENCE (0x30), XML with ``<``, a BOM or white space."""
     return body.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")[:1] == b"<"
@@ -310,7 +350,7 @@ _RESULTS: Final = {
 
 
 def _result_text(shipment: Shipment, status: ReceiptStatus, errors: tuple[ReceiptError, ...]) -> str:
-    codes = ", ".join(f"{error.code} {error.text}" for error in errors)
+    codes = ", ".join(dict.fromkeys(f"{error.code} {error.text}".strip() for error in errors))
     return f"The {_name(shipment)} {_RESULTS[status]}{': ' + codes if codes else ''}."
 
 

@@ -248,13 +248,14 @@ class Journal(JournalView, Protocol):
             InternalError: ``cause`` does not follow from a verified ``status``.
         """
 
-    def fault(self, msg_id: str, *, condition: str, description: str) -> Shipment:
+    def fault(self, msg_id: str, *, condition: str, description: str, data: str = "") -> Shipment:
         """Take note that a message on the error queue names this shipment. Again is harmless.
 
         Args:
             msg_id: Which shipment.
             condition: The bus's or receiver's ``errorCondition``.
-            description: Its ``errorDescription``; stored in the history only.
+            description: Its ``errorDescription``, clean.
+            data: Its ``errorConditionData`` in words, clean.
         """
 
     def decide(self, msg_id: str, cause: Cause, *, reason: str, by: str) -> Shipment:

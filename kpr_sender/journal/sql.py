@@ -21,6 +21,7 @@ from kpr_sender.model import (
     Certificates,
     Envelope,
     Environment,
+    ErrorMessage,
     MessageType,
     Receipt,
     ReceiptError,
@@ -88,6 +89,9 @@ VERIFY_RECEIPT: Final = """
     WHERE receipt_id = :receipt_id AND verified = 0
 """
 
+ERROR_MESSAGE_OF: Final = """
+    SELECT at, details FROM event WHERE msg_id = ? AND what GLOB 'error-queue*' ORDER BY event_id DESC LIMIT 1
+"""
 EVENTS: Final = "SELECT * FROM event ORDER BY event_id"
 EVENTS_OF: Final = "SELECT * FROM event WHERE msg_id = ? ORDER BY event_id"
 
@@ -313,7 +317,7 @@ def _lifecycle(row: sqlite3.Row) -> dict[str, Any]:
 
 
 @_as_written
-def shipment_of(row: sqlite3.Row, receipts: Sequence[Receipt]) -> Shipment:
+def shipment_of(row: sqlite3.Row, receipts: Sequence[Receipt], error_message: ErrorMessage | None = None) -> Shipment:
     """Return a shipment."""
     return Shipment(
         **_lifecycle(row),
@@ -330,7 +334,16 @@ def shipment_of(row: sqlite3.Row, receipts: Sequence[Receipt]) -> Shipment:
         certificates=_certificates_of(row),
         hodemelding_sha256=row["hodemelding_sha256"] or "",
         lopenr=row["lopenr"],
+        error_message=error_message,
     )
+
+
+@_as_written
+def error_message_of(row: sqlite3.Row) -> ErrorMessage:
+    """Return what the error queue said, from its line in the history."""
+    details = json.loads(row["details"])
+    texts = (str(details.get(name, "")) for name in ("condition", "description", "data"))
+    return ErrorMessage(time_of(row["at"]), *texts)
 
 
 @_as_written
@@ -388,7 +401,8 @@ def msg_ids_in_state(connection: sqlite3.Connection, state: ShipmentState) -> tu
 def read_shipment(connection: sqlite3.Connection, row: sqlite3.Row) -> Shipment:
     """Return a shipment with its receipts."""
     receipts = connection.execute(RECEIPTS_OF, (row["msg_id"],))
-    return shipment_of(row, [receipt_of(receipt) for receipt in receipts])
+    said = connection.execute(ERROR_MESSAGE_OF, (row["msg_id"],)).fetchone()
+    return shipment_of(row, [receipt_of(receipt) for receipt in receipts], said and error_message_of(said))
 
 
 def read_submission(connection: sqlite3.Connection, submission_id: str) -> Submission | None:

@@ -38,6 +38,7 @@ from kpr_sender.model import (
     CertificateName,
     Envelope,
     Environment,
+    ErrorMessage,
     MessageType,
     Receipt,
     ReceiptError,
@@ -303,10 +304,11 @@ class SqliteJournal(SqliteView):
                 connection.execute(sql.VERIFY_RECEIPT, columns | {"receipt_id": receipt_id})
             return sql.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
 
-    def fault(self, msg_id: str, *, condition: str, description: str) -> Shipment:
+    def fault(self, msg_id: str, *, condition: str, description: str, data: str = "") -> Shipment:
         """Take note that a message on the error queue names this shipment. Again is harmless."""
-        error = LastError(RejectedByReceiver.code, f"The receiver's error queue message says {condition or 'no more'}.")
-        evidence = {"condition": condition, "description": description}
+        said = ErrorMessage(self._now(), condition, description, data).text
+        error = LastError(RejectedByReceiver.code, f"The receiver's error queue message says {said}.")
+        evidence = {"condition": condition, "description": description, "data": data}
         return self._apply(msg_id, Cause.ERROR_QUEUE, evidence=evidence, error=error)
 
     def decide(self, msg_id: str, cause: Cause, *, reason: str, by: str) -> Shipment:

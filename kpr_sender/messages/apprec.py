@@ -16,7 +16,9 @@ from lxml import etree
 
 from kpr_sender.messages import safe_xml
 from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.transport import plain_id
 from kpr_sender.model import ReceiptError
+from kpr_sender.privacy import foreign_text
 from kpr_sender.states import ReceiptStatus
 
 MAX_BYTES: Final = 5_000_000
@@ -37,6 +39,7 @@ _STATUS: Final = {str(status.value): status for status in ReceiptStatus}
 _OID: Final = re.compile(r"[0-9]+(\.[0-9]+){3,}")
 _HER_ID: Final = re.compile(r"[0-9]{1,10}")
 _MAX_CODE: Final = 20  # characters of a status that is none
+_MAX_TEXT: Final = 300  # characters of each part of an Error
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +53,9 @@ class AppRec:
         status: None for anything but exactly one Status with 1, 2 or 3: never success.
         status_code: Status V as it is written, cut.
         errors: All Error elements, in order.
-        original_msg_id: The MsgId it answers: lower case, without braces.
+        original_msg_id: The MsgId it answers, as we write ids.
         original_type: V of the type it answers; may be empty.
+        original_issued_at: IssueDate of what it answers, as it is written; may be empty.
         sender_her_ids: Every HER-id of the sender, organisation before department before person.
         receiver_her_ids: The same of the receiver.
     """
@@ -64,6 +68,7 @@ class AppRec:
     errors: tuple[ReceiptError, ...]
     original_msg_id: str
     original_type: str
+    original_issued_at: str
     sender_her_ids: tuple[int, ...]
     receiver_her_ids: tuple[int, ...]
 
@@ -91,6 +96,7 @@ def parse(xml: bytes) -> AppRec:
         errors=tuple(_error(element) for element in receipt.all("Error")),
         original_msg_id=_original_msg_id(receipt),
         original_type=_code(*receipt.all("OriginalMsgId/MsgType")[:1]),
+        original_issued_at=_date(*receipt.all("OriginalMsgId/IssueDate")[:1]),
         sender_her_ids=tuple(receipt.her_ids("Sender")),
         receiver_her_ids=tuple(receipt.her_ids("Receiver")),
     )
@@ -98,7 +104,7 @@ def parse(xml: bytes) -> AppRec:
 
 def _original_msg_id(receipt: _Part) -> str:
     found = receipt.all("OriginalMsgId/Id")
-    msg_id = (found[0].text or "").strip(" \t\r\n{}").lower() if len(found) == 1 else ""
+    msg_id = plain_id(found[0].text or "") if len(found) == 1 else ""
     if not msg_id:
         raise MessageRefused("it does not say which one message it answers (OriginalMsgId/Id)")
     return msg_id
@@ -108,15 +114,19 @@ def _code(*elements: etree._Element) -> str:
     return elements[0].get("V", "").strip() if elements else ""
 
 
+def _date(*elements: etree._Element) -> str:
+    return ((elements[0].text or "").strip() or elements[0].get("V", "").strip()) if elements else ""
+
+
 def _error(element: etree._Element) -> ReceiptError:
     code, system = element.get("V", "").strip(), element.get("S", "").strip()
     if _OID.fullmatch(code) and not _OID.fullmatch(system):  # some senders swap the two
         code, system = system, code
     return ReceiptError(
-        code=code,
-        code_system=system,
-        text=element.get("DN", "").strip(),
-        detail=element.get("OT", "").strip(),
+        code=foreign_text(code, _MAX_TEXT),
+        code_system=system if _OID.fullmatch(system) else foreign_text(system, _MAX_TEXT),
+        text=foreign_text(element.get("DN", ""), _MAX_TEXT),  # free text to senders: some write sentences there
+        detail=element.get("OT", "").strip()[:_MAX_TEXT],
     )
 
 

@@ -1,46 +1,47 @@
 """Messages on our error queue: what a receiver's message handler reports of one of our messages.
 
 Read as leniently as can be: they come without content type or body, with dates in .NET's invariant culture and with
-parts missing (helsenorge/Helsenorge.Messaging, ``AmqpCore.ReportErrorToExternalSender``), or as a SOAP 1.2 fault.
-What cannot be read is empty; nothing here raises, and nothing is ever answered: two handlers that answer errors with
-errors never stop.
+parts missing (helsenorge/Helsenorge.Messaging, ``AmqpCore.ReportErrorToExternalSender``), as a clone of our own message
+with the error's properties added (the same client before 7.0), or as a SOAP 1.2 fault. What cannot be read is empty;
+nothing here raises, and nothing is ever answered: two handlers that answer errors with errors never stop.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from lxml import etree
 
 from kpr_sender.messages import safe_xml, transport
 from kpr_sender.messages.safe_xml import MessageRefused
-from kpr_sender.privacy import redact_message
+from kpr_sender.privacy import foreign_text
 
-MAX_TEXT: Final = 500
-"""Longest condition or description that is stored, in characters."""
+MAX_TEXT: Final = 300
+"""Longest condition, description or data that is stored, in characters."""
 
 _MAX_FAULT: Final = 1_000_000  # bytes
-_UUID: Final = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
+_MAX_DATA: Final = 10_000  # characters of errorConditionData that are read as JSON
 
 
 @dataclass(frozen=True, slots=True)
 class BusFault:
-    """An error-queue message.
+    """An error-queue message. Every text is one line, cut, without anything like a national id, and may be empty.
 
     Attributes:
-        original_message_id: AMQP message-id (not MsgId) of the message it is about: lower case, without braces; may
-            be empty.
-        condition: For example ``transport:expired-certificate``; may be empty.
-        description: In the receiver's words, cut and without anything like a national id; may be empty.
-        received_at_text: When the receiver had it, in whatever form it came; may be empty.
+        original_message_id: AMQP message-id (not MsgId) of the message it is about, as we write ids.
+        condition: For example ``transport:expired-certificate``.
+        description: In the receiver's words.
+        data: What it names: thumbprints, field names, HER-ids; as a list in words.
+        received_at_text: When the receiver had it, in whatever form it came.
     """
 
     original_message_id: str
     condition: str
     description: str
+    data: str
     received_at_text: str
 
 
@@ -48,37 +49,56 @@ def parse(properties: Mapping[str, str], subject: str, body: bytes) -> BusFault:
     """Read an error-queue message; never raises.
 
     Args:
-        properties: Application properties; names are compared without regard to case.
+        properties: Application properties; names are compared without regard to case and blanks.
         subject: AMQP subject; ``AMQP_SOAP_FAULT`` when the body is a SOAP fault.
         body: Bytes of the body, most often empty. Anything but a SOAP fault is ignored.
     """
-    by_name = {name.casefold(): value for name, value in properties.items()}
+    by_name = {name.replace(" ", "").casefold(): value for name, value in properties.items()}
 
     def read(name: str) -> str:
         return clean(by_name.get(name.casefold(), ""))
 
     named = by_name.get(transport.ORIGINAL_MESSAGE_ID.casefold(), "")
     related, code, reason = _soap_fault(body) if subject.strip() == transport.SUBJECT_SOAP_FAULT else ("", "", "")
-    details = "; ".join(
-        filter(None, (read(transport.ERROR_DESCRIPTION) or reason, read(transport.ERROR_CONDITION_DATA)))
-    )
     return BusFault(
         original_message_id=_message_id(named) or _message_id(related),
         condition=read(transport.ERROR_CONDITION) or code,
-        description=details[:MAX_TEXT],
+        description=read(transport.ERROR_DESCRIPTION) or reason,
+        data=clean(_in_words(str(by_name.get(transport.ERROR_CONDITION_DATA.casefold(), "")))),
         received_at_text=read(transport.RECEIVER_TIME_STAMP),
     )
 
 
 def clean(text: object) -> str:
     """Return foreign text as one line, cut to ``MAX_TEXT`` characters, without anything shaped like a national id."""
-    line = " ".join("".join(character if character.isprintable() else " " for character in str(text)).split())
-    return redact_message(line)[:MAX_TEXT]
+    return foreign_text(text, MAX_TEXT)
+
+
+def _in_words(data: str) -> str:
+    """Return errorConditionData as a list in words: HITS 1216 2.2.6 has JSON in it, NHN's client ``1;2;``."""
+    try:
+        value = json.loads(data) if len(data) <= _MAX_DATA else data
+    except (ValueError, RecursionError):
+        value = data
+    if not isinstance(value, dict | list):
+        return ", ".join(filter(None, (part.strip() for part in data.split(";"))))
+    return ", ".join(_leaves(value, ""))
+
+
+def _leaves(value: Any, name: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name} {key}".strip())
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _leaves(inner, name)
+    else:
+        yield f"{name} {value}".strip()
 
 
 def _message_id(text: object) -> str:
-    bare = str(text).strip().lower().removeprefix("urn:uuid:").strip("{} ")
-    return bare if _UUID.fullmatch(bare) else clean(bare)  # a UUID may look like it held a national id
+    plain = transport.plain_id(str(text))
+    return plain if transport.is_guid(plain) else clean(plain)  # a GUID may look as if it held a national id
 
 
 def _soap_fault(body: bytes) -> tuple[str, str, str]:

@@ -7,6 +7,7 @@ the profile's page says.
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -27,6 +28,7 @@ ERROR_DESCRIPTION: Final = "errorDescription"
 ERROR_CONDITION_DATA: Final = "errorConditionData"
 
 _REGISTERED_ID: Final = re.compile(r"[^/\s]+/[^/\s]+/[^/\s]+")
+_GUID: Final = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
 SUBJECT_RECEIPT: Final = "APPREC"
@@ -77,3 +79,22 @@ def queue_name(address: str) -> str:
 def is_registered_id(address: str) -> bool:
     """Return whether it is a queue's whole id as Adresseregisteret has it: ``host/exchange/queue``."""
     return _REGISTERED_ID.fullmatch(address) is not None
+
+
+def plain_id(text: str) -> str:
+    """Return an id as we write it, whichever of the notations for GUIDs others wrote it in.
+
+    Args:
+        text: A message-id or MsgId: 32 hexadecimal digits, with or without hyphens, in braces, in capitals, as
+            ``urn:uuid:``. NHN's .NET client has .NET's ``D`` and ``N``, HITS 1216 2.2.6 names none.
+
+    Returns:
+        Lower case with hyphens; what is no GUID in lower case without braces.
+    """
+    bare = text.strip().strip("{}()").lower().removeprefix("urn:uuid:").strip("{}() \t\r\n")
+    return str(uuid.UUID(bare)) if is_guid(bare) else bare
+
+
+def is_guid(plain: str) -> bool:
+    """Tell whether an id that ``plain_id`` returned is a GUID."""
+    return _GUID.fullmatch(plain) is not None

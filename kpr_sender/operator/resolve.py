@@ -12,6 +12,7 @@ from typing import Final
 
 from kpr_sender.errors import UsageError
 from kpr_sender.journal.port import JournalEvent, JournalView
+from kpr_sender.messages.transport import plain_id
 from kpr_sender.model import Shipment, Submission
 from kpr_sender.privacy import holds_national_id
 from kpr_sender.states import (
@@ -107,7 +108,7 @@ def case_of(journal: JournalView, msg_id: str) -> Case:
     Raises:
         UsageError: It is not in this journal.
     """
-    shipment = journal.shipment(msg_id.strip().strip("{}").lower())
+    shipment = journal.shipment(plain_id(msg_id))
     submission = None if shipment is None else journal.submission(shipment.submission_id)
     if shipment is None or submission is None:
         raise UsageError(
@@ -185,7 +186,7 @@ def look_up(journal: JournalView, submission_id: str | None) -> Submission | Non
     if submission_id is None:
         return next(iter(journal.submissions()), None)
     found = journal.submission(submission_id)
-    if found is None and (shipment := journal.shipment(submission_id.strip().lower())) is not None:
+    if found is None and (shipment := journal.shipment(plain_id(submission_id))) is not None:
         found = journal.submission(shipment.submission_id)
     if found is None:
         raise UsageError(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kpr_sender.errors import EXIT_OK, KprError
-from kpr_sender.model import CertificateName, Receipt, Shipment
+from kpr_sender.model import CertificateName, ErrorMessage, Receipt, Shipment
 from kpr_sender.report import Report, rfc3339
 
 SCHEMA: Final = 2
@@ -82,6 +82,11 @@ def receipts_json(report: Report, receipts: Iterable[tuple[Receipt, Path | None]
         submission=submission.submission_id,
         year=submission.year,
         state=submission.state.value,
+        error_messages=[
+            {"msg_id": shipment.msg_id, **_error_message(shipment.error_message)}
+            for shipment in submission.shipments
+            if shipment.error_message
+        ],
         receipts=[
             {
                 "msg_id": receipt.msg_id,
@@ -120,6 +125,7 @@ def _shipment(shipment: Shipment) -> dict[str, Any]:
         "published_at": shipment.published_at and rfc3339(shipment.published_at),
         "certificates": used and {"encryption": _certificate(used.encryption), "signing": _certificate(used.signing)},
         "receipt": next((_receipt(receipt) for receipt in shipment.receipts if receipt.verified), None),
+        "error_message": shipment.error_message and _error_message(shipment.error_message),
         "last_error": shipment.last_error and {"code": shipment.last_error.code, "text": shipment.last_error.text},
     }
 
@@ -130,6 +136,15 @@ def _receipt(receipt: Receipt) -> dict[str, Any]:
         "errors": _receipt_errors(receipt),
         "received_at": rfc3339(receipt.received_at),
         "signer": receipt.signer and _certificate(receipt.signer),
+    }
+
+
+def _error_message(message: ErrorMessage) -> dict[str, str]:
+    return {
+        "at": rfc3339(message.at),
+        "condition": message.condition,
+        "description": message.description,
+        "data": message.data,
     }
 
 

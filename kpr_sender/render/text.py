@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kpr_sender.errors import KprError
-from kpr_sender.model import CertificateName, Receipt, Shipment, Submission
+from kpr_sender.model import CertificateName, ErrorMessage, Receipt, ReceiptError, Shipment, Submission
 from kpr_sender.operator.resolve import Attempt, Case, Decision
 from kpr_sender.profiles.deadline import Deadline
 from kpr_sender.report import Report, rfc3339
@@ -108,12 +108,12 @@ def receipts_screen(submission: Submission, receipts: Iterable[tuple[Receipt, Pa
         yield ""
         yield f"  {shipment.type.norwegian} ({shipment.type.value}), MsgId {shipment.msg_id}"
         own = [(receipt, copy) for receipt, copy in listed if receipt.msg_id == shipment.msg_id]
-        if not own:
+        if not own and shipment.error_message is None:
             yield "    No receipt yet."
         for receipt, copy in own:
-            yield from _indented("receipt", _receipt(receipt))
-            yield from _indented("detail", (error.detail for error in receipt.errors if error.detail))
+            yield from _indented("receipt", _receipt(receipt, with_detail=True))
             yield from _indented("file", [] if copy is None else [str(copy)])
+        yield from _error_message(shipment.error_message)
 
 
 def case_screen(case: Case, report: Report) -> Iterator[str]:
@@ -227,12 +227,19 @@ def _shipment(shipment: Shipment) -> Iterator[str]:
         yield from _indented("sealed", [text])
     for receipt in shipment.receipts:
         yield from _indented("receipt", _receipt(receipt))
-    if shipment.last_error is not None and not shipment.receipts:
+    yield from _error_message(shipment.error_message)
+    if shipment.last_error is not None and not shipment.receipts and shipment.error_message is None:
         yield from _indented("error", [shipment.last_error.text])
 
 
-def _receipt(receipt: Receipt) -> Iterator[str]:
-    """Yield a receipt without OT."""
+def _error_message(message: ErrorMessage | None) -> Iterator[str]:
+    """Yield what the error queue said, if it did."""
+    if message is not None:
+        yield from _indented("fault", [f"error queue, {rfc3339(message.at)} (not signed)", message.text])
+
+
+def _receipt(receipt: Receipt, *, with_detail: bool = False) -> Iterator[str]:
+    """Yield a receipt; OT only for the person who asks for it."""
     status = "unreadable" if receipt.status is None else f"{STATUS_WORDS[receipt.status]} (status {receipt.status})"
     yield f"{status}, {rfc3339(receipt.received_at)}{'' if receipt.verified else ', NOT VERIFIED'}"
     if receipt.problem:
@@ -240,7 +247,12 @@ def _receipt(receipt: Receipt) -> Iterator[str]:
     if receipt.signer is not None:
         yield f"signed with {_short(receipt.signer)}"
     for error in receipt.errors:
-        yield f"{error.code}  {error.text}".rstrip()
+        yield _receipt_error(error) + (f" - {error.detail}" if with_detail and error.detail else "")
+
+
+def _receipt_error(error: ReceiptError) -> str:
+    system = f"({error.code_system})" if error.code_system else ""
+    return " ".join(filter(None, (error.code, system, error.text)))
 
 
 def _attempt(attempt: Attempt) -> Iterator[str]:

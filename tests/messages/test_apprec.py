@@ -43,6 +43,7 @@ def test_what_we_build_is_valid_and_reads_back(version: str, status: str, errors
         errors=errors,
         original_msg_id=HODEMELDING.msg_id,
         original_type="KPR_IPL",
+        original_issued_at=HODEMELDING.generated_at.isoformat(timespec="seconds"),
         sender_her_ids=(85217, 171479),
         receiver_her_ids=(900001, 900002),
     )

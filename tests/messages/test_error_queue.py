@@ -9,6 +9,16 @@ from hypothesis import strategies as st
 from kpr_sender.messages.error_queue import MAX_TEXT, BusFault, clean, parse
 
 MESSAGE_ID = "5f0c2f9e-6a1b-4f2e-9d7a-0a4b1c2d3e4f"
+NOTATIONS = [
+    MESSAGE_ID.upper(),
+    f"{{{MESSAGE_ID}}}",
+    f" {MESSAGE_ID}\n",
+    MESSAGE_ID.replace("-", ""),
+    MESSAGE_ID.replace("-", "").upper(),
+    f"urn:uuid:{MESSAGE_ID}",
+    f"{{URN:UUID:{MESSAGE_ID.upper()}}}",
+]
+THUMBPRINT = "0d2c1f9e8b7a6d5c4b3a29180716253443526170"
 
 
 def test_as_the_reference_client_writes_it() -> None:
@@ -25,19 +35,20 @@ def test_as_the_reference_client_writes_it() -> None:
     assert parse(properties, "KPR_IPL", b"") == BusFault(
         original_message_id=MESSAGE_ID,
         condition="transport:expired-certificate",
-        description="Certificate expired; a;b;",
+        description="Certificate expired",
+        data="a, b",
         received_at_text="01/07/2025 08:00:00",
     )
 
 
-@pytest.mark.parametrize("given_id", [MESSAGE_ID.upper(), f"{{{MESSAGE_ID}}}", f" {MESSAGE_ID}\n"])
+@pytest.mark.parametrize("given_id", NOTATIONS)
 @pytest.mark.parametrize("name", ["originalMessageId", "OriginalMessageId", "ORIGINALMESSAGEID"])
 def test_the_message_it_names_is_found(given_id: str, name: str) -> None:
     assert parse({name: given_id}, "", b"").original_message_id == MESSAGE_ID
 
 
 def test_nothing_at_all_is_empty() -> None:
-    assert parse({}, "", b"") == BusFault("", "", "", "")
+    assert parse({}, "", b"") == BusFault("", "", "", "", "")
 
 
 SOAP = f"""<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:a="http://www.w3.org/2005/08/addressing">
@@ -46,7 +57,7 @@ SOAP = f"""<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:a
 
 
 def test_a_soap_fault_is_read() -> None:
-    assert parse({}, "AMQP_SOAP_FAULT", SOAP.encode()) == BusFault(MESSAGE_ID, "s:Sender", "Invalid signature", "")
+    assert parse({}, "AMQP_SOAP_FAULT", SOAP.encode()) == BusFault(MESSAGE_ID, "s:Sender", "Invalid signature", "", "")
 
 
 def test_properties_win_over_the_fault() -> None:
@@ -56,14 +67,35 @@ def test_properties_win_over_the_fault() -> None:
 
 @pytest.mark.parametrize("body", [b"sealed, not for us", b"<!DOCTYPE a><a/>", b"<a/>", b""])
 def test_another_body_is_not_looked_at(body: bytes) -> None:
-    assert parse({}, "AMQP_SOAP_FAULT", body) == BusFault("", "", "", "")
+    assert parse({}, "AMQP_SOAP_FAULT", body) == BusFault("", "", "", "", "")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (
+            f'{{ "thumbprint" : {{ "expected": "{THUMBPRINT}", "actual": "{THUMBPRINT.upper()}" }} }}',
+            f"thumbprint expected {THUMBPRINT}, thumbprint actual {THUMBPRINT.upper()}",
+        ),
+        (THUMBPRINT, THUMBPRINT),
+        ('["replyTo","subject"]', "replyTo, subject"),
+        ("toHerId;fromHerId;", "toHerId, fromHerId"),
+        ('{ "amqp":"900002","application":"900003" }', "amqp 900002, application 900003"),
+        ("[" * 5000, "[" * MAX_TEXT),
+        ("01810112345", "[id removed]"),
+        ("1" * 40, "[data removed]"),
+        ("a1810112345" + "1" * 29, "[data removed]"),
+    ],
+)
+def test_the_data_is_a_list_in_words_with_thumbprints_and_without_ids(data: str, words: str) -> None:
+    assert parse({"errorCondition Data": data}, "", b"").data == words
 
 
 def test_no_national_id_gets_through() -> None:
     """Promise G6."""
     born_in_month_81 = "01810112345"
     fault = parse({"errorDescription": f"person {born_in_month_81}, 018101 12345 unknown"}, "", b"")
-    assert fault.description == "person [removed], [removed] unknown"
+    assert fault.description == "person [id removed], [id removed] unknown"
 
 
 def test_a_uuid_of_digits_is_no_national_id() -> None:
