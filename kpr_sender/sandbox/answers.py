@@ -20,8 +20,8 @@ from kpr_sender.messages.apprec import NAMESPACES
 from kpr_sender.model import Party
 from kpr_sender.sandbox import amqp_message, apprec, codes, foreign
 from kpr_sender.sandbox.amqp_message import BusMessage
-from kpr_sender.sandbox.codes import CONDITIONS, E31, T02, Refusal, TransportFault
-from kpr_sender.sandbox.examination import Finding, Original
+from kpr_sender.sandbox.codes import CONDITIONS, E31, T02, Rejection, TransportFault
+from kpr_sender.sandbox.evaluation import Evaluation, Original
 from kpr_sender.sandbox.faults import FaultName, Faults
 
 _CLEAR_TEXT: Final = "text/plain"  # what the reference client's unprotected messages say
@@ -35,8 +35,8 @@ _CLIENT: Final = {
 }
 _UNKNOWN_STATUS: Final = "7"
 _POSITIVE: Final = ("1", None)
-_REJECTED: Final = ("2", Refusal(T02, "fault on demand"))
-_WITH_ERRORS: Final = ("3", Refusal(E31, "fault on demand"))
+_REJECTED: Final = ("2", Rejection(T02, "fault on demand"))
+_WITH_ERRORS: Final = ("3", Rejection(E31, "fault on demand"))
 
 _STATUSES: Final = (
     (FaultName.REJECT, (_REJECTED,)),
@@ -79,33 +79,33 @@ class Answers:
     apprec_version: str
     now: Callable[[], datetime]
 
-    def write(self, finding: Finding, faults: Faults) -> Iterator[Answer]:
+    def write(self, evaluation: Evaluation, faults: Faults) -> Iterator[Answer]:
         """Yield the answers, in the order they go onto their queues."""
-        message = finding.message
+        message = evaluation.message
         receipts = transport.queue_name(message.reply_to)
         if in_front := faults.find(FaultName.FOREIGN_IN_FRONT, message.subject):
             for _ in range(int(in_front.number)):
                 yield Answer(receipts, foreign.message(receipts, to_her_id=self.sender_her_id, at=self.now()))
         if demanded := faults.find(FaultName.ERROR_QUEUE, message.subject):
             yield self._error(message, CONDITIONS[demanded.value], faults)
-        elif finding.fault or not finding.original:
-            yield self._error(message, finding.fault or CONDITIONS[codes.INTERNAL], faults)
+        elif evaluation.fault or not evaluation.original:
+            yield self._error(message, evaluation.fault or CONDITIONS[codes.INTERNAL], faults)
         else:
-            for status, refusal in self._statuses(finding, faults):
-                answer = Answer(receipts, self._receipt(message, finding.original, status, refusal, faults))
+            for status, rejection in self._statuses(evaluation, faults):
+                answer = Answer(receipts, self._receipt(message, evaluation.original, status, rejection, faults))
                 yield answer
                 if faults.find(FaultName.ANSWER_TWICE, message.subject):
                     yield answer
 
     @staticmethod
-    def _statuses(finding: Finding, faults: Faults) -> tuple[tuple[str, Refusal | None], ...]:
+    def _statuses(evaluation: Evaluation, faults: Faults) -> tuple[tuple[str, Rejection | None], ...]:
         for fault, statuses in _STATUSES:
-            if faults.find(fault, finding.message.subject):
+            if faults.find(fault, evaluation.message.subject):
                 return statuses
-        return (("2", finding.refusal),) if finding.refusal else (_POSITIVE,)
+        return (("2", evaluation.rejection),) if evaluation.rejection else (_POSITIVE,)
 
     def _receipt(
-        self, message: BusMessage, original: Original, status: str, refusal: Refusal | None, faults: Faults
+        self, message: BusMessage, original: Original, status: str, rejection: Rejection | None, faults: Faults
     ) -> bytes:
         unknown = faults.find(FaultName.UNKNOWN_MSGID, message.subject)
         answered, receipt_id = str(uuid.uuid4()) if unknown else original.msg_id, str(uuid.uuid4())
@@ -114,7 +114,7 @@ class Answers:
             apprec_id=receipt_id,
             generated_at=self.now().astimezone(UTC),
             status_code=status,
-            errors=[refusal.as_error()] if refusal else [],
+            errors=[rejection.as_error()] if rejection else [],
             original=original.hodemelding,
             msg_id=answered,
         )

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Final
 
 from kpr_sender.bus.proton_engine import Event
-from kpr_sender.sandbox.links import BusRules, Judge, LinkLayer
+from kpr_sender.sandbox.links import BusRules, Decisions, LinkLayer
 from kpr_sender.sandbox.peer import Peer, PeerGone
 from kpr_sender.sandbox.queues import Queues
 
@@ -32,19 +32,19 @@ class Broker:
     Args:
         rules: What it knows and allows.
         queues: Its queues.
-        judge: Who decides on logins and messages.
+        decisions: Who decides on logins and messages.
         tls: None for plain TCP.
         port: 0 for any free port.
     """
 
     def __init__(
-        self, rules: BusRules, queues: Queues, judge: Judge, *, tls: ssl.SSLContext | None, port: int = 0
+        self, rules: BusRules, queues: Queues, decisions: Decisions, *, tls: ssl.SSLContext | None, port: int = 0
     ) -> None:
         self._rules = rules
-        self._judge = judge
+        self._decisions = decisions
         self._tls = tls
         self._wanted_port = port
-        self._links = LinkLayer(rules, queues, judge)
+        self._links = LinkLayer(rules, queues, decisions)
         self._peers: dict[socket.socket, Peer] = {}
         self._calls: deque[Callable[[], None]] = deque()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
@@ -171,7 +171,7 @@ class Broker:
             peer = Peer(
                 sock,
                 tls=self._tls,
-                admits=self._judge.admits,
+                admits=self._decisions.admits,
                 on_event=self._on_event,
                 idle_timeout=_IDLE_TIMEOUT,
                 channels=self._rules.dialect.channels,

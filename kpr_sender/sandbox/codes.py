@@ -36,7 +36,7 @@ TEXTS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class Rejection:
     """Why a message is refused by a receipt.
 
     Attributes:

@@ -122,7 +122,7 @@ FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class ActiveFault:
     """One fault that is on.
 
     Attributes:
@@ -141,7 +141,7 @@ class Fault:
         return float(self.value) if FAULTS[self.name].number is not None else 0.0
 
     @classmethod
-    def parse(cls, text: str) -> Fault:
+    def parse(cls, text: str) -> ActiveFault:
         """Read ``NAME[:TYPE][=VALUE]``, as in ``reject:KPR_IDE``, ``delay=30``, ``error-queue=invalid-signature``.
 
         Raises:
@@ -183,18 +183,18 @@ def _value(fault: FaultName, value: str) -> str:
 class Faults:
     """All faults that are on; a value, so that switching them is one assignment."""
 
-    active: tuple[Fault, ...] = ()
+    active: tuple[ActiveFault, ...] = ()
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Faults:
         """Read several ``NAME[:TYPE][=VALUE]``.
 
         Raises:
-            UsageError: As for ``Fault.parse``.
+            UsageError: As for ``ActiveFault.parse``.
         """
-        return cls(tuple(Fault.parse(text) for text in texts))
+        return cls(tuple(ActiveFault.parse(text) for text in texts))
 
-    def find(self, name: FaultName, message_type: str = "") -> Fault | None:
+    def find(self, name: FaultName, message_type: str = "") -> ActiveFault | None:
         """Return the fault when it is on for messages of this type, else None.
 
         Args:

@@ -24,7 +24,7 @@ from kpr_sender.sandbox import amqp_message, codes
 from kpr_sender.sandbox.amqp_message import BusMessage, NoMessage
 from kpr_sender.sandbox.answers import Answers
 from kpr_sender.sandbox.codes import CONDITIONS
-from kpr_sender.sandbox.examination import Finding, Receiver, guid
+from kpr_sender.sandbox.evaluation import Evaluation, Receiver, guid
 from kpr_sender.sandbox.faults import NO_FAULTS, FaultName, Faults
 from kpr_sender.sandbox.ledger import Ledger, LedgerLine
 from kpr_sender.sandbox.links import STORING, Fate
@@ -53,7 +53,7 @@ class _Pending:
     """
 
     entry: Entry
-    finding: Finding
+    evaluation: Evaluation
     since: float
 
 
@@ -89,7 +89,7 @@ class KprReceiver:
         self._unbound = unbound
         self._now = now
         self._pending: list[_Pending] = []
-        self._latest = Finding(_NO_MESSAGE)
+        self._latest = Evaluation(_NO_MESSAGE)
         self._seen = _Seen(queue, ledger)
         self.faults = NO_FAULTS
 
@@ -103,23 +103,23 @@ class KprReceiver:
     def decide(self, queue: str, data: bytes, proposed: Fate) -> Fate:
         """Evaluate a message, write it into the ledger and say what becomes of it."""
         message = self._read(data)
-        finding = self._examine(message) if queue == self._queue else Finding(message)
+        evaluation = self._first_evaluated(message) if queue == self._queue else Evaluation(message)
         fate = self._fate(message.subject, proposed)
         body = message.body or b""
         line = LedgerLine(
             at=self._now().astimezone(UTC).isoformat(timespec="milliseconds"),
             queue=queue,
             message_id=message.message_id,
-            msg_id=finding.original.msg_id if finding.original else "",
+            msg_id=evaluation.original.msg_id if evaluation.original else "",
             type=message.subject,
             sha256=hashlib.sha256(body).hexdigest(),
             size=len(body),
-            verdict=finding.verdict if queue == self._queue else "",
+            verdict=evaluation.verdict if queue == self._queue else "",
             disposition=fate.value,
         )
         self._ledger.append(line)
         self._seen.add(line)
-        self._latest = dataclasses.replace(finding, message=dataclasses.replace(message, body=None))
+        self._latest = dataclasses.replace(evaluation, message=dataclasses.replace(message, body=None))
         return fate
 
     def stored(self, queue: str) -> None:
@@ -149,17 +149,17 @@ class KprReceiver:
 
     @staticmethod
     def _due(pending: _Pending, faults: Faults) -> float | None:
-        subject = pending.finding.message.subject
+        subject = pending.evaluation.message.subject
         if faults.find(FaultName.NO_ANSWER, subject):
             return None
         delay = faults.find(FaultName.DELAY, subject)
         return pending.since + (delay.number if delay else 0.0)
 
     def _answer(self, pending: _Pending) -> None:
-        if self.faults.find(FaultName.ERROR_QUEUE, pending.finding.message.subject) and pending.finding.original:
-            self._seen.msg_ids.discard(_id(pending.finding.original.msg_id))
+        if self.faults.find(FaultName.ERROR_QUEUE, pending.evaluation.message.subject) and pending.evaluation.original:
+            self._seen.msg_ids.discard(_id(pending.evaluation.original.msg_id))
         try:
-            for answer in self._answers.write(pending.finding, self.faults):
+            for answer in self._answers.write(pending.evaluation, self.faults):
                 self._queues.publish(answer.queue, answer.message)
             self._queues[self._queue].spool.remove(pending.entry)
         except Exception as error:  # noqa: BLE001 - rule 4; the message stays on disk and is answered after a restart
@@ -179,26 +179,26 @@ class KprReceiver:
         except NoMessage:
             return _NO_MESSAGE
 
-    def _examine(self, message: BusMessage) -> Finding:
+    def _first_evaluated(self, message: BusMessage) -> Evaluation:
         if self.faults.find(FaultName.LOST_BY_RECEIVER, message.subject):
-            return Finding(message, silence=_LOST)
+            return Evaluation(message, silence=_LOST)
         if _id(message.message_id) in self._seen.message_ids:
-            return Finding(message, silence=_SEEN_MESSAGE_ID)
-        finding = self._evaluated(message)
+            return Evaluation(message, silence=_SEEN_MESSAGE_ID)
+        evaluation = self._evaluated(message)
         if demanded := self.faults.find(FaultName.ERROR_QUEUE, message.subject):
-            return dataclasses.replace(finding, fault=CONDITIONS[demanded.value])
-        if not finding.fault and finding.original and _id(finding.original.msg_id) in self._seen.msg_ids:
-            return dataclasses.replace(finding, silence=_SEEN_MSG_ID)
-        return finding
+            return dataclasses.replace(evaluation, fault=CONDITIONS[demanded.value])
+        if not evaluation.fault and evaluation.original and _id(evaluation.original.msg_id) in self._seen.msg_ids:
+            return dataclasses.replace(evaluation, silence=_SEEN_MSG_ID)
+        return evaluation
 
-    def _evaluated(self, message: BusMessage) -> Finding:
-        """Return how a message is answered, without its body: a finding may be kept for long."""
+    def _evaluated(self, message: BusMessage) -> Evaluation:
+        """Return how a message is answered, without its body: a evaluation may be kept for long."""
         try:
-            finding = self._receiver.examine(message, self._now())
-            return dataclasses.replace(finding, message=dataclasses.replace(message, body=None))
+            evaluation = self._receiver.evaluate(message, self._now())
+            return dataclasses.replace(evaluation, message=dataclasses.replace(message, body=None))
         except Exception as error:  # noqa: BLE001 - rule 4
-            _log.error("examining a message failed: %s", type(error).__name__)
-            return Finding(message, fault=CONDITIONS[codes.INTERNAL])
+            _log.error("evaluating a message failed: %s", type(error).__name__)
+            return Evaluation(message, fault=CONDITIONS[codes.INTERNAL])
 
 
 class _Seen:

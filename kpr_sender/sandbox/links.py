@@ -48,7 +48,7 @@ STORING: Final = frozenset({Fate.STORE, Fate.HOLD, Fate.STORE_AND_DROP})
 _DROPPING: Final = frozenset({Fate.DROP, Fate.STORE_AND_DROP})
 
 
-class Judge(Protocol):
+class Decisions(Protocol):
     """Who decides on logins and messages. Called on the broker's thread."""
 
     def admits(self, user: str, password: bytes) -> bool:
@@ -66,10 +66,10 @@ class Judge(Protocol):
 
 @dataclass(slots=True, eq=False)
 class _Producer:
-    """One sending link, and the pieces of the transfer that is on its way."""
+    """One sending link, and the chunks of the transfer that is on its way."""
 
     destination: Destination
-    pieces: bytearray = field(default_factory=bytearray)
+    chunks: bytearray = field(default_factory=bytearray)
 
 
 @dataclass(slots=True, eq=False)
@@ -100,10 +100,10 @@ class BusRules:
 class LinkLayer:
     """All links of all connections."""
 
-    def __init__(self, rules: BusRules, queues: Queues, judge: Judge) -> None:
+    def __init__(self, rules: BusRules, queues: Queues, decisions: Decisions) -> None:
         self._rules = rules
         self._queues = queues
-        self._judge = judge
+        self._decisions = decisions
         self._links: dict[Peer, _Links] = {}
         self._handlers: dict[object, Callable[[Peer, Any], None]] = {
             Event.CONNECTION_REMOTE_OPEN: self._connection_opens,
@@ -236,17 +236,17 @@ class LinkLayer:
                 link.recv(delivery.pending)
             return
         if delivery.aborted:
-            producer.pieces.clear()
+            producer.chunks.clear()
             delivery.settle()
             link.flow(1)
             return
         if delivery.pending:
-            producer.pieces += link.recv(delivery.pending) or b""
-        if len(producer.pieces) > self._rules.max_message_size:
-            self._refuse_size(peer, link, len(producer.pieces))
+            producer.chunks += link.recv(delivery.pending) or b""
+        if len(producer.chunks) > self._rules.max_message_size:
+            self._refuse_size(peer, link, len(producer.chunks))
         elif not delivery.partial and delivery.readable:
-            message = bytes(producer.pieces)
-            producer.pieces = bytearray()
+            message = bytes(producer.chunks)
+            producer.chunks = bytearray()
             link.advance()
             link.flow(1)
             self._decide(peer, producer.destination, delivery, message)
@@ -259,14 +259,14 @@ class LinkLayer:
     def _decide(self, peer: Peer, destination: Destination, delivery: Delivery, message: bytes) -> None:
         queue = destination.key
         unbound = Fate.LOSE if self._rules.dialect.loses_unroutable else Fate.RELEASE
-        fate = self._judge.fate(queue, message, Fate.STORE if queue in self._queues else unbound)
+        fate = self._decisions.fate(queue, message, Fate.STORE if queue in self._queues else unbound)
         if fate in STORING:
             try:
                 self._queues.publish(queue, message)
             except OSError:  # a full disk is a full queue
                 fate = Fate.REJECT
             else:
-                self._judge.stored(queue)
+                self._decisions.stored(queue)
         if fate in _DROPPING:
             raise PeerGone("dropped on demand")
         if fate is Fate.HOLD:

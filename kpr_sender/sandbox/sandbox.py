@@ -31,7 +31,7 @@ from kpr_sender.sandbox import amqp_message
 from kpr_sender.sandbox.answers import Answers
 from kpr_sender.sandbox.broker import Broker
 from kpr_sender.sandbox.dialect import DEFAULT_VERSION, dialect
-from kpr_sender.sandbox.examination import Receiver
+from kpr_sender.sandbox.evaluation import Receiver
 from kpr_sender.sandbox.faults import NO_FAULTS, FaultName, Faults
 from kpr_sender.sandbox.foreign import Owner
 from kpr_sender.sandbox.kpr_receiver import KprReceiver
@@ -54,7 +54,7 @@ def _utc_now() -> datetime:
 
 
 @dataclass(frozen=True, slots=True)
-class Lying:
+class QueuedMessage:
     """One message on a queue.
 
     Attributes:
@@ -69,7 +69,7 @@ class Lying:
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class Behaviour:
     """How bus and receiver behave when nothing goes wrong.
 
     Attributes:
@@ -87,7 +87,7 @@ class Manners:
     apprec_version: str = "1.0"
 
 
-DEFAULT_MANNERS: Final = Manners()
+DEFAULT_BEHAVIOUR: Final = Behaviour()
 
 
 class Sandbox:
@@ -100,7 +100,7 @@ class Sandbox:
         register_port: The Adresseregister's, likewise.
         municipality: Who may send, as the register has it.
         faults: What goes wrong from the start.
-        manners: How it behaves otherwise.
+        behaviour: How it behaves otherwise.
         now: The clock for certificates and timestamps; aware.
     """
 
@@ -113,7 +113,7 @@ class Sandbox:
         register_port: int = 0,
         municipality: Party = EKSEMPEL,
         faults: Faults = NO_FAULTS,
-        manners: Manners = DEFAULT_MANNERS,
+        behaviour: Behaviour = DEFAULT_BEHAVIOUR,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         self.directory = directory
@@ -125,8 +125,8 @@ class Sandbox:
         self._register_port = register_port
         self._municipality = dataclasses.replace(municipality, service_her_id=sender_her_id)
         self._faults = faults
-        self._manners = manners
-        self._dialect = dialect(manners.version, v1_permitted=manners.v1_permitted)
+        self._behaviour = behaviour
+        self._dialect = dialect(behaviour.version, v1_permitted=behaviour.v1_permitted)
         self._now = now
         self._broker: Broker | None = None
         self._register: Register | None = None
@@ -166,9 +166,9 @@ class Sandbox:
         self._receiver.faults = self._faults
         self._receiver.resume()
         readable = frozenset({*own, *map(dead_letter_queue, own)})
-        rules = BusRules(EXCHANGE, readable, self._manners.max_message_size, self._dialect)
+        rules = BusRules(EXCHANGE, readable, self._behaviour.max_message_size, self._dialect)
         tls = _tls_context(pki)
-        broker = Broker(rules, self._queues, self, tls=tls if self._manners.tls else None, port=self._port)
+        broker = Broker(rules, self._queues, self, tls=tls if self._behaviour.tls else None, port=self._port)
         broker.start()
         try:
             register = Register(self._registered, tls=tls, port=self._register_port, now=self._now)
@@ -230,12 +230,12 @@ class Sandbox:
         """Return how many messages are on a queue, given out or not. From any thread."""
         return self._on_bus(lambda: len(self._queues[queue]))
 
-    def lying(self, queue: str) -> tuple[Lying, ...]:
+    def queued(self, queue: str) -> tuple[QueuedMessage, ...]:
         """Return what is on a queue, given out or not, oldest first: the broker's own count. From any thread."""
 
-        def look() -> tuple[Lying, ...]:
+        def look() -> tuple[QueuedMessage, ...]:
             return tuple(
-                Lying(amqp_message.read(entry.read()).message_id, entry.returned, entry.longest_held)
+                QueuedMessage(amqp_message.read(entry.read()).message_id, entry.returned, entry.longest_held)
                 for entry in self._queues[queue].entries()
             )
 
@@ -305,7 +305,7 @@ class Sandbox:
             known=self._registered.certificates,
             profiles=years,
             queues=frozenset({self.receipts_queue}),
-            policy=Policy(max_bytes=self._manners.max_message_size),
+            policy=Policy(max_bytes=self._behaviour.max_message_size),
         )
         answers = Answers(
             party=party,
@@ -314,7 +314,7 @@ class Sandbox:
             impostor=functools.cache(functools.partial(_impostor, signing, self._now)),
             recipient=pki.certificate("kommune-encryption"),
             error_queue=self.error_queue,
-            apprec_version=self._manners.apprec_version,
+            apprec_version=self._behaviour.apprec_version,
             now=self._now,
         )
         return KprReceiver(

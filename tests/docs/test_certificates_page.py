@@ -13,7 +13,7 @@ import pytest
 from kpr_sender.cli.main import COMMANDS, run
 from kpr_sender.errors import ERRORS
 from kpr_sender.model import Environment
-from kpr_sender.sandbox.faults import Fault
+from kpr_sender.sandbox.faults import ActiveFault
 from kpr_sender.settings.values import KEYS, SECTIONS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,7 +55,7 @@ def test_every_command_is_a_real_one(line: str, capsys: pytest.CaptureFixture[st
         if option == "--env":
             assert value in set(Environment)
         if option == "--fault":
-            assert str(Fault.parse(value)) == value
+            assert str(ActiveFault.parse(value)) == value
 
 
 @pytest.mark.parametrize("named", sorted(set(re.findall(r"`([a-z][a-z.]*\.[a-z_0-9]+)(?: = [^`]+)?`", PAGE))))

@@ -25,7 +25,7 @@ from kpr_sender.model import Environment, MessageType, Shipment
 from kpr_sender.sandbox import peer
 from kpr_sender.sandbox.faults import Faults
 from kpr_sender.sandbox.ledger import LedgerLine
-from kpr_sender.sandbox.sandbox import Manners, Sandbox
+from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from kpr_sender.states import ShipmentState
 from tests.helpers.municipality import SENDER_HER_ID, municipality
 from tests.helpers.repository import ROOT
@@ -333,6 +333,6 @@ def kill_town(server: subprocess.Popen[str], answers: Answers) -> Iterator[KillT
         folder = Path(name)
         town = municipality(folder)
         patch.setattr(peer, "_MAX_FRAME", _FRAME)
-        with Sandbox(folder, sender_her_id=SENDER_HER_ID, faults=faults, manners=Manners(tls=False)) as sandbox:
+        with Sandbox(folder, sender_her_id=SENDER_HER_ID, faults=faults, behaviour=Behaviour(tls=False)) as sandbox:
             town.configure({"bus": {"tls": False}}, port=sandbox.port)
             yield KillTown(folder, answers, sandbox, server)

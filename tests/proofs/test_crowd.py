@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 
 from kpr_sender.sandbox.faults import Faults
-from kpr_sender.sandbox.sandbox import Manners, Sandbox
+from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from tests.helpers.figures import figure
 from tests.helpers.municipality import SENDER_HER_ID, municipality
 from tests.helpers.nightly import scaled
@@ -38,7 +38,7 @@ def crowd(rounds: int) -> None:
     )
     try:
         faults = Faults.parse(["no-answer"])
-        with server, Sandbox(folder, sender_her_id=SENDER_HER_ID, faults=faults, manners=Manners(tls=False)) as bus:
+        with server, Sandbox(folder, sender_her_id=SENDER_HER_ID, faults=faults, behaviour=Behaviour(tls=False)) as bus:
             town.configure({"bus": {"tls": False}}, port=bus.port)
             for number in range(rounds):
                 one_round(server, bus, folder / f"round-{number}", town.config)

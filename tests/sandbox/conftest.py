@@ -26,11 +26,11 @@ from kpr_sender.messages.splice import splice
 from kpr_sender.model import Environment, MessageType, Party
 from kpr_sender.sandbox.pki import Pki, ensure_pki
 from kpr_sender.sandbox.sample import write_pair
-from kpr_sender.sandbox.sandbox import Manners, Sandbox
+from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from tests.sandbox.bus_client import BusClient
 
 SENDER = Party("EKSEMPEL KOMMUNE", 900001, "Saksbehandling", 900002)
-PLAIN = Manners(tls=False)
+PLAIN = Behaviour(tls=False)
 
 
 @functools.cache
@@ -119,7 +119,7 @@ def run(folder: Path) -> Iterator[Callable[..., Sandbox]]:
     with ExitStack() as running:
 
         def start(**options: Any) -> Sandbox:
-            options = {"manners": PLAIN, **options}
+            options = {"behaviour": PLAIN, **options}
             return running.enter_context(Sandbox(folder, sender_her_id=SENDER.service_her_id, **options))
 
         yield start

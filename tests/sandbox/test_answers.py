@@ -21,7 +21,7 @@ from kpr_sender.messages.hodemelding import Hodemelding
 from kpr_sender.model import MessageType, Party
 from kpr_sender.sandbox.faults import NO_FAULTS, Faults
 from kpr_sender.sandbox.pki import impostor
-from kpr_sender.sandbox.sandbox import Manners, Sandbox
+from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from tests.helpers import cms
 from tests.helpers.shared import SHARED
 from tests.sandbox.bus_client import BusClient
@@ -37,7 +37,7 @@ Connect = Callable[[Sandbox], BusClient]
 def test_a_good_message_gets_a_positive_sealed_receipt(
     run: Run, connect: Connect, municipality: Municipality, message_type: MessageType, version: str
 ) -> None:
-    sandbox = run(manners=Manners(tls=False, apprec_version=version))
+    sandbox = run(behaviour=Behaviour(tls=False, apprec_version=version))
     client, head = connect(sandbox), municipality.hodemelding(message_type)
     sent = municipality.message(head)
     assert client.publish(RECEIVER, sent) == Delivery.ACCEPTED
@@ -481,9 +481,9 @@ def test_trouble_of_its_own_is_answered_x99_and_the_bus_goes_on(
     sandbox = run()
     head = municipality.hodemelding(MessageType.KPR_IPL)
     with monkeypatch.context() as broken:
-        broken.setattr("kpr_sender.sandbox.examination.inspect", fail)
+        broken.setattr("kpr_sender.sandbox.evaluation.inspect", fail)
         assert _refused(sandbox, connect, municipality, municipality.message(head)) == ("X99", head.msg_id)
-    assert [record.getMessage() for record in caplog.records] == ["examining a message failed: RuntimeError"]
+    assert [record.getMessage() for record in caplog.records] == ["evaluating a message failed: RuntimeError"]
     client = connect(sandbox)
     client.publish(RECEIVER, municipality.message(municipality.hodemelding(MessageType.KPR_IPL)))
     (answer,) = client.take(sandbox.receipts_queue)

@@ -19,16 +19,16 @@ from kpr_sender.messages import apprec
 from kpr_sender.model import MessageType
 from kpr_sender.sandbox.faults import NO_FAULTS, Faults
 from kpr_sender.sandbox.ledger import Ledger
-from kpr_sender.sandbox.sandbox import Manners, Sandbox
+from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from tests.sandbox.bus_client import BusClient, SessionEnded
 from tests.sandbox.conftest import SENDER, Municipality
 
 Run = Callable[..., Sandbox]
 Connect = Callable[[Sandbox], BusClient]
 V3, V4, V43 = (
-    Manners(tls=False),
-    Manners(tls=False, version="4.0.5"),
-    Manners(tls=False, version="4.3.0", v1_permitted=False),
+    Behaviour(tls=False),
+    Behaviour(tls=False, version="4.0.5"),
+    Behaviour(tls=False, version="4.3.0", v1_permitted=False),
 )
 OWN = "900002_async"
 
@@ -49,7 +49,7 @@ def test_a_wrong_login_is_refused_at_once(run: Run, folder: Path, user: str, pas
 
 
 def test_it_listens_on_loopback_only_with_a_certificate_for_it(run: Run, folder: Path) -> None:
-    sandbox = run(manners=Manners())
+    sandbox = run(behaviour=Behaviour())
     context = ssl.create_default_context(cafile=folder / "pki" / "ca.pem")
     for name in ("127.0.0.1", "localhost"):
         with (
@@ -90,7 +90,7 @@ def test_who_does_not_speak_the_protocol_is_let_go_and_nobody_else_suffers(
 
 
 @pytest.mark.parametrize(
-    ("manners", "address"),
+    ("behaviour", "address"),
     [
         (V3, f"/exchange/NHNTESTServiceBus/{OWN}"),
         (V3, f"/amq/queue/{OWN}"),
@@ -100,14 +100,14 @@ def test_who_does_not_speak_the_protocol_is_let_go_and_nobody_else_suffers(
         (V43, f"/exchanges/NHNTESTServiceBus/{OWN.replace('_', '%5F')}"),
     ],
 )
-def test_addresses_to_send_to(run: Run, connect: Connect, manners: Manners, address: str) -> None:
-    sandbox = run(manners=manners)
+def test_addresses_to_send_to(run: Run, connect: Connect, behaviour: Behaviour, address: str) -> None:
+    sandbox = run(behaviour=behaviour)
     assert connect(sandbox).publish(address, _small()) == Delivery.ACCEPTED
     assert sandbox.depth(OWN) == 1
 
 
 @pytest.mark.parametrize(
-    ("manners", "address", "condition"),
+    ("behaviour", "address", "condition"),
     [
         (V3, "/exchanges/NHNTESTServiceBus/q", "amqp:invalid-field"),
         (V3, "/exchange/NHNTestServiceBus/q", "amqp:not-found"),
@@ -119,15 +119,15 @@ def test_addresses_to_send_to(run: Run, connect: Connect, manners: Manners, addr
     ],
 )
 def test_refusals_to_send_end_the_session(
-    run: Run, connect: Connect, manners: Manners, address: str, condition: str
+    run: Run, connect: Connect, behaviour: Behaviour, address: str, condition: str
 ) -> None:
     with pytest.raises(SessionEnded) as ended:
-        connect(run(manners=manners)).publish(address, _small())
+        connect(run(behaviour=behaviour)).publish(address, _small())
     assert ended.value.condition == condition
 
 
 @pytest.mark.parametrize(
-    ("manners", "address", "condition"),
+    ("behaviour", "address", "condition"),
     [
         (V3, "/amq/queue/missing", "amqp:not-found"),
         (V3, "/amq/queue/171479_async", "amqp:unauthorized-access"),
@@ -137,25 +137,25 @@ def test_refusals_to_send_end_the_session(
     ],
 )
 def test_refusals_to_read_end_the_session(
-    run: Run, connect: Connect, manners: Manners, address: str, condition: str
+    run: Run, connect: Connect, behaviour: Behaviour, address: str, condition: str
 ) -> None:
     with pytest.raises(SessionEnded) as ended:
-        connect(run(manners=manners)).create_receiver(address)
+        connect(run(behaviour=behaviour)).create_receiver(address)
     assert ended.value.condition == condition
 
 
-@pytest.mark.parametrize(("manners", "state"), [(V3, Delivery.ACCEPTED), (V4, Delivery.RELEASED)])
-def test_what_no_queue_is_bound_for(run: Run, connect: Connect, manners: Manners, state: int) -> None:
-    sandbox = run(manners=manners)
+@pytest.mark.parametrize(("behaviour", "state"), [(V3, Delivery.ACCEPTED), (V4, Delivery.RELEASED)])
+def test_what_no_queue_is_bound_for(run: Run, connect: Connect, behaviour: Behaviour, state: int) -> None:
+    sandbox = run(behaviour=behaviour)
     assert connect(sandbox).publish("/exchange/NHNTESTServiceBus/122612_async", _small()) == state
     assert [line.queue for line in sandbox.ledger.lines()] == ["122612_async"]
 
 
-@pytest.mark.parametrize("manners", [V3, V4])
-def test_it_announces_its_version(run: Run, connect: Connect, manners: Manners) -> None:
-    connection: Any = connect(run(manners=manners)).conn
+@pytest.mark.parametrize("behaviour", [V3, V4])
+def test_it_announces_its_version(run: Run, connect: Connect, behaviour: Behaviour) -> None:
+    connection: Any = connect(run(behaviour=behaviour)).conn
     properties = connection.remote_properties
-    assert properties["version"] == manners.version
+    assert properties["version"] == behaviour.version
     assert properties["product"] == "RabbitMQ-compatible sandbox"
 
 
@@ -166,7 +166,7 @@ def test_it_announces_its_version(run: Run, connect: Connect, manners: Manners) 
 def test_a_message_that_is_too_large_ends_the_session(
     run: Run, connect: Connect, version: str, announced: int, condition: str
 ) -> None:
-    sandbox = run(manners=Manners(tls=False, version=version, max_message_size=100_000))
+    sandbox = run(behaviour=Behaviour(tls=False, version=version, max_message_size=100_000))
     client = connect(sandbox)
     sender = client.create_sender(f"/exchange/NHNTESTServiceBus/{OWN}")
     assert sender.link.remote_max_message_size == announced
@@ -209,7 +209,7 @@ def test_a_message_is_on_disk_before_it_is_accepted(run: Run, connect: Connect, 
     sandbox = run(faults=Faults.parse(["no-answer"]))
     connect(sandbox).publish(f"/exchange/NHNTESTServiceBus/{OWN}", _small("kept"))
     shutil.copytree(folder, folder.parent / "copy")  # as a crash right now would leave it
-    with Sandbox(folder.parent / "copy", sender_her_id=SENDER.service_her_id, manners=V3) as copy:
+    with Sandbox(folder.parent / "copy", sender_her_id=SENDER.service_her_id, behaviour=V3) as copy:
         assert [message.id for message in connect(copy).take(OWN)] == ["kept"]
 
 
@@ -238,12 +238,14 @@ def test_a_receipt_survives_a_restart(run: Run, connect: Connect, municipality: 
     assert apprec.parse(municipality.open(answer.body)).original_msg_id == head.msg_id
 
 
-@pytest.mark.parametrize("manners", [V3, V4, V43])
+@pytest.mark.parametrize("behaviour", [V3, V4, V43])
 @pytest.mark.parametrize("way", ["release", "close the link", "drop the connection"])
-def test_what_is_not_settled_comes_back_in_its_place(run: Run, connect: Connect, way: str, manners: Manners) -> None:
+def test_what_is_not_settled_comes_back_in_its_place(
+    run: Run, connect: Connect, way: str, behaviour: Behaviour
+) -> None:
     """As measured on quorum queues of 3.10.8 and 4.0.5; 4.3 as its documentation says."""
-    sandbox = run(manners=manners)
-    prefix = "/queues/" if manners is V43 else "/amq/queue/"
+    sandbox = run(behaviour=behaviour)
+    prefix = "/queues/" if behaviour is V43 else "/amq/queue/"
     client = connect(sandbox)
     for name in "abc":
         sandbox.put(OWN, _small(name).encode())
@@ -265,7 +267,7 @@ def test_what_is_not_settled_comes_back_in_its_place(run: Run, connect: Connect,
         "4.0.5": (failed, {"x-delivery-count": 1}),
         "4.3.0": (failed, {"x-delivery-count": failed, "x-acquired-count": 1}),
     }
-    assert (messages[0].delivery_count, messages[0].annotations or {}) == shown[manners.version]
+    assert (messages[0].delivery_count, messages[0].annotations or {}) == shown[behaviour.version]
     assert [message.first_acquirer for message in messages] == [False, True, True]
     assert [(message.delivery_count, message.annotations) for message in messages[1:]] == [(0, None)] * 2
 

@@ -16,7 +16,7 @@ from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid
 from kpr_sender.messages import apprec
 from kpr_sender.model import Envelope, MessageType
 from kpr_sender.sandbox.faults import NO_FAULTS, Faults
-from kpr_sender.sandbox.sandbox import Manners, Sandbox
+from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from kpr_sender.settings.secrets import Secret
 from tests.helpers.bus_settings import bus_settings
 from tests.sandbox.conftest import Municipality
@@ -61,14 +61,14 @@ def _next(bus: AmqpBus) -> Inbound:
 
 
 @pytest.mark.parametrize(
-    "manners",
-    [Manners(), Manners(version="4.0.5"), Manners(version="4.3.0", v1_permitted=False)],
+    "behaviour",
+    [Behaviour(), Behaviour(version="4.0.5"), Behaviour(version="4.3.0", v1_permitted=False)],
     ids=["3.10.8", "4.0.5", "4.3.0, v2 only"],
 )
 def test_both_shipments_go_out_and_their_receipts_come_back(
-    run: Run, join: Join, municipality: Municipality, manners: Manners
+    run: Run, join: Join, municipality: Municipality, behaviour: Behaviour
 ) -> None:
-    sandbox = run(manners=manners)
+    sandbox = run(behaviour=behaviour)
     bus = join(sandbox)
     for message_type in MessageType:
         outbound, msg_id = _outbound(municipality, message_type)
@@ -87,7 +87,7 @@ def test_a_lost_disposition_is_in_doubt_and_sent_once(
     run: Run, join: Join, municipality: Municipality, fault: str
 ) -> None:
     """Promise G1, at the bus: no repetition by itself."""
-    sandbox = run(manners=Manners(), faults=Faults.parse([fault]))
+    sandbox = run(behaviour=Behaviour(), faults=Faults.parse([fault]))
     outbound, _ = _outbound(municipality, MessageType.KPR_IPL)
     outcome = join(sandbox, publish_timeout=1.0).publish(outbound)
     assert (outcome.verdict, outcome.reach) == (Verdict.IN_DOUBT, Reach.HANDED_OVER)
@@ -98,14 +98,14 @@ def test_a_lost_disposition_is_in_doubt_and_sent_once(
 def test_what_the_bus_would_not_take_is_not_sent(
     run: Run, join: Join, municipality: Municipality, fault: str, version: str
 ) -> None:
-    sandbox = run(manners=Manners(version=version), faults=Faults.parse([fault]))
+    sandbox = run(behaviour=Behaviour(version=version), faults=Faults.parse([fault]))
     outcome: Outcome = join(sandbox).publish(_outbound(municipality, MessageType.KPR_IDE)[0])
     assert outcome.verdict is Verdict.NOT_SENT
     assert outcome.error is not None
 
 
 def test_foreign_messages_are_held_past_and_given_back(run: Run, join: Join, municipality: Municipality) -> None:
-    sandbox = run(manners=Manners(), faults=Faults.parse(["foreign-in-front=30"]))
+    sandbox = run(behaviour=Behaviour(), faults=Faults.parse(["foreign-in-front=30"]))
     bus = join(sandbox)
     outbound, msg_id = _outbound(municipality, MessageType.KPR_IPL)
     bus.publish(outbound)
@@ -119,7 +119,7 @@ def test_foreign_messages_are_held_past_and_given_back(run: Run, join: Join, mun
 
 
 def test_an_error_queue_message_comes_from_the_error_queue(run: Run, join: Join, municipality: Municipality) -> None:
-    sandbox = run(manners=Manners(), faults=Faults.parse(["error-queue"]))
+    sandbox = run(behaviour=Behaviour(), faults=Faults.parse(["error-queue"]))
     bus = join(sandbox)
     outbound, _ = _outbound(municipality, MessageType.KPR_IDE)
     bus.publish(outbound)
@@ -129,7 +129,7 @@ def test_an_error_queue_message_comes_from_the_error_queue(run: Run, join: Join,
 
 
 def test_refused_logins_unknown_names_and_a_closed_port_are_told_apart(run: Run, join: Join) -> None:
-    sandbox = run(manners=Manners(), faults=Faults.parse(["refuse-login"]))
+    sandbox = run(behaviour=Behaviour(), faults=Faults.parse(["refuse-login"]))
     with pytest.raises(AccessRefused):
         join(sandbox).connect()
     sandbox.faults = NO_FAULTS

@@ -17,8 +17,8 @@ from kpr_sender.messages import apprec, error_queue
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.model import MessageType
 from kpr_sender.sandbox.codes import CONDITIONS
-from kpr_sender.sandbox.faults import FAULTS, NO_FAULTS, Fault, FaultName, Faults
-from kpr_sender.sandbox.sandbox import Manners, Sandbox
+from kpr_sender.sandbox.faults import FAULTS, NO_FAULTS, ActiveFault, FaultName, Faults
+from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from kpr_sender.states import ReceiptStatus
 from tests.helpers.command import kpr_send, until
 from tests.sandbox.bus_client import BusClient
@@ -35,8 +35,8 @@ class Scene:
     def __init__(self, run: Run, connect: Connect, municipality: Municipality) -> None:
         self._run, self._connect, self.municipality = run, connect, municipality
 
-    def begin(self, *faults: str, manners: Manners = Manners(tls=False)) -> Scene:  # noqa: B008 - a frozen value
-        self.sandbox = self._run(faults=Faults.parse(faults), manners=manners)
+    def begin(self, *faults: str, behaviour: Behaviour = Behaviour(tls=False)) -> Scene:  # noqa: B008 - a frozen value
+        self.sandbox = self._run(faults=Faults.parse(faults), behaviour=behaviour)
         self.client = self._connect(self.sandbox)
         return self
 
@@ -192,11 +192,11 @@ def test_foreign_owner(scene: Scene) -> None:
 )
 def test_delivery_limit(scene: Scene, version: str, way: str, survives: int) -> None:
     """As quorum queues count: the return after the limit's is the last; 4.3 counts failures alone."""
-    scene.begin("delivery-limit=2", manners=Manners(tls=False, version=version))
+    scene.begin("delivery-limit=2", behaviour=Behaviour(tls=False, version=version))
     queue = scene.sandbox.receipts_queue
     scene.sandbox.put(queue, Message(id="x", body=b"x", inferred=True).encode())
     for taken in range(3 if survives == 3 else 9):
-        assert [(each.message_id, each.returned) for each in scene.sandbox.lying(queue)] == [("x", taken)]
+        assert [(each.message_id, each.returned) for each in scene.sandbox.queued(queue)] == [("x", taken)]
         client = scene.again()
         receiver: Any = client.create_receiver(f"/amq/queue/{queue}")
         assert receiver.receive(timeout=5).id == "x"
@@ -272,7 +272,7 @@ def test_queue_full(scene: Scene) -> None:
 
 @pytest.mark.parametrize(("version", "state"), [("3.10.8", Delivery.ACCEPTED), ("4.0.5", Delivery.RELEASED)])
 def test_unroutable(scene: Scene, version: str, state: int) -> None:
-    assert scene.begin("unroutable", manners=Manners(tls=False, version=version)).publish() == state
+    assert scene.begin("unroutable", behaviour=Behaviour(tls=False, version=version)).publish() == state
     assert scene.received() == 1
     assert scene.nothing_comes()
 
@@ -309,7 +309,7 @@ def test_every_fault_has_a_test_here() -> None:
     ["reject", "reject:KPR_IDE", "delay=30", "delay:KPR_IPL=0.5", "foreign-in-front=3", "error-queue=internal-error"],
 )
 def test_a_fault_reads_what_it_writes(text: str) -> None:
-    assert str(Fault.parse(text)) == text
+    assert str(ActiveFault.parse(text)) == text
 
 
 @pytest.mark.parametrize(
@@ -328,19 +328,19 @@ def test_a_fault_reads_what_it_writes(text: str) -> None:
 )
 def test_a_wrong_fault_is_a_usage_error_that_names_the_right_ones(text: str) -> None:
     with pytest.raises(UsageError) as refused:
-        Fault.parse(text)
+        ActiveFault.parse(text)
     assert refused.value.where == "--fault"
     assert any(word in refused.value.next_step for word in ("reject", "NAME", "invalid-certificate"))
 
 
 @pytest.mark.parametrize("text", ["error-queue=transport:internal-error", "error-queue:KPR_IPL=abuse:spoofing-attack"])
 def test_a_condition_may_have_its_first_part(text: str) -> None:
-    assert Fault.parse(text).value in CONDITIONS
+    assert ActiveFault.parse(text).value in CONDITIONS
 
 
 def test_a_wrong_condition_names_the_right_ones() -> None:
     with pytest.raises(UsageError) as refused:
-        Fault.parse("error-queue=nonsense")
+        ActiveFault.parse("error-queue=nonsense")
     assert all(condition in refused.value.next_step for condition in CONDITIONS)
 
 

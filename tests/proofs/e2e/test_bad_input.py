@@ -17,7 +17,7 @@ from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment
 from kpr_sender.sandbox.faults import NO_FAULTS, Faults
 from kpr_sender.sandbox.ledger import Ledger
-from kpr_sender.sandbox.sandbox import Manners, Sandbox
+from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from tests.helpers import pki
 from tests.helpers.command import Ran, ended, kpr_send, start
 from tests.helpers.municipality import SENDER_HER_ID, Changes, Municipality
@@ -212,8 +212,8 @@ def test_a_wrong_host_name_is_refused(kommune: Municipality) -> None:
 
 def test_an_unroutable_queue_is_told_where_the_broker_tells_it(kommune: Municipality) -> None:
     """RabbitMQ 4 releases what it cannot route; version 3 loses it, and only the missing receipt shows it."""
-    faults, manners = Faults.parse(["unroutable"]), Manners(version="4.0.5")
-    with Sandbox(kommune.folder, sender_her_id=SENDER_HER_ID, faults=faults, manners=manners) as sandbox:
+    faults, behaviour = Faults.parse(["unroutable"]), Behaviour(version="4.0.5")
+    with Sandbox(kommune.folder, sender_her_id=SENDER_HER_ID, faults=faults, behaviour=behaviour) as sandbox:
         kommune.configure(port=sandbox.port)
         ran = send(kommune)
         assert ran.code == 78, ran.err

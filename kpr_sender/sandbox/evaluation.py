@@ -31,7 +31,7 @@ from kpr_sender.preflight import inspect
 from kpr_sender.profiles import Profile
 from kpr_sender.sandbox import codes, hodemelding
 from kpr_sender.sandbox.amqp_message import BusMessage
-from kpr_sender.sandbox.codes import E10, E21, T01, T02, T10, X99, Refusal, TransportFault, transport_fault
+from kpr_sender.sandbox.codes import E10, E21, T01, T02, T10, X99, Rejection, TransportFault, transport_fault
 from kpr_sender.sandbox.hodemelding import StructureRefused
 from kpr_sender.sandbox.opening import Opener, Unopened
 
@@ -59,19 +59,19 @@ class Original:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Evaluation:
     """How a message is answered.
 
     Attributes:
         original: What a receipt answers; None where no receipt is possible.
-        refusal: Why the receipt is negative; None for a positive one.
+        rejection: Why the receipt is negative; None for a positive one.
         fault: Why there is an error-queue message instead of a receipt.
         silence: Why there is no answer at all; empty where there is one.
     """
 
     message: BusMessage
     original: Original | None = None
-    refusal: Refusal | None = None
+    rejection: Rejection | None = None
     fault: TransportFault | None = None
     silence: str = ""
 
@@ -82,7 +82,7 @@ class Finding:
             return self.silence
         if self.fault:
             return self.fault.condition
-        return self.refusal.code if self.refusal else "1"
+        return self.rejection.code if self.rejection else "1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Receiver:
     queues: frozenset[str]
     policy: Policy
 
-    def examine(self, message: BusMessage, at: datetime) -> Finding:
+    def evaluate(self, message: BusMessage, at: datetime) -> Evaluation:
         """Evaluate one message.
 
         Args:
@@ -123,17 +123,17 @@ class Receiver:
             stand_in = self._stand_in(content, message, at)
             head, payload = self._read(content, stand_in)
             original = Original(head, stand_in.msg_id if stand_in else head.msg_id)
-            return Finding(message, original, self._addressing(message, head) or self._payload(head, payload))
+            return Evaluation(message, original, self._addressing(message, head) or self._payload(head, payload))
         except Unopened as unopened:
-            return Finding(message, stand_in, fault=unopened.fault)
+            return Evaluation(message, stand_in, fault=unopened.fault)
         except _Refused as refused:
-            refusal = refused.refusal
+            rejection = refused.rejection
         except Exception as error:  # noqa: BLE001 - the receiver's own trouble is an answer, too
-            _log.error("examining a message failed: %s", type(error).__name__)
-            refusal = Refusal(X99, "internal error")
+            _log.error("evaluating a message failed: %s", type(error).__name__)
+            rejection = Rejection(X99, "internal error")
         if stand_in is None:
-            return Finding(message, fault=transport_fault(codes.NOT_XML))
-        return Finding(message, stand_in, refusal)
+            return Evaluation(message, fault=transport_fault(codes.NOT_XML))
+        return Evaluation(message, stand_in, rejection)
 
     def _check_properties(self, message: BusMessage) -> None:
         wrong = [name for name, valid in _REQUIRED if not valid(message)]
@@ -154,19 +154,19 @@ class Receiver:
         except MessageRefused as refused:
             raise _Refused(self._why_unreadable(content, refused, stand_in)) from None
 
-    def _why_unreadable(self, content: bytes, refused: MessageRefused, stand_in: Original | None) -> Refusal:
+    def _why_unreadable(self, content: bytes, refused: MessageRefused, stand_in: Original | None) -> Rejection:
         try:
             root = safe_xml.parse(content, max_bytes=self.policy.max_bytes)
         except MessageRefused as malformed:
-            return Refusal(T01, str(malformed))
+            return Rejection(T01, str(malformed))
         type_ = root.find(f"{_MH}MsgInfo/{_MH}Type")
         if type_ is not None and type_.get("V", "") not in set(MessageType):
-            return Refusal(T10, "MsgInfo/Type is neither KPR_IPL nor KPR_IDE")
+            return Rejection(T10, "MsgInfo/Type is neither KPR_IPL nor KPR_IDE")
         if stand_in and not _GUID.fullmatch(stand_in.msg_id.lower()):
-            return Refusal(E10, "MsgInfo/MsgId is not a GUID")
-        return Refusal(T02, str(refused))
+            return Rejection(E10, "MsgInfo/MsgId is not a GUID")
+        return Rejection(T02, str(refused))
 
-    def _addressing(self, message: BusMessage, head: Hodemelding) -> Refusal | None:
+    def _addressing(self, message: BusMessage, head: Hodemelding) -> Rejection | None:
         named, sender = message.properties[transport.FROM_HER_ID], str(head.sender.service_her_id)
         if named != sender:
             _to_error_queue(codes.SPOOFING, "fromHerId and the Hodemelding's sender differ", named, sender)
@@ -181,20 +181,20 @@ class Receiver:
             (head.sender.service_her_id == self.sender_her_id, X99, "the Hodemelding's sender is not known here"),
             (message.subject == head.type, X99, "AMQP subject and MsgInfo/Type differ"),
         )
-        return next((Refusal(code, text) for holds, code, text in table if not holds), None)
+        return next((Rejection(code, text) for holds, code, text in table if not holds), None)
 
-    def _payload(self, head: Hodemelding, payload: etree._Element) -> Refusal | None:
+    def _payload(self, head: Hodemelding, payload: etree._Element) -> Rejection | None:
         name = etree.QName(payload)
         found = (name.namespace, name.localname, payload.get("versjon"))
         profile = self._profile(payload)
         if profile is None:
-            return Refusal(T02, "its period is of no year that is taken here")
+            return Rejection(T02, "its period is of no year that is taken here")
         if found not in {(each.namespace, each.root, each.version) for each in profile.formats[head.type]}:
-            return Refusal(T10, "root, namespace or version of the payload")
+            return Rejection(T10, "root, namespace or version of the payload")
         try:
             inspect([etree.tostring(payload, encoding="UTF-8")], head.type, name="the payload", profile=profile)
         except InputRefused as refused:
-            return Refusal(T02, refused.what)
+            return Rejection(T02, refused.what)
         return None
 
     def _profile(self, payload: etree._Element) -> Profile | None:
@@ -219,9 +219,9 @@ class Receiver:
 class _Refused(Exception):
     """A message that a receipt refuses."""
 
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.code)
-        self.refusal = refusal
+    def __init__(self, rejection: Rejection) -> None:
+        super().__init__(rejection.code)
+        self.rejection = rejection
 
 
 def _to_error_queue(condition: str, description: str, *data: str) -> NoReturn:
