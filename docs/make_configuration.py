@@ -29,6 +29,8 @@ _FILES: Final = {"fagmelding": "../extract/fagmelding.xml", "identmelding": "../
 
 def _on_nhn(environment: Environment, *, host: str, exchange: str, queue: str) -> dict[str, dict[str, object]]:
     name = environment.value
+    # HITS 1216 2.1.4 and 3.1: a path to an authority, and online revocation; without an answer, try again later.
+    protection: dict[str, object] = {"roots": ["../certs/roots.pem"], "revocation": "require"}
     keys = f"/etc/kpr-sender/{name}"
     return {
         "": {"environment": name},
@@ -42,6 +44,7 @@ def _on_nhn(environment: Environment, *, host: str, exchange: str, queue: str) -
         },
         "keys.signing": {"pkcs12": f"{keys}/signing.p12", "passphrase_env": "KPR_SIGNING_PASSPHRASE"},
         "keys.decryption": {"pkcs12": f"{keys}/encryption.p12", "passphrase_env": "KPR_ENCRYPTION_PASSPHRASE"},
+        **({} if environment is Environment.AR_TEST else {"protection": protection}),
         "bus": {
             "host": host,
             "username": "kommune",

@@ -41,14 +41,14 @@ from kpr_sender.registry.opening import require_one_environment
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.report import deadline_of
 from kpr_sender.settings.read import secrets_of
-from kpr_sender.settings.values import Settings
+from kpr_sender.settings.values import Revocation, Settings
 from kpr_sender.trust.policy import Trust, check_signer
 
 T = TypeVar("T")
 
 _MESSAGES: Final = 4
 """What a pair needs on the disk, in largest messages: two of them, each in SQLite's write-ahead log and in its file."""
-_WITH_DEADLINE: Final = (Environment.PRODUKSJON, Environment.VALIDERING)
+_REAL: Final = (Environment.PRODUKSJON, Environment.VALIDERING)
 _ASK_FOR_EXTENSION: Final = (
     "ask kpr@fhi.no for an extension, with the reason; put what they answer into report.extended_to and "
     "report.extension_letter."
@@ -172,7 +172,7 @@ def year(context: CheckContext) -> CheckResult:
     text = f"{profile.year} {deadline.text(now)}"
     text += "" if warning else f", confirmed by FHI's letter {profile.letter}" if profile.letter else ""
     concerns = [warning] if warning else []
-    if environment in _WITH_DEADLINE and deadline.is_past(now):
+    if environment in _REAL and deadline.is_past(now):
         if environment is Environment.PRODUKSJON and deadline.is_closed(now):
             raise ConfigInvalid(
                 f"{text}; FHI's reception period is taken to be over {RECEPTION_DAYS} days after the deadline.",
@@ -193,6 +193,19 @@ def addresses(context: CheckContext) -> CheckResult:
         return found(text)
     verifying(registry.ca_file, key="registry.ca_file")
     return found(f"{text}; register {registry.url}")
+
+
+def trust(context: CheckContext) -> CheckResult:
+    """Certificates must lead to an authority that is named, and issuers say whether one is revoked (HITS 1216)."""
+    protection, environment = context.settings.protection, context.settings.environment
+    Trust.of(context.settings)
+    concerns = []
+    if environment in _REAL and not protection.roots:
+        concerns.append("it is not asked who issued a certificate (protection.roots)")
+    if environment in _REAL and protection.revocation is Revocation.OFF:
+        concerns.append("nobody is asked whether a certificate is revoked (protection.revocation)")
+    roots = f"authorities from {counted(len(protection.roots), 'file')}" if protection.roots else "no authorities named"
+    return found(f"{roots}, revocation {protection.revocation.value}", concerns)
 
 
 def secrets(context: CheckContext) -> CheckResult:

@@ -7,7 +7,7 @@ without a path, and an answer about revocation cannot be checked without the iss
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -27,6 +27,7 @@ from kpr_sender.cms.certificates import (
 from kpr_sender.cms.port import Signer
 from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.events import Event, EventKind, Observer, ignore
+from kpr_sender.model import Environment
 from kpr_sender.registry.port import FILES, Counterpart, Use
 from kpr_sender.settings.values import Revocation, Settings
 from kpr_sender.trust import chain
@@ -35,6 +36,17 @@ from kpr_sender.trust.revocation import RevocationAnswer, RevocationStatus, is_a
 
 if TYPE_CHECKING:
     from kpr_sender.trust.fetch import Issuers
+
+_PRODUCTION: Final = x509.ObjectIdentifier("2.16.578.1.26.1.3.2")
+_TEST: Final = x509.ObjectIdentifier("2.16.578.1.26.1.0.3.2")
+POLICIES: Final[Mapping[Environment, frozenset[x509.ObjectIdentifier]]] = {
+    Environment.LOKAL: frozenset(),
+    Environment.AR_TEST: frozenset({_PRODUCTION, _TEST}),
+    Environment.VALIDERING: frozenset({_PRODUCTION}),
+    Environment.PRODUKSJON: frozenset({_PRODUCTION}),
+}
+"""Certificate policies of a virksomhetssertifikat by HITS 1216 3.1. It names those of SEID 1 only, SEID 2 has
+others: a certificate without one of them is warned of, not refused."""
 
 STORED_IN: Final = "revocation"
 """The folder beside the journal for issuers' answers."""
@@ -54,12 +66,14 @@ class Trust:
         authorities: None where nothing is required.
         revocation: What follows when no issuer says whether a certificate is revoked.
         issuers: Who are asked; None where nobody is.
+        policies: The certificate policies of which one is expected; empty where none is.
     """
 
     authorities: Authorities | None = None
     revocation: Revocation = Revocation.OFF
     issuers: Issuers | None = None
     observe: Observer = ignore
+    policies: frozenset[x509.ObjectIdentifier] = frozenset()
     _warned: set[bytes] = field(default_factory=set, repr=False)
 
     @classmethod
@@ -71,7 +85,8 @@ class Trust:
         """
         protection = settings.protection
         found = [each for path in protection.roots for each in _certificates(path)]
-        return cls(Authorities.of(found) if found else None, protection.revocation, _issuers(settings), observe)
+        authorities = Authorities.of(found) if found else None
+        return cls(authorities, protection.revocation, _issuers(settings), observe, POLICIES[settings.environment])
 
     def require(
         self,
@@ -98,6 +113,7 @@ class Trust:
         if self.authorities is None:
             return
         path = chain.path(certificate, self.authorities, at=at, name=name, intermediates=intermediates)
+        self._warn_of_policies(certificate, name=name)
         if organisation is not None:
             check_organisation(certificate, organisation, name=name)
         if self.issuers is None:
@@ -113,10 +129,32 @@ class Trust:
         what = f"No issuer says whether the certificate is revoked ({answer.why})"
         if self.revocation is Revocation.REQUIRE:
             raise refusal(issued, what, name=name, next_step=_NOT_KNOWN)
-        thumbprint = issued.fingerprint(SHA256())
-        if thumbprint not in self._warned:
-            self._warned.add(thumbprint)
-            self.observe(Event(EventKind.WARNING, f"{name}: {what}. It is {describe(issued)}."))
+        self._warn(issued, f"{name}: {what}. It is {describe(issued)}.")
+
+    def _warn_of_policies(self, certificate: x509.Certificate, *, name: str) -> None:
+        found = certificate_policies(certificate)
+        if not self.policies or found & self.policies:
+            return
+        has = ", ".join(sorted(each.dotted_string for each in found)) or "none"
+        expected = " or ".join(sorted(each.dotted_string for each in self.policies))
+        text = f"{name}: no policy of a virksomhetssertifikat that HITS 1216 names ({expected}); it has {has}"
+        self._warn(certificate, f"{text}. It is {describe(certificate)}.")
+
+    def _warn(self, certificate: x509.Certificate, text: str) -> None:
+        """Warn once of each certificate and text, however often it is evaluated."""
+        key = certificate.fingerprint(SHA256()) + text.encode()
+        if key not in self._warned:
+            self._warned.add(key)
+            self.observe(Event(EventKind.WARNING, text))
+
+
+def certificate_policies(certificate: x509.Certificate) -> frozenset[x509.ObjectIdentifier]:
+    """Return the policies that a certificate was issued under (RFC 5280 4.2.1.4); none where it says nothing."""
+    try:
+        stated = certificate.extensions.get_extension_for_class(x509.CertificatePolicies)
+    except (x509.ExtensionNotFound, ValueError):
+        return frozenset()
+    return frozenset(each.policy_identifier for each in stated.value)
 
 
 NOTHING_REQUIRED: Final = Trust()

@@ -94,6 +94,21 @@ def test_an_extension_moves_the_deadline(stage: Stage) -> None:
     )
 
 
+@pytest.mark.parametrize("environment", [Environment.VALIDERING, Environment.PRODUKSJON])
+def test_without_authorities_and_revocation_it_is_yellow_where_it_is_real(
+    stage: Stage, environment: Environment
+) -> None:
+    settings = stage.settings()
+    (line,) = run_checks(settings, checks=only("trust"))
+    assert line.status is Status.GREEN
+
+    (line,) = run_checks(replace(settings, environment=environment), checks=only("trust"))
+
+    assert line.status is Status.YELLOW
+    assert "protection.roots" in line.text
+    assert "protection.revocation" in line.text
+
+
 @dataclass(frozen=True)
 class OtherKey:
     """Our keys, but for the one that must open: another's, under our certificate."""

@@ -19,11 +19,12 @@ from kpr_sender.cms import certificates
 from kpr_sender.cms.certificates import CertificateUse
 from kpr_sender.errors import AccessRefused
 from kpr_sender.events import Event
+from kpr_sender.model import Environment
 from kpr_sender.settings.values import Revocation
 from kpr_sender.trust import fetch
 from kpr_sender.trust.chain import Authorities
 from kpr_sender.trust.fetch import Issuers
-from kpr_sender.trust.policy import Trust
+from kpr_sender.trust.policy import POLICIES, Trust
 from tests.helpers import seid_pki
 from tests.helpers.figures import figure
 from tests.helpers.issuers_server import IssuersServer, Misbehaviour, issuers_server
@@ -477,3 +478,28 @@ def test_the_question_is_one_that_a_responder_reads(stage: Stage, tmp_path: Path
     assert standing(stage, certificate, tmp_path) == "good"
     question = ocsp.load_der_ocsp_request(list(stage.server.questions.values())[-1])
     assert question.serial_number == certificate.serial_number
+
+
+@pytest.mark.parametrize(
+    ("environment", "policy", "warned"),
+    [
+        (Environment.PRODUKSJON, "2.16.578.1.26.1.3.2", False),
+        (Environment.PRODUKSJON, "2.16.578.1.26.1.0.3.2", True),
+        (Environment.AR_TEST, "2.16.578.1.26.1.0.3.2", False),
+        (Environment.VALIDERING, "", True),
+        (Environment.LOKAL, "", False),
+    ],
+)
+def test_a_certificate_without_a_policy_of_the_profile_is_warned_of_once(
+    environment: Environment, policy: str, *, warned: bool
+) -> None:
+    root = seid_pki.new_root()
+    stated = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier(policy), None)]) if policy else None
+    certificate = root.issue(more=[x509.Extension(stated.oid, critical=False, value=stated)] if stated else [])
+    told: list[Event] = []
+    trust = Trust(Authorities.of([root.certificate]), observe=told.append, policies=POLICIES[environment])
+
+    for _ in range(2):
+        trust.require(certificate, at=NOW, name="ours")
+
+    assert [f"it has {policy or 'none'}" in event.text for event in told] == [True] * warned
