@@ -131,3 +131,12 @@ def test_each_exit_code_has_its_class_and_each_class_one_stable_code() -> None:
 def test_a_submission_without_shipments_is_no_submission() -> None:
     with pytest.raises(ValueError, match="at least one"):
         SubmissionState.of(())
+
+
+@pytest.mark.parametrize(("hours", "said"), [(25, "from 96 hours on"), (97, "After 96 hours without AppRec")])
+def test_overdue_says_what_96_hours_mean_nationally(hours: int, said: str) -> None:
+    report = told(pair(ShipmentState.PUBLISHED, ShipmentState.PUBLISHED), later=timedelta(hours=hours))
+
+    assert isinstance(report.error, Overdue)
+    assert said in report.text()
+    assert "counts nationally as not accepted" in report.text()

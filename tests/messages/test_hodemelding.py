@@ -37,6 +37,14 @@ def test_valid_by_the_official_schema(name: str, message_type: MessageType, *, a
     assert_valid(kpr_schema(), built)
 
 
+def test_the_text_of_an_organisation_number_is_the_kodeverks() -> None:
+    sender = dataclasses.replace(HODEMELDING.sender, organisation_number="999999999")
+
+    head, _ = frame(dataclasses.replace(HODEMELDING, sender=sender))
+
+    assert b'<TypeId V="ENH" S="2.16.578.1.12.4.1.1.9051" DN="Organisasjonsnummeret i Enhetsregister"/>' in head
+
+
 @pytest.mark.parametrize("status", ["D", "P", "T"])
 def test_a_processing_status_is_valid_by_the_official_schema(status: str) -> None:
     built = message(dataclasses.replace(HODEMELDING, processing_status=status))
