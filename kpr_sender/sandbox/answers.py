@@ -6,7 +6,7 @@ On the wire they look as NHN's .NET client writes them (measured with 7.0.2; ``e
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -20,7 +20,7 @@ from kpr_sender.messages.apprec import NAMESPACES
 from kpr_sender.model import Party
 from kpr_sender.sandbox import amqp_message, apprec, codes, foreign
 from kpr_sender.sandbox.amqp_message import BusMessage
-from kpr_sender.sandbox.codes import CONDITIONS, E31, T02, Rejection, TransportFault
+from kpr_sender.sandbox.codes import CONDITIONS, E31, T02, X99, Rejection, TransportFault
 from kpr_sender.sandbox.evaluation import Evaluation, Original
 from kpr_sender.sandbox.faults import FaultName, Faults
 
@@ -34,6 +34,12 @@ _CLIENT: Final = {
     "X-TargetFramework": ".NETCoreApp,Version=v8.0",
 }
 _UNKNOWN_STATUS: Final = "7"
+_NOTATIONS: Final[Mapping[str, Callable[[str], str]]] = {
+    "upper-case": str.upper,
+    "braces": lambda msg_id: f"{{{msg_id}}}",
+    "32-hex": lambda msg_id: msg_id.replace("-", ""),
+    "urn": lambda msg_id: f"urn:uuid:{msg_id}",
+}
 _POSITIVE: Final = ("1", None)
 _REJECTED: Final = ("2", Rejection(T02, "fault on demand"))
 _WITH_ERRORS: Final = ("3", Rejection(E31, "fault on demand"))
@@ -41,6 +47,7 @@ _WITH_ERRORS: Final = ("3", Rejection(E31, "fault on demand"))
 _STATUSES: Final = (
     (FaultName.REJECT, (_REJECTED,)),
     (FaultName.STATUS_3, (_WITH_ERRORS,)),
+    (FaultName.OK_WITH_ERROR, (("1", Rejection(X99, "fault on demand")),)),
     (FaultName.UNKNOWN_STATUS, ((_UNKNOWN_STATUS, None),)),
     (FaultName.CONTRADICTION, (_POSITIVE, _REJECTED)),
 )
@@ -62,9 +69,9 @@ class Answers:
     Attributes:
         party: The receiver's two levels.
         sender_her_id: The municipality's level 2.
-        signer: The receiver's signing key.
+        signer: Returns the receiver's signing key at this moment.
         impostor: Makes a key that is not the receiver's, with the receiver's certificate in its chain.
-        recipient: The municipality's encryption certificate.
+        recipient: Returns the municipality's encryption certificate at this moment.
         error_queue: The municipality's.
         apprec_version: ``1.0`` or ``1.1``.
         now: The clock; aware.
@@ -72,9 +79,9 @@ class Answers:
 
     party: Party
     sender_her_id: int
-    signer: Signer
+    signer: Callable[[], Signer]
     impostor: Callable[[], Signer]
-    recipient: Certificate
+    recipient: Callable[[], Certificate]
     error_queue: str
     apprec_version: str
     now: Callable[[], datetime]
@@ -109,6 +116,9 @@ class Answers:
     ) -> bytes:
         unknown = faults.find(FaultName.UNKNOWN_MSGID, message.subject)
         answered, receipt_id = str(uuid.uuid4()) if unknown else original.msg_id, str(uuid.uuid4())
+        notation = faults.find(FaultName.MSGID_NOTATION, message.subject)
+        answered = _NOTATIONS[notation.value](answered) if notation else answered
+        sender_by = faults.find(FaultName.RECEIPT_SENDER, message.subject)
         xml = apprec.build(
             version=self.apprec_version,
             apprec_id=receipt_id,
@@ -117,6 +127,7 @@ class Answers:
             errors=[rejection.as_error()] if rejection else [],
             original=original.hodemelding,
             msg_id=answered,
+            sender_by=sender_by.value if sender_by else "",
         )
         metadata = self._metadata(original, receipt_id, answered)
         if faults.find(FaultName.MALFORMED_ANSWER, message.subject):
@@ -124,7 +135,7 @@ class Answers:
         if faults.find(FaultName.UNSEALED_ANSWER, message.subject):
             return self._wrap(message, xml, _CLEAR_TEXT, metadata)
         wrong = faults.find(FaultName.WRONG_SIGNER, message.subject)
-        sealed = self._seal(xml, self.impostor() if wrong else self.signer)
+        sealed = self._seal(xml, self.impostor() if wrong else self.signer())
         return self._wrap(message, sealed, transport.CONTENT_TYPE, metadata)
 
     def _metadata(self, original: Original, receipt_id: str, answered: str) -> dict[str, str]:
@@ -143,7 +154,7 @@ class Answers:
         }
 
     def _seal(self, xml: bytes, signer: Signer) -> bytes:
-        return b"".join(map(bytes, seal([xml], len(xml), signer=signer, recipient=self.recipient)))
+        return b"".join(map(bytes, seal([xml], len(xml), signer=signer, recipient=self.recipient())))
 
     def _wrap(self, message: BusMessage, body: bytes, content_type: str, metadata: dict[str, str]) -> bytes:
         message_id = str(uuid.uuid4())

@@ -11,6 +11,7 @@ from lxml import etree
 from kpr_sender.messages.apprec import NAMESPACES
 from kpr_sender.messages.hodemelding import Hodemelding
 from kpr_sender.model import Party, ReceiptError
+from kpr_sender.sandbox.pki import FHI_NUMBER
 
 _MIG_VERSIONS: Final = {"1.0": "1.0 2004-11-21", "1.1": "v1.1 2012-02-15"}
 # Sender and receiver of the receipt, as in the standard's own examples (HIS 80415).
@@ -18,6 +19,8 @@ _ROLES: Final = {
     "1.0": (("REQ", "Rekvirent"), ("RECEIVER", "Mottaker")),
     "1.1": (("PRIM", "Primærmottaker"), ("AVS", "Avsender")),
 }
+_HER: Final = {"V": "HER", "DN": "HER-id"}
+_ENH: Final = {"V": "ENH", "DN": "Organisasjonsnummeret i Enhetsregisteret"}
 _STATUS_TEXTS: Final = {"1": "OK", "2": "Avvist", "3": "OK, feil i delmelding"}  # kodeverk 8258
 
 
@@ -30,6 +33,7 @@ def build(
     errors: Sequence[ReceiptError],
     original: Hodemelding,
     msg_id: str = "",
+    sender_by: str = "",
 ) -> bytes:
     """Return a receipt for a Hodemelding; every Ident of both parties is mirrored.
 
@@ -41,6 +45,7 @@ def build(
         errors: Error elements, in order.
         original: What is answered.
         msg_id: Its MsgId as written, where that differs from ``original``'s.
+        sender_by: What alone names the sender: ``level-1``, ``organisation-number`` or ``nothing``; all where empty.
     """
     namespace = NAMESPACES[version]
 
@@ -52,21 +57,29 @@ def build(
                 child.set(key, value)
         return child
 
-    def add_party(side: str, party: Party, role: tuple[str, str]) -> None:
+    def add_party(side: str, party: Party, role: tuple[str, str], by: str = "") -> None:
         parent = add(root, side)
         add(parent, "Role", V=role[0], DN=role[1])
         inst = add(add(parent, "HCP"), "Inst")
+        if by == "nothing":
+            return
         add(inst, "Name", party.name)
+        if by == "organisation-number":
+            add(inst, "Id", party.organisation_number or FHI_NUMBER)
+            add(inst, "TypeId", **_ENH)
+            return
         add(inst, "Id", str(party.her_id))
-        add(inst, "TypeId", V="HER", DN="HER-id")
+        add(inst, "TypeId", **_HER)
+        if by == "level-1":
+            return
         dept = add(inst, "Dept")
         add(dept, "Name", party.service_name)
         add(dept, "Id", str(party.service_her_id))
-        add(dept, "TypeId", V="HER", DN="HER-id")
+        add(dept, "TypeId", **_HER)
         if party.organisation_number is not None:
             additional = add(inst, "AdditionalId")
             add(additional, "Id", party.organisation_number)
-            add(additional, "Type", V="ENH", DN="Organisasjonsnummeret i Enhetsregisteret")
+            add(additional, "Type", **_ENH)
 
     as_default: dict[Any, str] = {None: namespace}
     root = etree.Element(f"{{{namespace}}}AppRec", nsmap=as_default)
@@ -74,7 +87,7 @@ def build(
     add(root, "MIGversion", _MIG_VERSIONS[version])
     add(root, "GenDate", generated_at.isoformat(timespec="seconds"))
     add(root, "Id", apprec_id)
-    add_party("Sender", original.receiver, _ROLES[version][0])
+    add_party("Sender", original.receiver, _ROLES[version][0], sender_by)
     add_party("Receiver", original.sender, _ROLES[version][1])
     add(root, "Status", V=status_code, DN=_STATUS_TEXTS.get(status_code, ""))
     for error in errors:

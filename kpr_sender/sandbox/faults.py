@@ -19,8 +19,11 @@ class FaultName(enum.StrEnum):
 
     REJECT = "reject"
     STATUS_3 = "status-3"
+    OK_WITH_ERROR = "ok-with-error"
     UNKNOWN_STATUS = "unknown-status"
     UNKNOWN_MSGID = "unknown-msgid"
+    MSGID_NOTATION = "msgid-notation"
+    RECEIPT_SENDER = "receipt-sender"
     CONTRADICTION = "contradiction"
     ANSWER_TWICE = "answer-twice"
     DELAY = "delay"
@@ -42,6 +45,8 @@ class FaultName(enum.StrEnum):
     REFUSE_LOGIN = "refuse-login"
     REGISTER_DOWN = "register-down"
     REGISTER_NEW_CERTIFICATE = "register-new-certificate"
+    REGISTER_NEW_SIGNER = "register-new-signer"
+    REGISTER_OTHER_FOR_US = "register-other-for-us"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +75,15 @@ FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
     {
         FaultName.REJECT: FaultKind("The receipt says rejected (status 2, error T02)."),
         FaultName.STATUS_3: FaultKind("The receipt says OK with errors (status 3, error E31)."),
+        FaultName.OK_WITH_ERROR: FaultKind("The receipt says OK (status 1) and has an error (X99) all the same."),
         FaultName.UNKNOWN_STATUS: FaultKind("The receipt has a status that kodeverk 8258 does not have."),
         FaultName.UNKNOWN_MSGID: FaultKind("The receipt names a MsgId that nobody sent."),
+        FaultName.MSGID_NOTATION: FaultKind(
+            "The receipt writes the MsgId in this notation.", choices=("upper-case", "braces", "32-hex", "urn")
+        ),
+        FaultName.RECEIPT_SENDER: FaultKind(
+            "The receipt names its sender by this alone.", choices=("level-1", "organisation-number", "nothing")
+        ),
         FaultName.CONTRADICTION: FaultKind("A positive receipt is followed by a negative one."),
         FaultName.ANSWER_TWICE: FaultKind("The same receipt is put on the queue twice."),
         FaultName.DELAY: FaultKind("The answer comes this many seconds after the message.", number=30.0),
@@ -115,6 +127,14 @@ FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
         FaultName.REGISTER_DOWN: FaultKind("Adresseregisteret answers HTTP 503 and nothing else.", typed=False),
         FaultName.REGISTER_NEW_CERTIFICATE: FaultKind(
             "FHI has a new certificate for encryption, in Adresseregisteret too; it opens nothing with the old key.",
+            typed=False,
+        ),
+        FaultName.REGISTER_NEW_SIGNER: FaultKind(
+            "FHI signs with a new certificate, which Adresseregisteret has.", typed=False
+        ),
+        FaultName.REGISTER_OTHER_FOR_US: FaultKind(
+            "Adresseregisteret has another encryption certificate of the municipality's than it holds the key of; "
+            "receipts are sealed for it.",
             typed=False,
         ),
     },

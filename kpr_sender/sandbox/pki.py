@@ -3,8 +3,8 @@
 The rules:
 
 1. Everything is made here and now; no key is shipped. Key files have mode 0600.
-2. The folder ``pki`` appears whole or not at all: it is written beside its place and renamed into it.
-3. What is complete and valid is kept; anything missing, expired or not yet valid makes the whole set anew.
+2. The folder ``pki`` appears complete or not at all: it is written beside its place and renamed into it.
+3. What is complete and valid stays; where anything is missing, expired or not yet valid, all is made anew.
 
 Signers and recipients are RSA, as virksomhetssertifikater are; the CAs and TLS use EC, which is made in no time.
 """
@@ -45,7 +45,7 @@ KOMMUNE_NUMBER: Final = "310000019"
 FHI_NUMBER: Final = "310000027"
 """Organisation numbers in the certificates, made up."""
 SUCCESSOR: Final = "fhi-encryption-next"
-"""Name of FHI's next key for encryption, as for ``Pki.pkcs12``."""
+"""Name of FHI's next key for encryption, as for ``Pki.pkcs12``; other keys' next ones are named in the same way."""
 _CERTIFICATES: Final = (
     "ca.pem",
     "issuing.pem",
@@ -68,7 +68,7 @@ _SECRET_FILES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Pki:
-    """Where everything lies. The passphrase opens every PKCS#12 file of the folder."""
+    """Where the files are. The passphrase opens every PKCS#12 file of the folder."""
 
     folder: Path
 
@@ -92,7 +92,7 @@ class Pki:
 
         Args:
             owner_and_use: ``kommune-signing``, ``kommune-encryption``, ``fhi-signing`` or ``fhi-encryption``;
-                ``SUCCESSOR`` once it is made.
+                with ``-next`` once that is made.
         """
         return (self.folder / f"{owner_and_use}.p12").read_bytes()
 
@@ -134,24 +134,27 @@ def ensure_pki(directory: Path, *, now: datetime) -> Pki:
     return pki
 
 
-def ensure_successor(pki: Pki, *, now: datetime) -> None:
-    """Make FHI's next key for encryption where the folder has none that is valid now.
+def ensure_successor(pki: Pki, owner_and_use: str, *, now: datetime) -> str:
+    """Make the next key for a use where the folder has none that is valid now; return its name.
 
     Args:
         pki: A complete one.
+        owner_and_use: The present key's name, as for ``Pki.pkcs12``.
         now: Aware.
 
     Raises:
         OSError: The folder cannot be written.
     """
-    bundle = pki.folder / f"{SUCCESSOR}.p12"
-    if bundle.exists() and pki.certificate(SUCCESSOR).not_valid_after_utc >= now:
-        return
+    name = f"{owner_and_use}-next"
+    bundle = pki.folder / f"{name}.p12"
+    if bundle.exists() and pki.certificate(name).not_valid_after_utc >= now:
+        return name
     bundle.unlink(missing_ok=True)
     key = load_pem_private_key((pki.folder / "issuing.key").read_bytes(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)  # noqa: S101 - it was written here
     issuing = Authority(key, pki.certificate("issuing"))
-    _write_pair(pki.folder, SUCCESSOR, issuing, pki.passphrase(), now)
+    _write_pair(pki.folder, name, issuing, pki.passphrase(), now)
+    return name
 
 
 def impostor(original: x509.Certificate, now: datetime) -> tuple[rsa.RSAPrivateKey, x509.Certificate]:

@@ -1,12 +1,13 @@
 """What is registered in the sandbox's Adresseregister: FHI and the municipality, each with its two levels.
 
-And the key that goes with FHI's certificate in it.
+And the keys that go with FHI's certificates in it.
 """
 
 from __future__ import annotations
 
 import functools
 import hmac
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,11 +15,11 @@ from typing import Final
 
 from cryptography.x509 import Certificate
 
-from kpr_sender.cms.port import Decrypter
-from kpr_sender.keys.files import SoftwareDecrypter, load_pkcs12
+from kpr_sender.cms.port import Decrypter, Signer
+from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pkcs12
 from kpr_sender.model import Party
 from kpr_sender.sandbox.faults import FaultName, Faults
-from kpr_sender.sandbox.pki import FHI_NUMBER, KOMMUNE_NUMBER, SUCCESSOR, Pki, ensure_successor
+from kpr_sender.sandbox.pki import FHI_NUMBER, KOMMUNE_NUMBER, Pki, ensure_successor
 from kpr_sender.settings.sample_file import EXCHANGE, HOST, USERNAME
 
 EKSEMPEL: Final = Party("EKSEMPEL KOMMUNE", 900001, "Saksbehandling", 900002)
@@ -97,7 +98,8 @@ class Registered:
         self._municipality = municipality
         self._password = password
         self._now = now
-        self._decrypter = functools.cache(self._load)
+        self._making = threading.Lock()
+        self._key_pair = functools.cache(self._load)
 
     def knows(self, user: str, password: bytes) -> bool:
         """Tell whether a login is valid."""
@@ -110,39 +112,60 @@ class Registered:
 
     def level(self, her_id: int) -> Level | None:
         """Return who has a HER-id; None when nobody has."""
-        address, certificate = f"{HOST}/{EXCHANGE}", self._pki.certificate
+        address = f"{HOST}/{EXCHANGE}"
         known = (
             *levels(
                 self._receiver,
                 organisation_number=FHI_NUMBER,
                 queue_address=address,
-                encryption=certificate(self._encryption()),
-                signing=certificate("fhi-signing"),
+                encryption=self._certificate("fhi-encryption"),
+                signing=self._certificate("fhi-signing"),
             ),
             *levels(
                 self._municipality,
                 organisation_number=KOMMUNE_NUMBER,
                 queue_address=address,
-                encryption=certificate("kommune-encryption"),
-                signing=certificate("kommune-signing"),
+                encryption=self.recipient(),
+                signing=self._certificate("kommune-signing"),
             ),
         )
         return next((level for level in known if level.her_id == her_id), None)
 
     def certificates(self) -> tuple[Certificate, ...]:
         """Return every certificate that is or was registered."""
-        names = ("kommune-signing", "kommune-encryption", "fhi-signing", "fhi-encryption", SUCCESSOR)
+        present = ("kommune-signing", "kommune-encryption", "fhi-signing", "fhi-encryption")
+        names = (*present, *(f"{name}-next" for name in present))
         return tuple(self._pki.certificate(name) for name in names if self._pki.has(name))
 
     def decrypters(self) -> tuple[Decrypter, ...]:
         """Return FHI's key for opening."""
-        return (self._decrypter(self._encryption()),)
+        return (SoftwareDecrypter(self._key_pair(self._current("fhi-encryption"))),)
 
-    def _encryption(self) -> str:
-        if not self.faults.find(FaultName.REGISTER_NEW_CERTIFICATE):
-            return "fhi-encryption"
-        ensure_successor(self._pki, now=self._now())
-        return SUCCESSOR
+    def signer(self) -> Signer:
+        """Return FHI's key for signing."""
+        return SoftwareSigner(self._key_pair(self._current("fhi-signing")))
 
-    def _load(self, name: str) -> Decrypter:
-        return SoftwareDecrypter(load_pkcs12(self._pki.pkcs12(name), self._pki.passphrase(), name=name))
+    def recipient(self) -> Certificate:
+        """Return the municipality's certificate for encryption, for which receipts are sealed."""
+        return self._certificate("kommune-encryption")
+
+    def _certificate(self, name: str) -> Certificate:
+        return self._pki.certificate(self._current(name))
+
+    def _current(self, name: str) -> str:
+        """Return the name of the key that is registered now: a key's own, or its successor's by a fault."""
+        fault = _REPLACED_BY.get(name)
+        if fault is None or not self.faults.find(fault):
+            return name
+        with self._making:  # bus and register have a thread each
+            return ensure_successor(self._pki, name, now=self._now())
+
+    def _load(self, name: str) -> KeyPair:
+        return load_pkcs12(self._pki.pkcs12(name), self._pki.passphrase(), name=name)
+
+
+_REPLACED_BY: Final = {
+    "fhi-encryption": FaultName.REGISTER_NEW_CERTIFICATE,
+    "fhi-signing": FaultName.REGISTER_NEW_SIGNER,
+    "kommune-encryption": FaultName.REGISTER_OTHER_FOR_US,
+}

@@ -310,9 +310,9 @@ class Sandbox:
         answers = Answers(
             party=party,
             sender_her_id=self._sender_her_id,
-            signer=SoftwareSigner(signing),
+            signer=self._registered.signer,
             impostor=functools.cache(functools.partial(_impostor, signing, self._now)),
-            recipient=pki.certificate("kommune-encryption"),
+            recipient=self._registered.recipient,
             error_queue=self.error_queue,
             apprec_version=self._behaviour.apprec_version,
             now=self._now,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.x509 import Certificate
 from proton import Message
 
 from kpr_sender import profiles
@@ -79,11 +80,11 @@ class Municipality:
             ),
         )
 
-    def open(self, sealed: bytes) -> bytes:
+    def open(self, sealed: bytes, *, signed_by: Certificate | None = None) -> bytes:
         return open_sealed(
             bytes(sealed),
             decrypters=[SoftwareDecrypter(self.key_pair("kommune-encryption"))],
-            signers=[self.pki.certificate("fhi-signing")],
+            signers=[signed_by or self.pki.certificate("fhi-signing")],
             policy=Policy(),
         ).content
 

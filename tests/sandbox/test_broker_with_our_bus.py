@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -80,6 +81,22 @@ def test_both_shipments_go_out_and_their_receipts_come_back(
         assert (receipt.status_code, receipt.original_msg_id) == ("1", msg_id)
         bus.settle(inbound)
     assert set(sandbox.ledger.counts().values()) == {1}
+
+
+def test_what_is_published_again_is_answered_once(run: Run, join: Join, municipality: Municipality) -> None:
+    """HITS 1216 2.2.3: why a message-id must never be used again for what may have arrived."""
+    sandbox = run(behaviour=Behaviour())
+    bus = join(sandbox)
+    outbound, msg_id = _outbound(municipality, MessageType.KPR_IDE)
+    for _ in range(2):
+        assert bus.publish(outbound).verdict is Verdict.ACCEPTED
+    again = dataclasses.replace(outbound, message_id=str(uuid.uuid4()))
+    assert bus.publish(again).verdict is Verdict.ACCEPTED
+    inbound = _next(bus)
+    assert apprec.parse(municipality.open(inbound.body)).original_msg_id == msg_id
+    bus.settle(inbound)
+    assert bus.receive(0.3) is None
+    assert [line.verdict for line in sandbox.ledger.lines()] == ["1", "seen message-id", "seen MsgId"]
 
 
 @pytest.mark.parametrize("fault", ["drop-before-disposition", "drop-after-transfer", "hold-disposition"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 from lxml import etree
 from proton import ConnectionException, Delivery, Message
 
-from kpr_sender.cms.errors import ProtectionRefused, SignatureRefused
+from kpr_sender.cms.errors import NotForUs, ProtectionRefused, SignatureRefused
 from kpr_sender.errors import UsageError
 from kpr_sender.messages import apprec, error_queue
 from kpr_sender.messages.safe_xml import MessageRefused
@@ -21,6 +23,7 @@ from kpr_sender.sandbox.faults import FAULTS, NO_FAULTS, ActiveFault, FaultName,
 from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from kpr_sender.states import ReceiptStatus
 from tests.helpers.command import kpr_send, until
+from tests.helpers.schemas import apprec_schema
 from tests.sandbox.bus_client import BusClient
 from tests.sandbox.conftest import Municipality
 
@@ -70,6 +73,7 @@ def scene(run: Run, connect: Connect, municipality: Municipality) -> Scene:
     ("fault", "status", "codes"),
     [
         ("reject", ReceiptStatus.REJECTED, ["T02"]),
+        ("ok-with-error", ReceiptStatus.OK, ["X99"]),
         ("status-3", ReceiptStatus.OK_WITH_ERRORS, ["E31"]),
         ("unknown-status", None, []),
     ],
@@ -79,6 +83,38 @@ def test_the_status_of_the_receipt(scene: Scene, fault: str, status: ReceiptStat
     (receipt,) = scene.receipts()
     assert (receipt.status, [error.code for error in receipt.errors]) == (status, codes)
     assert receipt.original_msg_id == scene.head.msg_id
+
+
+@pytest.mark.parametrize(
+    ("notation", "form"),
+    [
+        ("upper-case", "[0-9A-F]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}"),
+        ("braces", r"\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\}"),
+        ("32-hex", "[0-9a-f]{32}"),
+        ("urn", "urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    ],
+)
+def test_msgid_notation(scene: Scene, notation: str, form: str) -> None:
+    scene.begin(f"msgid-notation={notation}").publish()
+    (answer,) = scene.answers()
+    written = etree.fromstring(scene.municipality.open(answer.body)).findtext("{*}OriginalMsgId/{*}Id") or ""
+    assert re.fullmatch(form, written)
+    assert uuid.UUID(written) == uuid.UUID(scene.head.msg_id)
+    assert answer.properties["X-MessageInfo-OriginalMsgId"] == written
+
+
+@pytest.mark.parametrize(
+    ("by", "idents"),
+    [("level-1", [("85217", "HER")]), ("organisation-number", [("310000027", "ENH")]), ("nothing", [])],
+)
+def test_receipt_sender(scene: Scene, by: str, idents: list[tuple[str, str]]) -> None:
+    scene.begin(f"receipt-sender={by}").publish()
+    (answer,) = scene.answers()
+    xml = scene.municipality.open(answer.body)
+    apprec_schema("1.0").assertValid(etree.fromstring(xml))
+    kinds = etree.fromstring(xml).findall("{*}Sender/{*}HCP//{*}TypeId")
+    assert [(kind.getparent().findtext("{*}Id"), kind.get("V")) for kind in kinds] == idents  # type: ignore[union-attr]
+    assert apprec.parse(xml).original_msg_id == scene.head.msg_id
 
 
 def test_unknown_msgid(scene: Scene) -> None:
@@ -283,6 +319,23 @@ def test_refuse_login(run: Run, connect: Connect) -> None:
         connect(sandbox)
     sandbox.faults = NO_FAULTS
     assert connect(sandbox).take(sandbox.receipts_queue, 0) == []
+
+
+def test_register_new_signer_signs_what_is_sent_from_then_on(scene: Scene) -> None:
+    scene.begin("register-new-signer").publish()
+    (answer,) = scene.answers()
+    with pytest.raises(SignatureRefused):
+        scene.municipality.open(answer.body)
+    new = scene.municipality.pki.certificate("fhi-signing-next")
+    assert apprec.parse(scene.municipality.open(answer.body, signed_by=new)).status is ReceiptStatus.OK
+
+
+def test_register_other_for_us_seals_what_we_cannot_open(scene: Scene) -> None:
+    scene.begin("register-other-for-us").publish()
+    (answer,) = scene.answers()
+    with pytest.raises(NotForUs):
+        scene.municipality.open(answer.body)
+    assert answer.properties["X-MessageInfo-OriginalMsgId"] == scene.head.msg_id
 
 
 def test_a_fault_for_one_type_spares_the_other(scene: Scene) -> None:

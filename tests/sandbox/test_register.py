@@ -279,3 +279,23 @@ def test_register_new_certificate_gives_out_another_one_and_keeps_it(made: Munic
     assert (new.subject, new.issuer) == (old.subject, old.issuer)
     assert told("register-new-certificate") == new
     assert told() == old
+
+
+@pytest.mark.parametrize(
+    ("fault", "her_id", "name"),
+    [
+        ("register-new-signer", KPR_VALIDERING, "fhi-signing"),
+        ("register-other-for-us", SENDER_HER_ID, "kommune-encryption"),
+    ],
+)
+def test_the_register_gives_out_the_certificate_that_a_fault_puts_there(
+    made: Municipality, start: Start, fault: str, her_id: int, name: str
+) -> None:
+    def given(*faults: str) -> tuple[Certificate, ...]:
+        with start(*faults) as sandbox:
+            found = SoapRegister(asking(made, sandbox).registry).fetch(her_id)
+            return found.signing if name == "fhi-signing" else found.encryption
+
+    assert given() == (made.pki.certificate(name),)
+    assert given(fault) == (made.pki.certificate(f"{name}-next"),) == given(fault)
+    assert given() == (made.pki.certificate(name),)
