@@ -98,7 +98,7 @@ class Broker:
         try:
             self._wake_there.send(b".")
         except (BlockingIOError, OSError):
-            return  # it is awake, or gone
+            return  # it is awake, or closed
 
     def _run(self) -> None:
         try:
@@ -129,7 +129,7 @@ class Broker:
             _log.error("a task of the sandbox failed: %s", type(error).__name__)
 
     def _serve_peers(self) -> float:
-        """Flush and tick every connection; return how long may be waited, in seconds."""
+        """Flush and tick every connection; return the longest time to wait, in seconds."""
         now = time.monotonic()
         wait = 0.0 if self._calls else _LONGEST_WAIT
         if self._timers:
@@ -144,7 +144,7 @@ class Broker:
         try:
             deadline = peer.tick(now)
             peer.send()
-        except Exception as error:  # noqa: BLE001 - one client's trouble is nobody else's
+        except Exception as error:  # noqa: BLE001 - an error of one client must not affect the others
             self._drop(peer, error)
             return None
         mask = selectors.EVENT_READ | (selectors.EVENT_WRITE if peer.wants_write else 0)
@@ -162,7 +162,7 @@ class Broker:
     def _receive(self, peer: Peer) -> None:
         try:
             peer.receive()
-        except Exception as error:  # noqa: BLE001 - one client's trouble is nobody else's
+        except Exception as error:  # noqa: BLE001 - an error of one client must not affect the others
             self._drop(peer, error)
 
     def _accept(self) -> None:
@@ -176,7 +176,7 @@ class Broker:
                 idle_timeout=_IDLE_TIMEOUT,
                 channels=self._rules.dialect.channels,
             )
-        except OSError:  # gone before it was here
+        except OSError:  # the client has already left
             return
         self._peers[peer.socket] = peer
         self._selector.register(peer.socket, selectors.EVENT_READ)

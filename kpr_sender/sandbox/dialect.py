@@ -3,7 +3,7 @@
 Measured on 3.10.8 with rabbitmq_amqp1_0 and on 4.0.5: errors END the session instead of detaching the link; version 3
 knows the v1 addresses only and accepts, and loses, what no queue is bound for; version 4 knows both forms and
 releases it. On quorum queues both count every return against the delivery limit; version 3 lets no reader see the
-count, 4.0 shows failures in the header and all returns as x-delivery-count. What 4.3 does is its documentation's word.
+count, 4.0 shows failures in the header and all returns as x-delivery-count. For 4.3 its documentation is the source.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class AttachRefused(Exception):
 
     Attributes:
         condition: For example ``amqp:not-found``.
-        description: In the broker's manner.
+        description: In the broker's words.
     """
 
     def __init__(self, condition: str, description: str) -> None:
@@ -54,7 +54,7 @@ class Dialect:
         version: As announced in the connection's properties.
         v1: Whether ``/exchange/E/key`` and ``/amq/queue/Q`` are taken; 4.3 denies them unless permitted.
         v2: Whether ``/exchanges/E/key`` and ``/queues/Q`` are taken.
-        loses_unroutable: Whether what nobody is bound for is accepted and lost, or released.
+        loses_unroutable: Whether a message that no queue is bound for is accepted and lost, or released.
         announces_size: Whether links say the largest message.
         too_large: The condition for a larger one.
         channels: Highest channel number.
@@ -78,7 +78,7 @@ class Dialect:
         """Return the header's delivery-count and the annotations of a message's next delivery.
 
         Args:
-            failed: How often it came back from a reader that failed or was gone.
+            failed: How often it came back from a reader that failed or disconnected.
             returned: How often it came back at all.
         """
         if not (self.counts_deliveries and returned):

@@ -128,7 +128,7 @@ class Receiver:
             return Evaluation(message, stand_in, fault=unopened.fault)
         except _Refused as refused:
             rejection = refused.rejection
-        except Exception as error:  # noqa: BLE001 - the receiver's own trouble is an answer, too
+        except Exception as error:  # noqa: BLE001 - an error of the receiver is answered as well
             _log.error("evaluating a message failed: %s", type(error).__name__)
             rejection = Rejection(X99, "internal error")
         if stand_in is None:

@@ -87,7 +87,7 @@ FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
         FaultName.CONTRADICTION: FaultKind("A positive receipt is followed by a negative one."),
         FaultName.ANSWER_TWICE: FaultKind("The same receipt is put on the queue twice."),
         FaultName.DELAY: FaultKind("The answer comes this many seconds after the message.", number=30.0),
-        FaultName.NO_ANSWER: FaultKind("No answer as long as the fault is on; the message is kept."),
+        FaultName.NO_ANSWER: FaultKind("No answer as long as the fault is on; the message is stored."),
         FaultName.WRONG_SIGNER: FaultKind("The receipt is signed with another key, FHI's certificate bundled with it."),
         FaultName.MALFORMED_ANSWER: FaultKind(
             "The receipt is sealed and signed as it should be, but its XML breaks off."
@@ -116,7 +116,7 @@ FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
             "The message is stored, its disposition held back while the fault is on."
         ),
         FaultName.DROP_BEFORE_DISPOSITION: FaultKind(
-            "After the whole transfer the connection drops; nothing is stored."
+            "After the complete transfer the connection drops; nothing is stored."
         ),
         FaultName.DROP_AFTER_TRANSFER: FaultKind(
             "The message is stored, then the connection drops without a disposition."

@@ -94,7 +94,7 @@ class KprReceiver:
         self.faults = NO_FAULTS
 
     def resume(self) -> None:
-        """Take up again what was received and not answered before a restart."""
+        """Continue with what was received and not answered before a restart."""
         spool = self._queues[self._queue].spool
         while spool.ready:
             entry = spool.ready.popleft()
@@ -123,7 +123,7 @@ class KprReceiver:
         return fate
 
     def stored(self, queue: str) -> None:
-        """Take the message that was just decided upon off the queue, and hold it until it is answered."""
+        """Take the message that was just evaluated off the queue, and hold it until it is answered."""
         if queue != self._queue:
             return
         spool = self._queues[queue].spool

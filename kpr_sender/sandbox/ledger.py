@@ -1,4 +1,4 @@
-"""What the sandbox received, message by message, whatever became of it: tests count duplicates here."""
+"""The list of every message that the sandbox received, whatever became of it: tests count duplicates here."""
 
 from __future__ import annotations
 
@@ -61,8 +61,8 @@ class Ledger:
         """Return all lines, oldest first; empty when nothing was received yet."""
         if not self.path.exists():
             return ()
-        whole, _, _ = self.path.read_text(encoding="utf-8").rpartition("\n")  # another process may be writing one
-        return tuple(LedgerLine(**json.loads(line)) for line in whole.splitlines())
+        complete, _, _ = self.path.read_text(encoding="utf-8").rpartition("\n")  # another process may be writing one
+        return tuple(LedgerLine(**json.loads(line)) for line in complete.splitlines())
 
     def counts(self) -> Counter[str]:
         """Return how often each AMQP message-id was received: more than once is a duplicate."""

@@ -52,7 +52,7 @@ class Decisions(Protocol):
     """Who decides on logins and messages. Called on the broker's thread."""
 
     def admits(self, user: str, password: bytes) -> bool:
-        """Say whether a login is right."""
+        """Tell whether a login is valid."""
 
     def fate(self, queue: str, message: bytes, proposed: Fate) -> Fate:
         """Decide what becomes of a message; ``proposed`` is what the bus would do: ``STORE`` where it has the queue.
@@ -61,7 +61,7 @@ class Decisions(Protocol):
         """
 
     def stored(self, queue: str) -> None:
-        """Hear that a message is on a queue."""
+        """Called when a message is on a queue."""
 
 
 @dataclass(slots=True, eq=False)
@@ -128,7 +128,7 @@ class LinkLayer:
             handler(peer, event.context)
 
     def gone(self, peer: Peer) -> None:
-        """Forget a connection; what it held comes back."""
+        """Forget a connection; what it held returns to its queue."""
         links = self._links.pop(peer, None)
         if links:
             self._queues.unsubscribe_all(peer)

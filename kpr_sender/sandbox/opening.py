@@ -1,7 +1,7 @@
 """Opens a sealed message as strictly as a receiver must, and gives each reason against it its error condition.
 
-HITS 1216 2.2.6: whatever is wrong with sealing, signature or certificates goes to the sender's error queue. A receiver
-of its own would say less than this one: what depends on the secret key must not be told to whoever alters messages.
+HITS 1216 2.2.6: whatever is wrong with sealing, signature or certificates goes to the sender's error queue. A real
+receiver should say less than this one: what depends on its secret key must not be reported to whoever alters messages.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from kpr_sender.bus.proton_engine import (
 from kpr_sender.sandbox.sasl import SaslRefused, SaslServer
 
 _READ: Final = 262_144  # bytes
-_READS_A_TURN: Final = 64  # then the other clients have their turn
+_READS_A_TURN: Final = 64  # before other clients are served
 _MAX_FRAME: Final = 131_072  # bytes, as RabbitMQ 4
 _WOULD_BLOCK: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -74,7 +74,7 @@ class Peer:
         return isinstance(self.socket, ssl.SSLSocket) and self._shaken and self.socket.pending() > 0
 
     def receive(self) -> None:
-        """Take in what the client sent.
+        """Read what the client sent.
 
         Raises:
             PeerGone: It closed or broke the connection, or its login failed.
@@ -94,10 +94,10 @@ class Peer:
                 self.send()
 
     def send(self) -> None:
-        """Hand out what the socket takes; ``wants_write`` says whether more waits.
+        """Write as much as the socket accepts; ``wants_write`` says whether more is waiting.
 
         Raises:
-            PeerGone: All is said and closed on both sides.
+            PeerGone: The connection is closed on both sides.
         """
         try:
             while self._output:
@@ -124,7 +124,7 @@ class Peer:
         return deadline or None
 
     def close(self) -> None:
-        """Close the socket and let go of every proton object, here and now: another thread must never free one."""
+        """Close the socket and free every proton object on this thread: another thread must never free one."""
         self.socket.close()
         if self._transport and self._connection:
             with contextlib.suppress(Exception):

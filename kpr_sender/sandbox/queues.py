@@ -90,7 +90,7 @@ class Queues:
         return self._queues[name]
 
     def publish(self, name: str, message: bytes) -> Entry:
-        """Store a message and give it to whoever waits for it; it is on disk when this returns.
+        """Store a message and deliver it to a waiting reader; it is on disk when this returns.
 
         Raises:
             OSError: It cannot be written.
@@ -138,7 +138,7 @@ class Queues:
             self.deliver(consumer.queue)
 
     def deliver(self, queue: Queue) -> None:
-        """Give out what is ready to whoever has credit, in turn."""
+        """Deliver what is ready to the readers that have credit, in turn."""
         passed_over = 0
         while queue.spool.ready and passed_over < len(queue.consumers):
             consumer = queue.consumers[0]
@@ -167,7 +167,7 @@ class Queues:
         )
 
     def _take_back(self, consumer: Consumer) -> None:
-        """Bring back what a reader that is gone held: for quorum queues a failure, once for each message."""
+        """Return what a disconnected reader held; quorum queues count that as a failure of each message."""
         for entry in consumer.unsettled.values():
             self._give_back(consumer.queue, entry, failed=True)
         consumer.unsettled.clear()

@@ -16,10 +16,8 @@ from typing import Final
 from kpr_sender.errors import UsageError
 from kpr_sender.model import Environment
 from kpr_sender.profiles import known_years
-from kpr_sender.sandbox.sample_errors_case import Case
-from kpr_sender.sandbox.sample_errors_fields import field_cases
-from kpr_sender.sandbox.sample_errors_pair import FIRST_PID, Change, fid_of, written
-from kpr_sender.sandbox.sample_errors_table import OTHER_CASES
+from kpr_sender.sandbox.sample_errors_cases import OTHER_CASES, ErrorCase, field_cases
+from kpr_sender.sandbox.sample_errors_pair import FIRST_PID, PairChange, fid_of, written
 from kpr_sender.sandbox.tenor import organisasjonsnummer
 
 EXPECTED: Final = "expected.json"
@@ -31,14 +29,14 @@ TEST_PERSONS: Final = "testpersons.txt"
 _ANOTHER_UNIT: Final = organisasjonsnummer(Random(2))  # noqa: S311 - repeatable, guards nothing
 _TOGETHER: Final = "."
 _ONLY_IF_NOTHING_ELSE_STOPS: Final = "header.refused"
-_RIGHT: Final = Change()
+_RIGHT: Final = PairChange()
 
 Texts = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a check must make of one pair.
+    """What a check must find in one pair.
 
     Attributes:
         folder: Below the folder that was written.
@@ -60,8 +58,8 @@ class Expected:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """One pair, and what a check must make of it.
+class SamplePair:
+    """One pair, and what a check must find in it.
 
     Attributes:
         expected: What is expected.
@@ -81,12 +79,12 @@ _REFUSED: Final[tuple[tuple[str, Callable[[Texts], Texts]], ...]] = (
 """What is no such pair at all, and how the right one becomes it."""
 
 
-def cases() -> tuple[Case, ...]:
+def cases() -> tuple[ErrorCase, ...]:
     """Return every kind of error, one for each rule."""
     return (*field_cases(), *OTHER_CASES)
 
 
-def pairs(year: int) -> Iterator[Pair]:
+def pairs(year: int) -> Iterator[SamplePair]:
     """Yield every pair, the one with all errors that can stand together first.
 
     Args:
@@ -100,10 +98,10 @@ def pairs(year: int) -> Iterator[Pair]:
     for number, (slug, damaged) in enumerate(_REFUSED, start=len(named) + 1):
         fagmelding, identmelding = damaged(written(year, [_RIGHT]))
         expected = Expected(f"{number:02}-{slug}", refused=True)
-        yield Pair(expected, {FAGMELDING: fagmelding, IDENTMELDING: identmelding})
+        yield SamplePair(expected, {FAGMELDING: fagmelding, IDENTMELDING: identmelding})
 
 
-def case_pair(year: int, case: Case) -> Pair:
+def case_pair(year: int, case: ErrorCase) -> SamplePair:
     """Return a pair that has one kind of error alone."""
     return _pair(year, _slug(case.rule), [case])
 
@@ -137,11 +135,11 @@ def write_pairs_with_errors(directory: Path, *, year: int) -> tuple[Expected, ..
     return tuple(expected)
 
 
-def _arranged() -> tuple[list[Case], list[Case], list[Case]]:
+def _arranged() -> tuple[list[ErrorCase], list[ErrorCase], list[ErrorCase]]:
     """Return what can stand together, what is wrong together in production, and what must stand alone."""
-    together: list[Case] = []
-    production: list[Case] = []
-    alone: list[Case] = []
+    together: list[ErrorCase] = []
+    production: list[ErrorCase] = []
+    alone: list[ErrorCase] = []
     taken: set[tuple[Environment, str]] = set()
     for case in cases():
         # Two errors of the same place in a header exclude each other; each person has a place of its own.
@@ -154,7 +152,7 @@ def _arranged() -> tuple[list[Case], list[Case], list[Case]]:
     return together, production, alone
 
 
-def _pair(year: int, folder: str, group: Sequence[Case]) -> Pair:
+def _pair(year: int, folder: str, group: Sequence[ErrorCase]) -> SamplePair:
     first = group[0]
     persons = [_RIGHT] * first.companion
     for case in group:
@@ -173,7 +171,7 @@ def _pair(year: int, folder: str, group: Sequence[Case]) -> Pair:
         testpersons=TEST_PERSONS if first.listed else "",
         organisation_number=_ANOTHER_UNIT if first.owned else "",
     )
-    return Pair(expected, files)
+    return SamplePair(expected, files)
 
 
 def _slug(rule: str) -> str:

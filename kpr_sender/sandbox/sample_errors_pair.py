@@ -212,7 +212,7 @@ def more(name: str, attribute: str) -> Edit:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class PairChange:
     """What is changed of the two headers and of one person.
 
     Attributes:
@@ -245,13 +245,13 @@ def fid_of(pid: int, year: int, *, born: int = 0) -> str:
 
 
 def written(
-    year: int, persons: Sequence[Change], header: Iterable[Change] = (), first_pid: int = FIRST_PID
+    year: int, persons: Sequence[PairChange], header: Iterable[PairChange] = (), first_pid: int = FIRST_PID
 ) -> tuple[str, str]:
     """Return the fagmelding and the identmelding.
 
     Args:
         year: The reporting year.
-        persons: What is changed of each person, ``Change()`` for one that is right.
+        persons: What is changed of each person, ``PairChange()`` for one that is right.
         header: Whose changes of the two headers count.
         first_pid: The first person's number; the others follow.
     """

@@ -70,7 +70,7 @@ class QueuedMessage:
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """How bus and receiver behave when nothing goes wrong.
+    """How bus and receiver behave apart from the faults.
 
     Attributes:
         tls: Of the bus. Without it only for tests that look at the wire; the address is loopback either way.
@@ -94,7 +94,7 @@ class Sandbox:
     """A bus and a receiver, from ``start`` to ``close``; a context manager.
 
     Args:
-        directory: Its folder; made where missing. What lies in it from an earlier run is taken up again.
+        directory: Its folder; made where missing. What an earlier run left in it is continued.
         sender_her_id: Level 2 HER-id of the municipality that may send; names its queues.
         port: The bus's; 0 for any free port on 127.0.0.1.
         register_port: The Adresseregister's, likewise.
@@ -250,7 +250,7 @@ class Sandbox:
         return self._receiver.decide(queue, message, proposed)
 
     def stored(self, queue: str) -> None:
-        """Hear that a message is on a queue; for the bus. It is answered after its disposition went out."""
+        """Called by the bus when a message is on a queue. It is answered after its disposition was sent."""
         self._receiver.stored(queue)
         if self._broker:
             self._broker.call(self._answer)
@@ -287,7 +287,7 @@ class Sandbox:
         def run() -> None:
             try:
                 result.set_result(what())
-            except Exception as error:  # noqa: BLE001 - it belongs to the caller
+            except Exception as error:  # noqa: BLE001 - raised in the caller's thread
                 result.set_exception(error)
 
         self._broker.call(run)

@@ -21,7 +21,7 @@ _MAX_FRAME: Final = 4096
 
 
 class SaslRefused(Exception):
-    """The login failed, or what came was no login; ``answer`` is the last thing to send."""
+    """The login failed, or the bytes are no login; ``answer`` is the last thing to send."""
 
     def __init__(self, answer: bytes) -> None:
         super().__init__("login refused")
@@ -32,7 +32,7 @@ class SaslServer:
     """One login.
 
     Args:
-        admits: Says whether a user name and password are right.
+        admits: Tells whether a user name and password are valid.
     """
 
     def __init__(self, admits: Callable[[str, bytes], bool]) -> None:
@@ -44,11 +44,11 @@ class SaslServer:
 
     @property
     def left_over(self) -> bytes:
-        """What came after the login, to be read as AMQP."""
+        """Bytes received after the login, to be read as AMQP."""
         return self._received
 
     def receive(self, data: bytes) -> bytes:
-        """Take in bytes from the client and return what to answer.
+        """Process bytes from the client and return what to answer.
 
         Raises:
             SaslRefused: Not a SASL client, not PLAIN, or not admitted.
@@ -63,10 +63,10 @@ class SaslServer:
             self._received = self._received[len(HEADER) :]
             self._header_seen = True
             answer = HEADER + _frame(_MECHANISMS)
-        body = self._whole_frame()
+        body = self._complete_frame()
         return answer if body is None else answer + self._answer_init(body)
 
-    def _whole_frame(self) -> bytes | None:
+    def _complete_frame(self) -> bytes | None:
         if len(self._received) < _FRAME_HEADER.size:
             return None
         size, offset, _, _ = _FRAME_HEADER.unpack_from(self._received)

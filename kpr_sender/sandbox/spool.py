@@ -4,7 +4,7 @@ The rules:
 
 1. ``append`` returns when the message is on disk under its final name; only then is *accepted* answered.
 2. A file is removed when its message is settled, and never before.
-3. What lies there at a start is on the queue, oldest first. A file that was being written is no message.
+3. What is there at a start is on the queue, oldest first. A file that was being written is no message.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Entry:
         number: Its place in order of arrival.
         path: Its file: the complete AMQP message as it came.
         returned: How often it was given out and came back, since the start.
-        failed: How often by a reader that failed or was gone, not by one that released it.
+        failed: How often by a reader that failed or disconnected, not by one that released it.
         since: When it came, or was found at the start; monotonic, in seconds.
         held_since: When it was last given out; likewise.
         longest_held: The longest time from being given out to coming back, in seconds.
@@ -87,8 +87,8 @@ class Spool:
         """Put an entry that was given out back in its place.
 
         Args:
-            entry: It.
-            failed: Whether its reader failed or was gone.
+            entry: The entry.
+            failed: Whether its reader failed or disconnected.
             held: How long its reader had it, in seconds.
         """
         entry.returned += 1

@@ -15,12 +15,12 @@ from kpr_sender.errors import InputRefused
 from kpr_sender.model import Environment
 from kpr_sender.preflight import Report, check
 from kpr_sender.preflight.findings import KEPT
-from kpr_sender.sandbox.sample_errors_pair import Change, written
+from kpr_sender.sandbox.sample_errors_pair import PairChange, written
 from tests.helpers.figures import figure
 from tests.helpers.peak_memory import grown_mb
 
 YEAR: Final = 2024
-FAGMELDING, IDENTMELDING = (text.encode() for text in written(YEAR, [Change()]))
+FAGMELDING, IDENTMELDING = (text.encode() for text in written(YEAR, [PairChange()]))
 MEBI: Final = 1 << 20
 PIECE: Final = 1 << 16  # as a file is read
 MOST_MB: Final = 100  # beyond what the process has when it begins; a person at the limit takes most of it

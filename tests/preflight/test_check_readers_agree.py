@@ -19,8 +19,8 @@ from kpr_sender.preflight import Report, check
 from kpr_sender.preflight.header import Refusal
 from kpr_sender.preflight.reading.well_formed import check_well_formed
 from kpr_sender.sandbox.sample import write_pair
-from kpr_sender.sandbox.sample_errors import FAGMELDING, IDENTMELDING, Pair, pairs
-from kpr_sender.sandbox.sample_errors_pair import Change, written
+from kpr_sender.sandbox.sample_errors import FAGMELDING, IDENTMELDING, SamplePair, pairs
+from kpr_sender.sandbox.sample_errors_pair import PairChange, written
 from tests.helpers.figures import figure
 from tests.helpers.nightly import scaled
 
@@ -52,7 +52,7 @@ def told(report: Report) -> tuple[object, ...]:
     return findings, dict(report.counts), report.persons, report.services, report.idents, users
 
 
-def agree(pair: Pair) -> None:
+def agree(pair: SamplePair) -> None:
     fagmelding, identmelding = (pair.files[name].encode() for name in (FAGMELDING, IDENTMELDING))
     plain = answer(fagmelding, identmelding)
     assert isinstance(plain, Report)
@@ -66,19 +66,19 @@ def agree(pair: Pair) -> None:
 @pytest.mark.parametrize(
     "pair", [each for each in pairs(YEAR) if not each.expected.refused], ids=lambda pair: pair.expected.folder
 )
-def test_both_readers_find_the_same_errors(pair: Pair) -> None:
+def test_both_readers_find_the_same_errors(pair: SamplePair) -> None:
     agree(pair)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_both_readers_read_a_sample_alike(tmp_path: Path, seed: int) -> None:
     files = write_pair(tmp_path, year=YEAR, persons=40, seed=seed)
-    agree(Pair(next(pairs(YEAR)).expected, {path.name: path.read_text("utf-8") for path in files}))
+    agree(SamplePair(next(pairs(YEAR)).expected, {path.name: path.read_text("utf-8") for path in files}))
 
 
 # -- well-formed or not -----------------------------------------------------------------------------------------------
 
-RIGHT: Final = tuple(text.encode() for text in written(YEAR, [Change()]))
+RIGHT: Final = tuple(text.encode() for text in written(YEAR, [PairChange()]))
 _FEFF: Final = "\ufeff".encode()
 SNIPPETS: Final = (
     b"<", b">", b"&", b"&amp;", b"&#0;", b"&#xD800;", b"&#x10FFFF;", b"&x;", b'"', b"'", b"/", b"=", b" ", b"\0",

@@ -22,17 +22,17 @@ from kpr_sender.preflight.rules.header import check_innhinfo
 from kpr_sender.preflight.rules.table import CODE, FORMAT, MISSING, RANGE, RULES
 from kpr_sender.preflight.structure import Structure
 from kpr_sender.profiles import known_years
-from kpr_sender.sandbox.sample_errors import FAGMELDING, IDENTMELDING, Pair, case_pair, cases, pairs
-from kpr_sender.sandbox.sample_errors_case import Case
-from kpr_sender.sandbox.sample_errors_pair import Change, before, put, written
+from kpr_sender.sandbox.sample_errors import FAGMELDING, IDENTMELDING, SamplePair, case_pair, cases, pairs
+from kpr_sender.sandbox.sample_errors_cases import ErrorCase
+from kpr_sender.sandbox.sample_errors_pair import PairChange, before, put, written
 from tests.helpers.figures import figure
 from tests.helpers.shared import SHARED
 
 YEAR: Final = 2024
 IPL: Final = MessageType.KPR_IPL
 PID: Final = 10002  # of the person that a case changes; 10001 is right
-LIVING: Final = Change()
-DIED: Final = Change(person=(before("peEndrDato", "<peDodDato>{year}1230</peDodDato>"),))
+LIVING: Final = PairChange()
+DIED: Final = PairChange(person=(before("peEndrDato", "<peDodDato>{year}1230</peDodDato>"),))
 
 UNREACHABLE: Final = {
     "structure.root": "a file whose root is another is no such file at all: InputRefused, before anything is judged",
@@ -90,7 +90,7 @@ NO_DEMAND: Final = {
 """What the published table names and nobody can break, or check, with the reason."""
 
 
-def judged(pair: Pair, *, year: int = YEAR) -> Report:
+def judged(pair: SamplePair, *, year: int = YEAR) -> Report:
     expected, files = pair.expected, {name: text.encode() for name, text in pair.files.items()}
     listed = set(pair.files.get(expected.testpersons, "").split())
     return check(
@@ -109,7 +109,7 @@ def last_step(finding: Finding) -> str:
     return finding.path.split(" / ")[-1].split(" ")[0]
 
 
-def stands_there(finding: Finding, pair: Pair) -> bool:
+def stands_there(finding: Finding, pair: SamplePair) -> bool:
     """Whether the line is that of what the path ends with or, where that is missing, of what it is missing in."""
     if not finding.line:
         return finding.path == "" or finding.path.startswith("Melding / ")
@@ -119,7 +119,7 @@ def stands_there(finding: Finding, pair: Pair) -> bool:
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.rule)
-def test_a_rule_that_is_broken_is_found_and_nothing_else_is(case: Case) -> None:
+def test_a_rule_that_is_broken_is_found_and_nothing_else_is(case: ErrorCase) -> None:
     pair = case_pair(YEAR, case)
 
     report = judged(pair)
@@ -144,9 +144,9 @@ def kept_in_every_way() -> tuple[Report, ...]:
     return made_up, check(real, real_ident, YEAR, last_year=last_year, is_test_person=lambda _: False)
 
 
-def as_in_production(persons: list[Change]) -> tuple[str, str]:
+def as_in_production(persons: list[PairChange]) -> tuple[str, str]:
     """A pair with nothing synthetic to be seen: DUF-nummer of a year in which there were none, and a filler's unit."""
-    texts = written(YEAR, persons, [Change(head=(put("iiKomnr", "3101"),))])
+    texts = written(YEAR, persons, [PairChange(head=(put("iiKomnr", "3101"),))])
     fagmelding, identmelding = (re.sub(r"\b3[0-9]{8}\b", "999999999", text) for text in texts)
     random = Random(1)
     identmelding = re.sub(r'fid="[0-9]+" typeID="1"', lambda _: f'fid="{duf(random)}" typeID="10"', identmelding)
