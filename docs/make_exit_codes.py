@@ -14,6 +14,9 @@ from kpr_sender.errors import ERRORS, EXIT_OK, EXIT_OK_MEANING
 TARGET: Final = Path(__file__).resolve().parent / "exit-codes.md"
 
 
+_AFTER_DELIVERY: Final = (
+    "Nothing; after a delivery to `produksjon` look at FHI's feedback view, then `kpr-send reviewed --by NAME`."
+)
 _THE_OBJECT: Final = """\
 ## The object of `--json`
 
@@ -26,16 +29,17 @@ keys come first, always:
 | `exit_code` | as the process ends |
 | `error` | `null` where `exit_code` is 0; else `code` (as above), `text` (what happened, where), `next_step` |
 
-The command's own keys follow. `send`, `wait`, `status`, `resolve` and `receipts add` have `environment`,
-`submission`, `year`, `state` and `shipments`; so has every command that fails before it has anything of its own to
-print, where all but `environment` are `null` or empty. `sandbox serve` prints its object when it is ready, with
-`exit_code` 0. `journal export` prints one JSON object a line without `--json`; with it, one object with these as
-`lines`. At 130 `error.code` is `interrupted`."""
+The command's own keys follow. `send`, `wait`, `status`, `resolve`, `reviewed` and `receipts add` have `environment`,
+`submission`, `year`, `state`, `deadline` (the last day to report), `days_left` (negative after it), `reviewed`
+(`null`, or `at`: when a person noted to have looked at FHI's feedback view) and `shipments`; so has every command
+that fails before it has anything of its own to print, where all but `environment` are `null` or empty. `sandbox
+serve` prints its object when it is ready, with `exit_code` 0. `journal export` prints one JSON object a line without
+`--json`; with it, one object with these as `lines`. At 130 `error.code` is `interrupted`."""
 
 
 def documentation() -> str:
     """Return the text of docs/exit-codes.md."""
-    rows = [f"| {EXIT_OK} | | {EXIT_OK_MEANING} | nobody | Nothing. |"]
+    rows = [f"| {EXIT_OK} | | {EXIT_OK_MEANING} | nobody | {_AFTER_DELIVERY} |"]
     rows += [
         f"| {error.exit_code} | `{error.code}` | {error.meaning} | {error.fault.value} | {error.advice} |"
         for error in sorted(ERRORS, key=lambda error: error.exit_code)

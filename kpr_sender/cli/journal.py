@@ -56,7 +56,7 @@ def verify_command(invocation: Invocation, *, accept_restored: bool, reason: str
     verification = verify(settings.journal.path, settings.environment)
     if verification is None:
         text = f"There is no journal yet: there is nothing in {settings.journal.path}."
-        return output.nothing(invocation, settings.environment, text)
+        return output.nothing(invocation, settings, text)
     return _answer(invocation, settings, verification)
 
 
@@ -116,7 +116,7 @@ def release(invocation: Invocation, *, msg_id: str, reason: str, by: str, yes: b
     ):
         journal.release(msg_id.strip().lower(), reason=reason.strip(), by=by.strip())
     text = f"{msg_id} no longer stands in the way of a new submission."
-    return output.nothing(invocation, settings.environment, text)
+    return output.nothing(invocation, settings, text)
 
 
 def _accept(invocation: Invocation, settings: Settings, reason: str, by: str, *, yes: bool) -> None:

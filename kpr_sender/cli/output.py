@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 
 import click
 
@@ -11,7 +12,7 @@ from kpr_sender.errors import EXIT_OK, Fault, KprError
 from kpr_sender.model import Environment
 from kpr_sender.render import json
 from kpr_sender.render.text import error_text, report_screen
-from kpr_sender.report import Report
+from kpr_sender.report import Report, deadline_of
 from kpr_sender.settings.values import Settings
 
 
@@ -59,9 +60,13 @@ def report(invocation: Invocation, settings: Settings, known: Report, *, remark:
     return answer(invocation, json.report_json(known), screen, error=known.error)
 
 
-def nothing(invocation: Invocation, environment: Environment, text: str) -> int:
-    """Print that there is nothing to report, and return 0."""
-    return answer(invocation, json.nothing(environment=environment.value), [text])
+def nothing(invocation: Invocation, settings: Settings, text: str) -> int:
+    """Print that there is nothing to report, and how far off the deadline is; return 0."""
+    deadline, now = deadline_of(settings, settings.report.year), datetime.now(UTC)
+    value = json.nothing(
+        environment=settings.environment.value, deadline=deadline.day.isoformat(), days_left=deadline.days_left(now)
+    )
+    return answer(invocation, value, [text, f"The data of {settings.report.year} {deadline.text(now)}."])
 
 
 class Failure:

@@ -49,7 +49,7 @@ def show(invocation: Invocation, *, submission: str | None) -> int:
     with reading.found(settings, submission) as found:
         if found is None:
             text = f"Nothing is submitted yet: there is nothing in {settings.journal.path}."
-            return output.nothing(invocation, settings.environment, text)
+            return output.nothing(invocation, settings, text)
         journal, shown = found
         documents = journal.receipt_documents(shown.submission_id)
     receipts = [(document.receipt, _copy(settings, document.receipt)) for document in documents]

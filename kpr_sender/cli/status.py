@@ -21,7 +21,7 @@ def command(invocation: Invocation, *, submission: str | None) -> int:
     with reading.found(settings, submission) as found:
         if found is None:
             text = f"Nothing is submitted yet: there is nothing in {settings.journal.path}."
-            return output.nothing(invocation, settings.environment, text)
+            return output.nothing(invocation, settings, text)
         journal, shown = found
         exit_code = output.report(invocation, settings, reading.report_on(settings, shown, journal))
         if submission is None and not invocation.as_json and invocation.loudness is not Loudness.QUIET:

@@ -38,14 +38,32 @@ def envelope(error: KprError | None, /, **own: object) -> dict[str, Any]:
     }
 
 
-def nothing(error: KprError | None = None, *, environment: str | None) -> dict[str, Any]:
+def nothing(
+    error: KprError | None = None,
+    *,
+    environment: str | None,
+    deadline: str | None = None,
+    days_left: int | None = None,
+) -> dict[str, Any]:
     """Return the object of a command that knows no submission: ``report_json`` with nothing in it.
 
     Args:
         error: Why, when it failed.
         environment: From ``--env``; None where it was not given or is unknown.
+        deadline: The last day to report; None where the configuration was not read.
+        days_left: Until then.
     """
-    return envelope(error, environment=environment, submission=None, year=None, state=None, shipments=[])
+    return envelope(
+        error,
+        environment=environment,
+        submission=None,
+        year=None,
+        state=None,
+        deadline=deadline,
+        days_left=days_left,
+        reviewed=None,
+        shipments=[],
+    )
 
 
 def report_json(report: Report) -> dict[str, Any]:

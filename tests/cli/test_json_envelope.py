@@ -227,7 +227,8 @@ def test_a_failed_configuration_is_the_same_object_for_every_command(capsys: pyt
         code = run(["--json", "--env", "lokal", "--config", "none.toml", *command.split()])
 
         assert list(assert_envelope(capsys.readouterr().out, code)) == [
-            *("schema", "exit_code", "error", "environment", "submission", "year", "state", "shipments")
+            *("schema", "exit_code", "error", "environment", "submission", "year", "state"),
+            *("deadline", "days_left", "reviewed", "shipments"),
         ]
 
 

@@ -77,6 +77,9 @@ def test_a_wrong_command_line_is_one_object_of_json_too(
         "year": None,
         "state": None,
         "exit_code": 64,
+        "deadline": None,
+        "days_left": None,
+        "reviewed": None,
         "shipments": [],
     }
 
