@@ -25,10 +25,15 @@ from kpr_sender.operator import testpersons
 from kpr_sender.outbound.publish import Publisher
 from kpr_sender.outbound.submit import Submitter
 from kpr_sender.profiles import Profile, admit, load
-from kpr_sender.registry.opening import open_registry, open_registry_for_sending, require_one_environment
+from kpr_sender.registry.opening import (
+    open_registry,
+    open_registry_for_sending,
+    open_registry_past_cache,
+    require_one_environment,
+)
 from kpr_sender.registry.port import AddressRegistry, Directory
 from kpr_sender.report import Report, review_of
-from kpr_sender.settings.values import RegistryKind, Settings
+from kpr_sender.settings.values import ReceiptSender, RegistryKind, Settings
 from kpr_sender.states import SubmissionState
 
 if TYPE_CHECKING:
@@ -54,6 +59,7 @@ class App:
         given_bus: The bus to use in place of the configured one, or None.
         given_keys: The keys to use in place of the configured ones, or None.
         registry: Where receipts are verified with; its answers may be as old as ``registry.max_age``.
+        registry_past_cache: The same for a receipt that no certificate of an earlier answer fits.
         registry_for_sending: The same for sealing, asked anew in production.
         directory: Knows our own entry in the register; None where no register is asked.
         closing: Set for good when nothing further may begin.
@@ -66,6 +72,7 @@ class App:
     profile: Profile
     given_bus: Bus | None
     registry: AddressRegistry
+    registry_past_cache: AddressRegistry
     registry_for_sending: AddressRegistry
     directory: Directory | None
     given_keys: Keys | None
@@ -111,6 +118,7 @@ class App:
             profile=profile,
             given_bus=bus,
             registry=registry or open_registry(settings, now=now, observe=observe),
+            registry_past_cache=registry or open_registry_past_cache(settings, now=now, observe=observe),
             registry_for_sending=registry or opened,
             directory=opened if asked else None,
             given_keys=keys,
@@ -184,22 +192,30 @@ class App:
         """What handles an inbound message. Opens the journal, reads keys and certificates."""
         from kpr_sender.cms.algorithms import Policy
         from kpr_sender.cms.certificates import CertificateUse
+        from kpr_sender.inbound.examine import Examiner
         from kpr_sender.inbound.receipt import ReceiptHandler
+        from kpr_sender.registry.latest import LatestCounterpart
         from kpr_sender.trust.policy import Trust
 
         settings = self.settings
-        return ReceiptHandler(
-            journal=self.session.opened(),
-            counterpart=self.registry.counterpart(self.profile.receivers[settings.environment].service_her_id),
+        journal = self.session.opened()
+        receiver = self.profile.receivers[settings.environment]
+        her_id, past_cache = receiver.service_her_id, self.registry_past_cache
+        sender = LatestCounterpart(her_id, self.registry, past_cache, self.now, self.observe)
+        level1 = settings.receiver.receipt_sender is ReceiptSender.LEVEL1
+        sender.load()
+        examiner = Examiner(
+            journal=journal,
+            sender=sender,
             decrypters=self.keys.decrypters(),
             signing_use=CertificateUse(settings.protection.signing_key_usage),
             trust=Trust.of(settings, self.observe),
             policy=Policy(accept_3des=settings.protection.accept_3des),
             accept_unsealed=settings.receiver.unsealed_receipts,
             now=self.now,
-            observe=self.observe,
-            archive=self.copies.store,
+            level1_her_id=receiver.her_id if level1 else None,
         )
+        return ReceiptHandler(journal, examiner, self.observe, self.copies.store, self.copies.store_unverified)
 
     def report(self, submission: Submission, sent: int = 0, *, taken: int = 0) -> Report:
         """Return what is known of a submission now.

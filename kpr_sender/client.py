@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Self
 
 from kpr_sender.app import App, new_uuid, utc_now
 from kpr_sender.bus.port import Bus, Inbound
-from kpr_sender.errors import AccessRefused, ConfigInvalid, InputMissing, UsageError
+from kpr_sender.errors import AccessRefused, ConfigInvalid, InputMissing, InternalError, UsageError
 from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.journal.port import ReceiptDocument
 from kpr_sender.keys.port import Keys
@@ -34,6 +34,7 @@ from kpr_sender.operator.resolve import (
     require_unchanged,
 )
 from kpr_sender.outbound.publish import next_sealed
+from kpr_sender.privacy import holds_national_id
 from kpr_sender.registry.port import AddressRegistry
 from kpr_sender.report import Report
 from kpr_sender.settings import load as load_settings
@@ -187,7 +188,11 @@ class Client:
             if found is None:
                 raise UsageError("Nothing was submitted with this journal yet.", next_step="Begin with kpr-send send.")
             try:
-                return self._app.report(self._app.listener().wait(found, timeout))
+                listener = self._app.listener()
+                with self._app.section:
+                    self._app.receipt_handler.reevaluate()
+                found = journal.submission(found.submission_id) or found
+                return self._app.report(listener.wait(found, timeout))
             except (AccessRefused, ConfigInvalid) as error:
                 from kpr_sender.inbound.listen import note_obstacle
 
@@ -256,8 +261,50 @@ class Client:
 
         self._app.session.opened()
         with self._app.section:
+            self._app.receipt_handler.reevaluate()
             submission, new = take_file(self._app.receipt_handler, data, name=name)
         return self._app.report(submission, taken=int(new))
+
+    def accept_receipt(self, number: int, *, reason: str, by: str = "") -> Report:
+        """Let a person accept a receipt whose signature holds, and whose sender has another HER-id or none.
+
+        It never overrides MsgId or type, and nothing is accepted that FHI's registered certificate has not signed.
+
+        Args:
+            number: ``Receipt.receipt_id``.
+            reason: Why, in words; stored in the journal.
+            by: Who accepts it; the client's own ``by`` when not given.
+
+        Raises:
+            UsageError: There is no such receipt, more speaks against it, or the reason is missing or not clean.
+            JournalUnwritable: It could not be made durable.
+            JournalLocked: Another run holds the journal.
+        """
+        return self._decide_on_receipt(number, accepted=True, reason=reason, by=by)
+
+    def discard_receipt(self, number: int, *, reason: str, by: str = "") -> Report:
+        """Let a person discard a receipt that is not verified: it counts no more, and is settled when it comes again.
+
+        Args and raises: as ``accept_receipt``.
+        """
+        return self._decide_on_receipt(number, accepted=False, reason=reason, by=by)
+
+    def _decide_on_receipt(self, number: int, *, accepted: bool, reason: str, by: str) -> Report:
+        who = by.strip() or self._app.by
+        if not reason.strip():
+            raise UsageError("A decision needs a reason.", where="--reason")
+        if holds_national_id(f"{reason} {who}"):
+            raise UsageError("The reason holds something like a national id.", where="--reason")
+        with self._one_at_a_time:
+            journal = self._app.session.opened()
+            with self._app.section:
+                handler = self._app.receipt_handler
+                decide = handler.accept if accepted else handler.discard
+                shipment = decide(number, reason=reason.strip(), by=who)
+            submission = journal.submission(shipment.submission_id)
+            if submission is None:
+                raise InternalError("The journal has a shipment without its submission.")
+            return self._app.report(submission)
 
     def case(self, msg_id: str) -> Case:
         """Return all that is known of one shipment, for the person who must decide on it.

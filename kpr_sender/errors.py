@@ -1,9 +1,9 @@
 """Every error the package raises: what happened, where, whose fault, what to do next.
 
-One class for each exit code; two for 69, where a service is not to be had. A class owns its stable ``code`` (for
-``--json``, logs and the journal), its ``exit_code`` (for cron) and whose move it is. The library raises these; only
-``kpr_sender.cli`` turns them into an exit. No message may hold personal data, payload, passphrase or key material
-(promise G6).
+One class for each exit code; two for 69 (a service is not to be had) and 77 (login or key refused, or missing). A class
+owns its stable ``code`` (for ``--json``, logs and the journal), its ``exit_code`` (for cron) and whose move it is. The
+library raises these; only ``kpr_sender.cli`` turns them into an exit. No message may hold personal data, payload,
+passphrase or key material (promise G6).
 """
 
 from __future__ import annotations
@@ -142,6 +142,17 @@ class KeyUnavailable(AccessRefused):
     advice = "Nothing is lost: see that the token is there and answers, then run the same command again."
 
 
+class AnswerUnopened(KprError):
+    """An answer of FHI's is here that none of our keys opens."""
+
+    code, exit_code, fault = "answer-unopened", 77, Fault.CONFIGURATION
+    meaning = "an answer of FHI's is sealed for a key that we do not have"
+    advice = (
+        "Do not send again: FHI has answered. Add the key of the certificate that is registered on your tjenestested "
+        "to [[keys.decryption]], then run kpr-send wait: the answer is stored and is opened then."
+    )
+
+
 class ConfigInvalid(KprError):
     """The configuration is wrong."""
 
@@ -231,6 +242,7 @@ ERRORS: Final[tuple[type[KprError], ...]] = (
     JournalUnwritable,
     ReceiptUnverified,
     AccessRefused,
+    AnswerUnopened,
     ConfigInvalid,
     ReceiptPending,
     RejectedByReceiver,

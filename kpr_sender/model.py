@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from kpr_sender.states import Lifecycle, ReceiptStatus, SubmissionState
 
@@ -97,6 +98,12 @@ class Certificates:
     signing: CertificateName
 
 
+SEALED_FOR_ANOTHER: Final = "it is sealed for none of our decryption certificates"
+"""How the problem of a receipt begins that we cannot open for want of the key."""
+OTHER_SENDER: Final = "whom we sent to"
+"""What the problem of a receipt says whose sender is all that speaks against it: a person may accept it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReceiptError:
     """One Error element of an AppRec, all of it stored.
@@ -127,6 +134,7 @@ class Receipt:
         problem: Why it is not verified, or how it contradicts an earlier one; empty when all is well.
         received_at: When we took it, UTC.
         signer: The receiver's certificate that verified it; None where none did, or the journal did not store it then.
+        discarded: Whether a person has discarded it, or it turned out to answer another shipment: it counts no more.
     """
 
     receipt_id: int
@@ -137,6 +145,17 @@ class Receipt:
     problem: str
     received_at: datetime
     signer: CertificateName | None = None
+    discarded: bool = False
+
+    @property
+    def unopened(self) -> bool:
+        """Whether it is sealed for a key that we do not have: nothing is known of what it says."""
+        return self.problem.startswith(SEALED_FOR_ANOTHER)
+
+    @property
+    def in_question(self) -> bool:
+        """Whether it is neither verified nor discarded: it is evaluated anew at each run."""
+        return not self.verified and not self.discarded
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from kpr_sender import profiles
 from kpr_sender.errors import (
     BY_CODE,
     EXIT_OK,
+    AnswerUnopened,
     BusUnreachable,
     InDoubt,
     KprError,
@@ -26,7 +27,7 @@ from kpr_sender.errors import (
 )
 from kpr_sender.journal.port import REVIEWED, JournalView
 from kpr_sender.messages.error_conditions import advice
-from kpr_sender.model import Environment, Receipt, Shipment, Submission
+from kpr_sender.model import OTHER_SENDER, Environment, Receipt, Shipment, Submission
 from kpr_sender.profiles.deadline import Deadline
 from kpr_sender.settings.kinds import write_duration
 from kpr_sender.settings.values import Settings
@@ -169,11 +170,26 @@ _BY_STATE: Final[Mapping[SubmissionState, Callable[[Submission], KprError]]] = {
 }
 
 
-def _unverified(shipment: Shipment) -> Receipt | None:
-    """Return the latest receipt that failed verification, while no verified answer has settled the matter."""
-    if shipment.state not in UNANSWERED:
-        return None
-    return next((receipt for receipt in reversed(shipment.receipts) if not receipt.verified), None)
+def _unverified(submission: Submission) -> KprError | None:
+    """Return that an answer is not verified: the latest one, while no verified answer has settled the matter."""
+    for shipment in _in(submission, *UNANSWERED):
+        receipt = next((one for one in reversed(shipment.receipts) if one.in_question), None)
+        if receipt is not None:
+            return _doubted(shipment, receipt)
+    return None
+
+
+def _doubted(shipment: Shipment, receipt: Receipt) -> KprError:
+    if receipt.unopened:
+        return AnswerUnopened(f"An answer for {_named([shipment])} cannot be opened: {receipt.problem}.")
+    # Its signature holds where nothing but its sender is said to be wrong (inbound/examine).
+    accept = (
+        "Do not send again. Ask kpr@fhi.no whether it is theirs; if it is, kpr-send receipts accept "
+        f"{receipt.receipt_id} --reason TEXT --by NAME."
+    )
+    next_step = accept if OTHER_SENDER in receipt.problem else ""
+    text = f"A receipt for {_named([shipment])} is not verified: {receipt.problem}."
+    return ReceiptUnverified(text, next_step=next_step)
 
 
 def error_of(submission: Submission, *, overdue_after: float, at: datetime) -> KprError | None:
@@ -189,9 +205,8 @@ def error_of(submission: Submission, *, overdue_after: float, at: datetime) -> K
     """
     if submission.state is SubmissionState.IN_DOUBT:
         return _in_doubt(submission)
-    for shipment in submission.shipments:
-        if (receipt := _unverified(shipment)) is not None:
-            return ReceiptUnverified(f"A receipt for {_named([shipment])} is not verified: {receipt.problem}.")
+    if (doubted := _unverified(submission)) is not None:
+        return doubted
     contradicted = [shipment for shipment in submission.shipments if shipment.needs_person]
     if contradicted:
         return NeedsPerson(f"The receipts for {_named(contradicted)} contradict each other or what is known of it.")

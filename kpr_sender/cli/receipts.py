@@ -31,7 +31,7 @@ class _ShowUnlessNamed(click.Group):
         return super().parse_args(ctx, args if named else ["show", *args])
 
 
-@click.group("receipts", cls=_ShowUnlessNamed, subcommand_metavar="[ID] | add FILE...")
+@click.group("receipts", cls=_ShowUnlessNamed, subcommand_metavar="[ID] | add FILE... | accept N | discard N")
 def command() -> None:
     """Show a submission's receipts, or take one from a file."""
 
@@ -88,6 +88,45 @@ def add(invocation: Invocation, *, files: tuple[Path, ...]) -> int:
         return max(known.values(), key=lambda report: report.exit_code)
 
     return session.run(invocation, work, remark=_remark)
+
+
+_NUMBER: Final = click.argument("number", metavar="N", type=click.IntRange(min=1))
+_REASON: Final = click.option("--reason", metavar="TEXT", required=True, help="Why. Stored in the journal.")
+_BY: Final = click.option("--by", metavar="NAME", required=True, help="Who decides.")
+
+
+@command.command("accept", short_help="Accept a receipt whose signature holds, from another sender.")
+@_NUMBER
+@_REASON
+@_BY
+@click.pass_obj
+def accept(invocation: Invocation, *, number: int, reason: str, by: str) -> int:
+    """Accept receipt N: FHI's registered certificate signed it, and only its sender's HER-id is not the one we sent to.
+
+    It must answer our MsgId, as our type of message. N is its number in ``receipts``.
+    """
+
+    def decide(client: Client) -> Report:
+        return client.accept_receipt(number, reason=reason, by=by)
+
+    return session.run_offline(invocation, decide, remark=lambda _: f"Receipt {number} is accepted.")
+
+
+@command.command("discard", short_help="Let a receipt that is not verified count no more.")
+@_NUMBER
+@_REASON
+@_BY
+@click.pass_obj
+def discard(invocation: Invocation, *, number: int, reason: str, by: str) -> int:
+    """Discard receipt N, which is not verified: it counts no more, and when it comes again, it is taken off the queue.
+
+    Its bytes stay in the journal. N is its number in ``receipts``.
+    """
+
+    def decide(client: Client) -> Report:
+        return client.discard_receipt(number, reason=reason, by=by)
+
+    return session.run_offline(invocation, decide, remark=lambda _: f"Receipt {number} is discarded.")
 
 
 def _content(file: Path) -> bytes:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from kpr_sender.model import SEALED_FOR_ANOTHER
+
 TELL_SENDER: Final = "The message could not be opened."
 
 
@@ -26,10 +28,16 @@ class Malformed(ProtectionRefused):
 
 
 class NotForUs(ProtectionRefused):
-    """No recipientInfo names a certificate of ours: the message may be someone else's."""
+    """No recipientInfo names a certificate of ours: the message may be someone else's.
 
-    def __init__(self) -> None:
-        super().__init__("it is sealed for none of our decryption certificates")
+    Args:
+        recipients: What it is sealed for: serial numbers or key identifiers, in hexadecimal.
+    """
+
+    def __init__(self, recipients: tuple[str, ...] = ()) -> None:
+        named = f" but for the certificate with {' and the one with '.join(recipients)}" if recipients else ""
+        super().__init__(f"{SEALED_FOR_ANOTHER}{named}")
+        self.recipients = recipients
 
 
 class AlgorithmRefused(ProtectionRefused):
@@ -60,4 +68,10 @@ class SignatureRefused(ProtectionRefused):
 
     Args:
         reason: A clause with *it* for the message.
+        claimed: Its content where only the signer is unknown: nobody vouches for it, so it may only be used to tell
+            which message it claims to answer.
     """
+
+    def __init__(self, reason: str, claimed: bytes = b"") -> None:
+        super().__init__(reason)
+        self.claimed = claimed

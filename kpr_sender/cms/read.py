@@ -38,6 +38,8 @@ from kpr_sender.cms.read_signed import Opened, verify
 
 __all__ = ["Opened", "Policy", "open_envelope", "open_sealed"]
 
+_MAX_RECIPIENTS_NAMED: Final = 3
+_HEX_SHOWN: Final = 40
 _CHUNK_BYTES: Final = 1024 * 1024
 
 
@@ -104,6 +106,7 @@ def open_envelope(sealed: memoryview, decrypters: Sequence[Decrypter], policy: P
 
 def _recipient(infos: asn1.Element, decrypters: Sequence[Decrypter]) -> tuple[Decrypter, KeyTransport, bytes]:
     """Find the KeyTransRecipientInfo (the only kind that is an untagged SEQUENCE) that names one of our keys."""
+    others: list[str] = []
     for info in infos.children():
         if info.tag != asn1.SEQUENCE:
             continue
@@ -114,7 +117,15 @@ def _recipient(infos: asn1.Element, decrypters: Sequence[Decrypter]) -> tuple[De
             if names(identifier, decrypter.certificate):
                 padding = _key_transport(fields.take(asn1.SEQUENCE))
                 return decrypter, padding, b"".join(fields.take(*asn1.OCTET_STRINGS).octets())
-    raise NotForUs
+        others.append(_recipient_text(identifier))
+    raise NotForUs(tuple(others[:_MAX_RECIPIENTS_NAMED]))
+
+
+def _recipient_text(identifier: asn1.Element) -> str:
+    """Return how a RecipientIdentifier (RFC 5652 6.2.1) names a certificate, without anybody's name."""
+    if identifier.tag == asn1.CONTEXT_0:
+        return f"key identifier {bytes(identifier.content).hex()[:_HEX_SHOWN]}"
+    return f"serial number {bytes(identifier.children()[-1].content).hex().lstrip('0')[:_HEX_SHOWN]}"
 
 
 def _key_transport(identifier: asn1.Element) -> KeyTransport:

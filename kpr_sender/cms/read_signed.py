@@ -98,7 +98,7 @@ def _verify(signed: memoryview, signers: Sequence[x509.Certificate], policy: Pol
     digest = _hashed(info.digest, segments)
     signer = next((certificate for certificate in signers if names(info.identifier, certificate)), None)
     if signer is None:
-        raise _unknown_signer(info, digest, embedded)
+        raise _unknown_signer(info, digest, embedded, segments)
     if not info.is_valid(digest, _public_key(signer)):
         raise CannotOpen
     if info.attributes is not None:
@@ -128,7 +128,9 @@ def _public_key(signer: x509.Certificate) -> RSAPublicKey:
         raise SignatureRefused(f"it is signed with a certificate that cannot be used: {error.what}") from None
 
 
-def _unknown_signer(info: _SignerInfo, digest: bytes, embedded: asn1.Element | None) -> ProtectionRefused:
+def _unknown_signer(
+    info: _SignerInfo, digest: bytes, embedded: asn1.Element | None, segments: Sequence[memoryview]
+) -> ProtectionRefused:
     """Distinguish a signer unknown to us, whom his own embedded certificate confirms, from an altered identifier.
 
     Nothing is trusted by this; it only decides which refusal it is, so that a person learns of a roll-over.
@@ -144,7 +146,8 @@ def _unknown_signer(info: _SignerInfo, digest: bytes, embedded: asn1.Element | N
         if isinstance(key, RSAPublicKey) and info.is_valid(digest, key):
             return SignatureRefused(
                 "it is signed with a certificate that we do not hold for its sender "
-                f"(serial number {identity.serial_number})"
+                f"(serial number {identity.serial_number})",
+                b"".join(segments),
             )
     return CannotOpen()
 

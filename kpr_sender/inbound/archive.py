@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import ReceiptDocument
 from kpr_sender.model import Receipt
 
+UNVERIFIED: Final = "unverified"
+
 
 def copy_path(directory: Path, receipt: Receipt) -> Path:
-    """Return the path of a receipt's copy: ``<MsgId>-apprec-<number>.xml``."""
+    """Return the path of a receipt's copy: ``<MsgId>-apprec-<number>.xml``, under ``unverified`` until it is."""
+    directory = directory if receipt.verified else directory / UNVERIFIED
     return directory / f"{receipt.msg_id}-apprec-{receipt.receipt_id}.xml"
 
 
@@ -26,10 +31,18 @@ class ReceiptCopies:
 
     def store(self, receipt: Receipt, xml: bytes) -> None:
         """Write one copy. On a full disk the copy is lost, not the receipt: the journal has it already."""
-        path = copy_path(self.directory, receipt)
+        self._write(copy_path(self.directory, receipt), receipt, xml)
+        with suppress(OSError):
+            copy_path(self.directory, replace(receipt, verified=False)).unlink(missing_ok=True)
+
+    def store_unverified(self, receipt: Receipt, xml: bytes) -> None:
+        """Write what could be read of one that is not verified into a folder of its own: nobody shall mix them up."""
+        self._write(copy_path(self.directory, receipt), receipt, xml)
+
+    def _write(self, path: Path, receipt: Receipt, xml: bytes) -> None:
         draft = path.with_suffix(".part")
         try:
-            self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(xml)

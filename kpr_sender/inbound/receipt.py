@@ -1,47 +1,39 @@
-"""What a message from one of our queues means: match it to a shipment, verify it, record it.
+"""What a message from one of our queues means: examine it, record it, and say what to do with it.
 
 The queue is the municipality's "Saksbehandling" queue: other systems' messages arrive there, too. The rules:
 
-1. Ours is what names one of our shipments. Everything else is left unsettled and given back.
-2. A receipt is verified only when it opens with our key, is signed with a certificate the registry holds for the
-   receiver, comes from the HER-id we sent to and names our MsgId (promise G4).
-3. What claims to be ours and cannot be verified is recorded and shown, and stays on the queue: when the reason was a
-   certificate we did not hold yet, the next run verifies it.
+1. Ours is what names one of our shipments, or is from the receiver while one waits. Everything else is left unsettled.
+2. What is verified (``examine``) moves its shipment (promise G4).
+3. What claims to be ours and cannot be verified is stored, within bounds, shown, and left on the queue. Its stored
+   bytes are evaluated anew at each run: certificates, keys, roots, policy and clock change.
 4. Nothing is settled before what it says is durable.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from cryptography.x509 import Certificate
-
 from kpr_sender.bus.port import Inbound, Source
-from kpr_sender.cms import certificates
-from kpr_sender.cms.certificates import CertificateUse, named
-from kpr_sender.cms.errors import NotForUs, ProtectionRefused
-from kpr_sender.cms.port import Decrypter
-from kpr_sender.cms.read import Policy, open_sealed
-from kpr_sender.errors import AccessRefused, KeyUnavailable
+from kpr_sender.cms.certificates import named
+from kpr_sender.errors import UsageError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
-from kpr_sender.journal.port import Journal
-from kpr_sender.messages import apprec, error_queue
-from kpr_sender.messages.apprec import AppRec
-from kpr_sender.messages.safe_xml import MessageRefused
-from kpr_sender.messages.transport import FROM_HER_ID, ORIGINAL_MSG_ID, plain_id
+from kpr_sender.inbound.examine import Examined, Examiner
+from kpr_sender.journal.port import Journal, ReceiptDocument
+from kpr_sender.messages import error_queue
+from kpr_sender.messages.transport import FROM_HER_ID
 from kpr_sender.model import Receipt, ReceiptError, Shipment
 from kpr_sender.registry.port import Counterpart
-from kpr_sender.states import CAUSE_OF_STATUS, ReceiptStatus, awaits_answer
-from kpr_sender.trust.policy import Trust
+from kpr_sender.states import CAUSE_OF_STATUS, ReceiptStatus, SubmissionState
 
-_ISSUE_DATE_TOLERANCE: Final = timedelta(days=1)  # what IssueDate may differ by: many write it without a zone
-_SIGNER: Final = "its signing certificate"
-_XML_SIGNATURE: Final = "http://www.w3.org/2000/09/xmldsig#"
+# What anybody can put on our queue: how many of them, and how many bytes, are stored for one shipment at most.
+_MOST_THAT_NAME_US: Final = (20, 32_000_000)
+_MOST_THAT_NAME_NOBODY: Final = (5, 20_000_000)
+_MOST_ERRORS: Final = 20
+"""Of a receipt that is not verified; what is verified is stored in full."""
 
 
 class Handling(enum.StrEnum):
@@ -70,40 +62,24 @@ class Evaluation:
 
 
 @dataclass(frozen=True, slots=True)
-class _Receipt:
-    """A receipt that can be read and names one of our shipments; not verified yet.
-
-    Attributes:
-        xml: The AppRec document.
-        sealed: As it was on the queue.
-    """
-
-    shipment: Shipment
-    apprec: AppRec
-    xml: bytes
-    sealed: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class ReceiptHandler:
     """Evaluates each message from our queues and records it in the journal.
 
     Attributes:
-        counterpart: The receiver, with the certificates it may sign with.
-        accept_unsealed: Whether this receiver is configured to answer without sealing.
         archive: Called with each verified receipt and its XML, after it is durable.
+        archive_unverified: The same for one that is not verified and could be read.
     """
 
     journal: Journal
-    counterpart: Counterpart
-    decrypters: Sequence[Decrypter]
-    signing_use: CertificateUse
-    trust: Trust
-    policy: Policy
-    accept_unsealed: bool
-    now: Callable[[], datetime]
+    examiner: Examiner
     observe: Observer
     archive: Callable[[Receipt, bytes], None]
+    archive_unverified: Callable[[Receipt, bytes], None]
+
+    @property
+    def counterpart(self) -> Counterpart:
+        """Who answers us."""
+        return self.examiner.sender.current
 
     def handle(self, inbound: Inbound) -> Handling:
         """Evaluate a message, and say what to do with it. Raises as ``evaluate`` does."""
@@ -119,26 +95,114 @@ class ReceiptHandler:
         reached(FaultPoint.ANSWER_RECEIVED)
         if inbound.source is Source.ERRORS:
             return self._evaluate_error(inbound)
-        if looks_like_xml(inbound.body):
-            return self._evaluate_receipt(inbound, inbound.body, sealed_by=None)
-        try:
-            opened = open_sealed(
-                inbound.body, decrypters=self.decrypters, signers=self.counterpart.signing, policy=self.policy
+        found = self.examiner.examine(inbound)
+        shipment = found.shipment
+        if shipment is None:
+            return Evaluation(Handling.HOLD, (), found.problem)
+        if not found.problem:
+            return self._record_verified(shipment, found, inbound.body)
+        if self.journal.is_discarded(inbound.body):
+            return Evaluation(Handling.SETTLE, (shipment.msg_id,), found.problem)
+        unverified = self._record_unverified(shipment, found, inbound.body)
+        return replace(unverified, handling=Handling.SETTLE) if found.readable_by_nobody else unverified
+
+    def reevaluate(self) -> None:
+        """Evaluate each stored receipt that is not verified anew, from its stored bytes. Raises as ``evaluate`` does.
+
+        The copy on the queue, if it is still there, is a duplicate then, and settled by whoever reads it next.
+        """
+        for receipt_id in self.journal.unverified_receipts():
+            stored = self.journal.receipt_document(receipt_id)
+            shipment = None if stored is None else self.journal.shipment(stored.receipt.msg_id)
+            if stored is not None and shipment is not None and not self._is_over(shipment):
+                self._reevaluate(stored, shipment)
+
+    def accept(self, receipt_id: int, *, reason: str, by: str) -> Shipment:
+        """Let a person accept a receipt whose signature holds, and whose sender does not say that it is the receiver.
+
+        Args:
+            receipt_id: As ``receipts`` prints it.
+            reason: Why, in the person's words.
+            by: The person.
+
+        Returns:
+            Its shipment.
+
+        Raises:
+            UsageError: There is no such receipt, or more speaks against it than its sender.
+        """
+        stored, shipment = self._stored(receipt_id)
+        found = self.examiner.examine(self._as_inbound(stored, shipment))
+        if found.shipment is None or not found.only_sender:
+            raise UsageError(
+                f"Receipt {receipt_id} cannot be accepted: {found.problem or 'it is verified already'}.",
+                where="N",
+                next_step="Only a receipt that FHI's registered certificate signed, for our MsgId and type, can be.",
             )
-        except NotForUs as error:
-            return _not_ours(str(error))
-        except KeyUnavailable:
-            raise
-        except (ProtectionRefused, AccessRefused) as error:
-            return self._record_unopened(inbound, str(error))
-        return self._evaluate_receipt(inbound, opened.content, sealed_by=opened.signer)
+        accepted = replace(found, remark="; ".join(filter(None, (found.problem, found.remark))), problem="")
+        self._record_verified(found.shipment, accepted, stored.sealed, accepted=(reason, by))
+        return found.shipment
+
+    def discard(self, receipt_id: int, *, reason: str, by: str) -> Shipment:
+        """Let a person discard a receipt that is not verified: it counts no more, and is settled when it comes again.
+
+        Raises:
+            UsageError: There is no such receipt, or it is verified.
+        """
+        stored, shipment = self._stored(receipt_id)
+        if stored.receipt.verified:
+            raise UsageError(f"Receipt {receipt_id} is verified: it cannot be discarded.", where="N")
+        self.journal.discard_receipt(receipt_id, reason=reason, by=by)
+        return shipment
+
+    def _is_over(self, shipment: Shipment) -> bool:
+        submission = self.journal.submission(shipment.submission_id)
+        return submission is not None and submission.state is SubmissionState.DELIVERED
+
+    def _stored(self, receipt_id: int) -> tuple[ReceiptDocument, Shipment]:
+        stored = self.journal.receipt_document(receipt_id)
+        shipment = None if stored is None else self.journal.shipment(stored.receipt.msg_id)
+        if stored is None or shipment is None:
+            raise UsageError(
+                f"There is no receipt {receipt_id} in this journal.",
+                where="N",
+                next_step="kpr-send receipts shows the numbers.",
+            )
+        return stored, shipment
+
+    def _reevaluate(self, stored: ReceiptDocument, shipment: Shipment) -> None:
+        receipt = stored.receipt
+        found = self.examiner.examine(self._as_inbound(stored, shipment))
+        if found.shipment is not None and not found.problem:
+            self._record_verified(found.shipment, found, stored.sealed)
+        elif found.problem != receipt.problem and found.shipment is not None:
+            status, errors = _says(found)
+            self.journal.change_unverified(
+                receipt.receipt_id, status=status, errors=errors, problem=found.problem, xml=found.xml
+            )
+        if found.apprec is not None and (found.shipment is None or found.shipment.msg_id != shipment.msg_id):
+            reason = "It could be opened now, and is about another message."
+            self.journal.discard_receipt(receipt.receipt_id, reason=reason, by="kpr-sender")
+
+    def _as_inbound(self, stored: ReceiptDocument, shipment: Shipment) -> Inbound:
+        """Return a stored receipt as it would come now: what stood outside it has said its part."""
+        return Inbound(
+            token=None,
+            source=Source.RECEIPTS,
+            message_id="",
+            correlation_id=shipment.message_id,
+            subject="",
+            content_type="",
+            properties={FROM_HER_ID: str(self.examiner.sender.her_id)},
+            body=stored.sealed,
+        )
 
     def _evaluate_error(self, inbound: Inbound) -> Evaluation:
         """Record an error-queue message for the shipment it names. It is never signed: that is no receipt."""
         fault = error_queue.parse(inbound.properties, inbound.subject, inbound.body)
         shipment = self.journal.shipment_by_message_id(fault.original_message_id)
         if shipment is None:
-            return _not_ours("it names no message of this journal")
+            return Evaluation(Handling.HOLD, (), "it names no message of this journal")
         reached(FaultPoint.ANSWER_OPENED)
         faulted = self.journal.fault(
             shipment.msg_id, condition=fault.condition, description=fault.description, data=fault.data
@@ -147,170 +211,60 @@ class ReceiptHandler:
         self._report(EventKind.FAULTED, shipment, f"The receiver could not take the {_name(shipment)}: {said}.")
         return Evaluation(Handling.SETTLE, (shipment.msg_id,), new=True)
 
-    # Match
-
-    def _evaluate_receipt(self, inbound: Inbound, xml: bytes, *, sealed_by: Certificate | None) -> Evaluation:
-        """Read a receipt, match it to a shipment, verify and record it.
-
-        Args:
-            inbound: As it came.
-            xml: Its content.
-            sealed_by: Whose signature the seal bears; None when it was not sealed.
-        """
-        signed, xml_problem, xml_signer = self._signed_part(xml)
-        try:
-            answer = apprec.parse(signed)
-        except MessageRefused as error:
-            problem = f"it is {'not sealed and' if sealed_by is None else 'signed by the receiver but'} {error}"
-            named = self._named(inbound)
-            return _not_ours(problem) if named is None else self._record_unverified(named, problem, inbound.body)
-        shipment = self.journal.shipment(answer.original_msg_id)
-        if shipment is None:
-            return _not_ours("it answers a message that is not in this journal")
-        receipt = _Receipt(shipment, answer, xml, inbound.body)
-        if (
-            problem := self._seal_problem(sealed_by)
-            or xml_problem
-            or _type_problem(receipt)
-            or self._sender_problem(receipt)
-        ):
-            return self._record_unverified(shipment, problem, inbound.body, receipt)
-        if answer.status is None:
-            problem = "its status is none of 1, 2 and 3"
-            unreadable = self._record_unverified(shipment, problem, inbound.body, receipt)
-            # Signed by the receiver and about our message: ours, and no certificate will make it readable.
-            return replace(unreadable, handling=Handling.SETTLE)
-        return self._record_verified(receipt, answer.status, sealed_by or xml_signer)
-
-    def _named(self, inbound: Inbound) -> Shipment | None:
-        """Return the shipment that a message names outside its sealed bytes: a hint, and no proof of anything.
-
-        NHN's .NET client writes the MsgId there; its correlation-id is the message's own id.
-        """
-        ids = [plain_id(one) for one in (inbound.correlation_id, inbound.message_id) if one]
-        msg_id = plain_id(inbound.properties.get(ORIGINAL_MSG_ID, ""))
-        by_message_id = (self.journal.shipment_by_message_id(one) for one in ids)
-        return next(filter(None, by_message_id), None) or (self.journal.shipment(msg_id) if msg_id else None)
-
-    def _awaiting(self) -> list[Shipment]:
-        return [
-            shipment
-            for submission in self.journal.submissions()
-            for shipment in submission.shipments
-            if awaits_answer(shipment) and shipment.receiver_her_id == self.counterpart.her_id
-        ]
-
-    # Verify: each returns why a receipt cannot be verified, or nothing
-
-    def _seal_problem(self, signer: Certificate | None) -> str:
-        """A seal is missing, or its registered certificate may not be used now, mostly because it has expired.
-
-        Nobody can tell when a message was signed but by the signer's own word, so the time that counts is now. It is
-        recorded all the same: once the clock is right, or a new receipt has come, it is verified.
-        """
-        if signer is None:
-            return "" if self.accept_unsealed else "it is not sealed"
-        try:
-            certificates.check(signer, self.signing_use, at=self.now(), name=_SIGNER)
-            organisation = self.counterpart.organisation_number or None
-            self.trust.require(signer, at=self.now(), name=_SIGNER, organisation=organisation)
-        except AccessRefused as error:
-            return f"{error.where}: {error.what.rstrip('.')}"
-        return ""
-
-    def _sender_problem(self, receipt: _Receipt) -> str:
-        known = receipt.shipment.receiver_her_id in receipt.apprec.sender_her_ids
-        return "" if known else "it comes from another HER-id than we sent to"
-
-    def _remark(self, receipt: _Receipt) -> str:
-        """Return what is odd about a receipt, and no reason not to believe it."""
-        shipment, answer = receipt.shipment, receipt.apprec
-        submission = self.journal.submission(shipment.submission_id)
-        outside = self.journal.envelope(shipment.msg_id).properties
-        ours = {outside.get(FROM_HER_ID, ""), str(submission.sender_her_id) if submission else ""}
-        odd = []
-        if not answer.original_type:
-            odd.append("it does not say which type of message it answers")
-        if answer.receiver_her_ids and not ours & set(map(str, answer.receiver_her_ids)):
-            odd.append("it is addressed to another HER-id than we sent from")
-        if (issued := _time(answer.original_issued_at)) and abs(issued - shipment.created_at) > _ISSUE_DATE_TOLERANCE:
-            odd.append(f"it answers a message of {issued:%Y-%m-%d}, ours is of {shipment.created_at:%Y-%m-%d}")
-        return "; ".join(odd)
-
-    def _signed_part(self, xml: bytes) -> tuple[bytes, str, Certificate | None]:
-        """Return what a receipt's XML signature covers, why that does not verify, and the certificate that verified it.
-
-        Nothing else of a signed receipt may be read. One without a signature, as most are, is returned as it is.
-        """
-        if not any(_XML_SIGNATURE.encode(codec) in xml for codec in ("utf-8", "utf-16-le", "utf-16-be")):
-            return xml, "", None
-        # Only where there is one: signxml takes its time to be imported.
-        from kpr_sender.messages.xml_signature import verify_enveloped  # noqa: PLC0415
-
-        problem = ""
-        for certificate in self.counterpart.signing:
-            try:
-                return verify_enveloped(xml, certificate), "", certificate
-            except ProtectionRefused as error:
-                problem = str(error)
-        return xml, problem, None
-
-    # Record
-
-    def _record_verified(self, receipt: _Receipt, status: ReceiptStatus, signer: Certificate | None) -> Evaluation:
-        shipment, errors = receipt.shipment, receipt.apprec.errors
+    def _record_verified(
+        self, shipment: Shipment, found: Examined, sealed: bytes, *, accepted: tuple[str, str] | None = None
+    ) -> Evaluation:
+        if found.apprec is None or found.apprec.status is None or found.xml is None:
+            raise AssertionError("what is verified says so")
+        status, errors = found.apprec.status, found.apprec.errors
         reached(FaultPoint.ANSWER_OPENED)
-        remark = self._remark(receipt)
         recorded = self.journal.add_receipt(
             shipment.msg_id,
             status=status,
             errors=errors,
             verified=True,
-            problem=remark,
-            xml=receipt.xml,
-            sealed=receipt.sealed,
+            problem=found.remark,
+            xml=found.xml,
+            sealed=sealed,
             cause=CAUSE_OF_STATUS[status],
-            signer=None if signer is None else named(signer),
+            signer=None if found.signer is None else named(found.signer),
+            accepted=accepted,
         )
         if recorded is None:
             text = f"The receipt for {shipment.msg_id} came once more: harmless."
             self._report(EventKind.DUPLICATE, shipment, text)
             return Evaluation(Handling.SETTLE, (shipment.msg_id,))
-        self.archive(recorded, receipt.xml)
-        if recorded.problem != remark:
+        self.archive(recorded, found.xml)
+        if recorded.problem != found.remark:
             text = f"The receipt for {shipment.msg_id}: {recorded.problem}."
             self._report(EventKind.CONTRADICTION, shipment, text)
         else:
             self._report(EventKind.RECEIPT, shipment, _result_text(shipment, status, errors), {"status": status})
         return Evaluation(Handling.SETTLE, (shipment.msg_id,), new=True)
 
-    def _record_unverified(
-        self, shipment: Shipment, problem: str, sealed: bytes, receipt: _Receipt | None = None
-    ) -> Evaluation:
-        """Record what cannot be verified, as far as it can be read, and leave it on the queue."""
+    def _record_unverified(self, shipment: Shipment, found: Examined, sealed: bytes) -> Evaluation:
+        """Record what cannot be verified, as far as it can be read and is not too much, and leave it on the queue."""
+        most, most_bytes = _MOST_THAT_NAME_NOBODY if found.claim else _MOST_THAT_NAME_US
+        number, stored_bytes = self.journal.unverified_stored(shipment.msg_id)
+        if number >= most or stored_bytes + len(sealed) + len(found.xml or b"") > most_bytes:
+            return Evaluation(Handling.HOLD, (shipment.msg_id,), found.problem)
+        status, errors = _says(found)
         recorded = self.journal.add_receipt(
             shipment.msg_id,
-            status=receipt.apprec.status if receipt else None,
-            errors=receipt.apprec.errors if receipt else (),
+            status=status,
+            errors=errors,
             verified=False,
-            problem=problem,
-            xml=receipt.xml if receipt else None,
+            problem=found.problem,
+            xml=found.xml,
             sealed=sealed,
             cause=None,
         )
         if recorded is not None:
-            text = f"A receipt for the {_name(shipment)} is stored but not verified: {problem}."
+            if found.xml is not None:
+                self.archive_unverified(recorded, found.xml)
+            text = f"A receipt for the {_name(shipment)} is stored but not verified: {found.problem}."
             self._report(EventKind.RECEIPT_UNVERIFIED, shipment, text)
-        return Evaluation(Handling.HOLD, (shipment.msg_id,), problem, new=recorded is not None)
-
-    def _record_unopened(self, inbound: Inbound, problem: str) -> Evaluation:
-        """Record what could not be opened, when it names our message-id or claims to be from the receiver."""
-        named = self._named(inbound)
-        claims = inbound.properties.get(FROM_HER_ID, "").strip() == str(self.counterpart.her_id)
-        concerned = [named] if named else self._awaiting() if claims else []
-        recorded = [self._record_unverified(shipment, problem, inbound.body) for shipment in concerned]
-        msg_ids = tuple(shipment.msg_id for shipment in concerned)
-        return Evaluation(Handling.HOLD, msg_ids, problem, new=any(one.new for one in recorded))
+        return Evaluation(Handling.HOLD, (shipment.msg_id,), found.problem, new=recorded is not None)
 
     def _report(
         self, kind: EventKind, shipment: Shipment, text: str, details: dict[str, str | int] | None = None
@@ -318,28 +272,8 @@ class ReceiptHandler:
         self.observe(Event(kind, text, shipment.msg_id, shipment.type, details or {}))
 
 
-def _type_problem(receipt: _Receipt) -> str:
-    """One that leaves the type out names our MsgId all the same; one that names another is about another message."""
-    named = receipt.apprec.original_type
-    return "" if named in {"", receipt.shipment.type.value} else "it names our MsgId as that of another type of message"
-
-
-def _time(written: str) -> datetime | None:
-    """Return a date as others write it; one without a zone as if in UTC. None where it cannot be read."""
-    try:
-        at = datetime.fromisoformat(written)
-    except ValueError:
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
-
-
-def looks_like_xml(body: bytes) -> bool:
-    """Tell XML from CMS: a CMS message begins with a SEQUENCE (0x30), XML with ``<``, a BOM or white space."""
-    return body.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")[:1] == b"<"
-
-
-def _not_ours(problem: str) -> Evaluation:
-    return Evaluation(Handling.HOLD, (), problem)
+def _says(found: Examined) -> tuple[ReceiptStatus | None, tuple[ReceiptError, ...]]:
+    return (None, ()) if found.apprec is None else (found.apprec.status, found.apprec.errors[:_MOST_ERRORS])
 
 
 _RESULTS: Final = {

@@ -13,7 +13,8 @@ from typing import Final
 
 from kpr_sender.bus.port import Inbound, Source
 from kpr_sender.errors import InputRefused
-from kpr_sender.inbound.receipt import ReceiptHandler, looks_like_xml
+from kpr_sender.inbound.examine import looks_like_xml
+from kpr_sender.inbound.receipt import ReceiptHandler
 from kpr_sender.messages.transport import FROM_HER_ID
 from kpr_sender.model import Submission
 
@@ -39,7 +40,7 @@ def unwrapped(data: bytes) -> bytes | None:
 def take_file(handler: ReceiptHandler, data: bytes, *, name: str) -> tuple[Submission, bool]:
     """Take a receipt from a file.
 
-    One that is sealed for us and cannot be verified is recorded for every shipment that awaits a receipt: nothing
+    One that is sealed for us and cannot be verified is recorded for the oldest shipment that awaits a receipt: nothing
     outside the seal says which one it is about, and who brings it says that it is from the receiver.
 
     Args:

@@ -149,8 +149,20 @@ class JournalView(Protocol):
     def events(self, msg_id: str | None) -> tuple[JournalEvent, ...]:
         """Return the history of one shipment, or of all, the oldest first."""
 
-    def receipt_documents(self, submission_id: str) -> tuple[ReceiptDocument, ...]:
+    def receipt_documents(self, submission_id: str, *, verified_only: bool = False) -> tuple[ReceiptDocument, ...]:
         """Return the submission's receipts as they came, the oldest first."""
+
+    def receipt_document(self, receipt_id: int) -> ReceiptDocument | None:
+        """Return one receipt as it came."""
+
+    def unverified_receipts(self) -> tuple[int, ...]:
+        """Return the numbers of the receipts that are neither verified nor discarded, the oldest first."""
+
+    def unverified_stored(self, msg_id: str) -> tuple[int, int]:
+        """Return how many unverified receipts a shipment has, and how many bytes they take."""
+
+    def is_discarded(self, sealed: bytes) -> bool:
+        """Tell whether these bytes were discarded."""
 
     def close(self) -> None:
         """Close it; twice is harmless."""
@@ -223,6 +235,7 @@ class Journal(JournalView, Protocol):
         sealed: bytes,
         cause: Cause | None,
         signer: CertificateName | None = None,
+        accepted: tuple[str, str] | None = None,
     ) -> Receipt | None:
         """Store a receipt and move its shipment, in one transaction.
 
@@ -240,12 +253,31 @@ class Journal(JournalView, Protocol):
             sealed: The bytes as they came.
             cause: What it does to the shipment; None for nothing. Only a verified receipt has one.
             signer: The receiver's certificate that verified it; None where none did.
+            accepted: A person's reason and name, where one has accepted its sender.
 
         Returns:
             The receipt as stored, or None for a duplicate.
 
         Raises:
             InternalError: ``cause`` does not follow from a verified ``status``.
+        """
+
+    def change_unverified(
+        self,
+        receipt_id: int,
+        *,
+        status: ReceiptStatus | None,
+        errors: Sequence[ReceiptError],
+        problem: str,
+        xml: bytes | None,
+    ) -> None:
+        """Store what a receipt that is still not verified turned out to be when it was evaluated anew."""
+
+    def discard_receipt(self, receipt_id: int, *, reason: str, by: str) -> Receipt:
+        """Let an unverified receipt count no more; its bytes stay.
+
+        Raises:
+            UsageError: There is no reason or no name.
         """
 
     def fault(self, msg_id: str, *, condition: str, description: str, data: str = "") -> Shipment:

@@ -144,4 +144,4 @@ class JournalSession:
             text = f"An earlier run ended while {msg_id} was being published: it is in doubt."
             self._observe(Event(EventKind.IN_DOUBT, text, msg_id))
         for submission in journal.submissions()[:1]:
-            self._catch_up(journal.receipt_documents(submission.submission_id))
+            self._catch_up(journal.receipt_documents(submission.submission_id, verified_only=True))

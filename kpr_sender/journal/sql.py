@@ -73,16 +73,34 @@ RESEAL_SHIPMENT: Final = """
 ADD_SEALED: Final = "INSERT INTO sealed (bytes) VALUES (zeroblob(?))"
 SEALED_IS_THERE: Final = "SELECT 1 FROM sealed WHERE sealed_id = ?"
 
-RECEIPT: Final = "SELECT * FROM receipt WHERE receipt_id = ?"
-RECEIPTS_OF: Final = """
-    SELECT receipt_id, msg_id, status, errors, verified, problem, received_at, signer_sha1, signer_serial
+RECEIPT_DISCARDED: Final = "receipt-discarded"
+_DISCARDED: Final = f"""
+    EXISTS (SELECT 1 FROM event WHERE event.msg_id = receipt.msg_id AND what = '{RECEIPT_DISCARDED}'
+            AND json_extract(details, '$.receipt_id') = receipt.receipt_id)
+"""  # noqa: S608 - the program's own word
+RECEIPT: Final = f"SELECT receipt.*, {_DISCARDED} AS discarded FROM receipt WHERE receipt_id = ?"  # noqa: S608
+RECEIPTS_OF: Final = f"""
+    SELECT receipt_id, msg_id, status, errors, verified, problem, received_at, signer_sha1, signer_serial,
+           {_DISCARDED} AS discarded
     FROM receipt WHERE msg_id = ? ORDER BY receipt_id
+"""  # noqa: S608 - as above
+UNVERIFIED_RECEIPTS: Final = f"""
+    SELECT receipt_id FROM receipt WHERE verified = 0 AND NOT {_DISCARDED} ORDER BY receipt_id
+"""  # noqa: S608 - as above
+UNVERIFIED_STORED: Final = """
+    SELECT count(*) AS number, coalesce(sum(length(sealed) + coalesce(length(xml), 0)), 0) AS bytes
+    FROM receipt WHERE msg_id = ? AND verified = 0
+"""
+IS_DISCARDED: Final = f"SELECT 1 FROM receipt WHERE sealed_sha256 = ? AND verified = 0 AND {_DISCARDED}"  # noqa: S608
+CHANGE_UNVERIFIED: Final = """
+    UPDATE receipt SET status = :status, errors = :errors, problem = :problem, xml = :xml
+    WHERE receipt_id = :receipt_id AND verified = 0
 """
 RECEIPT_BY_SEALED: Final = "SELECT receipt_id, verified FROM receipt WHERE msg_id = ? AND sealed_sha256 = ?"
-RECEIPT_DOCUMENTS: Final = """
-    SELECT receipt.* FROM receipt JOIN shipment USING (msg_id)
-    WHERE shipment.submission_id = ? ORDER BY receipt_id
-"""
+RECEIPT_DOCUMENTS: Final = f"""
+    SELECT receipt.*, {_DISCARDED} AS discarded FROM receipt JOIN shipment USING (msg_id)
+    WHERE shipment.submission_id = ? AND verified >= ? ORDER BY receipt_id
+"""  # noqa: S608 - as above
 VERIFY_RECEIPT: Final = """
     UPDATE receipt SET status = :status, errors = :errors, verified = :verified, problem = :problem, xml = :xml,
                        signer_sha1 = :signer_sha1, signer_serial = :signer_serial
@@ -358,6 +376,7 @@ def receipt_of(row: sqlite3.Row) -> Receipt:
         problem=row["problem"],
         received_at=time_of(row["received_at"]),
         signer=_certificate_of(row, "signer"),
+        discarded="discarded" in row.keys() and bool(row["discarded"]),  # noqa: SIM118 - a row is no mapping
     )
 
 

@@ -121,11 +121,34 @@ class SqliteView:
             found = connection.execute(sql.EVENTS) if msg_id is None else connection.execute(sql.EVENTS_OF, (msg_id,))
             return tuple(sql.event_of(row) for row in found)
 
-    def receipt_documents(self, submission_id: str) -> tuple[ReceiptDocument, ...]:
+    def receipt_documents(self, submission_id: str, *, verified_only: bool = False) -> tuple[ReceiptDocument, ...]:
         """Return the submission's receipts as they came, the oldest first."""
         with self._store.reading() as connection:
-            found = connection.execute(sql.RECEIPT_DOCUMENTS, (submission_id,))
+            found = connection.execute(sql.RECEIPT_DOCUMENTS, (submission_id, int(verified_only)))
             return tuple(sql.document_of(row) for row in found)
+
+    def receipt_document(self, receipt_id: int) -> ReceiptDocument | None:
+        """Return one receipt as it came."""
+        with self._store.reading() as connection:
+            row = connection.execute(sql.RECEIPT, (receipt_id,)).fetchone()
+            return None if row is None else sql.document_of(row)
+
+    def unverified_receipts(self) -> tuple[int, ...]:
+        """Return the numbers of the receipts that are neither verified nor discarded, the oldest first."""
+        with self._store.reading() as connection:
+            return tuple(row["receipt_id"] for row in connection.execute(sql.UNVERIFIED_RECEIPTS))
+
+    def unverified_stored(self, msg_id: str) -> tuple[int, int]:
+        """Return how many unverified receipts a shipment has, and how many bytes they take."""
+        with self._store.reading() as connection:
+            row = connection.execute(sql.UNVERIFIED_STORED, (msg_id,)).fetchone()
+            return row["number"], row["bytes"]
+
+    def is_discarded(self, sealed: bytes) -> bool:
+        """Tell whether these bytes were discarded."""
+        with self._store.reading() as connection:
+            found = connection.execute(sql.IS_DISCARDED, (hashlib.sha256(sealed).hexdigest(),))
+            return found.fetchone() is not None
 
     def close(self) -> None:
         """Close it; twice is harmless."""
@@ -265,6 +288,7 @@ class SqliteJournal(SqliteView):
         sealed: bytes,
         cause: Cause | None,
         signer: CertificateName | None = None,
+        accepted: tuple[str, str] | None = None,
     ) -> Receipt | None:
         """Store a receipt and move its shipment, in one transaction; None for a duplicate."""
         if cause is not None and not (verified and status is not None and CAUSE_OF_STATUS[status] is cause):
@@ -276,6 +300,8 @@ class SqliteJournal(SqliteView):
         with self._transaction() as transaction:
             connection = transaction.connection
             stored = connection.execute(sql.RECEIPT_BY_SEALED, (msg_id, digest)).fetchone()
+            if accepted is not None:
+                transaction.note(msg_id, HistoryLine("receipt-accepted", *accepted, details=evidence))
             arrival = Arrival.NEW
             if stored is not None:
                 arrival = Arrival.VERIFIED_NOW if verified > stored["verified"] else Arrival.DUPLICATE
@@ -302,6 +328,41 @@ class SqliteJournal(SqliteView):
             else:
                 receipt_id = stored["receipt_id"]
                 connection.execute(sql.VERIFY_RECEIPT, columns | {"receipt_id": receipt_id})
+            return sql.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
+
+    def change_unverified(
+        self,
+        receipt_id: int,
+        *,
+        status: ReceiptStatus | None,
+        errors: Sequence[ReceiptError],
+        problem: str,
+        xml: bytes | None,
+    ) -> None:
+        """Store what a receipt that is still not verified turned out to be when it was evaluated anew."""
+        with self._transaction() as transaction:
+            connection = transaction.connection
+            row = connection.execute(sql.RECEIPT, (receipt_id,)).fetchone()
+            columns = {
+                "receipt_id": receipt_id,
+                "status": None if status is None else status.value,
+                "errors": sql.errors_text(errors),
+                "problem": problem,
+                "xml": xml,
+            }
+            connection.execute(sql.CHANGE_UNVERIFIED, columns)
+            transaction.note(row["msg_id"], HistoryLine("receipt-evaluated-anew", problem))
+
+    def discard_receipt(self, receipt_id: int, *, reason: str, by: str) -> Receipt:
+        """Let an unverified receipt count no more; its bytes stay."""
+        if not reason.strip() or not by.strip():
+            raise UsageError("A decision needs a reason and the name of the person who takes it.")
+        with self._transaction() as transaction:
+            connection = transaction.connection
+            receipt = sql.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
+            details = {"receipt_id": receipt_id}
+            line = HistoryLine(sql.RECEIPT_DISCARDED, reason.strip(), by.strip(), details=details)
+            transaction.note(receipt.msg_id, line)
             return sql.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
 
     def fault(self, msg_id: str, *, condition: str, description: str, data: str = "") -> Shipment:

@@ -12,6 +12,7 @@ from kpr_sender.events import Observer
 from kpr_sender.model import Environment
 from kpr_sender.profiles import Profile, guard_environment, guard_registry
 from kpr_sender.registry.files import FilesRegistry
+from kpr_sender.registry.latest import AT_MOST_EVERY
 from kpr_sender.settings.values import RegistryKind, Settings
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ def open_registry_for_sending(settings: Settings, *, now: Callable[[], datetime]
     """Return the same for sealing: in production the register is asked anew, whatever is cached."""
     always = settings.environment is Environment.PRODUKSJON
     return _open(settings, _ALWAYS_ASK if always else settings.registry.max_age, now, observe)
+
+
+def open_registry_past_cache(settings: Settings, *, now: Callable[[], datetime], observe: Observer) -> Registry:
+    """Return the same for a receipt that no certificate we hold fits: hardly anything that is cached is used."""
+    return _open(settings, min(settings.registry.max_age, AT_MOST_EVERY), now, observe)
 
 
 def _open(settings: Settings, max_age: float, now: Callable[[], datetime], observe: Observer) -> Registry:

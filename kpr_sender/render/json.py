@@ -107,10 +107,12 @@ def receipts_json(report: Report, receipts: Iterable[tuple[Receipt, Path | None]
         ],
         receipts=[
             {
+                "number": receipt.receipt_id,
                 "msg_id": receipt.msg_id,
                 "status": receipt.status,
                 "errors": _receipt_errors(receipt),
                 "verified": receipt.verified,
+                "discarded": receipt.discarded,
                 "problem": receipt.problem,
                 "received_at": rfc3339(receipt.received_at),
                 "file": None if copy is None else str(copy),

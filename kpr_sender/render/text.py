@@ -111,7 +111,7 @@ def receipts_screen(submission: Submission, receipts: Iterable[tuple[Receipt, Pa
         if not own and shipment.error_message is None:
             yield "    No receipt yet."
         for receipt, copy in own:
-            yield from _indented("receipt", _receipt(receipt, with_detail=True))
+            yield from _indented(f"receipt {receipt.receipt_id}", _receipt(receipt, with_detail=True))
             yield from _indented("file", [] if copy is None else [str(copy)])
         yield from _error_message(shipment.error_message)
 
@@ -157,7 +157,7 @@ def open_decisions(case: Case, *, letter: str, environment: str) -> Iterator[str
 def unverified_receipts(shipment: Shipment) -> Iterator[str]:
     """Yield a line for each receipt that failed verification: it must be read before a decision."""
     for receipt in shipment.receipts:
-        if not receipt.verified:
+        if receipt.in_question:
             yield f"Mind: a receipt has come that is not verified: {receipt.problem}."
 
 
@@ -241,13 +241,19 @@ def _error_message(message: ErrorMessage | None) -> Iterator[str]:
 def _receipt(receipt: Receipt, *, with_detail: bool = False) -> Iterator[str]:
     """Yield a receipt; OT only for the person who asks for it."""
     status = "unreadable" if receipt.status is None else f"{STATUS_WORDS[receipt.status]} (status {receipt.status})"
-    yield f"{status}, {rfc3339(receipt.received_at)}{'' if receipt.verified else ', NOT VERIFIED'}"
+    yield f"{status}, {rfc3339(receipt.received_at)}{_standing(receipt)}"
     if receipt.problem:
         yield f"! {receipt.problem}"
     if receipt.signer is not None:
         yield f"signed with {_short(receipt.signer)}"
     for error in receipt.errors:
         yield _receipt_error(error) + (f" - {error.detail}" if with_detail and error.detail else "")
+
+
+def _standing(receipt: Receipt) -> str:
+    if receipt.verified:
+        return ""
+    return ", discarded" if receipt.discarded else ", NOT VERIFIED"
 
 
 def _receipt_error(error: ReceiptError) -> str:

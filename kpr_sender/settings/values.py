@@ -37,6 +37,13 @@ class RegistryKind(enum.StrEnum):
     REST = "rest"
 
 
+class ReceiptSender(enum.StrEnum):
+    """Whose HER-id a receipt's sender must have: the receiver's own, or its organisation's does, too."""
+
+    LEVEL2 = "level2"
+    LEVEL1 = "level1"
+
+
 class KeyUse(enum.StrEnum):
     """Which key usage the signing certificates must have."""
 
@@ -172,6 +179,9 @@ class ReceiverSettings:
         "says accepted to a queue that does not exist, too.", otherwise=_REGISTRY_KNOWS, example="171479_async"))
     unsealed_receipts: bool = field(default=False, metadata=option(
         kinds.FLAG, "Accept receipts that are neither signed nor encrypted. Only when FHI is known to answer so."))
+    receipt_sender: ReceiptSender = field(default=ReceiptSender.LEVEL2, metadata=option(
+        kinds.choice(ReceiptSender), "Whose HER-id the sender of a receipt must have: that of FHI's tjenestested "
+        "(level2), or that of FHI itself does, too (level1). Its signature must be right in any case."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
-from kpr_sender.errors import ERRORS, BusUnreachable, RegistryUnreachable
+from kpr_sender.errors import ERRORS, AccessRefused, AnswerUnopened, BusUnreachable, RegistryUnreachable
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -16,8 +16,9 @@ def test_the_committed_document_is_current() -> None:
     assert (ROOT / "docs" / "exit-codes.md").read_text("utf-8") == script["documentation"]()
 
 
-def test_only_the_two_services_that_may_be_out_of_reach_share_an_exit_code() -> None:
+def test_only_the_services_out_of_reach_and_what_keys_and_logins_lack_share_an_exit_code() -> None:
     assert len({error.code for error in ERRORS}) == len(ERRORS)
-    apart = [error.exit_code for error in ERRORS if error is not RegistryUnreachable]
+    apart = [error.exit_code for error in ERRORS if error not in {RegistryUnreachable, AnswerUnopened}]
     assert len(set(apart)) == len(apart)
+    assert AnswerUnopened.exit_code == AccessRefused.exit_code
     assert RegistryUnreachable.exit_code == BusUnreachable.exit_code

@@ -134,7 +134,7 @@ def test_an_outage_in_the_middle_of_a_receipt_leaves_it_on_the_queue(
         settings = kommune.configure(changes, port=sandbox.port)
         with Client(settings) as client:
             client.submit()
-            assert client._app.receipt_handler.decrypters  # found and logged in; only then:
+            assert client._app.receipt_handler.examiner.decrypters  # found and logged in; only then:
             softhsm.unplug()
             with pytest.raises(KeyUnavailable):
                 client.wait(timeout=20)

@@ -1,0 +1,257 @@
+"""What a message from the receipts queue is: match it to a shipment and verify it. Nothing is recorded here.
+
+A receipt is verified only when it opens with our key, is signed with a certificate the registry holds for the receiver,
+comes from the HER-id we sent to and names our MsgId and type (promise G4). What stands outside the sealed bytes is a
+hint at most: it says where something that cannot be verified is shown, never that it is verified.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from cryptography.x509 import Certificate
+
+from kpr_sender.bus.port import Inbound
+from kpr_sender.cms import certificates
+from kpr_sender.cms.certificates import CertificateUse
+from kpr_sender.cms.errors import CannotOpen, NotForUs, ProtectionRefused, SignatureRefused
+from kpr_sender.cms.port import Decrypter
+from kpr_sender.cms.read import Opened, Policy, open_sealed
+from kpr_sender.errors import AccessRefused, KeyUnavailable
+from kpr_sender.journal.port import Journal
+from kpr_sender.messages import apprec
+from kpr_sender.messages.apprec import AppRec
+from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.transport import FROM_HER_ID, ORIGINAL_MSG_ID, plain_id
+from kpr_sender.model import OTHER_SENDER, Shipment
+from kpr_sender.registry.latest import LatestCounterpart
+from kpr_sender.states import awaits_answer
+from kpr_sender.trust.policy import Trust
+
+_SIGNER: Final = "its signing certificate"
+_XML_SIGNATURE: Final = "http://www.w3.org/2000/09/xmldsig#"
+_ISSUE_DATE_TOLERANCE: Final = timedelta(days=1)  # what IssueDate may differ by: many write it without a zone
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a message turned out to be.
+
+    Attributes:
+        shipment: The one it answers or claims to answer; None where it is not ours.
+        problem: Why it is not verified, or not ours: a clause with *it* for the message; empty when it is verified.
+        apprec: What it says; None where it could not be read.
+        xml: The same as it came.
+        signer: The receiver's registered certificate that verified it.
+        only_sender: Whether nothing but the sender's HER-id keeps it from being verified.
+        remark: What is odd about it, and no reason not to believe it.
+        claim: Whether nothing but the sender's HER-id outside says that it is about one of our shipments.
+        readable_by_nobody: Whether it is the receiver's and about our message, and no certificate makes it readable.
+    """
+
+    shipment: Shipment | None
+    problem: str = ""
+    apprec: AppRec | None = None
+    xml: bytes | None = None
+    signer: Certificate | None = None
+    only_sender: bool = False
+    remark: str = ""
+    claim: bool = False
+    readable_by_nobody: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Examiner:
+    """Matches and verifies messages from the receipts queue.
+
+    Attributes:
+        sender: Who answers us, with the certificates it may sign with.
+        level1_her_id: Its organisation's HER-id where ``receiver.receipt_sender`` lets that do; else None.
+        accept_unsealed: Whether this receiver is configured to answer without sealing.
+    """
+
+    journal: Journal
+    sender: LatestCounterpart
+    decrypters: Sequence[Decrypter]
+    signing_use: CertificateUse
+    trust: Trust
+    policy: Policy
+    accept_unsealed: bool
+    now: Callable[[], datetime]
+    level1_her_id: int | None = None
+
+    def examine(self, inbound: Inbound) -> Examined:
+        """Take a message as far as it can be taken.
+
+        Raises:
+            KeyUnavailable: Our key's token is away: an outage of ours, which says nothing about the message.
+        """
+        if looks_like_xml(inbound.body):
+            return self._receipt(inbound, inbound.body, sealed_by=None)
+        try:
+            opened = self._opened(inbound.body)
+        except KeyUnavailable:
+            raise
+        except (ProtectionRefused, AccessRefused) as error:
+            return self._unopened(inbound, error)
+        return self._receipt(inbound, opened.content, sealed_by=opened.signer)
+
+    def _opened(self, sealed: bytes) -> Opened:
+        def attempt() -> Opened:
+            signers = self.sender.current.signing
+            return open_sealed(sealed, decrypters=self.decrypters, signers=signers, policy=self.policy)
+
+        try:
+            return attempt()
+        except (SignatureRefused, CannotOpen):
+            if not self.sender.ask_again():
+                raise
+            return attempt()
+
+    # Match
+
+    def _receipt(self, inbound: Inbound, xml: bytes, *, sealed_by: Certificate | None) -> Examined:
+        signed, xml_problem, xml_signer = self._signed_part(xml)
+        try:
+            answer = apprec.parse(signed)
+        except MessageRefused as error:
+            problem = f"it is {'not sealed and' if sealed_by is None else 'signed by the receiver but'} {error}"
+            return Examined(self._named(inbound), problem)
+        shipment = self.journal.shipment(answer.original_msg_id)
+        if shipment is None:
+            return Examined(None, "it answers a message that is not in this journal", answer)
+        found = Examined(shipment, "", answer, xml, sealed_by or xml_signer, remark=self._remark(shipment, answer))
+        if problem := self._seal_problem(sealed_by) or xml_problem or _type_problem(shipment, answer):
+            return replace(found, problem=problem)
+        if answer.status is None:
+            # Signed by the receiver and about our message: ours, and no certificate will make it readable.
+            known = shipment.receiver_her_id in answer.sender_her_ids
+            return replace(found, problem="its status is none of 1, 2 and 3", readable_by_nobody=known)
+        problem = self._sender_problem(shipment, answer)
+        return replace(found, problem=problem, only_sender=bool(problem) and found.signer is not None)
+
+    def _unopened(self, inbound: Inbound, error: Exception) -> Examined:
+        """Say what may be ours of what could not be opened or verified, by what it claims and what stands outside it.
+
+        What claims to answer a message of another journal is another journal's, whoever signed it.
+        """
+        problem = str(error)
+        claimed = error.claimed if isinstance(error, SignatureRefused) else b""
+        if claimed:
+            try:
+                answer = apprec.parse(claimed)
+            except MessageRefused:
+                pass
+            else:
+                return Examined(self.journal.shipment(answer.original_msg_id), problem, answer, claimed)
+        if (named := self._named(inbound)) is not None:
+            return Examined(named, problem)
+        names_another = bool(inbound.properties.get(ORIGINAL_MSG_ID, "").strip())
+        claims = inbound.properties.get(FROM_HER_ID, "").strip() == str(self.sender.her_id)
+        if isinstance(error, NotForUs) and not inbound.message_id:
+            claims = False  # a file, and nothing in or outside it says that it is for us
+        if names_another or not claims:
+            return Examined(None, problem)
+        return Examined(self._oldest_awaiting(), problem, claim=True)
+
+    def _named(self, inbound: Inbound) -> Shipment | None:
+        """Return the shipment that a message names outside its sealed bytes: a hint, and no proof of anything.
+
+        NHN's .NET client writes the MsgId there; its correlation-id is the message's own id.
+        """
+        ids = [plain_id(one) for one in (inbound.correlation_id, inbound.message_id) if one]
+        msg_id = plain_id(inbound.properties.get(ORIGINAL_MSG_ID, ""))
+        by_message_id = (self.journal.shipment_by_message_id(one) for one in ids)
+        return next(filter(None, by_message_id), None) or (self.journal.shipment(msg_id) if msg_id else None)
+
+    def _oldest_awaiting(self) -> Shipment | None:
+        awaiting = (
+            shipment
+            for submission in reversed(self.journal.submissions())
+            for shipment in submission.shipments
+            if awaits_answer(shipment) and shipment.receiver_her_id == self.sender.her_id
+        )
+        return next(awaiting, None)
+
+    # Verify: each returns why a receipt cannot be verified, or nothing
+
+    def _seal_problem(self, signer: Certificate | None) -> str:
+        """A seal is missing, or its registered certificate may not be used now, mostly because it has expired.
+
+        Nobody can tell when a message was signed but by the signer's own word, so the time that counts is now. It is
+        recorded all the same: once the clock is right, or a new receipt has come, it is verified.
+        """
+        if signer is None:
+            return "" if self.accept_unsealed else "it is not sealed"
+        try:
+            certificates.check(signer, self.signing_use, at=self.now(), name=_SIGNER)
+            organisation = self.sender.current.organisation_number or None
+            self.trust.require(signer, at=self.now(), name=_SIGNER, organisation=organisation)
+        except AccessRefused as error:
+            return f"{error.where}: {error.what.rstrip('.')}"
+        return ""
+
+    def _sender_problem(self, shipment: Shipment, answer: AppRec) -> str:
+        """The sender must be whom we sent to: level 2, or its organisation where the configuration lets that do."""
+        named = answer.sender_her_ids
+        if shipment.receiver_her_id in named or (self.level1_her_id in named and self.level1_her_id is not None):
+            return ""
+        if not named:
+            return f"its sender has no HER-id, so that it does not say that it comes from {OTHER_SENDER}"
+        found = ", ".join(map(str, dict.fromkeys(named)))
+        return f"it comes from another HER-id than that of {OTHER_SENDER}: {found}, not {shipment.receiver_her_id}"
+
+    def _remark(self, shipment: Shipment, answer: AppRec) -> str:
+        """Return what is odd about a receipt, and no reason not to believe it."""
+        submission = self.journal.submission(shipment.submission_id)
+        outside = self.journal.envelope(shipment.msg_id).properties
+        ours = {outside.get(FROM_HER_ID, ""), str(submission.sender_her_id) if submission else ""}
+        odd = []
+        if not answer.original_type:
+            odd.append("it does not say which type of message it answers")
+        if answer.receiver_her_ids and not ours & set(map(str, answer.receiver_her_ids)):
+            odd.append("it is addressed to another HER-id than we sent from")
+        if (issued := _time(answer.original_issued_at)) and abs(issued - shipment.created_at) > _ISSUE_DATE_TOLERANCE:
+            odd.append(f"it answers a message of {issued:%Y-%m-%d}, ours is of {shipment.created_at:%Y-%m-%d}")
+        return "; ".join(odd)
+
+    def _signed_part(self, xml: bytes) -> tuple[bytes, str, Certificate | None]:
+        """Return what a receipt's XML signature covers, why that does not verify, and the certificate that verified it.
+
+        Nothing else of a signed receipt may be read. One without a signature, as most are, is returned as it is.
+        """
+        if not any(_XML_SIGNATURE.encode(codec) in xml for codec in ("utf-8", "utf-16-le", "utf-16-be")):
+            return xml, "", None
+        # Only where there is one: signxml takes its time to be imported.
+        from kpr_sender.messages.xml_signature import verify_enveloped  # noqa: PLC0415
+
+        problem = ""
+        for certificate in self.sender.current.signing:
+            try:
+                return verify_enveloped(xml, certificate), "", certificate
+            except ProtectionRefused as error:
+                problem = str(error)
+        return xml, problem, None
+
+
+def looks_like_xml(body: bytes) -> bool:
+    """Tell XML from CMS: a CMS message begins with a SEQUENCE (0x30), XML with ``<``, a BOM or white space."""
+    return body.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")[:1] == b"<"
+
+
+def _type_problem(shipment: Shipment, answer: AppRec) -> str:
+    """One that leaves the type out names our MsgId all the same; one that names another is about another message."""
+    named = answer.original_type
+    return "" if named in {"", shipment.type.value} else "it names our MsgId as that of another type of message"
+
+
+def _time(written: str) -> datetime | None:
+    """Return a date as others write it; one without a zone as if in UTC. None where it cannot be read."""
+    try:
+        at = datetime.fromisoformat(written)
+    except ValueError:
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

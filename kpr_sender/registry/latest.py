@@ -1,0 +1,61 @@
+"""The receiver as the register has it, asked anew where an earlier answer of the register does not fit any more.
+
+HITS 1216 2.1.4: where a public certificate does not do, the cached one is dropped, the register is asked, and the same
+message is tried again. How often a stranger's message can make us ask is bounded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from kpr_sender.errors import KprError
+from kpr_sender.events import Event, EventKind, Observer
+from kpr_sender.registry.port import AddressRegistry, Counterpart
+
+AT_MOST_EVERY: Final = 300.0
+"""Seconds between two questions past the cache, from one run to the next as well: its entry says when it was asked."""
+
+
+@dataclass(slots=True)
+class LatestCounterpart:
+    """A communication party that outlives one answer of the register.
+
+    Attributes:
+        registry: Asked first; its answer may be as old as ``registry.max_age``.
+        past_cache: The same with answers that are at most ``AT_MOST_EVERY`` seconds old.
+    """
+
+    her_id: int
+    registry: AddressRegistry
+    past_cache: AddressRegistry
+    now: Callable[[], datetime]
+    observe: Observer
+    _known: Counterpart | None = field(default=None, init=False)
+    _asked_at: datetime | None = field(default=None, init=False)
+
+    def load(self) -> None:
+        """Ask for it now; raises as ``AddressRegistry.counterpart`` does."""
+        self._known = self.registry.counterpart(self.her_id)
+
+    @property
+    def current(self) -> Counterpart:
+        """What is known of it; raises as ``AddressRegistry.counterpart`` does when it is first needed."""
+        return self._known or self.registry.counterpart(self.her_id)
+
+    def ask_again(self) -> bool:
+        """Ask past the cache, unless that was just done; return whether it signs with other certificates now."""
+        at = self.now()
+        if self._asked_at is not None and timedelta() <= at - self._asked_at < timedelta(seconds=AT_MOST_EVERY):
+            return False
+        before = self.current.signing
+        self._asked_at = at
+        try:
+            self._known = self.past_cache.counterpart(self.her_id)
+        except KprError as error:
+            text = f"The register could not be asked whether {self.her_id} has a new certificate: {error.what}"
+            self.observe(Event(EventKind.WARNING, text))
+            return False
+        return self._known.signing != before

@@ -1,0 +1,287 @@
+"""What is stored and not verified is evaluated anew, decided on by a person, and bounded (G2, G4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kpr_sender.bus.port import Inbound, Outbound
+from kpr_sender.client import Client
+from kpr_sender.errors import UsageError
+from kpr_sender.events import Event
+from kpr_sender.keys.files import SoftwareSigner
+from kpr_sender.registry.port import Counterpart
+from tests.helpers.fhi import Fhi
+from tests.helpers.memory_bus import MemoryBus
+from tests.helpers.municipality import Municipality
+
+NewClient = Callable[..., Client]
+UNKNOWN_MSG_ID = "11111111-2222-4333-8444-555555555555"
+
+
+@pytest.fixture
+def client(new_client: NewClient, silent_bus: MemoryBus) -> Client:
+    """A client whose pair is published and waits."""
+    client = new_client(silent_bus)
+    client.submit()
+    return client
+
+
+def wrong_signer(fhi: Fhi, message: Outbound, **changes: object) -> Inbound:
+    """Signed by the municipality's own key."""
+    signer = SoftwareSigner(fhi.key("kommune-signing"))
+    return fhi.inbound(message, fhi.sealed(fhi.apprec(message), signed_by=signer), **changes)
+
+
+def _without_sender(fhi: Fhi, message: Outbound, *ids: bytes) -> bytes:
+    xml = fhi.apprec(message)
+    start, end = xml.index(b"<Sender>"), xml.index(b"</Sender>")
+    sender = xml[start:end]
+    for one in ids:
+        sender = sender.replace(b"<Id>" + one + b"</Id>", b"<Id>x</Id>")
+    return xml[:start] + sender + xml[end:]
+
+
+def only_level1(fhi: Fhi, message: Outbound) -> Inbound:
+    return fhi.inbound(message, fhi.sealed(_without_sender(fhi, message, _level2(message))))
+
+
+def no_sender(fhi: Fhi, message: Outbound) -> Inbound:
+    return fhi.inbound(message, fhi.sealed(_without_sender(fhi, message, b"85217", _level2(message))))
+
+
+def _level2(message: Outbound) -> bytes:
+    return message.envelope.properties["toHerId"].encode()
+
+
+def _numbers(client: Client) -> list[int]:
+    return [document.receipt.receipt_id for document in client.receipts() if not document.receipt.verified]
+
+
+def test_g2_what_is_stored_is_believed_once_its_certificate_is_known_though_no_queue_has_it(
+    new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi, kommune: Municipality
+) -> None:
+    client = new_client(silent_bus)
+    client.submit()
+    for message in silent_bus.published:
+        silent_bus.put(wrong_signer(fhi, message))
+    assert client.wait(timeout=0).exit_code == 76
+    client.close()
+    silent_bus.inbox.clear()
+    copies = kommune.folder / "receipts"
+    assert len(list((copies / "unverified").glob("*-apprec-*.xml"))) == 2
+    rolled_over = [str(kommune.folder / "pki" / name) for name in ("fhi-signing.pem", "kommune-signing.pem")]
+
+    later = new_client(silent_bus, {"receiver": {"signing_certificates": rolled_over}})
+
+    assert later.wait(timeout=0).exit_code == 0
+    assert [document.receipt.verified for document in later.receipts()] == [True, True]
+    assert len(list(copies.glob("*-apprec-*.xml"))) == 2
+    assert list((copies / "unverified").iterdir()) == []
+
+
+class ChangingRegistry:
+    """A register whose answer changes."""
+
+    def __init__(self, counterpart: Counterpart) -> None:
+        self.answer = counterpart
+        self.asked = 0
+
+    def counterpart(self, her_id: int) -> Counterpart:
+        assert her_id == self.answer.her_id
+        self.asked += 1
+        return self.answer
+
+
+def test_a_long_lived_client_asks_the_register_once_more_and_at_most_every_five_minutes(
+    new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi, kommune: Municipality
+) -> None:
+    known = new_client(silent_bus)._app.registry.counterpart(171479)  # what the files say
+    registry, now = ChangingRegistry(known), [datetime.now(UTC)]
+    with Client(kommune.configure(), bus=silent_bus, registry=registry, now=lambda: now[0]) as client:
+        client.submit()
+        for message in silent_bus.published:
+            silent_bus.put(wrong_signer(fhi, message))
+        assert client.wait(timeout=0).exit_code == 76
+        asked = registry.asked
+        assert client.wait(timeout=0).exit_code == 76
+        assert registry.asked == asked, "within five minutes nobody is asked again"
+        registry.answer = replace(known, signing=(fhi.pki.certificate("kommune-signing"),))
+        assert client.wait(timeout=0).exit_code == 76
+        now[0] += timedelta(minutes=5)
+
+        assert client.wait(timeout=0).exit_code == 0
+        assert registry.asked == asked + 1
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [(only_level1, "another HER-id than that of whom we sent to: 85217, not 171479"), (no_sender, "has no HER-id")],
+)
+def test_a_person_accepts_what_fhi_signed_and_nothing_else(
+    client: Client,
+    silent_bus: MemoryBus,
+    fhi: Fhi,
+    kommune: Municipality,
+    make: Callable[[Fhi, Outbound], Inbound],
+    said: str,
+) -> None:
+    first, second = silent_bus.published
+    silent_bus.put(make(fhi, first))
+    silent_bus.put(wrong_signer(fhi, second))
+    assert client.wait(timeout=0).exit_code == 76
+    accepted, forged = _numbers(client)
+    assert said in str(client.receipts())
+    status = client.status()
+    assert status is not None
+    assert status.error is not None
+    assert f"kpr-send receipts accept {accepted} " in status.error.next_step
+    with pytest.raises(UsageError, match="cannot be accepted"):
+        client.accept_receipt(forged, reason="it looks right", by="Kari")
+    with pytest.raises(UsageError, match="no receipt 99"):
+        client.accept_receipt(99, reason="it looks right", by="Kari")
+    with pytest.raises(UsageError, match="national id"):
+        client.accept_receipt(accepted, reason="as 21914846886 said", by="Kari")
+
+    report = client.accept_receipt(accepted, reason="FHI, e-post 10.1.", by="Kari")
+
+    assert [one.state for one in report.submission.shipments] == ["delivered", "published"]
+    history = client.case(report.submission.shipments[0].msg_id).history
+    assert [(one.what, one.who, one.why) for one in history if one.what == "receipt-accepted"] == [
+        ("receipt-accepted", "Kari", "FHI, e-post 10.1.")
+    ]
+    with pytest.raises(UsageError, match="cannot be discarded"):
+        client.discard_receipt(accepted, reason="no", by="Kari")
+    report = client.discard_receipt(forged, reason="not FHI's", by="Kari")
+    assert report.exit_code == 80, "what is discarded keeps nothing up"
+    silent_bus.put(wrong_signer(fhi, second))
+    assert _numbers(client) == [forged]
+
+
+def test_the_level_1_her_id_does_where_the_configuration_says_so(
+    new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi
+) -> None:
+    client = new_client(silent_bus, {"receiver": {"receipt_sender": "level1"}})
+    client.submit()
+    first, second = silent_bus.published
+    silent_bus.put(only_level1(fhi, first))
+    silent_bus.put(no_sender(fhi, second))
+
+    report = client.wait(timeout=0)
+
+    assert [one.state for one in report.submission.shipments] == ["delivered", "published"]
+    assert report.exit_code == 76
+
+
+def test_what_is_discarded_is_settled_when_it_comes_again(client: Client, silent_bus: MemoryBus, fhi: Fhi) -> None:
+    message = wrong_signer(fhi, silent_bus.published[0])
+    silent_bus.put(message)
+    client.wait(timeout=0)
+    client.discard_receipt(_numbers(client)[0], reason="not FHI's", by="Kari")
+    silent_bus.put(message)
+
+    assert client.wait(timeout=0).exit_code == 80
+    assert [one.body for one in silent_bus.settled] == [message.body]
+
+
+def test_a_badly_signed_receipt_for_another_journal_changes_nothing(
+    client: Client, silent_bus: MemoryBus, fhi: Fhi
+) -> None:
+    signer = SoftwareSigner(fhi.key("kommune-signing"))
+    xml = fhi.apprec(silent_bus.published[0], msg_id=UNKNOWN_MSG_ID)
+    silent_bus.put(fhi.inbound(silent_bus.published[0], fhi.sealed(xml, signed_by=signer), correlation_id=""))
+    outside = {"fromHerId": "171479", "X-MessageInfo-OriginalMsgId": UNKNOWN_MSG_ID}
+    damaged = fhi.inbound(silent_bus.published[0], b"\x30\x00", correlation_id="", properties=outside)
+    silent_bus.put(damaged)
+
+    report = client.wait(timeout=0)
+
+    assert report.exit_code == 80
+    assert client.receipts() == ()
+    assert (silent_bus.held, silent_bus.settled) == (2, [])
+
+
+@pytest.mark.parametrize(("named", "most"), [(True, 20), (False, 5)])
+def test_what_anybody_can_put_on_our_queue_is_bounded(
+    client: Client, silent_bus: MemoryBus, fhi: Fhi, *, named: bool, most: int
+) -> None:
+    message = silent_bus.published[0]
+    for number in range(most + 5):
+        one = fhi.inbound(message, b"\x30\x02\x05" + bytes([number]))
+        silent_bus.put(one if named else replace(one, correlation_id=""))
+
+    assert client.wait(timeout=0).exit_code == 76
+    assert len(client.receipts()) == most
+    for answer in (*fhi.answer(silent_bus.published[0]), *fhi.answer(silent_bus.published[1])):
+        silent_bus.put(answer)
+    assert client.wait(timeout=0).exit_code == 0, "the right ones are taken all the same"
+
+
+def test_bytes_are_bounded_too(client: Client, silent_bus: MemoryBus, fhi: Fhi) -> None:
+    message = silent_bus.published[0]
+    for number in range(5):
+        silent_bus.put(fhi.inbound(message, bytes([0x30, number]) + bytes(7_000_000)))
+
+    client.wait(timeout=0)
+
+    assert sum(len(document.sealed) for document in client.receipts()) <= 32_000_000
+
+
+def test_what_turns_out_to_be_the_other_half_s_is_not_held_against_this_one(
+    client: Client, silent_bus: MemoryBus, fhi: Fhi, kommune: Municipality, new_client: NewClient
+) -> None:
+    first, second = silent_bus.published
+    sealed_elsewhere = _sealed_for(fhi, fhi.apprec(second), "kommune-signing")
+    silent_bus.put(fhi.inbound(second, sealed_elsewhere, correlation_id=""))
+    report = client.wait(timeout=0)
+    assert report.exit_code == 77
+    assert "serial number" in report.text()
+    assert report.submission.shipments[0].receipts, "nothing says which one it is about: the first one that waits"
+    silent_bus.put(fhi.answer(first)[0])
+    assert client.wait(timeout=0).exit_code == 80
+    client.close()
+    silent_bus.inbox.clear()
+    for name in ("p12", "pem"):
+        source = kommune.folder / "pki" / f"kommune-signing.{name}"
+        (kommune.folder / "pki" / f"kommune-encryption.{name}").write_bytes(source.read_bytes())
+
+    assert new_client(silent_bus).wait(timeout=0).exit_code == 0
+
+
+@pytest.mark.parametrize("hint", ["correlation", "message", "metadata", "sender"])
+def test_an_answer_that_none_of_our_keys_opens_is_never_called_others(
+    client: Client, silent_bus: MemoryBus, fhi: Fhi, events: list[Event], hint: str
+) -> None:
+    message = silent_bus.published[0]
+    body = _sealed_for(fhi, fhi.apprec(message), "fhi-encryption")
+    foreign = fhi.inbound(message, body, correlation_id="", properties={"fromHerId": "1"})
+    hints: dict[str, dict[str, object]] = {
+        "correlation": {"correlation_id": message.message_id.upper()},
+        "message": {"message_id": message.message_id.replace("-", "")},
+        "metadata": {
+            "properties": {"fromHerId": "1", "X-MessageInfo-OriginalMsgId": fhi.hodemelding(message).msg_id.upper()}
+        },
+        "sender": {"properties": {"fromHerId": "171479"}},
+    }
+    silent_bus.put(foreign)
+    silent_bus.put(replace(foreign, **hints[hint]))  # type: ignore[arg-type]  # a test names fields freely
+
+    report = client.wait(timeout=0)
+
+    assert report.exit_code == 77
+    assert report.error is not None
+    assert report.error.code == "answer-unopened"
+    serial = f"{fhi.pki.certificate('fhi-encryption').serial_number:x}"
+    assert serial in report.text()
+    assert "may never have reached" not in report.text()
+    assert len(client.receipts()) == 1, "without a hint it is somebody else's"
+
+
+def _sealed_for(fhi: Fhi, xml: bytes, recipient: str) -> bytes:
+    from kpr_sender.cms.write import seal  # noqa: PLC0415 - one use
+
+    signer = SoftwareSigner(fhi.key("fhi-signing"))
+    return b"".join(map(bytes, seal([xml], len(xml), signer=signer, recipient=fhi.pki.certificate(recipient))))
