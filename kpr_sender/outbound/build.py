@@ -153,7 +153,7 @@ class Builder:
             sender=self.parties.sender,
             receiver=self.parties.receiver,
             ack=texts.ack,
-            processing_status=texts.processing_status or "",
+            processing_status=texts.processing_status,
         )
 
     def _signed(self, message: _Message) -> _Message:

@@ -26,6 +26,7 @@ _REGISTRY_KNOWS: Final = (
     'registry.kind must be "soap" or "rest": the registry has it. What is given all the same is compared'
 )
 _LOKAL: Final = frozenset({Environment.LOKAL})
+_NOT_PRODUKSJON: Final = frozenset(Environment) - {Environment.PRODUKSJON}
 _SIZE: Final = kinds.integer(1, 2_000_000_000, "bytes")
 
 
@@ -68,14 +69,6 @@ class QueueIds(enum.StrEnum):
     REGISTERED = "registered"
 
 
-class ProcessingStatus(enum.StrEnum):
-    """Kodeverk 8213; ``D`` is also meant for test messages (HIS 80601)."""
-
-    DEBUGGING = "D"
-    PRODUCTION = "P"
-    TRAINING = "T"
-
-
 class AddressForm(enum.StrEnum):
     """How queues are addressed: RabbitMQ's v1 form, its v2 form (version 4 and later), or by the broker's version."""
 
@@ -114,14 +107,14 @@ class ReportSettings:
         kinds.TEXT, "FHI's letter that confirms the year's values. produksjon requires it for years that kpr-sender "
         "knows no letter for."))
     deadline: date | None = field(default=None, metadata=option(
-        kinds.DATE, "The last day to report, where FHI's letter about the year names another than kpr-sender knows.",
+        kinds.DATE, "The last day to report, where FHI's letter about the year names another one.",
         otherwise="the year's profile has it", example="2025-01-15"))
     extended_to: date | None = field(default=None, metadata=option(
-        kinds.DATE, "The last day to report for this municipality, where FHI has granted an extension.",
-        otherwise="there is no extension", example="2025-01-31"))
+        kinds.DATE, "The last day to report for this municipality, by an extension that FHI has granted.",
+        otherwise="there is none", example="2025-01-31"))
     extension_letter: str = field(default="", metadata=option(
-        kinds.NAME, "FHI's letter or e-mail that grants the extension; goes together with extended_to.",
-        otherwise="there is no extension", example="24/04733-9"))
+        kinds.NAME, "FHI's letter that grants it; goes together with extended_to.", otherwise="there is none",
+        example="24/04733-9"))
     overdue_after: float = field(default=86_400.0, metadata=option(
         kinds.seconds(1, 8_760 * 3600), "What was published longer ago than this and has no receipt is overdue: exit "
         "code 84. It is waited for all the same."))
@@ -164,9 +157,8 @@ class ReceiverSettings:
         kinds.NAME, "FHI's name (level 1), as in Adresseregisteret. Where a registry is asked, its name is used.",
         otherwise="the year's profile has it", example="Folkehelseinstituttet"))
     service_name: str = field(default="", metadata=option(
-        kinds.NAME, "The name of FHI's tjenestested (level 2), as in Adresseregisteret. Where a registry is asked, its "
-        "name is used.", otherwise="the year's profile has a likely one: FHI does not publish it",
-        example="KPR Validering"))
+        kinds.NAME, "The name of FHI's tjenestested (level 2), likewise.",
+        otherwise="the year's profile has a likely one: FHI does not publish it", example="KPR Validering"))
     encryption_certificate: Path | None = field(default=None, metadata=option(
         kinds.PATH, "FHI's certificate for encryption, PEM or DER, downloaded from Adresseregisteret.",
         otherwise=_REGISTRY_KNOWS, example="../certs/fhi-encryption.pem"))
@@ -371,10 +363,9 @@ class HodemeldingSettings:
         kinds.NAME, "DN of MsgInfo/Type for KPR_IDE. No public source fixes it."))
     cpa_id: str = field(default="", metadata=option(
         kinds.TEXT, "The CPA's id, where the parties have one.", otherwise="no CPA"))
-    processing_status: ProcessingStatus | None = field(default=None, metadata=option(
-        kinds.choice(ProcessingStatus), "MsgInfo/ProcessingStatus (kodeverk 8213) of a test message: D for debugging "
-        "and tests, T for training.", otherwise="the Hodemelding has none", example="D",
-        environments=frozenset(Environment) - {Environment.PRODUKSJON}))
+    processing_status: str = field(default="", metadata=option(
+        kinds.pattern("[DPT]", 'one of "D", "P", "T"'), "MsgInfo/ProcessingStatus (kodeverk 8213): D for debugging and "
+        "tests, T for training.", otherwise="there is none", example="D", environments=_NOT_PRODUKSJON))
     xmldsig: bool = field(default=False, metadata=option(
         kinds.FLAG, "Put an XML signature into the Hodemelding as well. The register's own schema has no place for "
         "it."))
