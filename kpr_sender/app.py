@@ -113,14 +113,15 @@ class App:
         closing = threading.Event()
         copies = ReceiptCopies(settings.journal.receipts_dir, observe)
         who = by or _login()
+        past_cache = open_registry_past_cache(settings, now=now, observe=observe)
         return cls(
             settings=settings,
             profile=profile,
             given_bus=bus,
             registry=registry or open_registry(settings, now=now, observe=observe),
-            registry_past_cache=registry or open_registry_past_cache(settings, now=now, observe=observe),
+            registry_past_cache=registry or past_cache,
             registry_for_sending=registry or opened,
-            directory=opened if asked else None,
+            directory=past_cache if asked else None,
             given_keys=keys,
             copies=copies,
             session=JournalSession(

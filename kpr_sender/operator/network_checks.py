@@ -15,6 +15,7 @@ from kpr_sender.messages.transport import queue_name
 from kpr_sender.operator.certificates import CertificateInUse, of_the_bus, own, receivers
 from kpr_sender.operator.machine_checks import CheckContext, CheckResult, counted, found, required
 from kpr_sender.registry.client import RegistryClient
+from kpr_sender.registry.counterpart_checks import require_openable
 from kpr_sender.registry.opening import open_registry
 from kpr_sender.registry.port import Directory
 from kpr_sender.settings.values import RegistryKind, RegistrySettings, Settings
@@ -100,6 +101,11 @@ def sender(context: CheckContext) -> CheckResult:
     if settings.registry.kind is not RegistryKind.FILES:
         register = open_registry(_uncached(settings), now=context.now, observe=ignore)
         name = _registered(settings, register, concerns)
+        entry = register.entry(party.service_her_id)
+        if not entry.encryption:
+            concerns.append("the register has no certificate that FHI could seal our receipts for")
+        if context.decrypters:  # else the keys' own check says what is wrong
+            require_openable(entry, [one.certificate for one in context.decrypters])
     if _folded(_SERVICE) not in _folded(name):
         concerns.append(f"the service's name has no {_SERVICE} in it, which FHI asks for")
     return found(f"{party.name} ({party.her_id}), {name} ({party.service_her_id})", concerns)

@@ -26,6 +26,7 @@ from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.model import MessageType, Submission
 from kpr_sender.outbound.payload_file import PayloadFile, read_chunks
 from kpr_sender.profiles import Profile
+from kpr_sender.registry.counterpart_checks import require_openable
 from kpr_sender.registry.port import AddressRegistry, Counterpart, Directory, RegisterEntry, UnknownParty
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import may_be_published
@@ -208,7 +209,10 @@ class Submitter:
         check_counterpart(counterpart, self.settings, at=self.now(), trust=trust)
         check_signer(signer, self.settings, trust, at=self.now())
         known = self.profile.receivers[self.settings.environment]
-        parties = Parties.of(self.settings, known, counterpart, self._own_entry())
+        entry = self._own_entry()
+        if entry is not None:
+            require_openable(entry, [one.certificate for one in self.keys().decrypters()])
+        parties = Parties.of(self.settings, known, counterpart, entry)
         for difference in parties.differences(self.settings):
             self.observe(Event(EventKind.WARNING, difference))
         return Builder(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from kpr_sender import profiles
-from kpr_sender.errors import ConfigInvalid
+from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.registry.files import configured_certificates
 from kpr_sender.registry.port import RegisterEntry, Use
@@ -112,3 +112,25 @@ def _newer(configured: Certificate, registered: Certificate) -> str:
     if ours == theirs:
         return "both begin at the same moment"
     return "the configuration's is newer" if ours > theirs else "Adresseregisteret's is newer"
+
+
+def require_openable(entry: RegisterEntry, ours: Sequence[Certificate]) -> None:
+    """Refuse where receipts would come that none of our keys opens.
+
+    Args:
+        entry: The register's, about ourselves. One without a certificate says nothing.
+        ours: The certificates of our decryption keys.
+
+    Raises:
+        AccessRefused: What is sealed for us by the register is sealed for none of them.
+    """
+    registered = entry.encryption[:1]
+    if not registered or registered[0] in ours:
+        return
+    configured = ", ".join(f"{one.serial_number:x}" for one in ours) or "none"
+    raise AccessRefused(
+        f"FHI seals its receipts for the certificate with serial number {registered[0].serial_number:x}, which is "
+        f"registered on HER-id {entry.party.her_id}; the certificates of our decryption keys are {configured}.",
+        where="keys.decryption",
+        next_step="Add the key of the registered certificate to [[keys.decryption]], or register ours.",
+    )

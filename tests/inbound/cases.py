@@ -21,6 +21,7 @@ from kpr_sender.bus.port import Inbound, Outbound
 from kpr_sender.cms import asn1
 from kpr_sender.cms.certificates import CertificateIdentity
 from kpr_sender.keys.files import SoftwareSigner
+from kpr_sender.model import MessageType
 from tests.helpers import cms, pki
 from tests.helpers.fhi import Fhi
 
@@ -229,7 +230,7 @@ CASES: Final = (
     # What is about another message
     Case(
         "for the other shipment",
-        lambda made: made.sealed(made.xml(msg_id=made.other_msg_id)),
+        lambda made: made.sealed(made.xml(msg_id=made.other_msg_id, type=MessageType.KPR_IDE)),
         *("published", 80, 1, ()),
     ),
     Case(
@@ -245,6 +246,7 @@ CASES: Final = (
     _disbelieved("wrong signer under the right name", _impersonated),
     _disbelieved("expired signer", _expired_signer, changes=_ROLLED_OVER),
     _disbelieved("from another HER-id", _other_her_id),
+    _disbelieved("for our MsgId as another type", lambda made: made.sealed(made.xml(type=MessageType.KPR_IDE))),
     # What cannot be opened
     _disbelieved("3DES", _triple_des, versions=_ANY),
     _disbelieved("AES-GCM", _gcm, versions=_ANY),

@@ -66,6 +66,29 @@ def test_names_come_from_the_register_and_a_difference_is_said(
     assert sum("as Adresseregisteret has it" in warning for warning in scene.warnings) == 3
 
 
+def test_nothing_is_sent_whose_receipt_none_of_our_keys_would_open(
+    scene: Scene, settings: Settings, registered: Callable[..., None]
+) -> None:
+    registered()
+    known = scene.stub.parties[SENDER_HER_ID]
+    scene.stub.parties[SENDER_HER_ID] = replace(known, certificates=(scene.made.pki.certificate("fhi-encryption"),) * 2)
+    bus = MemoryBus()
+
+    with (
+        Client(settings, bus=bus) as client,
+        pytest.raises(AccessRefused, match="FHI seals its receipts for") as refused,
+    ):
+        client.submit()
+
+    assert refused.value.where == "keys.decryption"
+    assert bus.published == []
+    scene.stub.parties[SENDER_HER_ID] = replace(known, certificates=(None, None))
+    scene.cache.unlink()
+    with Client(settings, bus=bus) as client:
+        client.submit()
+    assert len(bus.published) == 2, "a register without our certificate says nothing"
+
+
 def test_whole_registered_ids_are_sent_where_they_are_asked_for_and_the_bus_takes_them(
     scene: Scene, settings: Settings, registered: Callable[..., None]
 ) -> None:
