@@ -411,18 +411,27 @@ def test_a_msg_id_gets_its_receipt_once_whatever_its_notation(
     assert sandbox.depth(sandbox.receipts_queue) == 1
 
 
+@pytest.mark.parametrize("way", ["spoofing", "on demand", "on demand after it came"])
 def test_a_msg_id_that_came_back_on_the_error_queue_may_come_again(
-    run: Run, connect: Connect, municipality: Municipality
+    run: Run, connect: Connect, municipality: Municipality, way: str
 ) -> None:
-    """HITS 1216 2.2.5: what is mended after an error-queue message is sent with a new message-id and its old MsgId."""
-    sandbox = run()
+    """HITS 1216 2.2.5: what is fixed after an error-queue message is sent with a new message-id and its old MsgId."""
+    before: dict[str, list[str]] = {
+        "spoofing": [],
+        "on demand": ["error-queue"],
+        "on demand after it came": ["no-answer"],
+    }
+    sandbox = run(faults=Faults.parse(before[way]))
     client = connect(sandbox)
     head = municipality.hodemelding(MessageType.KPR_IPL)
-    spoofed = municipality.message(head)
-    _with_property("fromHerId", "900003")(spoofed)
-    assert _faulted(sandbox, connect, spoofed)[0] == "abuse:spoofing-attack"
-    sandbox.faults = Faults.parse(["error-queue"])
-    assert _faulted(sandbox, connect, municipality.message(head))[0] == "transport:invalid-certificate"
+    message = municipality.message(head)
+    if way == "spoofing":
+        _with_property("fromHerId", "900003")(message)
+    client.publish(RECEIVER, message)
+    if way == "on demand after it came":
+        sandbox.faults = Faults.parse(["error-queue"])
+    (error,) = client.take(sandbox.error_queue)
+    assert error.properties["originalMessageId"] == message.id
     sandbox.faults = NO_FAULTS
     client.publish(RECEIVER, municipality.message(head))
     (answer,) = client.take(sandbox.receipts_queue)
