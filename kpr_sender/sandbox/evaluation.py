@@ -228,17 +228,9 @@ def _to_error_queue(condition: str, description: str, *data: str) -> NoReturn:
     raise Unopened(transport_fault(condition, description, *data))
 
 
-def guid(text: str) -> str:
-    """Return a GUID as 8-4-4-4-12 in lower case, whichever of .NET's notations it has; empty where it is none."""
-    bare = text.strip().lower().removeprefix("urn:uuid:").strip("{}()")
-    if re.fullmatch("[0-9a-f]{32}", bare):
-        return str(uuid.UUID(bare))
-    return bare if _GUID.fullmatch(bare) else ""
-
-
 # Named in errorConditionData as the reference client names them; "Label" is its word for the subject.
 _REQUIRED: Final[tuple[tuple[str, Callable[[BusMessage], object]], ...]] = (
-    ("messageId", lambda message: guid(message.message_id)),
+    ("messageId", lambda message: transport.is_guid(transport.plain_id(message.message_id))),
     ("correlationId", lambda message: message.correlation_id),
     ("Label", lambda message: message.subject),
     ("replyTo", lambda message: message.reply_to),

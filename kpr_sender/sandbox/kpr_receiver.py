@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from kpr_sender.messages import transport
 from kpr_sender.sandbox import amqp_message, codes
 from kpr_sender.sandbox.amqp_message import BusMessage, NoMessage
 from kpr_sender.sandbox.answers import Answers
 from kpr_sender.sandbox.codes import CONDITIONS
-from kpr_sender.sandbox.evaluation import Evaluation, Receiver, guid
+from kpr_sender.sandbox.evaluation import Evaluation, Receiver
 from kpr_sender.sandbox.faults import NO_FAULTS, FaultName, Faults
 from kpr_sender.sandbox.ledger import Ledger, LedgerLine
 from kpr_sender.sandbox.links import STORING, Fate
@@ -157,7 +158,7 @@ class KprReceiver:
 
     def _answer(self, pending: _Pending) -> None:
         if self.faults.find(FaultName.ERROR_QUEUE, pending.evaluation.message.subject) and pending.evaluation.original:
-            self._seen.msg_ids.discard(_id(pending.evaluation.original.msg_id))
+            self._seen.msg_ids.discard(transport.plain_id(pending.evaluation.original.msg_id))
         try:
             for answer in self._answers.write(pending.evaluation, self.faults):
                 self._queues.publish(answer.queue, answer.message)
@@ -182,12 +183,16 @@ class KprReceiver:
     def _first_evaluated(self, message: BusMessage) -> Evaluation:
         if self.faults.find(FaultName.LOST_BY_RECEIVER, message.subject):
             return Evaluation(message, silence=_LOST)
-        if _id(message.message_id) in self._seen.message_ids:
+        if transport.plain_id(message.message_id) in self._seen.message_ids:
             return Evaluation(message, silence=_SEEN_MESSAGE_ID)
         evaluation = self._evaluated(message)
         if demanded := self.faults.find(FaultName.ERROR_QUEUE, message.subject):
             return dataclasses.replace(evaluation, fault=CONDITIONS[demanded.value])
-        if not evaluation.fault and evaluation.original and _id(evaluation.original.msg_id) in self._seen.msg_ids:
+        if (
+            not evaluation.fault
+            and evaluation.original
+            and transport.plain_id(evaluation.original.msg_id) in self._seen.msg_ids
+        ):
             return dataclasses.replace(evaluation, silence=_SEEN_MSG_ID)
         return evaluation
 
@@ -225,14 +230,9 @@ class _Seen:
         if line.queue != self._queue or line.disposition not in _STORED:
             return
         if line.message_id:
-            self.message_ids.add(_id(line.message_id))
+            self.message_ids.add(transport.plain_id(line.message_id))
         if line.msg_id and (line.verdict == "1" or line.verdict in codes.TEXTS):
-            self.msg_ids.add(_id(line.msg_id))
+            self.msg_ids.add(transport.plain_id(line.msg_id))
 
 
 _STORED: Final = frozenset(fate.value for fate in STORING)
-
-
-def _id(text: str) -> str:
-    """Return an id so that all notations of a GUID are one."""
-    return guid(text) or text

@@ -207,7 +207,10 @@ class Sandbox:
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong now. Assigning switches at once, from any thread: what was held back by a fault is sent."""
+        """What goes wrong now. Assigned from another thread than the bus's; what a fault held back is sent.
+
+        Every message that comes after the assignment meets the new faults.
+        """
         return self._faults
 
     @faults.setter
@@ -215,7 +218,7 @@ class Sandbox:
         self._faults = faults
         if self._broker:
             self._registered.faults = faults
-            self._broker.call(functools.partial(self._switch, faults))
+            self._on_bus(lambda: self._switch(faults))
 
     def put(self, queue: str, message: bytes) -> None:
         """Put an encoded AMQP message on a queue, as another party on the bus would. From any thread.
