@@ -66,7 +66,9 @@ def load_key(source: KeySource) -> KeyPair:
     """
     passphrase = None if source.passphrase is None else source.passphrase.reveal()
     if source.pkcs12 is not None:
-        return load_pkcs12(_read(source.pkcs12, source.key), passphrase, name=source.key)
+        for_decryption = source.key.startswith("keys.decryption")
+        data = _read(source.pkcs12, source.key)
+        return load_pkcs12(data, passphrase, name=source.key, for_decryption=for_decryption)
     if source.certificate_pem is None or source.key_pem is None:
         raise ConfigInvalid("Neither a PKCS#12 file nor a PEM pair is named.", where=source.key)
     return load_pem(

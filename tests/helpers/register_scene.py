@@ -115,7 +115,7 @@ def registered(scene: Scene) -> Callable[..., None]:
         }
         pki = scene.made.pki
         certificates = pki.certificate("kommune-encryption"), pki.certificate("kommune-signing")
-        scene.stub.parties[SENDER_HER_ID] = Facts(SENDER_HER_ID, certificates=certificates, **(known | facts))
+        scene.stub.parties[SENDER_HER_ID] = Facts(SENDER_HER_ID, **({"certificates": certificates} | known | facts))
 
     scene.lists(changes={"Name": "KPR Validering"})
     register()

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import subprocess
 import traceback
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs12,
+)
 
 from kpr_sender.errors import AccessRefused
 from kpr_sender.keys.files import KeyPair, load_pem, load_pkcs12
+from kpr_sender.sandbox.pki import ensure_pki
 from tests.helpers import pki
 from tests.helpers.pki import PASSPHRASE, Kind
 from tests.helpers.shared import SHARED
@@ -112,3 +123,42 @@ def test_pkcs12_in_ber_as_buypass_and_windows_write_it_loads_without_a_warning(
 def test_a_key_in_the_traditional_form_loads() -> None:
     key = pki.key_pair(SIGNER).private_key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     assert load_pem(pki.certificate_pem(SIGNER), key, None, name="keys.signing").certificate == pki.certificate(SIGNER)
+
+
+@pytest.fixture
+def two_pairs(tmp_path: Path) -> bytes:
+    """One file with both pairs, as Java's keytool makes it, the signing pair first."""
+    if (keytool := shutil.which("keytool")) is None:
+        pytest.skip("no keytool here: apt-get install default-jre-headless")
+    made = ensure_pki(tmp_path, now=datetime.now(UTC))
+    secret, target = made.passphrase(), tmp_path / "both.p12"
+    options = ["-srcstoretype", "PKCS12", "-srcstorepass", secret, "-deststoretype", "PKCS12", "-deststorepass", secret]
+    for use in ("signing", "encryption"):
+        source = tmp_path / f"{use}.p12"
+        pair = load_pkcs12(made.pkcs12(f"kommune-{use}"), secret, name=use)
+        protection = BestAvailableEncryption(secret.encode())
+        source.write_bytes(
+            pkcs12.serialize_key_and_certificates(use.encode(), pair.private_key, pair.certificate, None, protection)
+        )
+        command = [
+            keytool,
+            "-importkeystore",
+            "-srckeystore",
+            str(source),
+            "-destkeystore",
+            str(target),
+            "-noprompt",
+            *options,
+        ]
+        subprocess.run(command, check=True, capture_output=True)
+    (tmp_path / "passphrase").write_text(secret)
+    return target.read_bytes()
+
+
+def test_of_several_pairs_the_key_usage_says_which_one_is_meant(two_pairs: bytes, tmp_path: Path) -> None:
+    secret, made = (tmp_path / "passphrase").read_text(), ensure_pki(tmp_path, now=datetime.now(UTC))
+    for use, decrypts in (("signing", False), ("encryption", True)):
+        pair = load_pkcs12(two_pairs, secret, name="keys", for_decryption=decrypts)
+        assert pair.certificate == made.certificate(f"kommune-{use}")
+    with pytest.raises(AccessRefused, match="has 2 key pairs, and 2 of them may be meant"):
+        load_pkcs12(two_pairs, secret, name="keys")

@@ -90,6 +90,18 @@ def test_what_is_registered_of_ourselves(
     assert line.next_step
 
 
+def test_a_key_that_does_not_open_what_is_sealed_for_us_is_red(scene: Scene, registered: Callable[..., None]) -> None:
+    names = ("decryption keys", "sender")
+    registered()
+    assert look(scene, *names)["sender"].status is Status.GREEN
+    registered(certificates=(scene.made.pki.certificate("fhi-encryption"),) * 2)
+    told = look(scene, *names)["sender"]
+    assert told.status is Status.RED
+    assert "FHI seals its receipts for" in str(told)
+    registered(certificates=(None, None))
+    assert look(scene, *names)["sender"].status is Status.YELLOW
+
+
 @pytest.mark.usefixtures("registered")
 def test_a_sender_that_the_register_does_not_know(scene: Scene) -> None:
     del scene.stub.parties[SENDER_HER_ID]
