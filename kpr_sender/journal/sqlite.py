@@ -38,7 +38,6 @@ from kpr_sender.model import (
     CertificateName,
     Envelope,
     Environment,
-    ErrorMessage,
     MessageType,
     Receipt,
     ReceiptError,
@@ -367,8 +366,7 @@ class SqliteJournal(SqliteView):
 
     def fault(self, msg_id: str, *, condition: str, description: str, data: str = "") -> Shipment:
         """Take note that a message on the error queue names this shipment. Again is harmless."""
-        said = ErrorMessage(self._now(), condition, description, data).text
-        error = LastError(RejectedByReceiver.code, f"The receiver's error queue message says {said}.")
+        error = LastError(RejectedByReceiver.code, f"The receiver's error queue message says {condition or 'no more'}.")
         evidence = {"condition": condition, "description": description, "data": data}
         return self._apply(msg_id, Cause.ERROR_QUEUE, evidence=evidence, error=error)
 

@@ -301,12 +301,15 @@ def test_a_message_on_the_error_queue(journal: SqliteJournal, state: ShipmentSta
     event = journal.events(shipment.msg_id)[-1]
     assert (event.details["condition"], event.details["description"]) == ("abc:tns-invalid", "Fritekst")
     assert now == look(journal, shipment)
+    assert now.error_message is not None
+    assert now.error_message.text == "abc:tns-invalid: Fritekst"
     if state in {S.PUBLISHED, S.IN_DOUBT}:
         assert (now.state, now.needs_person) == (S.FAULTED, False)
         assert now.last_error is not None
         assert "Fritekst" not in now.last_error.text
     elif state in {S.PUBLISHING, S.FAULTED}:
-        assert now == replace(shipment, early_answer=Cause.ERROR_QUEUE if state is S.PUBLISHING else None)
+        early = Cause.ERROR_QUEUE if state is S.PUBLISHING else None
+        assert now == replace(shipment, early_answer=early, error_message=now.error_message)
     else:
         assert (now.state, now.needs_person) == (state, True)
 
