@@ -176,16 +176,19 @@ class App:
     def listener(self) -> Listener:
         """Return what reads our queues until a submission is answered. Opens the journal."""
         from kpr_sender.inbound.listen import Listener
+        from kpr_sender.inbound.look_memory import LookMemory, beside
 
         return Listener(
-            self.session.opened(),
-            self.bus,
-            self.receipt_handler,
-            self.closing,
-            self.section,
-            time.monotonic,
-            self.settings.bus.held_cap,
-            self.observe,
+            journal=self.session.opened(),
+            bus=self.bus,
+            handler=lambda: self.receipt_handler,
+            closing=self.closing,
+            section=self.section,
+            monotonic=time.monotonic,
+            now=self.now,
+            held_cap=self.settings.bus.held_cap,
+            memory=LookMemory.load(beside(self.settings.journal.path)),
+            observe=self.observe,
         )
 
     @cached_property

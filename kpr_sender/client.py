@@ -163,36 +163,56 @@ class Client:
                 return self._app.report(submission)
             return self._app.report(*self._app.publisher().publish_all(submission))
 
-    def wait(self, submission_id: str | None = None, *, timeout: float = DEFAULT_WAIT_SECONDS) -> Report:
+    def wait(
+        self,
+        submission_id: str | None = None,
+        *,
+        timeout: float = DEFAULT_WAIT_SECONDS,
+        look_anyway: bool = False,
+        emptied: bool = False,
+        reason: str = "",
+        by: str = "",
+    ) -> Report:
         """Wait until every shipment that may be with FHI is answered, or the time is up.
+
+        Where messages of others lie on our queue it is looked at now and then only, and at last not at all (promise
+        G8): the report's ``error`` says that, too (88).
 
         Args:
             submission_id: Which submission; the newest one that waits when not given.
             timeout: How long at most, in seconds; 0 takes what is there.
+            look_anyway: A person asks for one look more at a queue that is not looked at now.
+            emptied: The owner of the other messages says that the queue was read.
+            reason: Why it is to be looked at, in words; demanded with ``look_anyway``.
+            by: Who asks for it; demanded with ``look_anyway``.
 
         Returns:
             What is known now. Running out of time is no error here: the report says *published*; where the bus could
             not be reached at the end, its ``error`` says that, too (69).
 
         Raises:
-            UsageError: There is nothing to wait for, or the id is unknown.
+            UsageError: There is nothing to wait for, the id is unknown, or a look is asked for without reason or name.
+            QueueShared: One look more than by itself was asked for, and is one too many.
             RegistryUnreachable: The register does not answer, and no earlier answer may be used.
             AccessRefused: Login, certificate or key was refused.
             ConfigInvalid: A queue is unknown, or a certificate file is missing.
             JournalUnwritable: What came could not be kept; it was not settled.
             JournalLocked: Another run holds the journal.
         """
+        _require_reason(reason, by, look_anyway=look_anyway, emptied=emptied)
         with self._one_at_a_time:
             journal = self._app.session.opened()
             found = newest_awaiting(journal) if submission_id is None else look_up(journal, submission_id)
             if found is None:
                 raise UsageError("Nothing was submitted with this journal yet.", next_step="Begin with kpr-send send.")
+            listener = self._app.listener()
+            if look_anyway:
+                listener.ask(reason=reason.strip(), by=by.strip(), emptied=emptied)
             try:
-                listener = self._app.listener()
                 with self._app.section:
                     self._app.receipt_handler.reevaluate()
                 found = journal.submission(found.submission_id) or found
-                return self._app.report(listener.wait(found, timeout))
+                return self._app.report(listener.wait(found, timeout, look_anyway=look_anyway))
             except (AccessRefused, ConfigInvalid) as error:
                 from kpr_sender.inbound.listen import note_obstacle
 
@@ -428,3 +448,14 @@ class Client:
                 )
             found[message_type] = path
         return found
+
+
+def _require_reason(reason: str, by: str, *, look_anyway: bool, emptied: bool) -> None:
+    complete = bool(reason.strip() and by.strip()) if look_anyway else not (emptied or reason or by)
+    if not complete:
+        raise UsageError(
+            "One look more is a person's decision: --look-anyway goes with --reason TEXT and --by NAME, and those and "
+            "--emptied go with it alone.",
+        )
+    if holds_national_id(f"{reason} {by}"):
+        raise UsageError("A reason must not hold a national id.", where="--reason")

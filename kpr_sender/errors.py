@@ -231,6 +231,18 @@ class JournalLocked(KprError):
     advice = "Let it finish; the lock goes with its process, there is no file to delete."
 
 
+class QueueShared(KprError):
+    """Messages of others lie on our queue and were taken as often as is safe; it is not read any more (promise G8)."""
+
+    code, exit_code, fault = "queue-shared", 88, Fault.CONFIGURATION
+    meaning = "messages of others lie unread on our queue: it is not read any more, so that none of them is lost"
+    advice = (
+        "Ask who reads this queue (your EPJ's or message server's vendor; NHN knows the queue's other users) to read "
+        "it, then run kpr-send wait --look-anyway --emptied --reason TEXT --by NAME. docs/shared-queue.md has the ways "
+        "to share a queue."
+    )
+
+
 ERRORS: Final[tuple[type[KprError], ...]] = (
     NotReady,
     UsageError,
@@ -252,6 +264,7 @@ ERRORS: Final[tuple[type[KprError], ...]] = (
     CertificateEnding,
     AlreadySubmitted,
     JournalLocked,
+    QueueShared,
 )
 BY_CODE: Final = {error.code: error for error in ERRORS}
 

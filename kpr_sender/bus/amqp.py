@@ -29,6 +29,7 @@ from kpr_sender.settings.values import BusSettings
 _FIRST_PAUSE: Final = 0.2  # seconds
 _LONGEST_PAUSE: Final = 30.0  # seconds
 _MOST_DOUBLINGS: Final = 10
+_FIRST_ANSWER: Final = 0.25  # seconds; what is there needs so long at most to come, also where nobody wants to wait
 
 
 class AmqpBus:
@@ -92,13 +93,12 @@ class AmqpBus:
             return connection.publish(message)
 
     def receive(self, timeout: float) -> Inbound | None:
-        """Return the next message from either queue, as ``Bus.receive`` says.
-
-        A message that cannot be decoded is nobody's we know: it stays unsettled and is not returned.
-        """
+        """Return the next message from either queue, as ``Bus.receive`` says."""
         deadline = self._monotonic() + timeout
         try:
             for connection in self._connections(timeout):
+                if connection.read():
+                    deadline = max(deadline, self._monotonic() + _FIRST_ANSWER)
                 while isinstance(item := self._next(connection, deadline), Arrived):
                     if (inbound := _read(connection, item)) is not None:
                         self._failures = 0
@@ -119,7 +119,7 @@ class AmqpBus:
             at[0].settle(at[1])
 
     def hold(self, inbound: Inbound) -> None:
-        """Leave a message unsettled; it goes back after ``hold_time``, or on close."""
+        """Leave a message unsettled; it goes back with ``detach`` or ``close``, or after ``LONGEST_HOLD``."""
         if (at := self._delivery(inbound)) is not None:
             at[0].hold(at[1])
 
@@ -127,6 +127,12 @@ class AmqpBus:
     def held(self) -> int:
         """How many foreign messages are left unsettled now."""
         return 0 if self._connection is None else self._connection.held
+
+    def detach(self) -> None:
+        """Close the connection: RabbitMQ 4.0 sometimes never answers a link attached after a detached one."""
+        self._forget_after_fork()
+        if (connection := self._connection) is not None:
+            self._drop(connection)
 
     def close(self) -> None:
         """Give back what is unsettled, close the link properly, then the socket; for good. Safe to call twice."""
@@ -221,21 +227,23 @@ class AmqpBus:
 
 
 def _read(connection: BusConnection, arrived: Arrived) -> Inbound | None:
-    """Decode a delivery; None when it went back meanwhile, or cannot be decoded and is left unsettled."""
-    if connection.stale(arrived.token):
+    """Decode a delivery; None when it went back meanwhile."""
+    token = arrived.token
+    if connection.stale(token):
         return None
     try:
-        message = Decoded(arrived.raw or b"")
+        message = Decoded(arrived.raw)
     except Undecodable:
-        connection.hold(arrived.token)
-        return None
+        return Inbound(token, token.source, "", "", "", "", {}, arrived.raw, readable=False)
     return Inbound(
-        token=arrived.token,
-        source=arrived.token.source,
+        token=token,
+        source=token.source,
         message_id=message.field("message_id"),
         correlation_id=message.field("correlation_id"),
         subject=message.field("subject"),
         content_type=message.field("content_type"),
         properties=message.properties,
         body=message.body,
+        deliveries=message.deliveries,
+        redelivered=message.redelivered,
     )

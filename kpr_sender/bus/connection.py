@@ -132,6 +132,7 @@ class BusConnection:
         self.inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._settings = settings
         self._held = HeldCount(settings.held_cap)
+        self._reading = False
         self._receivers: dict[Source, ReceivingLink] = {}
         self._senders: dict[str, tuple[SendingLink, int]] = {}
         deadline = time.monotonic() + settings.connect_timeout
@@ -176,6 +177,13 @@ class BusConnection:
             self._io.abort("a transfer got no outcome in time")
         return broker_errors.outcome_of(result, where)
 
+    def read(self) -> bool:
+        """Ask for messages from the queues; does nothing the second time. Returns whether it was the first."""
+        first, self._reading = not self._reading, True
+        for link in self._receivers.values() if first else ():
+            self._io.do(link.read).result(_THREAD_SECONDS)
+        return first
+
     def settle(self, token: Token) -> None:
         """Accept a delivery; one of an earlier attachment is nobody's any more."""
         self._decide(ReceivingLink.settle, token)
@@ -189,7 +197,7 @@ class BusConnection:
         return token.connection != self._io.name or token.serial != self._receivers[token.source].serial
 
     def close(self) -> None:
-        """Give back what is unsettled, end the sessions, close connection and socket; two seconds at most."""
+        """End the sessions, which gives back what is unsettled, close connection and socket; two seconds at most."""
         self._io.close()
 
     def forget_after_fork(self) -> None:
@@ -204,7 +212,6 @@ class BusConnection:
                 self._io,
                 receive_address(name, form),
                 source=source,
-                hold_time=self._settings.hold_time,
                 held=self._held,
                 hand_out=self.inbox.put,
             )

@@ -7,7 +7,8 @@ The rules an implementation keeps:
 2. Trying again is the bus's alone: what reconnects, how long it pauses and when it gives up. The engine asks
    ``attempts`` for leave, because the journal records each attempt, and repeats only what ``may_be_repeated`` allows.
 3. *Nothing arrived* (None) and *could not look* (BusUnreachable) are different answers of ``receive``.
-4. A message that is not ours is never settled: ``hold`` leaves it unsettled, ``close`` gives it back.
+4. A message that is not ours is never settled: ``hold`` leaves it unsettled, ``detach`` or ``close`` gives it back.
+5. Nothing is taken from a queue before ``receive`` asks for it.
 """
 
 from __future__ import annotations
@@ -116,6 +117,10 @@ class Inbound:
             any value.
         properties: Application properties, values turned into strings.
         body: Bytes of the Data section(s); empty for error-queue messages.
+        deliveries: How often the broker says that it was delivered before; 0 where it does not count. On RabbitMQ only
+            quorum queues from 4.0 on do.
+        redelivered: Whether the broker says that it was delivered before; only a hint.
+        readable: False for what is no message, or too large: ``body`` is then what came of it, encoded.
     """
 
     token: object
@@ -126,6 +131,9 @@ class Inbound:
     content_type: str
     properties: Mapping[str, str]
     body: bytes = field(repr=False)
+    deliveries: int = 0
+    redelivered: bool = False
+    readable: bool = True
 
 
 class Bus(Protocol):
@@ -171,11 +179,20 @@ class Bus(Protocol):
         """Accept a message of ours, after what it says is durable. Lost connections are no error: it comes again."""
 
     def hold(self, inbound: Inbound) -> None:
-        """Leave a message that is not ours unsettled, so that it neither hides ours nor is lost to its owner."""
+        """Leave a message that is not ours unsettled, so that it neither hides ours nor is lost to its owner.
+
+        It goes back at ``detach``; after 5 seconds it goes back in any case, and nothing more is received until then.
+        """
 
     @property
     def held(self) -> int:
         """How many foreign messages are left unsettled now."""
+
+    def detach(self) -> None:
+        """Leave the queues: everything unsettled goes back, as one delivery. ``receive`` attaches again.
+
+        Does nothing where nothing is attached.
+        """
 
     def close(self) -> None:
         """Give back what is unsettled, close the link properly, then the socket. Safe to call twice."""

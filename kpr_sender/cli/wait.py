@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from kpr_sender.cli import session
@@ -15,15 +17,22 @@ from kpr_sender.report import Report
 @click.argument("submission", metavar="[ID]", required=False)
 @wait_option
 @max_wait_option
+@click.option("--look-anyway", is_flag=True, help="Look once at a shared queue that is not looked at now (88).")
+@click.option("--emptied", is_flag=True, help="With --look-anyway: the other messages' owner says that it was read.")
+@click.option("--reason", metavar="TEXT", default="", help="Why it is to be looked at.")
+@click.option("--by", metavar="NAME", default="", help="Who asks for the look.")
 @click.pass_obj
-def command(invocation: Invocation, *, submission: str | None, wait_seconds: float, max_wait: float) -> int:
+def command(
+    invocation: Invocation, /, *, submission: str | None, wait_seconds: float, max_wait: float, **asking: Any
+) -> int:
     """Wait for the receipts of what is published or in doubt; nothing is sent.
 
-    ID is a submission's, or a MsgId; without it the newest that waits.
+    ID is a submission's, or a MsgId; without it the newest that waits. Where messages of others lie on our queue it is
+    looked at ever more rarely, and at last not at all: docs/shared-queue.md says why, and what to do.
     """
     limit = TimeLimit(max_wait)
 
     def work(client: Client) -> Report:
-        return client.wait(submission, timeout=min(wait_seconds, limit.left()))
+        return client.wait(submission, timeout=min(wait_seconds, limit.left()), **asking)
 
     return session.run(invocation, work, limit=limit)

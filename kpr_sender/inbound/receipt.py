@@ -53,12 +53,14 @@ class Evaluation:
         msg_ids: The shipments it is recorded for; empty when it is not ours.
         problem: Why it is not verified, or not ours: a clause with *it* for the message; empty when it is verified.
         new: Whether the journal holds something that it did not hold before.
+        names_ours: Whether it is stored because it names one of our ids, not only because of whom it claims to be from.
     """
 
     handling: Handling
     msg_ids: tuple[str, ...] = ()
     problem: str = ""
     new: bool = False
+    names_ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +266,8 @@ class ReceiptHandler:
                 self.archive_unverified(recorded, found.xml)
             text = f"A receipt for the {_name(shipment)} is stored but not verified: {found.problem}."
             self._report(EventKind.RECEIPT_UNVERIFIED, shipment, text)
-        return Evaluation(Handling.HOLD, (shipment.msg_id,), found.problem, new=recorded is not None)
+        new = recorded is not None
+        return Evaluation(Handling.HOLD, (shipment.msg_id,), found.problem, new=new, names_ours=not found.claim)
 
     def _report(
         self, kind: EventKind, shipment: Shipment, text: str, details: dict[str, str | int] | None = None

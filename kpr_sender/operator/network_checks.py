@@ -11,6 +11,7 @@ from typing import Final
 from kpr_sender.bus.probe import Probe, shake_hands
 from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.events import Event, ignore
+from kpr_sender.inbound.look_memory import LookMemory, beside
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.operator.certificates import CertificateInUse, of_the_bus, own, receivers
 from kpr_sender.operator.machine_checks import CheckContext, CheckResult, counted, found, required
@@ -18,6 +19,7 @@ from kpr_sender.registry.client import RegistryClient
 from kpr_sender.registry.counterpart_checks import require_openable
 from kpr_sender.registry.opening import open_registry
 from kpr_sender.registry.port import Directory
+from kpr_sender.report import rfc3339
 from kpr_sender.settings.values import RegistryKind, RegistrySettings, Settings
 from kpr_sender.trust.policy import Trust
 
@@ -184,7 +186,12 @@ def receivers_exchange(context: CheckContext) -> CheckResult:
 def _reads(context: CheckContext, key: str, queue: str) -> CheckResult:
     name = queue_name(queue)
     required(context.probe).reads(queue, f"{key} {name}")
-    return found(f"{name}: attached, nothing taken")
+    looks = LookMemory.load(beside(context.settings.journal.path)).looks
+    concerns = []
+    if looks.looked_at is not None:
+        when = rfc3339(looks.looked_at)
+        concerns.append(f"{looks.others} messages of others lay on our queues at the last look, {when}")
+    return found(f"{name}: attached, nothing taken", concerns)
 
 
 def _lasting(

@@ -344,11 +344,11 @@ class BusSettings:
     idle_timeout: float = field(default=60.0, metadata=option(
         kinds.seconds(1, 3600), "A connection that is silent this long is given up."))
     held_cap: int = field(default=500, metadata=option(
-        kinds.integer(1, 100_000), "How many messages of others on our queue are held at most while we wait; beyond it "
-        "a warning."))
-    hold_time: float = field(default=600.0, metadata=option(
-        kinds.seconds(1, 86_400), "Messages of others are given back after this long: well inside the broker's "
-        "consumer timeout, which is 30 minutes on RabbitMQ 3."))
+        kinds.integer(1, 100_000), "How many messages of others one look at our queue takes at most; beyond it a "
+        "warning."))
+    hold_time: float | None = field(default=None, metadata=option(
+        kinds.seconds(1, 86_400), "Does nothing any more but warn: messages of others are given back in 5 seconds.",
+        otherwise="no warning", example="10m"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -179,10 +179,11 @@ def test_messages_of_others_are_held_and_every_one_given_back(rabbitmq: RabbitMq
     assert rabbitmq.consumers(RECEIPTS) == 0
 
 
-def test_held_messages_go_back_in_time_and_come_again(rabbitmq: RabbitMq) -> None:
+def test_detached_a_held_message_goes_back_and_comes_again(rabbitmq: RabbitMq) -> None:
     rabbitmq.put(RECEIPTS, receipt("foreign"))
-    with AmqpBus(bus_settings(rabbitmq.port, hold_time=1.5)) as bus:
+    with AmqpBus(bus_settings(rabbitmq.port)) as bus:
         bus.hold(receive(bus))
+        bus.detach()
         rabbitmq.wait_for(RECEIPTS, ready=1)
         assert receive(bus).message_id == "foreign"
         assert bus.held == 0

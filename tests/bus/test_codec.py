@@ -112,3 +112,23 @@ def test_no_bytes_whatever_raise_anything_else(noise: bytes) -> None:
     for raw in (noise, encode_head(outbound()) + noise):
         with contextlib.suppress(Undecodable):
             Decoded(raw)
+
+
+@pytest.mark.parametrize(
+    ("header", "annotations", "deliveries", "redelivered"),
+    [
+        (b"", b"", 0, False),
+        (section(0x70, b"\xc0\x02\x01\x41"), b"", 0, False),
+        (section(0x70, b"\xc0\x06\x05\x41\x40\x40\x42\x43"), b"", 0, True),
+        (section(0x70, b"\xc0\x07\x05\x41\x40\x40\x42\x52\x03"), b"", 3, True),
+        (b"", section(0x72, b"\xc1\x14\x02\xa3\x10x-delivery-count\x54\x04"), 4, False),
+        (b"", section(0x72, b"\xc1\x14\x02\xa3\x10x-acquired-count\x54\x05"), 5, False),
+        (b"", section(0x72, b"\xc1\x14\x02\xa3\x10x-delivery-count\xa1\x01x"), 0, False),
+    ],
+    ids=["none", "short", "redelivered", "header", "delivery-count", "acquired-count", "no-number"],
+)
+def test_how_often_it_was_delivered_is_what_the_broker_says(
+    header: bytes, annotations: bytes, deliveries: int, *, redelivered: bool
+) -> None:
+    message = Decoded(header + annotations + section(0x75, b"\xa0\x02hi"))
+    assert (message.deliveries, message.redelivered, message.body) == (deliveries, redelivered, b"hi")

@@ -16,6 +16,8 @@ import pytest
 
 from kpr_sender import errors
 from kpr_sender.cli.main import run
+from kpr_sender.inbound.look_memory import LookMemory, beside
+from kpr_sender.inbound.looks import LAST_TAKE, Seen
 from kpr_sender.journal.lock import JournalLock
 from kpr_sender.sandbox.faults import NO_FAULTS, Faults
 from kpr_sender.sandbox.sandbox import Sandbox
@@ -108,6 +110,12 @@ def _locked(stage: Stage) -> None:
     stage.keep.callback(lock.release)
 
 
+def _others_were_taken_as_often_as_is_safe(stage: Stage) -> None:
+    memory = LookMemory(beside(stage.made.journal))
+    for _ in range(LAST_TAKE):
+        memory.keep(memory.looks.after([Seen("another system's", 0)], datetime.now(UTC)))
+
+
 def _receipts_are_due_at_once(stage: Stage) -> None:
     stage.configure({"report": {"overdue_after": "1s"}})
     stage.sandbox.faults = Faults.parse(["no-answer"])
@@ -149,6 +157,7 @@ CASES: list[tuple[str, Callable[[Stage], None], tuple[str, ...], int]] = [
     ("no receipt in time", _receipts_are_due_at_once, ("send", "--wait", "2s"), 84),
     ("other data for the same year", _sent_already, SHORT, 86),
     ("another run holds the journal", _locked, SHORT, 87),
+    ("messages of others on our queue", _others_were_taken_as_often_as_is_safe, SHORT, 88),
 ]
 NOT_PROVEN_HERE = {error.exit_code for error in (errors.InternalError, errors.CertificateEnding, errors.NotReady)}
 """An error in the program, see test_main.py; certs --check and doctor, which are about no submission, see theirs."""

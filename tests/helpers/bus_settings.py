@@ -34,7 +34,6 @@ def bus_settings(port: int, **changes: Any) -> BusSettings:
         "publish_timeout": 10.0,
         "idle_timeout": 60.0,
         "held_cap": 100,
-        "hold_time": 600.0,
     }
     return BusSettings(**(values | changes))
 

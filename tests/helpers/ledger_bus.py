@@ -167,6 +167,10 @@ class LedgerBus:
     def held(self) -> int:
         return len(self._held)
 
+    def detach(self) -> None:
+        self.fuse.boundary("detach")
+        self.close()
+
     def close(self) -> None:
         """The link is gone, properly or not: what was not settled is on the queue again."""
         self.inbox.extendleft(reversed(self._unsettled.values()))

@@ -25,6 +25,7 @@ class MemoryBus:
         self.taken: list[Outbound] = []
         self.settled: list[Inbound] = []
         self.holding: list[Inbound] = []
+        self.given_back: list[Inbound] = []
         self.closed = False
         self.on_publish: Callable[[Outbound], object] = lambda _message: None
         self._answer = answer
@@ -69,10 +70,14 @@ class MemoryBus:
     def held(self) -> int:
         return len(self.holding)
 
-    def close(self) -> None:
+    def detach(self) -> None:
         """Give back what is held, as a real bus does."""
         self.inbox.extend(self.holding)
+        self.given_back += self.holding
         self.holding.clear()
+
+    def close(self) -> None:
+        self.detach()
         self.closed = True
 
 

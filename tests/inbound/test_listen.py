@@ -144,7 +144,7 @@ def test_receipts_that_come_after_an_outage_are_taken_within_the_same_wait(
     new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi, clock: FakeTime
 ) -> None:
     new_client(silent_bus).submit()
-    bus = ComesAndGoes(clock, [False, False, True, True])
+    bus = ComesAndGoes(clock, [False, False, True, True, True])
     for message in silent_bus.published:
         bus.inbox.extend(fhi.answer(message))
     report = new_client(bus).wait(timeout=30)

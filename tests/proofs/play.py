@@ -18,6 +18,7 @@ from kpr_sender.client import Client
 from kpr_sender.errors import BY_CODE, AlreadySubmitted, KprError, UsageError
 from kpr_sender.events import Event, EventKind
 from kpr_sender.fault_points import armed
+from kpr_sender.inbound.look_memory import beside as looks
 from kpr_sender.inbound.receipt import Handling
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment, Submission
@@ -169,6 +170,7 @@ class Play:
         for letter in [one for one in self.model.letters if one.state in _OPEN and one.message_id in taken]:
             self.put(*receipt_for(letter))
         for _ in self.model.pairs:  # one wait is for one submission, and ends once that is answered
+            looks(self.settings.journal.path).unlink(missing_ok=True)  # as if others' messages had never been taken
             self.wait()
         self.demand_promises()
         left = [letter for letter in self.model.letters if letter.state in _OPEN]

@@ -46,8 +46,7 @@ def test_what_is_not_written_has_its_default(tmp_path: Path) -> None:
     assert (bus.port, bus.tls, bus.ca_file, bus.address_form) == (5671, True, None, AddressForm.AUTO)
     assert (bus.receipts_queue, bus.error_queue) == ("900002_async", "900002_error")
     assert (bus.connect_timeout, bus.reconnect_budget, bus.publish_timeout, bus.idle_timeout) == (10, 60, 60, 60)
-    # Half an hour is RabbitMQ 3's consumer timeout.
-    assert (bus.hold_time, bus.held_cap) == (600, 500)
+    assert (bus.hold_time, bus.held_cap) == (None, 500)
     assert (settings.limits.warn_bytes, settings.limits.refuse_bytes) == (1_000_000, 20_000_000)
     assert settings.protection.signing_key_usage is KeyUse.NON_REPUDIATION
     assert settings.protection.accept_3des is False

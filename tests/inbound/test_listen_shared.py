@@ -1,0 +1,265 @@
+"""G8: a queue that others share is looked at ever more rarely, at last not at all, and then by a person's word only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from kpr_sender.bus.port import Inbound, Source
+from kpr_sender.client import Client
+from kpr_sender.errors import QueueShared, UsageError
+from kpr_sender.events import Event, EventKind
+from kpr_sender.inbound.look_memory import LookMemory, beside
+from kpr_sender.report import Report, rfc3339
+from tests.helpers.command import kpr_send
+from tests.helpers.fhi import Fhi
+from tests.helpers.memory_bus import MemoryBus
+from tests.helpers.municipality import SENDER_HER_ID, Municipality
+
+NOW = datetime.now(UTC).replace(microsecond=0)  # the test certificates are of today
+MINUTES = (0, 10, 20, 30, 80, 90, 1520, 1530, 3000, 20_000)
+LOOKS_AT = (0, 10, 20, 80, 1520)  # after a pause of 1 min, 10 min, 1 h and 24 h; the fifth is the last
+PATIENT: dict[str, dict[str, object]] = {"report": {"overdue_after": "8760h"}}
+ASKED: dict[str, Any] = {"look_anyway": True, "reason": "FHI asks where its receipt is", "by": "Kari"}
+
+
+def foreign(number: int = 0, source: Source = Source.RECEIPTS, **fields: Any) -> Inbound:
+    return Inbound(None, source, f"other-{number}", "", "DIALOG", "", {}, b"for another system", **fields)
+
+
+class SharedQueue(MemoryBus):
+    """Counts, for each message-id, how often it was delivered, and how often the queue was attached."""
+
+    def __init__(self, *others: Inbound) -> None:
+        super().__init__()
+        self.delivered: dict[str, int] = {}
+        self.looks = 0
+        self._attached = False
+        for inbound in others:
+            self.put(inbound)
+
+    def receive(self, timeout: float) -> Inbound | None:
+        self.looks += not self._attached
+        self._attached = True
+        inbound = super().receive(timeout)
+        if inbound is not None:
+            self.delivered[inbound.message_id] = self.delivered.get(inbound.message_id, 0) + 1
+        return inbound
+
+    def detach(self) -> None:
+        super().detach()
+        self._attached = False
+
+
+class Cron:
+    """Runs of the command at the minutes it is told, each with a client of its own."""
+
+    def __init__(self, kommune: Municipality, bus: MemoryBus, events: list[Event]) -> None:
+        self.kommune, self.bus, self.events = kommune, bus, events
+        self.minute = 0
+
+    def now(self) -> datetime:
+        return NOW + timedelta(minutes=self.minute)
+
+    def run(self, minute: int, **asking: Any) -> Report:
+        self.minute = minute
+        with Client(self.kommune.configure(PATIENT), bus=self.bus, now=self.now, on_event=self.events.append) as client:
+            client.submit()
+            return client.wait(timeout=0, **asking)
+
+
+@pytest.fixture
+def queue() -> SharedQueue:
+    return SharedQueue(*[foreign(number) for number in range(3)])
+
+
+@pytest.fixture
+def cron(kommune: Municipality, queue: SharedQueue, events: list[Event]) -> Cron:
+    return Cron(kommune, queue, events)
+
+
+def answer(cron: Cron, fhi: Fhi) -> None:
+    for message in cron.bus.published:
+        for inbound in fhi.answer(message):
+            cron.bus.put(inbound)
+
+
+def test_g8_what_nobody_reads_is_taken_five_times_and_ends_with_88(cron: Cron, queue: SharedQueue) -> None:
+    codes, looks = [], []
+    for minute in MINUTES:
+        before = queue.looks
+        codes.append(cron.run(minute).exit_code)
+        if queue.looks > before:
+            looks.append(minute)
+    assert looks == list(LOOKS_AT)
+    assert queue.delivered == {"other-0": 5, "other-1": 5, "other-2": 5}
+    assert codes == [80, 80, 80, 80, 80, 80, 88, 88, 88, 88]
+    assert queue.settled == []
+    told = cron.run(20_010)
+    assert isinstance(told.error, QueueShared)
+    last = rfc3339(NOW + timedelta(minutes=1520))
+    assert f"3 messages of others lay on our queue at the last look ({last})" in told.text()
+    assert f"since {rfc3339(NOW)}" in told.text()
+    assert "--look-anyway" in told.text()
+    assert told.as_json()["error"]["code"] == "queue-shared"
+    status = kpr_send("--env", "lokal", "--config", cron.kommune.config, "status")
+    assert status.code == 88
+
+
+def test_a_run_that_may_not_look_says_when_it_looks_next(cron: Cron, events: list[Event]) -> None:
+    cron.run(0)
+    cron.run(10)
+    events.clear()
+    assert cron.run(15).exit_code == 80
+    (told,) = [event for event in events if event.kind is EventKind.FOREIGN_HELD]
+    due = rfc3339(NOW + timedelta(minutes=20))
+    assert told.text == f"3 messages of others lie on our queue; it is looked at again from {due} on."
+
+
+def test_our_receipts_behind_them_are_taken_by_the_first_look_that_is_permitted(
+    cron: Cron, queue: SharedQueue, fhi: Fhi
+) -> None:
+    cron.run(0)
+    cron.run(10)
+    answer(cron, fhi)
+    assert cron.run(15).exit_code == 80
+    assert cron.run(20).exit_code == 0
+    assert len(queue.settled) == 2
+    assert set(queue.delivered.values()) <= {1, 3}
+
+
+def test_after_the_fifth_take_a_person_lets_it_look_and_when_they_are_gone_it_looks_by_itself(
+    cron: Cron, queue: SharedQueue, fhi: Fhi, kommune: Municipality
+) -> None:
+    for minute in LOOKS_AT:
+        cron.run(minute)
+    answer(cron, fhi)
+    assert cron.run(5000).exit_code == 88
+    assert cron.run(5001, **ASKED).exit_code == 0
+    assert queue.delivered["other-0"] == 6
+    (asked,) = LookMemory.load(beside(kommune.journal)).asked
+    assert (asked.by, asked.reason, asked.emptied) == ("Kari", "FHI asks where its receipt is", False)
+
+
+def test_a_look_that_finds_none_of_them_begins_anew(cron: Cron, queue: SharedQueue) -> None:
+    for minute in LOOKS_AT:
+        cron.run(minute)
+    queue.inbox.clear()
+    queue.put(foreign(7))
+    assert cron.run(5000).exit_code == 88
+    assert cron.run(5001, **ASKED, emptied=True).exit_code == 80
+    assert cron.run(5002).exit_code == 80
+    assert queue.delivered["other-7"] == 2
+    queue.inbox.clear()
+    cron.run(5012)
+    looks = queue.looks
+    cron.run(5012)
+    assert queue.looks == looks + 1, "nothing of others is there: nothing keeps it from looking"
+
+
+def test_a_look_is_refused_where_it_would_be_the_ninth_take_unless_the_owner_says_it_was_read(
+    cron: Cron, queue: SharedQueue
+) -> None:
+    for minute in LOOKS_AT:
+        cron.run(minute)
+    for minute in range(5000, 5003):
+        assert cron.run(minute, **ASKED).exit_code == 88
+    with pytest.raises(QueueShared, match="last but one"):
+        cron.run(5003, **ASKED)
+    assert queue.delivered["other-0"] == 8
+    assert cron.run(5004, **ASKED, emptied=True).exit_code == 88
+    assert queue.delivered["other-0"] == 9
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        {"look_anyway": True},
+        {"look_anyway": True, "by": "Kari"},
+        {"look_anyway": True, "reason": "x"},
+        {"emptied": True},
+        {"reason": "x"},
+        {"by": "Kari"},
+        {"look_anyway": True, "reason": "about 01810199999", "by": "Kari"},
+    ],
+)
+def test_a_look_more_is_a_persons_decision_with_name_and_reason(cron: Cron, asking: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        cron.run(0, **asking)
+
+
+def test_88_keeps_nothing_from_being_published(
+    kommune: Municipality, queue: SharedQueue, new_client: Callable[..., Client]
+) -> None:
+    memory = LookMemory(beside(kommune.journal))
+    for _ in range(5):
+        memory.keep(memory.looks.after([memory.seen(foreign())], NOW))
+    client = new_client(queue)
+    assert client.submit().sent == 2
+    assert client.wait(timeout=0).exit_code == 88
+    assert queue.looks == 0
+
+
+def test_half_of_the_brokers_limit_is_enough(cron: Cron, queue: SharedQueue) -> None:
+    queue.inbox.clear()
+    queue.put(foreign(deliveries=4))
+    assert cron.run(0).exit_code == 88
+    assert cron.run(5000).exit_code == 88
+    assert queue.delivered == {"other-0": 1}
+
+
+def test_the_error_queue_likewise_and_what_cannot_be_read(cron: Cron, queue: SharedQueue) -> None:
+    queue.inbox.clear()
+    queue.put(foreign(1, Source.ERRORS))
+    queue.put(foreign(2, readable=False))
+    for minute in MINUTES:
+        report = cron.run(minute)
+    assert report.exit_code == 88
+    assert queue.delivered == {"other-1": 5, "other-2": 5}
+
+
+def test_an_answer_that_cannot_be_believed_is_settled_by_its_fifth_take(
+    cron: Cron, queue: SharedQueue, fhi: Fhi, kommune: Municipality
+) -> None:
+    """The journal has its bytes; on the queue it would end our looking."""
+    queue.inbox.clear()
+    cron.run(0)
+    sealed = queue.published[0]
+    queue.put(Inbound(None, Source.RECEIPTS, "claim", sealed.message_id, "APPREC", "", {
+        "fromHerId": "8133973", "toHerId": str(SENDER_HER_ID)}, b"not to be opened"))  # fmt: skip
+    codes = [cron.run(minute).exit_code for minute in (1, 11, 21, 81, 1521, 1522)]
+    assert set(codes) == {76}
+    assert queue.delivered["claim"] == 5
+    assert [inbound.message_id for inbound in queue.settled] == ["claim"]
+
+
+def test_g8_a_run_killed_in_a_look_counts_all_that_is_remembered_as_taken(
+    cron: Cron, queue: SharedQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cron.run(0)
+    hold, held = queue.hold, list[Inbound]()
+
+    def killed(inbound: Inbound) -> None:
+        if held:
+            raise KeyboardInterrupt
+        held.append(inbound)
+        hold(inbound)
+
+    monkeypatch.setattr(queue, "hold", killed)
+    with pytest.raises(KeyboardInterrupt):
+        cron.run(10)
+    assert set(LookMemory.load(beside(cron.kommune.journal)).looks.takes.values()) == {2}
+
+
+def test_what_was_handed_out_behind_the_last_answer_counts(cron: Cron, queue: SharedQueue, fhi: Fhi) -> None:
+    queue.inbox.clear()
+    cron.run(0)
+    answer(cron, fhi)
+    queue.put(foreign(5))
+    assert cron.run(1).exit_code == 0
+    assert queue.delivered["other-5"] == 1
+    memory = LookMemory.load(beside(cron.kommune.journal))
+    assert memory.looks.takes == {memory.seen(foreign(5)).key: 1}

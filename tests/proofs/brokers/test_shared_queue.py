@@ -1,0 +1,113 @@
+"""G8 counted by the broker: cron runs for days on a queue with messages of another system that nobody reads."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from proton import Message
+
+from kpr_sender.bus.amqp import AmqpBus
+from kpr_sender.client import Client
+from kpr_sender.model import Environment
+from kpr_sender.report import Report
+from kpr_sender.settings import load
+from kpr_sender.states import ShipmentState
+from tests.helpers.bus_settings import bus_settings
+from tests.helpers.fhi import Fhi
+from tests.helpers.figures import figure
+from tests.helpers.municipality import Municipality
+from tests.helpers.rabbitmq import EXCHANGE, RabbitMq
+from tests.proofs.e2e.test_rabbitmq import RECEIPTS, answer, as_sent, kommune_on, taken
+
+_DEAD: Final = "900002_dead"
+_OTHERS: Final = 3
+_EVERY: Final = timedelta(minutes=10)
+_DAYS: Final = {("4.0", "quorum"): 14}
+_LOOK_SECONDS: Final = 5.0
+_LOOKS: Final = 5
+ASKED: Final[dict[str, Any]] = {"look_anyway": True, "reason": "the receipt is urgent", "by": "Kari"}
+
+
+class Cron:
+    """Runs of ``kpr-send wait --wait 0``, each a client of its own with a bus of its own; only the time is made up."""
+
+    def __init__(self, kommune: Municipality) -> None:
+        self._settings = load(kommune.config, Environment.LOKAL, environ={})
+        self.at = datetime.now(UTC)
+        self.longest = 0.0
+
+    def run(self, **asking: Any) -> Report:
+        begun = time.monotonic()
+        with Client(self._settings, now=lambda: self.at) as client:
+            report = client.wait(timeout=0, **asking)
+        self.longest = max(self.longest, time.monotonic() - begun)
+        return report
+
+    def send(self) -> None:
+        with Client(self._settings, now=lambda: self.at) as client:
+            assert client.submit().sent == 2
+
+
+def deliveries(node: RabbitMq) -> list[int]:
+    """Read the queue empty, and return how often the broker says that each of the others' was delivered before."""
+    found = []
+    with AmqpBus(bus_settings(node.port)) as bus:
+        while (inbound := bus.receive(1)) is not None:
+            assert inbound.message_id.startswith("other")
+            found.append(inbound.deliveries)
+            bus.settle(inbound)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+@pytest.mark.parametrize("days", [None, pytest.param(14, marks=pytest.mark.nightly)])
+def test_g8_cron_for_days_on_a_queue_that_others_share(
+    broker: RabbitMq, tmp_path: Path, kind: str, days: int | None
+) -> None:
+    version = ".".join(broker.version.split(".")[:2])
+    limit = {"x_delivery_limit": 10} if (version, kind) == ("3.10", "quorum") else {}
+    broker.delete_queue(RECEIPTS)
+    broker.declare_queue(_DEAD)
+    broker.declare_queue(
+        RECEIPTS, x_queue_type=kind, x_dead_letter_exchange=EXCHANGE, x_dead_letter_routing_key=_DEAD, **limit
+    )
+    try:
+        kommune = kommune_on(broker, tmp_path, tls=False)
+        text = kommune.config.read_text("utf-8").replace("[report]", '[report]\noverdue_after = "8760h"')
+        kommune.config.write_text(text, "utf-8")
+        fhi, cron = Fhi(kommune.pki), Cron(kommune)
+        cron.send()
+        sent = [as_sent(taken(broker)) for _ in range(2)]
+        others = [Message(b"other", inferred=True, durable=True, id=f"other-{one}") for one in range(_OTHERS)]
+        broker.put(RECEIPTS, *others)
+        runs, codes, begun = (days or _DAYS.get((version, kind), 2)) * 144, list[int](), cron.at
+        for number in range(runs):
+            cron.at = begun + number * _EVERY
+            if number == 3:  # after the third take: the next permitted look is an hour after it
+                answer(broker, fhi, sent[0])
+            if number == 160:  # after the fifth
+                answer(broker, fhi, sent[1])
+            report = cron.run()
+            codes.append(report.exit_code)
+            if number == 8:
+                assert report.submission.shipments[0].state is ShipmentState.DELIVERED
+        assert broker.depth(_DEAD) == 0
+        assert set(codes[:152]) == {80}
+        assert set(codes[153:]) == {88}
+        assert cron.run(**ASKED).exit_code == 0
+        assert broker.depth(_DEAD) == 0
+        broker.wait_for(RECEIPTS, ready=_OTHERS)
+        counted = deliveries(broker)
+        assert len(counted) == _OTHERS
+        assert max(counted) <= _LOOKS + 1, "five by ourselves, and the one that a person asked for"
+        assert cron.longest <= _LOOK_SECONDS
+        figure("shared queue", runs=runs, foreign=_OTHERS, lost=_OTHERS - len(counted), dead_lettered=0)
+        if max(counted):
+            figure("shared queue", deliveries_of_one_at_most=f"{max(counted)} by the broker's count")
+    finally:
+        broker.delete_queue(RECEIPTS)
+        broker.delete_queue(_DEAD)
