@@ -28,6 +28,7 @@ class Kind(enum.Enum):
     WRONG_HER_ID = enum.auto()
     UNSEALED = enum.auto()
     GARBAGE = enum.auto()
+    GARBAGE_UNNAMED = enum.auto()
     UNKNOWN_MSG_ID = enum.auto()
     FOREIGN = enum.auto()
     FOREIGN_ERROR = enum.auto()
@@ -52,7 +53,7 @@ def message(stage: Stage, kind: Kind, letter: Letter, message_type: MessageType)
     if kind in {Kind.UNKNOWN_MSG_ID, Kind.FOREIGN}:
         return inbound, Meaning(Belief.FOREIGN, False)
     settled = kind is Kind.UNKNOWN_STATUS  # signed by FHI and about ours: nobody else's, and no key makes it readable
-    unnamed = kind is Kind.WRONG_SIGNER_UNNAMED
+    unnamed = kind is Kind.GARBAGE_UNNAMED  # what is badly signed names the shipment inside
     return inbound, Meaning(Belief.KEPT, settled, letter.msg_id, digest=digest, unnamed=unnamed)
 
 
@@ -80,8 +81,9 @@ def _on_receipts_queue(stage: Stage, kind: Kind, letter: Letter, message_type: M
         return replace(inbound, body=b"hello", correlation_id="another's", properties={"fromHerId": "8094866"})
     if kind is Kind.UNSEALED:
         return replace(inbound, body=xml)
-    if kind is Kind.GARBAGE:
-        return replace(inbound, body=b"\x30\x03\x02\x01" + uuid.uuid4().bytes[:1])
+    if kind in {Kind.GARBAGE, Kind.GARBAGE_UNNAMED}:
+        named = letter.message_id if kind is Kind.GARBAGE else ""
+        return replace(inbound, body=b"\x30\x03\x02\x01" + uuid.uuid4().bytes[:1], correlation_id=named)
     if kind in {Kind.WRONG_SIGNER, Kind.WRONG_SIGNER_UNNAMED}:
         named = letter.message_id if kind is Kind.WRONG_SIGNER else ""
         return replace(inbound, body=stage.sealed(xml, by=stage.stranger), correlation_id=named)

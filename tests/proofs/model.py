@@ -46,7 +46,7 @@ class Meaning:
     Attributes:
         msg_id: The shipment it is about.
         digest: Of its bytes; empty on the error queue, where the journal keeps none.
-        unnamed: It names no shipment, only FHI: it may be about each that waits.
+        unnamed: It names no shipment, only FHI: it is shown with the oldest that waits.
         settled: Whether we may settle it.
     """
 
@@ -201,6 +201,6 @@ class Model:
         if meaning.belief is Belief.FOREIGN:
             return []
         if meaning.unnamed:
-            newest_first = (letter for pair in reversed(self.pairs) for letter in pair.letters)
-            return [letter for letter in newest_first if letter.state in {S.PUBLISHED, S.IN_DOUBT}]
+            oldest_first = (letter for pair in self.pairs for letter in pair.letters)
+            return [letter for letter in oldest_first if letter.state in {S.PUBLISHED, S.IN_DOUBT}][:1]
         return [self.letter(meaning.msg_id)]
