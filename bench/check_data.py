@@ -20,7 +20,7 @@ from kpr_sender.sandbox.tenor import fodselsnummer
 from tests.helpers.shared import NO_SHARED, SHARED
 
 YEAR: Final = 2024
-SIZES: Final = {"start": 0, "10mb": 10_000_000, "100mb": 100_000_000, "500mb": 500_000_000}  # bytes of fagmelding
+SIZES: Final = {"start": 0, "20mb": 20_000_000, "200mb": 200_000_000}  # bytes of fagmelding
 _PERSONS: Final = 10_000  # made up one by one, some 40 MB; a larger file has each of them several times
 _FIRST_DAY: Final = date(1940, 1, 1)
 _DAYS: Final = 29_000

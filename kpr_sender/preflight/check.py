@@ -6,24 +6,22 @@ way in; the published rules do (kravspesifikasjon IPLOS 3.7, FHI's letter 24/047
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Generic, Protocol, TypeVar
 
 from kpr_sender.errors import InputRefused
 from kpr_sender.messages.safe_xml import MessageRefused
-from kpr_sender.messages.splice import open_payload
 from kpr_sender.model import Environment, MessageType
 from kpr_sender.preflight.comparison import compare
 from kpr_sender.preflight.fagmelding import Fagmelding
 from kpr_sender.preflight.findings import Effect, Finding, Findings
-from kpr_sender.preflight.header import Header, Refusal
+from kpr_sender.preflight.header import Refusal
 from kpr_sender.preflight.identmelding import Identmelding
-from kpr_sender.preflight.payload import Payload, payload_of, refused
-from kpr_sender.preflight.reading.header_reader import HeaderReader
+from kpr_sender.preflight.payload import InputFile, Payload, refused
+from kpr_sender.preflight.reader import Event
 from kpr_sender.preflight.record import Circumstances
 from kpr_sender.preflight.report import Report
 from kpr_sender.preflight.rules.pair import Pair
@@ -31,32 +29,29 @@ from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.preflight.statistics import YearStatistics
 from kpr_sender.profiles import Format, Profile, load
 
-_PIECE: Final = 65_536  # bytes
 _HEADER_REFUSED: Final = "header.refused"
 
 
-class _Judge(Protocol):
-    """What reads a file's body."""
+class _Evaluator(Protocol):
+    """What evaluates a file's body."""
 
     findings: Findings
 
-    def read(self, piece: bytes) -> None:
-        """Read on."""
+    def take(self, event: Event) -> None:
+        """Take what was read next."""
 
     def end(self) -> None:
-        """Read what is left."""
+        """Evaluate what only the whole file shows."""
 
 
-_J = TypeVar("_J", bound=_Judge)
-_Making = Callable[[Format, int], _J]
-"""Makes a judge of a format; the second is the number of lines before what it reads."""
+_E = TypeVar("_E", bound=_Evaluator)
 
 
 @dataclass(frozen=True, slots=True)
-class _File(Generic[_J]):
+class _File(Generic[_E]):
     """One file that was read: its payload, or why it has none."""
 
-    judge: _J
+    evaluator: _E
     payload: Payload | None
     refusal: InputRefused | None
 
@@ -104,16 +99,18 @@ def check(
         MessageType.KPR_IDE,
         profile,
         names[1],
-        lambda form, before: Identmelding(form, circumstances, pair, is_test_person, lines_before=before),
+        lambda form: Identmelding(form, circumstances, pair, is_test_person),
     )
-    pair.headers(fag.judge.header, ident.judge.header)
+    pair.headers(fag.evaluator.header, ident.evaluator.header)
     both = Findings()
     both.take(pair.findings())
     comparison = None
     if last_year is not None:
-        comparison = compare(fag.judge.statistics, read_statistics(last_year, year - 1, like=profile, name=names[2]))
+        comparison = compare(
+            fag.evaluator.statistics, read_statistics(last_year, year - 1, like=profile, name=names[2])
+        )
         both.take(Finding(hit.rule, MessageType.KPR_IPL, 0, "", hit.said) for hit in comparison.remarks)
-    found = (fag.judge.findings, ident.judge.findings, both)
+    found = (fag.evaluator.findings, ident.evaluator.findings, both)
     return Report(
         year=year,
         environment=environment,
@@ -121,10 +118,10 @@ def check(
         refusal=fag.refusal or ident.refusal,
         findings=tuple(finding for each in found for finding in each.kept),
         counts=sum((Counter(each.counts) for each in found), Counter()),
-        persons=fag.judge.statistics.persons,
-        services=fag.judge.services,
-        idents=ident.judge.idents,
-        statistics=fag.judge.statistics,
+        persons=fag.evaluator.statistics.persons,
+        services=fag.evaluator.services,
+        idents=ident.evaluator.idents,
+        statistics=fag.evaluator.statistics,
         comparison=comparison,
     )
 
@@ -146,99 +143,36 @@ def read_statistics(chunks: Iterable[bytes], year: int, *, like: Profile, name: 
     read = _read(chunks, MessageType.KPR_IPL, profile, name, _fagmelding(circumstances, Pair(b"")))
     if read.payload is None:
         raise InputRefused(f"This is no fagmelding of the whole of {year}.", where=name)
-    return read.judge.statistics
+    return read.evaluator.statistics
 
 
-def _fagmelding(circumstances: Circumstances, pair: Pair) -> _Making[Fagmelding]:
-    return lambda form, before: Fagmelding(form.namespace, circumstances, pair, lines_before=before)
+def _fagmelding(circumstances: Circumstances, pair: Pair) -> Callable[[Format], Fagmelding]:
+    return lambda form: Fagmelding(form.namespace, circumstances, pair)
 
 
 def _read(
-    chunks: Iterable[bytes], expected: MessageType, profile: Profile, name: str, making: _Making[_J]
-) -> _File[_J]:
+    chunks: Iterable[bytes],
+    expected: MessageType,
+    profile: Profile,
+    name: str,
+    making: Callable[[Format], _E],
+) -> _File[_E]:
     try:
-        return _judged(chunks, expected, profile, name, making)
+        file = InputFile(chunks, expected, profile)
+        evaluator = making(file.format)
+        for event in file.events():
+            evaluator.take(event)
     except (MessageRefused, Refusal) as error:
         refusal = error
+    else:
+        evaluator.end()
+        payload = file.payload()
+        if isinstance(payload, Payload):
+            return _File(evaluator, payload, None)
+        _say(evaluator.findings, payload, expected)
+        return _File(evaluator, None, refused(payload, name=name))
     # Raised out here, so that it carries no parser's error, which may quote the file.
     raise refused(refusal, name=name)
-
-
-def _judged(
-    chunks: Iterable[bytes], expected: MessageType, profile: Profile, name: str, making: _Making[_J]
-) -> _File[_J]:
-    prolog, spliced = open_payload(chunks)
-    head = _Head(HeaderReader(expected, profile, lines_before=prolog.lines))
-    judge: _J | None = None
-    held = b""
-    digest, length = hashlib.sha256(), 0
-    for piece in _gathered(spliced):
-        digest.update(piece)
-        length += len(piece)
-        head.read(piece)
-        if judge is None:
-            held += piece
-            if head.format is not None:
-                judge = making(head.format, prolog.lines)
-                judge.read(held)
-        else:
-            judge.read(piece)
-    if not length:
-        raise Refusal("The file is empty.")
-    header = head.end()
-    if judge is None:  # no root element was read, and the header's reader found nothing wrong with that
-        raise Refusal("It is not well-formed XML.")
-    judge.end()
-    if isinstance(header, Refusal):
-        _say(judge.findings, header, expected)
-        return _File(judge, None, refused(header, name=name))
-    return _File(judge, payload_of(header, expected, digest.hexdigest(), length), None)
-
-
-def _gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield larger pieces: each reader looks at its rest anew with every one, and whoever hands in lines has many."""
-    held, length = [], 0
-    for piece in pieces:
-        held.append(piece)
-        length += len(piece)
-        if length >= _PIECE:
-            yield b"".join(held)
-            held, length = [], 0
-    if held:
-        yield b"".join(held)
-
-
-class _Head:
-    """A header's reader that goes on for the sake of the findings, where the file at least is of the right format."""
-
-    def __init__(self, reader: HeaderReader) -> None:
-        self._reader = reader
-        self._refusal: Refusal | None = None
-
-    @property
-    def format(self) -> Format | None:
-        """The format, once it is known."""
-        return self._reader.format
-
-    def read(self, piece: bytes) -> None:
-        """Read on, unless something was wrong already."""
-        if self._refusal is not None:
-            return
-        try:
-            self._reader.read(piece)
-        except Refusal as refusal:
-            if self._reader.format is None:
-                raise
-            self._refusal = refusal
-
-    def end(self) -> Header | Refusal:
-        """Return the header, or what is wrong with it."""
-        try:
-            return self._refusal or self._reader.end()
-        except Refusal as refusal:
-            if self._reader.format is None:
-                raise
-            return refusal
 
 
 def _say(findings: Findings, refusal: Refusal, file: MessageType) -> None:

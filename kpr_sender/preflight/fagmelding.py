@@ -9,10 +9,8 @@ from kpr_sender.model import MessageType
 from kpr_sender.preflight.catalogue.fields import iplos
 from kpr_sender.preflight.comparison import months_without_start
 from kpr_sender.preflight.findings import Finding, Findings, Hit
-from kpr_sender.preflight.plain_rows import PlainRows
-from kpr_sender.preflight.reading.general import End, Event, Start, Text
-from kpr_sender.preflight.reading.persons import Cut, PersonReader
-from kpr_sender.preflight.reading.plain import PERSON, PlainPersons
+from kpr_sender.preflight.persons import PERSON, Persons
+from kpr_sender.preflight.reader import End, Event, Record, Start, Text
 from kpr_sender.preflight.record import Circumstances, Element, PersonRecord, Row, place
 from kpr_sender.preflight.rules.header import check_innhinfo
 from kpr_sender.preflight.rules.pair import Pair
@@ -55,7 +53,6 @@ class Fagmelding:
         namespace: The format's.
         circumstances: What it is judged by.
         pair: Is told of each person.
-        lines_before: Lines of the file before the first piece.
 
     Attributes:
         findings: What was found so far.
@@ -64,7 +61,7 @@ class Fagmelding:
         header: INNHINFO's own values, once they were read.
     """
 
-    def __init__(self, namespace: str, circumstances: Circumstances, pair: Pair, *, lines_before: int) -> None:
+    def __init__(self, namespace: str, circumstances: Circumstances, pair: Pair) -> None:
         self.findings = Findings()
         self.statistics = YearStatistics(circumstances.year)
         self.services = 0
@@ -76,33 +73,18 @@ class Fagmelding:
         self._persons = PersonRules(circumstances)
         self._root: Mapping[str, str] = {}
         self._header_seen = False
-        plain = PlainPersons(PlainRows(iplos(), self._rows))
-        self._reader = PersonReader(namespace, plain, self, lines_before=lines_before)
+        self._known = Persons(namespace, self._structure.models, self._rows)
 
-    def read(self, piece: bytes) -> None:
-        """Read on.
-
-        Raises:
-            Refusal: The file is not well-formed, has a DTD or is beyond a limit.
-        """
-        self._reader.read(piece)
-
-    def end(self) -> None:
-        """Judge what only the whole file shows.
-
-        Raises:
-            Refusal: It has no right end.
-        """
-        self._reader.end()
-        if not self._header_seen:
-            self._innhinfo(None)
-        types = [int(code) for code in self.statistics.types if code]
-        hits = (*whole_file(types), *months_without_start(self.statistics))
-        self.findings.take(Finding(hit.rule, _IPL, 0, "", hit.said) for hit in hits)
-
-    def told(self, event: Event) -> None:
-        """Take what was read the general way (``persons.Sink``)."""
+    def take(self, event: Event) -> None:
+        """Take what was read next."""
         match event:
+            case Record():
+                if event.name == PERSON:
+                    self._person(event)
+                else:
+                    self._faults(self._structure.record(event.element))
+                    if event.name == _HEADER:
+                        self._innhinfo(event.element)
             case Start(name, attributes, line):
                 if name == _ROOT:
                     self._root = attributes
@@ -111,27 +93,28 @@ class Fagmelding:
                 self._faults(self._structure.text(line))
             case End(line):
                 self._faults(self._structure.end(line))
-            case Element():
-                self._faults(self._structure.record(event))
-                if event.name == PERSON:
-                    self._person(event)
-                elif event.name == _HEADER:
-                    self._innhinfo(event)
 
-    def passed(self, record: PersonRecord, line: int, cut: Cut) -> None:
-        """Take a person that keeps the schema (``persons.Sink``)."""
-        if faults := self._structure.passed(PERSON, record.keys, line):
+    def end(self) -> None:
+        """Evaluate what only the whole file shows."""
+        if not self._header_seen:
+            self._innhinfo(None)
+        types = [int(code) for code in self.statistics.types if code]
+        hits = (*whole_file(types), *months_without_start(self.statistics))
+        self.findings.take(Finding(hit.rule, _IPL, 0, "", hit.said) for hit in hits)
+
+    def _person(self, read: Record) -> None:
+        record = self._known.read(read)
+        if record is None:
+            self._faults(self._structure.record(read.element))
+            record = self._rows.record(read.element)
+        elif faults := self._structure.passed(PERSON, record.keys, read.line):
             self._faults(faults)
-        placed = self._judged(record, line)
+        placed = self._judged(record, read.line)
         if placed and any(self.findings.has_room(hit.rule) for _, hit in placed):
-            self._place(placed, record, cut.element())
+            self._place(placed, record, read.element)
         else:
             for _, hit in placed:
                 self.findings.count(hit.rule)
-
-    def _person(self, element: Element) -> None:
-        record = self._rows.record(element)
-        self._place(self._judged(record, element.line), record, element)
 
     def _judged(self, record: PersonRecord, line: int) -> list[Placed]:
         self._pair.person(record.keys.get("pePeID", ""), line)

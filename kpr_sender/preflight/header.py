@@ -54,6 +54,7 @@ class Shape:
         kommunenummer: Field, or empty.
         bydel: Field, or empty.
         person: The element each person is.
+        containers: The elements in which records stand one by one.
     """
 
     block: str
@@ -67,6 +68,7 @@ class Shape:
     kommunenummer: str
     bydel: str
     person: str
+    containers: frozenset[str]
 
     @property
     def fields(self) -> frozenset[str]:
@@ -87,6 +89,7 @@ SHAPES: Final[Mapping[MessageType, Shape]] = {
         kommunenummer="iiKomnr",
         bydel="iiBydelsnr",
         person="PERSON",
+        containers=frozenset({"IPLOS"}),
     ),
     MessageType.KPR_IDE: Shape(
         block="",
@@ -100,6 +103,7 @@ SHAPES: Final[Mapping[MessageType, Shape]] = {
         kommunenummer="",
         bydel="",
         person="PasientIdent",
+        containers=frozenset({"Melding", "Institusjon"}),
     ),
 }
 

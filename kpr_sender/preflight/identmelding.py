@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Final
 
 from kpr_sender.model import MessageType
 from kpr_sender.preflight.catalogue.fields import xpr_ide
 from kpr_sender.preflight.findings import Finding, Findings, Hit
-from kpr_sender.preflight.reading.general import End, Event, Start, Text
-from kpr_sender.preflight.reading.idents import PATIENT, ROOT, UNIT, IdentReader
+from kpr_sender.preflight.reader import End, Event, Record, Start, Text, attributes_of
 from kpr_sender.preflight.record import Circumstances, Element, place
 from kpr_sender.preflight.rules.header import check_institusjon, check_melding
 from kpr_sender.preflight.rules.ident import PatientRules
 from kpr_sender.preflight.rules.pair import Pair
-from kpr_sender.preflight.schema.certain import Certain
 from kpr_sender.preflight.structure import Fault, Structure
 from kpr_sender.profiles import Format
+
+ROOT: Final = "Melding"
+UNIT: Final = "Institusjon"
+PATIENT: Final = "PasientIdent"
 
 _IDE: Final = MessageType.KPR_IDE
 _MOST_CONTACTS: Final = 1_000  # kept for the header's rules; a right file has two
@@ -31,7 +32,6 @@ class Identmelding:
         circumstances: What it is judged by.
         pair: Is told of each person.
         is_test_person: Whether a number is on the municipality's own list.
-        lines_before: Lines of the file before the first piece.
 
     Attributes:
         findings: What was found so far.
@@ -45,8 +45,6 @@ class Identmelding:
         circumstances: Circumstances,
         pair: Pair,
         is_test_person: Callable[[str], bool],
-        *,
-        lines_before: int,
     ) -> None:
         self.findings = Findings()
         self.idents = 0
@@ -55,32 +53,19 @@ class Identmelding:
         self._pair = pair
         self._patients = PatientRules(circumstances, is_test_person)
         self._structure = Structure(xpr_ide(form.version), form.namespace)
-        certain = partial(Certain(xpr_ide(form.version)).keys, PATIENT)
-        self._reader = IdentReader(form.namespace, certain, self, lines_before=lines_before)
         self._contacts: list[Element] = []
         self._line = 0
 
-    def read(self, piece: bytes) -> None:
-        """Read on.
-
-        Raises:
-            Refusal: The file is not well-formed, has a DTD or is beyond a limit.
-        """
-        self._reader.read(piece)
-
-    def end(self) -> None:
-        """Judge what only the whole file shows.
-
-        Raises:
-            Refusal: It has no right end.
-        """
-        self._reader.end()
-        for line, hit in check_melding(self.header, self._contacts, self._circumstances):
-            self._take(hit, line or self._line, ROOT)
-
-    def told(self, event: Event) -> None:
-        """Take what was read the general way (``idents.Sink``)."""
+    def take(self, event: Event) -> None:
+        """Take what was read next."""
         match event:
+            case Record():
+                if event.name == PATIENT:
+                    self._patient(event)
+                    return
+                self._faults(self._structure.record(event.element))
+                if len(self._contacts) < _MOST_CONTACTS:
+                    self._contacts.append(event.element)
             case Start(name, attributes, line):
                 self._faults(self._structure.start(name, attributes, line))
                 if name == ROOT:
@@ -92,20 +77,22 @@ class Identmelding:
                 self._faults(self._structure.text(line))
             case End(line):
                 self._faults(self._structure.end(line))
-            case Element():
-                self._faults(self._structure.record(event))
-                if event.name == PATIENT:
-                    self._patient(event.attributes, event.line)
-                elif len(self._contacts) < _MOST_CONTACTS:
-                    self._contacts.append(event)
 
-    def passed(self, keys: Mapping[str, str], line: int) -> None:
-        """Take a PasientIdent that keeps the schema (``idents.Sink``)."""
-        if faults := self._structure.passed(PATIENT, keys, line):
-            self._faults(faults)
-        self._patient(keys, line)
+    def end(self) -> None:
+        """Evaluate what only the whole file shows."""
+        for line, hit in check_melding(self.header, self._contacts, self._circumstances):
+            self._take(hit, line or self._line, ROOT)
 
-    def _patient(self, keys: Mapping[str, str], line: int) -> None:
+    def _patient(self, read: Record) -> None:
+        keys, line = attributes_of(read.xml), read.line
+        if (
+            read.extent.elements == 1
+            and read.xml.text is None
+            and self._structure.models[PATIENT].has_right_attributes(keys)
+        ):
+            self._faults(self._structure.passed(PATIENT, keys, line))
+        else:
+            self._faults(self._structure.record(read.element))
         self.idents += 1
         self._pair.ident(keys.get("pid", ""), keys.get("fid", ""), line)
         for hit in self._patients.patient(keys):

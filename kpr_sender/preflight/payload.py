@@ -17,9 +17,9 @@ from kpr_sender.errors import InputRefused
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.splice import open_payload
 from kpr_sender.model import MessageType
-from kpr_sender.preflight.header import Header, Refusal
-from kpr_sender.preflight.reading.header_reader import HeaderReader
-from kpr_sender.preflight.reading.well_formed import check_well_formed
+from kpr_sender.preflight.header import SHAPES, Field, Header, Refusal, check_header, check_root, near
+from kpr_sender.preflight.reader import Event, Reader, Record, Root, Start
+from kpr_sender.preflight.record import Element
 from kpr_sender.profiles import Format, Profile
 
 
@@ -59,7 +59,13 @@ def inspect(chunks: Iterable[bytes], expected: MessageType, *, name: str, profil
         InputRefused: With ``where`` naming the file, and the line where one can be named.
     """
     try:
-        return _inspect(chunks, expected, profile)
+        file = InputFile(chunks, expected, profile)
+        for _ in file.events():
+            pass
+        found = file.payload()
+        if isinstance(found, Payload):
+            return found
+        refusal: MessageRefused | Refusal = found
     except (MessageRefused, Refusal) as error:
         refusal = error
     # Raised out here, so that it carries no parser's error, which may quote the file.
@@ -79,43 +85,157 @@ def refused(error: MessageRefused | Refusal, *, name: str) -> InputRefused:
     return InputRefused(f"{error.reason[:1].upper()}{error.reason[1:]}.", where=where)
 
 
-def _inspect(chunks: Iterable[bytes], expected: MessageType, profile: Profile) -> Payload:
-    prolog, spliced = open_payload(chunks)
-    reader = HeaderReader(expected, profile, lines_before=prolog.lines)
-    digest = hashlib.sha256()
-    length = 0
-
-    def passing() -> Iterator[bytes]:
-        nonlocal length
-        for piece in spliced:
-            digest.update(piece)
-            length += len(piece)
-            reader.read(piece)
-            yield piece
-        if not length:
-            raise Refusal("The file is empty.")
-        reader.end()
-
-    check_well_formed(passing(), lines_before=prolog.lines)
-    return payload_of(reader.end(), expected, digest.hexdigest(), length)
-
-
-def payload_of(header: Header, message_type: MessageType, sha256: str, length: int) -> Payload:
-    """Return what is known of a file that passed.
+class InputFile:
+    """A file that is read once, and what its header says.
 
     Args:
-        header: What its header says.
-        message_type: Which of the two it is.
-        sha256: Hex digest of its spliced bytes.
-        length: How many those are.
+        chunks: The file, cut anywhere.
+        expected: What it is handed in as.
+        profile: The configured year's.
+
+    Attributes:
+        format: What its root element is, its version left aside.
+
+    Raises:
+        MessageRefused: Its encoding is not known.
+        Refusal: It is no such file at all.
     """
-    return Payload(
-        type=message_type,
-        format=header.format,
-        year=header.year,
-        kommunenummer=header.kommunenummer,
-        bydel=header.bydel,
-        lopenr=header.lopenr,
-        sha256=sha256,
-        length=length,
-    )
+
+    def __init__(self, chunks: Iterable[bytes], expected: MessageType, profile: Profile) -> None:
+        self._expected = expected
+        self._digest = hashlib.sha256()
+        self._length = 0
+        prolog, spliced = open_payload(chunks)
+        self._reader = Reader(self._counted(spliced), lines_before=prolog.lines)
+        self._head = Head(expected, profile, self._reader.root())
+        self.format = self._head.format
+
+    def events(self) -> Iterator[Event]:
+        """Yield what stands in it, from the root's start on.
+
+        Raises:
+            MessageRefused: Its bytes are not in the encoding it names.
+            Refusal: It is not well-formed, or beyond a limit.
+        """
+        for event in self._reader.events(self.format.namespace, SHAPES[self._expected].containers):
+            self._head.take(event)
+            yield event
+
+    def payload(self) -> Payload | Refusal:
+        """Return what is known of it, or what is wrong with its header, once everything was read."""
+        header = self._head.end(self._reader.last_line())
+        if isinstance(header, Refusal):
+            return header
+        return Payload(
+            type=self._expected,
+            format=header.format,
+            year=header.year,
+            kommunenummer=header.kommunenummer,
+            bydel=header.bydel,
+            lopenr=header.lopenr,
+            sha256=self._digest.hexdigest(),
+            length=self._length,
+        )
+
+    def _counted(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            self._digest.update(chunk)
+            self._length += len(chunk)
+            yield chunk
+
+
+class Head:
+    """Evaluates a file's header while it is read. What is wrong with it is found once, and reading goes on.
+
+    Args:
+        expected: What the file is handed in as.
+        profile: The configured year's.
+        root: The file's root element.
+
+    Attributes:
+        format: What the root element is, its version left aside.
+
+    Raises:
+        Refusal: The root element is of no such file.
+    """
+
+    def __init__(self, expected: MessageType, profile: Profile, root: Root) -> None:
+        self._expected = expected
+        self._profile = profile
+        self._root = root
+        self._shape = SHAPES[expected]
+        self._header: Header | None = None
+        self._refusal: Refusal | None = None
+        self._fields: dict[str, Field] = {}
+        found = near(expected, profile, namespace=root.namespace, root=root.name)
+        try:
+            self.format = check_root(
+                expected,
+                profile,
+                namespace=root.namespace,
+                root=root.name,
+                version=root.attributes.get("versjon"),
+                line=root.line,
+            )
+        except Refusal as refusal:
+            if found is None:
+                raise
+            self.format, self._refusal = found, refusal
+        if not self._shape.block:
+            attributes = root.attributes
+            self._fields = {name: Field(attributes[name], root.line) for name in self._shape.fields & attributes.keys()}
+
+    def take(self, event: Event) -> None:
+        """Take what was read next."""
+        if self._refusal is not None or (self._header is not None and not self._root.captures):
+            return
+        try:
+            match event:
+                case Record():
+                    self._record(event)
+                case Start():
+                    self._begun(event.name, event.line)
+                case _:
+                    pass
+        except Refusal as refusal:
+            self._refusal = refusal
+
+    def end(self, last_line: int) -> Header | Refusal:
+        """Return the header, or what is wrong with it.
+
+        Args:
+            last_line: The file's.
+        """
+        missing = f"There is no {self._shape.person} in it: not one person is reported."
+        return self._refusal or self._header or Refusal(missing, line=last_line)
+
+    def _record(self, record: Record) -> None:
+        if self._header is not None:  # what is left to be found is an element of no namespace
+            if any("{" not in str(each.tag) for each in record.xml.iter()):
+                self._element(record.element)
+            return
+        if record.depth == 1 and _local(record.name) == self._shape.block:
+            for child, xml in zip(record.element.children, record.xml, strict=True):
+                self._field(_local(child.name), (xml[-1].tail if len(xml) else xml.text) or "", child.line)
+        self._element(record.element)
+
+    def _field(self, name: str, text: str, line: int) -> None:
+        if name in self._shape.fields:
+            if name in self._fields:
+                raise Refusal(f"{name} stands there twice.", line=line)
+            self._fields[name] = Field(text, line)
+
+    def _element(self, element: Element) -> None:
+        self._begun(element.name, element.line)
+        for child in element.children:
+            self._element(child)
+
+    def _begun(self, name: str, line: int) -> None:
+        if self._root.captures and name.startswith("{}"):
+            raise Refusal("An element stands in no namespace, below a root whose namespace has a prefix.", line=line)
+        if self._header is None and _local(name) == self._shape.person:
+            self._header = check_header(self._expected, self._profile, self.format, self._fields, line=line)
+
+
+def _local(name: str) -> str:
+    return name.rpartition("}")[2]

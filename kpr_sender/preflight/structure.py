@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,6 +53,21 @@ class Model:
                 ]
             )
         }
+
+    def has_right_children(self, names: Sequence[str]) -> bool:
+        """Whether a block may have these simple children, in this order, and no others."""
+        if not self.values.keys() >= set(names) or [*names] != sorted(names, key=self.places.__getitem__):
+            return False
+        return all(
+            child.least <= names.count(child.name) and (child.most is None or names.count(child.name) <= child.most)
+            for child in self.block.children
+        )
+
+    def has_right_attributes(self, attributes: Mapping[str, str]) -> bool:
+        """Whether a block's attributes are right; what must be unique is not asked."""
+        return all(
+            name in self.attributes and self.attributes[name](value) for name, value in attributes.items()
+        ) and not any(each.least and name not in attributes for name, each in self.block.attributes.items())
 
     def child(self, name: str) -> Field:
         """Return what is said of a child."""
@@ -190,7 +205,7 @@ class Structure:
     def __init__(self, catalogue: Catalogue, namespace: str) -> None:
         self._catalogue = catalogue
         self._namespace = namespace
-        self._models = models(catalogue)
+        self.models = models(catalogue)
         self._open: list[_Opened | None] = []  # None is a container that no schema knows: said once, then left alone
 
     def start(self, name: str, attributes: Mapping[str, str], line: int) -> Iterator[Fault]:
@@ -199,7 +214,7 @@ class Structure:
         parent = None if at_root else self._open[-1]
         known = name == self._catalogue.root if at_root else parent is not None and name in parent.model.places
         path = place(name, attributes)
-        opened = _Opened(self._models[name], path, inside="") if known else None
+        opened = _Opened(self.models[name], path, inside="") if known else None
         self._open.append(opened)
         if parent:
             yield from parent.step(name, attributes, line)
@@ -240,7 +255,7 @@ class Structure:
             yield from self._block(element, _below(parent.inside, place(element.name, element.attributes)))
 
     def _block(self, element: Element, path: str) -> Iterator[Fault]:
-        model = self._models[element.name]
+        model = self.models[element.name]
         yield from _attributes(model, element.attributes, element.line, path)
         if element.text.strip(_WHITE) if model.places else element.text:
             yield _text_fault(element.name, element.line, path)

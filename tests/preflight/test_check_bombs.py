@@ -11,12 +11,9 @@ import pytest
 
 from kpr_sender.preflight.catalogue.fields import iplos
 from kpr_sender.preflight.header import Refusal
-from kpr_sender.preflight.reading.general import Event, GeneralReader
-from kpr_sender.preflight.reading.well_formed import check_well_formed
-from kpr_sender.preflight.structure import Structure
 from tests.helpers.figures import figure
 from tests.helpers.peak_memory import grown_mb
-from tests.helpers.structure_judge import CONTAINERS, told
+from tests.helpers.structure_judge import faults
 from tests.helpers.structure_samples import IPLOS
 
 NAMESPACE: Final = "http://www.npr.no/xmlstds/iplos/2019"
@@ -111,28 +108,14 @@ NIGHTLY: Final[dict[str, tuple[Callable[[], Iterable[bytes]], str | None]]] = {
 
 
 def _said(pieces: Iterable[bytes]) -> str | None:
-    """Return what is said first of a file in one pass, as a check reads it: libxml2 pulls what we have read."""
-    reader = GeneralReader(NAMESPACE, CONTAINERS)
-    structure = Structure(iplos(), NAMESPACE)
-    first: list[str] = []
-
-    def judge(events: Iterator[Event]) -> None:
-        for event in events:
-            for fault in told(structure, event):
-                if not first:
-                    first.append(fault.said)
-
-    def passing() -> Iterator[bytes]:
-        for piece in pieces:
-            judge(reader.read(piece))
-            yield piece
-        judge(reader.end())
-
+    """Return what is said first of a file; it is read to its end all the same."""
+    first: str | None = None
     try:
-        check_well_formed(passing(), lines_before=0)
+        for fault in faults(pieces, iplos(), NAMESPACE):
+            first = first or fault.said
     except Refusal as refusal:
         return refusal.what
-    return first[0] if first else None
+    return first
 
 
 def _check(make: Callable[[], Iterable[bytes]], says: str | None, *, seconds: float) -> None:

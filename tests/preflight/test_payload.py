@@ -77,6 +77,8 @@ def ide(old: str, new: str) -> bytes:
     return IDENTMELDING.replace(old.encode(), new.encode())
 
 
+NOT_UTF_8 = "bytes that are not UTF-8|a character that XML does not allow"  # the latter up to libxml2 2.12
+
 # What is wrong -> type, file, line (0: none), what the sentence must say.
 REFUSED: dict[str, tuple[MessageType, bytes, int, str]] = {
     "empty": (IPL, b"", 0, "empty"),
@@ -91,9 +93,9 @@ REFUSED: dict[str, tuple[MessageType, bytes, int, str]] = {
     "cut off in a tag": (IPL, FAGMELDING[:-3], 13, "not well-formed"),
     "more behind it": (IPL, FAGMELDING + b"<x/>", 14, "not well-formed"),
     "wrong end tag": (IPL, ipl("</INNHINFO>", "</INNHINF>"), 11, "mismatched tag"),
-    "wrong bytes": (IPL, FAGMELDING.replace(b"Kari", b"Bj\xf8rg"), 7, "invalid token"),
+    "wrong bytes": (IPL, FAGMELDING.replace(b"Kari", b"Bj\xf8rg"), 7, NOT_UTF_8),
     "prefix nobody declared": (IPL, ipl("<PERSON", "<x:PERSON"), 12, "unbound prefix"),
-    "control character": (IPL, ipl('"1001"', '"&#0;"'), 12, "reference to invalid character"),
+    "control character": (IPL, ipl('"1001"', '"&#0;"'), 12, "a character that XML does not allow"),
     "DTD": (IPL, ipl("<IPLOS", "<!DOCTYPE IPLOS>\n<IPLOS"), 2, "DTD"),
     "entity": (
         IDE,

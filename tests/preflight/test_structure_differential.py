@@ -11,15 +11,18 @@ from typing import Final
 
 import pytest
 
+from kpr_sender.model import Environment
+from kpr_sender.preflight.catalogue.fields import iplos
 from kpr_sender.preflight.header import Refusal
-from kpr_sender.preflight.reading.general import read_document
-from kpr_sender.preflight.record import Element
-from kpr_sender.preflight.schema.certain import Certain
+from kpr_sender.preflight.persons import PERSON, Persons
+from kpr_sender.preflight.reader import Record
+from kpr_sender.preflight.record import Circumstances
+from kpr_sender.preflight.rules.rows import RowJudge
 from kpr_sender.preflight.structure import Structure
 from tests.helpers.figures import figure
 from tests.helpers.nightly import scaled
 from tests.helpers.schemas import payload, payload_schema
-from tests.helpers.structure_judge import CONTAINERS, is_certain, right_by_libxml2, right_by_us
+from tests.helpers.structure_judge import events, right_by_libxml2, right_by_us
 from tests.helpers.structure_mutations import CATALOGUES, NAMESPACES, documents
 
 DOCUMENTS: Final = 5_000  # of each format in the suite
@@ -147,25 +150,20 @@ def test_a_deliberate_difference_is_one(name: str) -> None:
     assert right_by_libxml2(data, payload_schema(form)) is not exception.ours
 
 
-@pytest.mark.parametrize("form", CATALOGUES)
-def test_the_quick_judgement_takes_no_record_that_has_a_fault(form: str) -> None:
-    catalogue, namespace = CATALOGUES[form](), NAMESPACES[form]
-    certain = Certain(catalogue)
+def test_nothing_that_was_found_right_before_has_a_fault() -> None:
+    """What remembers takes no PERSON that breaks the schema, and most that keep it."""
+    namespace = NAMESPACES["kpr_ipl"]
+    structure = Structure(iplos(), namespace)
+    persons = Persons(namespace, structure.models, RowJudge(iplos(), Circumstances(2024, Environment.LOKAL)))
     judged: Counter[tuple[bool, bool]] = Counter()
-    for document in documents(form, DOCUMENTS // 10, seed=3):
-        for record in _records(document.data(), namespace):
-            structure = Structure(catalogue, namespace)
-            list(structure.start(catalogue.root, {}, 1))
-            if record.name == "PasientIdent":
-                list(structure.start("Institusjon", {}, 1))
-            judged[is_certain(record, catalogue, certain), not list(structure.record(record))] += 1
+    for document in documents("kpr_ipl", DOCUMENTS // 4, seed=3):
+        with suppress(Refusal):
+            for event in events([document.data()], namespace):
+                if isinstance(event, Record) and event.name == PERSON:
+                    known = persons.read(event) is not None
+                    alone = Structure(iplos(), namespace)
+                    list(alone.start("IPLOS", {}, 1))
+                    judged[known, not list(alone.record(event.element))] += 1
     assert not judged[True, False]
     assert judged[True, True] > DOCUMENTS // 20
     assert judged[False, False] > DOCUMENTS // 100
-
-
-def _records(data: bytes, namespace: str) -> Iterator[Element]:
-    with suppress(Refusal):
-        for event in read_document([data], namespace=namespace, containers=CONTAINERS):
-            if isinstance(event, Element) and event.name in {"PERSON", "Kontaktperson", "PasientIdent"}:
-                yield event

@@ -1,12 +1,12 @@
 """What a block's own values break of the fields' published demands, all of it read from the catalogue.
 
-This is asked for every row that is written in a way not seen before, millions of times for a large municipality.
-What can be known beforehand is made once, per kind of block, and what a value alone breaks is remembered.
+What can be known beforehand is made once, per kind of block: this is asked for every row, millions of them in a large
+municipality. What a value alone breaks is remembered by ``persons``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from kpr_sender.preflight.catalogue.codes import codes
@@ -14,10 +14,7 @@ from kpr_sender.preflight.catalogue.fields import ALWAYS, Block, Catalogue, Fiel
 from kpr_sender.preflight.findings import Hit, Together, Values
 from kpr_sender.preflight.record import Circumstances
 from kpr_sender.preflight.rules.table import CODE, MISSING, RANGE, demands
-from kpr_sender.preflight.rules.values import LIST_BY, Check, checks, quoted
-
-_REMEMBERED: Final = 10_000  # values of one field: twenty years have 7,000 days
-_LONGEST_REMEMBERED: Final = 20  # characters; what is longer is wrong, and rare
+from kpr_sender.preflight.rules.values import LIST_BY, checks, quoted
 
 _TYPE: Final = "tjTjenType"
 _RECEIVED: Final = "Mottar"
@@ -54,9 +51,9 @@ class FieldRules:
         """Return what each of a block's values breaks by itself: the first half of ``values``."""
         return self._values[kind].single(values)
 
-    def value(self, kind: str, name: str) -> Callable[[str], tuple[Hit, ...]]:
-        """Return what says of one field's text what it breaks by itself."""
-        return self._values[kind].value(name)
+    def value(self, kind: str, name: str, text: str) -> tuple[Hit, ...]:
+        """Return what one field's text breaks by itself."""
+        return self._values[kind].value(name, text)
 
     def together(self, kind: str, names: Iterable[str]) -> Together:
         """Return the second half of ``values`` for a block with just these children: what is missing or breaks beside.
@@ -76,25 +73,11 @@ class FieldRules:
         return judge(keys) if judge is not None else ()
 
 
-class _Remembered(dict[str, tuple[Hit, ...]]):
-    """What each value of one field breaks."""
-
-    def __init__(self, made: tuple[Check, ...]) -> None:
-        super().__init__()
-        self._checks = made
-
-    def __missing__(self, value: str) -> tuple[Hit, ...]:
-        broken = tuple(hit for check in self._checks for hit in check(value))
-        if len(self) < _REMEMBERED and len(value) <= _LONGEST_REMEMBERED:
-            self[value] = broken
-        return broken
-
-
 class _Judge:
     def __init__(self, fields: Iterable[Field], circumstances: Circumstances) -> None:
         named = {each.name: each for each in fields}
         made = {name: checks(each, circumstances) for name, each in named.items()}
-        self._remembered = {name: _Remembered(each) for name, each in made.items() if each}
+        self._checks = {name: each for name, each in made.items() if each}
         self._fields = named
         self._always = frozenset(name for name, each in named.items() if each.required_for == ALWAYS)
         types = {code for each in named.values() if each.required_for != ALWAYS for code in each.required_for.split()}
@@ -104,18 +87,11 @@ class _Judge:
         }
         self._pairs = tuple(_pairs(named, circumstances))
 
-    def value(self, name: str) -> Callable[[str], tuple[Hit, ...]]:
-        remembered = self._remembered.get(name)
-        return _nothing if remembered is None else remembered.__getitem__
+    def value(self, name: str, text: str) -> tuple[Hit, ...]:
+        return tuple(hit for check in self._checks.get(name, ()) for hit in check(text))
 
     def single(self, values: Values) -> tuple[Hit, ...]:
-        hits: tuple[Hit, ...] = ()
-        remembered = self._remembered
-        for name, value in values.items():
-            of_field = remembered.get(name)
-            if of_field is not None and (broken := of_field[value]):
-                hits += broken
-        return hits
+        return tuple(hit for name, text in values.items() for hit in self.value(name, text))
 
     def together(self, names: Iterable[str]) -> Together:
         given = frozenset(names)
@@ -139,11 +115,6 @@ class _Judge:
             if name in required and not values.get(name):
                 why = "" if field.required_for == ALWAYS else f" for tjenestetype {values[_TYPE]}"
                 yield Hit(f"{field.id}.{MISSING}", name, f"{name} is required{why}, and missing.")
-
-
-def _nothing(_: str) -> tuple[Hit, ...]:
-    """Say that no text breaks anything by itself."""
-    return ()
 
 
 def _pairs(named: Mapping[str, Field], circumstances: Circumstances) -> Iterator[tuple[str, Together]]:

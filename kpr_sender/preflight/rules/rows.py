@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from kpr_sender.preflight.catalogue.codes import OrganisationNumber, all_service_types, service_types
@@ -184,9 +184,9 @@ class RowJudge:
         """Return what each value breaks by itself."""
         return self.fields.single(kind, values)
 
-    def value(self, kind: str, name: str) -> Callable[[str], tuple[Hit, ...]]:
-        """Return what judges one simple child's text by itself."""
-        return self.fields.value(kind, name)
+    def value(self, kind: str, name: str, text: str) -> tuple[Hit, ...]:
+        """Return what one simple child's text breaks by itself."""
+        return self.fields.value(kind, name, text)
 
     def together(self, kind: str, names: Iterable[str]) -> Together:
         """Return what judges a block with just these simple children: what is missing, and what breaks beside what."""

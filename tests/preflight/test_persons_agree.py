@@ -1,4 +1,4 @@
-"""The plain reader passes nothing that the general one would find, and counts what it counts."""
+"""What is evaluated from memory is what structure and rules say of it, and counts what they count."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from kpr_sender.errors import InputRefused
 from kpr_sender.model import Environment
 from kpr_sender.preflight import Report, check
-from kpr_sender.preflight.reading.plain import PlainPersons
+from kpr_sender.preflight.persons import Persons
 from kpr_sender.sandbox.sample import write_pair
 from tests.helpers.figures import figure
 from tests.helpers.nightly import scaled
@@ -152,13 +152,13 @@ def _differences(folder: Path, monkeypatch: pytest.MonkeyPatch, *, count: int, s
     ident = write_pair(folder, year=2024, persons=3)[1].read_bytes()
     files = [*_samples(folder, count // 2, seed), *(each.data() for each in documents("kpr_ipl", count // 2, seed))]
     plain = [_verdict(each, ident) for each in files]
-    monkeypatch.setattr(PlainPersons, "read", lambda _self, _block: None)
+    monkeypatch.setattr(Persons, "read", lambda _self, _record: None)
     differing = [each for at, each in enumerate(files) if _verdict(each, ident) != plain[at]]
-    figure("plain reader against the general one", files=len(files), misclassified=len(differing))
+    figure("persons from memory against structure and rules", files=len(files), misclassified=len(differing))
     return differing
 
 
-def test_same_verdict_with_and_without_the_plain_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_same_verdict_with_and_without_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not _differences(tmp_path, monkeypatch, count=FILES, seed=1)[:3]
 
 

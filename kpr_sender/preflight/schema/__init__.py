@@ -1,1 +1,0 @@
-"""What the official schema would say of a file, from the catalogue alone."""
