@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from kpr_sender.states import (
+    EARLIER,
     ENDED,
-    NEEDS_PERSON_TABLE,
     TABLE,
     TRANSITIONS,
+    VARIANTS,
     Cause,
     Reaction,
     Row,
@@ -48,6 +49,8 @@ MOVES: Final = {
     Cause.PERSON_ARRIVED: "a person, with a reason: it has arrived",
     Cause.PERSON_NOT_ARRIVED: "a person, with a reason: it has not arrived",
     Cause.PERSON_CANCELS: "a person, with a reason: give it up",
+    Cause.PERSON_RESENDS: "a person, with a reason: send the same content again",
+    Cause.PERSON_SETTLES: "a person, with a reason: nobody need look any more",
     Cause.REPLACED: "another submission takes its place",
     Cause.RESTORED: "the journal was restored from backup, and a person accepts it",
     Cause.RECEIPT_UNVERIFIED: "a receipt that cannot be verified",
@@ -57,6 +60,9 @@ STAYS: Final = {
     Reaction.WAITS: "waits for the bus's outcome, and takes effect after it",
     Reaction.AGAIN: "is known",
     Reaction.CONTRADICTS: "calls for a person",
+    Reaction.LESS: "counts for less, and is noted",
+    Reaction.EARLIER: "counts no more, and is noted",
+    Reaction.SETTLES: "the state stays; exit code 0",
     Reaction.NOTED: "is noted",
 }
 
@@ -77,8 +83,9 @@ def documentation() -> str:
             "",
             "Nothing else may happen: every step is checked against this table, and the journal notes it with time,",
             "cause, reason and who. `publishing` goes back to `sealed` only when it is certain that the bus does not",
-            "have the message. No state at the end is left again: a later receipt that says otherwise is kept and",
-            "shown, and calls for a person.",
+            "have the message. A verified receipt for the present MsgId moves a shipment from every state that has",
+            "none; a later one that says otherwise is stored and shown, and calls for a person. What a person lets go",
+            "again gets a message-id that the bus has not seen; all ids it ever had are stored, and answers are found.",
             "",
             "| state | what is known | leaves it by | to |",
             "| --- | --- | --- | --- |",
@@ -87,8 +94,9 @@ def documentation() -> str:
             "## Whatever happens, in every state",
             "",
             "Also what moves nothing. An answer that contradicts what is known marks a shipment: it *needs a person*.",
-            "A sealed shipment with that mark was answered though nothing was sent: it is never published. While",
-            "an answer waits for the bus's outcome, another one that says something else calls for a person.",
+            "A sealed shipment with that mark is not published until a person has decided. While an answer waits for",
+            "the bus's outcome, a receipt takes the place of an error; one that says otherwise calls for a person.",
+            "The last column is for answers to ids that the shipment does not have any more.",
             "",
             *_everything(),
             "",
@@ -125,7 +133,8 @@ def _ways() -> Iterator[str]:
 
 def _everything() -> Iterator[str]:
     rows = [(f"`{state}`", row) for state, row in TABLE.items()]
-    rows += [(f"`{state}`, needs a person", row) for state, row in NEEDS_PERSON_TABLE.items()]
+    rows += [(f"`{variant.state}`, {variant.name}", variant.row) for variant in VARIANTS]
+    rows.append(("any, an earlier id", EARLIER))
     yield "| what happens | " + " | ".join(name for name, _ in rows) + " |"
     yield "| --- |" + " --- |" * len(rows)
     for cause in Cause:

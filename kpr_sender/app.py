@@ -39,6 +39,7 @@ from kpr_sender.states import SubmissionState
 if TYPE_CHECKING:
     from kpr_sender.inbound.listen import Listener
     from kpr_sender.inbound.receipt import ReceiptHandler
+    from kpr_sender.outbound.resend import Resender
 
 
 def utc_now() -> datetime:
@@ -167,6 +168,15 @@ class App:
             new_id=self.new_id,
             observe=self.observe,
             by=by or self.by,
+        )
+
+    def resender(self) -> Resender:
+        """Return what lets a shipment's content go again. Opens the journal."""
+        from kpr_sender.outbound.resend import Resender
+
+        submitter = self.submitter("")
+        return Resender(
+            submitter.journal, submitter.counterpart, submitter.builder, self.now, self.new_id, self.observe
         )
 
     def publisher(self) -> Publisher:

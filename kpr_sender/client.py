@@ -23,7 +23,7 @@ from kpr_sender.errors import AccessRefused, ConfigInvalid, InputMissing, Intern
 from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.journal.port import ReceiptDocument
 from kpr_sender.keys.port import Keys
-from kpr_sender.model import Environment, MessageType
+from kpr_sender.model import Environment, MessageType, Shipment
 from kpr_sender.operator.resolve import (
     Case,
     Decision,
@@ -31,6 +31,8 @@ from kpr_sender.operator.resolve import (
     look_up,
     newest_awaiting,
     require_decidable,
+    require_once,
+    require_resendable,
     require_unchanged,
 )
 from kpr_sender.outbound.publish import next_sealed
@@ -348,15 +350,23 @@ class Client:
         return case_of(self._app.session.opened(), msg_id)
 
     def resolve(
-        self, msg_id: str, decision: Decision, *, reason: str, by: str = "", seen: Case | None = None
+        self,
+        msg_id: str,
+        decision: Decision,
+        *,
+        reason: str,
+        by: str = "",
+        again: bool = False,
+        seen: Case | None = None,
     ) -> Report:
-        """Let a person decide on a shipment that no answer has come to. Never touches the bus.
+        """Let a person decide on a shipment. Never touches the bus.
 
         Args:
             msg_id: Its MsgId, in capitals or not.
             decision: What FHI said, or what the person makes of it.
             reason: Why, in words; kept in the journal.
             by: Who decides; the client's own ``by`` when not given.
+            again: That what has not arrived may go although its content was let go again before.
             seen: What the person was shown: nothing is decided when something has happened since.
 
         Raises:
@@ -371,12 +381,72 @@ class Client:
                 if seen is not None:
                     require_unchanged(seen, found)
                 require_decidable(found, decision)
-                shipment = journal.decide(
-                    found.shipment.msg_id, decision.cause, reason=reason, by=by.strip() or self._app.by
+                known, who = found.shipment.msg_id, by.strip() or self._app.by
+                if decision is Decision.NOT_ARRIVED:
+                    require_once(found, again=again)
+                    shipment = journal.let_go(known, message_id=self._app.new_id(), reason=reason, by=who)
+                else:
+                    shipment = journal.decide(known, decision.cause, reason=reason, by=who)
+            return self._decided(found, shipment, decision.value)
+
+    def settle(self, msg_id: str, *, reason: str, by: str = "", seen: Case | None = None) -> Report:
+        """Let a person end what nothing else can: the state stays, and nobody is called any more.
+
+        Arguments and errors are those of ``resolve``.
+        """
+        return self.resolve(msg_id, Decision.SETTLED, reason=reason, by=by, seen=seen)
+
+    def resend(
+        self,
+        msg_id: str,
+        file: Path | None = None,
+        *,
+        reason: str,
+        by: str = "",
+        again: bool = False,
+        seen: Case | None = None,
+    ) -> Report:
+        """Let a person send one half's content again: after a fault, a rejection, or before the bus ever had it.
+
+        It is sealed anew, as configured and registered now; ``submit`` publishes it. Never touches the bus.
+
+        Args:
+            msg_id: Its MsgId, in capitals or not.
+            file: The very file that was sent; the configured one when not given.
+            reason: Why, in words; stored in the journal.
+            by: Who decides; the client's own ``by`` when not given.
+            again: That it may go although its content was let go again before.
+            seen: What the person was shown: nothing is decided when something has happened since.
+
+        Raises:
+            UsageError: It is not to be sent again, or not in this way, or something has happened since.
+            InputMissing: The file is missing.
+            InputRefused: It is another file than the one that was sent.
+            RegistryUnreachable: The register does not answer, and no earlier answer may be used; nothing was sealed.
+            AccessRefused: A key or certificate was refused.
+            ConfigInvalid: A key or certificate file is missing.
+            JournalUnwritable: The decision could not be stored; nothing has changed.
+            JournalLocked: Another run holds the journal.
+        """
+        with self._one_at_a_time:
+            journal = self._app.session.opened()
+            with self._app.section:
+                found = case_of(journal, msg_id)
+                if seen is not None:
+                    require_unchanged(seen, found)
+                require_resendable(found)
+                require_once(found, again=again)
+                path = self._file(found.shipment.type, file)
+                shipment = self._app.resender().resend(
+                    found.shipment, path, reason=reason, by=by.strip() or self._app.by
                 )
-            text = f"A person decided on the {shipment.type.norwegian} ({shipment.msg_id}): {decision.value}."
-            self._app.observe(Event(EventKind.DECIDED, text, shipment.msg_id, shipment.type))
-            return self._app.report(journal.submission(shipment.submission_id) or found.submission)
+            return self._decided(found, shipment, "send again")
+
+    def _decided(self, case: Case, shipment: Shipment, what: str) -> Report:
+        text = f"A person decided on the {shipment.type.norwegian} ({shipment.msg_id}): {what}."
+        self._app.observe(Event(EventKind.DECIDED, text, shipment.msg_id, shipment.type))
+        journal = self._app.session.opened()
+        return self._app.report(journal.submission(case.submission.submission_id) or case.submission)
 
     def reviewed(self, submission_id: str | None = None, *, by: str = "", note: str = "") -> Report:
         """Store that a person looked at a delivered submission in FHI's feedback view. Never touches the bus.
@@ -433,21 +503,20 @@ class Client:
         self.close()
 
     def _files(self, fagmelding: Path | None, identmelding: Path | None) -> dict[MessageType, Path]:
+        chosen = {MessageType.KPR_IPL: fagmelding, MessageType.KPR_IDE: identmelding}
+        return {message_type: self._file(message_type, path) for message_type, path in chosen.items()}
+
+    def _file(self, message_type: MessageType, named: Path | None) -> Path:
         files = self.settings.files
-        chosen = {
-            MessageType.KPR_IPL: fagmelding or files.fagmelding,
-            MessageType.KPR_IDE: identmelding or files.identmelding,
-        }
-        found = {}
-        for message_type, path in chosen.items():
-            if path is None:
-                raise InputMissing(
-                    f"No {message_type.norwegian} is named.",
-                    where=f"files.{message_type.norwegian}",
-                    next_step=f"Name it on the command line or in {self.settings.origin}.",
-                )
-            found[message_type] = path
-        return found
+        configured = {MessageType.KPR_IPL: files.fagmelding, MessageType.KPR_IDE: files.identmelding}
+        path = named or configured[message_type]
+        if path is None:
+            raise InputMissing(
+                f"No {message_type.norwegian} is named.",
+                where=f"files.{message_type.norwegian}",
+                next_step=f"Name it on the command line or in {self.settings.origin}.",
+            )
+        return path
 
 
 def _require_reason(reason: str, by: str, *, look_anyway: bool, emptied: bool) -> None:

@@ -243,6 +243,14 @@ class QueueShared(KprError):
     )
 
 
+class ReadyToSend(KprError):
+    """Sealed, and nothing keeps it from being sent."""
+
+    code, exit_code, fault = "ready-to-send", 90, Fault.NOBODY
+    meaning = "sealed, and nothing keeps it from being sent: the next kpr-send send sends it"
+    advice = "Run kpr-send send with the same files."
+
+
 ERRORS: Final[tuple[type[KprError], ...]] = (
     NotReady,
     UsageError,
@@ -265,6 +273,7 @@ ERRORS: Final[tuple[type[KprError], ...]] = (
     AlreadySubmitted,
     JournalLocked,
     QueueShared,
+    ReadyToSend,
 )
 BY_CODE: Final = {error.code: error for error in ERRORS}
 

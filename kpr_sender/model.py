@@ -181,6 +181,22 @@ class ErrorMessage:
         return " ".join(filter(None, (said, f"({self.data})" if self.data else ""))) or "no more than that"
 
 
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What a shipment was before it was sealed anew or given another id.
+
+    Attributes:
+        since: When it became so, UTC.
+        until: When it became something else, UTC.
+    """
+
+    msg_id: str
+    message_id: str
+    sealed_sha256: str
+    since: datetime
+    until: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shipment(Lifecycle):
     """One sealed Hodemelding and what is known of its way: its life, and what is fixed.
@@ -191,8 +207,10 @@ class Shipment(Lifecycle):
         sealed_bytes: Size of the sealed bytes in bytes.
         certificates: What it is sealed with; None for one that was sealed before the journal stored it.
         hodemelding_sha256: Digest of the Hodemelding round the payload; empty likewise.
+        receipts: Those for its present MsgId, in order.
         lopenr: The EPJ's running number, as it stands in the payload.
         error_message: What our error queue said of it last; None where it said nothing.
+        earlier: What it was before, the oldest first.
     """
 
     msg_id: str
@@ -209,6 +227,12 @@ class Shipment(Lifecycle):
     hodemelding_sha256: str = ""
     lopenr: str = ""
     error_message: ErrorMessage | None = None
+    earlier: tuple[Version, ...] = ()
+
+    @property
+    def msg_ids(self) -> frozenset[str]:
+        """Each MsgId that it has or had."""
+        return frozenset({self.msg_id, *(one.msg_id for one in self.earlier)})
 
 
 @dataclass(frozen=True, slots=True)

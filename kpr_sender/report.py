@@ -7,7 +7,7 @@ the same answer as ``send`` tomorrow.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from kpr_sender.errors import (
     KprError,
     NeedsPerson,
     Overdue,
+    ReadyToSend,
     ReceiptPending,
     ReceiptUnverified,
     RejectedByReceiver,
@@ -91,7 +92,7 @@ def _sealed(submission: Submission) -> KprError:
     waiting = _in(submission, ShipmentState.SEALED)
     last = next((shipment.last_error for shipment in waiting if shipment.last_error), None)
     if last is None:
-        return BusUnreachable(f"Sealed, and not sent yet: {_named(waiting)}.")
+        return ReadyToSend(f"Sealed, and not sent yet: {_named(waiting)}.")
     return BY_CODE.get(last.code, BusUnreachable)(f"Not sent: {_named(waiting)}. {last.text}")
 
 
@@ -159,7 +160,8 @@ def _delivered_yet(submission: Submission) -> KprError | None:
     return NeedsPerson(f"FHI says OK (status 1) to {_named(odd)}, and names errors all the same: {_why(odd)}.")
 
 
-_BY_STATE: Final[Mapping[SubmissionState, Callable[[Submission], KprError]]] = {
+_BY_STATE: Final[Mapping[SubmissionState, Callable[[Submission], KprError | None]]] = {
+    SubmissionState.DELIVERED: _delivered_yet,
     SubmissionState.IN_DOUBT: _in_doubt,
     SubmissionState.PARTLY_DELIVERED: _partly,
     SubmissionState.REJECTED: _rejected,
@@ -193,7 +195,7 @@ def _doubted(shipment: Shipment, receipt: Receipt) -> KprError:
 
 
 def error_of(submission: Submission, *, overdue_after: float, at: datetime) -> KprError | None:
-    """Return what a person must know of the pair, worst first; None when all is delivered.
+    """Return what a person must know of the pair, worst first; None when all is delivered or settled by a person.
 
     Order: in doubt, a receipt that is not verified, receipts that contradict each other, the pair's state. What keeps
     receipts from being fetched comes before overdue: they may lie on our queue.
@@ -203,6 +205,10 @@ def error_of(submission: Submission, *, overdue_after: float, at: datetime) -> K
         overdue_after: How long a receipt may take, in seconds.
         at: The time now; aware.
     """
+    unsettled = tuple(shipment for shipment in submission.shipments if not shipment.settled)
+    if not unsettled:
+        return None
+    submission = replace(submission, shipments=unsettled)
     if submission.state is SubmissionState.IN_DOUBT:
         return _in_doubt(submission)
     if (doubted := _unverified(submission)) is not None:
@@ -210,10 +216,7 @@ def error_of(submission: Submission, *, overdue_after: float, at: datetime) -> K
     contradicted = [shipment for shipment in submission.shipments if shipment.needs_person]
     if contradicted:
         return NeedsPerson(f"The receipts for {_named(contradicted)} contradict each other or what is known of it.")
-    state = submission.state
-    if state is SubmissionState.DELIVERED:
-        return _delivered_yet(submission)
-    error = _BY_STATE[state](submission)
+    error = _BY_STATE[submission.state](submission)
     if isinstance(error, ReceiptPending):
         return _overdue(submission, overdue_after=overdue_after, at=at) or error
     return error
@@ -335,7 +338,13 @@ class Report:
     def text(self) -> str:
         """Return the result in one or two sentences, for a person."""
         error = self.error
-        return "Both shipments are delivered: FHI has confirmed them." if error is None else str(error)
+        if error is not None:
+            return str(error)
+        settled = [shipment for shipment in self.submission.shipments if shipment.settled]
+        if not settled:
+            return "Both shipments are delivered: FHI has confirmed them."
+        states = " and ".join(f"{_named([shipment])} is {shipment.state.value}" for shipment in settled)
+        return f"A person has settled it, nothing is left to do: {states}."
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that ``--json`` prints: see ``kpr_sender.render.json.report_json``."""

@@ -5,11 +5,14 @@ The rules:
 1. Whatever happens to a shipment goes through ``apply``. ``TABLE`` says what a cause does in a state; what it does not
    list is impossible, whoever asks. A new way on is a new row there, and a word in ``SIDE_EFFECTS``.
 2. ``publishing -> sealed`` only when it is certain that the bus does not have the message (promise G1).
-3. Nothing leaves an end state: a later, contradicting answer is stored and shown, changes nothing and calls for a
-   person. A sealed shipment that was answered all the same is never published (``NEEDS_PERSON_TABLE``).
-4. An answer that overtakes the bus's outcome waits for it and takes effect after it.
-5. A person may decide what a program must not: that a shipment without an answer has arrived, has not, or is given up.
-6. A submission's state is a function of its shipments' states (``PAIR_RULES``, first match wins).
+3. A verified receipt for the present MsgId moves a shipment from every state that has no verified answer. A later,
+   contradicting one is stored and shown, changes nothing and calls for a person.
+4. A message on the error queue is not signed: it counts for less than a verified receipt, whenever that comes, and only
+   while it is about the present message-id. What is about an earlier MsgId or message-id moves nothing (``EARLIER``).
+5. An answer that overtakes the bus's outcome waits for it and takes effect after it.
+6. A person may decide what a program must not: that a shipment without an answer has arrived, has not, or is given up;
+   that its content goes again after a fault, a rejection or a cancellation; that it is settled and nobody need look.
+7. A submission's state is a function of its shipments' states (``PAIR_RULES``, first match wins).
 
 ``docs/states.md`` is generated from these tables.
 """
@@ -53,6 +56,8 @@ class Cause(enum.StrEnum):
     PERSON_ARRIVED = "person-arrived"
     PERSON_NOT_ARRIVED = "person-not-arrived"
     PERSON_CANCELS = "person-cancels"
+    PERSON_RESENDS = "person-resends"
+    PERSON_SETTLES = "person-settles"
     REPLACED = "replaced"
     RESTORED = "restored"
     RECEIPT_UNVERIFIED = "receipt-unverified"
@@ -79,17 +84,23 @@ class Lifecycle:
     """How far a shipment has come: all that the rules look at, and all that they change.
 
     Attributes:
-        attempts: How many times a transfer was begun.
+        attempts: How many times a transfer was begun, under whichever message-id.
+        earlier_attempts: How many of them under message-ids that it does not have any more.
+        handed_over: Whether the bus may have had it, under whichever message-id.
         published_at: When the bus said *accepted*, or a person that it has arrived, whichever was later; UTC.
         needs_person: True when an answer contradicts what was known.
+        settled: True when a person has decided that nobody need look at it any more.
         early_answer: The answer that came before the bus's outcome, and takes effect after it.
     """
 
     state: ShipmentState
     attempts: int = 0
+    earlier_attempts: int = 0
+    handed_over: bool = False
     published_at: datetime | None = None
     last_error: LastError | None = None
     needs_person: bool = False
+    settled: bool = False
     early_answer: Cause | None = None
 
 
@@ -102,6 +113,7 @@ class Trigger:
         why: In words, where there is more to say than the cause does: a person's reason, why a receipt is not verified.
         who: The person who decided it, where it was one.
         arrival: Of a receipt: whether it is new.
+        earlier: Whether it is about a MsgId (a receipt) or message-id (an error) that the shipment has no more.
     """
 
     cause: Cause
@@ -111,6 +123,7 @@ class Trigger:
     who: str = ""
     evidence: Mapping[str, str | int] = field(default_factory=dict)
     arrival: Arrival | None = None
+    earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +171,9 @@ class Reaction(enum.Enum):
     WAITS = "-early", "It came before the bus's outcome, and takes effect after it."
     AGAIN = "-again", "It says what is known."
     CONTRADICTS = "-contradicts", "It contradicts the journal, where the shipment is {state}."
+    LESS = "-less", "It is not signed: what is known, the shipment {state}, counts for more."
+    EARLIER = "-earlier", "It is about a message-id that the shipment does not have any more."
+    SETTLES = "", "Nobody need look at it any more."
     NOTED = "", ""
 
 
@@ -175,12 +191,16 @@ class SideEffects:
     """What a cause changes besides the state, and what the history says where the trigger has no words of its own.
 
     Attributes:
+        hands_over: Whether the bus may have it from now on.
+        lets_go: Whether it gets ids that the bus has not seen, and nothing calls for a person any more.
         keeps_error: Whether what last went wrong is kept; else it is what the trigger says, or ``error``.
     """
 
     why: str = ""
     attempts: int = 0
     published_at: Literal["kept", "now", "cleared"] = "kept"
+    hands_over: bool = False
+    lets_go: bool = False
     keeps_error: bool = False
     error: LastError | None = None
 
@@ -189,9 +209,9 @@ _S, _C, _R = ShipmentState, Cause, Reaction
 
 SIDE_EFFECTS: Final[Mapping[Cause, SideEffects]] = {
     _C.PUBLISH_BEGINS: SideEffects("The transfer is about to begin.", attempts=1, keeps_error=True),
-    _C.ACCEPTED: SideEffects("The bus answered accepted.", published_at="now"),
+    _C.ACCEPTED: SideEffects("The bus answered accepted.", published_at="now", hands_over=True),
     _C.NOT_SENT: SideEffects("It is certain that the bus does not have it."),
-    _C.NO_OUTCOME: SideEffects("The transfer began and no outcome is known."),
+    _C.NO_OUTCOME: SideEffects("The transfer began and no outcome is known.", hands_over=True),
     _C.RECEIPT_OK: SideEffects("A verified receipt says OK."),
     _C.RECEIPT_OK_WITH_ERRORS: SideEffects("A verified receipt says OK, but with errors."),
     _C.RECEIPT_REJECTED: SideEffects("A verified receipt says rejected."),
@@ -201,8 +221,9 @@ SIDE_EFFECTS: Final[Mapping[Cause, SideEffects]] = {
         error=LastError(RejectedByReceiver.code, "A message on the error queue names this shipment."),
     ),
     # Whoever says that it has arrived starts the wait for the receipt anew; the history keeps the first time.
-    _C.PERSON_ARRIVED: SideEffects(published_at="now"),
-    _C.PERSON_NOT_ARRIVED: SideEffects(published_at="cleared"),
+    _C.PERSON_ARRIVED: SideEffects(published_at="now", hands_over=True),
+    _C.PERSON_NOT_ARRIVED: SideEffects(published_at="cleared", lets_go=True),
+    _C.PERSON_RESENDS: SideEffects(published_at="cleared", lets_go=True),
     _C.PERSON_CANCELS: SideEffects(),
 }
 
@@ -211,12 +232,12 @@ _TAKEN_AS_SENT: Final = (
     Recorded(_C.PUBLISH_BEGINS, "Taken as begun: the journal was restored from backup, and may not know of it."),
     Recorded(_C.NO_OUTCOME, _MAYBE_SENT, LastError(InDoubt.code, _MAYBE_SENT)),
 )
-_ANSWERED: Final = {
+_RECEIVED: Final = {
     _C.RECEIPT_OK: _S.DELIVERED,
     _C.RECEIPT_OK_WITH_ERRORS: _S.DELIVERED_WITH_ERRORS,
     _C.RECEIPT_REJECTED: _S.REJECTED,
-    _C.ERROR_QUEUE: _S.FAULTED,
 }
+_ANSWERED: Final = {**_RECEIVED, _C.ERROR_QUEUE: _S.FAULTED}
 # What only a person may say of a shipment that no answer has come to.
 _DECIDED: Final = {
     _C.PERSON_ARRIVED: _S.PUBLISHED,
@@ -224,15 +245,19 @@ _DECIDED: Final = {
     _C.PERSON_CANCELS: _S.CANCELLED,
 }
 _ALWAYS: Final = {_C.RECEIPT_UNVERIFIED: _R.NOTED}
+_SETTLED: Final = {_C.PERSON_SETTLES: _R.SETTLES}
 
 Row = Mapping[Cause, ShipmentState | Reaction | tuple[Recorded, ...]]
 """The state that follows, what happens where it stays, or what the history records instead, in order."""
 
 
-def _ended(state: ShipmentState) -> Row:
-    answers = {cause: _R.AGAIN if to is state else _R.CONTRADICTS for cause, to in _ANSWERED.items()}
-    return {**answers, _C.REPLACED: _R.NOTED, **_ALWAYS}
+def _verified(state: ShipmentState) -> Row:
+    """What a verified receipt has ended: other receipts contradict it, and an error counts for less."""
+    receipts = {cause: _R.AGAIN if to is state else _R.CONTRADICTS for cause, to in _RECEIVED.items()}
+    return {**receipts, _C.ERROR_QUEUE: _R.LESS, _C.REPLACED: _R.NOTED, **_SETTLED, **_ALWAYS}
 
+
+_GIVEN_UP: Final[Row] = {**_RECEIVED, _C.ERROR_QUEUE: _R.LESS, _C.REPLACED: _R.NOTED, **_SETTLED, **_ALWAYS}
 
 TABLE: Final[Mapping[ShipmentState, Row]] = {
     _S.SEALED: {
@@ -240,7 +265,7 @@ TABLE: Final[Mapping[ShipmentState, Row]] = {
         _C.PERSON_CANCELS: _S.CANCELLED,
         _C.REPLACED: (Recorded(_C.PERSON_CANCELS),),
         _C.RESTORED: _TAKEN_AS_SENT,
-        **dict.fromkeys(_ANSWERED, _R.CONTRADICTS),
+        **_ANSWERED,
         **_ALWAYS,
     },
     _S.PUBLISHING: {
@@ -250,27 +275,78 @@ TABLE: Final[Mapping[ShipmentState, Row]] = {
         **dict.fromkeys(_ANSWERED, _R.WAITS),
         **_ALWAYS,
     },
-    _S.PUBLISHED: {**_ANSWERED, **_DECIDED, _C.REPLACED: _R.NOTED, **_ALWAYS},
+    _S.PUBLISHED: {**_ANSWERED, **_DECIDED, _C.REPLACED: _R.NOTED, **_SETTLED, **_ALWAYS},
     _S.IN_DOUBT: {**_ANSWERED, **_DECIDED, **_ALWAYS},
-    **{one: _ended(one) for one in (_S.DELIVERED, _S.DELIVERED_WITH_ERRORS, _S.REJECTED, _S.FAULTED, _S.CANCELLED)},
+    _S.DELIVERED: _verified(_S.DELIVERED),
+    _S.DELIVERED_WITH_ERRORS: _verified(_S.DELIVERED_WITH_ERRORS),
+    _S.REJECTED: {**_verified(_S.REJECTED), _C.PERSON_RESENDS: _S.SEALED},
+    _S.FAULTED: {**_GIVEN_UP, _C.ERROR_QUEUE: _R.AGAIN, _C.PERSON_RESENDS: _S.SEALED},
+    # What the bus may have had goes again only after FHI's word that it has not arrived.
+    _S.CANCELLED: {**_GIVEN_UP, _C.PERSON_NOT_ARRIVED: _S.SEALED},
 }
 
-NEEDS_PERSON_TABLE: Final[Mapping[ShipmentState, Row]] = {
-    # FHI has answered what the journal holds as not sent: sending it might be sending twice (promise G1).
-    _S.SEALED: {c: cell for c, cell in TABLE[_S.SEALED].items() if c not in {_C.PUBLISH_BEGINS, _C.REPLACED}},
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """The row that takes the place of ``TABLE``'s for some shipments in a state; the first that holds counts.
+
+    Attributes:
+        name: Which shipments, in words.
+    """
+
+    name: str
+    state: ShipmentState
+    holds: Callable[[Lifecycle], bool]
+    row: Row
+
+
+def _without(state: ShipmentState, *causes: Cause) -> Row:
+    return {cause: cell for cause, cell in TABLE[state].items() if cause not in causes}
+
+
+VARIANTS: Final = (
+    # FHI has answered a MsgId of it that was given up: sending it might be sending twice (promise G1).
+    Variant(
+        "needs a person",
+        _S.SEALED,
+        lambda shipment: shipment.needs_person,
+        {**_without(_S.SEALED, _C.PUBLISH_BEGINS, _C.REPLACED), _C.PERSON_NOT_ARRIVED: _S.SEALED},
+    ),
+    Variant(
+        "the bus never had it",
+        _S.CANCELLED,
+        lambda shipment: not shipment.handed_over,
+        {**_without(_S.CANCELLED, _C.PERSON_NOT_ARRIVED), _C.PERSON_RESENDS: _S.SEALED},
+    ),
+)
+
+EARLIER: Final[Row] = {
+    # Only what was rejected is given another MsgId: that answer is known, any other contradicts it.
+    **dict.fromkeys(_RECEIVED, _R.CONTRADICTS),
+    _C.RECEIPT_REJECTED: _R.AGAIN,
+    _C.ERROR_QUEUE: _R.EARLIER,
+    **_ALWAYS,
 }
-"""The rows that take the place of ``TABLE``'s while a shipment needs a person."""
+"""What an answer does, in every state, that is about a MsgId or message-id which the shipment has no more."""
 
 TRANSITIONS: Final[Mapping[ShipmentState, Mapping[Cause, ShipmentState]]] = {
-    state: {cause: cell for cause, cell in row.items() if isinstance(cell, ShipmentState)}
+    state: {
+        cause: cell
+        for one in (row, *(variant.row for variant in VARIANTS if variant.state is state))
+        for cause, cell in one.items()
+        if isinstance(cell, ShipmentState)
+    }
     for state, row in TABLE.items()
 }
-"""The part of ``TABLE`` that moves a shipment by one line of the history."""
+"""The part of ``TABLE`` and ``VARIANTS`` that moves a shipment by one line of the history."""
 
 CAUSE_OF_STATUS: Final = {status: Cause[f"RECEIPT_{status.name}"] for status in ReceiptStatus}
 ANSWERS: Final = frozenset(_ANSWERED)
 OUTCOMES: Final = frozenset(TRANSITIONS[_S.PUBLISHING])
 PERSON_CAUSES: Final = frozenset(cause for cause in Cause if cause.name.startswith("PERSON_"))
+RECEIPTS: Final = frozenset(_RECEIVED)
+SENT_AGAIN: Final = frozenset(cause for cause, effects in SIDE_EFFECTS.items() if effects.lets_go)
+"""A person's words by which content goes again."""
 AWAITING_RECEIPT: Final = frozenset({_S.PUBLISHED, _S.IN_DOUBT})
 UNANSWERED: Final = AWAITING_RECEIPT | {_S.SEALED, _S.PUBLISHING}
 ENDED: Final = frozenset(state for state, ways_on in TRANSITIONS.items() if not ways_on)
@@ -282,7 +358,7 @@ def apply(shipment: Lifecycle, trigger: Trigger) -> Change:
     Raises:
         ImpossibleTransition: The table does not have it.
     """
-    cell = _row(shipment).get(trigger.cause)
+    cell = (EARLIER if trigger.earlier else _row(shipment)).get(trigger.cause)
     if cell is None:
         raise ImpossibleTransition(shipment.state, trigger.cause)
     if trigger.arrival is not None:
@@ -306,6 +382,10 @@ def moved(shipment: Lifecycle, cause: Cause, *, at: datetime, error: LastError |
         shipment,
         state=after(shipment.state, cause),
         attempts=shipment.attempts + brings.attempts,
+        earlier_attempts=shipment.attempts if brings.lets_go else shipment.earlier_attempts,
+        handed_over=shipment.handed_over or brings.hands_over,
+        needs_person=shipment.needs_person and not brings.lets_go,
+        settled=False,
         published_at={"kept": shipment.published_at, "now": at, "cleared": None}[brings.published_at],
         last_error=shipment.last_error if brings.keeps_error else error or brings.error,
         early_answer=None,
@@ -321,9 +401,8 @@ def after(state: ShipmentState, cause: Cause) -> ShipmentState:
 
 
 def _row(shipment: Lifecycle) -> Row:
-    if shipment.needs_person and shipment.state in NEEDS_PERSON_TABLE:
-        return NEEDS_PERSON_TABLE[shipment.state]
-    return TABLE[shipment.state]
+    rows = (one.row for one in VARIANTS if one.state is shipment.state and one.holds(shipment))
+    return next(rows, TABLE[shipment.state])
 
 
 def _move(shipment: Lifecycle, trigger: Trigger) -> Change:
@@ -344,23 +423,30 @@ def _receipt(shipment: Lifecycle, trigger: Trigger, arrival: Arrival) -> Change:
     line = HistoryLine(word, why or text, details=trigger.evidence)
     if arrival is Arrival.DUPLICATE or trigger.cause is Cause.RECEIPT_UNVERIFIED:
         return Change(shipment, (line,))
-    answered = apply(shipment, Trigger(trigger.cause, trigger.at))
+    answered = apply(shipment, Trigger(trigger.cause, trigger.at, earlier=trigger.earlier))
     return replace(answered, lines=(line, *answered.lines))
 
 
 def _stay(shipment: Lifecycle, trigger: Trigger, reaction: Reaction) -> Change:
-    if reaction is Reaction.NOTED:
-        return Change(shipment, (HistoryLine(trigger.cause.value, trigger.why, trigger.who, details=trigger.evidence),))
-    if reaction is Reaction.WAITS and shipment.early_answer not in {None, trigger.cause}:
-        reaction = Reaction.CONTRADICTS
+    if reaction is Reaction.WAITS:
+        reaction = _beside(shipment.early_answer, trigger.cause)
     word, text = reaction.value
-    why = text.format(state=shipment.state.value)
-    line = HistoryLine(trigger.cause.value + word, why, details=trigger.evidence)
+    why = text.format(state=shipment.state.value) if word else trigger.why or text
+    line = HistoryLine(trigger.cause.value + word, why, trigger.who, details=trigger.evidence)
     if reaction is Reaction.WAITS:
         return Change(replace(shipment, early_answer=trigger.cause), (line,))
+    if reaction is Reaction.SETTLES:
+        return Change(replace(shipment, needs_person=False, settled=True), (line,))
     if reaction is Reaction.CONTRADICTS:
-        return Change(replace(shipment, needs_person=True), (line,), contradiction=why)
+        return Change(replace(shipment, needs_person=True, settled=False), (line,), contradiction=why)
     return Change(shipment, (line,))
+
+
+def _beside(waiting: Cause | None, cause: Cause) -> Reaction:
+    """Return what an answer does beside the one that waits for the bus's outcome already."""
+    if waiting in {None, cause, Cause.ERROR_QUEUE}:
+        return Reaction.WAITS  # a receipt takes the place of an error
+    return Reaction.LESS if cause is Cause.ERROR_QUEUE else Reaction.CONTRADICTS
 
 
 def noted(shipment: Lifecycle, error: LastError | None) -> Change:
@@ -381,18 +467,18 @@ def may_be_published(shipment: Lifecycle) -> bool:
 
 
 def may_be_resealed(shipment: Lifecycle) -> bool:
-    """Whether its bytes may still be exchanged: no transfer of it was ever begun (promise G3)."""
-    return may_be_published(shipment) and shipment.attempts == 0
+    """Whether its bytes may still be exchanged: no transfer was begun under its present message-id (promise G3)."""
+    return may_be_published(shipment) and shipment.attempts == shipment.earlier_attempts
 
 
 def answered_though_unsent(shipment: Lifecycle) -> bool:
-    """Whether FHI has answered what the journal holds as not sent: a person must look, and it is never published."""
+    """Whether FHI has answered what the journal holds as not sent: a person must look, and it is not published."""
     return shipment.state is ShipmentState.SEALED and not may_be_published(shipment)
 
 
 def awaits_answer(shipment: Lifecycle) -> bool:
-    """Whether a receipt or a message on the error queue may come for it."""
-    return shipment.state in AWAITING_RECEIPT
+    """Whether a receipt or a message on the error queue is waited for."""
+    return shipment.state in AWAITING_RECEIPT and not shipment.settled
 
 
 def blocks_replacement(shipment: Lifecycle) -> bool:
@@ -405,7 +491,9 @@ def open_decisions(shipment: Lifecycle, *, replaced: bool) -> frozenset[Cause]:
     if may_be_published(shipment):
         return frozenset()  # what is sealed needs no decision, but for one that FHI has answered all the same
     decisions = PERSON_CAUSES & _row(shipment).keys()
-    return decisions - {Cause.PERSON_NOT_ARRIVED} if replaced else decisions
+    if shipment.settled:
+        decisions -= {Cause.PERSON_SETTLES}
+    return decisions - SENT_AGAIN if replaced else decisions
 
 
 class SubmissionState(enum.StrEnum):

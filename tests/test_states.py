@@ -16,14 +16,17 @@ from kpr_sender.states import (
     ANSWERS,
     AWAITING_RECEIPT,
     CAUSE_OF_STATUS,
+    EARLIER,
     ENDED,
     OUTCOMES,
     PAIR_RULES,
     PERSON_CAUSES,
+    SENT_AGAIN,
     SIDE_EFFECTS,
     TABLE,
     TRANSITIONS,
     UNANSWERED,
+    VARIANTS,
     Arrival,
     Cause,
     Change,
@@ -48,6 +51,7 @@ from kpr_sender.states import (
 
 S, C, P = ShipmentState, Cause, SubmissionState
 BY_A_PERSON = {C.PERSON_ARRIVED, C.PERSON_NOT_ARRIVED, C.PERSON_CANCELS}
+AGAIN = {C.PERSON_NOT_ARRIVED, C.PERSON_RESENDS}
 AT, BEFORE = datetime(2025, 1, 10, 12, tzinfo=UTC), datetime(2025, 1, 9, 8, tzinfo=UTC)
 OLD, NEW = LastError("bus-unreachable", "No route."), LastError("in-doubt", "No outcome.")
 # The states in which bytes may have reached the bus.
@@ -57,6 +61,11 @@ PERHAPS_ON_THE_BUS = {S.PUBLISHING, S.PUBLISHED, S.IN_DOUBT}
 EXPECTED = {
     (S.SEALED, C.PUBLISH_BEGINS): S.PUBLISHING,
     (S.SEALED, C.PERSON_CANCELS): S.CANCELLED,
+    (S.SEALED, C.RECEIPT_OK): S.DELIVERED,
+    (S.SEALED, C.RECEIPT_OK_WITH_ERRORS): S.DELIVERED_WITH_ERRORS,
+    (S.SEALED, C.RECEIPT_REJECTED): S.REJECTED,
+    (S.SEALED, C.ERROR_QUEUE): S.FAULTED,
+    (S.SEALED, C.PERSON_NOT_ARRIVED): S.SEALED,
     (S.PUBLISHING, C.ACCEPTED): S.PUBLISHED,
     (S.PUBLISHING, C.NOT_SENT): S.SEALED,
     (S.PUBLISHING, C.NO_OUTCOME): S.IN_DOUBT,
@@ -74,6 +83,16 @@ EXPECTED = {
     (S.IN_DOUBT, C.PERSON_ARRIVED): S.PUBLISHED,
     (S.IN_DOUBT, C.PERSON_NOT_ARRIVED): S.SEALED,
     (S.IN_DOUBT, C.PERSON_CANCELS): S.CANCELLED,
+    (S.REJECTED, C.PERSON_RESENDS): S.SEALED,
+    (S.FAULTED, C.RECEIPT_OK): S.DELIVERED,
+    (S.FAULTED, C.RECEIPT_OK_WITH_ERRORS): S.DELIVERED_WITH_ERRORS,
+    (S.FAULTED, C.RECEIPT_REJECTED): S.REJECTED,
+    (S.FAULTED, C.PERSON_RESENDS): S.SEALED,
+    (S.CANCELLED, C.RECEIPT_OK): S.DELIVERED,
+    (S.CANCELLED, C.RECEIPT_OK_WITH_ERRORS): S.DELIVERED_WITH_ERRORS,
+    (S.CANCELLED, C.RECEIPT_REJECTED): S.REJECTED,
+    (S.CANCELLED, C.PERSON_NOT_ARRIVED): S.SEALED,
+    (S.CANCELLED, C.PERSON_RESENDS): S.SEALED,
 }
 
 
@@ -90,7 +109,9 @@ def test_each_state_and_cause_leads_where_it_must_or_nowhere(state: ShipmentStat
 def test_the_table_knows_every_state_and_every_cause() -> None:
     assert set(TRANSITIONS) == set(S)
     assert {cause for ways_on in TRANSITIONS.values() for cause in ways_on} == set(SIDE_EFFECTS)
-    assert {cause for row in TABLE.values() for cause in row} == set(C)
+    rows = (*TABLE.values(), *(variant.row for variant in VARIANTS))
+    assert {cause for row in rows for cause in row} == set(C)
+    assert set(EARLIER) == {*FINAL, C.RECEIPT_UNVERIFIED}
     assert set(CAUSE_OF_STATUS) == set(ReceiptStatus)
 
 
@@ -100,7 +121,8 @@ def test_every_state_can_be_reached_and_none_is_a_trap() -> None:
         further = reached | {following for state in reached for following in TRANSITIONS[state].values()}
         grown, reached = further != reached, further
     assert reached == set(S)
-    assert set(TRANSITIONS) - ENDED == {S.SEALED, S.PUBLISHING, S.PUBLISHED, S.IN_DOUBT}
+    assert {S.DELIVERED, S.DELIVERED_WITH_ERRORS} == ENDED
+    assert C.PERSON_SETTLES in TABLE[S.DELIVERED_WITH_ERRORS], "G2: a person ends what is no end"
 
 
 @given(st.lists(st.sampled_from(list(C)), max_size=40))
@@ -112,8 +134,8 @@ def test_what_may_be_on_the_bus_is_sealed_again_only_by_certainty_or_a_person(ca
             following = after(state, cause)
         except ImpossibleTransition:
             continue
-        if state in PERHAPS_ON_THE_BUS and following is S.SEALED:
-            assert (state, cause) == (S.PUBLISHING, C.NOT_SENT) or cause in BY_A_PERSON
+        if following is S.SEALED:
+            assert (state, cause) == (S.PUBLISHING, C.NOT_SENT) or cause in AGAIN
         assert state not in ENDED
         state = following
 
@@ -127,16 +149,19 @@ def test_delivered_is_reached_by_a_positive_receipt_only() -> None:
 
 
 def test_only_what_no_answer_came_to_is_a_persons_to_decide() -> None:
-    assert PERSON_CAUSES == BY_A_PERSON
+    assert BY_A_PERSON | {C.PERSON_RESENDS, C.PERSON_SETTLES} == PERSON_CAUSES
+    assert AGAIN == SENT_AGAIN
     assert {state for state, ways_on in TRANSITIONS.items() if set(ways_on) >= BY_A_PERSON} == AWAITING_RECEIPT
-    assert BY_A_PERSON & set(TRANSITIONS[S.SEALED]) == {C.PERSON_CANCELS}
-    assert not any(BY_A_PERSON & set(TRANSITIONS[state]) for state in {S.PUBLISHING, *ENDED})
+    assert C.PERSON_NOT_ARRIVED not in TABLE[S.SEALED], "only where it needs a person"
+    assert not any(PERSON_CAUSES & set(TRANSITIONS[state]) for state in {S.PUBLISHING, *ENDED})
 
 
 def test_what_awaits_a_receipt_takes_every_answer() -> None:
     """G2."""
-    assert {state for state, ways_on in TRANSITIONS.items() if set(ways_on) >= ANSWERS} == AWAITING_RECEIPT
-    assert all(not ANSWERS & set(TRANSITIONS[state]) for state in set(S) - AWAITING_RECEIPT)
+    answered = {state for state, ways_on in TRANSITIONS.items() if set(ways_on) >= ANSWERS}
+    assert answered == AWAITING_RECEIPT | {S.SEALED}
+    receipts = {state for state, ways_on in TRANSITIONS.items() if set(ways_on) >= set(CAUSE_OF_STATUS.values())}
+    assert receipts == {*S} - {S.PUBLISHING, S.DELIVERED, S.DELIVERED_WITH_ERRORS, S.REJECTED}
 
 
 # The whole table, flags included, written out a second time.
@@ -150,27 +175,37 @@ FINAL = {
 LIVES = [
     Lifecycle(
         state=state,
-        attempts=0 if state is S.SEALED else 1,
+        attempts=0 if state is S.SEALED else 2,
+        earlier_attempts=0 if state is S.SEALED else 1,
+        handed_over=handed_over,
         published_at=BEFORE if state is not S.SEALED else None,
         last_error=OLD,
         needs_person=needs_person,
+        settled=state is S.PUBLISHED and needs_person,
         early_answer=early,
     )
-    for state, needs_person in product(S, (False, True))
+    for state, needs_person, handed_over in product(S, (False, True), (False, True))
     for early in ((None, *FINAL) if state is S.PUBLISHING else (None,))
 ]
 
 
-def expected(life: Lifecycle, cause: Cause) -> Lifecycle | None:  # noqa: PLR0911 - one way for each promise
+def expected(life: Lifecycle, cause: Cause) -> Lifecycle | None:  # noqa: C901, PLR0911 - one way for each promise
     """The promises once more, as branches; None for what is impossible."""
     if cause is C.RECEIPT_UNVERIFIED:
         return life
+    if cause is C.PERSON_SETTLES:
+        open_still = life.state in {S.SEALED, S.PUBLISHING, S.IN_DOUBT}
+        return None if open_still else replace(life, needs_person=False, settled=True)
+    if life.state is S.CANCELLED and cause in AGAIN and life.handed_over is (cause is C.PERSON_RESENDS):
+        return None
+    if life.state is S.SEALED and cause is C.PERSON_NOT_ARRIVED and not life.needs_person:
+        return None
     if cause is C.REPLACED:
         blocked = life.state in {S.PUBLISHING, S.IN_DOUBT} or (life.state is S.SEALED and life.needs_person)
-        return None if blocked else replace(life, state=S.CANCELLED if life.state is S.SEALED else life.state)
+        return None if blocked else replace(life, state=S.CANCELLED) if life.state is S.SEALED else life
     if cause is C.RESTORED:
         error = LastError(InDoubt.code, "The journal was restored from backup; it may have been sent in the meantime.")
-        doubted = replace(life, state=S.IN_DOUBT, attempts=life.attempts + 1, last_error=error)
+        doubted = replace(life, state=S.IN_DOUBT, attempts=life.attempts + 1, last_error=error, handed_over=True)
         return doubted if life.state is S.SEALED else None
     if cause in FINAL:
         return expected_after_answer(life, cause)
@@ -182,23 +217,50 @@ def expected(life: Lifecycle, cause: Cause) -> Lifecycle | None:  # noqa: PLR091
     if cause is C.PUBLISH_BEGINS:
         return replace(life, state=following, attempts=life.attempts + 1)
     published_at = AT if cause in {C.ACCEPTED, C.PERSON_ARRIVED} else life.published_at
-    published_at = None if cause is C.PERSON_NOT_ARRIVED else published_at
-    on = replace(life, state=following, published_at=published_at, last_error=NEW, early_answer=None)
+    on = replace(
+        life,
+        state=following,
+        published_at=published_at,
+        last_error=NEW,
+        early_answer=None,
+        settled=False,
+        handed_over=life.handed_over or cause in {C.ACCEPTED, C.PERSON_ARRIVED, C.NO_OUTCOME},
+    )
+    if cause in AGAIN:
+        on = replace(on, published_at=None, needs_person=False, earlier_attempts=life.attempts)
     return on if life.early_answer is None else expected_after_answer(on, life.early_answer, error=None)
 
 
 def expected_after_answer(life: Lifecycle, cause: Cause, error: LastError | None = NEW) -> Lifecycle:
-    if life.state is S.PUBLISHING and life.early_answer in {None, cause}:
+    fault = cause is C.ERROR_QUEUE
+    if life.state is S.PUBLISHING and life.early_answer in {None, cause, C.ERROR_QUEUE}:
         return replace(life, early_answer=cause)
-    if life.state in {S.PUBLISHED, S.IN_DOUBT}:
+    if life.state in {S.SEALED, S.PUBLISHED, S.IN_DOUBT} or (life.state in {S.FAULTED, S.CANCELLED} and not fault):
         if error is None and cause is C.ERROR_QUEUE:
             error = LastError(RejectedByReceiver.code, "A message on the error queue names this shipment.")
-        return replace(life, state=FINAL[cause], last_error=error)
-    return life if life.state is FINAL[cause] else replace(life, needs_person=True)
+        return replace(life, state=FINAL[cause], last_error=error, settled=False)
+    return life if fault or life.state is FINAL[cause] else replace(life, needs_person=True, settled=False)
+
+
+def _named(life: Lifecycle) -> str:
+    return f"{life.state}-{life.needs_person}-{life.handed_over}-{life.early_answer}"
+
+
+@pytest.mark.parametrize("cause", FINAL)
+@pytest.mark.parametrize("life", LIVES, ids=_named)
+def test_what_is_about_an_earlier_id_moves_nothing_and_calls_for_a_person_where_it_is_news(
+    life: Lifecycle, cause: Cause
+) -> None:
+    """G1: what was rejected went again under another MsgId; FHI may still say that it has the first."""
+    change = apply(life, Trigger(cause, AT, earlier=True))
+    news = cause in {C.RECEIPT_OK, C.RECEIPT_OK_WITH_ERRORS}
+    assert change.after == (replace(life, needs_person=True, settled=False) if news else life)
+    assert bool(change.contradiction) == news
+    assert not (news and may_be_published(change.after))
 
 
 @pytest.mark.parametrize("cause", C)
-@pytest.mark.parametrize("life", LIVES, ids=lambda one: f"{one.state}-{one.needs_person}-{one.early_answer}")
+@pytest.mark.parametrize("life", LIVES, ids=_named)
 def test_the_whole_table(life: Lifecycle, cause: Cause) -> None:
     """G1, G2: each state, with and without its flags, and whatever can happen."""
     wanted = expected(life, cause)
@@ -268,7 +330,14 @@ def test_what_the_history_says() -> None:
     ]
     assert _lines(early, Trigger(C.NOT_SENT, AT)) == [
         ("not-sent", "It is certain that the bus does not have it.", ""),
-        ("receipt-ok-contradicts", "It contradicts the journal, where the shipment is sealed.", ""),
+        ("receipt-ok", "A verified receipt says OK.", ""),
+    ]
+    fault = Trigger(C.ERROR_QUEUE, AT)
+    assert _lines(early, fault) == [
+        ("error-queue-less", "It is not signed: what is known, the shipment publishing, counts for more.", "")
+    ]
+    assert _lines(published, Trigger(C.ERROR_QUEUE, AT, earlier=True)) == [
+        ("error-queue-earlier", "It is about a message-id that the shipment does not have any more.", "")
     ]
     delivered = Lifecycle(state=S.DELIVERED)
     assert _lines(delivered, Trigger(C.RECEIPT_OK, AT)) == [("receipt-ok-again", "It says what is known.", "")]
@@ -303,7 +372,8 @@ def _everything_that_can_be() -> set[Lifecycle]:
                 on = apply(life, Trigger(cause, AT)).after
             except ImpossibleTransition:
                 continue
-            following.add(replace(on, attempts=min(on.attempts, 2), last_error=None))
+            bounded = min(on.attempts, 2), min(on.earlier_attempts, 2)
+            following.add(replace(on, attempts=bounded[0], earlier_attempts=bounded[1], last_error=None))
         open_lives = following - found
     return found
 
@@ -321,19 +391,30 @@ def test_whatever_is_answered_is_never_published_again() -> None:
     assert all(life.early_answer is None or life.state is S.PUBLISHING for life in lives)
 
 
-@pytest.mark.parametrize("life", LIVES, ids=lambda one: f"{one.state}-{one.needs_person}-{one.early_answer}")
+@pytest.mark.parametrize("life", LIVES, ids=_named)
 def test_what_others_ask(life: Lifecycle) -> None:
     state, flag = life.state, life.needs_person
-    waiting = state in {S.PUBLISHED, S.IN_DOUBT}
+    undecided = state in {S.PUBLISHED, S.IN_DOUBT}
+    waiting = undecided and not life.settled
     assert may_be_published(life) == (state is S.SEALED and not flag)
     assert may_be_resealed(life) == may_be_published(life)
-    assert not may_be_resealed(replace(life, attempts=1))
+    assert not may_be_resealed(replace(life, attempts=3, earlier_attempts=2))
+    assert may_be_resealed(replace(life, attempts=3, earlier_attempts=3)) == may_be_published(life)
     assert answered_though_unsent(life) == (state is S.SEALED and flag)
     assert awaits_answer(life) == waiting
     assert blocks_replacement(life) == (state in {S.IN_DOUBT, S.PUBLISHING} or answered_though_unsent(life))
-    cancel = {C.PERSON_CANCELS} if answered_though_unsent(life) else set()
-    assert open_decisions(life, replaced=False) == (BY_A_PERSON if waiting else cancel)
-    assert open_decisions(life, replaced=True) == (BY_A_PERSON - {C.PERSON_NOT_ARRIVED} if waiting else cancel)
+    wanted = {
+        S.SEALED: {C.PERSON_CANCELS, C.PERSON_NOT_ARRIVED} if flag else set(),
+        S.PUBLISHED: BY_A_PERSON if life.settled else BY_A_PERSON | {C.PERSON_SETTLES},
+        S.IN_DOUBT: BY_A_PERSON,
+        S.DELIVERED: {C.PERSON_SETTLES},
+        S.DELIVERED_WITH_ERRORS: {C.PERSON_SETTLES},
+        S.REJECTED: {C.PERSON_SETTLES, C.PERSON_RESENDS},
+        S.FAULTED: {C.PERSON_SETTLES, C.PERSON_RESENDS},
+        S.CANCELLED: {C.PERSON_SETTLES, C.PERSON_NOT_ARRIVED if life.handed_over else C.PERSON_RESENDS},
+    }.get(state, set())
+    assert open_decisions(life, replaced=False) == wanted
+    assert open_decisions(life, replaced=True) == wanted - AGAIN
 
 
 def test_the_sets_are_what_they_say() -> None:

@@ -12,7 +12,7 @@ from kpr_sender.cli import output, reading, session
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.client import Client
 from kpr_sender.operator.fhi_letter import letter
-from kpr_sender.operator.resolve import Case, Decision, require_decidable
+from kpr_sender.operator.resolve import Case, Decision, require_decidable, require_once
 from kpr_sender.render import json
 from kpr_sender.render.text import case_screen, open_decisions, question, unverified_receipts
 from kpr_sender.report import Report
@@ -25,31 +25,38 @@ _NOT_DECIDED: Final = "Nothing was decided."
 @click.argument("msg_id", metavar="MSGID")
 @click.option("--arrived", is_flag=True, help="FHI has it: it is published, and its receipt is waited for.")
 @click.option("--not-arrived", is_flag=True, help="FHI does not have it: the next send sends the same bytes again.")
-@click.option("--cancel", is_flag=True, help="Give it up: nothing of it is sent again.")
+@click.option("--cancel", is_flag=True, help="Give it up: nothing of it is sent again by itself.")
+@click.option("--settled", is_flag=True, help="Nobody need look at it any more: its state stays.")
+@click.option("--again", is_flag=True, help="With --not-arrived: although it was let go again before.")
 @click.option("--reason", metavar="TEXT", default="", help="Why: what FHI answered, and when. Stored in the journal.")
 @click.option("--by", metavar="NAME", default="", help="Who decides; the login name when not given.")
 @click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
 @click.pass_obj
-def command(invocation: Invocation, /, *, msg_id: str, reason: str, by: str, yes: bool, **named: bool) -> int:
-    """Decide on a shipment that is in doubt or published without a receipt.
+def command(
+    invocation: Invocation, /, *, msg_id: str, reason: str, by: str, yes: bool, again: bool, **named: bool
+) -> int:
+    """Decide what a program must not: whether a shipment has arrived, or that nobody need look at it any more.
 
     Without a decision it shows what is known of MSGID and the text to send to kpr@fhi.no. With one of --arrived,
-    --not-arrived and --cancel, and a reason, it asks once more and changes the journal; nothing is sent by it.
+    --not-arrived, --cancel and --settled, and a reason, it asks once more and changes the journal; nothing is sent by
+    it.
     """
     decision = _decision(named, reason=reason, by=by, yes=yes)
     settings = invocation.settings()
     with Client(settings) as client:
         case = client.case(msg_id)
     require_decidable(case, decision)
-    shown = _show(invocation, settings, case, decision)
+    if decision is Decision.NOT_ARRIVED:
+        require_once(case, again=again)
     if decision is None:
-        return shown
+        return _show(invocation, settings, case)
+    show_before_asking(invocation, settings, case)
     if not yes and not _agreed(case, decision):
         click.echo(_NOT_DECIDED, err=True)
         return output.report(invocation, settings, reading.report_on(settings, case.submission))
 
     def decide(client: Client) -> Report:
-        return client.resolve(msg_id, decision, reason=reason, by=by, seen=case)
+        return client.resolve(msg_id, decision, reason=reason, by=by, again=again, seen=case)
 
     return session.run_offline(invocation, decide, remark=lambda _: f"Decided: {decision.value}.")
 
@@ -64,23 +71,35 @@ def _decision(named: Mapping[str, bool], *, reason: str, by: str, yes: bool) -> 
         if reason or by or yes:
             raise click.UsageError(f"--reason, --by and --yes go with a decision: one of {options}.")
         return None
-    if not reason.strip():
-        raise click.UsageError(f"--{chosen[0].value} needs --reason TEXT: what FHI answered, and when.")
-    if not yes and not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to ask on; --yes says that you are sure.")
+    require_reason_and_consent(f"--{chosen[0].value}", reason=reason, yes=yes)
     return chosen[0]
 
 
-def _show(invocation: Invocation, settings: Settings, case: Case, decision: Decision | None) -> int:
-    """Print what is known: the answer when nothing is to be decided, else on standard error before the question."""
+def _show(invocation: Invocation, settings: Settings, case: Case) -> int:
+    """Print what is known, and what may be decided."""
     report = reading.report_on(settings, case.submission)
-    if decision is None:
-        value = json.report_json(report)
-        decisions = open_decisions(case, letter=letter(case), environment=settings.environment.value)
-        return output.answer(invocation, value, [*case_screen(case, report), *decisions], error=report.error)
+    value = json.report_json(report)
+    decisions = open_decisions(case, letter=letter(case), environment=settings.environment.value)
+    return output.answer(invocation, value, [*case_screen(case, report), *decisions], error=report.error)
+
+
+def show_before_asking(invocation: Invocation, settings: Settings, case: Case) -> None:
+    """Print what is known on standard error, before the person is asked."""
+    report = reading.report_on(settings, case.submission)
     if not invocation.as_json and invocation.loudness is not Loudness.QUIET:
         click.echo("\n".join(case_screen(case, report)), err=True)
-    return report.exit_code
+
+
+def require_reason_and_consent(what: str, *, reason: str, yes: bool) -> None:
+    """Refuse a decision without a reason, or where nobody can be asked.
+
+    Raises:
+        click.UsageError: Says which.
+    """
+    if not reason.strip():
+        raise click.UsageError(f"{what} needs --reason TEXT: what FHI answered, and when.")
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("There is no terminal to ask on; --yes says that you are sure.")
 
 
 def _agreed(case: Case, decision: Decision) -> bool:

@@ -205,9 +205,15 @@ class ReceiptHandler:
         shipment = self.journal.shipment_by_message_id(fault.original_message_id)
         if shipment is None:
             return Evaluation(Handling.HOLD, (), "it names no message of this journal")
+        if inbound.properties.get(FROM_HER_ID, "").strip() != str(shipment.receiver_her_id):
+            return Evaluation(Handling.HOLD, (), "it comes from another HER-id than we sent to")
         reached(FaultPoint.ANSWER_OPENED)
         faulted = self.journal.fault(
-            shipment.msg_id, condition=fault.condition, description=fault.description, data=fault.data
+            shipment.msg_id,
+            condition=fault.condition,
+            description=fault.description,
+            data=fault.data,
+            message_id=fault.original_message_id,
         )
         said = "" if faulted.error_message is None else faulted.error_message.text
         self._report(EventKind.FAULTED, shipment, f"The receiver could not take the {_name(shipment)}: {said}.")
@@ -221,7 +227,7 @@ class ReceiptHandler:
         status, errors = found.apprec.status, found.apprec.errors
         reached(FaultPoint.ANSWER_OPENED)
         recorded = self.journal.add_receipt(
-            shipment.msg_id,
+            found.apprec.original_msg_id,
             status=status,
             errors=errors,
             verified=True,
@@ -247,12 +253,15 @@ class ReceiptHandler:
     def _record_unverified(self, shipment: Shipment, found: Examined, sealed: bytes) -> Evaluation:
         """Record what cannot be verified, as far as it can be read and is not too much, and leave it on the queue."""
         most, most_bytes = _MOST_THAT_NAME_NOBODY if found.claim else _MOST_THAT_NAME_US
-        number, stored_bytes = self.journal.unverified_stored(shipment.msg_id)
+        msg_id = shipment.msg_id
+        if found.apprec is not None and found.apprec.original_msg_id in shipment.msg_ids:
+            msg_id = found.apprec.original_msg_id  # perhaps one that it does not have any more
+        number, stored_bytes = self.journal.unverified_stored(msg_id)
         if number >= most or stored_bytes + len(sealed) + len(found.xml or b"") > most_bytes:
             return Evaluation(Handling.HOLD, (shipment.msg_id,), found.problem)
         status, errors = _says(found)
         recorded = self.journal.add_receipt(
-            shipment.msg_id,
+            msg_id,
             status=status,
             errors=errors,
             verified=False,

@@ -23,14 +23,20 @@ _SUBMISSION: Final = (
 _SHIPMENT: Final = (
     *("submission_id", "type", "msg_id", "message_id", "receiver_her_id", "state", "attempts", "created_at"),
     *("published_at", "payload_sha256", "payload_bytes", "lopenr", "sealed_sha256", "sealed_bytes", "needs_person"),
-    *("last_error_code", "last_error_text"),
+    *("last_error_code", "last_error_text", "earlier_attempts", "handed_over", "settled", "since"),
+    *("hodemelding_sha256", "encryption_sha1", "encryption_serial", "signing_sha1", "signing_serial"),
+)
+_VERSION: Final = (
+    *("msg_id", "message_id", "receiver_her_id", "sealed_sha256", "sealed_bytes", "since", "until"),
     *("hodemelding_sha256", "encryption_sha1", "encryption_serial", "signing_sha1", "signing_serial"),
 )
 _RECEIPT: Final = (
     *("receipt_id", "msg_id", "status", "problem", "received_at", "sealed_sha256", "signer_sha1", "signer_serial"),
 )
 _FORGOTTEN: Final = ("msg_id", "type", "sender_her_id", "kommunenummer", "bydel", "year", "noted_at", "released_at")
-_IN_PEOPLES_WORDS: Final = frozenset({"created", "replaced", REVIEWED, *(cause.value for cause in PERSON_CAUSES)})
+_IN_PEOPLES_WORDS: Final = frozenset(
+    {"created", "replaced", "kept", REVIEWED, *(cause.value for cause in PERSON_CAUSES)}
+)
 _LEFT_OUT: Final = frozenset({"description"})
 """Details in the words of another system."""
 
@@ -50,7 +56,10 @@ def lines(store: Store) -> Iterator[dict[str, Any]]:
         for row in connection.execute("SELECT * FROM submission ORDER BY sequence"):
             yield {"kind": "submission", **_chosen(row, _SUBMISSION)}
         for row in connection.execute("SELECT * FROM shipment ORDER BY shipment_id"):
-            yield {"kind": "shipment", **_chosen(row, _SHIPMENT), "needs_person": bool(row["needs_person"])}
+            flags = {name: bool(row[name]) for name in ("needs_person", "handed_over", "settled")}
+            yield {"kind": "shipment", **_chosen(row, _SHIPMENT), **flags}
+            for version in connection.execute(sql.VERSIONS_OF, (row["shipment_id"],)):
+                yield {"kind": "version", "of": row["msg_id"], **_chosen(version, _VERSION)}
         for row in connection.execute(_RECEIPTS):
             yield _receipt(row)
         for row in connection.execute(sql.EVENTS):

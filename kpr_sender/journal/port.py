@@ -4,8 +4,9 @@ The rules every implementation MUST keep:
 
 1. Every change is one transaction, and each appends an event: when, what, why, who. Events are never changed.
 2. A shipment changes only by ``states.apply``, written by compare-and-set on the state it was read in.
-3. Sealed bytes, their digest and the envelope are written with the row and never change (promise G3). The one way
-   round is ``reseal``: other sealed bytes for what no transfer was ever begun of, with all else as it was.
+3. Sealed bytes, their digest and the envelope never change (promise G3), but for these, which store what was before:
+   ``reseal``, other sealed bytes for what no transfer was begun of under its message-id, with all else as it was; and
+   ``let_go`` and ``resend``, by which a person lets the content go again under another message-id or MsgId.
 4. ``publishing`` is durable before ``begin_publish`` returns (promise G1).
 5. Only ``KprError`` comes out, and ``ImpossibleTransition`` for an error in the program.
 """
@@ -72,6 +73,7 @@ class NewSubmission:
         reason: Why it replaces it; required with ``replaces``.
         accepted: How many findings of the check a person has accepted, by rule; empty where there was nothing to.
         by: The person or account that submits.
+        kept: MsgIds of the delivered half that it keeps of the submission it replaces.
     """
 
     submission_id: str
@@ -85,6 +87,7 @@ class NewSubmission:
     accepted: Mapping[str, int]
     by: str
     shipments: tuple[NewShipment, ...]
+    kept: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +134,10 @@ class JournalView(Protocol):
         """Return the submission that has exactly these payloads."""
 
     def shipment(self, msg_id: str) -> Shipment | None:
-        """Return the shipment with this MsgId, in lower case."""
+        """Return the shipment that has or had this MsgId, in lower case."""
 
     def shipment_by_message_id(self, message_id: str) -> Shipment | None:
-        """Return the shipment with this AMQP message-id: what error-queue messages name."""
+        """Return the shipment that has or had this AMQP message-id: what error-queue messages name."""
 
     def envelope(self, msg_id: str) -> Envelope:
         """Return what stands outside the sealed bytes."""
@@ -147,7 +150,7 @@ class JournalView(Protocol):
         """
 
     def events(self, msg_id: str | None) -> tuple[JournalEvent, ...]:
-        """Return the history of one shipment, or of all, the oldest first."""
+        """Return the history of one shipment, under each MsgId that it has or had, or of all; the oldest first."""
 
     def receipt_documents(self, submission_id: str, *, verified_only: bool = False) -> tuple[ReceiptDocument, ...]:
         """Return the submission's receipts as they came, the oldest first."""
@@ -189,7 +192,7 @@ class Journal(JournalView, Protocol):
         """
 
     def reseal(self, new: NewShipment, *, why: str) -> Shipment:
-        """Give a shipment that was never offered to the bus other sealed bytes, in one transaction.
+        """Give a shipment other sealed bytes that was not offered to the bus under its message-id, in one transaction.
 
         Args:
             new: The same shipment, MsgId, message-id, envelope, Hodemelding and payload, sealed anew.
@@ -197,7 +200,7 @@ class Journal(JournalView, Protocol):
 
         Raises:
             NeedsPerson: An answer came to what the journal holds as never sent.
-            InternalError: A transfer of it was begun before, or ``new`` is another shipment.
+            InternalError: A transfer of it was begun, or ``new`` is another shipment.
         """
 
     def begin_publish(self, msg_id: str) -> Shipment:
@@ -244,7 +247,8 @@ class Journal(JournalView, Protocol):
         the contradiction in ``problem`` and calls for a person; it moves nothing.
 
         Args:
-            msg_id: Which shipment.
+            msg_id: The MsgId it answers, which a shipment has or had. For one that was given up, the known answer
+                changes nothing, and another calls for a person.
             status: What it says, None where it could not be read.
             errors: All its Error elements.
             verified: Decrypted, signed by the receiver, about this MsgId (promise G4).
@@ -280,14 +284,17 @@ class Journal(JournalView, Protocol):
             UsageError: There is no reason or no name.
         """
 
-    def fault(self, msg_id: str, *, condition: str, description: str, data: str = "") -> Shipment:
+    def fault(self, msg_id: str, *, condition: str, description: str, data: str = "", message_id: str = "") -> Shipment:
         """Take note that a message on the error queue names this shipment. Again is harmless.
+
+        One about a message-id that it does not have any more changes nothing.
 
         Args:
             msg_id: Which shipment.
             condition: The bus's or receiver's ``errorCondition``.
             description: Its ``errorDescription``, clean.
             data: Its ``errorConditionData`` in words, clean.
+            message_id: The message-id that it names; the present one when not given.
         """
 
     def decide(self, msg_id: str, cause: Cause, *, reason: str, by: str) -> Shipment:
@@ -295,7 +302,7 @@ class Journal(JournalView, Protocol):
 
         Args:
             msg_id: Which shipment.
-            cause: One of ``PERSON_CAUSES``.
+            cause: One of ``PERSON_CAUSES`` that does not let it go again.
             reason: Why, in the person's words.
             by: Who decided it.
 
@@ -311,6 +318,35 @@ class Journal(JournalView, Protocol):
             msg_id: The submission's first shipment.
             note: What the person noted; may be empty.
             by: Who looked.
+        """
+
+    def let_go(self, msg_id: str, *, message_id: str, reason: str, by: str) -> Shipment:
+        """Let a person's word that it has not arrived take effect: the same bytes go again under another message-id.
+
+        Args:
+            msg_id: Which shipment.
+            message_id: A new one: a receiver drops what it has seen, without any answer (HITS 1216 2.2.3).
+            reason: Why, in the person's words.
+            by: Who decided it.
+
+        Raises:
+            UsageError: There is no reason or no name.
+            ImpossibleTransition: The shipment's state does not have it.
+        """
+
+    def resend(self, msg_id: str, new: NewShipment, *, reason: str, by: str) -> Shipment:
+        """Let a person send a shipment's content again, sealed anew, in one transaction.
+
+        Args:
+            msg_id: Which shipment.
+            new: The same payload, under the ids that it is to have.
+            reason: Why, in the person's words.
+            by: Who decided it.
+
+        Raises:
+            UsageError: There is no reason or no name.
+            ImpossibleTransition: The shipment's state does not have it.
+            InternalError: ``new`` is another shipment.
         """
 
     def note_error(self, msg_id: str, error: LastError | None) -> None:

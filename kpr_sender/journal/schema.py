@@ -265,5 +265,209 @@ _THIRD: Final = Migration(
     ),
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (_FIRST, _SECOND, _THIRD)
+# All ids and versions that a shipment ever had: what goes again gets another message-id or MsgId, and answers to the
+# earlier ones must still be found. The tables are made anew, since SQLite changes no CHECK and no reference in place:
+# first those that refer to others, so that nothing is ever left without what it refers to.
+_FOURTH: Final = Migration(
+    4,
+    "all ids and versions of a shipment, and what a person lets go again or settles",
+    (
+        "DROP TRIGGER shipment_sealed_stands",
+        """
+        CREATE TABLE new_shipment (
+          shipment_id        INTEGER PRIMARY KEY AUTOINCREMENT,
+          submission_id      TEXT NOT NULL,
+          environment        TEXT NOT NULL,
+          sender_her_id      INTEGER NOT NULL,
+          year               INTEGER NOT NULL,
+          type               TEXT NOT NULL CHECK (type IN ('KPR_IPL', 'KPR_IDE')),
+          msg_id             TEXT NOT NULL UNIQUE CHECK (msg_id <> '' AND msg_id = lower(msg_id))
+                               REFERENCES known_msg_id (msg_id) DEFERRABLE INITIALLY DEFERRED,
+          message_id         TEXT NOT NULL UNIQUE CHECK (message_id <> ''),
+          receiver_her_id    INTEGER NOT NULL,
+          envelope           TEXT NOT NULL,
+          payload_sha256     TEXT NOT NULL CHECK (length(payload_sha256) = 64),
+          payload_bytes      INTEGER NOT NULL,
+          lopenr             TEXT NOT NULL,
+          sealed_id          INTEGER NOT NULL UNIQUE REFERENCES sealed (sealed_id),
+          sealed_sha256      TEXT NOT NULL CHECK (length(sealed_sha256) = 64),
+          sealed_bytes       INTEGER NOT NULL CHECK (sealed_bytes > 0),
+          created_at         TEXT NOT NULL,
+          state              TEXT NOT NULL CHECK (state IN (
+                               'sealed', 'publishing', 'published', 'in_doubt', 'delivered', 'delivered_with_errors',
+                               'rejected', 'faulted', 'cancelled')),
+          attempts           INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+          published_at       TEXT,
+          last_error_code    TEXT,
+          last_error_text    TEXT,
+          needs_person       INTEGER NOT NULL DEFAULT 0 CHECK (needs_person IN (0, 1)),
+          early_answer       TEXT CHECK (early_answer IS NULL OR (state = 'publishing' AND early_answer IN (
+                               'receipt-ok', 'receipt-ok-with-errors', 'receipt-rejected', 'error-queue'))),
+          hodemelding_sha256 TEXT CHECK (length(hodemelding_sha256) = 64),
+          encryption_sha1    TEXT CHECK (length(encryption_sha1) = 40),
+          encryption_serial  TEXT,
+          signing_sha1       TEXT CHECK (length(signing_sha1) = 40),
+          signing_serial     TEXT,
+          since              TEXT NOT NULL,
+          earlier_attempts   INTEGER NOT NULL DEFAULT 0 CHECK (earlier_attempts BETWEEN 0 AND attempts),
+          handed_over        INTEGER NOT NULL DEFAULT 0 CHECK (handed_over IN (0, 1)),
+          settled            INTEGER NOT NULL DEFAULT 0 CHECK (settled IN (0, 1)),
+          UNIQUE (submission_id, type),
+          CHECK ((last_error_code IS NULL) = (last_error_text IS NULL)),
+          CHECK (state NOT IN ('publishing', 'published', 'in_doubt') OR attempts > earlier_attempts),
+          FOREIGN KEY (submission_id, environment, sender_her_id, year)
+            REFERENCES submission (submission_id, environment, sender_her_id, year)
+        )
+        """,
+        # Each MsgId that a shipment has or had.
+        """
+        CREATE TABLE known_msg_id (
+          msg_id      TEXT PRIMARY KEY,
+          shipment_id INTEGER NOT NULL REFERENCES new_shipment (shipment_id)
+        ) WITHOUT ROWID
+        """,
+        """
+        INSERT INTO new_shipment
+        SELECT shipment.*, created_at, 0, EXISTS (
+                 SELECT 1 FROM event
+                 WHERE event.msg_id = shipment.msg_id AND what IN ('accepted', 'no-outcome', 'person-arrived')), 0
+        FROM shipment
+        """,
+        "INSERT INTO known_msg_id SELECT msg_id, shipment_id FROM shipment",
+        """
+        CREATE TABLE new_receipt (
+          receipt_id    INTEGER PRIMARY KEY AUTOINCREMENT,
+          msg_id        TEXT NOT NULL REFERENCES known_msg_id (msg_id),
+          status        INTEGER CHECK (status IN (1, 2, 3)),
+          errors        TEXT NOT NULL,
+          verified      INTEGER NOT NULL CHECK (verified IN (0, 1)),
+          problem       TEXT NOT NULL,
+          received_at   TEXT NOT NULL,
+          sealed_sha256 TEXT NOT NULL CHECK (length(sealed_sha256) = 64),
+          xml           BLOB,
+          sealed        BLOB NOT NULL,
+          signer_sha1   TEXT CHECK (length(signer_sha1) = 40),
+          signer_serial TEXT,
+          UNIQUE (msg_id, sealed_sha256)
+        )
+        """,
+        "INSERT INTO new_receipt SELECT * FROM receipt",
+        "DROP TABLE receipt",
+        "ALTER TABLE new_receipt RENAME TO receipt",
+        """
+        CREATE TABLE new_event (
+          event_id   INTEGER PRIMARY KEY AUTOINCREMENT,
+          at         TEXT NOT NULL,
+          msg_id     TEXT NOT NULL REFERENCES known_msg_id (msg_id),
+          what       TEXT NOT NULL CHECK (what <> ''),
+          why        TEXT NOT NULL,
+          who        TEXT NOT NULL,
+          from_state TEXT,
+          to_state   TEXT,
+          details    TEXT NOT NULL,
+          CHECK (from_state IS NULL OR to_state IS NOT NULL)
+        )
+        """,
+        "INSERT INTO new_event SELECT * FROM event",
+        "DROP TABLE event",
+        "ALTER TABLE new_event RENAME TO event",
+        "DROP TABLE shipment",
+        "ALTER TABLE new_shipment RENAME TO shipment",
+        "CREATE INDEX event_shipment ON event (msg_id, event_id)",
+        "CREATE UNIQUE INDEX shipment_payload ON shipment (environment, sender_her_id, year, type, payload_sha256)",
+        "CREATE INDEX known_msg_id_shipment ON known_msg_id (shipment_id)",
+        # What a shipment was before it was sealed anew or given another id. Several may share sealed bytes.
+        """
+        CREATE TABLE version (
+          version_id         INTEGER PRIMARY KEY AUTOINCREMENT,
+          shipment_id        INTEGER NOT NULL REFERENCES shipment (shipment_id),
+          msg_id             TEXT NOT NULL REFERENCES known_msg_id (msg_id),
+          message_id         TEXT NOT NULL,
+          receiver_her_id    INTEGER NOT NULL,
+          envelope           TEXT NOT NULL,
+          sealed_id          INTEGER NOT NULL REFERENCES sealed (sealed_id),
+          sealed_sha256      TEXT NOT NULL,
+          sealed_bytes       INTEGER NOT NULL,
+          hodemelding_sha256 TEXT,
+          encryption_sha1    TEXT,
+          encryption_serial  TEXT,
+          signing_sha1       TEXT,
+          signing_serial     TEXT,
+          since              TEXT NOT NULL,
+          until              TEXT NOT NULL
+        )
+        """,
+        "CREATE INDEX version_shipment ON version (shipment_id)",
+        "CREATE INDEX version_message_id ON version (message_id)",
+        # What a replacement keeps of the submission that it replaces: the half that is delivered.
+        """
+        CREATE TABLE kept (
+          submission_id TEXT NOT NULL REFERENCES submission (submission_id),
+          shipment_id   INTEGER NOT NULL REFERENCES shipment (shipment_id),
+          PRIMARY KEY (submission_id, shipment_id)
+        ) WITHOUT ROWID
+        """,
+        *(
+            f"""
+        CREATE TRIGGER {table}_{name} BEFORE {action} ON {table}
+        BEGIN SELECT RAISE (ABORT, '{text}'); END
+        """
+            for table, name, action, text in (
+                ("event", "stands", "UPDATE", "the history is never changed"),
+                ("event", "stays", "DELETE", "the history is never shortened"),
+                ("version", "stands", "UPDATE", "what was sealed never changes"),
+                ("version", "stays", "DELETE", "what was sealed is never deleted"),
+                ("known_msg_id", "stands", "UPDATE", "a MsgId stays its shipment''s"),
+                ("known_msg_id", "stays", "DELETE", "a MsgId is never forgotten"),
+                ("kept", "stands", "UPDATE", "what a submission keeps never changes"),
+                ("kept", "stays", "DELETE", "what a submission keeps is never deleted"),
+                ("shipment", "stays", "DELETE", "a shipment is never deleted"),
+            )
+        ),
+        """
+        CREATE TRIGGER shipment_stands BEFORE UPDATE OF
+          shipment_id, submission_id, environment, sender_her_id, year, type, payload_sha256, payload_bytes, lopenr,
+          created_at ON shipment
+        BEGIN SELECT RAISE (ABORT, 'what is sealed never changes'); END
+        """,
+        # Other bytes or ids only in a sealed shipment, and when what it was before is in ``version`` (promise G3):
+        # before any transfer under its message-id; or when a person has let it go again, who alone may do that once the
+        # bus may have had it (promise G1), and then never under a message-id that the bus may have seen.
+        """
+        CREATE TRIGGER shipment_sealed_stands BEFORE UPDATE OF
+          msg_id, message_id, receiver_her_id, envelope, sealed_id, sealed_sha256, sealed_bytes, hodemelding_sha256,
+          encryption_sha1, encryption_serial, signing_sha1, signing_serial, since ON shipment
+        WHEN NEW.state <> 'sealed'
+          OR NOT EXISTS (
+            SELECT 1 FROM version
+            WHERE version.shipment_id = OLD.shipment_id AND version.msg_id = OLD.msg_id
+              AND version.message_id = OLD.message_id AND version.sealed_id = OLD.sealed_id
+              AND version.since = OLD.since)
+          OR CASE
+            WHEN OLD.state = 'sealed' AND NEW.msg_id = OLD.msg_id AND NEW.message_id = OLD.message_id
+              THEN OLD.attempts <> OLD.earlier_attempts OR NEW.attempts <> OLD.attempts OR OLD.needs_person <> 0
+                OR NEW.sealed_id = OLD.sealed_id OR NEW.sealed_sha256 = OLD.sealed_sha256
+                OR NEW.encryption_sha1 IS OLD.encryption_sha1
+                OR (OLD.earlier_attempts = 0
+                    AND EXISTS (SELECT 1 FROM receipt WHERE receipt.msg_id = OLD.msg_id))
+            WHEN OLD.state = 'sealed'
+              THEN OLD.needs_person = 0
+            WHEN OLD.state = 'cancelled' AND OLD.handed_over = 0
+              THEN 0
+            ELSE OLD.state NOT IN ('published', 'in_doubt', 'rejected', 'faulted', 'cancelled')
+              OR NEW.message_id = OLD.message_id
+          END
+        BEGIN SELECT RAISE (ABORT, 'what is sealed never changes'); END
+        """,
+        # FHI has answered it: a transfer would be a second one (promise G1).
+        """
+        CREATE TRIGGER shipment_answered BEFORE UPDATE OF state ON shipment
+        WHEN NEW.state = 'publishing' AND OLD.state = 'sealed'
+          AND EXISTS (SELECT 1 FROM receipt WHERE receipt.msg_id = NEW.msg_id AND receipt.verified = 1)
+        BEGIN SELECT RAISE (ABORT, 'what is answered is never sent'); END
+        """,
+    ),
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 VERSION: Final = MIGRATIONS[-1].version

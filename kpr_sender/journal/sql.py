@@ -27,6 +27,7 @@ from kpr_sender.model import (
     ReceiptError,
     Shipment,
     Submission,
+    Version,
 )
 from kpr_sender.states import Cause, Lifecycle, ReceiptStatus, ShipmentState
 
@@ -45,30 +46,37 @@ LATEST_SUBMISSION: Final = """
     ORDER BY sequence DESC LIMIT 1
 """
 
-SHIPMENT: Final = "SELECT * FROM shipment WHERE msg_id = ?"
-SHIPMENT_BY_MESSAGE_ID: Final = "SELECT * FROM shipment WHERE message_id = ?"
-SHIPMENTS_OF: Final = "SELECT * FROM shipment WHERE submission_id = ? ORDER BY shipment_id"
+# Found by each id that it has or had.
+SHIPMENT: Final = """
+    SELECT shipment.* FROM shipment JOIN known_msg_id USING (shipment_id) WHERE known_msg_id.msg_id = ?
+"""
+SHIPMENT_BY_MESSAGE_ID: Final = """
+    SELECT * FROM shipment
+    WHERE message_id = :message_id
+      OR shipment_id IN (SELECT shipment_id FROM version WHERE message_id = :message_id)
+"""
+SHIPMENTS_OF: Final = """
+    SELECT * FROM shipment
+    WHERE submission_id = :submission_id
+      OR shipment_id IN (SELECT shipment_id FROM kept WHERE submission_id = :submission_id)
+    ORDER BY type DESC, shipment_id
+"""
+VERSIONS_OF: Final = "SELECT * FROM version WHERE shipment_id = ? ORDER BY version_id"
 SHIPMENTS_IN_STATE: Final = "SELECT msg_id FROM shipment WHERE state = ? ORDER BY shipment_id"
-HOLDER_OF_PAYLOAD: Final = """
-    SELECT submission_id FROM shipment
+# The submission that it was made for, and those that keep it.
+HOLDERS_OF_PAYLOAD: Final = """
+    SELECT shipment.submission_id, kept.submission_id AS kept_by
+    FROM shipment LEFT JOIN kept USING (shipment_id)
     WHERE environment = :environment AND sender_her_id = :sender_her_id AND year = :year
       AND type = :type AND payload_sha256 = :payload_sha256
 """
-# The only way a shipment changes: compare-and-set on the state it was read in.
-CHANGE_SHIPMENT: Final = """
-    UPDATE shipment
-    SET state = :state, attempts = :attempts, published_at = :published_at, last_error_code = :last_error_code,
-        last_error_text = :last_error_text, needs_person = :needs_person, early_answer = :early_answer
-    WHERE msg_id = :msg_id AND state = :state_read
-"""
-# Except for this one, before any transfer: the schema's own trigger requires that, too.
-RESEAL_SHIPMENT: Final = """
-    UPDATE shipment
-    SET sealed_id = :sealed_id, sealed_sha256 = :sealed_sha256, sealed_bytes = :sealed_bytes,
-        encryption_sha1 = :encryption_sha1, encryption_serial = :encryption_serial,
-        signing_sha1 = :signing_sha1, signing_serial = :signing_serial
-    WHERE msg_id = :msg_id AND state = 'sealed' AND attempts = 0
-"""
+ADD_MSG_ID: Final = "INSERT INTO known_msg_id (msg_id, shipment_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
+KEEP: Final = "INSERT INTO kept (submission_id, shipment_id) VALUES (?, ?)"
+VERSION_COLUMNS: Final = (
+    *("msg_id", "message_id", "receiver_her_id", "envelope", "sealed_id", "sealed_sha256", "sealed_bytes"),
+    *("hodemelding_sha256", "encryption_sha1", "encryption_serial", "signing_sha1", "signing_serial"),
+)
+"""What makes a version of a shipment."""
 
 ADD_SEALED: Final = "INSERT INTO sealed (bytes) VALUES (zeroblob(?))"
 SEALED_IS_THERE: Final = "SELECT 1 FROM sealed WHERE sealed_id = ?"
@@ -98,8 +106,12 @@ CHANGE_UNVERIFIED: Final = """
 """
 RECEIPT_BY_SEALED: Final = "SELECT receipt_id, verified FROM receipt WHERE msg_id = ? AND sealed_sha256 = ?"
 RECEIPT_DOCUMENTS: Final = f"""
-    SELECT receipt.*, {_DISCARDED} AS discarded FROM receipt JOIN shipment USING (msg_id)
-    WHERE shipment.submission_id = ? AND verified >= ? ORDER BY receipt_id
+    SELECT receipt.*, {_DISCARDED} AS discarded
+    FROM receipt JOIN known_msg_id USING (msg_id) JOIN shipment USING (shipment_id)
+    WHERE verified >= :verified
+      AND (shipment.submission_id = :submission_id
+           OR shipment_id IN (SELECT shipment_id FROM kept WHERE submission_id = :submission_id))
+    ORDER BY receipt_id
 """  # noqa: S608 - as above
 VERIFY_RECEIPT: Final = """
     UPDATE receipt SET status = :status, errors = :errors, verified = :verified, problem = :problem, xml = :xml,
@@ -108,19 +120,28 @@ VERIFY_RECEIPT: Final = """
 """
 
 ERROR_MESSAGE_OF: Final = """
-    SELECT at, details FROM event WHERE msg_id = ? AND what GLOB 'error-queue*' ORDER BY event_id DESC LIMIT 1
+    SELECT at, details FROM event
+    WHERE msg_id = ? AND at >= ? AND what GLOB 'error-queue*' AND what <> 'error-queue-earlier'
+    ORDER BY event_id DESC LIMIT 1
 """
 EVENTS: Final = "SELECT * FROM event ORDER BY event_id"
-EVENTS_OF: Final = "SELECT * FROM event WHERE msg_id = ? ORDER BY event_id"
+EVENTS_OF: Final = """
+    SELECT * FROM event
+    WHERE msg_id IN (
+      SELECT other.msg_id FROM known_msg_id JOIN known_msg_id AS other USING (shipment_id)
+      WHERE known_msg_id.msg_id = ?)
+    ORDER BY event_id
+"""
 
 IDENTITY: Final = "SELECT journal_id, step, backup_at, environment, created_at FROM journal"
 COUNT_STEP: Final = "UPDATE journal SET step = step + 1"
 BEGUN: Final = """
     SELECT msg_id, type, sender_her_id, kommunenummer, bydel, year, payload_sha256, attempts
     FROM (
-      SELECT shipment.msg_id, shipment.type, submission.sender_her_id, submission.kommunenummer, submission.bydel,
+      SELECT known_msg_id.msg_id, shipment.type, submission.sender_her_id, submission.kommunenummer, submission.bydel,
              submission.year, shipment.payload_sha256, shipment.attempts
-      FROM shipment JOIN submission USING (submission_id) WHERE shipment.attempts > 0
+      FROM shipment JOIN submission USING (submission_id) JOIN known_msg_id USING (shipment_id)
+      WHERE shipment.attempts > 0
       UNION ALL
       SELECT msg_id, type, sender_her_id, kommunenummer, bydel, year, payload_sha256, attempts FROM forgotten
     )
@@ -150,6 +171,38 @@ MARK_AS_BACKUP: Final = "UPDATE journal SET backup_at = ?"
 
 
 Value = str | int | bytes | None
+
+
+def change_shipment(
+    connection: sqlite3.Connection, shipment_id: int, columns: Mapping[str, Value], *, state_read: ShipmentState
+) -> bool:
+    """Change a shipment, the only way there is: by compare-and-set on the state it was read in.
+
+    Args:
+        connection: With a transaction open.
+        shipment_id: Which shipment.
+        columns: What changes.
+        state_read: The state it was read in.
+
+    Returns:
+        Whether it still was in that state.
+    """
+    changes = ", ".join(f"{name} = :{name}" for name in columns)
+    statement = f"UPDATE shipment SET {changes} WHERE shipment_id = :shipment_id AND state = :state_read"  # noqa: S608 - the program's own words
+    values = {**columns, "shipment_id": shipment_id, "state_read": state_read.value}
+    return connection.execute(statement, values).rowcount == 1
+
+
+def store_version(connection: sqlite3.Connection, row: sqlite3.Row, until: str) -> None:
+    """Store what a shipment is, before it becomes something else.
+
+    Args:
+        connection: With a transaction open.
+        row: The shipment's.
+        until: The time now, as text.
+    """
+    present = {name: row[name] for name in (*VERSION_COLUMNS, "shipment_id", "since")}
+    insert(connection, "version", {**present, "until": until})
 
 
 def insert(connection: sqlite3.Connection, table: str, columns: Mapping[str, Value]) -> int | None:
@@ -250,18 +303,26 @@ def new_shipment_columns(submission: Mapping[str, Value], new: NewShipment, at: 
     return {
         **{name: submission[name] for name in ("submission_id", "environment", "sender_her_id", "year")},
         "type": new.type.value,
+        "payload_sha256": new.payload_sha256,
+        "payload_bytes": new.payload_bytes,
+        "lopenr": new.lopenr,
+        **new_version_columns(new),
+        "created_at": at,
+        "since": at,
+        "state": ShipmentState.SEALED.value,
+    }
+
+
+def new_version_columns(new: NewShipment) -> dict[str, Value]:
+    """Return what makes a version of a shipment, but for the columns that say which its sealed bytes are."""
+    return {
         "msg_id": new.msg_id,
         "message_id": new.message_id,
         "receiver_her_id": new.receiver_her_id,
         "envelope": envelope_text(new.envelope),
-        "payload_sha256": new.payload_sha256,
-        "payload_bytes": new.payload_bytes,
-        "lopenr": new.lopenr,
         "hodemelding_sha256": new.hodemelding_sha256,
         **certificate_columns(new.certificates),
         "sealed_bytes": new.sealed_bytes,
-        "created_at": at,
-        "state": ShipmentState.SEALED.value,
     }
 
 
@@ -314,10 +375,13 @@ def lifecycle_columns(shipment: Lifecycle) -> dict[str, Value]:
     return {
         "state": shipment.state.value,
         "attempts": shipment.attempts,
+        "earlier_attempts": shipment.earlier_attempts,
+        "handed_over": int(shipment.handed_over),
         "published_at": None if published_at is None else time_text(published_at),
         "last_error_code": None if error is None else error.code,
         "last_error_text": None if error is None else error.text,
         "needs_person": int(shipment.needs_person),
+        "settled": int(shipment.settled),
         "early_answer": shipment.early_answer,
     }
 
@@ -327,15 +391,35 @@ def _lifecycle(row: sqlite3.Row) -> dict[str, Any]:
     return {
         "state": ShipmentState(row["state"]),
         "attempts": row["attempts"],
+        "earlier_attempts": row["earlier_attempts"],
+        "handed_over": bool(row["handed_over"]),
         "published_at": None if published_at is None else time_of(published_at),
         "last_error": None if code is None else LastError(code, row["last_error_text"]),
         "needs_person": bool(row["needs_person"]),
+        "settled": bool(row["settled"]),
         "early_answer": None if early_answer is None else Cause(early_answer),
     }
 
 
 @_as_written
-def shipment_of(row: sqlite3.Row, receipts: Sequence[Receipt], error_message: ErrorMessage | None = None) -> Shipment:
+def version_of(row: sqlite3.Row) -> Version:
+    """Return an earlier version of a shipment."""
+    return Version(
+        msg_id=row["msg_id"],
+        message_id=row["message_id"],
+        sealed_sha256=row["sealed_sha256"],
+        since=time_of(row["since"]),
+        until=time_of(row["until"]),
+    )
+
+
+@_as_written
+def shipment_of(
+    row: sqlite3.Row,
+    receipts: Sequence[Receipt],
+    earlier: Sequence[Version] = (),
+    error_message: ErrorMessage | None = None,
+) -> Shipment:
     """Return a shipment."""
     return Shipment(
         **_lifecycle(row),
@@ -353,6 +437,7 @@ def shipment_of(row: sqlite3.Row, receipts: Sequence[Receipt], error_message: Er
         hodemelding_sha256=row["hodemelding_sha256"] or "",
         lopenr=row["lopenr"],
         error_message=error_message,
+        earlier=tuple(earlier),
     )
 
 
@@ -401,7 +486,7 @@ def event_of(row: sqlite3.Row) -> JournalEvent:
 
 
 def shipment_row(connection: sqlite3.Connection, msg_id: str) -> sqlite3.Row:
-    """Return a shipment's row.
+    """Return the row of the shipment that has or had a MsgId.
 
     Raises:
         InternalError: There is none: callers ask for what they have read.
@@ -418,10 +503,16 @@ def msg_ids_in_state(connection: sqlite3.Connection, state: ShipmentState) -> tu
 
 
 def read_shipment(connection: sqlite3.Connection, row: sqlite3.Row) -> Shipment:
-    """Return a shipment with its receipts."""
+    """Return a shipment with the receipts for its present MsgId, and what it was before."""
     receipts = connection.execute(RECEIPTS_OF, (row["msg_id"],))
-    said = connection.execute(ERROR_MESSAGE_OF, (row["msg_id"],)).fetchone()
-    return shipment_of(row, [receipt_of(receipt) for receipt in receipts], said and error_message_of(said))
+    earlier = connection.execute(VERSIONS_OF, (row["shipment_id"],))
+    said = connection.execute(ERROR_MESSAGE_OF, (row["msg_id"], row["since"])).fetchone()
+    return shipment_of(
+        row,
+        [receipt_of(one) for one in receipts],
+        [version_of(one) for one in earlier],
+        said and error_message_of(said),
+    )
 
 
 def read_submission(connection: sqlite3.Connection, submission_id: str) -> Submission | None:
@@ -429,5 +520,5 @@ def read_submission(connection: sqlite3.Connection, submission_id: str) -> Submi
     row = connection.execute(SUBMISSION, (submission_id,)).fetchone()
     if row is None:
         return None
-    shipments = connection.execute(SHIPMENTS_OF, (submission_id,)).fetchall()
+    shipments = connection.execute(SHIPMENTS_OF, {"submission_id": submission_id}).fetchall()
     return submission_of(row, [read_shipment(connection, shipment) for shipment in shipments])

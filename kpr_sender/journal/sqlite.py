@@ -79,22 +79,23 @@ class SqliteView:
     ) -> Submission | None:
         """Return the submission that has exactly these payloads."""
         with self._store.reading() as connection:
-            holders = {
-                _holder_of_payload(connection, environment, sender_her_id, year, message_type, digest)
+            holders = [
+                _holders_of_payload(connection, environment, sender_her_id, year, message_type, digest)
                 for message_type, digest in payload_sha256.items()
-            }
-            submission_id = holders.pop() if len(holders) == 1 else None
-            found = None if submission_id is None else sql.read_submission(connection, submission_id)
-            same = found is not None and {shipment.type for shipment in found.shipments} == set(payload_sha256)
-            return found if same else None
+            ]
+            for submission_id in set.intersection(*map(set, holders)) if holders else ():
+                found = _present(sql.read_submission(connection, submission_id))
+                if {shipment.type for shipment in found.shipments} == set(payload_sha256):
+                    return found
+            return None
 
     def shipment(self, msg_id: str) -> Shipment | None:
-        """Return the shipment with this MsgId, in lower case."""
-        return self._one_shipment(sql.SHIPMENT, msg_id)
+        """Return the shipment that has or had this MsgId, in lower case."""
+        return self._one_shipment(sql.SHIPMENT, (msg_id,))
 
     def shipment_by_message_id(self, message_id: str) -> Shipment | None:
-        """Return the shipment with this AMQP message-id: what error-queue messages name."""
-        return self._one_shipment(sql.SHIPMENT_BY_MESSAGE_ID, message_id)
+        """Return the shipment that has or had this AMQP message-id: what error-queue messages name."""
+        return self._one_shipment(sql.SHIPMENT_BY_MESSAGE_ID, {"message_id": message_id})
 
     def envelope(self, msg_id: str) -> Envelope:
         """Return what stands outside the sealed bytes."""
@@ -123,7 +124,8 @@ class SqliteView:
     def receipt_documents(self, submission_id: str, *, verified_only: bool = False) -> tuple[ReceiptDocument, ...]:
         """Return the submission's receipts as they came, the oldest first."""
         with self._store.reading() as connection:
-            found = connection.execute(sql.RECEIPT_DOCUMENTS, (submission_id, int(verified_only)))
+            wanted = {"submission_id": submission_id, "verified": int(verified_only)}
+            found = connection.execute(sql.RECEIPT_DOCUMENTS, wanted)
             return tuple(sql.document_of(row) for row in found)
 
     def receipt_document(self, receipt_id: int) -> ReceiptDocument | None:
@@ -161,9 +163,9 @@ class SqliteView:
     ) -> None:
         self.close()
 
-    def _one_shipment(self, statement: str, name: str) -> Shipment | None:
+    def _one_shipment(self, statement: str, name: tuple[str] | dict[str, str]) -> Shipment | None:
         with self._store.reading() as connection:
-            row = connection.execute(statement, (name,)).fetchone()
+            row = connection.execute(statement, name).fetchone()
             return None if row is None else sql.read_shipment(connection, row)
 
 
@@ -235,15 +237,18 @@ class SqliteJournal(SqliteView):
             sql.insert(connection, "submission", columns)
             for shipment in new.shipments:
                 transaction.create(shipment, new, columns)
+            evidence = {"by_submission": new.submission_id}
             for replaced in () if latest is None else latest.shipments:
-                evidence = {"by_submission": new.submission_id}
-                transaction.apply(
-                    replaced.msg_id, Cause.REPLACED, why=new.reason.strip(), who=new.by, evidence=evidence
-                )
+                if replaced.msg_id in new.kept:
+                    transaction.keep(replaced, new)
+                else:
+                    transaction.apply(
+                        replaced.msg_id, Cause.REPLACED, why=new.reason.strip(), who=new.by, evidence=evidence
+                    )
             return _present(sql.read_submission(connection, new.submission_id))
 
     def reseal(self, new: NewShipment, *, why: str) -> Shipment:
-        """Give a shipment that was never offered to the bus other sealed bytes, in one transaction."""
+        """Give a shipment that was not offered to the bus other sealed bytes, in one transaction."""
         with self._transaction() as transaction:
             transaction.reseal(new, why=why)
             return transaction.shipment(new.msg_id)
@@ -354,8 +359,7 @@ class SqliteJournal(SqliteView):
 
     def discard_receipt(self, receipt_id: int, *, reason: str, by: str) -> Receipt:
         """Let an unverified receipt count no more; its bytes stay."""
-        if not reason.strip() or not by.strip():
-            raise UsageError("A decision needs a reason and the name of the person who takes it.")
+        _require_named(reason, by)
         with self._transaction() as transaction:
             connection = transaction.connection
             receipt = sql.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
@@ -364,17 +368,31 @@ class SqliteJournal(SqliteView):
             transaction.note(receipt.msg_id, line)
             return sql.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
 
-    def fault(self, msg_id: str, *, condition: str, description: str, data: str = "") -> Shipment:
+    def fault(self, msg_id: str, *, condition: str, description: str, data: str = "", message_id: str = "") -> Shipment:
         """Take note that a message on the error queue names this shipment. Again is harmless."""
         error = LastError(RejectedByReceiver.code, f"The receiver's error queue message says {condition or 'no more'}.")
         evidence = {"condition": condition, "description": description, "data": data}
-        return self._apply(msg_id, Cause.ERROR_QUEUE, evidence=evidence, error=error)
+        return self._apply(msg_id, Cause.ERROR_QUEUE, evidence=evidence, error=error, message_id=message_id)
 
     def decide(self, msg_id: str, cause: Cause, *, reason: str, by: str) -> Shipment:
         """Let a person's decision take effect, and store who decided it and why."""
-        if not reason.strip() or not by.strip():
-            raise UsageError("A decision needs a reason and the name of the person who takes it.")
-        return self._apply(msg_id, cause, among=states.PERSON_CAUSES, why=reason.strip(), who=by.strip())
+        _require_named(reason, by)
+        among = states.PERSON_CAUSES - states.SENT_AGAIN
+        return self._apply(msg_id, cause, among=among, why=reason.strip(), who=by.strip())
+
+    def let_go(self, msg_id: str, *, message_id: str, reason: str, by: str) -> Shipment:
+        """Let a person's word that it has not arrived take effect: the same bytes, another message-id."""
+        _require_named(reason, by)
+        with self._transaction() as transaction:
+            transaction.let_go(msg_id, message_id, why=reason.strip(), who=by.strip())
+            return transaction.shipment(msg_id)
+
+    def resend(self, msg_id: str, new: NewShipment, *, reason: str, by: str) -> Shipment:
+        """Let a person send a shipment's content again, sealed anew, in one transaction."""
+        _require_named(reason, by)
+        with self._transaction() as transaction:
+            transaction.resend(msg_id, new, why=reason.strip(), who=by.strip())
+            return transaction.shipment(new.msg_id)
 
     def note_review(self, msg_id: str, *, note: str, by: str) -> None:
         """Store that a person looked at a submission's data in FHI's feedback view; as an event, nothing moves."""
@@ -384,8 +402,8 @@ class SqliteJournal(SqliteView):
     def note_error(self, msg_id: str, error: LastError | None) -> None:
         """Set or clear what last went wrong, without moving the shipment."""
         with self._transaction() as transaction:
-            shipment = transaction.lifecycle(msg_id)
-            transaction.write(msg_id, shipment, states.noted(shipment, error))
+            row = sql.shipment_row(transaction.connection, msg_id)
+            transaction.write(row["msg_id"], row, states.noted(sql.lifecycle_of(row), error))
 
     def release(self, msg_id: str, *, reason: str, by: str) -> None:
         """Let a forgotten shipment (``recovery``) no longer stand in the way of a new submission.
@@ -422,11 +440,12 @@ class SqliteJournal(SqliteView):
         why: str = "",
         who: str = "",
         evidence: Mapping[str, str | int] = NOTHING,
+        message_id: str = "",
     ) -> Shipment:
         with self._transaction() as transaction:
             if cause not in among:
                 raise ImpossibleTransition(transaction.lifecycle(msg_id).state, cause)
-            transaction.apply(msg_id, cause, error=error, why=why, who=who, evidence=evidence)
+            transaction.apply(msg_id, cause, error=error, why=why, who=who, evidence=evidence, message_id=message_id)
             return transaction.shipment(msg_id)
 
     @contextmanager
@@ -454,6 +473,11 @@ class SqliteJournal(SqliteView):
         self._mark()
 
 
+def _require_named(reason: str, by: str) -> None:
+    if not reason.strip() or not by.strip():
+        raise UsageError("A decision needs a reason and the name of the person who takes it.")
+
+
 def _present(found: Submission | None) -> Submission:
     if found is None:
         raise InternalError("The journal does not have what was just written to it.")
@@ -468,23 +492,23 @@ def _latest(connection: sqlite3.Connection, columns: Mapping[str, Value]) -> Sub
 def _same_payload(connection: sqlite3.Connection, new: NewSubmission) -> dict[MessageType, Submission]:
     found = {}
     for shipment in new.shipments:
-        holder = _holder_of_payload(
+        holders = _holders_of_payload(
             connection, new.environment, new.sender_her_id, new.year, shipment.type, shipment.payload_sha256
         )
-        if holder is not None:
-            found[shipment.type] = _present(sql.read_submission(connection, holder))
+        if holders:
+            found[shipment.type] = _present(sql.read_submission(connection, holders[0]))
     return found
 
 
-def _holder_of_payload(
+def _holders_of_payload(
     connection: sqlite3.Connection,
     environment: Environment,
     sender_her_id: int,
     year: int,
     message_type: MessageType,
     payload_sha256: str,
-) -> str | None:
-    """Return the id of the submission that holds this payload, or None."""
+) -> list[str]:
+    """Return the ids of the submissions that hold this payload: the one it was made for, and those that keep it."""
     key = {
         "environment": environment.value,
         "sender_her_id": sender_her_id,
@@ -492,5 +516,5 @@ def _holder_of_payload(
         "type": message_type.value,
         "payload_sha256": payload_sha256,
     }
-    row = connection.execute(sql.HOLDER_OF_PAYLOAD, key).fetchone()
-    return None if row is None else str(row["submission_id"])
+    rows = connection.execute(sql.HOLDERS_OF_PAYLOAD, key).fetchall()
+    return [row["submission_id"] for row in rows[:1]] + [row["kept_by"] for row in rows if row["kept_by"] is not None]

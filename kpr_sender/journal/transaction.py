@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -22,12 +22,13 @@ from kpr_sender.model import Shipment
 from kpr_sender.states import Cause, Change, HistoryLine, Lifecycle, ShipmentState, Trigger
 
 NOTHING: Final[Mapping[str, str | int]] = {}
+NO_CHANGE: Final[Mapping[str, Value]] = {}
 RESEALED: Final = "resealed"
 """What the history calls it."""
 
-_UNCHANGED: Final = (
-    *("type", "message_id", "receiver_her_id", "payload_sha256", "payload_bytes", "lopenr", "hodemelding_sha256"),
-)
+# What another version of a shipment never changes, and what only a person's word may change.
+_CONTENT: Final = ("type", "payload_sha256", "payload_bytes", "lopenr")
+_MESSAGE: Final = ("msg_id", "message_id", "receiver_her_id", "hodemelding_sha256")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ class Transaction:
         """Return a shipment as it is now."""
         return sql.read_shipment(self.connection, sql.shipment_row(self.connection, msg_id))
 
-    def apply(
+    def apply(  # noqa: PLR0913 - what may be said of it
         self,
         msg_id: str,
         cause: Cause,
@@ -62,25 +63,45 @@ class Transaction:
         who: str = "",
         evidence: Mapping[str, str | int] = NOTHING,
         arrival: states.Arrival | None = None,
+        message_id: str = "",
+        version: Mapping[str, Value] = NO_CHANGE,
     ) -> Change:
-        """Let something happen to a shipment; the arguments are those of ``states.Trigger``.
+        """Let something happen to a shipment; the other arguments are those of ``states.Trigger``.
+
+        ``msg_id`` is one that the shipment has or had, ``message_id`` the one it is about where it is about one, and
+        ``version`` what makes it another version, by column.
 
         Raises:
             ImpossibleTransition: The rules do not have it.
         """
-        shipment = self.lifecycle(msg_id)
-        change = states.apply(shipment, Trigger(cause, self.at, error, why, who, evidence, arrival))
-        self.write(msg_id, shipment, change)
+        row = sql.shipment_row(self.connection, msg_id)
+        earlier = msg_id != row["msg_id"] or message_id not in {"", row["message_id"]}
+        trigger = Trigger(cause, self.at, error, why, who, evidence, arrival, earlier)
+        change = states.apply(sql.lifecycle_of(row), trigger)
+        self.write(msg_id, row, change, version)
         return change
 
-    def write(self, msg_id: str, read: Lifecycle, change: Change) -> None:
-        """Write a change, provided that the shipment is still in the state it was read in."""
-        if change.after != read:
-            columns = sql.lifecycle_columns(change.after)
-            moved = self.connection.execute(
-                sql.CHANGE_SHIPMENT, {**columns, "msg_id": msg_id, "state_read": read.state.value}
-            )
-            _require_one(moved, msg_id)
+    def write(self, msg_id: str, row: sqlite3.Row, change: Change, version: Mapping[str, Value] = NO_CHANGE) -> None:
+        """Write a change, provided that the shipment is still in the state it was read in.
+
+        Args:
+            msg_id: The MsgId that the history's lines are about.
+            row: The shipment as it was read.
+            change: Its life from now on, and the lines.
+            version: What makes it another version, by column; what it was is stored.
+        """
+        read = sql.lifecycle_of(row)
+        columns = {} if change.after == read else sql.lifecycle_columns(change.after)
+        if version:
+            at = sql.time_text(self.at)
+            sql.store_version(self.connection, row, at)
+            columns = {**columns, **version, "since": at}
+        if columns:
+            changed = sql.change_shipment(self.connection, row["shipment_id"], columns, state_read=read.state)
+            if not changed:
+                raise InternalError(f"Shipment {msg_id} was moved by another process at the same moment.")
+        if "msg_id" in version:
+            self.connection.execute(sql.ADD_MSG_ID, (version["msg_id"], row["shipment_id"]))
         for line in change.lines:
             self.note(msg_id, line)
 
@@ -113,7 +134,10 @@ class Transaction:
         msg_id, who = shipment.msg_id, submission.by
         sealed_id, digest = write_sealed(self.connection, shipment)
         fixed = sql.new_shipment_columns(columns, shipment, sql.time_text(self.at))
-        sql.insert(self.connection, "shipment", {**fixed, "sealed_id": sealed_id, "sealed_sha256": digest})
+        shipment_id = sql.insert(
+            self.connection, "shipment", {**fixed, "sealed_id": sealed_id, "sealed_sha256": digest}
+        )
+        self.connection.execute(sql.ADD_MSG_ID, (msg_id, shipment_id))
         certificates = sql.certificate_columns(shipment.certificates)
         details = {"submission": submission.submission_id, "sealed_sha256": digest, **certificates}
         why = submission.reason.strip() or "A new submission."
@@ -122,11 +146,24 @@ class Transaction:
             why = f"{sum(submission.accepted.values())} findings of the check were read and accepted."
             self.note(msg_id, HistoryLine("findings-accepted", why, who, details=submission.accepted))
 
-    def reseal(self, new: NewShipment, *, why: str) -> None:
-        """Exchange the sealed bytes of a shipment that no transfer was ever begun of (promises G1 to G3).
+    def keep(self, shipment: Shipment, submission: NewSubmission) -> None:
+        """Let a new submission keep a delivered half of the one that it replaces.
 
-        Nothing of it has left this machine, so other bytes under the same MsgId and message-id are no second version of
-        anything: whatever names them outside, the bus's ledger and FHI, will have seen only one. The old bytes stay.
+        Raises:
+            InternalError: It is not delivered.
+        """
+        row = sql.shipment_row(self.connection, shipment.msg_id)
+        if row["state"] != ShipmentState.DELIVERED:
+            raise InternalError(f"{shipment.msg_id} is {row['state']}: only what is delivered is kept.")
+        self.connection.execute(sql.KEEP, (submission.submission_id, row["shipment_id"]))
+        details = {"by_submission": submission.submission_id}
+        self.note(shipment.msg_id, HistoryLine("kept", submission.reason.strip(), submission.by, details=details))
+
+    def reseal(self, new: NewShipment, *, why: str) -> None:
+        """Exchange the sealed bytes of what no transfer was ever begun of under its message-id (promises G1 to G3).
+
+        Nothing of that name has left this machine, so other bytes under it are no second version of anything: whatever
+        names them outside, the bus's ledger and FHI, will have seen only one. The old bytes stay.
 
         Args:
             new: The same shipment, sealed anew.
@@ -134,26 +171,68 @@ class Transaction:
 
         Raises:
             NeedsPerson: An answer came to what the journal holds as never sent.
-            InternalError: A transfer of it was begun before, or ``new`` is another shipment.
+            InternalError: A transfer of it was begun, or ``new`` is another shipment.
         """
         row = sql.shipment_row(self.connection, new.msg_id)
         shipment = sql.lifecycle_of(row)
-        if shipment.needs_person or self.connection.execute(sql.RECEIPTS_OF, (new.msg_id,)).fetchone() is not None:
+        answered = not shipment.earlier_attempts and self.connection.execute(sql.RECEIPTS_OF, (new.msg_id,)).fetchone()
+        if shipment.needs_person or answered:
             raise answered_unsent(new.msg_id, "sealed anew")
         if not states.may_be_resealed(shipment):
             raise InternalError(f"{new.msg_id} was offered to the bus before, so that its bytes must not change.")
-        if any(row[name] != getattr(new, name) for name in _UNCHANGED) or (
-            sql.envelope_of(row["envelope"]) != new.envelope
-        ):
-            raise InternalError(f"What is sealed anew as {new.msg_id} is another shipment than before.")
+        _require_same(row, new, _CONTENT + _MESSAGE)
+        if sql.envelope_of(row["envelope"]) != new.envelope:
+            raise _another(new)
+        version = self._sealed_anew(new)
+        details = _sealed_details(row, version)
+        self.write(new.msg_id, row, Change(shipment, (HistoryLine(RESEALED, why, details=details),)), version)
+
+    def resend(self, msg_id: str, new: NewShipment, *, why: str, who: str) -> None:
+        """Let a shipment's content go again, sealed anew, as a person has decided (promises G1 and G3).
+
+        Args:
+            msg_id: Which shipment.
+            new: The same payload, sealed anew under the ids that it is to have.
+            why: The person's reason.
+            who: The person.
+
+        Raises:
+            ImpossibleTransition: It is not a person's to decide now.
+            InternalError: ``new`` is another shipment.
+        """
+        row = sql.shipment_row(self.connection, msg_id)
+        _require_same(row, new, _CONTENT)
+        version = self._sealed_anew(new)
+        details = {**_ids(row, version), **_sealed_details(row, version)}
+        self.apply(row["msg_id"], Cause.PERSON_RESENDS, why=why, who=who, evidence=details, version=version)
+
+    def let_go(self, msg_id: str, message_id: str, *, why: str, who: str) -> None:
+        """Let the same sealed bytes go again under another message-id, since FHI says that they have not arrived.
+
+        A receiver drops a message-id that it has seen before, without any answer (HITS 1216 2.2.3).
+
+        Args:
+            msg_id: Which shipment.
+            message_id: A new one.
+            why: The person's reason.
+            who: The person.
+
+        Raises:
+            ImpossibleTransition: It is not a person's to decide now.
+        """
+        row = sql.shipment_row(self.connection, msg_id)
+        envelope = replace(sql.envelope_of(row["envelope"]), correlation_id=message_id)
+        version = {"message_id": message_id, "envelope": sql.envelope_text(envelope)}
+        details = _ids(row, version)
+        self.apply(row["msg_id"], Cause.PERSON_NOT_ARRIVED, why=why, who=who, evidence=details, version=version)
+
+    def _sealed_anew(self, new: NewShipment) -> dict[str, Value]:
         sealed_id, digest = write_sealed(self.connection, new)
-        certificates = sql.certificate_columns(new.certificates)
-        columns = {"sealed_id": sealed_id, "sealed_sha256": digest, "sealed_bytes": new.sealed_bytes, **certificates}
-        _require_one(self.connection.execute(sql.RESEAL_SHIPMENT, columns | {"msg_id": new.msg_id}), new.msg_id)
-        details = {"was_sealed_sha256": row["sealed_sha256"], "sealed_sha256": digest, **certificates}
-        if row["encryption_sha1"] is not None:
-            details["was_encryption_sha1"] = row["encryption_sha1"]
-        self.note(new.msg_id, HistoryLine(RESEALED, why, details=details))
+        return {
+            **sql.new_version_columns(new),
+            "sealed_id": sealed_id,
+            "sealed_sha256": digest,
+        }
 
 
 def answered_unsent(msg_id: str, what: str) -> NeedsPerson:
@@ -169,9 +248,26 @@ def answered_unsent(msg_id: str, what: str) -> NeedsPerson:
     )
 
 
-def _require_one(changed: sqlite3.Cursor, msg_id: str) -> None:
-    if changed.rowcount != 1:
-        raise InternalError(f"Shipment {msg_id} was moved by another process at the same moment.")
+def _require_same(row: sqlite3.Row, new: NewShipment, names: Sequence[str]) -> None:
+    if any(row[name] != getattr(new, name) for name in names):
+        raise _another(new)
+
+
+def _another(new: NewShipment) -> InternalError:
+    return InternalError(f"What is sealed anew as {new.msg_id} is another shipment than before.")
+
+
+def _sealed_details(row: sqlite3.Row, version: Mapping[str, Value]) -> dict[str, str | int]:
+    """Return what the history says of bytes that are exchanged."""
+    names = ("sealed_sha256", "encryption_sha1", "encryption_serial", "signing_sha1", "signing_serial")
+    before = {f"was_{name}": row[name] for name in ("sealed_sha256", "encryption_sha1") if row[name] is not None}
+    return {**before, **{name: str(version[name]) for name in names}}
+
+
+def _ids(row: sqlite3.Row, version: Mapping[str, Value]) -> dict[str, str | int]:
+    """Return what the history says of ids that are exchanged."""
+    changed = [name for name in ("msg_id", "message_id") if version.get(name, row[name]) != row[name]]
+    return {f"was_{name}": row[name] for name in changed} | {name: str(version[name]) for name in changed}
 
 
 def write_sealed(connection: sqlite3.Connection, new: NewShipment) -> tuple[int, str]:

@@ -1,10 +1,10 @@
 """Checking a journal from end to end, without changing it: ``kpr-send journal verify``.
 
 1. The file: SQLite's own integrity and foreign keys, private permissions, the tables as the migrations make them.
-2. The sealed bytes of every shipment: as many, and with the digest, as when they were sealed (promise G3). They were
-   exchanged only before the first attempt, and what they were before is still there.
-3. The history: each step is one of ``states.TRANSITIONS``, and all of them together give the state, the attempts and
-   the time of publishing that the row says (promise G5).
+2. The sealed bytes of every shipment and of its earlier versions: as many, and with the digest, as when they were
+   sealed (promise G3). They were exchanged only before the first attempt under their message-id or by a person.
+3. The history: each step is one of ``states.TRANSITIONS``, and all of them together give the state, the attempts, the
+   time of publishing and the ids that the row says (promise G5).
 4. The receipts: their digests, and that what is delivered or rejected is so by a verified receipt (promise G4).
 5. The mark: whether the journal was restored from backup, copied or lost something (promise G1).
 """
@@ -69,6 +69,7 @@ class _Replayed:
     last_cause: Cause | None = None
     sealed_sha256: str | int | None = None
     encryption_sha1: str | int | None = None
+    ids: dict[str, str | int] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
     def take(self, event: sqlite3.Row) -> None:
@@ -108,7 +109,11 @@ class _Replayed:
 
     def take_seal(self, event: sqlite3.Row, details: Mapping[str, str | int]) -> None:
         """Go on by what the same line says of the sealed bytes."""
-        if event["what"] == RESEALED:
+        self.ids.update({name: details[name] for name in ("msg_id", "message_id") if name in details})
+        if event["what"] == Cause.PERSON_RESENDS:
+            if details.get("was_sealed_sha256") != self.sealed_sha256:
+                self._object(event, ": it was sealed anew from another digest than it had")
+        elif event["what"] == RESEALED:
             if self.life is None or not may_be_resealed(self.life):
                 self._object(event, ": it was sealed anew after it was offered to the bus")
             if details.get("was_sealed_sha256") != self.sealed_sha256:
@@ -176,6 +181,9 @@ def check(connection: sqlite3.Connection, name: str, counted: dict[str, int]) ->
         for carry_out in _SHIPMENT_CHECKS:
             for text in carry_out(connection, row):
                 yield JournalFinding(row["msg_id"], text)
+        for version in connection.execute(sql.VERSIONS_OF, (row["shipment_id"],)).fetchall():
+            for text in (*_readable_version(version), *_sealed(connection, version)):
+                yield JournalFinding(version["msg_id"], f"before {version['until']}: {text}")
     yield from _sealed_before(connection, name)
     for text_row in connection.execute("SELECT * FROM receipt ORDER BY receipt_id"):
         counted["receipts"] += 1
@@ -224,7 +232,7 @@ def _submission(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[Jo
         sql.submission_of(row, ())
     except Unreadable as error:
         yield JournalFinding(row["submission_id"], str(error))
-    shipments = connection.execute(sql.SHIPMENTS_OF, (row["submission_id"],)).fetchall()
+    shipments = connection.execute(sql.SHIPMENTS_OF, {"submission_id": row["submission_id"]}).fetchall()
     if not shipments:
         yield JournalFinding(row["submission_id"], "it has no shipment")
     own = connection.execute(sql.READ_ENVIRONMENT).fetchone()[0]
@@ -238,6 +246,14 @@ def _readable(_connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str
             read()
         except Unreadable as error:
             yield str(error)
+
+
+def _readable_version(row: sqlite3.Row) -> Iterator[str]:
+    try:
+        sql.version_of(row)
+        sql.envelope_of(row["envelope"])
+    except Unreadable as error:
+        yield str(error)
 
 
 def _sealed(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
@@ -256,7 +272,8 @@ def _sealed(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
 
 def _sealed_before(connection: sqlite3.Connection, name: str) -> Iterator[JournalFinding]:
     stored = connection.execute("SELECT (SELECT count(*) FROM sealed) - (SELECT count(*) FROM shipment)").fetchone()[0]
-    resealed = connection.execute("SELECT count(*) FROM event WHERE what = ?", (RESEALED,)).fetchone()[0]
+    exchanged = "SELECT count(*) FROM event WHERE what IN (?, ?)"
+    resealed = connection.execute(exchanged, (RESEALED, Cause.PERSON_RESENDS.value)).fetchone()[0]
     if stored != resealed:
         yield JournalFinding(
             name, f"{stored} sealed bytes belong to no shipment; its history has {resealed} that were exchanged."
@@ -278,21 +295,33 @@ def _history(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
     if replayed.encryption_sha1 != row["encryption_sha1"]:
         yield "it was sealed for another certificate than its row says"
     yield from replayed.wrong
-    life = replayed.life
-    if life is None or life.state != row["state"]:
-        yield f"its history ends {life and life.state.value}, its row says {row['state']}"
-    attempts = life.attempts if life else 0
-    if attempts != row["attempts"]:
-        yield f"its history has {attempts} attempts, its row {row['attempts']}"
-    published = life is not None and life.published_at is not None
-    if published != (row["published_at"] is not None):
-        yield f"its history says {'' if published else 'not '}published, its row the opposite"
+    yield from _row_says(replayed, row)
     if (status := _STATUS_OF_CAUSE.get(replayed.last_cause or Cause.ACCEPTED)) is not None:
         yield from _receipt_says(connection, row, status)
 
 
+def _row_says(replayed: _Replayed, row: sqlite3.Row) -> Iterator[str]:
+    """Yield where the row says something else than its history."""
+    life = replayed.life or Lifecycle(state=ShipmentState.SEALED)
+    if replayed.life is None or life.state != row["state"]:
+        yield f"its history ends {replayed.life and life.state.value}, its row says {row['state']}"
+    if life.attempts != row["attempts"]:
+        yield f"its history has {life.attempts} attempts, its row {row['attempts']}"
+    if life.earlier_attempts != row["earlier_attempts"]:
+        yield f"its history has {life.earlier_attempts} attempts under earlier ids, its row {row['earlier_attempts']}"
+    for what, known, said in (
+        ("published", life.published_at is not None, row["published_at"] is not None),
+        ("handed over", life.handed_over, bool(row["handed_over"])),
+    ):
+        if known != said:
+            yield f"its history says {'' if known else 'not '}{what}, its row the opposite"
+    for name, known_id in replayed.ids.items():
+        if known_id != row[name]:
+            yield f"its history has another {name} than its row"
+
+
 def _receipt_says(connection: sqlite3.Connection, row: sqlite3.Row, status: ReceiptStatus) -> Iterator[str]:
-    found = connection.execute(sql.RECEIPTS_OF, (row["msg_id"],))
+    found = connection.execute(sql.RECEIPTS_OF, (row["msg_id"],)).fetchall()
     if not any(receipt["verified"] and receipt["status"] == status for receipt in found):
         yield f"it is {row['state']}, and no verified receipt says so"
 

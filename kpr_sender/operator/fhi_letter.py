@@ -68,7 +68,7 @@ def letter(case: Case) -> str:
         receiver=case.properties.get(TO_HER_ID, shipment.receiver_her_id),
         generated=case.properties.get(TIME_STAMP, _utc(shipment.created_at)),
         sent="; ".join(map(_sent, case.attempts)) or "ukjent",
-        message_id=shipment.message_id,
+        message_id=", ".join(dict.fromkeys([shipment.message_id, *(one.message_id for one in shipment.earlier)])),
         size=f"{shipment.sealed_bytes:,}".replace(",", " "),
         digest=shipment.sealed_sha256,
         others="\n".join(map(_other, others)) or "  ingen",

@@ -1,4 +1,4 @@
-"""What a person decides and a program must not: whether a shipment without an answer has arrived at FHI.
+"""What a person decides and a program must not: whether a shipment has arrived, goes again, or needs nobody any more.
 
 What the journal knows becomes a ``Case``, which says what may be decided. Nothing is written here.
 """
@@ -17,6 +17,7 @@ from kpr_sender.model import Shipment, Submission
 from kpr_sender.privacy import holds_national_id
 from kpr_sender.states import (
     PERSON_CAUSES,
+    SENT_AGAIN,
     Cause,
     ShipmentState,
     SubmissionState,
@@ -31,9 +32,11 @@ class Decision(enum.StrEnum):
     ARRIVED = "arrived"
     """It is published, and its receipt is waited for."""
     NOT_ARRIVED = "not-arrived"
-    """It is sealed: the next run may send the same bytes again."""
+    """It is sealed: the next run sends the same bytes again, under another message-id."""
     CANCEL = "cancel"
-    """It is given up; nothing of it is sent again."""
+    """It is given up; nothing of it is sent by itself."""
+    SETTLED = "settled"
+    """Its state stays, and nobody need look at it any more."""
 
     @property
     def cause(self) -> Cause:
@@ -45,6 +48,16 @@ _CAUSES: Final[Mapping[Decision, Cause]] = {
     Decision.ARRIVED: Cause.PERSON_ARRIVED,
     Decision.NOT_ARRIVED: Cause.PERSON_NOT_ARRIVED,
     Decision.CANCEL: Cause.PERSON_CANCELS,
+    Decision.SETTLED: Cause.PERSON_SETTLES,
+}
+_RESEND_INSTEAD: Final = " Or send it again with kpr-send resend MSGID --reason TEXT."
+_INSTEAD_OF_RESENDING: Final[Mapping[ShipmentState, str]] = {
+    ShipmentState.SEALED: "Send it with kpr-send send.",
+    ShipmentState.PUBLISHED: "Wait for its receipt; if FHI says it has not arrived: kpr-send resolve --not-arrived.",
+    ShipmentState.IN_DOUBT: "Run kpr-send wait; if FHI says that it has not arrived: kpr-send resolve --not-arrived.",
+    ShipmentState.CANCELLED: "The bus may have had it: ask kpr@fhi.no, then kpr-send resolve --not-arrived.",
+    ShipmentState.DELIVERED: "Nothing: what is delivered is never sent again.",
+    ShipmentState.DELIVERED_WITH_ERRORS: "FHI has it: agree with kpr@fhi.no, then --replaces, or resolve --settled.",
 }
 _NEXT_STEPS: Final[Mapping[ShipmentState, str]] = {
     ShipmentState.SEALED: "Send it with kpr-send send.",
@@ -94,8 +107,30 @@ class Case:
     @property
     def open_to(self) -> tuple[Decision, ...]:
         """What a person may decide of it now."""
-        causes = open_decisions(self.shipment, replaced=self.replaced_by is not None)
+        causes = self._causes
+        shipment = self.shipment
+        if any(receipt.verified for receipt in shipment.receipts):
+            causes -= {Cause.PERSON_NOT_ARRIVED}  # FHI has answered it, whatever state an earlier version left it in
+        if shipment.state is ShipmentState.PUBLISHED and not shipment.receipts:
+            causes -= {Cause.PERSON_SETTLES}  # there is no answer that cannot be verified: it is still waited for
+        odd = shipment.needs_person or any(receipt.errors for receipt in shipment.receipts)
+        if shipment.state is ShipmentState.DELIVERED and not odd:
+            causes -= {Cause.PERSON_SETTLES}  # there is nothing to settle
         return tuple(one for one in Decision if one.cause in causes)
+
+    @property
+    def may_be_resent(self) -> bool:
+        """Whether a person may let its content go again, sealed anew."""
+        return Cause.PERSON_RESENDS in self._causes
+
+    @property
+    def times_sent_again(self) -> int:
+        """How often a person has let its content go again."""
+        return sum(event.what in SENT_AGAIN for event in self.history)
+
+    @property
+    def _causes(self) -> frozenset[Cause]:
+        return open_decisions(self.shipment, replaced=self.replaced_by is not None)
 
 
 def case_of(journal: JournalView, msg_id: str) -> Case:
@@ -152,11 +187,51 @@ def require_decidable(case: Case, decision: Decision | None = None) -> None:
             where="--not-arrived",
             next_step="Give it up with --cancel.",
         )
+    others = ", ".join(f"--{one.value}" for one in case.open_to)
     raise UsageError(
-        f"FHI has answered {name[0].lower()}{name[1:]}, which the journal has as not sent: it is never sent again.",
+        f"{name} is {shipment.state.value}: --{decision.value} is not a decision on it. {_known(case)}",
         where=f"--{decision.value}",
-        next_step="Agree with FHI what is to be done; then give it up with --cancel.",
+        next_step=f"What may be decided: {others}.{_RESEND_INSTEAD if case.may_be_resent else ''}",
     )
+
+
+def require_resendable(case: Case) -> None:
+    """Refuse to send again what is not a person's to send again, or only after FHI's word.
+
+    Raises:
+        UsageError: Says what is known of it instead.
+    """
+    if case.may_be_resent:
+        return
+    shipment = case.shipment
+    advice = _INSTEAD_OF_RESENDING.get(shipment.state, "See kpr-send status and kpr-send receipts.")
+    if case.replaced_by is not None:
+        advice = f"Submission {case.replaced_by} has taken the place of its own: nothing is to be sent again."
+    raise UsageError(
+        f"The {shipment.type.norwegian} ({shipment.msg_id}) is {shipment.state.value}: it is not sent again in this "
+        f"way. {_known(case)}",
+        where="MSGID",
+        next_step=advice,
+    )
+
+
+def require_once(case: Case, *, again: bool) -> None:
+    """Refuse to let the same content go more than once more by mistake (HITS 1216 2.2.5).
+
+    Args:
+        case: What is known.
+        again: Whether the person says that it is none.
+
+    Raises:
+        UsageError: It went again before.
+    """
+    if case.times_sent_again and not again:
+        raise UsageError(
+            f"The {case.shipment.type.norwegian} ({case.shipment.msg_id}) was let go again before, "
+            f"{case.times_sent_again} times: the same message is to be sent only once more.",
+            where="--again",
+            next_step="Ask kpr@fhi.no what is wrong with it; if it is to go once more all the same, add --again.",
+        )
 
 
 def require_unchanged(seen: Case, case: Case) -> None:

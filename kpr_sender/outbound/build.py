@@ -33,8 +33,8 @@ from kpr_sender.settings.values import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class _Fixed:
-    """What a shipment keeps when it is sealed anew: its two ids, and when its Hodemelding was made."""
+class Fixed:
+    """What is chosen before a shipment is built: its two ids, and when its Hodemelding was made (GenDate)."""
 
     msg_id: str
     message_id: str
@@ -100,26 +100,25 @@ class Builder:
             accepted=accepted,
             by=by,
             shipments=tuple(
-                self._shipment(kind, file, lopenr[kind], _Fixed(self.new_id(), self.new_id(), self.now()))
+                self._shipment(kind, file, lopenr[kind], Fixed(self.new_id(), self.new_id(), self.now()))
                 for kind, file in files.items()
             ),
         )
 
-    def anew(self, shipment: Shipment, made_at: datetime, file: PayloadFile) -> NewShipment:
-        """Build a shipment of the journal once more, sealed for the present certificate.
+    def anew(self, shipment: Shipment, fixed: Fixed, file: PayloadFile) -> NewShipment:
+        """Build a shipment of the journal once more, as configured now and sealed for the present certificate.
 
         Args:
             shipment: As the journal has it.
-            made_at: When its Hodemelding was made.
+            fixed: The ids and the time that it is to have.
             file: Its file.
 
         Raises:
             InputRefused: As for ``submission``.
         """
-        fixed = _Fixed(shipment.msg_id, shipment.message_id, made_at)
         return self._shipment(shipment.type, file, shipment.lopenr, fixed)
 
-    def _shipment(self, kind: MessageType, file: PayloadFile, lopenr: str, fixed: _Fixed) -> NewShipment:
+    def _shipment(self, kind: MessageType, file: PayloadFile, lopenr: str, fixed: Fixed) -> NewShipment:
         hodemelding = self._hodemelding(kind, fixed)
         head, tail = frame(hodemelding)
         message = _Message(head, file, tail)
@@ -143,7 +142,7 @@ class Builder:
             sealed=seal(message.chunks(), message.length, signer=self.signer, recipient=recipient),
         )
 
-    def _hodemelding(self, kind: MessageType, fixed: _Fixed) -> Hodemelding:
+    def _hodemelding(self, kind: MessageType, fixed: Fixed) -> Hodemelding:
         texts = self.settings.hodemelding
         return Hodemelding(
             type=kind,

@@ -64,10 +64,16 @@ class Publisher:
                 break
         return submission, sent
 
-    def _publish_while_safe(self, shipment: Shipment) -> Verdict:
-        """Publish a shipment in as many attempts as the bus allows, and only while each certainly did not happen."""
+    def _publish_while_safe(self, shipment: Shipment) -> Verdict | None:
+        """Publish a shipment in as many attempts as the bus allows, and only while each certainly did not happen.
+
+        Returns:
+            The last outcome's; None where FHI has answered it meanwhile, so that it is not sent any more.
+        """
         for _ in self._attempts(shipment):
             outcome = self.publish(shipment)
+            if outcome is None:
+                return None
             if not outcome.may_be_repeated:
                 return outcome.verdict
         return Verdict.NOT_SENT
@@ -77,7 +83,8 @@ class Publisher:
         try:
             yield from self.bus.attempts()
         except KprError as error:
-            self.journal.note_error(shipment.msg_id, LastError.of(error))
+            if self._may_be_published(shipment) is not None:
+                self.journal.note_error(shipment.msg_id, LastError.of(error))
             self._report(EventKind.NOT_SENT, shipment, f"The {_name(shipment)} is certainly not sent: {error}")
 
     def connect(self, submission: Submission) -> None:
@@ -95,12 +102,18 @@ class Publisher:
                     self.journal.note_error(shipment.msg_id, LastError.of(error))
             raise
 
-    def publish(self, shipment: Shipment) -> Outcome:
-        """Publish one shipment, once.
+    def _may_be_published(self, shipment: Shipment) -> Shipment | None:
+        present = self.journal.shipment(shipment.msg_id)
+        return present if present is not None and may_be_published(present) else None
+
+    def publish(self, shipment: Shipment) -> Outcome | None:
+        """Publish one shipment, once; None where it may not be published any more, since an answer has come.
 
         ``publishing`` is durable before the first byte of the transfer; the outcome is written right after it.
         """
         with self.section:
+            if self._may_be_published(shipment) is None:
+                return None
             outbound = Outbound(
                 message_id=shipment.message_id,
                 envelope=self.journal.envelope(shipment.msg_id),

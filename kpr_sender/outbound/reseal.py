@@ -1,11 +1,11 @@
-"""Seals anew what waits for a certificate that is no longer the receiver's, where nobody has seen the old bytes.
+"""Seals anew: what waits for a certificate that is no longer the receiver's, and what a person lets go again.
 
 The rules, for a submission that is continued:
 
 1. What is to be published was sealed for the certificate that is registered now, or it is not published.
-2. What was never offered to the bus, not once, is sealed anew from the very same file: MsgId, message-id, Hodemelding
-   and envelope stay as they are; the journal stores both digests (promises G1 and G3).
-3. Anything else is for a person: FHI may have it, and there must never be two versions under one MsgId.
+2. What was never offered to the bus under its message-id is sealed anew from the very same file: MsgId, message-id,
+   Hodemelding and envelope stay as they are; the journal stores both versions (promises G1 and G3).
+3. Anything else is for a person: the bus was offered these bytes under that name.
 4. Nothing is sealed anew before it is clear that all of the pair may be.
 """
 
@@ -21,12 +21,12 @@ from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal, NewShipment
 from kpr_sender.messages.transport import made_at
 from kpr_sender.model import CertificateName, MessageType, Shipment, Submission
-from kpr_sender.outbound.build import Builder
+from kpr_sender.outbound.build import Builder, Fixed
 from kpr_sender.outbound.payload_file import PayloadFile
 from kpr_sender.registry.port import Counterpart
-from kpr_sender.states import may_be_published
+from kpr_sender.states import may_be_published, may_be_resealed
 
-_WHY: Final = "The receiver's certificate for encryption is another now, and the bus has never seen it."
+_WHY: Final = "The receiver's certificate for encryption is another now, and the bus has not seen it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,8 @@ class Resealer:
 
     def _built_anew(self, builder: Builder, shipment: Shipment, file: PayloadFile) -> NewShipment:
         envelope = self.journal.envelope(shipment.msg_id)
-        new = builder.anew(shipment, made_at(envelope.properties), file)
+        fixed = Fixed(shipment.msg_id, shipment.message_id, made_at(envelope.properties))
+        new = builder.anew(shipment, fixed, file)
         if new.hodemelding_sha256 == shipment.hodemelding_sha256 and new.envelope == envelope:
             return new
         raise ConfigInvalid(
@@ -105,13 +106,13 @@ class Resealer:
         shipment = self.journal.reseal(new, why=_WHY)
         text = (
             f"FHI's certificate for encryption is another now (SHA-1 thumbprint {present.sha1}): the "
-            f"{shipment.type.norwegian} ({shipment.msg_id}), which was never sent, is sealed anew for it."
+            f"{shipment.type.norwegian} ({shipment.msg_id}), which is not sent yet, is sealed anew for it."
         )
         self.observe(Event(EventKind.SEALED, text, shipment.msg_id, shipment.type))
 
 
 def _require_never_offered(shipment: Shipment, present: CertificateName) -> None:
-    if shipment.attempts == 0 and not shipment.receipts:
+    if may_be_resealed(shipment) and (shipment.earlier_attempts or not shipment.receipts):
         return
     was = shipment.certificates.encryption.sha1 if shipment.certificates else "unknown"
     raise AccessRefused(

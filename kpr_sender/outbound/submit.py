@@ -121,7 +121,8 @@ class Submitter:
         if replaces is not None and known.replaces != replaces:
             raise AlreadySubmitted(
                 f"These very files are submission {known.submission_id}; they cannot replace anything.",
-                next_step="Make a new extract in the EPJ, then send that one with --replaces.",
+                next_step="Make a new extract in the EPJ, then send that one with --replaces; or, where the very same "
+                "file is to go again, see kpr-send resend.",
             )
         text = f"These files are submission {known.submission_id}, {known.state.value}: going on from there."
         self.observe(Event(EventKind.CONTINUED, text, known.shipments[0].msg_id))
@@ -129,7 +130,7 @@ class Submitter:
             return known
         from kpr_sender.outbound.reseal import Resealer
 
-        return Resealer(self.journal, self._counterpart, self._builder, self.observe).reseal(known, files)
+        return Resealer(self.journal, self.counterpart, self.builder, self.observe).reseal(known, files)
 
     def _check(self, paths: Mapping[MessageType, Path]) -> tuple[Report, dict[MessageType, Payload]]:
         """Check what FHI would refuse, drop or blank; return what was found, and what is known of each file."""
@@ -174,7 +175,7 @@ class Submitter:
         reason: str,
         accepted: Mapping[str, int],
     ) -> Submission:
-        new = self._builder(self._counterpart()).submission(
+        new = self.builder(self.counterpart()).submission(
             files, lopenr=lopenr, replaces=replaces, reason=reason, accepted=accepted, by=self.by
         )
         submission = self.journal.create(new)
@@ -183,7 +184,8 @@ class Submitter:
             self.observe(Event(EventKind.SEALED, text, shipment.msg_id, shipment.type))
         return submission
 
-    def _counterpart(self) -> Counterpart:
+    def counterpart(self) -> Counterpart:
+        """Return the receiver as the register has it now; raises as ``AddressRegistry.counterpart``."""
         return self.registry.counterpart(self.profile.receivers[self.settings.environment].service_her_id)
 
     def _own_entry(self) -> RegisterEntry | None:
@@ -199,7 +201,12 @@ class Submitter:
             self.observe(Event(EventKind.WARNING, text))
             return None
 
-    def _builder(self, counterpart: Counterpart) -> Builder:
+    def builder(self, counterpart: Counterpart) -> Builder:
+        """Return what builds shipments for a receiver.
+
+        Raises:
+            AccessRefused: Its certificate or our key was refused.
+        """
         from kpr_sender.outbound.build import Builder
         from kpr_sender.outbound.parties import Parties
         from kpr_sender.trust.policy import Trust, check_counterpart, check_signer

@@ -139,6 +139,17 @@ def _shipment(shipment: Shipment) -> dict[str, Any]:
         "state": shipment.state.value,
         "msg_id": shipment.msg_id,
         "message_id": shipment.message_id,
+        "earlier": [
+            {
+                "msg_id": one.msg_id,
+                "message_id": one.message_id,
+                "sealed_sha256": one.sealed_sha256,
+                "since": rfc3339(one.since),
+                "until": rfc3339(one.until),
+            }
+            for one in shipment.earlier
+        ],
+        "settled": shipment.settled,
         "attempts": shipment.attempts,
         "sealed_sha256": shipment.sealed_sha256,
         "sealed_bytes": shipment.sealed_bytes,

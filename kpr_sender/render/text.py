@@ -11,14 +11,14 @@ from kpr_sender.model import CertificateName, ErrorMessage, Receipt, ReceiptErro
 from kpr_sender.operator.resolve import Attempt, Case, Decision
 from kpr_sender.profiles.deadline import Deadline
 from kpr_sender.report import Report, rfc3339
-from kpr_sender.states import ReceiptStatus, ShipmentState, SubmissionState
+from kpr_sender.states import ReceiptStatus, ShipmentState, SubmissionState, awaits_answer
 
 if TYPE_CHECKING:
     # Only the type is needed; the module would load the journal's writing side for every screen.
     from kpr_sender.journal.recovery import Accepted
 
 STATE_WORDS: Final[Mapping[ShipmentState, str]] = {
-    ShipmentState.SEALED: "sealed: the bus has never seen it",
+    ShipmentState.SEALED: "sealed: it is not sent yet",
     ShipmentState.PUBLISHING: "being published by another run, or by one that ended in the middle of it",
     ShipmentState.PUBLISHED: "published: the bus has taken it, FHI has not answered yet",
     ShipmentState.IN_DOUBT: "in doubt: it may or may not be with FHI; it is not sent again by itself",
@@ -35,13 +35,24 @@ STATUS_WORDS: Final[Mapping[ReceiptStatus, str]] = {
 }
 _CONSEQUENCES: Final[Mapping[Decision, str]] = {
     Decision.ARRIVED: "It counts as published, and its receipt is waited for.",
-    Decision.NOT_ARRIVED: "The next kpr-send send sends the same bytes again, under the same MsgId.",
-    Decision.CANCEL: "It is given up for good; a new extract may then replace the submission.",
+    Decision.NOT_ARRIVED: (
+        "The next kpr-send send sends the same bytes again, under the same MsgId and a new message-id."
+    ),
+    Decision.CANCEL: "It is given up; a new extract may then replace the submission.",
+    Decision.SETTLED: "Its state stays, nobody is called any more, and the exit code is 0.",
+}
+_RESENDS: Final[Mapping[ShipmentState, str]] = {
+    ShipmentState.REJECTED: "The same file is sealed anew, under a new MsgId; the next kpr-send send sends it.",
+    ShipmentState.FAULTED: (
+        "The same file is sealed anew, under the same MsgId and a new message-id; the next kpr-send send sends it."
+    ),
+    ShipmentState.CANCELLED: "The same file is sealed anew, under the same MsgId; the next kpr-send send sends it.",
 }
 _QUESTIONS: Final[Mapping[Decision, str]] = {
     Decision.ARRIVED: "Has FHI told you that the {name} HAS ARRIVED?",
     Decision.NOT_ARRIVED: "Has FHI told you that the {name} has NOT ARRIVED?",
     Decision.CANCEL: "Do you give the {name} up?",
+    Decision.SETTLED: "Need nobody look at the {name} any more?",
 }
 _RULE: Final = "-" * 78
 _THUMBPRINT_DIGITS: Final = 10
@@ -107,7 +118,7 @@ def receipts_screen(submission: Submission, receipts: Iterable[tuple[Receipt, Pa
     for shipment in submission.shipments:
         yield ""
         yield f"  {shipment.type.norwegian} ({shipment.type.value}), MsgId {shipment.msg_id}"
-        own = [(receipt, copy) for receipt, copy in listed if receipt.msg_id == shipment.msg_id]
+        own = [(receipt, copy) for receipt, copy in listed if receipt.msg_id in shipment.msg_ids]
         if not own and shipment.error_message is None:
             yield "    No receipt yet."
         for receipt, copy in own:
@@ -135,7 +146,7 @@ def case_screen(case: Case, report: Report) -> Iterator[str]:
 
 
 def open_decisions(case: Case, *, letter: str, environment: str) -> Iterator[str]:
-    """Yield what a person can do about a shipment that no answer came to.
+    """Yield what a person can do about a shipment.
 
     Args:
         case: The shipment.
@@ -143,11 +154,15 @@ def open_decisions(case: Case, *, letter: str, environment: str) -> Iterator[str
         environment: What ``--env`` must say.
     """
     yield ""
-    yield "  Run kpr-send wait first: a receipt that lies on the queue decides better than any person."
-    yield "  Else send this to kpr@fhi.no, and decide by the answer:"
-    yield _RULE
-    yield letter.rstrip()
-    yield _RULE
+    if awaits_answer(case.shipment):
+        yield "  Run kpr-send wait first: a receipt that lies on the queue decides better than any person."
+        yield "  Else send this to kpr@fhi.no, and decide by the answer:"
+        yield _RULE
+        yield letter.rstrip()
+        yield _RULE
+    if case.may_be_resent:
+        yield f"  kpr-send --env {environment} resend {case.shipment.msg_id} --reason TEXT"
+        yield f"      {_RESENDS[case.shipment.state]}"
     for decision in case.open_to:
         yield f"  kpr-send --env {environment} resolve {case.shipment.msg_id} \\"
         yield f"    --{decision.value} --reason TEXT"
@@ -165,6 +180,12 @@ def question(shipment: Shipment, decision: Decision) -> str:
     """Return what is asked before a decision is written."""
     name = f"{shipment.type.norwegian} ({shipment.msg_id})"
     return f"{_QUESTIONS[decision].format(name=name)} {_CONSEQUENCES[decision]}"
+
+
+def resend_question(shipment: Shipment) -> str:
+    """Return what is asked before a shipment's content is let go again."""
+    name = f"{shipment.type.norwegian} ({shipment.msg_id})"
+    return f"Is what went wrong put right, and is the {name} to be sent again? {_RESENDS[shipment.state]}"
 
 
 def verification_screen(
@@ -225,6 +246,11 @@ def _shipment(shipment: Shipment) -> Iterator[str]:
         used = shipment.certificates
         text = f"encrypted for {_short(used.encryption)}, signed with {_short(used.signing)} (SHA-1 thumbprints)"
         yield from _indented("sealed", [text])
+    for earlier in shipment.earlier:
+        ids = f"MsgId {earlier.msg_id}, message-id {earlier.message_id}"
+        yield from _indented("before", [f"{rfc3339(earlier.until)} {ids}"])
+    if shipment.settled:
+        yield from _indented("settled", ["by a person: nobody need look at it any more"])
     for receipt in shipment.receipts:
         yield from _indented("receipt", _receipt(receipt))
     yield from _error_message(shipment.error_message)

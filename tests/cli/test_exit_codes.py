@@ -159,8 +159,11 @@ CASES: list[tuple[str, Callable[[Stage], None], tuple[str, ...], int]] = [
     ("another run holds the journal", _locked, SHORT, 87),
     ("messages of others on our queue", _others_were_taken_as_often_as_is_safe, SHORT, 88),
 ]
-NOT_PROVEN_HERE = {error.exit_code for error in (errors.InternalError, errors.CertificateEnding, errors.NotReady)}
-"""An error in the program, see test_main.py; certs --check and doctor, which are about no submission, see theirs."""
+NOT_PROVEN_HERE = {
+    error.exit_code for error in (errors.InternalError, errors.CertificateEnding, errors.NotReady, errors.ReadyToSend)
+}
+"""An error in the program, see test_main.py; certs --check and doctor, which are about no submission, see theirs; and
+what a person has decided, see test_resend.py."""
 
 
 @pytest.mark.parametrize(

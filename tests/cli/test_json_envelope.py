@@ -143,6 +143,7 @@ CASES = [
     Case("resolve", "MSGID", 80, _published),
     Case("resolve", "MSGID --arrived --reason phone --yes", 80, _published),
     Case("resolve", "MSGID", 64),
+    Case("resend", "MSGID --reason phone --yes", 64, _published),
     Case("status", "", 0),
     Case("status", "", 0, _delivered),
     Case("status", "", 80, _published),
@@ -180,8 +181,8 @@ CASES = [
     Case("sample", "DIR/sample --with-errors", 0),
     Case("sample", "FAG", 66),
 ]
-ENDS_OTHERWISE = {"sandbox serve", "journal release", "resolve"}
-"""The first ends well below, the second in test_recovery.py; the third leaves a state whose code is never 0."""
+ENDS_OTHERWISE = {"sandbox serve", "journal release", "resolve", "resend"}
+"""The first ends well below, the second in test_recovery.py; the others leave a state whose code is never 0."""
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def test_a_signal_in_the_middle_of_a_transfer_is_heard_after_its_outcome(
     report, signalled = orderly_run(Client(kommune.configure(), bus=bus), lambda client: client.submit())
     assert signalled
     assert [shipment.state for shipment in report.submission.shipments] == [S.PUBLISHED, S.SEALED]
-    assert (report.sent, report.exit_code, bus.closed) == (1, 69, True)
+    assert (report.sent, report.exit_code, bus.closed) == (1, 90, True)
     bus.on_publish = lambda _: None
     with Client(kommune.configure(), bus=bus) as client:
         client.submit()

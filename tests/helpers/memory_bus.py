@@ -84,6 +84,7 @@ class MemoryBus:
 def error_queue_message(message: Outbound, **properties: str) -> Inbound:
     """What the reference client puts on our error queue for a message it could not take."""
     fault = {
+        "fromHerId": message.envelope.properties["toHerId"],
         "originalMessageId": message.message_id,
         "errorCondition": "transport:invalid-certificate",
         "errorDescription": "certificate not trusted",

@@ -14,6 +14,7 @@ from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound.receipt import Handling
 from kpr_sender.keys.files import SoftwareSigner
 from kpr_sender.report import Report
+from kpr_sender.states import ShipmentState
 from tests.helpers import pki
 from tests.helpers.fhi import Fhi
 from tests.helpers.look_memory import let_the_pause_pass
@@ -329,4 +330,5 @@ def test_a_receipt_for_what_the_journal_holds_as_unsent_stops_the_sending(
     assert client.handle(fhi.answer(silent_bus.published[0])[0]) is Handling.SETTLE
     report = client.submit()
     assert len([m for m in silent_bus.published if m.envelope.subject == "KPR_IPL"]) == 1
-    assert report.exit_code == 82
+    assert report.exit_code == 80
+    assert report.submission.shipments[0].state is ShipmentState.DELIVERED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import itertools
 from collections.abc import Iterable
@@ -132,6 +133,19 @@ def brought_to(journal: Journal, state: ShipmentState) -> Shipment:
     assert shipment is not None
     assert shipment.state is state
     return shipment
+
+
+def resent(journal: Journal, new: NewShipment, *, msg_id: str = "", message_id: str = "") -> Shipment:
+    """What a person sends again, sealed anew, under the ids given or the MsgId it had and another message-id."""
+    content = content_of(f"again {next(_numbers)}", 4500)
+    again = dataclasses.replace(
+        new,
+        msg_id=msg_id or new.msg_id,
+        message_id=message_id or f"again-{next(_numbers)}",
+        sealed_bytes=len(content),
+        sealed=in_chunks(content),
+    )
+    return journal.resend(new.msg_id, again, reason="asked FHI", by="kari")
 
 
 def add_verified(journal: Journal, msg_id: str, status: ReceiptStatus, *, sealed: bytes) -> Receipt | None:

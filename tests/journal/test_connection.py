@@ -23,7 +23,7 @@ from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.sqlite_errors import of_sqlite
 from kpr_sender.model import Environment, MessageType
 from kpr_sender.states import ANSWERS, Cause, ImpossibleTransition, ShipmentState
-from tests.journal.builders import START, Clock, created, new_submission, open_journal
+from tests.journal.builders import START, Clock, created, new_shipment, new_submission, open_journal
 
 
 @contextmanager
@@ -245,7 +245,7 @@ def test_a_full_disk_loses_nothing_that_was_kept(tmp_path: Path) -> None:
         # Pragmas on the size act outside a transaction only.
         journal._store._connection.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(JournalUnwritable, match="disk is full"):
-            journal.create(new_submission("b", year=2023))
+            journal.create(new_submission("b", year=2023, shipments=(new_shipment(sealed_bytes=1_000_000),)))
         assert journal.submissions() == (kept,)
         journal._store._connection.execute("PRAGMA max_page_count = 1000000")
         journal.create(new_submission("b", year=2023))

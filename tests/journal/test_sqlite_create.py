@@ -25,6 +25,7 @@ from tests.journal.builders import (
     new_shipment,
     new_submission,
     open_journal,
+    resent,
 )
 
 
@@ -146,7 +147,8 @@ def test_the_table_itself_refuses_the_same_payload(journal: SqliteJournal) -> No
         connection.execute(
             "INSERT INTO shipment SELECT 99, submission_id, environment, sender_her_id, year, type, 'other', 'other', "
             "receiver_her_id, envelope, payload_sha256, payload_bytes, lopenr, 99, sealed_sha256, sealed_bytes, "
-            "created_at, state, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL FROM shipment LIMIT 1"
+            "created_at, state, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, since, 0, 0, 0 "
+            "FROM shipment LIMIT 1"
         )
 
 
@@ -240,8 +242,12 @@ def test_g2_what_the_bus_never_had_is_cancelled_by_its_replacement(journal: Jour
 
 
 def test_an_answered_shipment_is_not_cancelled_as_unsent(journal: Journal) -> None:
-    first, _ = journal.create(new_submission("a")).shipments
-    add_verified(journal, first.msg_id, ReceiptStatus.OK, sealed=b"1")
+    new = new_submission("a")
+    first, _ = journal.create(new).shipments
+    _end(journal, "a")
+    add_verified(journal, first.msg_id, ReceiptStatus.REJECTED, sealed=b"1")
+    resent(journal, new.shipments[0], msg_id="another")
+    add_verified(journal, first.msg_id, ReceiptStatus.OK, sealed=b"2")
     with pytest.raises(AlreadySubmitted, match="FHI has answered"):
         journal.create(new_submission("b", replaces="a", reason="wrong extract"))
 

@@ -9,7 +9,15 @@ import pytest
 
 from kpr_sender.errors import LastError, UsageError
 from kpr_sender.journal.sqlite import SqliteJournal
-from kpr_sender.states import PERSON_CAUSES, TRANSITIONS, Cause, ImpossibleTransition, ReceiptStatus, ShipmentState
+from kpr_sender.states import (
+    PERSON_CAUSES,
+    SENT_AGAIN,
+    TRANSITIONS,
+    Cause,
+    ImpossibleTransition,
+    ReceiptStatus,
+    ShipmentState,
+)
 from tests.journal.builders import add_verified, brought_to, open_journal, replayed, state_of
 
 S = ShipmentState
@@ -29,7 +37,11 @@ def test_a_person_moves_only_what_the_table_lets_a_person_move(
 ) -> None:
     shipment = brought_to(journal, state)
     before = journal.events(None)
-    if cause not in PERSON_CAUSES or cause not in TRANSITIONS[state]:
+    if cause is Cause.PERSON_SETTLES and state not in {S.SEALED, S.PUBLISHING, S.IN_DOUBT}:
+        settled = journal.decide(shipment.msg_id, cause, reason="asked FHI", by="kari")
+        assert (settled.state, settled.settled) == (state, True)
+        return
+    if cause not in PERSON_CAUSES - SENT_AGAIN or cause not in TRANSITIONS[state]:
         with pytest.raises(ImpossibleTransition):
             journal.decide(shipment.msg_id, cause, reason="asked FHI", by="kari")
         assert journal.events(None) == before
@@ -52,33 +64,40 @@ def test_what_has_arrived_waits_anew_and_what_has_not_is_as_before_the_first_sen
     arrived = journal.decide(shipment.msg_id, Cause.PERSON_ARRIVED, reason="FHI has it", by="kari")
     assert (arrived.state, arrived.last_error) == (S.PUBLISHED, None)
     assert arrived.published_at == journal.events(shipment.msg_id)[-1].at
-    back = journal.decide(shipment.msg_id, Cause.PERSON_NOT_ARRIVED, reason="FHI was wrong", by="kari")
+    back = journal.let_go(shipment.msg_id, message_id="another", reason="FHI was wrong", by="kari")
+    assert back.message_id == journal.envelope(back.msg_id).correlation_id == "another"
+    assert [(one.msg_id, one.message_id) for one in back.earlier] == [(shipment.msg_id, shipment.message_id)]
+    for message_id in ("another", shipment.message_id):
+        found = journal.shipment_by_message_id(message_id)
+        assert found is not None
+        assert found.msg_id == shipment.msg_id
     assert (back.state, back.published_at, back.attempts) == (S.SEALED, None, attempts)
     assert journal.sealed(back.msg_id) == sealed
     assert journal.begin_publish(back.msg_id).attempts == attempts + 1
 
 
 def test_a_receipt_after_a_decision_is_kept_whatever_was_decided(journal: SqliteJournal) -> None:
-    """A person may err, too: what FHI says later is never lost, and the bytes do not go again."""
-    for cause, state, calls in (
-        (Cause.PERSON_ARRIVED, S.DELIVERED, False),
-        (Cause.PERSON_NOT_ARRIVED, S.SEALED, True),
-        (Cause.PERSON_CANCELS, S.CANCELLED, True),
-    ):
+    """A person may err, too: what FHI says later counts for more, and the bytes do not go again."""
+    for cause in (Cause.PERSON_ARRIVED, Cause.PERSON_NOT_ARRIVED, Cause.PERSON_CANCELS):
         with open_journal(journal._store.path.with_name(f"{cause.value}.db")) as one:
             msg_id = brought_to(one, S.IN_DOUBT).msg_id
-            one.decide(msg_id, cause, reason="asked FHI", by="kari")
+            if cause is Cause.PERSON_NOT_ARRIVED:
+                one.let_go(msg_id, message_id="another", reason="asked FHI", by="kari")
+            else:
+                one.decide(msg_id, cause, reason="asked FHI", by="kari")
             receipt = add_verified(one, msg_id, ReceiptStatus.OK, sealed=b"answer")
             assert receipt is not None
-            assert bool(receipt.problem) is calls
+            assert receipt.problem == ""
             shipment = one.shipment(msg_id)
             assert shipment is not None
-            assert (shipment.state, shipment.needs_person) == (state, calls)
+            assert (shipment.state, shipment.needs_person) == (S.DELIVERED, False)
 
 
 @pytest.mark.parametrize(("reason", "by"), [("", "kari"), ("  ", "kari"), ("asked FHI", ""), ("asked FHI", " ")])
 def test_without_reason_and_name_nothing_is_decided(journal: SqliteJournal, reason: str, by: str) -> None:
     shipment = brought_to(journal, S.IN_DOUBT)
     with pytest.raises(UsageError, match="reason"):
-        journal.decide(shipment.msg_id, Cause.PERSON_NOT_ARRIVED, reason=reason, by=by)
+        journal.decide(shipment.msg_id, Cause.PERSON_CANCELS, reason=reason, by=by)
+    with pytest.raises(UsageError, match="reason"):
+        journal.let_go(shipment.msg_id, message_id="another", reason=reason, by=by)
     assert state_of(journal, shipment.msg_id) is S.IN_DOUBT

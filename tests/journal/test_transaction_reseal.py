@@ -12,12 +12,12 @@ import pytest
 
 from kpr_sender.errors import InternalError
 from kpr_sender.journal import schema
-from kpr_sender.journal.connection import open_to_read
+from kpr_sender.journal.connection import open_to_read, open_to_write
 from kpr_sender.journal.export import lines
 from kpr_sender.journal.port import NewShipment
 from kpr_sender.journal.verify import verify
 from kpr_sender.model import CertificateName, Certificates, Environment
-from tests.journal.builders import CERTIFICATES, content_of, in_chunks, new_submission, open_journal
+from tests.journal.builders import CERTIFICATES, Clock, content_of, in_chunks, new_submission, open_journal
 
 NEXT = Certificates(CertificateName("a" * 40, "03"), CERTIFICATES.signing)
 
@@ -124,8 +124,7 @@ def test_a_journal_from_before_goes_on_and_says_that_it_does_not_know(
     path = tmp_path / "j.db"
     with monkeypatch.context() as earlier:
         earlier.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:2])
-        with open_journal(path):
-            pass
+        open_to_write(path, Environment.LOKAL, now=Clock()).close()
     columns = (
         "submission_id, environment, sender_her_id, year, type, msg_id, message_id, receiver_her_id, envelope, "
         "payload_sha256, payload_bytes, lopenr, sealed_id, sealed_sha256, sealed_bytes, created_at, state"
@@ -155,4 +154,5 @@ def test_a_journal_from_before_goes_on_and_says_that_it_does_not_know(
         (shipment,) = journal.submissions()[0].shipments
         assert (shipment.certificates, shipment.hodemelding_sha256) == (None, "")
         journal.begin_publish("m")
+        assert journal.shipment("m") == journal.shipment_by_message_id("b")
     assert findings(path) == ""

@@ -188,15 +188,18 @@ def test_g3_what_was_offered_even_once_is_neither_sent_nor_sealed_anew(
     assert (report.sent, report.exit_code) == (2, 80)
 
 
-def test_g3_nor_what_a_person_says_has_not_arrived(
+def test_what_a_person_lets_go_again_is_sealed_anew_under_a_message_id_that_the_bus_has_not_seen(
     new_client: NewClient, silent_bus: MemoryBus, kommune: Municipality
 ) -> None:
     client = new_client(silent_bus)
     first = client.submit().submission.shipments[0]
     client.resolve(first.msg_id, Decision.NOT_ARRIVED, reason="FHI har den ikke.", by="Kari")
-    with pytest.raises(AccessRefused, match="offered to the bus before"):
-        new_client(silent_bus, NEW).submit()
-    assert len(silent_bus.published) == 2
+    assert new_client(silent_bus, NEW).submit().sent == 1
+    before, _, after = silent_bus.published
+    assert (after.message_id != before.message_id, after.body != before.body) == (True, True)
+    now = status(client).submission.shipments[0]
+    assert (now.msg_id, now.message_id) == (first.msg_id, after.message_id)
+    assert [one.message_id for one in now.earlier] == [before.message_id, after.message_id]
     demand_sound(kommune)
 
 
@@ -249,6 +252,11 @@ def test_another_hodemelding_or_envelope_is_another_message(
 @pytest.mark.usefixtures("sealed")
 def test_the_tables_themselves_refuse_bytes_for_what_was_offered(kommune: Municipality) -> None:
     """G3: should a rule in the program ever be forgotten, the trigger still stands."""
+    store = (
+        "INSERT INTO version SELECT NULL, shipment_id, msg_id, message_id, receiver_her_id, envelope, sealed_id, "
+        "sealed_sha256, sealed_bytes, hodemelding_sha256, encryption_sha1, encryption_serial, signing_sha1, "
+        "signing_serial, since, since FROM shipment"
+    )
     change = (
         "UPDATE shipment SET sealed_id = (SELECT max(sealed_id) FROM sealed), sealed_sha256 = payload_sha256, "
         "encryption_sha1 = replace(encryption_sha1, 'a', 'b') WHERE type = 'KPR_IPL'"
@@ -258,12 +266,16 @@ def test_the_tables_themselves_refuse_bytes_for_what_was_offered(kommune: Munici
         with closing(sqlite3.connect(kommune.journal, isolation_level=None)) as connection:
             connection.execute("BEGIN")
             connection.execute("INSERT INTO sealed (bytes) VALUES (x'00')")
+            connection.execute(store)
             connection.execute(before)
             with pytest.raises(sqlite3.IntegrityError, match="what is sealed never changes"):
                 connection.execute(change)
             connection.execute("ROLLBACK")
             connection.execute("BEGIN")
             connection.execute("INSERT INTO sealed (bytes) VALUES (x'00')")
+            with pytest.raises(sqlite3.IntegrityError, match="what is sealed never changes"):
+                connection.execute(change)
+            connection.execute(store)
             connection.execute(change)
             connection.execute("ROLLBACK")
 

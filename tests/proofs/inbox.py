@@ -45,7 +45,7 @@ _OTHER_HER_ID: Final = 122612
 def message(stage: Stage, kind: Kind, letter: Letter, message_type: MessageType) -> tuple[Inbound, Meaning]:
     """Make a message of a kind about a shipment."""
     if kind in {Kind.ERROR_QUEUE, Kind.FOREIGN_ERROR}:
-        return _on_error_queue(kind, letter)
+        return _on_error_queue(stage, kind, letter)
     inbound = _on_receipts_queue(stage, kind, letter, message_type)
     digest = hashlib.sha256(inbound.body).hexdigest()
     if kind in _BELIEVED:
@@ -54,19 +54,21 @@ def message(stage: Stage, kind: Kind, letter: Letter, message_type: MessageType)
         return inbound, Meaning(Belief.FOREIGN, False)
     settled = kind is Kind.UNKNOWN_STATUS  # signed by FHI and about ours: nobody else's, and no key makes it readable
     unnamed = kind is Kind.GARBAGE_UNNAMED  # what is badly signed names the shipment inside
-    return inbound, Meaning(Belief.KEPT, settled, letter.msg_id, digest=digest, unnamed=unnamed)
+    reads = kind not in {Kind.GARBAGE, Kind.GARBAGE_UNNAMED}
+    return inbound, Meaning(Belief.KEPT, settled, letter.msg_id, digest=digest, unnamed=unnamed, reads=reads)
 
 
-def _on_error_queue(kind: Kind, letter: Letter) -> tuple[Inbound, Meaning]:
+def _on_error_queue(stage: Stage, kind: Kind, letter: Letter) -> tuple[Inbound, Meaning]:
     ours = kind is Kind.ERROR_QUEUE
     properties = {
+        "fromHerId": str(stage.counterpart.her_id),
         "originalMessageId": letter.message_id if ours else str(uuid.uuid4()),
         "errorCondition": "transport:invalid-certificate",
     }
     inbound = Inbound(None, Source.ERRORS, str(uuid.uuid4()), "", "", "", properties, b"")
     if not ours:
         return inbound, Meaning(Belief.FOREIGN, False)
-    return inbound, Meaning(Belief.BELIEVED, True, letter.msg_id, Cause.ERROR_QUEUE)
+    return inbound, Meaning(Belief.BELIEVED, True, letter.msg_id, Cause.ERROR_QUEUE, message_id=letter.message_id)
 
 
 def _on_receipts_queue(stage: Stage, kind: Kind, letter: Letter, message_type: MessageType) -> Inbound:

@@ -26,7 +26,10 @@ AFTER_DECISION: Final = {
     Cause.PERSON_ARRIVED: S.PUBLISHED,
     Cause.PERSON_NOT_ARRIVED: S.SEALED,
     Cause.PERSON_CANCELS: S.CANCELLED,
+    Cause.PERSON_RESENDS: S.SEALED,
 }
+LET_GO: Final = {Cause.PERSON_NOT_ARRIVED, Cause.PERSON_RESENDS}
+VERIFIED: Final = {S.DELIVERED, S.DELIVERED_WITH_ERRORS, S.REJECTED}
 LOST: Final = {S.REJECTED, S.FAULTED, S.CANCELLED}
 ARRIVED: Final = {S.DELIVERED, S.DELIVERED_WITH_ERRORS}
 
@@ -44,7 +47,9 @@ class Meaning:
     """What an inbound message says, told by whoever made it.
 
     Attributes:
-        msg_id: The shipment it is about.
+        msg_id: The shipment it is about, as it was called when the message was made.
+        message_id: The message-id that it names; empty where it names none.
+        reads: Whether it can be read, so that its own MsgId counts; else the journal goes by the message-id.
         digest: Of its bytes; empty on the error queue, where the journal keeps none.
         unnamed: It names no shipment, only FHI: it is shown with the oldest that waits.
         settled: Whether we may settle it.
@@ -56,6 +61,8 @@ class Meaning:
     cause: Cause | None = None
     digest: str = ""
     unnamed: bool = False
+    message_id: str = ""
+    reads: bool = True
 
 
 @dataclass
@@ -63,9 +70,11 @@ class Letter:
     """One shipment.
 
     Attributes:
-        allowed: How often the bus may be given it: once, and once more each time a person says it has not arrived.
-        confirmed: A verified positive receipt has come (G4).
+        earlier: The MsgIds and message-ids that it had before. The bus may be given it once under each message-id, and
+            only a person's word gives it another.
+        confirmed: A verified positive receipt for its present MsgId has come (G4).
         vouched: A person has said that it has arrived.
+        handed_over: The bus may have had it, under one message-id or another.
     """
 
     msg_id: str
@@ -73,11 +82,21 @@ class Letter:
     state: ShipmentState = S.SEALED
     needs_person: bool = False
     unbelieved: bool = False
-    allowed: int = 1
+    settled: bool = False
     confirmed: bool = False
     vouched: bool = False
+    handed_over: bool = False
     published_at: datetime | None = None
-    digests: dict[str, bool] = field(default_factory=dict)
+    digests: dict[tuple[str, str], bool] = field(default_factory=dict)
+    earlier: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def msg_ids(self) -> set[str]:
+        return {self.msg_id, *(msg_id for msg_id, _ in self.earlier)}
+
+    @property
+    def message_ids(self) -> set[str]:
+        return {self.message_id, *(message_id for _, message_id in self.earlier)}
 
     @property
     def may_be_published(self) -> bool:
@@ -86,34 +105,64 @@ class Letter:
     def answer(self, meaning: Meaning) -> None:
         """Let an answer take effect: once, and only where nothing contradicts it."""
         believed = meaning.belief is Belief.BELIEVED
-        if meaning.digest and (self.digests.get(meaning.digest) or (meaning.digest in self.digests and not believed)):
+        about = meaning.msg_id if meaning.reads and not meaning.unnamed else self.msg_id
+        known = (about, meaning.digest)
+        if meaning.digest and (self.digests.get(known) or (known in self.digests and not believed)):
             return
         if meaning.digest:
-            self.digests[meaning.digest] = believed
+            self.digests[known] = believed
         if not believed or meaning.cause is None:
-            self.unbelieved = True
-            return
-        self.confirmed |= meaning.cause is Cause.RECEIPT_OK
-        following = AFTER_ANSWER[meaning.cause]
-        if self.state in {S.PUBLISHED, S.IN_DOUBT}:
-            self.state = following
+            self.unbelieved |= about == self.msg_id
+        elif meaning.cause is Cause.ERROR_QUEUE:
+            if meaning.message_id == self.message_id and self.state in {S.SEALED, S.PUBLISHED, S.IN_DOUBT}:
+                self.state, self.settled = S.FAULTED, False
+        elif about != self.msg_id:
+            if meaning.cause is not Cause.RECEIPT_REJECTED:  # the answer for which it was given up
+                self.needs_person, self.settled = True, False
+        else:
+            self._receipt(meaning.cause)
+
+    def _receipt(self, cause: Cause) -> None:
+        """A verified receipt for the present MsgId: it counts in every state that has none."""
+        self.confirmed |= cause is Cause.RECEIPT_OK
+        following = AFTER_ANSWER[cause]
+        if self.state not in VERIFIED:
+            self.state, self.settled = following, False
         elif self.state is not following:
-            self.needs_person = True
+            self.needs_person, self.settled = True, False
 
     def told(self, state: ShipmentState, at: datetime) -> None:
         """Let the bus's outcome, or the want of one, take effect."""
-        self.state = state
+        self.state, self.settled = state, False
         self.published_at = at if state is S.PUBLISHED else self.published_at
+        self.handed_over |= state in {S.PUBLISHED, S.IN_DOUBT}
 
     def is_overdue(self, limit: timedelta, now: datetime) -> bool:
         """Whether its receipt should have come; a clock that was set back makes nothing old."""
         return self.state is S.PUBLISHED and self.published_at is not None and now - self.published_at > limit
 
-    def decide(self, cause: Cause, at: datetime) -> None:
-        """Let a person's decision take effect."""
+    def decide(self, cause: Cause, at: datetime, ids: tuple[str, str]) -> None:
+        """Let a person's decision take effect; ``ids`` are the MsgId and message-id that the journal has after it."""
+        if cause is Cause.PERSON_SETTLES:
+            self.needs_person, self.settled = False, True
+            return
+        if cause in LET_GO:
+            self._let_go(ids)
         self.told(AFTER_DECISION[cause], at)
-        self.allowed += cause is Cause.PERSON_NOT_ARRIVED
         self.vouched |= cause is Cause.PERSON_ARRIVED
+
+    def _let_go(self, ids: tuple[str, str]) -> None:
+        """It goes again: under ids that the bus has not seen, and a MsgId that has no negative answer (G3)."""
+        rejected, unseen = self.state is S.REJECTED, self.state is S.CANCELLED and not self.handed_over
+        before = (self.msg_id, self.message_id)
+        if ids == before and not unseen:
+            return  # not yet: the journal does not have the decision
+        assert (ids[0] != before[0]) == rejected, "a new MsgId after a negative receipt, and only then"
+        assert (ids[1] != before[1]) != unseen, "a message-id that the bus may have seen is dropped there"
+        self.earlier.append(before)
+        self.msg_id, self.message_id = ids
+        self.needs_person = self.vouched = self.confirmed = False
+        self.unbelieved &= not rejected
 
 
 @dataclass
@@ -140,17 +189,19 @@ class Pair:
 
     def exit_codes(self, last_error_code: int | None, *, overdue: bool) -> set[int]:
         """Return the exit codes that are right for this pair (README, exit codes)."""
-        states = {letter.state for letter in self.letters}
-        open_and_unbelieved = any(one.unbelieved and one.state in {S.SEALED, S.PUBLISHED} for one in self.letters)
+        letters = [letter for letter in self.letters if not letter.settled]
+        if all(letter.state is S.DELIVERED and not letter.needs_person for letter in letters):
+            return {0}
+        states = {letter.state for letter in letters}
+        open_and_unbelieved = any(one.unbelieved and one.state in {S.SEALED, S.PUBLISHED} for one in letters)
         table = (
             (bool(states & {S.IN_DOUBT, S.PUBLISHING}), {83}),
             (open_and_unbelieved, {76}),
-            (any(letter.needs_person for letter in self.letters), {82}),
-            (states == {S.DELIVERED}, {0}),
+            (any(letter.needs_person for letter in letters), {82}),
             (bool(states & LOST and states & ARRIVED), {82}),
             (bool(states & {S.REJECTED, S.FAULTED}), {81}),
             (S.CANCELLED in states, {82}),
-            (S.SEALED in states, {69 if last_error_code is None else last_error_code}),
+            (S.SEALED in states, {90 if last_error_code is None else last_error_code}),
             (S.DELIVERED_WITH_ERRORS in states, {82}),
             (last_error_code is not None, {last_error_code or 0}),
             (overdue, {84}),
@@ -169,7 +220,13 @@ class Model:
         return (letter for pair in self.pairs for letter in pair.letters)
 
     def letter(self, msg_id: str) -> Letter:
-        return next(letter for letter in self.letters if letter.msg_id == msg_id)
+        return next(letter for letter in self.letters if msg_id in letter.msg_ids)
+
+    def pair_of(self, letter: Letter) -> Pair:
+        return next(pair for pair in self.pairs if letter in pair.letters)
+
+    def is_replaced(self, pair: Pair) -> bool:
+        return any(other.replaces == pair.submission_id for other in self.pairs)
 
     def of_extract(self, extract: int) -> Pair | None:
         return next((pair for pair in self.pairs if pair.extract == extract), None)
@@ -184,17 +241,35 @@ class Model:
         """Let a new run begin: what was being published is in doubt."""
         for letter in self.letters:
             if letter.state is S.PUBLISHING:
-                letter.state = S.IN_DOUBT
+                letter.state, letter.handed_over = S.IN_DOUBT, True
 
     def may_decide(self, msg_id: str, cause: Cause) -> bool:
         """Whether this is a person's to decide now."""
         letter = self.letter(msg_id)
+        if cause in LET_GO and self.is_replaced(self.pair_of(letter)):
+            return False
+        if cause is Cause.PERSON_SETTLES:
+            calls = {
+                S.PUBLISHED: letter.unbelieved,
+                S.DELIVERED: letter.needs_person,
+                **dict.fromkeys((S.DELIVERED_WITH_ERRORS, S.REJECTED, S.FAULTED, S.CANCELLED), True),
+            }
+            return calls.get(letter.state, False) and not letter.settled
+        if cause is Cause.PERSON_RESENDS:
+            return letter.state in {S.REJECTED, S.FAULTED} or (letter.state is S.CANCELLED and not letter.handed_over)
         if letter.state is S.SEALED:
-            return letter.needs_person and cause is Cause.PERSON_CANCELS
-        pair = next(pair for pair in self.pairs if letter in pair.letters)
-        replaced = any(other.replaces == pair.submission_id for other in self.pairs)
-        sends_again = cause is Cause.PERSON_NOT_ARRIVED
-        return letter.state in {S.PUBLISHED, S.IN_DOUBT} and not (sends_again and replaced)
+            return letter.needs_person and cause is not Cause.PERSON_ARRIVED
+        if letter.state is S.CANCELLED:
+            return cause is Cause.PERSON_NOT_ARRIVED and letter.handed_over
+        return letter.state in {S.PUBLISHED, S.IN_DOUBT}
+
+    def way_on(self, letter: Letter) -> Cause | None:
+        """What brings a shipment further that only a person can bring further; None where nobody need."""
+        ends = letter.settled or (letter.state is S.DELIVERED and not letter.needs_person)
+        if ends or (letter.state is S.SEALED and not letter.needs_person):
+            return None
+        ways = (Cause.PERSON_RESENDS, Cause.PERSON_NOT_ARRIVED, Cause.PERSON_SETTLES)
+        return next(cause for cause in ways if self.may_decide(letter.msg_id, cause))  # G2: no state is a dead end
 
     def about(self, meaning: Meaning) -> list[Letter]:
         """Return the shipments that an inbound message may be about, those of the newest pair first."""
@@ -202,5 +277,6 @@ class Model:
             return []
         if meaning.unnamed:
             oldest_first = (letter for pair in self.pairs for letter in pair.letters)
-            return [letter for letter in oldest_first if letter.state in {S.PUBLISHED, S.IN_DOUBT}][:1]
+            waiting = {S.PUBLISHED, S.IN_DOUBT}
+            return [one for one in oldest_first if one.state in waiting and not one.settled][:1]
         return [self.letter(meaning.msg_id)]

@@ -24,6 +24,7 @@ from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment, Submission
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.report import Report
+from kpr_sender.states import Cause
 from tests.helpers.ledger_bus import Crash, Fuse, LedgerBus
 from tests.helpers.stage import BEGIN, Stage, fast_folder
 from tests.proofs.model import Letter, Meaning, Model, Pair, S
@@ -34,7 +35,7 @@ _OUTCOME_KNOWN: Final = {EventKind.PUBLISHED, EventKind.NOT_SENT, EventKind.IN_D
 _OPEN: Final = {S.PUBLISHED, S.IN_DOUBT}
 
 Transaction = Callable[[Model], None]
-_Known = tuple[str, bool, bool, datetime | None]
+_Known = tuple[str, str, bool, bool, bool, datetime | None]
 """What journal and model must agree on of a shipment."""
 
 
@@ -64,6 +65,7 @@ class Play:
         self._files_at_death: dict[str, bytes] = {}
         self._submitting: tuple[int, bool] | None = None
         self._last_verdict: Verdict | None = None
+        self._sealed_anew: set[str] = set()
 
     # -- what may happen ------------------------------------------------------------------------------------------
 
@@ -125,18 +127,31 @@ class Play:
         msg_id = letter.msg_id
 
         def decide(client: Client) -> None:
-            admissible = self.model.may_decide(msg_id, decision.cause)
-            if admissible:
-                self._under_way.append(lambda model: model.letter(msg_id).decide(decision.cause, self.now))
-                self.counts["decisions"] += 1
+            admissible = self._decided(msg_id, decision.cause)
             try:
-                client.resolve(msg_id, decision, reason="Asked FHI.", by="Kari Vakt")
+                client.resolve(msg_id, decision, reason="Asked FHI.", by="Kari Vakt", again=True)
             except UsageError:
                 _demand(not admissible)
             else:
                 assert admissible
 
         self._run(decide, crash_after)
+
+    def resend(self, letter: Letter, *, crash_after: int | None = None) -> None:
+        """Let a person send a shipment's content again, wisely or not."""
+        msg_id, pair = letter.msg_id, self.model.pair_of(letter)
+        file = self.stage.extracts[pair.extract][pair.letters.index(letter)]
+
+        def resend(client: Client) -> None:
+            admissible = self._decided(msg_id, Cause.PERSON_RESENDS)
+            try:
+                client.resend(msg_id, file, reason="The certificate is right now.", by="Kari Vakt", again=True)
+            except UsageError:
+                _demand(not admissible)
+            else:
+                assert admissible
+
+        self._run(resend, crash_after)
 
     def restart(self) -> None:
         """Let the process end as it should."""
@@ -174,9 +189,30 @@ class Play:
             self.wait()
         self.demand_promises()
         left = [letter for letter in self.model.letters if letter.state in _OPEN]
-        assert not [letter for letter in left if letter.message_id in taken], "G2: an answer was forgotten"
+        forgotten = [letter for letter in left if letter.message_id in taken and not letter.settled]
+        assert not forgotten, "G2: an answer was forgotten"
         assert not [pair for pair in self.model.pairs if pair.next], "G2: left behind"
+        self._let_persons_end_it(receipt_for)
         return left
+
+    def _let_persons_end_it(self, receipt_for: Callable[[Letter], tuple[Inbound, Meaning]]) -> None:
+        """G2: no dead end. A person finds a way on for whatever has no end yet and was not replaced."""
+        for pair in [one for one in self.model.pairs if not self.model.is_replaced(one)]:
+            while any(self.model.way_on(letter) for letter in pair.letters):
+                for letter in pair.letters:
+                    cause = self.model.way_on(letter)
+                    if cause is Cause.PERSON_RESENDS:
+                        self.resend(letter)
+                    elif cause is not None:
+                        self.decide(letter, next(one for one in Decision if one.cause is cause))
+                    self.counts["ways on"] += cause is not None
+                self.submit(pair.extract)
+                for letter in [one for one in pair.letters if one.state is S.PUBLISHED]:
+                    inbound, meaning = receipt_for(letter)
+                    self.meanings[inbound.message_id] = meaning
+                    self.hand_in(inbound)
+            self.demand_promises()
+            assert all(letter.state is S.DELIVERED or letter.settled for letter in pair.letters), "G2: a dead end"
 
     def strike(self) -> None:
         """End the play."""
@@ -195,9 +231,10 @@ class Play:
         taken = Counter(message.message_id for message in self.bus.ledger)
         offered: dict[str, Outbound] = {}
         for message in self.bus.offered:
-            assert offered.setdefault(message.message_id, message) == message, "G3: other bytes than the first time"
+            if message.message_id not in self._sealed_anew:
+                assert offered.setdefault(message.message_id, message) == message, "G3: other bytes than before"
+        assert not [message_id for message_id, times in taken.items() if times > 1], "G1: the bus has it twice"
         for letter in self.model.letters:
-            assert taken[letter.message_id] <= letter.allowed, "G1: the bus has it twice"
             assert letter.state is not S.DELIVERED or letter.confirmed, "G4: delivered without a receipt"
         for submission in journal:
             self._demand_agreement(Report(submission, overdue_after=self._limit, asked_at=self.now))
@@ -206,16 +243,16 @@ class Play:
     def breaches(self) -> dict[str, int]:
         """Count from the bus's side what must not be, however it came about."""
         taken = Counter(message.message_id for message in self.bus.ledger)
-        known = {letter.message_id for letter in self.model.letters}
+        known = {message_id for letter in self.model.letters for message_id in letter.message_ids}
         return {
             "lost": sum(
                 letter.state is S.PUBLISHED and not letter.vouched and not taken[letter.message_id]
                 for letter in self.model.letters
             )
             + sum(message_id not in known for message_id in taken),
-            "duplicated": sum(max(0, taken[letter.message_id] - letter.allowed) for letter in self.model.letters),
+            "duplicated": sum(times - 1 for times in taken.values()),
             "misclassified": sum(
-                letter.state is S.SEALED and taken[letter.message_id] >= letter.allowed for letter in self.model.letters
+                letter.state is S.SEALED and taken[letter.message_id] > 0 for letter in self.model.letters
             ),
         }
 
@@ -235,12 +272,15 @@ class Play:
         codes = [
             BY_CODE[one["last_error"]["code"]].exit_code
             for one in as_json["shipments"]
-            if one["last_error"] and one["state"] == ("sealed" if unsent else "published")
+            if one["last_error"] and not one["settled"] and one["state"] == ("sealed" if unsent else "published")
         ]
-        overdue = any(letter.is_overdue(timedelta(seconds=self._limit), self.now) for letter in pair.letters)
+        limit = timedelta(seconds=self._limit)
+        overdue = any(letter.is_overdue(limit, self.now) and not letter.settled for letter in pair.letters)
         expected = pair.exit_codes(codes[0] if codes else None, overdue=overdue)
         assert report.exit_code in expected, (report.exit_code, expected)
-        assert (report.exit_code == 0) == (report.error is None) == ("Both shipments are delivered" in report.text())
+        delivered = all(letter.state is S.DELIVERED and not letter.settled for letter in pair.letters)
+        assert (report.exit_code == 0) == (report.error is None)
+        assert (report.exit_code == 0 and delivered) == ("Both shipments are delivered" in report.text())
 
     # -- how the model is told ------------------------------------------------------------------------------------
 
@@ -319,7 +359,8 @@ class Play:
     def _seen(self, what: str, message: Outbound | Inbound, outcome: Outcome | None) -> None:
         self._confirm()
         if isinstance(message, Outbound):
-            letter = next(one for one in self.model.letters if one.message_id == message.message_id)
+            letter = next((one for one in self.model.letters if one.message_id == message.message_id), None)
+            assert letter is not None, "G1: published under an id that a person gave up"
             if outcome is None:
                 assert letter.may_be_published, f"G1: published though {letter.state}"
                 letter.state = S.PUBLISHING
@@ -340,6 +381,23 @@ class Play:
         self.counts["answers"] += 1
         for letter in self.model.about(meaning):
             self._under_way.append(lambda model, msg_id=letter.msg_id: model.letter(msg_id).answer(meaning))  # type: ignore[misc]
+
+    def _decided(self, msg_id: str, cause: Cause) -> bool:
+        """A person is about to decide; return whether it is one's to decide."""
+        admissible = self.model.may_decide(msg_id, cause)
+        if admissible:
+            letter = self.model.letter(msg_id)
+            if cause is Cause.PERSON_RESENDS and letter.state is S.CANCELLED:
+                self._sealed_anew.add(letter.message_id)
+            self._under_way.append(lambda model: model.letter(msg_id).decide(cause, self.now, self._ids(msg_id)))
+            self.counts["decisions"] += 1
+        return admissible
+
+    def _ids(self, msg_id: str) -> tuple[str, str]:
+        """The ids that the journal has now for what has or had a MsgId."""
+        shipments = (shipment for submission in self._journal() for shipment in submission.shipments)
+        found = next(shipment for shipment in shipments if msg_id in shipment.msg_ids)
+        return found.msg_id, found.message_id
 
     def _admissible(self, pair: Pair | None, replaces: str | None) -> bool:
         latest = self.model.pairs[-1] if self.model.pairs else None
@@ -386,7 +444,14 @@ def _begun(model: Model, extract: int) -> None:
 
 def _of_model(model: Model) -> dict[str, _Known]:
     return {
-        one.msg_id: (one.state.value, one.needs_person, one.unbelieved, _since(one.state, one.published_at))
+        one.msg_id: (
+            one.message_id,
+            one.state.value,
+            one.needs_person,
+            one.settled,
+            one.unbelieved,
+            _since(one.state, one.published_at),
+        )
         for one in model.letters
     }
 
@@ -394,8 +459,10 @@ def _of_model(model: Model) -> dict[str, _Known]:
 def _of_journal(journal: tuple[Submission, ...]) -> dict[str, _Known]:
     return {
         shipment.msg_id: (
+            shipment.message_id,
             shipment.state.value,
             shipment.needs_person,
+            shipment.settled,
             any(not receipt.verified for receipt in shipment.receipts),
             _since(shipment.state, shipment.published_at),
         )

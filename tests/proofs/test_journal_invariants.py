@@ -16,10 +16,11 @@ from kpr_sender.journal.lock import JournalLock
 from kpr_sender.journal.port import NewShipment
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.verify import verify
-from kpr_sender.model import CertificateName, Certificates, Environment, Shipment
+from kpr_sender.model import CertificateName, Certificates, Envelope, Environment, Shipment
 from kpr_sender.states import (
     ENDED,
     PERSON_CAUSES,
+    SENT_AGAIN,
     TRANSITIONS,
     Cause,
     ImpossibleTransition,
@@ -81,8 +82,9 @@ class AnyOrder(RuleBasedStateMachine):
             sealed_bytes=len(content),
             sealed=in_chunks(content),
         )
+        offered = self.transfers[msg_id] > before.earlier_attempts
         untouched = before.state is ShipmentState.SEALED and not (
-            self.transfers[msg_id] or before.receipts or before.needs_person
+            offered or before.needs_person or (before.receipts and not before.earlier_attempts)
         )
         try:
             after = self.journal.reseal(new, why="New.")
@@ -134,8 +136,48 @@ class AnyOrder(RuleBasedStateMachine):
             decided = self.journal.decide(msg_id, cause, reason="asked FHI", by="kari")
         except ImpossibleTransition:
             return
-        assert decided.state is TRANSITIONS[self.before[msg_id].state][cause]
-        assert cause in PERSON_CAUSES
+        before = self.before[msg_id].state
+        assert decided.state is (before if cause is Cause.PERSON_SETTLES else TRANSITIONS[before][cause])
+        assert cause in PERSON_CAUSES - SENT_AGAIN
+
+    @rule(which=_WHICH)
+    def let_go(self, which: int) -> None:
+        """The same bytes under a message-id that the bus has not seen."""
+        msg_id, before = self.msg_ids[which], self.before[self.msg_ids[which]]
+        message_id = f"let-go-{next(self.certificates)}"
+        try:
+            self.journal.let_go(msg_id, message_id=message_id, reason="asked FHI", by="kari")
+        except ImpossibleTransition:
+            return
+        assert before.state in {ShipmentState.PUBLISHED, ShipmentState.IN_DOUBT, ShipmentState.CANCELLED}
+        _, sealed_sha256, content, envelope, *others = self.fixed[msg_id]
+        assert isinstance(envelope, Envelope)
+        self.fixed[msg_id] = (
+            *(message_id, sealed_sha256, content, replace(envelope, correlation_id=message_id)),
+            *others,
+        )
+        self.new[msg_id] = replace(
+            self.new[msg_id], message_id=message_id, envelope=replace(envelope, correlation_id=message_id)
+        )
+
+    @rule(which=_WHICH)
+    def resend(self, which: int) -> None:
+        """Sealed anew; what was rejected gets another MsgId elsewhere, which names the pair anew."""
+        msg_id, before = self.msg_ids[which], self.before[self.msg_ids[which]]
+        number = next(self.certificates)
+        content = content_of(f"{msg_id} {number}", 4000 + number)
+        message_id = f"resent-{number}"
+        new = replace(self.new[msg_id], message_id=message_id, sealed_bytes=len(content), sealed=in_chunks(content))
+        if before.state is ShipmentState.REJECTED:
+            return
+        try:
+            after = self.journal.resend(msg_id, new, reason="asked FHI", by="kari")
+        except ImpossibleTransition:
+            return
+        assert before.state in {ShipmentState.FAULTED, ShipmentState.CANCELLED}
+        *_, payload_sha256 = self.fixed[msg_id]
+        self.fixed[msg_id] = (message_id, after.sealed_sha256, content, new.envelope, payload_sha256)
+        self.new[msg_id] = new
 
     @rule(which=_WHICH, error=_ERROR)
     def note_error(self, which: int, error: LastError | None) -> None:

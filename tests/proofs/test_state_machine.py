@@ -32,7 +32,7 @@ from tests.helpers.ledger_bus import Transfer
 from tests.helpers.nightly import scaled
 from tests.helpers.stage import EXTRACTS, Stage, stage, strike
 from tests.proofs.inbox import Kind, message
-from tests.proofs.model import Letter, Meaning, S
+from tests.proofs.model import Letter, Meaning
 from tests.proofs.play import Play
 
 STEPS: Final = 20
@@ -123,7 +123,12 @@ class January(RuleBasedStateMachine):
 
     # -- what people do -------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: any(one.state in {S.IN_DOUBT, S.PUBLISHED} for one in self.play.model.letters))
+    @precondition(lambda self: self.play.model.pairs)
+    @rule(number=which, crash=crashes)
+    def person_resends(self, number: int, crash: int | None) -> None:
+        self.play.resend(self._letter(number)[0], crash_after=crash)
+
+    @precondition(lambda self: self.play.model.pairs)
     @rule(decision=st.sampled_from(list(Decision)), number=which, crash=crashes)
     def person_decides(self, decision: Decision, number: int, crash: int | None) -> None:
         self.play.decide(self._letter(number)[0], decision, crash_after=crash)
@@ -141,7 +146,10 @@ class January(RuleBasedStateMachine):
             "state machine",
             examples=1,
             told_to_a_person=len(left),
-            **{key: self.play.counts[key] for key in ("runs", "transfers", "crashes", "answers", "decisions")},
+            **{
+                key: self.play.counts[key]
+                for key in ("runs", "transfers", "crashes", "answers", "decisions", "ways on")
+            },
             **self.play.breaches(),
         )
 

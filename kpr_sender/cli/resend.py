@@ -1,0 +1,50 @@
+"""``kpr-send resend``: the same content once more, decided by a person, with reason and name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kpr_sender.cli import output, reading, session
+from kpr_sender.cli.invocation import PATH, Invocation
+from kpr_sender.cli.resolve import require_reason_and_consent, show_before_asking
+from kpr_sender.client import Client
+from kpr_sender.operator.resolve import require_once, require_resendable
+from kpr_sender.render.text import resend_question
+from kpr_sender.report import Report
+
+
+@click.command("resend")
+@click.argument("msg_id", metavar="MSGID")
+@click.argument("file", type=PATH, required=False)
+@click.option(
+    "--reason", metavar="TEXT", default="", help="Why: what was wrong, and what FHI said. Stored in the journal."
+)
+@click.option("--by", metavar="NAME", default="", help="Who decides; the login name when not given.")
+@click.option("--again", is_flag=True, help="Although it was let go again before.")
+@click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
+@click.pass_obj
+def command(
+    invocation: Invocation, /, *, msg_id: str, file: Path | None, reason: str, by: str, again: bool, yes: bool
+) -> int:
+    """Send one half of a pair again, after a fault or a rejection that had its cause outside the file.
+
+    FILE is the very file that was sent as MSGID; without it the configuration's is taken. It is sealed anew, as
+    configured and registered now; the next kpr-send send sends it. What was changed goes with send --replaces instead.
+    """
+    require_reason_and_consent("resend", reason=reason, yes=yes)
+    settings = invocation.settings()
+    with Client(settings) as client:
+        case = client.case(msg_id)
+    require_resendable(case)
+    require_once(case, again=again)
+    show_before_asking(invocation, settings, case)
+    if not yes and not click.confirm(resend_question(case.shipment), default=False, err=True):
+        click.echo("Nothing was decided.", err=True)
+        return output.report(invocation, settings, reading.report_on(settings, case.submission))
+
+    def resend(client: Client) -> Report:
+        return client.resend(msg_id, file, reason=reason, by=by, again=again, seen=case)
+
+    return session.run(invocation, resend, remark=lambda _: "Sealed anew; the next kpr-send send sends it.")
