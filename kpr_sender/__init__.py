@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from kpr_sender.registry.port import AddressRegistry, Counterpart
     from kpr_sender.report import Report
     from kpr_sender.settings.values import Settings
-    from kpr_sender.states import ReceiptStatus, ShipmentState, SubmissionState
+    from kpr_sender.states import ReceiptStatus, ShipmentState
+    from kpr_sender.submission_state import SubmissionState
 
 __all__ = [
     "AddressRegistry",
@@ -65,7 +66,8 @@ _HOMES: Final = {
     "kpr_sender.registry.port": ("AddressRegistry", "Counterpart"),
     "kpr_sender.report": ("Report",),
     "kpr_sender.settings.values": ("Settings",),
-    "kpr_sender.states": ("ReceiptStatus", "ShipmentState", "SubmissionState"),
+    "kpr_sender.states": ("ReceiptStatus", "ShipmentState"),
+    "kpr_sender.submission_state": ("SubmissionState",),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -34,7 +34,7 @@ from kpr_sender.registry.opening import (
 from kpr_sender.registry.port import AddressRegistry, Directory
 from kpr_sender.report import Report, review_of
 from kpr_sender.settings.values import ReceiptSender, RegistryKind, Settings
-from kpr_sender.states import SubmissionState
+from kpr_sender.submission_state import SubmissionState
 
 if TYPE_CHECKING:
     from kpr_sender.inbound.listen import Listener

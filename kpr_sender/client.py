@@ -19,11 +19,12 @@ from typing import TYPE_CHECKING, Final, Self
 
 from kpr_sender.app import App, new_uuid, utc_now
 from kpr_sender.bus.port import Bus, Inbound
-from kpr_sender.errors import AccessRefused, ConfigInvalid, InputMissing, InternalError, UsageError
+from kpr_sender.errors import AccessRefused, ConfigInvalid, InternalError, UsageError
 from kpr_sender.events import Event, EventKind, Observer, ignore
+from kpr_sender.inbound.looks import require_reason
 from kpr_sender.journal.port import ReceiptDocument
 from kpr_sender.keys.port import Keys
-from kpr_sender.model import Environment, MessageType, Shipment
+from kpr_sender.model import Environment, Shipment
 from kpr_sender.operator.resolve import (
     Case,
     Decision,
@@ -35,6 +36,7 @@ from kpr_sender.operator.resolve import (
     require_resendable,
     require_unchanged,
 )
+from kpr_sender.outbound.payload_file import named_file, named_files
 from kpr_sender.outbound.publish import next_sealed
 from kpr_sender.privacy import holds_national_id
 from kpr_sender.registry.port import AddressRegistry
@@ -109,8 +111,6 @@ class Client:
         where = os.environ if environ is None else environ
         return cls(load_settings(Path(path), Environment(environment), environ=where), on_event=on_event, by=by)
 
-    # -- what users call ------------------------------------------------------------------------------------------
-
     def submit(
         self,
         fagmelding: Path | None = None,
@@ -156,7 +156,7 @@ class Client:
             )
         with self._one_at_a_time:
             submission = self._app.submitter(by.strip()).submit(
-                self._files(fagmelding, identmelding),
+                named_files(self.settings, fagmelding, identmelding),
                 replaces=replaces,
                 reason=reason,
                 accept_findings=accept_findings,
@@ -201,7 +201,7 @@ class Client:
             JournalUnwritable: What came could not be kept; it was not settled.
             JournalLocked: Another run holds the journal.
         """
-        _require_reason(reason, by, look_anyway=look_anyway, emptied=emptied)
+        require_reason(reason, by, look_anyway=look_anyway, emptied=emptied)
         with self._one_at_a_time:
             journal = self._app.session.opened()
             found = newest_awaiting(journal) if submission_id is None else look_up(journal, submission_id)
@@ -436,7 +436,7 @@ class Client:
                     require_unchanged(seen, found)
                 require_resendable(found)
                 require_once(found, again=again)
-                path = self._file(found.shipment.type, file)
+                path = named_file(self.settings, found.shipment.type, file)
                 shipment = self._app.resender().resend(
                     found.shipment, path, reason=reason, by=by.strip() or self._app.by
                 )
@@ -480,11 +480,7 @@ class Client:
         self._app.closing.set()
 
     def stop_after_step(self) -> bool:
-        """Do as ``stop`` does, from a signal handler: it takes no lock, and is heard when the step is over.
-
-        Returns:
-            Whether a step is under way. If not, nothing is broken off by an exception that the handler raises.
-        """
+        """Do as ``stop`` does, from a signal handler: takes no lock; return whether a step is under way."""
         self._app.section.ask_to_stop()
         return self._app.section.under_way
 
@@ -501,30 +497,3 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-    def _files(self, fagmelding: Path | None, identmelding: Path | None) -> dict[MessageType, Path]:
-        chosen = {MessageType.KPR_IPL: fagmelding, MessageType.KPR_IDE: identmelding}
-        return {message_type: self._file(message_type, path) for message_type, path in chosen.items()}
-
-    def _file(self, message_type: MessageType, named: Path | None) -> Path:
-        files = self.settings.files
-        configured = {MessageType.KPR_IPL: files.fagmelding, MessageType.KPR_IDE: files.identmelding}
-        path = named or configured[message_type]
-        if path is None:
-            raise InputMissing(
-                f"No {message_type.norwegian} is named.",
-                where=f"files.{message_type.norwegian}",
-                next_step=f"Name it on the command line or in {self.settings.origin}.",
-            )
-        return path
-
-
-def _require_reason(reason: str, by: str, *, look_anyway: bool, emptied: bool) -> None:
-    complete = bool(reason.strip() and by.strip()) if look_anyway else not (emptied or reason or by)
-    if not complete:
-        raise UsageError(
-            "One look more is a person's decision: --look-anyway goes with --reason TEXT and --by NAME, and those and "
-            "--emptied go with it alone.",
-        )
-    if holds_national_id(f"{reason} {by}"):
-        raise UsageError("A reason must not hold a national id.", where="--reason")

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from kpr_sender.states import Lifecycle, ReceiptStatus, SubmissionState
+from kpr_sender.states import Lifecycle, ReceiptStatus
+from kpr_sender.submission_state import SubmissionState
 
 
 class Environment(enum.StrEnum):

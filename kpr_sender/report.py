@@ -32,7 +32,8 @@ from kpr_sender.model import OTHER_SENDER, Environment, Receipt, Shipment, Submi
 from kpr_sender.profiles.deadline import Deadline
 from kpr_sender.settings.kinds import write_duration
 from kpr_sender.settings.values import Settings
-from kpr_sender.states import UNANSWERED, ReceiptStatus, ShipmentState, SubmissionState
+from kpr_sender.states import UNANSWERED, ReceiptStatus, ShipmentState
+from kpr_sender.submission_state import SubmissionState
 
 _NOT_ACCEPTED_AFTER: Final = timedelta(hours=96)
 

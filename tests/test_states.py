@@ -19,7 +19,6 @@ from kpr_sender.states import (
     EARLIER,
     ENDED,
     OUTCOMES,
-    PAIR_RULES,
     PERSON_CAUSES,
     SENT_AGAIN,
     SIDE_EFFECTS,
@@ -36,7 +35,6 @@ from kpr_sender.states import (
     Reaction,
     ReceiptStatus,
     ShipmentState,
-    SubmissionState,
     Trigger,
     after,
     answered_though_unsent,
@@ -48,6 +46,7 @@ from kpr_sender.states import (
     noted,
     open_decisions,
 )
+from kpr_sender.submission_state import PAIR_RULES, SubmissionState
 
 S, C, P = ShipmentState, Cause, SubmissionState
 BY_A_PERSON = {C.PERSON_ARRIVED, C.PERSON_NOT_ARRIVED, C.PERSON_CANCELS}

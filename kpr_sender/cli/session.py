@@ -35,7 +35,7 @@ from kpr_sender.report import Report
 from kpr_sender.settings.read import secrets_of
 from kpr_sender.settings.sample_file import register_url
 from kpr_sender.settings.values import Settings
-from kpr_sender.states import SubmissionState
+from kpr_sender.submission_state import SubmissionState
 
 _SIGNALS: Final = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)

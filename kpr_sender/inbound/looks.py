@@ -14,6 +14,9 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
+from kpr_sender.errors import UsageError
+from kpr_sender.privacy import holds_national_id
+
 PAUSES: Final[Mapping[int, timedelta]] = MappingProxyType(
     {1: timedelta(minutes=1), 2: timedelta(minutes=10), 3: timedelta(hours=1), 4: timedelta(hours=24)}
 )
@@ -106,3 +109,19 @@ class Looks:
             highest=max(takes[key] for key in found),
             delivered=max(one.deliveries + 1 if one.deliveries else 0 for one in seen),
         )
+
+
+def require_reason(reason: str, by: str, *, look_anyway: bool, emptied: bool) -> None:
+    """Require that one look more is a named person's decision, with a reason, and that nothing else has one.
+
+    Raises:
+        UsageError: It is incomplete, or it holds a national id.
+    """
+    complete = bool(reason.strip() and by.strip()) if look_anyway else not (emptied or reason or by)
+    if not complete:
+        raise UsageError(
+            "One look more is a person's decision: --look-anyway goes with --reason TEXT and --by NAME, and those and "
+            "--emptied go with it alone.",
+        )
+    if holds_national_id(f"{reason} {by}"):
+        raise UsageError("A reason must not hold a national id.", where="--reason")

@@ -27,7 +27,8 @@ from kpr_sender.messages import error_queue
 from kpr_sender.messages.transport import FROM_HER_ID
 from kpr_sender.model import Receipt, ReceiptError, Shipment
 from kpr_sender.registry.port import Counterpart
-from kpr_sender.states import CAUSE_OF_STATUS, ReceiptStatus, SubmissionState
+from kpr_sender.states import CAUSE_OF_STATUS, ReceiptStatus
+from kpr_sender.submission_state import SubmissionState
 
 # What anybody can put on our queue: how many of them, and how many bytes, are stored for one shipment at most.
 _MOST_THAT_NAME_US: Final = (20, 32_000_000)

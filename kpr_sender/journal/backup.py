@@ -16,7 +16,7 @@ from pathlib import Path
 from kpr_sender.errors import JournalUnwritable, UsageError
 from kpr_sender.journal import sql
 from kpr_sender.journal.connection import open_to_read
-from kpr_sender.journal.sql import time_text
+from kpr_sender.journal.rows import time_text
 from kpr_sender.journal.verify import check
 from kpr_sender.model import Environment
 

@@ -20,7 +20,7 @@ from kpr_sender.durable import sync_folder
 from kpr_sender.errors import ConfigInvalid, InternalError, JournalUnwritable
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.journal import schema, sql
-from kpr_sender.journal.sql import time_text
+from kpr_sender.journal.rows import time_text
 from kpr_sender.journal.sqlite_errors import damaged, of_os, translated
 from kpr_sender.model import Environment
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from kpr_sender.journal import schema, sql
 from kpr_sender.journal.connection import Store
 from kpr_sender.journal.port import REVIEWED
-from kpr_sender.journal.sql import receipt_of
+from kpr_sender.journal.rows import receipt_of
 from kpr_sender.states import PERSON_CAUSES
 
 _SUBMISSION: Final = (

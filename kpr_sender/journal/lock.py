@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from kpr_sender.errors import JournalLocked
-from kpr_sender.journal.sql import time_text
+from kpr_sender.journal.rows import time_text
 from kpr_sender.journal.sqlite_errors import of_os
 
 _CONTENT_BYTES: Final = 4096

@@ -41,7 +41,7 @@ from typing import Any, Final
 
 from kpr_sender.durable import sync_folder
 from kpr_sender.errors import InternalError, JournalUnwritable, UsageError
-from kpr_sender.journal import sql
+from kpr_sender.journal import rows, sql
 from kpr_sender.journal.connection import open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
@@ -292,11 +292,11 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
                     next_step="Run kpr-send journal verify without it.",
                 )
             transaction = Transaction(connection, at, who)
-            in_doubt = sql.msg_ids_in_state(connection, ShipmentState.SEALED)
+            in_doubt = rows.msg_ids_in_state(connection, ShipmentState.SEALED)
             for msg_id in in_doubt:
                 transaction.apply(msg_id, Cause.RESTORED)
             forgotten = () if found is None else _keep_what_is_forgotten(transaction, found)
-            sql.insert(connection, "acceptance", {"at": sql.time_text(at), "found": what, "why": why, "who": who})
+            sql.insert(connection, "acceptance", {"at": rows.time_text(at), "found": what, "why": why, "who": who})
             reached = max(present.step, 0 if found is None else found.step) + 1
             connection.execute(sql.NEW_IDENTITY, {"step": reached})
         with store.reading() as connection:
@@ -322,7 +322,7 @@ def _keep_what_is_forgotten(transaction: Transaction, found: HighWaterMark) -> t
     forgotten = []
     for begun in found.begun:
         if transaction.connection.execute(sql.SHIPMENT, (begun.msg_id,)).fetchone() is None:
-            noted = {**asdict(begun), "noted_at": sql.time_text(transaction.at)}
+            noted = {**asdict(begun), "noted_at": rows.time_text(transaction.at)}
             transaction.connection.execute(sql.ADD_FORGOTTEN, noted)
             forgotten.append(begun)
     return tuple(forgotten)

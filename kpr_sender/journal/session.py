@@ -15,7 +15,8 @@ from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.location import require_local
 from kpr_sender.journal.lock import JournalLock
 from kpr_sender.journal.port import ReceiptDocument
-from kpr_sender.journal.sqlite import SqliteJournal, SqliteView
+from kpr_sender.journal.queries import SqliteView
+from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment
 from kpr_sender.settings.values import JournalSettings
 

@@ -1,4 +1,4 @@
-"""The journal in SQLite: a view to read from, and the journal, whose every change is one transaction."""
+"""The journal in SQLite, to read and write: every change is one transaction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from kpr_sender import states
@@ -24,19 +23,18 @@ from kpr_sender.errors import (
     RejectedByReceiver,
     UsageError,
 )
-from kpr_sender.journal import recovery, sql
+from kpr_sender.journal import recovery, rows, sql
 from kpr_sender.journal.admission import require_admissible, require_nothing_forgotten
 from kpr_sender.journal.connection import Store, open_to_read, open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
-from kpr_sender.journal.port import REVIEWED, JournalEvent, NewShipment, NewSubmission, ReceiptDocument
+from kpr_sender.journal.port import REVIEWED, NewShipment, NewSubmission
+from kpr_sender.journal.queries import SqliteView, holders_of_payload
 from kpr_sender.journal.recovery import objection_to
 from kpr_sender.journal.sql import Value
-from kpr_sender.journal.sqlite_errors import damaged
 from kpr_sender.journal.transaction import NOTHING, Transaction, answered_unsent
 from kpr_sender.model import (
     CertificateName,
-    Envelope,
     Environment,
     MessageType,
     Receipt,
@@ -53,120 +51,6 @@ from kpr_sender.states import (
     ReceiptStatus,
     ShipmentState,
 )
-
-
-class SqliteView:
-    """A ``JournalView`` on an open file; also a context manager that closes it."""
-
-    def __init__(self, store: Store, environment: Environment) -> None:
-        """Made by ``SqliteJournal.open`` and ``SqliteJournal.open_readonly`` only."""
-        self._store = store
-        self._environment = environment
-
-    def submission(self, submission_id: str) -> Submission | None:
-        """Return the submission with its shipments and their receipts."""
-        with self._store.reading() as connection:
-            return sql.read_submission(connection, submission_id)
-
-    def submissions(self) -> tuple[Submission, ...]:
-        """Return all submissions, the newest first."""
-        with self._store.reading() as connection:
-            ids = [row["submission_id"] for row in connection.execute(sql.SUBMISSION_IDS)]
-            return tuple(filter(None, (sql.read_submission(connection, submission_id) for submission_id in ids)))
-
-    def by_payloads(
-        self, *, environment: Environment, sender_her_id: int, year: int, payload_sha256: Mapping[MessageType, str]
-    ) -> Submission | None:
-        """Return the submission that has exactly these payloads."""
-        with self._store.reading() as connection:
-            holders = [
-                _holders_of_payload(connection, environment, sender_her_id, year, message_type, digest)
-                for message_type, digest in payload_sha256.items()
-            ]
-            for submission_id in set.intersection(*map(set, holders)) if holders else ():
-                found = _present(sql.read_submission(connection, submission_id))
-                if {shipment.type for shipment in found.shipments} == set(payload_sha256):
-                    return found
-            return None
-
-    def shipment(self, msg_id: str) -> Shipment | None:
-        """Return the shipment that has or had this MsgId, in lower case."""
-        return self._one_shipment(sql.SHIPMENT, (msg_id,))
-
-    def shipment_by_message_id(self, message_id: str) -> Shipment | None:
-        """Return the shipment that has or had this AMQP message-id: what error-queue messages name."""
-        return self._one_shipment(sql.SHIPMENT_BY_MESSAGE_ID, {"message_id": message_id})
-
-    def envelope(self, msg_id: str) -> Envelope:
-        """Return what stands outside the sealed bytes."""
-        with self._store.reading() as connection:
-            return sql.envelope_of(sql.shipment_row(connection, msg_id)["envelope"])
-
-    def sealed(self, msg_id: str) -> bytes:
-        """Return the sealed bytes, checked against their digest."""
-        with self._store.reading() as connection:
-            row = sql.shipment_row(connection, msg_id)
-            sealed = b""
-            if connection.execute(sql.SEALED_IS_THERE, (row["sealed_id"],)).fetchone() is not None:
-                # Not by SELECT, which copies the bytes once more: ten times as slow, and twice the memory.
-                with connection.blobopen("sealed", "bytes", row["sealed_id"], readonly=True) as blob:
-                    sealed = blob.read()
-            if hashlib.sha256(sealed).hexdigest() != row["sealed_sha256"]:
-                raise damaged(self._store.path, f"the sealed bytes of {msg_id} are not those that were written")
-            return sealed
-
-    def events(self, msg_id: str | None) -> tuple[JournalEvent, ...]:
-        """Return the history of one shipment, or of all, the oldest first."""
-        with self._store.reading() as connection:
-            found = connection.execute(sql.EVENTS) if msg_id is None else connection.execute(sql.EVENTS_OF, (msg_id,))
-            return tuple(sql.event_of(row) for row in found)
-
-    def receipt_documents(self, submission_id: str, *, verified_only: bool = False) -> tuple[ReceiptDocument, ...]:
-        """Return the submission's receipts as they came, the oldest first."""
-        with self._store.reading() as connection:
-            wanted = {"submission_id": submission_id, "verified": int(verified_only)}
-            found = connection.execute(sql.RECEIPT_DOCUMENTS, wanted)
-            return tuple(sql.document_of(row) for row in found)
-
-    def receipt_document(self, receipt_id: int) -> ReceiptDocument | None:
-        """Return one receipt as it came."""
-        with self._store.reading() as connection:
-            row = connection.execute(sql.RECEIPT, (receipt_id,)).fetchone()
-            return None if row is None else sql.document_of(row)
-
-    def unverified_receipts(self) -> tuple[int, ...]:
-        """Return the numbers of the receipts that are neither verified nor discarded, the oldest first."""
-        with self._store.reading() as connection:
-            return tuple(row["receipt_id"] for row in connection.execute(sql.UNVERIFIED_RECEIPTS))
-
-    def unverified_stored(self, msg_id: str) -> tuple[int, int]:
-        """Return how many unverified receipts a shipment has, and how many bytes they take."""
-        with self._store.reading() as connection:
-            row = connection.execute(sql.UNVERIFIED_STORED, (msg_id,)).fetchone()
-            return row["number"], row["bytes"]
-
-    def is_discarded(self, sealed: bytes) -> bool:
-        """Tell whether these bytes were discarded."""
-        with self._store.reading() as connection:
-            found = connection.execute(sql.IS_DISCARDED, (hashlib.sha256(sealed).hexdigest(),))
-            return found.fetchone() is not None
-
-    def close(self) -> None:
-        """Close it; twice is harmless."""
-        self._store.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _one_shipment(self, statement: str, name: tuple[str] | dict[str, str]) -> Shipment | None:
-        with self._store.reading() as connection:
-            row = connection.execute(statement, name).fetchone()
-            return None if row is None else sql.read_shipment(connection, row)
 
 
 class SqliteJournal(SqliteView):
@@ -215,7 +99,7 @@ class SqliteJournal(SqliteView):
             raise InternalError("Recovery without the journal's lock: another process may be publishing.")
         error = LastError(InDoubt.code, "An earlier run ended before the bus had answered.")
         with self._transaction() as transaction:
-            unfinished = sql.msg_ids_in_state(transaction.connection, ShipmentState.PUBLISHING)
+            unfinished = rows.msg_ids_in_state(transaction.connection, ShipmentState.PUBLISHING)
             for msg_id in unfinished:
                 transaction.apply(msg_id, Cause.NO_OUTCOME, error=error, why=error.text)
             return unfinished
@@ -229,7 +113,7 @@ class SqliteJournal(SqliteView):
             )
         with self._transaction() as transaction:
             connection = transaction.connection
-            columns = sql.new_submission_columns(new, sql.time_text(transaction.at))
+            columns = rows.new_submission_columns(new, rows.time_text(transaction.at))
             forgotten = connection.execute(sql.FORGOTTEN_IN_THE_WAY, columns)
             require_nothing_forgotten(new, tuple(row["msg_id"] for row in forgotten))
             latest = _latest(connection, columns)
@@ -245,7 +129,7 @@ class SqliteJournal(SqliteView):
                     transaction.apply(
                         replaced.msg_id, Cause.REPLACED, why=new.reason.strip(), who=new.by, evidence=evidence
                     )
-            return _present(sql.read_submission(connection, new.submission_id))
+            return rows.present(rows.read_submission(connection, new.submission_id))
 
     def reseal(self, new: NewShipment, *, why: str) -> Shipment:
         """Give a shipment that was not offered to the bus other sealed bytes, in one transaction."""
@@ -317,10 +201,10 @@ class SqliteJournal(SqliteView):
             columns: dict[str, Value] = {
                 "msg_id": msg_id,
                 "status": None if status is None else status.value,
-                "errors": sql.errors_text(errors),
+                "errors": rows.errors_text(errors),
                 "verified": int(verified),
                 "problem": " ".join(filter(None, (problem, change.contradiction))),
-                "received_at": sql.time_text(transaction.at),
+                "received_at": rows.time_text(transaction.at),
                 "sealed_sha256": digest,
                 "xml": xml,
                 "sealed": sealed,
@@ -332,7 +216,7 @@ class SqliteJournal(SqliteView):
             else:
                 receipt_id = stored["receipt_id"]
                 connection.execute(sql.VERIFY_RECEIPT, columns | {"receipt_id": receipt_id})
-            return sql.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
+            return rows.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
 
     def change_unverified(
         self,
@@ -350,7 +234,7 @@ class SqliteJournal(SqliteView):
             columns = {
                 "receipt_id": receipt_id,
                 "status": None if status is None else status.value,
-                "errors": sql.errors_text(errors),
+                "errors": rows.errors_text(errors),
                 "problem": problem,
                 "xml": xml,
             }
@@ -362,11 +246,11 @@ class SqliteJournal(SqliteView):
         _require_named(reason, by)
         with self._transaction() as transaction:
             connection = transaction.connection
-            receipt = sql.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
+            receipt = rows.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
             details = {"receipt_id": receipt_id}
             line = HistoryLine(sql.RECEIPT_DISCARDED, reason.strip(), by.strip(), details=details)
             transaction.note(receipt.msg_id, line)
-            return sql.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
+            return rows.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
 
     def fault(self, msg_id: str, *, condition: str, description: str, data: str = "", message_id: str = "") -> Shipment:
         """Take note that a message on the error queue names this shipment. Again is harmless."""
@@ -402,8 +286,8 @@ class SqliteJournal(SqliteView):
     def note_error(self, msg_id: str, error: LastError | None) -> None:
         """Set or clear what last went wrong, without moving the shipment."""
         with self._transaction() as transaction:
-            row = sql.shipment_row(transaction.connection, msg_id)
-            transaction.write(row["msg_id"], row, states.noted(sql.lifecycle_of(row), error))
+            row = rows.shipment_row(transaction.connection, msg_id)
+            transaction.write(row["msg_id"], row, states.noted(rows.lifecycle_of(row), error))
 
     def release(self, msg_id: str, *, reason: str, by: str) -> None:
         """Let a forgotten shipment (``recovery``) no longer stand in the way of a new submission.
@@ -417,7 +301,7 @@ class SqliteJournal(SqliteView):
             UsageError: It is not a forgotten one, or was released before.
         """
         with self._transaction() as transaction:
-            values = {"msg_id": msg_id, "at": sql.time_text(transaction.at), "who": by, "why": reason}
+            values = {"msg_id": msg_id, "at": rows.time_text(transaction.at), "who": by, "why": reason}
             if transaction.connection.execute(sql.RELEASE_FORGOTTEN, values).rowcount != 1:
                 raise UsageError(
                     f"{msg_id} is not a shipment that this journal has forgotten, or it was released before.",
@@ -478,43 +362,17 @@ def _require_named(reason: str, by: str) -> None:
         raise UsageError("A decision needs a reason and the name of the person who takes it.")
 
 
-def _present(found: Submission | None) -> Submission:
-    if found is None:
-        raise InternalError("The journal does not have what was just written to it.")
-    return found
-
-
 def _latest(connection: sqlite3.Connection, columns: Mapping[str, Value]) -> Submission | None:
     row = connection.execute(sql.LATEST_SUBMISSION, columns).fetchone()
-    return None if row is None else sql.read_submission(connection, row["submission_id"])
+    return None if row is None else rows.read_submission(connection, row["submission_id"])
 
 
 def _same_payload(connection: sqlite3.Connection, new: NewSubmission) -> dict[MessageType, Submission]:
     found = {}
     for shipment in new.shipments:
-        holders = _holders_of_payload(
+        holders = holders_of_payload(
             connection, new.environment, new.sender_her_id, new.year, shipment.type, shipment.payload_sha256
         )
         if holders:
-            found[shipment.type] = _present(sql.read_submission(connection, holders[0]))
+            found[shipment.type] = rows.present(rows.read_submission(connection, holders[0]))
     return found
-
-
-def _holders_of_payload(
-    connection: sqlite3.Connection,
-    environment: Environment,
-    sender_her_id: int,
-    year: int,
-    message_type: MessageType,
-    payload_sha256: str,
-) -> list[str]:
-    """Return the ids of the submissions that hold this payload: the one it was made for, and those that keep it."""
-    key = {
-        "environment": environment.value,
-        "sender_her_id": sender_her_id,
-        "year": year,
-        "type": message_type.value,
-        "payload_sha256": payload_sha256,
-    }
-    rows = connection.execute(sql.HOLDERS_OF_PAYLOAD, key).fetchall()
-    return [row["submission_id"] for row in rows[:1]] + [row["kept_by"] for row in rows if row["kept_by"] is not None]

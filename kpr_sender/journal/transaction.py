@@ -15,7 +15,7 @@ from typing import Final
 
 from kpr_sender import states
 from kpr_sender.errors import InternalError, LastError, NeedsPerson
-from kpr_sender.journal import sql
+from kpr_sender.journal import rows, sql
 from kpr_sender.journal.port import NewShipment, NewSubmission
 from kpr_sender.journal.sql import Value
 from kpr_sender.model import Shipment
@@ -47,11 +47,11 @@ class Transaction:
 
     def lifecycle(self, msg_id: str) -> Lifecycle:
         """Return how far a shipment has come."""
-        return sql.lifecycle_of(sql.shipment_row(self.connection, msg_id))
+        return rows.lifecycle_of(rows.shipment_row(self.connection, msg_id))
 
     def shipment(self, msg_id: str) -> Shipment:
         """Return a shipment as it is now."""
-        return sql.read_shipment(self.connection, sql.shipment_row(self.connection, msg_id))
+        return rows.read_shipment(self.connection, rows.shipment_row(self.connection, msg_id))
 
     def apply(  # noqa: PLR0913 - what may be said of it
         self,
@@ -74,10 +74,10 @@ class Transaction:
         Raises:
             ImpossibleTransition: The rules do not have it.
         """
-        row = sql.shipment_row(self.connection, msg_id)
+        row = rows.shipment_row(self.connection, msg_id)
         earlier = msg_id != row["msg_id"] or message_id not in {"", row["message_id"]}
         trigger = Trigger(cause, self.at, error, why, who, evidence, arrival, earlier)
-        change = states.apply(sql.lifecycle_of(row), trigger)
+        change = states.apply(rows.lifecycle_of(row), trigger)
         self.write(msg_id, row, change, version)
         return change
 
@@ -90,10 +90,10 @@ class Transaction:
             change: Its life from now on, and the lines.
             version: What makes it another version, by column; what it was is stored.
         """
-        read = sql.lifecycle_of(row)
-        columns = {} if change.after == read else sql.lifecycle_columns(change.after)
+        read = rows.lifecycle_of(row)
+        columns = {} if change.after == read else rows.lifecycle_columns(change.after)
         if version:
-            at = sql.time_text(self.at)
+            at = rows.time_text(self.at)
             sql.store_version(self.connection, row, at)
             columns = {**columns, **version, "since": at}
         if columns:
@@ -112,14 +112,14 @@ class Transaction:
             self.connection,
             "event",
             {
-                "at": sql.time_text(self.at),
+                "at": rows.time_text(self.at),
                 "msg_id": msg_id,
                 "what": line.what,
                 "why": line.why,
                 "who": line.who or self.who,
                 "from_state": old,
                 "to_state": new,
-                "details": sql.details_text(line.details),
+                "details": rows.details_text(line.details),
             },
         )
 
@@ -133,12 +133,12 @@ class Transaction:
         """
         msg_id, who = shipment.msg_id, submission.by
         sealed_id, digest = write_sealed(self.connection, shipment)
-        fixed = sql.new_shipment_columns(columns, shipment, sql.time_text(self.at))
+        fixed = rows.new_shipment_columns(columns, shipment, rows.time_text(self.at))
         shipment_id = sql.insert(
             self.connection, "shipment", {**fixed, "sealed_id": sealed_id, "sealed_sha256": digest}
         )
         self.connection.execute(sql.ADD_MSG_ID, (msg_id, shipment_id))
-        certificates = sql.certificate_columns(shipment.certificates)
+        certificates = rows.certificate_columns(shipment.certificates)
         details = {"submission": submission.submission_id, "sealed_sha256": digest, **certificates}
         why = submission.reason.strip() or "A new submission."
         self.note(msg_id, HistoryLine("created", why, who, (None, ShipmentState.SEALED), details))
@@ -152,7 +152,7 @@ class Transaction:
         Raises:
             InternalError: It is not delivered.
         """
-        row = sql.shipment_row(self.connection, shipment.msg_id)
+        row = rows.shipment_row(self.connection, shipment.msg_id)
         if row["state"] != ShipmentState.DELIVERED:
             raise InternalError(f"{shipment.msg_id} is {row['state']}: only what is delivered is kept.")
         self.connection.execute(sql.KEEP, (submission.submission_id, row["shipment_id"]))
@@ -173,15 +173,15 @@ class Transaction:
             NeedsPerson: An answer came to what the journal holds as never sent.
             InternalError: A transfer of it was begun, or ``new`` is another shipment.
         """
-        row = sql.shipment_row(self.connection, new.msg_id)
-        shipment = sql.lifecycle_of(row)
+        row = rows.shipment_row(self.connection, new.msg_id)
+        shipment = rows.lifecycle_of(row)
         answered = not shipment.earlier_attempts and self.connection.execute(sql.RECEIPTS_OF, (new.msg_id,)).fetchone()
         if shipment.needs_person or answered:
             raise answered_unsent(new.msg_id, "sealed anew")
         if not states.may_be_resealed(shipment):
             raise InternalError(f"{new.msg_id} was offered to the bus before, so that its bytes must not change.")
         _require_same(row, new, _CONTENT + _MESSAGE)
-        if sql.envelope_of(row["envelope"]) != new.envelope:
+        if rows.envelope_of(row["envelope"]) != new.envelope:
             raise _another(new)
         version = self._sealed_anew(new)
         details = _sealed_details(row, version)
@@ -200,7 +200,7 @@ class Transaction:
             ImpossibleTransition: It is not a person's to decide now.
             InternalError: ``new`` is another shipment.
         """
-        row = sql.shipment_row(self.connection, msg_id)
+        row = rows.shipment_row(self.connection, msg_id)
         _require_same(row, new, _CONTENT)
         version = self._sealed_anew(new)
         details = {**_ids(row, version), **_sealed_details(row, version)}
@@ -220,16 +220,16 @@ class Transaction:
         Raises:
             ImpossibleTransition: It is not a person's to decide now.
         """
-        row = sql.shipment_row(self.connection, msg_id)
-        envelope = replace(sql.envelope_of(row["envelope"]), correlation_id=message_id)
-        version = {"message_id": message_id, "envelope": sql.envelope_text(envelope)}
+        row = rows.shipment_row(self.connection, msg_id)
+        envelope = replace(rows.envelope_of(row["envelope"]), correlation_id=message_id)
+        version = {"message_id": message_id, "envelope": rows.envelope_text(envelope)}
         details = _ids(row, version)
         self.apply(row["msg_id"], Cause.PERSON_NOT_ARRIVED, why=why, who=who, evidence=details, version=version)
 
     def _sealed_anew(self, new: NewShipment) -> dict[str, Value]:
         sealed_id, digest = write_sealed(self.connection, new)
         return {
-            **sql.new_version_columns(new),
+            **rows.new_version_columns(new),
             "sealed_id": sealed_id,
             "sealed_sha256": digest,
         }

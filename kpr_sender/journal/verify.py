@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from kpr_sender.errors import JournalUnwritable
-from kpr_sender.journal import recovery, schema, sql
+from kpr_sender.journal import recovery, rows, schema, sql
 from kpr_sender.journal.connection import open_to_read
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.recovery import objection_to
@@ -96,7 +96,7 @@ class _Replayed:
     def _move(self, event: sqlite3.Row, life: Lifecycle, new: ShipmentState) -> None:
         try:
             cause = Cause(event["what"])
-            after = moved(life, cause, at=sql.time_of(event["at"]))
+            after = moved(life, cause, at=rows.time_of(event["at"]))
         except (ValueError, ImpossibleTransition):
             self._object(event, f": {life.state.value} cannot be moved by {event['what']}")
         else:
@@ -229,7 +229,7 @@ def _tables(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
 
 def _submission(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[JournalFinding]:
     try:
-        sql.submission_of(row, ())
+        rows.submission_of(row, ())
     except Unreadable as error:
         yield JournalFinding(row["submission_id"], str(error))
     shipments = connection.execute(sql.SHIPMENTS_OF, {"submission_id": row["submission_id"]}).fetchall()
@@ -241,7 +241,7 @@ def _submission(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[Jo
 
 
 def _readable(_connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
-    for read in (lambda: sql.shipment_of(row, ()), lambda: sql.envelope_of(row["envelope"])):
+    for read in (lambda: rows.shipment_of(row, ()), lambda: rows.envelope_of(row["envelope"])):
         try:
             read()
         except Unreadable as error:
@@ -250,8 +250,8 @@ def _readable(_connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str
 
 def _readable_version(row: sqlite3.Row) -> Iterator[str]:
     try:
-        sql.version_of(row)
-        sql.envelope_of(row["envelope"])
+        rows.version_of(row)
+        rows.envelope_of(row["envelope"])
     except Unreadable as error:
         yield str(error)
 
@@ -285,7 +285,7 @@ def _history(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
     for event in connection.execute(sql.EVENTS_OF, (row["msg_id"],)):
         replayed.take(event)
         try:
-            details = sql.event_of(event).details
+            details = rows.event_of(event).details
         except Unreadable as error:
             yield str(error)
             continue
@@ -328,7 +328,7 @@ def _receipt_says(connection: sqlite3.Connection, row: sqlite3.Row, status: Rece
 
 def _receipt(row: sqlite3.Row) -> Iterator[str]:
     try:
-        sql.receipt_of(row)
+        rows.receipt_of(row)
     except Unreadable as error:
         yield str(error)
     if hashlib.sha256(row["sealed"]).hexdigest() != row["sealed_sha256"]:

@@ -15,15 +15,8 @@ from kpr_sender.journal.port import JournalEvent, JournalView
 from kpr_sender.messages.transport import plain_id
 from kpr_sender.model import Shipment, Submission
 from kpr_sender.privacy import holds_national_id
-from kpr_sender.states import (
-    PERSON_CAUSES,
-    SENT_AGAIN,
-    Cause,
-    ShipmentState,
-    SubmissionState,
-    awaits_answer,
-    open_decisions,
-)
+from kpr_sender.states import PERSON_CAUSES, SENT_AGAIN, Cause, ShipmentState, awaits_answer, open_decisions
+from kpr_sender.submission_state import SubmissionState
 
 
 class Decision(enum.StrEnum):

@@ -10,6 +10,8 @@ from typing import Final, Self
 
 from kpr_sender.errors import InputMissing, InputRefused
 from kpr_sender.messages.splice import splice
+from kpr_sender.model import MessageType
+from kpr_sender.settings.values import Settings
 
 _CHUNK_BYTES: Final = 1 << 18
 
@@ -81,3 +83,27 @@ def read_chunks(path: Path) -> Iterator[bytes]:
                 yield chunk
     except OSError as error:
         raise InputMissing(f"The file cannot be read: {error.strerror}.", where=str(path)) from error
+
+
+def named_files(settings: Settings, fagmelding: Path | None, identmelding: Path | None) -> dict[MessageType, Path]:
+    """Return the pair's paths by type, in the order they are to be sent; raises as ``named_file`` does."""
+    chosen = {MessageType.KPR_IPL: fagmelding, MessageType.KPR_IDE: identmelding}
+    return {message_type: named_file(settings, message_type, path) for message_type, path in chosen.items()}
+
+
+def named_file(settings: Settings, message_type: MessageType, named: Path | None) -> Path:
+    """Return the path that was named for a type, else the configured one.
+
+    Raises:
+        InputMissing: There is neither.
+    """
+    files = settings.files
+    configured = {MessageType.KPR_IPL: files.fagmelding, MessageType.KPR_IDE: files.identmelding}
+    path = named or configured[message_type]
+    if path is None:
+        raise InputMissing(
+            f"No {message_type.norwegian} is named.",
+            where=f"files.{message_type.norwegian}",
+            next_step=f"Name it on the command line or in {settings.origin}.",
+        )
+    return path

@@ -11,7 +11,8 @@ from kpr_sender.model import CertificateName, ErrorMessage, Receipt, ReceiptErro
 from kpr_sender.operator.resolve import Attempt, Case, Decision
 from kpr_sender.profiles.deadline import Deadline
 from kpr_sender.report import Report, rfc3339
-from kpr_sender.states import ReceiptStatus, ShipmentState, SubmissionState, awaits_answer
+from kpr_sender.states import ReceiptStatus, ShipmentState, awaits_answer
+from kpr_sender.submission_state import SubmissionState
 
 if TYPE_CHECKING:
     # Only the type is needed; the module would load the journal's writing side for every screen.

@@ -18,7 +18,7 @@ from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, Regi
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.read import secrets_of
 from kpr_sender.settings.values import QueueIds, Settings
-from kpr_sender.states import SubmissionState
+from kpr_sender.submission_state import SubmissionState
 from tests.helpers.command import kpr_send
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus

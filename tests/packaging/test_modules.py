@@ -1,4 +1,4 @@
-"""One subject a module: sizes that make it hard to hide two in one. The arrows between them: import-linter."""
+"""One subject a module, and its tests where its name says. The arrows between modules: import-linter."""
 
 from __future__ import annotations
 
@@ -22,3 +22,21 @@ def test_no_module_is_long() -> None:
 
 def test_the_typical_module_is_short() -> None:
     assert statistics.median(_lines().values()) < _TYPICAL
+
+
+_NO_ROOM: Final = {"helpers", "proofs", "packaging", "docs", "cli"}
+"""``cli`` is the command as a whole, too."""
+
+
+def test_the_tests_mirror_the_tree() -> None:
+    """``tests/cms/test_read_vectors.py`` tests ``kpr_sender/cms/read.py``: whoever changes a module finds its tests."""
+    strangers = []
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        place = path.relative_to(ROOT / "tests").parent
+        if place.parts[:1] and place.parts[0] in _NO_ROOM:
+            continue
+        room = ROOT / "kpr_sender" / place
+        subject = path.stem.removeprefix("test_")
+        if not any(subject == one.stem or subject.startswith(f"{one.stem}_") for one in room.glob("[a-z]*.py")):
+            strangers.append(str(path.relative_to(ROOT)))
+    assert strangers == []
