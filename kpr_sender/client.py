@@ -213,8 +213,9 @@ class Client:
             try:
                 with self._app.section:
                     self._app.receipt_handler.reevaluate()
-                found = journal.submission(found.submission_id) or found
-                return self._app.report(listener.wait(found, timeout, look_anyway=look_anyway))
+                now = journal.submission(found.submission_id) or found
+                known = listener.wait(now, timeout, look_anyway=look_anyway, settle_copies=now != found)
+                return self._app.report(known)
             except (AccessRefused, ConfigInvalid) as error:
                 from kpr_sender.inbound.listen import note_obstacle
 

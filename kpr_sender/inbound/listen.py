@@ -82,12 +82,14 @@ class _Wait:
 
     Attributes:
         look_anyway: A person asked for a look that has not been made yet.
+        copies: A stored receipt was verified just now: its copy on the queue is still to be settled by one look.
         look: The one under way.
         unreachable: Why the bus could not be looked at the last time.
         capped: Whether a look ended at ``held_cap``.
     """
 
     look_anyway: bool
+    copies: bool = False
     look: _Look | None = None
     unreachable: BusUnreachable | None = None
     capped: bool = False
@@ -142,7 +144,9 @@ class Listener:
         text = f"A person asked for one look more at our queue: {by}."
         self.observe(Event(EventKind.DECIDED, text, details={"by": by, "emptied": str(emptied).lower()}))
 
-    def wait(self, submission: Submission, timeout: float, *, look_anyway: bool = False) -> Submission:
+    def wait(
+        self, submission: Submission, timeout: float, *, look_anyway: bool = False, settle_copies: bool = False
+    ) -> Submission:
         """Wait for all receipts of a submission, at most ``timeout`` seconds; 0 takes what is there.
 
         A bus that is down ends no wait: it is looked at until the time is up, once at least. When the last look
@@ -151,21 +155,24 @@ class Listener:
         Args:
             submission: Which one.
             timeout: In seconds.
+            settle_copies: A stored receipt was verified just now, so that one look is made for its copy on the queue.
             look_anyway: A person asks for one look, whether or not it is time for it.
 
         Raises:
             KprError: What the bus port's ``receive`` (``BusUnreachable`` excepted) and ``ReceiptHandler`` raise.
         """
         end = self.monotonic() + timeout
-        wait = _Wait(look_anyway)
+        wait = _Wait(look_anyway, settle_copies)
         if is_awaiting(submission):
             msg_id = submission.shipments[0].msg_id
             text = "Waiting for FHI's receipts."
             self.observe(Event(EventKind.WAITING, text, msg_id, details={"timeout": int(timeout)}))
         try:
             more = True
-            while more and is_awaiting(submission) and not self.closing.is_set():
+            while more and (is_awaiting(submission) or wait.copies) and not self.closing.is_set():
                 left = max(end - self.monotonic(), 0.0)
+                if not is_awaiting(submission):
+                    left = min(left, _QUIET_SECONDS)
                 due = 0.0 if wait.look or wait.look_anyway else self._due_in()
                 if due > left:
                     break
@@ -203,6 +210,7 @@ class Listener:
         if look.quiet or look.is_over(self.monotonic()):
             wait.look = None
             wait.look_anyway = wait.look_anyway and failed is not None
+            wait.copies = False
             self._end(look, failed)
         return inbound is not None or left > 0
 
