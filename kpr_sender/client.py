@@ -207,7 +207,8 @@ class Client:
             found = newest_awaiting(journal) if submission_id is None else look_up(journal, submission_id)
             if found is None:
                 raise UsageError("Nothing was submitted with this journal yet.", next_step="Begin with kpr-send send.")
-            listener = self._app.listener()
+            with self._app.section:  # not broken off: an interrupt inside an import would end the process by its signal
+                listener = self._app.listener()
             if look_anyway:
                 listener.ask(reason=reason.strip(), by=by.strip(), emptied=emptied)
             try:
@@ -474,10 +475,7 @@ class Client:
             return self._app.report(submission)
 
     def stop(self) -> None:
-        """End what another thread is at, for good: the step under way is finished, nothing further is begun.
-
-        A step is one attempt to publish, or one answer. The call that was under way returns what is known then.
-        """
+        """End what another thread is doing, for good: its present attempt or message is finished, nothing more begins."""
         self._app.closing.set()
 
     def stop_after_step(self) -> bool:

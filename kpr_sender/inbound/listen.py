@@ -273,7 +273,7 @@ class Listener:
         """End a look that is not over: what was handed out and not read yet was delivered, too, and is counted."""
         if look is None:
             return
-        while not look.is_over(self.monotonic()):
+        while not self.closing.is_set() and not look.is_over(self.monotonic()):
             inbound, _ = self._receive(0)
             if inbound is None:
                 break

@@ -154,6 +154,8 @@ CASES = [
     Case("receipts add", "DIR/0.p7m", 80, _published),
     Case("receipts add", "FAG", 65, _published),
     Case("receipts add", "none.p7m", 66),
+    Case("receipts accept", "99 --reason Avtalt --by Kari", 69, _published),
+    Case("receipts discard", "99 --reason Avtalt --by Kari", 64, _published),
     Case("journal verify", "", 0),
     Case("journal verify", "", 0, _published),
     Case("journal verify", "", 73, _spoilt_journal),
@@ -181,8 +183,8 @@ CASES = [
     Case("sample", "DIR/sample --with-errors", 0),
     Case("sample", "FAG", 66),
 ]
-ENDS_OTHERWISE = {"sandbox serve", "journal release", "resolve", "resend"}
-"""The first ends well below, the second in test_recovery.py; the others leave a state whose code is never 0."""
+ENDS_OTHERWISE = {"sandbox serve", "journal release", "resolve", "resend", "receipts accept", "receipts discard"}
+"""The first ends well below, the second in test_recovery.py; the others leave a state whose code is seldom 0."""
 
 
 @pytest.fixture
