@@ -6,7 +6,7 @@ way in; the published rules do (kravspesifikasjon IPLOS 3.7, FHI's letter 24/047
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -92,7 +92,7 @@ def check(
     """
     circumstances = Circumstances(year, environment, organisation_number)
     profile = load(year)
-    pair = Pair(secrets.token_bytes(32))
+    pair = Pair(os.urandom(32))
     fag = _read(fagmelding, MessageType.KPR_IPL, profile, names[0], _fagmelding(circumstances, pair))
     ident = _read(
         identmelding,

@@ -73,7 +73,7 @@ class Fagmelding:
         self._persons = PersonRules(circumstances)
         self._root: Mapping[str, str] = {}
         self._header_seen = False
-        self._known = Persons(namespace, self._structure.models, self._rows)
+        self._known = Persons(self._structure.models, self._rows, circumstances)
 
     def take(self, event: Event) -> None:
         """Take what was read next."""

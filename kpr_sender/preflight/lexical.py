@@ -36,7 +36,8 @@ def predicate(field: Field) -> Predicate:
     An element with a fixed value may be empty, for then it has that value; an attribute may not.
     """
     tests = [_TYPES[field.type], *(_FACETS[name](value, field.type) for name, value in _facets(field).items())]
-    right = tests[0] if len(tests) == 1 else lambda text: all(test(text) for test in tests)
+    usual = {text for text in field.facets.get("enumeration", "").split() if all(test(text) for test in tests)}
+    right = tests[0] if len(tests) == 1 else lambda text: text in usual or all(test(text) for test in tests)
     return (lambda text: not text or right(text)) if field.kind == "element" and "fixed" in field.facets else right
 
 

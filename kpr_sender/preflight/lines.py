@@ -15,11 +15,14 @@ from typing import Final
 _TAG: Final = re.compile(rb"<[^<>\"']*(?:\"[^\"]*\"[^<>\"']*|'[^']*'[^<>\"']*)*>")
 _PROLOG: Final = re.compile(rb"(?:[ \t\r\n]++|<!--.*?-->|<\?.*?\?>)*+", re.DOTALL)
 _NAME: Final = re.compile(rb"<([^\s/>]+)")
-_NO_WHITE: Final = re.compile(rb"[^ \t\r\n]")
+_NO_WHITE: Final = re.compile(rb"[^ \t\r\n\x02]")
 _ASIDES: Final = ((b"<!--", b"-->"), (b"<![CDATA[", b"]]>"), (b"<?", b"?>"))
 _CDATA: Final = b"<![CDATA["
-_BLANK: Final = bytes(each if each in b"\r\n" else 0x20 for each in range(256))
-_LETTERS: Final = bytes(each if each in b" \t\r\n" else 0x78 for each in range(256))
+_ASIDE: Final = 0x02
+_BLANK: Final = bytes(each if each in b"\r\n" else _ASIDE for each in range(256))
+_TEXT: Final = bytes(each if each in b" \t\r\n" else 0x01 for each in range(256))
+"""In place of comments and the like, and of a CDATA section's text: characters that are in no XML document."""
+
 _LATE: Final = 1_000  # bytes; libxml2 reads a text with its end, or when it has some hundred bytes of it
 _SOLIDUS: Final = ord("/")
 
@@ -31,13 +34,11 @@ class Extent:
     Attributes:
         line: Line of its start tag.
         elements: How many elements it is, itself included.
-        equals: How many equals signs are in it: at least one for each attribute and namespace declaration.
         written: Its bytes, with comments and the like blanked.
     """
 
     line: int
     elements: int
-    equals: int
     written: bytes
 
     def lines(self) -> Iterator[int]:
@@ -136,7 +137,7 @@ class Lines:
         begin, line = self._at, self._line
         end, elements = self._plain_end(begin) or self._end_by_depth(begin)
         self._pass(end)
-        return Extent(line, elements, data.count(b"=", begin, end), bytes(data[begin:end]))
+        return Extent(line, elements, bytes(data[begin:end]))
 
     def _plain_end(self, begin: int) -> tuple[int, int] | None:
         """Return where an element ends and how many it is; None where an element in it may be self-closing.
@@ -193,7 +194,7 @@ class Lines:
         self._at = end
 
     def _blank(self) -> None:
-        """Blank what holds no tag though it may look like one; a CDATA section's text stays one, of letters."""
+        """Blank what holds no tag though it may look like one; a CDATA section's text stays one."""
         data, self._open_aside = self._bytes, -1
         while True:
             found = [at for at in (data.find(b"<!", self._blanked), data.find(b"<?", self._blanked)) if at >= 0]
@@ -209,12 +210,12 @@ class Lines:
                 return
             inside = begin + len(_CDATA)
             if last == b"]]>":
-                data[inside:end] = data[inside:end].translate(_LETTERS)
-                data[begin:inside] = b" " * len(_CDATA)
+                data[inside:end] = data[inside:end].translate(_TEXT)
+                data[begin:inside] = bytes([_ASIDE]) * len(_CDATA)
             else:
                 data[begin:end] = data[begin:end].translate(_BLANK)
             self._blanked = end + len(last)
-            data[end : self._blanked] = b" " * len(last)
+            data[end : self._blanked] = bytes([_ASIDE]) * len(last)
 
 
 def prolog_end(head: bytes | bytearray) -> int:

@@ -1,291 +1,281 @@
-"""Evaluates a PERSON that keeps the schema, with what was seen in the persons before: the one place that remembers.
+"""Evaluates a PERSON that is written plainly and keeps the schema: without prefixes, references or comments in it.
 
-A file has few orders of children and few values, so that nearly every child is evaluated by looking it up. Whatever was
-not found right before is evaluated by ``structure`` and the rules; what breaks the schema is left to them altogether.
+libxml2 has read it, so it is well-formed. What is left is which elements it has, and whether their values are right.
+Both are in the catalogue, from which one pattern is made for each kind of block: its fields in the schema's order, each
+as a value that breaks nothing or, in a group of its own, as any other text. All else is left to ``structure``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from itertools import chain
-from typing import Final, NamedTuple, TypeVar, cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, TypeVar
 
-from lxml import etree
-
+from kpr_sender.preflight.catalogue.fields import DATO, Field
 from kpr_sender.preflight.findings import Hit, Together
 from kpr_sender.preflight.reader import Record
-from kpr_sender.preflight.record import PersonRecord, Row
+from kpr_sender.preflight.record import Circumstances, PersonRecord, Row
 from kpr_sender.preflight.rules.rows import RowJudge
+from kpr_sender.preflight.rules.values import accepted, bound
 from kpr_sender.preflight.structure import Model
 
 PERSON: Final = "PERSON"
-
-_MOST_VALUES: Final = 20_000  # of one kind of block: twenty years have 7,000 days
-_MOST_ORDERS: Final = 10_000  # of one kind of block: a file has some hundred
-_LONGEST: Final = 100  # characters of a value that is remembered
-_LONGEST_KEY: Final = 10  # digits of a running number (kravspesifikasjon IPLOS 3.7); a longer one is looked at closely
-_WHITE: Final = " \t\r\n"
-
 _FUNCTION: Final = "FUNKSJON"
-_FIELDS: Final = ("fnFunkType", "fnFunkVerdi", "fnFraDato", "fnTilDato")
-_START: Final = b"<FUNKSJON fnPeID="
-_END: Final = b"</FUNKSJON>"
-_BETWEEN_KEYS: Final = {" fnFnID="}
-_DAYS: Final = "<fnFraDato>"
-_CODES_HALF: Final = re.compile(
-    "[ \t\r\n]*>[ \t\r\n]*<fnFunkType>([^<>]*)</fnFunkType>[ \t\r\n]*<fnFunkVerdi>([^<>]*)</fnFunkVerdi>[ \t\r\n]*"
-)
-_DAYS_HALF: Final = re.compile(
-    "([^<>]*)</fnFraDato>[ \t\r\n]*<fnTilDato>([^<>]*)</fnTilDato>[ \t\r\n]*</FUNKSJON>[ \t\r\n]*<FUNKSJON fnPeID="
-)
 
-_Child = tuple[str, str | None, str | None]
-"""A simple child: its tag, its text, and what stands behind it."""
+_MOST: Final = 10_000  # values, or choices of children or attributes, that are remembered of one kind of block
+_WHITE: Final = "[ \t\r\n]*+"
+_KEYS: Final = '((?:[ \t\r\n]++[A-Za-z]++="[0-9]{1,10}")*+)'  # running numbers (kravspesifikasjon IPLOS 3.7)
+_TEXT: Final = "[^<>&\x01\x02]*+"  # as a parser reads it: without references, comments and CDATA sections (``lines``)
+_END: Final = re.compile(f"</{PERSON}{_WHITE}>")
+_NO_END: Final = "99991231"
+_MONTH_AND_DAY: Final = "(?:(?:0[1-9]|1[0-2])(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])(?:29|30)|(?:0[13578]|1[02])31)"
+"""Those that are in every year."""
+
 _K = TypeVar("_K")
 _V = TypeVar("_V")
-
-
-class _Order(NamedTuple):
-    """The simple children of a block, in an order that keeps the schema.
-
-    Attributes:
-        names: Their names.
-        together: Evaluates their values together.
-    """
-
-    names: tuple[str, ...]
-    together: Together
 
 
 class Persons:
     """Evaluates one PERSON after the other.
 
     Args:
-        namespace: The format's.
         models: What the schema says of each block, by name.
         rules: The rules on blocks.
+        circumstances: What they are evaluated by.
     """
 
-    def __init__(self, namespace: str, models: Mapping[str, Model], rules: RowJudge) -> None:
+    def __init__(self, models: Mapping[str, Model], rules: RowJudge, circumstances: Circumstances) -> None:
         kinds = [child.name for child in models[PERSON].block.children if child.kind == "block"]
-        self._own = _Block(PERSON, namespace, models[PERSON], rules)
-        self._rows = {
-            f"{{{namespace}}}{kind}": _Block(kind, namespace, models[kind], rules, place=models[PERSON].places[kind])
-            for kind in kinds
-        }
-        self._function = f"{{{namespace}}}{_FUNCTION}"
-        self._functions = _Functions(namespace, self._rows[self._function])
+        self._own = _Block(PERSON, models[PERSON], rules, circumstances)
+        self._rows = [_Block(kind, models[kind], rules, circumstances) for kind in kinds]
+        self._functions = _Functions(models[_FUNCTION], rules, circumstances)
 
-    def read(self, record: Record) -> PersonRecord | None:  # noqa: C901, PLR0911 - each return is a way out of the fast path
-        """Return a PERSON, without FUNKSJON that break nothing; None where it may break the schema.
-
-        Text and attributes where none may be are found by what is counted: each element and attribute that was looked
-        at is one that was written, and there is no other.
-        """
-        person, extent = record.xml, record.extent
-        own: list[_Child] = []
+    def read(self, record: Record) -> PersonRecord | None:
+        """Return a PERSON, without FUNKSJON that break nothing; None where it may break the schema."""
+        text = record.extent.written.decode()
+        found = self._own.read(text, 0)
+        if found is None:
+            return None
+        own, at = found
         rows: list[Row] = []
-        functions: list[etree._Element] = []
-        before_functions = place = -1
-        elements, attributes, around = 1, 0, person.text or ""
-        for child in person:
-            tag = child.tag
-            block = self._rows.get(tag)
-            if block is None:
-                if place >= 0:
+        for block in self._rows:
+            if block.kind == _FUNCTION:
+                at = self._functions.passed(text, at, own.keys["pePeID"])
+            while text.startswith(block.start, at):
+                found = block.read(text, at)
+                if found is None:
                     return None
-                own.append((tag, child.text, child.tail))
-                continue
-            if block.place < place:
-                return None
-            place = block.place
-            if tail := child.tail:
-                around += tail
-            if tag == self._function:
-                functions.append(child)
-                before_functions = len(rows)
-                continue
-            row = block.read(child)
-            if row is None:
-                return None
-            rows.append(row)
-            elements += 1 + len(row.values)
-            attributes += len(row.keys)
-        found = self._own.evaluate(person, own)
-        if found is None or around.strip(_WHITE):
+                row, at = found
+                rows.append(row)
+        if _END.fullmatch(text, at) is None:
             return None
-        if functions and not self._functions.are_clean(found.keys["pePeID"], extent.written, len(functions)):
-            block = self._rows[self._function]
-            more = [block.read(child) for child in functions]
-            if None in more:
-                return None
-            rows[before_functions:before_functions] = [row for row in more if row is not None]
-        elements += len(own) + len(functions) * _Functions.elements
-        attributes += len(found.keys) + len(functions) * _Functions.attributes
-        if (elements, attributes) != (extent.elements, extent.equals):
-            return None
-        return PersonRecord(found.keys, found.values, rows, found.hits)
+        return PersonRecord(own.keys, own.values, rows, own.hits)
 
 
 class _Block:
-    """What is known of one kind of block."""
+    """One kind of block.
 
-    def __init__(self, kind: str, namespace: str, model: Model, rules: RowJudge, *, place: int = 0) -> None:
-        self.place = place  # among the children of a PERSON
-        self._kind = kind
+    Attributes:
+        kind: Its name.
+        start: What its start tag begins with.
+    """
+
+    def __init__(self, kind: str, model: Model, rules: RowJudge, circumstances: Circumstances) -> None:
+        self.kind = kind
+        self.start = f"<{kind} "
         self._model = model
         self._rules = rules
-        self._values = _Values(kind, namespace, model, rules)
-        self._orders: dict[tuple[str, ...], _Order] = {}
-        self._keys: dict[tuple[str, ...], bool] = {}
+        fields = [child for child in model.block.children if child.kind == "element"]
+        self._names = [field.name for field in fields]
+        self._values = [_Values(kind, field.name, model, rules) for field in fields]
+        right = [_right(field, values, circumstances) for field, values in zip(fields, self._values, strict=True)]
+        inside = "".join(map(_pattern, fields, right))
+        self._free = [(at, self._values[at]) for at, pattern in enumerate(right) if not pattern]
+        self._no_others = (None,) * len(fields)
+        end = "" if kind == PERSON else f"</{kind}>{_WHITE}"
+        self._match = re.compile(f"<{kind}{_KEYS}{_WHITE}>{_WHITE}{inside}{end}").match
+        self._keys: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._together: dict[tuple[str, ...], Together] = {}
 
-    def read(self, xml: etree._Element) -> Row | None:
-        """Return a block as a row; None where it may break the schema."""
-        text = xml.text
-        if text and text.strip(_WHITE):
-            return None
-        return self.evaluate(xml, [(child.tag, child.text, child.tail) for child in xml])
-
-    def evaluate(self, xml: etree._Element, children: list[_Child]) -> Row | None:
-        """Return a block with these simple children as a row; None where it may break the schema."""
-        names = cast("tuple[str, ...]", tuple(xml.keys()))
-        numbers = cast("Sequence[str]", xml.values())
-        right = self._keys.get(names)
-        if right is None:
-            right = self._learn_keys(names)
-        if not right or not _are_running_numbers(numbers):
-            return None
-        found = self.values(children)
+    def read(self, text: str, at: int) -> tuple[Row, int] | None:
+        """Return the block that begins somewhere, and where it ends; None where it may break the schema."""
+        found = self._match(text, at)
         if found is None:
             return None
-        values, hits = found
-        return Row(self._kind, dict(zip(names, numbers, strict=True)), values, hits)
-
-    def values(self, children: list[_Child]) -> tuple[Mapping[str, str], tuple[Hit, ...]] | None:
-        """Return simple children's texts by name, and what they break; None where they may break the schema."""
+        groups = found.groups()
+        written = groups[0].split('"')
+        names = self._keys.get(around := tuple(written[0::2])) or self._learn_keys(around)
+        if names is None:
+            return None
+        texts, others = groups[1::2], groups[2::2]
         try:
-            broken = [hits for hits in map(self._values.__getitem__, children) if hits]
+            hits = self._evaluate(texts, others)
         except KeyError:
             return None
-        tags, texts, _ = zip(*children, strict=True) if children else ((), (), ())
-        order = self._orders.get(tags) or self._learn_order(tags)
-        if order is None:
-            return None
-        if None in texts:
-            texts = tuple(text or "" for text in texts)
-        values = dict(zip(order.names, texts, strict=True))
-        hits = order.together(values)
-        return values, (*chain(*broken), *hits) if broken else hits
+        if others != self._no_others:
+            texts = tuple(one if two is None else two for one, two in zip(texts, others, strict=True))
+        values = {name: text for name, text in zip(self._names, texts, strict=True) if text is not None}
+        together = self._together.get(present := tuple(values)) or self._learn_together(present)
+        row = Row(self.kind, dict(zip(names, written[1::2], strict=True)), values, hits + together(values))
+        return row, found.end()
 
-    def _learn_keys(self, names: tuple[str, ...]) -> bool:
-        """Say whether a block may have these attributes, where each is a running number."""
+    def _evaluate(self, texts: Sequence[str | None], others: Sequence[str | None]) -> tuple[Hit, ...]:
+        """Return what values break by themselves; an error where one breaks the schema.
+
+        Args:
+            texts: Those that are right, or of fields for which there is no pattern of what is.
+            others: All others.
+        """
+        hits: tuple[Hit, ...] = ()
+        if others == self._no_others:
+            for at, values in self._free:
+                text = texts[at]
+                if text is not None:
+                    hits += values[text]
+            return hits
+        for values, one, two in zip(self._values, texts, others, strict=True):
+            text = one if two is None else two
+            if text is not None:
+                hits += values[text]
+        return hits
+
+    def _learn_together(self, names: tuple[str, ...]) -> Together:
+        together = self._rules.together(self.kind, names)
+        _remember(self._together, names, together)
+        return together
+
+    def _learn_keys(self, written: tuple[str, ...]) -> tuple[str, ...] | None:
+        """Return attributes' names; None where a block may not have just these, each a running number."""
+        names = tuple(each.strip(" \t\r\n=") for each in written[:-1])
         keys = dict.fromkeys(names, "1")
-        right = self._model.has_right_attributes(keys) and not self._rules.keys(self._kind, keys)
-        _remember(self._keys, names, right, most=_MOST_ORDERS)
-        return right
-
-    def _learn_order(self, tags: tuple[str, ...]) -> _Order | None:
-        names = tuple(tag.rpartition("}")[2] for tag in tags)
-        if not self._model.has_right_children(names):
+        if not self._model.has_right_attributes(keys) or self._rules.keys(self.kind, keys):
             return None
-        order = _Order(names, self._rules.together(self._kind, names))
-        _remember(self._orders, tags, order, most=_MOST_ORDERS)
-        return order
+        _remember(self._keys, written, names)
+        return names
 
 
-class _Values(dict[_Child, tuple[Hit, ...]]):
-    """What each simple child of one kind of block breaks by itself; an error for one that breaks the schema."""
+class _Values(dict[str, tuple[Hit, ...]]):
+    """What a field's texts break by themselves; an error for one that breaks the schema."""
 
-    def __init__(self, kind: str, namespace: str, model: Model, rules: RowJudge) -> None:
+    def __init__(self, kind: str, name: str, model: Model, rules: RowJudge) -> None:
         super().__init__()
         self._kind = kind
-        self._ours = f"{{{namespace}}}"
-        self._model = model
+        self._name = name
+        self._test = model.values[name]
         self._rules = rules
 
-    def __missing__(self, child: _Child) -> tuple[Hit, ...]:
-        tag, text, tail = child
-        name = tag.removeprefix(self._ours)
-        test = self._model.values.get(name) if tag.startswith(self._ours) else None
-        if test is None or not test(text or "") or (tail and tail.strip(_WHITE)):
+    def __missing__(self, text: str) -> tuple[Hit, ...]:
+        # A parser makes a line feed of a carriage return.
+        if "\r" in text or not self._test(text):
             raise KeyError
-        hits = self._rules.value(self._kind, name, text or "")
-        if len(text or "") + len(tail or "") <= _LONGEST:
-            _remember(self, child, hits, most=_MOST_VALUES)
+        hits = self._rules.value(self._kind, self._name, text)
+        _remember(self, text, hits)
         return hits
+
+    def is_right(self, text: str) -> bool:
+        """Say whether a text keeps the schema and breaks nothing."""
+        try:
+            return not self[text]
+        except KeyError:
+            return False
 
 
 class _Functions:
-    """Says of a person's FUNKSJON, taken together, that they keep the schema and break nothing.
+    """Passes over a person's FUNKSJON, taken together, where they keep the schema and break nothing.
 
-    Four fifths of a fagmelding are FUNKSJON: up to eighteen a person, the same few codes with the same two days. No
-    rule asks for the codes and the days of one together, so the halves that were found clean are remembered.
-
-    Args:
-        block: Evaluates one.
+    Four fifths of a fagmelding are FUNKSJON, up to eighteen a person, and nearly all of them are like this.
     """
 
-    elements: Final = 5
-    attributes: Final = 2
+    def __init__(self, model: Model, rules: RowJudge, circumstances: Circumstances) -> None:
+        kind, verdi, first, last = model.block.children
+        right = {field.name: _Values(_FUNCTION, field.name, model, rules).is_right for field in model.block.children}
+        together = rules.together(_FUNCTION, tuple(right))
+        days = [_days(field, right[field.name], circumstances) for field in (first, last)]
 
-    def __init__(self, namespace: str, block: _Block) -> None:
-        self._tags = [f"{{{namespace}}}{name}" for name in _FIELDS]
-        self._block = block
-        self._codes: dict[str, bool] = {}
-        self._days: dict[str, bool] = {}
+        def is_right(code: str, degree: str) -> bool:
+            values = {kind.name: code, verdi.name: degree, first.name: circumstances.first_day, last.name: _NO_END}
+            return right[verdi.name](degree) and not together(values)
 
-    def are_clean(self, pid: str, person: bytes, count: int) -> bool:
-        """Say so of all of a person's, as they are written.
+        # By the degrees of need that each kind of help may have: sight and hearing have scales of their own.
+        scales: dict[tuple[str, ...], list[str]] = {}
+        for code in filter(right[kind.name], sorted(accepted(kind, circumstances.year))):
+            scales.setdefault(tuple(degree for degree in "0123456789" if is_right(code, degree)), []).append(code)
+        between = f"</{kind.name}>{_WHITE}<{verdi.name}>"
+        codes = "|".join(
+            f"(?:{_any_of(each)}){between}[{''.join(degrees)}]" for degrees, each in scales.items() if degrees
+        )
+        self._match = re.compile(
+            f'(?=<{_FUNCTION} fnPeID="([0-9]{{1,10}})")'
+            f'(?><{_FUNCTION} fnPeID="\\1" fnFnID="[0-9]{{1,10}}"{_WHITE}>{_WHITE}'
+            f"<{kind.name}>(?:{codes})</{verdi.name}>{_WHITE}"
+            f"<{first.name}>{days[0]}</{first.name}>{_WHITE}<{last.name}>{days[1]}</{last.name}>{_WHITE}"
+            f"</{_FUNCTION}>{_WHITE})++"
+        ).match
+        self._period = re.compile(f"<{first.name}>([0-9]{{8}})</{first.name}>{_WHITE}<{last.name}>([0-9]{{8}})<")
+        self._open = f"<{last.name}>{_NO_END}<"
+
+    def passed(self, text: str, at: int, pid: str) -> int:
+        """Return where the FUNKSJON that begin somewhere end, if they may be passed over; else where they begin.
 
         Args:
+            text: The person as it is written.
+            at: Where they begin.
             pid: The person's pePeID.
-            person: The PERSON as it is written.
-            count: How many it has.
         """
-        begin, end = person.find(_START), person.rfind(_END)
-        first, *parts = (person[begin:end] + _END + _START).decode().split('"')  # one ends as the next one begins
-        own = parts[2::4]
-        if (
-            first != _START.decode()
-            or len(parts) != 4 * count
-            or set(parts[0::4]) != {pid}
-            or set(parts[1::4]) != _BETWEEN_KEYS
-            or len(set(own)) < count
-            or not _are_running_numbers(own)
-        ):
-            return False
-        halves = [part.partition(_DAYS) for part in parts[3::4]]
-        codes, days = {half[0] for half in halves}, {half[2] for half in halves}
-        if self._codes.keys() >= codes and self._days.keys() >= days:
-            return True
-        a_code, a_day = halves[0][0], halves[0][2]
-        return all(self._is_clean(each, a_day) for each in codes - self._codes.keys()) and all(
-            self._is_clean(a_code, each) for each in days - self._days.keys()
-        )
-
-    def _is_clean(self, codes: str, days: str) -> bool:
-        """Evaluate one, and remember what breaks nothing."""
-        found = _CODES_HALF.fullmatch(codes), _DAYS_HALF.fullmatch(days)
-        if found[0] is None or found[1] is None:
-            return False
-        texts = found[0].groups() + found[1].groups()
-        values = self._block.values([(tag, text, None) for tag, text in zip(self._tags, texts, strict=True)])
-        if values is None or values[1]:
-            return False
-        _remember(self._codes, codes, True, most=_MOST_VALUES)
-        _remember(self._days, days, True, most=_MOST_VALUES)
-        return True
+        found = self._match(text, at)
+        if found is None or found[1] != pid or text.startswith(f"<{_FUNCTION} ", found.end()):
+            return at
+        written = found[0]
+        own = written.split('"')[3::4]
+        if len(set(own)) < len(own):
+            return at
+        if written.count(self._open) < len(own) and any(first > last for first, last in self._period.findall(written)):
+            return at
+        return found.end()
 
 
-def _are_running_numbers(numbers: Collection[str]) -> bool:
-    digits = "".join(numbers)
-    if not (digits.isdigit() and digits.isascii()) or "" in numbers:
-        return False
-    return len(digits) <= _LONGEST_KEY or max(map(len, numbers)) <= _LONGEST_KEY
+def _pattern(field: Field, right: str) -> str:
+    """Return a field's pattern with two groups: a text that is right, and any other; only the first where none is."""
+    texts = f"(?:({right})|({_TEXT}))" if right else f"({_TEXT})(\\Z)?"
+    one = f"<{field.name}>{texts}</{field.name}>{_WHITE}"
+    # Atomic: a field that was matched is never looked at in another way, or each would double the time to fail.
+    return f"(?>{one})" if field.least else f"(?>{one})?+"
 
 
-def _remember(known: dict[_K, _V], key: _K, value: _V, *, most: int) -> None:
-    if len(known) >= most:
+def _right(field: Field, values: _Values, circumstances: Circumstances) -> str:
+    """Return a pattern of texts that keep the schema and break nothing; empty where that is no matter of a pattern."""
+    if field.format == DATO:
+        return _days(field, values.is_right, circumstances)
+    enumeration = field.facets.get("enumeration", "").split()
+    codes = filter(values.is_right, enumeration or sorted(accepted(field, circumstances.year)))
+    return _any_of(codes)
+
+
+def _days(field: Field, is_right: Callable[[str], bool], circumstances: Circumstances) -> str:
+    """Return a pattern of days that are right; empty where not every day of the years in between is."""
+    first, last = (bound(each, circumstances)[:4] for each in (field.earliest, field.latest))
+    years = range(int(first) if first.isdigit() else 1900, 1 + (int(last) if last.isdigit() else 2099))
+    if not years or not is_right(f"{years[0]}0101") or not is_right(f"{years[-1]}1231"):
+        return ""
+    no_end = f"{_NO_END}|" if is_right(_NO_END) else ""
+    return f"(?:{no_end}(?:{_any_of(map(str, years))}){_MONTH_AND_DAY})"
+
+
+def _any_of(texts: Iterable[str]) -> str:
+    """Return a pattern of texts that is matched faster than one after the other; empty where there are none."""
+    ends: dict[str, str] = {}
+    for text in texts:
+        ends[text[:-1]] = ends.get(text[:-1], "") + text[-1]
+    beginnings: dict[tuple[int, str], list[str]] = {}
+    for beginning, end in ends.items():
+        beginnings.setdefault((-len(beginning), end), []).append(beginning)
+    return "|".join(
+        (re.escape(each[0]) if len(each) == 1 else f"(?:{_any_of(each)})") + f"[{re.escape(end)}]"
+        for (_, end), each in sorted(beginnings.items())
+    )
+
+
+def _remember(known: dict[_K, _V], key: _K, value: _V) -> None:
+    if len(known) >= _MOST:
         known.clear()
     known[key] = value

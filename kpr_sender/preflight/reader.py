@@ -309,22 +309,28 @@ class Reader:
                 yield from self._text(parent.text)
                 parent.text = None
             child = next(iter(parent), None)
-            closed = ended or any(each.tail is not None or each.getnext() is not None for each in self._open[1:])
             if child is None:
-                if not closed:
+                if not ended and not self._is_closed():
                     return
                 yield from self._end()
-            elif child.tag in containers:
+                continue
+            tag = child.tag
+            if tag in containers:
                 self._in_text = False
                 self._open.append(child)
-                yield Start(_name(child.tag, namespace), attributes_of(child), self._lines.start())
-            elif closed or child.tail is not None or child.getnext() is not None:
-                yield self._record(child, namespace)
-                tail = child.tail
-                parent.remove(child)
-                yield from self._text(tail)
-            else:
+                yield Start(_name(tag, namespace), attributes_of(child), self._lines.start())
+                continue
+            tail = child.tail
+            if not tail and child.getnext() is None and not ended and not self._is_closed():
                 return
+            yield self._record(child, namespace)
+            parent.remove(child)
+            if tail:
+                yield from self._text(tail)
+
+    def _is_closed(self) -> bool:
+        """Whether the innermost container has ended: something stands behind it, or behind one around it."""
+        return any(each.tail is not None or each.getnext() is not None for each in self._open[1:])
 
     def _record(self, xml: etree._Element, namespace: str) -> Record:
         self._in_text = False

@@ -29,6 +29,7 @@ class Model:
         places: Where each child stands in the sequence.
         values: The test of each child that has a simple value.
         attributes: The test of each attribute.
+        required: The attributes that it must have.
         unique: For each child, its attributes that must differ from those of the others.
     """
 
@@ -41,6 +42,7 @@ class Model:
         self.attributes: Mapping[str, Predicate] = {
             name: predicate(attribute) for name, attribute in block.attributes.items()
         }
+        self.required = {name for name, attribute in block.attributes.items() if attribute.least}
         self.unique = {
             child.name: names
             for child in block.children
@@ -65,9 +67,11 @@ class Model:
 
     def has_right_attributes(self, attributes: Mapping[str, str]) -> bool:
         """Whether a block's attributes are right; what must be unique is not asked."""
-        return all(
-            name in self.attributes and self.attributes[name](value) for name, value in attributes.items()
-        ) and not any(each.least and name not in attributes for name, each in self.block.attributes.items())
+        for name, value in attributes.items():
+            test = self.attributes.get(name)
+            if test is None or not test(value):
+                return False
+        return attributes.keys() >= self.required
 
     def child(self, name: str) -> Field:
         """Return what is said of a child."""

@@ -154,7 +154,8 @@ def test_nothing_that_was_found_right_before_has_a_fault() -> None:
     """What remembers takes no PERSON that breaks the schema, and most that keep it."""
     namespace = NAMESPACES["kpr_ipl"]
     structure = Structure(iplos(), namespace)
-    persons = Persons(namespace, structure.models, RowJudge(iplos(), Circumstances(2024, Environment.LOKAL)))
+    circumstances = Circumstances(2024, Environment.LOKAL)
+    persons = Persons(structure.models, RowJudge(iplos(), circumstances), circumstances)
     judged: Counter[tuple[bool, bool]] = Counter()
     for document in documents("kpr_ipl", DOCUMENTS // 4, seed=3):
         with suppress(Refusal):
