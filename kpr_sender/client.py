@@ -475,7 +475,7 @@ class Client:
             return self._app.report(submission)
 
     def stop(self) -> None:
-        """End what another thread is doing, for good: its present attempt or message is finished, nothing more begins."""
+        """End what another thread does, for good: its present attempt or message is finished, nothing more begins."""
         self._app.closing.set()
 
     def stop_after_step(self) -> bool:

@@ -155,7 +155,7 @@ CASES = [
     Case("receipts add", "FAG", 65, _published),
     Case("receipts add", "none.p7m", 66),
     Case("receipts accept", "99 --reason Avtalt --by Kari", 69, _published),
-    Case("receipts discard", "99 --reason Avtalt --by Kari", 64, _published),
+    Case("receipts discard", "99 --reason Avtalt --by Kari", 69, _published),
     Case("journal verify", "", 0),
     Case("journal verify", "", 0, _published),
     Case("journal verify", "", 73, _spoilt_journal),
