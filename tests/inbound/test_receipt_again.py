@@ -14,6 +14,7 @@ from kpr_sender.errors import UsageError
 from kpr_sender.events import Event
 from kpr_sender.keys.files import SoftwareSigner
 from kpr_sender.registry.port import Counterpart
+from kpr_sender.report import Report
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Municipality
@@ -28,6 +29,11 @@ def client(new_client: NewClient, silent_bus: MemoryBus) -> Client:
     client = new_client(silent_bus)
     client.submit()
     return client
+
+
+def look_again(client: Client) -> Report:
+    """Look without the pause that messages of others, or not verified yet, bring with them (promise G8)."""
+    return client.wait(timeout=0, look_anyway=True, reason="At once.", by="Kari")
 
 
 def wrong_signer(fhi: Fhi, message: Outbound, **changes: object) -> Inbound:
@@ -181,9 +187,8 @@ def test_what_is_discarded_is_settled_when_it_comes_again(client: Client, silent
     silent_bus.put(message)
     client.wait(timeout=0)
     client.discard_receipt(_numbers(client)[0], reason="not FHI's", by="Kari")
-    silent_bus.put(message)
 
-    assert client.wait(timeout=0).exit_code == 80
+    assert look_again(client).exit_code == 80
     assert [one.body for one in silent_bus.settled] == [message.body]
 
 
@@ -201,7 +206,7 @@ def test_a_badly_signed_receipt_for_another_journal_changes_nothing(
 
     assert report.exit_code == 80
     assert client.receipts() == ()
-    assert (silent_bus.held, silent_bus.settled) == (2, [])
+    assert (len(silent_bus.given_back), silent_bus.settled) == (2, [])
 
 
 @pytest.mark.parametrize(("named", "most"), [(True, 20), (False, 5)])
@@ -217,7 +222,7 @@ def test_what_anybody_can_put_on_our_queue_is_bounded(
     assert len(client.receipts()) == most
     for answer in (*fhi.answer(silent_bus.published[0]), *fhi.answer(silent_bus.published[1])):
         silent_bus.put(answer)
-    assert client.wait(timeout=0).exit_code == 0, "the right ones are taken all the same"
+    assert look_again(client).exit_code == 0, "the right ones are taken all the same"
 
 
 def test_bytes_are_bounded_too(client: Client, silent_bus: MemoryBus, fhi: Fhi) -> None:
@@ -241,7 +246,7 @@ def test_what_turns_out_to_be_the_other_half_s_is_not_held_against_this_one(
     assert "serial number" in report.text()
     assert report.submission.shipments[0].receipts, "nothing says which one it is about: the first one that waits"
     silent_bus.put(fhi.answer(first)[0])
-    assert client.wait(timeout=0).exit_code == 80
+    assert look_again(client).exit_code == 80
     client.close()
     silent_bus.inbox.clear()
     for name in ("p12", "pem"):

@@ -168,7 +168,7 @@ def test_what_lost_something_is_refused(killed: Killed, damage: Callable[[Killed
     assert len(killed.bus.taken) == 1
 
 
-@pytest.mark.parametrize(("step", "exit_code"), [("prepare", 69), ("put", 73)])
+@pytest.mark.parametrize(("step", "exit_code"), [("prepare", 90), ("put", 73)])
 def test_an_attempt_whose_marker_cannot_be_written_is_not_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, exit_code: int
 ) -> None:

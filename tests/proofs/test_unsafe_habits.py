@@ -189,7 +189,7 @@ def test_habit_9_receipt_acknowledged_though_taking_it_failed(
     with monkeypatch.context() as patch:
         patch.setattr(SqliteJournal, "add_receipt", full)
         with pytest.raises(JournalUnwritable):
-            client.wait(timeout=0)
+            client.wait(timeout=0, look_anyway=True, reason="At once.", by="Kari")
     assert bus.settled == [], "neither what is not believed nor what is not durable is acknowledged"
 
 
