@@ -51,6 +51,8 @@ def test_json_is_schema_2_and_holds_no_detail_text() -> None:
         "state",
         "msg_id",
         "message_id",
+        "earlier",
+        "settled",
         "attempts",
         "sealed_sha256",
         "sealed_bytes",
