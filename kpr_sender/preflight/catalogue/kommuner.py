@@ -58,11 +58,6 @@ def name(number: str) -> str:
     return kommune.name if kommune else ""
 
 
-def valid_numbers(on: date) -> frozenset[str]:
-    """Return every number that is valid on a day."""
-    return frozenset(number for number in _kommuner() if valid(number, on))
-
-
 @functools.cache
 def _successors() -> Mapping[str, tuple[tuple[str, str], ...]]:
     found: dict[str, tuple[tuple[str, str], ...]] = {}
