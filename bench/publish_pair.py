@@ -33,7 +33,7 @@ def main(folder: Path, broker: dict[str, Any], sealed: Path | None) -> None:
     down.connect_error = BusUnreachable("Down until it is sealed.")
     with suppress(BusUnreachable), Client(settings, bus=down) as client:
         client.submit()
-    app = App.assemble(settings)
+    app = App(settings)
     with closing(app.session), closing(app.bus):
         (submission,) = app.session.opened().submissions()
         if sealed is not None:

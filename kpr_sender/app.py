@@ -10,10 +10,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from kpr_sender.bus.port import Bus
 from kpr_sender.events import Event, EventKind, Observer, ignore
@@ -24,13 +23,10 @@ from kpr_sender.model import Submission
 from kpr_sender.operator import testpersons
 from kpr_sender.outbound.publish import Publisher
 from kpr_sender.outbound.submit import Submitter
-from kpr_sender.profiles import Profile, admit, load
-from kpr_sender.registry.opening import (
-    open_registry,
-    open_registry_for_sending,
-    open_registry_past_cache,
-    require_one_environment,
-)
+from kpr_sender.profiles import admit, load
+from kpr_sender.registry import open_registry, open_registry_for_sending
+from kpr_sender.registry.counterpart_checks import require_one_environment
+from kpr_sender.registry.latest import AT_MOST_EVERY
 from kpr_sender.registry.port import AddressRegistry, Directory
 from kpr_sender.report import Report, review_of
 from kpr_sender.settings.values import ReceiptSender, RegistryKind, Settings
@@ -40,6 +36,7 @@ if TYPE_CHECKING:
     from kpr_sender.inbound.listen import Listener
     from kpr_sender.inbound.receipt import ReceiptHandler
     from kpr_sender.outbound.resend import Resender
+    from kpr_sender.registry import Registry
 
 
 def utc_now() -> datetime:
@@ -52,103 +49,107 @@ def new_uuid() -> str:
     return str(uuid.uuid4())
 
 
-@dataclass(frozen=True)
-class App:
-    """One environment's adapters, connected; made by ``assemble``.
+class Parts(TypedDict, total=False):
+    """What is used in place of what the configuration names; each may be absent.
 
     Attributes:
-        given_bus: The bus to use in place of the configured one, or None.
-        given_keys: The keys to use in place of the configured ones, or None.
-        registry: Where receipts are verified with; its answers may be as old as ``registry.max_age``.
-        registry_past_cache: The same for a receipt that no certificate of an earlier answer fits.
-        registry_for_sending: The same for sealing, asked anew in production.
-        directory: Knows our own entry in the register; None where no register is asked.
-        closing: Set for good when nothing further may begin.
-        section: Entered for each attempt to publish and each message handled, so that none is interrupted.
-        observe: Called with each event, on the thread that causes it.
-        by: The person or account that the journal's events are written for.
+        bus: For tests, and for vendors with their own connection.
+        registry: Another source of certificates and queues.
+        keys: Other keys than the configured files', for example in a hardware module.
+        now: The clock; aware datetimes.
+        new_id: Makes lower-case UUIDs.
+        on_event: Called with each ``Event``, on the thread that causes it. Must not raise.
+        by: Who does it, for the journal's event log; the login name when not given.
     """
 
-    settings: Settings
-    profile: Profile
-    given_bus: Bus | None
-    registry: AddressRegistry
-    registry_past_cache: AddressRegistry
-    registry_for_sending: AddressRegistry
-    directory: Directory | None
-    given_keys: Keys | None
-    copies: ReceiptCopies
-    session: JournalSession
-    section: CriticalSection
-    closing: threading.Event
+    bus: Bus | None
+    registry: AddressRegistry | None
+    keys: Keys | None
     now: Callable[[], datetime]
     new_id: Callable[[], str]
-    observe: Observer
+    on_event: Observer
     by: str
 
-    @classmethod
-    def assemble(
-        cls,
-        settings: Settings,
-        *,
-        bus: Bus | None = None,
-        registry: AddressRegistry | None = None,
-        keys: Keys | None = None,
-        now: Callable[[], datetime] = utc_now,
-        new_id: Callable[[], str] = new_uuid,
-        observe: Observer = ignore,
-        by: str = "",
-    ) -> Self:
-        """Connect the configured adapters, or those given in their place. Nothing is opened or connected to yet.
 
-        Raises:
-            ConfigInvalid: The configuration is wrong, or it mixes environments (promise G7).
-        """
-        profile = load(settings.report.year)
-        warning = admit(profile, settings.environment, settings.report.letter)
+class App:
+    """One environment's adapters, connected. Each is made when it is first used; nothing is opened before.
+
+    Args:
+        settings: The configuration.
+        **given: What is used in place of what it names.
+
+    Attributes:
+        section: Entered for each attempt to publish and each message handled, so that none is interrupted.
+        closing: Set for good when nothing further may begin.
+
+    Raises:
+        ConfigInvalid: The configuration is wrong, or it mixes environments (promise G7).
+    """
+
+    def __init__(self, settings: Settings, **given: Unpack[Parts]) -> None:
+        self.settings = settings
+        self.profile = load(settings.report.year)
+        self.now, self.new_id = given.get("now", utc_now), given.get("new_id", new_uuid)
+        self.observe, self.by = given.get("on_event", ignore), given.get("by") or _login()
+        warning = admit(self.profile, settings.environment, settings.report.letter)
         if warning is not None:
-            observe(Event(EventKind.WARNING, warning))
-        require_one_environment(profile, settings)
-        opened = open_registry_for_sending(settings, now=now, observe=observe)
-        asked = registry is None and settings.registry.kind is not RegistryKind.FILES
-        closing = threading.Event()
-        copies = ReceiptCopies(settings.journal.receipts_dir, observe)
-        who = by or _login()
-        past_cache = open_registry_past_cache(settings, now=now, observe=observe)
-        return cls(
-            settings=settings,
-            profile=profile,
-            given_bus=bus,
-            registry=registry or open_registry(settings, now=now, observe=observe),
-            registry_past_cache=registry or past_cache,
-            registry_for_sending=registry or opened,
-            directory=past_cache if asked else None,
-            given_keys=keys,
-            copies=copies,
-            session=JournalSession(
-                settings.journal, settings.environment, copies.catch_up, now=now, who=who, observe=observe
-            ),
-            section=CriticalSection(closing),
-            closing=closing,
-            now=now,
-            new_id=new_id,
-            observe=observe,
-            by=who,
+            self.observe(Event(EventKind.WARNING, warning))
+        require_one_environment(self.profile, settings)
+        self._given = given
+        self.closing = threading.Event()
+        self.section = CriticalSection(self.closing)
+        self.copies = ReceiptCopies(settings.journal.receipts_dir, self.observe)
+        self.session = JournalSession(
+            settings.journal,
+            settings.environment,
+            self.copies.catch_up,
+            now=self.now,
+            who=self.by,
+            observe=self.observe,
         )
+
+    @cached_property
+    def registry(self) -> AddressRegistry:
+        """What receipts are verified with; its answers may be as old as ``registry.max_age``."""
+        return self._given.get("registry") or open_registry(self.settings, now=self.now, observe=self.observe)
+
+    @cached_property
+    def registry_past_cache(self) -> AddressRegistry:
+        """The same for a receipt that no certificate of an earlier answer fits."""
+        return self._given.get("registry") or self._past_cache
+
+    @cached_property
+    def registry_for_sending(self) -> AddressRegistry:
+        """The same for sealing, asked anew in production."""
+        return self._given.get("registry") or open_registry_for_sending(
+            self.settings, now=self.now, observe=self.observe
+        )
+
+    @property
+    def directory(self) -> Directory | None:
+        """What knows our own entry in the register; None where no register is asked."""
+        asked = self._given.get("registry") is None and self.settings.registry.kind is not RegistryKind.FILES
+        return self._past_cache if asked else None
+
+    @cached_property
+    def _past_cache(self) -> Registry:
+        """The register, with hardly any answer from the cache."""
+        max_age = min(self.settings.registry.max_age, AT_MOST_EVERY)
+        return open_registry(self.settings, now=self.now, observe=self.observe, max_age=max_age)
 
     @cached_property
     def bus(self) -> Bus:
         """The bus; nothing is connected to yet."""
         from kpr_sender.bus.amqp import AmqpBus
 
-        return self.given_bus or AmqpBus(self.settings.bus, closing=self.closing)
+        return self._given.get("bus") or AmqpBus(self.settings.bus, closing=self.closing)
 
     @cached_property
     def keys(self) -> Keys:
         """Our own keys; none is read yet."""
         from kpr_sender.keys.configured import ConfiguredKeys
 
-        return self.given_keys or ConfiguredKeys(self.settings)
+        return self._given.get("keys") or ConfiguredKeys(self.settings)
 
     def submitter(self, by: str) -> Submitter:
         """Return what makes a submission of two files. Opens the journal.
@@ -160,8 +161,8 @@ class App:
             journal=self.session.opened(),
             settings=self.settings,
             profile=self.profile,
-            registry=self.registry_for_sending,
-            directory=self.directory,
+            registry=lambda: self.registry_for_sending,
+            directory=lambda: self.directory,
             keys=lambda: self.keys,
             is_test_person=testpersons.load(testpersons.beside(self.settings.journal.path)).holds,
             now=self.now,
@@ -247,7 +248,7 @@ class App:
 
     def close(self) -> None:
         """Close the bus, unless the configured one was never used, and the journal. Safe to call twice."""
-        if self.given_bus is not None or "bus" in vars(self):
+        if self._given.get("bus") is not None or "bus" in vars(self):
             self.bus.close()
         self.session.close()
 

@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, Unpack
 
-from kpr_sender.app import App, new_uuid, utc_now
-from kpr_sender.bus.port import Bus, Inbound
+from kpr_sender.app import App, Parts
+from kpr_sender.bus.port import Inbound
 from kpr_sender.errors import AccessRefused, ConfigInvalid, InternalError, UsageError
-from kpr_sender.events import Event, EventKind, Observer, ignore
+from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound.looks import require_reason
 from kpr_sender.journal.port import ReceiptDocument
-from kpr_sender.keys.port import Keys
 from kpr_sender.model import Environment, Shipment
 from kpr_sender.operator.resolve import (
     Case,
@@ -39,7 +37,6 @@ from kpr_sender.operator.resolve import (
 from kpr_sender.outbound.payload_file import named_file, named_files
 from kpr_sender.outbound.publish import next_sealed
 from kpr_sender.privacy import holds_national_id
-from kpr_sender.registry.port import AddressRegistry
 from kpr_sender.report import Report
 from kpr_sender.settings import load as load_settings
 from kpr_sender.settings.values import Settings
@@ -54,36 +51,22 @@ DEFAULT_WAIT_SECONDS: Final = 30 * 60.0
 class Client:
     """Sends a municipality's pair and takes its receipts, for one environment and one journal.
 
+    Where ``by`` is not given to a method, the client's own is used. Whatever writes the journal may raise
+    ``JournalLocked`` (another run holds it) and ``JournalUnwritable`` (nothing has changed, or what came from the bus
+    was not settled); whatever reads it, the latter. Whatever needs bus, register or keys may raise ``AccessRefused``
+    (login, certificate or key was refused) and ``ConfigInvalid`` (a queue is unknown, or a file is missing).
+
     Args:
         settings: One environment's configuration.
-        bus: Another bus than the configured one; for tests and for vendors with their own connection.
-        registry: Another source of certificates and queues than the configured one.
-        keys: Other keys than the configured files', for example in a hardware module.
-        now: The clock; aware datetimes.
-        new_id: Makes lower-case UUIDs.
-        on_event: Called with each ``Event``, on the thread that causes it. Must not raise.
-        by: Who does it, for the journal's event log; the login name when not given.
+        **parts: What is used in place of what it names; see ``kpr_sender.app.Parts``.
 
     Raises:
         ConfigInvalid: The configuration is wrong, or it mixes environments (promise G7).
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        *,
-        bus: Bus | None = None,
-        registry: AddressRegistry | None = None,
-        keys: Keys | None = None,
-        now: Callable[[], datetime] = utc_now,
-        new_id: Callable[[], str] = new_uuid,
-        on_event: Observer = ignore,
-        by: str = "",
-    ) -> None:
+    def __init__(self, settings: Settings, **parts: Unpack[Parts]) -> None:
         self.settings = settings
-        self._app = App.assemble(
-            settings, bus=bus, registry=registry, keys=keys, now=now, new_id=new_id, observe=on_event, by=by
-        )
+        self._app = App(settings, **parts)
         self._one_at_a_time = threading.RLock()
 
     @classmethod
@@ -93,8 +76,7 @@ class Client:
         environment: str | Environment,
         *,
         environ: Mapping[str, str] | None = None,
-        on_event: Observer = ignore,
-        by: str = "",
+        **parts: Unpack[Parts],
     ) -> Self:
         """Read a configuration file and make a client of it.
 
@@ -102,14 +84,13 @@ class Client:
             path: The TOML file; its relative paths start from its own folder.
             environment: Must be the one the file says (promise G7).
             environ: Where secrets named by ``*_env`` are looked up; the process's environment when not given.
-            on_event: As for the constructor.
-            by: As for the constructor.
+            **parts: As for the constructor.
 
         Raises:
             ConfigInvalid: The file is missing or wrong.
         """
         where = os.environ if environ is None else environ
-        return cls(load_settings(Path(path), Environment(environment), environ=where), on_event=on_event, by=by)
+        return cls(load_settings(Path(path), Environment(environment), environ=where), **parts)
 
     def submit(
         self,
@@ -132,8 +113,8 @@ class Client:
             replaces: Id of the submission this one replaces, after contact with FHI.
             reason: Why, in words; demanded with ``replaces``.
             accept_findings: How many findings a person has read and accepts that FHI would drop something for. It must
-                be their exact number; kept in the journal.
-            by: Who submits, replaces and accepts; the client's own ``by`` when not given.
+                be their exact number; stored in the journal.
+            by: Who submits, replaces and accepts.
 
         Returns:
             What is known now. ``Report.sent`` counts the shipments the bus took from this call.
@@ -144,10 +125,6 @@ class Client:
             AlreadySubmitted: Other data for the same municipality and year is submitted already.
             BusUnreachable: Nothing of what is still sealed could be sent; it stays sealed.
             RegistryUnreachable: The register does not answer, and no earlier answer may be used; nothing was sealed.
-            AccessRefused: Login, certificate or key was refused.
-            ConfigInvalid: A queue or exchange is unknown, or a certificate file is missing.
-            JournalUnwritable: The journal cannot be written; nothing was sent.
-            JournalLocked: Another run holds the journal.
         """
         if bool(replaces) != bool(reason.strip()):
             raise UsageError(
@@ -196,10 +173,6 @@ class Client:
             UsageError: There is nothing to wait for, the id is unknown, or a look is asked for without reason or name.
             QueueShared: One look more than by itself was asked for, and is one too many.
             RegistryUnreachable: The register does not answer, and no earlier answer may be used.
-            AccessRefused: Login, certificate or key was refused.
-            ConfigInvalid: A queue is unknown, or a certificate file is missing.
-            JournalUnwritable: What came could not be kept; it was not settled.
-            JournalLocked: Another run holds the journal.
         """
         require_reason(reason, by, look_anyway=look_anyway, emptied=emptied)
         with self._one_at_a_time:
@@ -228,7 +201,6 @@ class Client:
 
         Raises:
             UsageError: The id is unknown.
-            JournalUnwritable: The journal cannot be read.
         """
         with self._app.session.reading() as journal:
             found = None if journal is None else look_up(journal, submission_id)
@@ -239,7 +211,6 @@ class Client:
 
         Raises:
             UsageError: The id is unknown.
-            JournalUnwritable: The journal cannot be read.
         """
         with self._app.session.reading() as journal:
             found = None if journal is None else look_up(journal, submission_id)
@@ -253,10 +224,6 @@ class Client:
 
         Returns:
             ``SETTLE``: it is ours and durable, accept it. ``HOLD``: leave it to others.
-
-        Raises:
-            JournalUnwritable: It could not be made durable; do not settle it.
-            JournalLocked: Another run holds the journal.
         """
         self._app.session.opened()
         with self._app.section:
@@ -265,7 +232,7 @@ class Client:
     def add_receipt(self, data: bytes, *, name: str = "") -> Report:
         """Take a receipt from a file, because another consumer took it off our queue. Never touches the bus.
 
-        It is judged exactly as if it had come from the queue.
+        It is evaluated exactly as if it had come from the queue.
 
         Args:
             data: The sealed message (CMS, also as PEM, S/MIME or base64) or plain XML.
@@ -275,11 +242,7 @@ class Client:
             What is known now of the submission it is about. ``Report.taken`` is 0 when the journal had it already.
 
         Raises:
-            InputRefused: It is no receipt for anything in this journal. Nothing was kept.
-            AccessRefused: Our decryption key or a certificate was refused.
-            ConfigInvalid: A key or certificate file is missing.
-            JournalUnwritable: It could not be made durable.
-            JournalLocked: Another run holds the journal.
+            InputRefused: It is no receipt for anything in this journal. Nothing was stored.
         """
         from kpr_sender.inbound.receipt_file import take_file
 
@@ -297,12 +260,10 @@ class Client:
         Args:
             number: ``Receipt.receipt_id``.
             reason: Why, in words; stored in the journal.
-            by: Who accepts it; the client's own ``by`` when not given.
+            by: Who accepts it.
 
         Raises:
             UsageError: There is no such receipt, more speaks against it, or the reason is missing or not clean.
-            JournalUnwritable: It could not be made durable.
-            JournalLocked: Another run holds the journal.
         """
         return self._decide_on_receipt(number, accepted=True, reason=reason, by=by)
 
@@ -340,8 +301,6 @@ class Client:
 
         Raises:
             UsageError: It is not in this journal.
-            JournalUnwritable: The journal cannot be read.
-            JournalLocked: Another run is publishing it.
         """
         with self._app.session.reading() as journal:
             if journal is None:
@@ -366,15 +325,13 @@ class Client:
         Args:
             msg_id: Its MsgId, in capitals or not.
             decision: What FHI said, or what the person makes of it.
-            reason: Why, in words; kept in the journal.
-            by: Who decides; the client's own ``by`` when not given.
+            reason: Why, in words; stored in the journal.
+            by: Who decides.
             again: That what has not arrived may go although its content was let go again before.
             seen: What the person was shown: nothing is decided when something has happened since.
 
         Raises:
             UsageError: There is nothing to decide, or not in this way, or something has happened since.
-            JournalUnwritable: The decision could not be kept; nothing has changed.
-            JournalLocked: Another run holds the journal.
         """
         with self._one_at_a_time:
             journal = self._app.session.opened()
@@ -416,7 +373,7 @@ class Client:
             msg_id: Its MsgId, in capitals or not.
             file: The very file that was sent; the configured one when not given.
             reason: Why, in words; stored in the journal.
-            by: Who decides; the client's own ``by`` when not given.
+            by: Who decides.
             again: That it may go although its content was let go again before.
             seen: What the person was shown: nothing is decided when something has happened since.
 
@@ -425,10 +382,6 @@ class Client:
             InputMissing: The file is missing.
             InputRefused: It is another file than the one that was sent.
             RegistryUnreachable: The register does not answer, and no earlier answer may be used; nothing was sealed.
-            AccessRefused: A key or certificate was refused.
-            ConfigInvalid: A key or certificate file is missing.
-            JournalUnwritable: The decision could not be stored; nothing has changed.
-            JournalLocked: Another run holds the journal.
         """
         with self._one_at_a_time:
             journal = self._app.session.opened()
@@ -457,13 +410,11 @@ class Client:
 
         Args:
             submission_id: Which submission, or a MsgId of it; the newest when not given.
-            by: Who looked; the client's own ``by`` when not given.
+            by: Who looked.
             note: What the person noted, in words; stored in the journal.
 
         Raises:
             UsageError: There is no such submission, it is not delivered, or the note may hold a national id.
-            JournalUnwritable: It could not be stored.
-            JournalLocked: Another run holds the journal.
         """
         from kpr_sender.operator.resolve import require_reviewable
 

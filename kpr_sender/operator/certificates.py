@@ -21,7 +21,7 @@ from kpr_sender.events import Observer
 from kpr_sender.keys.configured import load_decrypter, load_signer
 from kpr_sender.operator.machine_checks import Status
 from kpr_sender.profiles.deadline import Deadline
-from kpr_sender.registry.opening import open_registry_for_sending
+from kpr_sender.registry import open_registry_for_sending
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.values import KeySource, Settings
 from kpr_sender.trust.policy import Trust, check_signer

@@ -15,9 +15,9 @@ from kpr_sender.inbound.look_memory import LookMemory, beside
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.operator.certificates import CertificateInUse, of_the_bus, own, receivers
 from kpr_sender.operator.machine_checks import CheckContext, CheckResult, counted, found, required
+from kpr_sender.registry import open_registry
 from kpr_sender.registry.client import RegistryClient
 from kpr_sender.registry.counterpart_checks import require_openable
-from kpr_sender.registry.opening import open_registry
 from kpr_sender.registry.port import Directory
 from kpr_sender.report import rfc3339
 from kpr_sender.settings.values import RegistryKind, RegistrySettings, Settings

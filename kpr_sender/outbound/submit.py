@@ -26,7 +26,6 @@ from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.model import MessageType, Submission
 from kpr_sender.outbound.payload_file import PayloadFile, read_chunks
 from kpr_sender.profiles import Profile
-from kpr_sender.registry.counterpart_checks import require_openable
 from kpr_sender.registry.port import AddressRegistry, Counterpart, Directory, RegisterEntry, UnknownParty
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import may_be_published
@@ -42,8 +41,9 @@ class Submitter:
     """Makes a submission of two files, or finds the one that they are.
 
     Attributes:
-        keys: Returns our own keys; called when something is to be sealed.
-        directory: Knows our own entry in the register; None where no register is asked.
+        registry: Returns where the receiver is looked up; called when something is to be sealed, as are the next two.
+        directory: Returns what knows our own entry in the register; None where no register is asked.
+        keys: Returns our own keys.
         is_test_person: Whether a national id is on the municipality's own list of test persons.
         now: The clock; aware datetimes.
         new_id: Makes lower-case UUIDs.
@@ -53,8 +53,8 @@ class Submitter:
     journal: Journal
     settings: Settings
     profile: Profile
-    registry: AddressRegistry
-    directory: Directory | None
+    registry: Callable[[], AddressRegistry]
+    directory: Callable[[], Directory | None]
     keys: Callable[[], Keys]
     is_test_person: Callable[[str], bool]
     now: Callable[[], datetime]
@@ -186,14 +186,15 @@ class Submitter:
 
     def counterpart(self) -> Counterpart:
         """Return the receiver as the register has it now; raises as ``AddressRegistry.counterpart``."""
-        return self.registry.counterpart(self.profile.receivers[self.settings.environment].service_her_id)
+        return self.registry().counterpart(self.profile.receivers[self.settings.environment].service_her_id)
 
     def _own_entry(self) -> RegisterEntry | None:
         """Return what the register says of us; None where it is not asked or does not say."""
-        if self.directory is None:
+        directory = self.directory()
+        if directory is None:
             return None
         try:
-            return self.directory.entry(self.settings.sender.party.service_her_id)
+            return directory.entry(self.settings.sender.party.service_her_id)
         except (UnknownParty, RegistryUnreachable) as error:
             text = (
                 f"Our own entry in Adresseregisteret is not known ({error.what}); the configuration's names are used."
@@ -209,6 +210,7 @@ class Submitter:
         """
         from kpr_sender.outbound.build import Builder
         from kpr_sender.outbound.parties import Parties
+        from kpr_sender.registry.counterpart_checks import require_openable
         from kpr_sender.trust.policy import Trust, check_counterpart, check_signer
 
         signer = self.keys().signer(at=self.now())

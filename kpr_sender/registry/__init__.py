@@ -1,1 +1,75 @@
-"""Adresseregisteret: which certificates and which queue belong to a HER-id."""
+"""Adresseregisteret: opens the registry that the configuration names.
+
+What asks a network, or reads certificates, is imported only where it is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from kpr_sender.errors import ConfigInvalid
+from kpr_sender.events import Observer
+from kpr_sender.model import Environment
+from kpr_sender.settings.values import RegistryKind, Settings
+
+if TYPE_CHECKING:
+    from kpr_sender.registry.cached import CachedRegistry
+    from kpr_sender.registry.files import FilesRegistry
+    from kpr_sender.registry.port import RemoteRegister
+
+    Registry = FilesRegistry | CachedRegistry
+
+_ALWAYS_ASK: Final = 0.0
+
+
+def open_registry(
+    settings: Settings, *, now: Callable[[], datetime], observe: Observer, max_age: float | None = None
+) -> Registry:
+    """Return what knows the receiver's certificates and queue, and other parties' entries where a register is asked.
+
+    Args:
+        settings: The configuration.
+        now: The clock; aware datetimes.
+        observe: Receives a warning when the register cannot be reached and an earlier answer is used.
+        max_age: How old a cached answer may be, in seconds; ``registry.max_age`` when not given.
+
+    Raises:
+        ConfigInvalid: The kind needs an extra that is not installed.
+    """
+    if settings.registry.kind is RegistryKind.FILES:
+        from kpr_sender.registry.files import FilesRegistry  # noqa: PLC0415 - see the module
+
+        return FilesRegistry(settings)
+    from kpr_sender.registry.cached import Cache, CachedRegistry, beside  # noqa: PLC0415 - see the module
+
+    register = _register(settings, now)
+    cache = Cache(beside(settings.journal.path), settings.environment.value, register.url, observe)
+    return CachedRegistry(
+        register, cache, settings, settings.registry.max_age if max_age is None else max_age, now, observe
+    )
+
+
+def open_registry_for_sending(settings: Settings, *, now: Callable[[], datetime], observe: Observer) -> Registry:
+    """Return the same for sealing: in production the register is asked anew, whatever is cached."""
+    always = settings.environment is Environment.PRODUKSJON
+    return open_registry(settings, now=now, observe=observe, max_age=_ALWAYS_ASK if always else None)
+
+
+def _register(settings: Settings, now: Callable[[], datetime]) -> RemoteRegister:
+    if settings.registry.kind is RegistryKind.SOAP:
+        from kpr_sender.registry.soap import SoapRegister  # noqa: PLC0415 - httpx takes a moment to load
+
+        return SoapRegister(settings.registry)
+    try:
+        from kpr_sender.registry.rest import RestRegister  # noqa: PLC0415 - needs what only the extra installs
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("joserfc"):
+            raise
+        raise ConfigInvalid(
+            'registry.kind = "rest" needs the extra helseid, which is not installed.',
+            where=f"{settings.origin}: registry.kind",
+            next_step="Install it: pip install 'kpr-sender[helseid]'.",
+        ) from None
+    return RestRegister(settings.registry, now)

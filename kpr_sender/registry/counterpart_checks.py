@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from kpr_sender import profiles
 from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.registry.files import configured_certificates
 from kpr_sender.registry.port import RegisterEntry, Use
-from kpr_sender.settings.values import Settings
+from kpr_sender.settings.values import RegistryKind, Settings
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -21,6 +22,29 @@ _ASK_FHI: Final = "Nothing is sent. Ask kpr@fhi.no which HER-id is right."
 _ADDRESS: Final = re.compile(r"(?:[a-z]+://)?([^/]+)/[^/]+/[^/]+", re.IGNORECASE)
 _PORT: Final = re.compile(r":\d+$")
 _KEYS: Final = {Use.ENCRYPTION: "receiver.encryption_certificate", Use.SIGNING: "receiver.signing_certificates"}
+
+
+def require_one_environment(profile: profiles.Profile, settings: Settings) -> None:
+    """Refuse a configuration that mixes environments: receiver, bus and register must be one's (promise G7).
+
+    Args:
+        profile: The configured year's.
+        settings: The configuration.
+
+    Raises:
+        ConfigInvalid: Something in it is known to belong to another environment.
+    """
+    profiles.guard_environment(
+        profile,
+        settings.environment,
+        receiver_her_id=profile.receivers[settings.environment].service_her_id,
+        queue=settings.receiver.queue,
+        host=settings.bus.host,
+    )
+    registry = settings.registry
+    urls = (registry.url, *([registry.helseid.url] if registry.helseid else ()))
+    for url in urls if registry.kind is not RegistryKind.FILES else ():
+        profiles.guard_registry(profile, settings.environment, urlsplit(url).hostname or "")
 
 
 def objections(entry: RegisterEntry, settings: Settings, *, at: datetime) -> Iterator[ConfigInvalid]:

@@ -16,5 +16,5 @@ ASKING = {
 def test_a_client_that_asks_no_network_loads_nothing_that_could() -> None:
     code = "import sys; from kpr_sender import Client; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "kpr_sender.registry.opening" in ran.stdout.split()
+    assert "kpr_sender.registry" in ran.stdout.split()
     assert not ASKING & set(ran.stdout.split())
