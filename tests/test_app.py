@@ -9,7 +9,7 @@ ASKING = {
     "httpx",
     "joserfc",
     *(f"kpr_sender.registry.{name}" for name in ("cached", "client", "helseid", "rest", "soap")),
-    *(f"kpr_sender.trust.{name}" for name in ("fetch", "ocsp")),
+    *(f"kpr_sender.trust.{name}" for name in ("fetch", "revocation")),
 }
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kpr_sender.bus.port import Inbound
-from kpr_sender.durable import sync_folder
+from kpr_sender.durable import write_file
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.inbound.looks import Looks, Seen
 
@@ -101,16 +100,9 @@ class LookMemory:
         self._write(self.looks, (*self.asked, asked))
 
     def _write(self, looks: Looks, asked: tuple[Asked, ...]) -> None:
-        draft = self.path.with_name(f"{self.path.name}.part")
         content = json.dumps(_value_of(looks, asked, self._key), ensure_ascii=False, separators=(",", ":"))
         try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content.encode())
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.path)
-            sync_folder(self.path.parent)
+            write_file(self.path, content.encode())
         except OSError as error:
             raise _unusable(self.path, f"cannot be written: {error.strerror}") from None
         self.looks, self.asked = looks, asked

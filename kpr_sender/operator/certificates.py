@@ -20,7 +20,7 @@ from kpr_sender.errors import AccessRefused, BusUnreachable, KprError, RegistryU
 from kpr_sender.events import Observer
 from kpr_sender.keys.configured import load_decrypter, load_signer
 from kpr_sender.operator.machine_checks import Status
-from kpr_sender.profiles.deadline import Deadline
+from kpr_sender.profiles.profile import Deadline
 from kpr_sender.registry import open_registry_for_sending
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.values import KeySource, Settings

@@ -36,7 +36,7 @@ from kpr_sender.journal.location import require_local
 from kpr_sender.keys.port import Keys
 from kpr_sender.model import Environment, Party
 from kpr_sender.net import verifying
-from kpr_sender.profiles.deadline import RECEPTION_DAYS, Deadline
+from kpr_sender.profiles.profile import RECEPTION_DAYS, Deadline
 from kpr_sender.registry.counterpart_checks import require_one_environment
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.report import deadline_of

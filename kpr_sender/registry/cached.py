@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 
+from kpr_sender.durable import write_file
 from kpr_sender.errors import RegistryUnreachable
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.registry.counterpart_checks import objections
@@ -110,15 +111,8 @@ class Cache:
     def _write(self, parties: dict[str, Any]) -> None:
         if not self.path.parent.is_dir():
             return  # the journal's folder is made by the journal; a mere check makes nothing
-        draft = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
-        text = json.dumps({**self._head(), "parties": parties}, indent=1)
         try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(self.path)
+            write_file(self.path, json.dumps({**self._head(), "parties": parties}, indent=1).encode())
         except OSError as error:
             self._warn(f"cannot be written ({error.strerror}); the register's answers are not stored")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from kpr_sender.errors import KprError
 from kpr_sender.model import CertificateName, ErrorMessage, Receipt, ReceiptError, Shipment, Submission
 from kpr_sender.operator.resolve import Attempt, Case, Decision
-from kpr_sender.profiles.deadline import Deadline
+from kpr_sender.profiles.profile import Deadline
 from kpr_sender.report import Report, rfc3339
 from kpr_sender.states import ReceiptStatus, ShipmentState, awaits_answer
 from kpr_sender.submission_state import SubmissionState

@@ -16,7 +16,7 @@ from typing import Final
 
 from kpr_sender.model import Environment, Party
 from kpr_sender.settings import kinds
-from kpr_sender.settings.keys import Key, Section, option, part, secret, section, sections_of, with_keys
+from kpr_sender.settings.keys import Section, option, part, secret, section, sections_of, with_keys
 from kpr_sender.settings.secrets import Secret
 
 # fmt: off
@@ -53,13 +53,11 @@ class KeyUse(enum.StrEnum):
 
 
 class Revocation(enum.StrEnum):
-    """Whether issuers are asked if a certificate is revoked, and what follows when nobody answers."""
+    """Whether issuers are asked if a certificate is revoked; without an answer *soft* warns and *require* refuses."""
 
     OFF = "off"
     SOFT = "soft"
-    """Asked; without an answer, a warning."""
     REQUIRE = "require"
-    """Asked; without an answer, the certificate is refused."""
 
 
 class QueueIds(enum.StrEnum):
@@ -245,11 +243,7 @@ class TokenKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySource:
-    """Where one key with its certificate is: a PKCS#12 file, a PEM pair, or a hardware token.
-
-    Attributes:
-        key: The section it came from, for messages.
-    """
+    """Where one key with its certificate is: a PKCS#12 file, PEM pair or hardware token. ``key`` names its section."""
 
     key: str
     pkcs12: Path | None = field(default=None, metadata=option(
@@ -416,11 +410,7 @@ class LogSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The configuration of one environment.
-
-    Attributes:
-        origin: The file it was read from, as messages name it.
-    """
+    """The configuration of one environment; ``origin`` is the file it was read from, as messages name it."""
 
     environment: Environment = field(metadata=option(
         kinds.choice(Environment), "Where this configuration sends to. Must be what --env says, so that no file is "
@@ -456,4 +446,3 @@ TOP: Final = with_keys(Section(Settings), "")
 """The keys that stand before the first section."""
 
 SECTIONS: Final[Mapping[str, Section]] = {each.name: each for each in sections_of(Settings)}
-KEYS: Final[tuple[Key, ...]] = (*TOP.keys, *(key for each in SECTIONS.values() for key in each.keys))

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,9 +23,17 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from kpr_sender.durable import write_file
 from kpr_sender.net import HttpClient, NoAnswer
-from kpr_sender.trust import ocsp
-from kpr_sender.trust.revocation import RevocationAnswer, RevocationStatus, evaluate_crl, no_answer, sources
+from kpr_sender.trust.revocation import (
+    RevocationAnswer,
+    RevocationStatus,
+    evaluate_crl,
+    evaluate_ocsp,
+    no_answer,
+    ocsp_request,
+    sources,
+)
 
 SECONDS: Final = 10.0
 """The longest time for one answer."""
@@ -119,12 +125,12 @@ class Issuers:
             return evaluate_crl(data, certificate, issuer, at=at)
 
         def by_ocsp(data: bytes) -> RevocationAnswer:
-            return ocsp.evaluate(data, certificate, issuer, at=at)
+            return evaluate_ocsp(data, certificate, issuer, at=at)
 
         yield from self._from_crl_dir(by_crl)
         named = sources(certificate)
         for address in named.ocsp:
-            question = ocsp.request(certificate, issuer)
+            question = ocsp_request(certificate, issuer)
             yield f"OCSP {address}", self._stored_or_fetched(address, by_ocsp, MOST_OCSP_BYTES, question)
         for address in named.crls:
             yield f"CRL {address}", self._stored_or_fetched(address, by_crl, MOST_CRL_BYTES)
@@ -161,13 +167,7 @@ class Issuers:
         """Write completely or not at all. Where that fails it is fetched again, which is no reason to stop."""
         with contextlib.suppress(OSError):
             self.stored.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(dir=self.stored)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                Path(name).replace(path)
-            except OSError:
-                Path(name).unlink(missing_ok=True)
+            write_file(path, data)
 
 
 def _read(path: Path) -> bytes | None:

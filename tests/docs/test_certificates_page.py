@@ -14,13 +14,13 @@ from kpr_sender.cli.main import COMMANDS, run
 from kpr_sender.errors import ERRORS
 from kpr_sender.model import Environment
 from kpr_sender.sandbox.faults import ActiveFault
-from kpr_sender.settings.values import KEYS, SECTIONS
+from kpr_sender.settings.values import SECTIONS, TOP
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "certificates.md").read_text("utf-8")
 SOURCE = "\n".join(path.read_text("utf-8") for path in sorted((ROOT / "kpr_sender").rglob("*.py")))
 
-PATHS = {key.path for key in KEYS}
+PATHS = {key.path for section in (TOP, *SECTIONS.values()) for key in section.keys}
 VALUED = {"--env", "--config", "--dir", "--fault"}
 
 

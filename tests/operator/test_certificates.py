@@ -10,7 +10,7 @@ import pytest
 from kpr_sender.errors import AccessRefused, BusUnreachable
 from kpr_sender.operator.certificates import CertificateInUse, in_use
 from kpr_sender.operator.machine_checks import Status
-from kpr_sender.profiles.deadline import Deadline
+from kpr_sender.profiles.profile import Deadline
 from tests.helpers import seid_pki
 from tests.helpers.municipality import municipality
 from tests.helpers.pki import NOW

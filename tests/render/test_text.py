@@ -11,7 +11,7 @@ import pytest
 from kpr_sender.errors import BusUnreachable
 from kpr_sender.model import Environment, MessageType
 from kpr_sender.operator.resolve import Decision
-from kpr_sender.profiles.deadline import Deadline
+from kpr_sender.profiles.profile import Deadline
 from kpr_sender.render import text
 from kpr_sender.states import ReceiptStatus, ShipmentState
 from tests.helpers.submissions import AT, pair, receipt, shipment, told

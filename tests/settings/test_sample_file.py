@@ -14,9 +14,10 @@ from kpr_sender.model import Environment
 from kpr_sender.settings import load
 from kpr_sender.settings.keys import Key, toml_value
 from kpr_sender.settings.sample_file import render
-from kpr_sender.settings.values import KEYS, SECTIONS, TOP, Settings
+from kpr_sender.settings.values import SECTIONS, TOP, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
+KEYS = (*TOP.keys, *(key for section in SECTIONS.values() for key in section.keys))
 ENVIRONMENTS = pytest.mark.parametrize("environment", list(Environment))
 
 

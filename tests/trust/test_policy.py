@@ -22,9 +22,8 @@ from kpr_sender.events import Event
 from kpr_sender.model import Environment
 from kpr_sender.settings.values import Revocation
 from kpr_sender.trust import fetch
-from kpr_sender.trust.chain import Authorities
 from kpr_sender.trust.fetch import Issuers
-from kpr_sender.trust.policy import POLICIES, Trust
+from kpr_sender.trust.policy import POLICIES, Authorities, Trust
 from tests.helpers import seid_pki
 from tests.helpers.figures import figure
 from tests.helpers.issuers_server import IssuersServer, Misbehaviour, issuers_server

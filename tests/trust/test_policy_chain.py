@@ -10,8 +10,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from kpr_sender.cms.certificates import organisation_number
 from kpr_sender.errors import AccessRefused
-from kpr_sender.trust import chain
-from kpr_sender.trust.chain import Authorities
+from kpr_sender.trust.policy import Authorities, trusted_path
 from kpr_sender.trust.revocation import sources
 from tests.helpers import seid_pki
 from tests.helpers.shared import SHARED
@@ -36,7 +35,7 @@ def buypass(request: pytest.FixtureRequest) -> list[x509.Certificate]:
 
 def test_buypass_test4_leads_to_its_root_in_2016(buypass: list[x509.Certificate]) -> None:
     leaf, *above = buypass
-    path = chain.path(leaf, Authorities.of(above), at=IN_ITS_TIME, name="receiver")
+    path = trusted_path(leaf, Authorities.of(above), at=IN_ITS_TIME, name="receiver")
 
     names = [each.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)[0].value for each in path]
     assert names[1:] == ["Buypass Class 3 Test4 CA 3", "Buypass Class 3 Test4 Root CA"]
@@ -46,9 +45,9 @@ def test_buypass_test4_is_refused_today_and_under_another_root(buypass: list[x50
     leaf, *above = buypass
     today = dt.datetime.now(dt.UTC)
     with pytest.raises(AccessRefused, match="not valid at validation time"):
-        chain.path(leaf, Authorities.of(above), at=today, name="receiver")
+        trusted_path(leaf, Authorities.of(above), at=today, name="receiver")
     with pytest.raises(AccessRefused, match="its issuer is not among"):
-        chain.path(leaf, Authorities.of([seid_pki.new_root().certificate]), at=IN_ITS_TIME, name="receiver")
+        trusted_path(leaf, Authorities.of([seid_pki.new_root().certificate]), at=IN_ITS_TIME, name="receiver")
 
 
 def test_buypass_test4_says_whose_it_is_and_where_to_ask(buypass: list[x509.Certificate]) -> None:

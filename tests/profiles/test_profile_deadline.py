@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
 
-from kpr_sender.profiles import deadline as module
-from kpr_sender.profiles.deadline import RECEPTION_DAYS, Deadline, norwegian_time
+from kpr_sender.profiles import profile as module
+from kpr_sender.profiles.profile import RECEPTION_DAYS, Deadline, norwegian_time
 
 DEADLINE = Deadline(date(2025, 1, 15))
 
