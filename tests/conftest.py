@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from tests.helpers.rabbitmq import RabbitMq, installed
 from tests.helpers.shared import NO_SHARED
-from tests.proofs.brokers.set_up import NotToBeHad, rabbitmq4
+from tests.proofs.brokers.set_up import RABBITMQ_4_0, RABBITMQ_4_3, NotToBeHad, unpacked
 
 # A busy machine is no fault of the code: hypothesis shall find wrong answers, not slow ones.
 settings.register_profile("patient", settings(), deadline=None)
@@ -25,10 +26,11 @@ pytest_plugins = (
 
 _NO_RABBITMQ = "no RabbitMQ here: apt-get install rabbitmq-server"
 _NO_RABBITMQ_4 = "no RabbitMQ 4 here"
+_NO_RABBITMQ_43 = "no RabbitMQ 4.3 here"
 _NO_SOFTHSM = "no SoftHSM here"
 _NO_XMLSEC1 = "no xmlsec1 here"
 # Each node is one group: under ``pytest -n N --dist loadgroup`` its tests stay in one process and share it.
-_NODES = {"rabbitmq_node": "rabbitmq", "rabbitmq4_node": "rabbitmq4"}
+_NODES = {"rabbitmq_node": "rabbitmq", "rabbitmq4_node": "rabbitmq4", "rabbitmq43_node": "rabbitmq43"}
 
 
 @pytest.fixture(scope="session")
@@ -53,21 +55,37 @@ def rabbitmq(rabbitmq_node: RabbitMq) -> RabbitMq:
 @pytest.fixture(scope="session")
 def rabbitmq4_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMq]:
     """A RabbitMQ 4 node, from another Debian's packages in a folder that is made once on each machine."""
-    try:
-        debian = rabbitmq4()
-    except NotToBeHad as error:
-        pytest.skip(f"{_NO_RABBITMQ_4}: {error}")
-    node = RabbitMq.of(debian, tmp_path_factory.mktemp("rabbitmq4"))
-    try:
-        yield node.start()
-    finally:
-        node.stop()
+    yield from _of_debian(RABBITMQ_4_0, _NO_RABBITMQ_4, tmp_path_factory.mktemp("rabbitmq4"))
 
 
 @pytest.fixture(name="rabbitmq4")
 def fresh_rabbitmq4(rabbitmq4_node: RabbitMq) -> RabbitMq:
     """The same node, running and with every queue empty."""
     return rabbitmq4_node.fresh()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq43_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMq]:
+    """A RabbitMQ 4.3 node: it takes addresses in version 2 only, and counts what was acquired beside deliveries."""
+    yield from _of_debian(RABBITMQ_4_3, _NO_RABBITMQ_43, tmp_path_factory.mktemp("rabbitmq43"))
+
+
+@pytest.fixture(name="rabbitmq43")
+def fresh_rabbitmq43(rabbitmq43_node: RabbitMq) -> RabbitMq:
+    """The same node, running and with every queue empty."""
+    return rabbitmq43_node.fresh()
+
+
+def _of_debian(suite: str, otherwise: str, folder: Path) -> Iterator[RabbitMq]:
+    try:
+        debian = unpacked(suite)
+    except NotToBeHad as error:
+        pytest.skip(f"{otherwise}: {error}")
+    node = RabbitMq.of(debian, folder)
+    try:
+        yield node.start()
+    finally:
+        node.stop()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -92,7 +110,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly, in one line each, what is missing here and how much went untested for want of it."""
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
-    for missing in (_NO_RABBITMQ, f"{_NO_RABBITMQ_4}:", _NO_SOFTHSM, _NO_XMLSEC1, NO_SHARED):
+    for missing in (_NO_RABBITMQ, f"{_NO_RABBITMQ_4}:", f"{_NO_RABBITMQ_43}:", _NO_SOFTHSM, _NO_XMLSEC1, NO_SHARED):
         if reasons := [reason for reason in skipped if missing in reason]:
             why = reasons[0].partition(missing)[2].rstrip("')\"") if missing.endswith(":") else ""
             terminalreporter.write_line(f"NOT TESTED: {len(reasons)} tests, {missing}{why}", red=True, bold=True)

@@ -1,8 +1,8 @@
 """A real RabbitMQ of the test run's own: free loopback ports, its own epmd, its own folder, stopped by its own pid.
 
 Tests use the fixtures of ``tests/conftest.py``: ``rabbitmq`` is the machine's own package (3.10 on Debian 12),
-``rabbitmq4`` a RabbitMQ 4 in a folder of its own. Each skips where it is not to be had, and empties every queue before
-each test.
+``rabbitmq4`` and ``rabbitmq43`` are 4.0 and 4.3 in folders of their own. Each skips where it is not to be had, and
+empties every queue before each test.
 """
 
 from __future__ import annotations
@@ -260,7 +260,7 @@ class RabbitMq:
         if not self.ready(name):
             return None
         with self._connection() as connection:
-            receiver = connection.create_receiver(f"/amq/queue/{name}")
+            receiver = connection.create_receiver(self._address(f"/queues/{name}", f"/amq/queue/{name}"))
             message = receiver.receive(timeout=10)
             receiver.accept()
         body = message.body
@@ -287,7 +287,9 @@ class RabbitMq:
     def put(self, name: str, *messages: Message) -> None:
         """Put messages on a queue, as anybody on the bus may."""
         with self._connection() as connection:
-            sender = connection.create_sender(f"/exchange/{EXCHANGE}/{name}")
+            sender = connection.create_sender(
+                self._address(f"/exchanges/{EXCHANGE}/{name}", f"/exchange/{EXCHANGE}/{name}")
+            )
             for message in messages:
                 sender.send(message, timeout=10)
 
@@ -354,6 +356,10 @@ class RabbitMq:
                 f"proplists:get_value({item}, rabbit_amqqueue:info(Q, [{item}]))"
             )
         )
+
+    def _address(self, version2: str, version1: str) -> str:
+        """Return an address as the broker takes it: 4.3 denies version 1, and 3.10 has no version 2."""
+        return version1 if self.major < _FIRST_WITHOUT_PLUGIN else version2
 
     def _inside(self, *command: str) -> list[str]:
         return self._debian.command(command, shared=self._folder) if self._debian else list(command)

@@ -1,4 +1,4 @@
-"""The same tests against both brokers."""
+"""The same tests against every broker."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ import pytest
 from tests.helpers.rabbitmq import RabbitMq
 
 # The node of each, and with it the process of ``pytest -n`` that runs its tests.
-_BROKERS = {"3.10": "rabbitmq", "4.0": "rabbitmq4"}
+_BROKERS = {"3.10": "rabbitmq", "4.0": "rabbitmq4", "4.3": "rabbitmq43"}
+_PARAMETERS = [
+    pytest.param(fixture, id=version, marks=[pytest.mark.rabbitmq, pytest.mark.xdist_group(fixture)])
+    for version, fixture in _BROKERS.items()
+]
 
 
-@pytest.fixture(
-    params=[
-        pytest.param(fixture, id=version, marks=[pytest.mark.rabbitmq, pytest.mark.xdist_group(fixture)])
-        for version, fixture in _BROKERS.items()
-    ]
-)
+@pytest.fixture(params=_PARAMETERS[:2])
 def broker(request: pytest.FixtureRequest) -> RabbitMq:
     """RabbitMQ 3.10 and RabbitMQ 4.0, each running and with every queue empty."""
+    node: RabbitMq = request.getfixturevalue(request.param)
+    return node
+
+
+@pytest.fixture(params=_PARAMETERS)
+def every_broker(request: pytest.FixtureRequest) -> RabbitMq:
+    """RabbitMQ 3.10, 4.0 and 4.3, each running and with every queue empty."""
     node: RabbitMq = request.getfixturevalue(request.param)
     return node

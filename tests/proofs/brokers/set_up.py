@@ -1,4 +1,6 @@
-"""RabbitMQ 4 from Debian 13, beside the machine's own: ``python -m tests.proofs.brokers.set_up`` prints its folder.
+"""RabbitMQ 4.0 from Debian 13 and 4.3 from Debian testing, beside the machine's own, each in a folder.
+
+``python -m tests.proofs.brokers.set_up`` prints the folders.
 
 The packages come from the archive that the machine's own apt is set up for, checked with Debian's keys, into a folder
 that is kept for every later run and every clone (``~/.cache/kpr-sender-tests``). Nothing is installed, no package's
@@ -20,7 +22,9 @@ from typing import Final
 
 from tests.helpers.debian_folder import DebianFolder, way_in
 
-SUITE: Final = "trixie"
+# Debian's suites that have them.
+RABBITMQ_4_0: Final = "trixie"
+RABBITMQ_4_3: Final = "forky"
 KEYS: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _RABBITMQ: Final = "rabbitmq-server"
 # Debian takes these for granted, so no package names them as what it depends on.
@@ -30,7 +34,7 @@ _EDITION: Final = 1
 
 
 class NotToBeHad(Exception):
-    """RabbitMQ 4 cannot be had on this machine. The text says why, in one line."""
+    """A RabbitMQ 4 cannot be had on this machine. The text says why, in one line."""
 
 
 def cache() -> Path:
@@ -38,10 +42,11 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kpr-sender-tests"
 
 
-def rabbitmq4(within: Path | None = None) -> DebianFolder:
-    """Return the folder with RabbitMQ 4, made now where there is none yet.
+def unpacked(suite: str = RABBITMQ_4_0, within: Path | None = None) -> DebianFolder:
+    """Return the folder with a suite's RabbitMQ, made now where there is none yet.
 
     Args:
+        suite: ``RABBITMQ_4_0`` or ``RABBITMQ_4_3``.
         within: Where such folders are kept.
 
     Raises:
@@ -50,7 +55,7 @@ def rabbitmq4(within: Path | None = None) -> DebianFolder:
     if way_in() is None:
         raise NotToBeHad("this machine allows neither root nor user namespaces")
     within = within or cache()
-    made = within / f"rabbitmq-{SUITE}-{platform.machine()}-{_EDITION}"
+    made = within / f"rabbitmq-{suite}-{platform.machine()}-{_EDITION}"
     within.mkdir(parents=True, exist_ok=True)
     with (within / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -59,7 +64,7 @@ def rabbitmq4(within: Path | None = None) -> DebianFolder:
                 shutil.rmtree(broken_off)
             with tempfile.TemporaryDirectory(dir=within, prefix="making-") as unfinished:
                 root = Path(unfinished) / "root"
-                _unpack(_fetch(Path(unfinished)), root)
+                _unpack(_fetch(suite, Path(unfinished)), root)
                 root.rename(made)
     return DebianFolder(made)
 
@@ -73,7 +78,7 @@ def archives() -> list[str]:
     return [address for _, address in sorted(set(found))]
 
 
-def _fetch(folder: Path) -> list[Path]:
+def _fetch(suite: str, folder: Path) -> list[Path]:
     for program in ("apt-get", "dpkg-deb"):
         if not shutil.which(program):
             raise NotToBeHad(f"no {program} here")
@@ -82,18 +87,18 @@ def _fetch(folder: Path) -> list[Path]:
     why = "this machine's apt names no archive"
     for address in archives():
         try:
-            return _fetch_from(address, folder)
+            return _fetch_from(address, suite, folder)
         except NotToBeHad as error:
             why = str(error)
     raise NotToBeHad(why)
 
 
-def _fetch_from(address: str, folder: Path) -> list[Path]:
+def _fetch_from(address: str, suite: str, folder: Path) -> list[Path]:
     """Let apt work out and fetch what RabbitMQ needs on a machine that has nothing yet."""
     lists, archive, sources, status = (folder / name for name in ("state", "archive", "sources.list", "status"))
     (lists / "lists/partial").mkdir(parents=True, exist_ok=True)
     (archive / "archives/partial").mkdir(parents=True, exist_ok=True)
-    sources.write_text(f"deb [signed-by={KEYS}] {address} {SUITE} main\n")
+    sources.write_text(f"deb [signed-by={KEYS}] {address} {suite} main\n")
     status.touch()
     options = {
         "Dir::State": lists,
@@ -136,6 +141,7 @@ def _run(*command: str) -> str:
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write(f"{rabbitmq4().path}\n")
+        for one in (RABBITMQ_4_0, RABBITMQ_4_3):
+            sys.stdout.write(f"{unpacked(one).path}\n")
     except NotToBeHad as error:
         sys.exit(f"NOT TESTED: RabbitMQ 4: {error}")

@@ -68,6 +68,10 @@ def test_two_files_in_two_verified_receipts_out_on_rabbitmq_4(
         rabbitmq4.delete_queue(KPR_QUEUE)
 
 
+def test_two_files_in_two_verified_receipts_out_on_rabbitmq_43(rabbitmq43: RabbitMq, tmp_path: Path) -> None:
+    deliver(rabbitmq43, kommune_on(rabbitmq43, tmp_path, tls=True))
+
+
 def test_rabbitmq_4_killed_and_back_loses_and_doubles_nothing(rabbitmq4: RabbitMq, tmp_path: Path) -> None:
     killed_and_back(rabbitmq4, kommune_on(rabbitmq4, tmp_path, tls=False))
 

@@ -20,20 +20,20 @@ def test_it_is_rabbitmq_4_and_its_processes_see_nothing_else_of_the_machine(
 ) -> None:
     assert rabbitmq4.major == 4
     assert rabbitmq4.evaluate("rabbit:is_running()") == "true"
-    seen = DebianFolder(set_up.rabbitmq4().path).command(("/bin/sh", "-c", f"ls {ROOT} || echo none"), shared=tmp_path)
+    seen = DebianFolder(set_up.unpacked().path).command(("/bin/sh", "-c", f"ls {ROOT} || echo none"), shared=tmp_path)
     ran = subprocess.run(seen, capture_output=True, text=True, check=True, env={"PATH": DebianFolder.PATH})
     assert ran.stdout == "none\n"
 
 
 def test_a_second_run_fetches_nothing(rabbitmq4: RabbitMq, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(set_up, "archives", lambda: pytest.fail("asked for an archive"))
-    assert set_up.rabbitmq4().path.is_dir()
+    assert set_up.unpacked().path.is_dir()
 
 
 def test_an_archive_out_of_reach_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(set_up, "archives", lambda: [f"file://{tmp_path}/no-archive"])
     with pytest.raises(set_up.NotToBeHad) as caught:
-        set_up.rabbitmq4(tmp_path / "cache")
+        set_up.unpacked(within=tmp_path / "cache")
     assert "\n" not in str(caught.value)
     assert [one.name for one in (tmp_path / "cache").iterdir()] == ["lock"]
 
@@ -41,7 +41,7 @@ def test_an_archive_out_of_reach_leaves_nothing_behind(tmp_path: Path, monkeypat
 def test_a_machine_that_allows_no_mounts_is_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(set_up, "way_in", lambda: None)
     with pytest.raises(set_up.NotToBeHad, match="neither root nor user namespaces"):
-        set_up.rabbitmq4(tmp_path)
+        set_up.unpacked(within=tmp_path)
 
 
 def test_where_it_is_not_to_be_had_one_line_says_how_much_went_untested(tmp_path: Path) -> None:

@@ -66,8 +66,9 @@ def deliveries(node: RabbitMq) -> list[int]:
 @pytest.mark.parametrize("kind", ["classic", "quorum"])
 @pytest.mark.parametrize("days", [None, pytest.param(14, marks=pytest.mark.nightly)])
 def test_g8_cron_for_days_on_a_queue_that_others_share(
-    broker: RabbitMq, tmp_path: Path, kind: str, days: int | None
+    every_broker: RabbitMq, tmp_path: Path, kind: str, days: int | None
 ) -> None:
+    broker = every_broker
     version = ".".join(broker.version.split(".")[:2])
     limit = {"x_delivery_limit": 10} if (version, kind) == ("3.10", "quorum") else {}
     broker.delete_queue(RECEIPTS)
