@@ -422,7 +422,7 @@ class Client:
             journal = self._app.session.opened()
             with self._app.section:
                 submission = require_reviewable(look_up(journal, submission_id), note=note, by=by)
-                journal.note_review(submission.shipments[0].msg_id, note=note.strip(), by=by.strip() or self._app.by)
+                journal.note_review(submission.own[0].msg_id, note=note.strip(), by=by.strip() or self._app.by)
             return self._app.report(submission)
 
     def stop(self) -> None:

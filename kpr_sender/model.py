@@ -263,3 +263,8 @@ class Submission:
     def state(self) -> SubmissionState:
         """A function of the two shipments' states, nothing else."""
         return SubmissionState.of(tuple(shipment.state for shipment in self.shipments))
+
+    @property
+    def own(self) -> tuple[Shipment, ...]:
+        """The shipments that were made for it: all but a delivered half that it keeps of what it replaces."""
+        return tuple(one for one in self.shipments if one.submission_id == self.submission_id)

@@ -242,7 +242,7 @@ def review_of(journal: JournalView | None, submission: Submission) -> Review | N
     """Return the latest review of a submission that the journal has; None where it has none."""
     if journal is None or submission.state is not SubmissionState.DELIVERED:
         return None
-    events = journal.events(submission.shipments[0].msg_id)
+    events = journal.events(submission.own[0].msg_id)
     return next((Review(one.at, one.who, one.why) for one in reversed(events) if one.what == REVIEWED), None)
 
 

@@ -345,6 +345,8 @@ ANSWERS: Final = frozenset(_ANSWERED)
 OUTCOMES: Final = frozenset(TRANSITIONS[_S.PUBLISHING])
 PERSON_CAUSES: Final = frozenset(cause for cause in Cause if cause.name.startswith("PERSON_"))
 RECEIPTS: Final = frozenset(_RECEIVED)
+RESEALED: Final = "resealed"
+"""The history's word for sealed bytes that are exchanged without a person's word."""
 SENT_AGAIN: Final = frozenset(cause for cause, effects in SIDE_EFFECTS.items() if effects.lets_go)
 """A person's words by which content goes again."""
 AWAITING_RECEIPT: Final = frozenset({_S.PUBLISHED, _S.IN_DOUBT})
@@ -458,6 +460,12 @@ def noted(shipment: Lifecycle, error: LastError | None) -> Change:
     return Change(replace(shipment, last_error=error), (line,))
 
 
+def resealed(shipment: Lifecycle, *, why: str, details: Mapping[str, str | int]) -> Change:
+    """Return what it means that its sealed bytes are exchanged, under a message-id that was not offered to the bus."""
+    line = HistoryLine(RESEALED, why, details=details)
+    return Change(replace(shipment, earlier_attempts=shipment.attempts), (line,))
+
+
 # What others ask of a shipment.
 
 
@@ -466,9 +474,9 @@ def may_be_published(shipment: Lifecycle) -> bool:
     return Cause.PUBLISH_BEGINS in _row(shipment)
 
 
-def may_be_resealed(shipment: Lifecycle) -> bool:
-    """Whether its bytes may still be exchanged: no transfer was begun under its present message-id (promise G3)."""
-    return may_be_published(shipment) and shipment.attempts == shipment.earlier_attempts
+def was_offered(shipment: Lifecycle) -> bool:
+    """Whether a transfer was begun under its present message-id: its bytes never change under that any more (G3)."""
+    return shipment.attempts > shipment.earlier_attempts
 
 
 def answered_though_unsent(shipment: Lifecycle) -> bool:

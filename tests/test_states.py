@@ -42,9 +42,10 @@ from kpr_sender.states import (
     awaits_answer,
     blocks_replacement,
     may_be_published,
-    may_be_resealed,
     noted,
     open_decisions,
+    resealed,
+    was_offered,
 )
 from kpr_sender.submission_state import PAIR_RULES, SubmissionState
 
@@ -386,7 +387,6 @@ def test_whatever_is_answered_is_never_published_again() -> None:
         if answered.early_answer is not None:
             answered = apply(answered, Trigger(C.NOT_SENT, AT)).after
         assert not may_be_published(answered)
-        assert not may_be_resealed(answered)
     assert all(life.early_answer is None or life.state is S.PUBLISHING for life in lives)
 
 
@@ -396,9 +396,11 @@ def test_what_others_ask(life: Lifecycle) -> None:
     undecided = state in {S.PUBLISHED, S.IN_DOUBT}
     waiting = undecided and not life.settled
     assert may_be_published(life) == (state is S.SEALED and not flag)
-    assert may_be_resealed(life) == may_be_published(life)
-    assert not may_be_resealed(replace(life, attempts=3, earlier_attempts=2))
-    assert may_be_resealed(replace(life, attempts=3, earlier_attempts=3)) == may_be_published(life)
+    offered = replace(life, attempts=3, earlier_attempts=2)
+    assert (was_offered(offered), was_offered(replace(life, attempts=3, earlier_attempts=3))) == (True, False)
+    anew = resealed(offered, why="Another certificate.", details={"sealed_sha256": "x"})
+    assert anew.after == replace(offered, earlier_attempts=3)
+    assert anew.lines == (HistoryLine("resealed", "Another certificate.", details={"sealed_sha256": "x"}),)
     assert answered_though_unsent(life) == (state is S.SEALED and flag)
     assert awaits_answer(life) == waiting
     assert blocks_replacement(life) == (state in {S.IN_DOUBT, S.PUBLISHING} or answered_though_unsent(life))

@@ -188,14 +188,16 @@ class Journal(JournalView, Protocol):
             AlreadySubmitted: A payload, or this sender's municipality and year, is submitted already.
             UsageError: It replaces a submission that is not here.
             ConfigInvalid: It is for another environment than the journal (promise G7).
-            InternalError: ``sealed`` yields more or fewer bytes than announced.
+            InternalError: ``sealed`` yields more or fewer bytes than announced, or what it keeps is no delivered
+                half of what it replaces.
         """
 
     def reseal(self, new: NewShipment, *, why: str) -> Shipment:
         """Give a shipment other sealed bytes that was not offered to the bus under its message-id, in one transaction.
 
         Args:
-            new: The same shipment, MsgId, message-id, envelope, Hodemelding and payload, sealed anew.
+            new: The same shipment, MsgId, message-id, envelope, Hodemelding and payload, sealed anew. Where a person
+                has let it go again, the same payload and MsgId are enough, and it may have another message-id.
             why: Why, in words.
 
         Raises:
@@ -315,7 +317,7 @@ class Journal(JournalView, Protocol):
         """Store that a person looked at a submission's data in FHI's feedback view; as an event, nothing moves.
 
         Args:
-            msg_id: The submission's first shipment.
+            msg_id: The submission's own first shipment.
             note: What the person noted; may be empty.
             by: Who looked.
         """

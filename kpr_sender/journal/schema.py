@@ -328,9 +328,13 @@ _FOURTH: Final = Migration(
         """,
         """
         INSERT INTO new_shipment
-        SELECT shipment.*, created_at, 0, EXISTS (
-                 SELECT 1 FROM event
-                 WHERE event.msg_id = shipment.msg_id AND what IN ('accepted', 'no-outcome', 'person-arrived')), 0
+        SELECT shipment.*,
+               coalesce((SELECT at FROM event WHERE event.msg_id = shipment.msg_id AND what = 'resealed'
+                         ORDER BY event_id DESC LIMIT 1), created_at),
+               0,
+               EXISTS (SELECT 1 FROM event WHERE event.msg_id = shipment.msg_id
+                       AND what IN ('accepted', 'no-outcome', 'person-arrived')),
+               0
         FROM shipment
         """,
         "INSERT INTO known_msg_id SELECT msg_id, shipment_id FROM shipment",
@@ -397,6 +401,24 @@ _FOURTH: Final = Migration(
           until              TEXT NOT NULL
         )
         """,
+        # What was exchanged before there was this table. Each event of these stands for the next sealed bytes.
+        """
+        INSERT INTO version (
+          shipment_id, msg_id, message_id, receiver_her_id, envelope, sealed_id, sealed_sha256, sealed_bytes,
+          hodemelding_sha256, encryption_sha1, encryption_serial, signing_sha1, signing_serial, since, until)
+        SELECT shipment_id, msg_id, message_id, receiver_her_id, envelope, was.sealed_id,
+               json_extract(details, '$.sealed_sha256'), was.sealed_bytes, hodemelding_sha256,
+               json_extract(details, '$.encryption_sha1'), json_extract(details, '$.encryption_serial'),
+               json_extract(details, '$.signing_sha1'), json_extract(details, '$.signing_serial'), at, until
+        FROM (SELECT event_id, msg_id, at, details, row_number() OVER (ORDER BY event_id) AS place,
+                     lead(at) OVER (PARTITION BY msg_id ORDER BY event_id) AS until
+              FROM event WHERE what IN ('created', 'resealed'))
+        JOIN (SELECT sealed_id, length(bytes) AS sealed_bytes, row_number() OVER (ORDER BY sealed_id) AS place
+              FROM sealed) AS was USING (place)
+        JOIN shipment USING (msg_id)
+        WHERE until IS NOT NULL
+        ORDER BY event_id
+        """,
         "CREATE INDEX version_shipment ON version (shipment_id)",
         "CREATE INDEX version_message_id ON version (message_id)",
         # What a replacement keeps of the submission that it replaces: the half that is delivered.
@@ -431,8 +453,8 @@ _FOURTH: Final = Migration(
         BEGIN SELECT RAISE (ABORT, 'what is sealed never changes'); END
         """,
         # Other bytes or ids only in a sealed shipment, and when what it was before is in ``version`` (promise G3):
-        # before any transfer under its message-id; or when a person has let it go again, who alone may do that once the
-        # bus may have had it (promise G1), and then never under a message-id that the bus may have seen.
+        # before any transfer under its message-id; or when a person lets it go again or has done so, who alone may do
+        # that once the bus may have had it (promise G1), and then never under a message-id that the bus may have seen.
         """
         CREATE TRIGGER shipment_sealed_stands BEFORE UPDATE OF
           msg_id, message_id, receiver_her_id, envelope, sealed_id, sealed_sha256, sealed_bytes, hodemelding_sha256,
@@ -444,14 +466,19 @@ _FOURTH: Final = Migration(
               AND version.message_id = OLD.message_id AND version.sealed_id = OLD.sealed_id
               AND version.since = OLD.since)
           OR CASE
-            WHEN OLD.state = 'sealed' AND NEW.msg_id = OLD.msg_id AND NEW.message_id = OLD.message_id
-              THEN OLD.attempts <> OLD.earlier_attempts OR NEW.attempts <> OLD.attempts OR OLD.needs_person <> 0
+            WHEN OLD.state = 'sealed' AND OLD.needs_person <> 0
+              THEN NEW.msg_id <> OLD.msg_id OR NEW.message_id = OLD.message_id
+            WHEN OLD.state = 'sealed'
+              THEN NEW.msg_id <> OLD.msg_id OR NEW.attempts <> OLD.attempts
                 OR NEW.sealed_id = OLD.sealed_id OR NEW.sealed_sha256 = OLD.sealed_sha256
                 OR NEW.encryption_sha1 IS OLD.encryption_sha1
-                OR (OLD.earlier_attempts = 0
-                    AND EXISTS (SELECT 1 FROM receipt WHERE receipt.msg_id = OLD.msg_id))
-            WHEN OLD.state = 'sealed'
-              THEN OLD.needs_person = 0
+                OR (NEW.message_id = OLD.message_id AND OLD.attempts <> OLD.earlier_attempts)
+                OR ((NEW.message_id <> OLD.message_id OR NEW.envelope <> OLD.envelope
+                     OR NEW.hodemelding_sha256 IS NOT OLD.hodemelding_sha256
+                     OR EXISTS (SELECT 1 FROM receipt WHERE receipt.msg_id = OLD.msg_id))
+                    AND NOT EXISTS (
+                      SELECT 1 FROM event JOIN known_msg_id USING (msg_id)
+                      WHERE shipment_id = OLD.shipment_id AND what IN ('person-not-arrived', 'person-resends')))
             WHEN OLD.state = 'cancelled' AND OLD.handed_over = 0
               THEN 0
             ELSE OLD.state NOT IN ('published', 'in_doubt', 'rejected', 'faulted', 'cancelled')

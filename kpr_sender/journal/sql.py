@@ -50,6 +50,10 @@ HOLDERS_OF_PAYLOAD: Final = """
     WHERE environment = :environment AND sender_her_id = :sender_her_id AND year = :year
       AND type = :type AND payload_sha256 = :payload_sha256
 """
+LET_GO_BEFORE: Final = """
+    SELECT 1 FROM event JOIN known_msg_id USING (msg_id)
+    WHERE shipment_id = ? AND what IN ('person-not-arrived', 'person-resends')
+"""
 ADD_MSG_ID: Final = "INSERT INTO known_msg_id (msg_id, shipment_id) VALUES (?, ?) ON CONFLICT DO NOTHING"
 KEEP: Final = "INSERT INTO kept (submission_id, shipment_id) VALUES (?, ?)"
 VERSION_COLUMNS: Final = (

@@ -118,17 +118,20 @@ class SqliteJournal(SqliteView):
             require_nothing_forgotten(new, tuple(row["msg_id"] for row in forgotten))
             latest = _latest(connection, columns)
             require_admissible(new, latest=latest, same_payload=_same_payload(connection, new))
+            replaced = () if latest is None else latest.shipments
+            kept = [one for one in replaced if one.msg_id in new.kept]
+            types = [one.type for one in new.shipments] + [one.type for one in kept]
+            if new.kept and sorted(types) != sorted(MessageType):
+                raise InternalError(f"{new.submission_id} is not a pair with what it keeps of {new.replaces}.")
             sql.insert(connection, "submission", columns)
             for shipment in new.shipments:
                 transaction.create(shipment, new, columns)
             evidence = {"by_submission": new.submission_id}
-            for replaced in () if latest is None else latest.shipments:
-                if replaced.msg_id in new.kept:
-                    transaction.keep(replaced, new)
+            for one in replaced:
+                if one in kept:
+                    transaction.keep(one, new)
                 else:
-                    transaction.apply(
-                        replaced.msg_id, Cause.REPLACED, why=new.reason.strip(), who=new.by, evidence=evidence
-                    )
+                    transaction.apply(one.msg_id, Cause.REPLACED, why=new.reason.strip(), who=new.by, evidence=evidence)
             return rows.present(rows.read_submission(connection, new.submission_id))
 
     def reseal(self, new: NewShipment, *, why: str) -> Shipment:

@@ -23,8 +23,6 @@ from kpr_sender.states import Cause, Change, HistoryLine, Lifecycle, ShipmentSta
 
 NOTHING: Final[Mapping[str, str | int]] = {}
 NO_CHANGE: Final[Mapping[str, Value]] = {}
-RESEALED: Final = "resealed"
-"""What the history calls it."""
 
 # What another version of a shipment never changes, and what only a person's word may change.
 _CONTENT: Final = ("type", "payload_sha256", "payload_bytes", "lopenr")
@@ -163,7 +161,8 @@ class Transaction:
         """Exchange the sealed bytes of what no transfer was ever begun of under its message-id (promises G1 to G3).
 
         Nothing of that name has left this machine, so other bytes under it are no second version of anything: whatever
-        names them outside, the bus's ledger and FHI, will have seen only one. The old bytes stay.
+        names them outside, the bus's ledger and FHI, will have seen only one. The old bytes stay. What a person has let
+        go again may become another message, and gets another message-id where it was offered under the present one.
 
         Args:
             new: The same shipment, sealed anew.
@@ -175,17 +174,20 @@ class Transaction:
         """
         row = rows.shipment_row(self.connection, new.msg_id)
         shipment = rows.lifecycle_of(row)
-        answered = not shipment.earlier_attempts and self.connection.execute(sql.RECEIPTS_OF, (new.msg_id,)).fetchone()
+        let_go = self.connection.execute(sql.LET_GO_BEFORE, (row["shipment_id"],)).fetchone() is not None
+        answered = not let_go and self.connection.execute(sql.RECEIPTS_OF, (new.msg_id,)).fetchone()
         if shipment.needs_person or answered:
             raise answered_unsent(new.msg_id, "sealed anew")
-        if not states.may_be_resealed(shipment):
+        if not states.may_be_published(shipment):
+            raise InternalError(f"{new.msg_id} is {shipment.state.value}: it is not sealed anew.")
+        _require_same(row, new, _CONTENT if let_go else _CONTENT + _MESSAGE)
+        if new.message_id == row["message_id"] and states.was_offered(shipment):
             raise InternalError(f"{new.msg_id} was offered to the bus before, so that its bytes must not change.")
-        _require_same(row, new, _CONTENT + _MESSAGE)
-        if rows.envelope_of(row["envelope"]) != new.envelope:
+        if not let_go and rows.envelope_of(row["envelope"]) != new.envelope:
             raise _another(new)
         version = self._sealed_anew(new)
-        details = _sealed_details(row, version)
-        self.write(new.msg_id, row, Change(shipment, (HistoryLine(RESEALED, why, details=details),)), version)
+        details = {**_ids(row, version), **_sealed_details(row, version)}
+        self.write(new.msg_id, row, states.resealed(shipment, why=why, details=details), version)
 
     def resend(self, msg_id: str, new: NewShipment, *, why: str, who: str) -> None:
         """Let a shipment's content go again, sealed anew, as a person has decided (promises G1 and G3).

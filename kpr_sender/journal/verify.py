@@ -26,18 +26,19 @@ from kpr_sender.journal.connection import open_to_read
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.recovery import objection_to
 from kpr_sender.journal.sqlite_errors import Unreadable, of_os
-from kpr_sender.journal.transaction import RESEALED
 from kpr_sender.model import Environment
 from kpr_sender.states import (
     CAUSE_OF_STATUS,
     PERSON_CAUSES,
+    RESEALED,
+    SENT_AGAIN,
     Cause,
     ImpossibleTransition,
     Lifecycle,
     ReceiptStatus,
     ShipmentState,
-    may_be_resealed,
     moved,
+    was_offered,
 )
 
 _MOST_FINDINGS: Final = 100  # of SQLite's: one torn page can be thousands
@@ -70,6 +71,7 @@ class _Replayed:
     sealed_sha256: str | int | None = None
     encryption_sha1: str | int | None = None
     ids: dict[str, str | int] = field(default_factory=dict)
+    let_go: bool = False
     wrong: list[str] = field(default_factory=list)
 
     def take(self, event: sqlite3.Row) -> None:
@@ -104,6 +106,9 @@ class _Replayed:
                 self._object(event, f": {cause.value} takes {life.state} to {after.state}, not to {new}")
             if cause in PERSON_CAUSES and not (event["who"].strip() and event["why"].strip()):
                 self._object(event, f": {cause.value} by nobody, or without a reason")
+            if cause is Cause.PERSON_NOT_ARRIVED and '"was_message_id"' not in event["details"]:
+                after = replace(after, earlier_attempts=life.earlier_attempts)  # schema 3 kept the message-id
+            self.let_go |= cause in SENT_AGAIN
             self.last_cause, life = cause, after
         self.life = replace(life, state=new)
 
@@ -114,8 +119,11 @@ class _Replayed:
             if details.get("was_sealed_sha256") != self.sealed_sha256:
                 self._object(event, ": it was sealed anew from another digest than it had")
         elif event["what"] == RESEALED:
-            if self.life is None or not may_be_resealed(self.life):
+            renamed = self.let_go and "was_message_id" in details
+            if self.life is None or (was_offered(self.life) and not renamed):
                 self._object(event, ": it was sealed anew after it was offered to the bus")
+            else:
+                self.life = replace(self.life, earlier_attempts=self.life.attempts)
             if details.get("was_sealed_sha256") != self.sealed_sha256:
                 self._object(event, ": it was sealed anew from another digest than it had")
         elif event["what"] != "created":

@@ -71,16 +71,18 @@ class Builder:
         reason: str,
         accepted: Mapping[str, int],
         by: str,
+        kept: frozenset[str] = frozenset(),
     ) -> NewSubmission:
         """Build a new submission; its bytes are sealed while the journal writes them.
 
         Args:
-            files: The two files, in the order they are to be sent.
+            files: What is to be sent, in that order: both files, or one where the other half is kept.
             lopenr: The EPJ's running number in each.
             replaces: The submission it replaces.
             reason: Why it does.
             accepted: How many findings of each rule a person has accepted.
             by: Who submits.
+            kept: MsgIds of the delivered half that it keeps of the submission it replaces.
 
         Raises:
             InputRefused: A shipment's sealed bytes would be larger than ``limits.refuse_bytes``, or a file has no
@@ -103,6 +105,7 @@ class Builder:
                 self._shipment(kind, file, lopenr[kind], Fixed(self.new_id(), self.new_id(), self.now()))
                 for kind, file in files.items()
             ),
+            kept=kept,
         )
 
     def anew(self, shipment: Shipment, fixed: Fixed, file: PayloadFile) -> NewShipment:

@@ -5,8 +5,10 @@ The rules, for a submission that is continued:
 1. What is to be published was sealed for the certificate that is registered now, or it is not published.
 2. What was never offered to the bus under its message-id is sealed anew from the very same file: MsgId, message-id,
    Hodemelding and envelope stay as they are; the journal stores both versions (promises G1 and G3).
-3. Anything else is for a person: the bus was offered these bytes under that name.
-4. Nothing is sealed anew before it is clear that all of the pair may be.
+3. What a person let go again is sealed anew as the message is configured and registered now, as ``resend`` does; under
+   another message-id where the bus was offered the present one since (it certainly does not have it).
+4. Anything else is for a person: the bus was offered these bytes under that name.
+5. Nothing is sealed anew before it is clear that all of the pair may be.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from kpr_sender.model import CertificateName, MessageType, Shipment, Submission
 from kpr_sender.outbound.build import Builder, Fixed
 from kpr_sender.outbound.payload_file import PayloadFile
 from kpr_sender.registry.port import Counterpart
-from kpr_sender.states import may_be_published, may_be_resealed
+from kpr_sender.states import SENT_AGAIN, may_be_published, was_offered
 
 _WHY: Final = "The receiver's certificate for encryption is another now, and the bus has not seen it."
 
@@ -36,11 +38,13 @@ class Resealer:
     Attributes:
         counterpart: Asks the register for the receiver as it is now.
         builder: Returns what builds shipments for that receiver, its certificates and our key checked.
+        new_id: Makes lower-case UUIDs.
     """
 
     journal: Journal
     counterpart: Callable[[], Counterpart]
     builder: Callable[[Counterpart], Builder]
+    new_id: Callable[[], str]
     observe: Observer
 
     def reseal(self, submission: Submission, files: Mapping[MessageType, PayloadFile]) -> Submission:
@@ -71,7 +75,8 @@ class Resealer:
             if not outdated:
                 return submission
             for shipment in outdated:
-                _require_never_offered(shipment, present)
+                if not self._let_go(shipment):
+                    _require_never_offered(shipment, present)
             builder = self.builder(counterpart)
             for new in [self._built_anew(builder, shipment, files[shipment.type]) for shipment in outdated]:
                 self._exchange(new, present)
@@ -88,11 +93,16 @@ class Resealer:
         self.observe(Event(EventKind.WARNING, text, shipment.msg_id, shipment.type))
         return False
 
+    def _let_go(self, shipment: Shipment) -> bool:
+        """Tell whether a person has let it go again."""
+        return any(event.what in SENT_AGAIN for event in self.journal.events(shipment.msg_id))
+
     def _built_anew(self, builder: Builder, shipment: Shipment, file: PayloadFile) -> NewShipment:
         envelope = self.journal.envelope(shipment.msg_id)
-        fixed = Fixed(shipment.msg_id, shipment.message_id, made_at(envelope.properties))
-        new = builder.anew(shipment, fixed, file)
-        if new.hodemelding_sha256 == shipment.hodemelding_sha256 and new.envelope == envelope:
+        message_id = self.new_id() if was_offered(shipment) else shipment.message_id
+        new = builder.anew(shipment, Fixed(shipment.msg_id, message_id, made_at(envelope.properties)), file)
+        same = new.hodemelding_sha256 == shipment.hodemelding_sha256 and new.envelope == envelope
+        if same or self._let_go(shipment):
             return new
         raise ConfigInvalid(
             f"The {shipment.type.norwegian} ({shipment.msg_id}) was sealed for an earlier certificate of the "
@@ -112,7 +122,7 @@ class Resealer:
 
 
 def _require_never_offered(shipment: Shipment, present: CertificateName) -> None:
-    if may_be_resealed(shipment) and (shipment.earlier_attempts or not shipment.receipts):
+    if not was_offered(shipment) and not shipment.receipts:
         return
     was = shipment.certificates.encryption.sha1 if shipment.certificates else "unknown"
     raise AccessRefused(

@@ -4,7 +4,8 @@
 2. Where the journal has a submission of exactly these payloads, the run continues it. Nothing is parsed, and nothing
    that a check would find now stops it: FHI may have the files already.
 3. Otherwise both are checked, and a person must have accepted what FHI would drop.
-4. The pair is sealed while the journal writes it.
+4. The pair is sealed while the journal writes it; of what it replaces, a delivered half with the very same payload is
+   kept: it is never sent again because its other half failed.
 
 What steps 3 and 4 need is imported there: rule tables, keys and CMS take longer to load than a known pair to be hashed.
 """
@@ -23,12 +24,12 @@ from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal
 from kpr_sender.keys.port import Keys
 from kpr_sender.messages.safe_xml import MessageRefused
-from kpr_sender.model import MessageType, Submission
+from kpr_sender.model import MessageType, Shipment, Submission
 from kpr_sender.outbound.payload_file import PayloadFile, read_chunks
 from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import AddressRegistry, Counterpart, Directory, RegisterEntry, UnknownParty
 from kpr_sender.settings.values import Settings
-from kpr_sender.states import may_be_published
+from kpr_sender.states import ShipmentState, may_be_published
 
 if TYPE_CHECKING:
     from kpr_sender.outbound.build import Builder
@@ -130,7 +131,7 @@ class Submitter:
             return known
         from kpr_sender.outbound.reseal import Resealer
 
-        return Resealer(self.journal, self.counterpart, self.builder, self.observe).reseal(known, files)
+        return Resealer(self.journal, self.counterpart, self.builder, self.new_id, self.observe).reseal(known, files)
 
     def _check(self, paths: Mapping[MessageType, Path]) -> tuple[Report, dict[MessageType, Payload]]:
         """Check what FHI would refuse, drop or blank; return what was found, and what is known of each file."""
@@ -175,14 +176,37 @@ class Submitter:
         reason: str,
         accepted: Mapping[str, int],
     ) -> Submission:
+        kept = self._delivered_already(files, replaces)
         new = self.builder(self.counterpart()).submission(
-            files, lopenr=lopenr, replaces=replaces, reason=reason, accepted=accepted, by=self.by
+            {kind: file for kind, file in files.items() if kind not in kept},
+            lopenr=lopenr,
+            replaces=replaces,
+            reason=reason,
+            accepted=accepted,
+            by=self.by,
+            kept=frozenset(one.msg_id for one in kept.values()),
         )
         submission = self.journal.create(new)
-        for shipment in submission.shipments:
+        for kind, shipment in kept.items():
+            text = (
+                f"The {kind.norwegian} is the one that is delivered as {shipment.msg_id}: it is kept, not sent again."
+            )
+            self.observe(Event(EventKind.CONTINUED, text, shipment.msg_id, kind))
+        for shipment in [one for one in submission.shipments if one.type not in kept]:
             text = f"The {shipment.type.norwegian} is sealed as {shipment.msg_id}, {shipment.sealed_bytes:,} bytes."
             self.observe(Event(EventKind.SEALED, text, shipment.msg_id, shipment.type))
         return submission
+
+    def _delivered_already(
+        self, files: Mapping[MessageType, PayloadFile], replaces: str | None
+    ) -> dict[MessageType, Shipment]:
+        """Return the delivered half of the submission that is replaced whose payload is the very same file's."""
+        replaced = None if replaces is None else self.journal.submission(replaces)
+        return {
+            one.type: one
+            for one in (() if replaced is None else replaced.shipments)
+            if one.state is ShipmentState.DELIVERED and one.payload_sha256 == files[one.type].sha256
+        }
 
     def counterpart(self) -> Counterpart:
         """Return the receiver as the register has it now; raises as ``AddressRegistry.counterpart``."""

@@ -82,7 +82,10 @@ def report_json(report: Report) -> dict[str, Any]:
         deadline=report.deadline and report.deadline.day.isoformat(),
         days_left=report.deadline and report.deadline.days_left(report.asked_at),
         reviewed=report.reviewed and {"at": rfc3339(report.reviewed.at)},  # not who: that stays in the journal
-        shipments=[_shipment(shipment) for shipment in submission.shipments],
+        shipments=[
+            {**_shipment(one), "kept_of": None if one in submission.own else one.submission_id}
+            for one in submission.shipments
+        ],
     )
 
 

@@ -83,6 +83,8 @@ def report_screen(report: Report, *, journal: Path, receipts: Path, remark: str 
     for shipment in report.submission.shipments:
         yield ""
         yield from _shipment(shipment)
+        if shipment not in report.submission.own:
+            yield from _indented("kept", [f"of submission {shipment.submission_id}: delivered, and not sent again"])
     yield ""
     yield f"  Journal     {journal}"
     yield f"  Receipts    {receipts}"

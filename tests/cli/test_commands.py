@@ -117,6 +117,28 @@ def test_status_lists_earlier_submissions(command: Command, folder: Path) -> Non
     assert "Earlier submissions" in out
 
 
+def test_what_is_delivered_is_kept_and_shown_so_when_the_other_half_is_corrected(
+    command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as rejecting:
+        _faults(rejecting, "reject:KPR_IDE")
+        code, out, _ = command("--json")
+    first = json.loads(out)
+    assert (code, [one["state"] for one in first["shipments"]]) == (82, ["delivered", "rejected"])
+    Municipality(folder).corrected()
+
+    code, out, err = command("--json", "send", "--replaces", first["submission"], "--reason", "avtalt med FHI")
+
+    kept, sent = json.loads(out)["shipments"]
+    assert (code, kept["state"], sent["state"]) == (0, "delivered", "delivered"), err
+    assert (kept["msg_id"], kept["kept_of"]) == (first["shipments"][0]["msg_id"], first["submission"])
+    assert (sent["kept_of"], sent["attempts"]) == (None, 1)
+    assert f"of submission {first['submission']}: delivered, and not sent again" in command("status")[1]
+    code, out, _ = command("--json", "receipts")
+    assert [one["msg_id"] for one in json.loads(out)["receipts"]] == [kept["msg_id"], sent["msg_id"]]
+    assert command("journal", "verify")[0] == 0
+
+
 def test_wait_with_nothing_submitted_is_usage(command: Command) -> None:
     assert command("wait", "--wait", "0")[0] == 64
 

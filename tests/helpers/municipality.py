@@ -64,6 +64,10 @@ class Municipality:
         """Let the EPJ make a new extract: other content, the next running number."""
         write_pair(self.folder, year=YEAR, persons=6, seed=lopenr, lopenr=lopenr)
 
+    def corrected(self) -> None:
+        """Let the EPJ correct the identmelding alone: the fagmelding stays the very same file."""
+        self.identmelding.write_bytes(self.identmelding.read_bytes() + b"\n")
+
     def configure(self, changes: Changes | None = None, *, port: int = 1) -> Settings:
         """Write the configuration and load it."""
         self.config.write_text(toml(self._sections(port), changes or {}), encoding="utf-8")

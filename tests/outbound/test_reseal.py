@@ -31,7 +31,7 @@ from kpr_sender.journal.port import JournalEvent
 from kpr_sender.journal.queries import SqliteView
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.verify import verify
-from kpr_sender.keys.files import KeyPair
+from kpr_sender.keys.files import KeyPair, SoftwareSigner
 from kpr_sender.model import Environment, Submission
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.report import Report
@@ -204,6 +204,29 @@ def test_what_a_person_lets_go_again_is_sealed_anew_under_a_message_id_that_the_
     demand_sound(kommune)
 
 
+def test_g3_what_a_person_let_go_is_sealed_anew_also_where_the_bus_was_offered_it_since_or_all_else_has_changed(
+    new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi, kommune: Municipality
+) -> None:
+    client = new_client(silent_bus)
+    first = client.submit().submission.shipments[0]
+    stranger = fhi.sealed(fhi.apprec(silent_bus.taken[0]), signed_by=SoftwareSigner(fhi.key("kommune-signing")))
+    client.handle(fhi.inbound(silent_bus.taken[0], stranger))
+    client.resolve(first.msg_id, Decision.NOT_ARRIVED, reason="FHI har den ikke.", by="Kari")
+    silent_bus.outcomes.append(NO_CREDIT)
+    offered = client.submit().submission.shipments[0]
+    assert (offered.state, offered.attempts) == ("sealed", 2)
+    other = {**NEW, "bus": {"receipts_queue": "other"}}
+    assert new_client(silent_bus, other).submit().sent == 1
+    *_, refused, after = silent_bus.published
+    assert refused.message_id == offered.message_id
+    assert len({first.message_id, offered.message_id, after.message_id}) == 3, "no message-id has two kinds of bytes"
+    assert (refused.body == after.body, after.envelope.reply_to) == (False, "other")
+    now = status(client).submission.shipments[0]
+    assert (now.msg_id, now.message_id) == (first.msg_id, after.message_id)
+    assert [one.message_id for one in now.earlier] == [first.message_id, offered.message_id]
+    demand_sound(kommune)
+
+
 def test_without_the_very_same_file_nothing_is_sealed_anew(
     new_client: NewClient, sealed: Submission, silent_bus: MemoryBus, kommune: Municipality
 ) -> None:
@@ -260,7 +283,7 @@ def test_the_tables_themselves_refuse_bytes_for_what_was_offered(kommune: Munici
     )
     change = (
         "UPDATE shipment SET sealed_id = (SELECT max(sealed_id) FROM sealed), sealed_sha256 = payload_sha256, "
-        "encryption_sha1 = replace(encryption_sha1, 'a', 'b') WHERE type = 'KPR_IPL'"
+        "encryption_sha1 = lower(hex(zeroblob(20))) WHERE type = 'KPR_IPL'"
     )
     offered = "UPDATE shipment SET state = 'publishing', attempts = 1"
     for before in (offered, "UPDATE shipment SET attempts = 1", "UPDATE shipment SET needs_person = 1"):

@@ -171,14 +171,16 @@ def test_a_new_extract_is_refused_until_it_says_what_it_replaces(
     assert len(bus.published) == 4
 
 
-def test_half_a_new_pair_is_no_new_pair(new_client: NewClient, bus: MemoryBus, kommune: Municipality) -> None:
+def test_half_a_new_pair_is_sent_by_half(new_client: NewClient, bus: MemoryBus, kommune: Municipality) -> None:
     client = new_client(bus)
     first = client.submit()
     client.wait(timeout=5)
     kommune.fagmelding.write_bytes(kommune.fagmelding.read_bytes().replace(b"<iiLopenr>1<", b"<iiLopenr>2<"))
-    with pytest.raises(AlreadySubmitted, match=r"(?i)identmelding"):
-        client.submit(replaces=first.submission.submission_id, reason="Corrected.")
-    assert len(bus.published) == 2
+    with pytest.raises(AlreadySubmitted):
+        client.submit()
+    report = client.submit(replaces=first.submission.submission_id, reason="Avtalt med FHI.")
+    assert (report.sent, report.submission.shipments[1].msg_id) == (1, first.submission.shipments[1].msg_id)
+    assert [message.envelope.subject for message in bus.published] == ["KPR_IPL", "KPR_IDE", "KPR_IPL"]
 
 
 def test_a_file_that_changes_while_it_is_sealed_is_refused(

@@ -61,6 +61,7 @@ def test_json_is_schema_2_and_holds_no_detail_text() -> None:
         "receipt",
         "error_message",
         "last_error",
+        "kept_of",
     ]
     assert whole["shipments"][0]["published_at"] == "2025-01-10T12:00:00Z"
     assert whole["shipments"][0]["receipt"]["status"] == 2
