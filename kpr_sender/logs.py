@@ -6,19 +6,19 @@ that log complete messages are silenced whatever the level.
 
 from __future__ import annotations
 
+import json
 import logging
 import logging.handlers
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, TextIO
-
-import structlog
+from typing import Final, TextIO
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.events import Event, EventKind
-from kpr_sender.privacy import redact_event
+from kpr_sender.privacy import redact_fields
 
 SILENT: Final = ("signxml", "proton", "lxml", "httpx", "httpcore")
 """They log payloads, signatures, frames or requests with their headers, at one level or another."""
@@ -33,11 +33,14 @@ _LEVELS: Final[Mapping[EventKind, int]] = {
     EventKind.FOREIGN_HELD: logging.WARNING,
 }
 
-Logger = structlog.stdlib.BoundLogger
+_NAME: Final = "kpr_sender"
+_FIELDS: Final = "kpr_fields"
+"""The attribute of a record that holds an event's own fields."""
+_OWN: Final = ("timestamp", "level", "event", "text")
 
 
 @contextmanager
-def logging_to(target: Path | TextIO, *, level: str, **context: str) -> Iterator[Logger]:
+def logging_to(target: Path | TextIO, *, level: str, **context: str) -> Iterator[logging.Logger]:
     """Write log lines until the block ends, then leave logging as it was.
 
     Args:
@@ -49,59 +52,48 @@ def logging_to(target: Path | TextIO, *, level: str, **context: str) -> Iterator
         ConfigInvalid: The file cannot be written.
     """
     handler = _handler(target)
-    handler.setFormatter(_formatter())
+    handler.setFormatter(_JsonLine(context))
     root = logging.getLogger()
     before = root.level
     root.addHandler(handler)
     root.setLevel(level.upper())
     try:
         with _silenced():
-            yield _logger().bind(**context)
+            yield logging.getLogger(_NAME)
     finally:
         root.removeHandler(handler)
         root.setLevel(before)
         handler.close()
 
 
-def log_event(logger: Logger, event: Event) -> None:
+def log_event(logger: logging.Logger, event: Event) -> None:
     """Write an event."""
     fields = {"msg_id": event.msg_id, "type": event.type} if event.msg_id else {}
-    # Details may have any name; those that logging itself uses must not overwrite the event's own fields.
-    details = {name: value for name, value in event.details.items() if name not in ("event", "level", "text")}
-    logger.log(_LEVELS.get(event.kind, logging.INFO), event.kind.value, text=event.text, **details | fields)
+    # Details may have any name; those that a line begins with must not be overwritten by them.
+    details = {name: value for name, value in event.details.items() if name not in _OWN}
+    level = _LEVELS.get(event.kind, logging.INFO)
+    logger.log(level, event.kind.value, extra={_FIELDS: {"text": event.text, **details, **fields}})
 
 
-def _logger() -> Logger:
-    logger: Logger = structlog.wrap_logger(
-        logging.getLogger("kpr_sender"),
-        processors=[
-            structlog.stdlib.filter_by_level,
-            structlog.stdlib.add_log_level,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        wrapper_class=structlog.stdlib.BoundLogger,
-    )
-    return logger
+class _JsonLine(logging.Formatter):
+    """Makes one JSON object of a record; whatever comes from others is in it, and all of it is redacted."""
 
+    def __init__(self, context: Mapping[str, str]) -> None:
+        super().__init__()
+        self._context = context
 
-def _formatter() -> logging.Formatter:
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[structlog.stdlib.add_log_level, structlog.stdlib.add_logger_name],
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            _in_order,
-            redact_event,
-            structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
-        ],
-    )
-
-
-def _in_order(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Put timestamp, level and event first in each line."""
-    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
-    return {**first, **event}
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
+        line: dict[str, object] = {
+            "timestamp": at.replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+        }
+        line |= self._context if record.name == _NAME else {"logger": record.name}
+        line |= getattr(record, _FIELDS, {})
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(redact_fields(line), ensure_ascii=False, default=str)
 
 
 def _handler(target: Path | TextIO) -> logging.Handler:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -52,6 +53,35 @@ class Party:
     service_name: str
     service_her_id: int
     organisation_number: str | None = None
+
+
+_ORGANISATION_NUMBER: Final = re.compile(r"([0-9]{9})0?")
+_WEIGHTS: Final = (3, 2, 7, 6, 5, 4, 3, 2, 1)
+_MODULUS: Final = 11
+_ORDINARY, _TENOR = ("8", "9"), ("2", "3")
+"""What organisation numbers begin with; Skatteetaten's synthetic ones as the latter, and no others."""
+
+
+def organisation_number(written: str) -> str | None:
+    """Return the nine digits of an organisation number, or None; a 0 may follow them, as IPLOS 3.7 has it."""
+    found = _ORGANISATION_NUMBER.fullmatch(written)
+    return found[1] if found else None
+
+
+def is_organisation_number(written: str) -> bool:
+    """Tell whether there can be an organisation of this number, as it stands or with a 0 after it."""
+    nine = organisation_number(written)
+    return nine is not None and nine.startswith(_ORDINARY + _TENOR) and has_check_digit(nine)
+
+
+def has_check_digit(nine: str) -> bool:
+    """Tell whether nine digits end in the check digit that Brønnøysundregistrene would give them (modulus 11)."""
+    return sum(weight * int(digit) for weight, digit in zip(_WEIGHTS, nine, strict=True)) % _MODULUS == 0
+
+
+def is_synthetic_organisation(number: str) -> bool:
+    """Tell whether a number, if it is valid, is that of a synthetic organisation."""
+    return number.startswith(_TENOR)
 
 
 @dataclass(frozen=True, slots=True)

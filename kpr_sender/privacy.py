@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 ID: Final = "[id removed]"
@@ -149,9 +149,9 @@ def redact(value: object) -> object:
     return _redact(value, 0)
 
 
-def redact_event(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Redact a structlog event; the last step before it is written."""
-    return {redact_text(str(name)): _field(str(name), value, 0) for name, value in event.items()}
+def redact_fields(fields: Mapping[str, object], depth: int = 0) -> dict[str, object]:
+    """Return named values, clean in all their depth; some names say by themselves what a value is."""
+    return {redact_text(str(name)): _field(str(name), value, depth) for name, value in fields.items()}
 
 
 _PLAIN: Final[tuple[tuple[type | tuple[type, ...], Callable[[Any], object]], ...]] = (
@@ -172,7 +172,7 @@ def _redact(value: object, depth: int) -> object:
     if depth >= _DEEPEST:
         return "[too deep]"
     if isinstance(value, Mapping):
-        return {redact_text(str(name)): _field(str(name), inner, depth + 1) for name, inner in value.items()}
+        return redact_fields(value, depth + 1)
     if isinstance(value, list | tuple | set | frozenset):
         return [_redact(inner, depth + 1) for inner in value]
     return redact_text(repr(value))

@@ -24,7 +24,7 @@ from kpr_sender.privacy import (
     may_hold_national_id,
     person_number,
     redact,
-    redact_event,
+    redact_fields,
     redact_message,
     redact_name,
     redact_text,
@@ -142,9 +142,7 @@ def test_redacting_twice_changes_nothing_more() -> None:
 def test_names_of_fields_decide_where_values_cannot() -> None:
     digest = "0f" * 32
 
-    event = redact_event(
-        None,
-        "info",
+    event = redact_fields(
         {"sealed_sha256": digest, "other": digest, "password": "kort", "password_file": "/etc/p", "xml": "Ola"},
     )
 

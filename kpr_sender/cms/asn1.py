@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kpr_sender.cms.algorithms import REFUSED, Policy
-from kpr_sender.cms.errors import AlgorithmRefused
+from kpr_sender.cms.port import AlgorithmRefused
 
 INTEGER: Final = 0x02
 OCTET_STRING: Final = 0x04

@@ -1,9 +1,22 @@
-"""The port: what sealing and opening ask of a key. A key in an HSM is one more implementation of these protocols."""
+"""The port: what sealing and opening ask of a key, and every way in which a sealed message is refused.
+
+A key in an HSM is one more implementation of these protocols. No refusal's text has content, key material or personal
+data (promise G6). The rules:
+
+1. Whatever is wrong with a message, ``open_sealed`` raises a subclass of ``ProtectionRefused``; nothing else leaks.
+2. Everything that depends on secret-key processing (RSA, content key, padding, what the decrypted bytes look like,
+   whether the signature is valid) gives ``CannotOpen``, always with the same text: a person who alters a message and
+   sees our answer learns nothing about its content (RFC 3218; CBC padding oracles).
+3. ``SignatureRefused`` is raised only for an intact message, so it reveals nothing either.
+4. The texts are clauses for our own people. An answer to a message's sender is ``TELL_SENDER``, never more.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+from kpr_sender.model import SEALED_FOR_ANOTHER
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.hashes import HashAlgorithm
@@ -57,3 +70,64 @@ class Decrypter(Protocol):
                 such as an HSM that does not answer, must be another exception: it reaches the caller, so that an
                 outage never counts as a bad message.
         """
+
+
+TELL_SENDER: Final = "The message could not be opened."
+
+
+class ProtectionRefused(ValueError):
+    """The root; never raised itself. ``str()`` is a clause with *it* for the message, safe to log."""
+
+
+class Malformed(ProtectionRefused):
+    """The outer structure is not valid CMS, or is beyond the bounds."""
+
+
+class NotForUs(ProtectionRefused):
+    """No recipientInfo names a certificate of ours: the message may be someone else's.
+
+    Args:
+        recipients: What it is sealed for: serial numbers or key identifiers, in hexadecimal.
+    """
+
+    def __init__(self, recipients: tuple[str, ...] = ()) -> None:
+        named = f" but for the certificate with {' and the one with '.join(recipients)}" if recipients else ""
+        super().__init__(f"{SEALED_FOR_ANOTHER}{named}")
+        self.recipients = recipients
+
+
+class AlgorithmRefused(ProtectionRefused):
+    """An algorithm that we do not accept; the text names it.
+
+    Args:
+        algorithm: Its name, or its object identifier where we know no name.
+        why: What would accept it, for example which setting; empty where nothing would.
+    """
+
+    def __init__(self, algorithm: str, *, why: str = "") -> None:
+        super().__init__(f"it uses {algorithm}, which is refused{why and f' ({why})'}")
+        self.algorithm = algorithm
+
+
+class CannotOpen(ProtectionRefused):
+    """One error with one text for all that depends on secret-key processing."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "it cannot be opened and verified with the keys and certificates we hold: "
+            "it was damaged or altered, or sealed or signed with other keys"
+        )
+
+
+class SignatureRefused(ProtectionRefused):
+    """The message is intact, but who signed it, or how, is not acceptable.
+
+    Args:
+        reason: A clause with *it* for the message.
+        claimed: Its content where only the signer is unknown: nobody vouches for it, so it may only be used to tell
+            which message it claims to answer.
+    """
+
+    def __init__(self, reason: str, claimed: bytes = b"") -> None:
+        super().__init__(reason)
+        self.claimed = claimed

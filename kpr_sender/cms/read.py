@@ -32,8 +32,16 @@ from kpr_sender.cms.algorithms import (
 )
 from kpr_sender.cms.asn1 import BerError, algorithm, content_info
 from kpr_sender.cms.certificates import names
-from kpr_sender.cms.errors import AlgorithmRefused, CannotOpen, Malformed, NotForUs
-from kpr_sender.cms.port import Decrypter, KeyTransport, Oaep, Pkcs1v15
+from kpr_sender.cms.port import (
+    AlgorithmRefused,
+    CannotOpen,
+    Decrypter,
+    KeyTransport,
+    Malformed,
+    NotForUs,
+    Oaep,
+    Pkcs1v15,
+)
 from kpr_sender.cms.read_signed import Opened, verify
 
 __all__ = ["Opened", "Policy", "open_envelope", "open_sealed"]

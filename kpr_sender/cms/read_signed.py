@@ -40,7 +40,7 @@ from kpr_sender.cms.algorithms import (
 )
 from kpr_sender.cms.asn1 import BerError, algorithm, content_info
 from kpr_sender.cms.certificates import CertificateIdentity, names, rsa_public_key
-from kpr_sender.cms.errors import AlgorithmRefused, CannotOpen, ProtectionRefused, SignatureRefused
+from kpr_sender.cms.port import AlgorithmRefused, CannotOpen, ProtectionRefused, SignatureRefused
 from kpr_sender.errors import AccessRefused
 
 _CONTEXT_1: Final = 0xA1

@@ -17,8 +17,7 @@ from cryptography.x509 import Certificate
 from kpr_sender.bus.port import Inbound
 from kpr_sender.cms import certificates
 from kpr_sender.cms.certificates import CertificateUse
-from kpr_sender.cms.errors import CannotOpen, NotForUs, ProtectionRefused, SignatureRefused
-from kpr_sender.cms.port import Decrypter
+from kpr_sender.cms.port import CannotOpen, Decrypter, NotForUs, ProtectionRefused, SignatureRefused
 from kpr_sender.cms.read import Opened, Policy, open_sealed
 from kpr_sender.errors import AccessRefused, KeyUnavailable
 from kpr_sender.journal.port import Journal

@@ -19,8 +19,7 @@ from pkcs11 import MGF, Attribute, Mechanism, ObjectClass
 from pkcs11.types import Session, Token
 
 from kpr_sender.cms.certificates import load_certificate, rsa_public_key
-from kpr_sender.cms.errors import AlgorithmRefused
-from kpr_sender.cms.port import KeyTransport, Oaep
+from kpr_sender.cms.port import AlgorithmRefused, KeyTransport, Oaep
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KeyUnavailable
 from kpr_sender.keys.files import intermediates
 

@@ -21,8 +21,7 @@ from signxml.signer import XMLSigner
 from signxml.verifier import SignatureConfiguration, XMLVerifier
 
 from kpr_sender.cms.certificates import rsa_public_key
-from kpr_sender.cms.errors import Malformed, SignatureRefused
-from kpr_sender.cms.port import Signer
+from kpr_sender.cms.port import Malformed, SignatureRefused, Signer
 from kpr_sender.cms.write import sign
 from kpr_sender.errors import AccessRefused
 

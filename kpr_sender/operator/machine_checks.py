@@ -17,8 +17,7 @@ from typing import Final, TypeVar
 
 from kpr_sender import profiles
 from kpr_sender.bus.probe import Probe
-from kpr_sender.cms.errors import ProtectionRefused
-from kpr_sender.cms.port import Decrypter, Signer
+from kpr_sender.cms.port import Decrypter, ProtectionRefused, Signer
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.write import seal
 from kpr_sender.errors import (

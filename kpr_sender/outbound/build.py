@@ -16,8 +16,7 @@ from datetime import datetime
 from pathlib import Path
 
 from kpr_sender.cms.certificates import named
-from kpr_sender.cms.errors import Malformed
-from kpr_sender.cms.port import Signer
+from kpr_sender.cms.port import Malformed, Signer
 from kpr_sender.cms.write import seal, sealed_length
 from kpr_sender.errors import InputRefused
 from kpr_sender.events import Event, EventKind, Observer

@@ -18,8 +18,7 @@ from kpr_sender.cms import asn1
 from kpr_sender.cms.algorithms import ID_ENVELOPED_DATA, Policy
 from kpr_sender.cms.asn1 import content_info
 from kpr_sender.cms.certificates import CertificateUse, check, names
-from kpr_sender.cms.errors import Malformed, NotForUs, ProtectionRefused
-from kpr_sender.cms.port import Decrypter
+from kpr_sender.cms.port import Decrypter, Malformed, NotForUs, ProtectionRefused
 from kpr_sender.cms.read import open_envelope
 from kpr_sender.cms.read_signed import verify
 from kpr_sender.errors import AccessRefused

@@ -14,7 +14,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from kpr_sender.organisation_number import has_check_digit
+from kpr_sender.model import has_check_digit
 
 _DURATION: Final = 'a duration such as "30s", "10m" or "2h", or a number of seconds'
 

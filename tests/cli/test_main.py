@@ -16,7 +16,7 @@ from tests.helpers.command import kpr_send
 from tests.helpers.municipality import municipality
 from tests.helpers.tenor import TENOR_ID
 
-HEAVY = ("proton", "lxml", "cryptography", "signxml", "rich", "structlog", "tenacity")
+HEAVY = ("proton", "lxml", "cryptography", "signxml", "rich", "asyncio", "tenacity")
 
 
 def _loaded_by(arguments: list[str]) -> set[str]:

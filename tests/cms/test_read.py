@@ -12,8 +12,15 @@ from cryptography.x509 import Certificate
 
 from kpr_sender.cms import asn1
 from kpr_sender.cms.certificates import CertificateIdentity
-from kpr_sender.cms.errors import AlgorithmRefused, CannotOpen, Malformed, NotForUs, ProtectionRefused, SignatureRefused
-from kpr_sender.cms.port import KeyTransport
+from kpr_sender.cms.port import (
+    AlgorithmRefused,
+    CannotOpen,
+    KeyTransport,
+    Malformed,
+    NotForUs,
+    ProtectionRefused,
+    SignatureRefused,
+)
 from kpr_sender.cms.read import Opened, Policy, open_sealed
 from kpr_sender.cms.read_signed import verify
 from kpr_sender.keys.files import SoftwareDecrypter, SoftwareSigner

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kpr_sender.cms.errors import ProtectionRefused
+from kpr_sender.cms.port import ProtectionRefused
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.read_signed import verify
 from kpr_sender.cms.write import seal

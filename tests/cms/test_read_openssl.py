@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from kpr_sender.cms.errors import AlgorithmRefused, SignatureRefused
+from kpr_sender.cms.port import AlgorithmRefused, SignatureRefused
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.read_signed import verify
 from kpr_sender.cms.write import seal

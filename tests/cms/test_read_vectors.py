@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization.pkcs7 import load_der_pkcs7_ce
 from cryptography.x509 import Certificate
 
 from kpr_sender.cms.certificates import load_certificate
-from kpr_sender.cms.errors import AlgorithmRefused, ProtectionRefused
+from kpr_sender.cms.port import AlgorithmRefused, ProtectionRefused
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.read_signed import verify
 from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pem, load_pkcs12

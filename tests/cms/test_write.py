@@ -19,8 +19,7 @@ from cryptography.x509 import Certificate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kpr_sender.cms.errors import NotForUs
-from kpr_sender.cms.port import Signer
+from kpr_sender.cms.port import NotForUs, Signer
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.write import seal, sealed_length
 from kpr_sender.errors import AccessRefused

@@ -12,8 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256, Hash
 from cryptography.x509 import Certificate
 
-from kpr_sender.cms.errors import AlgorithmRefused, CannotOpen
-from kpr_sender.cms.port import Oaep, Pkcs1v15
+from kpr_sender.cms.port import AlgorithmRefused, CannotOpen, Oaep, Pkcs1v15
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.write import seal
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KeyUnavailable

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 
-from kpr_sender.cms.errors import Malformed
+from kpr_sender.cms.port import Malformed
 from kpr_sender.keys.files import SoftwareSigner
 from kpr_sender.messages.xml_signature import signature, verify_enveloped
 from tests.helpers import pki

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 from lxml import etree
 
-from kpr_sender.cms.errors import ProtectionRefused
+from kpr_sender.cms.port import ProtectionRefused
 from kpr_sender.errors import AccessRefused
 from kpr_sender.keys.files import KeyPair, SoftwareSigner
 from kpr_sender.messages.xml_signature import signature, verify_enveloped

@@ -7,7 +7,7 @@ import logging
 import pytest
 from lxml import etree
 
-from kpr_sender.cms.errors import Malformed, SignatureRefused
+from kpr_sender.cms.port import Malformed, SignatureRefused
 from kpr_sender.errors import AccessRefused
 from kpr_sender.keys.files import KeyPair
 from kpr_sender.messages.xml_signature import verify_enveloped

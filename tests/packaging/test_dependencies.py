@@ -60,7 +60,6 @@ def test_the_runtime_depends_on_what_the_product_needs_and_nothing_more() -> Non
         "lxml",
         "signxml",
         "tenacity",
-        "structlog",
         "click",
         "rich",
         "httpx",

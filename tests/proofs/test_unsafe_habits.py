@@ -13,6 +13,7 @@ import pytest
 from kpr_sender.bus.port import Inbound, Outcome, Reach, Verdict
 from kpr_sender.client import Client
 from kpr_sender.errors import BusUnreachable, InDoubt, InputRefused, JournalUnwritable
+from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound.receipt import Handling
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.keys.files import SoftwareSigner
@@ -134,7 +135,9 @@ def test_habit_6_payload_in_debug_log(kommune: Municipality, bus: MemoryBus, fhi
         client = Client(kommune.configure(), bus=bus, on_event=lambda event: log_event(logger, event))
         with client:
             client.submit()
-            logger.debug("odd", payload=kommune.identmelding.read_text(), sealed=repr(bus.published[0].body))
+            odd = {"payload": kommune.identmelding.read_text(), "sealed": repr(bus.published[0].body)}
+            log_event(logger, Event(EventKind.CHECKED, "odd", details=odd))
+            logger.debug("odd %s", odd)
             bus.inbox.extend(fhi.answer(bus.published[0], "3"))
             bus.put(unsigned_by_fhi(fhi, bus))
             client.wait(timeout=0)

@@ -13,7 +13,7 @@ import pytest
 from lxml import etree
 from proton import ConnectionException, Delivery, Message
 
-from kpr_sender.cms.errors import NotForUs, ProtectionRefused, SignatureRefused
+from kpr_sender.cms.port import NotForUs, ProtectionRefused, SignatureRefused
 from kpr_sender.errors import UsageError
 from kpr_sender.messages import apprec, error_queue
 from kpr_sender.messages.safe_xml import MessageRefused

@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from kpr_sender.organisation_number import is_synthetic, is_valid, normal
+from kpr_sender.model import is_organisation_number, is_synthetic_organisation, organisation_number
 from kpr_sender.preflight.catalogue import kommuner
 from kpr_sender.preflight.catalogue.codes import TJENESTETYPE, all_service_types, codes, lists
 from kpr_sender.preflight.catalogue.fields import DATO, Field
@@ -64,11 +64,11 @@ class OrganisationNumbers:
         return known
 
     def _judge(self, field: str, number: str) -> tuple[Hit, ...]:
-        if normal(number) is None:
+        if organisation_number(number) is None:
             return ()  # its form is a field rule's
-        if not is_valid(number):
+        if not is_organisation_number(number):
             return (Hit("orgnr.invalid", field, "The first digit or the check digit is wrong."),)
-        if self._production and is_synthetic(number):
+        if self._production and is_synthetic_organisation(number):
             return (Hit("orgnr.synthetic", field, "It begins with 2 or 3."),)
         return ()
 

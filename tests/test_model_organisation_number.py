@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpr_sender import organisation_number
+from kpr_sender import model
 
 WEIGHTS = (3, 2, 7, 6, 5, 4, 3, 2)
 
@@ -27,9 +27,9 @@ def tenor(draw: st.DrawFn) -> str:
 
 @given(tenor(), st.sampled_from(["", "0"]))
 def test_a_synthetic_number_is_valid_and_synthetic_with_or_without_its_0(number: str, after: str) -> None:
-    assert organisation_number.normal(number + after) == number
-    assert organisation_number.is_valid(number + after)
-    assert organisation_number.is_synthetic(number + after)
+    assert model.organisation_number(number + after) == number
+    assert model.is_organisation_number(number + after)
+    assert model.is_synthetic_organisation(number + after)
 
 
 @given(st.integers(0, 9_999_999), st.integers(0, 9))
@@ -38,9 +38,9 @@ def test_nine_digits_are_valid_by_their_check_digit_and_their_first(first: str, 
     eight = f"{first}{rest:07}"
     right = check_digit(eight)
 
-    assert organisation_number.is_valid(f"{eight}{right}") is (right != 10 and first in "2389")
-    assert organisation_number.is_valid(f"{eight}{last}") is (right == last and first in "2389")
-    assert organisation_number.is_synthetic(f"{eight}{last}") is (first in "23")
+    assert model.is_organisation_number(f"{eight}{right}") is (right != 10 and first in "2389")
+    assert model.is_organisation_number(f"{eight}{last}") is (right == last and first in "2389")
+    assert model.is_synthetic_organisation(f"{eight}{last}") is (first in "23")
 
 
 @given(tenor(), st.data())
@@ -48,24 +48,24 @@ def test_one_wrong_digit_is_found(number: str, data: st.DataObject) -> None:
     place = data.draw(st.integers(0, 8))
     wrong = data.draw(st.sampled_from("0123456789").filter(lambda digit: digit != number[place]))
 
-    assert not organisation_number.is_valid(number[:place] + wrong + number[place + 1 :])
+    assert not model.is_organisation_number(number[:place] + wrong + number[place + 1 :])
 
 
 @given(tenor(), st.integers(0, 7))
 def test_two_digits_in_the_wrong_order_are_found(number: str, place: int) -> None:
     turned = number[:place] + number[place + 1] + number[place] + number[place + 2 :]
 
-    assert organisation_number.is_valid(turned) is (turned == number)
+    assert model.is_organisation_number(turned) is (turned == number)
 
 
 @pytest.mark.parametrize("wrong", ["", "0", "31000000", "3100000001", "31000000000", "NO310000000", "310 000 000"])
 def test_another_form_is_no_number(wrong: str) -> None:
     assert re.fullmatch(r"[0-9]{9}0?", wrong) is None
-    assert organisation_number.normal(wrong) is None
-    assert not organisation_number.is_valid(wrong)
+    assert model.organisation_number(wrong) is None
+    assert not model.is_organisation_number(wrong)
 
 
 @given(tenor())
 def test_digits_of_another_script_or_a_line_end_are_not_taken(number: str) -> None:
-    assert organisation_number.normal(number + "\n") is None
-    assert organisation_number.normal("\u0663" + number[1:]) is None
+    assert model.organisation_number(number + "\n") is None
+    assert model.organisation_number("\u0663" + number[1:]) is None
