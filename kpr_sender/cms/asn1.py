@@ -80,14 +80,14 @@ class BerError(ValueError):
 
 
 @dataclass(slots=True)
-class _Source:
+class _BerBytes:
     """The bytes, and how much may still be read of them."""
 
     view: memoryview
     max_depth: int
     elements_left: int
 
-    def element(self, start: int, end: int, depth: int) -> Element:
+    def element(self, start: int, end: int, depth: int) -> BerElement:
         """Read the element that begins at ``start`` and must end at or before ``end``."""
         if depth > self.max_depth:
             raise BerError("nested too deeply")
@@ -100,7 +100,7 @@ class _Source:
         content_end = content_start + length
         if content_end > end:
             raise BerError("an element is longer than the one around it")
-        return Element(self, tag, depth, start, content_start, content_end, content_end)
+        return BerElement(self, tag, depth, start, content_start, content_end, content_end)
 
     def _header(self, start: int, end: int) -> tuple[int, int | None, int]:
         """Return tag, length (None: indefinite) and where the content starts."""
@@ -120,30 +120,30 @@ class _Source:
         length = int.from_bytes(self.view[content_start : content_start + octets], "big")
         return tag, length, content_start + octets
 
-    def _indefinite(self, start: int, tag: int, content_start: int, end: int, depth: int) -> Element:
+    def _indefinite(self, start: int, tag: int, content_start: int, end: int, depth: int) -> BerElement:
         if not tag & _CONSTRUCTED:
             raise BerError("a primitive element of indefinite length")
-        children: list[Element] = []
+        children: list[BerElement] = []
         position = content_start
         while bytes(self.view[position : min(position + 2, end)]) != b"\0\0":
             child = self.element(position, end, depth + 1)
             children.append(child)
             position = child.end
-        return Element(self, tag, depth, start, content_start, position, position + 2, children)
+        return BerElement(self, tag, depth, start, content_start, position, position + 2, children)
 
 
 @dataclass(slots=True)
-class Element:
+class BerElement:
     """One element and where it is: ``raw`` with header, ``content`` without it and without end-of-contents."""
 
-    _source: _Source = field(repr=False)
+    _source: _BerBytes = field(repr=False)
     tag: int
     depth: int
     start: int
     content_start: int
     content_end: int
     end: int
-    _children: list[Element] | None = field(default=None, repr=False)
+    _children: list[BerElement] | None = field(default=None, repr=False)
 
     @property
     def raw(self) -> memoryview:
@@ -160,7 +160,7 @@ class Element:
         """Whether its length is in its header, as DER requires."""
         return self.end == self.content_end
 
-    def expect(self, *tags: int) -> Element:
+    def expect(self, *tags: int) -> BerElement:
         """Return the element itself when its tag is one of these; any tag will do where none is given.
 
         Raises:
@@ -170,12 +170,12 @@ class Element:
             raise BerError(f"tag {self.tag:#04x} where another is expected")
         return self
 
-    def children(self) -> list[Element]:
+    def children(self) -> list[BerElement]:
         """Return the elements of a constructed one, in order."""
         if self._children is None:
             if not self.tag & _CONSTRUCTED:
                 raise BerError("a primitive element where a constructed one is expected")
-            children: list[Element] = []
+            children: list[BerElement] = []
             position = self.content_start
             while position < self.content_end:
                 child = self._source.element(position, self.content_end, self.depth + 1)
@@ -184,7 +184,7 @@ class Element:
             self._children = children
         return self._children
 
-    def only_child(self, *tags: int) -> Element:
+    def only_child(self, *tags: int) -> BerElement:
         """Return the only element in this one."""
         match self.children():
             case [child]:
@@ -230,18 +230,18 @@ class Element:
 class Fields:
     """The fields of a SEQUENCE, taken one by one in order."""
 
-    def __init__(self, element: Element) -> None:
+    def __init__(self, element: BerElement) -> None:
         self._fields = element.expect(SEQUENCE).children()
         self._next = 0
 
-    def take(self, *tags: int) -> Element:
+    def take(self, *tags: int) -> BerElement:
         """Return the next field, which must be there and have one of the tags, where any are given."""
         if self._next == len(self._fields):
             raise BerError("a field is missing")
         self._next += 1
         return self._fields[self._next - 1].expect(*tags)
 
-    def optional(self, *tags: int) -> Element | None:
+    def optional(self, *tags: int) -> BerElement | None:
         """Return the next field when it is there and has one of the tags, where any are given."""
         if self._next == len(self._fields) or (tags and self._fields[self._next].tag not in tags):
             return None
@@ -253,19 +253,19 @@ class Fields:
             raise BerError("more fields than expected")
 
 
-def read(data: memoryview, *, max_elements: int, max_depth: int) -> Element:
+def read(data: memoryview, *, max_elements: int, max_depth: int) -> BerElement:
     """Read one element that is all of ``data``.
 
     Raises:
         BerError: There is more, or it is not BER, or beyond the bounds.
     """
-    element = _Source(data, max_depth, max_elements).element(0, len(data), 0)
+    element = _BerBytes(data, max_depth, max_elements).element(0, len(data), 0)
     if element.end != len(data):
         raise BerError("bytes after the end")
     return element
 
 
-def content_info(data: memoryview, content_type: str, policy: Policy) -> Element:
+def content_info(data: memoryview, content_type: str, policy: Policy) -> BerElement:
     """Read a ContentInfo (RFC 5652 3) and return its content.
 
     Args:
@@ -288,7 +288,7 @@ def content_info(data: memoryview, content_type: str, policy: Policy) -> Element
     return content
 
 
-def algorithm(identifier: Element) -> tuple[str, Element | None]:
+def algorithm(identifier: BerElement) -> tuple[str, BerElement | None]:
     """Read an AlgorithmIdentifier (RFC 5280 4.1.1.2).
 
     Returns:

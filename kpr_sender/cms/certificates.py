@@ -243,7 +243,7 @@ class CertificateIdentity:
         return cls.read(asn1.read(encoded, max_elements=_MAX_ELEMENTS, max_depth=_MAX_DEPTH))
 
     @classmethod
-    def read(cls, certificate: asn1.Element) -> CertificateIdentity:
+    def read(cls, certificate: asn1.BerElement) -> CertificateIdentity:
         """Read the identity of an embedded certificate (RFC 5280 4.1).
 
         Raises:
@@ -269,7 +269,7 @@ class CertificateIdentity:
         """The serial number in hexadecimal, for people."""
         return self.serial[2:].hex()
 
-    def is_named_by(self, identifier: asn1.Element) -> bool:
+    def is_named_by(self, identifier: asn1.BerElement) -> bool:
         """Whether an IssuerAndSerialNumber, in DER or BER, names this certificate."""
         return identifier.tag == asn1.SEQUENCE and [bytes(part.raw) for part in identifier.children()] == [
             self.issuer,
@@ -277,7 +277,7 @@ class CertificateIdentity:
         ]
 
 
-def names(identifier: asn1.Element, certificate: x509.Certificate) -> bool:
+def names(identifier: asn1.BerElement, certificate: x509.Certificate) -> bool:
     """Whether a RecipientIdentifier or SignerIdentifier (RFC 5652 5.3) names this certificate."""
     if identifier.tag == asn1.CONTEXT_0:
         return bytes(identifier.content) == _key_identifier(certificate)

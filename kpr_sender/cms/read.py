@@ -112,7 +112,7 @@ def open_envelope(sealed: memoryview, decrypters: Sequence[Decrypter], policy: P
     return _unwrapped(_decrypted(segments, cipher, key, iv), policy)
 
 
-def _recipient(infos: asn1.Element, decrypters: Sequence[Decrypter]) -> tuple[Decrypter, KeyTransport, bytes]:
+def _recipient(infos: asn1.BerElement, decrypters: Sequence[Decrypter]) -> tuple[Decrypter, KeyTransport, bytes]:
     """Find the KeyTransRecipientInfo (the only kind that is an untagged SEQUENCE) that names one of our keys."""
     others: list[str] = []
     for info in infos.children():
@@ -129,14 +129,14 @@ def _recipient(infos: asn1.Element, decrypters: Sequence[Decrypter]) -> tuple[De
     raise NotForUs(tuple(others[:_MAX_RECIPIENTS_NAMED]))
 
 
-def _recipient_text(identifier: asn1.Element) -> str:
+def _recipient_text(identifier: asn1.BerElement) -> str:
     """Return how a RecipientIdentifier (RFC 5652 6.2.1) names a certificate, without anybody's name."""
     if identifier.tag == asn1.CONTEXT_0:
         return f"key identifier {bytes(identifier.content).hex()[:_HEX_SHOWN]}"
     return f"serial number {bytes(identifier.children()[-1].content).hex().lstrip('0')[:_HEX_SHOWN]}"
 
 
-def _key_transport(identifier: asn1.Element) -> KeyTransport:
+def _key_transport(identifier: asn1.BerElement) -> KeyTransport:
     oid, parameters = algorithm(identifier)
     if oid == RSA_ENCRYPTION:
         return Pkcs1v15()
@@ -145,7 +145,7 @@ def _key_transport(identifier: asn1.Element) -> KeyTransport:
     raise AlgorithmRefused(REFUSED.get(oid, oid))
 
 
-def _oaep(parameters: asn1.Element | None) -> Oaep:
+def _oaep(parameters: asn1.BerElement | None) -> Oaep:
     """Read RSAES-OAEP-params (RFC 8017 A.2.1); every field has a default."""
     digest = mgf1_digest = OAEP_DIGESTS[SHA_1]()
     if parameters is None:
@@ -166,14 +166,14 @@ def _oaep(parameters: asn1.Element | None) -> Oaep:
     return Oaep(digest, mgf1_digest)
 
 
-def _oaep_digest(identifier: asn1.Element) -> HashAlgorithm:
+def _oaep_digest(identifier: asn1.BerElement) -> HashAlgorithm:
     oid, _ = algorithm(identifier)
     if oid not in OAEP_DIGESTS:
         raise AlgorithmRefused(f"RSAES-OAEP with {REFUSED.get(oid, oid)}")
     return OAEP_DIGESTS[oid]()
 
 
-def _content_cipher(identifier: asn1.Element, policy: Policy) -> tuple[ContentCipher, bytes]:
+def _content_cipher(identifier: asn1.BerElement, policy: Policy) -> tuple[ContentCipher, bytes]:
     oid, parameters = algorithm(identifier)
     cipher = TRIPLE_DES if oid == TRIPLE_DES_CBC and policy.accept_3des else CONTENT_CIPHERS.get(oid)
     if cipher is None:

@@ -110,7 +110,7 @@ def _verify(signed: memoryview, signers: Sequence[x509.Certificate], policy: Pol
     return Opened(b"".join(segments), signer)
 
 
-def _content(encapsulated: asn1.Element) -> list[memoryview]:
+def _content(encapsulated: asn1.BerElement) -> list[memoryview]:
     fields = asn1.Fields(encapsulated)
     if fields.take(asn1.OID).oid() != ID_DATA:
         raise BerError("the signed content is not id-data")
@@ -129,7 +129,7 @@ def _public_key(signer: x509.Certificate) -> RSAPublicKey:
 
 
 def _unknown_signer(
-    info: _SignerInfo, digest: bytes, embedded: asn1.Element | None, segments: Sequence[memoryview]
+    info: _SignerInfo, digest: bytes, embedded: asn1.BerElement | None, segments: Sequence[memoryview]
 ) -> ProtectionRefused:
     """Distinguish a signer unknown to us, whom his own embedded certificate confirms, from an altered identifier.
 
@@ -162,9 +162,9 @@ class _SignerInfo:
         attributes: The signed attributes, None where the signature is over the content itself.
     """
 
-    identifier: asn1.Element
+    identifier: asn1.BerElement
     digest: HashAlgorithm
-    attributes: asn1.Element | None
+    attributes: asn1.BerElement | None
     padding: rsa_padding.AsymmetricPadding
     signature: bytes
 
@@ -196,7 +196,7 @@ class _SignerInfo:
         if len(content_type) != 1 or content_type[0].oid() != ID_DATA:
             raise SignatureRefused("its signed attributes do not say that the content is data")
 
-    def _attributes(self) -> list[tuple[str, list[asn1.Element]]]:
+    def _attributes(self) -> list[tuple[str, list[asn1.BerElement]]]:
         found = []
         for attribute in [] if self.attributes is None else self.attributes.children():
             fields = asn1.Fields(attribute)
@@ -211,7 +211,7 @@ class _SignerInfo:
         return b""
 
 
-def _signer_info(element: asn1.Element) -> _SignerInfo:
+def _signer_info(element: asn1.BerElement) -> _SignerInfo:
     """Read a SignerInfo.
 
     Raises:
@@ -238,7 +238,7 @@ def _hashed(digest: HashAlgorithm, parts: Sequence[bytes | memoryview]) -> bytes
     return running.finalize()
 
 
-def _digest(identifier: asn1.Element) -> tuple[str, HashAlgorithm]:
+def _digest(identifier: asn1.BerElement) -> tuple[str, HashAlgorithm]:
     oid, parameters = algorithm(identifier)
     if oid not in DIGESTS:
         raise _not_accepted(oid)
@@ -247,7 +247,7 @@ def _digest(identifier: asn1.Element) -> tuple[str, HashAlgorithm]:
     return oid, DIGESTS[oid]()
 
 
-def _padding(identifier: asn1.Element, digest_oid: str, digest: HashAlgorithm) -> rsa_padding.AsymmetricPadding:
+def _padding(identifier: asn1.BerElement, digest_oid: str, digest: HashAlgorithm) -> rsa_padding.AsymmetricPadding:
     oid, parameters = algorithm(identifier)
     if oid == RSASSA_PSS:
         return _pss(parameters, digest_oid, digest)
@@ -258,7 +258,7 @@ def _padding(identifier: asn1.Element, digest_oid: str, digest: HashAlgorithm) -
     return rsa_padding.PKCS1v15()
 
 
-def _pss(parameters: asn1.Element | None, digest_oid: str, digest: HashAlgorithm) -> rsa_padding.PSS:
+def _pss(parameters: asn1.BerElement | None, digest_oid: str, digest: HashAlgorithm) -> rsa_padding.PSS:
     """Read RSASSA-PSS-params (RFC 8017 A.2.3). Their defaults are SHA-1, so all of the digests must be stated."""
     if parameters is None:
         raise AlgorithmRefused("RSASSA-PSS with SHA-1")

@@ -57,7 +57,7 @@ def signature(document: bytes, signer: Signer) -> bytes:
     root = _parse(document)
     _check_namespaces(root)
     try:
-        signed = _EnvelopedSigner().sign(root, key=cast("RSAPrivateKey", _Key(signer)), cert=[signer.certificate])
+        signed = _EnvelopedSigner().sign(root, key=cast("RSAPrivateKey", _SignerKey(signer)), cert=[signer.certificate])
     except etree.C14NError:
         raise Malformed("it has a relative namespace name, which no signature can be over") from None
     # Not in its plain form, which would repeat the namespaces in force in the root.
@@ -107,7 +107,7 @@ def verify_enveloped(xml: bytes, expected: Certificate) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Key:
+class _SignerKey:
     """What signxml takes for a private key. It hashes here and lets the ``Signer`` sign the digest."""
 
     signer: Signer

@@ -21,7 +21,7 @@ from kpr_sender.model import Party
 from kpr_sender.sandbox import amqp_message, apprec, codes, foreign
 from kpr_sender.sandbox.amqp_message import BusMessage
 from kpr_sender.sandbox.codes import CONDITIONS, E31, T02, X99, Rejection, TransportFault
-from kpr_sender.sandbox.evaluation import Evaluation, Original
+from kpr_sender.sandbox.evaluation import Assessment, Original
 from kpr_sender.sandbox.faults import FaultName, Faults
 
 _CLEAR_TEXT: Final = "text/plain"  # what the reference client's unprotected messages say
@@ -86,7 +86,7 @@ class Answers:
     apprec_version: str
     now: Callable[[], datetime]
 
-    def write(self, evaluation: Evaluation, faults: Faults) -> Iterator[Answer]:
+    def write(self, evaluation: Assessment, faults: Faults) -> Iterator[Answer]:
         """Yield the answers, in the order they go onto their queues."""
         message = evaluation.message
         receipts = transport.queue_name(message.reply_to)
@@ -105,7 +105,7 @@ class Answers:
                     yield answer
 
     @staticmethod
-    def _statuses(evaluation: Evaluation, faults: Faults) -> tuple[tuple[str, Rejection | None], ...]:
+    def _statuses(evaluation: Assessment, faults: Faults) -> tuple[tuple[str, Rejection | None], ...]:
         for fault, statuses in _STATUSES:
             if faults.find(fault, evaluation.message.subject):
                 return statuses

@@ -59,7 +59,7 @@ class Original:
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class Assessment:
     """How a message is answered.
 
     Attributes:
@@ -108,7 +108,7 @@ class Receiver:
     queues: frozenset[str]
     policy: Policy
 
-    def evaluate(self, message: BusMessage, at: datetime) -> Evaluation:
+    def evaluate(self, message: BusMessage, at: datetime) -> Assessment:
         """Evaluate one message.
 
         Args:
@@ -123,17 +123,17 @@ class Receiver:
             stand_in = self._stand_in(content, message, at)
             head, payload = self._read(content, stand_in)
             original = Original(head, stand_in.msg_id if stand_in else head.msg_id)
-            return Evaluation(message, original, self._addressing(message, head) or self._payload(head, payload))
+            return Assessment(message, original, self._addressing(message, head) or self._payload(head, payload))
         except Unopened as unopened:
-            return Evaluation(message, stand_in, fault=unopened.fault)
+            return Assessment(message, stand_in, fault=unopened.fault)
         except _Refused as refused:
             rejection = refused.rejection
         except Exception as error:  # noqa: BLE001 - an error of the receiver is answered as well
             _log.error("evaluating a message failed: %s", type(error).__name__)
             rejection = Rejection(X99, "internal error")
         if stand_in is None:
-            return Evaluation(message, fault=transport_fault(codes.NOT_XML))
-        return Evaluation(message, stand_in, rejection)
+            return Assessment(message, fault=transport_fault(codes.NOT_XML))
+        return Assessment(message, stand_in, rejection)
 
     def _check_properties(self, message: BusMessage) -> None:
         wrong = [name for name, valid in _REQUIRED if not valid(message)]

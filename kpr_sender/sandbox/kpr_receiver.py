@@ -25,7 +25,7 @@ from kpr_sender.sandbox import amqp_message, codes
 from kpr_sender.sandbox.amqp_message import BusMessage, NoMessage
 from kpr_sender.sandbox.answers import Answers
 from kpr_sender.sandbox.codes import CONDITIONS
-from kpr_sender.sandbox.evaluation import Evaluation, Receiver
+from kpr_sender.sandbox.evaluation import Assessment, Receiver
 from kpr_sender.sandbox.faults import NO_FAULTS, FaultName, Faults
 from kpr_sender.sandbox.ledger import Ledger, LedgerLine
 from kpr_sender.sandbox.links import STORING, Fate
@@ -54,7 +54,7 @@ class _Pending:
     """
 
     entry: Entry
-    evaluation: Evaluation
+    evaluation: Assessment
     since: float
 
 
@@ -90,8 +90,8 @@ class KprReceiver:
         self._unbound = unbound
         self._now = now
         self._pending: list[_Pending] = []
-        self._latest = Evaluation(_NO_MESSAGE)
-        self._seen = _Seen(queue, ledger)
+        self._latest = Assessment(_NO_MESSAGE)
+        self._seen = _SeenMessages(queue, ledger)
         self.faults = NO_FAULTS
 
     def resume(self) -> None:
@@ -104,7 +104,7 @@ class KprReceiver:
     def decide(self, queue: str, data: bytes, proposed: Fate) -> Fate:
         """Evaluate a message, write it into the ledger and say what becomes of it."""
         message = self._read(data)
-        evaluation = self._first_evaluated(message) if queue == self._queue else Evaluation(message)
+        evaluation = self._first_evaluated(message) if queue == self._queue else Assessment(message)
         fate = self._fate(message.subject, proposed)
         body = message.body or b""
         line = LedgerLine(
@@ -180,11 +180,11 @@ class KprReceiver:
         except NoMessage:
             return _NO_MESSAGE
 
-    def _first_evaluated(self, message: BusMessage) -> Evaluation:
+    def _first_evaluated(self, message: BusMessage) -> Assessment:
         if self.faults.find(FaultName.LOST_BY_RECEIVER, message.subject):
-            return Evaluation(message, silence=_LOST)
+            return Assessment(message, silence=_LOST)
         if transport.plain_id(message.message_id) in self._seen.message_ids:
-            return Evaluation(message, silence=_SEEN_MESSAGE_ID)
+            return Assessment(message, silence=_SEEN_MESSAGE_ID)
         evaluation = self._evaluated(message)
         if demanded := self.faults.find(FaultName.ERROR_QUEUE, message.subject):
             return dataclasses.replace(evaluation, fault=CONDITIONS[demanded.value])
@@ -196,17 +196,17 @@ class KprReceiver:
             return dataclasses.replace(evaluation, silence=_SEEN_MSG_ID)
         return evaluation
 
-    def _evaluated(self, message: BusMessage) -> Evaluation:
+    def _evaluated(self, message: BusMessage) -> Assessment:
         """Return how a message is answered, without its body: a evaluation may be kept for long."""
         try:
             evaluation = self._receiver.evaluate(message, self._now())
             return dataclasses.replace(evaluation, message=dataclasses.replace(message, body=None))
         except Exception as error:  # noqa: BLE001 - rule 4
             _log.error("evaluating a message failed: %s", type(error).__name__)
-            return Evaluation(message, fault=CONDITIONS[codes.INTERNAL])
+            return Assessment(message, fault=CONDITIONS[codes.INTERNAL])
 
 
-class _Seen:
+class _SeenMessages:
     """What a receiver remembers of the messages that it has taken: those that the bus stored.
 
     Args:

@@ -19,7 +19,7 @@ Example = str | int | tuple[str, ...]
 P = ParamSpec("P")
 
 DECLARED: Final = "declared"
-"""Under this name a field's metadata holds a ``Key``, ``SecretKeys``, ``Part`` or ``Section``."""
+"""Under this name a field's metadata holds a ``Key``, ``SecretKeys``, ``KeyGroup`` or ``Section``."""
 
 _GROUPED_FROM: Final = 1_000_000
 
@@ -123,7 +123,7 @@ class SecretKeys:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class KeyGroup:
     """A field whose own fields are keys of the same section; it is there when the first of them is."""
 
     type: type[Any]
@@ -164,7 +164,7 @@ def _metadata(declaration: Callable[P, object]) -> Callable[P, dict[str, Any]]:
     return lambda *args, **named: {DECLARED: declaration(*args, **named)}
 
 
-option, secret, part, section = _metadata(Key), _metadata(SecretKeys), _metadata(Part), _metadata(Section)
+option, secret, part, section = _metadata(Key), _metadata(SecretKeys), _metadata(KeyGroup), _metadata(Section)
 """Declare a field: as one key, as the two keys of a secret, as a group of keys or sections, as a section."""
 
 
@@ -177,7 +177,7 @@ def keys_of(declaring: type[Any]) -> Iterator[Key]:
                 yield replace(declared, name=declared.name or each.name, default=default)
             case SecretKeys() as declared:
                 yield from declared.keys(each.name)
-            case Part() as declared:
+            case KeyGroup() as declared:
                 yield from keys_of(declared.type)
 
 
@@ -187,7 +187,7 @@ def sections_of(declaring: type[Any], below: str = "") -> Iterator[Section]:
         match each.metadata.get(DECLARED):
             case Section() as declared:
                 yield with_keys(declared, f"{below}{each.name}")
-            case Part() as declared:
+            case KeyGroup() as declared:
                 yield from sections_of(declared.type, f"{each.name}.")
 
 

@@ -20,7 +20,7 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import is_registered_id
 from kpr_sender.model import Environment
 from kpr_sender.net import is_loopback
-from kpr_sender.settings.keys import DECLARED, Key, Part, SecretKeys, Section, keys_of
+from kpr_sender.settings.keys import DECLARED, Key, KeyGroup, SecretKeys, Section, keys_of
 from kpr_sender.settings.secrets import EnvironmentSecret, FileSecret, Secret
 from kpr_sender.settings.values import (
     SECTIONS,
@@ -265,7 +265,7 @@ class _ConfigurationFile:
                     given[each.name] = table[name or each.name]
                 case SecretKeys() if (secret := self._secret(section, each.name, table)) is not None:
                     given[each.name] = secret
-                case Part(type=inner) if next(keys_of(inner)).name in table:
+                case KeyGroup(type=inner) if next(keys_of(inner)).name in table:
                     given[each.name] = self._build(inner, section, table)
         return declaring(**given)
 

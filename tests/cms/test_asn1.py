@@ -13,7 +13,7 @@ from kpr_sender.cms import asn1
 ARCS = st.lists(st.integers(0, 2**40), max_size=4)
 
 
-def read(data: bytes, *, max_elements: int = 1000, max_depth: int = 40) -> asn1.Element:
+def read(data: bytes, *, max_elements: int = 1000, max_depth: int = 40) -> asn1.BerElement:
     return asn1.read(memoryview(data), max_elements=max_elements, max_depth=max_depth)
 
 
@@ -57,7 +57,7 @@ def test_lengths_are_the_shortest(length: int) -> None:
 @settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_read_or_refused_with_one_kind_of_error(data: bytes) -> None:
-    def walk(element: asn1.Element) -> None:
+    def walk(element: asn1.BerElement) -> None:
         if element.tag & 0x20:
             for child in element.children():
                 walk(child)
@@ -75,7 +75,7 @@ def nested(depth: int) -> tuple[bytes, bytes]:
 
 @pytest.mark.parametrize("form", [0, 1], ids=["definite", "indefinite"])
 def test_nesting_is_bounded(form: int) -> None:
-    def deepest(element: asn1.Element) -> int:
+    def deepest(element: asn1.BerElement) -> int:
         return 1 + max((deepest(child) for child in element.children()), default=0)
 
     assert deepest(read(nested(11)[form], max_depth=10)) == 11
