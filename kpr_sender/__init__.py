@@ -10,49 +10,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from kpr_sender.bus.port import Bus, Inbound, Outbound, Outcome, Source
-    from kpr_sender.client import Client
-    from kpr_sender.errors import KprError
-    from kpr_sender.events import Event, EventKind
-    from kpr_sender.inbound.receipt import Handling
-    from kpr_sender.keys.port import Keys
-    from kpr_sender.model import Environment, MessageType, Party, Receipt, ReceiptError, Shipment, Submission
-    from kpr_sender.operator.resolve import Case, Decision
-    from kpr_sender.registry.port import AddressRegistry, Counterpart
-    from kpr_sender.report import Report
-    from kpr_sender.settings.values import Settings
-    from kpr_sender.states import ReceiptStatus, ShipmentState
-    from kpr_sender.submission_state import SubmissionState
-
-__all__ = [
-    "AddressRegistry",
-    "Bus",
-    "Case",
-    "Client",
-    "Counterpart",
-    "Decision",
-    "Environment",
-    "Event",
-    "EventKind",
-    "Handling",
-    "Inbound",
-    "Keys",
-    "KprError",
-    "MessageType",
-    "Outbound",
-    "Outcome",
-    "Party",
-    "Receipt",
-    "ReceiptError",
-    "ReceiptStatus",
-    "Report",
-    "Settings",
-    "Shipment",
-    "ShipmentState",
-    "Source",
-    "Submission",
-    "SubmissionState",
-]
+    from kpr_sender.bus.port import Bus as Bus
+    from kpr_sender.bus.port import Inbound as Inbound
+    from kpr_sender.bus.port import Outbound as Outbound
+    from kpr_sender.bus.port import Outcome as Outcome
+    from kpr_sender.bus.port import Source as Source
+    from kpr_sender.client import Client as Client
+    from kpr_sender.errors import KprError as KprError
+    from kpr_sender.events import Event as Event
+    from kpr_sender.events import EventKind as EventKind
+    from kpr_sender.inbound.receipt import Handling as Handling
+    from kpr_sender.keys.port import Keys as Keys
+    from kpr_sender.model import Environment as Environment
+    from kpr_sender.model import MessageType as MessageType
+    from kpr_sender.model import Party as Party
+    from kpr_sender.model import Receipt as Receipt
+    from kpr_sender.model import ReceiptError as ReceiptError
+    from kpr_sender.model import Shipment as Shipment
+    from kpr_sender.model import Submission as Submission
+    from kpr_sender.operator.resolve import Case as Case
+    from kpr_sender.operator.resolve import Decision as Decision
+    from kpr_sender.registry.port import AddressRegistry as AddressRegistry
+    from kpr_sender.registry.port import Counterpart as Counterpart
+    from kpr_sender.report import Report as Report
+    from kpr_sender.settings.values import Settings as Settings
+    from kpr_sender.states import ReceiptStatus as ReceiptStatus
+    from kpr_sender.states import ShipmentState as ShipmentState
+    from kpr_sender.submission_state import SubmissionState as SubmissionState
 
 _HOMES: Final = {
     "kpr_sender.bus.port": ("Bus", "Inbound", "Outbound", "Outcome", "Source"),
@@ -70,6 +54,7 @@ _HOMES: Final = {
     "kpr_sender.submission_state": ("SubmissionState",),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - the names above
 
 
 def __getattr__(name: str) -> Any:

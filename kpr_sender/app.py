@@ -74,10 +74,6 @@ class Parts(TypedDict, total=False):
 class App:
     """One environment's adapters, connected. Each is made when it is first used; nothing is opened before.
 
-    Args:
-        settings: The configuration.
-        **given: What is used in place of what it names.
-
     Attributes:
         section: Entered for each attempt to publish and each message handled, so that none is interrupted.
         closing: Set for good when nothing further may begin.
@@ -152,11 +148,7 @@ class App:
         return self._given.get("keys") or ConfiguredKeys(self.settings)
 
     def submitter(self, by: str) -> Submitter:
-        """Return what makes a submission of two files. Opens the journal.
-
-        Args:
-            by: Who submits; the app's own ``by`` when empty.
-        """
+        """Return what makes a submission of two files, by the app's own ``by`` where it is empty. Opens the journal."""
         return Submitter(
             journal=self.session.opened(),
             settings=self.settings,
@@ -233,13 +225,7 @@ class App:
         return ReceiptHandler(journal, examiner, self.observe, self.copies.store, self.copies.store_unverified)
 
     def report(self, submission: Submission, sent: int = 0, *, taken: int = 0) -> Report:
-        """Return what is known of a submission now.
-
-        Args:
-            submission: As the journal has it.
-            sent: How many shipments this call handed to the bus.
-            taken: How many receipts this call was the first to bring.
-        """
+        """Return what is known of a submission now, and how many shipments went or receipts came with this call."""
         reviewed = None
         if submission.state is SubmissionState.DELIVERED:
             with self.session.reading() as journal:

@@ -251,30 +251,8 @@ class ReadyToSend(KprError):
     advice = "Run kpr-send send with the same files."
 
 
-ERRORS: Final[tuple[type[KprError], ...]] = (
-    NotReady,
-    UsageError,
-    InputRefused,
-    InputMissing,
-    BusUnreachable,
-    RegistryUnreachable,
-    InternalError,
-    JournalUnwritable,
-    ReceiptUnverified,
-    AccessRefused,
-    AnswerUnopened,
-    ConfigInvalid,
-    ReceiptPending,
-    RejectedByReceiver,
-    NeedsPerson,
-    InDoubt,
-    Overdue,
-    CertificateEnding,
-    AlreadySubmitted,
-    JournalLocked,
-    QueueShared,
-    ReadyToSend,
-)
+ERRORS: Final = tuple(KprError.__subclasses__())
+"""One class for each row of docs/exit-codes.md, in the order of the exit codes."""
 BY_CODE: Final = {error.code: error for error in ERRORS}
 
 EXIT_OK: Final = 0

@@ -76,12 +76,7 @@ def verifying(ca_file: Path | None, *, key: str) -> ssl.SSLContext:
 
 
 class NoAnswer(Exception):
-    """There is no complete answer; the text says why, in words that fit after a colon.
-
-    Args:
-        why: The reason.
-        certificate_flaw: Why the server's certificate cannot be verified, where that is the reason.
-    """
+    """There is no complete answer, for a reason that fits after a colon; a server's certificate may be that reason."""
 
     def __init__(self, why: str, *, certificate_flaw: str = "") -> None:
         super().__init__(why)
@@ -90,12 +85,7 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """A complete answer, whatever its status.
-
-    Attributes:
-        url: Who was asked.
-        headers: By name in lower case.
-    """
+    """A complete answer, whatever its status; headers by name in lower case."""
 
     url: str
     status: int
@@ -133,13 +123,7 @@ class HttpClient:
         *,
         login: tuple[str, str] | None = None,
     ) -> HttpAnswer:
-        """Ask one question: POST where there is a body, else GET.
-
-        Args:
-            url: Whom.
-            body: The question.
-            headers: What goes with it.
-            login: User and password, for basic authentication.
+        """Ask one question: POST where there is a body, else GET; ``login`` is for basic authentication.
 
         Raises:
             NoAnswer: No connection, or no complete answer within the bounds.

@@ -39,12 +39,7 @@ _MAX_INTEGER_BYTES: Final = 8
 
 
 def header(tag: int, length: int) -> bytes:
-    """Return identifier and length octets of an element.
-
-    Args:
-        tag: Identifier octet.
-        length: Length of the content in bytes.
-    """
+    """Return identifier and length octets of an element; ``length`` is its content's, in bytes."""
     if length < _LONG_FORM:
         return bytes((tag, length))
     octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
@@ -266,12 +261,7 @@ def read(data: memoryview, *, max_elements: int, max_depth: int) -> BerElement:
 
 
 def content_info(data: memoryview, content_type: str, policy: Policy) -> BerElement:
-    """Read a ContentInfo (RFC 5652 3) and return its content.
-
-    Args:
-        data: The ContentInfo, nothing after it.
-        content_type: The object identifier that it must have.
-        policy: The bounds.
+    """Read a ContentInfo (RFC 5652 3) of a content type, with nothing after it, and return its content.
 
     Raises:
         BerError: It is not one, or of another type.

@@ -11,7 +11,7 @@ import enum
 import re
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -25,6 +25,8 @@ from kpr_sender.errors import AccessRefused
 from kpr_sender.model import CertificateName
 from kpr_sender.privacy import redact_name
 
+E = TypeVar("E", bound=x509.ExtensionType)
+
 MIN_RSA_BITS: Final = 2048
 """The least that NSM and every peer accept; shorter keys are broken in practice."""
 
@@ -36,11 +38,7 @@ _OTHER_KEY: Final = "A certificate with an RSA key of at least 2048 bits is need
 
 
 def load_certificates(data: bytes, name: str) -> list[x509.Certificate]:
-    """Read all certificates of a file, at least one: any number in PEM, or one in DER.
-
-    Args:
-        data: The file's content.
-        name: The file or configuration key, for messages.
+    """Read all certificates of a file, at least one: any number in PEM, or one in DER. ``name`` says which file.
 
     Raises:
         AccessRefused: There is none, or one is damaged.
@@ -72,13 +70,7 @@ _HAS_USAGE: Final = {
 
 
 def check(certificate: x509.Certificate, use: CertificateUse, *, at: datetime, name: str) -> None:
-    """Refuse a certificate that must not be used.
-
-    Args:
-        certificate: Ours or a counterpart's.
-        use: What for.
-        at: When, with time zone.
-        name: Where it came from, for the message: a configuration key or a file.
+    """Refuse a certificate that must not be used; ``name`` says where it came from: a configuration key or a file.
 
     Raises:
         AccessRefused: Not an RSA key of at least 2048 bits; expired; not yet valid; without the key usage, or without
@@ -174,12 +166,7 @@ def organisation_number(certificate: x509.Certificate) -> str | None:
 
 
 def check_organisation(certificate: x509.Certificate, wanted: str, *, name: str) -> None:
-    """Refuse another organisation's certificate.
-
-    Args:
-        certificate: Ours or a counterpart's.
-        wanted: The party's organisation number, nine digits.
-        name: Where the certificate came from, for the message.
+    """Refuse the certificate of another organisation than that of the wanted number, nine digits.
 
     Raises:
         AccessRefused: The subject has another number, or none.
@@ -208,9 +195,8 @@ def _shown(subject: x509.Name, attribute: x509.ObjectIdentifier) -> str:
 
 
 def _colons(hexadecimal: str) -> str:
-    """Two digits at a time, as openssl and the browsers write it."""
-    pairs = hexadecimal.upper()
-    return ":".join(pairs[start : start + 2] for start in range(0, len(pairs), 2))
+    """Two digits at a time, as openssl and the browsers write it; a serial number is whole bytes."""
+    return bytes.fromhex(hexadecimal).hex(":").upper()
 
 
 _MAX_ELEMENTS: Final = 1000
@@ -277,15 +263,17 @@ class CertificateIdentity:
         ]
 
 
+def extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
+    """Return what an extension of a certificate says; None where it is not there or cannot be read."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        return None
+
+
 def names(identifier: asn1.BerElement, certificate: x509.Certificate) -> bool:
     """Whether a RecipientIdentifier or SignerIdentifier (RFC 5652 5.3) names this certificate."""
     if identifier.tag == asn1.CONTEXT_0:
-        return bytes(identifier.content) == _key_identifier(certificate)
+        key_identifier = extension(certificate, x509.SubjectKeyIdentifier)
+        return key_identifier is not None and bytes(identifier.content) == key_identifier.digest
     return CertificateIdentity.of(certificate).is_named_by(identifier)
-
-
-def _key_identifier(certificate: x509.Certificate) -> bytes | None:
-    try:
-        return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
-        return None

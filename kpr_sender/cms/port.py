@@ -84,11 +84,7 @@ class Malformed(ProtectionRefused):
 
 
 class NotForUs(ProtectionRefused):
-    """No recipientInfo names a certificate of ours: the message may be someone else's.
-
-    Args:
-        recipients: What it is sealed for: serial numbers or key identifiers, in hexadecimal.
-    """
+    """No recipientInfo names a certificate of ours: the message may be someone else's."""
 
     def __init__(self, recipients: tuple[str, ...] = ()) -> None:
         named = f" but for the certificate with {' and the one with '.join(recipients)}" if recipients else ""
@@ -97,12 +93,7 @@ class NotForUs(ProtectionRefused):
 
 
 class AlgorithmRefused(ProtectionRefused):
-    """An algorithm that we do not accept; the text names it.
-
-    Args:
-        algorithm: Its name, or its object identifier where we know no name.
-        why: What would accept it, for example which setting; empty where nothing would.
-    """
+    """An algorithm that we do not accept; the text names it, and ``why`` what would accept it."""
 
     def __init__(self, algorithm: str, *, why: str = "") -> None:
         super().__init__(f"it uses {algorithm}, which is refused{why and f' ({why})'}")

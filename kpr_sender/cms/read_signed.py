@@ -65,11 +65,6 @@ class Opened:
 def verify(signed: bytes | memoryview, *, signers: Sequence[x509.Certificate], policy: Policy) -> Opened:
     """Verify a SignedData with its content inside.
 
-    Args:
-        signed: The SignedData.
-        signers: The certificates we hold for the sender: the current one and, at a roll-over, earlier ones.
-        policy: The bounds.
-
     Raises:
         CannotOpen: It is not SignedData, or the signature is not valid.
         AlgorithmRefused: It is hashed or signed with an algorithm that we know and do not accept.

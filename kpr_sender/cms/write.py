@@ -57,11 +57,6 @@ _RSA_WITH_NULL: Final = asn1.wrap(asn1.SEQUENCE, asn1.oid(RSA_ENCRYPTION), asn1.
 def sealed_length(content_length: int, signer: Signer, recipient: Certificate) -> int:
     """Return how many bytes ``seal`` will yield, exactly.
 
-    Args:
-        content_length: In bytes.
-        signer: Who signs.
-        recipient: The receiver's encryption certificate.
-
     Raises:
         ValueError: The content is empty.
         AccessRefused: One of the keys is not RSA of at least 2048 bits.
@@ -108,12 +103,7 @@ def seal(
 
 
 def signed_data(chunks: Iterable[bytes], content_length: int, signer: Signer) -> Iterator[bytes]:
-    """Yield the SignedData: what ``seal`` encrypts.
-
-    Args:
-        chunks: The content.
-        content_length: In bytes, at least one: .NET does not sign empty content.
-        signer: Who signs; its certificate and chain are embedded.
+    """Yield the SignedData, which ``seal`` encrypts; at least one byte of content, since .NET signs no empty one.
 
     Raises:
         ValueError: The content is empty, or the chunks do not add up to ``content_length``.

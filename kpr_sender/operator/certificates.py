@@ -32,11 +32,9 @@ WARNING_DAYS: Final = (7, 14, 30, 60)
 
 @dataclass(frozen=True, slots=True)
 class CertificateInUse:
-    """One certificate.
+    """One certificate: what it is used for, and where it came from.
 
     Attributes:
-        role: What it is used for.
-        source: Where it came from.
         certificate: None where it could not be had.
         error: Why it could not be had or must not be used; None where nothing is known against it.
         counts: Whether it must last until the deadline. Earlier ones are there only to read and recognise what is old.
@@ -84,12 +82,7 @@ class CertificateInUse:
 
 
 def in_use(settings: Settings, *, now: datetime, observe: Observer) -> tuple[CertificateInUse, ...]:
-    """Collect all of them, each whatever the others are.
-
-    Args:
-        settings: The configuration.
-        now: The time they are measured by; aware.
-        observe: Gets what a person should know beside them, for example that no authority answers about revocation.
+    """Collect all of them, each whatever the others are; ``observe`` gets what a person should know beside them.
 
     Raises:
         ConfigInvalid: The authorities that the configuration names cannot be read.

@@ -71,8 +71,6 @@ class CheckResult:
 
     Attributes:
         text: In words, without secrets.
-        next_step: What to do; empty when green.
-        name: The check's.
         error: What prevents a send; set when red.
     """
 
@@ -104,15 +102,7 @@ def utc_now() -> datetime:
 
 @dataclass(slots=True)
 class CheckContext:
-    """What is checked, and what earlier checks found that later ones use.
-
-    Attributes:
-        now: The clock; aware.
-        signer: Our signing key, once it is loaded.
-        decrypters: Our decryption keys, once they are loaded.
-        receiver: FHI, once it is looked up.
-        probe: The connection to the bus, once we are logged in.
-    """
+    """What is checked, and what earlier checks found that later ones use: our keys, FHI, the connection to the bus."""
 
     settings: Settings
     keys: Keys

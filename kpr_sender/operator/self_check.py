@@ -101,15 +101,7 @@ def run_checks(
     max_seconds: float = math.inf,
     checks: tuple[Check, ...] = CHECKS,
 ) -> Iterator[CheckResult]:
-    """Carry out the checks and yield each result as soon as it is known.
-
-    Args:
-        settings: The configuration.
-        keys: Other keys than the configured ones.
-        now: The clock; aware.
-        max_seconds: Bound on all of them together; each has its own besides.
-        checks: Rows of the table.
-    """
+    """Carry out the checks and yield each result as soon as it is known; ``max_seconds`` bounds all together."""
     context = CheckContext(settings, keys or ConfiguredKeys(settings), now)
     ends = time.monotonic() + max_seconds
     failed: set[str] = set()

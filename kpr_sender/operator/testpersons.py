@@ -48,7 +48,6 @@ class PersonList:
 
     Attributes:
         key: The list's own key; empty where there is no list yet.
-        entries: By HMAC.
     """
 
     key: bytes
@@ -65,13 +64,7 @@ class PersonList:
 
 @dataclass(frozen=True, slots=True)
 class ListChange:
-    """What a change of the list did.
-
-    Attributes:
-        changed: How many numbers were added, or removed.
-        unchanged: How many were there already, or were not there.
-        listed: How many are on the list now.
-    """
+    """How many numbers were added or removed, how many needed no change, and how many are on the list now."""
 
     changed: int
     unchanged: int
@@ -127,13 +120,7 @@ def load(path: Path) -> PersonList:
 
 
 def add(path: Path, numbers: Iterable[str], *, on: date, note: str = "") -> ListChange:
-    """Put numbers on the list; those that are there keep their date and note.
-
-    Args:
-        path: Where the list lies.
-        numbers: As ``numbers_in`` returns them.
-        on: Today.
-        note: Why they are listed. No number may stand in it.
+    """Put numbers, as ``numbers_in`` returns them, on the list; those that are there keep their date and note.
 
     Raises:
         UsageError: The note is too long, or holds a number.
@@ -151,11 +138,7 @@ def add(path: Path, numbers: Iterable[str], *, on: date, note: str = "") -> List
 
 
 def remove(path: Path, numbers: Iterable[str]) -> ListChange:
-    """Take numbers off the list.
-
-    Args:
-        path: Where the list lies.
-        numbers: As ``numbers_in`` returns them.
+    """Take numbers, as ``numbers_in`` returns them, off the list.
 
     Raises:
         InputMissing, InputRefused: The list cannot be written, or is damaged.

@@ -23,15 +23,7 @@ _LEADING_DIGITS: Final = re.compile(r"0*(\d+)")
 
 
 def admit(profile: Profile, environment: Environment, letter: str) -> str | None:
-    """Decide whether a year may be reported to an environment.
-
-    Args:
-        profile: The reporting year's.
-        environment: Where the run sends to.
-        letter: FHI's reference of the letter that confirms the year, as the configuration names it; may be empty.
-
-    Returns:
-        None, or a warning for the person who runs it.
+    """Return None where a year may be reported to an environment, or a warning for the person who runs it.
 
     Raises:
         ConfigInvalid: The year is not confirmed, and this is production.
@@ -57,12 +49,7 @@ def guard_environment(
 ) -> None:
     """Refuse every mix of environment, receiver, queue and host that could reach the wrong place (promise G7).
 
-    Args:
-        profile: The reporting year's.
-        environment: Where the run sends to.
-        receiver_her_id: Level 2 HER-id the message is addressed to.
-        queue: The receiver's queue, or its whole registered address (``host/exchange/queue``).
-        host: Host name or address of the bus.
+    The queue may be a whole registered address (``host/exchange/queue``).
 
     Raises:
         ConfigInvalid: With the key that is wrong and the reason.
@@ -78,11 +65,6 @@ def guard_environment(
 def guard_registry(profile: Profile, environment: Environment, host: str) -> None:
     """Refuse a register that belongs to another environment: its queues and certificates would, too (promise G7).
 
-    Args:
-        profile: The reporting year's.
-        environment: Where the run sends to.
-        host: Host name or address of the register.
-
     Raises:
         ConfigInvalid: Says whose it is.
     """
@@ -91,11 +73,6 @@ def guard_registry(profile: Profile, environment: Environment, host: str) -> Non
 
 def guard_receiver(profile: Profile, environment: Environment, her_id: int) -> None:
     """Refuse any other receiver than the environment's own (promise G7).
-
-    Args:
-        profile: The reporting year's.
-        environment: Where the run sends to.
-        her_id: Level 2 HER-id that the configuration or a message names.
 
     Raises:
         ConfigInvalid: Says whose it is, or why it is out of use.

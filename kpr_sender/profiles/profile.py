@@ -27,13 +27,7 @@ RECEPTION_DAYS: Final = 31
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One payload format: what the root element of a file must be.
-
-    Attributes:
-        namespace: The root's namespace.
-        root: The root's local name.
-        version: Value of its ``versjon`` attribute.
-    """
+    """One payload format: the namespace, name and ``versjon`` that the root element of a file must have."""
 
     namespace: str
     root: str
@@ -45,7 +39,6 @@ class Profile:
     """One reporting year.
 
     Attributes:
-        year: The year the data is about.
         letter: FHI's reference of the letter that confirms these values; empty when none does.
         carried_from: The letter the values of an unconfirmed year were taken over from; empty for a confirmed one.
         deadline: Last day to report.
@@ -131,13 +124,7 @@ def norwegian_time() -> tzinfo:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """The last day to report a year's data.
-
-    Attributes:
-        day: The day; all of it counts.
-        extended_from: The day before an extension; None where there is none.
-        letter: FHI's letter that grants the extension.
-    """
+    """The last day to report a year's data; where FHI's letter extends it, the day before the extension as well."""
 
     day: date
     extended_from: date | None = None
@@ -149,11 +136,7 @@ class Deadline:
         return datetime.combine(self.day + timedelta(days=1), time(), norwegian_time()).astimezone(UTC)
 
     def days_left(self, now: datetime) -> int:
-        """Whole days until the day: 0 on the day itself, negative after it.
-
-        Args:
-            now: Aware.
-        """
+        """Whole days until the day: 0 on the day itself, negative after it."""
         return (self.day - now.astimezone(norwegian_time()).date()).days
 
     def is_past(self, now: datetime) -> bool:

@@ -29,12 +29,6 @@ def open_registry(
 ) -> Registry:
     """Return what knows the receiver's certificates and queue, and other parties' entries where a register is asked.
 
-    Args:
-        settings: The configuration.
-        now: The clock; aware datetimes.
-        observe: Receives a warning when the register cannot be reached and an earlier answer is used.
-        max_age: How old a cached answer may be, in seconds; ``registry.max_age`` when not given.
-
     Raises:
         ConfigInvalid: The kind needs an extra that is not installed.
     """

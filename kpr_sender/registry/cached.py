@@ -54,9 +54,6 @@ class Cache:
     """The register's last good entries by HER-id.
 
     Attributes:
-        path: The file.
-        environment: What the entries are for.
-        url: The register they came from.
         observe: Receives a warning when the file cannot be used or written: that costs a question, nothing else.
     """
 
@@ -172,11 +169,7 @@ class CachedRegistry:
     """Entries from a register, or from its last good answers.
 
     Attributes:
-        register: Whom to ask.
-        cache: Its last good entries.
-        settings: The configuration.
         max_age: How old an entry may be before it is asked for again, in seconds.
-        now: The clock; aware datetimes.
         observe: Receives a warning when an old entry is used because the register cannot be reached.
     """
 

@@ -27,10 +27,6 @@ _KEYS: Final = {Use.ENCRYPTION: "receiver.encryption_certificate", Use.SIGNING: 
 def require_one_environment(profile: profiles.Profile, settings: Settings) -> None:
     """Refuse a configuration that mixes environments: receiver, bus and register must be one's (promise G7).
 
-    Args:
-        profile: The configured year's.
-        settings: The configuration.
-
     Raises:
         ConfigInvalid: Something in it is known to belong to another environment.
     """
@@ -49,11 +45,6 @@ def require_one_environment(profile: profiles.Profile, settings: Settings) -> No
 
 def objections(entry: RegisterEntry, settings: Settings, *, at: datetime) -> Iterator[ConfigInvalid]:
     """Yield what speaks against sending, the worst first.
-
-    Args:
-        entry: What the register says of the receiver.
-        settings: The configuration.
-        at: When; aware.
 
     Raises:
         ConfigInvalid: A certificate file that the configuration names is missing.
@@ -139,11 +130,7 @@ def _newer(configured: Certificate, registered: Certificate) -> str:
 
 
 def require_openable(entry: RegisterEntry, ours: Sequence[Certificate]) -> None:
-    """Refuse where receipts would come that none of our keys opens.
-
-    Args:
-        entry: The register's, about ourselves. One without a certificate says nothing.
-        ours: The certificates of our decryption keys.
+    """Refuse where receipts would come that none of our keys opens; an entry without a certificate says nothing.
 
     Raises:
         AccessRefused: What is sealed for us by the register is sealed for none of them.

@@ -29,11 +29,7 @@ _DOWNLOAD: Final = "Download it from Adresseregisteret; certs/README.md says whi
 
 
 class FilesRegistry:
-    """Knows one party: the receiver of the configured year and environment.
-
-    Args:
-        settings: One environment's configuration.
-    """
+    """Knows one party: the receiver of the configured year and environment."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -43,9 +39,6 @@ class FilesRegistry:
 
         Whether they are in order is decided where each is used: the one for encryption when something is sealed, those
         for signing when a receipt shows one. An expired one for encryption keeps no receipt from being read.
-
-        Args:
-            her_id: The receiver's level 2 HER-id.
 
         Raises:
             ConfigInvalid: Another party, or a certificate file that is missing.

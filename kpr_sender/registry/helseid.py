@@ -43,12 +43,6 @@ _NONCE: Final = "use_dpop_nonce"
 class HelseId:
     """Asks an interface that HelseID guards.
 
-    Args:
-        settings: Whom we are.
-        scope: What the token is for.
-        client: What asks.
-        now: The clock; aware datetimes.
-
     Raises:
         AccessRefused: Our key cannot be read.
         ConfigInvalid: It is not where the configuration says.

@@ -64,8 +64,6 @@ class RegisteredParty:
     """A communication party as it is registered.
 
     Attributes:
-        her_id: Level 1 or 2.
-        name: Its registered name.
         active: Whether it is in use, by the register's own flags.
         valid_from: The period it is registered for; aware, None where it is open.
         valid_to: The end of it.
@@ -86,12 +84,7 @@ class RegisteredParty:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredQueues:
-    """The addresses of a party's queues, as registered; empty where there is none.
-
-    Attributes:
-        asynchronous: ``E_SB_ASYNC``: where messages to it go.
-        error: ``E_SB_ERROR``.
-    """
+    """The addresses of a party's queues (``E_SB_ASYNC``, ``E_SB_ERROR``), as registered; empty where there is none."""
 
     asynchronous: str = ""
     error: str = ""

@@ -52,11 +52,7 @@ T = TypeVar("T")
 
 
 class FaultError(Exception):
-    """The register refuses with a reason: a GenericFault.
-
-    Args:
-        code: Its ErrorCode, where it looks like one.
-    """
+    """The register refuses with a reason: the ErrorCode of a GenericFault, where it looks like one."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -151,12 +147,7 @@ def question(operation: str, her_id: int) -> bytes:
 
 
 def result(body: bytes, operation: str, *, max_bytes: int) -> etree._Element | None:
-    """Return an operation's result; None where it is nil.
-
-    Args:
-        body: The whole answer, SOAP 1.1 or 1.2.
-        operation: Its name, for example ``GetCommunicationPartyDetails``.
-        max_bytes: Largest answer that is looked at.
+    """Return an operation's result of a whole answer, SOAP 1.1 or 1.2; None where it is nil.
 
     Raises:
         FaultError: It is a GenericFault.

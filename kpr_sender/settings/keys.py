@@ -29,11 +29,9 @@ class Key:
     """One key of a configuration file.
 
     Attributes:
-        kind: What it may hold.
         help: What it does, in sentences for the person who fills it in.
         otherwise: In words, what counts without it where the default cannot say so.
         example: What is shown where there is no default, or none that shows how it is written.
-        environments: Where it may stand.
         name: Its name in the file.
         section: The table it stands in, dotted; empty for the top level.
         default: Its value without it; None where it has none.
@@ -135,11 +133,9 @@ class Section:
 
     Attributes:
         type: The dataclass that declares its keys.
-        purpose: What it is for, in sentences.
         repeated: Whether it may stand there several times, with double brackets.
         stem: Replaces ``{}`` in the examples of its keys.
         name: Its name in the file, dotted; empty for the top level.
-        keys: Its keys in the order of the documentation.
     """
 
     type: type[Any]

@@ -57,8 +57,7 @@ class ValueKind:
 
     Attributes:
         expected: What must stand there, in words that fit after "expected".
-        parse: Turns the TOML value, and the folder that relative paths start in, into ours; ValueError (as Unfit)
-            when it is something else.
+        parse: Turns the TOML value, and the folder that relative paths start in, into ours; raises ValueError.
         evident: Whether one written value shows well enough what is expected.
         write: Turns our value into the one that would be written.
     """
@@ -81,12 +80,6 @@ def _filled(value: object) -> str:
     return text
 
 
-def _integer(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise Unfit
-    return value
-
-
 def _boolean(value: object) -> bool:
     if not isinstance(value, bool):
         raise Unfit
@@ -94,11 +87,8 @@ def _boolean(value: object) -> bool:
 
 
 def _path(value: object, base: Path) -> Path:
-    written = _string(value)
-    if not written:
-        raise Unfit
     # Without ".." in it a path is the same wherever it is shown, and whatever the working directory becomes.
-    return Path(os.path.abspath(base / Path(written).expanduser()))  # noqa: PTH100 - resolve() would follow symlinks
+    return Path(os.path.abspath(base / Path(_filled(value)).expanduser()))  # noqa: PTH100 - resolve() would follow symlinks
 
 
 def _paths(value: object, base: Path) -> tuple[Path, ...]:
@@ -111,10 +101,9 @@ def integer(low: int, high: int, unit: str = "") -> ValueKind:
     """An integer from ``low`` to ``high``, both included."""
 
     def read(value: object, _base: Path) -> int:
-        number = _integer(value)
-        if not low <= number <= high:
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise Unfit
-        return number
+        return value
 
     return ValueKind(f"a whole number{unit and f' of {unit}'} from {low} to {high}", read)
 

@@ -76,10 +76,6 @@ def sandbox_defaults(folder: Path, *, register_port: int = 0) -> dict[str, dict[
 
     FHI's queue and certificates are not among them: its Adresseregister has them. Nor is the bus's port, which is
     known when the sandbox listens.
-
-    Args:
-        folder: The sandbox's folder; the paths in the answer start with it.
-        register_port: Where its Adresseregister listens; 0 as long as that is not known.
     """
     pki = folder / "pki"
     passphrase = str(pki / "passphrase")

@@ -7,37 +7,17 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from kpr_sender.errors import ConfigInvalid
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-class SecretSource(Protocol):
-    """Where a secret is read from, at the moment it is needed."""
-
-    def read(self) -> str:
-        """Return the secret.
-
-        Raises:
-            ConfigInvalid: It is not where the configuration says.
-        """
-
-    @property
-    def concern(self) -> str:
-        """What is unwise about the place, for example who else may read the file; empty when all is well."""
-
-
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret that does not print. ``reveal()`` is called where it is used, nowhere else (promise G6).
+    """A secret that does not print. ``reveal()`` is called where it is used, nowhere else (promise G6)."""
 
-    Args:
-        _source: The secret itself, or the place to read it from.
-    """
-
-    _source: str | SecretSource = field(repr=False)
+    _source: str | EnvironmentSecret | FileSecret = field(repr=False)
 
     def reveal(self) -> str:
         """Return the secret itself, read now.
@@ -50,7 +30,7 @@ class Secret:
     @property
     def concern(self) -> str:
         """What is unwise about the place it is stored; empty when all is well."""
-        return "" if isinstance(self._source, str) else self._source.concern
+        return self._source.concern if isinstance(self._source, FileSecret) else ""
 
     def __repr__(self) -> str:
         return "Secret(***)"
@@ -58,13 +38,7 @@ class Secret:
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentSecret:
-    """A secret in an environment variable.
-
-    Attributes:
-        key: The configuration file and key that names the variable, for messages.
-        variable: Its name.
-        environ: Where it is looked up.
-    """
+    """A secret in an environment variable; ``key`` is the configuration's file and key that names it, for messages."""
 
     key: str
     variable: str
@@ -85,20 +59,10 @@ class EnvironmentSecret:
             )
         return value
 
-    @property
-    def concern(self) -> str:
-        """Nothing that can be seen from here."""
-        return ""
-
 
 @dataclass(frozen=True, slots=True)
 class FileSecret:
-    """A secret in a file: everything in it but one line end at its end.
-
-    Attributes:
-        key: The configuration file and key that names the file, for messages.
-        path: The file.
-    """
+    """A secret in a file: everything in it but one line end at its end. ``key`` is as in ``EnvironmentSecret``."""
 
     key: str
     path: Path

@@ -48,13 +48,7 @@ _Evaluate = Callable[[bytes], RevocationAnswer]
 
 
 def fetch(address: str, *, most: int, seconds: float, question: bytes | None = None) -> bytes:
-    """Return the CRL or the OCSP answer at an address. Plain HTTP does: both are signed.
-
-    Args:
-        address: ``http://host[:port]/path``.
-        most: The most bytes that are taken.
-        seconds: The longest time for all of it, but for the name's look-up.
-        question: The OCSP question; None for a CRL.
+    """Return the CRL, or the answer to an OCSP question, at an address. Plain HTTP does: both are signed.
 
     Raises:
         NoAnswer: It is not there, or cannot be had within the bounds.
@@ -86,7 +80,6 @@ class Issuers:
     Attributes:
         stored: Folder for their answers; made where missing.
         crl_dir: Folder with CRLs that somebody else fetches; None where there is none.
-        seconds: The longest time for one answer.
     """
 
     stored: Path
@@ -95,13 +88,7 @@ class Issuers:
     _known: dict[bytes, tuple[datetime, RevocationAnswer]] = field(default_factory=dict, repr=False)
 
     def revocation(self, certificate: x509.Certificate, issuer: x509.Certificate, *, at: datetime) -> RevocationAnswer:
-        """Return what the issuer says of a certificate; *unknown* with the reasons where no answer counts.
-
-        Args:
-            certificate: Which one is asked about.
-            issuer: The certificate of who issued it; its path is valid.
-            at: When, with time zone.
-        """
+        """Return what the issuer says of a certificate; *unknown* with the reasons where no answer counts."""
         key = certificate.fingerprint(SHA256())
         until, answer = self._known.get(key, (at, no_answer("")))
         if at < until:

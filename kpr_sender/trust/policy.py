@@ -30,6 +30,7 @@ from kpr_sender.cms.certificates import (
     check,
     check_organisation,
     describe,
+    extension,
     load_certificates,
     refusal,
 )
@@ -134,14 +135,7 @@ class Trust:
         organisation: str | None = None,
         intermediates: Sequence[x509.Certificate] = (),
     ) -> None:
-        """Refuse a certificate that the configuration does not trust.
-
-        Args:
-            certificate: Ours or a counterpart's.
-            at: When, with time zone.
-            name: Where it came from, for the message.
-            organisation: The party's organisation number where it is known.
-            intermediates: What came along with it; not trusted.
+        """Refuse a certificate that the configuration does not trust; ``intermediates`` that came with it are not.
 
         Raises:
             AccessRefused: It leads to no authority that is trusted, it or what issued it is revoked, it is another
@@ -195,17 +189,11 @@ def trusted_path(
 ) -> tuple[x509.Certificate, ...]:
     """Return the path from a certificate to an authority that is trusted, both included.
 
-    Args:
-        certificate: Ours or a counterpart's.
-        authorities: Who is trusted.
-        at: When, with time zone.
-        name: Where the certificate came from, for the message.
-        intermediates: What came along with the certificate; not trusted.
+    ``name`` says where the certificate came from; ``intermediates`` came along with it and are not trusted.
 
     Raises:
         AccessRefused: There is no path, or something in it does not hold: a signature, a date, an algorithm.
     """
-    policy = ExtensionPolicy.webpki_defaults_ca(), ExtensionPolicy.permit_all()
     known = [*authorities.intermediates, *intermediates]
     with warnings.catch_warnings():
         # Serial numbers below zero are only warned of when they are read; here they are refused.
@@ -215,7 +203,9 @@ def trusted_path(
                 PolicyBuilder()
                 .store(Store(list(authorities.anchors)))
                 .time(at)
-                .extension_policies(ca_policy=policy[0], ee_policy=policy[1])
+                .extension_policies(
+                    ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=ExtensionPolicy.permit_all()
+                )
                 .build_client_verifier()
             )
             return tuple(verifier.verify(certificate, known).chain)
@@ -236,11 +226,8 @@ def _reason(certificate: x509.Certificate, known: Sequence[x509.Certificate], er
 
 def certificate_policies(certificate: x509.Certificate) -> frozenset[x509.ObjectIdentifier]:
     """Return the policies that a certificate was issued under (RFC 5280 4.2.1.4); none where it says nothing."""
-    try:
-        stated = certificate.extensions.get_extension_for_class(x509.CertificatePolicies)
-    except (x509.ExtensionNotFound, ValueError):
-        return frozenset()
-    return frozenset(each.policy_identifier for each in stated.value)
+    stated = extension(certificate, x509.CertificatePolicies)
+    return frozenset() if stated is None else frozenset(each.policy_identifier for each in stated)
 
 
 NOTHING_REQUIRED: Final = Trust()

@@ -22,6 +22,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ExtensionOID
 
+from kpr_sender.cms.certificates import extension
+
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """What an issuer's clock may be ahead of ours."""
 
@@ -87,14 +89,7 @@ def sources(certificate: x509.Certificate) -> Sources:
 def evaluate_crl(
     data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, *, at: datetime
 ) -> RevocationAnswer:
-    """Read from a CRL whether a certificate is revoked.
-
-    Args:
-        data: The CRL, DER or PEM.
-        certificate: Which one is asked about.
-        issuer: The certificate of who issued it; its path is valid.
-        at: When, with time zone.
-    """
+    """Read from a CRL, DER or PEM, whether a certificate is revoked; the issuer's path is valid."""
     try:
         load = x509.load_pem_x509_crl if b"-----BEGIN " in data[:1000] else x509.load_der_x509_crl
         crl = load(data)
@@ -162,10 +157,8 @@ def _scope_flaw(crl: x509.CertificateRevocationList, certificate: x509.Certifica
 
 
 def _entry_reason(entry: x509.RevokedCertificate) -> x509.ReasonFlags | None:
-    for extension in entry.extensions:
-        if isinstance(extension.value, x509.CRLReason):
-            return extension.value.reason
-    return None
+    reasons = (each.value.reason for each in entry.extensions if isinstance(each.value, x509.CRLReason))
+    return next(reasons, None)
 
 
 def _is_signed_by(issuer: x509.Certificate, crl: x509.CertificateRevocationList) -> bool:
@@ -184,29 +177,20 @@ def _may_sign_crls(issuer: x509.Certificate) -> bool:
 
 def is_authority(certificate: x509.Certificate) -> bool:
     """Tell whether a certificate is for issuing others."""
-    try:
-        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except x509.ExtensionNotFound:
-        return False
+    constraints = extension(certificate, x509.BasicConstraints)
+    return constraints is not None and constraints.ca
 
 
 _HTTP: Final = ("http://",)
 
 
 def _crl_addresses(certificate: x509.Certificate, schemes: tuple[str, ...] = _HTTP) -> tuple[str, ...]:
-    try:
-        points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
-        return ()
-    names = (name for point in points for name in point.full_name or ())
-    return _addresses(names, schemes)
+    points = extension(certificate, x509.CRLDistributionPoints) or ()
+    return _addresses((name for point in points for name in point.full_name or ()), schemes)
 
 
 def _ocsp_addresses(certificate: x509.Certificate) -> tuple[str, ...]:
-    try:
-        access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
-        return ()
+    access = extension(certificate, x509.AuthorityInformationAccess) or ()
     names = (each.access_location for each in access if each.access_method == AuthorityInformationAccessOID.OCSP)
     return _addresses(names, _HTTP)
 
@@ -228,14 +212,7 @@ def ocsp_request(certificate: x509.Certificate, issuer: x509.Certificate) -> byt
 def evaluate_ocsp(
     data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, *, at: datetime
 ) -> RevocationAnswer:
-    """Read from an OCSP answer whether a certificate is revoked.
-
-    Args:
-        data: The answer, DER.
-        certificate: Which one is asked about.
-        issuer: The certificate of who issued it; its path is valid.
-        at: When, with time zone.
-    """
+    """Read from an OCSP answer, DER, whether a certificate is revoked; the issuer's path is valid."""
     try:
         response = ocsp.load_der_ocsp_response(data)
         if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
@@ -295,11 +272,7 @@ def _delegation_flaw(responder: x509.Certificate, issuer: x509.Certificate, at: 
         return "the OCSP responder's certificate is not this issuer's"
     if _is_weak(responder.signature_hash_algorithm):
         return "the OCSP responder's certificate is signed too weakly"
-    try:
-        purposes = responder.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except x509.ExtensionNotFound:
-        return "the OCSP responder may not answer for its issuer (no id-kp-OCSPSigning)"
-    if ExtendedKeyUsageOID.OCSP_SIGNING not in purposes:
+    if ExtendedKeyUsageOID.OCSP_SIGNING not in (extension(responder, x509.ExtendedKeyUsage) or ()):
         return "the OCSP responder may not answer for its issuer (no id-kp-OCSPSigning)"
     if not responder.not_valid_before_utc <= at <= responder.not_valid_after_utc:
         return "the OCSP responder's certificate is not valid now"
