@@ -9,14 +9,17 @@ import getpass
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from kpr_sender.bus.port import Bus
+from kpr_sender.errors import KprError
 from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.inbound.archive import ReceiptCopies
+from kpr_sender.inbound.look_memory import answers_to_others
 from kpr_sender.journal.session import CriticalSection, JournalSession
 from kpr_sender.keys.port import Keys
 from kpr_sender.model import Submission
@@ -33,10 +36,13 @@ from kpr_sender.settings.values import ReceiptSender, RegistryKind, Settings
 from kpr_sender.submission_state import SubmissionState
 
 if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
     from kpr_sender.inbound.listen import Listener
     from kpr_sender.inbound.receipt import ReceiptHandler
     from kpr_sender.outbound.resend import Resender
     from kpr_sender.registry import Registry
+    from kpr_sender.registry.latest import LatestCounterpart
 
 
 def utc_now() -> datetime:
@@ -210,11 +216,12 @@ class App:
         her_id, past_cache = receiver.service_her_id, self.registry_past_cache
         sender = LatestCounterpart(her_id, self.registry, past_cache, self.now, self.observe)
         level1 = settings.receiver.receipt_sender is ReceiptSender.LEVEL1
-        sender.load()
+        _ = sender.current  # a register that is down is reported before a message is taken
         examiner = Examiner(
             journal=journal,
             sender=sender,
             decrypters=self.keys.decrypters(),
+            others=lambda: self._sealed_for_by_mistake(sender),
             signing_use=CertificateUse(settings.protection.signing_key_usage),
             trust=Trust.of(settings, self.observe),
             policy=Policy(accept_3des=settings.protection.accept_3des),
@@ -224,13 +231,40 @@ class App:
         )
         return ReceiptHandler(journal, examiner, self.observe, self.copies.store, self.copies.store_unverified)
 
+    def reevaluate(self) -> None:
+        """Evaluate the stored receipts anew whose verdict may have changed. Opens the journal; keys only where needed.
+
+        Raises:
+            KprError: As ``receipt_handler`` and its ``evaluate`` do.
+        """
+        if self.session.opened().unverified_receipts():
+            self.receipt_handler.reevaluate()
+
+    def _sealed_for_by_mistake(self, sender: LatestCounterpart) -> Iterator[Certificate]:
+        """Yield what an answer may be sealed for in place of our present certificates: it is said whose it is."""
+        with suppress(KprError):
+            yield self.keys.signer(at=self.now()).certificate
+        with suppress(KprError):
+            yield from (sender.current.encryption, *sender.current.signing)
+        with suppress(KprError):
+            if self.directory is not None:
+                yield from self.directory.entry(self.settings.sender.party.service_her_id).encryption
+
     def report(self, submission: Submission, sent: int = 0, *, taken: int = 0) -> Report:
         """Return what is known of a submission now, and how many shipments went or receipts came with this call."""
         reviewed = None
         if submission.state is SubmissionState.DELIVERED:
             with self.session.reading() as journal:
                 reviewed = review_of(journal, submission)
-        return Report.of(self.settings, submission, at=self.now(), reviewed=reviewed, sent=sent, taken=taken)
+        return Report.of(
+            self.settings,
+            submission,
+            at=self.now(),
+            reviewed=reviewed,
+            answers_to_others=answers_to_others(self.settings.journal.path),
+            sent=sent,
+            taken=taken,
+        )
 
     def close(self) -> None:
         """Close the bus, unless the configured one was never used, and the journal. Safe to call twice."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Self, Unpack
 
 from kpr_sender.app import App, Parts
 from kpr_sender.bus.port import Inbound
-from kpr_sender.errors import AccessRefused, ConfigInvalid, InternalError, UsageError
+from kpr_sender.errors import AccessRefused, ConfigInvalid, InternalError, RegistryUnreachable, UsageError
 from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound.looks import require_reason
 from kpr_sender.journal.port import ReceiptDocument
@@ -132,6 +132,8 @@ class Client:
                 next_step="Give --replaces ID together with --reason TEXT (what was agreed with FHI).",
             )
         with self._one_at_a_time:
+            with self._app.section:
+                self._reevaluate_before_sending()
             submission = self._app.submitter(by.strip()).submit(
                 named_files(self.settings, fagmelding, identmelding),
                 replaces=replaces,
@@ -186,7 +188,7 @@ class Client:
                 listener.ask(reason=reason.strip(), by=by.strip(), emptied=emptied)
             try:
                 with self._app.section:
-                    self._app.receipt_handler.reevaluate()
+                    self._app.reevaluate()
                 now = journal.submission(found.submission_id) or found
                 known = listener.wait(now, timeout, look_anyway=look_anyway, settle_copies=now != found)
                 return self._app.report(known)
@@ -248,7 +250,7 @@ class Client:
 
         self._app.session.opened()
         with self._app.section:
-            self._app.receipt_handler.reevaluate()
+            self._app.reevaluate()
             submission, new = take_file(self._app.receipt_handler, data, name=name)
         return self._app.report(submission, taken=int(new))
 
@@ -274,7 +276,16 @@ class Client:
         """
         return self._decide_on_receipt(number, accepted=False, reason=reason, by=by)
 
+    def _reevaluate_before_sending(self) -> None:
+        """Let a stored answer that is verified by now count before anything goes out; without it, too, this sends."""
+        try:
+            self._app.reevaluate()
+        except (AccessRefused, ConfigInvalid, RegistryUnreachable) as error:
+            self._app.observe(Event(EventKind.WARNING, f"Stored receipts could not be evaluated again. {error}"))
+
     def _decide_on_receipt(self, number: int, *, accepted: bool, reason: str, by: str) -> Report:
+        from kpr_sender.inbound.receipt import undecided
+
         who = by.strip() or self._app.by
         if not reason.strip():
             raise UsageError("A decision needs a reason.", where="--reason")
@@ -283,9 +294,11 @@ class Client:
         with self._one_at_a_time:
             journal = self._app.session.opened()
             with self._app.section:
-                handler = self._app.receipt_handler
-                decide = handler.accept if accepted else handler.discard
-                shipment = decide(number, reason=reason.strip(), by=who)
+                _, shipment = undecided(journal, number)
+                if accepted:
+                    shipment = self._app.receipt_handler.accept(number, reason=reason.strip(), by=who)
+                else:
+                    journal.discard_receipt(number, reason=reason.strip(), by=who)
             submission = journal.submission(shipment.submission_id)
             if submission is None:
                 raise InternalError("The journal has a shipment without its submission.")

@@ -272,6 +272,7 @@ class Report:
         asked_at: The time at which this is known; aware.
         deadline: The last day to report the submission's year.
         reviewed: That a person looked at the data in FHI's feedback view; None where nobody has said so.
+        answers_to_others: How many answers to messages that are not in this journal lay on our queue at the last look.
     """
 
     submission: Submission
@@ -281,6 +282,7 @@ class Report:
     asked_at: datetime = field(kw_only=True)
     deadline: Deadline | None = field(default=None, kw_only=True)
     reviewed: Review | None = field(default=None, kw_only=True)
+    answers_to_others: int = field(default=0, kw_only=True)
 
     @classmethod
     def of(
@@ -290,6 +292,7 @@ class Report:
         *,
         at: datetime,
         reviewed: Review | None = None,
+        answers_to_others: int = 0,
         sent: int = 0,
         taken: int = 0,
     ) -> Report:
@@ -302,6 +305,7 @@ class Report:
             asked_at=at,
             deadline=deadline_of(settings, submission.year),
             reviewed=reviewed,
+            answers_to_others=answers_to_others,
         )
 
     @property

@@ -13,6 +13,7 @@ data (promise G6). The rules:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -84,12 +85,19 @@ class Malformed(ProtectionRefused):
 
 
 class NotForUs(ProtectionRefused):
-    """No recipientInfo names a certificate of ours: the message may be someone else's."""
+    """No recipientInfo names a certificate of ours: the message may be someone else's.
 
-    def __init__(self, recipients: tuple[str, ...] = ()) -> None:
+    Args:
+        recipients: What it is sealed for: serial numbers or key identifiers, in hexadecimal.
+        is_for: Tells whether a certificate is one of those.
+    """
+
+    def __init__(
+        self, recipients: tuple[str, ...] = (), is_for: Callable[[Certificate], bool] = lambda _: False
+    ) -> None:
         named = f" but for the certificate with {' and the one with '.join(recipients)}" if recipients else ""
         super().__init__(f"{SEALED_FOR_ANOTHER}{named}")
-        self.recipients = recipients
+        self.is_for = is_for
 
 
 class AlgorithmRefused(ProtectionRefused):

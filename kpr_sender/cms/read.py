@@ -114,7 +114,7 @@ def open_envelope(sealed: memoryview, decrypters: Sequence[Decrypter], policy: P
 
 def _recipient(infos: asn1.BerElement, decrypters: Sequence[Decrypter]) -> tuple[Decrypter, KeyTransport, bytes]:
     """Find the KeyTransRecipientInfo (the only kind that is an untagged SEQUENCE) that names one of our keys."""
-    others: list[str] = []
+    others: list[asn1.Element] = []
     for info in infos.children():
         if info.tag != asn1.SEQUENCE:
             continue
@@ -125,8 +125,11 @@ def _recipient(infos: asn1.BerElement, decrypters: Sequence[Decrypter]) -> tuple
             if names(identifier, decrypter.certificate):
                 padding = _key_transport(fields.take(asn1.SEQUENCE))
                 return decrypter, padding, b"".join(fields.take(*asn1.OCTET_STRINGS).octets())
-        others.append(_recipient_text(identifier))
-    raise NotForUs(tuple(others[:_MAX_RECIPIENTS_NAMED]))
+        others.append(identifier)
+    raise NotForUs(
+        tuple(map(_recipient_text, others[:_MAX_RECIPIENTS_NAMED])),
+        lambda certificate: any(names(one, certificate) for one in others),
+    )
 
 
 def _recipient_text(identifier: asn1.BerElement) -> str:

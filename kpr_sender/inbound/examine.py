@@ -7,7 +7,8 @@ hint at most: it says where something that cannot be verified is shown, never th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -16,7 +17,7 @@ from cryptography.x509 import Certificate
 
 from kpr_sender.bus.port import Inbound
 from kpr_sender.cms import certificates
-from kpr_sender.cms.certificates import CertificateUse
+from kpr_sender.cms.certificates import CertificateUse, named, owner
 from kpr_sender.cms.port import CannotOpen, Decrypter, NotForUs, ProtectionRefused, SignatureRefused
 from kpr_sender.cms.read import Opened, Policy, open_sealed
 from kpr_sender.errors import AccessRefused, KeyUnavailable
@@ -32,6 +33,7 @@ from kpr_sender.trust.policy import Trust
 
 _SIGNER: Final = "its signing certificate"
 _XML_SIGNATURE: Final = "http://www.w3.org/2000/09/xmldsig#"
+_MAX_PROBLEM: Final = 300  # characters: an algorithm's number or a list of HER-ids is as long as its sender likes
 _ISSUE_DATE_TOLERANCE: Final = timedelta(days=1)  # what IssueDate may differ by: many write it without a zone
 
 
@@ -48,6 +50,7 @@ class Examined:
         only_sender: Whether nothing but the sender's HER-id keeps it from being verified.
         remark: What is odd about it, and no reason not to believe it.
         claim: Whether nothing but the sender's HER-id outside says that it is about one of our shipments.
+        answers_another: Whether it names the receiver outside as its sender, and only ids that are not ours.
         readable_by_nobody: Whether it is the receiver's and about our message, and no certificate makes it readable.
     """
 
@@ -59,6 +62,7 @@ class Examined:
     only_sender: bool = False
     remark: str = ""
     claim: bool = False
+    answers_another: bool = False
     readable_by_nobody: bool = False
 
 
@@ -69,12 +73,14 @@ class Examiner:
     Attributes:
         sender: Who answers us, with the certificates it may sign with.
         level1_her_id: Its organisation's HER-id where ``receiver.receipt_sender`` lets that do; else None.
+        others: Returns certificates that do not open what is for us, and that it may be sealed for by mistake.
         accept_unsealed: Whether this receiver is configured to answer without sealing.
     """
 
     journal: Journal
     sender: LatestCounterpart
     decrypters: Sequence[Decrypter]
+    others: Callable[[], Iterable[Certificate]]
     signing_use: CertificateUse
     trust: Trust
     policy: Policy
@@ -88,6 +94,10 @@ class Examiner:
         Raises:
             KeyUnavailable: Our key's token is away: an outage of ours, which says nothing about the message.
         """
+        found = self._examined(inbound)
+        return replace(found, problem=found.problem[:_MAX_PROBLEM], remark=found.remark[:_MAX_PROBLEM])
+
+    def _examined(self, inbound: Inbound) -> Examined:
         if looks_like_xml(inbound.body):
             return self._receipt(inbound, inbound.body, sealed_by=None)
         try:
@@ -121,7 +131,8 @@ class Examiner:
             return Examined(self._named(inbound), problem)
         shipment = self.journal.shipment(answer.original_msg_id)
         if shipment is None:
-            return Examined(None, "it answers a message that is not in this journal", answer)
+            problem = "it answers a message that is not in this journal"
+            return Examined(None, problem, answer, answers_another=self._names_receiver(inbound))
         found = Examined(shipment, "", answer, xml, sealed_by or xml_signer, remark=self._remark(shipment, answer))
         if problem := self._seal_problem(sealed_by) or xml_problem or _type_problem(shipment, answer):
             return replace(found, problem=problem)
@@ -137,24 +148,25 @@ class Examiner:
 
         What claims to answer a message of another journal is another journal's, whoever signed it.
         """
-        problem = str(error)
-        claimed = error.claimed if isinstance(error, SignatureRefused) else b""
-        if claimed:
-            try:
-                answer = apprec.parse(claimed)
-            except MessageRefused:
-                pass
-            else:
-                return Examined(self.journal.shipment(answer.original_msg_id), problem, answer, claimed)
-        if (named := self._named(inbound)) is not None:
-            return Examined(named, problem)
+        problem, claims = str(error), self._names_receiver(inbound)
+        if isinstance(error, SignatureRefused) and error.claimed:
+            with suppress(MessageRefused):
+                answer = apprec.parse(error.claimed)
+                found = Examined(self.journal.shipment(answer.original_msg_id), problem, answer, error.claimed)
+                return replace(found, answers_another=claims and found.shipment is None)
+        if isinstance(error, NotForUs):
+            owners = {owner(one): named(one).sha1 for one in self.others() if error.is_for(one)}
+            problem += "".join(f" ({name}, SHA-1 thumbprint {sha1})" for name, sha1 in owners.items())
+            claims &= bool(inbound.message_id)  # else it is a file, and nothing in or outside it says that it is for us
+        if (shipment := self._named(inbound)) is not None:
+            return Examined(shipment, problem)
         names_another = bool(inbound.properties.get(ORIGINAL_MSG_ID, "").strip())
-        claims = inbound.properties.get(FROM_HER_ID, "").strip() == str(self.sender.her_id)
-        if isinstance(error, NotForUs) and not inbound.message_id:
-            claims = False  # a file, and nothing in or outside it says that it is for us
         if names_another or not claims:
-            return Examined(None, problem)
+            return Examined(None, problem, answers_another=names_another and claims)
         return Examined(self._oldest_awaiting(), problem, claim=True)
+
+    def _names_receiver(self, inbound: Inbound) -> bool:
+        return inbound.properties.get(FROM_HER_ID, "").strip() == str(self.sender.her_id)
 
     def _named(self, inbound: Inbound) -> Shipment | None:
         """Return the shipment that a message names outside its sealed bytes: a hint, and no proof of anything.
@@ -233,7 +245,7 @@ class Examiner:
                 return verify_enveloped(xml, certificate), "", certificate
             except ProtectionRefused as error:
                 problem = str(error)
-        return xml, problem, None
+        return self._signed_part(xml) if self.sender.ask_again() else (xml, problem, None)
 
 
 def looks_like_xml(body: bytes) -> bool:

@@ -11,7 +11,7 @@ import math
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -21,7 +21,7 @@ from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.inbound.look_memory import Asked, LookMemory
 from kpr_sender.inbound.looks import ASSUMED_LIMIT, LAST_TAKE, Looks, Seen
-from kpr_sender.inbound.receipt import Handling, ReceiptHandler
+from kpr_sender.inbound.receipt import Evaluation, Handling, ReceiptHandler
 from kpr_sender.journal.port import Journal
 from kpr_sender.model import Submission
 from kpr_sender.report import rfc3339
@@ -232,30 +232,32 @@ class Listener:
 
     def _handle(self, inbound: Inbound, look: _Look) -> None:
         with self.section:
-            if self._is_done_with(inbound):
+            found = self._evaluated(inbound)
+            if found.handling is Handling.SETTLE:
                 reached(FaultPoint.BEFORE_SETTLE)
                 self.bus.settle(inbound)
                 reached(FaultPoint.AFTER_SETTLE)
                 return
             self.bus.hold(inbound)
-        seen = self.memory.seen(inbound)
+        seen = self.memory.seen(inbound, answer=found.answers_another)
         look.seen.append(seen)
         if look.ends_at is None:
             look.ends_at = self.monotonic() + _LONGEST_LOOK
             # Should this run be killed now, all that is remembered counts as taken once more.
             self.memory.keep(look.before.after([seen, *(Seen(key, 0) for key in look.before.takes)], self.now()))
 
-    def _is_done_with(self, inbound: Inbound) -> bool:
-        """Evaluate a message, and tell whether it is to be settled.
+    def _evaluated(self, inbound: Inbound) -> Evaluation:
+        """Evaluate a message.
 
         What is stored, names one of our ids and cannot be verified stays where it is, until the last look that is
         allowed: then the journal has it, and it must not end our looking.
         """
         if not inbound.readable:
-            return False
+            return Evaluation(Handling.HOLD)
         found = self.handler().evaluate(inbound)
         takes = max(self.memory.looks.takes.get(self.memory.seen(inbound).key, 0), inbound.deliveries)
-        return found.handling is Handling.SETTLE or (found.names_ours and takes >= LAST_TAKE - 1)
+        last = found.names_ours and takes >= LAST_TAKE - 1
+        return replace(found, handling=Handling.SETTLE) if last else found
 
     def _end(self, look: _Look, failed: BusUnreachable | None = None) -> None:
         """Remember what a look found, and leave the queues where it found something of others."""

@@ -31,6 +31,17 @@ def beside(journal: Path) -> Path:
     return journal.with_name(f"{journal.name}.looks.json")
 
 
+def answers_to_others(journal: Path) -> int:
+    """Return how many answers to messages that are not in a journal lay on our queue at the last look, verified or not.
+
+    0 also where that is not known: whoever looks at the queue next says why.
+    """
+    try:
+        return LookMemory.load(beside(journal)).looks.answers
+    except JournalUnwritable:
+        return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A person asked for a look that was not due.
@@ -80,11 +91,11 @@ class LookMemory:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise _unusable(path, "is not what this version writes") from None
 
-    def seen(self, inbound: Inbound) -> Seen:
-        """Return a message as it is remembered."""
+    def seen(self, inbound: Inbound, *, answer: bool = False) -> Seen:
+        """Return a message as it is remembered; ``answer`` as for ``Seen``."""
         named = b"id:" + inbound.message_id.encode() if inbound.message_id else b"body:" + inbound.body
         content = hashlib.sha256(named).digest()
-        return Seen(hmac.digest(self._key, content, "sha256").hex()[:32], inbound.deliveries)
+        return Seen(hmac.digest(self._key, content, "sha256").hex()[:32], inbound.deliveries, answer)
 
     def keep(self, looks: Looks) -> None:
         """Remember, durably: the new file takes the old one's place at once and complete.
@@ -115,6 +126,7 @@ def _value_of(looks: Looks, asked: tuple[Asked, ...], key: bytes) -> dict[str, A
         "looked_at": None if looks.looked_at is None else looks.looked_at.isoformat(),
         "since": None if looks.since is None else looks.since.isoformat(),
         "others": looks.others,
+        "answers": looks.answers,
         "highest": looks.highest,
         "delivered": looks.delivered,
         "takes": dict(looks.takes),
@@ -132,6 +144,7 @@ def _looks_of(value: Mapping[str, Any]) -> Looks:
         looked_at=_time(value["looked_at"]),
         since=_time(value["since"]),
         others=int(value["others"]),
+        answers=int(value.get("answers", 0)),
         highest=int(value["highest"]),
         delivered=int(value["delivered"]),
     )

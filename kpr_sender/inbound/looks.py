@@ -38,10 +38,12 @@ class Seen:
     Attributes:
         key: The keyed hash of its message-id; of its body where it has none.
         deliveries: How often the broker says that it was delivered before; 0 where it does not count.
+        answer: Whether it claims to be the receiver's answer to a message that is not ours.
     """
 
     key: str
     deliveries: int
+    answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,7 @@ class Looks:
         looked_at: When the last look that found any ended; None where none lie there as far as is known.
         since: When the first look of those found any that still lay there at the last one.
         others: How many lay there at the last look.
+        answers: How many of those claim to be the receiver's answers to messages that are not ours.
         highest: The highest number of takes among those.
         delivered: The highest number of deliveries among those by the broker's count, the last look's included.
     """
@@ -61,6 +64,7 @@ class Looks:
     looked_at: datetime | None = None
     since: datetime | None = None
     others: int = 0
+    answers: int = 0
     highest: int = 0
     delivered: int = 0
 
@@ -106,6 +110,7 @@ class Looks:
             looked_at=now,
             since=(self.since or now) if again else now,
             others=len(seen),
+            answers=sum(one.answer for one in seen),
             highest=max(takes[key] for key in found),
             delivered=max(one.deliveries + 1 if one.deliveries else 0 for one in seen),
         )

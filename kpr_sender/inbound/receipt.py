@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from kpr_sender.bus.port import Inbound, Source
@@ -22,17 +23,19 @@ from kpr_sender.errors import UsageError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.inbound.examine import Examined, Examiner
-from kpr_sender.journal.port import Journal, ReceiptDocument
+from kpr_sender.journal.port import Journal, JournalView, ReceiptDocument
 from kpr_sender.messages import error_queue
 from kpr_sender.messages.transport import FROM_HER_ID
 from kpr_sender.model import Receipt, ReceiptError, Shipment
+from kpr_sender.registry.latest import AT_MOST_EVERY
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.states import CAUSE_OF_STATUS, ReceiptStatus
-from kpr_sender.submission_state import SubmissionState
 
-# What anybody can put on our queue: how many of them, and how many bytes, are stored for one shipment at most.
-_MOST_THAT_NAME_US: Final = (20, 32_000_000)
+# What anybody can put on our queue: how many of them, and how many bytes, are stored at most.
+_MOST_THAT_NAME_ONE: Final = (20, 32_000_000)
+"""For each shipment."""
 _MOST_THAT_NAME_NOBODY: Final = (5, 20_000_000)
+"""In all."""
 _MOST_ERRORS: Final = 20
 """Of a receipt that is not verified; what is verified is stored in full."""
 
@@ -55,6 +58,7 @@ class Evaluation:
         problem: Why it is not verified, or not ours: a clause with *it* for the message; empty when it is verified.
         new: Whether the journal holds something that it did not hold before.
         names_ours: Whether it is stored because it names one of our ids, not only because of whom it claims to be from.
+        answers_another: Whether it claims to be the receiver's answer to a message that is not in this journal.
     """
 
     handling: Handling
@@ -62,9 +66,10 @@ class Evaluation:
     problem: str = ""
     new: bool = False
     names_ours: bool = False
+    answers_another: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReceiptHandler:
     """Evaluates each message from our queues and records it in the journal.
 
@@ -78,6 +83,7 @@ class ReceiptHandler:
     observe: Observer
     archive: Callable[[Receipt, bytes], None]
     archive_unverified: Callable[[Receipt, bytes], None]
+    _evaluated_at: datetime | None = field(default=None, init=False)
 
     @property
     def counterpart(self) -> Counterpart:
@@ -85,7 +91,13 @@ class ReceiptHandler:
         return self.examiner.sender.current
 
     def handle(self, inbound: Inbound) -> Handling:
-        """Evaluate a message, and say what to do with it. Raises as ``evaluate`` does."""
+        """Evaluate a message, after what is stored if that is due, and say what to do with it. Raises as ``evaluate``.
+
+        For who reads the queue in place of ``Listener``, perhaps for months.
+        """
+        at, before = self.examiner.now(), self._evaluated_at
+        if before is None or not timedelta() <= at - before < timedelta(seconds=AT_MOST_EVERY):
+            self.reevaluate()
         return self.evaluate(inbound).handling
 
     def evaluate(self, inbound: Inbound) -> Evaluation:
@@ -101,23 +113,23 @@ class ReceiptHandler:
         found = self.examiner.examine(inbound)
         shipment = found.shipment
         if shipment is None:
-            return Evaluation(Handling.HOLD, (), found.problem)
+            return Evaluation(Handling.HOLD, (), found.problem, answers_another=found.answers_another)
         if not found.problem:
             return self._record_verified(shipment, found, inbound.body)
-        if self.journal.is_discarded(inbound.body):
-            return Evaluation(Handling.SETTLE, (shipment.msg_id,), found.problem)
         unverified = self._record_unverified(shipment, found, inbound.body)
-        return replace(unverified, handling=Handling.SETTLE) if found.readable_by_nobody else unverified
+        settle = found.readable_by_nobody and unverified.names_ours
+        return replace(unverified, handling=Handling.SETTLE) if settle else unverified
 
     def reevaluate(self) -> None:
         """Evaluate each stored receipt that is not verified anew, from its stored bytes. Raises as ``evaluate`` does.
 
         The copy on the queue, if it is still there, is a duplicate then, and settled by whoever reads it next.
         """
+        self._evaluated_at = self.examiner.now()
         for receipt_id in self.journal.unverified_receipts():
             stored = self.journal.receipt_document(receipt_id)
             shipment = None if stored is None else self.journal.shipment(stored.receipt.msg_id)
-            if stored is not None and shipment is not None and not self._is_over(shipment):
+            if stored is not None and shipment is not None:
                 self._reevaluate(stored, shipment)
 
     def accept(self, receipt_id: int, *, reason: str, by: str) -> Shipment:
@@ -134,44 +146,17 @@ class ReceiptHandler:
         Raises:
             UsageError: There is no such receipt, or more speaks against it than its sender.
         """
-        stored, shipment = self._stored(receipt_id)
+        stored, shipment = undecided(self.journal, receipt_id)
         found = self.examiner.examine(self._as_inbound(stored, shipment))
         if found.shipment is None or not found.only_sender:
             raise UsageError(
-                f"Receipt {receipt_id} cannot be accepted: {found.problem or 'it is verified already'}.",
+                f"Receipt {receipt_id} cannot be accepted: {found.problem or 'it is verified now'}.",
                 where="N",
                 next_step="Only a receipt that FHI's registered certificate signed, for our MsgId and type, can be.",
             )
         accepted = replace(found, remark="; ".join(filter(None, (found.problem, found.remark))), problem="")
         self._record_verified(found.shipment, accepted, stored.sealed, accepted=(reason, by))
         return found.shipment
-
-    def discard(self, receipt_id: int, *, reason: str, by: str) -> Shipment:
-        """Let a person discard a receipt that is not verified: it counts no more, and is settled when it comes again.
-
-        Raises:
-            UsageError: There is no such receipt, or it is verified.
-        """
-        stored, shipment = self._stored(receipt_id)
-        if stored.receipt.verified:
-            raise UsageError(f"Receipt {receipt_id} is verified: it cannot be discarded.", where="N")
-        self.journal.discard_receipt(receipt_id, reason=reason, by=by)
-        return shipment
-
-    def _is_over(self, shipment: Shipment) -> bool:
-        submission = self.journal.submission(shipment.submission_id)
-        return submission is not None and submission.state is SubmissionState.DELIVERED
-
-    def _stored(self, receipt_id: int) -> tuple[ReceiptDocument, Shipment]:
-        stored = self.journal.receipt_document(receipt_id)
-        shipment = None if stored is None else self.journal.shipment(stored.receipt.msg_id)
-        if stored is None or shipment is None:
-            raise UsageError(
-                f"There is no receipt {receipt_id} in this journal.",
-                where="N",
-                next_step="kpr-send receipts shows the numbers.",
-            )
-        return stored, shipment
 
     def _reevaluate(self, stored: ReceiptDocument, shipment: Shipment) -> None:
         receipt = stored.receipt
@@ -180,9 +165,11 @@ class ReceiptHandler:
             self._record_verified(found.shipment, found, stored.sealed)
         elif found.problem != receipt.problem and found.shipment is not None:
             status, errors = _says(found)
-            self.journal.change_unverified(
+            changed = self.journal.change_unverified(
                 receipt.receipt_id, status=status, errors=errors, problem=found.problem, xml=found.xml
             )
+            if found.xml is not None:
+                self.archive_unverified(changed, found.xml)
         if found.apprec is not None and (found.shipment is None or found.shipment.msg_id != shipment.msg_id):
             reason = "It could be opened now, and is about another message."
             self.journal.discard_receipt(receipt.receipt_id, reason=reason, by="kpr-sender")
@@ -253,13 +240,19 @@ class ReceiptHandler:
 
     def _record_unverified(self, shipment: Shipment, found: Examined, sealed: bytes) -> Evaluation:
         """Record what cannot be verified, as far as it can be read and is not too much, and leave it on the queue."""
-        most, most_bytes = _MOST_THAT_NAME_NOBODY if found.claim else _MOST_THAT_NAME_US
+        evaluation = Evaluation(Handling.HOLD, (shipment.msg_id,), found.problem, names_ours=not found.claim)
+        stored = self.journal.stored_receipt(sealed)
+        if stored is not None and not stored.in_question:
+            return replace(evaluation, handling=Handling.SETTLE)  # a person decided on it, or it was verified before
+        if stored is not None and (found.claim or stored.msg_id in shipment.msg_ids):
+            return evaluation
+        most, most_bytes = _MOST_THAT_NAME_NOBODY if found.claim else _MOST_THAT_NAME_ONE
         msg_id = shipment.msg_id
         if found.apprec is not None and found.apprec.original_msg_id in shipment.msg_ids:
             msg_id = found.apprec.original_msg_id  # perhaps one that it does not have any more
-        number, stored_bytes = self.journal.unverified_stored(msg_id)
+        number, stored_bytes = self.journal.unverified_stored(None if found.claim else msg_id)
         if number >= most or stored_bytes + len(sealed) + len(found.xml or b"") > most_bytes:
-            return Evaluation(Handling.HOLD, (shipment.msg_id,), found.problem)
+            return replace(evaluation, names_ours=False)
         status, errors = _says(found)
         recorded = self.journal.add_receipt(
             msg_id,
@@ -270,19 +263,36 @@ class ReceiptHandler:
             xml=found.xml,
             sealed=sealed,
             cause=None,
+            names_nobody=found.claim,
         )
         if recorded is not None:
             if found.xml is not None:
                 self.archive_unverified(recorded, found.xml)
             text = f"A receipt for the {_name(shipment)} is stored but not verified: {found.problem}."
             self._report(EventKind.RECEIPT_UNVERIFIED, shipment, text)
-        new = recorded is not None
-        return Evaluation(Handling.HOLD, (shipment.msg_id,), found.problem, new=new, names_ours=not found.claim)
+        return replace(evaluation, new=recorded is not None)
 
     def _report(
         self, kind: EventKind, shipment: Shipment, text: str, details: dict[str, str | int] | None = None
     ) -> None:
         self.observe(Event(kind, text, shipment.msg_id, shipment.type, details or {}))
+
+
+def undecided(journal: JournalView, receipt_id: int) -> tuple[ReceiptDocument, Shipment]:
+    """Return a receipt that a person may decide on, and its shipment. Asks no register and opens no key.
+
+    Raises:
+        UsageError: There is no such receipt, or it is verified.
+    """
+    stored = journal.receipt_document(receipt_id)
+    shipment = None if stored is None else journal.shipment(stored.receipt.msg_id)
+    if stored is None or shipment is None:
+        text, next_step = f"There is no receipt {receipt_id} in this journal.", "kpr-send receipts shows the numbers."
+        raise UsageError(text, where="N", next_step=next_step)
+    if stored.receipt.verified:
+        text = f"Receipt {receipt_id} is verified: it cannot be discarded, and need not be accepted."
+        raise UsageError(text, where="N", next_step="kpr-send receipts shows which are not.")
+    return stored, shipment
 
 
 def _says(found: Examined) -> tuple[ReceiptStatus | None, tuple[ReceiptError, ...]]:

@@ -159,13 +159,20 @@ class JournalView(Protocol):
         """Return one receipt as it came."""
 
     def unverified_receipts(self) -> tuple[int, ...]:
-        """Return the numbers of the receipts that are neither verified nor discarded, the oldest first."""
+        """Return the numbers of the receipts whose evaluation may still change something, the oldest first.
 
-    def unverified_stored(self, msg_id: str) -> tuple[int, int]:
-        """Return how many unverified receipts a shipment has, and how many bytes they take."""
+        They are neither verified nor discarded, and of a submission that is not delivered.
+        """
 
-    def is_discarded(self, sealed: bytes) -> bool:
-        """Tell whether these bytes were discarded."""
+    def unverified_stored(self, msg_id: str | None) -> tuple[int, int]:
+        """Return how many unverified receipts are stored that name a shipment, and how many bytes they take.
+
+        Args:
+            msg_id: One that the shipment has or had; None for those that name none, of all shipments.
+        """
+
+    def stored_receipt(self, sealed: bytes) -> Receipt | None:
+        """Return the receipt that came as these bytes: the verified one before others, None where there is none."""
 
     def close(self) -> None:
         """Close it; twice is harmless."""
@@ -241,6 +248,7 @@ class Journal(JournalView, Protocol):
         cause: Cause | None,
         signer: CertificateName | None = None,
         accepted: tuple[str, str] | None = None,
+        names_nobody: bool = False,
     ) -> Receipt | None:
         """Store a receipt and move its shipment, in one transaction.
 
@@ -260,6 +268,7 @@ class Journal(JournalView, Protocol):
             cause: What it does to the shipment; None for nothing. Only a verified receipt has one.
             signer: The receiver's certificate that verified it; None where none did.
             accepted: A person's reason and name, where one has accepted its sender.
+            names_nobody: Whether it is stored for this MsgId only because its shipment has waited longest.
 
         Returns:
             The receipt as stored, or None for a duplicate.
@@ -276,7 +285,7 @@ class Journal(JournalView, Protocol):
         errors: Sequence[ReceiptError],
         problem: str,
         xml: bytes | None,
-    ) -> None:
+    ) -> Receipt:
         """Store what a receipt that is still not verified turned out to be when it was evaluated anew."""
 
     def discard_receipt(self, receipt_id: int, *, reason: str, by: str) -> Receipt:

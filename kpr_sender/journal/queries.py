@@ -16,6 +16,7 @@ from kpr_sender.model import (
     Envelope,
     Environment,
     MessageType,
+    Receipt,
     Shipment,
     Submission,
 )
@@ -101,21 +102,21 @@ class SqliteView:
             return None if row is None else rows.document_of(row)
 
     def unverified_receipts(self) -> tuple[int, ...]:
-        """Return the numbers of the receipts that are neither verified nor discarded, the oldest first."""
+        """Return the numbers of the receipts whose evaluation may still change something, the oldest first."""
         with self._store.reading() as connection:
             return tuple(row["receipt_id"] for row in connection.execute(sql.UNVERIFIED_RECEIPTS))
 
-    def unverified_stored(self, msg_id: str) -> tuple[int, int]:
-        """Return how many unverified receipts a shipment has, and how many bytes they take."""
+    def unverified_stored(self, msg_id: str | None) -> tuple[int, int]:
+        """Return how many unverified receipts name a shipment, or none at all, and how many bytes they take."""
         with self._store.reading() as connection:
-            row = connection.execute(sql.UNVERIFIED_STORED, (msg_id,)).fetchone()
+            row = connection.execute(sql.UNVERIFIED_STORED, {"msg_id": msg_id}).fetchone()
             return row["number"], row["bytes"]
 
-    def is_discarded(self, sealed: bytes) -> bool:
-        """Tell whether these bytes were discarded."""
+    def stored_receipt(self, sealed: bytes) -> Receipt | None:
+        """Return the receipt that came as these bytes."""
         with self._store.reading() as connection:
-            found = connection.execute(sql.IS_DISCARDED, (hashlib.sha256(sealed).hexdigest(),))
-            return found.fetchone() is not None
+            row = connection.execute(sql.STORED_RECEIPT, (hashlib.sha256(sealed).hexdigest(),)).fetchone()
+            return None if row is None else rows.receipt_of(row)
 
     def close(self) -> None:
         """Close it; twice is harmless."""

@@ -77,13 +77,29 @@ RECEIPTS_OF: Final = f"""
     FROM receipt WHERE msg_id = ? ORDER BY receipt_id
 """  # noqa: S608 - as above
 UNVERIFIED_RECEIPTS: Final = f"""
-    SELECT receipt_id FROM receipt WHERE verified = 0 AND NOT {_DISCARDED} ORDER BY receipt_id
+    SELECT receipt_id FROM receipt JOIN known_msg_id USING (msg_id) JOIN shipment USING (shipment_id)
+    WHERE verified = 0 AND NOT {_DISCARDED}
+      AND EXISTS (SELECT 1 FROM shipment AS half
+                  WHERE half.submission_id = shipment.submission_id AND half.state <> 'delivered')
+    ORDER BY receipt_id
 """  # noqa: S608 - as above
-UNVERIFIED_STORED: Final = """
-    SELECT count(*) AS number, coalesce(sum(length(sealed) + coalesce(length(xml), 0)), 0) AS bytes
-    FROM receipt WHERE msg_id = ? AND verified = 0
+_NAMES_NOBODY: Final = """
+    EXISTS (SELECT 1 FROM event WHERE event.msg_id = receipt.msg_id AND json_extract(details, '$.names_nobody') = 1
+            AND json_extract(details, '$.receipt_sha256') = receipt.sealed_sha256)
 """
-IS_DISCARDED: Final = f"SELECT 1 FROM receipt WHERE sealed_sha256 = ? AND verified = 0 AND {_DISCARDED}"  # noqa: S608
+UNVERIFIED_STORED: Final = f"""
+    SELECT count(*) AS number, coalesce(sum(length(sealed) + coalesce(length(xml), 0)), 0) AS bytes
+    FROM receipt JOIN known_msg_id USING (msg_id)
+    WHERE verified = 0 AND CASE
+      WHEN :msg_id IS NULL THEN {_NAMES_NOBODY}
+      ELSE shipment_id = (SELECT shipment_id FROM known_msg_id WHERE msg_id = :msg_id) AND NOT {_NAMES_NOBODY}
+    END
+"""  # noqa: S608 - as above
+STORED_RECEIPT: Final = f"""
+    SELECT receipt_id, msg_id, status, errors, verified, problem, received_at, signer_sha1, signer_serial,
+           {_DISCARDED} AS discarded
+    FROM receipt WHERE sealed_sha256 = ? ORDER BY verified DESC, discarded DESC LIMIT 1
+"""  # noqa: S608 - as above
 CHANGE_UNVERIFIED: Final = """
     UPDATE receipt SET status = :status, errors = :errors, problem = :problem, xml = :xml
     WHERE receipt_id = :receipt_id AND verified = 0

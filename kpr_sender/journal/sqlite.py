@@ -180,6 +180,7 @@ class SqliteJournal(SqliteView):
         cause: Cause | None,
         signer: CertificateName | None = None,
         accepted: tuple[str, str] | None = None,
+        names_nobody: bool = False,
     ) -> Receipt | None:
         """Store a receipt and move its shipment, in one transaction; None for a duplicate."""
         if cause is not None and not (verified and status is not None and CAUSE_OF_STATUS[status] is cause):
@@ -188,6 +189,8 @@ class SqliteJournal(SqliteView):
         evidence: dict[str, str | int] = {"receipt_sha256": digest, "verified": int(verified)}
         if status is not None:
             evidence["status"] = status.value
+        if names_nobody:
+            evidence["names_nobody"] = 1
         with self._transaction() as transaction:
             connection = transaction.connection
             stored = connection.execute(sql.RECEIPT_BY_SEALED, (msg_id, digest)).fetchone()
@@ -229,7 +232,7 @@ class SqliteJournal(SqliteView):
         errors: Sequence[ReceiptError],
         problem: str,
         xml: bytes | None,
-    ) -> None:
+    ) -> Receipt:
         """Store what a receipt that is still not verified turned out to be when it was evaluated anew."""
         with self._transaction() as transaction:
             connection = transaction.connection
@@ -243,6 +246,7 @@ class SqliteJournal(SqliteView):
             }
             connection.execute(sql.CHANGE_UNVERIFIED, columns)
             transaction.note(row["msg_id"], HistoryLine("receipt-evaluated-anew", problem))
+            return rows.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
 
     def discard_receipt(self, receipt_id: int, *, reason: str, by: str) -> Receipt:
         """Let an unverified receipt count no more; its bytes stay."""

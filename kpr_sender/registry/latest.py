@@ -13,7 +13,7 @@ from typing import Final
 
 from kpr_sender.errors import KprError
 from kpr_sender.events import Event, EventKind, Observer
-from kpr_sender.registry.port import AddressRegistry, Counterpart
+from kpr_sender.registry.port import AddressRegistry, Counterpart, Provenance
 
 AT_MOST_EVERY: Final = 300.0
 """Seconds between two questions past the cache, from one run to the next as well: its entry says when it was asked."""
@@ -36,14 +36,18 @@ class LatestCounterpart:
     _known: Counterpart | None = field(default=None, init=False)
     _asked_at: datetime | None = field(default=None, init=False)
 
-    def load(self) -> None:
-        """Ask for it now; raises as ``AddressRegistry.counterpart`` does."""
-        self._known = self.registry.counterpart(self.her_id)
-
     @property
     def current(self) -> Counterpart:
-        """What is known of it; raises as ``AddressRegistry.counterpart`` does when it is first needed."""
-        return self._known or self.registry.counterpart(self.her_id)
+        """What is known of it, asked for anew once that is too old; raises as ``AddressRegistry.counterpart`` does."""
+        if self._known is None or self._is_too_old(self._known.provenance):
+            self._known = self.registry.counterpart(self.her_id)
+        return self._known
+
+    def _is_too_old(self, provenance: Provenance) -> bool:
+        """Tell whether an answer may not be used any more; one that was given just now may, whatever the settings."""
+        if provenance.fetched_at is None or provenance.usable_until is None:
+            return False
+        return max(provenance.usable_until, provenance.fetched_at + timedelta(seconds=AT_MOST_EVERY)) <= self.now()
 
     def ask_again(self) -> bool:
         """Ask past the cache, unless that was just done; return whether it signs with other certificates now."""

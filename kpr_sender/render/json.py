@@ -62,6 +62,7 @@ def nothing(
         deadline=deadline,
         days_left=days_left,
         reviewed=None,
+        answers_to_others=0,
         shipments=[],
     )
 
@@ -82,6 +83,7 @@ def report_json(report: Report) -> dict[str, Any]:
         deadline=report.deadline and report.deadline.day.isoformat(),
         days_left=report.deadline and report.deadline.days_left(report.asked_at),
         reviewed=report.reviewed and {"at": rfc3339(report.reviewed.at)},  # not who: that stays in the journal
+        answers_to_others=report.answers_to_others,
         shipments=[
             {**_shipment(one), "kept_of": None if one in submission.own else one.submission_id}
             for one in submission.shipments

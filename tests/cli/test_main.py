@@ -80,6 +80,7 @@ def test_a_wrong_command_line_is_one_object_of_json_too(
         "deadline": None,
         "days_left": None,
         "reviewed": None,
+        "answers_to_others": 0,
         "shipments": [],
     }
 

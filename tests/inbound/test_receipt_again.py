@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from kpr_sender.bus.port import Inbound, Outbound
 from kpr_sender.client import Client
+from kpr_sender.cms.certificates import named as name_of
+from kpr_sender.cms.certificates import owner
 from kpr_sender.errors import UsageError
 from kpr_sender.events import Event
 from kpr_sender.keys.files import SoftwareSigner
 from kpr_sender.registry.port import Counterpart
+from kpr_sender.render import text
 from kpr_sender.report import Report
+from tests.helpers.desk import NOT_SENT
 from tests.helpers.fhi import Fhi
-from tests.helpers.memory_bus import MemoryBus
+from tests.helpers.memory_bus import ACCEPTED, MemoryBus
 from tests.helpers.municipality import Municipality
 
 NewClient = Callable[..., Client]
@@ -207,6 +212,12 @@ def test_a_badly_signed_receipt_for_another_journal_changes_nothing(
     assert report.exit_code == 80
     assert client.receipts() == ()
     assert (len(silent_bus.given_back), silent_bus.settled) == (2, [])
+    assert report.answers_to_others == 2
+    assert report.as_json()["answers_to_others"] == 2
+    screen = "\n".join(text.report_screen(report, journal=Path("journal.db"), receipts=Path("receipts")))
+    assert "2 answers on our queue name no message of this journal" in screen
+    silent_bus.inbox.clear()
+    assert look_again(client).answers_to_others == 0
 
 
 @pytest.mark.parametrize(("named", "most"), [(True, 20), (False, 5)])
@@ -220,6 +231,10 @@ def test_what_anybody_can_put_on_our_queue_is_bounded(
 
     assert client.wait(timeout=0).exit_code == 76
     assert len(client.receipts()) == most
+    silent_bus.put(fhi.answer(silent_bus.published[0])[0])
+    silent_bus.inbox.rotate(1)
+    look_again(client)
+    assert len(client.receipts()) == most + 1, "not for the other half in its place, either"
     for answer in (*fhi.answer(silent_bus.published[0]), *fhi.answer(silent_bus.published[1])):
         silent_bus.put(answer)
     assert look_again(client).exit_code == 0, "the right ones are taken all the same"
@@ -279,10 +294,71 @@ def test_an_answer_that_none_of_our_keys_opens_is_never_called_others(
     assert report.exit_code == 77
     assert report.error is not None
     assert report.error.code == "answer-unopened"
-    serial = f"{fhi.pki.certificate('fhi-encryption').serial_number:x}"
-    assert serial in report.text()
+    sealed_for = fhi.pki.certificate("fhi-encryption")
+    assert f"{sealed_for.serial_number:x}" in report.text()
+    assert f"({owner(sealed_for)}, SHA-1 thumbprint {name_of(sealed_for).sha1})" in report.text(), "it is known whose"
     assert "may never have reached" not in report.text()
     assert len(client.receipts()) == 1, "without a hint it is somebody else's"
+
+
+def test_an_answer_is_evaluated_again_by_each_run_that_decides_and_laid_among_the_receipts(
+    new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi, kommune: Municipality
+) -> None:
+    """By submit, before anything is sent, and by a vendor's own listener; no queue has it any more."""
+    client = new_client(silent_bus)
+    client.submit()
+    first, second = silent_bus.published
+    for message in (first, second):
+        silent_bus.put(fhi.inbound(message, _sealed_for(fhi, fhi.apprec(message), "kommune-signing")))
+    assert client.wait(timeout=0).exit_code == 77
+    client.close()
+    silent_bus.inbox.clear()
+    copies, pki = kommune.folder / "receipts", kommune.folder / "pki"
+    assert not copies.exists()
+    for suffix in ("p12", "pem"):
+        content = (pki / f"kommune-signing.{suffix}").read_bytes()
+        (pki / f"kommune-encryption.{suffix}").write_bytes(content)
+
+    stranger = {"receiver": {"signing_certificates": [str(pki / "kommune-encryption.pem")]}}
+    opened = new_client(silent_bus, stranger)
+    assert opened.submit().exit_code == 76, "it can be opened now, and not be verified yet"
+    opened.close()
+    assert len(list((copies / "unverified").glob("*-apprec-*.xml"))) == 2
+
+    with new_client(silent_bus, {}) as verified:
+        verified.handle(fhi.inbound(first, b"", correlation_id="", properties={}))
+        status = verified.status()
+    assert status is not None
+    assert status.exit_code == 0
+    assert len(list(copies.glob("*-apprec-*.xml"))) == 2
+    assert list((copies / "unverified").iterdir()) == []
+
+
+def test_stored_answers_keep_nothing_from_being_sent_where_they_cannot_be_evaluated(
+    new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi, kommune: Municipality, events: list[Event]
+) -> None:
+    silent_bus.outcomes.extend([ACCEPTED, NOT_SENT])
+    client = new_client(silent_bus)
+    client.submit()
+    silent_bus.put(wrong_signer(fhi, silent_bus.published[0]))
+    client.wait(timeout=0)
+    client.close()
+    (kommune.folder / "pki" / "kommune-encryption.p12").unlink()
+
+    assert new_client(silent_bus).submit().sent == 1
+    assert any("Stored receipts could not be evaluated again" in event.text for event in events)
+
+
+def test_a_text_that_a_stranger_makes_long_is_cut(client: Client, silent_bus: MemoryBus, fhi: Fhi) -> None:
+    message = silent_bus.published[0]
+    many = b"".join(b'<AdditionalId><Id>%d</Id><Type V="HER"/></AdditionalId>' % number for number in range(100, 400))
+    plain = _without_sender(fhi, message, _level2(message)).replace(b"</Inst>", many + b"</Inst>", 1)
+    silent_bus.put(fhi.inbound(message, fhi.sealed(plain)))
+
+    report = client.wait(timeout=0)
+
+    assert report.exit_code == 76
+    assert {len(document.receipt.problem) for document in client.receipts()} == {300}
 
 
 def _sealed_for(fhi: Fhi, xml: bytes, recipient: str) -> bytes:
