@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from kpr_sender.bus.port import Bus
@@ -29,7 +29,7 @@ from kpr_sender.outbound.submit import Submitter
 from kpr_sender.profiles import admit, load
 from kpr_sender.registry import open_registry, open_registry_for_sending
 from kpr_sender.registry.counterpart_checks import require_one_environment
-from kpr_sender.registry.latest import AT_MOST_EVERY
+from kpr_sender.registry.latest import AT_MOST_EVERY, LatestCounterpart
 from kpr_sender.registry.port import AddressRegistry, Directory
 from kpr_sender.report import Report, review_of
 from kpr_sender.settings.values import ReceiptSender, RegistryKind, Settings
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from kpr_sender.inbound.receipt import ReceiptHandler
     from kpr_sender.outbound.resend import Resender
     from kpr_sender.registry import Registry
-    from kpr_sender.registry.latest import LatestCounterpart
 
 
 def utc_now() -> datetime:
@@ -207,7 +206,6 @@ class App:
         from kpr_sender.cms.certificates import CertificateUse
         from kpr_sender.inbound.examine import Examiner
         from kpr_sender.inbound.receipt import ReceiptHandler
-        from kpr_sender.registry.latest import LatestCounterpart
         from kpr_sender.trust.policy import Trust
 
         settings = self.settings
@@ -221,7 +219,7 @@ class App:
             journal=journal,
             sender=sender,
             decrypters=self.keys.decrypters(),
-            others=lambda: self._sealed_for_by_mistake(sender),
+            others=cache(lambda: tuple(self._sealed_for_by_mistake(sender))),
             signing_use=CertificateUse(settings.protection.signing_key_usage),
             trust=Trust.of(settings, self.observe),
             policy=Policy(accept_3des=settings.protection.accept_3des),

@@ -114,7 +114,7 @@ def open_envelope(sealed: memoryview, decrypters: Sequence[Decrypter], policy: P
 
 def _recipient(infos: asn1.BerElement, decrypters: Sequence[Decrypter]) -> tuple[Decrypter, KeyTransport, bytes]:
     """Find the KeyTransRecipientInfo (the only kind that is an untagged SEQUENCE) that names one of our keys."""
-    others: list[asn1.Element] = []
+    others: list[asn1.BerElement] = []
     for info in infos.children():
         if info.tag != asn1.SEQUENCE:
             continue

@@ -155,15 +155,15 @@ class Examiner:
                 found = Examined(self.journal.shipment(answer.original_msg_id), problem, answer, error.claimed)
                 return replace(found, answers_another=claims and found.shipment is None)
         if isinstance(error, NotForUs):
+            claims &= bool(inbound.message_id)  # else it is a file, and nothing in or outside it says that it is for us
+        shipment = self._named(inbound)
+        names_another = shipment is None and bool(inbound.properties.get(ORIGINAL_MSG_ID, "").strip())
+        if shipment is None and (names_another or not claims):
+            return Examined(None, problem, answers_another=names_another and claims)
+        if isinstance(error, NotForUs):
             owners = {owner(one): named(one).sha1 for one in self.others() if error.is_for(one)}
             problem += "".join(f" ({name}, SHA-1 thumbprint {sha1})" for name, sha1 in owners.items())
-            claims &= bool(inbound.message_id)  # else it is a file, and nothing in or outside it says that it is for us
-        if (shipment := self._named(inbound)) is not None:
-            return Examined(shipment, problem)
-        names_another = bool(inbound.properties.get(ORIGINAL_MSG_ID, "").strip())
-        if names_another or not claims:
-            return Examined(None, problem, answers_another=names_another and claims)
-        return Examined(self._oldest_awaiting(), problem, claim=True)
+        return Examined(shipment or self._oldest_awaiting(), problem, claim=shipment is None)
 
     def _names_receiver(self, inbound: Inbound) -> bool:
         return inbound.properties.get(FROM_HER_ID, "").strip() == str(self.sender.her_id)

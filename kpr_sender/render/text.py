@@ -92,7 +92,7 @@ def report_screen(report: Report, *, journal: Path, receipts: Path, remark: str 
     if report.deadline is not None:
         yield f"  Deadline    it {report.deadline.text(report.asked_at)}{_late(report, report.deadline)}"
     if report.answers_to_others:
-        yield f"  Not ours    {report.answers_to_others} answers on our queue name no message of this journal; left there"
+        yield f"  Not ours    {report.answers_to_others} answers on our queue name no message of this journal"
     yield f"  What to do  {report.next_step}"
 
 

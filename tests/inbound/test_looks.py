@@ -114,7 +114,7 @@ def test_the_memory_holds_nothing_of_a_message_and_is_the_owners_alone(tmp_path:
     written = path.read_text()
     assert "their" not in written
     assert set(json.loads(written)) == {
-        "schema", "key", "looked_at", "since", "others", "highest", "delivered", "takes", "asked",
+        "schema", "key", "looked_at", "since", "others", "answers", "highest", "delivered", "takes", "asked",
     }  # fmt: skip
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     again = LookMemory.load(path)
