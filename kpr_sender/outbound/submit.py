@@ -162,7 +162,7 @@ class Submitter:
 
     def _report_accepted(self, report: Report, accepted: Mapping[str, int]) -> None:
         if accepted:
-            text = f"{self.by} accepts {report.drops:,} findings that FHI would drop something for."
+            text = f"{self.by} accepts {report.drops:,} findings of the check."
             self.observe(Event(EventKind.WARNING, text, details={"accepted": report.drops}))
         if report.warnings:
             text = f"The check has {report.warnings:,} remarks on the files; see them with kpr-send check."

@@ -92,7 +92,7 @@ def check(
     """
     circumstances = Circumstances(year, environment, organisation_number)
     profile = load(year)
-    pair = Pair(os.urandom(32))
+    pair = Pair(os.urandom(32), year)
     fag = _read(fagmelding, MessageType.KPR_IPL, profile, names[0], _fagmelding(circumstances, pair))
     ident = _read(
         identmelding,
@@ -140,7 +140,7 @@ def read_statistics(chunks: Iterable[bytes], year: int, *, like: Profile, name: 
     """
     circumstances = Circumstances(year, Environment.LOKAL)
     profile = replace(like, year=year)
-    read = _read(chunks, MessageType.KPR_IPL, profile, name, _fagmelding(circumstances, Pair(b"")))
+    read = _read(chunks, MessageType.KPR_IPL, profile, name, _fagmelding(circumstances, Pair(b"", year)))
     if read.payload is None:
         raise InputRefused(f"This is no fagmelding of the whole of {year}.", where=name)
     return read.evaluator.statistics

@@ -117,7 +117,8 @@ class Fagmelding:
                 self.findings.count(hit.rule)
 
     def _judged(self, record: PersonRecord, line: int) -> list[Placed]:
-        self._pair.person(record.keys.get("pePeID", ""), line)
+        value = record.values.get
+        self._pair.person(record.keys.get("pePeID", ""), line, age=value("peAlder", ""), sex=value("peKjonn", ""))
         self.statistics.add(record)
         placed: list[Placed] = [(ITSELF, hit) for hit in record.hits]
         for index, row in enumerate(record.rows):

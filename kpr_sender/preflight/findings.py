@@ -60,6 +60,11 @@ class Rule:
     advice: str
     source: str
 
+    @property
+    def is_doubt(self) -> bool:
+        """Whether FHI would drop nothing, and a person must accept it all the same."""
+        return self.effect is Effect.DROP and self.consequence is Consequence.NONE
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kpr_sender.model import MessageType
+from kpr_sender.preflight.lexical import ZONE, day_of
 from kpr_sender.privacy import may_hold_national_id
 from kpr_sender.profiles import Format, Profile
 
@@ -95,7 +96,7 @@ SHAPES: Final[Mapping[MessageType, Shape]] = {
         block="",
         first_day="fraDatoPeriode",
         last_day="tilDatoPeriode",
-        day=re.compile(r"([0-9]{4})(-[0-9]{2}-[0-9]{2})"),
+        day=re.compile(rf"([0-9]{{4}})(-[0-9]{{2}}-[0-9]{{2}}){ZONE}"),
         new_year="-01-01",
         year_end="-12-31",
         lopenr="lopenr",
@@ -132,6 +133,11 @@ def shown(value: str) -> str:
     if _SHOWABLE.fullmatch(value) and not may_hold_national_id(value):
         return f"'{value}'"
     return f"something of {len(value)} characters" if value else "empty"
+
+
+def shown_day(value: str) -> str:
+    """Return ``shown`` of a day without its zone, whose digits would look like an id's."""
+    return shown(value[:10] if day_of(value) else value)
 
 
 def near(expected: MessageType, profile: Profile, *, namespace: str, root: str) -> Format | None:
@@ -219,7 +225,7 @@ def _year(shape: Shape, profile: Profile, fields: Mapping[str, Field]) -> int:
         raise Refusal(f"{name} is {shown(wrong.value)}; {form} is wanted.", line=wrong.line)
     if (begins[2], ends[2]) != (shape.new_year, shape.year_end) or begins[1] != ends[1]:
         raise Refusal(
-            f"Its period is {shown(first.value)} to {shown(last.value)}: not the whole year.",
+            f"Its period is {shown_day(first.value)} to {shown_day(last.value)}: not the whole year.",
             line=first.line if begins[2] != shape.new_year else last.line,
             next_step=f"Make an extract of the whole of {profile.year}, 1 January to 31 December; nothing was sent.",
         )

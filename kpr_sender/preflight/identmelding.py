@@ -94,8 +94,9 @@ class Identmelding:
         else:
             self._faults(self._structure.record(read.element))
         self.idents += 1
-        self._pair.ident(keys.get("pid", ""), keys.get("fid", ""), line)
-        for hit in self._patients.patient(keys):
+        born, hits = self._patients.patient(keys)
+        self._pair.ident(keys.get("pid", ""), keys.get("fid", ""), line, born)
+        for hit in hits:
             self._take(hit, line, place(PATIENT, keys))
 
     def _take(self, hit: Hit, line: int, path: str) -> None:

@@ -17,9 +17,10 @@ Predicate = Callable[[str], bool]
 _WHITE: Final = " \t\r\n"  # what XSD collapses; a no-break space is none
 _INTEGER: Final = re.compile(r"([+-]?)0*([0-9]*)")
 _DECIMAL: Final = re.compile(r"[+-]?0*([0-9]*)(?:\.([0-9]*?)0*)?")
-_DATE: Final = re.compile(
-    r"(-?(?:[0-9]{4}|[1-9][0-9]{4,18}))-([0-9]{2})-([0-9]{2})(?:Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))?"
-)
+ZONE: Final = r"(?:Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))?"
+"""What may follow an xs:date's day; JAXB writes it. The day is that of the zone: it stays the day that is written."""
+_DATE: Final = re.compile(rf"(-?(?:[0-9]{{4}}|[1-9][0-9]{{4,18}}))-([0-9]{{2}})-([0-9]{{2}}){ZONE}")
+_YEAR_DIGITS: Final = 4
 _LATEST_YEAR: Final = 2**63 - 1
 _DAYS: Final = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _HEX: Final = "[0-9a-fA-F]"
@@ -112,6 +113,12 @@ def _date(text: str) -> bool:
         return False
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     return leap or (month, day) != (2, 29)
+
+
+def day_of(text: str) -> str:
+    """Return the day of an xs:date as yyyymmdd, its zone left out; empty where it is none of four digits' years."""
+    found = _DATE.fullmatch(text)
+    return "".join(found.groups()) if found and len(found[1]) == _YEAR_DIGITS and _date(text) else ""
 
 
 def _matches(pattern: re.Pattern[str]) -> Predicate:

@@ -78,56 +78,57 @@ _UNTOLD: Final = 2000
 """In place of a century that a number does not tell: the one with every leap day the others have."""
 
 
-def kind_of(number: str, year: int = ORDINARY_YEAR) -> Kind | None:
-    """Return which kind a number is, or None where there can be no such number.
+def identify(number: str, year: int = ORDINARY_YEAR) -> tuple[Kind | None, date | None]:
+    """Return which kind a number is and the date of birth in it; None where there can be no such number, or no date.
 
-    That is: a wrong length, something else than digits, wrong check digits, an impossible date or series. That felles
-    hjelpenummer have a fødselsnummer's check digits is inferred, not published.
+    There is no such number: a wrong length, something else than digits, wrong check digits, an impossible date or
+    series. That felles hjelpenummer have a fødselsnummer's check digits is inferred, not published. They and
+    DUF-nummer hold no date, and from 2032 on no number tells its century. A D-number's may be the date it was
+    registered at (UDI).
 
     Args:
         number: As it stands; nothing is taken away from it.
         year: The reporting year; from 2032 on numbers of the new rule are accepted beside those of the old.
     """
     if len(number) != _LENGTH:
-        return Kind.DUF if _is_duf(number) else None
+        return (Kind.DUF if _is_duf(number) else None), None
     try:
         sums = _SUMS_0[number[:3]] + _SUMS_3[number[3:6]] + _SUMS_6[number[6:9]] + _SUMS_9[number[9:]]
     except KeyError:
-        return None
+        return None, None
     first, second = divmod(sums, _SHIFT)
     if second % _MOD or first % _MOD not in (_REMAINDERS if year < _NEW_RULE else _NEW_REMAINDERS):
-        return None
+        return None, None
     found = _DATES.get(number[:4])
     if found is None:
         # The days 80 to 99 are nobody's: felles hjelpenummer begin there, and are random after it.
-        return Kind.FH if number[0] in "89" else None
+        return (Kind.FH if number[0] in "89" else None), None
     kind, centuries, day, month = found
     century = centuries[number[4:6]].get(number[6:8]) if year < _NEW_RULE else _UNTOLD
-    if century is None or (day == _LEAP_DAY and month == _FEBRUARY and not _is_leap(century + int(number[4:6]))):
-        return None
-    return kind
+    born_in = int(number[4:6]) + (century or 0)
+    if century is None or (day == _LEAP_DAY and month == _FEBRUARY and not _is_leap(born_in)):
+        return None, None
+    return kind, date(born_in, month, day) if year < _NEW_RULE else None
+
+
+def kind_of(number: str, year: int = ORDINARY_YEAR) -> Kind | None:
+    """Return which kind a number is, as ``identify``."""
+    return identify(number, year)[0]
+
+
+def birth_date(number: str, year: int = ORDINARY_YEAR) -> date | None:
+    """Return the date of birth in a number, as ``identify``."""
+    return identify(number, year)[1]
+
+
+def is_woman(number: str) -> bool:
+    """Return whether a number with a date of birth is a woman's: its ninth digit is even (Skatteetaten)."""
+    return number[8] in "02468"
 
 
 def is_synthetic(kind: Kind) -> bool:
     """Tell whether numbers of this kind are certainly no living person's. An H-number may be one's."""
     return kind in _SYNTHETIC
-
-
-def birth_date(number: str, year: int = ORDINARY_YEAR) -> date | None:
-    """Return the date of birth in a number, or None where there is no such number or it does not tell.
-
-    Felles hjelpenummer and DUF-nummer hold none, and from 2032 on no number tells its century. A D-number's may be the
-    date it was registered at (UDI): no age may be concluded from it.
-
-    Args:
-        number: As for ``kind_of``.
-        year: As for ``kind_of``.
-    """
-    found = _DATES.get(number[:4])
-    if found is None or year >= _NEW_RULE or kind_of(number, year) in {None, Kind.DUF}:
-        return None
-    _, centuries, day, month = found
-    return date(centuries[number[4:6]][number[6:8]] + int(number[4:6]), month, day)
 
 
 def _is_leap(year: int) -> bool:

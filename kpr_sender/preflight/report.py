@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -52,7 +53,10 @@ class Report:
 
     @property
     def drops(self) -> int:
-        """How many findings FHI would drop a row for, or a tjenestetype: a person may accept exactly that number."""
+        """How many findings a person must accept, and may, by exactly that number: FHI would drop what they are about.
+
+        Or, as ``pair.other-persons``, it would take all of it for somebody else's.
+        """
         return self._count(Effect.DROP)
 
     @property
@@ -106,6 +110,7 @@ class Verdict:
         dropped: Rows that would be dropped.
         blanked: Values that would be blanked, ``types`` among them.
         types: Blanked tjenestetyper; such a service counts nowhere, so they are accepted like dropped rows.
+        doubts: What drops nothing, and must be accepted all the same: files that are unlikely to be right.
         remarks: What else is said: findings that a person should look at.
     """
 
@@ -113,12 +118,13 @@ class Verdict:
     dropped: int
     blanked: int
     types: int
+    doubts: int
     remarks: int
 
     @property
     def to_accept(self) -> int:
         """The number that a person who has read them names to ``--accept-findings``."""
-        return self.dropped + self.types
+        return self.dropped + self.types + self.doubts
 
     @property
     def hinders(self) -> bool:
@@ -143,25 +149,24 @@ class Verdict:
             would = "" if self.dropped else "would be "
             types = f" ({self.types:,} of them tjenestetype, which count as dropped)" if self.types else ""
             yield f"{_many(self.blanked, 'value', 'values')} {would}blanked{types}"
+        if self.doubts:
+            yield f"{_many(self.doubts, 'finding', 'findings')} must be accepted"
 
 
 def verdict(report: Report) -> Verdict:
     """Return what a report amounts to."""
-
-    def count(effect: Effect, *, blanks: bool) -> int:
-        return sum(
-            count
-            for rule, count in report.counts.items()
-            if RULES[rule].effect is effect and (RULES[rule].consequence is Consequence.VALUE) is blanks
-        )
-
-    types = count(Effect.DROP, blanks=True)
+    counts: Counter[tuple[Effect, Consequence]] = Counter()
+    for rule, count in report.counts.items():
+        counts[RULES[rule].effect, RULES[rule].consequence] += count
+    types, doubts = counts[Effect.DROP, Consequence.VALUE], counts[Effect.DROP, Consequence.NONE]
+    blanked = counts[Effect.WARN, Consequence.VALUE]
     return Verdict(
         stops=report.stops,
-        dropped=count(Effect.DROP, blanks=False),
-        blanked=types + count(Effect.WARN, blanks=True),
+        dropped=report.drops - types - doubts,
+        blanked=types + blanked,
         types=types,
-        remarks=count(Effect.WARN, blanks=False),
+        doubts=doubts,
+        remarks=report.warnings - blanked,
     )
 
 

@@ -47,7 +47,7 @@ def check_screen(
     yield from _finding_lines(report, everything=everything)
     if decided.to_accept and not decided.stops:
         yield ""
-        yield "  Whoever has read them and wants them dropped sends all the same with"
+        yield "  Whoever has read them and wants to send all the same does so with"
         yield f"    kpr-send send --accept-findings {decided.to_accept}"
     yield ""
     yield from _figure_lines(report, everything=everything)
@@ -99,7 +99,8 @@ def _group_lines(group: Group, *, everything: bool) -> Iterator[str]:
 
 
 def _heading(group: Group) -> str:
-    return f"  {_EFFECT_WORDS[group.rule.effect]:<8} {group.heading}: {group.count:,}  [{group.rule.id}]"
+    word = "ACCEPT" if group.rule.is_doubt else _EFFECT_WORDS[group.rule.effect]
+    return f"  {word:<8} {group.heading}: {group.count:,}  [{group.rule.id}]"
 
 
 def _place_line(finding: Finding) -> str:

@@ -96,7 +96,7 @@ def _overview(found: tuple[Group, ...]) -> Iterator[str]:
     yield '<th scope="col">What is wrong</th><th scope="col">What it leads to</th></tr></thead>\n<tbody>\n'
     for group in found:
         link = f'<a href="#{escape(group.rule.id)}">{escape(group.heading)}</a>'
-        leads_to = _LEADS_TO[group.rule.effect]
+        leads_to = "must be accepted" if group.rule.is_doubt else _LEADS_TO[group.rule.effect]
         yield f'<tr><td class="number">{group.count:,}</td><td>{link}</td><td>{leads_to}</td></tr>\n'
     yield "</tbody>\n</table>\n"
 
@@ -143,7 +143,7 @@ def _place(place: Finding) -> str:
 
 def _acceptance(decided: Verdict) -> Iterator[str]:
     if decided.to_accept and not decided.stops:
-        yield '<p class="accept">Whoever has read them and wants them dropped sends all the same with '
+        yield '<p class="accept">Whoever has read them and wants to send all the same does so with '
         yield f"<code>kpr-send send --accept-findings {decided.to_accept}</code></p>\n"
 
 

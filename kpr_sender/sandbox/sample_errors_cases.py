@@ -12,6 +12,7 @@ from typing import Final
 
 from kpr_sender.model import Environment
 from kpr_sender.preflight.catalogue.fields import ALWAYS, DATO, Field, iplos
+from kpr_sender.preflight.rules.pair import LEAST_COMPARED
 from kpr_sender.preflight.rules.table import CODE, FORMAT, MISSING, RANGE, demands
 from kpr_sender.sandbox.sample_errors_pair import Edit, PairChange, before, drop, more, put
 
@@ -117,7 +118,7 @@ _ALSO: Final[Mapping[str, tuple[str, ...]]] = {
     "iiTilDato.format": ("pair.period",),
     "iiTilDato.range": ("pair.period",),
     "iiLagetDato.format": ("pair.extracted",),
-    "iiLopenr.format": ("header.refused",),
+    "iiLopenr.format": ("header.refused", "pair.running-number"),
     "poVurdTann.format": ("dato.no-such-month",),
     "poVurdLege.format": ("dato.no-such-month",),
     "pePeID.missing": ("pair.no-ident", "pair.no-person", "person.reference"),
@@ -264,7 +265,7 @@ HEADERS: Final = (
     ErrorCase(
         "header.running-number",
         PairChange(head=(put("iiLopenr", "0"),)),
-        also=("header.refused",),
+        also=("header.refused", "pair.running-number"),
         about="iiLopenr",
         alone=True,
     ),
@@ -278,12 +279,12 @@ HEADERS: Final = (
 
 IDENTS: Final = (
     _ident("ident.invalid", put("@fid", "{wrong_fid}")),
-    ErrorCase("ident.kind", PairChange(ident=(put("@fid", "{d_number}"),)), about="typeID"),
+    ErrorCase("ident.kind", PairChange(ident=(put("@fid", "{d_number}"),)), ("pair.age",), "typeID"),
     _ident("ident.type", put("@fid", "010144"), put("@typeID", "9"), about="typeID"),
     _ident("ident.repeated-digit", put("@fid", "111111111"), put("@typeID", "9"), also=("ident.type",)),
     _ident("ident.duf", put("@typeID", "10")),
-    _ident("ident.born-after-year", put("@fid", "{fid_unborn}")),
-    _ident("ident.age", put("@fid", "{fid_old}")),
+    _ident("ident.born-after-year", put("@fid", "{fid_unborn}"), also=("pair.age",)),
+    _ident("ident.age", put("@fid", "{fid_old}"), also=("pair.age",)),
 )
 
 PRODUCTION: Final = (
@@ -299,7 +300,7 @@ PRODUCTION: Final = (
     ErrorCase(
         "ident.dolly-or-h",
         PairChange(ident=(put("@fid", "{dolly}"),)),
-        (*_SYNTHETIC, "ident.age"),
+        (*_SYNTHETIC, "ident.age", "pair.age"),
         "fid",
         Environment.PRODUKSJON,
     ),
@@ -324,6 +325,16 @@ PAIRS: Final = (
     _melding("pair.period", put("@tilDatoPeriode", "{year}-06-30"), about="tilDatoPeriode", also=("melding.period",)),
     _melding("pair.system", put("@versjonEPJ", "2.0"), about="versjonEPJ"),
     _melding("pair.extracted", put("@uttakDato", "{next}-01-07"), about="uttakDato"),
+    ErrorCase("pair.running-number", PairChange(melding=(put("@lopenr", "2"),)), about="lopenr", alone=True),
+    _person("pair.age", put("peAlder", "81"), about="peAlder"),
+    _person("pair.sex", put("peKjonn", "M"), about="peKjonn"),
+    ErrorCase(
+        "pair.other-persons",
+        PairChange(person=(put("peAlder", "45"),)),
+        crowd=LEAST_COMPARED,
+        also=("pair.age",),
+        alone=True,
+    ),
 )
 
 WHOLE: Final = (

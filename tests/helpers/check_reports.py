@@ -20,6 +20,8 @@ STOP, DROP, BLANK_TYPE, BLANK, REMARK, NOTE = (
     "orgnr.not-used",
 )
 """A rule of each kind: stops, drops, blanks a tjenestetype, blanks something else, remarks, notes."""
+DOUBT = "pair.other-persons"
+"""A rule that drops nothing, and must be accepted."""
 
 
 def finding(rule: str, *, line: int = 17, path: str = "PERSON 17 / TJENESTE 3", said: str = "") -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from itertools import islice, repeat
 from pathlib import Path
@@ -76,6 +77,19 @@ def test_prefixes_and_comments_are_read_as_well(tmp_path: Path) -> None:
     for other in (prefixed, commented):
         report = judge([other], [identmelding])
         assert (report.counts, report.persons, report.services) == (plain.counts, plain.persons, plain.services)
+
+
+@pytest.mark.parametrize("zone", ["Z", "+01:00", "-14:00", "+14:00", "-00:00"])
+def test_the_identmelding_s_dates_may_have_a_zone(tmp_path: Path, zone: str) -> None:
+    fagmelding, identmelding = pair(tmp_path, 3)
+    zoned, dates = re.subn(rb'="(2[0-9]{3}-[0-9]{2}-[0-9]{2})"', rb'="\g<1>' + zone.encode() + b'"', identmelding)
+
+    report = judge([fagmelding], [zoned])
+
+    assert dates == 3
+    assert report.counts == judge([fagmelding], [identmelding]).counts
+    assert (report.stops, report.drops) == (0, 0)
+    assert None not in report.payloads
 
 
 def test_every_breach_is_counted_and_the_first_kept(tmp_path: Path) -> None:

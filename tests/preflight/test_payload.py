@@ -126,6 +126,8 @@ REFUSED: dict[str, tuple[MessageType, bytes, int, str]] = {
     "date with dashes": (IPL, ipl("20240101", "2024-01-01"), 8, "iiFraDato is '2024-01-01'; yyyy0101 is wanted"),
     "date without dashes": (IDE, ide("2024-12-31", "20241231"), 2, "tilDatoPeriode is '20241231'; yyyy-12-31"),
     "date with blanks": (IPL, ipl("20240101", " 20240101"), 8, "iiFraDato is something of 9 characters"),
+    "a zone and another day": (IDE, ide("2024-12-31", "2024-12-30+01:00"), 2, "to '2024-12-30': not the whole year"),
+    "no such zone": (IDE, ide("2024-12-31", "2024-12-31+15:00"), 2, "tilDatoPeriode is something of 16 char"),
     "no period": (IPL, ipl("<iiFraDato>20240101</iiFraDato>", ""), 12, "iiFraDato is missing"),
     "no period, ident": (IDE, ide('fraDatoPeriode="2024-01-01"', ""), 6, "fraDatoPeriode is missing"),
     "kommunenummer of 3 digits": (IPL, ipl("3101", "301"), 5, "iiKomnr is '301'; 4 digits"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kpr_sender.preflight.findings import Effect
 from kpr_sender.preflight.report import groups, verdict
 from kpr_sender.preflight.rules.table import RULES
-from tests.helpers.check_reports import BLANK, BLANK_TYPE, DROP, NOTE, REMARK, STOP, report
+from tests.helpers.check_reports import BLANK, BLANK_TYPE, DOUBT, DROP, NOTE, REMARK, STOP, report
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,8 @@ from tests.helpers.check_reports import BLANK, BLANK_TYPE, DROP, NOTE, REMARK, S
         ({DROP: 1, REMARK: 1200}, "1 row would be dropped; 1,200 remarks."),
         ({BLANK: 1}, "1 value would be blanked."),
         ({BLANK: 2, BLANK_TYPE: 3}, "5 values would be blanked (3 of them tjenestetype, which count as dropped)."),
+        ({DOUBT: 1}, "1 finding must be accepted."),
+        ({DROP: 2, DOUBT: 1, REMARK: 40}, "2 rows would be dropped, 1 finding must be accepted; 40 remarks."),
         ({STOP: 1}, "Not to be sent: 1 finding stops it."),
         ({STOP: 2, DROP: 1}, "Not to be sent: 2 findings stop it; 1 row would be dropped."),
     ],
@@ -37,6 +39,7 @@ def test_the_sentence(counts: dict[str, int], text: str) -> None:
         ({BLANK: 9, REMARK: 9, NOTE: 9}, False),
         ({DROP: 1}, True),
         ({BLANK_TYPE: 1}, True),
+        ({DOUBT: 1}, True),
         ({STOP: 1}, True),
     ],
 )
@@ -44,14 +47,15 @@ def test_what_keeps_send_from_sending(counts: dict[str, int], *, hinders: bool) 
     assert verdict(report(counts)).hinders is hinders
 
 
-@given(st.dictionaries(st.sampled_from((STOP, DROP, BLANK_TYPE, BLANK, REMARK, NOTE)), st.integers(1, 40)))
+@given(st.dictionaries(st.sampled_from((STOP, DROP, DOUBT, BLANK_TYPE, BLANK, REMARK, NOTE)), st.integers(1, 40)))
 def test_the_number_to_accept_is_the_reports_drops_and_every_finding_is_counted_once(counts: dict[str, int]) -> None:
     made = report(counts)
     decided = verdict(made)
 
     assert decided.to_accept == made.drops
     assert decided.stops == made.stops
-    assert decided.stops + decided.dropped + decided.blanked + decided.remarks + made.notes == sum(counts.values())
+    found = decided.stops + decided.dropped + decided.doubts + decided.blanked + decided.remarks + made.notes
+    assert found == sum(counts.values())
 
 
 def test_groups_come_worst_first_with_their_places() -> None:

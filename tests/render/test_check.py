@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from kpr_sender.render.check import check_json
-from tests.helpers.check_reports import BLANK, DROP, finding, report, year
+from kpr_sender.render.check import check_json, check_screen
+from tests.helpers.check_reports import BLANK, DOUBT, DROP, finding, report, year
 
 
 def test_the_findings_of_a_rule_are_one_entry_with_its_first_places() -> None:
@@ -23,6 +23,14 @@ def test_the_findings_of_a_rule_are_one_entry_with_its_first_places() -> None:
     }
     assert told["counts"] == {"stop": 0, "drop": 25, "warn": 1, "note": 0}
     assert told["verdict"] == "25 rows would be dropped, 1 value blanked."
+
+
+def test_what_drops_nothing_and_must_be_accepted_is_no_dropped_row() -> None:
+    lines = list(check_screen(report({DROP: 2, DOUBT: 1}), names=("a", "b"), rules="2024", page=None, everything=False))
+
+    assert lines[0] == "2 rows would be dropped, 1 finding must be accepted."
+    assert [line.split()[0] for line in lines if line.endswith("]")] == ["DROPPED", "ACCEPT"]
+    assert "    kpr-send send --accept-findings 3" in lines
 
 
 def test_the_figures_are_this_years() -> None:

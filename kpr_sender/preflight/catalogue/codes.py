@@ -67,10 +67,7 @@ class Code:
 
 @functools.cache
 def lists() -> Mapping[str, tuple[Code, ...]]:
-    """Return every list that is known, by OID.
-
-    Not among them: 9341 (contact types of the fagmelding), whose values are published nowhere, and the diagnosis codes.
-    """
+    """Return every list that is known, by OID; the diagnosis codes are not among them."""
     found: dict[str, list[Code]] = {}
     for row in rows("kodeverk.csv"):
         found.setdefault(row["list"], []).append(code_of(row))

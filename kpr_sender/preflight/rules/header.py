@@ -12,7 +12,8 @@ from typing import Final
 from kpr_sender.model import Environment
 from kpr_sender.preflight.catalogue import kommuner
 from kpr_sender.preflight.findings import Hit
-from kpr_sender.preflight.header import shown
+from kpr_sender.preflight.header import shown, shown_day
+from kpr_sender.preflight.lexical import day_of
 from kpr_sender.preflight.record import Circumstances, Element
 from kpr_sender.preflight.rules.fields import FieldRules
 from kpr_sender.preflight.rules.values import OrganisationNumbers, before, is_number, not_valid
@@ -65,13 +66,12 @@ def check_melding(
         contacts: Every Kontaktperson.
         circumstances: The reporting year.
     """
-    first, last = f"{circumstances.year}-01-01", f"{circumstances.year}-12-31"
-    for name, wanted in (("fraDatoPeriode", first), ("tilDatoPeriode", last)):
-        if root.get(name, wanted).strip() != wanted:
-            yield 0, Hit("melding.period", name, f"{name} is {shown(root[name])}, not {wanted}.")
-    extracted = root.get("uttakDato", "").replace("-", "")
-    if before(extracted, circumstances.last_day):
-        said = f"uttakDato is {shown(root['uttakDato'])}; the period ends {last}."
+    year = circumstances.year
+    for name, day in (("fraDatoPeriode", f"{year}-01-01"), ("tilDatoPeriode", f"{year}-12-31")):
+        if name in root and day_of(root[name].strip()) != day.replace("-", ""):
+            yield 0, Hit("melding.period", name, f"{name} is {shown_day(root[name])}, not {day}.")
+    if before(day_of(root.get("uttakDato", "").strip()), circumstances.last_day):
+        said = f"uttakDato is {shown_day(root['uttakDato'])}; the period ends {year}-12-31."
         yield 0, Hit("header.made-early", "uttakDato", said)
     if root.get("meldingstype") == _CHANGES:
         yield 0, Hit("melding.change-message", "meldingstype", f"meldingstype is {_CHANGES}, not B.")

@@ -12,7 +12,7 @@ from typing import Final
 
 from kpr_sender.preflight.findings import Hit
 from kpr_sender.preflight.header import shown
-from kpr_sender.preflight.person_ids import Kind, birth_date, is_synthetic, kind_of
+from kpr_sender.preflight.person_ids import Kind, identify, is_synthetic
 from kpr_sender.preflight.record import Circumstances
 
 _FNR, _D, _H, _DUF = "1", "2", "3", "10"  # typeID, kodeverk 9032
@@ -41,19 +41,19 @@ class PatientRules:
         self._born_first = date(circumstances.year - _MOST_YEARS, 1, 1)
         self._ages = {Kind.FNR, Kind.DOLLY_OR_H} | (set() if self._production else {Kind.TENOR, Kind.NHN})
 
-    def patient(self, keys: Mapping[str, str]) -> tuple[Hit, ...]:
-        """Return what a PasientIdent's attributes break; no hit quotes an id."""
+    def patient(self, keys: Mapping[str, str]) -> tuple[date | None, tuple[Hit, ...]]:
+        """Return the date of birth in a PasientIdent's number, and what its attributes break; no hit quotes an id."""
         fid, named = keys.get("fid", ""), keys.get("typeID", "")
-        kind = kind_of(fid, self._year)
-        born = birth_date(fid, self._year) if kind in self._ages else None
+        kind, told = identify(fid, self._year)
+        born = told if kind in self._ages else None
         if (
             kind is not None
             and kind is _RIGHT.get(named)
             and (born is None or self._born_first <= born <= self._born_last)
             and not (self._production and self._is_test_person(fid))
         ):
-            return ()
-        return tuple(self._hits(fid, named, kind, born))
+            return told, ()
+        return told, tuple(self._hits(fid, named, kind, born))
 
     def _hits(self, fid: str, named: str, kind: Kind | None, born: date | None) -> Iterator[Hit]:
         if named not in _RIGHT:

@@ -1,7 +1,7 @@
-"""Rules on the two files together: each person stands in both, once, and both are of the same extract.
+"""Rules on the two files together: each person stands in both, once, is the same in both, and both are of one extract.
 
-Fed while the files are read. What is held of a person is a number and a line for each file, and of a national id eight
-bytes that only the key's holder can make (promise G6).
+Fed while the files are read. What is held of a person is a number, a line, an age and a sex for each file, and of a
+national id eight bytes that only the key's holder can make (promise G6).
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from datetime import date
 from itertools import pairwise
 from typing import Final
 
 from kpr_sender.model import MessageType
 from kpr_sender.preflight.findings import Finding
-from kpr_sender.preflight.header import shown
+from kpr_sender.preflight.header import shown, shown_day
+from kpr_sender.preflight.lexical import day_of
+from kpr_sender.preflight.person_ids import is_woman
 from kpr_sender.privacy import is_running_number
 
 _IPL, _IDE = MessageType.KPR_IPL, MessageType.KPR_IDE
@@ -23,9 +26,44 @@ _DIGITS_KEPT: Final = 18  # a pid of so many digits is kept as its value; any ot
 _BIRTH_DATE: Final = 6  # digits: the fid of typeID 9 is ddmmyy (XPR), which many persons share
 _HALF: Final = 2**63
 
-_SAME_DAYS: Final = (("pair.period", "iiFraDato", "fraDatoPeriode"), ("pair.period", "iiTilDato", "tilDatoPeriode"))
-_SAME_TEXTS: Final = (("pair.system", "iiSysID", "navnEPJ"), ("pair.system", "iiSysVersjon", "versjonEPJ"))
-_SAME_EXTRACT: Final = ("pair.extracted", "iiLagetDato", "uttakDato")
+_UNKNOWN: Final = -1_000  # an age that is not written, or that a number does not tell
+_OLDEST: Final = 9_999  # stands for all ages above it
+_MAN, _WOMAN = 1, 2
+_SEXES: Final = {"M": _MAN, "K": _WOMAN}  # kodeverk 3100
+_OFF_BY: Final = {1: "one year older", -1: "one year younger"}
+"""How much another age is said to be off: a year shows that it was counted on another day. More tells of the number."""
+
+LEAST_COMPARED: Final = 20
+"""With fewer persons whose age or sex can be compared, a share says nothing."""
+MOST_DIFFERING: Final = 5
+"""Percent. With a larger share of differing persons the identmelding is taken to be of others."""
+
+_SAME: Final = (
+    ("pair.period", "iiFraDato", "fraDatoPeriode"),
+    ("pair.period", "iiTilDato", "tilDatoPeriode"),
+    ("pair.system", "iiSysID", "navnEPJ"),
+    ("pair.system", "iiSysVersjon", "versjonEPJ"),
+    ("pair.extracted", "iiLagetDato", "uttakDato"),
+    ("pair.running-number", "iiLopenr", "lopenr"),
+)
+"""What must be the same in both headers: the rule, where INNHINFO says it, where Melding does."""
+
+
+class _Persons:
+    """One file's persons, in its order: number, line, age on 31 December and sex of each."""
+
+    __slots__ = ("ages", "lines", "numbers", "sexes")
+
+    def __init__(self) -> None:
+        self.numbers, self.lines = array("q"), array("Q")
+        self.ages, self.sexes = array("h"), array("b")
+
+    def add(self, number: int, line: int, age: int, sex: int) -> None:
+        """Take the next one; ``_UNKNOWN`` for an age that is not known, 0 for a sex."""
+        self.numbers.append(number)
+        self.lines.append(line)
+        self.ages.append(age)
+        self.sexes.append(sex)
 
 
 class Pair:
@@ -33,37 +71,44 @@ class Pair:
 
     Args:
         key: Random bytes, at most 64, new for each check and forgotten with it.
+        year: The reporting year.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, year: int) -> None:
         self._key = key
-        self._persons, self._person_lines = array("q"), array("Q")
-        self._pids, self._fids, self._ident_lines = array("q"), array("q"), array("Q")
+        self._year = year
+        self._persons, self._idents = _Persons(), _Persons()
+        self._fids = array("q")
         self._birth_dates: set[int] = set()
         self._headers: tuple[Finding, ...] = ()
 
-    def person(self, pid: str, line: int) -> None:
+    def person(self, pid: str, line: int, *, age: str = "", sex: str = "") -> None:
         """Take one PERSON of the fagmelding.
 
         Args:
             pid: Its pePeID.
             line: Where it begins.
+            age: Its peAlder, as it stands.
+            sex: Its peKjonn, as it stands.
         """
-        self._persons.append(self._number(pid))
-        self._person_lines.append(line)
+        years = min(int(age), _OLDEST) if age.isascii() and age.isdigit() and len(age) <= _DIGITS_KEPT else _UNKNOWN
+        self._persons.add(self._number(pid), line, years, _SEXES.get(sex, 0))
 
-    def ident(self, pid: str, fid: str, line: int) -> None:
+    def ident(self, pid: str, fid: str, line: int, born: date | None = None) -> None:
         """Take one PasientIdent of the identmelding.
 
         Args:
             pid: Its pid.
             fid: Its national id, or whatever its typeID says that it is; not kept.
             line: Where it stands.
+            born: The date of birth in it; None where it holds none.
         """
         hashed = self._hash(fid)
-        self._pids.append(self._number(pid))
+        if born is None:
+            self._idents.add(self._number(pid), line, _UNKNOWN, 0)
+        else:
+            self._idents.add(self._number(pid), line, self._year - born.year, _WOMAN if is_woman(fid) else _MAN)
         self._fids.append(hashed)
-        self._ident_lines.append(line)
         if len(fid) <= _BIRTH_DATE:
             self._birth_dates.add(hashed)
 
@@ -78,18 +123,59 @@ class Pair:
 
     def findings(self) -> Iterator[Finding]:
         """Yield what does not agree: of the fagmelding, then of the identmelding, each in its file's order."""
-        persons, pids = _sorted(self._persons), _sorted(self._pids)
+        persons, pids = _sorted(self._persons.numbers), _sorted(self._idents.numbers)
         shared = _repeated(_sorted(self._fids)) - self._birth_dates
-        agreed = persons == pids and not _repeated(pids)
+        repeated = _repeated(persons) | _repeated(pids)
+        agreed = persons == pids and not repeated
         if not agreed:
             yield from self._of_persons(persons, pids)
+        yield from self._of_others(repeated)
         yield from self._headers
         if shared or not agreed:
             yield from self._of_idents(persons, pids, shared)
 
+    def _of_others(self, repeated: Collection[int]) -> Iterator[Finding]:
+        """Yield where age or sex contradicts the person's number, and whether all in all it is of others."""
+        compared = differing = by_a_year = 0
+        persons, idents = self._persons, self._idents
+        for here, there in self._joined(repeated):
+            age, sex = persons.ages[here], persons.sexes[here]
+            told, told_sex = idents.ages[there], idents.sexes[there]
+            if told == _UNKNOWN or (age == _UNKNOWN and not sex):
+                continue
+            compared += 1
+            other_age, other_sex = age not in {told, _UNKNOWN}, sex not in {told_sex, 0}
+            if not (other_age or other_sex):
+                continue
+            differing += 1
+            path, line = _path("PERSON", persons.numbers[here]), persons.lines[here]
+            if other_age:
+                by_a_year += not other_sex and abs(told - age) == 1
+                said = f"By the number the person is {_OFF_BY.get(told - age, 'of another age')}."
+                yield Finding("pair.age", _IPL, line, f"{path} / peAlder", said)
+            if other_sex:
+                yield Finding("pair.sex", _IPL, line, f"{path} / peKjonn", "The number is one of the other sex.")
+        if compared >= LEAST_COMPARED and 100 * differing > MOST_DIFFERING * compared:
+            said = f"Age or sex contradicts the number of {differing:,} of the {compared:,} persons that were compared"
+            said += f"; of {by_a_year:,} of them only the age, by one year." if by_a_year else "."
+            yield Finding("pair.other-persons", _IDE, 0, "", said)
+
+    def _joined(self, repeated: Collection[int]) -> Iterator[tuple[int, int]]:
+        """Yield where each person stands in the two files, of those that stand in both, once."""
+        ours, theirs = self._persons.numbers, self._idents.numbers
+        if ours == theirs and not repeated:
+            yield from ((at, at) for at in range(len(ours)))
+            return
+        order = array("Q", sorted(range(len(theirs)), key=theirs.__getitem__))
+        pids = array("q", (theirs[at] for at in order))
+        for at, pid in enumerate(ours):
+            found = bisect_left(pids, pid)
+            if found < len(pids) and pids[found] == pid and pid not in repeated:
+                yield at, order[found]
+
     def _of_persons(self, persons: array[int], pids: array[int]) -> Iterator[Finding]:
         repeated, first_lines = _repeated(persons), dict[int, int]()
-        for pid, line in zip(self._persons, self._person_lines, strict=True):
+        for pid, line in zip(self._persons.numbers, self._persons.lines, strict=True):
             if pid in first_lines:
                 said = f"The same pePeID stands at line {first_lines[pid]}."
                 yield Finding("person.duplicate", _IPL, line, f"{_path('PERSON', pid)} / pePeID", said)
@@ -105,7 +191,7 @@ class Pair:
         repeated = _repeated(pids)
         of_pid: dict[int, tuple[int, int]] = {}
         of_fid: dict[int, tuple[int, int]] = {}
-        for pid, fid, line in zip(self._pids, self._fids, self._ident_lines, strict=True):
+        for pid, fid, line in zip(self._idents.numbers, self._fids, self._idents.lines, strict=True):
             if pid in of_pid:
                 earlier, at = of_pid[pid]
                 path = f"{_path('PasientIdent', pid)} / pid"
@@ -154,11 +240,17 @@ def _path(element: str, pid: int) -> str:
 
 
 def _disagreements(innhinfo: Mapping[str, str], melding: Mapping[str, str]) -> Iterator[Finding]:
-    for rule, ours, theirs in (*_SAME_DAYS, *_SAME_TEXTS, _SAME_EXTRACT):
+    for rule, ours, theirs in _SAME:
         fag, ident = innhinfo.get(ours, "").strip(), melding.get(theirs, "").strip()
         if not fag or not ident:
             continue  # another rule's
-        same = fag == ident if rule == "pair.system" else fag == ident.replace("-", "")
-        if not same:
-            said = f"The fagmelding's {ours} is {shown(fag)}, the identmelding's {theirs} {shown(ident)}."
+        if fag != ident and _compared(rule, fag) != _compared(rule, ident):
+            said = f"The fagmelding's {ours} is {shown(fag)}, the identmelding's {theirs} {shown_day(ident)}."
             yield Finding(rule, _IDE, 0, f"Melding / {theirs}", said)
+
+
+def _compared(rule: str, text: str) -> str:
+    """Return what two texts that say the same have in common: a day is written in two ways, a number with zeros."""
+    if rule == "pair.system":
+        return text
+    return text.lstrip("0") if rule == "pair.running-number" else day_of(text) or text

@@ -16,7 +16,7 @@ from kpr_sender.preflight.catalogue.codes import (
 )
 from kpr_sender.preflight.catalogue.fields import iplos, xpr_ide
 
-UNPUBLISHED = {"9341", "diKodeVersjon"}
+UNPUBLISHED = {"diKodeVersjon"}
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,7 @@ UNPUBLISHED = {"9341", "diKodeVersjon"}
         ("9336", 2024, "1 2 3 4"),
         ("9338", 2024, "1 2 3"),
         ("9340", 2024, "1 2 3"),
+        ("9341", 2024, "1 2 3"),
         ("7371", 2024, "E B"),
         ("8471", 2024, " ".join(map(str, range(1, 18)))),
         ("9032", 2024, "1 2 3 4 5 6 7 8 9 10 12"),

@@ -93,7 +93,11 @@ def test_what_is_missing_is_said_at_the_header() -> None:
 
 
 def test_a_contact_is_judged_by_its_own_lines() -> None:
-    assert judged(innhinfo({}, CONTACT | {"Type": "12"})) == [(CONTACT_LINE + 1, "iiKontakt.Type.format")]
+    wrong = [(CONTACT_LINE + 1, f"iiKontakt.Type.{aspect}") for aspect in ("format", "code")]
+
+    assert judged(innhinfo({}, CONTACT | {"Type": "12"})) == wrong
+    assert judged(innhinfo({}, CONTACT | {"Type": "4"})) == wrong[1:]
+    assert [judged(innhinfo({}, CONTACT | {"Type": each})) for each in "123"] == [[], [], []]
 
 
 @pytest.mark.parametrize(
@@ -159,6 +163,10 @@ def contacts(*types: str) -> list[Element]:
         ({"tilDatoPeriode": "2024-12-30"}, ("16", "17"), [(0, "melding.period")]),
         ({"uttakDato": "2024-12-30"}, ("16", "17"), [(0, "header.made-early")]),
         ({"uttakDato": "2024-12-31"}, ("16", "17"), []),
+        ({"fraDatoPeriode": "2024-01-01Z", "tilDatoPeriode": "2024-12-31-14:00"}, ("16", "17"), []),
+        ({"fraDatoPeriode": "2024-01-02+01:00"}, ("16", "17"), [(0, "melding.period")]),
+        ({"uttakDato": "2025-01-06+01:00"}, ("16", "17"), []),
+        ({"uttakDato": "2024-12-30Z"}, ("16", "17"), [(0, "header.made-early")]),
         ({"meldingstype": "E"}, ("16", "17"), [(0, "melding.change-message")]),
         ({"navnEPJ": " "}, ("16", "17"), [(0, "melding.system")]),
         ({"versjonEPJ": ""}, ("16", "17"), [(0, "melding.system")]),

@@ -64,7 +64,9 @@ def judged(
     year: int = _LONG_AGO,
     listed: Callable[[str], bool] = nobody,
 ) -> list[str]:
-    hits = PatientRules(Circumstances(year, environment), listed).patient({"pid": "1", "fid": fid, "typeID": type_id})
+    _, hits = PatientRules(Circumstances(year, environment), listed).patient(
+        {"pid": "1", "fid": fid, "typeID": type_id}
+    )
     assert {hit.rule for hit in hits} <= RULES.keys()
     assert not any(fid in hit.said for hit in hits if len(fid) > 1)
     return [hit.rule for hit in hits]

@@ -84,7 +84,6 @@ NO_DEMAND: Final = {
     "iiKontakt.Navn.format": "the pattern is any text",
     "iiKontakt.Telefon.format": "the pattern is any text",
     "iiKontakt.Epost.format": "the pattern is any text",
-    "iiKontakt.Type.code": "the values of list 9341 are published nowhere",
     "diDiagKode.code": "the diagnosis codes themselves are not held here",
 }
 """What the published table names and nobody can break, or check, with the reason."""
