@@ -111,7 +111,7 @@ class Client:
             fagmelding: The KPR_IPL file; the configured one when not given.
             identmelding: The KPR_IDE file; the configured one when not given.
             replaces: Id of the submission this one replaces, after contact with FHI.
-            reason: Why, in words; demanded with ``replaces``.
+            reason: Why, in words; required with ``replaces``.
             accept_findings: How many findings a person has read and accepts that FHI would drop something for. It must
                 be their exact number; stored in the journal.
             by: Who submits, replaces and accepts.
@@ -164,8 +164,8 @@ class Client:
             timeout: How long at most, in seconds; 0 takes what is there.
             look_anyway: A person asks for one look more at a queue that is not looked at now.
             emptied: The owner of the other messages says that the queue was read.
-            reason: Why it is to be looked at, in words; demanded with ``look_anyway``.
-            by: Who asks for it; demanded with ``look_anyway``.
+            reason: Why it is to be looked at, in words; required with ``look_anyway``.
+            by: Who asks for it; required with ``look_anyway``.
 
         Returns:
             What is known now. Running out of time is no error here: the report says *published*; where the bus could

@@ -192,7 +192,7 @@ class InDoubt(KprError):
     meaning = "in doubt: the transfer began and no outcome is known"
     advice = (
         "Do not send again. Run kpr-send wait; if no receipt comes, ask kpr@fhi.no whether the MsgId has arrived, then "
-        "tell the answer with kpr-send resolve MSGID."
+        "give the answer with kpr-send resolve MSGID."
     )
 
 
@@ -203,7 +203,7 @@ class Overdue(KprError):
     meaning = "overdue: published long ago, and no receipt came"
     advice = (
         "Do not send again. Run kpr-send wait once more; if no receipt is there, ask kpr@fhi.no whether the MsgId has "
-        "arrived, then tell the answer with kpr-send resolve MSGID."
+        "arrived, then give the answer with kpr-send resolve MSGID."
     )
 
 

@@ -1,4 +1,4 @@
-"""What the engine tells whoever watches: one value for each step. Safe to log and to show (promise G6)."""
+"""What happens in a run, as its observer receives it. Safe to log and to show (promise G6)."""
 
 from __future__ import annotations
 

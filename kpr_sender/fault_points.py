@@ -18,7 +18,7 @@ class FaultPoint(enum.StrEnum):
     BEFORE_COMMIT = "before-commit"
     """A transaction of the journal is written, and not committed."""
     AFTER_COMMIT = "after-commit"
-    """The same transaction is durable, and nobody has been told."""
+    """The same transaction is durable, and not reported."""
     BEFORE_CONNECT = "before-connect"
     """No socket to the bus is open yet."""
     AFTER_ATTACH = "after-attach"

@@ -30,9 +30,8 @@ _OWN_ID: Final = (
 )
 _NATIONAL_ID: Final = re.compile(rf"(?P<ours>{_OWN_ID})|\d(?:{_SPACE_OR_DASH}\d){{10,}}")
 
-# How else one may be written. Each place uses the widest pattern that leaves what it has to show: a message from the
-# bus is full of dates and times, a name in a certificate is not, a code in a file's header is short.
-_ID_IN_ONE_RUN: Final = re.compile(r"\d{6}\s?\d{5}")
+# How else one may be written. Each place uses the widest pattern that leaves what it has to show: a name in a
+# certificate has no dates and times, a code in a file's header is short.
 _ID_WITH_ANY_SIGNS: Final = re.compile(r"\d(?:[^0-9A-Za-z]{0,3}\d){10,}")
 _NINE_DIGITS: Final = re.compile(r"(?:[0-9][^0-9]*){9}")
 _RUNNING_NUMBER: Final = re.compile(r"[0-9]{1,9}")
@@ -101,11 +100,6 @@ def may_hold_national_id(value: str) -> bool:
 def is_running_number(text: str) -> bool:
     """Tell whether a number is short enough to be shown: a national id without its leading zero has ten digits."""
     return _RUNNING_NUMBER.fullmatch(text) is not None
-
-
-def redact_message(text: str) -> str:
-    """Return another system's message without national ids; dates and times stay."""
-    return _ID_IN_ONE_RUN.sub("[removed]", text)
 
 
 def foreign_text(text: object, most: int) -> str:

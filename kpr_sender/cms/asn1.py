@@ -2,7 +2,7 @@
 
 1. Written is DER: definite, shortest lengths. Lengths are known beforehand, so content can be streamed between parts.
 2. Read is BER as peers write it: BouncyCastle and ``openssl -stream`` use indefinite lengths.
-3. Every element is read once. An indefinite length is found by reading its children, which are kept; the children of a
+3. Every element is read once. An indefinite length is found by reading its children, which stay with it; those of a
    definite element are read only when asked for. So the work is linear in the number of elements.
 4. Nesting and the number of elements are bounded; so is the size, by the caller.
 5. Nothing is copied: content is a ``memoryview`` of the data.

@@ -233,7 +233,7 @@ def journal_folder(context: CheckContext) -> CheckResult:
     if not settings.allow_network:
         require_local(settings.path)
     for key, folder in (("journal.path", settings.path.parent), ("journal.receipts_dir", settings.receipts_dir)):
-        _demand_writable(_existing(folder), key)
+        _require_writable(_existing(folder), key)
     # Not opened: closing any of its file descriptors would take away the locks that this process has on it.
     if settings.path.exists() and not os.access(settings.path, os.R_OK | os.W_OK):
         raise JournalUnwritable("This user may not write to the journal.", where=str(settings.path))
@@ -244,7 +244,7 @@ def _existing(folder: Path) -> Path:
     return next(each for each in (folder, *folder.parents) if each.exists())
 
 
-def _demand_writable(folder: Path, key: str) -> None:
+def _require_writable(folder: Path, key: str) -> None:
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(_BLOCK)

@@ -52,8 +52,8 @@ class Check:
     needs: tuple[str, ...] = ()
 
 
-_KEY: Final = "certs/README.md tells how."
-_REPLACE: Final = "See kpr-send certs; docs/certificates.md tells how to replace one."
+_KEY: Final = "certs/README.md says how."
+_REPLACE: Final = "See kpr-send certs; docs/certificates.md says how to replace one."
 _NO_ANSWER: Final = "See that this machine reaches the address, then ask who runs it (kundesenter@nhn.no)."
 _ASK_BUS: Final = "Ask the bus's operator (kundesenter@nhn.no)."
 _ALLOWED: Final = ("environment",)  # nobody is asked who belongs to another environment
@@ -63,7 +63,7 @@ CHECKS: Final = (
     Check("environment", Place.MACHINE, machine.environment, "Correct the configuration."),
     Check("year", Place.MACHINE, machine.year, "Compare with FHI's letter about the year; put its reference there."),
     Check("addresses", Place.MACHINE, machine.addresses, "Correct [bus] or [registry]."),
-    Check("trust", Place.MACHINE, machine.trust, "Set [protection] roots and revocation; certs/README.md tells how."),
+    Check("trust", Place.MACHINE, machine.trust, "Set [protection] roots and revocation; certs/README.md says how."),
     Check("secrets", Place.MACHINE, machine.secrets, "Let only the user that runs kpr-send read them (chmod 0600)."),
     Check("files", Place.MACHINE, machine.files, "Make the extracts in the EPJ, and name them."),
     Check("journal folder", Place.MACHINE, machine.journal_folder, "Use a local folder that this user may write to."),

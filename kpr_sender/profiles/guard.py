@@ -49,7 +49,7 @@ def guard_environment(
 ) -> None:
     """Refuse every mix of environment, receiver, queue and host that could reach the wrong place (promise G7).
 
-    The queue may be a whole registered address (``host/exchange/queue``).
+    The queue may be a complete registered address (``host/exchange/queue``).
 
     Raises:
         ConfigInvalid: With the key that is wrong and the reason.

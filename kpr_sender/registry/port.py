@@ -101,7 +101,7 @@ class Counterpart:
         signing: The certificates it may sign with: the current one first, then earlier ones that are still accepted.
         name: Its registered name.
         organisation_name: The name of the organisation it belongs to; empty where that is not known.
-        address: The whole registered id of its queue (``host/exchange/queue``); empty where that is not known.
+        address: The complete registered id of its queue (``host/exchange/queue``); empty where that is not known.
         organisation_number: The organisation it belongs to; empty where that is not known.
         provenance: Where all this came from.
         objections: What speaks against sending to it; the first is raised before anything is sealed. Its receipts can

@@ -83,10 +83,10 @@ class SoapRegister:
             AccessRefused: It refuses our user, or its certificate is refused.
         """
         with RegistryClient(self.settings.ca_file, self.settings.timeout) as client:
-            party, queues = self._ask(client, DETAILS, her_id, lambda found: details(found, her_id))
+            party, queues = self._ask(client, DETAILS, her_id, lambda found: _details(found, her_id))
             party = self._with_parents_name(client, party)
-            encryption = self._ask(client, ENCRYPTION, her_id, certificate)
-            signing = self._ask(client, SIGNING, her_id, certificate)
+            encryption = self._ask(client, ENCRYPTION, her_id, _certificate)
+            signing = self._ask(client, SIGNING, her_id, _certificate)
         return RegisterEntry(party, queues, encryption, signing)
 
     def _with_parents_name(self, client: RegistryClient, party: RegisteredParty) -> RegisteredParty:
@@ -95,7 +95,7 @@ class SoapRegister:
         if parent is None:
             return party
         try:
-            name = self._ask(client, DETAILS, parent, lambda found: organisation_name(found, parent))
+            name = self._ask(client, DETAILS, parent, lambda found: _organisation_name(found, parent))
         except (UnknownParty, AccessRefused):  # its name is in the party's own entry
             return party
         return replace(party, parent_name=name or party.parent_name)
@@ -109,7 +109,7 @@ class SoapRegister:
         answer = client.ask(self.url, question(operation, her_id), headers, login=(settings.user, password))
         _refuse(answer)
         try:
-            return read(result(answer.body, operation, max_bytes=MAX_BYTES))
+            return read(_result(answer.body, operation))
         except FaultError as fault:
             raise self._fault(operation, her_id, fault.code) from None
         except UnreadableError as error:
@@ -146,15 +146,10 @@ def question(operation: str, her_id: int) -> bytes:
     ).encode("ascii")
 
 
-def result(body: bytes, operation: str, *, max_bytes: int) -> etree._Element | None:
-    """Return an operation's result of a whole answer, SOAP 1.1 or 1.2; None where it is nil.
-
-    Raises:
-        FaultError: It is a GenericFault.
-        UnreadableError: It is anything else.
-    """
+def _result(body: bytes, operation: str) -> etree._Element | None:
+    """Return an operation's result of a complete answer, SOAP 1.1 or 1.2; None where it is nil."""
     try:
-        envelope = safe_xml.parse(body, max_bytes=max_bytes)
+        envelope = safe_xml.parse(body, max_bytes=MAX_BYTES)
     except MessageRefused as error:
         raise UnreadableError(str(error)) from None
     soap = next((namespace for namespace in _SOAP if envelope.tag == f"{{{namespace}}}Envelope"), None)
@@ -176,37 +171,25 @@ def result(body: bytes, operation: str, *, max_bytes: int) -> etree._Element | N
     return None if found is None or found.get(_NIL) in ("true", "1") else found
 
 
-def details(element: etree._Element | None, her_id: int) -> tuple[RegisteredParty, RegisteredQueues]:
-    """Read the details of the party that was asked for.
-
-    Raises:
-        UnreadableError: It is another one, or none, or a value is not of its type.
-    """
+def _details(element: etree._Element | None, her_id: int) -> tuple[RegisteredParty, RegisteredQueues]:
+    """Read the details of the party that was asked for."""
     if element is None:
         raise UnreadableError("it has nothing about the party")
-    found = party(element)
+    found = _party(element)
     if found.her_id != her_id:
         raise UnreadableError("it is about another party")
-    return found, queues(element)
+    return found, _queues(element)
 
 
-def organisation_name(element: etree._Element | None, her_id: int) -> str:
-    """Read an organisation's visningsnavn, or its name where it has none.
-
-    Raises:
-        UnreadableError: It is another party, or none.
-    """
+def _organisation_name(element: etree._Element | None, her_id: int) -> str:
+    """Read an organisation's visningsnavn, or its name where it has none."""
     if element is None or _integer(_text(element, PARTY, "HerId")) != her_id:
         raise UnreadableError("it is about another party")
     return " ".join((_text(element, PARTY, "DisplayName") or _text(element, PARTY, "Name")).split())
 
 
-def party(element: etree._Element) -> RegisteredParty:
-    """Read a ``CommunicationParty``.
-
-    Raises:
-        UnreadableError: A value is not of its type.
-    """
+def _party(element: etree._Element) -> RegisteredParty:
+    """Read a ``CommunicationParty``."""
     parent = _integer(_text(element, PARTY, "ParentHerId") or str(_NO_PARENT))
     valid = element.find(f"{{{PARTY}}}Valid")
     kind = _text(element, PARTY, "Type")
@@ -227,17 +210,13 @@ def party(element: etree._Element) -> RegisteredParty:
     )
 
 
-def queues(element: etree._Element) -> RegisteredQueues:
+def _queues(element: etree._Element) -> RegisteredQueues:
     """Read the addresses of a ``CommunicationParty``'s queues."""
     return RegisteredQueues(asynchronous=_address(element, "E_SB_ASYNC"), error=_address(element, "E_SB_ERROR"))
 
 
-def certificate(element: etree._Element | None) -> tuple[Certificate, ...]:
-    """Read a certificate: base64 of DER; none where there is none.
-
-    Raises:
-        UnreadableError: It is something else.
-    """
+def _certificate(element: etree._Element | None) -> tuple[Certificate, ...]:
+    """Read a certificate: base64 of DER; none where there is none."""
     try:
         return registered_certificate("" if element is None else element.text or "")
     except ValueError:

@@ -168,7 +168,7 @@ HTTPS_URL: Final = pattern(
     r"https://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]*)?",
     "an address that begins with https://, without user, query or fragment",
 )
-QUEUE: Final = pattern(r"[^\s]+", "a queue's name, or its whole registered address")
+QUEUE: Final = pattern(r"[^\s]+", "a queue's name, or its complete registered address")
 VARIABLE: Final = pattern(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable, not the secret itself")
 HEX: Final = ValueKind("pairs of hexadecimal digits", lambda value, _base: bytes.fromhex(_filled(value)))
 DATE: Final = ValueKind('a day such as "2025-01-15"', _date)

@@ -344,7 +344,7 @@ class _ConfigurationFile:
             raise self.wrong("limits.warn_bytes", "Expected no more than limits.refuse_bytes.")
 
     def _check_ids(self, settings: Settings) -> None:
-        """Require whole registered ids where they are to be sent and no register is asked for them."""
+        """Require complete registered ids where they are to be sent and no register is asked for them."""
         if settings.bus.ids is QueueIds.QUEUE or settings.registry.kind is not RegistryKind.FILES:
             return
         for key, queue in (
@@ -353,5 +353,5 @@ class _ConfigurationFile:
         ):
             if not is_registered_id(queue):
                 raise self.wrong(
-                    key, 'Expected the whole registered id (host/exchange/queue), as bus.ids = "registered" says.'
+                    key, 'Expected the complete registered id (host/exchange/queue), as bus.ids = "registered" says.'
                 )

@@ -61,7 +61,7 @@ class Revocation(enum.StrEnum):
 
 
 class QueueIds(enum.StrEnum):
-    """What stands in ``to`` and ``reply-to``: the queue's bare name, or its whole registered id."""
+    """What stands in ``to`` and ``reply-to``: the queue's bare name, or its complete registered id."""
 
     QUEUE = "queue"
     REGISTERED = "registered"
@@ -165,8 +165,9 @@ class ReceiverSettings:
         "first, then earlier ones that receipts may still be signed with.", otherwise=_REGISTRY_KNOWS,
         example=("../certs/fhi-signing.pem",)))
     queue: str = field(default="", metadata=option(
-        kinds.QUEUE, "FHI's asynchronous queue, or its whole address (E_SB_ASYNC) there. Copy it with care: RabbitMQ 3 "
-        "says accepted to a queue that does not exist, too.", otherwise=_REGISTRY_KNOWS, example="171479_async"))
+        kinds.QUEUE, "FHI's asynchronous queue, or its complete address (E_SB_ASYNC) there. Copy it with care: "
+        "RabbitMQ 3 says accepted to a queue that does not exist, too.", otherwise=_REGISTRY_KNOWS,
+        example="171479_async"))
     unsealed_receipts: bool = field(default=False, metadata=option(
         kinds.FLAG, "Accept receipts that are neither signed nor encrypted. Only when FHI is known to answer so."))
     receipt_sender: ReceiptSender = field(default=ReceiptSender.LEVEL2, metadata=option(
@@ -320,12 +321,12 @@ class BusSettings:
         "the broker reports."))
     ids: QueueIds = field(default=QueueIds.QUEUE, metadata=option(
         kinds.choice(QueueIds), "What stands in a message's to and reply-to: the queues' bare names, as NHN's own "
-        "client writes them, or their whole registered ids (host/exchange/queue), as HITS 1216 has them."))
+        "client writes them, or their complete registered ids (host/exchange/queue), as HITS 1216 has them."))
     receipts_queue: str = field(metadata=option(
-        kinds.QUEUE, "Our queue for receipts, or its whole address (E_SB_ASYNC).",
+        kinds.QUEUE, "Our queue for receipts, or its complete address (E_SB_ASYNC).",
         otherwise="sender.service_her_id and _async", example="900002_async"))
     error_queue: str = field(metadata=option(
-        kinds.QUEUE, "Our error queue, or its whole address (E_SB_ERROR).",
+        kinds.QUEUE, "Our error queue, or its complete address (E_SB_ERROR).",
         otherwise="sender.service_her_id and _error", example="900002_error"))
     connect_timeout: float = field(default=10.0, metadata=option(
         kinds.seconds(0.1, 600), "Longest time for one attempt to connect."))
