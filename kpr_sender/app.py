@@ -183,20 +183,49 @@ class App:
 
     def listener(self) -> Listener:
         """Return what reads our queues until a submission is answered. Opens the journal."""
+        from kpr_sender.bus.port import own_queues
+        from kpr_sender.inbound.folder import ReceiptsFolder
         from kpr_sender.inbound.listen import Listener
         from kpr_sender.inbound.look_memory import LookMemory, beside
 
+        bus, folder = self.settings.bus, None
+        if bus.receipts_inbox is not None:
+            folder = ReceiptsFolder(
+                path=bus.receipts_inbox,
+                handler=lambda: self.receipt_handler,
+                section=self.section,
+                monotonic=time.monotonic,
+                now=self.now,
+                max_bytes=bus.max_inbound,
+                observe=self.observe,
+            )
         return Listener(
             journal=self.session.opened(),
             bus=self.bus,
+            queues=own_queues(bus),
+            folder=folder,
             handler=lambda: self.receipt_handler,
             closing=self.closing,
             section=self.section,
             monotonic=time.monotonic,
             now=self.now,
-            held_cap=self.settings.bus.held_cap,
+            held_cap=bus.held_cap,
             memory=LookMemory.load(beside(self.settings.journal.path)),
+            registered_for=self._registered_for,
             observe=self.observe,
+        )
+
+    def _registered_for(self) -> str:
+        """Say whom our queues are registered for: the register's word, where it is asked and answers, else ours."""
+        ours = self.settings.sender.party
+        names, source = (ours.name, ours.service_name), "by the configuration"
+        if self.directory is not None:
+            with suppress(KprError):
+                party = self.directory.entry(ours.service_her_id).party
+                names, source = (party.parent_name or ours.name, party.name), "in Adresseregisteret"
+        return (
+            f"The queue is that of {', '.join(names)} (HER-id {ours.service_her_id}) {source}; which other systems "
+            "read it, neither the register nor the bus says."
         )
 
     @cached_property

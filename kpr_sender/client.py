@@ -18,7 +18,14 @@ from typing import TYPE_CHECKING, Final, Self, Unpack
 
 from kpr_sender.app import App, Parts
 from kpr_sender.bus.port import Inbound
-from kpr_sender.errors import AccessRefused, ConfigInvalid, InternalError, RegistryUnreachable, UsageError
+from kpr_sender.errors import (
+    AccessRefused,
+    ConfigInvalid,
+    InputMissing,
+    InternalError,
+    RegistryUnreachable,
+    UsageError,
+)
 from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound.looks import require_reason
 from kpr_sender.journal.port import ReceiptDocument
@@ -175,6 +182,8 @@ class Client:
             UsageError: There is nothing to wait for, the id is unknown, or a look is asked for without reason or name.
             QueueShared: One look more than by itself was asked for, and is one too many.
             RegistryUnreachable: The register does not answer, and no earlier answer may be used.
+            ConfigInvalid: A queue or ``bus.receipts_inbox`` is unknown, or a certificate file is missing.
+            InputMissing: ``bus.receipts_inbox`` cannot be read.
         """
         require_reason(reason, by, look_anyway=look_anyway, emptied=emptied)
         with self._one_at_a_time:
@@ -184,15 +193,15 @@ class Client:
                 raise UsageError("Nothing was submitted with this journal yet.", next_step="Begin with kpr-send send.")
             with self._app.section:  # not broken off: an interrupt inside an import would end the process by its signal
                 listener = self._app.listener()
-            if look_anyway:
-                listener.ask(reason=reason.strip(), by=by.strip(), emptied=emptied)
+            asked = {"reason": reason.strip(), "by": by.strip()}
+            anyway = listener.ask(found, **asked, emptied=emptied) if look_anyway else ()
             try:
                 with self._app.section:
                     self._app.reevaluate()
                 now = journal.submission(found.submission_id) or found
-                known = listener.wait(now, timeout, look_anyway=look_anyway, settle_copies=now != found)
+                known = listener.wait(now, timeout, anyway=anyway, settle_copies=now != found)
                 return self._app.report(known)
-            except (AccessRefused, ConfigInvalid) as error:
+            except (AccessRefused, ConfigInvalid, InputMissing) as error:
                 from kpr_sender.inbound.listen import note_obstacle
 
                 note_obstacle(journal, found, error)

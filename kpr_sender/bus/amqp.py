@@ -11,7 +11,8 @@ import queue
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
@@ -21,7 +22,7 @@ from tenacity.nap import sleep_using_event
 from kpr_sender.bus import broker_errors
 from kpr_sender.bus.codec import Decoded, Undecodable
 from kpr_sender.bus.connection import BusConnection
-from kpr_sender.bus.port import Inbound, Outbound, Outcome, Source
+from kpr_sender.bus.port import Inbound, Outbound, Outcome, Source, own_queues
 from kpr_sender.bus.receiver import Arrived, Item, Token
 from kpr_sender.errors import BusUnreachable, KprError
 from kpr_sender.settings.values import BusSettings
@@ -54,8 +55,7 @@ class AmqpBus:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        named = {Source.RECEIPTS: settings.receipts_queue, Source.ERRORS: settings.error_queue}
-        self._queues: Mapping[Source, str] = {source: name for source, name in named.items() if name and receive}
+        self._queues = own_queues(settings) if receive else {}
         self._connection: BusConnection | None = None
         self._closing = closing or threading.Event()
         self._monotonic = monotonic
@@ -92,12 +92,12 @@ class AmqpBus:
                 return broker_errors.not_connected(error)
             return connection.publish(message)
 
-    def receive(self, timeout: float) -> Inbound | None:
-        """Return the next message from either queue, as ``Bus.receive`` says."""
+    def receive(self, timeout: float, sources: Collection[Source] = frozenset(Source)) -> Inbound | None:
+        """Return the next message from these queues, as ``Bus.receive`` says."""
         deadline = self._monotonic() + timeout
         try:
             for connection in self._connections(timeout):
-                if connection.read():
+                if connection.read(sources):
                     deadline = max(deadline, self._monotonic() + _FIRST_ANSWER)
                 while isinstance(item := self._next(connection, deadline), Arrived):
                     if (inbound := _read(connection, item)) is not None:
@@ -231,10 +231,13 @@ def _read(connection: BusConnection, arrived: Arrived) -> Inbound | None:
     token = arrived.token
     if connection.stale(token):
         return None
+    unreadable = Inbound(token, token.source, "", "", "", "", {}, arrived.raw, readable=False)
+    if not arrived.complete:
+        return replace(unreadable, too_large=True)
     try:
         message = Decoded(arrived.raw)
     except Undecodable:
-        return Inbound(token, token.source, "", "", "", "", {}, arrived.raw, readable=False)
+        return unreadable
     return Inbound(
         token=token,
         source=token.source,

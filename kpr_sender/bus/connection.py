@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import queue
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
@@ -132,7 +132,7 @@ class BusConnection:
         self.inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._settings = settings
         self._held = HeldCount(settings.held_cap)
-        self._reading = False
+        self._reading: set[Source] = set()
         self._receivers: dict[Source, ReceivingLink] = {}
         self._senders: dict[str, tuple[SendingLink, int]] = {}
         deadline = time.monotonic() + settings.connect_timeout
@@ -177,12 +177,13 @@ class BusConnection:
             self._io.abort("a transfer got no outcome in time")
         return broker_errors.outcome_of(result, where)
 
-    def read(self) -> bool:
-        """Ask for messages from the queues; does nothing the second time. Returns whether it was the first."""
-        first, self._reading = not self._reading, True
-        for link in self._receivers.values() if first else ():
-            self._io.do(link.read).result(_THREAD_SECONDS)
-        return first
+    def read(self, sources: Collection[Source]) -> bool:
+        """Ask for messages from queues; does nothing the second time. Returns whether it was the first for any."""
+        first = (self._receivers.keys() & sources) - self._reading
+        for source in first:
+            self._io.do(self._receivers[source].read).result(_THREAD_SECONDS)
+        self._reading |= first
+        return bool(first)
 
     def settle(self, token: Token) -> None:
         """Accept a delivery; one of an earlier attachment is nobody's any more."""
@@ -213,6 +214,7 @@ class BusConnection:
                 receive_address(name, form),
                 source=source,
                 held=self._held,
+                max_inbound=self._settings.max_inbound,
                 hand_out=self.inbox.put,
             )
 

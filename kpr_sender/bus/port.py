@@ -14,12 +14,13 @@ The rules an implementation keeps:
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from kpr_sender.errors import BusUnreachable, KprError
 from kpr_sender.model import Envelope
+from kpr_sender.settings.values import BusSettings, ReceiptsFrom
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,16 @@ class Source(enum.StrEnum):
     ERRORS = "errors"
 
 
+QUEUE_NAMES: Final[Mapping[Source, str]] = {Source.RECEIPTS: "receipts queue", Source.ERRORS: "error queue"}
+
+
+def own_queues(settings: BusSettings) -> Mapping[Source, str]:
+    """Return the queues that we read: not the receipts queue where another message server does."""
+    receipts = settings.receipts_queue if settings.receipts_from is ReceiptsFrom.QUEUE else ""
+    named = {Source.RECEIPTS: receipts, Source.ERRORS: settings.error_queue}
+    return {source: name for source, name in named.items() if name}
+
+
 @dataclass(frozen=True, slots=True)
 class Inbound:
     """One message from one of our queues, not yet settled.
@@ -121,6 +132,7 @@ class Inbound:
             quorum queues from 4.0 on do.
         redelivered: Whether the broker says that it was delivered before; only a hint.
         readable: False for what is no message, or too large: ``body`` is then what came of it, encoded.
+        too_large: Whether it is larger than ``bus.max_inbound``.
     """
 
     token: object
@@ -134,6 +146,7 @@ class Inbound:
     deliveries: int = 0
     redelivered: bool = False
     readable: bool = True
+    too_large: bool = False
 
 
 class Bus(Protocol):
@@ -164,11 +177,12 @@ class Bus(Protocol):
         Where there is no connection, one attempt is made to connect.
         """
 
-    def receive(self, timeout: float) -> Inbound | None:
-        """Return the next message from either queue, or None when nothing arrived in ``timeout`` seconds.
+    def receive(self, timeout: float, sources: Collection[Source]) -> Inbound | None:
+        """Return the next message from these queues, or None when nothing arrived in ``timeout`` seconds.
 
         Reconnects where needed: at least one attempt, bounded by ``bus.connect_timeout``, and then again and again
-        until ``timeout`` is over, so that a caller who goes on looking need not pause.
+        until ``timeout`` is over, so that a caller who goes on looking need not pause. A queue that was asked for once
+        is read until ``detach``.
 
         Raises:
             BusUnreachable: It could not be looked: there is no connection at the end.

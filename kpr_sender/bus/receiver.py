@@ -25,7 +25,6 @@ from kpr_sender.bus.proton_engine import Delivery
 _CREDIT: Final = 10  # messages handed out and not yet decided
 LONGEST_HOLD: Final = 5.0
 """How long a message of others is out of its owner's reach at most, in seconds."""
-MAX_INBOUND_BYTES: Final = 64 * 1024 * 1024  # above the bus's own largest limit (50 MB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A delivery, not yet decided; ``raw`` is the encoded message, only its beginning where it was too large."""
+    """A delivery, not yet decided; ``raw`` is the encoded message, only ``max_inbound`` bytes where it was larger."""
 
     token: Token
     raw: bytes = field(repr=False)
@@ -84,6 +83,7 @@ class ReceivingLink(InwardLink):
 
     Args:
         held: Shared by the connection's receiving links.
+        max_inbound: The largest message that is read whole, in bytes as it is encoded.
         hand_out: Takes what arrives; must not block.
     """
 
@@ -94,11 +94,13 @@ class ReceivingLink(InwardLink):
         *,
         source: Source,
         held: HeldCount,
+        max_inbound: int,
         hand_out: Callable[[Arrived | LinkLost], None],
     ) -> None:
         super().__init__(io, address)
         self._source = source
         self._held = held
+        self._max_inbound = max_inbound
         self._hand_out = hand_out
         self._unsettled: dict[int, _Unsettled] = {}
         self._number = 0
@@ -165,10 +167,9 @@ class ReceivingLink(InwardLink):
         link = self._link
         if link is None:
             return
-        if len(self._partial) <= MAX_INBOUND_BYTES:
-            self._partial += link.recv(delivery.pending) or b""
-        else:
-            link.recv(delivery.pending)
+        arrived = link.recv(delivery.pending) or b""
+        # One byte too many tells that it is too large, and bounds what of it is stored.
+        self._partial += arrived[: self._max_inbound + 1 - len(self._partial)]
         if delivery.aborted:
             self._partial = bytearray()
             delivery.settle()
@@ -182,7 +183,8 @@ class ReceivingLink(InwardLink):
         self._number += 1
         self._unsettled[self._number] = _Unsettled(delivery)
         token = Token(self._io.name, self._source, self.serial, self._number)
-        self._hand_out(Arrived(token, bytes(raw), complete=len(raw) <= MAX_INBOUND_BYTES))
+        complete = len(raw) <= self._max_inbound
+        self._hand_out(Arrived(token, bytes(raw[: self._max_inbound]), complete=complete))
 
     def _ask_for_more(self, count: int) -> None:
         """Ask for as many messages more, as soon as all that were asked for have arrived."""

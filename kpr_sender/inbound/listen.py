@@ -1,25 +1,26 @@
-"""Read our queues until a submission is answered, and say when the bus could not be looked at.
+"""Read our queues, or the folder in their place, until a submission is answered; say when the bus could not be reached.
 
 While nothing of others is seen the links stay attached, so that receipts come at once. As soon as something is, short
 looks take their place (promise G8): what is there is taken once and sorted, ours is settled after it is durable, and
-the queues are left at once, until ``looks`` permits the next look.
+the queues are left at once, until ``looks`` permits the next look; each queue by what was found on it.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from kpr_sender.bus.port import Bus, Inbound
-from kpr_sender.errors import BusUnreachable, KprError, LastError, QueueShared, ReceiptPending
+from kpr_sender.bus.port import QUEUE_NAMES, Bus, Inbound, Source
+from kpr_sender.errors import BusUnreachable, KprError, LastError, QueueShared, ReceiptPending, UsageError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
-from kpr_sender.inbound.look_memory import Asked, LookMemory
+from kpr_sender.inbound.folder import ReceiptsFolder
+from kpr_sender.inbound.look_memory import LookMemory
 from kpr_sender.inbound.looks import ASSUMED_LIMIT, LAST_TAKE, Looks, Seen
 from kpr_sender.inbound.receipt import Evaluation, Handling, ReceiptHandler
 from kpr_sender.journal.port import Journal
@@ -50,26 +51,31 @@ def note_obstacle(journal: Journal, submission: Submission, error: KprError | No
 
 @dataclass(slots=True)
 class _Look:
-    """One look at the queues.
+    """One look at some of our queues.
 
     Attributes:
-        before: What was remembered when it began.
-        seen: The messages of others that it found.
+        before: What was remembered of each when it began.
+        seen: The messages of others that it found on each.
         ends_at: When it is over, by the monotonic clock; None while nothing of others was seen.
         quiet: Whether nothing came when last asked.
     """
 
-    before: Looks
-    seen: list[Seen] = field(default_factory=list)
+    before: Mapping[Source, Looks]
+    seen: Mapping[Source, list[Seen]]
     ends_at: float | None = None
     quiet: bool = True
+
+    @property
+    def foreign(self) -> int:
+        """How many messages of others it has found."""
+        return sum(map(len, self.seen.values()))
 
     def patience(self, left: float, now: float) -> float:
         """Return how long to wait for the next message, in seconds."""
         if self.ends_at is not None:
             return max(min(_QUIET_SECONDS, self.ends_at - now), 0.0)
         # Only a look that would have found them may say that they are gone.
-        return _QUIET_SECONDS if self.before.takes else min(left, _LOOK_SECONDS)
+        return _QUIET_SECONDS if any(looks.takes for looks in self.before.values()) else min(left, _LOOK_SECONDS)
 
     def is_over(self, now: float) -> bool:
         """Tell whether the queues are to be left now; at ``held_cap`` the bus lets no more come, and it gets quiet."""
@@ -81,18 +87,20 @@ class _Wait:
     """How far one wait is.
 
     Attributes:
-        look_anyway: A person asked for a look that has not been made yet.
+        anyway: The queues that a person asked to be looked at, as long as they have not been.
         copies: A stored receipt was verified just now: its copy on the queue is still to be settled by one look.
         look: The one under way.
         unreachable: Why the bus could not be looked at the last time.
         capped: Whether a look ended at ``held_cap``.
+        large: Whether a message that is larger than ``bus.max_inbound`` was named.
     """
 
-    look_anyway: bool
+    anyway: Collection[Source]
     copies: bool = False
     look: _Look | None = None
     unreachable: BusUnreachable | None = None
     capped: bool = False
+    large: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +108,8 @@ class Listener:
     """Reads our queues until a submission is answered.
 
     Attributes:
+        queues: Which of them are read; the bus is not touched where none is.
+        folder: Where another message server lays our receipts down; None where it does not.
         closing: Ends the wait when set; a pause is a wait for it.
         section: Entered while one message is handled and settled, so that no other section interrupts it.
         monotonic: A clock that never jumps, in seconds.
@@ -108,10 +118,13 @@ class Listener:
         memory: What is remembered of earlier looks.
         handler: Returns what evaluates messages; not called where nothing is looked at, since it loads keys and
             certificates.
+        registered_for: Returns whom the queues are registered for, in words, as far as that is known.
     """
 
     journal: Journal
     bus: Bus
+    queues: Collection[Source]
+    folder: ReceiptsFolder | None
     handler: Callable[[], ReceiptHandler]
     closing: threading.Event
     section: AbstractContextManager[object]
@@ -119,33 +132,45 @@ class Listener:
     now: Callable[[], datetime]
     held_cap: int
     memory: LookMemory
+    registered_for: Callable[[], str]
     observe: Observer
 
-    def ask(self, *, reason: str, by: str, emptied: bool) -> None:
-        """Record that a person asks for one look more, or refuse it.
+    def ask(self, submission: Submission, *, reason: str, by: str, emptied: bool) -> Collection[Source]:
+        """Record that a person asks for one look more, and return the queues that it is for; or refuse it.
 
         Args:
+            submission: Whose receipts are missing; the decision is an event of its first shipment.
             reason: Why, in words.
             by: Who.
             emptied: The messages' owner has said that the queue was read.
 
         Raises:
+            UsageError: No queue is read.
             QueueShared: Without that word it would be the ninth take, or by the broker's count the last but one.
         """
-        looks = self.memory.looks
-        if not emptied and not looks.allows_another():
+        if not self.queues:
+            raise UsageError("No queue is read: receipts come from the folder alone.", where="--look-anyway")
+        allowed = [one for one in self.queues if emptied or self.memory.looks[one].allows_another()]
+        not_due = [one for one in self.queues if self._due_in(one) > 0]
+        if not_due and not any(one in allowed for one in not_due):
             raise QueueShared(
                 f"One look more might be the last but one that the bus allows ({ASSUMED_LIMIT} are assumed). "
-                f"{_told(looks)}",
+                f"{self._told(not_due)}",
                 next_step="Have the queue read by the system that these messages are for, then run kpr-send wait "
                 "--look-anyway --emptied with --reason and --by.",
             )
-        self.memory.ask(Asked(self.now(), by, reason, emptied))
+        self.journal.note_look(submission.shipments[0].msg_id, reason=reason, by=by, emptied=emptied)
         text = f"A person asked for one look more at our queue: {by}."
         self.observe(Event(EventKind.DECIDED, text, details={"by": by, "emptied": str(emptied).lower()}))
+        return allowed
 
     def wait(
-        self, submission: Submission, timeout: float, *, look_anyway: bool = False, settle_copies: bool = False
+        self,
+        submission: Submission,
+        timeout: float,
+        *,
+        anyway: Collection[Source] = (),
+        settle_copies: bool = False,
     ) -> Submission:
         """Wait for all receipts of a submission, at most ``timeout`` seconds; 0 takes what is there.
 
@@ -155,35 +180,37 @@ class Listener:
         Args:
             submission: Which one.
             timeout: In seconds.
+            anyway: The queues that a person asks to be looked at once, whether or not it is time for it.
             settle_copies: A stored receipt was verified just now, so that one look is made for its copy on the queue.
-            look_anyway: A person asks for one look, whether or not it is time for it.
 
         Raises:
-            KprError: What the bus port's ``receive`` (``BusUnreachable`` excepted) and ``ReceiptHandler`` raise.
+            KprError: What the bus port's ``receive`` (``BusUnreachable`` excepted), ``ReceiptsFolder`` and
+                ``ReceiptHandler`` raise.
         """
         end = self.monotonic() + timeout
-        wait = _Wait(look_anyway, settle_copies)
+        wait = _Wait(anyway, settle_copies and bool(self.queues))
         if is_awaiting(submission):
             msg_id = submission.shipments[0].msg_id
             text = "Waiting for FHI's receipts."
             self.observe(Event(EventKind.WAITING, text, msg_id, details={"timeout": int(timeout)}))
+        submission = self._from_folder(submission, first=True)
         try:
             more = True
             while more and (is_awaiting(submission) or wait.copies) and not self.closing.is_set():
                 left = max(end - self.monotonic(), 0.0)
                 if not is_awaiting(submission):
                     left = min(left, _QUIET_SECONDS)
-                due = 0.0 if wait.look or wait.look_anyway else self._due_in()
-                if due > left:
+                due = 0.0 if wait.look or wait.anyway else min(map(self._due_in, self.queues), default=math.inf)
+                if due > left and (self.folder is None or left <= 0):
                     break
                 if due > 0:
-                    self.closing.wait(min(due, _LOOK_SECONDS))
+                    self.closing.wait(min(due, left, _LOOK_SECONDS))
                 else:
                     more = self._listen(wait, submission, left)
                 # Also after a look that found nothing: a receipt may have come from a file or a vendor's own listener.
                 # Not after each message of others: a look must get past a thousand of them in its time.
-                if wait.look is None or not wait.look.seen:
-                    submission = self._known(submission)
+                if wait.look is None or not wait.look.foreign:
+                    submission = self._from_folder(submission)
             self._finish(wait.look)
         finally:
             self.bus.detach()
@@ -196,57 +223,77 @@ class Listener:
     def _listen(self, wait: _Wait, submission: Submission, left: float) -> bool:
         """Receive one message, or none; return whether there is time for more."""
         self.handler()
-        look = wait.look = wait.look or _Look(self.memory.looks)
-        inbound, failed = self._receive(look.patience(left, self.monotonic()))
+        if wait.look is None:
+            at = [one for one in self.queues if one in wait.anyway or self._due_in(one) <= 0]
+            wait.look = _Look({one: self.memory.looks[one] for one in at}, {one: [] for one in at})
+        look = wait.look
+        inbound, failed = self._receive(look, look.patience(left, self.monotonic()))
         look.quiet = inbound is None
         if failed is None or wait.unreachable is None:
             note_obstacle(self.journal, submission, failed)
         wait.unreachable = failed
         if inbound is not None:
             self._handle(inbound, look)
+            if inbound.too_large and not wait.large:
+                wait.large = True
+                text = "A message that is larger than bus.max_inbound lies on our queue, and is left there."
+                self.observe(Event(EventKind.WARNING, text))
         if self.bus.held >= self.held_cap and not wait.capped:
             wait.capped = True
             self.observe(Event(EventKind.WARNING, self._too_many_foreign()))
         if look.quiet or look.is_over(self.monotonic()):
             wait.look = None
-            wait.look_anyway = wait.look_anyway and failed is not None
+            wait.anyway = () if failed is None else wait.anyway
             wait.copies = False
             self._end(look, failed)
         return inbound is not None or left > 0
 
+    def _from_folder(self, submission: Submission, *, first: bool = False) -> Submission:
+        """Take what the folder has, where there is one, and return the submission as it is now."""
+        if self.folder is not None:
+            if first:
+                self.folder.evaluate_again()
+            self.folder.take()
+            note_obstacle(self.journal, self._known(submission), None)
+        return self._known(submission)
+
     def _known(self, submission: Submission) -> Submission:
         return self.journal.submission(submission.submission_id) or submission
 
-    def _due_in(self) -> float:
-        """Return in how many seconds the next look is permitted; infinite where none is by itself."""
+    def _due_in(self, queue: Source) -> float:
+        """Return in how many seconds the next look at a queue is permitted; infinite where none is by itself."""
         now = self.now()
-        due = self.memory.looks.next_at(now)
+        due = self.memory.looks[queue].next_at(now)
         return math.inf if due is None else (due - now).total_seconds()
 
-    def _receive(self, seconds: float) -> tuple[Inbound | None, BusUnreachable | None]:
+    def _receive(self, look: _Look, seconds: float) -> tuple[Inbound | None, BusUnreachable | None]:
         """Return what arrived, and why it could not be looked."""
         try:
-            return self.bus.receive(seconds), None
+            return self.bus.receive(seconds, look.before), None
         except BusUnreachable as error:
             return None, error
 
     def _handle(self, inbound: Inbound, look: _Look) -> None:
+        before = look.before[inbound.source]
+        seen = self.memory.seen(inbound)
         with self.section:
-            found = self._evaluated(inbound)
+            found = self._evaluated(inbound, max(before.takes.get(seen.key, 0), inbound.deliveries))
             if found.handling is Handling.SETTLE:
                 reached(FaultPoint.BEFORE_SETTLE)
                 self.bus.settle(inbound)
                 reached(FaultPoint.AFTER_SETTLE)
                 return
             self.bus.hold(inbound)
-        seen = self.memory.seen(inbound, answer=found.answers_another)
-        look.seen.append(seen)
+        seen_there = look.seen[inbound.source]
+        seen_there.append(replace(seen, answer=found.answers_another))
         if look.ends_at is None:
             look.ends_at = self.monotonic() + _LONGEST_LOOK
+        if len(seen_there) == 1:
             # Should this run be killed now, all that is remembered counts as taken once more.
-            self.memory.keep(look.before.after([seen, *(Seen(key, 0) for key in look.before.takes)], self.now()))
+            after = before.after([seen, *(Seen(key, 0) for key in before.takes)], self.now())
+            self.memory.keep(inbound.source, after)
 
-    def _evaluated(self, inbound: Inbound) -> Evaluation:
+    def _evaluated(self, inbound: Inbound, takes: int) -> Evaluation:
         """Evaluate a message.
 
         What is stored, names one of our ids and cannot be verified stays where it is, until the last look that is
@@ -255,20 +302,21 @@ class Listener:
         if not inbound.readable:
             return Evaluation(Handling.HOLD)
         found = self.handler().evaluate(inbound)
-        takes = max(self.memory.looks.takes.get(self.memory.seen(inbound).key, 0), inbound.deliveries)
         last = found.names_ours and takes >= LAST_TAKE - 1
         return replace(found, handling=Handling.SETTLE) if last else found
 
     def _end(self, look: _Look, failed: BusUnreachable | None = None) -> None:
         """Remember what a look found, and leave the queues where it found something of others."""
-        if look.seen:
-            text = f"{len(look.seen)} messages on the queue belong to others; they are given back untouched."
-            self.observe(Event(EventKind.FOREIGN_HELD, text, details={"held": len(look.seen)}))
+        if look.foreign:
+            text = f"{look.foreign} messages on the queue belong to others; they are given back untouched."
+            self.observe(Event(EventKind.FOREIGN_HELD, text, details={"held": look.foreign}))
+        complete = failed is None and look.quiet and self.bus.held < self.held_cap
         try:
-            if look.seen or failed is None:
-                self.memory.keep(look.before.after(look.seen, self.now()))
+            for queue, found in look.seen.items():
+                if found or complete:
+                    self.memory.keep(queue, look.before[queue].after(found, self.now()))
         finally:
-            if look.seen:
+            if look.foreign:
                 self.bus.detach()
 
     def _finish(self, look: _Look | None) -> None:
@@ -276,23 +324,24 @@ class Listener:
         if look is None:
             return
         while not self.closing.is_set() and not look.is_over(self.monotonic()):
-            inbound, _ = self._receive(0)
+            inbound, _ = self._receive(look, 0)
+            look.quiet = inbound is None
             if inbound is None:
                 break
             self._handle(inbound, look)
         self._end(look)
 
     def _say_what_comes_next(self, submission: Submission, *, capped: bool) -> None:
-        looks, now = self.memory.looks, self.now()
-        due = looks.next_at(now)
-        if due is None:
-            note_obstacle(self.journal, submission, QueueShared(_told(looks)))
+        now = self.now()
+        over = [one for one in self.queues if self.memory.looks[one].over]
+        if over:
+            note_obstacle(self.journal, submission, QueueShared(f"{self._told(over)} {self.registered_for()}"))
         elif capped:
             note_obstacle(self.journal, submission, ReceiptPending(self._too_many_foreign()))
-        if due is not None and due > now:
-            text = f"{looks.others} messages of others lie on our queue; it is looked at again from {rfc3339(due)} on."
-            details: dict[str, str | int] = {"held": looks.others, "next_look": rfc3339(due)}
-            self.observe(Event(EventKind.FOREIGN_HELD, text, submission.shipments[0].msg_id, details=details))
+        due = self.memory.next_look(self.queues, now)
+        if due is not None:
+            details: dict[str, str | int] = {"held": due.others, "next_look": rfc3339(due.at)}
+            self.observe(Event(EventKind.FOREIGN_HELD, due.text, submission.shipments[0].msg_id, details=details))
 
     def _too_many_foreign(self) -> str:
         return (
@@ -300,11 +349,14 @@ class Listener:
             "Let the system they belong to read its queue, or raise bus.held_cap."
         )
 
+    def _told(self, queues: Collection[Source]) -> str:
+        return " ".join(_told(QUEUE_NAMES[queue], self.memory.looks[queue]) for queue in queues)
 
-def _told(looks: Looks) -> str:
+
+def _told(name: str, looks: Looks) -> str:
     since = "" if looks.since is None else f", some of them since {rfc3339(looks.since)}"
     at = "" if looks.looked_at is None else f" ({rfc3339(looks.looked_at)})"
     return (
-        f"{looks.others} messages of others lay on our queue at the last look{at}{since}. They were taken as often as "
-        "is safe, and the queue is not read any more, so that the bus does not drop them."
+        f"{looks.others} messages of others lay on our {name} at the last look{at}{since}. They were taken as often as "
+        "is safe, and it is not read any more, so that the bus does not drop them."
     )

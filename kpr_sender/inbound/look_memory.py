@@ -1,8 +1,7 @@
 """What is remembered between runs of others' messages: a small file beside the journal, and nothing of the messages.
 
 A message is an HMAC-SHA256 of its message-id, or of its body, under a random key of the file's own, and a number of
-takes. Whoever reads the file learns how many messages of others lay on the queue, and when; and which person asked for
-a look more, and why.
+takes. Whoever reads the file learns how many messages of others lay on each queue, and when.
 """
 
 from __future__ import annotations
@@ -11,16 +10,17 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from kpr_sender.bus.port import Inbound
+from kpr_sender.bus.port import QUEUE_NAMES, Inbound, Source
 from kpr_sender.durable import write_file
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.inbound.looks import Looks, Seen
+from kpr_sender.report import rfc3339
 
 _SCHEMA: Final = 1
 _KEY_BYTES: Final = 32
@@ -37,23 +37,32 @@ def answers_to_others(journal: Path) -> int:
     0 also where that is not known: whoever looks at the queue next says why.
     """
     try:
-        return LookMemory.load(beside(journal)).looks.answers
+        return LookMemory.load(beside(journal)).looks[Source.RECEIPTS].answers
     except JournalUnwritable:
         return 0
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A person asked for a look that was not due.
+class NextLook:
+    """When a queue is looked at again that is not looked at now.
 
     Attributes:
-        emptied: The messages' owner said that the queue was read.
+        at: From when on.
+        queue: Which.
+        others: How many messages of others lay there at the last look.
     """
 
     at: datetime
-    by: str
-    reason: str
-    emptied: bool
+    queue: Source
+    others: int
+
+    @property
+    def text(self) -> str:
+        """The same in a sentence."""
+        return (
+            f"{self.others} messages of others lie on our {QUEUE_NAMES[self.queue]}; it is looked at again from "
+            f"{rfc3339(self.at)} on."
+        )
 
 
 @dataclass(slots=True)
@@ -61,13 +70,11 @@ class LookMemory:
     """The looks at our queues as the last run left them; written anew after each.
 
     Attributes:
-        looks: What is remembered.
-        asked: Which looks persons asked for, oldest first.
+        looks: What is remembered of each queue.
     """
 
     path: Path
-    looks: Looks = field(default_factory=Looks)
-    asked: tuple[Asked, ...] = ()
+    looks: Mapping[Source, Looks] = field(default_factory=lambda: dict.fromkeys(Source, Looks()))
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(_KEY_BYTES), repr=False)
 
     @classmethod
@@ -79,11 +86,8 @@ class LookMemory:
         """
         try:
             value = json.loads(path.read_bytes())
-            asked = tuple(
-                Asked(datetime.fromisoformat(one["at"]), one["by"], one["reason"], one["emptied"])
-                for one in value["asked"]
-            )
-            return cls(path, _looks_of(value), asked, bytes.fromhex(value["key"]))
+            looks = {queue: _looks_of(value[queue]) for queue in Source if value["schema"] == _SCHEMA}
+            return cls(path, {queue: looks[queue] for queue in Source}, bytes.fromhex(value["key"]))
         except FileNotFoundError:
             return cls(path)
         except OSError as error:
@@ -91,38 +95,38 @@ class LookMemory:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise _unusable(path, "is not what this version writes") from None
 
-    def seen(self, inbound: Inbound, *, answer: bool = False) -> Seen:
-        """Return a message as it is remembered; ``answer`` as for ``Seen``."""
+    def seen(self, inbound: Inbound) -> Seen:
+        """Return a message as it is remembered."""
         named = b"id:" + inbound.message_id.encode() if inbound.message_id else b"body:" + inbound.body
         content = hashlib.sha256(named).digest()
-        return Seen(hmac.digest(self._key, content, "sha256").hex()[:32], inbound.deliveries, answer)
+        return Seen(hmac.digest(self._key, content, "sha256").hex()[:32], inbound.deliveries)
 
-    def keep(self, looks: Looks) -> None:
-        """Remember, durably: the new file takes the old one's place at once and complete.
+    def next_look(self, queues: Collection[Source], now: datetime) -> NextLook | None:
+        """Return when the first of these queues that is not looked at now is looked at again; None where none is."""
+        due = ((self.looks[one].next_at(now), one) for one in queues)
+        paused = [NextLook(at, one, self.looks[one].others) for at, one in due if at is not None and at > now]
+        return min(paused, key=lambda one: one.at, default=None)
+
+    def keep(self, queue: Source, looks: Looks) -> None:
+        """Remember of a queue, durably: the new file takes the old one's place at once and complete.
 
         Raises:
             JournalUnwritable: It cannot be written.
         """
-        if looks != self.looks:
-            self._write(looks, self.asked)
-
-    def ask(self, asked: Asked) -> None:
-        """Remember, durably, that a person asks for a look. Raises as ``keep`` does."""
-        self._write(self.looks, (*self.asked, asked))
-
-    def _write(self, looks: Looks, asked: tuple[Asked, ...]) -> None:
-        content = json.dumps(_value_of(looks, asked, self._key), ensure_ascii=False, separators=(",", ":"))
+        if looks == self.looks[queue]:
+            return
+        known = {**self.looks, queue: looks}
+        values = {str(one): _value_of(known[one]) for one in Source}
+        content = json.dumps({"schema": _SCHEMA, "key": self._key.hex(), **values}, separators=(",", ":"))
         try:
             write_file(self.path, content.encode())
         except OSError as error:
             raise _unusable(self.path, f"cannot be written: {error.strerror}") from None
-        self.looks, self.asked = looks, asked
+        self.looks = known
 
 
-def _value_of(looks: Looks, asked: tuple[Asked, ...], key: bytes) -> dict[str, Any]:
+def _value_of(looks: Looks) -> dict[str, Any]:
     return {
-        "schema": _SCHEMA,
-        "key": key.hex(),
         "looked_at": None if looks.looked_at is None else looks.looked_at.isoformat(),
         "since": None if looks.since is None else looks.since.isoformat(),
         "others": looks.others,
@@ -130,21 +134,16 @@ def _value_of(looks: Looks, asked: tuple[Asked, ...], key: bytes) -> dict[str, A
         "highest": looks.highest,
         "delivered": looks.delivered,
         "takes": dict(looks.takes),
-        "asked": [
-            {"at": one.at.isoformat(), "by": one.by, "reason": one.reason, "emptied": one.emptied} for one in asked
-        ],
     }
 
 
 def _looks_of(value: Mapping[str, Any]) -> Looks:
-    if value["schema"] != _SCHEMA:
-        raise ValueError("another schema")
     return Looks(
         takes={str(key): int(number) for key, number in value["takes"].items()},
         looked_at=_time(value["looked_at"]),
         since=_time(value["since"]),
         others=int(value["others"]),
-        answers=int(value.get("answers", 0)),
+        answers=int(value["answers"]),
         highest=int(value["highest"]),
         delivered=int(value["delivered"]),
     )

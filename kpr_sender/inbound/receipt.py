@@ -112,11 +112,14 @@ class ReceiptHandler:
             return self._evaluate_error(inbound)
         found = self.examiner.examine(inbound)
         shipment = found.shipment
+        stored = self.journal.stored_receipt(inbound.body) if found.problem else None
+        if stored is not None and not stored.in_question:  # a person decided on it, or it was verified before
+            return Evaluation(Handling.SETTLE, (stored.msg_id,), found.problem)
         if shipment is None:
             return Evaluation(Handling.HOLD, (), found.problem, answers_another=found.answers_another)
         if not found.problem:
             return self._record_verified(shipment, found, inbound.body)
-        unverified = self._record_unverified(shipment, found, inbound.body)
+        unverified = self._record_unverified(shipment, found, inbound.body, stored)
         settle = found.readable_by_nobody and unverified.names_ours
         return replace(unverified, handling=Handling.SETTLE) if settle else unverified
 
@@ -238,12 +241,14 @@ class ReceiptHandler:
             self._report(EventKind.RECEIPT, shipment, _result_text(shipment, status, errors), {"status": status})
         return Evaluation(Handling.SETTLE, (shipment.msg_id,), new=True)
 
-    def _record_unverified(self, shipment: Shipment, found: Examined, sealed: bytes) -> Evaluation:
-        """Record what cannot be verified, as far as it can be read and is not too much, and leave it on the queue."""
+    def _record_unverified(
+        self, shipment: Shipment, found: Examined, sealed: bytes, stored: Receipt | None
+    ) -> Evaluation:
+        """Record what cannot be verified, as far as it can be read and is not too much, and leave it on the queue.
+
+        Beyond the bound it is only left there, and as what names us is settled at its last take: 20 others are stored.
+        """
         evaluation = Evaluation(Handling.HOLD, (shipment.msg_id,), found.problem, names_ours=not found.claim)
-        stored = self.journal.stored_receipt(sealed)
-        if stored is not None and not stored.in_question:
-            return replace(evaluation, handling=Handling.SETTLE)  # a person decided on it, or it was verified before
         if stored is not None and (found.claim or stored.msg_id in shipment.msg_ids):
             return evaluation
         most, most_bytes = _MOST_THAT_NAME_NOBODY if found.claim else _MOST_THAT_NAME_ONE
@@ -252,7 +257,7 @@ class ReceiptHandler:
             msg_id = found.apprec.original_msg_id  # perhaps one that it does not have any more
         number, stored_bytes = self.journal.unverified_stored(None if found.claim else msg_id)
         if number >= most or stored_bytes + len(sealed) + len(found.xml or b"") > most_bytes:
-            return replace(evaluation, names_ours=False)
+            return evaluation
         status, errors = _says(found)
         recorded = self.journal.add_receipt(
             msg_id,

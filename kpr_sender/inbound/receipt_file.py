@@ -58,7 +58,7 @@ def take_file(handler: ReceiptHandler, data: bytes, *, name: str) -> tuple[Submi
     body = unwrapped(data)
     if body is None:
         raise _no_receipt("it is neither a sealed message (CMS) nor XML", name)
-    found = handler.evaluate(_as_inbound(body, handler.counterpart.her_id))
+    found = handler.evaluate(as_inbound(body, handler.counterpart.her_id))
     shipment = handler.journal.shipment(found.msg_ids[0]) if found.msg_ids else None
     submission = None if shipment is None else handler.journal.submission(shipment.submission_id)
     if submission is None:
@@ -71,7 +71,7 @@ def _no_receipt(problem: str, name: str) -> InputRefused:
     return InputRefused(f"This is no receipt of ours: {problem}.", where=name, next_step=next_step)
 
 
-def _as_inbound(body: bytes, her_id: int) -> Inbound:
+def as_inbound(body: bytes, her_id: int) -> Inbound:
     """Return what the queue would have delivered, as far as a file can tell."""
     return Inbound(
         token=None,

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from kpr_sender.journal import schema, sql
 from kpr_sender.journal.connection import Store
-from kpr_sender.journal.port import REVIEWED
+from kpr_sender.journal.port import LOOK_ANYWAY, REVIEWED
 from kpr_sender.journal.rows import receipt_of
 from kpr_sender.states import PERSON_CAUSES
 
@@ -35,7 +35,7 @@ _RECEIPT: Final = (
 )
 _FORGOTTEN: Final = ("msg_id", "type", "sender_her_id", "kommunenummer", "bydel", "year", "noted_at", "released_at")
 _IN_PEOPLES_WORDS: Final = frozenset(
-    {"created", "replaced", "kept", REVIEWED, *(cause.value for cause in PERSON_CAUSES)}
+    {"created", "replaced", "kept", REVIEWED, LOOK_ANYWAY, *(cause.value for cause in PERSON_CAUSES)}
 )
 _LEFT_OUT: Final = frozenset({"description"})
 """Details in the words of another system."""

@@ -35,6 +35,9 @@ from kpr_sender.states import Cause, ReceiptStatus
 REVIEWED: Final = "reviewed"
 """What the event says of a submission whose data a person has looked at in FHI's feedback view."""
 
+LOOK_ANYWAY: Final = "look-anyway"
+"""The same of a look that a person asked for at a queue that others share (promise G8)."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewShipment:
@@ -329,6 +332,16 @@ class Journal(JournalView, Protocol):
             msg_id: The submission's own first shipment.
             note: What the person noted; may be empty.
             by: Who looked.
+        """
+
+    def note_look(self, msg_id: str, *, reason: str, by: str, emptied: bool) -> None:
+        """Store that a person asked for one look more at a shared queue; as an event, nothing moves.
+
+        Args:
+            msg_id: The submission's first shipment.
+            reason: Why, in the person's words.
+            by: Who asked.
+            emptied: Whether the other messages' owner has said that the queue was read.
         """
 
     def let_go(self, msg_id: str, *, message_id: str, reason: str, by: str) -> Shipment:

@@ -28,7 +28,7 @@ from kpr_sender.journal.admission import require_admissible, require_nothing_for
 from kpr_sender.journal.connection import Store, open_to_read, open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
-from kpr_sender.journal.port import REVIEWED, NewShipment, NewSubmission
+from kpr_sender.journal.port import LOOK_ANYWAY, REVIEWED, NewShipment, NewSubmission
 from kpr_sender.journal.queries import SqliteView, holders_of_payload
 from kpr_sender.journal.recovery import objection_to
 from kpr_sender.journal.sql import Value
@@ -289,6 +289,11 @@ class SqliteJournal(SqliteView):
         """Store that a person looked at a submission's data in FHI's feedback view; as an event, nothing moves."""
         with self._transaction() as transaction:
             transaction.note(msg_id, HistoryLine(REVIEWED, note, by))
+
+    def note_look(self, msg_id: str, *, reason: str, by: str, emptied: bool) -> None:
+        """Store that a person asked for one look more at a shared queue; as an event, nothing moves."""
+        with self._transaction() as transaction:
+            transaction.note(msg_id, HistoryLine(LOOK_ANYWAY, reason, by, details={"emptied": int(emptied)}))
 
     def note_error(self, msg_id: str, error: LastError | None) -> None:
         """Set or clear what last went wrong, without moving the shipment."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from kpr_sender import profiles
+from kpr_sender.bus.port import own_queues
 from kpr_sender.bus.probe import Probe
 from kpr_sender.cms.port import Decrypter, ProtectionRefused, Signer
 from kpr_sender.cms.read import Policy, open_sealed
@@ -30,9 +31,11 @@ from kpr_sender.errors import (
     KprError,
 )
 from kpr_sender.events import Event
+from kpr_sender.inbound.folder import UNVERIFIED, files_in
 from kpr_sender.journal import verify
 from kpr_sender.journal.location import require_local
 from kpr_sender.keys.port import Keys
+from kpr_sender.messages.transport import queue_name
 from kpr_sender.model import Environment, Party
 from kpr_sender.net import verifying
 from kpr_sender.profiles.profile import RECEPTION_DAYS, Deadline
@@ -177,7 +180,8 @@ def addresses(context: CheckContext) -> CheckResult:
     bus, registry = context.settings.bus, context.settings.registry
     if bus.tls:
         verifying(bus.ca_file, key="bus.ca_file")
-    text = f"bus {bus.host}:{bus.port} as {bus.username}, our queues {bus.receipts_queue} and {bus.error_queue}"
+    queues = " and ".join(own_queues(bus).values()) or "none that is read"
+    text = f"bus {bus.host}:{bus.port} as {bus.username}, our queues {queues}"
     if not registry.url:
         return found(text)
     verifying(registry.ca_file, key="registry.ca_file")
@@ -240,18 +244,30 @@ def journal_folder(context: CheckContext) -> CheckResult:
     return found(f"{settings.path.parent} can be written to")
 
 
+def receipts_from(context: CheckContext) -> CheckResult:
+    """Where receipts come from: our queue, or a folder that can be read and written."""
+    bus = context.settings.bus
+    if bus.receipts_inbox is None:
+        return found(f"from the queue {queue_name(bus.receipts_queue)}")
+    waiting = len(list(files_in(bus.receipts_inbox)))
+    _require_writable(bus.receipts_inbox, "bus.receipts_inbox", InputMissing)
+    unverified = len(list(files_in(bus.receipts_inbox / UNVERIFIED, missing_ok=True)))
+    concerns = [f"{counted(unverified, 'file')} in {UNVERIFIED}: see kpr-send receipts"] if unverified else []
+    return found(f"from the folder {bus.receipts_inbox}: {counted(waiting, 'file')} to take", concerns)
+
+
 def _existing(folder: Path) -> Path:
     return next(each for each in (folder, *folder.parents) if each.exists())
 
 
-def _require_writable(folder: Path, key: str) -> None:
+def _require_writable(folder: Path, key: str, error_class: type[KprError] = JournalUnwritable) -> None:
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(_BLOCK)
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise JournalUnwritable(f"Nothing can be written in {folder}: {error.strerror}.", where=key) from None
+        raise error_class(f"Nothing can be written in {folder}: {error.strerror}.", where=key) from None
 
 
 def disk_space(context: CheckContext) -> CheckResult:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from kpr_sender.bus.port import Source, own_queues
 from kpr_sender.bus.probe import Probe, shake_hands
 from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.events import Event, ignore
@@ -132,7 +133,7 @@ def _registered(settings: Settings, register: Directory, concerns: list[str]) ->
         (queues.asynchronous, "bus.receipts_queue", settings.bus.receipts_queue),
         (queues.error, "bus.error_queue", settings.bus.error_queue),
     ):
-        if queue_name(address) != queue_name(queue):
+        if queue and queue_name(address) != queue_name(queue):
             raise ConfigInvalid(
                 f"The queue registered for us is {queue_name(address) or 'none'}, and we read {queue_name(queue)}.",
                 where=f"{where}, {key}",
@@ -168,12 +169,12 @@ def bus_login(context: CheckContext) -> CheckResult:
 
 def receipts_queue(context: CheckContext) -> CheckResult:
     """We may read our queue."""
-    return _reads(context, "bus.receipts_queue", context.settings.bus.receipts_queue)
+    return _reads(context, "bus.receipts_queue", Source.RECEIPTS)
 
 
 def error_queue(context: CheckContext) -> CheckResult:
     """We may read our error queue."""
-    return _reads(context, "bus.error_queue", context.settings.bus.error_queue)
+    return _reads(context, "bus.error_queue", Source.ERRORS)
 
 
 def receivers_exchange(context: CheckContext) -> CheckResult:
@@ -183,14 +184,17 @@ def receivers_exchange(context: CheckContext) -> CheckResult:
     return found(f"{exchange}, for {queue}: attached, nothing sent")
 
 
-def _reads(context: CheckContext, key: str, queue: str) -> CheckResult:
+def _reads(context: CheckContext, key: str, source: Source) -> CheckResult:
+    queue = own_queues(context.settings.bus).get(source)
+    if queue is None:
+        return found("not read: receipts come from the folder (bus.receipts_from)")
     name = queue_name(queue)
     required(context.probe).reads(queue, f"{key} {name}")
-    looks = LookMemory.load(beside(context.settings.journal.path)).looks
+    looks = LookMemory.load(beside(context.settings.journal.path)).looks[source]
     concerns = []
     if looks.looked_at is not None:
         when = rfc3339(looks.looked_at)
-        concerns.append(f"{looks.others} messages of others lay on our queues at the last look, {when}")
+        concerns.append(f"{looks.others} messages of others lay there at the last look, {when}")
     return found(f"{name}: attached, nothing taken", concerns)
 
 

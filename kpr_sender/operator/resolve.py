@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kpr_sender.errors import UsageError
-from kpr_sender.journal.port import JournalEvent, JournalView
+from kpr_sender.journal.port import LOOK_ANYWAY, JournalEvent, JournalView
 from kpr_sender.messages.transport import plain_id
 from kpr_sender.model import Shipment, Submission
 from kpr_sender.privacy import holds_national_id
@@ -95,7 +95,7 @@ class Case:
     @property
     def decided(self) -> tuple[JournalEvent, ...]:
         """What persons have decided of it before."""
-        return tuple(event for event in self.history if event.what in PERSON_CAUSES)
+        return tuple(event for event in self.history if event.what in {*PERSON_CAUSES, LOOK_ANYWAY})
 
     @property
     def open_to(self) -> tuple[Decision, ...]:

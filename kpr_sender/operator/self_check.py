@@ -56,6 +56,10 @@ _KEY: Final = "certs/README.md says how."
 _REPLACE: Final = "See kpr-send certs; docs/certificates.md says how to replace one."
 _NO_ANSWER: Final = "See that this machine reaches the address, then ask who runs it (kundesenter@nhn.no)."
 _ASK_BUS: Final = "Ask the bus's operator (kundesenter@nhn.no)."
+_ASK_OWNER: Final = (
+    "Ask who else reads this queue to read it, docs/shared-queue.md tells how; else ask the bus's operator "
+    "(kundesenter@nhn.no)."
+)
 _ALLOWED: Final = ("environment",)  # nobody is asked who belongs to another environment
 _OWN_KEYS: Final = ("signing key", "decryption keys")
 
@@ -67,6 +71,7 @@ CHECKS: Final = (
     Check("secrets", Place.MACHINE, machine.secrets, "Let only the user that runs kpr-send read them (chmod 0600)."),
     Check("files", Place.MACHINE, machine.files, "Make the extracts in the EPJ, and name them."),
     Check("journal folder", Place.MACHINE, machine.journal_folder, "Use a local folder that this user may write to."),
+    Check("receipts", Place.MACHINE, machine.receipts_from, "Let a person look at what is there, and ask kpr@fhi.no."),
     Check("disk space", Place.MACHINE, machine.disk_space, "Make room on the journal's disk."),
     Check("journal", Place.MACHINE, machine.journal, "Run kpr-send journal verify."),
     Check("signing key", Place.KEYS, machine.signing_key, f"Check [keys.signing]; {_KEY}"),
@@ -80,8 +85,8 @@ CHECKS: Final = (
     Check("bus TLS", Place.BUS, network.bus_tls, _ASK_BUS, _ALLOWED),
     Check("bus certificate", Place.BUS, network.bus_certificate, _ASK_BUS, ("bus TLS",)),
     Check("bus login", Place.BUS, network.bus_login, _ASK_BUS, ("bus TLS",)),
-    Check("receipts queue", Place.BUS, network.receipts_queue, _ASK_BUS, ("bus login",)),
-    Check("error queue", Place.BUS, network.error_queue, _ASK_BUS, ("bus login",)),
+    Check("receipts queue", Place.BUS, network.receipts_queue, _ASK_OWNER, ("bus login",)),
+    Check("error queue", Place.BUS, network.error_queue, _ASK_OWNER, ("bus login",)),
     Check("receiver's exchange", Place.BUS, network.receivers_exchange, _ASK_BUS, ("bus login", "receiver")),
 )
 WITHOUT_BUS: Final = tuple(check for check in CHECKS if check.place is not Place.BUS)

@@ -29,6 +29,7 @@ from kpr_sender.settings.values import (
     KeySettings,
     KeySource,
     QueueIds,
+    ReceiptsFrom,
     RegistryKind,
     RegistrySettings,
     Revocation,
@@ -231,8 +232,9 @@ class _ConfigurationFile:
         one = {name: found[0] for name, found in tables.items()}
         bus, journal, registry = one["bus"], one["journal"], one["registry"]
         self._require_either("bus", bus, ("password_env", "password_file"), "No password is named")
-        for name in ("receipts_queue", "error_queue"):
-            bus.setdefault(name, f"{one['sender']['service_her_id']}_{_OWN_QUEUES[name]}")
+        for name, ending in _OWN_QUEUES.items():
+            read = name == "receipts_queue" or bus.get("receipts_from") is not ReceiptsFrom.FOLDER
+            bus.setdefault(name, f"{one['sender']['service_her_id']}_{ending}" if read else "")
         journal.setdefault("receipts_dir", beside(journal["path"]))
         # One organisation user opens both the bus and the register, as a rule.
         registry.setdefault("user", bus["username"])
@@ -333,6 +335,8 @@ class _ConfigurationFile:
     def _check(self, settings: Settings) -> None:
         if not settings.bus.tls and not is_loopback(settings.bus.host):
             raise self.wrong("bus.tls", "TLS may be off only to a loopback address.")
+        if (settings.bus.receipts_from is ReceiptsFrom.FOLDER) != (settings.bus.receipts_inbox is not None):
+            raise self.wrong("bus.receipts_inbox", 'Expected together with receipts_from = "folder", and only then.')
         if settings.protection.revocation is not Revocation.OFF and not settings.protection.roots:
             raise self.wrong("protection.revocation", "Who issued a certificate must be known; name protection.roots.")
         self._check_ids(settings)

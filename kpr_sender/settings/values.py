@@ -67,6 +67,13 @@ class QueueIds(enum.StrEnum):
     REGISTERED = "registered"
 
 
+class ReceiptsFrom(enum.StrEnum):
+    """Where receipts come from: our queue, or a folder that another message server lays them down in."""
+
+    QUEUE = "queue"
+    FOLDER = "folder"
+
+
 class AddressForm(enum.StrEnum):
     """How queues are addressed: RabbitMQ's v1 form, its v2 form (version 4 and later), or by the broker's version."""
 
@@ -327,7 +334,16 @@ class BusSettings:
         otherwise="sender.service_her_id and _async", example="900002_async"))
     error_queue: str = field(metadata=option(
         kinds.QUEUE, "Our error queue, or its complete address (E_SB_ERROR).",
-        otherwise="sender.service_her_id and _error", example="900002_error"))
+        otherwise="sender.service_her_id and _error; with a folder none is read", example="900002_error"))
+    receipts_from: ReceiptsFrom = field(default=ReceiptsFrom.QUEUE, metadata=option(
+        kinds.choice(ReceiptsFrom), "Where receipts are fetched: from our queue, or from the folder that the message "
+        "server which reads our queue lays them down in. With folder the receipts queue is never read; it stays the "
+        "address for answers.", otherwise="our queue is read", example="folder"))
+    receipts_inbox: Path | None = field(default=None, metadata=option(
+        kinds.PATH, "That folder. What was taken is moved into done, unverified and not-ours in it.",
+        otherwise='receipts_from must be "queue"', example="/var/lib/kpr-sender/inbox"))
+    max_inbound: int = field(default=8_000_000, metadata=option(
+        _SIZE, "The largest message, or file in receipts_inbox, that is taken; a larger one is left where it is."))
     connect_timeout: float = field(default=10.0, metadata=option(
         kinds.seconds(0.1, 600), "Longest time for one attempt to connect."))
     reconnect_budget: float = field(default=60.0, metadata=option(

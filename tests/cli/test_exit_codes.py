@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from kpr_sender import errors
+from kpr_sender.bus.port import Source
 from kpr_sender.cli.main import run
 from kpr_sender.inbound.look_memory import LookMemory, beside
 from kpr_sender.inbound.looks import LAST_TAKE, Seen
@@ -113,7 +114,8 @@ def _locked(stage: Stage) -> None:
 def _others_were_taken_as_often_as_is_safe(stage: Stage) -> None:
     memory = LookMemory(beside(stage.made.journal))
     for _ in range(LAST_TAKE):
-        memory.keep(memory.looks.after([Seen("another system's", 0)], datetime.now(UTC)))
+        looks = memory.looks[Source.RECEIPTS].after([Seen("another system's", 0)], datetime.now(UTC))
+        memory.keep(Source.RECEIPTS, looks)
 
 
 def _receipts_are_due_at_once(stage: Stage) -> None:

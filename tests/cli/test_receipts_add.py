@@ -178,7 +178,7 @@ def test_the_library_takes_a_file_while_it_waits_and_the_wait_ends(
     with Client(kommune.configure(), bus=bus) as client:
         pending = iter(receipts)
 
-        def look(_timeout: float) -> Inbound | None:
+        def look(_timeout: float, _sources: object) -> Inbound | None:
             # Between two looks at the queue another thread of the vendor's hands the files in.
             if (one := next(pending, None)) is not None:
                 assert client.add_receipt(one).taken == 1

@@ -240,7 +240,7 @@ def test_stop_ends_a_wait_in_another_thread(kommune: Municipality) -> None:
     looked = threading.Event()
 
     class Silent(MemoryBus):
-        def receive(self, timeout: float) -> None:
+        def receive(self, timeout: float, sources: object = None) -> None:
             looked.set()
             time.sleep(min(timeout, 0.01))
 

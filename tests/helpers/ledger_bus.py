@@ -9,12 +9,12 @@ from __future__ import annotations
 import enum
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from kpr_sender.bus.port import Inbound, Outbound, Outcome, Reach, Verdict
+from kpr_sender.bus.port import Inbound, Outbound, Outcome, Reach, Source, Verdict
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InDoubt, KprError
 
 
@@ -140,13 +140,14 @@ class LedgerBus:
             _anew(attempt.outcome.error)
         return attempt.outcome
 
-    def receive(self, timeout: float) -> Inbound | None:
+    def receive(self, timeout: float, sources: Collection[Source] = frozenset(Source)) -> Inbound | None:
         self.fuse.boundary("receive")
         if self.receive_error is not None:
             raise _anew(self.receive_error)
-        if not self.inbox:
+        inbound = next((one for one in self.inbox if one.source in sources), None)
+        if inbound is None:
             return None
-        inbound = self.inbox.popleft()
+        self.inbox.remove(inbound)
         self._unsettled[inbound.token] = inbound
         self.seen("received", inbound, None)
         return inbound

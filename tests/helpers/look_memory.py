@@ -12,5 +12,6 @@ from kpr_sender.inbound.look_memory import LookMemory, beside
 def let_the_pause_pass(journal: Path) -> None:
     """Have it that the last look at the queue was a day ago."""
     memory = LookMemory.load(beside(journal))
-    if memory.looks.looked_at is not None:
-        memory.keep(replace(memory.looks, looked_at=memory.looks.looked_at - timedelta(days=1)))
+    for queue, looks in memory.looks.items():
+        if looks.looked_at is not None:
+            memory.keep(queue, replace(looks, looked_at=looks.looked_at - timedelta(days=1)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
 from kpr_sender.bus.port import Inbound, Outbound, Outcome, Reach, Source, Verdict
@@ -55,10 +55,13 @@ class MemoryBus:
     def put(self, inbound: Inbound) -> None:
         self.inbox.append(replace(inbound, token=next(self._tokens)))
 
-    def receive(self, timeout: float) -> Inbound | None:
+    def receive(self, timeout: float, sources: Collection[Source] = frozenset(Source)) -> Inbound | None:
         if self.receive_error is not None:
             raise self.receive_error
-        return self.inbox.popleft() if self.inbox else None
+        found = next((one for one in self.inbox if one.source in sources), None)
+        if found is not None:
+            self.inbox.remove(found)
+        return found
 
     def settle(self, inbound: Inbound) -> None:
         self.settled.append(inbound)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from kpr_sender.bus.amqp import AmqpBus
-from kpr_sender.bus.port import Inbound, Outcome, Reach, Verdict
+from kpr_sender.bus.port import Inbound, Outcome, Reach, Source, Verdict
 from kpr_sender.client import Client
 from kpr_sender.errors import BusUnreachable, InDoubt, LastError
 from kpr_sender.report import Report
@@ -105,12 +105,12 @@ class ComesAndGoes(MemoryBus):
         self.clock, self.up, self.noted = clock, up, list[int]()
         self.seen: Callable[[], int] = lambda: 0
 
-    def receive(self, timeout: float) -> Inbound | None:
+    def receive(self, timeout: float, sources: Collection[Source] = frozenset(Source)) -> Inbound | None:
         self.noted.append(self.seen())
         self.clock.at += timeout
         if not self.up.pop(0):
             raise BusUnreachable(f"Refused, the {len(self.up)}. last.")
-        return super().receive(timeout)
+        return super().receive(timeout, sources)
 
 
 @pytest.mark.parametrize(

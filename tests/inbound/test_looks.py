@@ -110,12 +110,12 @@ def test_the_memory_holds_nothing_of_a_message_and_is_the_owners_alone(tmp_path:
     path = beside(tmp_path / "journal.db")
     memory = LookMemory.load(path)
     named, unnamed = message("their-message-id", b"one"), message(body=b"their-body")
-    memory.keep(Looks().after([memory.seen(named), memory.seen(unnamed)], NOW))
+    memory.keep(Source.ERRORS, Looks().after([memory.seen(named), memory.seen(unnamed)], NOW))
     written = path.read_text()
     assert "their" not in written
-    assert set(json.loads(written)) == {
-        "schema", "key", "looked_at", "since", "others", "answers", "highest", "delivered", "takes", "asked",
-    }  # fmt: skip
+    value = json.loads(written)
+    assert set(value) == {"schema", "key", "receipts", "errors"}
+    assert set(value["errors"]) == {"looked_at", "since", "others", "answers", "highest", "delivered", "takes"}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     again = LookMemory.load(path)
     assert again.looks == memory.looks
@@ -135,4 +135,4 @@ def test_a_memory_that_cannot_be_read_is_no_empty_one(tmp_path: Path, content: b
 def test_a_memory_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     memory = LookMemory(tmp_path / "missing" / "looks")
     with pytest.raises(JournalUnwritable, match="cannot be written"):
-        memory.keep(Looks().after(seen("a"), NOW))
+        memory.keep(Source.RECEIPTS, Looks().after(seen("a"), NOW))

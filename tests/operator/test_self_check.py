@@ -5,11 +5,14 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import pytest
 
+from kpr_sender.bus.port import Source
+from kpr_sender.inbound.look_memory import LookMemory, beside
+from kpr_sender.inbound.looks import Looks, Seen
 from kpr_sender.operator.certificates import in_use
 from kpr_sender.operator.self_check import (
     CHECKS,
@@ -107,6 +110,18 @@ RED: Final[dict[str, tuple[Changes, set[str], set[str], str]]] = {
     ),
     "no such receipts queue": ({"bus": {"receipts_queue": "1_async"}}, {"receipts queue"}, set(), "1_async"),
     "no such error queue": ({"bus": {"error_queue": "1_error"}}, {"error queue"}, set(), "1_error"),
+    "no such folder for receipts": (
+        {"bus": {"receipts_from": "folder", "receipts_inbox": "none"}},
+        {"receipts"},
+        set(),
+        "no such folder",
+    ),
+    "a folder for receipts in which nothing can be written": (
+        {"bus": {"receipts_from": "folder", "receipts_inbox": "/proc/self/task"}},
+        {"receipts"},
+        set(),
+        "Nothing can be written in /proc/self/task",
+    ),
     "no such exchange": ({"bus": {"exchange": "Nowhere"}}, {"receiver's exchange"}, set(), "Nowhere"),
 }
 """What is changed; what turns red, what is not tried therefore (the rest stays green), and what is said."""
@@ -130,6 +145,41 @@ def test_our_queues_may_be_named_by_their_whole_addresses(stage: Stage) -> None:
     lines = {line.name: line for line in run_checks(stage.settings({"bus": whole}))}
     assert lines["receipts queue"].text == "900002_async: attached, nothing taken"
     assert lines["error queue"].text == "900002_error: attached, nothing taken"
+
+
+def test_it_says_where_receipts_come_from_and_which_queues_are_read(stage: Stage) -> None:
+    names = ("receipts", "receipts queue", "error queue", "sender", "bus login", "bus TLS", "environment", "addresses")
+    checks = tuple(check for check in CHECKS if check.name in names)
+    lines = {line.name: line for line in run_checks(stage.settings(), checks=checks)}
+    assert lines["receipts"].text == "from the queue 900002_async"
+    inbox = stage.made.folder / "inbox"
+    inbox.mkdir()
+    (inbox / "receipt.p7m").touch()
+    folder: dict[str, object] = {"receipts_from": "folder", "receipts_inbox": "inbox"}
+    lines = {line.name: line for line in run_checks(stage.settings({"bus": folder}), checks=checks)}
+    assert lights([*lines.values()], Status.GREEN) == set(names)
+    assert lines["receipts"].text == f"from the folder {inbox}: 1 file to take"
+    assert "not read" in lines["receipts queue"].text
+    assert "not read" in lines["error queue"].text
+    (inbox / "unverified").mkdir()
+    (inbox / "unverified" / "receipt.p7m").touch()
+    folder["error_queue"] = "900002_error"
+    lines = {line.name: line for line in run_checks(stage.settings({"bus": folder}), checks=checks)}
+    assert lights([*lines.values()], Status.YELLOW) == {"receipts"}
+    assert "1 file in unverified" in lines["receipts"].text
+    assert lines["error queue"].text == "900002_error: attached, nothing taken"
+
+
+def test_messages_of_others_on_a_queue_that_we_read_make_that_queue_yellow(stage: Stage) -> None:
+    memory = LookMemory.load(beside(stage.made.journal))
+    memory.keep(
+        Source.ERRORS, Looks().after([Seen("theirs", 0), Seen("theirs, too", 0)], datetime(2025, 1, 6, tzinfo=UTC))
+    )
+    checks = only("bus login") + only("receipts queue") + only("error queue")
+    lines = {line.name: line for line in run_checks(stage.settings(), checks=checks)}
+    assert lights([*lines.values()], Status.YELLOW) == {"error queue"}
+    assert "2 messages of others lay there at the last look, 2025-01-06T00:00:00Z" in lines["error queue"].text
+    assert lines["error queue"].next_step
 
 
 def test_nobody_listens(stage: Stage) -> None:

@@ -80,6 +80,8 @@ def test_what_is_not_written_has_its_default(tmp_path: Path) -> None:
         ("host", 'host = "tb.nhn.no"\nconnect_timeout = "10 minutes"', "bus.connect_timeout", '"10m"'),
         ("host", 'host = "tb.nhn.no"\nhold_time = -1', "bus.hold_time", "from 1s"),
         ("host", 'host = "tb.nhn.no"\naddress_form = "v3"', "bus.address_form", '"auto", "v1", "v2"'),
+        ("host", 'host = "tb.nhn.no"\nreceipts_from = "folder"', "bus.receipts_inbox", 'receipts_from = "folder"'),
+        ("host", 'host = "tb.nhn.no"\nreceipts_inbox = "inbox"', "bus.receipts_inbox", "only then"),
         ("host", 'host = "tb.nhn.no"\nids = "registered"', "bus.receipts_queue", "host/exchange/queue"),
         ("[journal]", '[hodemelding]\nprocessing_status = "X"\n[journal]', "hodemelding.processing_status", '"D"'),
         ("host", 'host = "tb.nhn.no"\ntls = false', "bus.tls", "loopback"),

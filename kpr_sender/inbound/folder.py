@@ -1,0 +1,222 @@
+"""Receipts from a folder: another message server reads our queue, and lays down there what it takes for us.
+
+The rules:
+
+1. Only regular files, read through no link, at most ``bus.max_inbound`` bytes each, and so many in a run.
+2. Only when unchanged for 5 seconds: a server may still be writing. Hidden files and ``.part`` or ``.tmp`` never.
+3. Moved only after what it says is durable: into ``done``; into ``unverified``, where it is evaluated again on each
+   run; or into ``not-ours``. Killed in between, the next run finds a duplicate.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from kpr_sender.bus.port import Inbound, Source
+from kpr_sender.errors import ConfigInvalid, InputMissing
+from kpr_sender.events import Event, EventKind, Observer
+from kpr_sender.inbound.receipt import Evaluation, Handling, ReceiptHandler
+from kpr_sender.inbound.receipt_file import as_inbound, unwrapped
+
+DONE: Final = "done"
+UNVERIFIED: Final = "unverified"
+NOT_OURS: Final = "not-ours"
+
+_UNCHANGED_SECONDS: Final = 5.0
+_MOST_FILES: Final = 500
+"""Of each folder in one run."""
+_UNFINISHED: Final = (".part", ".tmp")
+_KEY: Final = "bus.receipts_inbox"
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file as it was found; equal to itself as long as it is unchanged."""
+
+    path: Path
+    size: int
+    mtime_ns: int
+
+
+@dataclass(slots=True)
+class ReceiptsFolder:
+    """The folder, for the length of one run.
+
+    Attributes:
+        handler: Returns what evaluates messages; not called where no file is to be taken.
+        section: Entered while one file is taken and moved, so that nothing interrupts it.
+        monotonic: A clock that never jumps, in seconds: a file that was seen unchanged for so long is complete.
+        now: The time, for files that were there before this run began.
+        max_bytes: ``bus.max_inbound``.
+    """
+
+    path: Path
+    handler: Callable[[], ReceiptHandler]
+    section: AbstractContextManager[object]
+    monotonic: Callable[[], float]
+    now: Callable[[], datetime]
+    max_bytes: int
+    observe: Observer
+    _left: int = _MOST_FILES
+    _seen: dict[_File, float] = field(default_factory=dict)
+    _named: set[Path] = field(default_factory=set)
+
+    def take(self) -> None:
+        """Take what is complete, the oldest first.
+
+        Raises:
+            ConfigInvalid: There is no such folder.
+            InputMissing: It cannot be read, or nothing can be moved within it.
+            KprError: What ``ReceiptHandler.evaluate`` raises; the file stays.
+        """
+        found = sorted(files_in(self.path), key=lambda file: file.mtime_ns)
+        self._seen = {file: self._seen.get(file, self.monotonic()) for file in found}
+        unreadable: InputMissing | None = None
+        for file in found:
+            if not self._left:
+                self._warn(self.path, f"{_MOST_FILES} files were taken from it; the next run takes the others")
+                break
+            if self._is_complete(file) and self._is_small(file):
+                try:
+                    content = self._content(file)
+                except InputMissing as error:
+                    unreadable = error  # the others are taken all the same
+                    continue
+                if content is not None:
+                    self._left -= 1
+                    with self.section:
+                        self._take(file, content)
+        if unreadable is not None:
+            raise unreadable
+
+    def evaluate_again(self) -> None:
+        """Move what was not verified, and is by now, into ``done``. Raises as ``take`` does."""
+        for file in list(files_in(self.path / UNVERIFIED, missing_ok=True))[:_MOST_FILES]:
+            content = self._content(file) if self._is_small(file) else None
+            inbound = None if content is None else self._inbound(content)
+            with self.section:
+                if inbound is not None and self.handler().evaluate(inbound).handling is Handling.SETTLE:
+                    self._move(file.path, DONE)
+
+    def _take(self, file: _File, content: bytes) -> None:
+        inbound = self._inbound(content)
+        found = Evaluation(Handling.HOLD) if inbound is None else self.handler().evaluate(inbound)
+        if found.handling is Handling.SETTLE:
+            self._move(file.path, DONE)
+        else:
+            self._move(file.path, UNVERIFIED if found.msg_ids else NOT_OURS)
+
+    def _inbound(self, content: bytes) -> Inbound | None:
+        """Return what the queue would have delivered; None where it is nothing that comes from there."""
+        if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
+            return _error_message(content)
+        body = unwrapped(content)
+        return None if body is None else as_inbound(body, self.handler().counterpart.her_id)
+
+    def _is_complete(self, file: _File) -> bool:
+        """Whether it is unchanged for 5 seconds, by its own time or as seen by this run.
+
+        The first does for runs that do not wait, the second where the clock of a file server is off.
+        """
+        age = self.now().timestamp() - file.mtime_ns / 1e9
+        if age < -_UNCHANGED_SECONDS:
+            self._warn(file.path, "its time lies in the future, so that only a run that waits takes it")
+        return age >= _UNCHANGED_SECONDS or self.monotonic() - self._seen[file] >= _UNCHANGED_SECONDS
+
+    def _is_small(self, file: _File) -> bool:
+        if file.size > self.max_bytes:
+            self._warn(file.path, f"it is larger than bus.max_inbound ({self.max_bytes} bytes), and is left there")
+        return file.size <= self.max_bytes
+
+    def _content(self, file: _File) -> bytes | None:
+        """Return a file's bytes; None where it is not any more what it was when it was found.
+
+        Raises:
+            InputMissing: It cannot be read.
+        """
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        try:
+            with os.fdopen(os.open(file.path, flags), "rb") as opened:
+                content = opened.read(file.size + 1)
+                after = os.fstat(opened.fileno())
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise _unusable(file.path, "cannot be read", error) from None
+        same = stat.S_ISREG(after.st_mode) and (after.st_size, after.st_mtime_ns) == (file.size, file.mtime_ns)
+        return content if same and len(content) == file.size else None
+
+    def _move(self, path: Path, where: str) -> None:
+        """Move a file, over no other; what it says is durable already."""
+        folder = self.path / where
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if not stat.S_ISDIR(folder.lstat().st_mode):
+                raise NotADirectoryError(0, "It is no folder")
+            names = (f"{path.name}.{number}" if number else path.name for number in itertools.count())
+            path.rename(next(folder / name for name in names if not os.path.lexists(folder / name)))
+        except OSError as error:
+            raise _unusable(folder, "cannot take the file, whose content is safe in the journal", error) from None
+
+    def _warn(self, path: Path, why: str) -> None:
+        if path not in self._named:
+            self._named.add(path)
+            self.observe(Event(EventKind.WARNING, f"{path}: {why}."))
+
+
+def files_in(folder: Path, *, missing_ok: bool = False) -> Iterator[_File]:
+    """Yield the files of a folder that may be taken.
+
+    Args:
+        folder: Which.
+        missing_ok: Whether one that is not there has none.
+
+    Raises:
+        ConfigInvalid: There is no such folder.
+        InputMissing: It cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name.endswith(_UNFINISHED):
+                    continue
+                if entry.is_file(follow_symlinks=False):
+                    found = entry.stat(follow_symlinks=False)
+                    yield _File(Path(entry.path), found.st_size, found.st_mtime_ns)
+    except (FileNotFoundError, NotADirectoryError):
+        if not missing_ok:
+            raise ConfigInvalid("There is no such folder.", where=f"{_KEY}: {folder}", next_step=_MAKE_IT) from None
+    except OSError as error:
+        raise _unusable(folder, "cannot be read", error) from None
+
+
+_MAKE_IT: Final = "Make it, or name the folder that the message server lays our receipts down in."
+
+
+def _unusable(path: Path, what: str, error: OSError) -> InputMissing:
+    return InputMissing(
+        f"The folder of our receipts {what}: {error.strerror}.",
+        where=f"{_KEY}: {path}",
+        next_step="Let the user that runs kpr-send read and write there; the message server need only write.",
+    )
+
+
+def _error_message(content: bytes) -> Inbound | None:
+    """Return a message of the error queue, from the JSON object of its application properties."""
+    try:
+        value: Any = json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    properties = {name: one if isinstance(one, str) else json.dumps(one) for name, one in value.items()}
+    return Inbound(None, Source.ERRORS, "", "", "", "", properties, b"")
