@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kpr_sender.cms.certificates import CertificateUse, check, load_certificates
 from kpr_sender.cms.port import Decrypter, Signer
 from kpr_sender.errors import ConfigInvalid
-from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pem, load_pkcs12
+from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, SoftwareSigner, WantedKey, load_pem, load_pkcs12
 from kpr_sender.settings.values import KeySource, Settings, TokenKey
 
 if TYPE_CHECKING:
@@ -66,9 +66,8 @@ def load_key(source: KeySource) -> KeyPair:
     """
     passphrase = None if source.passphrase is None else source.passphrase.reveal()
     if source.pkcs12 is not None:
-        for_decryption = source.key.startswith("keys.decryption")
-        data = _read(source.pkcs12, source.key)
-        return load_pkcs12(data, passphrase, name=source.key, for_decryption=for_decryption)
+        wanted = WantedKey(source.key_label, source.key_id, for_decryption=source.key.startswith("keys.decryption"))
+        return load_pkcs12(_read(source.pkcs12, source.key), passphrase, name=source.key, wanted=wanted)
     if source.certificate_pem is None or source.key_pem is None:
         raise ConfigInvalid("Neither a PKCS#12 file nor a PEM pair is named.", where=source.key)
     return load_pem(
@@ -88,7 +87,7 @@ def _in_token(source: KeySource, token: TokenKey) -> HardwareKey:
         ) from None
     path = source.certificate_pem
     given = [] if path is None else load_certificates(_read(path, source.key), source.key)
-    address = Address(str(token.module), token.token_label, token.slot, token.key_label, token.key_id)
+    address = Address(str(token.module), token.token_label, token.slot, source.key_label, source.key_id)
     return HardwareKey.open(address, pin=token.pin.reveal, certificates=given, name=source.key)
 
 

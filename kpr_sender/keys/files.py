@@ -22,11 +22,15 @@ from cryptography.x509 import Certificate, ExtensionNotFound, KeyUsage
 
 from kpr_sender.cms import asn1
 from kpr_sender.cms.asn1 import BerError
-from kpr_sender.cms.certificates import CertificateIdentity, load_certificates, rsa_public_key
+from kpr_sender.cms.certificates import CertificateIdentity, load_certificates, named, rsa_public_key
 from kpr_sender.cms.port import KeyTransport, Oaep
 from kpr_sender.errors import AccessRefused
+from kpr_sender.privacy import foreign_text
 
 _SHROUDED_KEY_BAG: Final = re.compile(re.escape(bytes.fromhex("060b2a864886f70d010c0a0102")))
+_FRIENDLY_NAME: Final = "1.2.840.113549.1.9.20"  # RFC 2985 5.5.1
+_LOCAL_KEY_ID: Final = "1.2.840.113549.1.9.21"  # RFC 2985 5.5.2
+_MAX_LABEL: Final = 64  # characters that are shown
 _MAX_ELEMENTS: Final = 50
 _MAX_DEPTH: Final = 10
 
@@ -93,22 +97,49 @@ def _padding(padding: KeyTransport) -> rsa_padding.AsymmetricPadding:
     return rsa_padding.PKCS1v15()
 
 
-def load_pkcs12(data: bytes, passphrase: str | None, *, name: str, for_decryption: bool | None = None) -> KeyPair:
+@dataclass(frozen=True, slots=True)
+class WantedKey:
+    """Which key of a PKCS#12 file is meant, where it has several.
+
+    Attributes:
+        label: The friendly name of the key or its certificate, in capitals or not; empty where any will do.
+        key_id: Its localKeyID; empty likewise.
+        for_decryption: What it is for where neither names it: to decrypt or to sign; None where that is not known.
+    """
+
+    label: str = ""
+    key_id: bytes = b""
+    for_decryption: bool | None = None
+
+
+_ANY: Final = WantedKey()
+
+
+@dataclass(frozen=True, slots=True)
+class _KeyBag:
+    """A private key as it lies in a PKCS#12 file, each encrypted by itself (RFC 7292 4.2.2), and its attributes."""
+
+    encrypted: bytes
+    label: str
+    key_id: bytes
+
+
+def load_pkcs12(data: bytes, passphrase: str | None, *, name: str, wanted: WantedKey = _ANY) -> KeyPair:
     """Read a PKCS#12 file: key, certificate and whatever of the chain is in it.
 
     A file may hold several key pairs, as Java's keytool, Windows and some issuers make it: the one that is meant is the
-    only one whose certificate has the key usage (SEID: keyEncipherment to decrypt, contentCommitment or
-    digitalSignature without it to sign).
+    one that is named, else the only one whose certificate has the key usage (SEID: keyEncipherment to decrypt,
+    contentCommitment or digitalSignature without it to sign).
 
     Args:
         data: The file's content.
         passphrase: None where the file has none.
         name: The file or configuration key, for messages.
-        for_decryption: What the key is for: to decrypt or to sign; None where the file has one anyway.
+        wanted: Which key is meant.
 
     Raises:
         AccessRefused: Wrong passphrase, not PKCS#12, no key or certificate in it, not RSA of at least 2048 bits, the
-            key is not the certificate's, or several pairs could be meant.
+            key is not the certificate's, or none or several pairs could be meant.
     """
     secret = None if passphrase is None else passphrase.encode()
     with warnings.catch_warnings():
@@ -121,22 +152,35 @@ def load_pkcs12(data: bytes, passphrase: str | None, *, name: str, for_decryptio
     if bundle.key is None or bundle.cert is None:
         missing = "private key" if bundle.key is None else "certificate that belongs to its key"
         raise AccessRefused(f"The PKCS#12 file has no {missing}.", where=name)
+    bags = list(_key_bags(data))
+    if len(bags) > 1 or wanted.label or wanted.key_id:
+        return _meant(bags, secret, [bundle.cert, *bundle.additional_certs], wanted, name=name)
     others = [extra.certificate for extra in bundle.additional_certs]
-    bags = list(_shrouded_keys(data))
-    if len(bags) > 1:
-        present = [bundle.cert.certificate, *others]
-        return _meant(bags, secret, present, name=name, for_decryption=for_decryption)
     return _key_pair(bundle.cert.certificate, bundle.key, others, name=name)
 
 
-def _shrouded_keys(data: bytes) -> Iterator[bytes]:
-    """Yield each EncryptedPrivateKeyInfo of a PKCS#12 file, DER (RFC 7292 4.2.2): key bags are encrypted one by one."""
+def _key_bags(data: bytes) -> Iterator[_KeyBag]:
+    """Yield each encrypted key of a PKCS#12 file with its attributes, which follow it in its SafeBag; DER."""
     for match in _SHROUDED_KEY_BAG.finditer(data):
         with suppress(BerError):
-            explicit = memoryview(data)[match.end() :]
-            length = _der_bytes(explicit)
-            value = asn1.read(explicit[:length], max_elements=_MAX_ELEMENTS, max_depth=_MAX_DEPTH)
-            yield bytes(value.only_child().raw)
+            rest = memoryview(data)[match.end() :]
+            length = _der_bytes(rest)
+            encrypted = _element(rest[:length]).only_child()
+            rest = rest[length:]
+            has_attributes = len(rest) > 0 and rest[0] == asn1.SET
+            attributes = dict(_attributes(_element(rest[: _der_bytes(rest)]))) if has_attributes else {}
+            label = attributes.get(_FRIENDLY_NAME, b"").decode("utf-16-be", "replace")
+            yield _KeyBag(bytes(encrypted.raw), label, attributes.get(_LOCAL_KEY_ID, b""))
+
+
+def _attributes(found: asn1.BerElement) -> Iterator[tuple[str, bytes]]:
+    for attribute in found.children():
+        kind, values = attribute.children()
+        yield kind.oid(), bytes(values.only_child().content)
+
+
+def _element(view: memoryview) -> asn1.BerElement:
+    return asn1.read(view, max_elements=_MAX_ELEMENTS, max_depth=_MAX_DEPTH)
 
 
 def _der_bytes(element: memoryview) -> int:
@@ -148,29 +192,42 @@ def _der_bytes(element: memoryview) -> int:
 
 
 def _meant(
-    bags: Sequence[bytes],
+    bags: Sequence[_KeyBag],
     secret: bytes | None,
-    present: Sequence[Certificate],
+    present: Sequence[pkcs12.PKCS12Certificate],
+    wanted: WantedKey,
     *,
     name: str,
-    for_decryption: bool | None,
 ) -> KeyPair:
     """Return the one of several key pairs that is meant."""
-    pairs = []
+    pairs: list[KeyPair] = []
+    shown: list[str] = []
     for bag in bags:
         try:
-            key = load_der_private_key(bag, secret)
+            key = load_der_private_key(bag.encrypted, secret)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             continue
-        own = next((one for one in present if one.public_key() == key.public_key()), None)
-        if own is not None and for_decryption in {None, _opens(own)}:
-            pairs.append(_key_pair(own, key, [one for one in present if one != own], name=name))
+        own = next((one for one in present if one.certificate.public_key() == key.public_key()), None)
+        if own is None:
+            continue
+        labels = [bag.label, (own.friendly_name or b"").decode(errors="replace")]
+        label = foreign_text(next(filter(None, labels), ""), _MAX_LABEL)
+        key_id, thumbprint = bag.key_id.hex()[:_MAX_LABEL], named(own.certificate).sha1
+        shown.append(f'key_label = "{label}", key_id = "{key_id}" (certificate with SHA-1 thumbprint {thumbprint})')
+        if wanted.label or wanted.key_id:
+            matches = wanted.label.casefold() in {"", *map(str.casefold, labels)} and wanted.key_id in {b"", bag.key_id}
+        else:
+            matches = wanted.for_decryption in {None, _opens(own.certificate)}
+        if matches:
+            others = [one.certificate for one in present if one != own]
+            pairs.append(_key_pair(own.certificate, key, others, name=name))
     if len(pairs) == 1:
         return pairs[0]
     raise AccessRefused(
-        f"The PKCS#12 file has {len(bags)} key pairs, and {len(pairs) or 'none'} of them may be meant.",
+        f"The PKCS#12 file has {len(bags)} key pairs, and {len(pairs) or 'none'} of them may be meant: "
+        f"{'; '.join(shown) or 'none of the keys in it can be read'}.",
         where=name,
-        next_step="Export the right pair into a file of its own, and name that one.",
+        next_step="Name the right one by key_label or key_id beside pkcs12, or export it into a file of its own.",
     )
 
 

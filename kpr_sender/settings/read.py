@@ -47,7 +47,8 @@ PORT_NOT_KNOWN_YET: Final = 0
 
 _SECRETS: Final = ("password", "passphrase", "pin")
 _FILE_ONLY: Final = ("pkcs12", "key", "passphrase_env", "passphrase_file")
-_TOKEN_ONLY: Final = ("token_label", "slot", "key_label", "key_id", "pin_env", "pin_file")
+_KEY_NAMES: Final[tuple[str, str]] = ("key_label", "key_id")
+_TOKEN_ONLY: Final = ("token_label", "slot", *_KEY_NAMES, "pin_env", "pin_file")
 _OWN_QUEUES: Final = {"receipts_queue": "async", "error_queue": "error"}
 _URL: Final = (("url", ""),)
 _HELSEID: Final = (("helseid_url", ""), ("client_id", ""), ("client_key_file", "client_key_env"))
@@ -283,12 +284,13 @@ class _ConfigurationFile:
     def _key_source(self, section: str, table: Table) -> KeySource:
         in_token = "pkcs11_module" in table
         for name in _FILE_ONLY if in_token else _TOKEN_ONLY:
-            if name in table:
-                what = "does not go together with pkcs11_module" if in_token else "needs pkcs11_module beside it"
+            if name in table and not (name in _KEY_NAMES and "pkcs12" in table):
+                needed = "pkcs11_module or pkcs12" if name in _KEY_NAMES else "pkcs11_module"
+                what = "does not go together with pkcs11_module" if in_token else f"needs {needed} beside it"
                 raise self.wrong(f"{section}.{name}", f"This {what}.")
         if in_token:
             self._require_either(section, table, ("token_label", "slot"))
-            self._require_either(section, table, ("key_label", "key_id"))
+            self._require_either(section, table, _KEY_NAMES)
             self._require_either(section, table, ("pin_env", "pin_file"), "No PIN is named")
         else:
             self._check_key_files(section, table)

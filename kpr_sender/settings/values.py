@@ -242,10 +242,6 @@ class TokenKey:
     slot: int | None = field(default=None, metadata=option(
         kinds.integer(0, 2**63 - 1), "The number of the token's slot.", otherwise="token_label names the token",
         example=0))
-    key_label: str = field(default="", metadata=option(
-        kinds.NAME, "Label of the private key on the token.", otherwise="key_id names the key", example="{}"))
-    key_id: bytes = field(default=b"", metadata=option(
-        kinds.HEX, "Id of the private key on the token.", otherwise="key_label names the key", example="a1"))
     pin: Secret = field(metadata=secret("the token's PIN", otherwise=", where there is a token", example="{}-pin"))
 
 
@@ -265,6 +261,12 @@ class KeySource:
         otherwise="pkcs12 stands in its place", example="../keys/{}.key"))
     passphrase: Secret | None = field(default=None, metadata=secret(
         "the passphrase", otherwise=", or no passphrase", example="{}-passphrase"))
+    key_label: str = field(default="", metadata=option(
+        kinds.NAME, "Label of the private key on the token, or its friendly name in a pkcs12 file with several keys.",
+        otherwise="key_id names the key, or in a file its certificate's key usage", example="{}"))
+    key_id: bytes = field(default=b"", metadata=option(
+        kinds.HEX, "Id of the private key on the token, or its localKeyID in a pkcs12 file with several keys.",
+        otherwise="key_label names the key, or in a file its certificate's key usage", example="a1"))
     token: TokenKey | None = field(default=None, metadata=part(TokenKey))
 
     @property

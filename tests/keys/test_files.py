@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import subprocess
 import traceback
@@ -19,10 +20,13 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-from kpr_sender.errors import AccessRefused
-from kpr_sender.keys.files import KeyPair, load_pem, load_pkcs12
+from kpr_sender.cms.certificates import named
+from kpr_sender.errors import AccessRefused, ConfigInvalid
+from kpr_sender.keys.configured import ConfiguredKeys
+from kpr_sender.keys.files import KeyPair, WantedKey, load_pem, load_pkcs12
 from kpr_sender.sandbox.pki import ensure_pki
 from tests.helpers import pki
+from tests.helpers.municipality import municipality
 from tests.helpers.pki import PASSPHRASE, Kind
 from tests.helpers.shared import SHARED
 
@@ -158,7 +162,52 @@ def two_pairs(tmp_path: Path) -> bytes:
 def test_of_several_pairs_the_key_usage_says_which_one_is_meant(two_pairs: bytes, tmp_path: Path) -> None:
     secret, made = (tmp_path / "passphrase").read_text(), ensure_pki(tmp_path, now=datetime.now(UTC))
     for use, decrypts in (("signing", False), ("encryption", True)):
-        pair = load_pkcs12(two_pairs, secret, name="keys", for_decryption=decrypts)
+        pair = load_pkcs12(two_pairs, secret, name="keys", wanted=WantedKey(for_decryption=decrypts))
         assert pair.certificate == made.certificate(f"kommune-{use}")
     with pytest.raises(AccessRefused, match="has 2 key pairs, and 2 of them may be meant"):
         load_pkcs12(two_pairs, secret, name="keys")
+
+
+def test_of_several_pairs_the_one_that_is_named_is_meant_and_what_there_is_is_shown(
+    two_pairs: bytes, tmp_path: Path
+) -> None:
+    secret, made = (tmp_path / "passphrase").read_text(), ensure_pki(tmp_path, now=datetime.now(UTC))
+    with pytest.raises(AccessRefused) as refused:
+        load_pkcs12(two_pairs, secret, name="keys", wanted=WantedKey("no such"))
+    said = str(refused.value)
+    assert "has 2 key pairs, and none of them may be meant" in said
+    assert "key_label or key_id beside pkcs12" in said
+    for use in ("signing", "encryption"):
+        certificate = made.certificate(f"kommune-{use}")
+        shown = re.search(rf'key_label = "{use}", key_id = "(\w+)" \([^)]* {named(certificate).sha1}\)', said)
+        assert shown is not None, said
+        for wanted in (WantedKey(use.upper()), WantedKey(use, for_decryption=use == "signing")):
+            assert load_pkcs12(two_pairs, secret, name="keys", wanted=wanted).certificate == certificate
+        by_id = WantedKey(key_id=bytes.fromhex(shown[1]))
+        assert load_pkcs12(two_pairs, secret, name="keys", wanted=by_id).certificate == certificate
+        with pytest.raises(AccessRefused, match="none of them may be meant"):
+            load_pkcs12(two_pairs, secret, name="keys", wanted=WantedKey("other", bytes.fromhex(shown[1])))
+    assert secret not in said
+
+
+def test_a_name_that_does_not_fit_the_only_pair_is_refused() -> None:
+    data = pki.p12(SIGNER)
+    with pytest.raises(AccessRefused, match="has 1 key pairs, and none of them may be meant"):
+        load_pkcs12(data, PASSPHRASE, name="keys", wanted=WantedKey("another"))
+
+
+def test_g5_the_configuration_names_the_pair(two_pairs: bytes, tmp_path: Path) -> None:
+    """Both sections name one file, as a person has it who exported all of a keystore."""
+    made = municipality(tmp_path / "kommune")
+    (made.folder / "both.p12").write_bytes(two_pairs)
+    both = {"pkcs12": "both.p12", "passphrase_file": str(tmp_path / "passphrase")}
+    for name in ({}, {"key_label": "signing"}):
+        settings = made.configure({"keys.signing": both | name, "keys.decryption": both})
+        keys = ConfiguredKeys(settings)
+        assert keys.signer(at=datetime.now(UTC)).certificate != keys.decrypters()[0].certificate
+    wrong = made.configure({"keys.signing": both | {"key_label": "encryption"}, "keys.decryption": both})
+    with pytest.raises(AccessRefused, match="key usage"):
+        ConfiguredKeys(wrong).signer(at=datetime.now(UTC))
+    pem = {"pkcs12": None, "certificate": "a.pem", "key": "a.key", "key_label": "signing"}
+    with pytest.raises(ConfigInvalid, match="needs pkcs11_module or pkcs12 beside it"):
+        made.configure({"keys.signing": pem})

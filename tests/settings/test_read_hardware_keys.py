@@ -30,7 +30,7 @@ def test_a_token_s_key_needs_no_file(tmp_path: Path) -> None:
     assert source.token is not None
     assert (source.pkcs12, source.certificate_pem, source.key_pem, source.passphrase) == (None, None, None, None)
     assert (source.token.module, source.token.token_label, source.token.slot) == (tmp_path / "hsm.so", "kommune", None)
-    assert (source.token.key_label, source.token.key_id) == ("signing", b"")
+    assert (source.key_label, source.key_id) == ("signing", b"")
     assert source.secret is source.token.pin
     assert "***" in repr(source.token)
 
@@ -39,7 +39,7 @@ def test_slot_id_and_certificate_may_stand_in_place_of_labels(tmp_path: Path) ->
     written = text(token_label=None, slot="3", key_label=None, key_id='"A1 0f"', certificate='"a.pem"')
     source = load_text(tmp_path, written).keys.signing
     assert source.token is not None
-    assert (source.token.token_label, source.token.slot, source.token.key_id) == ("", 3, b"\xa1\x0f")
+    assert (source.token.token_label, source.token.slot, source.key_id) == ("", 3, b"\xa1\x0f")
     assert source.certificate_pem == tmp_path / "a.pem"
 
 
