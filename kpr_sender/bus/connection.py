@@ -89,7 +89,9 @@ class Login:
                 return other, second
         return link, answer
 
-    def attached(self, make: Callable[[AddressForm], _Link], deadline: float, *, where: str) -> _Link:
+    def attached(
+        self, make: Callable[[AddressForm], _Link], deadline: float, *, where: str
+    ) -> tuple[_Link, LinkAttached]:
         """Attach, or raise what keeps the bus from it; ``where`` is what errors call the link.
 
         Raises:
@@ -102,7 +104,7 @@ class Login:
             raise broker_errors.link_error(answer, where)
         if isinstance(answer, ConnectionEnded):
             raise broker_errors.connection_error(answer, self.where)
-        return link
+        return link, answer
 
     def _opened(self, deadline: float) -> str:
         opened: str | ConnectionEnded = self._wait(self.io.opened, deadline)
@@ -218,7 +220,7 @@ class BusConnection:
                 hand_out=self.inbox.put,
             )
 
-        return self._login.attached(make, deadline, where=f"{key} {queue_name(name)}")
+        return self._login.attached(make, deadline, where=f"{key} {queue_name(name)}")[0]
 
     def _attach_sender(self, name: str, deadline: float, where: str) -> tuple[SendingLink, int] | Outcome:
         # A link stays attached as long as the connection, also when another queue is sent to: RabbitMQ 4.0 sometimes

@@ -64,25 +64,28 @@ class Probe:
         """Attach to a queue as if to read from it. Raises as ``sends`` does."""
         self._attach(lambda form: InwardLink(self._login.io, receive_address(queue, form)), where)
 
-    def sends(self, queue: str, where: str) -> None:
+    def sends(self, queue: str, where: str) -> int:
         """Attach to the configured exchange as if to send to a queue behind it.
 
         Args:
             queue: Behind the exchange; without one, the queue itself.
             where: What it is called in errors.
 
+        Returns:
+            The largest message that it takes, in bytes; 0 where it does not say.
+
         Raises:
             ConfigInvalid, AccessRefused, BusUnreachable: As for ``Login.attached``.
         """
         exchange = self._settings.exchange
-        self._attach(lambda form: OutwardLink(self._login.io, send_address(exchange, queue, form)), where)
+        return self._attach(lambda form: OutwardLink(self._login.io, send_address(exchange, queue, form)), where)
 
     def close(self) -> None:
         """Detach everything and hang up. Only now: RabbitMQ 4.0 sometimes never answers a link after a detached one."""
         self._login.io.close()
 
-    def _attach(self, make: Callable[[AddressForm], SessionLink], where: str) -> None:
-        self._login.attached(make, self._deadline(), where=where)
+    def _attach(self, make: Callable[[AddressForm], SessionLink], where: str) -> int:
+        return self._login.attached(make, self._deadline(), where=where)[1].max_message_size
 
     def _deadline(self) -> float:
         return time.monotonic() + self._settings.connect_timeout

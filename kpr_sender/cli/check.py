@@ -18,12 +18,12 @@ from kpr_sender.model import Environment
 from kpr_sender.operator import testpersons
 from kpr_sender.outbound.payload_file import read_chunks
 from kpr_sender.outbound.submit import require_owner
-from kpr_sender.preflight import check
+from kpr_sender.preflight import check, with_sizes
 from kpr_sender.preflight.report import Report, verdict
 from kpr_sender.render import json
 from kpr_sender.render.check import check_json, check_screen
 from kpr_sender.render.html import check_page
-from kpr_sender.settings.values import Settings
+from kpr_sender.settings.values import LimitSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,7 @@ def command(
             last_year=None if last_year is None else read_chunks(last_year),
             names=(str(task.fagmelding), str(task.identmelding), str(last_year)),
         )
+    report = with_sizes(report, (task.settings.limits if task.settings else LimitSettings()).refuse_bytes)
     _require_own(task, report)
     if page is not None:
         _write(page, check_page(report, made_at=datetime.now().astimezone(), names=_file_names(task)))

@@ -15,7 +15,7 @@ from kpr_sender.events import Event, ignore
 from kpr_sender.inbound.look_memory import LookMemory, beside
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.operator.certificates import CertificateInUse, of_the_bus, own, receivers
-from kpr_sender.operator.machine_checks import CheckContext, CheckResult, counted, found, required
+from kpr_sender.operator.machine_checks import CheckContext, CheckResult, counted, found, require_sizes, required
 from kpr_sender.registry import open_registry
 from kpr_sender.registry.client import RegistryClient
 from kpr_sender.registry.counterpart_checks import require_openable
@@ -180,7 +180,9 @@ def error_queue(context: CheckContext) -> CheckResult:
 def receivers_exchange(context: CheckContext) -> CheckResult:
     """We may send to the receiver. Whether its queue exists behind an exchange, the bus tells nobody."""
     queue, exchange = required(context.receiver).queue, context.settings.bus.exchange or "(default)"
-    required(context.probe).sends(queue, f"exchange {exchange}, queue {queue}")
+    largest = required(context.probe).sends(queue, f"exchange {exchange}, queue {queue}")
+    if largest:
+        require_sizes(context.settings, largest, whose="the largest message that the bus takes")
     return found(f"{exchange}, for {queue}: attached, nothing sent")
 
 

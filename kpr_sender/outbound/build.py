@@ -26,6 +26,7 @@ from kpr_sender.messages.transport import CONTENT_TYPE, application_properties
 from kpr_sender.model import Certificates, Envelope, MessageType, Shipment
 from kpr_sender.outbound.parties import Parties
 from kpr_sender.outbound.payload_file import PayloadFile
+from kpr_sender.preflight.payload import AGREE_ON_SIZE, too_large
 from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.values import Settings
@@ -170,13 +171,8 @@ class Builder:
 
     def _check_size(self, sealed_bytes: int, path: Path, kind: MessageType) -> None:
         limits = self.settings.limits
-        if sealed_bytes > limits.refuse_bytes:
-            raise InputRefused(
-                f"The sealed {kind.norwegian} would be {sealed_bytes:,} bytes; "
-                f"limits.refuse_bytes is {limits.refuse_bytes:,}.",
-                where=str(path),
-                next_step="Agree on the size with FHI and NHN, then raise the limit; nothing was sent.",
-            )
+        if wrong := too_large(kind, sealed_bytes, limits.refuse_bytes, around=0):
+            raise InputRefused(wrong, where=str(path), next_step=AGREE_ON_SIZE)
         if sealed_bytes > limits.warn_bytes:
             text = (
                 f"The sealed {kind.norwegian} is {sealed_bytes:,} bytes; "

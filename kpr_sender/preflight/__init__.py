@@ -1,7 +1,7 @@
 """What FHI would refuse, drop or blank, found before anything is sent."""
 
-from kpr_sender.preflight.check import check
+from kpr_sender.preflight.check import check, with_sizes
 from kpr_sender.preflight.payload import Payload, inspect
 from kpr_sender.preflight.report import Report
 
-__all__ = ["Payload", "Report", "check", "inspect"]
+__all__ = ["Payload", "Report", "check", "inspect", "with_sizes"]

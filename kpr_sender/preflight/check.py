@@ -20,7 +20,7 @@ from kpr_sender.preflight.fagmelding import Fagmelding
 from kpr_sender.preflight.findings import Effect, Finding, Findings
 from kpr_sender.preflight.header import Refusal
 from kpr_sender.preflight.identmelding import Identmelding
-from kpr_sender.preflight.payload import InputFile, Payload, refused
+from kpr_sender.preflight.payload import InputFile, Payload, refused, too_large
 from kpr_sender.preflight.reader import Event
 from kpr_sender.preflight.record import Circumstances
 from kpr_sender.preflight.report import Report
@@ -124,6 +124,20 @@ def check(
         statistics=fag.evaluator.statistics,
         comparison=comparison,
     )
+
+
+def with_sizes(report: Report, refuse_bytes: int) -> Report:
+    """Return a report with what is too large to be sent among its findings.
+
+    Args:
+        report: What was found otherwise.
+        refuse_bytes: ``limits.refuse_bytes``: the largest message that is sent, in sealed bytes.
+    """
+    found = Findings(dict(report.counts), list(report.findings))
+    for payload in filter(None, report.payloads):
+        if wrong := too_large(payload.type, payload.length, refuse_bytes):
+            found.take([Finding("file.too-large", payload.type, 0, "", wrong)])
+    return replace(report, findings=tuple(found.kept), counts=found.counts)
 
 
 def read_statistics(chunks: Iterable[bytes], year: int, *, like: Profile, name: str) -> YearStatistics:

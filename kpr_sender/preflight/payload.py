@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from kpr_sender.errors import InputRefused
 from kpr_sender.messages.safe_xml import MessageRefused
@@ -21,6 +22,10 @@ from kpr_sender.preflight.header import SHAPES, Field, Header, Refusal, check_he
 from kpr_sender.preflight.reader import Event, Reader, Record, Root, Start
 from kpr_sender.preflight.record import Element
 from kpr_sender.profiles import Format, Profile
+
+LEAST_AROUND: Final = 3_000
+"""Bytes that a sealed message has at least beside its payload: Hodemelding, our certificate, both layers of CMS."""
+AGREE_ON_SIZE: Final = "Agree on the size with FHI and NHN, then raise the limit; nothing was sent."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,25 @@ class Payload:
     lopenr: str
     sha256: str
     length: int
+
+
+def too_large(
+    kind: MessageType, length: int, limit: int, *, around: int = LEAST_AROUND, whose: str = "limits.refuse_bytes"
+) -> str:
+    """Return a sentence where a message would be refused for its size; empty where it would not.
+
+    Args:
+        kind: Which of the two files.
+        length: Of its payload, in bytes.
+        limit: Of the sealed bytes.
+        around: What is added to the payload. The least there can be, where keys and parties are not known: what is
+            larger than the limit by less than that is found when it is sealed.
+        whose: What sets the limit.
+    """
+    if length + around <= limit:
+        return ""
+    least = "at least " if around == LEAST_AROUND else ""
+    return f"The sealed {kind.norwegian} would be {least}{length + around:,} bytes; {whose} is {limit:,}."
 
 
 def inspect(chunks: Iterable[bytes], expected: MessageType, *, name: str, profile: Profile) -> Payload:

@@ -46,6 +46,7 @@ class Expected:
         compare: Last year's fagmelding that is needed, by its name in the folder; empty where none is.
         testpersons: Numbers that must be on the list of test persons, likewise.
         organisation_number: What ``sender.organisation_number`` must be; empty where it does not matter.
+        refuse_bytes: What ``limits.refuse_bytes`` must be, likewise.
     """
 
     folder: str
@@ -55,6 +56,7 @@ class Expected:
     compare: str = ""
     testpersons: str = ""
     organisation_number: str = ""
+    refuse_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ def _pair(year: int, folder: str, group: Sequence[ErrorCase]) -> SamplePair:
         compare=LAST_YEAR if first.compared else "",
         testpersons=TEST_PERSONS if first.listed else "",
         organisation_number=_ANOTHER_UNIT if first.owned else "",
+        refuse_bytes=first.refuse_bytes,
     )
     return SamplePair(expected, files)
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from kpr_sender.model import Environment
 from kpr_sender.preflight.catalogue.fields import ALWAYS, DATO, Field, iplos
+from kpr_sender.preflight.payload import LEAST_AROUND
 from kpr_sender.preflight.rules.pair import LEAST_COMPARED
 from kpr_sender.preflight.rules.table import CODE, FORMAT, MISSING, RANGE, demands
 from kpr_sender.sandbox.sample_errors_pair import Edit, PairChange, before, drop, more, put
@@ -31,6 +32,7 @@ class ErrorCase:
         companion: Whether a person that is right stands in the pair as well.
         compared: Whether last year's file is needed to find it.
         owned: Whether the municipality's own organisation number must be known, and be another.
+        refuse_bytes: What ``limits.refuse_bytes`` must be; 0 where it does not matter.
         listed: Whether the person must be on the municipality's list of test persons.
         alone: Whether it hides, or makes, what other errors are about.
     """
@@ -44,6 +46,7 @@ class ErrorCase:
     companion: bool = True
     compared: bool = False
     owned: bool = False
+    refuse_bytes: int = 0
     listed: bool = False
     alone: bool = False
 
@@ -338,6 +341,7 @@ PAIRS: Final = (
 )
 
 WHOLE: Final = (
+    ErrorCase("file.too-large", PairChange(), refuse_bytes=LEAST_AROUND + 3_000, alone=True),
     ErrorCase("file.no-welfare-technology", PairChange(person=(drop("TJENESTE", 4),)), companion=False, alone=True),
     ErrorCase("file.no-housing", PairChange(person=(drop("TJENESTE", 3),)), companion=False, alone=True),
     ErrorCase(

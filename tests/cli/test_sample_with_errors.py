@@ -28,7 +28,13 @@ def in_production(made: Municipality) -> Path:
 
 def circumstances(command: Command, made: Municipality, folder: Path, expected: dict[str, Any]) -> list[str | Path]:
     """The options before the command by which a pair is to be judged."""
-    made.configure({"sender": {"organisation_number": expected["organisation_number"] or None}})
+    largest = expected["refuse_bytes"] or None
+    made.configure(
+        {
+            "sender": {"organisation_number": expected["organisation_number"] or None},
+            "limits": {"warn_bytes": largest, "refuse_bytes": largest},
+        }
+    )
     if expected["environment"] == "lokal":
         return ["--env", "lokal", "--config", made.config]
     if not expected["testpersons"]:

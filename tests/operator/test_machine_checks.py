@@ -19,8 +19,12 @@ from kpr_sender.cms.port import Decrypter, Signer
 from kpr_sender.keys.configured import ConfiguredKeys
 from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, load_pkcs12
 from kpr_sender.model import Environment
-from kpr_sender.operator.self_check import CHECKS, Status, run_checks
+from kpr_sender.operator.self_check import CHECKS, CheckResult, Status, run_checks
+from kpr_sender.outbound.payload_file import PayloadFile
+from kpr_sender.preflight.payload import LEAST_AROUND
+from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from tests.helpers import pki
+from tests.helpers.municipality import SENDER_HER_ID, municipality
 from tests.helpers.pki import Kind
 from tests.helpers.self_checks import Stage, lights, only
 
@@ -138,6 +142,32 @@ def test_an_extract_of_no_bytes_is_red(stage: Stage, extract: str) -> None:
     (stage.made.folder / "empty.xml").touch()
     (line,) = run_checks(stage.settings({"files": {extract: "empty.xml"}}), checks=only("files"))
     assert (line.status, "is empty" in line.text) == (Status.RED, True)
+
+
+def test_an_extract_that_is_too_large_is_red_and_the_largest_is_green(stage: Stage) -> None:
+    length = PayloadFile.hashed(stage.made.fagmelding).length + LEAST_AROUND
+
+    def line(limit: int) -> CheckResult:
+        settings = stage.settings({"limits": {"warn_bytes": 1, "refuse_bytes": limit}})
+        return next(run_checks(settings, checks=only("files")))
+
+    assert line(length).status is Status.GREEN
+    red = line(length - 1)
+    assert red.status is Status.RED
+    assert f"fagmelding would be at least {length:,} bytes; limits.refuse_bytes is {length - 1:,}." in red.text
+    assert "Agree on the size" in red.next_step
+
+
+def test_what_is_larger_than_the_bus_takes_is_red(tmp_path: Path) -> None:
+    made = municipality(tmp_path)
+    for limit, light in ((4_500, Status.RED), (10_000_000, Status.GREEN)):
+        behaviour = Behaviour(version="4.0.5", max_message_size=limit)
+        with Sandbox(made.folder, sender_her_id=SENDER_HER_ID, behaviour=behaviour) as sandbox:
+            lines = {line.name: line for line in run_checks(made.configure(port=sandbox.port))}
+
+        assert (lines["receiver's exchange"].status, lines["files"].status) == (light, Status.GREEN)
+        if light is Status.RED:
+            assert "the largest message that the bus takes is 4,500." in lines["receiver's exchange"].text
 
 
 def test_every_line_counts_in_words_that_fit(stage: Stage) -> None:

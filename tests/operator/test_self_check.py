@@ -59,6 +59,12 @@ RED: Final[dict[str, tuple[Changes, set[str], set[str], str]]] = {
     "wrong password": ({"bus": {"password_file": "wrong"}}, {"bus login"}, AFTER_LOGIN, "login"),
     "no fagmelding": ({"files": {"fagmelding": "none.xml"}}, {"files"}, set(), "No such file"),
     "no identmelding": ({"files": {"identmelding": "none.xml"}}, {"files"}, set(), "No such file"),
+    "a fagmelding that is too large": (
+        {"limits": {"warn_bytes": 1, "refuse_bytes": 4_500}},
+        {"files"},
+        set(),
+        "The sealed fagmelding would be at least",
+    ),
     "receipts where nothing can be written": (
         {"journal": {"receipts_dir": "/proc/receipts"}},
         {"journal folder"},

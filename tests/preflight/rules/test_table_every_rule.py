@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from kpr_sender.model import Environment, MessageType
-from kpr_sender.preflight import Report, check
+from kpr_sender.preflight import Report, check, with_sizes
 from kpr_sender.preflight.catalogue import kommuner
 from kpr_sender.preflight.catalogue.fields import iplos
 from kpr_sender.preflight.findings import Finding
@@ -92,7 +92,7 @@ NO_DEMAND: Final = {
 def judged(pair: SamplePair, *, year: int = YEAR) -> Report:
     expected, files = pair.expected, {name: text.encode() for name, text in pair.files.items()}
     listed = set(pair.files.get(expected.testpersons, "").split())
-    return check(
+    report = check(
         [files[FAGMELDING]],
         [files[IDENTMELDING]],
         year,
@@ -101,6 +101,7 @@ def judged(pair: SamplePair, *, year: int = YEAR) -> Report:
         is_test_person=listed.__contains__,
         last_year=[files[expected.compare]] if expected.compare else None,
     )
+    return with_sizes(report, expected.refuse_bytes) if expected.refuse_bytes else report
 
 
 def last_step(finding: Finding) -> str:
