@@ -16,7 +16,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from kpr_sender.bus.port import Bus
-from kpr_sender.errors import KprError
+from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, RegistryUnreachable
 from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.inbound.archive import ReceiptCopies
 from kpr_sender.inbound.look_memory import answers_to_others
@@ -266,6 +266,13 @@ class App:
         """
         if self.session.opened().unverified_receipts():
             self.receipt_handler.reevaluate()
+
+    def reevaluate_before_sending(self) -> None:
+        """Let a stored answer that is verified by now count before anything goes out; where it cannot, send anyway."""
+        try:
+            self.reevaluate()
+        except (AccessRefused, ConfigInvalid, RegistryUnreachable) as error:
+            self.observe(Event(EventKind.WARNING, f"Stored receipts could not be evaluated again. {error}"))
 
     def _sealed_for_by_mistake(self, sender: LatestCounterpart) -> Iterator[Certificate]:
         """Yield what an answer may be sealed for in place of our present certificates: it is said whose it is."""

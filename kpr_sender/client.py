@@ -11,24 +11,18 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, Unpack
 
 from kpr_sender.app import App, Parts
 from kpr_sender.bus.port import Inbound
-from kpr_sender.errors import (
-    AccessRefused,
-    ConfigInvalid,
-    InputMissing,
-    InternalError,
-    RegistryUnreachable,
-    UsageError,
-)
+from kpr_sender.errors import AccessRefused, ConfigInvalid, InputMissing, InternalError, UsageError
 from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound.looks import require_reason
-from kpr_sender.journal.port import ReceiptDocument
+from kpr_sender.journal.port import Journal, ReceiptDocument
 from kpr_sender.model import Environment, Shipment
 from kpr_sender.operator.resolve import (
     Case,
@@ -115,8 +109,8 @@ class Client:
         been published is not published again.
 
         Args:
-            fagmelding: The KPR_IPL file; the configured one when not given.
-            identmelding: The KPR_IDE file; the configured one when not given.
+            fagmelding: The KPR_IPL file; the configured one when not given, as is the other.
+            identmelding: The KPR_IDE file.
             replaces: Id of the submission this one replaces, after contact with FHI.
             reason: Why, in words; required with ``replaces``.
             accept_findings: How many findings a person has read and accepts that FHI would drop something for. It must
@@ -140,7 +134,7 @@ class Client:
             )
         with self._one_at_a_time:
             with self._app.section:
-                self._reevaluate_before_sending()
+                self._app.reevaluate_before_sending()
             submission = self._app.submitter(by.strip()).submit(
                 named_files(self.settings, fagmelding, identmelding),
                 replaces=replaces,
@@ -230,11 +224,8 @@ class Client:
     def handle(self, inbound: Inbound) -> Handling:
         """Take one message that a vendor's own listener read from the receipts or error queue.
 
-        Args:
-            inbound: The message; ``token`` may be anything.
-
-        Returns:
-            ``SETTLE``: it is ours and durable, accept it. ``HOLD``: leave it to others.
+        The message's ``token`` may be anything. ``SETTLE`` is returned for what is ours and durable: accept it;
+        ``HOLD`` for what is to be left to others.
         """
         self._app.session.opened()
         with self._app.section:
@@ -243,11 +234,8 @@ class Client:
     def add_receipt(self, data: bytes, *, name: str = "") -> Report:
         """Take a receipt from a file, because another consumer took it off our queue. Never touches the bus.
 
-        It is evaluated exactly as if it had come from the queue.
-
-        Args:
-            data: The sealed message (CMS, also as PEM, S/MIME or base64) or plain XML.
-            name: Of the file, for the error's text.
+        It is evaluated exactly as if it had come from the queue. The data is the sealed message (CMS, also as PEM,
+        S/MIME or base64) or plain XML; the name is the file's, for an error's text.
 
         Returns:
             What is known now of the submission it is about. ``Report.taken`` is 0 when the journal had it already.
@@ -267,11 +255,7 @@ class Client:
         """Let a person accept a receipt whose signature holds, and whose sender has another HER-id or none.
 
         It never overrides MsgId or type, and nothing is accepted that FHI's registered certificate has not signed.
-
-        Args:
-            number: ``Receipt.receipt_id``.
-            reason: Why, in words; stored in the journal.
-            by: Who accepts it.
+        The number is ``Receipt.receipt_id``; the reason, in words, is stored in the journal.
 
         Raises:
             UsageError: There is no such receipt, more speaks against it, or the reason is missing or not clean.
@@ -284,13 +268,6 @@ class Client:
         Args and raises: as ``accept_receipt``.
         """
         return self._decide_on_receipt(number, accepted=False, reason=reason, by=by)
-
-    def _reevaluate_before_sending(self) -> None:
-        """Let a stored answer that is verified by now count before anything goes out; without it, too, this sends."""
-        try:
-            self._app.reevaluate()
-        except (AccessRefused, ConfigInvalid, RegistryUnreachable) as error:
-            self._app.observe(Event(EventKind.WARNING, f"Stored receipts could not be evaluated again. {error}"))
 
     def _decide_on_receipt(self, number: int, *, accepted: bool, reason: str, by: str) -> Report:
         from kpr_sender.inbound.receipt import undecided
@@ -355,20 +332,15 @@ class Client:
         Raises:
             UsageError: There is nothing to decide, or not in this way, or something has happened since.
         """
-        with self._one_at_a_time:
-            journal = self._app.session.opened()
-            with self._app.section:
-                found = case_of(journal, msg_id)
-                if seen is not None:
-                    require_unchanged(seen, found)
-                require_decidable(found, decision)
-                known, who = found.shipment.msg_id, by.strip() or self._app.by
-                if decision is Decision.NOT_ARRIVED:
-                    require_once(found, again=again)
-                    shipment = journal.let_go(known, message_id=self._app.new_id(), reason=reason, by=who)
-                else:
-                    shipment = journal.decide(known, decision.cause, reason=reason, by=who)
-            return self._decided(found, shipment, decision.value)
+        with self._deciding(msg_id, seen) as (journal, found):
+            require_decidable(found, decision)
+            known, who = found.shipment.msg_id, by.strip() or self._app.by
+            if decision is Decision.NOT_ARRIVED:
+                require_once(found, again=again)
+                shipment = journal.let_go(known, message_id=self._app.new_id(), reason=reason, by=who)
+            else:
+                shipment = journal.decide(known, decision.cause, reason=reason, by=who)
+        return self._decided(found, shipment, decision.value)
 
     def settle(self, msg_id: str, *, reason: str, by: str = "", seen: Case | None = None) -> Report:
         """Let a person end what nothing else can: the state stays, and nobody is called any more.
@@ -405,19 +377,23 @@ class Client:
             InputRefused: It is another file than the one that was sent.
             RegistryUnreachable: The register does not answer, and no earlier answer may be used; nothing was sealed.
         """
+        with self._deciding(msg_id, seen) as (_, found):
+            require_resendable(found)
+            require_once(found, again=again)
+            path = named_file(self.settings, found.shipment.type, file)
+            shipment = self._app.resender().resend(found.shipment, path, reason=reason, by=by.strip() or self._app.by)
+        return self._decided(found, shipment, "send again")
+
+    @contextmanager
+    def _deciding(self, msg_id: str, seen: Case | None) -> Iterator[tuple[Journal, Case]]:
+        """Let a person decide on what is known now, and not interrupt it."""
         with self._one_at_a_time:
             journal = self._app.session.opened()
             with self._app.section:
                 found = case_of(journal, msg_id)
                 if seen is not None:
                     require_unchanged(seen, found)
-                require_resendable(found)
-                require_once(found, again=again)
-                path = named_file(self.settings, found.shipment.type, file)
-                shipment = self._app.resender().resend(
-                    found.shipment, path, reason=reason, by=by.strip() or self._app.by
-                )
-            return self._decided(found, shipment, "send again")
+                yield journal, found
 
     def _decided(self, case: Case, shipment: Shipment, what: str) -> Report:
         text = f"A person decided on the {shipment.type.norwegian} ({shipment.msg_id}): {what}."
@@ -428,12 +404,8 @@ class Client:
     def reviewed(self, submission_id: str | None = None, *, by: str = "", note: str = "") -> Report:
         """Store that a person looked at a delivered submission in FHI's feedback view. Never touches the bus.
 
-        FHI's letter 24/04733-1 requires it of every municipality during the reception period.
-
-        Args:
-            submission_id: Which submission, or a MsgId of it; the newest when not given.
-            by: Who looked.
-            note: What the person noted, in words; stored in the journal.
+        FHI's letter 24/04733-1 requires it of every municipality during the reception period. A submission may be
+        named by a MsgId of it; the newest is meant where none is named. The note, in words, is stored in the journal.
 
         Raises:
             UsageError: There is no such submission, it is not delivered, or the note may hold a national id.

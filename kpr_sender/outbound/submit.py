@@ -232,8 +232,7 @@ class Submitter:
         Raises:
             AccessRefused: Its certificate or our key was refused.
         """
-        from kpr_sender.outbound.build import Builder
-        from kpr_sender.outbound.parties import Parties
+        from kpr_sender.outbound.build import Builder, Parties
         from kpr_sender.registry.counterpart_checks import require_openable
         from kpr_sender.trust.policy import Trust, check_counterpart, check_signer
 
