@@ -32,10 +32,11 @@ keys come first, always:
 The command's own keys follow. `send`, `wait`, `status`, `resolve`, `reviewed` and `receipts add` have `environment`,
 `submission`, `year`, `state`, `deadline` (the last day to report), `days_left` (negative after it), `reviewed`
 (`null`, or `at`: when a person noted to have looked at FHI's feedback view), `answers_to_others` (how many answers to
-messages that are not in this journal lay on our queue at the last look) and `shipments`; so has every command that
-fails before it has anything of its own to print, where all but `environment` are `null`, 0 or empty. `sandbox
-serve` prints its object when it is ready, with `exit_code` 0. `journal export` prints one JSON object a line without
-`--json`; with it, one object with these as `lines`. At 130 `error.code` is `interrupted`."""
+messages that are not in this journal lay on our queue at the last look), `next_look` (from when on a queue that others
+share is looked at again, or `null`) and `shipments`; so has every command that fails before it has anything of its
+own to print, where all but `environment` are `null`, 0 or empty. `sandbox serve` prints its object when it is ready,
+with `exit_code` 0. `journal export` prints one JSON object a line without `--json`; with it, one object with these as
+`lines`. At 130 `error.code` is `interrupted`."""
 
 
 def documentation() -> str:

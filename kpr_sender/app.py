@@ -19,7 +19,7 @@ from kpr_sender.bus.port import Bus
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, RegistryUnreachable
 from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.inbound.archive import ReceiptCopies
-from kpr_sender.inbound.look_memory import answers_to_others
+from kpr_sender.inbound.look_memory import last_look
 from kpr_sender.journal.session import CriticalSection, JournalSession
 from kpr_sender.keys.port import Keys
 from kpr_sender.model import Submission
@@ -295,7 +295,7 @@ class App:
             submission,
             at=self.now(),
             reviewed=reviewed,
-            answers_to_others=answers_to_others(self.settings.journal.path),
+            last_look=last_look(self.settings, self.now()),
             sent=sent,
             taken=taken,
         )

@@ -32,7 +32,7 @@ from kpr_sender.model import OTHER_SENDER, Environment, Receipt, Shipment, Submi
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.settings.kinds import write_duration
 from kpr_sender.settings.values import Settings
-from kpr_sender.states import UNANSWERED, ReceiptStatus, ShipmentState
+from kpr_sender.states import UNANSWERED, ReceiptStatus, ShipmentState, awaits_answer
 from kpr_sender.submission_state import SubmissionState
 
 _NOT_ACCEPTED_AFTER: Final = timedelta(hours=96)
@@ -261,6 +261,42 @@ def deadline_of(settings: Settings, year: int) -> Deadline:
 
 
 @dataclass(frozen=True, slots=True)
+class NextLook:
+    """When a queue is looked at again that others' messages lie on, and that is not looked at now (promise G8).
+
+    Attributes:
+        at: From when on.
+        queue: What it is called.
+        others: How many messages of others lay there at the last look.
+    """
+
+    at: datetime
+    queue: str
+    others: int
+
+    @property
+    def text(self) -> str:
+        """The same in a sentence."""
+        return f"{self.others} messages of others lie on our {self.queue}; it is looked at from {rfc3339(self.at)} on."
+
+
+@dataclass(frozen=True, slots=True)
+class LastLook:
+    """What the last look at our queues has left.
+
+    Attributes:
+        answers_to_others: How many answers to messages that are not in this journal lay on our queue.
+        next_look: When a queue is looked at again; None where none is waited for.
+    """
+
+    answers_to_others: int = 0
+    next_look: NextLook | None = None
+
+
+_NO_LOOK: Final = LastLook()
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What is known of a submission.
 
@@ -272,7 +308,7 @@ class Report:
         asked_at: The time at which this is known; aware.
         deadline: The last day to report the submission's year.
         reviewed: That a person looked at the data in FHI's feedback view; None where nobody has said so.
-        answers_to_others: How many answers to messages that are not in this journal lay on our queue at the last look.
+        last_look: What the last look at our queues has left.
     """
 
     submission: Submission
@@ -282,7 +318,7 @@ class Report:
     asked_at: datetime = field(kw_only=True)
     deadline: Deadline | None = field(default=None, kw_only=True)
     reviewed: Review | None = field(default=None, kw_only=True)
-    answers_to_others: int = field(default=0, kw_only=True)
+    last_look: LastLook = field(default=_NO_LOOK, kw_only=True)
 
     @classmethod
     def of(
@@ -292,7 +328,7 @@ class Report:
         *,
         at: datetime,
         reviewed: Review | None = None,
-        answers_to_others: int = 0,
+        last_look: LastLook = _NO_LOOK,
         sent: int = 0,
         taken: int = 0,
     ) -> Report:
@@ -305,8 +341,18 @@ class Report:
             asked_at=at,
             deadline=deadline_of(settings, submission.year),
             reviewed=reviewed,
-            answers_to_others=answers_to_others,
+            last_look=last_look,
         )
+
+    @property
+    def answers_to_others(self) -> int:
+        """How many answers to messages that are not in this journal lay on our queue at the last look."""
+        return self.last_look.answers_to_others
+
+    @property
+    def next_look(self) -> NextLook | None:
+        """When the queue is looked at again where a receipt may come; None where it is looked at by every run."""
+        return self.last_look.next_look if any(map(awaits_answer, self.submission.shipments)) else None
 
     @property
     def error(self) -> KprError | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from kpr_sender.inbound.look_memory import answers_to_others
+from kpr_sender.inbound.look_memory import last_look
 from kpr_sender.journal.port import JournalView
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Submission
@@ -17,9 +17,8 @@ from kpr_sender.settings.values import Settings
 
 def report_on(settings: Settings, submission: Submission, journal: JournalView | None = None) -> Report:
     """Return what is known of a submission now; with a journal also whether a person has reviewed it."""
-    answers = answers_to_others(settings.journal.path)
-    reviewed = review_of(journal, submission)
-    return Report.of(settings, submission, at=datetime.now(UTC), reviewed=reviewed, answers_to_others=answers)
+    now, reviewed = datetime.now(UTC), review_of(journal, submission)
+    return Report.of(settings, submission, at=now, reviewed=reviewed, last_look=last_look(settings, now))
 
 
 @contextmanager

@@ -16,11 +16,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from kpr_sender.bus.port import QUEUE_NAMES, Inbound, Source
+from kpr_sender.bus.port import QUEUE_NAMES, Inbound, Source, own_queues
 from kpr_sender.durable import write_file
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.inbound.looks import Looks, Seen
-from kpr_sender.report import rfc3339
+from kpr_sender.report import LastLook, NextLook
+from kpr_sender.settings.values import Settings
 
 _SCHEMA: Final = 1
 _KEY_BYTES: Final = 32
@@ -31,38 +32,16 @@ def beside(journal: Path) -> Path:
     return journal.with_name(f"{journal.name}.looks.json")
 
 
-def answers_to_others(journal: Path) -> int:
-    """Return how many answers to messages that are not in a journal lay on our queue at the last look, verified or not.
+def last_look(settings: Settings, now: datetime) -> LastLook:
+    """Return what the last look at a configuration's queues has left; nothing where that is not known.
 
-    0 also where that is not known: whoever looks at the queue next says why.
+    Whoever looks at a queue next says why it is not.
     """
     try:
-        return LookMemory.load(beside(journal)).looks[Source.RECEIPTS].answers
+        memory = LookMemory.load(beside(settings.journal.path))
     except JournalUnwritable:
-        return 0
-
-
-@dataclass(frozen=True, slots=True)
-class NextLook:
-    """When a queue is looked at again that is not looked at now.
-
-    Attributes:
-        at: From when on.
-        queue: Which.
-        others: How many messages of others lay there at the last look.
-    """
-
-    at: datetime
-    queue: Source
-    others: int
-
-    @property
-    def text(self) -> str:
-        """The same in a sentence."""
-        return (
-            f"{self.others} messages of others lie on our {QUEUE_NAMES[self.queue]}; it is looked at again from "
-            f"{rfc3339(self.at)} on."
-        )
+        return LastLook()
+    return LastLook(memory.looks[Source.RECEIPTS].answers, memory.next_look(own_queues(settings.bus), now))
 
 
 @dataclass(slots=True)
@@ -104,7 +83,7 @@ class LookMemory:
     def next_look(self, queues: Collection[Source], now: datetime) -> NextLook | None:
         """Return when the first of these queues that is not looked at now is looked at again; None where none is."""
         due = ((self.looks[one].next_at(now), one) for one in queues)
-        paused = [NextLook(at, one, self.looks[one].others) for at, one in due if at is not None and at > now]
+        paused = [NextLook(at, QUEUE_NAMES[one], self.looks[one].others) for at, one in due if at and at > now]
         return min(paused, key=lambda one: one.at, default=None)
 
     def keep(self, queue: Source, looks: Looks) -> None:

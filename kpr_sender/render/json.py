@@ -63,6 +63,7 @@ def nothing(
         days_left=days_left,
         reviewed=None,
         answers_to_others=0,
+        next_look=None,
         shipments=[],
     )
 
@@ -84,6 +85,7 @@ def report_json(report: Report) -> dict[str, Any]:
         days_left=report.deadline and report.deadline.days_left(report.asked_at),
         reviewed=report.reviewed and {"at": rfc3339(report.reviewed.at)},  # not who: that stays in the journal
         answers_to_others=report.answers_to_others,
+        next_look=report.next_look and rfc3339(report.next_look.at),
         shipments=[
             {**_shipment(one), "kept_of": None if one in submission.own else one.submission_id}
             for one in submission.shipments

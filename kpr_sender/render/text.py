@@ -93,6 +93,8 @@ def report_screen(report: Report, *, journal: Path, receipts: Path, remark: str 
         yield f"  Deadline    it {report.deadline.text(report.asked_at)}{_late(report, report.deadline)}"
     if report.answers_to_others:
         yield f"  Not ours    {report.answers_to_others} answers on our queue name no message of this journal"
+    if report.next_look is not None:
+        yield f"  Next look   {report.next_look.text}"
     yield f"  What to do  {report.next_step}"
 
 

@@ -231,7 +231,7 @@ def test_a_failed_configuration_is_the_same_object_for_every_command(capsys: pyt
 
         assert list(assert_envelope(capsys.readouterr().out, code)) == [
             *("schema", "exit_code", "error", "environment", "submission", "year", "state"),
-            *("deadline", "days_left", "reviewed", "answers_to_others", "shipments"),
+            *("deadline", "days_left", "reviewed", "answers_to_others", "next_look", "shipments"),
         ]
 
 

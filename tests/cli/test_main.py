@@ -81,6 +81,7 @@ def test_a_wrong_command_line_is_one_object_of_json_too(
         "days_left": None,
         "reviewed": None,
         "answers_to_others": 0,
+        "next_look": None,
         "shipments": [],
     }
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from kpr_sender.client import Client
 from kpr_sender.errors import QueueShared, UsageError
 from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound.look_memory import LookMemory, beside
+from kpr_sender.render.text import report_screen
 from kpr_sender.report import Report, rfc3339
 from tests.helpers.command import kpr_send
 from tests.helpers.fhi import Fhi
@@ -38,13 +42,14 @@ class SharedQueue(MemoryBus):
         self.delivered: dict[str, int] = {}
         self.looks = 0
         self._attached = False
+        self.room: float = math.inf
         for inbound in others:
             self.put(inbound)
 
     def receive(self, timeout: float, sources: Collection[Source] = frozenset(Source)) -> Inbound | None:
         self.looks += Source.RECEIPTS in sources and not self._attached
         self._attached = self._attached or Source.RECEIPTS in sources
-        inbound = super().receive(timeout, sources)
+        inbound = super().receive(timeout, sources) if self.held < self.room else None
         if inbound is not None:
             self.delivered[inbound.message_id] = self.delivered.get(inbound.message_id, 0) + 1
         return inbound
@@ -104,7 +109,9 @@ def test_g8_what_nobody_reads_is_taken_five_times_and_ends_with_88(cron: Cron, q
     assert f"3 messages of others lay on our receipts queue at the last look ({last})" in told.text()
     assert f"since {rfc3339(NOW)}" in told.text()
     assert "--look-anyway" in told.text()
+    assert "that of EKSEMPEL KOMMUNE, Saksbehandling (HER-id 900002) by the configuration" in told.text()
     assert told.as_json()["error"]["code"] == "queue-shared"
+    assert told.as_json()["next_look"] is None
     status = kpr_send("--env", "lokal", "--config", cron.kommune.config, "status")
     assert status.code == 88
 
@@ -113,10 +120,15 @@ def test_a_run_that_may_not_look_says_when_it_looks_next(cron: Cron, events: lis
     cron.run(0)
     cron.run(10)
     events.clear()
-    assert cron.run(15).exit_code == 80
+    report = cron.run(15)
+    assert report.exit_code == 80
     (told,) = [event for event in events if event.kind is EventKind.FOREIGN_HELD]
     due = rfc3339(NOW + timedelta(minutes=20))
-    assert told.text == f"3 messages of others lie on our receipts queue; it is looked at again from {due} on."
+    assert told.text == f"3 messages of others lie on our receipts queue; it is looked at from {due} on."
+    assert report.as_json()["next_look"] == due
+    screen = "\n".join(report_screen(report, journal=Path("j"), receipts=Path("r")))
+    assert f"Next look   {told.text}" in screen
+    assert cron.run(20).as_json()["next_look"] == rfc3339(NOW + timedelta(minutes=80))
 
 
 def test_our_receipts_behind_them_are_taken_by_the_first_look_that_is_permitted(
@@ -226,19 +238,94 @@ def test_the_error_queue_likewise_and_what_cannot_be_read(cron: Cron, queue: Sha
     assert queue.delivered == {"other-1": 5, "other-2": 5}
 
 
+def test_each_queue_has_pauses_of_its_own(cron: Cron, queue: SharedQueue, fhi: Fhi) -> None:
+    queue.inbox.clear()
+    queue.put(foreign(1, Source.ERRORS))
+    for minute in LOOKS_AT:
+        cron.run(minute)
+    report = cron.run(5000)
+    assert report.exit_code == 88
+    assert "1 messages of others lay on our error queue" in report.text()
+    assert "receipts queue" not in report.text()
+    queue.put(foreign(2))
+    cron.run(5001)
+    cron.run(5002)
+    assert queue.delivered == {"other-1": 5, "other-2": 2}
+    answer(cron, fhi)
+    assert cron.run(5003).exit_code == 88, "the receipts queue has its pause of ten minutes"
+    assert cron.run(5012, **ASKED).exit_code == 0, "the error queue keeps nothing on the other one"
+    assert queue.delivered["other-1"] == 6, "what a person asked for is a look at both"
+
+
+def test_a_look_that_was_cut_short_does_not_say_that_a_queue_was_read(cron: Cron, queue: SharedQueue) -> None:
+    """500 of others on the error queue are as many as a look takes: of the receipts queue it has seen nothing."""
+    cron.run(0)
+    memory = LookMemory.load(beside(cron.kommune.journal))
+    before = memory.looks[Source.RECEIPTS]
+    first, queue.inbox = list(queue.inbox), type(queue.inbox)()
+    for number in range(500):
+        queue.put(foreign(1000 + number, Source.ERRORS))
+    queue.inbox.extend(first)
+    queue.room = 500
+    cron.run(10)
+    looks = LookMemory.load(beside(cron.kommune.journal)).looks
+    assert (looks[Source.RECEIPTS], looks[Source.ERRORS].others) == (before, 500)
+
+
+def claim(cron: Cron, number: int = 0, **fields: Any) -> Inbound:
+    """An answer that cannot be opened: under FHI's HER-id, and with or without one of our ids."""
+    outside = {"fromHerId": "8133973", "toHerId": str(SENDER_HER_ID)}
+    made = Inbound(None, Source.RECEIPTS, f"claim-{number}", cron.bus.published[0].message_id, "APPREC", "", outside,
+                   b"not to be opened" + bytes([number]))  # fmt: skip
+    return replace(made, **fields)
+
+
+def test_what_names_us_is_settled_by_its_fifth_take_also_behind_others_and_beyond_the_bound(
+    cron: Cron, queue: SharedQueue
+) -> None:
+    others = [queue.inbox.popleft() for _ in range(3)]
+    cron.run(0)
+    queue.inbox.extend(others)
+    for number in range(22):  # 20 are stored
+        queue.put(claim(cron, number))
+    for minute in (1, 2, 12, 72):
+        assert cron.run(minute).exit_code == 76
+        assert queue.settled == []
+    cron.run(1512)
+    assert {one.message_id for one in queue.settled} == {f"claim-{number}" for number in range(22)}
+    assert max(queue.delivered.values()) == 5
+
+
+def test_what_names_nobody_is_settled_by_the_next_look_after_a_person_discarded_it(
+    cron: Cron, queue: SharedQueue, kommune: Municipality
+) -> None:
+    queue.inbox.clear()
+    cron.run(0)
+    outside = {"fromHerId": "171479", "toHerId": str(SENDER_HER_ID)}
+    queue.put(claim(cron, correlation_id="", properties=outside))
+    for minute in (1, 11, 21, 81, 1521):
+        assert cron.run(minute).exit_code == 76
+    assert queue.settled == [], "nothing but its sender's HER-id says that it is about ours"
+    with Client(kommune.configure(PATIENT), bus=queue, now=cron.now) as client:
+        (document,) = client.receipts()
+        client.discard_receipt(document.receipt.receipt_id, reason="not FHI's", by="Kari")
+    assert cron.run(1522).exit_code == 88
+    assert cron.run(1523, **ASKED).exit_code == 80
+    assert [one.message_id for one in queue.settled] == ["claim-0"]
+    assert cron.run(1524).exit_code == 80, "nothing of others is there any more"
+
+
 def test_an_answer_that_cannot_be_believed_is_settled_by_its_fifth_take(
     cron: Cron, queue: SharedQueue, fhi: Fhi, kommune: Municipality
 ) -> None:
     """The journal has its bytes; on the queue it would end our looking."""
     queue.inbox.clear()
     cron.run(0)
-    sealed = queue.published[0]
-    queue.put(Inbound(None, Source.RECEIPTS, "claim", sealed.message_id, "APPREC", "", {
-        "fromHerId": "8133973", "toHerId": str(SENDER_HER_ID)}, b"not to be opened"))  # fmt: skip
+    queue.put(claim(cron))
     codes = [cron.run(minute).exit_code for minute in (1, 11, 21, 81, 1521, 1522)]
     assert set(codes) == {76}
-    assert queue.delivered["claim"] == 5
-    assert [inbound.message_id for inbound in queue.settled] == ["claim"]
+    assert queue.delivered["claim-0"] == 5
+    assert [inbound.message_id for inbound in queue.settled] == ["claim-0"]
 
 
 def test_g8_a_run_killed_in_a_look_counts_all_that_is_remembered_as_taken(

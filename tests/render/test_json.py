@@ -38,7 +38,7 @@ def test_json_is_schema_2_and_holds_no_detail_text() -> None:
     assert report.as_json() == whole
     assert list(whole) == [
         *("schema", "exit_code", "error", "environment", "submission", "year", "state"),
-        *("deadline", "days_left", "reviewed", "answers_to_others", "shipments"),
+        *("deadline", "days_left", "reviewed", "answers_to_others", "next_look", "shipments"),
     ]
     assert whole["exit_code"] == report.exit_code == 82
     assert whole["error"] == {
