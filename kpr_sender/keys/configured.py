@@ -12,7 +12,8 @@ from kpr_sender.cms.certificates import CertificateUse, check, load_certificates
 from kpr_sender.cms.port import Decrypter, Signer
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, SoftwareSigner, WantedKey, load_pem, load_pkcs12
-from kpr_sender.settings.values import KeySource, Settings, TokenKey
+from kpr_sender.settings.secrets import KeySource, TokenKey
+from kpr_sender.settings.values import Settings
 
 if TYPE_CHECKING:
     from kpr_sender.keys.pkcs11 import HardwareKey

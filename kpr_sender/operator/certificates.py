@@ -23,7 +23,8 @@ from kpr_sender.operator.machine_checks import Status
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.registry import open_registry_for_sending
 from kpr_sender.registry.port import Counterpart
-from kpr_sender.settings.values import KeySource, Settings
+from kpr_sender.settings.secrets import KeySource
+from kpr_sender.settings.values import Settings
 from kpr_sender.trust.policy import Trust, check_signer
 
 WARNING_DAYS: Final = (7, 14, 30, 60)

@@ -21,13 +21,11 @@ from kpr_sender.messages.transport import is_registered_id
 from kpr_sender.model import Environment
 from kpr_sender.net import is_loopback
 from kpr_sender.settings.keys import DECLARED, Key, KeyGroup, SecretKeys, Section, keys_of
-from kpr_sender.settings.secrets import EnvironmentSecret, FileSecret, Secret
+from kpr_sender.settings.secrets import EnvironmentSecret, FileSecret, KeySettings, KeySource, Secret
 from kpr_sender.settings.values import (
     SECTIONS,
     TOP,
     BusSettings,
-    KeySettings,
-    KeySource,
     QueueIds,
     ReceiptsFrom,
     RegistryKind,

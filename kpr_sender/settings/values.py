@@ -17,7 +17,7 @@ from typing import Final
 from kpr_sender.model import Environment, Party
 from kpr_sender.settings import kinds
 from kpr_sender.settings.keys import Section, option, part, secret, section, sections_of, with_keys
-from kpr_sender.settings.secrets import Secret
+from kpr_sender.settings.secrets import KeySettings, Secret
 
 # fmt: off
 # A declaration reads as one entry: name, type, default, kind, help.
@@ -227,65 +227,6 @@ class RegistrySettings:
     stale_for: float = field(default=86_400.0, metadata=option(
         kinds.seconds(0, 90 * 24 * 3600), "How old the last good answer may be when the register cannot be reached; a "
         "warning says so. 0 for never."))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenKey:
-    """A key in a hardware token."""
-
-    module: Path = field(metadata=option(
-        kinds.PATH, "PKCS#11 library of the hardware token or HSM that holds the key, instead of a file. Needs "
-        "kpr-sender[pkcs11]. certificate is then needed only where the token has none with the key's id.",
-        name="pkcs11_module", otherwise="the key is in a file", example="/usr/lib/softhsm/libsofthsm2.so"))
-    token_label: str = field(default="", metadata=option(
-        kinds.NAME, "The token's label.", otherwise="slot names the token", example="kommune"))
-    slot: int | None = field(default=None, metadata=option(
-        kinds.integer(0, 2**63 - 1), "The number of the token's slot.", otherwise="token_label names the token",
-        example=0))
-    pin: Secret = field(metadata=secret("the token's PIN", otherwise=", where there is a token", example="{}-pin"))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeySource:
-    """Where one key with its certificate is: a PKCS#12 file, PEM pair or hardware token. ``key`` names its section."""
-
-    key: str
-    pkcs12: Path | None = field(default=None, metadata=option(
-        kinds.PATH, "PKCS#12 file with key, certificate and its intermediates.",
-        otherwise="certificate and key stand in its place", example="../keys/{}.p12"))
-    certificate_pem: Path | None = field(default=None, metadata=option(
-        kinds.PATH, "PEM file: the certificate first, its intermediates after it.", name="certificate",
-        otherwise="pkcs12 stands in its place", example="../keys/{}.pem"))
-    key_pem: Path | None = field(default=None, metadata=option(
-        kinds.PATH, "PEM file with the private key that goes with it.", name="key",
-        otherwise="pkcs12 stands in its place", example="../keys/{}.key"))
-    passphrase: Secret | None = field(default=None, metadata=secret(
-        "the passphrase", otherwise=", or no passphrase", example="{}-passphrase"))
-    key_label: str = field(default="", metadata=option(
-        kinds.NAME, "Label of the private key on the token, or its friendly name in a pkcs12 file with several keys.",
-        otherwise="key_id names the key, or in a file its certificate's key usage", example="{}"))
-    key_id: bytes = field(default=b"", metadata=option(
-        kinds.HEX, "Id of the private key on the token, or its localKeyID in a pkcs12 file with several keys.",
-        otherwise="key_label names the key, or in a file its certificate's key usage", example="a1"))
-    token: TokenKey | None = field(default=None, metadata=part(TokenKey))
-
-    @property
-    def secret(self) -> Secret | None:
-        """What opens it: the token's PIN or the file's passphrase."""
-        return self.passphrase if self.token is None else self.token.pin
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeySettings:
-    """Our own keys. Several decryption keys at a certificate roll-over: the current one first."""
-
-    signing: KeySource = field(metadata=section(
-        KeySource, "Our key for signing (virksomhetssertifikat): a PKCS#12 file, a PEM pair, or a hardware token.",
-        stem="signing"))
-    decryption: tuple[KeySource, ...] = field(metadata=section(
-        KeySource, "Our key for opening receipts: the one whose certificate Adresseregisteret gives out for encryption "
-        "to us. At a certificate roll-over repeat this section: the current key first, the old one after it.",
-        repeated=True, stem="encryption"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,8 @@ from kpr_sender.keys import configured
 from kpr_sender.keys.files import KeyPair
 from kpr_sender.model import Environment, Shipment
 from kpr_sender.settings import load
-from kpr_sender.settings.values import KeySource, Settings
+from kpr_sender.settings.secrets import KeySource
+from kpr_sender.settings.values import Settings
 from kpr_sender.states import AWAITING_RECEIPT
 
 _HANGS_AFTER: Final = 60  # seconds
