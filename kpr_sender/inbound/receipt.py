@@ -192,7 +192,7 @@ class ReceiptHandler:
 
     def _evaluate_error(self, inbound: Inbound) -> Evaluation:
         """Record an error-queue message for the shipment it names. It is never signed: that is no receipt."""
-        fault = error_queue.parse(inbound.properties, inbound.subject, inbound.body)
+        fault = error_queue.parse(inbound.properties, inbound.subject, inbound.body, inbound.correlation_id)
         shipment = self.journal.shipment_by_message_id(fault.original_message_id)
         if shipment is None:
             return Evaluation(Handling.HOLD, (), "it names no message of this journal")

@@ -45,13 +45,14 @@ class BusFault:
     received_at_text: str
 
 
-def parse(properties: Mapping[str, str], subject: str, body: bytes) -> BusFault:
+def parse(properties: Mapping[str, str], subject: str, body: bytes, correlation_id: str = "") -> BusFault:
     """Read an error-queue message; never raises.
 
     Args:
         properties: Application properties; names are compared without regard to case and blanks.
         subject: AMQP subject; ``AMQP_SOAP_FAULT`` when the body is a SOAP fault.
         body: Bytes of the body, most often empty. Anything but a SOAP fault is ignored.
+        correlation_id: AMQP correlation-id: what it is about where nothing else says so.
     """
     by_name = {name.replace(" ", "").casefold(): value for name, value in properties.items()}
 
@@ -61,7 +62,7 @@ def parse(properties: Mapping[str, str], subject: str, body: bytes) -> BusFault:
     named = by_name.get(transport.ORIGINAL_MESSAGE_ID.casefold(), "")
     related, code, reason = _soap_fault(body) if subject.strip() == transport.SUBJECT_SOAP_FAULT else ("", "", "")
     return BusFault(
-        original_message_id=_message_id(named) or _message_id(related),
+        original_message_id=_message_id(named) or _message_id(related) or _message_id(correlation_id),
         condition=read(transport.ERROR_CONDITION) or code,
         description=read(transport.ERROR_DESCRIPTION) or reason,
         data=clean(_in_words(str(by_name.get(transport.ERROR_CONDITION_DATA.casefold(), "")))),

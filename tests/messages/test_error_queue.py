@@ -47,6 +47,11 @@ def test_the_message_it_names_is_found(given_id: str, name: str) -> None:
     assert parse({name: given_id}, "", b"").original_message_id == MESSAGE_ID
 
 
+def test_the_correlation_id_says_what_it_is_about_where_nothing_else_does() -> None:
+    assert parse({}, "", b"", f"urn:uuid:{MESSAGE_ID.upper()}").original_message_id == MESSAGE_ID
+    assert parse({"originalMessageId": MESSAGE_ID}, "", b"", "f" * 32).original_message_id == MESSAGE_ID
+
+
 def test_nothing_at_all_is_empty() -> None:
     assert parse({}, "", b"") == BusFault("", "", "", "", "")
 
