@@ -12,6 +12,19 @@ import enum
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
+_STOPS: Final = " .;:,"
+
+
+def sentence(text: str, *clauses: str) -> str:
+    """Return one sentence, the clauses after a colon: the one place that joins what others say to what we say.
+
+    Args:
+        text: What happened.
+        clauses: What is wrong, each shown once; whatever full stops they end with are left out.
+    """
+    said = "; ".join(dict.fromkeys(filter(None, (clause.strip(_STOPS) for clause in clauses))))
+    return f"{text.rstrip(_STOPS)}{': ' if said else ''}{said}."
+
 
 class Fault(enum.StrEnum):
     """Whose fault, and so whose move, an error is."""

@@ -25,6 +25,7 @@ from kpr_sender.errors import (
     ReceiptPending,
     ReceiptUnverified,
     RejectedByReceiver,
+    sentence,
 )
 from kpr_sender.journal.port import REVIEWED, JournalView
 from kpr_sender.messages.error_conditions import advice
@@ -55,18 +56,19 @@ def _partly(submission: Submission) -> KprError:
     lost = _in(submission, ShipmentState.REJECTED, ShipmentState.FAULTED, ShipmentState.CANCELLED)
     text = f"Only one of the pair is delivered. The other is {lost[0].state.value}: {_named(lost)}"
     faulted = _in(submission, ShipmentState.FAULTED)
-    return NeedsPerson(f"{text}: {_why(faulted)}." if faulted else f"{text}.", next_step=_advice(faulted))
+    return NeedsPerson(sentence(text, *(_why(faulted) if faulted else ())), next_step=_advice(faulted))
 
 
 def _rejected(submission: Submission) -> KprError:
     refused = _in(submission, ShipmentState.REJECTED, ShipmentState.FAULTED)
     # What was rejected needs a new extract, for which FHI is asked anyway; what was faulted mostly needs none.
     next_step = "" if _in(submission, ShipmentState.REJECTED) else _advice(refused)
-    return RejectedByReceiver(f"{_named(refused)} did not get through: {_why(refused)}.", next_step=next_step)
+    text = sentence(f"{_named(refused)} did not get through", *_why(refused))
+    return RejectedByReceiver(text, next_step=next_step)
 
 
-def _why(shipments: list[Shipment]) -> str:
-    """Return what the receiver says is wrong, each thing once."""
+def _why(shipments: list[Shipment]) -> list[str]:
+    """Return what the receiver says is wrong."""
     codes = [
         f"{error.code} {error.text}"
         for shipment in shipments
@@ -76,8 +78,7 @@ def _why(shipments: list[Shipment]) -> str:
     ]
     faults = [shipment.error_message.text for shipment in shipments if shipment.error_message]
     notes = [shipment.last_error.text for shipment in shipments if shipment.last_error]
-    once = dict.fromkeys(text.strip(" .;") for text in codes or faults or notes)
-    return "; ".join(once) or "no error code was given"
+    return codes or faults or notes or ["no error code was given"]
 
 
 def _advice(faulted: list[Shipment]) -> str:
@@ -99,7 +100,7 @@ def _sealed(submission: Submission) -> KprError:
 
 def _with_errors(submission: Submission) -> KprError:
     partly = _in(submission, ShipmentState.DELIVERED_WITH_ERRORS)
-    return NeedsPerson(f"Arrived with errors (status 3): {_named(partly)}: {_why(partly)}.")
+    return NeedsPerson(sentence(f"Arrived with errors (status 3): {_named(partly)}", *_why(partly)))
 
 
 def _published(submission: Submission) -> KprError:
@@ -158,7 +159,7 @@ def _delivered_yet(submission: Submission) -> KprError | None:
     ]
     if not odd:
         return None
-    return NeedsPerson(f"FHI says OK (status 1) to {_named(odd)}, and names errors all the same: {_why(odd)}.")
+    return NeedsPerson(sentence(f"FHI says OK (status 1) to {_named(odd)}, and names errors all the same", *_why(odd)))
 
 
 _BY_STATE: Final[Mapping[SubmissionState, Callable[[Submission], KprError | None]]] = {
@@ -184,14 +185,14 @@ def _unverified(submission: Submission) -> KprError | None:
 
 def _doubted(shipment: Shipment, receipt: Receipt) -> KprError:
     if receipt.unopened:
-        return AnswerUnopened(f"An answer for {_named([shipment])} cannot be opened: {receipt.problem}.")
+        return AnswerUnopened(sentence(f"An answer for {_named([shipment])} cannot be opened", receipt.problem))
     # Its signature holds where nothing but its sender is said to be wrong (inbound/examine).
     accept = (
         "Do not send again. Ask kpr@fhi.no whether it is theirs; if it is, kpr-send receipts accept "
         f"{receipt.receipt_id} --reason TEXT --by NAME."
     )
     next_step = accept if OTHER_SENDER in receipt.problem else ""
-    text = f"A receipt for {_named([shipment])} is not verified: {receipt.problem}."
+    text = sentence(f"A receipt for {_named([shipment])} is not verified", receipt.problem)
     return ReceiptUnverified(text, next_step=next_step)
 
 

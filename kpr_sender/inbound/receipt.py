@@ -19,7 +19,7 @@ from typing import Final
 
 from kpr_sender.bus.port import Inbound, Source
 from kpr_sender.cms.certificates import named
-from kpr_sender.errors import UsageError
+from kpr_sender.errors import UsageError, sentence
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.inbound.examine import Examined, Examiner
@@ -153,7 +153,7 @@ class ReceiptHandler:
         found = self.examiner.examine(self._as_inbound(stored, shipment))
         if found.shipment is None or not found.only_sender:
             raise UsageError(
-                f"Receipt {receipt_id} cannot be accepted: {found.problem or 'it is verified now'}.",
+                sentence(f"Receipt {receipt_id} cannot be accepted", found.problem or "it is verified now"),
                 where="N",
                 next_step="Only a receipt that FHI's registered certificate signed, for our MsgId and type, can be.",
             )
@@ -207,7 +207,7 @@ class ReceiptHandler:
             message_id=fault.original_message_id,
         )
         said = "" if faulted.error_message is None else faulted.error_message.text
-        self._report(EventKind.FAULTED, shipment, f"The receiver could not take the {_name(shipment)}: {said}.")
+        self._report(EventKind.FAULTED, shipment, sentence(f"The receiver could not take the {_name(shipment)}", said))
         return Evaluation(Handling.SETTLE, (shipment.msg_id,), new=True)
 
     def _record_verified(
@@ -235,7 +235,7 @@ class ReceiptHandler:
             return Evaluation(Handling.SETTLE, (shipment.msg_id,))
         self.archive(recorded, found.xml)
         if recorded.problem != found.remark:
-            text = f"The receipt for {shipment.msg_id}: {recorded.problem}."
+            text = sentence(f"The receipt for {shipment.msg_id}", recorded.problem)
             self._report(EventKind.CONTRADICTION, shipment, text)
         else:
             self._report(EventKind.RECEIPT, shipment, _result_text(shipment, status, errors), {"status": status})
@@ -273,7 +273,7 @@ class ReceiptHandler:
         if recorded is not None:
             if found.xml is not None:
                 self.archive_unverified(recorded, found.xml)
-            text = f"A receipt for the {_name(shipment)} is stored but not verified: {found.problem}."
+            text = sentence(f"A receipt for the {_name(shipment)} is stored but not verified", found.problem)
             self._report(EventKind.RECEIPT_UNVERIFIED, shipment, text)
         return replace(evaluation, new=recorded is not None)
 
@@ -312,8 +312,7 @@ _RESULTS: Final = {
 
 
 def _result_text(shipment: Shipment, status: ReceiptStatus, errors: tuple[ReceiptError, ...]) -> str:
-    codes = ", ".join(dict.fromkeys(f"{error.code} {error.text}".strip() for error in errors))
-    return f"The {_name(shipment)} {_RESULTS[status]}{': ' + codes if codes else ''}."
+    return sentence(f"The {_name(shipment)} {_RESULTS[status]}", *(f"{one.code} {one.text}" for one in errors))
 
 
 def _name(shipment: Shipment) -> str:

@@ -12,7 +12,7 @@ import re
 from typing import Final
 
 from kpr_sender.bus.port import Inbound, Source
-from kpr_sender.errors import InputRefused
+from kpr_sender.errors import InputRefused, sentence
 from kpr_sender.inbound.examine import looks_like_xml
 from kpr_sender.inbound.receipt import ReceiptHandler
 from kpr_sender.messages.transport import FROM_HER_ID
@@ -68,7 +68,7 @@ def take_file(handler: ReceiptHandler, data: bytes, *, name: str) -> tuple[Submi
 
 def _no_receipt(problem: str, name: str) -> InputRefused:
     next_step = "Nothing was taken from it. Check that it is the right file, and --env and --journal."
-    return InputRefused(f"This is no receipt of ours: {problem}.", where=name, next_step=next_step)
+    return InputRefused(sentence("This is no receipt of ours", problem), where=name, next_step=next_step)
 
 
 def as_inbound(body: bytes, her_id: int) -> Inbound:

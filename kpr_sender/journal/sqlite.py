@@ -22,6 +22,7 @@ from kpr_sender.errors import (
     LastError,
     RejectedByReceiver,
     UsageError,
+    sentence,
 )
 from kpr_sender.journal import recovery, rows, sql
 from kpr_sender.journal.admission import require_admissible, require_nothing_forgotten
@@ -261,7 +262,9 @@ class SqliteJournal(SqliteView):
 
     def fault(self, msg_id: str, *, condition: str, description: str, data: str = "", message_id: str = "") -> Shipment:
         """Take note that a message on the error queue names this shipment. Again is harmless."""
-        error = LastError(RejectedByReceiver.code, f"The receiver's error queue message says {condition or 'no more'}.")
+        error = LastError(
+            RejectedByReceiver.code, sentence(f"The receiver's error queue message says {condition or 'no more'}")
+        )
         evidence = {"condition": condition, "description": description, "data": data}
         return self._apply(msg_id, Cause.ERROR_QUEUE, evidence=evidence, error=error, message_id=message_id)
 

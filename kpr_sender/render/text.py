@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kpr_sender.errors import KprError
+from kpr_sender.errors import KprError, sentence
 from kpr_sender.model import CertificateName, ErrorMessage, Receipt, ReceiptError, Shipment, Submission
 from kpr_sender.operator.resolve import Attempt, Case, Decision
 from kpr_sender.profiles.profile import Deadline
@@ -180,7 +180,7 @@ def unverified_receipts(shipment: Shipment) -> Iterator[str]:
     """Yield a line for each receipt that failed verification: it must be read before a decision."""
     for receipt in shipment.receipts:
         if receipt.in_question:
-            yield f"Mind: a receipt has come that is not verified: {receipt.problem}."
+            yield sentence("Mind: a receipt has come that is not verified", receipt.problem)
 
 
 def question(shipment: Shipment, decision: Decision) -> str:

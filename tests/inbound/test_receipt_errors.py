@@ -152,6 +152,21 @@ def test_each_error_is_one_line_with_its_system_and_only_receipts_has_ot(
     assert report.text().count("T02 XML validerer ikke") == 1
 
 
+def test_however_a_receiver_ends_its_texts_ours_ends_with_one_full_stop(
+    client: Client, silent_bus: MemoryBus, fhi: Fhi, events: list[Event]
+) -> None:
+    ends = ("XML validerer ikke..", "XML validerer ikke.;", "XML validerer ikke")
+    change = _errors(*(f'<Error V="T02" S="2.16.578.1.12.4.1.1.8221" DN="{text}"/>' for text in ends))
+    for message in silent_bus.published:
+        silent_bus.put(fhi.inbound(message, fhi.sealed(change(fhi.apprec(message, "2")))))
+
+    report = client.wait(timeout=0)
+
+    assert report.error is not None
+    assert report.error.what.endswith(" did not get through: T02 XML validerer ikke.")
+    assert all(not event.text.endswith(("..", ".;", ";")) for event in events)
+
+
 def test_g6_dn_is_free_text_and_is_clean_everywhere(
     client: Client, silent_bus: MemoryBus, fhi: Fhi, events: list[Event]
 ) -> None:

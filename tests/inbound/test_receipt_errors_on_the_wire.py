@@ -35,7 +35,7 @@ def _properties(shipment: Shipment) -> dict[str, str]:
 
 def new_form(shipment: Shipment) -> bytes:
     """No header, a message-id of its own with 32 digits, our subject, nothing else but properties and empty Data."""
-    message = Message(id="0123456789abcdef" * 2, subject=shipment.type.value, body=b"", inferred=True)
+    message: Any = Message(id="0123456789abcdef" * 2, subject=shipment.type.value, body=b"", inferred=True)
     message.properties = _properties(shipment)
     encoded = bytes(message.encode())
     assert encoded.startswith(b"\x00\x53\x70")
@@ -46,7 +46,7 @@ def new_form(shipment: Shipment) -> bytes:
 
 def old_form(shipment: Shipment) -> bytes:
     """A clone of what we sent: durable, the longest ttl, our ids, from and to swapped, created and ended in year 1."""
-    message = Message(id=shipment.message_id, subject=shipment.type.value, body=b"", inferred=True, durable=True)
+    message: Any = Message(id=shipment.message_id, subject=shipment.type.value, body=b"", inferred=True, durable=True)
     message.correlation_id, message.content_type = shipment.message_id, CONTENT_TYPE
     message.ttl = (2**32 - 1) / 1000
     message.creation_time = message.expiry_time = _YEAR_1
@@ -56,16 +56,16 @@ def old_form(shipment: Shipment) -> bytes:
 
 def only_correlated(shipment: Shipment) -> bytes:
     """Nothing but the correlation-id says which message it is about."""
-    message = Message(id="f" * 32, subject=shipment.type.value, body=b"", inferred=True)
+    message: Any = Message(id="f" * 32, subject=shipment.type.value, body=b"", inferred=True)
     message.correlation_id = shipment.message_id.upper()
-    named: dict[str, Any] = _properties(shipment)
+    named = _properties(shipment)
     del named["originalMessageId"]
     message.properties = named
     return bytes(message.encode())
 
 
 def only_correlated_clone(shipment: Shipment) -> bytes:
-    message = Message()
+    message: Any = Message()
     message.decode(old_form(shipment))
     message.properties = {name: value for name, value in message.properties.items() if name != "originalMessageId"}
     return bytes(message.encode())
