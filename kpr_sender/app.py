@@ -44,16 +44,6 @@ if TYPE_CHECKING:
     from kpr_sender.registry import Registry
 
 
-def utc_now() -> datetime:
-    """Return the time now, in UTC."""
-    return datetime.now(UTC)
-
-
-def new_uuid() -> str:
-    """Return a random UUID in lower case."""
-    return str(uuid.uuid4())
-
-
 class Parts(TypedDict, total=False):
     """What is used in place of what the configuration names; each may be absent.
 
@@ -90,7 +80,8 @@ class App:
     def __init__(self, settings: Settings, **given: Unpack[Parts]) -> None:
         self.settings = settings
         self.profile = load(settings.report.year)
-        self.now, self.new_id = given.get("now", utc_now), given.get("new_id", new_uuid)
+        self.now = given.get("now", lambda: datetime.now(UTC))
+        self.new_id = given.get("new_id", lambda: str(uuid.uuid4()))
         self.observe, self.by = given.get("on_event", ignore), given.get("by") or _login()
         warning = admit(self.profile, settings.environment, settings.report.letter)
         if warning is not None:

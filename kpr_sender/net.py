@@ -57,10 +57,6 @@ def _address(host: str) -> _Address | None:
 def verifying(ca_file: Path | None, *, key: str) -> ssl.SSLContext:
     """Return the TLS context that every connection of ours is made with: the other side verified, 1.2 or newer.
 
-    Args:
-        ca_file: PEM bundle of the authorities to trust instead of the machine's; None for the machine's.
-        key: The configuration's key for it, for the error.
-
     Raises:
         ConfigInvalid: The file cannot be read or holds no certificate.
     """
@@ -101,7 +97,6 @@ class HttpClient:
 
     Args:
         seconds: Bound on one question and its answer: all of it but the name's look-up.
-        max_bytes: Largest body that is read.
         tls: For https; None where only http is asked.
     """
 

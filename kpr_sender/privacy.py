@@ -75,10 +75,7 @@ _DECIMALS: Final = 3
 
 
 def person_number(written: str) -> str | None:
-    """Return the digits of a number that a person wrote, with spaces, dots or dashes in it or not.
-
-    Args:
-        written: A national id (eleven digits) or a DUF-nummer (twelve).
+    """Return the digits of a national id (eleven) or a DUF-nummer (twelve) as a person wrote it, with signs or not.
 
     Returns:
         Digits alone; empty where nothing is written; None where it is something else.
@@ -104,10 +101,6 @@ def is_running_number(text: str) -> bool:
 
 def foreign_text(text: object, most: int) -> str:
     """Return what another system says of one of our messages: one line, cut and clean.
-
-    Args:
-        text: Free text of an AppRec or an error-queue message.
-        most: How many characters are left of it.
 
     Returns:
         The text as ``redact_text`` leaves it; thumbprints stay, since they say which certificate is wrong.

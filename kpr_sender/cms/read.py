@@ -58,18 +58,9 @@ def open_sealed(
     signers: Sequence[Certificate],
     policy: Policy,
 ) -> Opened:
-    """Open a message that is sealed for us and signed by a sender whose certificates we hold.
+    """Open a message, DER or BER, that is sealed for us and signed by a sender whose certificates we hold.
 
     Memory: the message is decrypted into one buffer and its content copied once; nothing else grows with it.
-
-    Args:
-        sealed: The message, DER or BER.
-        decrypters: Our decryption keys: the current one and, at a roll-over, the earlier one.
-        signers: The sender's signing certificates as the register or the configuration has them.
-        policy: What is accepted.
-
-    Returns:
-        The verified content and who signed it.
 
     Raises:
         ProtectionRefused: One of its subclasses: ``Malformed`` (the outer structure), ``NotForUs``,

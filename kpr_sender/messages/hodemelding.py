@@ -40,10 +40,7 @@ class Hodemelding:
     Attributes:
         type: MsgInfo/Type V.
         type_text: MsgInfo/Type DN; no source says which text FHI wants.
-        msg_id: Lower-case UUID.
         generated_at: GenDate; aware. Written in whole seconds, with its own offset.
-        sender: The municipality and its tjenestested.
-        receiver: FHI and its tjenestested.
         ack: Ask for an AppRec (``Ack V="J"``).
         processing_status: ProcessingStatus V, of kodeverk 8213; empty for none, as FHI's own tool sends it.
     """

@@ -36,11 +36,7 @@ _CHUNK_BYTES: Final = 65_536
 
 
 def parse(xml: bytes, *, max_bytes: int) -> etree._Element:
-    """Return the root element of a document.
-
-    Args:
-        xml: The document.
-        max_bytes: Largest document that is parsed, in bytes. Depth is bounded by libxml2: 256 levels.
+    """Return the root element of a document. Its depth is bounded by libxml2: 256 levels.
 
     Raises:
         MessageRefused: Too large, not well-formed, nested too deep, or with a document type declaration.

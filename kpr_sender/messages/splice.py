@@ -72,10 +72,7 @@ class Prolog:
 
 
 def splice(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the payload's bytes as they are in the Hodemelding.
-
-    Args:
-        chunks: The file, cut anywhere.
+    """Yield a file's bytes, cut anywhere, as they are in the Hodemelding.
 
     Raises:
         MessageRefused: The encoding is not known, or the bytes are not in it. Raised while iterating.

@@ -38,13 +38,7 @@ SUBJECT_SOAP_FAULT: Final = "AMQP_SOAP_FAULT"
 def application_properties(
     *, sender_her_id: int, receiver_her_id: int, at: datetime, cpa_id: str = ""
 ) -> dict[str, str]:
-    """Return the application properties of a message.
-
-    Args:
-        sender_her_id: Level 2, the same as in the Hodemelding: receivers refuse a difference (MUG-000022).
-        receiver_her_id: Level 2.
-        at: When the message was made; aware.
-        cpa_id: CPA of the two parties; left out when empty.
+    """Return the application properties of a message; level 2 as in the Hodemelding, or it is refused (MUG-000022).
 
     Raises:
         ValueError: ``at`` has no time zone.

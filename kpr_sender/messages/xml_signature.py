@@ -67,10 +67,6 @@ def signature(document: bytes, signer: Signer) -> bytes:
 def verify_enveloped(xml: bytes, expected: Certificate) -> bytes:
     """Verify a document with the certificate that we hold for its sender, never with the embedded one.
 
-    Args:
-        xml: The document as received, already out of its CMS protection.
-        expected: The sender's certificate. Its dates and key usage are ``certificates.check``'s matter.
-
     Returns:
         What was signed, in canonical form and without the signature. Use only this: a comment in the received form
         may split a text in two.

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from kpr_sender.errors import BusUnreachable, InternalError, KprError, NotReady, RegistryUnreachable
@@ -16,7 +16,7 @@ from kpr_sender.keys.configured import ConfiguredKeys
 from kpr_sender.keys.port import Keys
 from kpr_sender.operator import machine_checks as machine
 from kpr_sender.operator import network_checks as network
-from kpr_sender.operator.machine_checks import CheckContext, CheckResult, Status, counted, utc_now
+from kpr_sender.operator.machine_checks import CheckContext, CheckResult, Status, counted
 from kpr_sender.settings.values import Revocation, Settings
 
 __all__ = ["CHECKS", "WITHOUT_BUS", "Check", "CheckContext", "CheckResult", "Place", "Status", "run_checks"]
@@ -38,8 +38,6 @@ class Check:
     """One row of the table.
 
     Attributes:
-        name: What its result is called.
-        place: Where it looks.
         carry_out: Returns what it found, or raises what is wrong.
         advice: What to do, where what is wrong does not say it better.
         needs: Checks that must not have failed before it.
@@ -102,7 +100,7 @@ def run_checks(
     settings: Settings,
     *,
     keys: Keys | None = None,
-    now: Callable[[], datetime] = utc_now,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
     max_seconds: float = math.inf,
     checks: tuple[Check, ...] = CHECKS,
 ) -> Iterator[CheckResult]:

@@ -60,12 +60,6 @@ class Parties:
     def of(cls, settings: Settings, known: Party, counterpart: Counterpart, own: RegisterEntry | None) -> Parties:
         """Return both sides as the register has them now.
 
-        Args:
-            settings: The configuration.
-            known: The receiver as the year's profile has it.
-            counterpart: The receiver as the register has it.
-            own: Our own entry in the register; None where it is not asked.
-
         Raises:
             ConfigInvalid: Registered ids are to be sent, and one is not known.
         """
@@ -103,8 +97,6 @@ class Builder:
         counterpart: The receiver as the register has it now, checked.
         parties: Both sides, by the names and queue ids that the message says.
         signer: Our signing key, checked.
-        now: The clock; aware datetimes.
-        new_id: Makes lower-case UUIDs.
     """
 
     settings: Settings
@@ -164,11 +156,6 @@ class Builder:
 
     def anew(self, shipment: Shipment, fixed: Fixed, file: PayloadFile) -> NewShipment:
         """Build a shipment of the journal once more, as configured now and sealed for the present certificate.
-
-        Args:
-            shipment: As the journal has it.
-            fixed: The ids and the time that it is to have.
-            file: Its file.
 
         Raises:
             InputRefused: As for ``submission``.

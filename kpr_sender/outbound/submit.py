@@ -46,8 +46,6 @@ class Submitter:
         directory: Returns what knows our own entry in the register; None where no register is asked.
         keys: Returns our own keys.
         is_test_person: Whether a national id is on the municipality's own list of test persons.
-        now: The clock; aware datetimes.
-        new_id: Makes lower-case UUIDs.
         by: Who submits and accepts findings, for the journal.
     """
 

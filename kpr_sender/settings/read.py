@@ -63,12 +63,7 @@ T = TypeVar("T")
 
 
 def load(path: Path, environment: Environment, *, environ: Mapping[str, str]) -> Settings:
-    """Read and check one environment's configuration.
-
-    Args:
-        path: The TOML file; relative paths in it start in its folder.
-        environment: What was asked for, for example by ``--env``.
-        environ: Where secrets named by ``*_env`` are looked up when they are needed.
+    """Read and check one environment's configuration; its relative paths start in its folder.
 
     Raises:
         ConfigInvalid: The file is missing, is no TOML, or does not say what it must.
