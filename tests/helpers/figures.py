@@ -19,7 +19,7 @@ import pytest
 
 Counts = dict[str, int | str]
 
-BREACHES: Final = ("lost", "duplicated", "misclassified")
+BREACHES: Final = ("lost", "duplicated", "misclassified", "dead_ends")
 """What no proof may ever count; each is summed over all figures in the closing line."""
 
 _OUTPUT: Final = "kpr_figures"
@@ -48,7 +48,7 @@ def closing_line(figures: dict[str, Counts]) -> tuple[str, bool]:
     """Sum the breaches up.
 
     Returns:
-        ``lost: 0, duplicated: 0, misclassified: 0``, and whether all of them are 0.
+        ``lost: 0, duplicated: 0, misclassified: 0, dead_ends: 0``, and whether all of them are 0.
     """
     sums = {key: sum(int(counts.get(key, 0)) for counts in figures.values()) for key in BREACHES}
     return ", ".join(f"{key}: {total}" for key, total in sums.items()), not any(sums.values())

@@ -32,7 +32,7 @@ from tests.helpers.fhi import REJECTION
 from tests.helpers.municipality import YEAR, municipality
 
 BEGIN = datetime(2025, 1, 6, 9, tzinfo=UTC)
-EXTRACTS = 4
+EXTRACTS = 5
 _VALID = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2060, 1, 1, tzinfo=UTC))
 _SIGN, _ENCIPHER = ("content_commitment",), ("key_encipherment", "data_encipherment")
 _SHM = Path("/dev/shm")  # noqa: S108 - only to be quick: a folder of our own in it, as mkdtemp makes it
@@ -55,7 +55,7 @@ class Stage:
 
     Attributes:
         settings: A municipality's, with no time to wait for anything.
-        extracts: Pairs of files, each with other content.
+        extracts: Pairs of files, each with other content, but that the second has the first one's fagmelding.
         counterpart: FHI, as the register has it.
     """
 
@@ -147,16 +147,24 @@ def stage() -> Stage:
     return Stage(
         folder=folder,
         settings=replace(settings, bus=replace(settings.bus, reconnect_budget=0.0)),
-        extracts=tuple(
-            write_pair(folder / f"extract-{number}", year=YEAR, persons=1, seed=number, lopenr=number)
-            for number in range(1, EXTRACTS + 1)
-        ),
+        extracts=_extracts(folder),
         counterpart=Counterpart(receiver, "171479_async", fhi_encryption.certificate, (fhi.certificate,)),
         kommune=kommune,
         kommune_encryption=encryption,
         fhi=fhi,
         stranger=_pair("stranger", _SIGN),
     )
+
+
+def _extracts(folder: Path) -> tuple[tuple[Path, Path], ...]:
+    made = [
+        write_pair(folder / f"extract-{number}", year=YEAR, persons=1, seed=number, lopenr=number)
+        for number in range(1, EXTRACTS)
+    ]
+    fagmelding, identmelding = made[0]
+    corrected = identmelding.with_name("corrected.xml")
+    corrected.write_bytes(identmelding.read_bytes() + b"\n")
+    return (made[0], (fagmelding, corrected), *made[1:])
 
 
 def strike(made: Stage) -> None:

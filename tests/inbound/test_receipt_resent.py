@@ -1,4 +1,4 @@
-"""Answers to what was let go again: under whichever message-id, to whichever MsgId, in whatever state it is (G1 to G4)."""
+"""Answers to what was let go again: under whichever message-id, to whichever MsgId, in whatever state (G1 to G4)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kpr_sender.bus.port import Outbound
 from kpr_sender.inbound.receipt import Handling
 from kpr_sender.model import Shipment
 from kpr_sender.operator.resolve import Decision
-from kpr_sender.states import ShipmentState
+from kpr_sender.states import ReceiptStatus, ShipmentState
 from tests.helpers.desk import NO_OUTCOME, NOT_SENT, Desk
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import ACCEPTED, error_queue_message
@@ -82,7 +82,7 @@ def test_g1_another_answer_to_a_msg_id_that_was_given_up_calls_for_a_person_in_e
         numbers = [(one.receipt.msg_id, one.receipt.status) for one in client.receipts()]
     now = desk.shipment(old)
     assert (now.state, now.needs_person, now.msg_id != old) == (state, True, True)
-    assert numbers.count((old, 1)) == 1, "it is stored under the MsgId that it answers"
+    assert numbers.count((old, ReceiptStatus.OK)) == 1, "it is stored under the MsgId that it answers"
     assert status(desk) == (83 if state is S.IN_DOUBT else 82)
     before = len(desk.bus.published)
     assert desk.sent()[0].state is state

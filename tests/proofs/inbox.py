@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Final
 
 from kpr_sender.bus.port import Inbound, Source
-from kpr_sender.model import MessageType
 from kpr_sender.states import Cause
 from tests.helpers.stage import Stage
 from tests.proofs.model import Belief, Letter, Meaning
@@ -42,11 +41,11 @@ _BELIEVED: Final = {
 _OTHER_HER_ID: Final = 122612
 
 
-def message(stage: Stage, kind: Kind, letter: Letter, message_type: MessageType) -> tuple[Inbound, Meaning]:
+def message(stage: Stage, kind: Kind, letter: Letter) -> tuple[Inbound, Meaning]:
     """Make a message of a kind about a shipment."""
     if kind in {Kind.ERROR_QUEUE, Kind.FOREIGN_ERROR}:
         return _on_error_queue(stage, kind, letter)
-    inbound = _on_receipts_queue(stage, kind, letter, message_type)
+    inbound = _on_receipts_queue(stage, kind, letter)
     digest = hashlib.sha256(inbound.body).hexdigest()
     if kind in _BELIEVED:
         return inbound, Meaning(Belief.BELIEVED, True, letter.msg_id, _BELIEVED[kind][1], digest)
@@ -55,7 +54,10 @@ def message(stage: Stage, kind: Kind, letter: Letter, message_type: MessageType)
     settled = kind is Kind.UNKNOWN_STATUS  # signed by FHI and about ours: nobody else's, and no key makes it readable
     unnamed = kind is Kind.GARBAGE_UNNAMED  # what is badly signed names the shipment inside
     reads = kind not in {Kind.GARBAGE, Kind.GARBAGE_UNNAMED}
-    return inbound, Meaning(Belief.KEPT, settled, letter.msg_id, digest=digest, unnamed=unnamed, reads=reads)
+    acceptable = Cause.RECEIPT_OK if kind is Kind.WRONG_HER_ID else None
+    return inbound, Meaning(
+        Belief.KEPT, settled, letter.msg_id, digest=digest, unnamed=unnamed, reads=reads, acceptable=acceptable
+    )
 
 
 def _on_error_queue(stage: Stage, kind: Kind, letter: Letter) -> tuple[Inbound, Meaning]:
@@ -71,11 +73,11 @@ def _on_error_queue(stage: Stage, kind: Kind, letter: Letter) -> tuple[Inbound, 
     return inbound, Meaning(Belief.BELIEVED, True, letter.msg_id, Cause.ERROR_QUEUE, message_id=letter.message_id)
 
 
-def _on_receipts_queue(stage: Stage, kind: Kind, letter: Letter, message_type: MessageType) -> Inbound:
+def _on_receipts_queue(stage: Stage, kind: Kind, letter: Letter) -> Inbound:
     status = _BELIEVED.get(kind, ("1", None))[0]
     msg_id = str(uuid.uuid4()) if kind is Kind.UNKNOWN_MSG_ID else letter.msg_id
     her_id = _OTHER_HER_ID if kind is Kind.WRONG_HER_ID else None
-    xml = stage.apprec(msg_id, message_type, status, her_id=her_id)
+    xml = stage.apprec(msg_id, letter.type, status, her_id=her_id)
     if kind is Kind.UNKNOWN_STATUS:
         xml = xml.replace(b'Status V="1"', b'Status V="9"')
     inbound = stage.inbound(b"", correlation_id=letter.message_id)

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from pathlib import Path
 from typing import Final
 
+from kpr_sender.model import MessageType
 from kpr_sender.states import Cause, ShipmentState
 
 S = ShipmentState
@@ -49,6 +51,7 @@ class Meaning:
     Attributes:
         msg_id: The shipment it is about, as it was called when the message was made.
         message_id: The message-id that it names; empty where it names none.
+        acceptable: What it would do if a person accepted it: FHI has signed it, and only its sender is another.
         reads: Whether it can be read, so that its own MsgId counts; else the journal goes by the message-id.
         digest: Of its bytes; empty on the error queue, where the journal keeps none.
         unnamed: It names no shipment, only FHI: it is shown with the oldest that waits.
@@ -63,6 +66,7 @@ class Meaning:
     unnamed: bool = False
     message_id: str = ""
     reads: bool = True
+    acceptable: Cause | None = None
 
 
 @dataclass
@@ -70,6 +74,9 @@ class Letter:
     """One shipment.
 
     Attributes:
+        payload: Which file it was made of.
+        digests: Of the answers that are stored, by the MsgId that they are about; whether they are believed.
+        acceptable: What a person's word would make of those that are not.
         earlier: The MsgIds and message-ids that it had before. The bus may be given it once under each message-id, and
             only a person's word gives it another.
         confirmed: A verified positive receipt for its present MsgId has come (G4).
@@ -79,15 +86,17 @@ class Letter:
 
     msg_id: str
     message_id: str
+    type: MessageType
+    payload: Path
     state: ShipmentState = S.SEALED
     needs_person: bool = False
-    unbelieved: bool = False
     settled: bool = False
     confirmed: bool = False
     vouched: bool = False
     handed_over: bool = False
     published_at: datetime | None = None
     digests: dict[tuple[str, str], bool] = field(default_factory=dict)
+    acceptable: dict[tuple[str, str], Cause] = field(default_factory=dict)
     earlier: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -102,6 +111,15 @@ class Letter:
     def may_be_published(self) -> bool:
         return self.state is S.SEALED and not self.needs_person
 
+    @property
+    def unbelieved(self) -> bool:
+        return any(not believed for (about, _), believed in self.digests.items() if about == self.msg_id)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nobody need do anything any more."""
+        return self.settled or (self.state is S.DELIVERED and not self.needs_person)
+
     def answer(self, meaning: Meaning) -> None:
         """Let an answer take effect: once, and only where nothing contradicts it."""
         believed = meaning.belief is Belief.BELIEVED
@@ -112,18 +130,29 @@ class Letter:
         if meaning.digest:
             self.digests[known] = believed
         if not believed or meaning.cause is None:
-            self.unbelieved |= about == self.msg_id
+            if meaning.acceptable is not None:
+                self.acceptable[known] = meaning.acceptable
         elif meaning.cause is Cause.ERROR_QUEUE:
             if meaning.message_id == self.message_id and self.state in {S.SEALED, S.PUBLISHED, S.IN_DOUBT}:
                 self.state, self.settled = S.FAULTED, False
-        elif about != self.msg_id:
-            if meaning.cause is not Cause.RECEIPT_REJECTED:  # the answer for which it was given up
-                self.needs_person, self.settled = True, False
         else:
-            self._receipt(meaning.cause)
+            self._receipt(about, meaning.cause)
 
-    def _receipt(self, cause: Cause) -> None:
-        """A verified receipt for the present MsgId: it counts in every state that has none."""
+    def may_accept(self, known: tuple[str, str]) -> bool:
+        """Whether an answer that is stored is a person's to accept."""
+        return known in self.acceptable and not self.digests[known]
+
+    def accept(self, known: tuple[str, str]) -> None:
+        """A person says that an answer is FHI's, though its sender says another."""
+        self.digests[known] = True
+        self._receipt(known[0], self.acceptable[known])
+
+    def _receipt(self, about: str, cause: Cause) -> None:
+        """A verified receipt: for the present MsgId it counts in every state that has none."""
+        if about != self.msg_id:
+            if cause is not Cause.RECEIPT_REJECTED:  # the answer for which it was given up
+                self.needs_person, self.settled = True, False
+            return
         self.confirmed |= cause is Cause.RECEIPT_OK
         following = AFTER_ANSWER[cause]
         if self.state not in VERIFIED:
@@ -162,7 +191,6 @@ class Letter:
         self.earlier.append(before)
         self.msg_id, self.message_id = ids
         self.needs_person = self.vouched = self.confirmed = False
-        self.unbelieved &= not rejected
 
 
 @dataclass
@@ -217,13 +245,19 @@ class Model:
 
     @property
     def letters(self) -> Iterator[Letter]:
-        return (letter for pair in self.pairs for letter in pair.letters)
+        return iter({id(letter): letter for pair in self.pairs for letter in pair.letters}.values())
 
     def letter(self, msg_id: str) -> Letter:
         return next(letter for letter in self.letters if msg_id in letter.msg_ids)
 
     def pair_of(self, letter: Letter) -> Pair:
         return next(pair for pair in self.pairs if letter in pair.letters)
+
+    def may_replace(self, payloads: tuple[Path, ...]) -> bool:
+        """Whether the newest pair may be replaced by these files: none of them goes twice, a delivered one is kept."""
+        pair = self.pairs[-1]
+        known = [letter for letter in self.letters if letter.payload in payloads]
+        return not pair.blocks_replacement and all(one in pair.letters and one.state is S.DELIVERED for one in known)
 
     def is_replaced(self, pair: Pair) -> bool:
         return any(other.replaces == pair.submission_id for other in self.pairs)
@@ -264,12 +298,10 @@ class Model:
         return letter.state in {S.PUBLISHED, S.IN_DOUBT}
 
     def way_on(self, letter: Letter) -> Cause | None:
-        """What brings a shipment further that only a person can bring further; None where nobody need."""
-        ends = letter.settled or (letter.state is S.DELIVERED and not letter.needs_person)
-        if ends or (letter.state is S.SEALED and not letter.needs_person):
-            return None
-        ways = (Cause.PERSON_RESENDS, Cause.PERSON_NOT_ARRIVED, Cause.PERSON_SETTLES)
-        return next(cause for cause in ways if self.may_decide(letter.msg_id, cause))  # G2: no state is a dead end
+        """What brings a shipment further that only a person can bring further; None where nobody need or can."""
+        ways = (Cause.PERSON_RESENDS, Cause.PERSON_NOT_ARRIVED, Cause.PERSON_SETTLES, Cause.PERSON_CANCELS)
+        open_ways = (cause for cause in ways if self.may_decide(letter.msg_id, cause))
+        return None if letter.has_ended else next(open_ways, None)
 
     def about(self, meaning: Meaning) -> list[Letter]:
         """Return the shipments that an inbound message may be about, those of the newest pair first."""

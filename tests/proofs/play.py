@@ -7,9 +7,11 @@ say what the model says, with or without the transactions that were under way, t
 from __future__ import annotations
 
 import copy
+import hashlib
 import shutil
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -20,11 +22,12 @@ from kpr_sender.events import Event, EventKind
 from kpr_sender.fault_points import armed
 from kpr_sender.inbound.look_memory import beside as looks
 from kpr_sender.inbound.receipt import Handling
+from kpr_sender.journal.queries import SqliteView
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment, Submission
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.report import Report
-from kpr_sender.states import Cause
+from kpr_sender.states import PERSON_CAUSES, Cause
 from tests.helpers.ledger_bus import Crash, Fuse, LedgerBus
 from tests.helpers.stage import BEGIN, Stage, fast_folder
 from tests.proofs.model import Letter, Meaning, Model, Pair, S
@@ -72,7 +75,7 @@ class Play:
     def submit(self, extract: int, *, replaces: str | None = None, crash_after: int | None = None) -> None:
         """Run ``send`` without waiting."""
         pair = self.model.of_extract(extract)
-        admissible = self._admissible(pair, replaces)
+        admissible = self._admissible(extract, pair, replaces)
 
         def send(client: Client) -> None:
             if pair is None and admissible:
@@ -117,8 +120,8 @@ class Play:
 
         def hand_in(client: Client) -> None:
             self._answered(meaning)
-            handling = client.handle(inbound)
-            assert (handling is Handling.SETTLE) == meaning.settled
+            settled = self._may_settle(meaning)
+            assert (client.handle(inbound) is Handling.SETTLE) == settled
 
         self._run(hand_in, crash_after)
 
@@ -139,8 +142,8 @@ class Play:
 
     def resend(self, letter: Letter, *, crash_after: int | None = None) -> None:
         """Let a person send a shipment's content again, wisely or not."""
-        msg_id, pair = letter.msg_id, self.model.pair_of(letter)
-        file = self.stage.extracts[pair.extract][pair.letters.index(letter)]
+        msg_id = letter.msg_id
+        file = letter.payload
 
         def resend(client: Client) -> None:
             admissible = self._decided(msg_id, Cause.PERSON_RESENDS)
@@ -152,6 +155,40 @@ class Play:
                 assert admissible
 
         self._run(resend, crash_after)
+
+    @property
+    def unbelieved(self) -> list[tuple[Letter, tuple[str, str]]]:
+        """Each answer that is stored and not believed, with its shipment."""
+        return [(one, known) for one in self.model.letters for known, believed in one.digests.items() if not believed]
+
+    def accept(self, answer: tuple[Letter, tuple[str, str]], *, crash_after: int | None = None) -> None:
+        """Let a person accept an answer whose sender is another, wisely or not."""
+        (letter, known), number = answer, self._receipt_number(*answer[1])
+        msg_id = letter.msg_id
+
+        def accept(client: Client) -> None:
+            admissible = self.model.letter(msg_id).may_accept(known)
+            if admissible:
+                self._under_way.append(lambda model: model.letter(msg_id).accept(known))
+                self.counts["accepted"] += 1
+            try:
+                client.accept_receipt(number, reason="Asked FHI.", by="Kari Vakt")
+            except UsageError:
+                _demand(not admissible)
+            else:
+                assert admissible
+
+        self._run(accept, crash_after)
+
+    def _receipt_number(self, about: str, digest: str) -> int:
+        with self._view() as view:
+            assert view is not None
+            documents = [one for pair in view.submissions() for one in view.receipt_documents(pair.submission_id)]
+        return next(
+            one.receipt.receipt_id
+            for one in documents
+            if one.receipt.msg_id == about and hashlib.sha256(one.sealed).hexdigest() == digest
+        )
 
     def restart(self) -> None:
         """Let the process end as it should."""
@@ -196,8 +233,9 @@ class Play:
         return left
 
     def _let_persons_end_it(self, receipt_for: Callable[[Letter], tuple[Inbound, Meaning]]) -> None:
-        """G2: no dead end. A person finds a way on for whatever has no end yet and was not replaced."""
-        for pair in [one for one in self.model.pairs if not self.model.is_replaced(one)]:
+        """G2: no dead end. A person finds a way on for whatever has no end yet, and is offered it."""
+        self._demand_the_same_ways()
+        for pair in self.model.pairs:
             while any(self.model.way_on(letter) for letter in pair.letters):
                 for letter in pair.letters:
                     cause = self.model.way_on(letter)
@@ -212,7 +250,15 @@ class Play:
                     self.meanings[inbound.message_id] = meaning
                     self.hand_in(inbound)
             self.demand_promises()
-            assert all(letter.state is S.DELIVERED or letter.settled for letter in pair.letters), "G2: a dead end"
+        self.counts["dead ends"] = sum(not letter.has_ended for letter in self.model.letters)
+        assert not self.counts["dead ends"], "G2: a dead end"
+
+    def _demand_the_same_ways(self) -> None:
+        """A person is offered what the model allows, and nothing else."""
+        for letter in self.model.letters:
+            case = self._opened().case(letter.msg_id)
+            offered = {one.cause for one in case.open_to} | ({Cause.PERSON_RESENDS} if case.may_be_resent else set())
+            assert offered == {cause for cause in PERSON_CAUSES if self.model.may_decide(letter.msg_id, cause)}, letter
 
     def strike(self) -> None:
         """End the play."""
@@ -374,13 +420,17 @@ class Play:
         if what == "received":
             self._answered(meaning)
         else:
-            assert (what == "settled") == meaning.settled, f"{what}: {meaning}"
+            assert (what == "settled") == self._may_settle(meaning), f"{what}: {meaning}"
 
     def _answered(self, meaning: Meaning) -> None:
         """An answer is about to take effect: one transaction for each shipment that it may be about."""
         self.counts["answers"] += 1
         for letter in self.model.about(meaning):
             self._under_way.append(lambda model, msg_id=letter.msg_id: model.letter(msg_id).answer(meaning))  # type: ignore[misc]
+
+    def _may_settle(self, meaning: Meaning) -> bool:
+        """Whether a message may be settled: it is ours for good, or a copy of what a person has accepted."""
+        return meaning.settled or any(one.digests.get((meaning.msg_id, meaning.digest)) for one in self.model.letters)
 
     def _decided(self, msg_id: str, cause: Cause) -> bool:
         """A person is about to decide; return whether it is one's to decide."""
@@ -399,13 +449,13 @@ class Play:
         found = next(shipment for shipment in shipments if msg_id in shipment.msg_ids)
         return found.msg_id, found.message_id
 
-    def _admissible(self, pair: Pair | None, replaces: str | None) -> bool:
+    def _admissible(self, extract: int, pair: Pair | None, replaces: str | None) -> bool:
         latest = self.model.pairs[-1] if self.model.pairs else None
         if pair is not None:
             return replaces in {None, pair.replaces}
         if latest is None or replaces is None:
             return latest is None and replaces is None
-        return replaces == latest.submission_id and not latest.blocks_replacement
+        return replaces == latest.submission_id and self.model.may_replace(self.stage.extracts[extract])
 
     def _created(self, model: Model, extract: int, replaces: str | None) -> None:
         known = {pair.submission_id for pair in model.pairs}
@@ -414,16 +464,24 @@ class Play:
             return
         (created,) = new
         model.replaced()
-        letters = tuple(Letter(shipment.msg_id, shipment.message_id) for shipment in created.shipments)
+        kept = {letter.msg_id: letter for letter in model.letters}
+        letters = tuple(
+            kept.get(one.msg_id) or Letter(one.msg_id, one.message_id, one.type, file)
+            for one, file in zip(created.shipments, self.stage.extracts[extract], strict=True)
+        )
+        self.counts["kept"] += any(letter in kept.values() for letter in letters)
         model.pairs.append(Pair(created.submission_id, extract, replaces, letters))
         self.counts["submissions"] += 1
 
     def _journal(self) -> tuple[Submission, ...]:
+        with self._view() as view:
+            return () if view is None else view.submissions()
+
+    @contextmanager
+    def _view(self) -> Iterator[SqliteView | None]:
         view = SqliteJournal.open_readonly(self.settings.journal.path, Environment.LOKAL)
-        if view is None:
-            return ()
-        with view:
-            return view.submissions()
+        with view or nullcontext():
+            yield view
 
     def _agrees(self, model: Model, journal: tuple[Submission, ...]) -> bool:
         return _of_model(model) == _of_journal(journal)

@@ -36,7 +36,7 @@ def test_figures_are_added_up_over_tests_and_processes(tmp_path: Path) -> None:
     ran = run(tmp_path, [0, 0, 0], "-n", "2", "--figures", str(tmp_path / "figures.json"))
     assert ran.returncode == 0, ran.stdout
     assert "a proof: runs 30, lost 0, duplicated 0, broker memory" in ran.stdout
-    assert "lost: 0, duplicated: 0, misclassified: 0" in ran.stdout
+    assert "lost: 0, duplicated: 0, misclassified: 0, dead_ends: 0" in ran.stdout
     assert "long" not in ran.stdout
     written = json.loads((tmp_path / "figures.json").read_text())
     assert written["figures"] == {"a proof": {"runs": 30, "lost": 0, "duplicated": 0, "broker": "memory"}}
@@ -47,7 +47,7 @@ def test_a_counted_breach_fails_the_run_though_every_test_passed(tmp_path: Path)
     ran = run(tmp_path, [0, 1])
     assert ran.returncode == 1, ran.stdout
     assert "2 passed" in ran.stdout
-    assert "lost: 0, duplicated: 1, misclassified: 0" in ran.stdout
+    assert "lost: 0, duplicated: 1, misclassified: 0, dead_ends: 0" in ran.stdout
 
 
 def test_the_long_proofs_run_when_asked_for(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_the_long_proofs_run_when_asked_for(tmp_path: Path) -> None:
 
 def test_the_closing_line_sums_over_all_figures() -> None:
     assert closing_line({"a": {"lost": 1, "runs": 5}, "b": {"lost": 2, "misclassified": 1}}) == (
-        "lost: 3, duplicated: 0, misclassified: 1",
+        "lost: 3, duplicated: 0, misclassified: 1, dead_ends: 0",
         False,
     )
     assert closing_line({})[1]

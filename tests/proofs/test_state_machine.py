@@ -25,7 +25,6 @@ from hypothesis.stateful import (
 from kpr_sender.bus.port import Inbound
 from kpr_sender.errors import AccessRefused, BusUnreachable
 from kpr_sender.keys import configured
-from kpr_sender.model import MessageType
 from kpr_sender.operator.resolve import Decision
 from tests.helpers.figures import figure
 from tests.helpers.ledger_bus import Transfer
@@ -41,11 +40,10 @@ PARTS: Final = 10
 EXAMPLES_NIGHTLY: Final = 20_000
 PARTS_NIGHTLY: Final = 100
 
-_TYPES: Final = (MessageType.KPR_IPL, MessageType.KPR_IDE)
-
 transfers = st.lists(st.sampled_from(list(Transfer)), max_size=3)
 crashes = st.one_of(st.none(), st.integers(0, 30))
 which = st.integers(0, 99)
+kinds = st.one_of(st.sampled_from(list(Kind)), st.sampled_from([Kind.OK, Kind.ERROR_QUEUE, Kind.REJECTED]))
 jumps = st.sampled_from([timedelta(hours=-1), timedelta(minutes=7), timedelta(hours=25), timedelta(days=365)])
 refusals = st.sampled_from([None, None, None, BusUnreachable("Down."), AccessRefused("Wrong password.")])
 
@@ -81,7 +79,7 @@ class January(RuleBasedStateMachine):
     def replaces(self, plan: list[Transfer], crash: int | None, number: int) -> None:
         pairs = self.play.model.pairs
         newest = pairs[-1] if number % 4 else pairs[number % len(pairs)]
-        self._submit(min(len(pairs), EXTRACTS - 1), newest.submission_id, plan, crash)
+        self._submit(min(len(pairs) + number % 2, EXTRACTS - 1), newest.submission_id, plan, crash)
 
     @rule(crash=crashes, refusal=refusals)
     def waits(self, crash: int | None, refusal: AccessRefused | None) -> None:
@@ -101,10 +99,9 @@ class January(RuleBasedStateMachine):
     # -- what comes -----------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.play.model.pairs)
-    @rule(kind=st.sampled_from(list(Kind)), number=which)
+    @rule(kind=kinds, number=which)
     def comes(self, kind: Kind, number: int) -> None:
-        letter, message_type = self._letter(number)
-        inbound, meaning = message(self.play.stage, kind, letter, message_type)
+        inbound, meaning = message(self.play.stage, kind, self._letter(number))
         self.sent.append((self.play.put(inbound, meaning), meaning))
 
     @precondition(lambda self: self.sent)
@@ -114,10 +111,9 @@ class January(RuleBasedStateMachine):
         self.play.put(inbound, meaning)
 
     @precondition(lambda self: self.play.model.pairs)
-    @rule(kind=st.sampled_from(list(Kind)), number=which, crash=crashes)
+    @rule(kind=kinds, number=which, crash=crashes)
     def is_handed_in(self, kind: Kind, number: int, crash: int | None) -> None:
-        letter, message_type = self._letter(number)
-        inbound, meaning = message(self.play.stage, kind, letter, message_type)
+        inbound, meaning = message(self.play.stage, kind, self._letter(number))
         self.play.meanings[inbound.message_id] = meaning
         self.play.hand_in(inbound, crash_after=crash)
 
@@ -126,12 +122,20 @@ class January(RuleBasedStateMachine):
     @precondition(lambda self: self.play.model.pairs)
     @rule(number=which, crash=crashes)
     def person_resends(self, number: int, crash: int | None) -> None:
-        self.play.resend(self._letter(number)[0], crash_after=crash)
+        self.play.resend(self._letter(number), crash_after=crash)
 
     @precondition(lambda self: self.play.model.pairs)
     @rule(decision=st.sampled_from(list(Decision)), number=which, crash=crashes)
     def person_decides(self, decision: Decision, number: int, crash: int | None) -> None:
-        self.play.decide(self._letter(number)[0], decision, crash_after=crash)
+        self.play.decide(self._letter(number), decision, crash_after=crash)
+
+    @precondition(lambda self: self.play.model.pairs)
+    @rule(number=which, crash=crashes)
+    def person_accepts(self, number: int, crash: int | None) -> None:
+        inbound, meaning = message(self.play.stage, Kind.WRONG_HER_ID, self._letter(number))
+        self.play.meanings[inbound.message_id] = meaning
+        self.play.hand_in(inbound)
+        self.play.accept(self.play.unbelieved[number % len(self.play.unbelieved)], crash_after=crash)
 
     # -- what holds -----------------------------------------------------------------------------------------------
 
@@ -148,8 +152,9 @@ class January(RuleBasedStateMachine):
             told_to_a_person=len(left),
             **{
                 key: self.play.counts[key]
-                for key in ("runs", "transfers", "crashes", "answers", "decisions", "ways on")
+                for key in ("runs", "transfers", "crashes", "answers", "decisions", "accepted", "kept", "ways on")
             },
+            dead_ends=self.play.counts["dead ends"],
             **self.play.breaches(),
         )
 
@@ -159,12 +164,11 @@ class January(RuleBasedStateMachine):
         self.play.submit(extract, replaces=replaces, crash_after=crash)
 
     def _receipt(self, letter: Letter) -> tuple[Inbound, Meaning]:
-        return message(self.play.stage, Kind.OK, letter, _TYPES[list(self.play.model.letters).index(letter) % 2])
+        return message(self.play.stage, Kind.OK, letter)
 
-    def _letter(self, number: int) -> tuple[Letter, MessageType]:
+    def _letter(self, number: int) -> Letter:
         letters = list(self.play.model.letters)
-        place = number % len(letters)
-        return letters[place], _TYPES[place % 2]
+        return letters[number % len(letters)]
 
 
 @pytest.fixture(scope="module")
