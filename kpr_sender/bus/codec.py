@@ -1,11 +1,19 @@
-"""Messages to and from bytes, as the NHN AMQP profile has them. On the caller's thread: nothing here is shared."""
+"""Messages to and from bytes, as the NHN AMQP profile has them, and the addresses of RabbitMQ's queues.
+
+Pure, and on the caller's thread: nothing here is shared. RabbitMQ has a v1 form of addresses up to version 3 and a v2
+form from version 4 on. RabbitMQ 4 still takes v1 by default, 4.3 refuses it (``amqp:invalid-field``), 3.x refuses v2
+with the same condition.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final
+from urllib.parse import quote, unquote
 
 from kpr_sender.bus.port import Outbound
 from kpr_sender.bus.proton_engine import Data, Described, Message
+from kpr_sender.messages.transport import queue_name
+from kpr_sender.settings.values import AddressForm
 
 # AMQP 1.0, 3.2: descriptors of the sections that mean something to us.
 _HEADER: Final = 0x70
@@ -24,6 +32,11 @@ _KNOWN_SECTIONS: Final = (
 _COUNTS: Final = ("x-delivery-count", "x-acquired-count")
 # Fields of the properties section, in order.
 _FIELDS: Final = ("message_id", "user_id", "to", "subject", "reply_to", "correlation_id", "content_type")
+
+_FIRST_V2_MAJOR: Final = 4
+_V2_QUEUE: Final = "/queues/"
+WRONG_FORM: Final = "amqp:invalid-field"
+"""The condition with which the broker refuses an address of the other form."""
 
 
 class Undecodable(ValueError):
@@ -139,3 +152,45 @@ def _body_bytes(value: Any) -> bytes:
     if isinstance(value, str):
         return value.encode()
     raise Undecodable(f"a body of another kind than bytes ({type(value).__name__})")
+
+
+def form_for(setting: AddressForm, broker_version: str) -> AddressForm:
+    """Return the form to use: the setting's, or for ``auto`` the one that the broker's version calls for.
+
+    Args:
+        setting: ``bus.address_form``.
+        broker_version: As the broker says it when the connection opens, for example ``3.10.8``; may be empty.
+    """
+    if setting is not AddressForm.AUTO:
+        return setting
+    major = broker_version.partition(".")[0]
+    return AddressForm.V2 if major.isdecimal() and int(major) >= _FIRST_V2_MAJOR else AddressForm.V1
+
+
+def other_form(form: AddressForm) -> AddressForm:
+    """Return the form that is not this one."""
+    return AddressForm.V1 if form is AddressForm.V2 else AddressForm.V2
+
+
+def send_address(exchange: str, queue: str, form: AddressForm) -> str:
+    """Return the target address for a queue: through the exchange, or straight to it without one."""
+    if form is AddressForm.V2:
+        return f"/exchanges/{_escaped(exchange)}/{_escaped(queue)}" if exchange else f"/queues/{_escaped(queue)}"
+    return f"/exchange/{exchange}/{queue}" if exchange else f"/amq/queue/{queue}"
+
+
+def receive_address(queue: str, form: AddressForm) -> str:
+    """Return the source address of one of our queues.
+
+    Args:
+        queue: As configured: its name, its address as registered (``host/exchange/queue``), or its address in any of
+            RabbitMQ's forms (``/amq/queue/x``, ``/queue/x``, ``/queues/x``). Only the name is taken from it: ``/queue``
+            would declare the queue, and the form is the broker's choice.
+        form: What the broker understands.
+    """
+    name = unquote(queue.removeprefix(_V2_QUEUE)) if queue.startswith(_V2_QUEUE) else queue_name(queue)
+    return f"{_V2_QUEUE}{_escaped(name)}" if form is AddressForm.V2 else f"/amq/queue/{name}"
+
+
+def _escaped(name: str) -> str:
+    return quote(name, safe="")

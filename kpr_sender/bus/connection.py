@@ -12,8 +12,7 @@ from concurrent.futures import Future
 from typing import Any, Final, TypeVar
 
 from kpr_sender.bus import broker_errors
-from kpr_sender.bus.addresses import WRONG_FORM, form_for, other_form, receive_address, send_address
-from kpr_sender.bus.codec import encode_head
+from kpr_sender.bus.codec import WRONG_FORM, encode_head, form_for, other_form, receive_address, send_address
 from kpr_sender.bus.dial import dial
 from kpr_sender.bus.io_thread import IoThread
 from kpr_sender.bus.links import ConnectionEnded, LinkAttached, LinkRefused, SessionLink

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
-from kpr_sender.bus.addresses import receive_address, send_address
+from kpr_sender.bus.codec import receive_address, send_address
 from kpr_sender.bus.connection import Login
 from kpr_sender.bus.dial import dial
 from kpr_sender.bus.links import InwardLink, OutwardLink, SessionLink

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from kpr_sender.bus.addresses import form_for, other_form, receive_address, send_address
 from kpr_sender.bus.amqp import AmqpBus
+from kpr_sender.bus.codec import form_for, other_form, receive_address, send_address
 from kpr_sender.bus.probe import Probe
 from kpr_sender.bus.proton_engine import Message
 from kpr_sender.settings.values import AddressForm
