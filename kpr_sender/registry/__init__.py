@@ -39,7 +39,7 @@ def open_registry(
     from kpr_sender.registry.cached import Cache, CachedRegistry, beside  # noqa: PLC0415 - see the module
 
     register = _register(settings, now)
-    cache = Cache(beside(settings.journal.path), settings.environment.value, register.url, observe)
+    cache = Cache(beside(settings.journal.path), settings.environment.value, settings.registry.url, observe)
     return CachedRegistry(
         register, cache, settings, settings.registry.max_age if max_age is None else max_age, now, observe
     )

@@ -214,7 +214,7 @@ class CachedRegistry:
 
     def _fetch(self, her_id: int, cached: RegisterEntry | None) -> RegisterEntry:
         now = self.now()
-        provenance = Provenance(self.register.url, now, now + timedelta(seconds=self.max_age))
+        provenance = Provenance(self.settings.registry.url, now, now + timedelta(seconds=self.max_age))
         entry = replace(self.register.fetch(her_id).after(cached), provenance=provenance)
         if entry.complete:
             self.cache.put(her_id, entry)

@@ -26,10 +26,6 @@ _FAILURES: Final = range(500, 600)
 class RegistryClient(HttpClient):
     """Asks a register, or HelseID; a context manager.
 
-    Args:
-        ca_file: PEM bundle of the authorities to trust instead of the machine's; None for the machine's.
-        timeout: Bound on one question and its answer, in seconds.
-
     Raises:
         ConfigInvalid: The file cannot be read or holds no certificate.
     """
@@ -79,19 +75,17 @@ def unreadable(answer: HttpAnswer, why: str) -> RegistryUnreachable:
     return RegistryUnreachable(f"The register's answer cannot be read: {why}.", where=answer.url)
 
 
-def registered_certificate(text: str) -> tuple[Certificate, ...]:
-    """Read a certificate, base64 of DER; none where nothing is written.
+class UnreadableError(Exception):
+    """An answer is not what the register's description says; a clause that quotes nothing of it."""
 
-    Raises:
-        ValueError: It is something else.
-    """
+
+def registered_certificate(text: str) -> tuple[Certificate, ...]:
+    """Read a certificate, base64 of DER; none where nothing is written."""
     written = "".join(text.split())
-    if not written:
-        return ()
     try:
-        return (load_der_x509_certificate(base64.b64decode(written, validate=True)),)
-    except InvalidVersion:
-        raise ValueError from None
+        return (load_der_x509_certificate(base64.b64decode(written, validate=True)),) if written else ()
+    except (ValueError, InvalidVersion):
+        raise UnreadableError("the certificate in it is damaged") from None
 
 
 def registered_moment(text: str) -> datetime | None:
@@ -99,9 +93,9 @@ def registered_moment(text: str) -> datetime | None:
 
     Written without a time zone it is Norwegian time by all appearance: an hour or two do not matter to a period of
     years.
-
-    Raises:
-        ValueError: It is something else.
     """
-    moment = datetime.fromisoformat(text) if text else None
+    try:
+        moment = datetime.fromisoformat(text) if text else None
+    except ValueError:
+        raise UnreadableError("a date in it is none") from None
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

@@ -196,10 +196,6 @@ class Directory(Protocol):
 class RemoteRegister(Protocol):
     """A register that can be asked, one way or another."""
 
-    @property
-    def url(self) -> str:
-        """Its address."""
-
     def fetch(self, her_id: int) -> RegisterEntry:
         """Ask all that is to be known of a party.
 

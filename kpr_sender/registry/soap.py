@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError
@@ -18,6 +17,7 @@ from kpr_sender.net import HttpAnswer
 from kpr_sender.registry.client import (
     MAX_BYTES,
     RegistryClient,
+    UnreadableError,
     registered_certificate,
     registered_moment,
     unreadable,
@@ -59,20 +59,11 @@ class FaultError(Exception):
         self.code = code
 
 
-class UnreadableError(Exception):
-    """The answer is not what the service's description says. The text quotes nothing of it."""
-
-
 @dataclass(frozen=True, slots=True)
 class SoapRegister:
     """The register, asked anew at each call."""
 
     settings: RegistrySettings
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-        return self.settings.url
 
     def fetch(self, her_id: int) -> RegisterEntry:
         """Ask who a party is, and for both its certificates.
@@ -106,7 +97,7 @@ class SoapRegister:
         settings = self.settings
         password = settings.password.reveal()
         headers = {"Content-Type": "text/xml; charset=utf-8", "SOAPAction": f'"{_ACTION}/{operation}"'}
-        answer = client.ask(self.url, question(operation, her_id), headers, login=(settings.user, password))
+        answer = client.ask(settings.url, question(operation, her_id), headers, login=(settings.user, password))
         _refuse(answer)
         try:
             return read(_result(answer.body, operation))
@@ -117,10 +108,10 @@ class SoapRegister:
 
     def _fault(self, operation: str, her_id: int, code: str) -> KprError:
         if code == UNKNOWN_HER_ID:
-            return UnknownParty.at(self.url, her_id)
+            return UnknownParty.at(self.settings.url, her_id)
         return AccessRefused(
             f"Adresseregisteret refuses {operation} for HER-id {her_id} ({code}).",
-            where=self.url,
+            where=self.settings.url,
             next_step="Ask kundesenter@nhn.no, with this code.",
         )
 
@@ -200,8 +191,8 @@ def _party(element: etree._Element) -> RegisteredParty:
         # services alone.
         active=_text(element, PARTY, "Active") == "true"
         and (kind != "Service" or _text(element, PARTY, "IsValidCommunicationParty") != "false"),
-        valid_from=None if valid is None else _moment(_text(valid, COMMON, "From")),
-        valid_to=None if valid is None else _moment(_text(valid, COMMON, "To")),
+        valid_from=None if valid is None else registered_moment(_text(valid, COMMON, "From")),
+        valid_to=None if valid is None else registered_moment(_text(valid, COMMON, "To")),
         parent_her_id=None if parent == _NO_PARENT else parent,
         parent_name=" ".join(_text(element, PARTY, "ParentName").split()),
         organisation_number=_organisation_number(
@@ -216,11 +207,7 @@ def _queues(element: etree._Element) -> RegisteredQueues:
 
 
 def _certificate(element: etree._Element | None) -> tuple[Certificate, ...]:
-    """Read a certificate: base64 of DER; none where there is none."""
-    try:
-        return registered_certificate("" if element is None else element.text or "")
-    except ValueError:
-        raise UnreadableError("the certificate in it is damaged") from None
+    return registered_certificate("" if element is None else element.text or "")
 
 
 def _address(element: etree._Element, code: str) -> str:
@@ -245,13 +232,6 @@ def _integer(text: str) -> int:
         return int(text)
     except ValueError:
         raise UnreadableError("a HER-id in it is no number") from None
-
-
-def _moment(text: str) -> datetime | None:
-    try:
-        return registered_moment(text)
-    except ValueError:
-        raise UnreadableError("a date in it is none") from None
 
 
 def _organisation_number(*texts: str) -> str:
