@@ -15,7 +15,7 @@ from typing import Final
 from kpr_sender.preflight.catalogue.codes import TJENESTETYPE, Code, all_service_types, lists
 from kpr_sender.preflight.catalogue.fields import ALWAYS, DATO, Catalogue, Field, iplos, xpr_ide
 from kpr_sender.preflight.findings import Rule
-from kpr_sender.preflight.rules.table import ASPECTS, RULES, demands
+from kpr_sender.preflight.rules.table import ASPECTS, RULES, requirements
 
 TARGET: Final = Path(__file__).resolve().parent / "preflight.md"
 _PART: Final = re.compile(r"<!-- (?P<name>rules|codes) -->\n.*?<!-- end -->", re.DOTALL)
@@ -75,7 +75,7 @@ def _of_fields(fields: Iterable[Field]) -> Iterator[Rule]:
     for field in fields:
         for rule in RULES.values():
             subject, _, aspect = rule.id.rpartition(".")
-            if subject == field.id and (aspect in demands(field) or aspect not in ASPECTS):
+            if subject == field.id and (aspect in requirements(field) or aspect not in ASPECTS):
                 yield rule
 
 

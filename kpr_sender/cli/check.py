@@ -19,7 +19,7 @@ from kpr_sender.operator import testpersons
 from kpr_sender.outbound.payload_file import read_chunks
 from kpr_sender.outbound.submit import require_owner
 from kpr_sender.preflight import check, with_sizes
-from kpr_sender.preflight.report import Report, verdict
+from kpr_sender.preflight.report import CheckReport, verdict
 from kpr_sender.render import json
 from kpr_sender.render.check import check_json, check_screen
 from kpr_sender.render.html import check_page
@@ -128,7 +128,7 @@ def _progress(invocation: Invocation) -> AbstractContextManager[object]:
     return Display()
 
 
-def _require_own(task: _Task, report: Report) -> None:
+def _require_own(task: _Task, report: CheckReport) -> None:
     """Refuse another municipality's file, as ``send`` does."""
     for payload, path in zip(report.payloads, (task.fagmelding, task.identmelding), strict=True):
         if task.settings is not None and payload is not None:
@@ -153,7 +153,7 @@ def _write(page: Path, text: str) -> None:
         ) from None
 
 
-def _answer(invocation: Invocation, task: _Task, report: Report, page: Path | None, *, everything: bool) -> int:
+def _answer(invocation: Invocation, task: _Task, report: CheckReport, page: Path | None, *, everything: bool) -> int:
     decided = verdict(report)
     error = InputRefused(decided.text) if decided.hinders else None
     names = (str(task.fagmelding), str(task.identmelding))

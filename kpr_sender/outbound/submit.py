@@ -33,7 +33,7 @@ from kpr_sender.states import ShipmentState, may_be_published
 
 if TYPE_CHECKING:
     from kpr_sender.outbound.build import Builder
-    from kpr_sender.preflight import Payload, Report
+    from kpr_sender.preflight import CheckReport, Payload
     from kpr_sender.preflight.findings import Effect
 
 
@@ -131,7 +131,7 @@ class Submitter:
 
         return Resealer(self.journal, self.counterpart, self.builder, self.new_id, self.observe).reseal(known, files)
 
-    def _check(self, paths: Mapping[MessageType, Path]) -> tuple[Report, dict[MessageType, Payload]]:
+    def _check(self, paths: Mapping[MessageType, Path]) -> tuple[CheckReport, dict[MessageType, Payload]]:
         """Check what FHI would refuse, drop or blank; return what was found, and what is known of each file."""
         from kpr_sender.preflight import check
 
@@ -158,7 +158,7 @@ class Submitter:
             self.observe(Event(EventKind.CHECKED, text, type=kind, details=details))
         return report, payloads
 
-    def _report_accepted(self, report: Report, accepted: Mapping[str, int]) -> None:
+    def _report_accepted(self, report: CheckReport, accepted: Mapping[str, int]) -> None:
         if accepted:
             text = f"{self.by} accepts {report.drops:,} findings of the check."
             self.observe(Event(EventKind.WARNING, text, details={"accepted": report.drops}))
@@ -274,7 +274,7 @@ def require_owner(payload: Payload, settings: Settings, *, name: str) -> None:
             )
 
 
-def accept(report: Report, accepted: int | None, *, names: Mapping[MessageType, str]) -> dict[str, int]:
+def accept(report: CheckReport, accepted: int | None, *, names: Mapping[MessageType, str]) -> dict[str, int]:
     """Refuse a checked pair that must not be sent as it is.
 
     FHI's receipt is positive also where rows were dropped, so nobody is warned after this. FHI wants the data also
@@ -314,14 +314,14 @@ def accept(report: Report, accepted: int | None, *, names: Mapping[MessageType, 
     return {rule: count for rule, count in report.counts.items() if RULES[rule].effect is Effect.DROP}
 
 
-def _refused(report: Report, effect: Effect, names: Mapping[MessageType, str], next_step: str) -> InputRefused:
+def _refused(report: CheckReport, effect: Effect, names: Mapping[MessageType, str], next_step: str) -> InputRefused:
     """Return the error that names the first finding of an effect, and how many there are."""
     from kpr_sender.preflight.rules.table import RULES
 
     rules = {rule: count for rule, count in report.counts.items() if RULES[rule].effect is effect}
     first = next(finding for finding in report.findings if finding.rule in rules)
     place = f" ({first.path})" if first.path else ""
-    said = f" {first.said}" if first.said else ""
+    said = f" {first.message}" if first.message else ""
     count = sum(rules.values())
     more = "" if count == 1 else f" It is the first of {count:,} findings of this kind."
     title = RULES[first.rule].title

@@ -2,6 +2,6 @@
 
 from kpr_sender.preflight.check import check, with_sizes
 from kpr_sender.preflight.payload import Payload, inspect
-from kpr_sender.preflight.report import Report
+from kpr_sender.preflight.report import CheckReport
 
-__all__ = ["Payload", "Report", "check", "inspect", "with_sizes"]
+__all__ = ["CheckReport", "Payload", "check", "inspect", "with_sizes"]

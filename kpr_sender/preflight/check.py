@@ -23,7 +23,7 @@ from kpr_sender.preflight.identmelding import Identmelding
 from kpr_sender.preflight.payload import InputFile, Payload, refused, too_large
 from kpr_sender.preflight.reader import Event
 from kpr_sender.preflight.record import Circumstances
-from kpr_sender.preflight.report import Report
+from kpr_sender.preflight.report import CheckReport
 from kpr_sender.preflight.rules.pair import Pair
 from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.preflight.statistics import YearStatistics
@@ -71,7 +71,7 @@ def check(
     is_test_person: Callable[[str], bool] = nobody,
     last_year: Iterable[bytes] | None = None,
     names: tuple[str, str, str] = ("fagmelding", "identmelding", "last year's fagmelding"),
-) -> Report:
+) -> CheckReport:
     """Check a pair; needs no configuration, and sends nothing.
 
     Memory is flat: some hundred bytes a person, whatever the size of the files.
@@ -109,9 +109,11 @@ def check(
         comparison = compare(
             fag.evaluator.statistics, read_statistics(last_year, year - 1, like=profile, name=names[2])
         )
-        both.take(Finding(hit.rule, MessageType.KPR_IPL, 0, "", hit.said) for hit in comparison.remarks)
+        both.take(
+            Finding(violation.rule, MessageType.KPR_IPL, 0, "", violation.message) for violation in comparison.remarks
+        )
     found = (fag.evaluator.findings, ident.evaluator.findings, both)
-    return Report(
+    return CheckReport(
         year=year,
         environment=environment,
         payloads=(fag.payload, ident.payload),
@@ -126,7 +128,7 @@ def check(
     )
 
 
-def with_sizes(report: Report, refuse_bytes: int) -> Report:
+def with_sizes(report: CheckReport, refuse_bytes: int) -> CheckReport:
     """Return a report with what is too large to be sent among its findings.
 
     Args:

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Final
 
 from kpr_sender.preflight.catalogue.codes import service_types
-from kpr_sender.preflight.findings import Hit
+from kpr_sender.preflight.findings import Violation
 from kpr_sender.preflight.statistics import MONTHS, NO_TYPE, YearStatistics
 
 CHANGED_SHARE: Final = 0.30
@@ -38,7 +38,7 @@ MONTH_NAMES: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class Difference:
     """One figure in both years."""
 
     last: float
@@ -53,7 +53,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class TypeChange:
+class TypeDifference:
     """One tjenestetype in both years.
 
     Attributes:
@@ -64,9 +64,9 @@ class TypeChange:
     """
 
     type: str
-    users: Change
-    services: Change
-    hours: Change
+    users: Difference
+    services: Difference
+    hours: Difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +85,10 @@ class Comparison:
 
     this: YearStatistics
     last: YearStatistics
-    rows: tuple[TypeChange, ...]
-    persons: Change
-    without_service: Change
-    remarks: tuple[Hit, ...]
+    rows: tuple[TypeDifference, ...]
+    persons: Difference
+    without_service: Difference
+    remarks: tuple[Violation, ...]
 
 
 def compare(this: YearStatistics, last: YearStatistics) -> Comparison:
@@ -99,13 +99,13 @@ def compare(this: YearStatistics, last: YearStatistics) -> Comparison:
         this=this,
         last=last,
         rows=rows,
-        persons=Change(last.persons, this.persons),
-        without_service=Change(last.without_service, this.without_service),
+        persons=Difference(last.persons, this.persons),
+        without_service=Difference(last.without_service, this.without_service),
         remarks=(*_of_types(rows, this.year), *_of_persons(this, last)),
     )
 
 
-def months_without_start(stats: YearStatistics) -> tuple[Hit, ...]:
+def months_without_start(stats: YearStatistics) -> tuple[Violation, ...]:
     """Return a remark where months are so empty that part of the year seems to be missing.
 
     Args:
@@ -116,41 +116,41 @@ def months_without_start(stats: YearStatistics) -> tuple[Hit, ...]:
     begun = sum(starts)
     if begun < LEAST_STARTS or begun * len(empty) < LEAST_EXPECTED * (MONTHS - len(empty)):
         return ()
-    said = f"Not one service begins in {_spoken(empty)}; {begun:,} begin in the rest of {stats.year}."
-    return (Hit("year.month-without-start", said=said),)
+    message = f"Not one service begins in {_spoken(empty)}; {begun:,} begin in the rest of {stats.year}."
+    return (Violation("year.month-without-start", message=message),)
 
 
-def _row(code: str, this: YearStatistics, last: YearStatistics) -> TypeChange:
+def _row(code: str, this: YearStatistics, last: YearStatistics) -> TypeDifference:
     now, then = this.of(code), last.of(code)
-    return TypeChange(
+    return TypeDifference(
         type=code,
-        users=Change(then.users, now.users),
-        services=Change(then.services, now.services),
-        hours=Change(then.hours, now.hours),
+        users=Difference(then.users, now.users),
+        services=Difference(then.services, now.services),
+        hours=Difference(then.hours, now.hours),
     )
 
 
-def _of_types(rows: Sequence[TypeChange], year: int) -> Iterator[Hit]:
+def _of_types(rows: Sequence[TypeDifference], year: int) -> Iterator[Violation]:
     in_force = service_types(year)
     for row in rows:
         last, this = int(row.users.last), int(row.users.this)
         if row.type not in in_force:
             continue  # it is right that it is gone, and where it is not, it has a finding of its own
         if last and not this:
-            said = f"Tjenestetype {row.type}: {_users(last)} last year, none this year."
-            yield Hit("year.type-vanished", said=said)
+            message = f"Tjenestetype {row.type}: {_users(last)} last year, none this year."
+            yield Violation("year.type-vanished", message=message)
         elif abs(this - last) >= max(CHANGED_USERS, CHANGED_SHARE * last):
             percent = row.users.percent
-            said = f"Tjenestetype {row.type}: {_users(last)} last year, {this:,} this year"
-            said += "." if percent is None else f" ({percent:+.0f} %)."
-            yield Hit("year.users-changed", said=said)
+            message = f"Tjenestetype {row.type}: {_users(last)} last year, {this:,} this year"
+            message += "." if percent is None else f" ({percent:+.0f} %)."
+            yield Violation("year.users-changed", message=message)
 
 
-def _of_persons(this: YearStatistics, last: YearStatistics) -> Iterator[Hit]:
+def _of_persons(this: YearStatistics, last: YearStatistics) -> Iterator[Violation]:
     now, then = _share_without(this), _share_without(last)
     if this.without_service >= CHANGED_USERS and now - then >= ROSE_POINTS:
-        said = f"{now:.0f} % of the persons have no service; last year it was {then:.0f} %."
-        yield Hit("year.without-service-rose", said=said)
+        message = f"{now:.0f} % of the persons have no service; last year it was {then:.0f} %."
+        yield Violation("year.without-service-rose", message=message)
 
 
 def _share_without(stats: YearStatistics) -> float:

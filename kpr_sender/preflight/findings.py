@@ -33,7 +33,7 @@ class Effect(enum.StrEnum):
     DROP = "drop"
     """Nothing is sent, unless a person has read the findings and names their exact number."""
     WARN = "warn"
-    """It is sent, and said."""
+    """It is sent, and reported."""
     NOTE = "note"
     """It is sent; shown to whoever asks for everything."""
 
@@ -67,43 +67,43 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
+class Violation:
     """A rule that something breaks, before it is known where that stands.
 
     Attributes:
         rule: The rule's id.
         field: Element or attribute it is about; empty for the row or the file itself.
-        said: One sentence on this very case. Nothing personal in it: codes, dates and counts, never an id or a name.
+        message: One sentence on this very case. Nothing personal in it: codes, dates and counts, never an id or a name.
     """
 
     rule: str
     field: str = ""
-    said: str = ""
+    message: str = ""
 
 
 Values = Mapping[str, str]
 """The texts of a block's simple children, or of its attributes, by name."""
-Together = Callable[[Values], tuple[Hit, ...]]
+CrossCheck = Callable[[Values], tuple[Violation, ...]]
 """Returns what values break beside each other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A hit at its place.
+    """A violation at its place.
 
     Attributes:
         rule: The rule's id.
         file: Which of the two files.
         line: Line of the file, counted from 1; 0 where it is about the whole file.
         path: For example ``PERSON 17 / TJENESTE 3 / tjFraDato``: pePeID and the row's own key, never a national id.
-        said: One sentence on this very case.
+        message: One sentence on this very case.
     """
 
     rule: str
     file: MessageType
     line: int
     path: str
-    said: str
+    message: str
 
 
 KEPT: Final = 20

@@ -45,15 +45,15 @@ class Shape:
 
     Attributes:
         block: The element whose children are the fields; empty when they are the root's attributes.
-        first_day: Field with the period's first day.
-        last_day: Field with the period's last day.
+        first_day: HeaderField with the period's first day.
+        last_day: HeaderField with the period's last day.
         day: Pattern of a date, with the year as its first group and the day as its second.
         new_year: First day of a year, as the second group.
         year_end: Last day of a year.
-        lopenr: Field with the running number.
+        lopenr: HeaderField with the running number.
         lopenr_counts: Whether the running number is a number; text otherwise.
-        kommunenummer: Field, or empty.
-        bydel: Field, or empty.
+        kommunenummer: HeaderField, or empty.
+        bydel: HeaderField, or empty.
         person: The element each person is.
         containers: The elements in which records stand one by one.
     """
@@ -110,7 +110,7 @@ SHAPES: Final[Mapping[MessageType, Shape]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class HeaderField:
     """One field as it stands, and the line it stands at."""
 
     value: str
@@ -190,7 +190,7 @@ def check_root(
 
 
 def check_header(
-    expected: MessageType, profile: Profile, form: Format, fields: Mapping[str, Field], *, line: int
+    expected: MessageType, profile: Profile, form: Format, fields: Mapping[str, HeaderField], *, line: int
 ) -> Header:
     """Return what the header says.
 
@@ -216,7 +216,7 @@ def check_header(
     )
 
 
-def _year(shape: Shape, profile: Profile, fields: Mapping[str, Field]) -> int:
+def _year(shape: Shape, profile: Profile, fields: Mapping[str, HeaderField]) -> int:
     first, last = fields[shape.first_day], fields[shape.last_day]
     begins, ends = shape.day.fullmatch(first.value), shape.day.fullmatch(last.value)
     if begins is None or ends is None:
@@ -238,7 +238,7 @@ def _year(shape: Shape, profile: Profile, fields: Mapping[str, Field]) -> int:
     return profile.year
 
 
-def _digits(fields: Mapping[str, Field], name: str, count: int) -> str | None:
+def _digits(fields: Mapping[str, HeaderField], name: str, count: int) -> str | None:
     if not name:
         return None
     field = fields[name]
@@ -247,7 +247,7 @@ def _digits(fields: Mapping[str, Field], name: str, count: int) -> str | None:
     return field.value
 
 
-def _lopenr(shape: Shape, field: Field) -> str:
+def _lopenr(shape: Shape, field: HeaderField) -> str:
     value = field.value.strip()
     if not value:
         raise Refusal(f"{shape.lopenr} is empty.", line=field.line)

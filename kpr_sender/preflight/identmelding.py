@@ -1,4 +1,4 @@
-"""Judges an identmelding while it is read: the schema, the header, every PasientIdent."""
+"""Evaluates an identmelding while it is read: the schema, the header, every PasientIdent."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Final
 
 from kpr_sender.model import MessageType
 from kpr_sender.preflight.catalogue.fields import xpr_ide
-from kpr_sender.preflight.findings import Finding, Findings, Hit
+from kpr_sender.preflight.findings import Finding, Findings, Violation
 from kpr_sender.preflight.reader import End, Event, Record, Start, Text, attributes_of
 from kpr_sender.preflight.record import Circumstances, Element, place
 from kpr_sender.preflight.rules.header import check_institusjon, check_melding
 from kpr_sender.preflight.rules.ident import PatientRules
 from kpr_sender.preflight.rules.pair import Pair
-from kpr_sender.preflight.structure import Fault, Structure
+from kpr_sender.preflight.structure import Breach, Structure
 from kpr_sender.profiles import Format
 
 ROOT: Final = "Melding"
@@ -29,7 +29,7 @@ class Identmelding:
 
     Args:
         form: Its format: there are two versions.
-        circumstances: What it is judged by.
+        circumstances: What it is evaluated by.
         pair: Is told of each person.
         is_test_person: Whether a number is on the municipality's own list.
 
@@ -63,25 +63,25 @@ class Identmelding:
                 if event.name == PATIENT:
                     self._patient(event)
                     return
-                self._faults(self._structure.record(event.element))
+                self._breaches(self._structure.record(event.element))
                 if len(self._contacts) < _MOST_CONTACTS:
                     self._contacts.append(event.element)
             case Start(name, attributes, line):
-                self._faults(self._structure.start(name, attributes, line))
+                self._breaches(self._structure.start(name, attributes, line))
                 if name == ROOT:
                     self.header, self._line = attributes, line
                 elif name == UNIT:
-                    for hit in check_institusjon(attributes, self._circumstances):
-                        self._take(hit, line, UNIT)
+                    for violation in check_institusjon(attributes, self._circumstances):
+                        self._take(violation, line, UNIT)
             case Text(line):
-                self._faults(self._structure.text(line))
+                self._breaches(self._structure.text(line))
             case End(line):
-                self._faults(self._structure.end(line))
+                self._breaches(self._structure.end(line))
 
     def end(self) -> None:
         """Evaluate what only the whole file shows."""
-        for line, hit in check_melding(self.header, self._contacts, self._circumstances):
-            self._take(hit, line or self._line, ROOT)
+        for line, violation in check_melding(self.header, self._contacts, self._circumstances):
+            self._take(violation, line or self._line, ROOT)
 
     def _patient(self, read: Record) -> None:
         keys, line = attributes_of(read.xml), read.line
@@ -90,18 +90,18 @@ class Identmelding:
             and read.xml.text is None
             and self._structure.models[PATIENT].has_right_attributes(keys)
         ):
-            self._faults(self._structure.passed(PATIENT, keys, line))
+            self._breaches(self._structure.passed(PATIENT, keys, line))
         else:
-            self._faults(self._structure.record(read.element))
+            self._breaches(self._structure.record(read.element))
         self.idents += 1
-        born, hits = self._patients.patient(keys)
+        born, violations = self._patients.patient(keys)
         self._pair.ident(keys.get("pid", ""), keys.get("fid", ""), line, born)
-        for hit in hits:
-            self._take(hit, line, place(PATIENT, keys))
+        for violation in violations:
+            self._take(violation, line, place(PATIENT, keys))
 
-    def _take(self, hit: Hit, line: int, path: str) -> None:
-        whole = f"{path} / {hit.field}" if hit.field else path
-        self.findings.take([Finding(hit.rule, _IDE, line, whole, hit.said)])
+    def _take(self, violation: Violation, line: int, path: str) -> None:
+        whole = f"{path} / {violation.field}" if violation.field else path
+        self.findings.take([Finding(violation.rule, _IDE, line, whole, violation.message)])
 
-    def _faults(self, faults: Iterable[Fault]) -> None:
-        self.findings.take(Finding(fault.rule, _IDE, fault.line, fault.path, fault.said) for fault in faults)
+    def _breaches(self, breaches: Iterable[Breach]) -> None:
+        self.findings.take(Finding(breach.rule, _IDE, breach.line, breach.path, breach.message) for breach in breaches)

@@ -18,7 +18,7 @@ from kpr_sender.errors import InputRefused
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.splice import open_payload
 from kpr_sender.model import MessageType
-from kpr_sender.preflight.header import SHAPES, Field, Header, Refusal, check_header, check_root, near
+from kpr_sender.preflight.header import SHAPES, Header, HeaderField, Refusal, check_header, check_root, near
 from kpr_sender.preflight.reader import Event, Reader, Record, Root, Start
 from kpr_sender.preflight.record import Element
 from kpr_sender.profiles import Format, Profile
@@ -190,7 +190,7 @@ class Head:
         self._shape = SHAPES[expected]
         self._header: Header | None = None
         self._refusal: Refusal | None = None
-        self._fields: dict[str, Field] = {}
+        self._fields: dict[str, HeaderField] = {}
         found = near(expected, profile, namespace=root.namespace, root=root.name)
         try:
             self.format = check_root(
@@ -207,7 +207,9 @@ class Head:
             self.format, self._refusal = found, refusal
         if not self._shape.block:
             attributes = root.attributes
-            self._fields = {name: Field(attributes[name], root.line) for name in self._shape.fields & attributes.keys()}
+            self._fields = {
+                name: HeaderField(attributes[name], root.line) for name in self._shape.fields & attributes.keys()
+            }
 
     def take(self, event: Event) -> None:
         """Take what was read next."""
@@ -247,7 +249,7 @@ class Head:
         if name in self._shape.fields:
             if name in self._fields:
                 raise Refusal(f"{name} stands there twice.", line=line)
-            self._fields[name] = Field(text, line)
+            self._fields[name] = HeaderField(text, line)
 
     def _element(self, element: Element) -> None:
         self._begun(element.name, element.line)

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from kpr_sender.preflight.catalogue.fields import DATO, Field
-from kpr_sender.preflight.findings import Hit, Together
+from kpr_sender.preflight.findings import CrossCheck, Violation
 from kpr_sender.preflight.reader import Record
 from kpr_sender.preflight.record import Circumstances, PersonRecord, Row
-from kpr_sender.preflight.rules.rows import RowJudge
+from kpr_sender.preflight.rules.rows import RowEvaluator
 from kpr_sender.preflight.rules.values import accepted, bound
 from kpr_sender.preflight.structure import Model
 
@@ -44,7 +44,7 @@ class Persons:
         circumstances: What they are evaluated by.
     """
 
-    def __init__(self, models: Mapping[str, Model], rules: RowJudge, circumstances: Circumstances) -> None:
+    def __init__(self, models: Mapping[str, Model], rules: RowEvaluator, circumstances: Circumstances) -> None:
         kinds = [child.name for child in models[PERSON].block.children if child.kind == "block"]
         self._own = _Block(PERSON, models[PERSON], rules, circumstances)
         self._rows = [_Block(kind, models[kind], rules, circumstances) for kind in kinds]
@@ -69,7 +69,7 @@ class Persons:
                 rows.append(row)
         if _END.fullmatch(text, at) is None:
             return None
-        return PersonRecord(own.keys, own.values, rows, own.hits)
+        return PersonRecord(own.keys, own.values, rows, own.violations)
 
 
 class _Block:
@@ -80,7 +80,7 @@ class _Block:
         start: What its start tag begins with.
     """
 
-    def __init__(self, kind: str, model: Model, rules: RowJudge, circumstances: Circumstances) -> None:
+    def __init__(self, kind: str, model: Model, rules: RowEvaluator, circumstances: Circumstances) -> None:
         self.kind = kind
         self.start = f"<{kind} "
         self._model = model
@@ -95,7 +95,7 @@ class _Block:
         end = "" if kind == PERSON else f"</{kind}>{_WHITE}"
         self._match = re.compile(f"<{kind}{_KEYS}{_WHITE}>{_WHITE}{inside}{end}").match
         self._keys: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._together: dict[tuple[str, ...], Together] = {}
+        self._cross_check: dict[tuple[str, ...], CrossCheck] = {}
 
     def read(self, text: str, at: int) -> tuple[Row, int] | None:
         """Return the block that begins somewhere, and where it ends; None where it may break the schema."""
@@ -109,40 +109,40 @@ class _Block:
             return None
         texts, others = groups[1::2], groups[2::2]
         try:
-            hits = self._evaluate(texts, others)
+            violations = self._evaluate(texts, others)
         except KeyError:
             return None
         if others != self._no_others:
             texts = tuple(one if two is None else two for one, two in zip(texts, others, strict=True))
         values = {name: text for name, text in zip(self._names, texts, strict=True) if text is not None}
-        together = self._together.get(present := tuple(values)) or self._learn_together(present)
-        row = Row(self.kind, dict(zip(names, written[1::2], strict=True)), values, hits + together(values))
+        cross_check = self._cross_check.get(present := tuple(values)) or self._learn_cross_check(present)
+        row = Row(self.kind, dict(zip(names, written[1::2], strict=True)), values, violations + cross_check(values))
         return row, found.end()
 
-    def _evaluate(self, texts: Sequence[str | None], others: Sequence[str | None]) -> tuple[Hit, ...]:
+    def _evaluate(self, texts: Sequence[str | None], others: Sequence[str | None]) -> tuple[Violation, ...]:
         """Return what values break by themselves; an error where one breaks the schema.
 
         Args:
             texts: Those that are right, or of fields for which there is no pattern of what is.
             others: All others.
         """
-        hits: tuple[Hit, ...] = ()
+        violations: tuple[Violation, ...] = ()
         if others == self._no_others:
             for at, values in self._free:
                 text = texts[at]
                 if text is not None:
-                    hits += values[text]
-            return hits
+                    violations += values[text]
+            return violations
         for values, one, two in zip(self._values, texts, others, strict=True):
             text = one if two is None else two
             if text is not None:
-                hits += values[text]
-        return hits
+                violations += values[text]
+        return violations
 
-    def _learn_together(self, names: tuple[str, ...]) -> Together:
-        together = self._rules.together(self.kind, names)
-        _remember(self._together, names, together)
-        return together
+    def _learn_cross_check(self, names: tuple[str, ...]) -> CrossCheck:
+        cross_check = self._rules.cross_check(self.kind, names)
+        _remember(self._cross_check, names, cross_check)
+        return cross_check
 
     def _learn_keys(self, written: tuple[str, ...]) -> tuple[str, ...] | None:
         """Return attributes' names; None where a block may not have just these, each a running number."""
@@ -154,23 +154,23 @@ class _Block:
         return names
 
 
-class _Values(dict[str, tuple[Hit, ...]]):
+class _Values(dict[str, tuple[Violation, ...]]):
     """What a field's texts break by themselves; an error for one that breaks the schema."""
 
-    def __init__(self, kind: str, name: str, model: Model, rules: RowJudge) -> None:
+    def __init__(self, kind: str, name: str, model: Model, rules: RowEvaluator) -> None:
         super().__init__()
         self._kind = kind
         self._name = name
         self._test = model.values[name]
         self._rules = rules
 
-    def __missing__(self, text: str) -> tuple[Hit, ...]:
+    def __missing__(self, text: str) -> tuple[Violation, ...]:
         # A parser makes a line feed of a carriage return.
         if "\r" in text or not self._test(text):
             raise KeyError
-        hits = self._rules.value(self._kind, self._name, text)
-        _remember(self, text, hits)
-        return hits
+        violations = self._rules.value(self._kind, self._name, text)
+        _remember(self, text, violations)
+        return violations
 
     def is_right(self, text: str) -> bool:
         """Say whether a text keeps the schema and breaks nothing."""
@@ -186,15 +186,15 @@ class _Functions:
     Four fifths of a fagmelding are FUNKSJON, up to eighteen a person, and nearly all of them are like this.
     """
 
-    def __init__(self, model: Model, rules: RowJudge, circumstances: Circumstances) -> None:
+    def __init__(self, model: Model, rules: RowEvaluator, circumstances: Circumstances) -> None:
         kind, verdi, first, last = model.block.children
         right = {field.name: _Values(_FUNCTION, field.name, model, rules).is_right for field in model.block.children}
-        together = rules.together(_FUNCTION, tuple(right))
+        cross_check = rules.cross_check(_FUNCTION, tuple(right))
         days = [_days(field, right[field.name], circumstances) for field in (first, last)]
 
         def is_right(code: str, degree: str) -> bool:
             values = {kind.name: code, verdi.name: degree, first.name: circumstances.first_day, last.name: _NO_END}
-            return right[verdi.name](degree) and not together(values)
+            return right[verdi.name](degree) and not cross_check(values)
 
         # By the degrees of need that each kind of help may have: sight and hearing have scales of their own.
         scales: dict[tuple[str, ...], list[str]] = {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kpr_sender.model import Environment
-from kpr_sender.preflight.findings import Hit
+from kpr_sender.preflight.findings import Violation
 from kpr_sender.privacy import is_running_number
 
 # How a finding names its place: ``PERSON 17 / TJENESTE 3 / tjFraDato``, by the EPJ's running numbers.
@@ -56,13 +56,13 @@ class Row:
         kind: The element's name.
         keys: Its attributes.
         values: Its children's text, by name.
-        hits: What its children alone break.
+        violations: What its children alone break.
     """
 
     kind: str
     keys: Mapping[str, str]
     values: Mapping[str, str]
-    hits: tuple[Hit, ...] = ()
+    violations: tuple[Violation, ...] = ()
 
 
 @dataclass(slots=True)
@@ -73,13 +73,13 @@ class PersonRecord:
         keys: Its attributes.
         values: Its own simple children's text, by name.
         rows: In order.
-        hits: What its simple children alone break.
+        violations: What its simple children alone break.
     """
 
     keys: Mapping[str, str]
     values: Mapping[str, str]
     rows: list[Row]
-    hits: tuple[Hit, ...] = ()
+    violations: tuple[Violation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

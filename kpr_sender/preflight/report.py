@@ -17,7 +17,7 @@ from kpr_sender.preflight.statistics import YearStatistics
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class CheckReport:
     """What a check found.
 
     Attributes:
@@ -61,7 +61,7 @@ class Report:
 
     @property
     def warnings(self) -> int:
-        """How many findings are said, and do not hinder."""
+        """How many findings are message, and do not hinder."""
         return self._count(Effect.WARN)
 
     @property
@@ -102,7 +102,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckVerdict:
     """What FHI would do, in numbers of findings; a row that breaks two rules counts twice.
 
     Attributes:
@@ -136,8 +136,8 @@ class Verdict:
         """The verdict in a sentence."""
         harm = ", ".join(self._harm())
         if self.stops:
-            said = f"Not to be sent: {_many(self.stops, 'finding stops', 'findings stop')} it"
-            return f"{said}; {harm}." if harm else f"{said}."
+            message = f"Not to be sent: {_many(self.stops, 'finding stops', 'findings stop')} it"
+            return f"{message}; {harm}." if harm else f"{message}."
         if self.remarks:
             return f"{harm or NOTHING}; {_many(self.remarks, 'remark', 'remarks')}."
         return f"{harm or NOTHING}."
@@ -153,14 +153,14 @@ class Verdict:
             yield f"{_many(self.doubts, 'finding', 'findings')} must be accepted"
 
 
-def verdict(report: Report) -> Verdict:
+def verdict(report: CheckReport) -> CheckVerdict:
     """Return what a report amounts to."""
     counts: Counter[tuple[Effect, Consequence]] = Counter()
     for rule, count in report.counts.items():
         counts[RULES[rule].effect, RULES[rule].consequence] += count
     types, doubts = counts[Effect.DROP, Consequence.VALUE], counts[Effect.DROP, Consequence.NONE]
     blanked = counts[Effect.WARN, Consequence.VALUE]
-    return Verdict(
+    return CheckVerdict(
         stops=report.stops,
         dropped=report.drops - types - doubts,
         blanked=types + blanked,
@@ -170,7 +170,7 @@ def verdict(report: Report) -> Verdict:
     )
 
 
-def groups(report: Report) -> tuple[Group, ...]:
+def groups(report: CheckReport) -> tuple[Group, ...]:
     """Return the findings by rule: what stops first, then by what FHI would do, then the most frequent."""
     places: dict[str, list[Finding]] = {rule: [] for rule in report.counts}
     for finding in report.findings:

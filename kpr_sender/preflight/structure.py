@@ -18,7 +18,7 @@ from kpr_sender.preflight.lexical import Predicate, predicate, wanted
 from kpr_sender.preflight.record import Element, place
 from kpr_sender.privacy import may_hold_national_id
 
-# What a schema says of one block, made ready for those who judge.
+# What a schema says of one block, made ready for those who evaluate.
 
 
 class Model:
@@ -88,7 +88,7 @@ def models(catalogue: Catalogue) -> Mapping[str, Model]:
 _FIRST_SIZE: Final = 1_024  # slots, a power of two
 
 
-class Seen:
+class HashedTexts:
     """A set of texts that keeps 8-byte hashes only, in one array with open addressing.
 
     The hash is Python's own, keyed anew in each process: nobody can make a file whose texts meet, and among a million
@@ -129,20 +129,20 @@ _RETYPING: Final = frozenset({f"{_XSI}type", f"{_XSI}nil"})
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Breach:
     """One breach.
 
     Attributes:
         rule: One of ``RULES``.
         line: Line of the file.
         path: As in ``Finding``.
-        said: As in ``Finding``.
+        message: As in ``Finding``.
     """
 
     rule: str
     line: int
     path: str
-    said: str
+    message: str
 
 
 ROOT: Final = "structure.root"
@@ -165,41 +165,41 @@ class _Opened:
         self.inside = inside
         self._at = 0
         self._counts: Counter[str] = Counter()
-        self._seen: dict[str, Seen] = {}
+        self._seen: dict[str, HashedTexts] = {}
 
-    def step(self, name: str, keys: Mapping[str, str], line: int) -> list[Fault]:
-        """Judge the next child's name, and what must be unique among its attributes."""
+    def step(self, name: str, keys: Mapping[str, str], line: int) -> list[Breach]:
+        """Evaluate the next child's name, and what must be unique among its attributes."""
         at = self.model.places.get(name)
         if at is None:
-            return [Fault(ELEMENT, line, self.path, f"{_named(name)} does not belong in {self.model.block.name}.")]
-        faults = []
+            return [Breach(ELEMENT, line, self.path, f"{_named(name)} does not belong in {self.model.block.name}.")]
+        breaches = []
         self._counts[name] += 1
         most = self.model.block.children[at].most
         if most is not None and self._counts[name] > most:
-            said = f"{name} may stand there {_times(most)} only."
-            faults.append(Fault(ELEMENT, line, _below(self.inside, name), said))
+            message = f"{name} may stand there {_times(most)} only."
+            breaches.append(Breach(ELEMENT, line, _below(self.inside, name), message))
         elif at < self._at:
-            said = f"{name} stands behind {self.model.block.children[self._at].name}, but belongs before it."
-            faults.append(Fault(ELEMENT, line, _below(self.inside, name), said))
+            message = f"{name} stands behind {self.model.block.children[self._at].name}, but belongs before it."
+            breaches.append(Breach(ELEMENT, line, _below(self.inside, name), message))
         self._at = max(self._at, at)
         for attribute in self.model.unique.get(name, ()):
-            if attribute in keys and not self._seen.setdefault(attribute, Seen()).add(keys[attribute]):
+            if attribute in keys and not self._seen.setdefault(attribute, HashedTexts()).add(keys[attribute]):
                 path = _below(self.inside, place(name, keys))
-                faults.append(Fault(UNIQUE, line, path, f"Another {name} before it has the same {attribute}."))
-        return faults
+                breaches.append(Breach(UNIQUE, line, path, f"Another {name} before it has the same {attribute}."))
+        return breaches
 
-    def end(self, line: int) -> Iterator[Fault]:
-        """Judge what did not come."""
+    def end(self, line: int) -> Iterator[Breach]:
+        """Evaluate what did not come."""
         for child in self.model.block.children:
             count = self._counts[child.name]
             if count < child.least:
                 path = _below(self.inside, child.name)
-                said = f"{child.name} stands there {_times(count)}, and must at least {_times(child.least)}."
-                yield Fault(MISSING, line, path, f"{child.name} is missing." if not count else said)
+                message = f"{child.name} stands there {_times(count)}, and must at least {_times(child.least)}."
+                yield Breach(MISSING, line, path, f"{child.name} is missing." if not count else message)
 
 
 class Structure:
-    """Judges one file of a format; told of it in order, as ``reading.general.read_document`` tells it.
+    """Evaluates one file of a format; told of it in order, as ``reading.general.read_document`` tells it.
 
     Args:
         catalogue: The format's.
@@ -212,7 +212,7 @@ class Structure:
         self.models = models(catalogue)
         self._open: list[_Opened | None] = []  # None is a container that no schema knows: said once, then left alone
 
-    def start(self, name: str, attributes: Mapping[str, str], line: int) -> Iterator[Fault]:
+    def start(self, name: str, attributes: Mapping[str, str], line: int) -> Iterator[Breach]:
         """A container begins."""
         at_root = not self._open
         parent = None if at_root else self._open[-1]
@@ -224,32 +224,32 @@ class Structure:
             yield from parent.step(name, attributes, line)
         elif at_root and not known:
             root = f"{self._catalogue.root} in {self._namespace}"
-            yield Fault(ROOT, line, "", f"The root element is {_named(name)}; {root} is wanted.")
+            yield Breach(ROOT, line, "", f"The root element is {_named(name)}; {root} is wanted.")
         if opened:
             yield from _attributes(opened.model, attributes, line, path)
 
-    def passed(self, name: str, keys: Mapping[str, str], line: int) -> list[Fault]:
-        """A record went by that is right in itself: judge its place, and what must be unique."""
+    def passed(self, name: str, keys: Mapping[str, str], line: int) -> list[Breach]:
+        """A record went by that is right in itself: evaluate its place, and what must be unique."""
         parent = self._open[-1]
         return parent.step(name, keys, line) if parent else []
 
-    def record(self, element: Element) -> Iterator[Fault]:
+    def record(self, element: Element) -> Iterator[Breach]:
         """A whole record went by."""
         parent = self._open[-1]
         if parent:
             yield from self._child(parent, element)
 
-    def text(self, line: int) -> Iterator[Fault]:
+    def text(self, line: int) -> Iterator[Breach]:
         """Something other than white space stands in a container."""
         if opened := self._open[-1]:
-            yield _text_fault(opened.model.block.name, line, opened.path)
+            yield _text_breach(opened.model.block.name, line, opened.path)
 
-    def end(self, line: int) -> Iterator[Fault]:
+    def end(self, line: int) -> Iterator[Breach]:
         """The container that began last ends."""
         if opened := self._open.pop():
             yield from opened.end(line)
 
-    def _child(self, parent: _Opened, element: Element) -> Iterator[Fault]:
+    def _child(self, parent: _Opened, element: Element) -> Iterator[Breach]:
         yield from parent.step(element.name, element.attributes, element.line)
         test = parent.model.values.get(element.name)
         if test is not None:
@@ -258,51 +258,51 @@ class Structure:
         elif element.name in parent.model.places:
             yield from self._block(element, _below(parent.inside, place(element.name, element.attributes)))
 
-    def _block(self, element: Element, path: str) -> Iterator[Fault]:
+    def _block(self, element: Element, path: str) -> Iterator[Breach]:
         model = self.models[element.name]
         yield from _attributes(model, element.attributes, element.line, path)
         if element.text.strip(_WHITE) if model.places else element.text:
-            yield _text_fault(element.name, element.line, path)
+            yield _text_breach(element.name, element.line, path)
         opened = _Opened(model, path, inside=path)
         for child in element.children:
             yield from self._child(opened, child)
         yield from opened.end(element.line)
 
 
-def _attributes(model: Model, attributes: Mapping[str, str], line: int, path: str) -> Iterator[Fault]:
+def _attributes(model: Model, attributes: Mapping[str, str], line: int, path: str) -> Iterator[Breach]:
     for name, value in attributes.items():
         test = model.attributes.get(name)
         if test is None:
             yield from _stray(name, model.block.name, line, path)
         elif not test(value):
-            yield _value_fault(model.block.attributes[name], value, line, _below(path, name))
+            yield _value_breach(model.block.attributes[name], value, line, _below(path, name))
     for name, attribute in model.block.attributes.items():
         if attribute.least and name not in attributes:
-            yield Fault(MISSING, line, _below(path, name), f"The attribute {name} is missing.")
+            yield Breach(MISSING, line, _below(path, name), f"The attribute {name} is missing.")
 
 
-def _value(test: Predicate, field: Field, element: Element, path: str) -> Iterator[Fault]:
+def _value(test: Predicate, field: Field, element: Element, path: str) -> Iterator[Breach]:
     for name in element.attributes:
         yield from _stray(name, field.name, element.line, path)
     if element.children:
-        yield Fault(ELEMENT, element.line, path, f"{field.name} has an element in it; only a value may be there.")
+        yield Breach(ELEMENT, element.line, path, f"{field.name} has an element in it; only a value may be there.")
     elif not test(element.text):
-        yield _value_fault(field, element.text, element.line, path)
+        yield _value_breach(field, element.text, element.line, path)
 
 
-def _stray(name: str, block: str, line: int, path: str) -> Iterator[Fault]:
+def _stray(name: str, block: str, line: int, path: str) -> Iterator[Breach]:
     if name in _RETYPING:
-        yield Fault(ATTRIBUTE, line, path, f"xsi:{name.removeprefix(_XSI)} is not allowed in {block}.")
+        yield Breach(ATTRIBUTE, line, path, f"xsi:{name.removeprefix(_XSI)} is not allowed in {block}.")
     elif name not in _HINTS:
-        yield Fault(ATTRIBUTE, line, path, f"The attribute {_named(name)} does not belong in {block}.")
+        yield Breach(ATTRIBUTE, line, path, f"The attribute {_named(name)} does not belong in {block}.")
 
 
-def _text_fault(block: str, line: int, path: str) -> Fault:
-    return Fault(TEXT, line, path, f"{block} has text in it; only elements, or nothing, may be there.")
+def _text_breach(block: str, line: int, path: str) -> Breach:
+    return Breach(TEXT, line, path, f"{block} has text in it; only elements, or nothing, may be there.")
 
 
-def _value_fault(field: Field, value: str, line: int, path: str) -> Fault:
-    return Fault(VALUE, line, path, f"{field.name} is {_technical(value)}; {wanted(field)} is wanted.")
+def _value_breach(field: Field, value: str, line: int, path: str) -> Breach:
+    return Breach(VALUE, line, path, f"{field.name} is {_technical(value)}; {wanted(field)} is wanted.")
 
 
 def _technical(value: str) -> str:

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from kpr_sender.errors import EXIT_OK, InputRefused
 from kpr_sender.preflight.catalogue.codes import all_service_types
-from kpr_sender.preflight.comparison import Change, Comparison
+from kpr_sender.preflight.comparison import Comparison, Difference
 from kpr_sender.preflight.findings import Effect, Finding
-from kpr_sender.preflight.report import Group, Report, groups, verdict
+from kpr_sender.preflight.report import CheckReport, Group, groups, verdict
 from kpr_sender.preflight.statistics import NO_TYPE, YearStatistics
 
 _EFFECT_WORDS: Final = {
@@ -27,7 +27,7 @@ _NAME: Final = 34
 
 
 def check_screen(
-    report: Report, *, names: tuple[str, str], rules: str, page: Path | None, everything: bool
+    report: CheckReport, *, names: tuple[str, str], rules: str, page: Path | None, everything: bool
 ) -> Iterator[str]:
     """Yield the verdict, what to look at, worst first, then the figures.
 
@@ -69,13 +69,13 @@ def service_type_name(code: str) -> str:
     return known.code.norwegian if known else "(no such code)"
 
 
-def percent_text(change: Change) -> str:
+def percent_text(change: Difference) -> str:
     """Return how much a figure changed since last year: ``+5 %``, ``=`` or ``new``."""
     percent = change.percent
     return "new" if percent is None else f"{percent:+.0f} %" if percent else "="
 
 
-def _finding_lines(report: Report, *, everything: bool) -> Iterator[str]:
+def _finding_lines(report: CheckReport, *, everything: bool) -> Iterator[str]:
     shown = [group for group in groups(report) if everything or group.rule.effect is not Effect.NOTE]
     detailed = len(shown) if everything else _DETAILED
     for group in shown[:detailed]:
@@ -105,10 +105,10 @@ def _heading(group: Group) -> str:
 
 def _place_line(finding: Finding) -> str:
     line = f" line {finding.line}" if finding.line else ""
-    return ": ".join(filter(None, (f"{finding.file.norwegian}{line}", finding.path, finding.said)))
+    return ": ".join(filter(None, (f"{finding.file.norwegian}{line}", finding.path, finding.message)))
 
 
-def _figure_lines(report: Report, *, everything: bool) -> Iterator[str]:
+def _figure_lines(report: CheckReport, *, everything: bool) -> Iterator[str]:
     stats = report.statistics
     refused = f" and {stats.refused:,} refused" if stats.refused else ""
     yield f"  Persons      {report.persons:,}, of them {stats.without_service:,} without service"
@@ -142,7 +142,7 @@ def _type_cell(code: str) -> str:
     return f"{'' if code == NO_TYPE else code:>3} {shown:<{_NAME}}"
 
 
-def _bar(change: Change, most: float) -> str:
+def _bar(change: Difference, most: float) -> str:
     last, this = (_width(value, most) for value in (change.last, change.this))
     return "=" * min(last, this) + "+" * (this - last) + "-" * (last - this)
 
@@ -152,7 +152,7 @@ def _width(value: float, most: float) -> int:
     return max(round(value / most * _BAR), 1) if value else 0
 
 
-def check_json(report: Report) -> dict[str, Any]:
+def check_json(report: CheckReport) -> dict[str, Any]:
     """Return a report in plain values, without personal data.
 
     Args:
@@ -191,7 +191,7 @@ def _group(group: Group) -> dict[str, Any]:
 
 
 def _place(finding: Finding) -> dict[str, Any]:
-    return {"file": finding.file.value, "line": finding.line, "path": finding.path, "said": finding.said}
+    return {"file": finding.file.value, "line": finding.line, "path": finding.path, "said": finding.message}
 
 
 def _figures(stats: YearStatistics) -> dict[str, Any]:
@@ -235,7 +235,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _change(change: Change) -> dict[str, float | None]:
+def _change(change: Difference) -> dict[str, float | None]:
     percent = change.percent
     return {
         "last": round(change.last, 2),

@@ -11,9 +11,9 @@ from html import escape
 from importlib import resources
 from typing import Final
 
-from kpr_sender.preflight.comparison import MONTH_NAMES, Change, Comparison, compare
+from kpr_sender.preflight.comparison import MONTH_NAMES, Comparison, Difference, compare
 from kpr_sender.preflight.findings import Effect, Finding
-from kpr_sender.preflight.report import Group, Report, Verdict, groups, verdict
+from kpr_sender.preflight.report import CheckReport, CheckVerdict, Group, groups, verdict
 from kpr_sender.preflight.statistics import YearStatistics
 from kpr_sender.render.check import percent_text, service_type_name
 
@@ -31,7 +31,7 @@ _LEADS_TO: Final = {
 }
 
 
-def check_page(report: Report, *, made_at: datetime, names: tuple[str, str]) -> str:
+def check_page(report: CheckReport, *, made_at: datetime, names: tuple[str, str]) -> str:
     """Return the page.
 
     Args:
@@ -42,7 +42,7 @@ def check_page(report: Report, *, made_at: datetime, names: tuple[str, str]) -> 
     return "".join(_page(report, made_at, names))
 
 
-def _page(report: Report, made_at: datetime, names: tuple[str, str]) -> Iterator[str]:
+def _page(report: CheckReport, made_at: datetime, names: tuple[str, str]) -> Iterator[str]:
     decided = verdict(report)
     title = f"KPR data for {report.year}: what FHI would make of it"
     yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -68,13 +68,13 @@ def _page(report: Report, made_at: datetime, names: tuple[str, str]) -> Iterator
     yield "</p>\n</footer>\n</body>\n</html>\n"
 
 
-def _tone(decided: Verdict) -> str:
+def _tone(decided: CheckVerdict) -> str:
     if decided.hinders:
         return "bad"
     return "mind" if decided.blanked or decided.remarks else "good"
 
 
-def _facts(report: Report, made_at: datetime, names: tuple[str, str]) -> Iterator[str]:
+def _facts(report: CheckReport, made_at: datetime, names: tuple[str, str]) -> Iterator[str]:
     fagmelding, identmelding = names
     facts = (
         ("fagmelding", f"{fagmelding}: {report.persons:,} persons, {report.services:,} services"),
@@ -121,7 +121,7 @@ def _group(group: Group) -> Iterator[str]:
 
 def _places(group: Group) -> Iterator[str]:
     if not any(place.line or place.path for place in group.places):
-        said = "".join(f"<li>{escape(place.said)}</li>\n" for place in group.places if place.said)
+        said = "".join(f"<li>{escape(place.message)}</li>\n" for place in group.places if place.message)
         yield f"<ul>\n{said}</ul>\n" if said else ""
         return
     more = group.count - len(group.places)
@@ -137,17 +137,17 @@ def _place(place: Finding) -> str:
     line = f"{place.line}" if place.line else ""
     return (
         f'<tr><th scope="row">{place.file.norwegian}</th><td class="number">{line}</td>'
-        f"<td>{escape(place.path)}</td><td>{escape(place.said)}</td></tr>\n"
+        f"<td>{escape(place.path)}</td><td>{escape(place.message)}</td></tr>\n"
     )
 
 
-def _acceptance(decided: Verdict) -> Iterator[str]:
+def _acceptance(decided: CheckVerdict) -> Iterator[str]:
     if decided.to_accept and not decided.stops:
         yield '<p class="accept">Whoever has read them and wants to send all the same does so with '
         yield f"<code>kpr-send send --accept-findings {decided.to_accept}</code></p>\n"
 
 
-def _figures(report: Report) -> Iterator[str]:
+def _figures(report: CheckReport) -> Iterator[str]:
     # Bars are boxes with a width in percent; each stands beside its number, so the tables say everything without them.
     comparison, stats = report.comparison, report.statistics
     yield "<section>\n<h2>The figures</h2>\n"
@@ -183,7 +183,7 @@ def _types(stats: YearStatistics, comparison: Comparison | None) -> Iterator[str
     yield "</tr>\n<tr>"
     years_head = "".join(f'<th scope="col" class="number">{year}</th>' for year in years)
     yield years_head
-    yield "" if last is None else '<th scope="col" class="number">Change</th>'
+    yield "" if last is None else '<th scope="col" class="number">Difference</th>'
     yield f'<td class="bars"></td>{years_head}{years_head}</tr>\n</thead>\n<tbody>\n'
     for row in rows:
         yield f'<tr><th scope="row" class="number">{escape(row.type)}</th>'
@@ -230,12 +230,12 @@ def _legend(years: Sequence[int]) -> str:
     return f'<p class="quiet legend"><span class="bar last"></span> {last} <span class="bar this"></span> {this}</p>\n'
 
 
-def _cells(change: Change, *, both: bool) -> str:
+def _cells(change: Difference, *, both: bool) -> str:
     values = (change.last, change.this) if both else (change.this,)
     return "".join(f'<td class="number">{value:,.0f}</td>' for value in values)
 
 
-def _percent(change: Change) -> str:
+def _percent(change: Difference) -> str:
     return percent_text(change).replace(" ", "&nbsp;")
 
 

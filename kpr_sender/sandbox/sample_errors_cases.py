@@ -14,7 +14,7 @@ from kpr_sender.model import Environment
 from kpr_sender.preflight.catalogue.fields import ALWAYS, DATO, Field, iplos
 from kpr_sender.preflight.payload import LEAST_AROUND
 from kpr_sender.preflight.rules.pair import LEAST_COMPARED
-from kpr_sender.preflight.rules.table import CODE, FORMAT, MISSING, RANGE, demands
+from kpr_sender.preflight.rules.table import CODE, FORMAT, MISSING, RANGE, requirements
 from kpr_sender.sandbox.sample_errors_pair import Edit, PairChange, before, drop, more, put
 
 
@@ -132,7 +132,7 @@ _ALSO: Final[Mapping[str, tuple[str, ...]]] = {
 def field_cases() -> Iterator[ErrorCase]:
     """Yield a case for every rule that the fagmelding's fields make."""
     for field in iplos().fields.values():
-        for aspect in demands(field):
+        for aspect in requirements(field):
             yield _case(field, aspect)
 
 
@@ -163,7 +163,9 @@ def _necessarily(field: Field, aspect: str) -> Iterator[str]:
         yield "structure.missing"
     if aspect == FORMAT:
         # What is too long for a code is none; what is out of all ranges of years is out of this one.
-        yield from (f"{field.id}.{each}" for each in (CODE, RANGE) if each in demands(field) and _breaks(field, each))
+        yield from (
+            f"{field.id}.{each}" for each in (CODE, RANGE) if each in requirements(field) and _breaks(field, each)
+        )
 
 
 def _breaks(field: Field, aspect: str) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from kpr_sender.cli import check as check_command
 from kpr_sender.model import Environment
 from kpr_sender.operator import testpersons
-from kpr_sender.preflight.report import Report
+from kpr_sender.preflight.report import CheckReport
 from kpr_sender.sandbox.sample import write_pair
 from tests.helpers.check_reports import BLANK, DROP, NOTE, REMARK, STOP, report, year
 from tests.helpers.municipality import Municipality
@@ -25,7 +25,7 @@ Command = Callable[..., tuple[int, str, str]]
 class Checking:
     """Stands in for the library's check: takes what it is called with, and answers with a report made by hand."""
 
-    def __init__(self, answer: Report) -> None:
+    def __init__(self, answer: CheckReport) -> None:
         self.answer = answer
         self.files: tuple[bytes, bytes]
         self.last_year: bytes | None
@@ -46,7 +46,7 @@ class Checking:
         is_test_person: Callable[[str], bool],
         last_year: Iterable[bytes] | None,
         names: tuple[str, str, str],
-    ) -> Report:
+    ) -> CheckReport:
         self.files = (b"".join(fagmelding), b"".join(identmelding))
         self.last_year = None if last_year is None else b"".join(last_year)
         self.year, self.environment, self.names = year, environment, names
@@ -56,8 +56,8 @@ class Checking:
 
 
 @pytest.fixture
-def answering(monkeypatch: pytest.MonkeyPatch) -> Callable[[Report], Checking]:
-    def answer(with_report: Report) -> Checking:
+def answering(monkeypatch: pytest.MonkeyPatch) -> Callable[[CheckReport], Checking]:
+    def answer(with_report: CheckReport) -> Checking:
         checking = Checking(with_report)
         monkeypatch.setattr(check_command, "check", checking)
         return checking
@@ -65,7 +65,7 @@ def answering(monkeypatch: pytest.MonkeyPatch) -> Callable[[Report], Checking]:
     return answer
 
 
-Answering = Callable[[Report], Checking]
+Answering = Callable[[CheckReport], Checking]
 
 
 def test_with_env_the_configuration_says_files_year_and_environment(

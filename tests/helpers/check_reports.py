@@ -8,7 +8,7 @@ from kpr_sender.model import Environment, MessageType
 from kpr_sender.preflight.comparison import compare
 from kpr_sender.preflight.findings import Finding, Findings
 from kpr_sender.preflight.record import PersonRecord, Row
-from kpr_sender.preflight.report import Report
+from kpr_sender.preflight.report import CheckReport
 from kpr_sender.preflight.statistics import YearStatistics
 
 STOP, DROP, BLANK_TYPE, BLANK, REMARK, NOTE = (
@@ -24,9 +24,9 @@ DOUBT = "pair.other-persons"
 """A rule that drops nothing, and must be accepted."""
 
 
-def finding(rule: str, *, line: int = 17, path: str = "PERSON 17 / TJENESTE 3", said: str = "") -> Finding:
+def finding(rule: str, *, line: int = 17, path: str = "PERSON 17 / TJENESTE 3", message: str = "") -> Finding:
     """Return a finding in the fagmelding."""
-    return Finding(rule, MessageType.KPR_IPL, line, path, said)
+    return Finding(rule, MessageType.KPR_IPL, line, path, message)
 
 
 def year(users: Mapping[str, int], *, of: int = 2024, without: int = 0) -> YearStatistics:
@@ -47,7 +47,7 @@ def report(
     this: YearStatistics | None = None,
     last: YearStatistics | None = None,
     findings: tuple[Finding, ...] = (),
-) -> Report:
+) -> CheckReport:
     """Return a report.
 
     Args:
@@ -59,9 +59,9 @@ def report(
     stats = this or year({"15": 40, "6": 12, "29": 3}, without=2)
     collected = Findings()
     for rule, count in (counts or {}).items():
-        collected.take(finding(rule, line=100 + number, said=f"Case {number}.") for number in range(count))
+        collected.take(finding(rule, line=100 + number, message=f"Case {number}.") for number in range(count))
     collected.take(findings)
-    return Report(
+    return CheckReport(
         year=stats.year,
         environment=Environment.PRODUKSJON,
         payloads=(None, None),

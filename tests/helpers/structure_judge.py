@@ -11,7 +11,7 @@ from kpr_sender.messages.splice import open_payload
 from kpr_sender.preflight.catalogue.fields import Catalogue
 from kpr_sender.preflight.header import Refusal
 from kpr_sender.preflight.reader import End, Event, Reader, Record, Start, Text
-from kpr_sender.preflight.structure import Fault, Structure
+from kpr_sender.preflight.structure import Breach, Structure
 
 CONTAINERS = frozenset({"IPLOS", "Melding", "Institusjon"})
 
@@ -23,7 +23,7 @@ def events(pieces: Iterable[bytes], namespace: str) -> Iterator[Event]:
     yield from reader.events(namespace, CONTAINERS)
 
 
-def faults(pieces: Iterable[bytes], catalogue: Catalogue, namespace: str) -> Iterator[Fault]:
+def breaches(pieces: Iterable[bytes], catalogue: Catalogue, namespace: str) -> Iterator[Breach]:
     """Stream a document through the reader and the structure check."""
     structure = Structure(catalogue, namespace)
     for event in events(pieces, namespace):
@@ -42,7 +42,7 @@ def right_by_us(data: bytes, catalogue: Catalogue, namespace: str) -> bool:
     """Whether there is nothing to say against a file's bytes."""
     try:
         _, spliced = open_payload([data])
-        return not any(True for _ in faults(spliced, catalogue, namespace))
+        return not any(True for _ in breaches(spliced, catalogue, namespace))
     except (Refusal, MessageRefused):
         return False
 

@@ -192,7 +192,7 @@ def test_what_is_sealed_is_what_was_checked(
     """A file that is another during the check only would otherwise go out unchecked."""
     check, hashed = preflight.check, kommune.fagmelding.read_bytes()
 
-    def another_meanwhile(*arguments: Any, **options: Any) -> preflight.Report:
+    def another_meanwhile(*arguments: Any, **options: Any) -> preflight.CheckReport:
         kommune.fagmelding.write_bytes(hashed.replace(b"<iiLopenr>1<", b"<iiLopenr>2<"))
         try:
             return check(*arguments, **options)

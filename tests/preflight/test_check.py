@@ -11,7 +11,7 @@ import pytest
 
 from kpr_sender.errors import InputRefused
 from kpr_sender.model import Environment
-from kpr_sender.preflight import Report, check
+from kpr_sender.preflight import CheckReport, check
 from kpr_sender.preflight.findings import KEPT
 from kpr_sender.sandbox.sample import write_pair
 from tests.helpers.chunks import cut
@@ -27,7 +27,7 @@ def pair(folder: Path, persons: int) -> tuple[bytes, bytes]:
     return fagmelding.read_bytes(), identmelding.read_bytes()
 
 
-def judge(fagmelding: Iterable[bytes], identmelding: Iterable[bytes]) -> Report:
+def evaluate(fagmelding: Iterable[bytes], identmelding: Iterable[bytes]) -> CheckReport:
     return check(fagmelding, identmelding, 2024, environment=Environment.LOKAL)
 
 
@@ -44,15 +44,15 @@ def lines_of(data: bytes, what: bytes) -> list[int]:
 def test_cutting_anywhere_changes_nothing(tmp_path: Path) -> None:
     fagmelding, identmelding = pair(tmp_path, 2)
     fagmelding = with_wrong_type(fagmelding)
-    whole = judge([fagmelding], [identmelding])
+    whole = evaluate([fagmelding], [identmelding])
     assert whole.counts[RULE] > 1
     for at in range(1, len(fagmelding), 97):
-        cut_there = judge(cut(fagmelding, [at, at + 1]), [identmelding])
+        cut_there = evaluate(cut(fagmelding, [at, at + 1]), [identmelding])
         assert (cut_there.findings, cut_there.payloads) == (whole.findings, whole.payloads)
-    bytes_alone = judge((fagmelding[at : at + 1] for at in range(len(fagmelding))), [identmelding])
+    bytes_alone = evaluate((fagmelding[at : at + 1] for at in range(len(fagmelding))), [identmelding])
     assert bytes_alone.findings == whole.findings
     for at in range(1, len(identmelding), 5):
-        assert judge([fagmelding], cut(identmelding, [at])).counts == whole.counts
+        assert evaluate([fagmelding], cut(identmelding, [at])).counts == whole.counts
 
 
 @pytest.mark.parametrize("plainly", [True, False])
@@ -62,7 +62,7 @@ def test_lines_are_right_however_it_is_written(tmp_path: Path, line_end: bytes, 
     fagmelding = with_wrong_type(fagmelding).replace(b"\n", line_end)
     if not plainly:
         fagmelding = fagmelding.replace(b"<PERSON ", b"<!-- </PERSON> -->" + line_end + b"<PERSON ")
-    report = judge([fagmelding], [identmelding])
+    report = evaluate([fagmelding], [identmelding])
     found = [finding.line for finding in report.findings if finding.rule == RULE]
     assert found == lines_of(fagmelding, WRONG)
     assert report.persons == 3
@@ -70,12 +70,12 @@ def test_lines_are_right_however_it_is_written(tmp_path: Path, line_end: bytes, 
 
 def test_prefixes_and_comments_are_read_as_well(tmp_path: Path) -> None:
     fagmelding, identmelding = pair(tmp_path, 3)
-    plain = judge([fagmelding], [identmelding])
+    plain = evaluate([fagmelding], [identmelding])
     prefixed = fagmelding.replace(b"</", b"\x00").replace(b"<", b"<k:").replace(b"\x00", b"</k:")
     prefixed = prefixed.replace(b"<k:?xml", b"<?xml").replace(b"xmlns=", b"xmlns:k=")
     commented = fagmelding.replace(b"</PERSON>", b"<!-- </PERSON> --></PERSON>", 1)
     for other in (prefixed, commented):
-        report = judge([other], [identmelding])
+        report = evaluate([other], [identmelding])
         assert (report.counts, report.persons, report.services) == (plain.counts, plain.persons, plain.services)
 
 
@@ -84,10 +84,10 @@ def test_the_identmelding_s_dates_may_have_a_zone(tmp_path: Path, zone: str) -> 
     fagmelding, identmelding = pair(tmp_path, 3)
     zoned, dates = re.subn(rb'="(2[0-9]{3}-[0-9]{2}-[0-9]{2})"', rb'="\g<1>' + zone.encode() + b'"', identmelding)
 
-    report = judge([fagmelding], [zoned])
+    report = evaluate([fagmelding], [zoned])
 
     assert dates == 3
-    assert report.counts == judge([fagmelding], [identmelding]).counts
+    assert report.counts == evaluate([fagmelding], [identmelding]).counts
     assert (report.stops, report.drops) == (0, 0)
     assert None not in report.payloads
 
@@ -95,7 +95,7 @@ def test_the_identmelding_s_dates_may_have_a_zone(tmp_path: Path, zone: str) -> 
 def test_every_breach_is_counted_and_the_first_kept(tmp_path: Path) -> None:
     fagmelding, identmelding = pair(tmp_path, 60)
     fagmelding = with_wrong_type(fagmelding)
-    report = judge([fagmelding], [identmelding])
+    report = evaluate([fagmelding], [identmelding])
     found = [finding.line for finding in report.findings if finding.rule == RULE]
     assert report.counts[RULE] == report.services == fagmelding.count(WRONG) > KEPT
     assert found == lines_of(fagmelding, WRONG)[:KEPT]
@@ -109,7 +109,7 @@ def test_person_without_end_is_refused(tmp_path: Path) -> None:
     start = person[: person.index(b"<FUNKSJON")]
     endless = [head + b"<PERSON " + start, *repeat(row * 1_000, 16_500_000 // len(row * 1_000))]
     with pytest.raises(InputRefused, match="record of more than"):
-        judge(endless, [identmelding])
+        evaluate(endless, [identmelding])
 
 
 def test_memory_is_flat(tmp_path: Path) -> None:
@@ -124,4 +124,4 @@ def test_memory_is_flat(tmp_path: Path) -> None:
         yield from islice(repeat(persons), times)
         yield b"</IPLOS>\n"
 
-    assert grown_mb(lambda: judge(pieces(), [identmelding])) < MOST_MB
+    assert grown_mb(lambda: evaluate(pieces(), [identmelding])) < MOST_MB

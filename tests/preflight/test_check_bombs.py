@@ -13,7 +13,7 @@ from kpr_sender.preflight.catalogue.fields import iplos
 from kpr_sender.preflight.header import Refusal
 from tests.helpers.figures import figure
 from tests.helpers.peak_memory import grown_mb
-from tests.helpers.structure_judge import faults
+from tests.helpers.structure_judge import breaches
 from tests.helpers.structure_samples import IPLOS
 
 NAMESPACE: Final = "http://www.npr.no/xmlstds/iplos/2019"
@@ -111,8 +111,8 @@ def _said(pieces: Iterable[bytes]) -> str | None:
     """Return what is said first of a file; it is read to its end all the same."""
     first: str | None = None
     try:
-        for fault in faults(pieces, iplos(), NAMESPACE):
-            first = first or fault.said
+        for breach in breaches(pieces, iplos(), NAMESPACE):
+            first = first or breach.message
     except Refusal as refusal:
         return refusal.what
     return first

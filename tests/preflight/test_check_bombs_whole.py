@@ -13,7 +13,7 @@ import pytest
 
 from kpr_sender.errors import InputRefused
 from kpr_sender.model import Environment
-from kpr_sender.preflight import Report, check
+from kpr_sender.preflight import CheckReport, check
 from kpr_sender.preflight.findings import KEPT
 from kpr_sender.sandbox.sample_errors_pair import PairChange, written
 from tests.helpers.figures import figure
@@ -166,15 +166,17 @@ def whole(right: bytes, bomb: Bomb) -> Pieces:
         yield right[bomb.at :]
 
 
-def answer(fagmelding: Pieces, identmelding: Pieces) -> Report | InputRefused:
+def answer(fagmelding: Pieces, identmelding: Pieces) -> CheckReport | InputRefused:
     try:
         return check(fagmelding, identmelding, YEAR, environment=Environment.LOKAL)
     except InputRefused as refused:
         return refused
 
 
-def judge(fagmelding: Callable[[], Pieces], identmelding: Callable[[], Pieces], bomb: Bomb, *, seconds: float) -> None:
-    answers: list[Report | InputRefused] = []
+def evaluate(
+    fagmelding: Callable[[], Pieces], identmelding: Callable[[], Pieces], bomb: Bomb, *, seconds: float
+) -> None:
+    answers: list[CheckReport | InputRefused] = []
     begun = time.process_time()
     grown = grown_mb(lambda: answers.append(answer(fagmelding(), identmelding())))
     took = time.process_time() - begun
@@ -193,15 +195,15 @@ def judge(fagmelding: Callable[[], Pieces], identmelding: Callable[[], Pieces], 
 
 @pytest.mark.parametrize("bomb", OF_FAGMELDING.values(), ids=OF_FAGMELDING)
 def test_a_bomb_in_the_fagmelding_costs_little(bomb: Bomb) -> None:
-    judge(lambda: whole(FAGMELDING, bomb), lambda: [IDENTMELDING], bomb, seconds=MOST_SECONDS)
+    evaluate(lambda: whole(FAGMELDING, bomb), lambda: [IDENTMELDING], bomb, seconds=MOST_SECONDS)
 
 
 @pytest.mark.parametrize("bomb", OF_IDENTMELDING.values(), ids=OF_IDENTMELDING)
 def test_a_bomb_in_the_identmelding_costs_little(bomb: Bomb) -> None:
-    judge(lambda: [FAGMELDING], lambda: whole(IDENTMELDING, bomb), bomb, seconds=MOST_SECONDS)
+    evaluate(lambda: [FAGMELDING], lambda: whole(IDENTMELDING, bomb), bomb, seconds=MOST_SECONDS)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("bomb", NIGHTLY.values(), ids=NIGHTLY)
 def test_a_bomb_of_a_gigabyte_costs_little(bomb: Bomb) -> None:
-    judge(lambda: whole(FAGMELDING, bomb), lambda: [IDENTMELDING], bomb, seconds=10 * MOST_SECONDS)
+    evaluate(lambda: whole(FAGMELDING, bomb), lambda: [IDENTMELDING], bomb, seconds=10 * MOST_SECONDS)

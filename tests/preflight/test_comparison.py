@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpr_sender.preflight.comparison import Change, Comparison, compare, months_without_start
+from kpr_sender.preflight.comparison import Comparison, Difference, compare, months_without_start
 from kpr_sender.preflight.findings import Effect
 from kpr_sender.preflight.record import PersonRecord, Row
 from kpr_sender.preflight.rules.table import RULES
@@ -61,7 +61,7 @@ def test_users_of_a_type(last: int, this: int, rules: list[str]) -> None:
 
 
 def test_a_remark_names_the_type_both_years_and_the_change() -> None:
-    said = [remark.said for remark in _compared({"3": 56, "11": 4}, {"3": 9, "6": 12}).remarks]
+    said = [remark.message for remark in _compared({"3": 56, "11": 4}, {"3": 9, "6": 12}).remarks]
 
     assert said == [
         "Tjenestetype 3: 56 users last year, 9 this year (-84 %).",
@@ -84,12 +84,14 @@ def test_a_type_that_has_ended_may_vanish() -> None:
 def test_the_rows_hold_users_services_and_hours_of_both_years() -> None:
     (row,) = _compared({"15": 4}, {"15": 3}).rows
 
-    assert (row.users, row.services, row.hours) == (Change(4, 3), Change(4, 3), Change(8.0, 6.0))
+    assert (row.users, row.services, row.hours) == (Difference(4, 3), Difference(4, 3), Difference(8.0, 6.0))
     assert row.users.percent == -25.0
 
 
-@pytest.mark.parametrize(("change", "percent"), [(Change(0, 0), 0.0), (Change(0, 5), None), (Change(5, 0), -100.0)])
-def test_a_change_from_nothing_has_no_percentage(change: Change, percent: float | None) -> None:
+@pytest.mark.parametrize(
+    ("change", "percent"), [(Difference(0, 0), 0.0), (Difference(0, 5), None), (Difference(5, 0), -100.0)]
+)
+def test_a_change_from_nothing_has_no_percentage(change: Difference, percent: float | None) -> None:
     assert change.percent == percent
 
 
@@ -117,7 +119,7 @@ def test_months_without_any_start_are_named(starts: dict[int, int], named: str) 
     (remark,) = months_without_start(_starting(starts))
 
     assert remark.rule == "year.month-without-start"
-    assert f"begins in {named}; {sum(starts.values())} begin in the rest of 2024" in remark.said
+    assert f"begins in {named}; {sum(starts.values())} begin in the rest of 2024" in remark.message
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from kpr_sender.preflight.catalogue.fields import iplos
 from kpr_sender.preflight.persons import PERSON, Persons
 from kpr_sender.preflight.reader import Record
 from kpr_sender.preflight.record import Circumstances, PersonRecord
-from kpr_sender.preflight.rules.rows import RowJudge
+from kpr_sender.preflight.rules.rows import RowEvaluator
 from kpr_sender.preflight.structure import Structure
 from tests.helpers.structure_judge import events
 
@@ -36,13 +36,13 @@ WHOLE = f'\n<PERSON pePeID="17">\n{OWN}\n{FUNCTIONS}{SERVICE}</PERSON>'
 def persons() -> tuple[Persons, Structure]:
     structure = Structure(iplos(), NAMESPACE)
     circumstances = Circumstances(2024, Environment.LOKAL)
-    return Persons(structure.models, RowJudge(iplos(), circumstances), circumstances), structure
+    return Persons(structure.models, RowEvaluator(iplos(), circumstances), circumstances), structure
 
 
 def read(block: str, *, after: str = WHOLE) -> PersonRecord | None:
     """Read it behind another one, so that what is remembered stands against it, too.
 
-    None where it is left to structure; no fault may be in what is not left.
+    None where it is left to structure; no breach may be in what is not left.
     """
     known, structure = persons()
     list(structure.start("IPLOS", {}, 1))
@@ -72,7 +72,7 @@ def test_functions_with_a_finding_are_kept_as_rows() -> None:
     record = read(WHOLE.replace("99991231", "20230101", 1))
     assert record is not None
     assert [row.kind for row in record.rows] == ["FUNKSJON"] * 3 + ["TJENESTE"]
-    assert [bool(row.hits) for row in record.rows[:3]] == [True, False, False]
+    assert [bool(row.violations) for row in record.rows[:3]] == [True, False, False]
 
 
 @pytest.mark.parametrize(

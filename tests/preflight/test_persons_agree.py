@@ -12,7 +12,7 @@ import pytest
 
 from kpr_sender.errors import InputRefused
 from kpr_sender.model import Environment
-from kpr_sender.preflight import Report, check
+from kpr_sender.preflight import CheckReport, check
 from kpr_sender.preflight.persons import Persons
 from kpr_sender.sandbox.sample import write_pair
 from tests.helpers.figures import figure
@@ -23,7 +23,7 @@ FILES: Final = 600
 NIGHTLY: Final = 10_000
 PARTS_NIGHTLY: Final = 10
 
-Verdict = tuple[object, ...]
+CheckVerdict = tuple[object, ...]
 
 TEXTS: Final = (
     *("", " ", "0", "1", "01", " 1", "1 ", "7", "13", "15", "99", "x", "20240101", "20240231", "20250601", "99991231"),
@@ -132,7 +132,7 @@ def _samples(folder: Path, count: int, seed: int) -> Iterator[bytes]:
         yield text.encode()
 
 
-def _verdict(fagmelding: bytes, ident: bytes) -> Verdict:
+def _verdict(fagmelding: bytes, ident: bytes) -> CheckVerdict:
     try:
         report = check([fagmelding], [ident], 2024, environment=Environment.PRODUKSJON)
     except InputRefused as error:
@@ -140,7 +140,7 @@ def _verdict(fagmelding: bytes, ident: bytes) -> Verdict:
     return _of(report)
 
 
-def _of(report: Report) -> Verdict:
+def _of(report: CheckReport) -> CheckVerdict:
     figures = report.statistics
     types = {code: figures.of(code) for code in figures.types}
     counted = {code: (each.users, each.services, each.hours, each.starts) for code, each in types.items()}

@@ -16,7 +16,7 @@ from kpr_sender.errors import InputRefused
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.splice import open_payload
 from kpr_sender.model import Environment
-from kpr_sender.preflight import Report, check
+from kpr_sender.preflight import CheckReport, check
 from kpr_sender.sandbox.sample import write_pair
 from kpr_sender.sandbox.sample_errors import FAGMELDING, IDENTMELDING, SamplePair, pairs
 from kpr_sender.sandbox.sample_errors_pair import PairChange, written
@@ -36,14 +36,14 @@ FORCED: Final[dict[str, Callable[[bytes], bytes]]] = {
 """The same file written in other ways; every line stays where it is."""
 
 
-def answer(fagmelding: bytes, identmelding: bytes) -> Report | InputRefused:
+def answer(fagmelding: bytes, identmelding: bytes) -> CheckReport | InputRefused:
     try:
         return check([fagmelding], [identmelding], YEAR, environment=Environment.LOKAL)
     except InputRefused as refused:
         return refused
 
 
-def told(report: Report) -> tuple[object, ...]:
+def told(report: CheckReport) -> tuple[object, ...]:
     """Everything but hash and length of the file."""
     findings = Counter(report.findings)
     types = {code: report.statistics.of(code) for code in report.statistics.types}
@@ -54,10 +54,10 @@ def told(report: Report) -> tuple[object, ...]:
 def agree(pair: SamplePair) -> None:
     fagmelding, identmelding = (pair.files[name].encode() for name in (FAGMELDING, IDENTMELDING))
     plain = answer(fagmelding, identmelding)
-    assert isinstance(plain, Report)
+    assert isinstance(plain, CheckReport)
     for name, forced in FORCED.items():
         other = answer(forced(fagmelding), identmelding)
-        assert isinstance(other, Report), name
+        assert isinstance(other, CheckReport), name
         assert told(other) == told(plain), name
     figure("one file written in several ways", files=len(FORCED), findings=sum(plain.counts.values()), missed=0)
 

@@ -9,11 +9,11 @@ import pytest
 from kpr_sender.preflight.catalogue.codes import rows
 from kpr_sender.preflight.catalogue.fields import iplos, xpr_ide
 from kpr_sender.preflight.record import place
-from kpr_sender.preflight.structure import RULES, Seen, Structure
-from tests.helpers.structure_judge import faults
+from kpr_sender.preflight.structure import RULES, HashedTexts, Structure
+from tests.helpers.structure_judge import breaches
 from tests.helpers.structure_samples import IDE, IPLOS
 
-# What is replaced, by what -> rule, line, path and sentence of each fault.
+# What is replaced, by what -> rule, line, path and sentence of each breach.
 Said = tuple[str, int, str, str]
 FAGMELDING: dict[str, tuple[bytes, bytes, list[Said]]] = {
     "a value of another type": (
@@ -238,7 +238,9 @@ IDENTMELDING: dict[str, tuple[bytes, bytes, list[Said]]] = {
 def _said(data: bytes, form: str) -> list[Said]:
     catalogue = iplos() if form == "iplos" else xpr_ide("53.1.3")
     namespace = "http://www.npr.no/xmlstds/iplos/2019" if form == "iplos" else "http://www.npr.no/xmlstds/53_1_3_ide"
-    return [(fault.rule, fault.line, fault.path, fault.said) for fault in faults([data], catalogue, namespace)]
+    return [
+        (breach.rule, breach.line, breach.path, breach.message) for breach in breaches([data], catalogue, namespace)
+    ]
 
 
 @pytest.mark.parametrize(("replaced", "by", "says"), FAGMELDING.values(), ids=FAGMELDING)
@@ -271,12 +273,12 @@ def test_every_rule_is_in_the_table_of_rules_and_every_rule_of_the_table_is_used
 def test_records_that_a_faster_reader_took_count_all_the_same() -> None:
     structure = Structure(xpr_ide("53.1.3"), "urn:x")
     list(structure.start("Melding", {}, 1))
-    assert [fault.rule for fault in structure.passed("Kontaktperson", {}, 2)] == []
+    assert [breach.rule for breach in structure.passed("Kontaktperson", {}, 2)] == []
     list(structure.start("Institusjon", {"institusjonID": "1"}, 3))
-    assert [fault.rule for fault in structure.passed("PasientIdent", {"pid": "1"}, 4)] == []
-    assert [fault.rule for fault in structure.passed("PasientIdent", {"pid": "1"}, 5)] == ["structure.unique"]
+    assert [breach.rule for breach in structure.passed("PasientIdent", {"pid": "1"}, 4)] == []
+    assert [breach.rule for breach in structure.passed("PasientIdent", {"pid": "1"}, 5)] == ["structure.unique"]
     assert list(structure.end(6)) == []
-    assert [fault.rule for fault in structure.passed("Kontaktperson", {}, 7)] == ["structure.element"]
+    assert [breach.rule for breach in structure.passed("Kontaktperson", {}, 7)] == ["structure.element"]
     assert list(structure.end(8)) == []
 
 
@@ -297,7 +299,7 @@ def test_a_place_shows_running_numbers_and_nothing_else(kind: str, keys: dict[st
 
 def test_a_text_is_new_once() -> None:
     random = Random(1)
-    seen, known = Seen(), set[str]()
+    seen, known = HashedTexts(), set[str]()
     for _ in range(20_000):
         text = f"{random.randrange(15_000)}"
         assert seen.add(text) is (text not in known)

@@ -17,7 +17,7 @@ from kpr_sender.preflight.header import Refusal
 from kpr_sender.preflight.persons import PERSON, Persons
 from kpr_sender.preflight.reader import Record
 from kpr_sender.preflight.record import Circumstances
-from kpr_sender.preflight.rules.rows import RowJudge
+from kpr_sender.preflight.rules.rows import RowEvaluator
 from kpr_sender.preflight.structure import Structure
 from tests.helpers.figures import figure
 from tests.helpers.nightly import scaled
@@ -155,8 +155,8 @@ def test_nothing_that_was_found_right_before_has_a_fault() -> None:
     namespace = NAMESPACES["kpr_ipl"]
     structure = Structure(iplos(), namespace)
     circumstances = Circumstances(2024, Environment.LOKAL)
-    persons = Persons(structure.models, RowJudge(iplos(), circumstances), circumstances)
-    judged: Counter[tuple[bool, bool]] = Counter()
+    persons = Persons(structure.models, RowEvaluator(iplos(), circumstances), circumstances)
+    evaluated: Counter[tuple[bool, bool]] = Counter()
     for document in documents("kpr_ipl", DOCUMENTS // 4, seed=3):
         with suppress(Refusal):
             for event in events([document.data()], namespace):
@@ -164,7 +164,7 @@ def test_nothing_that_was_found_right_before_has_a_fault() -> None:
                     known = persons.read(event) is not None
                     alone = Structure(iplos(), namespace)
                     list(alone.start("IPLOS", {}, 1))
-                    judged[known, not list(alone.record(event.element))] += 1
-    assert not judged[True, False]
-    assert judged[True, True] > DOCUMENTS // 20
-    assert judged[False, False] > DOCUMENTS // 100
+                    evaluated[known, not list(alone.record(event.element))] += 1
+    assert not evaluated[True, False]
+    assert evaluated[True, True] > DOCUMENTS // 20
+    assert evaluated[False, False] > DOCUMENTS // 100

@@ -9,14 +9,16 @@ from html.parser import HTMLParser
 
 import pytest
 
-from kpr_sender.preflight.report import Report
+from kpr_sender.preflight.report import CheckReport
 from kpr_sender.render.html import check_page
 from tests.helpers.check_reports import BLANK, BLANK_TYPE, DROP, NOTE, REMARK, STOP, finding, report, year
 
 MADE_AT = datetime(2025, 1, 6, 9, 15, tzinfo=UTC)
 VOID = frozenset({"meta"})
 LAST = year({"3": 56, "15": 38, "29": 20}, of=2023, without=1)
-FILE_LEVEL = finding("year.type-vanished", line=0, path="", said="Tjenestetype 29: 20 users last year, none this year.")
+FILE_LEVEL = finding(
+    "year.type-vanished", line=0, path="", message="Tjenestetype 29: 20 users last year, none this year."
+)
 EVERYTHING = report({STOP: 1, DROP: 25, BLANK_TYPE: 2, BLANK: 3, REMARK: 4, NOTE: 5}, last=LAST, findings=(FILE_LEVEL,))
 DROPPED = report({DROP: 12, BLANK_TYPE: 3})
 CLEAN = report()
@@ -60,12 +62,12 @@ class Parsed(HTMLParser):
         return [attributes for tag, attributes in self.elements if tag in tags]
 
 
-def _page(made: Report, names: tuple[str, str] = ("fagmelding.xml", "identmelding.xml")) -> str:
+def _page(made: CheckReport, names: tuple[str, str] = ("fagmelding.xml", "identmelding.xml")) -> str:
     return check_page(made, made_at=MADE_AT, names=names)
 
 
 @each_report
-def test_it_parses_and_says_its_language(made: Report) -> None:
+def test_it_parses_and_says_its_language(made: CheckReport) -> None:
     page = _page(made)
 
     assert page.startswith("<!DOCTYPE html>")
@@ -73,7 +75,7 @@ def test_it_parses_and_says_its_language(made: Report) -> None:
 
 
 @each_report
-def test_it_refers_to_nothing_outside_itself(made: Report) -> None:
+def test_it_refers_to_nothing_outside_itself(made: CheckReport) -> None:
     page = _page(made)
     parsed = Parsed(page)
     ids = Counter(attributes["id"] for _, attributes in parsed.elements if "id" in attributes)
@@ -86,7 +88,7 @@ def test_it_refers_to_nothing_outside_itself(made: Report) -> None:
 
 
 @each_report
-def test_tables_can_be_read_aloud(made: Report) -> None:
+def test_tables_can_be_read_aloud(made: CheckReport) -> None:
     parsed = Parsed(_page(made))
 
     assert len(parsed.all("caption")) == len(parsed.all("table"))
@@ -109,7 +111,7 @@ def test_the_verdict_comes_first_and_the_findings_by_what_they_lead_to() -> None
 
     assert [text.index(each) for each in told] == sorted(text.index(each) for each in told)
     assert "The first 20 of 25" in text
-    assert FILE_LEVEL.said in text
+    assert FILE_LEVEL.message in text
 
 
 def test_a_clean_page_has_no_findings() -> None:
@@ -120,7 +122,7 @@ def test_a_clean_page_has_no_findings() -> None:
 
 
 @pytest.mark.parametrize(("made", "numbers"), [(DROPPED, ["15"]), (EVERYTHING, []), (CLEAN, [])])
-def test_how_to_accept_is_told_where_accepting_helps(made: Report, numbers: list[str]) -> None:
+def test_how_to_accept_is_told_where_accepting_helps(made: CheckReport, numbers: list[str]) -> None:
     assert re.findall(r"kpr-send send --accept-findings (\d+)", _page(made)) == numbers
 
 
@@ -134,7 +136,7 @@ def test_both_years_stand_side_by_side() -> None:
 
 def test_everything_that_comes_from_outside_is_escaped() -> None:
     nasty = "<script>alert('x')</script>&\""
-    made = report(findings=(finding(DROP, path=nasty, said=nasty), finding(REMARK, line=0, path="", said=nasty)))
+    made = report(findings=(finding(DROP, path=nasty, message=nasty), finding(REMARK, line=0, path="", message=nasty)))
 
     page = _page(made, names=(nasty, nasty))
 
@@ -143,5 +145,5 @@ def test_everything_that_comes_from_outside_is_escaped() -> None:
 
 
 @each_report
-def test_g6_nothing_on_it_could_be_a_national_id(made: Report) -> None:
+def test_g6_nothing_on_it_could_be_a_national_id(made: CheckReport) -> None:
     assert not re.search(r"\d{9}", _page(made))

@@ -1,7 +1,7 @@
 """Every element and attribute of a format: order, cardinality, type, and what the receiver does where it is wrong.
 
-Column for column as the tables have it. ``type`` and ``facets`` are what the schema demands (a breach is structural),
-``format`` to ``required_for`` what the receiver's published rules demand beyond it.
+Column for column as the tables have it. ``type`` and ``facets`` are what the schema requires (a breach is structural),
+``format`` to ``required_for`` what the receiver's published rules require beyond it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a block's own values break of the fields' published demands, all of it read from the catalogue.
+"""What a block's own values break of the fields' published requirements, all of it read from the catalogue.
 
 What can be known beforehand is made once, per kind of block: this is asked for every row, millions of them in a large
 municipality. What a value alone breaks is remembered by ``persons``.
@@ -11,9 +11,9 @@ from typing import Final
 
 from kpr_sender.preflight.catalogue.codes import codes
 from kpr_sender.preflight.catalogue.fields import ALWAYS, Block, Catalogue, Field
-from kpr_sender.preflight.findings import Hit, Together, Values
+from kpr_sender.preflight.findings import CrossCheck, Values, Violation
 from kpr_sender.preflight.record import Circumstances
-from kpr_sender.preflight.rules.table import CODE, MISSING, RANGE, demands
+from kpr_sender.preflight.rules.table import CODE, MISSING, RANGE, requirements
 from kpr_sender.preflight.rules.values import LIST_BY, checks, quoted
 
 _TYPE: Final = "tjTjenType"
@@ -23,7 +23,7 @@ _IN_NEED: Final = "1"
 
 
 class FieldRules:
-    """Judges the values and keys of one format's blocks.
+    """Evaluates the values and keys of one format's blocks.
 
     Args:
         catalogue: The format's fields.
@@ -32,48 +32,48 @@ class FieldRules:
 
     def __init__(self, catalogue: Catalogue, circumstances: Circumstances) -> None:
         self._values = {
-            name: _Judge((each for each in block.children if each.kind == "element"), circumstances)
+            name: _BlockRules((each for each in block.children if each.kind == "element"), circumstances)
             for name, block in catalogue.blocks.items()
         }
-        self._keys = {name: _KeyJudge(block, circumstances) for name, block in catalogue.blocks.items()}
+        self._keys = {name: _KeyRules(block, circumstances) for name, block in catalogue.blocks.items()}
 
-    def values(self, kind: str, values: Values) -> tuple[Hit, ...]:
+    def values(self, kind: str, values: Values) -> tuple[Violation, ...]:
         """Return what a block's own simple children break; nothing for a block that the format does not have.
 
         Args:
             kind: The block's name.
             values: Its children's texts by name. An empty one is missing where it is required.
         """
-        judge = self._values.get(kind)
-        return judge.single(values) + judge.together(values)(values) if judge is not None else ()
+        evaluate = self._values.get(kind)
+        return evaluate.single(values) + evaluate.cross_check(values)(values) if evaluate is not None else ()
 
-    def single(self, kind: str, values: Values) -> tuple[Hit, ...]:
+    def single(self, kind: str, values: Values) -> tuple[Violation, ...]:
         """Return what each of a block's values breaks by itself: the first half of ``values``."""
         return self._values[kind].single(values)
 
-    def value(self, kind: str, name: str, text: str) -> tuple[Hit, ...]:
+    def value(self, kind: str, name: str, text: str) -> tuple[Violation, ...]:
         """Return what one field's text breaks by itself."""
         return self._values[kind].value(name, text)
 
-    def together(self, kind: str, names: Iterable[str]) -> Together:
+    def cross_check(self, kind: str, names: Iterable[str]) -> CrossCheck:
         """Return the second half of ``values`` for a block with just these children: what is missing or breaks beside.
 
         Much of it depends on which children there are, and few different choices of them stand in a file.
         """
-        return self._values[kind].together(names)
+        return self._values[kind].cross_check(names)
 
-    def keys(self, kind: str, keys: Values) -> tuple[Hit, ...]:
+    def keys(self, kind: str, keys: Values) -> tuple[Violation, ...]:
         """Return what a block's attributes break.
 
         Args:
             kind: The block's name.
             keys: Its attributes' values by name.
         """
-        judge = self._keys.get(kind)
-        return judge(keys) if judge is not None else ()
+        evaluate = self._keys.get(kind)
+        return evaluate(keys) if evaluate is not None else ()
 
 
-class _Judge:
+class _BlockRules:
     def __init__(self, fields: Iterable[Field], circumstances: Circumstances) -> None:
         named = {each.name: each for each in fields}
         made = {name: checks(each, circumstances) for name, each in named.items()}
@@ -87,103 +87,106 @@ class _Judge:
         }
         self._pairs = tuple(_pairs(named, circumstances))
 
-    def value(self, name: str, text: str) -> tuple[Hit, ...]:
-        return tuple(hit for check in self._checks.get(name, ()) for hit in check(text))
+    def value(self, name: str, text: str) -> tuple[Violation, ...]:
+        return tuple(violation for check in self._checks.get(name, ()) for violation in check(text))
 
-    def single(self, values: Values) -> tuple[Hit, ...]:
-        return tuple(hit for name, text in values.items() for hit in self.value(name, text))
+    def single(self, values: Values) -> tuple[Violation, ...]:
+        return tuple(violation for name, text in values.items() for violation in self.value(name, text))
 
-    def together(self, names: Iterable[str]) -> Together:
+    def cross_check(self, names: Iterable[str]) -> CrossCheck:
         given = frozenset(names)
         pairs = tuple(pair for name, pair in self._pairs if name in given)
         always, lacking = self._always - given, {code: wanted - given for code, wanted in self._required.items()}
 
-        def judge(values: Values) -> tuple[Hit, ...]:
-            hits: tuple[Hit, ...] = ()
+        def evaluate(values: Values) -> tuple[Violation, ...]:
+            violations: tuple[Violation, ...] = ()
             if lacking.get(values.get(_TYPE, ""), always) or "" in values.values():
-                hits = tuple(self._missing(values))
+                violations = tuple(self._missing(values))
             for pair in pairs:
                 if broken := pair(values):
-                    hits += broken
-            return hits
+                    violations += broken
+            return violations
 
-        return judge
+        return evaluate
 
-    def _missing(self, values: Values) -> Iterator[Hit]:
+    def _missing(self, values: Values) -> Iterator[Violation]:
         required = self._required.get(values.get(_TYPE, ""), self._always)
         for name, field in self._fields.items():
             if name in required and not values.get(name):
                 why = "" if field.required_for == ALWAYS else f" for tjenestetype {values[_TYPE]}"
-                yield Hit(f"{field.id}.{MISSING}", name, f"{name} is required{why}, and missing.")
+                yield Violation(f"{field.id}.{MISSING}", name, f"{name} is required{why}, and missing.")
 
 
-def _pairs(named: Mapping[str, Field], circumstances: Circumstances) -> Iterator[tuple[str, Together]]:
+def _pairs(named: Mapping[str, Field], circumstances: Circumstances) -> Iterator[tuple[str, CrossCheck]]:
     """Yield what two values break beside each other, with the field without which nothing is broken."""
     for name, field in named.items():
         need = name.removesuffix(_RECEIVED) + _NEED
         if name.endswith(_RECEIVED) and need in named:
             yield name, _without_need(field, need)
-        if field.earliest in named and name != field.earliest and RANGE in demands(field):
+        if field.earliest in named and name != field.earliest and RANGE in requirements(field):
             yield name, _before(field, field.earliest)
         if name in LIST_BY:
             yield name, _of_list(field, circumstances.year)
 
 
-def _without_need(received: Field, need: str) -> Together:
+def _without_need(received: Field, need: str) -> CrossCheck:
     name = received.name
-    hit = (Hit(f"{received.id}.without-need", name, f"{name} is given, and {need} is not 1."),)
+    violation = (Violation(f"{received.id}.without-need", name, f"{name} is given, and {need} is not 1."),)
 
-    def pair(values: Values) -> tuple[Hit, ...]:
-        return hit if values.get(name) and values.get(need) != _IN_NEED else ()
+    def pair(values: Values) -> tuple[Violation, ...]:
+        return violation if values.get(name) and values.get(need) != _IN_NEED else ()
 
     return pair
 
 
-def _before(later: Field, earlier: str) -> Together:
+def _before(later: Field, earlier: str) -> CrossCheck:
     name = later.name
 
-    def pair(values: Values) -> tuple[Hit, ...]:
+    def pair(values: Values) -> tuple[Violation, ...]:
         first, last = values.get(earlier), values.get(name)
         if not first or not last or first <= last:
             return ()
-        said = f"{name} is {quoted(last)}, before {earlier}, {quoted(first)}."
-        return (Hit(f"{later.id}.{RANGE}", name, said),)
+        message = f"{name} is {quoted(last)}, before {earlier}, {quoted(first)}."
+        return (Violation(f"{later.id}.{RANGE}", name, message),)
 
     return pair
 
 
-def _of_list(field: Field, year: int) -> Together:
+def _of_list(field: Field, year: int) -> CrossCheck:
     name = field.name
     chooser, lists, usual = LIST_BY[name]
     chosen = {value: codes(oid, year) for value, oid in lists.items()}
     otherwise = codes(usual, year)
 
-    def pair(values: Values) -> tuple[Hit, ...]:
+    def pair(values: Values) -> tuple[Violation, ...]:
         value, kind = values.get(name), values.get(chooser, "")
         if not value or value in chosen.get(kind, otherwise):
             return ()
-        said = f"{name} is {quoted(value)}: no code of list {lists.get(kind, usual)} in {year}."
-        return (Hit(f"{field.id}.{CODE}", name, said),)
+        message = f"{name} is {quoted(value)}: no code of list {lists.get(kind, usual)} in {year}."
+        return (Violation(f"{field.id}.{CODE}", name, message),)
 
     return pair
 
 
-class _KeyJudge:
-    """Judges attributes. They are numbers that seldom come twice, so nothing is remembered."""
+class _KeyRules:
+    """Evaluates attributes. They are numbers that seldom come twice, so nothing is remembered."""
 
     def __init__(self, block: Block, circumstances: Circumstances) -> None:
         made = {name: checks(each, circumstances) for name, each in block.attributes.items()}
         self._checks = {name: each for name, each in made.items() if each}
         self._required = {
-            name: Hit(f"{each.id}.{MISSING}", name, f"{name} is required, and missing.")
+            name: Violation(f"{each.id}.{MISSING}", name, f"{name} is required, and missing.")
             for name, each in block.attributes.items()
             if each.required_for == ALWAYS
         }
 
-    def __call__(self, keys: Values) -> tuple[Hit, ...]:
-        hits = tuple(
-            hit for name, value in keys.items() for check in self._checks.get(name, ()) for hit in check(value)
+    def __call__(self, keys: Values) -> tuple[Violation, ...]:
+        violations = tuple(
+            violation
+            for name, value in keys.items()
+            for check in self._checks.get(name, ())
+            for violation in check(value)
         )
         if self._required.keys() <= keys.keys():
-            return hits
-        return hits + tuple(hit for name, hit in self._required.items() if name not in keys)
+            return violations
+        return violations + tuple(violation for name, violation in self._required.items() if name not in keys)

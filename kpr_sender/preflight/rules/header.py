@@ -11,7 +11,7 @@ from typing import Final
 
 from kpr_sender.model import Environment
 from kpr_sender.preflight.catalogue import kommuner
-from kpr_sender.preflight.findings import Hit
+from kpr_sender.preflight.findings import Violation
 from kpr_sender.preflight.header import shown, shown_day
 from kpr_sender.preflight.lexical import day_of
 from kpr_sender.preflight.record import Circumstances, Element
@@ -33,7 +33,7 @@ _CONTACT_TYPES: Final[Mapping[str, frozenset[str]]] = {
 
 def check_innhinfo(
     root: Mapping[str, str], innhinfo: Element | None, circumstances: Circumstances, fields: FieldRules
-) -> Iterator[tuple[int, Hit]]:
+) -> Iterator[tuple[int, Violation]]:
     """Yield what the fagmelding's header breaks, each with its line.
 
     Args:
@@ -43,22 +43,22 @@ def check_innhinfo(
         fields: IPLOS's, of the same circumstances.
     """
     line = innhinfo.line if innhinfo else 0
-    yield from ((line, hit) for hit in fields.keys("IPLOS", root))
+    yield from ((line, violation) for violation in fields.keys("IPLOS", root))
     if innhinfo is None:
         return
     lines = {each.name: each.line for each in innhinfo.children}
     values = {each.name: each.text for each in innhinfo.children if not each.children}
-    for hit in (*fields.values(innhinfo.name, values), *_of_innhinfo(values, circumstances)):
-        yield lines.get(hit.field, line), hit
+    for violation in (*fields.values(innhinfo.name, values), *_of_innhinfo(values, circumstances)):
+        yield lines.get(violation.field, line), violation
     for contact in (each for each in innhinfo.children if each.name == _CONTACT):
         at = {each.name: each.line for each in contact.children}
-        for hit in fields.values(_CONTACT, {each.name: each.text for each in contact.children}):
-            yield at.get(hit.field, contact.line), hit
+        for violation in fields.values(_CONTACT, {each.name: each.text for each in contact.children}):
+            yield at.get(violation.field, contact.line), violation
 
 
 def check_melding(
     root: Mapping[str, str], contacts: Sequence[Element], circumstances: Circumstances
-) -> Iterator[tuple[int, Hit]]:
+) -> Iterator[tuple[int, Violation]]:
     """Yield what the identmelding's header breaks, each with its line, 0 for the root element.
 
     Args:
@@ -69,24 +69,24 @@ def check_melding(
     year = circumstances.year
     for name, day in (("fraDatoPeriode", f"{year}-01-01"), ("tilDatoPeriode", f"{year}-12-31")):
         if name in root and day_of(root[name].strip()) != day.replace("-", ""):
-            yield 0, Hit("melding.period", name, f"{name} is {shown_day(root[name])}, not {day}.")
+            yield 0, Violation("melding.period", name, f"{name} is {shown_day(root[name])}, not {day}.")
     if before(day_of(root.get("uttakDato", "").strip()), circumstances.last_day):
-        said = f"uttakDato is {shown_day(root['uttakDato'])}; the period ends {year}-12-31."
-        yield 0, Hit("header.made-early", "uttakDato", said)
+        message = f"uttakDato is {shown_day(root['uttakDato'])}; the period ends {year}-12-31."
+        yield 0, Violation("header.made-early", "uttakDato", message)
     if root.get("meldingstype") == _CHANGES:
-        yield 0, Hit("melding.change-message", "meldingstype", f"meldingstype is {_CHANGES}, not B.")
+        yield 0, Violation("melding.change-message", "meldingstype", f"meldingstype is {_CHANGES}, not B.")
     for name in ("navnEPJ", "versjonEPJ"):
         if name in root and not root[name].strip():
-            yield 0, Hit("melding.system", name, f"{name} is empty.")
+            yield 0, Violation("melding.system", name, f"{name} is empty.")
     named = {each.attributes.get("typeKontaktperson") for each in contacts}
     missing = sorted(_CONTACT_TYPES.get(root.get("versjon", ""), frozenset()) - named)
     if missing:
         line = contacts[0].line if contacts else 0
-        said = f"Nobody has typeKontaktperson {' or '.join(missing)}."
-        yield line, Hit("melding.contacts", "typeKontaktperson", said)
+        message = f"Nobody has typeKontaktperson {' or '.join(missing)}."
+        yield line, Violation("melding.contacts", "typeKontaktperson", message)
 
 
-def check_institusjon(keys: Mapping[str, str], circumstances: Circumstances) -> tuple[Hit, ...]:
+def check_institusjon(keys: Mapping[str, str], circumstances: Circumstances) -> tuple[Violation, ...]:
     """Return what an Institusjon of the identmelding breaks.
 
     Args:
@@ -96,40 +96,40 @@ def check_institusjon(keys: Mapping[str, str], circumstances: Circumstances) -> 
     field = "institusjonID"
     number = keys.get(field, "").strip()
     if number == _NO_AGREEMENT:
-        return (Hit("institusjon.no-agreement", field),)
+        return (Violation("institusjon.no-agreement", field),)
     nine_digits = len(number) == len(_NO_AGREEMENT) and number.isdecimal()
     if not nine_digits:
-        said = f"{len(number)} characters; an organisation number has nine digits."
-        return (Hit("orgnr.invalid", field, said),)
-    hits = OrganisationNumbers(circumstances).hits(field, number)
+        message = f"{len(number)} characters; an organisation number has nine digits."
+        return (Violation("orgnr.invalid", field, message),)
+    violations = OrganisationNumbers(circumstances).violations(field, number)
     if circumstances.organisation_number in {"", number}:
-        return hits
-    return (*hits, Hit("institusjon.other", field))
+        return violations
+    return (*violations, Violation("institusjon.other", field))
 
 
-def _of_innhinfo(values: Mapping[str, str], circumstances: Circumstances) -> Iterator[Hit]:
+def _of_innhinfo(values: Mapping[str, str], circumstances: Circumstances) -> Iterator[Violation]:
     kommune = values.get("iiKomnr", "")
     if is_number(kommune):
         yield from _municipality(kommune, circumstances)
         yield from _district(values.get("iiBydelsnr", _NO_DISTRICT), kommune)
     made = values.get("iiLagetDato", "")
     if before(made, circumstances.last_day):
-        said = f"iiLagetDato is {shown(made)}; the period ends {circumstances.last_day}."
-        yield Hit("header.made-early", "iiLagetDato", said)
+        message = f"iiLagetDato is {shown(made)}; the period ends {circumstances.last_day}."
+        yield Violation("header.made-early", "iiLagetDato", message)
     counted = values.get("iiLopenr", "").strip()
     if _WHOLE.fullmatch(counted) and int(counted) <= 0:
-        yield Hit("header.running-number", "iiLopenr", f"iiLopenr is {shown(counted)}.")
+        yield Violation("header.running-number", "iiLopenr", f"iiLopenr is {shown(counted)}.")
 
 
-def _municipality(number: str, circumstances: Circumstances) -> Iterator[Hit]:
+def _municipality(number: str, circumstances: Circumstances) -> Iterator[Violation]:
     if number == _SANDBOX and circumstances.environment is Environment.LOKAL:
         return
-    said = not_valid(number, circumstances.year)
-    if said:
+    message = not_valid(number, circumstances.year)
+    if message:
         certain = circumstances.year <= kommuner.LAST_KNOWN_YEAR or kommuner.successors(number)
-        yield Hit("header.municipality" if certain else "header.municipality-unknown", "iiKomnr", said)
+        yield Violation("header.municipality" if certain else "header.municipality-unknown", "iiKomnr", message)
 
 
-def _district(district: str, kommune: str) -> Iterator[Hit]:
+def _district(district: str, kommune: str) -> Iterator[Violation]:
     if district != _NO_DISTRICT and district not in kommuner.bydeler(kommune):
-        yield Hit("header.district", "iiBydelsnr", f"{shown(district)} is no district of {kommune}.")
+        yield Violation("header.district", "iiBydelsnr", f"{shown(district)} is no district of {kommune}.")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from typing import Final
 
-from kpr_sender.preflight.findings import Hit
+from kpr_sender.preflight.findings import Violation
 from kpr_sender.preflight.header import shown
 from kpr_sender.preflight.person_ids import Kind, identify, is_synthetic
 from kpr_sender.preflight.record import Circumstances
@@ -26,7 +26,7 @@ _MOST_YEARS: Final = 115
 
 
 class PatientRules:
-    """Judges one PasientIdent at a time.
+    """Evaluates one PasientIdent at a time.
 
     Args:
         circumstances: The reporting year, and whether real persons are wanted.
@@ -41,8 +41,8 @@ class PatientRules:
         self._born_first = date(circumstances.year - _MOST_YEARS, 1, 1)
         self._ages = {Kind.FNR, Kind.DOLLY_OR_H} | (set() if self._production else {Kind.TENOR, Kind.NHN})
 
-    def patient(self, keys: Mapping[str, str]) -> tuple[date | None, tuple[Hit, ...]]:
-        """Return the date of birth in a PasientIdent's number, and what its attributes break; no hit quotes an id."""
+    def patient(self, keys: Mapping[str, str]) -> tuple[date | None, tuple[Violation, ...]]:
+        """Return the date of birth in a PasientIdent's number, and what its attributes break, never quoting an id."""
         fid, named = keys.get("fid", ""), keys.get("typeID", "")
         kind, told = identify(fid, self._year)
         born = told if kind in self._ages else None
@@ -53,39 +53,39 @@ class PatientRules:
             and not (self._production and self._is_test_person(fid))
         ):
             return told, ()
-        return told, tuple(self._hits(fid, named, kind, born))
+        return told, tuple(self._violations(fid, named, kind, born))
 
-    def _hits(self, fid: str, named: str, kind: Kind | None, born: date | None) -> Iterator[Hit]:
+    def _violations(self, fid: str, named: str, kind: Kind | None, born: date | None) -> Iterator[Violation]:
         if named not in _RIGHT:
-            yield Hit("ident.type", "typeID", f"typeID is {shown(named)}.")
+            yield Violation("ident.type", "typeID", f"typeID is {shown(named)}.")
         if self._production:
             yield from self._test_persons(fid, named, kind)
         yield from _of_named_kind(named, kind)
         if named not in _NAMED and len(set(fid)) == 1 and len(fid) != _BIRTH_DATE_ALONE:
-            yield Hit("ident.repeated-digit", "fid", f"The same character {len(fid)} times.")
+            yield Violation("ident.repeated-digit", "fid", f"The same character {len(fid)} times.")
         if born is not None and born > self._born_last:
-            yield Hit("ident.born-after-year", "fid", f"Born after {self._year}.")
+            yield Violation("ident.born-after-year", "fid", f"Born after {self._year}.")
         if born is not None and born < self._born_first:
-            yield Hit("ident.age", "fid", f"More than {_MOST_YEARS} years old at the end of {self._year}.")
+            yield Violation("ident.age", "fid", f"More than {_MOST_YEARS} years old at the end of {self._year}.")
 
-    def _test_persons(self, fid: str, named: str, kind: Kind | None) -> Iterator[Hit]:
+    def _test_persons(self, fid: str, named: str, kind: Kind | None) -> Iterator[Violation]:
         if kind is not None and is_synthetic(kind):
-            yield Hit("ident.synthetic", "fid", f"The number is formed as {kind.value}.")
+            yield Violation("ident.synthetic", "fid", f"The number is formed as {kind.value}.")
         if kind is Kind.DOLLY_OR_H and named != _H:
-            yield Hit("ident.dolly-or-h", "fid", f"The month has 40 added; typeID is {shown(named)}.")
+            yield Violation("ident.dolly-or-h", "fid", f"The month has 40 added; typeID is {shown(named)}.")
         if self._is_test_person(fid):
-            yield Hit("ident.test-person", "fid", "It is on the municipality's list of test persons.")
+            yield Violation("ident.test-person", "fid", "It is on the municipality's list of test persons.")
 
 
-def _of_named_kind(named: str, kind: Kind | None) -> Iterator[Hit]:
+def _of_named_kind(named: str, kind: Kind | None) -> Iterator[Violation]:
     """A number must be of the kind it is said to be; a synthetic one is whatever it is said to be."""
     if named == _DUF:
         if kind is not Kind.DUF:
-            yield Hit("ident.duf", "fid", "typeID is 10, but this is no DUF-nummer.")
+            yield Violation("ident.duf", "fid", "typeID is 10, but this is no DUF-nummer.")
     elif named in _NAMED and kind is not _NAMED[named]:
         if kind is None:
-            yield Hit("ident.invalid", "fid", f"typeID is {named}, but length, check digits or date are wrong.")
+            yield Violation("ident.invalid", "fid", f"typeID is {named}, but length, check digits or date are wrong.")
         elif kind in _OTHER:
-            yield Hit("ident.kind", "typeID", f"typeID is {named}, but the number is a {kind.value}.")
+            yield Violation("ident.kind", "typeID", f"typeID is {named}, but the number is a {kind.value}.")
         elif kind in {Kind.FH, Kind.DUF}:
-            yield Hit("ident.invalid", "fid", f"typeID is {named}, but the number is a {kind.value}.")
+            yield Violation("ident.invalid", "fid", f"typeID is {named}, but the number is a {kind.value}.")

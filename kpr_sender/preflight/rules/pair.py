@@ -151,14 +151,16 @@ class Pair:
             path, line = _path("PERSON", persons.numbers[here]), persons.lines[here]
             if other_age:
                 by_a_year += not other_sex and abs(told - age) == 1
-                said = f"By the number the person is {_OFF_BY.get(told - age, 'of another age')}."
-                yield Finding("pair.age", _IPL, line, f"{path} / peAlder", said)
+                message = f"By the number the person is {_OFF_BY.get(told - age, 'of another age')}."
+                yield Finding("pair.age", _IPL, line, f"{path} / peAlder", message)
             if other_sex:
                 yield Finding("pair.sex", _IPL, line, f"{path} / peKjonn", "The number is one of the other sex.")
         if compared >= LEAST_COMPARED and 100 * differing > MOST_DIFFERING * compared:
-            said = f"Age or sex contradicts the number of {differing:,} of the {compared:,} persons that were compared"
-            said += f"; of {by_a_year:,} of them only the age, by one year." if by_a_year else "."
-            yield Finding("pair.other-persons", _IDE, 0, "", said)
+            message = (
+                f"Age or sex contradicts the number of {differing:,} of the {compared:,} persons that were compared"
+            )
+            message += f"; of {by_a_year:,} of them only the age, by one year." if by_a_year else "."
+            yield Finding("pair.other-persons", _IDE, 0, "", message)
 
     def _joined(self, repeated: Collection[int]) -> Iterator[tuple[int, int]]:
         """Yield where each person stands in the two files, of those that stand in both, once."""
@@ -177,8 +179,8 @@ class Pair:
         repeated, first_lines = _repeated(persons), dict[int, int]()
         for pid, line in zip(self._persons.numbers, self._persons.lines, strict=True):
             if pid in first_lines:
-                said = f"The same pePeID stands at line {first_lines[pid]}."
-                yield Finding("person.duplicate", _IPL, line, f"{_path('PERSON', pid)} / pePeID", said)
+                message = f"The same pePeID stands at line {first_lines[pid]}."
+                yield Finding("person.duplicate", _IPL, line, f"{_path('PERSON', pid)} / pePeID", message)
                 continue
             if pid in repeated:
                 first_lines[pid] = line
@@ -207,8 +209,8 @@ class Pair:
             if fid in shared:
                 earlier, at = of_fid.setdefault(fid, (pid, line))
                 if pid != earlier:
-                    said = f"The same national id stands at line {at} under another pid."
-                    yield Finding("pair.several-pids", _IDE, line, f"{_path('PasientIdent', pid)} / fid", said)
+                    message = f"The same national id stands at line {at} under another pid."
+                    yield Finding("pair.several-pids", _IDE, line, f"{_path('PasientIdent', pid)} / fid", message)
 
     def _number(self, pid: str) -> int:
         """A pid's value; pePeID is a number, so ``0017`` is 17. Other texts become a negative hash."""
@@ -245,8 +247,8 @@ def _disagreements(innhinfo: Mapping[str, str], melding: Mapping[str, str]) -> I
         if not fag or not ident:
             continue  # another rule's
         if fag != ident and _compared(rule, fag) != _compared(rule, ident):
-            said = f"The fagmelding's {ours} is {shown(fag)}, the identmelding's {theirs} {shown_day(ident)}."
-            yield Finding(rule, _IDE, 0, f"Melding / {theirs}", said)
+            message = f"The fagmelding's {ours} is {shown(fag)}, the identmelding's {theirs} {shown_day(ident)}."
+            yield Finding(rule, _IDE, 0, f"Melding / {theirs}", message)
 
 
 def _compared(rule: str, text: str) -> str:

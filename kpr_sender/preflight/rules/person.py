@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from kpr_sender.preflight.findings import Hit
+from kpr_sender.preflight.findings import Violation
 from kpr_sender.preflight.header import shown
 from kpr_sender.preflight.person_ids import birth_date
 from kpr_sender.preflight.record import Circumstances, PersonRecord, Row
@@ -34,7 +34,7 @@ _REMEMBERED: Final = 4096  # distinct hours; a file has some thousand
 
 
 class PersonRules:
-    """Judges one PERSON after the other.
+    """Evaluates one PERSON after the other.
 
     Args:
         circumstances: The reporting year.
@@ -47,19 +47,19 @@ class PersonRules:
         self._residences: dict[str, str] = dict.fromkeys(ELSEWHERE, "")
         self._long_numbers = self._dated_numbers = 0
 
-    def person(self, record: PersonRecord) -> Iterator[tuple[int, Hit]]:
-        """Yield what a person breaks: the row's index, or ``PERSON``, and the hit."""
+    def person(self, record: PersonRecord) -> Iterator[tuple[int, Violation]]:
+        """Yield what a person breaks: the row's index, or ``PERSON``, and the violation."""
         values = record.values
         pid = record.keys.get("pePeID", "")
         if len(pid) >= _ID_DIGITS - 1 and self._is_national_id(pid):
-            yield PERSON, Hit("person.national-id", "pePeID", f"pePeID has {len(pid)} digits, a date among them.")
+            yield PERSON, Violation("person.national-id", "pePeID", f"pePeID has {len(pid)} digits, a date among them.")
         residence = values.get("peKomnr")
-        if residence and (said := self._residence(residence)):
-            yield PERSON, Hit("person.residence", "peKomnr", said)
+        if residence and (message := self._residence(residence)):
+            yield PERSON, Violation("person.residence", "peKomnr", message)
         yield from _keys(pid, record.rows)
         services = [(index, row.values) for index, row in enumerate(record.rows) if row.kind == "TJENESTE"]
         if not services and not _has_reason(record.rows):
-            yield PERSON, Hit("person.no-service")
+            yield PERSON, Violation("person.no-service")
         if died := values.get("peDodDato"):
             yield from self._death(died, services)
         total = 0.0
@@ -67,7 +67,7 @@ class PersonRules:
             if "tjTimerUke" in service:
                 total += _hours(service["tjTimerUke"])
         if total > _WEEK and (most := self._most_hours(service for _, service in services)) > _WEEK:
-            yield PERSON, Hit("person.hours", "tjTimerUke", f"{most} hours a week at the same time.")
+            yield PERSON, Violation("person.hours", "tjTimerUke", f"{most} hours a week at the same time.")
 
     def _is_national_id(self, pid: str) -> bool:
         """Tell whether a pePeID is one.
@@ -83,25 +83,25 @@ class PersonRules:
         return dated and 2 * self._dated_numbers > self._long_numbers
 
     def _residence(self, number: str) -> str:
-        said = self._residences.get(number)
-        if said is None:
+        message = self._residences.get(number)
+        if message is None:
             if not is_number(number):
                 return ""
-            said = self._residences[number] = not_valid(number, self._year)
-        return said
+            message = self._residences[number] = not_valid(number, self._year)
+        return message
 
-    def _death(self, died: str, services: Iterable[tuple[int, Mapping[str, str]]]) -> Iterator[tuple[int, Hit]]:
+    def _death(self, died: str, services: Iterable[tuple[int, Mapping[str, str]]]) -> Iterator[tuple[int, Violation]]:
         if not is_day(died):
             return
         if died < self._first_day:
-            said = f"peDodDato is {shown(died)}; the reporting year is {self._year}."
-            yield PERSON, Hit("person.dead-before-year", "peDodDato", said)
+            message = f"peDodDato is {shown(died)}; the reporting year is {self._year}."
+            yield PERSON, Violation("person.dead-before-year", "peDodDato", message)
             return
         for index, service in services:
             begins = service.get("tjFraDato", "")
             if begins > died and is_day(begins) and service.get("tjVedtak") != _REFUSED:
-                said = f"tjFraDato is {shown(begins)}, peDodDato {shown(died)}."
-                yield index, Hit("person.service-after-death", "tjFraDato", said)
+                message = f"tjFraDato is {shown(begins)}, peDodDato {shown(died)}."
+                yield index, Violation("person.service-after-death", "tjFraDato", message)
 
     def _most_hours(self, services: Iterable[Mapping[str, str]]) -> Decimal:
         """Return the most hours a week on any day of the year; a service's last day is the next one's first."""
@@ -117,20 +117,20 @@ class PersonRules:
         )
 
 
-def _keys(pid: str, rows: list[Row]) -> Iterator[tuple[int, Hit]]:
+def _keys(pid: str, rows: list[Row]) -> Iterator[tuple[int, Violation]]:
     seen = set()
     for index, row in enumerate(rows):
         reference, own = _KEYS[row.kind]
         keys = row.keys
         named = keys.get(reference)
         if named != pid and not _same(named, pid):
-            yield index, Hit("person.reference", reference)
+            yield index, Violation("person.reference", reference)
         seen.add((row.kind, keys.get(own)))
     if len(seen) < len(rows):
         yield from _duplicates(rows)
 
 
-def _duplicates(rows: list[Row]) -> Iterator[tuple[int, Hit]]:
+def _duplicates(rows: list[Row]) -> Iterator[tuple[int, Violation]]:
     first: dict[tuple[str, str], int] = {}
     for index, row in enumerate(rows):
         own = _KEYS[row.kind][1]
@@ -138,8 +138,8 @@ def _duplicates(rows: list[Row]) -> Iterator[tuple[int, Hit]]:
         if key is None:
             continue  # structure says that it is missing
         if first.setdefault((row.kind, key), index) != index:
-            said = f"Another {row.kind} of this person has the same {own}."
-            yield index, Hit("person.duplicate-key", own, said)
+            message = f"Another {row.kind} of this person has the same {own}."
+            yield index, Violation("person.duplicate-key", own, message)
 
 
 def _same(one: str | None, other: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Final
 
 from kpr_sender.preflight.catalogue.codes import OrganisationNumber, all_service_types, service_types
 from kpr_sender.preflight.catalogue.fields import Catalogue
-from kpr_sender.preflight.findings import Hit, Together, Values
+from kpr_sender.preflight.findings import CrossCheck, Values, Violation
 from kpr_sender.preflight.header import shown
 from kpr_sender.preflight.record import Circumstances, Element, PersonRecord, Row
 from kpr_sender.preflight.rules.fields import FieldRules
@@ -34,7 +34,7 @@ _ORDER: Final = (
 
 
 class ServiceRules:
-    """Judges one TJENESTE at a time.
+    """Evaluates one TJENESTE at a time.
 
     What begins after the reporting year or ends before it begins is a field's range (``tjFraDato.range``,
     ``tjTilDato.range``), and is not said twice.
@@ -51,7 +51,7 @@ class ServiceRules:
         self._unit_wanted = {code: types[code].orgnr for code in types}
         self._ended = {code: rule for code, rule in _ENDED.items() if code not in types}
 
-    def values(self, values: Mapping[str, str]) -> tuple[Hit, ...]:
+    def values(self, values: Mapping[str, str]) -> tuple[Violation, ...]:
         """Return what a TJENESTE's simple children break together.
 
         Args:
@@ -73,39 +73,39 @@ class ServiceRules:
             and self._unit_is_right(unit, wanted)
         ):
             return ()
-        return tuple(self._hits(values, code, unit))
+        return tuple(self._violations(values, code, unit))
 
     def _unit_is_right(self, unit: str, wanted: OrganisationNumber) -> bool:
         if not unit:
             return wanted is not OrganisationNumber.REQUIRED
-        return wanted is not OrganisationNumber.NOT_USED and not self._units.hits("tjInstOrgnr", unit)
+        return wanted is not OrganisationNumber.NOT_USED and not self._units.violations("tjInstOrgnr", unit)
 
-    def _hits(self, values: Mapping[str, str], code: str, unit: str) -> Iterator[Hit]:
+    def _violations(self, values: Mapping[str, str], code: str, unit: str) -> Iterator[Violation]:
         if code in self._ended:
-            said = f"{code} ended with 2018: {all_service_types()[code].replaced_by}."
-            yield Hit(self._ended[code], "tjTjenType", said)
+            message = f"{code} ended with 2018: {all_service_types()[code].replaced_by}."
+            yield Violation(self._ended[code], "tjTjenType", message)
         yield from self._unit(values, code, unit)
         for first, then, rule in _ORDER:
             earlier, later = values.get(first, ""), values.get(then, "")
             if before(later, earlier):
-                yield Hit(rule, then, f"{then} {shown(later)} is before {first} {shown(earlier)}.")
+                yield Violation(rule, then, f"{then} {shown(later)} is before {first} {shown(earlier)}.")
         yield from self._period(values)
 
-    def _unit(self, values: Mapping[str, str], code: str, unit: str) -> Iterator[Hit]:
+    def _unit(self, values: Mapping[str, str], code: str, unit: str) -> Iterator[Violation]:
         wanted = self._unit_wanted.get(code)
         if unit:
-            yield from self._units.hits("tjInstOrgnr", unit)
+            yield from self._units.violations("tjInstOrgnr", unit)
             if wanted is OrganisationNumber.NOT_USED:
-                yield Hit("orgnr.not-used", "tjInstOrgnr", f"tjTjenType is {code}.")
+                yield Violation("orgnr.not-used", "tjInstOrgnr", f"tjTjenType is {code}.")
         elif wanted is OrganisationNumber.REQUIRED and values.get("tjVedtak") != _REFUSED:  # nobody performs it
-            yield Hit("orgnr.missing", "tjInstOrgnr", f"tjTjenType is {code}.")
+            yield Violation("orgnr.missing", "tjInstOrgnr", f"tjTjenType is {code}.")
 
-    def _period(self, values: Mapping[str, str]) -> Iterator[Hit]:
+    def _period(self, values: Mapping[str, str]) -> Iterator[Violation]:
         begins, ends = values.get("tjFraDato", ""), values.get("tjTilDato", "")
         if before(ends, self._first_day):
-            yield Hit("tjeneste.outside-year", "tjTilDato", f"tjTilDato {shown(ends)} is before {self._year}.")
+            yield Violation("tjeneste.outside-year", "tjTilDato", f"tjTilDato {shown(ends)} is before {self._year}.")
         if not begins and values.get("tjVedtak") != _REFUSED:
-            yield Hit("tjeneste.no-start", "tjFraDato")
+            yield Violation("tjeneste.no-start", "tjFraDato")
 
 
 # Rules on one row of another kind than TJENESTE across its fields: PERSONOPPL, FUNKSJON, DIAGNOSE, DOGNTILBUD.
@@ -123,7 +123,7 @@ _UNIT: Final = "dgInstOrgnr"
 
 
 class RowRules:
-    """Judges one row at a time.
+    """Evaluates one row at a time.
 
     Args:
         circumstances: Whether only real units are wanted.
@@ -137,74 +137,74 @@ class RowRules:
         self.by_kind = {kind: _period(*days) for kind, days in _PERIODS.items()}
         self.by_kind[_WITH_UNIT] = self._of_unit(self.by_kind[_WITH_UNIT])
 
-    def _of_unit(self, period: Together) -> Together:
-        def together(values: Values) -> tuple[Hit, ...]:
+    def _of_unit(self, period: CrossCheck) -> CrossCheck:
+        def cross_check(values: Values) -> tuple[Violation, ...]:
             unit = values.get(_UNIT)
-            return period(values) + self._units.hits(_UNIT, unit) if unit else period(values)
+            return period(values) + self._units.violations(_UNIT, unit) if unit else period(values)
 
-        return together
+        return cross_check
 
 
-def _period(first: str, last: str) -> Together:
-    def together(values: Values) -> tuple[Hit, ...]:
+def _period(first: str, last: str) -> CrossCheck:
+    def cross_check(values: Values) -> tuple[Violation, ...]:
         begins, ends = values.get(first, ""), values.get(last, "")
         if ends >= begins or not before(ends, begins):
             return ()
-        return (Hit("rad.end-before-start", last, f"{last} {shown(ends)} is before {first} {shown(begins)}."),)
+        return (Violation("rad.end-before-start", last, f"{last} {shown(ends)} is before {first} {shown(begins)}."),)
 
-    return together
+    return cross_check
 
 
 SERVICE: Final = "TJENESTE"
 _PERSON: Final = "PERSON"
 
 
-class RowJudge:
-    """Judges blocks, and makes records of elements.
+class RowEvaluator:
+    """Evaluates blocks, and makes records of elements.
 
     Args:
         catalogue: IPLOS's.
-        circumstances: What they are judged by.
+        circumstances: What they are evaluated by.
 
     Attributes:
-        fields: What the published demands on single fields are asked of.
+        fields: What the published requirements on single fields are asked of.
     """
 
     def __init__(self, catalogue: Catalogue, circumstances: Circumstances) -> None:
         self.fields = FieldRules(catalogue, circumstances)
         others = RowRules(circumstances)
-        self._across: dict[str, Together] = {**others.by_kind, SERVICE: ServiceRules(circumstances).values}
+        self._across: dict[str, CrossCheck] = {**others.by_kind, SERVICE: ServiceRules(circumstances).values}
         self._kinds = frozenset(each.name for each in catalogue.blocks[_PERSON].children if each.kind == "block")
 
-    def keys(self, kind: str, keys: Mapping[str, str]) -> tuple[Hit, ...]:
+    def keys(self, kind: str, keys: Mapping[str, str]) -> tuple[Violation, ...]:
         """Return what its attributes break."""
         return self.fields.keys(kind, keys)
 
-    def single(self, kind: str, values: Mapping[str, str]) -> tuple[Hit, ...]:
+    def single(self, kind: str, values: Mapping[str, str]) -> tuple[Violation, ...]:
         """Return what each value breaks by itself."""
         return self.fields.single(kind, values)
 
-    def value(self, kind: str, name: str, text: str) -> tuple[Hit, ...]:
+    def value(self, kind: str, name: str, text: str) -> tuple[Violation, ...]:
         """Return what one simple child's text breaks by itself."""
         return self.fields.value(kind, name, text)
 
-    def together(self, kind: str, names: Iterable[str]) -> Together:
-        """Return what judges a block with just these simple children: what is missing, and what breaks beside what."""
-        fields, across = self.fields.together(kind, names), self._across.get(kind)
+    def cross_check(self, kind: str, names: Iterable[str]) -> CrossCheck:
+        """Return the check of what is missing in a block with just these children, and of what they break together."""
+        fields, across = self.fields.cross_check(kind, names), self._across.get(kind)
         return fields if across is None else lambda values: fields(values) + across(values)
 
     def record(self, person: Element) -> PersonRecord:
         """Make a record of a PERSON that was read the general way; right or not."""
         values = _values(person)
         rows = [self._row(child) for child in person.children if child.name in self._kinds]
-        return PersonRecord(person.attributes, values, rows, self._hits(_PERSON, person.attributes, values))
+        return PersonRecord(person.attributes, values, rows, self._violations(_PERSON, person.attributes, values))
 
     def _row(self, element: Element) -> Row:
         values = _values(element)
-        return Row(element.name, element.attributes, values, self._hits(element.name, element.attributes, values))
+        return Row(element.name, element.attributes, values, self._violations(element.name, element.attributes, values))
 
-    def _hits(self, kind: str, keys: Mapping[str, str], values: Mapping[str, str]) -> tuple[Hit, ...]:
-        return self.fields.keys(kind, keys) + self.single(kind, values) + self.together(kind, values)(values)
+    def _violations(self, kind: str, keys: Mapping[str, str], values: Mapping[str, str]) -> tuple[Violation, ...]:
+        return self.fields.keys(kind, keys) + self.single(kind, values) + self.cross_check(kind, values)(values)
 
 
 def _values(block: Element) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Every rule by its id: those of the catalogue's ``rules.csv``, and the ones a format's fields make.
 
-A field's published demands become one rule each, ``<Field.id>.<aspect>``; what is said of them comes from two small
-tables here, so that 88 fields are described by a dozen sentences. Where ``rules.csv`` has a row of the same id,
+A field's published requirements become one rule each, ``<Field.id>.<aspect>``; their texts come from two small tables
+here, so that 88 fields are described by a dozen sentences. Where ``rules.csv`` has a row of the same id,
 that row counts: of some, reports say more than the specification.
 """
 
@@ -58,7 +58,7 @@ _TITLE: Final[Mapping[str, str]] = {
 }
 
 _ADVICE: Final[Mapping[str, str]] = {
-    FORMAT: "Correct the value in the EPJ, or have its supplier mend the extract.",
+    FORMAT: "Correct the value in the EPJ, or have its supplier fix the extract.",
     MISSING: "Register it in the EPJ and make a new extract.",
     CODE: "Use a code of the list that is in force in the reporting year; look at how local codes are mapped to it.",
     RANGE: "Correct the value in the EPJ.",
@@ -76,10 +76,10 @@ _EXCEPTIONS: Final[Mapping[str, Effect]] = {
 }
 
 
-def demands(field: Field) -> Mapping[str, Consequence | None]:
-    """Return what the receiver demands of a field, by aspect, with the consequence; None where none is published.
+def requirements(field: Field) -> Mapping[str, Consequence | None]:
+    """Return what the receiver requires of a field, by aspect, with the consequence; None where none is published.
 
-    What the schema demands (an enumeration, say) is not among it: a breach of that is structural. Nor is what nobody
+    What the schema requires (an enumeration, say) is not among it: a breach of that is structural. Nor is what nobody
     can check: codes of a list that is published nowhere, a pattern that every text has.
     """
     schema_lists_codes = "enumeration" in field.facets
@@ -122,12 +122,12 @@ def _title(field: Field, aspect: str) -> str:
 
 
 def _of_field(field: Field) -> Iterator[Rule]:
-    for aspect, published in demands(field).items():
+    for aspect, published in requirements(field).items():
         consequence = published or Consequence.NONE
         effect = _EFFECT[consequence]
         if aspect == FORMAT and consequence is Consequence.NONE:
             effect = Effect.NOTE
-        published_or_not = "" if published else "; the demand is published, no consequence is"
+        published_or_not = "" if published else "; the requirement is published, no consequence is"
         yield Rule(
             id=f"{field.id}.{aspect}",
             consequence=consequence,

@@ -1,4 +1,4 @@
-"""What one value alone breaks of its field's published demands: form, code, range, and whether a day exists."""
+"""What one value alone breaks of its field's published requirements: form, code, range, and whether a day exists."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from kpr_sender.model import is_organisation_number, is_synthetic_organisation, 
 from kpr_sender.preflight.catalogue import kommuner
 from kpr_sender.preflight.catalogue.codes import TJENESTETYPE, all_service_types, codes, lists
 from kpr_sender.preflight.catalogue.fields import DATO, Field
-from kpr_sender.preflight.findings import Hit
+from kpr_sender.preflight.findings import Violation
 from kpr_sender.preflight.header import shown
 from kpr_sender.preflight.record import Circumstances
-from kpr_sender.preflight.rules.table import CODE, FORMAT, RANGE, demands, not_of_form
+from kpr_sender.preflight.rules.table import CODE, FORMAT, RANGE, not_of_form, requirements
 
 # Dates as IPLOS writes them, yyyymmdd: they compare as texts, once it is certain that they are dates.
 
@@ -39,7 +39,7 @@ _REMEMBERED = 10_000  # distinct numbers; a municipality's services are performe
 
 
 class OrganisationNumbers:
-    """Judges organisation numbers; few different ones stand in a file, so each is looked at once.
+    """Evaluates organisation numbers; few different ones stand in a file, so each is looked at once.
 
     Args:
         circumstances: Whether only real units are wanted.
@@ -47,9 +47,9 @@ class OrganisationNumbers:
 
     def __init__(self, circumstances: Circumstances) -> None:
         self._production = circumstances.production
-        self._known: dict[tuple[str, str], tuple[Hit, ...]] = {}
+        self._known: dict[tuple[str, str], tuple[Violation, ...]] = {}
 
-    def hits(self, field: str, number: str) -> tuple[Hit, ...]:
+    def violations(self, field: str, number: str) -> tuple[Violation, ...]:
         """Return what a number breaks, never quoting it: a wrong one may be anything.
 
         Args:
@@ -58,18 +58,18 @@ class OrganisationNumbers:
         """
         known = self._known.get((field, number))
         if known is None:
-            known = self._judge(field, number)
+            known = self._evaluate(field, number)
             if len(self._known) < _REMEMBERED:
                 self._known[field, number] = known
         return known
 
-    def _judge(self, field: str, number: str) -> tuple[Hit, ...]:
+    def _evaluate(self, field: str, number: str) -> tuple[Violation, ...]:
         if organisation_number(number) is None:
             return ()  # its form is a field rule's
         if not is_organisation_number(number):
-            return (Hit("orgnr.invalid", field, "The first digit or the check digit is wrong."),)
+            return (Violation("orgnr.invalid", field, "The first digit or the check digit is wrong."),)
         if self._production and is_synthetic_organisation(number):
-            return (Hit("orgnr.synthetic", field, "It begins with 2 or 3."),)
+            return (Violation("orgnr.synthetic", field, "It begins with 2 or 3."),)
         return ()
 
 
@@ -109,7 +109,7 @@ LIST_BY: Final[Mapping[str, tuple[str, Mapping[str, str], str]]] = {
 
 _MONTHS: Final = frozenset({"poVurdLege", "poVurdTann"})  # yyyymm by their descriptions, any six characters by pattern
 
-Check = Callable[[str], Iterator[Hit]]
+Check = Callable[[str], Iterator[Violation]]
 
 _DAY: Final = re.compile(r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])|99991231")
 _EIGHT_DIGITS: Final = re.compile("[0-9]{8}")
@@ -136,19 +136,19 @@ def bound(name: str, circumstances: Circumstances) -> str:
 
 
 def checks(field: Field, circumstances: Circumstances) -> tuple[Check, ...]:
-    """Return what there is to be checked of a field's values, none where nothing is demanded.
+    """Return what there is to be checked of a field's values, none where nothing is required.
 
     A range whose bound is another field of the row is not among it, nor a code list that another field chooses.
     """
-    demanded = demands(field)
+    required_aspects = requirements(field)
     made: list[Check] = []
-    in_force = accepted(field, circumstances.year) if CODE in demanded else frozenset()
-    if FORMAT in demanded:
+    in_force = accepted(field, circumstances.year) if CODE in required_aspects else frozenset()
+    if FORMAT in required_aspects:
         made.append(_form_check(field, in_force))
-    if CODE in demanded and field.name not in LIST_BY:
+    if CODE in required_aspects and field.name not in LIST_BY:
         made.append(_code_check(field, in_force, circumstances.year))
     earliest, latest = bound(field.earliest, circumstances), bound(field.latest, circumstances)
-    if RANGE in demanded and _NUMBER.fullmatch(earliest):
+    if RANGE in required_aspects and _NUMBER.fullmatch(earliest):
         made.append(_range_check(field, earliest, latest))
     if field.format == DATO:
         return (_right_days(earliest, latest, (*made, _day_check(field))),)
@@ -170,12 +170,12 @@ def accepted(field: Field, year: int) -> frozenset[str]:
 
 def _form_check(field: Field, in_force: frozenset[str]) -> Check:
     fullmatch = form(field).fullmatch
-    said = not_of_form(field)
+    message = not_of_form(field)
 
-    def check(value: str) -> Iterator[Hit]:
+    def check(value: str) -> Iterator[Violation]:
         # A code in force is right whatever the pattern says: poHarKoordinator's have one character too many for theirs.
         if not fullmatch(value) and value not in in_force:
-            yield Hit(f"{field.id}.{FORMAT}", field.name, f"{field.name} {said}: {quoted(value)}.")
+            yield Violation(f"{field.id}.{FORMAT}", field.name, f"{field.name} {message}: {quoted(value)}.")
 
     return check
 
@@ -183,10 +183,10 @@ def _form_check(field: Field, in_force: frozenset[str]) -> Check:
 def _code_check(field: Field, in_force: frozenset[str], year: int) -> Check:
     where = " or ".join(field.kodeverk)
 
-    def check(value: str) -> Iterator[Hit]:
+    def check(value: str) -> Iterator[Violation]:
         if value and value not in in_force:
-            said = f"{field.name} is {quoted(value)}: no code of list {where} in {year}."
-            yield Hit(f"{field.id}.{CODE}", field.name, said)
+            message = f"{field.name} is {quoted(value)}: no code of list {where} in {year}."
+            yield Violation(f"{field.id}.{CODE}", field.name, message)
 
     return check
 
@@ -195,9 +195,9 @@ def _range_check(field: Field, earliest: str, latest: str) -> Check:
     limits = f"between {earliest} and {latest}" if earliest != latest else earliest
     outside = _number_outside if field.type == "decimal" else _day_outside if field.format == DATO else _month_outside
 
-    def check(value: str) -> Iterator[Hit]:
+    def check(value: str) -> Iterator[Violation]:
         if outside(value, earliest, latest):
-            yield Hit(f"{field.id}.{RANGE}", field.name, f"{field.name} is {quoted(value)}, not {limits}.")
+            yield Violation(f"{field.id}.{RANGE}", field.name, f"{field.name} is {quoted(value)}, not {limits}.")
 
     return check
 
@@ -219,9 +219,9 @@ def _month_outside(value: str, earliest: str, latest: str) -> bool:
 
 
 def _month_check(field: Field) -> Check:
-    def check(value: str) -> Iterator[Hit]:
+    def check(value: str) -> Iterator[Violation]:
         if value and not _MONTH.fullmatch(value):
-            yield Hit("dato.no-such-month", field.name, f"{field.name} is {quoted(value)}: no month as yyyymm.")
+            yield Violation("dato.no-such-month", field.name, f"{field.name} is {quoted(value)}: no month as yyyymm.")
 
     return check
 
@@ -230,7 +230,7 @@ def _right_days(earliest: str, latest: str, made: tuple[Check, ...]) -> Check:
     """Return all checks of a day in one, which nearly every day passes at once."""
     limits = (earliest, latest) if _EIGHT_DIGITS.fullmatch(earliest) else ("", "99999999")
 
-    def check(value: str) -> Iterator[Hit]:
+    def check(value: str) -> Iterator[Violation]:
         if limits[0] <= value <= limits[1] and _exists(value):
             return
         for each in made:
@@ -251,8 +251,8 @@ def _exists(day: str) -> bool:
 
 
 def _day_check(field: Field) -> Check:
-    def check(value: str) -> Iterator[Hit]:
+    def check(value: str) -> Iterator[Violation]:
         if _DAY.fullmatch(value) and not _exists(value):
-            yield Hit("dato.no-such-day", field.name, f"{field.name} is {quoted(value)}: there is no such day.")
+            yield Violation("dato.no-such-day", field.name, f"{field.name} is {quoted(value)}: there is no such day.")
 
     return check

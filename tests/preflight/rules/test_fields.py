@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from kpr_sender.model import Environment
 from kpr_sender.preflight.catalogue.fields import Field, iplos, xpr_ide
-from kpr_sender.preflight.findings import Hit
+from kpr_sender.preflight.findings import Violation
 from kpr_sender.preflight.record import Circumstances
 from kpr_sender.preflight.rules.fields import FieldRules
-from kpr_sender.preflight.rules.table import CODE, FORMAT, MISSING, RANGE, RULES, demands
+from kpr_sender.preflight.rules.table import CODE, FORMAT, MISSING, RANGE, RULES, requirements
 from tests.helpers.figures import figure
 
 Values = dict[str, str]
@@ -114,7 +114,7 @@ BREAKS_FORMAT: Mapping[str, str] = {
 FIELD_RULES = [
     (field, aspect)
     for field in iplos().fields.values()
-    for aspect in demands(field)
+    for aspect in requirements(field)
     if not (field.name == "versjon" and aspect == FORMAT)
 ]
 
@@ -138,9 +138,9 @@ def broken_value(field: Field, aspect: str) -> str | None:
     return "202501" if field.name.startswith("poVurd") else "20041231"
 
 
-def hits(field: Field, values: Values) -> tuple[Hit, ...]:
-    judge = IN_2024.keys if field.kind == "attribute" else IN_2024.values
-    return judge(field.parent, values)
+def violations(field: Field, values: Values) -> tuple[Violation, ...]:
+    evaluate = IN_2024.keys if field.kind == "attribute" else IN_2024.values
+    return evaluate(field.parent, values)
 
 
 def kept(field: Field) -> Values:
@@ -160,23 +160,25 @@ def kept(field: Field) -> Values:
 def test_every_demand_on_a_field_is_kept_and_broken(field: Field, aspect: str) -> None:
     rule = f"{field.id}.{aspect}"
     values = kept(field)
-    assert hits(field, values) == ()
+    assert violations(field, values) == ()
 
     wrong = broken_value(field, aspect)
     values = {name: value for name, value in values.items() if name != field.name}
     if wrong is not None:
         values[field.name] = wrong
 
-    found = hits(field, values)
-    assert rule in {hit.rule for hit in found}
-    assert {hit.field for hit in found} == {field.name}
+    found = violations(field, values)
+    assert rule in {violation.rule for violation in found}
+    assert {violation.field for violation in found} == {field.name}
     figure("field rules, each broken and kept", rules=1)
 
 
 def test_every_rule_that_a_field_makes_has_an_example() -> None:
     fields = iplos().fields.values()
     made = {
-        rule for rule in RULES if any(rule in {f"{each.id}.{aspect}" for aspect in demands(each)} for each in fields)
+        rule
+        for rule in RULES
+        if any(rule in {f"{each.id}.{aspect}" for aspect in requirements(each)} for each in fields)
     }
 
     assert made - {f"{each.id}.{aspect}" for each, aspect in FIELD_RULES} == set()
@@ -255,7 +257,7 @@ def test_every_rule_that_a_field_makes_has_an_example() -> None:
     ],
 )
 def test_what_a_row_breaks(kind: str, values: Values, expected: set[str]) -> None:
-    assert {hit.rule for hit in IN_2024.values(kind, values)} == expected
+    assert {violation.rule for violation in IN_2024.values(kind, values)} == expected
     assert IN_2024.values(kind, values) == IN_2024.values(kind, values)
 
 
@@ -270,7 +272,7 @@ def test_what_a_row_breaks(kind: str, values: Values, expected: set[str]) -> Non
 def test_codes_and_ranges_are_the_years(year: int, values: Values, expected: set[str]) -> None:
     rules = FieldRules(iplos(), Circumstances(year, Environment.LOKAL))
 
-    assert {hit.rule for hit in rules.values("TJENESTE", values)} == expected
+    assert {violation.rule for violation in rules.values("TJENESTE", values)} == expected
 
 
 @pytest.mark.parametrize(
@@ -288,7 +290,7 @@ def test_codes_and_ranges_are_the_years(year: int, values: Values, expected: set
     ],
 )
 def test_what_keys_break(kind: str, keys: Values, expected: set[str]) -> None:
-    assert {hit.rule for hit in IN_2024.keys(kind, keys)} == expected
+    assert {violation.rule for violation in IN_2024.keys(kind, keys)} == expected
 
 
 @pytest.mark.parametrize("version", ["53.1.2", "53.1.3"])
@@ -314,16 +316,16 @@ KINDS = st.sampled_from([*iplos().blocks, "unknown"])
 
 @given(KINDS, VALUES)
 def test_whatever_stands_there_only_known_rules_are_broken(kind: str, values: Values) -> None:
-    for hit in (*IN_2024.values(kind, values), *IN_2024.keys(kind, values)):
-        assert hit.rule in RULES
-        assert hit.field in NAMES
+    for violation in (*IN_2024.values(kind, values), *IN_2024.keys(kind, values)):
+        assert violation.rule in RULES
+        assert violation.field in NAMES
 
 
 @given(KINDS, VALUES)
 def test_a_hit_quotes_nothing_but_codes_dates_and_counts(kind: str, values: Values) -> None:
-    for hit in (*IN_2024.values(kind, values), *IN_2024.keys(kind, values)):
-        assert not re.search("[0-9]{9}", hit.said)
-        for quoted in re.findall("'(.*?)'", hit.said):
+    for violation in (*IN_2024.values(kind, values), *IN_2024.keys(kind, values)):
+        assert not re.search("[0-9]{9}", violation.message)
+        for quoted in re.findall("'(.*?)'", violation.message):
             assert re.fullmatch("[0-9.,]{1,8}|[A-Z]", quoted)
 
 
@@ -334,4 +336,4 @@ def test_a_long_value_is_told_by_its_length(kind: str) -> None:
     found = IN_2024.values(kind, values)
 
     assert found
-    assert all(len(hit.said) < 200 for hit in found)
+    assert all(len(violation.message) < 200 for violation in found)

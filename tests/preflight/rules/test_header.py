@@ -1,4 +1,4 @@
-"""What the two files say before their first person, judged for the municipality and the year."""
+"""What the two files say before their first person, evaluated for the municipality and the year."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def innhinfo(changes: Mapping[str, str | None], contact: Mapping[str, str] = CON
     return Element("INNHINFO", {}, 3, "", [*fields, Element("iiKontakt", {}, CONTACT_LINE, "", details)])
 
 
-def judged(element: Element | None, circumstances: Circumstances = YEAR) -> list[tuple[int, str]]:
-    hits = list(check_innhinfo(ROOT, element, circumstances, FieldRules(iplos(), circumstances)))
-    assert {hit.rule for _, hit in hits} <= RULES.keys()
-    return [(line, hit.rule) for line, hit in hits]
+def evaluated(element: Element | None, circumstances: Circumstances = YEAR) -> list[tuple[int, str]]:
+    violations = list(check_innhinfo(ROOT, element, circumstances, FieldRules(iplos(), circumstances)))
+    assert {violation.rule for _, violation in violations} <= RULES.keys()
+    return [(line, violation.rule) for line, violation in violations]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def judged(element: Element | None, circumstances: Circumstances = YEAR) -> list
 )
 def test_a_field(changes: Mapping[str, str], rule: str) -> None:
     (name,) = changes
-    assert judged(innhinfo(changes)) == [(LINES[name], rule)]
+    assert evaluated(innhinfo(changes)) == [(LINES[name], rule)]
 
 
 @pytest.mark.parametrize(
@@ -84,20 +84,20 @@ def test_a_field(changes: Mapping[str, str], rule: str) -> None:
     ],
 )
 def test_what_is_right(changes: Mapping[str, str]) -> None:
-    assert judged(innhinfo(changes)) == []
+    assert evaluated(innhinfo(changes)) == []
 
 
 def test_what_is_missing_is_said_at_the_header() -> None:
-    assert judged(innhinfo({"iiKomnr": None})) == [(3, "iiKomnr.missing")]
-    assert judged(None) == []  # a matter of structure
+    assert evaluated(innhinfo({"iiKomnr": None})) == [(3, "iiKomnr.missing")]
+    assert evaluated(None) == []  # a matter of structure
 
 
 def test_a_contact_is_judged_by_its_own_lines() -> None:
     wrong = [(CONTACT_LINE + 1, f"iiKontakt.Type.{aspect}") for aspect in ("format", "code")]
 
-    assert judged(innhinfo({}, CONTACT | {"Type": "12"})) == wrong
-    assert judged(innhinfo({}, CONTACT | {"Type": "4"})) == wrong[1:]
-    assert [judged(innhinfo({}, CONTACT | {"Type": each})) for each in "123"] == [[], [], []]
+    assert evaluated(innhinfo({}, CONTACT | {"Type": "12"})) == wrong
+    assert evaluated(innhinfo({}, CONTACT | {"Type": "4"})) == wrong[1:]
+    assert [evaluated(innhinfo({}, CONTACT | {"Type": each})) for each in "123"] == [[], [], []]
 
 
 @pytest.mark.parametrize(
@@ -113,14 +113,17 @@ def test_a_contact_is_judged_by_its_own_lines() -> None:
 )
 def test_the_number_is_that_of_the_reporting_years_last_day(number: str, year: int, said: str) -> None:
     where = Circumstances(year, Environment.VALIDERING)
-    hits = check_innhinfo(ROOT, innhinfo({"iiKomnr": number}), where, FieldRules(iplos(), where))
-    assert "".join(hit.said for _, hit in hits if hit.rule.startswith("header.municipality")) == said
+    violations = check_innhinfo(ROOT, innhinfo({"iiKomnr": number}), where, FieldRules(iplos(), where))
+    assert (
+        "".join(violation.message for _, violation in violations if violation.rule.startswith("header.municipality"))
+        == said
+    )
 
 
 def test_numbers_of_a_year_after_the_table_are_doubted_only() -> None:
     later = Circumstances(kommuner.LAST_KNOWN_YEAR + 1, Environment.PRODUKSJON)
     rules = {
-        number: dict(judged(innhinfo({"iiKomnr": number}), later))[LINES["iiKomnr"]] for number in ("4242", "3001")
+        number: dict(evaluated(innhinfo({"iiKomnr": number}), later))[LINES["iiKomnr"]] for number in ("4242", "3001")
     }
     assert rules == {"4242": "header.municipality-unknown", "3001": "header.municipality"}
     assert RULES["header.municipality-unknown"].effect is Effect.WARN
@@ -131,7 +134,7 @@ def test_the_sandboxs_municipality_is_right_on_this_machine_only() -> None:
     expected = {environment: [(LINES["iiKomnr"], "header.municipality")] for environment in Environment}
     expected[Environment.LOKAL] = []
     for environment in Environment:
-        assert judged(innhinfo({"iiKomnr": "9999"}), Circumstances(2024, environment)) == expected[environment]
+        assert evaluated(innhinfo({"iiKomnr": "9999"}), Circumstances(2024, environment)) == expected[environment]
 
 
 MELDING = {
@@ -173,9 +176,9 @@ def contacts(*types: str) -> list[Element]:
     ],
 )
 def test_melding(changes: Mapping[str, str], types: tuple[str, ...], expected: list[tuple[int, str]]) -> None:
-    hits = list(check_melding({**MELDING, **changes}, contacts(*types), YEAR))
-    assert [(line, hit.rule) for line, hit in hits] == expected
-    assert {hit.rule for _, hit in hits} <= RULES.keys()
+    violations = list(check_melding({**MELDING, **changes}, contacts(*types), YEAR))
+    assert [(line, violation.rule) for line, violation in violations] == expected
+    assert {violation.rule for _, violation in violations} <= RULES.keys()
 
 
 def test_the_reporting_unit() -> None:
@@ -184,7 +187,7 @@ def test_the_reporting_unit() -> None:
     local = Circumstances(2024, Environment.LOKAL)
 
     def rules(number: str, circumstances: Circumstances) -> list[str]:
-        return [hit.rule for hit in check_institusjon({"institusjonID": number}, circumstances)]
+        return [violation.rule for violation in check_institusjon({"institusjonID": number}, circumstances)]
 
     assert rules(unit, local) == []
     assert rules(unit, YEAR) == ["orgnr.synthetic"]
@@ -201,9 +204,9 @@ ANY = st.sampled_from([NOT_QUOTED, "Kari Eksempel", "", "-1", "9" * 30, "2024010
 @given(st.dictionaries(st.sampled_from(sorted(INNHINFO)), ANY), st.dictionaries(st.sampled_from(sorted(MELDING)), ANY))
 def test_nothing_raises_and_no_name_or_id_is_quoted(fag: Mapping[str, str], ident: Mapping[str, str]) -> None:
     contact = {"Type": NOT_QUOTED, "Navn": NOT_QUOTED}
-    for _, hit in (
+    for _, violation in (
         *check_innhinfo(ROOT, innhinfo(fag, contact), YEAR, FieldRules(iplos(), YEAR)),
         *check_melding(ident, contacts(NOT_QUOTED), YEAR),
     ):
-        assert NOT_QUOTED not in hit.said
-        assert "Kari" not in hit.said
+        assert NOT_QUOTED not in violation.message
+        assert "Kari" not in violation.message

@@ -56,7 +56,7 @@ def nobody(_: str) -> bool:
     return False
 
 
-def judged(
+def evaluated(
     fid: str,
     type_id: str,
     environment: Environment,
@@ -64,12 +64,12 @@ def judged(
     year: int = _LONG_AGO,
     listed: Callable[[str], bool] = nobody,
 ) -> list[str]:
-    _, hits = PatientRules(Circumstances(year, environment), listed).patient(
+    _, violations = PatientRules(Circumstances(year, environment), listed).patient(
         {"pid": "1", "fid": fid, "typeID": type_id}
     )
-    assert {hit.rule for hit in hits} <= RULES.keys()
-    assert not any(fid in hit.said for hit in hits if len(fid) > 1)
-    return [hit.rule for hit in hits]
+    assert {violation.rule for violation in violations} <= RULES.keys()
+    assert not any(fid in violation.message for violation in violations if len(fid) > 1)
+    return [violation.rule for violation in violations]
 
 
 def test_the_numbers_are_what_they_are_called() -> None:
@@ -115,9 +115,9 @@ def test_the_numbers_are_what_they_are_called() -> None:
     ids=range(29),  # no number in a test's name
 )  # fmt: skip
 def test_kinds(name: str, fid: str, type_id: str, in_production: list[str], elsewhere: list[str]) -> None:
-    assert judged(fid, type_id, Environment.PRODUKSJON) == in_production, name
+    assert evaluated(fid, type_id, Environment.PRODUKSJON) == in_production, name
     for environment in (Environment.LOKAL, Environment.VALIDERING, Environment.AR_TEST):
-        assert judged(fid, type_id, environment) == elsewhere, name
+        assert evaluated(fid, type_id, environment) == elsewhere, name
 
 
 @pytest.mark.parametrize("environment", [Environment.PRODUKSJON, Environment.LOKAL])
@@ -135,31 +135,31 @@ def test_kinds(name: str, fid: str, type_id: str, in_production: list[str], else
     ids=range(7),  # no number in a test's name
 )
 def test_age(fid: str, type_id: str, year: int, expected: list[str], environment: Environment) -> None:
-    assert judged(fid, type_id, environment, year=year) == expected
+    assert evaluated(fid, type_id, environment, year=year) == expected
 
 
 def test_synthetic_persons_have_an_age_outside_production() -> None:
-    assert judged(TENOR, "1", Environment.LOKAL, year=2024) == ["ident.age"]
-    assert judged(TENOR, "1", Environment.PRODUKSJON, year=2024) == ["ident.synthetic"]
+    assert evaluated(TENOR, "1", Environment.LOKAL, year=2024) == ["ident.age"]
+    assert evaluated(TENOR, "1", Environment.PRODUKSJON, year=2024) == ["ident.synthetic"]
 
 
 def test_the_municipality_knows_its_test_persons() -> None:
     def listed(fid: str) -> bool:
         return fid == FNR
 
-    assert judged(FNR, "1", Environment.PRODUKSJON, listed=listed) == ["ident.test-person"]
-    assert judged(FNR, "4", Environment.PRODUKSJON, listed=listed) == ["ident.type", "ident.test-person"]
-    assert judged(D, "2", Environment.PRODUKSJON, listed=listed) == []
-    assert judged(FNR, "1", Environment.VALIDERING, listed=listed) == []
+    assert evaluated(FNR, "1", Environment.PRODUKSJON, listed=listed) == ["ident.test-person"]
+    assert evaluated(FNR, "4", Environment.PRODUKSJON, listed=listed) == ["ident.type", "ident.test-person"]
+    assert evaluated(D, "2", Environment.PRODUKSJON, listed=listed) == []
+    assert evaluated(FNR, "1", Environment.VALIDERING, listed=listed) == []
 
 
 @given(born=st.dates(date(1910, 1, 1), date(2024, 12, 31)), seed=st.integers(0, 999))
 def test_every_tenor_number_is_found_where_real_persons_are_wanted(born: date, seed: int) -> None:
     fid = fodselsnummer(born, woman=seed % 2 == 0, random=Random(seed))
-    assert judged(fid, "1", Environment.PRODUKSJON, year=2024) == ["ident.synthetic"]
-    assert judged(fid, "1", Environment.LOKAL, year=2024) == []
+    assert evaluated(fid, "1", Environment.PRODUKSJON, year=2024) == ["ident.synthetic"]
+    assert evaluated(fid, "1", Environment.LOKAL, year=2024) == []
 
 
 @given(fid=st.text(max_size=13), type_id=st.sampled_from(["1", "2", "3", "9", "10", "12", "", "x"]))
 def test_no_text_is_quoted(fid: str, type_id: str) -> None:
-    judged(fid, type_id, Environment.PRODUKSJON)
+    evaluated(fid, type_id, Environment.PRODUKSJON)

@@ -71,7 +71,7 @@ def test_where_it_stood_first_is_said() -> None:
     pair.ident("1", ANN, 5)
     pair.ident("2", ANN, 6)
     (found,) = pair.findings()
-    assert found.said == "The same national id stands at line 5 under another pid."
+    assert found.message == "The same national id stands at line 5 under another pid."
 
 
 def test_no_id_is_in_what_is_held_or_said() -> None:
@@ -81,7 +81,7 @@ def test_no_id_is_in_what_is_held_or_said() -> None:
         pair.ident(pid, TENOR_ID, line)
     found = list(pair.findings())
     assert len(found) >= 4
-    assert TENOR_ID.lstrip("0") not in repr([(each.path, each.said) for each in found])
+    assert TENOR_ID.lstrip("0") not in repr([(each.path, each.message) for each in found])
     assert TENOR_ID not in repr(vars(pair))
 
 
@@ -117,7 +117,7 @@ def compared(*told: Told, shuffled: bool = False) -> list[tuple[str, str]]:
         pair.ident(str(line), f"{line:08}{digit}00", line, born)
     found = list(pair.findings())
     assert {each.rule for each in found} <= RULES.keys()
-    return [(each.rule, each.said) for each in found]
+    return [(each.rule, each.message) for each in found]
 
 
 @pytest.mark.parametrize(
@@ -271,5 +271,5 @@ def test_headers(innhinfo: Mapping[str, str], melding: Mapping[str, str], expect
     ],
 )
 def test_whole_file(types: set[int], expected: list[str]) -> None:
-    assert [hit.rule for hit in whole_file(types)] == expected
+    assert [violation.rule for violation in whole_file(types)] == expected
     assert {*expected} <= RULES.keys()

@@ -24,12 +24,12 @@ def details(**values: str) -> Row:
     return Row("PERSONOPPL", {"poPeID": "17", "poPoID": "1"}, values)
 
 
-def judged(rows: Sequence[Row], values: Mapping[str, str] | None = None, pid: str = "17") -> list[tuple[int, str]]:
+def evaluated(rows: Sequence[Row], values: Mapping[str, str] | None = None, pid: str = "17") -> list[tuple[int, str]]:
     record = PersonRecord({"pePeID": pid}, values or {}, list(rows))
-    hits = list(PersonRules(YEAR).person(record))
-    assert {hit.rule for _, hit in hits} <= RULES.keys()
-    assert not any(TENOR_ID in hit.said for _, hit in hits)
-    return [(index, hit.rule) for index, hit in hits]
+    violations = list(PersonRules(YEAR).person(record))
+    assert {violation.rule for _, violation in violations} <= RULES.keys()
+    assert not any(TENOR_ID in violation.message for _, violation in violations)
+    return [(index, violation.rule) for index, violation in violations]
 
 
 def test_a_clean_person() -> None:
@@ -41,7 +41,7 @@ def test_a_clean_person() -> None:
         Row("DIAGNOSE", {"diPeID": "17", "diDiID": "1"}, {}),
         Row("DOGNTILBUD", {"dgPeID": "17", "dgDgID": "1"}, {}),
     ]
-    assert judged(rows, {"peKomnr": "3101", "peDodDato": "20240601"}) == []
+    assert evaluated(rows, {"peKomnr": "3101", "peDodDato": "20240601"}) == []
 
 
 @pytest.mark.parametrize("kind", ["PERSONOPPL", "FUNKSJON", "TJENESTE", "DIAGNOSE", "DOGNTILBUD"])
@@ -53,14 +53,14 @@ def test_keys_of_every_kind(kind: str) -> None:
         return Row(kind, {f"{short}PeID": pid, own: number}, {})
 
     others = [service("9")]
-    assert judged([*others, row("17", "1"), row("17", "2")]) == []
-    assert judged([*others, row("17", "1"), row("18", "2")]) == [(2, "person.reference")]
-    assert judged([*others, row("017", "1")]) == []  # the same number
-    assert judged([*others, row("17", "1"), row("17", "1"), row("17", "1")]) == [
+    assert evaluated([*others, row("17", "1"), row("17", "2")]) == []
+    assert evaluated([*others, row("17", "1"), row("18", "2")]) == [(2, "person.reference")]
+    assert evaluated([*others, row("017", "1")]) == []  # the same number
+    assert evaluated([*others, row("17", "1"), row("17", "1"), row("17", "1")]) == [
         (2, "person.duplicate-key"),
         (3, "person.duplicate-key"),
     ]
-    assert judged([*others, Row(kind, {}, {}), Row(kind, {}, {})]) == []  # what is missing is a matter of structure
+    assert evaluated([*others, Row(kind, {}, {}), Row(kind, {}, {})]) == []  # what is missing is a matter of structure
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ def test_keys_of_every_kind(kind: str) -> None:
     ],
 )
 def test_death(died: str, begins: str, expected: list[tuple[int, str]]) -> None:
-    assert judged([service(tjFraDato=begins)], {"peDodDato": died}) == expected
+    assert evaluated([service(tjFraDato=begins)], {"peDodDato": died}) == expected
 
 
 def test_what_was_refused_does_not_begin_after_death() -> None:
-    assert judged([service(tjFraDato="20240602", tjVedtak="1")], {"peDodDato": "20240601"}) == []
+    assert evaluated([service(tjFraDato="20240602", tjVedtak="1")], {"peDodDato": "20240601"}) == []
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_what_was_refused_does_not_begin_after_death() -> None:
 )
 def test_hours_of_services_at_the_same_time(services: Sequence[Mapping[str, str]], *, too_many: bool) -> None:
     rows = [service(str(number), **values) for number, values in enumerate(services)]
-    assert judged(rows) == ([(PERSON, "person.hours")] if too_many else [])
+    assert evaluated(rows) == ([(PERSON, "person.hours")] if too_many else [])
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_hours_of_services_at_the_same_time(services: Sequence[Mapping[str, str]
     ],
 )
 def test_without_service(rows: Sequence[Row], expected: list[tuple[int, str]]) -> None:
-    assert judged(rows) == expected
+    assert evaluated(rows) == expected
 
 
 @pytest.mark.parametrize(
@@ -134,9 +134,9 @@ def test_residence(number: str, said: str) -> None:
     record = PersonRecord({"pePeID": "17"}, {"peKomnr": number}, [service()])
     rules = PersonRules(YEAR)
     for _ in range(2):  # the second time it is remembered
-        hits = list(rules.person(record))
-        assert [hit.said for _, hit in hits] == ([said] if said else [])
-        assert all((index, hit.rule) == (PERSON, "person.residence") for index, hit in hits)
+        violations = list(rules.person(record))
+        assert [violation.message for _, violation in violations] == ([said] if said else [])
+        assert all((index, violation.rule) == (PERSON, "person.residence") for index, violation in violations)
 
 
 def test_a_residence_is_judged_by_its_year() -> None:
@@ -149,16 +149,16 @@ def with_pid(pid: str) -> PersonRecord:
 
 
 def test_a_national_id_in_place_of_the_running_number() -> None:
-    assert judged([service(pid=TENOR_ID)], pid=TENOR_ID) == [(PERSON, "person.national-id")]
+    assert evaluated([service(pid=TENOR_ID)], pid=TENOR_ID) == [(PERSON, "person.national-id")]
     without_zero = TENOR_ID.lstrip("0")
     assert len(without_zero) == 10
-    assert judged([service(pid=without_zero)], pid=without_zero) == [(PERSON, "person.national-id")]
+    assert evaluated([service(pid=without_zero)], pid=without_zero) == [(PERSON, "person.national-id")]
     wrong = TENOR_ID[:-1] + str((int(TENOR_ID[-1]) + 1) % 10)
-    assert judged([service(pid=wrong)], pid=wrong) == []
+    assert evaluated([service(pid=wrong)], pid=wrong) == []
 
 
 def test_one_of_many_running_numbers_of_ten_digits_may_hold_a_date_by_chance() -> None:
     rules = PersonRules(YEAR)
-    assert not [hit for number in range(5) for hit in rules.person(with_pid(f"700000000{number}"))]
+    assert not [violation for number in range(5) for violation in rules.person(with_pid(f"700000000{number}"))]
     assert list(rules.person(with_pid(TENOR_ID.lstrip("0")))) == []
-    assert [hit.rule for _, hit in rules.person(with_pid(TENOR_ID))] == ["person.national-id"]
+    assert [violation.rule for _, violation in rules.person(with_pid(TENOR_ID))] == ["person.national-id"]

@@ -76,15 +76,15 @@ def changed(values: Mapping[str, str], changes: Mapping[str, str | None]) -> dic
     ],
 )
 def test_service(changes: Mapping[str, str | None], expected: list[str]) -> None:
-    hits = ServiceRules(LOCAL).values(changed(SERVICE, changes))
-    assert [hit.rule for hit in hits] == expected
+    violations = ServiceRules(LOCAL).values(changed(SERVICE, changes))
+    assert [violation.rule for violation in violations] == expected
     assert {*expected} <= RULES.keys()
 
 
 def test_a_synthetic_unit_is_right_everywhere_but_in_production() -> None:
     assert ServiceRules(LOCAL).values(SERVICE) == ()
-    (hit,) = ServiceRules(PRODUCTION).values(SERVICE)
-    assert (hit.rule, hit.field) == ("orgnr.synthetic", "tjInstOrgnr")
+    (violation,) = ServiceRules(PRODUCTION).values(SERVICE)
+    assert (violation.rule, violation.field) == ("orgnr.synthetic", "tjInstOrgnr")
 
 
 def test_ended_types_were_right_in_their_time() -> None:
@@ -94,10 +94,10 @@ def test_ended_types_were_right_in_their_time() -> None:
 
 def test_what_is_said_names_codes_and_dates() -> None:
     (ended,) = ServiceRules(LOCAL).values(changed(SERVICE, {"tjTjenType": "16", "tjInstOrgnr": None}))
-    assert ended.said.startswith("16 ended with 2018: ")
-    assert "poHab" in ended.said
+    assert ended.message.startswith("16 ended with 2018: ")
+    assert "poHab" in ended.message
     (early,) = ServiceRules(LOCAL).values(changed(SERVICE, {"tjFraDato": "20230101", "tjTilDato": "20230501"}))
-    assert early.said == "tjTilDato '20230501' is before 2024."
+    assert early.message == "tjTilDato '20230501' is before 2024."
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_what_is_said_names_codes_and_dates() -> None:
 )
 def test_other_rows(kind: str, values: Mapping[str, str], expected: list[str]) -> None:
     across = RowRules(LOCAL).by_kind.get(kind)
-    assert [hit.rule for hit in (across(values) if across else ())] == expected
+    assert [violation.rule for violation in (across(values) if across else ())] == expected
     assert {*expected} <= RULES.keys()
 
 
@@ -128,6 +128,6 @@ NOT_QUOTED = "31129912345678"
 
 @given(st.dictionaries(st.sampled_from(sorted(SERVICE)), st.sampled_from(["", NOT_QUOTED, "-", *SERVICE.values()])))
 def test_nothing_raises_and_nothing_long_is_quoted(values: dict[str, str]) -> None:
-    for hit in ServiceRules(PRODUCTION).values(values):
-        assert NOT_QUOTED not in hit.said
-        assert TENOR_UNIT not in hit.said
+    for violation in ServiceRules(PRODUCTION).values(values):
+        assert NOT_QUOTED not in violation.message
+        assert TENOR_UNIT not in violation.message

@@ -10,14 +10,14 @@ import pytest
 from kpr_sender.preflight.catalogue.codes import rows
 from kpr_sender.preflight.catalogue.fields import iplos
 from kpr_sender.preflight.findings import Consequence, Effect, Rule
-from kpr_sender.preflight.rules.table import RULES, demands
+from kpr_sender.preflight.rules.table import RULES, requirements
 
 SAID_ANEW = {"tjTilDato.range"}
 """Rules of fields that ``rules.csv`` says more of: what FHI does that only its reports speak of."""
 
 
 def generated() -> list[Rule]:
-    return [RULES[f"{field.id}.{aspect}"] for field in iplos().fields.values() for aspect in demands(field)]
+    return [RULES[f"{field.id}.{aspect}"] for field in iplos().fields.values() for aspect in requirements(field)]
 
 
 def unchanged() -> list[Rule]:

@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 
 from kpr_sender.model import Environment, MessageType
-from kpr_sender.preflight import Report, check, with_sizes
+from kpr_sender.preflight import CheckReport, check, with_sizes
 from kpr_sender.preflight.catalogue import kommuner
 from kpr_sender.preflight.catalogue.fields import iplos
 from kpr_sender.preflight.findings import Finding
@@ -35,7 +35,7 @@ LIVING: Final = PairChange()
 DIED: Final = PairChange(person=(before("peEndrDato", "<peDodDato>{year}1230</peDodDato>"),))
 
 UNREACHABLE: Final = {
-    "structure.root": "a file whose root is another is no such file at all: InputRefused, before anything is judged",
+    "structure.root": "a file whose root is another is no such file at all: InputRefused, before anything is evaluated",
     "header.municipality-unknown": "our table of numbers ends with the last year that there is a profile for",
 }
 """Rules that no whole file breaks, with the reason; each is broken and kept below where it is made."""
@@ -89,7 +89,7 @@ NO_DEMAND: Final = {
 """What the published table names and nobody can break, or check, with the reason."""
 
 
-def judged(pair: SamplePair, *, year: int = YEAR) -> Report:
+def evaluated(pair: SamplePair, *, year: int = YEAR) -> CheckReport:
     expected, files = pair.expected, {name: text.encode() for name, text in pair.files.items()}
     listed = set(pair.files.get(expected.testpersons, "").split())
     report = check(
@@ -122,7 +122,7 @@ def stands_there(finding: Finding, pair: SamplePair) -> bool:
 def test_a_rule_that_is_broken_is_found_and_nothing_else_is(case: ErrorCase) -> None:
     pair = case_pair(YEAR, case)
 
-    report = judged(pair)
+    report = evaluated(pair)
 
     found = [finding for finding in report.findings if finding.rule == case.rule]
     right = [finding for finding in found if last_step(finding) == case.about and stands_there(finding, pair)]
@@ -134,7 +134,7 @@ def test_a_rule_that_is_broken_is_found_and_nothing_else_is(case: ErrorCase) -> 
 
 
 @functools.cache
-def kept_in_every_way() -> tuple[Report, ...]:
+def kept_in_every_way() -> tuple[CheckReport, ...]:
     """Pairs that keep every rule: made up where that is right, by other circumstances, and in production."""
     persons = [LIVING, DIED]
     fagmelding, identmelding = ([text.encode()] for text in written(YEAR, persons))
@@ -190,7 +190,7 @@ def test_a_pair_of_several_errors_has_all_of_them_and_no_other() -> None:
     rules: set[str] = set()
     for pair in pairs(YEAR):
         if not pair.expected.refused:
-            assert judged(pair).counts.keys() == set(pair.expected.rules), pair.expected.folder
+            assert evaluated(pair).counts.keys() == set(pair.expected.rules), pair.expected.folder
             rules |= set(pair.expected.rules)
 
     assert rules == RULES.keys() - UNREACHABLE.keys()
@@ -216,7 +216,7 @@ def test_a_number_of_a_later_year_than_we_know_is_unknown(number: str, expected:
         {"versjon": "3.7"}, Element("INNHINFO", {}, 1, "", children), later, FieldRules(iplos(), later)
     )
 
-    assert [hit.rule for _, hit in found if hit.rule.startswith("header.municipality")] == expected
+    assert [violation.rule for _, violation in found if violation.rule.startswith("header.municipality")] == expected
 
 
 def test_no_profile_makes_the_unknown_number_reachable() -> None:
