@@ -22,6 +22,11 @@ class Growth:
         return max(_status_kib("VmHWM") - self._before, 0) * _KIB / _MB
 
 
+def peak_mb() -> float:
+    """Return this process's peak memory so far, in MB."""
+    return _status_kib("VmHWM") * _KIB / _MB
+
+
 def _status_kib(field: str) -> int:
     found = re.search(rf"^{field}:\s+(\d+) kB", _STATUS.read_text(encoding="ascii"), re.MULTILINE)
     if found is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -240,14 +241,28 @@ def test_what_anybody_can_put_on_our_queue_is_bounded(
     assert look_again(client).exit_code == 0, "the right ones are taken all the same"
 
 
-def test_bytes_are_bounded_too(client: Client, silent_bus: MemoryBus, fhi: Fhi) -> None:
+def test_bytes_are_bounded_too_and_not_loaded(
+    client: Client, new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi
+) -> None:
     message = silent_bus.published[0]
     for number in range(5):
         silent_bus.put(fhi.inbound(message, bytes([0x30, number]) + bytes(7_000_000)))
 
     client.wait(timeout=0)
 
-    assert sum(len(document.sealed) for document in client.receipts()) <= 32_000_000
+    stored = sum(len(document.sealed) for document in client.receipts())
+    assert 20_000_000 < stored <= 32_000_000
+    client.close()
+    tracemalloc.start()
+    try:
+        with new_client(silent_bus) as again:
+            again._app.session.opened()
+            status = again.status()
+            assert tracemalloc.get_traced_memory()[1] < 7_000_000, "opening the journal loads none of their bytes"
+    finally:
+        tracemalloc.stop()
+    assert status is not None
+    assert status.exit_code == 76
 
 
 def test_what_turns_out_to_be_the_other_half_s_is_not_held_against_this_one(
