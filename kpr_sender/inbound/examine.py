@@ -51,6 +51,7 @@ class Examined:
         remark: What is odd about it, and no reason not to believe it.
         claim: Whether nothing but the sender's HER-id outside says that it is about one of our shipments.
         answers_another: Whether it names the receiver outside as its sender, and only ids that are not ours.
+        for_another_key: Whether it is sealed for a key that we do not hold, and nothing says whose it is.
         readable_by_nobody: Whether it is the receiver's and about our message, and no certificate makes it readable.
     """
 
@@ -63,6 +64,7 @@ class Examined:
     remark: str = ""
     claim: bool = False
     answers_another: bool = False
+    for_another_key: bool = False
     readable_by_nobody: bool = False
 
 
@@ -154,12 +156,13 @@ class Examiner:
                 answer = apprec.parse(error.claimed)
                 found = Examined(self.journal.shipment(answer.original_msg_id), problem, answer, error.claimed)
                 return replace(found, answers_another=claims and found.shipment is None)
-        if isinstance(error, NotForUs):
+        if isinstance(error, NotForUs) or (isinstance(error, SignatureRefused) and error.claimed):
             claims &= bool(inbound.message_id)  # else it is a file, and nothing in or outside it says that it is for us
         shipment = self._named(inbound)
         names_another = shipment is None and bool(inbound.properties.get(ORIGINAL_MSG_ID, "").strip())
         if shipment is None and (names_another or not claims):
-            return Examined(None, problem, answers_another=names_another and claims)
+            closed = isinstance(error, NotForUs)
+            return Examined(None, problem, answers_another=names_another and claims, for_another_key=closed)
         if isinstance(error, NotForUs):
             owners = {owner(one): named(one).sha1 for one in self.others() if error.is_for(one)}
             problem += "".join(f" ({name}, SHA-1 thumbprint {sha1})" for name, sha1 in owners.items())

@@ -36,6 +36,7 @@ _MOST_FILES: Final = 500
 """Of each folder in one run."""
 _UNFINISHED: Final = (".part", ".tmp")
 _KEY: Final = "bus.receipts_inbox"
+_NOTHING: Final = Evaluation(Handling.HOLD, problem="it is no sealed message (CMS), no XML and no error message (JSON)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +110,16 @@ class ReceiptsFolder:
 
     def _take(self, file: _File, content: bytes) -> None:
         inbound = self._inbound(content)
-        found = Evaluation(Handling.HOLD) if inbound is None else self.handler().evaluate(inbound)
+        found = _NOTHING if inbound is None else self.handler().evaluate(inbound)
         if found.handling is Handling.SETTLE:
             self._move(file.path, DONE)
+        elif found.msg_ids:
+            self._move(file.path, UNVERIFIED)
         else:
-            self._move(file.path, UNVERIFIED if found.msg_ids else NOT_OURS)
+            # One that is sealed for another key may be the receiver's, and opened once we have that key.
+            where = UNVERIFIED if found.for_another_key else NOT_OURS
+            self._warn(file.path, f"moved to {where}: {found.problem}")
+            self._move(file.path, where)
 
     def _inbound(self, content: bytes) -> Inbound | None:
         """Return what the queue would have delivered; None where it is nothing that comes from there."""

@@ -59,6 +59,7 @@ class Evaluation:
         new: Whether the journal holds something that it did not hold before.
         names_ours: Whether it is stored because it names one of our ids, not only because of whom it claims to be from.
         answers_another: Whether it claims to be the receiver's answer to a message that is not in this journal.
+        for_another_key: Whether it is sealed for a key that we do not hold, and nothing says whose it is.
     """
 
     handling: Handling
@@ -67,6 +68,7 @@ class Evaluation:
     new: bool = False
     names_ours: bool = False
     answers_another: bool = False
+    for_another_key: bool = False
 
 
 @dataclass(slots=True)
@@ -116,7 +118,12 @@ class ReceiptHandler:
         if stored is not None and not stored.in_question:  # a person decided on it, or it was verified before
             return Evaluation(Handling.SETTLE, (stored.msg_id,), found.problem)
         if shipment is None:
-            return Evaluation(Handling.HOLD, (), found.problem, answers_another=found.answers_another)
+            return Evaluation(
+                Handling.HOLD,
+                problem=found.problem,
+                answers_another=found.answers_another,
+                for_another_key=found.for_another_key,
+            )
         if not found.problem:
             return self._record_verified(shipment, found, inbound.body)
         unverified = self._record_unverified(shipment, found, inbound.body, stored)

@@ -15,6 +15,7 @@ import pytest
 
 from kpr_sender.bus.port import Inbound, Outbound, Source
 from kpr_sender.client import Client
+from kpr_sender.cms.write import seal
 from kpr_sender.errors import ConfigInvalid, InputMissing
 from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound import listen
@@ -133,6 +134,11 @@ def test_each_file_goes_where_it_belongs_and_what_is_no_file_stays(
     lay(inbox / "fault.json", as_json(error_queue_message(first, errorConditionData='["a"]')))
     lay(inbox / "other.json", as_json(other))
     lay(inbox / "letter", b"Hei!")
+    dialog = fhi.sealed(b"<DialogMelding/>", signed_by=SoftwareSigner(fhi.key("kommune-signing")))
+    lay(inbox / "dialog", dialog)
+    for_fhi = seal([b"<x/>"], 4, signer=SoftwareSigner(fhi.key("kommune-signing")),
+                   recipient=fhi.pki.certificate("fhi-encryption"))  # fmt: skip
+    lay(inbox / "other key", b"".join(map(bytes, for_fhi)))
     lay(inbox / "broken.json", b"{" * 100_000)
     lay(inbox / "list.json", b'{"originalMessageId": ["a", {}]}')
     stays = {".hidden", "a.part", "a.tmp", "link", "pipe", "folder", "large", "new"}
@@ -151,11 +157,15 @@ def test_each_file_goes_where_it_belongs_and_what_is_no_file_stays(
     assert [shipment.state for shipment in report.submission.shipments] == ["faulted", "published"]
     assert names(inbox) == stays | {"done", "unverified", "not-ours"}
     assert names(inbox / "done") == {"fault.json"}
-    assert names(inbox / "unverified") == {"forged"}
-    assert names(inbox / "not-ours") == {"other.json", "letter", "broken.json", "list.json"}
+    assert names(inbox / "unverified") == {"forged", "other key"}
+    assert names(inbox / "not-ours") == {"other.json", "letter", "dialog", "broken.json", "list.json"}
     assert (inbox / "done").stat().st_mode & 0o077 == 0
-    warned = [event.text for event in events if event.kind is EventKind.WARNING]
-    assert [("large" in text, "bus.max_inbound" in text) for text in warned] == [(True, True)]
+    warned = {Path(text.split(": ")[0]).name: text for text in (e.text for e in events if e.kind is EventKind.WARNING)}
+    assert set(warned) == {"large", "other key"} | names(inbox / "not-ours")
+    assert "bus.max_inbound" in warned["large"]
+    assert "no sealed message" in warned["letter"]
+    assert "names no message of this journal" in warned["other.json"]
+    assert "sealed for" in warned["other key"]
 
 
 def test_g2_what_is_unverified_is_evaluated_again_on_each_run(
