@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from kpr_sender.model import SubmissionState
 from kpr_sender.states import EARLIER, ENDED, TABLE, TRANSITIONS, VARIANTS, Cause, Reaction, Row, ShipmentState
-from kpr_sender.submission_state import SubmissionState
 
 TARGET: Final = Path(__file__).resolve().parent / "states.md"
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kpr_sender.model import ReceiptError as ReceiptError
     from kpr_sender.model import Shipment as Shipment
     from kpr_sender.model import Submission as Submission
+    from kpr_sender.model import SubmissionState as SubmissionState
     from kpr_sender.operator.resolve import Case as Case
     from kpr_sender.operator.resolve import Decision as Decision
     from kpr_sender.registry.port import AddressRegistry as AddressRegistry
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from kpr_sender.settings.values import Settings as Settings
     from kpr_sender.states import ReceiptStatus as ReceiptStatus
     from kpr_sender.states import ShipmentState as ShipmentState
-    from kpr_sender.submission_state import SubmissionState as SubmissionState
 
 _HOMES: Final = {
     "kpr_sender.bus.port": ("Bus", "Inbound", "Outbound", "Outcome", "Source"),
@@ -46,12 +46,20 @@ _HOMES: Final = {
     "kpr_sender.operator.resolve": ("Case", "Decision"),
     "kpr_sender.errors": ("KprError",),
     "kpr_sender.events": ("Event", "EventKind"),
-    "kpr_sender.model": ("Environment", "MessageType", "Party", "Receipt", "ReceiptError", "Shipment", "Submission"),
+    "kpr_sender.model": (
+        "Environment",
+        "MessageType",
+        "Party",
+        "Receipt",
+        "ReceiptError",
+        "Shipment",
+        "Submission",
+        "SubmissionState",
+    ),
     "kpr_sender.registry.port": ("AddressRegistry", "Counterpart"),
     "kpr_sender.report": ("Report",),
     "kpr_sender.settings.values": ("Settings",),
     "kpr_sender.states": ("ReceiptStatus", "ShipmentState"),
-    "kpr_sender.submission_state": ("SubmissionState",),
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME_OF)  # noqa: PLE0605 - the names above

@@ -22,7 +22,7 @@ from kpr_sender.inbound.archive import ReceiptCopies
 from kpr_sender.inbound.look_memory import last_look
 from kpr_sender.journal.session import CriticalSection, JournalSession
 from kpr_sender.keys.port import Keys
-from kpr_sender.model import Submission
+from kpr_sender.model import Submission, SubmissionState
 from kpr_sender.operator import testpersons
 from kpr_sender.outbound.publish import Publisher
 from kpr_sender.outbound.submit import Submitter
@@ -33,7 +33,6 @@ from kpr_sender.registry.latest import AT_MOST_EVERY, LatestCounterpart
 from kpr_sender.registry.port import AddressRegistry, Directory
 from kpr_sender.report import Report, review_of
 from kpr_sender.settings.values import ReceiptSender, RegistryKind, Settings
-from kpr_sender.submission_state import SubmissionState
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

@@ -29,12 +29,11 @@ from kpr_sender.errors import (
 )
 from kpr_sender.journal.port import REVIEWED, JournalView
 from kpr_sender.messages.error_conditions import advice
-from kpr_sender.model import OTHER_SENDER, Environment, Receipt, Shipment, Submission
+from kpr_sender.model import OTHER_SENDER, Environment, Receipt, Shipment, Submission, SubmissionState
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.settings.kinds import write_duration
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import UNANSWERED, ReceiptStatus, ShipmentState, awaits_answer
-from kpr_sender.submission_state import SubmissionState
 
 _NOT_ACCEPTED_AFTER: Final = timedelta(hours=96)
 

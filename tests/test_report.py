@@ -8,9 +8,8 @@ from itertools import product
 import pytest
 
 from kpr_sender.errors import BY_CODE, ERRORS, EXIT_OK, KprError, LastError, Overdue
-from kpr_sender.model import MessageType, Submission
+from kpr_sender.model import MessageType, Submission, SubmissionState
 from kpr_sender.states import ShipmentState
-from kpr_sender.submission_state import SubmissionState
 from tests.helpers.submissions import pair, receipt, shipment, told
 
 S = ShipmentState

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from docs.make_state_diagram import KNOWN, MOVES, STAYS, TARGET, documentation
 from kpr_sender.errors import InDoubt, LastError, RejectedByReceiver
+from kpr_sender.model import PAIR_RULES, SubmissionState
 from kpr_sender.states import (
     ANSWERS,
     AWAITING_RECEIPT,
@@ -47,7 +48,6 @@ from kpr_sender.states import (
     resealed,
     was_offered,
 )
-from kpr_sender.submission_state import PAIR_RULES, SubmissionState
 
 S, C, P = ShipmentState, Cause, SubmissionState
 BY_A_PERSON = {C.PERSON_ARRIVED, C.PERSON_NOT_ARRIVED, C.PERSON_CANCELS}

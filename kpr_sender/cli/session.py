@@ -31,11 +31,11 @@ from kpr_sender.client import Client
 from kpr_sender.errors import ConfigInvalid, JournalUnwritable, KprError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.logs import log_event, logging_to
+from kpr_sender.model import SubmissionState
 from kpr_sender.report import Report
 from kpr_sender.settings.read import secrets_of
 from kpr_sender.settings.sample_file import register_url
 from kpr_sender.settings.values import Settings
-from kpr_sender.submission_state import SubmissionState
 
 _SIGNALS: Final = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)

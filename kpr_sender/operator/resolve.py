@@ -13,10 +13,9 @@ from typing import Final
 from kpr_sender.errors import UsageError
 from kpr_sender.journal.port import LOOK_ANYWAY, JournalEvent, JournalView
 from kpr_sender.messages.transport import plain_id
-from kpr_sender.model import Shipment, Submission
+from kpr_sender.model import Shipment, Submission, SubmissionState
 from kpr_sender.privacy import holds_national_id
 from kpr_sender.states import PERSON_CAUSES, SENT_AGAIN, Cause, ShipmentState, awaits_answer, open_decisions
-from kpr_sender.submission_state import SubmissionState
 
 
 class Decision(enum.StrEnum):

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kpr_sender.errors import KprError, sentence
-from kpr_sender.model import CertificateName, ErrorMessage, Receipt, ReceiptError, Shipment, Submission
+from kpr_sender.model import CertificateName, ErrorMessage, Receipt, ReceiptError, Shipment, Submission, SubmissionState
 from kpr_sender.operator.resolve import Attempt, Case, Decision
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.report import Report, rfc3339
 from kpr_sender.states import ReceiptStatus, ShipmentState, awaits_answer
-from kpr_sender.submission_state import SubmissionState
 
 if TYPE_CHECKING:
     # Only the type is needed; the module would load the journal's writing side for every screen.

@@ -15,9 +15,8 @@ import pytest
 from kpr_sender.errors import AlreadySubmitted, ConfigInvalid, InternalError, KprError, UsageError
 from kpr_sender.journal.port import Journal
 from kpr_sender.journal.sqlite import SqliteJournal
-from kpr_sender.model import Environment, MessageType
+from kpr_sender.model import Environment, MessageType, SubmissionState
 from kpr_sender.states import Cause, ReceiptStatus, ShipmentState
-from kpr_sender.submission_state import SubmissionState
 from tests.journal.builders import (
     ENVELOPE,
     add_verified,

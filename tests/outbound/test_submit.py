@@ -23,9 +23,8 @@ from kpr_sender.errors import (
 )
 from kpr_sender.events import Event, EventKind
 from kpr_sender.keys.files import SoftwareDecrypter, SoftwareSigner, load_pkcs12
-from kpr_sender.model import MessageType
+from kpr_sender.model import MessageType, SubmissionState
 from kpr_sender.states import ShipmentState
-from kpr_sender.submission_state import SubmissionState
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Municipality

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from kpr_sender.bus.port import Outcome, Reach, Verdict
 from kpr_sender.client import Client
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, RegistryUnreachable
+from kpr_sender.model import SubmissionState
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.read import secrets_of
 from kpr_sender.settings.values import QueueIds, Settings
-from kpr_sender.submission_state import SubmissionState
 from tests.helpers.command import kpr_send
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus

@@ -14,10 +14,10 @@ from joserfc.jwk import ECKey, RSAKey
 
 from kpr_sender.client import Client
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, RegistryUnreachable
+from kpr_sender.model import SubmissionState
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.read import secrets_of
 from kpr_sender.settings.values import Settings
-from kpr_sender.submission_state import SubmissionState
 from kpr_sender.trust.policy import check_counterpart
 from tests.helpers.helseid_stub import CLIENT_ID, HelseIdStub
 from tests.helpers.municipality import SENDER_HER_ID

@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 from kpr_sender.client import Client
 from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.events import Event
+from kpr_sender.model import SubmissionState
 from kpr_sender.settings.values import Revocation
-from kpr_sender.submission_state import SubmissionState
 from tests.helpers import pki
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Changes, Municipality

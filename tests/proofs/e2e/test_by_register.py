@@ -9,12 +9,12 @@ import pytest
 
 from kpr_sender.client import Client
 from kpr_sender.errors import ConfigInvalid
+from kpr_sender.model import SubmissionState
 from kpr_sender.sandbox.faults import Faults
 from kpr_sender.sandbox.pki import SUCCESSOR
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.sample_file import register_url
 from kpr_sender.settings.values import Settings
-from kpr_sender.submission_state import SubmissionState
 from tests.helpers.command import Ran, kpr_send, start, until
 from tests.helpers.municipality import Municipality
 from tests.helpers.repository import ROOT
