@@ -214,7 +214,9 @@ class Examiner:
         if shipment.receiver_her_id in named or (self.level1_her_id in named and self.level1_her_id is not None):
             return ""
         if not named:
-            return f"its sender has no HER-id, so that it does not say that it comes from {OTHER_SENDER}"
+            numbers = ", ".join(dict.fromkeys(answer.sender_organisations))
+            number = f", only organisation number {numbers}" if numbers else ""
+            return f"its sender has no HER-id{number}, so that it does not say that it comes from {OTHER_SENDER}"
         found = ", ".join(map(str, dict.fromkeys(named)))
         return f"it comes from another HER-id than that of {OTHER_SENDER}: {found}, not {shipment.receiver_her_id}"
 

@@ -38,6 +38,7 @@ _STATUS: Final = {str(status.value): status for status in ReceiptStatus}
 
 _OID: Final = re.compile(r"[0-9]+(\.[0-9]+){3,}")
 _HER_ID: Final = re.compile(r"[0-9]{1,10}")
+_ORGANISATION: Final = re.compile(r"[0-9]{9}")
 _MAX_CODE: Final = 20  # characters of a status that is none
 _MAX_TEXT: Final = 300  # characters of each part of an Error
 
@@ -57,6 +58,7 @@ class AppRec:
         original_type: V of the type it answers; may be empty.
         original_issued_at: IssueDate of what it answers, as it is written; may be empty.
         sender_her_ids: Every HER-id of the sender, organisation before department before person.
+        sender_organisations: Every organisation number of the sender, likewise.
         receiver_her_ids: The same of the receiver.
     """
 
@@ -71,6 +73,7 @@ class AppRec:
     original_issued_at: str
     sender_her_ids: tuple[int, ...]
     receiver_her_ids: tuple[int, ...]
+    sender_organisations: tuple[str, ...] = ()
 
 
 def parse(xml: bytes) -> AppRec:
@@ -97,8 +100,9 @@ def parse(xml: bytes) -> AppRec:
         original_msg_id=_original_msg_id(receipt),
         original_type=_code(*receipt.all("OriginalMsgId/MsgType")[:1]),
         original_issued_at=_date(*receipt.all("OriginalMsgId/IssueDate")[:1]),
-        sender_her_ids=tuple(receipt.her_ids("Sender")),
-        receiver_her_ids=tuple(receipt.her_ids("Receiver")),
+        sender_her_ids=tuple(map(int, receipt.ids("Sender", "HER", _HER_ID))),
+        receiver_her_ids=tuple(map(int, receipt.ids("Receiver", "HER", _HER_ID))),
+        sender_organisations=tuple(receipt.ids("Sender", "ENH", _ORGANISATION)),
     )
 
 
@@ -143,13 +147,12 @@ class _Part:
     def text(self, path: str) -> str:
         return next(((found.text or "").strip() for found in self.all(path)), "")
 
-    def her_ids(self, side: str) -> Iterator[int]:
-        """Yield the HER-ids of one side, in document order, wherever in HCP they are."""
+    def ids(self, side: str, kind: str, form: re.Pattern[str]) -> Iterator[str]:
+        """Yield the ids of one kind and form of one side, in document order, wherever in HCP they are."""
         # Inst, Dept, HCProf and HCPerson have Id with TypeId, their AdditionalId has Id with Type.
         for found in self.all(f"{side}/HCP"):
             for holder in found.iter():
                 inner = _Part(holder, self.namespace)
-                kind = _code(*(inner.all("TypeId") or inner.all("Type"))).upper()
                 value = inner.text("Id")
-                if kind == "HER" and _HER_ID.fullmatch(value):
-                    yield int(value)
+                if _code(*(inner.all("TypeId") or inner.all("Type"))).upper() == kind and form.fullmatch(value):
+                    yield value

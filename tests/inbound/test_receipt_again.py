@@ -65,6 +65,14 @@ def no_sender(fhi: Fhi, message: Outbound) -> Inbound:
     return fhi.inbound(message, fhi.sealed(_without_sender(fhi, message, b"85217", _level2(message))))
 
 
+def only_number(fhi: Fhi, message: Outbound) -> Inbound:
+    """As both official examples of status 3 are."""
+    xml = _without_sender(fhi, message, b"85217", _level2(message))
+    start, end = xml.index(b"<Sender>"), xml.index(b"</Sender>")
+    sender = xml[start:end].replace(b"<Id>x</Id>", b"<Id>983744516</Id>", 1).replace(b'V="HER"', b'V="ENH"', 1)
+    return fhi.inbound(message, fhi.sealed(xml[:start] + sender + xml[end:]))
+
+
 def _level2(message: Outbound) -> bytes:
     return message.envelope.properties["toHerId"].encode()
 
@@ -131,7 +139,11 @@ def test_a_long_lived_client_asks_the_register_once_more_and_at_most_every_five_
 
 @pytest.mark.parametrize(
     ("make", "said"),
-    [(only_level1, "another HER-id than that of whom we sent to: 85217, not 171479"), (no_sender, "has no HER-id")],
+    [
+        (only_level1, "another HER-id than that of whom we sent to: 85217, not 171479"),
+        (no_sender, "its sender has no HER-id, so that"),
+        (only_number, "its sender has no HER-id, only organisation number 983744516, so that"),
+    ],
 )
 def test_a_person_accepts_what_fhi_signed_and_nothing_else(
     client: Client,
