@@ -42,9 +42,9 @@ from kpr_sender.cms.port import (
     Oaep,
     Pkcs1v15,
 )
-from kpr_sender.cms.read_signed import Opened, verify
+from kpr_sender.cms.read_signed import OpenedMessage, verify
 
-__all__ = ["Opened", "Policy", "open_envelope", "open_sealed"]
+__all__ = ["OpenedMessage", "Policy", "open_envelope", "open_sealed"]
 
 _MAX_RECIPIENTS_NAMED: Final = 3
 _HEX_SHOWN: Final = 40
@@ -57,7 +57,7 @@ def open_sealed(
     decrypters: Sequence[Decrypter],
     signers: Sequence[Certificate],
     policy: Policy,
-) -> Opened:
+) -> OpenedMessage:
     """Open a message, DER or BER, that is sealed for us and signed by a sender whose certificates we hold.
 
     Memory: the message is decrypted into one buffer and its content copied once; nothing else grows with it.

@@ -50,7 +50,7 @@ _PSS_TRAILER: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class OpenedMessage:
     """The content of a message, and who signed it.
 
     Attributes:
@@ -62,7 +62,7 @@ class Opened:
     signer: x509.Certificate
 
 
-def verify(signed: bytes | memoryview, *, signers: Sequence[x509.Certificate], policy: Policy) -> Opened:
+def verify(signed: bytes | memoryview, *, signers: Sequence[x509.Certificate], policy: Policy) -> OpenedMessage:
     """Verify a SignedData with its content inside.
 
     Raises:
@@ -77,7 +77,7 @@ def verify(signed: bytes | memoryview, *, signers: Sequence[x509.Certificate], p
         raise CannotOpen from None
 
 
-def _verify(signed: memoryview, signers: Sequence[x509.Certificate], policy: Policy) -> Opened:
+def _verify(signed: memoryview, signers: Sequence[x509.Certificate], policy: Policy) -> OpenedMessage:
     fields = asn1.Fields(content_info(signed, ID_SIGNED_DATA, policy))
     fields.take(asn1.INTEGER)
     fields.take(asn1.SET)
@@ -102,7 +102,7 @@ def _verify(signed: memoryview, signers: Sequence[x509.Certificate], policy: Pol
         # Without attributes such content could be another message's signed attributes (EUF-CMA attack on CMS,
         # draft-ietf-lamps-cms-euf-cma-signeddata).
         raise SignatureRefused("it has no signed attributes and content that looks like such")
-    return Opened(b"".join(segments), signer)
+    return OpenedMessage(b"".join(segments), signer)
 
 
 def _content(encapsulated: asn1.BerElement) -> list[memoryview]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from kpr_sender.durable import write_file
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import ReceiptDocument
 from kpr_sender.model import Receipt
@@ -40,13 +40,9 @@ class ReceiptCopies:
         self._write(copy_path(self.directory, receipt), receipt, xml)
 
     def _write(self, path: Path, receipt: Receipt, xml: bytes) -> None:
-        draft = path.with_suffix(".part")
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(xml)
-            draft.replace(path)
+            write_file(path, xml)
         except OSError as error:
             text = f"The receipt is safe in the journal, but its copy {path} could not be written: {error.strerror}."
             self.observe(Event(EventKind.WARNING, text, receipt.msg_id))

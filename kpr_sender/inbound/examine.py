@@ -19,7 +19,7 @@ from kpr_sender.bus.port import Inbound
 from kpr_sender.cms import certificates
 from kpr_sender.cms.certificates import CertificateUse, named, owner
 from kpr_sender.cms.port import CannotOpen, Decrypter, NotForUs, ProtectionRefused, SignatureRefused
-from kpr_sender.cms.read import Opened, Policy, open_sealed
+from kpr_sender.cms.read import OpenedMessage, Policy, open_sealed
 from kpr_sender.errors import AccessRefused, KeyUnavailable
 from kpr_sender.journal.port import Journal
 from kpr_sender.messages import apprec
@@ -110,8 +110,8 @@ class Examiner:
             return self._unopened(inbound, error)
         return self._receipt(inbound, opened.content, sealed_by=opened.signer)
 
-    def _opened(self, sealed: bytes) -> Opened:
-        def attempt() -> Opened:
+    def _opened(self, sealed: bytes) -> OpenedMessage:
+        def attempt() -> OpenedMessage:
             signers = self.sender.current.signing
             return open_sealed(sealed, decrypters=self.decrypters, signers=signers, policy=self.policy)
 

@@ -40,7 +40,7 @@ _NOTHING: Final = Evaluation(Handling.HOLD, problem="it is no sealed message (CM
 
 
 @dataclass(frozen=True, slots=True)
-class _File:
+class _FoundFile:
     """A file as it was found; equal to itself as long as it is unchanged."""
 
     path: Path
@@ -68,7 +68,7 @@ class ReceiptsFolder:
     max_bytes: int
     observe: Observer
     _left: int = _MOST_FILES
-    _seen: dict[_File, float] = field(default_factory=dict)
+    _seen: dict[_FoundFile, float] = field(default_factory=dict)
     _named: set[Path] = field(default_factory=set)
 
     def take(self) -> None:
@@ -108,7 +108,7 @@ class ReceiptsFolder:
                 if inbound is not None and self.handler().evaluate(inbound).handling is Handling.SETTLE:
                     self._move(file.path, DONE)
 
-    def _take(self, file: _File, content: bytes) -> None:
+    def _take(self, file: _FoundFile, content: bytes) -> None:
         inbound = self._inbound(content)
         found = _NOTHING if inbound is None else self.handler().evaluate(inbound)
         if found.handling is Handling.SETTLE:
@@ -128,7 +128,7 @@ class ReceiptsFolder:
         body = unwrapped(content)
         return None if body is None else as_inbound(body, self.handler().counterpart.her_id)
 
-    def _is_complete(self, file: _File) -> bool:
+    def _is_complete(self, file: _FoundFile) -> bool:
         """Whether it is unchanged for 5 seconds, by its own time or as seen by this run.
 
         The first does for runs that do not wait, the second where the clock of a file server is off.
@@ -138,12 +138,12 @@ class ReceiptsFolder:
             self._warn(file.path, "its time lies in the future, so that only a run that waits takes it")
         return age >= _UNCHANGED_SECONDS or self.monotonic() - self._seen[file] >= _UNCHANGED_SECONDS
 
-    def _is_small(self, file: _File) -> bool:
+    def _is_small(self, file: _FoundFile) -> bool:
         if file.size > self.max_bytes:
             self._warn(file.path, f"it is larger than bus.max_inbound ({self.max_bytes} bytes), and is left there")
         return file.size <= self.max_bytes
 
-    def _content(self, file: _File) -> bytes | None:
+    def _content(self, file: _FoundFile) -> bytes | None:
         """Return a file's bytes; None where it is not any more what it was when it was found.
 
         Raises:
@@ -179,7 +179,7 @@ class ReceiptsFolder:
             self.observe(Event(EventKind.WARNING, f"{path}: {why}."))
 
 
-def files_in(folder: Path, *, missing_ok: bool = False) -> Iterator[_File]:
+def files_in(folder: Path, *, missing_ok: bool = False) -> Iterator[_FoundFile]:
     """Yield the files of a folder that may be taken.
 
     Args:
@@ -197,7 +197,7 @@ def files_in(folder: Path, *, missing_ok: bool = False) -> Iterator[_File]:
                     continue
                 if entry.is_file(follow_symlinks=False):
                     found = entry.stat(follow_symlinks=False)
-                    yield _File(Path(entry.path), found.st_size, found.st_mtime_ns)
+                    yield _FoundFile(Path(entry.path), found.st_size, found.st_mtime_ns)
     except (FileNotFoundError, NotADirectoryError):
         if not missing_ok:
             raise ConfigInvalid("There is no such folder.", where=f"{_KEY}: {folder}", next_step=_MAKE_IT) from None

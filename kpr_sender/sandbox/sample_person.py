@@ -102,11 +102,11 @@ def person(pid: int, year: int, random: Random) -> Person:
 
 def person_xml(who: Person, where: Municipality, random: Random) -> str:
     """Return the ``PERSON`` element, elements in the schema's order."""
-    return _PersonRecord(who, where, random).xml()
+    return _SampleRecord(who, where, random).xml()
 
 
 @dataclass(frozen=True, slots=True)
-class _PersonRecord:
+class _SampleRecord:
     """One person's record while it is written."""
 
     who: Person

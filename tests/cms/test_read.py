@@ -21,7 +21,7 @@ from kpr_sender.cms.port import (
     ProtectionRefused,
     SignatureRefused,
 )
-from kpr_sender.cms.read import Opened, Policy, open_sealed
+from kpr_sender.cms.read import OpenedMessage, Policy, open_sealed
 from kpr_sender.cms.read_signed import verify
 from kpr_sender.keys.files import SoftwareDecrypter, SoftwareSigner
 from tests.helpers import cms, pki
@@ -34,7 +34,7 @@ RECIPIENT = pki.certificate(Kind.ENCRYPTION)
 DECRYPTER = SoftwareDecrypter(pki.key_pair(Kind.ENCRYPTION))
 
 
-def opened(sealed: bytes, policy: Policy | None = None) -> Opened:
+def opened(sealed: bytes, policy: Policy | None = None) -> OpenedMessage:
     return open_sealed(sealed, decrypters=[DECRYPTER], signers=[SIGNER.certificate], policy=policy or Policy())
 
 
