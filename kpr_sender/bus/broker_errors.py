@@ -16,7 +16,6 @@ from typing import Final
 
 from kpr_sender.bus.links import ConnectionEnded, EndedBy, LinkRefused
 from kpr_sender.bus.port import LinkState, Outcome, Reach, Verdict
-from kpr_sender.bus.receiver import LinkLost
 from kpr_sender.bus.sender import TransferEnding, TransferResult
 from kpr_sender.errors import (
     AccessRefused,
@@ -163,7 +162,7 @@ def connection_error(ended: ConnectionEnded, where: str) -> KprError:
     return meaning.as_error(where, ended.condition, ended.description)
 
 
-def lost(item: ConnectionEnded | LinkLost, where: str) -> BusUnreachable:
+def lost(item: ConnectionEnded | LinkRefused, where: str) -> BusUnreachable:
     """Return that nothing can be read any more. Whether something must be fixed, the next attempt to connect shows."""
     words = _words(item.condition, item.description)
     return BusUnreachable(f"{_CONNECTION_OTHERWISE.sentence} ({words}).", where=where)

@@ -195,8 +195,8 @@ class BusConnection:
         self._decide(ReceivingLink.hold, token)
 
     def stale(self, token: Token) -> bool:
-        """Whether the delivery has gone back to the bus meanwhile."""
-        return token.connection != self._io.name or token.serial != self._receivers[token.source].serial
+        """Whether the delivery is of an earlier connection, and has gone back with it."""
+        return token.connection != self._io.name
 
     def close(self) -> None:
         """End the sessions, which gives back what is unsettled, close connection and socket; two seconds at most."""

@@ -76,24 +76,21 @@ class SessionLink(ABC):
 
     Attributes:
         alive: False from when the broker, the connection or we ended it. Any thread may read it.
-        serial: How often it was attached; a delivery of an earlier time is not this link's any more.
     """
 
     def __init__(self, io: IoThread, address: str) -> None:
         self.alive = False
-        self.serial = 0
         self._io = io
         self._address = address
         self._link: Link | None = None
         self._attaching: AttachReply | None = None
 
-    def attach(self, reply: AttachReply | None) -> None:
-        """Begin a session and attach; the reply, where there is one, says how it went."""
-        self.serial += 1
+    def attach(self, reply: AttachReply) -> None:
+        """Begin a session and attach, once; the reply says how it went."""
         session = self._io.connection.session()
         session.open()
         self._attaching = reply
-        self._link = self._make(session, f"{self._io.name}-{self._address}-{self.serial}")
+        self._link = self._make(session, f"{self._io.name}-{self._address}")
         self._io.add(self)
 
     @abstractmethod

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kpr_sender.bus.io_thread import IoThread
-from kpr_sender.bus.links import ConnectionEnded, InwardLink
+from kpr_sender.bus.links import ConnectionEnded, InwardLink, LinkRefused
 from kpr_sender.bus.port import Source
 from kpr_sender.bus.proton_engine import Delivery
 
@@ -29,11 +29,10 @@ LONGEST_HOLD: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Names one delivery: which connection, which link, how often attached, which number."""
+    """Names one delivery: which connection, which link, which number."""
 
     connection: str
     source: Source
-    serial: int
     number: int
 
 
@@ -46,16 +45,7 @@ class Arrived:
     complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class LinkLost:
-    """The broker ended a receiving link that was attached."""
-
-    source: Source
-    condition: str
-    description: str
-
-
-Item = Arrived | LinkLost | ConnectionEnded
+Item = Arrived | LinkRefused | ConnectionEnded
 """What a connection hands to its caller."""
 
 
@@ -95,7 +85,7 @@ class ReceivingLink(InwardLink):
         source: Source,
         held: HeldCount,
         max_inbound: int,
-        hand_out: Callable[[Arrived | LinkLost], None],
+        hand_out: Callable[[Arrived | LinkRefused], None],
     ) -> None:
         super().__init__(io, address)
         self._source = source
@@ -108,12 +98,10 @@ class ReceivingLink(InwardLink):
         self._wanted = 0
 
     def settle(self, token: Token) -> None:
-        """Accept a delivery and ask for one more. Nothing happens to one of an earlier attachment."""
-        entry = self._unsettled.pop(token.number, None) if token.serial == self.serial else None
-        if entry is None:
-            return
-        self._held.count -= entry.held
-        if self._link is not None:
+        """Accept a delivery and ask for one more. Nothing happens to one that has gone back."""
+        entry = self._unsettled.pop(token.number, None)
+        if entry is not None and self._link is not None:
+            self._held.count -= entry.held
             entry.delivery.update(Delivery.ACCEPTED)
             entry.delivery.settle()
             if not entry.held:
@@ -121,7 +109,7 @@ class ReceivingLink(InwardLink):
 
     def hold(self, token: Token) -> None:
         """Leave a delivery unsettled, and ask for one more below the cap."""
-        entry = self._unsettled.get(token.number) if token.serial == self.serial else None
+        entry = self._unsettled.get(token.number)
         if entry is None or entry.held or self._link is None:
             return
         entry.held_at = time.monotonic()
@@ -150,7 +138,7 @@ class ReceivingLink(InwardLink):
         attached = self._attaching is None
         super().on_refused(condition, description)
         if attached:
-            self._hand_out(LinkLost(self._source, condition, description))
+            self._hand_out(LinkRefused(condition, description))
 
     def tick(self, now: float) -> float | None:
         """End the session when a foreign message has been here for ``LONGEST_HOLD``, and wait for the caller to leave.
@@ -182,7 +170,7 @@ class ReceivingLink(InwardLink):
         self._ask_for_more(0)
         self._number += 1
         self._unsettled[self._number] = _Unsettled(delivery)
-        token = Token(self._io.name, self._source, self.serial, self._number)
+        token = Token(self._io.name, self._source, self._number)
         complete = len(raw) <= self._max_inbound
         self._hand_out(Arrived(token, bytes(raw[: self._max_inbound]), complete=complete))
 
