@@ -45,9 +45,8 @@ def _serve() -> None:
     try:
         kommune = municipality(base / "kommune")
         settings = kommune.configure()
-        for source in (settings.keys.signing, *settings.keys.decryption):
-            configured.load_key(source)
-        gc.freeze()  # what is loaded stays shared between the processes
+        _run(_fresh(base, settings), kommune, base / "run", None)  # whatever a run loads once
+        gc.freeze()  # and it stays shared between the processes
         for line in sys.stdin:
             sys.stdout.write(json.dumps(_play(json.loads(line), base, kommune, settings)) + "\n")
             sys.stdout.flush()
@@ -55,15 +54,20 @@ def _serve() -> None:
         shutil.rmtree(base, ignore_errors=True)
 
 
-def _play(order: dict[str, Any], base: Path, kommune: Municipality, settings: Settings) -> dict[str, Any]:
+def _fresh(base: Path, settings: Settings) -> Settings:
     folder = base / "run"
     shutil.rmtree(folder, ignore_errors=True)
     state = folder / "state"
     state.mkdir(parents=True, mode=0o700)
     journal = dataclasses.replace(settings.journal, path=state / "journal.db", receipts_dir=folder / "receipts")
-    own = dataclasses.replace(settings, journal=journal)
+    return dataclasses.replace(settings, journal=journal)
+
+
+def _play(order: dict[str, Any], base: Path, kommune: Municipality, settings: Settings) -> dict[str, Any]:
+    folder = base / "run"
+    own = _fresh(base, settings)
     first = _forked(lambda: _run(own, kommune, folder, order))
-    left = _journal_states(state / "journal.db")
+    left = _journal_states(own.journal.path)
     second = _forked(lambda: _run(own, kommune, folder, None))
     ledger = [line.split()[0] for line in _lines(folder / "ledger")]
     return {"first": first, "left": left, "second": second, "published": ledger, "early": _lines(folder / "early")}

@@ -8,7 +8,6 @@ another run holds the journal. It answers with each child's exit code and how ma
 from __future__ import annotations
 
 import dataclasses
-import gc
 import json
 import os
 import signal
@@ -23,6 +22,7 @@ from kpr_sender.keys import configured
 from kpr_sender.model import Environment
 from kpr_sender.settings import load
 from kpr_sender.settings.values import Settings
+from tests.helpers.loaded import load_all
 
 _HANGS_AFTER: Final = 60  # seconds
 _COMES_AGAIN_AFTER: Final = 0.1  # seconds
@@ -47,7 +47,7 @@ def _loaded(config: str) -> Settings:
         settings = _known[config] = load(Path(config), Environment.LOKAL, environ={})
         pair = configured.load_key(settings.keys.signing)
         configured.load_key = lambda source: pair  # noqa: ARG005 - called by position, and typed by name
-        gc.freeze()  # what is loaded stays shared between the processes
+        load_all(settings)
     return _known[config]
 
 

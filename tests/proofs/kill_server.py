@@ -7,7 +7,6 @@ the fault point it is told, it kills itself with SIGKILL, as nothing else may en
 from __future__ import annotations
 
 import dataclasses
-import gc
 import json
 import os
 import signal
@@ -26,6 +25,7 @@ from kpr_sender.settings import load
 from kpr_sender.settings.secrets import KeySource
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import AWAITING_RECEIPT
+from tests.helpers.loaded import load_all
 
 _HANGS_AFTER: Final = 60  # seconds
 _LOOK: Final = 0.02  # seconds
@@ -56,7 +56,7 @@ def _serve() -> None:
             settings[config] = load(Path(config), Environment.LOKAL, environ={})
             for source in (settings[config].keys.signing, *settings[config].keys.decryption):
                 configured.load_key(source)
-            gc.freeze()  # what is loaded stays shared between the processes
+            load_all(settings[config])
         sys.stdout.write(json.dumps(_fork(order, settings[config])) + "\n")
         sys.stdout.flush()
 
