@@ -44,6 +44,7 @@ MOVES: Final = {
     Cause.REPLACED: "another submission takes its place",
     Cause.RESTORED: "the journal was restored from backup, and a person accepts it",
     Cause.RECEIPT_UNVERIFIED: "a receipt that cannot be verified",
+    Cause.RECEIPT_UNKNOWN: "FHI has verifiably answered a KPR message that this journal does not know",
 }
 
 STAYS: Final = {
@@ -54,6 +55,7 @@ STAYS: Final = {
     Reaction.EARLIER: "counts no more, and is noted",
     Reaction.SETTLES: "the state stays; exit code 0",
     Reaction.NOTED: "is noted",
+    Reaction.ALARMS: "calls for a person",
 }
 
 

@@ -11,18 +11,19 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from kpr_sender.bus.port import Bus
-from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, RegistryUnreachable
+from kpr_sender.errors import AccessRefused, ConfigInvalid, InternalError, KprError, RegistryUnreachable
 from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.inbound.archive import ReceiptCopies
 from kpr_sender.inbound.look_memory import last_look
 from kpr_sender.journal.session import CriticalSection, JournalSession
 from kpr_sender.keys.port import Keys
-from kpr_sender.model import Submission, SubmissionState
+from kpr_sender.model import Submission
 from kpr_sender.operator import testpersons
 from kpr_sender.outbound.publish import Publisher
 from kpr_sender.outbound.submit import Submitter
@@ -31,7 +32,7 @@ from kpr_sender.registry import open_registry, open_registry_for_sending
 from kpr_sender.registry.counterpart_checks import require_one_environment
 from kpr_sender.registry.latest import AT_MOST_EVERY, LatestCounterpart
 from kpr_sender.registry.port import AddressRegistry, Directory
-from kpr_sender.report import Report, review_of
+from kpr_sender.report import Report
 from kpr_sender.settings.values import ReceiptSender, RegistryKind, Settings
 
 if TYPE_CHECKING:
@@ -274,21 +275,21 @@ class App:
             if self.directory is not None:
                 yield from self.directory.entry(self.settings.sender.party.service_her_id).encryption
 
-    def report(self, submission: Submission, sent: int = 0, *, taken: int = 0) -> Report:
-        """Return what is known of a submission now, and how many shipments went or receipts came with this call."""
-        reviewed = None
-        if submission.state is SubmissionState.DELIVERED:
-            with self.session.reading() as journal:
-                reviewed = review_of(journal, submission)
-        return Report.of(
-            self.settings,
-            submission,
-            at=self.now(),
-            reviewed=reviewed,
-            last_look=last_look(self.settings, self.now()),
-            sent=sent,
-            taken=taken,
-        )
+    def report(self, submission: Submission, sent: int = 0, begun: int = 0, *, taken: int = 0) -> Report:
+        """Return what is known of a submission now.
+
+        Args:
+            submission: As the journal has it.
+            sent: How many shipments this call handed to the bus.
+            begun: How many transfers it began.
+            taken: How many receipts this call was the first to bring.
+        """
+        with self.session.reading() as journal:
+            if journal is None:
+                raise InternalError("There is no journal to report on.")
+            now = self.now()
+            known = Report.of(self.settings, journal, submission, at=now, last_look=last_look(self.settings, now))
+        return replace(known, sent=sent, begun=begun, taken=taken)
 
     def close(self) -> None:
         """Close the bus, unless the configured one was never used, and the journal. Safe to call twice."""

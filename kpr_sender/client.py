@@ -21,15 +21,17 @@ from kpr_sender.app import App, Parts
 from kpr_sender.bus.port import Inbound
 from kpr_sender.errors import AccessRefused, ConfigInvalid, InputMissing, InternalError, UsageError
 from kpr_sender.events import Event, EventKind
-from kpr_sender.inbound.looks import require_reason
+from kpr_sender.inbound.looks import require_reason as require_reason_to_look
+from kpr_sender.journal.admission import require_answered, require_clean, require_reason
 from kpr_sender.journal.port import Journal, ReceiptDocument
-from kpr_sender.model import Environment, Shipment
+from kpr_sender.model import Environment, Shipment, Submission
 from kpr_sender.operator.resolve import (
     Case,
     Decision,
     case_of,
     look_up,
     newest_awaiting,
+    nothing_submitted,
     require_decidable,
     require_once,
     require_resendable,
@@ -37,11 +39,10 @@ from kpr_sender.operator.resolve import (
 )
 from kpr_sender.outbound.payload_file import named_file, named_files
 from kpr_sender.outbound.publish import next_sealed
-from kpr_sender.privacy import holds_national_id
 from kpr_sender.report import Report
 from kpr_sender.settings import load as load_settings
 from kpr_sender.settings.values import Settings
-from kpr_sender.states import ShipmentState
+from kpr_sender.states import ShipmentState, awaits_answer
 
 if TYPE_CHECKING:
     from kpr_sender.inbound.receipt import Handling
@@ -123,6 +124,7 @@ class Client:
         Raises:
             InputMissing: A file is missing.
             InputRefused: A file is not what it must be, or FHI would drop of it what nobody has accepted.
+            InDoubt: A half of what it replaces has no answer; our queues were looked at for one.
             AlreadySubmitted: Other data for the same municipality and year is submitted already.
             BusUnreachable: Nothing of what is still sealed could be sent; it stays sealed.
             RegistryUnreachable: The register does not answer, and no earlier answer may be used; nothing was sealed.
@@ -132,9 +134,12 @@ class Client:
                 "A replacement needs both the id it replaces and the reason.",
                 next_step="Give --replaces ID together with --reason TEXT (what was agreed with FHI).",
             )
+        require_clean(reason, by)
         with self._one_at_a_time:
             with self._app.section:
                 self._app.reevaluate_before_sending()
+            if replaces:
+                self._require_answered(replaces)
             submission = self._app.submitter(by.strip()).submit(
                 named_files(self.settings, fagmelding, identmelding),
                 replaces=replaces,
@@ -143,7 +148,20 @@ class Client:
             )
             if next_sealed(submission) is None:  # what is published already needs no bus, nor the time to load one
                 return self._app.report(submission)
-            return self._app.report(*self._app.publisher().publish_all(submission))
+            begun = _attempts(submission)
+            submission, sent = self._app.publisher().publish_all(submission)
+            return self._app.report(submission, sent, _attempts(submission) - begun)
+
+    def _require_answered(self, submission_id: str) -> None:
+        """Look for the answers of what is to be replaced; refuse to replace what has none: both could arrive.
+
+        Raises:
+            InDoubt: A half of it has none.
+        """
+        journal = self._app.session.opened()
+        replaced = journal.submission(submission_id)
+        if replaced is not None and any(awaits_answer(shipment) for shipment in replaced.shipments):
+            require_answered(self.wait(submission_id, timeout=0).submission)
 
     def wait(
         self,
@@ -173,20 +191,21 @@ class Client:
             not be reached at the end, its ``error`` says that, too (69).
 
         Raises:
-            UsageError: There is nothing to wait for, the id is unknown, or a look is asked for without reason or name.
+            UsageError: The id is unknown, or a look is asked for without reason or name.
+            NothingSubmitted: Nothing is submitted for the configured year, and nothing earlier is open.
             QueueShared: One look more than by itself was asked for, and is one too many.
             RegistryUnreachable: The register does not answer, and no earlier answer may be used.
             ConfigInvalid: A queue or ``bus.receipts_inbox`` is unknown, or a certificate file is missing.
             InputMissing: ``bus.receipts_inbox`` cannot be read.
         """
-        require_reason(reason, by, look_anyway=look_anyway, emptied=emptied)
+        require_reason_to_look(reason, by, look_anyway=look_anyway, emptied=emptied)
         with self._one_at_a_time:
             journal = self._app.session.opened()
-            found = newest_awaiting(journal) if submission_id is None else look_up(journal, submission_id)
+            year = self.settings.report.year
+            found = newest_awaiting(journal, year) if submission_id is None else look_up(journal, submission_id, year)
             if found is None:
-                raise UsageError("Nothing was submitted with this journal yet.", next_step="Begin with kpr-send send.")
-            with self._app.section:  # not broken off: an interrupt inside an import would end the process by its signal
-                listener = self._app.listener()
+                raise nothing_submitted(year, self.settings.journal.path)
+            listener = self._app.listener()
             asked = {"reason": reason.strip(), "by": by.strip()}
             anyway = listener.ask(found, **asked, emptied=emptied) if look_anyway else ()
             try:
@@ -202,13 +221,20 @@ class Client:
                 raise
 
     def status(self, submission_id: str | None = None) -> Report | None:
-        """Return what the journal says, without touching the bus or the lock; None when it is empty.
+        """Return what the journal says, without touching the bus or the lock.
+
+        Args:
+            submission_id: Which submission, or a MsgId of it. When not given, the newest of the configured year, or of
+                an earlier one that is not over.
+
+        Returns:
+            None when there is none.
 
         Raises:
             UsageError: The id is unknown.
         """
         with self._app.session.reading() as journal:
-            found = None if journal is None else look_up(journal, submission_id)
+            found = None if journal is None else look_up(journal, submission_id, self.settings.report.year)
             return None if found is None else self._app.report(found)
 
     def receipts(self, submission_id: str | None = None) -> tuple[ReceiptDocument, ...]:
@@ -218,7 +244,7 @@ class Client:
             UsageError: The id is unknown.
         """
         with self._app.session.reading() as journal:
-            found = None if journal is None else look_up(journal, submission_id)
+            found = None if journal is None else look_up(journal, submission_id, self.settings.report.year)
             return () if found is None or journal is None else journal.receipt_documents(found.submission_id)
 
     def handle(self, inbound: Inbound) -> Handling:
@@ -273,10 +299,7 @@ class Client:
         from kpr_sender.inbound.receipt import undecided
 
         who = by.strip() or self._app.by
-        if not reason.strip():
-            raise UsageError("A decision needs a reason.", where="--reason")
-        if holds_national_id(f"{reason} {who}"):
-            raise UsageError("The reason holds something like a national id.", where="--reason")
+        require_reason(reason, who)
         with self._one_at_a_time:
             journal = self._app.session.opened()
             with self._app.section:
@@ -415,7 +438,9 @@ class Client:
         with self._one_at_a_time:
             journal = self._app.session.opened()
             with self._app.section:
-                submission = require_reviewable(look_up(journal, submission_id), note=note, by=by)
+                submission = require_reviewable(
+                    look_up(journal, submission_id, self.settings.report.year), note=note, by=by
+                )
                 journal.note_review(submission.own[0].msg_id, note=note.strip(), by=by.strip() or self._app.by)
             return self._app.report(submission)
 
@@ -441,3 +466,7 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _attempts(submission: Submission) -> int:
+    return sum(shipment.attempts for shipment in submission.shipments)

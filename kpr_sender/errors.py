@@ -3,12 +3,13 @@
 One class for each exit code; two for 69 (a service is not to be had) and 77 (login or key refused, or missing). A class
 owns its stable ``code`` (for ``--json``, logs and the journal), its ``exit_code`` (for cron) and whose move it is. The
 library raises these; only ``kpr_sender.cli`` turns them into an exit. No message may hold personal data, payload,
-passphrase or key material (promise G6).
+passphrase or key material (promise G6). Where several things are known, ``ORDER`` says which counts.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -256,6 +257,14 @@ class QueueShared(KprError):
     )
 
 
+class NothingSubmitted(KprError):
+    """Nothing is submitted for the configured year. Only ``status``, ``wait`` and ``receipts`` end with it."""
+
+    code, exit_code, fault = "nothing-submitted", 89, Fault.CALLER
+    meaning = "nothing is submitted for the configured year (status, wait and receipts only)"
+    advice = "Begin with kpr-send send."
+
+
 class ReadyToSend(KprError):
     """Sealed, and nothing keeps it from being sent."""
 
@@ -266,10 +275,50 @@ class ReadyToSend(KprError):
 
 ERRORS: Final = tuple(KprError.__subclasses__())
 """One class for each row of docs/exit-codes.md, in the order of the exit codes."""
+_WHAT_STOPS: Final = (
+    *(NotReady, UsageError, InputRefused, InputMissing, InternalError, JournalUnwritable, ConfigInvalid),
+    *(CertificateEnding, AlreadySubmitted),
+)
+_OBSTACLES: Final = (BusUnreachable, RegistryUnreachable, AccessRefused, QueueShared)
+
+ORDER: Final[tuple[tuple[str, tuple[type[KprError], ...]], ...]] = (
+    ("what stops a run before it knows anything", _WHAT_STOPS),
+    ("nobody knows whether FHI has it", (InDoubt,)),
+    ("an answer that cannot be verified, or not be opened", (ReceiptUnverified, AnswerUnopened)),
+    ("a person must look", (NeedsPerson,)),
+    ("FHI said no", (RejectedByReceiver,)),
+    ("what keeps us from sending and looking", _OBSTACLES),
+    ("no answer in time", (Overdue,)),
+    ("ready to be sent", (ReadyToSend,)),
+    ("no answer yet", (ReceiptPending,)),
+    ("nothing is known here", (JournalLocked, NothingSubmitted)),
+)
+"""What counts more, the first most: of all that is known of a submission, and of what a run met (promise G5)."""
+
+_RANKS: Final = {error: rank for rank, (_, errors) in enumerate(ORDER) for error in errors}
+_OBSTACLE: Final = _RANKS[BusUnreachable]
 BY_CODE: Final = {error.code: error for error in ERRORS}
 
 EXIT_OK: Final = 0
 EXIT_OK_MEANING: Final = "delivered, or nothing to do"
+
+
+def rank(error: KprError) -> int:
+    """Return an error's place in ``ORDER``; of less weight than all of it where it is not there."""
+    return next((_RANKS[kind] for kind in type(error).__mro__ if kind in _RANKS), len(ORDER))
+
+
+def worst(known: Iterable[KprError | None], obstacles: Iterable[KprError | None] = ()) -> KprError | None:
+    """Return what counts most; of two alike the first; None where there is none.
+
+    Args:
+        known: What is known, None for nothing.
+        obstacles: What keeps us from sending or knowing more. It never outweighs what is known (promise G5), whatever
+            its class: a queue that does not exist stops no run that knows already that FHI said no.
+    """
+    ranked = [(rank(error), error) for error in known if error is not None]
+    ranked += [(max(rank(error), _OBSTACLE), error) for error in obstacles if error is not None]
+    return min(ranked, key=lambda one: one[0])[1] if ranked else None
 
 
 @dataclass(frozen=True, slots=True)

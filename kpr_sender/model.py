@@ -212,6 +212,19 @@ class ErrorMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceFile:
+    """The file that a shipment's payload was read from.
+
+    Attributes:
+        name: Its name without the folder, clean.
+        sha256: Digest of its bytes as they lay on the disk, 64 hexadecimal digits.
+    """
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """What a shipment was before it was sealed anew or given another id.
 
@@ -241,6 +254,9 @@ class Shipment(Lifecycle):
         lopenr: The EPJ's running number, as it stands in the payload.
         error_message: What our error queue said of it last; None where it said nothing.
         earlier: What it was before, the oldest first.
+        file: Where its payload was read from; None for one that was sealed before the journal stored it.
+        arrived_at: When a person last said that it has arrived; None where none did.
+        alarm: What an answer to a message of somebody else's said last, in a sentence; empty where none came.
     """
 
     msg_id: str
@@ -258,6 +274,9 @@ class Shipment(Lifecycle):
     lopenr: str = ""
     error_message: ErrorMessage | None = None
     earlier: tuple[Version, ...] = ()
+    file: SourceFile | None = None
+    arrived_at: datetime | None = None
+    alarm: str = ""
 
     @property
     def msg_ids(self) -> frozenset[str]:

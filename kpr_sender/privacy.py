@@ -33,6 +33,11 @@ _NATIONAL_ID: Final = re.compile(rf"(?P<ours>{_OWN_ID})|\d(?:{_SPACE_OR_DASH}\d)
 # How else one may be written. Each place uses the widest pattern that leaves what it has to show: a name in a
 # certificate has no dates and times, a code in a file's header is short.
 _ID_WITH_ANY_SIGNS: Final = re.compile(r"\d(?:[^0-9A-Za-z]{0,3}\d){10,}")
+# What people write into a reason: 10.1.2025 kl. 12:30, 2025-01-10 12:30:00.
+_DATE_AND_TIME: Final = re.compile(
+    r"(?<!\d)(?:20\d\d-\d\d-\d\d|\d{1,2}\.\s?\d{1,2}\.\s?20\d\d)[ T,]{1,2}(?:kl\.? )?"
+    r"[0-2]?\d[:.][0-5]\d(?:[:.][0-5]\d)?(?!\d)"
+)
 _NINE_DIGITS: Final = re.compile(r"(?:[0-9][^0-9]*){9}")
 _RUNNING_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _PERSON_NUMBER: Final = re.compile(r"[0-9]{11,12}")
@@ -85,8 +90,11 @@ def person_number(written: str) -> str | None:
 
 
 def holds_national_id(text: str) -> bool:
-    """Tell whether a text that a person wrote holds eleven digits, with up to three signs between any two."""
-    return _ID_WITH_ANY_SIGNS.search(text) is not None
+    """Tell whether a text that a person wrote holds eleven digits, with up to three signs between any two.
+
+    Our own ids and a date with its time are none.
+    """
+    return _ID_WITH_ANY_SIGNS.search(_DATE_AND_TIME.sub("-at-", re.sub(_OWN_ID, "-id-", text))) is not None
 
 
 def may_hold_national_id(value: str) -> bool:

@@ -61,6 +61,7 @@ class Cause(enum.StrEnum):
     REPLACED = "replaced"
     RESTORED = "restored"
     RECEIPT_UNVERIFIED = "receipt-unverified"
+    RECEIPT_UNKNOWN = "receipt-unknown"
 
 
 class ReceiptStatus(enum.IntEnum):
@@ -87,7 +88,7 @@ class Lifecycle:
         attempts: How many times a transfer was begun, under whichever message-id.
         earlier_attempts: How many of them under message-ids that it does not have any more.
         handed_over: Whether the bus may have had it, under whichever message-id.
-        published_at: When the bus said *accepted*, or a person that it has arrived, whichever was later; UTC.
+        published_at: When the bus said *accepted*; where it did not, when a person said that it has arrived; UTC.
         needs_person: True when an answer contradicts what was known.
         settled: True when a person has decided that nobody need look at it any more.
         early_answer: The answer that came before the bus's outcome, and takes effect after it.
@@ -174,6 +175,7 @@ class Reaction(enum.Enum):
     LESS = "-less", "It is not signed: what is known, the shipment {state}, counts for more."
     EARLIER = "-earlier", "It is about a message-id that the shipment does not have any more."
     SETTLES = "", "Nobody need look at it any more."
+    ALARMS = "", "FHI has answered a message that this journal does not know."
     NOTED = "", ""
 
 
@@ -198,7 +200,7 @@ class SideEffects:
 
     why: str = ""
     attempts: int = 0
-    published_at: Literal["kept", "now", "cleared"] = "kept"
+    published_at: Literal["kept", "now", "first", "cleared"] = "kept"
     hands_over: bool = False
     lets_go: bool = False
     keeps_error: bool = False
@@ -220,8 +222,8 @@ SIDE_EFFECTS: Final[Mapping[Cause, SideEffects]] = {
         "A message on the error queue names it.",
         error=LastError(RejectedByReceiver.code, "A message on the error queue names this shipment."),
     ),
-    # Whoever says that it has arrived starts the wait for the receipt anew; the history keeps the first time.
-    _C.PERSON_ARRIVED: SideEffects(published_at="now", hands_over=True),
+    # It starts the wait for the receipt anew (``Shipment.arrived_at``); when the bus said *accepted* stays known.
+    _C.PERSON_ARRIVED: SideEffects(published_at="first", hands_over=True),
     _C.PERSON_NOT_ARRIVED: SideEffects(published_at="cleared", lets_go=True),
     _C.PERSON_RESENDS: SideEffects(published_at="cleared", lets_go=True),
     _C.PERSON_CANCELS: SideEffects(),
@@ -244,7 +246,7 @@ _DECIDED: Final = {
     _C.PERSON_NOT_ARRIVED: _S.SEALED,
     _C.PERSON_CANCELS: _S.CANCELLED,
 }
-_ALWAYS: Final = {_C.RECEIPT_UNVERIFIED: _R.NOTED}
+_ALWAYS: Final = {_C.RECEIPT_UNVERIFIED: _R.NOTED, _C.RECEIPT_UNKNOWN: _R.ALARMS}
 _SETTLED: Final = {_C.PERSON_SETTLES: _R.SETTLES}
 
 Row = Mapping[Cause, ShipmentState | Reaction | tuple[Recorded, ...]]
@@ -275,7 +277,8 @@ TABLE: Final[Mapping[ShipmentState, Row]] = {
         **dict.fromkeys(_ANSWERED, _R.WAITS),
         **_ALWAYS,
     },
-    _S.PUBLISHED: {**_ANSWERED, **_DECIDED, _C.REPLACED: _R.NOTED, **_SETTLED, **_ALWAYS},
+    # What has no answer could still arrive beside what takes its place.
+    _S.PUBLISHED: {**_ANSWERED, **_DECIDED, **_SETTLED, **_ALWAYS},
     _S.IN_DOUBT: {**_ANSWERED, **_DECIDED, **_ALWAYS},
     _S.DELIVERED: _verified(_S.DELIVERED),
     _S.DELIVERED_WITH_ERRORS: _verified(_S.DELIVERED_WITH_ERRORS),
@@ -311,6 +314,12 @@ VARIANTS: Final = (
         _S.SEALED,
         lambda shipment: shipment.needs_person,
         {**_without(_S.SEALED, _C.PUBLISH_BEGINS, _C.REPLACED), _C.PERSON_NOT_ARRIVED: _S.SEALED},
+    ),
+    Variant(
+        "settled by a person",
+        _S.PUBLISHED,
+        lambda shipment: shipment.settled,
+        {**TABLE[_S.PUBLISHED], _C.REPLACED: _R.NOTED},
     ),
     Variant(
         "the bus never had it",
@@ -388,7 +397,12 @@ def moved(shipment: Lifecycle, cause: Cause, *, at: datetime, error: LastError |
         handed_over=shipment.handed_over or brings.hands_over,
         needs_person=shipment.needs_person and not brings.lets_go,
         settled=False,
-        published_at={"kept": shipment.published_at, "now": at, "cleared": None}[brings.published_at],
+        published_at={
+            "kept": shipment.published_at,
+            "now": at,
+            "first": shipment.published_at or at,
+            "cleared": None,
+        }[brings.published_at],
         last_error=shipment.last_error if brings.keeps_error else error or brings.error,
         early_answer=None,
     )
@@ -439,8 +453,9 @@ def _stay(shipment: Lifecycle, trigger: Trigger, reaction: Reaction) -> Change:
         return Change(replace(shipment, early_answer=trigger.cause), (line,))
     if reaction is Reaction.SETTLES:
         return Change(replace(shipment, needs_person=False, settled=True), (line,))
-    if reaction is Reaction.CONTRADICTS:
-        return Change(replace(shipment, needs_person=True, settled=False), (line,), contradiction=why)
+    if reaction in {Reaction.CONTRADICTS, Reaction.ALARMS}:
+        contradiction = why if reaction is Reaction.CONTRADICTS else ""
+        return Change(replace(shipment, needs_person=True, settled=False), (line,), contradiction)
     return Change(shipment, (line,))
 
 

@@ -12,18 +12,24 @@ import click
 
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import PATH, Invocation
+from kpr_sender.cli.status import journal_of
 from kpr_sender.errors import EXIT_OK, JournalUnwritable, UsageError
 from kpr_sender.journal import recovery
+from kpr_sender.journal.admission import require_reason
 from kpr_sender.journal.backup import back_up
 from kpr_sender.journal.connection import open_to_read
 from kpr_sender.journal.export import lines
 from kpr_sender.journal.location import require_local
 from kpr_sender.journal.lock import JournalLock
+from kpr_sender.journal.port import JournalEvent, JournalView
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.verify import Verification, verify
+from kpr_sender.operator.resolve import look_up
 from kpr_sender.privacy import redact, redact_text
 from kpr_sender.render import json
-from kpr_sender.render.text import accepted_lines, counts, finding_lines, verification_screen
+from kpr_sender.render.json import decision_json
+from kpr_sender.render.text import accepted_lines, counts, finding_lines, log_screen, verification_screen
+from kpr_sender.report import decisions_in
 from kpr_sender.settings.values import Settings
 
 _reason: Final = click.option("--reason", metavar="TEXT", default="", help="What FHI said, in your own words.")
@@ -94,6 +100,32 @@ def export(invocation: Invocation) -> int:
     return EXIT_OK
 
 
+@command.command("log")
+@click.argument("submission", metavar="[ID]", required=False)
+@click.pass_obj
+def log(invocation: Invocation, *, submission: str | None) -> int:
+    """Show who decided, accepted and replaced what, when and why, the oldest first.
+
+    ID is a submission's, or a MsgId; without it all of the journal, and what was decided of the journal itself.
+    """
+    settings = invocation.settings()
+    with journal_of(settings) as journal:
+        decided = [] if journal is None else _decided(journal, settings, submission)
+    lines = [redact(decision_json(one)) for one in decided]
+    value = json.envelope(None, environment=settings.environment.value, decisions=lines)
+    return output.answer(invocation, value, log_screen(settings.environment, decided))
+
+
+def _decided(journal: JournalView, settings: Settings, submission: str | None) -> list[JournalEvent]:
+    """Return what persons decided, the oldest first."""
+    if submission is not None:
+        found = look_up(journal, submission, settings.report.year)
+        shipments = () if found is None else found.shipments
+        return list(decisions_in(one for each in shipments for one in journal.events(each.msg_id)))
+    decided = (*decisions_in(journal.events(None)), *journal.decisions())
+    return sorted(decided, key=lambda one: one.at)
+
+
 @command.command("release")
 @click.argument("msg_id", metavar="MSGID")
 @_reason
@@ -107,7 +139,7 @@ def release(invocation: Invocation, *, msg_id: str, reason: str, by: str, yes: b
     """
     settings = invocation.settings()
     path = settings.journal.path
-    _require_named(reason, by)
+    require_reason(reason, by)
     _ask(f"May a new submission be sent although {msg_id} was begun before?", yes=yes)
     _require_local(settings)
     with (
@@ -121,7 +153,7 @@ def release(invocation: Invocation, *, msg_id: str, reason: str, by: str, yes: b
 
 def _accept(invocation: Invocation, settings: Settings, reason: str, by: str, *, yes: bool) -> None:
     path = settings.journal.path
-    _require_named(reason, by)
+    require_reason(reason, by)
     _ask("Has FHI been asked what has arrived, and shall this journal be used from now on?", yes=yes)
     _require_local(settings)
     with JournalLock.acquire(path, now=_now):
@@ -148,14 +180,6 @@ def _answer(invocation: Invocation, settings: Settings, verification: Verificati
     )
     screen = verification_screen(findings, verification.counted, error)
     return output.answer(invocation, value, screen, error=error, quiet=finding_lines(findings))
-
-
-def _require_named(reason: str, by: str) -> None:
-    if not reason.strip() or not by.strip():
-        raise UsageError(
-            "A decision needs a reason and the name of the person who takes it.",
-            next_step="Give --reason TEXT (what FHI said) and --by NAME.",
-        )
 
 
 def _ask(question: str, *, yes: bool) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
 import importlib
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Final, NoReturn
 
 import click
@@ -18,6 +21,7 @@ from kpr_sender.cli.invocation import PATH, Invocation, Loudness
 from kpr_sender.errors import InternalError, KprError, UsageError
 from kpr_sender.model import Environment
 
+_IMPORT_SECONDS: Final = 0.02
 ENVIRONMENTS: Final = [environment.value for environment in Environment]
 
 COMMANDS: Final = {
@@ -139,11 +143,33 @@ def run(arguments: Sequence[str]) -> int:
 def _terminated_as_interrupted() -> Iterator[None]:
     """Let SIGTERM do what Ctrl-C does, so that a stopped service closes its links and frees its locks."""
 
-    def interrupt(_signal: int, _frame: object) -> None:
-        raise KeyboardInterrupt
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if not put_off(number, frame):
+            raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        # What the caller has switched off stays off: nohup, and jobs that a shell put into the background.
+        if number == signal.SIGTERM or handler is signal.default_int_handler:
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def put_off(number: int, frame: FrameType | None) -> bool:
+    """Deliver a signal anew, and soon, where it came while a module was being imported; return whether it did.
+
+    An interrupt inside an import ends the process by its signal, whatever catches it: no state would be printed.
+    """
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    if frame is None:
+        return False
+    again = threading.Timer(_IMPORT_SECONDS, _thread.interrupt_main, (number,))
+    again.daemon = True
+    again.start()
+    return True

@@ -13,6 +13,7 @@ from kpr_sender.model import Environment
 from kpr_sender.render import json
 from kpr_sender.render.text import error_text, report_screen
 from kpr_sender.report import Report, deadline_of
+from kpr_sender.result import environment_mark
 from kpr_sender.settings.values import Settings
 
 
@@ -41,7 +42,9 @@ def answer(
     elif invocation.loudness is not Loudness.QUIET:
         click.echo("\n".join(screen))
     else:
-        for line in quiet if quiet is not None else [error_text(error)] if error is not None else []:
+        for line in (
+            quiet if quiet is not None else [error_text(error, invocation.environment)] if error is not None else []
+        ):
             click.echo(line, err=True)
     return EXIT_OK if error is None else error.exit_code
 
@@ -60,13 +63,28 @@ def report(invocation: Invocation, settings: Settings, known: Report, *, remark:
     return answer(invocation, json.report_json(known), screen, error=known.error)
 
 
-def nothing(invocation: Invocation, settings: Settings, text: str) -> int:
-    """Print that there is nothing to report, and how far off the deadline is; return 0."""
+def nothing(invocation: Invocation, settings: Settings, text: str = "", error: KprError | None = None) -> int:
+    """Print that there is nothing to report, and how far off the deadline is; return the exit code.
+
+    Args:
+        invocation: Which form.
+        settings: Which environment and year.
+        text: What to say where there is no error.
+        error: Why there is nothing; None where that is as it should be.
+    """
     deadline, now = deadline_of(settings, settings.report.year), datetime.now(UTC)
     value = json.nothing(
-        environment=settings.environment.value, deadline=deadline.day.isoformat(), days_left=deadline.days_left(now)
+        error,
+        environment=settings.environment.value,
+        deadline=deadline.day.isoformat(),
+        days_left=deadline.days_left(now),
     )
-    return answer(invocation, value, [text, f"The data of {settings.report.year} {deadline.text(now)}."])
+    said = text if error is None else str(error)
+    screen = [
+        f"{environment_mark(settings.environment)}{said}",
+        f"The data of {settings.report.year} {deadline.text(now)}.",
+    ]
+    return answer(invocation, value, screen, error=error)
 
 
 class Failure:
@@ -94,7 +112,7 @@ class Failure:
             from kpr_sender.privacy import redact_text  # noqa: PLC0415 - only when something is wrong
 
             click.echo(redact_text(trace), err=True)
-        click.echo(error_text(error), err=True)
+        click.echo(error_text(error, self._environment), err=True)
         return error.exit_code
 
     def interrupted(self) -> int:

@@ -8,8 +8,9 @@ from typing import Final
 
 import click
 
-from kpr_sender.cli import output, reading, session
+from kpr_sender.cli import output, session
 from kpr_sender.cli.invocation import PATH, Invocation
+from kpr_sender.cli.status import journal_of, nothing_known, report_on
 from kpr_sender.client import Client
 from kpr_sender.errors import InputMissing, InputRefused
 from kpr_sender.inbound.archive import copy_path
@@ -46,15 +47,13 @@ def show(invocation: Invocation, *, submission: str | None) -> int:
     submission's, or a MsgId; without it the newest.
     """
     settings = invocation.settings()
-    with reading.found(settings, submission) as found:
-        if found is None:
-            text = f"Nothing is submitted yet: there is nothing in {settings.journal.path}."
-            return output.nothing(invocation, settings, text)
-        journal, shown = found
-        documents = journal.receipt_documents(shown.submission_id)
+    with journal_of(settings) as journal:
+        report = report_on(settings, journal, submission)
+        if journal is None or report is None:
+            return nothing_known(invocation, settings, journal)
+        documents = journal.receipt_documents(report.submission.submission_id)
     receipts = [(document.receipt, _copy(settings, document.receipt)) for document in documents]
-    report = reading.report_on(settings, shown)
-    value, screen = json.receipts_json(report, receipts), receipts_screen(shown, receipts)
+    value, screen = json.receipts_json(report, receipts), receipts_screen(report.submission, receipts)
     return output.answer(invocation, value, screen, error=report.error, quiet=[])
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from kpr_sender.cli import output, reading, session
+from kpr_sender.cli import output, session
 from kpr_sender.cli.invocation import PATH, Invocation
-from kpr_sender.cli.resolve import require_reason_and_consent, show_before_asking
+from kpr_sender.cli.resolve import look_at, require_reason_and_consent, show_before_asking
 from kpr_sender.client import Client
 from kpr_sender.operator.resolve import require_once, require_resendable
 from kpr_sender.render.text import resend_question
@@ -33,16 +33,15 @@ def command(
     FILE is the very file that was sent as MSGID; without it the configuration's is taken. It is sealed anew, as
     configured and registered now; the next kpr-send send sends it. What was changed goes with send --replaces instead.
     """
-    require_reason_and_consent("resend", reason=reason, yes=yes)
+    require_reason_and_consent("resend", reason=reason, by=by, yes=yes)
     settings = invocation.settings()
-    with Client(settings) as client:
-        case = client.case(msg_id)
+    case, known = look_at(settings, msg_id)
     require_resendable(case)
     require_once(case, again=again)
-    show_before_asking(invocation, settings, case)
+    show_before_asking(invocation, case, known)
     if not yes and not click.confirm(resend_question(case.shipment), default=False, err=True):
         click.echo("Nothing was decided.", err=True)
-        return output.report(invocation, settings, reading.report_on(settings, case.submission))
+        return output.report(invocation, settings, known)
 
     def resend(client: Client) -> Report:
         return client.resend(msg_id, file, reason=reason, by=by, again=again, seen=case)

@@ -8,9 +8,11 @@ from typing import Final
 
 import click
 
-from kpr_sender.cli import output, reading, session
+from kpr_sender.cli import output, session
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.client import Client
+from kpr_sender.errors import InternalError
+from kpr_sender.journal.admission import require_clean
 from kpr_sender.operator.fhi_letter import letter
 from kpr_sender.operator.resolve import Case, Decision, require_decidable, require_once
 from kpr_sender.render import json
@@ -43,17 +45,16 @@ def command(
     """
     decision = _decision(named, reason=reason, by=by, yes=yes)
     settings = invocation.settings()
-    with Client(settings) as client:
-        case = client.case(msg_id)
+    case, known = look_at(settings, msg_id)
     require_decidable(case, decision)
     if decision is Decision.NOT_ARRIVED:
         require_once(case, again=again)
     if decision is None:
-        return _show(invocation, settings, case)
-    show_before_asking(invocation, settings, case)
+        return _show(invocation, case, known)
+    show_before_asking(invocation, case, known)
     if not yes and not _agreed(case, decision):
         click.echo(_NOT_DECIDED, err=True)
-        return output.report(invocation, settings, reading.report_on(settings, case.submission))
+        return output.report(invocation, settings, known)
 
     def decide(client: Client) -> Report:
         return client.resolve(msg_id, decision, reason=reason, by=by, again=again, seen=case)
@@ -71,31 +72,45 @@ def _decision(named: Mapping[str, bool], *, reason: str, by: str, yes: bool) -> 
         if reason or by or yes:
             raise click.UsageError(f"--reason, --by and --yes go with a decision: one of {options}.")
         return None
-    require_reason_and_consent(f"--{chosen[0].value}", reason=reason, yes=yes)
+    require_reason_and_consent(f"--{chosen[0].value}", reason=reason, by=by, yes=yes)
     return chosen[0]
 
 
-def _show(invocation: Invocation, settings: Settings, case: Case) -> int:
+def look_at(settings: Settings, msg_id: str) -> tuple[Case, Report]:
+    """Return what is known of a shipment, and what its submission amounts to.
+
+    Raises:
+        UsageError: It is not in this journal.
+    """
+    with Client(settings) as client:
+        case = client.case(msg_id)
+        report = client.status(case.submission.submission_id)
+    if report is None:
+        raise InternalError("The journal has a shipment without its submission.")
+    return case, report
+
+
+def _show(invocation: Invocation, case: Case, report: Report) -> int:
     """Print what is known, and what may be decided."""
-    report = reading.report_on(settings, case.submission)
     value = json.report_json(report)
-    decisions = open_decisions(case, letter=letter(case), environment=settings.environment.value)
+    decisions = open_decisions(case, letter=letter(case), environment=case.submission.environment.value)
     return output.answer(invocation, value, [*case_screen(case, report), *decisions], error=report.error)
 
 
-def show_before_asking(invocation: Invocation, settings: Settings, case: Case) -> None:
+def show_before_asking(invocation: Invocation, case: Case, report: Report) -> None:
     """Print what is known on standard error, before the person is asked."""
-    report = reading.report_on(settings, case.submission)
     if not invocation.as_json and invocation.loudness is not Loudness.QUIET:
         click.echo("\n".join(case_screen(case, report)), err=True)
 
 
-def require_reason_and_consent(what: str, *, reason: str, yes: bool) -> None:
+def require_reason_and_consent(what: str, *, reason: str, by: str, yes: bool) -> None:
     """Refuse a decision without a reason, or where nobody can be asked.
 
     Raises:
         click.UsageError: Says which.
+        UsageError: The reason holds something like a national id.
     """
+    require_clean(reason, by)
     if not reason.strip():
         raise click.UsageError(f"{what} needs --reason TEXT: what FHI answered, and when.")
     if not yes and not sys.stdin.isatty():

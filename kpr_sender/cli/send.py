@@ -58,12 +58,12 @@ def command(
         if not any(awaits_answer(shipment) for shipment in submission.shipments):
             return report
         waited = client.wait(submission.submission_id, timeout=min(wait_seconds, limit.left()))
-        return replace(waited, sent=report.sent)
+        return replace(waited, sent=report.sent, begun=report.begun)
 
     return session.run(invocation, work, remark=_remark, limit=limit)
 
 
 def _remark(report: Report) -> str:
-    if report.sent:
+    if report.begun:
         return ""
     return f"Nothing was sent by this run: these two files are submission {report.submission.submission_id} already."

@@ -21,14 +21,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Final
 
 import click
 
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.cli.main import put_off
 from kpr_sender.client import Client
-from kpr_sender.errors import ConfigInvalid, JournalUnwritable, KprError
+from kpr_sender.errors import ConfigInvalid, InDoubt, JournalUnwritable, KprError, worst
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.logs import log_event, logging_to
 from kpr_sender.model import SubmissionState
@@ -123,7 +125,7 @@ def _run(
             report, note = known, _INTERRUPTED
         except KprError as error:
             known = _known(client, observe.msg_id)
-            if known is None or _hides_journal_error(error, known):
+            if known is None or _counts_more(error, known):
                 raise
             report, note = known, f"kpr-send: {error}"
         observe(_finished(report))
@@ -147,9 +149,14 @@ def _known(client: Client, msg_id: str) -> Report | None:
         return None
 
 
-def _hides_journal_error(error: KprError, known: Report) -> bool:
-    """Return whether the submission's own state says nothing of why it was not sent: its journal cannot be written."""
-    return isinstance(error, JournalUnwritable) and known.submission.state is SubmissionState.SEALED
+def _counts_more(error: KprError, known: Report) -> bool:
+    """Return whether the submission's own state says nothing of why the run ended.
+
+    So where it is sealed and its journal cannot be written, and where what takes its place is refused.
+    """
+    if isinstance(error, JournalUnwritable):
+        return known.submission.state is SubmissionState.SEALED
+    return isinstance(error, InDoubt) and worst([known.error, error]) is error
 
 
 def _finished(report: Report) -> Event:
@@ -172,8 +179,10 @@ class Shutdown:
         self._requests: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._watch, name="kpr-shutdown", daemon=True)
 
-    def on_signal(self, _number: int, _frame: object) -> None:
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal."""
+        if put_off(number, frame):
+            return
         first, self.signalled = not self.signalled, True
         if first and self._client.stop_after_step():
             self._requests.put(True)

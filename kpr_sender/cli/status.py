@@ -1,12 +1,22 @@
-"""``kpr-send status``: what the journal says."""
+"""``kpr-send status``: what the journal says. No lock, no bus, no keys, and a quick start."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
+
 import click
 
-from kpr_sender.cli import output, reading
+from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
+from kpr_sender.inbound.look_memory import last_look
+from kpr_sender.journal.port import JournalView
+from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.operator.resolve import look_up, nothing_submitted
 from kpr_sender.render.text import earlier_submissions
+from kpr_sender.report import Report
+from kpr_sender.settings.values import Settings
 
 
 @click.command("status")
@@ -15,17 +25,56 @@ from kpr_sender.render.text import earlier_submissions
 def command(invocation: Invocation, *, submission: str | None) -> int:
     """Show what is known of a submission, from the journal alone; the exit code is the one send would end with.
 
-    ID is a submission's, or a MsgId; without it the newest, and the others in a line each.
+    ID is a submission's, or a MsgId; without it the newest of the reporting year, or of an earlier one that is not
+    over, and the others in a line each. 89 where nothing is submitted for the year.
     """
     settings = invocation.settings()
-    with reading.found(settings, submission) as found:
-        if found is None:
-            text = f"Nothing is submitted yet: there is nothing in {settings.journal.path}."
-            return output.nothing(invocation, settings, text)
-        journal, shown = found
-        exit_code = output.report(invocation, settings, reading.report_on(settings, shown, journal))
+    with journal_of(settings) as journal:
+        report = report_on(settings, journal, submission)
+        if report is None:
+            exit_code = nothing_known(invocation, settings, journal)
+        else:
+            exit_code = output.report(invocation, settings, report)
         if submission is None and not invocation.as_json and invocation.loudness is not Loudness.QUIET:
-            others = [one for one in journal.submissions() if one.submission_id != shown.submission_id]
+            shown = report and report.submission.submission_id
+            others = [] if journal is None else [one for one in journal.submissions() if one.submission_id != shown]
             for line in earlier_submissions(others):
                 click.echo(line)
         return exit_code
+
+
+@contextmanager
+def journal_of(settings: Settings) -> Iterator[JournalView | None]:
+    """Yield the journal to read from; None where there is none yet.
+
+    Raises:
+        JournalUnwritable: It cannot be read, or is gone.
+    """
+    journal = SqliteJournal.open_readonly(settings.journal.path, settings.environment)
+    with journal or nullcontext():
+        yield journal
+
+
+def report_on(settings: Settings, journal: JournalView | None, wanted: str | None) -> Report | None:
+    """Return what is known of a submission now; None where nothing counts.
+
+    Args:
+        settings: Which year, by which limits.
+        journal: Where to look.
+        wanted: A submission's id or a MsgId; None for the one that counts.
+
+    Raises:
+        UsageError: The id is not in the journal.
+    """
+    found = None if journal is None else look_up(journal, wanted, settings.report.year)
+    if journal is None or found is None:
+        return None
+    now = datetime.now(UTC)
+    return Report.of(settings, journal, found, at=now, last_look=last_look(settings, now))
+
+
+def nothing_known(invocation: Invocation, settings: Settings, journal: JournalView | None) -> int:
+    """Print that nothing is submitted for the year (89), or why send refuses the journal; return the exit code."""
+    refused = None if journal is None else journal.refused()
+    error = refused or nothing_submitted(settings.report.year, settings.journal.path)
+    return output.nothing(invocation, settings, error=error)

@@ -26,7 +26,7 @@ from kpr_sender.messages import apprec
 from kpr_sender.messages.apprec import AppRec
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.transport import FROM_HER_ID, ORIGINAL_MSG_ID, plain_id
-from kpr_sender.model import OTHER_SENDER, Shipment
+from kpr_sender.model import OTHER_SENDER, MessageType, Shipment
 from kpr_sender.registry.latest import LatestCounterpart
 from kpr_sender.states import awaits_answer
 from kpr_sender.trust.policy import Trust
@@ -52,6 +52,7 @@ class Examined:
         claim: Whether nothing but the sender's HER-id outside says that it is about one of our shipments.
         answers_another: Whether it names the receiver outside as its sender, and only ids that are not ours.
         for_another_key: Whether it is sealed for a key that we do not hold, and nothing says whose it is.
+        unknown: Whether it is a verified answer of the receiver's to a KPR message that is not in this journal.
         readable_by_nobody: Whether it is the receiver's and about our message, and no certificate makes it readable.
     """
 
@@ -66,6 +67,7 @@ class Examined:
     answers_another: bool = False
     for_another_key: bool = False
     readable_by_nobody: bool = False
+    unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +135,16 @@ class Examiner:
             return Examined(self._named(inbound), problem)
         shipment = self.journal.shipment(answer.original_msg_id)
         if shipment is None:
-            problem = "it answers a message that is not in this journal"
-            return Examined(None, problem, answer, answers_another=self._names_receiver(inbound))
+            signer = sealed_by or xml_signer
+            believed = self.sender.her_id in answer.sender_her_ids and answer.status is not None
+            doubted = xml_problem or self._seal_problem(sealed_by)
+            return Examined(
+                None,
+                "it answers a message that is not in this journal",
+                answer,
+                answers_another=self._names_receiver(inbound),
+                unknown=answer.original_type in set(MessageType) and signer is not None and believed and not doubted,
+            )
         found = Examined(shipment, "", answer, xml, sealed_by or xml_signer, remark=self._remark(shipment, answer))
         if problem := self._seal_problem(sealed_by) or xml_problem or _type_problem(shipment, answer):
             return replace(found, problem=problem)

@@ -25,7 +25,7 @@ from kpr_sender.inbound.looks import ASSUMED_LIMIT, LAST_TAKE, Looks, Seen
 from kpr_sender.inbound.receipt import Evaluation, Handling, ReceiptHandler
 from kpr_sender.journal.port import Journal
 from kpr_sender.model import Submission
-from kpr_sender.report import rfc3339
+from kpr_sender.result import rfc3339
 from kpr_sender.states import ShipmentState, awaits_answer
 
 _LOOK_SECONDS: Final = 5.0

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from kpr_sender.errors import UsageError
-from kpr_sender.privacy import holds_national_id
+from kpr_sender.journal.admission import require_clean
 
 PAUSES: Final[Mapping[int, timedelta]] = MappingProxyType(
     {1: timedelta(minutes=1), 2: timedelta(minutes=10), 3: timedelta(hours=1), 4: timedelta(hours=24)}
@@ -128,5 +128,4 @@ def require_reason(reason: str, by: str, *, look_anyway: bool, emptied: bool) ->
             "One look more is a person's decision: --look-anyway goes with --reason TEXT and --by NAME, and those and "
             "--emptied go with it alone.",
         )
-    if holds_national_id(f"{reason} {by}"):
-        raise UsageError("A reason must not hold a national id.", where="--reason")
+    require_clean(reason, by)

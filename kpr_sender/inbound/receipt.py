@@ -25,8 +25,10 @@ from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.inbound.examine import Examined, Examiner
 from kpr_sender.journal.port import Journal, JournalView, ReceiptDocument
 from kpr_sender.messages import error_queue
-from kpr_sender.messages.transport import FROM_HER_ID
+from kpr_sender.messages.apprec import AppRec
+from kpr_sender.messages.transport import FROM_HER_ID, plain_id
 from kpr_sender.model import Receipt, ReceiptError, Shipment
+from kpr_sender.privacy import redact_text
 from kpr_sender.registry.latest import AT_MOST_EVERY
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.states import CAUSE_OF_STATUS, ReceiptStatus
@@ -118,6 +120,8 @@ class ReceiptHandler:
         if stored is not None and not stored.in_question:  # a person decided on it, or it was verified before
             return Evaluation(Handling.SETTLE, (stored.msg_id,), found.problem)
         if shipment is None:
+            if found.unknown and found.apprec is not None and inbound.message_id:  # a file is only what it says
+                self._record_unknown(found.apprec)
             return Evaluation(
                 Handling.HOLD,
                 problem=found.problem,
@@ -283,6 +287,20 @@ class ReceiptHandler:
             text = sentence(f"A receipt for the {_name(shipment)} is stored but not verified", found.problem)
             self._report(EventKind.RECEIPT_UNVERIFIED, shipment, text)
         return replace(evaluation, new=recorded is not None)
+
+    def _record_unknown(self, answer: AppRec) -> None:
+        """Record an answer to a message that somebody else sent for this municipality: a person must know of it."""
+        newest = next(iter(self.journal.submissions()), None)
+        if newest is None or (answer.receiver_her_ids and newest.sender_her_id not in answer.receiver_her_ids):
+            return
+        msg_id = plain_id(answer.original_msg_id)
+        text = (
+            f"FHI has answered a {answer.original_type} with MsgId {redact_text(msg_id)[:60]}, which this journal does "
+            "not know: another machine, program or journal delivers for this municipality."
+        )
+        shipment = newest.shipments[0]
+        if self.journal.note_unknown_receipt(shipment.msg_id, original_msg_id=redact_text(msg_id), text=text):
+            self._report(EventKind.WARNING, shipment, text)
 
     def _report(
         self, kind: EventKind, shipment: Shipment, text: str, details: dict[str, str | int] | None = None

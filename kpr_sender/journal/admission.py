@@ -1,4 +1,4 @@
-"""Whether a new pair may be submitted: pure rules, on what the journal has already.
+"""Whether a new pair may be submitted, and what a person may write: pure rules, on what the journal has already.
 
 FHI's letter 24/04733-1: a year is reported once, complete; it is sent again only after contact with FHI. Whatever may
 be under way must have an outcome before another takes its place: else both could arrive. What the bus has certainly
@@ -8,21 +8,12 @@ never had is cancelled with the replacement: a named person gave the reason.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
-from kpr_sender.errors import AlreadySubmitted, UsageError
+from kpr_sender.errors import AlreadySubmitted, InDoubt, UsageError
 from kpr_sender.journal.port import NewSubmission
 from kpr_sender.model import MessageType, Submission
-from kpr_sender.states import ShipmentState, answered_though_unsent, blocks_replacement
-
-# What to do about a shipment that could be on the bus without our knowing.
-_WAY_ON: Final[Mapping[ShipmentState, str]] = {
-    ShipmentState.PUBLISHING: "Run kpr-send wait: another run may be publishing it.",
-    ShipmentState.IN_DOUBT: (
-        "Run kpr-send wait; if no receipt comes, ask kpr@fhi.no whether the MsgId has arrived, then enter the "
-        "answer with kpr-send resolve MSGID."
-    ),
-}
+from kpr_sender.privacy import holds_national_id
+from kpr_sender.states import answered_though_unsent, blocks_replacement
 
 
 def require_admissible(
@@ -37,7 +28,8 @@ def require_admissible(
 
     Raises:
         AlreadySubmitted: Names the earlier submission, its date, and what to do.
-        UsageError: It replaces something where there is nothing to replace.
+        InDoubt: A half of what it replaces has no answer, so that both could arrive.
+        UsageError: It replaces something where there is nothing to replace, or the reason is not clean.
     """
     for message_type, earlier in same_payload.items():
         raise AlreadySubmitted(
@@ -71,6 +63,7 @@ def require_admissible(
             where="--reason",
             next_step="Say with --reason what was agreed with FHI.",
         )
+    require_clean(new.reason, new.by)
     for shipment in latest.shipments:
         if answered_though_unsent(shipment):
             raise AlreadySubmitted(
@@ -78,11 +71,50 @@ def require_admissible(
                 "sent: nothing may take its place yet.",
                 next_step="Ask kpr@fhi.no whether the MsgId has arrived.",
             )
-        if blocks_replacement(shipment):
-            raise AlreadySubmitted(
-                f"The {shipment.type.norwegian} of {_named(latest)} is {shipment.state.value}: it could still arrive, "
-                "so nothing may take its place yet.",
-                next_step=_WAY_ON[shipment.state],
+    require_answered(latest)
+
+
+def require_answered(replaced: Submission) -> None:
+    """Refuse to replace a submission while a half of it has no answer.
+
+    Raises:
+        InDoubt: Names what could still arrive.
+    """
+    open_halves = [shipment for shipment in replaced.shipments if blocks_replacement(shipment)]
+    if open_halves:
+        names = " and ".join(f"{one.type} (MsgId {one.msg_id})" for one in open_halves)
+        raise InDoubt(
+            f"It is not known whether FHI has {names}: nothing may take the place of {_named(replaced)} before that is "
+            "answered, or both could arrive."
+        )
+
+
+def require_reason(reason: str, by: str) -> None:
+    """Refuse a decision without a reason or a name, or with more in them than the journal may hold.
+
+    Raises:
+        UsageError: Says which.
+    """
+    if not reason.strip() or not by.strip():
+        raise UsageError(
+            "A decision needs a reason and the name of the person who takes it.",
+            next_step="Give --reason TEXT (what FHI said, and when) and --by NAME.",
+        )
+    require_clean(reason, by)
+
+
+def require_clean(reason: str, by: str = "", *, where: str = "--reason") -> None:
+    """Refuse words that hold something like a national id (promise G6).
+
+    Raises:
+        UsageError: The journal does not store it.
+    """
+    for text, place in ((reason, where), (by, "--by")):
+        if holds_national_id(text):
+            raise UsageError(
+                "The text holds something like a national id, which the journal does not store.",
+                where=place,
+                next_step="Say it without the number: MsgIds name what was sent.",
             )
 
 

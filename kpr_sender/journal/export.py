@@ -13,9 +13,8 @@ from typing import Any, Final
 
 from kpr_sender.journal import schema, sql
 from kpr_sender.journal.connection import Store
-from kpr_sender.journal.port import LOOK_ANYWAY, REVIEWED
+from kpr_sender.journal.port import DECISIONS
 from kpr_sender.journal.rows import receipt_of
-from kpr_sender.states import PERSON_CAUSES
 
 _SUBMISSION: Final = (
     *("submission_id", "environment", "sender_her_id", "kommunenummer", "bydel", "year", "created_at", "replaces"),
@@ -34,9 +33,7 @@ _RECEIPT: Final = (
     *("receipt_id", "msg_id", "status", "problem", "received_at", "sealed_sha256", "signer_sha1", "signer_serial"),
 )
 _FORGOTTEN: Final = ("msg_id", "type", "sender_her_id", "kommunenummer", "bydel", "year", "noted_at", "released_at")
-_IN_PEOPLES_WORDS: Final = frozenset(
-    {"created", "replaced", "kept", REVIEWED, LOOK_ANYWAY, *(cause.value for cause in PERSON_CAUSES)}
-)
+_IN_PEOPLES_WORDS: Final = (DECISIONS | {"created"}) - {"findings-accepted"}
 _LEFT_OUT: Final = frozenset({"description"})
 """Details in the words of another system."""
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
-from kpr_sender.errors import LastError
+from kpr_sender.errors import JournalUnwritable, LastError
 from kpr_sender.model import (
     CertificateName,
     Certificates,
@@ -28,15 +28,24 @@ from kpr_sender.model import (
     Receipt,
     ReceiptError,
     Shipment,
+    SourceFile,
     Submission,
 )
-from kpr_sender.states import Cause, ReceiptStatus
+from kpr_sender.states import PERSON_CAUSES, Cause, ReceiptStatus
 
 REVIEWED: Final = "reviewed"
 """What the event says of a submission whose data a person has looked at in FHI's feedback view."""
-
 LOOK_ANYWAY: Final = "look-anyway"
 """The same of a look that a person asked for at a queue that others share (promise G8)."""
+CREATED: Final = "created"
+"""What the history calls a shipment's first line."""
+DECISIONS: Final = frozenset(
+    {
+        *(cause.value for cause in PERSON_CAUSES),
+        *("findings-accepted", "receipt-accepted", "receipt-discarded", "replaced", "kept", REVIEWED, LOOK_ANYWAY),
+    }
+)
+"""What the history calls what a person decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,7 @@ class NewShipment:
         hodemelding_sha256: Digest of the Hodemelding round the payload, 64 hexadecimal digits.
         certificates: What it is sealed with.
         sealed_bytes: How many bytes ``sealed`` yields, exactly.
+        file: Where its payload is read from; None where that is not known.
         sealed: Iterated once, inside the creating transaction; must not call the journal.
     """
 
@@ -65,6 +75,7 @@ class NewShipment:
     certificates: Certificates
     sealed_bytes: int
     sealed: Iterable[bytes | memoryview] = field(repr=False)
+    file: SourceFile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +187,12 @@ class JournalView(Protocol):
 
     def stored_receipt(self, sealed: bytes) -> Receipt | None:
         """Return the receipt that came as these bytes: the verified one before others, None where there is none."""
+
+    def decisions(self) -> tuple[JournalEvent, ...]:
+        """Return what persons decided of the journal as a whole, the oldest first."""
+
+    def refused(self) -> JournalUnwritable | None:
+        """Return why it may not be written to, for example because it was restored from backup; None where it may."""
 
     def close(self) -> None:
         """Close it; twice is harmless."""
@@ -371,6 +388,18 @@ class Journal(JournalView, Protocol):
             UsageError: There is no reason or no name.
             ImpossibleTransition: The shipment's state does not have it.
             InternalError: ``new`` is another shipment.
+        """
+
+    def note_unknown_receipt(self, msg_id: str, *, original_msg_id: str, text: str) -> bool:
+        """Record that a verified receipt answers a message that is not in this journal: a person must look.
+
+        Args:
+            msg_id: The shipment it is recorded for.
+            original_msg_id: The MsgId that it answers.
+            text: What it says, in a sentence without personal data.
+
+        Returns:
+            Whether it is new.
         """
 
     def note_error(self, msg_id: str, error: LastError | None) -> None:

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
+from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import rows, sql
 from kpr_sender.journal.connection import Store
+from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.port import JournalEvent, ReceiptDocument
+from kpr_sender.journal.recovery import objection_to, refused
 from kpr_sender.journal.sqlite_errors import damaged
 from kpr_sender.model import (
     Envelope,
@@ -117,6 +120,18 @@ class SqliteView:
         with self._store.reading() as connection:
             row = connection.execute(sql.STORED_RECEIPT, (hashlib.sha256(sealed).hexdigest(),)).fetchone()
             return None if row is None else rows.receipt_of(row)
+
+    def decisions(self) -> tuple[JournalEvent, ...]:
+        """Return what persons decided of the journal as a whole, the oldest first."""
+        with self._store.reading() as connection:
+            found = [rows.decision_of(row) for row in connection.execute(sql.DECISIONS_OF_JOURNAL)]
+        return tuple(found)
+
+    def refused(self) -> JournalUnwritable | None:
+        """Return why it may not be written to; None where it may."""
+        with self._store.reading() as connection:
+            _, _, what = objection_to(connection, self._store.path, stable_inode(self._store.path))
+        return refused(self._store.path, what) if what else None
 
     def close(self) -> None:
         """Close it; twice is harmless."""

@@ -42,6 +42,7 @@ from typing import Any, Final
 from kpr_sender.durable import sync_folder
 from kpr_sender.errors import InternalError, JournalUnwritable, UsageError
 from kpr_sender.journal import rows, sql
+from kpr_sender.journal.admission import require_reason
 from kpr_sender.journal.connection import open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
@@ -279,6 +280,7 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
     """
     if not held_by_this_process(path):
         raise InternalError("A restored journal is accepted under its lock only.")
+    require_reason(why, who)
     store = open_to_write(path, environment, now=now)
     with closing(store):
         inode = stable_inode(path)
@@ -308,13 +310,19 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
 def objection_to(
     connection: sqlite3.Connection, path: Path, inode: int | None
 ) -> tuple[HighWaterMark | None, HighWaterMark, str]:
-    """Return the mark beside the journal, the journal's own, and in words why it may not be written to, if so."""
-    present = mark_of(connection, inode)
-    backup_at = connection.execute(sql.IDENTITY).fetchone()["backup_at"]
+    """Return the mark beside the journal, the journal's own, and in words why it may not be written to, if so.
+
+    The mark is read first: whoever reads beside a run that writes must not find it ahead of its snapshot.
+    """
+    damage = ""
     try:
         found = read(path)
     except MarkDamaged:
-        return None, present, damaged_mark(path).what
+        found, damage = None, damaged_mark(path).what
+    present = mark_of(connection, inode)
+    backup_at = connection.execute(sql.IDENTITY).fetchone()["backup_at"]
+    if damage:
+        return None, present, damage
     return found, present, objection(found, present, backup_at=backup_at)
 
 

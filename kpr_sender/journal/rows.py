@@ -8,7 +8,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from kpr_sender.errors import InternalError, LastError
 from kpr_sender.journal import sql
@@ -25,11 +25,13 @@ from kpr_sender.model import (
     Receipt,
     ReceiptError,
     Shipment,
+    SourceFile,
     Submission,
     Version,
 )
 from kpr_sender.states import Cause, Lifecycle, ReceiptStatus, ShipmentState
 
+NOTHING: Final[Mapping[str, Any]] = {}
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -231,9 +233,11 @@ def shipment_of(
     receipts: Sequence[Receipt],
     earlier: Sequence[Version] = (),
     error_message: ErrorMessage | None = None,
+    told: Mapping[str, Any] = NOTHING,
 ) -> Shipment:
     """Return a shipment."""
     return Shipment(
+        **told,
         **_lifecycle(row),
         msg_id=row["msg_id"],
         submission_id=row["submission_id"],
@@ -251,6 +255,21 @@ def shipment_of(
         error_message=error_message,
         earlier=tuple(earlier),
     )
+
+
+@_as_written
+def told_of(events: Sequence[sqlite3.Row]) -> dict[str, Any]:
+    """Return what only the history knows of a shipment, by ``Shipment``'s attributes, from its lines."""
+    told: dict[str, Any] = {}
+    for row in events:
+        details = json.loads(row["details"])
+        if "file_sha256" in details:
+            told["file"] = SourceFile(str(details["file_name"]), str(details["file_sha256"]))
+        elif row["what"] == Cause.PERSON_ARRIVED:
+            told["arrived_at"] = time_of(row["at"])
+        elif row["what"] == Cause.RECEIPT_UNKNOWN:
+            told["alarm"] = row["why"]
+    return told
 
 
 @_as_written
@@ -297,6 +316,13 @@ def event_of(row: sqlite3.Row) -> JournalEvent:
     )
 
 
+@_as_written
+def decision_of(row: sqlite3.Row) -> JournalEvent:
+    """Return a person's decision on the journal as a whole."""
+    details = {"found": row["found"]} if row["found"] else {}
+    return JournalEvent(time_of(row["at"]), row["msg_id"], row["what"], row["why"], row["who"], details)
+
+
 def shipment_row(connection: sqlite3.Connection, msg_id: str) -> sqlite3.Row:
     """Return the row of the shipment that has or had a MsgId.
 
@@ -324,6 +350,7 @@ def read_shipment(connection: sqlite3.Connection, row: sqlite3.Row) -> Shipment:
         [receipt_of(one) for one in receipts],
         [version_of(one) for one in earlier],
         said and error_message_of(said),
+        told_of(connection.execute(sql.TOLD_OF, (row["shipment_id"],)).fetchall()),
     )
 
 

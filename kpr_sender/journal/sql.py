@@ -124,6 +124,16 @@ ERROR_MESSAGE_OF: Final = """
     WHERE msg_id = ? AND at >= ? AND what GLOB 'error-queue*' AND what <> 'error-queue-earlier'
     ORDER BY event_id DESC LIMIT 1
 """
+# What the history knows of a shipment that no column has, the oldest first.
+TOLD_OF: Final = """
+    SELECT at, what, why, details FROM event
+    WHERE what IN ('created', 'resealed', 'person-resends', 'person-arrived', 'receipt-unknown') AND msg_id IN (
+      SELECT msg_id FROM known_msg_id WHERE shipment_id = ?)
+    ORDER BY event_id
+"""
+UNKNOWN_RECEIPT: Final = """
+    SELECT 1 FROM event WHERE what = 'receipt-unknown' AND json_extract(details, '$.original_msg_id') = ?
+"""
 EVENTS: Final = "SELECT * FROM event ORDER BY event_id"
 EVENTS_OF: Final = """
     SELECT * FROM event
@@ -164,6 +174,12 @@ RELEASE_FORGOTTEN: Final = """
     WHERE msg_id = :msg_id AND released_at IS NULL
 """
 ACCEPTANCES: Final = "SELECT at, found, why, who FROM acceptance ORDER BY acceptance_id"
+DECISIONS_OF_JOURNAL: Final = """
+    SELECT at, '' AS msg_id, 'journal-accepted' AS what, why, who, found FROM acceptance
+    UNION ALL
+    SELECT released_at, msg_id, 'released', released_why, released_by, '' FROM forgotten WHERE released_at IS NOT NULL
+    ORDER BY at
+"""
 NEW_IDENTITY: Final = """
     UPDATE journal SET journal_id = lower(hex(randomblob(16))), step = :step, backup_at = NULL
 """

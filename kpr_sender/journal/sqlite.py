@@ -25,7 +25,7 @@ from kpr_sender.errors import (
     sentence,
 )
 from kpr_sender.journal import recovery, rows, sql
-from kpr_sender.journal.admission import require_admissible, require_nothing_forgotten
+from kpr_sender.journal.admission import require_admissible, require_clean, require_nothing_forgotten, require_reason
 from kpr_sender.journal.connection import Store, open_to_read, open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
@@ -92,7 +92,10 @@ class SqliteJournal(SqliteView):
     def open_readonly(path: Path, environment: Environment) -> SqliteView | None:
         """Open a journal for reading, without lock and beside a run that writes; as ``connection.open_to_read``."""
         store = open_to_read(path, environment)
-        return None if store is None else SqliteView(store, environment)
+        if store is None:
+            recovery.require_not_lost(path)
+            return None
+        return SqliteView(store, environment)
 
     def recover(self) -> tuple[str, ...]:
         """Move every ``publishing`` shipment to ``in_doubt`` (promise G1); return their MsgIds."""
@@ -186,6 +189,8 @@ class SqliteJournal(SqliteView):
         """Store a receipt and move its shipment, in one transaction; None for a duplicate."""
         if cause is not None and not (verified and status is not None and CAUSE_OF_STATUS[status] is cause):
             raise InternalError(f"A receipt moves a shipment by its own verified status only, not by {cause.value}.")
+        if accepted is not None:
+            require_reason(*accepted)
         digest = hashlib.sha256(sealed).hexdigest()
         evidence: dict[str, str | int] = {"receipt_sha256": digest, "verified": int(verified)}
         if status is not None:
@@ -251,7 +256,7 @@ class SqliteJournal(SqliteView):
 
     def discard_receipt(self, receipt_id: int, *, reason: str, by: str) -> Receipt:
         """Let an unverified receipt count no more; its bytes stay."""
-        _require_named(reason, by)
+        require_reason(reason, by)
         with self._transaction() as transaction:
             connection = transaction.connection
             receipt = rows.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
@@ -270,26 +275,27 @@ class SqliteJournal(SqliteView):
 
     def decide(self, msg_id: str, cause: Cause, *, reason: str, by: str) -> Shipment:
         """Let a person's decision take effect, and store who decided it and why."""
-        _require_named(reason, by)
+        require_reason(reason, by)
         among = states.PERSON_CAUSES - states.SENT_AGAIN
         return self._apply(msg_id, cause, among=among, why=reason.strip(), who=by.strip())
 
     def let_go(self, msg_id: str, *, message_id: str, reason: str, by: str) -> Shipment:
         """Let a person's word that it has not arrived take effect: the same bytes, another message-id."""
-        _require_named(reason, by)
+        require_reason(reason, by)
         with self._transaction() as transaction:
             transaction.let_go(msg_id, message_id, why=reason.strip(), who=by.strip())
             return transaction.shipment(msg_id)
 
     def resend(self, msg_id: str, new: NewShipment, *, reason: str, by: str) -> Shipment:
         """Let a person send a shipment's content again, sealed anew, in one transaction."""
-        _require_named(reason, by)
+        require_reason(reason, by)
         with self._transaction() as transaction:
             transaction.resend(msg_id, new, why=reason.strip(), who=by.strip())
             return transaction.shipment(new.msg_id)
 
     def note_review(self, msg_id: str, *, note: str, by: str) -> None:
         """Store that a person looked at a submission's data in FHI's feedback view; as an event, nothing moves."""
+        require_clean(note, by, where="--note")
         with self._transaction() as transaction:
             transaction.note(msg_id, HistoryLine(REVIEWED, note, by))
 
@@ -297,6 +303,16 @@ class SqliteJournal(SqliteView):
         """Store that a person asked for one look more at a shared queue; as an event, nothing moves."""
         with self._transaction() as transaction:
             transaction.note(msg_id, HistoryLine(LOOK_ANYWAY, reason, by, details={"emptied": int(emptied)}))
+
+    def note_unknown_receipt(self, msg_id: str, *, original_msg_id: str, text: str) -> bool:
+        """Record that a verified receipt answers a message that is not in this journal; return whether it is new."""
+        with self._transaction() as transaction:
+            named = (original_msg_id,)
+            if transaction.connection.execute(sql.UNKNOWN_RECEIPT, named).fetchone() is not None:
+                return False
+            evidence = {"original_msg_id": original_msg_id}
+            transaction.apply(msg_id, Cause.RECEIPT_UNKNOWN, why=text, evidence=evidence)
+            return True
 
     def note_error(self, msg_id: str, error: LastError | None) -> None:
         """Set or clear what last went wrong, without moving the shipment."""
@@ -315,6 +331,7 @@ class SqliteJournal(SqliteView):
         Raises:
             UsageError: It is not a forgotten one, or was released before.
         """
+        require_reason(reason, by)
         with self._transaction() as transaction:
             values = {"msg_id": msg_id, "at": rows.time_text(transaction.at), "who": by, "why": reason}
             if transaction.connection.execute(sql.RELEASE_FORGOTTEN, values).rowcount != 1:
@@ -322,6 +339,9 @@ class SqliteJournal(SqliteView):
                     f"{msg_id} is not a shipment that this journal has forgotten, or it was released before.",
                     next_step="See kpr-send journal verify for those that are.",
                 )
+
+    def refused(self) -> None:
+        """Return None: it was opened to be written to."""
 
     def close(self) -> None:
         """Close it; twice is harmless."""
@@ -370,11 +390,6 @@ class SqliteJournal(SqliteView):
         if what:
             raise recovery.refused(self._store.path, what)
         self._mark()
-
-
-def _require_named(reason: str, by: str) -> None:
-    if not reason.strip() or not by.strip():
-        raise UsageError("A decision needs a reason and the name of the person who takes it.")
 
 
 def _latest(connection: sqlite3.Connection, columns: Mapping[str, Value]) -> Submission | None:

@@ -16,7 +16,7 @@ from typing import Final
 from kpr_sender import states
 from kpr_sender.errors import InternalError, LastError, NeedsPerson
 from kpr_sender.journal import rows, sql
-from kpr_sender.journal.port import NewShipment, NewSubmission
+from kpr_sender.journal.port import CREATED, NewShipment, NewSubmission
 from kpr_sender.journal.sql import Value
 from kpr_sender.model import Shipment
 from kpr_sender.states import Cause, Change, HistoryLine, Lifecycle, ShipmentState, Trigger
@@ -137,9 +137,15 @@ class Transaction:
         )
         self.connection.execute(sql.ADD_MSG_ID, (msg_id, shipment_id))
         certificates = rows.certificate_columns(shipment.certificates)
-        details = {"submission": submission.submission_id, "sealed_sha256": digest, **certificates}
+        details = {
+            "submission": submission.submission_id,
+            "sealed_sha256": digest,
+            **certificates,
+            **_file_details(shipment),
+            **({"replaces": submission.replaces} if submission.replaces else {}),
+        }
         why = submission.reason.strip() or "A new submission."
-        self.note(msg_id, HistoryLine("created", why, who, (None, ShipmentState.SEALED), details))
+        self.note(msg_id, HistoryLine(CREATED, why, who, (None, ShipmentState.SEALED), details))
         if submission.accepted:
             why = f"{sum(submission.accepted.values())} findings of the check were read and accepted."
             self.note(msg_id, HistoryLine("findings-accepted", why, who, details=submission.accepted))
@@ -186,7 +192,7 @@ class Transaction:
         if not let_go and rows.envelope_of(row["envelope"]) != new.envelope:
             raise _another(new)
         version = self._sealed_anew(new)
-        details = {**_ids(row, version), **_sealed_details(row, version)}
+        details = {**_ids(row, version), **_sealed_details(row, version), **_file_details(new)}
         self.write(new.msg_id, row, states.resealed(shipment, why=why, details=details), version)
 
     def resend(self, msg_id: str, new: NewShipment, *, why: str, who: str) -> None:
@@ -205,7 +211,7 @@ class Transaction:
         row = rows.shipment_row(self.connection, msg_id)
         _require_same(row, new, _CONTENT)
         version = self._sealed_anew(new)
-        details = {**_ids(row, version), **_sealed_details(row, version)}
+        details = {**_ids(row, version), **_sealed_details(row, version), **_file_details(new)}
         self.apply(row["msg_id"], Cause.PERSON_RESENDS, why=why, who=who, evidence=details, version=version)
 
     def let_go(self, msg_id: str, message_id: str, *, why: str, who: str) -> None:
@@ -264,6 +270,10 @@ def _sealed_details(row: sqlite3.Row, version: Mapping[str, Value]) -> dict[str,
     names = ("sealed_sha256", "encryption_sha1", "encryption_serial", "signing_sha1", "signing_serial")
     before = {f"was_{name}": row[name] for name in ("sealed_sha256", "encryption_sha1") if row[name] is not None}
     return {**before, **{name: str(version[name]) for name in names}}
+
+
+def _file_details(new: NewShipment) -> dict[str, str]:
+    return {} if new.file is None else {"file_name": new.file.name, "file_sha256": new.file.sha256}
 
 
 def _ids(row: sqlite3.Row, version: Mapping[str, Value]) -> dict[str, str | int]:

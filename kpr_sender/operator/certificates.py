@@ -63,8 +63,9 @@ class CertificateInUse:
     def concern(self, now: datetime, deadline: Deadline) -> str:
         """What a person must know of it; empty when all is well."""
         left, left_at_deadline = self.days_left(now), self.days_left_at(deadline)
-        if self.error is not None:
-            return str(self.error)
+        if self.error is not None:  # the role stands before it already
+            place = "" if self.error.where in {"", self.role} else f"{self.error.where}: "
+            return f"{place}{self.error.what} {self.error.next_step}".strip()
         if left is None or left_at_deadline is None or not self.counts:
             return ""
         concerns = []

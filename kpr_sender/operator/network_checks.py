@@ -20,7 +20,7 @@ from kpr_sender.registry import open_registry
 from kpr_sender.registry.client import RegistryClient
 from kpr_sender.registry.counterpart_checks import require_openable
 from kpr_sender.registry.port import Directory
-from kpr_sender.report import rfc3339
+from kpr_sender.result import rfc3339
 from kpr_sender.settings.values import RegistryKind, RegistrySettings, Settings
 from kpr_sender.trust.policy import Trust
 

@@ -6,15 +6,19 @@ What the journal knows becomes a ``Case``, which says what may be decided. Nothi
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
-from kpr_sender.errors import UsageError
+from kpr_sender.errors import NothingSubmitted, UsageError
+from kpr_sender.journal.admission import require_clean
 from kpr_sender.journal.port import LOOK_ANYWAY, JournalEvent, JournalView
 from kpr_sender.messages.transport import plain_id
 from kpr_sender.model import Shipment, Submission, SubmissionState
-from kpr_sender.privacy import holds_national_id
+from kpr_sender.report import replacement_of
+from kpr_sender.result import error_of
 from kpr_sender.states import PERSON_CAUSES, SENT_AGAIN, Cause, ShipmentState, awaits_answer, open_decisions
 
 
@@ -143,13 +147,13 @@ def case_of(journal: JournalView, msg_id: str) -> Case:
             where="MSGID",
             next_step="kpr-send status shows the MsgIds; check --env and --journal.",
         )
-    replacing = (one.submission_id for one in journal.submissions() if one.replaces == submission.submission_id)
+    replacing = replacement_of(journal, submission)
     return Case(
         submission=submission,
         shipment=shipment,
         properties=journal.envelope(shipment.msg_id).properties,
         history=journal.events(shipment.msg_id),
-        replaced_by=next(replacing, None),
+        replaced_by=None if replacing is None else replacing.submission_id,
     )
 
 
@@ -240,18 +244,26 @@ def require_unchanged(seen: Case, case: Case) -> None:
         )
 
 
-def look_up(journal: JournalView, submission_id: str | None) -> Submission | None:
-    """Return the submission of that id, or the newest one when no id is given; None when the journal is empty.
+def look_up(journal: JournalView, submission_id: str | None, year: int) -> Submission | None:
+    """Return the submission of that id; when no id is given, the one that counts in a reporting year.
+
+    That is the newest of the year; where there is none, the newest of all that is not over: last year's delivery says
+    nothing of this year, last year's doubt is still one. None where there is neither.
 
     Args:
         journal: Where to look.
         submission_id: A submission's id, or the MsgId of one of its shipments.
+        year: The reporting year.
 
     Raises:
         UsageError: The id is not in this journal.
     """
     if submission_id is None:
-        return next(iter(journal.submissions()), None)
+        submissions = journal.submissions()
+        replaced = {one.replaces for one in submissions}
+        of_year = (one for one in submissions if one.year == year)
+        not_over = (one for one in submissions if one.submission_id not in replaced and not _is_over(one))
+        return next(of_year, None) or next(not_over, None)
     found = journal.submission(submission_id)
     if found is None and (shipment := journal.shipment(plain_id(submission_id))) is not None:
         found = journal.submission(shipment.submission_id)
@@ -263,11 +275,19 @@ def look_up(journal: JournalView, submission_id: str | None) -> Submission | Non
     return found
 
 
-def newest_awaiting(journal: JournalView) -> Submission | None:
-    """Return the newest submission that still waits for a receipt, else the newest of all."""
-    submissions = journal.submissions()
-    awaiting = (one for one in submissions if any(awaits_answer(each) for each in one.shipments))
-    return next(awaiting, next(iter(submissions), None))
+def newest_awaiting(journal: JournalView, year: int) -> Submission | None:
+    """Return the newest submission that still waits for a receipt, else the one that counts in a reporting year."""
+    awaiting = (one for one in journal.submissions() if any(awaits_answer(each) for each in one.shipments))
+    return next(awaiting, None) or look_up(journal, None, year)
+
+
+def _is_over(submission: Submission) -> bool:
+    return error_of(submission, overdue_after=math.inf, at=submission.created_at) is None
+
+
+def nothing_submitted(year: int, path: Path) -> NothingSubmitted:
+    """Return what ``status``, ``wait`` and ``receipts`` say where nothing counts in a reporting year."""
+    return NothingSubmitted(f"Nothing is submitted for {year} yet, as far as {path} knows.")
 
 
 def _known(case: Case) -> str:
@@ -303,10 +323,5 @@ def require_reviewable(submission: Submission | None, *, note: str, by: str) -> 
             "Only what is delivered can have been looked at in FHI's feedback view.",
             next_step="See kpr-send status for what is known of it.",
         )
-    if holds_national_id(note) or holds_national_id(by):
-        raise UsageError(
-            "The text holds something like a national id, which the journal does not store.",
-            where="--note" if holds_national_id(note) else "--by",
-            next_step="Say it without the number: FHI's view shows no persons either.",
-        )
+    require_clean(note, by, where="--note")
     return submission

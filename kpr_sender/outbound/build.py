@@ -184,6 +184,7 @@ class Builder:
             certificates=Certificates(named(recipient), named(self.signer.certificate)),
             sealed_bytes=sealed_bytes,
             sealed=seal(message.chunks(), message.length, signer=self.signer, recipient=recipient),
+            file=file.source,
         )
 
     def _hodemelding(self, kind: MessageType, fixed: Fixed) -> Hodemelding:

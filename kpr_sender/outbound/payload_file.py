@@ -10,7 +10,8 @@ from typing import Final, Self
 
 from kpr_sender.errors import InputMissing, InputRefused
 from kpr_sender.messages.splice import splice
-from kpr_sender.model import MessageType
+from kpr_sender.model import MessageType, SourceFile
+from kpr_sender.privacy import redact_text
 from kpr_sender.settings.values import Settings
 
 _CHUNK_BYTES: Final = 1 << 18
@@ -24,11 +25,13 @@ class PayloadFile:
         path: Where the file is; it is read again when it is checked and sealed.
         sha256: Hex digest of the bytes as they are spliced; 64 digits.
         length: Number of those bytes.
+        file_sha256: Hex digest of the file's own bytes, XML declaration and all.
     """
 
     path: Path
     sha256: str
     length: int
+    file_sha256: str = ""
 
     @classmethod
     def hashed(cls, path: Path) -> Self:
@@ -38,11 +41,22 @@ class PayloadFile:
             InputMissing: It is not there or cannot be read.
             MessageRefused: Its encoding is not known, or its bytes are not in it.
         """
-        digest, length = hashlib.sha256(), 0
-        for chunk in splice(read_chunks(path)):
+        digest, whole, length = hashlib.sha256(), hashlib.sha256(), 0
+
+        def read() -> Iterator[bytes]:
+            for chunk in read_chunks(path):
+                whole.update(chunk)
+                yield chunk
+
+        for chunk in splice(read()):
             digest.update(chunk)
             length += len(chunk)
-        return cls(path, digest.hexdigest(), length)
+        return cls(path, digest.hexdigest(), length, whole.hexdigest())
+
+    @property
+    def source(self) -> SourceFile:
+        """What is recorded of it: its name may hold anything, so it is cleaned (promise G6)."""
+        return SourceFile(redact_text(self.path.name), self.file_sha256)
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes as they are spliced.

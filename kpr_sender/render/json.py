@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from kpr_sender.errors import EXIT_OK, KprError
+from kpr_sender.journal.port import JournalEvent
 from kpr_sender.model import CertificateName, ErrorMessage, Receipt, Shipment
-from kpr_sender.report import Report, rfc3339
+from kpr_sender.report import Report
+from kpr_sender.result import rfc3339
 
 SCHEMA: Final = 2
 """Raised when a key goes away or changes its meaning; a new key does not raise it."""
@@ -57,8 +59,10 @@ def nothing(
         error,
         environment=environment,
         submission=None,
+        kommunenummer=None,
         year=None,
         state=None,
+        replaced_by=None,
         deadline=deadline,
         days_left=days_left,
         reviewed=None,
@@ -79,8 +83,10 @@ def report_json(report: Report) -> dict[str, Any]:
         report.error,
         environment=submission.environment.value,
         submission=submission.submission_id,
+        kommunenummer=submission.kommunenummer,
         year=submission.year,
         state=submission.state.value,
+        replaced_by=report.replacement and report.replacement.submission.submission_id,
         deadline=report.deadline and report.deadline.day.isoformat(),
         days_left=report.deadline and report.deadline.days_left(report.asked_at),
         reviewed=report.reviewed and {"at": rfc3339(report.reviewed.at)},  # not who: that stays in the journal
@@ -105,6 +111,7 @@ def receipts_json(report: Report, receipts: Iterable[tuple[Receipt, Path | None]
         report.error,
         environment=submission.environment.value,
         submission=submission.submission_id,
+        kommunenummer=submission.kommunenummer,
         year=submission.year,
         state=submission.state.value,
         error_messages=[
@@ -127,6 +134,12 @@ def receipts_json(report: Report, receipts: Iterable[tuple[Receipt, Path | None]
             for receipt, copy in receipts
         ],
     )
+
+
+def decision_json(event: JournalEvent) -> dict[str, Any]:
+    """Return what a person decided, for whoever asks the journal for it: with name and reason."""
+    named = {"at": rfc3339(event.at), "what": event.what, "msg_id": event.msg_id or None}
+    return {**named, "by": event.who, "reason": event.why, "details": dict(event.details)}
 
 
 def dumps(value: object) -> str:
@@ -158,9 +171,12 @@ def _shipment(shipment: Shipment) -> dict[str, Any]:
         ],
         "settled": shipment.settled,
         "attempts": shipment.attempts,
+        "file": shipment.file and {"name": shipment.file.name, "sha256": shipment.file.sha256},
+        "payload_sha256": shipment.payload_sha256,
         "sealed_sha256": shipment.sealed_sha256,
         "sealed_bytes": shipment.sealed_bytes,
         "published_at": shipment.published_at and rfc3339(shipment.published_at),
+        "arrived_at": shipment.arrived_at and rfc3339(shipment.arrived_at),
         "certificates": used and {"encryption": _certificate(used.encryption), "signing": _certificate(used.signing)},
         "receipt": next((_receipt(receipt) for receipt in shipment.receipts if receipt.verified), None),
         "error_message": shipment.error_message and _error_message(shipment.error_message),

@@ -7,27 +7,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kpr_sender.errors import KprError, sentence
-from kpr_sender.model import CertificateName, ErrorMessage, Receipt, ReceiptError, Shipment, Submission, SubmissionState
+from kpr_sender.journal.port import JournalEvent
+from kpr_sender.model import (
+    CertificateName,
+    Environment,
+    ErrorMessage,
+    Receipt,
+    ReceiptError,
+    Shipment,
+    Submission,
+    SubmissionState,
+)
 from kpr_sender.operator.resolve import Attempt, Case, Decision
 from kpr_sender.profiles.profile import Deadline
-from kpr_sender.report import Report, rfc3339
+from kpr_sender.report import Report
+from kpr_sender.result import environment_mark, evidence, rfc3339, standing
 from kpr_sender.states import ReceiptStatus, ShipmentState, awaits_answer
 
 if TYPE_CHECKING:
     # Only the type is needed; the module would load the journal's writing side for every screen.
     from kpr_sender.journal.recovery import Accepted
 
-STATE_WORDS: Final[Mapping[ShipmentState, str]] = {
-    ShipmentState.SEALED: "sealed: it is not sent yet",
-    ShipmentState.PUBLISHING: "being published by another run, or by one that ended in the middle of it",
-    ShipmentState.PUBLISHED: "published: the bus has taken it, FHI has not answered yet",
-    ShipmentState.IN_DOUBT: "in doubt: it may or may not be with FHI; it is not sent again by itself",
-    ShipmentState.DELIVERED: "delivered: FHI has confirmed it",
-    ShipmentState.DELIVERED_WITH_ERRORS: "delivered with errors: FHI has it and complains of something",
-    ShipmentState.REJECTED: "rejected by FHI",
-    ShipmentState.FAULTED: "faulted: the receiver's system could not take it",
-    ShipmentState.CANCELLED: "cancelled by a person: it is not sent again",
-}
 STATUS_WORDS: Final[Mapping[ReceiptStatus, str]] = {
     ReceiptStatus.OK: "OK",
     ReceiptStatus.REJECTED: "rejected",
@@ -54,14 +54,17 @@ _QUESTIONS: Final[Mapping[Decision, str]] = {
     Decision.CANCEL: "Do you give the {name} up?",
     Decision.SETTLED: "Need nobody look at the {name} any more?",
 }
+_TOLD: Final = ("replaces", "by_submission", "receipt_id", "found", "emptied")
+"""What of a decision's evidence a person wants to see."""
 _RULE: Final = "-" * 78
 _THUMBPRINT_DIGITS: Final = 10
 
 
-def error_text(error: KprError) -> str:
+def error_text(error: KprError, environment: str | None = None) -> str:
     """Return an error for standard error: what happened, what to do, what the exit code means."""
     meaning = f"Exit code {error.exit_code}: {error.meaning}."
-    return f"kpr-send: {_with_place(error)}\n  What to do: {error.next_step}\n  {meaning}"
+    mark = "" if environment is None else environment_mark(Environment(environment))
+    return f"{mark}kpr-send: {_with_place(error)}\n  What to do: {error.next_step}\n  {meaning}"
 
 
 def report_screen(report: Report, *, journal: Path, receipts: Path, remark: str = "") -> Iterator[str]:
@@ -73,15 +76,14 @@ def report_screen(report: Report, *, journal: Path, receipts: Path, remark: str 
         receipts: The folder of the receipts' copies.
         remark: What else is worth saying of this run; empty for nothing.
     """
-    error = report.error
-    yield report.text() if error is None else _with_place(error)
+    yield headline(report)
     if remark:
         yield remark
     yield ""
     yield _heading(report.submission)
     for shipment in report.submission.shipments:
         yield ""
-        yield from _shipment(shipment)
+        yield from _shipment(shipment, report)
         if shipment not in report.submission.own:
             yield from _indented("kept", [f"of submission {shipment.submission_id}: delivered, and not sent again"])
     yield ""
@@ -95,6 +97,12 @@ def report_screen(report: Report, *, journal: Path, receipts: Path, remark: str 
     if report.next_look is not None:
         yield f"  Next look   {report.next_look.text}"
     yield f"  What to do  {report.next_step}"
+
+
+def headline(report: Report) -> str:
+    """Return the result; outside production it begins with TEST."""
+    error = report.error
+    return report.text() if error is None else environment_mark(report.submission.environment) + _with_place(error)
 
 
 def _late(report: Report, deadline: Deadline) -> str:
@@ -120,7 +128,8 @@ def receipts_screen(submission: Submission, receipts: Iterable[tuple[Receipt, Pa
         receipts: Each with its copy, or None where there is no copy.
     """
     listed = list(receipts)
-    yield f"Submission {submission.submission_id}: {submission.state.value}"
+    mark = environment_mark(submission.environment)
+    yield f"{mark}Submission {submission.submission_id}: {submission.state.value}"
     for shipment in submission.shipments:
         yield ""
         yield f"  {shipment.type.norwegian} ({shipment.type.value}), MsgId {shipment.msg_id}"
@@ -140,14 +149,12 @@ def case_screen(case: Case, report: Report) -> Iterator[str]:
         case: The shipment.
         report: What its submission amounts to.
     """
-    shipment, error = case.shipment, report.error
-    yield report.text() if error is None else error.what
+    shipment = case.shipment
+    yield headline(report)
     yield ""
-    yield from _shipment(shipment)
+    yield from _shipment(shipment, report)
     for number, attempt in enumerate(case.attempts, start=1):
         yield from _indented(f"attempt {number}", _attempt(attempt))
-    for event in case.decided:
-        yield from _indented("decided", [f"{rfc3339(event.at)} {event.what}, by {event.who}: {event.why}"])
     yield from _indented("sealed", [f"sha256 {shipment.sealed_sha256}", f"message-id {shipment.message_id}"])
 
 
@@ -243,11 +250,11 @@ def _heading(submission: Submission) -> str:
     )
 
 
-def _shipment(shipment: Shipment) -> Iterator[str]:
-    published = "not published" if shipment.published_at is None else f"published {rfc3339(shipment.published_at)}"
-    yield f"  {shipment.type.norwegian} ({shipment.type.value}): {STATE_WORDS[shipment.state]}"
+def _shipment(shipment: Shipment, report: Report) -> Iterator[str]:
+    yield f"  {shipment.type.norwegian} ({shipment.type.value}): {standing(shipment).words}"
     yield from _indented("MsgId", [shipment.msg_id])
-    yield from _indented("sent", [f"{published}, attempts {shipment.attempts}, {shipment.sealed_bytes:,} bytes sealed"])
+    size = f"{shipment.sealed_bytes:,} bytes sealed"
+    yield from _indented("sent", [f"{evidence(shipment)}, attempts {shipment.attempts}, {size}"])
     if shipment.certificates is not None:
         used = shipment.certificates
         text = f"encrypted for {_short(used.encryption)}, signed with {_short(used.signing)} (SHA-1 thumbprints)"
@@ -255,6 +262,8 @@ def _shipment(shipment: Shipment) -> Iterator[str]:
     for earlier in shipment.earlier:
         ids = f"MsgId {earlier.msg_id}, message-id {earlier.message_id}"
         yield from _indented("before", [f"{rfc3339(earlier.until)} {ids}"])
+    decided = (one for one in report.decisions if one.msg_id in shipment.msg_ids)
+    yield from _indented("decided", map(decision_line, decided))
     if shipment.settled:
         yield from _indented("settled", ["by a person: nobody need look at it any more"])
     for receipt in shipment.receipts:
@@ -262,6 +271,23 @@ def _shipment(shipment: Shipment) -> Iterator[str]:
     yield from _error_message(shipment.error_message)
     if shipment.last_error is not None and not shipment.receipts and shipment.error_message is None:
         yield from _indented("error", [shipment.last_error.text])
+
+
+def decision_line(event: JournalEvent) -> str:
+    """Return what a person decided, with time, name and reason."""
+    more = ", ".join(f"{name} {value}" for name, value in event.details.items() if name in _TOLD)
+    what = f"{event.what} ({more})" if more else event.what
+    return f"{rfc3339(event.at)} {what}, by {event.who}{': ' if event.why else ''}{event.why}"
+
+
+def log_screen(environment: Environment, decided: Sequence[JournalEvent]) -> Iterator[str]:
+    """Yield who decided what, and why: a line each, the oldest first."""
+    mark = environment_mark(environment)
+    yield f"{mark}{len(decided)} decisions." if decided else f"{mark}No person has decided anything."
+    for event in decided:
+        yield f"  {decision_line(event)}"
+        if event.msg_id:
+            yield f"    MsgId {event.msg_id}"
 
 
 def _error_message(message: ErrorMessage | None) -> Iterator[str]:

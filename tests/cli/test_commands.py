@@ -86,12 +86,17 @@ def test_q_prints_nothing_but_errors(command: Command, monkeypatch: pytest.Monke
     assert "What to do" in err
 
 
-def test_status_without_anything_submitted_is_nothing_to_do(command: Command) -> None:
-    assert command("status")[0] == 0
-    code, out, _ = command("--json", "status")
+@pytest.mark.parametrize("words", ["status", "receipts", "wait --wait 0"])
+def test_a_year_without_a_submission_is_89_and_says_how_to_begin(command: Command, words: str) -> None:
+    code, out, err = command(*words.split())
+    assert code == 89
+    assert (out or err).startswith("TEST lokal: ")
+    assert "Begin with kpr-send send." in out + err
 
-    assert code == 0
-    assert json.loads(out)["submission"] is None
+    code, out, _ = command("--json", *words.split())
+    told = json.loads(out)
+    assert (code, told["exit_code"], told["error"]["code"]) == (89, 89, "nothing-submitted")
+    assert told["submission"] is None
 
 
 def test_status_is_found_by_submission_or_msg_id_and_agrees_with_send(command: Command) -> None:
@@ -139,10 +144,6 @@ def test_what_is_delivered_is_kept_and_shown_so_when_the_other_half_is_corrected
     assert command("journal", "verify")[0] == 0
 
 
-def test_wait_with_nothing_submitted_is_usage(command: Command) -> None:
-    assert command("wait", "--wait", "0")[0] == 64
-
-
 def test_receipts_lie_where_it_says(command: Command) -> None:
     command()
 
@@ -152,10 +153,6 @@ def test_receipts_lie_where_it_says(command: Command) -> None:
     assert code == 0
     assert len(files) == 2
     assert all(b"AppRec" in Path(file).read_bytes() for file in files)
-
-
-def test_receipts_of_nothing_are_nothing(command: Command) -> None:
-    assert "Nothing is submitted yet" in command("receipts")[1]
 
 
 def test_a_rejection_is_told_with_its_codes_and_what_to_do(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

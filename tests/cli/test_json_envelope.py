@@ -137,18 +137,20 @@ CASES = [
     Case("check", "FAG none.xml", 66),
     Case("wait", "MSGID", 0, _delivered),
     Case("wait", "--wait 1s", 80, _published),
-    Case("wait", "", 64),
+    Case("wait", "", 89),
     Case("reviewed", "--by Inga", 0, _delivered),
     Case("reviewed", "--by Inga", 64, _published),
     Case("resolve", "MSGID", 80, _published),
     Case("resolve", "MSGID --arrived --reason phone --yes", 80, _published),
     Case("resolve", "MSGID", 64),
     Case("resend", "MSGID --reason phone --yes", 64, _published),
-    Case("status", "", 0),
+    Case("status", "", 89),
+    Case("status", "", 73, _restored),
     Case("status", "", 0, _delivered),
     Case("status", "", 80, _published),
     Case("status", "unknown", 64, _published),
-    Case("receipts show", "", 0),
+    Case("receipts show", "", 89),
+    Case("receipts show", "", 0, _delivered),
     Case("receipts show", "", 80, _published),
     Case("receipts add", "DIR/0.p7m DIR/1.p7m", 0, _published),
     Case("receipts add", "DIR/0.p7m", 80, _published),
@@ -160,6 +162,8 @@ CASES = [
     Case("journal verify", "", 0, _published),
     Case("journal verify", "", 73, _spoilt_journal),
     Case("journal verify", "--accept-restored --reason phone --by Kari --yes", 0, _restored),
+    Case("journal log", "", 0, _published),
+    Case("journal log", "unknown", 64, _published),
     Case("journal backup", "DIR/copy.db", 0, _published),
     Case("journal backup", "DIR/copy.db", 64),
     Case("journal export", "", 0),
@@ -230,8 +234,8 @@ def test_a_failed_configuration_is_the_same_object_for_every_command(capsys: pyt
         code = run(["--json", "--env", "lokal", "--config", "none.toml", *command.split()])
 
         assert list(assert_envelope(capsys.readouterr().out, code)) == [
-            *("schema", "exit_code", "error", "environment", "submission", "year", "state"),
-            *("deadline", "days_left", "reviewed", "answers_to_others", "next_look", "shipments"),
+            *("schema", "exit_code", "error", "environment", "submission", "kommunenummer", "year", "state"),
+            *("replaced_by", "deadline", "days_left", "reviewed", "answers_to_others", "next_look", "shipments"),
         ]
 
 

@@ -28,7 +28,7 @@ def test_the_library_example_runs_and_prints_delivered(
         monkeypatch.chdir(tmp_path)
         exec(compile(example, "README.md", "exec"), {})  # noqa: S102 - it is our own README
     printed = capsys.readouterr().out
-    assert printed.startswith("delivered Both shipments are delivered")
+    assert printed.startswith("delivered TEST lokal: Both shipments are delivered")
     assert printed.count("1 ()") == 2
 
 

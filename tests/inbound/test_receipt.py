@@ -228,7 +228,8 @@ def test_a_contradiction_needs_a_person_and_changes_nothing(
 def foreign_apprec(fhi: Fhi, message: Outbound) -> Inbound:
     """FHI's receipt for another system's message to the same queue."""
     msg_id = "11111111-2222-4333-8444-555555555555"
-    return fhi.inbound(message, fhi.sealed(fhi.apprec(message, msg_id=msg_id)), correlation_id="other")
+    answer = fhi.apprec(message, msg_id=msg_id).replace(b"KPR_IPL", b"BKM")
+    return fhi.inbound(message, fhi.sealed(answer), correlation_id="other")
 
 
 def for_another_key(fhi: Fhi, message: Outbound) -> Inbound:

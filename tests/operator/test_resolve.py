@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from kpr_sender.bus.port import Outcome
-from kpr_sender.errors import JournalLocked, UsageError
+from kpr_sender.errors import InDoubt, JournalLocked, UsageError
 from kpr_sender.events import EventKind
 from kpr_sender.journal.lock import JournalLock
 from kpr_sender.operator.fhi_letter import letter
@@ -177,14 +177,17 @@ def test_a_decision_on_what_has_changed_since_it_was_looked_at_is_refused(desk: 
 
 def test_what_was_replaced_may_not_go_again(desk: Desk) -> None:
     """G1: the old extract must not arrive after the new one."""
-    first, _ = desk.sent(ACCEPTED, ACCEPTED)
+    first, second = desk.sent(ACCEPTED, ACCEPTED)
     desk.kommune.new_extract()
     with desk.client() as client:
+        with pytest.raises(InDoubt, match=second.msg_id):
+            client.submit(replaces=first.submission_id, reason=REASON)
+        for shipment in (first, second):
+            client.resolve(shipment.msg_id, Decision.CANCEL, reason=REASON)
         newer = client.submit(replaces=first.submission_id, reason=REASON).submission
         assert Decision.NOT_ARRIVED not in client.case(first.msg_id).open_to
         with pytest.raises(UsageError, match=newer.submission_id):
             client.resolve(first.msg_id, Decision.NOT_ARRIVED, reason=REASON)
-        client.resolve(first.msg_id, Decision.CANCEL, reason=REASON)
 
 
 def test_looking_needs_no_lock_and_deciding_does(desk: Desk) -> None:

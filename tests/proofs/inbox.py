@@ -49,7 +49,9 @@ def message(stage: Stage, kind: Kind, letter: Letter) -> tuple[Inbound, Meaning]
     digest = hashlib.sha256(inbound.body).hexdigest()
     if kind in _BELIEVED:
         return inbound, Meaning(Belief.BELIEVED, True, letter.msg_id, _BELIEVED[kind][1], digest)
-    if kind in {Kind.UNKNOWN_MSG_ID, Kind.FOREIGN}:
+    if kind is Kind.UNKNOWN_MSG_ID:
+        return inbound, Meaning(Belief.STRANGER, False, digest=digest)
+    if kind is Kind.FOREIGN:
         return inbound, Meaning(Belief.FOREIGN, False)
     settled = kind is Kind.UNKNOWN_STATUS  # signed by FHI and about ours: nobody else's, and no key makes it readable
     unnamed = kind is Kind.GARBAGE_UNNAMED  # what is badly signed names the shipment inside

@@ -41,6 +41,7 @@ class Belief(Enum):
 
     BELIEVED = "believed"
     KEPT = "kept, not believed"
+    STRANGER = "FHI's to somebody else who delivers for us"
     FOREIGN = "another's"
 
 
@@ -95,6 +96,7 @@ class Letter:
     vouched: bool = False
     handed_over: bool = False
     published_at: datetime | None = None
+    arrived_at: datetime | None = None
     digests: dict[tuple[str, str], bool] = field(default_factory=dict)
     acceptable: dict[tuple[str, str], Cause] = field(default_factory=dict)
     earlier: list[tuple[str, str]] = field(default_factory=list)
@@ -122,6 +124,10 @@ class Letter:
 
     def answer(self, meaning: Meaning) -> None:
         """Let an answer take effect: once, and only where nothing contradicts it."""
+        if meaning.belief is Belief.STRANGER:
+            self.digests["stranger", meaning.digest] = True
+            self.needs_person, self.settled = True, False
+            return
         believed = meaning.belief is Belief.BELIEVED
         about = meaning.msg_id if meaning.reads and not meaning.unnamed else self.msg_id
         known = (about, meaning.digest)
@@ -168,7 +174,8 @@ class Letter:
 
     def is_overdue(self, limit: timedelta, now: datetime) -> bool:
         """Whether its receipt should have come; a clock that was set back makes nothing old."""
-        return self.state is S.PUBLISHED and self.published_at is not None and now - self.published_at > limit
+        since = max(filter(None, (self.published_at, self.arrived_at)), default=now)
+        return self.state is S.PUBLISHED and now - since > limit
 
     def decide(self, cause: Cause, at: datetime, ids: tuple[str, str]) -> None:
         """Let a person's decision take effect; ``ids`` are the MsgId and message-id that the journal has after it."""
@@ -177,8 +184,10 @@ class Letter:
             return
         if cause in LET_GO:
             self._let_go(ids)
+        known = self.published_at
         self.told(AFTER_DECISION[cause], at)
-        self.vouched |= cause is Cause.PERSON_ARRIVED
+        if cause is Cause.PERSON_ARRIVED:
+            self.vouched, self.arrived_at, self.published_at = True, at, known or at
 
     def _let_go(self, ids: tuple[str, str]) -> None:
         """It goes again: under ids that the bus has not seen, and a MsgId that has no negative answer (G3)."""
@@ -191,6 +200,7 @@ class Letter:
         self.earlier.append(before)
         self.msg_id, self.message_id = ids
         self.needs_person = self.vouched = self.confirmed = False
+        self.published_at = None
 
 
 @dataclass
@@ -211,7 +221,9 @@ class Pair:
     def blocks_replacement(self) -> bool:
         """Whether one of the pair could still arrive without our knowing."""
         return any(
-            letter.state in {S.IN_DOUBT, S.PUBLISHING} or (letter.state is S.SEALED and letter.needs_person)
+            letter.state in {S.IN_DOUBT, S.PUBLISHING}
+            or (letter.state is S.PUBLISHED and not letter.settled)
+            or (letter.state is S.SEALED and letter.needs_person)
             for letter in self.letters
         )
 
@@ -227,12 +239,12 @@ class Pair:
             (open_and_unbelieved, {76}),
             (any(letter.needs_person for letter in letters), {82}),
             (bool(states & LOST and states & ARRIVED), {82}),
-            (bool(states & {S.REJECTED, S.FAULTED}), {81}),
-            (S.CANCELLED in states, {82}),
-            (S.SEALED in states, {90 if last_error_code is None else last_error_code}),
             (S.DELIVERED_WITH_ERRORS in states, {82}),
+            (S.CANCELLED in states and not states & {S.REJECTED, S.FAULTED}, {82}),
+            (bool(states & {S.REJECTED, S.FAULTED}), {81}),
             (last_error_code is not None, {last_error_code or 0}),
             (overdue, {84}),
+            (S.SEALED in states, {90}),
         )
         return next((codes for holds, codes in table if holds), {80})
 
@@ -307,6 +319,9 @@ class Model:
         """Return the shipments that an inbound message may be about, those of the newest pair first."""
         if meaning.belief is Belief.FOREIGN:
             return []
+        if meaning.belief is Belief.STRANGER:
+            known = any(("stranger", meaning.digest) in letter.digests for letter in self.letters)
+            return [] if known or not self.pairs else [self.pairs[-1].letters[0]]
         if meaning.unnamed:
             oldest_first = (letter for pair in self.pairs for letter in pair.letters)
             waiting = {S.PUBLISHED, S.IN_DOUBT}

@@ -17,7 +17,7 @@ from typing import Final
 
 from kpr_sender.bus.port import Inbound, Outbound, Outcome, Verdict
 from kpr_sender.client import Client
-from kpr_sender.errors import BY_CODE, AlreadySubmitted, KprError, UsageError
+from kpr_sender.errors import BY_CODE, AlreadySubmitted, InDoubt, KprError, NothingSubmitted, UsageError
 from kpr_sender.events import Event, EventKind
 from kpr_sender.fault_points import armed
 from kpr_sender.inbound.look_memory import beside as looks
@@ -67,6 +67,7 @@ class Play:
         self._under_way: deque[Transaction] = deque()
         self._files_at_death: dict[str, bytes] = {}
         self._submitting: tuple[int, bool] | None = None
+        self._creating: Callable[[], None] | None = None
         self._last_verdict: Verdict | None = None
         self._sealed_anew: set[str] = set()
 
@@ -77,15 +78,21 @@ class Play:
         pair = self.model.of_extract(extract)
         admissible = self._admissible(extract, pair, replaces)
 
+        def creates() -> None:
+            """The queue was read before, for what is replaced: only now it is clear whether it may be."""
+            nonlocal admissible
+            admissible = self._admissible(extract, pair, replaces)
+            self._under_way.append(lambda model: self._created(model, extract, replaces))
+
         def send(client: Client) -> None:
-            if pair is None and admissible:
-                self._under_way.append(lambda model: self._created(model, extract, replaces))
-            self._submitting, self._last_verdict = (extract, admissible), None
+            self._creating = creates if pair is None else None
+            self._submitting, self._last_verdict = (extract, admissible or pair is None), None
             reason = "Agreed with FHI." if replaces else ""
             try:
                 report = client.submit(*self.stage.extracts[extract], replaces=replaces, reason=reason)
-            except (AlreadySubmitted, UsageError):
-                _demand(not admissible)
+            except (AlreadySubmitted, InDoubt, UsageError):
+                self._confirm()
+                _demand(not self._admissible(extract, pair, replaces))
                 return
             except KprError as error:
                 _demand(error is self.bus.connect_error)
@@ -103,7 +110,7 @@ class Play:
         def wait(client: Client) -> None:
             try:
                 report = client.wait(timeout=0)
-            except UsageError:
+            except NothingSubmitted:
                 _demand(not self.model.pairs)
                 return
             except KprError as error:
@@ -314,15 +321,20 @@ class Play:
         as_json = report.as_json()
         assert as_json["exit_code"] == report.exit_code
         assert [one["state"] for one in as_json["shipments"]] == [letter.state.value for letter in pair.letters]
-        unsent = any(letter.state is S.SEALED for letter in pair.letters)
         codes = [
             BY_CODE[one["last_error"]["code"]].exit_code
+            for state in ("sealed", "published")
             for one in as_json["shipments"]
-            if one["last_error"] and not one["settled"] and one["state"] == ("sealed" if unsent else "published")
+            if one["last_error"] and not one["settled"] and one["state"] == state
         ]
         limit = timedelta(seconds=self._limit)
         overdue = any(letter.is_overdue(limit, self.now) and not letter.settled for letter in pair.letters)
         expected = pair.exit_codes(codes[0] if codes else None, overdue=overdue)
+        if report.replacement is not None:
+            beside = expected & {76, 83} or ({82} if any(one.needs_person for one in pair.letters) else set())
+            codes = [*beside, report.replacement.exit_code]
+            assert report.exit_code == next((code for code in (83, 76, 82) if code in codes), codes[-1])
+            return
         assert report.exit_code in expected, (report.exit_code, expected)
         delivered = all(letter.state is S.DELIVERED and not letter.settled for letter in pair.letters)
         assert (report.exit_code == 0) == (report.error is None)
@@ -400,6 +412,10 @@ class Play:
     def _happened(self, event: Event) -> None:
         if event.kind in _OUTCOME_KNOWN:
             self._confirm()
+        if event.kind is EventKind.CHECKED and self._creating is not None:
+            self._confirm()
+            self._creating()
+            self._creating = None
         self.fuse.boundary(f"event {event.kind}")
 
     def _seen(self, what: str, message: Outbound | Inbound, outcome: Outcome | None) -> None:

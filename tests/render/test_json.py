@@ -37,8 +37,8 @@ def test_json_is_schema_2_and_holds_no_detail_text() -> None:
     whole = report_json(report)
     assert report.as_json() == whole
     assert list(whole) == [
-        *("schema", "exit_code", "error", "environment", "submission", "year", "state"),
-        *("deadline", "days_left", "reviewed", "answers_to_others", "next_look", "shipments"),
+        *("schema", "exit_code", "error", "environment", "submission", "kommunenummer", "year", "state"),
+        *("replaced_by", "deadline", "days_left", "reviewed", "answers_to_others", "next_look", "shipments"),
     ]
     assert whole["exit_code"] == report.exit_code == 82
     assert whole["error"] == {
@@ -54,9 +54,12 @@ def test_json_is_schema_2_and_holds_no_detail_text() -> None:
         "earlier",
         "settled",
         "attempts",
+        "file",
+        "payload_sha256",
         "sealed_sha256",
         "sealed_bytes",
         "published_at",
+        "arrived_at",
         "certificates",
         "receipt",
         "error_message",

@@ -13,6 +13,7 @@ from kpr_sender.model import Environment, MessageType
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.render import text
+from kpr_sender.result import standing
 from kpr_sender.states import ReceiptStatus, ShipmentState
 from tests.helpers.submissions import AT, pair, receipt, shipment, told
 
@@ -26,7 +27,7 @@ def _screen(state: ShipmentState) -> list[str]:
 def test_every_state_has_a_screen_that_ends_with_what_to_do(state: ShipmentState) -> None:
     report, shown = told(pair(state, state)), _screen(state)
 
-    assert sum(text.STATE_WORDS[state] in line for line in shown) == 2
+    assert sum(standing(shipment).words in line for line in shown for shipment in report.submission.shipments[:1]) == 2
     assert shown[1] == "A remark."
     assert shown[-2] == f"  Exit code   {report.exit_code}"
     assert shown[-1] == f"  What to do  {report.next_step}"

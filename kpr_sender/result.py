@@ -1,0 +1,433 @@
+"""What is known of a shipment and of a pair, in words, and what follows from it: tables by state and history.
+
+A state alone does not say it: what is sealed may have been with the bus before, and what FHI confirmed may be nothing
+that this journal ever published. Which of several things counts is ``errors.ORDER``'s to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from kpr_sender.errors import (
+    BY_CODE,
+    AnswerUnopened,
+    BusUnreachable,
+    InDoubt,
+    KprError,
+    NeedsPerson,
+    Overdue,
+    ReadyToSend,
+    ReceiptPending,
+    ReceiptUnverified,
+    RejectedByReceiver,
+    sentence,
+    worst,
+)
+from kpr_sender.messages.error_conditions import advice
+from kpr_sender.model import OTHER_SENDER, Environment, Receipt, Shipment, Submission, SubmissionState
+from kpr_sender.settings.kinds import write_duration
+from kpr_sender.states import UNANSWERED, ReceiptStatus, ShipmentState
+
+_S = ShipmentState
+_NOT_ACCEPTED_AFTER: Final = timedelta(hours=96)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of a shipment.
+
+    Attributes:
+        state: Its state.
+        holds: Whether this is its history; the first row of its state that holds counts.
+        words: Both, for a person.
+        next_step: What to do; empty where the error's own advice says it.
+    """
+
+    state: ShipmentState
+    holds: Callable[[Shipment], bool]
+    words: str
+    next_step: str | Callable[[Shipment], str] = ""
+
+    def advice(self, shipment: Shipment) -> str:
+        """Return what to do about this shipment."""
+        return self.next_step if isinstance(self.next_step, str) else self.next_step(shipment)
+
+
+def _always(_: Shipment) -> bool:
+    return True
+
+
+def _names_errors(shipment: Shipment) -> bool:
+    return any(receipt.verified and receipt.errors for receipt in shipment.receipts)
+
+
+STANDINGS: Final = (
+    Standing(
+        _S.SEALED,
+        lambda shipment: shipment.needs_person,
+        "sealed, and not sent until a person decides: an answer has come to what is not sent",
+        "Read the receipts and ask kpr@fhi.no what has arrived, then decide with kpr-send resolve MSGID.",
+    ),
+    Standing(
+        _S.SEALED,
+        lambda shipment: shipment.handed_over,
+        "sealed to be sent again: the bus may have had it before, under another message-id",
+    ),
+    Standing(
+        _S.SEALED,
+        lambda shipment: shipment.attempts > 0,
+        "sealed: it was offered to the bus, which certainly does not have it",
+    ),
+    Standing(_S.SEALED, _always, "sealed: it was never offered to the bus"),
+    Standing(_S.PUBLISHING, _always, "being published by another run, or by one that ended in the middle of it"),
+    Standing(
+        _S.PUBLISHED,
+        lambda shipment: shipment.arrived_at is not None and shipment.arrived_at == shipment.published_at,
+        "published, as a person says: the bus gave no answer, and FHI has not answered yet",
+    ),
+    Standing(_S.PUBLISHED, _always, "published: the bus has taken it, FHI has not answered yet"),
+    Standing(_S.IN_DOUBT, _always, "in doubt: it may or may not be with FHI; it is not sent again by itself"),
+    Standing(_S.DELIVERED, _always, "delivered: FHI has confirmed it"),
+    Standing(
+        _S.DELIVERED_WITH_ERRORS,
+        _names_errors,
+        "delivered with errors: FHI has it and complains of something",
+    ),
+    Standing(
+        _S.DELIVERED_WITH_ERRORS,
+        _always,
+        "delivered with errors: FHI has it, complains, and does not say of what",
+        "FHI names no error: ask kpr@fhi.no what is wrong before anything is sent again.",
+    ),
+    Standing(_S.REJECTED, _names_errors, "rejected by FHI"),
+    Standing(
+        _S.REJECTED,
+        _always,
+        "rejected by FHI, without a reason",
+        "FHI names no error: ask kpr@fhi.no what is wrong. Then send a new extract with --replaces, or the same file "
+        "with kpr-send resend MSGID where its cause lies elsewhere.",
+    ),
+    Standing(
+        _S.FAULTED,
+        _always,
+        "faulted: the receiver's system could not take it",
+        lambda shipment: advice(shipment.error_message.condition if shipment.error_message else ""),
+    ),
+    Standing(
+        _S.CANCELLED,
+        lambda shipment: shipment.handed_over,
+        "cancelled by a person: it is not sent again, though the bus may have had it",
+        "Nothing goes by itself. Ask kpr@fhi.no whether the MsgId has arrived; if not, and it is to go after all: "
+        "kpr-send resolve MSGID --not-arrived. A new extract goes with --replaces.",
+    ),
+    Standing(
+        _S.CANCELLED,
+        _always,
+        "cancelled by a person: it is not sent, and the bus never had it",
+        "Nothing goes by itself. If it is to go after all: kpr-send resend MSGID. A new extract goes with --replaces.",
+    ),
+)
+
+EVIDENCE: Final[tuple[tuple[Callable[[Shipment], bool], str], ...]] = (
+    (lambda one: one.published_at is not None and one.arrived_at is None, "published {published}"),
+    (
+        lambda one: one.published_at is not None and one.arrived_at == one.published_at,
+        "arrived by a person's word of {arrived}",
+    ),
+    (lambda one: one.published_at is not None, "published {published}, arrived by a person's word of {arrived}"),
+    (lambda one: one.attempts == 0 and one.state not in {_S.SEALED, _S.CANCELLED}, "by no run that is recorded here"),
+    (lambda one: one.attempts == 0, "never offered to the bus"),
+    (lambda one: not one.handed_over, "offered to the bus, which did not take it"),
+    (lambda one: one.attempts == one.earlier_attempts, "not under its present message-id"),
+    (_always, "handed over, and the bus's answer is not known"),
+)
+"""What the journal has of its way to the bus: the first that holds."""
+
+_ASK_TO_RESEND: Final = (
+    "Do not send again. It cannot be read, which is no matter of certificates: show kpr@fhi.no the receipt "
+    "(kpr-send receipts) and ask for it anew."
+)
+_DOUBTS: Final = (
+    # Its signature holds where nothing but its sender is said to be wrong (inbound/examine).
+    (
+        OTHER_SENDER,
+        (
+            "Do not send again. Ask kpr@fhi.no whether it is theirs; if it is, kpr-send receipts accept {number} "
+            "--reason TEXT --by NAME."
+        ),
+    ),
+    ("it is not sealed and ", _ASK_TO_RESEND),
+    (
+        "it is not sealed",
+        (
+            "Do not send again. Ask kpr@fhi.no whether it is theirs: FHI's answers are sealed unless "
+            "receiver.unsealed_receipts says otherwise."
+        ),
+    ),
+    ("it is signed by the receiver but ", _ASK_TO_RESEND),
+    ("certificate", ""),
+    ("sign", ""),
+    ("", _ASK_TO_RESEND),
+)
+"""What to do about a receipt that is not verified, by its problem: the first that is part of it."""
+
+
+def standing(shipment: Shipment) -> Standing:
+    """Return what is known of a shipment by its state and history."""
+    return next(one for one in STANDINGS if one.state is shipment.state and one.holds(shipment))
+
+
+def evidence(shipment: Shipment) -> str:
+    """Return what the journal has of a shipment's way to the bus."""
+    text = next(text for holds, text in EVIDENCE if holds(shipment))
+    published, arrived = shipment.published_at, shipment.arrived_at
+    return text.format(published=published and rfc3339(published), arrived=arrived and rfc3339(arrived))
+
+
+def environment_mark(environment: Environment) -> str:
+    """Return what every result begins with outside production; nothing there."""
+    return "" if environment is Environment.PRODUKSJON else f"TEST {environment.value}: "
+
+
+def named(shipments: Sequence[Shipment]) -> str:
+    """Return shipments as they are called in a sentence."""
+    return " and ".join(f"{shipment.type} (MsgId {shipment.msg_id})" for shipment in shipments)
+
+
+def error_of(submission: Submission, *, overdue_after: float, at: datetime) -> KprError | None:
+    """Return what a person must know of the pair; None when all is delivered or settled by a person.
+
+    Args:
+        submission: As the journal has it.
+        overdue_after: How long a receipt may take, in seconds.
+        at: The time now; aware.
+    """
+    return _error_of(submission, _Late(submission, overdue_after, at))
+
+
+def error_beside_replacement(submission: Submission) -> KprError | None:
+    """Return what a person must know of a pair although another has taken its place."""
+    unsettled = _unsettled(submission)
+    return None if unsettled is None else worst(what(unsettled) for what in _WHATEVER_REPLACED_IT)
+
+
+def _error_of(submission: Submission, late: _Late) -> KprError | None:
+    unsettled = _unsettled(submission)
+    if unsettled is None:
+        return None
+    known = [what(unsettled) for what in (*_WHATEVER_REPLACED_IT, *_KNOWN)]
+    return worst([*known, late.error()], [what(unsettled, late) for what in _KEEPS_US])
+
+
+def _unsettled(submission: Submission) -> Submission | None:
+    unsettled = tuple(shipment for shipment in submission.shipments if not shipment.settled)
+    return replace(submission, shipments=unsettled) if unsettled else None
+
+
+def _in(submission: Submission, *states: ShipmentState) -> list[Shipment]:
+    return [shipment for shipment in submission.shipments if shipment.state in states]
+
+
+class _Late:
+    """Which receipts are overdue.
+
+    It counts from when the bus said *accepted* or a person that it has arrived, whichever was later; a time in the
+    future, because the clock was set back, is not overdue.
+    """
+
+    def __init__(self, submission: Submission, overdue_after: float, at: datetime) -> None:
+        times = {
+            one.msg_id: max(filter(None, (one.published_at, one.arrived_at)), default=at)
+            for one in _in(submission, _S.PUBLISHED)
+            if not one.settled
+        }
+        self._shipments = [
+            one
+            for one in submission.shipments
+            if one.msg_id in times and (at - times[one.msg_id]).total_seconds() > overdue_after
+        ]
+        self._since = min((times[one.msg_id] for one in self._shipments), default=at)
+        self._after, self._at = overdue_after, at
+
+    @property
+    def text(self) -> str:
+        """In a sentence; empty where none is."""
+        if not self._shipments:
+            return ""
+        return (
+            f"Published at {rfc3339(self._since)}, more than {write_duration(self._after)} ago, and no receipt came: "
+            f"{named(self._shipments)}."
+        )
+
+    def error(self) -> KprError | None:
+        if not self._shipments:
+            return None
+        return Overdue(
+            f"{self.text} It may never have reached FHI: the bus says accepted also for a message that it cannot "
+            "route, or that expires or is pushed out of the receiver's queue unread."
+            f"{_nationally(self._at - self._since)}"
+        )
+
+
+def _nationally(length: timedelta) -> str:
+    """Return what HITS 1168 (9.1) says of a message that no AppRec has come to for so long."""
+    if length > _NOT_ACCEPTED_AFTER:
+        return " After 96 hours without AppRec it counts nationally as not accepted (HITS 1168)."
+    return " Without AppRec it counts nationally as not accepted from 96 hours on (HITS 1168)."
+
+
+# What is known: each returns nothing where it is not so. Of two that count alike the first is shown.
+
+
+def _in_doubt(submission: Submission) -> KprError | None:
+    doubtful = _in(submission, _S.IN_DOUBT, _S.PUBLISHING)
+    return InDoubt(f"It is not known whether the bus has {named(doubtful)}.") if doubtful else None
+
+
+def _unverified(submission: Submission) -> KprError | None:
+    """An answer is not verified: the latest one, while no verified answer has settled the matter."""
+    for shipment in _in(submission, *UNANSWERED):
+        receipt = next((one for one in reversed(shipment.receipts) if one.in_question), None)
+        if receipt is not None:
+            return _doubted(shipment, receipt)
+    return None
+
+
+def _doubted(shipment: Shipment, receipt: Receipt) -> KprError:
+    if receipt.unopened:
+        return AnswerUnopened(sentence(f"An answer for {named([shipment])} cannot be opened", receipt.problem))
+    next_step = next(text for part, text in _DOUBTS if part in receipt.problem)
+    text = sentence(f"A receipt for {named([shipment])} is not verified", receipt.problem)
+    return ReceiptUnverified(text, next_step=next_step.format(number=receipt.receipt_id))
+
+
+def _alarmed(submission: Submission) -> KprError | None:
+    alarm = next((shipment.alarm for shipment in submission.shipments if shipment.needs_person and shipment.alarm), "")
+    if not alarm:
+        return None
+    return NeedsPerson(
+        alarm,
+        next_step="Send nothing before it is clear who else delivers for this municipality: another machine, another "
+        "journal, another program? Ask kpr@fhi.no what it has, then kpr-send resolve MSGID --settled --reason TEXT.",
+    )
+
+
+def _contradicted(submission: Submission) -> KprError | None:
+    contradicted = [shipment for shipment in submission.shipments if shipment.needs_person]
+    if not contradicted:
+        return None
+    return NeedsPerson(
+        f"The receipts for {named(contradicted)} contradict each other or what is known of it.",
+        next_step=_advice(_in(submission, _S.SEALED)) if contradicted[0].state is _S.SEALED else "",
+    )
+
+
+def _partly(submission: Submission) -> KprError | None:
+    if submission.state is not SubmissionState.PARTLY_DELIVERED:
+        return None
+    lost = _in(submission, _S.REJECTED, _S.FAULTED, _S.CANCELLED)
+    text = f"Only one of the pair is delivered. The other is {lost[0].state.value}: {named(lost)}"
+    faulted = _in(submission, _S.FAULTED)
+    return NeedsPerson(sentence(text, *(_why(faulted) if faulted else ())), next_step=_advice(lost))
+
+
+def _with_errors(submission: Submission) -> KprError | None:
+    arrived = _in(submission, _S.DELIVERED_WITH_ERRORS)
+    if not arrived:
+        return None
+    text = sentence(f"Arrived with errors (status 3): {named(arrived)}", *_why(arrived))
+    return NeedsPerson(text, next_step=_advice(arrived))
+
+
+def _ok_with_errors(submission: Submission) -> KprError | None:
+    """FHI says OK and names errors all the same: only a person can tell what it means (HIS 80415 4.3)."""
+    odd = [
+        shipment
+        for shipment in _in(submission, _S.DELIVERED)
+        if any(one.verified and one.status is ReceiptStatus.OK and one.errors for one in shipment.receipts)
+    ]
+    if not odd:
+        return None
+    return NeedsPerson(sentence(f"FHI says OK (status 1) to {named(odd)}, and names errors all the same", *_why(odd)))
+
+
+def _cancelled(submission: Submission) -> KprError | None:
+    cancelled = _in(submission, _S.CANCELLED)
+    if not cancelled or submission.state is SubmissionState.REJECTED:
+        return None  # a rejected half says more
+    return NeedsPerson(f"Cancelled, and will not be sent: {named(cancelled)}.", next_step=_advice(cancelled))
+
+
+def _rejected(submission: Submission) -> KprError | None:
+    refused = _in(submission, _S.REJECTED, _S.FAULTED)
+    if not refused:
+        return None
+    # What was rejected needs a new extract, for which FHI is asked anyway; what was faulted mostly needs none.
+    next_step = _advice(_in(submission, _S.REJECTED) or refused)
+    text = sentence(f"{named(refused)} did not get through", *_why(refused))
+    return RejectedByReceiver(text, next_step=next_step)
+
+
+def _ready(submission: Submission) -> KprError | None:
+    waiting = [one for one in _in(submission, _S.SEALED) if one.last_error is None]
+    return ReadyToSend(f"Sealed, and not sent yet: {named(waiting)}.") if waiting else None
+
+
+def _pending(submission: Submission) -> KprError | None:
+    pending = _in(submission, _S.PUBLISHED)
+    if not pending:
+        return None
+    return ReceiptPending(
+        f"Published, and no receipt is here yet: {named(pending)}. That is not delivered: the bus says accepted also "
+        "when it cannot route a message."
+    )
+
+
+def _not_sent(submission: Submission, late: _Late) -> KprError | None:
+    waiting = _in(submission, _S.SEALED)
+    last = next((shipment.last_error for shipment in waiting if shipment.last_error), None)
+    if last is None:
+        return None
+    texts = (f"Not sent: {named(waiting)}. {last.text}", late.text)
+    return BY_CODE.get(last.code, BusUnreachable)(" ".join(filter(None, texts)))
+
+
+def _not_fetched(submission: Submission, late: _Late) -> KprError | None:
+    pending = _in(submission, _S.PUBLISHED)
+    obstacle = next((shipment.last_error for shipment in pending if shipment.last_error), None)
+    if obstacle is None:
+        return None
+    texts = (f"Published: {named(pending)}, but receipts cannot be fetched: {obstacle.text}", late.text)
+    return BY_CODE[obstacle.code](" ".join(filter(None, texts)))
+
+
+_WHATEVER_REPLACED_IT: Final = (_in_doubt, _unverified, _alarmed, _contradicted)
+_KNOWN: Final = (_partly, _with_errors, _ok_with_errors, _cancelled, _rejected, _ready, _pending)
+_KEEPS_US: Final = (_not_sent, _not_fetched)
+
+
+def _why(shipments: Sequence[Shipment]) -> list[str]:
+    """Return what the receiver says is wrong."""
+    codes = [
+        f"{error.code} {error.text}"
+        for shipment in shipments
+        for receipt in shipment.receipts
+        for error in receipt.errors
+        if receipt.verified
+    ]
+    faults = [shipment.error_message.text for shipment in shipments if shipment.error_message]
+    notes = [shipment.last_error.text for shipment in shipments if shipment.last_error]
+    return codes or faults or notes or ["no error code was given"]
+
+
+def _advice(shipments: Sequence[Shipment]) -> str:
+    """Return what to do about shipments, each thing once; empty where the error's own advice says it."""
+    return " ".join(dict.fromkeys(filter(None, (standing(one).advice(one) for one in shipments))))
+
+
+def rfc3339(at: datetime) -> str:
+    """Write a time as RFC 3339 in UTC, whole seconds, for example ``2025-01-06T09:15:00Z``."""
+    return at.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
