@@ -15,17 +15,20 @@ APPLICATION_ID: Final = 0x4B505253
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """One step of the schema, applied in one transaction.
-
-    Attributes:
-        version: What ``user_version`` is after it.
-        name: What it is for.
-        statements: Its SQL, in order.
-    """
+    """One step of the schema, applied in one transaction; ``user_version`` is its version after it."""
 
     version: int
     name: str
     statements: tuple[str, ...]
+
+
+def _refused(action: str, table: str, text: str) -> str:
+    """Return the trigger that refuses a change of a table's rows."""
+    name = {"UPDATE": "stands", "DELETE": "stays"}[action]
+    return f"""
+        CREATE TRIGGER {table}_{name} BEFORE {action} ON {table}
+        BEGIN SELECT RAISE (ABORT, '{text}'); END
+        """
 
 
 _FIRST: Final = Migration(
@@ -144,37 +147,19 @@ _FIRST: Final = Migration(
         )
         """,
         "CREATE INDEX event_shipment ON event (msg_id, event_id)",
-        """
-        CREATE TRIGGER event_stands BEFORE UPDATE ON event
-        BEGIN SELECT RAISE (ABORT, 'the history is never changed'); END
-        """,
-        """
-        CREATE TRIGGER event_stays BEFORE DELETE ON event
-        BEGIN SELECT RAISE (ABORT, 'the history is never shortened'); END
-        """,
+        _refused("UPDATE", "event", "the history is never changed"),
+        _refused("DELETE", "event", "the history is never shortened"),
         # Writing through a blob handle, once, in the creating transaction, fires no trigger.
-        """
-        CREATE TRIGGER sealed_stands BEFORE UPDATE ON sealed
-        BEGIN SELECT RAISE (ABORT, 'sealed bytes never change'); END
-        """,
-        """
-        CREATE TRIGGER sealed_stays BEFORE DELETE ON sealed
-        BEGIN SELECT RAISE (ABORT, 'sealed bytes are never deleted'); END
-        """,
+        _refused("UPDATE", "sealed", "sealed bytes never change"),
+        _refused("DELETE", "sealed", "sealed bytes are never deleted"),
         """
         CREATE TRIGGER shipment_stands BEFORE UPDATE OF
           submission_id, environment, sender_her_id, year, type, msg_id, message_id, receiver_her_id, envelope,
           payload_sha256, payload_bytes, lopenr, sealed_id, sealed_sha256, sealed_bytes, created_at ON shipment
         BEGIN SELECT RAISE (ABORT, 'what is sealed never changes'); END
         """,
-        """
-        CREATE TRIGGER shipment_stays BEFORE DELETE ON shipment
-        BEGIN SELECT RAISE (ABORT, 'a shipment is never deleted'); END
-        """,
-        """
-        CREATE TRIGGER submission_stays BEFORE DELETE ON submission
-        BEGIN SELECT RAISE (ABORT, 'a submission is never deleted'); END
-        """,
+        _refused("DELETE", "shipment", "a shipment is never deleted"),
+        _refused("DELETE", "submission", "a submission is never deleted"),
     ),
 )
 
@@ -205,10 +190,7 @@ _SECOND: Final = Migration(
           CHECK ((released_at IS NULL) = (released_by IS NULL) AND (released_at IS NULL) = (released_why IS NULL))
         ) WITHOUT ROWID
         """,
-        """
-        CREATE TRIGGER forgotten_stays BEFORE DELETE ON forgotten
-        BEGIN SELECT RAISE (ABORT, 'what was begun is never deleted'); END
-        """,
+        _refused("DELETE", "forgotten", "what was begun is never deleted"),
         """
         CREATE TABLE acceptance (
           acceptance_id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -218,14 +200,8 @@ _SECOND: Final = Migration(
           who           TEXT NOT NULL CHECK (trim(who) <> '')
         )
         """,
-        """
-        CREATE TRIGGER acceptance_stands BEFORE UPDATE ON acceptance
-        BEGIN SELECT RAISE (ABORT, 'the history is never changed'); END
-        """,
-        """
-        CREATE TRIGGER acceptance_stays BEFORE DELETE ON acceptance
-        BEGIN SELECT RAISE (ABORT, 'the history is never shortened'); END
-        """,
+        _refused("UPDATE", "acceptance", "the history is never changed"),
+        _refused("DELETE", "acceptance", "the history is never shortened"),
     ),
 )
 
@@ -429,23 +405,15 @@ _FOURTH: Final = Migration(
           PRIMARY KEY (submission_id, shipment_id)
         ) WITHOUT ROWID
         """,
-        *(
-            f"""
-        CREATE TRIGGER {table}_{name} BEFORE {action} ON {table}
-        BEGIN SELECT RAISE (ABORT, '{text}'); END
-        """
-            for table, name, action, text in (
-                ("event", "stands", "UPDATE", "the history is never changed"),
-                ("event", "stays", "DELETE", "the history is never shortened"),
-                ("version", "stands", "UPDATE", "what was sealed never changes"),
-                ("version", "stays", "DELETE", "what was sealed is never deleted"),
-                ("known_msg_id", "stands", "UPDATE", "a MsgId stays its shipment''s"),
-                ("known_msg_id", "stays", "DELETE", "a MsgId is never forgotten"),
-                ("kept", "stands", "UPDATE", "what a submission keeps never changes"),
-                ("kept", "stays", "DELETE", "what a submission keeps is never deleted"),
-                ("shipment", "stays", "DELETE", "a shipment is never deleted"),
-            )
-        ),
+        _refused("UPDATE", "event", "the history is never changed"),
+        _refused("DELETE", "event", "the history is never shortened"),
+        _refused("UPDATE", "version", "what was sealed never changes"),
+        _refused("DELETE", "version", "what was sealed is never deleted"),
+        _refused("UPDATE", "known_msg_id", "a MsgId stays its shipment''s"),
+        _refused("DELETE", "known_msg_id", "a MsgId is never forgotten"),
+        _refused("UPDATE", "kept", "what a submission keeps never changes"),
+        _refused("DELETE", "kept", "what a submission keeps is never deleted"),
+        _refused("DELETE", "shipment", "a shipment is never deleted"),
         """
         CREATE TRIGGER shipment_stands BEFORE UPDATE OF
           shipment_id, submission_id, environment, sender_her_id, year, type, payload_sha256, payload_bytes, lopenr,
