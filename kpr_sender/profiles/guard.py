@@ -16,7 +16,6 @@ from typing import Final
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment
-from kpr_sender.net import is_loopback, may_be_this_machine
 from kpr_sender.profiles.profile import Profile
 
 _LEADING_DIGITS: Final = re.compile(r"0*(\d+)")
@@ -115,6 +114,9 @@ def _whose(profile: Profile, environment: Environment, her_id: int) -> str:
 def _guard_host(
     profile: Profile, environment: Environment, host: str, *, where: str, whose: str = "The bus host"
 ) -> None:
+    # Only here: who checks files or reads a year's profile needs neither ssl nor sockets, which take their time.
+    from kpr_sender.net import is_loopback, may_be_this_machine  # noqa: PLC0415
+
     name = host.strip().lower().removeprefix("[").removesuffix("]").rstrip(".")
     local = environment is Environment.LOKAL
     if not is_loopback(name) if local else may_be_this_machine(name):

@@ -19,7 +19,6 @@ from typing import Any, Final, TypeVar
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import is_registered_id
 from kpr_sender.model import Environment
-from kpr_sender.net import is_loopback
 from kpr_sender.settings.keys import DECLARED, Key, KeyGroup, SecretKeys, Section, keys_of
 from kpr_sender.settings.secrets import EnvironmentSecret, FileSecret, KeySettings, KeySource, Secret
 from kpr_sender.settings.values import (
@@ -328,6 +327,8 @@ class _ConfigurationFile:
                 raise self.wrong(f"registry.{name}", f'This is missing; registry.kind = "{kind.value}" needs it.')
 
     def _check(self, settings: Settings) -> None:
+        from kpr_sender.net import is_loopback  # noqa: PLC0415 - with it come ssl and sockets
+
         if not settings.bus.tls and not is_loopback(settings.bus.host):
             raise self.wrong("bus.tls", "TLS may be off only to a loopback address.")
         if (settings.bus.receipts_from is ReceiptsFrom.FOLDER) != (settings.bus.receipts_inbox is not None):

@@ -19,11 +19,11 @@ from tests.helpers.tenor import TENOR_ID
 HEAVY = ("proton", "lxml", "cryptography", "signxml", "rich", "asyncio", "tenacity")
 
 
-def _loaded_by(arguments: list[str], code: int = 0) -> set[str]:
+def _loaded_by(arguments: list[str], code: int = 0, *, heavy: tuple[str, ...] = HEAVY) -> set[str]:
     program = (
         "import sys; from kpr_sender.cli.main import run\n"
         f"code = run({arguments!r})\n"
-        f"print('loaded', *(name for name in {HEAVY!r} if name in sys.modules)); sys.exit(code)"
+        f"print('loaded', *(name for name in {heavy!r} if name in sys.modules)); sys.exit(code)"
     )
     ended = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
     assert ended.returncode == code, ended.stderr
@@ -35,6 +35,14 @@ def test_help_and_status_start_without_what_they_do_not_need(tmp_path: Path) -> 
 
     assert _loaded_by(["--help"]) == set()
     assert _loaded_by(["--env", "lokal", "--config", str(made.config), "status"], NothingSubmitted.exit_code) == set()
+
+
+def test_check_without_a_configuration_needs_no_network_and_no_keys(tmp_path: Path) -> None:
+    made = municipality(tmp_path)
+    arguments = ["check", str(made.fagmelding), str(made.identmelding), "--year", "2024"]
+
+    # 65: by production's rules synthetic persons stop.
+    assert _loaded_by(arguments, heavy=(*HEAVY, "ssl", "socket", "sqlite3"), code=65) == {"lxml"}
 
 
 @pytest.mark.parametrize(
