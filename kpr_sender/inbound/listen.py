@@ -254,7 +254,8 @@ class Listener:
             if first:
                 self.folder.evaluate_again()
             self.folder.take()
-            note_obstacle(self.journal, self._known(submission), None)
+            if first:
+                note_obstacle(self.journal, self._known(submission), None)
         return self._known(submission)
 
     def _known(self, submission: Submission) -> Submission:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,7 @@ from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.bus.port import Inbound, Source
 from kpr_sender.bus.proton_engine import Delivery, Message
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprError
-from kpr_sender.settings.values import AddressForm
+from kpr_sender.settings.values import AddressForm, ReceiptsFrom
 from tests.helpers.bus_settings import ERRORS, RECEIPTS, bus_settings
 from tests.helpers.scripted_bus import Script, ScriptedBus, end_session
 
@@ -92,6 +93,39 @@ def test_foreign_messages_in_front_cannot_hide_ours_up_to_the_cap(server: Script
             bus.hold(receive(bus))
         assert receive(bus).message_id == "ours"
         assert bus.held == 40
+
+
+def test_of_a_message_that_is_too_large_only_a_beginning_of_fixed_length_is_read(server: ScriptedBus) -> None:
+    """Of fixed length, so that it is known again at the next look, however the frames are cut."""
+    large = encoded("x" * 300_000)
+    server.script.deliver = {FROM_RECEIPTS: [large, encoded("y"), encoded("ours")]}
+    with AmqpBus(bus_settings(server.port, max_inbound=1000)) as bus:
+        first = receive(bus)
+        assert (first.readable, first.too_large, first.body) == (False, True, large[:1000])
+        bus.hold(first)
+        assert [receive(bus).message_id for _ in range(2)] == ["y", "ours"]
+    server.script.deliver = {FROM_RECEIPTS: [large]}
+    with AmqpBus(bus_settings(server.port, max_inbound=len(large))) as bus:
+        assert receive(bus).readable
+
+
+def test_only_the_queues_that_are_asked_for_are_read(server: ScriptedBus) -> None:
+    server.script.deliver = {FROM_RECEIPTS: [encoded("receipt")], FROM_ERRORS: [encoded("error")]}
+    with AmqpBus(bus_settings(server.port)) as bus:
+        assert receive_from(bus, Source.ERRORS) == "error"
+        assert bus.receive(0.2, {Source.ERRORS}) is None
+        assert receive_from(bus, Source.RECEIPTS) == "receipt"
+    folder = {"receipts_from": ReceiptsFrom.FOLDER, "receipts_inbox": Path("inbox")}
+    server.saw.attached.clear()
+    server.script.deliver = {FROM_RECEIPTS: [encoded("receipt")], FROM_ERRORS: [encoded("error")]}
+    with AmqpBus(bus_settings(server.port, **folder)) as bus:
+        assert receive(bus).message_id == "error"
+    assert server.saw.attached == [FROM_ERRORS], "the receipts queue is another server's"
+
+
+def receive_from(bus: AmqpBus, source: Source) -> str:
+    inbound = bus.receive(5, {source})
+    return "" if inbound is None else inbound.message_id
 
 
 def test_beyond_the_cap_no_more_are_taken_and_the_caller_can_see_it(server: ScriptedBus) -> None:

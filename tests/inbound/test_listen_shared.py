@@ -229,14 +229,18 @@ def test_half_of_the_brokers_limit_is_enough(cron: Cron, queue: SharedQueue) -> 
     assert queue.delivered == {"other-0": 1}
 
 
-def test_the_error_queue_likewise_and_what_cannot_be_read(cron: Cron, queue: SharedQueue) -> None:
+def test_the_error_queue_likewise_and_what_cannot_be_read(cron: Cron, queue: SharedQueue, events: list[Event]) -> None:
     queue.inbox.clear()
     queue.put(foreign(1, Source.ERRORS))
     queue.put(foreign(2, readable=False))
+    queue.put(foreign(3, readable=False, too_large=True))
+    queue.put(foreign(4, readable=False, too_large=True))
     for minute in MINUTES:
         report = cron.run(minute)
     assert report.exit_code == 88
-    assert queue.delivered == {"other-1": 5, "other-2": 5}
+    named = [event.text for event in events if "bus.max_inbound" in event.text]
+    assert len(named) == 5, "once for each look"
+    assert queue.delivered == {f"other-{number}": 5 for number in (1, 2, 3, 4)}
 
 
 def test_each_queue_has_pauses_of_its_own(cron: Cron, queue: SharedQueue, fhi: Fhi) -> None:
