@@ -72,6 +72,7 @@ class App:
     Attributes:
         section: Entered for each attempt to publish and each message handled, so that none is interrupted.
         closing: Set for good when nothing further may begin.
+        copies_left: Whether a stored receipt was verified, whose copy on our queue may still have to be settled.
 
     Raises:
         ConfigInvalid: The configuration is wrong, or it mixes environments (promise G7).
@@ -88,6 +89,7 @@ class App:
             self.observe(Event(EventKind.WARNING, warning))
         require_one_environment(self.profile, settings)
         self._given = given
+        self.copies_left = False
         self.closing = threading.Event()
         self.section = CriticalSection(self.closing)
         self.copies = ReceiptCopies(settings.journal.receipts_dir, self.observe)
@@ -256,7 +258,7 @@ class App:
             KprError: As ``receipt_handler`` and its ``evaluate`` do.
         """
         if self.session.opened().unverified_receipts():
-            self.receipt_handler.reevaluate()
+            self.copies_left |= self.receipt_handler.reevaluate()
 
     def reevaluate_before_sending(self) -> None:
         """Let a stored answer that is verified by now count before anything goes out; where it cannot, send anyway."""

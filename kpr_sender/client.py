@@ -212,13 +212,19 @@ class Client:
                 with self._app.section:
                     self._app.reevaluate()
                 now = journal.submission(found.submission_id) or found
-                known = listener.wait(now, timeout, anyway=anyway, settle_copies=now != found)
+                known = listener.wait(now, timeout, anyway=anyway, settle_copies=self._app.copies_left)
+                self._app.copies_left = False
                 return self._app.report(known)
             except (AccessRefused, ConfigInvalid, InputMissing) as error:
                 from kpr_sender.inbound.listen import note_obstacle
 
                 note_obstacle(journal, found, error)
                 raise
+
+    @property
+    def may_have_copies(self) -> bool:
+        """Whether this client verified a stored receipt, whose copy on our queue ``wait`` is to settle."""
+        return self._app.copies_left
 
     def status(self, submission_id: str | None = None) -> Report | None:
         """Return what the journal says, without touching the bus or the lock.

@@ -116,7 +116,7 @@ class ReceiptHandler:
             return self._evaluate_error(inbound)
         found = self.examiner.examine(inbound)
         shipment = found.shipment
-        stored = self.journal.stored_receipt(inbound.body) if found.problem else None
+        stored = self._stored(found, inbound.body) if found.problem else None
         if stored is not None and not stored.in_question:  # a person decided on it, or it was verified before
             return Evaluation(Handling.SETTLE, (stored.msg_id,), found.problem)
         if shipment is None:
@@ -131,20 +131,23 @@ class ReceiptHandler:
         if not found.problem:
             return self._record_verified(shipment, found, inbound.body)
         unverified = self._record_unverified(shipment, found, inbound.body, stored)
-        settle = found.readable_by_nobody and unverified.names_ours
+        settle = found.readable_by_nobody and (unverified.new or stored is not None)
         return replace(unverified, handling=Handling.SETTLE) if settle else unverified
 
-    def reevaluate(self) -> None:
+    def reevaluate(self) -> bool:
         """Evaluate each stored receipt that is not verified anew, from its stored bytes. Raises as ``evaluate`` does.
 
-        The copy on the queue, if it is still there, is a duplicate then, and settled by whoever reads it next.
+        Returns:
+            Whether one is verified now. Its copy on the queue, if it is still there, is a duplicate then.
         """
+        verified = False
         self._evaluated_at = self.examiner.now()
         for receipt_id in self.journal.unverified_receipts():
             stored = self.journal.receipt_document(receipt_id)
             shipment = None if stored is None else self.journal.shipment(stored.receipt.msg_id)
             if stored is not None and shipment is not None:
-                self._reevaluate(stored, shipment)
+                verified |= self._reevaluate(stored, shipment)
+        return verified
 
     def accept(self, receipt_id: int, *, reason: str, by: str) -> Shipment:
         """Let a person accept a receipt whose signature holds, and whose sender does not say that it is the receiver.
@@ -172,21 +175,34 @@ class ReceiptHandler:
         self._record_verified(found.shipment, accepted, stored.sealed, accepted=(reason, by))
         return found.shipment
 
-    def _reevaluate(self, stored: ReceiptDocument, shipment: Shipment) -> None:
+    def _reevaluate(self, stored: ReceiptDocument, shipment: Shipment) -> bool:
         receipt = stored.receipt
         found = self.examiner.examine(self._as_inbound(stored, shipment))
+        moved = found.apprec is not None and (found.shipment is None or found.shipment.msg_id != shipment.msg_id)
         if found.shipment is not None and not found.problem:
             self._record_verified(found.shipment, found, stored.sealed)
-        elif found.problem != receipt.problem and found.shipment is not None:
+        elif found.shipment is not None and moved:
+            self._record_unverified(found.shipment, found, stored.sealed, None)
+        elif found.shipment is not None and found.problem != receipt.problem:
             status, errors = _says(found)
             changed = self.journal.change_unverified(
                 receipt.receipt_id, status=status, errors=errors, problem=found.problem, xml=found.xml
             )
             if found.xml is not None:
                 self.archive_unverified(changed, found.xml)
-        if found.apprec is not None and (found.shipment is None or found.shipment.msg_id != shipment.msg_id):
+        if moved:
             reason = "It could be opened now, and is about another message."
             self.journal.discard_receipt(receipt.receipt_id, reason=reason, by="kpr-sender")
+        return found.shipment is not None and not found.problem
+
+    def _stored(self, found: Examined, sealed: bytes) -> Receipt | None:
+        """Return these bytes as they are stored already, unless as what they turned out not to be."""
+        shipment = found.shipment
+        stored = self.journal.stored_receipt(sealed, "" if shipment is None else shipment.msg_id)
+        if stored is None or found.claim or stored.verified:
+            return stored
+        same = found.apprec is None if shipment is None else stored.msg_id in shipment.msg_ids
+        return stored if same else None
 
     def _as_inbound(self, stored: ReceiptDocument, shipment: Shipment) -> Inbound:
         """Return a stored receipt as it would come now: what stood outside it has said its part."""
@@ -260,7 +276,7 @@ class ReceiptHandler:
         Beyond the bound it is only left there, and as what names us is settled at its last take: 20 others are stored.
         """
         evaluation = Evaluation(Handling.HOLD, (shipment.msg_id,), found.problem, names_ours=not found.claim)
-        if stored is not None and (found.claim or stored.msg_id in shipment.msg_ids):
+        if stored is not None:
             return evaluation
         most, most_bytes = _MOST_THAT_NAME_NOBODY if found.claim else _MOST_THAT_NAME_ONE
         msg_id = shipment.msg_id

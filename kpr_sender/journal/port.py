@@ -185,8 +185,13 @@ class JournalView(Protocol):
             msg_id: One that the shipment has or had; None for those that name none, of all shipments.
         """
 
-    def stored_receipt(self, sealed: bytes) -> Receipt | None:
-        """Return the receipt that came as these bytes: the verified one before others, None where there is none."""
+    def stored_receipt(self, sealed: bytes, msg_id: str) -> Receipt | None:
+        """Return the receipt that came as these bytes; None where there is none.
+
+        Args:
+            sealed: The bytes.
+            msg_id: Whose is wanted where several shipments have it; next a verified one.
+        """
 
     def decisions(self) -> tuple[JournalEvent, ...]:
         """Return what persons decided of the journal as a whole, the oldest first."""

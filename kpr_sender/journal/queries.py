@@ -115,10 +115,11 @@ class SqliteView:
             row = connection.execute(sql.UNVERIFIED_STORED, {"msg_id": msg_id}).fetchone()
             return row["number"], row["bytes"]
 
-    def stored_receipt(self, sealed: bytes) -> Receipt | None:
+    def stored_receipt(self, sealed: bytes, msg_id: str) -> Receipt | None:
         """Return the receipt that came as these bytes."""
         with self._store.reading() as connection:
-            row = connection.execute(sql.STORED_RECEIPT, (hashlib.sha256(sealed).hexdigest(),)).fetchone()
+            wanted = {"sealed_sha256": hashlib.sha256(sealed).hexdigest(), "msg_id": msg_id}
+            row = connection.execute(sql.STORED_RECEIPT, wanted).fetchone()
             return None if row is None else rows.receipt_of(row)
 
     def decisions(self) -> tuple[JournalEvent, ...]:

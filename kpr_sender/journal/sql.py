@@ -98,7 +98,10 @@ UNVERIFIED_STORED: Final = f"""
 STORED_RECEIPT: Final = f"""
     SELECT receipt_id, msg_id, status, errors, verified, problem, received_at, signer_sha1, signer_serial,
            {_DISCARDED} AS discarded
-    FROM receipt WHERE sealed_sha256 = ? ORDER BY verified DESC, discarded DESC LIMIT 1
+    FROM receipt JOIN known_msg_id USING (msg_id) WHERE sealed_sha256 = :sealed_sha256
+    ORDER BY shipment_id = (SELECT shipment_id FROM known_msg_id WHERE msg_id = :msg_id) DESC,
+             verified DESC, discarded DESC
+    LIMIT 1
 """  # noqa: S608 - as above
 CHANGE_UNVERIFIED: Final = """
     UPDATE receipt SET status = :status, errors = :errors, problem = :problem, xml = :xml

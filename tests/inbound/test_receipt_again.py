@@ -361,6 +361,36 @@ def test_an_answer_is_evaluated_again_by_each_run_that_decides_and_laid_among_th
     assert list((copies / "unverified").iterdir()) == []
 
 
+def test_what_turns_out_to_be_the_other_half_s_and_is_not_verified_yet_is_stored_for_that_one(
+    client: Client, new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi, kommune: Municipality
+) -> None:
+    """It is not called discarded when it comes again; once it is verified, the run that sends settles its copy."""
+    first, second = silent_bus.published
+    claim = fhi.inbound(second, _sealed_for(fhi, fhi.apprec(second), "kommune-signing"), correlation_id="")
+    silent_bus.put(claim)
+    assert client.wait(timeout=0).exit_code == 77
+    client.close()
+    pki = kommune.folder / "pki"
+    for suffix in ("p12", "pem"):
+        content = (pki / f"kommune-signing.{suffix}").read_bytes()
+        (pki / f"kommune-encryption.{suffix}").write_bytes(content)
+    stranger = {"receiver": {"signing_certificates": [str(pki / "kommune-encryption.pem")]}}
+    opened = new_client(silent_bus, stranger)
+
+    report = look_again(opened)
+
+    one, other = report.submission.shipments
+    assert (report.exit_code, silent_bus.settled) == (76, [])
+    assert [receipt.in_question for receipt in (*one.receipts, *other.receipts)] == [False, True]
+    silent_bus.put(fhi.inbound(first, _sealed_for(fhi, fhi.apprec(first), "kommune-signing")))
+    verified = new_client(silent_bus)
+    assert [shipment.state for shipment in verified.submit().submission.shipments] == ["published", "delivered"]
+    assert verified.may_have_copies
+    assert look_again(verified).exit_code == 0
+    assert claim.body in [message.body for message in silent_bus.settled]
+    assert not verified.may_have_copies
+
+
 def test_stored_answers_keep_nothing_from_being_sent_where_they_cannot_be_evaluated(
     new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi, kommune: Municipality, events: list[Event]
 ) -> None:
