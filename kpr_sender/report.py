@@ -73,18 +73,13 @@ class NextLook:
 
     Attributes:
         at: From when on.
-        queue: What it is called.
         others: How many messages of others lay there at the last look.
+        text: The same in a sentence.
     """
 
     at: datetime
-    queue: str
     others: int
-
-    @property
-    def text(self) -> str:
-        """The same in a sentence."""
-        return f"{self.others} messages of others lie on our {self.queue}; it is looked at from {rfc3339(self.at)} on."
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -351,13 +351,8 @@ class Listener:
         )
 
     def _told(self, queues: Collection[Source]) -> str:
-        return " ".join(_told(QUEUE_NAMES[queue], self.memory.looks[queue]) for queue in queues)
-
-
-def _told(name: str, looks: Looks) -> str:
-    since = "" if looks.since is None else f", some of them since {rfc3339(looks.since)}"
-    at = "" if looks.looked_at is None else f" ({rfc3339(looks.looked_at)})"
-    return (
-        f"{looks.others} messages of others lay on our {name} at the last look{at}{since}. They were taken as often as "
-        "is safe, and it is not read any more, so that the bus does not drop them."
-    )
+        found = (self.memory.looks[queue].text(QUEUE_NAMES[queue]) for queue in queues)
+        return (
+            f"{'; '.join(found)}. They were taken as often as is safe, and are not read any more, so that the bus does "
+            "not drop them."
+        )

@@ -21,6 +21,7 @@ from kpr_sender.durable import write_file
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.inbound.looks import Looks, Seen
 from kpr_sender.report import LastLook, NextLook
+from kpr_sender.result import rfc3339
 from kpr_sender.settings.values import Settings
 
 _SCHEMA: Final = 1
@@ -82,9 +83,12 @@ class LookMemory:
 
     def next_look(self, queues: Collection[Source], now: datetime) -> NextLook | None:
         """Return when the first of these queues that is not looked at now is looked at again; None where none is."""
-        due = ((self.looks[one].next_at(now), one) for one in queues)
-        paused = [NextLook(at, QUEUE_NAMES[one], self.looks[one].others) for at, one in due if at and at > now]
-        return min(paused, key=lambda one: one.at, default=None)
+        due = ((at, one) for one in queues if (at := self.looks[one].next_at(now)) is not None and at > now)
+        if (first := min(due, default=None)) is None:
+            return None
+        at, looks = first[0], self.looks[first[1]]
+        text = f"{looks.text(QUEUE_NAMES[first[1]])}; it is looked at again from {rfc3339(at)} on."
+        return NextLook(at, looks.others, text)
 
     def keep(self, queue: Source, looks: Looks) -> None:
         """Remember of a queue, durably: the new file takes the old one's place at once and complete.

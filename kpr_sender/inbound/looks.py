@@ -16,6 +16,7 @@ from typing import Final
 
 from kpr_sender.errors import UsageError
 from kpr_sender.journal.admission import require_clean
+from kpr_sender.result import rfc3339
 
 PAUSES: Final[Mapping[int, timedelta]] = MappingProxyType(
     {1: timedelta(minutes=1), 2: timedelta(minutes=10), 3: timedelta(hours=1), 4: timedelta(hours=24)}
@@ -72,6 +73,13 @@ class Looks:
     def over(self) -> bool:
         """Whether the queue is not attached any more by itself."""
         return self.highest >= LAST_TAKE or self.delivered >= _HALF_USED
+
+    def text(self, queue: str) -> str:
+        """Return what lay there at the last look, as a clause without a full stop; ``queue`` is what it is called."""
+        since = "" if self.since is None else f", some since {rfc3339(self.since)}"
+        at = "" if self.looked_at is None else f" ({rfc3339(self.looked_at)})"
+        noun = "message" if self.others == 1 else "messages"
+        return f"{self.others} {noun} of others lay on our {queue} at the last look{at}{since}"
 
     def next_at(self, now: datetime) -> datetime | None:
         """Return from when on the queue may be looked at: ``now`` where it may at once, None where never by itself.

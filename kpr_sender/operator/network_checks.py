@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from kpr_sender.bus.port import Source, own_queues
+from kpr_sender.bus.port import QUEUE_NAMES, Source, own_queues
 from kpr_sender.bus.probe import Probe, shake_hands
 from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.events import Event, ignore
@@ -20,7 +20,6 @@ from kpr_sender.registry import open_registry
 from kpr_sender.registry.client import RegistryClient
 from kpr_sender.registry.counterpart_checks import require_openable
 from kpr_sender.registry.port import Directory
-from kpr_sender.result import rfc3339
 from kpr_sender.settings.values import RegistryKind, RegistrySettings, Settings
 from kpr_sender.trust.policy import Trust
 
@@ -193,10 +192,7 @@ def _reads(context: CheckContext, key: str, source: Source) -> CheckResult:
     name = queue_name(queue)
     required(context.probe).reads(queue, f"{key} {name}")
     looks = LookMemory.load(beside(context.settings.journal.path)).looks[source]
-    concerns = []
-    if looks.looked_at is not None:
-        when = rfc3339(looks.looked_at)
-        concerns.append(f"{looks.others} messages of others lay there at the last look, {when}")
+    concerns = [] if looks.looked_at is None else [looks.text(QUEUE_NAMES[source])]
     return found(f"{name}: attached, nothing taken", concerns)
 
 

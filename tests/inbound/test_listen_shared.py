@@ -125,7 +125,8 @@ def test_a_run_that_may_not_look_says_when_it_looks_next(cron: Cron, events: lis
     assert report.exit_code == 80
     (told,) = [event for event in events if event.kind is EventKind.FOREIGN_HELD]
     due = rfc3339(NOW + timedelta(minutes=20))
-    assert told.text == f"3 messages of others lie on our receipts queue; it is looked at from {due} on."
+    assert told.text.startswith("3 messages of others lay on our receipts queue at the last look (")
+    assert told.text.endswith(f"; it is looked at again from {due} on.")
     assert report.as_json()["next_look"] == due
     screen = "\n".join(report_screen(report, journal=Path("j"), receipts=Path("r")))
     assert f"Next look   {told.text}" in screen
@@ -250,7 +251,7 @@ def test_each_queue_has_pauses_of_its_own(cron: Cron, queue: SharedQueue, fhi: F
         cron.run(minute)
     report = cron.run(5000)
     assert report.exit_code == 88
-    assert "1 messages of others lay on our error queue" in report.text()
+    assert "1 message of others lay on our error queue" in report.text()
     assert "receipts queue" not in report.text()
     queue.put(foreign(2))
     cron.run(5001)

@@ -184,7 +184,10 @@ def test_messages_of_others_on_a_queue_that_we_read_make_that_queue_yellow(stage
     checks = only("bus login") + only("receipts queue") + only("error queue")
     lines = {line.name: line for line in run_checks(stage.settings(), checks=checks)}
     assert lights([*lines.values()], Status.YELLOW) == {"error queue"}
-    assert "2 messages of others lay there at the last look, 2025-01-06T00:00:00Z" in lines["error queue"].text
+    assert (
+        "2 messages of others lay on our error queue at the last look (2025-01-06T00:00:00Z)"
+        in lines["error queue"].text
+    )
     assert lines["error queue"].next_step
 
 
