@@ -6,10 +6,11 @@ Run it after a change there: ``python docs/make_exit_codes.py``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from kpr_sender.errors import ERRORS, EXIT_OK, EXIT_OK_MEANING
+from kpr_sender.errors import ERRORS, EXIT_OK, EXIT_OK_MEANING, ORDER
 
 TARGET: Final = Path(__file__).resolve().parent / "exit-codes.md"
 
@@ -30,13 +31,23 @@ keys come first, always:
 | `error` | `null` where `exit_code` is 0; else `code` (as above), `text` (what happened, where), `next_step` |
 
 The command's own keys follow. `send`, `wait`, `status`, `resolve`, `reviewed` and `receipts add` have `environment`,
-`submission`, `year`, `state`, `deadline` (the last day to report), `days_left` (negative after it), `reviewed`
-(`null`, or `at`: when a person noted to have looked at FHI's feedback view), `answers_to_others` (how many answers to
-messages that are not in this journal lay on our queue at the last look), `next_look` (from when on a queue that others
-share is looked at again, or `null`) and `shipments`; so has every command that fails before it has anything of its
-own to print, where all but `environment` are `null`, 0 or empty. `sandbox serve` prints its object when it is ready,
-with `exit_code` 0. `journal export` prints one JSON object a line without `--json`; with it, one object with these as
-`lines`. At 130 `error.code` is `interrupted`."""
+`submission`, `kommunenummer`, `year`, `state`, `replaced_by` (the submission that has taken its place), `deadline`
+(the last day to report), `days_left` (negative after it), `reviewed` (`null`, or `at`: when a person noted to have
+looked at FHI's feedback view), `answers_to_others` (how many answers to messages that are not in this journal lay on
+our queue at the last look), `next_look` (from when on a queue that others share is looked at again, or `null`) and
+`shipments`; so has every command that fails before it has anything of its own to print, where all but `environment`
+are `null`, 0 or empty. `sandbox serve` prints its object when it is ready, with `exit_code` 0. A shipment's `file`
+has `name` and `sha256` of the file as it lay on the disk, `payload_sha256` is of the bytes that were spliced in.
+`journal log` has `decisions`: `at`, `what`, `msg_id`, `by`, `reason`. `journal export` prints one JSON object a line
+without `--json`; with it, one object with these as `lines`. At 130 `error.code` is `interrupted`."""
+
+
+def _order() -> Iterator[str]:
+    for name, errors in ORDER:
+        named = ", ".join(
+            f"{error.exit_code} `{error.code}`" for error in sorted(errors, key=lambda one: one.exit_code)
+        )
+        yield f"| {name} | {named} |"
 
 
 def documentation() -> str:
@@ -59,6 +70,16 @@ def documentation() -> str:
             "| exit code | `error.code` | meaning | whose move | what to do next |",
             "| ---: | --- | --- | --- | --- |",
             *rows,
+            "",
+            "## What counts more",
+            "",
+            "Where several things are known of a submission, the first of these that is among them is the exit code.",
+            "What keeps us from sending and looking never outweighs what is known, whatever its code; where a receipt",
+            "is overdue as well, its text says so. 88 never keeps `send` from publishing what is sealed.",
+            "",
+            "| | exit codes |",
+            "| --- | --- |",
+            *_order(),
             "",
             *_THE_OBJECT.splitlines(),
             "",

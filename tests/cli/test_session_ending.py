@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from kpr_sender.cli import status
 from kpr_sender.cli.main import run
 from kpr_sender.cli.session import TimeLimit, graceful_shutdown
 from kpr_sender.client import Client
@@ -135,6 +138,52 @@ def test_a_signal_between_two_steps_ends_the_run_at_once(
         orderly_run(client, lambda client: client.submit())
     assert states(client) == [S.SEALED, S.SEALED]
     assert (bus.published, bus.closed) == ([], True)
+
+
+@pytest.fixture
+def cut_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[signal.Signals], None]]:
+    """A module that a signal comes to while it is imported: whatever follows runs until the signal is delivered."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def load(number: signal.Signals) -> None:
+        body = f"import signal\nsignal.raise_signal({int(number)})\nwhole = True\n"
+        (tmp_path / "cut_by_a_signal.py").write_text(body, "utf-8")
+        assert importlib.import_module("cut_by_a_signal").whole
+        ends = time.monotonic() + 30
+        while time.monotonic() < ends:
+            time.sleep(0.005)
+
+    yield load
+    sys.modules.pop("cut_by_a_signal")
+
+
+@every_signal
+def test_a_signal_inside_an_import_is_heard_right_after_it(
+    kommune: Municipality, bus: MemoryBus, number: signal.Signals, cut_module: Callable[[signal.Signals], None]
+) -> None:
+    """An interrupt there would end the process by its signal, and no state would be printed."""
+
+    def observe(event: Event) -> None:
+        if event.kind is EventKind.CONNECTING:
+            cut_module(number)
+
+    client = Client(kommune.configure(), bus=bus, on_event=observe)
+    with pytest.raises(KeyboardInterrupt):
+        orderly_run(client, lambda client: client.submit())
+    assert states(client) == [S.SEALED, S.SEALED]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_so_it_is_in_every_command(
+    kommune: Municipality,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+    cut_module: Callable[[signal.Signals], None],
+) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(status, "journal_of", lambda _: cut_module(number))
+    assert command(kommune, "status") == 130
+    signal.signal(signal.SIGINT, _stray)
 
 
 def test_a_signal_while_the_link_is_closed_does_not_break_that_off(
