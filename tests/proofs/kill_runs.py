@@ -55,6 +55,35 @@ class Answer(enum.Enum):
 
 Answers = dict[MessageType, Answer]
 
+
+@dataclass(frozen=True)
+class Scene:
+    """What FHI does to a fagmelding, and what a person decides of it.
+
+    Attributes:
+        fault: The sandbox's name for it.
+        state: What it is then.
+        decision: What the person does.
+        again: Whether its content goes again by that.
+    """
+
+    fault: str
+    state: ShipmentState
+    decision: str
+    again: bool
+
+    def __str__(self) -> str:
+        return f"{self.decision} after {self.fault}"
+
+
+SCENES: Final = (
+    Scene("error-queue", _S.FAULTED, "resend", True),
+    Scene("reject", _S.REJECTED, "resend", True),
+    Scene("no-answer", _S.PUBLISHED, "not-arrived", True),
+    Scene("receipt-sender", _S.PUBLISHED, "accept", False),
+    Scene("status-3", _S.DELIVERED_WITH_ERRORS, "settle", False),
+)
+
 _HELD_BY_BUS: Final = frozenset({_S.PUBLISHED, _S.DELIVERED, _S.DELIVERED_WITH_ERRORS, _S.REJECTED, _S.FAULTED})
 _NOT_HELD_BY_BUS: Final = frozenset({_S.SEALED, _S.CANCELLED})
 MAY_LEAVE_DOUBT: Final = frozenset(
@@ -97,6 +126,7 @@ class Found:
         duplicated: Shipments that the bus has more than once, however often.
         misclassified: Shipments that are called what the bus's ledger belies.
         in_doubt: Shipments that end in doubt, and are reported so.
+        dead_ends: Shipments that no person's word ends.
         wrong: Everything that is not as it must be, in words.
     """
 
@@ -105,6 +135,7 @@ class Found:
     duplicated: int = 0
     misclassified: int = 0
     in_doubt: int = 0
+    dead_ends: int = 0
     wrong: list[str] = field(default_factory=list)
 
 
@@ -166,12 +197,49 @@ class KillTown:
         shutil.rmtree(journal)
         return first or ()
 
-    def _run(self, folder: Path, stop: Stop | None) -> Ended:
+    def decided(self, scene: Scene, stop: Stop | None) -> tuple[FaultPoint, ...]:
+        """Let a person decide on a fagmelding that FHI did not simply take, and kill that run and what it sends.
+
+        Returns:
+            The points that the person's run reached.
+        """
+        self._cases += 1
+        journal = self._folder / f"case-{self._cases}"
+        journal.mkdir()
+        before = len(self._sandbox.ledger.lines())
+        self._sandbox.faults = Faults.parse([f"{scene.fault}:{MessageType.KPR_IPL}"])
+        self._run(journal, None, silent=scene.fault == Answer.NONE.fault)
+        judge = _Judge(self._answers, self.found, where=f"{scene.decision} after {scene.fault}, {stop}")
+        if (state := _shipments(journal / "journal.db")[MessageType.KPR_IPL].state) is not scene.state:
+            judge.object(f"it is {state} before anybody decides")
+        self._sandbox.faults = Faults.parse([])  # what it held back comes now: a late receipt
+        ended = self._run(journal, stop, scene.decision)
+        points = ended.points
+        if ended.exit_code is None:
+            self.found.runs += 1
+            judge.when_decided(_shipments(journal / "journal.db"), self._sandbox.ledger.lines()[before:])
+            ended = self._run(journal, None, scene.decision)
+        if any(one.state is _S.IN_DOUBT for one in _shipments(journal / "journal.db").values()):
+            self.found.in_doubt += 1
+            ended = self._run(journal, None, "in-doubt")
+        lines = self._sandbox.ledger.lines()[before:]
+        judge.when_decided(_shipments(journal / "journal.db"), lines)
+        judge.when_settled(_shipments(journal / "journal.db"), lines, ended.exit_code, again=scene.again)
+        self._empty_queue()
+        shutil.rmtree(journal)
+        return points
+
+    def _run(self, folder: Path, stop: Stop | None, decision: str = "", *, silent: bool = False) -> Ended:
         order = {
             "config": str(self._folder / "lokal.toml"),
             "folder": str(folder),
             "ledger": str(self._sandbox.ledger.path),
-            "answered": [type_.value for type_, answer in self._answers.items() if answer is not Answer.NONE],
+            "answered": [
+                type_.value
+                for type_, answer in self._answers.items()
+                if answer is not Answer.NONE and not (silent and type_ is MessageType.KPR_IPL)
+            ],
+            "decision": decision,
             "stop": None if stop is None else [stop.point.value if stop.point else "", stop.time],
         }
         assert self._server.stdin is not None
@@ -191,9 +259,10 @@ class KillTown:
         """Take away what came back because the settlement never left: it belongs to this case."""
 
         def take() -> None:
-            spool = self._sandbox._queues[self._sandbox.receipts_queue].spool
-            while spool.ready:
-                spool.remove(spool.ready.popleft())
+            for queue in (self._sandbox.receipts_queue, self._sandbox.error_queue):
+                spool = self._sandbox._queues[queue].spool
+                while spool.ready:
+                    spool.remove(spool.ready.popleft())
 
         self._on_bus(take)
 
@@ -225,15 +294,15 @@ class _Judge:
         self._compare(shipments, lines)
         publishing = {type_ for type_, shipment in shipments.items() if shipment.state is _S.PUBLISHING}
         if publishing and at not in MAY_LEAVE_DOUBT:
-            self._wrong(f"{sorted(publishing)} is being published at {at}")
+            self.object(f"{sorted(publishing)} is being published at {at}")
         if len(publishing) > 1:
-            self._wrong("both are being published at once")
+            self.object("both are being published at once")
         self._doubtful |= publishing
 
     def at_end(self, shipments: dict[MessageType, Shipment], lines: Sequence[LedgerLine], exit_code: int) -> None:
         """Look at what became of the pair after the last start."""
         if set(shipments) != set(MessageType):
-            self._wrong(f"the pair is {sorted(shipments)}")
+            self.object(f"the pair is {sorted(shipments)}")
             return
         self._compare(shipments, lines)
         for type_, shipment in shipments.items():
@@ -246,24 +315,60 @@ class _Judge:
             self._found.lost += forgotten if received else not in_doubt
             may_doubt = type_ in self._doubtful and (not received or self._answers[type_] is Answer.NONE)
             if not (may_doubt if in_doubt else received and shipment.state is self._answers[type_].state):
-                self._wrong(f"{type_} ends as {shipment.state}, received {len(received)} times")
+                self.object(f"{type_} ends as {shipment.state}, received {len(received)} times")
             if [(line.msg_id, line.message_id, line.sha256) for line in received] not in (
                 [],
                 [(shipment.msg_id, shipment.message_id, shipment.sealed_sha256)],
             ):
-                self._wrong(f"{type_}: the bus has other bytes, or another id, than the journal")
+                self.object(f"{type_}: the bus has other bytes, or another id, than the journal")
         if any(count > 1 for count in Counter(line.msg_id for line in lines).values()):
-            self._wrong("a MsgId twice")
+            self.object("a MsgId twice")
         expected = expected_exit_code({shipment.state for shipment in shipments.values()})
         if exit_code != expected:
-            self._wrong(f"exit code {exit_code}, not {expected}")
+            self.object(f"exit code {exit_code}, not {expected}")
+
+    def when_decided(self, shipments: dict[MessageType, Shipment], lines: Sequence[LedgerLine]) -> None:
+        """Look at what is said of shipments that have, or had, several ids."""
+        taken = {line.message_id for line in lines}
+        known = {one for shipment in shipments.values() for one in _message_ids(shipment)}
+        for shipment in shipments.values():
+            unsaid = shipment.state is _S.SEALED and shipment.message_id in taken
+            if unsaid or (shipment.state in _HELD_BY_BUS and not taken & _message_ids(shipment)):
+                self._found.misclassified += 1
+                self.object(f"{shipment.type} is called {shipment.state}")
+        if taken - known:
+            self._found.misclassified += 1
+            self.object("the journal does not know all message-ids that the bus has")
+
+    def when_settled(
+        self,
+        shipments: dict[MessageType, Shipment],
+        lines: Sequence[LedgerLine],
+        exit_code: int | None,
+        *,
+        again: bool,
+    ) -> None:
+        """Look at what became of the pair in the end: delivered or settled, and sent once for each person's word."""
+        received = Counter(line.message_id for line in lines)
+        twice = sum(times - 1 for times in received.values())
+        for type_, shipment in shipments.items():
+            words = len({one.message_id for one in shipment.earlier} | {shipment.message_id})
+            sent = len(received.keys() & _message_ids(shipment))
+            twice += max(sent - words, 0) + (max(sent - 1, 0) if not again or type_ is MessageType.KPR_IDE else 0)
+            if not (shipment.state is _S.DELIVERED or shipment.settled):
+                self._found.dead_ends += 1
+                self.object(f"{type_} ends as {shipment.state}")
+        self._found.duplicated += twice
+        self._found.lost += 2 - len(shipments)
+        if twice or exit_code != 0:
+            self.object(f"exit code {exit_code}, {twice} times too often on the bus")
 
     def copies(self, files: Sequence[Path]) -> None:
         """Look at the receipts' copies for the archive: one for each answer."""
         answered = sum(answer is not Answer.NONE for answer in self._answers.values())
         unheard = sum(self._answers[type_] is not Answer.NONE for type_ in self._unheard)
         if len(files) != answered - unheard:
-            self._wrong(f"{len(files)} copies of {answered} receipts")
+            self.object(f"{len(files)} copies of {answered} receipts")
 
     def _compare(self, shipments: dict[MessageType, Shipment], lines: Sequence[LedgerLine]) -> None:
         received = {line.msg_id for line in lines}
@@ -271,13 +376,18 @@ class _Judge:
             claimed = _HELD_BY_BUS if shipment.msg_id not in received else _NOT_HELD_BY_BUS
             if shipment.state in claimed:
                 self._found.misclassified += 1
-                self._wrong(f"{shipment.type} is called {shipment.state}")
+                self.object(f"{shipment.type} is called {shipment.state}")
         if unknown := received - {shipment.msg_id for shipment in shipments.values()}:
             self._found.misclassified += 1
-            self._wrong(f"the journal knows nothing of {len(unknown)} messages that the bus has")
+            self.object(f"the journal knows nothing of {len(unknown)} messages that the bus has")
 
-    def _wrong(self, what: str) -> None:
+    def object(self, what: str) -> None:
+        """Note what is not as it must be."""
         self._found.wrong.append(f"killed at {self._where}: {what}")
+
+
+def _message_ids(shipment: Shipment) -> set[str]:
+    return {shipment.message_id, *(one.message_id for one in shipment.earlier)}
 
 
 def expected_exit_code(states: set[ShipmentState]) -> int:

@@ -19,7 +19,7 @@ from kpr_sender.fault_points import FaultPoint
 from kpr_sender.model import MessageType
 from tests.helpers.figures import figure
 from tests.helpers.nightly import scaled
-from tests.proofs.kill_runs import Answer, Answers, Found, Stop, kill_town, run_server
+from tests.proofs.kill_runs import SCENES, Answer, Answers, Found, Scene, Stop, kill_town, run_server
 
 _PAIRS: Final = 1_200
 _PAIRS_A_TURN: Final = 250  # at least: where the recovery is over before its stop, there is no pair
@@ -58,9 +58,10 @@ def _judge(name: str, found: Found) -> None:
         duplicated=found.duplicated,
         misclassified=found.misclassified,
         in_doubt=found.in_doubt,
+        dead_ends=found.dead_ends,
     )
     assert not found.wrong, "\n".join(found.wrong)
-    assert (found.lost, found.duplicated, found.misclassified) == (0, 0, 0)
+    assert (found.lost, found.duplicated, found.misclassified, found.dead_ends) == (0, 0, 0, 0)
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,27 @@ def test_killed_at_every_point_and_started_again(server: subprocess.Popen[str], 
     assert set(points) == set(FaultPoint) - (_OF_ANSWERS if silent else set())
     assert town.found.runs == len(stops), "every one of them was killed"
     _judge("kill points", town.found)
+
+
+def decide(server: subprocess.Popen[str], scene: Scene, share: int) -> None:
+    """Kill a person's decision, and what it sends, at every so manieth point; then it is taken again."""
+    with kill_town(server, dict.fromkeys(MessageType, Answer.POSITIVE)) as town:
+        stops = _stops(town.decided(scene, None))
+        for stop in stops[len(scene.decision) % share :: share]:
+            town.decided(scene, stop)
+    assert town.found.runs, "it was killed"
+    _judge("kill points of a person's decision", town.found)
+
+
+@pytest.mark.parametrize("scene", SCENES, ids=str)
+def test_killed_while_a_person_decides_and_what_is_let_go_is_sent(server: subprocess.Popen[str], scene: Scene) -> None:
+    decide(server, scene, share=4)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("scene", SCENES, ids=str)
+def test_killed_at_every_point_while_a_person_decides(server: subprocess.Popen[str], scene: Scene) -> None:
+    decide(server, scene, share=1)
 
 
 @pytest.mark.nightly
