@@ -80,13 +80,9 @@ class Client:
         environ: Mapping[str, str] | None = None,
         **parts: Unpack[Parts],
     ) -> Self:
-        """Read a configuration file and make a client of it.
+        """Read a TOML file, which must be for that environment (promise G7), and make a client of it.
 
-        Args:
-            path: The TOML file; its relative paths start from its own folder.
-            environment: Must be the one the file says (promise G7).
-            environ: Where secrets named by ``*_env`` are looked up; the process's environment when not given.
-            **parts: As for the constructor.
+        Secrets named by ``*_env`` are looked up in ``environ``, or in the process's environment where it is not given.
 
         Raises:
             ConfigInvalid: The file is missing or wrong.
@@ -153,11 +149,7 @@ class Client:
             return self._app.report(submission, sent, _attempts(submission) - begun)
 
     def _require_answered(self, submission_id: str) -> None:
-        """Look for the answers of what is to be replaced; refuse to replace what has none: both could arrive.
-
-        Raises:
-            InDoubt: A half of it has none.
-        """
+        """Look for the answers of what is to be replaced; refuse to replace what has none: both could arrive."""
         journal = self._app.session.opened()
         replaced = journal.submission(submission_id)
         if replaced is not None and any(awaits_answer(shipment) for shipment in replaced.shipments):
@@ -195,7 +187,6 @@ class Client:
             NothingSubmitted: Nothing is submitted for the configured year, and nothing earlier is open.
             QueueShared: One look more than by itself was asked for, and is one too many.
             RegistryUnreachable: The register does not answer, and no earlier answer may be used.
-            ConfigInvalid: A queue or ``bus.receipts_inbox`` is unknown, or a certificate file is missing.
             InputMissing: ``bus.receipts_inbox`` cannot be read.
         """
         require_reason_to_look(reason, by, look_anyway=look_anyway, emptied=emptied)
@@ -227,14 +218,10 @@ class Client:
         return self._app.copies_left
 
     def status(self, submission_id: str | None = None) -> Report | None:
-        """Return what the journal says, without touching the bus or the lock.
+        """Return what the journal says, without touching the bus or the lock; None when there is no submission.
 
-        Args:
-            submission_id: Which submission, or a MsgId of it. When not given, the newest of the configured year, or of
-                an earlier one that is not over.
-
-        Returns:
-            None when there is none.
+        It may be named by a MsgId of it. When it is not named, it is the newest of the configured year, or of an
+        earlier one that is not over.
 
         Raises:
             UsageError: The id is unknown.
@@ -267,10 +254,8 @@ class Client:
         """Take a receipt from a file, because another consumer took it off our queue. Never touches the bus.
 
         It is evaluated exactly as if it had come from the queue. The data is the sealed message (CMS, also as PEM,
-        S/MIME or base64) or plain XML; the name is the file's, for an error's text.
-
-        Returns:
-            What is known now of the submission it is about. ``Report.taken`` is 0 when the journal had it already.
+        S/MIME or base64) or plain XML; the name is the file's, for an error's text. ``Report.taken`` is 0 when the
+        journal had it already.
 
         Raises:
             InputRefused: It is no receipt for anything in this journal. Nothing was stored.
@@ -295,10 +280,7 @@ class Client:
         return self._decide_on_receipt(number, accepted=True, reason=reason, by=by)
 
     def discard_receipt(self, number: int, *, reason: str, by: str = "") -> Report:
-        """Let a person discard a receipt that is not verified: it counts no more, and is settled when it comes again.
-
-        Args and raises: as ``accept_receipt``.
-        """
+        """Let a person discard a receipt that is not verified: it counts no more; when it comes again it is settled."""
         return self._decide_on_receipt(number, accepted=False, reason=reason, by=by)
 
     def _decide_on_receipt(self, number: int, *, accepted: bool, reason: str, by: str) -> Report:
@@ -323,9 +305,6 @@ class Client:
         """Return all that is known of one shipment, for the person who must decide on it.
 
         Takes the journal's lock only where an earlier run may have ended in the middle of a transfer.
-
-        Args:
-            msg_id: Its MsgId, in capitals or not.
 
         Raises:
             UsageError: It is not in this journal.
@@ -372,10 +351,7 @@ class Client:
         return self._decided(found, shipment, decision.value)
 
     def settle(self, msg_id: str, *, reason: str, by: str = "", seen: Case | None = None) -> Report:
-        """Let a person end what nothing else can: the state stays, and nobody is called any more.
-
-        Arguments and errors are those of ``resolve``.
-        """
+        """Let a person end what nothing else can: the state stays, and nobody is called any more."""
         return self.resolve(msg_id, Decision.SETTLED, reason=reason, by=by, seen=seen)
 
     def resend(
@@ -390,15 +366,8 @@ class Client:
     ) -> Report:
         """Let a person send one half's content again: after a fault, a rejection, or before the bus ever had it.
 
-        It is sealed anew, as configured and registered now; ``submit`` publishes it. Never touches the bus.
-
-        Args:
-            msg_id: Its MsgId, in capitals or not.
-            file: The very file that was sent; the configured one when not given.
-            reason: Why, in words; stored in the journal.
-            by: Who decides.
-            again: That it may go although its content was let go again before.
-            seen: What the person was shown: nothing is decided when something has happened since.
+        It is sealed anew, as configured and registered now; ``submit`` publishes it. Never touches the bus. The file
+        is the very one that was sent; the configured one where none is given. All else is as for ``resolve``.
 
         Raises:
             UsageError: It is not to be sent again, or not in this way, or something has happened since.

@@ -1,4 +1,4 @@
-"""A shipment's life, and what a pair of shipments amounts to. The only file that knows these states.
+"""A shipment's life: the only file that knows what may follow what. The values themselves are in ``lifecycle.py``.
 
 The rules:
 
@@ -12,7 +12,7 @@ The rules:
 5. An answer that overtakes the bus's outcome waits for it and takes effect after it.
 6. A person may decide what a program must not: that a shipment without an answer has arrived, has not, or is given up;
    that its content goes again after a fault, a rejection or a cancellation; that it is settled and nobody need look.
-7. A submission's state is a function of its shipments' states (``PAIR_RULES``, first match wins).
+7. A submission's state is a function of its shipments' states (``PAIR_RULES`` of ``model.py``, first match wins).
 
 ``docs/states.md`` is generated from these tables.
 """
@@ -21,149 +21,20 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
 from kpr_sender.errors import InDoubt, LastError, RejectedByReceiver
-
-
-class ShipmentState(enum.StrEnum):
-    """What is known of one shipment."""
-
-    SEALED = "sealed"
-    PUBLISHING = "publishing"
-    PUBLISHED = "published"
-    IN_DOUBT = "in_doubt"
-    DELIVERED = "delivered"
-    DELIVERED_WITH_ERRORS = "delivered_with_errors"
-    REJECTED = "rejected"
-    FAULTED = "faulted"
-    CANCELLED = "cancelled"
-
-
-class Cause(enum.StrEnum):
-    """What can happen to a shipment, in the words of the journal's history."""
-
-    PUBLISH_BEGINS = "publish-begins"
-    NOT_SENT = "not-sent"
-    ACCEPTED = "accepted"
-    NO_OUTCOME = "no-outcome"
-    RECEIPT_OK = "receipt-ok"
-    RECEIPT_OK_WITH_ERRORS = "receipt-ok-with-errors"
-    RECEIPT_REJECTED = "receipt-rejected"
-    ERROR_QUEUE = "error-queue"
-    PERSON_ARRIVED = "person-arrived"
-    PERSON_NOT_ARRIVED = "person-not-arrived"
-    PERSON_CANCELS = "person-cancels"
-    PERSON_RESENDS = "person-resends"
-    PERSON_SETTLES = "person-settles"
-    REPLACED = "replaced"
-    RESTORED = "restored"
-    RECEIPT_UNVERIFIED = "receipt-unverified"
-    RECEIPT_UNKNOWN = "receipt-unknown"
-
-
-class ReceiptStatus(enum.IntEnum):
-    """AppRec/Status V, kodeverk 8258. Any other value is no status to us, and never success."""
-
-    OK = 1
-    REJECTED = 2
-    OK_WITH_ERRORS = 3
-
-
-class Arrival(enum.Enum):
-    """How a receipt compares with the stored one of the same bytes: the history's word, and why."""
-
-    NEW = "receipt-kept", "A receipt came."
-    VERIFIED_NOW = "receipt-verified", "A receipt that was stored unverified is verified now."
-    DUPLICATE = "receipt-duplicate", "The same bytes came again."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lifecycle:
-    """How far a shipment has come: all that the rules look at, and all that they change.
-
-    Attributes:
-        attempts: How many times a transfer was begun, under whichever message-id.
-        earlier_attempts: How many of them under message-ids that it does not have any more.
-        handed_over: Whether the bus may have had it, under whichever message-id.
-        published_at: When the bus said *accepted*; where it did not, when a person said that it has arrived; UTC.
-        needs_person: True when an answer contradicts what was known.
-        settled: True when a person has decided that nobody need look at it any more.
-        early_answer: The answer that came before the bus's outcome, and takes effect after it.
-    """
-
-    state: ShipmentState
-    attempts: int = 0
-    earlier_attempts: int = 0
-    handed_over: bool = False
-    published_at: datetime | None = None
-    last_error: LastError | None = None
-    needs_person: bool = False
-    settled: bool = False
-    early_answer: Cause | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """Something that happens to a shipment.
-
-    Attributes:
-        error: What went wrong, where something did.
-        why: In words, where there is more to say than the cause does: a person's reason, why a receipt is not verified.
-        who: The person who decided it, where it was one.
-        arrival: Of a receipt: whether it is new.
-        earlier: Whether it is about a MsgId (a receipt) or message-id (an error) that the shipment has no more.
-    """
-
-    cause: Cause
-    at: datetime
-    error: LastError | None = None
-    why: str = ""
-    who: str = ""
-    evidence: Mapping[str, str | int] = field(default_factory=dict)
-    arrival: Arrival | None = None
-    earlier: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryLine:
-    """What the history says of a change.
-
-    Attributes:
-        what: A stable word.
-        who: The person who decided it; empty where it was none.
-        moved: The states it moved from (None when it was created) and to; None where it moved nothing.
-    """
-
-    what: str
-    why: str
-    who: str = ""
-    moved: tuple[ShipmentState | None, ShipmentState] | None = None
-    details: Mapping[str, str | int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What a trigger does to a shipment: its life from now on, and what the history says of it, in order.
-
-    Attributes:
-        contradiction: How it contradicts what was known, in words; empty where it does not.
-    """
-
-    after: Lifecycle
-    lines: tuple[HistoryLine, ...] = ()
-    contradiction: str = ""
-
-
-class ImpossibleTransition(RuntimeError):
-    """Something was asked for that the table does not have: an error in the program, never a user's."""
-
-    def __init__(self, state: ShipmentState, cause: Cause) -> None:
-        super().__init__(f"a shipment that is {state.value} cannot be moved by {cause.value}")
-        self.state = state
-        self.cause = cause
+from kpr_sender.lifecycle import Arrival as Arrival
+from kpr_sender.lifecycle import Cause as Cause
+from kpr_sender.lifecycle import Change as Change
+from kpr_sender.lifecycle import HistoryLine as HistoryLine
+from kpr_sender.lifecycle import ImpossibleTransition as ImpossibleTransition
+from kpr_sender.lifecycle import Lifecycle as Lifecycle
+from kpr_sender.lifecycle import ReceiptStatus as ReceiptStatus
+from kpr_sender.lifecycle import ShipmentState as ShipmentState
+from kpr_sender.lifecycle import Trigger as Trigger
 
 
 class Reaction(enum.Enum):
