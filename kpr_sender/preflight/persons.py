@@ -7,14 +7,16 @@ as a value that breaks nothing or, in a group of its own, as any other text. All
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
-from kpr_sender.preflight.catalogue.fields import DATO, Field
+from kpr_sender.preflight.catalogue.fields import DATO, Field, iplos
 from kpr_sender.preflight.findings import CrossCheck, Violation
 from kpr_sender.preflight.reader import Record
 from kpr_sender.preflight.record import Circumstances, PersonRecord, Row
+from kpr_sender.preflight.rules.fields import FieldRules
 from kpr_sender.preflight.rules.rows import RowEvaluator
 from kpr_sender.preflight.rules.values import accepted, bound
 from kpr_sender.preflight.structure import Model
@@ -48,7 +50,7 @@ class Persons:
         kinds = [child.name for child in models[PERSON].block.children if child.kind == "block"]
         self._own = _Block(PERSON, models[PERSON], rules, circumstances)
         self._rows = [_Block(kind, models[kind], rules, circumstances) for kind in kinds]
-        self._functions = _Functions(models[_FUNCTION], rules, circumstances)
+        self._functions = _functions(models[_FUNCTION], circumstances)
 
     def read(self, record: Record) -> PersonRecord | None:
         """Return a PERSON, without FUNKSJON that break nothing; None where it may break the schema."""
@@ -88,7 +90,7 @@ class _Block:
         fields = [child for child in model.block.children if child.kind == "element"]
         self._names = [field.name for field in fields]
         self._values = [_Values(kind, field.name, model, rules) for field in fields]
-        right = [_right(field, values, circumstances) for field, values in zip(fields, self._values, strict=True)]
+        right = [_right(model, field.name, rules.fields, circumstances) for field in fields]
         inside = "".join(map(_pattern, fields, right))
         self._free = [(at, self._values[at]) for at, pattern in enumerate(right) if not pattern]
         self._no_others = (None,) * len(fields)
@@ -242,13 +244,26 @@ def _pattern(field: Field, right: str) -> str:
     return f"(?>{one})" if field.least else f"(?>{one})?+"
 
 
-def _right(field: Field, values: _Values, circumstances: Circumstances) -> str:
+# What depends on no file is made once: it takes longer than a small file.
+
+
+@functools.lru_cache(maxsize=4)
+def _functions(model: Model, circumstances: Circumstances) -> _Functions:
+    return _Functions(model, RowEvaluator(iplos(), circumstances), circumstances)
+
+
+@functools.lru_cache(maxsize=512)
+def _right(model: Model, name: str, rules: FieldRules, circumstances: Circumstances) -> str:
     """Return a pattern of texts that keep the schema and break nothing; empty where that is no matter of a pattern."""
+    field, test = model.child(name), model.values[name]
+
+    def is_right(text: str) -> bool:
+        return test(text) and not rules.value(model.block.name, name, text)
+
     if field.format == DATO:
-        return _days(field, values.is_right, circumstances)
+        return _days(field, is_right, circumstances)
     enumeration = field.facets.get("enumeration", "").split()
-    codes = filter(values.is_right, enumeration or sorted(accepted(field, circumstances.year)))
-    return _any_of(codes)
+    return _any_of(filter(is_right, enumeration or sorted(accepted(field, circumstances.year))))
 
 
 def _days(field: Field, is_right: Callable[[str], bool], circumstances: Circumstances) -> str:

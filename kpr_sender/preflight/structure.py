@@ -6,6 +6,7 @@ stands there as often as it may. Only counts are kept, and hashes of what must b
 
 from __future__ import annotations
 
+import functools
 from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -78,6 +79,7 @@ class Model:
         return self.block.children[self.places[name]]
 
 
+@functools.cache
 def models(catalogue: Catalogue) -> Mapping[str, Model]:
     """Return every block's, by name."""
     return {name: Model(block, catalogue) for name, block in catalogue.blocks.items()}

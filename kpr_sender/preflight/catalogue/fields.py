@@ -89,9 +89,9 @@ class Block:
     children: tuple[Field, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Catalogue:
-    """One format.
+    """One format; there is one object for each.
 
     Attributes:
         root: The root element's name.

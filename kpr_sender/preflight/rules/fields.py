@@ -6,6 +6,7 @@ municipality. What a value alone breaks is remembered by ``persons``.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
@@ -20,6 +21,12 @@ _TYPE: Final = "tjTjenType"
 _RECEIVED: Final = "Mottar"
 _NEED: Final = "Behov"
 _IN_NEED: Final = "1"
+
+
+@functools.lru_cache(maxsize=8)
+def field_rules(catalogue: Catalogue, circumstances: Circumstances) -> FieldRules:
+    """Return the rules, made once: they remember nothing of what they evaluate."""
+    return FieldRules(catalogue, circumstances)
 
 
 class FieldRules:

@@ -10,7 +10,7 @@ from kpr_sender.preflight.catalogue.fields import Catalogue
 from kpr_sender.preflight.findings import CrossCheck, Values, Violation
 from kpr_sender.preflight.header import shown
 from kpr_sender.preflight.record import Circumstances, Element, PersonRecord, Row
-from kpr_sender.preflight.rules.fields import FieldRules
+from kpr_sender.preflight.rules.fields import field_rules
 from kpr_sender.preflight.rules.values import OrganisationNumbers, before
 
 # Rules on one TJENESTE across its fields: its type, the unit that performs it, and the order of its dates.
@@ -171,7 +171,7 @@ class RowEvaluator:
     """
 
     def __init__(self, catalogue: Catalogue, circumstances: Circumstances) -> None:
-        self.fields = FieldRules(catalogue, circumstances)
+        self.fields = field_rules(catalogue, circumstances)
         others = RowRules(circumstances)
         self._across: dict[str, CrossCheck] = {**others.by_kind, SERVICE: ServiceRules(circumstances).values}
         self._kinds = frozenset(each.name for each in catalogue.blocks[_PERSON].children if each.kind == "block")

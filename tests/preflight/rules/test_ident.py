@@ -5,16 +5,18 @@ Numbers that look ordinary are made while the test runs, of persons born before 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from datetime import date
 from itertools import product
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kpr_sender.model import Environment
+from kpr_sender.preflight.header import shown
 from kpr_sender.preflight.person_ids import Kind, kind_of
 from kpr_sender.preflight.record import Circumstances
 from kpr_sender.preflight.rules.ident import PatientRules
@@ -52,6 +54,19 @@ NO_DAY = with_check_digits("320185500") or with_check_digits("320185501") or ""
 FH, DUF = help_number(), duf()
 
 
+KINDS = f"(?:{'|'.join(map(re.escape, Kind))})"
+MESSAGES = (
+    r"typeID is 10, but this is no DUF-nummer\.",
+    rf"typeID is [12], but (?:length, check digits or date are wrong|the number is a {KINDS})\.",
+    rf"The number is formed as {KINDS}\.",
+    r"It is on the municipality's list of test persons\.",
+    r"The same character [0-9]{1,2} times\.",
+    r"Born after [12][0-9]{3}\.",
+    r"More than 115 years old at the end of [12][0-9]{3}\.",
+)
+"""Everything that is ever said of a number, with nothing of the number in it."""
+
+
 def nobody(_: str) -> bool:
     return False
 
@@ -68,7 +83,12 @@ def evaluated(
         {"pid": "1", "fid": fid, "typeID": type_id}
     )
     assert {violation.rule for violation in violations} <= RULES.keys()
-    assert not any(fid in violation.message for violation in violations if len(fid) > 1)
+    allowed = [
+        *MESSAGES,
+        f"typeID is {re.escape(shown(type_id))}.",
+        f"The month has 40 added; typeID is {shown(type_id)}.",
+    ]
+    assert [each.message for each in violations if not any(re.fullmatch(one, each.message) for one in allowed)] == []
     return [violation.rule for violation in violations]
 
 
@@ -160,6 +180,7 @@ def test_every_tenor_number_is_found_where_real_persons_are_wanted(born: date, s
     assert evaluated(fid, "1", Environment.LOKAL, year=2024) == []
 
 
+@example(fid=" 1", type_id="1")
 @given(fid=st.text(max_size=13), type_id=st.sampled_from(["1", "2", "3", "9", "10", "12", "", "x"]))
 def test_no_text_is_quoted(fid: str, type_id: str) -> None:
     evaluated(fid, type_id, Environment.PRODUKSJON)
