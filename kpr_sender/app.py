@@ -249,7 +249,7 @@ class App:
             now=self.now,
             level1_her_id=receiver.her_id if level1 else None,
         )
-        return ReceiptHandler(journal, examiner, self.observe, self.copies.store, self.copies.store_unverified)
+        return ReceiptHandler(journal, examiner, self.observe, self.copies.store)
 
     def reevaluate(self) -> None:
         """Evaluate the stored receipts anew whose verdict may have changed. Opens the journal; keys only where needed.

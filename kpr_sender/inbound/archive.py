@@ -1,4 +1,4 @@
-"""Copies of verified receipts as files, for the archive and for people. The journal has the originals."""
+"""Copies of receipts as files, for the archive and for people. The journal has the originals."""
 
 from __future__ import annotations
 
@@ -24,28 +24,26 @@ def copy_path(directory: Path, receipt: Receipt) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptCopies:
-    """Writes each verified receipt's XML into a folder, readable by the owner only: its OT may name a patient."""
+    """Writes each receipt's XML into a folder, readable by the owner only: its OT may name a patient."""
 
     directory: Path
     observe: Observer
 
     def store(self, receipt: Receipt, xml: bytes) -> None:
-        """Write one copy. On a full disk the copy is lost, not the receipt: the journal has it already."""
-        self._write(copy_path(self.directory, receipt), receipt, xml)
-        with suppress(OSError):
-            copy_path(self.directory, replace(receipt, verified=False)).unlink(missing_ok=True)
+        """Write one copy, in a folder of its own while it is not verified: nobody shall mix them up.
 
-    def store_unverified(self, receipt: Receipt, xml: bytes) -> None:
-        """Write what could be read of one that is not verified into a folder of its own: nobody shall mix them up."""
-        self._write(copy_path(self.directory, receipt), receipt, xml)
-
-    def _write(self, path: Path, receipt: Receipt, xml: bytes) -> None:
+        On a full disk the copy is lost, not the receipt: the journal has it already.
+        """
+        path = copy_path(self.directory, receipt)
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_file(path, xml)
         except OSError as error:
             text = f"The receipt is safe in the journal, but its copy {path} could not be written: {error.strerror}."
             self.observe(Event(EventKind.WARNING, text, receipt.msg_id))
+        if receipt.verified:
+            with suppress(OSError):
+                copy_path(self.directory, replace(receipt, verified=False)).unlink(missing_ok=True)
 
     def catch_up(self, documents: Iterable[ReceiptDocument]) -> None:
         """Write the copies that an earlier run did not get to: it ended right after its receipt was durable."""

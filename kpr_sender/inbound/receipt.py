@@ -78,15 +78,13 @@ class ReceiptHandler:
     """Evaluates each message from our queues and records it in the journal.
 
     Attributes:
-        archive: Called with each verified receipt and its XML, after it is durable.
-        archive_unverified: The same for one that is not verified and could be read.
+        archive: Called with each receipt that could be read and its XML, after it is durable.
     """
 
     journal: Journal
     examiner: Examiner
     observe: Observer
     archive: Callable[[Receipt, bytes], None]
-    archive_unverified: Callable[[Receipt, bytes], None]
     _evaluated_at: datetime | None = field(default=None, init=False)
 
     @property
@@ -189,7 +187,7 @@ class ReceiptHandler:
                 receipt.receipt_id, status=status, errors=errors, problem=found.problem, xml=found.xml
             )
             if found.xml is not None:
-                self.archive_unverified(changed, found.xml)
+                self.archive(changed, found.xml)
         if moved:
             reason = "It could be opened now, and is about another message."
             self.journal.discard_receipt(receipt.receipt_id, reason=reason, by="kpr-sender")
@@ -206,16 +204,8 @@ class ReceiptHandler:
 
     def _as_inbound(self, stored: ReceiptDocument, shipment: Shipment) -> Inbound:
         """Return a stored receipt as it would come now: what stood outside it has said its part."""
-        return Inbound(
-            token=None,
-            source=Source.RECEIPTS,
-            message_id="",
-            correlation_id=shipment.message_id,
-            subject="",
-            content_type="",
-            properties={FROM_HER_ID: str(self.examiner.sender.her_id)},
-            body=stored.sealed,
-        )
+        outside = {FROM_HER_ID: str(self.examiner.sender.her_id)}
+        return Inbound(None, Source.RECEIPTS, "", shipment.message_id, "", "", outside, stored.sealed)
 
     def _evaluate_error(self, inbound: Inbound) -> Evaluation:
         """Record an error-queue message for the shipment it names. It is never signed: that is no receipt."""
@@ -299,7 +289,7 @@ class ReceiptHandler:
         )
         if recorded is not None:
             if found.xml is not None:
-                self.archive_unverified(recorded, found.xml)
+                self.archive(recorded, found.xml)
             text = sentence(f"A receipt for the {_name(shipment)} is stored but not verified", found.problem)
             self._report(EventKind.RECEIPT_UNVERIFIED, shipment, text)
         return replace(evaluation, new=recorded is not None)

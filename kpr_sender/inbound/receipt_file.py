@@ -73,16 +73,7 @@ def _no_receipt(problem: str, name: str) -> InputRefused:
 
 def as_inbound(body: bytes, her_id: int) -> Inbound:
     """Return what the queue would have delivered, as far as a file can tell."""
-    return Inbound(
-        token=None,
-        source=Source.RECEIPTS,
-        message_id="",
-        correlation_id="",
-        subject="",
-        content_type="",
-        properties={FROM_HER_ID: str(her_id)},
-        body=body,
-    )
+    return Inbound(None, Source.RECEIPTS, "", "", "", "", {FROM_HER_ID: str(her_id)}, body)
 
 
 def _is_cms(data: bytes) -> bool:
