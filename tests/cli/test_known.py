@@ -90,7 +90,9 @@ def test_nothing_submitted_is_an_error_of_its_own_for_programs(desk: Desk) -> No
             client.wait(timeout=0)
 
 
-def test_g1_what_has_no_answer_is_not_replaced_and_the_queue_is_read_first(desk: Desk, fhi: Fhi) -> None:
+def test_g1_what_has_no_answer_is_not_replaced_and_the_queue_is_read_first(
+    desk: Desk, fhi: Fhi, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = desk.sent(ACCEPTED, ACCEPTED)
     original = {name: (desk.kommune.folder / name).read_bytes() for name in ("fagmelding.xml", "identmelding.xml")}
     desk.bus.inbox.extend(fhi.answer(desk.bus.taken[0], "2"))
@@ -100,6 +102,10 @@ def test_g1_what_has_no_answer_is_not_replaced_and_the_queue_is_read_first(desk:
         client.submit(replaces=first.submission_id, reason=REASON)
     assert refused.value.exit_code == 83
     assert first.msg_id not in refused.value.what, "its answer lay on the queue"
+    with monkeypatch.context() as patched:
+        patched.setattr("kpr_sender.app.App.bus", desk.bus)
+        ran = desk.command("--json", "send", "--replaces", first.submission_id, "--reason", REASON)
+    assert (ran.code, ran.json()["error"]["code"]) == (83, "in-doubt"), "not the 81 of the half that is answered"
     assert len(desk.bus.published) == 2
 
     desk.bus.inbox.extend(fhi.answer(desk.bus.taken[1], "2"))

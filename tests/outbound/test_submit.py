@@ -19,6 +19,7 @@ from kpr_sender.errors import (
     InDoubt,
     InputMissing,
     InputRefused,
+    NothingSubmitted,
     UsageError,
 )
 from kpr_sender.events import Event, EventKind
@@ -247,8 +248,8 @@ def test_g6_no_event_holds_a_name_or_national_id(
     assert not [fid for fid in ids if fid in told]
 
 
-def test_waiting_without_a_submission_is_a_usage_error(new_client: NewClient, bus: MemoryBus) -> None:
-    with pytest.raises(UsageError):
+def test_waiting_without_a_submission_says_that_there_is_none(new_client: NewClient, bus: MemoryBus) -> None:
+    with pytest.raises(NothingSubmitted):
         new_client(bus).wait(timeout=0)
 
 
