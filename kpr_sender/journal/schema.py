@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-APPLICATION_ID: Final = 0x4B505253
-"""``KPRS``, in the file's header: tells a journal from any other SQLite file."""
+APPLICATION_ID: Final = 0x4B505253  # ``KPRS``, in the file's header: tells a journal from any other SQLite file
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,46 @@ def _refused(action: str, table: str, text: str) -> str:
         CREATE TRIGGER {table}_{name} BEFORE {action} ON {table}
         BEGIN SELECT RAISE (ABORT, '{text}'); END
         """
+
+
+def _event_table(name: str, *, parent: str) -> str:
+    """Return the table of the history, whose MsgIds are those of another table."""
+    return f"""
+        CREATE TABLE {name} (
+          event_id   INTEGER PRIMARY KEY AUTOINCREMENT,
+          at         TEXT NOT NULL,
+          msg_id     TEXT NOT NULL REFERENCES {parent} (msg_id),
+          what       TEXT NOT NULL CHECK (what <> ''),
+          why        TEXT NOT NULL,
+          who        TEXT NOT NULL,
+          from_state TEXT,
+          to_state   TEXT,
+          details    TEXT NOT NULL,
+          CHECK (from_state IS NULL OR to_state IS NOT NULL)
+        )
+        """
+
+
+def _receipt_table(name: str, *, parent: str, signer: str = "") -> str:
+    """Return the table of the receipts, whose MsgIds are those of another table."""
+    return f"""
+        CREATE TABLE {name} (
+          receipt_id    INTEGER PRIMARY KEY AUTOINCREMENT,
+          msg_id        TEXT NOT NULL REFERENCES {parent} (msg_id),
+          status        INTEGER CHECK (status IN (1, 2, 3)),
+          errors        TEXT NOT NULL,
+          verified      INTEGER NOT NULL CHECK (verified IN (0, 1)),
+          problem       TEXT NOT NULL,
+          received_at   TEXT NOT NULL,
+          sealed_sha256 TEXT NOT NULL CHECK (length(sealed_sha256) = 64),
+          xml           BLOB,
+          sealed        BLOB NOT NULL,{signer}
+          UNIQUE (msg_id, sealed_sha256)
+        )
+        """
+
+
+_SIGNER: Final = "\n          signer_sha1   TEXT CHECK (length(signer_sha1) = 40),\n          signer_serial TEXT,"
 
 
 _FIRST: Final = Migration(
@@ -117,35 +156,8 @@ _FIRST: Final = Migration(
         )
         """,
         "CREATE UNIQUE INDEX shipment_payload ON shipment (environment, sender_her_id, year, type, payload_sha256)",
-        """
-        CREATE TABLE receipt (
-          receipt_id    INTEGER PRIMARY KEY AUTOINCREMENT,
-          msg_id        TEXT NOT NULL REFERENCES shipment (msg_id),
-          status        INTEGER CHECK (status IN (1, 2, 3)),
-          errors        TEXT NOT NULL,
-          verified      INTEGER NOT NULL CHECK (verified IN (0, 1)),
-          problem       TEXT NOT NULL,
-          received_at   TEXT NOT NULL,
-          sealed_sha256 TEXT NOT NULL CHECK (length(sealed_sha256) = 64),
-          xml           BLOB,
-          sealed        BLOB NOT NULL,
-          UNIQUE (msg_id, sealed_sha256)
-        )
-        """,
-        """
-        CREATE TABLE event (
-          event_id   INTEGER PRIMARY KEY AUTOINCREMENT,
-          at         TEXT NOT NULL,
-          msg_id     TEXT NOT NULL REFERENCES shipment (msg_id),
-          what       TEXT NOT NULL CHECK (what <> ''),
-          why        TEXT NOT NULL,
-          who        TEXT NOT NULL,
-          from_state TEXT,
-          to_state   TEXT,
-          details    TEXT NOT NULL,
-          CHECK (from_state IS NULL OR to_state IS NOT NULL)
-        )
-        """,
+        _receipt_table("receipt", parent="shipment"),
+        _event_table("event", parent="shipment"),
         "CREATE INDEX event_shipment ON event (msg_id, event_id)",
         _refused("UPDATE", "event", "the history is never changed"),
         _refused("DELETE", "event", "the history is never shortened"),
@@ -213,12 +225,11 @@ _THIRD: Final = Migration(
     "which certificates were used, and sealing anew what was never offered to the bus",
     (
         "ALTER TABLE shipment ADD COLUMN hodemelding_sha256 TEXT CHECK (length(hodemelding_sha256) = 64)",
-        "ALTER TABLE shipment ADD COLUMN encryption_sha1 TEXT CHECK (length(encryption_sha1) = 40)",
-        "ALTER TABLE shipment ADD COLUMN encryption_serial TEXT",
-        "ALTER TABLE shipment ADD COLUMN signing_sha1 TEXT CHECK (length(signing_sha1) = 40)",
-        "ALTER TABLE shipment ADD COLUMN signing_serial TEXT",
-        "ALTER TABLE receipt ADD COLUMN signer_sha1 TEXT CHECK (length(signer_sha1) = 40)",
-        "ALTER TABLE receipt ADD COLUMN signer_serial TEXT",
+        *(
+            f"ALTER TABLE {table} ADD COLUMN {column}"
+            for table, use in (("shipment", "encryption"), ("shipment", "signing"), ("receipt", "signer"))
+            for column in (f"{use}_sha1 TEXT CHECK (length({use}_sha1) = 40)", f"{use}_serial TEXT")
+        ),
         "DROP TRIGGER shipment_stands",
         """
         CREATE TRIGGER shipment_stands BEFORE UPDATE OF
@@ -314,40 +325,11 @@ _FOURTH: Final = Migration(
         FROM shipment
         """,
         "INSERT INTO known_msg_id SELECT msg_id, shipment_id FROM shipment",
-        """
-        CREATE TABLE new_receipt (
-          receipt_id    INTEGER PRIMARY KEY AUTOINCREMENT,
-          msg_id        TEXT NOT NULL REFERENCES known_msg_id (msg_id),
-          status        INTEGER CHECK (status IN (1, 2, 3)),
-          errors        TEXT NOT NULL,
-          verified      INTEGER NOT NULL CHECK (verified IN (0, 1)),
-          problem       TEXT NOT NULL,
-          received_at   TEXT NOT NULL,
-          sealed_sha256 TEXT NOT NULL CHECK (length(sealed_sha256) = 64),
-          xml           BLOB,
-          sealed        BLOB NOT NULL,
-          signer_sha1   TEXT CHECK (length(signer_sha1) = 40),
-          signer_serial TEXT,
-          UNIQUE (msg_id, sealed_sha256)
-        )
-        """,
+        _receipt_table("new_receipt", parent="known_msg_id", signer=_SIGNER),
         "INSERT INTO new_receipt SELECT * FROM receipt",
         "DROP TABLE receipt",
         "ALTER TABLE new_receipt RENAME TO receipt",
-        """
-        CREATE TABLE new_event (
-          event_id   INTEGER PRIMARY KEY AUTOINCREMENT,
-          at         TEXT NOT NULL,
-          msg_id     TEXT NOT NULL REFERENCES known_msg_id (msg_id),
-          what       TEXT NOT NULL CHECK (what <> ''),
-          why        TEXT NOT NULL,
-          who        TEXT NOT NULL,
-          from_state TEXT,
-          to_state   TEXT,
-          details    TEXT NOT NULL,
-          CHECK (from_state IS NULL OR to_state IS NOT NULL)
-        )
-        """,
+        _event_table("new_event", parent="known_msg_id"),
         "INSERT INTO new_event SELECT * FROM event",
         "DROP TABLE event",
         "ALTER TABLE new_event RENAME TO event",
