@@ -14,7 +14,7 @@ from typing import Final
 
 from kpr_sender.preflight.catalogue.codes import TJENESTETYPE, Code, all_service_types, lists
 from kpr_sender.preflight.catalogue.fields import ALWAYS, DATO, Catalogue, Field, iplos, xpr_ide
-from kpr_sender.preflight.findings import Rule
+from kpr_sender.preflight.model import Rule
 from kpr_sender.preflight.rules.table import ASPECTS, RULES, requirements
 
 TARGET: Final = Path(__file__).resolve().parent / "preflight.md"

@@ -34,7 +34,7 @@ from kpr_sender.states import ShipmentState, may_be_published
 if TYPE_CHECKING:
     from kpr_sender.outbound.build import Builder
     from kpr_sender.preflight import CheckReport, Payload
-    from kpr_sender.preflight.findings import Effect
+    from kpr_sender.preflight.model import Effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +291,7 @@ def accept(report: CheckReport, accepted: int | None, *, names: Mapping[MessageT
     Raises:
         InputRefused: FHI would refuse the pair, or would drop something that was not accepted.
     """
-    from kpr_sender.preflight.findings import Effect
+    from kpr_sender.preflight.model import Effect
     from kpr_sender.preflight.rules.table import RULES
 
     if report.refusal is not None:

@@ -15,18 +15,16 @@ from typing import Final, Generic, Protocol, TypeVar
 from kpr_sender.errors import InputRefused
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.model import Environment, MessageType
-from kpr_sender.preflight.comparison import compare
 from kpr_sender.preflight.fagmelding import Fagmelding
-from kpr_sender.preflight.findings import Effect, Finding, Findings
 from kpr_sender.preflight.header import Refusal
 from kpr_sender.preflight.identmelding import Identmelding
+from kpr_sender.preflight.model import Circumstances, Effect, Finding, Findings
 from kpr_sender.preflight.payload import InputFile, Payload, refused, too_large
 from kpr_sender.preflight.reader import Event
-from kpr_sender.preflight.record import Circumstances
 from kpr_sender.preflight.report import CheckReport
 from kpr_sender.preflight.rules.pair import Pair
 from kpr_sender.preflight.rules.table import RULES
-from kpr_sender.preflight.statistics import YearStatistics
+from kpr_sender.preflight.statistics import YearStatistics, compare
 from kpr_sender.profiles import Format, Profile, load
 
 _HEADER_REFUSED: Final = "header.refused"

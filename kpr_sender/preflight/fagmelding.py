@@ -7,17 +7,15 @@ from typing import Final
 
 from kpr_sender.model import MessageType
 from kpr_sender.preflight.catalogue.fields import iplos
-from kpr_sender.preflight.comparison import months_without_start
-from kpr_sender.preflight.findings import Finding, Findings, Violation
+from kpr_sender.preflight.model import Circumstances, Element, Finding, Findings, PersonRecord, Row, Violation, place
 from kpr_sender.preflight.persons import PERSON, Persons
 from kpr_sender.preflight.reader import End, Event, Record, Start, Text
-from kpr_sender.preflight.record import Circumstances, Element, PersonRecord, Row, place
 from kpr_sender.preflight.rules.header import check_innhinfo
 from kpr_sender.preflight.rules.pair import Pair
 from kpr_sender.preflight.rules.person import PERSON as ITSELF
 from kpr_sender.preflight.rules.person import PersonRules
 from kpr_sender.preflight.rules.rows import RowEvaluator
-from kpr_sender.preflight.statistics import YearStatistics
+from kpr_sender.preflight.statistics import YearStatistics, months_without_start
 from kpr_sender.preflight.structure import Breach, Structure
 
 # Rules on the fagmelding as a whole: what FHI asks every municipality to look for before it sends.

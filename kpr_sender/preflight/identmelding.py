@@ -1,17 +1,22 @@
-"""Evaluates an identmelding while it is read: the schema, the header, every PasientIdent."""
+"""Evaluates an identmelding while it is read: the schema, the header, every PasientIdent.
+
+Of a PasientIdent: whose number it is, and whether it can be anybody's. A fictitious name on a number that could be real
+cannot be seen here: the identmelding holds no names. Only the municipality's own list of test persons finds it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
 from typing import Final
 
 from kpr_sender.model import MessageType
 from kpr_sender.preflight.catalogue.fields import xpr_ide
-from kpr_sender.preflight.findings import Finding, Findings, Violation
+from kpr_sender.preflight.header import shown
+from kpr_sender.preflight.model import Circumstances, Element, Finding, Findings, Violation, place
+from kpr_sender.preflight.person_ids import Kind, identify, is_synthetic
 from kpr_sender.preflight.reader import End, Event, Record, Start, Text, attributes_of
-from kpr_sender.preflight.record import Circumstances, Element, place
 from kpr_sender.preflight.rules.header import check_institusjon, check_melding
-from kpr_sender.preflight.rules.ident import PatientRules
 from kpr_sender.preflight.rules.pair import Pair
 from kpr_sender.preflight.structure import Breach, Structure
 from kpr_sender.profiles import Format
@@ -22,6 +27,81 @@ PATIENT: Final = "PasientIdent"
 
 _IDE: Final = MessageType.KPR_IDE
 _MOST_CONTACTS: Final = 1_000  # kept for the header's rules; a right file has two
+
+_FNR, _D, _H, _DUF = "1", "2", "3", "10"  # typeID, kodeverk 9032
+_NAMED: Final = {_FNR: Kind.FNR, _D: Kind.D}
+_RIGHT: Final = {**_NAMED, _DUF: Kind.DUF}
+"""What gives a KPR-ID; persons with any other typeID come back as "mangel" (XPR)."""
+_OTHER: Final = {Kind.FNR: _D, Kind.D: _FNR}
+"""The typeID that each of the two kinds is taken for."""
+_BIRTH_DATE_ALONE: Final = 6  # digits: the fid of typeID 9 is ddmmyy (XPR), and the eleventh of 1911 was a day
+_MOST_YEARS: Final = 115
+
+
+class PatientRules:
+    """Evaluates one PasientIdent at a time.
+
+    Args:
+        circumstances: The reporting year, and whether real persons are wanted.
+        is_test_person: Whether a number is on the municipality's own list; asked in production only.
+    """
+
+    def __init__(self, circumstances: Circumstances, is_test_person: Callable[[str], bool]) -> None:
+        self._year = circumstances.year
+        self._production = circumstances.production
+        self._is_test_person = is_test_person
+        self._born_last = date(circumstances.year, 12, 31)
+        self._born_first = date(circumstances.year - _MOST_YEARS, 1, 1)
+        self._ages = {Kind.FNR, Kind.DOLLY_OR_H} | (set() if self._production else {Kind.TENOR, Kind.NHN})
+
+    def patient(self, keys: Mapping[str, str]) -> tuple[date | None, tuple[Violation, ...]]:
+        """Return the date of birth in a PasientIdent's number, and what its attributes break, never quoting an id."""
+        fid, named = keys.get("fid", ""), keys.get("typeID", "")
+        kind, told = identify(fid, self._year)
+        born = told if kind in self._ages else None
+        if (
+            kind is not None
+            and kind is _RIGHT.get(named)
+            and (born is None or self._born_first <= born <= self._born_last)
+            and not (self._production and self._is_test_person(fid))
+        ):
+            return told, ()
+        return told, tuple(self._violations(fid, named, kind, born))
+
+    def _violations(self, fid: str, named: str, kind: Kind | None, born: date | None) -> Iterator[Violation]:
+        if named not in _RIGHT:
+            yield Violation("ident.type", "typeID", f"typeID is {shown(named)}.")
+        if self._production:
+            yield from self._test_persons(fid, named, kind)
+        yield from _of_named_kind(named, kind)
+        if named not in _NAMED and len(set(fid)) == 1 and len(fid) != _BIRTH_DATE_ALONE:
+            yield Violation("ident.repeated-digit", "fid", f"The same character {len(fid)} times.")
+        if born is not None and born > self._born_last:
+            yield Violation("ident.born-after-year", "fid", f"Born after {self._year}.")
+        if born is not None and born < self._born_first:
+            yield Violation("ident.age", "fid", f"More than {_MOST_YEARS} years old at the end of {self._year}.")
+
+    def _test_persons(self, fid: str, named: str, kind: Kind | None) -> Iterator[Violation]:
+        if kind is not None and is_synthetic(kind):
+            yield Violation("ident.synthetic", "fid", f"The number is formed as {kind.value}.")
+        if kind is Kind.DOLLY_OR_H and named != _H:
+            yield Violation("ident.dolly-or-h", "fid", f"The month has 40 added; typeID is {shown(named)}.")
+        if self._is_test_person(fid):
+            yield Violation("ident.test-person", "fid", "It is on the municipality's list of test persons.")
+
+
+def _of_named_kind(named: str, kind: Kind | None) -> Iterator[Violation]:
+    """A number must be of the kind it is said to be; a synthetic one is whatever it is said to be."""
+    if named == _DUF:
+        if kind is not Kind.DUF:
+            yield Violation("ident.duf", "fid", "typeID is 10, but this is no DUF-nummer.")
+    elif named in _NAMED and kind is not _NAMED[named]:
+        if kind is None:
+            yield Violation("ident.invalid", "fid", f"typeID is {named}, but length, check digits or date are wrong.")
+        elif kind in _OTHER:
+            yield Violation("ident.kind", "typeID", f"typeID is {named}, but the number is a {kind.value}.")
+        elif kind in {Kind.FH, Kind.DUF}:
+            yield Violation("ident.invalid", "fid", f"typeID is {named}, but the number is a {kind.value}.")
 
 
 class Identmelding:

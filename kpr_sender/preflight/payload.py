@@ -19,8 +19,8 @@ from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.splice import open_payload
 from kpr_sender.model import MessageType
 from kpr_sender.preflight.header import SHAPES, Header, HeaderField, Refusal, check_header, check_root, near
+from kpr_sender.preflight.model import Element
 from kpr_sender.preflight.reader import Event, Reader, Record, Root, Start
-from kpr_sender.preflight.record import Element
 from kpr_sender.profiles import Format, Profile
 
 LEAST_AROUND: Final = 3_000

@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from kpr_sender.preflight.catalogue.fields import DATO, Field, iplos
-from kpr_sender.preflight.findings import CrossCheck, Violation
+from kpr_sender.preflight.model import Circumstances, CrossCheck, PersonRecord, Row, Violation
 from kpr_sender.preflight.reader import Record
-from kpr_sender.preflight.record import Circumstances, PersonRecord, Row
 from kpr_sender.preflight.rules.fields import FieldRules
 from kpr_sender.preflight.rules.rows import RowEvaluator
 from kpr_sender.preflight.rules.values import accepted, bound

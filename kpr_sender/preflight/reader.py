@@ -14,7 +14,7 @@ from lxml import etree
 
 from kpr_sender.preflight.header import Refusal
 from kpr_sender.preflight.lines import Extent, Lines, breaks, prolog_end, tag_end
-from kpr_sender.preflight.record import Element
+from kpr_sender.preflight.model import Element
 
 MAX_RECORD: Final = 16_000_000  # bytes
 MAX_ELEMENTS: Final = 100_000  # in one record; a person's with everything in it has some thousand

@@ -9,11 +9,10 @@ from typing import Final
 
 from kpr_sender.errors import InputRefused
 from kpr_sender.model import Environment
-from kpr_sender.preflight.comparison import Comparison
-from kpr_sender.preflight.findings import Consequence, Effect, Finding, Rule
+from kpr_sender.preflight.model import Consequence, Effect, Finding, Rule
 from kpr_sender.preflight.payload import Payload
 from kpr_sender.preflight.rules.table import RULES
-from kpr_sender.preflight.statistics import YearStatistics
+from kpr_sender.preflight.statistics import Comparison, YearStatistics
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Final
 from kpr_sender.preflight.catalogue.fields import Block, Catalogue, Field
 from kpr_sender.preflight.header import shown
 from kpr_sender.preflight.lexical import Predicate, predicate, wanted
-from kpr_sender.preflight.record import Element, place
+from kpr_sender.preflight.model import Element, place
 from kpr_sender.privacy import may_hold_national_id
 
 # What a schema says of one block, made ready for those who evaluate.

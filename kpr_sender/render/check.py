@@ -8,10 +8,9 @@ from typing import Any, Final
 
 from kpr_sender.errors import EXIT_OK, InputRefused
 from kpr_sender.preflight.catalogue.codes import all_service_types
-from kpr_sender.preflight.comparison import Comparison, Difference
-from kpr_sender.preflight.findings import Effect, Finding
+from kpr_sender.preflight.model import Effect, Finding
 from kpr_sender.preflight.report import CheckReport, Group, groups, verdict
-from kpr_sender.preflight.statistics import NO_TYPE, YearStatistics
+from kpr_sender.preflight.statistics import NO_TYPE, Comparison, Difference, YearStatistics
 
 _EFFECT_WORDS: Final = {
     Effect.STOP: "STOPS",

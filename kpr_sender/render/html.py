@@ -11,10 +11,9 @@ from html import escape
 from importlib import resources
 from typing import Final
 
-from kpr_sender.preflight.comparison import MONTH_NAMES, Comparison, Difference, compare
-from kpr_sender.preflight.findings import Effect, Finding
+from kpr_sender.preflight.model import Effect, Finding
 from kpr_sender.preflight.report import CheckReport, CheckVerdict, Group, groups, verdict
-from kpr_sender.preflight.statistics import YearStatistics
+from kpr_sender.preflight.statistics import MONTH_NAMES, Comparison, Difference, YearStatistics, compare
 from kpr_sender.render.check import percent_text, service_type_name
 
 _SECTIONS: Final = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kpr_sender.preflight.findings import Effect
+from kpr_sender.preflight.model import Effect
 from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.sandbox.sample_errors import pairs
 from tests.helpers.figures import figure

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kpr_sender.model import Environment, MessageType
-from kpr_sender.preflight.comparison import compare
-from kpr_sender.preflight.findings import Finding, Findings
-from kpr_sender.preflight.record import PersonRecord, Row
+from kpr_sender.preflight.model import Finding, Findings, PersonRecord, Row
 from kpr_sender.preflight.report import CheckReport
-from kpr_sender.preflight.statistics import YearStatistics
+from kpr_sender.preflight.statistics import YearStatistics, compare
 
 STOP, DROP, BLANK_TYPE, BLANK, REMARK, NOTE = (
     "melding.period",

@@ -12,7 +12,7 @@ import pytest
 from kpr_sender.errors import InputRefused
 from kpr_sender.model import Environment
 from kpr_sender.preflight import CheckReport, check
-from kpr_sender.preflight.findings import KEPT
+from kpr_sender.preflight.model import KEPT
 from kpr_sender.sandbox.sample import write_pair
 from tests.helpers.chunks import cut
 from tests.helpers.peak_memory import grown_mb

@@ -14,7 +14,7 @@ import pytest
 from kpr_sender.errors import InputRefused
 from kpr_sender.model import Environment
 from kpr_sender.preflight import CheckReport, check
-from kpr_sender.preflight.findings import KEPT
+from kpr_sender.preflight.model import KEPT
 from kpr_sender.sandbox.sample_errors_pair import PairChange, written
 from tests.helpers.figures import figure
 from tests.helpers.peak_memory import grown_mb

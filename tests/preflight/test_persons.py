@@ -8,9 +8,9 @@ import pytest
 
 from kpr_sender.model import Environment
 from kpr_sender.preflight.catalogue.fields import iplos
+from kpr_sender.preflight.model import Circumstances, PersonRecord
 from kpr_sender.preflight.persons import PERSON, Persons
 from kpr_sender.preflight.reader import Record
-from kpr_sender.preflight.record import Circumstances, PersonRecord
 from kpr_sender.preflight.rules.rows import RowEvaluator
 from kpr_sender.preflight.structure import Structure
 from tests.helpers.structure_judge import events

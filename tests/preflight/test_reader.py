@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpr_sender.preflight.header import Refusal
+from kpr_sender.preflight.model import Element
 from kpr_sender.preflight.reader import End, Reader, Record, Start, Text
-from kpr_sender.preflight.record import Element
 from tests.helpers.chunks import cut, cuts
 
 NS = "urn:example:format"

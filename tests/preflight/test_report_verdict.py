@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpr_sender.preflight.findings import Effect
+from kpr_sender.preflight.model import Effect
 from kpr_sender.preflight.report import groups, verdict
 from kpr_sender.preflight.rules.table import RULES
 from tests.helpers.check_reports import BLANK, BLANK_TYPE, DOUBT, DROP, NOTE, REMARK, STOP, report

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpr_sender.preflight.record import PersonRecord, Row
+from kpr_sender.preflight.model import PersonRecord, Row
 from kpr_sender.preflight.statistics import NO_TYPE, YearStatistics
 
 

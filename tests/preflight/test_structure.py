@@ -8,7 +8,7 @@ import pytest
 
 from kpr_sender.preflight.catalogue.codes import rows
 from kpr_sender.preflight.catalogue.fields import iplos, xpr_ide
-from kpr_sender.preflight.record import place
+from kpr_sender.preflight.model import place
 from kpr_sender.preflight.structure import RULES, HashedTexts, Structure
 from tests.helpers.structure_judge import breaches
 from tests.helpers.structure_samples import IDE, IPLOS

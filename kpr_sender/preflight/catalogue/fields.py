@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Final
 
 from kpr_sender.preflight.catalogue.codes import rows
-from kpr_sender.preflight.findings import Consequence
+from kpr_sender.preflight.model import Consequence
 
 ALWAYS: Final = "always"
 DATO: Final = "dato"

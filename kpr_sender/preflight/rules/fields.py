@@ -12,8 +12,7 @@ from typing import Final
 
 from kpr_sender.preflight.catalogue.codes import codes
 from kpr_sender.preflight.catalogue.fields import ALWAYS, Block, Catalogue, Field
-from kpr_sender.preflight.findings import CrossCheck, Values, Violation
-from kpr_sender.preflight.record import Circumstances
+from kpr_sender.preflight.model import Circumstances, CrossCheck, Values, Violation
 from kpr_sender.preflight.rules.table import CODE, MISSING, RANGE, requirements
 from kpr_sender.preflight.rules.values import LIST_BY, checks, quoted
 

@@ -11,10 +11,9 @@ from typing import Final
 
 from kpr_sender.model import Environment
 from kpr_sender.preflight.catalogue import kommuner
-from kpr_sender.preflight.findings import Violation
 from kpr_sender.preflight.header import shown, shown_day
 from kpr_sender.preflight.lexical import day_of
-from kpr_sender.preflight.record import Circumstances, Element
+from kpr_sender.preflight.model import Circumstances, Element, Violation
 from kpr_sender.preflight.rules.fields import FieldRules
 from kpr_sender.preflight.rules.values import OrganisationNumbers, before, is_number, not_valid
 

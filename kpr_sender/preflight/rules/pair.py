@@ -15,9 +15,9 @@ from itertools import pairwise
 from typing import Final
 
 from kpr_sender.model import MessageType
-from kpr_sender.preflight.findings import Finding
 from kpr_sender.preflight.header import shown, shown_day
 from kpr_sender.preflight.lexical import day_of
+from kpr_sender.preflight.model import Finding
 from kpr_sender.preflight.person_ids import is_woman
 from kpr_sender.privacy import is_running_number
 

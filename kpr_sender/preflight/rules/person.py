@@ -7,10 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
-from kpr_sender.preflight.findings import Violation
 from kpr_sender.preflight.header import shown
+from kpr_sender.preflight.model import Circumstances, PersonRecord, Row, Violation
 from kpr_sender.preflight.person_ids import birth_date
-from kpr_sender.preflight.record import Circumstances, PersonRecord, Row
 from kpr_sender.preflight.rules.values import ELSEWHERE, is_day, is_number, not_valid
 
 PERSON: Final = -1

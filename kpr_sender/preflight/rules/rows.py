@@ -7,9 +7,8 @@ from typing import Final
 
 from kpr_sender.preflight.catalogue.codes import OrganisationNumber, all_service_types, service_types
 from kpr_sender.preflight.catalogue.fields import Catalogue
-from kpr_sender.preflight.findings import CrossCheck, Values, Violation
 from kpr_sender.preflight.header import shown
-from kpr_sender.preflight.record import Circumstances, Element, PersonRecord, Row
+from kpr_sender.preflight.model import Circumstances, CrossCheck, Element, PersonRecord, Row, Values, Violation
 from kpr_sender.preflight.rules.fields import field_rules
 from kpr_sender.preflight.rules.values import OrganisationNumbers, before
 

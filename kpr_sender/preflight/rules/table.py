@@ -13,7 +13,7 @@ from typing import Final
 
 from kpr_sender.preflight.catalogue.codes import lists, rows
 from kpr_sender.preflight.catalogue.fields import ALWAYS, DATO, Field, iplos, xpr_ide
-from kpr_sender.preflight.findings import Consequence, Effect, Rule
+from kpr_sender.preflight.model import Consequence, Effect, Rule
 
 FORMAT: Final = "format"
 MISSING: Final = "missing"

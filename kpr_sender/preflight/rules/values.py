@@ -13,9 +13,8 @@ from kpr_sender.model import is_organisation_number, is_synthetic_organisation, 
 from kpr_sender.preflight.catalogue import kommuner
 from kpr_sender.preflight.catalogue.codes import TJENESTETYPE, all_service_types, codes, lists
 from kpr_sender.preflight.catalogue.fields import DATO, Field
-from kpr_sender.preflight.findings import Violation
 from kpr_sender.preflight.header import shown
-from kpr_sender.preflight.record import Circumstances
+from kpr_sender.preflight.model import Circumstances, Violation
 from kpr_sender.preflight.rules.table import CODE, FORMAT, RANGE, not_of_form, requirements
 
 # Dates as IPLOS writes them, yyyymmdd: they compare as texts, once it is certain that they are dates.

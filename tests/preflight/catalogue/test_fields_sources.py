@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from kpr_sender.preflight.catalogue.fields import Catalogue, Field, iplos, xpr_ide
-from kpr_sender.preflight.findings import Consequence
+from kpr_sender.preflight.model import Consequence
 from kpr_sender.preflight.rules.values import accepted
 from tests.helpers.catalogue_schemas import SchemaReader
 from tests.helpers.figures import figure

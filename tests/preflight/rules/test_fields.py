@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from kpr_sender.model import Environment
 from kpr_sender.preflight.catalogue.fields import Field, iplos, xpr_ide
-from kpr_sender.preflight.findings import Violation
-from kpr_sender.preflight.record import Circumstances
+from kpr_sender.preflight.model import Circumstances, Violation
 from kpr_sender.preflight.rules.fields import FieldRules
 from kpr_sender.preflight.rules.table import CODE, FORMAT, MISSING, RANGE, RULES, requirements
 from tests.helpers.figures import figure

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from kpr_sender.model import Environment
 from kpr_sender.preflight.catalogue import kommuner
 from kpr_sender.preflight.catalogue.fields import iplos
-from kpr_sender.preflight.findings import Effect
-from kpr_sender.preflight.record import Circumstances, Element
+from kpr_sender.preflight.model import Circumstances, Effect, Element
 from kpr_sender.preflight.rules.fields import FieldRules
 from kpr_sender.preflight.rules.header import check_innhinfo, check_institusjon, check_melding
 from kpr_sender.preflight.rules.table import RULES

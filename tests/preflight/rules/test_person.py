@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from kpr_sender.model import Environment
-from kpr_sender.preflight.record import Circumstances, PersonRecord, Row
+from kpr_sender.preflight.model import Circumstances, PersonRecord, Row
 from kpr_sender.preflight.rules.person import PERSON, PersonRules
 from kpr_sender.preflight.rules.table import RULES
 from tests.helpers.tenor import TENOR_ID

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpr_sender.model import Environment
-from kpr_sender.preflight.record import Circumstances
+from kpr_sender.preflight.model import Circumstances
 from kpr_sender.preflight.rules.rows import RowRules, ServiceRules
 from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.sandbox.tenor import organisasjonsnummer

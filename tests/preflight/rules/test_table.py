@@ -9,7 +9,7 @@ import pytest
 
 from kpr_sender.preflight.catalogue.codes import rows
 from kpr_sender.preflight.catalogue.fields import iplos
-from kpr_sender.preflight.findings import Consequence, Effect, Rule
+from kpr_sender.preflight.model import Consequence, Effect, Rule
 from kpr_sender.preflight.rules.table import RULES, requirements
 
 SAID_ANEW = {"tjTilDato.range"}

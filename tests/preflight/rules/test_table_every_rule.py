@@ -15,8 +15,7 @@ from kpr_sender.model import Environment, MessageType
 from kpr_sender.preflight import CheckReport, check, with_sizes
 from kpr_sender.preflight.catalogue import kommuner
 from kpr_sender.preflight.catalogue.fields import iplos
-from kpr_sender.preflight.findings import Finding
-from kpr_sender.preflight.record import Circumstances, Element
+from kpr_sender.preflight.model import Circumstances, Element, Finding
 from kpr_sender.preflight.rules.fields import FieldRules
 from kpr_sender.preflight.rules.header import check_innhinfo
 from kpr_sender.preflight.rules.table import CODE, FORMAT, MISSING, RANGE, RULES

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from kpr_sender.model import Environment
 from kpr_sender.preflight.header import shown
+from kpr_sender.preflight.identmelding import PatientRules
+from kpr_sender.preflight.model import Circumstances
 from kpr_sender.preflight.person_ids import Kind, kind_of
-from kpr_sender.preflight.record import Circumstances
-from kpr_sender.preflight.rules.ident import PatientRules
 from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.sandbox.tenor import fodselsnummer
 from tests.helpers.tenor import with_check_digits

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from kpr_sender.preflight.record import place
+from kpr_sender.preflight.model import place
 from tests.helpers.tenor import tenor_ids
 
 KEYS = {

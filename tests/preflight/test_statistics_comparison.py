@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpr_sender.preflight.comparison import Comparison, Difference, compare, months_without_start
-from kpr_sender.preflight.findings import Effect
-from kpr_sender.preflight.record import PersonRecord, Row
+from kpr_sender.preflight.model import Effect, PersonRecord, Row
 from kpr_sender.preflight.rules.table import RULES
-from kpr_sender.preflight.statistics import YearStatistics
+from kpr_sender.preflight.statistics import Comparison, Difference, YearStatistics, compare, months_without_start
 
 EVERY_MONTH = range(1, 13)
 
