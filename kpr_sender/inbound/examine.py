@@ -142,7 +142,7 @@ class Examiner:
                 None,
                 "it answers a message that is not in this journal",
                 answer,
-                answers_another=self._names_receiver(inbound),
+                answers_another=self.names_receiver(inbound),
                 unknown=answer.original_type in set(MessageType) and signer is not None and believed and not doubted,
             )
         found = Examined(shipment, "", answer, xml, sealed_by or xml_signer, remark=self._remark(shipment, answer))
@@ -160,7 +160,7 @@ class Examiner:
 
         What claims to answer a message of another journal is another journal's, whoever signed it.
         """
-        problem, claims = str(error), self._names_receiver(inbound)
+        problem, claims = str(error), self.names_receiver(inbound)
         if isinstance(error, SignatureRefused) and error.claimed:
             with suppress(MessageRefused):
                 answer = apprec.parse(error.claimed)
@@ -178,7 +178,8 @@ class Examiner:
             problem += "".join(f" ({name}, SHA-1 thumbprint {sha1})" for name, sha1 in owners.items())
         return Examined(shipment or self._oldest_awaiting(), problem, claim=shipment is None)
 
-    def _names_receiver(self, inbound: Inbound) -> bool:
+    def names_receiver(self, inbound: Inbound) -> bool:
+        """Whether a message says outside its sealed bytes that it is from the receiver."""
         return inbound.properties.get(FROM_HER_ID, "").strip() == str(self.sender.her_id)
 
     def _named(self, inbound: Inbound) -> Shipment | None:

@@ -114,7 +114,9 @@ class ReceiptHandler:
             return self._evaluate_error(inbound)
         found = self.examiner.examine(inbound)
         shipment = found.shipment
-        stored = self._stored(found, inbound.body) if found.problem else None
+        # Not for each message of others: a look must get past a thousand of them in its time.
+        claims = shipment is not None or self.examiner.names_receiver(inbound)
+        stored = self._stored(found, inbound.body) if found.problem and claims else None
         if stored is not None and not stored.in_question:  # a person decided on it, or it was verified before
             return Evaluation(Handling.SETTLE, (stored.msg_id,), found.problem)
         if shipment is None:
