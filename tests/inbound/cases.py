@@ -236,7 +236,7 @@ CASES: Final = (
     Case(
         "for an unknown MsgId",
         lambda made: made.sealed(made.xml(msg_id=UNKNOWN_MSG_ID)),
-        *("published", 80, 0, (), 65),
+        *("published", 82, 0, (), 65),
     ),
     # What nobody we believe has signed
     _disbelieved("not sealed", lambda made: made.raw(made.xml())),

@@ -116,8 +116,12 @@ def _in_doubt_until_answered(case: Case) -> Expected:
     return Expected("in_doubt" if waiting else case.state, 83 if waiting else case.code, case.kept)
 
 
+_ALARM = 82
+
+
 def _the_right_one_decides(case: Case) -> Expected:
-    return Expected("delivered", 0, (*case.kept, True))
+    alarm = case.code == _ALARM and case.state == "published"  # that somebody else delivers, too, stays so
+    return Expected("delivered", _ALARM if alarm else 0, (*case.kept, True))
 
 
 def _as_a_file(case: Case) -> Expected:
