@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from kpr_sender.errors import JournalLocked
+from kpr_sender.journal.connection import of_os
 from kpr_sender.journal.rows import time_text
-from kpr_sender.journal.sqlite_errors import of_os
 
 _CONTENT_BYTES: Final = 4096
 _TAKEN_BY_ANOTHER: Final = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})

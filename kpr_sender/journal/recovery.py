@@ -43,10 +43,9 @@ from kpr_sender.durable import sync_folder
 from kpr_sender.errors import InternalError, JournalUnwritable, UsageError
 from kpr_sender.journal import rows, sql
 from kpr_sender.journal.admission import require_reason
-from kpr_sender.journal.connection import open_to_write
+from kpr_sender.journal.connection import of_os, open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
-from kpr_sender.journal.sqlite_errors import of_os
 from kpr_sender.journal.transaction import Transaction
 from kpr_sender.model import Environment
 from kpr_sender.states import Cause, ShipmentState

@@ -14,7 +14,6 @@ from kpr_sender.errors import InternalError, LastError
 from kpr_sender.journal import sql
 from kpr_sender.journal.port import JournalEvent, NewShipment, NewSubmission, ReceiptDocument
 from kpr_sender.journal.sql import Value
-from kpr_sender.journal.sqlite_errors import Unreadable
 from kpr_sender.model import (
     CertificateName,
     Certificates,
@@ -34,6 +33,10 @@ from kpr_sender.states import Cause, Lifecycle, ReceiptStatus, ShipmentState
 NOTHING: Final[Mapping[str, Any]] = {}
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
+
+
+class Unreadable(Exception):
+    """A row does not read back: it is not as it was written."""
 
 
 def _as_written(read: Callable[_P, _T]) -> Callable[_P, _T]:

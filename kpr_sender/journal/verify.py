@@ -22,10 +22,10 @@ from typing import Final
 
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import recovery, rows, schema, sql
-from kpr_sender.journal.connection import open_to_read
+from kpr_sender.journal.connection import of_os, open_to_read
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.recovery import objection_to
-from kpr_sender.journal.sqlite_errors import Unreadable, of_os
+from kpr_sender.journal.rows import Unreadable
 from kpr_sender.model import Environment
 from kpr_sender.states import (
     CAUSE_OF_STATUS,

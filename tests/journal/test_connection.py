@@ -18,9 +18,9 @@ import pytest
 
 from kpr_sender.errors import ConfigInvalid, InternalError, JournalUnwritable
 from kpr_sender.journal import connection, schema
+from kpr_sender.journal.connection import of_sqlite
 from kpr_sender.journal.rows import time_of, time_text
 from kpr_sender.journal.sqlite import SqliteJournal
-from kpr_sender.journal.sqlite_errors import of_sqlite
 from kpr_sender.model import Environment, MessageType
 from kpr_sender.states import ANSWERS, Cause, ImpossibleTransition, ShipmentState
 from tests.journal.builders import START, Clock, created, new_shipment, new_submission, open_journal
