@@ -16,7 +16,7 @@ import pytest
 from kpr_sender.bus.port import Inbound, Outbound, Source
 from kpr_sender.client import Client
 from kpr_sender.cms.write import seal
-from kpr_sender.errors import ConfigInvalid, InputMissing
+from kpr_sender.errors import ConfigInvalid, InputMissing, UsageError
 from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound import listen
 from kpr_sender.inbound.folder import ReceiptsFolder
@@ -93,6 +93,8 @@ def test_receipts_come_from_the_folder_and_no_queue_is_read(
 ) -> None:
     first, second = answers(fhi, queue)
     assert client.wait(timeout=0).exit_code == 80, "an empty folder is no error"
+    with pytest.raises(UsageError, match="No queue is read"):
+        client.wait(timeout=0, look_anyway=True, reason="At once.", by="Kari")
     lay(inbox / "a.p7m", first)
     lay(inbox / "b.txt", base64.encodebytes(second))
     (inbox / "done").mkdir()

@@ -130,7 +130,12 @@ def test_a_run_that_may_not_look_says_when_it_looks_next(cron: Cron, events: lis
     assert report.as_json()["next_look"] == due
     screen = "\n".join(report_screen(report, journal=Path("j"), receipts=Path("r")))
     assert f"Next look   {told.text}" in screen
-    assert cron.run(20).as_json()["next_look"] == rfc3339(NOW + timedelta(minutes=80))
+    later = rfc3339(NOW + timedelta(minutes=80))
+    assert cron.run(20).as_json()["next_look"] == later
+    with Client(cron.kommune.configure(PATIENT), now=cron.now) as client:
+        status = client.status()
+    assert status is not None
+    assert status.as_json()["next_look"] == later, "G5: status says the same"
 
 
 def test_our_receipts_behind_them_are_taken_by_the_first_look_that_is_permitted(
