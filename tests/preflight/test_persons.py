@@ -227,12 +227,17 @@ def test_a_fault_at_the_end_takes_no_longer_than_one_at_the_beginning() -> None:
     """A pattern that looks at each field in two ways again would double the time with each field."""
     fields = [child.name for child in iplos().blocks["PERSONOPPL"].children]
     row = "".join(f"<{name}>1</{name}>" for name in fields)
-    functions = FUNCTIONS * 500
+    functions = FUNCTIONS * 200
+    right, wrong = WHOLE.replace(FUNCTIONS, functions), WHOLE.replace(FUNCTIONS, f"{functions}<x/>")
+    read(right)  # what is made once
     begun = time.process_time()
+    assert read(right) is not None
+    half = time.process_time()
     for block in (
         WHOLE.replace(FUNCTIONS, f'<PERSONOPPL poPeID="17" poPoID="1">{row}<x/></PERSONOPPL>'),
-        WHOLE.replace(FUNCTIONS, f"{functions}<x/>"),
+        wrong,
         WHOLE.replace(' pePeID="17"', ' pePeID="17"' + "".join(f' a{number}="1"' for number in range(500)) + ' b="x"'),
     ):
         assert read(block) is None
-    assert time.process_time() - begun < 5
+    # Beside what is right, not beside a clock: a busy machine makes both slow.
+    assert time.process_time() - half < 20 * (half - begun)

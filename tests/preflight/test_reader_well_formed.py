@@ -10,6 +10,7 @@ from xml.parsers import expat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lxml import etree
 
 from kpr_sender.errors import InputRefused
 from kpr_sender.preflight import inspect
@@ -202,8 +203,10 @@ def test_a_huge_text_in_a_person_is_refused() -> None:
 
 
 def test_ten_megabytes_take_little_time() -> None:
-    """Measured: 0.7 s for forty thousand persons; the bound leaves room for a busy machine."""
+    """Measured: some five times what lxml alone takes. Beside it, not beside a clock: a busy machine slows both."""
     data = list(large(ROW * 300, 10))
     begun = time.process_time()
+    etree.fromstring(b"".join(data))
+    half = time.process_time()
     inspect(data, IPL, name="x", profile=PROFILE)
-    assert time.process_time() - begun < 4
+    assert time.process_time() - half < 25 * (half - begun)
