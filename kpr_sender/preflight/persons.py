@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from kpr_sender.preflight.catalogue.fields import DATO, Field, iplos
 from kpr_sender.preflight.model import Circumstances, CrossCheck, PersonRecord, Row, Violation
 from kpr_sender.preflight.reader import Record
-from kpr_sender.preflight.rules.fields import FieldRules
+from kpr_sender.preflight.rules.fields import BlockRules
 from kpr_sender.preflight.rules.rows import RowEvaluator
 from kpr_sender.preflight.rules.values import accepted, bound
 from kpr_sender.preflight.structure import Model
@@ -88,8 +88,8 @@ class _Block:
         self._rules = rules
         fields = [child for child in model.block.children if child.kind == "element"]
         self._names = [field.name for field in fields]
-        self._values = [_Values(kind, field.name, model, rules) for field in fields]
-        right = [_right(model, field.name, rules.fields, circumstances) for field in fields]
+        self._values = [_Values(field.name, model, rules.fields[kind]) for field in fields]
+        right = [_right(model, field.name, rules.fields[kind], circumstances) for field in fields]
         inside = "".join(map(_pattern, fields, right))
         self._free = [(at, self._values[at]) for at, pattern in enumerate(right) if not pattern]
         self._no_others = (None,) * len(fields)
@@ -149,7 +149,7 @@ class _Block:
         """Return attributes' names; None where a block may not have just these, each a running number."""
         names = tuple(each.strip(" \t\r\n=") for each in written[:-1])
         keys = dict.fromkeys(names, "1")
-        if not self._model.has_right_attributes(keys) or self._rules.keys(self.kind, keys):
+        if not self._model.has_right_attributes(keys) or self._rules.fields[self.kind].keys(keys):
             return None
         _remember(self._keys, written, names)
         return names
@@ -158,9 +158,8 @@ class _Block:
 class _Values(dict[str, tuple[Violation, ...]]):
     """What a field's texts break by themselves; an error for one that breaks the schema."""
 
-    def __init__(self, kind: str, name: str, model: Model, rules: RowEvaluator) -> None:
+    def __init__(self, name: str, model: Model, rules: BlockRules) -> None:
         super().__init__()
-        self._kind = kind
         self._name = name
         self._test = model.values[name]
         self._rules = rules
@@ -169,7 +168,7 @@ class _Values(dict[str, tuple[Violation, ...]]):
         # A parser makes a line feed of a carriage return.
         if "\r" in text or not self._test(text):
             raise KeyError
-        violations = self._rules.value(self._kind, self._name, text)
+        violations = self._rules.value(self._name, text)
         _remember(self, text, violations)
         return violations
 
@@ -189,7 +188,9 @@ class _Functions:
 
     def __init__(self, model: Model, rules: RowEvaluator, circumstances: Circumstances) -> None:
         kind, verdi, first, last = model.block.children
-        right = {field.name: _Values(_FUNCTION, field.name, model, rules).is_right for field in model.block.children}
+        right = {
+            field.name: _Values(field.name, model, rules.fields[_FUNCTION]).is_right for field in model.block.children
+        }
         cross_check = rules.cross_check(_FUNCTION, tuple(right))
         days = [_days(field, right[field.name], circumstances) for field in (first, last)]
 
@@ -252,12 +253,12 @@ def _functions(model: Model, circumstances: Circumstances) -> _Functions:
 
 
 @functools.lru_cache(maxsize=512)
-def _right(model: Model, name: str, rules: FieldRules, circumstances: Circumstances) -> str:
+def _right(model: Model, name: str, rules: BlockRules, circumstances: Circumstances) -> str:
     """Return a pattern of texts that keep the schema and break nothing; empty where that is no matter of a pattern."""
     field, test = model.child(name), model.values[name]
 
     def is_right(text: str) -> bool:
-        return test(text) and not rules.value(model.block.name, name, text)
+        return test(text) and not rules.value(name, text)
 
     if field.format == DATO:
         return _days(field, is_right, circumstances)

@@ -14,7 +14,7 @@ from kpr_sender.preflight.catalogue.codes import codes
 from kpr_sender.preflight.catalogue.fields import ALWAYS, Block, Catalogue, Field
 from kpr_sender.preflight.model import Circumstances, CrossCheck, Values, Violation
 from kpr_sender.preflight.rules.table import CODE, MISSING, RANGE, requirements
-from kpr_sender.preflight.rules.values import LIST_BY, checks, quoted
+from kpr_sender.preflight.rules.values import LIST_BY, Check, checks, quoted
 
 _TYPE: Final = "tjTjenType"
 _RECEIVED: Final = "Mottar"
@@ -23,83 +23,69 @@ _IN_NEED: Final = "1"
 
 
 @functools.lru_cache(maxsize=8)
-def field_rules(catalogue: Catalogue, circumstances: Circumstances) -> FieldRules:
-    """Return the rules, made once: they remember nothing of what they evaluate."""
-    return FieldRules(catalogue, circumstances)
-
-
-class FieldRules:
-    """Evaluates the values and keys of one format's blocks.
+def field_rules(catalogue: Catalogue, circumstances: Circumstances) -> Mapping[str, BlockRules]:
+    """Return a format's rules by block. They remember nothing of what they evaluate: so they are made once.
 
     Args:
         catalogue: The format's fields.
         circumstances: The year the codes and ranges are those of.
     """
+    return {name: BlockRules(block, circumstances) for name, block in catalogue.blocks.items()}
 
-    def __init__(self, catalogue: Catalogue, circumstances: Circumstances) -> None:
-        self._values = {
-            name: _BlockRules((each for each in block.children if each.kind == "element"), circumstances)
-            for name, block in catalogue.blocks.items()
+
+class BlockRules:
+    """Evaluates the values and keys of one kind of block."""
+
+    def __init__(self, block: Block, circumstances: Circumstances) -> None:
+        self._fields = {each.name: each for each in block.children if each.kind == "element"}
+        self._checks = _checks(self._fields, circumstances)
+        self._key_checks = _checks(block.attributes, circumstances)
+        self._required_keys = {
+            name: Violation(f"{each.id}.{MISSING}", name, f"{name} is required, and missing.")
+            for name, each in block.attributes.items()
+            if each.required_for == ALWAYS
         }
-        self._keys = {name: _KeyRules(block, circumstances) for name, block in catalogue.blocks.items()}
+        self._always = frozenset(name for name, each in self._fields.items() if each.required_for == ALWAYS)
+        some = {name: each.required_for.split() for name, each in self._fields.items() if name not in self._always}
+        self._required = {
+            code: self._always | {name for name, types in some.items() if code in types}
+            for code in {code for types in some.values() for code in types}
+        }
+        self._pairs = tuple(_pairs(self._fields, circumstances))
 
-    def values(self, kind: str, values: Values) -> tuple[Violation, ...]:
-        """Return what a block's own simple children break; nothing for a block that the format does not have.
+    def values(self, values: Values) -> tuple[Violation, ...]:
+        """Return what a block's own simple children break.
 
         Args:
-            kind: The block's name.
-            values: Its children's texts by name. An empty one is missing where it is required.
+            values: Their texts by name. An empty one is missing where it is required.
         """
-        evaluate = self._values.get(kind)
-        return evaluate.single(values) + evaluate.cross_check(values)(values) if evaluate is not None else ()
+        return self.single(values) + self.cross_check(values)(values)
 
-    def single(self, kind: str, values: Values) -> tuple[Violation, ...]:
-        """Return what each of a block's values breaks by itself: the first half of ``values``."""
-        return self._values[kind].single(values)
+    def keys(self, keys: Values) -> tuple[Violation, ...]:
+        """Return what a block's attributes break, by name. They seldom come twice, so nothing is remembered."""
+        violations = tuple(
+            violation
+            for name, value in keys.items()
+            for check in self._key_checks.get(name, ())
+            for violation in check(value)
+        )
+        if self._required_keys.keys() <= keys.keys():
+            return violations
+        return violations + tuple(missing for name, missing in self._required_keys.items() if name not in keys)
 
-    def value(self, kind: str, name: str, text: str) -> tuple[Violation, ...]:
+    def value(self, name: str, text: str) -> tuple[Violation, ...]:
         """Return what one field's text breaks by itself."""
-        return self._values[kind].value(name, text)
+        return tuple(violation for check in self._checks.get(name, ()) for violation in check(text))
 
-    def cross_check(self, kind: str, names: Iterable[str]) -> CrossCheck:
+    def single(self, values: Values) -> tuple[Violation, ...]:
+        """Return what each value breaks by itself: the first half of ``values``."""
+        return tuple(violation for name, text in values.items() for violation in self.value(name, text))
+
+    def cross_check(self, names: Iterable[str]) -> CrossCheck:
         """Return the second half of ``values`` for a block with just these children: what is missing or breaks beside.
 
         Much of it depends on which children there are, and few different choices of them stand in a file.
         """
-        return self._values[kind].cross_check(names)
-
-    def keys(self, kind: str, keys: Values) -> tuple[Violation, ...]:
-        """Return what a block's attributes break.
-
-        Args:
-            kind: The block's name.
-            keys: Its attributes' values by name.
-        """
-        evaluate = self._keys.get(kind)
-        return evaluate(keys) if evaluate is not None else ()
-
-
-class _BlockRules:
-    def __init__(self, fields: Iterable[Field], circumstances: Circumstances) -> None:
-        named = {each.name: each for each in fields}
-        made = {name: checks(each, circumstances) for name, each in named.items()}
-        self._checks = {name: each for name, each in made.items() if each}
-        self._fields = named
-        self._always = frozenset(name for name, each in named.items() if each.required_for == ALWAYS)
-        types = {code for each in named.values() if each.required_for != ALWAYS for code in each.required_for.split()}
-        self._required = {
-            code: self._always | {name for name, each in named.items() if code in each.required_for.split()}
-            for code in types
-        }
-        self._pairs = tuple(_pairs(named, circumstances))
-
-    def value(self, name: str, text: str) -> tuple[Violation, ...]:
-        return tuple(violation for check in self._checks.get(name, ()) for violation in check(text))
-
-    def single(self, values: Values) -> tuple[Violation, ...]:
-        return tuple(violation for name, text in values.items() for violation in self.value(name, text))
-
-    def cross_check(self, names: Iterable[str]) -> CrossCheck:
         given = frozenset(names)
         pairs = tuple(pair for name, pair in self._pairs if name in given)
         always, lacking = self._always - given, {code: wanted - given for code, wanted in self._required.items()}
@@ -174,25 +160,6 @@ def _of_list(field: Field, year: int) -> CrossCheck:
     return pair
 
 
-class _KeyRules:
-    """Evaluates attributes. They are numbers that seldom come twice, so nothing is remembered."""
-
-    def __init__(self, block: Block, circumstances: Circumstances) -> None:
-        made = {name: checks(each, circumstances) for name, each in block.attributes.items()}
-        self._checks = {name: each for name, each in made.items() if each}
-        self._required = {
-            name: Violation(f"{each.id}.{MISSING}", name, f"{name} is required, and missing.")
-            for name, each in block.attributes.items()
-            if each.required_for == ALWAYS
-        }
-
-    def __call__(self, keys: Values) -> tuple[Violation, ...]:
-        violations = tuple(
-            violation
-            for name, value in keys.items()
-            for check in self._checks.get(name, ())
-            for violation in check(value)
-        )
-        if self._required.keys() <= keys.keys():
-            return violations
-        return violations + tuple(violation for name, violation in self._required.items() if name not in keys)
+def _checks(fields: Mapping[str, Field], circumstances: Circumstances) -> Mapping[str, tuple[Check, ...]]:
+    made = {name: checks(each, circumstances) for name, each in fields.items()}
+    return {name: each for name, each in made.items() if each}

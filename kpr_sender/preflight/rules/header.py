@@ -14,7 +14,7 @@ from kpr_sender.preflight.catalogue import kommuner
 from kpr_sender.preflight.header import shown, shown_day
 from kpr_sender.preflight.lexical import day_of
 from kpr_sender.preflight.model import Circumstances, Element, Violation
-from kpr_sender.preflight.rules.fields import FieldRules
+from kpr_sender.preflight.rules.fields import BlockRules
 from kpr_sender.preflight.rules.values import OrganisationNumbers, before, is_number, not_valid
 
 _SANDBOX: Final = "9999"  # kpr-sender's own made-up municipality
@@ -31,7 +31,7 @@ _CONTACT_TYPES: Final[Mapping[str, frozenset[str]]] = {
 
 
 def check_innhinfo(
-    root: Mapping[str, str], innhinfo: Element | None, circumstances: Circumstances, fields: FieldRules
+    root: Mapping[str, str], innhinfo: Element | None, circumstances: Circumstances, fields: Mapping[str, BlockRules]
 ) -> Iterator[tuple[int, Violation]]:
     """Yield what the fagmelding's header breaks, each with its line.
 
@@ -42,16 +42,16 @@ def check_innhinfo(
         fields: IPLOS's, of the same circumstances.
     """
     line = innhinfo.line if innhinfo else 0
-    yield from ((line, violation) for violation in fields.keys("IPLOS", root))
+    yield from ((line, violation) for violation in fields["IPLOS"].keys(root))
     if innhinfo is None:
         return
     lines = {each.name: each.line for each in innhinfo.children}
     values = {each.name: each.text for each in innhinfo.children if not each.children}
-    for violation in (*fields.values(innhinfo.name, values), *_of_innhinfo(values, circumstances)):
+    for violation in (*fields[innhinfo.name].values(values), *_of_innhinfo(values, circumstances)):
         yield lines.get(violation.field, line), violation
     for contact in (each for each in innhinfo.children if each.name == _CONTACT):
         at = {each.name: each.line for each in contact.children}
-        for violation in fields.values(_CONTACT, {each.name: each.text for each in contact.children}):
+        for violation in fields[_CONTACT].values({each.name: each.text for each in contact.children}):
             yield at.get(violation.field, contact.line), violation
 
 

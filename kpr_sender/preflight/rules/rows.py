@@ -166,7 +166,7 @@ class RowEvaluator:
         circumstances: What they are evaluated by.
 
     Attributes:
-        fields: What the published requirements on single fields are asked of.
+        fields: The published requirements on single fields, by block.
     """
 
     def __init__(self, catalogue: Catalogue, circumstances: Circumstances) -> None:
@@ -175,21 +175,9 @@ class RowEvaluator:
         self._across: dict[str, CrossCheck] = {**others.by_kind, SERVICE: ServiceRules(circumstances).values}
         self._kinds = frozenset(each.name for each in catalogue.blocks[_PERSON].children if each.kind == "block")
 
-    def keys(self, kind: str, keys: Mapping[str, str]) -> tuple[Violation, ...]:
-        """Return what its attributes break."""
-        return self.fields.keys(kind, keys)
-
-    def single(self, kind: str, values: Mapping[str, str]) -> tuple[Violation, ...]:
-        """Return what each value breaks by itself."""
-        return self.fields.single(kind, values)
-
-    def value(self, kind: str, name: str, text: str) -> tuple[Violation, ...]:
-        """Return what one simple child's text breaks by itself."""
-        return self.fields.value(kind, name, text)
-
     def cross_check(self, kind: str, names: Iterable[str]) -> CrossCheck:
         """Return the check of what is missing in a block with just these children, and of what they break together."""
-        fields, across = self.fields.cross_check(kind, names), self._across.get(kind)
+        fields, across = self.fields[kind].cross_check(names), self._across.get(kind)
         return fields if across is None else lambda values: fields(values) + across(values)
 
     def record(self, person: Element) -> PersonRecord:
@@ -203,7 +191,8 @@ class RowEvaluator:
         return Row(element.name, element.attributes, values, self._violations(element.name, element.attributes, values))
 
     def _violations(self, kind: str, keys: Mapping[str, str], values: Mapping[str, str]) -> tuple[Violation, ...]:
-        return self.fields.keys(kind, keys) + self.single(kind, values) + self.cross_check(kind, values)(values)
+        rules = self.fields[kind]
+        return rules.keys(keys) + rules.single(values) + self.cross_check(kind, values)(values)
 
 
 def _values(block: Element) -> dict[str, str]:

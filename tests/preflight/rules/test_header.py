@@ -13,7 +13,7 @@ from kpr_sender.model import Environment
 from kpr_sender.preflight.catalogue import kommuner
 from kpr_sender.preflight.catalogue.fields import iplos
 from kpr_sender.preflight.model import Circumstances, Effect, Element
-from kpr_sender.preflight.rules.fields import FieldRules
+from kpr_sender.preflight.rules.fields import field_rules
 from kpr_sender.preflight.rules.header import check_innhinfo, check_institusjon, check_melding
 from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.sandbox.tenor import organisasjonsnummer
@@ -45,7 +45,7 @@ def innhinfo(changes: Mapping[str, str | None], contact: Mapping[str, str] = CON
 
 
 def evaluated(element: Element | None, circumstances: Circumstances = YEAR) -> list[tuple[int, str]]:
-    violations = list(check_innhinfo(ROOT, element, circumstances, FieldRules(iplos(), circumstances)))
+    violations = list(check_innhinfo(ROOT, element, circumstances, field_rules(iplos(), circumstances)))
     assert {violation.rule for _, violation in violations} <= RULES.keys()
     return [(line, violation.rule) for line, violation in violations]
 
@@ -112,7 +112,7 @@ def test_a_contact_is_judged_by_its_own_lines() -> None:
 )
 def test_the_number_is_that_of_the_reporting_years_last_day(number: str, year: int, said: str) -> None:
     where = Circumstances(year, Environment.VALIDERING)
-    violations = check_innhinfo(ROOT, innhinfo({"iiKomnr": number}), where, FieldRules(iplos(), where))
+    violations = check_innhinfo(ROOT, innhinfo({"iiKomnr": number}), where, field_rules(iplos(), where))
     assert (
         "".join(violation.message for _, violation in violations if violation.rule.startswith("header.municipality"))
         == said
@@ -204,7 +204,7 @@ ANY = st.sampled_from([NOT_QUOTED, "Kari Eksempel", "", "-1", "9" * 30, "2024010
 def test_nothing_raises_and_no_name_or_id_is_quoted(fag: Mapping[str, str], ident: Mapping[str, str]) -> None:
     contact = {"Type": NOT_QUOTED, "Navn": NOT_QUOTED}
     for _, violation in (
-        *check_innhinfo(ROOT, innhinfo(fag, contact), YEAR, FieldRules(iplos(), YEAR)),
+        *check_innhinfo(ROOT, innhinfo(fag, contact), YEAR, field_rules(iplos(), YEAR)),
         *check_melding(ident, contacts(NOT_QUOTED), YEAR),
     ):
         assert NOT_QUOTED not in violation.message

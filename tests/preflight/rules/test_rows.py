@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpr_sender.model import Environment
-from kpr_sender.preflight.model import Circumstances
-from kpr_sender.preflight.rules.rows import RowRules, ServiceRules
+from kpr_sender.preflight.catalogue.fields import iplos
+from kpr_sender.preflight.model import Circumstances, Element
+from kpr_sender.preflight.rules.rows import RowEvaluator, RowRules, ServiceRules
 from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.sandbox.tenor import organisasjonsnummer
 
@@ -121,6 +122,14 @@ def test_other_rows(kind: str, values: Mapping[str, str], expected: list[str]) -
     across = RowRules(LOCAL).by_kind.get(kind)
     assert [violation.rule for violation in (across(values) if across else ())] == expected
     assert {*expected} <= RULES.keys()
+
+
+def test_a_block_that_the_format_does_not_have_is_a_matter_of_structure() -> None:
+    unknown = Element("UNKNOWN", {"pePeID": "x"}, children=[Element("tjTjenType", {}, text="6")])
+
+    record = RowEvaluator(iplos(), LOCAL).record(Element("PERSON", {"pePeID": "1"}, children=[unknown]))
+
+    assert (record.rows, record.values, record.violations) == ([], {}, ())
 
 
 NOT_QUOTED = "31129912345678"

@@ -16,7 +16,7 @@ from kpr_sender.preflight import CheckReport, check, with_sizes
 from kpr_sender.preflight.catalogue import kommuner
 from kpr_sender.preflight.catalogue.fields import iplos
 from kpr_sender.preflight.model import Circumstances, Element, Finding
-from kpr_sender.preflight.rules.fields import FieldRules
+from kpr_sender.preflight.rules.fields import field_rules
 from kpr_sender.preflight.rules.header import check_innhinfo
 from kpr_sender.preflight.rules.table import CODE, FORMAT, MISSING, RANGE, RULES
 from kpr_sender.preflight.structure import Structure
@@ -212,7 +212,7 @@ def test_a_number_of_a_later_year_than_we_know_is_unknown(number: str, expected:
     children = [Element(name, {}, 1, text) for name, text in values.items()]
     later = Circumstances(kommuner.LAST_KNOWN_YEAR + 1, Environment.PRODUKSJON)
     found = check_innhinfo(
-        {"versjon": "3.7"}, Element("INNHINFO", {}, 1, "", children), later, FieldRules(iplos(), later)
+        {"versjon": "3.7"}, Element("INNHINFO", {}, 1, "", children), later, field_rules(iplos(), later)
     )
 
     assert [violation.rule for _, violation in found if violation.rule.startswith("header.municipality")] == expected
