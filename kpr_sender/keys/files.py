@@ -166,17 +166,18 @@ def _key_bags(data: bytes) -> Iterator[_KeyBag]:
             rest = memoryview(data)[match.end() :]
             length = _der_bytes(rest)
             encrypted = _element(rest[:length]).only_child()
-            rest = rest[length:]
-            has_attributes = len(rest) > 0 and rest[0] == asn1.SET
-            attributes = dict(_attributes(_element(rest[: _der_bytes(rest)]))) if has_attributes else {}
+            attributes = dict(_attributes(rest[length:]))
             label = attributes.get(_FRIENDLY_NAME, b"").decode("utf-16-be", "replace")
             yield _KeyBag(bytes(encrypted.raw), label, attributes.get(_LOCAL_KEY_ID, b""))
 
 
-def _attributes(found: asn1.BerElement) -> Iterator[tuple[str, bytes]]:
-    for attribute in found.children():
-        kind, values = attribute.children()
-        yield kind.oid(), bytes(values.only_child().content)
+def _attributes(rest: memoryview) -> Iterator[tuple[str, bytes]]:
+    """Yield the first value of each attribute that follows; others write some that have none, or are no PKCS#12's."""
+    if len(rest) and rest[0] == asn1.SET:
+        with suppress(ValueError):
+            for attribute in _element(rest[: _der_bytes(rest)]).children():
+                kind, values = attribute.children()
+                yield from ((kind.oid(), bytes(value.content)) for value in values.children()[:1])
 
 
 def _element(view: memoryview) -> asn1.BerElement:

@@ -24,6 +24,7 @@ from tests.helpers.desk import NOT_SENT
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import ACCEPTED, MemoryBus
 from tests.helpers.municipality import Municipality
+from tests.helpers.xml_signatures import sign_enveloped
 
 NewClient = Callable[..., Client]
 UNKNOWN_MSG_ID = "11111111-2222-4333-8444-555555555555"
@@ -116,15 +117,26 @@ class ChangingRegistry:
         return self.answer
 
 
+def signed_xml(fhi: Fhi, message: Outbound) -> Inbound:
+    """Not sealed, and with an XML signature of the municipality's own key."""
+    return fhi.inbound(message, sign_enveloped(fhi.apprec(message), fhi.key("kommune-signing")))
+
+
+@pytest.mark.parametrize("make", [wrong_signer, signed_xml])
 def test_a_long_lived_client_asks_the_register_once_more_and_at_most_every_five_minutes(
-    new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi, kommune: Municipality
+    new_client: NewClient,
+    silent_bus: MemoryBus,
+    fhi: Fhi,
+    kommune: Municipality,
+    make: Callable[[Fhi, Outbound], Inbound],
 ) -> None:
     known = new_client(silent_bus)._app.registry.counterpart(171479)  # what the files say
     registry, now = ChangingRegistry(known), [datetime.now(UTC)]
-    with Client(kommune.configure(), bus=silent_bus, registry=registry, now=lambda: now[0]) as client:
+    settings = kommune.configure({"receiver": {"unsealed_receipts": True}})
+    with Client(settings, bus=silent_bus, registry=registry, now=lambda: now[0]) as client:
         client.submit()
         for message in silent_bus.published:
-            silent_bus.put(wrong_signer(fhi, message))
+            silent_bus.put(make(fhi, message))
         assert client.wait(timeout=0).exit_code == 76
         asked = registry.asked
         assert client.wait(timeout=0).exit_code == 76
