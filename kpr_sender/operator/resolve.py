@@ -222,9 +222,10 @@ def require_once(case: Case, *, again: bool) -> None:
         UsageError: It went again before.
     """
     if case.times_sent_again and not again:
+        times = "once" if case.times_sent_again == 1 else f"{case.times_sent_again} times"
         raise UsageError(
-            f"The {case.shipment.type.norwegian} ({case.shipment.msg_id}) was let go again before, "
-            f"{case.times_sent_again} times: the same message is to be sent only once more.",
+            f"The {case.shipment.type.norwegian} ({case.shipment.msg_id}) was let go again {times} before, and was not "
+            "delivered: the same message is to be sent only once more (HITS 1216).",
             where="--again",
             next_step="Ask kpr@fhi.no what is wrong with it; if it is to go once more all the same, add --again.",
         )

@@ -41,6 +41,25 @@ def test_it_is_sealed_anew_and_the_next_send_sends_it(desk: Desk, faulted: Shipm
     assert desk.command("resend", faulted.msg_id, *BECAUSE, "--yes").code == 64
 
 
+def test_a_second_time_warns_and_needs_again(desk: Desk, faulted: Shipment) -> None:
+    def fault() -> None:
+        desk.sent(ACCEPTED)
+        with desk.client() as client:
+            client.handle(error_queue_message(desk.bus.taken[-1]))
+
+    yes = (*BECAUSE, "--yes")
+    assert desk.command("resend", faulted.msg_id, *yes).code == 90
+    fault()
+    ran = desk.command("--json", "resend", faulted.msg_id, *yes)
+    assert (ran.code, desk.shipment(faulted.msg_id).state) == (64, ShipmentState.FAULTED)
+    assert "was let go again once before" in ran.json()["error"]["text"]
+    assert "add --again" in ran.json()["error"]["next_step"]
+    assert desk.command("resend", faulted.msg_id, *yes, "--again").code == 90
+    fault()
+    assert "2 times before" in desk.command("resend", faulted.msg_id, *yes).err
+    assert len({message.message_id for message in desk.bus.taken}) == len(desk.bus.taken)
+
+
 @pytest.mark.parametrize(("typed", "state"), [("y\n", ShipmentState.SEALED), ("n\n", ShipmentState.FAULTED)])
 def test_on_a_terminal_it_shows_the_case_and_asks(
     desk: Desk, faulted: Shipment, typing: Typing, typed: str, state: ShipmentState
