@@ -378,8 +378,8 @@ def _ready(submission: Submission) -> KprError | None:
 
 def _pending(submission: Submission) -> KprError | None:
     pending = _in(submission, _S.PUBLISHED)
-    if not pending:
-        return None
+    if not pending or any(one.last_error and one.last_error.code == ReceiptPending.code for one in pending):
+        return None  # what stands before the receipts says more, under the same code
     return ReceiptPending(
         f"Published, and no receipt is here yet: {named(pending)}. That is not delivered: the bus says accepted also "
         "when it cannot route a message."

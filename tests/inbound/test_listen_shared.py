@@ -227,6 +227,14 @@ def test_88_keeps_nothing_from_being_published(
     assert queue.looks == 0
 
 
+def test_what_stands_before_the_receipts_is_said(cron: Cron, queue: SharedQueue, kommune: Municipality) -> None:
+    with Client(kommune.configure({"bus": {"held_cap": 3}}), bus=queue) as client:
+        client.submit()
+        report = client.wait(timeout=0)
+    assert report.exit_code == 80
+    assert "3 messages that are not ours stand before the receipts, as many as bus.held_cap allows" in report.text()
+
+
 def test_half_of_the_brokers_limit_is_enough(cron: Cron, queue: SharedQueue) -> None:
     queue.inbox.clear()
     queue.put(foreign(deliveries=4))
