@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from bench.measure import DATA
 from kpr_sender.cms.write import seal, sealed_length
-from kpr_sender.keys.files import SoftwareSigner, load_pkcs12
+from kpr_sender.keys.files import load_pkcs12
 from kpr_sender.sandbox.pki import Pki, ensure_pki
 
 _SIZES: Final = {"tiny": 1_000, "50mb": 50_000_000, "200mb": 200_000_000}  # bytes
@@ -55,7 +55,7 @@ def main() -> None:
 
 def _seal(plain: Path, sealed: Path, pki: Pki) -> None:
     """Always anew: the keys may be new."""
-    signer = SoftwareSigner(load_pkcs12(pki.pkcs12("kommune-signing"), pki.passphrase(), name="signing"))
+    signer = load_pkcs12(pki.pkcs12("kommune-signing"), pki.passphrase(), name="signing")
     recipient = pki.certificate("fhi-encryption")
     length = plain.stat().st_size
     with plain.open("rb") as file, sealed.open("wb") as target:

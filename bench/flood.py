@@ -20,7 +20,6 @@ from typing import Final
 from bench.memory import Growth, peak_mb
 from kpr_sender.bus.port import Inbound, Outbound
 from kpr_sender.client import Client
-from kpr_sender.keys.files import SoftwareSigner
 from kpr_sender.model import Environment
 from kpr_sender.settings import load
 from tests.helpers.fhi import Fhi
@@ -46,7 +45,7 @@ def _sizes() -> list[int]:
 def _claims(fhi: Fhi, published: list[Outbound]) -> Iterator[Inbound]:
     """Yield the messages: what names our ids in each way there is, what names others' or none, forged and broken."""
     noise = os.urandom(2 * _LARGEST)
-    forger = SoftwareSigner(fhi.key("kommune-signing"))
+    forger = fhi.key("kommune-signing")
     msg_ids = [fhi.hodemelding(message).msg_id for message in published]
     answers = [fhi.apprec(message) for message in published]
     for number, size in enumerate(_sizes()):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kpr_sender.cms.certificates import CertificateUse, check, load_certificates
 from kpr_sender.cms.port import Decrypter, Signer
 from kpr_sender.errors import ConfigInvalid
-from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, SoftwareSigner, WantedKey, load_pem, load_pkcs12
+from kpr_sender.keys.files import KeyPair, WantedKey, load_pem, load_pkcs12
 from kpr_sender.settings.secrets import KeySource, TokenKey
 from kpr_sender.settings.values import Settings
 
@@ -28,34 +28,24 @@ class ConfiguredKeys:
     def signer(self, *, at: datetime) -> Signer:
         """Load the signing key and check its certificate: dates and key usage."""
         source = self.settings.keys.signing
-        loaded = load_signer(source)
+        loaded = load(source)
         use = CertificateUse(self.settings.protection.signing_key_usage)
         check(loaded.certificate, use, at=at, name=source.key)
         return loaded
 
     def decrypters(self) -> Sequence[Decrypter]:
         """Load the decryption keys."""
-        return tuple(load_decrypter(source) for source in self.settings.keys.decryption)
+        return tuple(load(source) for source in self.settings.keys.decryption)
 
 
-def load_signer(source: KeySource) -> Signer:
-    """Load a signing key; its certificate's dates and key usage are not checked.
-
-    Raises:
-        ConfigInvalid: A file is missing.
-        AccessRefused: Wrong passphrase or PIN, or key and certificate do not match.
-    """
-    return SoftwareSigner(load_key(source)) if source.token is None else _in_token(source, source.token)
-
-
-def load_decrypter(source: KeySource) -> Decrypter:
-    """Load a decryption key; its certificate's dates and key usage are not checked.
+def load(source: KeySource) -> KeyPair | HardwareKey:
+    """Load a key, which signs and decrypts; its certificate's dates and key usage are not checked.
 
     Raises:
         ConfigInvalid: A file is missing.
         AccessRefused: Wrong passphrase or PIN, or key and certificate do not match.
     """
-    return SoftwareDecrypter(load_key(source)) if source.token is None else _in_token(source, source.token)
+    return load_key(source) if source.token is None else _in_token(source, source.token)
 
 
 def load_key(source: KeySource) -> KeyPair:

@@ -37,7 +37,7 @@ _MAX_DEPTH: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """A private key and its certificate.
+    """A private key in this process and its certificate: a ``Signer`` and a ``Decrypter``.
 
     Attributes:
         certificate: The key's own.
@@ -49,38 +49,9 @@ class KeyPair:
     private_key: RSAPrivateKey = field(repr=False)
     chain: tuple[Certificate, ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class SoftwareSigner:
-    """A ``Signer`` whose key is in this process."""
-
-    key_pair: KeyPair
-
-    @property
-    def certificate(self) -> Certificate:
-        """The signer's certificate."""
-        return self.key_pair.certificate
-
-    @property
-    def chain(self) -> tuple[Certificate, ...]:
-        """The intermediates."""
-        return self.key_pair.chain
-
     def sign_digest(self, digest: bytes) -> bytes:
         """Return the RSASSA-PKCS1-v1_5 signature of a SHA-256 digest."""
-        return self.key_pair.private_key.sign(digest, rsa_padding.PKCS1v15(), Prehashed(SHA256()))
-
-
-@dataclass(frozen=True, slots=True)
-class SoftwareDecrypter:
-    """A ``Decrypter`` whose key is in this process."""
-
-    key_pair: KeyPair
-
-    @property
-    def certificate(self) -> Certificate:
-        """The certificate that senders seal for."""
-        return self.key_pair.certificate
+        return self.private_key.sign(digest, rsa_padding.PKCS1v15(), Prehashed(SHA256()))
 
     def decrypt_key(self, encrypted_key: bytes, padding: KeyTransport) -> bytes:
         """Return the content key.
@@ -88,7 +59,7 @@ class SoftwareDecrypter:
         Raises:
             ValueError: The ciphertext is not valid.
         """
-        return self.key_pair.private_key.decrypt(encrypted_key, _padding(padding))
+        return self.private_key.decrypt(encrypted_key, _padding(padding))
 
 
 def _padding(padding: KeyTransport) -> rsa_padding.AsymmetricPadding:

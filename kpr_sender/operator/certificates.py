@@ -18,7 +18,7 @@ from kpr_sender.cms import certificates
 from kpr_sender.cms.certificates import CertificateUse
 from kpr_sender.errors import AccessRefused, BusUnreachable, KprError, RegistryUnreachable
 from kpr_sender.events import Observer
-from kpr_sender.keys.configured import load_decrypter, load_signer
+from kpr_sender.keys import configured
 from kpr_sender.operator.machine_checks import Status
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.registry import open_registry_for_sending
@@ -106,7 +106,7 @@ def own(settings: Settings, trust: Trust, now: datetime) -> Iterator[Certificate
     signing = settings.keys.signing
     row = CertificateInUse("ours for signing", _source(signing))
     try:
-        signer = load_signer(signing)
+        signer = configured.load(signing)
         row = replace(row, certificate=signer.certificate)
         certificates.check(
             signer.certificate, CertificateUse(settings.protection.signing_key_usage), at=now, name=row.role
@@ -119,7 +119,7 @@ def own(settings: Settings, trust: Trust, now: datetime) -> Iterator[Certificate
         role = f"ours for decryption, earlier {number}" if number else "ours for decryption"
         row = CertificateInUse(role, _source(source), counts=number == 0)
         try:
-            row = replace(row, certificate=load_decrypter(source).certificate)
+            row = replace(row, certificate=configured.load(source).certificate)
         except KprError as error:
             row = replace(row, error=error)
         yield _evaluated(row, CertificateUse.ENCRYPTION, settings.sender.party.organisation_number, trust, now)

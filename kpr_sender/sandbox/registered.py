@@ -16,7 +16,7 @@ from typing import Final
 from cryptography.x509 import Certificate
 
 from kpr_sender.cms.port import Decrypter, Signer
-from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pkcs12
+from kpr_sender.keys.files import KeyPair, load_pkcs12
 from kpr_sender.model import Party
 from kpr_sender.sandbox.faults import FaultName, Faults
 from kpr_sender.sandbox.pki import FHI_NUMBER, KOMMUNE_NUMBER, Pki, ensure_successor
@@ -139,11 +139,11 @@ class Registered:
 
     def decrypters(self) -> tuple[Decrypter, ...]:
         """Return FHI's key for opening."""
-        return (SoftwareDecrypter(self._key_pair(self._current("fhi-encryption"))),)
+        return (self._key_pair(self._current("fhi-encryption")),)
 
     def signer(self) -> Signer:
         """Return FHI's key for signing."""
-        return SoftwareSigner(self._key_pair(self._current("fhi-signing")))
+        return self._key_pair(self._current("fhi-signing"))
 
     def recipient(self) -> Certificate:
         """Return the municipality's certificate for encryption, for which receipts are sealed."""

@@ -24,7 +24,7 @@ from kpr_sender.cms.algorithms import Policy
 from kpr_sender.cms.port import Signer
 from kpr_sender.errors import JournalLocked
 from kpr_sender.journal.lock import JournalLock
-from kpr_sender.keys.files import KeyPair, SoftwareSigner, load_pkcs12
+from kpr_sender.keys.files import KeyPair, load_pkcs12
 from kpr_sender.model import Environment, Party
 from kpr_sender.profiles import Profile
 from kpr_sender.sandbox import amqp_message
@@ -342,7 +342,7 @@ def _receiver_of(years: Mapping[int, Profile]) -> Party:
 
 def _impostor(right: KeyPair, now: Callable[[], datetime]) -> Signer:
     key, certificate = impostor(right.certificate, now())
-    return SoftwareSigner(KeyPair(certificate, key, (right.certificate, *right.chain)))
+    return KeyPair(certificate, key, (right.certificate, *right.chain))
 
 
 def _take_lock(directory: Path, now: Callable[[], datetime]) -> JournalLock:

@@ -12,7 +12,6 @@ from kpr_sender.bus.port import Inbound
 from kpr_sender.cli.main import run
 from kpr_sender.client import Client
 from kpr_sender.errors import BusUnreachable
-from kpr_sender.keys.files import SoftwareSigner
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Municipality
@@ -104,7 +103,7 @@ def test_what_was_added_is_no_second_receipt_when_it_comes_from_the_queue_too(
 def test_g4_a_receipt_that_cannot_be_verified_is_kept_and_not_believed(
     add: Add, kommune: Municipality, bus: MemoryBus, fhi: Fhi
 ) -> None:
-    forged = fhi.sealed(fhi.apprec(bus.published[0]), signed_by=SoftwareSigner(fhi.key("kommune-signing")))
+    forged = fhi.sealed(fhi.apprec(bus.published[0]), signed_by=fhi.key("kommune-signing"))
     code, out, err = add(forged)
     assert (code, json.loads(out)["state"]) == (76, "published"), err
     assert {shipment["receipt"] for shipment in json.loads(out)["shipments"]} == {None}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from kpr_sender.keys.files import SoftwareSigner
 from tests.helpers.desk import Desk
 from tests.helpers.fhi import Fhi
 
@@ -13,7 +12,7 @@ def test_a_receipt_is_accepted_or_discarded_by_the_number_that_receipts_prints(d
     desk.sent()
     first, second = desk.bus.published
     nameless = fhi.apprec(first).replace(b"<Id>171479</Id>", b"<Id>x</Id>", 1)
-    forged = fhi.sealed(fhi.apprec(second), signed_by=SoftwareSigner(fhi.key("kommune-signing")))
+    forged = fhi.sealed(fhi.apprec(second), signed_by=fhi.key("kommune-signing"))
     desk.bus.put(fhi.inbound(first, fhi.sealed(nameless)))
     desk.bus.put(fhi.inbound(second, forged))
     with desk.client() as client:

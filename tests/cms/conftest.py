@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from kpr_sender.keys.files import SoftwareDecrypter, SoftwareSigner
+from kpr_sender.keys.files import KeyPair
 from tests.helpers import pki
 from tests.helpers.pki import Kind
 
@@ -17,13 +17,13 @@ OpenSsl = Callable[..., bytes]
 
 
 @pytest.fixture(scope="session")
-def signer() -> SoftwareSigner:
-    return SoftwareSigner(pki.key_pair(Kind.SIGNER))
+def signer() -> KeyPair:
+    return pki.key_pair(Kind.SIGNER)
 
 
 @pytest.fixture(scope="session")
-def decrypter() -> SoftwareDecrypter:
-    return SoftwareDecrypter(pki.key_pair(Kind.ENCRYPTION))
+def decrypter() -> KeyPair:
+    return pki.key_pair(Kind.ENCRYPTION)
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,6 @@ from kpr_sender.cms.port import (
 )
 from kpr_sender.cms.read import OpenedMessage, Policy, open_sealed
 from kpr_sender.cms.read_signed import verify
-from kpr_sender.keys.files import SoftwareDecrypter, SoftwareSigner
 from tests.helpers import cms, pki
 from tests.helpers.pki import Kind
 
@@ -31,7 +30,7 @@ XML = b"<MsgHead>\xc3\xa6</MsgHead>"
 SIGNER = pki.key_pair(Kind.SIGNER)
 STRANGER = pki.key_pair(Kind.STRANGER)
 RECIPIENT = pki.certificate(Kind.ENCRYPTION)
-DECRYPTER = SoftwareDecrypter(pki.key_pair(Kind.ENCRYPTION))
+DECRYPTER = pki.key_pair(Kind.ENCRYPTION)
 
 
 def opened(sealed: bytes, policy: Policy | None = None) -> OpenedMessage:
@@ -39,7 +38,7 @@ def opened(sealed: bytes, policy: Policy | None = None) -> OpenedMessage:
 
 
 def right() -> bytes:
-    return cms.signed(XML, SoftwareSigner(SIGNER))
+    return cms.signed(XML, SIGNER)
 
 
 # Who signed
@@ -90,7 +89,7 @@ def test_exactly_one_signer(count: int) -> None:
 
 def test_dates_are_not_this_part_s_matter() -> None:
     expired = pki.key_pair(Kind.EXPIRED_SIGNER)
-    signed = cms.signed(XML, SoftwareSigner(expired))
+    signed = cms.signed(XML, expired)
     assert verify(signed, signers=[expired.certificate], policy=Policy()).signer == expired.certificate
 
 
@@ -186,7 +185,7 @@ def test_signature_algorithms_that_do_not_fit_are_refused(oid: str, refused: typ
 
 
 def test_earlier_decryption_certificates_still_open_at_a_roll_over() -> None:
-    ours = [SoftwareDecrypter(pki.key_pair(kind)) for kind in (Kind.NEXT_ENCRYPTION, Kind.ENCRYPTION)]
+    ours = [pki.key_pair(kind) for kind in (Kind.NEXT_ENCRYPTION, Kind.ENCRYPTION)]
     sealed = cms.sealed(right(), RECIPIENT)
     assert open_sealed(sealed, decrypters=ours, signers=[SIGNER.certificate], policy=Policy()).content == XML
     with pytest.raises(NotForUs):
@@ -312,7 +311,7 @@ class Hsm:
 
 
 def test_every_byte_of_the_padding_counts() -> None:
-    signer = SoftwareSigner(SIGNER)
+    signer = SIGNER
     by_length = (cms.signed(XML + b" " * spaces, signer) for spaces in range(16))
     for signed in by_length:
         padding = cms.padded(signed)[len(signed) :]

@@ -11,7 +11,6 @@ from kpr_sender.cms.port import ProtectionRefused
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.read_signed import verify
 from kpr_sender.cms.write import seal
-from kpr_sender.keys.files import SoftwareDecrypter, SoftwareSigner
 from tests.helpers import cms, pki
 from tests.helpers.pki import Kind
 
@@ -22,11 +21,11 @@ POLICY = Policy(accept_3des=True)
 
 def _sealed() -> bytes:
     recipient = pki.certificate(Kind.ENCRYPTION)
-    return b"".join(map(bytes, seal([XML], len(XML), signer=SoftwareSigner(SIGNER), recipient=recipient)))
+    return b"".join(map(bytes, seal([XML], len(XML), signer=SIGNER, recipient=recipient)))
 
 
 def _open(data: bytes) -> bytes:
-    decrypters = [SoftwareDecrypter(pki.key_pair(Kind.ENCRYPTION))]
+    decrypters = [pki.key_pair(Kind.ENCRYPTION)]
     return open_sealed(data, decrypters=decrypters, signers=[SIGNER.certificate], policy=POLICY).content
 
 
@@ -74,7 +73,7 @@ MUTATIONS = (_flip_bit, _flip_bit, _set_byte, _delete, _insert, _copy)
     ("original", "open_it", "count"),
     [
         pytest.param(_sealed, _open, 3000, id="sealed"),
-        pytest.param(lambda: cms.signed(XML, SoftwareSigner(SIGNER)), _verify, 6000, id="signed"),
+        pytest.param(lambda: cms.signed(XML, SIGNER), _verify, 6000, id="signed"),
         pytest.param(_with_attributes, _verify, 6000, id="signed with attributes"),
         pytest.param(_by_a_stranger, _verify, 6000, id="signed by a stranger"),
     ],

@@ -10,7 +10,7 @@ from kpr_sender.cms.port import AlgorithmRefused, SignatureRefused
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.read_signed import verify
 from kpr_sender.cms.write import seal
-from kpr_sender.keys.files import SoftwareDecrypter, SoftwareSigner
+from kpr_sender.keys.files import KeyPair
 from tests.cms.conftest import OpenSsl
 from tests.helpers import pki
 from tests.helpers.pki import Kind
@@ -27,7 +27,7 @@ def xml(length: int) -> bytes:
 
 @pytest.mark.parametrize("length", [1, 15, 16, 17, 65_535, 65_536, 65_537, 3_000_001])
 def test_openssl_opens_and_verifies_what_we_seal(
-    length: int, signer: SoftwareSigner, decrypter: SoftwareDecrypter, openssl: OpenSsl
+    length: int, signer: KeyPair, decrypter: KeyPair, openssl: OpenSsl
 ) -> None:
     content = xml(length)
     sealed = b"".join(map(bytes, seal([content], length, signer=signer, recipient=decrypter.certificate)))
@@ -50,7 +50,7 @@ def test_openssl_opens_and_verifies_what_we_seal(
 @pytest.mark.parametrize("length", [1, 15, 16, 17, 65_535, 65_536, 65_537, 3_000_001])
 @pytest.mark.parametrize("stream", [(), ("-stream",)], ids=["der", "ber"])
 def test_we_open_what_openssl_seals(
-    length: int, stream: tuple[str, ...], signer: SoftwareSigner, decrypter: SoftwareDecrypter, openssl: OpenSsl
+    length: int, stream: tuple[str, ...], signer: KeyPair, decrypter: KeyPair, openssl: OpenSsl
 ) -> None:
     content = xml(length)
     signed = openssl(*SIGN, *NO_ATTRIBUTES, *stream, stdin=content)
@@ -72,14 +72,14 @@ def test_we_open_what_openssl_seals(
 )
 @pytest.mark.parametrize("stream", [(), ("-stream",)], ids=["der", "ber"])
 def test_every_acceptable_way_of_signing_verifies(
-    signing: tuple[str, ...], stream: tuple[str, ...], signer: SoftwareSigner, openssl: OpenSsl
+    signing: tuple[str, ...], stream: tuple[str, ...], signer: KeyPair, openssl: OpenSsl
 ) -> None:
     signed = openssl(*SIGN, *signing, *stream, stdin=XML)
     assert verify(signed, signers=[signer.certificate], policy=Policy()).content == XML
 
 
 @pytest.mark.parametrize("digest", ["sha256", "sha384", "sha512"])
-def test_pss_verifies_with_a_salt_as_long_as_the_digest(digest: str, signer: SoftwareSigner, openssl: OpenSsl) -> None:
+def test_pss_verifies_with_a_salt_as_long_as_the_digest(digest: str, signer: KeyPair, openssl: OpenSsl) -> None:
     pss = ("-md", digest, "-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_pss_saltlen:digest")
     signed = openssl(*SIGN, *NO_ATTRIBUTES, *pss, stdin=XML)
     assert verify(signed, signers=[signer.certificate], policy=Policy()).content == XML
@@ -96,7 +96,7 @@ def test_pss_verifies_with_a_salt_as_long_as_the_digest(digest: str, signer: Sof
     ],
 )
 def test_a_weak_digest_is_refused_by_name(
-    signing: tuple[str, ...], name: str, signer: SoftwareSigner, openssl: OpenSsl
+    signing: tuple[str, ...], name: str, signer: KeyPair, openssl: OpenSsl
 ) -> None:
     signed = openssl(*SIGN, *NO_ATTRIBUTES, *signing, stdin=XML)
     with pytest.raises(AlgorithmRefused, match=name):
@@ -115,8 +115,8 @@ def test_a_weak_digest_is_refused_by_name(
 def test_every_acceptable_way_of_sealing_opens(
     sealing: tuple[str, ...],
     stream: tuple[str, ...],
-    signer: SoftwareSigner,
-    decrypter: SoftwareDecrypter,
+    signer: KeyPair,
+    decrypter: KeyPair,
     openssl: OpenSsl,
 ) -> None:
     sealed = openssl(*ENCRYPT, *sealing, *stream, "encryption.pem", stdin=openssl(*SIGN, *NO_ATTRIBUTES, stdin=XML))
@@ -132,9 +132,7 @@ def test_every_acceptable_way_of_sealing_opens(
         pytest.param(("-keyopt", "rsa_oaep_md:sha256", "-keyopt", "rsa_mgf1_md:sha1"), id="SHA-256 with MGF1 SHA-1"),
     ],
 )
-def test_oaep_opens(
-    options: tuple[str, ...], signer: SoftwareSigner, decrypter: SoftwareDecrypter, openssl: OpenSsl
-) -> None:
+def test_oaep_opens(options: tuple[str, ...], signer: KeyPair, decrypter: KeyPair, openssl: OpenSsl) -> None:
     signed = openssl(*SIGN, *NO_ATTRIBUTES, stdin=XML)
     oaep = ("-recip", "encryption.pem", "-keyopt", "rsa_padding_mode:oaep", *options)
     sealed = openssl(*ENCRYPT, "-aes256", *oaep, stdin=signed)
@@ -142,18 +140,14 @@ def test_oaep_opens(
     assert opened.content == XML
 
 
-def test_oaep_with_a_label_is_refused_by_name(
-    signer: SoftwareSigner, decrypter: SoftwareDecrypter, openssl: OpenSsl
-) -> None:
+def test_oaep_with_a_label_is_refused_by_name(signer: KeyPair, decrypter: KeyPair, openssl: OpenSsl) -> None:
     oaep = ("-recip", "encryption.pem", "-keyopt", "rsa_padding_mode:oaep", "-keyopt", "rsa_oaep_label:6b7072")
     sealed = openssl(*ENCRYPT, "-aes256", *oaep, stdin=openssl(*SIGN, *NO_ATTRIBUTES, stdin=XML))
     with pytest.raises(AlgorithmRefused, match="label"):
         open_sealed(sealed, decrypters=[decrypter], signers=[signer.certificate], policy=Policy())
 
 
-def test_3des_opens_only_where_the_policy_lets_it(
-    signer: SoftwareSigner, decrypter: SoftwareDecrypter, openssl: OpenSsl
-) -> None:
+def test_3des_opens_only_where_the_policy_lets_it(signer: KeyPair, decrypter: KeyPair, openssl: OpenSsl) -> None:
     sealed = openssl(*ENCRYPT, "-des3", "encryption.pem", stdin=openssl(*SIGN, *NO_ATTRIBUTES, stdin=XML))
     with pytest.raises(AlgorithmRefused, match=r"3DES.*protection\.accept_3des"):
         open_sealed(sealed, decrypters=[decrypter], signers=[signer.certificate], policy=Policy())
@@ -161,19 +155,17 @@ def test_3des_opens_only_where_the_policy_lets_it(
     assert open_sealed(sealed, decrypters=[decrypter], signers=[signer.certificate], policy=policy).content == XML
 
 
-def test_authenticated_encryption_is_refused_by_name(
-    signer: SoftwareSigner, decrypter: SoftwareDecrypter, openssl: OpenSsl
-) -> None:
+def test_authenticated_encryption_is_refused_by_name(signer: KeyPair, decrypter: KeyPair, openssl: OpenSsl) -> None:
     sealed = openssl(*ENCRYPT, "-aes-256-gcm", "encryption.pem", stdin=XML)
     with pytest.raises(AlgorithmRefused, match="AES-GCM"):
         open_sealed(sealed, decrypters=[decrypter], signers=[signer.certificate], policy=Policy())
 
 
 @pytest.mark.parametrize("ours", [Kind.ENCRYPTION, Kind.NEXT_ENCRYPTION])
-def test_any_of_several_recipients_opens(ours: Kind, signer: SoftwareSigner, openssl: OpenSsl) -> None:
+def test_any_of_several_recipients_opens(ours: Kind, signer: KeyPair, openssl: OpenSsl) -> None:
     signed = openssl(*SIGN, *NO_ATTRIBUTES, stdin=XML)
     sealed = openssl(*ENCRYPT, "-aes256", "encryption.pem", "next-encryption.pem", stdin=signed)
-    decrypter = SoftwareDecrypter(pki.key_pair(ours))
+    decrypter = pki.key_pair(ours)
     assert open_sealed(sealed, decrypters=[decrypter], signers=[signer.certificate], policy=Policy()).content == XML
 
 
@@ -185,7 +177,7 @@ def test_two_signers_are_refused_even_when_both_are_expected(openssl: OpenSsl) -
         verify(signed, signers=expected, policy=Policy())
 
 
-def test_g4_a_stranger_who_bundles_the_right_certificate_is_refused(signer: SoftwareSigner, openssl: OpenSsl) -> None:
+def test_g4_a_stranger_who_bundles_the_right_certificate_is_refused(signer: KeyPair, openssl: OpenSsl) -> None:
     evil = ("-signer", "stranger.pem", "-inkey", "stranger.key", "-certfile", "signer.pem")
     signed = openssl(*SIGN[:-2], *evil, stdin=XML)
     serial = f"{pki.certificate(Kind.STRANGER).serial_number:x}"
@@ -193,7 +185,7 @@ def test_g4_a_stranger_who_bundles_the_right_certificate_is_refused(signer: Soft
         verify(signed, signers=[signer.certificate], policy=Policy())
 
 
-def test_a_detached_signature_is_refused(signer: SoftwareSigner, openssl: OpenSsl) -> None:
+def test_a_detached_signature_is_refused(signer: KeyPair, openssl: OpenSsl) -> None:
     signed = openssl("-sign", "-binary", "-outform", "DER", *NO_ATTRIBUTES, stdin=XML)
     with pytest.raises(SignatureRefused, match="detached"):
         verify(signed, signers=[signer.certificate], policy=Policy())

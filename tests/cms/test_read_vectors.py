@@ -13,7 +13,7 @@ from kpr_sender.cms.certificates import load_certificate
 from kpr_sender.cms.port import AlgorithmRefused, ProtectionRefused
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.read_signed import verify
-from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pem, load_pkcs12
+from kpr_sender.keys.files import KeyPair, load_pem, load_pkcs12
 from tests.helpers import cms
 from tests.helpers.shared import SHARED
 
@@ -50,14 +50,13 @@ def synthetic(name: str) -> KeyPair:
 
 
 @pytest.fixture(scope="module")
-def decrypters() -> list[SoftwareDecrypter]:
-    pairs = [
+def decrypters() -> list[KeyPair]:
+    return [
         peer("Helsenorge_Encryption"),
         peer("Counterparty_Encryption"),
         synthetic("fhi-enc"),
         synthetic("sender-enc"),
     ]
-    return [SoftwareDecrypter(pair) for pair in pairs]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +86,7 @@ def test_there_are_vectors_of_all_three_makers() -> None:
     assert set(REFUSED) <= set(messages())
 
 
-def opened(name: str, decrypters: list[SoftwareDecrypter], signers: list[Certificate], policy: Policy) -> bytes:
+def opened(name: str, decrypters: list[KeyPair], signers: list[Certificate], policy: Policy) -> bytes:
     data = (VECTORS / name).read_bytes()
     if name.endswith(".der"):
         return verify(data, signers=signers, policy=policy).content
@@ -96,40 +95,32 @@ def opened(name: str, decrypters: list[SoftwareDecrypter], signers: list[Certifi
 
 @pytest.mark.parametrize("name", [name for name in messages() if name not in REFUSED])
 def test_what_other_implementations_made_opens(
-    name: str, decrypters: list[SoftwareDecrypter], signers: list[Certificate]
+    name: str, decrypters: list[KeyPair], signers: list[Certificate]
 ) -> None:
     content = (VECTORS / CONTENT[Path(name).parts[0]]).read_bytes()
     assert opened(name, decrypters, signers, AES_ONLY) == content
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_too_weak_is_refused_by_name(
-    name: str, decrypters: list[SoftwareDecrypter], signers: list[Certificate]
-) -> None:
+def test_what_is_too_weak_is_refused_by_name(name: str, decrypters: list[KeyPair], signers: list[Certificate]) -> None:
     with pytest.raises(AlgorithmRefused, match=REFUSED[name]):
         opened(name, decrypters, signers, AES_ONLY)
 
 
 @pytest.mark.parametrize("name", [name for name, algorithm in REFUSED.items() if algorithm == "3DES"])
-def test_3des_opens_where_the_policy_lets_it(
-    name: str, decrypters: list[SoftwareDecrypter], signers: list[Certificate]
-) -> None:
+def test_3des_opens_where_the_policy_lets_it(name: str, decrypters: list[KeyPair], signers: list[Certificate]) -> None:
     content = (VECTORS / CONTENT[Path(name).parts[0]]).read_bytes()
     assert opened(name, decrypters, signers, WITH_3DES) == content
 
 
 @pytest.mark.parametrize("name", [name for name, algorithm in REFUSED.items() if algorithm != "3DES"])
-def test_no_policy_lets_in_what_is_broken(
-    name: str, decrypters: list[SoftwareDecrypter], signers: list[Certificate]
-) -> None:
+def test_no_policy_lets_in_what_is_broken(name: str, decrypters: list[KeyPair], signers: list[Certificate]) -> None:
     with pytest.raises(AlgorithmRefused, match=REFUSED[name]):
         opened(name, decrypters, signers, WITH_3DES)
 
 
 @pytest.mark.parametrize("name", [name for name in messages() if name not in REFUSED])
-def test_g4_a_vector_signed_by_someone_else_than_expected_is_refused(
-    name: str, decrypters: list[SoftwareDecrypter]
-) -> None:
+def test_g4_a_vector_signed_by_someone_else_than_expected_is_refused(name: str, decrypters: list[KeyPair]) -> None:
     with pytest.raises(ProtectionRefused):
         opened(name, decrypters, [synthetic("fhi-sign").certificate], AES_ONLY)
 
@@ -164,7 +155,7 @@ def test_our_signed_data_is_byte_identical_to_dotnets(vector: str, signer: str, 
     root = peer_root() if "_" in signer else load_certificate((VECTORS / "synthetic-pki/root.pem").read_bytes(), "root")
     content = (VECTORS / CONTENT[vector.split("/", maxsplit=1)[0]]).read_bytes()
     expected = (VECTORS / f"{vector}.p7m.signed.der").read_bytes()
-    assert cms.signed(content, SoftwareSigner(chain_of(pair, embedded, root))) == expected
+    assert cms.signed(content, chain_of(pair, embedded, root)) == expected
 
 
 def peer_root() -> Certificate:

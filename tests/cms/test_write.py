@@ -23,7 +23,7 @@ from kpr_sender.cms.port import NotForUs, Signer
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.write import seal, sealed_length
 from kpr_sender.errors import AccessRefused
-from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, SoftwareSigner
+from kpr_sender.keys.files import KeyPair
 from tests.helpers import cms, pki
 from tests.helpers.pki import Kind
 
@@ -43,18 +43,16 @@ def cut(content: bytes, cuts: list[int]) -> list[bytes]:
 @settings(deadline=None)
 @given(content=st.binary(max_size=5000).map(lambda tail: b"<" + tail), cuts=st.lists(st.integers(0, 5000), max_size=12))
 def test_whatever_the_content_and_its_chunks_it_opens_to_the_same(content: bytes, cuts: list[int]) -> None:
-    signer, recipient = SoftwareSigner(pki.key_pair(SIGNER)), pki.key_pair(RECIPIENT)
+    signer, recipient = pki.key_pair(SIGNER), pki.key_pair(RECIPIENT)
     sealed = sealed_of(cut(content, cuts), signer, recipient.certificate)
     assert len(sealed) == sealed_length(len(content), signer, recipient.certificate)
-    opened = open_sealed(
-        sealed, decrypters=[SoftwareDecrypter(recipient)], signers=[signer.certificate], policy=Policy()
-    )
+    opened = open_sealed(sealed, decrypters=[recipient], signers=[signer.certificate], policy=Policy())
     assert opened.content == content
 
 
 @pytest.mark.parametrize("chunk_bytes", [1000, 65_536, 524_287, 524_288, 524_289, 3_000_000])
 def test_large_content_opens_to_the_same_however_it_is_chunked(
-    chunk_bytes: int, signer: SoftwareSigner, decrypter: SoftwareDecrypter
+    chunk_bytes: int, signer: KeyPair, decrypter: KeyPair
 ) -> None:
     content = (b"<a>0123456789</a>\n" * 200_000)[:3_000_000]
     chunks = [content[start : start + chunk_bytes] for start in range(0, len(content), chunk_bytes)]
@@ -65,22 +63,18 @@ def test_large_content_opens_to_the_same_however_it_is_chunked(
 
 
 @pytest.mark.parametrize("length", [1, 15, 16, 100, 127, 128, 255, 256, 65_535, 65_536, 16_777_215, 200_000_000, 2**32])
-def test_the_length_is_known_before_anything_is_written(
-    length: int, signer: SoftwareSigner, decrypter: SoftwareDecrypter
-) -> None:
+def test_the_length_is_known_before_anything_is_written(length: int, signer: KeyPair, decrypter: KeyPair) -> None:
     overhead = sealed_length(length, signer, decrypter.certificate) - length
     assert 1500 < overhead < 3500
 
 
-def test_two_sealings_of_the_same_content_have_no_key_in_common(
-    signer: SoftwareSigner, decrypter: SoftwareDecrypter
-) -> None:
+def test_two_sealings_of_the_same_content_have_no_key_in_common(signer: KeyPair, decrypter: KeyPair) -> None:
     first, second = (sealed_of([b"<a/>"], signer, decrypter.certificate) for _ in range(2))
     assert first[-1000:] != second[-1000:]
 
 
 def test_key_and_initialisation_vector_are_what_the_caller_s_randomness_gives(
-    signer: SoftwareSigner, decrypter: SoftwareDecrypter
+    signer: KeyPair, decrypter: KeyPair
 ) -> None:
     asked: list[int] = []
 
@@ -94,7 +88,7 @@ def test_key_and_initialisation_vector_are_what_the_caller_s_randomness_gives(
     assert opened.content == b"<a/>"
 
 
-def test_signer_and_intermediates_are_embedded_in_der_order_and_the_root_is_not(signer: SoftwareSigner) -> None:
+def test_signer_and_intermediates_are_embedded_in_der_order_and_the_root_is_not(signer: KeyPair) -> None:
     encoded = [each.public_bytes(Encoding.DER) for each in load_der_pkcs7_certificates(cms.signed(b"<a/>", signer))]
     expected = [signer.certificate, pki.issuing_ca()]
     assert encoded == sorted(each.public_bytes(Encoding.DER) for each in expected)
@@ -112,7 +106,7 @@ def test_signer_and_intermediates_are_embedded_in_der_order_and_the_root_is_not(
     ],
 )
 def test_chunks_that_do_not_add_up_are_refused(
-    chunks: list[bytes], said: int, text: str, signer: SoftwareSigner, decrypter: SoftwareDecrypter
+    chunks: list[bytes], said: int, text: str, signer: KeyPair, decrypter: KeyPair
 ) -> None:
     out = io.BytesIO()
     with pytest.raises(ValueError, match=text):
@@ -125,7 +119,7 @@ class Broken(Exception):
 
 
 def test_hashing_that_is_slower_than_ciphering_holds_the_chunks_back(
-    signer: SoftwareSigner, decrypter: SoftwareDecrypter, monkeypatch: pytest.MonkeyPatch
+    signer: KeyPair, decrypter: KeyPair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A processor without SHA instructions must not make the memory grow with the file."""
     far_ahead = threading.Event()
@@ -155,7 +149,7 @@ def test_hashing_that_is_slower_than_ciphering_holds_the_chunks_back(
     assert ran_ahead == [False]
 
 
-def test_chunks_that_break_leave_no_thread_behind(signer: SoftwareSigner, decrypter: SoftwareDecrypter) -> None:
+def test_chunks_that_break_leave_no_thread_behind(signer: KeyPair, decrypter: KeyPair) -> None:
     def chunks() -> Iterator[bytes]:
         yield b"<" * 1_000_000
         raise Broken
@@ -165,7 +159,7 @@ def test_chunks_that_break_leave_no_thread_behind(signer: SoftwareSigner, decryp
     assert not sealing_threads()
 
 
-def test_a_reader_that_breaks_leaves_no_thread_behind(signer: SoftwareSigner, decrypter: SoftwareDecrypter) -> None:
+def test_a_reader_that_breaks_leaves_no_thread_behind(signer: KeyPair, decrypter: KeyPair) -> None:
     read = 0
 
     def take(chunk: bytes | memoryview) -> None:
@@ -182,7 +176,7 @@ def test_a_reader_that_breaks_leaves_no_thread_behind(signer: SoftwareSigner, de
 
 
 def test_a_chunk_that_is_used_after_the_next_was_asked_for_is_an_error_not_other_bytes(
-    signer: SoftwareSigner, decrypter: SoftwareDecrypter
+    signer: KeyPair, decrypter: KeyPair
 ) -> None:
     with pytest.raises(TypeError):
         b"".join(seal([b"<a/>"], 4, signer=signer, recipient=decrypter.certificate))
@@ -193,7 +187,7 @@ def test_a_chunk_that_is_used_after_the_next_was_asked_for_is_an_error_not_other
 
 @pytest.mark.parametrize("chunks_read", range(7))
 def test_sealing_that_is_abandoned_anywhere_leaves_no_thread_behind(
-    chunks_read: int, signer: SoftwareSigner, decrypter: SoftwareDecrypter
+    chunks_read: int, signer: KeyPair, decrypter: KeyPair
 ) -> None:
     chunks = iter([b"<" * 500_000] * 3)
     sealed = seal(chunks, 1_500_000, signer=signer, recipient=decrypter.certificate)
@@ -213,7 +207,7 @@ def sealing_threads() -> list[threading.Thread]:
     [(Kind.RSA_1024, "1024 bits; at least 2048"), (Kind.EC, "only RSA")],
 )
 def test_a_recipient_that_is_too_weak_or_no_rsa_is_refused_before_anything_is_written(
-    kind: Kind, text: str, signer: SoftwareSigner
+    kind: Kind, text: str, signer: KeyPair
 ) -> None:
     with pytest.raises(AccessRefused, match=text) as refused:
         next(seal([b"<a/>"], 4, signer=signer, recipient=pki.certificate(kind)))
@@ -228,7 +222,7 @@ class Hsm:
     def __init__(self, certificate: Certificate, key: KeyPair) -> None:
         self.certificate = certificate
         self.chain: tuple[Certificate, ...] = ()
-        self._software = SoftwareSigner(key)
+        self._software = key
 
     def sign_digest(self, digest: bytes) -> bytes:
         return self._software.sign_digest(digest)
@@ -238,13 +232,13 @@ class Hsm:
     ("kind", "text"),
     [(Kind.RSA_1024, "1024 bits; at least 2048"), (Kind.EC, "only RSA")],
 )
-def test_a_signer_that_is_too_weak_or_no_rsa_is_refused(kind: Kind, text: str, decrypter: SoftwareDecrypter) -> None:
+def test_a_signer_that_is_too_weak_or_no_rsa_is_refused(kind: Kind, text: str, decrypter: KeyPair) -> None:
     weak = Hsm(pki.certificate(kind), pki.key_pair(SIGNER))
     with pytest.raises(AccessRefused, match=text):
         next(seal([b"<a/>"], 4, signer=weak, recipient=decrypter.certificate))
 
 
-def test_any_signer_that_keeps_the_protocol_will_do(decrypter: SoftwareDecrypter) -> None:
+def test_any_signer_that_keeps_the_protocol_will_do(decrypter: KeyPair) -> None:
     signer = Hsm(pki.certificate(Kind.RSA_3072), pki.key_pair(Kind.RSA_3072))
     sealed = sealed_of([b"<a/>"], signer, decrypter.certificate)
     assert len(sealed) == sealed_length(4, signer, decrypter.certificate)
@@ -252,22 +246,22 @@ def test_any_signer_that_keeps_the_protocol_will_do(decrypter: SoftwareDecrypter
     assert opened.signer == signer.certificate
 
 
-def test_a_signer_that_holds_another_key_than_its_certificate_s_is_found_out(decrypter: SoftwareDecrypter) -> None:
+def test_a_signer_that_holds_another_key_than_its_certificate_s_is_found_out(decrypter: KeyPair) -> None:
     mixed_up = Hsm(pki.certificate(SIGNER), pki.key_pair(Kind.STRANGER))
     with pytest.raises(AccessRefused, match="does not belong to its certificate"):
         sealed_of([b"<a/>"], mixed_up, decrypter.certificate)
 
 
-def test_nobody_else_can_open_it(signer: SoftwareSigner, decrypter: SoftwareDecrypter) -> None:
+def test_nobody_else_can_open_it(signer: KeyPair, decrypter: KeyPair) -> None:
     sealed = sealed_of([b"<a/>"], signer, decrypter.certificate)
-    other = SoftwareDecrypter(pki.key_pair(Kind.NEXT_ENCRYPTION))
+    other = pki.key_pair(Kind.NEXT_ENCRYPTION)
     with pytest.raises(NotForUs):
         open_sealed(sealed, decrypters=[other], signers=[signer.certificate], policy=Policy())
 
 
 MEMORY = """
 import resource, sys
-from kpr_sender.keys.files import SoftwareSigner, load_pem
+from kpr_sender.keys.files import KeyPair, load_pem
 from kpr_sender.cms.certificates import load_certificate
 from kpr_sender.cms.write import seal
 from pathlib import Path
@@ -287,7 +281,7 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 def run(length):
-    sum(map(len, seal(chunks(length), length, signer=SoftwareSigner(pair), recipient=recipient)))
+    sum(map(len, seal(chunks(length), length, signer=pair, recipient=recipient)))
 
 run(1000)
 before = peak()

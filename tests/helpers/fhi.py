@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from kpr_sender.bus.port import Inbound, Outbound, Source
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.write import seal
-from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pkcs12
+from kpr_sender.keys.files import KeyPair, load_pkcs12
 from kpr_sender.messages.hodemelding import Hodemelding
 from kpr_sender.messages.transport import CONTENT_TYPE
 from kpr_sender.model import ReceiptError
@@ -38,7 +38,7 @@ class Fhi:
 
     def opened(self, message: Outbound) -> bytes:
         """The Hodemelding that was sealed for FHI, verified as the municipality's."""
-        decrypter = SoftwareDecrypter(self.key("fhi-encryption"))
+        decrypter = self.key("fhi-encryption")
         signers = [self.pki.certificate("kommune-signing")]
         return open_sealed(message.body, decrypters=[decrypter], signers=signers, policy=Policy()).content
 
@@ -58,9 +58,9 @@ class Fhi:
             original=original,
         )
 
-    def sealed(self, xml: bytes, *, signed_by: SoftwareSigner | None = None) -> bytes:
+    def sealed(self, xml: bytes, *, signed_by: KeyPair | None = None) -> bytes:
         """Seal for the municipality."""
-        signer = signed_by or SoftwareSigner(self.key("fhi-signing"))
+        signer = signed_by or self.key("fhi-signing")
         recipient = self.pki.certificate("kommune-encryption")
         return b"".join(map(bytes, seal([xml], len(xml), signer=signer, recipient=recipient)))
 

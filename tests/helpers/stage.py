@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from kpr_sender import profiles
 from kpr_sender.bus.port import Inbound, Source
 from kpr_sender.cms.write import seal
-from kpr_sender.keys.files import KeyPair, SoftwareSigner
+from kpr_sender.keys.files import KeyPair
 from kpr_sender.messages.hodemelding import Hodemelding
 from kpr_sender.messages.transport import CONTENT_TYPE
 from kpr_sender.model import Environment, MessageType
@@ -104,7 +104,7 @@ class Stage:
 
     def sealed(self, xml: bytes, *, by: KeyPair | None = None) -> bytes:
         """Seal for the municipality, as FHI does unless another key is given."""
-        signer, recipient = SoftwareSigner(by or self.fhi), self.kommune_encryption.certificate
+        signer, recipient = by or self.fhi, self.kommune_encryption.certificate
         return b"".join(map(bytes, seal([xml], len(xml), signer=signer, recipient=recipient)))
 
     def inbound(self, body: bytes, *, correlation_id: str = "", from_her_id: int | None = None) -> Inbound:

@@ -16,16 +16,15 @@ from signxml.exceptions import SignXMLException
 from signxml.verifier import XMLVerifier
 
 from kpr_sender.cms.port import Signer
-from kpr_sender.keys.files import KeyPair, SoftwareSigner
 from kpr_sender.messages.xml_signature import signature
 
 NO_XMLSEC1: Final = "no xmlsec1 here: apt-get install xmlsec1"
 """Begins as tests/conftest.py knows it, which sees to it that the run says so aloud."""
 
 
-def sign_enveloped(xml: bytes, signer: Signer | KeyPair) -> bytes:
+def sign_enveloped(xml: bytes, signer: Signer) -> bytes:
     """Return a document, whose root has an end tag, with our signature as the last child of the root."""
-    made = signature(xml, SoftwareSigner(signer) if isinstance(signer, KeyPair) else signer)
+    made = signature(xml, signer)
     at = xml.rindex(b"</")
     return xml[:at] + made + xml[at:]
 

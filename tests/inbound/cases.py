@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, modes
 from kpr_sender.bus.port import Inbound, Outbound
 from kpr_sender.cms import asn1
 from kpr_sender.cms.certificates import CertificateIdentity
-from kpr_sender.keys.files import SoftwareSigner
+from kpr_sender.keys.files import KeyPair
 from kpr_sender.model import MessageType
 from tests.helpers import cms, pki
 from tests.helpers.fhi import Fhi
@@ -44,7 +44,7 @@ class Made:
     def xml(self, status: str = "1", **changes: object) -> bytes:
         return self.fhi.apprec(self.message, status, self.version, **changes)
 
-    def sealed(self, xml: bytes, *, signed_by: SoftwareSigner | None = None) -> list[Inbound]:
+    def sealed(self, xml: bytes, *, signed_by: KeyPair | None = None) -> list[Inbound]:
         return self.raw(self.fhi.sealed(xml, signed_by=signed_by))
 
     def raw(self, body: bytes) -> list[Inbound]:
@@ -54,8 +54,8 @@ class Made:
         return self.sealed(self.xml(status))
 
     @property
-    def signer(self) -> SoftwareSigner:
-        return SoftwareSigner(self.fhi.key("fhi-signing"))
+    def signer(self) -> KeyPair:
+        return self.fhi.key("fhi-signing")
 
     def enveloped(self, signed: bytes) -> list[Inbound]:
         return self.raw(cms.sealed(signed, self.fhi.pki.certificate("kommune-encryption")))
@@ -109,7 +109,7 @@ def _without_signer(made: Made) -> list[Inbound]:
 def _wrong_signer(made: Made) -> list[Inbound]:
     """Signed by a key the municipality itself has, with FHI's right certificate bundled."""
     pair = replace(made.fhi.key("kommune-signing"), chain=(made.fhi.pki.certificate("fhi-signing"),))
-    return made.sealed(made.xml(), signed_by=SoftwareSigner(pair))
+    return made.sealed(made.xml(), signed_by=pair)
 
 
 def _impersonated(made: Made) -> list[Inbound]:
@@ -122,7 +122,7 @@ def _impersonated(made: Made) -> list[Inbound]:
 
 
 def _expired_signer(made: Made) -> list[Inbound]:
-    return made.sealed(made.xml(), signed_by=SoftwareSigner(pki.key_pair(pki.Kind.EXPIRED_SIGNER)))
+    return made.sealed(made.xml(), signed_by=pki.key_pair(pki.Kind.EXPIRED_SIGNER))
 
 
 def _triple_des(made: Made) -> list[Inbound]:

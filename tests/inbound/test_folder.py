@@ -20,7 +20,6 @@ from kpr_sender.errors import ConfigInvalid, InputMissing, UsageError
 from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound import listen
 from kpr_sender.inbound.folder import ReceiptsFolder
-from kpr_sender.keys.files import SoftwareSigner
 from tests.helpers.command import kpr_send
 from tests.helpers.fake_time import FakeTime
 from tests.helpers.fhi import Fhi
@@ -77,7 +76,7 @@ def answers(fhi: Fhi, bus: MemoryBus) -> list[bytes]:
 
 
 def forged(fhi: Fhi, message: Outbound) -> bytes:
-    return fhi.sealed(fhi.apprec(message), signed_by=SoftwareSigner(fhi.key("kommune-signing")))
+    return fhi.sealed(fhi.apprec(message), signed_by=fhi.key("kommune-signing"))
 
 
 def as_json(inbound: Inbound) -> bytes:
@@ -136,9 +135,9 @@ def test_each_file_goes_where_it_belongs_and_what_is_no_file_stays(
     lay(inbox / "fault.json", as_json(error_queue_message(first, errorConditionData='["a"]')))
     lay(inbox / "other.json", as_json(other))
     lay(inbox / "letter", b"Hei!")
-    dialog = fhi.sealed(b"<DialogMelding/>", signed_by=SoftwareSigner(fhi.key("kommune-signing")))
+    dialog = fhi.sealed(b"<DialogMelding/>", signed_by=fhi.key("kommune-signing"))
     lay(inbox / "dialog", dialog)
-    for_fhi = seal([b"<x/>"], 4, signer=SoftwareSigner(fhi.key("kommune-signing")),
+    for_fhi = seal([b"<x/>"], 4, signer=fhi.key("kommune-signing"),
                    recipient=fhi.pki.certificate("fhi-encryption"))  # fmt: skip
     lay(inbox / "other key", b"".join(map(bytes, for_fhi)))
     lay(inbox / "broken.json", b"{" * 100_000)

@@ -12,7 +12,6 @@ from kpr_sender.client import Client
 from kpr_sender.errors import AccessRefused
 from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound.receipt import Handling
-from kpr_sender.keys.files import SoftwareSigner
 from kpr_sender.report import Report
 from kpr_sender.states import ShipmentState
 from tests.helpers import pki
@@ -77,7 +76,7 @@ def test_status_3_shows_its_errors_but_never_their_detail_in_events(
 def wrong_signer(fhi: Fhi, message: Outbound) -> Inbound:
     """Signed by the municipality's own key, with FHI's right certificate bundled."""
     pair = replace(fhi.key("kommune-signing"), chain=(fhi.pki.certificate("fhi-signing"),))
-    return fhi.inbound(message, fhi.sealed(fhi.apprec(message), signed_by=SoftwareSigner(pair)))
+    return fhi.inbound(message, fhi.sealed(fhi.apprec(message), signed_by=pair))
 
 
 def from_another_her_id(fhi: Fhi, message: Outbound) -> Inbound:
@@ -241,7 +240,7 @@ def plain_text(fhi: Fhi, message: Outbound) -> Inbound:
 
 
 def from_a_hospital(fhi: Fhi, message: Outbound) -> Inbound:
-    other = SoftwareSigner(fhi.key("kommune-signing"))
+    other = fhi.key("kommune-signing")
     sealed = fhi.sealed(b"<MsgHead/>", signed_by=other)
     return fhi.inbound(message, sealed, correlation_id="other", properties={"fromHerId": "8094866"})
 

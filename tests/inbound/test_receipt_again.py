@@ -16,7 +16,6 @@ from kpr_sender.cms.certificates import named as name_of
 from kpr_sender.cms.certificates import owner
 from kpr_sender.errors import UsageError
 from kpr_sender.events import Event
-from kpr_sender.keys.files import SoftwareSigner
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.render import text
 from kpr_sender.report import Report
@@ -45,7 +44,7 @@ def look_again(client: Client) -> Report:
 
 def wrong_signer(fhi: Fhi, message: Outbound, **changes: object) -> Inbound:
     """Signed by the municipality's own key."""
-    signer = SoftwareSigner(fhi.key("kommune-signing"))
+    signer = fhi.key("kommune-signing")
     return fhi.inbound(message, fhi.sealed(fhi.apprec(message), signed_by=signer), **changes)
 
 
@@ -225,7 +224,7 @@ def test_what_is_discarded_is_settled_when_it_comes_again(client: Client, silent
 def test_a_badly_signed_receipt_for_another_journal_changes_nothing(
     client: Client, silent_bus: MemoryBus, fhi: Fhi
 ) -> None:
-    signer = SoftwareSigner(fhi.key("kommune-signing"))
+    signer = fhi.key("kommune-signing")
     xml = fhi.apprec(silent_bus.published[0], msg_id=UNKNOWN_MSG_ID)
     silent_bus.put(fhi.inbound(silent_bus.published[0], fhi.sealed(xml, signed_by=signer), correlation_id=""))
     outside = {"fromHerId": "171479", "X-MessageInfo-OriginalMsgId": UNKNOWN_MSG_ID}
@@ -433,5 +432,5 @@ def test_a_text_that_a_stranger_makes_long_is_cut(client: Client, silent_bus: Me
 def _sealed_for(fhi: Fhi, xml: bytes, recipient: str) -> bytes:
     from kpr_sender.cms.write import seal  # noqa: PLC0415 - one use
 
-    signer = SoftwareSigner(fhi.key("fhi-signing"))
+    signer = fhi.key("fhi-signing")
     return b"".join(map(bytes, seal([xml], len(xml), signer=signer, recipient=fhi.pki.certificate(recipient))))

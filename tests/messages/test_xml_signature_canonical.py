@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from kpr_sender.cms.port import Malformed
-from kpr_sender.keys.files import SoftwareSigner
 from kpr_sender.messages.xml_signature import signature, verify_enveloped
 from tests.helpers import pki
 from tests.helpers.pki import Kind
@@ -129,19 +128,19 @@ def test_any_document_s_signature_is_valid_for_xmlsec1(document: bytes) -> None:
 )
 def test_what_is_no_document_with_namespaces_has_no_canonical_form(document: bytes) -> None:
     with pytest.raises(Malformed):
-        signature(document, SoftwareSigner(SIGNER))
+        signature(document, SIGNER)
 
 
 @pytest.mark.parametrize("uri", [b"urn:a&amp;b", b"urn:a&#10;b", b'urn:a"b', b"urn:a&lt;b"])
 def test_a_namespace_name_that_libxml2_writes_otherwise_than_the_standard_is_refused(uri: bytes) -> None:
     with pytest.raises(Malformed, match=r"do not agree|not well-formed"):
-        signature(b"<a xmlns:b='" + uri + b"'/>", SoftwareSigner(SIGNER))
+        signature(b"<a xmlns:b='" + uri + b"'/>", SIGNER)
 
 
 @pytest.mark.parametrize("uri", [b"relative", b"../x", b"//host/x", b"#x"])
 def test_a_relative_namespace_name_is_refused_as_libxml2_does_it(uri: bytes) -> None:
     document = b'<a xmlns:b="' + uri + b'"/>'
     with pytest.raises(Malformed, match="relative namespace"):
-        signature(document, SoftwareSigner(SIGNER))
+        signature(document, SIGNER)
     with pytest.raises((etree.C14NError, ValueError)):
         by_libxml2(document)

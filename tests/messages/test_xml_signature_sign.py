@@ -9,7 +9,7 @@ from lxml import etree
 
 from kpr_sender.cms.port import ProtectionRefused
 from kpr_sender.errors import AccessRefused
-from kpr_sender.keys.files import KeyPair, SoftwareSigner
+from kpr_sender.keys.files import KeyPair
 from kpr_sender.messages.xml_signature import signature, verify_enveloped
 from tests.helpers import pki
 from tests.helpers.pki import Kind
@@ -71,7 +71,7 @@ def test_no_byte_can_be_altered() -> None:
 
 
 def test_the_signature_s_length_is_known_before_it_is_made() -> None:
-    assert len({len(signature(document(b"<p>%d</p>" % n), SoftwareSigner(SIGNER))) for n in range(5)}) == 1
+    assert len({len(signature(document(b"<p>%d</p>" % n), SIGNER)) for n in range(5)}) == 1
 
 
 def test_a_key_that_is_not_the_certificate_s_signs_nothing() -> None:
@@ -90,7 +90,7 @@ class Token:
 
     def sign_digest(self, digest: bytes) -> bytes:
         self.asked.append(digest)
-        return SoftwareSigner(SIGNER).sign_digest(digest)
+        return SIGNER.sign_digest(digest)
 
 
 def test_a_key_in_a_token_is_asked_for_one_signature_of_signed_info_s_digest() -> None:

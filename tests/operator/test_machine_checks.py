@@ -17,7 +17,7 @@ import pytest
 from kpr_sender.client import Client
 from kpr_sender.cms.port import Decrypter, Signer
 from kpr_sender.keys.configured import ConfiguredKeys
-from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, load_pkcs12
+from kpr_sender.keys.files import KeyPair, load_pkcs12
 from kpr_sender.model import Environment
 from kpr_sender.operator.self_check import CHECKS, CheckResult, Status, run_checks
 from kpr_sender.outbound.payload_file import PayloadFile
@@ -125,7 +125,7 @@ class OtherKey:
 
     def decrypters(self) -> Sequence[Decrypter]:
         (own,) = self.ours.decrypters()
-        return [SoftwareDecrypter(replace(self.other, certificate=own.certificate))]
+        return [replace(self.other, certificate=own.certificate)]
 
 
 def test_a_key_that_does_not_open_what_is_sealed_for_its_certificate(stage: Stage) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from kpr_sender.bus.port import Outbound, Outcome
 from kpr_sender.errors import InputMissing, InputRefused, UsageError
-from kpr_sender.keys.files import SoftwareSigner
 from kpr_sender.model import Shipment
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.report import Report
@@ -246,9 +245,7 @@ def test_what_is_published_is_settled_only_where_its_answer_cannot_be_verified(d
     with desk.client() as client:
         with pytest.raises(UsageError, match="not a decision"):
             client.settle(first.msg_id, reason=REASON)
-        stranger = fhi.sealed(
-            fhi.apprec(desk.bus.taken[0], "1", "1.0"), signed_by=SoftwareSigner(fhi.key("kommune-signing"))
-        )
+        stranger = fhi.sealed(fhi.apprec(desk.bus.taken[0], "1", "1.0"), signed_by=fhi.key("kommune-signing"))
         client.handle(fhi.inbound(desk.bus.taken[0], stranger))
         client.handle(answers[0])
         assert client.settle(first.msg_id, reason=REASON).exit_code == 0

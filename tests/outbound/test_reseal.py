@@ -31,7 +31,7 @@ from kpr_sender.journal.port import JournalEvent
 from kpr_sender.journal.queries import SqliteView
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.verify import verify
-from kpr_sender.keys.files import KeyPair, SoftwareSigner
+from kpr_sender.keys.files import KeyPair
 from kpr_sender.model import Environment, Submission
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.report import Report
@@ -209,7 +209,7 @@ def test_g3_what_a_person_let_go_is_sealed_anew_also_where_the_bus_was_offered_i
 ) -> None:
     client = new_client(silent_bus)
     first = client.submit().submission.shipments[0]
-    stranger = fhi.sealed(fhi.apprec(silent_bus.taken[0]), signed_by=SoftwareSigner(fhi.key("kommune-signing")))
+    stranger = fhi.sealed(fhi.apprec(silent_bus.taken[0]), signed_by=fhi.key("kommune-signing"))
     client.handle(fhi.inbound(silent_bus.taken[0], stranger))
     client.resolve(first.msg_id, Decision.NOT_ARRIVED, reason="FHI har den ikke.", by="Kari")
     silent_bus.outcomes.append(NO_CREDIT)

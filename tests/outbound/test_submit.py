@@ -23,7 +23,7 @@ from kpr_sender.errors import (
     UsageError,
 )
 from kpr_sender.events import Event, EventKind
-from kpr_sender.keys.files import SoftwareDecrypter, SoftwareSigner, load_pkcs12
+from kpr_sender.keys.files import load_pkcs12
 from kpr_sender.model import MessageType, SubmissionState
 from kpr_sender.states import ShipmentState
 from tests.helpers.fhi import Fhi
@@ -278,13 +278,13 @@ def test_keys_in_a_hardware_module_need_no_file(kommune: Municipality, bus: Memo
             self.certificate = self._signing.certificate
 
         def sign_digest(self, digest: bytes) -> bytes:
-            return SoftwareSigner(self._signing).sign_digest(digest)
+            return self._signing.sign_digest(digest)
 
         def signer(self, *, at: datetime) -> Signer:
             return self
 
         def decrypters(self) -> list[Decrypter]:
-            return [SoftwareDecrypter(self._encryption)]
+            return [self._encryption]
 
     settings = kommune.configure()
     module = Module()

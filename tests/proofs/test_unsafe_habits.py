@@ -16,7 +16,6 @@ from kpr_sender.errors import BusUnreachable, InDoubt, InputRefused, JournalUnwr
 from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound.receipt import Handling
 from kpr_sender.journal.sqlite import SqliteJournal
-from kpr_sender.keys.files import SoftwareSigner
 from kpr_sender.logs import log_event, logging_to
 from kpr_sender.model import Environment
 from tests.helpers.command import kpr_send
@@ -71,7 +70,7 @@ def unsigned_by_fhi(fhi: Fhi, bus: MemoryBus) -> Inbound:
     """A positive receipt for the fagmelding, signed with the municipality's own key."""
     return fhi.inbound(
         bus.published[0],
-        fhi.sealed(fhi.apprec(bus.published[0]), signed_by=SoftwareSigner(fhi.key("kommune-signing"))),
+        fhi.sealed(fhi.apprec(bus.published[0]), signed_by=fhi.key("kommune-signing")),
     )
 
 

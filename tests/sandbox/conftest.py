@@ -20,7 +20,7 @@ from kpr_sender import profiles
 from kpr_sender.cms.algorithms import Policy
 from kpr_sender.cms.read import open_sealed
 from kpr_sender.cms.write import seal
-from kpr_sender.keys.files import KeyPair, SoftwareDecrypter, SoftwareSigner, load_pkcs12
+from kpr_sender.keys.files import KeyPair, load_pkcs12
 from kpr_sender.messages import hodemelding, transport
 from kpr_sender.messages.hodemelding import Hodemelding
 from kpr_sender.messages.splice import splice
@@ -59,7 +59,7 @@ class Municipality:
         return before + b"".join(splice([self.files[head.type] if payload is None else payload])) + after
 
     def seal(self, content: bytes, *, signer: KeyPair | None = None, recipient: str = "fhi-encryption") -> bytes:
-        by = SoftwareSigner(signer or self.key_pair("kommune-signing"))
+        by = signer or self.key_pair("kommune-signing")
         return b"".join(map(bytes, seal([content], len(content), signer=by, recipient=self.pki.certificate(recipient))))
 
     def message(self, head: Hodemelding, body: bytes | None = None) -> Any:
@@ -83,7 +83,7 @@ class Municipality:
     def open(self, sealed: bytes, *, signed_by: Certificate | None = None) -> bytes:
         return open_sealed(
             bytes(sealed),
-            decrypters=[SoftwareDecrypter(self.key_pair("kommune-encryption"))],
+            decrypters=[self.key_pair("kommune-encryption")],
             signers=[signed_by or self.pki.certificate("fhi-signing")],
             policy=Policy(),
         ).content

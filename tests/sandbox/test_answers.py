@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA1
 from lxml import etree
 from proton import Delivery
 
-from kpr_sender.keys.files import KeyPair, SoftwareSigner
+from kpr_sender.keys.files import KeyPair
 from kpr_sender.messages import apprec, error_queue, transport
 from kpr_sender.messages.hodemelding import Hodemelding
 from kpr_sender.model import MessageType, Party
@@ -504,7 +504,7 @@ def _now() -> datetime:
 
 
 def _signed_data(content: bytes, signer: KeyPair) -> bytes:
-    return cms.signed(content, SoftwareSigner(signer))
+    return cms.signed(content, signer)
 
 
 def _envelop(signed: bytes, municipality: Municipality) -> bytes:
