@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from kpr_sender.inbound.listen import Listener
     from kpr_sender.inbound.receipt import ReceiptHandler
-    from kpr_sender.outbound.resend import Resender
+    from kpr_sender.outbound.reseal import Resealer
     from kpr_sender.registry import Registry
 
 
@@ -161,14 +161,9 @@ class App:
             by=by or self.by,
         )
 
-    def resender(self) -> Resender:
+    def resender(self) -> Resealer:
         """Return what lets a shipment's content go again. Opens the journal."""
-        from kpr_sender.outbound.resend import Resender
-
-        submitter = self.submitter("")
-        return Resender(
-            submitter.journal, submitter.counterpart, submitter.builder, self.now, self.new_id, self.observe
-        )
+        return self.submitter("").resealer()
 
     def publisher(self) -> Publisher:
         """Return what publishes sealed shipments. Opens the journal."""

@@ -9,41 +9,65 @@ The rules, for a submission that is continued:
    another message-id where the bus was offered the present one since (it certainly does not have it).
 4. Anything else is for a person: the bus was offered these bytes under that name.
 5. Nothing is sealed anew before it is clear that all of the pair may be.
+
+Which ids it gets when a person sends it again is HITS 1216 2.2.5: after an error the same MsgId under a new message-id,
+since a message-id seen before is dropped without any answer (2.2.3); after a negative receipt a new MsgId, since that
+one is answered for good. What the bus certainly never had keeps both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
 from typing import Final
 
 from kpr_sender.cms.certificates import named
-from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, LastError
+from kpr_sender.errors import AccessRefused, ConfigInvalid, InputRefused, KprError, LastError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal, NewShipment
+from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.transport import made_at
 from kpr_sender.model import CertificateName, MessageType, Shipment, Submission
 from kpr_sender.outbound.build import Builder, Fixed
 from kpr_sender.outbound.payload_file import PayloadFile
 from kpr_sender.registry.port import Counterpart
-from kpr_sender.states import SENT_AGAIN, may_be_published, was_offered
+from kpr_sender.states import SENT_AGAIN, ShipmentState, may_be_published, was_offered
 
 _WHY: Final = "The receiver's certificate for encryption is another now, and the bus has not seen it."
 
 
 @dataclass(frozen=True, slots=True)
+class _NewIds:
+    """Which ids change; GenDate belongs to the MsgId."""
+
+    msg_id: bool
+    message_id: bool
+
+
+_NEW_IDS: Final[Mapping[ShipmentState, _NewIds]] = {
+    ShipmentState.REJECTED: _NewIds(msg_id=True, message_id=True),
+    ShipmentState.FAULTED: _NewIds(msg_id=False, message_id=True),
+    ShipmentState.CANCELLED: _NewIds(msg_id=False, message_id=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
 class Resealer:
-    """Brings what waits to be published up to the receiver's present certificate.
+    """Brings what waits to be published up to the receiver's present certificate, and what goes again up to all of it.
 
     Attributes:
         counterpart: Asks the register for the receiver as it is now.
         builder: Returns what builds shipments for that receiver, its certificates and our key checked.
+        now: The clock; aware datetimes.
         new_id: Makes lower-case UUIDs.
     """
 
     journal: Journal
     counterpart: Callable[[], Counterpart]
     builder: Callable[[Counterpart], Builder]
+    now: Callable[[], datetime]
     new_id: Callable[[], str]
     observe: Observer
 
@@ -85,6 +109,50 @@ class Resealer:
                 self.journal.note_error(shipment.msg_id, LastError.of(error))
             raise
         return self.journal.submission(submission.submission_id) or submission
+
+    def resend(self, shipment: Shipment, path: Path, *, reason: str, by: str) -> Shipment:
+        """Seal it anew; the next run publishes it.
+
+        Args:
+            shipment: What a person may send again.
+            path: Its file.
+            reason: Why, in the person's words.
+            by: The person.
+
+        Returns:
+            The shipment now: sealed.
+
+        Raises:
+            InputMissing: The file is missing or cannot be read.
+            InputRefused: It is another than the one that was sent, or too large now.
+            RegistryUnreachable: The register does not answer, and no earlier answer may be used.
+            AccessRefused: A key or certificate was refused.
+            ConfigInvalid: A key or certificate file is missing.
+            JournalUnwritable: The decision could not be stored; nothing has changed.
+        """
+        try:
+            file = PayloadFile.hashed(path)
+        except MessageRefused:
+            file = None
+        if file is None or file.sha256 != shipment.payload_sha256:
+            raise InputRefused(
+                f"This is not the {shipment.type.norwegian} that was sent as {shipment.msg_id}.",
+                where=str(path),
+                next_step="Name the very file that was sent; a new extract goes with kpr-send send --replaces.",
+            )
+        new = self.builder(self.counterpart()).anew(shipment, self._new_ids(shipment), file)
+        sealed = self.journal.resend(shipment.msg_id, new, reason=reason, by=by)
+        text = f"The {sealed.type.norwegian} is sealed anew as {sealed.msg_id}, {sealed.sealed_bytes:,} bytes."
+        self.observe(Event(EventKind.SEALED, text, sealed.msg_id, sealed.type))
+        return sealed
+
+    def _new_ids(self, shipment: Shipment) -> Fixed:
+        change = _NEW_IDS[shipment.state]
+        return Fixed(
+            msg_id=self.new_id() if change.msg_id else shipment.msg_id,
+            message_id=self.new_id() if change.message_id else shipment.message_id,
+            made_at=self.now() if change.msg_id else made_at(self.journal.envelope(shipment.msg_id).properties),
+        )
 
     def _is_outdated(self, shipment: Shipment, present: CertificateName) -> bool:
         if shipment.certificates is not None:

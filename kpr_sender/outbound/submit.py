@@ -33,6 +33,7 @@ from kpr_sender.states import ShipmentState, may_be_published
 
 if TYPE_CHECKING:
     from kpr_sender.outbound.build import Builder
+    from kpr_sender.outbound.reseal import Resealer
     from kpr_sender.preflight import CheckReport, Payload
     from kpr_sender.preflight.model import Effect
 
@@ -127,9 +128,7 @@ class Submitter:
         self.observe(Event(EventKind.CONTINUED, text, known.shipments[0].msg_id))
         if not any(may_be_published(shipment) for shipment in known.shipments):
             return known
-        from kpr_sender.outbound.reseal import Resealer
-
-        return Resealer(self.journal, self.counterpart, self.builder, self.new_id, self.observe).reseal(known, files)
+        return self.resealer().reseal(known, files)
 
     def _check(self, paths: Mapping[MessageType, Path]) -> tuple[CheckReport, dict[MessageType, Payload]]:
         """Check what FHI would refuse, drop or blank; return what was found, and what is known of each file."""
@@ -205,6 +204,12 @@ class Submitter:
             for one in (() if replaced is None else replaced.shipments)
             if one.state is ShipmentState.DELIVERED and one.payload_sha256 == files[one.type].sha256
         }
+
+    def resealer(self) -> Resealer:
+        """Return what seals anew, under the receiver's present certificate, what is in the journal."""
+        from kpr_sender.outbound.reseal import Resealer
+
+        return Resealer(self.journal, self.counterpart, self.builder, self.now, self.new_id, self.observe)
 
     def counterpart(self) -> Counterpart:
         """Return the receiver as the register has it now; raises as ``AddressRegistry.counterpart``."""
