@@ -102,8 +102,12 @@ class ReceiptHandler:
             self.reevaluate()
         return self.evaluate(inbound).handling
 
-    def evaluate(self, inbound: Inbound) -> Evaluation:
+    def evaluate(self, inbound: Inbound, *, by_hand: bool = False) -> Evaluation:
         """Take one message as far as it can be taken, and record what it says.
+
+        Args:
+            inbound: The message.
+            by_hand: Whether a person chose the file: one that is no receipt of ours says nothing about our queue.
 
         Raises:
             JournalUnwritable: What it says could not be made durable; it must not be settled.
@@ -120,7 +124,7 @@ class ReceiptHandler:
         if stored is not None and not stored.in_question:  # a person decided on it, or it was verified before
             return Evaluation(Handling.SETTLE, (stored.msg_id,), found.problem)
         if shipment is None:
-            if found.unknown and found.apprec is not None and inbound.message_id:  # a file is only what it says
+            if found.unknown and found.apprec is not None and not by_hand:
                 self._record_unknown(found.apprec)
             return Evaluation(
                 Handling.HOLD,

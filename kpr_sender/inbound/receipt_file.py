@@ -58,7 +58,7 @@ def take_file(handler: ReceiptHandler, data: bytes, *, name: str) -> tuple[Submi
     body = unwrapped(data)
     if body is None:
         raise _no_receipt("it is neither a sealed message (CMS) nor XML", name)
-    found = handler.evaluate(as_inbound(body, handler.counterpart.her_id))
+    found = handler.evaluate(as_inbound(body, handler.counterpart.her_id), by_hand=True)
     shipment = handler.journal.shipment(found.msg_ids[0]) if found.msg_ids else None
     submission = None if shipment is None else handler.journal.submission(shipment.submission_id)
     if submission is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -223,6 +224,18 @@ def test_an_answer_to_what_somebody_else_sent_for_us_alarms_and_is_left(desk: De
     with desk.client() as client:
         client.resolve(first.msg_id, Decision.SETTLED, reason="Maskin B var ikke stoppet.", by="Kari Vakt")
         assert client.wait(timeout=0).exit_code == 0, "the same answer alarms once"
+
+
+def test_so_does_one_that_another_message_server_laid_into_our_folder(desk: Desk, fhi: Fhi) -> None:
+    desk.sent(ACCEPTED, ACCEPTED)
+    inbox = desk.kommune.folder / "inn"
+    inbox.mkdir()
+    (inbox / "1.p7m").write_bytes(alien(desk, fhi, desk.bus.taken[0]).body)
+    os.utime(inbox / "1.p7m", (1_700_000_000, 1_700_000_000))
+    settings = desk.kommune.configure({"bus": {"receipts_from": "folder", "receipts_inbox": "inn"}})
+    with Client(settings, bus=desk.bus) as client:
+        assert client.wait(timeout=0).exit_code == 82
+    assert (inbox / "not-ours" / "1.p7m").exists()
 
 
 def test_who_decided_what_and_why_is_in_status_and_in_the_log(desk: Desk, fhi: Fhi) -> None:

@@ -210,7 +210,7 @@ def _foreign(stage: Stage) -> list[Inbound]:
     """What other systems' messages on the queue look like: everything one may meet, FHI's own receipts for them too."""
     fhi, sent = stage.fhi, stage.bus.published[0]
     hospital = {"fromHerId": "8094866"}
-    xml = fhi.apprec(sent, version=stage.version, msg_id=UNKNOWN_MSG_ID)
+    xml = fhi.apprec(sent, version=stage.version, msg_id=UNKNOWN_MSG_ID).replace(b"KPR_IPL", b"BKM")
     kinds = [
         fhi.inbound(sent, sent.body, correlation_id="other", properties=hospital),
         fhi.inbound(sent, b"hello", correlation_id="other", properties=hospital),
