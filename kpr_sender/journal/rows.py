@@ -233,7 +233,7 @@ def version_of(row: sqlite3.Row) -> Version:
 @_as_written
 def shipment_of(
     row: sqlite3.Row,
-    receipts: Sequence[Receipt],
+    receipts: Sequence[Receipt] = (),
     earlier: Sequence[Version] = (),
     error_message: ErrorMessage | None = None,
     told: Mapping[str, Any] = NOTHING,

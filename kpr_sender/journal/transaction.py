@@ -122,13 +122,7 @@ class Transaction:
         )
 
     def create(self, shipment: NewShipment, submission: NewSubmission, columns: Mapping[str, Value]) -> None:
-        """Write a new shipment with its sealed bytes, and who accepted which findings.
-
-        Args:
-            shipment: The shipment.
-            submission: The submission that it is a part of.
-            columns: The submission's.
-        """
+        """Write a new shipment of a submission (``columns``) with its sealed bytes, and who accepted which findings."""
         msg_id, who = shipment.msg_id, submission.by
         sealed_id, digest = write_sealed(self.connection, shipment)
         fixed = rows.new_shipment_columns(columns, shipment, rows.time_text(self.at))
@@ -151,11 +145,7 @@ class Transaction:
             self.note(msg_id, HistoryLine("findings-accepted", why, who, details=submission.accepted))
 
     def keep(self, shipment: Shipment, submission: NewSubmission) -> None:
-        """Let a new submission keep a delivered half of the one that it replaces.
-
-        Raises:
-            InternalError: It is not delivered.
-        """
+        """Let a new submission keep a half of what it replaces; ``InternalError`` where that is not delivered."""
         row = rows.shipment_row(self.connection, shipment.msg_id)
         if row["state"] != ShipmentState.DELIVERED:
             raise InternalError(f"{shipment.msg_id} is {row['state']}: only what is delivered is kept.")
@@ -164,19 +154,11 @@ class Transaction:
         self.note(shipment.msg_id, HistoryLine("kept", submission.reason.strip(), submission.by, details=details))
 
     def reseal(self, new: NewShipment, *, why: str) -> None:
-        """Exchange the sealed bytes of what no transfer was ever begun of under its message-id (promises G1 to G3).
+        """Do as ``Journal.reseal`` says (promises G1 to G3).
 
         Nothing of that name has left this machine, so other bytes under it are no second version of anything: whatever
         names them outside, the bus's ledger and FHI, will have seen only one. The old bytes stay. What a person has let
         go again may become another message, and gets another message-id where it was offered under the present one.
-
-        Args:
-            new: The same shipment, sealed anew.
-            why: Why, in words.
-
-        Raises:
-            NeedsPerson: An answer came to what the journal holds as never sent.
-            InternalError: A transfer of it was begun, or ``new`` is another shipment.
         """
         row = rows.shipment_row(self.connection, new.msg_id)
         shipment = rows.lifecycle_of(row)
@@ -196,18 +178,7 @@ class Transaction:
         self.write(new.msg_id, row, states.resealed(shipment, why=why, details=details), version)
 
     def resend(self, msg_id: str, new: NewShipment, *, why: str, who: str) -> None:
-        """Let a shipment's content go again, sealed anew, as a person has decided (promises G1 and G3).
-
-        Args:
-            msg_id: Which shipment.
-            new: The same payload, sealed anew under the ids that it is to have.
-            why: The person's reason.
-            who: The person.
-
-        Raises:
-            ImpossibleTransition: It is not a person's to decide now.
-            InternalError: ``new`` is another shipment.
-        """
+        """Do as ``Journal.resend`` says (promises G1 and G3)."""
         row = rows.shipment_row(self.connection, msg_id)
         _require_same(row, new, _CONTENT)
         version = self._sealed_anew(new)
@@ -215,19 +186,7 @@ class Transaction:
         self.apply(row["msg_id"], Cause.PERSON_RESENDS, why=why, who=who, evidence=details, version=version)
 
     def let_go(self, msg_id: str, message_id: str, *, why: str, who: str) -> None:
-        """Let the same sealed bytes go again under another message-id, since FHI says that they have not arrived.
-
-        A receiver drops a message-id that it has seen before, without any answer (HITS 1216 2.2.3).
-
-        Args:
-            msg_id: Which shipment.
-            message_id: A new one.
-            why: The person's reason.
-            who: The person.
-
-        Raises:
-            ImpossibleTransition: It is not a person's to decide now.
-        """
+        """Do as ``Journal.let_go`` says: the same sealed bytes under another message-id."""
         row = rows.shipment_row(self.connection, msg_id)
         envelope = replace(rows.envelope_of(row["envelope"]), correlation_id=message_id)
         version = {"message_id": message_id, "envelope": rows.envelope_text(envelope)}

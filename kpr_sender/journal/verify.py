@@ -190,7 +190,7 @@ def check(connection: sqlite3.Connection, name: str, counted: dict[str, int]) ->
             for text in carry_out(connection, row):
                 yield JournalFinding(row["msg_id"], text)
         for version in connection.execute(sql.VERSIONS_OF, (row["shipment_id"],)).fetchall():
-            for text in (*_readable_version(version), *_sealed(connection, version)):
+            for text in (*_readable(connection, version, rows.version_of), *_sealed(connection, version)):
                 yield JournalFinding(version["msg_id"], f"before {version['until']}: {text}")
     yield from _sealed_before(connection, name)
     for text_row in connection.execute("SELECT * FROM receipt ORDER BY receipt_id"):
@@ -248,20 +248,15 @@ def _submission(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[Jo
         yield JournalFinding(row["submission_id"], f"it is for {row['environment']}, the journal for {own}")
 
 
-def _readable(_connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
-    for read in (lambda: rows.shipment_of(row, ()), lambda: rows.envelope_of(row["envelope"])):
+def _readable(
+    _connection: sqlite3.Connection, row: sqlite3.Row, read: Callable[[sqlite3.Row], object] = rows.shipment_of
+) -> Iterator[str]:
+    reads: tuple[Callable[[], object], ...] = (lambda: read(row), lambda: rows.envelope_of(row["envelope"]))
+    for attempt in reads:
         try:
-            read()
+            attempt()
         except Unreadable as error:
             yield str(error)
-
-
-def _readable_version(row: sqlite3.Row) -> Iterator[str]:
-    try:
-        rows.version_of(row)
-        rows.envelope_of(row["envelope"])
-    except Unreadable as error:
-        yield str(error)
 
 
 def _sealed(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
