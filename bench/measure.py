@@ -21,6 +21,11 @@ from typing import IO, Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 DATA: Final = ROOT / ".cache" / "bench"
 _TMPFS: Final = Path("/dev/shm")  # noqa: S108 - only ever one scratch file with a random name in it
+_INSTALLED: Final = {
+    **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+    "PYTHONPYCACHEPREFIX": str(DATA / "bytecode"),
+}
+"""Modules are compiled once, as where the package is installed, whatever the environment of whoever measures says."""
 _KIB_PER_MB: Final = 1_000_000 / 1024
 
 
@@ -85,7 +90,7 @@ def processor_time(command: Sequence[str], *, code: int = 0) -> Sample:
         RuntimeError: It ended with another exit code than ``code``; with what it printed.
     """
     with tempfile.TemporaryFile() as printed:
-        process = subprocess.Popen(command, stdout=printed, stderr=printed, cwd=ROOT)
+        process = subprocess.Popen(command, stdout=printed, stderr=printed, cwd=ROOT, env=_INSTALLED)
         usage = _reap(process)
         if process.returncode != code:
             printed.seek(0)
@@ -105,7 +110,7 @@ def pipeline(commands: Sequence[Sequence[str]], stdin: Path, stdout: Path) -> Sa
         source: IO[bytes] = first
         for number, command in enumerate(commands, start=1):
             sink = last if number == len(commands) else subprocess.PIPE
-            process = subprocess.Popen(command, stdin=source, stdout=sink, stderr=said, cwd=ROOT)
+            process = subprocess.Popen(command, stdin=source, stdout=sink, stderr=said, cwd=ROOT, env=_INSTALLED)
             if source is not first:
                 source.close()
             processes.append(process)
