@@ -269,7 +269,7 @@ class ReceiptHandler:
     ) -> Evaluation:
         """Record what cannot be verified, as far as it can be read and is not too much, and leave it on the queue.
 
-        Beyond the bound it is only left there, and as what names us is settled at its last take: 20 others are stored.
+        Beyond the bound it is only left there, and never settled: nobody else has its bytes.
         """
         evaluation = Evaluation(Handling.HOLD, (shipment.msg_id,), found.problem, names_ours=not found.claim)
         if stored is not None:
@@ -280,7 +280,7 @@ class ReceiptHandler:
             msg_id = found.apprec.original_msg_id  # perhaps one that it does not have any more
         number, stored_bytes = self.journal.unverified_stored(None if found.claim else msg_id)
         if number >= most or stored_bytes + len(sealed) + len(found.xml or b"") > most_bytes:
-            return evaluation
+            return replace(evaluation, names_ours=False)
         status, errors = _says(found)
         recorded = self.journal.add_receipt(
             msg_id,
