@@ -323,6 +323,8 @@ class Model:
             known = any(("stranger", meaning.digest) in letter.digests for letter in self.letters)
             return [] if known or not self.pairs else [self.pairs[-1].letters[0]]
         if meaning.unnamed:
+            if any(digest == meaning.digest for letter in self.letters for _, digest in letter.digests):
+                return []  # it is stored, and shown where it was when it came first
             oldest_first = (letter for pair in self.pairs for letter in pair.letters)
             waiting = {S.PUBLISHED, S.IN_DOUBT}
             return [one for one in oldest_first if one.state in waiting and not one.settled][:1]
