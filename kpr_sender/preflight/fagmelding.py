@@ -47,12 +47,12 @@ Placed = tuple[int, Violation]
 
 
 class Fagmelding:
-    """One fagmelding; fed in pieces, asked at the end.
+    """One fagmelding; fed event by event, asked at the end.
 
     Args:
         namespace: The format's.
         circumstances: What it is evaluated by.
-        pair: Is told of each person.
+        pair: Takes each person.
 
     Attributes:
         findings: What was found so far.

@@ -57,16 +57,16 @@ class PatientRules:
     def patient(self, keys: Mapping[str, str]) -> tuple[date | None, tuple[Violation, ...]]:
         """Return the date of birth in a PasientIdent's number, and what its attributes break, never quoting an id."""
         fid, named = keys.get("fid", ""), keys.get("typeID", "")
-        kind, told = identify(fid, self._year)
-        born = told if kind in self._ages else None
+        kind, written = identify(fid, self._year)
+        born = written if kind in self._ages else None
         if (
             kind is not None
             and kind is _RIGHT.get(named)
             and (born is None or self._born_first <= born <= self._born_last)
             and not (self._production and self._is_test_person(fid))
         ):
-            return told, ()
-        return told, tuple(self._violations(fid, named, kind, born))
+            return written, ()
+        return written, tuple(self._violations(fid, named, kind, born))
 
     def _violations(self, fid: str, named: str, kind: Kind | None, born: date | None) -> Iterator[Violation]:
         if named not in _RIGHT:
@@ -105,12 +105,12 @@ def _of_named_kind(named: str, kind: Kind | None) -> Iterator[Violation]:
 
 
 class Identmelding:
-    """One identmelding; fed in pieces, asked at the end.
+    """One identmelding; fed event by event, asked at the end.
 
     Args:
         form: Its format: there are two versions.
         circumstances: What it is evaluated by.
-        pair: Is told of each person.
+        pair: Takes each person.
         is_test_person: Whether a number is on the municipality's own list.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""What the official schema would say of a file: every breach with its line and place, told as the file goes by.
+"""What the official schema would say of a file: every breach with its line and place, as the file is read.
 
 The content models are plain sequences, so a block keeps its schema where its children's places never fall and each
 stands there as often as it may. Only counts are kept, and hashes of what must be unique.
@@ -201,11 +201,11 @@ class _Opened:
 
 
 class Structure:
-    """Evaluates one file of a format; told of it in order, as ``reading.general.read_document`` tells it.
+    """Evaluates one file of a format, whose events it is given in order.
 
     Args:
         catalogue: The format's.
-        namespace: The format's; names in it are told without it.
+        namespace: The format's; names in it come without it.
     """
 
     def __init__(self, catalogue: Catalogue, namespace: str) -> None:

@@ -31,7 +31,7 @@ _OLDEST: Final = 9_999  # stands for all ages above it
 _MAN, _WOMAN = 1, 2
 _SEXES: Final = {"M": _MAN, "K": _WOMAN}  # kodeverk 3100
 _OFF_BY: Final = {1: "one year older", -1: "one year younger"}
-"""How much another age is said to be off: a year shows that it was counted on another day. More tells of the number."""
+"""How far off an age is: one year shows that it was counted on another day, more would give the number away."""
 
 LEAST_COMPARED: Final = 20
 """With fewer persons whose age or sex can be compared, a share says nothing."""
@@ -140,25 +140,24 @@ class Pair:
         persons, idents = self._persons, self._idents
         for here, there in self._joined(repeated):
             age, sex = persons.ages[here], persons.sexes[here]
-            told, told_sex = idents.ages[there], idents.sexes[there]
-            if told == _UNKNOWN or (age == _UNKNOWN and not sex):
+            number_age, number_sex = idents.ages[there], idents.sexes[there]
+            if number_age == _UNKNOWN or (age == _UNKNOWN and not sex):
                 continue
             compared += 1
-            other_age, other_sex = age not in {told, _UNKNOWN}, sex not in {told_sex, 0}
+            other_age, other_sex = age not in {number_age, _UNKNOWN}, sex not in {number_sex, 0}
             if not (other_age or other_sex):
                 continue
             differing += 1
             path, line = _path("PERSON", persons.numbers[here]), persons.lines[here]
             if other_age:
-                by_a_year += not other_sex and abs(told - age) == 1
-                message = f"By the number the person is {_OFF_BY.get(told - age, 'of another age')}."
+                by_a_year += not other_sex and abs(number_age - age) == 1
+                message = f"By the number the person is {_OFF_BY.get(number_age - age, 'of another age')}."
                 yield Finding("pair.age", _IPL, line, f"{path} / peAlder", message)
             if other_sex:
                 yield Finding("pair.sex", _IPL, line, f"{path} / peKjonn", "The number is one of the other sex.")
         if compared >= LEAST_COMPARED and 100 * differing > MOST_DIFFERING * compared:
-            message = (
-                f"Age or sex contradicts the number of {differing:,} of the {compared:,} persons that were compared"
-            )
+            counted = f"{differing:,} of the {compared:,} persons that were compared"
+            message = f"Age or sex contradicts the number of {counted}"
             message += f"; of {by_a_year:,} of them only the age, by one year." if by_a_year else "."
             yield Finding("pair.other-persons", _IDE, 0, "", message)
 

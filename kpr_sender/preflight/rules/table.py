@@ -95,7 +95,7 @@ def requirements(field: Field) -> Mapping[str, Consequence | None]:
         CODE: field.on_code,
         RANGE: field.on_range,
     }
-    return {aspect: published[aspect] for aspect, demanded in made.items() if demanded}
+    return {aspect: published[aspect] for aspect, required in made.items() if required}
 
 
 def not_of_form(field: Field) -> str:
