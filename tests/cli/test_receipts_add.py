@@ -55,7 +55,7 @@ def pem(der: bytes) -> bytes:
 
 
 def pkcs7(der: bytes) -> bytes:
-    return b"subject=/CN=FHI\r\n" + pem(der).replace(b"CMS", b"PKCS7").replace(b"\n", b"\r\n")
+    return b"subject=/CN=FHI\r\n" + pem(der).replace(b" CMS-", b" PKCS7-").replace(b"\n", b"\r\n")
 
 
 def smime(der: bytes) -> bytes:
