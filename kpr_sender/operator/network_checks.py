@@ -19,7 +19,7 @@ from kpr_sender.operator.machine_checks import CheckContext, CheckResult, counte
 from kpr_sender.registry import open_registry
 from kpr_sender.registry.client import RegistryClient
 from kpr_sender.registry.counterpart_checks import require_openable
-from kpr_sender.registry.port import Directory
+from kpr_sender.registry.port import RegisterEntry
 from kpr_sender.settings.values import RegistryKind, RegistrySettings, Settings
 from kpr_sender.trust.policy import Trust
 
@@ -101,9 +101,8 @@ def sender(context: CheckContext) -> CheckResult:
     name = party.service_name
     concerns: list[str] = []
     if settings.registry.kind is not RegistryKind.FILES:
-        register = open_registry(_uncached(settings), now=context.now, observe=ignore)
-        name = _registered(settings, register, concerns)
-        entry = register.entry(party.service_her_id)
+        entry = open_registry(_uncached(settings), now=context.now, observe=ignore).entry(party.service_her_id)
+        name = _registered(settings, entry, concerns)
         if not entry.encryption:
             concerns.append("the register has no certificate that FHI could seal our receipts for")
         if context.decrypters:  # else the keys' own check says what is wrong
@@ -113,10 +112,9 @@ def sender(context: CheckContext) -> CheckResult:
     return found(f"{party.name} ({party.her_id}), {name} ({party.service_her_id})", concerns)
 
 
-def _registered(settings: Settings, register: Directory, concerns: list[str]) -> str:
+def _registered(settings: Settings, entry: RegisterEntry, concerns: list[str]) -> str:
     """Compare the register's entry about ourselves, and return the service's name in it."""
     ours = settings.sender.party
-    entry = register.entry(ours.service_her_id)
     party, queues = entry.party, entry.queues
     where = f"Adresseregisteret, HER-id {ours.service_her_id}"
     next_step = "Correct what is wrong: [sender] and [bus] here, or our entry there."

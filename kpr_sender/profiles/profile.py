@@ -8,10 +8,12 @@ to 15 February, 31 days after the deadline, and so long a late delivery is taken
 from __future__ import annotations
 
 import functools
+import io
+import struct
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, time, timedelta
 from importlib import resources
 from types import MappingProxyType
 from typing import Any, Final
@@ -23,6 +25,8 @@ from kpr_sender.model import Environment, MessageType, Party
 _PACKAGE: Final = "kpr_sender.profiles"
 RECEPTION_DAYS: Final = 31
 """Days after the last day to report in which FHI may still take data."""
+_NORWAY: Final = "Europe/Oslo"
+_SUMMER_TIME: Final = b"\nCET-1CEST,M3.5.0,M10.5.0/3\n"  # last Sunday of March to last of October: 2000/84/EC, EEA too
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +118,14 @@ def _profile(data: Mapping[str, Any]) -> Profile:
 
 
 @functools.cache
-def norwegian_time() -> tzinfo:
-    """Return Norway's time zone; where the system does not know it, its winter time, which all deadlines fall into."""
+def norwegian_time() -> ZoneInfo:
+    """Return Norway's time zone; where the system does not know it, by the rule of today."""
     try:
-        return ZoneInfo("Europe/Oslo")
+        return ZoneInfo(_NORWAY)
     except ZoneInfoNotFoundError:
-        return timezone(timedelta(hours=1))
+        # A TZif file without a transition, so that its POSIX rule counts (RFC 8536 3.3); UTC+1 is its only local type.
+        block = struct.pack(">5s15x6l", b"TZif2", 0, 0, 0, 0, 1, 4) + struct.pack(">l?B4s", 3600, False, 0, b"CET")
+        return ZoneInfo.from_file(io.BytesIO(block * 2 + _SUMMER_TIME), key=_NORWAY)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,12 +29,15 @@ def test_a_register_that_agrees_is_green(scene: Scene) -> None:
     assert {name: line.status for name, line in look(scene).items()} == dict.fromkeys(ASKED, Status.GREEN)
 
 
-def test_a_register_that_is_down_is_red_whatever_it_said_before(scene: Scene, registered: Callable[..., None]) -> None:
+def test_a_register_that_is_down_is_red_whatever_it_said_before_and_yellow_for_ourselves(
+    scene: Scene, registered: Callable[..., None]
+) -> None:
     registered()
     scene.ask()
     scene.stub.close()
     lines = look(scene)
-    assert {name: line.status for name, line in lines.items()} == dict.fromkeys(ASKED, Status.RED)
+    expected = dict.fromkeys(ASKED, Status.RED) | {"sender": Status.YELLOW}
+    assert {name: line.status for name, line in lines.items()} == expected
     assert {line.next_step for line in lines.values()} == {next(iter(lines.values())).next_step}
     assert "reaches the address" in lines["clock"].next_step, "a register that is away says nothing of our clock"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfoNotFoundError
+from typing import Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
 
@@ -45,13 +46,19 @@ def test_an_extension_says_from_when_and_by_which_letter() -> None:
     assert said == "is due by 2025-01-31 (extended from 2025-01-15 by letter 24/04733-9), 11 days left"
 
 
-def test_a_system_without_time_zones_counts_in_norwegian_winter_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unknown(name: str) -> None:
-        raise ZoneInfoNotFoundError(name)
+def test_a_system_without_time_zones_counts_in_norwegian_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unknown(ZoneInfo):
+        def __new__(cls, key: str) -> Self:
+            raise ZoneInfoNotFoundError(key)
 
-    monkeypatch.setattr(module, "ZoneInfo", unknown)
+    known, first = norwegian_time(), datetime(2024, 1, 1, tzinfo=UTC)
+    monkeypatch.setattr(module, "ZoneInfo", Unknown)
     norwegian_time.cache_clear()
     try:
         assert DEADLINE.ends == datetime(2025, 1, 15, 23, tzinfo=UTC)
+        assert Deadline(date(2025, 7, 1)).ends == datetime(2025, 7, 1, 22, tzinfo=UTC)
+        for hour in range(24 * 365 * 6):
+            at = first + timedelta(hours=hour)
+            assert at.astimezone(norwegian_time()).isoformat() == at.astimezone(known).isoformat()
     finally:
         norwegian_time.cache_clear()
