@@ -192,10 +192,13 @@ class RejectedByReceiver(KprError):
 
 
 class NeedsPerson(KprError):
-    """Only half of the pair arrived, or it arrived with errors (status 3), or receipts contradict each other."""
+    """Half arrived or was cancelled, FHI names errors, its receipts contradict, or one is for what we never sent."""
 
     code, exit_code, fault = "needs-person", 82, Fault.INPUT
-    meaning = "only one of the pair is delivered, or delivered with errors: a person must look"
+    meaning = (
+        "a person must look: only half is delivered, or half is cancelled; FHI names errors; its answers contradict "
+        "each other; or it answers what this journal never sent"
+    )
     advice = "Read the receipts and contact kpr@fhi.no before anything is sent again."
 
 
