@@ -30,18 +30,18 @@ keys come first, always:
 | `exit_code` | as the process ends |
 | `error` | `null` where `exit_code` is 0; else `code` (as above), `text` (what happened, where), `next_step` |
 
-The command's own keys follow. `send`, `wait`, `status`, `resolve`, `resend`, `reviewed`, `receipts add`, `receipts
-accept` and `receipts discard` have `environment`, `submission`, `kommunenummer`, `year`, `state`, `replaced_by` (the
-submission that has taken its place), `deadline` (the last day to report), `days_left` (negative after it), `reviewed`
-(`null`, or `at`: when a person noted to have looked at FHI's feedback view), `answers_to_others` (how many answers to
-messages that are not in this journal lay on our queue at the last look), `next_look` (from when on a queue that
-others share is looked at again, or `null`) and `shipments`; so have `journal release` and every command that fails
-before it has anything of its own to print, where all but `environment`, `deadline` and `days_left` are `null`, 0 or
-empty. `sandbox serve` prints its object when it is ready, with `exit_code` 0. A shipment's `file` has `name` and
-`sha256` of the file as it lay on the disk, `payload_sha256` is of the bytes that were spliced in. `journal log` has
-`decisions`: `at`, `what`, `msg_id`, `by`, `reason`, `details` (an object of what else is known of it). `journal
-export` prints one JSON object a line without `--json`; with it, one object with these as `lines`. At 130 `error.code`
-is `interrupted`."""
+The command's own keys follow. `send`, `wait`, `status`, `resolve`, `resend`, `reviewed`, `receipts add`,
+`receipts accept` and `receipts discard` have `environment`, `submission`, `kommunenummer`, `year`, `state`,
+`replaced_by` (the submission that has taken its place), `deadline` (the last day to report), `days_left` (negative
+after it), `reviewed` (`null`, or `at`: when a person noted to have looked at FHI's feedback view),
+`answers_to_others` (how many answers to messages that are not in this journal lay on our queue at the last look),
+`next_look` (from when on a queue that others share is looked at again, or `null`) and `shipments`; so have
+`journal release` and every command that fails before it has anything of its own to print, where all but
+`environment`, `deadline` and `days_left` are `null`, 0 or empty. `sandbox serve` prints its object when it is ready,
+with `exit_code` 0. A shipment's `file` has `name` and `sha256` of the file as it lay on the disk, `payload_sha256` is
+of the bytes that were spliced in. `journal log` has `decisions`: `at`, `what`, `msg_id`, `by`, `reason`, `details`
+(an object of what else is known of it). `journal export` prints one JSON object a line without `--json`; with it, one
+object with these as `lines`. At 130 `error.code` is `interrupted`."""
 
 
 def _order() -> Iterator[str]:

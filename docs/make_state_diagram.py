@@ -76,7 +76,7 @@ def documentation() -> str:
             "Nothing else may happen: every step is checked against this table, and the journal notes it with time,",
             "cause, reason and who. `publishing` goes back to `sealed` only when it is certain that the bus does not",
             "have the message. A verified receipt for the present MsgId moves a shipment from every state that has",
-            "none; a later one that says otherwise is stored and shown, and calls for a person. What a person lets go",
+            "none; a later one that says otherwise is stored and shown, and calls for a person. What a person has sent",
             "again gets a message-id that the bus has not seen; all ids it ever had are stored, and answers are found.",
             "",
             "| state | what is known | leaves it by | to |",

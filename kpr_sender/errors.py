@@ -196,7 +196,7 @@ class NeedsPerson(KprError):
 
     code, exit_code, fault = "needs-person", 82, Fault.INPUT
     meaning = (
-        "a person must look: only half is delivered, or half is cancelled; FHI names errors; its answers contradict "
+        "a person must look: only half is delivered, or a half is cancelled; FHI names errors; its answers contradict "
         "each other; or it answers what this journal never sent"
     )
     advice = "Read the receipts and contact kpr@fhi.no before anything is sent again."
