@@ -40,8 +40,7 @@ class AmqpBus:
     needed. After a fork the child connects anew and leaves the parent's connection alone.
 
     Args:
-        settings: Host, login, queues and times.
-        receive: Attach to the receipts and error queues. False for a vendor whose own listener reads them.
+        settings: Host, login, queues and times. A queue without a name is not read: a vendor's own listener does that.
         closing: Ends the trying to connect when set, for good. What is under way on a connection goes on.
         monotonic: A clock that never jumps, in seconds.
     """
@@ -50,12 +49,11 @@ class AmqpBus:
         self,
         settings: BusSettings,
         *,
-        receive: bool = True,
         closing: threading.Event | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
-        self._queues = own_queues(settings) if receive else {}
+        self._queues = own_queues(settings)
         self._connection: BusConnection | None = None
         self._closing = closing or threading.Event()
         self._monotonic = monotonic

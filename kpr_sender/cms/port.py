@@ -8,14 +8,14 @@ data (promise G6). The rules:
    whether the signature is valid) gives ``CannotOpen``, always with the same text: a person who alters a message and
    sees our answer learns nothing about its content (RFC 3218; CBC padding oracles).
 3. ``SignatureRefused`` is raised only for an intact message, so it reveals nothing either.
-4. The texts are clauses for our own people. An answer to a message's sender is ``TELL_SENDER``, never more.
+4. The texts are clauses for our own people. No message is answered with one of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kpr_sender.model import SEALED_FOR_ANOTHER
 
@@ -71,9 +71,6 @@ class Decrypter(Protocol):
                 such as an HSM that does not answer, must be another exception: it reaches the caller, so that an
                 outage never counts as a bad message.
         """
-
-
-TELL_SENDER: Final = "The message could not be opened."
 
 
 class ProtectionRefused(ValueError):

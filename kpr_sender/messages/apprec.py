@@ -49,7 +49,6 @@ class AppRec:
 
     Attributes:
         version: ``1.0`` or ``1.1``, by namespace.
-        apprec_id: Its own Id; may be empty.
         generated_at: GenDate as it is written, since senders write it in many ways; may be empty.
         status: None for anything but exactly one Status with 1, 2 or 3: never success.
         status_code: Status V as it is written, cut.
@@ -63,7 +62,6 @@ class AppRec:
     """
 
     version: str
-    apprec_id: str
     generated_at: str
     status: ReceiptStatus | None
     status_code: str
@@ -92,7 +90,6 @@ def parse(xml: bytes) -> AppRec:
     code = _code(status[0]) if len(status) == 1 else ""
     return AppRec(
         version=version,
-        apprec_id=receipt.text("Id"),
         generated_at=receipt.text("GenDate"),
         status=_STATUS.get(code),
         status_code=code[:_MAX_CODE],

@@ -35,14 +35,12 @@ class BusFault:
         condition: For example ``transport:expired-certificate``.
         description: In the receiver's words.
         data: What it names: thumbprints, field names, HER-ids; as a list in words.
-        received_at_text: When the receiver had it, in whatever form it came.
     """
 
     original_message_id: str
     condition: str
     description: str
     data: str
-    received_at_text: str
 
 
 def parse(properties: Mapping[str, str], subject: str, body: bytes, correlation_id: str = "") -> BusFault:
@@ -66,7 +64,6 @@ def parse(properties: Mapping[str, str], subject: str, body: bytes, correlation_
         condition=read(transport.ERROR_CONDITION) or code,
         description=read(transport.ERROR_DESCRIPTION) or reason,
         data=clean(_in_words(str(by_name.get(transport.ERROR_CONDITION_DATA.casefold(), "")))),
-        received_at_text=read(transport.RECEIVER_TIME_STAMP),
     )
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from kpr_sender.messages.safe_xml import MessageRefused
@@ -58,19 +57,6 @@ _DECLARATION: Final = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Prolog:
-    """What was removed.
-
-    Attributes:
-        codec: Python's name of the encoding the file is in.
-        lines: Line ends inside the XML declaration, so that line numbers can be those of the file.
-    """
-
-    codec: str
-    lines: int
-
-
 def splice(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """Yield a file's bytes, cut anywhere, as they are in the Hodemelding.
 
@@ -81,8 +67,11 @@ def splice(chunks: Iterable[bytes]) -> Iterator[bytes]:
     yield from payload
 
 
-def open_payload(chunks: Iterable[bytes]) -> tuple[Prolog, Iterator[bytes]]:
-    """Read up to the end of the XML declaration; return it and the bytes after it, as UTF-8.
+def open_payload(chunks: Iterable[bytes]) -> tuple[int, Iterator[bytes]]:
+    """Read up to the end of the XML declaration; return what follows it, as UTF-8.
+
+    Returns:
+        Line ends inside the declaration, so that line numbers can be those of the file, and the bytes after it.
 
     Raises:
         MessageRefused: As for ``splice``; for bytes after the declaration while iterating.
@@ -98,7 +87,7 @@ def open_payload(chunks: Iterable[bytes]) -> tuple[Prolog, Iterator[bytes]]:
     wide = signature.startswith("utf-16")
     declaration, rest = _declaration(head[mark:], source, codec=signature if wide else "iso8859-1")
     codec = _agreed(declaration, signature=signature, marked=mark > 0)
-    return Prolog(codec, len(re.findall("\r\n?|\n", declaration))), _converted(rest, source, codec, declaration)
+    return len(re.findall("\r\n?|\n", declaration)), _converted(rest, source, codec, declaration)
 
 
 def _at_least(head: bytes, length: int, source: Iterator[bytes]) -> bytes:

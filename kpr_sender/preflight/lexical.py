@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from kpr_sender.preflight.catalogue.fields import DATO, Field
+from kpr_sender.preflight.lines import WHITE
 
 Predicate = Callable[[str], bool]
 
-_WHITE: Final = " \t\r\n"  # what XSD collapses; a no-break space is none
 _INTEGER: Final = re.compile(r"([+-]?)0*([0-9]*)")
 _DECIMAL: Final = re.compile(r"[+-]?0*([0-9]*)(?:\.([0-9]*?)0*)?")
 ZONE: Final = r"(?:Z|[+-](?:(?:0[0-9]|1[0-3]):[0-5][0-9]|14:00))?"
@@ -48,11 +48,6 @@ def wanted(field: Field) -> str:
     return ", ".join([_WORDS[field.type], *words])
 
 
-def is_free(field: Field) -> bool:
-    """Whether every text is right for it."""
-    return field.type == "string" and not _facets(field)
-
-
 def _facets(field: Field) -> Mapping[str, str]:
     """What concerns one value alone: uniqueness does not."""
     return {name: value for name, value in field.facets.items() if name != "unique"}
@@ -67,7 +62,7 @@ def _any(_: str) -> bool:
 
 def _whole(text: str) -> tuple[str, str] | None:
     """Return sign and digits without leading zeros, of any number of digits; None where it is no whole number."""
-    found = _INTEGER.fullmatch(text.strip(_WHITE))
+    found = _INTEGER.fullmatch(text.strip(WHITE))
     if found is None or found[0] in {"", "+", "-"}:
         return None
     return ("-" if found[1] == "-" and found[2] else "", found[2] or "0")
@@ -93,7 +88,7 @@ def _natural(text: str) -> bool:
 
 def _digits(text: str) -> tuple[int, int] | None:
     """Return how many digits count before and behind the point; None where it is no decimal number."""
-    bare = text.strip(_WHITE)
+    bare = text.strip(WHITE)
     found = _DECIMAL.fullmatch(bare)
     if found is None or not bare.strip("+-."):
         return None

@@ -15,6 +15,7 @@ from typing import Final
 _TAG: Final = re.compile(rb"<[^<>\"']*(?:\"[^\"]*\"[^<>\"']*|'[^']*'[^<>\"']*)*>")
 _PROLOG: Final = re.compile(rb"(?:[ \t\r\n]++|<!--.*?-->|<\?.*?\?>)*+", re.DOTALL)
 _NAME: Final = re.compile(rb"<([^\s/>]+)")
+WHITE: Final = " \t\r\n"  # XML's, which XSD collapses; a no-break space is none
 _NO_WHITE: Final = re.compile(rb"[^ \t\r\n\x02]")
 _ASIDES: Final = ((b"<!--", b"-->"), (b"<![CDATA[", b"]]>"), (b"<?", b"?>"))
 _CDATA: Final = b"<![CDATA["

@@ -129,8 +129,8 @@ class InputFile:
         self._expected = expected
         self._digest = hashlib.sha256()
         self._length = 0
-        prolog, spliced = open_payload(chunks)
-        self._reader = Reader(self._counted(spliced), lines_before=prolog.lines)
+        lines_before, spliced = open_payload(chunks)
+        self._reader = Reader(self._counted(spliced), lines_before=lines_before)
         self._head = Head(expected, profile, self._reader.root())
         self.format = self._head.format
 

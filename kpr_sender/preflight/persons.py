@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypeVar
 
 from kpr_sender.preflight.catalogue.fields import DATO, Field, iplos
+from kpr_sender.preflight.lines import WHITE
 from kpr_sender.preflight.model import Circumstances, CrossCheck, PersonRecord, Row, Violation
 from kpr_sender.preflight.reader import Record
 from kpr_sender.preflight.rules.fields import BlockRules
@@ -24,10 +25,10 @@ PERSON: Final = "PERSON"
 _FUNCTION: Final = "FUNKSJON"
 
 _MOST: Final = 10_000  # values, or choices of children or attributes, that are remembered of one kind of block
-_WHITE: Final = "[ \t\r\n]*+"
+_SPACE: Final = f"[{WHITE}]*+"
 _KEYS: Final = '((?:[ \t\r\n]++[A-Za-z]++="[0-9]{1,10}")*+)'  # running numbers (kravspesifikasjon IPLOS 3.7)
 _TEXT: Final = "[^<>&\x01\x02]*+"  # as a parser reads it: without references, comments and CDATA sections (``lines``)
-_END: Final = re.compile(f"</{PERSON}{_WHITE}>")
+_END: Final = re.compile(f"</{PERSON}{_SPACE}>")
 _NO_END: Final = "99991231"
 _MONTH_AND_DAY: Final = "(?:(?:0[1-9]|1[0-2])(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])(?:29|30)|(?:0[13578]|1[02])31)"
 """Those that are in every year."""
@@ -93,8 +94,8 @@ class _Block:
         inside = "".join(map(_pattern, fields, right))
         self._free = [(at, self._values[at]) for at, pattern in enumerate(right) if not pattern]
         self._no_others = (None,) * len(fields)
-        end = "" if kind == PERSON else f"</{kind}>{_WHITE}"
-        self._match = re.compile(f"<{kind}{_KEYS}{_WHITE}>{_WHITE}{inside}{end}").match
+        end = "" if kind == PERSON else f"</{kind}>{_SPACE}"
+        self._match = re.compile(f"<{kind}{_KEYS}{_SPACE}>{_SPACE}{inside}{end}").match
         self._keys: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._cross_check: dict[tuple[str, ...], CrossCheck] = {}
 
@@ -147,7 +148,7 @@ class _Block:
 
     def _learn_keys(self, written: tuple[str, ...]) -> tuple[str, ...] | None:
         """Return attributes' names; None where a block may not have just these, each a running number."""
-        names = tuple(each.strip(" \t\r\n=") for each in written[:-1])
+        names = tuple(each.strip(f"{WHITE}=") for each in written[:-1])
         keys = dict.fromkeys(names, "1")
         if not self._model.has_right_attributes(keys) or self._rules.fields[self.kind].keys(keys):
             return None
@@ -202,18 +203,18 @@ class _Functions:
         scales: dict[tuple[str, ...], list[str]] = {}
         for code in filter(right[kind.name], sorted(accepted(kind, circumstances.year))):
             scales.setdefault(tuple(degree for degree in "0123456789" if is_right(code, degree)), []).append(code)
-        between = f"</{kind.name}>{_WHITE}<{verdi.name}>"
+        between = f"</{kind.name}>{_SPACE}<{verdi.name}>"
         codes = "|".join(
             f"(?:{_any_of(each)}){between}[{''.join(degrees)}]" for degrees, each in scales.items() if degrees
         )
         self._match = re.compile(
             f'(?=<{_FUNCTION} fnPeID="([0-9]{{1,10}})")'
-            f'(?><{_FUNCTION} fnPeID="\\1" fnFnID="[0-9]{{1,10}}"{_WHITE}>{_WHITE}'
-            f"<{kind.name}>(?:{codes})</{verdi.name}>{_WHITE}"
-            f"<{first.name}>{days[0]}</{first.name}>{_WHITE}<{last.name}>{days[1]}</{last.name}>{_WHITE}"
-            f"</{_FUNCTION}>{_WHITE})++"
+            f'(?><{_FUNCTION} fnPeID="\\1" fnFnID="[0-9]{{1,10}}"{_SPACE}>{_SPACE}'
+            f"<{kind.name}>(?:{codes})</{verdi.name}>{_SPACE}"
+            f"<{first.name}>{days[0]}</{first.name}>{_SPACE}<{last.name}>{days[1]}</{last.name}>{_SPACE}"
+            f"</{_FUNCTION}>{_SPACE})++"
         ).match
-        self._period = re.compile(f"<{first.name}>([0-9]{{8}})</{first.name}>{_WHITE}<{last.name}>([0-9]{{8}})<")
+        self._period = re.compile(f"<{first.name}>([0-9]{{8}})</{first.name}>{_SPACE}<{last.name}>([0-9]{{8}})<")
         self._open = f"<{last.name}>{_NO_END}<"
 
     def passed(self, text: str, at: int, pid: str) -> int:
@@ -239,7 +240,7 @@ class _Functions:
 def _pattern(field: Field, right: str) -> str:
     """Return a field's pattern with two groups: a text that is right, and any other; only the first where none is."""
     texts = f"(?:({right})|({_TEXT}))" if right else f"({_TEXT})(\\Z)?"
-    one = f"<{field.name}>{texts}</{field.name}>{_WHITE}"
+    one = f"<{field.name}>{texts}</{field.name}>{_SPACE}"
     # Atomic: a field that was matched is never looked at in another way, or each would double the time to fail.
     return f"(?>{one})" if field.least else f"(?>{one})?+"
 

@@ -13,7 +13,7 @@ from typing import Final, NoReturn, cast
 from lxml import etree
 
 from kpr_sender.preflight.header import Refusal
-from kpr_sender.preflight.lines import Extent, Lines, breaks, prolog_end, tag_end
+from kpr_sender.preflight.lines import WHITE, Extent, Lines, breaks, prolog_end, tag_end
 from kpr_sender.preflight.model import Element
 
 MAX_RECORD: Final = 16_000_000  # bytes
@@ -23,7 +23,6 @@ _MAX_TEXT: Final = 10_000_000  # bytes of a text in a record; libxml2's limit
 _MAX_TOKEN: Final = 1_000_000  # bytes of one tag, comment or CDATA section
 _CHUNK: Final = 65_536  # bytes given to libxml2 at once
 _SHORTEST_ELEMENT: Final = 4  # bytes
-_WHITE: Final = " \t\r\n"
 
 # By libxml2's type of error; its own messages quote the document and are never shown (promise G6).
 _WORDS: Final = {
@@ -352,7 +351,7 @@ class Reader:
 
     def _text(self, text: str | None) -> Iterator[Text]:
         """Yield a text once, though it may come in many parts."""
-        if text and not self._in_text and text.strip(_WHITE):
+        if text and not self._in_text and text.strip(WHITE):
             self._in_text = True
             yield Text(self._lines.text_line())
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import functools
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from kpr_sender.preflight.catalogue.fields import Block, Catalogue, Field
 from kpr_sender.preflight.header import shown
 from kpr_sender.preflight.lexical import Predicate, predicate, wanted
+from kpr_sender.preflight.lines import WHITE
 from kpr_sender.preflight.model import Element, place
 from kpr_sender.privacy import may_hold_national_id
 
@@ -56,15 +57,6 @@ class Model:
                 ]
             )
         }
-
-    def has_right_children(self, names: Sequence[str]) -> bool:
-        """Whether a block may have these simple children, in this order, and no others."""
-        if not self.values.keys() >= set(names) or [*names] != sorted(names, key=self.places.__getitem__):
-            return False
-        return all(
-            child.least <= names.count(child.name) and (child.most is None or names.count(child.name) <= child.most)
-            for child in self.block.children
-        )
 
     def has_right_attributes(self, attributes: Mapping[str, str]) -> bool:
         """Whether a block's attributes are right; what must be unique is not asked."""
@@ -124,7 +116,6 @@ class HashedTexts:
         return True
 
 
-_WHITE: Final = " \t\r\n"
 _XSI: Final = "{http://www.w3.org/2001/XMLSchema-instance}"
 _HINTS: Final = frozenset({f"{_XSI}schemaLocation", f"{_XSI}noNamespaceSchemaLocation"})  # allowed on any element
 _RETYPING: Final = frozenset({f"{_XSI}type", f"{_XSI}nil"})
@@ -135,7 +126,7 @@ class Breach:
     """One breach.
 
     Attributes:
-        rule: One of ``RULES``.
+        rule: One of the names below.
         line: Line of the file.
         path: As in ``Finding``.
         message: As in ``Finding``.
@@ -154,8 +145,6 @@ ATTRIBUTE: Final = "structure.attribute"
 VALUE: Final = "structure.value"
 TEXT: Final = "structure.text"
 UNIQUE: Final = "structure.unique"
-RULES: Final = (ROOT, ELEMENT, MISSING, ATTRIBUTE, VALUE, TEXT, UNIQUE)
-"""Every rule there is."""
 
 
 class _Opened:
@@ -263,7 +252,7 @@ class Structure:
     def _block(self, element: Element, path: str) -> Iterator[Breach]:
         model = self.models[element.name]
         yield from _attributes(model, element.attributes, element.line, path)
-        if element.text.strip(_WHITE) if model.places else element.text:
+        if element.text.strip(WHITE) if model.places else element.text:
             yield _text_breach(element.name, element.line, path)
         opened = _Opened(model, path, inside=path)
         for child in element.children:

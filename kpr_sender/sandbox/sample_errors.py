@@ -93,19 +93,14 @@ def pairs(year: int) -> Iterator[SamplePair]:
         year: The reporting year.
     """
     together, production, alone = _arranged()
-    yield _pair(year, _TOGETHER, together)
+    yield pair_of(year, _TOGETHER, together)
     named = [("production", production), *((_slug(case.rule), [case]) for case in alone)]
     for number, (slug, group) in enumerate(named, start=1):
-        yield _pair(year, f"{number:02}-{slug}", group)
+        yield pair_of(year, f"{number:02}-{slug}", group)
     for number, (slug, damaged) in enumerate(_REFUSED, start=len(named) + 1):
         fagmelding, identmelding = damaged(written(year, [_RIGHT]))
         expected = Expected(f"{number:02}-{slug}", refused=True)
         yield SamplePair(expected, {FAGMELDING: fagmelding, IDENTMELDING: identmelding})
-
-
-def case_pair(year: int, case: ErrorCase) -> SamplePair:
-    """Return a pair that has one kind of error alone."""
-    return _pair(year, _slug(case.rule), [case])
 
 
 def write_pairs_with_errors(directory: Path, *, year: int) -> tuple[Expected, ...]:
@@ -154,7 +149,8 @@ def _arranged() -> tuple[list[ErrorCase], list[ErrorCase], list[ErrorCase]]:
     return together, production, alone
 
 
-def _pair(year: int, folder: str, group: Sequence[ErrorCase]) -> SamplePair:
+def pair_of(year: int, folder: str, group: Sequence[ErrorCase]) -> SamplePair:
+    """Return the pair with these errors and no others, to be written into a folder."""
     first = group[0]
     persons = [_RIGHT] * first.companion
     for case in group:

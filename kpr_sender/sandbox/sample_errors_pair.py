@@ -14,7 +14,6 @@ from typing import Final
 
 from kpr_sender.sandbox.tenor import fodselsnummer, organisasjonsnummer, with_check_digits
 
-KOMMUNENUMMER: Final = "9999"
 FIRST_PID: Final = 10001
 _AGE: Final = 80
 _SHARED: Final = 7  # seed of what all persons share

@@ -22,6 +22,7 @@ from tests.helpers.bus_settings import (
     CONTENT_TYPE,
     ERRORS,
     KPR_QUEUE,
+    NO_QUEUES,
     RECEIPTS,
     bus_settings,
     outbound,
@@ -43,7 +44,7 @@ def receive(bus: AmqpBus, timeout: float = 10.0) -> Inbound:
 
 
 def publish(node: RabbitMq, queue: str = KPR_QUEUE, body: bytes = b"sealed", **changes: Any) -> Outcome:
-    with AmqpBus(bus_settings(node.port, **changes), receive=False) as bus:
+    with AmqpBus(bus_settings(node.port, **changes, **NO_QUEUES)) as bus:
         return bus.publish(outbound(body, queue=queue))
 
 
@@ -216,7 +217,7 @@ def test_a_queue_deleted_while_we_wait_is_told(rabbitmq: RabbitMq) -> None:
 
 def test_memory_stays_flat_beside_the_message_itself(rabbitmq: RabbitMq) -> None:
     body = os.urandom(64_000_000)
-    with AmqpBus(tls_settings(rabbitmq), receive=False) as bus:
+    with AmqpBus(tls_settings(rabbitmq, **NO_QUEUES)) as bus:
         bus.publish(outbound(bytes(1_000_000)))
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         assert bus.publish(outbound(body)).verdict is Verdict.ACCEPTED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 import ssl
@@ -20,7 +21,7 @@ from kpr_sender.bus.port import Verdict
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InternalError, KprError
 from kpr_sender.settings.secrets import Secret
 from kpr_sender.settings.values import BusSettings
-from tests.helpers.bus_settings import bus_settings, outbound
+from tests.helpers.bus_settings import NO_QUEUES, bus_settings, outbound
 from tests.helpers.fake_time import FakeTime
 from tests.helpers.scripted_bus import Script, ScriptedBus
 from tests.helpers.tls_certificates import Authority, make_authority
@@ -50,7 +51,7 @@ def server_context(authority: Authority, folder: Path, *names: str, expired: boo
 
 
 def refusal(settings: BusSettings) -> KprError:
-    with AmqpBus(settings, receive=False) as bus:
+    with AmqpBus(dataclasses.replace(settings, **NO_QUEUES)) as bus:
         try:
             bus.connect()
         except KprError as error:
@@ -62,8 +63,8 @@ def refusal(settings: BusSettings) -> KprError:
 def test_tls_with_our_own_authority(authority: Authority, tmp_path: Path) -> None:
     context = server_context(authority, tmp_path, "localhost", "127.0.0.1")
     with ScriptedBus(context=context) as server:
-        settings = bus_settings(server.port, tls=True, ca_file=authority.ca_file)
-        with AmqpBus(settings, receive=False) as bus:
+        settings = bus_settings(server.port, tls=True, ca_file=authority.ca_file, **NO_QUEUES)
+        with AmqpBus(settings) as bus:
             assert bus.publish(outbound(bytes(500_000))).verdict is Verdict.ACCEPTED
         assert server.saw.closed_properly == 1
 
@@ -163,7 +164,7 @@ def test_a_silent_server_is_given_up_in_time(silent_port: int, script: Script | 
 
 
 def test_a_bus_that_comes_back_within_the_budget_is_reached(closed_port: int) -> None:
-    with AmqpBus(bus_settings(closed_port, reconnect_budget=20.0), receive=False) as bus:
+    with AmqpBus(bus_settings(closed_port, reconnect_budget=20.0, **NO_QUEUES)) as bus:
         outcomes: list[Verdict] = []
 
         def publish() -> None:
@@ -247,8 +248,8 @@ def test_pauses_grow_are_jittered_and_bounded_and_the_budget_is_one(closed_port:
 def test_attempts_to_publish_go_on_within_one_budget_connecting_included() -> None:
     clock = FakeTime()
     with ScriptedBus(Script(credit=0)) as server:
-        settings = bus_settings(server.port, reconnect_budget=20.0, publish_timeout=0.05)
-        bus = AmqpBus(settings, receive=False, closing=clock, monotonic=clock)
+        settings = bus_settings(server.port, reconnect_budget=20.0, publish_timeout=0.05, **NO_QUEUES)
+        bus = AmqpBus(settings, closing=clock, monotonic=clock)
         outcomes = [bus.publish(outbound()) for _ in bus.attempts()]
         assert all(outcome.may_be_repeated for outcome in outcomes)
         assert 5 <= len(outcomes) <= 12
@@ -301,7 +302,7 @@ def test_a_fault_on_the_io_thread_ends_the_connection_and_hangs_nobody(monkeypat
     def broken(*_: object) -> None:
         raise ZeroDivisionError("secret payload")
 
-    with ScriptedBus() as server, AmqpBus(bus_settings(server.port), receive=False) as bus:
+    with ScriptedBus() as server, AmqpBus(bus_settings(server.port, **NO_QUEUES)) as bus:
         monkeypatch.setattr("kpr_sender.bus.io_thread.IoThread._handle_open", broken)
         with pytest.raises(InternalError) as caught:
             bus.connect()
@@ -311,7 +312,7 @@ def test_a_fault_on_the_io_thread_ends_the_connection_and_hangs_nobody(monkeypat
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is not there on this system")
 def test_a_child_process_leaves_its_parents_connection_alone() -> None:
-    with ScriptedBus() as server, AmqpBus(bus_settings(server.port), receive=False) as bus:
+    with ScriptedBus() as server, AmqpBus(bus_settings(server.port, **NO_QUEUES)) as bus:
         assert bus.publish(outbound(message_id="before")).verdict is Verdict.ACCEPTED
         child = os.fork()
         if child == 0:

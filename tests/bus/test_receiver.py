@@ -14,7 +14,7 @@ from kpr_sender.bus.port import Inbound, Source
 from kpr_sender.bus.proton_engine import Delivery, Message
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprError
 from kpr_sender.settings.values import AddressForm, ReceiptsFrom
-from tests.helpers.bus_settings import ERRORS, RECEIPTS, bus_settings
+from tests.helpers.bus_settings import ERRORS, NO_QUEUES, RECEIPTS, bus_settings
 from tests.helpers.scripted_bus import Script, ScriptedBus, end_session
 
 FROM_RECEIPTS = f"/amq/queue/{RECEIPTS}"
@@ -53,9 +53,7 @@ def test_both_queues_are_read_each_on_a_link_and_session_of_its_own(server: Scri
 
 
 def test_nothing_is_attached_for_a_vendor_with_a_listener_of_its_own(server: ScriptedBus) -> None:
-    with AmqpBus(bus_settings(server.port), receive=False) as bus:
-        bus.connect()
-    with AmqpBus(bus_settings(server.port, receipts_queue="", error_queue="")) as bus:
+    with AmqpBus(bus_settings(server.port, **NO_QUEUES)) as bus:
         bus.connect()
     assert server.saw.attached == []
 

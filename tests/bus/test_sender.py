@@ -15,7 +15,7 @@ from kpr_sender.bus.dial import dial
 from kpr_sender.bus.port import Outcome, Reach, Verdict
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InDoubt, InputRefused, KprError
 from kpr_sender.settings.values import BusSettings
-from tests.helpers.bus_settings import KPR_QUEUE, bus_settings, outbound
+from tests.helpers.bus_settings import KPR_QUEUE, NO_QUEUES, bus_settings, outbound
 from tests.helpers.scripted_bus import Script, ScriptedBus
 
 LARGE = bytes(20_000_000)  # more than the sockets between us hold
@@ -28,7 +28,7 @@ def server() -> Iterator[ScriptedBus]:
 
 
 def publish(server: ScriptedBus, body: bytes = b"sealed", **changes: object) -> Outcome:
-    with AmqpBus(bus_settings(server.port, **changes), receive=False) as bus:
+    with AmqpBus(bus_settings(server.port, **changes, **NO_QUEUES)) as bus:
         return bus.publish(outbound(body))
 
 
@@ -92,7 +92,7 @@ def test_before_the_whole_message_left_it_is_certain_and_the_rest_never_leaves(
 ) -> None:
     server.script.transfer, server.script.partial, server.script.condition = transfer, True, "amqp:internal-error"
     server.script.read_at_most = 100_000
-    with AmqpBus(bus_settings(server.port), receive=False) as bus:
+    with AmqpBus(bus_settings(server.port, **NO_QUEUES)) as bus:
         outcome = bus.publish(outbound(LARGE))
         assert outcome.verdict is Verdict.NOT_SENT
         assert outcome.reach in (Reach.INCOMPLETE, Reach.OUTCOME)
@@ -115,7 +115,7 @@ def test_a_last_frame_that_waits_for_room_in_the_socket_never_leaves_after_the_v
     script = Script(transfer=transfer, partial=True, read_at_most=100_000, condition="amqp:internal-error")
     with (
         ScriptedBus(script, receive_buffer=4096) as server,
-        AmqpBus(bus_settings(server.port), receive=False) as bus,
+        AmqpBus(bus_settings(server.port, **NO_QUEUES)) as bus,
     ):
         outcome = bus.publish(outbound(bytes(250_000)))
         assert outcome.verdict is Verdict.NOT_SENT
@@ -163,7 +163,7 @@ def test_a_bus_that_stops_reading_gets_no_more_when_we_have_given_up(server: Scr
 
 def test_a_late_outcome_is_not_taken_for_the_next_messages(server: ScriptedBus) -> None:
     server.script.transfer = "silence"
-    with AmqpBus(bus_settings(server.port, publish_timeout=0.3), receive=False) as bus:
+    with AmqpBus(bus_settings(server.port, publish_timeout=0.3, **NO_QUEUES)) as bus:
         assert bus.publish(outbound(message_id="first")).verdict is Verdict.IN_DOUBT
         server.script.transfer = "released"
         assert bus.publish(outbound(message_id="second")).condition == "released"
@@ -202,7 +202,7 @@ def test_a_refused_link_is_certain_and_names_the_brokers_condition(
 
 
 def test_one_link_serves_many_messages_and_a_lost_one_is_made_anew(server: ScriptedBus) -> None:
-    with AmqpBus(bus_settings(server.port), receive=False) as bus:
+    with AmqpBus(bus_settings(server.port, **NO_QUEUES)) as bus:
         for number in range(3):
             assert bus.publish(outbound(message_id=str(number))).verdict is Verdict.ACCEPTED
         assert len(server.saw.attached) == 1
@@ -221,7 +221,7 @@ def test_publish_never_raises_for_the_bus_and_repeats_no_transfer() -> None:
         assert outcome.verdict is Verdict.IN_DOUBT
         assert len(server.saw.messages) == 1
         port = server.port
-    outcome = AmqpBus(bus_settings(port), receive=False).publish(outbound())
+    outcome = AmqpBus(bus_settings(port, **NO_QUEUES)).publish(outbound())
     assert (outcome.verdict, outcome.reach) == (Verdict.NOT_SENT, Reach.NO_CONNECTION)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from kpr_sender.bus.port import Outbound
 from kpr_sender.model import Envelope
@@ -14,6 +15,8 @@ KPR_QUEUE = f"{KPR_HER_ID}_async"
 RECEIPTS = f"{KOMMUNE_HER_ID}_async"
 ERRORS = f"{KOMMUNE_HER_ID}_error"
 CONTENT_TYPE = "application/pkcs7-mime; smime-type=enveloped-data"
+NO_QUEUES: Final[Mapping[str, Any]] = {"receipts_queue": "", "error_queue": ""}
+"""For a bus that only publishes."""
 
 
 def bus_settings(port: int, **changes: Any) -> BusSettings:

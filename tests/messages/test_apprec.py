@@ -36,7 +36,6 @@ def test_what_we_build_is_valid_and_reads_back(version: str, status: str, errors
     assert_valid(apprec_schema(version), built)
     assert parse(built) == AppRec(
         version=version,
-        apprec_id="a1",
         generated_at="2025-01-07T08:00:00+00:00",
         status=ReceiptStatus(int(status)) if status != "9" else None,
         status_code=status,

@@ -168,8 +168,8 @@ def test_hardly_anything_is_no_error_here(data: bytes) -> None:
 
 
 def test_lines_of_the_declaration_are_counted() -> None:
-    prolog, _ = open_payload([b"<?xml\nversion='1.0'\r\n?>\n<a/>"])
-    assert prolog.lines == 2
+    lines, _ = open_payload([b"<?xml\nversion='1.0'\r\n?>\n<a/>"])
+    assert lines == 2
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1"])

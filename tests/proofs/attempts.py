@@ -10,7 +10,7 @@ from typing import Any, Final
 from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.bus.port import Outcome, Reach, Verdict
 from kpr_sender.errors import BusUnreachable, InDoubt
-from tests.helpers.bus_settings import bus_settings, outbound
+from tests.helpers.bus_settings import NO_QUEUES, bus_settings, outbound
 from tests.helpers.counting_bus import CountingBus
 from tests.helpers.fault_proxy import Cut, FaultProxy, Faults, Passage
 
@@ -111,8 +111,8 @@ class Sender:
         """Publish once with these faults in the way, and ask the ledger when the bus has seen all it will see."""
         message_id = f"{next(_numbers):08d}"
         self._proxy.faults = faults
-        settings = bus_settings(self._proxy.port, **self._changes)
-        with AmqpBus(settings, receive=self._receive) as bus:
+        settings = bus_settings(self._proxy.port, **({} if self._receive else NO_QUEUES), **self._changes)
+        with AmqpBus(settings) as bus:
             outcome = bus.publish(outbound(self._body, message_id=message_id))
         passage = self._proxy.passages[-1]
         if faults.cut is Cut.STALL:

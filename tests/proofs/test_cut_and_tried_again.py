@@ -14,7 +14,7 @@ from kpr_sender.journal.lock import JournalLock
 from kpr_sender.model import MessageType
 from kpr_sender.outbound.publish import Publisher
 from kpr_sender.states import ShipmentState
-from tests.helpers.bus_settings import bus_settings
+from tests.helpers.bus_settings import NO_QUEUES, bus_settings
 from tests.helpers.counting_bus import CountingBus
 from tests.helpers.fault_proxy import Cut, FaultProxy, Faults
 from tests.helpers.figures import figure
@@ -46,7 +46,7 @@ def test_a_pair_over_connections_that_are_cut_somewhere(tmp_path: Path, monkeypa
             submission = journal.create(
                 new_submission(f"2024-{number:08x}", sender_her_id=9_000_000 + number, shipments=shipments)
             )
-            with AmqpBus(bus_settings(proxy.port, reconnect_budget=30.0), receive=False) as ours_bus:
+            with AmqpBus(bus_settings(proxy.port, reconnect_budget=30.0, **NO_QUEUES)) as ours_bus:
                 publisher = Publisher(journal, ours_bus, threading.RLock(), threading.Event(), lambda _: None)
                 submission, _ = publisher.publish_all(submission)
             proxy.upcoming.clear()

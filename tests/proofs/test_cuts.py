@@ -168,7 +168,7 @@ def test_cut_in_the_disposition_of_a_receipt(plain: CountingBus) -> None:
         def fetch() -> bool:
             """Receive and settle, where the connection lasts that long; the pauses before the next one take no time."""
             clock = FakeTime()
-            with AmqpBus(bus_settings(proxy.port), receive=True, closing=clock, monotonic=clock) as bus:
+            with AmqpBus(bus_settings(proxy.port), closing=clock, monotonic=clock) as bus:
                 try:
                     inbound = bus.receive(5)
                 except BusUnreachable:

@@ -20,7 +20,7 @@ from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import MessageType, Submission
 from kpr_sender.outbound.publish import Publisher
 from kpr_sender.states import ShipmentState
-from tests.helpers.bus_settings import bus_settings
+from tests.helpers.bus_settings import NO_QUEUES, bus_settings
 from tests.helpers.figures import figure
 from tests.helpers.scripted_bus import Script, ScriptedBus
 from tests.journal.builders import Clock, new_shipment, new_submission, open_journal
@@ -116,7 +116,7 @@ def say_and_check(journal: SqliteJournal, moment: Moment, name: str, expected: E
     with ScriptedBus(script, receive_buffer=16_384) as server:
 
         def run(submission: Submission) -> tuple[Submission, int]:
-            with AmqpBus(bus_settings(server.port, publish_timeout=patience), receive=False) as bus:
+            with AmqpBus(bus_settings(server.port, publish_timeout=patience, **NO_QUEUES)) as bus:
                 publisher = Publisher(journal, bus, threading.RLock(), threading.Event(), lambda _: None)
                 return publisher.publish_all(submission)
 

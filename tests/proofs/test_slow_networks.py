@@ -137,7 +137,7 @@ def test_closing_a_half_open_connection_takes_bounded_time(
     """Ctrl-C while the network is gone: the link is closed properly where that can be, and left where it cannot."""
     length = Sender(bus[0], proxy, SMALL, **bus[1]).undisturbed().let_through
     proxy.faults = Faults(cut_after=length - 60, cut=Cut.SWALLOW)  # what closes the link goes into nothing
-    with AmqpBus(bus_settings(proxy.port, **bus[1]), receive=True) as ours:
+    with AmqpBus(bus_settings(proxy.port, **bus[1])) as ours:
         ours.connect()
         began = time.monotonic()
     assert time.monotonic() - began < 2.0 + GRACE
@@ -147,11 +147,11 @@ def test_a_silent_bus_is_noticed_while_we_wait_for_receipts(
     bus: tuple[CountingBus, dict[str, Any]], proxy: FaultProxy
 ) -> None:
     """Half-open for hours would mean that no receipt ever comes: the heartbeat ends it, and a new connection stands."""
-    with AmqpBus(bus_settings(proxy.port, **bus[1], idle_timeout=0.4), receive=True) as ours:
+    with AmqpBus(bus_settings(proxy.port, **bus[1], idle_timeout=0.4)) as ours:
         ours.connect()
         reached = proxy.passages[-1].let_through
     proxy.faults = Faults(cut_after=reached - 60, cut=Cut.SWALLOW)
-    with AmqpBus(bus_settings(proxy.port, **bus[1], idle_timeout=0.4, reconnect_budget=10.0), receive=True) as ours:
+    with AmqpBus(bus_settings(proxy.port, **bus[1], idle_timeout=0.4, reconnect_budget=10.0)) as ours:
         with contextlib.suppress(BusUnreachable):  # a busy machine may notice it before the links are attached
             ours.receive(0)
         before = len(proxy.passages)

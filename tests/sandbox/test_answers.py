@@ -67,7 +67,7 @@ def test_a_good_message_gets_a_positive_sealed_receipt(
         "toHerId": "900002",
         "X-MessageInfo-SchemaNamespace": etree.fromstring(xml).nsmap[None],
         "X-MessageInfo-Type": "APPREC",
-        "X-MessageInfo-MsgId": receipt.apprec_id,
+        "X-MessageInfo-MsgId": etree.fromstring(xml).findtext("{*}Id"),
         "X-MessageInfo-OriginalMsgId": head.msg_id,
         "X-MessageInfo-OriginalMsgType": message_type.value,
         "X-Sender-Lvl1Id": "85217",

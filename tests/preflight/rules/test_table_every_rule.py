@@ -21,7 +21,7 @@ from kpr_sender.preflight.rules.header import check_innhinfo
 from kpr_sender.preflight.rules.table import CODE, FORMAT, MISSING, RANGE, RULES
 from kpr_sender.preflight.structure import Structure
 from kpr_sender.profiles import known_years
-from kpr_sender.sandbox.sample_errors import FAGMELDING, IDENTMELDING, SamplePair, case_pair, cases, pairs
+from kpr_sender.sandbox.sample_errors import FAGMELDING, IDENTMELDING, SamplePair, cases, pair_of, pairs
 from kpr_sender.sandbox.sample_errors_cases import ErrorCase
 from kpr_sender.sandbox.sample_errors_pair import PairChange, before, put, written
 from tests.helpers.figures import figure
@@ -119,7 +119,7 @@ def stands_there(finding: Finding, pair: SamplePair) -> bool:
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.rule)
 def test_a_rule_that_is_broken_is_found_and_nothing_else_is(case: ErrorCase) -> None:
-    pair = case_pair(YEAR, case)
+    pair = pair_of(YEAR, case.rule, [case])
 
     report = evaluated(pair)
 

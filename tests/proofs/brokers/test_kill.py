@@ -13,7 +13,7 @@ import pytest
 
 from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.bus.port import Inbound, Outcome, Reach, Verdict
-from tests.helpers.bus_settings import KPR_QUEUE, RECEIPTS, bus_settings, outbound
+from tests.helpers.bus_settings import KPR_QUEUE, NO_QUEUES, RECEIPTS, bus_settings, outbound
 from tests.helpers.command import until
 from tests.helpers.nightly import scaled
 from tests.helpers.rabbitmq import RabbitMq
@@ -24,7 +24,7 @@ LARGE = 15_000_000  # bytes: more than two sockets' buffers hold, less than Rabb
 
 
 def sender(port: int, **changes: Any) -> AmqpBus:
-    return AmqpBus(bus_settings(port, publish_timeout=60.0, **changes), receive=False)
+    return AmqpBus(bus_settings(port, publish_timeout=60.0, **changes, **NO_QUEUES))
 
 
 def left(bus: AmqpBus) -> int:

@@ -13,7 +13,7 @@ from kpr_sender.bus.port import Outcome, Reach, Verdict
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InDoubt, InputRefused
 from kpr_sender.settings.secrets import Secret
 from kpr_sender.settings.values import AddressForm
-from tests.helpers.bus_settings import ERRORS, KPR_QUEUE, RECEIPTS, bus_settings, outbound
+from tests.helpers.bus_settings import ERRORS, KPR_QUEUE, NO_QUEUES, RECEIPTS, bus_settings, outbound
 from tests.helpers.rabbitmq import KPR_HER_ID, RabbitMq
 from tests.proofs.brokers.reckoning import on_broker, reckon
 
@@ -24,7 +24,7 @@ TO_DEAD = {"x_dead_letter_exchange": "", "x_dead_letter_routing_key": DEAD}
 
 
 def sender(node: RabbitMq, **changes: Any) -> AmqpBus:
-    return AmqpBus(bus_settings(node.port, **changes), receive=False)
+    return AmqpBus(bus_settings(node.port, **changes, **NO_QUEUES))
 
 
 def send(bus: AmqpBus, *names: str, queue: str = KPR_QUEUE, body: bytes = b"sealed") -> dict[str, Outcome]:
