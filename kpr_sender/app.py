@@ -52,6 +52,7 @@ class Parts(TypedDict, total=False):
         registry: Another source of certificates and queues.
         keys: Other keys than the configured files', for example in a hardware module.
         now: The clock; aware datetimes.
+        monotonic: A clock that never jumps, in seconds, by which waits and looks at our queues end.
         new_id: Makes lower-case UUIDs.
         on_event: Called with each ``Event``, on the thread that causes it. Must not raise.
         by: Who does it, for the journal's event log; the login name when not given.
@@ -61,6 +62,7 @@ class Parts(TypedDict, total=False):
     registry: AddressRegistry | None
     keys: Keys | None
     now: Callable[[], datetime]
+    monotonic: Callable[[], float]
     new_id: Callable[[], str]
     on_event: Observer
     by: str
@@ -82,6 +84,7 @@ class App:
         self.settings = settings
         self.profile = load(settings.report.year)
         self.now = given.get("now", lambda: datetime.now(UTC))
+        self.monotonic = given.get("monotonic", time.monotonic)
         self.new_id = given.get("new_id", lambda: str(uuid.uuid4()))
         self.observe, self.by = given.get("on_event", ignore), given.get("by") or _login()
         warning = admit(self.profile, settings.environment, settings.report.letter)
@@ -182,7 +185,7 @@ class App:
                 path=bus.receipts_inbox,
                 handler=lambda: self.receipt_handler,
                 section=self.section,
-                monotonic=time.monotonic,
+                monotonic=self.monotonic,
                 now=self.now,
                 max_bytes=bus.max_inbound,
                 observe=self.observe,
@@ -195,7 +198,7 @@ class App:
             handler=lambda: self.receipt_handler,
             closing=self.closing,
             section=self.section,
-            monotonic=time.monotonic,
+            monotonic=self.monotonic,
             now=self.now,
             held_cap=bus.held_cap,
             memory=LookMemory.load(beside(self.settings.journal.path)),

@@ -248,10 +248,20 @@ def test_max_wait_bounds_the_wait_for_receipts(
 
 
 def test_max_wait_lets_a_transfer_be_finished_and_begins_no_other(
-    kommune: Municipality, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+    kommune: Municipality, sandbox: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The time is up in the middle of the first transfer, however long the machine takes to get there."""
+    limits = []
+
+    def left(limit: TimeLimit) -> float:
+        limits.append(limit.seconds)
+        until(lambda: len(Ledger.read(kommune.folder)) == 1)
+        return 0.0
+
+    monkeypatch.setattr(TimeLimit, "left", left)
     sandbox.faults = Faults.parse(["hold-disposition", "no-answer"])
-    assert command(kommune, "send", "--max-wait", "1s", "--wait", "1h") == 83
+    assert command(kommune, "send", "--max-wait", "30s", "--wait", "1h") == 83
+    assert set(limits) == {30}
     told = json.loads(capsys.readouterr().out)
     assert [shipment["state"] for shipment in told["shipments"]] == ["in_doubt", "sealed"]
     assert len(Ledger.read(kommune.folder)) == 1

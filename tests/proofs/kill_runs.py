@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import enum
 import json
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -23,37 +21,18 @@ from kpr_sender.fault_points import FaultPoint
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment, MessageType, Shipment
 from kpr_sender.sandbox import peer
-from kpr_sender.sandbox.faults import Faults
-from kpr_sender.sandbox.ledger import LedgerLine
+from kpr_sender.sandbox.answers import Answer as Written
+from kpr_sender.sandbox.evaluation import Assessment
+from kpr_sender.sandbox.faults import NO_FAULTS, Faults
 from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from kpr_sender.states import ShipmentState
 from tests.helpers.municipality import SENDER_HER_ID, municipality
 from tests.helpers.repository import ROOT
+from tests.proofs.kill_judge import Answer, Answers, Found, Judge
 
 _DEADLINE: Final = 20.0  # seconds
 _FRAME: Final = 16_384  # bytes; so that the larger message takes two
 _S = ShipmentState
-
-
-class Answer(enum.Enum):
-    """What FHI says to one of the pair, and the state it must end in."""
-
-    POSITIVE = ("", _S.DELIVERED)
-    NEGATIVE = ("reject", _S.REJECTED)
-    NONE = ("no-answer", _S.PUBLISHED)
-
-    @property
-    def fault(self) -> str:
-        """The sandbox's name for it; nothing for what it does anyway."""
-        return self.value[0]
-
-    @property
-    def state(self) -> ShipmentState:
-        """What a shipment that the bus took must become."""
-        return self.value[1]
-
-
-Answers = dict[MessageType, Answer]
 
 
 @dataclass(frozen=True)
@@ -63,17 +42,21 @@ class Scene:
     Attributes:
         fault: The sandbox's name for it.
         state: What it is then.
-        decision: What the person does.
+        decision: What the person does; empty where it is left to FHI.
         again: Whether its content goes again by that.
+        late: Whether a receipt for what was sent first comes after that; for what goes again none comes then. FHI does
+            not answer the identmelding before, so that our queue is looked at.
     """
 
     fault: str
     state: ShipmentState
     decision: str
     again: bool
+    late: bool = False
 
     def __str__(self) -> str:
-        return f"{self.decision} after {self.fault}"
+        done = " and ".join(filter(None, (self.decision, "a late receipt" if self.late else "")))
+        return f"{done} after {self.fault}"
 
 
 SCENES: Final = (
@@ -82,22 +65,9 @@ SCENES: Final = (
     Scene("no-answer", _S.PUBLISHED, "not-arrived", True),
     Scene("receipt-sender", _S.PUBLISHED, "accept", False),
     Scene("status-3", _S.DELIVERED_WITH_ERRORS, "settle", False),
+    Scene("error-queue", _S.FAULTED, "", False, late=True),
+    Scene("error-queue", _S.FAULTED, "resend", True, late=True),
 )
-
-_HELD_BY_BUS: Final = frozenset({_S.PUBLISHED, _S.DELIVERED, _S.DELIVERED_WITH_ERRORS, _S.REJECTED, _S.FAULTED})
-_NOT_HELD_BY_BUS: Final = frozenset({_S.SEALED, _S.CANCELLED})
-MAY_LEAVE_DOUBT: Final = frozenset(
-    {
-        FaultPoint.BEFORE_COMMIT,
-        FaultPoint.AFTER_COMMIT,
-        FaultPoint.AFTER_ATTACH,
-        FaultPoint.BEFORE_TRANSFER,
-        FaultPoint.MID_TRANSFER,
-        FaultPoint.AFTER_TRANSFER,
-        FaultPoint.AFTER_OUTCOME,
-    }
-)
-"""Where a shipment may be in the middle of being published. Killed anywhere else, none may ever be in doubt."""
 
 
 @dataclass(frozen=True)
@@ -114,29 +84,6 @@ class Stop:
 
     def __str__(self) -> str:
         return f"{self.point or 'any point'} {self.time}"
-
-
-@dataclass
-class Found:
-    """What a number of cases amounted to.
-
-    Attributes:
-        runs: Cases that were killed at each of their stops.
-        lost: Shipments that the bus does not have and nobody is told of, and answers that were forgotten.
-        duplicated: Shipments that the bus has more than once, however often.
-        misclassified: Shipments that are called what the bus's ledger belies.
-        in_doubt: Shipments that end in doubt, and are reported so.
-        dead_ends: Shipments that no person's word ends.
-        wrong: Everything that is not as it must be, in words.
-    """
-
-    runs: int = 0
-    lost: int = 0
-    duplicated: int = 0
-    misclassified: int = 0
-    in_doubt: int = 0
-    dead_ends: int = 0
-    wrong: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -165,6 +112,7 @@ class KillTown:
         self._answers = answers
         self._sandbox = sandbox
         self._server = server
+        self._late = _LateAnswers(sandbox)
         self._cases = 0
         self.found = Found()
 
@@ -180,7 +128,7 @@ class KillTown:
         journal = self._folder / f"case-{self._cases}"
         journal.mkdir()
         before = len(self._sandbox.ledger.lines())
-        judge = _Judge(self._answers, self.found, where=", then ".join(map(str, stops)) or "undisturbed")
+        judge = Judge(self._answers, self.found, where=", then ".join(map(str, stops)) or "undisturbed")
         first: tuple[FaultPoint, ...] | None = None
         for stop in (*stops, None):
             ended = self._run(journal, stop)
@@ -193,7 +141,7 @@ class KillTown:
                 break
             judge.when_killed(shipments, lines, ended.points[-1])
         self.found.runs += 0 < len(stops) == judge.kills
-        self._empty_queue()
+        empty_queues(self._sandbox)
         shutil.rmtree(journal)
         return first or ()
 
@@ -207,12 +155,18 @@ class KillTown:
         journal = self._folder / f"case-{self._cases}"
         journal.mkdir()
         before = len(self._sandbox.ledger.lines())
-        self._sandbox.faults = Faults.parse([f"{scene.fault}:{MessageType.KPR_IPL}"])
-        self._run(journal, None, silent=scene.fault == Answer.NONE.fault)
-        judge = _Judge(self._answers, self.found, where=f"{scene.decision} after {scene.fault}, {stop}")
+        unanswered = {MessageType.KPR_IDE} if scene.late else set()
+        unanswered |= {MessageType.KPR_IPL} if scene.fault == Answer.NONE.fault else set()
+        faults = {f"{scene.fault}:{MessageType.KPR_IPL}", *(f"{Answer.NONE.fault}:{one}" for one in unanswered)}
+        self._sandbox.faults = Faults.parse(faults)
+        self._run(journal, None, unanswered=unanswered)
+        judge = Judge(self._answers, self.found, where=f"{scene}, {stop}")
         if (state := _shipments(journal / "journal.db")[MessageType.KPR_IPL].state) is not scene.state:
             judge.object(f"it is {state} before anybody decides")
-        self._sandbox.faults = Faults.parse([])  # what it held back comes now: a late receipt
+        if scene.late:
+            self._late.answer(MessageType.KPR_IPL)
+        # What it held back comes now, the late receipts.
+        self._sandbox.faults = Faults.parse([f"{Answer.NONE.fault}:{MessageType.KPR_IPL}"] if scene.late else [])
         ended = self._run(journal, stop, scene.decision)
         points = ended.points
         if ended.exit_code is None:
@@ -225,11 +179,13 @@ class KillTown:
         lines = self._sandbox.ledger.lines()[before:]
         judge.when_decided(_shipments(journal / "journal.db"), lines)
         judge.when_settled(_shipments(journal / "journal.db"), lines, ended.exit_code, again=scene.again)
-        self._empty_queue()
+        empty_queues(self._sandbox)
         shutil.rmtree(journal)
         return points
 
-    def _run(self, folder: Path, stop: Stop | None, decision: str = "", *, silent: bool = False) -> Ended:
+    def _run(
+        self, folder: Path, stop: Stop | None, decision: str = "", *, unanswered: Collection[MessageType] = ()
+    ) -> Ended:
         order = {
             "config": str(self._folder / "lokal.toml"),
             "folder": str(folder),
@@ -237,7 +193,7 @@ class KillTown:
             "answered": [
                 type_.value
                 for type_, answer in self._answers.items()
-                if answer is not Answer.NONE and not (silent and type_ is MessageType.KPR_IPL)
+                if answer is not Answer.NONE and type_ not in unanswered
             ],
             "decision": decision,
             "stop": None if stop is None else [stop.point.value if stop.point else "", stop.time],
@@ -255,17 +211,6 @@ class KillTown:
         assert "failed" not in told["result"], f"{stop}: {told['result']}"
         return Ended(points, told["result"]["exit_code"])
 
-    def _empty_queue(self) -> None:
-        """Take away what came back because the settlement never left: it belongs to this case."""
-
-        def take() -> None:
-            for queue in (self._sandbox.receipts_queue, self._sandbox.error_queue):
-                spool = self._sandbox._queues[queue].spool
-                while spool.ready:
-                    spool.remove(spool.ready.popleft())
-
-        self._on_bus(take)
-
     def _on_bus(self, what: Callable[[], Any]) -> Any:
         return self._sandbox._on_bus(what)
 
@@ -277,126 +222,38 @@ class KillTown:
             time.sleep(0.001)
 
 
-class _Judge:
-    """Judges one case: the ledger is right, the journal and the exit code are examined."""
+class _LateAnswers:
+    """What a sandbox's receiver evaluated, so that what it said is wrong is answered all the same, and later."""
 
-    def __init__(self, answers: Answers, found: Found, *, where: str) -> None:
-        self._answers = answers
-        self._found = found
-        self._where = where
-        self._doubtful: set[MessageType] = set()
-        self._unheard: set[MessageType] = set()
-        self.kills = 0
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox, self._answers = sandbox, sandbox._receiver._answers
+        self._first: dict[str, Assessment] = {}
+        sandbox._receiver._answers = self  # type: ignore[assignment]  # it writes what the other writes
 
-    def when_killed(self, shipments: dict[MessageType, Shipment], lines: Sequence[LedgerLine], at: FaultPoint) -> None:
-        """Look at what a killed run left."""
-        self.kills += 1
-        self._compare(shipments, lines)
-        publishing = {type_ for type_, shipment in shipments.items() if shipment.state is _S.PUBLISHING}
-        if publishing and at not in MAY_LEAVE_DOUBT:
-            self.object(f"{sorted(publishing)} is being published at {at}")
-        if len(publishing) > 1:
-            self.object("both are being published at once")
-        self._doubtful |= publishing
+    def write(self, evaluation: Assessment, faults: Faults) -> Iterator[Written]:
+        """Write as the receiver's own does."""
+        self._first.setdefault(evaluation.message.subject, evaluation)
+        return self._answers.write(evaluation, faults)
 
-    def at_end(self, shipments: dict[MessageType, Shipment], lines: Sequence[LedgerLine], exit_code: int) -> None:
-        """Look at what became of the pair after the last start."""
-        if set(shipments) != set(MessageType):
-            self.object(f"the pair is {sorted(shipments)}")
-            return
-        self._compare(shipments, lines)
-        for type_, shipment in shipments.items():
-            received = [line for line in lines if line.type == type_]
-            self._found.duplicated += max(0, len(received) - 1)
-            self._unheard |= {type_} if not received else set()
-            in_doubt = shipment.state is _S.IN_DOUBT
-            self._found.in_doubt += in_doubt
-            forgotten = self._answers[type_] is not Answer.NONE and shipment.state is not self._answers[type_].state
-            self._found.lost += forgotten if received else not in_doubt
-            may_doubt = type_ in self._doubtful and (not received or self._answers[type_] is Answer.NONE)
-            if not (may_doubt if in_doubt else received and shipment.state is self._answers[type_].state):
-                self.object(f"{type_} ends as {shipment.state}, received {len(received)} times")
-            if [(line.msg_id, line.message_id, line.sha256) for line in received] not in (
-                [],
-                [(shipment.msg_id, shipment.message_id, shipment.sealed_sha256)],
-            ):
-                self.object(f"{type_}: the bus has other bytes, or another id, than the journal")
-        if any(count > 1 for count in Counter(line.msg_id for line in lines).values()):
-            self.object("a MsgId twice")
-        expected = expected_exit_code({shipment.state for shipment in shipments.values()})
-        if exit_code != expected:
-            self.object(f"exit code {exit_code}, not {expected}")
-
-    def when_decided(self, shipments: dict[MessageType, Shipment], lines: Sequence[LedgerLine]) -> None:
-        """Look at what is said of shipments that have, or had, several ids."""
-        taken = {line.message_id for line in lines}
-        known = {one for shipment in shipments.values() for one in _message_ids(shipment)}
-        for shipment in shipments.values():
-            unsaid = shipment.state is _S.SEALED and shipment.message_id in taken
-            if unsaid or (shipment.state in _HELD_BY_BUS and not taken & _message_ids(shipment)):
-                self._found.misclassified += 1
-                self.object(f"{shipment.type} is called {shipment.state}")
-        if taken - known:
-            self._found.misclassified += 1
-            self.object("the journal does not know all message-ids that the bus has")
-
-    def when_settled(
-        self,
-        shipments: dict[MessageType, Shipment],
-        lines: Sequence[LedgerLine],
-        exit_code: int | None,
-        *,
-        again: bool,
-    ) -> None:
-        """Look at what became of the pair in the end: delivered or settled, and sent once for each person's word."""
-        received = Counter(line.message_id for line in lines)
-        twice = sum(times - 1 for times in received.values())
-        for type_, shipment in shipments.items():
-            words = len({one.message_id for one in shipment.earlier} | {shipment.message_id})
-            sent = len(received.keys() & _message_ids(shipment))
-            twice += max(sent - words, 0) + (max(sent - 1, 0) if not again or type_ is MessageType.KPR_IDE else 0)
-            if not (shipment.state is _S.DELIVERED or shipment.settled):
-                self._found.dead_ends += 1
-                self.object(f"{type_} ends as {shipment.state}")
-        self._found.duplicated += twice
-        self._found.lost += 2 - len(shipments)
-        if twice or exit_code != 0:
-            self.object(f"exit code {exit_code}, {twice} times too often on the bus")
-
-    def copies(self, files: Sequence[Path]) -> None:
-        """Look at the receipts' copies for the archive: one for each answer."""
-        answered = sum(answer is not Answer.NONE for answer in self._answers.values())
-        unheard = sum(self._answers[type_] is not Answer.NONE for type_ in self._unheard)
-        if len(files) != answered - unheard:
-            self.object(f"{len(files)} copies of {answered} receipts")
-
-    def _compare(self, shipments: dict[MessageType, Shipment], lines: Sequence[LedgerLine]) -> None:
-        received = {line.msg_id for line in lines}
-        for shipment in shipments.values():
-            claimed = _HELD_BY_BUS if shipment.msg_id not in received else _NOT_HELD_BY_BUS
-            if shipment.state in claimed:
-                self._found.misclassified += 1
-                self.object(f"{shipment.type} is called {shipment.state}")
-        if unknown := received - {shipment.msg_id for shipment in shipments.values()}:
-            self._found.misclassified += 1
-            self.object(f"the journal knows nothing of {len(unknown)} messages that the bus has")
-
-    def object(self, what: str) -> None:
-        """Note what is not as it must be."""
-        self._found.wrong.append(f"killed at {self._where}: {what}")
+    def answer(self, type_: MessageType) -> None:
+        """Write a receipt for the first of its type that was answered since the last time."""
+        evaluation = replace(self._first[type_], fault=None)
+        self._first.clear()
+        for answer in self._answers.write(evaluation, NO_FAULTS):
+            self._sandbox.put(answer.queue, answer.message)
 
 
-def _message_ids(shipment: Shipment) -> set[str]:
-    return {shipment.message_id, *(one.message_id for one in shipment.earlier)}
+def empty_queues(sandbox: Sandbox) -> None:
+    """Take away what came back because the settlement never left, and what is still to be answered: it is settled."""
 
+    def take() -> None:
+        sandbox._receiver._pending.clear()
+        for queue in (sandbox.receipts_queue, sandbox.error_queue):
+            spool = sandbox._queues[queue].spool
+            while spool.ready:
+                spool.remove(spool.ready.popleft())
 
-def expected_exit_code(states: set[ShipmentState]) -> int:
-    """Return what ``docs/exit-codes.md`` promises for a pair in these states."""
-    if _S.IN_DOUBT in states:
-        return 83
-    if _S.REJECTED in states:
-        return 82 if _S.DELIVERED in states else 81
-    return 80 if _S.PUBLISHED in states else 0
+    sandbox._on_bus(take)
 
 
 def _shipments(journal: Path) -> dict[MessageType, Shipment]:

@@ -19,7 +19,8 @@ from kpr_sender.fault_points import FaultPoint
 from kpr_sender.model import MessageType
 from tests.helpers.figures import figure
 from tests.helpers.nightly import scaled
-from tests.proofs.kill_runs import SCENES, Answer, Answers, Found, Scene, Stop, kill_town, run_server
+from tests.proofs.kill_judge import Answer, Answers, Found
+from tests.proofs.kill_runs import SCENES, Scene, Stop, kill_town, run_server
 
 _PAIRS: Final = 1_200
 _PAIRS_A_TURN: Final = 250  # at least: where the recovery is over before its stop, there is no pair
