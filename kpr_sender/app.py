@@ -201,7 +201,7 @@ class App:
             monotonic=self.monotonic,
             now=self.now,
             held_cap=bus.held_cap,
-            memory=LookMemory.load(beside(self.settings.journal.path)),
+            memory=cache(lambda: LookMemory.load(beside(self.settings.journal.path))),
             registered_for=self._registered_for,
             observe=self.observe,
         )

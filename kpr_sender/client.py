@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, Self, Unpack
 
 from kpr_sender.app import App, Parts
 from kpr_sender.bus.port import Inbound
-from kpr_sender.errors import AccessRefused, ConfigInvalid, InputMissing, InternalError, UsageError
+from kpr_sender.errors import InternalError, UsageError
 from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound.looks import require_reason as require_reason_to_look
 from kpr_sender.journal.admission import require_answered, require_clean, require_reason
@@ -196,21 +196,19 @@ class Client:
             found = newest_awaiting(journal, year) if submission_id is None else look_up(journal, submission_id, year)
             if found is None:
                 raise nothing_submitted(year, self.settings.journal.path)
-            listener = self._app.listener()
-            asked = {"reason": reason.strip(), "by": by.strip()}
-            anyway = listener.ask(found, **asked, emptied=emptied) if look_anyway else ()
-            try:
+            from kpr_sender.inbound.listen import obstacles_noted
+
+            listener, asked = self._app.listener(), {"reason": reason.strip(), "by": by.strip()}
+            with obstacles_noted(journal, found):
+                anyway = listener.ask(found, **asked, emptied=emptied) if look_anyway else ()
+                text, details = "Looking for FHI's receipts.", {"timeout": int(timeout)}
+                self._app.observe(Event(EventKind.WAITING, text, found.shipments[0].msg_id, details=details))
                 with self._app.section:
                     self._app.reevaluate()
                 now = journal.submission(found.submission_id) or found
                 known = listener.wait(now, timeout, anyway=anyway, settle_copies=self._app.copies_left)
                 self._app.copies_left = False
                 return self._app.report(known)
-            except (AccessRefused, ConfigInvalid, InputMissing) as error:
-                from kpr_sender.inbound.listen import note_obstacle
-
-                note_obstacle(journal, found, error)
-                raise
 
     @property
     def may_have_copies(self) -> bool:

@@ -9,14 +9,26 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
 from kpr_sender.bus.port import QUEUE_NAMES, Bus, Inbound, Source
-from kpr_sender.errors import BusUnreachable, KprError, LastError, QueueShared, ReceiptPending, UsageError
+from kpr_sender.errors import (
+    AccessRefused,
+    BusUnreachable,
+    ConfigInvalid,
+    InputMissing,
+    JournalUnwritable,
+    KprError,
+    LastError,
+    QueueShared,
+    ReceiptPending,
+    RegistryUnreachable,
+    UsageError,
+)
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.inbound.folder import ReceiptsFolder
@@ -47,6 +59,17 @@ def note_obstacle(journal: Journal, submission: Submission, error: KprError | No
     for shipment in submission.shipments:
         if shipment.state is ShipmentState.PUBLISHED and shipment.last_error != wanted:
             journal.note_error(shipment.msg_id, wanted)
+
+
+@contextmanager
+def obstacles_noted(journal: Journal, submission: Submission) -> Iterator[None]:
+    """Record what ends a wait, so that the next ``status`` says the same (promise G5)."""
+    try:
+        yield
+    except (AccessRefused, ConfigInvalid, InputMissing, JournalUnwritable, RegistryUnreachable) as error:
+        with suppress(JournalUnwritable):  # it may be what cannot be written
+            note_obstacle(journal, submission, error)
+        raise
 
 
 @dataclass(slots=True)
@@ -115,7 +138,7 @@ class Listener:
         monotonic: A clock that never jumps, in seconds.
         now: The time, by which the pauses between looks go.
         held_cap: ``bus.held_cap``: how many foreign messages one look takes at most.
-        memory: What is remembered of earlier looks.
+        memory: Returns what is remembered of earlier looks; not called where nothing is looked at.
         handler: Returns what evaluates messages; not called where nothing is looked at, since it loads keys and
             certificates.
         registered_for: Returns whom the queues are registered for, in words, as far as that is known.
@@ -131,7 +154,7 @@ class Listener:
     monotonic: Callable[[], float]
     now: Callable[[], datetime]
     held_cap: int
-    memory: LookMemory
+    memory: Callable[[], LookMemory]
     registered_for: Callable[[], str]
     observe: Observer
 
@@ -150,7 +173,7 @@ class Listener:
         """
         if not self.queues:
             raise UsageError("No queue is read: receipts come from the folder alone.", where="--look-anyway")
-        allowed = [one for one in self.queues if emptied or self.memory.looks[one].allows_another()]
+        allowed = [one for one in self.queues if emptied or self.memory().looks[one].allows_another()]
         not_due = [one for one in self.queues if self._due_in(one) > 0]
         if not_due and not any(one in allowed for one in not_due):
             raise QueueShared(
@@ -189,10 +212,6 @@ class Listener:
         """
         end = self.monotonic() + timeout
         wait = _Wait(anyway, settle_copies and bool(self.queues))
-        if is_awaiting(submission):
-            msg_id = submission.shipments[0].msg_id
-            text = "Waiting for FHI's receipts."
-            self.observe(Event(EventKind.WAITING, text, msg_id, details={"timeout": int(timeout)}))
         submission = self._from_folder(submission, first=True)
         try:
             more = True
@@ -225,7 +244,7 @@ class Listener:
         self.handler()
         if wait.look is None:
             at = [one for one in self.queues if one in wait.anyway or self._due_in(one) <= 0]
-            wait.look = _Look({one: self.memory.looks[one] for one in at}, {one: [] for one in at})
+            wait.look = _Look({one: self.memory().looks[one] for one in at}, {one: [] for one in at})
         look = wait.look
         inbound, failed = self._receive(look, look.patience(left, self.monotonic()))
         look.quiet = inbound is None
@@ -264,7 +283,7 @@ class Listener:
     def _due_in(self, queue: Source) -> float:
         """Return in how many seconds the next look at a queue is permitted; infinite where none is by itself."""
         now = self.now()
-        due = self.memory.looks[queue].next_at(now)
+        due = self.memory().looks[queue].next_at(now)
         return math.inf if due is None else (due - now).total_seconds()
 
     def _receive(self, look: _Look, seconds: float) -> tuple[Inbound | None, BusUnreachable | None]:
@@ -276,7 +295,7 @@ class Listener:
 
     def _handle(self, inbound: Inbound, look: _Look) -> None:
         before = look.before[inbound.source]
-        seen = self.memory.seen(inbound)
+        seen = self.memory().seen(inbound)
         with self.section:
             found = self._evaluated(inbound, max(before.takes.get(seen.key, 0), inbound.deliveries))
             if found.handling is Handling.SETTLE:
@@ -292,7 +311,7 @@ class Listener:
         if len(seen_there) == 1:
             # Should this run be killed now, all that is remembered counts as taken once more.
             after = before.after([seen, *(Seen(key, 0) for key in before.takes)], self.now())
-            self.memory.keep(inbound.source, after)
+            self.memory().keep(inbound.source, after)
 
     def _evaluated(self, inbound: Inbound, takes: int) -> Evaluation:
         """Evaluate a message.
@@ -315,7 +334,7 @@ class Listener:
         try:
             for queue, found in look.seen.items():
                 if found or complete:
-                    self.memory.keep(queue, look.before[queue].after(found, self.now()))
+                    self.memory().keep(queue, look.before[queue].after(found, self.now()))
         finally:
             if look.foreign:
                 self.bus.detach()
@@ -334,12 +353,14 @@ class Listener:
 
     def _say_what_comes_next(self, submission: Submission, *, capped: bool) -> None:
         now = self.now()
-        over = [one for one in self.queues if self.memory.looks[one].over]
+        over = [one for one in self.queues if self.memory().looks[one].over]
         if over:
             note_obstacle(self.journal, submission, QueueShared(f"{self._told(over)} {self.registered_for()}"))
         elif capped:
             note_obstacle(self.journal, submission, ReceiptPending(self._too_many_foreign()))
-        due = self.memory.next_look(self.queues, now)
+        elif all(self._due_in(one) > 0 for one in self.queues):
+            note_obstacle(self.journal, submission, None)  # a pause: what kept an earlier run from looking does not now
+        due = self.memory().next_look(self.queues, now)
         if due is not None:
             details: dict[str, str | int] = {"held": due.others, "next_look": rfc3339(due.at)}
             self.observe(Event(EventKind.FOREIGN_HELD, due.text, submission.shipments[0].msg_id, details=details))
@@ -351,7 +372,7 @@ class Listener:
         )
 
     def _told(self, queues: Collection[Source]) -> str:
-        found = (self.memory.looks[queue].text(QUEUE_NAMES[queue]) for queue in queues)
+        found = (self.memory().looks[queue].text(QUEUE_NAMES[queue]) for queue in queues)
         return (
             f"{'; '.join(found)}. They were taken as often as is safe, and are not read any more, so that the bus does "
             "not drop them."

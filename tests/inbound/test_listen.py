@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,7 +13,9 @@ import pytest
 from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.bus.port import Inbound, Outcome, Reach, Source, Verdict
 from kpr_sender.client import Client
-from kpr_sender.errors import BusUnreachable, InDoubt, LastError
+from kpr_sender.errors import BusUnreachable, InDoubt, JournalUnwritable, LastError
+from kpr_sender.inbound.look_memory import LookMemory, beside
+from kpr_sender.inbound.looks import Looks, Seen
 from kpr_sender.report import Report
 from kpr_sender.sandbox.faults import Faults
 from kpr_sender.sandbox.sandbox import Sandbox
@@ -22,6 +25,8 @@ from tests.helpers.fake_time import FakeTime
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import SENDER_HER_ID, Municipality
+from tests.helpers.register_scene import Scene
+from tests.helpers.registry_stub import says
 
 NewClient = Callable[..., Client]
 DEFAULT_TIMES: dict[str, dict[str, object]] = {
@@ -166,3 +171,62 @@ def test_the_real_command_says_so_for_0s(kommune: Municipality, tmp_path: Path) 
     screen = kpr_send("--env", "lokal", "--config", kommune.config, "wait", "--wait", "0s")
     assert screen.code == 69
     assert "receipts cannot be fetched" in screen.out
+
+
+@pytest.mark.parametrize("command", ["send", "wait"])
+def test_g5_what_is_remembered_of_looks_and_cannot_be_read_is_one_answer(
+    new_client: NewClient, silent_bus: MemoryBus, kommune: Municipality, command: str
+) -> None:
+    """Without it nobody knows how often messages of others were taken, so that nothing is looked at."""
+    new_client(silent_bus).submit()
+    new_client(silent_bus).close()
+    memory = beside(kommune.journal)
+    memory.write_text("{")
+    arguments = ("--env", "lokal", "--config", kommune.config, "--json")
+    ran = kpr_send(*arguments, command, "--wait", "0")
+    told = ran.json()
+    assert (ran.code, told["exit_code"], told["state"]) == (73, 73, "published")
+    assert told["error"]["code"] == "journal-unwritable"
+    assert f"receipts cannot be fetched: {memory}" in told["error"]["text"]
+    assert [one["last_error"]["code"] for one in told["shipments"]] == ["journal-unwritable"] * 2
+    assert kpr_send(*arguments, "status").json() == told
+    with pytest.raises(JournalUnwritable, match="not what this version writes"):
+        new_client(silent_bus).wait(timeout=0, look_anyway=True, reason="FHI asks", by="Kari")
+    memory.unlink()
+    looked = LookMemory(memory)
+    for queue in Source:
+        looked.keep(queue, Looks().after([Seen("another's", 0)], datetime.now(UTC)))
+    assert new_client(silent_bus).wait(timeout=0).exit_code == 80, "a pause is none of what keeps us from looking"
+
+
+def test_g5_what_is_remembered_of_looks_counts_for_nothing_where_all_is_answered(
+    new_client: NewClient, bus: MemoryBus, kommune: Municipality
+) -> None:
+    client = new_client(bus)
+    client.submit()
+    assert client.wait(timeout=5).exit_code == 0
+    beside(kommune.journal).write_text("{")
+    assert new_client(bus).wait(timeout=0).exit_code == 0
+
+
+@pytest.mark.parametrize("in_doubt", [False, True])
+@pytest.mark.usefixtures("registered")
+def test_g5_a_register_that_is_down_is_said_in_text_json_and_journal(
+    scene: Scene, silent_bus: MemoryBus, *, in_doubt: bool
+) -> None:
+    settings = scene.configure()
+    silent_bus.outcomes.extend([NO_OUTCOME] if in_doubt else [])
+    with Client(settings, bus=silent_bus) as client:
+        client.submit()
+    scene.cache.unlink()
+    scene.stub.mishap = says(502, b"<html>")
+    arguments = ("--env", "lokal", "--config", scene.made.config, "--json")
+    ran = kpr_send(*arguments, "wait", "--wait", "0s")
+    told = ran.json()
+    wanted = (83, "in-doubt") if in_doubt else (69, "registry-unreachable")
+    assert (ran.code, told["error"]["code"]) == wanted
+    assert told["shipments"][1]["last_error"]["code"] == "registry-unreachable"
+    assert kpr_send(*arguments, "status").json() == told
+    scene.stub.mishap = None
+    with Client(settings, bus=silent_bus) as client:
+        assert client.wait(timeout=0).exit_code == (83 if in_doubt else 80)

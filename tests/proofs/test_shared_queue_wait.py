@@ -144,7 +144,7 @@ def test_g8_while_a_run_waits_nothing_comes_late(
         monotonic=queue,
         now=lambda: _BEGUN + timedelta(seconds=queue.at),
         held_cap=500,
-        memory=memory,
+        memory=lambda: memory,
         registered_for=str,
         observe=ignore,
     )
