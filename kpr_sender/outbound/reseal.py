@@ -59,7 +59,8 @@ class Resealer:
 
     Attributes:
         counterpart: Asks the register for the receiver as it is now.
-        builder: Returns what builds shipments for that receiver, its certificates and our key checked.
+        builder: Returns what builds shipments for that receiver, its certificates and our keys checked.
+        require_openable: Refuses where receipts would come that none of our keys opens, as ``builder`` does.
         now: The clock; aware datetimes.
         new_id: Makes lower-case UUIDs.
     """
@@ -67,6 +68,7 @@ class Resealer:
     journal: Journal
     counterpart: Callable[[], Counterpart]
     builder: Callable[[Counterpart], Builder]
+    require_openable: Callable[[], object]
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     observe: Observer
@@ -82,8 +84,8 @@ class Resealer:
             The submission as it is now.
 
         Raises:
-            AccessRefused: It was offered to the bus for a certificate that is no longer the receiver's, or a key or
-                certificate was refused.
+            AccessRefused: It was offered to the bus for a certificate that is no longer the receiver's, none of our
+                keys would open its receipts, or a key or certificate was refused.
             ConfigInvalid: Its Hodemelding would be another now.
             InputMissing: A file cannot be read any more.
             InputRefused: A file was changed while it was read.
@@ -97,6 +99,7 @@ class Resealer:
             present = named(counterpart.encryption)
             outdated = [shipment for shipment in waiting if self._is_outdated(shipment, present)]
             if not outdated:
+                self.require_openable()
                 return submission
             for shipment in outdated:
                 if not self._let_go(shipment):

@@ -209,7 +209,9 @@ class Submitter:
         """Return what seals anew, under the receiver's present certificate, what is in the journal."""
         from kpr_sender.outbound.reseal import Resealer
 
-        return Resealer(self.journal, self.counterpart, self.builder, self.now, self.new_id, self.observe)
+        return Resealer(
+            self.journal, self.counterpart, self.builder, self._openable_entry, self.now, self.new_id, self.observe
+        )
 
     def counterpart(self) -> Counterpart:
         """Return the receiver as the register has it now; raises as ``AddressRegistry.counterpart``."""
@@ -224,10 +226,20 @@ class Submitter:
             return directory.entry(self.settings.sender.party.service_her_id)
         except (UnknownParty, RegistryUnreachable) as error:
             text = (
-                f"Our own entry in Adresseregisteret is not known ({error.what}); the configuration's names are used."
+                f"Our own entry in Adresseregisteret is not known ({error.what}): what is sealed now has the "
+                "configuration's names, and it is not checked whether one of our keys opens FHI's receipts."
             )
             self.observe(Event(EventKind.WARNING, text))
             return None
+
+    def _openable_entry(self) -> RegisterEntry | None:
+        """Return what the register says of us, as ``_own_entry`` does; raises as ``require_openable``."""
+        from kpr_sender.registry.counterpart_checks import require_openable
+
+        entry = self._own_entry()
+        if entry is not None:
+            require_openable(entry, [one.certificate for one in self.keys().decrypters()])
+        return entry
 
     def builder(self, counterpart: Counterpart) -> Builder:
         """Return what builds shipments for a receiver.
@@ -236,7 +248,6 @@ class Submitter:
             AccessRefused: Its certificate or our key was refused.
         """
         from kpr_sender.outbound.build import Builder, Parties
-        from kpr_sender.registry.counterpart_checks import require_openable
         from kpr_sender.trust.policy import Trust, check_counterpart, check_signer
 
         signer = self.keys().signer(at=self.now())
@@ -244,9 +255,7 @@ class Submitter:
         check_counterpart(counterpart, self.settings, at=self.now(), trust=trust)
         check_signer(signer, self.settings, trust, at=self.now())
         known = self.profile.receivers[self.settings.environment]
-        entry = self._own_entry()
-        if entry is not None:
-            require_openable(entry, [one.certificate for one in self.keys().decrypters()])
+        entry = self._openable_entry()
         parties = Parties.of(self.settings, known, counterpart, entry)
         for difference in parties.differences(self.settings):
             self.observe(Event(EventKind.WARNING, difference))

@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from kpr_sender.bus.port import Outcome, Reach, Verdict
 from kpr_sender.client import Client
-from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, RegistryUnreachable
+from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprError, RegistryUnreachable
 from kpr_sender.model import SubmissionState
+from kpr_sender.report import Report
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.read import secrets_of
 from kpr_sender.settings.values import QueueIds, Settings
@@ -87,6 +88,45 @@ def test_nothing_is_sent_whose_receipt_none_of_our_keys_would_open(
     with Client(settings, bus=bus) as client:
         client.submit()
     assert len(bus.published) == 2, "a register without our certificate says nothing"
+
+
+def test_what_waits_is_not_published_either_whose_receipt_none_of_our_keys_would_open(
+    scene: Scene, settings: Settings, registered: Callable[..., None]
+) -> None:
+    """Sealed by a run that could not reach the bus; the register has another certificate of ours since."""
+    registered()
+    known = scene.stub.parties[SENDER_HER_ID]
+    other = replace(known, certificates=(scene.made.pki.certificate("fhi-encryption"),) * 2)
+    bus = MemoryBus(Fhi(scene.made.pki).answer)
+
+    def submit(*, fails: type[KprError] | None = None) -> Report | None:
+        scene.cache.unlink(missing_ok=True)
+        with Client(settings, bus=bus, on_event=scene.told.append) as client:
+            if fails is None:
+                return client.submit()
+            with pytest.raises(fails):
+                client.submit()
+            return client.status()
+
+    bus.connect_error = BusUnreachable("Refused.")
+    submit(fails=BusUnreachable)
+    bus.connect_error = None
+    scene.stub.parties[SENDER_HER_ID] = other
+    refused = submit(fails=AccessRefused)
+    assert refused is not None
+    assert (refused.exit_code, bus.published) == (77, [])
+    assert "FHI seals its receipts for" in refused.text()
+    del scene.stub.parties[SENDER_HER_ID]
+    report = submit()
+    assert report is not None
+    assert report.sent == 2
+    assert any("it is not checked whether one of our keys opens" in warning for warning in scene.warnings)
+    with Client(settings, bus=bus) as client:
+        assert client.wait(timeout=5).exit_code == 0
+    scene.stub.parties[SENDER_HER_ID] = other
+    asked = len(scene.stub.questions)
+    assert submit() is not None
+    assert len(scene.stub.questions) == asked, "what is delivered needs no register"
 
 
 def test_whole_registered_ids_are_sent_where_they_are_asked_for_and_the_bus_takes_them(
