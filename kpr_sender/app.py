@@ -87,8 +87,8 @@ class App:
         self.monotonic = given.get("monotonic", time.monotonic)
         self.new_id = given.get("new_id", lambda: str(uuid.uuid4()))
         self.observe, self.by = given.get("on_event", ignore), given.get("by") or _login()
-        warning = admit(self.profile, settings.environment, settings.report.letter)
-        if warning is not None:
+        warnings = admit(self.profile, settings.environment, settings.report.letter), settings.bus.concern
+        for warning in filter(None, warnings):
             self.observe(Event(EventKind.WARNING, warning))
         require_one_environment(self.profile, settings)
         self._given = given

@@ -181,10 +181,10 @@ def addresses(context: CheckContext) -> CheckResult:
         verifying(bus.ca_file, key="bus.ca_file")
     queues = " and ".join(own_queues(bus).values()) or "none that is read"
     text = f"bus {bus.host}:{bus.port} as {bus.username}, our queues {queues}"
-    if not registry.url:
-        return found(text)
-    verifying(registry.ca_file, key="registry.ca_file")
-    return found(f"{text}; register {registry.url}")
+    if registry.url:
+        verifying(registry.ca_file, key="registry.ca_file")
+        text += f"; register {registry.url}"
+    return found(text, filter(None, [bus.concern]))
 
 
 def trust(context: CheckContext) -> CheckResult:

@@ -304,6 +304,13 @@ class BusSettings:
         kinds.seconds(1, 86_400), "Does nothing any more but warn: messages of others are given back in 5 seconds.",
         otherwise="no warning", example="10m"))
 
+    @property
+    def concern(self) -> str:
+        """What a person should look at, in a sentence; empty where that is nothing."""
+        if self.hold_time is None:
+            return ""
+        return "bus.hold_time does nothing any more: messages of others are given back in 5 seconds. Remove the line."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HodemeldingSettings:

@@ -11,6 +11,8 @@ from typing import Any, Final
 import pytest
 
 from kpr_sender.bus.port import Source
+from kpr_sender.client import Client
+from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound.look_memory import LookMemory, beside
 from kpr_sender.inbound.looks import Looks, Seen
 from kpr_sender.operator.certificates import in_use
@@ -189,6 +191,18 @@ def test_messages_of_others_on_a_queue_that_we_read_make_that_queue_yellow(stage
         in lines["error queue"].text
     )
     assert lines["error queue"].next_step
+
+
+def test_a_hold_time_is_one_warning_and_nothing_else(stage: Stage) -> None:
+    names = ("addresses", "receipts", "bus login", "receipts queue")
+    settings = stage.settings({"bus": {"hold_time": "10m"}})
+    lines = {line.name: line for check in names for line in run_checks(settings, checks=only(check))}
+    assert lights([*lines.values()], Status.YELLOW) == {"addresses"}
+    assert "bus.hold_time does nothing any more" in lines["addresses"].text
+    told: list[Event] = []
+    with Client(settings, on_event=told.append) as client:
+        client.status()
+    assert [event.kind for event in told if "bus.hold_time" in event.text] == [EventKind.WARNING]
 
 
 def test_nobody_listens(stage: Stage) -> None:
