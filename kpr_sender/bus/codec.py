@@ -68,7 +68,7 @@ class Decoded:
 
     Attributes:
         deliveries: How often the broker says that it was delivered before; 0 where it does not count.
-        redelivered: Whether the broker says that it was with somebody before; only a hint.
+        redelivered: Whether the broker says that it was with somebody before; see ``Inbound``.
     """
 
     def __init__(self, raw: bytes) -> None:

@@ -130,7 +130,8 @@ class Inbound:
         body: Bytes of the Data section(s); empty for error-queue messages.
         deliveries: How often the broker says that it was delivered before; 0 where it does not count. On RabbitMQ only
             quorum queues from 4.0 on do.
-        redelivered: Whether the broker says that it was delivered before; only a hint.
+        redelivered: Whether the broker says that it was delivered before. Only a hint, by which nothing is decided: it
+            means one delivery at least, and ``inbound.looks`` leaves a queue at half of the broker's limit, five.
         readable: False for what is no message, or too large: ``body`` is then what came of it, encoded.
         too_large: Whether it is larger than ``bus.max_inbound``.
     """
