@@ -54,8 +54,9 @@ STAYS: Final = {
     Reaction.LESS: "counts for less, and is noted",
     Reaction.EARLIER: "counts no more, and is noted",
     Reaction.SETTLES: "the state stays; exit code 0",
+    Reaction.ENDS_ALARM: "ends the alarm alone",
     Reaction.NOTED: "is noted",
-    Reaction.ALARMS: "calls for a person",
+    Reaction.ALARMS: "is an alarm: calls for a person",
 }
 
 
@@ -88,6 +89,8 @@ def documentation() -> str:
             "Also what moves nothing. An answer that contradicts what is known marks a shipment: it *needs a person*.",
             "A sealed shipment with that mark is not published until a person has decided. While an answer waits for",
             "the bus's outcome, a receipt takes the place of an error; one that says otherwise calls for a person.",
+            "An alarm is about somebody else's message: while there is one, `person-settles` ends it in every state,",
+            "and changes nothing else.",
             "The last column is for answers to ids that the shipment does not have any more.",
             "",
             *_everything(),

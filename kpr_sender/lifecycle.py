@@ -77,6 +77,8 @@ class Lifecycle:
         needs_person: True when an answer contradicts what was known.
         settled: True when a person has decided that nobody need look at it any more.
         early_answer: The answer that came before the bus's outcome, and takes effect after it.
+        alarm: What an answer to a message of somebody else's said last, in a sentence; empty where none came, and once
+            a person has settled that.
     """
 
     state: ShipmentState
@@ -88,6 +90,7 @@ class Lifecycle:
     needs_person: bool = False
     settled: bool = False
     early_answer: Cause | None = None
+    alarm: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -256,7 +256,6 @@ class Shipment(Lifecycle):
         earlier: What it was before, the oldest first.
         file: Where its payload was read from; None for one that was sealed before the journal stored it.
         arrived_at: When a person last said that it has arrived; None where none did.
-        alarm: What an answer to a message of somebody else's said last, in a sentence; empty where none came.
     """
 
     msg_id: str
@@ -276,7 +275,6 @@ class Shipment(Lifecycle):
     earlier: tuple[Version, ...] = ()
     file: SourceFile | None = None
     arrived_at: datetime | None = None
-    alarm: str = ""
 
     @property
     def msg_ids(self) -> frozenset[str]:

@@ -68,8 +68,13 @@ STANDINGS: Final = (
     Standing(
         _S.SEALED,
         lambda shipment: shipment.needs_person,
-        "sealed, and not sent until a person decides: an answer has come to what is not sent",
+        "sealed, and not sent until a person decides: FHI has answered it under a MsgId that was given up",
         "Read the receipts and ask kpr@fhi.no what has arrived, then decide with kpr-send resolve MSGID.",
+    ),
+    Standing(
+        _S.SEALED,
+        lambda shipment: bool(shipment.alarm),
+        "sealed, and not sent until a person has settled the alarm, which is about a message of somebody else's",
     ),
     Standing(
         _S.SEALED,
@@ -210,15 +215,15 @@ def error_of(submission: Submission, *, overdue_after: float, at: datetime) -> K
 
 def error_beside_replacement(submission: Submission) -> KprError | None:
     """Return what a person must know of a pair although another has taken its place."""
-    unsettled = _unsettled(submission)
-    return None if unsettled is None else worst(what(unsettled) for what in _WHATEVER_REPLACED_IT)
+    unsettled, alarm = _unsettled(submission), _alarmed(submission)
+    return alarm if unsettled is None else worst([alarm, *(what(unsettled) for what in _WHATEVER_REPLACED_IT)])
 
 
 def _error_of(submission: Submission, late: _Late) -> KprError | None:
-    unsettled = _unsettled(submission)
+    unsettled, alarm = _unsettled(submission), _alarmed(submission)
     if unsettled is None:
-        return None
-    known = [what(unsettled) for what in (*_WHATEVER_REPLACED_IT, *_KNOWN)]
+        return alarm
+    known = [alarm, *(what(unsettled) for what in (*_WHATEVER_REPLACED_IT, *_KNOWN))]
     return worst([*known, late.error()], [what(unsettled, late) for what in _KEEPS_US])
 
 
@@ -305,13 +310,14 @@ def _doubted(shipment: Shipment, receipt: Receipt) -> KprError:
 
 
 def _alarmed(submission: Submission) -> KprError | None:
-    alarm = next((shipment.alarm for shipment in submission.shipments if shipment.needs_person and shipment.alarm), "")
+    alarm = next((shipment.alarm for shipment in submission.shipments if shipment.alarm), "")
     if not alarm:
         return None
     return NeedsPerson(
         alarm,
         next_step="Send nothing before it is clear who else delivers for this municipality: another machine, another "
-        "journal, another program? Ask kpr@fhi.no what it has, then kpr-send resolve MSGID --settled --reason TEXT.",
+        "journal, another program? Ask kpr@fhi.no what it has, then kpr-send resolve MSGID --settled --reason TEXT: that "
+        "settles the alarm alone.",
     )
 
 
@@ -404,7 +410,7 @@ def _not_fetched(submission: Submission, late: _Late) -> KprError | None:
     return BY_CODE[obstacle.code](" ".join(filter(None, texts)))
 
 
-_WHATEVER_REPLACED_IT: Final = (_in_doubt, _unverified, _alarmed, _contradicted)
+_WHATEVER_REPLACED_IT: Final = (_in_doubt, _unverified, _contradicted)
 _KNOWN: Final = (_partly, _with_errors, _ok_with_errors, _cancelled, _rejected, _ready, _pending)
 _KEEPS_US: Final = (_not_sent, _not_fetched)
 

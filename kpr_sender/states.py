@@ -12,6 +12,7 @@ The rules:
 5. An answer that overtakes the bus's outcome waits for it and takes effect after it.
 6. A person may decide what a program must not: that a shipment without an answer has arrived, has not, or is given up;
    that its content goes again after a fault, a rejection or a cancellation; that it is settled and nobody need look.
+   While there is an alarm, which is about somebody else's message, that word ends the alarm alone, in every state.
 7. A submission's state is a function of its shipments' states (``PAIR_RULES`` of ``model.py``, first match wins).
 
 ``docs/states.md`` is generated from these tables.
@@ -46,6 +47,7 @@ class Reaction(enum.Enum):
     LESS = "-less", "It is not signed: what is known, the shipment {state}, counts for more."
     EARLIER = "-earlier", "It is about a message-id that the shipment does not have any more."
     SETTLES = "", "Nobody need look at it any more."
+    ENDS_ALARM = "", "Nobody need look at the alarm any more."
     ALARMS = "", "FHI has answered a message that this journal does not know."
     NOTED = "", ""
 
@@ -186,6 +188,13 @@ VARIANTS: Final = (
         lambda shipment: shipment.needs_person,
         {**_without(_S.SEALED, _C.PUBLISH_BEGINS, _C.REPLACED), _C.PERSON_NOT_ARRIVED: _S.SEALED},
     ),
+    # Who else delivers must be clear before another message goes. It was never about this one: it goes after that.
+    Variant(
+        "alarmed",
+        _S.SEALED,
+        lambda shipment: bool(shipment.alarm),
+        _without(_S.SEALED, _C.PUBLISH_BEGINS, _C.REPLACED),
+    ),
     Variant(
         "settled by a person",
         _S.PUBLISHED,
@@ -289,7 +298,8 @@ def after(state: ShipmentState, cause: Cause) -> ShipmentState:
 
 def _row(shipment: Lifecycle) -> Row:
     rows = (one.row for one in VARIANTS if one.state is shipment.state and one.holds(shipment))
-    return next(rows, TABLE[shipment.state])
+    row = next(rows, TABLE[shipment.state])
+    return {**row, Cause.PERSON_SETTLES: Reaction.ENDS_ALARM} if shipment.alarm else row
 
 
 def _move(shipment: Lifecycle, trigger: Trigger) -> Change:
@@ -324,9 +334,12 @@ def _stay(shipment: Lifecycle, trigger: Trigger, reaction: Reaction) -> Change:
         return Change(replace(shipment, early_answer=trigger.cause), (line,))
     if reaction is Reaction.SETTLES:
         return Change(replace(shipment, needs_person=False, settled=True), (line,))
-    if reaction in {Reaction.CONTRADICTS, Reaction.ALARMS}:
-        contradiction = why if reaction is Reaction.CONTRADICTS else ""
-        return Change(replace(shipment, needs_person=True, settled=False), (line,), contradiction)
+    if reaction is Reaction.ENDS_ALARM:
+        return Change(replace(shipment, alarm=""), (replace(line, details={**line.details, "settled": "the alarm"}),))
+    if reaction is Reaction.ALARMS:
+        return Change(replace(shipment, alarm=why), (line,))
+    if reaction is Reaction.CONTRADICTS:
+        return Change(replace(shipment, needs_person=True, settled=False), (line,), why)
     return Change(shipment, (line,))
 
 
@@ -366,7 +379,7 @@ def was_offered(shipment: Lifecycle) -> bool:
 
 
 def answered_though_unsent(shipment: Lifecycle) -> bool:
-    """Whether FHI has answered what the journal holds as not sent: a person must look, and it is not published."""
+    """Whether an answer of FHI's keeps what is sealed from being published until a person has decided."""
     return shipment.state is ShipmentState.SEALED and not may_be_published(shipment)
 
 
@@ -385,6 +398,6 @@ def open_decisions(shipment: Lifecycle, *, replaced: bool) -> frozenset[Cause]:
     if may_be_published(shipment):
         return frozenset()  # what is sealed needs no decision, but for one that FHI has answered all the same
     decisions = PERSON_CAUSES & _row(shipment).keys()
-    if shipment.settled:
+    if shipment.settled and not shipment.alarm:
         decisions -= {Cause.PERSON_SETTLES}
     return decisions - SENT_AGAIN if replaced else decisions

@@ -187,6 +187,8 @@ LIVES = [
     for state, needs_person, handed_over in product(S, (False, True), (False, True))
     for early in ((None, *FINAL) if state is S.PUBLISHING else (None,))
 ]
+ALARM = "FHI has answered somebody else."
+LIVES += [replace(life, alarm=ALARM) for life in LIVES if life.handed_over and life.early_answer is None]
 
 
 def expected(life: Lifecycle, cause: Cause) -> Lifecycle | None:  # noqa: C901, PLR0911 - one way for each promise
@@ -194,7 +196,9 @@ def expected(life: Lifecycle, cause: Cause) -> Lifecycle | None:  # noqa: C901, 
     if cause is C.RECEIPT_UNVERIFIED:
         return life
     if cause is C.RECEIPT_UNKNOWN:
-        return replace(life, needs_person=True, settled=False)
+        return replace(life, alarm="In words.")
+    if cause is C.PERSON_SETTLES and life.alarm:
+        return replace(life, alarm="")  # alone, in every state
     if cause is C.PERSON_SETTLES:
         open_still = life.state in {S.SEALED, S.PUBLISHING, S.IN_DOUBT}
         return None if open_still else replace(life, needs_person=False, settled=True)
@@ -203,7 +207,8 @@ def expected(life: Lifecycle, cause: Cause) -> Lifecycle | None:  # noqa: C901, 
     if life.state is S.SEALED and cause is C.PERSON_NOT_ARRIVED and not life.needs_person:
         return None
     if cause is C.REPLACED:
-        blocked = life.state in {S.PUBLISHING, S.IN_DOUBT} or (life.state is S.SEALED and life.needs_person)
+        stopped = life.needs_person or bool(life.alarm)
+        blocked = life.state in {S.PUBLISHING, S.IN_DOUBT} or (life.state is S.SEALED and stopped)
         blocked |= life.state is S.PUBLISHED and not life.settled
         return None if blocked else replace(life, state=S.CANCELLED) if life.state is S.SEALED else life
     if cause is C.RESTORED:
@@ -212,7 +217,7 @@ def expected(life: Lifecycle, cause: Cause) -> Lifecycle | None:  # noqa: C901, 
         return doubted if life.state is S.SEALED else None
     if cause in FINAL:
         return expected_after_answer(life, cause)
-    if cause is C.PUBLISH_BEGINS and life.needs_person:
+    if cause is C.PUBLISH_BEGINS and (life.needs_person or life.alarm):
         return None
     following = EXPECTED.get((life.state, cause))
     if following is None:
@@ -247,7 +252,7 @@ def expected_after_answer(life: Lifecycle, cause: Cause, error: LastError | None
 
 
 def _named(life: Lifecycle) -> str:
-    return f"{life.state}-{life.needs_person}-{life.handed_over}-{life.early_answer}"
+    return f"{life.state}-{life.needs_person}-{life.handed_over}-{life.early_answer}{'-alarm' if life.alarm else ''}"
 
 
 @pytest.mark.parametrize("cause", FINAL)
@@ -275,11 +280,12 @@ def test_the_whole_table(life: Lifecycle, cause: Cause) -> None:
         return
     change = apply(life, trigger)
     assert change.after == wanted
-    contradicts = wanted.needs_person and not life.needs_person and cause is not C.RECEIPT_UNKNOWN
+    contradicts = wanted.needs_person and not life.needs_person
     assert bool(change.contradiction) >= contradicts
     assert _replayed(life.state, change) is wanted.state
     assert all(line.what and line.why for line in change.lines)
-    assert change.lines[0].details == {"bytes": 5}
+    alarm_ended = cause is C.PERSON_SETTLES and bool(life.alarm)
+    assert change.lines[0].details == {"bytes": 5} | ({"settled": "the alarm"} if alarm_ended else {})
 
 
 def _replayed(state: ShipmentState, change: Change) -> ShipmentState:
@@ -400,17 +406,18 @@ def test_what_others_ask(life: Lifecycle) -> None:
     state, flag = life.state, life.needs_person
     undecided = state in {S.PUBLISHED, S.IN_DOUBT}
     waiting = undecided and not life.settled
-    assert may_be_published(life) == (state is S.SEALED and not flag)
+    stopped = flag or bool(life.alarm)
+    assert may_be_published(life) == (state is S.SEALED and not stopped)
     offered = replace(life, attempts=3, earlier_attempts=2)
     assert (was_offered(offered), was_offered(replace(life, attempts=3, earlier_attempts=3))) == (True, False)
     anew = resealed(offered, why="Another certificate.", details={"sealed_sha256": "x"})
     assert anew.after == replace(offered, earlier_attempts=3)
     assert anew.lines == (HistoryLine("resealed", "Another certificate.", details={"sealed_sha256": "x"}),)
-    assert answered_though_unsent(life) == (state is S.SEALED and flag)
+    assert answered_though_unsent(life) == (state is S.SEALED and stopped)
     assert awaits_answer(life) == waiting
     assert blocks_replacement(life) == (state is S.PUBLISHING or waiting or answered_though_unsent(life))
     wanted = {
-        S.SEALED: {C.PERSON_CANCELS, C.PERSON_NOT_ARRIVED} if flag else set(),
+        S.SEALED: {C.PERSON_CANCELS, *([C.PERSON_NOT_ARRIVED] if flag else [])} if stopped else set(),
         S.PUBLISHED: BY_A_PERSON if life.settled else BY_A_PERSON | {C.PERSON_SETTLES},
         S.IN_DOUBT: BY_A_PERSON,
         S.DELIVERED: {C.PERSON_SETTLES},
@@ -419,6 +426,8 @@ def test_what_others_ask(life: Lifecycle) -> None:
         S.FAULTED: {C.PERSON_SETTLES, C.PERSON_RESENDS},
         S.CANCELLED: {C.PERSON_SETTLES, C.PERSON_NOT_ARRIVED if life.handed_over else C.PERSON_RESENDS},
     }.get(state, set())
+    if life.alarm:
+        wanted |= {C.PERSON_SETTLES}
     assert open_decisions(life, replaced=False) == wanted
     assert open_decisions(life, replaced=True) == wanted - AGAIN
 

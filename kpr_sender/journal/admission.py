@@ -65,6 +65,11 @@ def require_admissible(
         )
     require_clean(new.reason, new.by)
     for shipment in latest.shipments:
+        if shipment.alarm and answered_though_unsent(shipment):
+            raise AlreadySubmitted(
+                f"{shipment.alarm} Nothing takes the place of {_named(latest)} before a person has settled that.",
+                next_step="Ask kpr@fhi.no what it has, then kpr-send resolve MSGID --settled --reason TEXT.",
+            )
         if answered_though_unsent(shipment):
             raise AlreadySubmitted(
                 f"FHI has answered the {shipment.type.norwegian} of {_named(latest)}, which the journal holds as not "

@@ -187,7 +187,7 @@ def lifecycle_of(row: sqlite3.Row) -> Lifecycle:
 
 
 def lifecycle_columns(shipment: Lifecycle) -> dict[str, Value]:
-    """Return the columns that ``lifecycle_of`` reads."""
+    """Return the columns that ``lifecycle_of`` reads; ``alarm`` is none, the history has it."""
     published_at, error = shipment.published_at, shipment.last_error
     return {
         "state": shipment.state.value,
@@ -215,6 +215,7 @@ def _lifecycle(row: sqlite3.Row) -> dict[str, Any]:
         "needs_person": bool(row["needs_person"]),
         "settled": bool(row["settled"]),
         "early_answer": None if early_answer is None else Cause(early_answer),
+        "alarm": row["alarm"] or "",
     }
 
 
@@ -270,8 +271,6 @@ def told_of(events: Sequence[sqlite3.Row]) -> dict[str, Any]:
             told["file"] = SourceFile(str(details["file_name"]), str(details["file_sha256"]))
         elif row["what"] == Cause.PERSON_ARRIVED:
             told["arrived_at"] = time_of(row["at"])
-        elif row["what"] == Cause.RECEIPT_UNKNOWN:
-            told["alarm"] = row["why"]
     return told
 
 

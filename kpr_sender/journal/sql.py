@@ -26,17 +26,22 @@ LATEST_SUBMISSION: Final = """
     ORDER BY sequence DESC LIMIT 1
 """
 
-# Found by each id that it has or had.
-SHIPMENT: Final = """
-    SELECT shipment.* FROM shipment JOIN known_msg_id USING (shipment_id) WHERE known_msg_id.msg_id = ?
+# While an alarm is open, a person's next word that something is settled ends it (``states``).
+_WITH_ALARM: Final = """
+    SELECT shipment.*, (
+      SELECT iif(what = 'receipt-unknown', why, NULL) FROM event JOIN known_msg_id AS known USING (msg_id)
+      WHERE known.shipment_id = shipment.shipment_id AND what IN ('receipt-unknown', 'person-settles')
+      ORDER BY event_id DESC LIMIT 1) AS alarm
+    FROM shipment
 """
-SHIPMENT_BY_MESSAGE_ID: Final = """
-    SELECT * FROM shipment
+ALL_SHIPMENTS: Final = f"{_WITH_ALARM} ORDER BY shipment_id"
+# Found by each id that it has or had.
+SHIPMENT: Final = f"{_WITH_ALARM} JOIN known_msg_id USING (shipment_id) WHERE known_msg_id.msg_id = ?"
+SHIPMENT_BY_MESSAGE_ID: Final = f"""{_WITH_ALARM}
     WHERE message_id = :message_id
       OR shipment_id IN (SELECT shipment_id FROM version WHERE message_id = :message_id)
 """
-SHIPMENTS_OF: Final = """
-    SELECT * FROM shipment
+SHIPMENTS_OF: Final = f"""{_WITH_ALARM}
     WHERE submission_id = :submission_id
       OR shipment_id IN (SELECT shipment_id FROM kept WHERE submission_id = :submission_id)
     ORDER BY type DESC, shipment_id
@@ -130,7 +135,7 @@ ERROR_MESSAGE_OF: Final = """
 # What the history knows of a shipment that no column has, the oldest first.
 TOLD_OF: Final = """
     SELECT at, what, why, details FROM event
-    WHERE what IN ('created', 'resealed', 'person-resends', 'person-arrived', 'receipt-unknown') AND msg_id IN (
+    WHERE what IN ('created', 'resealed', 'person-resends', 'person-arrived') AND msg_id IN (
       SELECT msg_id FROM known_msg_id WHERE shipment_id = ?)
     ORDER BY event_id
 """

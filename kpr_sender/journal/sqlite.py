@@ -148,8 +148,9 @@ class SqliteJournal(SqliteView):
         """``sealed`` to ``publishing`` and one attempt more, durable before return."""
         with self._marking:
             with self._transaction() as transaction:
-                if states.answered_though_unsent(transaction.lifecycle(msg_id)):
-                    raise answered_unsent(msg_id, "sent")
+                life = transaction.lifecycle(msg_id)
+                if states.answered_though_unsent(life):
+                    raise answered_unsent(msg_id, "sent", life.alarm)
                 transaction.apply(msg_id, Cause.PUBLISH_BEGINS)
                 begun = transaction.shipment(msg_id)
                 mark = recovery.mark_of(transaction.connection, self._inode)

@@ -164,8 +164,8 @@ class Transaction:
         shipment = rows.lifecycle_of(row)
         let_go = self.connection.execute(sql.LET_GO_BEFORE, (row["shipment_id"],)).fetchone() is not None
         answered = not let_go and self.connection.execute(sql.RECEIPTS_OF, (new.msg_id,)).fetchone()
-        if shipment.needs_person or answered:
-            raise answered_unsent(new.msg_id, "sealed anew")
+        if shipment.needs_person or shipment.alarm or answered:
+            raise answered_unsent(new.msg_id, "sealed anew", shipment.alarm)
         if not states.may_be_published(shipment):
             raise InternalError(f"{new.msg_id} is {shipment.state.value}: it is not sealed anew.")
         _require_same(row, new, _CONTENT if let_go else _CONTENT + _MESSAGE)
@@ -202,13 +202,19 @@ class Transaction:
         }
 
 
-def answered_unsent(msg_id: str, what: str) -> NeedsPerson:
-    """Return the error for a shipment that FHI has answered, though the journal holds it as not sent.
+def answered_unsent(msg_id: str, what: str, alarm: str) -> NeedsPerson:
+    """Return the error for a sealed shipment that an answer of FHI's keeps from being sent.
 
     Args:
         msg_id: Which shipment.
         what: What is not done with it: ``sent``.
+        alarm: The answer to somebody else's message, in a sentence; empty where it is one to this.
     """
+    if alarm:
+        return NeedsPerson(
+            f"{alarm} {msg_id} is not {what} before a person has settled that.",
+            next_step="Ask kpr@fhi.no what it has, then kpr-send resolve MSGID --settled --reason TEXT.",
+        )
     return NeedsPerson(
         f"An answer has come to {msg_id}, which the journal holds as not sent: it is not {what}.",
         next_step="Ask kpr@fhi.no whether the MsgId has arrived.",

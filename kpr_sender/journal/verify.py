@@ -183,7 +183,7 @@ def check(connection: sqlite3.Connection, name: str, counted: dict[str, int]) ->
     counted["shipments"] = counted["receipts"] = counted["sealed_bytes"] = 0
     for row in connection.execute("SELECT * FROM submission ORDER BY sequence").fetchall():
         yield from _submission(connection, row)
-    for row in connection.execute("SELECT * FROM shipment ORDER BY shipment_id").fetchall():
+    for row in connection.execute(sql.ALL_SHIPMENTS).fetchall():
         counted["shipments"] += 1
         counted["sealed_bytes"] += row["sealed_bytes"]
         for carry_out in _SHIPMENT_CHECKS:

@@ -32,7 +32,7 @@ class Decision(enum.StrEnum):
     CANCEL = "cancel"
     """It is given up; nothing of it is sent by itself."""
     SETTLED = "settled"
-    """Its state stays, and nobody need look at it any more."""
+    """Its state stays, and nobody need look at it any more; where there is an alarm, at that alone."""
 
     @property
     def cause(self) -> Cause:
@@ -107,10 +107,11 @@ class Case:
         shipment = self.shipment
         if any(receipt.verified for receipt in shipment.receipts):
             causes -= {Cause.PERSON_NOT_ARRIVED}  # FHI has answered it, whatever state an earlier version left it in
-        if shipment.state is ShipmentState.PUBLISHED and not shipment.receipts:
+        settles_state = not shipment.alarm  # an alarm is settled alone, whatever the shipment waits for
+        if settles_state and shipment.state is ShipmentState.PUBLISHED and not shipment.receipts:
             causes -= {Cause.PERSON_SETTLES}  # there is no answer that cannot be verified: it is still waited for
         odd = shipment.needs_person or any(receipt.errors for receipt in shipment.receipts)
-        if shipment.state is ShipmentState.DELIVERED and not odd:
+        if settles_state and shipment.state is ShipmentState.DELIVERED and not odd:
             causes -= {Cause.PERSON_SETTLES}  # there is nothing to settle
         return tuple(one for one in Decision if one.cause in causes)
 

@@ -41,6 +41,11 @@ _CONSEQUENCES: Final[Mapping[Decision, str]] = {
     Decision.CANCEL: "It is given up; a new extract may then replace the submission.",
     Decision.SETTLED: "Its state stays, nobody is called any more, and the exit code is 0.",
 }
+_OF_ALARM: Final = (
+    "Is it clear who else delivers for this municipality, and need nobody look at the alarm any more?",
+    "The alarm ends, and nothing else: the exit code is what it is without it.",
+)
+"""Question and consequence of *settled* while there is an alarm."""
 _RESENDS: Final[Mapping[ShipmentState, str]] = {
     ShipmentState.REJECTED: "The same file is sealed anew, under a new MsgId; the next kpr-send send sends it.",
     ShipmentState.FAULTED: (
@@ -54,7 +59,7 @@ _QUESTIONS: Final[Mapping[Decision, str]] = {
     Decision.CANCEL: "Do you give the {name} up?",
     Decision.SETTLED: "Need nobody look at the {name} any more?",
 }
-_TOLD: Final = ("replaces", "by_submission", "receipt_id", "found", "emptied")
+_TOLD: Final = ("replaces", "by_submission", "receipt_id", "found", "emptied", "settled")
 """What of a decision's evidence a person wants to see."""
 _RULE: Final = "-" * 78
 _THUMBPRINT_DIGITS: Final = 10
@@ -179,7 +184,7 @@ def open_decisions(case: Case, *, letter: str, environment: str) -> Iterator[str
     for decision in case.open_to:
         yield f"  kpr-send --env {environment} resolve {case.shipment.msg_id} \\"
         yield f"    --{decision.value} --reason TEXT"
-        yield f"      {_CONSEQUENCES[decision]}"
+        yield f"      {_question(case.shipment, decision)[1]}"
 
 
 def unverified_receipts(shipment: Shipment) -> Iterator[str]:
@@ -191,8 +196,15 @@ def unverified_receipts(shipment: Shipment) -> Iterator[str]:
 
 def question(shipment: Shipment, decision: Decision) -> str:
     """Return what is asked before a decision is written."""
+    return " ".join(_question(shipment, decision))
+
+
+def _question(shipment: Shipment, decision: Decision) -> tuple[str, str]:
+    """Return what is asked, and what follows."""
+    if shipment.alarm and decision is Decision.SETTLED:
+        return _OF_ALARM
     name = f"{shipment.type.norwegian} ({shipment.msg_id})"
-    return f"{_QUESTIONS[decision].format(name=name)} {_CONSEQUENCES[decision]}"
+    return _QUESTIONS[decision].format(name=name), _CONSEQUENCES[decision]
 
 
 def resend_question(shipment: Shipment) -> str:
@@ -264,6 +276,7 @@ def _shipment(shipment: Shipment, report: Report) -> Iterator[str]:
         yield from _indented("before", [f"{rfc3339(earlier.until)} {ids}"])
     decided = (one for one in report.decisions if one.msg_id in shipment.msg_ids)
     yield from _indented("decided", map(decision_line, decided))
+    yield from _indented("alarm", [shipment.alarm] if shipment.alarm else [])
     if shipment.settled:
         yield from _indented("settled", ["by a person: nobody need look at it any more"])
     for receipt in shipment.receipts:

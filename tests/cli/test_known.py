@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from kpr_sender.bus.port import Inbound, Outbound, Source
+from kpr_sender.bus.port import Inbound, Outbound, Outcome, Source
 from kpr_sender.client import Client
 from kpr_sender.errors import InDoubt, NothingSubmitted, UsageError
 from kpr_sender.inbound.look_memory import LookMemory, beside
 from kpr_sender.inbound.looks import LAST_TAKE, Seen
+from kpr_sender.inbound.receipt import Handling
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.states import ShipmentState
 from tests.helpers.desk import NO_OUTCOME, NOT_SENT, Desk
@@ -224,6 +225,45 @@ def test_an_answer_to_what_somebody_else_sent_for_us_alarms_and_is_left(desk: De
     with desk.client() as client:
         client.resolve(first.msg_id, Decision.SETTLED, reason="Maskin B var ikke stoppet.", by="Kari Vakt")
         assert client.wait(timeout=0).exit_code == 0, "the same answer alarms once"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [(NOT_SENT, S.SEALED), (ACCEPTED, S.PUBLISHED), (NO_OUTCOME, S.IN_DOUBT)],
+    ids=["sealed", "published", "in_doubt"],
+)
+def test_an_alarm_is_settled_alone_in_every_state(desk: Desk, fhi: Fhi, outcome: Outcome, state: ShipmentState) -> None:
+    """G1, G2: it is about somebody else's message, so that what this shipment waits for stays as it was."""
+    first, _ = desk.sent(outcome, ACCEPTED)
+    before, _ = status(desk)
+    with desk.client() as client:
+        assert client.handle(alien(desk, fhi, desk.bus.published[0])) is Handling.HOLD
+        assert status(desk)[0] == (83 if state is S.IN_DOUBT else 82)
+        offered = len(desk.bus.published)
+        client.submit()
+        assert first.message_id not in {one.message_id for one in desk.bus.published[offered:]}
+    _, out = status(desk)
+    assert "alarm     FHI has answered a KPR_IPL with MsgId 11111111-2222-4333-8444-555555555555" in out
+    assert ("not sent until a person has settled the alarm" in out) == (state is S.SEALED)
+    assert "--settled" in desk.command("resolve", first.msg_id).out
+
+    with desk.client() as client:
+        settled = client.settle(first.msg_id, reason="Maskin B er stoppet.", by="Kari Vakt")
+        now = settled.submission.shipments[0]
+        assert (now.state, now.settled, now.alarm) == (state, False, "")
+        assert (settled.exit_code, status(desk)[0]) == (before, before)
+        assert "person-settles (settled the alarm), by Kari Vakt" in desk.command("journal", "log").out
+        client.submit()
+    if state is S.SEALED:
+        assert desk.bus.published[-1].message_id == first.message_id, "it was never about this one"
+    # What is contradicted later does not bring the old alarm back.
+    sent = next(one for one in desk.bus.published if one.message_id == first.message_id)
+    answer(desk, fhi, sent)
+    answer(desk, fhi, sent, status="2")
+    code, out = status(desk)
+    assert code == 82
+    assert "contradict each other" in out.splitlines()[0]
+    assert "does not know" not in out
 
 
 def test_so_does_one_that_another_message_server_laid_into_our_folder(desk: Desk, fhi: Fhi) -> None:

@@ -81,6 +81,7 @@ class Letter:
         earlier: The MsgIds and message-ids that it had before. The bus may be given it once under each message-id, and
             only a person's word gives it another.
         confirmed: A verified positive receipt for its present MsgId has come (G4).
+        alarmed: FHI has answered somebody else who delivers for us, and no person has settled that.
         vouched: A person has said that it has arrived.
         handed_over: The bus may have had it, under one message-id or another.
     """
@@ -91,6 +92,7 @@ class Letter:
     payload: Path
     state: ShipmentState = S.SEALED
     needs_person: bool = False
+    alarmed: bool = False
     settled: bool = False
     confirmed: bool = False
     vouched: bool = False
@@ -111,7 +113,7 @@ class Letter:
 
     @property
     def may_be_published(self) -> bool:
-        return self.state is S.SEALED and not self.needs_person
+        return self.state is S.SEALED and not self.needs_person and not self.alarmed
 
     @property
     def unbelieved(self) -> bool:
@@ -120,13 +122,13 @@ class Letter:
     @property
     def has_ended(self) -> bool:
         """Whether nobody need do anything any more."""
-        return self.settled or (self.state is S.DELIVERED and not self.needs_person)
+        return not self.alarmed and (self.settled or (self.state is S.DELIVERED and not self.needs_person))
 
     def answer(self, meaning: Meaning) -> None:
         """Let an answer take effect: once, and only where nothing contradicts it."""
         if meaning.belief is Belief.STRANGER:
             self.digests["stranger", meaning.digest] = True
-            self.needs_person, self.settled = True, False
+            self.alarmed = True
             return
         believed = meaning.belief is Belief.BELIEVED
         about = meaning.msg_id if meaning.reads and not meaning.unnamed else self.msg_id
@@ -180,7 +182,9 @@ class Letter:
     def decide(self, cause: Cause, at: datetime, ids: tuple[str, str]) -> None:
         """Let a person's decision take effect; ``ids`` are the MsgId and message-id that the journal has after it."""
         if cause is Cause.PERSON_SETTLES:
-            self.needs_person, self.settled = False, True
+            if not self.alarmed:
+                self.needs_person, self.settled = False, True
+            self.alarmed = False  # alone, whatever else the shipment needs
             return
         if cause in LET_GO:
             self._let_go(ids)
@@ -223,21 +227,22 @@ class Pair:
         return any(
             letter.state in {S.IN_DOUBT, S.PUBLISHING}
             or (letter.state is S.PUBLISHED and not letter.settled)
-            or (letter.state is S.SEALED and letter.needs_person)
+            or (letter.state is S.SEALED and not letter.may_be_published)
             for letter in self.letters
         )
 
     def exit_codes(self, last_error_code: int | None, *, overdue: bool) -> set[int]:
         """Return the exit codes that are right for this pair (README, exit codes)."""
         letters = [letter for letter in self.letters if not letter.settled]
+        alarmed = any(letter.alarmed for letter in self.letters)
         if all(letter.state is S.DELIVERED and not letter.needs_person for letter in letters):
-            return {0}
+            return {82} if alarmed else {0}
         states = {letter.state for letter in letters}
         open_and_unbelieved = any(one.unbelieved and one.state in {S.SEALED, S.PUBLISHED} for one in letters)
         table = (
             (bool(states & {S.IN_DOUBT, S.PUBLISHING}), {83}),
             (open_and_unbelieved, {76}),
-            (any(letter.needs_person for letter in letters), {82}),
+            (alarmed or any(letter.needs_person for letter in letters), {82}),
             (bool(states & LOST and states & ARRIVED), {82}),
             (S.DELIVERED_WITH_ERRORS in states, {82}),
             (S.CANCELLED in states and not states & {S.REJECTED, S.FAULTED}, {82}),
@@ -294,6 +299,8 @@ class Model:
         letter = self.letter(msg_id)
         if cause in LET_GO and self.is_replaced(self.pair_of(letter)):
             return False
+        if cause is Cause.PERSON_SETTLES and letter.alarmed:
+            return True
         if cause is Cause.PERSON_SETTLES:
             calls = {
                 S.PUBLISHED: letter.unbelieved,
@@ -304,7 +311,8 @@ class Model:
         if cause is Cause.PERSON_RESENDS:
             return letter.state in {S.REJECTED, S.FAULTED} or (letter.state is S.CANCELLED and not letter.handed_over)
         if letter.state is S.SEALED:
-            return letter.needs_person and cause is not Cause.PERSON_ARRIVED
+            called = letter.needs_person or (letter.alarmed and cause is Cause.PERSON_CANCELS)
+            return called and cause is not Cause.PERSON_ARRIVED
         if letter.state is S.CANCELLED:
             return cause is Cause.PERSON_NOT_ARRIVED and letter.handed_over
         return letter.state in {S.PUBLISHED, S.IN_DOUBT}

@@ -38,7 +38,7 @@ _OUTCOME_KNOWN: Final = {EventKind.PUBLISHED, EventKind.NOT_SENT, EventKind.IN_D
 _OPEN: Final = {S.PUBLISHED, S.IN_DOUBT}
 
 Transaction = Callable[[Model], None]
-_Known = tuple[str, str, bool, bool, bool, datetime | None]
+_Known = tuple[str, str, bool, bool, bool, bool, datetime | None]
 """What journal and model must agree on of a shipment."""
 
 
@@ -331,7 +331,7 @@ class Play:
         overdue = any(letter.is_overdue(limit, self.now) and not letter.settled for letter in pair.letters)
         expected = pair.exit_codes(codes[0] if codes else None, overdue=overdue)
         if report.replacement is not None:
-            beside = expected & {76, 83} or ({82} if any(one.needs_person for one in pair.letters) else set())
+            beside = expected & {76, 83} or ({82} if any(one.needs_person or one.alarmed for one in pair.letters) else set())
             codes = [*beside, report.replacement.exit_code]
             assert report.exit_code == next((code for code in (83, 76, 82) if code in codes), codes[-1])
             return
@@ -522,6 +522,7 @@ def _of_model(model: Model) -> dict[str, _Known]:
             one.message_id,
             one.state.value,
             one.needs_person,
+            one.alarmed,
             one.settled,
             one.unbelieved,
             _since(one.state, one.published_at),
@@ -536,6 +537,7 @@ def _of_journal(journal: tuple[Submission, ...]) -> dict[str, _Known]:
             shipment.message_id,
             shipment.state.value,
             shipment.needs_person,
+            bool(shipment.alarm),
             shipment.settled,
             any(not receipt.verified for receipt in shipment.receipts),
             _since(shipment.state, shipment.published_at),

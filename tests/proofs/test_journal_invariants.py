@@ -84,7 +84,7 @@ class AnyOrder(RuleBasedStateMachine):
         )
         offered = self.transfers[msg_id] > before.earlier_attempts
         untouched = before.state is ShipmentState.SEALED and not (
-            offered or before.needs_person or (before.receipts and not before.earlier_attempts)
+            offered or before.needs_person or before.alarm or (before.receipts and not before.earlier_attempts)
         )
         try:
             after = self.journal.reseal(new, why="New.")
