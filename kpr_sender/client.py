@@ -332,7 +332,7 @@ class Client:
             decision: What FHI said, or what the person makes of it.
             reason: Why, in words; stored in the journal.
             by: Who decides.
-            again: That what has not arrived may go although its content was let go again before.
+            again: That what has not arrived may go although its content was sent again before.
             seen: What the person was shown: nothing is decided when something has happened since.
 
         Raises:

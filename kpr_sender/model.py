@@ -311,12 +311,13 @@ class SubmissionState(enum.StrEnum):
 
 
 _LOST: Final = frozenset({_S.REJECTED, _S.FAULTED, _S.CANCELLED})
-_ARRIVED: Final = frozenset({_S.DELIVERED, _S.DELIVERED_WITH_ERRORS})
+ARRIVED: Final = frozenset({_S.DELIVERED, _S.DELIVERED_WITH_ERRORS})
+"""FHI has its data."""
 
 # Worst first: the worst shipment decides, and a pair of which only one half arrived is a state of its own.
 PAIR_RULES: Final[tuple[tuple[SubmissionState, Callable[[frozenset[ShipmentState]], bool]], ...]] = (
     (SubmissionState.IN_DOUBT, lambda present: bool(present & {_S.IN_DOUBT, _S.PUBLISHING})),
-    (SubmissionState.PARTLY_DELIVERED, lambda present: bool(present & _LOST) and bool(present & _ARRIVED)),
+    (SubmissionState.PARTLY_DELIVERED, lambda present: bool(present & _LOST) and bool(present & ARRIVED)),
     (SubmissionState.REJECTED, lambda present: bool(present & {_S.REJECTED, _S.FAULTED})),
     (SubmissionState.CANCELLED, lambda present: _S.CANCELLED in present),
     (SubmissionState.SEALED, lambda present: _S.SEALED in present),

@@ -14,11 +14,11 @@ from typing import Any, Final, Self
 from kpr_sender import profiles
 from kpr_sender.errors import EXIT_OK, KprError, worst
 from kpr_sender.journal.port import CREATED, DECISIONS, REVIEWED, JournalEvent, JournalView
-from kpr_sender.model import Environment, Submission, SubmissionState
+from kpr_sender.model import ARRIVED, Environment, Submission
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.result import environment_mark, error_beside_replacement, error_of, named, rfc3339
 from kpr_sender.settings.values import Settings
-from kpr_sender.states import awaits_answer
+from kpr_sender.states import UNANSWERED, awaits_answer
 
 _LOOK_AT_IT: Final = (
     "Look at the data in FHI's feedback view (tilbakemeldingsvisning) during the reception period: FHI's letter "
@@ -40,6 +40,12 @@ class Review:
     at: datetime
     by: str
     note: str
+
+
+def may_be_reviewed(submission: Submission) -> bool:
+    """Whether FHI's feedback view can show all that there will be of it: a half is with FHI, and none is waited for."""
+    open_halves = any(one.state in UNANSWERED and not one.settled for one in submission.shipments)
+    return not open_halves and any(one.state in ARRIVED for one in submission.shipments)
 
 
 def decisions_in(history: Iterable[JournalEvent]) -> tuple[JournalEvent, ...]:
@@ -144,7 +150,7 @@ class Report:
         history = [event for shipment in submission.shipments for event in journal.events(shipment.msg_id)]
         replacing = replacement_of(journal, submission)
         looked = None
-        if submission.state is SubmissionState.DELIVERED:
+        if may_be_reviewed(submission):
             own = {msg_id for shipment in submission.own for msg_id in shipment.msg_ids}
             looked = next((one for one in reversed(history) if one.what == REVIEWED and one.msg_id in own), None)
         return cls(
@@ -211,6 +217,8 @@ class Report:
             return self.replacement.next_step
         if self.reviewed is not None:
             return f"Nothing: {self.reviewed.by} looked at FHI's feedback view ({rfc3339(self.reviewed.at)})."
+        if not may_be_reviewed(self.submission):
+            return "Nothing: a person has settled it, and FHI's feedback view has nothing of it."
         if self.submission.environment is not Environment.PRODUKSJON:
             return "Nothing: this was a test. What goes to produksjon must be looked at in FHI's feedback view as well."
         return _LOOK_AT_IT

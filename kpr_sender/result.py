@@ -140,10 +140,13 @@ EVIDENCE: Final[tuple[tuple[Callable[[Shipment], bool], str], ...]] = (
     (lambda one: one.published_at is not None and one.arrived_at is None, "published {published}"),
     (
         lambda one: one.published_at is not None and one.arrived_at == one.published_at,
-        "arrived by a person's word of {arrived}",
+        "said by a person on {arrived} to have arrived",
     ),
-    (lambda one: one.published_at is not None, "published {published}, arrived by a person's word of {arrived}"),
-    (lambda one: one.attempts == 0 and one.state not in {_S.SEALED, _S.CANCELLED}, "by no run that is recorded here"),
+    (lambda one: one.published_at is not None, "published {published}, said by a person on {arrived} to have arrived"),
+    (
+        lambda one: one.attempts == 0 and one.state not in {_S.SEALED, _S.CANCELLED},
+        "no sending of it is recorded in this journal",
+    ),
     (lambda one: one.attempts == 0, "never offered to the bus"),
     (lambda one: not one.handed_over, "offered to the bus, which did not take it"),
     (lambda one: one.attempts == one.earlier_attempts, "not under its present message-id"),
@@ -254,7 +257,9 @@ class _Late:
             for one in submission.shipments
             if one.msg_id in times and (at - times[one.msg_id]).total_seconds() > overdue_after
         ]
-        self._since = min((times[one.msg_id] for one in self._shipments), default=at)
+        oldest = min(self._shipments, key=lambda one: times[one.msg_id], default=None)
+        self._since = at if oldest is None else times[oldest.msg_id]
+        self._by_word = oldest is not None and oldest.arrived_at == self._since
         self._after, self._at = overdue_after, at
 
     @property
@@ -262,8 +267,9 @@ class _Late:
         """In a sentence; empty where none is."""
         if not self._shipments:
             return ""
+        event = "A person said that it has arrived" if self._by_word else "Published"
         return (
-            f"Published at {rfc3339(self._since)}, more than {write_duration(self._after)} ago, and no receipt came: "
+            f"{event} at {rfc3339(self._since)}, more than {write_duration(self._after)} ago, and no receipt came: "
             f"{named(self._shipments)}."
         )
 
@@ -316,8 +322,8 @@ def _alarmed(submission: Submission) -> KprError | None:
     return NeedsPerson(
         alarm,
         next_step="Send nothing before it is clear who else delivers for this municipality: another machine, another "
-        "journal, another program? Ask kpr@fhi.no what it has, then kpr-send resolve MSGID --settled --reason TEXT: that "
-        "settles the alarm alone.",
+        "journal, another program? Ask kpr@fhi.no what it has, then kpr-send resolve MSGID --settled --reason TEXT: "
+        "that settles the alarm alone.",
     )
 
 

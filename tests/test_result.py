@@ -57,6 +57,13 @@ def test_an_obstacle_counts_more_than_overdue_and_says_so_and_less_than_what_is_
     assert told(pair(stopped, other), later=timedelta(hours=30)).exit_code == expected
 
 
+def test_overdue_since_a_person_s_word_says_so() -> None:
+    vouched = replace(shipment(MessageType.KPR_IPL, S.PUBLISHED), arrived_at=AT)
+    late = told(pair(vouched, S.DELIVERED), later=timedelta(hours=30)).text()
+    assert "A person said that it has arrived at 2025-01-10T12:00:00Z, more than 24h ago" in late
+    assert "Published at" not in late
+
+
 def test_every_state_has_a_row_for_any_history() -> None:
     last = {row.state: row for row in STANDINGS}
     for state in S:
@@ -73,9 +80,14 @@ def test_every_state_has_a_row_for_any_history() -> None:
         ({}, "certainly does not have it", "offered to the bus, which did not take it"),
         ({"handed_over": True, "earlier_attempts": 1}, "sent again", "not under its present message-id"),
         ({"needs_person": True, "handed_over": True}, "until a person decides", "handed over"),
-        ({"state": S.DELIVERED, "attempts": 0}, "FHI has confirmed it", "by no run that is recorded here"),
+        ({"state": S.DELIVERED, "attempts": 0}, "FHI has confirmed it", "no sending of it is recorded in this journal"),
         ({"state": S.DELIVERED, "handed_over": True}, "FHI has confirmed it", "the bus's answer is not known"),
-        ({"state": S.PUBLISHED, "published_at": AT, "arrived_at": AT}, "as a person says", "by a person's word"),
+        ({"state": S.PUBLISHED, "published_at": AT, "arrived_at": AT}, "as a person says", "said by a person on"),
+        (
+            {"alarm": "Somebody else."},
+            "settled the alarm, which is about a message of somebody else's",
+            "did not take it",
+        ),
     ],
 )
 def test_words_and_evidence_go_by_state_and_history(changes: dict[str, object], words: str, sent: str) -> None:

@@ -191,15 +191,15 @@ ALARM = "FHI has answered somebody else."
 LIVES += [replace(life, alarm=ALARM) for life in LIVES if life.handed_over and life.early_answer is None]
 
 
-def expected(life: Lifecycle, cause: Cause) -> Lifecycle | None:  # noqa: C901, PLR0911 - one way for each promise
+def expected(life: Lifecycle, cause: Cause) -> Lifecycle | None:  # noqa: C901, PLR0911, PLR0912 - one way for each promise
     """The promises once more, as branches; None for what is impossible."""
     if cause is C.RECEIPT_UNVERIFIED:
         return life
     if cause is C.RECEIPT_UNKNOWN:
         return replace(life, alarm="In words.")
-    if cause is C.PERSON_SETTLES and life.alarm:
-        return replace(life, alarm="")  # alone, in every state
     if cause is C.PERSON_SETTLES:
+        if life.alarm:
+            return replace(life, alarm="")  # alone, in every state
         open_still = life.state in {S.SEALED, S.PUBLISHING, S.IN_DOUBT}
         return None if open_still else replace(life, needs_person=False, settled=True)
     if life.state is S.CANCELLED and cause in AGAIN and life.handed_over is (cause is C.PERSON_RESENDS):

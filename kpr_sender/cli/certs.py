@@ -40,6 +40,10 @@ def command(invocation: Invocation, *, check: bool) -> int:
         days_to_deadline=deadline.days_left(now),
         certificates=[certificate_json(row, now, deadline) for row in rows],
     )
-    screen = [*certificate_table(rows, now, deadline), *(event.text for event in events)]
+    screen = [
+        *output.title(invocation, "certificates in use"),
+        *certificate_table(rows, now, deadline),
+        *(event.text for event in events),
+    ]
     quiet = certificate_concerns(rows, now, deadline) if error else []
     return output.answer(invocation, value, screen, error=error, quiet=quiet)

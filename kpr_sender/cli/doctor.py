@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import click
 
+from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness, max_wait_option
 from kpr_sender.cli.session import connected_sandbox
 from kpr_sender.errors import EXIT_OK, KprError, NotReady
@@ -34,6 +35,9 @@ def shown(invocation: Invocation, results: Iterable[CheckResult]) -> list[CheckR
     """Show each result as it comes, the red ones only with ``-q``, and return all of them."""
     quiet = invocation.loudness is Loudness.QUIET
     collected = []
+    if not invocation.as_json and not quiet:
+        for line in output.title(invocation, "self-checks; nothing is sent."):
+            click.echo(line)
     for result in results:
         collected.append(result)
         if not invocation.as_json and (not quiet or result.status is Status.RED):

@@ -113,7 +113,7 @@ def log(invocation: Invocation, *, submission: str | None) -> int:
         decided = [] if journal is None else _decided(journal, settings, submission)
     lines = [redact(decision_json(one)) for one in decided]
     value = json.envelope(None, environment=settings.environment.value, decisions=lines)
-    return output.answer(invocation, value, log_screen(settings.environment, decided))
+    return output.answer(invocation, value, log_screen(decided))
 
 
 def _decided(journal: JournalView, settings: Settings, submission: str | None) -> list[JournalEvent]:
@@ -159,7 +159,7 @@ def _accept(invocation: Invocation, settings: Settings, reason: str, by: str, *,
     with JournalLock.acquire(path, now=_now):
         accepted = recovery.accept(path, settings.environment, now=_now, why=reason.strip(), who=by.strip())
     if not invocation.as_json:
-        click.echo("\n".join(accepted_lines(accepted)))
+        click.echo("\n".join([*output.title(invocation, "the journal goes on"), *accepted_lines(accepted)]))
 
 
 def _answer(invocation: Invocation, settings: Settings, verification: Verification) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import click
@@ -40,13 +40,30 @@ def answer(
     if invocation.as_json:
         click.echo(json.dumps(value))
     elif invocation.loudness is not Loudness.QUIET:
-        click.echo("\n".join(screen))
+        click.echo("\n".join(_marked(invocation, screen)))
     else:
         for line in (
             quiet if quiet is not None else [error_text(error, invocation.environment)] if error is not None else []
         ):
             click.echo(line, err=True)
     return EXIT_OK if error is None else error.exit_code
+
+
+def title(invocation: Invocation, text: str) -> list[str]:
+    """Return the first line of a table's screen outside production, where the table says no environment itself."""
+    mark = _mark(invocation)
+    return [f"{mark}{text}"] if mark else []
+
+
+def _marked(invocation: Invocation, screen: Iterable[str]) -> Iterator[str]:
+    """Yield a screen that begins with TEST outside production, whoever made it."""
+    mark = _mark(invocation)
+    for number, line in enumerate(screen):
+        yield line if number or line.startswith(mark) else f"{mark}{line}"
+
+
+def _mark(invocation: Invocation) -> str:
+    return "" if invocation.environment is None else environment_mark(invocation.environment)
 
 
 def report(invocation: Invocation, settings: Settings, known: Report, *, remark: str = "") -> int:
@@ -81,7 +98,7 @@ def nothing(invocation: Invocation, settings: Settings, text: str = "", error: K
     )
     said = text if error is None else str(error)
     screen = [
-        f"{environment_mark(settings.environment)}{said}",
+        said,
         f"The data of {settings.report.year} {deadline.text(now)}.",
     ]
     return answer(invocation, value, screen, error=error)

@@ -53,7 +53,7 @@ def show(invocation: Invocation, *, submission: str | None) -> int:
             return nothing_known(invocation, settings, journal)
         documents = journal.receipt_documents(report.submission.submission_id)
     receipts = [(document.receipt, _copy(settings, document.receipt)) for document in documents]
-    value, screen = json.receipts_json(report, receipts), receipts_screen(report.submission, receipts)
+    value, screen = json.receipts_json(report, receipts), receipts_screen(report, receipts)
     return output.answer(invocation, value, screen, error=report.error, quiet=[])
 
 

@@ -22,7 +22,7 @@ from kpr_sender.report import Report
     "--reason", metavar="TEXT", default="", help="Why: what was wrong, and what FHI said. Stored in the journal."
 )
 @click.option("--by", metavar="NAME", default="", help="Who decides; the login name when not given.")
-@click.option("--again", is_flag=True, help="Although it was let go again before.")
+@click.option("--again", is_flag=True, help="Although it was released to be sent again before.")
 @click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")
 @click.pass_obj
 def command(

@@ -29,7 +29,7 @@ _NOT_DECIDED: Final = "Nothing was decided."
 @click.option("--not-arrived", is_flag=True, help="FHI does not have it: the next send sends the same bytes again.")
 @click.option("--cancel", is_flag=True, help="Give it up: nothing of it is sent again by itself.")
 @click.option("--settled", is_flag=True, help="Nobody need look at it any more: its state stays.")
-@click.option("--again", is_flag=True, help="With --not-arrived: although it was let go again before.")
+@click.option("--again", is_flag=True, help="With --not-arrived: although it was released to be sent again before.")
 @click.option("--reason", metavar="TEXT", default="", help="Why: what FHI answered, and when. Stored in the journal.")
 @click.option("--by", metavar="NAME", default="", help="Who decides; the login name when not given.")
 @click.option("--yes", is_flag=True, help="Do not ask; needed where there is no terminal.")

@@ -138,7 +138,7 @@ def _time(written: str | None) -> datetime | None:
 
 def _unusable(path: Path, why: str) -> JournalUnwritable:
     return JournalUnwritable(
-        f"The memory of looks at the shared queue {why}.",
+        f"{path.name}, which stores when the shared queue was looked at, {why}.",
         where=str(path),
         next_step="Make room or fix the permissions. Delete the file only after the messages of others on the queue "
         "have been read by their owner: how often they were taken is not known without it.",

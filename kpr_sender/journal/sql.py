@@ -29,7 +29,7 @@ LATEST_SUBMISSION: Final = """
 # While an alarm is open, a person's next word that something is settled ends it (``states``).
 _WITH_ALARM: Final = """
     SELECT shipment.*, (
-      SELECT iif(what = 'receipt-unknown', why, NULL) FROM event JOIN known_msg_id AS known USING (msg_id)
+      SELECT CASE what WHEN 'receipt-unknown' THEN why END FROM event JOIN known_msg_id AS known USING (msg_id)
       WHERE known.shipment_id = shipment.shipment_id AND what IN ('receipt-unknown', 'person-settles')
       ORDER BY event_id DESC LIMIT 1) AS alarm
     FROM shipment
@@ -40,12 +40,12 @@ SHIPMENT: Final = f"{_WITH_ALARM} JOIN known_msg_id USING (shipment_id) WHERE kn
 SHIPMENT_BY_MESSAGE_ID: Final = f"""{_WITH_ALARM}
     WHERE message_id = :message_id
       OR shipment_id IN (SELECT shipment_id FROM version WHERE message_id = :message_id)
-"""
+"""  # noqa: S608 - the program's own words
 SHIPMENTS_OF: Final = f"""{_WITH_ALARM}
     WHERE submission_id = :submission_id
       OR shipment_id IN (SELECT shipment_id FROM kept WHERE submission_id = :submission_id)
     ORDER BY type DESC, shipment_id
-"""
+"""  # noqa: S608 - the program's own words
 VERSIONS_OF: Final = "SELECT * FROM version WHERE shipment_id = ? ORDER BY version_id"
 SHIPMENTS_IN_STATE: Final = "SELECT msg_id FROM shipment WHERE state = ? ORDER BY shipment_id"
 # The submission that it was made for, and those that keep it.

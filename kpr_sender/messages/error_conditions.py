@@ -29,8 +29,8 @@ class Subject(enum.Enum):
         f"[sender] with Adresseregisteret, agree with kpr@fhi.no, {_RESEND}"
     )
     FIELD = (
-        "The receiver misses or refuses a field outside the sealed message. Compare [sender] and bus.reply_to with "
-        f"Adresseregisteret, update kpr-sender, ask kpr@fhi.no, {_RESEND}"
+        "The receiver misses or refuses a field outside the sealed message. Compare [sender] and bus.receipts_queue "
+        f"with Adresseregisteret, update kpr-sender, ask kpr@fhi.no, {_RESEND}"
     )
     FORMAT = (
         "The receiver could not read how the message is sealed. Update kpr-sender, send kpr@fhi.no what the error "

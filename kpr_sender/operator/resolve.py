@@ -16,8 +16,8 @@ from kpr_sender.errors import NothingSubmitted, UsageError
 from kpr_sender.journal.admission import require_clean
 from kpr_sender.journal.port import LOOK_ANYWAY, JournalEvent, JournalView
 from kpr_sender.messages.transport import plain_id
-from kpr_sender.model import Shipment, Submission, SubmissionState
-from kpr_sender.report import replacement_of
+from kpr_sender.model import Shipment, Submission
+from kpr_sender.report import may_be_reviewed, replacement_of
 from kpr_sender.result import error_of
 from kpr_sender.states import PERSON_CAUSES, SENT_AGAIN, Cause, ShipmentState, awaits_answer, open_decisions
 
@@ -225,8 +225,8 @@ def require_once(case: Case, *, again: bool) -> None:
     if case.times_sent_again and not again:
         times = "once" if case.times_sent_again == 1 else f"{case.times_sent_again} times"
         raise UsageError(
-            f"The {case.shipment.type.norwegian} ({case.shipment.msg_id}) was let go again {times} before, and was not "
-            "delivered: the same message is to be sent only once more (HITS 1216).",
+            f"The {case.shipment.type.norwegian} ({case.shipment.msg_id}) was released to be sent again {times} "
+            "before, and was not delivered: the same message is to be sent only once more (HITS 1216).",
             where="--again",
             next_step="Ask kpr@fhi.no what is wrong with it; if it is to go once more all the same, add --again.",
         )
@@ -320,9 +320,9 @@ def require_reviewable(submission: Submission | None, *, note: str, by: str) -> 
     Raises:
         UsageError: Nothing is delivered that FHI's view could show, or the text may hold a national id (promise G6).
     """
-    if submission is None or submission.state is not SubmissionState.DELIVERED:
+    if submission is None or not may_be_reviewed(submission):
         raise UsageError(
-            "Only what is delivered can have been looked at in FHI's feedback view.",
+            "Only what is delivered, and waits for no other half, can have been looked at in FHI's feedback view.",
             next_step="See kpr-send status for what is known of it.",
         )
     require_clean(note, by, where="--note")

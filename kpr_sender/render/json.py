@@ -87,8 +87,7 @@ def report_json(report: Report) -> dict[str, Any]:
         year=submission.year,
         state=submission.state.value,
         replaced_by=report.replacement and report.replacement.submission.submission_id,
-        deadline=report.deadline and report.deadline.day.isoformat(),
-        days_left=report.deadline and report.deadline.days_left(report.asked_at),
+        **_deadline(report),
         reviewed=report.reviewed and {"at": rfc3339(report.reviewed.at)},  # not who: that stays in the journal
         answers_to_others=report.answers_to_others,
         next_look=report.next_look and rfc3339(report.next_look.at),
@@ -114,6 +113,7 @@ def receipts_json(report: Report, receipts: Iterable[tuple[Receipt, Path | None]
         kommunenummer=submission.kommunenummer,
         year=submission.year,
         state=submission.state.value,
+        **_deadline(report),
         error_messages=[
             {"msg_id": shipment.msg_id, **_error_message(shipment.error_message)}
             for shipment in submission.shipments
@@ -134,6 +134,11 @@ def receipts_json(report: Report, receipts: Iterable[tuple[Receipt, Path | None]
             for receipt, copy in receipts
         ],
     )
+
+
+def _deadline(report: Report) -> dict[str, Any]:
+    known = report.deadline
+    return {"deadline": known and known.day.isoformat(), "days_left": known and known.days_left(report.asked_at)}
 
 
 def decision_json(event: JournalEvent) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from kpr_sender.model import (
     SubmissionState,
 )
 from kpr_sender.operator.resolve import Attempt, Case, Decision
-from kpr_sender.profiles.profile import Deadline
 from kpr_sender.report import Report
 from kpr_sender.result import environment_mark, evidence, rfc3339, standing
 from kpr_sender.states import ReceiptStatus, ShipmentState, awaits_answer
@@ -95,10 +94,10 @@ def report_screen(report: Report, *, journal: Path, receipts: Path, remark: str 
     yield f"  Journal     {journal}"
     yield f"  Receipts    {receipts}"
     yield f"  Exit code   {report.exit_code}"
-    if report.deadline is not None:
-        yield f"  Deadline    it {report.deadline.text(report.asked_at)}{_late(report, report.deadline)}"
+    yield from _deadline(report)
     if report.answers_to_others:
-        yield f"  Not ours    {report.answers_to_others} answers on our queue name no message of this journal"
+        what = "answers to others on our queue: they name no message of this journal"
+        yield f"  Not ours    {report.answers_to_others} {what}"
     if report.next_look is not None:
         yield f"  Next look   {report.next_look.text}"
     yield f"  What to do  {report.next_step}"
@@ -110,10 +109,12 @@ def headline(report: Report) -> str:
     return report.text() if error is None else environment_mark(report.submission.environment) + _with_place(error)
 
 
-def _late(report: Report, deadline: Deadline) -> str:
-    if not deadline.is_past(report.asked_at) or report.submission.state is SubmissionState.DELIVERED:
-        return ""
-    return "; ask kpr@fhi.no for an extension, then set report.extended_to"
+def _deadline(report: Report) -> Iterator[str]:
+    """Yield the last day to report and how far it is off; nothing where it is not known."""
+    if report.deadline is not None:
+        late = report.deadline.is_past(report.asked_at) and report.submission.state is not SubmissionState.DELIVERED
+        more = "; ask kpr@fhi.no for an extension, then set report.extended_to" if late else ""
+        yield f"  Deadline    it {report.deadline.text(report.asked_at)}{more}"
 
 
 def earlier_submissions(others: Sequence[Submission]) -> Iterator[str]:
@@ -125,16 +126,16 @@ def earlier_submissions(others: Sequence[Submission]) -> Iterator[str]:
         yield f"    {other.submission_id}  {other.year}  {other.kommunenummer}  {other.state.value}"
 
 
-def receipts_screen(submission: Submission, receipts: Iterable[tuple[Receipt, Path | None]]) -> Iterator[str]:
+def receipts_screen(report: Report, receipts: Iterable[tuple[Receipt, Path | None]]) -> Iterator[str]:
     """Yield everything that a submission's receipts say, OT included: it may name a patient.
 
     Args:
-        submission: The one they answer.
+        report: What is known of the submission.
         receipts: Each with its copy, or None where there is no copy.
     """
-    listed = list(receipts)
-    mark = environment_mark(submission.environment)
-    yield f"{mark}Submission {submission.submission_id}: {submission.state.value}"
+    listed, submission = list(receipts), report.submission
+    yield f"Submission {submission.submission_id}: {submission.state.value}"
+    yield from _deadline(report)
     for shipment in submission.shipments:
         yield ""
         yield f"  {shipment.type.norwegian} ({shipment.type.value}), MsgId {shipment.msg_id}"
@@ -156,6 +157,7 @@ def case_screen(case: Case, report: Report) -> Iterator[str]:
     """
     shipment = case.shipment
     yield headline(report)
+    yield from _deadline(report)
     yield ""
     yield from _shipment(shipment, report)
     for number, attempt in enumerate(case.attempts, start=1):
@@ -208,7 +210,7 @@ def _question(shipment: Shipment, decision: Decision) -> tuple[str, str]:
 
 
 def resend_question(shipment: Shipment) -> str:
-    """Return what is asked before a shipment's content is let go again."""
+    """Return what is asked before a shipment's content is released to be sent again."""
     name = f"{shipment.type.norwegian} ({shipment.msg_id})"
     return f"Is what went wrong put right, and is the {name} to be sent again? {_RESENDS[shipment.state]}"
 
@@ -293,10 +295,9 @@ def decision_line(event: JournalEvent) -> str:
     return f"{rfc3339(event.at)} {what}, by {event.who}{': ' if event.why else ''}{event.why}"
 
 
-def log_screen(environment: Environment, decided: Sequence[JournalEvent]) -> Iterator[str]:
+def log_screen(decided: Sequence[JournalEvent]) -> Iterator[str]:
     """Yield who decided what, and why: a line each, the oldest first."""
-    mark = environment_mark(environment)
-    yield f"{mark}{len(decided)} decisions." if decided else f"{mark}No person has decided anything."
+    yield f"{len(decided)} decisions." if decided else "No person has decided anything."
     for event in decided:
         yield f"  {decision_line(event)}"
         if event.msg_id:
@@ -345,7 +346,7 @@ def _attempt(attempt: Attempt) -> Iterator[str]:
 
 def _short(certificate: CertificateName) -> str:
     """Return enough of a thumbprint to tell certificates apart; ``--json`` has all of it."""
-    return f"{certificate.sha1[:_THUMBPRINT_DIGITS]}.."
+    return f"{certificate.sha1[:_THUMBPRINT_DIGITS]}…"
 
 
 def _indented(label: str, lines: Iterable[str]) -> Iterator[str]:

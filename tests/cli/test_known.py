@@ -203,7 +203,7 @@ def test_a_person_s_word_keeps_the_time_of_publishing_and_starts_the_wait_anew(d
         known = client.status()
         assert known is not None
         assert f"MsgId {first.msg_id}" not in known.text(), "only the other half is overdue"
-    assert "arrived by a person's word of" in status(desk)[1]
+    assert "to have arrived" in status(desk)[1]
 
 
 def alien(desk: Desk, fhi: Fhi, message: Outbound) -> Inbound:
@@ -361,12 +361,17 @@ def test_g6_a_file_s_name_is_stored_clean(desk: Desk, tmp_path: Path) -> None:
     assert file.name.endswith(".xml")
 
 
-def test_only_production_s_results_do_not_begin_with_test(desk: Desk) -> None:
+def test_only_production_s_results_do_not_begin_with_test(desk: Desk, tmp_path: Path) -> None:
     desk.sent(ACCEPTED, ACCEPTED)
     first = desk.command("status")
     assert first.out.startswith("TEST lokal: ")
-    for command in (("receipts",), ("journal", "log")):
-        assert desk.command(*command).out.startswith("TEST lokal: ")
+    for command in (
+        *(("receipts",), ("journal", "log"), ("journal", "verify"), ("journal", "backup", str(tmp_path / "copy.db"))),
+        *(("check",), ("config", "check"), ("certs",), ("doctor",)),
+    ):
+        assert desk.command(*command).out.startswith("TEST lokal: "), command
+        as_json = desk.command("--json", *(one.replace("copy", "json") for one in command)).out
+        assert "TEST" not in as_json.splitlines()[0]
     assert desk.command("status", "unknown").err.startswith("TEST lokal: kpr-send: ")
     with desk.client() as client:
         report = client.status()
@@ -383,3 +388,14 @@ def test_an_unclean_reason_is_no_reason_for_programs_either(desk: Desk) -> None:
                 client.resolve(first.msg_id, Decision.CANCEL, reason=reason)
         uuid = "MsgId 12345678-1234-4234-8234-123456789012, 2025-01-10 12:30:00"
         client.resolve(first.msg_id, Decision.CANCEL, reason=uuid)
+
+
+def test_the_days_left_stand_wherever_a_submission_is_shown(desk: Desk) -> None:
+    first, _ = desk.sent(ACCEPTED, ACCEPTED)
+    told = json.loads(desk.command("--json", "status").out)
+    for command in (("status",), ("receipts",), ("resolve", first.msg_id)):
+        out = desk.command(*command).out
+        assert f"Deadline    it was due by {told['deadline']}" in out, command
+        shown = json.loads(desk.command("--json", *command).out)
+        assert (shown["deadline"], shown["days_left"]) == (told["deadline"], told["days_left"]), command
+        assert ".." not in out, "a thumbprint's end is one sign"

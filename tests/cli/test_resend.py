@@ -52,7 +52,7 @@ def test_a_second_time_warns_and_needs_again(desk: Desk, faulted: Shipment) -> N
     fault()
     ran = desk.command("--json", "resend", faulted.msg_id, *yes)
     assert (ran.code, desk.shipment(faulted.msg_id).state) == (64, ShipmentState.FAULTED)
-    assert "was let go again once before" in ran.json()["error"]["text"]
+    assert "was released to be sent again once before" in ran.json()["error"]["text"]
     assert "add --again" in ran.json()["error"]["next_step"]
     assert desk.command("resend", faulted.msg_id, *yes, "--again").code == 90
     fault()

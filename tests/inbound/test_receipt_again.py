@@ -239,7 +239,7 @@ def test_a_badly_signed_receipt_for_another_journal_changes_nothing(
     assert report.answers_to_others == 2
     assert report.as_json()["answers_to_others"] == 2
     screen = "\n".join(text.report_screen(report, journal=Path("journal.db"), receipts=Path("receipts")))
-    assert "2 answers on our queue name no message of this journal" in screen
+    assert "2 answers to others on our queue: they name no message of this journal" in screen
     silent_bus.inbox.clear()
     assert look_again(client).answers_to_others == 0
 

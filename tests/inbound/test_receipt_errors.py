@@ -65,7 +65,7 @@ def _screens(client: Client, report: Report) -> dict[str, str]:
     return {
         "status": "\n".join(status),
         "resolve": "\n".join(text.case_screen(case, report)),
-        "receipts": "\n".join(text.receipts_screen(report.submission, receipts)),
+        "receipts": "\n".join(text.receipts_screen(report, receipts)),
         "JSON": str(report.as_json()),
         "JSON receipts": str(receipts_json(report, receipts)),
     }

@@ -299,15 +299,13 @@ class Model:
         letter = self.letter(msg_id)
         if cause in LET_GO and self.is_replaced(self.pair_of(letter)):
             return False
-        if cause is Cause.PERSON_SETTLES and letter.alarmed:
-            return True
         if cause is Cause.PERSON_SETTLES:
             calls = {
                 S.PUBLISHED: letter.unbelieved,
                 S.DELIVERED: letter.needs_person,
                 **dict.fromkeys((S.DELIVERED_WITH_ERRORS, S.REJECTED, S.FAULTED, S.CANCELLED), True),
             }
-            return calls.get(letter.state, False) and not letter.settled
+            return letter.alarmed or (calls.get(letter.state, False) and not letter.settled)
         if cause is Cause.PERSON_RESENDS:
             return letter.state in {S.REJECTED, S.FAULTED} or (letter.state is S.CANCELLED and not letter.handed_over)
         if letter.state is S.SEALED:

@@ -331,7 +331,9 @@ class Play:
         overdue = any(letter.is_overdue(limit, self.now) and not letter.settled for letter in pair.letters)
         expected = pair.exit_codes(codes[0] if codes else None, overdue=overdue)
         if report.replacement is not None:
-            beside = expected & {76, 83} or ({82} if any(one.needs_person or one.alarmed for one in pair.letters) else set())
+            beside = expected & {76, 83} or (
+                {82} if any(one.needs_person or one.alarmed for one in pair.letters) else set()
+            )
             codes = [*beside, report.replacement.exit_code]
             assert report.exit_code == next((code for code in (83, 76, 82) if code in codes), codes[-1])
             return

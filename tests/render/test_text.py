@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from kpr_sender.errors import BusUnreachable
-from kpr_sender.model import Environment, MessageType
+from kpr_sender.model import Environment, MessageType, Shipment
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.render import text
+from kpr_sender.report import may_be_reviewed
 from kpr_sender.result import standing
 from kpr_sender.states import ReceiptStatus, ShipmentState
 from tests.helpers.submissions import AT, pair, receipt, shipment, told
@@ -39,7 +40,7 @@ def test_receipts_are_shown_with_their_copy_and_detail_text(status: ReceiptStatu
     submission = pair(shipment(MessageType.KPR_IPL, ShipmentState.REJECTED, receipts=(one,)), ShipmentState.PUBLISHED)
     submission_receipts = [(replace(one, msg_id=submission.shipments[0].msg_id), Path("copy.xml"))]
 
-    shown = "\n".join(text.receipts_screen(submission, submission_receipts))
+    shown = "\n".join(text.receipts_screen(told(submission), submission_receipts))
 
     assert text.STATUS_WORDS[status] in shown
     assert "copy.xml" in shown
@@ -85,9 +86,35 @@ def test_an_error_says_where_what_to_do_and_what_its_code_means() -> None:
 def test_after_delivery_somebody_must_look_at_the_feedback_view(environment: Environment, said: str) -> None:
     delivered = replace(pair(ShipmentState.DELIVERED, ShipmentState.DELIVERED), environment=environment)
 
+    assert may_be_reviewed(delivered)
     assert said in told(delivered).next_step
     if environment is Environment.PRODUKSJON:
         assert "kpr-send reviewed --by NAME" in told(delivered).next_step
+
+
+@pytest.mark.parametrize("second", [ShipmentState.REJECTED, ShipmentState.FAULTED, ShipmentState.PUBLISHED])
+@pytest.mark.parametrize(
+    ("first", "with_fhi"),
+    [
+        (ShipmentState.DELIVERED, True),
+        (ShipmentState.DELIVERED_WITH_ERRORS, True),
+        (ShipmentState.REJECTED, False),
+        (ShipmentState.CANCELLED, False),
+    ],
+)
+def test_what_a_person_settled_is_reviewed_where_fhi_has_something_of_it(
+    first: ShipmentState, second: ShipmentState, *, with_fhi: bool
+) -> None:
+    def settled(state: ShipmentState, message_type: MessageType) -> Shipment:
+        return replace(shipment(message_type, state), settled=state is not ShipmentState.DELIVERED)
+
+    pairs = pair(settled(first, MessageType.KPR_IPL), settled(second, MessageType.KPR_IDE))
+    report = told(replace(pairs, environment=Environment.PRODUKSJON))
+
+    assert report.exit_code == 0
+    assert may_be_reviewed(report.submission) == with_fhi, "the command goes by the same rule"
+    assert ("kpr-send reviewed --by NAME" in report.next_step) == with_fhi
+    assert not may_be_reviewed(pair(first, ShipmentState.PUBLISHED)), "its other half is still waited for"
 
 
 def test_the_deadline_is_shown_and_after_it_what_to_do_while_nothing_is_delivered() -> None:
