@@ -168,7 +168,7 @@ class Identmelding:
         if (
             read.extent.elements == 1
             and read.xml.text is None
-            and self._structure.models[PATIENT].has_right_attributes(keys)
+            and self._structure.models[PATIENT].has_valid_attributes(keys)
         ):
             self._breaches(self._structure.passed(PATIENT, keys, line))
         else:

@@ -1,6 +1,6 @@
 """Evaluates a PERSON that is written plainly and keeps the schema: without prefixes, references or comments in it.
 
-libxml2 has read it, so it is well-formed. What is left is which elements it has, and whether their values are right.
+libxml2 has read it, so it is well-formed. What is left is which elements it has, and whether their values are valid.
 Both are in the catalogue, from which one pattern is made for each kind of block: its fields in the schema's order, each
 as a value that breaks nothing or, in a group of its own, as any other text. All else is left to ``structure``.
 """
@@ -10,10 +10,11 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 from kpr_sender.preflight.catalogue.fields import DATO, Field, iplos
 from kpr_sender.preflight.lines import WHITE
+from kpr_sender.preflight.memory import MOST_MADE, Memory
 from kpr_sender.preflight.model import Circumstances, CrossCheck, PersonRecord, Row, Violation
 from kpr_sender.preflight.reader import Record
 from kpr_sender.preflight.rules.fields import BlockRules
@@ -24,7 +25,6 @@ from kpr_sender.preflight.structure import Model
 PERSON: Final = "PERSON"
 _FUNCTION: Final = "FUNKSJON"
 
-_MOST: Final = 10_000  # values, or choices of children or attributes, that are remembered of one kind of block
 _SPACE: Final = f"[{WHITE}]*+"
 _KEYS: Final = '((?:[ \t\r\n]++[A-Za-z]++="[0-9]{1,10}")*+)'  # running numbers (kravspesifikasjon IPLOS 3.7)
 _TEXT: Final = "[^<>&\x01\x02]*+"  # as a parser reads it: without references, comments and CDATA sections (``lines``)
@@ -32,9 +32,6 @@ _END: Final = re.compile(f"</{PERSON}{_SPACE}>")
 _NO_END: Final = "99991231"
 _MONTH_AND_DAY: Final = "(?:(?:0[1-9]|1[0-2])(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])(?:29|30)|(?:0[13578]|1[02])31)"
 """Those that are in every year."""
-
-_K = TypeVar("_K")
-_V = TypeVar("_V")
 
 
 class Persons:
@@ -89,15 +86,15 @@ class _Block:
         self._rules = rules
         fields = [child for child in model.block.children if child.kind == "element"]
         self._names = [field.name for field in fields]
-        self._values = [_Values(field.name, model, rules.fields[kind]) for field in fields]
-        right = [_right(model, field.name, rules.fields[kind], circumstances) for field in fields]
-        inside = "".join(map(_pattern, fields, right))
-        self._free = [(at, self._values[at]) for at, pattern in enumerate(right) if not pattern]
+        self._values = [_verdicts(field.name, model, rules.fields[kind]) for field in fields]
+        valid = _valid_texts(model, rules.fields[kind], circumstances)
+        inside = "".join(map(_pattern, fields, valid))
+        self._free = [(at, self._values[at]) for at, pattern in enumerate(valid) if not pattern]
         self._no_others = (None,) * len(fields)
         end = "" if kind == PERSON else f"</{kind}>{_SPACE}"
         self._match = re.compile(f"<{kind}{_KEYS}{_SPACE}>{_SPACE}{inside}{end}").match
-        self._keys: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._cross_check: dict[tuple[str, ...], CrossCheck] = {}
+        self._keys: Memory[tuple[str, ...], tuple[str, ...]] = Memory(self._key_names)
+        self._cross_check: Memory[tuple[str, ...], CrossCheck] = Memory(functools.partial(rules.cross_check, kind))
 
     def read(self, text: str, at: int) -> tuple[Row, int] | None:
         """Return the block that begins somewhere, and where it ends; None where it may break the schema."""
@@ -106,26 +103,24 @@ class _Block:
             return None
         groups = found.groups()
         written = groups[0].split('"')
-        names = self._keys.get(around := tuple(written[0::2])) or self._learn_keys(around)
-        if names is None:
-            return None
         texts, others = groups[1::2], groups[2::2]
         try:
+            names = self._keys[tuple(written[0::2])]
             violations = self._evaluate(texts, others)
         except KeyError:
             return None
         if others != self._no_others:
             texts = tuple(one if two is None else two for one, two in zip(texts, others, strict=True))
         values = {name: text for name, text in zip(self._names, texts, strict=True) if text is not None}
-        cross_check = self._cross_check.get(present := tuple(values)) or self._learn_cross_check(present)
-        row = Row(self.kind, dict(zip(names, written[1::2], strict=True)), values, violations + cross_check(values))
+        violations += self._cross_check[tuple(values)](values)
+        row = Row(self.kind, dict(zip(names, written[1::2], strict=True)), values, violations)
         return row, found.end()
 
     def _evaluate(self, texts: Sequence[str | None], others: Sequence[str | None]) -> tuple[Violation, ...]:
         """Return what values break by themselves; an error where one breaks the schema.
 
         Args:
-            texts: Those that are right, or of fields for which there is no pattern of what is.
+            texts: Those that are valid, or of fields for which no pattern says which are.
             others: All others.
         """
         violations: tuple[Violation, ...] = ()
@@ -141,44 +136,32 @@ class _Block:
                 violations += values[text]
         return violations
 
-    def _learn_cross_check(self, names: tuple[str, ...]) -> CrossCheck:
-        cross_check = self._rules.cross_check(self.kind, names)
-        _remember(self._cross_check, names, cross_check)
-        return cross_check
-
-    def _learn_keys(self, written: tuple[str, ...]) -> tuple[str, ...] | None:
-        """Return attributes' names; None where a block may not have just these, each a running number."""
+    def _key_names(self, written: tuple[str, ...]) -> tuple[str, ...]:
+        """Return attributes' names; an error where a block may not have just these, each a running number."""
         names = tuple(each.strip(f"{WHITE}=") for each in written[:-1])
         keys = dict.fromkeys(names, "1")
-        if not self._model.has_right_attributes(keys) or self._rules.fields[self.kind].keys(keys):
-            return None
-        _remember(self._keys, written, names)
+        if not self._model.has_valid_attributes(keys) or self._rules.fields[self.kind].keys(keys):
+            raise KeyError
         return names
 
 
-class _Values(dict[str, tuple[Violation, ...]]):
-    """What a field's texts break by themselves; an error for one that breaks the schema."""
+def _verdicts(name: str, model: Model, rules: BlockRules) -> Memory[str, tuple[Violation, ...]]:
+    """Return what a field's texts break by themselves; an error for one that breaks the schema."""
+    test = model.values[name]
 
-    def __init__(self, name: str, model: Model, rules: BlockRules) -> None:
-        super().__init__()
-        self._name = name
-        self._test = model.values[name]
-        self._rules = rules
-
-    def __missing__(self, text: str) -> tuple[Violation, ...]:
+    def evaluate(text: str) -> tuple[Violation, ...]:
         # A parser makes a line feed of a carriage return.
-        if "\r" in text or not self._test(text):
+        if "\r" in text or not test(text):
             raise KeyError
-        violations = self._rules.value(self._name, text)
-        _remember(self, text, violations)
-        return violations
+        return rules.value(name, text)
 
-    def is_right(self, text: str) -> bool:
-        """Say whether a text keeps the schema and breaks nothing."""
-        try:
-            return not self[text]
-        except KeyError:
-            return False
+    return Memory(evaluate)
+
+
+def _validity(name: str, model: Model, rules: BlockRules) -> Callable[[str], bool]:
+    """Return the test whether a field's text keeps the schema and breaks nothing."""
+    test = model.values[name]
+    return lambda text: test(text) and not rules.value(name, text)
 
 
 class _Functions:
@@ -189,20 +172,19 @@ class _Functions:
 
     def __init__(self, model: Model, rules: RowEvaluator, circumstances: Circumstances) -> None:
         kind, verdi, first, last = model.block.children
-        right = {
-            field.name: _Values(field.name, model, rules.fields[_FUNCTION]).is_right for field in model.block.children
-        }
-        cross_check = rules.cross_check(_FUNCTION, tuple(right))
-        days = [_days(field, right[field.name], circumstances) for field in (first, last)]
+        names = [field.name for field in model.block.children]
+        valid = {name: _validity(name, model, rules.fields[_FUNCTION]) for name in names}
+        cross_check = rules.cross_check(_FUNCTION, names)
+        days = [_days(field, valid[field.name], circumstances) for field in (first, last)]
 
-        def is_right(code: str, degree: str) -> bool:
+        def is_valid(code: str, degree: str) -> bool:
             values = {kind.name: code, verdi.name: degree, first.name: circumstances.first_day, last.name: _NO_END}
-            return right[verdi.name](degree) and not cross_check(values)
+            return valid[verdi.name](degree) and not cross_check(values)
 
         # By the degrees of need that each kind of help may have: sight and hearing have scales of their own.
         scales: dict[tuple[str, ...], list[str]] = {}
-        for code in filter(right[kind.name], sorted(accepted(kind, circumstances.year))):
-            scales.setdefault(tuple(degree for degree in "0123456789" if is_right(code, degree)), []).append(code)
+        for code in filter(valid[kind.name], sorted(accepted(kind, circumstances.year))):
+            scales.setdefault(tuple(degree for degree in "0123456789" if is_valid(code, degree)), []).append(code)
         between = f"</{kind.name}>{_SPACE}<{verdi.name}>"
         codes = "|".join(
             f"(?:{_any_of(each)}){between}[{''.join(degrees)}]" for degrees, each in scales.items() if degrees
@@ -237,9 +219,9 @@ class _Functions:
         return found.end()
 
 
-def _pattern(field: Field, right: str) -> str:
-    """Return a field's pattern with two groups: a text that is right, and any other; only the first where none is."""
-    texts = f"(?:({right})|({_TEXT}))" if right else f"({_TEXT})(\\Z)?"
+def _pattern(field: Field, valid: str) -> str:
+    """Return a field's pattern with two groups: a valid text, and any other; only the first where none is."""
+    texts = f"(?:({valid})|({_TEXT}))" if valid else f"({_TEXT})(\\Z)?"
     one = f"<{field.name}>{texts}</{field.name}>{_SPACE}"
     # Atomic: a field that was matched is never looked at in another way, or each would double the time to fail.
     return f"(?>{one})" if field.least else f"(?>{one})?+"
@@ -248,32 +230,35 @@ def _pattern(field: Field, right: str) -> str:
 # What depends on no file is made once: it takes longer than a small file.
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=MOST_MADE)
 def _functions(model: Model, circumstances: Circumstances) -> _Functions:
     return _Functions(model, RowEvaluator(iplos(), circumstances), circumstances)
 
 
-@functools.lru_cache(maxsize=512)
-def _right(model: Model, name: str, rules: BlockRules, circumstances: Circumstances) -> str:
-    """Return a pattern of texts that keep the schema and break nothing; empty where that is no matter of a pattern."""
-    field, test = model.child(name), model.values[name]
+@functools.lru_cache(maxsize=MOST_MADE)
+def _valid_texts(model: Model, rules: BlockRules, circumstances: Circumstances) -> tuple[str, ...]:
+    """Return, for each simple child, a pattern of valid texts; empty where that is no matter of a pattern."""
+    return tuple(
+        _pattern_of_valid(field, _validity(field.name, model, rules), circumstances)
+        for field in model.block.children
+        if field.kind == "element"
+    )
 
-    def is_right(text: str) -> bool:
-        return test(text) and not rules.value(name, text)
 
+def _pattern_of_valid(field: Field, is_valid: Callable[[str], bool], circumstances: Circumstances) -> str:
     if field.format == DATO:
-        return _days(field, is_right, circumstances)
+        return _days(field, is_valid, circumstances)
     enumeration = field.facets.get("enumeration", "").split()
-    return _any_of(filter(is_right, enumeration or sorted(accepted(field, circumstances.year))))
+    return _any_of(filter(is_valid, enumeration or sorted(accepted(field, circumstances.year))))
 
 
-def _days(field: Field, is_right: Callable[[str], bool], circumstances: Circumstances) -> str:
-    """Return a pattern of days that are right; empty where not every day of the years in between is."""
+def _days(field: Field, is_valid: Callable[[str], bool], circumstances: Circumstances) -> str:
+    """Return a pattern of valid days; empty where not every day of the years in between is."""
     first, last = (bound(each, circumstances)[:4] for each in (field.earliest, field.latest))
     years = range(int(first) if first.isdigit() else 1900, 1 + (int(last) if last.isdigit() else 2099))
-    if not years or not is_right(f"{years[0]}0101") or not is_right(f"{years[-1]}1231"):
+    if not years or not is_valid(f"{years[0]}0101") or not is_valid(f"{years[-1]}1231"):
         return ""
-    no_end = f"{_NO_END}|" if is_right(_NO_END) else ""
+    no_end = f"{_NO_END}|" if is_valid(_NO_END) else ""
     return f"(?:{no_end}(?:{_any_of(map(str, years))}){_MONTH_AND_DAY})"
 
 
@@ -289,9 +274,3 @@ def _any_of(texts: Iterable[str]) -> str:
         (re.escape(each[0]) if len(each) == 1 else f"(?:{_any_of(each)})") + f"[{re.escape(end)}]"
         for (_, end), each in sorted(beginnings.items())
     )
-
-
-def _remember(known: dict[_K, _V], key: _K, value: _V) -> None:
-    if len(known) >= _MOST:
-        known.clear()
-    known[key] = value

@@ -1,7 +1,7 @@
-"""What the official schema would say of a file: every breach with its line and place, as the file is read.
+"""What the official schema would report of a file: every breach with its line and place, as the file is read.
 
 The content models are plain sequences, so a block keeps its schema where its children's places never fall and each
-stands there as often as it may. Only counts are kept, and hashes of what must be unique.
+stands there as often as it may. Only counts are stored, and hashes of what must be unique.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from kpr_sender.preflight.catalogue.fields import Block, Catalogue, Field
 from kpr_sender.preflight.header import shown
 from kpr_sender.preflight.lexical import Predicate, predicate, wanted
 from kpr_sender.preflight.lines import WHITE
+from kpr_sender.preflight.memory import MOST_MADE
 from kpr_sender.preflight.model import Element, place
 from kpr_sender.privacy import may_hold_national_id
 
@@ -58,8 +59,8 @@ class Model:
             )
         }
 
-    def has_right_attributes(self, attributes: Mapping[str, str]) -> bool:
-        """Whether a block's attributes are right; what must be unique is not asked."""
+    def has_valid_attributes(self, attributes: Mapping[str, str]) -> bool:
+        """Whether a block may have these attributes; uniqueness is not evaluated."""
         for name, value in attributes.items():
             test = self.attributes.get(name)
             if test is None or not test(value):
@@ -67,11 +68,11 @@ class Model:
         return attributes.keys() >= self.required
 
     def child(self, name: str) -> Field:
-        """Return what is said of a child."""
+        """Return a child's field in the catalogue."""
         return self.block.children[self.places[name]]
 
 
-@functools.cache
+@functools.lru_cache(maxsize=MOST_MADE)
 def models(catalogue: Catalogue) -> Mapping[str, Model]:
     """Return every block's, by name."""
     return {name: Model(block, catalogue) for name, block in catalogue.blocks.items()}
@@ -83,7 +84,7 @@ _FIRST_SIZE: Final = 1_024  # slots, a power of two
 
 
 class HashedTexts:
-    """A set of texts that keeps 8-byte hashes only, in one array with open addressing.
+    """A set of texts that stores 8-byte hashes only, in one array with open addressing.
 
     The hash is Python's own, keyed anew in each process: nobody can make a file whose texts meet, and among a million
     texts two different ones are taken for the same once in some ten million runs.
@@ -201,7 +202,7 @@ class Structure:
         self._catalogue = catalogue
         self._namespace = namespace
         self.models = models(catalogue)
-        self._open: list[_Opened | None] = []  # None is a container that no schema knows: said once, then left alone
+        self._open: list[_Opened | None] = []  # None is a container that no schema knows: reported once
 
     def start(self, name: str, attributes: Mapping[str, str], line: int) -> Iterator[Breach]:
         """A container begins."""
@@ -220,12 +221,12 @@ class Structure:
             yield from _attributes(opened.model, attributes, line, path)
 
     def passed(self, name: str, keys: Mapping[str, str], line: int) -> list[Breach]:
-        """A record went by that is right in itself: evaluate its place, and what must be unique."""
+        """A record went by that is valid in itself: evaluate its place, and what must be unique."""
         parent = self._open[-1]
         return parent.step(name, keys, line) if parent else []
 
     def record(self, element: Element) -> Iterator[Breach]:
-        """A whole record went by."""
+        """A complete record went by."""
         parent = self._open[-1]
         if parent:
             yield from self._child(parent, element)

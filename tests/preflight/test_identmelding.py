@@ -131,7 +131,7 @@ def _differences(folder: Path, monkeypatch: pytest.MonkeyPatch, *, count: int, s
     made = [each.data() for form in ("kpr_ide_53_1_2", "kpr_ide_53_1_3") for each in documents(form, count // 4, seed)]
     files = [(each, random.choice((1, 13, 1 << 16))) for each in (*_samples(begun, count // 2, random), *made)]
     plain = [_verdict(fagmelding, *each) for each in files]
-    monkeypatch.setattr(Model, "has_right_attributes", lambda *_: False)
+    monkeypatch.setattr(Model, "has_valid_attributes", lambda *_: False)
     differing = [each[0] for at, each in enumerate(files) if _verdict(fagmelding, *each) != plain[at]]
     figure("identmelding, in short against structure", files=len(files), misclassified=len(differing))
     return differing

@@ -322,13 +322,13 @@ ROW = [
 ]
 
 
-def test_a_model_says_yes_to_what_is_right_and_no_to_the_rest() -> None:
+def test_a_model_accepts_what_is_valid_and_nothing_else() -> None:
     model = Structure(iplos(), "urn:x").models["TJENESTE"]
     assert all(model.values[name](text) for name, text in ROW)
-    assert model.has_right_attributes({"tjPeID": "1", "tjTjID": "2"})
+    assert model.has_valid_attributes({"tjPeID": "1", "tjTjID": "2"})
     assert not model.values["tjTjenType"]("x")
     assert "peAlder" not in model.values
-    assert not model.has_right_attributes({"tjPeID": "1"})
-    assert not model.has_right_attributes({"tjPeID": "1", "tjTjID": "x"})
-    assert not model.has_right_attributes({"tjPeID": "1", "tjTjID": "9" * 19})
-    assert not model.has_right_attributes({"tjPeID": "1", "tjTjID": "2", "xmlns": "x"})
+    assert not model.has_valid_attributes({"tjPeID": "1"})
+    assert not model.has_valid_attributes({"tjPeID": "1", "tjTjID": "x"})
+    assert not model.has_valid_attributes({"tjPeID": "1", "tjTjID": "9" * 19})
+    assert not model.has_valid_attributes({"tjPeID": "1", "tjTjID": "2", "xmlns": "x"})

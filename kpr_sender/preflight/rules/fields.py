@@ -12,6 +12,7 @@ from typing import Final
 
 from kpr_sender.preflight.catalogue.codes import codes
 from kpr_sender.preflight.catalogue.fields import ALWAYS, Block, Catalogue, Field
+from kpr_sender.preflight.memory import MOST_MADE
 from kpr_sender.preflight.model import Circumstances, CrossCheck, Values, Violation
 from kpr_sender.preflight.rules.table import CODE, MISSING, RANGE, requirements
 from kpr_sender.preflight.rules.values import LIST_BY, Check, checks, quoted
@@ -22,7 +23,7 @@ _NEED: Final = "Behov"
 _IN_NEED: Final = "1"
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=MOST_MADE)
 def field_rules(catalogue: Catalogue, circumstances: Circumstances) -> Mapping[str, BlockRules]:
     """Return a format's rules by block. They remember nothing of what they evaluate: so they are made once.
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from kpr_sender.preflight.header import shown
+from kpr_sender.preflight.memory import Memory
 from kpr_sender.preflight.model import Circumstances, PersonRecord, Row, Violation
 from kpr_sender.preflight.person_ids import birth_date
 from kpr_sender.preflight.rules.values import ELSEWHERE, is_day, is_number, not_valid
@@ -29,7 +29,6 @@ _YES: Final = "1"
 _WEEK: Final = 168  # hours
 _OPEN: Final = "99991231"
 _ID_DIGITS: Final = 11
-_REMEMBERED: Final = 4096  # distinct hours; a file has some thousand
 
 
 class PersonRules:
@@ -43,7 +42,7 @@ class PersonRules:
         self._year = circumstances.year
         self._first_day = circumstances.first_day
         self._last_day = circumstances.last_day
-        self._residences: dict[str, str] = dict.fromkeys(ELSEWHERE, "")
+        self._residences: Memory[str, str] = Memory(self._residence)
         self._long_numbers = self._dated_numbers = 0
 
     def person(self, record: PersonRecord) -> Iterator[tuple[int, Violation]]:
@@ -53,7 +52,7 @@ class PersonRules:
         if len(pid) >= _ID_DIGITS - 1 and self._is_national_id(pid):
             yield PERSON, Violation("person.national-id", "pePeID", f"pePeID has {len(pid)} digits, a date among them.")
         residence = values.get("peKomnr")
-        if residence and (message := self._residence(residence)):
+        if residence and (message := self._residences[residence]):
             yield PERSON, Violation("person.residence", "peKomnr", message)
         yield from _keys(pid, record.rows)
         services = [(index, row.values) for index, row in enumerate(record.rows) if row.kind == "TJENESTE"]
@@ -64,7 +63,7 @@ class PersonRules:
         total = 0.0
         for _, service in services:
             if "tjTimerUke" in service:
-                total += _hours(service["tjTimerUke"])
+                total += _hours[service["tjTimerUke"]]
         if total > _WEEK and (most := self._most_hours(service for _, service in services)) > _WEEK:
             yield PERSON, Violation("person.hours", "tjTimerUke", f"{most} hours a week at the same time.")
 
@@ -82,12 +81,7 @@ class PersonRules:
         return dated and 2 * self._dated_numbers > self._long_numbers
 
     def _residence(self, number: str) -> str:
-        message = self._residences.get(number)
-        if message is None:
-            if not is_number(number):
-                return ""
-            message = self._residences[number] = not_valid(number, self._year)
-        return message
+        return not_valid(number, self._year) if is_number(number) and number not in ELSEWHERE else ""
 
     def _death(self, died: str, services: Iterable[tuple[int, Mapping[str, str]]]) -> Iterator[tuple[int, Violation]]:
         if not is_day(died):
@@ -154,11 +148,6 @@ def _has_reason(rows: Iterable[Row]) -> bool:
     return any(_YES in {each.get("poHab"), each.get("poVenteliste")} for each in details)
 
 
-@functools.lru_cache(maxsize=_REMEMBERED)
-def _hours(text: str) -> float:
-    return float(_number(text))
-
-
 def _exact(service: Mapping[str, str]) -> Decimal:
     return _number(service.get("tjTimerUke", "0"))
 
@@ -170,3 +159,10 @@ def _number(text: str) -> Decimal:
     except InvalidOperation:
         return Decimal()
     return number if number.is_finite() and 0 < number <= _WEEK else Decimal()
+
+
+def _weekly_hours(text: str) -> float:
+    return float(_number(text))
+
+
+_hours: Final = Memory(_weekly_hours)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
@@ -14,6 +13,7 @@ from kpr_sender.preflight.catalogue import kommuner
 from kpr_sender.preflight.catalogue.codes import TJENESTETYPE, all_service_types, codes, lists
 from kpr_sender.preflight.catalogue.fields import DATO, Field
 from kpr_sender.preflight.header import shown
+from kpr_sender.preflight.memory import Memory
 from kpr_sender.preflight.model import Circumstances, Violation
 from kpr_sender.preflight.rules.table import CODE, FORMAT, RANGE, not_of_form, requirements
 
@@ -34,8 +34,6 @@ def before(earlier: str, later: str) -> bool:
 
 # Rules on one organisation number, wherever it stands.
 
-_REMEMBERED = 10_000  # distinct numbers; a municipality's services are performed by some hundred units
-
 
 class OrganisationNumbers:
     """Evaluates organisation numbers; few different ones stand in a file, so each is looked at once.
@@ -46,7 +44,7 @@ class OrganisationNumbers:
 
     def __init__(self, circumstances: Circumstances) -> None:
         self._production = circumstances.production
-        self._known: dict[tuple[str, str], tuple[Violation, ...]] = {}
+        self._known: Memory[tuple[str, str], tuple[Violation, ...]] = Memory(self._evaluate)
 
     def violations(self, field: str, number: str) -> tuple[Violation, ...]:
         """Return what a number breaks, never quoting it: a wrong one may be anything.
@@ -55,14 +53,10 @@ class OrganisationNumbers:
             field: The element or attribute it stands in.
             number: As it stands; a 0 may follow the nine digits.
         """
-        known = self._known.get((field, number))
-        if known is None:
-            known = self._evaluate(field, number)
-            if len(self._known) < _REMEMBERED:
-                self._known[field, number] = known
-        return known
+        return self._known[field, number]
 
-    def _evaluate(self, field: str, number: str) -> tuple[Violation, ...]:
+    def _evaluate(self, place: tuple[str, str]) -> tuple[Violation, ...]:
+        field, number = place
         if organisation_number(number) is None:
             return ()  # its form is a field rule's
         if not is_organisation_number(number):
@@ -230,7 +224,7 @@ def _right_days(earliest: str, latest: str, made: tuple[Check, ...]) -> Check:
     limits = (earliest, latest) if _EIGHT_DIGITS.fullmatch(earliest) else ("", "99999999")
 
     def check(value: str) -> Iterator[Violation]:
-        if limits[0] <= value <= limits[1] and _exists(value):
+        if limits[0] <= value <= limits[1] and _exists[value]:
             return
         for each in made:
             yield from each(value)
@@ -238,8 +232,7 @@ def _right_days(earliest: str, latest: str, made: tuple[Check, ...]) -> Check:
     return check
 
 
-@functools.lru_cache(maxsize=_REMEMBERED)
-def _exists(day: str) -> bool:
+def _is_in_the_calendar(day: str) -> bool:
     if _DAY.fullmatch(day) is None:
         return False
     try:
@@ -249,9 +242,12 @@ def _exists(day: str) -> bool:
     return True
 
 
+_exists: Final = Memory(_is_in_the_calendar)
+
+
 def _day_check(field: Field) -> Check:
     def check(value: str) -> Iterator[Violation]:
-        if _DAY.fullmatch(value) and not _exists(value):
+        if _DAY.fullmatch(value) and not _exists[value]:
             yield Violation("dato.no-such-day", field.name, f"{field.name} is {quoted(value)}: there is no such day.")
 
     return check
