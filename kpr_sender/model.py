@@ -160,7 +160,7 @@ class Receipt:
         msg_id: The shipment it answers, our MsgId.
         status: What it says, None where it could not be read.
         errors: All Error elements, in order.
-        verified: True only after decryption, signature, sender and MsgId were all right (promise G4).
+        verified: True only after decryption, signature, sender and MsgId were all valid (promise G4).
         problem: Why it is not verified, or how it contradicts an earlier one; empty when all is well.
         received_at: When we took it, UTC.
         signer: The receiver's certificate that verified it; None where none did, or the journal did not store it then.

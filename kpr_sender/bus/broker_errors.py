@@ -172,7 +172,7 @@ def outcome_of(result: TransferResult, where: str) -> Outcome:
     """Evaluate how a transfer to exchange and queue (``where``) ended. The one place that says *not sent*."""
     handed_over = result.reach is Reach.HANDED_OVER
     if result.ending is TransferEnding.ACCEPTED and handed_over:
-        return Outcome(Verdict.ACCEPTED, Reach.OUTCOME, result.bytes_handed_over, link=LinkState.STANDING)
+        return Outcome(Verdict.ACCEPTED, Reach.OUTCOME, result.bytes_handed_over, link=LinkState.ATTACHED)
     if result.ending in NEGATIVE_OUTCOMES:
         return _outcome(Verdict.NOT_SENT, Reach.OUTCOME, result, NEGATIVE_OUTCOMES[result.ending], where)
     if result.ending is TransferEnding.REFUSED and (not handed_over or _refused_before_routing(result)):
@@ -196,7 +196,7 @@ def not_connected(error: KprError, condition: str = "") -> Outcome:
 def too_large(length: int, limit: int, where: str) -> Outcome:
     """Return the outcome for a message above the limit that the link announced; both in bytes."""
     error = _TOO_LARGE_MEANING.as_error(where, "", f"{length} bytes, the limit is {limit}")
-    return Outcome(Verdict.NOT_SENT, Reach.NOT_BEGUN, 0, TOO_LARGE, error.what, error, LinkState.STANDING)
+    return Outcome(Verdict.NOT_SENT, Reach.NOT_BEGUN, 0, TOO_LARGE, error.what, error, LinkState.ATTACHED)
 
 
 def refused_link(refused: LinkRefused, where: str) -> Outcome:
@@ -220,5 +220,5 @@ def _refused_before_routing(result: TransferResult) -> bool:
 def _outcome(verdict: Verdict, reach: Reach, result: TransferResult, meaning: Meaning, where: str) -> Outcome:
     condition = result.condition or str(result.ending)
     error = meaning.as_error(where, condition, result.description)
-    link = _LINK_GONE.get(result.ending, LinkState.STANDING)
+    link = _LINK_GONE.get(result.ending, LinkState.ATTACHED)
     return Outcome(verdict, reach, result.bytes_handed_over, condition, result.description, error, link)

@@ -58,7 +58,7 @@ class LinkState(enum.StrEnum):
     """There was none: no connection, or no answer to the attach."""
     REFUSED = "refused"
     """The bus refused to attach it."""
-    STANDING = "standing"
+    ATTACHED = "standing"
     ENDED_BY_BUS = "ended-by-bus"
     """The bus detached it, or ended its session."""
     LOST = "lost"

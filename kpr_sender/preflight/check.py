@@ -116,7 +116,7 @@ def check(
         environment=environment,
         payloads=(fag.payload, ident.payload),
         refusal=fag.refusal or ident.refusal,
-        findings=tuple(finding for each in found for finding in each.kept),
+        findings=tuple(finding for each in found for finding in each.stored),
         counts=sum((Counter(each.counts) for each in found), Counter()),
         persons=fag.evaluator.statistics.persons,
         services=fag.evaluator.services,
@@ -137,7 +137,7 @@ def with_sizes(report: CheckReport, refuse_bytes: int) -> CheckReport:
     for payload in filter(None, report.payloads):
         if wrong := too_large(payload.type, payload.length, refuse_bytes):
             found.take([Finding("file.too-large", payload.type, 0, "", wrong)])
-    return replace(report, findings=tuple(found.kept), counts=found.counts)
+    return replace(report, findings=tuple(found.stored), counts=found.counts)
 
 
 def read_statistics(chunks: Iterable[bytes], year: int, *, like: Profile, name: str) -> YearStatistics:
@@ -190,6 +190,6 @@ def _read(
 
 
 def _say(findings: Findings, refusal: Refusal, file: MessageType) -> None:
-    """Add what makes the header wrong, unless a rule has said it."""
+    """Add what makes the header wrong, unless a rule has reported it."""
     if not any(RULES[rule].effect is Effect.STOP for rule in findings.counts):
         findings.take([Finding(_HEADER_REFUSED, file, refusal.line, "", refusal.what)])

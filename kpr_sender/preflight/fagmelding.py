@@ -147,7 +147,7 @@ class Fagmelding:
 
 
 def _row(rows: list[Row], index: int, person: Element) -> Element:
-    """Return the element of a row. Rows of one kind are in order; of another kind some may not have been kept."""
+    """Return the element of a row. Rows of one kind are in order; of another kind some may not be in it."""
     kind = rows[index].kind
     number = sum(row.kind == kind for row in rows[:index])
     return [child for child in person.children if child.name == kind][number]

@@ -180,7 +180,7 @@ def check_root(
             )
     if (namespace, root) == (MSGHEAD_NAMESPACE, "MsgHead"):
         raise Refusal(
-            "This is a whole Hodemelding; only what goes into it is wanted.",
+            "This is a complete Hodemelding; only what goes into it is wanted.",
             line=line,
             next_step=f"Hand in the {expected.norwegian} itself; kpr-sender makes the Hodemelding.",
         )

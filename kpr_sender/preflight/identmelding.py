@@ -26,7 +26,7 @@ UNIT: Final = "Institusjon"
 PATIENT: Final = "PasientIdent"
 
 _IDE: Final = MessageType.KPR_IDE
-_MOST_CONTACTS: Final = 1_000  # kept for the header's rules; a right file has two
+_MOST_CONTACTS: Final = 1_000  # stored for the header's rules; a valid file has two
 
 _FNR, _D, _H, _DUF = "1", "2", "3", "10"  # typeID, kodeverk 9032
 _NAMED: Final = {_FNR: Kind.FNR, _D: Kind.D}
@@ -91,7 +91,7 @@ class PatientRules:
 
 
 def _of_named_kind(named: str, kind: Kind | None) -> Iterator[Violation]:
-    """A number must be of the kind it is said to be; a synthetic one is whatever it is said to be."""
+    """A number must be of the kind that its typeID names; a synthetic one is of any kind."""
     if named == _DUF:
         if kind is not Kind.DUF:
             yield Violation("ident.duf", "fid", "typeID is 10, but this is no DUF-nummer.")
@@ -180,8 +180,8 @@ class Identmelding:
             self._take(violation, line, place(PATIENT, keys))
 
     def _take(self, violation: Violation, line: int, path: str) -> None:
-        whole = f"{path} / {violation.field}" if violation.field else path
-        self.findings.take([Finding(violation.rule, _IDE, line, whole, violation.message)])
+        full_path = f"{path} / {violation.field}" if violation.field else path
+        self.findings.take([Finding(violation.rule, _IDE, line, full_path, violation.message)])
 
     def _breaches(self, breaches: Iterable[Breach]) -> None:
         self.findings.take(Finding(breach.rule, _IDE, breach.line, breach.path, breach.message) for breach in breaches)

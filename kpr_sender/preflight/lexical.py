@@ -32,14 +32,14 @@ _BITS: Final = {"long": 64, "int": 32, "short": 16}
 
 
 def predicate(field: Field) -> Predicate:
-    """Return the test whether a text is right for a field.
+    """Return the test whether a text is valid for a field.
 
     An element with a fixed value may be empty, for then it has that value; an attribute may not.
     """
     tests = [_TYPES[field.type], *(_FACETS[name](value, field.type) for name, value in _facets(field).items())]
     usual = {text for text in field.facets.get("enumeration", "").split() if all(test(text) for test in tests)}
-    right = tests[0] if len(tests) == 1 else lambda text: text in usual or all(test(text) for test in tests)
-    return (lambda text: not text or right(text)) if field.kind == "element" and "fixed" in field.facets else right
+    valid = tests[0] if len(tests) == 1 else lambda text: text in usual or all(test(text) for test in tests)
+    return (lambda text: not text or valid(text)) if field.kind == "element" and "fixed" in field.facets else valid
 
 
 def wanted(field: Field) -> str:
@@ -60,7 +60,7 @@ def _any(_: str) -> bool:
     return True
 
 
-def _whole(text: str) -> tuple[str, str] | None:
+def _integer(text: str) -> tuple[str, str] | None:
     """Return sign and digits without leading zeros, of any number of digits; None where it is no whole number."""
     found = _INTEGER.fullmatch(text.strip(WHITE))
     if found is None or found[0] in {"", "+", "-"}:
@@ -73,7 +73,7 @@ def _in_bits(bits: int) -> Predicate:
     longest = len(str(most))
 
     def test(text: str) -> bool:
-        number = _whole(text)
+        number = _integer(text)
         if number is None or len(number[1]) > longest:  # int() is slow, and refuses, where there are thousands
             return False
         return -most <= int("".join(number)) < most
@@ -82,7 +82,7 @@ def _in_bits(bits: int) -> Predicate:
 
 
 def _natural(text: str) -> bool:
-    number = _whole(text)
+    number = _integer(text)
     return number is not None and not number[0]
 
 
@@ -136,7 +136,7 @@ _TYPES: Final[Mapping[str, Predicate]] = {
 
 def _value(text: str, type_: str) -> object:
     """Return what two texts for the same value have in common: 1 and 01 are one nonNegativeInteger."""
-    return _whole(text) if type_ == "nonNegativeInteger" or type_ in _BITS else text
+    return _integer(text) if type_ == "nonNegativeInteger" or type_ in _BITS else text
 
 
 def _one_of(texts: list[str], type_: str) -> Predicate:

@@ -105,8 +105,8 @@ class Finding:
     message: str
 
 
-KEPT: Final = 20
-"""How many places of one rule are kept: a mistake in an EPJ stands at a hundred thousand places, and is one mistake."""
+STORED: Final = 20
+"""How many places of one rule are stored: one mistake in an EPJ stands at a hundred thousand places."""
 
 
 @dataclass(slots=True)
@@ -115,25 +115,25 @@ class Findings:
 
     Attributes:
         counts: How many, by rule.
-        kept: Those whose places are kept.
+        stored: Those whose places are stored.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
-    kept: list[Finding] = field(default_factory=list)
+    stored: list[Finding] = field(default_factory=list)
 
     def has_room(self, rule: str) -> bool:
-        """Say whether the place of one more breach would be kept: to find it costs time."""
-        return self.counts.get(rule, 0) < KEPT
+        """Say whether the place of one more breach would be stored: to find it costs time."""
+        return self.counts.get(rule, 0) < STORED
 
     def count(self, rule: str) -> None:
         """Count one more breach of a rule."""
         self.counts[rule] = self.counts.get(rule, 0) + 1
 
     def take(self, findings: Iterable[Finding]) -> None:
-        """Count findings, and keep those that are among the first of their rule."""
+        """Count findings, and store those that are among the first of their rule."""
         for finding in findings:
             if self.has_room(finding.rule):
-                self.kept.append(finding)
+                self.stored.append(finding)
             self.count(finding.rule)
 
 
@@ -215,7 +215,7 @@ class Circumstances:
 
     Attributes:
         year: The reporting year.
-        environment: Where it would be sent: synthetic persons are right everywhere but in ``produksjon``.
+        environment: Where it would be sent: synthetic persons are valid everywhere but in ``produksjon``.
         organisation_number: The municipality's own, nine digits; empty where it is not known.
     """
 

@@ -1,7 +1,7 @@
 """One pass over a file before anything is sealed: is it the file it should be, for the year it should be for?
 
 Checked is what makes FHI discard the whole message (kravspesifikasjon IPLOS 3.7: version, kommunenummer, period) and
-what would send the wrong file. The file is read once, in pieces, and never held.
+what would send the wrong file. The file is read once, in chunks; memory stays flat.
 
 An error quotes nothing from the file but root, namespace, version, period and kommunenummer, and those only where
 they look like what they should be (promise G6).

@@ -22,7 +22,7 @@ class Kind(enum.StrEnum):
     FNR = "fødselsnummer"
     D = "D-nummer"
     DOLLY_OR_H = "H-nummer or NAV Dolly"
-    """Both add 40 to the month and cannot be told apart: a provider's own emergency number, or a test person."""
+    """Both add 40 to the month and cannot be distinguished: a provider's own emergency number, or a test person."""
     FH = "felles hjelpenummer"
     DUF = "DUF-nummer"
     TENOR = "Tenor"
@@ -145,7 +145,7 @@ def _is_duf(number: str) -> bool:
 
 
 _SHIFT: Final = 4096
-"""Both weighted sums are kept in one whole number: the first above this, the second, which stays below, under it."""
+"""Both weighted sums are in one whole number: the first above this, the second, which stays below, under it."""
 
 
 def _sums(place: int, digits: int) -> dict[str, int]:

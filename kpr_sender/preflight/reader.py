@@ -31,7 +31,7 @@ _WORDS: Final = {
     "ERR_CDATA_NOT_FINISHED": "a CDATA section has no end",
     "ERR_COMMENT_NOT_FINISHED": "a comment has no end",
     "ERR_DOCUMENT_END": "something stands behind its root element",
-    "ERR_GT_REQUIRED": "a tag has no right end",
+    "ERR_GT_REQUIRED": "a tag has no valid end",
     "ERR_INVALID_CHAR": "a character that XML does not allow",
     "ERR_INVALID_ENCODING": "bytes that are not UTF-8",
     "ERR_NAME_REQUIRED": "a name is missing, or is none",
@@ -42,7 +42,7 @@ _WORDS: Final = {
     "ERR_UNDECLARED_ENTITY": "undefined entity",
     "NS_ERR_ATTRIBUTE_REDEFINED": "an attribute stands there twice",
     "NS_ERR_UNDEFINED_NAMESPACE": "unbound prefix",
-    "WAR_NS_URI": "a namespace is no right URI",
+    "WAR_NS_URI": "a namespace is no valid URI",
     "WAR_NS_URI_RELATIVE": "a namespace is a relative URI",
     "WAR_SPACE_VALUE": "xml:space is neither default nor preserve",
 }
@@ -260,7 +260,7 @@ class Reader:
 
     def _check_log(self, *, failed: bool) -> None:
         for complaint in self._parser.feed_error_log:
-            if complaint.type_name.startswith("WAR_") and not self._open:  # which root it is, is said first
+            if complaint.type_name.startswith("WAR_") and not self._open:  # which root it is, is reported first
                 continue
             line = complaint.line + self._lines_before
             for words, what in _LIMITS.items():

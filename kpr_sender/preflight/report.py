@@ -23,8 +23,8 @@ class CheckReport:
         year: The reporting year the files were checked for.
         environment: Where they would be sent.
         payloads: What is known of the two files, the fagmelding first; None for one that may not be sent.
-        refusal: What is wrong with a file's header, as ``send`` says it; None where both are right.
-        findings: The first of each rule (``findings.KEPT``): the fagmelding's, the identmelding's, what is about both.
+        refusal: What is wrong with a file's header, as ``send`` says it; None where both are valid.
+        findings: The first of each rule (``model.STORED``): the fagmelding's, the identmelding's, what is about both.
         counts: How many there are in all, by rule.
         persons: How many PERSON.
         services: How many TJENESTE.
@@ -109,8 +109,8 @@ class CheckVerdict:
         dropped: Rows that would be dropped.
         blanked: Values that would be blanked, ``types`` among them.
         types: Blanked tjenestetyper; such a service counts nowhere, so they are accepted like dropped rows.
-        doubts: What drops nothing, and must be accepted all the same: files that are unlikely to be right.
-        remarks: What else is said: findings that a person should look at.
+        doubts: What drops nothing, and must be accepted all the same: files that are unlikely to be the ones to send.
+        remarks: What else is reported: findings that a person should look at.
     """
 
     stops: int

@@ -20,7 +20,7 @@ from kpr_sender.preflight.model import PersonRecord, Violation
 
 MONTHS: Final = 12
 NO_TYPE: Final = ""
-"""The tjenestetype of services without one that could be a code: whatever else stands there is never kept."""
+"""The tjenestetype of services without one that could be a code: whatever else stands there is never stored."""
 
 _REFUSED: Final = "1"  # tjVedtak: avslag (kodeverk 9171)
 _CODES: Final = frozenset(str(code) for code in range(100))  # one or two digits (kravspesifikasjon IPLOS 3.7)
@@ -257,7 +257,7 @@ def _of_types(rows: Sequence[TypeDifference], year: int) -> Iterator[Violation]:
     for row in rows:
         last, this = int(row.users.last), int(row.users.this)
         if row.type not in in_force:
-            continue  # it is right that it is gone, and where it is not, it has a finding of its own
+            continue  # it is gone as it must be, and where it is not, it has a finding of its own
         if last and not this:
             message = f"Tjenestetype {row.type}: {_users(last)} last year, none this year."
             yield Violation("year.type-vanished", message=message)

@@ -76,33 +76,33 @@ def guard_receiver(profile: Profile, environment: Environment, her_id: int) -> N
     Raises:
         ConfigInvalid: Says whose it is, or why it is out of use.
     """
-    right = profile.receivers[environment]
-    if her_id == right.service_her_id:
+    expected = profile.receivers[environment]
+    if her_id == expected.service_her_id:
         return
     raise ConfigInvalid(
         f"The receiver's HER-id {her_id} is not {environment.value}'s: {_whose(profile, environment, her_id)}.",
         where="receiver.her_id",
-        next_step=f"The receiver in {environment.value} is {right.service_her_id} ({right.service_name}).",
+        next_step=f"The receiver in {environment.value} is {expected.service_her_id} ({expected.service_name}).",
     )
 
 
 def _guard_queue(profile: Profile, environment: Environment, queue: str) -> None:
-    right = profile.receivers[environment].service_her_id
+    expected = profile.receivers[environment].service_her_id
     digits = _LEADING_DIGITS.match(queue.strip().rpartition("/")[2].strip())
-    her_id = int(digits[1]) if digits else right
+    her_id = int(digits[1]) if digits else expected
     services = {party.service_her_id for party in profile.receivers.values()}
-    if her_id == right or her_id not in services | profile.refused_her_ids.keys():
+    if her_id == expected or her_id not in services | profile.refused_her_ids.keys():
         return
     raise ConfigInvalid(
         f"The receiver's queue begins with HER-id {her_id}, which is not {environment.value}'s: "
         f"{_whose(profile, environment, her_id)}.",
         where="receiver.queue",
-        next_step=f"Take the queue of {right} from Adresseregisteret.",
+        next_step=f"Take the queue of {expected} from Adresseregisteret.",
     )
 
 
 def _whose(profile: Profile, environment: Environment, her_id: int) -> str:
-    """Say what is known of a HER-id that is not the right one."""
+    """Say what is known of a HER-id that is not the expected one."""
     if her_id in profile.refused_her_ids:
         return profile.refused_her_ids[her_id]
     if her_id == profile.receivers[environment].her_id:

@@ -62,10 +62,10 @@ def _party(entry: RegisterEntry, settings: Settings, at: datetime) -> Iterator[C
     not_begun = party.valid_from is not None and party.valid_from > at
     if not party.active or ended or not_begun:
         yield ConfigInvalid("The receiver is not in use there.", where=where, next_step=_ASK_FHI)
-    right = profiles.load(settings.report.year).receivers[settings.environment].her_id
-    if party.parent_her_id != right:
+    owner = profiles.load(settings.report.year).receivers[settings.environment].her_id
+    if party.parent_her_id != owner:
         found = "no party" if party.parent_her_id is None else f"HER-id {party.parent_her_id}"
-        yield ConfigInvalid(f"The receiver belongs to {found} there, not to {right}.", where=where, next_step=_ASK_FHI)
+        yield ConfigInvalid(f"The receiver belongs to {found} there, not to {owner}.", where=where, next_step=_ASK_FHI)
 
 
 def _queue(entry: RegisterEntry, settings: Settings) -> Iterator[ConfigInvalid]:

@@ -93,8 +93,8 @@ class Answers:
         if in_front := faults.find(FaultName.FOREIGN_IN_FRONT, message.subject):
             for _ in range(int(in_front.number)):
                 yield Answer(receipts, foreign.message(receipts, to_her_id=self.sender_her_id, at=self.now()))
-        if demanded := faults.find(FaultName.ERROR_QUEUE, message.subject):
-            yield self._error(message, CONDITIONS[demanded.value], faults)
+        if error_queue := faults.find(FaultName.ERROR_QUEUE, message.subject):
+            yield self._error(message, CONDITIONS[error_queue.value], faults)
         elif evaluation.fault or not evaluation.original:
             yield self._error(message, evaluation.fault or CONDITIONS[codes.INTERNAL], faults)
         else:

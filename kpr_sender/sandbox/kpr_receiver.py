@@ -186,8 +186,8 @@ class KprReceiver:
         if transport.plain_id(message.message_id) in self._seen.message_ids:
             return Assessment(message, silence=_SEEN_MESSAGE_ID)
         evaluation = self._evaluated(message)
-        if demanded := self.faults.find(FaultName.ERROR_QUEUE, message.subject):
-            return dataclasses.replace(evaluation, fault=CONDITIONS[demanded.value])
+        if error_queue := self.faults.find(FaultName.ERROR_QUEUE, message.subject):
+            return dataclasses.replace(evaluation, fault=CONDITIONS[error_queue.value])
         if (
             not evaluation.fault
             and evaluation.original
@@ -197,7 +197,7 @@ class KprReceiver:
         return evaluation
 
     def _evaluated(self, message: BusMessage) -> Assessment:
-        """Return how a message is answered, without its body: a evaluation may be kept for long."""
+        """Return how a message is answered, without its body: an evaluation may be stored for long."""
         try:
             evaluation = self._receiver.evaluate(message, self._now())
             return dataclasses.replace(evaluation, message=dataclasses.replace(message, body=None))

@@ -39,7 +39,7 @@ class Peer:
     Args:
         sock: As accepted.
         tls: Where TLS is spoken.
-        admits: Says whether a user name and password are right.
+        admits: Says whether a user name and password are valid.
         on_event: Called for every AMQP event.
         idle_timeout: Seconds after which a silent client is given up.
         channels: Highest channel number.

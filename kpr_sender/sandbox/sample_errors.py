@@ -29,7 +29,7 @@ TEST_PERSONS: Final = "testpersons.txt"
 _ANOTHER_UNIT: Final = organisasjonsnummer(Random(2))  # noqa: S311 - repeatable, guards nothing
 _TOGETHER: Final = "."
 _ONLY_IF_NOTHING_ELSE_STOPS: Final = "header.refused"
-_RIGHT: Final = PairChange()
+_UNCHANGED: Final = PairChange()
 
 Texts = tuple[str, str]
 
@@ -42,7 +42,7 @@ class Expected:
         folder: Below the folder that was written.
         environment: By whose rules; production's hold where no configuration is named.
         rules: Every rule that is broken, by name.
-        refused: The pair cannot be judged at all: ``check`` ends with an error.
+        refused: The pair cannot be evaluated at all: ``check`` ends with an error.
         compare: Last year's fagmelding that is needed, by its name in the folder; empty where none is.
         testpersons: Numbers that must be on the list of test persons, likewise.
         organisation_number: What ``sender.organisation_number`` must be; empty where it does not matter.
@@ -78,7 +78,7 @@ _REFUSED: Final[tuple[tuple[str, Callable[[Texts], Texts]], ...]] = (
     ("document-type", lambda pair: (pair[0].replace("<IPLOS", "<!DOCTYPE IPLOS>\n<IPLOS", 1), pair[1])),
     ("other-format", lambda pair: (pair[0].replace("iplos/2019", "iplos/2009", 1), pair[1])),
 )
-"""What is no such pair at all, and how the right one becomes it."""
+"""What is no such pair at all, and how a valid one becomes it."""
 
 
 def cases() -> tuple[ErrorCase, ...]:
@@ -98,7 +98,7 @@ def pairs(year: int) -> Iterator[SamplePair]:
     for number, (slug, group) in enumerate(named, start=1):
         yield pair_of(year, f"{number:02}-{slug}", group)
     for number, (slug, damaged) in enumerate(_REFUSED, start=len(named) + 1):
-        fagmelding, identmelding = damaged(written(year, [_RIGHT]))
+        fagmelding, identmelding = damaged(written(year, [_UNCHANGED]))
         expected = Expected(f"{number:02}-{slug}", refused=True)
         yield SamplePair(expected, {FAGMELDING: fagmelding, IDENTMELDING: identmelding})
 
@@ -152,13 +152,13 @@ def _arranged() -> tuple[list[ErrorCase], list[ErrorCase], list[ErrorCase]]:
 def pair_of(year: int, folder: str, group: Sequence[ErrorCase]) -> SamplePair:
     """Return the pair with these errors and no others, to be written into a folder."""
     first = group[0]
-    persons = [_RIGHT] * first.companion
+    persons = [_UNCHANGED] * first.companion
     for case in group:
         persons += [case.change] * (1 + case.crowd)
     fagmelding, identmelding = written(year, persons, [case.change for case in group])
     files = {FAGMELDING: fagmelding, IDENTMELDING: identmelding}
     if first.compared:
-        files[LAST_YEAR] = written(year - 1, [_RIGHT])[0]
+        files[LAST_YEAR] = written(year - 1, [_UNCHANGED])[0]
     if first.listed:
         files[TEST_PERSONS] = fid_of(FIRST_PID + first.companion, year) + "\n"
     expected = Expected(

@@ -29,7 +29,7 @@ class ErrorCase:
         about: Element or attribute that the finding names last; empty where it names none.
         environment: Where it is an error.
         crowd: How many more persons are changed in the same way.
-        companion: Whether a person that is right stands in the pair as well.
+        companion: Whether a valid person stands in the pair as well.
         compared: Whether last year's file is needed to find it.
         owned: Whether the municipality's own organisation number must be known, and be another.
         refuse_bytes: What ``limits.refuse_bytes`` must be; 0 where it does not matter.
@@ -108,7 +108,7 @@ _BESIDE: Final[Mapping[str, tuple[Edit, ...]]] = {
 """What is changed as well, so that nothing else is broken."""
 
 _FIRST: Final = {"peDodDato.format": before("peEndrDato", f"<peDodDato>{_TOO_LATE}</peDodDato>")}
-"""Of what the person that is right does not have."""
+"""Of what the valid person does not have."""
 
 _ALSO: Final[Mapping[str, tuple[str, ...]]] = {
     "iiInnhType.format": ("structure.value",),
@@ -311,7 +311,7 @@ PRODUCTION: Final = (
     ),
     ErrorCase("ident.test-person", PairChange(), _SYNTHETIC, "fid", Environment.PRODUKSJON, listed=True, alone=True),
 )
-"""What is judged by production's rules. There, a synthetic pair can be right in nothing else either."""
+"""What is evaluated by production's rules. By them a synthetic pair breaks others as well."""
 
 PAIRS: Final = (
     _ident("pair.no-ident", put("@pid", "{far}"), about="PERSON", also=("pair.no-person",)),

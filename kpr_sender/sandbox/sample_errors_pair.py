@@ -250,7 +250,7 @@ def written(
 
     Args:
         year: The reporting year.
-        persons: What is changed of each person, ``PairChange()`` for one that is right.
+        persons: What is changed of each person, ``PairChange()`` for one that is valid.
         header: Whose changes of the two headers count.
         first_pid: The first person's number; the others follow.
     """
@@ -275,8 +275,8 @@ def _long_dead(pid: int, *, day: int = 0, month: int = 0) -> str:
     """Return a number of another series, of somebody born before 1900: nobody living has it."""
     for individual in range(500 + pid % 50, 600):
         nine = f"{1 + pid % 28 + day:02}{1 + pid % 12 + month:02}90{individual}"
-        if (whole := with_check_digits(nine)) is not None:
-            return whole
+        if (complete := with_check_digits(nine)) is not None:
+            return complete
     raise AssertionError("some number in fifty has check digits")
 
 

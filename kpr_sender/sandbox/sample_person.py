@@ -32,7 +32,7 @@ _HOURS: Final = {
     17: (6.0, 30.0),
     22: (8.0, 60.0),
 }
-"""Hours a week, lowest and highest, where tjTimerUke is demanded (0.01-168)."""
+"""Hours a week, lowest and highest, where tjTimerUke is required (0.01-168)."""
 _HOUSING: Final = 29
 _SHORT_STAYS: Final = frozenset({18, 19, 20, 25})
 

@@ -340,9 +340,9 @@ def _receiver_of(years: Mapping[int, Profile]) -> Party:
     return max(years.items())[1].receivers[Environment.LOKAL]
 
 
-def _impostor(right: KeyPair, now: Callable[[], datetime]) -> Signer:
-    key, certificate = impostor(right.certificate, now())
-    return KeyPair(certificate, key, (right.certificate, *right.chain))
+def _impostor(genuine: KeyPair, now: Callable[[], datetime]) -> Signer:
+    key, certificate = impostor(genuine.certificate, now())
+    return KeyPair(certificate, key, (genuine.certificate, *genuine.chain))
 
 
 def _take_lock(directory: Path, now: Callable[[], datetime]) -> JournalLock:

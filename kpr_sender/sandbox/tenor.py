@@ -34,9 +34,9 @@ def fodselsnummer(born: date, *, woman: bool, random: Random) -> str:
         individual = random.randint(low, high)
         if (individual % 2 == 0) is not woman:
             continue
-        whole = with_check_digits(f"{day_month_year}{individual:03}")
-        if whole is not None:
-            return whole
+        complete = with_check_digits(f"{day_month_year}{individual:03}")
+        if complete is not None:
+            return complete
 
 
 def with_check_digits(nine: str) -> str | None:

@@ -179,7 +179,7 @@ class ReceiverSettings:
         kinds.FLAG, "Accept receipts that are neither signed nor encrypted. Only when FHI is known to answer so."))
     receipt_sender: ReceiptSender = field(default=ReceiptSender.LEVEL2, metadata=option(
         kinds.choice(ReceiptSender), "Whose HER-id the sender of a receipt must have: that of FHI's tjenestested "
-        "(level2), or that of FHI itself does, too (level1). Its signature must be right in any case."))
+        "(level2), or that of FHI itself does, too (level1). Its signature must be valid in any case."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,7 +64,7 @@ def report(
         environment=Environment.PRODUKSJON,
         payloads=(None, None),
         refusal=None,
-        findings=tuple(collected.kept),
+        findings=tuple(collected.stored),
         counts=collected.counts,
         persons=stats.persons,
         services=stats.services + stats.refused,

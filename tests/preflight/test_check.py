@@ -12,7 +12,7 @@ import pytest
 from kpr_sender.errors import InputRefused
 from kpr_sender.model import Environment
 from kpr_sender.preflight import CheckReport, check
-from kpr_sender.preflight.model import KEPT
+from kpr_sender.preflight.model import STORED
 from kpr_sender.sandbox.sample import write_pair
 from tests.helpers.chunks import cut
 from tests.helpers.peak_memory import grown_mb
@@ -97,8 +97,8 @@ def test_every_breach_is_counted_and_the_first_kept(tmp_path: Path) -> None:
     fagmelding = with_wrong_type(fagmelding)
     report = evaluate([fagmelding], [identmelding])
     found = [finding.line for finding in report.findings if finding.rule == RULE]
-    assert report.counts[RULE] == report.services == fagmelding.count(WRONG) > KEPT
-    assert found == lines_of(fagmelding, WRONG)[:KEPT]
+    assert report.counts[RULE] == report.services == fagmelding.count(WRONG) > STORED
+    assert found == lines_of(fagmelding, WRONG)[:STORED]
 
 
 def test_person_without_end_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from kpr_sender.errors import InputRefused
 from kpr_sender.model import Environment
 from kpr_sender.preflight import CheckReport, check
-from kpr_sender.preflight.model import KEPT
+from kpr_sender.preflight.model import STORED
 from kpr_sender.sandbox.sample_errors_pair import PairChange, written
 from tests.helpers.figures import figure
 from tests.helpers.peak_memory import grown_mb
@@ -188,7 +188,7 @@ def evaluate(
     else:
         assert bomb.says == ""
         assert set(bomb.finds) == said.counts.keys()
-        assert max(Counter(finding.rule for finding in said.findings).values(), default=0) <= KEPT
+        assert max(Counter(finding.rule for finding in said.findings).values(), default=0) <= STORED
     assert grown < MOST_MB
     assert took < seconds
 

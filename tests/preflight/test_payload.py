@@ -116,7 +116,7 @@ REFUSED: dict[str, tuple[MessageType, bytes, int, str]] = {
     "newer ident": (IDE, ide("53_1_3_ide", "57_0_1_ide"), 2, "57_0_1_ide"),
     "identmelding as fagmelding": (IPL, IDENTMELDING, 2, "the identmelding .KPR_IDE., handed in as the fagmelding"),
     "fagmelding as identmelding": (IDE, FAGMELDING, 2, "the fagmelding .KPR_IPL., handed in as the identmelding"),
-    "a whole Hodemelding": (IPL, frame(HODEMELDING)[0] + b"</Content>", 2, "whole Hodemelding"),
+    "a complete Hodemelding": (IPL, frame(HODEMELDING)[0] + b"</Content>", 2, "complete Hodemelding"),
     "half a year": (IPL, ipl("20241231", "20240630"), 9, "'20240101' to '20240630': not the whole year"),
     "from July": (IPL, ipl("20240101", "20240701"), 8, "not the whole year"),
     "two years": (IPL, ipl("20240101", "20230101"), 9, "not the whole year"),

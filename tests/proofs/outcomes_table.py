@@ -80,7 +80,7 @@ SAID: Final[Mapping[str, Said]] = {
 }
 
 _V, _R, _L = Verdict, Reach, LinkState
-_ACCEPTED: Final = Expected(_V.ACCEPTED, _R.OUTCOME, _L.STANDING, None, "")
+_ACCEPTED: Final = Expected(_V.ACCEPTED, _R.OUTCOME, _L.ATTACHED, None, "")
 
 
 def _no(reach: Reach, link: LinkState, error: type[KprError], condition: str) -> Expected:
@@ -103,7 +103,7 @@ _SIZE: Final = "amqp:link:message-size-exceeded"
 # A disposition cannot come before a transfer: the attach has no row for those.
 TABLE: Final[Mapping[Moment, Mapping[str, Expected]]] = {
     Moment.ATTACH: {
-        "never settled": _no(_R.NO_CREDIT, _L.STANDING, BusUnreachable, "local:timeout"),
+        "never settled": _no(_R.NO_CREDIT, _L.ATTACHED, BusUnreachable, "local:timeout"),
         "detach": _no(_R.NOT_BEGUN, _L.REFUSED, BusUnreachable, _DETACHED),
         "detach, resource deleted": _no(_R.NOT_BEGUN, _L.REFUSED, BusUnreachable, _DELETED),
         "session end": _no(_R.NOT_BEGUN, _L.REFUSED, BusUnreachable, _INTERNAL),
@@ -113,16 +113,16 @@ TABLE: Final[Mapping[Moment, Mapping[str, Expected]]] = {
         "unauthorized": _no(_R.NOT_BEGUN, _L.REFUSED, AccessRefused, _UNAUTHORIZED),
         "unauthorized, by detach": _no(_R.NOT_BEGUN, _L.REFUSED, AccessRefused, _UNAUTHORIZED),
         "resource limit": _no(_R.NOT_BEGUN, _L.REFUSED, BusUnreachable, _LIMIT),
-        "size exceeded": _no(_R.NOT_BEGUN, _L.STANDING, InputRefused, _SIZE),
+        "size exceeded": _no(_R.NOT_BEGUN, _L.ATTACHED, InputRefused, _SIZE),
     },
     Moment.MID_TRANSFER: {
         # An answer to half a message is against the protocol: what such a broker has, nobody knows.
-        "accepted": _doubt(_R.INCOMPLETE, _L.STANDING, "accepted"),
-        "settled without state": _doubt(_R.INCOMPLETE, _L.STANDING, "settled-without-state"),
-        "rejected": _no(_R.OUTCOME, _L.STANDING, BusUnreachable, "rejected"),
-        "released": _no(_R.OUTCOME, _L.STANDING, ConfigInvalid, "released"),
-        "modified": _no(_R.OUTCOME, _L.STANDING, BusUnreachable, "modified"),
-        "never settled": _no(_R.INCOMPLETE, _L.STANDING, BusUnreachable, "local:timeout"),
+        "accepted": _doubt(_R.INCOMPLETE, _L.ATTACHED, "accepted"),
+        "settled without state": _doubt(_R.INCOMPLETE, _L.ATTACHED, "settled-without-state"),
+        "rejected": _no(_R.OUTCOME, _L.ATTACHED, BusUnreachable, "rejected"),
+        "released": _no(_R.OUTCOME, _L.ATTACHED, ConfigInvalid, "released"),
+        "modified": _no(_R.OUTCOME, _L.ATTACHED, BusUnreachable, "modified"),
+        "never settled": _no(_R.INCOMPLETE, _L.ATTACHED, BusUnreachable, "local:timeout"),
         "detach": _no(_R.INCOMPLETE, _L.ENDED_BY_BUS, BusUnreachable, _DETACHED),
         "detach, resource deleted": _no(_R.INCOMPLETE, _L.ENDED_BY_BUS, BusUnreachable, _DELETED),
         "session end": _no(_R.INCOMPLETE, _L.ENDED_BY_BUS, BusUnreachable, _INTERNAL),
@@ -136,11 +136,11 @@ TABLE: Final[Mapping[Moment, Mapping[str, Expected]]] = {
     },
     Moment.HANDED_OVER: {
         "accepted": _ACCEPTED,
-        "rejected": _no(_R.OUTCOME, _L.STANDING, BusUnreachable, "rejected"),
-        "released": _no(_R.OUTCOME, _L.STANDING, ConfigInvalid, "released"),
-        "modified": _no(_R.OUTCOME, _L.STANDING, BusUnreachable, "modified"),
-        "settled without state": _doubt(_R.HANDED_OVER, _L.STANDING, "settled-without-state"),
-        "never settled": _doubt(_R.HANDED_OVER, _L.STANDING, "local:timeout"),
+        "rejected": _no(_R.OUTCOME, _L.ATTACHED, BusUnreachable, "rejected"),
+        "released": _no(_R.OUTCOME, _L.ATTACHED, ConfigInvalid, "released"),
+        "modified": _no(_R.OUTCOME, _L.ATTACHED, BusUnreachable, "modified"),
+        "settled without state": _doubt(_R.HANDED_OVER, _L.ATTACHED, "settled-without-state"),
+        "never settled": _doubt(_R.HANDED_OVER, _L.ATTACHED, "local:timeout"),
         "detach": _doubt(_R.HANDED_OVER, _L.ENDED_BY_BUS, _DETACHED),
         "detach, resource deleted": _doubt(_R.HANDED_OVER, _L.ENDED_BY_BUS, _DELETED),
         "session end": _doubt(_R.HANDED_OVER, _L.ENDED_BY_BUS, _INTERNAL),

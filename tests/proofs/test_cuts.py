@@ -98,7 +98,7 @@ def test_cut_after_every_byte_in_plain(plain: CountingBus) -> None:
         elif place == ends["transfer"]:
             expected = (Verdict.IN_DOUBT, Reach.HANDED_OVER, LinkState.LOST, 1)
         else:
-            expected = (Verdict.ACCEPTED, Reach.OUTCOME, LinkState.STANDING, 1)
+            expected = (Verdict.ACCEPTED, Reach.OUTCOME, LinkState.ATTACHED, 1)
         assert (outcome.verdict, outcome.reach, outcome.link, attempt.arrived) == expected, where
 
 

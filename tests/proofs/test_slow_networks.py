@@ -65,7 +65,7 @@ def summary(outcome: Outcome) -> tuple[Verdict, Reach, LinkState]:
 )
 def test_slow_is_only_slow(bus: tuple[CountingBus, dict[str, Any]], proxy: FaultProxy, faults: Faults) -> None:
     attempt, _ = timed(Sender(bus[0], proxy, SMALL, **bus[1]), faults)
-    assert summary(attempt.outcome) == (Verdict.ACCEPTED, Reach.OUTCOME, LinkState.STANDING)
+    assert summary(attempt.outcome) == (Verdict.ACCEPTED, Reach.OUTCOME, LinkState.ATTACHED)
     assert attempt.arrived == 1
 
 
@@ -90,7 +90,7 @@ def test_half_open_after_the_transfer_is_in_doubt_and_ends_in_time(
     length = sender.undisturbed().let_through
     for place in (length - 300, length - 200):  # within the transfer, in plain and in its record of TLS
         attempt, took = timed(sender, Faults(cut_after=place, cut=Cut.SWALLOW))
-        assert summary(attempt.outcome) == (Verdict.IN_DOUBT, Reach.HANDED_OVER, LinkState.STANDING)
+        assert summary(attempt.outcome) == (Verdict.IN_DOUBT, Reach.HANDED_OVER, LinkState.ATTACHED)
         assert isinstance(attempt.outcome.error, InDoubt)
         assert attempt.outcome.condition == "local:timeout"
         assert took < PUBLISH + GRACE
@@ -114,7 +114,7 @@ def test_a_bus_that_stops_reading_is_left_in_time_and_gets_nothing_more(
     """The kernel takes no more than it can send, so that a stalled transfer is certainly not sent, not in doubt."""
     sender = Sender(bus[0], proxy, LARGE, **bus[1], publish_timeout=PUBLISH)
     attempt, took = timed(sender, Faults(cut_after=50_000, cut=Cut.STALL))
-    assert summary(attempt.outcome) == (Verdict.NOT_SENT, Reach.INCOMPLETE, LinkState.STANDING)
+    assert summary(attempt.outcome) == (Verdict.NOT_SENT, Reach.INCOMPLETE, LinkState.ATTACHED)
     assert isinstance(attempt.outcome.error, BusUnreachable)
     assert 0 < attempt.outcome.bytes_handed_over < len(LARGE)
     assert attempt.arrived == 0
@@ -126,7 +126,7 @@ def test_too_slow_for_the_message_is_certainly_not_sent(
 ) -> None:
     sender = Sender(bus[0], proxy, LARGE, **bus[1], publish_timeout=PUBLISH)
     attempt, took = timed(sender, Faults(bandwidth=100_000))
-    assert summary(attempt.outcome) == (Verdict.NOT_SENT, Reach.INCOMPLETE, LinkState.STANDING)
+    assert summary(attempt.outcome) == (Verdict.NOT_SENT, Reach.INCOMPLETE, LinkState.ATTACHED)
     assert attempt.arrived == 0
     assert took < PUBLISH + GRACE + 2
 

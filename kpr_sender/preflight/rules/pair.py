@@ -22,7 +22,7 @@ from kpr_sender.preflight.person_ids import is_woman
 from kpr_sender.privacy import is_running_number
 
 _IPL, _IDE = MessageType.KPR_IPL, MessageType.KPR_IDE
-_DIGITS_KEPT: Final = 18  # a pid of so many digits is kept as its value; any other text as a negative hash
+_PID_DIGITS: Final = 18  # a pid of so many digits is stored as its value; any other text as a negative hash
 _BIRTH_DATE: Final = 6  # digits: the fid of typeID 9 is ddmmyy (XPR), which many persons share
 _HALF: Final = 2**63
 
@@ -91,7 +91,7 @@ class Pair:
             age: Its peAlder, as it stands.
             sex: Its peKjonn, as it stands.
         """
-        years = min(int(age), _OLDEST) if age.isascii() and age.isdigit() and len(age) <= _DIGITS_KEPT else _UNKNOWN
+        years = min(int(age), _OLDEST) if age.isascii() and age.isdigit() and len(age) <= _PID_DIGITS else _UNKNOWN
         self._persons.add(self._number(pid), line, years, _SEXES.get(sex, 0))
 
     def ident(self, pid: str, fid: str, line: int, born: date | None = None) -> None:
@@ -99,7 +99,7 @@ class Pair:
 
         Args:
             pid: Its pid.
-            fid: Its national id, or whatever its typeID says that it is; not kept.
+            fid: Its national id, or whatever its typeID says that it is; not stored.
             line: Where it stands.
             born: The date of birth in it; None where it holds none.
         """
@@ -214,7 +214,7 @@ class Pair:
     def _number(self, pid: str) -> int:
         """A pid's value; pePeID is a number, so ``0017`` is 17. Other texts become a negative hash."""
         pid = pid.strip()
-        if len(pid) <= _DIGITS_KEPT and pid.isascii() and pid.isdigit():
+        if len(pid) <= _PID_DIGITS and pid.isascii() and pid.isdigit():
             return int(pid)
         return -1 - abs(self._hash(pid)) % _HALF
 

@@ -36,7 +36,7 @@ class ServiceRules:
     """Evaluates one TJENESTE at a time.
 
     What begins after the reporting year or ends before it begins is a field's range (``tjFraDato.range``,
-    ``tjTilDato.range``), and is not said twice.
+    ``tjTilDato.range``), and is not reported twice.
 
     Args:
         circumstances: The reporting year, and whether only real units are wanted.
@@ -69,12 +69,12 @@ class ServiceRules:
             and begins
             and ends >= self._first_day
             and wanted is not None
-            and self._unit_is_right(unit, wanted)
+            and self._unit_is_valid(unit, wanted)
         ):
             return ()
         return tuple(self._violations(values, code, unit))
 
-    def _unit_is_right(self, unit: str, wanted: OrganisationNumber) -> bool:
+    def _unit_is_valid(self, unit: str, wanted: OrganisationNumber) -> bool:
         if not unit:
             return wanted is not OrganisationNumber.REQUIRED
         return wanted is not OrganisationNumber.NOT_USED and not self._units.violations("tjInstOrgnr", unit)
@@ -181,7 +181,7 @@ class RowEvaluator:
         return fields if across is None else lambda values: fields(values) + across(values)
 
     def record(self, person: Element) -> PersonRecord:
-        """Make a record of a PERSON that was read the general way; right or not."""
+        """Make a record of a PERSON that was read the general way; valid or not."""
         values = _values(person)
         rows = [self._row(child) for child in person.children if child.name in self._kinds]
         return PersonRecord(person.attributes, values, rows, self._violations(_PERSON, person.attributes, values))

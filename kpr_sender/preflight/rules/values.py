@@ -69,7 +69,7 @@ class OrganisationNumbers:
 # Says why a kommunenummer is not valid at the end of the reporting year, the day FHI's letter names.
 
 ELSEWHERE: Final = frozenset({"9000", "9900", "9999"})
-"""Special cases of residence (XPR): no municipality of their own, so right for a person and wrong for a sender."""
+"""Special cases of residence (XPR): no municipality of their own, so valid for a person and not for a sender."""
 
 
 def is_number(text: str) -> bool:
@@ -144,7 +144,7 @@ def checks(field: Field, circumstances: Circumstances) -> tuple[Check, ...]:
     if RANGE in required_aspects and _NUMBER.fullmatch(earliest):
         made.append(_range_check(field, earliest, latest))
     if field.format == DATO:
-        return (_right_days(earliest, latest, (*made, _day_check(field))),)
+        return (_valid_days(earliest, latest, (*made, _day_check(field))),)
     if field.name in _MONTHS:
         made.append(_month_check(field))
     return tuple(made)
@@ -166,7 +166,7 @@ def _form_check(field: Field, in_force: frozenset[str]) -> Check:
     message = not_of_form(field)
 
     def check(value: str) -> Iterator[Violation]:
-        # A code in force is right whatever the pattern says: poHarKoordinator's have one character too many for theirs.
+        # A code in force is valid whatever the pattern says: poHarKoordinator's have one character too many for theirs.
         if not fullmatch(value) and value not in in_force:
             yield Violation(f"{field.id}.{FORMAT}", field.name, f"{field.name} {message}: {quoted(value)}.")
 
@@ -219,7 +219,7 @@ def _month_check(field: Field) -> Check:
     return check
 
 
-def _right_days(earliest: str, latest: str, made: tuple[Check, ...]) -> Check:
+def _valid_days(earliest: str, latest: str, made: tuple[Check, ...]) -> Check:
     """Return all checks of a day in one, which nearly every day passes at once."""
     limits = (earliest, latest) if _EIGHT_DIGITS.fullmatch(earliest) else ("", "99999999")
 
