@@ -1,10 +1,9 @@
 """A process of one thread that has everything loaded and forks a crowd of runs at once: ``python -m`` runs it.
 
-It reads one JSON object a line: the configuration, the journal's folder, how many, and whether persons decide. The
-children wait at a gate, start at the same moment and send the same two files. Every other one is as patient as a cron
-job: it comes again while another run holds the journal. Where persons decide, both shipments have faulted before, and
-each child is a person who sends them again; every third one settles them first. It answers with each child's exit code
-and how many shipments the bus took from it.
+It reads one JSON object a line: the configuration, the journal's folder, how many, what persons decide, and whether
+they wait for receipts. The children wait at a gate, start at the same moment and send the same two files. Every other
+one is as patient as a cron job: it comes again while another run holds the journal. Where persons decide, each child is
+one who does, for both shipments. It answers with each child's exit code and how many shipments the bus took from it.
 """
 
 from __future__ import annotations
@@ -23,11 +22,12 @@ from typing import Final
 
 from kpr_sender.client import Client
 from kpr_sender.errors import JournalLocked, KprError, UsageError
-from kpr_sender.keys import configured
-from kpr_sender.model import Environment
-from kpr_sender.settings import load
+from kpr_sender.inbound import look_memory
+from kpr_sender.operator.resolve import Decision
+from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
-from tests.helpers.loaded import load_all
+from kpr_sender.states import awaits_answer
+from tests.helpers.loaded import all_loaded
 
 _HANGS_AFTER: Final = 60  # seconds
 _COMES_AGAIN_AFTER: Final = 0.1  # seconds
@@ -36,46 +36,40 @@ _ASKED, _PERSON = "FHI er spurt.", "Kari Vakt"
 
 def _serve() -> None:
     for line in sys.stdin:
-        order = json.loads(line)
-        settings = _loaded(order["config"])
-        folder = Path(order["folder"])
+        order = Order(**json.loads(line))
+        settings = all_loaded(order.config)
+        folder = Path(order.folder)
         own = dataclasses.replace(settings.journal, path=folder / "journal.db", receipts_dir=folder / "receipts")
-        own_settings = dataclasses.replace(settings, journal=own)
-        if order["persons"]:
-            _fault(own_settings)
-        sys.stdout.write(json.dumps(_crowd(own_settings, order["runs"], persons=order["persons"])) + "\n")
+        told = _crowd(dataclasses.replace(settings, journal=own), order)
+        sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()
 
 
-_known: dict[str, Settings] = {}
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What a crowd does.
+
+    Attributes:
+        runs: How many they are.
+        decision: What each of them decides as a person, of both shipments; empty for runs of cron.
+        waits: How long each waits for receipts, at most; None for not at all.
+        waits_first: Whether every third one does so before it decides, too.
+        heard: Whether it waits until each of the pair has an answer, verified or not, however long it takes.
+    """
+
+    config: str
+    folder: str
+    runs: int
+    decision: str = ""
+    waits: float | None = None
+    waits_first: bool = False
+    heard: bool = False
 
 
-def _loaded(config: str) -> Settings:
-    """Load configuration and keys once: opening a PKCS#12 file takes longer than all the rest of a run."""
-    if config not in _known:
-        settings = _known[config] = load(Path(config), Environment.LOKAL, environ={})
-        pair = configured.load_key(settings.keys.signing)
-        configured.load_key = lambda source: pair  # noqa: ARG005 - called by position, and typed by name
-        load_all(settings)
-    return _known[config]
-
-
-def _fault(settings: Settings) -> None:
-    """Send, and wait until the error queue has said of both that they could not be taken; in a process of its own."""
-    child = os.fork()
-    if child == 0:
-        signal.alarm(_HANGS_AFTER)
-        with Client(settings) as client:
-            client.submit()
-            client.wait(timeout=_HANGS_AFTER)
-        os._exit(0)
-    os.waitpid(child, 0)
-
-
-def _crowd(settings: Settings, runs: int, *, persons: bool) -> list[list[int]]:
+def _crowd(settings: Settings, order: Order) -> list[list[int]]:
     gate, opened = os.pipe()
     reading, writing = os.pipe()
-    sends = [functools.partial(_send, settings, number, persons=persons) for number in range(runs)]
+    sends = [functools.partial(_send, settings, number, order) for number in range(order.runs)]
     children = [_fork(send, gate, opened, reading, writing) for send in sends]
     os.close(gate)
     os.close(writing)
@@ -99,32 +93,57 @@ def _fork(send: Callable[[], list[int]], gate: int, opened: int, reading: int, w
     os._exit(0)
 
 
-def _send(settings: Settings, number: int, *, persons: bool) -> list[int]:
+def _send(settings: Settings, number: int, order: Order) -> list[int]:
     while True:
         try:
             with Client(settings) as client:
-                if persons:
-                    _decide(client, settles=number % 3 == 0)
-                report = client.submit()
+                return _run(client, number, order)
         except JournalLocked as error:
             if number % 2:  # not patient
                 return [error.exit_code, 0]
             time.sleep(_COMES_AGAIN_AFTER)
         except KprError as error:
             return [error.exit_code, 0]
-        else:
-            return [report.exit_code, report.sent]
 
 
-def _decide(client: Client, *, settles: bool) -> None:
+def _run(client: Client, number: int, order: Order) -> list[int]:
+    if order.waits_first and number % 3 == 0:
+        _wait(client, order)
+    _decide(client, order.decision, settles=number % 3 == 0)
+    report = client.submit()
+    sent = report.sent
+    return [(report if order.waits is None else _wait(client, order)).exit_code, sent]
+
+
+def _wait(client: Client, order: Order) -> Report:
+    """Wait for receipts; what is not verified must not keep us from looking."""
+    assert order.waits is not None
+    memory = look_memory.beside(client.settings.journal.path)
+    while True:
+        client.wait(timeout=order.waits)
+        memory.unlink(missing_ok=True)
+        report = client.status()
+        assert report is not None
+        if not order.heard or all(one.receipts or not awaits_answer(one) for one in report.submission.shipments):
+            return report
+
+
+def _decide(client: Client, decision: str, *, settles: bool) -> None:
     """Decide as one who does not know of the others: what another has decided already is refused."""
-    report = client.status()
+    report = client.status() if decision else None
     for shipment in report.submission.shipments if report else ():
-        if settles:
+        known = {"msg_id": shipment.msg_id, "reason": _ASKED, "by": _PERSON}
+        if decision == "resend" and settles:
             with suppress(UsageError):
-                client.settle(shipment.msg_id, reason=_ASKED, by=_PERSON)
+                client.settle(**known)
         with suppress(UsageError):
-            client.resend(shipment.msg_id, reason=_ASKED, by=_PERSON)
+            if decision == "resend":
+                client.resend(**known)
+            elif decision == "not-arrived":
+                client.resolve(decision=Decision.NOT_ARRIVED, **known)
+        for receipt in shipment.receipts if decision == "accept" else ():
+            with suppress(UsageError):
+                client.accept_receipt(receipt.receipt_id, reason=_ASKED, by=_PERSON)
 
 
 if __name__ == "__main__":

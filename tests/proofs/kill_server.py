@@ -19,15 +19,11 @@ from kpr_sender.bus import transfer_tracker
 from kpr_sender.client import Client
 from kpr_sender.fault_points import FaultPoint, armed
 from kpr_sender.inbound import look_memory
-from kpr_sender.keys import configured
-from kpr_sender.keys.files import KeyPair
-from kpr_sender.model import Environment, Shipment
+from kpr_sender.model import Shipment
 from kpr_sender.operator.resolve import Decision
-from kpr_sender.settings import load
-from kpr_sender.settings.secrets import KeySource
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import AWAITING_RECEIPT, ShipmentState
-from tests.helpers.loaded import load_all
+from tests.helpers.loaded import all_loaded
 
 _HANGS_AFTER: Final = 60  # seconds
 _LOOK: Final = 0.02  # seconds
@@ -35,32 +31,12 @@ _PIECE: Final = 4096  # bytes to the socket at once: a small message is on its w
 _RESULT: Final = "="
 _ASKED, _PERSON = "FHI er spurt.", "Kari Vakt"
 
-_load_key = configured.load_key
-_keys: dict[bytes, KeyPair] = {}
-
-
-def _loaded_key(source: KeySource) -> KeyPair:
-    """Opening a PKCS#12 file takes longer than all the rest of a run: once is enough."""
-    assert source.pkcs12 is not None
-    content = source.pkcs12.read_bytes()
-    if content not in _keys:
-        _keys[content] = _load_key(source)
-    return _keys[content]
-
 
 def _serve() -> None:
     transfer_tracker.LARGEST_CHUNK = _PIECE  # type: ignore[misc]
-    configured.load_key = _loaded_key
-    settings: dict[str, Settings] = {}
     for line in sys.stdin:
         order = json.loads(line)
-        config = order["config"]
-        if config not in settings:
-            settings[config] = load(Path(config), Environment.LOKAL, environ={})
-            for source in (settings[config].keys.signing, *settings[config].keys.decryption):
-                configured.load_key(source)
-            load_all(settings[config])
-        sys.stdout.write(json.dumps(_fork(order, settings[config])) + "\n")
+        sys.stdout.write(json.dumps(_fork(order, all_loaded(order["config"]))) + "\n")
         sys.stdout.flush()
 
 

@@ -7,27 +7,64 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from kpr_sender.sandbox.faults import Faults
+from kpr_sender.sandbox.faults import NO_FAULTS, Faults
 from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from tests.helpers.figures import figure
 from tests.helpers.municipality import SENDER_HER_ID, municipality
 from tests.helpers.nightly import scaled
 from tests.helpers.repository import ROOT
 from tests.helpers.stage import fast_folder
+from tests.proofs.kill_runs import empty_queues
 
 PROCESSES: Final = 20
 ROUNDS: Final = 50
 ROUNDS_OF_PERSONS: Final = 10
 PARTS_NIGHTLY: Final = 20  # of as many rounds each
-PUBLISHED, LOCKED = 80, 87
+DONE, PUBLISHED, LOCKED = 0, 80, 87
+WAITS: Final = 60.0  # seconds at most
 
 
-def crowd(rounds: int, *, persons: bool = False) -> None:
+@dataclass(frozen=True)
+class Scene:
+    """What FHI did with a pair, and what twenty persons at once decide of both.
+
+    Attributes:
+        fault: The sandbox's name for it.
+        decision: What each decides; one must count, and the others be refused.
+        words: How often each of the two goes, the first time included.
+        codes: How their runs may end.
+        rounds: How often it is played in each run of the suite.
+        late: Whether the receipts come at the moment of the decision. In every other round some look for them first,
+            and where they are seen nothing goes again.
+    """
+
+    fault: str
+    decision: str
+    words: int
+    codes: frozenset[int]
+    rounds: int = 2
+    late: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.decision} after {self.fault}" + (" and a late receipt" if self.late else "")
+
+
+CRON: Final = Scene("no-answer", "", 1, frozenset({PUBLISHED, LOCKED}))
+SCENES: Final = (
+    Scene("error-queue", "resend", 2, frozenset({PUBLISHED, LOCKED}), ROUNDS_OF_PERSONS),
+    Scene("no-answer", "not-arrived", 2, frozenset({PUBLISHED, LOCKED})),
+    Scene("no-answer", "not-arrived", 2, frozenset({DONE, PUBLISHED, LOCKED}), late=True),
+    Scene("receipt-sender", "accept", 1, frozenset({DONE, LOCKED})),
+)
+
+
+def crowd(rounds: int, scene: Scene = CRON) -> None:
     folder = fast_folder()
     town = municipality(folder)
     server = subprocess.Popen(
@@ -38,51 +75,81 @@ def crowd(rounds: int, *, persons: bool = False) -> None:
         text=True,
     )
     try:
-        faults = Faults.parse(["error-queue" if persons else "no-answer"])
-        with server, Sandbox(folder, sender_her_id=SENDER_HER_ID, faults=faults, behaviour=Behaviour(tls=False)) as bus:
+        with server, Sandbox(folder, sender_her_id=SENDER_HER_ID, behaviour=Behaviour(tls=False)) as bus:
             town.configure({"bus": {"tls": False}}, port=bus.port)
             for number in range(rounds):
-                one_round(server, bus, folder / f"round-{number}", town.config, persons=persons)
+                made = Crowd(server, town.config, folder / f"round-{number}")
+                one_round(made, bus, scene, waits_first=scene.late and number % 2 == 1)
+                empty_queues(bus)
     finally:
         shutil.rmtree(folder)
 
 
-def one_round(server: subprocess.Popen[str], bus: Sandbox, folder: Path, config: Path, *, persons: bool) -> None:
+@dataclass(frozen=True)
+class Crowd:
+    """The server of runs, for one journal."""
+
+    server: subprocess.Popen[str]
+    config: Path
+    folder: Path
+
+    def run(self, runs: int, **order: object) -> list[tuple[int, int]]:
+        """Start so many at once; return the exit code of each, and how many shipments the bus took from it."""
+        assert self.server.stdin is not None
+        assert self.server.stdout is not None
+        order |= {"config": str(self.config), "folder": str(self.folder), "runs": runs}
+        self.server.stdin.write(json.dumps(order) + "\n")
+        self.server.stdin.flush()
+        return [(code, sent) for code, sent in json.loads(self.server.stdout.readline())]
+
+
+def one_round(crowd: Crowd, bus: Sandbox, scene: Scene, *, waits_first: bool) -> None:
     before = len(bus.ledger.lines())
-    assert server.stdin is not None
-    assert server.stdout is not None
-    order = {"config": str(config), "folder": str(folder), "runs": PROCESSES, "persons": persons}
-    server.stdin.write(json.dumps(order) + "\n")
-    server.stdin.flush()
-    ended: list[tuple[int, int]] = [(code, sent) for code, sent in json.loads(server.stdout.readline())]
+    bus.faults = Faults.parse([scene.fault])
+    if scene.decision:
+        silent = scene.fault == "no-answer"
+        assert [sent for _, sent in crowd.run(1, waits=None if silent else 0.05, heard=not silent)] == [2]
+    if scene.late:
+        bus.faults = NO_FAULTS
+    waits = 0 if scene.late else None
+    ended = crowd.run(PROCESSES, decision=scene.decision, waits=waits, waits_first=waits_first)
     lines = bus.ledger.lines()[before:]
     taken = Counter(line.type for line in lines)
-    locked = sum(code == LOCKED for code, _ in ended)
-    words = 2 if persons else 1  # how often a person, or the first run, let each of the two go
+    sent = sorted(sent for _, sent in ended)
     figure(
-        f"{PROCESSES} persons at once" if persons else f"{PROCESSES} processes at once",
+        f"{PROCESSES} persons at once" if scene.decision else f"{PROCESSES} processes at once",
         rounds=1,
         runs=len(ended),
         published=taken.total(),
-        already=sum(code == PUBLISHED and sent == 0 for code, sent in ended),
-        locked=locked,
+        already=sum(code != LOCKED and sent == 0 for code, sent in ended),
+        locked=sum(code == LOCKED for code, _ in ended),
         lost=2 - len(taken),
-        duplicated=taken.total() - words * len(taken),
+        duplicated=sum(max(times - scene.words, 0) for times in taken.values()),
     )
-    assert taken == {"KPR_IPL": words, "KPR_IDE": words}
-    assert len({line.message_id for line in lines}) == 2 * words
+    assert set(taken) == {"KPR_IPL", "KPR_IDE"}
+    assert len({line.message_id for line in lines}) == len(lines) == 2 * bool(scene.decision) + sum(sent)
     assert len({line.msg_id for line in lines}) == 2
     assert len(ended) == PROCESSES
-    assert {code for code, _ in ended} <= {PUBLISHED, LOCKED}
-    assert sorted(sent for _, sent in ended) == [0] * (PROCESSES - 1) + [2], "one run has sent both"
+    assert {code for code, _ in ended} <= scene.codes
+    if scene.late:
+        assert crowd.run(1, waits=WAITS) == [(DONE, 0)], "both are delivered, whichever came first"
+    if waits_first:
+        assert max(taken.values()) <= scene.words
+    else:
+        assert set(taken.values()) == {scene.words}
+        by_one = [2] if scene.words > bool(scene.decision) else [0]
+        assert sent == [0] * (PROCESSES - 1) + by_one, "one run has sent both"
+    if scene.decision == "accept":
+        assert crowd.run(1) == [(DONE, 0)], "both are delivered"
 
 
 def test_g1_twenty_processes_at_once_publish_each_shipment_once() -> None:
     crowd(ROUNDS)
 
 
-def test_g1_twenty_persons_at_once_send_each_shipment_again_once() -> None:
-    crowd(ROUNDS_OF_PERSONS, persons=True)
+@pytest.mark.parametrize("scene", SCENES, ids=str)
+def test_g1_twenty_persons_at_once_send_each_shipment_again_once(scene: Scene) -> None:
+    crowd(scene.rounds, scene)
 
 
 @pytest.mark.nightly
@@ -90,3 +157,11 @@ def test_g1_twenty_persons_at_once_send_each_shipment_again_once() -> None:
 def test_g1_twenty_processes_at_once_all_night(part: int) -> None:
     del part  # which process comes first differs by itself
     crowd(ROUNDS)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("part", range(scaled(PARTS_NIGHTLY)))
+@pytest.mark.parametrize("scene", SCENES, ids=str)
+def test_g1_twenty_persons_at_once_all_night(scene: Scene, part: int) -> None:
+    del part
+    crowd(ROUNDS_OF_PERSONS, scene)
