@@ -132,15 +132,15 @@ def _decide(client: Client, decision: str, *, settles: bool) -> None:
     """Decide as one who does not know of the others: what another has decided already is refused."""
     report = client.status() if decision else None
     for shipment in report.submission.shipments if report else ():
-        known = {"msg_id": shipment.msg_id, "reason": _ASKED, "by": _PERSON}
+        msg_id = shipment.msg_id
         if decision == "resend" and settles:
             with suppress(UsageError):
-                client.settle(**known)
+                client.settle(msg_id, reason=_ASKED, by=_PERSON)
         with suppress(UsageError):
             if decision == "resend":
-                client.resend(**known)
+                client.resend(msg_id, reason=_ASKED, by=_PERSON)
             elif decision == "not-arrived":
-                client.resolve(decision=Decision.NOT_ARRIVED, **known)
+                client.resolve(msg_id, Decision.NOT_ARRIVED, reason=_ASKED, by=_PERSON)
         for receipt in shipment.receipts if decision == "accept" else ():
             with suppress(UsageError):
                 client.accept_receipt(receipt.receipt_id, reason=_ASKED, by=_PERSON)

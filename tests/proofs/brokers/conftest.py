@@ -26,3 +26,13 @@ def every_broker(request: pytest.FixtureRequest) -> RabbitMq:
     """RabbitMQ 3.10, 4.0 and 4.3, each running and with every queue empty."""
     node: RabbitMq = request.getfixturevalue(request.param)
     return node
+
+
+_AT_NIGHT = [pytest.param(*one.values, id=one.id, marks=[*one.marks, pytest.mark.nightly]) for one in _PARAMETERS[1:]]
+
+
+@pytest.fixture(params=[_PARAMETERS[0], *_AT_NIGHT])
+def a_broker(request: pytest.FixtureRequest) -> RabbitMq:
+    """RabbitMQ 3.10, and the others at night, running and with every queue empty."""
+    node: RabbitMq = request.getfixturevalue(request.param)
+    return node
