@@ -155,7 +155,7 @@ def test_g5_text_json_and_exit_code_say_the_same(
 
     object_ = json.loads(told[1])
     assert (text[0], told[0], quiet[0], object_["exit_code"]) == (code,) * 4
-    assert object_["verdict"] == text[1].splitlines()[0]
+    assert f"TEST lokal: {object_['verdict']}" == text[1].splitlines()[0]
     assert f"Exit code    {code}\n" in text[1]
     assert sum(object_["counts"].values()) == sum(counts.values())
     assert (quiet[1], object_["verdict"] in quiet[2]) == ("", code != 0)
@@ -186,7 +186,7 @@ def test_the_screen_has_the_verdict_first_then_the_worst_then_the_numbers(
     _, out, _ = command("--env", "lokal", "--config", made.config, "check")
 
     lines = out.splitlines()
-    assert lines[0] == "12 rows would be dropped, 3 values blanked; 30 remarks."
+    assert lines[0] == "TEST lokal: 12 rows would be dropped, 3 values blanked; 30 remarks."
     marks = [line.split()[0] for line in lines if line.endswith("]")]
     assert marks == ["DROPPED", "look", "look"]
     assert "  DROPPED  The service ended before the reporting year: 12  [tjeneste.outside-year]" in lines
@@ -329,7 +329,7 @@ def test_the_samples_are_clean_and_nobody_is_shown(command: Command, made: Munic
 
     ids = re.findall(r'fid="(\d+)"', made.identmelding.read_text("utf-8"))
     assert code == 0, out
-    assert out.startswith("Nothing here would be refused, dropped or blanked")
+    assert out.startswith("TEST lokal: Nothing here would be refused, dropped or blanked")
     assert "Users of each tjenestetype" in out
     assert json.loads(told)["comparison"]["last_year"]["persons"] == 5
     assert len(ids) == 5

@@ -187,7 +187,7 @@ def test_config_check_is_all_right_and_sends_nothing(command: Command, folder: P
     code, out, _ = command("config", "check")
 
     assert code == 0, out
-    assert {line.split()[0] for line in out.splitlines()} == {"green"}
+    assert {line.split()[0] for line in out.splitlines()[1:]} == {"green"}
     assert not (folder / "ledger.jsonl").exists()
     assert not (folder / "journal.db").exists()
 

@@ -28,7 +28,8 @@ def doctor(made: Municipality, *arguments: str, before: tuple[str, ...] = ()) ->
 def test_with_the_embedded_sandbox_every_line_is_green(made: Municipality, capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor(made) == 0
 
-    lines = capsys.readouterr().out.splitlines()
+    title, *lines = capsys.readouterr().out.splitlines()
+    assert title == "TEST lokal: self-checks; nothing is sent."
     assert [line[8:].split("  ")[0] for line in lines] == [check.name for check in CHECKS]
     assert {line.split()[0] for line in lines} == {"green"}
     assert not made.journal.exists()
@@ -39,7 +40,7 @@ def test_what_is_red_is_1_with_what_to_do_on_the_same_line(
 ) -> None:
     made.fagmelding.unlink()
     assert doctor(made) == 1
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("green")]
+    (line,) = [line for line in capsys.readouterr().out.splitlines()[1:] if not line.startswith("green")]
     assert line.startswith("red     files")
     assert line.endswith("What to do: Make the extracts in the EPJ, and name them.")
 
@@ -84,7 +85,7 @@ def test_what_was_found_ends_with_a_stop_before_what_to_do(
     made.config.write_text(LOKAL.replace(before, after), "utf-8")
     made.fagmelding.write_bytes(b"")
     assert doctor(made, *arguments) == 1
-    advised = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("green")]
+    advised = [line for line in capsys.readouterr().out.splitlines()[1:] if not line.startswith("green")]
     assert advised
     for line in advised:
         assert re.search(r"[^.:][.!?] What to do: [A-Z].*[^.]\.$", line), line

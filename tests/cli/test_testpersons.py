@@ -62,14 +62,14 @@ def test_numbers_go_on_the_list_are_found_and_come_off_it_again(command: Command
 
     assert command("add", "--note", "EPJ course", typed=f"{first}\n{second}\n{first}\n")[:2] == (
         0,
-        "2 added, 0 were there already.\n",
+        "TEST lokal: 2 added, 0 were there already.\n",
     )
-    assert command("add", typed=f"{second}\n{third}\n")[1] == "1 added, 1 were there already.\n"
+    assert command("add", typed=f"{second}\n{third}\n")[1] == "TEST lokal: 1 added, 1 were there already.\n"
     known = testpersons.load(listed)
     assert all(known.holds(number) for number in (first, second, third))
     assert not known.holds(TENOR_ID)
 
-    assert command("remove", typed=f"{first}\n{TENOR_ID}\n")[1] == "1 removed, 1 were not there.\n"
+    assert command("remove", typed=f"{first}\n{TENOR_ID}\n")[1] == "TEST lokal: 1 removed, 1 were not there.\n"
     assert not testpersons.load(listed).holds(first)
     assert testpersons.load(listed).holds(second)
 
@@ -82,7 +82,7 @@ def test_the_list_shows_how_many_when_and_why_and_never_who(command: Command, li
     code, out, err = command("list")
     assert (code, err) == (0, "")
     assert out.splitlines() == [
-        f"5 test persons in {listed}",
+        f"TEST lokal: 5 test persons in {listed}",
         "  2025-01-06       2  EPJ course",
         "  2025-02-01       3",
     ]
@@ -102,8 +102,8 @@ def test_the_list_shows_how_many_when_and_why_and_never_who(command: Command, li
 
 
 def test_without_a_list_there_is_nothing_on_it_and_none_is_made(command: Command, listed: Path) -> None:
-    assert command("list")[1] == f"0 test persons in {listed}\n"
-    assert command("remove", typed=TENOR_ID)[1] == "0 removed, 1 were not there.\n"
+    assert command("list")[1] == f"TEST lokal: 0 test persons in {listed}\n"
+    assert command("remove", typed=TENOR_ID)[1] == "TEST lokal: 0 removed, 1 were not there.\n"
     assert not testpersons.load(listed).holds(TENOR_ID)
     assert not listed.exists()
 

@@ -116,8 +116,8 @@ class Letter:
         return self.state is S.SEALED and not self.needs_person and not self.alarmed
 
     @property
-    def unbelieved(self) -> bool:
-        return any(not believed for (about, _), believed in self.digests.items() if about == self.msg_id)
+    def unbelieved(self) -> int:
+        return sum(not believed for (about, _), believed in self.digests.items() if about == self.msg_id)
 
     @property
     def has_ended(self) -> bool:
@@ -238,7 +238,7 @@ class Pair:
         if all(letter.state is S.DELIVERED and not letter.needs_person for letter in letters):
             return {82} if alarmed else {0}
         states = {letter.state for letter in letters}
-        open_and_unbelieved = any(one.unbelieved and one.state in {S.SEALED, S.PUBLISHED} for one in letters)
+        open_and_unbelieved = any(one.unbelieved > 0 and one.state in {S.SEALED, S.PUBLISHED} for one in letters)
         table = (
             (bool(states & {S.IN_DOUBT, S.PUBLISHING}), {83}),
             (open_and_unbelieved, {76}),
@@ -301,7 +301,7 @@ class Model:
             return False
         if cause is Cause.PERSON_SETTLES:
             calls = {
-                S.PUBLISHED: letter.unbelieved,
+                S.PUBLISHED: letter.unbelieved > 0,
                 S.DELIVERED: letter.needs_person,
                 **dict.fromkeys((S.DELIVERED_WITH_ERRORS, S.REJECTED, S.FAULTED, S.CANCELLED), True),
             }

@@ -38,7 +38,7 @@ _OUTCOME_KNOWN: Final = {EventKind.PUBLISHED, EventKind.NOT_SENT, EventKind.IN_D
 _OPEN: Final = {S.PUBLISHED, S.IN_DOUBT}
 
 Transaction = Callable[[Model], None]
-_Known = tuple[str, str, bool, bool, bool, bool, datetime | None]
+_Known = tuple[str, str, bool, bool, bool, int, datetime | None]
 """What journal and model must agree on of a shipment."""
 
 
@@ -541,7 +541,7 @@ def _of_journal(journal: tuple[Submission, ...]) -> dict[str, _Known]:
             shipment.needs_person,
             bool(shipment.alarm),
             shipment.settled,
-            any(not receipt.verified for receipt in shipment.receipts),
+            sum(not receipt.verified for receipt in shipment.receipts),
             _since(shipment.state, shipment.published_at),
         )
         for submission in journal
