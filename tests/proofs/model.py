@@ -133,6 +133,8 @@ class Letter:
         believed = meaning.belief is Belief.BELIEVED
         about = meaning.msg_id if meaning.reads and not meaning.unnamed else self.msg_id
         known = (about, meaning.digest)
+        if meaning.digest and not meaning.reads and any(digest == meaning.digest for _, digest in self.digests):
+            return  # it is stored, and shown with the MsgId that it came for
         if meaning.digest and (self.digests.get(known) or (known in self.digests and not believed)):
             return
         if meaning.digest:
