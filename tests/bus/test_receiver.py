@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -253,10 +254,14 @@ def test_a_broker_that_takes_a_held_message_back_is_obeyed(server: ScriptedBus) 
 
 
 def test_a_session_ended_by_the_broker_is_made_anew(server: ScriptedBus) -> None:
+    def end(conversation: Any) -> None:
+        end_session(conversation.senders[FROM_ERRORS], "amqp:precondition-failed")
+        conversation.script = Script()  # the message is for the next connection alone
+        server.script.deliver = {FROM_RECEIPTS: [encoded("ours")]}
+
     with AmqpBus(bus_settings(server.port)) as bus:
         bus.connect()
-        server.script.deliver = {FROM_RECEIPTS: [encoded("ours")]}
-        server.tell(lambda conversation: end_session(conversation.senders[FROM_ERRORS], "amqp:precondition-failed"))
+        server.tell(end)
         assert receive(bus).message_id == "ours"
 
 
