@@ -48,7 +48,7 @@ class Scene:
     decision: str
     words: int
     codes: frozenset[int]
-    rounds: int = 2
+    rounds: int = 1
     late: bool = False
 
     def __str__(self) -> str:
@@ -59,7 +59,7 @@ CRON: Final = Scene("no-answer", "", 1, frozenset({PUBLISHED, LOCKED}))
 SCENES: Final = (
     Scene("error-queue", "resend", 2, frozenset({PUBLISHED, LOCKED}), ROUNDS_OF_PERSONS),
     Scene("no-answer", "not-arrived", 2, frozenset({PUBLISHED, LOCKED})),
-    Scene("no-answer", "not-arrived", 2, frozenset({DONE, PUBLISHED, LOCKED}), late=True),
+    Scene("no-answer", "not-arrived", 2, frozenset({DONE, PUBLISHED, LOCKED}), 2, late=True),
     Scene("receipt-sender", "accept", 1, frozenset({DONE, LOCKED})),
 )
 
