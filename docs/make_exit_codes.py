@@ -39,7 +39,8 @@ after it), `reviewed` (`null`, or `at`: when a person noted to have looked at FH
 `journal release` and every command that fails before it has anything of its own to print, where all but
 `environment`, `deadline` and `days_left` are `null`, 0 or empty. `sandbox serve` prints its object when it is ready,
 with `exit_code` 0. A shipment's `file` has `name` and `sha256` of the file as it lay on the disk, `payload_sha256` is
-of the bytes that were spliced in. `journal log` has `decisions`: `at`, `what`, `msg_id`, `by`, `reason`, `details`
+of the bytes that were spliced in. `receipts` has `deadline` and `days_left` too.
+`journal log` has `decisions`: `at`, `what`, `msg_id`, `by`, `reason`, `details`
 (an object of what else is known of it). `journal export` prints one JSON object a line without `--json`; with it, one
 object with these as `lines`. At 130 `error.code` is `interrupted`."""
 

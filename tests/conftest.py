@@ -105,6 +105,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for node in set(_NODES) & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.rabbitmq)
             item.add_marker(pytest.mark.xdist_group(_NODES[node]))
+        _keep_together(config, item)
+
+
+def _keep_together(config: pytest.Config, item: pytest.Item) -> None:
+    """Write an item's group behind its id, where the scheduler of pytest-xdist reads it.
+
+    pytest-xdist 3.8 writes it where pytest 9.2 no longer keeps the id: each process then started every broker.
+    """
+    groups = {str(mark.args[0]) for mark in item.iter_markers("xdist_group")}
+    if groups and hasattr(item, "_id") and getattr(config.option, "loadgroup", False):
+        item._id = type(item._id).parse(f"{item.nodeid}@{'_'.join(sorted(groups))}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

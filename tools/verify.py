@@ -56,7 +56,9 @@ def _run(command: Sequence[str]) -> bool:
     # The virtual environment's programs first, for tests that call kpr-send by name.
     path = f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
     whole = [str(VENV / "bin" / command[0]), *command[1:]]
-    return subprocess.run(whole, cwd=ROOT, env={**os.environ, "PATH": path}, check=False).returncode == 0
+    # With compiled modules, as they are installed: hundreds of the tests' processes would else compile them anew.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return subprocess.run(whole, cwd=ROOT, env={**environment, "PATH": path}, check=False).returncode == 0
 
 
 if __name__ == "__main__":
