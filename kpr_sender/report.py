@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Final, Self
 
 from kpr_sender import profiles
-from kpr_sender.errors import EXIT_OK, KprError, worst
+from kpr_sender.errors import EXIT_OK, InDoubt, KprError, rank, worst
 from kpr_sender.journal.port import CREATED, DECISIONS, REVIEWED, JournalEvent, JournalView
 from kpr_sender.model import ARRIVED, Environment, Submission
 from kpr_sender.profiles.profile import Deadline
@@ -185,7 +185,10 @@ class Report:
         if follows is not None:
             text = f"{self.submission.submission_id} is replaced by {self.latest.submission_id}. {follows.what}"
             follows = type(follows)(text, where=follows.where, next_step=follows.next_step)
-        return self.refused or worst([error_beside_replacement(self.submission), follows])
+        beside = error_beside_replacement(self.submission)
+        # What ends a run at once is here what kept an earlier one from sending: it outweighs nothing that is known.
+        stopped = follows is not None and rank(follows) < rank(InDoubt(""))
+        return self.refused or worst([beside, None if stopped else follows], [follows if stopped else None])
 
     @property
     def latest(self) -> Submission:

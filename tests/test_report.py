@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from itertools import product
 
@@ -141,3 +142,14 @@ def test_overdue_says_what_96_hours_mean_nationally(hours: int, said: str) -> No
     assert isinstance(report.error, Overdue)
     assert said in report.text()
     assert "counts nationally as not accepted" in report.text()
+
+
+@pytest.mark.parametrize(("newer", "code"), [("config-invalid", 82), ("bus-unreachable", 82), (None, 82)])
+def test_g5_what_keeps_a_replacement_from_being_sent_outweighs_nothing_that_is_known(
+    newer: str | None, code: int
+) -> None:
+    obstacle = None if newer is None else LastError(newer, "No.")
+    waiting = pair(*(shipment(kind, S.SEALED, last_error=obstacle) for kind in MessageType))
+    replaced = pair(shipment(MessageType.KPR_IPL, S.REJECTED, needs_person=True), S.CANCELLED)
+    assert replace(told(replaced), replacement=told(waiting)).exit_code == code
+    assert replace(told(replaced), replacement=told(pair(S.IN_DOUBT, S.SEALED))).exit_code == 83
