@@ -35,6 +35,7 @@ from kpr_sender.operator.resolve import (
     require_decidable,
     require_once,
     require_resendable,
+    require_reviewable,
     require_unchanged,
 )
 from kpr_sender.outbound.payload_file import named_file, named_files
@@ -42,7 +43,7 @@ from kpr_sender.outbound.publish import next_sealed
 from kpr_sender.report import Report
 from kpr_sender.settings import load as load_settings
 from kpr_sender.settings.values import Settings
-from kpr_sender.states import ShipmentState, awaits_answer
+from kpr_sender.states import ShipmentState
 
 if TYPE_CHECKING:
     from kpr_sender.inbound.receipt import Handling
@@ -152,7 +153,7 @@ class Client:
         """Look for the answers of what is to be replaced; refuse to replace what has none: both could arrive."""
         journal = self._app.session.opened()
         replaced = journal.submission(submission_id)
-        if replaced is not None and any(awaits_answer(shipment) for shipment in replaced.shipments):
+        if replaced is not None and replaced.awaits_answer:
             require_answered(self.wait(submission_id, timeout=0).submission)
 
     def wait(
@@ -406,8 +407,6 @@ class Client:
         Raises:
             UsageError: There is no such submission, it is not delivered, or the note may hold a national id.
         """
-        from kpr_sender.operator.resolve import require_reviewable
-
         with self._one_at_a_time:
             journal = self._app.session.opened()
             with self._app.section:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from kpr_sender.states import Lifecycle, ReceiptStatus, ShipmentState
+from kpr_sender.states import Lifecycle, ReceiptStatus, ShipmentState, awaits_answer
 
 
 class Environment(enum.StrEnum):
@@ -354,6 +354,11 @@ class Submission:
     def state(self) -> SubmissionState:
         """A function of the two shipments' states, nothing else."""
         return SubmissionState.of(tuple(shipment.state for shipment in self.shipments))
+
+    @property
+    def awaits_answer(self) -> bool:
+        """Whether a receipt or a message on the error queue is waited for, for one of the pair."""
+        return any(awaits_answer(shipment) for shipment in self.shipments)
 
     @property
     def own(self) -> tuple[Shipment, ...]:

@@ -12,13 +12,13 @@ from datetime import datetime
 from typing import Any, Final, Self
 
 from kpr_sender import profiles
-from kpr_sender.errors import EXIT_OK, InDoubt, KprError, rank, worst
+from kpr_sender.errors import EXIT_OK, KprError
 from kpr_sender.journal.port import CREATED, DECISIONS, REVIEWED, JournalEvent, JournalView
 from kpr_sender.model import ARRIVED, Environment, Submission
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.result import environment_mark, error_beside_replacement, error_of, named, rfc3339
 from kpr_sender.settings.values import Settings
-from kpr_sender.states import UNANSWERED, awaits_answer
+from kpr_sender.states import UNANSWERED
 
 _LOOK_AT_IT: Final = (
     "Look at the data in FHI's feedback view (tilbakemeldingsvisning) during the reception period: FHI's letter "
@@ -173,22 +173,24 @@ class Report:
     @property
     def next_look(self) -> NextLook | None:
         """When the queue is looked at again where a receipt may come; None where it is looked at by every run."""
-        return self.last_look.next_look if any(map(awaits_answer, self.submission.shipments)) else None
+        return self.last_look.next_look if self.submission.awaits_answer else None
 
     @property
     def error(self) -> KprError | None:
         """What a person must know; None when all is delivered."""
+        return self.refused or self._error_beside(())
+
+    def _error_beside(self, earlier: tuple[KprError | None, ...]) -> KprError | None:
+        """Return what counts most of this submission, of what has taken its place and of what it replaced itself."""
         if self.replacement is None:
-            own = error_of(self.submission, overdue_after=self.overdue_after, at=self.asked_at)
-            return self.refused or own
-        follows = self.replacement.error
-        if follows is not None:
-            text = f"{self.submission.submission_id} is replaced by {self.latest.submission_id}. {follows.what}"
-            follows = type(follows)(text, where=follows.where, next_step=follows.next_step)
-        beside = error_beside_replacement(self.submission)
-        # What ends a run at once is here what kept an earlier one from sending: it outweighs nothing that is known.
-        stopped = follows is not None and rank(follows) < rank(InDoubt(""))
-        return self.refused or worst([beside, None if stopped else follows], [follows if stopped else None])
+            at, overdue_after = self.asked_at, self.overdue_after
+            return error_of(self.submission, overdue_after=overdue_after, at=at, beside=earlier)
+        beside = (*earlier, error_beside_replacement(self.submission))
+        error = self.replacement._error_beside(beside)  # noqa: SLF001 - a report of the same class
+        if error is None or any(error is one for one in beside):
+            return error
+        text = f"{self.submission.submission_id} is replaced by {self.latest.submission_id}. {error.what}"
+        return type(error)(text, where=error.where, next_step=error.next_step)
 
     @property
     def latest(self) -> Submission:

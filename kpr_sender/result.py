@@ -205,29 +205,29 @@ def named(shipments: Sequence[Shipment]) -> str:
     return " and ".join(f"{shipment.type} (MsgId {shipment.msg_id})" for shipment in shipments)
 
 
-def error_of(submission: Submission, *, overdue_after: float, at: datetime) -> KprError | None:
+def error_of(
+    submission: Submission, *, overdue_after: float, at: datetime, beside: Sequence[KprError | None] = ()
+) -> KprError | None:
     """Return what a person must know of the pair; None when all is delivered or settled by a person.
 
     Args:
         submission: As the journal has it.
         overdue_after: How long a receipt may take, in seconds.
         at: The time now; aware.
+        beside: What is known besides, of pairs whose place it has taken.
     """
-    return _error_of(submission, _Late(submission, overdue_after, at))
+    unsettled, alarm = _unsettled(submission), _alarmed(submission)
+    if unsettled is None:
+        return worst([*beside, alarm])
+    late = _Late(submission, overdue_after, at)
+    known = [*beside, alarm, *(what(unsettled) for what in (*_WHATEVER_REPLACED_IT, *_KNOWN))]
+    return worst([*known, late.error()], [what(unsettled, late) for what in _KEEPS_US])
 
 
 def error_beside_replacement(submission: Submission) -> KprError | None:
     """Return what a person must know of a pair although another has taken its place."""
     unsettled, alarm = _unsettled(submission), _alarmed(submission)
     return alarm if unsettled is None else worst([alarm, *(what(unsettled) for what in _WHATEVER_REPLACED_IT)])
-
-
-def _error_of(submission: Submission, late: _Late) -> KprError | None:
-    unsettled, alarm = _unsettled(submission), _alarmed(submission)
-    if unsettled is None:
-        return alarm
-    known = [alarm, *(what(unsettled) for what in (*_WHATEVER_REPLACED_IT, *_KNOWN))]
-    return worst([*known, late.error()], [what(unsettled, late) for what in _KEEPS_US])
 
 
 def _unsettled(submission: Submission) -> Submission | None:

@@ -13,7 +13,6 @@ from kpr_sender.cli.invocation import PATH, Invocation, max_wait_option, wait_op
 from kpr_sender.cli.session import TimeLimit
 from kpr_sender.client import Client
 from kpr_sender.report import Report
-from kpr_sender.states import awaits_answer
 
 
 @click.command("send")
@@ -55,7 +54,7 @@ def command(
     def work(client: Client) -> Report:
         report = client.submit(fagmelding, identmelding, **submitting)
         submission = report.submission
-        if not client.may_have_copies and not any(map(awaits_answer, submission.shipments)):
+        if not client.may_have_copies and not submission.awaits_answer:
             return report
         waited = client.wait(submission.submission_id, timeout=min(wait_seconds, limit.left()))
         return replace(waited, sent=report.sent, begun=report.begun)

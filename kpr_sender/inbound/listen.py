@@ -38,7 +38,7 @@ from kpr_sender.inbound.receipt import Evaluation, Handling, ReceiptHandler
 from kpr_sender.journal.port import Journal
 from kpr_sender.model import Submission
 from kpr_sender.result import rfc3339
-from kpr_sender.states import ShipmentState, awaits_answer
+from kpr_sender.states import ShipmentState
 
 _LOOK_SECONDS: Final = 5.0
 """How soon a wait ends after ``closing`` is set. The links stay attached all the while: no polling of the broker."""
@@ -46,11 +46,6 @@ _QUIET_SECONDS: Final = 1.0
 """A look is over when nothing has come for so long. No drain: it crashes RabbitMQ 3.10."""
 _LONGEST_LOOK: Final = 4.0
 """How long after the first message of others a look is over in any case: the bus gives them back after 5 seconds."""
-
-
-def is_awaiting(submission: Submission) -> bool:
-    """Tell whether a receipt may still come for one of the pair."""
-    return any(awaits_answer(shipment) for shipment in submission.shipments)
 
 
 def note_obstacle(journal: Journal, submission: Submission, error: KprError | None) -> None:
@@ -215,9 +210,9 @@ class Listener:
         submission = self._from_folder(submission, first=True)
         try:
             more = True
-            while more and (is_awaiting(submission) or wait.copies) and not self.closing.is_set():
+            while more and (submission.awaits_answer or wait.copies) and not self.closing.is_set():
                 left = max(end - self.monotonic(), 0.0)
-                if not is_awaiting(submission):
+                if not submission.awaits_answer:
                     left = min(left, _QUIET_SECONDS)
                 due = 0.0 if wait.look or wait.anyway else min(map(self._due_in, self.queues), default=math.inf)
                 if due > left and (self.folder is None or left <= 0):
@@ -235,7 +230,7 @@ class Listener:
             self.bus.detach()
         if wait.unreachable is not None:
             note_obstacle(self.journal, submission, wait.unreachable)
-        elif is_awaiting(submission):
+        elif submission.awaits_answer:
             self._say_what_comes_next(submission, capped=wait.capped)
         return self._known(submission)
 

@@ -19,7 +19,7 @@ from kpr_sender.messages.transport import plain_id
 from kpr_sender.model import Shipment, Submission
 from kpr_sender.report import may_be_reviewed, replacement_of
 from kpr_sender.result import error_of
-from kpr_sender.states import PERSON_CAUSES, SENT_AGAIN, Cause, ShipmentState, awaits_answer, open_decisions
+from kpr_sender.states import PERSON_CAUSES, SENT_AGAIN, Cause, ShipmentState, open_decisions
 
 
 class Decision(enum.StrEnum):
@@ -279,7 +279,7 @@ def look_up(journal: JournalView, submission_id: str | None, year: int) -> Submi
 
 def newest_awaiting(journal: JournalView, year: int) -> Submission | None:
     """Return the newest submission that still waits for a receipt, else the one that counts in a reporting year."""
-    awaiting = (one for one in journal.submissions() if any(awaits_answer(each) for each in one.shipments))
+    awaiting = (one for one in journal.submissions() if one.awaits_answer)
     return next(awaiting, None) or look_up(journal, None, year)
 
 
