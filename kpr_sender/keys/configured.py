@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,9 @@ if TYPE_CHECKING:
     from kpr_sender.keys.pkcs11 import HardwareKey
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ConfiguredKeys:
-    """``Keys`` from the configuration: one for signing, one or more for decryption."""
+    """``Keys`` from the configuration: one for signing, one or more for decryption, which are read once."""
 
     settings: Settings
 
@@ -34,7 +35,11 @@ class ConfiguredKeys:
         return loaded
 
     def decrypters(self) -> Sequence[Decrypter]:
-        """Load the decryption keys."""
+        """Load the decryption keys: opening a PKCS#12 file takes a tenth of a second, and a run asks twice."""
+        return self._decrypters
+
+    @cached_property
+    def _decrypters(self) -> Sequence[Decrypter]:
         return tuple(load(source) for source in self.settings.keys.decryption)
 
 

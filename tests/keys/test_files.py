@@ -211,3 +211,12 @@ def test_g5_the_configuration_names_the_pair(two_pairs: bytes, tmp_path: Path) -
     pem = {"pkcs12": None, "certificate": "a.pem", "key": "a.key", "key_label": "signing"}
     with pytest.raises(ConfigInvalid, match="needs pkcs11_module or pkcs12 beside it"):
         made.configure({"keys.signing": pem})
+
+
+def test_the_decryption_keys_are_read_once_however_often_a_run_asks(tmp_path: Path) -> None:
+    made = municipality(tmp_path / "kommune")
+    keys = ConfiguredKeys(made.configure())
+    first = keys.decrypters()
+    for file in made.folder.rglob("*.p12"):
+        file.unlink()
+    assert keys.decrypters() is first
