@@ -39,11 +39,7 @@ def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMq
     sbin = installed()
     if sbin is None:
         pytest.skip(_NO_RABBITMQ)
-    node = RabbitMq(sbin, tmp_path_factory.mktemp("rabbitmq"))
-    try:
-        yield node.start()
-    finally:
-        node.stop()
+    yield from _running(RabbitMq(sbin, tmp_path_factory.mktemp("rabbitmq")))
 
 
 @pytest.fixture
@@ -81,7 +77,10 @@ def _of_debian(suite: str, otherwise: str, folder: Path) -> Iterator[RabbitMq]:
         debian = unpacked(suite)
     except NotToBeHad as error:
         pytest.skip(f"{otherwise}: {error}")
-    node = RabbitMq.of(debian, folder)
+    yield from _running(RabbitMq.of(debian, folder))
+
+
+def _running(node: RabbitMq) -> Iterator[RabbitMq]:
     try:
         yield node.start()
     finally:

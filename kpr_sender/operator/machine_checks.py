@@ -38,9 +38,9 @@ from kpr_sender.journal.location import require_local
 from kpr_sender.keys.port import Keys
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.transport import queue_name
-from kpr_sender.model import Environment, MessageType, Party
+from kpr_sender.model import Environment, Party
 from kpr_sender.net import verifying
-from kpr_sender.outbound.payload_file import PayloadFile
+from kpr_sender.outbound.payload_file import configured_files, spliced_length
 from kpr_sender.preflight.payload import AGREE_ON_SIZE, too_large
 from kpr_sender.profiles.profile import RECEPTION_DAYS, Deadline
 from kpr_sender.registry.counterpart_checks import require_one_environment
@@ -210,10 +210,7 @@ def secrets(context: CheckContext) -> CheckResult:
 
 def files(context: CheckContext) -> CheckResult:
     """The two extracts can be read and are not too large to be sent, where the configuration names them."""
-    named = {
-        "files.fagmelding": context.settings.files.fagmelding,
-        "files.identmelding": context.settings.files.identmelding,
-    }
+    named = {f"files.{kind.norwegian}": path for kind, path in configured_files(context.settings).items()}
     sizes = [counted(_size(key, path), "byte") for key, path in named.items() if path is not None]
     require_sizes(context.settings, context.settings.limits.refuse_bytes, whose="limits.refuse_bytes")
     concerns = [f"{key} not named: the command line must name it" for key, path in named.items() if path is None]
@@ -226,10 +223,9 @@ def require_sizes(settings: Settings, limit: int, *, whose: str) -> None:
     Raises:
         InputRefused: It is.
     """
-    configured = {MessageType.KPR_IPL: settings.files.fagmelding, MessageType.KPR_IDE: settings.files.identmelding}
-    for kind, path in configured.items():
+    for kind, path in configured_files(settings).items():
         with suppress(InputMissing, MessageRefused):
-            wrong = too_large(kind, PayloadFile.hashed(path).length, limit, whose=whose) if path else ""
+            wrong = too_large(kind, spliced_length(path), limit, whose=whose) if path else ""
             if wrong:
                 raise InputRefused(wrong, where=f"files.{kind.norwegian}", next_step=AGREE_ON_SIZE)
 

@@ -99,6 +99,16 @@ def read_chunks(path: Path) -> Iterator[bytes]:
         raise InputMissing(f"The file cannot be read: {error.strerror}.", where=str(path)) from error
 
 
+def spliced_length(path: Path) -> int:
+    """Return how many bytes of a file are spliced into its Hodemelding; raises as ``PayloadFile.hashed`` does."""
+    return sum(map(len, splice(read_chunks(path))))
+
+
+def configured_files(settings: Settings) -> dict[MessageType, Path | None]:
+    """Return the configured pair's paths by type, in the order they are to be sent; None where one is not named."""
+    return {MessageType.KPR_IPL: settings.files.fagmelding, MessageType.KPR_IDE: settings.files.identmelding}
+
+
 def named_files(settings: Settings, fagmelding: Path | None, identmelding: Path | None) -> dict[MessageType, Path]:
     """Return the pair's paths by type, in the order they are to be sent; raises as ``named_file`` does."""
     chosen = {MessageType.KPR_IPL: fagmelding, MessageType.KPR_IDE: identmelding}
@@ -111,9 +121,7 @@ def named_file(settings: Settings, message_type: MessageType, named: Path | None
     Raises:
         InputMissing: There is neither.
     """
-    files = settings.files
-    configured = {MessageType.KPR_IPL: files.fagmelding, MessageType.KPR_IDE: files.identmelding}
-    path = named or configured[message_type]
+    path = named or configured_files(settings)[message_type]
     if path is None:
         raise InputMissing(
             f"No {message_type.norwegian} is named.",

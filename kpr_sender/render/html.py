@@ -182,7 +182,7 @@ def _types(stats: YearStatistics, comparison: Comparison | None) -> Iterator[str
     yield "</tr>\n<tr>"
     years_head = "".join(f'<th scope="col" class="number">{year}</th>' for year in years)
     yield years_head
-    yield "" if last is None else '<th scope="col" class="number">Difference</th>'
+    yield "" if last is None else '<th scope="col" class="number">Change</th>'
     yield f'<td class="bars"></td>{years_head}{years_head}</tr>\n</thead>\n<tbody>\n'
     for row in rows:
         yield f'<tr><th scope="row" class="number">{escape(row.type)}</th>'

@@ -151,9 +151,9 @@ class Judge:
         received = Counter(line.message_id for line in lines)
         twice = sum(times - 1 for times in received.values())
         for type_, shipment in shipments.items():
-            words = len({one.message_id for one in shipment.earlier} | {shipment.message_id})
-            sent = len(received.keys() & _message_ids(shipment))
-            twice += max(sent - words, 0) + (max(sent - 1, 0) if not again or type_ is MessageType.KPR_IDE else 0)
+            ids = _message_ids(shipment)
+            sent = len(received.keys() & ids)
+            twice += max(sent - len(ids), 0) + (max(sent - 1, 0) if not again or type_ is MessageType.KPR_IDE else 0)
             if not (shipment.state is _S.DELIVERED or shipment.settled):
                 self._found.dead_ends += 1
                 self.object(f"{type_} ends as {shipment.state}")

@@ -268,10 +268,10 @@ def _shipments(journal: Path) -> dict[MessageType, Shipment]:
 
 
 @contextmanager
-def run_server() -> Iterator[subprocess.Popen[str]]:
+def run_server(module: str = "tests.proofs.kill_server") -> Iterator[subprocess.Popen[str]]:
     """Start the process that forks the runs."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.proofs.kill_server"],
+        [sys.executable, "-m", module],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

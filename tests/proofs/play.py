@@ -135,33 +135,35 @@ class Play:
     def decide(self, letter: Letter, decision: Decision, *, crash_after: int | None = None) -> None:
         """Let a person decide, wisely or not."""
         msg_id = letter.msg_id
-
-        def decide(client: Client) -> None:
-            admissible = self._decided(msg_id, decision.cause)
-            try:
-                client.resolve(msg_id, decision, reason="Asked FHI.", by="Kari Vakt", again=True)
-            except UsageError:
-                _demand(not admissible)
-            else:
-                assert admissible
-
-        self._run(decide, crash_after)
+        self._person(
+            lambda: self._decided(msg_id, decision.cause),
+            lambda client: client.resolve(msg_id, decision, reason="Asked FHI.", by="Kari Vakt", again=True),
+            crash_after,
+        )
 
     def resend(self, letter: Letter, *, crash_after: int | None = None) -> None:
         """Let a person send a shipment's content again, wisely or not."""
-        msg_id = letter.msg_id
-        file = letter.payload
+        msg_id, file = letter.msg_id, letter.payload
+        reason = "The certificate is right now."
+        self._person(
+            lambda: self._decided(msg_id, Cause.PERSON_RESENDS),
+            lambda client: client.resend(msg_id, file, reason=reason, by="Kari Vakt", again=True),
+            crash_after,
+        )
 
-        def resend(client: Client) -> None:
-            admissible = self._decided(msg_id, Cause.PERSON_RESENDS)
+    def _person(self, admissible: Callable[[], bool], act: Callable[[Client], object], crash_after: int | None) -> None:
+        """Let a person do something: it is taken where the model allows it, and refused where it does not."""
+
+        def work(client: Client) -> None:
+            allowed = admissible()  # after the journal has recovered
             try:
-                client.resend(msg_id, file, reason="The certificate is right now.", by="Kari Vakt", again=True)
+                act(client)
             except UsageError:
-                _demand(not admissible)
+                _demand(not allowed)
             else:
-                assert admissible
+                assert allowed
 
-        self._run(resend, crash_after)
+        self._run(work, crash_after)
 
     @property
     def unbelieved(self) -> list[tuple[Letter, tuple[str, str]]]:
@@ -173,19 +175,18 @@ class Play:
         (letter, known), number = answer, self._receipt_number(*answer[1])
         msg_id = letter.msg_id
 
-        def accept(client: Client) -> None:
-            admissible = self.model.letter(msg_id).may_accept(known)
-            if admissible:
+        def admissible() -> bool:
+            allowed = self.model.letter(msg_id).may_accept(known)
+            if allowed:
                 self._under_way.append(lambda model: model.letter(msg_id).accept(known))
                 self.counts["accepted"] += 1
-            try:
-                client.accept_receipt(number, reason="Asked FHI.", by="Kari Vakt")
-            except UsageError:
-                _demand(not admissible)
-            else:
-                assert admissible
+            return allowed
 
-        self._run(accept, crash_after)
+        self._person(
+            admissible,
+            lambda client: client.accept_receipt(number, reason="Asked FHI.", by="Kari Vakt"),
+            crash_after,
+        )
 
     def _receipt_number(self, about: str, digest: str) -> int:
         with self._view() as view:

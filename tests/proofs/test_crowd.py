@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,8 @@ from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from tests.helpers.figures import figure
 from tests.helpers.municipality import SENDER_HER_ID, municipality
 from tests.helpers.nightly import scaled
-from tests.helpers.repository import ROOT
 from tests.helpers.stage import fast_folder
-from tests.proofs.kill_runs import empty_queues
+from tests.proofs.kill_runs import empty_queues, run_server
 
 PROCESSES: Final = 20
 ROUNDS: Final = 50
@@ -67,15 +65,9 @@ SCENES: Final = (
 def crowd(rounds: int, scene: Scene = CRON) -> None:
     folder = fast_folder()
     town = municipality(folder)
-    server = subprocess.Popen(
-        [sys.executable, "-m", "tests.proofs.crowd_server"],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    sandbox = Sandbox(folder, sender_her_id=SENDER_HER_ID, behaviour=Behaviour(tls=False))
     try:
-        with server, Sandbox(folder, sender_her_id=SENDER_HER_ID, behaviour=Behaviour(tls=False)) as bus:
+        with run_server("tests.proofs.crowd_server") as server, sandbox as bus:
             town.configure({"bus": {"tls": False}}, port=bus.port)
             for number in range(rounds):
                 made = Crowd(server, town.config, folder / f"round-{number}")
