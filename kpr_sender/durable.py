@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -13,17 +14,26 @@ def write_file(path: Path, content: bytes) -> None:
         OSError: It cannot be written; the earlier one is as it was.
     """
     draft = path.with_name(f"{path.name}.{os.getpid()}.part")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        write_through(draft, content)
         draft.replace(path)
     except OSError:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong first is what counts
+            draft.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def write_through(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read, over what it held, and wait until the disk has its content.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

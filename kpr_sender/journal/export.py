@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from kpr_sender.journal import schema, sql
 from kpr_sender.journal.connection import Store
-from kpr_sender.journal.port import DECISIONS
+from kpr_sender.journal.port import CREATED, DECISIONS
 from kpr_sender.journal.rows import receipt_of
 
 _SUBMISSION: Final = (
@@ -33,7 +33,7 @@ _RECEIPT: Final = (
     *("receipt_id", "msg_id", "status", "problem", "received_at", "sealed_sha256", "signer_sha1", "signer_serial"),
 )
 _FORGOTTEN: Final = ("msg_id", "type", "sender_her_id", "kommunenummer", "bydel", "year", "noted_at", "released_at")
-_IN_PEOPLES_WORDS: Final = (DECISIONS | {"created"}) - {"findings-accepted"}
+_IN_PEOPLES_WORDS: Final = (DECISIONS | {CREATED}) - {"findings-accepted"}
 _LEFT_OUT: Final = frozenset({"description"})
 """Details in the words of another system."""
 

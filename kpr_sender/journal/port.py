@@ -39,10 +39,12 @@ LOOK_ANYWAY: Final = "look-anyway"
 """The same of a look that a person asked for at a queue that others share (promise G8)."""
 CREATED: Final = "created"
 """What the history calls a shipment's first line."""
+RECEIPT_DISCARDED: Final = "receipt-discarded"
+"""The same of an unverified receipt that counts no more."""
 DECISIONS: Final = frozenset(
     {
         *(cause.value for cause in PERSON_CAUSES),
-        *("findings-accepted", "receipt-accepted", "receipt-discarded", "replaced", "kept", REVIEWED, LOOK_ANYWAY),
+        *("findings-accepted", "receipt-accepted", "replaced", "kept", RECEIPT_DISCARDED, REVIEWED, LOOK_ANYWAY),
     }
 )
 """What the history calls what a person decided."""

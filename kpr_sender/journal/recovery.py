@@ -29,7 +29,6 @@ fits its own mark. Who, why and what was found is stored.
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
@@ -39,7 +38,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from kpr_sender.durable import sync_folder
+from kpr_sender.durable import sync_folder, write_through
 from kpr_sender.errors import InternalError, JournalUnwritable, UsageError
 from kpr_sender.journal import rows, sql
 from kpr_sender.journal.admission import require_reason
@@ -139,7 +138,7 @@ def prepare(journal: Path, mark: HighWaterMark) -> None:
     file = _new_file(journal)
     content = json.dumps({"kpr-sender journal marker": 1, **asdict(mark)}).encode() + b"\n"
     try:
-        _write_through(file, content)
+        write_through(file, content)
     except OSError as error:
         raise of_os(file, error) from error
 
@@ -236,16 +235,6 @@ def _read_mark(value: Mapping[str, Any]) -> HighWaterMark:
     if not isinstance(journal_id, str) or not isinstance(step, int) or not isinstance(inode, int | None):
         raise TypeError
     return HighWaterMark(journal_id, step, inode, tuple(Begun(**one) for one in value["begun"]))
-
-
-def _write_through(file: Path, content: bytes) -> None:
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with open(descriptor, "wb", closefd=False) as stream:
-            stream.write(content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)

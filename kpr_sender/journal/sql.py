@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
+from kpr_sender.journal.port import RECEIPT_DISCARDED
 from kpr_sender.states import ShipmentState
 
 READ_ENVIRONMENT: Final = "SELECT environment FROM journal"
@@ -70,7 +71,6 @@ VERSION_COLUMNS: Final = (
 ADD_SEALED: Final = "INSERT INTO sealed (bytes) VALUES (zeroblob(?))"
 SEALED_IS_THERE: Final = "SELECT 1 FROM sealed WHERE sealed_id = ?"
 
-RECEIPT_DISCARDED: Final = "receipt-discarded"
 _DISCARDED: Final = f"""
     EXISTS (SELECT 1 FROM event WHERE event.msg_id = receipt.msg_id AND what = '{RECEIPT_DISCARDED}'
             AND json_extract(details, '$.receipt_id') = receipt.receipt_id)
@@ -134,7 +134,7 @@ ERROR_MESSAGE_OF: Final = """
 """
 # What the history knows of a shipment that no column has, the oldest first.
 TOLD_OF: Final = """
-    SELECT at, what, why, details FROM event
+    SELECT at, what, details FROM event
     WHERE what IN ('created', 'resealed', 'person-resends', 'person-arrived') AND msg_id IN (
       SELECT msg_id FROM known_msg_id WHERE shipment_id = ?)
     ORDER BY event_id

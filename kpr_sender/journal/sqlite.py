@@ -29,7 +29,7 @@ from kpr_sender.journal.admission import require_admissible, require_clean, requ
 from kpr_sender.journal.connection import Store, open_to_read, open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
-from kpr_sender.journal.port import LOOK_ANYWAY, REVIEWED, NewShipment, NewSubmission
+from kpr_sender.journal.port import LOOK_ANYWAY, RECEIPT_DISCARDED, REVIEWED, NewShipment, NewSubmission
 from kpr_sender.journal.queries import SqliteView, holders_of_payload
 from kpr_sender.journal.recovery import objection_to
 from kpr_sender.journal.sql import Value
@@ -262,7 +262,7 @@ class SqliteJournal(SqliteView):
             connection = transaction.connection
             receipt = rows.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
             details = {"receipt_id": receipt_id}
-            line = HistoryLine(sql.RECEIPT_DISCARDED, reason.strip(), by.strip(), details=details)
+            line = HistoryLine(RECEIPT_DISCARDED, reason.strip(), by.strip(), details=details)
             transaction.note(receipt.msg_id, line)
             return rows.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
 
@@ -302,6 +302,7 @@ class SqliteJournal(SqliteView):
 
     def note_look(self, msg_id: str, *, reason: str, by: str, emptied: bool) -> None:
         """Store that a person asked for one look more at a shared queue; as an event, nothing moves."""
+        require_reason(reason, by)
         with self._transaction() as transaction:
             transaction.note(msg_id, HistoryLine(LOOK_ANYWAY, reason, by, details={"emptied": int(emptied)}))
 

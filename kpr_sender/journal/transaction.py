@@ -173,16 +173,14 @@ class Transaction:
             raise InternalError(f"{new.msg_id} was offered to the bus before, so that its bytes must not change.")
         if not let_go and rows.envelope_of(row["envelope"]) != new.envelope:
             raise _another(new)
-        version = self._sealed_anew(new)
-        details = {**_ids(row, version), **_sealed_details(row, version), **_file_details(new)}
+        version, details = self._sealed_anew(row, new)
         self.write(new.msg_id, row, states.resealed(shipment, why=why, details=details), version)
 
     def resend(self, msg_id: str, new: NewShipment, *, why: str, who: str) -> None:
         """Do as ``Journal.resend`` says (promises G1 and G3)."""
         row = rows.shipment_row(self.connection, msg_id)
         _require_same(row, new, _CONTENT)
-        version = self._sealed_anew(new)
-        details = {**_ids(row, version), **_sealed_details(row, version), **_file_details(new)}
+        version, details = self._sealed_anew(row, new)
         self.apply(row["msg_id"], Cause.PERSON_RESENDS, why=why, who=who, evidence=details, version=version)
 
     def let_go(self, msg_id: str, message_id: str, *, why: str, who: str) -> None:
@@ -193,13 +191,11 @@ class Transaction:
         details = _ids(row, version)
         self.apply(row["msg_id"], Cause.PERSON_NOT_ARRIVED, why=why, who=who, evidence=details, version=version)
 
-    def _sealed_anew(self, new: NewShipment) -> dict[str, Value]:
+    def _sealed_anew(self, row: sqlite3.Row, new: NewShipment) -> tuple[dict[str, Value], dict[str, str | int]]:
+        """Write other sealed bytes for a shipment; return its columns from now on, and what the history says of it."""
         sealed_id, digest = write_sealed(self.connection, new)
-        return {
-            **rows.new_version_columns(new),
-            "sealed_id": sealed_id,
-            "sealed_sha256": digest,
-        }
+        version = {**rows.new_version_columns(new), "sealed_id": sealed_id, "sealed_sha256": digest}
+        return version, {**_ids(row, version), **_sealed_details(row, version), **_file_details(new)}
 
 
 def answered_unsent(msg_id: str, what: str, alarm: str) -> NeedsPerson:

@@ -24,6 +24,7 @@ from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import recovery, rows, schema, sql
 from kpr_sender.journal.connection import of_os, open_to_read
 from kpr_sender.journal.location import stable_inode
+from kpr_sender.journal.port import CREATED
 from kpr_sender.journal.recovery import objection_to
 from kpr_sender.journal.rows import Unreadable
 from kpr_sender.model import Environment
@@ -87,7 +88,7 @@ class _Replayed:
             return
         known = None if self.life is None else self.life.state
         if start is None:
-            if what != "created" or known is not None or new is not ShipmentState.SEALED:
+            if what != CREATED or known is not None or new is not ShipmentState.SEALED:
                 self._object(event, f" ({what}) makes it {new.value} out of nothing")
             self.life = Lifecycle(state=new)
             return
@@ -126,7 +127,7 @@ class _Replayed:
                 self.life = replace(self.life, earlier_attempts=self.life.attempts)
             if details.get("was_sealed_sha256") != self.sealed_sha256:
                 self._object(event, ": it was sealed anew from another digest than it had")
-        elif event["what"] != "created":
+        elif event["what"] != CREATED:
             return
         self.sealed_sha256, self.encryption_sha1 = details.get("sealed_sha256"), details.get("encryption_sha1")
 

@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key, pkcs12
-from cryptography.x509 import Certificate, ExtensionNotFound, KeyUsage
+from cryptography.x509 import Certificate, KeyUsage
 
 from kpr_sender.cms import asn1
 from kpr_sender.cms.asn1 import BerError
-from kpr_sender.cms.certificates import CertificateIdentity, load_certificates, named, rsa_public_key
+from kpr_sender.cms.certificates import CertificateIdentity, extension, load_certificates, named, rsa_public_key
 from kpr_sender.cms.port import KeyTransport, Oaep
 from kpr_sender.errors import AccessRefused
 from kpr_sender.privacy import foreign_text
@@ -204,11 +204,8 @@ def _meant(
 
 
 def _opens(certificate: Certificate) -> bool:
-    try:
-        usage = certificate.extensions.get_extension_for_class(KeyUsage).value
-    except ExtensionNotFound:
-        return False
-    return usage.key_encipherment and not usage.content_commitment
+    usage = extension(certificate, KeyUsage)
+    return usage is not None and usage.key_encipherment and not usage.content_commitment
 
 
 def load_pem(certificate_pem: bytes, key_pem: bytes, passphrase: str | None, *, name: str) -> KeyPair:

@@ -83,7 +83,7 @@ class Publisher:
         try:
             yield from self.bus.attempts()
         except KprError as error:
-            if self._may_be_published(shipment) is not None:
+            if self._may_be_published(shipment):
                 self.journal.note_error(shipment.msg_id, LastError.of(error))
             self._report(EventKind.NOT_SENT, shipment, f"The {_name(shipment)} is certainly not sent: {error}")
 
@@ -102,9 +102,9 @@ class Publisher:
                     self.journal.note_error(shipment.msg_id, LastError.of(error))
             raise
 
-    def _may_be_published(self, shipment: Shipment) -> Shipment | None:
+    def _may_be_published(self, shipment: Shipment) -> bool:
         present = self.journal.shipment(shipment.msg_id)
-        return present if present is not None and may_be_published(present) else None
+        return present is not None and may_be_published(present)
 
     def publish(self, shipment: Shipment) -> Outcome | None:
         """Publish one shipment, once; None where it may not be published any more, since an answer has come.
@@ -112,7 +112,7 @@ class Publisher:
         ``publishing`` is durable before the first byte of the transfer; the outcome is written right after it.
         """
         with self.section:
-            if self._may_be_published(shipment) is None:
+            if not self._may_be_published(shipment):
                 return None
             outbound = Outbound(
                 message_id=shipment.message_id,

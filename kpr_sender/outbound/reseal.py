@@ -101,11 +101,16 @@ class Resealer:
             if not outdated:
                 self.require_openable()
                 return submission
-            for shipment in outdated:
-                if not self._let_go(shipment):
+            let_go = [self._let_go(shipment) for shipment in outdated]
+            for shipment, free in zip(outdated, let_go, strict=True):
+                if not free:
                     _require_never_offered(shipment, present)
             builder = self.builder(counterpart)
-            for new in [self._built_anew(builder, shipment, files[shipment.type]) for shipment in outdated]:
+            built = [
+                self._built_anew(builder, shipment, files[shipment.type], let_go=free)
+                for shipment, free in zip(outdated, let_go, strict=True)
+            ]
+            for new in built:
                 self._exchange(new, present)
         except KprError as error:
             for shipment in waiting:
@@ -168,12 +173,12 @@ class Resealer:
         """Tell whether a person has let it go again."""
         return any(event.what in SENT_AGAIN for event in self.journal.events(shipment.msg_id))
 
-    def _built_anew(self, builder: Builder, shipment: Shipment, file: PayloadFile) -> NewShipment:
+    def _built_anew(self, builder: Builder, shipment: Shipment, file: PayloadFile, *, let_go: bool) -> NewShipment:
         envelope = self.journal.envelope(shipment.msg_id)
         message_id = self.new_id() if was_offered(shipment) else shipment.message_id
         new = builder.anew(shipment, Fixed(shipment.msg_id, message_id, made_at(envelope.properties)), file)
         same = new.hodemelding_sha256 == shipment.hodemelding_sha256 and new.envelope == envelope
-        if same or self._let_go(shipment):
+        if same or let_go:
             return new
         raise ConfigInvalid(
             f"The {shipment.type.norwegian} ({shipment.msg_id}) was sealed for an earlier certificate of the "

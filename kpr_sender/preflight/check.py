@@ -119,7 +119,7 @@ def check(
         findings=tuple(finding for each in found for finding in each.stored),
         counts=sum((Counter(each.counts) for each in found), Counter()),
         persons=fag.evaluator.statistics.persons,
-        services=fag.evaluator.services,
+        services=fag.evaluator.statistics.services + fag.evaluator.statistics.refused,
         idents=ident.evaluator.idents,
         statistics=fag.evaluator.statistics,
         comparison=comparison,

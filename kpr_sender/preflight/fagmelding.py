@@ -57,14 +57,12 @@ class Fagmelding:
     Attributes:
         findings: What was found so far.
         statistics: The figures so far.
-        services: How many TJENESTE so far.
         header: INNHINFO's own values, once they were read.
     """
 
     def __init__(self, namespace: str, circumstances: Circumstances, pair: Pair) -> None:
         self.findings = Findings()
         self.statistics = YearStatistics(circumstances.year)
-        self.services = 0
         self.header: Mapping[str, str] = {}
         self._circumstances = circumstances
         self._pair = pair
@@ -122,7 +120,6 @@ class Fagmelding:
         self.statistics.add(record)
         placed: list[Placed] = [(ITSELF, violation) for violation in record.violations]
         for index, row in enumerate(record.rows):
-            self.services += row.kind == "TJENESTE"
             if row.violations:
                 placed += [(index, violation) for violation in row.violations]
         placed += self._persons.person(record)

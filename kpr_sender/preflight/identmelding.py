@@ -170,7 +170,8 @@ class Identmelding:
             and read.xml.text is None
             and self._structure.models[PATIENT].has_valid_attributes(keys)
         ):
-            self._breaches(self._structure.passed(PATIENT, keys, line))
+            if breaches := self._structure.passed(PATIENT, keys, line):
+                self._breaches(breaches)
         else:
             self._breaches(self._structure.record(read.element))
         self.idents += 1

@@ -191,7 +191,6 @@ class Head:
         self._header: Header | None = None
         self._refusal: Refusal | None = None
         self._fields: dict[str, HeaderField] = {}
-        found = near(expected, profile, namespace=root.namespace, root=root.name)
         try:
             self.format = check_root(
                 expected,
@@ -202,6 +201,7 @@ class Head:
                 line=root.line,
             )
         except Refusal as refusal:
+            found = near(expected, profile, namespace=root.namespace, root=root.name)
             if found is None:
                 raise
             self.format, self._refusal = found, refusal

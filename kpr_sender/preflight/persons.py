@@ -86,10 +86,11 @@ class _Block:
         self._rules = rules
         fields = [child for child in model.block.children if child.kind == "element"]
         self._names = [field.name for field in fields]
-        self._values = [_verdicts(field.name, model, rules.fields[kind]) for field in fields]
+        values = [_verdicts(field.name, model, rules.fields[kind]) for field in fields]
         valid = _valid_texts(model, rules.fields[kind], circumstances)
         inside = "".join(map(_pattern, fields, valid))
-        self._free = [(at, self._values[at]) for at, pattern in enumerate(valid) if not pattern]
+        self._all = list(enumerate(values))
+        self._free = [(at, values[at]) for at, pattern in enumerate(valid) if not pattern]
         self._no_others = (None,) * len(fields)
         end = "" if kind == PERSON else f"</{kind}>{_SPACE}"
         self._match = re.compile(f"<{kind}{_KEYS}{_SPACE}>{_SPACE}{inside}{end}").match
@@ -104,37 +105,19 @@ class _Block:
         groups = found.groups()
         written = groups[0].split('"')
         texts, others = groups[1::2], groups[2::2]
+        checked = self._free  # of all other fields the pattern says that the text is valid
+        if others != self._no_others:
+            checked = self._all
+            texts = tuple(one if two is None else two for one, two in zip(texts, others, strict=True))
         try:
             names = self._keys[tuple(written[0::2])]
-            violations = self._evaluate(texts, others)
+            violations = _violations(checked, texts)
         except KeyError:
             return None
-        if others != self._no_others:
-            texts = tuple(one if two is None else two for one, two in zip(texts, others, strict=True))
         values = {name: text for name, text in zip(self._names, texts, strict=True) if text is not None}
         violations += self._cross_check[tuple(values)](values)
         row = Row(self.kind, dict(zip(names, written[1::2], strict=True)), values, violations)
         return row, found.end()
-
-    def _evaluate(self, texts: Sequence[str | None], others: Sequence[str | None]) -> tuple[Violation, ...]:
-        """Return what values break by themselves; an error where one breaks the schema.
-
-        Args:
-            texts: Those that are valid, or of fields for which no pattern says which are.
-            others: All others.
-        """
-        violations: tuple[Violation, ...] = ()
-        if others == self._no_others:
-            for at, values in self._free:
-                text = texts[at]
-                if text is not None:
-                    violations += values[text]
-            return violations
-        for values, one, two in zip(self._values, texts, others, strict=True):
-            text = one if two is None else two
-            if text is not None:
-                violations += values[text]
-        return violations
 
     def _key_names(self, written: tuple[str, ...]) -> tuple[str, ...]:
         """Return attributes' names; an error where a block may not have just these, each a running number."""
@@ -143,6 +126,18 @@ class _Block:
         if not self._model.has_valid_attributes(keys) or self._rules.fields[self.kind].keys(keys):
             raise KeyError
         return names
+
+
+def _violations(
+    checked: Iterable[tuple[int, Memory[str, tuple[Violation, ...]]]], texts: Sequence[str | None]
+) -> tuple[Violation, ...]:
+    """Return what values break by themselves, of the fields that are checked; an error where one breaks the schema."""
+    violations: tuple[Violation, ...] = ()
+    for at, values in checked:
+        text = texts[at]
+        if text is not None:
+            violations += values[text]
+    return violations
 
 
 def _verdicts(name: str, model: Model, rules: BlockRules) -> Memory[str, tuple[Violation, ...]]:

@@ -106,7 +106,7 @@ class YearStatistics:
     @property
     def types(self) -> tuple[str, ...]:
         """The codes that the file has, by number; ``NO_TYPE`` last where there is any."""
-        return tuple(sorted(self._types, key=lambda code: (code == NO_TYPE, int(code or 0))))
+        return tuple(sorted(self._types, key=_by_number))
 
     @property
     def services(self) -> int:
@@ -213,10 +213,14 @@ class Comparison:
     remarks: tuple[Violation, ...]
 
 
+def _by_number(code: str) -> tuple[bool, int]:
+    """Return what codes are sorted by; those that are none come last."""
+    return code == NO_TYPE, int(code or 0)
+
+
 def compare(this: YearStatistics, last: YearStatistics) -> Comparison:
     """Lay two years side by side."""
-    types = dict.fromkeys((*this.types, *last.types))
-    rows = tuple(_row(code, this, last) for code in sorted(types, key=lambda code: (code == NO_TYPE, int(code or 0))))
+    rows = tuple(_row(code, this, last) for code in sorted({*this.types, *last.types}, key=_by_number))
     return Comparison(
         this=this,
         last=last,

@@ -327,10 +327,11 @@ class _ConfigurationFile:
                 raise self.wrong(f"registry.{name}", f'This is missing; registry.kind = "{kind.value}" needs it.')
 
     def _check(self, settings: Settings) -> None:
-        from kpr_sender.net import is_loopback  # noqa: PLC0415 - with it come ssl and sockets
+        if not settings.bus.tls:
+            from kpr_sender.net import is_loopback  # noqa: PLC0415 - with it come ssl and sockets
 
-        if not settings.bus.tls and not is_loopback(settings.bus.host):
-            raise self.wrong("bus.tls", "TLS may be off only to a loopback address.")
+            if not is_loopback(settings.bus.host):
+                raise self.wrong("bus.tls", "TLS may be off only to a loopback address.")
         if (settings.bus.receipts_from is ReceiptsFrom.FOLDER) != (settings.bus.receipts_inbox is not None):
             raise self.wrong("bus.receipts_inbox", 'Expected together with receipts_from = "folder", and only then.')
         if settings.protection.revocation is not Revocation.OFF and not settings.protection.roots:

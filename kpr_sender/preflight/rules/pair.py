@@ -125,20 +125,21 @@ class Pair:
         """Yield what does not agree: of the fagmelding, then of the identmelding, each in its file's order."""
         persons, pids = _sorted(self._persons.numbers), _sorted(self._idents.numbers)
         shared = _repeated(_sorted(self._fids)) - self._birth_dates
-        repeated = _repeated(persons) | _repeated(pids)
+        twice_ours, twice_theirs = _repeated(persons), _repeated(pids)
+        repeated = twice_ours | twice_theirs
         agreed = persons == pids and not repeated
         if not agreed:
-            yield from self._of_persons(persons, pids)
-        yield from self._of_others(repeated)
+            yield from self._of_persons(twice_ours, pids)
+        yield from self._of_others(pids, repeated)
         yield from self._headers
         if shared or not agreed:
-            yield from self._of_idents(persons, pids, shared)
+            yield from self._of_idents(persons, twice_theirs, shared)
 
-    def _of_others(self, repeated: Collection[int]) -> Iterator[Finding]:
+    def _of_others(self, pids: array[int], repeated: Collection[int]) -> Iterator[Finding]:
         """Yield where age or sex contradicts the person's number, and whether all in all it is of others."""
         compared = differing = by_a_year = 0
         persons, idents = self._persons, self._idents
-        for here, there in self._joined(repeated):
+        for here, there in self._joined(pids, repeated):
             age, sex = persons.ages[here], persons.sexes[here]
             number_age, number_sex = idents.ages[there], idents.sexes[there]
             if number_age == _UNKNOWN or (age == _UNKNOWN and not sex):
@@ -161,21 +162,20 @@ class Pair:
             message += f"; of {by_a_year:,} of them only the age, by one year." if by_a_year else "."
             yield Finding("pair.other-persons", _IDE, 0, "", message)
 
-    def _joined(self, repeated: Collection[int]) -> Iterator[tuple[int, int]]:
+    def _joined(self, pids: array[int], repeated: Collection[int]) -> Iterator[tuple[int, int]]:
         """Yield where each person stands in the two files, of those that stand in both, once."""
         ours, theirs = self._persons.numbers, self._idents.numbers
         if ours == theirs and not repeated:
             yield from ((at, at) for at in range(len(ours)))
             return
         order = array("Q", sorted(range(len(theirs)), key=theirs.__getitem__))
-        pids = array("q", (theirs[at] for at in order))
         for at, pid in enumerate(ours):
             found = bisect_left(pids, pid)
             if found < len(pids) and pids[found] == pid and pid not in repeated:
                 yield at, order[found]
 
-    def _of_persons(self, persons: array[int], pids: array[int]) -> Iterator[Finding]:
-        repeated, first_lines = _repeated(persons), dict[int, int]()
+    def _of_persons(self, repeated: Collection[int], pids: array[int]) -> Iterator[Finding]:
+        first_lines = dict[int, int]()
         for pid, line in zip(self._persons.numbers, self._persons.lines, strict=True):
             if pid in first_lines:
                 message = f"The same pePeID stands at line {first_lines[pid]}."
@@ -188,8 +188,7 @@ class Pair:
                     "pair.no-ident", _IPL, line, _path("PERSON", pid), "No PasientIdent has this pePeID as its pid."
                 )
 
-    def _of_idents(self, persons: array[int], pids: array[int], shared: set[int]) -> Iterator[Finding]:
-        repeated = _repeated(pids)
+    def _of_idents(self, persons: array[int], repeated: Collection[int], shared: set[int]) -> Iterator[Finding]:
         of_pid: dict[int, tuple[int, int]] = {}
         of_fid: dict[int, tuple[int, int]] = {}
         for pid, fid, line in zip(self._idents.numbers, self._fids, self._idents.lines, strict=True):

@@ -105,7 +105,6 @@ _MONTHS: Final = frozenset({"poVurdLege", "poVurdTann"})  # yyyymm by their desc
 Check = Callable[[str], Iterator[Violation]]
 
 _DAY: Final = re.compile(r"(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])|99991231")
-_EIGHT_DIGITS: Final = re.compile("[0-9]{8}")
 _MONTH: Final = re.compile("(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])")
 _NUMBER: Final = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _MONTH_DIGITS: Final = 6
@@ -203,7 +202,7 @@ def _number_outside(value: str, earliest: str, latest: str) -> bool:
 
 
 def _day_outside(value: str, earliest: str, latest: str) -> bool:
-    return _EIGHT_DIGITS.fullmatch(value) is not None and not earliest <= value <= latest
+    return is_day(value) and not earliest <= value <= latest
 
 
 def _month_outside(value: str, earliest: str, latest: str) -> bool:
@@ -221,7 +220,7 @@ def _month_check(field: Field) -> Check:
 
 def _valid_days(earliest: str, latest: str, made: tuple[Check, ...]) -> Check:
     """Return all checks of a day in one, which nearly every day passes at once."""
-    limits = (earliest, latest) if _EIGHT_DIGITS.fullmatch(earliest) else ("", "99999999")
+    limits = (earliest, latest) if is_day(earliest) else ("", "99999999")
 
     def check(value: str) -> Iterator[Violation]:
         if limits[0] <= value <= limits[1] and _exists[value]:
