@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.command import ended, kpr_send, start
+from tests.helpers.command import ended, kpr_send, start_anew
 from tests.helpers.fhi import Fhi
 from tests.helpers.municipality import Municipality
 from tests.helpers.rabbitmq import RabbitMq
@@ -39,7 +39,7 @@ def states(ran_json: dict[str, list[dict[str, str]]]) -> list[str]:
 def deliver(node: RabbitMq, kommune: Municipality) -> None:
     """Send, answer, and see both delivered; the broker counts."""
     fhi = Fhi(kommune.pki)
-    process = start("--env", "lokal", "--config", kommune.config, "--json", "send", "--wait", "60s")
+    process = start_anew("--env", "lokal", "--config", kommune.config, "--json", "send", "--wait", "60s")
     try:
         node.wait_for(KPR_QUEUE, ready=2, seconds=30)
         for _ in range(2):

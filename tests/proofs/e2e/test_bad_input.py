@@ -19,7 +19,7 @@ from kpr_sender.sandbox.faults import NO_FAULTS, Faults
 from kpr_sender.sandbox.ledger import Ledger
 from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from tests.helpers import pki
-from tests.helpers.command import Ran, ended, kpr_send, start
+from tests.helpers.command import Ran, ended, kpr_send, start_anew
 from tests.helpers.municipality import SENDER_HER_ID, Changes, Municipality
 from tests.helpers.pki import Kind
 from tests.helpers.tls_certificates import make_authority
@@ -227,7 +227,7 @@ def test_disk_full_while_the_journal_is_written(kommune: Municipality, sandbox: 
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
     try:
-        process = start("--env", "lokal", "--config", kommune.config, "send", PYTHONDONTWRITEBYTECODE="1")
+        process = start_anew("--env", "lokal", "--config", kommune.config, "send", PYTHONDONTWRITEBYTECODE="1")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     ran = ended(process)

@@ -10,7 +10,7 @@ import pytest
 from kpr_sender.bus.port import Outbound
 from kpr_sender.bus.proton_engine import Message
 from kpr_sender.model import Envelope
-from tests.helpers.command import Ran, ended, kpr_send, start
+from tests.helpers.command import Ran, ended, kpr_send, start_anew
 from tests.helpers.fhi import Fhi
 from tests.helpers.municipality import Municipality, municipality
 from tests.helpers.rabbitmq import EXCHANGE, KOMMUNE_HER_ID, KPR_HER_ID, RabbitMq, Taken
@@ -77,7 +77,7 @@ def send(kommune: Municipality, *arguments: str) -> Ran:
 def test_two_files_in_two_verified_receipts_out(rabbitmq: RabbitMq, tmp_path: Path, *, tls: bool) -> None:
     kommune = kommune_on(rabbitmq, tmp_path, tls=tls)
     fhi = Fhi(kommune.pki)
-    process = start("--env", "lokal", "--config", kommune.config, "--json", "send", "--wait", "60s")
+    process = start_anew("--env", "lokal", "--config", kommune.config, "--json", "send", "--wait", "60s")
     try:
         rabbitmq.wait_for(KPR_QUEUE, ready=2, seconds=30)
         found = [taken(rabbitmq), taken(rabbitmq)]
@@ -132,7 +132,7 @@ def test_the_broker_killed_and_back_loses_and_doubles_nothing(rabbitmq: RabbitMq
 def killed_and_back(rabbitmq: RabbitMq, kommune: Municipality) -> None:
     """Kill the broker once both are published, and see both delivered nonetheless; the broker counts."""
     fhi = Fhi(kommune.pki)
-    process = start("--env", "lokal", "--config", kommune.config, "--json", "send", "--wait", "60s")
+    process = start_anew("--env", "lokal", "--config", kommune.config, "--json", "send", "--wait", "60s")
     try:
         rabbitmq.wait_for(KPR_QUEUE, ready=2, seconds=30)
         rabbitmq.kill9()
