@@ -20,7 +20,7 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.events import Event, EventKind
 from kpr_sender.privacy import redact_fields
 
-SILENT: Final = ("signxml", "proton", "lxml", "httpx", "httpcore")
+SILENT: Final = ("signxml", "proton", "lxml", "httpcore")
 """They log payloads, signatures, frames or requests with their headers, at one level or another."""
 
 _LEVELS: Final[Mapping[EventKind, int]] = {

@@ -1,203 +1,249 @@
-"""Hosts, TLS and HTTP: what is this machine, a context that verifies, and one HTTP client with bounds.
-
-The only module that knows httpx, and it loads it where something is asked: that takes a tenth of a second.
-"""
+"""Hosts and TLS: what is this machine, a context that verifies, and the one way to a connected socket."""
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import ipaddress
+import itertools
+import os
+import selectors
 import socket
 import ssl
+import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final
 
 from kpr_sender.errors import ConfigInvalid
 
-if TYPE_CHECKING:
-    import httpx
-
-_CONNECTED: Final = ("connection.connect_tcp.complete", "connection.start_tls.complete")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_NEXT_ATTEMPT: Final = 0.25  # seconds; RFC 8305, 5: how long an address is waited for before the next is tried, too
+# Names of this machine in the /etc/hosts of Debian, Red Hat and SUSE, beside "localhost".
+_THIS_MACHINE: Final = frozenset(
+    {
+        *("localhost.localdomain", "localhost4", "localhost4.localdomain4", "localhost6", "localhost6.localdomain6"),
+        *("ip6-localhost", "ip6-loopback", "ipv6-localhost", "ipv6-loopback"),
+    }
+)
+_WELL_KNOWN_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
+_IPV4_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")  # RFC 4291, 2.5.5.1
+
+
+def host_name(host: str) -> str:
+    """Return a host as the resolver takes it, so that two spellings of one host are one: lower case, no final dot.
+
+    Full-width letters, ideographic dots and invisible characters are what IDNA makes of them: ``socket.getaddrinfo``
+    encodes by it. What is no host name comes back as it is.
+    """
+    name = host.strip().removeprefix("[").removesuffix("]")
+    if not name.isascii():
+        with contextlib.suppress(UnicodeError):
+            name = name.encode("idna").decode("ascii")
+    return name.lower().rstrip(".")
 
 
 def is_loopback(host: str) -> bool:
     """Tell whether a host is this machine and cannot be another one: 127.0.0.0/8, ::1 and ``localhost``.
 
     Not ``*.localhost``, which a name server may answer for; not an address that only some systems take for this
-    machine (0.0.0.0, ``::``, IPv4 written as IPv6).
+    machine (0.0.0.0, ``::``, 127.1, IPv4 written as IPv6).
     """
     if host.lower() == "localhost":
         return True
-    address = _address(host)
-    return address is not None and address.is_loopback and getattr(address, "ipv4_mapped", None) is None
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback and getattr(address, "ipv4_mapped", None) is None
 
 
 def may_be_this_machine(host: str) -> bool:
     """Tell whether a connection to a host could end on this machine: what ``is_loopback`` says, and all its doubts."""
-    if is_loopback(host) or host.lower().endswith(".localhost"):  # RFC 6761 6.3
+    name = host_name(host)
+    if name == "localhost" or name in _THIS_MACHINE or name.endswith(".localhost"):  # RFC 6761 6.3
         return True
-    address = _address(host)
-    address = getattr(address, "ipv4_mapped", None) or address
-    return address is not None and (address.is_loopback or address.is_unspecified)
+    return any(address.is_loopback or address.is_unspecified for address in _addresses(name))
 
 
-def _address(host: str) -> _Address | None:
+def _addresses(name: str) -> Iterator[_Address]:
+    """Yield the address that a text is to any system, and the IPv4 address that is written in it.
+
+    ``inet_aton`` has the forms that resolvers take beside the four decimal numbers: 127.1, 0x7f.1, 2130706433, 0177.1.
+    """
     try:
-        return ipaddress.ip_address(host)
+        address: _Address = ipaddress.ip_address(name.partition("%")[0])
     except ValueError:
-        return None
+        # It would take what follows white space for a comment.
+        with contextlib.suppress(OSError):
+            if name and not any(letter.isspace() for letter in name):
+                yield ipaddress.IPv4Address(socket.inet_aton(name))
+        return
+    yield address
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in _WELL_KNOWN_NAT64 or address in _IPV4_COMPATIBLE:
+            yield ipaddress.IPv4Address(address.packed[-4:])
+        yield from (one for one in (address.ipv4_mapped, address.sixtofour) if one is not None)
 
 
 def verifying(ca_file: Path | None, *, key: str) -> ssl.SSLContext:
     """Return the TLS context that every connection of ours is made with: the other side verified, 1.2 or newer.
 
+    Not ``ssl.create_default_context``: that obeys SSLKEYLOGFILE, and whoever sets a variable would read along.
+
     Raises:
         ConfigInvalid: The file cannot be read or holds no certificate.
     """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if sys.version_info >= (3, 13):  # as create_default_context does from there on
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
     try:
-        context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+        if ca_file is None:
+            context.load_default_certs()
+        else:
+            context.load_verify_locations(cafile=str(ca_file))
     except (OSError, ssl.SSLError) as error:
         raise ConfigInvalid(
             f"The CA file cannot be used: {getattr(error, 'strerror', None) or 'it holds no PEM certificate'}.",
             where=f"{key}: {ca_file}",
         ) from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
 
-class NoAnswer(Exception):
-    """There is no complete answer, for a reason that fits after a colon; a server's certificate may be that reason."""
+def time_left(deadline: float) -> float:
+    """Return the seconds until a moment of ``time.monotonic``.
 
-    def __init__(self, why: str, *, certificate_flaw: str = "") -> None:
-        super().__init__(why)
-        self.certificate_flaw = certificate_flaw
+    Raises:
+        TimeoutError: It is past.
+    """
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("timed out")
+    return left
 
 
 @dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """A complete answer, whatever its status; headers by name in lower case."""
+class _Endpoint:
+    """One address of a host, as ``getaddrinfo`` gives it."""
 
-    url: str
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+    family: int
+    kind: int
+    protocol: int
+    address: Any
 
 
-class HttpClient:
-    """Asks servers that need not be trusted; a context manager.
+def open_socket(host: str, port: int, *, deadline: float, tls: ssl.SSLContext | None = None) -> socket.socket:
+    """Return a connected socket, with a timeout of its own, through TLS where a context is given.
 
-    Every answer is bounded in size and time. No redirect is followed, no proxy is taken from the environment, nothing
-    is unpacked.
+    The host's addresses are tried as RFC 8305 says: the next one beside the first where that is silent for a moment.
+    One that connects and then does not shake hands gets its share of the time, and the others theirs; a certificate
+    that is refused is final.
 
     Args:
-        seconds: Bound on one question and its answer: all of it but the name's look-up.
-        tls: For https; None where only http is asked.
+        host: Its name or an address.
+        port: Of TCP.
+        deadline: On ``time.monotonic``'s clock, over everything: name, addresses, handshake.
+        tls: Verifies the server by ``host``; None for plain TCP.
+
+    Raises:
+        socket.gaierror: The name is not known, or nobody says so in time.
+        ssl.SSLError: No handshake; ``ssl.SSLCertVerificationError`` where the certificate is refused.
+        OSError: What the last address answered; ``TimeoutError`` where none did in time.
     """
-
-    def __init__(self, *, seconds: float, max_bytes: int, tls: ssl.SSLContext | None = None) -> None:
-        import httpx  # noqa: PLC0415 - see the module
-
-        self._seconds = seconds
-        self._max_bytes = max_bytes
-        # Without TLS a context that trusts nobody: httpx would read the machine's authorities for its own.
-        verify = tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._client = httpx.Client(verify=verify, trust_env=False, follow_redirects=False, timeout=seconds)
-        self._connection: Any = None
-
-    def ask(
-        self,
-        url: str,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-        *,
-        login: tuple[str, str] | None = None,
-    ) -> HttpAnswer:
-        """Ask one question: POST where there is a body, else GET; ``login`` is for basic authentication.
-
-        Raises:
-            NoAnswer: No connection, or no complete answer within the bounds.
-        """
-        import httpx  # noqa: PLC0415 - see the module
-
-        # Unpacked, an answer could grow beyond any bound: none that is packed is asked for.
-        plain = {**(headers or {}), "Accept-Encoding": "identity"}
-        method, extensions = "GET" if body is None else "POST", {"trace": self._trace}
-        late = NoAnswer(f"no answer in {self._seconds:g} seconds")
-        ends = time.monotonic() + self._seconds
+    endpoints = _look_up(host, port, deadline)
+    while True:
+        connected, endpoints = _first_connected(endpoints, deadline)
         try:
-            with (
-                self._time_limit(),
-                self._client.stream(
-                    method, url, content=body, headers=plain, auth=login, extensions=extensions
-                ) as response,
-            ):
-                found = {name.lower(): value for name, value in response.headers.items()}
-                answer = HttpAnswer(url, response.status_code, found, self._read(response))
-        except httpx.TimeoutException:
-            raise late from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise (late if time.monotonic() >= ends else _failure(error)) from None
-        # An answer that ends where its connection ends may be one that was cut off here.
-        if time.monotonic() >= ends:
-            raise late
-        return answer
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connected.settimeout(time_left(deadline) / (len(endpoints) + 1))
+            if tls is None:
+                return connected
+            return tls.wrap_socket(connected, server_hostname=host)
+        except OSError as error:
+            connected.close()
+            hung_up = not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError)
+            if not endpoints or not hung_up:
+                raise
+        except BaseException:
+            connected.close()
+            raise
 
-    def _read(self, response: httpx.Response) -> bytes:
-        read = bytearray()
-        for chunk in response.iter_raw():
-            read += chunk
-            if len(read) > self._max_bytes:
-                raise NoAnswer(f"the answer is larger than {self._max_bytes:,} bytes")
-        return bytes(read)
 
-    @contextlib.contextmanager
-    def _time_limit(self) -> Iterator[None]:
-        """Shut the connection down when the time is over.
+def _look_up(host: str, port: int, deadline: float) -> Sequence[_Endpoint]:
+    """Return a host's addresses, the families in turn (RFC 8305, 4).
 
-        httpx bounds each wait by itself, so that a server which sends a byte now and then could go on for ever.
-        """
-        timer = threading.Timer(self._seconds, self._shut_down)
-        timer.daemon = True
-        timer.start()
+    On a thread of its own, because nothing else ends ``getaddrinfo`` where a name server is silent.
+    """
+    found: Future[list[_Endpoint]] = Future()
+
+    def ask() -> None:
         try:
-            yield
+            answer = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.set_result([_Endpoint(one[0], one[1], one[2], one[4]) for one in answer])
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            found.set_exception(error)
+
+    threading.Thread(target=ask, name="look-up", daemon=True).start()
+    try:
+        endpoints = found.result(time_left(deadline))
+    except TimeoutError:
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer in time") from None
+    except UnicodeError:
+        raise socket.gaierror(socket.EAI_NONAME, "not a host name") from None
+    first = [one for one in endpoints if one.family == endpoints[0].family]
+    other = [one for one in endpoints if one.family != endpoints[0].family]
+    return [one for pair in itertools.zip_longest(first, other) for one in pair if one is not None]
+
+
+def _first_connected(endpoints: Sequence[_Endpoint], deadline: float) -> tuple[socket.socket, Sequence[_Endpoint]]:
+    """Return a socket to the first address that answers, and the addresses that have not failed beside it."""
+    waiting = collections.deque(endpoints)
+    failure: OSError = TimeoutError("timed out")
+    under_way: dict[socket.socket, _Endpoint] = {}
+    next_attempt = time.monotonic()
+    with selectors.DefaultSelector() as selector:
+        try:
+            while waiting or under_way:
+                left = time_left(deadline)
+                if waiting and (time.monotonic() >= next_attempt or not under_way):
+                    endpoint = waiting.popleft()
+                    next_attempt = time.monotonic() + min(_NEXT_ATTEMPT, left / (len(waiting) + 2))
+                    try:
+                        attempt = _begin(endpoint)
+                    except OSError as error:
+                        failure = error
+                        continue
+                    under_way[attempt] = endpoint
+                    selector.register(attempt, selectors.EVENT_WRITE, attempt)
+                until = min(deadline, next_attempt) if waiting else deadline
+                for key, _ in selector.select(max(0.0, until - time.monotonic())):
+                    attempt = key.data
+                    selector.unregister(attempt)
+                    under_way.pop(attempt)
+                    code = attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                    if not code:
+                        return attempt, [*under_way.values(), *waiting]
+                    attempt.close()
+                    failure, next_attempt = OSError(code, os.strerror(code)), time.monotonic()
         finally:
-            timer.cancel()
-
-    def _trace(self, event: str, info: Mapping[str, Any]) -> None:
-        """Remember the connection (https://www.encode.io/httpcore/extensions/#trace)."""
-        if event in _CONNECTED:
-            self._connection = info["return_value"]
-
-    def _shut_down(self) -> None:
-        if self._connection is not None:
-            with contextlib.suppress(OSError):
-                self._connection.get_extra_info("socket").shutdown(socket.SHUT_RDWR)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._client.close()
+            for attempt in under_way:
+                attempt.close()
+    raise failure
 
 
-def _failure(error: Exception) -> NoAnswer:
-    """Say what broke, by the error of the system or of TLS that is behind httpx's own."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return NoAnswer("the server's certificate is refused", certificate_flaw=cause.verify_message)
-        if isinstance(cause, ssl.SSLError):
-            return NoAnswer(f"TLS failed ({cause.reason or type(cause).__name__})")
-        if isinstance(cause, OSError):
-            return NoAnswer(f"no connection: {cause.strerror or 'the host is not known'}")
-        cause = cause.__cause__ or cause.__context__
-    return NoAnswer("the answer is cut off or no HTTP")
+def _begin(endpoint: _Endpoint) -> socket.socket:
+    """Begin to connect, and return the socket on which it shows how that ended."""
+    attempt = socket.socket(endpoint.family, endpoint.kind, endpoint.protocol)
+    try:
+        attempt.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            attempt.connect(endpoint.address)
+    except BaseException:
+        attempt.close()
+        raise
+    return attempt

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 ASKING = {
-    "httpx",
+    "httpcore",
     "joserfc",
     *(f"kpr_sender.registry.{name}" for name in ("cached", "client", "helseid", "rest", "soap")),
     *(f"kpr_sender.trust.{name}" for name in ("fetch", "revocation")),

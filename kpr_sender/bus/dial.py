@@ -5,14 +5,12 @@ TLS by Python's ``ssl``, outside proton: 1.2 or later, chain and host name verif
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
-import time
 from typing import Final
 
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprError
-from kpr_sender.net import is_loopback, verifying
+from kpr_sender.net import is_loopback, open_socket, verifying
 from kpr_sender.settings.values import BusSettings
 
 # X509_V_ERR codes of OpenSSL's x509_vfy.h.
@@ -51,20 +49,18 @@ def dial(settings: BusSettings, deadline: float) -> socket.socket:
     if not settings.tls:
         _require_loopback(settings.host)
     context = verifying(settings.ca_file, key="bus.ca_file") if settings.tls else None
-    connected = _connect(settings.host, settings.port, deadline, where)
+    try:
+        connected = open_socket(settings.host, settings.port, deadline=deadline, tls=context)
+    except ssl.SSLError as error:
+        raise _handshake_error(error, where) from None
+    except OSError as error:
+        raise _unreachable(error, where) from None
     try:
         if context is None:
             _require_loopback(connected.getpeername()[0])
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         _keep_unsent_here(connected)
-        if context is not None:
-            connected.settimeout(_left(deadline))
-            connected = context.wrap_socket(connected, server_hostname=settings.host)
         connected.setblocking(False)
-    except ssl.SSLError as error:
-        connected.close()
-        raise _handshake_error(error, where) from None
     except OSError as error:
         connected.close()
         raise _unreachable(error, where) from None
@@ -116,39 +112,12 @@ def _keep_unsent_here(connected: socket.socket) -> None:
         connected.setsockopt(socket.IPPROTO_TCP, option, _MOST_UNSENT)
 
 
-def _connect(host: str, port: int, deadline: float, where: str) -> socket.socket:
-    """Try each address of the host in turn; the last failure is the one reported."""
-    failure: OSError = TimeoutError("timed out")
-    try:
-        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise BusUnreachable(
-            f"The host name cannot be looked up ({getattr(error, 'strerror', None) or 'not a host name'}).",
+def _unreachable(error: OSError, where: str) -> BusUnreachable:
+    if isinstance(error, socket.gaierror):
+        return BusUnreachable(
+            f"The host name cannot be looked up ({error.strerror}).",
             where=where,
             next_step="Check bus.host and this machine's network; nothing is lost, run the same command again.",
-        ) from None
-    for family, kind, protocol, _, address in addresses:
-        candidate = socket.socket(family, kind, protocol)
-        try:
-            candidate.settimeout(_left(deadline))
-            candidate.connect(address)
-        except OSError as error:
-            failure = error
-            with contextlib.suppress(OSError):
-                candidate.close()
-        except BaseException:
-            candidate.close()
-            raise
-        else:
-            return candidate
-    raise _unreachable(failure, where)
-
-
-def _left(deadline: float) -> float:
-    """Seconds left; never 0, which would mean non-blocking."""
-    return max(deadline - time.monotonic(), 0.001)
-
-
-def _unreachable(error: OSError, where: str) -> BusUnreachable:
+        )
     words = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or type(error).__name__
     return BusUnreachable(f"The bus cannot be reached ({words}).", where=where)

@@ -53,7 +53,7 @@ def open_registry_for_sending(settings: Settings, *, now: Callable[[], datetime]
 
 def _register(settings: Settings, now: Callable[[], datetime]) -> RemoteRegister:
     if settings.registry.kind is RegistryKind.SOAP:
-        from kpr_sender.registry.soap import SoapRegister  # noqa: PLC0415 - httpx takes a moment to load
+        from kpr_sender.registry.soap import SoapRegister  # noqa: PLC0415 - httpcore takes a moment to load
 
         return SoapRegister(settings.registry)
     try:

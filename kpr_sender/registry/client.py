@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid, RegistryUnreachable
-from kpr_sender.net import HttpAnswer, HttpClient, NoAnswer, verifying
+from kpr_sender.http_client import HttpAnswer, HttpClient, NoAnswer
+from kpr_sender.net import verifying
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

@@ -21,7 +21,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
 from kpr_sender.errors import AccessRefused, RegistryUnreachable
-from kpr_sender.net import HttpAnswer
+from kpr_sender.http_client import HttpAnswer
 from kpr_sender.registry.client import RegistryClient, unreadable
 from kpr_sender.settings.values import HelseIdSettings
 

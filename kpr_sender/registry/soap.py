@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError
+from kpr_sender.http_client import HttpAnswer
 from kpr_sender.messages import safe_xml
 from kpr_sender.messages.safe_xml import MessageRefused
-from kpr_sender.net import HttpAnswer
 from kpr_sender.registry.client import (
     MAX_BYTES,
     RegistryClient,

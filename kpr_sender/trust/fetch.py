@@ -24,7 +24,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from kpr_sender.durable import write_file
-from kpr_sender.net import HttpClient, NoAnswer
+from kpr_sender.http_client import HttpClient, NoAnswer
 from kpr_sender.trust.revocation import (
     RevocationAnswer,
     RevocationStatus,

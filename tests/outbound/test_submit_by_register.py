@@ -196,7 +196,7 @@ def test_who_names_files_loads_nothing_that_asks_a_register(scene: Scene) -> Non
 import sys
 from kpr_sender import Client
 Client.from_config({str(scene.made.config)!r}, "lokal").close()
-assert not {{"httpx", "joserfc", "kpr_sender.registry.cached"}} & set(sys.modules)
+assert not {{"httpcore", "joserfc", "kpr_sender.registry.cached"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", source], check=True)
 

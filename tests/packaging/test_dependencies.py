@@ -62,7 +62,7 @@ def test_the_runtime_depends_on_what_the_product_needs_and_nothing_more() -> Non
         "tenacity",
         "click",
         "rich",
-        "httpx",
+        "httpcore",
     }
 
 

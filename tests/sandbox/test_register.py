@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import base64
 import socket
-import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import pytest
 from cryptography.x509 import Certificate, load_der_x509_certificate
 from lxml import etree
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid, RegistryUnreachable
+from kpr_sender.http_client import HttpClient
 from kpr_sender.model import Party
+from kpr_sender.net import verifying
 from kpr_sender.registry import open_registry
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.registry.soap import SoapRegister, question
@@ -158,14 +158,14 @@ def test_what_it_does_not_understand_is_refused(
     right = f"Basic {base64.b64encode(b'kommune:hemmelig-i-test').decode()}"
     headers = {"Authorization": authorization.replace("right", right)}
 
-    with httpx.Client(verify=ssl.create_default_context(cafile=made.pki.ca), trust_env=False) as client:
+    with HttpClient(seconds=10, max_bytes=1_000_000, tls=verifying(made.pki.ca, key="ca")) as client:
         url = register_url(sandbox.register_port).replace("/v1/AR/Basic", path)
         for _ in range(2):  # on one connection, as long as it lasts
-            answer = client.post(url, content=body, headers=headers)
-            assert answer.status_code == status
-            challenged = answer.headers.get("WWW-Authenticate", "")
+            answer = client.ask(url, body, headers)
+            assert answer.status == status
+            challenged = answer.headers.get("www-authenticate", "")
             assert challenged.startswith("Basic realm=") == (status == 401)
-            assert (status == 500) == (b"<s:Fault><faultcode" in answer.content)
+            assert (status == 500) == (b"<s:Fault><faultcode" in answer.body)
 
 
 OPERATIONS = (
@@ -179,11 +179,11 @@ OPERATIONS = (
 
 def by_hand(made: Municipality, sandbox: Sandbox, operation: str, her_id: int = KPR_VALIDERING) -> etree._Element:
     """Ask as .NET's client does, with user and password only after the challenge; return what is in the body."""
-    with httpx.Client(verify=ssl.create_default_context(cafile=made.pki.ca), trust_env=False) as client:
+    with HttpClient(seconds=10, max_bytes=1_000_000, tls=verifying(made.pki.ca, key="ca")) as client:
         url, body = register_url(sandbox.register_port), question(operation, her_id)
-        assert client.post(url, content=body).headers["WWW-Authenticate"].startswith("Basic")
-        answer = client.post(url, content=body, auth=("kommune", "hemmelig-i-test"))
-    found = etree.fromstring(answer.content).find("{*}Body/*")
+        assert client.ask(url, body).headers["www-authenticate"].startswith("Basic")
+        answer = client.ask(url, body, login=("kommune", "hemmelig-i-test"))
+    found = etree.fromstring(answer.body).find("{*}Body/*")
     assert found is not None
     return found
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kpr_sender.net import NoAnswer
+from kpr_sender.http_client import NoAnswer
 from kpr_sender.trust.fetch import fetch
 from tests.helpers.issuers_server import IssuersServer, issuers_server
 
