@@ -1,20 +1,26 @@
 """What a national id looks like, and what must not leave the process outside sealed bytes (promise G6). Pure.
 
-The only module that knows how people write a national id. ``redact`` is the last defence of every log line: the code
-around it is written so that nothing of the kind gets there, and it errs on the side of removing too much. Its rules:
+The only module that knows how people write a national id, and the one place that cleans what is not ours. A text from
+elsewhere becomes ``foreign_text`` where it enters; ``redact`` is the last defence of every error, event, log line and
+row of the journal, ``shown`` that of every screen and JSON object. The rules:
 
-1. Eleven digits are a national id, wherever they stand and whatever spaces or dashes are between them.
+1. Eleven digits in a row are a national id wherever they stand. So are eleven with up to three signs between any two
+   (blanks, line ends, dots, soft hyphens, what has no width), where they are grouped as people group them or have the
+   check digits of a person's number.
 2. From the first markup on, a text is payload; none of it is left.
-3. PEM, long base64 and long hex are key material or sealed bytes. Only the value of a key ending in ``sha256`` is left.
+3. PEM, long base64 and long hex are key material or sealed bytes.
 4. What follows the word password, or is the value of such a key, is one.
-5. Ids that are ours, a version 4 UUID or a submission's, are left: without them a log line helps nobody.
+5. What is known for what it is stays: GUIDs, a submission's id, moments, addresses, OIDs, thumbprints, grouped numbers,
+   a serial number or digest by the words before it, and the value of a field by its name (``KNOWN_FIELDS``).
+6. No control character or other invisible sign is left: neither a terminal nor a reader is deceived.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 ID: Final = "[id removed]"
@@ -23,21 +29,60 @@ KEY: Final = "[key removed]"
 BLOB: Final = "[data removed]"
 SECRET: Final = "***"  # noqa: S105 - what stands in its place
 
-_SPACE_OR_DASH: Final = r"[ \t\u00a0\u2007\u2009\u202f\-\u2010-\u2015\u2212]{0,3}"
-_OWN_ID: Final = (
-    r"(?<!\w)(?<!\d-)(?:[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-4[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
-    r"|20\d\d-[0-9a-f]{8})(?!\w|-\d)"
+MAX_TEXT: Final = 4_000
+"""Longest text of an error, an event or a field of the journal, in characters: a path may be so long."""
+
+_GUID: Final = r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-8][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}"
+_OWN_ID: Final = rf"(?<!\w)(?<!\d-)(?:{_GUID}|20\d\d-[0-9a-f]{{8}})(?!\w|-\d)"
+_OCTET: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+# What people write into a reason: 10.1.2025 kl. 12:30, 2025-01-10 12:30:00; what programs write: 2025-01-10T12:30:00Z.
+_DATE_AND_TIME: Final = (
+    r"(?<!\d)(?:20\d\d-\d\d-\d\d|\d{1,2}\.\s?\d{1,2}\.\s?20\d\d)(?:[ ,]{1,2}|T)(?:kl\.? )?"
+    r"[0-2]?\d[:.][0-5]\d(?:[:.][0-5]\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)?(?!\d)"
 )
-_NATIONAL_ID: Final = re.compile(rf"(?P<ours>{_OWN_ID})|\d(?:{_SPACE_OR_DASH}\d){{10,}}")
+_KNOWN: Final = "|".join((
+    _OWN_ID,
+    _DATE_AND_TIME,
+    # In names of files: 20250110123000; no id begins so. Twelve digits may be a DUF-nummer.
+    r"(?<!\d)20[23]\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d[0-5]\d(?:\d{3})?(?!\d)",
+    rf"(?<![\w.])(?:{_OCTET}\.){{3}}{_OCTET}(?::\d{{1,5}})?(?!\w|\.\d)",
+    # An OID has no leading zeros, and an arc of three digits; an id with a dot after each digit has none.
+    r"(?<![\w.])(?=[\d.]*\d{3})[0-2](?:\.(?:0|[1-9]\d{0,5})){3,}(?!\w|\.\d)",
+    r"(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?:\.\d{1,2})?(?![\d,])",
+    r"(?<![0-9A-Za-z:])(?=[0-9:]*[a-fA-F])(?:[0-9a-fA-F]{2}:){3,}[0-9a-fA-F]{2}(?![0-9A-Za-z:])",
+    # A certificate's SHA-1. Six letters at least, as nearly all have: digits with a few letters may be an id.
+    r"(?<![0-9A-Za-z])(?=(?:[0-9]*[a-fA-F]){6})[0-9a-fA-F]{40}(?![0-9A-Za-z])",
+))  # fmt: skip
+_OURS_BY_FORM: Final = re.compile(f"({_KNOWN})")
+# Our own words before a number; what others write is cleaned by ``foreign_text``, which takes nobody's word for it.
+_NAMED_NUMBER: Final = (
+    r"(?i:(?<=serial number )|(?<=thumbprint )|(?<=key identifier )|(?<=sha256 )|(?<=journal ))"
+    r"(?!\d{11}(?!\d))[0-9a-fA-F:]{8,120}(?![0-9A-Za-z])"
+)
+_OURS: Final = re.compile(f"({_NAMED_NUMBER}|{_KNOWN})")
+
+_ESCAPED: Final = r"\\(?:[nrtv]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})|%[0-9a-fA-F]{2}"
+"""What ``repr`` and an address make of a sign."""
+_SIGN: Final = rf"(?:{_ESCAPED}|[\W_])"
+_SIGNS: Final = re.compile(rf"{_SIGN}+")
+_ELEVEN_IN_A_ROW: Final = re.compile(r"\d{11,}")
+_ELEVEN: Final = re.compile(rf"\d(?:{_SIGN}{{0,3}}\d){{10,}}")
+_GROUPED: Final = ((6, 5), (6, 3, 2), (2, 2, 2, 5), (2, 2, 2, 3, 2), (1,) * 11)
+"""How people group a national id, in digits; the first six are a date."""
+_ID_DIGITS: Final = 11
+_DAYS: Final = frozenset(f"{day + added:02}" for day in range(1, 32) for added in (0, 40))
+_MONTHS: Final = frozenset(f"{month + added:02}" for month in range(1, 13) for added in (0, 40, 65, 80))
+"""With what D-numbers, H-numbers and synthetic ones add (``preflight.person_ids``)."""
+_FIRST_CHECK: Final = (3, 7, 6, 1, 8, 9, 4, 5, 2, 1)
+_SECOND_CHECK: Final = (5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1)
+_MOD: Final = 11
+_FIRST_REMAINDERS: Final = frozenset({0, 1, 2, 3})
+"""From 2032 on; 0 until then."""
 
 # How else one may be written. Each place uses the widest pattern that leaves what it has to show: a name in a
 # certificate has no dates and times, a code in a file's header is short.
 _ID_WITH_ANY_SIGNS: Final = re.compile(r"\d(?:[^0-9A-Za-z]{0,3}\d){10,}")
-# What people write into a reason: 10.1.2025 kl. 12:30, 2025-01-10 12:30:00.
-_DATE_AND_TIME: Final = re.compile(
-    r"(?<!\d)(?:20\d\d-\d\d-\d\d|\d{1,2}\.\s?\d{1,2}\.\s?20\d\d)[ T,]{1,2}(?:kl\.? )?"
-    r"[0-2]?\d[:.][0-5]\d(?:[:.][0-5]\d)?(?!\d)"
-)
+_OWN_OR_MOMENT: Final = re.compile(f"{_OWN_ID}|{_DATE_AND_TIME}")
 _NINE_DIGITS: Final = re.compile(r"(?:[0-9][^0-9]*){9}")
 _RUNNING_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _PERSON_NUMBER: Final = re.compile(r"[0-9]{11,12}")
@@ -62,18 +107,32 @@ _NAMED_SECRET: Final = re.compile(
     re.IGNORECASE,
 )
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_=-]{24,}(?:\s*\r?\n[ \t]*[A-Za-z0-9+/=]+(?=\s|$))*")
-_THUMBPRINT: Final = re.compile(r"(?<![0-9A-Za-z])((?=(?:[0-9]*[a-fA-F]){6})[0-9a-fA-F]{40})(?![0-9A-Za-z])")
-"""A certificate's SHA-1. Six letters at least, as nearly all have: digits with a few letters may be an id."""
 _BASE64_WORD: Final = 20
 _RESTLESS: Final = 0.45  # changes of kind for each character: about 0.65 in base64, below 0.3 in paths and names
+_RESTLESS_WORD: Final = 0.35  # of a word so long
+_WORTH_A_LOOK: Final = re.compile(rf"\d(?:{_SIGN}{{0,3}}\d){{10,}}|[A-Za-z0-9+/_=-]{{24,}}")
 _HEX: Final = re.compile(r"(?<![0-9A-Za-z])(?:0x)?[0-9a-fA-F]{33,}")
 
 _SECRET_NAME: Final = re.compile(r"pass(phrase|word|wd)|pwd|secret|token|private|credential", re.IGNORECASE)
 _PLACE_NAME: Final = re.compile(r"(_env|_file|_path)\Z", re.IGNORECASE)
 _PAYLOAD_NAMES: Final = frozenset({"payload", "body", "xml", "content", "sealed", "detail", "ot"})
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}", re.IGNORECASE)
+KNOWN_FIELDS: Final = (
+    ("sha256", re.compile(r"[0-9a-fA-F]{64}")),
+    ("sha1", re.compile(r"[0-9a-fA-F]{40}")),
+    ("serial", re.compile(r"[0-9a-fA-F]{1,42}")),
+    ("_id", re.compile(rf"{_GUID}|[0-9a-f]{{32}}|20\d\d-[0-9a-f]{{8}}")),
+)
+"""How the name of a field ends whose value is known for what it is, and the form it has."""
+_SIZES: Final = "bytes"
 _LEAST_ID: Final = 10**9
 """An integer this large may be a national id that begins with 0."""
+
+MAX_FOREIGN: Final = 300
+"""Longest text of another system that is stored or shown, in characters."""
+_READ_MORE: Final = 10
+"""How many times more of it is looked at: what is taken out is replaced by something shorter."""
+_CUT_SHORT: Final = re.compile(r"[\d\W_]{1,50}\Z")
+"""What may be the beginning of an id where a text was cut."""
 
 _DEEPEST: Final = 12
 _DECIMALS: Final = 3
@@ -94,7 +153,7 @@ def holds_national_id(text: str) -> bool:
 
     Our own ids and a date with its time are none.
     """
-    return _ID_WITH_ANY_SIGNS.search(_DATE_AND_TIME.sub("-at-", re.sub(_OWN_ID, "-id-", text))) is not None
+    return _ID_WITH_ANY_SIGNS.search(_OWN_OR_MOMENT.sub("-known-", text)) is not None
 
 
 def may_hold_national_id(value: str) -> bool:
@@ -107,15 +166,20 @@ def is_running_number(text: str) -> bool:
     return _RUNNING_NUMBER.fullmatch(text) is not None
 
 
-def foreign_text(text: object, most: int) -> str:
-    """Return what another system says of one of our messages: one line, cut and clean.
+def foreign_text(text: object, most: int = MAX_FOREIGN) -> str:
+    """Return what another system says: one line, cut and clean. The first thing done with a text that is not ours.
+
+    Args:
+        text: What it says, of any length.
+        most: The longest that is wanted, in characters.
 
     Returns:
-        The text as ``redact_text`` leaves it; thumbprints stay, since they say which certificate is wrong.
+        The text as ``redact_text`` leaves it, but for one thing: no number is taken for what the words before it say.
     """
-    line = " ".join("".join(character if character.isprintable() else " " for character in str(text)).split())
-    parts = _THUMBPRINT.split(line)
-    return "".join(part if number % 2 else redact_text(part) for number, part in enumerate(parts))[:most]
+    written = str(text)
+    if len(written) > most * _READ_MORE:
+        written = _CUT_SHORT.sub("", written[: most * _READ_MORE])
+    return _redacted(_one_line(written), _OURS_BY_FORM)[:most]
 
 
 def redact_name(text: str) -> str:
@@ -123,15 +187,22 @@ def redact_name(text: str) -> str:
     return _ID_WITH_ANY_SIGNS.sub(SECRET, text)
 
 
-def redact_text(text: str) -> str:
-    """Return the text without ids, payload, key material and passwords."""
-    text = _MARKUP.sub(MARKUP, text)
-    text = _PEM.sub(KEY, text)
-    text = _USER_INFO.sub(SECRET, text)
-    text = _NAMED_SECRET.sub(rf"\g<name>{SECRET}", text)
-    text = _BASE64.sub(_without_blob, text)
-    text = _HEX.sub(BLOB, text)
-    return _NATIONAL_ID.sub(lambda match: match["ours"] or ID, text)
+def redact_text(text: str, most: int | None = None) -> str:
+    """Return the text without ids, payload, key material, passwords and invisible signs.
+
+    Args:
+        text: Of any number of lines.
+        most: Given for what must be one line of at most so many characters.
+    """
+    return _redacted(_visible(text), _OURS) if most is None else _redacted(_one_line(text), _OURS)[:most]
+
+
+def shown(value: Any) -> Any:
+    """Return our own words and values, of which others' are a part, as a screen or a JSON object may show them.
+
+    The last defence: national ids and invisible signs alone are looked for, in all depth. Values of known fields stay.
+    """
+    return _shown(value, 0)
 
 
 def redact(value: object) -> object:
@@ -147,6 +218,27 @@ def redact(value: object) -> object:
 def redact_fields(fields: Mapping[str, object], depth: int = 0) -> dict[str, object]:
     """Return named values, clean in all their depth; some names say by themselves what a value is."""
     return {redact_text(str(name)): _field(str(name), value, depth) for name, value in fields.items()}
+
+
+def _shown(value: Any, depth: int, name: str = "") -> Any:
+    if isinstance(value, str):
+        return value if _is_known(name, value) else _outside(_OURS, _visible(value), _without_ids)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if _is_known(name, value) else ID
+    if depth >= _DEEPEST:
+        return "[too deep]"
+    if isinstance(value, Mapping):
+        return {_shown(key, depth): _shown(inner, depth + 1, str(key)) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(inner, depth + 1, name) for inner in value]
+    return value
+
+
+def _is_known(name: str, value: str | int) -> bool:
+    """Tell whether a value is what its field says, so that no digits in it are an id."""
+    if isinstance(value, int):
+        return abs(value) < _LEAST_ID or name.endswith(_SIZES)
+    return any(name.endswith(ending) and form.fullmatch(value) for ending, form in KNOWN_FIELDS)
 
 
 _PLAIN: Final[tuple[tuple[type | tuple[type, ...], Callable[[Any], object]], ...]] = (
@@ -178,29 +270,103 @@ def _field(name: str, value: object, depth: int) -> object:
         return BLOB
     if _SECRET_NAME.search(name) and not _PLACE_NAME.search(name):
         return SECRET
-    if name.endswith("sha256") and isinstance(value, str) and _DIGEST.fullmatch(value):
+    if isinstance(value, str | int) and not isinstance(value, bool) and _is_known(name, value):
         return value
     return _redact(value, depth)
+
+
+def _redacted(text: str, known: re.Pattern[str]) -> str:
+    text = _MARKUP.sub(MARKUP, text)
+    text = _PEM.sub(KEY, text)
+    text = _NAMED_SECRET.sub(rf"\g<name>{SECRET}", _USER_INFO.sub(SECRET, text))
+    return _outside(known, text, lambda part: _without_ids(_HEX.sub(BLOB, _BASE64.sub(_without_blob, part))))
+
+
+def _without_ids(text: str) -> str:
+    return _ELEVEN.sub(_without_id, _ELEVEN_IN_A_ROW.sub(ID, text))
+
+
+def _outside(known: re.Pattern[str], text: str, clean: Callable[[str], str]) -> str:
+    """Clean what is between the parts of a text that are known for what they are."""
+    if not _WORTH_A_LOOK.search(text):
+        return text
+    return "".join(part if number % 2 else clean(part) for number, part in enumerate(known.split(text)))
+
+
+def _without_id(match: re.Match[str]) -> str:
+    """Take out digits with signs between them that may be a national id; leave other numbers that stand in a row."""
+    groups = _SIGNS.split(match[0])
+    digits = "".join(groups)
+    if not digits.isascii():
+        digits = "".join(str(unicodedata.decimal(digit)) for digit in digits)
+    found = _is_grouped_as_id([*map(len, groups)], digits) or any(map(_has_check_digits, _elevens(digits)))
+    return ID if found else match[0]
+
+
+def _is_grouped_as_id(lengths: list[int], digits: str) -> bool:
+    starts = itertools.accumulate(lengths, initial=0)
+    return any(
+        tuple(lengths[at : at + len(form)]) == form and _has_date(digits[start:])
+        for at, start in enumerate(starts)
+        for form in _GROUPED
+    )
+
+
+def _elevens(digits: str) -> Iterator[str]:
+    return (digits[at : at + _ID_DIGITS] for at in range(len(digits) - _ID_DIGITS + 1))
+
+
+def _has_date(digits: str) -> bool:
+    return digits[:2] in _DAYS and digits[2:4] in _MONTHS
+
+
+def _has_check_digits(number: str) -> bool:
+    """Tell whether a number can be a person's: by its date, or as a felles hjelpenummer, and by its check digits."""
+    if not _has_date(number) and number[0] not in "89":
+        return False
+    first, second = (
+        sum(weight * int(digit) for weight, digit in zip(weights, number, strict=False)) % _MOD
+        for weights in (_FIRST_CHECK, _SECOND_CHECK)
+    )
+    return first in _FIRST_REMAINDERS and not second
+
+
+def _visible(text: str) -> str:
+    """Return a text without invisible signs; its line ends stay."""
+    if text.isprintable() or text.replace("\n", "").isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign == "\n" else _in_sight(sign) for sign in text)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(_visible(text).split())
+
+
+def _in_sight(sign: str) -> str:
+    """Return what stands for a sign that cannot be seen: nothing where it has no width, else a blank."""
+    if "\udc80" <= sign <= "\udcff":  # a byte of a file's name that is no UTF-8
+        return f"\\x{ord(sign) - 0xDC00:02x}"
+    return "" if unicodedata.category(sign) == "Cf" else " "
 
 
 def _without_blob(match: re.Match[str]) -> str:
     """Take out base64, but not a path or a name that is merely long."""
     candidate = match[0]
     # Words between / and _ are short in paths and names; base64 has one of each in 64 characters.
-    if any(_looks_random(word) for word in re.split(r"[/_\-\s]", candidate)) or _is_restless(candidate):
+    if any(_looks_random(word) for word in re.split(r"[/_\-\s]", candidate)) or _is_restless(candidate, _RESTLESS):
         return BLOB
     return candidate
 
 
 def _looks_random(word: str) -> bool:
-    return len(word) >= _BASE64_WORD and _has_every_kind(word)
+    return len(word) >= _BASE64_WORD and _is_restless(word, _RESTLESS_WORD)
 
 
-def _is_restless(candidate: str) -> bool:
-    """Tell base64 that separators happen to cut into short words: its characters change kind far more often."""
+def _is_restless(candidate: str, least: float) -> bool:
+    """Tell base64, also where separators happen to cut it into short words: its characters change kind more often."""
     kinds = [(character.isdigit(), character.isupper(), character.islower()) for character in candidate]
     changes = sum(before != after for before, after in itertools.pairwise(kinds))
-    return changes > _RESTLESS * len(candidate) and _has_every_kind(candidate)
+    return changes > least * len(candidate) and _has_every_kind(candidate)
 
 
 def _has_every_kind(text: str) -> bool:
