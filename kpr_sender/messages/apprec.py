@@ -2,7 +2,8 @@
 
 The two versions differ in namespace and MIGversion only. Senders differ more: blanks round codes, V and S of an error
 swapped, upper-case GUIDs, odd MIGversions and dates, parts left out. None of that matters. What matters is never
-guessed: the namespace, the one status and the one MsgId that is answered.
+guessed: the namespace, the one status, the one MsgId that is answered, the one sender. What the schema allows once is
+read once, and a value that we decide by holds no comment (``safe_xml``).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 from lxml import etree
 
 from kpr_sender.messages import safe_xml
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.safe_xml import WHITE, MessageRefused
 from kpr_sender.messages.transport import plain_id
 from kpr_sender.model import ReceiptError
 from kpr_sender.privacy import foreign_text
@@ -39,7 +40,8 @@ _STATUS: Final = {str(status.value): status for status in ReceiptStatus}
 _OID: Final = re.compile(r"[0-9]+(\.[0-9]+){3,}")
 _HER_ID: Final = re.compile(r"[0-9]{1,10}")
 _ORGANISATION: Final = re.compile(r"[0-9]{9}")
-_MAX_CODE: Final = 20  # characters of a status that is none
+_MAX_CODE: Final = 60  # characters of a code or a date
+_MAX_ID: Final = 200  # characters of a MsgId; ours have 36
 _MAX_TEXT: Final = 300  # characters of each part of an Error
 
 
@@ -87,16 +89,16 @@ def parse(xml: bytes) -> AppRec:
         raise MessageRefused("its root is neither AppRec 1.0 nor 1.1")
     receipt = _Part(root, name.namespace or "")
     status = receipt.all("Status")
-    code = _code(status[0]) if len(status) == 1 else ""
+    code = safe_xml.attribute(status[0], "V") if len(status) == 1 and not len(status[0]) else ""
     return AppRec(
         version=version,
-        generated_at=receipt.text("GenDate"),
+        generated_at=foreign_text(receipt.text("GenDate"), _MAX_CODE),
         status=_STATUS.get(code),
-        status_code=code[:_MAX_CODE],
+        status_code=foreign_text(code, _MAX_CODE),
         errors=tuple(_error(element) for element in receipt.all("Error")),
         original_msg_id=_original_msg_id(receipt),
-        original_type=_code(*receipt.all("OriginalMsgId/MsgType")[:1]),
-        original_issued_at=_date(*receipt.all("OriginalMsgId/IssueDate")[:1]),
+        original_type=foreign_text(safe_xml.attribute(receipt.one("OriginalMsgId/MsgType"), "V"), _MAX_CODE),
+        original_issued_at=foreign_text(_date(receipt.one("OriginalMsgId/IssueDate")), _MAX_CODE),
         sender_her_ids=tuple(map(int, receipt.ids("Sender", "HER", _HER_ID))),
         receiver_her_ids=tuple(map(int, receipt.ids("Receiver", "HER", _HER_ID))),
         sender_organisations=tuple(receipt.ids("Sender", "ENH", _ORGANISATION)),
@@ -104,30 +106,27 @@ def parse(xml: bytes) -> AppRec:
 
 
 def _original_msg_id(receipt: _Part) -> str:
-    found = receipt.all("OriginalMsgId/Id")
-    msg_id = plain_id(found[0].text or "") if len(found) == 1 else ""
+    msg_id = plain_id(safe_xml.value(receipt.one("OriginalMsgId/Id")))
     if not msg_id:
         raise MessageRefused("it does not say which one message it answers (OriginalMsgId/Id)")
+    if len(msg_id) > _MAX_ID:
+        raise MessageRefused(f"the MsgId that it answers has more than {_MAX_ID} characters (OriginalMsgId/Id)")
     return msg_id
 
 
-def _code(*elements: etree._Element) -> str:
-    return elements[0].get("V", "").strip() if elements else ""
-
-
-def _date(*elements: etree._Element) -> str:
-    return ((elements[0].text or "").strip() or elements[0].get("V", "").strip()) if elements else ""
+def _date(element: etree._Element | None) -> str:
+    return safe_xml.value(element) or safe_xml.attribute(element, "V")
 
 
 def _error(element: etree._Element) -> ReceiptError:
-    code, system = element.get("V", "").strip(), element.get("S", "").strip()
+    code, system = element.get("V", "").strip(WHITE), element.get("S", "").strip(WHITE)
     if _OID.fullmatch(code) and not _OID.fullmatch(system):  # some senders swap the two
         code, system = system, code
     return ReceiptError(
         code=foreign_text(code, _MAX_TEXT),
-        code_system=system if _OID.fullmatch(system) else foreign_text(system, _MAX_TEXT),
+        code_system=foreign_text(system, _MAX_TEXT),
         text=foreign_text(element.get("DN", ""), _MAX_TEXT),  # free text to senders: some write sentences there
-        detail=element.get("OT", "").strip()[:_MAX_TEXT],
+        detail=foreign_text(element.get("OT", ""), _MAX_TEXT),
     )
 
 
@@ -141,15 +140,21 @@ class _Part:
     def all(self, path: str) -> list[etree._Element]:
         return self.element.findall("/".join(f"{{{self.namespace}}}{name}" for name in path.split("/")))
 
+    def one(self, path: str) -> etree._Element | None:
+        """Return the one element at a path, or None; at each part of it there may be one only."""
+        outer, _, inner = path.partition("/")
+        found = safe_xml.only(self.all(outer))
+        return found if found is None or not inner else _Part(found, self.namespace).one(inner)
+
     def text(self, path: str) -> str:
-        return next(((found.text or "").strip() for found in self.all(path)), "")
+        return safe_xml.value(self.one(path))
 
     def ids(self, side: str, kind: str, form: re.Pattern[str]) -> Iterator[str]:
         """Yield the ids of one kind and form of one side, in document order, wherever in HCP they are."""
         # Inst, Dept, HCProf and HCPerson have Id with TypeId, their AdditionalId has Id with Type.
-        for found in self.all(f"{side}/HCP"):
-            for holder in found.iter():
-                inner = _Part(holder, self.namespace)
-                value = inner.text("Id")
-                if _code(*(inner.all("TypeId") or inner.all("Type"))).upper() == kind and form.fullmatch(value):
-                    yield value
+        found = self.one(f"{side}/HCP")
+        for holder in () if found is None else found.iter("{*}*"):
+            inner = _Part(holder, self.namespace)
+            kind_of_id = safe_xml.attribute(inner.one("TypeId") if inner.all("TypeId") else inner.one("Type"), "V")
+            if kind_of_id.upper() == kind and form.fullmatch(value := inner.text("Id")):
+                yield value

@@ -52,7 +52,7 @@ def parse(properties: Mapping[str, str], subject: str, body: bytes, correlation_
         body: Bytes of the body, most often empty. Anything but a SOAP fault is ignored.
         correlation_id: AMQP correlation-id: what it is about where nothing else says so.
     """
-    by_name = {name.replace(" ", "").casefold(): value for name, value in properties.items()}
+    by_name = _by_name(properties)
 
     def read(name: str) -> str:
         return clean(by_name.get(name.casefold(), ""))
@@ -95,8 +95,11 @@ def _leaves(value: Any, name: str) -> Iterator[str]:
 
 
 def _message_id(text: object) -> str:
-    plain = transport.plain_id(str(text))
-    return plain if transport.is_guid(plain) else clean(plain)  # a GUID may look as if it held a national id
+    plain = transport.plain_id(str(text)[:_MAX_DATA])
+    if transport.is_guid(plain):
+        return plain
+    cleaned = clean(plain)
+    return "" if transport.is_guid(cleaned) else cleaned  # what is a GUID only without what was around it is none
 
 
 def _soap_fault(body: bytes) -> tuple[str, str, str]:
@@ -105,11 +108,24 @@ def _soap_fault(body: bytes) -> tuple[str, str, str]:
         root = safe_xml.parse(body, max_bytes=_MAX_FAULT)
     except MessageRefused:
         return "", "", ""
-    related = root.findtext(".//{*}RelatesTo") or ""  # WS-Addressing
-    code = _text(root, ".//{*}Fault/{*}Code/{*}Value") or _text(root, ".//{*}Fault/faultcode")
-    reason = _text(root, ".//{*}Fault/{*}Reason/{*}Text") or _text(root, ".//{*}Fault/faultstring")
-    return related, code, reason
+    related = _text(root.findall(".//{*}RelatesTo"))  # WS-Addressing
+    code = _text(root.findall(".//{*}Fault/{*}Code/{*}Value") or root.findall(".//{*}Fault/faultcode"))
+    # One in each language.
+    reason = _text((root.findall(".//{*}Fault/{*}Reason/{*}Text") or root.findall(".//{*}Fault/faultstring"))[:1])
+    return related, clean(code), clean(reason)
 
 
-def _text(root: etree._Element, path: str) -> str:
-    return clean(root.findtext(path) or "")
+def _text(found: list[etree._Element]) -> str:
+    """Return the text of the one element that was found; empty where there are two, or more in it than text."""
+    try:
+        return safe_xml.value(safe_xml.only(found))
+    except MessageRefused:
+        return ""
+
+
+def _by_name(properties: Mapping[str, str]) -> dict[str, str]:
+    """Return the properties by their names without case and blanks; what has two values has none."""
+    values: dict[str, set[str]] = {}
+    for name, value in properties.items():
+        values.setdefault(name.replace(" ", "").casefold(), set()).add(str(value))
+    return {name: said.pop() if len(said) == 1 else "" for name, said in values.items()}

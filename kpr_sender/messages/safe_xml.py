@@ -2,10 +2,14 @@
 
 expat finds a document type declaration before lxml parses the document, so that nothing is ever declared, let alone
 expanded or fetched.
+
+What we decide by is read with ``only``, ``value`` and ``attribute``: there is never a choice between two elements, and
+a comment never hides the rest of a text. lxml's own ``text`` and ``findtext`` end at the first comment.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NoReturn
 from xml.parsers import expat
 
@@ -33,6 +37,43 @@ class _RootReached(Exception):
 
 
 _CHUNK_BYTES: Final = 65_536
+WHITE: Final = " \t\r\n"
+"""XML's white space (XML 1.0, S), and no other: a no-break space is part of a value."""
+
+
+def only(found: Sequence[etree._Element]) -> etree._Element | None:
+    """Return the one element that was found, or None.
+
+    Raises:
+        MessageRefused: There are several, where one is all that there may be.
+    """
+    if len(found) > 1:
+        raise MessageRefused(f"it has more than one {etree.QName(found[0]).localname} where one is all that may be")
+    return found[0] if found else None
+
+
+def value(element: etree._Element | None) -> str:
+    """Return an element's text without the white space around it; empty where there is no such element.
+
+    Raises:
+        MessageRefused: There is an element, a comment or an instruction in it.
+    """
+    if element is None:
+        return ""
+    if len(element):
+        raise MessageRefused(f"its {etree.QName(element).localname} holds something else than text")
+    return (element.text or "").strip(WHITE)
+
+
+def attribute(element: etree._Element | None, name: str) -> str:
+    """Return an attribute without the white space around it, of an element that holds nothing; otherwise as ``value``.
+
+    Raises:
+        MessageRefused: There is something in the element.
+    """
+    if value(element):
+        raise MessageRefused(f"its {etree.QName(element).localname} holds text")
+    return "" if element is None else element.get(name, "").strip(WHITE)
 
 
 def parse(xml: bytes, *, max_bytes: int) -> etree._Element:

@@ -30,6 +30,7 @@ ERROR_CONDITION_DATA: Final = "errorConditionData"
 _REGISTERED_ID: Final = re.compile(r"[^/\s]+/[^/\s]+/[^/\s]+")
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
+_WHITE: Final = " \t\r\n"
 
 SUBJECT_RECEIPT: Final = "APPREC"
 SUBJECT_SOAP_FAULT: Final = "AMQP_SOAP_FAULT"
@@ -85,7 +86,7 @@ def plain_id(text: str) -> str:
     Returns:
         Lower case with hyphens; what is no GUID in lower case without braces.
     """
-    bare = text.strip().strip("{}()").lower().removeprefix("urn:uuid:").strip("{}() \t\r\n")
+    bare = text.strip(_WHITE).strip("{}()").lower().removeprefix("urn:uuid:").strip("{}()" + _WHITE)
     return str(uuid.UUID(bare)) if is_guid(bare) else bare
 
 

@@ -14,7 +14,8 @@ from typing import Final
 
 from kpr_sender.model import MessageType
 from kpr_sender.preflight.lexical import ZONE, day_of
-from kpr_sender.privacy import may_hold_national_id
+from kpr_sender.preflight.lines import WHITE
+from kpr_sender.privacy import foreign_text, may_hold_national_id
 from kpr_sender.profiles import Format, Profile
 
 _SHOWABLE: Final = re.compile(r"[A-Za-z0-9_:/.#-]{1,80}")
@@ -248,9 +249,9 @@ def _digits(fields: Mapping[str, HeaderField], name: str, count: int) -> str | N
 
 
 def _lopenr(shape: Shape, field: HeaderField) -> str:
-    value = field.value.strip()
+    value = field.value.strip(WHITE)
     if not value:
         raise Refusal(f"{shape.lopenr} is empty.", line=field.line)
     if shape.lopenr_counts and not (re.fullmatch("[0-9]{1,10}", value) and 0 < int(value) <= _MAX_INT):
         raise Refusal(f"{shape.lopenr} is not a whole number above 0.", line=field.line)
-    return value
+    return foreign_text(value)  # text of any length in an identmelding

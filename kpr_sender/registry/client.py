@@ -13,6 +13,7 @@ from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 from kpr_sender.errors import AccessRefused, ConfigInvalid, RegistryUnreachable
 from kpr_sender.http_client import HttpAnswer, HttpClient, NoAnswer
 from kpr_sender.net import verifying
+from kpr_sender.privacy import foreign_text
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -87,6 +88,11 @@ def registered_certificate(text: str) -> tuple[Certificate, ...]:
         return (load_der_x509_certificate(base64.b64decode(written, validate=True)),) if written else ()
     except (ValueError, InvalidVersion):
         raise UnreadableError("the certificate in it is damaged") from None
+
+
+def registered_name(text: str) -> str:
+    """Return a party's name as it may be shown and stored."""
+    return foreign_text(text)
 
 
 def registered_moment(text: str) -> datetime | None:

@@ -14,6 +14,7 @@ from kpr_sender.registry.client import (
     UnreadableError,
     registered_certificate,
     registered_moment,
+    registered_name,
     unreadable,
 )
 from kpr_sender.registry.helseid import HelseId
@@ -94,13 +95,13 @@ def _details(found: _Object | None, her_id: int) -> tuple[RegisteredParty | None
     own = _mapping(found, "organizationDetails")
     party = RegisteredParty(
         her_id=her_id,
-        name=_text(found, "name"),
+        name=registered_name(_text(found, "name")),
         # This interface has no flag of its own: what is not in use is not found, or its period is over.
         active=True,
         valid_from=registered_moment(_text(found, "validFrom")),
         valid_to=registered_moment(_text(found, "validTo")),
         parent_her_id=parent_her_id if isinstance(parent_her_id, int) else None,
-        parent_name=_text(parent, "name"),
+        parent_name=registered_name(_text(parent, "name")),
         organisation_number=_text(own, "organizationNumber") or _text(parent, "organizationNumber"),
     )
     if found.get("amqpTransportStatus") == "Disabled":
@@ -111,7 +112,7 @@ def _details(found: _Object | None, her_id: int) -> tuple[RegisteredParty | None
 
 def _name(found: _Object | None) -> str:
     """Read an organisation's visningsnavn, or its name where it has none."""
-    return _text(found or {}, "displayName") or _text(found or {}, "name")
+    return registered_name(_text(found or {}, "displayName") or _text(found or {}, "name"))
 
 
 def _certificate(found: _Object | None) -> tuple[Certificate, ...]:

@@ -20,6 +20,7 @@ from kpr_sender.registry.client import (
     UnreadableError,
     registered_certificate,
     registered_moment,
+    registered_name,
     unreadable,
 )
 from kpr_sender.registry.port import RegisteredParty, RegisteredQueues, RegisterEntry, UnknownParty
@@ -37,7 +38,9 @@ COMMON: Final = "http://register.nhn.no/Common"
 _SOAP: Final = ("http://schemas.xmlsoap.org/soap/envelope/", "http://www.w3.org/2003/05/soap-envelope")
 _NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _NO_PARENT: Final = -1
-_ORGANISATION_NUMBER_DIGITS: Final = 9
+_ORGANISATION: Final = re.compile(r"[0-9]{9}")
+_LONGEST_ADDRESS: Final = 500
+_NUMBER: Final = re.compile(r"-?[0-9]{1,10}")
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,60}", re.ASCII)
 DETAILS: Final = "GetCommunicationPartyDetails"
 ENCRYPTION: Final = "GetCertificateForEncryption"
@@ -103,7 +106,7 @@ class SoapRegister:
             return read(_result(answer.body, operation))
         except FaultError as fault:
             raise self._fault(operation, her_id, fault.code) from None
-        except UnreadableError as error:
+        except (UnreadableError, MessageRefused) as error:
             raise unreadable(answer, str(error)) from None
 
     def _fault(self, operation: str, her_id: int, code: str) -> KprError:
@@ -137,28 +140,27 @@ def question(operation: str, her_id: int) -> bytes:
     ).encode("ascii")
 
 
-def _result(body: bytes, operation: str) -> etree._Element | None:
+def _result(answer: bytes, operation: str) -> etree._Element | None:
     """Return an operation's result of a complete answer, SOAP 1.1 or 1.2; None where it is nil."""
-    try:
-        envelope = safe_xml.parse(body, max_bytes=MAX_BYTES)
-    except MessageRefused as error:
-        raise UnreadableError(str(error)) from None
+    envelope = safe_xml.parse(answer, max_bytes=MAX_BYTES)
     soap = next((namespace for namespace in _SOAP if envelope.tag == f"{{{namespace}}}Envelope"), None)
     if soap is None:
         raise UnreadableError("it is no SOAP envelope")
     # SOAP 1.1 wraps it in "detail", 1.2 in "Detail".
-    fault = envelope.find(f"{{{soap}}}Body/{{{soap}}}Fault")
+    body = safe_xml.only(envelope.findall(f"{{{soap}}}Body"))
+    if body is None:
+        raise UnreadableError("it is a SOAP envelope without a body")
+    fault = safe_xml.only(body.findall(f"{{{soap}}}Fault"))
     if fault is not None:
-        generic = fault.find(f".//{{{COMMON}}}GenericFault")
+        generic = safe_xml.only(fault.findall(f".//{{{COMMON}}}GenericFault"))
         if generic is None:
             raise UnreadableError("it is a SOAP fault without a reason of the register's")
         code = _text(generic, COMMON, "ErrorCode")
         raise FaultError(code if _CODE.fullmatch(code) else "not named")
-    path = f"{{{soap}}}Body/{{{PARTY}}}{operation}Response"
-    response = envelope.find(path)
+    response = safe_xml.only(body.findall(f"{{{PARTY}}}{operation}Response"))
     if response is None:
         raise UnreadableError(f"it has no {operation}Response in the register's namespace")
-    found = response.find(f"{{{PARTY}}}{operation}Result")
+    found = safe_xml.only(response.findall(f"{{{PARTY}}}{operation}Result"))
     return None if found is None or found.get(_NIL) in ("true", "1") else found
 
 
@@ -176,17 +178,17 @@ def _organisation_name(element: etree._Element | None, her_id: int) -> str:
     """Read an organisation's visningsnavn, or its name where it has none."""
     if element is None or _integer(_text(element, PARTY, "HerId")) != her_id:
         raise UnreadableError("it is about another party")
-    return " ".join((_text(element, PARTY, "DisplayName") or _text(element, PARTY, "Name")).split())
+    return registered_name(_text(element, PARTY, "DisplayName") or _text(element, PARTY, "Name"))
 
 
 def _party(element: etree._Element) -> RegisteredParty:
     """Read a ``CommunicationParty``."""
     parent = _integer(_text(element, PARTY, "ParentHerId") or str(_NO_PARENT))
-    valid = element.find(f"{{{PARTY}}}Valid")
+    valid = safe_xml.only(element.findall(f"{{{PARTY}}}Valid"))
     kind = _text(element, PARTY, "Type")
     return RegisteredParty(
         her_id=_integer(_text(element, PARTY, "HerId")),
-        name=" ".join(_text(element, PARTY, "Name").split()),
+        name=registered_name(_text(element, PARTY, "Name")),
         # Organisations are registered with IsValidCommunicationParty false, in use all the same: it says something of
         # services alone.
         active=_text(element, PARTY, "Active") == "true"
@@ -194,7 +196,7 @@ def _party(element: etree._Element) -> RegisteredParty:
         valid_from=None if valid is None else registered_moment(_text(valid, COMMON, "From")),
         valid_to=None if valid is None else registered_moment(_text(valid, COMMON, "To")),
         parent_her_id=None if parent == _NO_PARENT else parent,
-        parent_name=" ".join(_text(element, PARTY, "ParentName").split()),
+        parent_name=registered_name(_text(element, PARTY, "ParentName")),
         organisation_number=_organisation_number(
             _text(element, PARTY, "OrganizationNumber"), _text(element, PARTY, "ParentOrganizationNumber")
         ),
@@ -207,7 +209,7 @@ def _queues(element: etree._Element) -> RegisteredQueues:
 
 
 def _certificate(element: etree._Element | None) -> tuple[Certificate, ...]:
-    return registered_certificate("" if element is None else element.text or "")
+    return registered_certificate(safe_xml.value(element))
 
 
 def _address(element: etree._Element, code: str) -> str:
@@ -219,21 +221,23 @@ def _address(element: etree._Element, code: str) -> str:
         address = _text(each, COMMON, "Address")
         if named == code and address:
             (inherited if _text(each, COMMON, "Inherited") == "true" else own).append(address)
-    return next(iter(own + inherited), "")
+    address = next(iter(own + inherited), "")
+    if len(address) > _LONGEST_ADDRESS:
+        raise UnreadableError(f"an address in it has more than {_LONGEST_ADDRESS} characters")
+    return address
 
 
 def _text(element: etree._Element, namespace: str, path: str) -> str:
-    """Return a child's text without the white space that the register keeps around values."""
-    return (element.findtext(f"{{{namespace}}}{path}") or "").strip()
+    """Return a child's text without the white space that the register keeps around values; one is all there may be."""
+    return safe_xml.value(safe_xml.only(element.findall(f"{{{namespace}}}{path}")))
 
 
 def _integer(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise UnreadableError("a HER-id in it is no number") from None
+    if not _NUMBER.fullmatch(text):
+        raise UnreadableError("a HER-id in it is no number")
+    return int(text)
 
 
 def _organisation_number(*texts: str) -> str:
     """Return the first that is one; the register writes -1 for none."""
-    return next((text for text in texts if text.isdecimal() and len(text) == _ORGANISATION_NUMBER_DIGITS), "")
+    return next((text for text in texts if _ORGANISATION.fullmatch(text)), "")

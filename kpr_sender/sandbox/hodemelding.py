@@ -118,9 +118,9 @@ def _violations(element: etree._Element) -> Iterator[str]:
 
 
 def _violations_of_values(root: etree._Element) -> Iterator[str]:
-    if root.findtext(f"{_MH}MsgInfo/{_MH}MIGversion") != MIG_VERSION:
+    if _text(root, "MsgInfo/MIGversion") != MIG_VERSION:
         yield "MIGversion is not that of Hodemelding 1.2"
-    if not _DATE_TIME.fullmatch((root.findtext(f"{_MH}MsgInfo/{_MH}GenDate") or "").strip()):
+    if not _DATE_TIME.fullmatch(_text(root, "MsgInfo/GenDate")):
         yield "GenDate is not a date with a time"
 
 
@@ -158,13 +158,15 @@ def _her_id(organisation: etree._Element) -> int:
 
 
 def _idents(organisation: etree._Element) -> dict[str, str]:
-    return {
-        _one(ident, "TypeId").get("V", "").strip(): _text(ident, "Id") for ident in organisation.findall(f"{_MH}Ident")
-    }
+    idents = organisation.findall(f"{_MH}Ident")
+    found = {safe_xml.attribute(_one(ident, "TypeId"), "V"): _text(ident, "Id") for ident in idents}
+    if len(found) < len(idents):
+        raise MessageRefused("an Organisation has two Ident of one type")
+    return found
 
 
 def _text(parent: etree._Element, path: str) -> str:
-    return (_one(parent, path).text or "").strip()
+    return safe_xml.value(_one(parent, path))
 
 
 def _one(parent: etree._Element, path: str) -> etree._Element:

@@ -199,6 +199,55 @@ def test_what_does_not_say_which_message_it_answers_is_refused(xml: bytes) -> No
         parse(xml)
 
 
+MSG_ID = b"<Id>" + HODEMELDING.msg_id.encode()
+SENDER = receipt()[receipt().index(b"<Sender>") : receipt().index(b"</Sender>") + len(b"</Sender>")]
+TWO_WAYS_TO_READ = {
+    "a comment in the MsgId": (MSG_ID, MSG_ID + b"<!--x-->evil"),
+    "an instruction in the MsgId": (MSG_ID, MSG_ID + b"<?x y?>"),
+    "an element in the MsgId": (MSG_ID, MSG_ID + b"<b>evil</b>"),
+    "a comment in a HER-id": (b"<Id>171479</Id>", b"<Id>171479<!--x-->0</Id>"),
+    "an element in a kind of id": (b'<TypeId V="HER" ', b'<TypeId V="HER"><x/></TypeId><TypeId V="X" '),
+    "text in a kind of id": (b'<TypeId V="HER" ', b'<TypeId V="HER">ENH</TypeId><TypeId V="X" '),
+    "two senders": (SENDER, SENDER + SENDER),
+    "two parties in one sender": (b"</Sender>", b"<HCP/></Sender>"),
+    "two receivers": (b"</Receiver>", b"</Receiver><Receiver/>"),
+    "two numbers for one party": (b"<Id>171479</Id>", b"<Id>171479</Id><Id>9</Id>"),
+    "two types of message": (b"<OriginalMsgId>", b'<OriginalMsgId><MsgType V="KPR_IDE"/>'),
+    "two dates": (b"</GenDate>", b"</GenDate><GenDate/>"),
+    "two dates of issue": (b"</OriginalMsgId>", b"<IssueDate/></OriginalMsgId>"),
+    "a MsgId without end": (MSG_ID, MSG_ID + b"x" * 300),
+}
+
+
+@pytest.mark.parametrize(("old", "new"), TWO_WAYS_TO_READ.values(), ids=TWO_WAYS_TO_READ.keys())
+def test_what_we_decide_by_stands_there_once_and_is_text_alone(old: bytes, new: bytes) -> None:
+    """Promise G4: what one program reads up to a comment, and the next does not, is no answer."""
+    assert old in receipt()
+    with pytest.raises(MessageRefused):
+        parse(receipt().replace(old, new))
+
+
+@pytest.mark.parametrize("space", ["\u00a0", "\u2003", "\ufeff", "\u200b"], ids=ascii)
+def test_only_the_white_space_of_xml_is_left_out(space: str) -> None:
+    """Promise G4: a status of 1 and a no-break space is none."""
+    read = parse(receipt().replace(b'<Status V="1"', f'<Status V="1{space}"'.encode()))
+    assert read.status is None
+    assert parse(receipt().replace(b"171479</Id>", f"171479{space}</Id>".encode())).sender_her_ids == (85217,)
+    assert parse(receipt().replace(MSG_ID, MSG_ID + space.encode())).original_msg_id != HODEMELDING.msg_id
+
+
+def test_every_text_of_a_receipt_is_bounded_and_clean() -> None:
+    long = "\x1b[2J".replace("\x1b", "&#x9b;") + "x" * 100_000
+    error = f'<Error V="{long}" S="{long}" DN="{long} 010190.12345" OT="{long}"/>'.encode()
+    xml = receipt().replace(b"<OriginalMsgId>", error + b"<OriginalMsgId>")
+    xml = xml.replace(b'<Status V="1"', f'<Status V="{long}"'.encode()).replace(b'V="KPR_IPL"', f'V="{long}"'.encode())
+    read = parse(xml.replace(b"+00:00</GenDate>", f"{long}</GenDate>".encode()))
+    texts = [read.status_code, read.original_type, read.generated_at, read.original_issued_at]
+    texts += [text for one in read.errors for text in (one.code, one.code_system, one.text, one.detail)]
+    assert max(map(len, texts)) == 300
+    assert all(text.isprintable() for text in texts)
+
+
 def test_detail_text_does_not_print(caplog: pytest.LogCaptureFixture) -> None:
     """Promise G6: OT may name a patient."""
     read = parse(receipt(status="2", errors=(T02,)))

@@ -119,5 +119,28 @@ def test_whatever_comes_it_is_read(properties: dict[str, str], subject: str, bod
         assert text.isprintable()
 
 
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        SOAP.replace(MESSAGE_ID, f"{MESSAGE_ID}<!--x-->"),
+        SOAP.replace(MESSAGE_ID, f"{MESSAGE_ID}<?x?>0"),
+        SOAP.replace("</s:Header>", "<a:RelatesTo>urn:uuid:x</a:RelatesTo></s:Header>"),
+        SOAP.replace(MESSAGE_ID, f"{MESSAGE_ID}\u00a0"),
+    ],
+)
+def test_a_fault_that_can_be_read_in_two_ways_names_no_message(spoilt: str) -> None:
+    assert parse({}, "AMQP_SOAP_FAULT", spoilt.encode()).original_message_id != MESSAGE_ID
+
+
+def test_a_property_that_stands_there_twice_says_nothing() -> None:
+    twice = {
+        "originalMessageId": MESSAGE_ID,
+        "OriginalMessageId": "f" * 32,
+        "errorCondition": "a",
+        "errorcondition": "a",
+    }
+    assert parse(twice, "", b"") == BusFault("", "a", "", "")
+
+
 def test_foreign_text_becomes_one_line() -> None:
     assert clean("a\r\n\x1b[31mb\u2028c") == "a [31mb c"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,20 @@ MISHAPS: dict[str, Case] = {
         spoils(lambda body: body.replace(b"register.nhn.no/CommunicationParty", b"register.nhn.no/Other")),
         RegistryUnreachable,
         "no GetCommunicationPartyDetailsResponse",
+    ),
+    "a comment in a value": (
+        spoils(lambda body: body.replace(b"171479</", b"171479<!--x-->9</")), RegistryUnreachable, "something else",
+    ),
+    "an answer twice": (
+        spoils(lambda body: re.sub(rb"<([\w:]*HerId>).*?</\1", rb"\g<0>\g<0>", body)),
+        RegistryUnreachable,
+        "more than one",
+    ),
+    "a no-break space": (
+        spoils(lambda body: body.replace(b"171479</", "171479\u00a0</".encode())), RegistryUnreachable, "is no number",
+    ),
+    "an address without end": (
+        says(200, details(Facts(addresses=(Address("E_SB_ASYNC", "a" * 900),)))), RegistryUnreachable, "characters",
     ),
     "another party": (says(200, details(Facts(her_id=122612))), RegistryUnreachable, "about another party"),
     "a date that is none": (

@@ -63,6 +63,9 @@ OLD_AND_NEW = [
     (b"</Content>", b"<x/></Content>"),
     (b"</Document>", b"</Document><Document/>"),
     (b"<MsgInfo>", b"<MsgInfo/><MsgInfo>"),
+    (b"<Id>900002</Id>", b"<Id>900002<!--x-->9</Id>"),
+    (b"<Id>900002</Id>", "<Id>900002\u00a0</Id>".encode()),
+    (b"v1.2 2006-05-24", b"v1.2 2006-05-24<?x?>9"),
 ]
 
 

@@ -13,6 +13,7 @@ from kpr_sender.model import Environment
 from kpr_sender.preflight.catalogue import kommuner
 from kpr_sender.preflight.header import shown, shown_day
 from kpr_sender.preflight.lexical import day_of
+from kpr_sender.preflight.lines import WHITE
 from kpr_sender.preflight.model import Circumstances, Element, Violation
 from kpr_sender.preflight.rules.fields import BlockRules
 from kpr_sender.preflight.rules.values import OrganisationNumbers, before, is_number, not_valid
@@ -67,15 +68,15 @@ def check_melding(
     """
     year = circumstances.year
     for name, day in (("fraDatoPeriode", f"{year}-01-01"), ("tilDatoPeriode", f"{year}-12-31")):
-        if name in root and day_of(root[name].strip()) != day.replace("-", ""):
+        if name in root and day_of(root[name].strip(WHITE)) != day.replace("-", ""):
             yield 0, Violation("melding.period", name, f"{name} is {shown_day(root[name])}, not {day}.")
-    if before(day_of(root.get("uttakDato", "").strip()), circumstances.last_day):
+    if before(day_of(root.get("uttakDato", "").strip(WHITE)), circumstances.last_day):
         message = f"uttakDato is {shown_day(root['uttakDato'])}; the period ends {year}-12-31."
         yield 0, Violation("header.made-early", "uttakDato", message)
     if root.get("meldingstype") == _CHANGES:
         yield 0, Violation("melding.change-message", "meldingstype", f"meldingstype is {_CHANGES}, not B.")
     for name in ("navnEPJ", "versjonEPJ"):
-        if name in root and not root[name].strip():
+        if name in root and not root[name].strip(WHITE):
             yield 0, Violation("melding.system", name, f"{name} is empty.")
     named = {each.attributes.get("typeKontaktperson") for each in contacts}
     missing = sorted(_CONTACT_TYPES.get(root.get("versjon", ""), frozenset()) - named)
@@ -93,10 +94,10 @@ def check_institusjon(keys: Mapping[str, str], circumstances: Circumstances) -> 
         circumstances: Whether only real units are wanted, and the municipality's own number where it is known.
     """
     field = "institusjonID"
-    number = keys.get(field, "").strip()
+    number = keys.get(field, "").strip(WHITE)
     if number == _NO_AGREEMENT:
         return (Violation("institusjon.no-agreement", field),)
-    nine_digits = len(number) == len(_NO_AGREEMENT) and number.isdecimal()
+    nine_digits = len(number) == len(_NO_AGREEMENT) and number.isascii() and number.isdecimal()
     if not nine_digits:
         message = f"{len(number)} characters; an organisation number has nine digits."
         return (Violation("orgnr.invalid", field, message),)
@@ -115,7 +116,7 @@ def _of_innhinfo(values: Mapping[str, str], circumstances: Circumstances) -> Ite
     if before(made, circumstances.last_day):
         message = f"iiLagetDato is {shown(made)}; the period ends {circumstances.last_day}."
         yield Violation("header.made-early", "iiLagetDato", message)
-    counted = values.get("iiLopenr", "").strip()
+    counted = values.get("iiLopenr", "").strip(WHITE)
     if _WHOLE.fullmatch(counted) and int(counted) <= 0:
         yield Violation("header.running-number", "iiLopenr", f"iiLopenr is {shown(counted)}.")
 

@@ -17,6 +17,7 @@ from typing import Final
 from kpr_sender.model import MessageType
 from kpr_sender.preflight.header import shown, shown_day
 from kpr_sender.preflight.lexical import day_of
+from kpr_sender.preflight.lines import WHITE
 from kpr_sender.preflight.model import Finding
 from kpr_sender.preflight.person_ids import is_woman
 from kpr_sender.privacy import is_running_number
@@ -212,7 +213,7 @@ class Pair:
 
     def _number(self, pid: str) -> int:
         """A pid's value; pePeID is a number, so ``0017`` is 17. Other texts become a negative hash."""
-        pid = pid.strip()
+        pid = pid.strip(WHITE)
         if len(pid) <= _PID_DIGITS and pid.isascii() and pid.isdigit():
             return int(pid)
         return -1 - abs(self._hash(pid)) % _HALF
@@ -241,7 +242,7 @@ def _path(element: str, pid: int) -> str:
 
 def _disagreements(innhinfo: Mapping[str, str], melding: Mapping[str, str]) -> Iterator[Finding]:
     for rule, ours, theirs in _SAME:
-        fag, ident = innhinfo.get(ours, "").strip(), melding.get(theirs, "").strip()
+        fag, ident = innhinfo.get(ours, "").strip(WHITE), melding.get(theirs, "").strip(WHITE)
         if not fag or not ident:
             continue  # another rule's
         if fag != ident and _compared(rule, fag) != _compared(rule, ident):
