@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +18,13 @@ from tests.proofs.brokers.set_up import RABBITMQ_4_0, RABBITMQ_4_3, NotToBeHad, 
 # A busy machine is no fault of the code: hypothesis shall find wrong answers, not slow ones.
 settings.register_profile("patient", settings(), deadline=None)
 settings.load_profile("patient")
+
+# What tests write is thrown away, and what a killed process wrote is not lost with it: in memory an fsync is free,
+# where a disk takes milliseconds for each of many thousands.
+_MEMORY = Path("/dev/shm")  # noqa: S108 - pytest and tempfile make folders of their own in it
+_ROOM = 6 << 30  # bytes: a container's has often 64 MB
+if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ROOM:
+    os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
 
 pytest_plugins = (
     "tests.helpers.figures",

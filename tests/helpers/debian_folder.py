@@ -56,13 +56,16 @@ class DebianFolder:
         assert way is not None
         root, folder = shlex.quote(str(self.path)), shlex.quote(str(shared))
         top = shlex.quote(shared.parts[1])
-        script = [
-            f"mount --rbind /proc {root}/proc",
-            f"mount --rbind /dev {root}/dev",
+        share = [
             f"mkdir -p {root}/{top}",
             f"mount -t tmpfs none {root}/{top}",  # so that nothing of this run is left in the unpacked files
             f"mkdir -p {root}{folder}",
             f"mount --bind {folder} {root}{folder}",
+        ]
+        script = [
+            f"mount --rbind /proc {root}/proc",
+            f"mount --rbind /dev {root}/dev",
+            *([] if top == "dev" else share),
             f"exec chroot {root} {shlex.join(command)}",
         ]
         return [*way, "sh", "-e", "-c", "\n".join(script)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import os
 import shutil
@@ -29,6 +30,7 @@ Changes = Mapping[str, Mapping[str, object]]
 def _template() -> Path:
     """One PKI and one pair for the whole test process: RSA keys take their time."""
     folder = Path(tempfile.mkdtemp(prefix="kpr-test-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     ensure_pki(folder, now=datetime.now(UTC))
     write_pair(folder, year=YEAR, persons=5)
     return folder

@@ -35,12 +35,6 @@ BEGIN = datetime(2025, 1, 6, 9, tzinfo=UTC)
 EXTRACTS = 5
 _VALID = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2060, 1, 1, tzinfo=UTC))
 _SIGN, _ENCIPHER = ("content_commitment",), ("key_encipherment", "data_encipherment")
-_SHM = Path("/dev/shm")  # noqa: S108 - only to be quick: a folder of our own in it, as mkdtemp makes it
-
-
-def fast_folder() -> Path:
-    """Make a folder in memory where there is such a place: an fsync there costs nothing."""
-    return Path(tempfile.mkdtemp(prefix="kpr-stage-", dir=_SHM if _SHM.is_dir() else None))
 
 
 def _pair(name: str, usages: tuple[str, ...]) -> KeyPair:
@@ -127,7 +121,7 @@ class FixedRegistry:
 
 def stage() -> Stage:
     """Set the stage up, in a folder that ``strike`` takes away."""
-    folder = fast_folder()
+    folder = Path(tempfile.mkdtemp())
     kommune, encryption = _pair("kommune-signing", _SIGN), _pair("kommune-encryption", _ENCIPHER)
     fhi, fhi_encryption = _pair("fhi-signing", _SIGN), _pair("fhi-encryption", _ENCIPHER)
     made = municipality(folder / "kommune")

@@ -41,7 +41,7 @@ _disk: Final = ctypes.CDLL(None)
 def _serve() -> None:
     configured.load_key = functools.cache(configured.load_key)
     fhi_module.load_pkcs12 = functools.cache(fhi_module.load_pkcs12)  # type: ignore[attr-defined]
-    base = Path(tempfile.mkdtemp(prefix="kpr-disk-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None))  # noqa: S108
+    base = Path(tempfile.mkdtemp(prefix="kpr-disk-"))
     try:
         kommune = municipality(base / "kommune")
         settings = kommune.configure()

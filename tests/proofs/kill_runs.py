@@ -286,15 +286,10 @@ def run_server(module: str = "tests.proofs.kill_server") -> Iterator[subprocess.
 
 @contextmanager
 def kill_town(server: subprocess.Popen[str], answers: Answers) -> Iterator[KillTown]:
-    """Set up a municipality whose bus answers in one way.
-
-    In memory where there is a file system for that: what a killed process has written is not lost with it, so nothing
-    here depends on a disk, and a thousand runs wait for many thousands of fsyncs.
-    """
-    memory = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
+    """Set up a municipality whose bus answers in one way."""
     faults = Faults.parse(f"{answer.fault}:{type_}" for type_, answer in answers.items() if answer.fault)
     with (
-        TemporaryDirectory(prefix="kpr-kill-", dir=memory if memory.is_dir() else None) as name,
+        TemporaryDirectory(prefix="kpr-kill-") as name,
         pytest.MonkeyPatch.context() as patch,
     ):
         folder = Path(name)

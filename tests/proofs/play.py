@@ -9,10 +9,12 @@ from __future__ import annotations
 import copy
 import hashlib
 import shutil
+import tempfile
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from kpr_sender.bus.port import Inbound, Outbound, Outcome, Verdict
@@ -29,7 +31,7 @@ from kpr_sender.operator.resolve import Decision
 from kpr_sender.report import Report
 from kpr_sender.states import PERSON_CAUSES, Cause
 from tests.helpers.ledger_bus import Crash, Fuse, LedgerBus
-from tests.helpers.stage import BEGIN, Stage, fast_folder
+from tests.helpers.stage import BEGIN, Stage
 from tests.proofs.model import Letter, Meaning, Model, Pair, S
 
 _AFTER_OUTCOME: Final = {Verdict.ACCEPTED: S.PUBLISHED, Verdict.NOT_SENT: S.SEALED, Verdict.IN_DOUBT: S.IN_DOUBT}
@@ -52,7 +54,7 @@ class Play:
 
     def __init__(self, stage: Stage) -> None:
         self.stage = stage
-        self.folder = fast_folder()
+        self.folder = Path(tempfile.mkdtemp())
         self.settings = stage.in_folder(self.folder)
         self.now = BEGIN
         self._limit = self.settings.report.overdue_after

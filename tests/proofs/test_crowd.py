@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,6 @@ from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from tests.helpers.figures import figure
 from tests.helpers.municipality import SENDER_HER_ID, municipality
 from tests.helpers.nightly import scaled
-from tests.helpers.stage import fast_folder
 from tests.proofs.kill_runs import empty_queues, run_server
 
 PROCESSES: Final = 20
@@ -63,7 +63,7 @@ SCENES: Final = (
 
 
 def crowd(rounds: int, scene: Scene = CRON) -> None:
-    folder = fast_folder()
+    folder = Path(tempfile.mkdtemp())
     town = municipality(folder)
     sandbox = Sandbox(folder, sender_her_id=SENDER_HER_ID, behaviour=Behaviour(tls=False))
     try:
