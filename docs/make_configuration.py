@@ -24,13 +24,14 @@ _EXAMPLE_SENDER: Final = {
     "service_her_id": 900002,
     "kommunenummer": "9999",
 }
-_FILES: Final = {"fagmelding": "../extract/fagmelding.xml", "identmelding": "../extract/identmelding.xml"}
+_EXTRACT: Final = "/var/lib/kpr-sender/extract"
+_FILES: Final = {"fagmelding": f"{_EXTRACT}/fagmelding.xml", "identmelding": f"{_EXTRACT}/identmelding.xml"}
 
 
 def _on_nhn(environment: Environment, *, host: str, exchange: str, queue: str) -> dict[str, dict[str, object]]:
     name = environment.value
     # HITS 1216 2.1.4 and 3.1: a path to an authority, and online revocation; without an answer, try again later.
-    protection: dict[str, object] = {"roots": ["../certs/roots.pem"], "revocation": "require"}
+    protection: dict[str, object] = {"roots": ["certs/roots.pem"], "revocation": "require"}
     keys = f"/etc/kpr-sender/{name}"
     return {
         "": {"environment": name},
@@ -38,8 +39,8 @@ def _on_nhn(environment: Environment, *, host: str, exchange: str, queue: str) -
         "report": {**_YEAR},
         "sender": {**_EXAMPLE_SENDER},
         "receiver": {
-            "encryption_certificate": f"../certs/{name}-fhi-encryption.pem",
-            "signing_certificates": [f"../certs/{name}-fhi-signing.pem"],
+            "encryption_certificate": f"certs/{name}-fhi-encryption.pem",
+            "signing_certificates": [f"certs/{name}-fhi-signing.pem"],
             "queue": queue,
         },
         "keys.signing": {"pkcs12": f"{keys}/signing.p12", "passphrase_env": "KPR_SIGNING_PASSPHRASE"},
@@ -73,12 +74,14 @@ Works as it is; nothing leaves the machine:
     ),
     Environment.VALIDERING: (
         """Test submission to KPR Validering (HER-id 171479), which is in the production Adresseregister.
+Copy this file to ~/.config/kpr-sender/ or /etc/kpr-sender/: where it lies now it is used only by --config.
 Begin with [sender], then [receiver], [keys.signing], [keys.decryption] and [bus]; then run
 kpr-send --env validering config check.""",
         _on_nhn(Environment.VALIDERING, host="tb.nhn.no", exchange="NHNPRODServiceBus", queue="171479_async"),
     ),
     Environment.PRODUKSJON: (
         """The yearly submission to KPR (HER-id 122612). Real data, once, by 15 January.
+Copy this file to ~/.config/kpr-sender/ or /etc/kpr-sender/: where it lies now it is used only by --config.
 Rehearse with validering.toml first; then run kpr-send --env produksjon config check.""",
         _on_nhn(Environment.PRODUKSJON, host="tb.nhn.no", exchange="NHNPRODServiceBus", queue="122612_async"),
     ),
@@ -103,17 +106,26 @@ def documentation() -> str:
     lines = [
         "# Configuration",
         "",
-        "One TOML file for each environment; `config/` has a commented one for each. Made from",
-        "`kpr_sender/settings/values.py` by `docs/make_configuration.py`: edit there.",
+        "One TOML file for each environment; `config/` has a commented one for each, to be copied to",
+        "`~/.config/kpr-sender/` or `/etc/kpr-sender/`. Made from `kpr_sender/settings/values.py` by",
+        "`docs/make_configuration.py`: edit there.",
         "",
-        "- The file is the one that `--config` names; else the first that is there of `config/<env>.toml` in the",
-        "  current folder, `$XDG_CONFIG_HOME/kpr-sender/<env>.toml` (`~/.config` where that is not set) and",
-        "  `/etc/kpr-sender/<env>.toml`.",
+        "- The file is the one that `--config` names; else the first that is there of",
+        "  `$XDG_CONFIG_HOME/kpr-sender/<env>.toml` (`~/.config` where that is not set) and",
+        "  `/etc/kpr-sender/<env>.toml`. For `lokal` and `ar-test` `config/<env>.toml` in the current folder comes",
+        "  before them. With real data it never counts by itself: whoever owns that folder would decide where the data",
+        "  goes.",
         "- Its `environment` must be what `--env` says.",
+        "- Except in `lokal` it is refused when another user than root owns it, or may write it or its folder",
+        "  (everybody, or a group with others than its owner in it). So are the files that it relies on: FHI's",
+        "  certificates, `protection.roots`, `ca_file` and `pkcs11_module`.",
         "- Relative paths start in the file's folder. Sizes are in bytes; durations are written `30s`, `10m`, `2h`,",
         "  or as a number of seconds.",
         "- Secrets never stand in the file: a key ending in `_env` names an environment variable, one ending in",
-        "  `_file` a file that holds the secret alone and that nobody else may read.",
+        "  `_file` a file that holds the secret alone and that nobody else may read. Where others may, `doctor` is red",
+        "  and `send` refuses it in `produksjon`; so with a private key without passphrase.",
+        "- Text files are UTF-8, with or without a byte order mark. A secret with a second line, a blank at its end,",
+        "  NUL or another control character is refused.",
         "- A key that is not in this list is an error, so that a misspelt one is never silently without effect.",
     ]
     for section in (TOP, *SECTIONS.values()):

@@ -23,7 +23,7 @@ from kpr_sender.inbound.archive import ReceiptCopies
 from kpr_sender.inbound.look_memory import last_look
 from kpr_sender.journal.session import CriticalSection, JournalSession
 from kpr_sender.keys.port import Keys
-from kpr_sender.model import Submission
+from kpr_sender.model import Environment, Submission
 from kpr_sender.operator import testpersons
 from kpr_sender.outbound.publish import Publisher
 from kpr_sender.outbound.submit import Submitter
@@ -33,6 +33,7 @@ from kpr_sender.registry.counterpart_checks import require_one_environment
 from kpr_sender.registry.latest import AT_MOST_EVERY, LatestCounterpart
 from kpr_sender.registry.port import AddressRegistry, Directory
 from kpr_sender.report import Report
+from kpr_sender.settings.read import require_unexposed
 from kpr_sender.settings.values import ReceiptSender, RegistryKind, Settings
 
 if TYPE_CHECKING:
@@ -149,7 +150,13 @@ class App:
         return self._given.get("keys") or ConfiguredKeys(self.settings)
 
     def submitter(self, by: str) -> Submitter:
-        """Return what makes a submission of two files, by the app's own ``by`` where it is empty. Opens the journal."""
+        """Return what makes a submission of two files, by the app's own ``by`` where it is empty. Opens the journal.
+
+        Raises:
+            ConfigInvalid: In produksjon: others may read a secret or private key of ours.
+        """
+        if self.settings.environment is Environment.PRODUKSJON:
+            require_unexposed(self.settings)
         return Submitter(
             journal=self.session.opened(),
             settings=self.settings,

@@ -1,6 +1,6 @@
 """The library's front door: two files in, two verified receipts out.
 
-    with Client.from_config("config/validering.toml", "validering") as client:
+    with Client.from_config("/etc/kpr-sender/validering.toml", "validering") as client:
         client.submit(Path("fagmelding.xml"), Path("identmelding.xml"))
         report = client.wait(timeout=30 * 60)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -138,7 +139,8 @@ def _require_own(task: _Task, report: CheckReport) -> None:
 def _require_another_file(page: Path, task: _Task, last_year: Path | None) -> None:
     """Refuse to write the page over what is checked: an extract is not easily made again."""
     for read in (task.fagmelding, task.identmelding, last_year):
-        if read is not None and read.exists() and page.exists() and page.samefile(read):
+        # Where one may not look nothing is written over, and opening it says so.
+        if read is not None and os.path.exists(read) and os.path.exists(page) and page.samefile(read):  # noqa: PTH110
             raise click.UsageError(f"--html would write over {read}, which is to be checked.")
 
 

@@ -68,7 +68,9 @@ class _Commands(click.Group):
     type=click.Choice(ENVIRONMENTS),
     help="Where to send. There is no default.",
 )
-@click.option("--config", type=PATH, metavar="FILE", help="Configuration; else config/<env>.toml and so on.")
+@click.option(
+    "--config", type=PATH, metavar="FILE", help="Configuration; else ~/.config/kpr-sender/<env>.toml and so on."
+)
 @click.option("--journal", type=PATH, metavar="FILE", help="Journal; else the configuration's.")
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more, and show where an error came from.")

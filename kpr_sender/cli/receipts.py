@@ -12,7 +12,7 @@ from kpr_sender.cli import output, session
 from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.cli.status import journal_of, nothing_known, report_on
 from kpr_sender.client import Client
-from kpr_sender.errors import InputMissing, InputRefused
+from kpr_sender.errors import ConfigInvalid, InputMissing, InputRefused
 from kpr_sender.inbound.archive import copy_path
 from kpr_sender.model import Receipt
 from kpr_sender.render import json
@@ -151,4 +151,11 @@ def _remark(report: Report) -> str:
 
 def _copy(settings: Settings, receipt: Receipt) -> Path | None:
     path = copy_path(settings.journal.receipts_dir, receipt)
-    return path if path.exists() else None
+    try:
+        return path if path.exists() else None
+    except OSError as error:
+        raise ConfigInvalid(
+            f"The receipts' copies cannot be looked at: {error.strerror}.",
+            where=f"journal.receipts_dir: {settings.journal.receipts_dir}",
+            next_step="Let this user look there, or run kpr-send as the one that sends.",
+        ) from None

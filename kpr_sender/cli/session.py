@@ -35,7 +35,7 @@ from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.logs import log_event, logging_to
 from kpr_sender.model import SubmissionState
 from kpr_sender.report import Report
-from kpr_sender.settings.read import secrets_of
+from kpr_sender.settings.read import concerns
 from kpr_sender.settings.sample_file import register_url
 from kpr_sender.settings.values import Settings
 
@@ -269,9 +269,8 @@ class _Relay:
 
 
 def _warn_of_open_secrets(settings: Settings, observe: Observer) -> None:
-    for secret in secrets_of(settings):
-        if secret.concern:
-            observe(Event(EventKind.WARNING, secret.concern))
+    for concern in concerns(settings):
+        observe(Event(EventKind.WARNING, concern))
 
 
 @contextmanager

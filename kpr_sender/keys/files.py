@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -25,6 +26,7 @@ from kpr_sender.cms.asn1 import BerError
 from kpr_sender.cms.certificates import CertificateIdentity, extension, load_certificates, named, rsa_public_key
 from kpr_sender.cms.port import KeyTransport, Oaep
 from kpr_sender.errors import AccessRefused
+from kpr_sender.keys.native import shielded
 from kpr_sender.privacy import foreign_text
 
 _SHROUDED_KEY_BAG: Final = re.compile(re.escape(bytes.fromhex("060b2a864886f70d010c0a0102")))
@@ -112,12 +114,12 @@ def load_pkcs12(data: bytes, passphrase: str | None, *, name: str, wanted: Wante
         AccessRefused: Wrong passphrase, not PKCS#12, no key or certificate in it, not RSA of at least 2048 bits, the
             key is not the certificate's, or none or several pairs could be meant.
     """
-    secret = None if passphrase is None else passphrase.encode()
+    secret = _encoded(passphrase, name)
     with warnings.catch_warnings():
         # Buypass and Windows write BER, cryptography reads it and warns about it: nothing that our users can fix.
         warnings.filterwarnings("ignore", "PKCS#12 bundle could not be parsed as DER", UserWarning)
         try:
-            bundle = pkcs12.load_pkcs12(data, secret)
+            bundle = shielded(lambda: pkcs12.load_pkcs12(data, secret), name=name)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             raise AccessRefused("The passphrase is wrong, or the file is damaged or not PKCS#12.", where=name) from None
     if bundle.key is None or bundle.cert is None:
@@ -176,7 +178,7 @@ def _meant(
     shown: list[str] = []
     for bag in bags:
         try:
-            key = load_der_private_key(bag.encrypted, secret)
+            key = shielded(partial(load_der_private_key, bag.encrypted, secret), name=name)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             continue
         own = next((one for one in present if one.certificate.public_key() == key.public_key()), None)
@@ -222,9 +224,9 @@ def load_pem(certificate_pem: bytes, key_pem: bytes, passphrase: str | None, *, 
             certificate's.
     """
     certificate, *others = load_certificates(certificate_pem, name)
-    secret = None if passphrase is None else passphrase.encode()
+    secret = _encoded(passphrase, name)
     try:
-        key = load_pem_private_key(key_pem, secret)
+        key = shielded(lambda: load_pem_private_key(key_pem, secret), name=name)
     except TypeError:
         reason = (
             "The private key is encrypted, and no passphrase is configured."
@@ -235,6 +237,19 @@ def load_pem(certificate_pem: bytes, key_pem: bytes, passphrase: str | None, *, 
     except (ValueError, UnsupportedAlgorithm):
         raise AccessRefused("The passphrase is wrong, or the private key is damaged or not PEM.", where=name) from None
     return _key_pair(certificate, key, others, name=name)
+
+
+def _encoded(passphrase: str | None, name: str) -> bytes | None:
+    """Return a passphrase as libraries take it.
+
+    Raises:
+        AccessRefused: It is none that could be right: OpenSSL's are C strings, and with NUL inside it is cut or worse.
+    """
+    if passphrase is None:
+        return None
+    if "\0" in passphrase or any("\ud800" <= letter <= "\udfff" for letter in passphrase):
+        raise AccessRefused("The passphrase has NUL in it, or bytes that are no UTF-8 text.", where=name)
+    return passphrase.encode()
 
 
 def _key_pair(certificate: Certificate, key: object, others: Sequence[Certificate], *, name: str) -> KeyPair:

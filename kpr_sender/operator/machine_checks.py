@@ -46,7 +46,7 @@ from kpr_sender.profiles.profile import RECEPTION_DAYS, Deadline
 from kpr_sender.registry.counterpart_checks import require_one_environment
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.report import deadline_of
-from kpr_sender.settings.read import secrets_of
+from kpr_sender.settings.read import concerns, require_unexposed, secrets_of
 from kpr_sender.settings.values import Revocation, Settings
 from kpr_sender.trust.policy import Trust, check_signer
 
@@ -201,11 +201,13 @@ def trust(context: CheckContext) -> CheckResult:
 
 
 def secrets(context: CheckContext) -> CheckResult:
-    """Every secret is where it should be, for nobody else to read."""
+    """Every secret and private key is where it should be, for nobody else to read."""
     named = secrets_of(context.settings)
     for secret in named:
         secret.reveal()
-    return found(counted(len(named), "secret"), [secret.concern for secret in named if secret.concern])
+    if context.settings.environment is not Environment.LOKAL:
+        require_unexposed(context.settings)
+    return found(counted(len(named), "secret"), concerns(context.settings))
 
 
 def files(context: CheckContext) -> CheckResult:
@@ -249,7 +251,8 @@ def journal_folder(context: CheckContext) -> CheckResult:
     for key, folder in (("journal.path", settings.path.parent), ("journal.receipts_dir", settings.receipts_dir)):
         _require_writable(_existing(folder), key)
     # Not opened: closing any of its file descriptors would take away the locks that this process has on it.
-    if settings.path.exists() and not os.access(settings.path, os.R_OK | os.W_OK):
+    there = os.path.exists(settings.path)  # noqa: PTH110 - never raises, also where one may not look
+    if there and not os.access(settings.path, os.R_OK | os.W_OK):
         raise JournalUnwritable("This user may not write to the journal.", where=str(settings.path))
     return found(f"{settings.path.parent} can be written to")
 
@@ -267,7 +270,8 @@ def receipts_from(context: CheckContext) -> CheckResult:
 
 
 def _existing(folder: Path) -> Path:
-    return next(each for each in (folder, *folder.parents) if each.exists())
+    # One that may not be looked at is as good as missing: what is above it says so when it is written to.
+    return next(each for each in (folder, *folder.parents) if os.path.exists(each))  # noqa: PTH110 - never raises
 
 
 def _require_writable(folder: Path, key: str, error_class: type[KprError] = JournalUnwritable) -> None:

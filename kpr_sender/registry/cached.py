@@ -106,7 +106,7 @@ class Cache:
         return {"format": FORMAT, "environment": self.environment, "url": self.url}
 
     def _write(self, parties: dict[str, Any]) -> None:
-        if not self.path.parent.is_dir():
+        if not os.path.isdir(self.path.parent):  # noqa: PTH112 - never raises
             return  # the journal's folder is made by the journal; a mere check makes nothing
         try:
             write_file(self.path, json.dumps({**self._head(), "parties": parties}, indent=1).encode())

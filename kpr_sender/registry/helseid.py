@@ -22,6 +22,7 @@ from joserfc.jwk import ECKey, RSAKey
 
 from kpr_sender.errors import AccessRefused, RegistryUnreachable
 from kpr_sender.http_client import HttpAnswer
+from kpr_sender.keys.native import shielded
 from kpr_sender.registry.client import RegistryClient, unreadable
 from kpr_sender.settings.values import HelseIdSettings
 
@@ -148,16 +149,20 @@ class HelseId:
 def _load(text: str) -> RSAKey | ECKey:
     """Read a private key: a JWK as HelseID Selvbetjening gives it, or PEM."""
     try:
-        key = _from_jwk(json.loads(text)) if text.lstrip().startswith("{") else _from_pem(text)
+        key = shielded(lambda: _read_key(text), name="registry.client_key_file")
         if key.is_private:
             return key
-    except (JoseError, ValueError, TypeError, KeyError):
-        pass  # its own text may quote the key
+    except Exception:  # noqa: BLE001, S110 - whatever a library raises at a key: its own text may quote the key
+        pass
     raise AccessRefused(
         "There is no private key in it that can be used.",
         where="registry.client_key_file",
         next_step="Expected is a private key, RSA or elliptic curve, as JWK or PEM without passphrase.",
     )
+
+
+def _read_key(text: str) -> RSAKey | ECKey:
+    return _from_jwk(json.loads(text)) if text.lstrip().startswith("{") else _from_pem(text)
 
 
 def _from_jwk(written: dict[str, Any]) -> RSAKey | ECKey:

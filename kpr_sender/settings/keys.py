@@ -92,12 +92,14 @@ class SecretKeys:
         otherwise: What counts without this one of the two, in words that follow the other's name.
         example: Makes the example of both, for example ``bus-password``.
         prefix: Begins the help of both.
+        several_lines: Whether it is a key's text, and no word to log in with.
     """
 
     what: str
     otherwise: str
     example: str
     prefix: str = ""
+    several_lines: bool = False
 
     def keys(self, name: str) -> Iterator[Key]:
         """Yield the two keys of a field."""

@@ -48,7 +48,7 @@ def _plain(number: float) -> str:
 
 
 class Unfit(ValueError):
-    """The value is not of this kind."""
+    """The value is not of this kind. What it says, if anything, never repeats the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,8 @@ class ValueKind:
 def _string(value: object) -> str:
     if not isinstance(value, str):
         raise Unfit
+    if "\0" in value:  # no path, name or address has it, and every library fails on it in another way
+        raise Unfit("without NUL")
     return value.strip()
 
 
@@ -87,8 +89,12 @@ def _boolean(value: object) -> bool:
 
 
 def _path(value: object, base: Path) -> Path:
+    try:
+        path = Path(_filled(value)).expanduser()
+    except RuntimeError:
+        raise Unfit("nobody knows the home folder that it begins with (~)") from None
     # Without ".." in it a path is the same wherever it is shown, and whatever the working directory becomes.
-    return Path(os.path.abspath(base / Path(_filled(value)).expanduser()))  # noqa: PTH100 - resolve() would follow symlinks
+    return Path(os.path.abspath(base / path))  # noqa: PTH100 - resolve() would follow symlinks
 
 
 def _paths(value: object, base: Path) -> tuple[Path, ...]:

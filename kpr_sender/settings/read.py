@@ -11,7 +11,7 @@ The rules:
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -19,7 +19,9 @@ from typing import Any, Final, TypeVar
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import is_registered_id
 from kpr_sender.model import Environment
+from kpr_sender.settings.file_access import require_own
 from kpr_sender.settings.keys import DECLARED, Key, KeyGroup, SecretKeys, Section, keys_of
+from kpr_sender.settings.kinds import Unfit
 from kpr_sender.settings.secrets import EnvironmentSecret, FileSecret, KeySettings, KeySource, Secret
 from kpr_sender.settings.values import (
     SECTIONS,
@@ -65,8 +67,11 @@ def load(path: Path, environment: Environment, *, environ: Mapping[str, str]) ->
     """Read and check one environment's configuration; its relative paths start in its folder.
 
     Raises:
-        ConfigInvalid: The file is missing, is no TOML, or does not say what it must.
+        ConfigInvalid: The file is missing, is no TOML, or does not say what it must; or another user may write it, or a
+            file that it relies on.
     """
+    if environment is not Environment.LOKAL:
+        require_own(path, where=str(path))
     document = _toml(path)
     found = document.pop("environment", None)
     if found != environment.value:
@@ -79,7 +84,10 @@ def load(path: Path, environment: Environment, *, environ: Mapping[str, str]) ->
     tables = {name: [file.parse(section, table) for table in tables[name]] for name, section in SECTIONS.items()}
     if embedded:
         tables["bus"][0]["port"] = PORT_NOT_KNOWN_YET
-    return file.settings(tables)
+    settings = file.settings(tables)
+    for key, relied_on in _relied_on(settings) if environment is not Environment.LOKAL else ():
+        require_own(relied_on, where=f"{path}: {key}")
+    return settings
 
 
 def secrets_of(settings: Settings) -> tuple[Secret, ...]:
@@ -90,14 +98,63 @@ def secrets_of(settings: Settings) -> tuple[Secret, ...]:
     return tuple(dict.fromkeys(secret for secret in named if secret is not None))
 
 
+def concerns(settings: Settings) -> tuple[str, ...]:
+    """Say what is unwise about the places that secrets and private keys are stored in, a sentence each."""
+    keys = (source.exposed for source in (settings.keys.signing, *settings.keys.decryption))
+    return tuple(dict.fromkeys(filter(None, (*(secret.concern for secret in secrets_of(settings)), *keys))))
+
+
+def require_unexposed(settings: Settings) -> None:
+    """Refuse secrets and private keys that others may read.
+
+    Raises:
+        ConfigInvalid: Names each of their files.
+    """
+    keys = (source.exposed for source in (settings.keys.signing, *settings.keys.decryption))
+    open_to_others = filter(None, (*(secret.exposed for secret in secrets_of(settings)), *keys))
+    if text := " ".join(dict.fromkeys(open_to_others)):
+        raise ConfigInvalid(
+            text,
+            where=settings.origin,
+            next_step="Whoever read it has it: close it, and have secret or key changed where others had access.",
+        )
+
+
+def _relied_on(settings: Settings) -> Iterator[tuple[str, Path]]:
+    """Yield the files that decide whom we trust, seal for and log in to, with their keys."""
+    receiver, protection = settings.receiver, settings.protection
+    sources = (settings.keys.signing, *settings.keys.decryption)
+    named: dict[str, Iterable[Path | None]] = {
+        "receiver.encryption_certificate": (receiver.encryption_certificate,),
+        "receiver.signing_certificates": receiver.signing_certificates,
+        "protection.roots": protection.roots,
+        "bus.ca_file": (settings.bus.ca_file,),
+        "registry.ca_file": (settings.registry.ca_file,),
+        "pkcs11_module": (source.token.module for source in sources if source.token is not None),
+    }
+    yield from ((key, path) for key, paths in named.items() for path in paths if path is not None)
+
+
 def beside(journal: Path) -> Path:
     """Return the folder for a journal's receipts where the configuration names none."""
     return journal.parent / "receipts"
 
 
+def absolute(path: Path) -> Path:
+    """Return a path from the root.
+
+    Raises:
+        ConfigInvalid: It starts in the current folder, and that is there no more.
+    """
+    try:
+        return path.absolute()
+    except OSError:
+        raise ConfigInvalid("The current folder is not there any more.", where=str(path)) from None
+
+
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigInvalid("There is no such configuration file.", where=str(path)) from None
     except OSError as error:
@@ -207,13 +264,15 @@ class _ConfigurationFile:
 
     def parse(self, section: Section, table: Table) -> Table:
         """Check each key by its kind, and return the values of those that are there."""
-        parsed = {}
+        parsed, folder = {}, absolute(self.path).parent
         for key in section.keys_in(self.environment):
             if key.name in table:
                 try:
-                    parsed[key.name] = key.kind.parse(table[key.name], self.path.absolute().parent)
-                except ValueError:
-                    raise self.wrong(key.path, f"Expected {key.kind.expected}.") from None
+                    parsed[key.name] = key.kind.parse(table[key.name], folder)
+                except ValueError as error:
+                    # Only the words of our own kind: any other error may quote the value.
+                    why = f": {error}" if isinstance(error, Unfit) and error.args else ""
+                    raise self.wrong(key.path, f"Expected {key.kind.expected}{why}.") from None
             elif key.required:
                 raise self.wrong(key.path, f"This is missing; expected {key.kind.expected}.")
         return parsed
@@ -258,20 +317,22 @@ class _ConfigurationFile:
             match each.metadata.get(DECLARED):
                 case Key(name=name) if (name or each.name) in table:
                     given[each.name] = table[name or each.name]
-                case SecretKeys() if (secret := self._secret(section, each.name, table)) is not None:
+                case SecretKeys() as keys if (secret := self._secret(section, each.name, table, keys)) is not None:
                     given[each.name] = secret
                 case KeyGroup(type=inner) if next(keys_of(inner)).name in table:
                     given[each.name] = self._build(inner, section, table)
         return declaring(**given)
 
-    def _secret(self, section: str, name: str, table: Table) -> Secret | None:
+    def _secret(self, section: str, name: str, table: Table, declared: SecretKeys) -> Secret | None:
         variable, file = f"{name}_env", f"{name}_file"
         if variable in table and file in table:
             raise self.wrong(f"{section}.{variable}", f"Expected either this or {file}, not both.")
         if variable in table:
             where = f"{self.path}: {section}.{variable}"
-            return Secret(EnvironmentSecret(where, table[variable], self.environ))
-        return Secret(FileSecret(f"{self.path}: {section}.{file}", table[file])) if file in table else None
+            return Secret(EnvironmentSecret(where, table[variable], self.environ), declared.several_lines)
+        if file not in table:
+            return None
+        return Secret(FileSecret(f"{self.path}: {section}.{file}", table[file]), declared.several_lines)
 
     def _key_source(self, section: str, table: Table) -> KeySource:
         in_token = "pkcs11_module" in table

@@ -3,36 +3,74 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.settings import kinds
+from kpr_sender.settings.file_access import exposed, too_open
 from kpr_sender.settings.keys import option, part, secret, section
 
-_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_MOST_BYTES: Final = 65_536
+_BYTE_ORDER_MARK: Final = "\ufeff"
+_LAYOUT: Final = frozenset("\t\r\n")
+"""What a key of several lines may have beside letters."""
+
+
+def flaw(text: str, *, several_lines: bool = False) -> str:
+    """Say what no secret has that a person typed; in words that fit after its place, empty where all is well.
+
+    A library that is handed such a text cuts it, fails on it with the text in its words, or logs in with what nobody
+    sees on a screen until the account is locked.
+    """
+    if not text:
+        return "is empty"
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # how Python shows bytes that are no UTF-8
+        return "is not UTF-8 text"
+    if "\0" in text:
+        return "has NUL in it, as UTF-16 text and binary files do"
+    if not several_lines and text.splitlines() != [text]:
+        return "has a second line or line end in it"
+    layout = _LAYOUT if several_lines else frozenset[str]()
+    if any(letter < " " or "\x7f" <= letter <= "\x9f" or letter == _BYTE_ORDER_MARK for letter in set(text) - layout):
+        return "has a control character in it"
+    return "ends with a blank" if text[-1].isspace() and not several_lines else ""
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A secret that does not print. ``reveal()`` is called where it is used, nowhere else (promise G6)."""
+    """A secret that does not print. ``reveal()`` is called where it is used, nowhere else (promise G6).
+
+    Attributes:
+        several_lines: Whether it is a key's text, and no word to log in with.
+    """
 
     _source: str | EnvironmentSecret | FileSecret = field(repr=False)
+    several_lines: bool = False
 
     def reveal(self) -> str:
         """Return the secret itself, read now.
 
         Raises:
-            ConfigInvalid: It is not where the configuration says.
+            ConfigInvalid: It is not where the configuration says, or can be no secret.
         """
-        return self._source if isinstance(self._source, str) else self._source.read()
+        if isinstance(self._source, str):
+            if wrong := flaw(self._source, several_lines=self.several_lines):
+                raise ConfigInvalid(f"A secret {wrong}.")
+            return self._source
+        return self._source.read(several_lines=self.several_lines)
 
     @property
     def concern(self) -> str:
         """What is unwise about the place it is stored; empty when all is well."""
-        return self._source.concern if isinstance(self._source, FileSecret) else ""
+        return too_open(self._source.path) if isinstance(self._source, FileSecret) else ""
+
+    @property
+    def exposed(self) -> str:
+        """That others may read it there, in a sentence; empty where nobody may."""
+        return exposed(self._source.path) if isinstance(self._source, FileSecret) else ""
 
     def __repr__(self) -> str:
         return "Secret(***)"
@@ -46,16 +84,17 @@ class EnvironmentSecret:
     variable: str
     environ: Mapping[str, str] = field(repr=False, compare=False)
 
-    def read(self) -> str:
-        """Return the variable's value.
+    def read(self, *, several_lines: bool = False) -> str:
+        """Return the variable's value, without a byte order mark.
 
         Raises:
-            ConfigInvalid: It is not set, or empty.
+            ConfigInvalid: It is not set, or is no secret.
         """
-        value = self.environ.get(self.variable, "")
-        if not value:
+        value = self.environ.get(self.variable, "").removeprefix(_BYTE_ORDER_MARK)
+        wrong = flaw(value, several_lines=several_lines) if value else "is not set"
+        if wrong:
             raise ConfigInvalid(
-                f"The environment variable {self.variable} is not set.",
+                f"The environment variable {self.variable} {wrong}.",
                 where=self.key,
                 next_step="Set it for the process that runs kpr-send, or name a file with the secret instead.",
             )
@@ -64,47 +103,42 @@ class EnvironmentSecret:
 
 @dataclass(frozen=True, slots=True)
 class FileSecret:
-    """A secret in a file: everything in it but one line end at its end. ``key`` is as in ``EnvironmentSecret``."""
+    """A secret in a file: everything in it but one line end at its end, and a byte order mark.
+
+    ``key`` is as in ``EnvironmentSecret``.
+    """
 
     key: str
     path: Path
 
-    def read(self) -> str:
+    def read(self, *, several_lines: bool = False) -> str:
         """Return what the file holds.
 
         Raises:
-            ConfigInvalid: It cannot be read, or is empty.
+            ConfigInvalid: It cannot be read, or is no secret.
         """
         try:
-            text = self.path.read_text("utf-8")
+            with self.path.open("rb") as file:
+                content = file.read(_MOST_BYTES + 1)
+            text = content.decode("utf-8-sig")
         except OSError as error:
             raise self._unusable(f"cannot be read ({os.strerror(error.errno or 0)})") from None
         except UnicodeDecodeError:
             # The decoder's own message shows the bytes it stumbled over.
-            raise self._unusable("is not UTF-8 text") from None
+            text = "\udcff"
         value = text.removesuffix("\n").removesuffix("\r")
-        if not value:
-            raise self._unusable("is empty")
+        wrong = "is too large" if len(content) > _MOST_BYTES else flaw(value, several_lines=several_lines)
+        if wrong:
+            raise self._unusable(wrong)
         return value
 
     def _unusable(self, why: str) -> ConfigInvalid:
         return ConfigInvalid(
             f"The file {self.path} {why}.",
             where=self.key,
-            next_step="Put the secret alone into that file, readable by the user that runs kpr-send and nobody else.",
+            next_step="Put the secret alone into that file, as UTF-8 text, readable by the user that runs kpr-send and "
+            "nobody else.",
         )
-
-    @property
-    def concern(self) -> str:
-        """Whether others than its owner may read the file."""
-        try:
-            mode = self.path.stat().st_mode
-        except OSError:
-            return ""
-        # Windows reports modes that say nothing about who may read a file.
-        if os.name != "posix" or not mode & _OTHERS:
-            return ""
-        return f"{self.path} may be read by others than its owner (mode {stat.S_IMODE(mode):04o}): chmod 600 it."
 
 
 # fmt: off
@@ -133,13 +167,13 @@ class KeySource:
     key: str
     pkcs12: Path | None = field(default=None, metadata=option(
         kinds.PATH, "PKCS#12 file with key, certificate and its intermediates.",
-        otherwise="certificate and key stand in its place", example="../keys/{}.p12"))
+        otherwise="certificate and key stand in its place", example="keys/{}.p12"))
     certificate_pem: Path | None = field(default=None, metadata=option(
         kinds.PATH, "PEM file: the certificate first, its intermediates after it.", name="certificate",
-        otherwise="pkcs12 stands in its place", example="../keys/{}.pem"))
+        otherwise="pkcs12 stands in its place", example="keys/{}.pem"))
     key_pem: Path | None = field(default=None, metadata=option(
         kinds.PATH, "PEM file with the private key that goes with it.", name="key",
-        otherwise="pkcs12 stands in its place", example="../keys/{}.key"))
+        otherwise="pkcs12 stands in its place", example="keys/{}.key"))
     passphrase: Secret | None = field(default=None, metadata=secret(
         "the passphrase", otherwise=", or no passphrase", example="{}-passphrase"))
     key_label: str = field(default="", metadata=option(
@@ -154,6 +188,12 @@ class KeySource:
     def secret(self) -> Secret | None:
         """What opens it: the token's PIN or the file's passphrase."""
         return self.passphrase if self.token is None else self.token.pin
+
+    @property
+    def exposed(self) -> str:
+        """That others may read its private key, which no passphrase protects; empty where nobody may."""
+        path = self.pkcs12 or self.key_pem
+        return "" if path is None or self.secret is not None else exposed(path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

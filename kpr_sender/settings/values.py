@@ -97,10 +97,10 @@ class FileSettings:
 
     fagmelding: Path | None = field(default=None, metadata=option(
         kinds.PATH, "The fagmelding (KPR_IPL, IPLOS 3.7).", otherwise="the command line names it",
-        example="../extract/fagmelding.xml"))
+        example="/var/lib/kpr-sender/extract/fagmelding.xml"))
     identmelding: Path | None = field(default=None, metadata=option(
         kinds.PATH, "The identmelding (KPR_IDE, XPR(ide)).", otherwise="the command line names it",
-        example="../extract/identmelding.xml"))
+        example="/var/lib/kpr-sender/extract/identmelding.xml"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,11 +166,11 @@ class ReceiverSettings:
         otherwise="the year's profile has a likely one: FHI does not publish it", example="KPR Validering"))
     encryption_certificate: Path | None = field(default=None, metadata=option(
         kinds.PATH, "FHI's certificate for encryption, PEM or DER, downloaded from Adresseregisteret.",
-        otherwise=_REGISTRY_KNOWS, example="../certs/fhi-encryption.pem"))
+        otherwise=_REGISTRY_KNOWS, example="certs/fhi-encryption.pem"))
     signing_certificates: tuple[Path, ...] = field(default=(), metadata=option(
         kinds.PATHS, "FHI's certificates for signing, PEM or DER, downloaded from Adresseregisteret: the current one "
         "first, then earlier ones that receipts may still be signed with.", otherwise=_REGISTRY_KNOWS,
-        example=("../certs/fhi-signing.pem",)))
+        example=("certs/fhi-signing.pem",)))
     queue: str = field(default="", metadata=option(
         kinds.QUEUE, "FHI's asynchronous queue, or its complete address (E_SB_ASYNC) there. Copy it with care: "
         "RabbitMQ 3 says accepted to a queue that does not exist, too.", otherwise=_REGISTRY_KNOWS,
@@ -194,7 +194,7 @@ class HelseIdSettings:
         example="3e2f8a10-0000-4000-8000-000000000000"))
     client_key: Secret = field(metadata=secret(
         "the client's private key, JWK or PEM", otherwise=" stands in its place", example="helseid-key",
-        prefix="With rest: "))
+        prefix="With rest: ", several_lines=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +218,7 @@ class RegistrySettings:
     helseid: HelseIdSettings | None = field(default=None, metadata=part(HelseIdSettings))
     ca_file: Path | None = field(default=None, metadata=option(
         kinds.PATH, "PEM file with the authorities to trust for the register's certificate.",
-        otherwise="the machine's own", example="../certs/registry-ca.pem"))
+        otherwise="the machine's own", example="certs/registry-ca.pem"))
     timeout: float = field(default=20.0, metadata=option(
         kinds.seconds(0.1, 600), "Longest time for one question and its answer."))
     max_age: float = field(default=3_600.0, metadata=option(
@@ -239,13 +239,13 @@ class ProtectionSettings:
     roots: tuple[Path, ...] = field(default=(), metadata=option(
         kinds.PATHS, "The authorities that certificates must lead to, ours and FHI's, PEM or DER: roots, and the "
         "issuing authorities below them. Organisation numbers in certificates are then compared as well.",
-        otherwise="it is not asked who issued a certificate", example=("../certs/roots.pem",)))
+        otherwise="it is not asked who issued a certificate", example=("certs/roots.pem",)))
     revocation: Revocation = field(default=Revocation.OFF, metadata=option(
         kinds.choice(Revocation), "Ask the issuers (OCSP, CRL; over http) whether a certificate is revoked. soft warns "
         "without an answer, require refuses. Needs roots."))
     crl_dir: Path | None = field(default=None, metadata=option(
         kinds.PATH, "Folder with CRLs that somebody else fetches, where this machine cannot. They come before what is "
-        "fetched.", otherwise="CRLs are fetched", example="../certs/crl"))
+        "fetched.", otherwise="CRLs are fetched", example="certs/crl"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,7 +259,7 @@ class BusSettings:
         kinds.FLAG, "TLS 1.2 or later, host name checked. Off only to a loopback address."))
     ca_file: Path | None = field(default=None, metadata=option(
         kinds.PATH, "PEM file with the authorities to trust for the bus's certificate.", otherwise="the machine's own",
-        example="../certs/bus-ca.pem"))
+        example="certs/bus-ca.pem"))
     username: str = field(metadata=option(
         kinds.NAME, "The organisation's user on the bus (OrgUsr in RegisterPlattformen).", example="kommune"))
     password: Secret = field(metadata=secret("its password", otherwise=" stands in its place", example="bus-password"))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +16,7 @@ from kpr_sender.cli.main import COMMANDS, run
 from kpr_sender.errors import InternalError, NothingSubmitted
 from tests.helpers.command import kpr_send
 from tests.helpers.municipality import municipality
+from tests.helpers.repository import ROOT
 from tests.helpers.tenor import TENOR_ID
 
 HEAVY = ("proton", "lxml", "cryptography", "signxml", "rich", "asyncio", "tenacity")
@@ -112,6 +115,83 @@ def test_no_configuration_names_every_place_it_was_looked_for(
     told = capsys.readouterr().err
     for place in ("config/ar-test.toml", f"{tmp_path}/xdg/kpr-sender/ar-test.toml", "/etc/kpr-sender/ar-test.toml"):
         assert place in told
+
+
+def test_a_place_where_one_may_not_look_is_named_and_the_others_still_count(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    real, closed = Path.stat, tmp_path / "closed"
+
+    def stat(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if self.is_relative_to(closed) or not self.is_absolute():
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+        return real(self, follow_symlinks=follow_symlinks)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Path, "stat", stat)
+    for home, why in ((closed, "Permission denied"), (tmp_path / ("x" * 300), "File name too long")):
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(home))
+        assert run(["--env", "ar-test", "status"]) == 78
+        said = capsys.readouterr().err
+        assert "config/ar-test.toml (Permission denied)" in said
+        assert f"{home}/kpr-sender/ar-test.toml ({why})" in said
+
+    own = tmp_path / "kpr-sender"
+    own.mkdir()
+    (own / "ar-test.toml").write_text((ROOT / "config" / "ar-test.toml").read_text("utf-8"), "utf-8")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert run(["--env", "ar-test", "status", "--help"]) == 0
+    assert run(["--env", "ar-test", "--journal", str(tmp_path / "none.db"), "status"]) == 89
+
+
+def test_a_current_folder_that_is_gone_is_a_wrong_configuration(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made, gone = municipality(tmp_path), tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert run(["--env", "lokal", "--config", str(made.config), "status"]) == 89
+    capsys.readouterr()
+    assert run(["--env", "lokal", "--config", str(made.config), "--journal", "journal.db", "status"]) == 78
+    assert "journal.db: The current folder is not there any more." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("environment", ["produksjon", "validering"])
+def test_g7_with_real_data_the_current_folders_configuration_is_used_only_where_it_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: str
+) -> None:
+    name, own = f"{environment}.toml", tmp_path / "home" / ".config" / "kpr-sender"
+    (tmp_path / "config").mkdir()
+    text = (ROOT / "config" / name).read_text("utf-8").replace(f"/var/lib/kpr-sender/{environment}", "../here")
+    (tmp_path / "config" / name).write_text(text, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+    assert run(["--env", environment, "status"]) == 78
+    said = capsys.readouterr().err
+    assert f"config/{name} of the current folder is not used by itself for {environment}" in said
+    assert f"{tmp_path}/config/{name}" in said
+    assert f"Copy it to {own}/, or name it: --config config/{name}" in said
+
+    assert run(["--env", environment, "--config", f"config/{name}", "status"]) == 89
+    assert f"{tmp_path}/here/journal.db" in capsys.readouterr().out
+
+    own.mkdir(parents=True)
+    (own / name).write_text(text.replace("../here", "journals"), "utf-8")
+    assert run(["--env", environment, "status"]) == 89
+    assert f"{own}/journals/journal.db" in capsys.readouterr().out
+
+
+def test_a_home_that_is_no_absolute_path_is_not_looked_in(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setenv("HOME", ".")
+    assert run(["--env", "validering", "status"]) == 78
+    assert "looked for /etc/kpr-sender/validering.toml." in capsys.readouterr().err
 
 
 def test_the_first_configuration_that_is_there_counts(

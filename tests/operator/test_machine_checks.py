@@ -55,6 +55,25 @@ def test_a_folder_that_is_read_only(stage: Stage, tmp_path: Path) -> None:
     assert line.status is Status.RED
 
 
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
+def test_g6_secrets_that_others_may_read_are_red_where_they_are_worth_something(stage: Stage, tmp_path: Path) -> None:
+    shutil.copy(stage.made.folder / "bus-password", tmp_path / "password")
+    (tmp_path / "password").chmod(0o644)
+    settings = stage.settings({"bus": {"password_file": str(tmp_path / "password")}})
+    for environment, light in ((Environment.LOKAL, Status.YELLOW), (Environment.VALIDERING, Status.RED)):
+        (line,) = run_checks(replace(settings, environment=environment), checks=only("secrets"))
+        assert line.status is light
+        assert "password may be read by others than its owner (mode 0644): chmod 600 it" in line.text
+        assert line.error is None or line.error.exit_code == 78
+
+
+def test_a_folder_where_one_may_not_look_is_red(stage: Stage) -> None:
+    settings = stage.settings({"journal": {"path": f"/proc/1/{'x' * 300}/journal.db"}})
+    for name in ("journal folder", "disk space"):
+        (line,) = run_checks(settings, checks=only(name))
+        assert (line.status, "an error in kpr-sender" in line.text) == (Status.RED, False)
+
+
 def test_a_year_that_no_letter_confirms_is_yellow_and_red_in_produksjon(stage: Stage) -> None:
     settings = stage.settings({"report": {"year": 2026}})
     (line,) = run_checks(settings, checks=only("year"))

@@ -99,6 +99,8 @@ def test_what_is_not_written_has_its_default(tmp_path: Path) -> None:
         ("[journal]", "[limits]\nwarn_bytes = 1.5\n[journal]", "limits.warn_bytes", "a whole number of bytes"),
         ("path", 'path = ""', "journal.path", "a path"),
         ("path", "path = 5", "journal.path", "a path"),
+        ("path", 'path = "~finnesikke/journal.db"', "journal.path", "nobody knows the home folder"),
+        ("path", 'path = "a\\u0000b"', "journal.path", "without NUL"),
         ("username", 'usrname = "kommune"', "bus.usrname", "perhaps username is meant"),
         ("[journal]", "[journl]", "journl", "no such key"),
         ("[journal]", '[sandbox]\ndir = "x"\n[journal]', "sandbox.dir", "no such key"),
@@ -151,6 +153,10 @@ def test_g7_the_file_must_be_for_the_environment_that_was_asked_for(tmp_path: Pa
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_tls_may_be_off_to_a_loopback_address(tmp_path: Path, host: str) -> None:
     assert load_text(tmp_path, changed("host", f'host = "{host}"\ntls = false')).bus.tls is False
+
+
+def test_a_byte_order_mark_is_no_part_of_the_configuration(tmp_path: Path) -> None:
+    assert load_text(tmp_path, f"\ufeff{VALID}").bus == load_text(tmp_path, VALID).bus
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:

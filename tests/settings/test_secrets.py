@@ -26,9 +26,18 @@ def test_a_secret_from_the_environment(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "secret"), [(b"hemmelig\n", "hemmelig"), (b"hemmelig\r\n", "hemmelig"), (b" to ord ", " to ord ")]
+    ("content", "secret"),
+    [
+        (b"hemmelig\n", "hemmelig"),
+        (b"hemmelig\r\n", "hemmelig"),
+        (b" to ord", " to ord"),
+        (b"\xef\xbb\xbfhemmelig\r\n", "hemmelig"),
+        ("påskeøl \N{SNOWMAN}".encode(), "påskeøl \N{SNOWMAN}"),
+    ],
 )
-def test_a_secret_from_a_file_loses_nothing_but_its_line_end(tmp_path: Path, content: bytes, secret: str) -> None:
+def test_a_secret_from_a_file_loses_nothing_but_its_line_end_and_byte_order_mark(
+    tmp_path: Path, content: bytes, secret: str
+) -> None:
     (tmp_path / "password").write_bytes(content)
     text = changed("password_env", 'password_file = "password"')
 
@@ -43,6 +52,54 @@ def test_a_file_that_gives_no_secret_is_told(tmp_path: Path, content: bytes | No
     with pytest.raises(ConfigInvalid, match=why) as caught:
         load_text(tmp_path, changed("password_env", 'password_file = "password"')).bus.password.reveal()
     assert caught.value.where.endswith("bus.password_file")
+
+
+NO_SECRETS = [
+    pytest.param("hemmelig-x\n", "second line", id="a second line end"),
+    pytest.param("hemmelig-x\r\n", "second line", id="a second line end of Windows"),
+    pytest.param("hemmelig-x\nannen", "second line", id="two lines"),
+    pytest.param("hemmelig-x ", "ends with a blank", id="a blank"),
+    pytest.param("hemmelig-x\N{NO-BREAK SPACE}", "ends with a blank", id="a no-break space"),
+    pytest.param("hemm\0elig-x", "NUL", id="NUL"),
+    pytest.param("hemmelig-x\0", "NUL", id="NUL at the end"),
+    pytest.param("hemmelig-x".encode("utf-16-le").decode(), "NUL", id="UTF-16 without its mark"),
+    pytest.param("hemm\x07elig-x", "control character", id="BEL"),
+    pytest.param("hemm\x1b[Aelig-x", "control character", id="ESC"),
+    pytest.param("hemm\telig-x", "control character", id="tab"),
+    pytest.param("\ufeff\ufeffhemmelig-x", "control character", id="two byte order marks"),
+]
+
+
+@pytest.mark.parametrize(("written", "why"), NO_SECRETS)
+def test_g6_what_nobody_types_as_a_secret_is_refused_by_name_wherever_it_stands(
+    tmp_path: Path, written: str, why: str
+) -> None:
+    (tmp_path / "password").write_bytes(f"{written}\n".encode())  # one line end is the file's own
+    from_file = load_text(tmp_path, changed("password_env", 'password_file = "password"')).bus.password
+    from_variable = load_text(tmp_path, VALID, environ={"BUS": written}).bus.password
+    for key, secret in {"bus.password_file": from_file, "bus.password_env": from_variable, "": Secret(written)}.items():
+        with pytest.raises(ConfigInvalid, match=why) as refused:
+            secret.reveal()
+        assert refused.value.where.endswith(key)
+        assert "elig-x" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", ["hemmelig-x".encode("utf-16"), b"hemmelig-x\xe5", b"x" * 100_000])
+def test_other_encodings_and_sizes_than_a_secrets_are_refused_by_name(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "password").write_bytes(content)
+    secret = load_text(tmp_path, changed("password_env", 'password_file = "password"')).bus.password
+    with pytest.raises(ConfigInvalid, match=r"password (is not UTF-8 text|is too large)"):
+        secret.reveal()
+    environ = {"BUS": os.fsdecode(b"hemmelig\xe5")}
+    with pytest.raises(ConfigInvalid, match="BUS is not UTF-8 text"):
+        load_text(tmp_path, VALID, environ=environ).bus.password.reveal()
+
+
+def test_the_text_of_a_key_may_have_several_lines(tmp_path: Path) -> None:
+    pem = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
+    assert Secret(pem, several_lines=True).reveal() == pem
+    with pytest.raises(ConfigInvalid, match="NUL"):
+        Secret(f"{pem}\0", several_lines=True).reveal()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
