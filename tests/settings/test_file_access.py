@@ -36,7 +36,8 @@ def users(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 @pytest.fixture
 def owned(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int, int, int], None]:
     """Lets a file look as if it belonged to somebody: only root could really give it away."""
-    real, told = Path.stat, {}
+    real = Path.stat
+    told: dict[Path, tuple[int, int, int]] = {}
 
     def stat(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
         about = real(self, follow_symlinks=follow_symlinks)
