@@ -75,13 +75,14 @@ def _addresses(name: str) -> Iterator[_Address]:
 
     ``inet_aton`` has the forms that resolvers take beside the four decimal numbers: 127.1, 0x7f.1, 2130706433, 0177.1.
     """
+    written = name.partition("%")[0]
     try:
-        address: _Address = ipaddress.ip_address(name.partition("%")[0])
+        address: _Address = ipaddress.ip_address(written)
     except ValueError:
         # It would take what follows white space for a comment.
-        with contextlib.suppress(OSError):
-            if name and not any(letter.isspace() for letter in name):
-                yield ipaddress.IPv4Address(socket.inet_aton(name))
+        with contextlib.suppress(OSError, ValueError):
+            if written.split() == [written]:
+                yield ipaddress.IPv4Address(socket.inet_aton(written))
         return
     yield address
     if isinstance(address, ipaddress.IPv6Address):
@@ -193,7 +194,7 @@ def _look_up(host: str, port: int, deadline: float) -> Sequence[_Endpoint]:
         endpoints = found.result(time_left(deadline))
     except TimeoutError:
         raise socket.gaierror(socket.EAI_AGAIN, "no answer in time") from None
-    except UnicodeError:
+    except ValueError:  # UnicodeError is one, too
         raise socket.gaierror(socket.EAI_NONAME, "not a host name") from None
     first = [one for one in endpoints if one.family == endpoints[0].family]
     other = [one for one in endpoints if one.family != endpoints[0].family]

@@ -6,8 +6,19 @@ import pytest
 
 from kpr_sender.net import is_loopback, may_be_this_machine
 
+
+def wide(ascii_text: str) -> str:
+    """Write it in full-width characters, of which IDNA makes the plain ones again."""
+    return "".join(chr(ord(letter) + 0xFEE0) for letter in ascii_text)
+
+
 LOOPBACK = ["127.0.0.1", "127.9.9.9", "127.255.255.255", "::1", "0:0:0:0:0:0:0:1", "localhost", "LOCALHOST"]
-DOUBTFUL = ["kpr.localhost", "0.0.0.0", "::", "::ffff:127.0.0.1", "::ffff:0.0.0.0"]  # noqa: S104 - not bound
+DOUBTFUL = [
+    *("kpr.localhost", "localhost.", "localhost.localdomain", "ip6-loopback", "LOCALHOST4", wide("localhost")),
+    *("0.0.0.0", "::", "::ffff:127.0.0.1", "::ffff:0.0.0.0", "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"),  # noqa: S104 - not bound
+    *("127.1", "127.0.1", "0x7f.1", "0x7F000001", "2130706433", "0177.0.0.1", "017700000001", "0", "0x0", "127.1."),
+    *(wide("127") + ".0.0.1", "127。0。0。1", "127.0.0.1.", "[127.1]", " 127.0.0.1 ", "127.0.0.1%lo"),
+]
 ELSEWHERE = [
     "10.0.0.1",
     "128.0.0.1",
@@ -18,6 +29,14 @@ ELSEWHERE = [
     "",
     "localhost.example.no",
     "127.0.0.1.no",
+    "127",
+    "0x0a.1",
+    "2130706432000",
+    "127.0.0.1 tb.nhn.no",
+    "127.0.0.1\0",
+    "64:ff9b::a00:1",
+    "::ffff:10.0.0.1",
+    "tb。nhn。no",
 ]
 
 

@@ -3,9 +3,11 @@
 The rules:
 
 1. The receiver is the one the profile names for the environment; former addresses are refused by name.
-2. A queue that carries another environment's receiver, or a former address, in its name is refused.
+2. A queue that carries another environment's receiver, or a former address, anywhere in its name is refused.
 3. A host known to belong to other environments only is refused. An unknown host is not: NHN publishes no full list.
 4. ``lokal`` connects to loopback only, and nothing but ``lokal`` to what could be this machine.
+
+Numbers, names and addresses are compared by what they mean to broker and resolver, not as they are written.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment
 from kpr_sender.profiles.profile import Profile
 
-_LEADING_DIGITS: Final = re.compile(r"0*(\d+)")
+_NUMBER: Final = re.compile(r"(?<!\d)0*(\d{1,18})(?!\d)")  # no HER-id is longer
+_REGISTERED_HOST: Final = re.compile(r"(?:[A-Za-z]+://)?(?:[^/@]*@)?(\[[^\]/]*\]|[^/:]+)(?::\d*)?/")
 
 
 def admit(profile: Profile, environment: Environment, letter: str) -> str | None:
@@ -56,8 +59,7 @@ def guard_environment(
     guard_receiver(profile, environment, receiver_her_id)
     _guard_queue(profile, environment, queue)
     _guard_host(profile, environment, host, where="bus.host")
-    registered_host, slash, _ = queue.strip().partition("/")
-    if slash and registered_host:
+    if registered_host := _registered_host(queue):
         _guard_host(profile, environment, registered_host, where="receiver.queue")
 
 
@@ -88,17 +90,26 @@ def guard_receiver(profile: Profile, environment: Environment, her_id: int) -> N
 
 def _guard_queue(profile: Profile, environment: Environment, queue: str) -> None:
     expected = profile.receivers[environment].service_her_id
-    digits = _LEADING_DIGITS.match(queue.strip().rpartition("/")[2].strip())
-    her_id = int(digits[1]) if digits else expected
     services = {party.service_her_id for party in profile.receivers.values()}
-    if her_id == expected or her_id not in services | profile.refused_her_ids.keys():
+    carried = [int(number) for number in _NUMBER.findall(queue.rpartition("/")[2])]
+    wrong = [one for one in carried if one != expected and one in services | profile.refused_her_ids.keys()]
+    if not wrong:
         return
     raise ConfigInvalid(
-        f"The receiver's queue begins with HER-id {her_id}, which is not {environment.value}'s: "
-        f"{_whose(profile, environment, her_id)}.",
+        f"The receiver's queue carries HER-id {wrong[0]}, which is not {environment.value}'s: "
+        f"{_whose(profile, environment, wrong[0])}.",
         where="receiver.queue",
         next_step=f"Take the queue of {expected} from Adresseregisteret.",
     )
+
+
+def _registered_host(queue: str) -> str:
+    """Return the host of a queue's registered address, with or without scheme and port; empty where it has none."""
+    address = queue.strip()
+    if "/" not in address or address.startswith("/"):
+        return ""
+    found = _REGISTERED_HOST.match(address)
+    return found[1] if found else address.partition("/")[0]
 
 
 def _whose(profile: Profile, environment: Environment, her_id: int) -> str:
@@ -115,9 +126,9 @@ def _guard_host(
     profile: Profile, environment: Environment, host: str, *, where: str, whose: str = "The bus host"
 ) -> None:
     # Only here: who checks files or reads a year's profile needs neither ssl nor sockets, which take their time.
-    from kpr_sender.net import is_loopback, may_be_this_machine  # noqa: PLC0415
+    from kpr_sender.net import host_name, is_loopback, may_be_this_machine  # noqa: PLC0415
 
-    name = host.strip().lower().removeprefix("[").removesuffix("]").rstrip(".")
+    name = host_name(host)
     local = environment is Environment.LOKAL
     if not is_loopback(name) if local else may_be_this_machine(name):
         what = "lokal connects to a loopback address only" if local else f"{environment.value} is never on this machine"

@@ -17,6 +17,12 @@ PRODUKSJON, VALIDERING, AR_TEST, LOKAL = (
     Environment.LOKAL,
 )
 
+
+def wide(ascii_text: str) -> str:
+    """Write it in full-width characters, of which IDNA makes the plain ones again."""
+    return "".join(chr(ord(letter) + 0xFEE0) for letter in ascii_text)
+
+
 # What each environment takes, written out; everything else in the tables must be refused.
 RECEIVER = {PRODUKSJON: 122612, VALIDERING: 171479, AR_TEST: 8133973, LOKAL: 171479}
 HER_IDS = [122612, 171479, 8133973, 85217, 2397, 134197, 900002, 0]
@@ -41,6 +47,21 @@ HOSTS = {
     "0.0.0.0": set(),  # noqa: S104 - refused, not bound
     "::": set(),
     "::ffff:0.0.0.0": set(),
+    wide("TB") + ".test.nhn.no": {AR_TEST},
+    "tb。test。nhn。no": {AR_TEST},
+    "tb.te\u00adst.nhn.no": {AR_TEST},
+    "tb.nhn.no。": {PRODUKSJON, VALIDERING},
+    "127.1": set(),
+    "127.0.0.1.": {LOKAL},
+    "0x7f.1": set(),
+    "2130706433": set(),
+    "0177.0.0.1": set(),
+    "0": set(),
+    wide("127") + ".0.0.1": {LOKAL},
+    "64:ff9b::7f00:1": set(),
+    "localhost.localdomain": set(),
+    "ip6-localhost": set(),
+    "0x0a.1.2.3": {PRODUKSJON, VALIDERING, AR_TEST},
 }
 QUEUES = {
     "122612_async": {PRODUKSJON},
@@ -52,6 +73,18 @@ QUEUES = {
     "2397_async": set(),
     "134197_async": set(),
     "1226120_async": set(Environment),
+    "x122612_async": {PRODUKSJON},
+    "kpr-async-0122612": {PRODUKSJON},
+    wide("122612") + "_async": {PRODUKSJON},
+    "async_2397": set(),
+    "171479_async_122612": set(),
+    "x" + "0" * 5000 + "122612": {PRODUKSJON},
+    "1" * 5000: set(Environment),
+    "amqps://tb.test.nhn.no:5671/NHNTESTServiceBus/122612_async": set(),
+    "tb.test.nhn.no:5671/NHNTESTServiceBus/122612_async": set(),
+    "tb.nhn.no:5671/NHNPRODServiceBus/122612_async": {PRODUKSJON},
+    "[::1]:5672/x/171479_async": {LOKAL},
+    "[::1/x/171479_async": {LOKAL},
     "fhi_kpr": set(Environment),
     "85217_async": set(Environment),
     "tb.nhn.no/NHNPRODServiceBus/122612_async": {PRODUKSJON},
