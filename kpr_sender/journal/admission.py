@@ -23,7 +23,8 @@ def require_admissible(
 
     Args:
         new: What is asked for.
-        latest: The newest submission of the same sender, municipality, district and year.
+        latest: The newest submission of the same municipality, district and year, from the same HER-id; from
+            another, too, where it is what is to be replaced.
         same_payload: For each of the pair's types whose payload is here already, the submission that holds it.
 
     Raises:

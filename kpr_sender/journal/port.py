@@ -145,9 +145,19 @@ class JournalView(Protocol):
         """Return all submissions, the newest first."""
 
     def by_payloads(
-        self, *, environment: Environment, sender_her_id: int, year: int, payload_sha256: Mapping[MessageType, str]
+        self,
+        *,
+        environment: Environment,
+        sender_her_id: int,
+        kommunenummer: str,
+        bydel: str,
+        year: int,
+        payload_sha256: Mapping[MessageType, str],
     ) -> Submission | None:
-        """Return the submission that has exactly these payloads."""
+        """Return the submission that has exactly these payloads, whichever HER-id it was made under.
+
+        One under ``sender_her_id`` comes first.
+        """
 
     def shipment(self, msg_id: str) -> Shipment | None:
         """Return the shipment that has or had this MsgId, in lower case."""

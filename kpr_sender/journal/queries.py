@@ -14,6 +14,7 @@ from kpr_sender.journal.connection import Store, damaged
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.port import JournalEvent, ReceiptDocument
 from kpr_sender.journal.recovery import objection_to, refused
+from kpr_sender.journal.sql import Value
 from kpr_sender.model import (
     Envelope,
     Environment,
@@ -44,15 +45,31 @@ class SqliteView:
             return tuple(filter(None, (rows.read_submission(connection, submission_id) for submission_id in ids)))
 
     def by_payloads(
-        self, *, environment: Environment, sender_her_id: int, year: int, payload_sha256: Mapping[MessageType, str]
+        self,
+        *,
+        environment: Environment,
+        sender_her_id: int,
+        kommunenummer: str,
+        bydel: str,
+        year: int,
+        payload_sha256: Mapping[MessageType, str],
     ) -> Submission | None:
-        """Return the submission that has exactly these payloads."""
+        """Return the submission that has exactly these payloads, whichever HER-id it was made under."""
+        columns: dict[str, Value] = {
+            "environment": environment.value,
+            "sender_her_id": sender_her_id,
+            "kommunenummer": kommunenummer,
+            "bydel": bydel,
+            "year": year,
+        }
         with self._store.reading() as connection:
             holders = [
-                holders_of_payload(connection, environment, sender_her_id, year, message_type, digest)
+                holders_of_payload(connection, columns, message_type, digest)
                 for message_type, digest in payload_sha256.items()
             ]
-            for submission_id in set.intersection(*map(set, holders)) if holders else ():
+            for submission_id in holders[0] if holders else ():
+                if any(submission_id not in others for others in holders):
+                    continue
                 found = rows.present(rows.read_submission(connection, submission_id))
                 if {shipment.type for shipment in found.shipments} == set(payload_sha256):
                     return found
@@ -152,20 +169,20 @@ class SqliteView:
 
 
 def holders_of_payload(
-    connection: sqlite3.Connection,
-    environment: Environment,
-    sender_her_id: int,
-    year: int,
-    message_type: MessageType,
-    payload_sha256: str,
+    connection: sqlite3.Connection, columns: Mapping[str, Value], message_type: MessageType, payload_sha256: str
 ) -> list[str]:
-    """Return the ids of the submissions that hold this payload: the one it was made for, and those that keep it."""
-    key = {
-        "environment": environment.value,
-        "sender_her_id": sender_her_id,
-        "year": year,
-        "type": message_type.value,
-        "payload_sha256": payload_sha256,
-    }
+    """Return the ids of the submissions that hold this payload: those it was made for, then those that keep it.
+
+    What makes two submissions the same is environment, kommunenummer, bydel, year, type and payload. The HER-id that a
+    message was sent from is none of it: it may be corrected. What has it comes first.
+
+    Args:
+        connection: To the journal.
+        columns: ``environment``, ``sender_her_id``, ``kommunenummer``, ``bydel`` and ``year``.
+        message_type: Of the payload.
+        payload_sha256: Its digest.
+    """
+    key = {**columns, "type": message_type.value, "payload_sha256": payload_sha256}
     rows = connection.execute(sql.HOLDERS_OF_PAYLOAD, key).fetchall()
-    return [row["submission_id"] for row in rows[:1]] + [row["kept_by"] for row in rows if row["kept_by"] is not None]
+    made_for = dict.fromkeys(row["submission_id"] for row in rows)
+    return [*made_for, *(row["kept_by"] for row in rows if row["kept_by"] is not None)]

@@ -20,10 +20,11 @@ ADD_MIGRATION: Final = "INSERT INTO migration (version, name, applied_at) VALUES
 
 SUBMISSION: Final = "SELECT * FROM submission WHERE submission_id = ?"
 SUBMISSION_IDS: Final = "SELECT submission_id FROM submission ORDER BY sequence DESC"
+# With what replaces something: also what was sent under another HER-id, which may have been corrected since.
 LATEST_SUBMISSION: Final = """
     SELECT submission_id FROM submission
-    WHERE environment = :environment AND sender_her_id = :sender_her_id AND kommunenummer = :kommunenummer
-      AND bydel = :bydel AND year = :year
+    WHERE environment = :environment AND kommunenummer = :kommunenummer AND bydel = :bydel AND year = :year
+      AND (sender_her_id = :sender_her_id OR :replaces IN (submission_id, replaces))
     ORDER BY sequence DESC LIMIT 1
 """
 
@@ -49,12 +50,15 @@ SHIPMENTS_OF: Final = f"""{_WITH_ALARM}
 """  # noqa: S608 - the program's own words
 VERSIONS_OF: Final = "SELECT * FROM version WHERE shipment_id = ? ORDER BY version_id"
 SHIPMENTS_IN_STATE: Final = "SELECT msg_id FROM shipment WHERE state = ? ORDER BY shipment_id"
-# The submission that it was made for, and those that keep it.
+# The submission that it was made for, and those that keep it. The HER-id may be corrected: it makes no other content of
+# the same municipality's. What the unique index refuses, the same HER-id's, is found whatever the municipality.
 HOLDERS_OF_PAYLOAD: Final = """
-    SELECT shipment.submission_id, kept.submission_id AS kept_by
-    FROM shipment LEFT JOIN kept USING (shipment_id)
-    WHERE environment = :environment AND sender_her_id = :sender_her_id AND year = :year
-      AND type = :type AND payload_sha256 = :payload_sha256
+    SELECT made.submission_id, kept.submission_id AS kept_by
+    FROM shipment JOIN submission AS made ON made.submission_id = shipment.submission_id
+    LEFT JOIN kept ON kept.shipment_id = shipment.shipment_id
+    WHERE made.environment = :environment AND made.year = :year AND type = :type AND payload_sha256 = :payload_sha256
+      AND (made.sender_her_id = :sender_her_id OR (kommunenummer = :kommunenummer AND bydel = :bydel))
+    ORDER BY made.sender_her_id <> :sender_her_id, made.sequence
 """
 LET_GO_BEFORE: Final = """
     SELECT 1 FROM event JOIN known_msg_id USING (msg_id)
@@ -168,8 +172,8 @@ BEGUN: Final = """
 FORGOTTEN: Final = "SELECT * FROM forgotten ORDER BY msg_id"
 FORGOTTEN_IN_THE_WAY: Final = """
     SELECT msg_id FROM forgotten
-    WHERE sender_her_id = :sender_her_id AND kommunenummer = :kommunenummer AND bydel = :bydel AND year = :year
-      AND released_at IS NULL
+    WHERE kommunenummer = :kommunenummer AND bydel = :bydel AND year = :year AND released_at IS NULL
+      AND (sender_her_id = :sender_her_id OR payload_sha256 IN (SELECT value FROM json_each(:payloads)))
     ORDER BY msg_id
 """
 ADD_FORGOTTEN: Final = """

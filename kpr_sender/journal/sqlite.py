@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -118,10 +119,11 @@ class SqliteJournal(SqliteView):
         with self._transaction() as transaction:
             connection = transaction.connection
             columns = rows.new_submission_columns(new, rows.time_text(transaction.at))
-            forgotten = connection.execute(sql.FORGOTTEN_IN_THE_WAY, columns)
+            payloads = json.dumps([one.payload_sha256 for one in new.shipments])
+            forgotten = connection.execute(sql.FORGOTTEN_IN_THE_WAY, {**columns, "payloads": payloads})
             require_nothing_forgotten(new, tuple(row["msg_id"] for row in forgotten))
             latest = _latest(connection, columns)
-            require_admissible(new, latest=latest, same_payload=_same_payload(connection, new))
+            require_admissible(new, latest=latest, same_payload=_same_payload(connection, new, columns))
             replaced = () if latest is None else latest.shipments
             kept = [one for one in replaced if one.msg_id in new.kept]
             types = [one.type for one in new.shipments] + [one.type for one in kept]
@@ -399,12 +401,12 @@ def _latest(connection: sqlite3.Connection, columns: Mapping[str, Value]) -> Sub
     return None if row is None else rows.read_submission(connection, row["submission_id"])
 
 
-def _same_payload(connection: sqlite3.Connection, new: NewSubmission) -> dict[MessageType, Submission]:
+def _same_payload(
+    connection: sqlite3.Connection, new: NewSubmission, columns: Mapping[str, Value]
+) -> dict[MessageType, Submission]:
     found = {}
     for shipment in new.shipments:
-        holders = holders_of_payload(
-            connection, new.environment, new.sender_her_id, new.year, shipment.type, shipment.payload_sha256
-        )
+        holders = holders_of_payload(connection, columns, shipment.type, shipment.payload_sha256)
         if holders:
             found[shipment.type] = rows.present(rows.read_submission(connection, holders[0]))
     return found

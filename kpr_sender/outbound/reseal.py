@@ -5,8 +5,9 @@ The rules, for a submission that is continued:
 1. What is to be published was sealed for the certificate that is registered now, or it is not published.
 2. What was never offered to the bus under its message-id is sealed anew from the very same file: MsgId, message-id,
    Hodemelding and envelope stay as they are; the journal stores both versions (promises G1 and G3).
-3. What a person let go again is sealed anew as the message is configured and registered now, as ``resend`` does; under
-   another message-id where the bus was offered the present one since (it certainly does not have it).
+3. What a person let go again is sealed anew as the message is configured and registered now, as ``resend`` does, also
+   where our own HER-id is another; under another message-id where the bus was offered the present one since (it
+   certainly does not have it).
 4. Anything else is for a person: the bus was offered these bytes under that name.
 5. Nothing is sealed anew before it is clear that all of the pair may be.
 
@@ -32,10 +33,12 @@ from kpr_sender.messages.transport import made_at
 from kpr_sender.model import CertificateName, MessageType, Shipment, Submission
 from kpr_sender.outbound.build import Builder, Fixed
 from kpr_sender.outbound.payload_file import PayloadFile
+from kpr_sender.outbound.sender import is_let_go, sealed_from
 from kpr_sender.registry.port import Counterpart
-from kpr_sender.states import SENT_AGAIN, ShipmentState, may_be_published, was_offered
+from kpr_sender.states import ShipmentState, may_be_published, was_offered
 
 _WHY: Final = "The receiver's certificate for encryption is another now, and the bus has not seen it."
+_WHY_SENDER: Final = "The sender's HER-id is configured differently now, and a person let it go again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class Resealer:
     """Brings what waits to be published up to the receiver's present certificate, and what goes again up to all of it.
 
     Attributes:
+        sender_her_id: The HER-id that we send from, as configured now.
         counterpart: Asks the register for the receiver as it is now.
         builder: Returns what builds shipments for that receiver, its certificates and our keys checked.
         require_openable: Refuses where receipts would come that none of our keys opens, as ``builder`` does.
@@ -66,6 +70,7 @@ class Resealer:
     """
 
     journal: Journal
+    sender_her_id: int
     counterpart: Callable[[], Counterpart]
     builder: Callable[[Counterpart], Builder]
     require_openable: Callable[[], object]
@@ -101,7 +106,7 @@ class Resealer:
             if not outdated:
                 self.require_openable()
                 return submission
-            let_go = [self._let_go(shipment) for shipment in outdated]
+            let_go = [is_let_go(self.journal, shipment) for shipment in outdated]
             for shipment, free in zip(outdated, let_go, strict=True):
                 if not free:
                     _require_never_offered(shipment, present)
@@ -163,15 +168,16 @@ class Resealer:
         )
 
     def _is_outdated(self, shipment: Shipment, present: CertificateName) -> bool:
+        if self._is_from_another(shipment) and is_let_go(self.journal, shipment):
+            return True
         if shipment.certificates is not None:
             return shipment.certificates.encryption.sha1 != present.sha1
         text = f"{shipment.msg_id} was sealed before the journal kept for which certificate: it is sent as it is."
         self.observe(Event(EventKind.WARNING, text, shipment.msg_id, shipment.type))
         return False
 
-    def _let_go(self, shipment: Shipment) -> bool:
-        """Tell whether a person has let it go again."""
-        return any(event.what in SENT_AGAIN for event in self.journal.events(shipment.msg_id))
+    def _is_from_another(self, shipment: Shipment) -> bool:
+        return sealed_from(self.journal, shipment) not in {None, self.sender_her_id}
 
     def _built_anew(self, builder: Builder, shipment: Shipment, file: PayloadFile, *, let_go: bool) -> NewShipment:
         envelope = self.journal.envelope(shipment.msg_id)
@@ -189,10 +195,14 @@ class Resealer:
         )
 
     def _exchange(self, new: NewShipment, present: CertificateName) -> None:
-        shipment = self.journal.reseal(new, why=_WHY)
+        before = self.journal.shipment(new.msg_id)
+        if before is not None and self._is_from_another(before):
+            why, what = _WHY_SENDER, f"Our HER-id is {self.sender_her_id} now"
+        else:
+            why, what = _WHY, f"FHI's certificate for encryption is another now (SHA-1 thumbprint {present.sha1})"
+        shipment = self.journal.reseal(new, why=why)
         text = (
-            f"FHI's certificate for encryption is another now (SHA-1 thumbprint {present.sha1}): the "
-            f"{shipment.type.norwegian} ({shipment.msg_id}), which is not sent yet, is sealed anew for it."
+            f"{what}: the {shipment.type.norwegian} ({shipment.msg_id}), which is not sent yet, is sealed anew for it."
         )
         self.observe(Event(EventKind.SEALED, text, shipment.msg_id, shipment.type))
 

@@ -2,7 +2,7 @@
 
 1. Both files are hashed as they are spliced into their Hodemelding.
 2. Where the journal has a submission of exactly these payloads, the run continues it. Nothing is parsed, and nothing
-   that a check would find now stops it: FHI may have the files already.
+   that a check would find now stops it: FHI may have the files already. From another HER-id it is refused: ``sender``.
 3. Otherwise both are checked, and a person must have accepted what FHI would drop.
 4. The pair is sealed while the journal writes it; of what it replaces, a delivered half with the very same payload is
    kept: it is never sent again because its other half failed.
@@ -77,7 +77,8 @@ class Submitter:
             InputMissing: A file is missing or cannot be read.
             InputRefused: A file is not valid, is another municipality's or changes meanwhile, or FHI would drop
                 something of it that nobody has accepted.
-            AlreadySubmitted: Other data for the same municipality and year is submitted already.
+            AlreadySubmitted: Other data for the same municipality and year is submitted already, or these very files
+                from another HER-id.
             RegistryUnreachable: The register does not answer, and no earlier answer may be used.
             AccessRefused: A key or certificate was refused, or the receiver's is another than what was offered to the
                 bus is sealed for.
@@ -110,6 +111,8 @@ class Submitter:
         return self.journal.by_payloads(
             environment=self.settings.environment,
             sender_her_id=self.settings.sender.party.service_her_id,
+            kommunenummer=self.settings.sender.kommunenummer,
+            bydel=self.settings.sender.bydel,
             year=self.profile.year,
             payload_sha256={kind: file.sha256 for kind, file in files.items()},
         )
@@ -118,6 +121,9 @@ class Submitter:
         self, known: Submission, files: Mapping[MessageType, PayloadFile], replaces: str | None
     ) -> Submission:
         """Go on with a submission, sealed anew where it waits for a certificate that is no longer the receiver's."""
+        from kpr_sender.outbound.sender import require_same_sender
+
+        require_same_sender(self.journal, known, self.settings.sender.party.service_her_id)
         if replaces is not None and known.replaces != replaces:
             raise AlreadySubmitted(
                 f"These very files are submission {known.submission_id}; they cannot replace anything.",
@@ -210,7 +216,14 @@ class Submitter:
         from kpr_sender.outbound.reseal import Resealer
 
         return Resealer(
-            self.journal, self.counterpart, self.builder, self._openable_entry, self.now, self.new_id, self.observe
+            journal=self.journal,
+            sender_her_id=self.settings.sender.party.service_her_id,
+            counterpart=self.counterpart,
+            builder=self.builder,
+            require_openable=self._openable_entry,
+            now=self.now,
+            new_id=self.new_id,
+            observe=self.observe,
         )
 
     def counterpart(self) -> Counterpart:

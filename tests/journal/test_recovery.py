@@ -20,7 +20,7 @@ from kpr_sender.report import Report
 from kpr_sender.states import ShipmentState
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
-from tests.helpers.municipality import Municipality, municipality
+from tests.helpers.municipality import SENDER_HER_ID, Changes, Municipality, municipality
 
 _UNREACHABLE = BusUnreachable("Nobody is there.")
 
@@ -45,9 +45,9 @@ class Office:
     def mark(self) -> Path:
         return self.state / "journal.db.mark"
 
-    def send(self, journal: Path | None = None) -> Report:
+    def send(self, journal: Path | None = None, *, changes: Changes | None = None) -> Report:
         path = str(journal or self.journal)
-        settings = self.kommune.configure({"journal": {"path": path, "receipts_dir": "receipts"}})
+        settings = self.kommune.configure({"journal": {"path": path, "receipts_dir": "receipts"}, **(changes or {})})
         with Client(settings, bus=self.bus, by="vakt") as client:
             client.submit()
             return client.wait(timeout=0)
@@ -234,9 +234,9 @@ def test_a_journal_without_what_was_sent_lets_nothing_new_be_sent_until_a_person
     assert code == 73, "what it has forgotten is a finding"
     assert all(msg_id in told for msg_id in msg_ids)
 
-    for _ in range(2):
+    for changes in ({}, {"sender": {"service_her_id": SENDER_HER_ID + 1}}, {}):
         with pytest.raises(AlreadySubmitted) as refused:
-            office.send()
+            office.send(changes=changes)
         assert all(msg_id in refused.value.what for msg_id in msg_ids)
     office.kommune.new_extract()
     with pytest.raises(AlreadySubmitted):

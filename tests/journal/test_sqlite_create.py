@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from kpr_sender.errors import AlreadySubmitted, ConfigInvalid, InDoubt, InternalError, KprError, UsageError
-from kpr_sender.journal.port import Journal
+from kpr_sender.journal import sqlite
+from kpr_sender.journal.port import Journal, NewSubmission
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment, MessageType, SubmissionState
 from kpr_sender.states import Cause, ReceiptStatus, ShipmentState
@@ -77,7 +78,12 @@ def test_a_pair_is_found_by_both_its_payloads(journal: Journal) -> None:
 
     def found(hashes: dict[MessageType, str], year: int = 2024) -> object:
         return journal.by_payloads(
-            environment=Environment.LOKAL, sender_her_id=8140000, year=year, payload_sha256=hashes
+            environment=Environment.LOKAL,
+            sender_her_id=8140000,
+            kommunenummer="4601",
+            bydel="00",
+            year=year,
+            payload_sha256=hashes,
         )
 
     assert found(hashes) == kept
@@ -150,6 +156,41 @@ def test_the_table_itself_refuses_the_same_payload(journal: SqliteJournal) -> No
             "created_at, state, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, since, 0, 0, 0 "
             "FROM shipment LIMIT 1"
         )
+
+
+def test_g1_a_corrected_her_id_makes_no_other_content(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Environment, kommunenummer, bydel, year, type and payload are what makes two submissions the same."""
+    new = new_submission()
+    journal.create(new)
+    hashes = {shipment.type: shipment.payload_sha256 for shipment in new.shipments}
+
+    def again(**other: object) -> NewSubmission:
+        same = tuple(dataclasses.replace(new_shipment(kind), payload_sha256=held) for kind, held in hashes.items())
+        return new_submission("again", sender_her_id=8140001, shipments=same, **other)  # type: ignore[arg-type]
+
+    def found(her_id: int, kommunenummer: str = "4601") -> str | None:
+        held = journal.by_payloads(
+            environment=Environment.LOKAL,
+            sender_her_id=her_id,
+            kommunenummer=kommunenummer,
+            bydel="00",
+            year=2024,
+            payload_sha256=hashes,
+        )
+        return None if held is None else held.submission_id
+
+    with pytest.raises(AlreadySubmitted, match="2024-aaaa0001"):
+        journal.create(again())
+    with monkeypatch.context() as rule:
+        rule.setattr(sqlite, "_same_payload", lambda *_: {})  # should it ever be lost in the program
+        with pytest.raises(InternalError, match="the same content is stored once"):
+            journal.create(again())
+    assert (found(8140000), found(8140001), found(8140001, "4602")) == ("2024-aaaa0001", "2024-aaaa0001", None)
+    journal.create(again(kommunenummer="4602"))
+    # A journal that had it twice before this rule is read as it is.
+    with journal._store.writing() as connection:
+        connection.execute("UPDATE submission SET kommunenummer = '4601'")
+    assert (found(8140000), found(8140001), found(8140002)) == ("2024-aaaa0001", "again", "2024-aaaa0001")
 
 
 @pytest.mark.parametrize(

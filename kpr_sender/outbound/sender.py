@@ -1,0 +1,99 @@
+"""Which HER-id a shipment was sealed to be sent from, and the same content when another is configured now.
+
+What makes two submissions the same is environment, kommunenummer, bydel, year, type and payload. The sender's HER-id is
+configuration, and configuration is corrected: the same content from another HER-id is a second send all the same, and
+goes only by a person's decision on the first (promise G1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from kpr_sender.errors import AlreadySubmitted
+from kpr_sender.journal.port import JournalView
+from kpr_sender.messages.transport import FROM_HER_ID
+from kpr_sender.model import Shipment, Submission
+from kpr_sender.report import replacement_of
+from kpr_sender.states import SENT_AGAIN, Cause, may_be_published, open_decisions
+
+_KEY: Final = "sender.service_her_id"
+_RESEND: Final = (
+    "The {norwegian} is {state}: kpr-send resend {msg_id} --reason TEXT sends it again, from the HER-id configured now."
+)
+_FHI_FIRST: Final = (
+    "The {norwegian} is {state}: ask kpr@fhi.no whether it has arrived (kpr-send resolve {msg_id} has the text). If "
+    "not, kpr-send resolve {msg_id} --not-arrived --reason TEXT lets the next kpr-send send seal and send it from the "
+    "HER-id configured now."
+)
+_NEVER_SENT: Final = (
+    "The {norwegian} has not left this machine: send it as it is with the earlier HER-id, or make a new extract of "
+    "both files and send that with --replaces {submission} --reason TEXT."
+)
+_ARRIVED: Final = (
+    "The {norwegian} is {state}: ask kpr@fhi.no. If FHI wants the data from another HER-id, make a new extract of both "
+    "files and send that with --replaces {submission} --reason TEXT."
+)
+
+
+def sealed_from(journal: JournalView, shipment: Shipment) -> int | None:
+    """Return the HER-id that a shipment's envelope says it comes from; None where it does not say."""
+    her_id = journal.envelope(shipment.msg_id).properties.get(FROM_HER_ID, "")
+    return int(her_id) if her_id.isascii() and her_id.isdigit() else None
+
+
+def is_let_go(journal: JournalView, shipment: Shipment) -> bool:
+    """Tell whether a person has let its content go again."""
+    return any(event.what in SENT_AGAIN for event in journal.events(shipment.msg_id))
+
+
+def require_same_sender(journal: JournalView, known: Submission, her_id: int) -> None:
+    """Refuse to continue a submission under another HER-id than the one that it is sealed for.
+
+    What a person has let go again since is sealed anew for the HER-id that is configured, and goes on.
+
+    Args:
+        journal: Has the submission.
+        known: The submission that has the files' very payloads.
+        her_id: The sender's HER-id as configured now.
+
+    Raises:
+        AlreadySubmitted: Names the submission, both HER-ids, and each half's way on.
+    """
+    was = {one.msg_id: sealed_from(journal, one) or known.sender_her_id for one in known.shipments}
+    others = [one for one in known.shipments if was[one.msg_id] != her_id]
+    waiting = [one for one in known.shipments if may_be_published(one)]
+    if waiting:
+        refused = any(one in others and not is_let_go(journal, one) for one in waiting)
+    else:
+        refused = len(others) == len(known.shipments)
+    if not refused:
+        return
+    earlier = " and ".join(str(one) for one in sorted({was[one.msg_id] for one in others}))
+    raise AlreadySubmitted(
+        f"These very files are submission {known.submission_id} of {known.created_at:%Y-%m-%d %H:%M} UTC, from HER-id "
+        f"{earlier}; {her_id} is configured now. The same content is not sent under another HER-id by itself.",
+        where=_KEY,
+        next_step=" ".join(_ways_on(journal, known, others)),
+    )
+
+
+def _ways_on(journal: JournalView, known: Submission, others: list[Shipment]) -> Iterator[str]:
+    replacing = replacement_of(journal, known)
+    if replacing is not None:
+        yield f"Submission {replacing.submission_id} has taken its place: see kpr-send status."
+        return
+    for shipment in others:
+        decisions = open_decisions(shipment, replaced=False)
+        if Cause.PERSON_RESENDS in decisions:
+            text = _RESEND
+        elif Cause.PERSON_NOT_ARRIVED in decisions:
+            text = _FHI_FIRST
+        else:
+            text = _NEVER_SENT if may_be_published(shipment) else _ARRIVED
+        yield text.format(
+            norwegian=shipment.type.norwegian,
+            state=shipment.state.value,
+            msg_id=shipment.msg_id,
+            submission=known.submission_id,
+        )
