@@ -42,7 +42,13 @@ with `exit_code` 0. A shipment's `file` has `name` and `sha256` of the file as i
 of the bytes that were spliced in. `receipts` has `deadline` and `days_left` too.
 `journal log` has `decisions`: `at`, `what`, `msg_id`, `by`, `reason`, `details`
 (an object of what else is known of it). `journal export` prints one JSON object a line without `--json`; with it, one
-object with these as `lines`. At 130 `error.code` is `interrupted`."""
+object with these as `lines`. At 130 `error.code` is `interrupted`.
+
+JSON is UTF-8, whatever the locale or code page; the bytes of a file's name that are no UTF-8 are shown as escapes
+(`\\xe6`, or JSON's `\\udce6`). On the screen a character that the code page lacks is replaced by `?`.
+
+Output that cannot be written (a full disk, `| head`, a terminal that has gone, a closed descriptor) changes neither the
+exit code nor the journal: ask again with `kpr-send status`. The same holds for `log.file` once the run has begun."""
 
 
 def _order() -> Iterator[str]:

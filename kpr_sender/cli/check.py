@@ -146,7 +146,7 @@ def _require_another_file(page: Path, task: _Task, last_year: Path | None) -> No
 
 def _write(page: Path, text: str) -> None:
     try:
-        page.write_text(text, encoding="utf-8")
+        page.write_bytes(text.encode("utf-8", "backslashreplace"))  # a file's name may be no UTF-8
     except OSError as error:
         raise InputMissing(
             f"The page cannot be written: {error.strerror}.",

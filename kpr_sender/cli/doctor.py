@@ -51,5 +51,5 @@ def ended(
     """Show the JSON object where it is asked for, and return the exit code."""
     if invocation.as_json:
         checks = [check_json(result) for result in results]
-        click.echo(json.dumps(json.envelope(error, environment=environment.value, checks=checks)))
+        output.show_json(json.envelope(error, environment=environment.value, checks=checks))
     return EXIT_OK if error is None else error.exit_code

@@ -93,10 +93,10 @@ def export(invocation: Invocation) -> int:
     with nullcontext() if store is None else closing(store):
         exported = map(redact, [] if store is None else lines(store))
         if invocation.as_json:
-            click.echo(json.dumps(json.envelope(None, environment=settings.environment.value, lines=list(exported))))
+            output.show_json(json.envelope(None, environment=settings.environment.value, lines=list(exported)))
             return EXIT_OK
         for line in exported:
-            click.echo(json.dumps(line))
+            output.show_json(line)
     return EXIT_OK
 
 

@@ -7,7 +7,6 @@ import importlib
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,9 +15,9 @@ from typing import Final, NoReturn
 
 import click
 
-from kpr_sender.cli import output
+from kpr_sender.cli import output, streams
 from kpr_sender.cli.invocation import PATH, Invocation, Loudness
-from kpr_sender.errors import InternalError, KprError, UsageError
+from kpr_sender.errors import KprError, UsageError
 from kpr_sender.model import Environment
 
 _IMPORT_SECONDS: Final = 0.02
@@ -44,6 +43,10 @@ COMMANDS: Final = {
 """Each in a file of its name. The text is here so that --help need not load what the commands need."""
 
 
+class _BrokenConnection(Exception):
+    """A pipe or connection has broken that is not standard output."""
+
+
 class _Commands(click.Group):
     """Loads a command when it is called."""
 
@@ -55,6 +58,13 @@ class _Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"kpr_sender.cli.{cmd_name}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            # click would end with 1, as if it were standard output's: those end in ``streams``, this is a connection's.
+            raise _BrokenConnection from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the same
         with formatter.section("Commands"):
@@ -111,6 +121,7 @@ def _send_what_is_configured(context: click.Context) -> int:
 
 def main() -> NoReturn:
     """Run the command line and exit with its code."""
+    streams.prepare_process()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -123,7 +134,11 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code: one of docs/exit-codes.md, or 130.
     """
-    failure = output.Failure(arguments)
+    with streams.unfailing():
+        return _run(arguments, output.Failure(arguments))
+
+
+def _run(arguments: Sequence[str], failure: output.Failure) -> int:
     try:
         with _terminated_as_interrupted():
             return cli.main(list(arguments), prog_name="kpr-send", standalone_mode=False) or 0
@@ -137,8 +152,10 @@ def run(arguments: Sequence[str]) -> int:
         return failure.report(error)
     except (KeyboardInterrupt, click.Abort):
         return failure.interrupted()
-    except Exception as error:  # noqa: BLE001 - the boundary: whatever it is, it is ours, and its text may hold data
-        return failure.report(InternalError(f"An unexpected {type(error).__name__}."), traceback.format_exc())
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the boundary: a panic in a native library is no Exception
+        return failure.unexpected(error)
 
 
 @contextmanager

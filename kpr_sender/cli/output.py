@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import click
 
 from kpr_sender.cli.invocation import Invocation, Loudness
-from kpr_sender.errors import EXIT_OK, Fault, KprError
+from kpr_sender.errors import EXIT_OK, Fault, InternalError, KprError
 from kpr_sender.model import Environment
 from kpr_sender.render import json
 from kpr_sender.render.text import error_text, report_screen
@@ -38,7 +40,7 @@ def answer(
         The exit code.
     """
     if invocation.as_json:
-        click.echo(json.dumps(value))
+        show_json(value)
     elif invocation.loudness is not Loudness.QUIET:
         click.echo("\n".join(_marked(invocation, screen)))
     else:
@@ -47,6 +49,13 @@ def answer(
         ):
             click.echo(line, err=True)
     return EXIT_OK if error is None else error.exit_code
+
+
+def show_json(value: object) -> None:
+    """Print a value as one line of JSON: in UTF-8, whatever encoding the screen has."""
+    line = json.dumps(value)
+    # Text streams without bytes below them have no encoding.
+    click.echo(line.encode() if hasattr(sys.stdout, "buffer") else line)
 
 
 def title(invocation: Invocation, text: str) -> list[str]:
@@ -117,12 +126,19 @@ class Failure:
         self._verbose = "-v" in arguments or "--verbose" in arguments
         self._environment = _environment(arguments)
 
+    def unexpected(self, error: BaseException) -> int:
+        """Print that something unexpected was raised, by its type, and return the exit code.
+
+        Its text is never shown: a native library quotes what it was given, which may be a passphrase.
+        """
+        return self.report(InternalError(f"An unexpected {type(error).__name__}."), _trace(error))
+
     def report(self, error: KprError, trace: str = "") -> int:
         """Print an error and return its exit code.
 
         Args:
             error: What happened.
-            trace: The stack trace, shown with ``-v`` only and redacted.
+            trace: Where, shown with ``-v`` only and redacted.
         """
         self._json_object(error)
         if self._verbose and trace:
@@ -141,7 +157,7 @@ class Failure:
 
     def _json_object(self, error: KprError) -> None:
         if self._as_json:
-            click.echo(json.dumps(json.nothing(error, environment=self._environment)))
+            show_json(json.nothing(error, environment=self._environment))
 
 
 class _Interrupted(KprError):
@@ -150,6 +166,14 @@ class _Interrupted(KprError):
     code, exit_code, fault = "interrupted", 130, Fault.CALLER
     meaning = "interrupted before anything was known"
     advice = "Run the same command again."
+
+
+def _trace(error: BaseException) -> str:
+    """Return where an exception came from and what led to it, the first cause first: types and places, no text."""
+    led_to_it = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    before = "" if led_to_it is None else f"{_trace(led_to_it)}\n"
+    places = "".join(traceback.format_tb(error.__traceback__))
+    return f"{before}Traceback (most recent call last):\n{places}{type(error).__name__}"
 
 
 def _environment(arguments: Sequence[str]) -> str | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from kpr_sender.durable import sync_folder
-from kpr_sender.errors import ConfigInvalid, InternalError, JournalUnwritable, KprError
+from kpr_sender.errors import ConfigInvalid, InternalError, JournalUnwritable, KprError, UsageError
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.journal import schema, sql
 from kpr_sender.journal.rows import Unreadable, time_text
@@ -416,3 +416,8 @@ def translated(path: Path) -> Iterator[None]:
         raise damaged(path, str(error)) from error
     except sqlite3.Error as error:
         raise of_sqlite(path, error) from error
+    except UnicodeEncodeError:
+        raise UsageError(
+            "An id, a reason or a name holds bytes that are no characters in UTF-8.",
+            next_step="Type it again; on a terminal that is not set to UTF-8, without special letters.",
+        ) from None

@@ -185,7 +185,7 @@ def _content(key: bytes, entries: Mapping[bytes, ListEntry]) -> bytes:
         for digest, entry in sorted(entries.items())
     ]
     value = {"schema": _SCHEMA, "key": key.hex(), "persons": persons}
-    return json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n"
+    return json.dumps(value, ensure_ascii=False, indent=1).encode("utf-8", "backslashreplace") + b"\n"
 
 
 @contextmanager

@@ -148,8 +148,12 @@ def decision_json(event: JournalEvent) -> dict[str, Any]:
 
 
 def dumps(value: object) -> str:
-    """Write a value on one line."""
-    return json.dumps(value, ensure_ascii=False)
+    """Write a value on one line.
+
+    What is no character stays readable as JSON's own escape: the names of files may be any bytes, and Python makes lone
+    surrogates of those that are no UTF-8.
+    """
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
 
 
 def _error(error: KprError) -> dict[str, str]:

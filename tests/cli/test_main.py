@@ -240,6 +240,44 @@ def test_g6_the_stack_trace_of_v_is_redacted(
     assert TENOR_ID not in told
 
 
+class PanicException(BaseException):
+    """What a library in Rust raises where it gives up: no Exception, and it quotes what it was given."""
+
+
+@pytest.mark.parametrize("option", ["--json", "-v"])
+@pytest.mark.parametrize(
+    ("raised", "named"),
+    [
+        (PanicException, "PanicException"),
+        (MemoryError, "MemoryError"),
+        (BrokenPipeError, "_BrokenConnection"),  # click would end with 1, as if it were standard output
+    ],
+)
+def test_g6_whatever_is_raised_is_70_and_its_text_is_never_shown(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    option: str,
+    raised: type[BaseException],
+    named: str,
+) -> None:
+    """A passphrase as bytes looks like no secret, so that no rule of redaction finds it."""
+    passphrase = str(list(b"hemmelig\0"))[1:-1]
+
+    def fail(*_: object) -> None:
+        raise raised(f"NulError(8, [{passphrase}])") from ValueError(passphrase)
+
+    monkeypatch.setattr(status, "journal_of", fail)
+
+    config = municipality(tmp_path).config
+    assert run([option, "--env", "lokal", "--config", str(config), "status"]) == InternalError.exit_code
+    told = capsys.readouterr()
+    assert option == "-v" or json.loads(told.out)["error"]["code"] == "internal"
+    assert f"An unexpected {named}." in told.err
+    assert option != "-v" or (f"in {fail.__name__}\n" in told.err and f"\n{raised.__name__}\n" in told.err)
+    assert passphrase not in told.err + told.out
+
+
 def test_an_interrupted_run_that_knows_nothing_is_130(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
