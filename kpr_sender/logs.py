@@ -1,20 +1,25 @@
 """Log lines: one JSON object a line, redacted last of all. Only the command sets them up; the library sets up nothing.
 
 Everything that reaches the root logger is written the same way, so that a library's line is redacted, too. Libraries
-that log complete messages are silenced whatever the level.
+that log complete messages are silenced whatever the level. A line that cannot be written is lost and decides nothing:
+``logging`` would print it as it was before it was redacted, with a stack trace.
 """
 
 from __future__ import annotations
 
+import codecs
+import errno
 import json
 import logging
 import logging.handlers
 import os
-from collections.abc import Iterator, Mapping
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.events import Event, EventKind
@@ -33,6 +38,11 @@ _LEVELS: Final[Mapping[EventKind, int]] = {
     EventKind.FOREIGN_HELD: logging.WARNING,
 }
 
+_PASSES: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE)
+"""Why a log cannot be opened now, and can once there is room: not the configuration's fault, no reason to stop."""
+# Windows has neither of them.
+_NO_LINK_NO_WAIT: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+
 _NAME: Final = "kpr_sender"
 _FIELDS: Final = "kpr_fields"
 """The attribute of a record that holds an event's own fields."""
@@ -40,19 +50,23 @@ _OWN: Final = ("timestamp", "level", "event", "text")
 
 
 @contextmanager
-def logging_to(target: Path | TextIO, *, level: str, **context: str) -> Iterator[logging.Logger]:
+def logging_to(
+    target: Path | TextIO, *, level: str, lost: Callable[[str], object] = str, **context: str
+) -> Iterator[logging.Logger]:
     """Write log lines until the block ends, then leave logging as it was.
 
     Args:
         target: A file that lines are added to, or a stream.
         level: The lowest level that is written: ``debug``, ``info``, ``warning`` or ``error``.
+        lost: Called at the end where a line could not be written, with the reason of the last one.
         context: Fields in every line of the yielded logger, for example ``environment``.
 
     Raises:
-        ConfigInvalid: The file cannot be written.
+        ConfigInvalid: The file is none that this user may write, or not one for a log.
     """
     handler = _handler(target)
-    handler.setFormatter(_JsonLine(context))
+    # A screen whose encoding is not UTF-8 gets JSON's escapes, so that each line is one object of JSON there, too.
+    handler.setFormatter(_JsonLine(context, ascii_only=not isinstance(target, Path) and not _takes_utf8(target)))
     root = logging.getLogger()
     before = root.level
     root.addHandler(handler)
@@ -64,6 +78,8 @@ def logging_to(target: Path | TextIO, *, level: str, **context: str) -> Iterator
         root.removeHandler(handler)
         root.setLevel(before)
         handler.close()
+        if handler.failure is not None:
+            lost(getattr(handler.failure, "strerror", None) or type(handler.failure).__name__)
 
 
 def log_event(logger: logging.Logger, event: Event) -> None:
@@ -78,9 +94,10 @@ def log_event(logger: logging.Logger, event: Event) -> None:
 class _JsonLine(logging.Formatter):
     """Makes one JSON object of a record; whatever comes from others is in it, and all of it is redacted."""
 
-    def __init__(self, context: Mapping[str, str]) -> None:
+    def __init__(self, context: Mapping[str, str], *, ascii_only: bool) -> None:
         super().__init__()
         self._context = context
+        self._ascii_only = ascii_only
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
@@ -93,19 +110,99 @@ class _JsonLine(logging.Formatter):
         line |= getattr(record, _FIELDS, {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(redact_fields(line), ensure_ascii=False, default=str)
+        written = json.dumps(redact_fields(line), ensure_ascii=self._ascii_only, default=str)
+        # The name of a file may be any bytes: what is no character becomes JSON's escape of it.
+        return written.encode("utf-8", "backslashreplace").decode()
 
 
-def _handler(target: Path | TextIO) -> logging.Handler:
+class _Lines(logging.StreamHandler[Any]):
+    """Writes lines to a stream.
+
+    Attributes:
+        failure: Why the last line that could not be written could not; None while none was lost.
+    """
+
+    failure: BaseException | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except Exception as error:  # noqa: BLE001 - whatever it is: it is of no line's business what becomes of the run
+            self.failure = error
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's name
+        self.failure = sys.exc_info()[1]
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError as error:
+            self.failure = error
+
+
+class _File(_Lines, logging.handlers.WatchedFileHandler):
+    """Adds lines to a file, and to its successor once logrotate has moved it: a run may wait for hours."""
+
+    def begin(self) -> None:
+        """Open the file, where there is room for it."""
+        path = Path(self.baseFilename)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.stream = self._open()
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise _unfit(path, "is a symbolic link; name the file itself") from None
+            if error.errno not in _PASSES:
+                raise _unfit(path, f"cannot be written: {error.strerror}") from None
+            self.failure = error
+
+    def _open(self) -> Any:
+        path = Path(self.baseFilename)
+        _require_own_folder(path)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK_NO_WAIT, 0o600)
+        try:
+            _make_private(descriptor, path)
+            return open(descriptor, "a", encoding="utf-8")  # noqa: PTH123 - no path, and closed by the handler
+        except BaseException:
+            os.close(descriptor)
+            raise
+
+
+def _handler(target: Path | TextIO) -> _Lines:
     if not isinstance(target, Path):
-        return logging.StreamHandler(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600))
-        # Reopens the file after logrotate has moved it: a run may wait for hours.
-        return logging.handlers.WatchedFileHandler(target, encoding="utf-8")
-    except OSError as error:
-        raise ConfigInvalid(f"The log file {target} cannot be written: {error.strerror}.", where="log.file") from None
+        return _Lines(target)
+    handler = _File(target, encoding="utf-8", delay=True)
+    handler.begin()
+    return handler
+
+
+def _require_own_folder(path: Path) -> None:
+    """Refuse a folder in which anybody may put another file in the log's place."""
+    mode = path.parent.stat().st_mode
+    if sys.platform != "win32" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        raise _unfit(path, f"lies in a folder that everybody may write to (mode {stat.S_IMODE(mode):04o})")
+
+
+def _make_private(descriptor: int, path: Path) -> None:
+    """Refuse another user's file; take from ours what is open to everybody. A group that may read it was given that."""
+    if sys.platform == "win32":
+        return
+    os.set_blocking(descriptor, True)
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        return
+    if found.st_uid not in {0, os.geteuid()} and os.geteuid():
+        raise _unfit(path, "is another user's")
+    if found.st_mode & stat.S_IRWXO and found.st_uid == os.geteuid():
+        os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & ~stat.S_IRWXO)
+
+
+def _takes_utf8(stream: TextIO) -> bool:
+    return codecs.lookup(stream.encoding or "utf-8").name == "utf-8"  # StringIO has none
+
+
+def _unfit(path: Path, why: str) -> ConfigInvalid:
+    return ConfigInvalid(f"The log file {path} {why}.", where="log.file")
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -128,6 +129,106 @@ def test_a_log_file_is_added_to_and_is_its_owners_alone(tmp_path: Path) -> None:
     lines = file.read_text("utf-8").splitlines()
     assert [json.loads(line)["text"] for line in lines] == ["Ferdig på æøå."] * 2
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.name != "posix", reason="/dev/full is POSIX")
+def test_g6_a_line_that_cannot_be_written_prints_no_raw_record_and_is_said_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a full disk nor a record that cannot be formatted reaches the run."""
+
+    class Unprintable:
+        def __repr__(self) -> str:
+            raise ValueError(TENOR_ID)
+
+    monkeypatch.setattr(logging, "raiseExceptions", True)
+    lost: list[str] = []
+    with logging_to(Path("/dev/full"), level="info", lost=lost.append) as logger:
+        for _ in range(2):
+            log_event(logger, Event(EventKind.RECEIPT, f"Pasienten {TENOR_ID} finnes ikke"))
+        logger.warning("x", extra={"kpr_fields": {"value": Unprintable()}})
+    assert lost == ["No space left on device"], "the last one is that of the file's closing"
+    with logging_to(io.StringIO(), level="info", lost=lost.append) as logger:
+        logger.warning("x", extra={"kpr_fields": {"value": Unprintable()}})
+    assert lost[1:] == ["ValueError"]
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
+def test_a_log_that_was_moved_goes_on_in_a_file_that_is_private_too(tmp_path: Path) -> None:
+    file, before = tmp_path / "kpr.log", os.umask(0o022)
+    try:
+        with logging_to(file, level="info") as logger:
+            log_event(logger, Event(EventKind.FINISHED, "first"))
+            file.rename(tmp_path / "kpr.log.1")
+            log_event(logger, Event(EventKind.FINISHED, "second"))
+            file.rename(tmp_path / "kpr.log.2")
+            file.touch(0o644)  # logrotate's "create 0644"
+            log_event(logger, Event(EventKind.FINISHED, "third"))
+    finally:
+        os.umask(before)
+
+    texts = [json.loads(one.read_text("utf-8"))["text"] for one in sorted(tmp_path.iterdir())]
+    assert texts == ["third", "first", "second"]
+    assert [oct(stat.S_IMODE(one.stat().st_mode)) for one in sorted(tmp_path.iterdir())] == ["0o640", "0o600", "0o600"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links and modes are POSIX")
+def test_a_log_is_never_written_through_a_link_or_where_anybody_may_plant_one(tmp_path: Path) -> None:
+    other, file = tmp_path / "other", tmp_path / "kpr.log"
+    other.write_text("")
+    file.symlink_to(other)
+    with pytest.raises(ConfigInvalid, match="symbolic link"), logging_to(file, level="info"):
+        pass
+    file.unlink()
+    lost: list[str] = []
+    with logging_to(file, level="info", lost=lost.append) as logger:
+        file.rename(tmp_path / "kpr.log.1")
+        file.symlink_to(other)
+        log_event(logger, Event(EventKind.FINISHED, "x"))
+    assert (other.read_text(), len(lost)) == ("", 1)
+
+    file.unlink()
+    tmp_path.chmod(0o777)
+    with pytest.raises(ConfigInvalid, match="everybody may write"), logging_to(file, level="info"):
+        pass
+    os.mkfifo(tmp_path / "pipe")
+    tmp_path.chmod(0o1777)
+    with pytest.raises(ConfigInvalid, match="cannot be written"), logging_to(tmp_path / "pipe", level="info"):
+        pass  # nobody reads it: opened as other files are, it would wait for ever
+    with logging_to(file, level="info"):
+        pass
+    assert file.exists()
+
+
+def test_a_disk_that_is_full_when_the_log_is_opened_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, lost = tmp_path / "kpr.log", list[str]()
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kpr_sender.logs.os.open", full)
+        with logging_to(file, level="info", lost=lost.append) as logger:
+            log_event(logger, Event(EventKind.FINISHED, "lost"))
+            patch.undo()
+            log_event(logger, Event(EventKind.FINISHED, "there is room again"))
+
+    assert lost == ["No space left on device"]
+    assert json.loads(file.read_text("utf-8"))["text"] == "there is room again"
+
+
+def test_a_line_is_json_in_utf_8_whatever_is_in_it_and_wherever_it_goes(tmp_path: Path) -> None:
+    event = Event(EventKind.CHECKED, "fag\udce6.xml er fagmeldingen \u2013 \u2019æ\u2019.")
+    below = io.BytesIO()
+    for target in (tmp_path / "kpr.log", io.TextIOWrapper(below, encoding="cp850", write_through=True)):
+        with logging_to(target, level="info") as logger:
+            log_event(logger, event)
+
+    for written in ((tmp_path / "kpr.log").read_bytes(), below.getvalue()):
+        assert json.loads(written.decode("utf-8"))["text"] == event.text
 
 
 def test_a_log_file_that_cannot_be_written_is_the_configurations_fault(tmp_path: Path) -> None:

@@ -371,7 +371,9 @@ class LogSettings:
     """Where log lines go: a file, or standard error."""
 
     file: Path | None = field(default=None, metadata=option(
-        kinds.PATH, "File that log lines are added to.", otherwise="standard error", example="/var/log/kpr-sender.log"))
+        kinds.PATH, "File that log lines are added to, and its successor when it is moved. Made for its owner alone "
+        "(0600); no link, no other user's file, not in a folder that everybody may write to.",
+        otherwise="standard error", example="/var/log/kpr-sender.log"))
     level: LogLevel = field(default=LogLevel.INFO, metadata=option(kinds.choice(LogLevel), "How much is logged."))
 
 
