@@ -6,7 +6,6 @@ Bus, keys and receipts are imported when they are first used: a run that has not
 from __future__ import annotations
 
 import getpass
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -18,10 +17,10 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from kpr_sender.bus.port import Bus
 from kpr_sender.errors import AccessRefused, ConfigInvalid, InternalError, KprError, RegistryUnreachable
-from kpr_sender.events import Event, EventKind, Observer, ignore
+from kpr_sender.events import Event, EventKind, Observer, contained, ignore
 from kpr_sender.inbound.archive import ReceiptCopies
 from kpr_sender.inbound.look_memory import last_look
-from kpr_sender.journal.session import CriticalSection, JournalSession
+from kpr_sender.journal.session import Closing, CriticalSection, JournalSession
 from kpr_sender.keys.port import Keys
 from kpr_sender.model import Environment, Submission
 from kpr_sender.operator import testpersons
@@ -55,7 +54,7 @@ class Parts(TypedDict, total=False):
         now: The clock; aware datetimes.
         monotonic: A clock that never jumps, in seconds, by which waits and looks at our queues end.
         new_id: Makes lower-case UUIDs.
-        on_event: Called with each ``Event``, on the thread that causes it. Must not raise.
+        on_event: Called with each ``Event``, on the thread that causes it. What it raises is logged, no more.
         by: Who does it, for the journal's event log; the login name when not given.
     """
 
@@ -87,14 +86,14 @@ class App:
         self.now = given.get("now", lambda: datetime.now(UTC))
         self.monotonic = given.get("monotonic", time.monotonic)
         self.new_id = given.get("new_id", lambda: str(uuid.uuid4()))
-        self.observe, self.by = given.get("on_event", ignore), given.get("by") or _login()
+        self.observe, self.by = contained(given.get("on_event", ignore)), given.get("by") or _login()
         warnings = admit(self.profile, settings.environment, settings.report.letter), settings.bus.concern
         for warning in filter(None, warnings):
             self.observe(Event(EventKind.WARNING, warning))
         require_one_environment(self.profile, settings)
         self._given = given
         self.copies_left = False
-        self.closing = threading.Event()
+        self.closing = Closing()
         self.section = CriticalSection(self.closing)
         self.copies = ReceiptCopies(settings.journal.receipts_dir, self.observe)
         self.session = JournalSession(

@@ -57,7 +57,8 @@ class Client:
     Where ``by`` is not given to a method, the client's own is used. Whatever writes the journal may raise
     ``JournalLocked`` (another run holds it) and ``JournalUnwritable`` (nothing has changed, or what came from the bus
     was not settled); whatever reads it, the latter. Whatever needs bus, register or keys may raise ``AccessRefused``
-    (login, certificate or key was refused) and ``ConfigInvalid`` (a queue is unknown, or a file is missing).
+    (login, certificate or key was refused) and ``ConfigInvalid`` (a queue is unknown, or a file is missing). Once it
+    is closed every other call raises ``UsageError``.
 
     Args:
         settings: One environment's configuration.
@@ -245,8 +246,8 @@ class Client:
         The message's ``token`` may be anything. ``SETTLE`` is returned for what is ours and durable: accept it;
         ``HOLD`` for what is to be left to others.
         """
-        self._app.session.opened()
         with self._app.section:
+            self._app.session.opened()
             return self._app.receipt_handler.handle(inbound)
 
     def add_receipt(self, data: bytes, *, name: str = "") -> Report:
@@ -261,11 +262,11 @@ class Client:
         """
         from kpr_sender.inbound.receipt_file import take_file
 
-        self._app.session.opened()
         with self._app.section:
+            self._app.session.opened()
             self._app.reevaluate()
             submission, new = take_file(self._app.receipt_handler, data, name=name)
-        return self._app.report(submission, taken=int(new))
+            return self._app.report(submission, taken=int(new))
 
     def accept_receipt(self, number: int, *, reason: str, by: str = "") -> Report:
         """Let a person accept a receipt whose signature holds, and whose sender has another HER-id or none.
@@ -347,7 +348,7 @@ class Client:
                 shipment = journal.let_go(known, message_id=self._app.new_id(), reason=reason, by=who)
             else:
                 shipment = journal.decide(known, decision.cause, reason=reason, by=who)
-        return self._decided(found, shipment, decision.value)
+            return self._decided(found, shipment, decision.value)
 
     def settle(self, msg_id: str, *, reason: str, by: str = "", seen: Case | None = None) -> Report:
         """Let a person end what nothing else can: the state stays, and nobody is called any more."""
@@ -379,7 +380,7 @@ class Client:
             require_once(found, again=again)
             path = named_file(self.settings, found.shipment.type, file)
             shipment = self._app.resender().resend(found.shipment, path, reason=reason, by=by.strip() or self._app.by)
-        return self._decided(found, shipment, "send again")
+            return self._decided(found, shipment, "send again")
 
     @contextmanager
     def _deciding(self, msg_id: str, seen: Case | None) -> Iterator[tuple[Journal, Case]]:
@@ -417,7 +418,10 @@ class Client:
             return self._app.report(submission)
 
     def stop(self) -> None:
-        """End what another thread does, for good: its present attempt or message is finished, nothing more begins."""
+        """End what another thread does, for good: its present attempt or message is finished, nothing more begins.
+
+        A wait for receipts ends within a second.
+        """
         self._app.closing.set()
 
     def stop_after_step(self) -> bool:
@@ -432,6 +436,7 @@ class Client:
             self._app.close()
 
     def __enter__(self) -> Self:
+        self._app.session.require_open()
         return self
 
     def __exit__(

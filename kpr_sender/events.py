@@ -52,5 +52,28 @@ class Event:
 Observer = Callable[[Event], None]
 
 
+def contained(observe: Observer) -> Observer:
+    """Return an observer whose errors are logged and decide nothing: it only watches.
+
+    Logged are type and place. The text is the application's, and may hold anything (promise G6). What ends a program
+    (``KeyboardInterrupt``, ``SystemExit``) passes: a signal's handler may raise it wherever the program is.
+    """
+
+    def contain(event: Event) -> None:
+        try:
+            observe(event)
+        except Exception as error:  # noqa: BLE001 - whatever it is
+            from logging import getLogger  # noqa: PLC0415 - only when something is wrong
+
+            at = error.__traceback__
+            while at is not None and at.tb_next is not None:
+                at = at.tb_next
+            place = "" if at is None else f" at {at.tb_frame.f_code.co_filename}:{at.tb_lineno}"
+            text = f"The observer raised {type(error).__name__}{place} for {event.kind.value}; the run goes on."
+            getLogger("kpr_sender").error(text)  # noqa: TRY400 - without what it says
+
+    return contain
+
+
 def ignore(_event: Event) -> None:
     """The observer of whoever does not watch."""

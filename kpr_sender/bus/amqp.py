@@ -31,6 +31,7 @@ _FIRST_PAUSE: Final = 0.2  # seconds
 _LONGEST_PAUSE: Final = 30.0  # seconds
 _MOST_DOUBLINGS: Final = 10
 _FIRST_ANSWER: Final = 0.25  # seconds; what is there needs so long at most to come, also where nobody wants to wait
+_HEARD_WITHIN: Final = 0.5  # seconds; how soon ``closing`` ends the waiting for a message
 
 
 class AmqpBus:
@@ -41,7 +42,8 @@ class AmqpBus:
 
     Args:
         settings: Host, login, queues and times. A queue without a name is not read: a vendor's own listener does that.
-        closing: Ends the trying to connect when set, for good. What is under way on a connection goes on.
+        closing: Ends the trying to connect and the waiting for a message when set, for good. What is under way on a
+            connection goes on.
         monotonic: A clock that never jumps, in seconds.
     """
 
@@ -195,10 +197,14 @@ class AmqpBus:
             return self._connection
 
     def _next(self, connection: BusConnection, deadline: float) -> Item | None:
-        try:
-            return connection.inbox.get(timeout=max(0.0, deadline - self._monotonic()))
-        except queue.Empty:
-            return None
+        left = max(0.0, deadline - self._monotonic())
+        while True:
+            try:
+                return connection.inbox.get(timeout=min(left, _HEARD_WITHIN))
+            except queue.Empty:
+                left -= _HEARD_WITHIN
+                if left <= 0 or self._closing.is_set():
+                    return None
 
     def _drop(self, connection: BusConnection) -> None:
         """Let go of a connection of which a receiving link, or the whole, has ended."""

@@ -29,9 +29,10 @@ import click
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.main import put_off
+from kpr_sender.cli.status import journal_of, report_on
 from kpr_sender.client import Client
 from kpr_sender.errors import ConfigInvalid, InDoubt, JournalUnwritable, KprError, worst
-from kpr_sender.events import Event, EventKind, Observer
+from kpr_sender.events import Event, EventKind, Observer, contained
 from kpr_sender.logs import log_event, logging_to
 from kpr_sender.model import SubmissionState
 from kpr_sender.report import Report
@@ -119,12 +120,12 @@ def _run(
             if shutdown.signalled:
                 note = _INTERRUPTED
         except KeyboardInterrupt:
-            known = _known(client, observe.msg_id)
+            known = _known(settings, observe.msg_id)
             if known is None:
                 raise
             report, note = known, _INTERRUPTED
         except KprError as error:
-            known = _known(client, observe.msg_id)
+            known = _known(settings, observe.msg_id)
             if known is None or _counts_more(error, known):
                 raise
             report, note = known, f"kpr-send: {error}"
@@ -140,10 +141,13 @@ def _limited(settings: Settings, limit: TimeLimit) -> Settings:
     return dataclasses.replace(settings, bus=dataclasses.replace(settings.bus, connect_timeout=longest))
 
 
-def _known(client: Client, msg_id: str) -> Report | None:
+def _known(settings: Settings, msg_id: str) -> Report | None:
     """Return what is known of a shipment's submission; None where there is none yet or the journal cannot be read."""
+    if not msg_id:
+        return None
     try:
-        return client.status(msg_id) if msg_id else None
+        with journal_of(settings) as journal:
+            return report_on(settings, journal, msg_id)
     except KprError:
         # The first error is what the person must see.
         return None
@@ -273,6 +277,10 @@ def _warn_of_open_secrets(settings: Settings, observe: Observer) -> None:
         observe(Event(EventKind.WARNING, concern))
 
 
+def _say_lost(why: str) -> None:
+    click.echo(f"kpr-send: log lines are lost, since the log cannot be written: {why}.", err=True)
+
+
 @contextmanager
 def _observers(invocation: Invocation, settings: Settings) -> Iterator[tuple[Observer, ...]]:
     """Open what shows the run's events: log lines in a file or on standard error, or the progress on a terminal."""
@@ -285,10 +293,12 @@ def _observers(invocation: Invocation, settings: Settings) -> Iterator[tuple[Obs
         observers: list[Observer] = []
         if target is not None:
             level = "debug" if verbose else settings.log.level
-            logger = stack.enter_context(logging_to(target, level=level, environment=settings.environment.value))
+            logger = stack.enter_context(
+                logging_to(target, level=level, lost=_say_lost, environment=settings.environment.value)
+            )
             observers.append(lambda event: log_event(logger, event))
         if invocation.loudness is Loudness.NORMAL and on_terminal:
             from kpr_sender.cli.display import Display  # noqa: PLC0415 - rich is loaded on a terminal only
 
             observers.append(stack.enter_context(Display()).show)
-        yield tuple(observers)
+        yield tuple(map(contained, observers))

@@ -5,12 +5,16 @@ What must not be broken off in between is done inside the ``CriticalSection``.
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from types import TracebackType
+from typing import Final
 
+from kpr_sender.errors import UsageError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.location import require_local
 from kpr_sender.journal.lock import JournalLock
@@ -19,6 +23,34 @@ from kpr_sender.journal.queries import SqliteView
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment
 from kpr_sender.settings.values import JournalSettings
+
+_HEARD_WITHIN: Final = 0.5  # seconds
+
+
+class Closing(threading.Event):
+    """Set for good when nothing further may begin.
+
+    Attributes:
+        asked: That it is to be set as soon as no critical section is under way: a plain value, since a signal handler
+            may not wait for an event's lock, which the thread that it interrupts may hold.
+        sections: How many critical sections are under way, one in another.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = False
+        self.sections = 0
+
+    def is_set(self) -> bool:
+        """Return whether nothing further may begin."""
+        return super().is_set() or (self.asked and not self.sections)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for it, at most so many seconds, and return whether it is set; ``asked`` is heard soon."""
+        ends = math.inf if timeout is None else time.monotonic() + timeout
+        while not self.is_set() and (left := ends - time.monotonic()) > 0:
+            super().wait(min(left, _HEARD_WITHIN))
+        return self.is_set()
 
 
 class CriticalSection:
@@ -30,31 +62,29 @@ class CriticalSection:
         closing: Set when a stop was asked for and the section is left: nothing further is begun then.
     """
 
-    def __init__(self, closing: threading.Event) -> None:
+    def __init__(self, closing: Closing) -> None:
         self._closing = closing
         self._lock = threading.RLock()
-        self._depth = 0
-        self._stop_asked = False
 
     @property
     def under_way(self) -> bool:
         """Whether a thread is inside now."""
-        return self._depth > 0
+        return self._closing.sections > 0
 
     def ask_to_stop(self) -> None:
-        """Let nothing further begin once it is left. Takes no lock: a signal handler may call it."""
-        self._stop_asked = True
+        """Let nothing further begin, once it is left. Takes no lock: a signal handler may call it."""
+        self._closing.asked = True
 
     def __enter__(self) -> None:
         self._lock.acquire()
-        self._depth += 1
+        self._closing.sections += 1
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._stop_asked:
+        if self._closing.asked:
             self._closing.set()
-        self._depth -= 1
+        self._closing.sections -= 1
         self._lock.release()
 
 
@@ -86,9 +116,10 @@ class JournalSession:
         self._now = now
         self._who = who
         self._observe = observe
-        self._opening = threading.Lock()
+        self._opening = threading.RLock()
         self._lock: JournalLock | None = None
         self._journal: SqliteJournal | None = None
+        self._closed = False
 
     def opened(self) -> SqliteJournal:
         """Return the journal, locked for this process; what an earlier run left unfinished is in doubt now.
@@ -97,8 +128,10 @@ class JournalSession:
             JournalUnwritable: It cannot be written, or lies on a network file system.
             JournalLocked: Another run has locked it.
             ConfigInvalid: It is another environment's (promise G7).
+            UsageError: It was closed.
         """
         with self._opening:
+            self.require_open()
             if self._journal is None:
                 self._journal = self._lock_and_open()
             return self._journal
@@ -109,7 +142,9 @@ class JournalSession:
 
         Raises:
             JournalUnwritable: It cannot be read.
+            UsageError: It was closed.
         """
+        self.require_open()
         if self._journal is not None:
             yield self._journal
             return
@@ -118,13 +153,24 @@ class JournalSession:
             yield journal
 
     def close(self) -> None:
-        """Close it and let others have it; twice is harmless."""
-        if self._journal is not None:
-            self._journal.close()
-            self._journal = None
-        if self._lock is not None:
-            self._lock.release()
-            self._lock = None
+        """Close it for good and let others have it; twice is harmless."""
+        with self._opening:
+            self._closed = True
+            if self._journal is not None:
+                self._journal.close()
+                self._journal = None
+            if self._lock is not None:
+                self._lock.release()
+                self._lock = None
+
+    def require_open(self) -> None:
+        """Refuse to be used after ``close``.
+
+        Raises:
+            UsageError: It was closed.
+        """
+        if self._closed:
+            raise UsageError("This client is closed: it takes no more calls.", next_step="Make a new Client.")
 
     def _lock_and_open(self) -> SqliteJournal:
         path = self._settings.path

@@ -119,8 +119,9 @@ class Publisher:
                 envelope=self.journal.envelope(shipment.msg_id),
                 body=self.journal.sealed(shipment.msg_id),
             )
-            self.journal.begin_publish(shipment.msg_id)
             self._report(EventKind.PUBLISHING, shipment, f"Publishing the {_name(shipment)}.")
+            # From here to its outcome nothing else is called: what would end it in between would leave it in doubt.
+            self.journal.begin_publish(shipment.msg_id)
             outcome = self.bus.publish(outbound)
             reached(FaultPoint.AFTER_OUTCOME)
             self.journal.end_publish(

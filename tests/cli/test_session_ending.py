@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
+import pty
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -56,8 +59,9 @@ def handlers() -> Iterator[None]:
     assert left == dict.fromkeys(SIGNALS, _stray)
 
 
-def states(client: Client) -> list[ShipmentState]:
-    report = client.status()
+def states(closed: Client) -> list[ShipmentState]:
+    with Client(closed.settings) as client:
+        report = client.status()
     assert report is not None
     return [shipment.state for shipment in report.submission.shipments]
 
@@ -282,6 +286,25 @@ def test_the_real_command_finishes_the_transfer_and_ends_with_the_state_s_code(
     sandbox.faults = NO_FAULTS
     assert command(kommune, "send", "--wait", "30s") == 0
     assert len(Ledger.read(kommune.folder)) == 2
+
+
+def test_a_terminal_that_goes_away_ends_the_run_quietly_with_the_state_s_code(
+    kommune: Municipality, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As when ssh is cut: SIGHUP, and every write to the terminal is an error (EIO) from then on."""
+    sandbox.faults = Faults.parse(["no-answer"])
+    leader, follower = pty.openpty()
+    arguments = [sys.executable, "-m", "kpr_sender", "--env", "lokal", "--config", str(kommune.config), "send"]
+    with subprocess.Popen(arguments, stdin=follower, stdout=follower, stderr=follower) as process:
+        os.close(follower)
+        shown = b""
+        while b"bus has taken the identmelding" not in shown:
+            shown += os.read(leader, 4096)
+        os.close(leader)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(30) == 80
+    assert command(kommune, "status") == 80
+    capsys.readouterr()
 
 
 def test_a_vendor_s_own_signal_handler_ends_a_submit_after_its_step(kommune: Municipality, bus: MemoryBus) -> None:
