@@ -105,7 +105,7 @@ def test_a_stop_is_heard_within_a_second_of_a_wait(
 def test_a_closed_client_refuses_every_call_and_takes_no_lock(kommune: Municipality, bus: MemoryBus) -> None:
     with Client(kommune.configure(), bus=bus) as client:
         report = client.submit()
-    msg_id, decided = report.submission.shipments[0].msg_id, {"reason": "x", "by": "Kari"}
+    msg_id = report.submission.shipments[0].msg_id
     calls: dict[str, Callable[[], object]] = {
         "submit": client.submit,
         "wait": lambda: client.wait(timeout=0),
@@ -113,12 +113,12 @@ def test_a_closed_client_refuses_every_call_and_takes_no_lock(kommune: Municipal
         "receipts": client.receipts,
         "handle": lambda: client.handle(bus.inbox[0]),
         "add_receipt": lambda: client.add_receipt(b"x"),
-        "accept_receipt": lambda: client.accept_receipt(1, **decided),
-        "discard_receipt": lambda: client.discard_receipt(1, **decided),
+        "accept_receipt": lambda: client.accept_receipt(1, reason="x", by="Kari"),
+        "discard_receipt": lambda: client.discard_receipt(1, reason="x", by="Kari"),
         "case": lambda: client.case(msg_id),
-        "resolve": lambda: client.resolve(msg_id, Decision.ARRIVED, **decided),
-        "settle": lambda: client.settle(msg_id, **decided),
-        "resend": lambda: client.resend(msg_id, **decided),
+        "resolve": lambda: client.resolve(msg_id, Decision.ARRIVED, reason="x", by="Kari"),
+        "settle": lambda: client.settle(msg_id, reason="x", by="Kari"),
+        "resend": lambda: client.resend(msg_id, reason="x", by="Kari"),
         "reviewed": lambda: client.reviewed(by="Kari"),
         "__enter__": client.__enter__,
     }
