@@ -3,7 +3,8 @@
 One class for each exit code; two for 69 (a service is not to be had) and 77 (login or key refused, or missing). A class
 owns its stable ``code`` (for ``--json``, logs and the journal), its ``exit_code`` (for cron) and whose move it is. The
 library raises these; only ``kpr_sender.cli`` turns them into an exit. No message may hold personal data, payload,
-passphrase or key material (promise G6). Where several things are known, ``ORDER`` says which counts.
+passphrase or key material (promise G6): whatever it is made of, it is cleaned here. Where several things are known,
+``ORDER`` says which counts.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Final
+
+from kpr_sender.privacy import MAX_TEXT, redact_text
 
 _STOPS: Final = " .;:,"
 
@@ -44,7 +47,7 @@ class KprError(Exception):
     """The root; never raised itself.
 
     Args:
-        what: One sentence: what happened.
+        what: One sentence: what happened. It and the others become one line each, bounded and without ids.
         where: File, line or key it happened at, for example ``fagmelding.xml line 7`` or ``bus.host``.
         next_step: One sentence: what to do next; the class's own advice when not given.
     """
@@ -56,10 +59,9 @@ class KprError(Exception):
     advice: ClassVar[str]
 
     def __init__(self, what: str, *, where: str = "", next_step: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.where = where
-        self.next_step = next_step or self.advice
+        self.what, self.where, own = (redact_text(text, MAX_TEXT) for text in (what, where, next_step))
+        super().__init__(self.what)
+        self.next_step = own or self.advice
 
     def __str__(self) -> str:
         """The whole message in one line."""

@@ -1,4 +1,4 @@
-"""What happens in a run, as its observer receives it. Safe to log and to show (promise G6)."""
+"""What happens in a run, as its observer receives it. Safe to log and to show: cleaned here (promise G6)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from kpr_sender.model import MessageType
+from kpr_sender.privacy import MAX_TEXT, redact_text, shown
 
 
 class EventKind(enum.StrEnum):
@@ -37,7 +38,7 @@ class Event:
     """One thing that happened.
 
     Attributes:
-        text: One sentence for a person, free of personal data.
+        text: One sentence for a person, one line, bounded, free of personal data.
         msg_id: The shipment it is about; empty when it is about none.
         details: More for the log, free of personal data.
     """
@@ -47,6 +48,11 @@ class Event:
     msg_id: str = ""
     type: MessageType | None = None
     details: Mapping[str, str | int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Clean what others say, of which text and details may be made."""
+        object.__setattr__(self, "text", redact_text(self.text, MAX_TEXT))
+        object.__setattr__(self, "details", shown(self.details))
 
 
 Observer = Callable[[Event], None]

@@ -9,15 +9,14 @@ import enum
 from abc import ABC, abstractmethod
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from kpr_sender.bus.proton_engine import Condition, Delivery, Link, Session, Terminus
 from kpr_sender.fault_points import FaultPoint, reached
+from kpr_sender.privacy import foreign_text
 
 if TYPE_CHECKING:
     from kpr_sender.bus.io_thread import IoThread
-
-_LONGEST_DESCRIPTION: Final = 300  # characters; a broker may put a whole Erlang term there
 
 
 class EndedBy(enum.StrEnum):
@@ -65,10 +64,13 @@ AttachReply = Future[LinkAttached | LinkRefused | ConnectionEnded]
 
 
 def described(condition: Condition | None) -> tuple[str, str]:
-    """Return a condition's name and the broker's words in one line; empty where it gave none."""
+    """Return a condition's name and the broker's words, each one line, bounded and clean; empty where it gave none.
+
+    A broker may put a whole Erlang term there, or what it cannot route.
+    """
     if condition is None:
         return "", ""
-    return str(condition.name), " ".join(str(condition.description or "").split())[:_LONGEST_DESCRIPTION]
+    return foreign_text(condition.name), foreign_text(condition.description or "")
 
 
 class SessionLink(ABC):

@@ -199,6 +199,7 @@ def _colons(hexadecimal: str) -> str:
     return bytes.fromhex(hexadecimal).hex(":").upper()
 
 
+_LONGEST_SERIAL: Final = 21  # octets: 20 (RFC 5280 4.1.2.2) and a sign
 _MAX_ELEMENTS: Final = 1000
 _MAX_DEPTH: Final = 10
 
@@ -252,8 +253,9 @@ class CertificateIdentity:
 
     @property
     def serial_number(self) -> str:
-        """The serial number in hexadecimal, for people."""
-        return self.serial[2:].hex()
+        """The serial number in hexadecimal, for people; the beginning of one that is longer than a serial number is."""
+        number = asn1.read(memoryview(self.serial), max_elements=1, max_depth=1).content
+        return number[:_LONGEST_SERIAL].hex()
 
     def is_named_by(self, identifier: asn1.BerElement) -> bool:
         """Whether an IssuerAndSerialNumber, in DER or BER, names this certificate."""

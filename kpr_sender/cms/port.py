@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from kpr_sender.model import SEALED_FOR_ANOTHER
+from kpr_sender.privacy import MAX_FOREIGN, redact_text
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.hashes import HashAlgorithm
@@ -74,7 +75,10 @@ class Decrypter(Protocol):
 
 
 class ProtectionRefused(ValueError):
-    """The root; never raised itself. ``str()`` is a clause with *it* for the message, safe to log."""
+    """The root; never raised itself. ``str()`` is a clause with *it* for the message, bounded, safe to log."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(redact_text(reason, MAX_FOREIGN))
 
 
 class Malformed(ProtectionRefused):

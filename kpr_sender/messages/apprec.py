@@ -92,13 +92,13 @@ def parse(xml: bytes) -> AppRec:
     code = safe_xml.attribute(status[0], "V") if len(status) == 1 and not len(status[0]) else ""
     return AppRec(
         version=version,
-        generated_at=foreign_text(receipt.text("GenDate"), _MAX_CODE),
+        generated_at=_date(receipt.all("GenDate")),
         status=_STATUS.get(code),
         status_code=foreign_text(code, _MAX_CODE),
         errors=tuple(_error(element) for element in receipt.all("Error")),
         original_msg_id=_original_msg_id(receipt),
         original_type=foreign_text(safe_xml.attribute(receipt.one("OriginalMsgId/MsgType"), "V"), _MAX_CODE),
-        original_issued_at=foreign_text(_date(receipt.one("OriginalMsgId/IssueDate")), _MAX_CODE),
+        original_issued_at=_date(receipt.all("OriginalMsgId/IssueDate")),
         sender_her_ids=tuple(map(int, receipt.ids("Sender", "HER", _HER_ID))),
         receiver_her_ids=tuple(map(int, receipt.ids("Receiver", "HER", _HER_ID))),
         sender_organisations=tuple(receipt.ids("Sender", "ENH", _ORGANISATION)),
@@ -114,8 +114,10 @@ def _original_msg_id(receipt: _Part) -> str:
     return msg_id
 
 
-def _date(element: etree._Element | None) -> str:
-    return safe_xml.value(element) or safe_xml.attribute(element, "V")
+def _date(found: list[etree._Element]) -> str:
+    """Return the first date, which is only shown and remarked on, as it is written: as text or as V."""
+    written = ((one.text or "").strip(WHITE) or one.get("V", "") for one in found[:1])
+    return foreign_text(next(written, ""), _MAX_CODE)
 
 
 def _error(element: etree._Element) -> ReceiptError:

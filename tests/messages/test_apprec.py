@@ -213,8 +213,6 @@ TWO_WAYS_TO_READ = {
     "two receivers": (b"</Receiver>", b"</Receiver><Receiver/>"),
     "two numbers for one party": (b"<Id>171479</Id>", b"<Id>171479</Id><Id>9</Id>"),
     "two types of message": (b"<OriginalMsgId>", b'<OriginalMsgId><MsgType V="KPR_IDE"/>'),
-    "two dates": (b"</GenDate>", b"</GenDate><GenDate/>"),
-    "two dates of issue": (b"</OriginalMsgId>", b"<IssueDate/></OriginalMsgId>"),
     "a MsgId without end": (MSG_ID, MSG_ID + b"x" * 300),
 }
 
