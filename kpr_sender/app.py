@@ -22,6 +22,7 @@ from kpr_sender.inbound.archive import ReceiptCopies
 from kpr_sender.inbound.look_memory import last_look
 from kpr_sender.journal.session import Closing, CriticalSection, JournalSession
 from kpr_sender.keys.port import Keys
+from kpr_sender.logins import Login, RefusedLogins, beside
 from kpr_sender.model import Environment, Submission
 from kpr_sender.operator import testpersons
 from kpr_sender.outbound.publish import Publisher
@@ -95,6 +96,7 @@ class App:
         self.copies_left = False
         self.closing = Closing()
         self.section = CriticalSection(self.closing)
+        self._attempt = RefusedLogins(beside(settings.journal.path), self.now).attempt
         self.copies = ReceiptCopies(settings.journal.receipts_dir, self.observe)
         self.session = JournalSession(
             settings.journal,
@@ -108,7 +110,9 @@ class App:
     @cached_property
     def registry(self) -> AddressRegistry:
         """What receipts are verified with; its answers may be as old as ``registry.max_age``."""
-        return self._given.get("registry") or open_registry(self.settings, now=self.now, observe=self.observe)
+        return self._given.get("registry") or open_registry(
+            self.settings, now=self.now, observe=self.observe, attempt=self._attempt
+        )
 
     @cached_property
     def registry_past_cache(self) -> AddressRegistry:
@@ -119,7 +123,7 @@ class App:
     def registry_for_sending(self) -> AddressRegistry:
         """The same for sealing, asked anew in production."""
         return self._given.get("registry") or open_registry_for_sending(
-            self.settings, now=self.now, observe=self.observe
+            self.settings, now=self.now, observe=self.observe, attempt=self._attempt
         )
 
     @property
@@ -132,21 +136,23 @@ class App:
     def _past_cache(self) -> Registry:
         """The register, with hardly any answer from the cache."""
         max_age = min(self.settings.registry.max_age, AT_MOST_EVERY)
-        return open_registry(self.settings, now=self.now, observe=self.observe, max_age=max_age)
+        return open_registry(self.settings, now=self.now, observe=self.observe, max_age=max_age, attempt=self._attempt)
 
     @cached_property
     def bus(self) -> Bus:
         """The bus; nothing is connected to yet."""
         from kpr_sender.bus.amqp import AmqpBus
 
-        return self._given.get("bus") or AmqpBus(self.settings.bus, closing=self.closing)
+        return self._given.get("bus") or AmqpBus(
+            self.settings.bus, closing=self.closing, login=lambda: self._attempt(Login.to_bus(self.settings.bus))
+        )
 
     @cached_property
     def keys(self) -> Keys:
         """Our own keys; none is read yet."""
         from kpr_sender.keys.configured import ConfiguredKeys
 
-        return self._given.get("keys") or ConfiguredKeys(self.settings)
+        return self._given.get("keys") or ConfiguredKeys(self.settings, self._attempt)
 
     def submitter(self, by: str) -> Submitter:
         """Return what makes a submission of two files, by the app's own ``by`` where it is empty. Opens the journal.

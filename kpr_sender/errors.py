@@ -149,6 +149,10 @@ class AccessRefused(KprError):
     advice = "Correct the login, certificate or key, then run the same command again."
 
 
+class LoginRefused(AccessRefused):
+    """The other side knows user and secret, and does not let us in: repeating it may lock the account or token."""
+
+
 class KeyUnavailable(AccessRefused):
     """Our key's token is not there or does not answer: an outage, never a verdict on a message.
 

@@ -12,6 +12,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
@@ -45,6 +46,7 @@ class AmqpBus:
         closing: Ends the trying to connect and the waiting for a message when set, for good. What is under way on a
             connection goes on.
         monotonic: A clock that never jumps, in seconds.
+        login: Entered around each login; raises ``AccessRefused`` where it is not to be tried now.
     """
 
     def __init__(
@@ -53,12 +55,14 @@ class AmqpBus:
         *,
         closing: threading.Event | None = None,
         monotonic: Callable[[], float] = time.monotonic,
+        login: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._settings = settings
         self._queues = own_queues(settings)
         self._connection: BusConnection | None = None
         self._closing = closing or threading.Event()
         self._monotonic = monotonic
+        self._login = login
         self._gate = threading.RLock()
         self._pid = os.getpid()
         self._failures = 0  # in a row, over several calls of ``receive``: the pauses grow with them
@@ -189,7 +193,8 @@ class AmqpBus:
                     where="bus",
                 )
             try:
-                self._connection = BusConnection(self._settings, self._queues)
+                with self._login():
+                    self._connection = BusConnection(self._settings, self._queues)
             except BusUnreachable as error:
                 self._unreachable = error
                 raise

@@ -25,6 +25,7 @@ from kpr_sender.errors import (
     InputRefused,
     InternalError,
     KprError,
+    LoginRefused,
 )
 
 
@@ -89,7 +90,7 @@ REFUSED_BEFORE_ROUTING: Final = frozenset({NOT_FOUND, UNAUTHORIZED, TOO_LARGE})
 # The connection itself. Any other condition is worth another attempt: internal-error ("Connection forced" by the
 # operator), resource-limit-exceeded (idle), framing-error (the bus hung up), connection:forced.
 _LOGIN_REFUSED: Final = Meaning(
-    AccessRefused,
+    LoginRefused,
     "The bus refused the login",
     "Check bus.username and the password; repeated attempts may lock the account.",
 )

@@ -13,6 +13,7 @@ from kpr_sender.cms.certificates import CertificateUse, check, load_certificates
 from kpr_sender.cms.port import Decrypter, Signer
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.keys.files import KeyPair, WantedKey, load_pem, load_pkcs12
+from kpr_sender.logins import Attempt, unremembered
 from kpr_sender.settings.secrets import KeySource, TokenKey
 from kpr_sender.settings.values import Settings
 
@@ -22,14 +23,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ConfiguredKeys:
-    """``Keys`` from the configuration: one for signing, one or more for decryption, which are read once."""
+    """``Keys`` from the configuration: one for signing, one or more for decryption, which are read once.
+
+    Attributes:
+        attempt: Entered around each login to a token.
+    """
 
     settings: Settings
+    attempt: Attempt = unremembered
 
     def signer(self, *, at: datetime) -> Signer:
         """Load the signing key and check its certificate: dates and key usage."""
         source = self.settings.keys.signing
-        loaded = load(source)
+        loaded = load(source, self.attempt)
         use = CertificateUse(self.settings.protection.signing_key_usage)
         check(loaded.certificate, use, at=at, name=source.key)
         return loaded
@@ -40,17 +46,21 @@ class ConfiguredKeys:
 
     @cached_property
     def _decrypters(self) -> Sequence[Decrypter]:
-        return tuple(load(source) for source in self.settings.keys.decryption)
+        return tuple(load(source, self.attempt) for source in self.settings.keys.decryption)
 
 
-def load(source: KeySource) -> KeyPair | HardwareKey:
+def load(source: KeySource, attempt: Attempt = unremembered) -> KeyPair | HardwareKey:
     """Load a key, which signs and decrypts; its certificate's dates and key usage are not checked.
+
+    Args:
+        source: Where it is.
+        attempt: Entered around each login to a token.
 
     Raises:
         ConfigInvalid: A file is missing.
         AccessRefused: Wrong passphrase or PIN, or key and certificate do not match.
     """
-    return load_key(source) if source.token is None else _in_token(source, source.token)
+    return load_key(source) if source.token is None else _in_token(source, source.token, attempt)
 
 
 def load_key(source: KeySource) -> KeyPair:
@@ -71,7 +81,7 @@ def load_key(source: KeySource) -> KeyPair:
     )
 
 
-def _in_token(source: KeySource, token: TokenKey) -> HardwareKey:
+def _in_token(source: KeySource, token: TokenKey, attempt: Attempt) -> HardwareKey:
     try:
         # Only where a token is configured: the library behind it is an extra.
         from kpr_sender.keys.pkcs11 import Address, HardwareKey  # noqa: PLC0415
@@ -84,7 +94,7 @@ def _in_token(source: KeySource, token: TokenKey) -> HardwareKey:
     path = source.certificate_pem
     given = [] if path is None else load_certificates(_read(path, source.key), source.key)
     address = Address(str(token.module), token.token_label, token.slot, source.key_label, source.key_id)
-    return HardwareKey.open(address, pin=token.pin.reveal, certificates=given, name=source.key)
+    return HardwareKey.open(address, pin=token.pin.reveal, certificates=given, name=source.key, attempt=attempt)
 
 
 def _read(path: Path, key: str) -> bytes:

@@ -20,8 +20,9 @@ from pkcs11.types import Session, Token
 
 from kpr_sender.cms.certificates import load_certificate, rsa_public_key
 from kpr_sender.cms.port import AlgorithmRefused, KeyTransport, Oaep
-from kpr_sender.errors import AccessRefused, ConfigInvalid, KeyUnavailable
+from kpr_sender.errors import AccessRefused, ConfigInvalid, KeyUnavailable, LoginRefused
 from kpr_sender.keys.files import intermediates
+from kpr_sender.logins import Attempt, Login, unremembered
 
 _DIGEST_INFO: Final = bytes.fromhex("3031300d060960864801650304020105000420")
 """DigestInfo of a SHA-256 digest, up to the digest (RFC 8017 9.2, note 1)."""
@@ -108,6 +109,7 @@ class HardwareKey:
         address: Where the key is.
         pin: Reads the PIN; called at each login.
         name: The configuration key, for messages.
+        attempt: Entered around each login.
         certificate: The key's own.
         chain: The intermediates from the certificate upwards, without the root.
     """
@@ -115,13 +117,20 @@ class HardwareKey:
     address: Address
     pin: Callable[[], str] = field(repr=False)
     name: str
+    attempt: Attempt = field(default=unremembered, repr=False)
     certificate: Certificate = field(init=False)
     chain: tuple[Certificate, ...] = field(init=False, default=())
     _found: tuple[Session, _PrivateKey] | None = field(init=False, default=None, repr=False)
 
     @classmethod
     def open(
-        cls, address: Address, *, pin: Callable[[], str], certificates: Sequence[Certificate], name: str
+        cls,
+        address: Address,
+        *,
+        pin: Callable[[], str],
+        certificates: Sequence[Certificate],
+        name: str,
+        attempt: Attempt = unremembered,
     ) -> HardwareKey:
         """Log in and look for the key and its certificate.
 
@@ -130,13 +139,14 @@ class HardwareKey:
             pin: Reads the PIN.
             certificates: The key's own certificate, then its intermediates; empty when they are on the token.
             name: The configuration key, for messages.
+            attempt: Entered around each login; raises ``AccessRefused`` where it is not to be tried now.
 
         Raises:
             ConfigInvalid: The module is no PKCS#11 library, the address fits several tokens, or there is no PIN.
             AccessRefused: Wrong PIN; no such key, or several; no certificate; the key is not the certificate's.
             KeyUnavailable: The token is not there or does not answer.
         """
-        key = cls(address, pin, name)
+        key = cls(address, pin, name, attempt)
         with _USED_BY_ONE_THREAD:
             key._twice(lambda: key._take_certificate(key._private_key(), certificates))
         return key
@@ -301,22 +311,30 @@ class HardwareKey:
         return self.address.slot in (None, slot)
 
     def _log_in(self, token: Token) -> Session:
+        login = Login(
+            f"token {self.address.token} of {self.address.module}", self.name, tuple(map(str, self._place)), self.pin
+        )
         try:
-            return token.open(user_pin=self.pin())
+            with self.attempt(login):
+                return self._opened(token)
         except pkcs11.UserAlreadyLoggedIn:
             # By the program that this is part of, or by a session of ours that is lost: the login is the process's.
             return token.open()
-        except _WRONG_PIN:
-            raise AccessRefused(
-                f"The token {self.address.token} refuses the PIN.",
-                where=self.name,
-                next_step="Correct the PIN before anything runs again: tokens lock themselves after a few wrong ones.",
-            ) from None
         except _NO_LOGIN as error:
             raise AccessRefused(
                 f"The token {self.address.token} lets nobody log in ({type(error).__name__}).",
                 where=self.name,
                 next_step="Let whoever manages the token set a new PIN.",
+            ) from None
+
+    def _opened(self, token: Token) -> Session:
+        try:
+            return token.open(user_pin=self.pin())
+        except _WRONG_PIN:
+            raise LoginRefused(
+                f"The token {self.address.token} refuses the PIN.",
+                where=self.name,
+                next_step="Correct the PIN before anything runs again: tokens lock themselves after a few wrong ones.",
             ) from None
 
 

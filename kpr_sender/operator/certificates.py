@@ -19,6 +19,7 @@ from kpr_sender.cms.certificates import CertificateUse
 from kpr_sender.errors import AccessRefused, BusUnreachable, KprError, RegistryUnreachable
 from kpr_sender.events import Observer
 from kpr_sender.keys import configured
+from kpr_sender.logins import Attempt, RefusedLogins, beside, unremembered
 from kpr_sender.operator.machine_checks import Status
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.registry import open_registry_for_sending
@@ -91,9 +92,12 @@ def in_use(settings: Settings, *, now: datetime, observe: Observer) -> tuple[Cer
     """
     trust = Trust.of(settings, observe)
     her_id = profiles.load(settings.report.year).receivers[settings.environment].service_her_id
-    rows = [*own(settings, trust, now)]
+    attempt = RefusedLogins(beside(settings.journal.path), lambda: now).attempt
+    rows = [*own(settings, trust, now, attempt)]
     try:
-        found = open_registry_for_sending(settings, now=lambda: now, observe=observe).counterpart(her_id)
+        found = open_registry_for_sending(settings, now=lambda: now, observe=observe, attempt=attempt).counterpart(
+            her_id
+        )
     except KprError as error:
         rows += [CertificateInUse(f"FHI's for {use}", "", error=error) for use in ("encryption", "signing")]
     else:
@@ -101,12 +105,12 @@ def in_use(settings: Settings, *, now: datetime, observe: Observer) -> tuple[Cer
     return (*rows, of_the_bus(settings))
 
 
-def own(settings: Settings, trust: Trust, now: datetime) -> Iterator[CertificateInUse]:
+def own(settings: Settings, trust: Trust, now: datetime, attempt: Attempt = unremembered) -> Iterator[CertificateInUse]:
     """Yield ours: the one for signing, then those for decryption, the current one first."""
     signing = settings.keys.signing
     row = CertificateInUse("ours for signing", _source(signing))
     try:
-        signer = configured.load(signing)
+        signer = configured.load(signing, attempt)
         row = replace(row, certificate=signer.certificate)
         certificates.check(
             signer.certificate, CertificateUse(settings.protection.signing_key_usage), at=now, name=row.role
@@ -119,7 +123,7 @@ def own(settings: Settings, trust: Trust, now: datetime) -> Iterator[Certificate
         role = f"ours for decryption, earlier {number}" if number else "ours for decryption"
         row = CertificateInUse(role, _source(source), counts=number == 0)
         try:
-            row = replace(row, certificate=configured.load(source).certificate)
+            row = replace(row, certificate=configured.load(source, attempt).certificate)
         except KprError as error:
             row = replace(row, error=error)
         yield _evaluated(row, CertificateUse.ENCRYPTION, settings.sender.party.organisation_number, trust, now)

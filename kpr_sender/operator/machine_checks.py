@@ -36,6 +36,7 @@ from kpr_sender.inbound.folder import UNVERIFIED, files_in
 from kpr_sender.journal import verify
 from kpr_sender.journal.location import require_local
 from kpr_sender.keys.port import Keys
+from kpr_sender.logins import Attempt, unremembered
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.model import Environment, Party
@@ -104,11 +105,16 @@ def counted(number: int, noun: str) -> str:
 
 @dataclass(slots=True)
 class CheckContext:
-    """What is checked, and what earlier checks found that later ones use: our keys, FHI, the connection to the bus."""
+    """What is checked, and what earlier checks found that later ones use: our keys, FHI, the connection to the bus.
+
+    Attributes:
+        attempt: Entered around each login.
+    """
 
     settings: Settings
     keys: Keys
     now: Callable[[], datetime]
+    attempt: Attempt = unremembered
     signer: Signer | None = None
     decrypters: Sequence[Decrypter] = ()
     receiver: Counterpart | None = None

@@ -13,6 +13,7 @@ from kpr_sender.bus.probe import Probe, shake_hands
 from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.events import Event, ignore
 from kpr_sender.inbound.look_memory import LookMemory, beside
+from kpr_sender.logins import Login
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.operator.certificates import CertificateInUse, of_the_bus, own, receivers
 from kpr_sender.operator.machine_checks import CheckContext, CheckResult, counted, found, require_sizes, required
@@ -34,7 +35,7 @@ def our_certificates(context: CheckContext) -> CheckResult:
     """Our certificates may be used, and last beyond the deadline."""
     events: list[Event] = []
     now = context.now()
-    rows = [*own(context.settings, Trust.of(context.settings, events.append), now)]
+    rows = [*own(context.settings, Trust.of(context.settings, events.append), now, context.attempt)]
     return _lasting(rows, now, context, events)
 
 
@@ -76,7 +77,9 @@ def receiver(context: CheckContext) -> CheckResult:
     """FHI is where the configuration and the year's profile say. Asked anew: an earlier answer proves nothing."""
     events: list[Event] = []
     expected = context.expected
-    registry = open_registry(_uncached(context.settings), now=context.now, observe=events.append)
+    registry = open_registry(
+        _uncached(context.settings), now=context.now, observe=events.append, attempt=context.attempt
+    )
     fhi = registry.counterpart(expected.service_her_id)
     for objection in fhi.objections:
         raise objection
@@ -101,7 +104,8 @@ def sender(context: CheckContext) -> CheckResult:
     name = party.service_name
     concerns: list[str] = []
     if settings.registry.kind is not RegistryKind.FILES:
-        entry = open_registry(_uncached(settings), now=context.now, observe=ignore).entry(party.service_her_id)
+        registry = open_registry(_uncached(settings), now=context.now, observe=ignore, attempt=context.attempt)
+        entry = registry.entry(party.service_her_id)
         name = _registered(settings, entry, concerns)
         if not entry.encryption:
             concerns.append("the register has no certificate that FHI could seal our receipts for")
@@ -158,7 +162,8 @@ def bus_certificate(context: CheckContext) -> CheckResult:
 
 def bus_login(context: CheckContext) -> CheckResult:
     """The bus lets us in."""
-    context.probe = Probe(context.settings.bus)
+    with context.attempt(Login.to_bus(context.settings.bus)):
+        context.probe = Probe(context.settings.bus)
     version = context.probe.version
     says = f"says version {version}" if version else "does not say its version"
     return found(f"as {context.settings.bus.username}; the bus {says}")

@@ -14,6 +14,7 @@ from typing import Final
 from kpr_sender.errors import BusUnreachable, InternalError, KprError, NotReady, RegistryUnreachable
 from kpr_sender.keys.configured import ConfiguredKeys
 from kpr_sender.keys.port import Keys
+from kpr_sender.logins import RefusedLogins, beside
 from kpr_sender.operator import machine_checks as machine
 from kpr_sender.operator import network_checks as network
 from kpr_sender.operator.machine_checks import CheckContext, CheckResult, Status, counted
@@ -108,7 +109,9 @@ def run_checks(
     checks: tuple[Check, ...] = CHECKS,
 ) -> Iterator[CheckResult]:
     """Carry out the checks and yield each result as soon as it is known; ``max_seconds`` bounds all together."""
-    context = CheckContext(settings, keys or ConfiguredKeys(settings), now)
+    # Whoever asks whether it works wants each login tried; but once, since a token counts every wrong PIN.
+    attempt = RefusedLogins(beside(settings.journal.path), now, anyway=True).attempt
+    context = CheckContext(settings, keys or ConfiguredKeys(settings, attempt), now, attempt)
     ends = time.monotonic() + max_seconds
     failed: set[str] = set()
     try:

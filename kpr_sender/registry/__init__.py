@@ -6,18 +6,20 @@ What asks a network, or reads certificates, is imported only where it is asked.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.events import Observer
+from kpr_sender.logins import Attempt, Login, unremembered
 from kpr_sender.model import Environment
-from kpr_sender.settings.values import RegistryKind, Settings
+from kpr_sender.settings.values import RegistryKind, RegistrySettings, Settings
 
 if TYPE_CHECKING:
     from kpr_sender.registry.cached import CachedRegistry
     from kpr_sender.registry.files import FilesRegistry
-    from kpr_sender.registry.port import RemoteRegister
+    from kpr_sender.registry.port import RegisterEntry, RemoteRegister
 
     Registry = FilesRegistry | CachedRegistry
 
@@ -25,9 +27,21 @@ _ALWAYS_ASK: Final = 0.0
 
 
 def open_registry(
-    settings: Settings, *, now: Callable[[], datetime], observe: Observer, max_age: float | None = None
+    settings: Settings,
+    *,
+    now: Callable[[], datetime],
+    observe: Observer,
+    max_age: float | None = None,
+    attempt: Attempt = unremembered,
 ) -> Registry:
     """Return what knows the receiver's certificates and queue, and other parties' entries where a register is asked.
+
+    Args:
+        settings: Which register.
+        now: The clock.
+        observe: Receives warnings.
+        max_age: How old an answer may be, in seconds; ``registry.max_age`` when not given.
+        attempt: Entered around each question with a login.
 
     Raises:
         ConfigInvalid: The kind needs an extra that is not installed.
@@ -38,17 +52,32 @@ def open_registry(
         return FilesRegistry(settings)
     from kpr_sender.registry.cached import Cache, CachedRegistry, beside  # noqa: PLC0415 - see the module
 
-    register = _register(settings, now)
+    register = _GuardedRegister(_register(settings, now), settings.registry, attempt)
     cache = Cache(beside(settings.journal.path), settings.environment.value, settings.registry.url, observe)
     return CachedRegistry(
         register, cache, settings, settings.registry.max_age if max_age is None else max_age, now, observe
     )
 
 
-def open_registry_for_sending(settings: Settings, *, now: Callable[[], datetime], observe: Observer) -> Registry:
+def open_registry_for_sending(
+    settings: Settings, *, now: Callable[[], datetime], observe: Observer, attempt: Attempt = unremembered
+) -> Registry:
     """Return the same for sealing: in production the register is asked anew, whatever is cached."""
     always = settings.environment is Environment.PRODUKSJON
-    return open_registry(settings, now=now, observe=observe, max_age=_ALWAYS_ASK if always else None)
+    return open_registry(settings, now=now, observe=observe, max_age=_ALWAYS_ASK if always else None, attempt=attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class _GuardedRegister:
+    """A register whose refused login is not repeated."""
+
+    register: RemoteRegister
+    settings: RegistrySettings
+    attempt: Attempt
+
+    def fetch(self, her_id: int) -> RegisterEntry:
+        with self.attempt(Login.to_register(self.settings)):
+            return self.register.fetch(her_id)
 
 
 def _register(settings: Settings, now: Callable[[], datetime]) -> RemoteRegister:

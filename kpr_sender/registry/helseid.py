@@ -20,7 +20,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
-from kpr_sender.errors import AccessRefused, RegistryUnreachable
+from kpr_sender.errors import AccessRefused, LoginRefused, RegistryUnreachable
 from kpr_sender.http_client import HttpAnswer
 from kpr_sender.keys.native import shielded
 from kpr_sender.registry.client import RegistryClient, unreadable
@@ -39,6 +39,7 @@ _ATTEMPTS: Final = 3  # the first, one with a nonce, one with a new token
 _OK, _UNAUTHORIZED, _REFUSALS = 200, 401, range(400, 500)
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,60}", re.ASCII)
 _NONCE: Final = "use_dpop_nonce"
+_NOT_OUR_CLIENT: Final = frozenset({"invalid_client", "unauthorized_client"})  # RFC 6749 5.2
 
 
 class HelseId:
@@ -207,7 +208,8 @@ def _refusal(answer: HttpAnswer, found: dict[str, Any]) -> AccessRefused | Regis
     if answer.status not in _REFUSALS:
         return unreadable(answer, "HelseID gives no token")
     code = str(found.get("error", ""))
-    return AccessRefused(
+    refused = LoginRefused if answer.status == _UNAUTHORIZED or code in _NOT_OUR_CLIENT else AccessRefused
+    return refused(
         f"HelseID refuses our client ({code if _CODE.fullmatch(code) else f'HTTP {answer.status}'}).",
         where=answer.url,
         next_step="Check registry.client_id and its key in HelseID Selvbetjening, and this machine's clock.",

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError
+from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, LoginRefused
 from kpr_sender.http_client import HttpAnswer
 from kpr_sender.messages import safe_xml
 from kpr_sender.messages.safe_xml import MessageRefused
@@ -122,7 +122,7 @@ class SoapRegister:
 def _refuse(answer: HttpAnswer) -> None:
     """Refuse a status that says it all, whatever the body."""
     if answer.status in _NO_ACCESS:
-        raise AccessRefused(
+        raise LoginRefused(
             f"Adresseregisteret refuses our user (HTTP {answer.status}).",
             where=f"registry.user, {answer.url}",
             next_step="Check registry.user (OrgUsr in RegisterPlattformen) and its password.",

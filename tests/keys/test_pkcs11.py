@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pkcs11
 import pytest
@@ -15,9 +17,10 @@ from cryptography.x509 import Certificate
 from kpr_sender.cms.port import AlgorithmRefused, CannotOpen, Oaep, Pkcs1v15
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.write import seal
-from kpr_sender.errors import AccessRefused, ConfigInvalid, KeyUnavailable
+from kpr_sender.errors import AccessRefused, ConfigInvalid, KeyUnavailable, LoginRefused
 from kpr_sender.keys import pkcs11 as product
 from kpr_sender.keys.pkcs11 import Address, HardwareKey
+from kpr_sender.logins import RefusedLogins
 from tests.helpers import pki
 from tests.helpers.pki import Kind
 from tests.helpers.softhsm import LABEL, PIN, SoftHsm, refresh
@@ -207,6 +210,28 @@ def test_a_wrong_pin_is_refused_and_tried_once_only(softhsm: SoftHsm) -> None:
     assert not isinstance(refused.value, KeyUnavailable)
     assert WRONG_PIN not in str(refused.value)
     assert tried == [WRONG_PIN]
+
+
+def test_a_wrong_pin_is_not_tried_again_by_the_next_run_or_another_key(softhsm: SoftHsm, tmp_path: Path) -> None:
+    """A token locks itself after a few wrong ones, and doctor alone looks for three keys on it."""
+    softhsm.put(private(Kind.SIGNER), label="key", key_id=KEY)
+    certificates, now = [pki.certificate(Kind.SIGNER)], datetime.now(UTC)
+    for refusal, anyway in ((LoginRefused, False), (AccessRefused, False), (LoginRefused, True)):
+        attempt = RefusedLogins(tmp_path / "logins.json", lambda: now, anyway=anyway).attempt
+        for number, expected in enumerate((refusal, AccessRefused)):
+            with pytest.raises(
+                expected, match="refuses the PIN" if expected is LoginRefused else "not repeated before"
+            ):
+                HardwareKey.open(
+                    address(softhsm),
+                    pin=lambda: WRONG_PIN,
+                    certificates=certificates,
+                    name=f"keys {number}",
+                    attempt=attempt,
+                )
+    attempt = RefusedLogins(tmp_path / "logins.json", lambda: now).attempt
+    HardwareKey.open(address(softhsm), pin=lambda: PIN, certificates=certificates, name="keys", attempt=attempt)
+    assert not (tmp_path / "logins.json").exists()
 
 
 def test_what_is_not_there_is_said(softhsm: SoftHsm) -> None:

@@ -13,7 +13,7 @@ import pytest
 from joserfc.jwk import ECKey, RSAKey
 
 from kpr_sender.client import Client
-from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, RegistryUnreachable
+from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, LoginRefused, RegistryUnreachable
 from kpr_sender.model import SubmissionState
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.read import secrets_of
@@ -135,7 +135,7 @@ MISHAPS: dict[str, tuple[Callable[[HelseIdStub], object], type[KprError], str]] 
     ),
     "HelseID refuses": (
         lambda stub: setattr(stub, "instead", lambda _path: (400, b'{"error": "invalid_client"}')),
-        AccessRefused, r"refuses our client \(invalid_client\)",
+        LoginRefused, r"refuses our client \(invalid_client\)",
     ),
     "HelseID's reason is no code": (
         lambda stub: setattr(stub, "instead", lambda _path: (400, b'{"error": "<b>"}')),
@@ -194,7 +194,7 @@ def test_a_replayed_proof_is_refused_and_none_of_ours_is(guarded: Guarded, monke
 
 
 def test_another_clients_key_opens_nothing(guarded: Guarded) -> None:
-    with pytest.raises(AccessRefused, match="invalid_client"):
+    with pytest.raises(LoginRefused, match="invalid_client"):
         guarded.scene.ask(guarded.settings(RSAKey.generate_key(2048).as_pem(private=True).decode()))
 
 

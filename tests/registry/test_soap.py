@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, RegistryUnreachable
+from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, LoginRefused, RegistryUnreachable
+from kpr_sender.logins import RefusedLogins, beside
+from kpr_sender.registry import open_registry
 from kpr_sender.registry.port import Use
 from kpr_sender.settings.values import Settings
 from kpr_sender.trust.policy import check_counterpart
@@ -150,6 +152,24 @@ def test_the_wrong_password_is_refused_and_not_repeated(scene: Scene) -> None:
 
     assert "feil" not in str(caught.value)
     assert len(scene.stub.questions) == 1
+
+
+def test_a_refused_password_is_not_repeated_by_the_next_run_until_it_is_corrected(scene: Scene) -> None:
+    settings, memory = scene.configure(), beside(scene.made.journal)
+
+    def ask(*, anyway: bool = False) -> str:
+        attempt = RefusedLogins(memory, lambda: scene.now, anyway=anyway).attempt
+        opened = open_registry(settings, now=lambda: scene.now, observe=scene.told.append, max_age=0, attempt=attempt)
+        return opened.counterpart(KPR_VALIDERING).queue
+
+    (scene.made.folder / "registry-password").write_text("feil-passord")
+    for anyway, refusal, asked in ((False, LoginRefused, 1), (False, AccessRefused, 1), (True, LoginRefused, 2)):
+        with pytest.raises(refusal, match=r"refuses our user|is not repeated before"):
+            ask(anyway=anyway)
+        assert len(scene.stub.questions) == asked
+    (scene.made.folder / "registry-password").write_text(registry_stub.PASSWORD)
+    assert ask() == "171479_async"
+    assert not memory.exists()
 
 
 def test_the_buss_user_and_password_count_where_the_register_has_none(scene: Scene) -> None:
