@@ -110,9 +110,7 @@ class _JsonLine(logging.Formatter):
         line |= getattr(record, _FIELDS, {})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        written = json.dumps(redact_fields(line), ensure_ascii=self._ascii_only, default=str)
-        # The name of a file may be any bytes: what is no character becomes JSON's escape of it.
-        return written.encode("utf-8", "backslashreplace").decode()
+        return json.dumps(redact_fields(line), ensure_ascii=self._ascii_only, default=str)
 
 
 class _Lines(logging.StreamHandler[Any]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +56,7 @@ class PayloadFile:
     @property
     def source(self) -> SourceFile:
         """What is recorded of it: its name may hold anything, so it is cleaned (promise G6)."""
-        # A name may be any bytes: what is no UTF-8 is shown as an escape, or no database takes it.
-        name = os.fsencode(self.path.name).decode("utf-8", "backslashreplace")
-        return SourceFile(redact_text(name), self.file_sha256)
+        return SourceFile(redact_text(self.path.name), self.file_sha256)
 
     def chunks(self) -> Iterator[bytes]:
         """Yield the bytes as they are spliced.
