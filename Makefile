@@ -8,7 +8,7 @@ BASE := tools/python
 RUN := .venv/bin
 DEMO := .demo
 
-.PHONY: help setup setup-demo test quick check nightly demo bench docs lock upgrade clean
+.PHONY: help setup setup-demo test quick check nightly demo bench docs lock upgrade sbom clean
 
 help:
 	@echo "make demo     set up, make a synthetic municipality's files and run the main job against the sandbox"
@@ -20,6 +20,7 @@ help:
 	@echo "make docs     write the generated pages of docs/ anew"
 	@echo "make setup    set up and nothing else"
 	@echo "make lock     write the lock files from pyproject.toml; make upgrade takes the newest versions"
+	@echo "make sbom     write kpr-sender.cdx.json (CycloneDX) from requirements-runtime.lock"
 	@echo "make clean    remove .venv, .cache, .demo and .hypothesis"
 
 setup:
@@ -59,6 +60,9 @@ lock:
 
 upgrade:
 	@$(BASE) -m tools.lock --upgrade
+
+sbom:
+	@$(BASE) -m tools.sbom
 
 clean:
 	rm -rf .venv .cache .demo .hypothesis

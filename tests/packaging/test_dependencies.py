@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import json
 import re
+import subprocess
+import sys
 import tomllib
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
+from tests.helpers.package_index import UNREACHABLE
 from tests.helpers.repository import ROOT
+from tools import sbom
 
 _PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-_LOCKS: Final = ("requirements-build.lock", "requirements.lock")
+_RUNTIME_LOCK: Final = "requirements-runtime.lock"
+_EXTRAS: Final[dict[str, list[str]]] = _PROJECT["project"]["optional-dependencies"]
+_EXTRA_LOCKS: Final = {
+    f"requirements-{name}.lock": [Requirement(one) for one in needs] for name, needs in _EXTRAS.items()
+}
+_LOCKS: Final = ("requirements-build.lock", "requirements.lock", _RUNTIME_LOCK, *_EXTRA_LOCKS)
+_SYSTEMS: Final = (("linux", "posix", "Linux", "x86_64"), ("win32", "nt", "Windows", "AMD64"))
+_PYTHONS: Final = ("3.11", "3.12", "3.13", "3.14")
 _DECLARED: Final = [Requirement(text) for text in _PROJECT["project"]["dependencies"]]
 _RUNTIME: Final = [one for one in _DECLARED if one.marker is None or one.marker.evaluate()]
 """What is declared for the system that the lock is for; tests/packaging/test_windows.py looks at the other."""
@@ -71,3 +86,102 @@ def test_contributing_says_why_each_dependency_is_there() -> None:
     section = text.split("## Dependencies", 1)[1].split("\n## ", 1)[0]
     explained = set(re.findall(r"^\| `([A-Za-z0-9._-]+)` \| \S", section, re.MULTILINE))
     assert explained == {requirement.name for requirement in [*_DECLARED, *_DEVELOPMENT]}
+
+
+def _locked(lock: str, environment: dict[str, str]) -> dict[str, Version]:
+    """Return what a lock installs on a system, by name; a name that it has twice there is an error."""
+    pinned: dict[str, Version] = {}
+    for line in re.findall(r"^[a-z0-9][^\\\n]*", (ROOT / lock).read_text(encoding="utf-8"), re.MULTILINE):
+        pin = Requirement(line.strip())
+        if pin.marker is not None and not pin.marker.evaluate(environment):
+            continue
+        (exactly,) = pin.specifier
+        assert (exactly.operator, pin.name not in pinned) == ("==", True), line
+        pinned[canonicalize_name(pin.name)] = Version(exactly.version)
+    return pinned
+
+
+def _on(system: tuple[str, str, str, str], python: str) -> dict[str, str]:
+    names = ("sys_platform", "os_name", "platform_system", "platform_machine")
+    return {
+        **dict(zip(names, system, strict=True)),
+        "python_version": python,
+        "python_full_version": f"{python}.2",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        "extra": "",
+    }
+
+
+@pytest.mark.parametrize("python", _PYTHONS)
+@pytest.mark.parametrize("system", _SYSTEMS, ids=lambda system: system[0])
+@pytest.mark.parametrize("lock", [_RUNTIME_LOCK, *_EXTRA_LOCKS])
+def test_the_users_lock_has_what_pyproject_declares_on_every_system(
+    lock: str, system: tuple[str, str, str, str], python: str
+) -> None:
+    environment = _on(system, python)
+    declared = _DECLARED if lock == _RUNTIME_LOCK else _EXTRA_LOCKS[lock]
+    wanted = [one for one in declared if one.marker is None or one.marker.evaluate(environment)]
+    pinned = _locked(lock, environment)
+    assert wanted
+    for requirement in wanted:
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
+
+
+def _needed(requirements: list[Requirement]) -> set[str]:
+    """Return the names of what these need here, by what is installed."""
+    names: set[str] = set()
+    while requirements:
+        one = requirements.pop()
+        if (one.marker is None or one.marker.evaluate({"extra": ""})) and canonicalize_name(one.name) not in names:
+            names.add(canonicalize_name(one.name))
+            requirements += map(Requirement, importlib.metadata.requires(one.name) or ())
+    return names
+
+
+def test_a_users_lock_has_the_tested_versions_and_nothing_that_is_not_needed() -> None:
+    tested = _pins("requirements.lock")
+    here = {"python_version": "3.11", "python_full_version": "3.11.2"}
+    for lock, declared in {_RUNTIME_LOCK: _RUNTIME, **_EXTRA_LOCKS}.items():
+        pinned = _locked(lock, {**_on(_SYSTEMS[0], "3.11"), **here})
+        assert {name: tested.get(name) for name in pinned} == {name: str(version) for name, version in pinned.items()}
+        assert pinned.keys() == _needed(list(declared))
+
+
+@pytest.mark.slow
+def test_what_readme_says_to_install_is_enough_to_run(tmp_path: Path) -> None:
+    """Every file is checked against its hash, and nothing but the lock's packages is there when the command starts."""
+    commands = re.findall(r"^\S+/bin/pip (install .*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [command.rpartition(" ")[2] for command in commands] == ["requirements-build.lock", _RUNTIME_LOCK, "."]
+    # Into a folder, by an environment that has the first lock's packages; that the last one builds: test_wheel.
+    asked = subprocess.run(
+        [sys.executable, "-m", "pip", *commands[1].split(), "--quiet", "--no-compile", "--target", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    if asked.returncode and UNREACHABLE.search(asked.stderr) and "No matching distribution" not in asked.stderr:
+        pytest.skip("NOT TESTED: the package registry does not answer")
+    assert asked.returncode == 0, asked.stderr
+    program = (
+        f"import sys; sys.path += {[str(tmp_path), str(ROOT)]}; from kpr_sender.cli.main import run; run(['--help'])"
+    )
+    ran = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert ran.stdout.startswith("Usage: kpr-send")
+
+
+@pytest.mark.nightly  # installs the tool, with some dozen packages of its own
+def test_the_sbom_has_every_package_of_the_runtime_lock_with_its_digests(tmp_path: Path) -> None:
+    path = tmp_path / "kpr-sender.cdx.json"
+    assert sbom.main([str(path)]) == 0
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert (document["bomFormat"], document["metadata"]["component"]["name"]) == ("CycloneDX", "kpr-sender")
+    found = {(one["name"], one["version"]) for one in document["components"]}
+    text = (ROOT / _RUNTIME_LOCK).read_text(encoding="utf-8")
+    assert found == set(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", text, re.MULTILINE))
+    for one in document["components"]:
+        digests = [each["content"] for where in one["externalReferences"] for each in where["hashes"]]
+        assert digests
+        assert all(f"sha256:{digest}" in text for digest in digests)

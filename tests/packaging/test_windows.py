@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import tomllib
@@ -14,6 +13,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.helpers.package_index import UNREACHABLE
 from tests.helpers.repository import ROOT
 
 _DECLARED: Final = [
@@ -21,7 +21,6 @@ _DECLARED: Final = [
     for text in tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
 ]
 _PYTHONS: Final = ("3.11", "3.12", "3.13", "3.14")
-_UNREACHABLE: Final = re.compile(r"connection|timed? ?out|resolve|unreachable|proxy", re.IGNORECASE)
 
 
 def _environment(python: str) -> dict[str, str]:
@@ -78,7 +77,7 @@ def _resolved(wanted: dict[str, str], python: str) -> list[dict[str, Any]]:
         text=True,
         check=False,
     )
-    if asked.returncode and _UNREACHABLE.search(asked.stderr) and "No matching distribution" not in asked.stderr:
+    if asked.returncode and UNREACHABLE.search(asked.stderr) and "No matching distribution" not in asked.stderr:
         pytest.skip("NOT TESTED: the package registry does not answer")
     assert asked.returncode == 0, asked.stderr
     found: list[dict[str, Any]] = json.loads(asked.stdout)["install"]

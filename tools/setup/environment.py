@@ -15,6 +15,7 @@ VENV: Final = ROOT / ".venv"
 PYTHON: Final = VENV / "bin" / "python"
 BUILD_LOCK: Final = ROOT / "requirements-build.lock"
 LOCK: Final = ROOT / "requirements.lock"
+RUNTIME_LOCK: Final = ROOT / "requirements-runtime.lock"
 _PROJECT: Final = ROOT / "pyproject.toml"
 _STAMP: Final = VENV / "kpr-sender-setup"
 
