@@ -56,10 +56,13 @@ _KNOWN: Final = "|".join((
 _OURS_BY_FORM: Final = re.compile(f"({_KNOWN})")
 # Our own words before a number; what others write is cleaned by ``foreign_text``, which takes nobody's word for it.
 _NAMED_NUMBER: Final = (
-    r"(?i:(?<=serial number )|(?<=thumbprint )|(?<=key identifier )|(?<=sha256 )|(?<=journal ))"
+    r"(?i:(?<=serial number )|(?<=thumbprint )|(?<=key identifier )|(?<=sha256 )|(?<=certificate ))"
     r"(?!\d{11}(?!\d))[0-9a-fA-F:]{8,120}(?![0-9A-Za-z])"
 )
 _OURS: Final = re.compile(f"({_NAMED_NUMBER}|{_KNOWN})")
+# A digest or key's id on a screen of our own words, on which there are no keys.
+_LONG_HEX: Final = r"(?<![0-9A-Za-z])(?=(?:[0-9]*[a-fA-F]){6})[0-9a-fA-F]{32,64}(?![0-9A-Za-z])"
+_OURS_SHOWN: Final = re.compile(f"({_NAMED_NUMBER}|{_KNOWN}|{_LONG_HEX})")
 
 _ESCAPED: Final = r"\\(?:[nrtv]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})|%[0-9a-fA-F]{2}"
 """What ``repr`` and an address make of a sign."""
@@ -176,10 +179,7 @@ def foreign_text(text: object, most: int = MAX_FOREIGN) -> str:
     Returns:
         The text as ``redact_text`` leaves it, but for one thing: no number is taken for what the words before it say.
     """
-    written = str(text)
-    if len(written) > most * _READ_MORE:
-        written = _CUT_SHORT.sub("", written[: most * _READ_MORE])
-    return _redacted(_one_line(written), _OURS_BY_FORM)[:most]
+    return _redacted(_one_line(_beginning(str(text), most)), _OURS_BY_FORM)[:most].rstrip()
 
 
 def redact_name(text: str) -> str:
@@ -194,15 +194,23 @@ def redact_text(text: str, most: int | None = None) -> str:
         text: Of any number of lines.
         most: Given for what must be one line of at most so many characters.
     """
-    return _redacted(_visible(text), _OURS) if most is None else _redacted(_one_line(text), _OURS)[:most]
+    if most is None:
+        return _redacted(_visible(text), _OURS)
+    return _redacted(_one_line(_beginning(text, most)), _OURS)[:most].rstrip()
 
 
 def shown(value: Any) -> Any:
-    """Return our own words and values, of which others' are a part, as a screen or a JSON object may show them.
+    """Return our own values, of which others' words are a part, as a JSON object or a row of the journal may have them.
 
-    The last defence: national ids and invisible signs alone are looked for, in all depth. Values of known fields stay.
+    The last defence: national ids and invisible signs alone are looked for, in all depth, and no text is longer than
+    ``MAX_TEXT``. Values of known fields stay.
     """
     return _shown(value, 0)
+
+
+def shown_text(text: str) -> str:
+    """Return lines for a person, of which others' words are a part, as a screen or a page may show them."""
+    return _outside(_OURS_SHOWN, _visible(text), _without_ids)
 
 
 def redact(value: object) -> object:
@@ -222,7 +230,7 @@ def redact_fields(fields: Mapping[str, object], depth: int = 0) -> dict[str, obj
 
 def _shown(value: Any, depth: int, name: str = "") -> Any:
     if isinstance(value, str):
-        return value if _is_known(name, value) else _outside(_OURS, _visible(value), _without_ids)
+        return value if _is_known(name, value) else shown_text(_beginning(value, MAX_TEXT))[:MAX_TEXT]
     if isinstance(value, int) and not isinstance(value, bool):
         return value if _is_known(name, value) else ID
     if depth >= _DEEPEST:
@@ -336,6 +344,11 @@ def _visible(text: str) -> str:
     if text.isprintable() or text.replace("\n", "").isprintable():
         return text
     return "".join(sign if sign.isprintable() or sign == "\n" else _in_sight(sign) for sign in text)
+
+
+def _beginning(text: str, most: int) -> str:
+    """Return as much of a text as is looked at, without the beginning of an id where it was cut."""
+    return text if len(text) <= most * _READ_MORE else _CUT_SHORT.sub("", text[: most * _READ_MORE])
 
 
 def _one_line(text: str) -> str:

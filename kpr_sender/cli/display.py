@@ -5,6 +5,7 @@ It prints by itself, on standard error, which is why it is here and not in rende
 
 from __future__ import annotations
 
+import sys
 from types import TracebackType
 from typing import Final, Self
 
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from kpr_sender.cli.streams import as_it_is
 from kpr_sender.events import Event, EventKind
 
 _GOOD, _BAD, _WARNING, _PLAIN = "green", "bold red", "yellow", ""
@@ -35,7 +37,7 @@ class Display:
     """Shows a run's events on standard error while it is entered."""
 
     def __init__(self) -> None:
-        console = Console(stderr=True, highlight=False)
+        console = Console(file=as_it_is(sys.stderr), highlight=False)
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         self._progress = Progress(*columns, console=console, transient=True)
         self._task = self._progress.add_task("Checking the files.", total=None)

@@ -30,6 +30,7 @@ from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.main import put_off
 from kpr_sender.cli.status import journal_of, report_on
+from kpr_sender.cli.streams import as_it_is
 from kpr_sender.client import Client
 from kpr_sender.errors import ConfigInvalid, InDoubt, JournalUnwritable, KprError, worst
 from kpr_sender.events import Event, EventKind, Observer, contained
@@ -288,7 +289,7 @@ def _observers(invocation: Invocation, settings: Settings) -> Iterator[tuple[Obs
     verbose, quiet = invocation.loudness is Loudness.VERBOSE, invocation.loudness is Loudness.QUIET
     # On a terminal the progress display says it better, and -q wants neither.
     to_stderr = verbose or not (quiet or on_terminal)
-    target = settings.log.file or (sys.stderr if to_stderr else None)
+    target = settings.log.file or (as_it_is(sys.stderr) if to_stderr else None)
     with ExitStack() as stack:
         observers: list[Observer] = []
         if target is not None:

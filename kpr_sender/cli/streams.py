@@ -1,4 +1,7 @@
-"""Standard output and standard error that never decide anything: what cannot be written changes no exit code.
+"""Standard output and standard error that never decide anything, and show nothing that they must not (promise G6).
+
+Whatever is printed as text loses national ids and control characters here, whoever printed it. JSON and log lines are
+cleaned by their fields, before (``render.json``, ``logs``).
 
 A full disk, a reader that has gone (``| head``), a terminal that has gone (EIO), a descriptor that was closed before
 the start: the journal has what is known by then, and the exit code says it (promise G5). The bytes are lost; that they
@@ -14,7 +17,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final, TextIO
+from typing import Any, Final, TextIO, cast
+
+from kpr_sender.privacy import shown_text
 
 _READER_HAS_GONE: Final = (errno.EPIPE, errno.EIO)
 _STANDARD: Final = (0, 1, 2)
@@ -127,4 +132,31 @@ class _Unfailing(io.BufferedIOBase):
 
 
 def _text_above(text: TextIO, below: _Unfailing) -> io.TextIOWrapper:
-    return io.TextIOWrapper(below, encoding=text.encoding, errors="replace", line_buffering=True, write_through=True)
+    return _Cleaned(below, encoding=text.encoding, errors="replace", line_buffering=True, write_through=True)
+
+
+class _Cleaned(io.TextIOWrapper):
+    """Text for people, cleaned as it is written."""
+
+    def write(self, text: str, /) -> int:
+        return super().write(shown_text(text))
+
+    def write_as_it_is(self, text: str) -> int:
+        """Write what is clean already: a display's colours, a log line's digests."""
+        return super().write(text)
+
+
+class _AsItIs:
+    """A stream's bytes for what is clean already; everything else is the stream's own."""
+
+    def __init__(self, stream: _Cleaned) -> None:
+        self._stream = stream
+        self.write = stream.write_as_it_is
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def as_it_is(stream: TextIO) -> TextIO:
+    """Return a standard stream that what is clean already is written to."""
+    return cast("TextIO", _AsItIs(stream)) if isinstance(stream, _Cleaned) else stream

@@ -27,6 +27,7 @@ from kpr_sender.messages.apprec import AppRec
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.transport import FROM_HER_ID, ORIGINAL_MSG_ID, plain_id
 from kpr_sender.model import OTHER_SENDER, MessageType, Shipment
+from kpr_sender.privacy import redact_text
 from kpr_sender.registry.latest import LatestCounterpart
 from kpr_sender.states import awaits_answer
 from kpr_sender.trust.policy import Trust
@@ -99,7 +100,8 @@ class Examiner:
             KeyUnavailable: Our key's token is away: an outage of ours, which says nothing about the message.
         """
         found = self._examined(inbound)
-        return replace(found, problem=found.problem[:_MAX_PROBLEM], remark=found.remark[:_MAX_PROBLEM])
+        problem, remark = (redact_text(text, _MAX_PROBLEM) for text in (found.problem, found.remark))
+        return replace(found, problem=problem, remark=remark)
 
     def _examined(self, inbound: Inbound) -> Examined:
         if looks_like_xml(inbound.body):

@@ -28,6 +28,7 @@ from kpr_sender.model import (
     Submission,
     Version,
 )
+from kpr_sender.privacy import shown
 from kpr_sender.states import Cause, Lifecycle, ReceiptStatus, ShipmentState
 
 NOTHING: Final[Mapping[str, Any]] = {}
@@ -84,13 +85,13 @@ def envelope_of(text: str) -> Envelope:
 
 
 def errors_text(errors: Sequence[ReceiptError]) -> str:
-    """Return an AppRec's errors as JSON."""
-    return json.dumps([dataclasses.asdict(error) for error in errors], ensure_ascii=False)
+    """Return an AppRec's errors as JSON, clean and bounded."""
+    return json.dumps(shown([dataclasses.asdict(error) for error in errors]), ensure_ascii=False)
 
 
 def details_text(details: Mapping[str, str | int]) -> str:
-    """Return an event's evidence as JSON."""
-    return json.dumps(dict(details), ensure_ascii=False)
+    """Return an event's evidence as JSON, clean and bounded."""
+    return json.dumps(shown(details), ensure_ascii=False)
 
 
 def new_submission_columns(new: NewSubmission, at: str) -> dict[str, Value]:

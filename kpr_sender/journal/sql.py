@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from kpr_sender.journal.port import RECEIPT_DISCARDED
+from kpr_sender.privacy import MAX_TEXT, redact_text
 from kpr_sender.states import ShipmentState
 
 READ_ENVIRONMENT: Final = "SELECT environment FROM journal"
@@ -201,6 +202,18 @@ MARK_AS_BACKUP: Final = "UPDATE journal SET backup_at = ?"
 Value = str | int | bytes | None
 
 
+_IN_WORDS: Final = frozenset({"why", "who", "reason", "created_by", "problem", "last_error_text", "lopenr", "found"})
+"""Columns of words, of which others' may be a part; every other is a value of ours, or made by ``rows``."""
+
+
+def clean(columns: Mapping[str, Value]) -> dict[str, Value]:
+    """Return a row's values as they may be stored: words are one line each, bounded and without ids (promise G6)."""
+    return {
+        name: redact_text(value, MAX_TEXT) if name in _IN_WORDS and isinstance(value, str) else value
+        for name, value in columns.items()
+    }
+
+
 def change_shipment(
     connection: sqlite3.Connection, shipment_id: int, columns: Mapping[str, Value], *, state_read: ShipmentState
 ) -> bool:
@@ -217,7 +230,7 @@ def change_shipment(
     """
     changes = ", ".join(f"{name} = :{name}" for name in columns)
     statement = f"UPDATE shipment SET {changes} WHERE shipment_id = :shipment_id AND state = :state_read"  # noqa: S608 - the program's own words
-    values = {**columns, "shipment_id": shipment_id, "state_read": state_read.value}
+    values = {**clean(columns), "shipment_id": shipment_id, "state_read": state_read.value}
     return connection.execute(statement, values).rowcount == 1
 
 
@@ -241,6 +254,7 @@ def insert(connection: sqlite3.Connection, table: str, columns: Mapping[str, Val
         table: Its name.
         columns: The row's values by column.
     """
+    columns = clean(columns)
     names, values = ", ".join(columns), ", ".join(f":{name}" for name in columns)
     statement = f"INSERT INTO {table} ({names}) VALUES ({values})"  # noqa: S608 - names are the program's own words
     return connection.execute(statement, columns).lastrowid

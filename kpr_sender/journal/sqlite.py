@@ -230,7 +230,7 @@ class SqliteJournal(SqliteView):
                 receipt_id = sql.insert(connection, "receipt", columns)
             else:
                 receipt_id = stored["receipt_id"]
-                connection.execute(sql.VERIFY_RECEIPT, columns | {"receipt_id": receipt_id})
+                connection.execute(sql.VERIFY_RECEIPT, sql.clean(columns) | {"receipt_id": receipt_id})
             return rows.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
 
     def change_unverified(
@@ -253,7 +253,7 @@ class SqliteJournal(SqliteView):
                 "problem": problem,
                 "xml": xml,
             }
-            connection.execute(sql.CHANGE_UNVERIFIED, columns)
+            connection.execute(sql.CHANGE_UNVERIFIED, sql.clean(columns))
             transaction.note(row["msg_id"], HistoryLine("receipt-evaluated-anew", problem))
             return rows.receipt_of(connection.execute(sql.RECEIPT, (receipt_id,)).fetchone())
 
@@ -338,7 +338,7 @@ class SqliteJournal(SqliteView):
         require_reason(reason, by)
         with self._transaction() as transaction:
             values = {"msg_id": msg_id, "at": rows.time_text(transaction.at), "who": by, "why": reason}
-            if transaction.connection.execute(sql.RELEASE_FORGOTTEN, values).rowcount != 1:
+            if transaction.connection.execute(sql.RELEASE_FORGOTTEN, sql.clean(values)).rowcount != 1:
                 raise UsageError(
                     f"{msg_id} is not a shipment that this journal has forgotten, or it was released before.",
                     next_step="See kpr-send journal verify for those that are.",

@@ -336,8 +336,8 @@ def decryption_keys(context: CheckContext) -> CheckResult:
     decrypters = context.decrypters = context.keys.decrypters()
     if not decrypters:
         raise ConfigInvalid("There is no key that opens receipts.", where="keys.decryption")
-    serials = ", ".join(f"{each.certificate.serial_number:x}" for each in decrypters)
-    return found(f"{counted(len(decrypters), 'key')}: serial number {serials}")
+    serials = ", ".join(f"serial number {each.certificate.serial_number:x}" for each in decrypters)
+    return found(f"{counted(len(decrypters), 'key')}: {serials}")
 
 
 def self_sealed(context: CheckContext) -> CheckResult:

@@ -138,7 +138,7 @@ def require_openable(entry: RegisterEntry, ours: Sequence[Certificate]) -> None:
     registered = entry.encryption[:1]
     if not registered or registered[0] in ours:
         return
-    configured = ", ".join(f"{one.serial_number:x}" for one in ours) or "none"
+    configured = ", ".join(f"serial number {one.serial_number:x}" for one in ours) or "none"
     raise AccessRefused(
         f"FHI seals its receipts for the certificate with serial number {registered[0].serial_number:x}, which is "
         f"registered on HER-id {entry.party.her_id}; the certificates of our decryption keys are {configured}.",

@@ -5,15 +5,16 @@ No script, no image, no address: everything is in the one file, so that it can b
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from html import escape
 from importlib import resources
 from typing import Final
 
 from kpr_sender.preflight.model import Effect, Finding
 from kpr_sender.preflight.report import CheckReport, CheckVerdict, Group, groups, verdict
 from kpr_sender.preflight.statistics import MONTH_NAMES, Comparison, Difference, YearStatistics, compare
+from kpr_sender.privacy import shown_text
 from kpr_sender.render.check import percent_text, service_type_name
 
 _SECTIONS: Final = {
@@ -240,3 +241,8 @@ def _percent(change: Difference) -> str:
 
 def _style() -> str:
     return resources.files(__package__).joinpath("check.css").read_text("utf-8")
+
+
+def escape(text: str) -> str:
+    """Return text as it may stand in the page."""
+    return html.escape(shown_text(text))

@@ -13,6 +13,7 @@ from typing import Any, Final
 from kpr_sender.errors import EXIT_OK, KprError
 from kpr_sender.journal.port import JournalEvent
 from kpr_sender.model import CertificateName, ErrorMessage, Receipt, Shipment
+from kpr_sender.privacy import shown
 from kpr_sender.report import Report
 from kpr_sender.result import rfc3339
 
@@ -148,12 +149,12 @@ def decision_json(event: JournalEvent) -> dict[str, Any]:
 
 
 def dumps(value: object) -> str:
-    """Write a value on one line.
+    """Write a value on one line, without national ids and control characters; the values of known fields stay.
 
     What is no character stays readable as JSON's own escape: the names of files may be any bytes, and Python makes lone
     surrogates of those that are no UTF-8.
     """
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+    return json.dumps(shown(value), ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
 
 
 def _error(error: KprError) -> dict[str, str]:
