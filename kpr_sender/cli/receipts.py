@@ -15,6 +15,7 @@ from kpr_sender.client import Client
 from kpr_sender.errors import ConfigInvalid, InputMissing, InputRefused
 from kpr_sender.inbound.archive import copy_path
 from kpr_sender.model import Receipt
+from kpr_sender.regular_file import open_regular
 from kpr_sender.render import json
 from kpr_sender.render.text import receipts_screen
 from kpr_sender.report import Report
@@ -130,7 +131,7 @@ def discard(invocation: Invocation, *, number: int, reason: str, by: str) -> int
 
 def _content(file: Path) -> bytes:
     try:
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             content = opened.read(_MAX_FILE_BYTES + 1)
     except OSError as error:
         raise InputMissing(f"The file cannot be read: {error.strerror}.", where=str(file)) from error

@@ -12,9 +12,11 @@ from kpr_sender.errors import InputMissing, InputRefused
 from kpr_sender.messages.splice import splice
 from kpr_sender.model import MessageType, SourceFile
 from kpr_sender.privacy import redact_text
+from kpr_sender.regular_file import NotRegular, open_regular
 from kpr_sender.settings.values import Settings
 
 _CHUNK_BYTES: Final = 1 << 18
+_SAVE_IT: Final = "Save it as a file, and name that: it is read more than once. Nothing was sent."
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +91,17 @@ def read_chunks(path: Path) -> Iterator[bytes]:
     """Yield a file's bytes in chunks.
 
     Raises:
-        InputMissing: It is not there or cannot be read.
+        InputMissing: It is not there, is no regular file, or cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while chunk := file.read(_CHUNK_BYTES):
                 yield chunk
     except OSError as error:
-        raise InputMissing(f"The file cannot be read: {error.strerror}.", where=str(path)) from error
+        next_step = _SAVE_IT if isinstance(error, NotRegular) else ""
+        raise InputMissing(
+            f"The file cannot be read: {error.strerror}.", where=str(path), next_step=next_step
+        ) from error
 
 
 def spliced_length(path: Path) -> int:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 import signal
+import socket
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, redirect_stderr, redirect_stdout, suppress
@@ -22,6 +22,7 @@ from kpr_sender.inbound.looks import LAST_TAKE, Seen
 from kpr_sender.journal.lock import JournalLock
 from kpr_sender.sandbox.faults import NO_FAULTS, Faults
 from kpr_sender.sandbox.sandbox import Sandbox
+from kpr_sender.settings.sample_file import register_url
 from tests.helpers.command import Ran, ended, interrupted, kpr_send, start, until
 from tests.helpers.municipality import SENDER_HER_ID, Changes, Municipality, municipality
 
@@ -242,22 +243,19 @@ def test_interrupted_while_waiting_it_tells_what_the_journal_knows(stage: Stage,
 
 
 def test_interrupted_before_anything_is_known_it_is_130(stage: Stage) -> None:
-    pipe = stage.made.folder / "pipe.xml"
-    os.mkfifo(pipe)
-    writers: list[int] = []
+    silent = stage.keep.enter_context(socket.create_server(("localhost", 0)))
+    silent.setblocking(False)
+    nothing: dict[str, object] = {"encryption_certificate": None, "signing_certificates": None, "queue": None}
+    url, ca_file = register_url(silent.getsockname()[1]), str(stage.made.pki.ca)
+    stage.configure({"receiver": nothing, "registry": {"kind": "soap", "url": url, "ca_file": ca_file}})
 
-    def is_reading() -> bool:
-        # Refused until somebody reads; held open, so that the reader waits for more.
-        with suppress(OSError):
-            writers.append(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK))
-        return bool(writers)
+    def is_asked() -> bool:
+        with suppress(BlockingIOError):
+            stage.keep.enter_context(silent.accept()[0])
+            return True
+        return False
 
-    process = start("--env", "lokal", "--config", stage.made.config, "--json", "send", pipe, stage.made.identmelding)
-    until(is_reading)
-    process.send_signal(signal.SIGINT)
-    # A signal may come between Python's last look for one and the read itself, which then waits for more for ever.
-    os.close(writers[0])
-    ran = ended(process)
+    ran = interrupted(start("--env", "lokal", "--config", stage.made.config, "--json", "send"), is_asked, signal.SIGINT)
 
     assert ran.code == 130, ran.err
     assert ran.json()["error"]["code"] == "interrupted"

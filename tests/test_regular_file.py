@@ -1,0 +1,83 @@
+"""What somebody names as input is a regular file, or it is said what it is; nobody is waited for."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+
+from kpr_sender.cli.main import run
+from kpr_sender.regular_file import NotRegular, open_regular
+from tests.helpers.municipality import Municipality, municipality
+from tests.helpers.repository import ROOT
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Municipality:
+    return municipality(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _never_for_ever() -> Iterator[None]:
+    """A pipe that is waited for fails its test, in place of the whole run."""
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def test_a_pipe_as_input_is_refused_at_once_by_every_command_that_reads_one(made: Municipality) -> None:
+    """Nobody writes to it; ``--max-wait`` did not help."""
+    pipe = made.folder / "pipe.xml"
+    os.mkfifo(pipe)
+    for arguments in (
+        ("send", str(pipe), str(made.identmelding), "--max-wait", "5s"),
+        ("check", str(made.fagmelding), str(pipe)),
+        ("check", str(made.fagmelding), str(made.identmelding), "--compare", str(pipe)),
+        ("receipts", "add", str(pipe)),
+    ):
+        with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as err:
+            code = run(["--env", "lokal", "--config", str(made.config), *arguments])
+        assert code == 66, arguments
+        assert "it is a pipe, and a regular file is needed" in err.getvalue()
+
+    made.configure({"files": {"fagmelding": "pipe.xml"}})
+    with redirect_stdout(io.StringIO()) as out:
+        run(["--env", "lokal", "--config", str(made.config), "config", "check"])
+    assert "a regular file is needed" in out.getvalue()
+
+
+def test_standard_input_is_read_where_it_is_a_file(made: Municipality) -> None:
+    code = (
+        "import sys; from pathlib import Path; from kpr_sender.regular_file import open_regular; "
+        "print(len(open_regular(Path('/dev/stdin')).read()))"
+    )
+    content = made.fagmelding.read_bytes()
+    with made.fagmelding.open("rb") as file:
+        redirected = subprocess.run([sys.executable, "-c", code], cwd=ROOT, stdin=file, capture_output=True, check=True)
+    piped = subprocess.run([sys.executable, "-c", code], cwd=ROOT, input=content, capture_output=True, check=False)
+    assert int(redirected.stdout) == len(content)
+    assert b"NotRegular" in piped.stderr
+
+
+def test_sockets_and_devices_are_named_and_never_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(socket.socket(socket.AF_UNIX)) as one:
+        one.bind("socket")
+        with pytest.raises(NotRegular, match="a socket"):
+            open_regular(Path("socket"))
+    with pytest.raises(NotRegular, match="device"):
+        open_regular(Path("/dev/null"))
+    with pytest.raises(IsADirectoryError):
+        open_regular(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        open_regular(tmp_path / "nothing")
