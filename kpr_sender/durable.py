@@ -1,39 +1,57 @@
-"""Files and folders that are as they should be after a loss of power, too."""
+"""Files of ours that nobody else may read, and that are as they should be after a loss of power, too."""
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO, Final
+
+NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
+"""Windows has no such flag; whoever may make a symbolic link there is an administrator."""
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read; it takes an earlier one's place at once, complete and durable.
+def write_file(path: Path, content: bytes, *, synced: bool = True) -> None:
+    """Write a file that only its owner may read; it takes an earlier one's place at once and complete.
+
+    Args:
+        path: The file.
+        content: All of it.
+        synced: Whether it is durable before return. Else a loss of power may leave the earlier one, or half of it.
 
     Raises:
         OSError: It cannot be written; the earlier one is as it was.
     """
     draft = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        write_through(draft, content)
+        with new_file(draft, synced=synced) as file:
+            file.write(content)
         draft.replace(path)
     except OSError:
         with suppress(OSError):  # what went wrong first is what counts
             draft.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if synced:
+        sync_folder(path.parent)
 
 
-def write_through(path: Path, content: bytes) -> None:
-    """Write a file that only its owner may read, over what it held, and wait until the disk has its content.
+@contextmanager
+def new_file(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
+    """Yield a new file that only its owner may read; the disk has its content when the context is left.
+
+    What had the name is removed, never written to: it may be a link to somebody else's file.
 
     Raises:
         OSError: It cannot be written.
     """
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+        yield file
         file.flush()
-        os.fsync(file.fileno())
+        if synced:
+            os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

@@ -43,6 +43,19 @@ _NO_XMLSEC1 = "no xmlsec1 here"
 _NODES = {"rabbitmq_node": "rabbitmq", "rabbitmq4_node": "rabbitmq4", "rabbitmq43_node": "rabbitmq43"}
 
 
+@pytest.fixture(scope="session", autouse=True)
+def state_home() -> Iterator[Path]:
+    """The folder in which journals have their second witness: none of a test's is written into a person's own."""
+    folder, before = tempfile.mkdtemp(prefix="kpr-state-"), os.environ.get("XDG_STATE_HOME")
+    os.environ["XDG_STATE_HOME"] = folder  # of the processes, too, that tests start
+    yield Path(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    if before is None:
+        del os.environ["XDG_STATE_HOME"]
+    else:
+        os.environ["XDG_STATE_HOME"] = before
+
+
 @pytest.fixture(scope="session")
 def rabbitmq_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMq]:
     """A RabbitMQ node of the run's own, with a municipality's users, exchange and queues."""

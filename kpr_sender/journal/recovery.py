@@ -14,11 +14,14 @@ beside it, ``<journal>.mark``, has its high-water mark: how far the journal has 
    more, and the next opening brings the mark up.
 5. A journal that is behind its mark has lost something (it was restored from backup, a ``-wal`` was deleted, a disk did
    not keep its word); one with another id is another journal; one in another inode than the mark says is a copy of the
-   file; a missing or damaged mark says nothing. In each case opening for writing MUST be refused. Only a journal that
-   has seen no change may begin without a mark, or take over one that knows of no transfer.
+   file; a missing, damaged or copied mark says nothing. In each case opening for writing MUST be refused. Only a
+   journal that has seen no change may begin without a mark, or take over one that knows of no transfer.
 6. The mark names every shipment whose transfer has begun, as ids, numbers and digests: no payload, no persons.
+7. Journal and mark may be restored together, into the same files. So the mark is written once more elsewhere
+   (``witness``), after rule 3 and before the transfer, and a journal that is behind that one is refused, too. Where it
+   cannot be written or read, nothing is refused for it.
 
-It cannot see a machine or disk image that was restored as a whole: journal, mark and inode are old together.
+It cannot see a machine or disk image that was restored as a whole: journal, mark, witness and inode are old together.
 
 A person may accept such a journal (``accept``). Nothing in it is sent by itself then: what is sealed is in doubt, what
 the mark names and the journal lacks is stored as forgotten and blocks a new submission for its sender, municipality,
@@ -28,137 +31,42 @@ fits its own mark. Who, why and what was found is stored.
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from kpr_sender.durable import sync_folder, write_through
 from kpr_sender.errors import InternalError, JournalUnwritable, UsageError
-from kpr_sender.journal import rows, sql
+from kpr_sender.journal import rows, sql, witness
 from kpr_sender.journal.admission import require_reason
 from kpr_sender.journal.connection import of_os, open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
+from kpr_sender.journal.marker import Begun, HighWaterMark, MarkDamaged, mark_file, mark_of, read, write
 from kpr_sender.journal.transaction import Transaction
+from kpr_sender.journal.witness import Witness
 from kpr_sender.model import Environment
 from kpr_sender.states import Cause, ShipmentState
 
-_MOST_BYTES: Final = 4_000_000
 _WAY_ON: Final = (
     "Send nothing by other means. If the right journal is still somewhere, put it in its place. If not, ask "
     "kpr@fhi.no what has arrived, then run kpr-send journal verify to see what this one knows, and kpr-send journal "
     "verify --accept-restored --reason TEXT --by NAME: what is sealed is then in doubt and is not sent by itself."
 )
-_one_at_a_time: Final = threading.Lock()  # of this process; others are kept out by the journal's lock
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A shipment whose transfer has begun, ``attempts`` times."""
-
-    msg_id: str
-    type: str
-    sender_her_id: int
-    kommunenummer: str
-    bydel: str
-    year: int
-    payload_sha256: str
-    attempts: int
-
-
-@dataclass(frozen=True, slots=True)
-class HighWaterMark:
-    """How far a journal has come, as the file beside it says or as the journal itself does.
-
-    Attributes:
-        journal_id: The journal's own, random.
-        step: How many changes it has seen.
-        inode: The file's, where its file system keeps it; None else. A copy has another.
-    """
-
-    journal_id: str
-    step: int
-    inode: int | None
-    begun: tuple[Begun, ...]
-
-
-class MarkDamaged(ValueError):
-    """The file with the mark is not as it was written."""
-
-
-def mark_file(journal: Path) -> Path:
-    """Return where a journal's mark is."""
-    resolved = journal.resolve()
-    return resolved.with_name(resolved.name + ".mark")
-
-
-def mark_of(connection: sqlite3.Connection, inode: int | None) -> HighWaterMark:
-    """Return the mark that belongs to the journal as it is now; ``inode`` is its file's (``stable_inode``)."""
-    identity = connection.execute(sql.IDENTITY).fetchone()
-    begun = tuple(Begun(*row) for row in connection.execute(sql.BEGUN))
-    return HighWaterMark(identity["journal_id"], identity["step"], inode, begun)
-
-
-def read(journal: Path) -> HighWaterMark | None:
-    """Return the mark beside a journal; None where there is none.
-
-    Raises:
-        MarkDamaged: It is not as it was written.
-        JournalUnwritable: It cannot be read.
-    """
-    file = mark_file(journal)
-    try:
-        with file.open("rb") as stream:
-            content = stream.read(_MOST_BYTES)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise of_os(file, error) from error
-    try:
-        return _read_mark(json.loads(content))
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise MarkDamaged from None
-
-
-def write(journal: Path, mark: HighWaterMark) -> None:
-    """Write a mark, durable before return; where that fails (``JournalUnwritable``) the old one stands."""
-    with _one_at_a_time:
-        prepare(journal, mark)
-        put(journal)
-
-
-def prepare(journal: Path, mark: HighWaterMark) -> None:
-    """Write a mark to a new file, durable before return; the old one stands until ``put``."""
-    file = _new_file(journal)
-    content = json.dumps({"kpr-sender journal marker": 1, **asdict(mark)}).encode() + b"\n"
-    try:
-        write_through(file, content)
-    except OSError as error:
-        raise of_os(file, error) from error
-
-
-def put(journal: Path) -> None:
-    """Move the mark that is prepared to the old one's place, durable before return."""
-    file = mark_file(journal)
-    try:
-        _new_file(journal).replace(file)
-        sync_folder(file.parent)
-    except OSError as error:
-        raise of_os(file, error) from error
-
-
-def objection(found: HighWaterMark | None, present: HighWaterMark, *, backup_at: str | None) -> str:
+def objection(
+    found: HighWaterMark | None, present: HighWaterMark, witnessed: Witness | None, *, backup_at: str | None
+) -> str:
     """Return why a journal may not be written to, in one or two sentences; nothing where it may.
 
     Args:
         found: The mark beside it; None where there is none.
         present: What the journal itself says.
+        witnessed: What was written elsewhere of the journal that the mark names; None where there is nothing.
         backup_at: When it was made as a backup; None for a journal.
     """
     if backup_at is not None:
@@ -166,9 +74,13 @@ def objection(found: HighWaterMark | None, present: HighWaterMark, *, backup_at:
     if found is None:
         # A new journal, or one of an earlier version, has no step yet and gets its first mark now.
         return _MISSING if present.step else ""
-    if not (present.step or present.begun or found.begun):
-        return ""
-    return next((text for text, holds in _DIFFERENCES if holds(found, present)), "")
+    if present.step or present.begun or found.begun:
+        for text, holds in _DIFFERENCES:
+            if holds(found, present):
+                return text
+    if witnessed is not None and witnessed.mark.journal_id == present.journal_id and _behind(witnessed.mark, present):
+        return _BEHIND_WITNESS
+    return ""
 
 
 def _behind(found: HighWaterMark, present: HighWaterMark) -> bool:
@@ -177,6 +89,10 @@ def _behind(found: HighWaterMark, present: HighWaterMark) -> bool:
 
 
 _MISSING: Final = "The journal's .mark file is missing: the journal may be an old copy."
+_BEHIND_WITNESS: Final = (
+    "The journal and its .mark file are older than what was written of them outside their folder: both were restored, "
+    "and what was sent since is not in them."
+)
 _DIFFERENCES: Final[tuple[tuple[str, Callable[[HighWaterMark, HighWaterMark], bool]], ...]] = (
     (
         "This is not the journal that was last used here: it does not know what that one has sent.",
@@ -186,6 +102,10 @@ _DIFFERENCES: Final[tuple[tuple[str, Callable[[HighWaterMark, HighWaterMark], bo
     (
         "The journal is not the same file as before: it was restored or copied, and another may be in use.",
         lambda found, present: None not in {found.inode, present.inode} and found.inode != present.inode,
+    ),
+    (
+        "The .mark file is not the one that was written here: it was restored or copied, and the journal perhaps, too.",
+        lambda found, _: found.copied,
     ),
 )
 
@@ -223,18 +143,6 @@ def damaged_mark(journal: Path) -> JournalUnwritable:
 def refused(journal: Path, what: str) -> JournalUnwritable:
     """Return the error that explains what happened, and what to do."""
     return JournalUnwritable(f"{what} Nothing was sent.", where=str(journal), next_step=_WAY_ON)
-
-
-def _new_file(journal: Path) -> Path:
-    file = mark_file(journal)
-    return file.with_name(file.name + ".new")
-
-
-def _read_mark(value: Mapping[str, Any]) -> HighWaterMark:
-    journal_id, step, inode = value["journal_id"], value["step"], value["inode"]
-    if not isinstance(journal_id, str) or not isinstance(step, int) or not isinstance(inode, int | None):
-        raise TypeError
-    return HighWaterMark(journal_id, step, inode, tuple(Begun(**one) for one in value["begun"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,13 +193,19 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
             in_doubt = rows.msg_ids_in_state(connection, ShipmentState.SEALED)
             for msg_id in in_doubt:
                 transaction.apply(msg_id, Cause.RESTORED)
-            forgotten = () if found is None else _keep_what_is_forgotten(transaction, found)
+            witnessed = witness.read(path, present.journal_id)
+            known = [one for one in (found, None if witnessed is None else witnessed.mark) if one is not None]
+            forgotten = _keep_what_is_forgotten(transaction, known)
             sql.insert(connection, "acceptance", {"at": rows.time_text(at), "found": what, "why": why, "who": who})
-            reached = max(present.step, 0 if found is None else found.step) + 1
+            reached = max(one.step for one in (present, *known)) + 1
             connection.execute(sql.NEW_IDENTITY, {"step": reached})
         with store.reading() as connection:
             accepted = mark_of(connection, inode)
         write(path, accepted)
+        witness.write(path, accepted)
+        if witnessed is not None and witnessed.journal == str(path.resolve()):
+            # What had the earlier id in this place is out of use; elsewhere its original may still be in use.
+            witness.write(path, replace(witnessed.mark, step=reached))
     return Accepted(what, in_doubt, forgotten)
 
 
@@ -300,23 +214,25 @@ def objection_to(
 ) -> tuple[HighWaterMark | None, HighWaterMark, str]:
     """Return the mark beside the journal, the journal's own, and in words why it may not be written to, if so.
 
-    The mark is read first: whoever reads beside a run that writes must not find it ahead of its snapshot.
+    Mark and witness are read first: whoever reads beside a run that writes must not find them ahead of its snapshot.
+    So nothing may have been read over this connection in the same transaction.
     """
     damage = ""
     try:
         found = read(path)
     except MarkDamaged:
         found, damage = None, damaged_mark(path).what
+    witnessed = None if found is None else witness.read(path, found.journal_id)
     present = mark_of(connection, inode)
     backup_at = connection.execute(sql.IDENTITY).fetchone()["backup_at"]
     if damage:
         return None, present, damage
-    return found, present, objection(found, present, backup_at=backup_at)
+    return found, present, objection(found, present, witnessed, backup_at=backup_at)
 
 
-def _keep_what_is_forgotten(transaction: Transaction, found: HighWaterMark) -> tuple[Begun, ...]:
+def _keep_what_is_forgotten(transaction: Transaction, known: Iterable[HighWaterMark]) -> tuple[Begun, ...]:
     forgotten = []
-    for begun in found.begun:
+    for begun in {one.msg_id: one for mark in known for one in mark.begun}.values():
         if transaction.connection.execute(sql.SHIPMENT, (begun.msg_id,)).fetchone() is None:
             noted = {**asdict(begun), "noted_at": rows.time_text(transaction.at)}
             transaction.connection.execute(sql.ADD_FORGOTTEN, noted)

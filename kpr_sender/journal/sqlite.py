@@ -25,7 +25,7 @@ from kpr_sender.errors import (
     UsageError,
     sentence,
 )
-from kpr_sender.journal import recovery, rows, sql
+from kpr_sender.journal import marker, recovery, rows, sql, witness
 from kpr_sender.journal.admission import require_admissible, require_clean, require_nothing_forgotten, require_reason
 from kpr_sender.journal.connection import Store, open_to_read, open_to_write
 from kpr_sender.journal.location import stable_inode
@@ -64,7 +64,8 @@ class SqliteJournal(SqliteView):
         self._now = now
         self._who = who
         self._inode = stable_inode(store.path)
-        self._marked: recovery.HighWaterMark | None = None
+        self._marked: marker.HighWaterMark | None = None
+        self._witnessed: marker.HighWaterMark | None = None
         self._marking = threading.RLock()  # from the mark that is prepared to the one that is put
 
     @classmethod
@@ -155,17 +156,18 @@ class SqliteJournal(SqliteView):
                     raise answered_unsent(msg_id, "sent", life.alarm)
                 transaction.apply(msg_id, Cause.PUBLISH_BEGINS)
                 begun = transaction.shipment(msg_id)
-                mark = recovery.mark_of(transaction.connection, self._inode)
+                mark = marker.mark_of(transaction.connection, self._inode)
                 mark = replace(mark, step=mark.step + 1)  # this transaction is counted at its end
-                recovery.prepare(self._store.path, mark)
+                marker.prepare(self._store.path, mark)
             try:
-                recovery.put(self._store.path)
+                marker.put(self._store.path)
                 self._marked = mark
             except JournalUnwritable as error:
                 # The transfer begins after this method returns: it is certain that the bus does not have it.
                 with suppress(KprError):
                     self.end_publish(msg_id, Cause.NOT_SENT, evidence=NOTHING, error=LastError.of(error))
                 raise
+            self._testify(mark)
             return begun
 
     def end_publish(
@@ -383,10 +385,16 @@ class SqliteJournal(SqliteView):
         """Bring the mark to where the journal is."""
         with self._marking:
             with self._store.reading() as connection:
-                mark = recovery.mark_of(connection, self._inode)
+                mark = marker.mark_of(connection, self._inode)
             if mark != self._marked:
-                recovery.write(self._store.path, mark)
+                marker.write(self._store.path, mark)
                 self._marked = mark
+            self._testify(mark)
+
+    def _testify(self, mark: marker.HighWaterMark) -> None:
+        """Have the mark outside the journal's folder, too, where that can be."""
+        if mark != self._witnessed and witness.write(self._store.path, mark):
+            self._witnessed = mark
 
     def _require_own_mark(self) -> None:
         with self._store.reading() as connection:

@@ -33,7 +33,7 @@ from kpr_sender.errors import (
 )
 from kpr_sender.events import Event
 from kpr_sender.inbound.folder import UNVERIFIED, files_in
-from kpr_sender.journal import verify
+from kpr_sender.journal import marker, verify, witness
 from kpr_sender.journal.location import require_local
 from kpr_sender.keys.port import Keys
 from kpr_sender.logins import Attempt, unremembered
@@ -46,6 +46,7 @@ from kpr_sender.preflight.payload import AGREE_ON_SIZE, too_large
 from kpr_sender.profiles.profile import RECEPTION_DAYS, Deadline
 from kpr_sender.registry.counterpart_checks import require_one_environment
 from kpr_sender.registry.port import Counterpart
+from kpr_sender.regular_file import open_regular
 from kpr_sender.report import deadline_of
 from kpr_sender.settings.read import concerns, require_unexposed, secrets_of
 from kpr_sender.settings.values import Revocation, Settings
@@ -240,7 +241,7 @@ def require_sizes(settings: Settings, limit: int, *, whose: str) -> None:
 
 def _size(key: str, path: Path) -> int:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
         raise InputMissing(f"The file {path} cannot be read: {error.strerror}.", where=key) from None
@@ -320,6 +321,15 @@ def journal(context: CheckContext) -> CheckResult:
     if not submissions:
         return found("complete: nothing is submitted yet")
     return found(f"complete: {counted(submissions, 'submission')}, {counted(receipts, 'receipt')}")
+
+
+def second_witness(context: CheckContext) -> CheckResult:
+    """A journal that is put back together with its mark is noticed: what was written elsewhere knows more."""
+    path = context.settings.journal.path
+    mark = None
+    with suppress(JournalUnwritable, marker.MarkDamaged):  # the check of the journal says so
+        mark = marker.read(path)
+    return found("outside the journal's folder", witness.concerns(path, mark))
 
 
 def signing_key(context: CheckContext) -> CheckResult:

@@ -63,6 +63,9 @@ _ASK_OWNER: Final = (
 )
 _ALLOWED: Final = ("environment",)  # nobody is asked who belongs to another environment
 _OWN_KEYS: Final = ("signing key", "decryption keys")
+_ELSEWHERE: Final = (
+    "Let XDG_STATE_HOME name, for every run, a folder that lasts, lies elsewhere than the journal and is this user's."
+)
 _COMPARE: Final = "Compare [sender] with our entry in Adresseregisteret."
 
 CHECKS: Final = (
@@ -76,6 +79,7 @@ CHECKS: Final = (
     Check("receipts", Place.MACHINE, machine.receipts_from, "Let a person look at what is there, and ask kpr@fhi.no."),
     Check("disk space", Place.MACHINE, machine.disk_space, "Make room on the journal's disk."),
     Check("journal", Place.MACHINE, machine.journal, "Run kpr-send journal verify."),
+    Check("second witness", Place.MACHINE, machine.second_witness, _ELSEWHERE),
     Check("signing key", Place.KEYS, machine.signing_key, f"Check [keys.signing]; {_KEY}"),
     Check("decryption keys", Place.KEYS, machine.decryption_keys, f"Check [[keys.decryption]]; {_KEY}"),
     Check("self-sealed message", Place.KEYS, machine.self_sealed, "Configure the key of each certificate.", _OWN_KEYS),

@@ -296,7 +296,7 @@ def test_a_journal_of_another_user_is_refused_in_words(tmp_path: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-c", _OTHER_USER, path],
         cwd=root,
-        env={"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -15,7 +15,7 @@ import pytest
 from kpr_sender.cli.main import run
 from kpr_sender.client import Client
 from kpr_sender.errors import AlreadySubmitted, BusUnreachable, JournalUnwritable
-from kpr_sender.journal import recovery, schema
+from kpr_sender.journal import marker, schema, witness
 from kpr_sender.report import Report
 from kpr_sender.states import ShipmentState
 from tests.helpers.fhi import Fhi
@@ -44,6 +44,12 @@ class Office:
     @property
     def mark(self) -> Path:
         return self.state / "journal.db.mark"
+
+    @property
+    def witness(self) -> Path:
+        found = marker.read(self.journal)
+        assert found is not None
+        return witness.folders(self.journal)[0] / f"{found.journal_id}.json"
 
     def send(self, journal: Path | None = None, *, changes: Changes | None = None) -> Report:
         path = str(journal or self.journal)
@@ -123,6 +129,43 @@ def _folder_put_back(office: Office) -> Callable[[], None]:
     return put_back
 
 
+def _put_back_into_the_same_files(office: Office, saved: Path) -> None:
+    """As ``cp saved/* state/`` does it."""
+    for file in office.state.glob("journal.db-*"):
+        file.unlink()
+    for file in saved.glob("journal.db*"):
+        shutil.copyfile(file, office.state / file.name)
+
+
+def _both_put_back_into_the_same_files(office: Office) -> Callable[[], None]:
+    saved = shutil.copytree(office.state, office.kommune.folder / "saved")
+    return lambda: _put_back_into_the_same_files(office, saved)
+
+
+def _both_put_back_and_witness_lost(office: Office) -> Callable[[], None]:
+    """The marker alone tells: it is not in the file that it was written to."""
+    put_back = _both_put_back_into_the_same_files(office)
+
+    def do() -> None:
+        put_back()
+        office.witness.unlink()
+
+    return do
+
+
+def _both_put_back_as_if_nothing_had_happened(office: Office) -> Callable[[], None]:
+    """The witness alone tells: even the marker is the very file of that time."""
+    saved = shutil.copytree(office.state, office.kommune.folder / "saved")
+    very_file = office.kommune.folder / "very-file"
+    very_file.hardlink_to(office.mark)
+
+    def put_back() -> None:
+        _put_back_into_the_same_files(office, saved)
+        very_file.replace(office.mark)
+
+    return put_back
+
+
 def _deleted(office: Office) -> Callable[[], None]:
     def delete() -> None:
         for file in office.state.glob("journal.db*"):
@@ -162,6 +205,9 @@ _WAYS = (
     _plain_copy_put_back,
     _plain_copy_put_back_and_marker_lost,
     _folder_put_back,
+    _both_put_back_into_the_same_files,
+    _both_put_back_and_witness_lost,
+    _both_put_back_as_if_nothing_had_happened,
     _deleted,
     _marker_cut_off,
     _marker_zeroed,
@@ -252,6 +298,40 @@ def test_a_journal_without_what_was_sent_lets_nothing_new_be_sent_until_a_person
     assert len(office.bus.taken) == 4
 
 
+def test_g1_what_a_journal_and_marker_of_before_do_not_know_is_named_by_the_witness(office: Office) -> None:
+    office.kommune.configure({"journal": {"path": str(office.journal)}})
+    with Client(office.kommune.configure({"journal": {"path": str(office.journal)}}), bus=office.bus) as client:
+        client._app.session.opened()
+    saved = shutil.copytree(office.state, office.kommune.folder / "saved")
+    msg_ids = [shipment.msg_id for shipment in office.send().submission.shipments]
+    _put_back_into_the_same_files(office, saved)
+    code, told = office.accept()
+    assert code == 73, "what it has forgotten is a finding"
+    assert all(msg_id in told for msg_id in msg_ids)
+    with pytest.raises(AlreadySubmitted):
+        office.send()
+    assert len(office.bus.taken) == 2
+
+    _put_back_into_the_same_files(office, saved)
+    office.mark.unlink()
+    shutil.copyfile(saved / office.mark.name, office.mark)
+    with pytest.raises(JournalUnwritable):
+        office.send()
+    assert len(office.bus.taken) == 2, "what was accepted once is not accepted the next time"
+
+
+def test_a_witness_that_cannot_be_written_or_read_prevents_nothing(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = office.kommune.folder / "nowhere"
+    nowhere.write_text("no folder")
+    monkeypatch.setenv("XDG_STATE_HOME", str(nowhere))
+    monkeypatch.setattr(witness, "_MACHINE", nowhere)
+    office.seal()
+    assert office.send().exit_code == 0
+    assert len(office.bus.taken) == 2
+
+
 def test_what_is_accepted_is_in_doubt_and_the_receipt_still_ends_it(office: Office) -> None:
     """G2: the receipt that came meanwhile was settled; another one may come, or a person decides."""
     office.seal()
@@ -295,9 +375,11 @@ def test_nobody_accepts_without_a_reason_and_a_name(office: Office, missing: str
 def test_an_older_marker_is_brought_up(office: Office) -> None:
     """A crash leaves it behind the journal, which then knows more: harmless."""
     office.seal()
-    older = office.mark.read_bytes()
+    kept = office.kommune.folder / "older"
+    kept.hardlink_to(office.mark)  # the very file: a crash copies nothing
+    older = kept.read_bytes()
     office.send()
-    office.mark.write_bytes(older)
+    kept.replace(office.mark)
     assert office.send().exit_code == 0
     assert office.mark.read_bytes() != older
     assert len(office.bus.taken) == 2
@@ -325,7 +407,7 @@ def test_a_journal_of_the_version_before_gets_its_marker(office: Office) -> None
         connection.execute("PRAGMA user_version = 1")
         connection.commit()
     assert office.send().exit_code == 0
-    found = recovery.read(office.journal)
+    found = marker.read(office.journal)
     assert found is not None
     assert len(found.begun) == 2
     assert len(found.journal_id) == 32

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -336,9 +337,8 @@ journal.close()
 def test_200_mb_are_written_with_flat_memory(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     root = Path(__file__).resolve().parents[2]
-    ran = subprocess.run(
-        [sys.executable, "-c", _LARGE, path], cwd=root, env={"PYTHONPATH": str(root)}, capture_output=True, check=False
-    )
+    environ = {**os.environ, "PYTHONPATH": str(root)}
+    ran = subprocess.run([sys.executable, "-c", _LARGE, path], cwd=root, env=environ, capture_output=True, check=False)
     assert ran.returncode == 0, ran.stderr.decode()
     assert int(ran.stdout) < 40, "MB of growth"
     assert path.stat().st_size > 200 * 1024 * 1024

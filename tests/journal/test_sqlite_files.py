@@ -17,12 +17,13 @@ from kpr_sender.cli import session
 from kpr_sender.cli.main import run
 from kpr_sender.client import Client
 from kpr_sender.errors import JournalUnwritable
-from kpr_sender.journal import location, recovery
+from kpr_sender.journal import location, marker
 from kpr_sender.journal.location import kind_in
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
 from tests.helpers.fhi import Fhi
+from tests.helpers.marks import Marks
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import municipality
 
@@ -54,6 +55,7 @@ def killed(tmp_path: Path) -> Killed:
     bus = MemoryBus(Fhi(kommune.pki).answer)
     made = Killed(settings, bus)
     kept = tmp_path / "kept"
+    marks = Marks(made.journal, tmp_path / "marks")
 
     def keep(_message: Outbound) -> None:
         # In a fork: closing a file of SQLite's in its own process would give up its locks.
@@ -62,6 +64,7 @@ def killed(tmp_path: Path) -> Killed:
             shutil.copytree(made.journal.parent, kept)
             os._exit(0)
         os.waitpid(child, 0)
+        marks.keep()
         raise KeyboardInterrupt
 
     bus.on_publish = keep
@@ -70,9 +73,10 @@ def killed(tmp_path: Path) -> Killed:
     bus.on_publish = lambda _message: None
     bus.taken.append(bus.published[0])
     for file in kept.iterdir():
-        if not file.name.endswith(("-shm", ".lock")):
+        if not file.name.endswith(("-shm", ".lock", ".mark")):
             # Into the same files: it is the same disk.
             made.journal.with_name(file.name).write_bytes(file.read_bytes())
+    marks.put_back()
     return made
 
 
@@ -176,18 +180,18 @@ def test_an_attempt_whose_marker_cannot_be_written_is_not_made(
     kommune = municipality(tmp_path)
     bus = MemoryBus(Fhi(kommune.pki).answer)
     client = Client(kommune.configure(), bus=bus)
-    real = getattr(recovery, step)
+    real = getattr(marker, step)
     with client:
         client._app.session.opened()
 
-        def full(journal: Path, *_: recovery.HighWaterMark) -> None:
+        def full(journal: Path, *_: marker.HighWaterMark) -> None:
             raise JournalUnwritable("No space left on device.", where=str(journal))
 
-        monkeypatch.setattr(recovery, step, full)
+        monkeypatch.setattr(marker, step, full)
         with pytest.raises(JournalUnwritable):
             client.submit()
     assert bus.published == []
-    monkeypatch.setattr(recovery, step, real)
+    monkeypatch.setattr(marker, step, real)
     report = client.status()
     assert report is not None
     assert (report.submission.state.value, report.exit_code) == ("sealed", exit_code)
@@ -261,7 +265,7 @@ def test_a_journal_on_a_network_file_system_is_refused_unless_allowed(
     assert "nfs4" in capsys.readouterr().out
     with Client(kommune.configure({"journal": {"allow_network": True}}), bus=bus) as client:
         assert client.submit().sent == 2
-    found = recovery.read(kommune.journal)
+    found = marker.read(kommune.journal)
     assert found is not None
     assert found.inode is None, "a network file system may give another one at any time"
 

@@ -31,6 +31,7 @@ from kpr_sender.operator.resolve import Decision
 from kpr_sender.report import Report
 from kpr_sender.states import PERSON_CAUSES, Cause
 from tests.helpers.ledger_bus import Crash, Fuse, LedgerBus
+from tests.helpers.marks import Marks
 from tests.helpers.stage import BEGIN, Stage
 from tests.proofs.model import Letter, Meaning, Model, Pair, S
 
@@ -68,6 +69,7 @@ class Play:
         self.sound = True
         self._under_way: deque[Transaction] = deque()
         self._files_at_death: dict[str, bytes] = {}
+        self._marks = Marks(self.settings.journal.path, self.folder / "death")
         self._submitting: tuple[int, bool] | None = None
         self._creating: Callable[[], None] | None = None
         self._last_verdict: Verdict | None = None
@@ -381,14 +383,17 @@ class Play:
     def _died(self) -> None:
         """Keep the journal's files as they are at this moment: that is all that is left of a killed process."""
         files = [path for path in self.folder.glob("journal.db*") if path.suffix != ".lock" and path.is_file()]
-        self._files_at_death = {path.name: path.read_bytes() for path in files if not path.name.endswith("-shm")}
+        left = [path for path in files if not path.name.endswith("-shm") and path != self._marks.mark]
+        self._files_at_death = {path.name: path.read_bytes() for path in left}
+        self._marks.keep()
 
     def _bury(self) -> None:
         self.counts["crashes"] += 1
         self.counts[self.fuse.passed[-1]] += 1
         self.restart()
+        self._marks.put_back()
         for path in self.folder.glob("journal.db*"):
-            if path.suffix != ".lock" and path.name not in self._files_at_death:
+            if path.suffix != ".lock" and path.name not in self._files_at_death and path != self._marks.mark:
                 path.unlink()
         for name, content in self._files_at_death.items():
             path = self.folder / name

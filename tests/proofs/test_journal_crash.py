@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -63,7 +64,7 @@ def test_sigkill(tmp_path: Path, stop: str, left: ShipmentState | None, recovere
     ran = subprocess.run(
         [sys.executable, "-c", _RUN, path, stop],
         cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

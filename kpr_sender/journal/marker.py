@@ -1,0 +1,163 @@
+"""The file beside a journal with its high-water mark: how far the journal has come. Why, and its rules: ``recovery``.
+
+It says of itself which file it is: inode and time of writing, where the file system keeps both. Whoever copies an older
+one over it changes one or the other, unless the copy keeps times and happens to get the inode.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from kpr_sender.durable import new_file, sync_folder
+from kpr_sender.journal import sql
+from kpr_sender.journal.connection import of_os
+
+MOST_BYTES: Final = 4_000_000
+_KNOWS_ITSELF: Final = os.utime in os.supports_fd  # not on Windows
+_ONE_SECOND: Final = 1_000_000_000  # every file system keeps whole seconds
+_one_at_a_time: Final = threading.Lock()  # of this process; others are kept out by the journal's lock
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A shipment whose transfer has begun, ``attempts`` times."""
+
+    msg_id: str
+    type: str
+    sender_her_id: int
+    kommunenummer: str
+    bydel: str
+    year: int
+    payload_sha256: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class HighWaterMark:
+    """How far a journal has come, as the file beside it says or as the journal itself does.
+
+    Attributes:
+        journal_id: The journal's own, random.
+        step: How many changes it has seen.
+        inode: The journal's file's, where its file system keeps it; None else. A copy has another.
+        copied: Whether it was read from another file than it was written to.
+    """
+
+    journal_id: str
+    step: int
+    inode: int | None
+    begun: tuple[Begun, ...]
+    copied: bool = field(default=False, compare=False)
+
+
+class MarkDamaged(ValueError):
+    """The file with the mark is not as it was written."""
+
+
+def mark_file(journal: Path) -> Path:
+    """Return where a journal's mark is."""
+    resolved = journal.resolve()
+    return resolved.with_name(resolved.name + ".mark")
+
+
+def mark_of(connection: sqlite3.Connection, inode: int | None) -> HighWaterMark:
+    """Return the mark that belongs to the journal as it is now; ``inode`` is its file's (``stable_inode``)."""
+    identity = connection.execute(sql.IDENTITY).fetchone()
+    begun = tuple(Begun(*row) for row in connection.execute(sql.BEGUN))
+    return HighWaterMark(identity["journal_id"], identity["step"], inode, begun)
+
+
+def read(journal: Path) -> HighWaterMark | None:
+    """Return the mark beside a journal; None where there is none.
+
+    Raises:
+        MarkDamaged: It is not as it was written.
+        JournalUnwritable: It cannot be read.
+    """
+    file = mark_file(journal)
+    try:
+        with file.open("rb") as stream:
+            about = os.fstat(stream.fileno())
+            content = stream.read(MOST_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise of_os(file, error) from error
+    return mark_in(content, about)
+
+
+def mark_in(content: bytes, about: os.stat_result | None = None) -> HighWaterMark:
+    """Return the mark that a file holds; ``about`` is the file, where it is to be the one that was written.
+
+    Raises:
+        MarkDamaged: It is not as it was written.
+    """
+    try:
+        return _read_mark(json.loads(content), about)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise MarkDamaged from None
+
+
+def content_of(mark: HighWaterMark, **more: object) -> bytes:
+    """Return what a file holds for a mark to be read from it."""
+    values = asdict(mark)
+    del values["copied"]
+    return json.dumps({"kpr-sender journal marker": 1, **values, **more}).encode() + b"\n"
+
+
+def write(journal: Path, mark: HighWaterMark) -> None:
+    """Write a mark, durable before return; where that fails (``JournalUnwritable``) the old one stands."""
+    with _one_at_a_time:
+        prepare(journal, mark)
+        put(journal)
+
+
+def prepare(journal: Path, mark: HighWaterMark) -> None:
+    """Write a mark to a new file, durable before return; the old one stands until ``put``."""
+    path = _new_file(journal)
+    try:
+        with new_file(path) as file:
+            if mark.inode is None or not _KNOWS_ITSELF:
+                file.write(content_of(mark))
+                return
+            seconds = int(time.time())
+            own = {"inode": os.fstat(file.fileno()).st_ino, "written": seconds}
+            file.write(content_of(mark, own=own))
+            file.flush()
+            os.utime(file.fileno(), ns=(seconds * _ONE_SECOND, seconds * _ONE_SECOND))
+    except OSError as error:
+        raise of_os(path, error) from error
+
+
+def put(journal: Path) -> None:
+    """Move the mark that is prepared to the old one's place, durable before return."""
+    file = mark_file(journal)
+    try:
+        _new_file(journal).replace(file)
+        sync_folder(file.parent)
+    except OSError as error:
+        raise of_os(file, error) from error
+
+
+def _new_file(journal: Path) -> Path:
+    file = mark_file(journal)
+    return file.with_name(file.name + ".new")
+
+
+def _read_mark(value: Mapping[str, Any], about: os.stat_result | None) -> HighWaterMark:
+    journal_id, step, inode = value["journal_id"], value["step"], value["inode"]
+    if not isinstance(journal_id, str) or not isinstance(step, int) or not isinstance(inode, int | None):
+        raise TypeError
+    own = value.get("own")  # earlier versions wrote none
+    copied = False
+    if own is not None and about is not None:
+        copied = (own["inode"], own["written"]) != (about.st_ino, about.st_mtime_ns // _ONE_SECOND)
+    return HighWaterMark(journal_id, step, inode, tuple(Begun(**one) for one in value["begun"]), copied)

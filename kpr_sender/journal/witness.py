@@ -1,0 +1,122 @@
+"""A second witness of how far a journal has come, outside its folder: what puts journal and mark back leaves it alone.
+
+It is the mark once more, in a file named after the journal's id in the state folder of the user or the machine. It is
+written after the mark and never durable before that: a crash leaves it at the journal's step or behind it. Behind is
+harmless. One that is ahead of the journal says that journal and mark were restored together (``recovery``).
+
+A witness that cannot be read or written says nothing and prevents nothing; ``doctor`` shows it (``concerns``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kpr_sender.durable import NO_FOLLOW, write_file
+from kpr_sender.journal.marker import MOST_BYTES, HighWaterMark, MarkDamaged, content_of, mark_in
+
+_MACHINE: Final = Path("/var/lib")
+_WITHIN: Final = Path("kpr-sender", "witness")
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """What was written outside the journal's folder.
+
+    Attributes:
+        journal: The journal's path when it was written.
+    """
+
+    mark: HighWaterMark
+    journal: str
+
+
+def folders(journal: Path, environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """Return where a journal's witness may lie, the best first; a folder within the journal's own comes last."""
+    # The XDG base directory specification: a relative path there is invalid and to be ignored.
+    named = Path(environ.get("XDG_STATE_HOME", ""))
+    windows = environ.get("LOCALAPPDATA", "") if os.name == "nt" else ""
+    user = named if named.is_absolute() else Path(windows) if windows else _home(environ)
+    roots = (user, None if os.name == "nt" else _MACHINE)
+    found = [root / _WITHIN for root in roots if root is not None]
+    return tuple(sorted(found, key=lambda folder: _is_within(folder, journal)))
+
+
+def read(journal: Path, journal_id: str) -> Witness | None:
+    """Return the witness that has come farthest; None where none can be read."""
+    found = [one for folder in folders(journal) if (one := _read(folder, journal_id)) is not None]
+    return max(found, key=lambda one: one.mark.step, default=None)
+
+
+def write(journal: Path, mark: HighWaterMark) -> bool:
+    """Write a journal's witness into the first folder that takes it; return whether there is one."""
+    content = content_of(mark, journal=str(journal.resolve()))
+    for folder in folders(journal):
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Not synced: a loss of power may take the last one along, and each run writes it anew.
+            write_file(folder / f"{mark.journal_id}.json", content, synced=False)
+        except OSError:
+            continue
+        return True
+    return False
+
+
+def concerns(journal: Path, mark: HighWaterMark | None) -> Iterator[str]:
+    """Yield why an older journal that is put back together with its mark might go unnoticed.
+
+    Args:
+        journal: The journal.
+        mark: What lies beside it; None where it is not used yet.
+    """
+    usable = next((folder for folder in folders(journal) if _takes_files(folder)), None)
+    if usable is None:
+        tried = ", ".join(map(str, folders(journal))) or "no folder is known"
+        yield f"It cannot be written ({tried})"
+    elif _is_within(usable, journal):
+        yield f"It lies in the journal's own folder ({usable}), and would be restored with it"
+    if usable is not None and mark is not None and mark.begun and read(journal, mark.journal_id) is None:
+        yield f"There is none in {usable}: the next send or wait writes it"
+
+
+def _home(environ: Mapping[str, str]) -> Path | None:
+    """Return the state folder in the user's home; cron and sudo may leave HOME out, or another user's in it."""
+    home = environ.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises where there is none
+    return Path(home, ".local", "state") if Path(home).is_absolute() else None
+
+
+def _is_within(folder: Path, journal: Path) -> bool:
+    return folder.resolve().is_relative_to(journal.resolve().parent)
+
+
+def _read(folder: Path, journal_id: str) -> Witness | None:
+    if not journal_id.isalnum():
+        return None  # it comes from a file, and is to name one in this folder
+    file = folder / f"{journal_id}.json"
+    try:
+        with os.fdopen(os.open(file, os.O_RDONLY | NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)), "rb") as stream:
+            if os.name == "posix" and os.fstat(stream.fileno()).st_uid != os.geteuid():
+                return None  # another user's word must not stop this one's work
+            content = stream.read(MOST_BYTES)
+        mark = mark_in(content)
+        journal = json.loads(content).get("journal", "")
+    except (OSError, MarkDamaged):
+        return None
+    return Witness(mark, journal) if mark.journal_id == journal_id else None
+
+
+def _takes_files(folder: Path) -> bool:
+    """Tell whether files can be written in a folder, or where it would be made. Tried, not asked."""
+    import tempfile  # noqa: PLC0415 - doctor alone needs it
+
+    try:
+        existing = next(each for each in (folder, *folder.parents) if each.exists())
+        with tempfile.TemporaryFile(dir=existing) as file:
+            file.write(b"\n")
+    except OSError:
+        return False
+    return True
