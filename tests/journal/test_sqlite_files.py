@@ -192,7 +192,8 @@ def test_an_attempt_whose_marker_cannot_be_written_is_not_made(
             client.submit()
     assert bus.published == []
     monkeypatch.setattr(marker, step, real)
-    report = client.status()
+    with Client(kommune.configure(), bus=bus) as asking:
+        report = asking.status()
     assert report is not None
     assert (report.submission.state.value, report.exit_code) == ("sealed", exit_code)
     with Client(kommune.configure(), bus=bus) as again:
