@@ -1,0 +1,268 @@
+"""What reads foreign bytes, each with samples to spoil, and the errors that it documents for what it cannot read."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Self
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat, pkcs12
+
+from kpr_sender.bus.amqp import AmqpBus
+from kpr_sender.bus.codec import Decoded, Undecodable, encode_head
+from kpr_sender.bus.proton_engine import Message
+from kpr_sender.cms.port import ProtectionRefused
+from kpr_sender.cms.read import Policy, open_sealed
+from kpr_sender.cms.read_signed import verify
+from kpr_sender.errors import AccessRefused, KprError
+from kpr_sender.http_client import HttpAnswer
+from kpr_sender.keys.files import load_pem, load_pkcs12
+from kpr_sender.messages import apprec, error_queue
+from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.transport import SUBJECT_SOAP_FAULT
+from kpr_sender.model import ReceiptError
+from kpr_sender.registry import soap
+from kpr_sender.sandbox.apprec import build
+from kpr_sender.sandbox.register_answers import fault
+from kpr_sender.settings.secrets import Secret
+from kpr_sender.settings.values import RegistrySettings
+from kpr_sender.trust.revocation import evaluate_crl, evaluate_ocsp
+from tests.helpers import cms, pki, registry_stub
+from tests.helpers.bus_settings import RECEIPTS, bus_settings, outbound
+from tests.helpers.loopback import serving
+from tests.helpers.scripted_bus import Script, ScriptedBus
+from tests.helpers.seid_pki import SeidPki
+from tests.messages.parties import HODEMELDING
+
+_HER_ID: Final = 171479
+_FAULT: Final = (
+    b'<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:a="http://www.w3.org/2005/08/addressing">'
+    b"<s:Header><a:RelatesTo>urn:uuid:0b6a3c1e-0000-4000-8000-000000000000</a:RelatesTo></s:Header><s:Body><s:Fault>"
+    b'<s:Code><s:Value>s:Sender</s:Value></s:Code><s:Reason><s:Text xml:lang="en">Invalid signature</s:Text>'
+    b"</s:Reason></s:Fault></s:Body></s:Envelope>"
+)
+
+
+@dataclass(frozen=True)
+class Target:
+    """A parser.
+
+    Attributes:
+        samples: What is spoilt.
+        read: Reads what came of it.
+        documented: What it may raise.
+    """
+
+    samples: Sequence[bytes]
+    read: Callable[[bytes], object]
+    documented: tuple[type[Exception], ...] = ()
+
+
+def _cms() -> Target:
+    us, fhi = pki.key_pair(pki.Kind.ENCRYPTION), pki.key_pair(pki.Kind.RECEIVER_SIGNER)
+    signed = cms.signed(_apprec_samples()[0], fhi)
+
+    def read(data: bytes) -> None:
+        """As it came, and as what is inside an envelope: hardly anything that is spoilt outside can be opened."""
+        with contextlib.suppress(ProtectionRefused, AccessRefused):
+            open_sealed(data, decrypters=[us], signers=[fhi.certificate], policy=Policy())
+        verify(data, signers=[fhi.certificate], policy=Policy())
+
+    return Target([cms.sealed(signed, us.certificate), signed], read, (ProtectionRefused, AccessRefused))
+
+
+def _apprec_samples() -> Sequence[bytes]:
+    error = ReceiptError("T02", "2.16.578.1.12.4.1.1.8221", "XML validerer ikke", "PERSON rad 17")
+    return [
+        build(
+            version=version,
+            apprec_id="a1",
+            generated_at=datetime(2025, 1, 7, 8, tzinfo=UTC),
+            status_code=status,
+            errors=errors,
+            original=HODEMELDING,
+        )
+        for version, status, errors in (("1.0", "1", ()), ("1.1", "2", (error, error)))
+    ]
+
+
+def _apprec() -> Target:
+    return Target(_apprec_samples(), apprec.parse, (MessageRefused,))
+
+
+def _error_queue() -> Target:
+    def read(data: bytes) -> None:
+        text = data.decode("latin-1")
+        error_queue.parse({}, SUBJECT_SOAP_FAULT, data)
+        error_queue.parse(
+            {"errorCondition": text, "originalMessageId": text, "errorConditionData": text}, text, data, text
+        )
+
+    return Target([_FAULT, b'{"expected": "AB12", "actual": ["CD34", {"field": "x"}]}'], read)
+
+
+def _soap(patch: pytest.MonkeyPatch) -> Target:
+    answers: list[bytes] = []
+
+    class Register:
+        """Answers each question alike."""
+
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def ask(self, url: str, *_: object, **__: object) -> HttpAnswer:
+            return HttpAnswer(url, 200, {}, answers[0])
+
+    patch.setattr(soap, "RegistryClient", Register)
+    register = soap.SoapRegister(RegistrySettings(url="https://register", user="kommune", password=Secret("x")))
+
+    def read(data: bytes) -> None:
+        answers[:] = [data]
+        register.fetch(_HER_ID)
+
+    found = registry_stub.Facts(_HER_ID, 994598759)
+    samples = [
+        registry_stub.details(found),
+        registry_stub.certificate(soap.ENCRYPTION, pki.certificate(pki.Kind.ENCRYPTION)),
+        fault("InvalidHerIdSupplied", "nei"),
+    ]
+    return Target(samples, read, (KprError,))
+
+
+def _revocation(
+    evaluate: Callable[..., object], make: Callable[[SeidPki, x509.Certificate], Sequence[bytes]]
+) -> Target:
+    authorities = SeidPki("http://127.0.0.1/root.crl")
+    issuing = authorities.issuing
+    certificate = issuing.issue(pki.certificate(pki.Kind.SIGNER).subject)
+    return Target(
+        make(authorities, certificate), lambda data: evaluate(data, certificate, issuing.certificate, at=pki.NOW)
+    )
+
+
+def _crl() -> Target:
+    def make(authorities: SeidPki, certificate: x509.Certificate) -> Sequence[bytes]:
+        lists = [authorities.issuing.crl(), authorities.issuing.crl(certificate, reason=x509.ReasonFlags.superseded)]
+        return [each.public_bytes(encoding) for each in lists for encoding in (Encoding.DER, Encoding.PEM)]
+
+    return _revocation(evaluate_crl, make)
+
+
+def _ocsp() -> Target:
+    def make(authorities: SeidPki, certificate: x509.Certificate) -> Sequence[bytes]:
+        issuing = authorities.issuing
+        return [issuing.answer(certificate), issuing.answer(certificate, responder=issuing.responder(), by_key=True)]
+
+    return _revocation(evaluate_ocsp, make)
+
+
+def _pkcs12() -> Target:
+    """With one round of key derivation: the files are a vendor's, the time goes into reading them."""
+    own = pki.key_pair(pki.Kind.SIGNER)
+    one_round = (
+        PrivateFormat.PKCS12.encryption_builder()
+        .kdf_rounds(1)
+        .key_cert_algorithm(pkcs12.PBES.PBESv2SHA256AndAES256CBC)
+        .build(b"x")
+    )
+    file = pkcs12.serialize_key_and_certificates(
+        b"test", own.private_key, own.certificate, [pki.issuing_ca()], one_round
+    )
+
+    def read(data: bytes) -> None:
+        with contextlib.suppress(AccessRefused):
+            load_pkcs12(data, "x", name="key.p12")
+        load_pem(data, data, None, name="key.pem")
+
+    return Target([file, pki.certificate_pem(pki.Kind.SIGNER) + pki.key_pem(pki.Kind.SIGNER)], read, (AccessRefused,))
+
+
+def _amqp_message() -> Target:
+    whole = Message(durable=True, id="1", correlation_id="2", body=b"sealed", inferred=True, properties={"a": "b"})
+    return Target([encode_head(outbound()) + b"\x00\x53\x75\xa0\x06sealed", whole.encode()], _decode, (Undecodable,))
+
+
+def _decode(data: bytes) -> None:
+    decoded = Decoded(data)
+    for name in ("message_id", "to", "subject", "reply_to", "correlation_id", "content_type"):
+        decoded.field(name)
+    assert isinstance(decoded.body, bytes)
+
+
+def _amqp_frames(stack: contextlib.ExitStack) -> Target:
+    """What a broker answers is spoilt; each example connects and looks for receipts once."""
+    answers: list[bytes] = []
+
+    def behave(connection: socket.socket, _: threading.Event) -> None:
+        connection.sendall(answers[0])
+        connection.shutdown(socket.SHUT_WR)
+        while connection.recv(65536):
+            pass
+
+    port = stack.enter_context(serving(behave))
+    quick: dict[str, Any] = {"connect_timeout": 1.0, "reconnect_budget": 0.0, "publish_timeout": 1.0}
+
+    def read(data: bytes) -> None:
+        answers[:] = [data]
+        with AmqpBus(bus_settings(port, **quick)) as bus:
+            if (inbound := bus.receive(0.0)) is not None:
+                bus.settle(inbound)
+
+    return Target([_conversation()], read, (KprError,))
+
+
+def _conversation() -> bytes:
+    """Record what a server says to somebody who connects and takes one message."""
+    heard = bytearray()
+    message = Message(id="1", body=b"sealed", inferred=True).encode()
+    with ScriptedBus(Script(deliver={RECEIPTS: [message], f"/amq/queue/{RECEIPTS}": [message]})) as server:
+
+        def relay(client: socket.socket, _: threading.Event) -> None:
+            with socket.create_connection(("127.0.0.1", server.port)) as connected:
+                threading.Thread(target=_copy, args=(client, connected, bytearray()), daemon=True).start()
+                _copy(connected, client, heard)
+
+        with serving(relay) as port, AmqpBus(bus_settings(port)) as bus:
+            assert bus.receive(5.0) is not None
+    return bytes(heard)
+
+
+def _copy(source: socket.socket, target: socket.socket, heard: bytearray) -> None:
+    with contextlib.suppress(OSError):
+        while chunk := source.recv(65536):
+            heard += chunk
+            target.sendall(chunk)
+        target.shutdown(socket.SHUT_WR)
+
+
+@contextlib.contextmanager
+def target(name: str) -> Iterator[Target]:
+    """Set a parser up."""
+    with contextlib.ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        makers: dict[str, Callable[[], Target]] = {
+            "cms": _cms,
+            "apprec": _apprec,
+            "error queue": _error_queue,
+            "soap": lambda: _soap(patch),
+            "ocsp": _ocsp,
+            "crl": _crl,
+            "pkcs12 and pem": _pkcs12,
+            "amqp messages": _amqp_message,
+            "amqp frames": lambda: _amqp_frames(stack),
+        }
+        yield makers[name]()
+
+
+NAMES: Final = ("cms", "apprec", "error queue", "soap", "ocsp", "crl", "pkcs12 and pem", "amqp messages", "amqp frames")

@@ -1,0 +1,98 @@
+"""Foreign bytes: whatever they are, a parser reads them or refuses them as it documents, and soon.
+
+Samples are spoilt: bytes changed, taken out, put in, doubled, cut off, spliced with another sample's. In the suite some
+hundred of each parser, always the same; in the night as many as half a minute gives, new ones each time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.helpers.figures import figure
+from tests.helpers.nightly import scaled
+from tests.proofs.fuzz_targets import NAMES, Target, target
+
+EXAMPLES: Final = 200
+BATCH: Final = 1_000
+SECONDS: Final = 30
+LONGEST: Final = 5_000  # milliseconds for one example, on a busy machine
+# Lengths that no data has, indefinite ones, and the beginnings of what is refused.
+WORDS: Final = (
+    b"\x00", b"\xff", b"\x80", b"\x84\xff\xff\xff\xff", b"\x30\x80", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff",
+    b"\xa0\x00", b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"<!--x-->", b"&b;", b"]]>", b"-----BEGIN A-----",
+    b"\xef\xbb\xbf", b"\xc2\xa0",
+)  # fmt: skip
+
+places = st.integers(0, 2**20)
+lengths = st.one_of(st.integers(0, 8), st.integers(0, 2**12))
+words = st.one_of(st.sampled_from(WORDS), st.binary(min_size=1, max_size=8))
+edits = st.lists(
+    st.tuples(st.sampled_from(["change", "insert", "delete", "double", "cut", "splice"]), places, lengths, words),
+    min_size=1,
+    max_size=6,
+)
+
+
+def spoilt(samples: Sequence[bytes], number: int, edits: Sequence[tuple[str, int, int, bytes]]) -> bytes:
+    """Return a sample with edits at places anywhere in it."""
+    data = samples[number % len(samples)]
+    for kind, place, length, word in edits:
+        begin = place % (len(data) + 1)
+        end = min(begin + length, len(data))
+        other = samples[length % len(samples)]
+        data = {
+            "change": data[:begin] + word + data[begin + len(word) :],
+            "insert": data[:begin] + word * (1 + length % 50) + data[begin:],
+            "delete": data[:begin] + data[end:],
+            "double": data[:end] + data[begin:],
+            "cut": data[:begin],
+            "splice": data[:begin] + other[place % (len(other) + 1) :],
+        }[kind]
+    return data
+
+
+def read_all(parser: Target, examples: int, *, same: bool) -> None:
+    """Spoil samples so often; fails for whatever is not documented, and for what takes too long."""
+
+    @settings(
+        max_examples=examples,
+        derandomize=same,
+        database=None,
+        deadline=LONGEST,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(number=st.integers(0, len(parser.samples) - 1), edits=edits)
+    def read(number: int, edits: Sequence[tuple[str, int, int, bytes]]) -> None:
+        with contextlib.suppress(*parser.documented):
+            parser.read(spoilt(parser.samples, number, edits))
+
+    read()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_spoilt_is_read_or_refused_as_documented(name: str) -> None:
+    with target(name) as parser:
+        for sample in parser.samples:
+            with contextlib.suppress(*parser.documented):
+                parser.read(sample)
+        examples = EXAMPLES if name != "amqp frames" else EXAMPLES // 10
+        read_all(parser, examples, same=True)
+    figure("spoilt bytes read", **{name: examples})
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_spoilt_is_read_or_refused_all_night(name: str) -> None:
+    ends, examples = time.monotonic() + scaled(SECONDS), 0
+    with target(name) as parser:
+        while time.monotonic() < ends:
+            read_all(parser, BATCH if name != "amqp frames" else BATCH // 20, same=False)
+            examples += BATCH if name != "amqp frames" else BATCH // 20
+    figure("spoilt bytes read, all night", **{name: examples})
