@@ -27,6 +27,7 @@ if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_us
     os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
 
 pytest_plugins = (
+    "tests.helpers.keys_once",
     "tests.helpers.figures",
     "tests.helpers.engine_fixtures",
     "tests.helpers.register_scene",

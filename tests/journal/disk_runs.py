@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import dataclasses
-import functools
 import gc
 import json
 import os
@@ -26,10 +25,9 @@ from typing import Any, Final
 from kpr_sender.bus.port import Outbound
 from kpr_sender.client import Client
 from kpr_sender.errors import KprError
-from kpr_sender.keys import configured
 from kpr_sender.model import Envelope
 from kpr_sender.settings.values import Settings
-from tests.helpers import fhi as fhi_module
+from tests.helpers import keys_once  # noqa: F401 - a process of its own
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Municipality, municipality
@@ -39,8 +37,6 @@ _disk: Final = ctypes.CDLL(None)
 
 
 def _serve() -> None:
-    configured.load_key = functools.cache(configured.load_key)
-    fhi_module.load_pkcs12 = functools.cache(fhi_module.load_pkcs12)  # type: ignore[attr-defined]
     base = Path(tempfile.mkdtemp(prefix="kpr-disk-"))
     try:
         kommune = municipality(base / "kommune")

@@ -6,14 +6,12 @@ journal itself is not: it keeps what the EPJ calls its running number, and recei
 
 from __future__ import annotations
 
-import functools
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.serialization import pkcs12
 
 from kpr_sender.cli.main import run
 from tests.helpers.configuration import LOKAL
@@ -111,8 +109,6 @@ def _left(folder: Path) -> Iterator[tuple[str, str]]:
 def test_none_of_ten_thousand_ids_in_the_inputs_is_in_any_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
 ) -> None:
-    # The same keys each time: that their primes are prime is proven once.
-    monkeypatch.setattr(pkcs12, "load_pkcs12", functools.cache(pkcs12.load_pkcs12))
     numbers = ids()
     wanted = frozenset(numbers)
     planted_ids: set[str] = set()
