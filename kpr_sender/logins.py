@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from kpr_sender.durable import write_file
-from kpr_sender.errors import AccessRefused, LoginRefused
+from kpr_sender.errors import AccessRefused, KprError, LoginRefused
 from kpr_sender.settings.values import BusSettings, RegistrySettings
 
 PAUSE: Final = timedelta(minutes=15)
@@ -92,7 +92,7 @@ class RefusedLogins:
     path: Path
     now: Callable[[], datetime]
     anyway: bool = False
-    _refused: dict[str, Any] | None = field(default=None, repr=False)
+    _unwritten: dict[str, Any] = field(default_factory=dict, repr=False)
     _tried: set[str] = field(default_factory=set, repr=False)
 
     @contextmanager
@@ -108,9 +108,10 @@ class RefusedLogins:
         try:
             yield
         except LoginRefused:
-            salt = secrets.token_bytes(16)
-            entry = {"at": self.now().isoformat(), "salt": salt.hex(), "digest": login.digest(salt)}
-            self._store({**self._known(), login.service: entry})
+            with suppress(KprError):  # the secret is gone meanwhile: the refusal is what counts
+                salt = secrets.token_bytes(16)
+                entry = {"at": self.now().isoformat(), "salt": salt.hex(), "digest": login.digest(salt)}
+                self._store({**self._known(), login.service: entry})
             raise
         if login.service in self._known():
             self._store({service: entry for service, entry in self._known().items() if service != login.service})
@@ -128,25 +129,25 @@ class RefusedLogins:
             f"This login was refused at {_utc(refused_at)} and is not repeated before {_utc(refused_at + PAUSE)}: more "
             "attempts may lock the account.",
             where=login.where,
-            next_step="Correct user, password or PIN: another login is tried at once. kpr-send doctor tries this one "
-            "once more, and when it works all runs go on.",
+            next_step="Correct user, password or PIN: another login is tried at once."
+            + ("" if self.anyway else " kpr-send doctor tries this one once more, and when it works all runs go on."),
         )
 
     def _known(self) -> dict[str, Any]:
-        if self._refused is None:
-            self._refused = {}
-            with suppress(OSError, ValueError, RecursionError), self.path.open("rb") as file:
-                found = json.loads(file.read(_MOST_BYTES))
-                self._refused = found if isinstance(found, dict) else {}
-        return self._refused
+        """Return what is remembered, read anew: another process may have lifted it."""
+        with suppress(OSError, ValueError, RecursionError), self.path.open("rb") as file:
+            found = json.loads(file.read(_MOST_BYTES))
+            return {**(found if isinstance(found, dict) else {}), **self._unwritten}
+        return self._unwritten
 
     def _store(self, refused: dict[str, Any]) -> None:
-        self._refused = refused
+        self._unwritten = refused
         with suppress(OSError):
             if refused:
                 write_file(self.path, json.dumps(refused).encode())
             else:
                 self.path.unlink(missing_ok=True)
+            self._unwritten = {}
 
 
 def _utc(moment: datetime) -> str:

@@ -100,6 +100,15 @@ def test_who_asks_whether_it_works_is_answered_once_and_a_login_that_works_lifts
     assert len(scene.attempts) == 4
 
 
+def test_a_program_that_runs_on_hears_that_another_process_lifted_it(scene: Scene) -> None:
+    memory = scene.memory()
+    with pytest.raises(LoginRefused):
+        scene.run(memory=memory)
+    scene.right = ("kommune", SECRET)
+    scene.run(memory=scene.memory(anyway=True))
+    scene.run(memory=memory)
+
+
 def test_one_login_that_works_leaves_what_is_remembered_of_another(scene: Scene) -> None:
     for service in ("bus", "register"):
         with pytest.raises(LoginRefused):

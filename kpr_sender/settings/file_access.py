@@ -37,11 +37,11 @@ def require_own(path: Path, *, where: str) -> None:
         except OSError:
             continue
         if about.st_uid not in {0, os.geteuid()}:
+            owner, owners = _user(about.st_uid), dict.fromkeys(("root", _user(os.geteuid())))
             raise ConfigInvalid(
-                f"{place} belongs to another user ({_user(about.st_uid)}), who may put into it whatever he likes.",
+                f"{place} belongs to another user ({owner}), who may write anything into it.",
                 where=where,
-                next_step=f"Run kpr-send as that user, or give it to root or to {_user(os.geteuid())} (chown), after "
-                "you have read it.",
+                next_step=f"Run kpr-send as {owner}, or read it and give it to {' or '.join(owners)}: chown.",
             )
         if writers := _writers(about):
             raise ConfigInvalid(

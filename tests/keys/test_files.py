@@ -52,6 +52,12 @@ def test_pem_gives_key_certificate_and_the_chain_without_the_root(passphrase: st
     assert numbers(pair) == numbers(pki.key_pair(SIGNER))
 
 
+def test_a_byte_order_mark_is_no_part_of_a_pem_file() -> None:
+    mark = b"\xef\xbb\xbf"  # as Notepad writes it
+    pair = load_pem(mark + pki.certificate_pem(SIGNER), mark + pki.key_pem(SIGNER, PASSPHRASE), PASSPHRASE, name="keys")
+    assert pair.certificate == pki.certificate(SIGNER)
+
+
 def test_a_stranger_in_the_file_is_not_taken_for_an_intermediate() -> None:
     certificates = pki.certificate_pem(SIGNER, pki.certificate(Kind.STRANGER))
     assert load_pem(certificates, pki.key_pem(SIGNER), None, name="keys.signing").chain == ()
