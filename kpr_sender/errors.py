@@ -10,7 +10,8 @@ passphrase or key material (promise G6): whatever it is made of, it is cleaned h
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -28,6 +29,22 @@ def sentence(text: str, *clauses: str) -> str:
     """
     said = "; ".join(dict.fromkeys(filter(None, (clause.strip(_STOPS) for clause in clauses))))
     return f"{text.rstrip(_STOPS)}{': ' if said else ''}{said}."
+
+
+@contextmanager
+def foreign_bytes(refusal: Exception) -> Iterator[None]:
+    """Raise a refusal in place of whatever a library raises at bytes that are not ours.
+
+    What that may be no library says in full: cryptography alone has ten classes for a certificate that is none, not all
+    of them ValueErrors, and a panic of its Rust half is no Exception. What is ours passes, and what says nothing about
+    the bytes.
+    """
+    try:
+        yield
+    except (KprError, type(refusal), KeyboardInterrupt, SystemExit, MemoryError):
+        raise
+    except BaseException:  # noqa: BLE001 - see above
+        raise refusal from None
 
 
 class Fault(enum.StrEnum):

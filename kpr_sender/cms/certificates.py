@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from kpr_sender.cms import asn1
-from kpr_sender.errors import AccessRefused
+from kpr_sender.errors import AccessRefused, foreign_bytes
 from kpr_sender.model import CertificateName
 from kpr_sender.privacy import redact_name
 
@@ -43,10 +43,25 @@ def load_certificates(data: bytes, name: str) -> list[x509.Certificate]:
     Raises:
         AccessRefused: There is none, or one is damaged.
     """
-    try:
-        return x509.load_pem_x509_certificates(data) if _PEM in data else [x509.load_der_x509_certificate(data)]
-    except (ValueError, x509.InvalidVersion):
-        raise AccessRefused("There is no certificate in the file, or one is damaged.", where=name) from None
+    with foreign_bytes(AccessRefused("There is no certificate in the file, or one is damaged.", where=name)):
+        return [_complete(each) for each in x509.load_pem_x509_certificates(data)] if _PEM in data else [read_der(data)]
+
+
+def read_der(data: bytes) -> x509.Certificate:
+    """Read a certificate, DER.
+
+    Raises:
+        ValueError: It is none, or whose it is cannot be read.
+    """
+    with foreign_bytes(ValueError("no certificate")):
+        return _complete(x509.load_der_x509_certificate(data))
+
+
+def _complete(certificate: x509.Certificate) -> x509.Certificate:
+    """Return a certificate after reading what the library reads only when it is asked for, and everybody asks for."""
+    _ = certificate.subject, certificate.issuer, certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    CertificateIdentity.of(certificate)
+    return certificate
 
 
 def load_certificate(data: bytes, name: str) -> x509.Certificate:
@@ -83,15 +98,13 @@ def check(certificate: x509.Certificate, use: CertificateUse, *, at: datetime, n
     if at > certificate.not_valid_after_utc:
         what = f"The certificate expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
         raise refusal(certificate, what, name=name, next_step=_NEXT_ONE)
-    what = ""
-    try:
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-        if not _HAS_USAGE[use](usage):
-            what = f"The certificate's key usage does not include {use.value}"
-    except x509.ExtensionNotFound:
-        what = f"The certificate has no key usage; {use.value} is needed"
-    except (x509.DuplicateExtension, ValueError):
-        what = "The certificate's extensions cannot be read"
+    unreadable = refusal(certificate, "The certificate's extensions cannot be read", name=name, next_step=_OTHER_USE)
+    with foreign_bytes(unreadable):
+        usage = next((each.value for each in certificate.extensions if isinstance(each.value, x509.KeyUsage)), None)
+        if usage is None:
+            what = f"The certificate has no key usage; {use.value} is needed"
+        else:
+            what = "" if _HAS_USAGE[use](usage) else f"The certificate's key usage does not include {use.value}"
     if what:
         raise refusal(certificate, what, name=name, next_step=_OTHER_USE)
 
@@ -102,11 +115,9 @@ def rsa_public_key(certificate: x509.Certificate, *, name: str) -> RSAPublicKey:
     Raises:
         AccessRefused: Not an RSA key of at least 2048 bits. .NET peers cannot take elliptic curve recipients.
     """
-    try:
+    unreadable = refusal(certificate, "The certificate's key cannot be read", name=name, next_step=_OTHER_KEY)
+    with foreign_bytes(unreadable):
         key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
-        what = "The certificate's key cannot be read"
-        raise refusal(certificate, what, name=name, next_step=_OTHER_KEY) from None
     if isinstance(key, RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
         return key
     if isinstance(key, RSAPublicKey):
@@ -216,18 +227,23 @@ class CertificateIdentity:
         serial: The serialNumber INTEGER, DER.
         subject: The subject's Name, DER.
         public_key: The SubjectPublicKeyInfo, DER.
+        key_identifier: The subject key identifier; None where it has none, and for one that is embedded.
     """
 
     issuer: bytes
     serial: bytes
     subject: bytes
     public_key: bytes
+    key_identifier: bytes | None = None
 
-    @classmethod
-    def of(cls, certificate: x509.Certificate) -> CertificateIdentity:
+    @staticmethod
+    @lru_cache(maxsize=64)  # a message may name thousands of recipients, and each is compared with each of ours
+    def of(certificate: x509.Certificate) -> CertificateIdentity:
         """Read a certificate's identity."""
         encoded = memoryview(certificate.public_bytes(Encoding.DER))
-        return cls.read(asn1.read(encoded, max_elements=_MAX_ELEMENTS, max_depth=_MAX_DEPTH))
+        found = CertificateIdentity.read(asn1.read(encoded, max_elements=_MAX_ELEMENTS, max_depth=_MAX_DEPTH))
+        key_identifier = extension(certificate, x509.SubjectKeyIdentifier)
+        return found if key_identifier is None else replace(found, key_identifier=key_identifier.digest)
 
     @classmethod
     def read(cls, certificate: asn1.BerElement) -> CertificateIdentity:
@@ -258,24 +274,21 @@ class CertificateIdentity:
         return number[:_LONGEST_SERIAL].hex()
 
     def is_named_by(self, identifier: asn1.BerElement) -> bool:
-        """Whether an IssuerAndSerialNumber, in DER or BER, names this certificate."""
-        return identifier.tag == asn1.SEQUENCE and [bytes(part.raw) for part in identifier.children()] == [
-            self.issuer,
-            self.serial,
-        ]
+        """Whether a RecipientIdentifier or SignerIdentifier (RFC 5652 5.3), in DER or BER, names this certificate."""
+        if identifier.tag == asn1.CONTEXT_0:
+            return self.key_identifier is not None and bytes(identifier.content) == self.key_identifier
+        return [bytes(part.raw) for part in identifier.children()] == [self.issuer, self.serial]
 
 
 def extension(certificate: x509.Certificate, kind: type[E]) -> E | None:
     """Return what an extension of a certificate says; None where it is not there or cannot be read."""
     try:
-        return certificate.extensions.get_extension_for_class(kind).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+        with foreign_bytes(ValueError()):
+            return certificate.extensions.get_extension_for_class(kind).value
+    except ValueError:
         return None
 
 
 def names(identifier: asn1.BerElement, certificate: x509.Certificate) -> bool:
     """Whether a RecipientIdentifier or SignerIdentifier (RFC 5652 5.3) names this certificate."""
-    if identifier.tag == asn1.CONTEXT_0:
-        key_identifier = extension(certificate, x509.SubjectKeyIdentifier)
-        return key_identifier is not None and bytes(identifier.content) == key_identifier.digest
     return CertificateIdentity.of(certificate).is_named_by(identifier)

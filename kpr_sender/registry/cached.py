@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 
+from kpr_sender.cms.certificates import read_der
 from kpr_sender.durable import write_file
 from kpr_sender.errors import RegistryUnreachable
 from kpr_sender.events import Event, EventKind, Observer
@@ -69,7 +69,7 @@ class Cache:
             return None
         try:
             return _from_json(stored, self.url)
-        except (KeyError, TypeError, ValueError, InvalidVersion):
+        except (AttributeError, KeyError, TypeError, ValueError):
             self._warn("is damaged; the register is asked anew")
             return None
 
@@ -161,7 +161,7 @@ def _base64(certificate: Certificate) -> str:
 
 
 def _certificate(text: str) -> Certificate:
-    return load_der_x509_certificate(base64.b64decode(text, validate=True))
+    return read_der(base64.b64decode(text, validate=True))
 
 
 @dataclass(frozen=True, slots=True)

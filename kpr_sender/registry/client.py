@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from cryptography.x509 import InvalidVersion, load_der_x509_certificate
-
+from kpr_sender.cms.certificates import read_der
 from kpr_sender.errors import AccessRefused, ConfigInvalid, RegistryUnreachable
 from kpr_sender.http_client import HttpAnswer, HttpClient, NoAnswer
 from kpr_sender.net import verifying
@@ -85,8 +84,8 @@ def registered_certificate(text: str) -> tuple[Certificate, ...]:
     """Read a certificate, base64 of DER; none where nothing is written."""
     written = "".join(text.split())
     try:
-        return (load_der_x509_certificate(base64.b64decode(written, validate=True)),) if written else ()
-    except (ValueError, InvalidVersion):
+        return (read_der(base64.b64decode(written, validate=True)),) if written else ()
+    except ValueError:
         raise UnreadableError("the certificate in it is damaged") from None
 
 

@@ -131,14 +131,14 @@ class Issuers:
             yield str(self.crl_dir), no_answer(f"cannot be read ({error.strerror})")
             return
         for path in files:
-            data = _read(path)
-            yield path.name, no_answer("cannot be read") if data is None else evaluate(data)
+            data = _read(path, MOST_CRL_BYTES)
+            yield path.name, no_answer("cannot be read, or is too large") if data is None else evaluate(data)
 
     def _stored_or_fetched(
         self, address: str, evaluate: _Evaluate, most: int, question: bytes | None = None
     ) -> RevocationAnswer:
         path = self.stored / hashlib.sha256(address.encode() + b"\0" + (question or b"")).hexdigest()
-        data = _read(path)
+        data = _read(path, most)
         if data is not None and (answer := evaluate(data)).status is not RevocationStatus.UNKNOWN:
             return answer
         try:
@@ -157,8 +157,10 @@ class Issuers:
             write_file(path, data)
 
 
-def _read(path: Path) -> bytes | None:
+def _read(path: Path, most: int) -> bytes | None:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(most + 1)
     except OSError:
         return None
+    return data if len(data) <= most else None

@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store, VerificationError
+from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store
 
 from kpr_sender.cms.certificates import (
     CertificateIdentity,
@@ -209,7 +208,7 @@ def trusted_path(
                 .build_client_verifier()
             )
             return tuple(verifier.verify(certificate, known).chain)
-        except (VerificationError, ValueError, UnsupportedAlgorithm) as error:
+        except Exception as error:  # noqa: BLE001 - whatever it raises at a foreign certificate, there is no path
             reason = _reason(certificate, [*authorities.anchors, *known], error)
             what = f"The certificate does not lead to a trusted authority: {reason}"
             raise refusal(certificate, what, name=name, next_step=_NO_PATH) from None

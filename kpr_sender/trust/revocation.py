@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -23,6 +23,7 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsageOID, ExtensionOID
 
 from kpr_sender.cms.certificates import extension
+from kpr_sender.errors import foreign_bytes
 
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """What an issuer's clock may be ahead of ours."""
@@ -30,6 +31,8 @@ CLOCK_SKEW: Final = timedelta(minutes=5)
 _FRESH: Final = timedelta(hours=1)
 """How old an answer without nextUpdate may be: such a responder answers each question anew."""
 
+_MOST_ADDRESSES: Final = 3
+"""Of each kind: real certificates name one or two, and each that is silent costs its time."""
 _WEAK: Final = frozenset({"md5", "sha1"})
 _KNOWN_IN_A_CRL: Final = frozenset(
     {ExtensionOID.AUTHORITY_KEY_IDENTIFIER, ExtensionOID.CRL_NUMBER, ExtensionOID.ISSUING_DISTRIBUTION_POINT}
@@ -83,7 +86,7 @@ def sources(certificate: x509.Certificate) -> Sources:
     Addresses of other kinds (ldap) are passed over, and https, too: to trust its certificate, another one would have
     to be asked about. What is fetched is signed.
     """
-    return Sources(_crl_addresses(certificate), _ocsp_addresses(certificate))
+    return Sources(_crl_addresses(certificate)[:_MOST_ADDRESSES], _ocsp_addresses(certificate)[:_MOST_ADDRESSES])
 
 
 def evaluate_crl(
@@ -91,19 +94,22 @@ def evaluate_crl(
 ) -> RevocationAnswer:
     """Read from a CRL, DER or PEM, whether a certificate is revoked; the issuer's path is valid."""
     try:
-        load = x509.load_pem_x509_crl if b"-----BEGIN " in data[:1000] else x509.load_der_x509_crl
-        crl = load(data)
-        why = _crl_flaw(crl, certificate, issuer, at)
-        if why:
-            return no_answer(why)
-        until = crl.next_update_utc
-        entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
-        if entry is None:
-            return RevocationAnswer(RevocationStatus.GOOD, until=until)
-        reason = _entry_reason(entry)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
+        with foreign_bytes(ValueError()):
+            return _read_crl(data, certificate, issuer, at)
+    except ValueError:
         return no_answer("the CRL cannot be read")
-    return _revoked(entry.revocation_date_utc, reason, until)
+
+
+def _read_crl(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime) -> RevocationAnswer:
+    load = x509.load_pem_x509_crl if b"-----BEGIN " in data[:1000] else x509.load_der_x509_crl
+    crl = load(data)
+    if why := _crl_flaw(crl, certificate, issuer, at):
+        return no_answer(why)
+    until = crl.next_update_utc
+    entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
+    if entry is None:
+        return RevocationAnswer(RevocationStatus.GOOD, until=until)
+    return _revoked(entry.revocation_date_utc, _entry_reason(entry), until)
 
 
 def _is_weak(algorithm: object) -> bool:
@@ -163,8 +169,9 @@ def _entry_reason(entry: x509.RevokedCertificate) -> x509.ReasonFlags | None:
 
 def _is_signed_by(issuer: x509.Certificate, crl: x509.CertificateRevocationList) -> bool:
     try:
-        return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]  # another kind of key: TypeError
-    except (InvalidSignature, TypeError, ValueError, UnsupportedAlgorithm):
+        with foreign_bytes(ValueError()):
+            return crl.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]  # other kinds of keys raise
+    except ValueError:
         return False
 
 
@@ -214,19 +221,22 @@ def evaluate_ocsp(
 ) -> RevocationAnswer:
     """Read from an OCSP answer, DER, whether a certificate is revoked; the issuer's path is valid."""
     try:
-        response = ocsp.load_der_ocsp_response(data)
-        if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
-            return no_answer(f"the OCSP responder says {response.response_status.name.lower()}")
-        flaw = (
-            _signature_flaw(response, issuer, at)
-            or _unknown_critical(response.extensions)
-            or _subject_flaw(response, certificate, issuer)
-        )
-        if flaw:
-            return no_answer(flaw)
-        return _ocsp_status(response, at)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
+        with foreign_bytes(ValueError()):
+            return _read_ocsp(data, certificate, issuer, at)
+    except ValueError:
         return no_answer("the OCSP answer cannot be read")
+
+
+def _read_ocsp(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime) -> RevocationAnswer:
+    response = ocsp.load_der_ocsp_response(data)
+    if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
+        return no_answer(f"the OCSP responder says {response.response_status.name.lower()}")
+    flaw = (
+        _signature_flaw(response, issuer, at)
+        or _unknown_critical(response.extensions)
+        or _subject_flaw(response, certificate, issuer)
+    )
+    return no_answer(flaw) if flaw else _ocsp_status(response, at)
 
 
 def _ocsp_status(response: ocsp.OCSPResponse, at: datetime) -> RevocationAnswer:
@@ -267,8 +277,9 @@ def _signature_flaw(response: ocsp.OCSPResponse, issuer: x509.Certificate, at: d
 def _delegation_flaw(responder: x509.Certificate, issuer: x509.Certificate, at: datetime) -> str:
     """RFC 6960 4.2.2.2. Whether the responder itself is revoked is not asked: its certificate lives for days."""
     try:
-        responder.verify_directly_issued_by(issuer)
-    except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
+        with foreign_bytes(ValueError()):
+            responder.verify_directly_issued_by(issuer)
+    except ValueError:
         return "the OCSP responder's certificate is not this issuer's"
     if _is_weak(responder.signature_hash_algorithm):
         return "the OCSP responder's certificate is signed too weakly"
@@ -297,7 +308,7 @@ def _signed_by(response: ocsp.OCSPResponse, responder: x509.Certificate) -> bool
             key.verify(signature, signed, ec.ECDSA(algorithm))
         else:
             return False
-    except (InvalidSignature, UnsupportedAlgorithm):
+    except InvalidSignature:
         return False
     return True
 

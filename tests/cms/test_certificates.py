@@ -109,6 +109,17 @@ def test_peers_bad_certificates_are_refused(name: str, at: int, text: str) -> No
             check(peer(name), use, at=dt.datetime(at, 6, 1, tzinfo=dt.UTC), name=name)
 
 
+def test_a_certificate_whose_owner_or_version_cannot_be_read_is_refused() -> None:
+    """The library reads a subject only when it is asked for, which every message about a certificate does."""
+    made = pki.certificate(Kind.SIGNER).public_bytes(Encoding.DER)
+    odd_version = made.replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09", 1)
+    odd_name = made.replace(b"\x0c\x0bTest signer", b"\x00\x0bTest signer")
+    for spoilt in (odd_version, odd_name):
+        assert spoilt != made
+        with pytest.raises(AccessRefused, match="one is damaged"):
+            load_certificate(spoilt, "receiver.pem")
+
+
 @pytest.mark.parametrize("encoding", [Encoding.PEM, Encoding.DER])
 def test_a_certificate_loads_from_pem_and_der(encoding: Encoding) -> None:
     certificate = pki.certificate(Kind.SIGNER)

@@ -133,6 +133,26 @@ def point(**changes: object) -> x509.Extension[x509.ExtensionType]:
     return x509.Extension(ExtensionOID.ISSUING_DISTRIBUTION_POINT, True, made)
 
 
+def odd_version(stage: Stage) -> bytes:
+    """A CRL that says it is of version 38 (RFC 5280 5.1.2.1 knows 1 and 2)."""
+    made = stage.ca.crl().public_bytes(Encoding.DER)
+    at = made.index(b"\x02\x01\x01\x30")
+    return made[: at + 2] + b"\x25" + made[at + 3 :]
+
+
+def claiming(header: bytes, body: bytes = b"12") -> Callable[[Stage], Misbehaviour]:
+    """An answer with a header of which HTTP libraries make what they like."""
+    return lambda _stage: lambda to: to.sendall(b"HTTP/1.1 200 OK\r\n" + header + b"\r\n\r\n" + body)
+
+
+def many_addresses(count: int) -> x509.Extension[x509.ExtensionType]:
+    points = [
+        x509.DistributionPoint([URI(f"http://127.0.0.1:1/{number + 1}.crl")], None, None, None)
+        for number in range(count)
+    ]
+    return x509.Extension(ExtensionOID.CRL_DISTRIBUTION_POINTS, False, x509.CRLDistributionPoints(points))
+
+
 def crl(*gone: bool, **changes: object) -> Make:
     """A certificate with a CRL; it is on it when anything is said."""
     return lambda stage: stage.with_crl(lambda leaf: stage.ca.crl(*[leaf for _ in gone], **changes))  # type: ignore[arg-type]
@@ -310,6 +330,16 @@ ROWS: dict[str, Row] = {
         crl(more=[point(full_name=[URI("http://example.test/2.crl")])]), "the CRL is of another distribution point"
     ),
     "CRL is no CRL": untold(other_crl(lambda _stage: b"<html>502</html>"), "the CRL cannot be read"),
+    "CRL of a version that is none": untold(other_crl(odd_version), "the CRL cannot be read"),
+    "CRL of a length that cannot be": untold(other_crl(claiming(b"Content-Length: 1" + b"0" * 23)), "is cut off"),
+    "CRL of a length that is none": untold(other_crl(claiming(b"Content-Length: " + b"9" * 5000)), "is cut off"),
+    "CRL in chunks that cannot be": untold(
+        other_crl(claiming(b"Transfer-Encoding: chunked", b"f" * 19 + b"\r\n12")), "is cut off"
+    ),
+    "CRL at an address that cannot be": untold(issued(crl="http://a..b/a.crl"), "CRL http://a..b/a.crl: no connection"),
+    "CRL at too many addresses": untold(
+        issued(more=[many_addresses(20)]), r"/1\.crl: [^;]*; CRL \S*/2\.crl: [^;]*; CRL \S*/3\.crl: [^;]*\)\. It is "
+    ),
     "CRL is not there": untold(other_crl(lambda _stage: 404), "the server says 404"),
     "CRL has moved": untold(other_crl(lambda _stage: 302), "the server says 302"),
     "CRL drips": untold(other_crl(lambda stage: stage.server.drip), "no answer in 0.3 seconds"),
