@@ -260,12 +260,14 @@ class Client:
         Raises:
             InputRefused: It is no receipt for anything in this journal. Nothing was stored.
         """
-        from kpr_sender.inbound.receipt_file import take_file
+        from kpr_sender.inbound.receipt_file import require_message, take_message
 
+        self._app.session.require_open()
+        body = require_message(data, name=name)
         with self._app.section:
             self._app.session.opened()
             self._app.reevaluate()
-            submission, new = take_file(self._app.receipt_handler, data, name=name)
+            submission, new = take_message(self._app.receipt_handler, body, name=name)
             return self._app.report(submission, taken=int(new))
 
     def accept_receipt(self, number: int, *, reason: str, by: str = "") -> Report:

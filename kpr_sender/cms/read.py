@@ -48,6 +48,8 @@ __all__ = ["OpenedMessage", "Policy", "open_envelope", "open_sealed"]
 
 _MAX_RECIPIENTS_NAMED: Final = 3
 _HEX_SHOWN: Final = 40
+_MAX_RECIPIENTS: Final = 500
+"""Each is compared with each of our certificates. A message to a municipality has one, seldom a few."""
 _CHUNK_BYTES: Final = 1024 * 1024
 
 
@@ -106,6 +108,8 @@ def open_envelope(sealed: memoryview, decrypters: Sequence[Decrypter], policy: P
 def _recipient(infos: asn1.BerElement, decrypters: Sequence[Decrypter]) -> tuple[Decrypter, KeyTransport, bytes]:
     """Find the KeyTransRecipientInfo (the only kind that is an untagged SEQUENCE) that names one of our keys."""
     others: list[asn1.BerElement] = []
+    if len(infos.children()) > _MAX_RECIPIENTS:
+        raise BerError("too many recipients")
     for info in infos.children():
         if info.tag != asn1.SEQUENCE:
             continue
@@ -126,8 +130,10 @@ def _recipient(infos: asn1.BerElement, decrypters: Sequence[Decrypter]) -> tuple
 def _recipient_text(identifier: asn1.BerElement) -> str:
     """Return how a RecipientIdentifier (RFC 5652 6.2.1) names a certificate, without anybody's name."""
     if identifier.tag == asn1.CONTEXT_0:
-        return f"key identifier {bytes(identifier.content).hex()[:_HEX_SHOWN]}"
-    return f"serial number {bytes(identifier.children()[-1].content).hex().lstrip('0')[:_HEX_SHOWN]}"
+        return f"key identifier {bytes(identifier.content[:_HEX_SHOWN]).hex()[:_HEX_SHOWN]}"
+    if not identifier.children():
+        raise BerError("a recipient that is nobody")
+    return f"serial number {bytes(identifier.children()[-1].content[:_HEX_SHOWN]).hex().lstrip('0')[:_HEX_SHOWN]}"
 
 
 def _key_transport(identifier: asn1.BerElement) -> KeyTransport:

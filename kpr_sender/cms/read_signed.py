@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import padding as rsa_padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
@@ -41,10 +41,14 @@ from kpr_sender.cms.algorithms import (
 from kpr_sender.cms.asn1 import BerError, algorithm, content_info
 from kpr_sender.cms.certificates import CertificateIdentity, names, rsa_public_key
 from kpr_sender.cms.port import AlgorithmRefused, CannotOpen, ProtectionRefused, SignatureRefused
-from kpr_sender.errors import AccessRefused
+from kpr_sender.errors import AccessRefused, foreign_bytes
 
 _CONTEXT_1: Final = 0xA1
 _MAX_EMBEDDED_TRIED: Final = 20
+_MAX_SIGNERS_READ: Final = 100
+_MAX_ATTRIBUTES: Final = 100
+_MAX_KEY_BYTES: Final = 4_000
+"""Of an embedded certificate's key that is tried; with RSA of 16,384 bits it has 2,100."""
 _PSS_DEFAULT_SALT: Final = 20
 _PSS_TRAILER: Final = 1
 
@@ -85,7 +89,7 @@ def _verify(signed: memoryview, signers: Sequence[x509.Certificate], policy: Pol
     embedded = fields.optional(asn1.CONTEXT_0_CONSTRUCTED)
     fields.optional(_CONTEXT_1)  # CRLs
     # All are read before they are counted: what an altered block makes of the set is no count of signers.
-    infos = [_signer_info(each) for each in fields.take(asn1.SET).children()]
+    infos = [_signer_info(each) for each in _at_most(_MAX_SIGNERS_READ, fields.take(asn1.SET))]
     fields.end()
     if len(infos) != 1:
         raise SignatureRefused(f"it has {len(infos)} signers; exactly one is expected")
@@ -132,11 +136,12 @@ def _unknown_signer(
     """
     for element in [] if embedded is None else embedded.children()[:_MAX_EMBEDDED_TRIED]:
         identity = CertificateIdentity.read(element)
-        if not identity.is_named_by(info.identifier):
+        if not identity.is_named_by(info.identifier) or len(identity.public_key) > _MAX_KEY_BYTES:
             continue
         try:
-            key = load_der_public_key(identity.public_key)
-        except (ValueError, UnsupportedAlgorithm):
+            with foreign_bytes(ValueError()):
+                key = load_der_public_key(identity.public_key)
+        except ValueError:
             continue
         if isinstance(key, RSAPublicKey) and info.is_valid(digest, key):
             return SignatureRefused(
@@ -193,7 +198,7 @@ class _SignerInfo:
 
     def _attributes(self) -> list[tuple[str, list[asn1.BerElement]]]:
         found = []
-        for attribute in [] if self.attributes is None else self.attributes.children():
+        for attribute in [] if self.attributes is None else _at_most(_MAX_ATTRIBUTES, self.attributes):
             fields = asn1.Fields(attribute)
             found.append((fields.take(asn1.OID).oid(), fields.take(asn1.SET).children()))
             fields.end()
@@ -223,6 +228,14 @@ def _signer_info(element: asn1.BerElement) -> _SignerInfo:
     fields.optional(_CONTEXT_1)  # unsigned attributes
     fields.end()
     return _SignerInfo(identifier, digest, attributes, padding, signature)
+
+
+def _at_most(most: int, constructed: asn1.BerElement) -> list[asn1.BerElement]:
+    """Return the elements of one that has only so many: each costs more than to be found."""
+    children = constructed.children()
+    if len(children) > most:
+        raise BerError("too many elements of a kind")
+    return children
 
 
 def _hashed(digest: HashAlgorithm, parts: Sequence[bytes | memoryview]) -> bytes:

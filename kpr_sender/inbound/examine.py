@@ -22,7 +22,7 @@ from kpr_sender.cms.port import CannotOpen, Decrypter, NotForUs, ProtectionRefus
 from kpr_sender.cms.read import OpenedMessage, Policy, open_sealed
 from kpr_sender.errors import AccessRefused, KeyUnavailable
 from kpr_sender.journal.port import Journal
-from kpr_sender.messages import apprec
+from kpr_sender.messages import apprec, safe_xml
 from kpr_sender.messages.apprec import AppRec
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.transport import FROM_HER_ID, ORIGINAL_MSG_ID, plain_id
@@ -254,6 +254,12 @@ class Examiner:
         """
         if not any(_XML_SIGNATURE.encode(codec) in xml for codec in ("utf-8", "utf-16-le", "utf-16-be")):
             return xml, "", None
+        with suppress(MessageRefused):
+            safe_xml.parse_answer(xml, max_bytes=apprec.MAX_BYTES)
+            return self._verified_part(xml)
+        return xml, "", None  # what is refused is refused by who reads it next, in words
+
+    def _verified_part(self, xml: bytes) -> tuple[bytes, str, Certificate | None]:
         # Only where there is one: signxml takes its time to be imported.
         from kpr_sender.messages.xml_signature import verify_enveloped  # noqa: PLC0415
 
@@ -263,7 +269,7 @@ class Examiner:
                 return verify_enveloped(xml, certificate), "", certificate
             except ProtectionRefused as error:
                 problem = str(error)
-        return self._signed_part(xml) if self.sender.ask_again() else (xml, problem, None)
+        return self._verified_part(xml) if self.sender.ask_again() else (xml, problem, None)
 
 
 def looks_like_xml(body: bytes) -> bool:

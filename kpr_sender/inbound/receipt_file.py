@@ -18,7 +18,11 @@ from kpr_sender.inbound.receipt import ReceiptHandler
 from kpr_sender.messages.transport import FROM_HER_ID
 from kpr_sender.model import Submission
 
-_PEM: Final = re.compile(rb"-----BEGIN [A-Z0-9 #]+-----(.*?)-----END ", re.DOTALL)  # RFC 7468 8 and 9
+# None of the patterns may be tried from more than one place in a text of any length: the work is linear.
+_PEM_BEGINS: Final = re.compile(rb"-----BEGIN [A-Z0-9 #]{1,64}-----")  # RFC 7468 8 and 9
+_PEM_ENDS: Final = b"-----END "
+_MAX_HEADERS: Final = 10_000  # bytes of a MIME entity's headers
+_BLANKS: Final = b" \t\r\n\v\f"
 _MIME_HEADERS: Final = re.compile(rb"\A(?:[A-Za-z-]+:[^\n]*\n(?:[ \t]+\S[^\n]*\n)*)+\r?\n")  # RFC 8551 3.2
 _SEQUENCE: Final = b"\x30"
 _CMS_ARC: Final = bytes.fromhex("2a864886f70d01")  # 1.2.840.113549.1: every content type of CMS begins so
@@ -37,15 +41,27 @@ def unwrapped(data: bytes) -> bytes | None:
     return found if _is_cms(found) else None
 
 
-def take_file(handler: ReceiptHandler, data: bytes, *, name: str) -> tuple[Submission, bool]:
-    """Take a receipt from a file.
+def require_message(data: bytes, *, name: str) -> bytes:
+    """Return what ``unwrapped`` does. Needs nothing but the file: to be called before the journal is locked.
+
+    Raises:
+        InputRefused: It is neither a sealed message nor XML.
+    """
+    body = unwrapped(data)
+    if body is None:
+        raise _no_receipt("it is neither a sealed message (CMS) nor XML", name)
+    return body
+
+
+def take_message(handler: ReceiptHandler, body: bytes, *, name: str) -> tuple[Submission, bool]:
+    """Take a receipt that came as a file.
 
     One that is sealed for us and cannot be verified is recorded for the oldest shipment that awaits a receipt: nothing
     outside the seal says which one it is about, and who brings it says that it is from the receiver.
 
     Args:
         handler: Evaluates and records it.
-        data: The file.
+        body: What ``require_message`` returned for the file.
         name: Of the file, for the error's text.
 
     Returns:
@@ -55,9 +71,6 @@ def take_file(handler: ReceiptHandler, data: bytes, *, name: str) -> tuple[Submi
         InputRefused: It is no receipt for anything in the journal; nothing was recorded.
         JournalUnwritable: It could not be made durable.
     """
-    body = unwrapped(data)
-    if body is None:
-        raise _no_receipt("it is neither a sealed message (CMS) nor XML", name)
     found = handler.evaluate(as_inbound(body, handler.counterpart.her_id), by_hand=True)
     shipment = handler.journal.shipment(found.msg_ids[0]) if found.msg_ids else None
     submission = None if shipment is None else handler.journal.submission(shipment.submission_id)
@@ -82,11 +95,13 @@ def _is_cms(data: bytes) -> bool:
 
 def _decoded(data: bytes) -> bytes:
     text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if (armoured := _PEM.search(text)) is not None:
-        text = armoured[1]
-    elif (headers := _MIME_HEADERS.match(text)) is not None:
+    begins = _PEM_BEGINS.search(text)
+    ends = -1 if begins is None else text.find(_PEM_ENDS, begins.end())
+    if begins is not None and ends >= 0:
+        text = text[begins.end() : ends]
+    elif (headers := _MIME_HEADERS.match(text[:_MAX_HEADERS])) is not None:
         text = text[headers.end() :]
     try:
-        return base64.b64decode(b"".join(text.split()), validate=True)
+        return base64.b64decode(text.translate(None, _BLANKS), validate=True)
     except binascii.Error:
         return b""

@@ -82,7 +82,7 @@ def parse(xml: bytes) -> AppRec:
     Raises:
         MessageRefused: Not XML, not an AppRec, or it does not say which one message it answers.
     """
-    root = safe_xml.parse(xml, max_bytes=MAX_BYTES)
+    root = safe_xml.parse_answer(xml, max_bytes=MAX_BYTES)
     name = etree.QName(root)
     version = _VERSIONS.get(name.namespace or "")
     if version is None or name.localname != "AppRec":

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from lxml import etree
@@ -23,6 +24,7 @@ MAX_TEXT: Final = 300
 """Longest condition, description or data that is stored, in characters."""
 
 _MAX_FAULT: Final = 1_000_000  # bytes
+_MAX_PROPERTIES: Final = 1_000
 _MAX_DATA: Final = 10_000  # characters of errorConditionData that are read as JSON
 
 
@@ -76,11 +78,11 @@ def _in_words(data: str) -> str:
     """Return errorConditionData as a list in words: HITS 1216 2.2.6 has JSON in it, NHN's client ``1;2;``."""
     try:
         value = json.loads(data) if len(data) <= _MAX_DATA else data
-    except (ValueError, RecursionError):
-        value = data
-    if not isinstance(value, dict | list):
-        return ", ".join(filter(None, (part.strip() for part in data.split(";"))))
-    return ", ".join(_leaves(value, ""))
+        if isinstance(value, dict | list):
+            return ", ".join(_leaves(value, ""))
+    except (ValueError, RecursionError):  # nested so deep that it can be read, and not be gone through
+        pass
+    return ", ".join(filter(None, (part.strip() for part in data[:_MAX_DATA].split(";"))))
 
 
 def _leaves(value: Any, name: str) -> Iterator[str]:
@@ -105,7 +107,7 @@ def _message_id(text: object) -> str:
 def _soap_fault(body: bytes) -> tuple[str, str, str]:
     """Return RelatesTo, fault code and reason of a SOAP fault, each empty where it is not there."""
     try:
-        root = safe_xml.parse(body, max_bytes=_MAX_FAULT)
+        root = safe_xml.parse_answer(body, max_bytes=_MAX_FAULT)
     except MessageRefused:
         return "", "", ""
     related = _text(root.findall(".//{*}RelatesTo"))  # WS-Addressing
@@ -126,6 +128,6 @@ def _text(found: list[etree._Element]) -> str:
 def _by_name(properties: Mapping[str, str]) -> dict[str, str]:
     """Return the properties by their names without case and blanks; what has two values has none."""
     values: dict[str, set[str]] = {}
-    for name, value in properties.items():
+    for name, value in islice(properties.items(), _MAX_PROPERTIES):
         values.setdefault(name.replace(" ", "").casefold(), set()).add(str(value))
     return {name: said.pop() if len(said) == 1 else "" for name, said in values.items()}

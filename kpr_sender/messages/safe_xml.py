@@ -9,7 +9,8 @@ a comment never hides the rest of a text. lxml's own ``text`` and ``findtext`` e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final, NoReturn
 from xml.parsers import expat
 
@@ -37,6 +38,12 @@ class _RootReached(Exception):
 
 
 _CHUNK_BYTES: Final = 65_536
+MAX_ELEMENTS: Final = 50_000
+"""Most that an answer may have: as many Errors as a receipt of its largest size has room for."""
+MAX_ATTRIBUTES: Final = 100
+"""Most that an element may have: their canonical order takes libxml2 the square of their number."""
+MAX_NAMESPACES: Final = 1_000
+"""Most declarations: canonical form looks at all that are in force, at each element."""
 WHITE: Final = " \t\r\n"
 """XML's white space (XML 1.0, S), and no other: a no-break space is part of a value."""
 
@@ -95,6 +102,26 @@ def parse(xml: bytes, *, max_bytes: int) -> etree._Element:
     if root.getroottree().docinfo.internalDTD is not None:
         raise MessageRefused("it has a document type declaration")
     return root
+
+
+def parse_answer(xml: bytes, *, max_bytes: int) -> etree._Element:
+    """Return the root element of what anybody may have sent, so bounded that all that is done with it is quick.
+
+    Raises:
+        MessageRefused: As ``parse``; or too many elements, attributes or namespaces.
+    """
+    root = parse(xml, max_bytes=max_bytes)
+    if _are_more_than(MAX_ELEMENTS, root.iter()):
+        raise MessageRefused(f"it has more than {MAX_ELEMENTS:,} elements")
+    if _are_more_than(MAX_NAMESPACES, etree.iterwalk(root, events=("start-ns",))):
+        raise MessageRefused(f"it has more than {MAX_NAMESPACES:,} namespace declarations")
+    if any(len(each.attrib) > MAX_ATTRIBUTES for each in root.iter("*")):
+        raise MessageRefused(f"it has an element with more than {MAX_ATTRIBUTES} attributes")
+    return root
+
+
+def _are_more_than(most: int, found: Iterable[object]) -> bool:
+    return next(islice(found, most, None), None) is not None
 
 
 def _refuse_doctype(xml: bytes) -> None:

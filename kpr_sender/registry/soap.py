@@ -142,7 +142,7 @@ def question(operation: str, her_id: int) -> bytes:
 
 def _result(answer: bytes, operation: str) -> etree._Element | None:
     """Return an operation's result of a complete answer, SOAP 1.1 or 1.2; None where it is nil."""
-    envelope = safe_xml.parse(answer, max_bytes=MAX_BYTES)
+    envelope = safe_xml.parse_answer(answer, max_bytes=MAX_BYTES)
     soap = next((namespace for namespace in _SOAP if envelope.tag == f"{{{namespace}}}Envelope"), None)
     if soap is None:
         raise UnreadableError("it is no SOAP envelope")

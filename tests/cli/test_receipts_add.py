@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Callable
 
 import pytest
@@ -161,6 +162,28 @@ def test_a_missing_file_is_66_and_the_others_are_not_taken(
     assert "none.p7m" in capsys.readouterr().err
     with Client(kommune.configure(), bus=bus) as client:
         assert client.receipts() == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"-----BEGIN A-----" * 300_000,
+        b"-----BEGIN " * 300_000,
+        b"A:\n" * 300_000,
+        b"A:\n" + b" x\n" * 300_000,
+        b"A " * 900_000,
+    ],
+    ids=["PEM", "half PEM", "headers", "one folded header", "base64 of blanks"],
+)
+def test_a_text_that_says_over_and_over_that_it_begins_is_refused_at_once_and_takes_no_lock(
+    text: bytes, add: Add, kommune: Municipality, bus: MemoryBus
+) -> None:
+    """0.4 MB of the first one cost 51 seconds, in which no other run could do anything."""
+    with Client(kommune.configure(), bus=bus) as client:
+        client.wait(timeout=0)
+        start = time.process_time()
+        assert add(text)[0] == 65
+        assert time.process_time() - start < 2
 
 
 def test_while_another_run_holds_the_journal_it_is_87(

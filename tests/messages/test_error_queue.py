@@ -142,5 +142,12 @@ def test_a_property_that_stands_there_twice_says_nothing() -> None:
     assert parse(twice, "", b"") == BusFault("", "a", "", "")
 
 
+def test_data_that_can_be_read_and_not_be_gone_through_is_text() -> None:
+    """How deep JSON may be nested for the reader is not how deep a function may call itself."""
+    for depth in range(600, 1_000, 10):
+        data = "[" * depth + "1" + "]" * depth
+        assert len(parse({"errorConditionData": data}, "", b"").data) <= MAX_TEXT
+
+
 def test_foreign_text_becomes_one_line() -> None:
     assert clean("a\r\n\x1b[31mb\u2028c") == "a [31mb c"

@@ -53,6 +53,27 @@ def test_a_refusal_quotes_nothing(secret: bytes) -> None:
     assert "Olava" not in f"{refused.value} {refused.value.__cause__}"
 
 
+def sum_of(count: int, form: str) -> bytes:
+    return "".join(form.format(number) for number in range(count)).encode()
+
+
+@pytest.mark.parametrize(
+    ("bomb", "what"),
+    [
+        (b"<a>" + b"<b/>" * 1_000_000 + b"</a>", "elements"),
+        (b"<a " + sum_of(100_000, "x{}='' ") + b"/>", "attributes"),
+        (b"<a " + sum_of(100_000, "xmlns:x{}='u' ") + b"/>", "namespace declarations"),
+    ],
+    ids=["elements", "attributes", "namespaces"],
+)
+def test_an_answer_that_would_cost_the_square_of_its_length_is_refused_quickly(bomb: bytes, what: str) -> None:
+    """100,000 attributes cost a canonical form, which an XML signature is over, some minutes."""
+    begun = time.process_time()
+    with pytest.raises(MessageRefused, match=what):
+        safe_xml.parse_answer(bomb, max_bytes=5_000_000)
+    assert time.process_time() - begun < 3
+
+
 def test_a_large_message_in_bounds_is_parsed() -> None:
     root = safe_xml.parse(b"<a>" + b"<b>x</b>\n" * 2_000_000 + b"</a>", max_bytes=50_000_000)
     assert len(root) == 2_000_000
