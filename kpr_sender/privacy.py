@@ -56,7 +56,7 @@ _KNOWN: Final = "|".join((
 _OURS_BY_FORM: Final = re.compile(f"({_KNOWN})")
 # Our own words before a number; what others write is cleaned by ``foreign_text``, which takes nobody's word for it.
 _NAMED_NUMBER: Final = (
-    r"(?i:(?<=serial number )|(?<=thumbprint )|(?<=key identifier )|(?<=sha256 )|(?<=certificate ))"
+    r"(?i:(?<=serial number )|(?<=thumbprint )|(?<=key identifier )|(?<=sha256 )|(?<=certificate )|(?<=key_id = \"))"
     r"(?!\d{11}(?!\d))[0-9a-fA-F:]{8,120}(?![0-9A-Za-z])"
 )
 _OURS: Final = re.compile(f"({_NAMED_NUMBER}|{_KNOWN})")
