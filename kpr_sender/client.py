@@ -253,9 +253,8 @@ class Client:
     def add_receipt(self, data: bytes, *, name: str = "") -> Report:
         """Take a receipt from a file, because another consumer took it off our queue. Never touches the bus.
 
-        It is evaluated exactly as if it had come from the queue. The data is the sealed message (CMS, also as PEM,
-        S/MIME or base64) or plain XML; the name is the file's, for an error's text. ``Report.taken`` is 0 when the
-        journal had it already.
+        It is evaluated as if it came from the queue: a sealed message (CMS, also as PEM, S/MIME or base64) or plain XML.
+        The name is the file's, for an error's text. ``Report.taken`` is 0 when the journal had it already.
 
         Raises:
             InputRefused: It is no receipt for anything in this journal. Nothing was stored.
