@@ -88,7 +88,8 @@ class App:
         self.monotonic = given.get("monotonic", time.monotonic)
         self.new_id = given.get("new_id", lambda: str(uuid.uuid4()))
         self.observe, self.by = contained(given.get("on_event", ignore)), given.get("by") or _login()
-        warnings = admit(self.profile, settings.environment, settings.report.letter), settings.bus.concern
+        confirmed = admit(self.profile, settings.environment, settings.report.letter)
+        warnings = confirmed, settings.bus.concern, settings.receiver.concern
         for warning in filter(None, warnings):
             self.observe(Event(EventKind.WARNING, warning))
         require_one_environment(self.profile, settings)
@@ -256,6 +257,7 @@ class App:
             trust=Trust.of(settings, self.observe),
             policy=Policy(accept_3des=settings.protection.accept_3des),
             accept_unsealed=settings.receiver.unsealed_receipts,
+            xml_signed=settings.hodemelding.xmldsig,
             now=self.now,
             level1_her_id=receiver.her_id if level1 else None,
         )

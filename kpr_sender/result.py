@@ -172,7 +172,8 @@ _DOUBTS: Final = (
         "it is not sealed",
         (
             "Do not send again. Ask kpr@fhi.no whether it is theirs: FHI's answers are sealed unless "
-            "receiver.unsealed_receipts says otherwise."
+            "receiver.unsealed_receipts says otherwise. If it is, kpr-send resolve {msg_id} --settled --reason TEXT "
+            "--by NAME."
         ),
     ),
     ("it is signed by the receiver but ", _ASK_TO_RESEND),
@@ -312,7 +313,7 @@ def _doubted(shipment: Shipment, receipt: Receipt) -> KprError:
         return AnswerUnopened(sentence(f"An answer for {named([shipment])} cannot be opened", receipt.problem))
     next_step = next(text for part, text in _DOUBTS if part in receipt.problem)
     text = sentence(f"A receipt for {named([shipment])} is not verified", receipt.problem)
-    return ReceiptUnverified(text, next_step=next_step.format(number=receipt.receipt_id))
+    return ReceiptUnverified(text, next_step=next_step.format(number=receipt.receipt_id, msg_id=shipment.msg_id))
 
 
 def _alarmed(submission: Submission) -> KprError | None:

@@ -33,6 +33,7 @@ from kpr_sender.states import awaits_answer
 from kpr_sender.trust.policy import Trust
 
 _SIGNER: Final = "its signing certificate"
+_NO_SIGNATURE: Final = "it is not sealed, and has no XML signature by a certificate that we hold for its sender"
 _XML_SIGNATURE: Final = "http://www.w3.org/2000/09/xmldsig#"
 _MAX_PROBLEM: Final = 300  # characters: an algorithm's number or a list of HER-ids is as long as its sender likes
 _ISSUE_DATE_TOLERANCE: Final = timedelta(days=1)  # what IssueDate may differ by: many write it without a zone
@@ -80,6 +81,7 @@ class Examiner:
         level1_her_id: Its organisation's HER-id where ``receiver.receipt_sender`` lets that do; else None.
         others: Returns certificates that do not open what is for us, and that it may be sealed for by mistake.
         accept_unsealed: Whether this receiver is configured to answer without sealing.
+        xml_signed: Whether what is not sealed must have an XML signature of the receiver's instead.
     """
 
     journal: Journal
@@ -92,6 +94,7 @@ class Examiner:
     accept_unsealed: bool
     now: Callable[[], datetime]
     level1_her_id: int | None = None
+    xml_signed: bool = False
 
     def examine(self, inbound: Inbound) -> Examined:
         """Take a message as far as it can be taken.
@@ -139,7 +142,7 @@ class Examiner:
         if shipment is None:
             signer = sealed_by or xml_signer
             believed = self.sender.her_id in answer.sender_her_ids and answer.status is not None
-            doubted = xml_problem or self._seal_problem(sealed_by)
+            doubted = xml_problem or self._seal_problem(sealed_by, xml_signer)
             return Examined(
                 None,
                 "it answers a message that is not in this journal",
@@ -148,7 +151,7 @@ class Examiner:
                 unknown=answer.original_type in set(MessageType) and signer is not None and believed and not doubted,
             )
         found = Examined(shipment, "", answer, xml, sealed_by or xml_signer, remark=self._remark(shipment, answer))
-        if problem := self._seal_problem(sealed_by) or xml_problem or _type_problem(shipment, answer):
+        if problem := self._seal_problem(sealed_by, xml_signer) or xml_problem or _type_problem(shipment, answer):
             return replace(found, problem=problem)
         if answer.status is None:
             # Signed by the receiver and about our message: ours, and no certificate will make it readable.
@@ -205,14 +208,19 @@ class Examiner:
 
     # Verify: each returns why a receipt cannot be verified, or nothing
 
-    def _seal_problem(self, signer: Certificate | None) -> str:
+    def _seal_problem(self, sealed_by: Certificate | None, xml_signer: Certificate | None) -> str:
         """A seal is missing, or its registered certificate may not be used now, mostly because it has expired.
+
+        Where clear text is accepted and XML is signed, the XML signature takes the seal's place.
 
         Nobody can tell when a message was signed but by the signer's own word, so the time that counts is now. It is
         recorded all the same: once the clock is right, or a new receipt has come, it is verified.
         """
+        if sealed_by is None and not self.accept_unsealed:
+            return "it is not sealed"
+        signer = sealed_by or (xml_signer if self.xml_signed else None)
         if signer is None:
-            return "" if self.accept_unsealed else "it is not sealed"
+            return _NO_SIGNATURE if self.xml_signed else ""
         try:
             certificates.check(signer, self.signing_use, at=self.now(), name=_SIGNER)
             organisation = self.sender.current.organisation_number or None

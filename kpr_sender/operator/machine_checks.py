@@ -265,14 +265,15 @@ def journal_folder(context: CheckContext) -> CheckResult:
 
 
 def receipts_from(context: CheckContext) -> CheckResult:
-    """Where receipts come from: our queue, or a folder that can be read and written."""
+    """Where receipts come from: our queue, or a folder that can be read and written; and that they must be sealed."""
     bus = context.settings.bus
+    concerns = [context.settings.receiver.concern] if context.settings.receiver.concern else []
     if bus.receipts_inbox is None:
-        return found(f"from the queue {queue_name(bus.receipts_queue)}")
+        return found(f"from the queue {queue_name(bus.receipts_queue)}", concerns)
     waiting = len(list(files_in(bus.receipts_inbox)))
     _require_writable(bus.receipts_inbox, "bus.receipts_inbox", InputMissing)
     unverified = len(list(files_in(bus.receipts_inbox / UNVERIFIED, missing_ok=True)))
-    concerns = [f"{counted(unverified, 'file')} in {UNVERIFIED}: see kpr-send receipts"] if unverified else []
+    concerns += [f"{counted(unverified, 'file')} in {UNVERIFIED}: see kpr-send receipts"] if unverified else []
     return found(f"from the folder {bus.receipts_inbox}: {counted(waiting, 'file')} to take", concerns)
 
 

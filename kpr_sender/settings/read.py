@@ -395,6 +395,13 @@ class _ConfigurationFile:
                 raise self.wrong("bus.tls", "TLS may be off only to a loopback address.")
         if (settings.bus.receipts_from is ReceiptsFrom.FOLDER) != (settings.bus.receipts_inbox is not None):
             raise self.wrong("bus.receipts_inbox", 'Expected together with receipts_from = "folder", and only then.')
+        if settings.receiver.unsealed_receipts and self.environment is Environment.PRODUKSJON:
+            raise self.wrong(
+                "receiver.unsealed_receipts",
+                "In produksjon no clear text is believed.",
+                "Remove the line. What FHI answers so all the same a person settles, after asking kpr@fhi.no: "
+                "kpr-send resolve MSGID --settled.",
+            )
         if settings.protection.revocation is not Revocation.OFF and not settings.protection.roots:
             raise self.wrong("protection.revocation", "Who issued a certificate must be known; name protection.roots.")
         self._check_ids(settings)

@@ -176,10 +176,22 @@ class ReceiverSettings:
         "RabbitMQ 3 says accepted to a queue that does not exist, too.", otherwise=_REGISTRY_KNOWS,
         example="171479_async"))
     unsealed_receipts: bool = field(default=False, metadata=option(
-        kinds.FLAG, "Accept receipts that are neither signed nor encrypted. Only when FHI is known to answer so."))
+        kinds.FLAG, "Accept any clear text that names our MsgId as FHI's receipt; with hodemelding.xmldsig only one "
+        "with an XML signature of FHI's. For tests with FHI alone: every run warns, and produksjon refuses it; there a "
+        "person settles what FHI answered so (resolve --settled)."))
     receipt_sender: ReceiptSender = field(default=ReceiptSender.LEVEL2, metadata=option(
         kinds.choice(ReceiptSender), "Whose HER-id the sender of a receipt must have: that of FHI's tjenestested "
         "(level2), or that of FHI itself does, too (level1). Its signature must be valid in any case."))
+
+    @property
+    def concern(self) -> str:
+        """What a person should look at, in a sentence; empty where that is nothing."""
+        if not self.unsealed_receipts:
+            return ""
+        return (
+            "receiver.unsealed_receipts is on: whoever can put a message on our queue can say that it is FHI's "
+            "receipt. Remove the line once FHI answers sealed."
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from tests.helpers.fhi import Fhi
 from tests.helpers.look_memory import let_the_pause_pass
 from tests.helpers.memory_bus import MemoryBus, error_queue_message
 from tests.helpers.municipality import Municipality
+from tests.helpers.xml_signatures import sign_enveloped
 
 NewClient = Callable[..., Client]
 
@@ -187,6 +188,53 @@ def test_an_unsealed_receipt_is_believed_where_the_configuration_says_so(
     for message in silent_bus.published:
         silent_bus.put(unsealed(fhi, message))
     assert wait(client).exit_code == 0
+
+
+def xml_signed(fhi: Fhi, message: Outbound) -> Inbound:
+    return fhi.inbound(message, sign_enveloped(fhi.apprec(message), fhi.key("fhi-signing")))
+
+
+def test_g4_with_xml_signatures_on_an_unsealed_receipt_needs_one_and_a_sealed_one_none(
+    new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi
+) -> None:
+    client = new_client(silent_bus, {"receiver": {"unsealed_receipts": True}, "hodemelding": {"xmldsig": True}})
+    client.submit()
+    first, second = silent_bus.published
+    silent_bus.put(unsealed(fhi, first))
+    silent_bus.put(*fhi.answer(second))
+    report = wait(client)
+    assert report.exit_code == 76
+    assert [shipment.state for shipment in report.submission.shipments] == ["published", "delivered"]
+    (receipt,) = report.submission.shipments[0].receipts
+    assert (receipt.verified, receipt.signer) == (False, None)
+    assert "no XML signature by a certificate that we hold" in receipt.problem
+    assert client.handle(xml_signed(fhi, first)) is Handling.SETTLE
+    told = client.status()
+    assert told is not None
+    assert told.exit_code == 0
+    assert told.submission.shipments[0].receipts[-1].signer is not None
+
+
+def test_what_fhi_answered_unsealed_is_settled_by_a_person(client: Client, silent_bus: MemoryBus, fhi: Fhi) -> None:
+    """The way on in produksjon, where no configuration makes a clear text count."""
+    client.submit()
+    for message in silent_bus.published:
+        silent_bus.put(unsealed(fhi, message))
+    report = wait(client)
+    assert f"kpr-send resolve {report.submission.shipments[0].msg_id} --settled" in report.next_step
+    for shipment in report.submission.shipments:
+        client.settle(shipment.msg_id, reason="FHI says by mail that it has it", by="Kari")
+    assert wait(client).exit_code == 0
+
+
+def test_every_run_warns_while_clear_text_is_believed(kommune: Municipality) -> None:
+    heard: list[Event] = []
+    settings = kommune.configure({"receiver": {"unsealed_receipts": True}})
+    Client(settings, on_event=heard.append).close()
+    assert [event.text for event in heard if event.kind is EventKind.WARNING] == [settings.receiver.concern]
+    heard.clear()
+    Client(kommune.configure(), on_event=heard.append).close()
+    assert heard == []
 
 
 def test_upper_case_and_braces_do_not_hide_our_msgid(client: Client, silent_bus: MemoryBus, fhi: Fhi) -> None:

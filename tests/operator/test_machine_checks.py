@@ -132,6 +132,15 @@ def test_without_authorities_and_revocation_it_is_yellow_where_it_is_real(
     assert "protection.revocation" in line.text
 
 
+def test_clear_text_that_counts_as_a_receipt_is_yellow(stage: Stage) -> None:
+    (line,) = run_checks(stage.settings(), checks=only("receipts"))
+    assert line.status is Status.GREEN
+
+    (line,) = run_checks(stage.settings({"receiver": {"unsealed_receipts": True}}), checks=only("receipts"))
+
+    assert (line.status, "receiver.unsealed_receipts is on" in line.text) == (Status.YELLOW, True)
+
+
 @dataclass(frozen=True)
 class OtherKey:
     """Our keys, but for the one that must open: another's, under our certificate."""

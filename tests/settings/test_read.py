@@ -215,3 +215,17 @@ def test_what_the_embedded_sandbox_leaves_open_may_be_said(tmp_path: Path) -> No
 def test_the_embedded_sandbox_needs_a_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigInvalid, match="needs a folder"):
         load_text(tmp_path, LOKAL.replace('dir = "."\n', ""), Environment.LOKAL)
+
+
+def test_g4_produksjon_takes_no_clear_text_for_a_receipt_and_says_the_way_on(tmp_path: Path) -> None:
+    """No other environment delivers anything, so that a mistake there costs nothing."""
+    wrong = changed("queue", 'queue = "x"\nunsealed_receipts = true')
+    assert load_text(tmp_path, wrong).receiver.concern
+    path = tmp_path / "produksjon.toml"
+    path.write_text(wrong.replace('environment = "validering"', 'environment = "produksjon"'))
+    with pytest.raises(ConfigInvalid, match="no clear text") as refused:
+        load(path, Environment.PRODUKSJON, environ={})
+    assert refused.value.where == f"{path}: receiver.unsealed_receipts"
+    assert "resolve MSGID --settled" in refused.value.next_step
+    path.write_text(path.read_text().replace("unsealed_receipts = true", "unsealed_receipts = false"))
+    assert load(path, Environment.PRODUKSJON, environ={}).receiver.concern == ""
