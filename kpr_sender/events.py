@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from kpr_sender.model import MessageType
@@ -76,7 +77,8 @@ def contained(observe: Observer) -> Observer:
                 at = at.tb_next
             place = "" if at is None else f" at {at.tb_frame.f_code.co_filename}:{at.tb_lineno}"
             text = f"The observer raised {type(error).__name__}{place} for {event.kind.value}; the run goes on."
-            getLogger("kpr_sender").error(text)  # noqa: TRY400 - without what it says
+            with suppress(Exception):  # a handler of logging is the application's, too
+                getLogger("kpr_sender").error(text)  # noqa: TRY400 - without what it says
 
     return contain
 

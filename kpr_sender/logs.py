@@ -193,6 +193,10 @@ def _make_private(descriptor: int, path: Path) -> None:
         raise _unfit(path, "is another user's")
     if found.st_mode & stat.S_IRWXO and found.st_uid == os.geteuid():
         os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & ~stat.S_IRWXO)
+    folder = path.parent.stat()
+    if not os.geteuid() and folder.st_uid and not (found.st_uid or found.st_size) and found.st_nlink == 1:
+        # One run by sudo, or cron's user could not write it from then on.
+        os.fchown(descriptor, folder.st_uid, folder.st_gid)
 
 
 def _takes_utf8(stream: TextIO) -> bool:

@@ -173,6 +173,17 @@ def test_a_log_that_was_moved_goes_on_in_a_file_that_is_private_too(tmp_path: Pa
     assert [oct(stat.S_IMODE(one.stat().st_mode)) for one in sorted(tmp_path.iterdir())] == ["0o640", "0o600", "0o600"]
 
 
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives files away")
+def test_a_log_that_root_begins_in_a_user_s_folder_is_that_user_s(tmp_path: Path) -> None:
+    os.chown(tmp_path, 4711, 4711)
+    for _ in range(2):
+        with logging_to(tmp_path / "kpr.log", level="info") as logger:
+            log_event(logger, Event(EventKind.FINISHED, "x"))
+
+    found = (tmp_path / "kpr.log").stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (4711, 4711, 0o600)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="links and modes are POSIX")
 def test_a_log_is_never_written_through_a_link_or_where_anybody_may_plant_one(tmp_path: Path) -> None:
     other, file = tmp_path / "other", tmp_path / "kpr.log"
