@@ -125,6 +125,7 @@ def _to_json(entry: RegisterEntry) -> dict[str, Any]:
         "queues": asdict(entry.queues),
         "encryption": [_base64(one) for one in entry.encryption],
         "signing": [_base64(one) for one in entry.signing],
+        "replaced_at": _written(entry.replaced_at),
     }
 
 
@@ -138,6 +139,8 @@ def _from_json(stored: dict[str, Any], url: str) -> RegisterEntry:
         encryption=tuple(_certificate(one) for one in stored["encryption"]),
         signing=tuple(_certificate(one) for one in stored["signing"]),
         provenance=Provenance(url, _aware(stored["fetched_at"])),
+        # Earlier versions did not store it: from the last time that they asked.
+        replaced_at=_moment(stored.get("replaced_at", stored["fetched_at"])),
     )
 
 
@@ -215,7 +218,8 @@ class CachedRegistry:
     def _fetch(self, her_id: int, cached: RegisterEntry | None) -> RegisterEntry:
         now = self.now()
         provenance = Provenance(self.settings.registry.url, now, now + timedelta(seconds=self.max_age))
-        entry = replace(self.register.fetch(her_id).after(cached), provenance=provenance)
+        fetched = replace(self.register.fetch(her_id), provenance=provenance)
+        entry = fetched.after(cached, at=now).at(now, previous_for=self.settings.registry.previous_for)
         if entry.complete:
             self.cache.put(her_id, entry)
         else:
@@ -231,7 +235,8 @@ class CachedRegistry:
         # What was fetched in the future was fetched by another clock.
         if not fetched_at <= self.now() < until:
             return None
-        return replace(cached, provenance=replace(cached.provenance, usable_until=until))
+        usable = replace(cached, provenance=replace(cached.provenance, usable_until=until))
+        return usable.at(self.now(), previous_for=self.settings.registry.previous_for)
 
     def _warn(self, error: RegistryUnreachable, provenance: Provenance) -> None:
         text = (

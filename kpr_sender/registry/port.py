@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError
@@ -127,6 +127,7 @@ class RegisterEntry:
     Attributes:
         encryption: The certificate to encrypt for, or nothing.
         signing: The certificate it signs with, or nothing; after it an earlier one that is still accepted.
+        replaced_at: When the register was first seen to give this one in place of the earlier; None where none is.
     """
 
     party: RegisteredParty
@@ -134,18 +135,40 @@ class RegisterEntry:
     encryption: tuple[Certificate, ...]
     signing: tuple[Certificate, ...]
     provenance: Provenance = UNKNOWN
+    replaced_at: datetime | None = None
 
     @property
     def complete(self) -> bool:
         """Whether no certificate is missing: what is missing today may be there in a minute."""
         return bool(self.encryption and self.signing)
 
-    def after(self, earlier: RegisterEntry | None) -> RegisterEntry:
-        """Return the same with the signing certificate before this one, which receipts on their way still bear."""
+    def after(self, earlier: RegisterEntry | None, *, at: datetime) -> RegisterEntry:
+        """Return the same with the signing certificate before this one, which receipts on their way still bear.
+
+        Args:
+            earlier: What the register gave before; None where that is not known.
+            at: When it gave this.
+        """
         if earlier is None or not self.signing:
             return self
-        others = [one for one in earlier.signing if one != self.signing[0]]
-        return replace(self, signing=(self.signing[0], *others[:1]))
+        others = [one for one in earlier.signing if one != self.signing[0]][:1]
+        since = earlier.replaced_at if earlier.signing[:1] == self.signing[:1] else at
+        return replace(self, signing=(self.signing[0], *others), replaced_at=since if others else None)
+
+    def at(self, now: datetime, *, previous_for: float) -> RegisterEntry:
+        """Return what may be believed of it now: the earlier certificate for so many seconds after its replacement.
+
+        Whoever has its key, perhaps because it was stolen and that is why it was replaced, could sign receipts until
+        its own end, which is years off.
+        """
+        if not self.signing[1:] or self.replaced_at is None:
+            return replace(self, signing=self.signing[:1])
+        until = self.replaced_at + timedelta(seconds=previous_for)
+        # What was replaced in the future was replaced by another clock.
+        if not self.replaced_at <= now < until:
+            return replace(self, signing=self.signing[:1], replaced_at=None)
+        usable_until = min(self.provenance.usable_until or until, until)
+        return replace(self, provenance=replace(self.provenance, usable_until=usable_until))
 
     def counterpart(self) -> Counterpart:
         """Return what is needed to send to the party, and to verify what it signs.

@@ -239,6 +239,9 @@ class RegistrySettings:
     stale_for: float = field(default=86_400.0, metadata=option(
         kinds.seconds(0, 90 * 24 * 3600), "How old the last good answer may be when the register cannot be reached; a "
         "warning says so. 0 for never."))
+    previous_for: float = field(default=60 * 86_400.0, metadata=option(
+        kinds.seconds(0, 366 * 24 * 3600), "How long receipts signed with FHI's signing certificate before this one "
+        "are believed, from when the register first gave this one. 0 for never."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -137,6 +138,49 @@ def test_the_signing_certificate_before_this_one_is_still_believed(scene: Scene)
         found = scene.ask()
         assert found.signing == (pki.certificate(kind), first)
         first = pki.certificate(kind)
+
+
+def test_g4_a_signing_certificate_that_was_replaced_is_believed_for_some_time_only(scene: Scene) -> None:
+    """A key that was stolen is why certificates are replaced; its own end may be years off."""
+    encryption, first = scene.lists().certificates
+    scene.ask()
+    second = pki.certificate(pki.Kind.NEXT_SIGNER)
+    scene.lists(certificates=(encryption, second))
+    scene.later(hours=2)
+    assert scene.ask().signing == (second, first)
+    for _ in range(59):  # asked daily: each answer says it anew, and the time is still that of the first
+        scene.later(days=1)
+        assert scene.ask().signing == (second, first)
+    scene.later(hours=23, minutes=50)
+    until = scene.ask().provenance.usable_until
+    assert until == scene.now + timedelta(minutes=10), "whoever remembers the answer asks again then"
+    scene.later(minutes=11)
+    scene.stub.mishap = OUTAGE
+    found = scene.ask()
+    assert (found.signing, found.provenance.stale) == ((second,), False)
+    scene.stub.mishap = None
+    scene.lists(certificates=(encryption, first))
+    scene.later(hours=2)
+    assert scene.ask().signing == (first, second), "and back"
+    never = scene.configure(registry={"previous_for": "0s"})
+    assert scene.ask(never).signing == (first,)
+
+
+def test_an_earlier_version_s_file_says_nothing_of_when_it_was_replaced(scene: Scene) -> None:
+    encryption, first = scene.lists().certificates
+    scene.ask()
+    second = pki.certificate(pki.Kind.NEXT_SIGNER)
+    scene.lists(certificates=(encryption, second))
+    scene.later(hours=2)
+    scene.ask()
+    stored = json.loads(scene.cache.read_text())
+    for party in stored["parties"].values():
+        del party["replaced_at"]
+    scene.cache.write_text(json.dumps(stored))
+    scene.later(days=59)
+    assert scene.ask().signing == (second, first)
+    scene.later(days=2)
+    assert scene.ask().signing == (second,)
 
 
 def test_another_register_or_environment_has_answers_of_its_own(scene: Scene) -> None:
