@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -145,8 +146,12 @@ def _require_another_file(page: Path, task: _Task, last_year: Path | None) -> No
 
 
 def _write(page: Path, text: str) -> None:
+    """Write the page for nobody else to read: it says what is wrong with persons' data, if not who they are."""
     try:
-        page.write_bytes(text.encode("utf-8", "backslashreplace"))  # a file's name may be no UTF-8
+        with os.fdopen(os.open(page, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            if os.name == "posix" and stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                os.fchmod(file.fileno(), 0o600)
+            file.write(text.encode("utf-8", "backslashreplace"))  # a file's name may be no UTF-8
     except OSError as error:
         raise InputMissing(
             f"The page cannot be written: {error.strerror}.",

@@ -250,11 +250,14 @@ def test_the_table_shows_both_years_with_bars(command: Command, made: Municipali
 def test_the_page_is_written_where_it_was_asked_for(command: Command, made: Municipality, answering: Answering) -> None:
     answering(report({DROP: 2}))
     page = made.folder / "check.html"
+    page.write_text("an earlier one")
+    page.chmod(0o644)
 
     code, out, _ = command("--env", "lokal", "--config", made.config, "check", "--html", page)
 
     assert code == 65
     assert f"Page         {page}" in out
+    assert page.stat().st_mode & 0o777 == 0o600, "it may say of a person what is wrong"
     text = page.read_text("utf-8")
     assert "2 rows would be dropped." in text
     assert "fagmelding.xml" in text
