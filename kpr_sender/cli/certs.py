@@ -25,7 +25,7 @@ def command(invocation: Invocation, *, check: bool) -> int:
 
     Warned of at 60, 30, 14 and 7 days, and when one ends before the year's last day to report. Sends nothing.
     """
-    configured = invocation.settings()
+    configured = invocation.own_settings()
     now = datetime.now(UTC)
     events: list[Event] = []
     with connected_sandbox(configured) as settings:

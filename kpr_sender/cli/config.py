@@ -23,7 +23,7 @@ def check(invocation: Invocation) -> int:
     These are the lines of ``doctor`` that need no bus. Exit code 0 when all is right, also with warnings; else the
     code of the first thing that is wrong.
     """
-    configured = invocation.settings()
+    configured = invocation.own_settings()
     with connected_sandbox(configured) as prepared:
         results = shown(invocation, run_checks(prepared, checks=WITHOUT_BUS))
     return ended(

@@ -24,7 +24,7 @@ def command(invocation: Invocation, *, max_wait: float) -> int:
 
     One line for each check. Exit code 0 when none is red, else 1.
     """
-    configured = invocation.settings()
+    configured = invocation.own_settings()
     with connected_sandbox(configured) as settings:
         results = shown(invocation, run_checks(settings, max_seconds=max_wait))
     red = any(result.status is Status.RED for result in results)

@@ -14,6 +14,7 @@ from typing import Final
 import click
 
 from kpr_sender.errors import ConfigInvalid
+from kpr_sender.journal.location import require_own
 from kpr_sender.model import Environment
 from kpr_sender.settings import kinds, load
 from kpr_sender.settings.read import absolute, beside
@@ -57,6 +58,16 @@ class Invocation:
         path = self.config or _find_config(self.environment, os.environ)
         settings = load(path, self.environment, environ=os.environ)
         return settings if self.journal is None else _with_journal(settings, absolute(self.journal))
+
+    def own_settings(self) -> Settings:
+        """The same for a command that writes: the journal, what lies beside it, or the log.
+
+        Raises:
+            JournalUnwritable: The journal is another user's, who could not use what this one writes.
+        """
+        settings = self.settings()
+        require_own(settings.journal.path)
+        return settings
 
 
 _FROM_HERE: Final = frozenset({Environment.LOKAL, Environment.AR_TEST})

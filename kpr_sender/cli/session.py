@@ -91,7 +91,7 @@ def run(
     Raises:
         KprError: It failed before there was a submission to report.
     """
-    with connected_sandbox(invocation.settings()) as settings:
+    with connected_sandbox(invocation.own_settings()) as settings:
         return _run(invocation, _limited(settings, limit), work, remark, limit)
 
 
@@ -99,7 +99,7 @@ def run_offline(
     invocation: Invocation, work: Callable[[Client], Report], *, remark: Callable[[Report], str] = lambda _: ""
 ) -> int:
     """Do work that needs no bus, as ``run`` does; no embedded sandbox is started for it."""
-    return _run(invocation, invocation.settings(), work, remark, NO_LIMIT)
+    return _run(invocation, invocation.own_settings(), work, remark, NO_LIMIT)
 
 
 def _run(

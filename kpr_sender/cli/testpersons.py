@@ -40,7 +40,7 @@ def add(invocation: Invocation, *, files: tuple[Path, ...], note: str) -> int:
 
     Numbers are not taken from the command line, where process lists and the shell's history would show them.
     """
-    settings = invocation.settings()
+    settings = invocation.own_settings()
     numbers = _numbers(files)
     path = testpersons.beside(settings.journal.path)
     change = testpersons.add(path, numbers, on=datetime.now(UTC).date(), note=note)
@@ -57,7 +57,7 @@ def add(invocation: Invocation, *, files: tuple[Path, ...], note: str) -> int:
 @click.pass_obj
 def remove(invocation: Invocation, *, files: tuple[Path, ...]) -> int:
     """Take the numbers in FILE, or on standard input, off the list: one a line."""
-    settings = invocation.settings()
+    settings = invocation.own_settings()
     change = testpersons.remove(testpersons.beside(settings.journal.path), _numbers(files))
     text = f"{change.changed} removed, {change.unchanged} were not there."
     counts = {"removed": change.changed, "not_there": change.unchanged, "persons": change.listed}

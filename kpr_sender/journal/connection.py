@@ -41,6 +41,8 @@ _LOCKED: Final = (
     "Let backup or inspection tools finish, then run the same command again.",
 )
 _NOT_ALLOWED: Final = ("The journal may not be read or written by this user.", "")
+_NO_JOURNAL: Final = "The file is not a kpr-sender journal."
+_CHECK_NAME: Final = "Check the path in journal.path or --journal."
 _CHECK_PATH: Final = (
     "Check that the path is a file in a folder this user may write in, then run the same command again."
 )
@@ -72,7 +74,7 @@ _SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
     sqlite3.SQLITE_TOOBIG: ("The sealed bytes are too large for the journal.", "Nothing was sent."),
     sqlite3.SQLITE_NOMEM: ("The machine has no memory left.", "Free memory, then run the same command again."),
     sqlite3.SQLITE_CORRUPT: ("The journal is damaged.", _RESTORE),
-    sqlite3.SQLITE_NOTADB: ("The file is not a kpr-sender journal.", "Check the path in journal.path or --journal."),
+    sqlite3.SQLITE_NOTADB: (_NO_JOURNAL, _CHECK_NAME),
 }
 
 
@@ -127,6 +129,27 @@ class Store:
             )
 
 
+def require_journal(path: Path) -> None:
+    """Refuse a file that is something else, before anything is changed or made beside it.
+
+    What is not there yet, is empty or cannot be read passes: whoever opens it says so.
+
+    Raises:
+        JournalUnwritable: It is no journal of ours.
+    """
+    with suppress(OSError):
+        _require_file(path)
+        if path.stat().st_size == 1:  # SQLite takes that for an empty file, and would write over it
+            raise JournalUnwritable(_NO_JOURNAL, where=str(path), next_step=_CHECK_NAME)
+        try:
+            # SQLite reads nothing but this file then, locks nothing and makes no -wal or -shm beside it.
+            with closing(_connect(path, "ro&immutable=1")) as connection:
+                _require_ours(connection, path)
+        except sqlite3.Error as error:
+            if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+                raise of_sqlite(path, error) from error
+
+
 def open_to_write(path: Path, environment: Environment, *, now: Callable[[], datetime]) -> Store:
     """Open the journal, made where missing.
 
@@ -148,6 +171,7 @@ def open_to_write(path: Path, environment: Environment, *, now: Callable[[], dat
     try:
         with translated(path):
             version = _require_ours(connection, path)
+            _narrow(path)
             connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # counts for a file that is still empty
             _require_wal(connection, path)
             for setting in (
@@ -218,19 +242,23 @@ def _make_private(path: Path) -> None:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        # Receipts in it may name persons (promise G6): a copy restored with wider rights is narrowed again.
-        if os.name == "posix" and path.stat().st_mode & 0o077 and path.is_file():
-            path.chmod(0o600)
         return
     os.close(descriptor)
     sync_folder(path.parent)  # the name must be as durable as what will be written under it
 
 
+def _narrow(path: Path) -> None:
+    """Let nobody else read it any more: receipts in it may name persons (promise G6), and a backup may widen rights."""
+    resolved = path.resolve()
+    for file in (resolved, *(resolved.with_name(resolved.name + end) for end in ("-wal", "-shm"))):
+        with suppress(FileNotFoundError):
+            if os.name == "posix" and file.stat().st_mode & 0o077:
+                file.chmod(0o600)
+
+
 def _require_file(path: Path) -> None:
     if not stat.S_ISREG(path.stat().st_mode):
-        raise JournalUnwritable(
-            "The journal's path is not a file.", where=str(path), next_step="Check journal.path or --journal."
-        )
+        raise JournalUnwritable("The journal's path is not a file.", where=str(path), next_step=_CHECK_NAME)
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -259,9 +287,7 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> int:
         return _EMPTY
     if application != schema.APPLICATION_ID:
         raise JournalUnwritable(
-            "The file is an SQLite database, but not a kpr-sender journal.",
-            where=str(path),
-            next_step="Check the path in journal.path or --journal.",
+            "The file is an SQLite database, but not a kpr-sender journal.", where=str(path), next_step=_CHECK_NAME
         )
     if version > schema.VERSION:
         raise JournalUnwritable(

@@ -1,20 +1,28 @@
-"""Where a journal may lie: on a local disk.
+"""Where a journal may lie, and who may use it: on a local disk, and its owner alone.
 
 SQLite's write-ahead log needs memory that all processes share, and locks and fsyncs that hold
 (https://sqlite.org/wal.html, https://sqlite.org/howtocorrupt.html). Network file systems promise neither, and a journal
 that two machines can reach is a journal that two machines can send from.
 
 Linux tells by ``/proc/self/mountinfo``, Windows by the kind of drive. Elsewhere nothing is known, and nothing refused.
+
+One run as another user (``sudo`` once, by hand) would leave marker, receipts, register cache and log as files that the
+owner's next run may not read. So what belongs to another user is refused, with the command as that user; root, too,
+makes no journal in another user's folder. Windows has no such owners.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
+import stat
 import sys
 from pathlib import Path
 from typing import Final
 
 from kpr_sender.errors import JournalUnwritable
+from kpr_sender.settings.file_access import user_name
 
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _OF_OTHER_MACHINES: Final = frozenset(
@@ -27,6 +35,8 @@ _FORGETFUL: Final = frozenset({"exfat", "fuseblk", "msdos", "ntfs", "vfat"})
 """Local, but a file may have another inode after the next mount."""
 _OCTAL: Final = re.compile(r"\\([0-7]{3})")
 _REMOTE_DRIVE: Final = 4  # DRIVE_REMOTE of GetDriveTypeW
+_OF_ONE_JOURNAL: Final = ("", "-wal", "-shm", ".mark", ".lock", ".looks.json", ".logins.json")
+_ROOT: Final = 0
 
 
 def require_local(journal: Path) -> None:
@@ -46,6 +56,67 @@ def require_local(journal: Path) -> None:
             next_step="Put it on a local disk (journal.path). If you know that this one is safe and that no other "
             "machine uses the journal, set journal.allow_network = true.",
         )
+
+
+def require_own(journal: Path) -> None:
+    """Refuse a journal, or a file that goes with it, that another user owns; one that root would make for another, too.
+
+    Args:
+        journal: Its path; it need not exist yet.
+
+    Raises:
+        JournalUnwritable: Names whose it is, and the command as that user.
+    """
+    if sys.platform == "win32":
+        return
+    resolved, here = journal.resolve(), os.geteuid()
+    files = [resolved.with_name(resolved.name + end) for end in _OF_ONE_JOURNAL]
+    owners = {file: about.st_uid for file in files if (about := _about(file)) is not None}
+    folder = next((about for each in resolved.parents if (about := _about(each)) is not None), None)
+    owner = owners.get(resolved)
+    if owner is None and here == _ROOT and folder is not None and not owners:
+        owner = folder.st_uid  # whoever has the folder is to have the journal
+    others = [file for file, uid in owners.items() if uid != here]
+    if (owner in {None, here} and not others) or not _keeps_owners(resolved):
+        return
+    if others and (owner == here or (folder is not None and folder.st_uid == here)):
+        whose, named = user_name(owners[others[0]]), " ".join(shlex.quote(str(file)) for file in others)
+        raise JournalUnwritable(
+            f"{others[0].name} belongs to {whose}: a run as {whose} made it.",
+            where=str(journal),
+            next_step=f"Give it to the user whose journal this is: sudo chown {here} {named}",
+        )
+    uid = owners[others[0]] if owner is None else owner
+    whose = user_name(uid)
+    account = f"'#{uid}'" if " " in whose else shlex.quote(whose)
+    raise JournalUnwritable(
+        f"The journal is {whose}'s, and this is {user_name(here)}: what it writes, {whose}'s next run could not use.",
+        where=str(journal),
+        next_step=f"Run the same command as that user: sudo -H -u {account} kpr-send ... Nothing was done.",
+    )
+
+
+def require_private_folder(journal: Path) -> None:
+    """Refuse a folder in which everybody may put another file in place of the journal or its mark.
+
+    Args:
+        journal: Its path; neither it nor its folder need exist yet.
+
+    Raises:
+        JournalUnwritable: Names the folder.
+    """
+    if sys.platform == "win32":
+        return
+    for folder in dict.fromkeys((journal.parent, journal.resolve().parent)):
+        about = _about(folder)
+        if about is not None and about.st_mode & stat.S_IWOTH and _keeps_owners(folder):
+            raise JournalUnwritable(
+                f"Everybody may write in the journal's folder (mode {stat.S_IMODE(about.st_mode):04o}), and put "
+                "another journal there.",
+                where=str(folder),
+                next_step="Look whether all in it is yours, then let only its owner write there: chmod go-w "
+                f"{shlex.quote(str(folder))}",
+            )
 
 
 def is_network(kind: str) -> bool:
@@ -91,10 +162,20 @@ def kind_in(mountinfo: str, path: Path) -> str:
 
 def stable_inode(path: Path) -> int | None:
     """Return the inode of a file, where its file system lets it keep it; None else."""
+    return path.stat().st_ino or None if _keeps_owners(path) else None
+
+
+def _about(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except OSError:
+        return None  # whoever opens it says what is wrong
+
+
+def _keeps_owners(path: Path) -> bool:
+    """Tell whether owners and modes are the files' own, and not those of a mount."""
     kind = file_system(path)
-    if is_network(kind) or kind in _FORGETFUL:
-        return None
-    return path.stat().st_ino or None
+    return not is_network(kind) and kind not in _FORGETFUL
 
 
 def _windows_drive(path: Path) -> str:

@@ -19,8 +19,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from kpr_sender.errors import JournalLocked
-from kpr_sender.journal.connection import of_os
+from kpr_sender.durable import NO_FOLLOW
+from kpr_sender.errors import JournalLocked, JournalUnwritable
+from kpr_sender.journal.connection import of_os, require_journal
+from kpr_sender.journal.location import require_own, require_private_folder
 from kpr_sender.journal.rows import time_text
 
 _CONTENT_BYTES: Final = 4096
@@ -85,17 +87,20 @@ class JournalLock:
 
         Raises:
             JournalLocked: Another process, or this one, holds it: names pid, host and since.
-            JournalUnwritable: The lock file cannot be made or written.
+            JournalUnwritable: The lock file cannot be made or written, what lies there is no journal, it is another
+                user's, or everybody may write in its folder. Nothing was made or changed then.
         """
         file = _lock_file(journal)
+        for require in (require_own, require_private_folder, require_journal):
+            require(journal)
         with _held.guard:
             if file in _held.descriptors:
                 raise _locked(journal, file)
             try:
                 file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-                descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+                descriptor = os.open(file, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o600)
             except OSError as error:
-                raise of_os(file, error) from error
+                raise _not_ours(file) if file.is_symlink() else of_os(file, error) from error
             try:
                 _take(descriptor)
                 _write_holder(descriptor, now())
@@ -126,6 +131,14 @@ class JournalLock:
 def _lock_file(journal: Path) -> Path:
     resolved = journal.resolve()
     return resolved.with_name(resolved.name + ".lock")
+
+
+def _not_ours(file: Path) -> JournalUnwritable:
+    return JournalUnwritable(
+        f"{file.name} is a symbolic link: what it leads to would be overwritten.",
+        where=str(file),
+        next_step="Find out who made it, and remove it; nothing was changed.",
+    )
 
 
 def _write_holder(descriptor: int, since: datetime) -> None:

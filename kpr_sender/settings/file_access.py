@@ -37,7 +37,7 @@ def require_own(path: Path, *, where: str) -> None:
         except OSError:
             continue
         if about.st_uid not in {0, os.geteuid()}:
-            owner, owners = _user(about.st_uid), dict.fromkeys(("root", _user(os.geteuid())))
+            owner, owners = user_name(about.st_uid), dict.fromkeys(("root", user_name(os.geteuid())))
             raise ConfigInvalid(
                 f"{place} belongs to another user ({owner}), who may write anything into it.",
                 where=where,
@@ -109,7 +109,8 @@ def _is_own_group(about: os.stat_result) -> bool:
     return False
 
 
-def _user(uid: int) -> str:
+def user_name(uid: int) -> str:
+    """Return what a user is called here; ``uid 1234`` where there is no name."""
     if sys.platform == "win32":
         return str(uid)
     import pwd  # noqa: PLC0415 - Windows has none

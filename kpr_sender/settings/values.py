@@ -360,7 +360,8 @@ class JournalSettings:
     """Where the journal and the copies of the receipts are."""
 
     path: Path = field(metadata=option(
-        kinds.PATH, "The journal, an SQLite file on a local disk.", example="/var/lib/kpr-sender/journal.db"))
+        kinds.PATH, "The journal, an SQLite file on a local disk, in a folder that not everybody may write to. It and "
+        "all beside it belong to the user who runs kpr-send.", example="/var/lib/kpr-sender/journal.db"))
     receipts_dir: Path = field(metadata=option(
         kinds.PATH, "Folder for copies of the receipts.", otherwise="a folder named receipts beside the journal",
         example="/var/lib/kpr-sender/receipts"))
