@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,12 @@ import pytest
 from kpr_sender.cli import main, sample, status
 from kpr_sender.cli.main import COMMANDS, run
 from kpr_sender.errors import InternalError, NothingSubmitted
+from kpr_sender.states import ReceiptStatus, ShipmentState
 from tests.helpers.command import kpr_send
 from tests.helpers.municipality import municipality
 from tests.helpers.repository import ROOT
 from tests.helpers.tenor import TENOR_ID
+from tests.journal.builders import add_verified, brought_to, open_journal
 
 HEAVY = ("proton", "lxml", "cryptography", "signxml", "rich", "asyncio", "tenacity")
 
@@ -142,6 +145,18 @@ def test_a_place_where_one_may_not_look_is_named_and_the_others_still_count(
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert run(["--env", "ar-test", "status", "--help"]) == 0
     assert run(["--env", "ar-test", "--journal", str(tmp_path / "none.db"), "status"]) == 89
+
+
+def test_receipts_copies_where_one_may_not_look_are_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    made, closed = municipality(tmp_path), "x" * 300
+    made.configure({"journal": {"receipts_dir": closed}})
+    with closing(open_journal(made.journal)) as journal:
+        shipment = brought_to(journal, ShipmentState.PUBLISHED)
+        add_verified(journal, shipment.msg_id, ReceiptStatus.OK, sealed=b"sealed")
+    assert run(["--env", "lokal", "--config", str(made.config), "receipts"]) == 78
+    said = capsys.readouterr().err
+    assert "The receipts' copies cannot be looked at: File name too long." in said
+    assert f"journal.receipts_dir: {tmp_path}/{closed}" in said
 
 
 def test_a_current_folder_that_is_gone_is_a_wrong_configuration(
