@@ -7,6 +7,7 @@ with the same condition.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -24,6 +25,8 @@ _DATA: Final = 0x75
 _SEQUENCE: Final = 0x76
 _VALUE: Final = 0x77
 _BODY_SECTIONS: Final = frozenset({_DATA, _SEQUENCE, _VALUE})
+_REPEATED: Final = frozenset({_DATA, _SEQUENCE})
+_MOST_SECTIONS: Final = 100  # each is decoded from a copy of all that follows
 _KNOWN_SECTIONS: Final = (
     frozenset({_HEADER, 0x71, _MESSAGE_ANNOTATIONS, _PROPERTIES, _APPLICATION_PROPERTIES, 0x78}) | _BODY_SECTIONS
 )
@@ -34,6 +37,7 @@ _COUNTS: Final = ("x-delivery-count", "x-acquired-count")
 _FIELDS: Final = ("message_id", "user_id", "to", "subject", "reply_to", "correlation_id", "content_type")
 
 _FIRST_V2_MAJOR: Final = 4
+_MAJOR: Final = re.compile(r"(\d{1,9})(?!\d)")
 _V2_QUEUE: Final = "/queues/"
 WRONG_FORM: Final = "amqp:invalid-field"
 """The condition with which the broker refuses an address of the other form."""
@@ -84,6 +88,7 @@ class Decoded:
         self.redelivered = False
         self._fields: dict[str, str] = {}
         self._body: list[bytes] = []
+        self._latest = self._sections = 0
         try:
             at = 0
             while at < len(raw):
@@ -113,6 +118,10 @@ class Decoded:
         if not isinstance(section, Described) or descriptor not in _KNOWN_SECTIONS:
             raise Undecodable("not an AMQP message (unknown section)")
         kind = int(descriptor)
+        out_of_order = kind < self._latest or (kind == self._latest and kind not in _REPEATED)
+        self._latest, self._sections = kind, self._sections + 1
+        if out_of_order or self._sections > _MOST_SECTIONS:
+            raise Undecodable("not an AMQP message (sections out of order, or too many)")
         value: Any = section.value
         if kind == _HEADER:
             self._read_header(list(value))
@@ -163,8 +172,8 @@ def form_for(setting: AddressForm, broker_version: str) -> AddressForm:
     """
     if setting is not AddressForm.AUTO:
         return setting
-    major = broker_version.partition(".")[0]
-    return AddressForm.V2 if major.isdecimal() and int(major) >= _FIRST_V2_MAJOR else AddressForm.V1
+    major = _MAJOR.match(broker_version)
+    return AddressForm.V2 if major and int(major[1]) >= _FIRST_V2_MAJOR else AddressForm.V1
 
 
 def other_form(form: AddressForm) -> AddressForm:

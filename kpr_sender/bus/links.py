@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -63,11 +64,22 @@ class LinkRefused:
 AttachReply = Future[LinkAttached | LinkRefused | ConnectionEnded]
 
 
-def described(condition: Condition | None) -> tuple[str, str]:
+class Violation(Exception):
+    """The broker does what no broker may: the connection ends. The text quotes nothing of what it sent."""
+
+
+def described(read: Callable[[], Condition | None]) -> tuple[str, str]:
     """Return a condition's name and the broker's words, each one line, bounded and clean; empty where it gave none.
 
     A broker may put a whole Erlang term there, or what it cannot route.
+
+    Args:
+        read: Reads it from proton, which raises what it likes where it cannot be decoded.
     """
+    try:
+        condition = read()
+    except Exception:  # noqa: BLE001 - nested too deep, or no UTF-8
+        return "local:unreadable", "the bus gives a reason that cannot be read"
     if condition is None:
         return "", ""
     return foreign_text(condition.name), foreign_text(condition.description or "")
@@ -186,5 +198,6 @@ class InwardLink(SessionLink):
     def _terminus(self, link: Link) -> Terminus:
         return link.remote_source
 
-    def on_delivery(self, delivery: Delivery) -> None:
-        """What arrives unasked stays unsettled: it goes back when the session ends."""
+    def on_delivery(self, delivery: Delivery) -> None:  # noqa: ARG002 - the receiving link's business
+        """Nothing was asked for."""
+        raise Violation("it sent a message that nobody asked for")

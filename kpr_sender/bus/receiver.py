@@ -7,7 +7,9 @@
    in front cannot hide ours; beyond the cap there is no more credit.
 4. Credit is given again only when all of it is used up: RabbitMQ 3.x counts what it has under way as not yet sent when
    credit comes meanwhile, and then sends as much more, without end.
-5. A held message is out of its owner's reach for ``LONGEST_HOLD`` at most (promise G8), whatever the caller is at.
+5. Of a broker that sends more than was asked for, no more than ``_MOST_UNDECIDED`` messages are stored, and no more
+   bytes than ``_CREDIT`` messages of ``max_inbound`` have: then the connection ends.
+6. A held message is out of its owner's reach for ``LONGEST_HOLD`` at most (promise G8), whatever the caller is at.
 """
 
 from __future__ import annotations
@@ -18,11 +20,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kpr_sender.bus.io_thread import IoThread
-from kpr_sender.bus.links import ConnectionEnded, InwardLink, LinkRefused
+from kpr_sender.bus.links import ConnectionEnded, InwardLink, LinkRefused, Violation
 from kpr_sender.bus.port import Source
 from kpr_sender.bus.proton_engine import Delivery
 
 _CREDIT: Final = 10  # messages handed out and not yet decided
+_MOST_UNDECIDED: Final = 3 * _CREDIT  # RabbitMQ sends up to five too many, see ``read``
 LONGEST_HOLD: Final = 5.0
 """How long a message of others is out of its owner's reach at most, in seconds."""
 
@@ -60,6 +63,7 @@ class HeldCount:
 @dataclass(slots=True)
 class _Unsettled:
     delivery: Delivery
+    size: int
     held_at: float | None = None
 
     @property
@@ -155,21 +159,24 @@ class ReceivingLink(InwardLink):
         link = self._link
         if link is None:
             return
-        arrived = link.recv(delivery.pending) or b""
-        # One byte too many tells that it is too large, and bounds what of it is stored.
-        self._partial += arrived[: self._max_inbound + 1 - len(self._partial)]
-        if delivery.aborted:
+        if delivery.aborted:  # before it is read, which proton refuses then
             self._partial = bytearray()
             delivery.settle()
             self._ask_for_more(1)
             return
+        arrived = link.recv(delivery.pending) or b""
+        # One byte too many tells that it is too large, and bounds what of it is stored.
+        self._partial += arrived[: self._max_inbound + 1 - len(self._partial)]
         if delivery.partial:
             return
         raw, self._partial = self._partial, bytearray()
         link.advance()
         self._ask_for_more(0)
         self._number += 1
-        self._unsettled[self._number] = _Unsettled(delivery)
+        self._unsettled[self._number] = _Unsettled(delivery, min(len(raw), self._max_inbound))
+        sizes = [entry.size for entry in self._unsettled.values() if not entry.held]
+        if len(sizes) > _MOST_UNDECIDED or sum(sizes) > _CREDIT * self._max_inbound:
+            raise Violation("it sends more messages than it was asked for")
         token = Token(self._io.name, self._source, self._number)
         complete = len(raw) <= self._max_inbound
         self._hand_out(Arrived(token, bytes(raw[: self._max_inbound]), complete=complete))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kpr_sender.bus.io_thread import IoThread
-from kpr_sender.bus.links import ConnectionEnded, OutwardLink, described
+from kpr_sender.bus.links import ConnectionEnded, OutwardLink, Violation, described
 from kpr_sender.bus.port import Reach
 from kpr_sender.bus.proton_engine import Delivery
 from kpr_sender.fault_points import FaultPoint, reached
@@ -109,6 +109,10 @@ class SendingLink(OutwardLink):
         if transfer is None or link is None or transfer.complete or not self.alive:
             return False
         if not transfer.begun:
+            if link.credit < 0 and not self._tags:
+                # proton counts in 32 bits with a sign, and would wait for ever. Less than none is left of a credit
+                # only where it was taken back while a message was on its way.
+                raise Violation("it gives a credit of 2^31 or more, which cannot be counted")
             if link.credit <= 0:
                 return False
             self._tags += 1
@@ -128,7 +132,8 @@ class SendingLink(OutwardLink):
         if state in _NOT_FINAL and not delivery.settled:
             return
         ending = _ENDINGS.get(state, TransferEnding.NO_STATE if state in _NOT_FINAL else TransferEnding.UNKNOWN_STATE)
-        condition, description = described(delivery.remote.condition) if ending is TransferEnding.REJECTED else ("", "")
+        rejected = ending is TransferEnding.REJECTED
+        condition, description = described(lambda: delivery.remote.condition) if rejected else ("", "")
         # A second state for a message that is settled already must not be taken for the next one's.
         current = self._transfer is not None and delivery == self._transfer.delivery
         delivery.settle()
