@@ -1,4 +1,4 @@
-"""Each PKCS#12 file is opened once in a process: that its primes are prime takes longer than most tests' runs.
+"""Each private key of the tests is read once in a process: proving its primes takes longer than most tests do.
 
 Only the library's reading is remembered, by content and passphrase. What we do with it runs each time.
 """
@@ -9,4 +9,7 @@ import functools
 
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from kpr_sender.keys import files
+
 pkcs12.load_pkcs12 = functools.lru_cache(maxsize=None)(pkcs12.load_pkcs12)
+files.load_pem_private_key = functools.lru_cache(maxsize=None)(files.load_pem_private_key)  # type: ignore[assignment,attr-defined]
