@@ -149,7 +149,7 @@ def _write(page: Path, text: str) -> None:
     """Write the page for nobody else to read: it says what is wrong with persons' data, if not who they are."""
     try:
         with os.fdopen(os.open(page, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            if os.name == "posix" and stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            if sys.platform != "win32" and stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 os.fchmod(file.fileno(), 0o600)
             file.write(text.encode("utf-8", "backslashreplace"))  # a file's name may be no UTF-8
     except OSError as error:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,7 @@ def _read(folder: Path, journal_id: str) -> Witness | None:
     file = folder / f"{journal_id}.json"
     try:
         with os.fdopen(os.open(file, os.O_RDONLY | NO_FOLLOW | getattr(os, "O_NONBLOCK", 0)), "rb") as stream:
-            if os.name == "posix" and os.fstat(stream.fileno()).st_uid != os.geteuid():
+            if sys.platform != "win32" and os.fstat(stream.fileno()).st_uid != os.geteuid():
                 return None  # another user's word must not stop this one's work
             content = stream.read(MOST_BYTES)
         mark = mark_in(content)
