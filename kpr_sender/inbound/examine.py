@@ -34,6 +34,7 @@ from kpr_sender.trust.policy import Trust
 
 _SIGNER: Final = "its signing certificate"
 _NO_SIGNATURE: Final = "it is not sealed, and has no XML signature by a certificate that we hold for its sender"
+_AND: Final = " and "  # between numbers: with signs alone between them some in a row look like a national id
 _XML_SIGNATURE: Final = "http://www.w3.org/2000/09/xmldsig#"
 _MAX_PROBLEM: Final = 300  # characters: an algorithm's number or a list of HER-ids is as long as its sender likes
 _ISSUE_DATE_TOLERANCE: Final = timedelta(days=1)  # what IssueDate may differ by: many write it without a zone
@@ -235,10 +236,10 @@ class Examiner:
         if shipment.receiver_her_id in named or (self.level1_her_id in named and self.level1_her_id is not None):
             return ""
         if not named:
-            numbers = ", ".join(dict.fromkeys(answer.sender_organisations))
+            numbers = _AND.join(dict.fromkeys(answer.sender_organisations))
             number = f", only organisation number {numbers}" if numbers else ""
             return f"its sender has no HER-id{number}, so that it does not say that it comes from {OTHER_SENDER}"
-        found = ", ".join(map(str, dict.fromkeys(named)))
+        found = _AND.join(map(str, dict.fromkeys(named)))
         return f"it comes from another HER-id than that of {OTHER_SENDER}: {found}, not {shipment.receiver_her_id}"
 
     def _remark(self, shipment: Shipment, answer: AppRec) -> str:
