@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import Final
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -35,6 +36,7 @@ _LOCAL_KEY_ID: Final = "1.2.840.113549.1.9.21"  # RFC 2985 5.5.2
 _MAX_LABEL: Final = 64  # characters that are shown
 _MAX_ELEMENTS: Final = 50
 _MAX_DEPTH: Final = 10
+_MAX_KEYS: Final = 50  # real files have a few; their beginning may stand in a file as often as its maker likes
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def load_pkcs12(data: bytes, passphrase: str | None, *, name: str, wanted: Wante
 
 def _key_bags(data: bytes) -> Iterator[_KeyBag]:
     """Yield each encrypted key of a PKCS#12 file with its attributes, which follow it in its SafeBag; DER."""
-    for match in _SHROUDED_KEY_BAG.finditer(data):
+    for match in islice(_SHROUDED_KEY_BAG.finditer(data), _MAX_KEYS):
         with suppress(BerError):
             rest = memoryview(data)[match.end() :]
             length = _der_bytes(rest)

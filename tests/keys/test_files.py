@@ -6,11 +6,13 @@ import logging
 import re
 import shutil
 import subprocess
+import time
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -25,7 +27,7 @@ from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.keys.configured import ConfiguredKeys
 from kpr_sender.keys.files import KeyPair, WantedKey, load_pem, load_pkcs12
 from kpr_sender.sandbox.pki import ensure_pki
-from tests.helpers import pki
+from tests.helpers import pki, seid_pki
 from tests.helpers.municipality import municipality
 from tests.helpers.pki import PASSPHRASE, Kind
 from tests.helpers.shared import SHARED
@@ -226,3 +228,21 @@ def test_the_decryption_keys_are_read_once_however_often_a_run_asks(tmp_path: Pa
     for file in made.folder.rglob("*.p12"):
         file.unlink()
     assert keys.decrypters() is first
+
+
+def test_what_looks_like_a_key_over_and_over_is_no_key_and_costs_little() -> None:
+    """Each beginning was read by itself and copied with whatever stands behind it: 0.8 MB took 7 GB."""
+    begins = bytes.fromhex("060b2a864886f70d010c0a0102 3083060000 308305fffb")
+    oid = x509.ObjectIdentifier("2.5.29.99")
+    bulky = x509.Extension(oid, False, x509.UnrecognizedExtension(oid, begins * 35_000))
+    data = pkcs12.serialize_key_and_certificates(
+        b"x",
+        pki.private_key(Kind.SIGNER),
+        pki.certificate(Kind.SIGNER),
+        [seid_pki.new_root().issue(more=[bulky])],
+        NoEncryption(),
+    )
+    start = time.process_time()
+    with pytest.raises(AccessRefused, match="none of them may be meant"):
+        load_pkcs12(data, None, name="key.p12")
+    assert time.process_time() - start < 2
