@@ -44,25 +44,32 @@ _KNOWN: Final = "|".join((
     _OWN_ID,
     _DATE_AND_TIME,
     # In names of files: 20250110123000; no id begins so. Twelve digits may be a DUF-nummer.
-    r"(?<!\d)20[23]\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d[0-5]\d(?:\d{3})?(?!\d)",
-    rf"(?<![\w.])(?:{_OCTET}\.){{3}}{_OCTET}(?::\d{{1,5}})?(?!\w|\.\d)",
+    r"20[23]\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d[0-5]\d(?:\d{3})?(?!\d)",
+    rf"(?<!\.)(?:{_OCTET}\.){{3}}{_OCTET}(?::\d{{1,5}})?(?!\w|\.\d)",
     # An OID has no leading zeros, and an arc of three digits; an id with a dot after each digit has none.
-    r"(?<![\w.])(?=[\d.]*\d{3})[0-2](?:\.(?:0|[1-9]\d{0,5})){3,}(?!\w|\.\d)",
-    r"(?<![\d,.])[1-9]\d{0,2}(?:,\d{3})+(?:\.\d{1,2})?(?![\d,])",
-    r"(?<![0-9A-Za-z:])(?=[0-9:]*[a-fA-F])(?:[0-9a-fA-F]{2}:){3,}[0-9a-fA-F]{2}(?![0-9A-Za-z:])",
-    # A certificate's SHA-1. Six letters at least, as nearly all have: digits with a few letters may be an id.
-    r"(?<![0-9A-Za-z])(?=(?:[0-9]*[a-fA-F]){6})[0-9a-fA-F]{40}(?![0-9A-Za-z])",
+    r"(?<!\.)(?=[\d.]*\d{3})[0-2](?:\.(?:0|[1-9]\d{0,5})){3,}(?!\w|\.\d)",
+    r"(?<![,.])[1-9]\d{0,2}(?:,\d{3})+(?:\.\d{1,2})?(?![\d,])",
+    r"(?<!:)(?=[0-9:]*[a-fA-F])(?:[0-9a-fA-F]{2}:){3,}[0-9a-fA-F]{2}(?![0-9A-Za-z:])",
+    # A certificate's SHA-1. Three letters at least, as all but one in a million have: digits with one may be an id.
+    r"(?=(?:[0-9]*[a-fA-F]){3})[0-9a-fA-F]{40}(?![0-9A-Za-z])",
 ))  # fmt: skip
-_OURS_BY_FORM: Final = re.compile(f"({_KNOWN})")
 # Our own words before a number; what others write is cleaned by ``foreign_text``, which takes nobody's word for it.
 _NAMED_NUMBER: Final = (
     r"(?i:(?<=serial number )|(?<=thumbprint )|(?<=key identifier )|(?<=sha256 )|(?<=certificate )|(?<=key_id = \"))"
     r"(?!\d{11}(?!\d))[0-9a-fA-F:]{8,120}(?![0-9A-Za-z])"
 )
-_OURS: Final = re.compile(f"({_NAMED_NUMBER}|{_KNOWN})")
 # A digest or key's id on a screen of our own words, on which there are no keys.
-_LONG_HEX: Final = r"(?<![0-9A-Za-z])(?=(?:[0-9]*[a-fA-F]){6})[0-9a-fA-F]{32,64}(?![0-9A-Za-z])"
-_OURS_SHOWN: Final = re.compile(f"({_NAMED_NUMBER}|{_KNOWN}|{_LONG_HEX})")
+_LONG_HEX: Final = r"(?=(?:[0-9]*[a-fA-F]){3})[0-9a-fA-F]{32,64}(?![0-9A-Za-z])"
+
+
+def _known(*forms: str) -> re.Pattern[str]:
+    """Return a pattern that a text is split by; what begins all forms is tried first, since it is seldom there."""
+    return re.compile(rf"((?<![0-9A-Za-z])(?=[0-9a-fA-F])(?:{'|'.join(forms)}))")
+
+
+_OURS_BY_FORM: Final = _known(_KNOWN)
+_OURS: Final = _known(_NAMED_NUMBER, _KNOWN)
+_OURS_SHOWN: Final = _known(_NAMED_NUMBER, _KNOWN, _LONG_HEX)
 
 _ESCAPED: Final = r"\\(?:[nrtv]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})|%[0-9a-fA-F]{2}"
 """What ``repr`` and an address make of a sign."""

@@ -1,7 +1,7 @@
 """G6: ten thousand national ids in the inputs, every command in every form, and none of them in any output.
 
-What stays of a run is looked through as well: log files, copies of receipts, pages, the list of test persons. Only the
-journal itself is not: it keeps what the EPJ calls its running number, and receipts; its export is looked through.
+What stays of a run is looked through as well: log files, copies of receipts, pages, the list of test persons, and
+every text in the journal. Only the sealed bytes and receipts in it are not.
 """
 
 from __future__ import annotations
@@ -106,6 +106,16 @@ def _left(folder: Path) -> Iterator[tuple[str, str]]:
             yield path.name, path.read_bytes().decode("latin-1")
 
 
+def _stored(folder: Path) -> str:
+    """Return every text in a run's journal."""
+    if not (folder / "journal.db").exists():
+        return ""
+    with closing(sqlite3.connect(folder / "journal.db")) as journal:
+        tables = journal.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+        rows = (row for (name,) in tables for row in journal.execute(f'SELECT * FROM "{name}"'))  # noqa: S608 - its own
+        return "\n".join(value for row in rows for value in row if isinstance(value, str))
+
+
 def test_none_of_ten_thousand_ids_in_the_inputs_is_in_any_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
 ) -> None:
@@ -123,6 +133,8 @@ def test_none_of_ten_thousand_ids_in_the_inputs_is_in_any_output(
             outputs += 1
             if found_in(text, wanted):
                 leaks.append(f"{name}: {place}")  # where, not which
+        if found_in(_stored(folder), wanted):
+            leaks.append(f"{name}: the journal")
 
     assert planted_ids == wanted
     figure("national ids looked for in every output", ids=IDS, outputs=outputs, leaked=len(leaks))
