@@ -139,7 +139,9 @@ CHANNELS: Final[dict[str, Callable[[str], str]]] = {
     "an error on the screen, in JSON and in the journal": _error,
     "a typed MsgId": lambda text: str(UsageError(f"{text} is not in this journal.")),
     "a refused message": lambda text: str(SignatureRefused(text)),
-    "a broker's words": lambda text: str(link_error(LinkRefused(*described(Condition("amqp:x", text))), "bus.host")),
+    "a broker's words": lambda text: str(
+        link_error(LinkRefused(*described(lambda: Condition("amqp:x", text))), "bus.host")
+    ),
     "a register's words": registered_name,
     "an AppRec": _received,
     "the error queue": _faulted,
