@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import socket
 import threading
@@ -17,27 +18,33 @@ from cryptography.hazmat.primitives.serialization import Encoding, PrivateFormat
 from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.bus.codec import Decoded, Undecodable, encode_head
 from kpr_sender.bus.proton_engine import Message
+from kpr_sender.cms import certificates
 from kpr_sender.cms.port import ProtectionRefused
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.read_signed import verify
 from kpr_sender.errors import AccessRefused, KprError
 from kpr_sender.http_client import HttpAnswer
+from kpr_sender.inbound import folder
+from kpr_sender.inbound.receipt_file import unwrapped
 from kpr_sender.keys.files import load_pem, load_pkcs12
-from kpr_sender.messages import apprec, error_queue
+from kpr_sender.messages import apprec, error_queue, safe_xml
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.transport import SUBJECT_SOAP_FAULT
+from kpr_sender.messages.xml_signature import verify_enveloped
 from kpr_sender.model import ReceiptError
 from kpr_sender.registry import soap
 from kpr_sender.sandbox.apprec import build
 from kpr_sender.sandbox.register_answers import fault
 from kpr_sender.settings.secrets import Secret
 from kpr_sender.settings.values import RegistrySettings
+from kpr_sender.trust import policy, revocation
 from kpr_sender.trust.revocation import evaluate_crl, evaluate_ocsp
 from tests.helpers import cms, pki, registry_stub
 from tests.helpers.bus_settings import RECEIPTS, bus_settings, outbound
 from tests.helpers.loopback import serving
 from tests.helpers.scripted_bus import Script, ScriptedBus
 from tests.helpers.seid_pki import SeidPki
+from tests.helpers.xml_signatures import sign_enveloped
 from tests.messages.parties import HODEMELDING
 
 _HER_ID: Final = 171479
@@ -142,8 +149,13 @@ def _soap(patch: pytest.MonkeyPatch) -> Target:
 
 
 def _revocation(
-    evaluate: Callable[..., object], make: Callable[[SeidPki, x509.Certificate], Sequence[bytes]]
+    patch: pytest.MonkeyPatch,
+    evaluate: Callable[..., object],
+    make: Callable[[SeidPki, x509.Certificate], Sequence[bytes]],
 ) -> Target:
+    """Whatever the signature is over: an issuer may write what it likes, and no spoilt sample gets past its own."""
+    for signed in ("_is_signed_by", "_signed_by"):
+        patch.setattr(revocation, signed, lambda *_: True)
     authorities = SeidPki("http://127.0.0.1/root.crl")
     issuing = authorities.issuing
     certificate = issuing.issue(pki.certificate(pki.Kind.SIGNER).subject)
@@ -152,20 +164,67 @@ def _revocation(
     )
 
 
-def _crl() -> Target:
+def _crl(patch: pytest.MonkeyPatch) -> Target:
     def make(authorities: SeidPki, certificate: x509.Certificate) -> Sequence[bytes]:
         lists = [authorities.issuing.crl(), authorities.issuing.crl(certificate, reason=x509.ReasonFlags.superseded)]
         return [each.public_bytes(encoding) for each in lists for encoding in (Encoding.DER, Encoding.PEM)]
 
-    return _revocation(evaluate_crl, make)
+    return _revocation(patch, evaluate_crl, make)
 
 
-def _ocsp() -> Target:
+def _ocsp(patch: pytest.MonkeyPatch) -> Target:
     def make(authorities: SeidPki, certificate: x509.Certificate) -> Sequence[bytes]:
         issuing = authorities.issuing
         return [issuing.answer(certificate), issuing.answer(certificate, responder=issuing.responder(), by_key=True)]
 
-    return _revocation(evaluate_ocsp, make)
+    return _revocation(patch, evaluate_ocsp, make)
+
+
+def _certificate() -> Target:
+    """Everything that is asked of one: whoever registered it chose what is in it."""
+    own = SeidPki("http://127.0.0.1/root.crl").issuing.issue(crl="http://127.0.0.1/a.crl", ocsp_at="http://127.0.0.1/")
+    authorities = policy.Authorities((pki.issuing_ca(),))
+
+    def read(data: bytes) -> None:
+        for found in certificates.load_certificates(data, "receiver.pem"):
+            for use in certificates.CertificateUse:
+                with contextlib.suppress(AccessRefused):
+                    certificates.check(found, use, at=pki.NOW, name="receiver.pem")
+            certificates.organisation_number(found)
+            certificates.describe(found)
+            policy.certificate_policies(found)
+            revocation.sources(found)
+            revocation.ocsp_request(found, pki.issuing_ca())
+            policy.trusted_path(found, authorities, at=pki.NOW, name="receiver.pem")
+
+    return Target([own.public_bytes(each) for each in (Encoding.DER, Encoding.PEM)], read, (AccessRefused,))
+
+
+def _xml_signature() -> Target:
+    fhi = pki.key_pair(pki.Kind.RECEIVER_SIGNER)
+
+    def read(data: bytes) -> None:
+        """As a receipt goes: its bounds first, then its signature, then what that is over."""
+        safe_xml.parse_answer(data, max_bytes=apprec.MAX_BYTES)
+        apprec.parse(verify_enveloped(data, fhi.certificate))
+
+    return Target([sign_enveloped(each, fhi) for each in _apprec_samples()], read, (MessageRefused, ProtectionRefused))
+
+
+def _receipt_file() -> Target:
+    """In whatever a mail client, a portal or an EPJ saved it; and what a message server lays into a folder."""
+    sealed = cms.sealed(b"x", pki.certificate(pki.Kind.ENCRYPTION))
+    lines = base64.encodebytes(sealed)
+    smime = b"MIME-Version: 1.0\nContent-Type: application/pkcs7-mime;\n smime-type=x\n\n" + lines
+    pem = b"-----BEGIN CMS-----\n" + lines + b"-----END CMS-----\n"
+    reported = b'{"errorCondition": "x", "originalMessageId": "1", "errorConditionData": ["a", {"b": 1}]}'
+
+    def read(data: bytes) -> None:
+        unwrapped(data)
+        if (found := folder._error_message(data)) is not None:
+            error_queue.parse(found.properties, found.subject, found.body, found.correlation_id)
+
+    return Target([sealed, pem, smime, lines, reported], read)
 
 
 def _pkcs12() -> Target:
@@ -256,8 +315,11 @@ def target(name: str) -> Iterator[Target]:
             "apprec": _apprec,
             "error queue": _error_queue,
             "soap": lambda: _soap(patch),
-            "ocsp": _ocsp,
-            "crl": _crl,
+            "ocsp": lambda: _ocsp(patch),
+            "crl": lambda: _crl(patch),
+            "certificates": _certificate,
+            "xml signatures": _xml_signature,
+            "receipt files": _receipt_file,
             "pkcs12 and pem": _pkcs12,
             "amqp messages": _amqp_message,
             "amqp frames": lambda: _amqp_frames(stack),
@@ -265,4 +327,7 @@ def target(name: str) -> Iterator[Target]:
         yield makers[name]()
 
 
-NAMES: Final = ("cms", "apprec", "error queue", "soap", "ocsp", "crl", "pkcs12 and pem", "amqp messages", "amqp frames")
+NAMES: Final = (
+    *("cms", "apprec", "xml signatures", "receipt files", "error queue", "soap"),
+    *("ocsp", "crl", "certificates", "pkcs12 and pem", "amqp messages", "amqp frames"),
+)
