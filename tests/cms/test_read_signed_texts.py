@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from kpr_sender.cms import asn1
 from kpr_sender.cms.certificates import CertificateIdentity
 from kpr_sender.cms.port import NotForUs, ProtectionRefused, SignatureRefused
-from kpr_sender.cms.read_signed import Policy, verify
+from kpr_sender.cms.read import Policy
+from kpr_sender.cms.read_signed import verify
 from tests.helpers import cms, pki
 from tests.helpers.pki import Kind
 
