@@ -94,7 +94,7 @@ def test_g5_the_process_ends_with_it_too(rejected: Municipality) -> None:
     """Python ends with 120 where standard output cannot be flushed at the end, click with 1 where a pipe is broken."""
     arguments = f"-m kpr_sender --env lokal --config {rejected.config} --json status"
     for redirected in (">/dev/full", ">&- 2>&- <&-", "2>&1 | true"):
-        script = f"set -o pipefail; {sys.executable} {arguments} {redirected}"
+        script = f"unset PYTHONUNBUFFERED; set -o pipefail; {sys.executable} {arguments} {redirected}"
         ended = subprocess.run(["bash", "-c", script], capture_output=True, check=False)
         assert ended.returncode == REJECTED, redirected
         assert b"Traceback" not in ended.stderr
