@@ -74,8 +74,20 @@ class RawBroker:
 
     def hear(self, code: int) -> None:
         """Read until the client has sent this performative."""
-        while b"\x00\x53" + bytes([code]) not in self.heard:
+        while not self._heard(code):
             self.read()
+
+    def see_off(self) -> None:
+        """Answer the end of the first session, and wait for the close."""
+        answered = False
+        while not self._heard(CLOSE):
+            if self._heard(END) and not answered:
+                self.say(frame(END))
+                answered = True
+            self.read()
+
+    def _heard(self, code: int) -> bool:
+        return b"\x00\x53" + bytes([code]) in self.heard
 
     def read(self) -> None:
         """Read what there is."""
@@ -118,7 +130,7 @@ def raw_broker(script: Callable[[RawBroker], None]) -> Iterator[int]:
         broker.say(struct.pack(">IBBH", 16, 2, 1, 0), b"\x00\x53\x44\xc0\x03\x01\x50\x00", _AMQP)
         broker.hear(OPEN)
         script(broker)
-        broker.hear(CLOSE)
+        broker.see_off()
 
     with serving(behave) as port:
         yield port
