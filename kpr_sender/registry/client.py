@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 MAX_BYTES: Final = 2_000_000
 """Largest answer that is read. Adresseregisteret's are some ten kilobytes."""
 
+_LONGEST_ADDRESS: Final = 500
+_ORGANISATION: Final = re.compile(r"[0-9]{9}")
 _REDIRECTS: Final = range(300, 400)
 _FAILURES: Final = range(500, 600)
 
@@ -92,6 +95,18 @@ def registered_certificate(text: str) -> tuple[Certificate, ...]:
 def registered_name(text: str) -> str:
     """Return a party's name as it may be shown and stored."""
     return foreign_text(text)
+
+
+def registered_address(text: str) -> str:
+    """Return the address of a queue, which is used as it stands."""
+    if len(text) > _LONGEST_ADDRESS:
+        raise UnreadableError(f"an address in it has more than {_LONGEST_ADDRESS} characters")
+    return text
+
+
+def registered_organisation(*texts: str) -> str:
+    """Return the first that is an organisation number, or nothing; the register writes -1 for none."""
+    return next((text for text in texts if _ORGANISATION.fullmatch(text)), "")
 
 
 def registered_moment(text: str) -> datetime | None:

@@ -12,9 +12,11 @@ from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.registry.client import (
     RegistryClient,
     UnreadableError,
+    registered_address,
     registered_certificate,
     registered_moment,
     registered_name,
+    registered_organisation,
     unreadable,
 )
 from kpr_sender.registry.helseid import HelseId
@@ -102,12 +104,15 @@ def _details(found: _Object | None, her_id: int) -> tuple[RegisteredParty | None
         valid_to=registered_moment(_text(found, "validTo")),
         parent_her_id=parent_her_id if isinstance(parent_her_id, int) else None,
         parent_name=registered_name(_text(parent, "name")),
-        organisation_number=_text(own, "organizationNumber") or _text(parent, "organizationNumber"),
+        organisation_number=registered_organisation(
+            _text(own, "organizationNumber"), _text(parent, "organizationNumber")
+        ),
     )
     if found.get("amqpTransportStatus") == "Disabled":
         return party, RegisteredQueues()
     addresses = _mapping(found, "amqpAddress")
-    return party, RegisteredQueues(_text(addresses, "amqpAsyncQueue"), _text(addresses, "amqpErrorQueue"))
+    queues = (registered_address(_text(addresses, name)) for name in ("amqpAsyncQueue", "amqpErrorQueue"))
+    return party, RegisteredQueues(*queues)
 
 
 def _name(found: _Object | None) -> str:

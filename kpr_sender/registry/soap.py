@@ -18,9 +18,11 @@ from kpr_sender.registry.client import (
     MAX_BYTES,
     RegistryClient,
     UnreadableError,
+    registered_address,
     registered_certificate,
     registered_moment,
     registered_name,
+    registered_organisation,
     unreadable,
 )
 from kpr_sender.registry.port import RegisteredParty, RegisteredQueues, RegisterEntry, UnknownParty
@@ -38,8 +40,6 @@ COMMON: Final = "http://register.nhn.no/Common"
 _SOAP: Final = ("http://schemas.xmlsoap.org/soap/envelope/", "http://www.w3.org/2003/05/soap-envelope")
 _NIL: Final = "{http://www.w3.org/2001/XMLSchema-instance}nil"
 _NO_PARENT: Final = -1
-_ORGANISATION: Final = re.compile(r"[0-9]{9}")
-_LONGEST_ADDRESS: Final = 500
 _NUMBER: Final = re.compile(r"-?[0-9]{1,10}")
 _CODE: Final = re.compile(r"[A-Za-z0-9_.-]{1,60}", re.ASCII)
 DETAILS: Final = "GetCommunicationPartyDetails"
@@ -197,7 +197,7 @@ def _party(element: etree._Element) -> RegisteredParty:
         valid_to=None if valid is None else registered_moment(_text(valid, COMMON, "To")),
         parent_her_id=None if parent == _NO_PARENT else parent,
         parent_name=registered_name(_text(element, PARTY, "ParentName")),
-        organisation_number=_organisation_number(
+        organisation_number=registered_organisation(
             _text(element, PARTY, "OrganizationNumber"), _text(element, PARTY, "ParentOrganizationNumber")
         ),
     )
@@ -221,10 +221,7 @@ def _address(element: etree._Element, code: str) -> str:
         address = _text(each, COMMON, "Address")
         if named == code and address:
             (inherited if _text(each, COMMON, "Inherited") == "true" else own).append(address)
-    address = next(iter(own + inherited), "")
-    if len(address) > _LONGEST_ADDRESS:
-        raise UnreadableError(f"an address in it has more than {_LONGEST_ADDRESS} characters")
-    return address
+    return registered_address(next(iter(own + inherited), ""))
 
 
 def _text(element: etree._Element, namespace: str, path: str) -> str:
@@ -236,8 +233,3 @@ def _integer(text: str) -> int:
     if not _NUMBER.fullmatch(text):
         raise UnreadableError("a HER-id in it is no number")
     return int(text)
-
-
-def _organisation_number(*texts: str) -> str:
-    """Return the first that is one; the register writes -1 for none."""
-    return next((text for text in texts if _ORGANISATION.fullmatch(text)), "")
