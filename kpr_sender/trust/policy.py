@@ -63,7 +63,7 @@ _NOT_KNOWN: Final = (
     "Let this machine reach the address over http, or put the issuer's CRL into protection.crl_dir; "
     'with protection.revocation = "soft" it is only warned of.'
 )
-_PLACES: Final = re.compile(r" ?\(encountered processing .*\)", re.DOTALL)
+_PLACES: Final = re.compile(r" ?\(encountered processing .*\)|:? ?AlgorithmIdentifier \{.*\}", re.DOTALL)
 _NO_PATH: Final = (
     "Compare the certificate with Adresseregisteret; where it is the right one, add its authority's root and issuing "
     "certificate to protection.roots (certs/README.md says where they are)."

@@ -11,5 +11,8 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from kpr_sender.keys import files
 
+load_anew = pkcs12.load_pkcs12
+"""The library's own, for who wants to see what it does while it reads."""
+
 pkcs12.load_pkcs12 = functools.lru_cache(maxsize=None)(pkcs12.load_pkcs12)
 files.load_pem_private_key = functools.lru_cache(maxsize=None)(files.load_pem_private_key)  # type: ignore[assignment,attr-defined]

@@ -6,13 +6,13 @@ import datetime as dt
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import pkcs12
 
 from kpr_sender.cms.certificates import organisation_number
 from kpr_sender.errors import AccessRefused
 from kpr_sender.trust.policy import Authorities, trusted_path
 from kpr_sender.trust.revocation import sources
 from tests.helpers import seid_pki
+from tests.helpers.keys_once import load_anew
 from tests.helpers.shared import SHARED
 
 IN_ITS_TIME = dt.datetime(2016, 1, 1, tzinfo=dt.UTC)
@@ -28,7 +28,7 @@ def buypass(request: pytest.FixtureRequest) -> list[x509.Certificate]:
     """A leaf and its authorities, with keys that the reference client publishes for its own tests."""
     data = (SHARED / "vectors/peer" / request.param).read_bytes()
     with pytest.warns(UserWarning, match="could not be parsed as DER"):
-        bundle = pkcs12.load_pkcs12(data, PASSPHRASES[request.param])
+        bundle = load_anew(data, PASSPHRASES[request.param])
     assert bundle.cert is not None
     return [bundle.cert.certificate, *(each.certificate for each in bundle.additional_certs)]
 
