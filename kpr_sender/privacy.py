@@ -17,6 +17,7 @@ row of the journal, ``shown`` that of every screen and JSON object. The rules:
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 import unicodedata
@@ -62,14 +63,18 @@ _NAMED_NUMBER: Final = (
 _LONG_HEX: Final = r"(?=(?:[0-9]*[a-fA-F]){3})[0-9a-fA-F]{32,64}(?![0-9A-Za-z])"
 
 
+@functools.cache
 def _known(*forms: str) -> re.Pattern[str]:
-    """Return a pattern that a text is split by; what begins all forms is tried first, since it is seldom there."""
+    """Return a pattern that a text is split by; what begins all forms is tried first, since it is seldom there.
+
+    Compiled when it is first needed: most runs never do.
+    """
     return re.compile(rf"((?<![0-9A-Za-z])(?=[0-9a-fA-F])(?:{'|'.join(forms)}))")
 
 
-_OURS_BY_FORM: Final = _known(_KNOWN)
-_OURS: Final = _known(_NAMED_NUMBER, _KNOWN)
-_OURS_SHOWN: Final = _known(_NAMED_NUMBER, _KNOWN, _LONG_HEX)
+_OURS_BY_FORM: Final = (_KNOWN,)
+_OURS: Final = (_NAMED_NUMBER, _KNOWN)
+_OURS_SHOWN: Final = (_NAMED_NUMBER, _KNOWN, _LONG_HEX)
 
 _ESCAPED: Final = r"\\(?:[nrtv]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})|%[0-9a-fA-F]{2}"
 """What ``repr`` and an address make of a sign."""
@@ -290,7 +295,7 @@ def _field(name: str, value: object, depth: int) -> object:
     return _redact(value, depth)
 
 
-def _redacted(text: str, known: re.Pattern[str]) -> str:
+def _redacted(text: str, known: tuple[str, ...]) -> str:
     text = _MARKUP.sub(MARKUP, text)
     text = _PEM.sub(KEY, text)
     text = _NAMED_SECRET.sub(rf"\g<name>{SECRET}", _USER_INFO.sub(SECRET, text))
@@ -301,11 +306,11 @@ def _without_ids(text: str) -> str:
     return _ELEVEN.sub(_without_id, _ELEVEN_IN_A_ROW.sub(ID, text))
 
 
-def _outside(known: re.Pattern[str], text: str, clean: Callable[[str], str]) -> str:
+def _outside(known: tuple[str, ...], text: str, clean: Callable[[str], str]) -> str:
     """Clean what is between the parts of a text that are known for what they are."""
     if not _WORTH_A_LOOK.search(text):
         return text
-    return "".join(part if number % 2 else clean(part) for number, part in enumerate(known.split(text)))
+    return "".join(part if number % 2 else clean(part) for number, part in enumerate(_known(*known).split(text)))
 
 
 def _without_id(match: re.Match[str]) -> str:
