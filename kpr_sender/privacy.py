@@ -104,12 +104,12 @@ _PERSON_NUMBER: Final = re.compile(r"[0-9]{11,12}")
 _WRITTEN_BETWEEN: Final = re.compile(r"[\s.\-]")
 
 # <a>, <a b="c">, </a>, <a/>, <?xml, <!DOCTYPE, <![CDATA[, and the same escaped. Not <module> or <Foo object at 0x...>,
-# which stack traces are full of.
+# which stack traces are full of, nor <a::b>, of which a Rust library's errors are.
 _MARKUP: Final = re.compile(
     r"(?:<|&lt;|&\#0*60;|&\#x0*3c;)(?:"
     r"[?!]"
     r"|/[A-Za-z_]"
-    r"|(?!(?:module|lambda|listcomp|dictcomp|setcomp|genexpr|string|stdin|locals|unknown)>)"
+    r"|(?!(?:module|lambda|listcomp|dictcomp|setcomp|genexpr|string|stdin|locals|unknown)>|\w+::)"
     r"[A-Za-z_][\w.:-]*(?:\s*/?(?:>|&gt;)|\s+[\w.:-]+\s*=|\s*$)"
     r").*",
     re.DOTALL | re.IGNORECASE,
