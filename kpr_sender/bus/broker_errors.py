@@ -152,6 +152,8 @@ def link_error(refused: LinkRefused, where: str) -> KprError:
 def connection_error(ended: ConnectionEnded, where: str) -> KprError:
     """Return what it means that a connection ended, or was never open."""
     meaning = CONNECTION_REFUSALS.get(ended.condition, _CONNECTION_OTHERWISE)
+    if ended.by is EndedBy.PROTOCOL and (ended.opened or ended.condition != UNAUTHORIZED):
+        meaning = _CONNECTION_OTHERWISE  # proton's own word for frames that it does not take; a login it refuses itself
     if ended.by is EndedBy.FAULT:
         meaning = CONNECTION_REFUSALS["local:InternalError"]
     elif not ended.opened and any(words in ended.description.lower() for words in _HUNG_UP_WORDS):

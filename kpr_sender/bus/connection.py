@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -181,8 +182,11 @@ class BusConnection:
     def read(self, sources: Collection[Source]) -> bool:
         """Ask for messages from queues; does nothing the second time. Returns whether it was the first for any."""
         first = (self._receivers.keys() & sources) - self._reading
-        for source in first:
-            self._io.do(self._receivers[source].read).result(_THREAD_SECONDS)
+        try:
+            for source in first:
+                self._io.do(self._receivers[source].read).result(_THREAD_SECONDS)
+        except TimeoutError:
+            raise BusUnreachable("The connection's thread does not answer.", where=self._login.where) from None
         self._reading |= first
         return bool(first)
 
@@ -251,7 +255,8 @@ class BusConnection:
         try:
             result: TransferResult | ConnectionEnded = reply.result(max(0.0, deadline - time.monotonic()))
         except TimeoutError:
-            self._io.do(link.give_up).result(_THREAD_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                self._io.do(link.give_up).result(_THREAD_SECONDS)
             # Without an answer even now nothing is known, so nothing is certain.
             unknown = TransferResult(TransferEnding.TIMED_OUT, Reach.HANDED_OVER, 0)
             result = reply.result(0) if reply.done() else unknown
@@ -260,4 +265,5 @@ class BusConnection:
     def _decide(self, decision: Callable[[ReceivingLink, Token], None], token: Token) -> None:
         if not self.stale(token):
             link = self._receivers[token.source]
-            self._io.do(lambda: decision(link, token)).result(_THREAD_SECONDS)
+            with contextlib.suppress(TimeoutError):  # as where the connection is lost: the message comes again
+                self._io.do(lambda: decision(link, token)).result(_THREAD_SECONDS)

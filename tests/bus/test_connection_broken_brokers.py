@@ -31,6 +31,7 @@ from tests.helpers.raw_broker import (
     FALSE,
     FLOW,
     NULL,
+    OPEN,
     TRANSFER,
     TRUE,
     ZERO,
@@ -159,6 +160,10 @@ ENDED: Final[dict[str, tuple[Script, str]]] = {
         ),
         "a session or a link of its own|no answer in time",
     ),
+    "a session that nobody began": (
+        says(opened(), frame(END, channel=7)),
+        "The connection .*no such channel",
+    ),
     "a frame of 2 GB": (says(opened(), b"\x7f\xff\xff\xff\x02\x00\x00\x00"), "framing-error"),
     "a frame of 3 bytes": (says(opened(), b"\x00\x00\x00\x03\x02\x00\x00\x00"), "framing-error"),
     "no hello": (
@@ -181,6 +186,12 @@ def test_what_no_broker_may_say_is_an_unreachable_bus_and_no_failure_of_ours(scr
     assert found.error.exit_code == 69
     assert re.search(words, str(found.error))
     assert len(str(found.error)) < 1000
+
+
+def test_nothing_that_a_broker_sends_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    """By itself proton warns of it on standard error, which may be the log of somebody else's program."""
+    publish(says(frame(OPEN, string(b"evil"), NULL, uint(1)), frame(CLOSE)))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_transfer_that_is_aborted_is_none_and_the_next_one_arrives() -> None:
