@@ -144,7 +144,8 @@ def require_journal(path: Path) -> None:
         try:
             # SQLite reads nothing but this file then, locks nothing and makes no -wal or -shm beside it.
             with closing(_connect(path, "ro&immutable=1")) as connection:
-                _require_ours(connection, path)
+                if _pragma(connection, "application_id") != schema.APPLICATION_ID:
+                    _require_ours(connection, path)
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
                 raise of_sqlite(path, error) from error

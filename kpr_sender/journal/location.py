@@ -69,20 +69,20 @@ def require_own(journal: Path) -> None:
     """
     if sys.platform == "win32":
         return
-    resolved, here = journal.resolve(), os.geteuid()
-    files = [resolved.with_name(resolved.name + end) for end in _OF_ONE_JOURNAL]
+    resolved, here = os.path.realpath(journal), os.geteuid()
+    files = [resolved + end for end in _OF_ONE_JOURNAL]
     owners = {file: about.st_uid for file in files if (about := _about(file)) is not None}
-    folder = next((about for each in resolved.parents if (about := _about(each)) is not None), None)
+    folder = next((about for each in Path(resolved).parents if (about := _about(each)) is not None), None)
     owner = owners.get(resolved)
     if owner is None and here == _ROOT and folder is not None and not owners:
         owner = folder.st_uid  # whoever has the folder is to have the journal
     others = [file for file, uid in owners.items() if uid != here]
-    if (owner in {None, here} and not others) or not _keeps_owners(resolved):
+    if (owner in {None, here} and not others) or not _keeps_owners(journal):
         return
     if others and (owner == here or (folder is not None and folder.st_uid == here)):
-        whose, named = user_name(owners[others[0]]), " ".join(shlex.quote(str(file)) for file in others)
+        whose, named = user_name(owners[others[0]]), shlex.join(others)
         raise JournalUnwritable(
-            f"{others[0].name} belongs to {whose}: a run as {whose} made it.",
+            f"{Path(others[0]).name} belongs to {whose}: a run as {whose} made it.",
             where=str(journal),
             next_step=f"Give it to the user whose journal this is: sudo chown {here} {named}",
         )
@@ -107,15 +107,16 @@ def require_private_folder(journal: Path) -> None:
     """
     if sys.platform == "win32":
         return
-    for folder in dict.fromkeys((journal.parent, journal.resolve().parent)):
+    real = (os.path.realpath(journal.parent), os.path.dirname(os.path.realpath(journal)))  # noqa: PTH120 - of its text
+    for folder in dict.fromkeys(real):  # where a link leads to, and where the journal is
         about = _about(folder)
-        if about is not None and about.st_mode & stat.S_IWOTH and _keeps_owners(folder):
+        if about is not None and about.st_mode & stat.S_IWOTH and _keeps_owners(Path(folder)):
             raise JournalUnwritable(
                 f"Everybody may write in the journal's folder (mode {stat.S_IMODE(about.st_mode):04o}), and put "
                 "another journal there.",
-                where=str(folder),
+                where=folder,
                 next_step="Look whether all in it is yours, then let only its owner write there: chmod go-w "
-                f"{shlex.quote(str(folder))}",
+                f"{shlex.quote(folder)}",
             )
 
 
@@ -147,16 +148,18 @@ def kind_in(mountinfo: str, path: Path) -> str:
         mountinfo: What ``/proc/self/mountinfo`` says (proc_pid_mountinfo(5)).
         path: Absolute and resolved.
     """
-    deepest, kind = -1, ""
+    deepest, kind, wanted = -1, "", f"{path}/"
     for line in mountinfo.splitlines():
         mounted, _, file_system_part = line.partition(" - ")
         fields, described = mounted.split(" "), file_system_part.split(" ")
         if len(fields) <= 4:  # noqa: PLR2004 - the fifth field is the mount point
             continue
-        point = Path(_OCTAL.sub(lambda code: chr(int(code[1], 8)), fields[4]))
-        # What is mounted later over the same folder hides what was there before.
-        if path.is_relative_to(point) and len(point.parts) >= deepest:
-            deepest, kind = len(point.parts), described[0]
+        point = fields[4]
+        if "\\" in point:
+            point = _OCTAL.sub(lambda code: chr(int(code[1], 8)), point)
+        # What is mounted later over the same folder hides what was there before. Texts: a journal is opened often.
+        if wanted.startswith(point if point.endswith("/") else f"{point}/") and len(point) >= deepest:
+            deepest, kind = len(point), described[0]
     return kind
 
 
@@ -165,9 +168,9 @@ def stable_inode(path: Path) -> int | None:
     return path.stat().st_ino or None if _keeps_owners(path) else None
 
 
-def _about(path: Path) -> os.stat_result | None:
+def _about(path: Path | str) -> os.stat_result | None:
     try:
-        return path.lstat()
+        return os.lstat(path)  # of a text at times, and quicker so
     except OSError:
         return None  # whoever opens it says what is wrong
 

@@ -147,7 +147,7 @@ class SqliteView:
     def refused(self) -> JournalUnwritable | None:
         """Return why it may not be written to; None where it may."""
         with self._store.reading() as connection:
-            _, _, what = objection_to(connection, self._store.path, stable_inode(self._store.path))
+            *_, what = objection_to(connection, self._store.path, stable_inode(self._store.path))
         return refused(self._store.path, what) if what else None
 
     def close(self) -> None:

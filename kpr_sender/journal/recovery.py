@@ -182,7 +182,7 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
         inode = stable_inode(path)
         at = now()
         with store.writing() as connection:
-            found, present, what = objection_to(connection, path, inode)
+            found, _, present, what = objection_to(connection, path, inode)
             if not what:
                 raise UsageError(
                     "Nothing speaks against this journal: there is nothing to accept.",
@@ -193,7 +193,7 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
             in_doubt = rows.msg_ids_in_state(connection, ShipmentState.SEALED)
             for msg_id in in_doubt:
                 transaction.apply(msg_id, Cause.RESTORED)
-            witnessed = witness.read(path, present.journal_id)
+            witnessed = witness.read(present.journal_id)
             known = [one for one in (found, None if witnessed is None else witnessed.mark) if one is not None]
             forgotten = _keep_what_is_forgotten(transaction, known)
             sql.insert(connection, "acceptance", {"at": rows.time_text(at), "found": what, "why": why, "who": who})
@@ -211,8 +211,8 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
 
 def objection_to(
     connection: sqlite3.Connection, path: Path, inode: int | None
-) -> tuple[HighWaterMark | None, HighWaterMark, str]:
-    """Return the mark beside the journal, the journal's own, and in words why it may not be written to, if so.
+) -> tuple[HighWaterMark | None, Witness | None, HighWaterMark, str]:
+    """Return the mark beside the journal, its witness, the journal's own mark, and why it may not be written to, if so.
 
     Mark and witness are read first: whoever reads beside a run that writes must not find them ahead of its snapshot.
     So nothing may have been read over this connection in the same transaction.
@@ -222,12 +222,12 @@ def objection_to(
         found = read(path)
     except MarkDamaged:
         found, damage = None, damaged_mark(path).what
-    witnessed = None if found is None else witness.read(path, found.journal_id)
+    witnessed = None if found is None else witness.read(found.journal_id)
     present = mark_of(connection, inode)
     backup_at = connection.execute(sql.IDENTITY).fetchone()["backup_at"]
     if damage:
-        return None, present, damage
-    return found, present, objection(found, present, witnessed, backup_at=backup_at)
+        return None, None, present, damage
+    return found, witnessed, present, objection(found, present, witnessed, backup_at=backup_at)
 
 
 def _keep_what_is_forgotten(transaction: Transaction, known: Iterable[HighWaterMark]) -> tuple[Begun, ...]:

@@ -398,9 +398,11 @@ class SqliteJournal(SqliteView):
 
     def _require_own_mark(self) -> None:
         with self._store.reading() as connection:
-            self._marked, _, what = objection_to(connection, self._store.path, self._inode)
+            self._marked, witnessed, _, what = objection_to(connection, self._store.path, self._inode)
         if what:
             raise recovery.refused(self._store.path, what)
+        if witnessed is not None and witnessed.journal == str(self._store.path.resolve()):
+            self._witnessed = witnessed.mark
         self._mark()
 
 

@@ -154,7 +154,7 @@ def verify(path: Path, environment: Environment) -> Verification | None:
             return None
         with closing(store), store.reading() as connection:
             findings.extend(_permissions(path))
-            _, _, objection = objection_to(connection, path, stable_inode(path))
+            *_, objection = objection_to(connection, path, stable_inode(path))
             findings.extend(check(connection, str(path), counted))
             if objection:
                 findings.append(JournalFinding(str(path), objection))

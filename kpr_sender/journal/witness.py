@@ -38,29 +38,28 @@ class Witness:
 
 def folders(journal: Path, environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
     """Return where a journal's witness may lie, the best first; a folder within the journal's own comes last."""
-    # The XDG base directory specification: a relative path there is invalid and to be ignored.
-    named = Path(environ.get("XDG_STATE_HOME", ""))
-    windows = environ.get("LOCALAPPDATA", "") if os.name == "nt" else ""
-    user = named if named.is_absolute() else Path(windows) if windows else _home(environ)
-    roots = (user, None if os.name == "nt" else _MACHINE)
-    found = [root / _WITHIN for root in roots if root is not None]
-    return tuple(sorted(found, key=lambda folder: _is_within(folder, journal)))
+    found, own = _all_folders(environ), os.path.dirname(os.path.realpath(journal))  # noqa: PTH120 - of its text
+    return tuple(sorted(found, key=lambda folder: _is_within(folder, own)))
 
 
-def read(journal: Path, journal_id: str) -> Witness | None:
+def read(journal_id: str) -> Witness | None:
     """Return the witness that has come farthest; None where none can be read."""
-    found = [one for folder in folders(journal) if (one := _read(folder, journal_id)) is not None]
+    found = [one for folder in _all_folders(os.environ) if (one := _read(folder, journal_id)) is not None]
     return max(found, key=lambda one: one.mark.step, default=None)
 
 
 def write(journal: Path, mark: HighWaterMark) -> bool:
     """Write a journal's witness into the first folder that takes it; return whether there is one."""
-    content = content_of(mark, journal=str(journal.resolve()))
+    content = content_of(mark, journal=os.path.realpath(journal))
     for folder in folders(journal):
+        file = folder / f"{mark.journal_id}.json"
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Not synced: a loss of power may take the last one along, and each run writes it anew.
-            write_file(folder / f"{mark.journal_id}.json", content, synced=False)
+            try:
+                write_file(file, content, synced=False)
+            except FileNotFoundError:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_file(file, content, synced=False)
         except OSError:
             continue
         return True
@@ -74,14 +73,24 @@ def concerns(journal: Path, mark: HighWaterMark | None) -> Iterator[str]:
         journal: The journal.
         mark: What lies beside it; None where it is not used yet.
     """
+    own = str(journal.resolve().parent)
     usable = next((folder for folder in folders(journal) if _takes_files(folder)), None)
     if usable is None:
         tried = ", ".join(map(str, folders(journal))) or "no folder is known"
         yield f"It cannot be written ({tried})"
-    elif _is_within(usable, journal):
+    elif _is_within(usable, own):
         yield f"It lies in the journal's own folder ({usable}), and would be restored with it"
-    if usable is not None and mark is not None and mark.begun and read(journal, mark.journal_id) is None:
+    if usable is not None and mark is not None and mark.begun and read(mark.journal_id) is None:
         yield f"There is none in {usable}: the next send or wait writes it"
+
+
+def _all_folders(environ: Mapping[str, str]) -> list[Path]:
+    # The XDG base directory specification: a relative path there is invalid and to be ignored.
+    named = Path(environ.get("XDG_STATE_HOME", ""))
+    windows = environ.get("LOCALAPPDATA", "") if os.name == "nt" else ""
+    user = named if named.is_absolute() else Path(windows) if windows else _home(environ)
+    roots = (user, None if os.name == "nt" else _MACHINE)
+    return [root / _WITHIN for root in roots if root is not None]
 
 
 def _home(environ: Mapping[str, str]) -> Path | None:
@@ -90,8 +99,8 @@ def _home(environ: Mapping[str, str]) -> Path | None:
     return Path(home, ".local", "state") if Path(home).is_absolute() else None
 
 
-def _is_within(folder: Path, journal: Path) -> bool:
-    return folder.resolve().is_relative_to(journal.resolve().parent)
+def _is_within(folder: Path, own: str) -> bool:
+    return os.path.join(os.path.realpath(folder), "").startswith(os.path.join(own, ""))  # noqa: PTH118 - as above
 
 
 def _read(folder: Path, journal_id: str) -> Witness | None:

@@ -146,6 +146,8 @@ def test_a_folder_in_which_everybody_may_write_is_refused(
     assert _command(made, "config", "check") == 73
     assert "Everybody may write" in capsys.readouterr().out
     _state(made).chmod(0o775)
+    _state(made).rename(made.folder / "elsewhere")
+    _state(made).symlink_to("elsewhere")
     _send(made)
 
 

@@ -46,10 +46,10 @@ def test_it_goes_to_the_first_folder_that_takes_it_and_the_farthest_counts(journ
     (tmp_path / "user").rename(tmp_path / "gone")
     (tmp_path / "user").write_text("no folder")
     assert witness.write(journal, replace(_MARK, step=6))
-    assert [found.mark.step for found in [witness.read(journal, _MARK.journal_id)] if found] == [6]
+    assert [found.mark.step for found in [witness.read(_MARK.journal_id)] if found] == [6]
     (tmp_path / "user").unlink()
     (tmp_path / "gone").rename(tmp_path / "user")
-    found = witness.read(journal, _MARK.journal_id)
+    found = witness.read(_MARK.journal_id)
     assert found == witness.Witness(_MARK, str(journal))
     (file,) = (tmp_path / "user").rglob("*.json")
     assert file.stat().st_mode & 0o777 == 0o600
@@ -61,16 +61,16 @@ def test_what_is_damaged_anothers_or_of_another_journal_says_nothing(
 ) -> None:
     assert witness.write(journal, _MARK)
     (file,) = (tmp_path / "user").rglob("*.json")
-    assert witness.read(journal, "../../0123") is None
+    assert witness.read("../../0123") is None
     file.with_name("fedc.json").write_bytes(file.read_bytes())
-    assert witness.read(journal, "fedc") is None
+    assert witness.read("fedc") is None
     with monkeypatch.context() as patched:
         patched.setattr(os, "geteuid", lambda: file.stat().st_uid + 1)
-        assert witness.read(journal, _MARK.journal_id) is None
+        assert witness.read(_MARK.journal_id) is None
     file.with_name("real.json").write_bytes(file.read_bytes())
     for leave in (lambda: file.write_bytes(b"{"), file.unlink, lambda: file.symlink_to("real.json")):
         leave()
-        assert witness.read(journal, _MARK.journal_id) is None
+        assert witness.read(_MARK.journal_id) is None
 
 
 def test_what_leaves_an_older_journal_unnoticed_is_said(journal: Path, tmp_path: Path) -> None:
