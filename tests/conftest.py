@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.helpers.rabbitmq import RabbitMq, installed
+from tests.helpers.debian_packages import RABBITMQ_4_0, RABBITMQ_4_3, NotToBeHad, unpacked
+from tests.helpers.rabbitmq import RabbitMq, installed, unpacked_version
 from tests.helpers.shared import NO_SHARED
-from tests.proofs.brokers.set_up import RABBITMQ_4_0, RABBITMQ_4_3, NotToBeHad, unpacked
 
 # A busy machine is no fault of the code: hypothesis shall find wrong answers, not slow ones.
 settings.register_profile("patient", settings(), deadline=None)
@@ -29,6 +29,7 @@ if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_us
 pytest_plugins = (
     "tests.helpers.keys_once",
     "tests.helpers.figures",
+    "tests.helpers.brokers",
     "tests.helpers.engine_fixtures",
     "tests.helpers.register_scene",
     "tests.helpers.desk",
@@ -148,3 +149,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         if reasons := [reason for reason in skipped if missing in reason]:
             why = reasons[0].partition(missing)[2].rstrip("')\"") if missing.endswith(":") else ""
             terminalreporter.write_line(f"NOT TESTED: {len(reasons)} tests, {missing}{why}", red=True, bold=True)
+    for suite, known in ((RABBITMQ_4_0, "4.0"), (RABBITMQ_4_3, "4.3")):
+        there = unpacked_version(suite)
+        if there and not there.startswith(f"{known}."):
+            terminalreporter.write_line(f"RabbitMQ {there} in place of {known}: Debian has moved on", bold=True)

@@ -94,5 +94,5 @@ def test_whole_addresses_at_rabbitmq_3(rabbitmq: RabbitMq, receipts: str, errors
 
 
 @pytest.mark.parametrize(("receipts", "errors"), WHOLE, ids=["v1", "v2"])
-def test_whole_addresses_at_rabbitmq_4(rabbitmq4: RabbitMq, receipts: str, errors: str) -> None:
-    read_at_whole_addresses(rabbitmq4, receipts, errors)
+def test_whole_addresses_at_rabbitmq_4(broker4: RabbitMq, receipts: str, errors: str) -> None:
+    read_at_whole_addresses(broker4, receipts, errors)

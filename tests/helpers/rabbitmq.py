@@ -24,6 +24,7 @@ from proton import Message
 from proton.utils import BlockingConnection
 
 from tests.helpers.debian_folder import DebianFolder
+from tests.helpers.debian_packages import folder_of
 from tests.helpers.rabbitmq_files import (
     EXCHANGE,
     FULL_QUEUE,
@@ -37,13 +38,23 @@ from tests.helpers.rabbitmq_files import (
 )
 from tests.helpers.tls_certificates import make_authority
 
-__all__ = ["EXCHANGE", "FULL_QUEUE", "KOMMUNE_HER_ID", "KPR_HER_ID", "RabbitMq", "Taken", "installed"]
+__all__ = [
+    "EXCHANGE",
+    "FULL_QUEUE",
+    "KOMMUNE_HER_ID",
+    "KPR_HER_ID",
+    "RabbitMq",
+    "Taken",
+    "installed",
+    "unpacked_version",
+]
 
 _START_SECONDS: Final = 60.0
 _NODE: Final = "kpr@localhost"
 _SERVERS: Final = "usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server"
 _EPMDS: Final = "usr/lib/erlang/erts-*/bin/epmd"
 _FIRST_WITHOUT_PLUGIN: Final = 4  # major version; AMQP 1.0 is built in from there
+_FIRST_TO_DENY_VERSION_1: Final = (4, 3)  # of addresses
 # Evaluates one line of Erlang on the node and answers with one line: milliseconds, where rabbitmqctl takes a second.
 _CONTROL_LOOP: Final = """
 Loop = fun Loop() -> case io:get_line("") of
@@ -64,6 +75,12 @@ def installed() -> Path | None:
     """Return the newest installed RabbitMQ's ``sbin``, or None."""
     found = sorted(Path("/").glob(_SERVERS))
     return found[-1].parent if found and shutil.which("erl") else None
+
+
+def unpacked_version(suite: str) -> str:
+    """Return the version of the RabbitMQ that is unpacked from one of Debian's suites; empty where none is."""
+    found = list(folder_of(suite).glob(_SERVERS))
+    return found[0].parents[1].name.removeprefix("rabbitmq_server-") if found else ""
 
 
 @dataclass(frozen=True)
@@ -119,6 +136,13 @@ class RabbitMq:
     def major(self) -> int:
         """The broker's major version."""
         return int(self.version.partition(".")[0])
+
+    @property
+    def behaves_as(self) -> str:
+        """The version that is known here and that it behaves as: of a newer one, the newest that is known."""
+        if self.major < _FIRST_WITHOUT_PLUGIN:
+            return "3.10"
+        return "4.0" if tuple(map(int, self.version.split(".")[:2])) < _FIRST_TO_DENY_VERSION_1 else "4.3"
 
     @property
     def host(self) -> str:
@@ -306,6 +330,18 @@ class RabbitMq:
         finally:
             self.evaluate(f"vm_memory_monitor:set_vm_memory_high_watermark({limit})")
             self.wait_until("rabbit_alarm:get_alarms() =:= []")
+
+    @contextlib.contextmanager
+    def message_limit(self, size: int) -> Iterator[None]:
+        """Have the node take messages up to a size in bytes: 4 announces it to whoever attaches, 3.10 to nobody."""
+        set_to, usual = "application:set_env(rabbit, max_message_size, ~)", "134217728"
+        if self.major >= _FIRST_WITHOUT_PLUGIN:
+            set_to, usual = "persistent_term:put(max_message_size, ~)", "16777216"
+        self.evaluate(set_to.replace("~", str(size)))
+        try:
+            yield
+        finally:
+            self.evaluate(set_to.replace("~", usual))
 
     @contextlib.contextmanager
     def without_permissions(self, user: str) -> Iterator[None]:

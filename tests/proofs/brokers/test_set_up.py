@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers import debian_packages as set_up
 from tests.helpers.debian_folder import DebianFolder
 from tests.helpers.rabbitmq import RabbitMq
 from tests.helpers.repository import ROOT
-from tests.proofs.brokers import set_up
 
 
 def test_it_is_rabbitmq_4_and_its_processes_see_nothing_else_of_the_machine(
@@ -47,7 +47,7 @@ def test_a_machine_that_allows_no_mounts_is_told_apart(tmp_path: Path, monkeypat
 def test_where_it_is_not_to_be_had_one_line_says_how_much_went_untested(tmp_path: Path) -> None:
     (tmp_path / "test_two.py").write_text("def test_a(rabbitmq4): pass\ndef test_b(rabbitmq4): pass\n", "utf-8")
     (tmp_path / "conftest.py").write_text(
-        "import tests.proofs.brokers.set_up as set_up\nset_up.archives = lambda: []\nfrom tests.conftest import *\n",
+        "import tests.helpers.debian_packages as set_up\nset_up.archives = lambda: []\nfrom tests.conftest import *\n",
         "utf-8",
     )
     (tmp_path / "pytest.ini").write_text(f"[pytest]\npythonpath = {ROOT}\nmarkers =\n  nightly\n  rabbitmq\n", "utf-8")

@@ -94,7 +94,7 @@ def test_g8_cron_for_days_on_a_queue_that_others_share(
     every_broker: RabbitMq, tmp_path: Path, kind: str, days: int | None, taken_by_us: Counter[str]
 ) -> None:
     broker = every_broker
-    version = ".".join(broker.version.split(".")[:2])
+    version = broker.behaves_as
     limit = {"x_delivery_limit": 10} if (version, kind) == ("3.10", "quorum") else {}
     broker.declare_queue(_DEAD)
     for queue in _SHARED:

@@ -74,13 +74,13 @@ def send(kommune: Municipality, *arguments: str) -> Ran:
 
 
 @pytest.mark.parametrize("tls", [True, False], ids=["tls", "plain"])
-def test_two_files_in_two_verified_receipts_out(rabbitmq: RabbitMq, tmp_path: Path, *, tls: bool) -> None:
-    kommune = kommune_on(rabbitmq, tmp_path, tls=tls)
+def test_two_files_in_two_verified_receipts_out(a_broker: RabbitMq, tmp_path: Path, *, tls: bool) -> None:
+    kommune = kommune_on(a_broker, tmp_path, tls=tls)
     fhi = Fhi(kommune.pki)
     process = start_anew("--env", "lokal", "--config", kommune.config, "--json", "send", "--wait", "60s")
     try:
-        rabbitmq.wait_for(KPR_QUEUE, ready=2, seconds=30)
-        found = [taken(rabbitmq), taken(rabbitmq)]
+        a_broker.wait_for(KPR_QUEUE, ready=2, seconds=30)
+        found = [taken(a_broker), taken(a_broker)]
         for one in found:
             message = as_sent(one)
             assert one.durable
@@ -90,7 +90,7 @@ def test_two_files_in_two_verified_receipts_out(rabbitmq: RabbitMq, tmp_path: Pa
             assert (one.properties["fromHerId"], one.properties["toHerId"]) == (str(KOMMUNE_HER_ID), str(KPR_HER_ID))
             assert not [key for key in one.properties if key.startswith("X-")], "no clear-text metadata"
             assert_valid(kpr_schema(), fhi.opened(message))
-            answer(rabbitmq, fhi, message)
+            answer(a_broker, fhi, message)
     finally:
         ran = ended(process)
     assert ran.code == 0, ran.err
@@ -98,35 +98,35 @@ def test_two_files_in_two_verified_receipts_out(rabbitmq: RabbitMq, tmp_path: Pa
     assert {shipment["message_id"] for shipment in ran.json()["shipments"]} == {str(one.message_id) for one in found}
     again = send(kommune)
     assert again.code == 0, again.err
-    assert (rabbitmq.depth(KPR_QUEUE), rabbitmq.depth(RECEIPTS)) == (0, 0), "counted on the broker"
+    assert (a_broker.depth(KPR_QUEUE), a_broker.depth(RECEIPTS)) == (0, 0), "counted on the broker"
 
 
-def test_foreign_messages_in_front_are_given_back_untouched(rabbitmq: RabbitMq, tmp_path: Path) -> None:
-    kommune = kommune_on(rabbitmq, tmp_path, tls=True)
+def test_foreign_messages_in_front_are_given_back_untouched(a_broker: RabbitMq, tmp_path: Path) -> None:
+    kommune = kommune_on(a_broker, tmp_path, tls=True)
     fhi = Fhi(kommune.pki)
     foreign = [Message(b"for another system", inferred=True, id=f"foreign-{n}", subject="DIALOG") for n in range(40)]
-    rabbitmq.put(RECEIPTS, *foreign)
+    a_broker.put(RECEIPTS, *foreign)
     first = send(kommune, "--wait", "0s")
     assert first.code == 80, first.err
     for status in ("1", "2"):
-        answer(rabbitmq, fhi, as_sent(taken(rabbitmq)), status)
+        answer(a_broker, fhi, as_sent(taken(a_broker)), status)
     # The first look found messages of others, so that the next one comes only after a minute (HITS 1216: ten reads).
     look = ("--look-anyway", "--reason", "their owner is asked", "--by", "a person")
     waited = kpr_send("--env", "lokal", "--config", kommune.config, "--json", "wait", "--wait", "0s", *look)
     assert waited.code == 82, waited.err
     assert [shipment["state"] for shipment in waited.json()["shipments"]] == ["delivered", "rejected"]
-    rabbitmq.wait_for(RECEIPTS, ready=40)
-    left = {str(one.message_id) for one in iter(lambda: rabbitmq.get(RECEIPTS), None)}
+    a_broker.wait_for(RECEIPTS, ready=40)
+    left = {str(one.message_id) for one in iter(lambda: a_broker.get(RECEIPTS), None)}
     assert left == {f"foreign-{n}" for n in range(40)}
 
 
-def test_the_broker_killed_and_back_loses_and_doubles_nothing(rabbitmq: RabbitMq, tmp_path: Path) -> None:
-    kommune = kommune_on(rabbitmq, tmp_path, tls=False)
-    rabbitmq.kill9()
+def test_the_broker_killed_and_back_loses_and_doubles_nothing(a_broker: RabbitMq, tmp_path: Path) -> None:
+    kommune = kommune_on(a_broker, tmp_path, tls=False)
+    a_broker.kill9()
     down = send(kommune, "--wait", "1s")
     assert down.code == 69, down.err
-    rabbitmq.restart()
-    killed_and_back(rabbitmq, kommune)
+    a_broker.restart()
+    killed_and_back(a_broker, kommune)
 
 
 def killed_and_back(rabbitmq: RabbitMq, kommune: Municipality) -> None:

@@ -1,6 +1,6 @@
-"""RabbitMQ 4.0 from Debian 13 and 4.3 from Debian testing, beside the machine's own, each in a folder.
+"""Programs of another Debian than the machine's, in a folder: RabbitMQ 4.0 and 4.3, Python 3.13 and 3.14.
 
-``python -m tests.proofs.brokers.set_up`` prints the folders.
+``python -m tests.helpers.debian_packages`` prints the folders of RabbitMQ.
 
 The packages come from the archive that the machine's own apt is set up for, checked with Debian's keys, into a folder
 that is kept for every later run and every clone (``~/.cache/kpr-sender-tests``). Nothing is installed, no package's
@@ -16,17 +16,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
 from tests.helpers.debian_folder import DebianFolder, way_in
 
-# Debian's suites that have them.
+# Debian's suites that have them: 13, and testing, which moves.
 RABBITMQ_4_0: Final = "trixie"
 RABBITMQ_4_3: Final = "forky"
+RABBITMQ: Final = ("rabbitmq-server",)
 KEYS: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-_RABBITMQ: Final = "rabbitmq-server"
 # Debian takes these for granted, so no package names them as what it depends on.
 _ALWAYS_THERE: Final = ("base-files", "dash", "bash", "coreutils", "sed", "grep")
 # Layout of the folder: a change here makes a new one.
@@ -34,7 +34,7 @@ _EDITION: Final = 1
 
 
 class NotToBeHad(Exception):
-    """A RabbitMQ 4 cannot be had on this machine. The text says why, in one line."""
+    """Another Debian's programs cannot be had on this machine. The text says why, in one line."""
 
 
 def cache() -> Path:
@@ -42,12 +42,21 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kpr-sender-tests"
 
 
-def unpacked(suite: str = RABBITMQ_4_0, within: Path | None = None) -> DebianFolder:
-    """Return the folder with a suite's RabbitMQ, made now where there is none yet.
+def folder_of(suite: str, name: str = "rabbitmq", within: Path | None = None) -> Path:
+    """Return where ``unpacked`` puts a suite's packages, or has put them."""
+    return (within or cache()) / f"{name}-{suite}-{platform.machine()}-{_EDITION}"
+
+
+def unpacked(
+    suite: str = RABBITMQ_4_0, within: Path | None = None, *, name: str = "rabbitmq", packages: Sequence[str] = RABBITMQ
+) -> DebianFolder:
+    """Return the folder with a suite's packages, made now where there is none yet.
 
     Args:
-        suite: ``RABBITMQ_4_0`` or ``RABBITMQ_4_3``.
+        suite: Debian's name for it.
         within: Where such folders are kept.
+        name: What the folder is for.
+        packages: What is in it, with all that they depend on.
 
     Raises:
         NotToBeHad: The archive cannot be reached, or the machine lets nobody run a process in a folder of its own.
@@ -55,7 +64,7 @@ def unpacked(suite: str = RABBITMQ_4_0, within: Path | None = None) -> DebianFol
     if way_in() is None:
         raise NotToBeHad("this machine allows neither root nor user namespaces")
     within = within or cache()
-    made = within / f"rabbitmq-{suite}-{platform.machine()}-{_EDITION}"
+    made = folder_of(suite, name, within)
     within.mkdir(parents=True, exist_ok=True)
     with (within / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -64,7 +73,7 @@ def unpacked(suite: str = RABBITMQ_4_0, within: Path | None = None) -> DebianFol
                 shutil.rmtree(broken_off)
             with tempfile.TemporaryDirectory(dir=within, prefix="making-") as unfinished:
                 root = Path(unfinished) / "root"
-                _unpack(_fetch(suite, Path(unfinished)), root)
+                _unpack(_fetch(suite, packages, Path(unfinished)), root)
                 root.rename(made)
     return DebianFolder(made)
 
@@ -78,7 +87,7 @@ def archives() -> list[str]:
     return [address for _, address in sorted(set(found))]
 
 
-def _fetch(suite: str, folder: Path) -> list[Path]:
+def _fetch(suite: str, packages: Sequence[str], folder: Path) -> list[Path]:
     for program in ("apt-get", "dpkg-deb"):
         if not shutil.which(program):
             raise NotToBeHad(f"no {program} here")
@@ -87,14 +96,14 @@ def _fetch(suite: str, folder: Path) -> list[Path]:
     why = "this machine's apt names no archive"
     for address in archives():
         try:
-            return _fetch_from(address, suite, folder)
+            return _fetch_from(address, suite, packages, folder)
         except NotToBeHad as error:
             why = str(error)
     raise NotToBeHad(why)
 
 
-def _fetch_from(address: str, suite: str, folder: Path) -> list[Path]:
-    """Let apt work out and fetch what RabbitMQ needs on a machine that has nothing yet."""
+def _fetch_from(address: str, suite: str, packages: Sequence[str], folder: Path) -> list[Path]:
+    """Let apt work out and fetch what the packages need on a machine that has nothing yet."""
     lists, archive, sources, status = (folder / name for name in ("state", "archive", "sources.list", "status"))
     (lists / "lists/partial").mkdir(parents=True, exist_ok=True)
     (archive / "archives/partial").mkdir(parents=True, exist_ok=True)
@@ -117,7 +126,7 @@ def _fetch_from(address: str, suite: str, folder: Path) -> list[Path]:
     }
     apt = ["apt-get", "-qq", *(part for key, value in options.items() for part in ("-o", f"{key}={value}"))]
     _run(*apt, "update")
-    _run(*apt, "--yes", "--download-only", "install", _RABBITMQ, *_ALWAYS_THERE)
+    _run(*apt, "--yes", "--download-only", "install", *packages, *_ALWAYS_THERE)
     return sorted((archive / "archives").glob("*.deb"))
 
 
