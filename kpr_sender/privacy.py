@@ -149,6 +149,9 @@ _READ_MORE: Final = 10
 _CUT_SHORT: Final = re.compile(r"[\d\W_]{1,50}\Z")
 """What may be the beginning of an id where a text was cut."""
 
+_BYTES: Final = "".join(map(chr, range(0xDC80, 0xDD00)))
+"""What Python makes of the bytes of a file's name that are no UTF-8."""
+_STAYS: Final = f"\n{_BYTES}"
 _DEEPEST: Final = 12
 _DECIMALS: Final = 3
 
@@ -222,7 +225,7 @@ def shown(value: Any) -> Any:
 
 def shown_text(text: str) -> str:
     """Return lines for a person, of which others' words are a part, as a screen or a page may show them."""
-    return _outside(_OURS_SHOWN, _visible(text), _without_ids)
+    return _outside(_OURS_SHOWN, _visible(text, bytes_too=False), _without_ids)
 
 
 def redact(value: object) -> object:
@@ -351,11 +354,17 @@ def _has_check_digits(number: str) -> bool:
     return first in _FIRST_REMAINDERS and not second
 
 
-def _visible(text: str) -> str:
-    """Return a text without invisible signs; its line ends stay."""
+def _visible(text: str, *, bytes_too: bool = True) -> str:
+    """Return a text without invisible signs; its line ends stay.
+
+    Args:
+        text: Any.
+        bytes_too: Whether a byte that is no UTF-8 becomes an escape here. Else whatever writes it replaces it.
+    """
     if text.isprintable() or text.replace("\n", "").isprintable():
         return text
-    return "".join(sign if sign.isprintable() or sign == "\n" else _in_sight(sign) for sign in text)
+    stays = "\n" if bytes_too else _STAYS
+    return "".join(sign if sign.isprintable() or sign in stays else _in_sight(sign) for sign in text)
 
 
 def _beginning(text: str, most: int) -> str:
@@ -369,7 +378,7 @@ def _one_line(text: str) -> str:
 
 def _in_sight(sign: str) -> str:
     """Return what stands for a sign that cannot be seen: nothing where it has no width, else a blank."""
-    if "\udc80" <= sign <= "\udcff":  # a byte of a file's name that is no UTF-8
+    if sign in _BYTES:
         return f"\\x{ord(sign) - 0xDC00:02x}"
     return "" if unicodedata.category(sign) == "Cf" else " "
 
