@@ -320,6 +320,13 @@ def test_g1_what_a_journal_and_marker_of_before_do_not_know_is_named_by_the_witn
     assert len(office.bus.taken) == 2, "what was accepted once is not accepted the next time"
 
 
+def test_g1_the_witness_knows_of_a_transfer_before_its_first_byte(office: Office) -> None:
+    known: list[int] = []
+    office.bus.on_publish = lambda _message: known.append(office.witness.read_bytes().count(b"payload_sha256"))
+    office.send()
+    assert known == [1, 2]
+
+
 def test_a_witness_that_cannot_be_written_or_read_prevents_nothing(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
