@@ -26,6 +26,7 @@ from proton import Condition
 
 from kpr_sender.bus.broker_errors import link_error
 from kpr_sender.bus.links import LinkRefused, described
+from kpr_sender.cli.main import run
 from kpr_sender.cli.streams import unfailing
 from kpr_sender.cms.port import SignatureRefused
 from kpr_sender.errors import AccessRefused, BusUnreachable, LastError, UsageError
@@ -43,6 +44,7 @@ from kpr_sender.render.html import escape
 from kpr_sender.render.text import error_text
 from kpr_sender.sandbox.apprec import build
 from tests.helpers.figures import figure
+from tests.helpers.municipality import municipality
 from tests.helpers.nightly import scaled
 from tests.helpers.planted_ids import IDS, ids
 from tests.journal.builders import new_shipment, new_submission, open_journal
@@ -255,6 +257,23 @@ def test_no_control_sequence_reaches_a_terminal(control: str) -> None:
             continue
         shown = through(f"before{control}after").replace("\n", "")
         assert shown.isprintable()
+
+
+@pytest.mark.parametrize("form", [(), ("--json",), ("-v",)], ids=["screen", "json", "verbose"])
+def test_what_is_typed_is_shown_without_ids_and_control_sequences(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], form: tuple[str, ...]
+) -> None:
+    municipality(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (one,) = ids(1)
+    for written in SHAPES.values():
+        typed = f"x\x1b[31m{written(one)}"
+        for command in (("status", typed), ("resolve", typed), ("check", f"{typed}.xml", typed), (f"send{typed}",)):
+            assert run(["--env", "lokal", "--config", "lokal.toml", *form, *command]) != 0
+    told = capfd.readouterr()
+
+    assert not _found(f"{told.out} {told.err}", frozenset({one}))
+    assert "\x1b" not in told.out + told.err
 
 
 def test_no_text_is_longer_than_its_bound() -> None:
