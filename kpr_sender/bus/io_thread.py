@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kpr_sender.bus.links import ConnectionEnded, EndedBy, Violation, described
 from kpr_sender.bus.proton_engine import (
+    SASL,
     Collector,
     Connection,
     Delivery,
@@ -287,7 +288,11 @@ class IoThread:
             return self._ended(EndedBy.BROKER, *described(lambda: self.connection.remote_condition))
         condition = self._transport.condition
         if condition is not None:
-            return self._ended(EndedBy.PROTOCOL, *described(lambda: condition))
+            # proton says unauthorized-access of every login that did not succeed; only this outcome is about ours.
+            outcome = self._transport.sasl().outcome
+            if outcome in (None, SASL.OK, SASL.AUTH):
+                return self._ended(EndedBy.PROTOCOL, *described(lambda: condition))
+            return self._ended(EndedBy.BROKER, "local:login-not-checked", f"the bus's login failed, outcome {outcome}")
         return self._ended(EndedBy.SOCKET, "local:closed", "the bus hung up") if self._hung_up else None
 
     def _begin_close(self) -> None:

@@ -11,6 +11,7 @@ import logging
 from typing import Final
 
 from proton import (
+    SASL,
     Collector,
     Condition,
     Connection,
@@ -32,6 +33,7 @@ from proton import (
 )
 
 __all__ = [
+    "SASL",
     "SERVER",
     "Collector",
     "Condition",

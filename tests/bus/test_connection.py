@@ -139,6 +139,13 @@ def test_a_wrong_password_is_final_at_once_and_is_not_in_the_message() -> None:
         assert b"PLAIN" in server.saw.login[0]
 
 
+@pytest.mark.parametrize("outcome", [2, 3, 4, 7], ids=["sys", "sys-perm", "sys-temp", "not-defined"])
+def test_a_login_that_the_bus_could_not_check_says_nothing_about_the_password(outcome: int) -> None:
+    with ScriptedBus(Script(login_outcome=outcome)) as server:
+        error = refusal(bus_settings(server.port))
+    assert isinstance(error, BusUnreachable), "else the next run would not even try for a quarter of an hour"
+
+
 def test_a_host_name_that_does_not_exist() -> None:
     error = refusal(bus_settings(5671, host="finnes-ikke.invalid", tls=True))
     assert isinstance(error, BusUnreachable)

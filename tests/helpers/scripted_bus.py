@@ -60,6 +60,7 @@ class Script:
         hang_up_after: Bytes of the client's AMQP stream after which the connection is reset.
         deliver: Encoded messages for a receiving link, by its address.
         login: Whether the password is right.
+        login_outcome: Another outcome of the login, by its number in AMQP 1.0, 5.3.3.6.
         open: Whether the open is answered.
         answer_end: Whether the end of a session is answered.
         idle_timeout: The client must say something within it, in seconds; 0 for never.
@@ -80,6 +81,7 @@ class Script:
     hang_up_after: int | None = None
     deliver: dict[str, list[bytes]] = field(default_factory=dict)
     login: bool = True
+    login_outcome: int = 0
     open: bool = True
     answer_end: bool = True
     idle_timeout: float = 0.0
@@ -197,7 +199,9 @@ class _Conversation:
         self.socket.sendall(_SASL_HEADER + _sasl_frame(b"\x00\x53\x40\xc0\x08\x01\xa3\x05PLAIN"))
         size = struct.unpack(">I", self._receive(4))[0]
         self.saw.login.append(self._receive(size - 4))
-        self.socket.sendall(_sasl_frame(b"\x00\x53\x44\xc0\x03\x01\x50" + bytes([not self.script.login])))
+        self.socket.sendall(
+            _sasl_frame(b"\x00\x53\x44\xc0\x03\x01\x50" + bytes([self.script.login_outcome or not self.script.login]))
+        )
         return self.script.login
 
     def _receive(self, count: int) -> bytes:
