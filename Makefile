@@ -8,12 +8,13 @@ BASE := tools/python
 RUN := .venv/bin
 DEMO := .demo
 
-.PHONY: help setup setup-demo test quick check nightly demo bench docs lock upgrade sbom clean
+.PHONY: help setup setup-demo test quick test-newest check nightly demo bench docs lock upgrade sbom clean
 
 help:
 	@echo "make demo     set up, make a synthetic municipality's files and run the main job against the sandbox"
 	@echo "make test     set up, then linters, types, layers and all tests: what CI runs"
 	@echo "make quick    set up, then linters, types, layers and the fast tests: for the edit loop, under 90 seconds"
+	@echo "make test-newest  set up, then the fast tests on Python 3.13 and 3.14, from Debian 13 and testing in folders of their own"
 	@echo "make check    set up, then the linters, types and layers alone"
 	@echo "make nightly  set up, then the long proofs: an hour or two; SCALE=0.05 for a twentieth of each; writes docs/nightly.json"
 	@echo "make bench    set up, then measure against openssl, lxml and a bare proton; writes bench.json"
@@ -34,6 +35,9 @@ test: setup
 
 quick: setup-demo
 	@$(RUN)/python -m tools.verify quick
+
+test-newest: setup-demo
+	@$(RUN)/python -m tools.newest
 
 check: setup-demo
 	@$(RUN)/python -m tools.verify check

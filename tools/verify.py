@@ -1,8 +1,10 @@
-"""``python -m tools.verify [check|quick|test|nightly]``: run the linters, then tests; sum up in one table.
+"""``python -m tools.verify [check|fast|quick|test|nightly]``: run the linters, then tests; sum up in one table.
 
-``check`` runs the linters alone, ``quick`` the fast tests too: no real broker, nothing marked slow, no counted proof.
+``check`` runs the linters alone, ``fast`` the fast tests alone (no real broker, nothing marked slow, no counted proof),
+``quick`` both.
 
-``nightly`` runs the long proofs alone and leaves what they counted in ``docs/nightly.json``.
+``nightly`` runs the fast tests on the newest Pythons (``tools.newest``), then the long proofs alone, and leaves what
+these counted in ``docs/nightly.json``.
 
 Every step runs, also after one failed: a person mends all of it in one go.
 """
@@ -31,10 +33,17 @@ _PARALLEL: Final = ("pytest", "-n", "2", "--dist", "loadgroup", "-q")
 _TESTS: Final = (("pytest", (*_PARALLEL, "--figures=.cache/figures.json", "tests")),)
 # With names: in some hours a person wants to know how far it is, and what failed first.
 _NIGHTLY: Final = (
+    ("newest Pythons", ("python", "-m", "tools.newest")),
     ("nightly", (*_PARALLEL, "-vv", "--nightly", "-m", "nightly", "--figures=docs/nightly.json", "tests")),
 )
 _QUICK: Final = (("quick tests", (*_PARALLEL, "-m", "not slow and not rabbitmq", "--ignore=tests/proofs", "tests")),)
-_STEPS: Final = {"check": _LINTERS, "quick": _LINTERS + _QUICK, "test": _LINTERS + _TESTS, "nightly": _NIGHTLY}
+_STEPS: Final = {
+    "check": _LINTERS,
+    "fast": _QUICK,
+    "quick": _LINTERS + _QUICK,
+    "test": _LINTERS + _TESTS,
+    "nightly": _NIGHTLY,
+}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import shlex
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Final
@@ -45,27 +46,27 @@ class DebianFolder:
     path: Path
     PATH: ClassVar[str] = "/usr/sbin:/usr/bin:/sbin:/bin"
 
-    def command(self, command: tuple[str, ...], *, shared: Path) -> list[str]:
+    def command(self, command: tuple[str, ...], *, shared: Path, also: Sequence[Path] = ()) -> list[str]:
         """Return the command that runs another in here. Its process becomes the other's, so that the pid holds.
 
         Args:
             command: Program and arguments, as they are called in here.
             shared: An absolute folder that is seen in here under the same name; nothing else of the machine is.
+            also: More of them, none inside another; and files and folders of ``/etc``.
         """
         way = way_in()
         assert way is not None
-        root, folder = shlex.quote(str(self.path)), shlex.quote(str(shared))
-        top = shlex.quote(shared.parts[1])
-        share = [
-            f"mkdir -p {root}/{top}",
-            f"mount -t tmpfs none {root}/{top}",  # so that nothing of this run is left in the unpacked files
-            f"mkdir -p {root}{folder}",
-            f"mount --bind {folder} {root}{folder}",
-        ]
-        script = [
-            f"mount --rbind /proc {root}/proc",
-            f"mount --rbind /dev {root}/dev",
-            *([] if top == "dev" else share),
-            f"exec chroot {root} {shlex.join(command)}",
-        ]
+        root = shlex.quote(str(self.path))
+        script = [f"mount --rbind /proc {root}/proc", f"mount --rbind /dev {root}/dev"]
+        everything = [one for one in (shared, *also) if one.parts[1] != "dev"]
+        for top in dict.fromkeys(shlex.quote(one.parts[1]) for one in everything if one.parts[1] != "etc"):
+            script.append(f"mkdir -p {root}/{top}")
+            script.append(
+                f"mount -t tmpfs none {root}/{top}"
+            )  # so that nothing of this run is left in the unpacked files
+        for one in everything:
+            place, made = shlex.quote(str(one)), "mkdir -p" if one.is_dir() else "touch"
+            script.append(f"{made} {root}{place}")
+            script.append(f"mount --bind {place} {root}{place}")
+        script.append(f"exec chroot {root} {shlex.join(command)}")
         return [*way, "sh", "-e", "-c", "\n".join(script)]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -114,7 +116,16 @@ def test_oaep_that_the_token_cannot_undo_is_refused_by_name(decrypter: HardwareK
 
 
 def test_g4_fifty_random_ciphertexts_and_some_of_the_wrong_length_are_bad_ciphertexts(decrypter: HardwareKey) -> None:
-    for ciphertext in (*(b"\0" + os.urandom(255) for _ in range(50)), b"", b"short", b"\xff" * 256, bytes(300)):
+    random = [b"\0" + os.urandom(255) for _ in range(50)]
+    if ssl.OPENSSL_VERSION_INFO >= (
+        3,
+        2,
+    ):  # makes a key up, as for a key in a file: what is sealed with it does not open
+        for ciphertext in random:
+            with suppress(ValueError):
+                assert decrypter.decrypt_key(ciphertext, Pkcs1v15()) != b"key"
+        random.clear()
+    for ciphertext in (*random, b"", b"short", b"\xff" * 256, bytes(300)):
         with pytest.raises(ValueError, match="encrypted key"):
             decrypter.decrypt_key(ciphertext, Pkcs1v15())
     assert decrypter.decrypt_key(public(Kind.ENCRYPTION).encrypt(b"key", PKCS1v15()), Pkcs1v15()) == b"key"

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-VENV: Final = ROOT / ".venv"
+VENV: Final = Path(os.environ.get("KPR_VENV") or ROOT / ".venv")
+"""KPR_VENV: another one beside it, for another Python."""
 PYTHON: Final = VENV / "bin" / "python"
 BUILD_LOCK: Final = ROOT / "requirements-build.lock"
 LOCK: Final = ROOT / "requirements.lock"
