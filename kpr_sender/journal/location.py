@@ -90,7 +90,8 @@ def require_own(journal: Path) -> None:
     whose = user_name(uid)
     account = f"'#{uid}'" if " " in whose else shlex.quote(whose)
     raise JournalUnwritable(
-        f"The journal is {whose}'s, and this is {user_name(here)}: what it writes, {whose}'s next run could not use.",
+        f"The journal{'' if resolved in owners else ' folder'} is {whose}'s, and this is {user_name(here)}: what it "
+        f"writes, {whose}'s next run could not use.",
         where=str(journal),
         next_step=f"Run the same command as that user: sudo -H -u {account} kpr-send ... Nothing was done.",
     )

@@ -91,7 +91,9 @@ def test_root_makes_no_journal_in_another_users_folder(made: Municipality, capsy
     os.chown(_state(made), _NOBODY, _NOBODY)
     before = _all_in(_state(made))
     assert _command(made, "wait", "--wait", "0") == 73
-    assert "sudo -H -u nobody kpr-send" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "The journal folder is nobody's, and this is root" in told
+    assert "sudo -H -u nobody kpr-send" in told
     os.chown(_state(made), 4711, 4711)
     assert _command(made, "send") == 73
     assert "sudo -H -u '#4711' kpr-send" in capsys.readouterr().err
