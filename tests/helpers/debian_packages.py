@@ -136,6 +136,11 @@ def _unpack(packages: Iterable[Path], root: Path) -> None:
     for package in sorted(packages, key=lambda one: not one.name.startswith("base-files_")):
         _run("dpkg-deb", "--extract", str(package), str(root))
     (root / "etc/hosts").write_text("127.0.0.1 localhost\n")
+    # base-passwd's own script makes it, and no script runs.
+    (root / "etc/passwd").write_text(
+        "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n"
+    )
+    (root / "etc/group").write_text("root:x:0:\nnogroup:x:65534:\n")
 
 
 def _run(*command: str) -> str:
