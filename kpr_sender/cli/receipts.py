@@ -153,10 +153,13 @@ def _remark(report: Report) -> str:
 def _copy(settings: Settings, receipt: Receipt) -> Path | None:
     path = copy_path(settings.journal.receipts_dir, receipt)
     try:
-        return path if path.exists() else None
+        path.stat()  # not exists(), which from Python 3.14 on answers no where it cannot look
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     except OSError as error:
         raise ConfigInvalid(
             f"The receipts' copies cannot be looked at: {error.strerror}.",
             where=f"journal.receipts_dir: {settings.journal.receipts_dir}",
             next_step="Let this user look there, or run kpr-send as the one that sends.",
         ) from None
+    return path
