@@ -49,6 +49,7 @@ ENCODED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ENCODED.values(), ids=ENCODED.keys())
 @given(places=cuts())
 @example(places=list(range(200)))

@@ -158,12 +158,14 @@ TABLE: Final[Mapping[Moment, Mapping[str, Expected]]] = {
 }
 
 
-def overtaken(name: str) -> Expected:
+def overtaken(name: str, reach: Reach) -> Expected:
     """What follows where the second message has begun when the broker ends things right behind the first.
 
-    Which of the two comes first is the network's to say; either way not a byte of it left.
+    How far it had come is the network's to say.
     """
-    return replace(TABLE[Moment.MID_TRANSFER][name], reach=Reach.NOT_BEGUN)
+    if reach is Reach.HANDED_OVER:
+        return TABLE[Moment.HANDED_OVER][name]
+    return replace(TABLE[Moment.MID_TRANSFER][name], reach=reach)
 
 
 def cases() -> Iterator[tuple[Moment, str, Expected]]:

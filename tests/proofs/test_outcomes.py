@@ -77,8 +77,8 @@ def ends_of_attempts(journal: SqliteJournal, msg_id: str) -> list[JournalEvent]:
     return [event for event in journal.events(msg_id) if "reach" in event.details]
 
 
-def reach_of_last(journal: SqliteJournal, submission: Submission) -> object:
-    return ends_of_attempts(journal, submission.shipments[-1].msg_id)[-1].details["reach"]
+def reach_of_last(journal: SqliteJournal, submission: Submission) -> Reach:
+    return Reach(str(ends_of_attempts(journal, submission.shipments[-1].msg_id)[-1].details["reach"]))
 
 
 def check(journal: SqliteJournal, submission: Submission, expected: Expected) -> None:
@@ -121,8 +121,8 @@ def say_and_check(journal: SqliteJournal, moment: Moment, name: str, expected: E
                 return publisher.publish_all(submission)
 
         submission, _ = run(keep(journal, moment))
-        if moment is Moment.BETWEEN and reach_of_last(journal, submission) == Reach.NOT_BEGUN:
-            expected = overtaken(name)
+        if moment is Moment.BETWEEN and (reach := reach_of_last(journal, submission)) is not Reach.OUTCOME:
+            expected = overtaken(name, reach)
         check(journal, submission, expected)
         if moment in OF_TWO:
             assert submission.shipments[0].state is ShipmentState.PUBLISHED
