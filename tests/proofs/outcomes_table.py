@@ -158,11 +158,17 @@ TABLE: Final[Mapping[Moment, Mapping[str, Expected]]] = {
 }
 
 
-def overtaken(name: str, reach: Reach) -> Expected:
+GONE: Final = _no(_R.NOT_BEGUN, _L.LOST, BusUnreachable, "lost")
+"""The link had gone when the second message asked for it."""
+
+
+def overtaken(name: str, reach: Reach, condition: str) -> Expected:
     """What follows where the second message has begun when the broker ends things right behind the first.
 
     How far it had come is the network's to say.
     """
+    if reach is Reach.NOT_BEGUN and condition == GONE.condition:
+        return GONE
     if reach is Reach.HANDED_OVER:
         return TABLE[Moment.HANDED_OVER][name]
     return replace(TABLE[Moment.MID_TRANSFER][name], reach=reach)

@@ -77,10 +77,6 @@ def ends_of_attempts(journal: SqliteJournal, msg_id: str) -> list[JournalEvent]:
     return [event for event in journal.events(msg_id) if "reach" in event.details]
 
 
-def reach_of_last(journal: SqliteJournal, submission: Submission) -> Reach:
-    return Reach(str(ends_of_attempts(journal, submission.shipments[-1].msg_id)[-1].details["reach"]))
-
-
 def check(journal: SqliteJournal, submission: Submission, expected: Expected) -> None:
     """The last shipment is where the table says, and the journal keeps why."""
     shipment = submission.shipments[-1]
@@ -121,8 +117,9 @@ def say_and_check(journal: SqliteJournal, moment: Moment, name: str, expected: E
                 return publisher.publish_all(submission)
 
         submission, _ = run(keep(journal, moment))
-        if moment is Moment.BETWEEN and (reach := reach_of_last(journal, submission)) is not Reach.OUTCOME:
-            expected = overtaken(name, reach)
+        last = ends_of_attempts(journal, submission.shipments[-1].msg_id)[-1].details
+        if moment is Moment.BETWEEN and (reach := Reach(str(last["reach"]))) is not Reach.OUTCOME:
+            expected = overtaken(name, reach, str(last["condition"]))
         check(journal, submission, expected)
         if moment in OF_TWO:
             assert submission.shipments[0].state is ShipmentState.PUBLISHED
