@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import select
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from kpr_sender.client import Client
 from kpr_sender.journal.backup import back_up
 from kpr_sender.sandbox import sandbox as sandbox_module
 from kpr_sender.sandbox.faults import Faults
-from tests.helpers.command import ended, start, until
+from tests.helpers.command import ended, start
 from tests.helpers.configuration import LOKAL
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
@@ -241,7 +242,7 @@ def test_a_failed_configuration_is_the_same_object_for_every_command(capsys: pyt
 
 def test_the_sandbox_announces_itself_with_one_object_and_ends_with_its_exit_code(tmp_path: Path) -> None:
     process = start("--json", "sandbox", "serve", "--dir", tmp_path)
-    until((tmp_path / "lokal.toml").exists)
+    assert select.select([process.stdout], [], [], 60)[0], "it said nothing"
     process.send_signal(signal.SIGTERM)
     served = ended(process)
 
