@@ -76,7 +76,6 @@ def test_a_message_arrives_whole_with_what_the_profile_asks_for_and_nothing_more
     assert taken.properties == {"fromHerId": str(KOMMUNE_HER_ID), "toHerId": str(KPR_HER_ID)}
 
 
-@pytest.mark.slow
 def test_an_accepted_message_survives_the_brokers_death(a_broker: RabbitMq) -> None:
     assert publish(a_broker).verdict is Verdict.ACCEPTED
     a_broker.kill9()
@@ -210,7 +209,6 @@ def test_detached_a_held_message_goes_back_and_comes_again(a_broker: RabbitMq) -
     a_broker.wait_for(RECEIPTS, ready=1)
 
 
-@pytest.mark.slow
 def test_a_broker_killed_while_we_wait_is_reached_again_and_unsettled_messages_come_again(a_broker: RabbitMq) -> None:
     a_broker.put(RECEIPTS, receipt("one"))
     with AmqpBus(bus_settings(a_broker.port, reconnect_budget=60.0)) as bus:

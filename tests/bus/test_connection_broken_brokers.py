@@ -341,7 +341,6 @@ def talk_to_a_broken_broker(seed: int) -> None:
         assert found.exit_code in {69, 76, 78, 77, 83}, (seed, str(found))
 
 
-@pytest.mark.slow
 def test_damaged_frames_end_in_no_failure_of_ours() -> None:
     for seed in range(40):
         talk_to_a_broken_broker(seed)

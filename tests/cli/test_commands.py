@@ -309,7 +309,6 @@ def test_a_sandbox_of_its_own_writes_a_ready_configuration_and_ends_when_told(tm
     assert served.json()["config"] == str(stage / "lokal.toml")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="pseudo-terminals are POSIX")
 def test_on_a_terminal_progress_is_shown_and_no_log_lines(folder: Path) -> None:
     leader, follower = pty.openpty()

@@ -168,7 +168,6 @@ def test_a_damaged_file_is_found_and_named(tmp_path: Path, damage: Callable[[Pat
     assert text in "\n".join(_findings(path))
 
 
-@pytest.mark.slow
 def test_a_backup_is_consistent_while_another_writes(tmp_path: Path) -> None:
     path = tmp_path / "j.db"
     with open_journal(path) as journal:

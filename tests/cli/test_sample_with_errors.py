@@ -44,7 +44,6 @@ def circumstances(command: Command, made: Municipality, folder: Path, expected: 
     return where
 
 
-@pytest.mark.slow
 def test_check_finds_in_each_pair_what_the_list_says(command: Command, made: Municipality, tmp_path: Path) -> None:
     target = tmp_path / "errors"
     assert command("sample", target, "--with-errors")[0] == 0

@@ -288,7 +288,6 @@ def test_the_real_command_finishes_the_transfer_and_ends_with_the_state_s_code(
     assert len(Ledger.read(kommune.folder)) == 2
 
 
-@pytest.mark.slow
 def test_a_terminal_that_goes_away_ends_the_run_quietly_with_the_state_s_code(
     kommune: Municipality, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -90,7 +90,6 @@ def test_g5_output_that_cannot_be_written_leaves_the_state_s_exit_code(
         assert "".join(line for line in lines if not line.startswith("{")) == said
 
 
-@pytest.mark.slow
 def test_g5_the_process_ends_with_it_too(rejected: Municipality) -> None:
     """Python ends with 120 where standard output cannot be flushed at the end, click with 1 where a pipe is broken."""
     arguments = f"-m kpr_sender --env lokal --config {rejected.config} --json status"

@@ -259,7 +259,6 @@ def outcome_of(sealed: bytes) -> tuple[type[ProtectionRefused], str] | bytes:
         return type(refused), str(refused)
 
 
-@pytest.mark.slow
 def test_altered_ciphertexts_and_keys_cannot_be_told_apart() -> None:
     """The last block in all values (padding), every block, the encrypted key and its length, garbage inside."""
     chance = random.Random(1)
@@ -429,7 +428,6 @@ DEEP = b"\x30\x80" * 10_000_000
 SEGMENTS = b"\x24\x80" + b"\x04\x01a" * 2_000_000 + b"\0\0"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "bomb",
     [

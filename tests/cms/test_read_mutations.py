@@ -69,7 +69,6 @@ def _copy(data: bytearray, chance: random.Random) -> None:
 MUTATIONS = (_flip_bit, _flip_bit, _set_byte, _delete, _insert, _copy)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("original", "open_it", "count"),
     [

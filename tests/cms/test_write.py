@@ -40,7 +40,6 @@ def cut(content: bytes, cuts: list[int]) -> list[bytes]:
     return [content[start:end] for start, end in itertools.pairwise(edges)]
 
 
-@pytest.mark.slow
 @settings(deadline=None)
 @given(content=st.binary(max_size=5000).map(lambda tail: b"<" + tail), cuts=st.lists(st.integers(0, 5000), max_size=12))
 def test_whatever_the_content_and_its_chunks_it_opens_to_the_same(content: bytes, cuts: list[int]) -> None:
@@ -291,7 +290,6 @@ print((peak() - before) / 1024)
 """
 
 
-@pytest.mark.slow
 def test_200_megabytes_are_sealed_in_a_few_megabytes_of_memory(tmp_path: Path) -> None:
 
     (tmp_path / "signer.pem").write_bytes(pki.certificate_pem(SIGNER))

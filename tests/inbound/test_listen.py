@@ -62,7 +62,6 @@ def last_errors(report: Report) -> list[LastError | None]:
     return [shipment.last_error for shipment in report.submission.shipments]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("timeout", [0, 8, 75, 1800])
 def test_a_bus_that_is_down_is_said_in_text_json_and_journal(
     new_client: NewClient, silent_bus: MemoryBus, kommune: Municipality, clock: FakeTime, timeout: float

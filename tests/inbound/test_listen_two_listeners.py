@@ -151,7 +151,6 @@ def deliveries(rabbitmq: RabbitMq) -> Iterator[None]:
         rabbitmq.delete_queue(TRACE)
 
 
-@pytest.mark.slow
 def test_it_does_not_spin_on_what_it_holds(queue: Queue) -> None:
     foreign = queue.put_foreign(30)
     with deliveries(queue.rabbitmq), queue.client() as client:
@@ -191,7 +190,6 @@ def test_sigkill_gives_all_foreign_messages_back(queue: Queue) -> None:
     assert sorted(left) == sorted(foreign)
 
 
-@pytest.mark.slow
 def test_another_consumer_takes_half_of_the_messages_and_ours_takes_its_receipts(queue: Queue) -> None:
     with Consumer(queue.rabbitmq) as other, queue.client() as client:
         foreign: set[str] = set()
@@ -227,7 +225,6 @@ def test_a_receipt_that_another_consumer_took_comes_in_as_a_file(
     assert sorted(left) == sorted(foreign)
 
 
-@pytest.mark.slow
 def test_receipts_behind_a_thousand_foreign_messages_are_found_where_the_cap_allows(unhurried: Queue) -> None:
     queue = unhurried
     foreign = queue.put_foreign(500)
@@ -243,7 +240,6 @@ def test_receipts_behind_a_thousand_foreign_messages_are_found_where_the_cap_all
     assert sorted(left) == sorted(foreign)
 
 
-@pytest.mark.slow
 def test_beyond_the_cap_it_says_so_and_takes_no_more(unhurried: Queue) -> None:
     queue = unhurried
     foreign = queue.put_foreign(1_000)

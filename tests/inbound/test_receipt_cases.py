@@ -266,7 +266,6 @@ ROWS: Final = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("case", "version", "way"), ROWS)
 def test_g4_a_receipt_does_what_the_table_says(tmp_path: Path, case: Case, version: str, way: str) -> None:
     stage = Stage(municipality(tmp_path), case, version)

@@ -334,7 +334,6 @@ journal.close()
 """
 
 
-@pytest.mark.slow
 def test_200_mb_are_written_with_flat_memory(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     root = Path(__file__).resolve().parents[2]

@@ -115,7 +115,6 @@ def _failing(disks: Disks, numbers: range, error: Callable[[int], int], **how: b
         yield play
 
 
-@pytest.mark.slow
 def test_every_call_fails_once(disks: Disks, calls: int) -> None:
     plays = _failing(disks, range(1, calls + 1), lambda at: _ERRORS[at % 3])
     counted = _judge("once", plays, doubt_allowed=False)
@@ -123,7 +122,6 @@ def test_every_call_fails_once(disks: Disks, calls: int) -> None:
     figure("disk faults", **counted)
 
 
-@pytest.mark.slow
 def test_the_process_dies_at_every_seventh_call(disks: Disks, calls: int) -> None:
     plays = _failing(disks, range(1, calls + 1, 7), lambda _: errno.EIO, deadly=True)
     figure("kills between the journal's writes", **_judge("killed", plays, doubt_allowed=True))

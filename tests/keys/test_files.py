@@ -167,7 +167,6 @@ def two_pairs(tmp_path: Path) -> bytes:
     return target.read_bytes()
 
 
-@pytest.mark.slow
 def test_of_several_pairs_the_key_usage_says_which_one_is_meant(two_pairs: bytes, tmp_path: Path) -> None:
     secret, made = (tmp_path / "passphrase").read_text(), ensure_pki(tmp_path, now=datetime.now(UTC))
     for use, decrypts in (("signing", False), ("encryption", True)):
@@ -177,7 +176,6 @@ def test_of_several_pairs_the_key_usage_says_which_one_is_meant(two_pairs: bytes
         load_pkcs12(two_pairs, secret, name="keys")
 
 
-@pytest.mark.slow
 def test_of_several_pairs_the_one_that_is_named_is_meant_and_what_there_is_is_shown(
     two_pairs: bytes, tmp_path: Path
 ) -> None:
@@ -206,7 +204,6 @@ def test_a_name_that_does_not_fit_the_only_pair_is_refused() -> None:
         load_pkcs12(data, PASSPHRASE, name="keys", wanted=WantedKey("another"))
 
 
-@pytest.mark.slow
 def test_g5_the_configuration_names_the_pair(two_pairs: bytes, tmp_path: Path) -> None:
     """Both sections name one file, as a person has it who exported all of a keystore."""
     made = municipality(tmp_path / "kommune")

@@ -48,7 +48,6 @@ def test_what_we_build_is_valid_and_reads_back(version: str, status: str, errors
     )
 
 
-@pytest.mark.slow
 @given(
     st.sampled_from(["1.0", "1.1"]),
     HODEMELDINGER,

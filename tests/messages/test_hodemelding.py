@@ -53,7 +53,6 @@ def test_a_processing_status_is_valid_by_the_official_schema(status: str) -> Non
     assert f'</MsgId><ProcessingStatus V="{status}" DN="'.encode() in built
 
 
-@pytest.mark.slow
 @given(HODEMELDINGER)
 def test_every_name_id_and_time_is_valid_and_reads_back(hodemelding: Hodemelding) -> None:
     built = message(hodemelding)

@@ -57,7 +57,6 @@ def sum_of(count: int, form: str) -> bytes:
     return "".join(form.format(number) for number in range(count)).encode()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bomb", "what"),
     [
@@ -75,7 +74,6 @@ def test_an_answer_that_would_cost_the_square_of_its_length_is_refused_quickly(b
     assert time.process_time() - begun < 3
 
 
-@pytest.mark.slow
 def test_a_large_message_in_bounds_is_parsed() -> None:
     root = safe_xml.parse(b"<a>" + b"<b>x</b>\n" * 2_000_000 + b"</a>", max_bytes=50_000_000)
     assert len(root) == 2_000_000

@@ -49,7 +49,6 @@ ENCODED = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("data", ENCODED.values(), ids=ENCODED.keys())
 @given(places=cuts())
 @example(places=list(range(200)))

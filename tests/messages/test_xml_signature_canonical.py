@@ -77,7 +77,6 @@ def by_libxml2(document: bytes) -> bytes:
     return etree.tostring(etree.fromstring(document), method="c14n", exclusive=True, with_comments=False)
 
 
-@pytest.mark.slow
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(documents())
 @example(b'<a xmlns="urn:1" xmlns:b="urn:2"><b:c xmlns=""><d xmlns="urn:1" b:x="1" x="2"/></b:c></a>')
@@ -91,7 +90,6 @@ def test_any_document_is_signed_as_others_canonicalise_it_and_its_bytes_stay(doc
     assert b64decode(found[1]) == sha256(by_libxml2(document)).digest()
 
 
-@pytest.mark.slow
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(documents())
 def test_any_document_with_names_in_ascii_is_verified_by_us(document: bytes) -> None:
@@ -100,7 +98,6 @@ def test_any_document_with_names_in_ascii_is_verified_by_us(document: bytes) -> 
     assert verify_enveloped(sign_enveloped(ascii_names, SIGNER), SIGNER.certificate) == by_libxml2(ascii_names)
 
 
-@pytest.mark.slow
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(documents())
 def test_any_document_s_signature_is_valid_for_xmlsec1(document: bytes) -> None:

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.helpers.municipality import municipality
 
 MEGABYTES = 200
@@ -37,7 +35,6 @@ with Client(load(Path(sys.argv[1]), Environment.LOKAL, environ={}), bus=bus) as 
 """
 
 
-@pytest.mark.slow
 def test_200_mb_from_file_to_journal_in_flat_memory(tmp_path: Path) -> None:
     kommune = municipality(tmp_path)
     kommune.configure({"limits": {"refuse_bytes": 1_000_000_000}})

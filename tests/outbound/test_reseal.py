@@ -332,7 +332,6 @@ def stages(tmp_path: Path) -> Iterator[tuple[int, Municipality]]:
         yield number, municipality(tmp_path / str(number))
 
 
-@pytest.mark.slow
 def test_g1_g3_a_crash_anywhere_leaves_old_or_new_and_one_of_each_at_fhi(tmp_path: Path) -> None:
     seen: set[tuple[str, ...]] = set()
     for number, kommune in stages(tmp_path):

@@ -61,7 +61,6 @@ def recode(path: Path, encoding: str, name: str) -> None:
     path.write_text(text.replace('encoding="UTF-8"', f'encoding="{name}"'), encoding=encoding)
 
 
-@pytest.mark.slow
 def test_a_second_send_loads_nothing_to_check_or_send_with_and_answers_the_same(
     new_client: NewClient, bus: MemoryBus, kommune: Municipality
 ) -> None:

@@ -34,7 +34,6 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
 def test_g1_a_second_run_sends_nothing_and_says_why(checkout: Path) -> None:
     first = make_demo(checkout)
     assert "delivered" in first

@@ -148,7 +148,6 @@ def test_a_users_lock_has_the_tested_versions_and_nothing_that_is_not_needed() -
         assert pinned.keys() == _needed(list(declared))
 
 
-@pytest.mark.slow
 def test_what_readme_says_to_install_is_enough_to_run(tmp_path: Path) -> None:
     """Every file is checked against its hash, and nothing but the lock's packages is there when the command starts."""
     commands = re.findall(r"^\S+/bin/pip (install .*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)

@@ -60,7 +60,6 @@ def test_it_has_no_tls_of_its_own(tlsless_proton: Path) -> None:
     assert told == f"{tlsless_proton / 'proton' / '__init__.py'} False"
 
 
-@pytest.mark.slow
 def test_the_main_job_runs_on_it_through_tls(tlsless_proton: Path, tmp_path: Path) -> None:
     municipality(tmp_path)
     told = run(_MAIN_JOB, tlsless_proton, str(tmp_path))

@@ -41,7 +41,6 @@ def lines_of(data: bytes, what: bytes) -> list[int]:
     return [number for number, line in enumerate(data.split(b"\n"), start=1) if what in line]
 
 
-@pytest.mark.slow
 def test_cutting_anywhere_changes_nothing(tmp_path: Path) -> None:
     fagmelding, identmelding = pair(tmp_path, 2)
     fagmelding = with_wrong_type(fagmelding)
@@ -113,7 +112,6 @@ def test_person_without_end_is_refused(tmp_path: Path) -> None:
         evaluate(endless, [identmelding])
 
 
-@pytest.mark.slow
 def test_memory_is_flat(tmp_path: Path) -> None:
     """Forty MB of persons grow this process by what is remembered, not by the file."""
     fagmelding, identmelding = pair(tmp_path, 500)

@@ -129,7 +129,6 @@ def _check(make: Callable[[], Iterable[bytes]], says: str | None, *, seconds: fl
     figure("bombs against the structure check", files=1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_in_little_time_and_memory(name: str) -> None:
     _check(*BOMBS[name], seconds=MOST_SECONDS)

@@ -193,13 +193,11 @@ def evaluate(
     assert took < seconds
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("bomb", OF_FAGMELDING.values(), ids=OF_FAGMELDING)
 def test_a_bomb_in_the_fagmelding_costs_little(bomb: Bomb) -> None:
     evaluate(lambda: whole(FAGMELDING, bomb), lambda: [IDENTMELDING], bomb, seconds=MOST_SECONDS)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("bomb", OF_IDENTMELDING.values(), ids=OF_IDENTMELDING)
 def test_a_bomb_in_the_identmelding_costs_little(bomb: Bomb) -> None:
     evaluate(lambda: [FAGMELDING], lambda: whole(IDENTMELDING, bomb), bomb, seconds=MOST_SECONDS)

@@ -116,7 +116,6 @@ def _stored(folder: Path) -> str:
         return "\n".join(value for row in rows for value in row if isinstance(value, str))
 
 
-@pytest.mark.slow
 def test_none_of_ten_thousand_ids_in_the_inputs_is_in_any_output(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call
 ) -> None:

@@ -137,7 +137,6 @@ def _differences(folder: Path, monkeypatch: pytest.MonkeyPatch, *, count: int, s
     return differing
 
 
-@pytest.mark.slow
 def test_same_verdict_in_short_and_by_structure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not _differences(tmp_path, monkeypatch, count=FILES, seed=1)[:3]
 

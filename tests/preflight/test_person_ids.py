@@ -96,7 +96,6 @@ def test_kind_and_birth_are_what_the_published_rules_say(number: str) -> None:
     assert birth_date(number) == born
 
 
-@pytest.mark.slow
 @given(day=st.integers(1, 28), month=st.integers(1, 12), series=NOBODYS)
 @pytest.mark.parametrize(
     ("added_day", "added_month", "kind"),

@@ -158,7 +158,6 @@ def _differences(folder: Path, monkeypatch: pytest.MonkeyPatch, *, count: int, s
     return differing
 
 
-@pytest.mark.slow
 def test_same_verdict_with_and_without_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not _differences(tmp_path, monkeypatch, count=FILES, seed=1)[:3]
 

@@ -63,7 +63,6 @@ def test_lines_are_those_of_the_file() -> None:
     assert [event.line for event in _read([DOCUMENT], lines_before=3)] == [event.line + 3 for event in EVENTS]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("inner", "says"),
     [
@@ -165,7 +164,6 @@ def test_each_element_has_the_line_its_tag_begins_in(kind: str, size: int) -> No
     assert _lines([data[at : at + size] for at in range(0, len(data), size)]) == _lines_by_expat(data)
 
 
-@pytest.mark.slow
 def test_lines_are_right_beyond_those_that_libxml2_knows() -> None:
     """It counts to 65,535; here are twice as many, with elements of every kind all the way."""
     random = Random(7)

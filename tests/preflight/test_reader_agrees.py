@@ -62,7 +62,6 @@ def agree(pair: SamplePair) -> None:
     figure("one file written in several ways", files=len(FORCED), findings=sum(plain.counts.values()), missed=0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "pair", [each for each in pairs(YEAR) if not each.expected.refused], ids=lambda pair: pair.expected.folder
 )
@@ -150,7 +149,6 @@ def disagreements(count: int, seed: int) -> Iterator[tuple[int, str]]:
             yield number, "well-formed, and refused as if it were not"
 
 
-@pytest.mark.slow
 def test_what_libxml2_refuses_is_refused_and_nothing_else_is_called_not_well_formed() -> None:
     wrong = list(disagreements(SUITE, 20241231))
 

@@ -135,7 +135,6 @@ def large(block: bytes, megabytes: int) -> Iterator[bytes]:
     yield TAIL
 
 
-@pytest.mark.slow
 def test_memory_is_flat() -> None:
     assert grown_mb(lambda: inspect(large(ROW * 500, 60), IPL, name="x", profile=PROFILE)) < 10
 
@@ -172,7 +171,6 @@ def test_what_the_parser_would_have_to_hold_is_refused_early(begin: bytes, block
     assert given_out < 11_000_000
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "begin", [b"<IPLOS x='", b"<!-- ", b"<?x ", HEAD + b"<i"], ids=["root", "comment", "PI", "header"]
 )
@@ -191,14 +189,12 @@ def test_a_header_that_never_ends_is_refused_early(begin: bytes) -> None:
     assert given_out < 1_200_000
 
 
-@pytest.mark.slow
 def test_a_huge_text_between_persons_and_many_comments_are_no_danger() -> None:
     text = [b"x" * 1_000_000] * 30
     comments = b"<!-- a --><?b?><![CDATA[</c>]]>" * 150_000
     inspect([HEAD, ROW, *text, comments, TAIL], IPL, name="x", profile=PROFILE)
 
 
-@pytest.mark.slow
 def test_a_huge_text_in_a_person_is_refused() -> None:
     """As by a whole check: a person is held as a tree."""
     text = b"<PERSON>" + b"x" * 30_000_000 + b"</PERSON>"
@@ -206,7 +202,6 @@ def test_a_huge_text_in_a_person_is_refused() -> None:
         inspect([HEAD, ROW, text, TAIL], IPL, name="x", profile=PROFILE)
 
 
-@pytest.mark.slow
 def test_ten_megabytes_take_little_time() -> None:
     """Measured: some five times what lxml alone takes. Beside it, not beside a clock: a busy machine slows both."""
     data = list(large(ROW * 300, 10))

@@ -6,8 +6,6 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from kpr_sender.errors import KprError
 from kpr_sender.model import Environment
 from kpr_sender.preflight import check
@@ -36,7 +34,6 @@ def _said(pair: Pair, wanted: frozenset[str]) -> Iterator[str]:
         yield f"{report.refusal!r} {report.refusal}"
 
 
-@pytest.mark.slow
 def test_none_of_ten_thousand_ids_in_the_inputs_is_in_a_report(tmp_path: Path) -> None:
     numbers = ids()
     wanted = frozenset(numbers)

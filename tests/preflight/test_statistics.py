@@ -89,7 +89,6 @@ def test_types_come_by_number() -> None:
     assert _counted(_person(*map(_service, ("21", "3", "15", "")))).types == ("3", "15", "21", NO_TYPE)
 
 
-@pytest.mark.slow
 @given(st.lists(st.lists(st.tuples(st.sampled_from(("1", "15", "x")), st.booleans()))))
 def test_the_parts_make_the_whole(persons: list[list[tuple[str, bool]]]) -> None:
     stats = _counted(
@@ -101,7 +100,6 @@ def test_the_parts_make_the_whole(persons: list[list[tuple[str, bool]]]) -> None
     assert all(stats.of(code).users <= stats.of(code).services for code in stats.types)
 
 
-@pytest.mark.slow
 def test_memory_stays_flat() -> None:
     stats = YearStatistics(2024)
     stats.add(_person(_service("15", tjTimerUke="1.00")))

@@ -123,7 +123,6 @@ def _differing(form: str, count: int, seed: int) -> Iterator[bytes]:
     assert min(verdicts.values()) > count // 4, f"too much of one kind: {verdicts}"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("form", CATALOGUES)
 def test_our_verdict_is_the_schema_s(form: str) -> None:
     differing = list(_differing(form, DOCUMENTS, seed=1))
@@ -140,7 +139,6 @@ def test_our_verdict_is_the_schema_s_all_night(form: str, part: int) -> None:
     assert not differing, differing[0].decode()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", EXCEPTIONS)
 def test_a_deliberate_difference_is_one(name: str) -> None:
     exception = EXCEPTIONS[name]
@@ -152,7 +150,6 @@ def test_a_deliberate_difference_is_one(name: str) -> None:
     assert right_by_libxml2(data, payload_schema(form)) is not exception.ours
 
 
-@pytest.mark.slow
 def test_nothing_that_was_found_right_before_has_a_fault() -> None:
     """What remembers takes no PERSON that breaks the schema, and most that keep it."""
     namespace = NAMESPACES["kpr_ipl"]

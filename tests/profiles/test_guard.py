@@ -109,7 +109,6 @@ def admitted(environment: Environment, *, her_id: int, queue: str, host: str, ye
     return True
 
 
-@pytest.mark.slow
 def test_the_whole_cross_table() -> None:
     """Every environment with every receiver, queue and host: only what each table allows by itself is let through."""
     table = list(itertools.product(Environment, HER_IDS, QUEUES, HOSTS))

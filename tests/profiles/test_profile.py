@@ -101,7 +101,6 @@ print(sum(path.endswith("2024.toml") for path in opened))
 """
 
 
-@pytest.mark.slow
 def test_a_run_reads_its_year_once() -> None:
     """Asked in another process, where nothing is cached yet."""
     config = Path(__file__).resolve().parents[2] / "config" / "lokal.toml"

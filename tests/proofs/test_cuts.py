@@ -138,7 +138,7 @@ def test_cut_with_the_receiving_links_attached(plain: CountingBus) -> None:
 def test_cut_in_a_message_of_many_frames(
     request: pytest.FixtureRequest, authority: Authority, narrow: None, kind: str
 ) -> None:
-    """Here the last byte is still in this process when most cuts come: certainly not sent, and said so."""
+    """Here the last byte is still in this process when nearly all cuts come: certainly not sent, and said so."""
     bus: CountingBus = request.getfixturevalue(kind)
     changes: dict[str, Any] = {"tls": True, "ca_file": authority.ca_file} if kind == "tls" else {}
     with FaultProxy(bus.port, receive_buffer=16_384) as proxy:
@@ -149,14 +149,14 @@ def test_cut_in_a_message_of_many_frames(
         series = sender.series(everywhere(places))
     report(f"many_frames_{kind}", series)
     half_way = [attempt.outcome for faults, attempt in series.at if 4_000 < (faults.cut_after or 0) < length // 2]
-    assert half_way
-    for outcome in half_way:
-        assert (outcome.verdict, outcome.reach, outcome.link) == (
-            Verdict.NOT_SENT,
-            Reach.INCOMPLETE,
-            LinkState.LOST,
-        )
+    not_sent = [outcome for outcome in half_way if outcome.verdict is Verdict.NOT_SENT]
+    # The cut end may swallow all of the rest before we hear of the cut; how often is the scheduler's word.
+    assert len(not_sent) > len(half_way) * 9 // 10
+    for outcome in not_sent:
+        assert (outcome.reach, outcome.link) == (Reach.INCOMPLETE, LinkState.LOST)
         assert 0 < outcome.bytes_handed_over < sender.length
+    for outcome in half_way:
+        assert outcome in not_sent or (outcome.verdict, outcome.reach) == (Verdict.IN_DOUBT, Reach.HANDED_OVER)
 
 
 def test_cut_in_the_disposition_of_a_receipt(plain: CountingBus) -> None:

@@ -160,7 +160,6 @@ def _leaks(channels: Mapping[str, Callable[[str], str]], chosen: list[str], want
     return [name for name, through in channels.items() if _found(" x ".join(map(through, chosen)), wanted)]
 
 
-@pytest.mark.slow
 def test_none_of_ten_thousand_ids_in_any_shape_passes_any_channel() -> None:
     """Each id in every shape through the one place that cleans, and in one of them through each channel."""
     numbers = ids()

@@ -112,7 +112,6 @@ def test_killed_at_every_point_while_a_person_decides(server: subprocess.Popen[s
 
 
 @pytest.mark.nightly
-@pytest.mark.slow
 @pytest.mark.parametrize("turn", range(math.ceil(scaled(_PAIRS) / _PAIRS_A_TURN)))
 @pytest.mark.parametrize("answers", ANSWERS, ids=_named)
 def test_killed_again_while_recovering(server: subprocess.Popen[str], answers: Answers, turn: int) -> None:
