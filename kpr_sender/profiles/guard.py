@@ -21,7 +21,10 @@ from kpr_sender.model import Environment
 from kpr_sender.profiles.profile import Profile
 
 _NUMBER: Final = re.compile(r"(?<!\d)0*(\d{1,18})(?!\d)")  # no HER-id is longer
-_REGISTERED_HOST: Final = re.compile(r"(?:[A-Za-z]+://)?(?:[^/@]*@)?(\[[^\]/]*\]|[^/:]+)(?::\d*)?/")
+_REGISTERED_HOST: Final = re.compile(
+    r"(?:(?:([A-Za-z][A-Za-z0-9+.-]*):)?//+)?"  # a scheme as RFC 3986 3.1 has it: amqps, amqp+ssl, amqp10
+    r"(?:[^/@]*@)?(\[[^\]/]*\]|[^/:]+)(?::\d*)?/"
+)
 
 
 def admit(profile: Profile, environment: Environment, letter: str) -> str | None:
@@ -59,7 +62,7 @@ def guard_environment(
     guard_receiver(profile, environment, receiver_her_id)
     _guard_queue(profile, environment, queue)
     _guard_host(profile, environment, host, where="bus.host")
-    if registered_host := _registered_host(queue):
+    for registered_host in _registered_hosts(queue):
         _guard_host(profile, environment, registered_host, where="receiver.queue")
 
 
@@ -103,13 +106,19 @@ def _guard_queue(profile: Profile, environment: Environment, queue: str) -> None
     )
 
 
-def _registered_host(queue: str) -> str:
-    """Return the host of a queue's registered address, with or without scheme and port; empty where it has none."""
+def _registered_hosts(queue: str) -> list[str]:
+    """Return the host of a queue's registered address, with or without scheme and port; nothing where it has none.
+
+    Two where a scheme with a dot could be a host with an empty port: neither may be another environment's.
+    """
     address = queue.strip()
-    if "/" not in address or address.startswith("/"):
-        return ""
+    if "/" not in address or re.match(r"/(?!/)", address):
+        return []
     found = _REGISTERED_HOST.match(address)
-    return found[1] if found else address.partition("/")[0]
+    if found is None:
+        return [host for host in [address.partition("/")[0]] if host]
+    scheme, host = found.groups("")
+    return [host, scheme] if "." in scheme else [host]
 
 
 def _whose(profile: Profile, environment: Environment, her_id: int) -> str:
