@@ -32,6 +32,11 @@ _THIS_MACHINE: Final = frozenset(
 )
 _WELL_KNOWN_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
 _IPV4_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")  # RFC 4291, 2.5.5.1
+_IPV4_TRANSLATED: Final = ipaddress.IPv6Network("::ffff:0:0:0/96")  # SIIT, RFC 2765, 2.1
+_ENDS_WITH_IPV4: Final = (_WELL_KNOWN_NAT64, _IPV4_COMPATIBLE, _IPV4_TRANSLATED)
+_LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215: with a prefix of any length from there on
+# RFC 6052, 2.2: which bytes are the IPv4 address after 48, 56, 64 and 96 bits; the ninth byte is none of them.
+_NAT64_BYTES: Final = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
 
 
 def host_name(host: str) -> str:
@@ -63,9 +68,14 @@ def is_loopback(host: str) -> bool:
 
 
 def may_be_this_machine(host: str) -> bool:
-    """Tell whether a connection to a host could end on this machine: what ``is_loopback`` says, and all its doubts."""
+    """Tell whether a connection to a host could end on this machine: what ``is_loopback`` says, and all its doubts.
+
+    The machine's own name is one; ``socket.getfqdn`` is not asked, since it waits for a name server.
+    """
     name = host_name(host)
     if name == "localhost" or name in _THIS_MACHINE or name.endswith(".localhost"):  # RFC 6761 6.3
+        return True
+    if name and name == host_name(socket.gethostname()):
         return True
     return any(address.is_loopback or address.is_unspecified for address in _addresses(name))
 
@@ -86,8 +96,11 @@ def _addresses(name: str) -> Iterator[_Address]:
         return
     yield address
     if isinstance(address, ipaddress.IPv6Address):
-        if address in _WELL_KNOWN_NAT64 or address in _IPV4_COMPATIBLE:
+        if any(address in network for network in _ENDS_WITH_IPV4):
             yield ipaddress.IPv4Address(address.packed[-4:])
+        if address in _LOCAL_NAT64:
+            read = (bytes(address.packed[at] for at in places) for places in _NAT64_BYTES)
+            yield from (ipaddress.IPv4Address(four) for four in read if any(four))  # zeros: it is read the other way
         yield from (one for one in (address.ipv4_mapped, address.sixtofour) if one is not None)
 
 

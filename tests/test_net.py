@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from kpr_sender.net import is_loopback, may_be_this_machine
@@ -16,6 +18,8 @@ LOOPBACK = ["127.0.0.1", "127.9.9.9", "127.255.255.255", "::1", "0:0:0:0:0:0:0:1
 DOUBTFUL = [
     *("kpr.localhost", "localhost.", "localhost.localdomain", "ip6-loopback", "LOCALHOST4", wide("localhost")),
     *("0.0.0.0", "::", "::ffff:127.0.0.1", "::ffff:0.0.0.0", "::127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"),  # noqa: S104 - not bound
+    *("::ffff:0:7f00:1", "::ffff:0:127.0.0.1", "64:ff9b:1::7f00:1", "64:ff9b:1:ab:0:cd:127.0.0.1"),
+    *("64:ff9b:1:7f00:0:100::", "64:ff9b:1:7f:0:1::", "64:ff9b:1:0:7f:0:100::"),
     *("127.1", "127.0.1", "0x7f.1", "0x7F000001", "2130706433", "0177.0.0.1", "017700000001", "0", "0x0", "127.1."),
     *(wide("127") + ".0.0.1", "127。0。0。1", "127.0.0.1.", "[127.1]", " 127.0.0.1 ", "127.0.0.1%lo"),
 ]
@@ -36,6 +40,10 @@ ELSEWHERE = [
     "127.0.0.1\0",
     "64:ff9b::a00:1",
     "::ffff:10.0.0.1",
+    "::ffff:0:a00:1",
+    "64:ff9b:1::a00:1",
+    "64:ff9b:1:a00:0:100::",
+    "64:ff9b:2::7f00:1",
     "tb。nhn。no",
 ]
 
@@ -56,3 +64,13 @@ def test_what_only_some_systems_take_for_this_machine_is_no_loopback(host: str) 
 def test_any_other_host_is_another_machine(host: str) -> None:
     assert not is_loopback(host)
     assert not may_be_this_machine(host)
+
+
+def test_the_machines_own_name_is_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: "KPR-7.Kommune.example.")
+    for host in ("kpr-7.kommune.example", "KPR-7.KOMMUNE.EXAMPLE.", wide("kpr-7") + ".kommune.example"):
+        assert may_be_this_machine(host)
+        assert not is_loopback(host)
+    assert not may_be_this_machine("kpr-7.kommune.example.no")
+    monkeypatch.setattr(socket, "gethostname", lambda: "")
+    assert not may_be_this_machine("")
