@@ -10,7 +10,7 @@ from typing import Final
 
 from kpr_sender.bus.port import QUEUE_NAMES, Source, own_queues
 from kpr_sender.bus.probe import Probe, shake_hands
-from kpr_sender.errors import AccessRefused, ConfigInvalid
+from kpr_sender.errors import AccessRefused, ConfigInvalid, foreign_bytes
 from kpr_sender.events import Event, ignore
 from kpr_sender.inbound.look_memory import LookMemory, beside
 from kpr_sender.logins import Login
@@ -65,12 +65,13 @@ def _ahead_of_us(settings: RegistrySettings, now: Callable[[], datetime]) -> tim
         answer = client.ask(settings.url)
         answered = now()
     try:
-        theirs = parsedate_to_datetime(answer.headers.get("date", ""))
+        with foreign_bytes(ValueError()):  # a year or zone without bounds overflows
+            theirs = parsedate_to_datetime(answer.headers.get("date", ""))
+            # A time without a zone is GMT, as all of HTTP's are. It has whole seconds: the middle of one is meant.
+            meant = (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)) + timedelta(seconds=0.5)
+            return meant - (asked + (answered - asked) / 2)
     except ValueError:
         return None
-    # A time without a zone is GMT there, as all of HTTP's are. It has whole seconds: the middle of one is meant.
-    meant = (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)) + timedelta(seconds=0.5)
-    return meant - (asked + (answered - asked) / 2)
 
 
 def receiver(context: CheckContext) -> CheckResult:

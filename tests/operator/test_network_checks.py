@@ -134,7 +134,17 @@ def test_a_clock_that_is_off(scene: Scene, monkeypatch: pytest.MonkeyPatch, seco
     assert ("behind" in line.text) == (seconds >= 0)
 
 
-def test_a_register_that_tells_no_time_is_no_alarm(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry_stub._Handler, "date_time_string", lambda _handler: "in the evening")
+@pytest.mark.parametrize(
+    "told",
+    [
+        "in the evening",
+        f"Mon, 01 Jan {'9' * 30} 00:00:00 GMT",
+        "Mon, 01 Jan 10000 00:00:00 GMT",
+        f"Mon, 01 Jan 2024 00:00:00 +{'9' * 30}",
+        "Mon, 01 Jan 2024 00:00:00 +9999",
+    ],
+)
+def test_a_register_that_tells_no_time_is_no_alarm(scene: Scene, monkeypatch: pytest.MonkeyPatch, told: str) -> None:
+    monkeypatch.setattr(registry_stub._Handler, "date_time_string", lambda _handler: told)
     line = look(scene, "clock")["clock"]
     assert (line.status, line.text) == (Status.GREEN, "not compared: the register does not tell the time")
