@@ -7,8 +7,9 @@
    in front cannot hide ours; beyond the cap there is no more credit.
 4. Credit is given again only when all of it is used up: RabbitMQ 3.x counts what it has under way as not yet sent when
    credit comes meanwhile, and then sends as much more, without end.
-5. Of a broker that sends more than was asked for, no more than ``_MOST_UNDECIDED`` messages are stored, and no more
-   bytes than ``_CREDIT`` messages of ``max_inbound`` have: then the connection ends.
+5. Of a broker that sends more than was asked for, or takes back what it sent, over and over, no more than
+   ``_MOST_UNDECIDED`` messages wait for the caller, and no more bytes than half as many of ``max_inbound`` have: then
+   the connection ends.
 6. A held message is out of its owner's reach for ``LONGEST_HOLD`` at most (promise G8), whatever the caller is at.
 """
 
@@ -25,7 +26,7 @@ from kpr_sender.bus.port import Source
 from kpr_sender.bus.proton_engine import Delivery
 
 _CREDIT: Final = 10  # messages handed out and not yet decided
-_MOST_UNDECIDED: Final = 3 * _CREDIT  # RabbitMQ sends up to five too many, see ``read``
+_MOST_UNDECIDED: Final = 3 * _CREDIT  # RabbitMQ may send five too many, see ``read``: half of it has room for those
 LONGEST_HOLD: Final = 5.0
 """How long a message of others is out of its owner's reach at most, in seconds."""
 
@@ -100,9 +101,11 @@ class ReceivingLink(InwardLink):
         self._number = 0
         self._partial = bytearray()
         self._wanted = 0
+        self._taken_back_since = 0  # messages that the caller has not decided on, and may not even have seen
 
     def settle(self, token: Token) -> None:
         """Accept a delivery and ask for one more. Nothing happens to one that has gone back."""
+        self._taken_back_since = 0
         entry = self._unsettled.pop(token.number, None)
         if entry is not None and self._link is not None:
             self._held.count -= entry.held
@@ -113,6 +116,7 @@ class ReceivingLink(InwardLink):
 
     def hold(self, token: Token) -> None:
         """Leave a delivery unsettled, and ask for one more below the cap."""
+        self._taken_back_since = 0
         entry = self._unsettled.get(token.number)
         if entry is None or entry.held or self._link is None:
             return
@@ -175,7 +179,7 @@ class ReceivingLink(InwardLink):
         self._number += 1
         self._unsettled[self._number] = _Unsettled(delivery, min(len(raw), self._max_inbound))
         sizes = [entry.size for entry in self._unsettled.values() if not entry.held]
-        if len(sizes) > _MOST_UNDECIDED or sum(sizes) > _CREDIT * self._max_inbound:
+        if len(sizes) > _MOST_UNDECIDED or sum(sizes) > _MOST_UNDECIDED // 2 * self._max_inbound:
             raise Violation("it sends more messages than it was asked for")
         token = Token(self._io.name, self._source, self._number)
         complete = len(raw) <= self._max_inbound
@@ -197,6 +201,9 @@ class ReceivingLink(InwardLink):
         self._held.count -= entry.held
         entry.delivery.settle()
         if self._link is not None and not entry.held:
+            self._taken_back_since += 1
+            if self._taken_back_since > _MOST_UNDECIDED // 2:
+                raise Violation("it takes back what it sent, over and over")
             self._ask_for_more(1)
 
     def _drop(self) -> None:

@@ -52,7 +52,7 @@ NO_TEXT: Final = b"\xff\xfe\x80"
 DEEP: Final = nested(2000)  # proton's Python half is recursive
 VERSION: Final = string(b"version", b"\xb3")
 BODY: Final = b"\x00\x53\x75\xa0\x01x"
-ACCEPTED, REJECTED = 0x24, 0x25
+ACCEPTED, REJECTED, RELEASED = 0x24, 0x25, 0x26
 CREDIT: Final = frame(FLOW, ZERO, uint(2048), ZERO, uint(2048), ZERO, ZERO, uint(10))
 
 
@@ -224,6 +224,33 @@ def test_a_broker_that_sends_more_than_was_asked_for_is_left_before_it_fills_the
             time.sleep(0.05)  # until all of it is there
     assert not floods
     assert 1 <= taken <= most
+
+
+def test_a_broker_that_takes_back_what_it_sent_over_and_over_is_left() -> None:
+    """What it took back may still wait for a caller who is busy; so it counted for nothing."""
+    heard = threading.Event()
+
+    def script(broker: RawBroker) -> None:
+        gives()(broker)
+        with contextlib.suppress(OSError):
+            for number in range(60):
+                broker.say(transfer(BODY, number=number))
+                time.sleep(0.01)  # so that both are not read at once
+                broker.say(frame(DISPOSITION, FALSE, uint(number), NULL, TRUE, performative(RELEASED)))
+                time.sleep(0.01)
+        heard.set()
+        raise ConnectionResetError
+
+    taken = 0
+    with (
+        raw_broker(script) as port,
+        AmqpBus(bus_settings(port, receipts_queue="", connect_timeout=1.0)) as bus,
+        contextlib.suppress(BusUnreachable),
+    ):
+        while bus.receive(5 if not taken else 0, {Source.ERRORS}) is not None:
+            taken += 1
+            heard.wait(10)
+    assert 1 <= taken <= 17
 
 
 def test_what_is_sent_on_a_session_that_has_ended_is_not_stored(monkeypatch: pytest.MonkeyPatch) -> None:
