@@ -387,20 +387,24 @@ def _without_blob(match: re.Match[str]) -> str:
     """Take out base64, but not a path or a name that is merely long."""
     candidate = match[0]
     # Words between / and _ are short in paths and names; base64 has one of each in 64 characters.
-    if any(_looks_random(word) for word in re.split(r"[/_\-\s]", candidate)) or _is_restless(candidate, _RESTLESS):
-        return BLOB
-    return candidate
+    words = re.split(r"[/_\-\s]", candidate)
+    return BLOB if any(map(_looks_random, words)) or _are_restless(words, _RESTLESS) else candidate
 
 
 def _looks_random(word: str) -> bool:
-    return len(word) >= _BASE64_WORD and _is_restless(word, _RESTLESS_WORD)
+    return len(word) >= _BASE64_WORD and _are_restless([word], _RESTLESS_WORD)
 
 
-def _is_restless(candidate: str, least: float) -> bool:
-    """Tell base64, also where separators happen to cut it into short words: its characters change kind more often."""
-    kinds = [(character.isdigit(), character.isupper(), character.islower()) for character in candidate]
-    changes = sum(before != after for before, after in itertools.pairwise(kinds))
-    return changes > least * len(candidate) and _has_every_kind(candidate)
+def _are_restless(words: list[str], least: float) -> bool:
+    """Tell base64, also where separators happen to cut it into short words: its characters change kind more often.
+
+    Only within the words: that a path has many folders says nothing.
+    """
+    changes = 0
+    for word in words:
+        kinds = [(character.isdigit(), character.isupper(), character.islower()) for character in word]
+        changes += sum(before != after for before, after in itertools.pairwise(kinds))
+    return changes > least * sum(map(len, words)) and _has_every_kind("".join(words))
 
 
 def _has_every_kind(text: str) -> bool:

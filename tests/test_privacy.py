@@ -226,3 +226,16 @@ def test_a_number_is_read_as_people_write_it(written: str, digits: str | None) -
 def test_a_running_number_is_shorter_than_an_id_without_its_leading_zero() -> None:
     assert is_running_number("123456789")
     assert not any(map(is_running_number, ("1234567890", "-1", "", "1a", "\u0661")))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/srv/KPR/2024/V2/Fag1/Ident.xml",
+        "/mnt/Data1/EPJ/KPR2024V1/Fag.xml",
+        "/mnt/c/Users/OlaN/KPR/V2/fag.xml",
+        "/home/kpr/Gerica/Ut/2024-01/FM",
+    ],
+)
+def test_a_path_stays_so_that_what_to_do_with_it_can_be_done(path: str) -> None:
+    assert redact_text(path) == path

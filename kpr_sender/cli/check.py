@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ import click
 
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import PATH, Invocation, Loudness
+from kpr_sender.durable import write_file
 from kpr_sender.errors import InputMissing, InputRefused
 from kpr_sender.model import Environment
 from kpr_sender.operator import testpersons
@@ -148,10 +149,15 @@ def _require_another_file(page: Path, task: _Task, last_year: Path | None) -> No
 def _write(page: Path, text: str) -> None:
     """Write the page for nobody else to read: it says what is wrong with persons' data, if not who they are."""
     try:
-        with os.fdopen(os.open(page, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            if sys.platform != "win32" and stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                os.fchmod(file.fileno(), 0o600)
-            file.write(text.encode("utf-8", "backslashreplace"))  # a file's name may be no UTF-8
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(page.lstat().st_mode):
+                raise InputMissing(
+                    "The page cannot be written: what lies there is no regular file.",
+                    where=str(page),
+                    next_step="Name another file.",
+                )
+        # A file's name may be no UTF-8.
+        write_file(page, text.encode("utf-8", "backslashreplace"), synced=False)
     except OSError as error:
         raise InputMissing(
             f"The page cannot be written: {error.strerror}.",

@@ -283,6 +283,18 @@ def test_a_line_moves_at_a_terminal(
     assert "Checking" not in out
 
 
+def test_the_page_is_not_written_through_a_link(command: Command, made: Municipality, answering: Answering) -> None:
+    answering(report())
+    victim, page = made.folder / "victim", made.folder / "page.html"
+    victim.write_text("somebody's")
+    page.symlink_to(victim)
+
+    code, _, err = command("--env", "lokal", "--config", made.config, "check", "--html", page)
+
+    assert (code, victim.read_text()) == (66, "somebody's")
+    assert "no regular file" in err
+
+
 @pytest.mark.parametrize("name", ["fagmelding.xml", "identmelding.xml", "last.xml"])
 def test_the_page_is_never_written_over_what_is_checked(
     command: Command, made: Municipality, answering: Answering, name: str
