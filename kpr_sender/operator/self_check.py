@@ -99,7 +99,7 @@ WITHOUT_BUS: Final = tuple(check for check in CHECKS if check.place is not Place
 """The rows of ``config check``: nothing connects to the bus, and the register is asked where one is configured."""
 
 _LOCAL: Final = 20.0  # seconds for what needs no network: a token or a disk may hang, too
-_REVOCATION: Final = 40.0  # 10 each for OCSP and CRL of a certificate and of its issuer (trust.fetch)
+_REVOCATION: Final = 120.0  # 10 for each of three CRLs and three OCSP addresses of a certificate and its issuer
 _GRACE: Final = 2.0  # seconds beyond what the network may take: its own error says more of what is wrong
 _QUESTIONS: Final = 7  # at most that many to the register in one check, with a HelseID's
 

@@ -82,7 +82,7 @@ class _GuardedRegister:
 
 def _register(settings: Settings, now: Callable[[], datetime]) -> RemoteRegister:
     if settings.registry.kind is RegistryKind.SOAP:
-        from kpr_sender.registry.soap import SoapRegister  # noqa: PLC0415 - httpcore takes a moment to load
+        from kpr_sender.registry.soap import SoapRegister  # noqa: PLC0415 - lxml takes a moment to load
 
         return SoapRegister(settings.registry)
     try:
