@@ -117,7 +117,11 @@ class Issuers:
         yield from self._from_crl_dir(by_crl)
         named = sources(certificate)
         for address in named.ocsp:
-            question = ocsp_request(certificate, issuer)
+            try:
+                question = ocsp_request(certificate, issuer)
+            except ValueError:
+                yield f"OCSP {address}", no_answer("no question can be made about the certificate")
+                continue
             yield f"OCSP {address}", self._stored_or_fetched(address, by_ocsp, MOST_OCSP_BYTES, question)
         for address in named.crls:
             yield f"CRL {address}", self._stored_or_fetched(address, by_crl, MOST_CRL_BYTES)

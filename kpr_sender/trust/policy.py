@@ -208,13 +208,15 @@ def trusted_path(
                 .build_client_verifier()
             )
             return tuple(verifier.verify(certificate, known).chain)
-        except Exception as error:  # noqa: BLE001 - whatever it raises at a foreign certificate, there is no path
+        except (KeyboardInterrupt, SystemExit, MemoryError):
+            raise
+        except BaseException as error:  # noqa: BLE001 - as errors.foreign_bytes, whose refusal has no room for a reason
             reason = _reason(certificate, [*authorities.anchors, *known], error)
             what = f"The certificate does not lead to a trusted authority: {reason}"
             raise refusal(certificate, what, name=name, next_step=_NO_PATH) from None
 
 
-def _reason(certificate: x509.Certificate, known: Sequence[x509.Certificate], error: Exception) -> str:
+def _reason(certificate: x509.Certificate, known: Sequence[x509.Certificate], error: BaseException) -> str:
     """Say what a person can act on first; the library's own words where that is all there is."""
     issuer = CertificateIdentity.of(certificate).issuer
     if all(CertificateIdentity.of(each).subject != issuer for each in known):

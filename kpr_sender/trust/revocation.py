@@ -211,9 +211,13 @@ def ocsp_request(certificate: x509.Certificate, issuer: x509.Certificate) -> byt
     """Return the question about a certificate, DER.
 
     The names are hashed with SHA-1, which is all that every responder takes (RFC 5019 2.1.1); no trust rests on it.
+
+    Raises:
+        ValueError: The certificate is not one to ask about.
     """
-    builder = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, SHA1())  # noqa: S303 - see above
-    return builder.build().public_bytes(Encoding.DER)
+    with foreign_bytes(ValueError()):
+        builder = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, SHA1())  # noqa: S303 - see above
+        return builder.build().public_bytes(Encoding.DER)
 
 
 def evaluate_ocsp(

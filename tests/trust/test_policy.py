@@ -21,7 +21,7 @@ from kpr_sender.errors import AccessRefused
 from kpr_sender.events import Event
 from kpr_sender.model import Environment
 from kpr_sender.settings.values import Revocation
-from kpr_sender.trust import fetch
+from kpr_sender.trust import fetch, policy
 from kpr_sender.trust.fetch import Issuers
 from kpr_sender.trust.policy import POLICIES, Authorities, Trust
 from tests.helpers import seid_pki
@@ -507,6 +507,29 @@ def test_the_question_is_one_that_a_responder_reads(stage: Stage, tmp_path: Path
     assert standing(stage, certificate, tmp_path) == "good"
     question = ocsp.load_der_ocsp_request(list(stage.server.questions.values())[-1])
     assert question.serial_number == certificate.serial_number
+
+
+class _PanicError(BaseException):
+    """As pyo3's PanicException: no Exception."""
+
+
+def test_a_panic_of_the_library_at_a_certificate_is_no_path_and_no_answer(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def raises(error: BaseException) -> Callable[..., object]:
+        def made(*_: object) -> object:
+            raise error
+
+        return made
+
+    certificate = stage.with_ocsp(stage.ca.answer, crl=lambda _leaf: stage.ca.crl())
+    trust = Trust(Authorities.of(configured(stage)))
+    for error, raised in ((_PanicError("a panic"), AccessRefused), (KeyboardInterrupt(), KeyboardInterrupt)):
+        monkeypatch.setattr(policy, "PolicyBuilder", raises(error))
+        with pytest.raises(raised):
+            trust.require(certificate, at=NOW, name="ours")
+    monkeypatch.setattr(ocsp, "OCSPRequestBuilder", raises(_PanicError("a panic")))
+    assert standing(stage, certificate, tmp_path) == "good", "the CRL says so"
 
 
 @pytest.mark.parametrize(
