@@ -101,6 +101,8 @@ def registered_address(text: str) -> str:
     """Return the address of a queue, which is used as it stands."""
     if len(text) > _LONGEST_ADDRESS:
         raise UnreadableError(f"an address in it has more than {_LONGEST_ADDRESS} characters")
+    if not (text.isascii() and text.isprintable()):  # JSON may hold NUL, ESC and half of a surrogate pair
+        raise UnreadableError("an address in it has other than printable ASCII characters")
     return text
 
 

@@ -182,6 +182,19 @@ def test_what_goes_wrong_is_told_for_what_it_is(
     assert len(guarded.stub.refusals) <= 3, "nobody is asked again and again"
 
 
+def test_an_address_of_other_than_printable_ascii_cannot_be_read(guarded: Guarded) -> None:
+    settings = guarded.settings()
+    for name, character in [*(("amqpAsyncQueue", each) for each in "\0\x1b\ud800\uff11"), ("amqpErrorQueue", "\x7f")]:
+        said = json.dumps({"herId": KPR_VALIDERING, "amqpAddress": {name: f"127.0.0.1/x/171479{character}_async"}})
+        guarded.stub.instead = lambda path, said=said: (200, said.encode()) if "api" in path else None
+
+        with pytest.raises(RegistryUnreachable, match="other than printable ASCII") as caught:
+            guarded.scene.ask(settings)
+
+        assert str(caught.value).isprintable()
+        assert character not in str(caught.value)
+
+
 def test_a_replayed_proof_is_refused_and_none_of_ours_is(guarded: Guarded, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = guarded.settings(max_age=0)
     guarded.scene.ask(settings)
