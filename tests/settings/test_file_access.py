@@ -202,3 +202,20 @@ def test_g6_private_keys_without_passphrase_and_password_files_that_others_may_r
     without = text.replace('passphrase_env = "SIGNING"\n', "")
     with pytest.raises(ConfigInvalid, match=r"signing.p12 may be read"):
         require_unexposed(load_text(tmp_path, without))
+
+
+def test_on_a_mount_that_nobody_may_write_to_a_mode_says_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a Kubernetes ConfigMap is mounted: read-only, its folder with mode 0777."""
+    folder = tmp_path / "config"
+    folder.mkdir(mode=0o700)
+    file = folder / "produksjon.toml"
+    file.write_text("")
+    folder.chmod(0o777)
+    with pytest.raises(ConfigInvalid, match="may be written by everybody"):
+        require_own(file, where="--config")
+
+    real = os.statvfs
+    monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result((*real(path)[:8], os.ST_RDONLY, 255)))
+    require_own(file, where="--config")
