@@ -19,9 +19,10 @@ from __future__ import annotations
 
 import functools
 import itertools
+import operator
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 ID: Final = "[id removed]"
@@ -82,7 +83,7 @@ _SIGN: Final = rf"(?:{_ESCAPED}|[\W_])"
 _SIGNS: Final = re.compile(rf"{_SIGN}+")
 _ELEVEN_IN_A_ROW: Final = re.compile(r"\d{11,}")
 _ELEVEN: Final = re.compile(rf"\d(?:{_SIGN}{{0,3}}\d){{10,}}")
-_GROUPED: Final = ((6, 5), (6, 3, 2), (2, 2, 2, 5), (2, 2, 2, 3, 2), (1,) * 11)
+_GROUPED: Final = tuple(map(bytes, ((6, 5), (6, 3, 2), (2, 2, 2, 5), (2, 2, 2, 3, 2), (1,) * 11)))
 """How people group a national id, in digits; the first six are a date."""
 _ID_DIGITS: Final = 11
 _DAYS: Final = frozenset(f"{day + added:02}" for day in range(1, 32) for added in (0, 40))
@@ -146,7 +147,8 @@ MAX_FOREIGN: Final = 300
 """Longest text of another system that is stored or shown, in characters."""
 _READ_MORE: Final = 10
 """How many times more of it is looked at: what is taken out is replaced by something shorter."""
-_CUT_SHORT: Final = re.compile(r"[\d\W_]{1,50}\Z")
+_MOST_CUT: Final = 50
+_CUT_SHORT: Final = re.compile(rf"[\d\W_]{{1,{_MOST_CUT}}}\Z")
 """What may be the beginning of an id where a text was cut."""
 
 _BYTES: Final = "".join(map(chr, range(0xDC80, 0xDD00)))
@@ -322,36 +324,34 @@ def _without_id(match: re.Match[str]) -> str:
     digits = "".join(groups)
     if not digits.isascii():
         digits = "".join(str(unicodedata.decimal(digit)) for digit in digits)
-    found = _is_grouped_as_id([*map(len, groups)], digits) or any(map(_has_check_digits, _elevens(digits)))
-    return ID if found else match[0]
+    return ID if _is_grouped_as_id(bytes(map(len, groups)), digits) or _has_person_number(digits) else match[0]
 
 
-def _is_grouped_as_id(lengths: list[int], digits: str) -> bool:
+def _is_grouped_as_id(lengths: bytes, digits: str) -> bool:
+    """Tell by the lengths of the groups, of which none has eleven digits, and by the dates that they begin with."""
     starts = itertools.accumulate(lengths, initial=0)
+    return any(lengths.startswith(_GROUPED, at) and _has_date(digits, start) for at, start in enumerate(starts))
+
+
+def _has_person_number(digits: str) -> bool:
+    """Tell whether eleven of the digits can be a person's: by date, or as a felles hjelpenummer, and by check digits.
+
+    Each place is looked at: others choose how many there are, so that little may be done at each.
+    """
+    values = bytes(map(int, digits))
     return any(
-        tuple(lengths[at : at + len(form)]) == form and _has_date(digits[start:])
-        for at, start in enumerate(starts)
-        for form in _GROUPED
+        (digits[at] in "89" or _has_date(digits, at)) and _has_check_digits(values[at : at + _ID_DIGITS])
+        for at in range(len(digits) - _ID_DIGITS + 1)
     )
 
 
-def _elevens(digits: str) -> Iterator[str]:
-    return (digits[at : at + _ID_DIGITS] for at in range(len(digits) - _ID_DIGITS + 1))
+def _has_date(digits: str, at: int) -> bool:
+    return digits[at : at + 2] in _DAYS and digits[at + 2 : at + 4] in _MONTHS
 
 
-def _has_date(digits: str) -> bool:
-    return digits[:2] in _DAYS and digits[2:4] in _MONTHS
-
-
-def _has_check_digits(number: str) -> bool:
-    """Tell whether a number can be a person's: by its date, or as a felles hjelpenummer, and by its check digits."""
-    if not _has_date(number) and number[0] not in "89":
-        return False
-    first, second = (
-        sum(weight * int(digit) for weight, digit in zip(weights, number, strict=False)) % _MOD
-        for weights in (_FIRST_CHECK, _SECOND_CHECK)
-    )
-    return first in _FIRST_REMAINDERS and not second
+def _has_check_digits(number: bytes) -> bool:
+    first = sum(map(operator.mul, _FIRST_CHECK, number)) % _MOD
+    return first in _FIRST_REMAINDERS and not sum(map(operator.mul, _SECOND_CHECK, number)) % _MOD
 
 
 def _visible(text: str, *, bytes_too: bool = True) -> str:
@@ -369,7 +369,11 @@ def _visible(text: str, *, bytes_too: bool = True) -> str:
 
 def _beginning(text: str, most: int) -> str:
     """Return as much of a text as is looked at, without the beginning of an id where it was cut."""
-    return text if len(text) <= most * _READ_MORE else _CUT_SHORT.sub("", text[: most * _READ_MORE])
+    end = most * _READ_MORE
+    if len(text) <= end:
+        return text
+    start = max(end - _MOST_CUT, 0)  # nowhere else can it match, and to try takes longer than all the rest
+    return text[:start] + _CUT_SHORT.sub("", text[start:end])
 
 
 def _one_line(text: str) -> str:

@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 import random
+import time
 import uuid
 from typing import Any
 
@@ -19,6 +20,7 @@ from kpr_sender.privacy import (
     KEY,
     MARKUP,
     SECRET,
+    foreign_text,
     holds_national_id,
     is_running_number,
     may_hold_national_id,
@@ -126,6 +128,23 @@ def test_what_is_taken_out(text: str, expected: str) -> None:
 )
 def test_what_people_need_to_see_is_kept(text: str) -> None:
     assert redact_text(text) == text
+
+
+@pytest.mark.parametrize("digits", ["01 ", "01.", "1 ", "8 ", "01%20", "10.1.2025 "])
+def test_a_text_of_nothing_but_digits_is_cleaned_at_once(digits: str) -> None:
+    text = digits * (10_000 // len(digits))
+    start = time.process_time()
+    redact_text(text)
+    foreign_text(text, 1000)
+    assert time.process_time() - start < 0.2
+
+
+@pytest.mark.parametrize("text", ["x" * 3000, "1 " * 1500, "x" * 2960 + "1 " * 20], ids=["words", "digits", "both"])
+def test_what_stands_behind_the_part_that_is_looked_at_is_not_looked_at(text: str) -> None:
+    long = text + "y" * 20_000_000
+    start = time.process_time()
+    assert foreign_text(long) == foreign_text(text)
+    assert time.process_time() - start < 0.2
 
 
 def test_our_own_ids_are_always_kept() -> None:

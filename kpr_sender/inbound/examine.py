@@ -159,7 +159,11 @@ class Examiner:
             known = shipment.receiver_her_id in answer.sender_her_ids
             return replace(found, problem="its status is none of 1, 2 and 3", readable_by_nobody=known)
         problem = self._sender_problem(shipment, answer)
-        return replace(found, problem=problem, only_sender=bool(problem) and found.signer is not None)
+        only_sender = bool(problem) and found.signer is not None
+        # Cleaning all of them takes its time: not for what anybody sends.
+        if len(answer.errors) == apprec.MOST_ERRORS and (not problem or only_sender):
+            answer = apprec.parse(signed, most_errors=None)
+        return replace(found, apprec=answer, problem=problem, only_sender=only_sender)
 
     def _unopened(self, inbound: Inbound, error: Exception) -> Examined:
         """Say what may be ours of what could not be opened or verified, by what it claims and what stands outside it.

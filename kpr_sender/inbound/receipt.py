@@ -25,7 +25,7 @@ from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.inbound.examine import Examined, Examiner
 from kpr_sender.journal.port import Journal, JournalView, ReceiptDocument
 from kpr_sender.messages import error_queue
-from kpr_sender.messages.apprec import AppRec
+from kpr_sender.messages.apprec import MOST_ERRORS, AppRec
 from kpr_sender.messages.transport import FROM_HER_ID, plain_id
 from kpr_sender.model import Receipt, ReceiptError, Shipment
 from kpr_sender.privacy import redact_text
@@ -38,8 +38,6 @@ _MOST_THAT_NAME_ONE: Final = (20, 32_000_000)
 """For each shipment."""
 _MOST_THAT_NAME_NOBODY: Final = (5, 20_000_000)
 """In all."""
-_MOST_ERRORS: Final = 20
-"""Of a receipt that is not verified; what is verified is stored in full."""
 
 
 class Handling(enum.StrEnum):
@@ -338,7 +336,7 @@ def undecided(journal: JournalView, receipt_id: int) -> tuple[ReceiptDocument, S
 
 
 def _says(found: Examined) -> tuple[ReceiptStatus | None, tuple[ReceiptError, ...]]:
-    return (None, ()) if found.apprec is None else (found.apprec.status, found.apprec.errors[:_MOST_ERRORS])
+    return (None, ()) if found.apprec is None else (found.apprec.status, found.apprec.errors[:MOST_ERRORS])
 
 
 _RESULTS: Final = {

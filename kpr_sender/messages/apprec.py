@@ -34,6 +34,9 @@ NAMESPACES: Final = {
 }
 """By version."""
 
+MOST_ERRORS: Final = 20
+"""Of a receipt that is not verified: anybody can send one with 50,000. What is verified is stored in full."""
+
 _VERSIONS: Final = {namespace: version for version, namespace in NAMESPACES.items()}
 _STATUS: Final = {str(status.value): status for status in ReceiptStatus}
 
@@ -54,7 +57,7 @@ class AppRec:
         generated_at: GenDate as it is written, since senders write it in many ways; may be empty.
         status: None for anything but exactly one Status with 1, 2 or 3: never success.
         status_code: Status V as it is written, cut.
-        errors: All Error elements, in order.
+        errors: The Error elements, in order: as many as were wanted.
         original_msg_id: The MsgId it answers, as we write ids.
         original_type: V of the type it answers; may be empty.
         original_issued_at: IssueDate of what it answers, as it is written; may be empty.
@@ -76,8 +79,12 @@ class AppRec:
     sender_organisations: tuple[str, ...] = ()
 
 
-def parse(xml: bytes) -> AppRec:
+def parse(xml: bytes, *, most_errors: int | None = MOST_ERRORS) -> AppRec:
     """Read a receipt. To be called on verified bytes only, where the receiver seals its receipts.
+
+    Args:
+        xml: The receipt.
+        most_errors: How many of its Errors are wanted; None for all, once it is verified.
 
     Raises:
         MessageRefused: Not XML, not an AppRec, or it does not say which one message it answers.
@@ -95,7 +102,7 @@ def parse(xml: bytes) -> AppRec:
         generated_at=_date(receipt.all("GenDate")),
         status=_STATUS.get(code),
         status_code=foreign_text(code, _MAX_CODE),
-        errors=tuple(_error(element) for element in receipt.all("Error")),
+        errors=tuple(_error(element) for element in receipt.all("Error")[:most_errors]),
         original_msg_id=_original_msg_id(receipt),
         original_type=foreign_text(safe_xml.attribute(receipt.one("OriginalMsgId/MsgType"), "V"), _MAX_CODE),
         original_issued_at=_date(receipt.all("OriginalMsgId/IssueDate")),

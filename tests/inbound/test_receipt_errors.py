@@ -152,6 +152,20 @@ def test_each_error_is_one_line_with_its_system_and_only_receipts_has_ot(
     assert report.text().count("T02 XML validerer ikke") == 1
 
 
+def test_a_verified_receipt_has_all_its_errors_and_another_the_first_twenty(
+    client: Client, silent_bus: MemoryBus, fhi: Fhi
+) -> None:
+    change = _errors(*(f'<Error V="X{number}" S="2.16.578.1.12.4.1.1.8221"/>' for number in range(30)))
+    first, second = silent_bus.published
+    silent_bus.put(fhi.inbound(first, fhi.sealed(change(fhi.apprec(first, "2")))))
+    silent_bus.put(fhi.inbound(second, change(fhi.apprec(second, "2"))))
+
+    client.wait(timeout=0)
+
+    receipts = {one.receipt.verified: one.receipt for one in client.receipts()}
+    assert {verified: len(one.errors) for verified, one in receipts.items()} == {True: 31, False: 20}
+
+
 def test_however_a_receiver_ends_its_texts_ours_ends_with_one_full_stop(
     client: Client, silent_bus: MemoryBus, fhi: Fhi, events: list[Event]
 ) -> None:

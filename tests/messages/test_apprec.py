@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpr_sender.messages.apprec import ERROR_OID, AppRec, parse
+from kpr_sender.messages.apprec import ERROR_OID, MAX_BYTES, MOST_ERRORS, AppRec, parse
 from kpr_sender.messages.hodemelding import Hodemelding
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.model import ReceiptError
@@ -244,6 +245,25 @@ def test_every_text_of_a_receipt_is_bounded_and_clean() -> None:
     texts += [text for one in read.errors for text in (one.code, one.code_system, one.text, one.detail)]
     assert max(map(len, texts)) == 300
     assert all(text.isprintable() for text in texts)
+
+
+@pytest.mark.parametrize("each", [20, 3_000])
+def test_a_receipt_full_of_errors_full_of_digits_costs_next_to_nothing(each: int) -> None:
+    """Anybody can send one, and the journal's lock is taken while it is read: it cost up to 51 seconds."""
+    text = "01 " * (each // 3)
+    good, error = receipt(status="2"), f'<Error V="{text}" S="{text}" DN="{text}" OT="{text}"/>'.encode()
+    xml = good.replace(b"<OriginalMsgId>", error * ((MAX_BYTES - len(good)) // len(error)) + b"<OriginalMsgId>")
+    assert MAX_BYTES * 0.99 < len(xml) <= MAX_BYTES
+    start = time.process_time()
+    assert len(parse(xml).errors) == MOST_ERRORS
+    assert time.process_time() - start < 2
+
+
+def test_as_many_errors_are_read_as_are_wanted() -> None:
+    errors = tuple(ReceiptError(f"T{number}", ERROR_OID, "") for number in range(MOST_ERRORS + 5))
+    xml = receipt(status="2", errors=errors)
+    assert parse(xml).errors == errors[:MOST_ERRORS]
+    assert parse(xml, most_errors=None).errors == errors
 
 
 def test_detail_text_does_not_print(caplog: pytest.LogCaptureFixture) -> None:
