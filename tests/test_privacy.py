@@ -251,9 +251,9 @@ def test_a_running_number_is_shorter_than_an_id_without_its_leading_zero() -> No
     "path",
     [
         "/srv/KPR/2024/V2/Fag1/Ident.xml",
-        "/mnt/Data1/EPJ/KPR2024V1/Fag.xml",
-        "/mnt/c/Users/OlaN/KPR/V2/fag.xml",
-        "/home/kpr/Gerica/Ut/2024-01/FM",
+        "/srv/Data1/EPJ/KPR2024V1/Fag.xml",
+        "/srv/c/Data/OlaN/KPR/V2/fag.xml",
+        "/srv/kpr/Gerica/Ut/2024-01/FM",
     ],
 )
 def test_a_path_stays_so_that_what_to_do_with_it_can_be_done(path: str) -> None:

@@ -28,9 +28,9 @@ _LINTERS: Final = (
     ("mypy win32", ("mypy", "--platform", "win32", "--cache-dir", ".cache/mypy-win32", "kpr_sender")),
     ("import-linter", ("lint-imports", "--no-logo", "--cache-dir", ".cache/import_linter")),
 )
-# Three workers on two cores: a fourth of each one's time goes into waiting for brokers. What shares a server (a real
-# RabbitMQ) is one group and stays in one of them.
-_PARALLEL: Final = ("pytest", "-n", "3", "--dist", "loadgroup", "-q")
+# Two workers on two cores (a third was no faster); what shares a server (a real RabbitMQ) is one group and stays in one
+# of them.
+_PARALLEL: Final = ("pytest", "-n", "2", "--dist", "loadgroup", "-q")
 _TESTS: Final = (("pytest", (*_PARALLEL, "--figures=.cache/figures.json", "tests")),)
 # With names: in some hours a person wants to know how far it is, and what failed first.
 _NIGHTLY: Final = (
