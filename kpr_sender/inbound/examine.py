@@ -27,7 +27,7 @@ from kpr_sender.messages.apprec import AppRec
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.transport import FROM_HER_ID, ORIGINAL_MSG_ID, plain_id
 from kpr_sender.model import OTHER_SENDER, MessageType, Shipment
-from kpr_sender.privacy import redact_text
+from kpr_sender.privacy import MAX_FOREIGN, redact_text
 from kpr_sender.registry.latest import LatestCounterpart
 from kpr_sender.states import awaits_answer
 from kpr_sender.trust.policy import Trust
@@ -36,7 +36,6 @@ _SIGNER: Final = "its signing certificate"
 _NO_SIGNATURE: Final = "it is not sealed, and has no XML signature by a certificate that we hold for its sender"
 _AND: Final = " and "  # between numbers: with signs alone between them some in a row look like a national id
 _XML_SIGNATURE: Final = "http://www.w3.org/2000/09/xmldsig#"
-_MAX_PROBLEM: Final = 300  # characters: an algorithm's number or a list of HER-ids is as long as its sender likes
 _ISSUE_DATE_TOLERANCE: Final = timedelta(days=1)  # what IssueDate may differ by: many write it without a zone
 
 
@@ -104,7 +103,8 @@ class Examiner:
             KeyUnavailable: Our key's token is away: an outage of ours, which says nothing about the message.
         """
         found = self._examined(inbound)
-        problem, remark = (redact_text(text, _MAX_PROBLEM) for text in (found.problem, found.remark))
+        # An algorithm's number or a list of HER-ids is as long as its sender likes.
+        problem, remark = (redact_text(text, MAX_FOREIGN) for text in (found.problem, found.remark))
         return replace(found, problem=problem, remark=remark)
 
     def _examined(self, inbound: Inbound) -> Examined:

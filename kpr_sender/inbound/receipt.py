@@ -303,13 +303,13 @@ class ReceiptHandler:
         newest = next(iter(self.journal.submissions()), None)
         if newest is None or (answer.receiver_her_ids and newest.sender_her_id not in answer.receiver_her_ids):
             return
-        msg_id = plain_id(answer.original_msg_id)
+        msg_id = redact_text(plain_id(answer.original_msg_id))
         text = (
-            f"FHI has answered a {answer.original_type} with MsgId {redact_text(msg_id)[:60]}, which this journal does "
+            f"FHI has answered a {answer.original_type} with MsgId {msg_id[:60]}, which this journal does "
             "not know: another machine, program or journal delivers for this municipality."
         )
         shipment = newest.shipments[0]
-        if self.journal.note_unknown_receipt(shipment.msg_id, original_msg_id=redact_text(msg_id), text=text):
+        if self.journal.note_unknown_receipt(shipment.msg_id, original_msg_id=msg_id, text=text):
             self._report(EventKind.WARNING, shipment, text)
 
     def _report(

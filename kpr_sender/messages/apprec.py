@@ -45,7 +45,6 @@ _HER_ID: Final = re.compile(r"[0-9]{1,10}")
 _ORGANISATION: Final = re.compile(r"[0-9]{9}")
 _MAX_CODE: Final = 60  # characters of a code or a date
 _MAX_ID: Final = 200  # characters of a MsgId; ours have 36
-_MAX_TEXT: Final = 300  # characters of each part of an Error
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +131,10 @@ def _error(element: etree._Element) -> ReceiptError:
     if _OID.fullmatch(code) and not _OID.fullmatch(system):  # some senders swap the two
         code, system = system, code
     return ReceiptError(
-        code=foreign_text(code, _MAX_TEXT),
-        code_system=foreign_text(system, _MAX_TEXT),
-        text=foreign_text(element.get("DN", ""), _MAX_TEXT),  # free text to senders: some write sentences there
-        detail=foreign_text(element.get("OT", ""), _MAX_TEXT),
+        code=foreign_text(code),
+        code_system=foreign_text(system),
+        text=foreign_text(element.get("DN", "")),  # free text to senders: some write sentences there
+        detail=foreign_text(element.get("OT", "")),
     )
 
 

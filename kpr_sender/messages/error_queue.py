@@ -20,7 +20,6 @@ from kpr_sender.messages import safe_xml, transport
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.privacy import foreign_text
 
-MAX_TEXT: Final = 300
 """Longest condition, description or data that is stored, in characters."""
 
 _MAX_FAULT: Final = 1_000_000  # bytes
@@ -57,7 +56,7 @@ def parse(properties: Mapping[str, str], subject: str, body: bytes, correlation_
     by_name = _by_name(properties)
 
     def read(name: str) -> str:
-        return clean(by_name.get(name.casefold(), ""))
+        return foreign_text(by_name.get(name.casefold(), ""))
 
     named = by_name.get(transport.ORIGINAL_MESSAGE_ID.casefold(), "")
     related, code, reason = _soap_fault(body) if subject.strip() == transport.SUBJECT_SOAP_FAULT else ("", "", "")
@@ -65,13 +64,8 @@ def parse(properties: Mapping[str, str], subject: str, body: bytes, correlation_
         original_message_id=_message_id(named) or _message_id(related) or _message_id(correlation_id),
         condition=read(transport.ERROR_CONDITION) or code,
         description=read(transport.ERROR_DESCRIPTION) or reason,
-        data=clean(_in_words(str(by_name.get(transport.ERROR_CONDITION_DATA.casefold(), "")))),
+        data=foreign_text(_in_words(str(by_name.get(transport.ERROR_CONDITION_DATA.casefold(), "")))),
     )
-
-
-def clean(text: object) -> str:
-    """Return foreign text as one line, cut to ``MAX_TEXT`` characters, without anything shaped like a national id."""
-    return foreign_text(text, MAX_TEXT)
 
 
 def _in_words(data: str) -> str:
@@ -100,7 +94,7 @@ def _message_id(text: object) -> str:
     plain = transport.plain_id(str(text)[:_MAX_DATA])
     if transport.is_guid(plain):
         return plain
-    cleaned = clean(plain)
+    cleaned = foreign_text(plain)
     return "" if transport.is_guid(cleaned) else cleaned  # what is a GUID only without what was around it is none
 
 
@@ -114,7 +108,7 @@ def _soap_fault(body: bytes) -> tuple[str, str, str]:
     code = _text(root.findall(".//{*}Fault/{*}Code/{*}Value") or root.findall(".//{*}Fault/faultcode"))
     # One in each language.
     reason = _text((root.findall(".//{*}Fault/{*}Reason/{*}Text") or root.findall(".//{*}Fault/faultstring"))[:1])
-    return related, clean(code), clean(reason)
+    return related, foreign_text(code), foreign_text(reason)
 
 
 def _text(found: list[etree._Element]) -> str:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kpr_sender.messages.error_queue import MAX_TEXT, BusFault, clean, parse
+from kpr_sender.messages.error_queue import BusFault, parse
+from kpr_sender.privacy import MAX_FOREIGN, foreign_text
 
 MESSAGE_ID = "5f0c2f9e-6a1b-4f2e-9d7a-0a4b1c2d3e4f"
 NOTATIONS = [
@@ -85,7 +86,7 @@ def test_another_body_is_not_looked_at(body: bytes) -> None:
         ('["replyTo","subject"]', "replyTo, subject"),
         ("toHerId;fromHerId;", "toHerId, fromHerId"),
         ('{ "amqp":"900002","application":"900003" }', "amqp 900002, application 900003"),
-        ("[" * 5000, "[" * MAX_TEXT),
+        ("[" * 5000, "[" * MAX_FOREIGN),
         ("01810112345", "[id removed]"),
         ("1" * 40, "[data removed]"),
         ("a1810112345" + "1" * 29, "[data removed]"),
@@ -115,7 +116,7 @@ def test_a_uuid_of_digits_is_no_national_id() -> None:
 def test_whatever_comes_it_is_read(properties: dict[str, str], subject: str, body: bytes) -> None:
     fault = parse(properties, subject, body)
     for text in (fault.condition, fault.description, fault.original_message_id):
-        assert len(text) <= MAX_TEXT
+        assert len(text) <= MAX_FOREIGN
         assert text.isprintable()
 
 
@@ -146,8 +147,8 @@ def test_data_that_can_be_read_and_not_be_gone_through_is_text() -> None:
     """How deep JSON may be nested for the reader is not how deep a function may call itself."""
     for depth in range(600, 1_000, 10):
         data = "[" * depth + "1" + "]" * depth
-        assert len(parse({"errorConditionData": data}, "", b"").data) <= MAX_TEXT
+        assert len(parse({"errorConditionData": data}, "", b"").data) <= MAX_FOREIGN
 
 
 def test_foreign_text_becomes_one_line() -> None:
-    assert clean("a\r\n\x1b[31mb\u2028c") == "a [31mb c"
+    assert foreign_text("a\r\n\x1b[31mb\u2028c") == "a [31mb c"
