@@ -21,9 +21,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from kpr_sender.durable import NO_FOLLOW
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.events import Event, EventKind
 from kpr_sender.privacy import redact_fields
+from kpr_sender.regular_file import NO_WAIT
 
 SILENT: Final = ("signxml", "proton", "lxml", "httpcore")
 """They log payloads, signatures, frames or requests with their headers, at one level or another."""
@@ -40,8 +42,6 @@ _LEVELS: Final[Mapping[EventKind, int]] = {
 
 _PASSES: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE)
 """Why a log cannot be opened now, and can once there is room: not the configuration's fault, no reason to stop."""
-# Windows has neither of them.
-_NO_LINK_NO_WAIT: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 _NAME: Final = "kpr_sender"
 _FIELDS: Final = "kpr_fields"
@@ -157,7 +157,7 @@ class _File(_Lines, logging.handlers.WatchedFileHandler):
     def _open(self) -> Any:
         path = Path(self.baseFilename)
         _require_own_folder(path)
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _NO_LINK_NO_WAIT, 0o600)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW | NO_WAIT, 0o600)
         try:
             _make_private(descriptor, path)
             return open(descriptor, "a", encoding="utf-8")  # noqa: PTH123 - no path, and closed by the handler

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
-_AT_ONCE: Final = getattr(os, "O_NONBLOCK", 0)  # not on Windows
+NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
+"""Opening a pipe does not wait for its other end; Windows has no such pipes."""
 _KINDS: Final[tuple[tuple[Callable[[int], bool], str], ...]] = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -34,7 +35,7 @@ def open_regular(path: Path) -> BinaryIO:
         OSError: It is not there, is a folder, or cannot be read.
     """
     _require_regular(path.stat().st_mode, path)
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE))  # noqa: SIM115 - Path.open takes no opener
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | NO_WAIT))  # noqa: SIM115 - Path.open takes no opener
     try:
         _require_regular(os.fstat(file.fileno()).st_mode, path)  # what was opened, whatever lay there before
     except BaseException:

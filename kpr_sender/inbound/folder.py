@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from kpr_sender.bus.port import Inbound, Source
+from kpr_sender.durable import NO_FOLLOW
 from kpr_sender.errors import ConfigInvalid, InputMissing
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.inbound.receipt import Evaluation, Handling, ReceiptHandler
 from kpr_sender.inbound.receipt_file import as_inbound, unwrapped
+from kpr_sender.regular_file import NO_WAIT
 
 DONE: Final = "done"
 UNVERIFIED: Final = "unverified"
@@ -149,7 +151,7 @@ class ReceiptsFolder:
         Raises:
             InputMissing: It cannot be read.
         """
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        flags = os.O_RDONLY | NO_FOLLOW | NO_WAIT | getattr(os, "O_BINARY", 0)
         try:
             with os.fdopen(os.open(file.path, flags), "rb") as opened:
                 content = opened.read(file.size + 1)
