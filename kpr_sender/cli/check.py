@@ -95,7 +95,7 @@ def command(
             names=(str(task.fagmelding), str(task.identmelding), str(last_year)),
         )
     report = with_sizes(report, (task.settings.limits if task.settings else LimitSettings()).refuse_bytes)
-    _require_own(task, report)
+    _require_own_municipality(task, report)
     if page is not None:
         _write(page, check_page(report, made_at=datetime.now().astimezone(), names=_file_names(task)))
     return _answer(invocation, task, report, page, everything=everything)
@@ -131,7 +131,7 @@ def _progress(invocation: Invocation) -> AbstractContextManager[object]:
     return Display()
 
 
-def _require_own(task: _Task, report: CheckReport) -> None:
+def _require_own_municipality(task: _Task, report: CheckReport) -> None:
     """Refuse another municipality's file, as ``send`` does."""
     for payload, path in zip(report.payloads, (task.fagmelding, task.identmelding), strict=True):
         if task.settings is not None and payload is not None:

@@ -14,7 +14,7 @@ from typing import Final
 import click
 
 from kpr_sender.errors import ConfigInvalid
-from kpr_sender.journal.location import require_own
+from kpr_sender.journal.location import require_own_journal
 from kpr_sender.model import Environment
 from kpr_sender.settings import kinds, load
 from kpr_sender.settings.read import absolute, beside
@@ -66,7 +66,7 @@ class Invocation:
             JournalUnwritable: The journal is another user's, who could not use what this one writes.
         """
         settings = self.settings()
-        require_own(settings.journal.path)
+        require_own_journal(settings.journal.path)
         return settings
 
 

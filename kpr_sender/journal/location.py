@@ -58,7 +58,7 @@ def require_local(journal: Path) -> None:
         )
 
 
-def require_own(journal: Path) -> None:
+def require_own_journal(journal: Path) -> None:
     """Refuse a journal, or a file that goes with it, that another user owns; one that root would make for another, too.
 
     Args:

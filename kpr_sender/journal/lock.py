@@ -22,7 +22,7 @@ from typing import Final, Self
 from kpr_sender.durable import NO_FOLLOW
 from kpr_sender.errors import JournalLocked, JournalUnwritable
 from kpr_sender.journal.connection import of_os, require_journal
-from kpr_sender.journal.location import require_own, require_private_folder
+from kpr_sender.journal.location import require_own_journal, require_private_folder
 from kpr_sender.journal.rows import time_text
 
 _CONTENT_BYTES: Final = 4096
@@ -91,7 +91,7 @@ class JournalLock:
                 user's, or everybody may write in its folder. Nothing was made or changed then.
         """
         file = _lock_file(journal)
-        for require in (require_own, require_private_folder, require_journal):
+        for require in (require_own_journal, require_private_folder, require_journal):
             require(journal)
         with _held.guard:
             if file in _held.descriptors:

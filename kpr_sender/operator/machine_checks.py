@@ -34,7 +34,7 @@ from kpr_sender.errors import (
 from kpr_sender.events import Event
 from kpr_sender.inbound.folder import UNVERIFIED, files_in
 from kpr_sender.journal import marker, verify, witness
-from kpr_sender.journal.location import require_local, require_own, require_private_folder
+from kpr_sender.journal.location import require_local, require_own_journal, require_private_folder
 from kpr_sender.keys.port import Keys
 from kpr_sender.logins import Attempt, unremembered
 from kpr_sender.messages.safe_xml import MessageRefused
@@ -255,7 +255,7 @@ def journal_folder(context: CheckContext) -> CheckResult:
     settings = context.settings.journal
     if not settings.allow_network:
         require_local(settings.path)
-    require_own(settings.path)
+    require_own_journal(settings.path)
     require_private_folder(settings.path)
     for key, folder in (("journal.path", settings.path.parent), ("journal.receipts_dir", settings.receipts_dir)):
         _require_writable(_existing(folder), key)

@@ -15,7 +15,7 @@ from pathlib import Path
 from kpr_sender.errors import ConfigInvalid
 
 
-def require_own(path: Path, *, where: str) -> None:
+def require_trusted(path: Path, *, where: str) -> None:
     """Refuse a file that another user owns or may write, or may put another one in place of.
 
     Its folder decides, too; of a symbolic link both its own and the file's. What is not there is not refused: whoever

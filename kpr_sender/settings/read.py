@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import is_registered_id
 from kpr_sender.model import Environment
-from kpr_sender.settings.file_access import require_own
+from kpr_sender.settings.file_access import require_trusted
 from kpr_sender.settings.keys import DECLARED, Key, KeyGroup, SecretKeys, Section, keys_of
 from kpr_sender.settings.kinds import Unfit
 from kpr_sender.settings.secrets import EnvironmentSecret, FileSecret, KeySettings, KeySource, Secret
@@ -71,7 +71,7 @@ def load(path: Path, environment: Environment, *, environ: Mapping[str, str]) ->
             file that it relies on.
     """
     if environment is not Environment.LOKAL:
-        require_own(path, where=str(path))
+        require_trusted(path, where=str(path))
     document = _toml(path)
     found = document.pop("environment", None)
     if found != environment.value:
@@ -86,7 +86,7 @@ def load(path: Path, environment: Environment, *, environ: Mapping[str, str]) ->
         tables["bus"][0]["port"] = PORT_NOT_KNOWN_YET
     settings = file.settings(tables)
     for key, relied_on in _relied_on(settings) if environment is not Environment.LOKAL else ():
-        require_own(relied_on, where=f"{path}: {key}")
+        require_trusted(relied_on, where=f"{path}: {key}")
     return settings
 
 

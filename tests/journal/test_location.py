@@ -132,7 +132,7 @@ def test_owners_that_are_a_mounts_and_not_the_files_say_nothing(
     monkeypatch.setattr(location, "file_system", lambda _path: "cifs")
     monkeypatch.setattr(os, "geteuid", lambda: made.folder.stat().st_uid + 4711)
     _state(made).chmod(0o777)
-    location.require_own(_state(made) / "journal.db")
+    location.require_own_journal(_state(made) / "journal.db")
     location.require_private_folder(_state(made) / "journal.db")
 
 

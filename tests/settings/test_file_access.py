@@ -13,7 +13,7 @@ import pytest
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment
 from kpr_sender.settings import load
-from kpr_sender.settings.file_access import exposed, require_own, too_open
+from kpr_sender.settings.file_access import exposed, require_trusted, too_open
 from kpr_sender.settings.read import concerns, require_unexposed
 from tests.helpers.configuration import VALID, changed, load_text
 
@@ -95,10 +95,10 @@ def test_what_another_user_may_have_written_is_refused_with_its_name_and_the_way
     }[place]
     owned(meant, uid, gid, mode)
     if not why:
-        require_own(named, where="kpr.toml: protection.roots")
+        require_trusted(named, where="kpr.toml: protection.roots")
         return
     with pytest.raises(ConfigInvalid) as refused:
-        require_own(named, where="kpr.toml: protection.roots")
+        require_trusted(named, where="kpr.toml: protection.roots")
     assert refused.value.what.startswith(f"{meant} {why}")
     assert refused.value.where == "kpr.toml: protection.roots"
     assert f"chmod go-w {meant}" in refused.value.next_step or "chown" in refused.value.next_step
@@ -214,8 +214,8 @@ def test_on_a_mount_that_nobody_may_write_to_a_mode_says_nothing(
     file.write_text("")
     folder.chmod(0o777)
     with pytest.raises(ConfigInvalid, match="may be written by everybody"):
-        require_own(file, where="--config")
+        require_trusted(file, where="--config")
 
     real = os.statvfs
     monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result((*real(path)[:8], os.ST_RDONLY, 255)))
-    require_own(file, where="--config")
+    require_trusted(file, where="--config")
