@@ -20,7 +20,9 @@ from kpr_sender.errors import AccessRefused, ConfigInvalid, InternalError, KprEr
 from kpr_sender.events import Event, EventKind, Observer, contained, ignore
 from kpr_sender.inbound.archive import ReceiptCopies
 from kpr_sender.inbound.look_memory import last_look
+from kpr_sender.journal.port import JournalStorage
 from kpr_sender.journal.session import Closing, CriticalSection, JournalSession
+from kpr_sender.journal.sqlite_storage import SqliteStorage
 from kpr_sender.keys.port import Keys
 from kpr_sender.logins import Login, RefusedLogins, beside
 from kpr_sender.model import Environment, Submission
@@ -69,6 +71,16 @@ class Parts(TypedDict, total=False):
     by: str
 
 
+def utc_now() -> datetime:
+    """Return the time: the clock, where none is given."""
+    return datetime.now(UTC)
+
+
+def journal_storage(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> JournalStorage:
+    """Return where the journal is stored, and what is done with it as a whole; nothing is opened yet."""
+    return SqliteStorage(settings.journal, settings.environment, now)
+
+
 class App:
     """One environment's adapters, connected. Each is made when it is first used; nothing is opened before.
 
@@ -84,7 +96,7 @@ class App:
     def __init__(self, settings: Settings, **given: Unpack[Parts]) -> None:
         self.settings = settings
         self.profile = load(settings.report.year)
-        self.now = given.get("now", lambda: datetime.now(UTC))
+        self.now = given.get("now", utc_now)
         self.monotonic = given.get("monotonic", time.monotonic)
         self.new_id = given.get("new_id", lambda: str(uuid.uuid4()))
         self.observe, self.by = contained(given.get("on_event", ignore)), given.get("by") or _login()
@@ -99,14 +111,8 @@ class App:
         self.section = CriticalSection(self.closing)
         self._attempt = RefusedLogins(beside(settings.journal.path), self.now).attempt
         self.copies = ReceiptCopies(settings.journal.receipts_dir, self.observe)
-        self.session = JournalSession(
-            settings.journal,
-            settings.environment,
-            self.copies.catch_up,
-            now=self.now,
-            who=self.by,
-            observe=self.observe,
-        )
+        storage = journal_storage(settings, now=self.now)
+        self.session = JournalSession(storage, self.copies.catch_up, who=self.by, observe=self.observe)
 
     @cached_property
     def registry(self) -> AddressRegistry:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from kpr_sender.app import App, Parts
 from kpr_sender.bus.port import Inbound
@@ -23,7 +23,8 @@ from kpr_sender.errors import InternalError, UsageError
 from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound.looks import require_reason as require_reason_to_look
 from kpr_sender.journal.admission import require_answered, require_clean, require_reason
-from kpr_sender.journal.port import Journal, ReceiptDocument
+from kpr_sender.journal.port import Journal
+from kpr_sender.journal.values import ReceiptDocument
 from kpr_sender.model import Environment, Shipment, Submission
 from kpr_sender.operator.resolve import (
     Case,
@@ -47,8 +48,6 @@ from kpr_sender.states import ShipmentState
 
 if TYPE_CHECKING:
     from kpr_sender.inbound.receipt import Handling
-
-DEFAULT_WAIT_SECONDS: Final = 30 * 60.0
 
 
 class Client:
@@ -161,7 +160,7 @@ class Client:
         self,
         submission_id: str | None = None,
         *,
-        timeout: float = DEFAULT_WAIT_SECONDS,
+        timeout: float = 30 * 60,
         look_anyway: bool = False,
         emptied: bool = False,
         reason: str = "",

@@ -13,7 +13,8 @@ from typing import Any, Final, Self
 
 from kpr_sender import profiles
 from kpr_sender.errors import EXIT_OK, KprError
-from kpr_sender.journal.port import CREATED, DECISIONS, REVIEWED, JournalEvent, JournalView
+from kpr_sender.journal.port import JournalView
+from kpr_sender.journal.values import CREATED, DECISIONS, REVIEWED, JournalEvent
 from kpr_sender.model import ARRIVED, Environment, Submission
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.result import environment_mark, error_beside_replacement, error_of, named, rfc3339

@@ -14,7 +14,6 @@ from typing import Final
 import click
 
 from kpr_sender.errors import ConfigInvalid
-from kpr_sender.journal.location import require_own_journal
 from kpr_sender.model import Environment
 from kpr_sender.settings import kinds, load
 from kpr_sender.settings.read import absolute, beside
@@ -65,8 +64,10 @@ class Invocation:
         Raises:
             JournalUnwritable: The journal is another user's, who could not use what this one writes.
         """
+        from kpr_sender.app import journal_storage  # noqa: PLC0415 - --version and --help need no parts
+
         settings = self.settings()
-        require_own_journal(settings.journal.path)
+        journal_storage(settings).require_own()
         return settings
 
 

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing, nullcontext
-from datetime import UTC, datetime
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 import click
 
+from kpr_sender.app import journal_storage
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.cli.status import journal_of
 from kpr_sender.errors import EXIT_OK, JournalUnwritable, UsageError
-from kpr_sender.journal import recovery
 from kpr_sender.journal.admission import require_reason
-from kpr_sender.journal.backup import back_up
-from kpr_sender.journal.connection import open_to_read
-from kpr_sender.journal.export import lines
-from kpr_sender.journal.location import require_local
-from kpr_sender.journal.lock import JournalLock
-from kpr_sender.journal.port import JournalEvent, JournalView
-from kpr_sender.journal.sqlite import SqliteJournal
-from kpr_sender.journal.verify import Verification, verify
+from kpr_sender.journal.port import JournalView
+from kpr_sender.journal.values import JournalEvent, Verification
 from kpr_sender.operator.resolve import look_up
 from kpr_sender.privacy import redact, redact_text
 from kpr_sender.render import json
@@ -59,7 +52,7 @@ def verify_command(invocation: Invocation, *, accept_restored: bool, reason: str
         _accept(invocation, settings, reason, by, yes=yes)
     elif reason or by:
         raise click.UsageError("--reason and --by go with --accept-restored.")
-    verification = verify(settings.journal.path, settings.environment)
+    verification = journal_storage(settings).verify()
     if verification is None:
         text = f"There is no journal yet: there is nothing in {settings.journal.path}."
         return output.nothing(invocation, settings, text)
@@ -76,7 +69,7 @@ def backup(invocation: Invocation, *, file: Path) -> int:
     it is refused until a person accepts it (kpr-send journal verify): it does not know what was sent after it was made.
     """
     settings = invocation.settings()
-    counted = back_up(settings.journal.path, settings.environment, file.absolute(), now=_now)
+    counted = journal_storage(settings).back_up(file.absolute())
     value = json.envelope(None, environment=settings.environment.value, backup=str(file.absolute()), counted=counted)
     return output.answer(invocation, value, [f"{file} is a sound copy: {counts(counted)}."])
 
@@ -89,14 +82,12 @@ def export(invocation: Invocation) -> int:
     With --json these lines are the list "lines" of one object.
     """
     settings = invocation.settings()
-    store = open_to_read(settings.journal.path, settings.environment)
-    with nullcontext() if store is None else closing(store):
-        exported = map(redact, [] if store is None else lines(store))
-        if invocation.as_json:
-            output.show_json(json.envelope(None, environment=settings.environment.value, lines=list(exported)))
-            return EXIT_OK
-        for line in exported:
-            output.show_json(line)
+    exported = map(redact, journal_storage(settings).export())
+    if invocation.as_json:
+        output.show_json(json.envelope(None, environment=settings.environment.value, lines=list(exported)))
+        return EXIT_OK
+    for line in exported:
+        output.show_json(line)
     return EXIT_OK
 
 
@@ -138,26 +129,18 @@ def release(invocation: Invocation, *, msg_id: str, reason: str, by: str, yes: b
     Only when FHI has said that it did not arrive, or that FHI wants the data anew.
     """
     settings = invocation.settings()
-    path = settings.journal.path
     require_reason(reason, by)
     _ask(f"May a new submission be sent although {msg_id} was begun before?", yes=yes)
-    _require_local(settings)
-    with (
-        JournalLock.acquire(path, now=_now),
-        SqliteJournal.open(path, settings.environment, now=_now, who=by) as journal,
-    ):
+    with closing(journal_storage(settings).open(who=by)) as journal:
         journal.release(msg_id.strip().lower(), reason=reason.strip(), by=by.strip())
     text = f"{msg_id} no longer stands in the way of a new submission."
     return output.nothing(invocation, settings, text)
 
 
 def _accept(invocation: Invocation, settings: Settings, reason: str, by: str, *, yes: bool) -> None:
-    path = settings.journal.path
     require_reason(reason, by)
     _ask("Has FHI been asked what has arrived, and shall this journal be used from now on?", yes=yes)
-    _require_local(settings)
-    with JournalLock.acquire(path, now=_now):
-        accepted = recovery.accept(path, settings.environment, now=_now, why=reason.strip(), who=by.strip())
+    accepted = journal_storage(settings).accept(reason=reason.strip(), by=by.strip())
     if not invocation.as_json:
         click.echo("\n".join([*output.title(invocation, "the journal goes on"), *accepted_lines(accepted)]))
 
@@ -188,12 +171,3 @@ def _ask(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         raise UsageError("Nobody is here to ask.", next_step="Run it on a terminal, or give --yes.")
     click.confirm(question, abort=True, err=True)
-
-
-def _require_local(settings: Settings) -> None:
-    if not settings.journal.allow_network:
-        require_local(settings.journal.path)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
 import click
 
+from kpr_sender.app import journal_storage
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.inbound.look_memory import last_look
 from kpr_sender.journal.port import JournalView
-from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.operator.resolve import look_up, nothing_submitted
 from kpr_sender.render.text import earlier_submissions
 from kpr_sender.report import Report
@@ -43,16 +42,13 @@ def command(invocation: Invocation, *, submission: str | None) -> int:
         return exit_code
 
 
-@contextmanager
-def journal_of(settings: Settings) -> Iterator[JournalView | None]:
-    """Yield the journal to read from; None where there is none yet.
+def journal_of(settings: Settings) -> AbstractContextManager[JournalView | None]:
+    """Let the journal be read; None where there is none yet.
 
     Raises:
         JournalUnwritable: It cannot be read, or is gone.
     """
-    journal = SqliteJournal.open_readonly(settings.journal.path, settings.environment)
-    with journal or nullcontext():
-        yield journal
+    return journal_storage(settings).reading()
 
 
 def report_on(settings: Settings, journal: JournalView | None, wanted: str | None) -> Report | None:

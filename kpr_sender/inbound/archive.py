@@ -10,7 +10,7 @@ from typing import Final
 
 from kpr_sender.durable import write_file
 from kpr_sender.events import Event, EventKind, Observer
-from kpr_sender.journal.port import ReceiptDocument
+from kpr_sender.journal.values import ReceiptDocument
 from kpr_sender.model import Receipt
 
 UNVERIFIED: Final = "unverified"

@@ -23,7 +23,8 @@ from kpr_sender.errors import UsageError, sentence
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.inbound.examine import Examined, Examiner
-from kpr_sender.journal.port import Journal, JournalView, ReceiptDocument
+from kpr_sender.journal.port import Journal, JournalView
+from kpr_sender.journal.values import ReceiptDocument
 from kpr_sender.messages import error_queue
 from kpr_sender.messages.apprec import MOST_ERRORS, AppRec
 from kpr_sender.messages.transport import FROM_HER_ID, plain_id

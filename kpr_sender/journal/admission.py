@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kpr_sender.errors import AlreadySubmitted, InDoubt, UsageError
-from kpr_sender.journal.port import NewSubmission
+from kpr_sender.journal.values import NewSubmission
 from kpr_sender.model import MessageType, Submission
 from kpr_sender.privacy import holds_national_id
 from kpr_sender.states import answered_though_unsent, blocks_replacement

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from kpr_sender.journal import schema, sql
 from kpr_sender.journal.connection import Store
-from kpr_sender.journal.port import CREATED, DECISIONS
 from kpr_sender.journal.rows import receipt_of
+from kpr_sender.journal.values import CREATED, DECISIONS
 
 _SUBMISSION: Final = (
     *("submission_id", "environment", "sender_her_id", "kommunenummer", "bydel", "year", "created_at", "replaces"),

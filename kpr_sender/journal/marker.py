@@ -19,25 +19,12 @@ from typing import Any, Final
 from kpr_sender.durable import new_file, sync_folder
 from kpr_sender.journal import sql
 from kpr_sender.journal.connection import of_os
+from kpr_sender.journal.values import Begun
 
 MOST_BYTES: Final = 4_000_000
 _KNOWS_ITSELF: Final = os.utime in os.supports_fd  # not on Windows
 _ONE_SECOND: Final = 1_000_000_000  # every file system keeps whole seconds
 _one_at_a_time: Final = threading.Lock()  # of this process; others are kept out by the journal's lock
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A shipment whose transfer has begun, ``attempts`` times."""
-
-    msg_id: str
-    type: str
-    sender_her_id: int
-    kommunenummer: str
-    bydel: str
-    year: int
-    payload_sha256: str
-    attempts: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,126 +13,31 @@ The rules every implementation MUST keep:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, Protocol
 
 from kpr_sender.errors import JournalUnwritable, LastError
+from kpr_sender.journal.values import (
+    Accepted,
+    JournalEvent,
+    NewShipment,
+    NewSubmission,
+    ReceiptDocument,
+    Verification,
+)
 from kpr_sender.model import (
     CertificateName,
-    Certificates,
     Envelope,
     Environment,
     MessageType,
     Receipt,
     ReceiptError,
     Shipment,
-    SourceFile,
     Submission,
 )
-from kpr_sender.states import PERSON_CAUSES, Cause, ReceiptStatus
-
-REVIEWED: Final = "reviewed"
-"""What the event says of a submission whose data a person has looked at in FHI's feedback view."""
-LOOK_ANYWAY: Final = "look-anyway"
-"""The same of a look that a person asked for at a queue that others share (promise G8)."""
-CREATED: Final = "created"
-"""What the history calls a shipment's first line."""
-RECEIPT_DISCARDED: Final = "receipt-discarded"
-"""The same of an unverified receipt that counts no more."""
-DECISIONS: Final = frozenset(
-    {
-        *(cause.value for cause in PERSON_CAUSES),
-        *("findings-accepted", "receipt-accepted", "replaced", "kept", RECEIPT_DISCARDED, REVIEWED, LOOK_ANYWAY),
-    }
-)
-"""What the history calls what a person decided."""
-
-
-@dataclass(frozen=True, slots=True)
-class NewShipment:
-    """A shipment to be stored, with its sealed bytes as a stream.
-
-    Attributes:
-        payload_sha256: Digest of the payload, 64 hexadecimal digits: what makes a second send of it impossible.
-        payload_bytes: Size of the payload in bytes.
-        lopenr: The EPJ's running number, as it came.
-        hodemelding_sha256: Digest of the Hodemelding round the payload, 64 hexadecimal digits.
-        certificates: What it is sealed with.
-        sealed_bytes: How many bytes ``sealed`` yields, exactly.
-        file: Where its payload is read from; None where that is not known.
-        sealed: Iterated once, inside the creating transaction; must not call the journal.
-    """
-
-    type: MessageType
-    msg_id: str
-    message_id: str
-    receiver_her_id: int
-    envelope: Envelope
-    payload_sha256: str
-    payload_bytes: int
-    lopenr: str
-    hodemelding_sha256: str
-    certificates: Certificates
-    sealed_bytes: int
-    sealed: Iterable[bytes | memoryview] = field(repr=False)
-    file: SourceFile | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NewSubmission:
-    """A pair to be stored.
-
-    Attributes:
-        replaces: The submission it replaces after contact with FHI (FHI's letter 24/04733-1), or None.
-        reason: Why it replaces it; required with ``replaces``.
-        accepted: How many findings of the check a person has accepted, by rule; empty where there was nothing to.
-        by: The person or account that submits.
-        kept: MsgIds of the delivered half that it keeps of the submission it replaces.
-    """
-
-    submission_id: str
-    environment: Environment
-    sender_her_id: int
-    kommunenummer: str
-    bydel: str
-    year: int
-    replaces: str | None
-    reason: str
-    accepted: Mapping[str, int]
-    by: str
-    shipments: tuple[NewShipment, ...]
-    kept: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class JournalEvent:
-    """One line of a shipment's history.
-
-    Attributes:
-        at: When, UTC.
-        what: A stable word: a ``Cause`` where the shipment moved, else what was noted.
-        why: One sentence.
-        who: The person or program.
-        details: Evidence; holds ``to`` (and ``from``, unless it was created) where the state was set.
-    """
-
-    at: datetime
-    msg_id: str
-    what: str
-    why: str
-    who: str
-    details: Mapping[str, str | int]
-
-
-@dataclass(frozen=True, slots=True)
-class ReceiptDocument:
-    """A receipt with what came: the sealed original and, where it could be opened, the XML. May hold personal data."""
-
-    receipt: Receipt
-    xml: bytes | None = field(repr=False)
-    sealed: bytes = field(repr=False)
+from kpr_sender.states import Cause, ReceiptStatus
 
 
 class JournalView(Protocol):
@@ -421,3 +326,74 @@ class Journal(JournalView, Protocol):
 
     def note_error(self, msg_id: str, error: LastError | None) -> None:
         """Set or clear what last went wrong, without moving the shipment."""
+
+    def release(self, msg_id: str, *, reason: str, by: str) -> None:
+        """Let a shipment that a restored journal has forgotten no longer stand in the way of a new submission.
+
+        Args:
+            msg_id: One that it has forgotten.
+            reason: Why, in the person's words.
+            by: Who decided it.
+
+        Raises:
+            UsageError: It has forgotten no such shipment, it was released before, or reason or name is missing.
+        """
+
+
+class JournalStorage(Protocol):
+    """Where one environment's journal is stored, and what is done with it as a whole.
+
+    Every method raises ``JournalUnwritable`` where the journal cannot be used for it, and ``ConfigInvalid`` where it is
+    another environment's (promise G7).
+    """
+
+    def require_own(self) -> None:
+        """Refuse a journal, or what goes with it, that another user owns, and could not use after this one's run."""
+
+    def require_safe(self) -> None:
+        """Refuse a place where others could change it, or where what is written does not last."""
+
+    def open(self, *, who: str) -> Journal:
+        """Return the journal, made where missing, and locked for this process until it is closed.
+
+        Args:
+            who: The person or account that events are written for.
+
+        Raises:
+            JournalLocked: Another run has locked it.
+            JournalUnwritable: Also when it was restored from backup, copied or lost, and where ``require_safe`` would.
+        """
+
+    def reading(self) -> AbstractContextManager[JournalView | None]:
+        """Let the journal be read, beside whoever has locked it; None where there is none yet."""
+
+    def verify(self) -> Verification | None:
+        """Check all of it beside whoever writes it, in one consistent snapshot; None where there is none.
+
+        What is wrong is found, not raised.
+        """
+
+    def back_up(self, target: Path) -> Mapping[str, int]:
+        """Copy it to a new file, also while another run writes it, and check the copy.
+
+        Returns:
+            How much is in the copy, by kind.
+
+        Raises:
+            UsageError: There is no journal, or the target exists.
+            JournalUnwritable: Also where the copy cannot be written or is not sound: it is removed again.
+        """
+
+    def export(self) -> Iterator[Mapping[str, Any]]:
+        """Yield what may leave the machine, in one consistent snapshot; nothing where there is no journal yet."""
+
+    def accept(self, *, reason: str, by: str) -> Accepted:
+        """Go on with a journal that was restored from backup, copied or lost, by a person's decision.
+
+        Raises:
+            UsageError: Nothing speaks against the journal, or reason or name is missing.
+            JournalLocked: Another run has locked it.
+        """
+
+    def witness_concerns(self) -> Iterator[str]:
+        """Yield why an older journal that is put back together with its mark might go unnoticed."""

@@ -12,9 +12,9 @@ from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import rows, sql
 from kpr_sender.journal.connection import Store, damaged
 from kpr_sender.journal.location import stable_inode
-from kpr_sender.journal.port import JournalEvent, ReceiptDocument
 from kpr_sender.journal.recovery import objection_to, refused
 from kpr_sender.journal.sql import Value
+from kpr_sender.journal.values import JournalEvent, ReceiptDocument
 from kpr_sender.model import (
     Envelope,
     Environment,

@@ -34,7 +34,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -45,8 +45,9 @@ from kpr_sender.journal.admission import require_reason
 from kpr_sender.journal.connection import of_os, open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
-from kpr_sender.journal.marker import Begun, HighWaterMark, MarkDamaged, mark_file, mark_of, read, write
+from kpr_sender.journal.marker import HighWaterMark, MarkDamaged, mark_file, mark_of, read, write
 from kpr_sender.journal.transaction import Transaction
+from kpr_sender.journal.values import Accepted, Begun
 from kpr_sender.journal.witness import Witness
 from kpr_sender.model import Environment
 from kpr_sender.states import Cause, ShipmentState
@@ -143,21 +144,6 @@ def damaged_mark(journal: Path) -> JournalUnwritable:
 def refused(journal: Path, what: str) -> JournalUnwritable:
     """Return the error that explains what happened, and what to do."""
     return JournalUnwritable(f"{what} Nothing was sent.", where=str(journal), next_step=_WAY_ON)
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """What became of a journal that a person accepts.
-
-    Attributes:
-        found: What spoke against it, in words.
-        in_doubt: MsgIds that were sealed and are in doubt now.
-        forgotten: Shipments that were begun and that the journal does not hold.
-    """
-
-    found: str
-    in_doubt: tuple[str, ...]
-    forgotten: tuple[Begun, ...]
 
 
 def accept(path: Path, environment: Environment, *, now: Callable[[], datetime], why: str, who: str) -> Accepted:

@@ -12,8 +12,8 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from kpr_sender.errors import InternalError, LastError
 from kpr_sender.journal import sql
-from kpr_sender.journal.port import JournalEvent, NewShipment, NewSubmission, ReceiptDocument
 from kpr_sender.journal.sql import Value
+from kpr_sender.journal.values import JournalEvent, NewShipment, NewSubmission, ReceiptDocument
 from kpr_sender.model import (
     CertificateName,
     Certificates,

@@ -10,19 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import datetime
 from types import TracebackType
 from typing import Final
 
 from kpr_sender.errors import UsageError
 from kpr_sender.events import Event, EventKind, Observer
-from kpr_sender.journal.location import require_local
-from kpr_sender.journal.lock import JournalLock
-from kpr_sender.journal.port import ReceiptDocument
-from kpr_sender.journal.queries import SqliteView
-from kpr_sender.journal.sqlite import SqliteJournal
-from kpr_sender.model import Environment
-from kpr_sender.settings.values import JournalSettings
+from kpr_sender.journal.port import Journal, JournalStorage, JournalView
+from kpr_sender.journal.values import ReceiptDocument
 
 _HEARD_WITHIN: Final = 0.5  # seconds
 
@@ -92,36 +86,29 @@ class JournalSession:
     """A journal that is opened when it is first needed, and locked for this process until it is closed.
 
     Args:
-        settings: Where it lies.
-        environment: The only one it is for.
+        storage: Where it is.
         catch_up: Called on opening with the newest submission's receipts, whose copies a killed run may lack.
-        now: The clock.
         who: Who events are written for.
         observe: Called with what an earlier run left unfinished.
     """
 
     def __init__(
         self,
-        settings: JournalSettings,
-        environment: Environment,
+        storage: JournalStorage,
         catch_up: Callable[[Sequence[ReceiptDocument]], object],
         *,
-        now: Callable[[], datetime],
         who: str,
         observe: Observer,
     ) -> None:
-        self._settings = settings
-        self._environment = environment
+        self._storage = storage
         self._catch_up = catch_up
-        self._now = now
         self._who = who
         self._observe = observe
         self._opening = threading.RLock()
-        self._lock: JournalLock | None = None
-        self._journal: SqliteJournal | None = None
+        self._journal: Journal | None = None
         self._closed = False
 
-    def opened(self) -> SqliteJournal:
+    def opened(self) -> Journal:
         """Return the journal, locked for this process; what an earlier run left unfinished is in doubt now.
 
         Raises:
@@ -133,11 +120,11 @@ class JournalSession:
         with self._opening:
             self.require_open()
             if self._journal is None:
-                self._journal = self._lock_and_open()
+                self._journal = self._open()
             return self._journal
 
     @contextmanager
-    def reading(self) -> Iterator[SqliteView | None]:
+    def reading(self) -> Iterator[JournalView | None]:
         """Yield the journal to read from, beside whoever has locked it; None where there is none yet.
 
         Raises:
@@ -145,11 +132,7 @@ class JournalSession:
             UsageError: It was closed.
         """
         self.require_open()
-        if self._journal is not None:
-            yield self._journal
-            return
-        journal = SqliteJournal.open_readonly(self._settings.path, self._environment)
-        with journal or nullcontext():
+        with self._storage.reading() if self._journal is None else nullcontext(self._journal) as journal:
             yield journal
 
     def close(self) -> None:
@@ -159,9 +142,6 @@ class JournalSession:
             if self._journal is not None:
                 self._journal.close()
                 self._journal = None
-            if self._lock is not None:
-                self._lock.release()
-                self._lock = None
 
     def require_open(self) -> None:
         """Refuse to be used after ``close``.
@@ -172,21 +152,16 @@ class JournalSession:
         if self._closed:
             raise UsageError("This client is closed: it takes no more calls.", next_step="Make a new Client.")
 
-    def _lock_and_open(self) -> SqliteJournal:
-        path = self._settings.path
-        if not self._settings.allow_network:
-            require_local(path)
-        lock = JournalLock.acquire(path, now=self._now)
+    def _open(self) -> Journal:
+        journal = self._storage.open(who=self._who)
         try:
-            journal = SqliteJournal.open(path, self._environment, now=self._now, who=self._who)
             self._recover(journal)
         except BaseException:
-            lock.release()
+            journal.close()
             raise
-        self._lock = lock
         return journal
 
-    def _recover(self, journal: SqliteJournal) -> None:
+    def _recover(self, journal: Journal) -> None:
         for msg_id in journal.recover():
             text = f"An earlier run ended while {msg_id} was being published: it is in doubt."
             self._observe(Event(EventKind.IN_DOUBT, text, msg_id))

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-from kpr_sender.journal.port import RECEIPT_DISCARDED
+from kpr_sender.journal.values import RECEIPT_DISCARDED
 from kpr_sender.privacy import MAX_TEXT, redact_text
 from kpr_sender.states import ShipmentState
 

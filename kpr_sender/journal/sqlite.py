@@ -29,12 +29,12 @@ from kpr_sender.journal import marker, recovery, rows, sql, witness
 from kpr_sender.journal.admission import require_admissible, require_clean, require_nothing_forgotten, require_reason
 from kpr_sender.journal.connection import Store, open_to_read, open_to_write
 from kpr_sender.journal.location import stable_inode
-from kpr_sender.journal.lock import held_by_this_process
-from kpr_sender.journal.port import LOOK_ANYWAY, RECEIPT_DISCARDED, REVIEWED, NewShipment, NewSubmission
+from kpr_sender.journal.lock import JournalLock, held_by_this_process
 from kpr_sender.journal.queries import SqliteView, holders_of_payload
 from kpr_sender.journal.recovery import objection_to
 from kpr_sender.journal.sql import Value
 from kpr_sender.journal.transaction import NOTHING, Transaction, answered_unsent
+from kpr_sender.journal.values import LOOK_ANYWAY, RECEIPT_DISCARDED, REVIEWED, NewShipment, NewSubmission
 from kpr_sender.model import (
     CertificateName,
     Environment,
@@ -58,9 +58,18 @@ from kpr_sender.states import (
 class SqliteJournal(SqliteView):
     """A ``Journal``, to read and write; a context manager that closes it."""
 
-    def __init__(self, store: Store, environment: Environment, *, now: Callable[[], datetime], who: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        environment: Environment,
+        *,
+        now: Callable[[], datetime],
+        who: str,
+        lock: JournalLock | None = None,
+    ) -> None:
         """Made by ``open`` only."""
         super().__init__(store, environment)
+        self._lock = lock
         self._now = now
         self._who = who
         self._inode = stable_inode(store.path)
@@ -69,7 +78,15 @@ class SqliteJournal(SqliteView):
         self._marking = threading.RLock()  # from the mark that is prepared to the one that is put
 
     @classmethod
-    def open(cls, path: Path, environment: Environment, *, now: Callable[[], datetime], who: str) -> Self:
+    def open(
+        cls,
+        path: Path,
+        environment: Environment,
+        *,
+        now: Callable[[], datetime],
+        who: str,
+        lock: JournalLock | None = None,
+    ) -> Self:
         """Open a journal, made where missing; as ``connection.open_to_write``.
 
         Args:
@@ -77,12 +94,13 @@ class SqliteJournal(SqliteView):
             environment: The only one this journal is for.
             now: The clock; aware times.
             who: The person or account that events are written for.
+            lock: Released when the journal is closed.
 
         Raises:
             JournalUnwritable: Also when it was restored from backup, copied or lost (``recovery``).
         """
         recovery.require_not_lost(path)
-        journal = cls(open_to_write(path, environment, now=now), environment, now=now, who=who)
+        journal = cls(open_to_write(path, environment, now=now), environment, now=now, who=who, lock=lock)
         try:
             journal._require_own_mark()
         except BaseException:
@@ -354,6 +372,8 @@ class SqliteJournal(SqliteView):
         with suppress(KprError):
             self._mark()  # a mark that is left behind is harmless: the journal knows more
         super().close()
+        if self._lock is not None:
+            self._lock.release()
 
     def _apply(
         self,

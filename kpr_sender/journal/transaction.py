@@ -16,8 +16,8 @@ from typing import Final
 from kpr_sender import states
 from kpr_sender.errors import InternalError, LastError, NeedsPerson
 from kpr_sender.journal import rows, sql
-from kpr_sender.journal.port import CREATED, NewShipment, NewSubmission
 from kpr_sender.journal.sql import Value
+from kpr_sender.journal.values import CREATED, NewShipment, NewSubmission
 from kpr_sender.model import Shipment
 from kpr_sender.states import Cause, Change, HistoryLine, Lifecycle, ShipmentState, Trigger
 

@@ -24,9 +24,9 @@ from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import recovery, rows, schema, sql
 from kpr_sender.journal.connection import of_os, open_to_read
 from kpr_sender.journal.location import stable_inode
-from kpr_sender.journal.port import CREATED
 from kpr_sender.journal.recovery import objection_to
 from kpr_sender.journal.rows import Unreadable
+from kpr_sender.journal.values import CREATED, JournalFinding, Verification
 from kpr_sender.model import Environment
 from kpr_sender.states import (
     CAUSE_OF_STATUS,
@@ -45,22 +45,6 @@ from kpr_sender.states import (
 _MOST_FINDINGS: Final = 100  # of SQLite's: one torn page can be thousands
 _CHUNK_BYTES: Final = 1 << 20
 _STATUS_OF_CAUSE: Final = {cause: status for status, cause in CAUSE_OF_STATUS.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class JournalFinding:
-    """What is not as it must be, without personal data, and the file, MsgId or submission it is about."""
-
-    subject: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """All that is wrong with a journal, and how much was looked at, by kind."""
-
-    findings: tuple[JournalFinding, ...]
-    counted: dict[str, int]
 
 
 @dataclass(slots=True)

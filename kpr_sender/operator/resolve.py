@@ -14,7 +14,8 @@ from typing import Final
 
 from kpr_sender.errors import NothingSubmitted, UsageError
 from kpr_sender.journal.admission import require_clean
-from kpr_sender.journal.port import LOOK_ANYWAY, JournalEvent, JournalView
+from kpr_sender.journal.port import JournalView
+from kpr_sender.journal.values import LOOK_ANYWAY, JournalEvent
 from kpr_sender.messages.transport import plain_id
 from kpr_sender.model import Shipment, Submission
 from kpr_sender.report import may_be_reviewed, replacement_of

@@ -22,7 +22,7 @@ from kpr_sender.cms.port import Malformed, Signer
 from kpr_sender.cms.write import seal, sealed_length
 from kpr_sender.errors import ConfigInvalid, InputRefused
 from kpr_sender.events import Event, EventKind, Observer
-from kpr_sender.journal.port import NewShipment, NewSubmission
+from kpr_sender.journal.values import NewShipment, NewSubmission
 from kpr_sender.messages.hodemelding import END, Hodemelding, frame
 from kpr_sender.messages.transport import CONTENT_TYPE, application_properties, is_registered_id, queue_name
 from kpr_sender.model import Certificates, Envelope, MessageType, Party, Shipment

@@ -27,7 +27,8 @@ from typing import Final
 from kpr_sender.cms.certificates import named
 from kpr_sender.errors import AccessRefused, ConfigInvalid, InputRefused, KprError, LastError
 from kpr_sender.events import Event, EventKind, Observer
-from kpr_sender.journal.port import Journal, NewShipment
+from kpr_sender.journal.port import Journal
+from kpr_sender.journal.values import NewShipment
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.transport import made_at
 from kpr_sender.model import CertificateName, MessageType, Shipment, Submission

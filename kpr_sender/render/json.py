@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kpr_sender.errors import EXIT_OK, KprError
-from kpr_sender.journal.port import JournalEvent
+from kpr_sender.journal.values import JournalEvent
 from kpr_sender.model import CertificateName, ErrorMessage, Receipt, Shipment
 from kpr_sender.privacy import shown
 from kpr_sender.report import Report

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kpr_sender.errors import KprError, sentence
-from kpr_sender.journal.port import JournalEvent
+from kpr_sender.journal.values import JournalEvent
 from kpr_sender.model import (
     CertificateName,
     Environment,
@@ -25,7 +25,7 @@ from kpr_sender.states import ReceiptStatus, ShipmentState, awaits_answer
 
 if TYPE_CHECKING:
     # Only the type is needed; the module would load the journal's writing side for every screen.
-    from kpr_sender.journal.recovery import Accepted
+    from kpr_sender.journal.values import Accepted
 
 STATUS_WORDS: Final[Mapping[ReceiptStatus, str]] = {
     ReceiptStatus.OK: "OK",

@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from kpr_sender.journal.port import Journal, JournalEvent, NewShipment, NewSubmission
+from kpr_sender.journal.port import Journal
 from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.journal.values import JournalEvent, NewShipment, NewSubmission
 from kpr_sender.model import CertificateName, Certificates, Envelope, Environment, MessageType, Receipt, Shipment
 from kpr_sender.states import CAUSE_OF_STATUS, Cause, ReceiptStatus, ShipmentState, after
 

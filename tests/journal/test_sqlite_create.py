@@ -15,8 +15,9 @@ import pytest
 
 from kpr_sender.errors import AlreadySubmitted, ConfigInvalid, InDoubt, InternalError, KprError, UsageError
 from kpr_sender.journal import sqlite
-from kpr_sender.journal.port import Journal, NewSubmission
+from kpr_sender.journal.port import Journal
 from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.journal.values import NewSubmission
 from kpr_sender.model import Environment, MessageType, SubmissionState
 from kpr_sender.states import Cause, ReceiptStatus, ShipmentState
 from tests.journal.builders import (

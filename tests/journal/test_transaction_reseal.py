@@ -14,7 +14,7 @@ from kpr_sender.errors import InternalError
 from kpr_sender.journal import schema
 from kpr_sender.journal.connection import open_to_read, open_to_write
 from kpr_sender.journal.export import lines
-from kpr_sender.journal.port import NewShipment
+from kpr_sender.journal.values import NewShipment
 from kpr_sender.journal.verify import verify
 from kpr_sender.model import CertificateName, Certificates, Environment
 from tests.journal.builders import CERTIFICATES, Clock, content_of, in_chunks, new_submission, open_journal

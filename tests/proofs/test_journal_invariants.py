@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from kpr_sender.errors import InternalError, LastError, NeedsPerson
 from kpr_sender.journal.lock import JournalLock
-from kpr_sender.journal.port import NewShipment
 from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.journal.values import NewShipment
 from kpr_sender.journal.verify import verify
 from kpr_sender.model import CertificateName, Certificates, Envelope, Environment, Shipment
 from kpr_sender.states import (

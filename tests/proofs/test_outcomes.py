@@ -15,8 +15,8 @@ from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.bus.codec import Decoded
 from kpr_sender.bus.port import Reach
 from kpr_sender.journal.lock import JournalLock
-from kpr_sender.journal.port import JournalEvent
 from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.journal.values import JournalEvent
 from kpr_sender.model import MessageType, Submission
 from kpr_sender.outbound.publish import Publisher
 from kpr_sender.states import ShipmentState
