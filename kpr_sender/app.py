@@ -6,6 +6,7 @@ Bus, keys and receipts are imported when they are first used: a run that has not
 from __future__ import annotations
 
 import getpass
+import math
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from kpr_sender.journal.port import JournalStorage
 from kpr_sender.journal.session import Closing, CriticalSection, JournalSession
 from kpr_sender.journal.sqlite_storage import SqliteStorage
 from kpr_sender.keys.port import Keys
-from kpr_sender.logins import Login, RefusedLogins, beside
+from kpr_sender.logins import Attempt, Login, RefusedLogins, beside
 from kpr_sender.model import Environment, Submission
 from kpr_sender.operator import testpersons
 from kpr_sender.outbound.publish import Publisher
@@ -33,18 +34,20 @@ from kpr_sender.profiles import admit, load
 from kpr_sender.registry import open_registry, open_registry_for_sending
 from kpr_sender.registry.counterpart_checks import require_one_environment
 from kpr_sender.registry.latest import AT_MOST_EVERY, LatestCounterpart
-from kpr_sender.registry.port import AddressRegistry, Directory
+from kpr_sender.registry.port import AddressRegistry, Directory, Registry
 from kpr_sender.report import Report
 from kpr_sender.settings.read import require_unexposed
 from kpr_sender.settings.values import ReceiptSender, RegistryKind, Settings
+from kpr_sender.trust.port import Trust
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
     from kpr_sender.inbound.listen import Listener
     from kpr_sender.inbound.receipt import ReceiptHandler
+    from kpr_sender.operator.certificates import CertificateInUse
+    from kpr_sender.operator.self_check import Check, CheckContext, CheckResult
     from kpr_sender.outbound.reseal import Resealer
-    from kpr_sender.registry import Registry
 
 
 class Parts(TypedDict, total=False):
@@ -79,6 +82,100 @@ def utc_now() -> datetime:
 def journal_storage(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> JournalStorage:
     """Return where the journal is stored, and what is done with it as a whole; nothing is opened yet."""
     return SqliteStorage(settings.journal, settings.environment, now)
+
+
+def trust(settings: Settings, observe: Observer) -> Trust:
+    """Return what is required of certificates.
+
+    Raises:
+        ConfigInvalid: The authorities that the configuration names cannot be read.
+    """
+    from kpr_sender.trust.policy import ConfiguredTrust
+
+    return ConfiguredTrust.of(settings, observe)
+
+
+def run_checks(
+    settings: Settings,
+    *,
+    keys: Keys | None = None,
+    now: Callable[[], datetime] = utc_now,
+    max_seconds: float = math.inf,
+    checks: tuple[Check, ...] | None = None,
+) -> Iterator[CheckResult]:
+    """Carry out self-checks, all where none are named, and yield each result as soon as it is known.
+
+    Args:
+        settings: What is checked.
+        keys: Other keys than the configured ones.
+        now: The clock.
+        max_seconds: Bound on all together.
+        checks: Rows of ``self_check.CHECKS``.
+    """
+    from kpr_sender.operator.self_check import CHECKS, carry_out
+
+    # Whoever asks whether it works wants each login tried; but once, since a token counts every wrong PIN.
+    attempt = RefusedLogins(beside(settings.journal.path), now, anyway=True).attempt
+    asked = replace(settings, registry=replace(settings.registry, max_age=0.0, stale_for=0.0))  # an answer proves today
+
+    def registry(observe: Observer) -> Registry:
+        return open_registry(asked, now=now, observe=observe, attempt=attempt)
+
+    context = _check_context(settings, now, attempt, registry, keys)
+    return carry_out(CHECKS if checks is None else checks, context, max_seconds=max_seconds)
+
+
+def certificates_in_use(
+    settings: Settings, *, now: Callable[[], datetime], observe: Observer
+) -> tuple[CertificateInUse, ...]:
+    """Collect all certificates that are used: ours, FHI's where a send would take them from, and the bus's.
+
+    Args:
+        settings: Whose.
+        now: The clock.
+        observe: Called with what a person should know beside them.
+
+    Raises:
+        ConfigInvalid: The authorities that the configuration names cannot be read.
+    """
+    from kpr_sender.operator.self_check import in_use
+
+    attempt = RefusedLogins(beside(settings.journal.path), now).attempt
+
+    def registry(observe: Observer) -> Registry:
+        return open_registry_for_sending(settings, now=now, observe=observe, attempt=attempt)
+
+    return in_use(replace(_check_context(settings, now, attempt, registry), observe=observe))
+
+
+def _check_context(
+    settings: Settings,
+    now: Callable[[], datetime],
+    attempt: Attempt,
+    registry: Callable[[Observer], Registry],
+    keys: Keys | None = None,
+) -> CheckContext:
+    from kpr_sender.bus.probe import Probe, shake_hands
+    from kpr_sender.keys.configured import ConfiguredKeys, load
+    from kpr_sender.operator.self_check import CheckContext
+    from kpr_sender.registry.client import clock_ahead_of_us
+
+    def log_in() -> Probe:
+        with attempt(Login.to_bus(settings.bus)):
+            return Probe(settings.bus)
+
+    return CheckContext(
+        settings=settings,
+        now=now,
+        journal=journal_storage(settings, now=now),
+        keys=keys or ConfiguredKeys(settings, attempt),
+        load_key=lambda source: load(source, attempt),
+        trust=lambda observe: trust(settings, observe),
+        registry=registry,
+        register_clock=lambda: clock_ahead_of_us(settings.registry, now),
+        shake_hands=lambda: shake_hands(settings.bus),
+        log_in=log_in,
+    )
 
 
 class App:
@@ -176,6 +273,7 @@ class App:
             registry=lambda: self.registry_for_sending,
             directory=lambda: self.directory,
             keys=lambda: self.keys,
+            trust=lambda: trust(self.settings, self.observe),
             is_test_person=testpersons.load(testpersons.beside(self.settings.journal.path)).holds,
             now=self.now,
             new_id=self.new_id,
@@ -245,7 +343,6 @@ class App:
         from kpr_sender.cms.certificates import CertificateUse
         from kpr_sender.inbound.examine import Examiner
         from kpr_sender.inbound.receipt import ReceiptHandler
-        from kpr_sender.trust.policy import Trust
 
         settings = self.settings
         journal = self.session.opened()
@@ -260,7 +357,7 @@ class App:
             decrypters=self.keys.decrypters(),
             others=cache(lambda: tuple(self._sealed_for_by_mistake(sender))),
             signing_use=CertificateUse(settings.protection.signing_key_usage),
-            trust=Trust.of(settings, self.observe),
+            trust=trust(settings, self.observe),
             policy=Policy(accept_3des=settings.protection.accept_3des),
             accept_unsealed=settings.receiver.unsealed_receipts,
             xml_signed=settings.hodemelding.xmldsig,

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from kpr_sender.app import run_checks
 from kpr_sender.client import Client
 from kpr_sender.errors import AccessRefused, ConfigInvalid, LoginRefused
 from kpr_sender.logins import PAUSE, Login, RefusedLogins, beside
-from kpr_sender.operator.self_check import Status, run_checks
+from kpr_sender.operator.self_check import Status
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.values import Settings
 from tests.helpers.municipality import SENDER_HER_ID, Municipality, municipality

@@ -150,6 +150,47 @@ class Inbound:
     too_large: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What a TLS handshake showed.
+
+    Attributes:
+        tls: The version and the cipher.
+        certificate: The bus's, DER; None where it showed none.
+    """
+
+    tls: str
+    certificate: bytes | None
+
+
+class BusProbe(Protocol):
+    """One connection that logs in and attaches links, and hands nothing over: for ``kpr-send doctor``."""
+
+    @property
+    def version(self) -> str:
+        """The bus's version as it says; may be empty."""
+
+    def reads(self, queue: str, where: str) -> None:
+        """Attach to a queue as if to read from it. Raises as ``sends`` does."""
+
+    def sends(self, queue: str, where: str) -> int:
+        """Attach to the configured exchange as if to send to a queue behind it.
+
+        Args:
+            queue: Behind the exchange; without one, the queue itself.
+            where: What it is called in errors.
+
+        Returns:
+            The largest message that it takes, in bytes; 0 where it does not say.
+
+        Raises:
+            BusUnreachable, AccessRefused, ConfigInvalid: As for ``Bus.connect``.
+        """
+
+    def close(self) -> None:
+        """Detach everything and hang up."""
+
+
 class Bus(Protocol):
     """A connection to the bus. One caller at a time."""
 

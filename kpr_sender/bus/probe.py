@@ -10,26 +10,13 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 
 from kpr_sender.bus.codec import receive_address, send_address
 from kpr_sender.bus.connection import Login
 from kpr_sender.bus.dial import dial
 from kpr_sender.bus.links import InwardLink, OutwardLink, SessionLink
+from kpr_sender.bus.port import Handshake
 from kpr_sender.settings.values import AddressForm, BusSettings
-
-
-@dataclass(frozen=True, slots=True)
-class Handshake:
-    """What a TLS handshake showed.
-
-    Attributes:
-        tls: The version and the cipher.
-        certificate: The bus's, DER; None where it showed none.
-    """
-
-    tls: str
-    certificate: bytes | None
 
 
 def shake_hands(settings: BusSettings) -> Handshake | None:
@@ -65,18 +52,7 @@ class Probe:
         self._attach(lambda form: InwardLink(self._login.io, receive_address(queue, form)), where)
 
     def sends(self, queue: str, where: str) -> int:
-        """Attach to the configured exchange as if to send to a queue behind it.
-
-        Args:
-            queue: Behind the exchange; without one, the queue itself.
-            where: What it is called in errors.
-
-        Returns:
-            The largest message that it takes, in bytes; 0 where it does not say.
-
-        Raises:
-            ConfigInvalid, AccessRefused, BusUnreachable: As for ``Login.attached``.
-        """
+        """Attach to the configured exchange as if to send to a queue behind it. Raises as ``Login.attached`` does."""
         exchange = self._settings.exchange
         return self._attach(lambda form: OutwardLink(self._login.io, send_address(exchange, queue, form)), where)
 

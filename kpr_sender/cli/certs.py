@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import click
 
+from kpr_sender.app import certificates_in_use
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.session import connected_sandbox
 from kpr_sender.errors import CertificateEnding
 from kpr_sender.events import Event
-from kpr_sender.operator.certificates import in_use
 from kpr_sender.render import json
 from kpr_sender.render.self_check import certificate_concerns, certificate_json, certificate_table
 from kpr_sender.report import deadline_of
@@ -29,7 +29,7 @@ def command(invocation: Invocation, *, check: bool) -> int:
     now = datetime.now(UTC)
     events: list[Event] = []
     with connected_sandbox(configured) as settings:
-        rows = in_use(settings, now=now, observe=events.append)
+        rows = certificates_in_use(settings, now=lambda: now, observe=events.append)
     deadline = deadline_of(configured, configured.report.year)
     attention = any(row.concern(now, deadline) and not row.is_unknown for row in rows)
     error = CertificateEnding(f"{CertificateEnding.meaning}.") if check and attention else None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
+from kpr_sender.app import run_checks
 from kpr_sender.cli.doctor import ended, shown
 from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.session import connected_sandbox
-from kpr_sender.operator.self_check import WITHOUT_BUS, run_checks
+from kpr_sender.operator.self_check import WITHOUT_BUS
 
 
 @click.group("config")

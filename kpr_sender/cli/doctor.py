@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 
 import click
 
+from kpr_sender.app import run_checks
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness, max_wait_option
 from kpr_sender.cli.session import connected_sandbox
 from kpr_sender.errors import EXIT_OK, KprError, NotReady
 from kpr_sender.model import Environment
-from kpr_sender.operator.self_check import CheckResult, Status, run_checks
+from kpr_sender.operator.self_check import CheckResult, Status
 from kpr_sender.render import json
 from kpr_sender.render.self_check import check_json, check_line
 

@@ -30,7 +30,7 @@ from kpr_sender.model import OTHER_SENDER, MessageType, Shipment
 from kpr_sender.privacy import MAX_FOREIGN, redact_text
 from kpr_sender.registry.latest import LatestCounterpart
 from kpr_sender.states import awaits_answer
-from kpr_sender.trust.policy import Trust
+from kpr_sender.trust.port import Trust
 
 _SIGNER: Final = "its signing certificate"
 _NO_SIGNATURE: Final = "it is not sealed, and has no XML signature by a certificate that we hold for its sender"

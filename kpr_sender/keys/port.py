@@ -9,6 +9,10 @@ from typing import Protocol
 from kpr_sender.cms.port import Decrypter, Signer
 
 
+class OwnKey(Signer, Decrypter, Protocol):
+    """One key of ours with its certificate, whatever it is used for."""
+
+
 class Keys(Protocol):
     """Our own keys. A key in a hardware module is plugged in here: nothing else asks for one."""
 

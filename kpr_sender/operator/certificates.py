@@ -12,21 +12,14 @@ from typing import Final
 
 from cryptography import x509
 
-from kpr_sender import profiles
-from kpr_sender.bus.probe import shake_hands
 from kpr_sender.cms import certificates
 from kpr_sender.cms.certificates import CertificateUse
 from kpr_sender.errors import AccessRefused, BusUnreachable, KprError, RegistryUnreachable
-from kpr_sender.events import Observer
-from kpr_sender.keys import configured
-from kpr_sender.logins import Attempt, RefusedLogins, beside, unremembered
-from kpr_sender.operator.machine_checks import Status
+from kpr_sender.operator.check_context import CheckContext, Status
 from kpr_sender.profiles.profile import Deadline
-from kpr_sender.registry import open_registry_for_sending
-from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.secrets import KeySource
-from kpr_sender.settings.values import Settings
-from kpr_sender.trust.policy import Trust, check_signer
+from kpr_sender.trust.parties import check_signer
+from kpr_sender.trust.port import Trust
 
 WARNING_DAYS: Final = (7, 14, 30, 60)
 """Days left, from which on a certificate is warned of: ever more urgently."""
@@ -84,33 +77,13 @@ class CertificateInUse:
         return Status.YELLOW if self.concern(now, deadline) else Status.GREEN
 
 
-def in_use(settings: Settings, *, now: datetime, observe: Observer) -> tuple[CertificateInUse, ...]:
-    """Collect all of them, each whatever the others are; ``observe`` gets what a person should know beside them.
-
-    Raises:
-        ConfigInvalid: The authorities that the configuration names cannot be read.
-    """
-    trust = Trust.of(settings, observe)
-    her_id = profiles.load(settings.report.year).receivers[settings.environment].service_her_id
-    attempt = RefusedLogins(beside(settings.journal.path), lambda: now).attempt
-    rows = [*own(settings, trust, now, attempt)]
-    try:
-        found = open_registry_for_sending(settings, now=lambda: now, observe=observe, attempt=attempt).counterpart(
-            her_id
-        )
-    except KprError as error:
-        rows += [CertificateInUse(f"FHI's for {use}", "", error=error) for use in ("encryption", "signing")]
-    else:
-        rows += receivers(settings, found, trust, now)
-    return (*rows, of_the_bus(settings))
-
-
-def own(settings: Settings, trust: Trust, now: datetime, attempt: Attempt = unremembered) -> Iterator[CertificateInUse]:
+def own(context: CheckContext, trust: Trust) -> Iterator[CertificateInUse]:
     """Yield ours: the one for signing, then those for decryption, the current one first."""
+    settings, now = context.settings, context.now()
     signing = settings.keys.signing
     row = CertificateInUse("ours for signing", _source(signing))
     try:
-        signer = configured.load(signing, attempt)
+        signer = context.load_key(signing)
         row = replace(row, certificate=signer.certificate)
         certificates.check(
             signer.certificate, CertificateUse(settings.protection.signing_key_usage), at=now, name=row.role
@@ -123,36 +96,46 @@ def own(settings: Settings, trust: Trust, now: datetime, attempt: Attempt = unre
         role = f"ours for decryption, earlier {number}" if number else "ours for decryption"
         row = CertificateInUse(role, _source(source), counts=number == 0)
         try:
-            row = replace(row, certificate=configured.load(source, attempt).certificate)
+            row = replace(row, certificate=context.load_key(source).certificate)
         except KprError as error:
             row = replace(row, error=error)
         yield _evaluated(row, CertificateUse.ENCRYPTION, settings.sender.party.organisation_number, trust, now)
 
 
-def receivers(settings: Settings, found: Counterpart, trust: Trust, now: datetime) -> Iterator[CertificateInUse]:
+def receivers(context: CheckContext, trust: Trust) -> Iterator[CertificateInUse]:
     """Yield FHI's: the one for encryption, then those for signing, the current one first."""
+    now, signing_use = context.now(), CertificateUse(context.settings.protection.signing_key_usage)
+    try:
+        found = context.receiver or context.registry(context.observe).counterpart(context.expected.service_her_id)
+    except KprError as error:
+        for use in ("encryption", "signing"):
+            yield CertificateInUse(f"FHI's for {use}", "", error=error)
+        return
     source, number = found.provenance.text, found.organisation_number or None
     row = CertificateInUse("FHI's for encryption", source, found.encryption)
     yield _evaluated(row, CertificateUse.ENCRYPTION, number, trust, now)
     for place, certificate in enumerate(found.signing):
         role = f"FHI's for signing, earlier {place}" if place else "FHI's for signing"
         row = CertificateInUse(role, source, certificate, counts=place == 0)
-        yield _evaluated(row, CertificateUse(settings.protection.signing_key_usage), number, trust, now)
+        yield _evaluated(row, signing_use, number, trust, now)
 
 
-def of_the_bus(settings: Settings) -> CertificateInUse:
-    """Return the one that the bus shows."""
-    bus = settings.bus
+def of_the_bus(context: CheckContext, _trust: Trust | None = None) -> Iterator[CertificateInUse]:
+    """Yield the one that the bus shows; its path was verified with the handshake."""
+    bus = context.settings.bus
     row = CertificateInUse("the bus's TLS", f"{bus.host}:{bus.port}")
     if not bus.tls:
-        return replace(row, source=f"{row.source}, used without TLS", counts=False)
+        yield replace(row, source=f"{row.source}, used without TLS", counts=False)
+        return
     try:
-        shown = shake_hands(bus)
+        shown = context.shake_hands()
     except KprError as error:
-        return replace(row, error=error)
+        yield replace(row, error=error)
+        return
     if shown is None or shown.certificate is None:
-        return replace(row, error=AccessRefused("The bus shows no certificate.", where=row.source))
-    return replace(row, certificate=x509.load_der_x509_certificate(shown.certificate))
+        yield replace(row, error=AccessRefused("The bus shows no certificate.", where=row.source))
+    else:
+        yield replace(row, certificate=x509.load_der_x509_certificate(shown.certificate))
 
 
 def _evaluated(

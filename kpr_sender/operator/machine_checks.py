@@ -1,25 +1,20 @@
-"""The checks of this machine: configuration, secrets, files, journal, disk and our keys; and what every check gets.
+"""The checks of this machine: configuration, secrets, files, journal, disk and our keys.
 
 Each returns what it found. What prevents a send is raised, as everywhere else.
 """
 
 from __future__ import annotations
 
-import enum
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 from kpr_sender import profiles
 from kpr_sender.bus.port import own_queues
-from kpr_sender.bus.probe import Probe
-from kpr_sender.cms.port import Decrypter, ProtectionRefused, Signer
+from kpr_sender.cms.port import ProtectionRefused
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.write import seal
 from kpr_sender.errors import (
@@ -27,32 +22,24 @@ from kpr_sender.errors import (
     ConfigInvalid,
     InputMissing,
     InputRefused,
-    InternalError,
     JournalUnwritable,
     KprError,
 )
-from kpr_sender.events import Event
+from kpr_sender.events import Event, ignore
 from kpr_sender.inbound.folder import UNVERIFIED, files_in
-from kpr_sender.journal import marker, verify, witness
-from kpr_sender.journal.location import require_local, require_own_journal, require_private_folder
-from kpr_sender.keys.port import Keys
-from kpr_sender.logins import Attempt, unremembered
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.transport import queue_name
-from kpr_sender.model import Environment, Party
+from kpr_sender.model import Environment
 from kpr_sender.net import verifying
+from kpr_sender.operator.check_context import CheckContext, CheckResult, counted, found, required
 from kpr_sender.outbound.payload_file import configured_files, spliced_length
 from kpr_sender.preflight.payload import AGREE_ON_SIZE, too_large
-from kpr_sender.profiles.profile import RECEPTION_DAYS, Deadline
+from kpr_sender.profiles.profile import RECEPTION_DAYS
 from kpr_sender.registry.counterpart_checks import require_one_environment
-from kpr_sender.registry.port import Counterpart
 from kpr_sender.regular_file import open_regular
-from kpr_sender.report import deadline_of
 from kpr_sender.settings.read import concerns, require_unexposed, secrets_of
 from kpr_sender.settings.values import Revocation, Settings
-from kpr_sender.trust.policy import Trust, check_signer
-
-T = TypeVar("T")
+from kpr_sender.trust.parties import check_signer
 
 _MESSAGES: Final = 4
 """What a pair needs on the disk, in largest messages: two of them, each in SQLite's write-ahead log and in its file."""
@@ -63,91 +50,6 @@ _ASK_FOR_EXTENSION: Final = (
 )
 _BLOCK: Final = bytes(4096)
 _SAMPLE: Final = b"<prove/>"
-
-
-class Status(enum.StrEnum):
-    """How a check ended."""
-
-    GREEN = "green"
-    YELLOW = "yellow"
-    """Nothing prevents a send, but a person should look at it; or it was not tried because of another red."""
-    RED = "red"
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """What a check found.
-
-    Attributes:
-        text: In words, without secrets.
-        error: What prevents a send; set when red.
-    """
-
-    status: Status
-    text: str
-    next_step: str = ""
-    name: str = ""
-    error: KprError | None = None
-
-
-def found(text: str, concerns: Iterable[str] = ()) -> CheckResult:
-    """Return what a check found; yellow where a person should look at something, though it prevents nothing yet."""
-    status = Status.GREEN
-    for concern in concerns:
-        status = Status.YELLOW
-        text += f"{'' if not text else '. ' if concern[:1].isupper() else '; '}{concern.rstrip('.')}"
-    return CheckResult(status, text)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural where it is one."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-@dataclass(slots=True)
-class CheckContext:
-    """What is checked, and what earlier checks found that later ones use: our keys, FHI, the connection to the bus.
-
-    Attributes:
-        attempt: Entered around each login.
-    """
-
-    settings: Settings
-    keys: Keys
-    now: Callable[[], datetime]
-    attempt: Attempt = unremembered
-    signer: Signer | None = None
-    decrypters: Sequence[Decrypter] = ()
-    receiver: Counterpart | None = None
-    probe: Probe | None = field(default=None, repr=False)
-
-    def close(self) -> None:
-        """Close the connection to the bus."""
-        if self.probe is not None:
-            self.probe.close()
-            self.probe = None
-
-    @property
-    def profile(self) -> profiles.Profile:
-        """The year's."""
-        return profiles.load(self.settings.report.year)
-
-    @property
-    def deadline(self) -> Deadline:
-        """The last day to report the configured year."""
-        return deadline_of(self.settings, self.settings.report.year)
-
-    @property
-    def expected(self) -> Party:
-        """The receiver as the year's profile has it."""
-        return self.profile.receivers[self.settings.environment]
-
-
-def required(value: T | None) -> T:
-    """Return what an earlier check has found; the table says which one each needs."""
-    if value is None:
-        raise InternalError("A check ran before the one that it needs.")
-    return value
 
 
 def environment(context: CheckContext) -> CheckResult:
@@ -197,7 +99,7 @@ def addresses(context: CheckContext) -> CheckResult:
 def trust(context: CheckContext) -> CheckResult:
     """Certificates must lead to an authority that is named, and issuers say whether one is revoked (HITS 1216)."""
     protection, environment = context.settings.protection, context.settings.environment
-    Trust.of(context.settings)
+    context.trust(ignore)
     concerns = []
     if environment in _REAL and not protection.roots:
         concerns.append("it is not asked who issued a certificate (protection.roots)")
@@ -253,10 +155,7 @@ def _size(key: str, path: Path) -> int:
 def journal_folder(context: CheckContext) -> CheckResult:
     """Journal and receipts can be written. Tried, not asked: permissions do not tell of a full or read-only disk."""
     settings = context.settings.journal
-    if not settings.allow_network:
-        require_local(settings.path)
-    require_own_journal(settings.path)
-    require_private_folder(settings.path)
+    context.journal.require_safe()
     for key, folder in (("journal.path", settings.path.parent), ("journal.receipts_dir", settings.receipts_dir)):
         _require_writable(_existing(folder), key)
     # Not opened: closing any of its file descriptors would take away the locks that this process has on it.
@@ -310,7 +209,7 @@ def disk_space(context: CheckContext) -> CheckResult:
 
 def journal(context: CheckContext) -> CheckResult:
     """What is in the journal is complete and unaltered."""
-    verified = verify.verify(context.settings.journal.path, context.settings.environment)
+    verified = context.journal.verify()
     if verified is None:
         return found("none yet: the first send makes it")
     if verified.findings:
@@ -328,18 +227,14 @@ def journal(context: CheckContext) -> CheckResult:
 
 def second_witness(context: CheckContext) -> CheckResult:
     """A journal that is put back together with its mark is noticed: what was written elsewhere knows more."""
-    path = context.settings.journal.path
-    mark = None
-    with suppress(JournalUnwritable, marker.MarkDamaged):  # the check of the journal says so
-        mark = marker.read(path)
-    return found("outside the journal's folder", witness.concerns(path, mark))
+    return found("outside the journal's folder", context.journal.witness_concerns())
 
 
 def signing_key(context: CheckContext) -> CheckResult:
     """Our signing key can be used, and its certificate is one to sign with."""
     events: list[Event] = []
     signer = context.keys.signer(at=context.now())
-    check_signer(signer, context.settings, Trust.of(context.settings, events.append), at=context.now())
+    check_signer(signer, context.settings, context.trust(events.append), at=context.now())
     context.signer = signer
     return found(f"serial number {signer.certificate.serial_number:x}", [event.text for event in events])
 

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from kpr_sender.bus.port import QUEUE_NAMES, Source, own_queues
-from kpr_sender.bus.probe import Probe, shake_hands
-from kpr_sender.errors import AccessRefused, ConfigInvalid, foreign_bytes
+from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.events import Event, ignore
 from kpr_sender.inbound.look_memory import LookMemory, beside
-from kpr_sender.logins import Login
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.operator.certificates import CertificateInUse, of_the_bus, own, receivers
-from kpr_sender.operator.machine_checks import CheckContext, CheckResult, counted, found, require_sizes, required
-from kpr_sender.registry import open_registry
-from kpr_sender.registry.client import RegistryClient
+from kpr_sender.operator.check_context import CheckContext, CheckResult, counted, found, required
+from kpr_sender.operator.machine_checks import require_sizes
 from kpr_sender.registry.counterpart_checks import require_openable
 from kpr_sender.registry.port import RegisterEntry
-from kpr_sender.settings.values import RegistryKind, RegistrySettings, Settings
-from kpr_sender.trust.policy import Trust
+from kpr_sender.settings.values import RegistryKind, Settings
 
 _SKEW_WARNED_OF: Final = 5.0
 _SKEW_REFUSED: Final = 60.0
@@ -34,9 +27,7 @@ _SERVICE: Final = "Saksbehandling"  # FHI's letter 24/04733-1: "Benytt Saksbehan
 def our_certificates(context: CheckContext) -> CheckResult:
     """Our certificates may be used, and last beyond the deadline."""
     events: list[Event] = []
-    now = context.now()
-    rows = [*own(context.settings, Trust.of(context.settings, events.append), now, context.attempt)]
-    return _lasting(rows, now, context, events)
+    return _lasting(own(context, context.trust(events.append)), context, events)
 
 
 def clock(context: CheckContext) -> CheckResult:
@@ -44,7 +35,7 @@ def clock(context: CheckContext) -> CheckResult:
     settings = context.settings.registry
     if settings.kind is RegistryKind.FILES:
         return found("not compared: no register is configured that would tell the time")
-    ahead = _ahead_of_us(settings, context.now)
+    ahead = context.register_clock()
     if ahead is None:
         return found("not compared: the register does not tell the time")
     seconds = ahead.total_seconds()
@@ -54,34 +45,11 @@ def clock(context: CheckContext) -> CheckResult:
     return found(text, [f"more than {_SKEW_WARNED_OF:.0f} are too many"] if abs(seconds) > _SKEW_WARNED_OF else [])
 
 
-def _ahead_of_us(settings: RegistrySettings, now: Callable[[], datetime]) -> timedelta | None:
-    """Return how far the register's clock is ahead of ours, to about a second; None where it does not tell.
-
-    A wrong clock makes certificates and tokens look expired, or not yet valid. Any answer will do, also one that
-    refuses the question: HTTP servers put the time on all of them (RFC 9110 6.6.1).
-    """
-    with RegistryClient(settings.ca_file, settings.timeout) as client:
-        asked = now()
-        answer = client.ask(settings.url)
-        answered = now()
-    try:
-        with foreign_bytes(ValueError()):  # a year or zone without bounds overflows
-            theirs = parsedate_to_datetime(answer.headers.get("date", ""))
-            # A time without a zone is GMT, as all of HTTP's are. It has whole seconds: the middle of one is meant.
-            meant = (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)) + timedelta(seconds=0.5)
-            return meant - (asked + (answered - asked) / 2)
-    except ValueError:
-        return None
-
-
 def receiver(context: CheckContext) -> CheckResult:
     """FHI is where the configuration and the year's profile say. Asked anew: an earlier answer proves nothing."""
     events: list[Event] = []
     expected = context.expected
-    registry = open_registry(
-        _uncached(context.settings), now=context.now, observe=events.append, attempt=context.attempt
-    )
-    fhi = registry.counterpart(expected.service_her_id)
+    fhi = context.registry(events.append).counterpart(expected.service_her_id)
     for objection in fhi.objections:
         raise objection
     context.receiver = fhi
@@ -94,9 +62,7 @@ def receiver(context: CheckContext) -> CheckResult:
 def receivers_certificates(context: CheckContext) -> CheckResult:
     """FHI's certificates may be used, and last beyond the deadline."""
     events: list[Event] = []
-    now, trust = context.now(), Trust.of(context.settings, events.append)
-    rows = [*receivers(context.settings, required(context.receiver), trust, now)]
-    return _lasting(rows, now, context, events)
+    return _lasting(receivers(context, context.trust(events.append)), context, events)
 
 
 def sender(context: CheckContext) -> CheckResult:
@@ -105,8 +71,7 @@ def sender(context: CheckContext) -> CheckResult:
     name = party.service_name
     concerns: list[str] = []
     if settings.registry.kind is not RegistryKind.FILES:
-        registry = open_registry(_uncached(settings), now=context.now, observe=ignore, attempt=context.attempt)
-        entry = registry.entry(party.service_her_id)
+        entry = context.registry(ignore).entry(party.service_her_id)
         name = _registered(settings, entry, concerns)
         if not entry.encryption:
             concerns.append("the register has no certificate that FHI could seal our receipts for")
@@ -149,22 +114,20 @@ def _registered(settings: Settings, entry: RegisterEntry, concerns: list[str]) -
 def bus_tls(context: CheckContext) -> CheckResult:
     """The bus is there, speaks TLS, and is the one that its certificate says."""
     bus = context.settings.bus
-    shown = shake_hands(bus)
+    shown = context.shake_hands()
     return found(f"{bus.host}:{bus.port}, {shown.tls if shown else 'without TLS, on this machine'}")
 
 
 def bus_certificate(context: CheckContext) -> CheckResult:
     """The bus's certificate lasts beyond the deadline."""
-    row = of_the_bus(context.settings)
-    if not row.counts:
+    if not context.settings.bus.tls:
         return found("none is needed: without TLS, on this machine")
-    return _lasting([row], context.now(), context, [])
+    return _lasting(of_the_bus(context), context, [])
 
 
 def bus_login(context: CheckContext) -> CheckResult:
     """The bus lets us in."""
-    with context.attempt(Login.to_bus(context.settings.bus)):
-        context.probe = Probe(context.settings.bus)
+    context.probe = context.log_in()
     version = context.probe.version
     says = f"says version {version}" if version else "does not say its version"
     return found(f"as {context.settings.bus.username}; the bus {says}")
@@ -200,10 +163,9 @@ def _reads(context: CheckContext, key: str, source: Source) -> CheckResult:
     return found(f"{name}: attached, nothing taken", concerns)
 
 
-def _lasting(
-    rows: Sequence[CertificateInUse], now: datetime, context: CheckContext, events: Sequence[Event]
-) -> CheckResult:
+def _lasting(certificates: Iterable[CertificateInUse], context: CheckContext, events: Sequence[Event]) -> CheckResult:
     """Evaluate certificates by the limits of ``kpr-send certs``; the first that must not be used is raised."""
+    rows, now = [*certificates], context.now()
     for row in rows:
         if row.error is not None and not row.is_unknown:
             raise row.error
@@ -215,11 +177,6 @@ def _lasting(
     first = f"in {counted(min(left), 'day')}" if min(left) else "today"
     ends = f"the first ends {first}" if len(left) > 1 else f"it ends {first}"
     return found(f"{counted(len(left), 'certificate')}, {ends}", concerns)
-
-
-def _uncached(settings: Settings) -> Settings:
-    """Return settings by which the register is really asked."""
-    return replace(settings, registry=replace(settings.registry, max_age=0.0, stale_for=0.0))
 
 
 def _folded(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The self-checks: one table, from which ``doctor`` and ``config check`` select, carried out one after the other."""
+"""The self-checks: one table, from which ``doctor``, ``config check`` and ``certs`` select."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Final
 
 from kpr_sender.errors import BusUnreachable, InternalError, KprError, NotReady, RegistryUnreachable
-from kpr_sender.keys.configured import ConfiguredKeys
-from kpr_sender.keys.port import Keys
-from kpr_sender.logins import RefusedLogins, beside
+from kpr_sender.operator import certificates
 from kpr_sender.operator import machine_checks as machine
 from kpr_sender.operator import network_checks as network
-from kpr_sender.operator.machine_checks import CheckContext, CheckResult, Status, counted
+from kpr_sender.operator.certificates import CertificateInUse
+from kpr_sender.operator.check_context import CheckContext, CheckResult, Status, counted
 from kpr_sender.settings.values import Revocation, Settings
+from kpr_sender.trust.port import Trust
 
-__all__ = ["CHECKS", "WITHOUT_BUS", "Check", "CheckContext", "CheckResult", "Place", "Status", "run_checks"]
+__all__ = ["CHECKS", "WITHOUT_BUS", "Check", "CheckContext", "CheckResult", "Place", "Status", "carry_out", "in_use"]
 
 
 class Place(enum.Enum):
@@ -43,6 +42,7 @@ class Check:
         advice: What to do, where what is wrong does not say it better.
         needs: Checks that must not have failed before it.
         unreachable: What it is while the register cannot be reached.
+        certificates: Yields the certificates that it is about; None where it is about none.
     """
 
     name: str
@@ -51,6 +51,7 @@ class Check:
     advice: str
     needs: tuple[str, ...] = ()
     unreachable: Status = Status.RED
+    certificates: Callable[[CheckContext, Trust], Iterator[CertificateInUse]] | None = None
 
 
 _KEY: Final = "certs/README.md says how."
@@ -83,13 +84,27 @@ CHECKS: Final = (
     Check("signing key", Place.KEYS, machine.signing_key, f"Check [keys.signing]; {_KEY}"),
     Check("decryption keys", Place.KEYS, machine.decryption_keys, f"Check [[keys.decryption]]; {_KEY}"),
     Check("self-sealed message", Place.KEYS, machine.self_sealed, "Configure the key of each certificate.", _OWN_KEYS),
-    Check("our certificates", Place.KEYS, network.our_certificates, _REPLACE),
+    Check("our certificates", Place.KEYS, network.our_certificates, _REPLACE, certificates=certificates.own),
     Check("clock", Place.REGISTER, network.clock, "Set this machine's clock; let NTP keep it.", _ALLOWED),
     Check("receiver", Place.REGISTER, network.receiver, "Compare with Adresseregisteret; ask kpr@fhi.no.", _ALLOWED),
-    Check("receiver's certificates", Place.REGISTER, network.receivers_certificates, _REPLACE, ("receiver",)),
+    Check(
+        "receiver's certificates",
+        Place.REGISTER,
+        network.receivers_certificates,
+        _REPLACE,
+        ("receiver",),
+        certificates=certificates.receivers,
+    ),
     Check("sender", Place.REGISTER, network.sender, _COMPARE, _ALLOWED, unreachable=Status.YELLOW),
     Check("bus TLS", Place.BUS, network.bus_tls, _ASK_BUS, _ALLOWED),
-    Check("bus certificate", Place.BUS, network.bus_certificate, _ASK_BUS, ("bus TLS",)),
+    Check(
+        "bus certificate",
+        Place.BUS,
+        network.bus_certificate,
+        _ASK_BUS,
+        ("bus TLS",),
+        certificates=certificates.of_the_bus,
+    ),
     Check("bus login", Place.BUS, network.bus_login, _ASK_BUS, ("bus TLS",)),
     Check("receipts queue", Place.BUS, network.receipts_queue, _ASK_OWNER, ("bus login",)),
     Check("error queue", Place.BUS, network.error_queue, _ASK_OWNER, ("bus login",)),
@@ -104,18 +119,18 @@ _GRACE: Final = 2.0  # seconds beyond what the network may take: its own error s
 _QUESTIONS: Final = 7  # at most that many to the register in one check, with a HelseID's
 
 
-def run_checks(
-    settings: Settings,
-    *,
-    keys: Keys | None = None,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    max_seconds: float = math.inf,
-    checks: tuple[Check, ...] = CHECKS,
-) -> Iterator[CheckResult]:
-    """Carry out the checks and yield each result as soon as it is known; ``max_seconds`` bounds all together."""
-    # Whoever asks whether it works wants each login tried; but once, since a token counts every wrong PIN.
-    attempt = RefusedLogins(beside(settings.journal.path), now, anyway=True).attempt
-    context = CheckContext(settings, keys or ConfiguredKeys(settings, attempt), now, attempt)
+def in_use(context: CheckContext) -> tuple[CertificateInUse, ...]:
+    """Collect the certificates that the checks are about, each whatever the others are.
+
+    Raises:
+        ConfigInvalid: The authorities that the configuration names cannot be read.
+    """
+    trust = context.trust(context.observe)
+    return tuple(row for check in CHECKS if check.certificates for row in check.certificates(context, trust))
+
+
+def carry_out(checks: tuple[Check, ...], context: CheckContext, *, max_seconds: float) -> Iterator[CheckResult]:
+    """Carry out checks and yield each result as soon as it is known; ``max_seconds`` bounds all together."""
     ends = time.monotonic() + max_seconds
     failed: set[str] = set()
     try:
@@ -124,7 +139,7 @@ def run_checks(
             if missing:
                 result = CheckResult(Status.YELLOW, "not tried", f"See to this first: {', '.join(missing)}.")
             else:
-                result = _bounded(check, context, min(_seconds(check.place, settings), ends - time.monotonic()))
+                result = _bounded(check, context, min(_seconds(check.place, context.settings), ends - time.monotonic()))
             if missing or result.status is Status.RED:
                 failed.add(check.name)
             yield replace(result, name=check.name)

@@ -30,6 +30,7 @@ from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import AddressRegistry, Counterpart, Directory, RegisterEntry, UnknownParty
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import ShipmentState, may_be_published
+from kpr_sender.trust.port import Trust
 
 if TYPE_CHECKING:
     from kpr_sender.outbound.build import Builder
@@ -43,9 +44,10 @@ class Submitter:
     """Makes a submission of two files, or finds the one that they are.
 
     Attributes:
-        registry: Returns where the receiver is looked up; called when something is to be sealed, as are the next two.
+        registry: Returns where the receiver is looked up; called when something is to be sealed, as are the next three.
         directory: Returns what knows our own entry in the register; None where no register is asked.
         keys: Returns our own keys.
+        trust: Returns what is required of certificates.
         is_test_person: Whether a national id is on the municipality's own list of test persons.
         by: Who submits and accepts findings, for the journal.
     """
@@ -56,6 +58,7 @@ class Submitter:
     registry: Callable[[], AddressRegistry]
     directory: Callable[[], Directory | None]
     keys: Callable[[], Keys]
+    trust: Callable[[], Trust]
     is_test_person: Callable[[str], bool]
     now: Callable[[], datetime]
     new_id: Callable[[], str]
@@ -261,11 +264,11 @@ class Submitter:
             AccessRefused: Its certificate or our key was refused.
         """
         from kpr_sender.outbound.build import Builder, Parties
-        from kpr_sender.trust.policy import Trust, check_counterpart, check_signer
+        from kpr_sender.trust.parties import check_counterpart, check_signer
 
         signer = self.keys().signer(at=self.now())
-        trust = Trust.of(self.settings, self.observe)
-        check_counterpart(counterpart, self.settings, at=self.now(), trust=trust)
+        trust = self.trust()
+        check_counterpart(counterpart, self.settings, trust, at=self.now())
         check_signer(signer, self.settings, trust, at=self.now())
         known = self.profile.receivers[self.settings.environment]
         entry = self._openable_entry()

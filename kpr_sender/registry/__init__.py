@@ -17,11 +17,7 @@ from kpr_sender.model import Environment
 from kpr_sender.settings.values import RegistryKind, RegistrySettings, Settings
 
 if TYPE_CHECKING:
-    from kpr_sender.registry.cached import CachedRegistry
-    from kpr_sender.registry.files import FilesRegistry
-    from kpr_sender.registry.port import RegisterEntry, RemoteRegister
-
-    Registry = FilesRegistry | CachedRegistry
+    from kpr_sender.registry.port import RegisterEntry, Registry, RemoteRegister
 
 _ALWAYS_ASK: Final = 0.0
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kpr_sender.cms.certificates import read_der
-from kpr_sender.errors import AccessRefused, ConfigInvalid, RegistryUnreachable
+from kpr_sender.errors import AccessRefused, ConfigInvalid, RegistryUnreachable, foreign_bytes
 from kpr_sender.http_client import HttpAnswer, HttpClient, NoAnswer
 from kpr_sender.net import verifying
 from kpr_sender.privacy import foreign_text
+from kpr_sender.settings.values import RegistrySettings
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -70,6 +72,26 @@ class RegistryClient(HttpClient):
                 next_step="Check registry.url.",
             )
         return answer
+
+
+def clock_ahead_of_us(settings: RegistrySettings, now: Callable[[], datetime]) -> timedelta | None:
+    """Return how far the register's clock is ahead of ours, to about a second; None where it does not tell.
+
+    A wrong clock makes certificates and tokens look expired, or not yet valid. Any answer will do, also one that
+    refuses the question: HTTP servers put the time on all of them (RFC 9110 6.6.1).
+    """
+    with RegistryClient(settings.ca_file, settings.timeout) as client:
+        asked = now()
+        answer = client.ask(settings.url)
+        answered = now()
+    try:
+        with foreign_bytes(ValueError()):  # a year or zone without bounds overflows
+            theirs = parsedate_to_datetime(answer.headers.get("date", ""))
+            # A time without a zone is GMT, as all of HTTP's are. It has whole seconds: the middle of one is meant.
+            meant = (theirs if theirs.tzinfo else theirs.replace(tzinfo=UTC)) + timedelta(seconds=0.5)
+            return meant - (asked + (answered - asked) / 2)
+    except ValueError:
+        return None
 
 
 def unreadable(answer: HttpAnswer, why: str) -> RegistryUnreachable:

@@ -216,6 +216,10 @@ class Directory(Protocol):
         """Return a party's entry; raises as ``AddressRegistry.counterpart`` does."""
 
 
+class Registry(AddressRegistry, Directory, Protocol):
+    """Looks up both."""
+
+
 class RemoteRegister(Protocol):
     """A register that can be asked, one way or another."""
 

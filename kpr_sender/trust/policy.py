@@ -25,19 +25,15 @@ from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store
 
 from kpr_sender.cms.certificates import (
     CertificateIdentity,
-    CertificateUse,
-    check,
     check_organisation,
     describe,
     extension,
     load_certificates,
     refusal,
 )
-from kpr_sender.cms.port import Signer
 from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.model import Environment
-from kpr_sender.registry.port import FILES, Counterpart, Use
 from kpr_sender.settings.values import Revocation, Settings
 from kpr_sender.trust.revocation import RevocationAnswer, RevocationStatus, is_authority
 
@@ -96,8 +92,8 @@ class Authorities:
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
-    """What the configuration requires of a certificate beyond dates, key and key usage.
+class ConfiguredTrust:
+    """``Trust`` by the authorities, the revocation and the policies that the configuration names.
 
     Attributes:
         authorities: None where nothing is required.
@@ -134,12 +130,7 @@ class Trust:
         organisation: str | None = None,
         intermediates: Sequence[x509.Certificate] = (),
     ) -> None:
-        """Refuse a certificate that the configuration does not trust; ``intermediates`` that came with it are not.
-
-        Raises:
-            AccessRefused: It leads to no authority that is trusted, it or what issued it is revoked, it is another
-                organisation's; or no issuer says whether it is revoked, where that is required.
-        """
+        """Refuse a certificate that the configuration does not trust."""
         if self.authorities is None:
             return
         found = trusted_path(certificate, self.authorities, at=at, name=name, intermediates=intermediates)
@@ -229,53 +220,6 @@ def certificate_policies(certificate: x509.Certificate) -> frozenset[x509.Object
     """Return the policies that a certificate was issued under (RFC 5280 4.2.1.4); none where it says nothing."""
     stated = extension(certificate, x509.CertificatePolicies)
     return frozenset() if stated is None else frozenset(each.policy_identifier for each in stated)
-
-
-NOTHING_REQUIRED: Final = Trust()
-"""Trusts what the register gives out."""
-
-
-def check_counterpart(
-    counterpart: Counterpart, settings: Settings, *, at: datetime, trust: Trust = NOTHING_REQUIRED
-) -> None:
-    """Check the receiver and its certificates before anything is sealed for it.
-
-    Of those for signing only the current one: earlier ones are there to be recognised.
-
-    Raises:
-        ConfigInvalid: The register or the configuration has an objection to sending to it.
-        AccessRefused: Expired, not yet valid, made for another use, or not trusted as the configuration requires.
-    """
-    for objection in counterpart.objections:
-        raise objection
-    source = counterpart.provenance.source
-    encryption, signing = (
-        (f"Adresseregisteret ({source}), certificate for {use}" for use in Use)
-        if source and source != FILES
-        else ("receiver.encryption_certificate", "receiver.signing_certificates")
-    )
-    uses = {
-        encryption: (counterpart.encryption, CertificateUse.ENCRYPTION),
-        signing: (counterpart.signing[0], CertificateUse(settings.protection.signing_key_usage)),
-    }
-    for name, (certificate, use) in uses.items():
-        check(certificate, use, at=at, name=name)
-        trust.require(certificate, at=at, name=name, organisation=counterpart.organisation_number or None)
-
-
-def check_signer(own: Signer, settings: Settings, trust: Trust, *, at: datetime) -> None:
-    """Check who issued our signing certificate, and to whom; the rest was checked when it was loaded.
-
-    Raises:
-        AccessRefused: It is not trusted as the configuration requires.
-    """
-    trust.require(
-        own.certificate,
-        at=at,
-        name=settings.keys.signing.key,
-        organisation=settings.sender.party.organisation_number,
-        intermediates=own.chain,
-    )
 
 
 def _issuers(settings: Settings) -> Issuers | None:

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from kpr_sender.app import run_checks
 from kpr_sender.client import Client
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KeyUnavailable
 from kpr_sender.keys.files import load_pkcs12
 from kpr_sender.messages.xml_signature import verify_enveloped
 from kpr_sender.model import SubmissionState
-from kpr_sender.operator.self_check import CHECKS, WITHOUT_BUS, Status, run_checks
+from kpr_sender.operator.self_check import CHECKS, WITHOUT_BUS, Status
 from kpr_sender.sandbox.sandbox import Sandbox
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus

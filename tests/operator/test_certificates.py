@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from kpr_sender.app import certificates_in_use
 from kpr_sender.errors import AccessRefused, BusUnreachable
-from kpr_sender.operator.certificates import CertificateInUse, in_use
-from kpr_sender.operator.machine_checks import Status
+from kpr_sender.operator.certificates import CertificateInUse
+from kpr_sender.operator.check_context import Status
 from kpr_sender.profiles.profile import Deadline
 from tests.helpers import seid_pki
 from tests.helpers.municipality import municipality
@@ -60,7 +61,7 @@ def test_what_is_not_known_is_no_reason_for_an_alarm() -> None:
 
 
 def test_all_are_collected_in_the_order_of_their_use(tmp_path: Path) -> None:
-    found = in_use(municipality(tmp_path).configure(), now=NOW, observe=lambda _event: None)
+    found = certificates_in_use(municipality(tmp_path).configure(), now=lambda: NOW, observe=lambda _event: None)
     assert [each.role for each in found] == [
         "ours for signing",
         "ours for decryption",

@@ -14,12 +14,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from kpr_sender.app import run_checks
 from kpr_sender.client import Client
 from kpr_sender.cms.port import Decrypter, Signer
 from kpr_sender.keys.configured import ConfiguredKeys
 from kpr_sender.keys.files import KeyPair, load_pkcs12
 from kpr_sender.model import Environment
-from kpr_sender.operator.self_check import CHECKS, CheckResult, Status, run_checks
+from kpr_sender.operator.self_check import CHECKS, CheckResult, Status
 from kpr_sender.outbound.payload_file import PayloadFile
 from kpr_sender.preflight.payload import LEAST_AROUND
 from kpr_sender.sandbox.sandbox import Behaviour, Sandbox

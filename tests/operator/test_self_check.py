@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import pytest
 
+from kpr_sender.app import certificates_in_use, run_checks
 from kpr_sender.bus.port import Source
 from kpr_sender.client import Client
 from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound.look_memory import LookMemory, beside
 from kpr_sender.inbound.looks import Looks, Seen
-from kpr_sender.operator.certificates import in_use
 from kpr_sender.operator.self_check import (
     CHECKS,
     WITHOUT_BUS,
@@ -24,7 +24,6 @@ from kpr_sender.operator.self_check import (
     CheckResult,
     Place,
     Status,
-    run_checks,
 )
 from kpr_sender.report import deadline_of
 from tests.helpers.municipality import Changes
@@ -300,7 +299,7 @@ def test_certificates_are_warned_of_by_the_limits_of_certs(stage: Stage, days: i
     chosen = tuple(
         each for each in WITHOUT_BUS if each.name in ("our certificates", "receiver", "receiver's certificates")
     )
-    rows = in_use(settings, now=now, observe=lambda _event: None)
+    rows = certificates_in_use(settings, now=lambda: now, observe=lambda _event: None)
     own, _receiver, receivers = run_checks(settings, checks=chosen, now=lambda: now)
     for line, row in ((own, rows[0]), (receivers, rows[2])):
         concern = row.concern(now, deadline_of(settings, settings.report.year))

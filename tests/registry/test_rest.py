@@ -18,7 +18,8 @@ from kpr_sender.model import SubmissionState
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.read import secrets_of
 from kpr_sender.settings.values import Settings
-from kpr_sender.trust.policy import check_counterpart
+from kpr_sender.trust.parties import check_counterpart
+from kpr_sender.trust.policy import ConfiguredTrust
 from tests.helpers.helseid_stub import CLIENT_ID, HelseIdStub
 from tests.helpers.municipality import SENDER_HER_ID
 from tests.helpers.register_scene import Scene
@@ -77,7 +78,7 @@ def test_the_register_tells_queue_and_certificates(guarded: Guarded) -> None:
     assert found.signing == (guarded.scene.made.pki.certificate("fhi-signing"),)
     assert (found.name, found.organisation_number) == ("KPR Validering", "310000000")
     assert found.provenance.source == guarded.stub.origin
-    check_counterpart(found, settings, at=guarded.scene.now)
+    check_counterpart(found, settings, ConfiguredTrust(), at=guarded.scene.now)
     assert guarded.stub.refusals == []
 
 
@@ -230,7 +231,7 @@ def test_a_party_without_queue_or_certificate_is_refused(guarded: Guarded) -> No
     settings = guarded.settings(max_age=0)
     guarded.lists(changes={"amqpTransportStatus": "Disabled"})
     with pytest.raises(ConfigInvalid, match="No queue is registered"):
-        check_counterpart(guarded.scene.ask(settings), settings, at=guarded.scene.now)
+        check_counterpart(guarded.scene.ask(settings), settings, ConfiguredTrust(), at=guarded.scene.now)
 
     guarded.lists(certificates=(None, None))
     with pytest.raises(AccessRefused, match="no certificate for encryption"):

@@ -13,7 +13,8 @@ from kpr_sender.logins import RefusedLogins, beside
 from kpr_sender.registry import open_registry
 from kpr_sender.registry.port import Use
 from kpr_sender.settings.values import Settings
-from kpr_sender.trust.policy import check_counterpart
+from kpr_sender.trust.parties import check_counterpart
+from kpr_sender.trust.policy import ConfiguredTrust
 from tests.helpers import pki, registry_stub
 from tests.helpers.register_scene import Scene
 from tests.helpers.registry_stub import (
@@ -51,7 +52,7 @@ def test_the_register_tells_queue_and_certificates(scene: Scene, *, soap_11: boo
         ("GetCertificateForEncryption", KPR_VALIDERING),
         ("GetCertificateForValidatingSignature", KPR_VALIDERING),
     ]
-    check_counterpart(found, scene.configure(), at=scene.now)
+    check_counterpart(found, scene.configure(), ConfiguredTrust(), at=scene.now)
 
 
 def test_each_answer_says_where_it_came_from_and_until_when_it_may_be_used(scene: Scene) -> None:
@@ -211,7 +212,7 @@ def test_no_proxy_is_taken_from_the_environment(scene: Scene, monkeypatch: pytes
 
 
 def _demand(scene: Scene, settings: Settings) -> None:
-    check_counterpart(scene.ask(settings), settings, at=scene.now)
+    check_counterpart(scene.ask(settings), settings, ConfiguredTrust(), at=scene.now)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +242,7 @@ def test_what_speaks_against_the_receiver_stops_sealing_and_no_reading(
 
     assert found.signing
     with pytest.raises(ConfigInvalid, match=said) as caught:
-        check_counterpart(found, settings, at=scene.now)
+        check_counterpart(found, settings, ConfiguredTrust(), at=scene.now)
     assert caught.value.next_step
 
 
@@ -327,4 +328,4 @@ def test_earlier_signing_certificates_of_the_configuration_are_believed_as_well(
     found = scene.ask(settings)
 
     assert found.signing == (scene.made.pki.certificate("fhi-signing"), pki.certificate(pki.Kind.SIGNER))
-    check_counterpart(found, settings, at=scene.now)
+    check_counterpart(found, settings, ConfiguredTrust(), at=scene.now)

@@ -23,7 +23,7 @@ from kpr_sender.model import Environment
 from kpr_sender.settings.values import Revocation
 from kpr_sender.trust import fetch, policy
 from kpr_sender.trust.fetch import Issuers
-from kpr_sender.trust.policy import POLICIES, Authorities, Trust
+from kpr_sender.trust.policy import POLICIES, Authorities, ConfiguredTrust
 from tests.helpers import seid_pki
 from tests.helpers.figures import figure
 from tests.helpers.issuers_server import IssuersServer, Misbehaviour, issuers_server
@@ -422,7 +422,7 @@ def test_a_certificate_is_used_or_refused_with_its_text(name: str, stage: Stage,
             (laid_in / f"{number}.crl").write_bytes(each.public_bytes(Encoding.PEM))
     heard: list[Event] = []
     asked = None if row.mode is Revocation.OFF else Issuers(tmp_path / "kept", laid_in, seconds=0.3)
-    trust = Trust(Authorities.of(row.roots(stage)), row.mode, asked, heard.append)
+    trust = ConfiguredTrust(Authorities.of(row.roots(stage)), row.mode, asked, heard.append)
 
     def judge() -> None:
         certificates.check(certificate, row.use, at=row.at, name="keys.signing")
@@ -495,7 +495,7 @@ def test_that_nobody_answers_is_remembered_for_some_minutes(stage: Stage, tmp_pa
 
 def test_a_warning_is_given_once(stage: Stage, tmp_path: Path) -> None:
     heard: list[Event] = []
-    trust = Trust(Authorities.of(configured(stage)), Revocation.SOFT, Issuers(tmp_path), heard.append)
+    trust = ConfiguredTrust(Authorities.of(configured(stage)), Revocation.SOFT, Issuers(tmp_path), heard.append)
     certificate = stage.ca.issue()
     for _ in range(3):
         trust.require(certificate, at=NOW, name="its signing certificate")
@@ -523,7 +523,7 @@ def test_a_panic_of_the_library_at_a_certificate_is_no_path_and_no_answer(
         return made
 
     certificate = stage.with_ocsp(stage.ca.answer, crl=lambda _leaf: stage.ca.crl())
-    trust = Trust(Authorities.of(configured(stage)))
+    trust = ConfiguredTrust(Authorities.of(configured(stage)))
     for error, raised in ((_PanicError("a panic"), AccessRefused), (KeyboardInterrupt(), KeyboardInterrupt)):
         monkeypatch.setattr(policy, "PolicyBuilder", raises(error))
         with pytest.raises(raised):
@@ -549,7 +549,7 @@ def test_a_certificate_without_a_policy_of_the_profile_is_warned_of_once(
     stated = x509.CertificatePolicies([x509.PolicyInformation(x509.ObjectIdentifier(policy), None)]) if policy else None
     certificate = root.issue(more=[x509.Extension(stated.oid, critical=False, value=stated)] if stated else [])
     told: list[Event] = []
-    trust = Trust(Authorities.of([root.certificate]), observe=told.append, policies=POLICIES[environment])
+    trust = ConfiguredTrust(Authorities.of([root.certificate]), observe=told.append, policies=POLICIES[environment])
 
     for _ in range(2):
         trust.require(certificate, at=NOW, name="ours")
