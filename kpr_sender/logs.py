@@ -24,6 +24,7 @@ from typing import Any, Final, TextIO
 from kpr_sender.durable import NO_FOLLOW
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.events import Event, EventKind
+from kpr_sender.file_owners import keeps_owners
 from kpr_sender.privacy import redact_fields
 from kpr_sender.regular_file import NO_WAIT
 
@@ -177,7 +178,7 @@ def _handler(target: Path | TextIO) -> _Lines:
 def _require_own_folder(path: Path) -> None:
     """Refuse a folder in which anybody may put another file in the log's place."""
     mode = path.parent.stat().st_mode
-    if sys.platform != "win32" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+    if sys.platform != "win32" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX and keeps_owners(path.parent):
         raise _unfit(path, f"lies in a folder that everybody may write to (mode {stat.S_IMODE(mode):04o})")
 
 
@@ -187,7 +188,7 @@ def _make_private(descriptor: int, path: Path) -> None:
         return
     os.set_blocking(descriptor, True)
     found = os.fstat(descriptor)
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(found.st_mode) or not keeps_owners(path):
         return
     if found.st_uid not in {0, os.geteuid()} and os.geteuid():
         raise _unfit(path, "is another user's")

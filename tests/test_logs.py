@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from kpr_sender import file_owners
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.events import Event, EventKind
 from kpr_sender.logs import log_event, logging_to
@@ -210,6 +211,29 @@ def test_a_log_is_never_written_through_a_link_or_where_anybody_may_plant_one(tm
     with logging_to(file, level="info"):
         pass
     assert file.exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="owners and modes are POSIX")
+def test_a_log_on_a_mount_with_owners_and_modes_of_its_own_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """WSL's drives have mode 0777 and let nobody change it; a share's files may be another user's."""
+    file, here = tmp_path / "kpr.log", os.geteuid()
+    file.touch(0o777)
+    tmp_path.chmod(0o777)
+    if not here:
+        os.chown(file, 4712, 4712)
+    monkeypatch.setattr(os, "geteuid", lambda: here + 4711)
+    with pytest.raises(ConfigInvalid, match="everybody may write"), logging_to(file, level="info"):
+        pass
+    tmp_path.chmod(0o755)
+    with pytest.raises(ConfigInvalid, match="another user's"), logging_to(file, level="info"):
+        pass
+    tmp_path.chmod(0o777)
+    monkeypatch.setattr(file_owners, "file_system", lambda _path: "drvfs")
+    with logging_to(file, level="info") as logger:
+        log_event(logger, Event(EventKind.FINISHED, "x"))
+    assert "finished" in file.read_text("utf-8")
 
 
 def test_a_disk_that_is_full_when_the_log_is_opened_stops_nothing(

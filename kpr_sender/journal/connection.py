@@ -21,6 +21,7 @@ from kpr_sender.durable import sync_folder
 from kpr_sender.errors import ConfigInvalid, InternalError, JournalUnwritable, KprError, UsageError
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.journal import schema, sql
+from kpr_sender.journal.location import narrow
 from kpr_sender.journal.rows import Unreadable, time_text
 from kpr_sender.model import Environment
 
@@ -172,7 +173,7 @@ def open_to_write(path: Path, environment: Environment, *, now: Callable[[], dat
     try:
         with translated(path):
             version = _require_ours(connection, path)
-            _narrow(path)
+            narrow(path)
             connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")  # counts for a file that is still empty
             _require_wal(connection, path)
             for setting in (
@@ -246,15 +247,6 @@ def _make_private(path: Path) -> None:
         return
     os.close(descriptor)
     sync_folder(path.parent)  # the name must be as durable as what will be written under it
-
-
-def _narrow(path: Path) -> None:
-    """Let nobody else read it any more: receipts in it may name persons (promise G6), and a backup may widen rights."""
-    resolved = path.resolve()
-    for file in (resolved, *(resolved.with_name(resolved.name + end) for end in ("-wal", "-shm"))):
-        with suppress(FileNotFoundError):
-            if os.name == "posix" and file.stat().st_mode & 0o077:
-                file.chmod(0o600)
 
 
 def _require_file(path: Path) -> None:

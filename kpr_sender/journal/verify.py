@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Final
 
 from kpr_sender.errors import JournalUnwritable
+from kpr_sender.file_owners import keeps_owners
 from kpr_sender.journal import recovery, rows, schema, sql
 from kpr_sender.journal.connection import of_os, open_to_read
-from kpr_sender.journal.location import stable_inode
+from kpr_sender.journal.location import OTHERS, stable_inode
 from kpr_sender.journal.recovery import objection_to
 from kpr_sender.journal.rows import Unreadable
 from kpr_sender.journal.values import CREATED, JournalFinding, Verification
@@ -188,7 +189,7 @@ def _permissions(path: Path) -> Iterator[JournalFinding]:
     if os.name != "posix":
         return
     for file in (path, *(path.with_name(path.name + end) for end in ("-wal", ".mark"))):
-        if file.exists() and (mode := file.stat().st_mode & 0o777) & 0o077:
+        if file.exists() and (mode := file.stat().st_mode & 0o777) & OTHERS and keeps_owners(file):
             yield JournalFinding(str(file), f"others may read or write it (mode {mode:04o}); it must be 0600.")
 
 

@@ -22,6 +22,7 @@ from kpr_sender.cms.certificates import read_der
 from kpr_sender.durable import write_file
 from kpr_sender.errors import RegistryUnreachable
 from kpr_sender.events import Event, EventKind, Observer
+from kpr_sender.file_owners import keeps_owners
 from kpr_sender.registry.counterpart_checks import objections
 from kpr_sender.registry.files import configured_certificates
 from kpr_sender.registry.port import (
@@ -87,8 +88,10 @@ class Cache:
         try:
             with self.path.open("rb") as file:
                 about = os.fstat(file.fileno())
-                if sys.platform != "win32" and (  # Windows has neither mode bits nor numeric owners
-                    about.st_mode & _OTHERS_MAY_WRITE or about.st_uid != os.geteuid()
+                if (
+                    sys.platform != "win32"  # which has neither mode bits nor numeric owners
+                    and (about.st_mode & _OTHERS_MAY_WRITE or about.st_uid != os.geteuid())
+                    and keeps_owners(self.path)
                 ):
                     self._warn("may be written by others than its owner, or is another's; it is not used")
                     return {}

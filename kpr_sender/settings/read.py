@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import is_registered_id
 from kpr_sender.model import Environment
-from kpr_sender.settings.file_access import require_trusted
+from kpr_sender.settings.file_access import require_trusted, unguarded
 from kpr_sender.settings.keys import DECLARED, Key, KeyGroup, SecretKeys, Section, keys_of
 from kpr_sender.settings.kinds import Unfit
 from kpr_sender.settings.secrets import EnvironmentSecret, FileSecret, KeySettings, KeySource, Secret
@@ -99,9 +99,12 @@ def secrets_of(settings: Settings) -> tuple[Secret, ...]:
 
 
 def concerns(settings: Settings) -> tuple[str, ...]:
-    """Say what is unwise about the places that secrets and private keys are stored in, a sentence each."""
-    keys = (source.exposed for source in (settings.keys.signing, *settings.keys.decryption))
-    return tuple(dict.fromkeys(filter(None, (*(secret.concern for secret in secrets_of(settings)), *keys))))
+    """Say what is unwise about the places of secrets, private keys and files that we rely on, a sentence each."""
+    keys = (source.concern for source in (settings.keys.signing, *settings.keys.decryption))
+    real = settings.environment is not Environment.LOKAL
+    relied_on = (Path(settings.origin), *(path for _, path in _relied_on(settings))) if real else ()
+    found = (*(secret.concern for secret in secrets_of(settings)), *keys, *map(unguarded, relied_on))
+    return tuple(dict.fromkeys(filter(None, found)))
 
 
 def require_unexposed(settings: Settings) -> None:

@@ -10,7 +10,7 @@ from typing import Final
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.settings import kinds
-from kpr_sender.settings.file_access import exposed, too_open
+from kpr_sender.settings.file_access import exposed, perhaps_exposed, too_open
 from kpr_sender.settings.keys import option, part, secret, section
 
 _MOST_BYTES: Final = 65_536
@@ -192,8 +192,16 @@ class KeySource:
     @property
     def exposed(self) -> str:
         """That others may read its private key, which no passphrase protects; empty where nobody may."""
-        path = self.pkcs12 or self.key_pem
-        return "" if path is None or self.secret is not None else exposed(path)
+        return "" if self._unprotected is None else exposed(self._unprotected)
+
+    @property
+    def concern(self) -> str:
+        """The same, also where nothing tells, or nobody here can change it."""
+        return "" if self._unprotected is None else perhaps_exposed(self._unprotected)
+
+    @property
+    def _unprotected(self) -> Path | None:
+        return None if self.secret is not None else self.pkcs12 or self.key_pem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

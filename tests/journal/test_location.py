@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from kpr_sender import file_owners
 from kpr_sender.cli.main import run
 from kpr_sender.client import Client
 from kpr_sender.errors import JournalUnwritable
@@ -80,7 +82,7 @@ def test_another_users_journal_is_refused_before_anything_is_written(
     ):
         assert _command(made, *arguments) == 73, arguments
         told = capsys.readouterr().err
-        assert "and this is uid" in told
+        assert "and this is user number" in told
         assert "sudo -H -u " in told
     assert _all_in(_state(made)) == before
     assert _command(made, "status") == 0, "it is only read"
@@ -129,11 +131,29 @@ def test_owners_that_are_a_mounts_and_not_the_files_say_nothing(
     made: Municipality, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _send(made)
-    monkeypatch.setattr(location, "file_system", lambda _path: "cifs")
+    monkeypatch.setattr(file_owners, "file_system", lambda _path: "cifs")
     monkeypatch.setattr(os, "geteuid", lambda: made.folder.stat().st_uid + 4711)
     _state(made).chmod(0o777)
     location.require_own_journal(_state(made) / "journal.db")
     location.require_private_folder(_state(made) / "journal.db")
+
+
+def test_modes_that_a_mount_does_not_let_us_change_stop_no_run(
+    made: Municipality, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A journal on a disk with FAT, which answers chmod with EPERM."""
+    _send(made)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    for file in _state(made).glob("journal.db*"):
+        file.chmod(0o755)
+    assert _command(made, "journal", "verify") == 73
+    monkeypatch.setattr(file_owners, "file_system", lambda _path: "vfat")
+    monkeypatch.setattr(os, "chmod", refuse)
+    assert _command(made, "journal", "verify") == 0
+    assert _command(made, "wait", "--wait", "0") == 0
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o702])

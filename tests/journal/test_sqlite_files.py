@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from kpr_sender import file_owners
 from kpr_sender.bus.port import Outbound
 from kpr_sender.cli import session
 from kpr_sender.cli.main import run
 from kpr_sender.client import Client
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import location, marker
-from kpr_sender.journal.location import kind_in
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
@@ -218,45 +218,12 @@ def test_a_journal_that_is_full_ends_the_command_with_73(
     assert bus.published == []
 
 
-_MOUNTS = """\
-22 1 259:2 / / rw,relatime shared:1 - ext4 /dev/root rw
-30 22 0:26 / /run rw,nosuid - tmpfs tmpfs rw
-40 22 0:51 / /mnt/felles rw - nfs4 filer:/vol rw
-41 22 0:52 / /mnt/data\\040og\\040mer rw - cifs //filer/data rw
-42 22 0:53 / /mnt/fjern rw - fuse.sshfs fjern: rw
-43 22 259:3 / /mnt/felles/lokal rw - xfs /dev/sdb1 rw
-44 22 0:54 / /over rw - nfs a:/b rw
-45 44 259:4 / /over rw - ext4 /dev/sdc1 rw
-46 22 0:55 /sub /srv/kpr rw master:1 propagate_from:2 - 9p host rw
-broken
-"""
-
-
-@pytest.mark.parametrize(
-    ("path", "kind", "network"),
-    [
-        ("/var/lib/kpr/journal.db", "ext4", False),
-        ("/run/kpr/journal.db", "tmpfs", False),
-        ("/mnt/felles/journal.db", "nfs4", True),
-        ("/mnt/felles/lokal/journal.db", "xfs", False),
-        ("/mnt/fellesskap/journal.db", "ext4", False),
-        ("/mnt/data og mer/journal.db", "cifs", True),
-        ("/mnt/fjern/journal.db", "fuse.sshfs", True),
-        ("/over/journal.db", "ext4", False),
-        ("/srv/kpr/journal.db", "9p", True),
-    ],
-)
-def test_the_file_system_is_told_by_its_mount(path: str, kind: str, *, network: bool) -> None:
-    found = kind_in(_MOUNTS, Path(path))
-    assert found == kind
-    assert location.is_network(found) is network
-
-
 def test_a_journal_on_a_network_file_system_is_refused_unless_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kommune = municipality(tmp_path)
-    monkeypatch.setattr(location, "file_system", lambda _path: "nfs4")
+    for module in (location, file_owners):
+        monkeypatch.setattr(module, "file_system", lambda _path: "nfs4")
     bus = MemoryBus()
     with Client(kommune.configure(), bus=bus) as client, pytest.raises(JournalUnwritable, match="nfs4") as raised:
         client.submit()
@@ -269,7 +236,3 @@ def test_a_journal_on_a_network_file_system_is_refused_unless_allowed(
     found = marker.read(kommune.journal)
     assert found is not None
     assert found.inode is None, "a network file system may give another one at any time"
-
-
-def test_this_machines_own_disk_is_told() -> None:
-    assert location.file_system(Path("/proc/self/status")) == "proc"

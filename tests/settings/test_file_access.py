@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from kpr_sender import file_owners
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment
-from kpr_sender.settings import load
+from kpr_sender.settings import file_access, load
 from kpr_sender.settings.file_access import exposed, require_trusted, too_open
 from kpr_sender.settings.read import concerns, require_unexposed
 from tests.helpers.configuration import VALID, changed, load_text
@@ -59,8 +60,8 @@ RELIED_ON = [
     pytest.param(KPR, KPR, 0o666, "may be written by everybody (mode 0666)", id="everybody's"),
     pytest.param(KPR, SHARED_GROUP, 0o664, "may be written by the group fellesgruppe", id="a group with others in it"),
     pytest.param(KPR, ALICE, 0o664, "may be written by the group alice", id="another's group"),
-    pytest.param(ROOT, 7000, 0o664, "may be written by the group gid 7000", id="a group without a name"),
-    pytest.param(7000, 7000, 0o600, "belongs to another user (uid 7000)", id="a user without a name"),
+    pytest.param(ROOT, 7000, 0o664, "may be written by group number 7000", id="a group without a name"),
+    pytest.param(7000, 7000, 0o600, "belongs to another user (user number 7000)", id="a user without a name"),
 ]
 
 
@@ -219,3 +220,35 @@ def test_on_a_mount_that_nobody_may_write_to_a_mode_says_nothing(
     real = os.statvfs
     monkeypatch.setattr(os, "statvfs", lambda path: os.statvfs_result((*real(path)[:8], os.ST_RDONLY, 255)))
     require_trusted(file, where="--config")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
+@pytest.mark.parametrize("kind", ["drvfs", "9p", "vfat", "cifs", "nfs4", "fuse.sshfs", "fakeowner"])
+def test_where_owners_and_modes_are_the_mounts_nobody_is_locked_out_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """WSL's drives, shares, FAT and a squashed NFS: another's, for everybody, and no chmod that changes it."""
+    (tmp_path / "password").touch()
+    text = changed("password_env", 'password_file = "password"').replace('passphrase_env = "SIGNING"\n', "")
+    (tmp_path / "signing.p12").touch()
+    load_text(tmp_path, text)
+    here = os.geteuid()
+    for path in (tmp_path, *tmp_path.iterdir()):
+        path.chmod(0o777)
+        if here == ROOT:
+            os.chown(path, ALICE, ALICE)
+    monkeypatch.setattr(os, "geteuid", lambda: here + KPR)
+    with pytest.raises(ConfigInvalid, match=r"belongs to another user"):
+        load_text(tmp_path, text)
+
+    monkeypatch.setattr(file_owners, "file_system", lambda _path: kind)
+    monkeypatch.setattr(file_access, "file_system", lambda _path: kind)
+    settings = load_text(tmp_path, text)
+    require_unexposed(settings)
+    said = concerns(settings)
+    assert [sentence.split()[0] for sentence in said] == [
+        str(tmp_path / "password"),
+        str(tmp_path / "signing.p12"),
+        "Who",
+    ]
+    assert all(f"those of the mount ({kind})" in sentence for sentence in said)
