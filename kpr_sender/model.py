@@ -6,7 +6,7 @@ import enum
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from kpr_sender.states import Lifecycle, ReceiptStatus, ShipmentState, awaits_answer
@@ -364,3 +364,8 @@ class Submission:
     def own(self) -> tuple[Shipment, ...]:
         """The shipments that were made for it: all but a delivered half that it keeps of what it replaces."""
         return tuple(one for one in self.shipments if one.submission_id == self.submission_id)
+
+
+def rfc3339(at: datetime) -> str:
+    """Write a time as RFC 3339 in UTC, whole seconds, for example ``2025-01-06T09:15:00Z``."""
+    return at.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"

@@ -15,9 +15,9 @@ from kpr_sender import profiles
 from kpr_sender.errors import EXIT_OK, KprError
 from kpr_sender.journal.port import JournalView
 from kpr_sender.journal.values import CREATED, DECISIONS, REVIEWED, JournalEvent
-from kpr_sender.model import ARRIVED, Environment, Submission
+from kpr_sender.model import ARRIVED, Environment, Submission, rfc3339
 from kpr_sender.profiles.profile import Deadline
-from kpr_sender.result import environment_mark, error_beside_replacement, error_of, named, rfc3339
+from kpr_sender.result import environment_mark, error_beside_replacement, error_of, named
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import UNANSWERED
 

@@ -36,8 +36,7 @@ from kpr_sender.inbound.look_memory import LookMemory
 from kpr_sender.inbound.looks import ASSUMED_LIMIT, LAST_TAKE, Looks, Seen
 from kpr_sender.inbound.receipt import Evaluation, Handling, ReceiptHandler
 from kpr_sender.journal.port import Journal
-from kpr_sender.model import Submission
-from kpr_sender.result import rfc3339
+from kpr_sender.model import Submission, rfc3339
 from kpr_sender.states import ShipmentState
 
 _LOOK_SECONDS: Final = 5.0

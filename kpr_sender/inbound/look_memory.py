@@ -20,8 +20,8 @@ from kpr_sender.bus.port import QUEUE_NAMES, Inbound, Source, own_queues
 from kpr_sender.durable import write_file
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.inbound.looks import Looks, Seen
+from kpr_sender.model import rfc3339
 from kpr_sender.report import LastLook, NextLook
-from kpr_sender.result import rfc3339
 from kpr_sender.settings.values import Settings
 
 _SCHEMA: Final = 1

@@ -16,7 +16,7 @@ from typing import Final
 
 from kpr_sender.errors import UsageError
 from kpr_sender.journal.admission import require_clean
-from kpr_sender.result import rfc3339
+from kpr_sender.model import rfc3339
 
 PAUSES: Final[Mapping[int, timedelta]] = MappingProxyType(
     {1: timedelta(minutes=1), 2: timedelta(minutes=10), 3: timedelta(hours=1), 4: timedelta(hours=24)}

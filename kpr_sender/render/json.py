@@ -12,10 +12,9 @@ from typing import Any, Final
 
 from kpr_sender.errors import EXIT_OK, KprError
 from kpr_sender.journal.values import JournalEvent
-from kpr_sender.model import CertificateName, ErrorMessage, Receipt, Shipment
+from kpr_sender.model import CertificateName, ErrorMessage, Receipt, Shipment, rfc3339
 from kpr_sender.privacy import shown
 from kpr_sender.report import Report
-from kpr_sender.result import rfc3339
 
 SCHEMA: Final = 2
 """Raised when a key goes away or changes its meaning; a new key does not raise it."""

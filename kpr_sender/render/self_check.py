@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from kpr_sender.cms.certificates import describe, owner
+from kpr_sender.model import rfc3339
 from kpr_sender.operator.certificates import CertificateInUse
 from kpr_sender.operator.self_check import CHECKS, CheckResult
 from kpr_sender.profiles.profile import Deadline
-from kpr_sender.result import rfc3339
 
 _WIDTH: Final = max(len(check.name) for check in CHECKS)
 _HEAD: Final = ("", "certificate", "whose", "valid until", "days left")

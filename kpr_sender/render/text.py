@@ -17,10 +17,12 @@ from kpr_sender.model import (
     Shipment,
     Submission,
     SubmissionState,
+    rfc3339,
 )
 from kpr_sender.operator.resolve import Attempt, Case, Decision
 from kpr_sender.report import Report
-from kpr_sender.result import environment_mark, evidence, rfc3339, standing
+from kpr_sender.result import environment_mark
+from kpr_sender.standing import evidence, standing
 from kpr_sender.states import ReceiptStatus, ShipmentState, awaits_answer
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from kpr_sender.client import Client
 from kpr_sender.errors import QueueShared, UsageError
 from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound.look_memory import LookMemory, beside
+from kpr_sender.model import rfc3339
 from kpr_sender.render.text import report_screen
 from kpr_sender.report import Report
-from kpr_sender.result import rfc3339
 from tests.helpers.command import kpr_send
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus

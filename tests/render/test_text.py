@@ -14,7 +14,7 @@ from kpr_sender.operator.resolve import Decision
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.render import text
 from kpr_sender.report import may_be_reviewed
-from kpr_sender.result import standing
+from kpr_sender.standing import standing
 from kpr_sender.states import ReceiptStatus, ShipmentState
 from tests.helpers.submissions import AT, pair, receipt, shipment, told
 
