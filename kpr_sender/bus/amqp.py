@@ -24,7 +24,7 @@ from kpr_sender.bus import broker_errors
 from kpr_sender.bus.codec import Decoded, Undecodable
 from kpr_sender.bus.connection import BusConnection
 from kpr_sender.bus.port import Inbound, Outbound, Outcome, Source, own_queues
-from kpr_sender.bus.receiver import Arrived, Item, Token
+from kpr_sender.bus.receiver import Arrived, GivenBack, Item, Token
 from kpr_sender.errors import BusUnreachable, KprError
 from kpr_sender.settings.values import BusSettings
 
@@ -103,11 +103,15 @@ class AmqpBus:
             for connection in self._connections(timeout):
                 if connection.read(sources):
                     deadline = max(deadline, self._monotonic() + _FIRST_ANSWER)
-                while isinstance(item := self._next(connection, deadline), Arrived):
-                    if (inbound := _read(connection, item)) is not None:
+                while isinstance(item := self._next(connection, deadline), Arrived | GivenBack):
+                    if isinstance(item, GivenBack):
+                        connection.gave_back = True
+                    elif (inbound := _read(connection, item)) is not None:
                         self._failures = 0
                         return inbound
                 if item is None:
+                    if connection.gave_back:
+                        self._drop(connection)
                     break
                 self._drop(connection)
                 self._unreachable = broker_errors.lost(item, f"{self._settings.host}:{self._settings.port}")
@@ -117,10 +121,10 @@ class AmqpBus:
         self._failures = 0
         return None
 
-    def settle(self, inbound: Inbound) -> None:
-        """Accept a message. Nothing happens when its connection is gone: it comes again."""
-        if (at := self._delivery(inbound)) is not None:
-            at[0].settle(at[1])
+    def settle(self, inbound: Inbound) -> bool:
+        """Accept a message, as ``Bus.settle`` says."""
+        at = self._delivery(inbound)
+        return at is not None and at[0].settle(at[1])
 
     def hold(self, inbound: Inbound) -> None:
         """Leave a message unsettled; it goes back with ``detach`` or ``close``, or after ``LONGEST_HOLD``."""
@@ -202,7 +206,8 @@ class AmqpBus:
             return self._connection
 
     def _next(self, connection: BusConnection, deadline: float) -> Item | None:
-        left = max(0.0, deadline - self._monotonic())
+        # Of a connection that gave all back only what it handed out before is still to be seen.
+        left = 0.0 if connection.gave_back else max(0.0, deadline - self._monotonic())
         while True:
             try:
                 return connection.inbox.get(timeout=min(left, _HEARD_WITHIN))

@@ -133,6 +133,7 @@ class BusConnection:
     def __init__(self, settings: BusSettings, queues: Mapping[Source, str]) -> None:
         self.inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._settings = settings
+        self.gave_back = False  # what was not settled in time: this connection reads no more
         self._held = HeldCount(settings.held_cap)
         self._reading: set[Source] = set()
         self._receivers: dict[Source, ReceivingLink] = {}
@@ -190,9 +191,9 @@ class BusConnection:
         self._reading |= first
         return bool(first)
 
-    def settle(self, token: Token) -> None:
-        """Accept a delivery; one of an earlier attachment is nobody's any more."""
-        self._decide(ReceivingLink.settle, token)
+    def settle(self, token: Token) -> bool:
+        """Accept a delivery; return whether it was still here: one of an earlier attachment is not."""
+        return self._decide(ReceivingLink.settle, token)
 
     def hold(self, token: Token) -> None:
         """Leave a delivery unsettled."""
@@ -262,8 +263,11 @@ class BusConnection:
             result = reply.result(0) if reply.done() else unknown
         return result
 
-    def _decide(self, decision: Callable[[ReceivingLink, Token], None], token: Token) -> None:
-        if not self.stale(token):
-            link = self._receivers[token.source]
-            with contextlib.suppress(TimeoutError):  # as where the connection is lost: the message comes again
-                self._io.do(lambda: decision(link, token)).result(_THREAD_SECONDS)
+    def _decide(self, decision: Callable[[ReceivingLink, Token], bool | None], token: Token) -> bool:
+        if self.stale(token):
+            return False
+        link = self._receivers[token.source]
+        with contextlib.suppress(TimeoutError):  # as where the connection is lost: the message comes again
+            decided = self._io.ask(lambda reply: reply.set_result(decision(link, token))).result(_THREAD_SECONDS)
+            return decided is True
+        return False

@@ -9,6 +9,8 @@ The rules an implementation keeps:
 3. *Nothing arrived* (None) and *could not look* (BusUnreachable) are different answers of ``receive``.
 4. A message that is not ours is never settled: ``hold`` leaves it unsettled, ``detach`` or ``close`` gives it back.
 5. Nothing is taken from a queue before ``receive`` asks for it.
+6. What is taken and not settled is out of its owner's reach for 5 seconds at most (promise G8), held or not decided on
+   yet, whatever the caller is at. Then it has gone back, and comes again.
 """
 
 from __future__ import annotations
@@ -224,20 +226,25 @@ class Bus(Protocol):
 
         Reconnects where needed: at least one attempt, bounded by ``bus.connect_timeout``, and then again and again
         until ``timeout`` is over, so that a caller who goes on looking need not pause. A queue that was asked for once
-        is read until ``detach``.
+        is read until ``detach``, or until what was taken goes back (rule 6); None is returned then, and the next call
+        attaches again.
 
         Raises:
             BusUnreachable: It could not be looked: there is no connection at the end.
             AccessRefused, ConfigInvalid: As for ``connect``.
         """
 
-    def settle(self, inbound: Inbound) -> None:
-        """Accept a message of ours, after what it says is durable. Lost connections are no error: it comes again."""
+    def settle(self, inbound: Inbound) -> bool:
+        """Accept a message of ours, after what it says is durable.
+
+        Returns:
+            Whether it was still here. No error where it had gone back, or the connection is lost: it comes again.
+        """
 
     def hold(self, inbound: Inbound) -> None:
         """Leave a message that is not ours unsettled, so that it neither hides ours nor is lost to its owner.
 
-        It goes back at ``detach``; after 5 seconds it goes back in any case, and nothing more is received until then.
+        It goes back at ``detach``; in 5 seconds it goes back in any case, and nothing more is received until then.
         """
 
     @property

@@ -10,7 +10,8 @@
 5. Of a broker that sends more than was asked for, or takes back what it sent, over and over, no more than
    ``_MOST_UNDECIDED`` messages wait for the caller, and no more bytes than half as many of ``max_inbound`` have: then
    the connection ends.
-6. A held message is out of its owner's reach for ``LONGEST_HOLD`` at most (promise G8), whatever the caller is at.
+6. What was taken and is not settled, held or not decided yet, is out of its owner's reach for ``LONGEST_HOLD`` at most
+   (promise G8), whatever the caller is at: then all of it goes back.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from kpr_sender.bus.proton_engine import Delivery
 
 _CREDIT: Final = 10  # messages handed out and not yet decided
 _MOST_UNDECIDED: Final = 3 * _CREDIT  # RabbitMQ may send five too many, see ``read``: half of it has room for those
-LONGEST_HOLD: Final = 5.0
-"""How long a message of others is out of its owner's reach at most, in seconds."""
+LONGEST_HOLD: Final = 4.5
+"""How long a message is here at most before it is settled or goes back, in seconds. It is then out of its owner's reach
+for 5 seconds at most: half a second is for the ways here and back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,12 @@ class Arrived:
     complete: bool = True
 
 
-Item = Arrived | LinkRefused | ConnectionEnded
+@dataclass(frozen=True, slots=True)
+class GivenBack:
+    """What was not settled in ``LONGEST_HOLD`` has gone back, and nothing more comes from this queue."""
+
+
+Item = Arrived | GivenBack | LinkRefused | ConnectionEnded
 """What a connection hands to its caller."""
 
 
@@ -65,12 +72,8 @@ class HeldCount:
 class _Unsettled:
     delivery: Delivery
     size: int
-    held_at: float | None = None
-
-    @property
-    def held(self) -> bool:
-        """Whether it is known to be foreign."""
-        return self.held_at is not None
+    taken_at: float
+    held: bool = False
 
 
 class ReceivingLink(InwardLink):
@@ -90,7 +93,7 @@ class ReceivingLink(InwardLink):
         source: Source,
         held: HeldCount,
         max_inbound: int,
-        hand_out: Callable[[Arrived | LinkRefused], None],
+        hand_out: Callable[[Arrived | GivenBack | LinkRefused], None],
     ) -> None:
         super().__init__(io, address)
         self._source = source
@@ -100,19 +103,22 @@ class ReceivingLink(InwardLink):
         self._unsettled: dict[int, _Unsettled] = {}
         self._number = 0
         self._partial = bytearray()
+        self._partial_at: float | None = None  # when the last part of a message that is not complete came
         self._wanted = 0
         self._taken_back_since = 0  # messages that the caller has not decided on, and may not even have seen
 
-    def settle(self, token: Token) -> None:
-        """Accept a delivery and ask for one more. Nothing happens to one that has gone back."""
+    def settle(self, token: Token) -> bool:
+        """Accept a delivery and ask for one more; return whether it was still here, and had not gone back."""
         self._taken_back_since = 0
         entry = self._unsettled.pop(token.number, None)
-        if entry is not None and self._link is not None:
-            self._held.count -= entry.held
-            entry.delivery.update(Delivery.ACCEPTED)
-            entry.delivery.settle()
-            if not entry.held:
-                self._ask_for_more(1)
+        if entry is None or self._link is None:
+            return False
+        self._held.count -= entry.held
+        entry.delivery.update(Delivery.ACCEPTED)
+        entry.delivery.settle()
+        if not entry.held:
+            self._ask_for_more(1)
+        return True
 
     def hold(self, token: Token) -> None:
         """Leave a delivery unsettled, and ask for one more below the cap."""
@@ -120,7 +126,7 @@ class ReceivingLink(InwardLink):
         entry = self._unsettled.get(token.number)
         if entry is None or entry.held or self._link is None:
             return
-        entry.held_at = time.monotonic()
+        entry.held = True
         self._held.count += 1
         if self._held.count <= self._held.cap:
             self._ask_for_more(1)
@@ -136,9 +142,10 @@ class ReceivingLink(InwardLink):
 
     def on_delivery(self, delivery: Delivery) -> None:
         """A message, a part of one, or the broker takes one back."""
+        taken_back = delivery.updated  # perhaps in the same read as the message's end; read before it may be settled
         if delivery.readable:
             self._read(delivery)
-        elif delivery.updated:
+        if taken_back:
             self._taken_back(delivery)
 
     def on_refused(self, condition: str, description: str) -> None:
@@ -149,14 +156,16 @@ class ReceivingLink(InwardLink):
             self._hand_out(LinkRefused(condition, description))
 
     def tick(self, now: float) -> float | None:
-        """End the session when a foreign message has been here for ``LONGEST_HOLD``, and wait for the caller to leave.
+        """End the session when anything unsettled has been here for ``LONGEST_HOLD``, and wait for the caller to leave.
 
         The caller sees that nothing more comes; it is not attached again by itself, which would be the next delivery.
+        A message that is still coming counts from its last part: on a slow line it would come over and over.
         """
-        oldest = min((entry.held_at for entry in self._unsettled.values() if entry.held_at is not None), default=None)
+        oldest = next((entry.taken_at for entry in self._unsettled.values()), self._partial_at)
         if oldest is None or now < oldest + LONGEST_HOLD:
             return None if oldest is None else oldest + LONGEST_HOLD
         self.leave()
+        self._hand_out(GivenBack())
         return None
 
     def _read(self, delivery: Delivery) -> None:
@@ -164,7 +173,7 @@ class ReceivingLink(InwardLink):
         if link is None:
             return
         if delivery.aborted:  # before it is read, which proton refuses then
-            self._partial = bytearray()
+            self._forget_partial()
             delivery.settle()
             self._ask_for_more(1)
             return
@@ -172,12 +181,14 @@ class ReceivingLink(InwardLink):
         # One byte too many tells that it is too large, and bounds what of it is stored.
         self._partial += arrived[: self._max_inbound + 1 - len(self._partial)]
         if delivery.partial:
+            self._partial_at = time.monotonic()
             return
-        raw, self._partial = self._partial, bytearray()
+        raw = self._partial
+        self._forget_partial()
         link.advance()
         self._ask_for_more(0)
         self._number += 1
-        self._unsettled[self._number] = _Unsettled(delivery, min(len(raw), self._max_inbound))
+        self._unsettled[self._number] = _Unsettled(delivery, min(len(raw), self._max_inbound), time.monotonic())
         sizes = [entry.size for entry in self._unsettled.values() if not entry.held]
         if len(sizes) > _MOST_UNDECIDED or sum(sizes) > _MOST_UNDECIDED // 2 * self._max_inbound:
             raise Violation("it sends more messages than it was asked for")
@@ -206,9 +217,12 @@ class ReceivingLink(InwardLink):
                 raise Violation("it takes back what it sent, over and over")
             self._ask_for_more(1)
 
+    def _forget_partial(self) -> None:
+        self._partial, self._partial_at = bytearray(), None
+
     def _drop(self) -> None:
         self._held.count -= sum(entry.held for entry in self._unsettled.values())
         self._unsettled.clear()
-        self._partial = bytearray()
+        self._forget_partial()
         self._wanted = 0
         super()._drop()

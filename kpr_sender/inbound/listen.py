@@ -44,7 +44,7 @@ _LOOK_SECONDS: Final = 5.0
 _QUIET_SECONDS: Final = 1.0
 """A look is over when nothing has come for so long. No drain: it crashes RabbitMQ 3.10."""
 _LONGEST_LOOK: Final = 4.0
-"""How long after the first message of others a look is over in any case: the bus gives them back after 5 seconds."""
+"""How long after the first message of others a look is over in any case: the bus gives them back soon after that."""
 
 
 def note_obstacle(journal: Journal, submission: Submission, error: KprError | None) -> None:
@@ -75,12 +75,15 @@ class _Look:
         seen: The messages of others that it found on each.
         ends_at: When it is over, by the monotonic clock; None while nothing of others was seen.
         quiet: Whether nothing came when last asked.
+        late: Whether a message of ours had gone back before it was settled, because this machine was too slow: more may
+            lie behind it.
     """
 
     before: Mapping[Source, Looks]
     seen: Mapping[Source, list[Seen]]
     ends_at: float | None = None
     quiet: bool = True
+    late: bool = False
 
     @property
     def foreign(self) -> int:
@@ -105,7 +108,9 @@ class _Wait:
 
     Attributes:
         anyway: The queues that a person asked to be looked at, as long as they have not been.
-        copies: A stored receipt was verified just now: its copy on the queue is still to be settled by one look.
+        copies: A copy of what is durable lies on the queue, still to be settled by one look: a stored receipt was
+            verified just now, or a message had gone back before it was settled.
+        again: Whether such a look was made for what had gone back.
         look: The one under way.
         unreachable: Why the bus could not be looked at the last time.
         capped: Whether a look ended at ``held_cap``.
@@ -114,10 +119,16 @@ class _Wait:
 
     anyway: Collection[Source]
     copies: bool = False
+    again: bool = False
     look: _Look | None = None
     unreachable: BusUnreachable | None = None
     capped: bool = False
     large: bool = False
+
+    @property
+    def has_copies(self) -> bool:
+        """Whether to look for them although all is answered."""
+        return self.copies or (self.look is not None and self.look.late and not self.again)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +220,7 @@ class Listener:
         submission = self._from_folder(submission, first=True)
         try:
             more = True
-            while more and (submission.awaits_answer or wait.copies) and not self.closing.is_set():
+            while more and (submission.awaits_answer or wait.has_copies) and not self.closing.is_set():
                 left = max(end - self.monotonic(), 0.0)
                 if not submission.awaits_answer:
                     left = min(left, _QUIET_SECONDS)
@@ -257,9 +268,10 @@ class Listener:
         if look.quiet or look.is_over(self.monotonic()):
             wait.look = None
             wait.anyway = () if failed is None else wait.anyway
-            wait.copies = False
+            wait.copies = look.late and not wait.again
+            wait.again |= look.late
             self._end(look, failed)
-        return inbound is not None or left > 0
+        return inbound is not None or left > 0 or wait.copies
 
     def _from_folder(self, submission: Submission, *, first: bool = False) -> Submission:
         """Take what the folder has, where there is one, and return the submission as it is now."""
@@ -294,7 +306,7 @@ class Listener:
             found = self._evaluated(inbound, max(before.takes.get(seen.key, 0), inbound.deliveries))
             if found.handling is Handling.SETTLE:
                 reached(FaultPoint.BEFORE_SETTLE)
-                self.bus.settle(inbound)
+                look.late |= not self.bus.settle(inbound)
                 reached(FaultPoint.AFTER_SETTLE)
                 return
             self.bus.hold(inbound)
@@ -324,7 +336,7 @@ class Listener:
         if look.foreign:
             text = f"{look.foreign} messages on the queue belong to others; they are given back untouched."
             self.observe(Event(EventKind.FOREIGN_HELD, text, details={"held": look.foreign}))
-        complete = failed is None and look.quiet and self.bus.held < self.held_cap
+        complete = failed is None and look.quiet and not look.late and self.bus.held < self.held_cap
         try:
             for queue, found in look.seen.items():
                 if found or complete:

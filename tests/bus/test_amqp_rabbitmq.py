@@ -209,6 +209,21 @@ def test_detached_a_held_message_goes_back_and_comes_again(a_broker: RabbitMq) -
     a_broker.wait_for(RECEIPTS, ready=1)
 
 
+def test_g8_what_its_reader_does_not_decide_on_is_on_the_queue_again_in_time(
+    a_broker: RabbitMq, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kpr_sender.bus.receiver.LONGEST_HOLD", 0.5)
+    a_broker.put(RECEIPTS, *(receipt(f"r{number}") for number in range(3)))
+    with AmqpBus(bus_settings(a_broker.port)) as bus:
+        slow = receive(bus)
+        a_broker.wait_for(RECEIPTS, ready=3)
+        assert not bus.settle(slow)
+        assert [receive(bus).message_id for _ in range(2)] == ["r1", "r2"]
+        assert bus.receive(5) is None
+        assert [bus.settle(receive(bus)) for _ in range(3)] == [True] * 3
+    a_broker.wait_for(RECEIPTS, ready=0)
+
+
 def test_a_broker_killed_while_we_wait_is_reached_again_and_unsettled_messages_come_again(a_broker: RabbitMq) -> None:
     a_broker.put(RECEIPTS, receipt("one"))
     with AmqpBus(bus_settings(a_broker.port, reconnect_budget=60.0)) as bus:

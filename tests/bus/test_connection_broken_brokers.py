@@ -250,6 +250,30 @@ def test_a_broker_that_takes_back_what_it_sent_over_and_over_is_left() -> None:
     assert 1 <= taken_by_a_busy_caller(script, lambda: heard.wait(10), connect_timeout=1.0) <= 17
 
 
+def test_what_is_taken_back_in_the_same_read_as_the_message_s_end_is_not_held() -> None:
+    taken_back = frame(DISPOSITION, FALSE, ZERO, NULL, TRUE, performative(RELEASED))
+    script = gives(transfer(BODY, more=TRUE) + transfer() + taken_back)
+    with raw_broker(script) as port, AmqpBus(bus_settings(port, receipts_queue="")) as bus:
+        inbound = bus.receive(5, {Source.ERRORS})
+        assert inbound is not None
+        bus.hold(inbound)
+        assert (bus.held, bus.settle(inbound)) == (0, False)
+
+
+def test_g8_a_message_whose_end_does_not_come_goes_back_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kpr_sender.bus.receiver.LONGEST_HOLD", 0.2)
+    left = threading.Event()
+
+    def script(broker: RawBroker) -> None:
+        gives(transfer(BODY, more=TRUE))(broker)
+        broker.hear(END)
+        left.set()
+
+    with raw_broker(script) as port, AmqpBus(bus_settings(port, receipts_queue="")) as bus:
+        assert bus.receive(5, {Source.ERRORS}) is None
+        assert left.wait(5)
+
+
 def test_what_is_sent_on_a_session_that_has_ended_is_not_stored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kpr_sender.bus.receiver.LONGEST_HOLD", 0.1)
     left, sent = threading.Event(), [0]

@@ -203,6 +203,29 @@ def test_g8_what_is_held_goes_back_in_time_whatever_the_caller_is_at(
         assert server.saw.connections == 1
 
 
+def test_g8_what_is_not_decided_yet_goes_back_in_time_and_comes_again(
+    server: ScriptedBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kpr_sender.bus.receiver.LONGEST_HOLD", 0.3)
+    names = ["in hand", "handed out", "waiting"]
+    server.script.deliver = {FROM_RECEIPTS: [encoded(name) for name in names]}
+    with AmqpBus(bus_settings(server.port)) as bus:
+        in_hand, handed_out = receive(bus), receive(bus)
+        until(lambda: server.saw.sessions_ended == 1)
+        assert not bus.settle(in_hand)
+        bus.hold(handed_out)
+        assert (bus.held, receive(bus).message_id) == (0, "waiting"), "it was delivered, so that its reader counts it"
+        began = time.monotonic()
+        assert bus.receive(5) is None
+        assert time.monotonic() - began < 3, "nothing more comes on it"
+        assert (server.saw.dispositions, server.saw.connections) == ([], 1)
+        server.script.deliver = {FROM_RECEIPTS: [encoded(name) for name in names]}
+        again = [receive(bus) for _ in names]
+        assert ([one.message_id for one in again], server.saw.connections) == (names, 2)
+        assert bus.settle(again[0])
+        until(lambda: server.saw.dispositions == ["accepted"])
+
+
 def test_a_token_of_an_earlier_connection_is_no_error(server: ScriptedBus) -> None:
     server.script.deliver = {FROM_RECEIPTS: [encoded("a")]}
     with AmqpBus(bus_settings(server.port)) as bus:

@@ -152,12 +152,13 @@ class LedgerBus:
         self.seen("received", inbound, None)
         return inbound
 
-    def settle(self, inbound: Inbound) -> None:
+    def settle(self, inbound: Inbound) -> bool:
         self.seen("settled", inbound, None)
         self.fuse.boundary("settle: before")
         del self._unsettled[inbound.token]
         self.settled.append(inbound)
         self.fuse.boundary("settle: after")
+        return True
 
     def hold(self, inbound: Inbound) -> None:
         self.seen("held", inbound, None)

@@ -63,8 +63,9 @@ class MemoryBus:
             self.inbox.remove(found)
         return found
 
-    def settle(self, inbound: Inbound) -> None:
+    def settle(self, inbound: Inbound) -> bool:
         self.settled.append(inbound)
+        return True
 
     def hold(self, inbound: Inbound) -> None:
         self.holding.append(inbound)

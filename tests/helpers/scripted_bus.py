@@ -92,6 +92,7 @@ class Record:
     """What the server saw. Lists only grow; tests wait on them."""
 
     connections: int = 0
+    sessions_ended: int = 0
     messages: list[bytes] = field(default_factory=list)
     attached: list[str] = field(default_factory=list)
     dispositions: list[str] = field(default_factory=list)
@@ -296,8 +297,10 @@ class _Conversation:
             self.connection.close()
         elif event.type is Event.SESSION_REMOTE_OPEN:
             event.session.open()
-        elif event.type is Event.SESSION_REMOTE_CLOSE and self.script.answer_end:
-            event.session.close()
+        elif event.type is Event.SESSION_REMOTE_CLOSE:
+            self.saw.sessions_ended += 1
+            if self.script.answer_end:
+                event.session.close()
         elif event.type is Event.LINK_REMOTE_OPEN:
             self._attach(event.link)
         elif event.type is Event.LINK_FLOW and event.link.is_sender:

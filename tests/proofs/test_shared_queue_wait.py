@@ -93,11 +93,12 @@ class Queue(MemoryBus, threading.Event):
                 return None
             self._pass(min([end, *(one.arrives for one in self._messages if one.arrives > self.at)]) - self.at)
 
-    def settle(self, inbound: Inbound) -> None:
+    def settle(self, inbound: Inbound) -> bool:
         (one,) = (one for one in self._messages if one.inbound is inbound)
         assert one.ours
         self._messages.remove(one)
         self.late.append(self.at - one.arrives)
+        return True
 
     @property
     def held(self) -> int:

@@ -113,10 +113,11 @@ class PassingBus(AmqpBus):
         super().hold(inbound)
         self._owner.comes_in_the_middle_of_a_look()
 
-    def settle(self, inbound: Inbound) -> None:
-        super().settle(inbound)
+    def settle(self, inbound: Inbound) -> bool:
+        settled = super().settle(inbound)
         self._in_hand -= 1
         self.late.append(self._clock() - self.arrived.pop(0))
+        return settled
 
     def detach(self) -> None:
         super().detach()
