@@ -20,6 +20,7 @@ from typing import Any, Final, Self
 
 from kpr_sender.durable import write_file
 from kpr_sender.errors import AccessRefused, KprError, LoginRefused
+from kpr_sender.regular_file import read_regular
 from kpr_sender.settings.values import BusSettings, RegistrySettings
 
 PAUSE: Final = timedelta(minutes=15)
@@ -135,8 +136,8 @@ class RefusedLogins:
 
     def _known(self) -> dict[str, Any]:
         """Return what is remembered, read anew: another process may have lifted it."""
-        with suppress(OSError, ValueError, RecursionError), self.path.open("rb") as file:
-            found = json.loads(file.read(_MOST_BYTES))
+        with suppress(OSError, ValueError, RecursionError):
+            found = json.loads(read_regular(self.path, most=_MOST_BYTES))
             return {**(found if isinstance(found, dict) else {}), **self._unwritten}
         return self._unwritten
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kpr_sender.errors import ConfigInvalid
+from kpr_sender.regular_file import require_regular
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NEXT_ATTEMPT: Final = 0.25  # seconds; RFC 8305, 5: how long an address is waited for before the next is tried, too
@@ -120,6 +121,7 @@ def verifying(ca_file: Path | None, *, key: str) -> ssl.SSLContext:
         if ca_file is None:
             context.load_default_certs()
         else:
+            require_regular(ca_file)
             context.load_verify_locations(cafile=str(ca_file))
     except (OSError, ssl.SSLError) as error:
         raise ConfigInvalid(

@@ -1,7 +1,8 @@
-"""Opening a file that somebody names to be read: a regular one, and without waiting for whoever might write to it.
+"""Reading a file that somebody names: a regular one, no more of it than it may be, and waiting for nobody.
 
-A pipe gives its bytes once, and the product reads a file again before it seals it; one that nobody writes to lets even
-the opening wait for ever. A device may do anything at all when it is opened, so it is looked at before.
+A pipe gives its bytes once, and the product reads most files again (secrets each time that one is used, extracts before
+they are sealed); one that nobody writes to lets even the opening wait for ever. A device may do anything at all when it
+is opened, so it is looked at before. So process substitution (``<(pass show x)``) is refused like any pipe.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from kpr_sender.durable import NO_FOLLOW
+
 NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
 """Opening a pipe does not wait for its other end; Windows has no such pipes."""
+LARGEST: Final = 10_000_000
+"""What no configuration, key, certificate or bundle of certificates comes near."""
 _KINDS: Final[tuple[tuple[Callable[[int], bool], str], ...]] = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
     (stat.S_ISCHR, "a terminal or device"),
     (stat.S_ISBLK, "a device"),
+    (stat.S_ISLNK, "a symbolic link"),
 )
 
 
@@ -27,24 +33,66 @@ class NotRegular(OSError):
     """What a path names is no regular file; ``strerror`` says what it is."""
 
 
-def open_regular(path: Path) -> BinaryIO:
+class TooLarge(OSError):
+    """There is more in a file than in any of its kind; ``strerror`` says so."""
+
+
+def read_regular(path: Path, *, most: int = LARGEST) -> bytes:
+    """Return all of a regular file.
+
+    Raises:
+        TooLarge: It has more than ``most`` bytes.
+        NotRegular, OSError: As ``open_regular``.
+    """
+    with open_regular(path) as file:
+        return read_bounded(file, most)
+
+
+def read_bounded(stream: BinaryIO, most: int) -> bytes:
+    """Return all of a stream.
+
+    Raises:
+        TooLarge: There are more than ``most`` bytes.
+        OSError: It cannot be read.
+    """
+    content = stream.read(most + 1)
+    if len(content) > most:
+        raise TooLarge(errno.EFBIG, f"it is larger than {most:,} bytes")
+    return content
+
+
+def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
     """Open a regular file to read; ``/dev/stdin`` is one where the shell opened one for it (``< FILE``).
+
+    Args:
+        path: The file.
+        follow: Whether it may be a symbolic link.
 
     Raises:
         NotRegular: It is a pipe, socket or device.
-        OSError: It is not there, is a folder, or cannot be read.
+        OSError: It is not there, is a folder, cannot be read, or no file can have that name.
     """
-    _require_regular(path.stat().st_mode, path)
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | NO_WAIT))  # noqa: SIM115 - Path.open takes no opener
+    require_regular(path, follow=follow)
+    flags = NO_WAIT if follow else NO_WAIT | NO_FOLLOW
+    file = open(path, "rb", opener=lambda name, given: os.open(name, given | flags))  # noqa: SIM115 - Path.open takes no opener
     try:
-        _require_regular(os.fstat(file.fileno()).st_mode, path)  # what was opened, whatever lay there before
+        _require_mode(os.fstat(file.fileno()).st_mode, path)  # what was opened, whatever lay there before
     except BaseException:
         file.close()
         raise
     return file
 
 
-def _require_regular(mode: int, path: Path) -> None:
+def require_regular(path: Path, *, follow: bool = True) -> None:
+    """Refuse what a library is to open that would wait for whoever writes to it. Raises as ``open_regular`` does."""
+    try:
+        mode = path.stat(follow_symlinks=follow).st_mode
+    except ValueError:  # NUL in it, or what the file system's encoding lacks
+        raise OSError(errno.EINVAL, "no file can have this name", str(path)) from None
+    _require_mode(mode, path)
+
+
+def _require_mode(mode: int, path: Path) -> None:
     if stat.S_ISREG(mode):
         return
     if stat.S_ISDIR(mode):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from kpr_sender.cli.main import run
-from kpr_sender.regular_file import NotRegular, open_regular
+from kpr_sender.regular_file import NotRegular, TooLarge, open_regular, read_regular
 from tests.helpers.municipality import Municipality, municipality
 from tests.helpers.repository import ROOT
 
@@ -44,6 +44,8 @@ def test_a_pipe_as_input_is_refused_at_once_by_every_command_that_reads_one(made
         ("check", str(made.fagmelding), str(pipe)),
         ("check", str(made.fagmelding), str(made.identmelding), "--compare", str(pipe)),
         ("receipts", "add", str(pipe)),
+        ("testpersons", "add", str(pipe)),
+        ("testpersons", "remove", str(pipe)),
     ):
         with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as err:
             code = run(["--env", "lokal", "--config", str(made.config), *arguments])
@@ -54,6 +56,66 @@ def test_a_pipe_as_input_is_refused_at_once_by_every_command_that_reads_one(made
     with redirect_stdout(io.StringIO()) as out:
         run(["--env", "lokal", "--config", str(made.config), "config", "check"])
     assert "a regular file is needed" in out.getvalue()
+
+
+def test_a_pipe_in_place_of_any_file_that_is_configured_is_refused_at_once_by_name(made: Municipality) -> None:
+    """``<(pass show x)`` is one: a secret is read each time that it is used, and a pipe gives it once."""
+    os.mkfifo(made.folder / "pipe")
+    pipe, in_token = {"pkcs12": "pipe"}, {"pkcs12": None, "passphrase_file": None, "pin_env": "HOME"}
+    certificates = {"encryption_certificate": "pipe", "signing_certificates": ["pipe"]}
+    made.configure(
+        {
+            "keys.signing": {**in_token, "pkcs11_module": "pipe", "slot": 1, "key_label": "x"},
+            "keys.decryption": pipe,
+            "receiver": certificates,
+            "bus": {"ca_file": "pipe", "password_file": "pipe"},
+            "protection": {"roots": ["pipe"]},
+        }
+    )
+    with redirect_stdout(io.StringIO()) as out:
+        assert run(["--env", "lokal", "--config", str(made.config), "config", "check"]) == 78
+    red = [line for line in out.getvalue().splitlines() if line.startswith("red")]
+    rows = {line[8:33].strip() for line in red if "it is a pipe, and a regular file is needed" in line}
+    keys = {"signing key", "decryption keys", "our certificates"}
+    assert rows == keys | {"addresses", "trust", "secrets", "receiver's certificates"}
+    with redirect_stderr(io.StringIO()) as err:
+        assert run(["--env", "lokal", "--config", str(made.folder / "pipe"), "status"]) == 78
+    assert "The configuration cannot be read: it is a pipe" in err.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "code"),
+    [
+        ("journal.db", ("send",), 73),
+        ("journal.db.mark", ("send",), 73),
+        ("journal.db.lock", ("send",), 73),
+        ("journal.db.looks.json", ("status",), 89),
+        ("journal.db.logins.json", ("send",), 69),
+        ("testpersons.json", ("testpersons", "list"), 66),
+    ],
+)
+def test_a_pipe_in_place_of_a_file_beside_the_journal_is_waited_for_by_nobody(
+    made: Municipality, name: str, arguments: tuple[str, ...], code: int
+) -> None:
+    os.mkfifo(made.folder / name)
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+        assert run(["--env", "lokal", "--config", str(made.config), *arguments]) == code
+
+
+def test_more_than_a_file_may_have_is_not_read_into_memory(tmp_path: Path) -> None:
+    file = tmp_path / "sparse"
+    with file.open("wb") as made:
+        made.truncate(10_000_000_000)
+    with pytest.raises(TooLarge, match="larger than 1,000 bytes"):
+        read_regular(file, most=1_000)
+    with pytest.raises(TooLarge):
+        read_regular(file)
+
+
+def test_a_name_that_no_file_can_have_is_an_error_of_the_file(tmp_path: Path) -> None:
+    for name in ("a\0b", "\ud800", "x" * 300):
+        with pytest.raises(OSError, match=r"name"):
+            open_regular(tmp_path / name)
 
 
 def test_standard_input_is_read_where_it_is_a_file(made: Municipality) -> None:

@@ -15,7 +15,7 @@ from kpr_sender.client import Client
 from kpr_sender.errors import ConfigInvalid, InputMissing, InputRefused
 from kpr_sender.inbound.archive import copy_path
 from kpr_sender.model import Receipt
-from kpr_sender.regular_file import open_regular
+from kpr_sender.regular_file import TooLarge, read_regular
 from kpr_sender.render import json
 from kpr_sender.render.text import receipts_screen
 from kpr_sender.report import Report
@@ -131,13 +131,11 @@ def discard(invocation: Invocation, *, number: int, reason: str, by: str) -> int
 
 def _content(file: Path) -> bytes:
     try:
-        with open_regular(file) as opened:
-            content = opened.read(_MAX_FILE_BYTES + 1)
+        return read_regular(file, most=_MAX_FILE_BYTES)
+    except TooLarge:
+        raise InputRefused("This is no receipt: it is larger than any message.", where=str(file)) from None
     except OSError as error:
         raise InputMissing(f"The file cannot be read: {error.strerror}.", where=str(file)) from error
-    if len(content) > _MAX_FILE_BYTES:
-        raise InputRefused("This is no receipt: it is larger than any message.", where=str(file))
-    return content
 
 
 def _combined(refused: list[InputRefused]) -> InputRefused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from kpr_sender.model import Environment
 from kpr_sender.operator import testpersons
 from kpr_sender.preflight.person_ids import kind_of
 from kpr_sender.privacy import redact_text
+from kpr_sender.regular_file import NotRegular, TooLarge, read_bounded, read_regular
 from kpr_sender.render import json
 
 _MOST_BYTES: Final = 10_000_000
@@ -95,25 +96,23 @@ def _numbers(files: tuple[Path, ...]) -> tuple[str, ...]:
     file = files[0] if files else None
     where = "standard input" if file is None else str(file)
     try:
-        written = _read(sys.stdin.buffer.read) if file is None else _read_file(file)
+        content = read_bounded(sys.stdin.buffer, _MOST_BYTES) if file is None else read_regular(file, most=_MOST_BYTES)
+    except TooLarge:
+        raise InputRefused(
+            "This is no list of numbers: it is too large.", where=where, next_step="Write one number a line."
+        ) from None
+    except NotRegular as error:
+        raise InputMissing(
+            f"The numbers cannot be read: {error.strerror}.",
+            where=where,
+            next_step="Write them to standard input, and name no file.",
+        ) from None
     except OSError as error:
         raise InputMissing(f"The numbers cannot be read: {error.strerror}.", where=where) from None
     try:
-        numbers = testpersons.numbers_in(written)
+        numbers = testpersons.numbers_in(content.decode("utf-8-sig", "replace"))
     except InputRefused as error:
         raise InputRefused(error.what, where=where, next_step=error.next_step) from None
     if not numbers:
         raise InputRefused("There is no number in it.", where=where, next_step="Write one number a line.")
     return numbers
-
-
-def _read_file(file: Path) -> str:
-    with file.open("rb") as opened:
-        return _read(opened.read)
-
-
-def _read(read: Callable[[int], bytes]) -> str:
-    content = read(_MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
-        raise InputRefused("This is no list of numbers: it is too large.", next_step="Write one number a line.")
-    return content.decode("utf-8-sig", "replace")

@@ -22,12 +22,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from kpr_sender.bus.port import Inbound, Source
-from kpr_sender.durable import NO_FOLLOW
 from kpr_sender.errors import ConfigInvalid, InputMissing
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.inbound.receipt import Evaluation, Handling, ReceiptHandler
 from kpr_sender.inbound.receipt_file import as_inbound, unwrapped
-from kpr_sender.regular_file import NO_WAIT
+from kpr_sender.regular_file import NotRegular, open_regular
 
 DONE: Final = "done"
 UNVERIFIED: Final = "unverified"
@@ -151,16 +150,15 @@ class ReceiptsFolder:
         Raises:
             InputMissing: It cannot be read.
         """
-        flags = os.O_RDONLY | NO_FOLLOW | NO_WAIT | getattr(os, "O_BINARY", 0)
         try:
-            with os.fdopen(os.open(file.path, flags), "rb") as opened:
+            with open_regular(file.path, follow=False) as opened:
                 content = opened.read(file.size + 1)
                 after = os.fstat(opened.fileno())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotRegular):
             return None
         except OSError as error:
             raise _unusable(file.path, "cannot be read", error) from None
-        same = stat.S_ISREG(after.st_mode) and (after.st_size, after.st_mtime_ns) == (file.size, file.mtime_ns)
+        same = (after.st_size, after.st_mtime_ns) == (file.size, file.mtime_ns)
         return content if same and len(content) == file.size else None
 
     def _move(self, path: Path, where: str) -> None:

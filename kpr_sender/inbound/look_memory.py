@@ -21,11 +21,13 @@ from kpr_sender.durable import write_file
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.inbound.looks import Looks, Seen
 from kpr_sender.model import rfc3339
+from kpr_sender.regular_file import read_regular
 from kpr_sender.report import LastLook, NextLook
 from kpr_sender.settings.values import Settings
 
 _SCHEMA: Final = 1
 _KEY_BYTES: Final = 32
+_MOST_BYTES: Final = 50_000_000  # a million messages of others
 
 
 def beside(journal: Path) -> Path:
@@ -65,7 +67,7 @@ class LookMemory:
             JournalUnwritable: It cannot be read. Without it nobody knows how often the messages were taken.
         """
         try:
-            value = json.loads(path.read_bytes())
+            value = json.loads(read_regular(path, most=_MOST_BYTES))
             looks = {queue: _looks_of(value[queue]) for queue in Source if value["schema"] == _SCHEMA}
             return cls(path, {queue: looks[queue] for queue in Source}, bytes.fromhex(value["key"]))
         except FileNotFoundError:

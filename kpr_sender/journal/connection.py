@@ -417,7 +417,7 @@ def of_sqlite(path: Path, error: sqlite3.Error) -> KprError:
 
 def of_os(path: Path, error: OSError) -> JournalUnwritable:
     """Return the error to raise for one of the operating system's."""
-    reason = os.strerror(error.errno) if error.errno is not None else type(error).__name__
+    reason = error.strerror or type(error).__name__
     return JournalUnwritable(f"The journal cannot be written: {reason}.", where=str(path))
 
 

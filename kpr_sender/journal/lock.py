@@ -24,6 +24,7 @@ from kpr_sender.errors import JournalLocked, JournalUnwritable
 from kpr_sender.journal.connection import of_os, require_journal
 from kpr_sender.journal.location import require_own_journal, require_private_folder
 from kpr_sender.journal.rows import time_text
+from kpr_sender.regular_file import read_regular
 
 _CONTENT_BYTES: Final = 4096
 _TAKEN_BY_ANOTHER: Final = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
@@ -150,8 +151,7 @@ def _write_holder(descriptor: int, since: datetime) -> None:
 
 def _locked(journal: Path, file: Path) -> JournalLocked:
     try:
-        with file.open("rb") as stream:
-            holder = json.loads(stream.read(_CONTENT_BYTES))
+        holder = json.loads(read_regular(file, most=_CONTENT_BYTES))
         named = f"process {holder['pid']} on {holder['host']} has held it since {holder['since']}"
     except (OSError, ValueError, KeyError, TypeError):
         # It is the other's to write, and it may be about to.

@@ -20,6 +20,7 @@ from kpr_sender.durable import new_file, sync_folder
 from kpr_sender.journal import sql
 from kpr_sender.journal.connection import of_os
 from kpr_sender.journal.values import Begun
+from kpr_sender.regular_file import TooLarge, open_regular, read_bounded
 
 MOST_BYTES: Final = 4_000_000
 _KNOWS_ITSELF: Final = os.utime in os.supports_fd  # not on Windows
@@ -71,11 +72,13 @@ def read(journal: Path) -> HighWaterMark | None:
     """
     file = mark_file(journal)
     try:
-        with file.open("rb") as stream:
+        with open_regular(file) as stream:
             about = os.fstat(stream.fileno())
-            content = stream.read(MOST_BYTES)
+            content = read_bounded(stream, MOST_BYTES)
     except FileNotFoundError:
         return None
+    except TooLarge:
+        raise MarkDamaged from None
     except OSError as error:
         raise of_os(file, error) from error
     return mark_in(content, about)

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kpr_sender.durable import NO_FOLLOW, write_file
+from kpr_sender.durable import write_file
 from kpr_sender.journal.marker import MOST_BYTES, HighWaterMark, MarkDamaged, content_of, mark_in
-from kpr_sender.regular_file import NO_WAIT
+from kpr_sender.regular_file import open_regular, read_bounded
 
 _MACHINE: Final = Path("/var/lib")
 _WITHIN: Final = Path("kpr-sender", "witness")
@@ -109,10 +109,10 @@ def _read(folder: Path, journal_id: str) -> Witness | None:
         return None  # it comes from a file, and is to name one in this folder
     file = folder / f"{journal_id}.json"
     try:
-        with os.fdopen(os.open(file, os.O_RDONLY | NO_FOLLOW | NO_WAIT), "rb") as stream:
+        with open_regular(file, follow=False) as stream:
             if sys.platform != "win32" and os.fstat(stream.fileno()).st_uid != os.geteuid():
                 return None  # another user's word must not stop this one's work
-            content = stream.read(MOST_BYTES)
+            content = read_bounded(stream, MOST_BYTES)
         mark = mark_in(content)
         journal = json.loads(content).get("journal", "")
     except (OSError, MarkDamaged):

@@ -14,6 +14,7 @@ from kpr_sender.cms.port import Decrypter, Signer
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.keys.files import KeyPair, WantedKey, load_pem, load_pkcs12
 from kpr_sender.logins import Attempt, unremembered
+from kpr_sender.regular_file import read_regular, require_regular
 from kpr_sender.settings.secrets import KeySource, TokenKey
 from kpr_sender.settings.values import Settings
 
@@ -91,6 +92,10 @@ def _in_token(source: KeySource, token: TokenKey, attempt: Attempt) -> HardwareK
             where=f"{source.key}.pkcs11_module",
             next_step="Install kpr-sender[pkcs11].",
         ) from None
+    try:
+        require_regular(token.module)
+    except OSError as error:
+        raise _unreadable(token.module, f"{source.key}.pkcs11_module", error) from None
     path = source.certificate_pem
     given = [] if path is None else load_certificates(_read(path, source.key), source.key)
     address = Address(str(token.module), token.token_label, token.slot, source.key_label, source.key_id)
@@ -99,6 +104,10 @@ def _in_token(source: KeySource, token: TokenKey, attempt: Attempt) -> HardwareK
 
 def _read(path: Path, key: str) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path)
     except OSError as error:
-        raise ConfigInvalid(f"The file {path} cannot be read: {error.strerror}.", where=key) from error
+        raise _unreadable(path, key, error) from error
+
+
+def _unreadable(path: Path, key: str, error: OSError) -> ConfigInvalid:
+    return ConfigInvalid(f"The file {path} cannot be read: {error.strerror}.", where=key)

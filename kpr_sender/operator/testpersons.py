@@ -24,6 +24,7 @@ from typing import Any, BinaryIO, Final
 from kpr_sender.durable import sync_folder
 from kpr_sender.errors import InputMissing, InputRefused, UsageError
 from kpr_sender.privacy import holds_national_id, person_number
+from kpr_sender.regular_file import read_regular
 
 _NAME: Final = "testpersons.json"
 _SCHEMA: Final = 1
@@ -103,8 +104,7 @@ def load(path: Path) -> PersonList:
         InputRefused: It is damaged. Nothing is checked against half a list.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(_MOST_BYTES)
+        content = read_regular(path, most=_MOST_BYTES)
     except FileNotFoundError:
         return PersonList(b"", {})
     except OSError as error:

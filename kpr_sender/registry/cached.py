@@ -35,6 +35,7 @@ from kpr_sender.registry.port import (
     UnknownParty,
     Use,
 )
+from kpr_sender.regular_file import open_regular, read_bounded
 from kpr_sender.settings.values import Settings
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Cache:
 
     def _read(self) -> dict[str, Any]:
         try:
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
                 about = os.fstat(file.fileno())
                 if (
                     sys.platform != "win32"  # which has neither mode bits nor numeric owners
@@ -95,7 +96,7 @@ class Cache:
                 ):
                     self._warn("may be written by others than its owner, or is another's; it is not used")
                     return {}
-                document = json.loads(file.read(_MAX_BYTES))
+                document = json.loads(read_bounded(file, _MAX_BYTES))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, RecursionError):

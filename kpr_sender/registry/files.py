@@ -20,6 +20,7 @@ from kpr_sender.registry.port import (
     RegisterEntry,
     Use,
 )
+from kpr_sender.regular_file import read_regular
 from kpr_sender.settings.values import Settings
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _certificate(settings: Settings, key: str, path: Path) -> Certificate:
 
     where = f"{settings.origin}: {key}"
     try:
-        data = path.read_bytes()
+        data = read_regular(path)
     except OSError as error:
         raise ConfigInvalid(
             f"The certificate {path} cannot be read: {error.strerror}.", where=where, next_step=_DOWNLOAD

@@ -19,6 +19,7 @@ from typing import Any, Final, TypeVar
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import is_registered_id
 from kpr_sender.model import Environment
+from kpr_sender.regular_file import read_regular
 from kpr_sender.settings.file_access import require_trusted, unguarded
 from kpr_sender.settings.keys import DECLARED, Key, KeyGroup, SecretKeys, Section, keys_of
 from kpr_sender.settings.kinds import Unfit
@@ -157,7 +158,8 @@ def absolute(path: Path) -> Path:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8-sig"))
+        text = read_regular(path).decode("utf-8-sig")
+        return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
     except FileNotFoundError:
         raise ConfigInvalid("There is no such configuration file.", where=str(path)) from None
     except OSError as error:

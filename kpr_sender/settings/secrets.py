@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from kpr_sender.errors import ConfigInvalid
+from kpr_sender.regular_file import TooLarge, read_regular
 from kpr_sender.settings import kinds
 from kpr_sender.settings.file_access import exposed, perhaps_exposed, too_open
 from kpr_sender.settings.keys import option, part, secret, section
@@ -118,17 +118,16 @@ class FileSecret:
             ConfigInvalid: It cannot be read, or is no secret.
         """
         try:
-            with self.path.open("rb") as file:
-                content = file.read(_MOST_BYTES + 1)
-            text = content.decode("utf-8-sig")
+            text = read_regular(self.path, most=_MOST_BYTES).decode("utf-8-sig")
+        except TooLarge:
+            raise self._unusable("is too large") from None
         except OSError as error:
-            raise self._unusable(f"cannot be read ({os.strerror(error.errno or 0)})") from None
+            raise self._unusable(f"cannot be read ({error.strerror})") from None
         except UnicodeDecodeError:
             # The decoder's own message shows the bytes it stumbled over.
             text = "\udcff"
         value = text.removesuffix("\n").removesuffix("\r")
-        wrong = "is too large" if len(content) > _MOST_BYTES else flaw(value, several_lines=several_lines)
-        if wrong:
+        if wrong := flaw(value, several_lines=several_lines):
             raise self._unusable(wrong)
         return value
 

@@ -34,6 +34,7 @@ from kpr_sender.cms.certificates import (
 from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.model import Environment
+from kpr_sender.regular_file import read_regular
 from kpr_sender.settings.values import Revocation, Settings
 from kpr_sender.trust.revocation import RevocationAnswer, RevocationStatus, is_authority
 
@@ -233,7 +234,7 @@ def _issuers(settings: Settings) -> Issuers | None:
 def _certificates(path: Path) -> list[x509.Certificate]:
     where = f"protection.roots ({path.name})"
     try:
-        found = load_certificates(path.read_bytes(), where)
+        found = load_certificates(read_regular(path), where)
     except OSError as error:
         raise ConfigInvalid(f"The file {path} cannot be read: {error.strerror}.", where=where) from None
     except AccessRefused as error:
