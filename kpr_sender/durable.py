@@ -23,12 +23,32 @@ def write_file(path: Path, content: bytes, *, synced: bool = True) -> None:
     Raises:
         OSError: It cannot be written; the earlier one is as it was.
     """
-    draft = path.with_name(f"{path.name}.{os.getpid()}.part")
+    with rewriting(path, draft=path.with_name(f"{path.name}.{os.getpid()}.part"), synced=synced) as file:
+        file.write(content)
+
+
+@contextmanager
+def rewriting(path: Path, *, draft: Path, alone: bool = False, synced: bool = True) -> Iterator[BinaryIO]:
+    """Yield a new file, its owner's alone, that takes another's place at once and complete when the context is left.
+
+    Args:
+        path: The file whose place it takes.
+        draft: Its name until then.
+        alone: Whether a draft that is there is another run's; else it is one that was cut off, and is removed.
+        synced: As for ``write_file``.
+
+    Raises:
+        FileExistsError: There is a draft, and it is another's.
+        OSError: It cannot be written; the earlier one is as it was.
+    """
+    if not alone:
+        draft.unlink(missing_ok=True)
+    descriptor = _create(draft)
     try:
-        with new_file(draft, synced=synced) as file:
-            file.write(content)
+        with _written(descriptor, synced=synced) as file:
+            yield file
         draft.replace(path)
-    except OSError:
+    except BaseException:
         with suppress(OSError):  # what went wrong first is what counts
             draft.unlink(missing_ok=True)
         raise
@@ -46,8 +66,18 @@ def new_file(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
         OSError: It cannot be written.
     """
     path.unlink(missing_ok=True)
+    with _written(_create(path), synced=synced) as file:
+        yield file
+
+
+def _create(path: Path) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+    return os.open(path, flags, 0o600)
+
+
+@contextmanager
+def _written(descriptor: int, *, synced: bool) -> Iterator[BinaryIO]:
+    with os.fdopen(descriptor, "wb") as file:
         yield file
         file.flush()
         if synced:

@@ -77,7 +77,7 @@ def test_a_pipe_in_place_of_any_file_that_is_configured_is_refused_at_once_by_na
     red = [line for line in out.getvalue().splitlines() if line.startswith("red")]
     rows = {line[8:33].strip() for line in red if "it is a pipe, and a regular file is needed" in line}
     keys = {"signing key", "decryption keys", "our certificates"}
-    assert rows == keys | {"addresses", "trust", "secrets", "receiver's certificates"}
+    assert rows == keys | {"addresses", "trust", "secrets", "receiver"}
     with redirect_stderr(io.StringIO()) as err:
         assert run(["--env", "lokal", "--config", str(made.folder / "pipe"), "status"]) == 78
     assert "The configuration cannot be read: it is a pipe" in err.getvalue()

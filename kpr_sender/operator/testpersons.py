@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from kpr_sender.durable import sync_folder
+from kpr_sender.durable import rewriting
 from kpr_sender.errors import InputMissing, InputRefused, UsageError
 from kpr_sender.privacy import holds_national_id, person_number
 from kpr_sender.regular_file import read_regular
@@ -194,7 +193,8 @@ def _rewriting(path: Path) -> Iterator[BinaryIO]:
     draft = path.with_name(path.name + ".new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with rewriting(path, draft=draft, alone=True) as file:
+            yield file
     except FileExistsError:
         raise InputMissing(
             "Another run is changing the list of test persons, or one was cut off in the middle of it.",
@@ -203,18 +203,6 @@ def _rewriting(path: Path) -> Iterator[BinaryIO]:
         ) from None
     except OSError as error:
         raise _unwritable(path, error) from None
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException as error:
-        draft.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _unwritable(path, error) from None
-        raise
-    sync_folder(path.parent)
 
 
 def _unwritable(path: Path, error: OSError) -> InputMissing:
