@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Final
 
 from kpr_sender.model import MessageType
 from kpr_sender.privacy import MAX_TEXT, redact_text, shown
@@ -57,30 +57,43 @@ class Event:
 
 
 Observer = Callable[[Event], None]
+_ENDS_THE_PROGRAM: Final = (KeyboardInterrupt, SystemExit)
 
 
 def contained(observe: Observer) -> Observer:
     """Return an observer whose errors are logged and decide nothing: it only watches.
 
-    Logged are type and place. The text is the application's, and may hold anything (promise G6). What ends a program
-    (``KeyboardInterrupt``, ``SystemExit``) passes: a signal's handler may raise it wherever the program is.
+    Logged are type and place. The text is the application's, and may hold anything (promise G6). What cancels a task or
+    closes a generator (``asyncio.CancelledError``, ``GeneratorExit``) is the application's, too. What ends a program
+    (``KeyboardInterrupt``, ``SystemExit``) passes: a signal's handler may raise it wherever the program is. It stops
+    the run there, which leaves no shipment in doubt: nobody is called between a transfer's beginning and its outcome.
     """
 
     def contain(event: Event) -> None:
         try:
             observe(event)
-        except Exception as error:  # noqa: BLE001 - whatever it is
-            from logging import getLogger  # noqa: PLC0415 - only when something is wrong
-
-            at = error.__traceback__
-            while at is not None and at.tb_next is not None:
-                at = at.tb_next
-            place = "" if at is None else f" at {at.tb_frame.f_code.co_filename}:{at.tb_lineno}"
-            text = f"The observer raised {type(error).__name__}{place} for {event.kind.value}; the run goes on."
-            with suppress(Exception):  # a handler of logging is the application's, too
-                getLogger("kpr_sender").error(text)  # noqa: TRY400 - without what it says
+        except _ENDS_THE_PROGRAM:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it is
+            _log(error, event.kind)
 
     return contain
+
+
+def _log(error: BaseException, kind: EventKind) -> None:
+    from logging import getLogger  # noqa: PLC0415 - only when something is wrong
+
+    at = error.__traceback__
+    while at is not None and at.tb_next is not None:
+        at = at.tb_next
+    place = "" if at is None else f" at {at.tb_frame.f_code.co_filename}:{at.tb_lineno}"
+    text = f"The observer raised {type(error).__name__}{place} for {kind.value}; the run goes on."
+    try:
+        getLogger("kpr_sender").error(text)
+    except _ENDS_THE_PROGRAM:
+        raise
+    except BaseException:  # noqa: BLE001, S110 - a handler of logging is the application's, too
+        pass
 
 
 def ignore(_event: Event) -> None:

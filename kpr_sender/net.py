@@ -13,8 +13,9 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,9 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.regular_file import require_regular
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Stopped = Callable[[], bool]
+"""Whether a run was told to stop, or its time is up: what waits for the network asks it again and again."""
+_HEARD_WITHIN: Final = 0.5  # seconds; how soon a wait for the network ends then
 _NEXT_ATTEMPT: Final = 0.25  # seconds; RFC 8305, 5: how long an address is waited for before the next is tried, too
 # Names of this machine in the /etc/hosts of Debian, Red Hat and SUSE, beside "localhost".
 _THIS_MACHINE: Final = frozenset(
@@ -131,16 +135,26 @@ def verifying(ca_file: Path | None, *, key: str) -> ssl.SSLContext:
     return context
 
 
-def time_left(deadline: float) -> float:
+def never() -> bool:
+    """Tell that nothing stops a run but its end."""
+    return False
+
+
+def time_left(deadline: float, stopped: Stopped = never) -> float:
     """Return the seconds until a moment of ``time.monotonic``.
 
     Raises:
-        TimeoutError: It is past.
+        TimeoutError: It is past, or the run was told to stop.
     """
     left = deadline - time.monotonic()
-    if left <= 0:
+    if left <= 0 or stopped():
         raise TimeoutError("timed out")
     return left
+
+
+def one_wait(deadline: float, stopped: Stopped) -> float:
+    """Return how long to wait before asking ``stopped`` again, in seconds. Raises as ``time_left`` does."""
+    return min(time_left(deadline, stopped), _HEARD_WITHIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +167,9 @@ class _Endpoint:
     address: Any
 
 
-def open_socket(host: str, port: int, *, deadline: float, tls: ssl.SSLContext | None = None) -> socket.socket:
+def open_socket(
+    host: str, port: int, *, deadline: float, tls: ssl.SSLContext | None = None, stopped: Stopped = never
+) -> socket.socket:
     """Return a connected socket, with a timeout of its own, through TLS where a context is given.
 
     The host's addresses are tried as RFC 8305 says: the next one beside the first where that is silent for a moment.
@@ -165,21 +181,24 @@ def open_socket(host: str, port: int, *, deadline: float, tls: ssl.SSLContext | 
         port: Of TCP.
         deadline: On ``time.monotonic``'s clock, over everything: name, addresses, handshake.
         tls: Verifies the server by ``host``; None for plain TCP.
+        stopped: Ends it within a second, as if the time were up.
 
     Raises:
         socket.gaierror: The name is not known, or nobody says so in time.
         ssl.SSLError: No handshake; ``ssl.SSLCertVerificationError`` where the certificate is refused.
         OSError: What the last address answered; ``TimeoutError`` where none did in time.
     """
-    endpoints = _look_up(host, port, deadline)
+    endpoints = _look_up(host, port, deadline, stopped)
     while True:
-        connected, endpoints = _first_connected(endpoints, deadline)
+        connected, endpoints = _first_connected(endpoints, deadline, stopped)
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            connected.settimeout(time_left(deadline) / (len(endpoints) + 1))
+            share = time_left(deadline, stopped) / (len(endpoints) + 1)
+            connected.settimeout(share)
             if tls is None:
                 return connected
-            return tls.wrap_socket(connected, server_hostname=host)
+            connected = tls.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
+            return _shaken_hands(connected, share, stopped)
         except OSError as error:
             connected.close()
             hung_up = not isinstance(error, ssl.SSLError) or isinstance(error, ssl.SSLEOFError)
@@ -190,7 +209,26 @@ def open_socket(host: str, port: int, *, deadline: float, tls: ssl.SSLContext | 
             raise
 
 
-def _look_up(host: str, port: int, deadline: float) -> Sequence[_Endpoint]:
+def _shaken_hands(connected: ssl.SSLSocket, seconds: float, stopped: Stopped) -> ssl.SSLSocket:
+    """Return a socket after TLS's handshake, with a timeout of so many seconds; raises as ``open_socket`` does."""
+    until = time.monotonic() + seconds
+    connected.setblocking(False)
+    with selectors.DefaultSelector() as selector:
+        selector.register(connected, selectors.EVENT_READ)
+        while True:
+            try:
+                connected.do_handshake()
+            except ssl.SSLWantReadError:
+                selector.modify(connected, selectors.EVENT_READ)
+            except ssl.SSLWantWriteError:
+                selector.modify(connected, selectors.EVENT_WRITE)
+            else:
+                connected.settimeout(seconds)
+                return connected
+            selector.select(one_wait(until, stopped))
+
+
+def _look_up(host: str, port: int, deadline: float, stopped: Stopped) -> Sequence[_Endpoint]:
     """Return a host's addresses, the families in turn (RFC 8305, 4).
 
     On a thread of its own, because nothing else ends ``getaddrinfo`` where a name server is silent.
@@ -206,9 +244,12 @@ def _look_up(host: str, port: int, deadline: float) -> Sequence[_Endpoint]:
 
     threading.Thread(target=ask, name="look-up", daemon=True).start()
     try:
-        endpoints = found.result(time_left(deadline))
+        while not found.done():
+            wait_for([found], one_wait(deadline, stopped))
     except TimeoutError:
         raise socket.gaierror(socket.EAI_AGAIN, "no answer in time") from None
+    try:
+        endpoints = found.result()
     except ValueError:  # UnicodeError is one, too
         raise socket.gaierror(socket.EAI_NONAME, "not a host name") from None
     first = [one for one in endpoints if one.family == endpoints[0].family]
@@ -216,7 +257,9 @@ def _look_up(host: str, port: int, deadline: float) -> Sequence[_Endpoint]:
     return [one for pair in itertools.zip_longest(first, other) for one in pair if one is not None]
 
 
-def _first_connected(endpoints: Sequence[_Endpoint], deadline: float) -> tuple[socket.socket, Sequence[_Endpoint]]:
+def _first_connected(
+    endpoints: Sequence[_Endpoint], deadline: float, stopped: Stopped
+) -> tuple[socket.socket, Sequence[_Endpoint]]:
     """Return a socket to the first address that answers, and the addresses that have not failed beside it."""
     waiting = collections.deque(endpoints)
     failure: OSError = TimeoutError("timed out")
@@ -225,7 +268,7 @@ def _first_connected(endpoints: Sequence[_Endpoint], deadline: float) -> tuple[s
     with selectors.DefaultSelector() as selector:
         try:
             while waiting or under_way:
-                left = time_left(deadline)
+                left = time_left(deadline, stopped)
                 if waiting and (time.monotonic() >= next_attempt or not under_way):
                     endpoint = waiting.popleft()
                     next_attempt = time.monotonic() + min(_NEXT_ATTEMPT, left / (len(waiting) + 2))
@@ -237,7 +280,7 @@ def _first_connected(endpoints: Sequence[_Endpoint], deadline: float) -> tuple[s
                     under_way[attempt] = endpoint
                     selector.register(attempt, selectors.EVENT_WRITE, attempt)
                 until = min(deadline, next_attempt) if waiting else deadline
-                for key, _ in selector.select(max(0.0, until - time.monotonic())):
+                for key, _ in selector.select(min(max(0.0, until - time.monotonic()), _HEARD_WITHIN)):
                     attempt = key.data
                     selector.unregister(attempt)
                     under_way.pop(attempt)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +23,7 @@ from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.states import ShipmentState
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
-from tests.helpers.municipality import SENDER_HER_ID, Municipality
+from tests.helpers.municipality import SENDER_HER_ID, Changes, Municipality
 from tests.helpers.tenor import TENOR_ID
 
 S = ShipmentState
@@ -48,21 +50,46 @@ def test_g1_an_observer_that_raises_is_logged_and_decides_nothing(
     assert TENOR_ID not in caplog.text
 
 
+@pytest.mark.parametrize("raised", [asyncio.CancelledError, GeneratorExit, pytest.fail.Exception])
+def test_g1_what_ends_something_else_than_the_program_is_an_error_of_the_observer(
+    kommune: Municipality, bus: MemoryBus, caplog: pytest.LogCaptureFixture, raised: type[BaseException]
+) -> None:
+    """None of them is an Exception: the first one stopped a run between the pair's two halves."""
+
+    class Raises(logging.Handler):
+        def emit(self, _record: logging.LogRecord) -> None:
+            raise raised
+
+    def observe(_event: Event) -> None:
+        raise raised
+
+    heard = Raises()
+    logging.getLogger("kpr_sender").addHandler(heard)
+    try:
+        with caplog.at_level(logging.ERROR), Client(kommune.configure(), bus=bus, on_event=observe) as client:
+            assert client.submit().sent == 2
+            assert client.wait(timeout=0).exit_code == 0
+    finally:
+        logging.getLogger("kpr_sender").removeHandler(heard)
+
+
+@pytest.mark.parametrize("at", [EventKind.CONNECTING, EventKind.PUBLISHING, EventKind.PUBLISHED])
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, SystemExit])
 def test_g1_what_ends_the_program_in_an_observer_leaves_nothing_in_doubt(
-    kommune: Municipality, bus: MemoryBus, raised: type[BaseException]
+    kommune: Municipality, bus: MemoryBus, raised: type[BaseException], at: EventKind
 ) -> None:
     """Nobody is called between the line in the journal that a transfer begins, and its outcome."""
 
     def observe(event: Event) -> None:
-        if event.kind is EventKind.PUBLISHING:
+        if event.kind is at:
             raise raised
 
     with pytest.raises(raised), Client(kommune.configure(), bus=bus, on_event=observe) as client:
         client.submit()
 
     with Client(kommune.configure(), bus=bus) as client:
-        assert client.submit().sent == 2
+        assert client.submit().sent == (1 if at is EventKind.PUBLISHED else 2)
+        assert client.wait(timeout=0).exit_code == 0
     assert len(bus.published) == 2
 
 
@@ -79,8 +106,15 @@ def down(kommune: Municipality) -> Iterator[int]:
     yield 1
 
 
+@contextmanager
+def mute(kommune: Municipality) -> Iterator[int]:
+    """A bus that accepts the connection and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
 @pytest.mark.parametrize("ask", [Client.stop, Client.stop_after_step])
-@pytest.mark.parametrize("there", [silent, down])
+@pytest.mark.parametrize("there", [silent, down, mute])
 def test_a_stop_is_heard_within_a_second_of_a_wait(
     kommune: Municipality,
     silent_bus: MemoryBus,
@@ -89,7 +123,8 @@ def test_a_stop_is_heard_within_a_second_of_a_wait(
 ) -> None:
     with Client(kommune.configure(), bus=silent_bus) as client:
         client.submit()
-    with there(kommune) as port, Client(kommune.configure(port=port)) as client:  # type: ignore[attr-defined]  # either
+    slow: Changes = {"bus": {"connect_timeout": "30s"}}
+    with there(kommune) as port, Client(kommune.configure(slow, port=port)) as client:  # type: ignore[attr-defined]  # one
         waiting = threading.Thread(target=client.wait, kwargs={"timeout": 40})
         waiting.start()
         time.sleep(1.2)  # connected, or refused a few times

@@ -6,6 +6,7 @@ waits by the one policy of ``_connections``; no other file imports tenacity.
 
 from __future__ import annotations
 
+import math
 import os
 import queue
 import random
@@ -43,8 +44,8 @@ class AmqpBus:
 
     Args:
         settings: Host, login, queues and times. A queue without a name is not read: a vendor's own listener does that.
-        closing: Ends the trying to connect and the waiting for a message when set, for good. What is under way on a
-            connection goes on.
+        closing: Ends connecting and the waiting for a message within a second when set, for good. A transfer that is
+            under way goes on.
         monotonic: A clock that never jumps, in seconds.
         login: Entered around each login; raises ``AccessRefused`` where it is not to be tried now.
     """
@@ -66,6 +67,7 @@ class AmqpBus:
         self._gate = threading.RLock()
         self._pid = os.getpid()
         self._failures = 0  # in a row, over several calls of ``receive``: the pauses grow with them
+        self._next_attempt = -math.inf  # when the present pause is over, likewise
         self._unreachable: BusUnreachable | None = None  # why there is no connection now
 
     def __enter__(self) -> Self:
@@ -83,7 +85,7 @@ class AmqpBus:
 
     def attempts(self) -> Iterator[None]:
         """Yield for each attempt to publish one message, as ``Bus.attempts`` says."""
-        self._failures = 0
+        self._failures, self._next_attempt = 0, -math.inf
         for _ in self._connections(self._settings.reconnect_budget):
             yield
 
@@ -154,14 +156,17 @@ class AmqpBus:
         """Yield the connection, and again after a pause each time the caller comes back for another attempt.
 
         The one policy: exponential pauses with jitter, for ``BusUnreachable`` and what the caller could not do, until
-        the next pause would end after ``seconds``; the first attempt is made in any case. A wrong login, certificate
-        or address is final at once: repeating it only locks accounts.
+        the next pause would end after ``seconds``. A pause outlives that: the next caller waits for its end, so that a
+        bus that is down is not asked anew at each look; who has no time at all gets one attempt in any case. A wrong
+        login, certificate or address is final at once: repeating it only locks accounts.
 
         Raises:
             BusUnreachable: There was no connection at the end. Otherwise the iterator just ends.
             AccessRefused, ConfigInvalid: Final at once.
         """
         deadline = self._monotonic() + seconds
+        if seconds > 0 and not self._pause_is_over(deadline):
+            raise self._unreachable or _stopped()
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(BusUnreachable) | tenacity.retry_if_result(lambda _: True),
             wait=self._pause,
@@ -183,7 +188,16 @@ class AmqpBus:
     def _pause(self, _state: tenacity.RetryCallState) -> float:
         longest: float = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(self._failures, _MOST_DOUBLINGS))
         self._failures += 1
-        return random.uniform(longest / 2, longest)  # noqa: S311 - jitter, no secret
+        seconds = random.uniform(longest / 2, longest)  # noqa: S311 - jitter, no secret
+        self._next_attempt = self._monotonic() + seconds
+        return seconds
+
+    def _pause_is_over(self, deadline: float) -> bool:
+        """Wait for the end of a pause that an earlier call began; return whether an attempt may be made by then."""
+        left = self._next_attempt - self._monotonic()
+        if left <= 0 or (self._connection is not None and self._connection.alive):
+            return True
+        return self._next_attempt <= deadline and not self._closing.wait(left)
 
     def _connect_once(self) -> BusConnection:
         """Return the connection, or make one attempt at it, bounded by ``connect_timeout``."""
@@ -192,16 +206,14 @@ class AmqpBus:
             if self._connection is not None and self._connection.alive:
                 return self._connection
             if self._closing.is_set():
-                raise self._unreachable or BusUnreachable(
-                    "This run has ended its connection to the bus: it was told to stop, or its time was up.",
-                    where="bus",
-                )
+                raise self._unreachable or _stopped()
             try:
                 with self._login():
-                    self._connection = BusConnection(self._settings, self._queues)
+                    self._connection = BusConnection(self._settings, self._queues, self._closing.is_set)
             except BusUnreachable as error:
-                self._unreachable = error
-                raise
+                # What was broken off says nothing about the bus.
+                self._unreachable = (self._unreachable or _stopped()) if self._closing.is_set() else error
+                raise self._unreachable from None
             self._unreachable = None
             return self._connection
 
@@ -238,6 +250,12 @@ class AmqpBus:
         self._gate = threading.RLock()
         self._closing = threading.Event()
         self._pid = os.getpid()
+
+
+def _stopped() -> BusUnreachable:
+    return BusUnreachable(
+        "This run has ended its connection to the bus: it was told to stop, or its time was up.", where="bus"
+    )
 
 
 def _read(connection: BusConnection, arrived: Arrived) -> Inbound | None:

@@ -10,6 +10,7 @@ import queue
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
+from concurrent.futures import wait as wait_for
 from typing import Any, Final, TypeVar
 
 from kpr_sender.bus import broker_errors
@@ -23,6 +24,7 @@ from kpr_sender.bus.sender import SendingLink, TransferEnding, TransferResult
 from kpr_sender.errors import BusUnreachable
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.messages.transport import queue_name
+from kpr_sender.net import Stopped, never, one_wait
 from kpr_sender.settings.values import AddressForm, BusSettings
 
 _THREAD_SECONDS: Final = 5.0  # the I/O thread never blocks longer on anything
@@ -36,6 +38,7 @@ class Login:
         settings: The municipality's connection.
         deadline: Until when, by ``time.monotonic``.
         on_end: Called on the I/O thread when the connection is over.
+        stopped: Ends what waits for the bus within a second, as if the time were up.
 
     Attributes:
         io: What links are made on.
@@ -48,12 +51,20 @@ class Login:
         ConfigInvalid: Wrong port, or no TLS where it is required.
     """
 
-    def __init__(self, settings: BusSettings, deadline: float, *, on_end: Callable[[ConnectionEnded], None]) -> None:
+    def __init__(
+        self,
+        settings: BusSettings,
+        deadline: float,
+        *,
+        on_end: Callable[[ConnectionEnded], None],
+        stopped: Stopped = never,
+    ) -> None:
+        self._stopped = stopped
         self.where = f"{settings.host}:{settings.port}"
         self._guessed = settings.address_form is AddressForm.AUTO
         password = settings.password.reveal()
         self.io = IoThread(
-            dial(settings, deadline),
+            dial(settings, deadline, stopped),
             host=settings.host,
             username=settings.username,
             password=password,
@@ -114,9 +125,11 @@ class Login:
 
     def _wait(self, reply: Future[Any], deadline: float) -> Any:
         try:
-            return reply.result(max(0.0, deadline - time.monotonic()))
+            while not reply.done():
+                wait_for([reply], one_wait(deadline, self._stopped))
         except TimeoutError:
             raise BusUnreachable("The bus does not answer (no answer in time).", where=self.where) from None
+        return reply.result()
 
 
 class BusConnection:
@@ -125,12 +138,13 @@ class BusConnection:
     Args:
         settings: The municipality's connection.
         queues: What to read from, by source.
+        stopped: Ends connecting and attaching within a second.
 
     Raises:
         BusUnreachable, AccessRefused, ConfigInvalid: As for ``Login`` and ``Login.attached``.
     """
 
-    def __init__(self, settings: BusSettings, queues: Mapping[Source, str]) -> None:
+    def __init__(self, settings: BusSettings, queues: Mapping[Source, str], stopped: Stopped = never) -> None:
         self.inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._settings = settings
         self.gave_back = False  # what was not settled in time: this connection reads no more
@@ -140,7 +154,7 @@ class BusConnection:
         self._senders: dict[str, tuple[SendingLink, int]] = {}
         deadline = time.monotonic() + settings.connect_timeout
         reached(FaultPoint.BEFORE_CONNECT)
-        self._login = Login(settings, deadline, on_end=self.inbox.put)
+        self._login = Login(settings, deadline, on_end=self.inbox.put, stopped=stopped)
         self._io = self._login.io
         try:
             for source, name in queues.items():

@@ -10,7 +10,7 @@ import ssl
 from typing import Final
 
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprError
-from kpr_sender.net import is_loopback, open_socket, verifying
+from kpr_sender.net import Stopped, is_loopback, never, open_socket, verifying
 from kpr_sender.settings.values import BusSettings
 
 # X509_V_ERR codes of OpenSSL's x509_vfy.h.
@@ -33,12 +33,13 @@ _TOO_OLD: Final = (
 _MOST_UNSENT: Final = 64 * 1024  # bytes
 
 
-def dial(settings: BusSettings, deadline: float) -> socket.socket:
+def dial(settings: BusSettings, deadline: float, stopped: Stopped = never) -> socket.socket:
     """Return a non-blocking socket to the bus, through TLS unless it is switched off for a loopback address.
 
     Args:
         settings: Host, port and TLS.
         deadline: When to give up, on ``time.monotonic``'s clock.
+        stopped: Ends it within a second, as if the time were up.
 
     Raises:
         BusUnreachable: Name not found, refused, reset, or not in time.
@@ -50,7 +51,7 @@ def dial(settings: BusSettings, deadline: float) -> socket.socket:
         _require_loopback(settings.host)
     context = verifying(settings.ca_file, key="bus.ca_file") if settings.tls else None
     try:
-        connected = open_socket(settings.host, settings.port, deadline=deadline, tls=context)
+        connected = open_socket(settings.host, settings.port, deadline=deadline, tls=context, stopped=stopped)
     except ssl.SSLError as error:
         raise _handshake_error(error, where) from None
     except OSError as error:

@@ -224,8 +224,9 @@ class Bus(Protocol):
     def receive(self, timeout: float, sources: Collection[Source]) -> Inbound | None:
         """Return the next message from these queues, or None when nothing arrived in ``timeout`` seconds.
 
-        Reconnects where needed: at least one attempt, bounded by ``bus.connect_timeout``, and then again and again
-        until ``timeout`` is over, so that a caller who goes on looking need not pause. A queue that was asked for once
+        Reconnects where needed, each attempt bounded by ``bus.connect_timeout``, again and again until ``timeout`` is
+        over, so that a caller who goes on looking need not pause: the pauses go on from one call to the next, 30
+        seconds at most. A ``timeout`` of 0 is one attempt. A queue that was asked for once
         is read until ``detach``, or until what was taken goes back (rule 6); None is returned then, and the next call
         attaches again.
 

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from kpr_sender.settings.secrets import Secret
 from kpr_sender.settings.values import BusSettings
 from tests.helpers.bus_settings import NO_QUEUES, bus_settings, outbound
 from tests.helpers.fake_time import FakeTime
+from tests.helpers.loopback import black_hole
 from tests.helpers.scripted_bus import Script, ScriptedBus
 from tests.helpers.tls_certificates import Authority, make_authority
 
@@ -231,6 +234,47 @@ def test_closing_ends_another_threads_attempts_and_the_reason_is_the_bus_s(close
     assert isinstance(bus.publish(outbound()).error, BusUnreachable)
 
 
+@contextmanager
+def mute() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def nameless() -> Iterator[int]:
+    ended = threading.Event()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait(20))
+        yield 1
+    ended.set()
+
+
+@contextmanager
+def opens_nothing() -> Iterator[int]:
+    with ScriptedBus(Script(open=False)) as server:
+        yield server.port
+
+
+@pytest.mark.parametrize(
+    ("there", "tls"),
+    [(nameless, False), (black_hole, False), (mute, True), (mute, False), (opens_nothing, False)],
+    ids=["name", "address", "TLS", "login", "open"],
+)
+def test_a_stop_is_heard_within_a_second_of_connecting(
+    there: Callable[[], AbstractContextManager[int]], *, tls: bool
+) -> None:
+    closing = threading.Event()
+    with there() as port, ExitStack() as stack:
+        bus = AmqpBus(bus_settings(port, tls=tls, connect_timeout=20.0), closing=closing)
+        stop = threading.Timer(0.2, closing.set)
+        stop.start()
+        stack.callback(stop.join)
+        began = time.monotonic()
+        with pytest.raises(BusUnreachable, match="told to stop"):
+            bus.receive(20)
+        assert time.monotonic() - began < 1.2
+
+
 def test_only_an_unreachable_bus_is_tried_again() -> None:
     clock = FakeTime()
     with ScriptedBus(Script(login=False)) as server:
@@ -269,14 +313,13 @@ def test_attempts_to_publish_go_on_within_one_budget_connecting_included() -> No
 
 
 def test_a_wait_over_a_long_outage_makes_few_attempts(closed_port: int) -> None:
-    """Thirty minutes of looks, five seconds each: the pauses grow over them, and each look makes one attempt."""
-    clock, attempts = FakeTime(), 0
+    """Thirty minutes of looks, five seconds each: the pauses grow over them, as if they were one, to 30 seconds."""
+    clock, attempts = FakeTime(), list[float]()
     bus = AmqpBus(bus_settings(closed_port), closing=clock, monotonic=clock)
     connect = bus._connect_once
 
     def counted() -> Any:
-        nonlocal attempts
-        attempts += 1
+        attempts.append(clock())
         return connect()
 
     bus._connect_once = counted  # type: ignore[method-assign]
@@ -284,7 +327,14 @@ def test_a_wait_over_a_long_outage_makes_few_attempts(closed_port: int) -> None:
         with pytest.raises(BusUnreachable):
             bus.receive(5.0)
     assert clock.at == pytest.approx(1800)
-    assert 360 <= attempts <= 370
+    assert 60 <= len(attempts) <= 130
+    assert max(later - earlier for earlier, later in pairwise(attempts)) <= 30, "receipts are no later than that"
+    with pytest.raises(BusUnreachable):
+        bus.receive(0)
+    assert attempts[-1] == clock(), "who has no time at all is given one attempt"
+    with pytest.raises(BusUnreachable):
+        bus.connect()
+    assert attempts[-1] == clock(), "what is to be published does not wait for a pause of the reading"
 
 
 def test_connect_does_nothing_while_the_connection_stands() -> None:

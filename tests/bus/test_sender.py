@@ -14,6 +14,7 @@ from kpr_sender.bus.codec import Decoded
 from kpr_sender.bus.dial import dial
 from kpr_sender.bus.port import Outcome, Reach, Verdict
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InDoubt, InputRefused, KprError
+from kpr_sender.net import Stopped
 from kpr_sender.settings.values import BusSettings
 from tests.helpers.bus_settings import KPR_QUEUE, NO_QUEUES, bus_settings, outbound
 from tests.helpers.scripted_bus import Script, ScriptedBus
@@ -106,8 +107,8 @@ def test_before_the_whole_message_left_it_is_certain_and_the_rest_never_leaves(
 def test_a_last_frame_that_waits_for_room_in_the_socket_never_leaves_after_the_verdict(
     monkeypatch: pytest.MonkeyPatch, transfer: str
 ) -> None:
-    def narrow_dial(settings: BusSettings, deadline: float) -> socket.socket:
-        connected = dial(settings, deadline)
+    def narrow_dial(settings: BusSettings, deadline: float, stopped: Stopped) -> socket.socket:
+        connected = dial(settings, deadline, stopped)
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         return connected
 

@@ -18,6 +18,7 @@ from kpr_sender.bus.dial import dial
 from kpr_sender.bus.port import LinkState, Reach, Verdict
 from kpr_sender.bus.proton_engine import Message
 from kpr_sender.errors import BusUnreachable
+from kpr_sender.net import Stopped
 from kpr_sender.settings.values import BusSettings
 from tests.helpers.bus_settings import bus_settings
 from tests.helpers.counting_bus import CountingBus
@@ -56,8 +57,8 @@ def tls(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Itera
 def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sockets that take little at a time, as over a slow line: most of a message is still here when the cut comes."""
 
-    def dial_narrowly(settings: BusSettings, deadline: float) -> socket.socket:
-        connected = dial(settings, deadline)
+    def dial_narrowly(settings: BusSettings, deadline: float, stopped: Stopped) -> socket.socket:
+        connected = dial(settings, deadline, stopped)
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16_384)
         return connected
 
