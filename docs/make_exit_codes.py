@@ -48,7 +48,10 @@ JSON is UTF-8, whatever the locale or code page; the bytes of a file's name that
 (`\\xe6`, or JSON's `\\udce6`). On the screen a character that the code page lacks is replaced by `?`.
 
 Output that cannot be written (a full disk, `| head`, a terminal that has gone, a closed descriptor) changes neither the
-exit code nor the journal: ask again with `kpr-send status`. The same holds for `log.file` once the run has begun."""
+exit code nor the journal: ask again with `kpr-send status`. The same holds for `log.file` once the run has begun.
+
+Once the result is known no signal changes the exit code: SIGINT, SIGTERM and SIGHUP let what is being printed be
+finished, output that nobody reads is given up after a second, and what else keeps the process is left after five."""
 
 
 def _order() -> Iterator[str]:

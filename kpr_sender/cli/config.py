@@ -27,6 +27,5 @@ def check(invocation: Invocation) -> int:
     configured = invocation.own_settings()
     with connected_sandbox(configured) as prepared:
         results = shown(invocation, run_checks(prepared, checks=WITHOUT_BUS))
-    return ended(
-        invocation, configured.environment, results, next((each.error for each in results if each.error), None)
-    )
+        wrong = next((each.error for each in results if each.error), None)
+        return ended(invocation, configured.environment, results, wrong)

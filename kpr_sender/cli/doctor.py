@@ -10,7 +10,7 @@ from kpr_sender.app import run_checks
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation, Loudness, max_wait_option
 from kpr_sender.cli.session import connected_sandbox
-from kpr_sender.errors import EXIT_OK, KprError, NotReady
+from kpr_sender.errors import KprError, NotReady
 from kpr_sender.model import Environment
 from kpr_sender.operator.self_check import CheckResult, Status
 from kpr_sender.render import json
@@ -28,8 +28,8 @@ def command(invocation: Invocation, *, max_wait: float) -> int:
     configured = invocation.own_settings()
     with connected_sandbox(configured) as settings:
         results = shown(invocation, run_checks(settings, max_seconds=max_wait))
-    red = any(result.status is Status.RED for result in results)
-    return ended(invocation, configured.environment, results, NotReady(f"{NotReady.meaning}.") if red else None)
+        red = any(result.status is Status.RED for result in results)
+        return ended(invocation, configured.environment, results, NotReady(f"{NotReady.meaning}.") if red else None)
 
 
 def shown(invocation: Invocation, results: Iterable[CheckResult]) -> list[CheckResult]:
@@ -50,7 +50,5 @@ def ended(
     invocation: Invocation, environment: Environment, results: Sequence[CheckResult], error: KprError | None
 ) -> int:
     """Show the JSON object where it is asked for, and return the exit code."""
-    if invocation.as_json:
-        checks = [check_json(result) for result in results]
-        output.show_json(json.envelope(error, environment=environment.value, checks=checks))
-    return EXIT_OK if error is None else error.exit_code
+    value = json.envelope(error, environment=environment.value, checks=[check_json(result) for result in results])
+    return output.answer(invocation, value, (), error=error, quiet=())

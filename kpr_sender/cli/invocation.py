@@ -13,6 +13,7 @@ from typing import Final
 
 import click
 
+from kpr_sender.cli.ending import Ending
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment
 from kpr_sender.settings import kinds, load
@@ -37,6 +38,7 @@ class Invocation:
         config: From ``--config``.
         journal: From ``--journal``; counts before the configuration's.
         as_json: Whether exactly one JSON object goes to standard output.
+        ending: Where the exit code is noted as soon as it is known.
     """
 
     environment: Environment | None
@@ -44,6 +46,7 @@ class Invocation:
     journal: Path | None
     as_json: bool
     loudness: Loudness
+    ending: Ending
 
     def settings(self) -> Settings:
         """Find, read and check the configuration.

@@ -84,11 +84,11 @@ def export(invocation: Invocation) -> int:
     settings = invocation.settings()
     exported = map(redact, journal_storage(settings).export())
     if invocation.as_json:
-        output.show_json(json.envelope(None, environment=settings.environment.value, lines=list(exported)))
-        return EXIT_OK
+        value = json.envelope(None, environment=settings.environment.value, lines=list(exported))
+        return output.answer(invocation, value, ())
     for line in exported:
         output.show_json(line)
-    return EXIT_OK
+    return invocation.ending.known(EXIT_OK)
 
 
 @command.command("log")

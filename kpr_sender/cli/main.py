@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import _thread
 import importlib
-import signal
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Final, NoReturn
 
 import click
 
 from kpr_sender.cli import output, streams
+from kpr_sender.cli.ending import Ending
 from kpr_sender.cli.invocation import PATH, Invocation, Loudness
 from kpr_sender.errors import KprError, UsageError
 from kpr_sender.model import Environment
 
-_IMPORT_SECONDS: Final = 0.02
 ENVIRONMENTS: Final = [environment.value for environment in Environment]
 
 COMMANDS: Final = {
@@ -106,7 +101,7 @@ def cli(
         raise click.UsageError("-v and -q exclude each other.")
     loudness = Loudness.VERBOSE if verbose else Loudness.QUIET if quiet else Loudness.NORMAL
     where = None if environment is None else Environment(environment)
-    context.obj = Invocation(where, config, journal, as_json, loudness)
+    context.obj = Invocation(where, config, journal, as_json, loudness, context.obj or Ending())
     if context.invoked_subcommand is not None:
         return None
     return _send_what_is_configured(context)
@@ -120,9 +115,12 @@ def _send_what_is_configured(context: click.Context) -> int:
 
 
 def main() -> NoReturn:
-    """Run the command line and exit with its code."""
+    """Run the command line and end the process with its code."""
     streams.prepare_process()
-    sys.exit(run(sys.argv[1:]))
+    ending = Ending()
+    with ending.listening():
+        _run(sys.argv[1:], ending)
+        ending.exit()
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -134,14 +132,24 @@ def run(arguments: Sequence[str]) -> int:
     Returns:
         The exit code: one of docs/exit-codes.md, or 130.
     """
-    with streams.unfailing():
-        return _run(arguments, output.Failure(arguments))
+    ending = Ending()
+    with ending.listening():
+        return _run(arguments, ending)
 
 
-def _run(arguments: Sequence[str], failure: output.Failure) -> int:
+def _run(arguments: Sequence[str], ending: Ending) -> int:
+    failure = output.Failure(arguments, ending)
+    with streams.unfailing() as ending.hurry:
+        try:
+            ending.begin()
+            return ending.known(_outcome(arguments, ending, failure))
+        except (KeyboardInterrupt, click.Abort):
+            return failure.interrupted()
+
+
+def _outcome(arguments: Sequence[str], ending: Ending, failure: output.Failure) -> int:
     try:
-        with _terminated_as_interrupted():
-            return cli.main(list(arguments), prog_name="kpr-send", standalone_mode=False) or 0
+        return cli.main(list(arguments), prog_name="kpr-send", standalone_mode=False, obj=ending) or 0
     except click.ClickException as error:
         from kpr_sender.privacy import redact_text  # noqa: PLC0415 - only when something is wrong
 
@@ -150,45 +158,7 @@ def _run(arguments: Sequence[str], failure: output.Failure) -> int:
         return failure.report(UsageError(redact_text(error.format_message()), next_step=hint))
     except KprError as error:
         return failure.report(error)
-    except (KeyboardInterrupt, click.Abort):
-        return failure.interrupted()
-    except SystemExit:
+    except (KeyboardInterrupt, SystemExit, click.Abort):
         raise
     except BaseException as error:  # noqa: BLE001 - the boundary: a panic in a native library is no Exception
         return failure.unexpected(error)
-
-
-@contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does, so that a stopped service closes its links and frees its locks."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        if not put_off(number, frame):
-            raise KeyboardInterrupt
-
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number, handler in before.items():
-        # What the caller has switched off stays off: nohup, and jobs that a shell put into the background.
-        if number == signal.SIGTERM or handler is signal.default_int_handler:
-            signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def put_off(number: int, frame: FrameType | None) -> bool:
-    """Deliver a signal anew, and soon, where it came while a module was being imported; return whether it did.
-
-    An interrupt inside an import ends the process by its signal, whatever catches it: no state would be printed.
-    """
-    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
-        frame = frame.f_back
-    if frame is None:
-        return False
-    again = threading.Timer(_IMPORT_SECONDS, _thread.interrupt_main, (number,))
-    again.daemon = True
-    again.start()
-    return True

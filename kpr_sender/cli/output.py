@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import click
 
+from kpr_sender.cli.ending import INTERRUPTED, Ending
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.errors import EXIT_OK, Fault, InternalError, KprError
 from kpr_sender.model import Environment
@@ -32,23 +33,33 @@ def answer(
     Args:
         invocation: Which form.
         value: The object, made by ``json.envelope`` with the same error.
-        screen: The screen's lines; read only where they are printed.
+        screen: The screen's lines; read only where they are printed. Empty where all of them were shown before.
         error: What the exit code stands for; None for 0.
         quiet: The lines of ``-q``, on standard error; the error itself when not given.
 
     Returns:
         The exit code.
     """
+    code = invocation.ending.known(EXIT_OK if error is None else error.exit_code)
+    if quiet is None:
+        quiet = [] if error is None else [error_text(error, invocation.environment)]
+    show(invocation, value, screen, quiet=quiet)
+    invocation.ending.answered = True
+    return code
+
+
+def show(
+    invocation: Invocation, value: Mapping[str, object], screen: Iterable[str], *, quiet: Iterable[str] = ()
+) -> None:
+    """Print something in the one form that was asked for, while the result is not known."""
     if invocation.as_json:
         show_json(value)
     elif invocation.loudness is not Loudness.QUIET:
-        click.echo("\n".join(_marked(invocation, screen)))
+        if lines := list(_marked(invocation, screen)):
+            click.echo("\n".join(lines))
     else:
-        for line in (
-            quiet if quiet is not None else [error_text(error, invocation.environment)] if error is not None else []
-        ):
+        for line in quiet:
             click.echo(line, err=True)
-    return EXIT_OK if error is None else error.exit_code
 
 
 def show_json(value: object) -> None:
@@ -118,9 +129,11 @@ class Failure:
 
     Args:
         arguments: What follows ``kpr-send``.
+        ending: Where the exit code is noted.
     """
 
-    def __init__(self, arguments: Sequence[str]) -> None:
+    def __init__(self, arguments: Sequence[str], ending: Ending) -> None:
+        self._ending = ending
         # An error may come before, or be, the parsing of these.
         self._as_json = "--json" in arguments
         self._verbose = "-v" in arguments or "--verbose" in arguments
@@ -134,36 +147,41 @@ class Failure:
         return self.report(InternalError(f"An unexpected {type(error).__name__}."), _trace(error))
 
     def report(self, error: KprError, trace: str = "") -> int:
-        """Print an error and return its exit code.
+        """Print an error and return its exit code; the result's where that is printed already.
 
         Args:
             error: What happened.
             trace: Where, shown with ``-v`` only and redacted.
         """
-        self._json_object(error)
+        code = self._known(error)
         if self._verbose and trace:
             from kpr_sender.privacy import redact_text  # noqa: PLC0415 - only when something is wrong
 
             click.echo(redact_text(trace), err=True)
         click.echo(error_text(error, self._environment), err=True)
-        return error.exit_code
+        return code
 
     def interrupted(self) -> int:
         """Print that the run was interrupted before anything was known, and return the exit code."""
         error = _Interrupted("Interrupted before anything was known.")
-        self._json_object(error)
+        code = self._known(error)
         click.echo("kpr-send: interrupted.", err=True)
-        return error.exit_code
+        return code
 
-    def _json_object(self, error: KprError) -> None:
+    def _known(self, error: KprError) -> int:
+        """Note the exit code, print the JSON object where none is printed yet, and return the code."""
+        if self._ending.answered and self._ending.code is not None:
+            return self._ending.code
+        code = self._ending.known(error.exit_code)
         if self._as_json:
             show_json(json.nothing(error, environment=self._environment))
+        return code
 
 
 class _Interrupted(KprError):
-    """The run was interrupted before anything was known; 128 + SIGINT, as shells have it."""
+    """The run was interrupted before anything was known."""
 
-    code, exit_code, fault = "interrupted", 130, Fault.CALLER
+    code, exit_code, fault = "interrupted", INTERRUPTED, Fault.CALLER
     meaning = "interrupted before anything was known"
     advice = "Run the same command again."
 

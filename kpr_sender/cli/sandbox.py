@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import PATH, Invocation
-from kpr_sender.errors import ConfigInvalid
+from kpr_sender.errors import EXIT_OK, ConfigInvalid
 from kpr_sender.model import Environment
 from kpr_sender.render import json
 from kpr_sender.sandbox.faults import Faults, describe
@@ -71,9 +71,11 @@ def serve(
             config = directory / "lokal.toml"
             _write(config, _configuration(directory, sandbox, year))
             _serve(lambda: _announce(invocation, config, sandbox))
+            # A signal while the sandbox closes must not leave half of it open.
+            invocation.ending.known(EXIT_OK)
     except OSError as error:
         raise ConfigInvalid(f"The sandbox cannot start: {error.strerror}.", where=str(directory)) from None
-    return 0
+    return EXIT_OK
 
 
 def _configuration(directory: Path, sandbox: Sandbox, year: int) -> str:
@@ -112,14 +114,11 @@ def _announce(invocation: Invocation, config: Path, sandbox: Sandbox) -> None:
         f"Use it with: kpr-send --env lokal --config {config}",
         "Ctrl-C ends it; what is on its queues stays in its folder.",
     ]
-    output.answer(invocation, value, screen)
+    output.show(invocation, value, screen)
 
 
 def _serve(announce: Callable[[], None]) -> None:
     """Announce, then wait until interrupted; an interruption between the two is an ordinary end as well."""
-    try:
+    with suppress(KeyboardInterrupt):
         announce()
         threading.Event().wait()
-    except KeyboardInterrupt:
-        # A second one, while the sandbox closes, must not leave half of it open.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -4,33 +4,29 @@ A run that is ended before it is done, by its time limit, Ctrl-C or SIGTERM, end
 attempt to publish, or one message handled), never in the middle of it. The first signal lets that step be finished;
 then the run ends like any other: links closed, state printed, the state's exit code. Where no step is under way it ends
 at once. A second signal breaks off whatever there is; the journal then says *in doubt* where that is what it is.
-
-SIGHUP (the terminal is gone) does what SIGTERM does, and reloads nothing. On Windows Ctrl-Break does; that was not run.
+Which signals, and what they do when the result is known: ``ending``.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import queue
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Final
 
 import click
 
 from kpr_sender.cli import output
+from kpr_sender.cli.ending import Ending
 from kpr_sender.cli.invocation import Invocation, Loudness
-from kpr_sender.cli.main import put_off
 from kpr_sender.cli.status import journal_of, report_on
-from kpr_sender.cli.streams import as_it_is
+from kpr_sender.cli.streams import as_it_is, warn_now
 from kpr_sender.client import Client
 from kpr_sender.errors import ConfigInvalid, InDoubt, JournalUnwritable, KprError, worst
 from kpr_sender.events import Event, EventKind, Observer, contained
@@ -41,10 +37,6 @@ from kpr_sender.settings.read import concerns
 from kpr_sender.settings.sample_file import register_url
 from kpr_sender.settings.values import Settings
 
-_SIGNALS: Final = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
-)
-_STDERR: Final = 2
 _STOPPING: Final = b"\nkpr-send: finishing the step under way; once more breaks it off.\n"
 _INTERRUPTED: Final = "kpr-send: interrupted; this is what is known."
 
@@ -115,9 +107,10 @@ def _run(
         client = Client(settings, on_event=observe)
         note = added = ""
         try:
-            with graceful_shutdown(client, limit) as shutdown, client:
+            with graceful_shutdown(client, limit, invocation.ending) as shutdown, client:
                 report = work(client)
                 added = remark(report)
+            invocation.ending.known(report.exit_code)
             if shutdown.signalled:
                 note = _INTERRUPTED
         except KeyboardInterrupt:
@@ -126,10 +119,12 @@ def _run(
                 raise
             report, note = known, _INTERRUPTED
         except KprError as error:
+            invocation.ending.known(error.exit_code)
             known = _known(settings, observe.msg_id)
             if known is None or _counts_more(error, known):
                 raise
             report, note = known, f"kpr-send: {error}"
+        invocation.ending.known(report.exit_code)
         observe(_finished(report))
     if note:
         click.echo(note, err=True)
@@ -176,25 +171,23 @@ class Shutdown:
         signalled: Whether a signal asked for it.
     """
 
-    def __init__(self, client: Client, limit: TimeLimit) -> None:
+    def __init__(self, client: Client, limit: TimeLimit, ending: Ending) -> None:
         self.signalled = False
         self._client = client
         self._limit = limit
+        self._ending = ending
         # Its put() is the one way to wake another thread that a signal handler may use (Python's own documentation).
         self._requests: queue.SimpleQueue[bool] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._watch, name="kpr-shutdown", daemon=True)
 
-    def on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Handle a signal."""
-        if put_off(number, frame):
-            return
-        first, self.signalled = not self.signalled, True
-        if first and self._client.stop_after_step():
-            self._requests.put(True)
-            with suppress(OSError):
-                os.write(_STDERR, _STOPPING)
-            return
-        raise KeyboardInterrupt
+    def finish_step(self) -> bool:
+        """Let the step under way be the last one; return whether there is one. For a signal's handler."""
+        self.signalled = True
+        if not self._client.stop_after_step():
+            return False
+        self._requests.put(True)
+        warn_now(_STOPPING)
+        return True
 
     def start(self) -> None:
         """Begin to watch the time."""
@@ -210,24 +203,21 @@ class Shutdown:
         with suppress(queue.Empty):
             if not self._requests.get(timeout=None if left == math.inf else left):
                 return
+        self._ending.hurry()
         self._client.stop()
 
 
 @contextmanager
-def graceful_shutdown(client: Client, limit: TimeLimit) -> Iterator[Shutdown]:
+def graceful_shutdown(client: Client, limit: TimeLimit, ending: Ending) -> Iterator[Shutdown]:
     """Let signals and the time limit end the client's work after the step under way, while entered."""
-    shutdown = Shutdown(client, limit)
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    shutdown = Shutdown(client, limit, ending)
+    before = ending.finish_step
     shutdown.start()
     try:
-        for number, handler in before.items():
-            # What the caller has switched off stays off: nohup, and jobs that a shell put into the background.
-            if handler is not signal.SIG_IGN:
-                signal.signal(number, shutdown.on_signal)
+        ending.finish_step = shutdown.finish_step
         yield shutdown
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        ending.finish_step = before
         shutdown.finish()
 
 

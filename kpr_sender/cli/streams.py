@@ -5,17 +5,21 @@ cleaned by their fields, before (``render.json``, ``logs``).
 
 A full disk, a reader that has gone (``| head``), a terminal that has gone (EIO), a descriptor that was closed before
 the start: the journal has what is known by then, and the exit code says it (promise G5). The bytes are lost; that they
-are is said on standard error, unless the reader has gone.
+are is said on standard error, unless the reader has gone. A pipe that is full is waited for, as a pager needs it, until
+a signal or the time limit ends the run: from then on a second at a time.
 """
 
 from __future__ import annotations
 
 import errno
 import io
+import math
 import os
+import select
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TextIO, cast
 
@@ -23,11 +27,19 @@ from kpr_sender.privacy import shown_text
 
 _READER_HAS_GONE: Final = (errno.EPIPE, errno.EIO)
 _STANDARD: Final = (0, 1, 2)
+_STDERR: Final = 2
+_AT_ONCE: Final = 4_096
+"""As many bytes as a pipe that has room takes without keeping its writer (pipe(7))."""
+_HURRIED_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.1
 
 
 @contextmanager
-def unfailing() -> Iterator[None]:
+def unfailing() -> Iterator[Callable[[], None]]:
     """Let no write to ``sys.stdout`` and ``sys.stderr`` fail, until the block ends.
+
+    Yields a function: once it is called, also by a signal's handler or another thread, no write waits longer than a
+    second for a reader.
 
     What the encoding of a stream does not have is replaced. A stream without bytes below it, ``StringIO`` for example,
     is left as it is: it has neither an encoding nor a disk.
@@ -40,8 +52,14 @@ def unfailing() -> Iterator[None]:
             nowhere if text is None else text if below is None else _text_above(text, below)
             for text, below in zip(before, (out, err), strict=True)
         )
+
+        def hurry() -> None:
+            for below in (out, err):
+                if below is not None:
+                    below.patience = _HURRIED_SECONDS
+
         try:
-            yield
+            yield hurry
         finally:
             if out is not None and out.failure is not None and out.failure.errno not in _READER_HAS_GONE:
                 why = out.failure.strerror or type(out.failure).__name__
@@ -81,10 +99,12 @@ class _Unfailing(io.BufferedIOBase):
 
     Attributes:
         failure: What went wrong first; nothing more is written from then on.
+        patience: How long a reader may take nothing, in seconds.
     """
 
     def __init__(self, text: TextIO) -> None:
         self.failure: OSError | None = None
+        self.patience = math.inf
         self._text = text
         text.flush()
 
@@ -107,19 +127,26 @@ class _Unfailing(io.BufferedIOBase):
         return self._text.fileno()
 
     def write(self, data: Any, /) -> int:
-        if self.failure is None:
-            try:
-                self._text.buffer.write(data)
-            except OSError as error:
-                self._give_up(error)
-        return memoryview(data).nbytes
+        written = memoryview(data).cast("B")
+        for begin in range(0, written.nbytes, _AT_ONCE):
+            self._write_chunk(written[begin : begin + _AT_ONCE])
+        return written.nbytes
 
-    def flush(self) -> None:
+    def _write_chunk(self, chunk: memoryview) -> None:
         if self.failure is None:
             try:
+                self._await_reader()
+                self._text.buffer.write(chunk)
                 self._text.buffer.flush()
             except OSError as error:
                 self._give_up(error)
+
+    def _await_reader(self) -> None:
+        """Wait until a write would be taken at once: one that waits for its reader cannot be given up."""
+        began = time.monotonic()
+        while not _is_taken(self._text, _LOOK_SECONDS):
+            if time.monotonic() - began > self.patience:
+                raise TimeoutError(errno.ETIMEDOUT, "nobody reads it")
 
     def _give_up(self, error: OSError) -> None:
         self.failure = error
@@ -129,6 +156,21 @@ class _Unfailing(io.BufferedIOBase):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._text.fileno())
             os.close(nowhere)
+
+
+def _is_taken(stream: TextIO | int, seconds: float) -> bool:
+    """Return whether a stream takes bytes at once, waiting a while for it; True where that cannot be known."""
+    try:
+        return bool(select.select((), (stream,), (), seconds)[1])
+    except (OSError, ValueError):  # no descriptor; Windows, which asks sockets alone
+        return True
+
+
+def warn_now(line: bytes) -> None:
+    """Write a line to standard error where that takes it at once. For a signal's handler, which may not wait."""
+    if _is_taken(_STDERR, 0):
+        with suppress(OSError):
+            os.write(_STDERR, line)
 
 
 def _text_above(text: TextIO, below: _Unfailing) -> io.TextIOWrapper:

@@ -329,6 +329,7 @@ def test_python_m_is_the_same_command() -> None:
 
 def test_main_exits_with_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["kpr-send", "status"])
+    monkeypatch.setattr(os, "_exit", sys.exit)
 
     with pytest.raises(SystemExit) as caught:
         main.main()

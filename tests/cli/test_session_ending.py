@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from kpr_sender.cli import status
+from kpr_sender.cli.ending import Ending
 from kpr_sender.cli.main import run
 from kpr_sender.cli.session import TimeLimit, graceful_shutdown
 from kpr_sender.client import Client
@@ -67,7 +68,9 @@ def states(closed: Client) -> list[ShipmentState]:
 
 
 def orderly_run(client: Client, steps: Callable[[Client], Report]) -> tuple[Report, bool]:
-    with graceful_shutdown(client, TimeLimit()) as shutdown, client:
+    ending = Ending()
+    ending.begin()
+    with ending.listening(), graceful_shutdown(client, TimeLimit(), ending) as shutdown, client:
         report = steps(client)
     return report, shutdown.signalled
 

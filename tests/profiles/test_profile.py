@@ -90,13 +90,11 @@ def test_a_letter_that_the_configuration_names_opens_production(year: int) -> No
 
 
 _COUNTING = """
-import contextlib, sys
+import sys
 opened = []
 sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
-from kpr_sender.cli.main import main
-sys.argv = ["kpr-send", "--env", "lokal", "--config", sys.argv[1], "config", "check"]
-with contextlib.suppress(SystemExit):
-    main()
+from kpr_sender.cli.main import run
+run(["--env", "lokal", "--config", sys.argv[1], "config", "check"])
 print(sum(path.endswith("2024.toml") for path in opened))
 """
 
