@@ -44,6 +44,11 @@ _LEVELS: Final[Mapping[EventKind, int]] = {
 _PASSES: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE)
 """Why a log cannot be opened now, and can once there is room: not the configuration's fault, no reason to stop."""
 
+_STDERR: Final = 2
+_OUTPUT: Final = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
+_ERROR: Final = ("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2")
+_LEAVE_IT_OUT: Final = "Name another file, or leave log.file out or write /dev/stderr: lines go to standard error then."
+
 _NAME: Final = "kpr_sender"
 _FIELDS: Final = "kpr_fields"
 """The attribute of a record that holds an event's own fields."""
@@ -150,7 +155,10 @@ class _File(_Lines, logging.handlers.WatchedFileHandler):
             self.stream = self._open()
         except OSError as error:
             if error.errno == errno.ELOOP:
-                raise _unfit(path, "is a symbolic link; name the file itself") from None
+                raise _unfit(path, "is a symbolic link; name the file itself", _LEAVE_IT_OUT) from None
+            if error.errno == errno.ENXIO:
+                why = "cannot be written: it is a pipe that nobody reads from, or a socket"
+                raise _unfit(path, why, _LEAVE_IT_OUT) from None
             if error.errno not in _PASSES:
                 raise _unfit(path, f"cannot be written: {error.strerror}") from None
             self.failure = error
@@ -170,6 +178,11 @@ class _File(_Lines, logging.handlers.WatchedFileHandler):
 def _handler(target: Path | TextIO) -> _Lines:
     if not isinstance(target, Path):
         return _Lines(target)
+    if str(target) in _OUTPUT:
+        raise _unfit(target, "is standard output, which is for the result alone", _LEAVE_IT_OUT)
+    if str(target) in _ERROR:
+        # Not opened by its name: that is a link, and refused where it leads to a socket (systemd) or another's file.
+        return _Lines(open(_STDERR, "w", encoding="utf-8", closefd=False))
     handler = _File(target, encoding="utf-8", delay=True)
     handler.begin()
     return handler
@@ -204,8 +217,8 @@ def _takes_utf8(stream: TextIO) -> bool:
     return codecs.lookup(stream.encoding or "utf-8").name == "utf-8"  # StringIO has none
 
 
-def _unfit(path: Path, why: str) -> ConfigInvalid:
-    return ConfigInvalid(f"The log file {path} {why}.", where="log.file")
+def _unfit(path: Path, why: str, next_step: str = "") -> ConfigInvalid:
+    return ConfigInvalid(f"The log file {path} {why}.", where="log.file", next_step=next_step)
 
 
 @contextmanager

@@ -213,6 +213,36 @@ def test_a_log_is_never_written_through_a_link_or_where_anybody_may_plant_one(tm
     assert file.exists()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="these names are POSIX")
+def test_a_container_s_log_may_be_standard_error_or_a_collector_s_pipe_and_never_standard_output(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"):
+        with logging_to(Path(name), level="info") as logger:
+            log_event(logger, Event(EventKind.FINISHED, "Ferdig på æøå."))
+    told = capfd.readouterr()
+    assert [json.loads(line)["text"] for line in told.err.splitlines()] == ["Ferdig på æøå."] * 3
+    assert told.out == ""
+    os.fstat(2)  # it is the process's, and stays open
+
+    with (
+        pytest.raises(ConfigInvalid, match="for the result alone") as refused,
+        logging_to(Path("/dev/stdout"), level="info"),
+    ):
+        pass
+    assert "leave log.file out" in refused.value.next_step
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigInvalid, match="a pipe that nobody reads from"), logging_to(pipe, level="info"):
+        pass
+    collector = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with logging_to(pipe, level="info") as logger:
+        log_event(logger, Event(EventKind.FINISHED, "x"))
+    assert json.loads(os.read(collector, 1000))["event"] == "finished"
+    os.close(collector)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="owners and modes are POSIX")
 def test_a_log_on_a_mount_with_owners_and_modes_of_its_own_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

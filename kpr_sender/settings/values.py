@@ -388,7 +388,8 @@ class LogSettings:
 
     file: Path | None = field(default=None, metadata=option(
         kinds.PATH, "File that log lines are added to, and its successor when it is moved. Made for its owner alone "
-        "(0600); no link, no other user's file, not in a folder that everybody may write to.",
+        "(0600); no link, no other user's file, not in a folder that everybody may write to. \"/dev/stderr\" is "
+        "standard error, also with -q and on a terminal; a pipe or device is taken where somebody reads from it.",
         otherwise="standard error", example="/var/log/kpr-sender.log"))
     level: LogLevel = field(default=LogLevel.INFO, metadata=option(kinds.choice(LogLevel), "How much is logged."))
 
