@@ -27,6 +27,7 @@ from kpr_sender.journal.sqlite_storage import SqliteStorage
 from kpr_sender.keys.port import Keys
 from kpr_sender.logins import Attempt, Login, RefusedLogins, beside
 from kpr_sender.model import Environment, Submission
+from kpr_sender.net import Stopped, never
 from kpr_sender.operator import testpersons
 from kpr_sender.outbound.publish import Publisher
 from kpr_sender.outbound.submit import Submitter
@@ -84,15 +85,15 @@ def journal_storage(settings: Settings, *, now: Callable[[], datetime] = utc_now
     return SqliteStorage(settings.journal, settings.environment, now)
 
 
-def trust(settings: Settings, observe: Observer) -> Trust:
-    """Return what is required of certificates.
+def trust(settings: Settings, observe: Observer, stopped: Stopped = never) -> Trust:
+    """Return what is required of certificates; ``stopped`` breaks off the asking for revocation.
 
     Raises:
         ConfigInvalid: The authorities that the configuration names cannot be read.
     """
     from kpr_sender.trust.policy import ConfiguredTrust
 
-    return ConfiguredTrust.of(settings, observe)
+    return ConfiguredTrust.of(settings, observe, stopped)
 
 
 def run_checks(
@@ -178,6 +179,15 @@ def _check_context(
     )
 
 
+class _Asking(TypedDict):
+    """How a register is asked."""
+
+    now: Callable[[], datetime]
+    observe: Observer
+    attempt: Attempt
+    stopped: Stopped
+
+
 class App:
     """One environment's adapters, connected. Each is made when it is first used; nothing is opened before.
 
@@ -207,6 +217,12 @@ class App:
         self.closing = Closing()
         self.section = CriticalSection(self.closing)
         self._attempt = RefusedLogins(beside(settings.journal.path), self.now).attempt
+        self._asking: _Asking = {
+            "now": self.now,
+            "observe": self.observe,
+            "attempt": self._attempt,
+            "stopped": self.closing.is_set,
+        }
         self.copies = ReceiptCopies(settings.journal.receipts_dir, self.observe)
         storage = journal_storage(settings, now=self.now)
         self.session = JournalSession(storage, self.copies.catch_up, who=self.by, observe=self.observe)
@@ -214,9 +230,7 @@ class App:
     @cached_property
     def registry(self) -> AddressRegistry:
         """What receipts are verified with; its answers may be as old as ``registry.max_age``."""
-        return self._given.get("registry") or open_registry(
-            self.settings, now=self.now, observe=self.observe, attempt=self._attempt
-        )
+        return self._given.get("registry") or open_registry(self.settings, **self._asking)
 
     @cached_property
     def registry_past_cache(self) -> AddressRegistry:
@@ -226,9 +240,7 @@ class App:
     @cached_property
     def registry_for_sending(self) -> AddressRegistry:
         """The same for sealing, asked anew in production."""
-        return self._given.get("registry") or open_registry_for_sending(
-            self.settings, now=self.now, observe=self.observe, attempt=self._attempt
-        )
+        return self._given.get("registry") or open_registry_for_sending(self.settings, **self._asking)
 
     @property
     def directory(self) -> Directory | None:
@@ -240,7 +252,7 @@ class App:
     def _past_cache(self) -> Registry:
         """The register, with hardly any answer from the cache."""
         max_age = min(self.settings.registry.max_age, AT_MOST_EVERY)
-        return open_registry(self.settings, now=self.now, observe=self.observe, max_age=max_age, attempt=self._attempt)
+        return open_registry(self.settings, max_age=max_age, **self._asking)
 
     @cached_property
     def bus(self) -> Bus:
@@ -273,7 +285,7 @@ class App:
             registry=lambda: self.registry_for_sending,
             directory=lambda: self.directory,
             keys=lambda: self.keys,
-            trust=lambda: trust(self.settings, self.observe),
+            trust=lambda: trust(self.settings, self.observe, self.closing.is_set),
             is_test_person=testpersons.load(testpersons.beside(self.settings.journal.path)).holds,
             now=self.now,
             new_id=self.new_id,
@@ -357,7 +369,7 @@ class App:
             decrypters=self.keys.decrypters(),
             others=cache(lambda: tuple(self._sealed_for_by_mistake(sender))),
             signing_use=CertificateUse(settings.protection.signing_key_usage),
-            trust=trust(settings, self.observe),
+            trust=trust(settings, self.observe, self.closing.is_set),
             policy=Policy(accept_3des=settings.protection.accept_3des),
             accept_unsealed=settings.receiver.unsealed_receipts,
             xml_signed=settings.hodemelding.xmldsig,

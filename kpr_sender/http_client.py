@@ -7,6 +7,7 @@ httpcore, and it loads it where something is asked: that takes a tenth of a seco
 from __future__ import annotations
 
 import base64
+import contextlib
 import selectors
 import socket
 import ssl
@@ -17,7 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-from kpr_sender.net import open_socket, time_left
+from kpr_sender.net import Stopped, never, one_wait, open_socket
 
 if TYPE_CHECKING:
     import httpcore
@@ -32,6 +33,13 @@ class NoAnswer(Exception):
     def __init__(self, why: str, *, certificate_flaw: str = "") -> None:
         super().__init__(why)
         self.certificate_flaw = certificate_flaw
+
+
+class BrokenOff(NoAnswer):
+    """The run was told to stop, or its time was up, before there was an answer: it says nothing about the server."""
+
+    def __init__(self) -> None:
+        super().__init__("this run was told to stop, or its time was up")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +61,12 @@ class HttpClient:
     Args:
         seconds: Bound on one question and its answer: name, addresses, handshake, head and body.
         tls: For https; None where only http is asked.
+        stopped: Breaks a question off within a second.
     """
 
-    def __init__(self, *, seconds: float, max_bytes: int, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, *, seconds: float, max_bytes: int, tls: ssl.SSLContext | None = None, stopped: Stopped = never
+    ) -> None:
         import httpcore  # noqa: PLC0415 - see the module
 
         self._seconds = seconds
@@ -63,7 +74,7 @@ class HttpClient:
         # Without TLS a context that trusts nobody: httpcore would read the machine's authorities for its own.
         self._tls = tls or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._tls.set_alpn_protocols(["http/1.1"])
-        self._network = _Network()
+        self._network = _Network(stopped)
         self._pool = httpcore.ConnectionPool(ssl_context=self._tls, network_backend=self._network)
 
     def ask(
@@ -77,7 +88,7 @@ class HttpClient:
         """Ask one question: POST where there is a body, else GET; ``login`` is for basic authentication.
 
         Raises:
-            NoAnswer: No connection, or no complete answer within the bounds.
+            NoAnswer: No connection, or no complete answer within the bounds; ``BrokenOff`` where the run was stopped.
         """
         self._network.deadline = time.monotonic() + self._seconds
         try:
@@ -98,9 +109,11 @@ class HttpClient:
                 return HttpAnswer(url, response.status, _joined(response.headers), self._read(response))
         except NoAnswer:
             raise
-        except TimeoutError:
-            raise NoAnswer(f"no answer in {self._seconds:g} seconds") from None
         except Exception as error:  # noqa: BLE001 - whatever a foreign byte makes the library raise is no answer
+            if self._network.stopped():
+                raise BrokenOff from None
+            if isinstance(error, TimeoutError):
+                raise NoAnswer(f"no answer in {self._seconds:g} seconds") from None
             raise _failure(error) from None
 
     def _read(self, response: httpcore.Response) -> bytes:
@@ -127,15 +140,17 @@ class _Network(NetworkBackend):
 
     Attributes:
         deadline: Of the question that is asked now; every connection obeys it.
+        stopped: Whether to break it off.
         tls: For the next connection.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stopped: Stopped) -> None:
         self.deadline = 0.0
+        self.stopped = stopped
         self.tls: ssl.SSLContext | None = None
 
     def connect_tcp(self, host: str, port: int, *_: object, **__: object) -> NetworkStream:
-        return _Stream(self, open_socket(host, port, deadline=self.deadline, tls=self.tls))
+        return _Stream(self, open_socket(host, port, deadline=self.deadline, tls=self.tls, stopped=self.stopped))
 
 
 class _Stream(NetworkStream):
@@ -146,20 +161,27 @@ class _Stream(NetworkStream):
         self._socket = connected
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - see the class
-        self._socket.settimeout(time_left(self._network.deadline))
-        return self._socket.recv(max_bytes)
+        while True:
+            self._wait_no_longer()
+            with contextlib.suppress(TimeoutError):
+                return self._socket.recv(max_bytes)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 - see the class
         import httpcore  # noqa: PLC0415 - see the module
 
         try:
             while buffer:
-                self._socket.settimeout(time_left(self._network.deadline))
-                buffer = buffer[self._socket.send(buffer) :]
+                self._wait_no_longer()
+                with contextlib.suppress(TimeoutError):
+                    buffer = buffer[self._socket.send(buffer) :]
         except TimeoutError:
             raise
         except OSError as error:  # httpcore then reads the answer that may have come before the end
             raise httpcore.WriteError from error
+
+    def _wait_no_longer(self) -> None:
+        """Bound the next wait by what is left; raise ``TimeoutError`` where nothing is."""
+        self._socket.settimeout(one_wait(self._network.deadline, self._network.stopped))
 
     def close(self) -> None:
         self._socket.close()

@@ -14,6 +14,7 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.events import Observer
 from kpr_sender.logins import Attempt, Login, unremembered
 from kpr_sender.model import Environment
+from kpr_sender.net import Stopped, never
 from kpr_sender.settings.values import RegistryKind, RegistrySettings, Settings
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def open_registry(
     observe: Observer,
     max_age: float | None = None,
     attempt: Attempt = unremembered,
+    stopped: Stopped = never,
 ) -> Registry:
     """Return what knows the receiver's certificates and queue, and other parties' entries where a register is asked.
 
@@ -38,6 +40,7 @@ def open_registry(
         observe: Receives warnings.
         max_age: How old an answer may be, in seconds; ``registry.max_age`` when not given.
         attempt: Entered around each question with a login.
+        stopped: Breaks a question off within a second.
 
     Raises:
         ConfigInvalid: The kind needs an extra that is not installed.
@@ -48,7 +51,7 @@ def open_registry(
         return FilesRegistry(settings)
     from kpr_sender.registry.cached import Cache, CachedRegistry, beside  # noqa: PLC0415 - see the module
 
-    register = _GuardedRegister(_register(settings, now), settings.registry, attempt)
+    register = _GuardedRegister(_register(settings, now, stopped), settings.registry, attempt)
     cache = Cache(beside(settings.journal.path), settings.environment.value, settings.registry.url, observe)
     return CachedRegistry(
         register, cache, settings, settings.registry.max_age if max_age is None else max_age, now, observe
@@ -56,11 +59,17 @@ def open_registry(
 
 
 def open_registry_for_sending(
-    settings: Settings, *, now: Callable[[], datetime], observe: Observer, attempt: Attempt = unremembered
+    settings: Settings,
+    *,
+    now: Callable[[], datetime],
+    observe: Observer,
+    attempt: Attempt = unremembered,
+    stopped: Stopped = never,
 ) -> Registry:
     """Return the same for sealing: in production the register is asked anew, whatever is cached."""
     always = settings.environment is Environment.PRODUKSJON
-    return open_registry(settings, now=now, observe=observe, max_age=_ALWAYS_ASK if always else None, attempt=attempt)
+    max_age = _ALWAYS_ASK if always else None
+    return open_registry(settings, now=now, observe=observe, max_age=max_age, attempt=attempt, stopped=stopped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +85,11 @@ class _GuardedRegister:
             return self.register.fetch(her_id)
 
 
-def _register(settings: Settings, now: Callable[[], datetime]) -> RemoteRegister:
+def _register(settings: Settings, now: Callable[[], datetime], stopped: Stopped) -> RemoteRegister:
     if settings.registry.kind is RegistryKind.SOAP:
         from kpr_sender.registry.soap import SoapRegister  # noqa: PLC0415 - lxml takes a moment to load
 
-        return SoapRegister(settings.registry)
+        return SoapRegister(settings.registry, stopped)
     try:
         from kpr_sender.registry.rest import RestRegister  # noqa: PLC0415 - needs what only the extra installs
     except ModuleNotFoundError as error:
@@ -91,4 +100,4 @@ def _register(settings: Settings, now: Callable[[], datetime]) -> RemoteRegister
             where=f"{settings.origin}: registry.kind",
             next_step="Install it: pip install 'kpr-sender[helseid]'.",
         ) from None
-    return RestRegister(settings.registry, now)
+    return RestRegister(settings.registry, now, stopped)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from kpr_sender.cms.certificates import read_der
 from kpr_sender.errors import AccessRefused, ConfigInvalid, RegistryUnreachable, foreign_bytes
 from kpr_sender.http_client import HttpAnswer, HttpClient, NoAnswer
-from kpr_sender.net import verifying
+from kpr_sender.net import Stopped, never, verifying
 from kpr_sender.privacy import foreign_text
 from kpr_sender.settings.values import RegistrySettings
 
@@ -32,12 +32,17 @@ _FAILURES: Final = range(500, 600)
 class RegistryClient(HttpClient):
     """Asks a register, or HelseID; a context manager.
 
+    Args:
+        timeout: Bound on one question, in seconds.
+        stopped: Breaks a question off within a second.
+
     Raises:
         ConfigInvalid: The file cannot be read or holds no certificate.
     """
 
-    def __init__(self, ca_file: Path | None, timeout: float) -> None:
-        super().__init__(seconds=timeout, max_bytes=MAX_BYTES, tls=verifying(ca_file, key="registry.ca_file"))
+    def __init__(self, ca_file: Path | None, timeout: float, stopped: Stopped = never) -> None:
+        tls = verifying(ca_file, key="registry.ca_file")
+        super().__init__(seconds=timeout, max_bytes=MAX_BYTES, tls=tls, stopped=stopped)
 
     def ask(
         self,

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid
+from kpr_sender.net import Stopped, never
 from kpr_sender.registry.client import (
     RegistryClient,
     UnreadableError,
@@ -39,6 +40,7 @@ class RestRegister:
 
     settings: RegistrySettings
     now: Callable[[], datetime]
+    stopped: Stopped = never
 
     def fetch(self, her_id: int) -> RegisterEntry:
         """Ask who a party is, and for both its certificates.
@@ -52,7 +54,7 @@ class RestRegister:
         if settings.helseid is None:
             raise ConfigInvalid("No client in HelseID is named.", where="registry.client_id")
         base = f"{settings.url.rstrip('/')}/api/v1"
-        with RegistryClient(settings.ca_file, settings.timeout) as client:
+        with RegistryClient(settings.ca_file, settings.timeout, self.stopped) as client:
             guarded = HelseId(settings.helseid, scope=SCOPE, client=client, now=self.now)
             parties = f"{base}/communicationparty"
             party, queues = _ask(guarded, f"{parties}/{her_id:d}", lambda found: _details(found, her_id))

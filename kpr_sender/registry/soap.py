@@ -14,6 +14,7 @@ from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, LoginRefus
 from kpr_sender.http_client import HttpAnswer
 from kpr_sender.messages import safe_xml
 from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.net import Stopped, never
 from kpr_sender.registry.client import (
     MAX_BYTES,
     RegistryClient,
@@ -67,6 +68,7 @@ class SoapRegister:
     """The register, asked anew at each call."""
 
     settings: RegistrySettings
+    stopped: Stopped = never
 
     def fetch(self, her_id: int) -> RegisterEntry:
         """Ask who a party is, and for both its certificates.
@@ -76,7 +78,7 @@ class SoapRegister:
             ConfigInvalid: It does not know the HER-id, or its address is wrong.
             AccessRefused: It refuses our user, or its certificate is refused.
         """
-        with RegistryClient(self.settings.ca_file, self.settings.timeout) as client:
+        with RegistryClient(self.settings.ca_file, self.settings.timeout, self.stopped) as client:
             party, queues = self._ask(client, DETAILS, her_id, lambda found: _details(found, her_id))
             party = self._with_parents_name(client, party)
             encryption = self._ask(client, ENCRYPTION, her_id, _certificate)

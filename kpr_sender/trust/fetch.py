@@ -24,7 +24,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from kpr_sender.durable import write_file
-from kpr_sender.http_client import HttpClient, NoAnswer
+from kpr_sender.errors import RegistryUnreachable
+from kpr_sender.http_client import BrokenOff, HttpClient, NoAnswer
+from kpr_sender.net import Stopped, never
 from kpr_sender.trust.revocation import (
     RevocationAnswer,
     RevocationStatus,
@@ -47,14 +49,14 @@ _OCSP_HEADERS: Final = {"Content-Type": "application/ocsp-request"}
 _Evaluate = Callable[[bytes], RevocationAnswer]
 
 
-def fetch(address: str, *, most: int, seconds: float, question: bytes | None = None) -> bytes:
+def fetch(address: str, *, most: int, seconds: float, question: bytes | None = None, stopped: Stopped = never) -> bytes:
     """Return the CRL, or the answer to an OCSP question, at an address. Plain HTTP does: both are signed.
 
     Raises:
-        NoAnswer: It is not there, or cannot be had within the bounds.
+        NoAnswer: It is not there, or cannot be had within the bounds; ``BrokenOff`` where the run was stopped.
     """
     _check_address(address)
-    with HttpClient(seconds=seconds, max_bytes=most) as client:
+    with HttpClient(seconds=seconds, max_bytes=most, stopped=stopped) as client:
         answer = client.ask(address, question, None if question is None else _OCSP_HEADERS)
     if answer.status != HTTPStatus.OK:
         raise NoAnswer(f"the server says {answer.status}")
@@ -80,15 +82,22 @@ class Issuers:
     Attributes:
         stored: Folder for their answers; made where missing.
         crl_dir: Folder with CRLs that somebody else fetches; None where there is none.
+        seconds: The longest time for one answer.
+        stopped: Breaks the asking off within a second.
     """
 
     stored: Path
     crl_dir: Path | None = None
     seconds: float = SECONDS
+    stopped: Stopped = never
     _known: dict[bytes, tuple[datetime, RevocationAnswer]] = field(default_factory=dict, repr=False)
 
     def revocation(self, certificate: x509.Certificate, issuer: x509.Certificate, *, at: datetime) -> RevocationAnswer:
-        """Return what the issuer says of a certificate; *unknown* with the reasons where no answer counts."""
+        """Return what the issuer says of a certificate; *unknown* with the reasons where no answer counts.
+
+        Raises:
+            RegistryUnreachable: The run was stopped meanwhile: that says nothing about the certificate.
+        """
         key = certificate.fingerprint(SHA256())
         until, answer = self._known.get(key, (at, no_answer("")))
         if at < until:
@@ -146,7 +155,11 @@ class Issuers:
         if data is not None and (answer := evaluate(data)).status is not RevocationStatus.UNKNOWN:
             return answer
         try:
-            data = fetch(address, most=most, seconds=self.seconds, question=question)
+            data = fetch(address, most=most, seconds=self.seconds, question=question, stopped=self.stopped)
+        except BrokenOff as error:
+            raise RegistryUnreachable(
+                f"Whether a certificate is revoked is not known: {error}.", where=address
+            ) from None
         except NoAnswer as error:
             return no_answer(str(error))
         answer = evaluate(data)

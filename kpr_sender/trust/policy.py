@@ -34,6 +34,7 @@ from kpr_sender.cms.certificates import (
 from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.model import Environment
+from kpr_sender.net import Stopped, never
 from kpr_sender.regular_file import read_regular
 from kpr_sender.settings.values import Revocation, Settings
 from kpr_sender.trust.revocation import RevocationAnswer, RevocationStatus, is_authority
@@ -111,7 +112,7 @@ class ConfiguredTrust:
     _warned: set[bytes] = field(default_factory=set, repr=False)
 
     @classmethod
-    def of(cls, settings: Settings, observe: Observer = ignore) -> Self:
+    def of(cls, settings: Settings, observe: Observer = ignore, stopped: Stopped = never) -> Self:
         """Read the authorities that the configuration names.
 
         Raises:
@@ -120,7 +121,9 @@ class ConfiguredTrust:
         protection = settings.protection
         found = [each for path in protection.roots for each in _certificates(path)]
         authorities = Authorities.of(found) if found else None
-        return cls(authorities, protection.revocation, _issuers(settings), observe, POLICIES[settings.environment])
+        return cls(
+            authorities, protection.revocation, _issuers(settings, stopped), observe, POLICIES[settings.environment]
+        )
 
     def require(
         self,
@@ -223,12 +226,12 @@ def certificate_policies(certificate: x509.Certificate) -> frozenset[x509.Object
     return frozenset() if stated is None else frozenset(each.policy_identifier for each in stated)
 
 
-def _issuers(settings: Settings) -> Issuers | None:
+def _issuers(settings: Settings, stopped: Stopped) -> Issuers | None:
     if settings.protection.revocation is Revocation.OFF:
         return None
     from kpr_sender.trust.fetch import Issuers  # noqa: PLC0415 - HTTP and OCSP only where they are asked for
 
-    return Issuers(settings.journal.path.parent / STORED_IN, settings.protection.crl_dir)
+    return Issuers(settings.journal.path.parent / STORED_IN, settings.protection.crl_dir, stopped=stopped)
 
 
 def _certificates(path: Path) -> list[x509.Certificate]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -156,6 +158,41 @@ def test_nothing_is_sealed_when_the_register_is_away_and_never_answered(scene: S
 
         scene.stub.mishap = None
         assert client.submit().sent == 2
+
+
+@pytest.mark.parametrize(
+    "answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n<"], ids=["none", "part of one"]
+)
+def test_a_stop_is_heard_within_a_second_of_a_register_that_is_silent(
+    scene: Scene, settings: Settings, answer: bytes
+) -> None:
+    asked, ended = threading.Event(), threading.Event()
+
+    def is_silent(handler: Any, _operation: str) -> None:
+        handler.wfile.write(answer)
+        handler.wfile.flush()
+        asked.set()
+        ended.wait(20)
+
+    scene.stub.mishap = is_silent
+    patient = replace(settings, registry=replace(settings.registry, timeout=20.0))
+    said: list[str] = []
+    with Client(patient) as client:
+
+        def submit() -> None:
+            with pytest.raises(RegistryUnreachable) as stopped:
+                client.submit()
+            said.append(stopped.value.what)
+
+        sending = threading.Thread(target=submit)
+        sending.start()
+        assert asked.wait(5)
+        client.stop()
+        sending.join(1.2)
+        assert not sending.is_alive()
+        ended.set()
+        assert client.status() is None
+    assert said == ["No usable answer: this run was told to stop, or its time was up."]
 
 
 def test_the_pair_goes_out_by_the_last_good_answer_and_it_is_said(scene: Scene, settings: Settings) -> None:

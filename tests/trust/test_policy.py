@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import re
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID
 
 from kpr_sender.cms import certificates
 from kpr_sender.cms.certificates import CertificateUse
-from kpr_sender.errors import AccessRefused
+from kpr_sender.errors import AccessRefused, RegistryUnreachable
 from kpr_sender.events import Event
 from kpr_sender.model import Environment
 from kpr_sender.settings.values import Revocation
@@ -491,6 +493,29 @@ def test_that_nobody_answers_is_remembered_for_some_minutes(stage: Stage, tmp_pa
     for minutes in (0, 1, 4, 6):
         asked.revocation(certificate, stage.ca.certificate, at=NOW + minutes * dt.timedelta(minutes=1))
     assert stage.server.asked.total() == before + 2
+
+
+@pytest.mark.parametrize("make", [Stage.with_crl, Stage.with_ocsp], ids=["CRL", "OCSP"])
+def test_a_stop_breaks_the_asking_off_within_a_second_and_says_nothing_of_the_certificate(
+    make: Callable[..., x509.Certificate], stage: Stage, tmp_path: Path
+) -> None:
+    """Also by --max-wait: else a slow issuer made a run longer, and a receipt that is good "not verified"."""
+    certificate = make(stage, lambda *_, **__: stage.server.drip)
+    told = threading.Event()
+    asked = Issuers(tmp_path, seconds=20, stopped=told.is_set)
+    trust = ConfiguredTrust(Authorities.of(configured(stage)), Revocation.SOFT, asked)
+    stop = threading.Timer(0.2, told.set)
+    stop.start()
+    began = time.monotonic()
+    with pytest.raises(RegistryUnreachable, match="told to stop, or its time was up"):
+        trust.require(certificate, at=NOW, name="its signing certificate")
+    assert time.monotonic() - began < 1.2
+    stop.join()
+    told.clear()
+    path = list(stage.server.answers)[-1]
+    stage.server.answers[path] = 503
+    asked.revocation(certificate, stage.ca.certificate, at=NOW)
+    assert stage.server.asked[path] == 2, "that it was not asked to the end is not remembered"
 
 
 def test_a_warning_is_given_once(stage: Stage, tmp_path: Path) -> None:
