@@ -9,7 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -128,7 +128,16 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, written: str 
         raise click.BadParameter(f"expected {error}.") from None
 
 
-PATH: Final = click.Path(path_type=Path)
+class _Path(click.Path):
+    """A path that a system call takes, whether it leads anywhere or not: whoever opens it says that in words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if "\0" in os.fsdecode(value):
+            self.fail("no file's name can hold a NUL character.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH: Final = _Path(path_type=Path)
 
 max_wait_option: Final = click.option(
     "--max-wait",
