@@ -20,6 +20,7 @@ NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
 """Opening a pipe does not wait for its other end; Windows has no such pipes."""
 LARGEST: Final = 10_000_000
 """What no configuration, key, certificate or bundle of certificates comes near."""
+_PIECE: Final = 1 << 16
 _KINDS: Final[tuple[tuple[Callable[[int], bool], str], ...]] = (
     (stat.S_ISFIFO, "a pipe"),
     (stat.S_ISSOCK, "a socket"),
@@ -55,10 +56,13 @@ def read_bounded(stream: BinaryIO, most: int) -> bytes:
         TooLarge: There are more than ``most`` bytes.
         OSError: It cannot be read.
     """
-    content = stream.read(most + 1)
+    content = bytearray()
+    # In pieces: one read takes the memory that it may need at most, whatever there is.
+    while piece := stream.read(min(_PIECE, most + 1 - len(content))):
+        content += piece
     if len(content) > most:
         raise TooLarge(errno.EFBIG, f"it is larger than {most:,} bytes")
-    return content
+    return bytes(content)
 
 
 def open_regular(path: Path, *, follow: bool = True) -> BinaryIO:
