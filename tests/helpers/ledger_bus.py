@@ -1,24 +1,23 @@
 """A bus in memory that knows the truth: what it has really taken, whatever it says of it, over any number of crashes.
 
-Unlike ``MemoryBus`` it outlives the clients that use it, tells a lie about an outcome only where a network can, and
+It is a ``MemoryBus`` that outlives the clients that use it, tells a lie about an outcome only where a network can, and
 keeps the ledger that G1 is counted from. Nothing of it looks at the journal.
 """
 
 from __future__ import annotations
 
 import enum
-import itertools
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Final
+from dataclasses import dataclass, field
 
 from kpr_sender.bus.port import Inbound, Outbound, Outcome, Reach, Source, Verdict
-from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InDoubt, KprError
+from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InDoubt
+from tests.helpers.memory_bus import MemoryBus, anew
 
 
-class Crash(BaseException):
+class Crash(SystemExit):
     """The process died here. Nothing of it is left but its files."""
 
 
@@ -87,7 +86,7 @@ class Fuse:
             self.left, self.dead = None, False
 
 
-class LedgerBus:
+class LedgerBus(MemoryBus):
     """A bus that takes what it takes, and remembers it.
 
     Attributes:
@@ -98,29 +97,16 @@ class LedgerBus:
     """
 
     def __init__(self, fuse: Fuse, seen: Callable[[str, Outbound | Inbound, Outcome | None], None]) -> None:
+        super().__init__()
         self.fuse = fuse
         self.seen = seen
         self.ledger: list[Outbound] = []
         self.offered: list[Outbound] = []
         self.plan: deque[Transfer] = deque()
-        self.connect_error: KprError | None = None
-        self.receive_error: KprError | None = None
-        self.inbox: deque[Inbound] = deque()
-        self.settled: list[Inbound] = []
-        self._unsettled: dict[object, Inbound] = {}
-        self._held: set[object] = set()
-        self._tokens: Final = itertools.count()
-
-    def put(self, inbound: Inbound) -> None:
-        """Let a message come to one of our queues."""
-        self.inbox.append(replace(inbound, token=next(self._tokens)))
-
-    # -- the port -------------------------------------------------------------------------------------------------
 
     def connect(self) -> None:
         self.fuse.boundary("connect")
-        if self.connect_error is not None:
-            raise _anew(self.connect_error)
+        super().connect()
 
     def attempts(self) -> Iterator[None]:
         yield  # no more than one: what is not sent stays for the next run, as the model has it
@@ -137,49 +123,32 @@ class LedgerBus:
         self.seen("told", message, attempt.outcome)
         self.fuse.boundary("publish: after the outcome")
         if attempt.outcome.error is not None:
-            _anew(attempt.outcome.error)
+            anew(attempt.outcome.error)
         return attempt.outcome
 
     def receive(self, timeout: float, sources: Collection[Source] = frozenset(Source)) -> Inbound | None:
         self.fuse.boundary("receive")
-        if self.receive_error is not None:
-            raise _anew(self.receive_error)
-        inbound = next((one for one in self.inbox if one.source in sources), None)
-        if inbound is None:
-            return None
-        self.inbox.remove(inbound)
-        self._unsettled[inbound.token] = inbound
-        self.seen("received", inbound, None)
+        inbound = super().receive(timeout, sources)
+        if inbound is not None:
+            self.seen("received", inbound, None)
         return inbound
 
     def settle(self, inbound: Inbound) -> bool:
         self.seen("settled", inbound, None)
         self.fuse.boundary("settle: before")
-        del self._unsettled[inbound.token]
-        self.settled.append(inbound)
+        super().settle(inbound)
         self.fuse.boundary("settle: after")
         return True
 
     def hold(self, inbound: Inbound) -> None:
         self.seen("held", inbound, None)
-        self._held.add(inbound.token)
+        super().hold(inbound)
         self.fuse.boundary("hold")
-
-    @property
-    def held(self) -> int:
-        return len(self._held)
 
     def detach(self) -> None:
         self.fuse.boundary("detach")
-        self.close()
+        super().detach()
 
     def close(self) -> None:
         """The link is gone, properly or not: what was not settled is on the queue again."""
-        self.inbox.extendleft(reversed(self._unsettled.values()))
-        self._unsettled.clear()
-        self._held.clear()
-
-
-def _anew(error: KprError) -> KprError:
-    """Return an error that is raised again and again without what it kept alive the last time."""
-    return error.with_traceback(None)
+        super().detach()

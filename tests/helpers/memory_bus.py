@@ -24,6 +24,7 @@ class MemoryBus:
         self.published: list[Outbound] = []
         self.taken: list[Outbound] = []
         self.settled: list[Inbound] = []
+        self.unsettled: list[Inbound] = []
         self.holding: list[Inbound] = []
         self.given_back: list[Inbound] = []
         self.closed = False
@@ -33,7 +34,7 @@ class MemoryBus:
 
     def connect(self) -> None:
         if self.connect_error is not None:
-            raise self.connect_error
+            raise anew(self.connect_error)
 
     def attempts(self) -> Iterator[None]:
         for _ in range(5):
@@ -57,13 +58,15 @@ class MemoryBus:
 
     def receive(self, timeout: float, sources: Collection[Source] = frozenset(Source)) -> Inbound | None:
         if self.receive_error is not None:
-            raise self.receive_error
+            raise anew(self.receive_error)
         found = next((one for one in self.inbox if one.source in sources), None)
         if found is not None:
             self.inbox.remove(found)
+            self.unsettled.append(found)
         return found
 
     def settle(self, inbound: Inbound) -> bool:
+        self.unsettled.remove(inbound)
         self.settled.append(inbound)
         return True
 
@@ -75,14 +78,20 @@ class MemoryBus:
         return len(self.holding)
 
     def detach(self) -> None:
-        """Give back what is held, as a real bus does."""
-        self.inbox.extend(self.holding)
+        """Give back what was not settled, as a real bus does."""
+        self.inbox.extendleft(reversed(self.unsettled))
         self.given_back += self.holding
+        self.unsettled.clear()
         self.holding.clear()
 
     def close(self) -> None:
         self.detach()
         self.closed = True
+
+
+def anew(error: KprError) -> KprError:
+    """Return an error that is raised again and again without what it kept alive the last time."""
+    return error.with_traceback(None)
 
 
 def error_queue_message(message: Outbound, **properties: str) -> Inbound:
