@@ -114,6 +114,8 @@ def _find_config(environment: Environment, environ: Mapping[str, str]) -> Path:
 
 def _with_journal(settings: Settings, path: Path) -> Settings:
     """Use another journal; receipts that lay beside the configured one lie beside it, too."""
+    if not path.name:
+        raise click.UsageError("--journal: expected a file, and not the root folder.")
     before = settings.journal
     receipts = beside(path) if before.receipts_dir == beside(before.path) else before.receipts_dir
     return dataclasses.replace(settings, journal=dataclasses.replace(before, path=path, receipts_dir=receipts))
@@ -132,8 +134,12 @@ class _Path(click.Path):
     """A path that a system call takes, whether it leads anywhere or not: whoever opens it says that in words."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if "\0" in os.fsdecode(value):
-            self.fail("no file's name can hold a NUL character.", param, ctx)
+        try:
+            possible = b"\0" not in os.fsencode(value)
+        except UnicodeEncodeError:
+            possible = False
+        if not possible:
+            self.fail("no file can have this name: it holds NUL, or what is no character.", param, ctx)
         return super().convert(value, param, ctx)
 
 

@@ -101,7 +101,7 @@ class JournalLock:
                 file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 descriptor = os.open(file, os.O_RDWR | os.O_CREAT | NO_FOLLOW, 0o600)
             except OSError as error:
-                raise _not_ours(file) if file.is_symlink() else of_os(file, error) from error
+                raise _not_ours(file) if os.path.islink(file) else of_os(file, error) from error  # noqa: PTH114 - that one raises at a name that is too long
             try:
                 _take(descriptor)
                 _write_holder(descriptor, now())
@@ -130,8 +130,7 @@ class JournalLock:
 
 
 def _lock_file(journal: Path) -> Path:
-    resolved = journal.resolve()
-    return resolved.with_name(resolved.name + ".lock")
+    return Path(f"{os.path.realpath(journal)}.lock")  # resolve() raises at a loop of links; opening says it in words
 
 
 def _not_ours(file: Path) -> JournalUnwritable:

@@ -52,8 +52,7 @@ class MarkDamaged(ValueError):
 
 def mark_file(journal: Path) -> Path:
     """Return where a journal's mark is."""
-    resolved = journal.resolve()
-    return resolved.with_name(resolved.name + ".mark")
+    return Path(f"{os.path.realpath(journal)}.mark")  # resolve() raises at a loop of links; opening says it in words
 
 
 def mark_of(connection: sqlite3.Connection, inode: int | None) -> HighWaterMark:

@@ -393,6 +393,8 @@ class _ConfigurationFile:
                 raise self.wrong(f"registry.{name}", f'This is missing; registry.kind = "{kind.value}" needs it.')
 
     def _check(self, settings: Settings) -> None:
+        if not settings.journal.path.name:
+            raise self.wrong("journal.path", "Expected a file, and not the root folder.")
         if not settings.bus.tls:
             from kpr_sender.net import is_loopback  # noqa: PLC0415 - with it come ssl and sockets
 
