@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,21 @@ def _running(node: RabbitMq) -> Iterator[RabbitMq]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a run take the long proofs in: ``pytest --nightly -m nightly`` runs them alone."""
     parser.addoption("--nightly", action="store_true", help="run what is marked nightly, too")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave what lives as long as the run out of garbage collection.
+
+    Thousands of tests are a million objects: going through them again and again took as long as many of the tests.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.collect()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
