@@ -305,9 +305,7 @@ def _require_wal(connection: sqlite3.Connection, path: Path) -> None:
 def _bring_up_to_date(connection: sqlite3.Connection, environment: Environment, at: str) -> None:
     with _transaction(connection, "BEGIN IMMEDIATE"):
         version = _pragma(connection, "user_version")
-        for migration in schema.MIGRATIONS:
-            if migration.version <= version:
-                continue
+        for migration in schema.since(version):
             for statement in migration.statements:
                 connection.execute(statement)
             connection.execute(sql.ADD_MIGRATION, (migration.version, migration.name, at))

@@ -272,3 +272,8 @@ _FIFTH: Final = Migration(
 
 MIGRATIONS: Final[tuple[Migration, ...]] = (FIRST, SECOND, THIRD, _FOURTH, _FIFTH)
 VERSION: Final = MIGRATIONS[-1].version
+
+
+def since(version: int) -> tuple[Migration, ...]:
+    """Return the migrations that a journal of a version lacks, in order; all of them for 0, a file that is empty."""
+    return tuple(migration for migration in MIGRATIONS if migration.version > version)

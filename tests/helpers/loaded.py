@@ -14,7 +14,7 @@ from kpr_sender.model import Environment
 from kpr_sender.preflight import check
 from kpr_sender.settings import load
 from kpr_sender.settings.values import Settings
-from tests.helpers import keys_once  # noqa: F401 - so that the forks need not open them either
+from tests.helpers import keys_once, schema_once  # noqa: F401 - so that the forks need not do it either
 
 
 @functools.cache

@@ -20,6 +20,7 @@ from kpr_sender.errors import ConfigInvalid, InternalError, JournalUnwritable
 from kpr_sender.journal import connection, schema
 from kpr_sender.journal.verify import verify
 from kpr_sender.model import CertificateName, Certificates, Environment, MessageType
+from tests.helpers import schema_once
 from tests.journal.builders import CERTIFICATES, created, in_chunks, new_shipment, open_journal
 
 _AT = "2025-01-01T00:00:00.000000Z"
@@ -226,3 +227,18 @@ def test_what_was_sealed_anew_or_let_go_before_there_were_versions_is_known(tmp_
     found = verify(path, Environment.LOKAL)
     assert found is not None
     assert found.findings == ()
+
+
+def test_what_is_new_in_tests_is_what_the_migrations_make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def dumped(name: str) -> list[str]:
+        path = tmp_path / name / "journal.db"
+        open_journal(path).close()
+        with closing(sqlite3.connect(path)) as opened:
+            found = opened.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema").fetchall()
+            own_id = opened.execute("SELECT journal_id FROM journal").fetchone()[0]
+            return sorted(map(str, found)) + [line.replace(own_id, "own") for line in opened.iterdump()]
+
+    at_once = dumped("at once")
+    assert schema.since is not schema_once.since_anew
+    monkeypatch.setattr(schema, "since", schema_once.since_anew)
+    assert dumped("one by one") == at_once
