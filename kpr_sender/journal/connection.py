@@ -1,7 +1,6 @@
 """The journal's file: make it, open it, copy it, bring its schema up to date, and run one transaction at a time on it.
 
-Before a journal of an earlier version is migrated, it is copied beside itself. What goes wrong with a file is said in
-plain words here: SQLite's error codes and the system's, as the package's errors.
+Before a journal of an earlier version is migrated, it is copied beside itself.
 """
 
 from __future__ import annotations
@@ -11,18 +10,19 @@ import os
 import sqlite3
 import stat
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from kpr_sender.durable import sync_folder
-from kpr_sender.errors import ConfigInvalid, InternalError, JournalUnwritable, KprError, UsageError
+from kpr_sender.errors import ConfigInvalid, InternalError, JournalUnwritable
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.journal import schema, sql
+from kpr_sender.journal.file_errors import CHECK_NAME, NO_JOURNAL, damaged, of_os, of_sqlite, translated
 from kpr_sender.journal.location import narrow
-from kpr_sender.journal.rows import Unreadable, time_text
+from kpr_sender.journal.rows import time_text
 from kpr_sender.model import Environment
 
 _PAGE_BYTES: Final = 16_384  # megabytes of sealed bytes go in a third faster than with SQLite's 4096
@@ -31,52 +31,6 @@ _CACHE_KIB: Final = 16_384  # a pair of usual size stays in memory until its com
 _WAL_KEPT_BYTES: Final = 16 * 1024 * 1024  # what is left of the -wal after one large pair
 
 _EMPTY: Final = 0
-
-_RESTORE: Final = (
-    "Send nothing by other means. Keep the file and its -wal as they are, and ask for help before a backup is put in "
-    "its place: a backup may not know what was sent since."
-)
-
-_LOCKED: Final = (
-    "Another program has kept the journal locked for too long.",
-    "Let backup or inspection tools finish, then run the same command again.",
-)
-_NOT_ALLOWED: Final = ("The journal may not be read or written by this user.", "")
-_NO_JOURNAL: Final = "The file is not a kpr-sender journal."
-_CHECK_NAME: Final = "Check the path in journal.path or --journal."
-_CHECK_PATH: Final = (
-    "Check that the path is a file in a folder this user may write in, then run the same command again."
-)
-
-# Primary result code (https://sqlite.org/rescode.html) -> what happened, what to do. What is not here is our error.
-_SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
-    sqlite3.SQLITE_FULL: ("The disk is full.", "Make room, then run the same command again."),
-    sqlite3.SQLITE_IOERR: (
-        "The disk reports an error.",
-        "Check disk, quota and mount, then run the same command again.",
-    ),
-    sqlite3.SQLITE_READONLY: (
-        "The journal is read-only for this user.",
-        "Fix the permissions of the file and its folder, then run the same command again.",
-    ),
-    sqlite3.SQLITE_PERM: _NOT_ALLOWED,
-    sqlite3.SQLITE_AUTH: _NOT_ALLOWED,
-    sqlite3.SQLITE_CANTOPEN: ("The journal cannot be opened.", _CHECK_PATH),
-    sqlite3.SQLITE_BUSY: _LOCKED,
-    sqlite3.SQLITE_LOCKED: _LOCKED,
-    sqlite3.SQLITE_PROTOCOL: (
-        "The journal's locks do not work here.",
-        "Put the journal on a local disk, then run the same command again.",
-    ),
-    sqlite3.SQLITE_NOLFS: (
-        "This file system cannot hold a file so large.",
-        "Put the journal on another disk, then run the same command again.",
-    ),
-    sqlite3.SQLITE_TOOBIG: ("The sealed bytes are too large for the journal.", "Nothing was sent."),
-    sqlite3.SQLITE_NOMEM: ("The machine has no memory left.", "Free memory, then run the same command again."),
-    sqlite3.SQLITE_CORRUPT: ("The journal is damaged.", _RESTORE),
-    sqlite3.SQLITE_NOTADB: (_NO_JOURNAL, _CHECK_NAME),
-}
 
 
 class Store:
@@ -141,7 +95,7 @@ def require_journal(path: Path) -> None:
     with suppress(OSError):
         _require_file(path)
         if path.stat().st_size == 1:  # SQLite takes that for an empty file, and would write over it
-            raise JournalUnwritable(_NO_JOURNAL, where=str(path), next_step=_CHECK_NAME)
+            raise JournalUnwritable(NO_JOURNAL, where=str(path), next_step=CHECK_NAME)
         try:
             # SQLite reads nothing but this file then, locks nothing and makes no -wal or -shm beside it.
             with closing(_connect(path, "ro&immutable=1")) as connection:
@@ -251,7 +205,7 @@ def _make_private(path: Path) -> None:
 
 def _require_file(path: Path) -> None:
     if not stat.S_ISREG(path.stat().st_mode):
-        raise JournalUnwritable("The journal's path is not a file.", where=str(path), next_step=_CHECK_NAME)
+        raise JournalUnwritable("The journal's path is not a file.", where=str(path), next_step=CHECK_NAME)
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -280,7 +234,7 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> int:
         return _EMPTY
     if application != schema.APPLICATION_ID:
         raise JournalUnwritable(
-            "The file is an SQLite database, but not a kpr-sender journal.", where=str(path), next_step=_CHECK_NAME
+            "The file is an SQLite database, but not a kpr-sender journal.", where=str(path), next_step=CHECK_NAME
         )
     if version > schema.VERSION:
         raise JournalUnwritable(
@@ -400,41 +354,3 @@ def _require_environment(connection: sqlite3.Connection, path: Path, environment
             where=str(path),
             next_step="Name another file in journal.path or --journal: each environment has its own journal.",
         )
-
-
-def of_sqlite(path: Path, error: sqlite3.Error) -> KprError:
-    """Return the error to raise for one of SQLite's."""
-    code = getattr(error, "sqlite_errorcode", None)
-    known = None if code is None else _SENTENCES.get(code & 0xFF)  # the low byte of an extended code is the primary
-    if known is None:
-        # Texts of sqlite3 name tables and columns, never values.
-        return InternalError(f"The journal refused a statement: {error}.", where=str(path))
-    what, next_step = known
-    return JournalUnwritable(what, where=str(path), next_step=next_step)
-
-
-def of_os(path: Path, error: OSError) -> JournalUnwritable:
-    """Return the error to raise for one of the operating system's."""
-    reason = error.strerror or type(error).__name__
-    return JournalUnwritable(f"The journal cannot be written: {reason}.", where=str(path))
-
-
-def damaged(path: Path, what: str) -> JournalUnwritable:
-    """Return the error for content that cannot be as we wrote it; ``what`` is damaged, without its content."""
-    return JournalUnwritable(f"The journal is damaged: {what}.", where=str(path), next_step=_RESTORE)
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn what ``sqlite3`` raises inside, and rows that do not read back, into the package's errors."""
-    try:
-        yield
-    except Unreadable as error:
-        raise damaged(path, str(error)) from error
-    except sqlite3.Error as error:
-        raise of_sqlite(path, error) from error
-    except UnicodeEncodeError:
-        raise UsageError(
-            "An id, a reason or a name holds bytes that are no characters in UTF-8.",
-            next_step="Type it again; on a terminal that is not set to UTF-8, without special letters.",
-        ) from None

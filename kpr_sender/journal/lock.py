@@ -21,7 +21,8 @@ from typing import Final, Self
 
 from kpr_sender.durable import NO_FOLLOW
 from kpr_sender.errors import JournalLocked, JournalUnwritable
-from kpr_sender.journal.connection import of_os, require_journal
+from kpr_sender.journal.connection import require_journal
+from kpr_sender.journal.file_errors import of_os
 from kpr_sender.journal.location import require_own_journal, require_private_folder
 from kpr_sender.journal.rows import time_text
 from kpr_sender.regular_file import read_regular

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from kpr_sender.durable import new_file, sync_folder
 from kpr_sender.journal import sql
-from kpr_sender.journal.connection import of_os
+from kpr_sender.journal.file_errors import of_os
 from kpr_sender.journal.values import Begun
 from kpr_sender.regular_file import TooLarge, open_regular, read_bounded
 

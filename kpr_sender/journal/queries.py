@@ -10,7 +10,8 @@ from typing import Self
 
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import rows, sql
-from kpr_sender.journal.connection import Store, damaged
+from kpr_sender.journal.connection import Store
+from kpr_sender.journal.file_errors import damaged
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.recovery import objection_to, refused
 from kpr_sender.journal.sql import Value

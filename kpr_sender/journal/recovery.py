@@ -42,7 +42,8 @@ from typing import Final
 from kpr_sender.errors import InternalError, JournalUnwritable, UsageError
 from kpr_sender.journal import rows, sql, witness
 from kpr_sender.journal.admission import require_reason
-from kpr_sender.journal.connection import of_os, open_to_write
+from kpr_sender.journal.connection import open_to_write
+from kpr_sender.journal.file_errors import of_os
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
 from kpr_sender.journal.marker import HighWaterMark, MarkDamaged, mark_file, mark_of, read, write

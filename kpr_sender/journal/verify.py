@@ -23,7 +23,8 @@ from typing import Final
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.file_owners import keeps_owners
 from kpr_sender.journal import recovery, rows, schema, sql
-from kpr_sender.journal.connection import of_os, open_to_read
+from kpr_sender.journal.connection import open_to_read
+from kpr_sender.journal.file_errors import of_os
 from kpr_sender.journal.location import OTHERS, stable_inode
 from kpr_sender.journal.recovery import objection_to
 from kpr_sender.journal.rows import Unreadable

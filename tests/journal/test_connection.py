@@ -18,7 +18,7 @@ import pytest
 
 from kpr_sender.errors import ConfigInvalid, InternalError, JournalUnwritable
 from kpr_sender.journal import connection, schema
-from kpr_sender.journal.connection import of_sqlite
+from kpr_sender.journal.file_errors import of_sqlite
 from kpr_sender.journal.rows import time_of, time_text
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment, MessageType
