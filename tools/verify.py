@@ -4,7 +4,8 @@
 ``quick`` both.
 
 ``nightly`` runs the fast tests on the newest Pythons (``tools.newest``), then the long proofs alone, and leaves what
-these counted in ``docs/nightly.json``.
+these counted in ``docs/nightly.json``. A part of a night: ``pytest --nightly -m nightly --add-figures=docs/nightly.json
+tests/proofs/test_fuzz.py``.
 
 Every step runs, also after one failed: a person mends all of it in one go.
 """
@@ -35,7 +36,7 @@ _TESTS: Final = (("pytest", (*_PARALLEL, "--figures=.cache/figures.json", "tests
 # With names: in some hours a person wants to know how far it is, and what failed first.
 _NIGHTLY: Final = (
     ("newest Pythons", ("python", "-m", "tools.newest")),
-    ("nightly", (*_PARALLEL, "-vv", "--nightly", "-m", "nightly", "--figures=docs/nightly.json", "tests")),
+    ("nightly", (*_PARALLEL, "-vv", "--nightly", "-m", "nightly", "--add-figures=docs/nightly.json", "tests")),
 )
 _QUICK: Final = (("quick tests", (*_PARALLEL, "-m", "not slow and not rabbitmq", "--ignore=tests/proofs", "tests")),)
 _STEPS: Final = {

@@ -4,6 +4,8 @@
 
 prints ``kill points: points 27, runs 312, lost 0, duplicated 0, misclassified 0``. The same name again adds up, also
 over the processes of ``pytest -n``. ``--figures FILE`` writes them as JSON, with the date and the commit.
+``--add-figures FILE`` puts them in the place of the same figures of earlier runs there and leaves the others with their
+own date and commit: a night may be any part of the long proofs.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +21,8 @@ from typing import Any, Final
 import pytest
 
 Counts = dict[str, int | str]
+Run = dict[str, Any]
+"""``date``, ``commit``, ``scale``, and ``figures``: counts by name."""
 
 BREACHES: Final = ("lost", "duplicated", "misclassified", "dead_ends")
 """What no proof may ever count; each is summed over all figures in the closing line."""
@@ -60,6 +65,7 @@ def closing_line(figures: dict[str, Counts]) -> tuple[str, bool]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a run leave its figures in a file."""
     parser.addoption("--figures", metavar="FILE", help="write the counted proofs to FILE as JSON")
+    parser.addoption("--add-figures", metavar="FILE", help="put them into FILE beside other runs'")
 
 
 def pytest_sessionstart() -> None:
@@ -84,11 +90,35 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     if not closing_line(_collected)[1]:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    scale = os.environ.get("KPR_NIGHTLY_SCALE", "1")
+    made = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": _begun_at, "scale": scale, "figures": _collected}
     if path := session.config.getoption("--figures"):
-        scale = os.environ.get("KPR_NIGHTLY_SCALE", "1")
-        made = {"date": f"{datetime.now(UTC):%Y-%m-%d}", "commit": _begun_at, "scale": scale, "figures": _collected}
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        Path(path).write_text(json.dumps(made, indent=2) + "\n", "utf-8")
+        _write(Path(path), made)
+    if (path := session.config.getoption("--add-figures")) and _collected:
+        _write(Path(path), {"runs": added(runs_in(Path(path)), made)})
+
+
+def runs_in(path: Path) -> list[Run]:
+    """Return the runs whose figures a file holds: one of ``--figures``, any number of ``--add-figures``; none yet."""
+    if not path.exists():
+        return []
+    made = json.loads(path.read_text("utf-8"))
+    runs: list[Run] = made.get("runs", [made])
+    return runs
+
+
+def added(runs: Iterable[Run], made: Run) -> list[Run]:
+    """Return the runs with this one: what it counted takes the place of what earlier ones counted of the same."""
+    left = [
+        run | {"figures": {name: counts for name, counts in run["figures"].items() if name not in made["figures"]}}
+        for run in runs
+    ]
+    return [*(run for run in left if run["figures"]), made]
+
+
+def _write(path: Path, made: object) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(made, indent=2) + "\n", "utf-8")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

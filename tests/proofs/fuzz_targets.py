@@ -7,9 +7,8 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import pytest
 from cryptography import x509
@@ -23,7 +22,6 @@ from kpr_sender.cms.port import ProtectionRefused
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.read_signed import verify
 from kpr_sender.errors import AccessRefused, KprError
-from kpr_sender.http_client import HttpAnswer
 from kpr_sender.inbound import folder
 from kpr_sender.inbound.receipt_file import unwrapped
 from kpr_sender.keys.files import load_pem, load_pkcs12
@@ -32,22 +30,19 @@ from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.transport import SUBJECT_SOAP_FAULT
 from kpr_sender.messages.xml_signature import verify_enveloped
 from kpr_sender.model import ReceiptError
-from kpr_sender.registry import soap
 from kpr_sender.sandbox.apprec import build
-from kpr_sender.sandbox.register_answers import fault
-from kpr_sender.settings.secrets import Secret
-from kpr_sender.settings.values import RegistrySettings
 from kpr_sender.trust import policy, revocation
 from kpr_sender.trust.revocation import evaluate_crl, evaluate_ocsp
-from tests.helpers import cms, pki, registry_stub
+from tests.helpers import cms, pki
 from tests.helpers.bus_settings import RECEIPTS, bus_settings, outbound
 from tests.helpers.loopback import serving
 from tests.helpers.scripted_bus import Script, ScriptedBus
 from tests.helpers.seid_pki import SeidPki
 from tests.helpers.xml_signatures import sign_enveloped
 from tests.messages.parties import HODEMELDING
+from tests.proofs import fuzz_large, fuzz_registers
+from tests.proofs.fuzz_parser import Target
 
-_HER_ID: Final = 171479
 _FAULT: Final = (
     b'<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:a="http://www.w3.org/2005/08/addressing">'
     b"<s:Header><a:RelatesTo>urn:uuid:0b6a3c1e-0000-4000-8000-000000000000</a:RelatesTo></s:Header><s:Body><s:Fault>"
@@ -56,24 +51,9 @@ _FAULT: Final = (
 )
 
 
-@dataclass(frozen=True)
-class Target:
-    """A parser.
-
-    Attributes:
-        samples: What is spoilt.
-        read: Reads what came of it.
-        documented: What it may raise.
-    """
-
-    samples: Sequence[bytes]
-    read: Callable[[bytes], object]
-    documented: tuple[type[Exception], ...] = ()
-
-
-def _cms() -> Target:
+def _cms(*, large: bool = False) -> Target:
     us, fhi = pki.key_pair(pki.Kind.ENCRYPTION), pki.key_pair(pki.Kind.RECEIVER_SIGNER)
-    signed = cms.signed(_apprec_samples()[0], fhi)
+    signed = cms.signed(fuzz_large.apprec() if large else _apprec_samples()[0], fhi)
 
     def read(data: bytes) -> None:
         """As it came, and as what is inside an envelope: hardly anything that is spoilt outside can be opened."""
@@ -81,7 +61,8 @@ def _cms() -> Target:
             open_sealed(data, decrypters=[us], signers=[fhi.certificate], policy=Policy())
         verify(data, signers=[fhi.certificate], policy=Policy())
 
-    return Target([cms.sealed(signed, us.certificate), signed], read, (ProtectionRefused, AccessRefused))
+    sealed = fuzz_large.sealed(signed, us.certificate) if large else cms.sealed(signed, us.certificate)
+    return Target([sealed, signed], read, (ProtectionRefused, AccessRefused))
 
 
 def _apprec_samples() -> Sequence[bytes]:
@@ -99,8 +80,11 @@ def _apprec_samples() -> Sequence[bytes]:
     ]
 
 
-def _apprec() -> Target:
-    return Target(_apprec_samples(), apprec.parse, (MessageRefused,))
+def _apprec(*, large: bool = False) -> Target:
+    def read(data: bytes) -> None:
+        apprec.parse(data, most_errors=None if large else apprec.MOST_ERRORS)
+
+    return Target([fuzz_large.apprec()] if large else _apprec_samples(), read, (MessageRefused,))
 
 
 def _error_queue() -> Target:
@@ -112,40 +96,6 @@ def _error_queue() -> Target:
         )
 
     return Target([_FAULT, b'{"expected": "AB12", "actual": ["CD34", {"field": "x"}]}'], read)
-
-
-def _soap(patch: pytest.MonkeyPatch) -> Target:
-    answers: list[bytes] = []
-
-    class Register:
-        """Answers each question alike."""
-
-        def __init__(self, *_: object) -> None:
-            pass
-
-        def __enter__(self) -> Self:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-        def ask(self, url: str, *_: object, **__: object) -> HttpAnswer:
-            return HttpAnswer(url, 200, {}, answers[0])
-
-    patch.setattr(soap, "RegistryClient", Register)
-    register = soap.SoapRegister(RegistrySettings(url="https://register", user="kommune", password=Secret("x")))
-
-    def read(data: bytes) -> None:
-        answers[:] = [data]
-        register.fetch(_HER_ID)
-
-    found = registry_stub.Facts(_HER_ID, 994598759)
-    samples = [
-        registry_stub.details(found),
-        registry_stub.certificate(soap.ENCRYPTION, pki.certificate(pki.Kind.ENCRYPTION)),
-        fault("InvalidHerIdSupplied", "nei"),
-    ]
-    return Target(samples, read, (KprError,))
 
 
 def _revocation(
@@ -164,8 +114,10 @@ def _revocation(
     )
 
 
-def _crl(patch: pytest.MonkeyPatch) -> Target:
+def _crl(patch: pytest.MonkeyPatch, *, large: bool = False) -> Target:
     def make(authorities: SeidPki, certificate: x509.Certificate) -> Sequence[bytes]:
+        if large:
+            return [fuzz_large.crl(authorities.issuing)]
         lists = [authorities.issuing.crl(), authorities.issuing.crl(certificate, reason=x509.ReasonFlags.superseded)]
         return [each.public_bytes(encoding) for each in lists for encoding in (Encoding.DER, Encoding.PEM)]
 
@@ -314,7 +266,10 @@ def target(name: str) -> Iterator[Target]:
             "cms": _cms,
             "apprec": _apprec,
             "error queue": _error_queue,
-            "soap": lambda: _soap(patch),
+            "soap": lambda: fuzz_registers.soap_answers(patch),
+            "rest": lambda: fuzz_registers.rest_answers(patch),
+            "helseid": lambda: fuzz_registers.helseid_answers(patch),
+            "http answers": lambda: fuzz_registers.http_answers(stack, patch),
             "ocsp": lambda: _ocsp(patch),
             "crl": lambda: _crl(patch),
             "certificates": _certificate,
@@ -323,11 +278,18 @@ def target(name: str) -> Iterator[Target]:
             "pkcs12 and pem": _pkcs12,
             "amqp messages": _amqp_message,
             "amqp frames": lambda: _amqp_frames(stack),
+            "large cms": lambda: _cms(large=True),
+            "large apprec": lambda: _apprec(large=True),
+            "large soap": lambda: fuzz_registers.soap_answers(patch, large=True),
+            "large crl": lambda: _crl(patch, large=True),
         }
         yield makers[name]()
 
 
 NAMES: Final = (
-    *("cms", "apprec", "xml signatures", "receipt files", "error queue", "soap"),
+    *("cms", "apprec", "xml signatures", "receipt files", "error queue", "soap", "rest", "helseid", "http answers"),
     *("ocsp", "crl", "certificates", "pkcs12 and pem", "amqp messages", "amqp frames"),
+    *("large cms", "large apprec", "large soap", "large crl"),
 )
+SLOW: Final = frozenset({"amqp frames", "http answers", *(name for name in NAMES if "large" in name)})
+"""A connection each, or a megabyte each."""

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.helpers.figures import closing_line
+from tests.helpers.figures import Run, added, closing_line, runs_in
 from tests.helpers.repository import ROOT
 
 PROOF = """
@@ -50,11 +50,19 @@ def test_a_counted_breach_fails_the_run_though_every_test_passed(tmp_path: Path)
     assert "lost: 0, duplicated: 1, misclassified: 0, dead_ends: 0" in ran.stdout
 
 
-def test_the_long_proofs_run_when_asked_for(tmp_path: Path) -> None:
-    ran = run(tmp_path, [0], "--nightly", "-m", "nightly")
+def test_the_long_proofs_run_when_asked_for_and_count_beside_those_of_other_nights(tmp_path: Path) -> None:
+    path = tmp_path / "nightly.json"
+    other: Run = {"date": "2026-01-01", "commit": "0" * 12, "scale": "1", "figures": {"another": {"runs": 2}}}
+    earlier = other | {"figures": {"a long proof": {"runs": 1}}}
+    path.write_text(json.dumps(other | {"figures": other["figures"] | earlier["figures"]}))  # as --figures writes it
+    ran = run(tmp_path, [0], "--nightly", "-m", "nightly", "--add-figures", str(path))
     assert ran.returncode == 0, ran.stdout
     assert "a long proof: runs 1000, lost 0" in ran.stdout
     assert "a proof" not in ran.stdout
+    left, made = runs_in(path)
+    assert left == other
+    assert made["figures"] == {"a long proof": {"runs": 1000, "lost": 0}}
+    assert added([left, made], earlier) == [left, earlier], "a run of which nothing is left is gone"
 
 
 def test_the_closing_line_sums_over_all_figures() -> None:
