@@ -325,6 +325,7 @@ class App:
             queues=own_queues(bus),
             folder=folder,
             handler=lambda: self.receipt_handler,
+            reevaluate=self._reevaluated,
             closing=self.closing,
             section=self.section,
             monotonic=self.monotonic,
@@ -362,7 +363,6 @@ class App:
         her_id, past_cache = receiver.service_her_id, self.registry_past_cache
         sender = LatestCounterpart(her_id, self.registry, past_cache, self.now, self.observe)
         level1 = settings.receiver.receipt_sender is ReceiptSender.LEVEL1
-        _ = sender.current  # a register that is down is reported before a message is taken
         examiner = Examiner(
             journal=journal,
             sender=sender,
@@ -386,6 +386,12 @@ class App:
         """
         if self.session.opened().unverified_receipts():
             self.copies_left |= self.receipt_handler.reevaluate()
+
+    def _reevaluated(self) -> bool:
+        """Do as ``reevaluate``, not interrupted; return whether a copy may be left on our queue."""
+        with self.section:
+            self.reevaluate()
+        return self.copies_left
 
     def reevaluate_before_sending(self) -> None:
         """Let a stored answer that is verified by now count before anything goes out; where it cannot, send anyway."""

@@ -180,14 +180,13 @@ class Client:
             by: Who asks for it; required with ``look_anyway``.
 
         Returns:
-            What is known now. Running out of time is no error here: the report says *published*; where the bus could
-            not be reached at the end, its ``error`` says that, too (69).
+            What is known now. Running out of time is no error here: the report says *published*; where bus or register
+            could not be reached at the end, its ``error`` says that, too (69).
 
         Raises:
             UsageError: The id is unknown, or a look is asked for without reason or name.
             NothingSubmitted: Nothing is submitted for the configured year, and nothing earlier is open.
             QueueShared: One look more than by itself was asked for, and is one too many.
-            RegistryUnreachable: The register does not answer, and no earlier answer may be used.
             InputMissing: ``bus.receipts_inbox`` cannot be read.
         """
         require_reason_to_look(reason, by, look_anyway=look_anyway, emptied=emptied)
@@ -204,10 +203,7 @@ class Client:
                 anyway = listener.ask(found, **asked, emptied=emptied) if look_anyway else ()
                 text, details = "Looking for FHI's receipts.", {"timeout": int(timeout)}
                 self._app.observe(Event(EventKind.WAITING, text, found.shipments[0].msg_id, details=details))
-                with self._app.section:
-                    self._app.reevaluate()
-                now = journal.submission(found.submission_id) or found
-                known = listener.wait(now, timeout, anyway=anyway, settle_copies=self._app.copies_left)
+                known = listener.wait(found, timeout, anyway=anyway)
                 self._app.copies_left = False
                 return self._app.report(known)
 

@@ -127,7 +127,7 @@ class ReceiptsFolder:
         if content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] == b"{":
             return _error_message(content)
         body = unwrapped(content)
-        return None if body is None else as_inbound(body, self.handler().counterpart.her_id)
+        return None if body is None else as_inbound(body, self.handler().receiver_her_id)
 
     def _is_complete(self, file: _FoundFile) -> bool:
         """Whether it is unchanged for 5 seconds, by its own time or as seen by this run.

@@ -75,6 +75,7 @@ class _Look:
         seen: The messages of others that it found on each.
         ends_at: When it is over, by the monotonic clock; None while nothing of others was seen.
         quiet: Whether nothing came when last asked.
+        no_register: That the register did not answer while a message was evaluated, which says nothing about it.
         late: Whether a message of ours had gone back before it was settled, because this machine was too slow: more may
             lie behind it.
     """
@@ -83,6 +84,7 @@ class _Look:
     seen: Mapping[Source, list[Seen]]
     ends_at: float | None = None
     quiet: bool = True
+    no_register: RegistryUnreachable | None = None
     late: bool = False
 
     @property
@@ -99,7 +101,8 @@ class _Look:
 
     def is_over(self, now: float) -> bool:
         """Tell whether the queues are to be left now; at ``held_cap`` the bus lets no more come, and it gets quiet."""
-        return self.ends_at is not None and (self.quiet or now >= self.ends_at)
+        cut_short = self.no_register is not None
+        return self.ends_at is not None and (self.quiet or cut_short or now >= self.ends_at)
 
 
 @dataclass(slots=True)
@@ -111,6 +114,8 @@ class _Wait:
         copies: A copy of what is durable lies on the queue, still to be settled by one look: a stored receipt was
             verified just now, or a message had gone back before it was settled.
         again: Whether such a look was made for what had gone back.
+        begun: Whether what is stored was evaluated anew, so that only what comes is to be.
+        no_register: Why the register could not be asked the last time, where its answer was needed.
         look: The one under way.
         unreachable: Why the bus could not be looked at the last time.
         capped: Whether a look ended at ``held_cap``.
@@ -120,6 +125,8 @@ class _Wait:
     anyway: Collection[Source]
     copies: bool = False
     again: bool = False
+    begun: bool = False
+    no_register: RegistryUnreachable | None = None
     look: _Look | None = None
     unreachable: BusUnreachable | None = None
     capped: bool = False
@@ -146,6 +153,8 @@ class Listener:
         memory: Returns what is remembered of earlier looks; not called where nothing is looked at.
         handler: Returns what evaluates messages; not called where nothing is looked at, since it loads keys and
             certificates.
+        reevaluate: Evaluates the stored receipts anew whose verdict may have changed; returns whether a copy of one
+            that is verified may still lie on the queue.
         registered_for: Returns whom the queues are registered for, in words, as far as that is known.
     """
 
@@ -154,6 +163,7 @@ class Listener:
     queues: Collection[Source]
     folder: ReceiptsFolder | None
     handler: Callable[[], ReceiptHandler]
+    reevaluate: Callable[[], bool]
     closing: threading.Event
     section: AbstractContextManager[object]
     monotonic: Callable[[], float]
@@ -198,26 +208,26 @@ class Listener:
         timeout: float,
         *,
         anyway: Collection[Source] = (),
-        settle_copies: bool = False,
     ) -> Submission:
         """Wait for all receipts of a submission, at most ``timeout`` seconds; 0 takes what is there.
 
-        A bus that is down ends no wait: it is looked at until the time is up, once at least. When the last look
-        failed, that is noted for what is published, and so in the result; a later look that succeeds clears it.
+        Neither a bus nor a register that is down ends a wait: it is looked at until the time is up, once at least. No
+        receipt is taken while none could be evaluated, which would be a delivery for nothing; the error queue is read
+        all the same, and what was stored of the register's answers does as long as it may be used. What failed at last
+        is noted for what is published, and so in the result; a later look that succeeds clears it.
 
         Args:
             submission: Which one.
             timeout: In seconds.
             anyway: The queues that a person asks to be looked at once, whether or not it is time for it.
-            settle_copies: A stored receipt was verified just now, so that one look is made for its copy on the queue.
 
         Raises:
-            KprError: What the bus port's ``receive`` (``BusUnreachable`` excepted), ``ReceiptsFolder`` and
-                ``ReceiptHandler`` raise.
+            KprError: What the bus port's ``receive``, ``ReceiptsFolder`` and ``ReceiptHandler`` raise,
+                ``BusUnreachable`` and ``RegistryUnreachable`` excepted.
         """
         end = self.monotonic() + timeout
-        wait = _Wait(anyway, settle_copies and bool(self.queues))
-        submission = self._from_folder(submission, first=True)
+        wait = _Wait(anyway)
+        submission = self._from_here(wait, submission)
         try:
             more = True
             while more and (submission.awaits_answer or wait.has_copies) and not self.closing.is_set():
@@ -234,30 +244,38 @@ class Listener:
                 # Also after a look that found nothing: a receipt may have come from a file or a vendor's own listener.
                 # Not after each message of others: a look must get past a thousand of them in its time.
                 if wait.look is None or not wait.look.foreign:
-                    submission = self._from_folder(submission)
+                    submission = self._from_here(wait, submission)
             self._finish(wait.look)
         finally:
             self.bus.detach()
-        if wait.unreachable is not None:
-            note_obstacle(self.journal, submission, wait.unreachable)
+        failed = wait.no_register or wait.unreachable
+        if failed is not None:
+            note_obstacle(self.journal, submission, failed)
         elif submission.awaits_answer:
             self._say_what_comes_next(submission, capped=wait.capped)
         return self._known(submission)
 
     def _listen(self, wait: _Wait, submission: Submission, left: float) -> bool:
         """Receive one message, or none; return whether there is time for more."""
-        self.handler()
+        self.handler()  # keys that cannot be read are reported before a message is taken
         if wait.look is None:
             at = [one for one in self.queues if one in wait.anyway or self._due_in(one) <= 0]
+            if Source.RECEIPTS in at and not self._can_evaluate(wait):
+                note_obstacle(self.journal, submission, wait.no_register)
+                at.remove(Source.RECEIPTS)
+                if not at:
+                    self.closing.wait(min(left, _LOOK_SECONDS))
+                    return left > 0
             wait.look = _Look({one: self.memory().looks[one] for one in at}, {one: [] for one in at})
         look = wait.look
         inbound, failed = self._receive(look, look.patience(left, self.monotonic()))
         look.quiet = inbound is None
         if failed is None or wait.unreachable is None:
-            note_obstacle(self.journal, submission, failed)
+            note_obstacle(self.journal, submission, wait.no_register or failed)
         wait.unreachable = failed
         if inbound is not None:
             self._handle(inbound, look)
+            wait.no_register = look.no_register or wait.no_register
             if inbound.too_large and not wait.large:
                 wait.large = True
                 text = "A message that is larger than bus.max_inbound lies on our queue, and is left there."
@@ -273,14 +291,34 @@ class Listener:
             self._end(look, failed)
         return inbound is not None or left > 0 or wait.copies
 
-    def _from_folder(self, submission: Submission, *, first: bool = False) -> Submission:
-        """Take what the folder has, where there is one, and return the submission as it is now."""
+    def _can_evaluate(self, wait: _Wait) -> bool:
+        """Tell whether receipts can be evaluated: whether it is known with which certificates the receiver signs."""
+        try:
+            _ = self.handler().counterpart
+        except RegistryUnreachable as error:
+            wait.no_register = error
+            return False
+        wait.no_register = None
+        return True
+
+    def _from_here(self, wait: _Wait, submission: Submission) -> Submission:
+        """Evaluate once what is stored, take what the folder has, and return the submission as it is now."""
+        try:
+            if not wait.begun:
+                wait.copies |= self.reevaluate() and bool(self.queues)
+            if self.folder is not None:
+                if not wait.begun:
+                    self.folder.evaluate_again()
+                self.folder.take()
+        except RegistryUnreachable as error:
+            wait.no_register = error
+            note_obstacle(self.journal, self._known(submission), error)
+            return self._known(submission)
         if self.folder is not None:
-            if first:
-                self.folder.evaluate_again()
-            self.folder.take()
-            if first:
+            wait.no_register = None
+            if not wait.begun:
                 note_obstacle(self.journal, self._known(submission), None)
+        wait.begun = True
         return self._known(submission)
 
     def _known(self, submission: Submission) -> Submission:
@@ -303,7 +341,10 @@ class Listener:
         before = look.before[inbound.source]
         seen = self.memory().seen(inbound)
         with self.section:
-            found = self._evaluated(inbound, max(before.takes.get(seen.key, 0), inbound.deliveries))
+            try:
+                found = self._evaluated(inbound, max(before.takes.get(seen.key, 0), inbound.deliveries))
+            except RegistryUnreachable as error:
+                look.no_register, found = error, Evaluation(Handling.HOLD)
             if found.handling is Handling.SETTLE:
                 reached(FaultPoint.BEFORE_SETTLE)
                 look.late |= not self.bus.settle(inbound)
@@ -333,10 +374,16 @@ class Listener:
 
     def _end(self, look: _Look, failed: BusUnreachable | None = None) -> None:
         """Remember what a look found, and leave the queues where it found something of others."""
-        if look.foreign:
+        if look.foreign and look.no_register is None:
             text = f"{look.foreign} messages on the queue belong to others; they are given back untouched."
             self.observe(Event(EventKind.FOREIGN_HELD, text, details={"held": look.foreign}))
-        complete = failed is None and look.quiet and not look.late and self.bus.held < self.held_cap
+        complete = (
+            failed is None
+            and look.no_register is None
+            and look.quiet
+            and not look.late
+            and self.bus.held < self.held_cap
+        )
         try:
             for queue, found in look.seen.items():
                 if found or complete:

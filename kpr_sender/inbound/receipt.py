@@ -87,8 +87,13 @@ class ReceiptHandler:
     _evaluated_at: datetime | None = field(default=None, init=False)
 
     @property
+    def receiver_her_id(self) -> int:
+        """Who answers us, by its level 2 HER-id."""
+        return self.examiner.sender.her_id
+
+    @property
     def counterpart(self) -> Counterpart:
-        """Who answers us."""
+        """Who answers us, as the register has it; raises as ``AddressRegistry.counterpart`` does."""
         return self.examiner.sender.current
 
     def handle(self, inbound: Inbound) -> Handling:

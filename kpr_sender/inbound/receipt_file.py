@@ -71,7 +71,7 @@ def take_message(handler: ReceiptHandler, body: bytes, *, name: str) -> tuple[Su
         InputRefused: It is no receipt for anything in the journal; nothing was recorded.
         JournalUnwritable: It could not be made durable.
     """
-    found = handler.evaluate(as_inbound(body, handler.counterpart.her_id), by_hand=True)
+    found = handler.evaluate(as_inbound(body, handler.receiver_her_id), by_hand=True)
     shipment = handler.journal.shipment(found.msg_ids[0]) if found.msg_ids else None
     submission = None if shipment is None else handler.journal.submission(shipment.submission_id)
     if submission is None:

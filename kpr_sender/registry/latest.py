@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from kpr_sender.errors import KprError
+from kpr_sender.errors import KprError, RegistryUnreachable
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.registry.port import AddressRegistry, Counterpart, Provenance
 
 AT_MOST_EVERY: Final = 300.0
 """Seconds between two questions past the cache, from one run to the next as well: its entry says when it was asked."""
+_LONGEST_PAUSE: Final = 30.0
+"""Seconds after which a register that does not answer is asked again at last; the pauses before are 1, 2, 4, 8, 16."""
 
 
 @dataclass(slots=True)
@@ -35,13 +37,31 @@ class LatestCounterpart:
     observe: Observer
     _known: Counterpart | None = field(default=None, init=False)
     _asked_at: datetime | None = field(default=None, init=False)
+    _outage: RegistryUnreachable | None = field(default=None, init=False)
+    _failed_at: datetime | None = field(default=None, init=False)
+    _failures: int = field(default=0, init=False)
 
     @property
     def current(self) -> Counterpart:
-        """What is known of it, asked for anew once that is too old; raises as ``AddressRegistry.counterpart`` does."""
+        """What is known of it, asked for anew once that is too old; raises as ``AddressRegistry.counterpart`` does.
+
+        Whoever waits may ask as often as it likes: a register that did not answer is given pauses, which grow.
+        """
         if self._known is None or self._is_too_old(self._known.provenance):
-            self._known = self.registry.counterpart(self.her_id)
+            if self._outage is not None and self._in_pause():
+                raise self._outage.with_traceback(None)
+            try:
+                self._known = self.registry.counterpart(self.her_id)
+            except RegistryUnreachable as error:
+                self._outage, self._failed_at = error, self.now()
+                self._failures += 1
+                raise
+            self._outage, self._failures = None, 0
         return self._known
+
+    def _in_pause(self) -> bool:
+        pause = timedelta(seconds=min(_LONGEST_PAUSE, 2.0 ** min(self._failures - 1, 10)))
+        return self._failed_at is not None and timedelta() <= self.now() - self._failed_at < pause
 
     def _is_too_old(self, provenance: Provenance) -> bool:
         """Tell whether an answer may not be used any more; one that was given just now may, whatever the settings."""

@@ -140,6 +140,7 @@ def test_g8_while_a_run_waits_nothing_comes_late(
         queues=frozenset(Source),
         folder=None,
         handler=lambda: client._app.receipt_handler,
+        reevaluate=bool,
         closing=queue,
         section=threading.Lock(),
         monotonic=queue,
