@@ -376,7 +376,8 @@ class App:
             now=self.now,
             level1_her_id=receiver.her_id if level1 else None,
         )
-        return ReceiptHandler(journal, examiner, self.observe, self.copies.store)
+        our_her_id = settings.sender.party.service_her_id
+        return ReceiptHandler(journal, examiner, our_her_id, self.observe, self.copies.store)
 
     def reevaluate(self) -> None:
         """Evaluate the stored receipts anew whose verdict may have changed. Opens the journal; keys only where needed.

@@ -12,7 +12,8 @@ The rules:
 5. An answer that overtakes the bus's outcome waits for it and takes effect after it.
 6. A person may decide what a program must not: that a shipment without an answer has arrived, has not, or is given up;
    that its content goes again after a fault, a rejection or a cancellation; that it is settled and nobody need look.
-   While there is an alarm, which is about somebody else's message, that word ends the alarm alone, in every state.
+   While there is an alarm, which is about somebody else's message, nothing of the submission is published and nothing
+   takes its place; that word ends the alarm alone, in every state.
 7. A submission's state is a function of its shipments' states (``PAIR_RULES`` of ``model.py``, first match wins).
 
 ``docs/states.md`` is generated from these tables.
@@ -176,8 +177,8 @@ class Variant:
     row: Row
 
 
-def _without(state: ShipmentState, *causes: Cause) -> Row:
-    return {cause: cell for cause, cell in TABLE[state].items() if cause not in causes}
+def _without(row: Row, *causes: Cause) -> Row:
+    return {cause: cell for cause, cell in row.items() if cause not in causes}
 
 
 VARIANTS: Final = (
@@ -186,14 +187,7 @@ VARIANTS: Final = (
         "needs a person",
         _S.SEALED,
         lambda shipment: shipment.needs_person,
-        {**_without(_S.SEALED, _C.PUBLISH_BEGINS, _C.REPLACED), _C.PERSON_NOT_ARRIVED: _S.SEALED},
-    ),
-    # Who else delivers must be clear before another message goes. It was never about this one: it goes after that.
-    Variant(
-        "alarmed",
-        _S.SEALED,
-        lambda shipment: bool(shipment.alarm),
-        _without(_S.SEALED, _C.PUBLISH_BEGINS, _C.REPLACED),
+        {**_without(TABLE[_S.SEALED], _C.PUBLISH_BEGINS, _C.REPLACED), _C.PERSON_NOT_ARRIVED: _S.SEALED},
     ),
     Variant(
         "settled by a person",
@@ -205,7 +199,7 @@ VARIANTS: Final = (
         "the bus never had it",
         _S.CANCELLED,
         lambda shipment: not shipment.handed_over,
-        {**_without(_S.CANCELLED, _C.PERSON_NOT_ARRIVED), _C.PERSON_RESENDS: _S.SEALED},
+        {**_without(TABLE[_S.CANCELLED], _C.PERSON_NOT_ARRIVED), _C.PERSON_RESENDS: _S.SEALED},
     ),
 )
 
@@ -299,7 +293,10 @@ def after(state: ShipmentState, cause: Cause) -> ShipmentState:
 def _row(shipment: Lifecycle) -> Row:
     rows = (one.row for one in VARIANTS if one.state is shipment.state and one.holds(shipment))
     row = next(rows, TABLE[shipment.state])
-    return {**row, Cause.PERSON_SETTLES: Reaction.ENDS_ALARM} if shipment.alarm else row
+    if not shipment.alarm:
+        return row
+    # Who else delivers must be clear before another message goes. It was never about this one: it goes after that.
+    return {**_without(row, Cause.PUBLISH_BEGINS, Cause.REPLACED), Cause.PERSON_SETTLES: Reaction.ENDS_ALARM}
 
 
 def _move(shipment: Lifecycle, trigger: Trigger) -> Change:

@@ -209,7 +209,7 @@ def expected(life: Lifecycle, cause: Cause) -> Lifecycle | None:  # noqa: C901, 
     if cause is C.REPLACED:
         stopped = life.needs_person or bool(life.alarm)
         blocked = life.state in {S.PUBLISHING, S.IN_DOUBT} or (life.state is S.SEALED and stopped)
-        blocked |= life.state is S.PUBLISHED and not life.settled
+        blocked |= (life.state is S.PUBLISHED and not life.settled) or bool(life.alarm)
         return None if blocked else replace(life, state=S.CANCELLED) if life.state is S.SEALED else life
     if cause is C.RESTORED:
         error = LastError(InDoubt.code, "The journal was restored from backup; it may have been sent in the meantime.")
@@ -415,7 +415,9 @@ def test_what_others_ask(life: Lifecycle) -> None:
     assert anew.lines == (HistoryLine("resealed", "Another certificate.", details={"sealed_sha256": "x"}),)
     assert answered_though_unsent(life) == (state is S.SEALED and stopped)
     assert awaits_answer(life) == waiting
-    assert blocks_replacement(life) == (state is S.PUBLISHING or waiting or answered_though_unsent(life))
+    assert blocks_replacement(life) == (
+        state is S.PUBLISHING or waiting or answered_though_unsent(life) or bool(life.alarm)
+    )
     wanted = {
         S.SEALED: {C.PERSON_CANCELS, *([C.PERSON_NOT_ARRIVED] if flag else [])} if stopped else set(),
         S.PUBLISHED: BY_A_PERSON if life.settled else BY_A_PERSON | {C.PERSON_SETTLES},

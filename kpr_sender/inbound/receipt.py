@@ -77,11 +77,13 @@ class ReceiptHandler:
     """Evaluates each message from our queues and records it in the journal.
 
     Attributes:
+        her_id: The HER-id that we send from, as configured now.
         archive: Called with each receipt that could be read and its XML, after it is durable.
     """
 
     journal: Journal
     examiner: Examiner
+    her_id: int
     observe: Observer
     archive: Callable[[Receipt, bytes], None]
     _evaluated_at: datetime | None = field(default=None, init=False)
@@ -306,15 +308,16 @@ class ReceiptHandler:
 
     def _record_unknown(self, answer: AppRec) -> None:
         """Record an answer to a message that somebody else sent for this municipality: a person must know of it."""
-        newest = next(iter(self.journal.submissions()), None)
-        if newest is None or (answer.receiver_her_ids and newest.sender_her_id not in answer.receiver_her_ids):
+        submissions = self.journal.submissions()
+        ours = {self.her_id, *(one.sender_her_id for one in submissions)}  # it may have been corrected since
+        if not submissions or (answer.receiver_her_ids and ours.isdisjoint(answer.receiver_her_ids)):
             return
         msg_id = redact_text(plain_id(answer.original_msg_id))
         text = (
             f"FHI has answered a {answer.original_type} with MsgId {msg_id[:60]}, which this journal does "
             "not know: another machine, program or journal delivers for this municipality."
         )
-        shipment = newest.shipments[0]
+        shipment = submissions[0].own[0]  # what it keeps of another submission has arrived
         if self.journal.note_unknown_receipt(shipment.msg_id, original_msg_id=msg_id, text=text):
             self._report(EventKind.WARNING, shipment, text)
 

@@ -23,8 +23,7 @@ def require_admissible(
 
     Args:
         new: What is asked for.
-        latest: The newest submission of the same municipality, district and year, from the same HER-id; from
-            another, too, where it is what is to be replaced.
+        latest: The newest submission of the same municipality, district and year, whichever HER-id it was sent from.
         same_payload: For each of the pair's types whose payload is here already, the submission that holds it.
 
     Raises:
@@ -41,14 +40,20 @@ def require_admissible(
     if latest is None:
         if new.replaces is not None:
             raise UsageError(
-                f"There is no submission {new.replaces} for this sender, municipality and year to replace.",
+                f"There is no submission {new.replaces} for this municipality and year to replace.",
                 where="--replaces",
                 next_step="See kpr-send status for what the journal holds.",
             )
         return
     if new.replaces is None:
+        corrected = latest.sender_her_id != new.sender_her_id
+        her_ids = (
+            f", from HER-id {latest.sender_her_id}, where HER-id {new.sender_her_id} is configured now"
+            if corrected
+            else ""
+        )
         raise AlreadySubmitted(
-            f"{new.year} is submitted for this municipality, as {_named(latest)}.",
+            f"{new.year} is submitted for this municipality, as {_named(latest)}{her_ids}.",
             next_step=f"See kpr-send status {latest.submission_id}. After contact with FHI (kpr@fhi.no) only: send the "
             f"new extract with --replaces {latest.submission_id} --reason TEXT.",
         )
@@ -65,27 +70,28 @@ def require_admissible(
             next_step="Say with --reason what was agreed with FHI.",
         )
     require_clean(new.reason, new.by)
-    for shipment in latest.shipments:
-        if shipment.alarm and answered_though_unsent(shipment):
-            raise AlreadySubmitted(
-                f"{shipment.alarm} Nothing takes the place of {_named(latest)} before a person has settled that.",
-                next_step="Ask kpr@fhi.no what it has, then kpr-send resolve MSGID --settled --reason TEXT.",
-            )
-        if answered_though_unsent(shipment):
-            raise AlreadySubmitted(
-                f"FHI has answered the {shipment.type.norwegian} of {_named(latest)}, which the journal holds as not "
-                "sent: nothing may take its place yet.",
-                next_step="Ask kpr@fhi.no whether the MsgId has arrived.",
-            )
     require_answered(latest)
 
 
 def require_answered(replaced: Submission) -> None:
-    """Refuse to replace a submission while a half of it has no answer.
+    """Refuse to replace a submission while a half of it has no answer, or an answer that a person has to decide on.
 
     Raises:
+        AlreadySubmitted: FHI has answered what was not sent from here.
         InDoubt: Names what could still arrive.
     """
+    for shipment in replaced.shipments:
+        if shipment.alarm:
+            raise AlreadySubmitted(
+                f"{shipment.alarm} Nothing takes the place of {_named(replaced)} before a person has settled that.",
+                next_step="Ask kpr@fhi.no what it has, then kpr-send resolve MSGID --settled --reason TEXT.",
+            )
+        if answered_though_unsent(shipment):
+            raise AlreadySubmitted(
+                f"FHI has answered the {shipment.type.norwegian} of {_named(replaced)}, which the journal holds as not "
+                "sent: nothing may take its place yet.",
+                next_step="Ask kpr@fhi.no whether the MsgId has arrived.",
+            )
     open_halves = [shipment for shipment in replaced.shipments if blocks_replacement(shipment)]
     if open_halves:
         names = " and ".join(f"{one.type} (MsgId {one.msg_id})" for one in open_halves)
@@ -129,7 +135,7 @@ def require_nothing_forgotten(new: NewSubmission, in_the_way: tuple[str, ...]) -
 
     Args:
         new: What is asked for.
-        in_the_way: MsgIds of forgotten shipments of the same sender, municipality, district and year, not released.
+        in_the_way: MsgIds of forgotten shipments of the same municipality, district and year, not released.
 
     Raises:
         AlreadySubmitted: Names them, and what to do.

@@ -24,8 +24,8 @@ beside it, ``<journal>.mark``, has its high-water mark: how far the journal has 
 It cannot see a machine or disk image that was restored as a whole: journal, mark, witness and inode are old together.
 
 A person may accept such a journal (``accept``). Nothing in it is sent by itself then: what is sealed is in doubt, what
-the mark names and the journal lacks is stored as forgotten and blocks a new submission for its sender, municipality,
-district and year until it is released, and the journal gets a new id: where it was copied, only the other one still
+the mark names and the journal lacks is stored as forgotten and blocks a new submission for its municipality, district
+and year until it is released, and the journal gets a new id: where it was copied, only the other one still
 fits its own mark. Who, why and what was found is stored.
 """
 

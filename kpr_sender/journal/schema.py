@@ -22,6 +22,50 @@ from kpr_sender.journal.schema_beginnings import (
 APPLICATION_ID: Final = 0x4B505253  # ``KPRS``, in the file's header: tells a journal from any other SQLite file
 
 
+def _sealed_stands(always: str, answered: str, same_certificate: str = "") -> str:
+    """Return the trigger that lets sealed bytes and ids be exchanged only where that is no second message.
+
+    Other bytes or ids only in a sealed shipment, and when what it was before is in ``version`` (promise G3): before any
+    transfer under its message-id; or when a person lets it go again or has done so, who alone may do that once the bus
+    may have had it (promise G1), and then never under a message-id that the bus may have seen.
+
+    Args:
+        always: What refuses it besides, whoever asks.
+        answered: What refuses it while no person has let it go: that it is answered.
+        same_certificate: The same: that it would be sealed for the certificate that it is sealed for.
+    """
+    return f"""
+        CREATE TRIGGER shipment_sealed_stands BEFORE UPDATE OF
+          msg_id, message_id, receiver_her_id, envelope, sealed_id, sealed_sha256, sealed_bytes, hodemelding_sha256,
+          encryption_sha1, encryption_serial, signing_sha1, signing_serial, since ON shipment
+        WHEN NEW.state <> 'sealed'
+          OR NOT EXISTS (
+            SELECT 1 FROM version
+            WHERE version.shipment_id = OLD.shipment_id AND version.msg_id = OLD.msg_id
+              AND version.message_id = OLD.message_id AND version.sealed_id = OLD.sealed_id
+              AND version.since = OLD.since)
+          OR CASE
+            WHEN OLD.state = 'sealed' AND OLD.needs_person <> 0
+              THEN NEW.msg_id <> OLD.msg_id OR NEW.message_id = OLD.message_id
+            WHEN OLD.state = 'sealed'
+              THEN NEW.msg_id <> OLD.msg_id OR NEW.attempts <> OLD.attempts
+                OR NEW.sealed_id = OLD.sealed_id OR NEW.sealed_sha256 = OLD.sealed_sha256
+                {always}OR (NEW.message_id = OLD.message_id AND OLD.attempts <> OLD.earlier_attempts)
+                OR ((NEW.message_id <> OLD.message_id OR NEW.envelope <> OLD.envelope
+                     {same_certificate}OR NEW.hodemelding_sha256 IS NOT OLD.hodemelding_sha256
+                     {answered})
+                    AND NOT EXISTS (
+                      SELECT 1 FROM event JOIN known_msg_id USING (msg_id)
+                      WHERE shipment_id = OLD.shipment_id AND what IN ('person-not-arrived', 'person-resends')))
+            WHEN OLD.state = 'cancelled' AND OLD.handed_over = 0
+              THEN 0
+            ELSE OLD.state NOT IN ('published', 'in_doubt', 'rejected', 'faulted', 'cancelled')
+              OR NEW.message_id = OLD.message_id
+          END
+        BEGIN SELECT RAISE (ABORT, 'what is sealed never changes'); END
+        """  # noqa: S608 - the program's own words
+
+
 # All ids and versions that a shipment ever had: what goes again gets another message-id or MsgId, and answers to the
 # earlier ones must still be found. The tables are made anew, since SQLite changes no CHECK and no reference in place:
 # first those that refer to others, so that nothing is ever left without what it refers to.
@@ -172,40 +216,10 @@ _FOURTH: Final = Migration(
           created_at ON shipment
         BEGIN SELECT RAISE (ABORT, 'what is sealed never changes'); END
         """,
-        # Other bytes or ids only in a sealed shipment, and when what it was before is in ``version`` (promise G3):
-        # before any transfer under its message-id; or when a person lets it go again or has done so, who alone may do
-        # that once the bus may have had it (promise G1), and then never under a message-id that the bus may have seen.
-        """
-        CREATE TRIGGER shipment_sealed_stands BEFORE UPDATE OF
-          msg_id, message_id, receiver_her_id, envelope, sealed_id, sealed_sha256, sealed_bytes, hodemelding_sha256,
-          encryption_sha1, encryption_serial, signing_sha1, signing_serial, since ON shipment
-        WHEN NEW.state <> 'sealed'
-          OR NOT EXISTS (
-            SELECT 1 FROM version
-            WHERE version.shipment_id = OLD.shipment_id AND version.msg_id = OLD.msg_id
-              AND version.message_id = OLD.message_id AND version.sealed_id = OLD.sealed_id
-              AND version.since = OLD.since)
-          OR CASE
-            WHEN OLD.state = 'sealed' AND OLD.needs_person <> 0
-              THEN NEW.msg_id <> OLD.msg_id OR NEW.message_id = OLD.message_id
-            WHEN OLD.state = 'sealed'
-              THEN NEW.msg_id <> OLD.msg_id OR NEW.attempts <> OLD.attempts
-                OR NEW.sealed_id = OLD.sealed_id OR NEW.sealed_sha256 = OLD.sealed_sha256
-                OR NEW.encryption_sha1 IS OLD.encryption_sha1
-                OR (NEW.message_id = OLD.message_id AND OLD.attempts <> OLD.earlier_attempts)
-                OR ((NEW.message_id <> OLD.message_id OR NEW.envelope <> OLD.envelope
-                     OR NEW.hodemelding_sha256 IS NOT OLD.hodemelding_sha256
-                     OR EXISTS (SELECT 1 FROM receipt WHERE receipt.msg_id = OLD.msg_id))
-                    AND NOT EXISTS (
-                      SELECT 1 FROM event JOIN known_msg_id USING (msg_id)
-                      WHERE shipment_id = OLD.shipment_id AND what IN ('person-not-arrived', 'person-resends')))
-            WHEN OLD.state = 'cancelled' AND OLD.handed_over = 0
-              THEN 0
-            ELSE OLD.state NOT IN ('published', 'in_doubt', 'rejected', 'faulted', 'cancelled')
-              OR NEW.message_id = OLD.message_id
-          END
-        BEGIN SELECT RAISE (ABORT, 'what is sealed never changes'); END
-        """,
+        _sealed_stands(
+            "OR NEW.encryption_sha1 IS OLD.encryption_sha1\n                ",
+            "OR EXISTS (SELECT 1 FROM receipt WHERE receipt.msg_id = OLD.msg_id)",
+        ),
         # FHI has answered it: a transfer would be a second one (promise G1).
         """
         CREATE TRIGGER shipment_answered BEFORE UPDATE OF state ON shipment
@@ -236,41 +250,39 @@ _FIFTH: Final = Migration(
         BEGIN SELECT RAISE (ABORT, 'the same content is stored once'); END
         """,
         "DROP TRIGGER shipment_sealed_stands",
-        """
-        CREATE TRIGGER shipment_sealed_stands BEFORE UPDATE OF
-          msg_id, message_id, receiver_her_id, envelope, sealed_id, sealed_sha256, sealed_bytes, hodemelding_sha256,
-          encryption_sha1, encryption_serial, signing_sha1, signing_serial, since ON shipment
-        WHEN NEW.state <> 'sealed'
-          OR NOT EXISTS (
-            SELECT 1 FROM version
-            WHERE version.shipment_id = OLD.shipment_id AND version.msg_id = OLD.msg_id
-              AND version.message_id = OLD.message_id AND version.sealed_id = OLD.sealed_id
-              AND version.since = OLD.since)
-          OR CASE
-            WHEN OLD.state = 'sealed' AND OLD.needs_person <> 0
-              THEN NEW.msg_id <> OLD.msg_id OR NEW.message_id = OLD.message_id
-            WHEN OLD.state = 'sealed'
-              THEN NEW.msg_id <> OLD.msg_id OR NEW.attempts <> OLD.attempts
-                OR NEW.sealed_id = OLD.sealed_id OR NEW.sealed_sha256 = OLD.sealed_sha256
-                OR (NEW.message_id = OLD.message_id AND OLD.attempts <> OLD.earlier_attempts)
-                OR ((NEW.message_id <> OLD.message_id OR NEW.envelope <> OLD.envelope
-                     OR NEW.encryption_sha1 IS OLD.encryption_sha1
-                     OR NEW.hodemelding_sha256 IS NOT OLD.hodemelding_sha256
-                     OR EXISTS (SELECT 1 FROM receipt WHERE receipt.msg_id = OLD.msg_id))
-                    AND NOT EXISTS (
-                      SELECT 1 FROM event JOIN known_msg_id USING (msg_id)
-                      WHERE shipment_id = OLD.shipment_id AND what IN ('person-not-arrived', 'person-resends')))
-            WHEN OLD.state = 'cancelled' AND OLD.handed_over = 0
-              THEN 0
-            ELSE OLD.state NOT IN ('published', 'in_doubt', 'rejected', 'faulted', 'cancelled')
-              OR NEW.message_id = OLD.message_id
-          END
-        BEGIN SELECT RAISE (ABORT, 'what is sealed never changes'); END
-        """,
+        _sealed_stands(
+            "",
+            "OR EXISTS (SELECT 1 FROM receipt WHERE receipt.msg_id = OLD.msg_id)",
+            "OR NEW.encryption_sha1 IS OLD.encryption_sha1\n                     ",
+        ),
     ),
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (FIRST, SECOND, THIRD, _FOURTH, _FIFTH)
+# What anybody can put on our queue must not keep a municipality from sealing anew (promise G2): only what is verified
+# is an answer.
+_SIXTH: Final = Migration(
+    6,
+    "a year is submitted once, whichever HER-id it is sent from; only a verified receipt is an answer",
+    (
+        # Not an index, for the same reason.
+        """
+        CREATE TRIGGER submission_year AFTER INSERT ON submission
+        WHEN NEW.replaces IS NULL AND EXISTS (
+          SELECT 1 FROM submission AS other
+          WHERE other.sequence <> NEW.sequence AND other.environment = NEW.environment
+            AND other.kommunenummer = NEW.kommunenummer AND other.bydel = NEW.bydel AND other.year = NEW.year)
+        BEGIN SELECT RAISE (ABORT, 'a year is submitted once'); END
+        """,
+        "DROP TRIGGER shipment_sealed_stands",
+        _sealed_stands(
+            "",
+            "OR EXISTS (SELECT 1 FROM receipt WHERE receipt.msg_id = OLD.msg_id AND receipt.verified = 1)",
+            "OR NEW.encryption_sha1 IS OLD.encryption_sha1\n                     ",
+        ),
+    ),
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (FIRST, SECOND, THIRD, _FOURTH, _FIFTH, _SIXTH)
 VERSION: Final = MIGRATIONS[-1].version
 
 

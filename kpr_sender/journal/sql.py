@@ -21,19 +21,20 @@ ADD_MIGRATION: Final = "INSERT INTO migration (version, name, applied_at) VALUES
 
 SUBMISSION: Final = "SELECT * FROM submission WHERE submission_id = ?"
 SUBMISSION_IDS: Final = "SELECT submission_id FROM submission ORDER BY sequence DESC"
-# With what replaces something: also what was sent under another HER-id, which may have been corrected since.
+# Whichever HER-id it was sent from: that is configuration, and configuration is corrected (promise G1).
 LATEST_SUBMISSION: Final = """
     SELECT submission_id FROM submission
     WHERE environment = :environment AND kommunenummer = :kommunenummer AND bydel = :bydel AND year = :year
-      AND (sender_her_id = :sender_her_id OR :replaces IN (submission_id, replaces))
     ORDER BY sequence DESC LIMIT 1
 """
 
-# While an alarm is open, a person's next word that something is settled ends it (``states``).
+# An alarm is the whole submission's. While it is open, a person's next word that something of it is settled ends it
+# (``states``).
 _WITH_ALARM: Final = """
     SELECT shipment.*, (
-      SELECT CASE what WHEN 'receipt-unknown' THEN why END FROM event JOIN known_msg_id AS known USING (msg_id)
-      WHERE known.shipment_id = shipment.shipment_id AND what IN ('receipt-unknown', 'person-settles')
+      SELECT CASE what WHEN 'receipt-unknown' THEN why END
+      FROM shipment AS half JOIN known_msg_id AS known USING (shipment_id) JOIN event ON event.msg_id = known.msg_id
+      WHERE half.submission_id = shipment.submission_id AND what IN ('receipt-unknown', 'person-settles')
       ORDER BY event_id DESC LIMIT 1) AS alarm
     FROM shipment
 """
@@ -174,7 +175,6 @@ FORGOTTEN: Final = "SELECT * FROM forgotten ORDER BY msg_id"
 FORGOTTEN_IN_THE_WAY: Final = """
     SELECT msg_id FROM forgotten
     WHERE kommunenummer = :kommunenummer AND bydel = :bydel AND year = :year AND released_at IS NULL
-      AND (sender_her_id = :sender_her_id OR payload_sha256 IN (SELECT value FROM json_each(:payloads)))
     ORDER BY msg_id
 """
 ADD_FORGOTTEN: Final = """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -138,8 +137,7 @@ class SqliteJournal(SqliteView):
         with self._transaction() as transaction:
             connection = transaction.connection
             columns = rows.new_submission_columns(new, rows.time_text(transaction.at))
-            payloads = json.dumps([one.payload_sha256 for one in new.shipments])
-            forgotten = connection.execute(sql.FORGOTTEN_IN_THE_WAY, {**columns, "payloads": payloads})
+            forgotten = connection.execute(sql.FORGOTTEN_IN_THE_WAY, columns)
             require_nothing_forgotten(new, tuple(row["msg_id"] for row in forgotten))
             latest = _latest(connection, columns)
             require_admissible(new, latest=latest, same_payload=_same_payload(connection, new, columns))

@@ -209,7 +209,7 @@ class Resealer:
 
 
 def _require_never_offered(shipment: Shipment, present: CertificateName) -> None:
-    if not was_offered(shipment) and not shipment.receipts:
+    if not was_offered(shipment) and not any(receipt.verified for receipt in shipment.receipts):
         return
     was = shipment.certificates.encryption.sha1 if shipment.certificates else "unknown"
     raise AccessRefused(

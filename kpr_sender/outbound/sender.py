@@ -72,7 +72,7 @@ def require_same_sender(journal: JournalView, known: Submission, her_id: int) ->
     earlier = " and ".join(str(one) for one in sorted({was[one.msg_id] for one in others}))
     raise AlreadySubmitted(
         f"These very files are submission {known.submission_id} of {known.created_at:%Y-%m-%d %H:%M} UTC, from HER-id "
-        f"{earlier}; {her_id} is configured now. The same content is not sent under another HER-id by itself.",
+        f"{earlier}, where HER-id {her_id} is configured now. The same content is not sent under another by itself.",
         where=_KEY,
         next_step=" ".join(_ways_on(journal, known, others)),
     )

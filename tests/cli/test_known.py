@@ -14,7 +14,7 @@ import pytest
 
 from kpr_sender.bus.port import Inbound, Outbound, Outcome, Source
 from kpr_sender.client import Client
-from kpr_sender.errors import InDoubt, NothingSubmitted, UsageError
+from kpr_sender.errors import AlreadySubmitted, InDoubt, NothingSubmitted, UsageError
 from kpr_sender.inbound.look_memory import LookMemory, beside
 from kpr_sender.inbound.looks import LAST_TAKE, Seen
 from kpr_sender.inbound.receipt import Handling
@@ -234,14 +234,14 @@ def test_an_answer_to_what_somebody_else_sent_for_us_alarms_and_is_left(desk: De
 )
 def test_an_alarm_is_settled_alone_in_every_state(desk: Desk, fhi: Fhi, outcome: Outcome, state: ShipmentState) -> None:
     """G1, G2: it is about somebody else's message, so that what this shipment waits for stays as it was."""
-    first, _ = desk.sent(outcome, ACCEPTED)
+    first, second = desk.sent(outcome, ACCEPTED)
     before, _ = status(desk)
     with desk.client() as client:
         assert client.handle(alien(desk, fhi, desk.bus.published[0])) is Handling.HOLD
         assert status(desk)[0] == (83 if state is S.IN_DOUBT else 82)
         offered = len(desk.bus.published)
         client.submit()
-        assert first.message_id not in {one.message_id for one in desk.bus.published[offered:]}
+        assert len(desk.bus.published) == offered, "nothing of it goes, the other half neither"
     _, out = status(desk)
     assert "alarm     FHI has answered a KPR_IPL with MsgId 11111111-2222-4333-8444-555555555555" in out
     assert ("not sent until a person has settled the alarm" in out) == (state is S.SEALED)
@@ -255,7 +255,8 @@ def test_an_alarm_is_settled_alone_in_every_state(desk: Desk, fhi: Fhi, outcome:
         assert "person-settles (settled the alarm), by Kari Vakt" in desk.command("journal", "log").out
         client.submit()
     if state is S.SEALED:
-        assert desk.bus.published[-1].message_id == first.message_id, "it was never about this one"
+        again = [one.message_id for one in desk.bus.published[offered:]]
+        assert again == [first.message_id, second.message_id], "it was never about these"
     # What is contradicted later does not bring the old alarm back.
     sent = next(one for one in desk.bus.published if one.message_id == first.message_id)
     answer(desk, fhi, sent)
@@ -264,6 +265,25 @@ def test_an_alarm_is_settled_alone_in_every_state(desk: Desk, fhi: Fhi, outcome:
     assert code == 82
     assert "contradict each other" in out.splitlines()[0]
     assert "does not know" not in out
+
+
+def test_g1_an_alarm_stops_the_half_beside_and_what_would_replace_both_until_either_is_settled(
+    desk: Desk, fhi: Fhi
+) -> None:
+    first, second = desk.sent(ACCEPTED, NOT_SENT)
+    answer(desk, fhi, desk.bus.taken[0])
+    with desk.client() as client:
+        client.handle(alien(desk, fhi, desk.bus.taken[0]))
+        report = client.submit()
+        assert (report.sent, report.exit_code) == (0, 82)
+        assert [bool(one.alarm) for one in report.submission.shipments] == [True, True]
+        desk.kommune.new_extract()
+        with pytest.raises(AlreadySubmitted, match="Nothing takes the place of"):
+            client.submit(replaces=first.submission_id, reason=REASON)
+        report = client.settle(second.msg_id, reason="Maskin B er stoppet.", by="Kari Vakt")
+        assert [one.alarm for one in report.submission.shipments] == ["", ""]
+        replaced = client.submit(replaces=first.submission_id, reason=REASON)
+        assert (replaced.sent, len(desk.bus.taken)) == (2, 3)
 
 
 def test_so_does_one_that_another_message_server_laid_into_our_folder(desk: Desk, fhi: Fhi) -> None:

@@ -184,24 +184,38 @@ def test_g1_a_corrected_her_id_makes_no_other_content(journal: SqliteJournal, mo
     with pytest.raises(AlreadySubmitted, match="2024-aaaa0001"):
         journal.create(again())
     with monkeypatch.context() as rule:
-        rule.setattr(sqlite, "_same_payload", lambda *_: {})  # should it ever be lost in the program
+        rule.setattr(sqlite, "require_admissible", lambda *_, **__: None)  # should it ever be lost in the program
         with pytest.raises(InternalError, match="the same content is stored once"):
-            journal.create(again())
+            journal.create(again(replaces="2024-aaaa0001", reason="agreed"))
     assert (found(8140000), found(8140001), found(8140001, "4602")) == ("2024-aaaa0001", "2024-aaaa0001", None)
     journal.create(again(kommunenummer="4602"))
     # A journal that had it twice before this rule is read as it is.
     with journal._store.writing() as connection:
         connection.execute("UPDATE submission SET kommunenummer = '4601'")
+    with pytest.raises(AlreadySubmitted, match="submission again of"):
+        journal.create(new_submission("third", sender_her_id=8140002))
     assert (found(8140000), found(8140001), found(8140002)) == ("2024-aaaa0001", "again", "2024-aaaa0001")
 
 
-@pytest.mark.parametrize(
-    "other", [{"kommunenummer": "4602"}, {"bydel": "01"}, {"year": 2023}, {"sender_her_id": 8140001}]
-)
-def test_another_municipality_district_year_or_sender_is_free(journal: Journal, other: dict[str, object]) -> None:
+@pytest.mark.parametrize("other", [{"kommunenummer": "4602"}, {"bydel": "01"}, {"year": 2023}])
+def test_another_municipality_district_or_year_is_free(journal: Journal, other: dict[str, object]) -> None:
     journal.create(new_submission())
     journal.create(new_submission("other", **other))  # type: ignore[arg-type]
     assert len(journal.submissions()) == 2
+
+
+def test_g1_a_corrected_her_id_makes_no_other_year(journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A year is submitted once, its other content, too: the HER-id is configuration, and configuration is corrected."""
+    journal.create(new_submission())
+    with pytest.raises(AlreadySubmitted, match="as submission 2024-aaaa0001 of") as raised:
+        journal.create(new_submission("other", sender_her_id=8140001))
+    assert "from HER-id 8140000, where HER-id 8140001 is configured now" in str(raised.value)
+    with monkeypatch.context() as rule:
+        rule.setattr(sqlite, "require_admissible", lambda *_, **__: None)  # should it ever be lost in the program
+        with pytest.raises(InternalError, match="a year is submitted once"):
+            journal.create(new_submission("other", sender_her_id=8140001))
+    assert len(journal.submissions()) == 1
+    journal.create(new_submission("other", sender_her_id=8140001, replaces="2024-aaaa0001", reason="agreed"))
 
 
 def _end(journal: Journal, submission_id: str, cause: Cause = Cause.ACCEPTED) -> None:

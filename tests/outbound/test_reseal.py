@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from kpr_sender.bus.port import Outcome, Reach, Verdict
+from kpr_sender.bus.port import Outbound, Outcome, Reach, Verdict
 from kpr_sender.client import Client
 from kpr_sender.cms.certificates import named
 from kpr_sender.errors import (
@@ -27,6 +27,7 @@ from kpr_sender.errors import (
 )
 from kpr_sender.events import Event, EventKind
 from kpr_sender.fault_points import FaultPoint, armed
+from kpr_sender.inbound.receipt import Handling
 from kpr_sender.journal.queries import SqliteView
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.values import JournalEvent
@@ -142,6 +143,25 @@ def test_what_the_bus_never_saw_is_sealed_anew_under_the_same_names(
         assert resealed.details["sealed_sha256"] == after.sealed_sha256
         assert resealed.details["was_encryption_sha1"] == before.certificates.encryption.sha1
         assert resealed.details["encryption_sha1"] == named(rotated.pki.certificate("kommune-encryption")).sha1
+    demand_sound(kommune)
+
+
+def test_g2_what_anybody_put_on_the_queue_keeps_nothing_from_being_sealed_anew(
+    new_client: NewClient, sealed: Submission, new_bus: MemoryBus, fhi: Fhi, kommune: Municipality
+) -> None:
+    with journal_of(kommune) as view:
+        written = [Outbound(s.message_id, view.envelope(s.msg_id), view.sealed(s.msg_id)) for s in sealed.shipments]
+    client = new_client(new_bus)
+    for message in written:
+        forged = fhi.sealed(fhi.apprec(message), signed_by=fhi.key("kommune-signing"))
+        assert client.handle(fhi.inbound(message, forged)) is Handling.HOLD
+    client = new_client(new_bus, NEW)
+    assert client.submit().sent == 2
+    report = client.wait(timeout=5)
+    assert report.exit_code == 0
+    for shipment, message, before in zip(report.submission.shipments, new_bus.taken, written, strict=True):
+        assert (message.message_id, message.body == before.body) == (before.message_id, False)
+        assert [receipt.verified for receipt in shipment.receipts] == [False, True], "what came stays stored"
     demand_sound(kommune)
 
 

@@ -65,7 +65,7 @@ def test_g1_the_same_files_under_another_her_id_are_not_sent_before_fhi_says_wha
     client = under()
     error = refused(client)
     assert f"{sent.submission_id} of" in error.what
-    assert f"from HER-id {SENDER_HER_ID}; {CORRECTED} is configured now" in error.what
+    assert f"from HER-id {SENDER_HER_ID}, where HER-id {CORRECTED} is configured now" in error.what
     for one in sent.shipments:
         assert f"kpr-send resolve {one.msg_id} --not-arrived" in error.next_step
     with pytest.raises(InDoubt):
@@ -123,6 +123,34 @@ def test_what_has_not_left_goes_with_the_earlier_her_id_or_is_replaced_under_the
     old = client.status(known.submission.submission_id)
     assert old is not None
     assert states(old) == [S.CANCELLED, S.CANCELLED]
+
+
+@pytest.mark.parametrize("her_id", [SENDER_HER_ID, CORRECTED])
+def test_g1_a_new_extract_of_the_same_year_goes_by_a_person_s_word_whichever_her_id_it_is_sent_from(
+    first: Callable[..., Submission],
+    new_client: NewClient,
+    silent_bus: MemoryBus,
+    fhi: Fhi,
+    kommune: Municipality,
+    her_id: int,
+) -> None:
+    """One byte differs, so that it is no content that is known."""
+    sent = first(ACCEPTED, ACCEPTED)
+    client = new_client(silent_bus, {"sender": {"service_her_id": her_id}})
+    for message in silent_bus.taken:
+        client.handle(fhi.answer(message)[0])
+    kommune.new_extract()
+    with pytest.raises(AlreadySubmitted) as raised:
+        client.submit()
+    assert raised.value.exit_code == 86
+    assert f"2024 is submitted for this municipality, as submission {sent.submission_id}" in raised.value.what
+    assert (f"from HER-id {SENDER_HER_ID}, where HER-id {CORRECTED} is configured now" in raised.value.what) == (
+        her_id == CORRECTED
+    )
+    assert f"--replaces {sent.submission_id} --reason TEXT" in raised.value.next_step
+    assert len(silent_bus.published) == 2
+    assert client.submit(replaces=sent.submission_id, reason=REASON).sent == 2
+    assert senders(silent_bus)[2:] == [str(her_id)] * 2
 
 
 def test_what_is_delivered_is_fhis_to_ask_for_again_and_a_delivered_half_is_kept(

@@ -81,7 +81,7 @@ class Letter:
         earlier: The MsgIds and message-ids that it had before. The bus may be given it once under each message-id, and
             only a person's word gives it another.
         confirmed: A verified positive receipt for its present MsgId has come (G4).
-        alarmed: FHI has answered somebody else who delivers for us, and no person has settled that.
+        alarmed: FHI has answered somebody else who delivers for us, and no person has settled that. It is the pair's.
         vouched: A person has said that it has arrived.
         handed_over: The bus may have had it, under one message-id or another.
     """
@@ -228,6 +228,7 @@ class Pair:
         """Whether one of the pair could still arrive without our knowing."""
         return any(
             letter.state in {S.IN_DOUBT, S.PUBLISHING}
+            or letter.alarmed
             or (letter.state is S.PUBLISHED and not letter.settled)
             or (letter.state is S.SEALED and not letter.may_be_published)
             for letter in self.letters
@@ -271,6 +272,25 @@ class Model:
 
     def pair_of(self, letter: Letter) -> Pair:
         return next(pair for pair in self.pairs if letter in pair.letters)
+
+    def answered(self, msg_id: str, meaning: Meaning) -> None:
+        """Let an answer to a shipment take effect, on its pair where it is an alarm."""
+        letter = self.letter(msg_id)
+        letter.answer(meaning)
+        self._alarm_both(letter)
+
+    def decided(self, msg_id: str, cause: Cause, at: datetime, ids: tuple[str, str]) -> None:
+        """Let a person's decision on a shipment take effect, on its pair where it ends an alarm."""
+        letter = self.letter(msg_id)
+        letter.decide(cause, at, ids)
+        self._alarm_both(letter)
+
+    def _alarm_both(self, letter: Letter) -> None:
+        for half in self._made_for(self.pair_of(letter)):
+            half.alarmed = letter.alarmed
+
+    def _made_for(self, pair: Pair) -> list[Letter]:
+        return [letter for letter in pair.letters if self.pair_of(letter) is pair]
 
     def may_replace(self, payloads: tuple[Path, ...]) -> bool:
         """Whether the newest pair may be replaced by these files: none of them goes twice, a delivered one is kept."""
@@ -329,7 +349,7 @@ class Model:
             return []
         if meaning.belief is Belief.STRANGER:
             known = any(("stranger", meaning.digest) in letter.digests for letter in self.letters)
-            return [] if known or not self.pairs else [self.pairs[-1].letters[0]]
+            return [] if known or not self.pairs else self._made_for(self.pairs[-1])[:1]
         if meaning.unnamed:
             if any(digest == meaning.digest for letter in self.letters for _, digest in letter.digests):
                 return []  # it is stored, and shown where it was when it came first

@@ -452,7 +452,7 @@ class Play:
         """An answer is about to take effect: one transaction for each shipment that it may be about."""
         self.counts["answers"] += 1
         for letter in self.model.about(meaning):
-            self._under_way.append(lambda model, msg_id=letter.msg_id: model.letter(msg_id).answer(meaning))  # type: ignore[misc]
+            self._under_way.append(lambda model, msg_id=letter.msg_id: model.answered(msg_id, meaning))  # type: ignore[misc]
 
     def _may_settle(self, meaning: Meaning) -> bool:
         """Whether a message may be settled: it is ours for good, or a copy of what a person has accepted."""
@@ -465,7 +465,7 @@ class Play:
             letter = self.model.letter(msg_id)
             if cause is Cause.PERSON_RESENDS and letter.state is S.CANCELLED:
                 self._sealed_anew.add(letter.message_id)
-            self._under_way.append(lambda model: model.letter(msg_id).decide(cause, self.now, self._ids(msg_id)))
+            self._under_way.append(lambda model: model.decided(msg_id, cause, self.now, self._ids(msg_id)))
             self.counts["decisions"] += 1
         return admissible
 

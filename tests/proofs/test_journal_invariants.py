@@ -83,8 +83,9 @@ class AnyOrder(RuleBasedStateMachine):
             sealed=in_chunks(content),
         )
         offered = self.transfers[msg_id] > before.earlier_attempts
+        answered = any(receipt.verified for receipt in before.receipts) and not before.earlier_attempts
         untouched = before.state is ShipmentState.SEALED and not (
-            offered or before.needs_person or before.alarm or (before.receipts and not before.earlier_attempts)
+            offered or before.needs_person or before.alarm or answered
         )
         try:
             after = self.journal.reseal(new, why="New.")
