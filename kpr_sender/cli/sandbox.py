@@ -21,6 +21,7 @@ from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.sample_file import register_url, render, sandbox_defaults
 
+_JOURNAL = "journal.db"
 _INTRO = """A sandbox's own configuration, written anew each time kpr-send sandbox serve starts: copy it to change it.
 
     kpr-send sample DIR        writes the two files that it names
@@ -69,6 +70,7 @@ def serve(
             faults=active,
         ) as sandbox:
             config = directory / "lokal.toml"
+            sandbox.free_place_of(directory / _JOURNAL)
             _write(config, _configuration(directory, sandbox, year))
             _serve(lambda: _announce(invocation, config, sandbox))
             # A signal while the sandbox closes must not leave half of it open.
@@ -92,7 +94,7 @@ def _configuration(directory: Path, sandbox: Sandbox, year: int) -> str:
         },
         **decided,
         "bus": {**decided["bus"], "port": sandbox.port},
-        "journal": {"path": "journal.db"},
+        "journal": {"path": _JOURNAL},
     }
     return render(Environment.LOKAL, values, intro=_INTRO.replace("DIR", str(directory)))
 

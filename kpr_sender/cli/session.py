@@ -236,6 +236,7 @@ def connected_sandbox(settings: Settings) -> Iterator[Settings]:
         sandbox.start()
     except OSError as error:
         raise ConfigInvalid(f"The sandbox cannot start: {error.strerror}.", where=f"sandbox.dir: {folder}") from None
+    sandbox.free_place_of(settings.journal.path)
     try:
         yield dataclasses.replace(
             settings,

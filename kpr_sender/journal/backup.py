@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kpr_sender.errors import JournalUnwritable, UsageError
 from kpr_sender.journal import sql
-from kpr_sender.journal.connection import open_to_read
+from kpr_sender.journal.recovery import open_there
 from kpr_sender.journal.rows import time_text
 from kpr_sender.journal.verify import check
 from kpr_sender.model import Environment
@@ -39,7 +39,7 @@ def back_up(path: Path, environment: Environment, target: Path, *, now: Callable
             again.
         ConfigInvalid: It is another environment's (promise G7).
     """
-    store = open_to_read(path, environment)
+    store = open_there(path, environment)
     if store is None:
         raise UsageError("There is no journal yet: nothing to back up.", where=str(path), next_step="Nothing to do.")
     try:

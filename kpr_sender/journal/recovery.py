@@ -18,8 +18,9 @@ beside it, ``<journal>.mark``, has its high-water mark: how far the journal has 
    journal that has seen no change may begin without a mark, or take over one that knows of no transfer.
 6. The mark names every shipment whose transfer has begun, as ids, numbers and digests: no payload, no persons.
 7. Journal and mark may be restored together, into the same files. So the mark is written once more elsewhere
-   (``witness``), after rule 3 and before the transfer, and a journal that is behind that one is refused, too. Where it
-   cannot be written or read, nothing is refused for it.
+   (``witness``), after rule 3 and before the transfer, and a journal that is behind that one is refused, too. So is a
+   new one at a path where a journal was sent from that is gone, mark and all. Where it cannot be written or read,
+   nothing is refused for it.
 
 It cannot see a machine or disk image that was restored as a whole: journal, mark, witness and inode are old together.
 
@@ -42,7 +43,7 @@ from typing import Final
 from kpr_sender.errors import InternalError, JournalUnwritable, UsageError
 from kpr_sender.journal import rows, sql, witness
 from kpr_sender.journal.admission import require_reason
-from kpr_sender.journal.connection import open_to_write
+from kpr_sender.journal.connection import Store, open_to_read, open_to_write
 from kpr_sender.journal.file_errors import of_os
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
@@ -68,14 +69,15 @@ def objection(
     Args:
         found: The mark beside it; None where there is none.
         present: What the journal itself says.
-        witnessed: What was written elsewhere of the journal that the mark names; None where there is nothing.
+        witnessed: What was written elsewhere of the journal that the mark names, or without a mark of the one that was
+            last sent from in this place; None where there is nothing.
         backup_at: When it was made as a backup; None for a journal.
     """
     if backup_at is not None:
         return f"This is a backup of the journal, made {backup_at}: it does not know what was sent since."
     if found is None:
         # A new journal, or one of an earlier version, has no step yet and gets its first mark now.
-        return _MISSING if present.step else ""
+        return _MISSING if present.step else _GONE if witnessed is not None else ""
     if present.step or present.begun or found.begun:
         for text, holds in _DIFFERENCES:
             if holds(found, present):
@@ -91,6 +93,14 @@ def _behind(found: HighWaterMark, present: HighWaterMark) -> bool:
 
 
 _MISSING: Final = "The journal's .mark file is missing: the journal may be an old copy."
+_GONE: Final = (
+    "The journal that was sent from here is gone, with its .mark file: its folder was emptied, or its disk is not "
+    "mounted."
+)
+_MOVED: Final = (
+    "Where you moved it on purpose, kpr-send --journal NEWPATH wait --wait 0 notes where it is now, and this place is "
+    "free. Else: "
+)
 _BEHIND_WITNESS: Final = (
     "The journal and its .mark file are older than what was written of them outside their folder: both were restored, "
     "and what was sent since is not in them."
@@ -135,6 +145,22 @@ def require_not_lost(journal: Path) -> None:
             f"The journal is gone. Its .mark file is here, and says that {len(found.begun)} shipments were begun: a "
             "new journal would not know of them.",
         )
+    if found is None and (gone := witness.last_at(journal)) is not None:
+        begun = len(gone.mark.begun)
+        text = f"{_GONE} A new one would not know of the {begun} shipments that were begun."
+        raise refused(journal, text, _MOVED)
+
+
+def open_there(path: Path, environment: Environment) -> Store | None:
+    """Open a journal for reading only, as ``connection.open_to_read``; None where there never was one.
+
+    Raises:
+        JournalUnwritable: Also where it is gone.
+    """
+    store = open_to_read(path, environment)
+    if store is None:
+        require_not_lost(path)
+    return store
 
 
 def damaged_mark(journal: Path) -> JournalUnwritable:
@@ -142,9 +168,9 @@ def damaged_mark(journal: Path) -> JournalUnwritable:
     return refused(journal, f"The journal's .mark file ({mark_file(journal).name}) is damaged.")
 
 
-def refused(journal: Path, what: str) -> JournalUnwritable:
-    """Return the error that explains what happened, and what to do."""
-    return JournalUnwritable(f"{what} Nothing was sent.", where=str(journal), next_step=_WAY_ON)
+def refused(journal: Path, what: str, first: str = "") -> JournalUnwritable:
+    """Return the error that explains what happened, and what to do; ``first`` is what may be enough."""
+    return JournalUnwritable(f"{what} Nothing was sent.", where=str(journal), next_step=first + _WAY_ON)
 
 
 def accept(path: Path, environment: Environment, *, now: Callable[[], datetime], why: str, who: str) -> Accepted:
@@ -169,7 +195,7 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
         inode = stable_inode(path)
         at = now()
         with store.writing() as connection:
-            found, _, present, what = objection_to(connection, path, inode)
+            found, witnessed, present, what = objection_to(connection, path, inode)
             if not what:
                 raise UsageError(
                     "Nothing speaks against this journal: there is nothing to accept.",
@@ -180,8 +206,8 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
             in_doubt = rows.msg_ids_in_state(connection, ShipmentState.SEALED)
             for msg_id in in_doubt:
                 transaction.apply(msg_id, Cause.RESTORED)
-            witnessed = witness.read(present.journal_id)
-            known = [one for one in (found, None if witnessed is None else witnessed.mark) if one is not None]
+            witnesses = {one for one in (witnessed, witness.read(present.journal_id)) if one is not None}
+            known = [*filter(None, [found]), *(one.mark for one in witnesses)]
             forgotten = _keep_what_is_forgotten(transaction, known)
             sql.insert(connection, "acceptance", {"at": rows.time_text(at), "found": what, "why": why, "who": who})
             reached = max(one.step for one in (present, *known)) + 1
@@ -189,10 +215,11 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
         with store.reading() as connection:
             accepted = mark_of(connection, inode)
         write(path, accepted)
-        witness.write(path, accepted)
-        if witnessed is not None and witnessed.journal == str(path.resolve()):
-            # What had the earlier id in this place is out of use; elsewhere its original may still be in use.
-            witness.write(path, replace(witnessed.mark, step=reached))
+        for one in witnesses:
+            if one.journal == str(path.resolve()):
+                # What had an earlier id in this place is out of use; elsewhere its original may still be in use.
+                witness.write(path, replace(one.mark, step=reached))
+        witness.write(path, accepted)  # the last one is the one that is in use here
     return Accepted(what, in_doubt, forgotten)
 
 
@@ -209,7 +236,7 @@ def objection_to(
         found = read(path)
     except MarkDamaged:
         found, damage = None, damaged_mark(path).what
-    witnessed = None if found is None else witness.read(found.journal_id)
+    witnessed = witness.last_at(path) if found is None else witness.read(found.journal_id)
     present = mark_of(connection, inode)
     backup_at = connection.execute(sql.IDENTITY).fetchone()["backup_at"]
     if damage:

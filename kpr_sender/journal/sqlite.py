@@ -26,7 +26,7 @@ from kpr_sender.errors import (
 )
 from kpr_sender.journal import marker, recovery, rows, sql, witness
 from kpr_sender.journal.admission import require_admissible, require_clean, require_nothing_forgotten, require_reason
-from kpr_sender.journal.connection import Store, open_to_read, open_to_write
+from kpr_sender.journal.connection import Store, open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import JournalLock, held_by_this_process
 from kpr_sender.journal.queries import SqliteView, holders_of_payload
@@ -109,12 +109,9 @@ class SqliteJournal(SqliteView):
 
     @staticmethod
     def open_readonly(path: Path, environment: Environment) -> SqliteView | None:
-        """Open a journal for reading, without lock and beside a run that writes; as ``connection.open_to_read``."""
-        store = open_to_read(path, environment)
-        if store is None:
-            recovery.require_not_lost(path)
-            return None
-        return SqliteView(store, environment)
+        """Open a journal for reading, without lock and beside a run that writes; as ``recovery.open_there``."""
+        store = recovery.open_there(path, environment)
+        return None if store is None else SqliteView(store, environment)
 
     def recover(self) -> tuple[str, ...]:
         """Move every ``publishing`` shipment to ``in_doubt`` (promise G1); return their MsgIds."""
@@ -419,7 +416,7 @@ class SqliteJournal(SqliteView):
             self._marked, witnessed, _, what = objection_to(connection, self._store.path, self._inode)
         if what:
             raise recovery.refused(self._store.path, what)
-        if witnessed is not None and witnessed.journal == str(self._store.path.resolve()):
+        if witnessed is not None and witness.last_at(self._store.path) == witnessed:
             self._witnessed = witnessed.mark
         self._mark()
 

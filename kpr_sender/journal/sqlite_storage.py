@@ -11,7 +11,6 @@ from typing import Any
 
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import marker, recovery, witness
-from kpr_sender.journal.connection import open_to_read
 from kpr_sender.journal.location import require_local, require_own_journal, require_private_folder
 from kpr_sender.journal.lock import JournalLock
 from kpr_sender.journal.port import Journal, JournalView
@@ -74,7 +73,7 @@ class SqliteStorage:
         """Yield it line by line."""
         from kpr_sender.journal.export import lines
 
-        store = open_to_read(self.settings.path, self.environment)
+        store = recovery.open_there(self.settings.path, self.environment)
         if store is not None:
             with closing(store):
                 yield from lines(store)

@@ -23,7 +23,6 @@ from typing import Final
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.file_owners import keeps_owners
 from kpr_sender.journal import recovery, rows, schema, sql
-from kpr_sender.journal.connection import open_to_read
 from kpr_sender.journal.file_errors import of_os
 from kpr_sender.journal.location import OTHERS, stable_inode
 from kpr_sender.journal.recovery import objection_to
@@ -134,8 +133,7 @@ def verify(path: Path, environment: Environment) -> Verification | None:
     counted: dict[str, int] = {}
     findings: list[JournalFinding] = []
     try:
-        recovery.require_not_lost(path)
-        store = open_to_read(path, environment)
+        store = recovery.open_there(path, environment)
         if store is None:
             return None
         with closing(store), store.reading() as connection:

@@ -4,15 +4,20 @@ It is the mark once more, in a file named after the journal's id in the state fo
 written after the mark and never durable before that: a crash leaves it at the journal's step or behind it. Behind is
 harmless. One that is ahead of the journal says that journal and mark were restored together (``recovery``).
 
+Beside it a file named after the journal's path says which journal was last sent from there: where nothing is left in
+that folder, it is gone. One that was moved says by its own witness that it is elsewhere.
+
 A witness that cannot be read or written says nothing and prevents nothing; ``doctor`` shows it (``concerns``).
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -49,18 +54,33 @@ def read(journal_id: str) -> Witness | None:
     return max(found, key=lambda one: one.mark.step, default=None)
 
 
+def last_at(journal: Path) -> Witness | None:
+    """Return the witness of the journal that was last sent from at a path; None where that is elsewhere now."""
+    for folder in _all_folders(os.environ):
+        with suppress(OSError, UnicodeDecodeError):
+            found = read(_content(folder / _name_of_place(journal)).decode("ascii"))
+            if found is not None and found.journal == os.path.realpath(journal):
+                return found
+    return None
+
+
+def free(journal: Path) -> None:
+    """Let a new journal begin where another was sent from: whoever it sent to is gone with it."""
+    for folder in _all_folders(os.environ):
+        with suppress(OSError):
+            (folder / _name_of_place(journal)).unlink(missing_ok=True)
+
+
 def write(journal: Path, mark: HighWaterMark) -> bool:
     """Write a journal's witness into the first folder that takes it; return whether there is one."""
     content = content_of(mark, journal=os.path.realpath(journal))
     for folder in folders(journal):
-        file = folder / f"{mark.journal_id}.json"
         try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Not synced: a loss of power may take the last one along, and each run writes it anew.
-            try:
-                write_file(file, content, synced=False)
-            except FileNotFoundError:
-                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                write_file(file, content, synced=False)
+            write_file(folder / f"{mark.journal_id}.json", content, synced=False)
+            if mark.begun:
+                _name_at(folder / _name_of_place(journal), mark.journal_id.encode("ascii"))
         except OSError:
             continue
         return True
@@ -107,17 +127,31 @@ def _is_within(folder: Path, own: str) -> bool:
 def _read(folder: Path, journal_id: str) -> Witness | None:
     if not journal_id.isalnum():
         return None  # it comes from a file, and is to name one in this folder
-    file = folder / f"{journal_id}.json"
     try:
-        with open_regular(file, follow=False) as stream:
-            if sys.platform != "win32" and os.fstat(stream.fileno()).st_uid != os.geteuid():
-                return None  # another user's word must not stop this one's work
-            content = read_bounded(stream, MOST_BYTES)
+        content = _content(folder / f"{journal_id}.json")
         mark = mark_in(content)
         journal = json.loads(content).get("journal", "")
     except (OSError, MarkDamaged):
         return None
     return Witness(mark, journal) if mark.journal_id == journal_id else None
+
+
+def _content(file: Path) -> bytes:
+    with open_regular(file, follow=False) as stream:
+        if sys.platform != "win32" and os.fstat(stream.fileno()).st_uid != os.geteuid():
+            raise PermissionError  # another user's word must not stop this one's work
+        return read_bounded(stream, MOST_BYTES)
+
+
+def _name_of_place(journal: Path) -> str:
+    return f"{hashlib.sha256(os.fsencode(os.path.realpath(journal))).hexdigest()}.at"
+
+
+def _name_at(place: Path, journal_id: bytes) -> None:
+    with suppress(OSError):
+        if _content(place) == journal_id:
+            return
+    write_file(place, journal_id, synced=False)
 
 
 def _takes_files(folder: Path) -> bool:

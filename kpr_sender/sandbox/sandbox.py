@@ -23,6 +23,7 @@ from kpr_sender import profiles
 from kpr_sender.cms.algorithms import Policy
 from kpr_sender.cms.port import Signer
 from kpr_sender.errors import JournalLocked
+from kpr_sender.journal import witness
 from kpr_sender.journal.lock import JournalLock
 from kpr_sender.keys.files import KeyPair, load_pkcs12
 from kpr_sender.model import Environment, Party
@@ -133,6 +134,11 @@ class Sandbox:
         self._owner_turns = 0
         self.foreign = Owner(directory, receiver_her_id=_receiver_of(_profiles()).service_her_id, now=now)
         """The other system on the receipts queue; reads only while the fault ``foreign-owner`` is on."""
+
+    def free_place_of(self, journal: Path) -> None:
+        """Let a new journal begin where one is gone that sent to a sandbox which is gone with it."""
+        if not self.ledger.path.exists():
+            witness.free(journal)
 
     def start(self) -> Self:
         """Make what the folder lacks, bind the port, and answer what an earlier run left unanswered.

@@ -279,6 +279,16 @@ def test_g6_what_fhi_writes_of_one_error_is_shown_to_the_person_who_asks_and_now
     assert detail not in as_json + status + sent + logged
 
 
+def test_a_rehearsal_begins_anew_where_sandbox_and_journal_are_deleted_together(command: Command, folder: Path) -> None:
+    assert command("-q")[0] == 0
+    for file in folder.glob("journal.db*"):
+        file.unlink()
+    code, _, told = command("-q")
+    assert (code, "is gone, with its .mark file" in told) == (73, True), "the sandbox still has it"
+    (folder / "ledger.jsonl").unlink()
+    assert command("-q")[0] == 0
+
+
 def test_sample_is_the_same_for_the_same_seed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a", "b"):
         assert run(["sample", str(tmp_path / name), "--persons", "3", "--seed", "7"]) == 0

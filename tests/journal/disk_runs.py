@@ -51,8 +51,10 @@ def _serve() -> None:
 
 
 def _fresh(base: Path, settings: Settings) -> Settings:
-    folder = base / "run"
-    shutil.rmtree(folder, ignore_errors=True)
+    folder, home = base / "run", base / "home"
+    for each in (folder, home):
+        shutil.rmtree(each, ignore_errors=True)
+    os.environ["XDG_STATE_HOME"] = str(home)  # what was sent from here before is nobody's to know
     state = folder / "state"
     state.mkdir(parents=True, mode=0o700)
     journal = dataclasses.replace(settings.journal, path=state / "journal.db", receipts_dir=folder / "receipts")

@@ -175,6 +175,11 @@ def _deleted(office: Office) -> Callable[[], None]:
     return delete
 
 
+def _emptied(office: Office) -> Callable[[], None]:
+    """All of its folder is gone, or the disk that it is on was not mounted."""
+    return lambda: shutil.rmtree(office.state)
+
+
 def _overwrite(file: Path, content: bytes) -> None:
     file.write_bytes(content)
 
@@ -209,6 +214,7 @@ _WAYS = (
     _both_put_back_and_witness_lost,
     _both_put_back_as_if_nothing_had_happened,
     _deleted,
+    _emptied,
     _marker_cut_off,
     _marker_zeroed,
     _another_journal,
@@ -265,6 +271,32 @@ def test_a_folder_that_is_moved_goes_on(office: Office) -> None:
     office.state.rename(moved)
     assert office.send(moved / "journal.db").exit_code == 0
     assert len(office.bus.taken) == 2
+
+
+def test_g1_where_a_folder_was_emptied_every_command_says_so_and_one_that_was_moved_leaves_its_place_free(
+    office: Office,
+) -> None:
+    msg_ids = [shipment.msg_id for shipment in office.send().submission.shipments]
+    moved = office.kommune.folder / "elsewhere"
+    office.state.rename(moved)
+    for words in (("status",), ("wait", "--wait", "0"), ("journal", "log"), ("journal", "backup", str(moved / "b"))):
+        code, told = office.command(*words)
+        assert (code, "the journal that was sent from here is gone" in told.lower()) == (73, True), told
+    assert not office.journal.exists(), "no other is made there"
+    # Where it is used in its new place it is known to be there.
+    assert office.command("wait", "--wait", "0", journal=moved / "journal.db")[0] == 0
+    assert office.command("status")[0] == 89
+    assert office.send().exit_code == 0, "nobody is locked out"
+    assert len(office.bus.taken) == 4
+    # The next one that is lost there is missed all the same; once accepted, it is the one in use.
+    for _ in range(2):
+        shutil.rmtree(office.state)
+        code, told = office.accept()
+        assert (code, told.count("was begun, and is not in this journal")) == (73, 2)
+        assert not any(msg_id in told for msg_id in msg_ids)
+        with pytest.raises(AlreadySubmitted):
+            office.send()
+    assert len(office.bus.taken) == 4
 
 
 def test_a_journal_without_what_was_sent_lets_nothing_new_be_sent_until_a_person_releases_it(office: Office) -> None:
