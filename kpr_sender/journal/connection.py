@@ -1,6 +1,7 @@
 """The journal's file: make it, open it, copy it, bring its schema up to date, and run one transaction at a time on it.
 
-Before a journal of an earlier version is migrated, it is copied beside itself.
+Before a journal of an earlier version is migrated, it is copied beside itself. Nothing is changed, and nothing made
+beside it, before a file is known to be ours.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from kpr_sender.durable import sync_folder
 from kpr_sender.errors import ConfigInvalid, InternalError, JournalUnwritable
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.journal import schema, sql
-from kpr_sender.journal.file_errors import CHECK_NAME, NO_JOURNAL, damaged, of_os, of_sqlite, translated
+from kpr_sender.journal.file_errors import CHECK_NAME, NO_JOURNAL, OTHER_DATABASE, damaged, of_os, of_sqlite, translated
 from kpr_sender.journal.location import narrow
 from kpr_sender.journal.rows import time_text
 from kpr_sender.model import Environment
@@ -31,6 +32,10 @@ _CACHE_KIB: Final = 16_384  # a pair of usual size stays in memory until its com
 _WAL_KEPT_BYTES: Final = 16 * 1024 * 1024  # what is left of the -wal after one large pair
 
 _EMPTY: Final = 0
+_MADE_BEFORE: Final = (".lock", ".mark")  # one of them is there before we make a journal
+_WAL_HEADER: Final = 32  # bytes
+_WAL_FRAME_HEADER: Final = 24
+_APPLICATION_ID_ENDS: Final = 72  # in the first page
 
 
 class Store:
@@ -87,23 +92,44 @@ class Store:
 def require_journal(path: Path) -> None:
     """Refuse a file that is something else, before anything is changed or made beside it.
 
-    What is not there yet, is empty or cannot be read passes: whoever opens it says so.
+    What is not there yet or cannot be read passes: whoever opens it says so.
 
     Raises:
         JournalUnwritable: It is no journal of ours.
     """
     with suppress(OSError):
         _require_file(path)
-        if path.stat().st_size == 1:  # SQLite takes that for an empty file, and would write over it
+        size = path.stat().st_size
+        if size == 0 and not any(_beside(path, end).exists() for end in _MADE_BEFORE):
+            raise JournalUnwritable(
+                "The file is empty, and kpr-sender has not made it.",
+                where=str(path),
+                next_step=f"{CHECK_NAME} Where a journal is to begin there, delete the empty file.",
+            )
+        if size == 1:  # SQLite takes that for an empty file, and would write over it
             raise JournalUnwritable(NO_JOURNAL, where=str(path), next_step=CHECK_NAME)
         try:
             # SQLite reads nothing but this file then, locks nothing and makes no -wal or -shm beside it.
             with closing(_connect(path, "ro&immutable=1")) as connection:
-                if _pragma(connection, "application_id") != schema.APPLICATION_ID:
-                    _require_ours(connection, path)
+                ours = _pragma(connection, "application_id") == schema.APPLICATION_ID
+                if not ours and _require_ours(connection, path) == _EMPTY:
+                    _require_our_wal(path)
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
                 raise of_sqlite(path, error) from error
+
+
+def _require_our_wal(path: Path) -> None:
+    """Refuse an empty database all of which is in its ``-wal`` still, unless it is ours: that run was killed.
+
+    Ours begins with the page that names us (https://sqlite.org/fileformat2.html#walformat).
+    """
+    with suppress(FileNotFoundError), _beside(path, "-wal").open("rb") as wal:
+        length = _WAL_HEADER + _WAL_FRAME_HEADER + _APPLICATION_ID_ENDS
+        begins = wal.read(length)
+        page, application = int.from_bytes(begins[_WAL_HEADER:][:4]), int.from_bytes(begins[-4:])
+        if len(begins) == length and (page, application) != (1, schema.APPLICATION_ID):
+            raise JournalUnwritable(OTHER_DATABASE, where=str(path), next_step=CHECK_NAME)
 
 
 def open_to_write(path: Path, environment: Environment, *, now: Callable[[], datetime]) -> Store:
@@ -156,6 +182,7 @@ def open_to_read(path: Path, environment: Environment) -> Store | None:
         JournalUnwritable: It cannot be read, is damaged, from another version, or no journal.
         ConfigInvalid: It is another environment's (promise G7).
     """
+    require_journal(path)
     try:
         _require_file(path)
         if path.stat().st_size == 0:
@@ -203,6 +230,11 @@ def _make_private(path: Path) -> None:
     sync_folder(path.parent)  # the name must be as durable as what will be written under it
 
 
+def _beside(path: Path, end: str) -> Path:
+    resolved = path.resolve()
+    return resolved.with_name(resolved.name + end)
+
+
 def _require_file(path: Path) -> None:
     if not stat.S_ISREG(path.stat().st_mode):
         raise JournalUnwritable("The journal's path is not a file.", where=str(path), next_step=CHECK_NAME)
@@ -233,9 +265,7 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> int:
     if version == _EMPTY and application == 0 and tables == 0:
         return _EMPTY
     if application != schema.APPLICATION_ID:
-        raise JournalUnwritable(
-            "The file is an SQLite database, but not a kpr-sender journal.", where=str(path), next_step=CHECK_NAME
-        )
+        raise JournalUnwritable(OTHER_DATABASE, where=str(path), next_step=CHECK_NAME)
     if version > schema.VERSION:
         raise JournalUnwritable(
             f"The journal is from a newer version of kpr-sender (schema {version}, this one knows {schema.VERSION}).",

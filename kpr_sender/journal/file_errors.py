@@ -1,4 +1,4 @@
-"""What goes wrong with a journal's file, in plain words: SQLite's error codes and the system's as our errors."""
+"""What goes wrong with the journal's file, in plain words: SQLite's error codes and the system's, as our errors."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ _LOCKED: Final = (
 )
 _NOT_ALLOWED: Final = ("The journal may not be read or written by this user.", "")
 NO_JOURNAL: Final = "The file is not a kpr-sender journal."
+OTHER_DATABASE: Final = "The file is an SQLite database, but not a kpr-sender journal."
 CHECK_NAME: Final = "Check the path in journal.path or --journal."
 _CHECK_PATH: Final = (
     "Check that the path is a file in a folder this user may write in, then run the same command again."

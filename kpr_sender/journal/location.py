@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Final
 
 from kpr_sender.errors import JournalUnwritable
-from kpr_sender.file_owners import file_system, is_network, keeps_owners, user_name
+from kpr_sender.file_owners import file_system, is_from_outside, is_network, keeps_owners, user_name
+from kpr_sender.settings.file_access import writers
 
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 """Modes of those who are not the owner."""
@@ -87,7 +88,7 @@ def require_own_journal(journal: Path) -> None:
 
 
 def require_private_folder(journal: Path) -> None:
-    """Refuse a folder in which everybody may put another file in place of the journal or its mark.
+    """Refuse a folder in which others may put another file in place of the journal or its mark.
 
     Args:
         journal: Its path; neither it nor its folder need exist yet.
@@ -100,14 +101,15 @@ def require_private_folder(journal: Path) -> None:
     real = (os.path.realpath(journal.parent), os.path.dirname(os.path.realpath(journal)))  # noqa: PTH120 - of its text
     for folder in dict.fromkeys(real):  # where a link leads to, and where the journal is
         about = _about(folder)
-        if about is not None and about.st_mode & stat.S_IWOTH and keeps_owners(Path(folder)):
-            raise JournalUnwritable(
-                f"Everybody may write in the journal's folder (mode {stat.S_IMODE(about.st_mode):04o}), and put "
-                "another journal there.",
-                where=folder,
-                next_step="Look whether all in it is yours, then let only its owner write there: chmod go-w "
-                f"{shlex.quote(folder)}. Where that cannot be, name a new folder within it in journal.path.",
-            )
+        if about is None or not (who := _writers(about)) or not keeps_owners(Path(folder)):
+            continue
+        mode = stat.S_IMODE(about.st_mode)
+        raise JournalUnwritable(
+            f"{who} may write in the journal's folder (mode {mode:04o}), and put another journal there.",
+            where=folder,
+            next_step="Look whether all in it is yours, then let only its owner write there: chmod go-w "
+            f"{shlex.quote(folder)}. Where that cannot be, name a new folder within it in journal.path.",
+        )
 
 
 def stable_inode(path: Path) -> int | None:
@@ -126,6 +128,14 @@ def narrow(journal: Path) -> None:
         if sys.platform != "win32" and about is not None and about.st_mode & OTHERS and keeps_owners(Path(file)):
             with suppress(FileNotFoundError):
                 os.chmod(file, 0o600)  # noqa: PTH101 - of its text
+
+
+def _writers(about: os.stat_result) -> str:
+    """Say who else may write in a folder; empty where nobody may. Another user's is that user's, too, where we may."""
+    who, owner = writers(about), about.st_uid
+    if not who and about.st_mode & stat.S_IWGRP and owner not in {_ROOT, os.geteuid()} and not is_from_outside(owner):
+        who = user_name(owner)
+    return f"{who[:1].upper()}{who[1:]}"
 
 
 def _about(path: Path | str) -> os.stat_result | None:

@@ -97,8 +97,8 @@ def _open_to_others(path: Path) -> Iterator[tuple[Path, str, str]]:
             owner, owners = user_name(about.st_uid), dict.fromkeys(("root", user_name(os.geteuid())))
             next_step = f"Run kpr-send as {owner}, or read it and give it to {' or '.join(owners)}: chown."
             yield place, f"belongs to another user ({owner}), who may write anything into it", next_step
-        if writers := _writers(about):
-            what = f"may be written by {writers} (mode {stat.S_IMODE(about.st_mode):04o})"
+        if others := writers(about):
+            what = f"may be written by {others} (mode {stat.S_IMODE(about.st_mode):04o})"
             yield place, what, f"Read it, then let only its owner write it: chmod go-w {place}"
 
 
@@ -122,7 +122,8 @@ def _without_owners(path: Path) -> str:
     return f"owners and modes there are those of the mount ({file_system(path)})"
 
 
-def _writers(about: os.stat_result) -> str:
+def writers(about: os.stat_result) -> str:
+    """Say who may write a file or folder besides its owner, root and us; empty where nobody may."""
     if about.st_mode & stat.S_IWOTH:
         return "everybody"
     return group_name(about.st_gid) if about.st_mode & stat.S_IWGRP and not _is_own_group(about) else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import stat
 import subprocess
@@ -80,14 +81,32 @@ def test_what_one_connection_commits_another_reads_beside_it(tmp_path: Path) -> 
     again.close()
 
 
-def test_an_empty_file_is_a_journal_not_yet_made(tmp_path: Path) -> None:
+def test_an_empty_file_of_ours_is_a_journal_not_yet_made(tmp_path: Path) -> None:
     path = tmp_path / "j.db"
     path.touch()
+    with pytest.raises(JournalUnwritable, match="is empty, and kpr-sender has not made it"):
+        SqliteJournal.open_readonly(path, Environment.LOKAL)
+    path.with_name("j.db.lock").touch()  # it was made under its lock, by a run that was killed
     assert SqliteJournal.open_readonly(path, Environment.LOKAL) is None
     open_journal(path).close()
     view = SqliteJournal.open_readonly(path, Environment.LOKAL)
     assert view is not None
     view.close()
+
+
+def test_a_journal_all_of_which_is_in_its_wal_still_is_known_as_ours(tmp_path: Path) -> None:
+    """As the first run leaves it that is killed."""
+    path, copy = tmp_path / "j.db", tmp_path / "copy.db"
+    with open_journal(path) as journal:
+        created(journal)
+        for end in ("", "-wal"):
+            shutil.copyfile(f"{path}{end}", f"{copy}{end}")
+    with _raw(shutil.copyfile(copy, tmp_path / "alone.db")) as alone:
+        assert alone.execute("PRAGMA application_id").fetchone() == (0,)
+    view = SqliteJournal.open_readonly(copy, Environment.LOKAL)
+    assert view is not None
+    with view:
+        assert len(view.submissions()) == 1
 
 
 def test_a_journal_is_for_one_environment(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -173,12 +174,36 @@ def test_a_folder_in_which_everybody_may_write_is_refused(
     _send(made)
 
 
+@_as_root
+@pytest.mark.parametrize(
+    ("owner", "group", "mode", "who"),
+    [(0, _NOBODY, 0o770, "The group nogroup"), (_NOBODY, 0, 0o2770, "Nobody"), (_NOBODY, _NOBODY, 0o770, "The group")],
+)
+def test_a_folder_in_which_another_user_or_a_group_may_write_is_refused(
+    made: Municipality, owner: int, group: int, mode: int, who: str
+) -> None:
+    _send(made)
+    os.chown(_state(made), owner, group)
+    _state(made).chmod(mode)
+    before = _all_in(_state(made))
+    with pytest.raises(JournalUnwritable, match=f"{who}.* may write in the journal's folder") as raised:
+        _send(made)
+    assert f"chmod go-w {_state(made)}" in raised.value.next_step
+    assert _all_in(_state(made)) == before
+    _state(made).chmod(0o750)
+    _send(made)
+
+
 def _text(file: Path) -> None:
     file.write_text("PersonNumber;Name\n" * 1000)
 
 
 def _short_text(file: Path) -> None:
     file.write_text("x")
+
+
+def _nothing(file: Path) -> None:
+    file.touch()
 
 
 def _database(file: Path) -> None:
@@ -188,7 +213,19 @@ def _database(file: Path) -> None:
         connection.commit()
 
 
-@pytest.mark.parametrize("write", [_text, _short_text, _database])
+def _database_in_use(file: Path) -> None:
+    """All of it is in the -wal still."""
+    source = file.with_name("source")
+    with closing(sqlite3.connect(source)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("CREATE TABLE theirs (a)")
+        connection.commit()
+        for end in ("", "-wal"):
+            shutil.copyfile(f"{source}{end}", f"{file}{end}")
+    source.unlink()
+
+
+@pytest.mark.parametrize("write", [_nothing, _text, _short_text, _database, _database_in_use])
 def test_a_file_that_is_no_journal_is_neither_changed_nor_locked(
     made: Municipality, write: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -196,9 +233,10 @@ def test_a_file_that_is_no_journal_is_neither_changed_nor_locked(
     write(file)
     file.chmod(0o644)
     before, content = _all_in(_state(made)), file.read_bytes()
-    for arguments in (("send",), ("wait", "--wait", "0")):
+    for arguments in (("send",), ("wait", "--wait", "0"), ("status",), ("journal", "verify"), ("journal", "export")):
         assert _command(made, "--journal", str(file), *arguments) == 73
-        assert "journal" in capsys.readouterr().err
+        told = capsys.readouterr()
+        assert "journal" in told.out + told.err
     assert (_all_in(_state(made)), file.read_bytes()) == (before, content)
 
 

@@ -87,7 +87,8 @@ def test_the_end_of_the_holder_frees_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["journal.db", "./journal.db", "link.db"])
 def test_the_same_process_twice_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / "journal.db").touch()
+    (tmp_path / "journal.db.lock").touch()
+    (tmp_path / "journal.db").touch()  # as a run leaves it that was killed before it wrote any of it
     (tmp_path / "link.db").symlink_to("journal.db")
     lock = JournalLock.acquire(tmp_path / "journal.db", now=Clock())
     with pytest.raises(JournalLocked, match=f"process {os.getpid()}"):
