@@ -17,18 +17,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final
 
 from tools.setup.environment import ROOT, VENV
 
+# Two at a time, the longest first.
 _LINTERS: Final = (
-    ("ruff check", ("ruff", "check")),
-    ("ruff format", ("ruff", "format", "--check")),
     ("mypy", ("mypy",)),
     # Another cache: the two platforms' results must not push each other out.
     ("mypy win32", ("mypy", "--platform", "win32", "--cache-dir", ".cache/mypy-win32", "kpr_sender")),
+    ("ruff check", ("ruff", "check")),
+    ("ruff format", ("ruff", "format", "--check")),
     ("import-linter", ("lint-imports", "--no-logo", "--cache-dir", ".cache/import_linter")),
 )
+_AT_ONCE: Final = 2
 # Two workers on two cores (a third was no faster); what shares a server (a real RabbitMQ) is one group and stays in one
 # of them.
 _PARALLEL: Final = ("pytest", "-n", "2", "--dist", "loadgroup", "-q")
@@ -51,25 +55,43 @@ _STEPS: Final = {
 def main(arguments: Sequence[str]) -> int:
     """Run the steps; return 0 when all passed, else 1."""
     steps = _STEPS[arguments[0] if arguments else "test"]
-    rows: list[tuple[str, bool, float]] = []
-    for name, command in steps:
+    linters = [step for step in steps if step in _LINTERS]
+    rows: list[_Row] = []
+    if linters:
+        print(f"== {len(linters)} linters, {_AT_ONCE} at a time", flush=True)
+    # What each says is shown when it is done, whole and in the table's order.
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for row, said in pool.map(lambda step: _run(*step, shown=False), linters):
+            print(f"== {row.name}\n{said}", end="", flush=True)
+            rows.append(row)
+    for name, command in steps[len(linters) :]:
         print(f"== {name}", flush=True)
-        began = time.monotonic()
-        passed = _run(command)
-        rows.append((name, passed, time.monotonic() - began))
+        rows.append(_run(name, command, shown=True)[0])
     print("\nSummary")
-    for name, passed, seconds in rows:
-        print(f"  {name:<14} {'passed' if passed else 'FAILED':<7} {seconds:6.1f} s")
-    return 0 if all(passed for _, passed, _ in rows) else 1
+    for row in rows:
+        print(f"  {row.name:<14} {'passed' if row.passed else 'FAILED':<7} {row.seconds:6.1f} s")
+    return 0 if all(row.passed for row in rows) else 1
 
 
-def _run(command: Sequence[str]) -> bool:
+@dataclass(frozen=True)
+class _Row:
+    name: str
+    passed: bool
+    seconds: float
+
+
+def _run(name: str, command: Sequence[str], *, shown: bool) -> tuple[_Row, str]:
+    """Run a step; return how it ended, and what it said where that is not shown as it comes."""
     # The virtual environment's programs first, for tests that call kpr-send by name.
     path = f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
     whole = [str(VENV / "bin" / command[0]), *command[1:]]
     # With compiled modules, as they are installed: hundreds of the tests' processes would else compile them anew.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return subprocess.run(whole, cwd=ROOT, env={**environment, "PATH": path}, check=False).returncode == 0
+    environment["PATH"] = path
+    out, err = (None, None) if shown else (subprocess.PIPE, subprocess.STDOUT)
+    began = time.monotonic()
+    ended = subprocess.run(whole, cwd=ROOT, env=environment, check=False, stdout=out, stderr=err, encoding="utf-8")
+    return _Row(name, ended.returncode == 0, time.monotonic() - began), ended.stdout or ""
 
 
 if __name__ == "__main__":

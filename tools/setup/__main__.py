@@ -10,11 +10,15 @@ from tools.setup import environment, machine, tlsless
 
 def main(arguments: list[str]) -> int:
     """Set up; return the exit code. Does nothing, quickly, where all is in step."""
+    tests = "tests" in arguments
     try:
         if not environment.in_step():
             machine.require()
-            environment.make()
-        if "tests" in arguments:
+            if tests:
+                environment.make(beside=tlsless.build)
+            else:
+                environment.make()
+        if tests:
             machine.want()
             tlsless.build()
     except machine.Missing as missing:
