@@ -57,6 +57,12 @@ def host_name(host: str) -> str:
     return name.lower().rstrip(".")
 
 
+def same_host(one: str, other: str) -> bool:
+    """Tell whether two spellings are one host: the same name, or the same address in whatever form."""
+    names = host_name(one), host_name(other)
+    return names[0] == names[1] or not set(_addresses(names[0])).isdisjoint(_addresses(names[1]))
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether a host is this machine and cannot be another one: 127.0.0.0/8, ::1 and ``localhost``.
 

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from kpr_sender.net import is_loopback, may_be_this_machine
+from kpr_sender.net import is_loopback, may_be_this_machine, same_host
 
 
 def wide(ascii_text: str) -> str:
@@ -74,3 +74,19 @@ def test_the_machines_own_name_is_this_machine(monkeypatch: pytest.MonkeyPatch) 
     assert not may_be_this_machine("kpr-7.kommune.example.no")
     monkeypatch.setattr(socket, "gethostname", lambda: "")
     assert not may_be_this_machine("")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("tb.nhn.no", "TB.NHN.NO."),
+        ("tb.nhn.no", wide("tb") + "。nhn.no"),
+        ("10.1.2.3", "0x0a.1.2.3"),
+        ("10.1.2.3", "::ffff:10.1.2.3"),
+        ("::1", "[0:0:0:0:0:0:0:1]"),
+    ],
+)
+def test_two_spellings_are_one_host(one: str, other: str) -> None:
+    assert same_host(one, other)
+    assert not same_host(one, "sb.nhn.no")
+    assert not same_host("10.1.2.4", other)

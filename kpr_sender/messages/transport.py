@@ -7,8 +7,10 @@ the profile's page says.
 from __future__ import annotations
 
 import re
+import unicodedata
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -28,6 +30,8 @@ ERROR_DESCRIPTION: Final = "errorDescription"
 ERROR_CONDITION_DATA: Final = "errorConditionData"
 
 _REGISTERED_ID: Final = re.compile(r"[^/\s]+/[^/\s]+/[^/\s]+")
+_SCHEME: Final = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?//+")  # RFC 3986 3.1: amqps, amqp+ssl, amqp10
+_IPV6: Final = re.compile(r"(?=.*:.*:)[0-9A-Fa-f:.]+(?:%.*)?")
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
 _TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 _WHITE: Final = " \t\r\n"
@@ -71,9 +75,55 @@ def queue_name(address: str) -> str:
     return address.strip().rpartition("/")[2].strip()
 
 
+@dataclass(frozen=True, slots=True)
+class RegisteredAddress:
+    """A queue's address as Adresseregisteret has it, or as a configuration says it: at best ``host/exchange/queue``.
+
+    Attributes:
+        hosts: Every host that it can be read to name, as written, the likeliest first; none where it names none.
+        queue: What follows the last slash.
+        is_complete: Whether it is ``host/exchange/queue``, which a scheme may stand before and a port in, and can be
+            read in one way only.
+    """
+
+    hosts: tuple[str, ...]
+    queue: str
+    is_complete: bool
+
+
+def registered_address(text: str) -> RegisteredAddress:
+    """Read an address; stray blanks around it are no part of it."""
+    address = text.strip()
+    scheme = _SCHEME.match(address)
+    hosts = tuple(dict.fromkeys(_hosts(address)))
+    form = _REGISTERED_ID.fullmatch(address, scheme.end() if scheme else 0)
+    return RegisteredAddress(hosts, queue_name(address), form is not None and len(hosts) == 1)
+
+
+def _hosts(address: str) -> Iterator[str]:
+    # What looks like a slash, colon or full stop is one to whoever normalises a name before it looks it up (IDNA).
+    address = address if address.isascii() else unicodedata.normalize("NFKC", address)
+    scheme = _SCHEME.match(address)
+    if "/" not in address or (scheme is None and address.startswith("/")):
+        return
+    authority = address[scheme.end() if scheme else 0 :].partition("/")[0].rpartition("@")[2].strip()
+    if authority.startswith("["):
+        host, _, authority = authority[1:].partition("]")
+        yield host
+    elif _IPV6.fullmatch(authority):
+        yield authority
+        authority = ""
+    first, *others = authority.split(":")
+    if first:
+        yield first
+    yield from (one for one in others if one and not one.isdecimal())  # a port by its name, or a host after a scheme
+    if scheme and "." in (scheme[1] or ""):
+        yield scheme[1]  # or a host with an empty port
+
+
 def is_registered_id(address: str) -> bool:
     """Return whether it is a queue's whole id as Adresseregisteret has it: ``host/exchange/queue``."""
-    return _REGISTERED_ID.fullmatch(address) is not None
+    return registered_address(address).is_complete and _REGISTERED_ID.fullmatch(address) is not None
 
 
 def plain_id(text: str) -> str:

@@ -28,7 +28,7 @@ from kpr_sender.messages.transport import CONTENT_TYPE, application_properties, 
 from kpr_sender.model import Certificates, Envelope, MessageType, Party, Shipment
 from kpr_sender.outbound.payload_file import PayloadFile
 from kpr_sender.preflight.payload import AGREE_ON_SIZE, too_large
-from kpr_sender.profiles import Profile
+from kpr_sender.profiles import Profile, guard_address, load
 from kpr_sender.registry.port import Counterpart, RegisterEntry
 from kpr_sender.settings.values import QueueIds, Settings
 
@@ -73,8 +73,8 @@ class Parties:
         return cls(
             sender,
             receiver,
-            _registered_id(counterpart.address, known.service_her_id),
-            _registered_id(registered or settings.bus.receipts_queue, sender.service_her_id),
+            _registered_id(counterpart.address, known.service_her_id, settings),
+            _registered_id(registered or settings.bus.receipts_queue, sender.service_her_id, settings),
         )
 
     def differences(self, settings: Settings) -> Iterator[str]:
@@ -268,8 +268,11 @@ def _named(party: Party, name: str, service_name: str) -> Party:
     return replace(party, name=name or party.name, service_name=service_name or party.service_name)
 
 
-def _registered_id(address: str, her_id: int) -> str:
+def _registered_id(address: str, her_id: int, settings: Settings) -> str:
     if is_registered_id(address):
+        # Ours is the register's, perhaps from its cache, and FHI answers to it: promise G7.
+        profile = load(settings.report.year)
+        guard_address(profile, settings.environment, address, where=f"HER-id {her_id}, E_SB_ASYNC")
         return address
     raise ConfigInvalid(
         f"The registered id (host/exchange/queue) of HER-id {her_id}'s queue is not known.",

@@ -17,14 +17,11 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from kpr_sender.errors import ConfigInvalid
+from kpr_sender.messages.transport import queue_name, registered_address
 from kpr_sender.model import Environment
 from kpr_sender.profiles.profile import Profile
 
 _NUMBER: Final = re.compile(r"(?<!\d)0*(\d{1,18})(?!\d)")  # no HER-id is longer
-_REGISTERED_HOST: Final = re.compile(
-    r"(?:(?:([A-Za-z][A-Za-z0-9+.-]*):)?//+)?"  # a scheme as RFC 3986 3.1 has it: amqps, amqp+ssl, amqp10
-    r"(?:[^/@]*@)?(\[[^\]/]*\]|[^/:]+)(?::\d*)?/"
-)
 
 
 def admit(profile: Profile, environment: Environment, letter: str) -> str | None:
@@ -62,8 +59,17 @@ def guard_environment(
     guard_receiver(profile, environment, receiver_her_id)
     _guard_queue(profile, environment, queue)
     _guard_host(profile, environment, host, where="bus.host")
-    for registered_host in _registered_hosts(queue):
-        _guard_host(profile, environment, registered_host, where="receiver.queue")
+    guard_address(profile, environment, queue, where="receiver.queue")
+
+
+def guard_address(profile: Profile, environment: Environment, address: str, *, where: str) -> None:
+    """Refuse a registered address on another environment's host, however it can be read (promise G7).
+
+    Raises:
+        ConfigInvalid: Says whose it is.
+    """
+    for host in registered_address(address).hosts:
+        _guard_host(profile, environment, host, where=where, whose="The registered host")
 
 
 def guard_registry(profile: Profile, environment: Environment, host: str) -> None:
@@ -94,7 +100,7 @@ def guard_receiver(profile: Profile, environment: Environment, her_id: int) -> N
 def _guard_queue(profile: Profile, environment: Environment, queue: str) -> None:
     expected = profile.receivers[environment].service_her_id
     services = {party.service_her_id for party in profile.receivers.values()}
-    carried = [int(number) for number in _NUMBER.findall(queue.rpartition("/")[2])]
+    carried = [int(number) for number in _NUMBER.findall(queue_name(queue))]
     wrong = [one for one in carried if one != expected and one in services | profile.refused_her_ids.keys()]
     if not wrong:
         return
@@ -104,21 +110,6 @@ def _guard_queue(profile: Profile, environment: Environment, queue: str) -> None
         where="receiver.queue",
         next_step=f"Take the queue of {expected} from Adresseregisteret.",
     )
-
-
-def _registered_hosts(queue: str) -> list[str]:
-    """Return the host of a queue's registered address, with or without scheme and port; nothing where it has none.
-
-    Two where a scheme with a dot could be a host with an empty port: neither may be another environment's.
-    """
-    address = queue.strip()
-    if "/" not in address or re.match(r"/(?!/)", address):
-        return []
-    found = _REGISTERED_HOST.match(address)
-    if found is None:
-        return [host for host in [address.partition("/")[0]] if host]
-    scheme, host = found.groups("")
-    return [host, scheme] if "." in scheme else [host]
 
 
 def _whose(profile: Profile, environment: Environment, her_id: int) -> str:

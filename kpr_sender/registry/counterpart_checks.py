@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -10,7 +9,7 @@ from urllib.parse import urlsplit
 
 from kpr_sender import profiles
 from kpr_sender.errors import AccessRefused, ConfigInvalid
-from kpr_sender.messages.transport import queue_name
+from kpr_sender.messages.transport import queue_name, registered_address
 from kpr_sender.registry.files import configured_certificates
 from kpr_sender.registry.port import RegisterEntry, Use
 from kpr_sender.settings.values import RegistryKind, Settings
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
 _ASK_FHI: Final = "Nothing is sent. Ask kpr@fhi.no which HER-id is right."
-_ADDRESS: Final = re.compile(r"(?:[a-z]+://)?([^/]+)/[^/]+/[^/]+", re.IGNORECASE)
-_PORT: Final = re.compile(r":\d+$")
 _KEYS: Final = {Use.ENCRYPTION: "receiver.encryption_certificate", Use.SIGNING: "receiver.signing_certificates"}
 
 
@@ -74,14 +71,16 @@ def _queue(entry: RegisterEntry, settings: Settings) -> Iterator[ConfigInvalid]:
     if not queue_name(address):
         yield ConfigInvalid("No queue is registered for the receiver.", where=where, next_step=_ASK_FHI)
         return
-    found = _ADDRESS.fullmatch(address)
-    if found is None:
+    registered = registered_address(address)
+    if not registered.is_complete:
         yield ConfigInvalid(
             "The receiver's registered address is not of the form host/exchange/queue.", where=where, next_step=_ASK_FHI
         )
         return
-    host = _PORT.sub("", found[1]).rstrip(".").lower()
-    if host != settings.bus.host.rstrip(".").lower():
+    from kpr_sender.net import host_name, same_host  # noqa: PLC0415 - with it come ssl and sockets
+
+    host = host_name(registered.hosts[0])
+    if not same_host(host, settings.bus.host):
         yield ConfigInvalid(
             f"The receiver is on the bus {host}, and we send to {settings.bus.host}.",
             where=where,
@@ -99,7 +98,7 @@ def _queue(entry: RegisterEntry, settings: Settings) -> Iterator[ConfigInvalid]:
             profiles.load(settings.report.year),
             settings.environment,
             receiver_her_id=her_id,
-            queue=f"{host}/{queue_name(address)}",
+            queue=address,
             host=settings.bus.host,
         )
     except ConfigInvalid as error:

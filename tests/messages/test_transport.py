@@ -4,7 +4,13 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from kpr_sender.messages.transport import CONTENT_TYPE, application_properties, queue_name
+from kpr_sender.messages.transport import (
+    CONTENT_TYPE,
+    application_properties,
+    is_registered_id,
+    queue_name,
+    registered_address,
+)
 
 OSLO = timezone(timedelta(hours=1))
 
@@ -40,3 +46,29 @@ def test_a_time_needs_a_zone() -> None:
 )
 def test_the_queue_is_what_follows_the_last_slash(address: str) -> None:
     assert queue_name(address) == "171479_async"
+
+
+@pytest.mark.parametrize(
+    ("written", "hosts", "is_complete"),
+    [
+        ("tb.nhn.no/NHNPRODServiceBus/171479_async", ("tb.nhn.no",), True),
+        ("  TB.nhn.no.:5671/NHNPRODServiceBus/171479_async ", ("TB.nhn.no.",), True),
+        ("amqp+ssl://u:p@tb.nhn.no:5671/x/171479_async", ("tb.nhn.no",), True),
+        ("[::1]:5672/x/171479_async", ("::1",), True),
+        ("fe80::1%eth0/x/171479_async", ("fe80::1%eth0",), True),
+        ("tb.nhn.no:amqps/x/171479_async", ("tb.nhn.no", "amqps"), False),
+        ("amqps:tb.nhn.no/x/171479_async", ("amqps", "tb.nhn.no"), False),
+        ("tb.nhn.no://x/y/171479_async", ("x", "tb.nhn.no"), False),
+        ("tb.nhn.no/171479_async", ("tb.nhn.no",), False),
+        ("tb.nhn.no/x/y/171479_async", ("tb.nhn.no",), False),
+        ("/exchange/NHNPRODServiceBus/171479_async", (), False),
+        (":5671/x/171479_async", (), False),
+        ("171479_async", (), False),
+    ],
+)
+def test_a_registered_address_is_read_in_one_way_or_named_with_each_host_it_may_mean(
+    written: str, hosts: tuple[str, ...], *, is_complete: bool
+) -> None:
+    address = registered_address(written)
+    assert (address.hosts, address.queue, address.is_complete) == (hosts, "171479_async", is_complete)
+    assert is_registered_id(written) == (is_complete and "//" not in written and written == written.strip())

@@ -148,6 +148,20 @@ def test_whole_registered_ids_are_sent_where_they_are_asked_for_and_the_bus_take
     assert bus.published[0].envelope.reply_to == "127.0.0.1/NHNTESTServiceBus/900002_async"
 
 
+def test_g7_our_own_address_in_the_register_is_this_environment_s_or_nothing_is_sealed(
+    scene: Scene, settings: Settings, registered: Callable[..., None]
+) -> None:
+    """FHI answers to it; it comes from the register's cache in most runs."""
+    whole = replace(settings, bus=replace(settings.bus, ids=QueueIds.REGISTERED))
+    registered(addresses=(Address("E_SB_ASYNC", "tb.nhn.no/NHNPRODServiceBus/900002_async"),))
+    for _ in range(2):
+        with Client(whole, bus=MemoryBus()) as client, pytest.raises(ConfigInvalid, match="not belong to") as refused:
+            client.submit()
+        assert refused.value.where == f"HER-id {SENDER_HER_ID}, E_SB_ASYNC"
+        with Client(whole) as client:
+            assert client.status() is None
+
+
 def test_nothing_is_sealed_when_the_register_is_away_and_never_answered(scene: Scene, settings: Settings) -> None:
     scene.stub.mishap = says(502, b"<html>")
 

@@ -228,6 +228,7 @@ def _demand(scene: Scene, settings: Settings) -> None:
         ({"addresses": (Address("E_EDI", ADDRESS),)}, "No queue is registered"),
         ({"addresses": (Address("E_SB_ASYNC", " "),)}, "No queue is registered"),
         ({"addresses": (Address("E_SB_ASYNC", "171479_async"),)}, "not of the form host/exchange/queue"),
+        ({"addresses": (Address("E_SB_ASYNC", "127.0.0.1:amqps/x/171479_async"),)}, "not of the form"),
         ({"addresses": (Address("E_SB_ASYNC", "tb.nhn.no/NHNPRODServiceBus/171479_async"),)}, "on the bus tb.nhn.no"),
         ({"addresses": (Address("E_SB_ASYNC", "127.0.0.1/x/122612_async"),)}, "belongs to produksjon"),
     ],
