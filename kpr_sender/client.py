@@ -123,6 +123,7 @@ class Client:
             InputRefused: A file is not what it must be, or FHI would drop of it what nobody has accepted.
             InDoubt: A half of what it replaces has no answer; our queues were looked at for one.
             AlreadySubmitted: Other data for the same municipality and year is submitted already.
+            NeedsPerson: FHI has answered what somebody else sent, and no person has settled that.
             BusUnreachable: Nothing of what is still sealed could be sent; it stays sealed.
             RegistryUnreachable: The register does not answer, and no earlier answer may be used; nothing was sealed.
         """

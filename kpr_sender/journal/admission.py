@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from kpr_sender.errors import AlreadySubmitted, InDoubt, UsageError
+from kpr_sender.errors import AlreadySubmitted, InDoubt, NeedsPerson, UsageError
 from kpr_sender.journal.values import NewSubmission
 from kpr_sender.model import MessageType, Submission
 from kpr_sender.privacy import holds_national_id
@@ -146,6 +146,22 @@ def require_nothing_forgotten(new: NewSubmission, in_the_way: tuple[str, ...]) -
             f"{' and '.join(in_the_way)}: FHI may have it.",
             next_step="Ask kpr@fhi.no whether these MsgIds have arrived. Only when FHI wants the data anew: kpr-send "
             "journal release MSGID --reason TEXT --by NAME for each, then send again.",
+        )
+
+
+def require_no_alarm(alarm: str) -> None:
+    """Refuse a new pair while FHI has answered somebody else who delivers for us: it may have this year, too.
+
+    Args:
+        alarm: The answer that no person has settled, in a sentence; empty where there is none.
+
+    Raises:
+        NeedsPerson: Says what to do.
+    """
+    if alarm:
+        raise NeedsPerson(
+            f"{alarm} Nothing new is submitted before a person has settled that.",
+            next_step="Ask kpr@fhi.no what it has, then kpr-send resolve MSGID --settled --reason TEXT.",
         )
 
 

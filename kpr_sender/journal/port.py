@@ -134,7 +134,8 @@ class Journal(JournalView, Protocol):
         """Store a pair with its sealed bytes: all of it or nothing.
 
         Raises:
-            AlreadySubmitted: A payload, or this sender's municipality and year, is submitted already.
+            AlreadySubmitted: A payload, or the municipality's year, is submitted already.
+            NeedsPerson: FHI has answered what somebody else sent, and no person has settled that.
             UsageError: It replaces a submission that is not here.
             ConfigInvalid: It is for another environment than the journal (promise G7).
             InternalError: ``sealed`` yields more or fewer bytes than announced, or what it keeps is no delivered

@@ -25,7 +25,13 @@ from kpr_sender.errors import (
     sentence,
 )
 from kpr_sender.journal import marker, recovery, rows, sql, witness
-from kpr_sender.journal.admission import require_admissible, require_clean, require_nothing_forgotten, require_reason
+from kpr_sender.journal.admission import (
+    require_admissible,
+    require_clean,
+    require_no_alarm,
+    require_nothing_forgotten,
+    require_reason,
+)
 from kpr_sender.journal.connection import Store, open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import JournalLock, held_by_this_process
@@ -138,6 +144,8 @@ class SqliteJournal(SqliteView):
             require_nothing_forgotten(new, tuple(row["msg_id"] for row in forgotten))
             latest = _latest(connection, columns)
             require_admissible(new, latest=latest, same_payload=_same_payload(connection, new, columns))
+            alarmed = connection.execute(sql.OPEN_ALARM).fetchone()
+            require_no_alarm("" if alarmed is None else alarmed["alarm"])
             replaced = () if latest is None else latest.shipments
             kept = [one for one in replaced if one.msg_id in new.kept]
             types = [one.type for one in new.shipments] + [one.type for one in kept]

@@ -82,6 +82,7 @@ class Submitter:
                 something of it that nobody has accepted.
             AlreadySubmitted: Other data for the same municipality and year is submitted already, or these very files
                 from another HER-id.
+            NeedsPerson: FHI has answered what somebody else sent, and no person has settled that.
             RegistryUnreachable: The register does not answer, and no earlier answer may be used.
             AccessRefused: A key or certificate was refused, or the receiver's is another than what was offered to the
                 bus is sealed for.

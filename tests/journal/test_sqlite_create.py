@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kpr_sender.errors import AlreadySubmitted, ConfigInvalid, InDoubt, InternalError, KprError, UsageError
+from kpr_sender.errors import AlreadySubmitted, ConfigInvalid, InDoubt, InternalError, KprError, NeedsPerson, UsageError
 from kpr_sender.journal import sqlite
 from kpr_sender.journal.port import Journal
 from kpr_sender.journal.sqlite import SqliteJournal
@@ -216,6 +216,17 @@ def test_g1_a_corrected_her_id_makes_no_other_year(journal: SqliteJournal, monke
             journal.create(new_submission("other", sender_her_id=8140001))
     assert len(journal.submissions()) == 1
     journal.create(new_submission("other", sender_her_id=8140001, replaces="2024-aaaa0001", reason="agreed"))
+
+
+def test_g1_while_an_alarm_is_open_no_other_year_is_submitted(journal: Journal) -> None:
+    """FHI has answered a message of somebody else's: which year it has of that one nobody knows."""
+    _, second = journal.create(new_submission()).shipments
+    first = journal.submissions()[0].shipments[0]
+    journal.note_unknown_receipt(first.msg_id, original_msg_id="another", text="FHI has answered another.")
+    with pytest.raises(NeedsPerson, match=r"FHI has answered another\. Nothing new is submitted"):
+        journal.create(new_submission("next", year=2025))
+    journal.decide(second.msg_id, Cause.PERSON_SETTLES, reason="the other machine is stopped", by="kari")
+    journal.create(new_submission("next", year=2025))
 
 
 def _end(journal: Journal, submission_id: str, cause: Cause = Cause.ACCEPTED) -> None:
