@@ -22,7 +22,7 @@ from kpr_sender.errors import ConfigInvalid, InternalError, JournalUnwritable
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.journal import schema, sql
 from kpr_sender.journal.file_errors import CHECK_NAME, NO_JOURNAL, OTHER_DATABASE, damaged, of_os, of_sqlite, translated
-from kpr_sender.journal.location import narrow
+from kpr_sender.journal.location import beside, narrow
 from kpr_sender.journal.rows import time_text
 from kpr_sender.model import Environment
 
@@ -100,7 +100,7 @@ def require_journal(path: Path) -> None:
     with suppress(OSError):
         _require_file(path)
         size = path.stat().st_size
-        if size == 0 and not any(_beside(path, end).exists() for end in _MADE_BEFORE):
+        if size == 0 and not any(beside(path, end).exists() for end in _MADE_BEFORE):
             raise JournalUnwritable(
                 "The file is empty, and kpr-sender has not made it.",
                 where=str(path),
@@ -124,7 +124,7 @@ def _require_our_wal(path: Path) -> None:
 
     Ours begins with the page that names us (https://sqlite.org/fileformat2.html#walformat).
     """
-    with suppress(FileNotFoundError), _beside(path, "-wal").open("rb") as wal:
+    with suppress(FileNotFoundError), beside(path, "-wal").open("rb") as wal:
         length = _WAL_HEADER + _WAL_FRAME_HEADER + _APPLICATION_ID_ENDS
         begins = wal.read(length)
         page, application = int.from_bytes(begins[_WAL_HEADER:][:4]), int.from_bytes(begins[-4:])
@@ -228,11 +228,6 @@ def _make_private(path: Path) -> None:
         return
     os.close(descriptor)
     sync_folder(path.parent)  # the name must be as durable as what will be written under it
-
-
-def _beside(path: Path, end: str) -> Path:
-    resolved = path.resolve()
-    return resolved.with_name(resolved.name + end)
 
 
 def _require_file(path: Path) -> None:

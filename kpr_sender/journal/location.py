@@ -29,6 +29,11 @@ _OF_ONE_JOURNAL: Final = ("", "-wal", "-shm", ".mark", ".lock", ".looks.json", "
 _ROOT: Final = 0
 
 
+def beside(journal: Path, end: str) -> Path:
+    """Return the file beside a journal that has its name with an ending; of a link, beside what it leads to."""
+    return Path(os.path.realpath(journal) + end)  # resolve() raises at a loop of links; opening says it in words
+
+
 def require_local(journal: Path) -> None:
     """Refuse a journal on a network file system.
 

@@ -23,7 +23,7 @@ from kpr_sender.durable import NO_FOLLOW
 from kpr_sender.errors import JournalLocked, JournalUnwritable
 from kpr_sender.journal.connection import require_journal
 from kpr_sender.journal.file_errors import of_os
-from kpr_sender.journal.location import require_own_journal, require_private_folder
+from kpr_sender.journal.location import beside, require_own_journal, require_private_folder
 from kpr_sender.journal.rows import time_text
 from kpr_sender.regular_file import read_regular
 
@@ -131,7 +131,7 @@ class JournalLock:
 
 
 def _lock_file(journal: Path) -> Path:
-    return Path(f"{os.path.realpath(journal)}.lock")  # resolve() raises at a loop of links; opening says it in words
+    return beside(journal, ".lock")
 
 
 def _not_ours(file: Path) -> JournalUnwritable:

@@ -19,6 +19,7 @@ from typing import Any, Final
 from kpr_sender.durable import new_file, sync_folder
 from kpr_sender.journal import sql
 from kpr_sender.journal.file_errors import of_os
+from kpr_sender.journal.location import beside
 from kpr_sender.journal.values import Begun
 from kpr_sender.regular_file import TooLarge, open_regular, read_bounded
 
@@ -52,7 +53,7 @@ class MarkDamaged(ValueError):
 
 def mark_file(journal: Path) -> Path:
     """Return where a journal's mark is."""
-    return Path(f"{os.path.realpath(journal)}.mark")  # resolve() raises at a loop of links; opening says it in words
+    return beside(journal, ".mark")
 
 
 def mark_of(connection: sqlite3.Connection, inode: int | None) -> HighWaterMark:
