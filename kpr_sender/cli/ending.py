@@ -26,6 +26,8 @@ INTERRUPTED: Final = 130
 _SIGNALS: Final = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 )
+SAME_SECONDS: Final = 0.2
+"""Signals within this time are one: coreutils' timeout signals the process, then its group; systemd may add SIGHUP."""
 _LAST_SECONDS: Final = 5.0
 _IMPORT_SECONDS: Final = 0.02
 
@@ -45,7 +47,8 @@ class Ending:
         self.answered = False
         self.finish_step: Callable[[], bool] = _no_step
         self.hurry: Callable[[], object] = _no_step
-        self._begun = self._signalled = self._broken_off = self._leaving = self._listening = False
+        self._begun = self._broken_off = self._leaving = self._listening = False
+        self._first_at: float | None = None
 
     def begin(self) -> None:
         """Let signals break the run off from here on: the caller catches what they raise.
@@ -54,7 +57,7 @@ class Ending:
             KeyboardInterrupt: One came before.
         """
         self._begun = True
-        if self._signalled:
+        if self._first_at is not None:
             self._broken_off = True
             raise KeyboardInterrupt
 
@@ -94,7 +97,11 @@ class Ending:
             return
         if _put_off(number, frame):
             return
-        first, self._signalled = not self._signalled, True
+        now, first = time.monotonic(), self._first_at is None
+        if self._first_at is None:
+            self._first_at = now
+        elif now - self._first_at < SAME_SECONDS:
+            return
         if not self._begun or (first and self.finish_step()):
             return
         self._broken_off = True

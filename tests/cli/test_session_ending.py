@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from kpr_sender.cli import status
-from kpr_sender.cli.ending import Ending
+from kpr_sender.cli.ending import SAME_SECONDS, Ending
 from kpr_sender.cli.main import run
 from kpr_sender.cli.session import TimeLimit, graceful_shutdown
 from kpr_sender.client import Client
@@ -97,12 +97,17 @@ def test_a_second_signal_breaks_off_and_leaves_it_in_doubt(
 ) -> None:
     def twice(_: object) -> None:
         signal.raise_signal(number)
+        signal.raise_signal(number)  # as timeout(1) does: it signals the process, and then its group
+        time.sleep(SAME_SECONDS)
+        reached.append(number)
         signal.raise_signal(number)
 
+    reached: list[int] = []
     bus.on_publish = twice
     client = Client(kommune.configure(), bus=bus)
     with pytest.raises(KeyboardInterrupt):
         orderly_run(client, lambda client: client.submit())
+    assert reached == [number], "two of the same moment are one"
     assert bus.closed, "the link is closed properly all the same"
     assert states(client) == [S.PUBLISHING, S.SEALED]
     bus.on_publish = lambda _: None
