@@ -32,13 +32,13 @@ from kpr_sender.operator import testpersons
 from kpr_sender.outbound.publish import Publisher
 from kpr_sender.outbound.submit import Submitter
 from kpr_sender.profiles import admit, load
-from kpr_sender.registry import open_registry, open_registry_for_sending
+from kpr_sender.registry import Registers, open_registry, open_registry_for_sending
 from kpr_sender.registry.counterpart_checks import require_one_environment
-from kpr_sender.registry.latest import AT_MOST_EVERY, LatestCounterpart
-from kpr_sender.registry.port import AddressRegistry, Directory, Registry
+from kpr_sender.registry.latest import LatestCounterpart
+from kpr_sender.registry.port import AddressRegistry, Registry
 from kpr_sender.report import Report
 from kpr_sender.settings.read import require_unexposed
-from kpr_sender.settings.values import ReceiptSender, RegistryKind, Settings
+from kpr_sender.settings.values import ReceiptSender, Settings
 from kpr_sender.trust.port import Trust
 
 if TYPE_CHECKING:
@@ -179,15 +179,6 @@ def _check_context(
     )
 
 
-class _Asking(TypedDict):
-    """How a register is asked."""
-
-    now: Callable[[], datetime]
-    observe: Observer
-    attempt: Attempt
-    stopped: Stopped
-
-
 class App:
     """One environment's adapters, connected. Each is made when it is first used; nothing is opened before.
 
@@ -217,42 +208,17 @@ class App:
         self.closing = Closing()
         self.section = CriticalSection(self.closing)
         self._attempt = RefusedLogins(beside(settings.journal.path), self.now).attempt
-        self._asking: _Asking = {
-            "now": self.now,
-            "observe": self.observe,
-            "attempt": self._attempt,
-            "stopped": self.closing.is_set,
-        }
+        self.registers = Registers(
+            settings,
+            given.get("registry"),
+            now=self.now,
+            observe=self.observe,
+            attempt=self._attempt,
+            stopped=self.closing.is_set,
+        )
         self.copies = ReceiptCopies(settings.journal.receipts_dir, self.observe)
         storage = journal_storage(settings, now=self.now)
         self.session = JournalSession(storage, self.copies.catch_up, who=self.by, observe=self.observe)
-
-    @cached_property
-    def registry(self) -> AddressRegistry:
-        """What receipts are verified with; its answers may be as old as ``registry.max_age``."""
-        return self._given.get("registry") or open_registry(self.settings, **self._asking)
-
-    @cached_property
-    def registry_past_cache(self) -> AddressRegistry:
-        """The same for a receipt that no certificate of an earlier answer fits."""
-        return self._given.get("registry") or self._past_cache
-
-    @cached_property
-    def registry_for_sending(self) -> AddressRegistry:
-        """The same for sealing, asked anew in production."""
-        return self._given.get("registry") or open_registry_for_sending(self.settings, **self._asking)
-
-    @property
-    def directory(self) -> Directory | None:
-        """What knows our own entry in the register; None where no register is asked."""
-        asked = self._given.get("registry") is None and self.settings.registry.kind is not RegistryKind.FILES
-        return self._past_cache if asked else None
-
-    @cached_property
-    def _past_cache(self) -> Registry:
-        """The register, with hardly any answer from the cache."""
-        max_age = min(self.settings.registry.max_age, AT_MOST_EVERY)
-        return open_registry(self.settings, max_age=max_age, **self._asking)
 
     @cached_property
     def bus(self) -> Bus:
@@ -282,8 +248,8 @@ class App:
             journal=self.session.opened(),
             settings=self.settings,
             profile=self.profile,
-            registry=lambda: self.registry_for_sending,
-            directory=lambda: self.directory,
+            registry=lambda: self.registers.for_sending,
+            directory=lambda: self.registers.directory,
             keys=lambda: self.keys,
             trust=lambda: trust(self.settings, self.observe, self.closing.is_set),
             is_test_person=testpersons.load(testpersons.beside(self.settings.journal.path)).holds,
@@ -332,21 +298,8 @@ class App:
             now=self.now,
             held_cap=bus.held_cap,
             memory=cache(lambda: LookMemory.load(beside(self.settings.journal.path))),
-            registered_for=self._registered_for,
+            registered_for=lambda: self.registers.queues_owner(self.settings.sender.party),
             observe=self.observe,
-        )
-
-    def _registered_for(self) -> str:
-        """Say whom our queues are registered for: the register's word, where it is asked and answers, else ours."""
-        ours = self.settings.sender.party
-        names, source = (ours.name, ours.service_name), "by the configuration"
-        if self.directory is not None:
-            with suppress(KprError):
-                party = self.directory.entry(ours.service_her_id).party
-                names, source = (party.parent_name or ours.name, party.name), "in Adresseregisteret"
-        return (
-            f"The queue is that of {', '.join(names)} (HER-id {ours.service_her_id}) {source}; which other systems "
-            "read it, neither the register nor the bus says."
         )
 
     @cached_property
@@ -360,8 +313,8 @@ class App:
         settings = self.settings
         journal = self.session.opened()
         receiver = self.profile.receivers[settings.environment]
-        her_id, past_cache = receiver.service_her_id, self.registry_past_cache
-        sender = LatestCounterpart(her_id, self.registry, past_cache, self.now, self.observe)
+        usual, past_cache = self.registers.for_receipts, self.registers.past_cache
+        sender = LatestCounterpart(receiver.service_her_id, usual, past_cache, self.now, self.observe)
         level1 = settings.receiver.receipt_sender is ReceiptSender.LEVEL1
         examiner = Examiner(
             journal=journal,
@@ -408,8 +361,8 @@ class App:
         with suppress(KprError):
             yield from (sender.current.encryption, *sender.current.signing)
         with suppress(KprError):
-            if self.directory is not None:
-                yield from self.directory.entry(self.settings.sender.party.service_her_id).encryption
+            if (directory := self.registers.directory) is not None:
+                yield from directory.entry(self.settings.sender.party.service_her_id).encryption
 
     def report(self, submission: Submission, sent: int = 0, begun: int = 0, *, taken: int = 0) -> Report:
         """Return what is known of a submission now.

@@ -30,10 +30,10 @@ from kpr_sender.operator.resolve import (
     Case,
     Decision,
     case_of,
+    decide,
     look_up,
     newest_awaiting,
     nothing_submitted,
-    require_decidable,
     require_once,
     require_resendable,
     require_reviewable,
@@ -338,13 +338,8 @@ class Client:
             UsageError: There is nothing to decide, or not in this way, or something has happened since.
         """
         with self._deciding(msg_id, seen) as (journal, found):
-            require_decidable(found, decision)
-            known, who = found.shipment.msg_id, by.strip() or self._app.by
-            if decision is Decision.NOT_ARRIVED:
-                require_once(found, again=again)
-                shipment = journal.let_go(known, message_id=self._app.new_id(), reason=reason, by=who)
-            else:
-                shipment = journal.decide(known, decision.cause, reason=reason, by=who)
+            who = by.strip() or self._app.by
+            shipment = decide(journal, found, decision, new_id=self._app.new_id, reason=reason, by=who, again=again)
             return self._decided(found, shipment, decision.value)
 
     def settle(self, msg_id: str, *, reason: str, by: str = "", seen: Case | None = None) -> Report:

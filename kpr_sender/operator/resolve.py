@@ -1,20 +1,20 @@
 """What a person decides and a program must not: whether a shipment has arrived, goes again, or needs nobody any more.
 
-What the journal knows becomes a ``Case``, which says what may be decided. Nothing is written here.
+What the journal knows becomes a ``Case``, which says what may be decided; ``decide`` has the journal store it.
 """
 
 from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from kpr_sender.errors import NothingSubmitted, UsageError
 from kpr_sender.journal.admission import require_clean
-from kpr_sender.journal.port import JournalView
+from kpr_sender.journal.port import Journal, JournalView
 from kpr_sender.journal.values import LOOK_ANYWAY, JournalEvent
 from kpr_sender.messages.transport import plain_id
 from kpr_sender.model import Shipment, Submission
@@ -231,6 +231,31 @@ def require_once(case: Case, *, again: bool) -> None:
             where="--again",
             next_step="Ask kpr@fhi.no what is wrong with it; if it is to go once more all the same, add --again.",
         )
+
+
+def decide(
+    journal: Journal, case: Case, decision: Decision, *, new_id: Callable[[], str], reason: str, by: str, again: bool
+) -> Shipment:
+    """Let a decision take effect.
+
+    Args:
+        journal: Where it is stored.
+        case: What is known of the shipment.
+        decision: What FHI said, or what the person makes of it.
+        new_id: Makes a message-id for what goes again.
+        reason: Why, in words.
+        by: Who decides.
+        again: That what has not arrived may go although its content was sent again before.
+
+    Raises:
+        UsageError: There is nothing to decide, or not in this way.
+    """
+    require_decidable(case, decision)
+    msg_id = case.shipment.msg_id
+    if decision is not Decision.NOT_ARRIVED:
+        return journal.decide(msg_id, decision.cause, reason=reason, by=by)
+    require_once(case, again=again)
+    return journal.let_go(msg_id, message_id=new_id(), reason=reason, by=by)
 
 
 def require_unchanged(seen: Case, case: Case) -> None:

@@ -1,4 +1,4 @@
-"""Adresseregisteret: opens the registry that the configuration names.
+"""Adresseregisteret: opens the registry that the configuration names, for each use with answers as old as it allows.
 
 What asks a network, or reads certificates, is imported only where it is asked.
 """
@@ -6,19 +6,22 @@ What asks a network, or reads certificates, is imported only where it is asked.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
-from kpr_sender.errors import ConfigInvalid
+from kpr_sender.errors import ConfigInvalid, KprError
 from kpr_sender.events import Observer
 from kpr_sender.logins import Attempt, Login, unremembered
-from kpr_sender.model import Environment
+from kpr_sender.model import Environment, Party
 from kpr_sender.net import Stopped, never
+from kpr_sender.registry.latest import AT_MOST_EVERY
 from kpr_sender.settings.values import RegistryKind, RegistrySettings, Settings
 
 if TYPE_CHECKING:
-    from kpr_sender.registry.port import RegisterEntry, Registry, RemoteRegister
+    from kpr_sender.registry.port import AddressRegistry, Directory, RegisterEntry, Registry, RemoteRegister
 
 _ALWAYS_ASK: Final = 0.0
 
@@ -67,9 +70,77 @@ def open_registry_for_sending(
     stopped: Stopped = never,
 ) -> Registry:
     """Return the same for sealing: in production the register is asked anew, whatever is cached."""
-    always = settings.environment is Environment.PRODUKSJON
-    max_age = _ALWAYS_ASK if always else None
+    max_age = _age_for_sending(settings)
     return open_registry(settings, now=now, observe=observe, max_age=max_age, attempt=attempt, stopped=stopped)
+
+
+def _age_for_sending(settings: Settings) -> float | None:
+    return _ALWAYS_ASK if settings.environment is Environment.PRODUKSJON else None
+
+
+class Registers:
+    """The registry for each use, opened when it is first asked for.
+
+    Args:
+        settings: Which register.
+        given: What is used for all of them in its place; None for none.
+        now: The clock.
+        observe: Receives warnings.
+        attempt: Entered around each question with a login.
+        stopped: Breaks a question off within a second.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        given: AddressRegistry | None,
+        *,
+        now: Callable[[], datetime],
+        observe: Observer,
+        attempt: Attempt,
+        stopped: Stopped,
+    ) -> None:
+        self._settings = settings
+        self._given = given
+        self._open = partial(open_registry, settings, now=now, observe=observe, attempt=attempt, stopped=stopped)
+
+    @cached_property
+    def for_receipts(self) -> AddressRegistry:
+        """What receipts are verified with; its answers may be as old as ``registry.max_age``."""
+        return self._given or self._open()
+
+    @cached_property
+    def for_sending(self) -> AddressRegistry:
+        """The same for sealing, asked anew in production."""
+        return self._given or self._open(max_age=_age_for_sending(self._settings))
+
+    @property
+    def past_cache(self) -> AddressRegistry:
+        """The same for a receipt that no certificate of an earlier answer fits."""
+        return self._given or self._past_cache
+
+    @property
+    def directory(self) -> Directory | None:
+        """What knows our own entry in the register; None where no register is asked."""
+        asked = self._given is None and self._settings.registry.kind is not RegistryKind.FILES
+        return self._past_cache if asked else None
+
+    @cached_property
+    def _past_cache(self) -> Registry:
+        """The register, with hardly any answer from the cache."""
+        return self._open(max_age=min(self._settings.registry.max_age, AT_MOST_EVERY))
+
+    def queues_owner(self, ours: Party) -> str:
+        """Say whom our queues are registered for: the register's word, where it is asked and answers, else ours."""
+        names, source = (ours.name, ours.service_name), "by the configuration"
+        if self.directory is not None:
+            with suppress(KprError):
+                party = self.directory.entry(ours.service_her_id).party
+                names, source = (party.parent_name or ours.name, party.name), "in Adresseregisteret"
+        return (
+            f"The queue is that of {', '.join(names)} (HER-id {ours.service_her_id}) {source}; which other systems "
+            "read it, neither the register nor the bus says."
+        )
 
 
 @dataclass(frozen=True, slots=True)

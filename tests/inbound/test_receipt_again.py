@@ -129,7 +129,7 @@ def test_a_long_lived_client_asks_the_register_once_more_and_at_most_every_five_
     kommune: Municipality,
     make: Callable[[Fhi, Outbound], Inbound],
 ) -> None:
-    known = new_client(silent_bus)._app.registry.counterpart(171479)  # what the files say
+    known = new_client(silent_bus)._app.registers.for_receipts.counterpart(171479)  # what the files say
     registry, now = ChangingRegistry(known), [datetime.now(UTC)]
     settings = kommune.configure({"receiver": {"unsealed_receipts": True}})
     with Client(settings, bus=silent_bus, registry=registry, now=lambda: now[0]) as client:
