@@ -286,6 +286,18 @@ def test_g1_an_alarm_stops_the_half_beside_and_what_would_replace_both_until_eit
         assert (replaced.sent, len(desk.bus.taken)) == (2, 3)
 
 
+def test_g1_an_alarm_stops_what_goes_beside_a_half_that_is_kept(desk: Desk, fhi: Fhi) -> None:
+    first, _ = desk.sent(ACCEPTED, ACCEPTED)
+    answer(desk, fhi, *desk.bus.taken)
+    desk.kommune.corrected()
+    desk.bus.outcomes.append(NOT_SENT)
+    with desk.client() as client:
+        assert client.submit(replaces=first.submission_id, reason=REASON).submission.own[0].state is S.SEALED
+        client.handle(alien(desk, fhi, desk.bus.taken[0]))
+        report = client.submit()
+        assert (report.sent, report.exit_code) == (0, 82)
+
+
 def test_so_does_one_that_another_message_server_laid_into_our_folder(desk: Desk, fhi: Fhi) -> None:
     desk.sent(ACCEPTED, ACCEPTED)
     inbox = desk.kommune.folder / "inn"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -151,6 +152,26 @@ def test_g1_a_new_extract_of_the_same_year_goes_by_a_person_s_word_whichever_her
     assert len(silent_bus.published) == 2
     assert client.submit(replaces=sent.submission_id, reason=REASON).sent == 2
     assert senders(silent_bus)[2:] == [str(her_id)] * 2
+
+
+@pytest.mark.parametrize(("her_id", "code"), [(CORRECTED, 82), (SENDER_HER_ID, 82), (CORRECTED + 1, 80)])
+def test_g1_what_somebody_else_sent_alarms_under_each_her_id_that_was_ours(
+    first: Callable[..., Submission],
+    under: Callable[[], Client],
+    silent_bus: MemoryBus,
+    fhi: Fhi,
+    her_id: int,
+    code: int,
+) -> None:
+    first(ACCEPTED, ACCEPTED)
+    message = silent_bus.taken[0]
+    sender = replace(fhi.hodemelding(message).sender, service_her_id=her_id)
+    other = fhi.apprec(message, msg_id="11111111-2222-4333-8444-555555555555", sender=sender)
+    client = under()
+    client.handle(fhi.inbound(message, fhi.sealed(other), correlation_id="other"))
+    report = client.status()
+    assert report is not None
+    assert report.exit_code == code
 
 
 def test_what_is_delivered_is_fhis_to_ask_for_again_and_a_delivered_half_is_kept(
