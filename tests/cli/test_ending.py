@@ -136,7 +136,7 @@ def signalled_at_any_moment(
 def test_g5_a_signal_at_any_moment_leaves_one_answer_and_its_code(
     rejected: Municipality, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    figure("signals at any moment", **signalled_at_any_moment(rejected, monkeypatch, COMMANDS[:3], 30))
+    figure("signals at any moment", **signalled_at_any_moment(rejected, monkeypatch, COMMANDS[:3], 20))
 
 
 @leaves_files_open

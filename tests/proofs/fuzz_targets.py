@@ -291,5 +291,5 @@ NAMES: Final = (
     *("ocsp", "crl", "certificates", "pkcs12 and pem", "amqp messages", "amqp frames"),
     *("large cms", "large apprec", "large soap", "large crl"),
 )
-SLOW: Final = frozenset({"amqp frames", "http answers", *(name for name in NAMES if "large" in name)})
-"""A connection each, or a megabyte each."""
+SLOWER: Final = dict.fromkeys(("amqp frames", "http answers"), 10) | {name: 20 for name in NAMES if "large" in name}
+"""How many times fewer in the suite: a connection each, or a megabyte each."""

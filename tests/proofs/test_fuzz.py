@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tests.helpers.figures import figure
 from tests.helpers.nightly import scaled
 from tests.proofs.fuzz_parser import Target
-from tests.proofs.fuzz_targets import NAMES, SLOW, target
+from tests.proofs.fuzz_targets import NAMES, SLOWER, target
 
 EXAMPLES: Final = 200
 SECONDS: Final = 30
@@ -80,7 +80,7 @@ def test_what_is_spoilt_is_read_or_refused_as_documented(name: str) -> None:
         for sample in parser.samples:
             with contextlib.suppress(*parser.documented):
                 parser.read(sample)
-        examples = EXAMPLES // 10 if name in SLOW else EXAMPLES
+        examples = EXAMPLES // SLOWER.get(name, 1)
         read_all(parser, examples)
     figure("spoilt bytes read", **{name: examples})
 
