@@ -47,7 +47,12 @@ _PASSES: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENF
 _STDERR: Final = 2
 _OUTPUT: Final = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 _ERROR: Final = ("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2")
-_LEAVE_IT_OUT: Final = "Name another file, or leave log.file out or write /dev/stderr: lines go to standard error then."
+_NEXT_STEP: Final = (
+    "Name a file in a folder of this user's own; or leave log.file out, or write /dev/stderr: lines go to standard "
+    "error then."
+)
+
+_FLAGS: Final = os.O_WRONLY | os.O_APPEND | NO_FOLLOW | NO_WAIT
 
 _NAME: Final = "kpr_sender"
 _FIELDS: Final = "kpr_fields"
@@ -154,20 +159,16 @@ class _File(_Lines, logging.handlers.WatchedFileHandler):
             path.parent.mkdir(parents=True, exist_ok=True)
             self.stream = self._open()
         except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise _unfit(path, "is a symbolic link; name the file itself", _LEAVE_IT_OUT) from None
-            if error.errno == errno.ENXIO:
-                why = "cannot be written: it is a pipe that nobody reads from, or a socket"
-                raise _unfit(path, why, _LEAVE_IT_OUT) from None
             if error.errno not in _PASSES:
-                raise _unfit(path, f"cannot be written: {error.strerror}") from None
+                raise _refused(path, error) from None
             self.failure = error
 
     def _open(self) -> Any:
         path = Path(self.baseFilename)
         _require_own_folder(path)
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | NO_FOLLOW | NO_WAIT, 0o600)
+        descriptor = os.open(path, _FLAGS | os.O_CREAT, 0o600)
         try:
+            _require_own(descriptor, path)
             _make_private(descriptor, path)
             return open(descriptor, "a", encoding="utf-8")  # noqa: PTH123 - no path, and closed by the handler
         except BaseException:
@@ -175,12 +176,52 @@ class _File(_Lines, logging.handlers.WatchedFileHandler):
             raise
 
 
+def is_there_and_usable(path: Path) -> bool:
+    """Refuse a log file that a run would refuse, as far as that shows without making or changing anything.
+
+    Returns:
+        Whether there is one; else it is still to be made.
+
+    Raises:
+        ConfigInvalid: It is none that this user may write, or not one for a log.
+    """
+    if _is_standard_error(path):
+        return True
+    try:
+        _require_own_folder(path)
+        descriptor = os.open(path, _FLAGS)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        if error.errno in _PASSES:
+            return True
+        raise _refused(path, error) from None
+    try:
+        _require_own(descriptor, path)
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _refused(path: Path, error: OSError) -> ConfigInvalid:
+    if error.errno == errno.ELOOP:
+        return _unfit(path, "is a symbolic link; name the file itself")
+    if error.errno == errno.ENXIO:
+        return _unfit(path, "cannot be written: it is a pipe that nobody reads from, or a socket")
+    return _unfit(path, f"cannot be written: {error.strerror}")
+
+
+def _is_standard_error(path: Path) -> bool:
+    """Tell whether a name is standard error's. Refuses standard output."""
+    if str(path) in _OUTPUT:
+        raise _unfit(path, "is standard output, which is for the result alone")
+    return str(path) in _ERROR
+
+
 def _handler(target: Path | TextIO) -> _Lines:
     if not isinstance(target, Path):
         return _Lines(target)
-    if str(target) in _OUTPUT:
-        raise _unfit(target, "is standard output, which is for the result alone", _LEAVE_IT_OUT)
-    if str(target) in _ERROR:
+    if _is_standard_error(target):
         # Not opened by its name: that is a link, and refused where it leads to a socket (systemd) or another's file.
         return _Lines(open(_STDERR, "w", encoding="utf-8", closefd=False))
     handler = _File(target, encoding="utf-8", delay=True)
@@ -195,16 +236,22 @@ def _require_own_folder(path: Path) -> None:
         raise _unfit(path, f"lies in a folder that everybody may write to (mode {stat.S_IMODE(mode):04o})")
 
 
+def _require_own(descriptor: int, path: Path) -> None:
+    if sys.platform == "win32":
+        return
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode) and os.geteuid() and found.st_uid not in {0, os.geteuid()} and keeps_owners(path):
+        raise _unfit(path, "is another user's")
+
+
 def _make_private(descriptor: int, path: Path) -> None:
-    """Refuse another user's file; take from ours what is open to everybody. A group that may read it was given that."""
+    """Take from our file what is open to everybody. A group that may read it was given that."""
     if sys.platform == "win32":
         return
     os.set_blocking(descriptor, True)
     found = os.fstat(descriptor)
     if not stat.S_ISREG(found.st_mode) or not keeps_owners(path):
         return
-    if found.st_uid not in {0, os.geteuid()} and os.geteuid():
-        raise _unfit(path, "is another user's")
     if found.st_mode & stat.S_IRWXO and found.st_uid == os.geteuid():
         os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & ~stat.S_IRWXO)
     folder = path.parent.stat()
@@ -217,8 +264,8 @@ def _takes_utf8(stream: TextIO) -> bool:
     return codecs.lookup(stream.encoding or "utf-8").name == "utf-8"  # StringIO has none
 
 
-def _unfit(path: Path, why: str, next_step: str = "") -> ConfigInvalid:
-    return ConfigInvalid(f"The log file {path} {why}.", where="log.file", next_step=next_step)
+def _unfit(path: Path, why: str) -> ConfigInvalid:
+    return ConfigInvalid(f"The log file {path} {why}.", where="log.file", next_step=_NEXT_STEP)
 
 
 @contextmanager

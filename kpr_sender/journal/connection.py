@@ -25,6 +25,7 @@ from kpr_sender.journal.file_errors import CHECK_NAME, NO_JOURNAL, OTHER_DATABAS
 from kpr_sender.journal.location import beside, narrow
 from kpr_sender.journal.rows import time_text
 from kpr_sender.model import Environment
+from kpr_sender.regular_file import open_regular
 
 _PAGE_BYTES: Final = 16_384  # megabytes of sealed bytes go in a third faster than with SQLite's 4096
 _BUSY_SECONDS: Final = 10.0
@@ -124,7 +125,7 @@ def _require_our_wal(path: Path) -> None:
 
     Ours begins with the page that names us (https://sqlite.org/fileformat2.html#walformat).
     """
-    with suppress(FileNotFoundError), beside(path, "-wal").open("rb") as wal:
+    with suppress(FileNotFoundError), open_regular(beside(path, "-wal")) as wal:
         length = _WAL_HEADER + _WAL_FRAME_HEADER + _APPLICATION_ID_ENDS
         begins = wal.read(length)
         page, application = int.from_bytes(begins[_WAL_HEADER:][:4]), int.from_bytes(begins[-4:])

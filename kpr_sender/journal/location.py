@@ -137,6 +137,8 @@ def narrow(journal: Path) -> None:
 
 def _writers(about: os.stat_result) -> str:
     """Say who else may write in a folder; empty where nobody may. Another user's is that user's, too, where we may."""
+    if sys.platform == "win32":
+        return ""
     who, owner = writers(about), about.st_uid
     if not who and about.st_mode & stat.S_IWGRP and owner not in {_ROOT, os.geteuid()} and not is_from_outside(owner):
         who = user_name(owner)

@@ -27,6 +27,7 @@ from kpr_sender.errors import (
 )
 from kpr_sender.events import Event, ignore
 from kpr_sender.inbound.folder import UNVERIFIED, files_in
+from kpr_sender.logs import is_there_and_usable
 from kpr_sender.messages.safe_xml import MessageRefused
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.model import Environment
@@ -153,11 +154,14 @@ def _size(key: str, path: Path) -> int:
 
 
 def journal_folder(context: CheckContext) -> CheckResult:
-    """Journal and receipts can be written. Tried, not asked: permissions do not tell of a full or read-only disk."""
+    """Journal, receipts and log can be written. Tried, not asked: permissions do not tell of a full disk."""
     settings = context.settings.journal
     context.journal.require_safe()
     for key, folder in (("journal.path", settings.path.parent), ("journal.receipts_dir", settings.receipts_dir)):
         _require_writable(_existing(folder), key)
+    log = context.settings.log.file
+    if log is not None and not is_there_and_usable(log):
+        _require_writable(_existing(log.parent), "log.file", ConfigInvalid)
     # Not opened: closing any of its file descriptors would take away the locks that this process has on it.
     there = os.path.exists(settings.path)  # noqa: PTH110 - never raises, also where one may not look
     if there and not os.access(settings.path, os.R_OK | os.W_OK):

@@ -99,7 +99,8 @@ def _open_to_others(path: Path) -> Iterator[tuple[Path, str, str]]:
             yield place, f"belongs to another user ({owner}), who may write anything into it", next_step
         if others := writers(about):
             what = f"may be written by {others} (mode {stat.S_IMODE(about.st_mode):04o})"
-            yield place, what, f"Read it, then let only its owner write it: chmod go-w {place}"
+            elsewhere = ", or move the file to a folder of its own" if stat.S_ISDIR(about.st_mode) else ""
+            yield place, what, f"Read it, then let only its owner write it: chmod go-w {place}{elsewhere}."
 
 
 def _about(path: Path) -> os.stat_result | None:

@@ -75,6 +75,30 @@ def test_a_folder_where_one_may_not_look_is_red(stage: Stage) -> None:
         assert (line.status, "an error in kpr-sender" in line.text) == (Status.RED, False)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="links and modes are POSIX")
+def test_a_log_that_a_run_would_refuse_is_red_and_none_is_made(stage: Stage, tmp_path: Path) -> None:
+    def line(name: str) -> CheckResult:
+        settings = stage.settings({"log": {"file": name if name.startswith("/") else str(tmp_path / name)}})
+        (found,) = run_checks(settings, checks=only("journal folder"))
+        return found
+
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    (tmp_path / "link.log").symlink_to("elsewhere")
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("open/kpr.log", "link.log", "pipe", ".", "file/kpr.log", "/dev/stdout"):
+        found = line(name)
+        assert found.status is Status.RED, name
+        assert found.error is not None
+        assert (found.error.exit_code, found.error.where) == (78, "log.file")
+    (tmp_path / "kpr.log").touch(0o644)
+    for name in ("kpr.log", "new/kpr.log", "/dev/stderr"):
+        assert line(name).status is Status.GREEN, name
+    assert not (tmp_path / "new").exists()
+    assert (tmp_path / "kpr.log").stat().st_mode & 0o777 == 0o644
+
+
 def test_a_year_that_no_letter_confirms_is_yellow_and_red_in_produksjon(stage: Stage) -> None:
     settings = stage.settings({"report": {"year": 2026}})
     (line,) = run_checks(settings, checks=only("year"))
