@@ -24,7 +24,7 @@ from kpr_sender.errors import AccessRefused, KeyUnavailable
 from kpr_sender.journal.port import Journal
 from kpr_sender.messages import apprec, safe_xml
 from kpr_sender.messages.apprec import AppRec
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.messages.transport import FROM_HER_ID, ORIGINAL_MSG_ID, plain_id
 from kpr_sender.model import OTHER_SENDER, MessageType, Shipment
 from kpr_sender.privacy import MAX_FOREIGN, redact_text

@@ -16,7 +16,8 @@ from typing import Final
 from lxml import etree
 
 from kpr_sender.messages import safe_xml
-from kpr_sender.messages.safe_xml import WHITE, MessageRefused
+from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.messages.safe_xml import WHITE
 from kpr_sender.messages.transport import plain_id
 from kpr_sender.model import ReceiptError
 from kpr_sender.privacy import foreign_text

@@ -17,7 +17,7 @@ from typing import Any, Final
 from lxml import etree
 
 from kpr_sender.messages import safe_xml, transport
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.privacy import foreign_text
 
 """Longest condition, description or data that is stored, in characters."""

@@ -16,21 +16,7 @@ from xml.parsers import expat
 
 from lxml import etree
 
-
-class MessageRefused(ValueError):
-    """A message is not valid.
-
-    The text has no content of the message: it is safe to log, to show and to store (promise G6).
-
-    Args:
-        reason: One clause: what is wrong.
-        line: Where, counted from 1; 0 where no line can be named.
-    """
-
-    def __init__(self, reason: str, *, line: int = 0) -> None:
-        super().__init__(f"{reason} (line {line})" if line else reason)
-        self.reason = reason
-        self.line = line
+from kpr_sender.messages.refused import MessageRefused
 
 
 class _RootReached(Exception):

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 
 _MAX_DECLARATION: Final = 1_000  # characters; a real one has about 60
 

@@ -28,7 +28,7 @@ from kpr_sender.errors import (
 from kpr_sender.events import Event, ignore
 from kpr_sender.inbound.folder import UNVERIFIED, files_in
 from kpr_sender.logs import is_there_and_usable
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.model import Environment
 from kpr_sender.net import verifying

@@ -29,7 +29,7 @@ from kpr_sender.errors import AccessRefused, ConfigInvalid, InputRefused, KprErr
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal
 from kpr_sender.journal.values import NewShipment
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.messages.transport import made_at
 from kpr_sender.model import CertificateName, MessageType, Shipment, Submission
 from kpr_sender.outbound.build import Builder, Fixed

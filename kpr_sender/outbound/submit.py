@@ -23,7 +23,7 @@ from kpr_sender.errors import AlreadySubmitted, InputRefused, RegistryUnreachabl
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal
 from kpr_sender.keys.port import Keys
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.model import MessageType, Shipment, Submission
 from kpr_sender.outbound.payload_file import PayloadFile, read_chunks
 from kpr_sender.profiles import Profile

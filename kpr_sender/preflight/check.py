@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Generic, Protocol, TypeVar
 
 from kpr_sender.errors import InputRefused
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.model import Environment, MessageType
 from kpr_sender.preflight.fagmelding import Fagmelding
 from kpr_sender.preflight.header import Refusal

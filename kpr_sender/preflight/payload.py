@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kpr_sender.errors import InputRefused
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.messages.splice import open_payload
 from kpr_sender.model import MessageType
 from kpr_sender.preflight.header import SHAPES, Header, HeaderField, Refusal, check_header, check_root, near

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, LoginRefused
 from kpr_sender.http_client import HttpAnswer
 from kpr_sender.messages import safe_xml
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.net import Stopped, never
 from kpr_sender.registry.client import (
     MAX_BYTES,

@@ -25,7 +25,7 @@ from kpr_sender.cms.port import Decrypter
 from kpr_sender.errors import InputRefused
 from kpr_sender.messages import safe_xml, transport
 from kpr_sender.messages.hodemelding import NAMESPACE, Hodemelding
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.model import MessageType, Party
 from kpr_sender.preflight import inspect
 from kpr_sender.profiles import Profile

@@ -17,7 +17,7 @@ from lxml import etree
 
 from kpr_sender.messages import safe_xml
 from kpr_sender.messages.hodemelding import MIG_VERSION, NAMESPACE, Hodemelding
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.model import MessageType, Party
 
 MAX_BYTES: Final = 50_000_000

@@ -18,7 +18,7 @@ from typing import Final, Protocol
 from lxml import etree
 
 from kpr_sender.messages import safe_xml
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.registry.soap import PARTY
 from kpr_sender.sandbox.register_answers import answer, fault, not_supported
 from kpr_sender.sandbox.registered import Level

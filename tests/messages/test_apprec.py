@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kpr_sender.messages.apprec import ERROR_OID, MAX_BYTES, MOST_ERRORS, AppRec, parse
 from kpr_sender.messages.hodemelding import Hodemelding
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.model import ReceiptError
 from kpr_sender.sandbox.apprec import build
 from kpr_sender.states import ReceiptStatus

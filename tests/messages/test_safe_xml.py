@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kpr_sender.messages import safe_xml
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 
 LAUGHS = b"".join(b'<!ENTITY l%d "%s">' % (n, b"&l%d;" % (n - 1) * 10) for n in range(1, 12))
 DANGERS = {

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from kpr_sender.messages.hodemelding import frame
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.messages.splice import open_payload, splice
 from kpr_sender.sandbox.hodemelding import read
 from tests.helpers.chunks import cut, cuts

@@ -13,7 +13,7 @@ import pytest
 from lxml import etree
 
 from kpr_sender.errors import InputRefused
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.messages.splice import open_payload
 from kpr_sender.model import Environment
 from kpr_sender.preflight import CheckReport, check

@@ -26,7 +26,7 @@ from kpr_sender.inbound import folder
 from kpr_sender.inbound.receipt_file import unwrapped
 from kpr_sender.keys.files import load_pem, load_pkcs12
 from kpr_sender.messages import apprec, error_queue, safe_xml
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.messages.transport import SUBJECT_SOAP_FAULT
 from kpr_sender.messages.xml_signature import verify_enveloped
 from kpr_sender.model import ReceiptError

@@ -16,7 +16,7 @@ from proton import ConnectionException, Delivery, Message
 from kpr_sender.cms.port import NotForUs, ProtectionRefused, SignatureRefused
 from kpr_sender.errors import UsageError
 from kpr_sender.messages import apprec, error_queue
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.model import MessageType
 from kpr_sender.sandbox.codes import CONDITIONS
 from kpr_sender.sandbox.faults import FAULTS, NO_FAULTS, ActiveFault, FaultName, Faults

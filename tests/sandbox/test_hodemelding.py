@@ -9,7 +9,7 @@ import pytest
 from lxml import etree
 
 from kpr_sender.messages.hodemelding import NAMESPACE, frame
-from kpr_sender.messages.safe_xml import MessageRefused
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.messages.splice import splice
 from kpr_sender.sandbox.hodemelding import StructureRefused, read
 from tests.helpers.schemas import kpr_schema, payload
