@@ -102,13 +102,13 @@ class AmqpBus:
         """Return the next message from these queues, as ``Bus.receive`` says."""
         deadline = self._monotonic() + timeout
         try:
-            for connection in self._connections(timeout):
-                if connection.read(sources):
+            for connection in self._connections(timeout, sources):
+                if self._read(connection, sources):
                     deadline = max(deadline, self._monotonic() + _FIRST_ANSWER)
                 while isinstance(item := self._next(connection, deadline), Arrived | GivenBack):
                     if isinstance(item, GivenBack):
                         connection.gave_back = True
-                    elif (inbound := _read(connection, item)) is not None:
+                    elif (inbound := _decoded(connection, item)) is not None:
                         self._failures = 0
                         return inbound
                 if item is None:
@@ -152,7 +152,7 @@ class AmqpBus:
         if connection is not None:
             connection.close()
 
-    def _connections(self, seconds: float) -> Iterator[BusConnection]:
+    def _connections(self, seconds: float, attached: Collection[Source] = frozenset(Source)) -> Iterator[BusConnection]:
         """Yield the connection, and again after a pause each time the caller comes back for another attempt.
 
         The one policy: exponential pauses with jitter, for ``BusUnreachable`` and what the caller could not do, until
@@ -179,7 +179,7 @@ class AmqpBus:
             if state.attempt_number > 1 and self._closing.is_set():
                 break
             with attempt:
-                connection = self._connect_once()
+                connection = self._connect_once(attached)
             if state.outcome is None or not state.outcome.failed:
                 yield connection
         if self._unreachable is not None:
@@ -199,8 +199,13 @@ class AmqpBus:
             return True
         return self._next_attempt <= deadline and not self._closing.wait(left)
 
-    def _connect_once(self) -> BusConnection:
-        """Return the connection, or make one attempt at it, bounded by ``connect_timeout``."""
+    def _connect_once(self, attached: Collection[Source] = frozenset(Source)) -> BusConnection:
+        """Return the connection, or make one attempt at it, bounded by ``connect_timeout``.
+
+        Args:
+            attached: The queues that a new connection attaches to. Whoever publishes attaches to both, so that one
+                which is unknown is found before anything is sent; whoever reads leaves one in its pause alone.
+        """
         self._forget_after_fork()
         with self._gate:
             if self._connection is not None and self._connection.alive:
@@ -209,13 +214,22 @@ class AmqpBus:
                 raise self._unreachable or _stopped()
             try:
                 with self._login():
-                    self._connection = BusConnection(self._settings, self._queues, self._closing.is_set)
+                    stopped = self._closing.is_set
+                    self._connection = BusConnection(self._settings, self._queues, attached=attached, stopped=stopped)
             except BusUnreachable as error:
                 # What was broken off says nothing about the bus.
                 self._unreachable = (self._unreachable or _stopped()) if self._closing.is_set() else error
                 raise self._unreachable from None
             self._unreachable = None
             return self._connection
+
+    def _read(self, connection: BusConnection, sources: Collection[Source]) -> bool:
+        """Ask for messages from queues; return whether it was the first time for any of them."""
+        try:
+            return connection.read(sources)
+        except KprError:
+            self._drop(connection)
+            raise
 
     def _next(self, connection: BusConnection, deadline: float) -> Item | None:
         # Of a connection that gave all back only what it handed out before is still to be seen.
@@ -258,7 +272,7 @@ def _stopped() -> BusUnreachable:
     )
 
 
-def _read(connection: BusConnection, arrived: Arrived) -> Inbound | None:
+def _decoded(connection: BusConnection, arrived: Arrived) -> Inbound | None:
     """Decode a delivery; None when it went back meanwhile."""
     token = arrived.token
     if connection.stale(token):

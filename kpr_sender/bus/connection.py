@@ -133,20 +133,29 @@ class Login:
 
 
 class BusConnection:
-    """Logs in and attaches the receiving links, in ``connect_timeout``; connected until the bus or we end it.
+    """Logs in and attaches receiving links, in ``connect_timeout``; connected until the bus or we end it.
 
     Args:
         settings: The municipality's connection.
-        queues: What to read from, by source.
+        queues: What may be read from, by source.
+        attached: Which of them to attach to now; ``read`` attaches to the others when they are asked for.
         stopped: Ends connecting and attaching within a second.
 
     Raises:
         BusUnreachable, AccessRefused, ConfigInvalid: As for ``Login`` and ``Login.attached``.
     """
 
-    def __init__(self, settings: BusSettings, queues: Mapping[Source, str], stopped: Stopped = never) -> None:
+    def __init__(
+        self,
+        settings: BusSettings,
+        queues: Mapping[Source, str],
+        *,
+        attached: Collection[Source],
+        stopped: Stopped = never,
+    ) -> None:
         self.inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._settings = settings
+        self._queues = queues
         self.gave_back = False  # what was not settled in time: this connection reads no more
         self._held = HeldCount(settings.held_cap)
         self._reading: set[Source] = set()
@@ -157,8 +166,7 @@ class BusConnection:
         self._login = Login(settings, deadline, on_end=self.inbox.put, stopped=stopped)
         self._io = self._login.io
         try:
-            for source, name in queues.items():
-                self._receivers[source] = self._attach_receiver(source, name, deadline)
+            self._attach_receivers(attached, deadline)
         except BaseException:
             self._login.abort()
             raise
@@ -195,7 +203,12 @@ class BusConnection:
         return broker_errors.outcome_of(result, where)
 
     def read(self, sources: Collection[Source]) -> bool:
-        """Ask for messages from queues; does nothing the second time. Returns whether it was the first for any."""
+        """Ask for messages from queues; does nothing the second time. Returns whether it was the first for any.
+
+        Raises:
+            BusUnreachable, AccessRefused, ConfigInvalid: As for ``Login.attached``.
+        """
+        self._attach_receivers(sources, time.monotonic() + self._settings.connect_timeout)
         first = (self._receivers.keys() & sources) - self._reading
         try:
             for source in first:
@@ -224,6 +237,11 @@ class BusConnection:
     def forget_after_fork(self) -> None:
         """In a child process: the connection is the parent's."""
         self._io.forget_after_fork()
+
+    def _attach_receivers(self, sources: Collection[Source], deadline: float) -> None:
+        for source, name in self._queues.items():
+            if source in sources and source not in self._receivers:
+                self._receivers[source] = self._attach_receiver(source, name, deadline)
 
     def _attach_receiver(self, source: Source, name: str, deadline: float) -> ReceivingLink:
         key = "bus.receipts_queue" if source is Source.RECEIPTS else "bus.error_queue"

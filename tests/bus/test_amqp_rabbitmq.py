@@ -209,6 +209,17 @@ def test_detached_a_held_message_goes_back_and_comes_again(a_broker: RabbitMq) -
     a_broker.wait_for(RECEIPTS, ready=1)
 
 
+def test_a_queue_is_attached_when_it_is_asked_for_and_not_before(a_broker: RabbitMq) -> None:
+    a_broker.put(RECEIPTS, receipt("one"))
+    with AmqpBus(bus_settings(a_broker.port)) as bus:
+        assert bus.receive(0.2, {Source.ERRORS}) is None
+        assert (a_broker.consumers(RECEIPTS), a_broker.consumers(ERRORS)) == (0, 1)
+        inbound = bus.receive(10, {Source.RECEIPTS})
+        assert inbound is not None
+        assert bus.settle(inbound)
+    a_broker.wait_for(RECEIPTS, ready=0)
+
+
 def test_g8_what_its_reader_does_not_decide_on_is_on_the_queue_again_in_time(
     a_broker: RabbitMq, monkeypatch: pytest.MonkeyPatch
 ) -> None:

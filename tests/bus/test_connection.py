@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from kpr_sender.bus.amqp import AmqpBus
-from kpr_sender.bus.port import Verdict
+from kpr_sender.bus.port import Source, Verdict
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InternalError, KprError
 from kpr_sender.settings.secrets import Secret
 from kpr_sender.settings.values import BusSettings
@@ -318,9 +318,9 @@ def test_a_wait_over_a_long_outage_makes_few_attempts(closed_port: int) -> None:
     bus = AmqpBus(bus_settings(closed_port), closing=clock, monotonic=clock)
     connect = bus._connect_once
 
-    def counted() -> Any:
+    def counted(attached: Collection[Source] = frozenset(Source)) -> Any:
         attempts.append(clock())
-        return connect()
+        return connect(attached)
 
     bus._connect_once = counted  # type: ignore[method-assign]
     for _ in range(360):

@@ -113,7 +113,9 @@ def test_only_the_queues_that_are_asked_for_are_read(server: ScriptedBus) -> Non
     with AmqpBus(bus_settings(server.port)) as bus:
         assert receive_from(bus, Source.ERRORS) == "error"
         assert bus.receive(0.2, {Source.ERRORS}) is None
+        assert server.saw.attached == [FROM_ERRORS], "the other one is left to its owner altogether"
         assert receive_from(bus, Source.RECEIPTS) == "receipt"
+        assert (server.saw.attached, server.saw.connections) == ([FROM_ERRORS, FROM_RECEIPTS], 1)
     folder = {"receipts_from": ReceiptsFrom.FOLDER, "receipts_inbox": Path("inbox")}
     server.saw.attached.clear()
     server.script.deliver = {FROM_RECEIPTS: [encoded("receipt")], FROM_ERRORS: [encoded("error")]}
