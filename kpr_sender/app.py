@@ -32,7 +32,7 @@ from kpr_sender.operator import testpersons
 from kpr_sender.outbound.publish import Publisher
 from kpr_sender.outbound.submit import Submitter
 from kpr_sender.profiles import admit, load
-from kpr_sender.registry import Registers, open_registry, open_registry_for_sending
+from kpr_sender.registry.configured import Registers, open_registry, open_registry_for_sending
 from kpr_sender.registry.counterpart_checks import require_one_environment
 from kpr_sender.registry.latest import LatestCounterpart
 from kpr_sender.registry.port import AddressRegistry, Registry

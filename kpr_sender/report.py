@@ -66,12 +66,14 @@ def deadline_of(settings: Settings, year: int) -> Deadline:
     Raises:
         ConfigInvalid: Nothing is known of the year.
     """
-    told = settings.report
+    configured = settings.report
     day = profiles.load(year).deadline
-    if year != told.year:
+    if year != configured.year:
         return Deadline(day)
-    day = told.deadline or day
-    return Deadline(day) if told.extended_to is None else Deadline(told.extended_to, day, told.extension_letter)
+    day = configured.deadline or day
+    if configured.extended_to is None:
+        return Deadline(day)
+    return Deadline(configured.extended_to, day, configured.extension_letter)
 
 
 @dataclass(frozen=True, slots=True)

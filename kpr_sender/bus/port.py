@@ -1,10 +1,10 @@
-"""The port: what the engine asks of a bus, in values that name no protocol library.
+"""The port: what the journeys ask of a bus, in values that name no protocol library.
 
 The rules an implementation keeps:
 
 1. ``publish`` returns an ``Outcome`` for everything that happens to one transfer; it never repeats one by itself.
    A verdict is NOT_SENT only when it is *certain* that the bus does not have the message (promise G1).
-2. Trying again is the bus's alone: what reconnects, how long it pauses and when it gives up. The engine asks
+2. Trying again is the bus's alone: what reconnects, how long it pauses and when it gives up. A caller asks
    ``attempts`` for leave, because the journal records each attempt, and repeats only what ``may_be_repeated`` allows.
 3. *Nothing arrived* (None) and *could not look* (BusUnreachable) are different answers of ``receive``.
 4. A message that is not ours is never settled: ``hold`` leaves it unsettled, ``detach`` or ``close`` gives it back.

@@ -142,14 +142,14 @@ class Examiner:
         shipment = self.journal.shipment(answer.original_msg_id)
         if shipment is None:
             signer = sealed_by or xml_signer
-            believed = self.sender.her_id in answer.sender_her_ids and answer.status is not None
+            theirs = self.sender.her_id in answer.sender_her_ids and answer.status is not None
             doubted = xml_problem or self._seal_problem(sealed_by, xml_signer)
             return Examined(
                 None,
                 "it answers a message that is not in this journal",
                 answer,
                 answers_another=self.names_receiver(inbound),
-                unknown=answer.original_type in set(MessageType) and signer is not None and believed and not doubted,
+                unknown=answer.original_type in set(MessageType) and signer is not None and theirs and not doubted,
             )
         found = Examined(shipment, "", answer, xml, sealed_by or xml_signer, remark=self._remark(shipment, answer))
         if problem := self._seal_problem(sealed_by, xml_signer) or xml_problem or _type_problem(shipment, answer):

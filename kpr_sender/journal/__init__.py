@@ -1,1 +1,1 @@
-"""The journal: the one durable thing. ``port`` says what it promises, ``sqlite`` keeps it, ``lock`` keeps it alone."""
+"""The journal: the one durable thing. ``port`` says what it promises, ``sqlite`` stores it, ``lock`` guards it."""

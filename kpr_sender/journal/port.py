@@ -397,4 +397,4 @@ class JournalStorage(Protocol):
         """
 
     def witness_concerns(self) -> Iterator[str]:
-        """Yield why an older journal that is put back together with its mark might go unnoticed."""
+        """Yield why an older journal that is restored together with its mark might go unnoticed."""

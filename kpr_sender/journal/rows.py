@@ -238,11 +238,11 @@ def shipment_of(
     receipts: Sequence[Receipt] = (),
     earlier: Sequence[Version] = (),
     error_message: ErrorMessage | None = None,
-    told: Mapping[str, Any] = NOTHING,
+    of_history: Mapping[str, Any] = NOTHING,
 ) -> Shipment:
     """Return a shipment."""
     return Shipment(
-        **told,
+        **of_history,
         **_lifecycle(row),
         msg_id=row["msg_id"],
         submission_id=row["submission_id"],
@@ -263,16 +263,16 @@ def shipment_of(
 
 
 @_as_written
-def told_of(events: Sequence[sqlite3.Row]) -> dict[str, Any]:
+def known_by_history(events: Sequence[sqlite3.Row]) -> dict[str, Any]:
     """Return what only the history knows of a shipment, by ``Shipment``'s attributes, from its lines."""
-    told: dict[str, Any] = {}
+    known: dict[str, Any] = {}
     for row in events:
         details = json.loads(row["details"])
         if "file_sha256" in details:
-            told["file"] = SourceFile(str(details["file_name"]), str(details["file_sha256"]))
+            known["file"] = SourceFile(str(details["file_name"]), str(details["file_sha256"]))
         elif row["what"] == Cause.PERSON_ARRIVED:
-            told["arrived_at"] = time_of(row["at"])
-    return told
+            known["arrived_at"] = time_of(row["at"])
+    return known
 
 
 @_as_written
@@ -353,7 +353,7 @@ def read_shipment(connection: sqlite3.Connection, row: sqlite3.Row) -> Shipment:
         [receipt_of(one) for one in receipts],
         [version_of(one) for one in earlier],
         said and error_message_of(said),
-        told_of(connection.execute(sql.TOLD_OF, (row["shipment_id"],)).fetchall()),
+        known_by_history(connection.execute(sql.KNOWN_BY_HISTORY, (row["shipment_id"],)).fetchall()),
     )
 
 

@@ -140,7 +140,7 @@ ERROR_MESSAGE_OF: Final = """
     ORDER BY event_id DESC LIMIT 1
 """
 # What the history knows of a shipment that no column has, the oldest first.
-TOLD_OF: Final = """
+KNOWN_BY_HISTORY: Final = """
     SELECT at, what, details FROM event
     WHERE what IN ('created', 'resealed', 'person-resends', 'person-arrived') AND msg_id IN (
       SELECT msg_id FROM known_msg_id WHERE shipment_id = ?)

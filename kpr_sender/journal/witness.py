@@ -88,7 +88,7 @@ def write(journal: Path, mark: HighWaterMark) -> bool:
 
 
 def concerns(journal: Path, mark: HighWaterMark | None) -> Iterator[str]:
-    """Yield why an older journal that is put back together with its mark might go unnoticed.
+    """Yield why an older journal that is restored together with its mark might go unnoticed.
 
     Args:
         journal: The journal.

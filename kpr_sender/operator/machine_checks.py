@@ -230,7 +230,7 @@ def journal(context: CheckContext) -> CheckResult:
 
 
 def second_witness(context: CheckContext) -> CheckResult:
-    """A journal that is put back together with its mark is noticed: what was written elsewhere knows more."""
+    """A journal that is restored together with its mark is noticed: what was written elsewhere knows more."""
     return found("outside the journal's folder", context.journal.witness_concerns())
 
 

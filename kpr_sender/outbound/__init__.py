@@ -1,1 +1,1 @@
-"""The engine: the only place that joins journal, bus and registry, one step at a time."""
+"""From two files to the bus: hash, check, build, seal, publish once."""

@@ -156,7 +156,7 @@ class RegisterEntry:
         return replace(self, signing=(self.signing[0], *others), replaced_at=since if others else None)
 
     def at(self, now: datetime, *, previous_for: float) -> RegisterEntry:
-        """Return what may be believed of it now: the earlier certificate for so many seconds after its replacement.
+        """Return what may be used of it now: the earlier certificate for so many seconds after its replacement.
 
         Whoever has its key, perhaps because it was stolen and that is why it was replaced, could sign receipts until
         its own end, which is years off.

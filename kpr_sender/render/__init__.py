@@ -1,1 +1,1 @@
-"""What watching the engine may show: redacted log lines."""
+"""Every screen, every object of ``--json`` and every page, as text; printed elsewhere."""

@@ -405,7 +405,7 @@ class _ConfigurationFile:
         if settings.receiver.unsealed_receipts and self.environment is Environment.PRODUKSJON:
             raise self.wrong(
                 "receiver.unsealed_receipts",
-                "In produksjon no clear text is believed.",
+                "In produksjon no clear text is accepted.",
                 "Remove the line. What FHI answers so all the same a person settles, after asking kpr@fhi.no: "
                 "kpr-send resolve MSGID --settled.",
             )

@@ -241,7 +241,7 @@ class RegistrySettings:
         "warning says so. 0 for never."))
     previous_for: float = field(default=60 * 86_400.0, metadata=option(
         kinds.seconds(0, 366 * 24 * 3600), "How long receipts signed with FHI's signing certificate before this one "
-        "are believed, from when the register first gave this one. 0 for never."))
+        "are accepted, from when the register first gave this one. 0 for never."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

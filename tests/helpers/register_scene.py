@@ -11,8 +11,8 @@ from typing import Any, Final
 import pytest
 
 from kpr_sender.events import Event, EventKind
-from kpr_sender.registry import open_registry, open_registry_for_sending
 from kpr_sender.registry.cached import CachedRegistry
+from kpr_sender.registry.configured import open_registry, open_registry_for_sending
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.values import Settings
 from tests.helpers.municipality import SENDER_HER_ID, Municipality, municipality

@@ -10,7 +10,7 @@ import pytest
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, LoginRefused, RegistryUnreachable
 from kpr_sender.logins import RefusedLogins, beside
-from kpr_sender.registry import open_registry
+from kpr_sender.registry.configured import open_registry
 from kpr_sender.registry.port import Use
 from kpr_sender.settings.values import Settings
 from kpr_sender.trust.parties import check_counterpart

@@ -17,7 +17,7 @@ from kpr_sender.errors import AccessRefused, ConfigInvalid, RegistryUnreachable
 from kpr_sender.http_client import HttpClient
 from kpr_sender.model import Party
 from kpr_sender.net import verifying
-from kpr_sender.registry import open_registry
+from kpr_sender.registry.configured import open_registry
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.registry.soap import SoapRegister, question
 from kpr_sender.sandbox.faults import NO_FAULTS, Faults
