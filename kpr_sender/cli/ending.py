@@ -10,10 +10,9 @@ SIGHUP (the terminal is gone) does what SIGTERM does, and reloads nothing. On Wi
 
 from __future__ import annotations
 
-import _thread
+import _thread  # a handler may come in the middle of ``threading``'s own work, and must not take its locks
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -113,7 +112,6 @@ class Ending:
             return
         self._leaving = True
         try:
-            # A handler may come in the middle of ``threading``'s own work, and must not take its locks.
             _thread.start_new_thread(self._exit_later, ())
         except RuntimeError:  # no more threads to be had
             self.exit()
@@ -137,7 +135,10 @@ def _put_off(number: int, frame: FrameType | None) -> bool:
         frame = frame.f_back
     if frame is None:
         return False
-    again = threading.Timer(_IMPORT_SECONDS, _thread.interrupt_main, (number,))
-    again.daemon = True
-    again.start()
+    _thread.start_new_thread(_signal_again, (number,))
     return True
+
+
+def _signal_again(number: int) -> None:
+    time.sleep(_IMPORT_SECONDS)
+    _thread.interrupt_main(signal.Signals(number))
