@@ -60,7 +60,7 @@ class CheckReport:
 
     @property
     def warnings(self) -> int:
-        """How many findings are message, and do not hinder."""
+        """How many findings only warn: they do not hinder."""
         return self._count(Effect.WARN)
 
     @property
