@@ -54,12 +54,14 @@ def test_this_machines_own_disk_is_told() -> None:
 
 
 _ASK = """
-import json, sys
+import grp, json, os, pwd, sys
 from pathlib import Path
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.settings.file_access import exposed, require_trusted, too_open
+if sys.argv[1]:  # once all is imported: it may lie where nobody else may look
+    os.setgroups([7000]), os.setgid(100), os.setuid(int(sys.argv[1]))
 found = {}
-for name in sys.argv[1:]:
+for name in sys.argv[2:]:
     path, refused = Path(name), ""
     try:
         require_trusted(path, where="")
@@ -95,7 +97,7 @@ make named-group 0640 0:100
 make other-group 0660 0:7001
 make other-user 0644 4713:7000
 make everybody 0604 0:0
-exec setpriv --reuid 4711 --regid 100 --groups 7000 "$@"
+exec "$@"
 """
 
 
@@ -104,7 +106,7 @@ def test_accounts_groups_and_mounts_of_a_container_lock_nobody_out() -> None:
     """As user 4711 of no name, in a group of no name: ``docker run --user``, Kubernetes' ``fsGroup`` and secrets."""
     names = ("fsgroup", "fsgroup-too", "own", "root-group", "named-group", "other-group", "other-user", "everybody")
     paths = ["/mnt/password", *(f"/media/{name}" for name in names)]
-    ask = [sys.executable, "-c", _ASK, *paths]
+    ask = [sys.executable, "-c", _ASK, "4711", *paths]
     found = _asked(["unshare", "--mount", "--propagation", "private", "sh", "-e", "-c", _IN_A_POD, "pod", *ask])
     exposed, too_open, refused = (
         {Path(path).name: said[at] for path, said in found.items() if said[at]} for at in range(3)
@@ -126,7 +128,7 @@ def test_an_account_outside_the_container_is_no_other_user_in_it(tmp_path: Path)
     os.chown(path, 4711, 4711)
     with pytest.raises(ConfigInvalid, match=r"another user \(user number 4711\)"):
         require_trusted(path, where="")
-    rootless = ["unshare", "--user", "--map-root-user", sys.executable, "-c", _ASK, str(path)]
+    rootless = ["unshare", "--user", "--map-root-user", sys.executable, "-c", _ASK, "", str(path)]
     assert _asked(rootless)[str(path)][2] == ""
     os.chown(path, 65534, 65534)
     with pytest.raises(ConfigInvalid, match="another user"):
