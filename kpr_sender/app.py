@@ -37,7 +37,7 @@ from kpr_sender.registry.counterpart_checks import require_one_environment
 from kpr_sender.registry.latest import LatestCounterpart
 from kpr_sender.registry.port import AddressRegistry, Registry
 from kpr_sender.report import Report
-from kpr_sender.settings.read import require_unexposed
+from kpr_sender.settings.exposure import require_unexposed
 from kpr_sender.settings.values import ReceiptSender, Settings
 from kpr_sender.trust.port import Trust
 

@@ -33,7 +33,7 @@ from kpr_sender.events import Event, EventKind, Observer, contained
 from kpr_sender.logs import log_event, logging_to
 from kpr_sender.model import SubmissionState
 from kpr_sender.report import Report
-from kpr_sender.settings.read import concerns
+from kpr_sender.settings.exposure import concerns
 from kpr_sender.settings.sample_file import register_url
 from kpr_sender.settings.values import Settings
 

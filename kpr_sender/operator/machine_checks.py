@@ -38,7 +38,7 @@ from kpr_sender.preflight.payload import AGREE_ON_SIZE, too_large
 from kpr_sender.profiles.profile import RECEPTION_DAYS
 from kpr_sender.registry.counterpart_checks import require_one_environment
 from kpr_sender.regular_file import open_regular
-from kpr_sender.settings.read import concerns, require_unexposed, secrets_of
+from kpr_sender.settings.exposure import concerns, require_unexposed, secrets_of
 from kpr_sender.settings.values import Revocation, Settings
 from kpr_sender.trust.parties import check_signer
 

@@ -11,7 +11,7 @@ The rules:
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -20,7 +20,8 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import is_registered_id
 from kpr_sender.model import Environment
 from kpr_sender.regular_file import read_regular
-from kpr_sender.settings.file_access import require_trusted, unguarded
+from kpr_sender.settings.exposure import relied_on_files
+from kpr_sender.settings.file_access import require_trusted
 from kpr_sender.settings.keys import DECLARED, Key, KeyGroup, SecretKeys, Section, keys_of
 from kpr_sender.settings.kinds import Unfit
 from kpr_sender.settings.secrets import EnvironmentSecret, FileSecret, KeySettings, KeySource, Secret
@@ -86,57 +87,9 @@ def load(path: Path, environment: Environment, *, environ: Mapping[str, str]) ->
     if embedded:
         tables["bus"][0]["port"] = PORT_NOT_KNOWN_YET
     settings = file.settings(tables)
-    for key, relied_on in _relied_on(settings) if environment is not Environment.LOKAL else ():
+    for key, relied_on in relied_on_files(settings) if environment is not Environment.LOKAL else ():
         require_trusted(relied_on, where=f"{path}: {key}")
     return settings
-
-
-def secrets_of(settings: Settings) -> tuple[Secret, ...]:
-    """Return every secret that a configuration names."""
-    keys = (source.secret for source in (settings.keys.signing, *settings.keys.decryption))
-    helseid = settings.registry.helseid
-    named = (settings.bus.password, settings.registry.password, helseid.client_key if helseid else None, *keys)
-    return tuple(dict.fromkeys(secret for secret in named if secret is not None))
-
-
-def concerns(settings: Settings) -> tuple[str, ...]:
-    """Say what is unwise about the places of secrets, private keys and files that we rely on, a sentence each."""
-    keys = (source.concern for source in (settings.keys.signing, *settings.keys.decryption))
-    real = settings.environment is not Environment.LOKAL
-    relied_on = (Path(settings.origin), *(path for _, path in _relied_on(settings))) if real else ()
-    found = (*(secret.concern for secret in secrets_of(settings)), *keys, *map(unguarded, relied_on))
-    return tuple(dict.fromkeys(filter(None, found)))
-
-
-def require_unexposed(settings: Settings) -> None:
-    """Refuse secrets and private keys that others may read.
-
-    Raises:
-        ConfigInvalid: Names each of their files.
-    """
-    keys = (source.exposed for source in (settings.keys.signing, *settings.keys.decryption))
-    open_to_others = filter(None, (*(secret.exposed for secret in secrets_of(settings)), *keys))
-    if text := " ".join(dict.fromkeys(open_to_others)):
-        raise ConfigInvalid(
-            text,
-            where=settings.origin,
-            next_step="Whoever read it has it: close it, and have secret or key changed where others had access.",
-        )
-
-
-def _relied_on(settings: Settings) -> Iterator[tuple[str, Path]]:
-    """Yield the files that decide whom we trust, seal for and log in to, with their keys."""
-    receiver, protection = settings.receiver, settings.protection
-    sources = (settings.keys.signing, *settings.keys.decryption)
-    named: dict[str, Iterable[Path | None]] = {
-        "receiver.encryption_certificate": (receiver.encryption_certificate,),
-        "receiver.signing_certificates": receiver.signing_certificates,
-        "protection.roots": protection.roots,
-        "bus.ca_file": (settings.bus.ca_file,),
-        "registry.ca_file": (settings.registry.ca_file,),
-        "pkcs11_module": (source.token.module for source in sources if source.token is not None),
-    }
-    yield from ((key, path) for key, paths in named.items() for path in paths if path is not None)
 
 
 def beside(journal: Path) -> Path:

@@ -20,7 +20,7 @@ from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprE
 from kpr_sender.model import SubmissionState
 from kpr_sender.report import Report
 from kpr_sender.sandbox.sandbox import Sandbox
-from kpr_sender.settings.read import secrets_of
+from kpr_sender.settings.exposure import secrets_of
 from kpr_sender.settings.values import QueueIds, Settings
 from tests.helpers.command import kpr_send
 from tests.helpers.fhi import Fhi

@@ -16,7 +16,7 @@ from kpr_sender.client import Client
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, LoginRefused, RegistryUnreachable
 from kpr_sender.model import SubmissionState
 from kpr_sender.sandbox.sandbox import Sandbox
-from kpr_sender.settings.read import secrets_of
+from kpr_sender.settings.exposure import secrets_of
 from kpr_sender.settings.values import Settings
 from kpr_sender.trust.parties import check_counterpart
 from kpr_sender.trust.policy import ConfiguredTrust

@@ -14,8 +14,8 @@ from kpr_sender import file_owners
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment
 from kpr_sender.settings import file_access, load
+from kpr_sender.settings.exposure import concerns, require_unexposed
 from kpr_sender.settings.file_access import exposed, require_trusted, too_open
-from kpr_sender.settings.read import concerns, require_unexposed
 from tests.helpers.configuration import VALID, changed, load_text
 
 ROOT, KPR, ALICE, SHARED_GROUP = 0, 5001, 5002, 5003
