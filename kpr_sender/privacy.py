@@ -1,12 +1,10 @@
 """What a national id looks like, and what must not leave the process outside sealed bytes (promise G6). Pure.
 
-The only module that knows how people write a national id, and the one place that cleans what is not ours. A text from
-elsewhere becomes ``foreign_text`` where it enters; ``redact`` is the last defence of every error, event, log line and
+The one place that cleans what is not ours; ``written_ids`` knows how a national id is written. A text from elsewhere
+becomes ``foreign_text`` where it enters; ``redact`` is the last defence of every error, event, log line and
 row of the journal, ``shown`` that of every screen and JSON object. The rules:
 
-1. Eleven digits in a row are a national id wherever they stand. So are eleven with up to three signs between any two
-   (blanks, line ends, dots, soft hyphens, what has no width), where they are grouped as people group them or have the
-   check digits of a person's number.
+1. What ``written_ids`` finds is a national id, wherever it stands.
 2. From the first markup on, a text is payload; none of it is left.
 3. PEM, long base64 and long hex are key material or sealed bytes.
 4. What follows the word password, or is the value of such a key, is one.
@@ -19,11 +17,11 @@ from __future__ import annotations
 
 import functools
 import itertools
-import operator
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+
+from kpr_sender import written_ids
 
 ID: Final = "[id removed]"
 MARKUP: Final = "[XML removed]"
@@ -39,18 +37,19 @@ _OWN_ID: Final = rf"(?<!\w)(?<!\d-)(?:{_GUID}|20\d\d-[0-9a-f]{{8}})(?!\w|-\d)"
 _OCTET: Final = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 # What people write into a reason: 10.1.2025 kl. 12:30, 2025-01-10 12:30:00; what programs write: 2025-01-10T12:30:00Z.
 _DATE_AND_TIME: Final = (
-    r"(?<!\d)(?:20\d\d-\d\d-\d\d|\d{1,2}\.\s?\d{1,2}\.\s?20\d\d)(?:[ ,]{1,2}|T)(?:kl\.? )?"
-    r"[0-2]?\d[:.][0-5]\d(?:[:.][0-5]\d(?:\.\d{1,9})?)?(?:Z|[+-]\d\d:\d\d)?(?!\d)"
+    r"(?<!\d)(?:20\d\d-\d\d-\d\d|\d{1,2}\.\s?\d{1,2}\.\s?20\d\d|\d{1,2} [A-Z][a-z]{2} 20\d\d)(?:[ ,]{1,2}|T)"
+    r"(?:kl\.? )?[0-2]?\d[:.][0-5]\d(?:[:.][0-5]\d(?:\.\d{1,9}|,\d{3})?)?(?:Z|[+-]\d\d:\d\d| [+-]\d{4})?(?!\d)"
 )
 _KNOWN: Final = "|".join((
     _OWN_ID,
     _DATE_AND_TIME,
-    # In names of files: 20250110123000; no id begins so. Twelve digits may be a DUF-nummer.
-    r"20[23]\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d[0-5]\d(?:\d{3})?(?!\d)",
+    # In names of files: 20250110123000, 20250110-123000; no id begins so. Twelve digits may be a DUF-nummer.
+    r"20[23]\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])[_-]?(?:[01]\d|2[0-3])[0-5]\d[0-5]\d(?:\d{3})?(?!\d)",
     rf"(?<!\.)(?:{_OCTET}\.){{3}}{_OCTET}(?::\d{{1,5}})?(?!\w|\.\d)",
-    # An OID has no leading zeros, and an arc of three digits; an id with a dot after each digit has none.
-    r"(?<!\.)(?=[\d.]*\d{3})[0-2](?:\.(?:0|[1-9]\d{0,5})){3,}(?!\w|\.\d)",
-    r"(?<![,.])[1-9]\d{0,2}(?:,\d{3})+(?:\.\d{1,2})?(?![\d,])",
+    # An OID has no leading zeros, and an arc of three digits; an id with a dot after each digit has none. Ten or eleven
+    # digits of thousands may be an id that a program took for a number.
+    r"(?<!\.)(?=[\d.]*\d{3})(?!\d(?:\.\d{3}){3}(?![\d.]))[0-2](?:\.(?:0|[1-9]\d{0,5})){3,}(?!\w|\.\d)",
+    r"(?<![,.])(?!\d{1,2}(?:,\d{3}){3}(?![\d,]))[1-9]\d{0,2}(?:,\d{3})+(?:\.\d{1,2})?(?![\d,])",
     r"(?<!:)(?=[0-9:]*[a-fA-F])(?:[0-9a-fA-F]{2}:){3,}[0-9a-fA-F]{2}(?![0-9A-Za-z:])",
     # A certificate's SHA-1. Three letters at least, as all but one in a million have: digits with one may be an id.
     r"(?=(?:[0-9]*[a-fA-F]){3})[0-9a-fA-F]{40}(?![0-9A-Za-z])",
@@ -58,7 +57,7 @@ _KNOWN: Final = "|".join((
 # Our own words before a number; what others write is cleaned by ``foreign_text``, which takes nobody's word for it.
 _NAMED_NUMBER: Final = (
     r"(?i:(?<=serial number )|(?<=thumbprint )|(?<=key identifier )|(?<=sha256 )|(?<=certificate )|(?<=key_id = \"))"
-    r"(?!\d{11}(?!\d))[0-9a-fA-F:]{8,120}(?![0-9A-Za-z])"
+    r"(?!0?\d{11}(?![0-9a-fA-F:]))[0-9a-fA-F:]{8,120}(?![0-9A-Za-z])"
 )
 # A digest or key's id on a screen of our own words, on which there are no keys.
 _LONG_HEX: Final = r"(?=(?:[0-9]*[a-fA-F]){3})[0-9a-fA-F]{32,64}(?![0-9A-Za-z])"
@@ -77,29 +76,11 @@ _OURS_BY_FORM: Final = (_KNOWN,)
 _OURS: Final = (_NAMED_NUMBER, _KNOWN)
 _OURS_SHOWN: Final = (_NAMED_NUMBER, _KNOWN, _LONG_HEX)
 
-_ESCAPED: Final = r"\\(?:[nrtv]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})|%[0-9a-fA-F]{2}"
-"""What ``repr`` and an address make of a sign."""
-_SIGN: Final = rf"(?:{_ESCAPED}|[\W_])"
-_SIGNS: Final = re.compile(rf"{_SIGN}+")
-_ELEVEN_IN_A_ROW: Final = re.compile(r"\d{11,}")
-_ELEVEN: Final = re.compile(rf"\d(?:{_SIGN}{{0,3}}\d){{10,}}")
-_GROUPED: Final = tuple(map(bytes, ((6, 5), (6, 3, 2), (2, 2, 2, 5), (2, 2, 2, 3, 2), (1,) * 11)))
-"""How people group a national id, in digits; the first six are a date."""
-_ID_DIGITS: Final = 11
-_DAYS: Final = frozenset(f"{day + added:02}" for day in range(1, 32) for added in (0, 40))
-_MONTHS: Final = frozenset(f"{month + added:02}" for month in range(1, 13) for added in (0, 40, 65, 80))
-"""With what D-numbers, H-numbers and synthetic ones add (``preflight.person_ids``)."""
-_FIRST_CHECK: Final = (3, 7, 6, 1, 8, 9, 4, 5, 2, 1)
-_SECOND_CHECK: Final = (5, 4, 3, 2, 7, 6, 5, 4, 3, 2, 1)
-_MOD: Final = 11
-_FIRST_REMAINDERS: Final = frozenset({0, 1, 2, 3})
-"""From 2032 on; 0 until then."""
-
-# How else one may be written. Each place uses the widest pattern that leaves what it has to show: a name in a
-# certificate has no dates and times, a code in a file's header is short.
+# What is an id where less has to be shown: a name in a certificate has no dates and times, a code in a file's header is
+# short.
 _ID_WITH_ANY_SIGNS: Final = re.compile(r"\d(?:[^0-9A-Za-z]{0,3}\d){10,}")
 _OWN_OR_MOMENT: Final = re.compile(f"{_OWN_ID}|{_DATE_AND_TIME}")
-_NINE_DIGITS: Final = re.compile(r"(?:[0-9][^0-9]*){9}")
+_TOO_MANY_DIGITS: Final = 9
 _RUNNING_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _PERSON_NUMBER: Final = re.compile(r"[0-9]{11,12}")
 _WRITTEN_BETWEEN: Final = re.compile(r"[\s.\-]")
@@ -126,7 +107,7 @@ _BASE64: Final = re.compile(r"[A-Za-z0-9+/_=-]{24,}(?:\s*\r?\n[ \t]*[A-Za-z0-9+/
 _BASE64_WORD: Final = 20
 _RESTLESS: Final = 0.45  # changes of kind for each character: about 0.65 in base64, below 0.3 in paths and names
 _RESTLESS_WORD: Final = 0.35  # of a word so long
-_WORTH_A_LOOK: Final = re.compile(rf"\d(?:{_SIGN}{{0,3}}\d){{10,}}|[A-Za-z0-9+/_=-]{{24,}}")
+_WORTH_A_LOOK: Final = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
 _HEX: Final = re.compile(r"(?<![0-9A-Za-z])(?:0x)?[0-9a-fA-F]{33,}")
 
 _SECRET_NAME: Final = re.compile(r"pass(phrase|word|wd)|pwd|secret|token|private|credential", re.IGNORECASE)
@@ -135,7 +116,7 @@ _PAYLOAD_NAMES: Final = frozenset({"payload", "body", "xml", "content", "sealed"
 KNOWN_FIELDS: Final = (
     ("sha256", re.compile(r"[0-9a-fA-F]{64}")),
     ("sha1", re.compile(r"[0-9a-fA-F]{40}")),
-    ("serial", re.compile(r"[0-9a-fA-F]{1,42}")),
+    ("serial", re.compile(r"(?!0?\d{11}\Z)[0-9a-fA-F]{1,42}")),  # whole bytes: none has eleven digits
     ("_id", re.compile(rf"{_GUID}|[0-9a-f]{{32}}|20\d\d-[0-9a-f]{{8}}")),
 )
 """How the name of a field ends whose value is known for what it is, and the form it has."""
@@ -169,16 +150,17 @@ def person_number(written: str) -> str | None:
 
 
 def holds_national_id(text: str) -> bool:
-    """Tell whether a text that a person wrote holds eleven digits, with up to three signs between any two.
+    """Tell whether a text that a person wrote holds eleven digits, with up to three signs between any two, or an id.
 
     Our own ids and a date with its time are none.
     """
-    return _ID_WITH_ANY_SIGNS.search(_OWN_OR_MOMENT.sub("-known-", text)) is not None
+    text = _OWN_OR_MOMENT.sub("-known-", text)
+    return _ID_WITH_ANY_SIGNS.search(text) is not None or bool(written_ids.places(text))
 
 
 def may_hold_national_id(value: str) -> bool:
     """Tell whether a single value has nine digits, whatever is between them: too many for a date or a code."""
-    return _NINE_DIGITS.search(value) is not None
+    return sum(map(str.isnumeric, value)) >= _TOO_MANY_DIGITS
 
 
 def is_running_number(text: str) -> bool:
@@ -199,9 +181,9 @@ def foreign_text(text: object, most: int = MAX_FOREIGN) -> str:
     return _redacted(_one_line(_beginning(str(text), most)), _OURS_BY_FORM)[:most].rstrip()
 
 
-def redact_name(text: str) -> str:
-    """Return a certificate's name for somebody without a person's number; no organisation has eleven digits."""
-    return _ID_WITH_ANY_SIGNS.sub(SECRET, text)
+def redact_name(text: str, most: int = MAX_FOREIGN) -> str:
+    """Return a certificate's name for somebody as ``foreign_text``; no organisation has eleven digits."""
+    return foreign_text(_ID_WITH_ANY_SIGNS.sub(SECRET, _beginning(text, most)), most)
 
 
 def redact_text(text: str, most: int | None = None) -> str:
@@ -308,50 +290,14 @@ def _redacted(text: str, known: tuple[str, ...]) -> str:
 
 
 def _without_ids(text: str) -> str:
-    return _ELEVEN.sub(_without_id, _ELEVEN_IN_A_ROW.sub(ID, text))
+    return written_ids.without(text, ID)
 
 
 def _outside(known: tuple[str, ...], text: str, clean: Callable[[str], str]) -> str:
     """Clean what is between the parts of a text that are known for what they are."""
-    if not _WORTH_A_LOOK.search(text):
+    if not (written_ids.may_hold_one(text) or _WORTH_A_LOOK.search(text)):
         return text
     return "".join(part if number % 2 else clean(part) for number, part in enumerate(_known(*known).split(text)))
-
-
-def _without_id(match: re.Match[str]) -> str:
-    """Take out digits with signs between them that may be a national id; leave other numbers that stand in a row."""
-    groups = _SIGNS.split(match[0])
-    digits = "".join(groups)
-    if not digits.isascii():
-        digits = "".join(str(unicodedata.decimal(digit)) for digit in digits)
-    return ID if _is_grouped_as_id(bytes(map(len, groups)), digits) or _has_person_number(digits) else match[0]
-
-
-def _is_grouped_as_id(lengths: bytes, digits: str) -> bool:
-    """Tell by the lengths of the groups, of which none has eleven digits, and by the dates that they begin with."""
-    starts = itertools.accumulate(lengths, initial=0)
-    return any(lengths.startswith(_GROUPED, at) and _has_date(digits, start) for at, start in enumerate(starts))
-
-
-def _has_person_number(digits: str) -> bool:
-    """Tell whether eleven of the digits can be a person's: by date, or as a felles hjelpenummer, and by check digits.
-
-    Each place is looked at: others choose how many there are, so that little may be done at each.
-    """
-    values = bytes(map(int, digits))
-    return any(
-        (digits[at] in "89" or _has_date(digits, at)) and _has_check_digits(values[at : at + _ID_DIGITS])
-        for at in range(len(digits) - _ID_DIGITS + 1)
-    )
-
-
-def _has_date(digits: str, at: int) -> bool:
-    return digits[at : at + 2] in _DAYS and digits[at + 2 : at + 4] in _MONTHS
-
-
-def _has_check_digits(number: bytes) -> bool:
-    first = sum(map(operator.mul, _FIRST_CHECK, number)) % _MOD
-    return first in _FIRST_REMAINDERS and not sum(map(operator.mul, _SECOND_CHECK, number)) % _MOD
 
 
 def _visible(text: str, *, bytes_too: bool = True) -> str:
@@ -361,6 +307,7 @@ def _visible(text: str, *, bytes_too: bool = True) -> str:
         text: Any.
         bytes_too: Whether a byte that is no UTF-8 becomes an escape here. Else whatever writes it replaces it.
     """
+    text = written_ids.without_ignorable(text)
     if text.isprintable() or text.replace("\n", "").isprintable():
         return text
     stays = "\n" if bytes_too else _STAYS
@@ -384,7 +331,7 @@ def _in_sight(sign: str) -> str:
     """Return what stands for a sign that cannot be seen: nothing where it has no width, else a blank."""
     if sign in _BYTES:
         return f"\\x{ord(sign) - 0xDC00:02x}"
-    return "" if unicodedata.category(sign) == "Cf" else " "
+    return "" if written_ids.has_no_width(sign) else " "
 
 
 def _without_blob(match: re.Match[str]) -> str:

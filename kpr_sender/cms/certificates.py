@@ -200,9 +200,7 @@ def _values(subject: x509.Name, attribute: x509.ObjectIdentifier) -> list[str]:
 
 def _shown(subject: x509.Name, attribute: x509.ObjectIdentifier) -> str:
     """One attribute as a message may show it: one line, not long, no person's number in it."""
-    text = next(iter(_values(subject, attribute)), "")
-    one_line = "".join(letter if letter.isprintable() else " " for letter in text)
-    return redact_name(one_line)[:_LONGEST]
+    return redact_name(next(iter(_values(subject, attribute)), ""), _LONGEST)
 
 
 def _colons(hexadecimal: str) -> str:
