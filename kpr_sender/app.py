@@ -17,6 +17,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from kpr_sender.bus.port import Bus
+from kpr_sender.deadline import Stopped, never
 from kpr_sender.errors import AccessRefused, ConfigInvalid, InternalError, KprError, RegistryUnreachable
 from kpr_sender.events import Event, EventKind, Observer, contained, ignore
 from kpr_sender.inbound.archive import ReceiptCopies
@@ -27,7 +28,6 @@ from kpr_sender.journal.sqlite_storage import SqliteStorage
 from kpr_sender.keys.port import Keys
 from kpr_sender.logins import Attempt, Login, RefusedLogins, beside
 from kpr_sender.model import Environment, Submission
-from kpr_sender.net import Stopped, never
 from kpr_sender.operator import testpersons
 from kpr_sender.outbound.publish import Publisher
 from kpr_sender.outbound.submit import Submitter

@@ -18,7 +18,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-from kpr_sender.net import Stopped, never, one_wait, open_socket
+from kpr_sender.deadline import Stopped, never, one_wait
+from kpr_sender.net import open_socket
 
 if TYPE_CHECKING:
     import httpcore

@@ -13,20 +13,18 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from kpr_sender.deadline import HEARD_WITHIN, Stopped, never, one_wait, time_left
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.regular_file import require_regular
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Stopped = Callable[[], bool]
-"""Whether a run was told to stop, or its time is up: what waits for the network asks it again and again."""
-_HEARD_WITHIN: Final = 0.5  # seconds; how soon a wait for the network ends then
 _NEXT_ATTEMPT: Final = 0.25  # seconds; RFC 8305, 5: how long an address is waited for before the next is tried, too
 # Names of this machine in the /etc/hosts of Debian, Red Hat and SUSE, beside "localhost".
 _THIS_MACHINE: Final = frozenset(
@@ -139,28 +137,6 @@ def verifying(ca_file: Path | None, *, key: str) -> ssl.SSLContext:
             where=f"{key}: {ca_file}",
         ) from None
     return context
-
-
-def never() -> bool:
-    """Tell that nothing stops a run but its end."""
-    return False
-
-
-def time_left(deadline: float, stopped: Stopped = never) -> float:
-    """Return the seconds until a moment of ``time.monotonic``.
-
-    Raises:
-        TimeoutError: It is past, or the run was told to stop.
-    """
-    left = deadline - time.monotonic()
-    if left <= 0 or stopped():
-        raise TimeoutError("timed out")
-    return left
-
-
-def one_wait(deadline: float, stopped: Stopped) -> float:
-    """Return how long to wait before asking ``stopped`` again, in seconds. Raises as ``time_left`` does."""
-    return min(time_left(deadline, stopped), _HEARD_WITHIN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +262,7 @@ def _first_connected(
                     under_way[attempt] = endpoint
                     selector.register(attempt, selectors.EVENT_WRITE, attempt)
                 until = min(deadline, next_attempt) if waiting else deadline
-                for key, _ in selector.select(min(max(0.0, until - time.monotonic()), _HEARD_WITHIN)):
+                for key, _ in selector.select(min(max(0.0, until - time.monotonic()), HEARD_WITHIN)):
                     attempt = key.data
                     selector.unregister(attempt)
                     under_way.pop(attempt)

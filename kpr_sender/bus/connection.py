@@ -21,10 +21,10 @@ from kpr_sender.bus.links import ConnectionEnded, LinkAttached, LinkRefused, Ses
 from kpr_sender.bus.port import Outbound, Outcome, Reach, Source
 from kpr_sender.bus.receiver import HeldCount, Item, ReceivingLink, Token
 from kpr_sender.bus.sender import SendingLink, TransferEnding, TransferResult
+from kpr_sender.deadline import Stopped, never, one_wait
 from kpr_sender.errors import BusUnreachable
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.messages.transport import queue_name
-from kpr_sender.net import Stopped, never, one_wait
 from kpr_sender.settings.values import AddressForm, BusSettings
 
 _THREAD_SECONDS: Final = 5.0  # the I/O thread never blocks longer on anything

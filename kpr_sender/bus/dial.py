@@ -9,8 +9,9 @@ import socket
 import ssl
 from typing import Final
 
+from kpr_sender.deadline import Stopped, never
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprError
-from kpr_sender.net import Stopped, is_loopback, never, open_socket, verifying
+from kpr_sender.net import is_loopback, open_socket, verifying
 from kpr_sender.settings.values import BusSettings
 
 # X509_V_ERR codes of OpenSSL's x509_vfy.h.

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kpr_sender.cms.certificates import read_der
+from kpr_sender.deadline import Stopped, never
 from kpr_sender.errors import AccessRefused, ConfigInvalid, RegistryUnreachable, foreign_bytes
 from kpr_sender.http_client import HttpAnswer, HttpClient, NoAnswer
-from kpr_sender.net import Stopped, never, verifying
+from kpr_sender.net import verifying
 from kpr_sender.privacy import foreign_text
 from kpr_sender.settings.values import RegistrySettings
 

@@ -12,11 +12,11 @@ from datetime import datetime
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Final
 
+from kpr_sender.deadline import Stopped, never
 from kpr_sender.errors import ConfigInvalid, KprError
 from kpr_sender.events import Observer
 from kpr_sender.logins import Attempt, Login, unremembered
 from kpr_sender.model import Environment, Party
-from kpr_sender.net import Stopped, never
 from kpr_sender.registry.latest import AT_MOST_EVERY
 from kpr_sender.settings.values import RegistryKind, RegistrySettings, Settings
 

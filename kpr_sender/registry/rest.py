@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from kpr_sender.deadline import Stopped, never
 from kpr_sender.errors import AccessRefused, ConfigInvalid
-from kpr_sender.net import Stopped, never
 from kpr_sender.registry.client import (
     RegistryClient,
     UnreadableError,

@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from kpr_sender.deadline import Stopped, never
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, LoginRefused
 from kpr_sender.http_client import HttpAnswer
 from kpr_sender.messages import safe_xml
 from kpr_sender.messages.refused import MessageRefused
-from kpr_sender.net import Stopped, never
 from kpr_sender.registry.client import (
     MAX_BYTES,
     RegistryClient,

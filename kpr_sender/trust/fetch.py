@@ -23,10 +23,10 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from kpr_sender.deadline import Stopped, never
 from kpr_sender.durable import write_file
 from kpr_sender.errors import RegistryUnreachable
 from kpr_sender.http_client import BrokenOff, HttpClient, NoAnswer
-from kpr_sender.net import Stopped, never
 from kpr_sender.trust.revocation import (
     RevocationAnswer,
     RevocationStatus,

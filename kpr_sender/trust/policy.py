@@ -31,10 +31,10 @@ from kpr_sender.cms.certificates import (
     load_certificates,
     refusal,
 )
+from kpr_sender.deadline import Stopped, never
 from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.model import Environment
-from kpr_sender.net import Stopped, never
 from kpr_sender.regular_file import read_regular
 from kpr_sender.settings.values import Revocation, Settings
 from kpr_sender.trust.revocation import RevocationAnswer, RevocationStatus, is_authority

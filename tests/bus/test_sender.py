@@ -13,8 +13,8 @@ from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.bus.codec import Decoded
 from kpr_sender.bus.dial import dial
 from kpr_sender.bus.port import Outcome, Reach, Verdict
+from kpr_sender.deadline import Stopped
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InDoubt, InputRefused, KprError
-from kpr_sender.net import Stopped
 from kpr_sender.settings.values import BusSettings
 from tests.helpers.bus_settings import KPR_QUEUE, NO_QUEUES, bus_settings, outbound
 from tests.helpers.scripted_bus import Script, ScriptedBus

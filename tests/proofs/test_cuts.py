@@ -17,8 +17,8 @@ from kpr_sender.bus.amqp import AmqpBus
 from kpr_sender.bus.dial import dial
 from kpr_sender.bus.port import LinkState, Reach, Verdict
 from kpr_sender.bus.proton_engine import Message
+from kpr_sender.deadline import Stopped
 from kpr_sender.errors import BusUnreachable
-from kpr_sender.net import Stopped
 from kpr_sender.settings.values import BusSettings
 from tests.helpers.bus_settings import bus_settings
 from tests.helpers.counting_bus import CountingBus
