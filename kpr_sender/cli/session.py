@@ -33,7 +33,7 @@ from kpr_sender.events import Event, EventKind, Observer, contained
 from kpr_sender.logs import log_event, logging_to
 from kpr_sender.model import SubmissionState
 from kpr_sender.report import Report
-from kpr_sender.settings.exposure import concerns
+from kpr_sender.settings.exposure import concerns, loosened
 from kpr_sender.settings.sample_file import register_url
 from kpr_sender.settings.values import Settings
 
@@ -293,4 +293,7 @@ def _observers(invocation: Invocation, settings: Settings) -> Iterator[tuple[Obs
             from kpr_sender.cli.display import Display  # noqa: PLC0415 - rich is loaded on a terminal only
 
             observers.append(stack.enter_context(Display()).show)
+        elif not to_stderr or settings.log.file:  # -q, or events in a file alone
+            for text in loosened(settings):
+                click.echo(f"kpr-send: {text}", err=True)
         yield tuple(map(contained, observers))

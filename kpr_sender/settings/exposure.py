@@ -29,6 +29,11 @@ def concerns(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, found)))
 
 
+def loosened(settings: Settings) -> tuple[str, ...]:
+    """Say what of a configuration makes it less safe than it may be: what every run shows, however little it prints."""
+    return tuple(filter(None, (settings.receiver.concern, *concerns(settings))))
+
+
 def require_unexposed(settings: Settings) -> None:
     """Refuse secrets and private keys that others may read.
 

@@ -121,6 +121,18 @@ def test_g4_plain_xml_is_believed_only_where_the_configuration_says_so(
     assert add(*plain)[0] == 0
 
 
+@pytest.mark.parametrize("log_file", ["", "kpr.log"], ids=["no file", "file"])
+def test_what_loosens_security_is_on_standard_error_in_every_run(
+    add: Add, kommune: Municipality, bus: MemoryBus, fhi: Fhi, log_file: str
+) -> None:
+    log = {"log": {"file": log_file}} if log_file else {}
+    for on in (True, False):
+        kommune.configure({"receiver": {"unsealed_receipts": on}, **log})
+        for options in (("-q",), ("-q", "--json"), ("-v",), ()):
+            err = add(fhi.apprec(bus.published[0]), options=options)[2]
+            assert err.count("receiver.unsealed_receipts is on") == on, options
+
+
 NO_RECEIPT_OF_OURS = {
     "empty": lambda _fhi, _bus: b"",
     "a picture": lambda _fhi, _bus: b"\xff\xd8\xff\xe0" + bytes(200),
