@@ -76,7 +76,7 @@ class KprError(Exception):
     advice: ClassVar[str]
 
     def __init__(self, what: str, *, where: str = "", next_step: str = "") -> None:
-        self.what, self.where, own = (redact_text(text, MAX_TEXT) for text in (what, where, next_step))
+        self.what, self.where, own = (text and redact_text(text, MAX_TEXT) for text in (what, where, next_step))
         super().__init__(self.what)
         self.next_step = own or self.advice
 

@@ -6,6 +6,7 @@ here (parsing the configuration, OpenSSL's proof that a key's primes are prime) 
 
 from __future__ import annotations
 
+import functools
 import shutil
 import tempfile
 import uuid
@@ -37,6 +38,7 @@ _VALID = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2060, 1, 1, tzinfo=UTC))
 _SIGN, _ENCIPHER = ("content_commitment",), ("key_encipherment", "data_encipherment")
 
 
+@functools.cache
 def _pair(name: str, usages: tuple[str, ...]) -> KeyPair:
     key = rsa.generate_private_key(65537, 2048)
     issuer_key = pki.private_key(pki.Kind.STRANGER)

@@ -83,6 +83,7 @@ class Document:
         return text.encode()
 
 
+@cache
 def _quoted(value: str) -> str:
     return value if value.startswith(('"', "'")) else quoteattr(value)
 
