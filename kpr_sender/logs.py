@@ -124,7 +124,7 @@ class _JsonLine(logging.Formatter):
         return json.dumps(redact_fields(line), ensure_ascii=self._ascii_only, default=str)
 
 
-class _Lines(logging.StreamHandler[Any]):
+class _LogLines(logging.StreamHandler[Any]):
     """Writes lines to a stream.
 
     Attributes:
@@ -149,7 +149,7 @@ class _Lines(logging.StreamHandler[Any]):
             self.failure = error
 
 
-class _File(_Lines, logging.handlers.WatchedFileHandler):
+class _LogFile(_LogLines, logging.handlers.WatchedFileHandler):
     """Adds lines to a file, and to its successor once logrotate has moved it: a run may wait for hours."""
 
     def begin(self) -> None:
@@ -218,13 +218,13 @@ def _is_standard_error(path: Path) -> bool:
     return str(path) in _ERROR
 
 
-def _handler(target: Path | TextIO) -> _Lines:
+def _handler(target: Path | TextIO) -> _LogLines:
     if not isinstance(target, Path):
-        return _Lines(target)
+        return _LogLines(target)
     if _is_standard_error(target):
         # Not opened by its name: that is a link, and refused where it leads to a socket (systemd) or another's file.
-        return _Lines(open(_STDERR, "w", encoding="utf-8", closefd=False))
-    handler = _File(target, encoding="utf-8", delay=True)
+        return _LogLines(open(_STDERR, "w", encoding="utf-8", closefd=False))
+    handler = _LogFile(target, encoding="utf-8", delay=True)
     handler.begin()
     return handler
 

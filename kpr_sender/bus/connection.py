@@ -1,6 +1,6 @@
 """A connection that is logged in, how a link is attached on it, and what sends and reads by it.
 
-``doctor``'s probe shares ``Login``; ``BusConnection`` is a login with its links, as the caller's thread sees it.
+``doctor``'s probe shares ``OpenConnection``; ``BusConnection`` is one with its links, as the caller's thread sees it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _THREAD_SECONDS: Final = 5.0  # the I/O thread never blocks longer on anything
 _Link = TypeVar("_Link", bound=SessionLink)
 
 
-class Login:
+class OpenConnection:
     """Dials and logs in, once.
 
     Args:
@@ -142,7 +142,7 @@ class BusConnection:
         stopped: Ends connecting and attaching within a second.
 
     Raises:
-        BusUnreachable, AccessRefused, ConfigInvalid: As for ``Login`` and ``Login.attached``.
+        BusUnreachable, AccessRefused, ConfigInvalid: As for ``OpenConnection`` and ``OpenConnection.attached``.
     """
 
     def __init__(
@@ -163,12 +163,12 @@ class BusConnection:
         self._senders: dict[str, tuple[SendingLink, int]] = {}
         deadline = time.monotonic() + settings.connect_timeout
         reached(FaultPoint.BEFORE_CONNECT)
-        self._login = Login(settings, deadline, on_end=self.inbox.put, stopped=stopped)
-        self._io = self._login.io
+        self._open = OpenConnection(settings, deadline, on_end=self.inbox.put, stopped=stopped)
+        self._io = self._open.io
         try:
             self._attach_receivers(attached, deadline)
         except BaseException:
-            self._login.abort()
+            self._open.abort()
             raise
 
     @property
@@ -206,7 +206,7 @@ class BusConnection:
         """Ask for messages from queues; does nothing the second time. Returns whether it was the first for any.
 
         Raises:
-            BusUnreachable, AccessRefused, ConfigInvalid: As for ``Login.attached``.
+            BusUnreachable, AccessRefused, ConfigInvalid: As for ``OpenConnection.attached``.
         """
         self._attach_receivers(sources, time.monotonic() + self._settings.connect_timeout)
         first = (self._receivers.keys() & sources) - self._reading
@@ -214,7 +214,7 @@ class BusConnection:
             for source in first:
                 self._io.do(self._receivers[source].read).result(_THREAD_SECONDS)
         except TimeoutError:
-            raise BusUnreachable("The connection's thread does not answer.", where=self._login.where) from None
+            raise BusUnreachable("The connection's thread does not answer.", where=self._open.where) from None
         self._reading |= first
         return bool(first)
 
@@ -256,7 +256,7 @@ class BusConnection:
                 hand_out=self.inbox.put,
             )
 
-        return self._login.attached(make, deadline, where=f"{key} {queue_name(name)}")[0]
+        return self._open.attached(make, deadline, where=f"{key} {queue_name(name)}")[0]
 
     def _attach_sender(self, name: str, deadline: float, where: str) -> tuple[SendingLink, int] | Outcome:
         # A link stays attached as long as the connection, also when another queue is sent to: RabbitMQ 4.0 sometimes
@@ -269,14 +269,14 @@ class BusConnection:
             return SendingLink(self._io, send_address(self._settings.exchange, name, form))
 
         try:
-            link, answer = self._login.attach(make, deadline)
+            link, answer = self._open.attach(make, deadline)
         except BusUnreachable as error:
             self._io.abort("attaching failed")
             return broker_errors.not_connected(error)
         if isinstance(answer, LinkRefused):
             return broker_errors.refused_link(answer, where)
         if isinstance(answer, ConnectionEnded):
-            ended = broker_errors.connection_error(answer, self._login.where)
+            ended = broker_errors.connection_error(answer, self._open.where)
             return broker_errors.not_connected(ended, answer.condition)
         self._senders[name] = link, answer.max_message_size
         return self._senders[name]

@@ -22,7 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final
 
-from kpr_sender.bus.links import ConnectionEnded, EndedBy, Violation, described
+from kpr_sender.bus.links import BrokerViolation, ConnectionEnded, EndedBy, described
 from kpr_sender.bus.proton_engine import (
     SASL,
     Collector,
@@ -163,7 +163,7 @@ class IoThread:
             ended = self._until_the_end()
         except OSError as error:
             ended = self._ended(EndedBy.SOCKET, f"local:{type(error).__name__}", error.strerror or "")
-        except Violation as error:
+        except BrokerViolation as error:
             ended = self._ended(EndedBy.PROTOCOL, "local:violation", str(error))
         except TransportException:
             ended = self._ended(EndedBy.PROTOCOL, *described(lambda: self._transport.condition))
@@ -371,7 +371,7 @@ class IoThread:
             proton_link.advance()
             self._discarded += 1
         if self._discarded > _MOST_DISCARDED:
-            raise Violation("it goes on sending on a session that has ended")
+            raise BrokerViolation("it goes on sending on a session that has ended")
 
     def _handle_open(self) -> None:
         # A broker that refuses opens first and closes in the same breath.
@@ -432,7 +432,7 @@ def _version(read_properties: Callable[[], Any]) -> str:
 def _require_ours(opened: Session | Link) -> None:
     """Refuse sessions and links that the broker begins: proton would store as many as it likes."""
     if opened.state & Endpoint.LOCAL_UNINIT:
-        raise Violation("it began a session or a link of its own")
+        raise BrokerViolation("it began a session or a link of its own")
 
 
 def _or_ended(count: Callable[[], int]) -> int:

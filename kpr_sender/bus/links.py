@@ -64,7 +64,7 @@ class LinkRefused:
 AttachReply = Future[LinkAttached | LinkRefused | ConnectionEnded]
 
 
-class Violation(Exception):
+class BrokerViolation(Exception):
     """The broker does what no broker may: the connection ends. The text quotes nothing of what it sent."""
 
 
@@ -200,4 +200,4 @@ class InwardLink(SessionLink):
 
     def on_delivery(self, delivery: Delivery) -> None:  # noqa: ARG002 - the receiving link's business
         """Nothing was asked for."""
-        raise Violation("it sent a message that nobody asked for")
+        raise BrokerViolation("it sent a message that nobody asked for")

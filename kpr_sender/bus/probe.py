@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from kpr_sender.bus.codec import receive_address, send_address
-from kpr_sender.bus.connection import Login
+from kpr_sender.bus.connection import OpenConnection
 from kpr_sender.bus.dial import dial
 from kpr_sender.bus.links import InwardLink, OutwardLink, SessionLink
 from kpr_sender.bus.port import Handshake
@@ -35,33 +35,33 @@ class Probe:
         settings: The municipality's connection.
 
     Raises:
-        BusUnreachable, AccessRefused, ConfigInvalid: As for ``Login``.
+        BusUnreachable, AccessRefused, ConfigInvalid: As for ``OpenConnection``.
     """
 
     def __init__(self, settings: BusSettings) -> None:
         self._settings = settings
-        self._login = Login(settings, self._deadline(), on_end=lambda _ended: None)
+        self._open = OpenConnection(settings, self._deadline(), on_end=lambda _ended: None)
 
     @property
     def version(self) -> str:
         """The bus's version as it says; may be empty."""
-        return self._login.version
+        return self._open.version
 
     def reads(self, queue: str, where: str) -> None:
         """Attach to a queue as if to read from it. Raises as ``sends`` does."""
-        self._attach(lambda form: InwardLink(self._login.io, receive_address(queue, form)), where)
+        self._attach(lambda form: InwardLink(self._open.io, receive_address(queue, form)), where)
 
     def sends(self, queue: str, where: str) -> int:
-        """Attach to the configured exchange as if to send to a queue behind it. Raises as ``Login.attached`` does."""
+        """Attach to the exchange as if to send to a queue behind it. Raises as ``OpenConnection.attached`` does."""
         exchange = self._settings.exchange
-        return self._attach(lambda form: OutwardLink(self._login.io, send_address(exchange, queue, form)), where)
+        return self._attach(lambda form: OutwardLink(self._open.io, send_address(exchange, queue, form)), where)
 
     def close(self) -> None:
         """Detach everything and hang up. Only now: RabbitMQ 4.0 sometimes never answers a link after a detached one."""
-        self._login.io.close()
+        self._open.io.close()
 
     def _attach(self, make: Callable[[AddressForm], SessionLink], where: str) -> int:
-        return self._login.attached(make, self._deadline(), where=where)[1].max_message_size
+        return self._open.attached(make, self._deadline(), where=where)[1].max_message_size
 
     def _deadline(self) -> float:
         return time.monotonic() + self._settings.connect_timeout

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kpr_sender.bus.io_thread import IoThread
-from kpr_sender.bus.links import ConnectionEnded, OutwardLink, Violation, described
+from kpr_sender.bus.links import BrokerViolation, ConnectionEnded, OutwardLink, described
 from kpr_sender.bus.port import Reach
 from kpr_sender.bus.proton_engine import Delivery
 from kpr_sender.fault_points import FaultPoint, reached
@@ -112,7 +112,7 @@ class SendingLink(OutwardLink):
             if link.credit < 0 and not self._tags:
                 # proton counts in 32 bits with a sign, and would wait for ever. Less than none is left of a credit
                 # only where it was taken back while a message was on its way.
-                raise Violation("it gives a credit of 2^31 or more, which cannot be counted")
+                raise BrokerViolation("it gives a credit of 2^31 or more, which cannot be counted")
             if link.credit <= 0:
                 return False
             self._tags += 1

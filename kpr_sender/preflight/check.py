@@ -46,7 +46,7 @@ _E = TypeVar("_E", bound=_Evaluator)
 
 
 @dataclass(frozen=True, slots=True)
-class _File(Generic[_E]):
+class _ReadFile(Generic[_E]):
     """One file that was read: its payload, or why it has none."""
 
     evaluator: _E
@@ -170,7 +170,7 @@ def _read(
     profile: Profile,
     name: str,
     making: Callable[[Format], _E],
-) -> _File[_E]:
+) -> _ReadFile[_E]:
     try:
         file = InputFile(chunks, expected, profile)
         evaluator = making(file.format)
@@ -182,9 +182,9 @@ def _read(
         evaluator.end()
         payload = file.payload()
         if isinstance(payload, Payload):
-            return _File(evaluator, payload, None)
+            return _ReadFile(evaluator, payload, None)
         _say(evaluator.findings, payload, expected)
-        return _File(evaluator, None, refused(payload, name=name))
+        return _ReadFile(evaluator, None, refused(payload, name=name))
     # Raised out here, so that it carries no parser's error, which may quote the file.
     raise refused(refusal, name=name)
 

@@ -45,8 +45,8 @@ class Persons:
 
     def __init__(self, models: Mapping[str, Model], rules: RowEvaluator, circumstances: Circumstances) -> None:
         kinds = [child.name for child in models[PERSON].block.children if child.kind == "block"]
-        self._own = _Block(PERSON, models[PERSON], rules, circumstances)
-        self._rows = [_Block(kind, models[kind], rules, circumstances) for kind in kinds]
+        self._own = _KindOfBlock(PERSON, models[PERSON], rules, circumstances)
+        self._rows = [_KindOfBlock(kind, models[kind], rules, circumstances) for kind in kinds]
         self._functions = _functions(models[_FUNCTION], circumstances)
 
     def read(self, record: Record) -> PersonRecord | None:
@@ -71,7 +71,7 @@ class Persons:
         return PersonRecord(own.keys, own.values, rows, own.violations)
 
 
-class _Block:
+class _KindOfBlock:
     """One kind of block.
 
     Attributes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from typing import Final
 
@@ -22,6 +23,14 @@ def test_no_module_is_long() -> None:
 
 def test_the_typical_module_is_short() -> None:
     assert statistics.median(_lines().values()) < _TYPICAL
+
+
+def test_a_class_name_means_one_thing_in_the_whole_package() -> None:
+    places: dict[str, list[str]] = {}
+    for path in (ROOT / "kpr_sender").rglob("*.py"):
+        for name in re.findall(r"^ *class _*(\w+)", path.read_text(encoding="utf-8"), re.MULTILINE):
+            places.setdefault(name, []).append(path.name)
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
 
 
 _NO_ROOM: Final = {"helpers", "proofs", "packaging", "docs", "cli"}

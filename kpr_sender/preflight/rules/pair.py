@@ -50,7 +50,7 @@ _SAME: Final = (
 """What must be the same in both headers: the rule, where INNHINFO says it, where Melding does."""
 
 
-class _Persons:
+class _PersonTable:
     """One file's persons, in its order: number, line, age on 31 December and sex of each."""
 
     __slots__ = ("ages", "lines", "numbers", "sexes")
@@ -78,7 +78,7 @@ class Pair:
     def __init__(self, key: bytes, year: int) -> None:
         self._key = key
         self._year = year
-        self._persons, self._idents = _Persons(), _Persons()
+        self._persons, self._idents = _PersonTable(), _PersonTable()
         self._fids = array("q")
         self._birth_dates: set[int] = set()
         self._headers: tuple[Finding, ...] = ()
