@@ -161,8 +161,9 @@ class Examiner:
         problem = self._sender_problem(shipment, answer)
         only_sender = bool(problem) and found.signer is not None
         # Cleaning all of them takes its time: not for what anybody sends.
-        if len(answer.errors) == apprec.MOST_ERRORS and (not problem or only_sender):
-            answer = apprec.parse(signed, most_errors=None)
+        if answer.errors_left and (not problem or only_sender):
+            answer = apprec.parse(signed, most_errors=apprec.MOST_ERRORS_VERIFIED)
+            found = replace(found, remark="; ".join(filter(None, (found.remark, _errors_left(answer)))))
         return replace(found, apprec=answer, problem=problem, only_sender=only_sender)
 
     def _unopened(self, inbound: Inbound, error: Exception) -> Examined:
@@ -288,6 +289,14 @@ class Examiner:
 def looks_like_xml(body: bytes) -> bool:
     """Tell XML from CMS: a CMS message begins with a SEQUENCE (0x30), XML with ``<``, a BOM or white space."""
     return body.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")[:1] == b"<"
+
+
+def _errors_left(answer: AppRec) -> str:
+    """Return how many of its errors are stored beside it, where that is not all of them."""
+    if not answer.errors_left:
+        return ""
+    read = len(answer.errors)
+    return f"it has {read + answer.errors_left:,} errors, of which the first {read:,} are shown; its copy has them all"
 
 
 def _type_problem(shipment: Shipment, answer: AppRec) -> str:

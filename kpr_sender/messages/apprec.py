@@ -8,6 +8,7 @@ read once, and a value that we decide by holds no comment (``safe_xml``).
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,7 +37,11 @@ NAMESPACES: Final = {
 """By version."""
 
 MOST_ERRORS: Final = 20
-"""Of a receipt that is not verified: anybody can send one with 50,000. What is verified is stored in full."""
+"""Of a receipt that is not verified: anybody can send one with 50,000."""
+MOST_ERRORS_VERIFIED: Final = 1_000
+"""Of one that is; its own bytes, which are stored, have all of them."""
+_MOST_ERROR_TEXT: Final = 300_000
+"""Characters of the errors that are read, together: to clean them takes its time, under the journal's lock."""
 
 _VERSIONS: Final = {namespace: version for version, namespace in NAMESPACES.items()}
 _STATUS: Final = {str(status.value): status for status in ReceiptStatus}
@@ -58,6 +63,7 @@ class AppRec:
         status: None for anything but exactly one Status with 1, 2 or 3: never success.
         status_code: Status V as it is written, cut.
         errors: The Error elements, in order: as many as were wanted.
+        errors_left: How many more there are.
         original_msg_id: The MsgId it answers, as we write ids.
         original_type: V of the type it answers; may be empty.
         original_issued_at: IssueDate of what it answers, as it is written; may be empty.
@@ -77,6 +83,7 @@ class AppRec:
     sender_her_ids: tuple[int, ...]
     receiver_her_ids: tuple[int, ...]
     sender_organisations: tuple[str, ...] = ()
+    errors_left: int = 0
 
 
 def parse(xml: bytes, *, most_errors: int | None = MOST_ERRORS) -> AppRec:
@@ -84,7 +91,7 @@ def parse(xml: bytes, *, most_errors: int | None = MOST_ERRORS) -> AppRec:
 
     Args:
         xml: The receipt.
-        most_errors: How many of its Errors are wanted; None for all, once it is verified.
+        most_errors: How many of its Errors are wanted, within a bound on all their text; None for all.
 
     Raises:
         MessageRefused: Not XML, not an AppRec, or it does not say which one message it answers.
@@ -97,18 +104,21 @@ def parse(xml: bytes, *, most_errors: int | None = MOST_ERRORS) -> AppRec:
     receipt = _Part(root, name.namespace or "")
     status = receipt.all("Status")
     code = safe_xml.attribute(status[0], "V") if len(status) == 1 and not len(status[0]) else ""
+    elements = receipt.all("Error")
+    errors = tuple(map(_error, _first(elements, most_errors)))
     return AppRec(
         version=version,
         generated_at=_date(receipt.all("GenDate")),
         status=_STATUS.get(code),
         status_code=foreign_text(code, _MAX_CODE),
-        errors=tuple(_error(element) for element in receipt.all("Error")[:most_errors]),
+        errors=errors,
         original_msg_id=_original_msg_id(receipt),
         original_type=foreign_text(safe_xml.attribute(receipt.one("OriginalMsgId/MsgType"), "V"), _MAX_CODE),
         original_issued_at=_date(receipt.all("OriginalMsgId/IssueDate")),
         sender_her_ids=tuple(map(int, receipt.ids("Sender", "HER", _HER_ID))),
         receiver_her_ids=tuple(map(int, receipt.ids("Receiver", "HER", _HER_ID))),
         sender_organisations=tuple(receipt.ids("Sender", "ENH", _ORGANISATION)),
+        errors_left=len(elements) - len(errors),
     )
 
 
@@ -125,6 +135,14 @@ def _date(found: list[etree._Element]) -> str:
     """Return the first date, which is only shown and remarked on, as it is written: as text or as V."""
     written = ((one.text or "").strip(WHITE) or one.get("V", "") for one in found[:1])
     return foreign_text(next(written, ""), _MAX_CODE)
+
+
+def _first(elements: list[etree._Element], most: int | None) -> list[etree._Element]:
+    """Return the first Errors, one at least, as many as are wanted and have no more text than is read."""
+    if most is None:
+        return elements
+    read = itertools.accumulate(sum(map(len, element.attrib.values())) for element in elements[:most])
+    return elements[: max(1, sum(size <= _MOST_ERROR_TEXT for size in read))]
 
 
 def _error(element: etree._Element) -> ReceiptError:

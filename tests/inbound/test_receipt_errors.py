@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +13,9 @@ from kpr_sender.bus.port import Inbound, Outbound, Source
 from kpr_sender.client import Client
 from kpr_sender.events import Event, EventKind
 from kpr_sender.messages.error_conditions import BY_CONDITION, Subject, advice
+from kpr_sender.privacy import shown_text
 from kpr_sender.render import text
-from kpr_sender.render.json import receipts_json
+from kpr_sender.render.json import dumps, receipts_json
 from kpr_sender.report import Report
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
@@ -150,6 +152,34 @@ def test_each_error_is_one_line_with_its_system_and_only_receipts_has_ot(
     assert line in screens["status"]
     assert not any("tjTjenType" in shown for shown in screens.values())
     assert report.text().count("T02 XML validerer ikke") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "read"),
+    [
+        ('<Error V="E10" S="2.16.578.1.12.4.1.1.8221" DN="Ugyldig verdi i felt pePeID" OT="Linje 1234"/>', 1_000),
+        (f'<Error V="{"01 " * 400}" S="{"01 " * 400}" DN="{"01 " * 400}" OT="{"01 " * 400}"/>', 63),
+    ],
+    ids=["usual", "dense"],
+)
+def test_a_verified_receipt_of_five_megabytes_of_errors_is_taken_at_once(
+    client: Client, silent_bus: MemoryBus, fhi: Fhi, error: str, read: int
+) -> None:
+    """The journal's lock is taken meanwhile, and whoever asks for the state reads them each time."""
+    number = min(49_000, 4_900_000 // len(error))
+    message = silent_bus.published[0]
+    xml = _errors(*[error] * number)(fhi.apprec(message, "2"))
+    silent_bus.put(fhi.inbound(message, fhi.sealed(xml)))
+    start = time.process_time()
+    report = client.wait(timeout=0)
+    (document,) = client.receipts()
+    screen = [shown_text(line) for line in text.receipts_screen(report, [(document.receipt, None)])]
+    dumps([report.as_json(), receipts_json(report, [(document.receipt, None)]), report.text()])
+    assert time.process_time() - start < 5
+    (receipt,) = report.submission.shipments[0].receipts
+    assert (len(receipt.errors), document.xml) == (read, xml)
+    assert f"{number + 1:,} errors, of which the first {read:,} are shown" in receipt.problem
+    assert any("its copy has them all" in line for line in screen)
 
 
 def test_a_verified_receipt_has_all_its_errors_and_another_the_first_twenty(
