@@ -166,7 +166,7 @@ def _certificates_of(row: sqlite3.Row) -> Certificates | None:
 
 @_as_written
 def submission_of(row: sqlite3.Row, shipments: Sequence[Shipment]) -> Submission:
-    """Return a submission."""
+    """Read a submission from its row."""
     return Submission(
         submission_id=row["submission_id"],
         environment=Environment(row["environment"]),
@@ -240,7 +240,7 @@ def shipment_of(
     error_message: ErrorMessage | None = None,
     of_history: Mapping[str, Any] = NOTHING,
 ) -> Shipment:
-    """Return a shipment."""
+    """Read a shipment from its row, with what was read of it elsewhere."""
     return Shipment(
         **of_history,
         **_lifecycle(row),
@@ -285,7 +285,7 @@ def error_message_of(row: sqlite3.Row) -> ErrorMessage:
 
 @_as_written
 def receipt_of(row: sqlite3.Row) -> Receipt:
-    """Return a receipt."""
+    """Read a receipt from its row."""
     return Receipt(
         receipt_id=row["receipt_id"],
         msg_id=row["msg_id"],
