@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +26,8 @@ Run = dict[str, Any]
 
 BREACHES: Final = ("lost", "duplicated", "misclassified", "dead_ends")
 """What no proof may ever count; each is summed over all figures in the closing line."""
+
+IN_ALL: Final = "in_all"
 
 _OUTPUT: Final = "kpr_figures"
 _collected: dict[str, Counts] = {}
@@ -107,13 +109,20 @@ def runs_in(path: Path) -> list[Run]:
     return runs
 
 
-def added(runs: Iterable[Run], made: Run) -> list[Run]:
-    """Return the runs with this one: what it counted takes the place of what earlier ones counted of the same."""
+def added(runs: Sequence[Run], made: Run) -> list[Run]:
+    """Return the runs with this one: what it counted takes the place of what earlier ones counted of the same.
+
+    A count that is called ``in_all`` goes on from run to run.
+    """
+    figures = {name: dict(counts) for name, counts in made["figures"].items()}
+    for name, counts in figures.items():
+        if IN_ALL in counts:
+            counts[IN_ALL] += sum(run["figures"].get(name, {}).get(IN_ALL, 0) for run in runs)
     left = [
         run | {"figures": {name: counts for name, counts in run["figures"].items() if name not in made["figures"]}}
         for run in runs
     ]
-    return [*(run for run in left if run["figures"]), made]
+    return [*(run for run in left if run["figures"]), made | {"figures": figures}]
 
 
 def _write(path: Path, made: object) -> None:

@@ -64,6 +64,10 @@ def test_the_long_proofs_run_when_asked_for_and_count_beside_those_of_other_nigh
     assert made["figures"] == {"a long proof": {"runs": 1000, "lost": 0}}
     assert added([left, made], earlier) == [left, earlier], "a run of which nothing is left is gone"
 
+    night: Run = other | {"figures": {"spoilt": {"cms": 3, "in_all": 3}}}
+    once_more = added([left, *added([], night)], night)
+    assert [one["figures"] for one in once_more] == [other["figures"], {"spoilt": {"cms": 3, "in_all": 6}}]
+
 
 def test_the_closing_line_sums_over_all_figures() -> None:
     assert closing_line({"a": {"lost": 1, "runs": 5}, "b": {"lost": 2, "misclassified": 1}}) == (
