@@ -19,7 +19,6 @@ import pytest
 
 from kpr_sender.errors import ConfigInvalid, InternalError, JournalUnwritable
 from kpr_sender.journal import connection, schema
-from kpr_sender.journal.file_errors import of_sqlite
 from kpr_sender.journal.rows import time_of, time_text
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment, MessageType
@@ -224,27 +223,6 @@ def test_a_row_that_does_not_read_back_is_damage(tmp_path: Path) -> None:
             journal.shipment(shipment.msg_id)
         with pytest.raises(JournalUnwritable, match="damaged"):
             journal.create(new_submission("x", replaces="2024-aaaa0001", reason="r"))
-
-
-@pytest.mark.parametrize(
-    ("code", "text"),
-    [
-        (sqlite3.SQLITE_FULL, "disk is full"),
-        (sqlite3.SQLITE_IOERR_FSYNC, "disk reports an error"),
-        (sqlite3.SQLITE_READONLY_DBMOVED, "read-only"),
-        (sqlite3.SQLITE_BUSY_SNAPSHOT, "locked for too long"),
-        (sqlite3.SQLITE_CANTOPEN, "cannot be opened"),
-        (sqlite3.SQLITE_CORRUPT_INDEX, "damaged"),
-        (sqlite3.SQLITE_NOTADB, "not a kpr-sender journal"),
-    ],
-)
-def test_each_of_sqlites_errors_has_its_sentence(code: int, text: str) -> None:
-    error = sqlite3.OperationalError("x")
-    error.sqlite_errorcode = code
-    found = of_sqlite(Path("/var/lib/kpr/journal.db"), error)
-    assert isinstance(found, JournalUnwritable)
-    assert text in found.what
-    assert str(found).startswith("/var/lib/kpr/journal.db: ")
 
 
 def test_an_error_of_the_program_is_not_called_the_machines(tmp_path: Path) -> None:
