@@ -161,7 +161,7 @@ CASES: list[tuple[str, Callable[[Stage], None], tuple[str, ...], int]] = [
     ("other data for the same year", _sent_already, SHORT, 86),
     ("another run holds the journal", _locked, SHORT, 87),
     ("nothing is submitted for the year", _nothing, ("wait", "--wait", "0"), 89),
-    ("messages of others on our queue", _others_were_taken_as_often_as_is_safe, SHORT, 88),
+    ("messages of others on our queue", _others_were_taken_as_often_as_is_safe, NO_WAIT, 88),
 ]
 NOT_PROVEN_HERE = {
     error.exit_code for error in (errors.InternalError, errors.CertificateEnding, errors.NotReady, errors.ReadyToSend)

@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import socket
+from socket import IPPROTO_TCP, TCP_NODELAY, socket
 
 Misbehaviour = Callable[[socket], None]
 """What is done with the connection after the question has been read."""
@@ -70,6 +70,7 @@ def issuers_server() -> Iterator[IssuersServer]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    server.socket.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)  # as the register's stub
     served = IssuersServer(f"http://127.0.0.1:{server.server_port}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import re
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Mapping
@@ -178,6 +179,9 @@ class HttpsStub:
         context.load_cert_chain(*authority.issue(folder, *(names or ("127.0.0.1",))))
         self._server = _Server(("127.0.0.1", 0), self.handler)
         self._server.stub = self
+        # Head and body of an answer are two packets: the second would wait 40 ms for the first one's acknowledgement.
+        # Connections have it from the socket that they come in by.
+        self._server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
 
