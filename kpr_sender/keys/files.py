@@ -27,6 +27,7 @@ from kpr_sender.cms.asn1 import BerError
 from kpr_sender.cms.certificates import CertificateIdentity, extension, load_certificates, named, rsa_public_key
 from kpr_sender.cms.port import KeyTransport, Oaep
 from kpr_sender.errors import AccessRefused
+from kpr_sender.keys.kdf_rounds import require_few_rounds
 from kpr_sender.keys.native import shielded
 from kpr_sender.privacy import foreign_text
 
@@ -114,8 +115,9 @@ def load_pkcs12(data: bytes, passphrase: str | None, *, name: str, wanted: Wante
 
     Raises:
         AccessRefused: Wrong passphrase, not PKCS#12, no key or certificate in it, not RSA of at least 2048 bits, the
-            key is not the certificate's, or none or several pairs could be meant.
+            key is not the certificate's, none or several pairs could be meant, or it would take hours to open it.
     """
+    require_few_rounds(data, name=name)
     secret = _encoded(passphrase, name)
     with warnings.catch_warnings():
         # Buypass and Windows write BER, cryptography reads it and warns about it: nothing that our users can fix.
@@ -222,9 +224,10 @@ def load_pem(certificate_pem: bytes, key_pem: bytes, passphrase: str | None, *, 
         name: The file or configuration key, for messages.
 
     Raises:
-        AccessRefused: Wrong or missing passphrase, unreadable, not RSA of at least 2048 bits, or the key is not the
-            certificate's.
+        AccessRefused: Wrong or missing passphrase, unreadable, not RSA of at least 2048 bits, the key is not the
+            certificate's, or it would take hours to open it.
     """
+    require_few_rounds(key_pem, name=name)
     certificate, *others = load_certificates(certificate_pem, name)
     secret = _encoded(passphrase, name)
     try:
