@@ -23,7 +23,8 @@ from typing import Final
 
 from tools.setup.environment import ROOT, VENV
 
-# Two at a time, the longest first.
+# Beside the tests and two at a time, the longest first. What one finds is shown at once; who finds nothing is in the
+# summary alone.
 _LINTERS: Final = (
     ("mypy", ("mypy",)),
     # Another cache: the two platforms' results must not push each other out.
@@ -56,17 +57,14 @@ def main(arguments: Sequence[str]) -> int:
     """Run the steps; return 0 when all passed, else 1."""
     steps = _STEPS[arguments[0] if arguments else "test"]
     linters = [step for step in steps if step in _LINTERS]
-    rows: list[_Row] = []
-    if linters:
-        print(f"== {len(linters)} linters, {_AT_ONCE} at a time", flush=True)
-    # What each says is shown when it is done, whole and in the table's order.
+    # Beside the tests: those wait for brokers in their first minutes, and a core would idle.
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for row, said in pool.map(lambda step: _run(*step, shown=False), linters):
-            print(f"== {row.name}\n{said}", end="", flush=True)
-            rows.append(row)
-    for name, command in steps[len(linters) :]:
-        print(f"== {name}", flush=True)
-        rows.append(_run(name, command, shown=True)[0])
+        beside = [pool.submit(_run_quietly, *step) for step in linters]
+        rows = []
+        for name, command in steps[len(linters) :]:
+            print(f"== {name}", flush=True)
+            rows.append(_run(name, command)[0])
+    rows[:0] = [each.result() for each in beside]
     print("\nSummary")
     for row in rows:
         print(f"  {row.name:<14} {'passed' if row.passed else 'FAILED':<7} {row.seconds:6.1f} s")
@@ -80,15 +78,23 @@ class _Row:
     seconds: float
 
 
-def _run(name: str, command: Sequence[str], *, shown: bool) -> tuple[_Row, str]:
-    """Run a step; return how it ended, and what it said where that is not shown as it comes."""
+def _run_quietly(name: str, command: Sequence[str]) -> _Row:
+    """Run a linter; show what it said as soon as it has found something, whole."""
+    row, said = _run(name, command, subprocess.PIPE)
+    if not row.passed:
+        print(f"\n== {name}\n{said}", end="", flush=True)
+    return row
+
+
+def _run(name: str, command: Sequence[str], out: int | None = None) -> tuple[_Row, str]:
+    """Run a step; return how it ended, and what it said where that goes to a pipe."""
     # The virtual environment's programs first, for tests that call kpr-send by name.
     path = f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
     whole = [str(VENV / "bin" / command[0]), *command[1:]]
     # With compiled modules, as they are installed: hundreds of the tests' processes would else compile them anew.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["PATH"] = path
-    out, err = (None, None) if shown else (subprocess.PIPE, subprocess.STDOUT)
+    err = None if out is None else subprocess.STDOUT
     began = time.monotonic()
     ended = subprocess.run(whole, cwd=ROOT, env=environment, check=False, stdout=out, stderr=err, encoding="utf-8")
     return _Row(name, ended.returncode == 0, time.monotonic() - began), ended.stdout or ""

@@ -19,20 +19,25 @@ def test_no_file_of_a_run_is_an_argument_of_its_own(step: str) -> None:
 
 
 def test_a_linter_that_finds_something_is_shown_whole_and_fails_the_run(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def linter(said: str, code: int) -> tuple[str, tuple[str, ...]]:
-        return said, ("python", "-c", f"import sys; print({said!r}, 'first'); sys.exit({code})")
+    def step(said: str, code: int) -> tuple[str, tuple[str, ...]]:
+        return said, ("python", "-c", f"import sys; print({said!r}, 'says'); sys.exit({code})")
 
-    linters = (linter("slow", 0), linter("wrong", 1), linter("last", 0))
+    linters = (step("right", 0), step("wrong", 1), step("last", 0))
     monkeypatch.setattr(verify, "_LINTERS", linters)
-    monkeypatch.setitem(verify._STEPS, "check", (*linters, linter("tests", 0)))
+    monkeypatch.setitem(verify._STEPS, "check", linters)
+    monkeypatch.setitem(verify._STEPS, "quick", (*linters[::2], step("tests", 0)))
     monkeypatch.setattr(verify, "VENV", Path(sys.prefix))
     assert verify.main(["check"]) == 1
-    told, summary = capsys.readouterr().out.split("\nSummary\n")
-    assert (
-        told == "== 3 linters, 2 at a time\n== slow\nslow first\n== wrong\nwrong first\n== last\nlast first\n== tests\n"
-    )
+    told, summary = capfd.readouterr().out.split("\nSummary\n")
+    assert told == "\n== wrong\nwrong says\n"
     assert [line.split()[:2] for line in summary.splitlines()] == [
-        *(["slow", "passed"], ["wrong", "FAILED"], ["last", "passed"], ["tests", "passed"])
+        *(["right", "passed"], ["wrong", "FAILED"], ["last", "passed"])
+    ]
+    assert verify.main(["quick"]) == 0
+    told, summary = capfd.readouterr().out.split("\nSummary\n")
+    assert told == "== tests\ntests says\n"
+    assert [line.split()[:2] for line in summary.splitlines()] == [
+        *(["right", "passed"], ["last", "passed"], ["tests", "passed"])
     ]
