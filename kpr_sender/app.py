@@ -32,7 +32,7 @@ from kpr_sender.operator import testpersons
 from kpr_sender.outbound.publish import Publisher
 from kpr_sender.outbound.submit import Submitter
 from kpr_sender.profiles import admit, load
-from kpr_sender.registry.configured import Registers, open_registry, open_registry_for_sending
+from kpr_sender.registry.configured import Registers, age_for_sending, open_registry
 from kpr_sender.registry.counterpart_checks import require_one_environment
 from kpr_sender.registry.latest import LatestCounterpart
 from kpr_sender.registry.port import AddressRegistry, Registry
@@ -144,7 +144,7 @@ def certificates_in_use(
     attempt = RefusedLogins(beside(settings.journal.path), now).attempt
 
     def registry(observe: Observer) -> Registry:
-        return open_registry_for_sending(settings, now=now, observe=observe, attempt=attempt)
+        return open_registry(settings, now=now, observe=observe, max_age=age_for_sending(settings), attempt=attempt)
 
     return in_use(replace(_check_context(settings, now, attempt, registry), observe=observe))
 

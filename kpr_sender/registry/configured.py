@@ -61,20 +61,8 @@ def open_registry(
     )
 
 
-def open_registry_for_sending(
-    settings: Settings,
-    *,
-    now: Callable[[], datetime],
-    observe: Observer,
-    attempt: Attempt = unremembered,
-    stopped: Stopped = never,
-) -> Registry:
-    """Return the same for sealing: in production the register is asked anew, whatever is cached."""
-    max_age = _age_for_sending(settings)
-    return open_registry(settings, now=now, observe=observe, max_age=max_age, attempt=attempt, stopped=stopped)
-
-
-def _age_for_sending(settings: Settings) -> float | None:
+def age_for_sending(settings: Settings) -> float | None:
+    """Return how old an answer may be to seal by: in production the register is asked anew, whatever is cached."""
     return _ALWAYS_ASK if settings.environment is Environment.PRODUKSJON else None
 
 
@@ -112,7 +100,7 @@ class Registers:
     @cached_property
     def for_sending(self) -> AddressRegistry:
         """The same for sealing, asked anew in production."""
-        return self._given or self._open(max_age=_age_for_sending(self._settings))
+        return self._given or self._open(max_age=age_for_sending(self._settings))
 
     @property
     def past_cache(self) -> AddressRegistry:

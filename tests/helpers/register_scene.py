@@ -12,7 +12,7 @@ import pytest
 
 from kpr_sender.events import Event, EventKind
 from kpr_sender.registry.cached import CachedRegistry
-from kpr_sender.registry.configured import open_registry, open_registry_for_sending
+from kpr_sender.registry.configured import age_for_sending, open_registry
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.settings.values import Settings
 from tests.helpers.municipality import SENDER_HER_ID, Municipality, municipality
@@ -62,7 +62,8 @@ class Scene:
         return opened
 
     def open_for_sending(self, settings: Settings) -> CachedRegistry:
-        opened = open_registry_for_sending(settings, now=lambda: self.now, observe=self.told.append)
+        max_age = age_for_sending(settings)
+        opened = open_registry(settings, now=lambda: self.now, observe=self.told.append, max_age=max_age)
         assert isinstance(opened, CachedRegistry)
         return opened
 
