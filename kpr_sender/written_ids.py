@@ -30,30 +30,32 @@ _ID_DIGITS: Final = 11
 _FEWEST_DIGITS: Final = 10
 """Of a number that lost its leading zero."""
 
+
+@functools.cache
+def _pattern(written: str) -> re.Pattern[str]:
+    """Compile a pattern when it is first needed: most runs never do."""
+    return re.compile(written)
+
+
 # What is meant by a sign.
 
 _IGNORABLE: Final = (
-    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
-    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 """The code points with the property Default_Ignorable_Code_Point (DerivedCoreProperties.txt of Unicode 16): drawn as
 nothing. Some are letters and printable for Python, such as the Hangul fillers; it does not know the property."""
-_ONLY_DIGITS: Final = re.compile(r"[\W_]*[0-9]{1,2}[\W_]*")
-
-
-@functools.cache
-def _ignorable() -> re.Pattern[str]:
-    return re.compile(f"[{_IGNORABLE}]")
+_ONLY_DIGITS: Final = r"[\W_]*[0-9]{1,2}[\W_]*"
 
 
 def has_no_width(sign: str) -> bool:
     """Tell whether a sign is drawn as nothing."""
-    return unicodedata.category(sign) == "Cf" or _ignorable().match(sign) is not None
+    return unicodedata.category(sign) == "Cf" or _pattern(_IGNORABLE).match(sign) is not None
 
 
 def without_ignorable(text: str) -> str:
     """Return a text without the signs that are drawn as nothing, of which Python calls some printable."""
-    return text if text.isascii() else _ignorable().sub("", text)
+    return text if text.isascii() else _pattern(_IGNORABLE).sub("", text)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -64,7 +66,7 @@ def _meant_by_sign(sign: str) -> str:
     if sign.isdigit():
         return str(unicodedata.digit(sign))
     plain = unicodedata.normalize("NFKC", sign) if sign.isnumeric() else sign
-    return plain if _ONLY_DIGITS.fullmatch(plain) else sign
+    return plain if _pattern(_ONLY_DIGITS).fullmatch(plain) else sign
 
 
 # What stands for a sign. Each run has a bound where it could begin anew at each of its signs.
@@ -87,14 +89,13 @@ _READINGS: Final = (
 )
 """What is decoded in each reading, and the signs of which one is there if it differs from the one before (None: any
 that is not ASCII). ``%30`` and ``=30`` may also be a sign and two digits of an id: there is a reading without them."""
-_HEX_BYTES: Final = re.compile(r"[x%=](?:25){0,4}([0-9a-fA-F]{2})")
-_HEX_SIGNS: Final = re.compile(r"[uU]\{?([0-9a-fA-F]{1,8})")
+_HEX_BYTES: Final = r"[x%=](?:25){0,4}([0-9a-fA-F]{2})"
+_HEX_SIGNS: Final = r"[uU]\{?([0-9a-fA-F]{1,8})"
 _MAX_CODE_POINT: Final = 0x10FFFF
 
 
-@functools.cache
-def _tokens(*kinds: str) -> re.Pattern[str]:
-    return re.compile(rf"(?=[\\&%=]|{_UNUSUAL})(?:{'|'.join(kinds)})")
+def _tokens(kinds: tuple[str, ...]) -> re.Pattern[str]:
+    return _pattern(rf"(?=[\\&%=]|{_UNUSUAL})(?:{'|'.join(kinds)})")
 
 
 def _decoded(token: str) -> str:
@@ -122,13 +123,13 @@ def _of_escape(token: str) -> str:
     if token[0] in "nrtv":
         return " "
     if token[0] in "uU" or token.startswith("%u"):
-        codes = (int(code, 16) for code in _HEX_SIGNS.findall(token))
+        codes = (int(code, 16) for code in _pattern(_HEX_SIGNS).findall(token))
         return "".join(chr(code) if code <= _MAX_CODE_POINT else " " for code in codes)
     if token[0] == "0":
         return "".join(chr(int(code, 8)) for code in re.findall(r"0([67][0-7])", token))
     if token[0] == "3":
         return "".join(re.findall(r"3([0-9])", token))
-    data = bytes.fromhex("".join(_HEX_BYTES.findall(token)))  # none in the soft line end of quoted-printable
+    data = bytes.fromhex("".join(_pattern(_HEX_BYTES).findall(token)))  # none in the soft line end of quoted-printable
     try:
         return data.decode()
     except UnicodeDecodeError:
@@ -158,7 +159,7 @@ class _Reading(NamedTuple):
         pieces: list[str] = []
         tokens: list[tuple[int, int, int, int]] = []
         size = last = 0
-        for found in _tokens(*kinds).finditer(text):
+        for found in _tokens(kinds).finditer(text):
             meant = _decoded(found[0])
             if meant != found[0]:
                 start, end = found.span()
@@ -196,37 +197,35 @@ def _either(pairs: tuple[tuple[str, str], ...], between: str = "") -> str:
 
 
 _DAY, _MONTH = _either(_DAYS), _either(_MONTHS)
-_PERSON: Final = re.compile(f"{_DAY}{_MONTH}|[89]")
+_PERSON: Final = f"{_DAY}{_MONTH}|[89]"
 """How a person's number begins; a felles hjelpenummer has no date."""
 
-_IN_A_ROW: Final = re.compile(r"[0-9]{11,}")
+_IN_A_ROW: Final = r"[0-9]{11,}"
 _BETWEEN: Final = r"(?![,;]\s)[\W_]{1,3}+"  # not the comma of a list
-_GROUPED: Final = re.compile(
+_GROUPED: Final = (
     rf"(?<![0-9])(?:{_DAY}{_MONTH}[0-9]{{2}}|{_DAY}{_BETWEEN}{_MONTH}{_BETWEEN}[0-9]{{2}}){_BETWEEN}"
     rf"(?:[0-9]{{5}}|[0-9]{{3}}{_BETWEEN}[0-9]{{2}})(?![0-9])"
     rf"|(?<![0-9]){_either(_DAYS, _BETWEEN)}{_BETWEEN}{_either(_MONTHS, _BETWEEN)}(?:{_BETWEEN}[0-9]){{7}}(?![0-9])"
 )
 """How people group a national id; the first six digits are a date."""
-_NAME_SIGNS: Final = re.compile(r"[0-9._-]+")
-_NAME_BEFORE: Final = re.compile(r"[^\W\d_][_-]?\Z")
-_NAME_AFTER: Final = re.compile(r"[_-]?[^\W\d_]|\.[a-z]{2,4}(?!\w)")
+_NAME_SIGNS: Final = r"[0-9._-]+"
+_NAME_BEFORE: Final = r"[^\W\d_][_-]?\Z"
+_NAME_AFTER: Final = r"[_-]?[^\W\d_]|\.[a-z]{2,4}(?!\w)"
 """What stands beside a date and a running number in the name of a file."""
 
-_CHAIN: Final = re.compile(r"([0-9](?:[\W_]{0,3}+[0-9]){10,}+)")
+_CHAIN: Final = r"([0-9](?:[\W_]{0,3}+[0-9]){10,}+)"
 _GAP: Final = r"[\W_]{0,20}+[^\W\d_]?+[\W_]{0,20}+"
 """More signs than between one group and the next, or a letter, which may stand for a sign."""
-_GROUPS: Final = re.compile(
-    rf"(?<![0-9])(?=({_DAY}{_GAP}{_MONTH}{_GAP}[0-9][0-9]{_GAP}[0-9]{{3}}{_GAP}[0-9][0-9])(?![0-9]))"
-)
-_SINGLES: Final = re.compile(rf"(?<![0-9])([0-9](?:(?![0-9]){_GAP}[0-9](?![0-9])){{10,}}+)")
-_THOUSANDS: Final = re.compile(
+_GROUPS: Final = rf"(?<![0-9])(?=({_DAY}{_GAP}{_MONTH}{_GAP}[0-9][0-9]{_GAP}[0-9]{{3}}{_GAP}[0-9][0-9])(?![0-9]))"
+_SINGLES: Final = rf"(?<![0-9])([0-9](?:(?![0-9]){_GAP}[0-9](?![0-9])){{10,}}+)"
+_THOUSANDS: Final = (
     r"(?<![0-9])(?<![0-9][\W_])([0-9]{1,2}(?P<sign>[\W_])[0-9]{3}(?:(?P=sign)[0-9]{3}){2})(?!(?P=sign)?[0-9])"
 )
-_FLOAT: Final = re.compile(r"(?<![0-9.,])([1-9])[.,]([0-9]{1,10}?)0*[eE]\+?(0?9|10)(?![0-9])")
-_DUMPED: Final = re.compile(r"(?<![0-9])(?:0x)?3[0-9](?:[\W_]{1,3}+(?:0x)?+3[0-9]){10,}+(?![0-9])")
+_FLOAT: Final = r"(?<![0-9.,])([1-9])[.,]([0-9]{1,10}?)0*[eE]\+?(0?9|10)(?![0-9])"
+_DUMPED: Final = r"(?<![0-9])(?:0x)?3[0-9](?:[\W_]{1,3}+(?:0x)?+3[0-9]){10,}+(?![0-9])"
 """The bytes of ASCII digits, in hexadecimal."""
-_NO_DIGIT: Final = re.compile(r"[^0-9]+")
-_ONLY_SIGNS: Final = re.compile(r"[\W_]{0,3}")
+_NO_DIGIT: Final = r"[^0-9]+"
+_ONLY_SIGNS: Final = r"[\W_]{0,3}"
 
 
 def places(text: str) -> list[Place]:
@@ -264,7 +263,9 @@ def _merged(found: Iterable[Place], text: str = "") -> list[Place]:
     """Return places in order; those that overlap are one, and in a text those that only signs are between."""
     merged: list[Place] = []
     for start, end in sorted(found):
-        if merged and (start <= merged[-1][1] or (text and _ONLY_SIGNS.fullmatch(text, merged[-1][1], start))):
+        if merged and (
+            start <= merged[-1][1] or (text and _pattern(_ONLY_SIGNS).fullmatch(text, merged[-1][1], start))
+        ):
             merged[-1] = merged[-1][0], max(merged[-1][1], end)
         else:
             merged.append((start, end))
@@ -285,34 +286,34 @@ def _blanked(text: str, found: list[Place]) -> str:
 
 def _places(text: str) -> list[Place]:
     """Return where national ids stand in a reading, in no order."""
-    found = [row.span() for row in _IN_A_ROW.finditer(text)]
+    found = [row.span() for row in _pattern(_IN_A_ROW).finditer(text)]
     text = _blanked(text, found)
-    grouped = [chain.span() for chain in _CHAIN.finditer(text) if _is_grouped_as_id(text, *chain.span())]
+    grouped = [chain.span() for chain in _pattern(_CHAIN).finditer(text) if _is_grouped_as_id(text, *chain.span())]
     text = _blanked(text, grouped)
     if may_hold_one(text):
-        found += (row.span() for row in _DUMPED.finditer(text))
+        found += (row.span() for row in _pattern(_DUMPED).finditer(text))
         found += _with_person_number(list(_candidates(text)))
     return found + grouped
 
 
 def _is_grouped_as_id(text: str, start: int, end: int) -> bool:
     """Tell of digits with signs between them whether some are grouped as an id, and not as numbers in a row."""
-    return not all(map(_is_in_name, _GROUPED.finditer(text, start, end)))
+    return not all(map(_is_in_name, _pattern(_GROUPED).finditer(text, start, end)))
 
 
 def _is_in_name(group: re.Match[str]) -> bool:
     start, end = group.span()
-    return _NAME_SIGNS.fullmatch(group[0]) is not None and (
-        _NAME_BEFORE.search(group.string, max(start - 2, 0), start) is not None
-        or _NAME_AFTER.match(group.string, end) is not None
+    return _pattern(_NAME_SIGNS).fullmatch(group[0]) is not None and (
+        _pattern(_NAME_BEFORE).search(group.string, max(start - 2, 0), start) is not None
+        or _pattern(_NAME_AFTER).match(group.string, end) is not None
     )
 
 
 def _candidates(text: str) -> Iterator[_Candidate]:
     for shape in (_CHAIN, _GROUPS, _SINGLES, _THOUSANDS):
-        for found in shape.finditer(text):
-            yield found.span(1), _NO_DIGIT.sub("", found[1]).zfill(_ID_DIGITS)
-    for found in _FLOAT.finditer(text):
+        for found in _pattern(shape).finditer(text):
+            yield found.span(1), _pattern(_NO_DIGIT).sub("", found[1]).zfill(_ID_DIGITS)
+    for found in _pattern(_FLOAT).finditer(text):
         whole, decimals, exponent = found.groups()
         yield found.span(), f"{whole}{decimals:0<{int(exponent)}}".zfill(_ID_DIGITS)
 
@@ -353,7 +354,7 @@ def _with_person_number(candidates: list[_Candidate]) -> Iterator[Place]:
     for place, number in candidates:
         end = start + len(number)
         at = checked.find(1, start, end - _ID_DIGITS + 1)
-        while at >= 0 and not _PERSON.match(digits, at):
+        while at >= 0 and not _pattern(_PERSON).match(digits, at):
             at = checked.find(1, at + 1, end - _ID_DIGITS + 1)
         if at >= 0:
             yield place

@@ -113,9 +113,9 @@ MORE_SHAPES: Final[dict[str, Callable[[str], str]]] = {
     "dump": lambda one: one.encode().hex(" "),
     "list": lambda one: repr(list(one)),
 }
-"""In which every third is, and every one at night."""
+"""In which every fifth is, and every one at night."""
 EVERY_SHAPE: Final = SHAPES | MORE_SHAPES
-_AT_ONCE: Final = 20
+_AT_ONCE: Final = 10
 _ESCAPE: Final = re.compile(r"\\(?:[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4}|0[67][0-7])|(?:[%=][0-9A-F]{2})+|=\r?\n")
 _UNUSUAL: Final = re.compile(r"[^\x00-\x7f]")
 _SIGN: Final = re.compile(r"[^0-9A-Za-z]+")
@@ -240,12 +240,13 @@ def test_none_of_ten_thousand_ids_in_any_shape_passes_any_channel() -> None:
     shapes = {shape: list(_texts(numbers, written, _AT_ONCE)) for shape, written in EVERY_SHAPE.items()}
     for chosen in shapes.values():
         assert _found(chosen[0], wanted) == set(numbers[:_AT_ONCE])  # they are found where nobody takes them out
-    by_turns = [text[at % len(shapes)] for at, text in enumerate(zip(*shapes.values(), strict=True))]
+    two_each = [[" og ".join(two) for two in zip(each[::2], each[1::2], strict=True)] for each in shapes.values()]
+    by_turns = [text[at % len(shapes)] for at, text in enumerate(zip(*two_each, strict=True))]
 
     leaks = _leaks(CHANNELS, by_turns, wanted)
     texts = len(CHANNELS) * len(by_turns)
     for at, (shape, written) in enumerate(shapes.items()):
-        each = len(CLEANERS) if shape in SHAPES else 3 * len(CLEANERS)
+        each = len(CLEANERS) if shape in SHAPES else 5 * len(CLEANERS)
         for turn, name in enumerate(CLEANERS):
             chosen = written[(at + turn) % each :: each]
             texts += len(chosen)
@@ -380,11 +381,11 @@ def test_a_serial_number_of_eleven_digits_is_none() -> None:
     ["1", "01 ", "10.1.2025 ", "01%20", "&#48;", r"\x30-", "=30", "010190a12345 ", "0a1b", "²¹ ", "1,234", "30 "],
 )
 def test_a_long_text_of_others_is_cleaned_in_linear_time(signs: str) -> None:
-    text = signs * (100_000 // len(signs))
+    text = signs * (50_000 // len(signs))
     start = time.process_time()
     redact_text(text)
     shown_text(text)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < 1.5
 
 
 @pytest.mark.parametrize(
