@@ -225,11 +225,10 @@ _FLOAT: Final = r"(?<![0-9.,])([1-9])[.,]([0-9]{1,10}?)0*[eE]\+?(0?9|10)(?![0-9]
 _DUMPED: Final = r"(?<![0-9])(?:0x)?3[0-9](?:[\W_]{1,3}+(?:0x)?+3[0-9]){10,}+(?![0-9])"
 """The bytes of ASCII digits, in hexadecimal."""
 _NO_DIGIT: Final = r"[^0-9]+"
-_ONLY_SIGNS: Final = r"[\W_]{0,3}"
 
 
 def places(text: str) -> list[Place]:
-    """Return where national ids stand in a text, in order; those with nothing but signs between them are one place."""
+    """Return where national ids stand in a text, in order."""
     found: list[Place] = []
     rest = text
     for signs, kinds in _READINGS:
@@ -240,7 +239,7 @@ def places(text: str) -> list[Place]:
             more = [reading.place_in_text(place) for place in _places(reading.text)]
             rest = _blanked(rest, more)
             found += more
-    return _merged(found, text)
+    return _merged(found)
 
 
 def without(text: str, instead: str) -> str:
@@ -259,13 +258,11 @@ def may_hold_one(text: str) -> bool:
     return digits >= _FEWEST_DIGITS
 
 
-def _merged(found: Iterable[Place], text: str = "") -> list[Place]:
-    """Return places in order; those that overlap are one, and in a text those that only signs are between."""
+def _merged(found: Iterable[Place]) -> list[Place]:
+    """Return places in order; those that overlap are one."""
     merged: list[Place] = []
     for start, end in sorted(found):
-        if merged and (
-            start <= merged[-1][1] or (text and _pattern(_ONLY_SIGNS).fullmatch(text, merged[-1][1], start))
-        ):
+        if merged and start < merged[-1][1]:
             merged[-1] = merged[-1][0], max(merged[-1][1], end)
         else:
             merged.append((start, end))
