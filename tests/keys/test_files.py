@@ -137,9 +137,10 @@ def test_a_key_in_the_traditional_form_loads() -> None:
     assert load_pem(pki.certificate_pem(SIGNER), key, None, name="keys.signing").certificate == pki.certificate(SIGNER)
 
 
-@pytest.fixture
-def two_pairs(tmp_path: Path) -> bytes:
-    """One file with both pairs, as Java's keytool makes it, the signing pair first."""
+@pytest.fixture(scope="module")
+def of_keytool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a municipality's keys, and both pairs in one file, as Java's keytool makes it in seconds."""
+    tmp_path = tmp_path_factory.mktemp("keytool")
     if (keytool := shutil.which("keytool")) is None:
         pytest.skip("no keytool here: apt-get install default-jre-headless")
     made = ensure_pki(tmp_path, now=datetime.now(UTC))
@@ -164,7 +165,14 @@ def two_pairs(tmp_path: Path) -> bytes:
         ]
         subprocess.run(command, check=True, capture_output=True)
     (tmp_path / "passphrase").write_text(secret)
-    return target.read_bytes()
+    return tmp_path
+
+
+@pytest.fixture
+def two_pairs(of_keytool: Path, tmp_path: Path) -> bytes:
+    """One file with both pairs, the signing pair first."""
+    shutil.copytree(of_keytool, tmp_path, dirs_exist_ok=True)
+    return (tmp_path / "both.p12").read_bytes()
 
 
 def test_of_several_pairs_the_key_usage_says_which_one_is_meant(two_pairs: bytes, tmp_path: Path) -> None:
