@@ -185,14 +185,14 @@ def _doubted(shipment: Shipment, receipt: Receipt) -> KprError:
 
 
 def _alarmed(submission: Submission) -> KprError | None:
-    alarm = next((shipment.alarm for shipment in submission.shipments if shipment.alarm), "")
-    if not alarm:
+    alarmed = next((shipment for shipment in submission.shipments if shipment.alarm), None)
+    if alarmed is None:
         return None
     return NeedsPerson(
-        alarm,
+        alarmed.alarm,
         next_step="Send nothing before it is clear who else delivers for this municipality: another machine, another "
-        "journal, another program? Ask kpr@fhi.no what it has, then kpr-send resolve MSGID --settled --reason TEXT: "
-        "that settles the alarm alone.",
+        f"journal, another program? Ask kpr@fhi.no what it has, then kpr-send resolve {alarmed.msg_id} --settled "
+        "--reason TEXT: that settles the alarm alone.",
     )
 
 

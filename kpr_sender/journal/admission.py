@@ -8,12 +8,16 @@ never had is cancelled with the replacement: a named person gave the reason.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from kpr_sender.errors import AlreadySubmitted, InDoubt, NeedsPerson, UsageError
 from kpr_sender.journal.values import NewSubmission
 from kpr_sender.model import MessageType, Submission
 from kpr_sender.privacy import holds_national_id
 from kpr_sender.states import answered_though_unsent, blocks_replacement
+
+# One of ours: the answer names a MsgId that this journal does not know, and no decision can be on that.
+_SETTLE_ALARM: Final = "Ask kpr@fhi.no what it has, then kpr-send resolve {msg_id} --settled --reason TEXT."
 
 
 def require_admissible(
@@ -84,7 +88,7 @@ def require_answered(replaced: Submission) -> None:
         if shipment.alarm:
             raise AlreadySubmitted(
                 f"{shipment.alarm} Nothing takes the place of {_named(replaced)} before a person has settled that.",
-                next_step="Ask kpr@fhi.no what it has, then kpr-send resolve MSGID --settled --reason TEXT.",
+                next_step=_SETTLE_ALARM.format(msg_id=shipment.msg_id),
             )
         if answered_though_unsent(shipment):
             raise AlreadySubmitted(
@@ -149,20 +153,18 @@ def require_nothing_forgotten(new: NewSubmission, in_the_way: tuple[str, ...]) -
         )
 
 
-def require_no_alarm(alarm: str) -> None:
-    """Refuse a new pair while FHI has answered somebody else who delivers for us: it may have this year, too.
+def alarm_open(alarm: str, msg_id: str, what: str) -> NeedsPerson:
+    """Return the error where FHI has answered somebody else who delivers for us: it may have this, too.
 
     Args:
-        alarm: The answer that no person has settled, in a sentence; empty where there is none.
-
-    Raises:
-        NeedsPerson: Says what to do.
+        alarm: The answer that no person has settled, in a sentence.
+        msg_id: The shipment of ours that a person settles it by.
+        what: What is not done meanwhile.
     """
-    if alarm:
-        raise NeedsPerson(
-            f"{alarm} Nothing new is submitted before a person has settled that.",
-            next_step="Ask kpr@fhi.no what it has, then kpr-send resolve MSGID --settled --reason TEXT.",
-        )
+    return NeedsPerson(
+        f"{alarm} {what} before a person has settled that.",
+        next_step=_SETTLE_ALARM.format(msg_id=msg_id),
+    )
 
 
 def _named(submission: Submission) -> str:

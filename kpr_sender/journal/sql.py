@@ -39,7 +39,9 @@ _WITH_ALARM: Final = """
     FROM shipment
 """
 ALL_SHIPMENTS: Final = f"{_WITH_ALARM} ORDER BY shipment_id"
-OPEN_ALARM: Final = f"SELECT alarm FROM ({_WITH_ALARM}) WHERE alarm IS NOT NULL ORDER BY shipment_id DESC LIMIT 1"  # noqa: S608 - the program's own words
+OPEN_ALARM: Final = f"""
+    SELECT alarm, msg_id FROM ({_WITH_ALARM}) WHERE alarm IS NOT NULL ORDER BY shipment_id DESC LIMIT 1
+"""  # noqa: S608 - the program's own words
 # Found by each id that it has or had.
 SHIPMENT: Final = f"{_WITH_ALARM} JOIN known_msg_id USING (shipment_id) WHERE known_msg_id.msg_id = ?"
 SHIPMENT_BY_MESSAGE_ID: Final = f"""{_WITH_ALARM}

@@ -26,9 +26,9 @@ from kpr_sender.errors import (
 )
 from kpr_sender.journal import marker, recovery, rows, sql, witness
 from kpr_sender.journal.admission import (
+    alarm_open,
     require_admissible,
     require_clean,
-    require_no_alarm,
     require_nothing_forgotten,
     require_reason,
 )
@@ -145,7 +145,8 @@ class SqliteJournal(SqliteView):
             latest = _latest(connection, columns)
             require_admissible(new, latest=latest, same_payload=_same_payload(connection, new, columns))
             alarmed = connection.execute(sql.OPEN_ALARM).fetchone()
-            require_no_alarm("" if alarmed is None else alarmed["alarm"])
+            if alarmed is not None:
+                raise alarm_open(alarmed["alarm"], alarmed["msg_id"], "Nothing new is submitted")
             replaced = () if latest is None else latest.shipments
             kept = [one for one in replaced if one.msg_id in new.kept]
             types = [one.type for one in new.shipments] + [one.type for one in kept]

@@ -16,6 +16,7 @@ from typing import Final
 from kpr_sender import states
 from kpr_sender.errors import InternalError, LastError, NeedsPerson
 from kpr_sender.journal import rows, sql
+from kpr_sender.journal.admission import alarm_open
 from kpr_sender.journal.sql import Value
 from kpr_sender.journal.values import CREATED, NewShipment, NewSubmission
 from kpr_sender.model import Shipment
@@ -208,10 +209,7 @@ def answered_unsent(msg_id: str, what: str, alarm: str) -> NeedsPerson:
         alarm: The answer to somebody else's message, in a sentence; empty where it is one to this.
     """
     if alarm:
-        return NeedsPerson(
-            f"{alarm} {msg_id} is not {what} before a person has settled that.",
-            next_step="Ask kpr@fhi.no what it has, then kpr-send resolve MSGID --settled --reason TEXT.",
-        )
+        return alarm_open(alarm, msg_id, f"{msg_id} is not {what}")
     return NeedsPerson(
         f"An answer has come to {msg_id}, which the journal holds as not sent: it is not {what}.",
         next_step="Ask kpr@fhi.no whether the MsgId has arrived.",

@@ -278,8 +278,11 @@ def test_g1_an_alarm_stops_the_half_beside_and_what_would_replace_both_until_eit
         assert (report.sent, report.exit_code) == (0, 82)
         assert [bool(one.alarm) for one in report.submission.shipments] == [True, True]
         desk.kommune.new_extract()
-        with pytest.raises(AlreadySubmitted, match="Nothing takes the place of"):
+        with pytest.raises(AlreadySubmitted, match="Nothing takes the place of") as raised:
             client.submit(replaces=first.submission_id, reason=REASON)
+        for said in (report.error, raised.value):
+            assert said is not None
+            assert f"resolve {first.msg_id} --settled" in said.next_step, "the answer names a MsgId that is not here"
         report = client.settle(second.msg_id, reason="Maskin B er stoppet.", by="Kari Vakt")
         assert [one.alarm for one in report.submission.shipments] == ["", ""]
         replaced = client.submit(replaces=first.submission_id, reason=REASON)

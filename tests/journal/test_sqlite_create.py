@@ -223,8 +223,9 @@ def test_g1_while_an_alarm_is_open_no_other_year_is_submitted(journal: Journal) 
     _, second = journal.create(new_submission()).shipments
     first = journal.submissions()[0].shipments[0]
     journal.note_unknown_receipt(first.msg_id, original_msg_id="another", text="FHI has answered another.")
-    with pytest.raises(NeedsPerson, match=r"FHI has answered another\. Nothing new is submitted"):
+    with pytest.raises(NeedsPerson, match=r"FHI has answered another\. Nothing new is submitted") as raised:
         journal.create(new_submission("next", year=2025))
+    assert f"resolve {second.msg_id} --settled" in raised.value.next_step, "which the answer does not name"
     journal.decide(second.msg_id, Cause.PERSON_SETTLES, reason="the other machine is stopped", by="kari")
     journal.create(new_submission("next", year=2025))
 
