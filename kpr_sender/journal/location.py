@@ -123,14 +123,17 @@ def stable_inode(path: Path) -> int | None:
 
 
 def narrow(journal: Path) -> None:
-    """Let nobody but its owner read a journal any more: receipts in it may name persons, and a backup may widen rights.
+    """Let nobody but its owner read a journal or write its mark any more: receipts in it may name persons.
 
-    Promise G6. Raises ``OSError`` where the files are not ours to close.
+    A backup may widen rights, and so does Kubernetes with an ``fsGroup``, each time. Promise G6. Raises ``OSError``
+    where the files are not ours to close.
     """
     resolved = os.path.realpath(journal)
-    for file in (resolved, f"{resolved}-wal", f"{resolved}-shm"):
+    for file in (resolved, f"{resolved}-wal", f"{resolved}-shm", f"{resolved}.mark"):
         about = _about(file)
-        if sys.platform != "win32" and about is not None and about.st_mode & OTHERS and keeps_owners(Path(file)):
+        if sys.platform == "win32" or about is None or not stat.S_ISREG(about.st_mode):
+            continue
+        if about.st_mode & OTHERS and keeps_owners(Path(file)):
             with suppress(FileNotFoundError):
                 os.chmod(file, 0o600)  # noqa: PTH101 - of its text
 
