@@ -6,8 +6,9 @@ forms, signs that nobody sees. In each reading is an id:
 1. Eleven digits in a row, wherever they stand.
 2. Eleven with up to three signs between two groups, grouped as people group them and beginning with a date. Not within
    a name, as of a file, where a date and a running number look the same, nor across the comma of a list.
-3. Where the shape says less, what has a date and both check digits: any eleven digits with up to three signs between
-   two, groups of thousands, a float, and groups with more signs or a letter between them.
+3. Where the shape says less, what has a date and both check digits: whole groups of eleven digits with up to three
+   signs between two, a date with its century and five digits, groups of thousands, a float, ten digits in a row, and
+   groups with more signs or a letter between them.
 
 What each of these costs is linear in the text: others choose it.
 """
@@ -15,6 +16,7 @@ What each of these costs is linear in the text: others choose it.
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 import unicodedata
 from bisect import bisect_right
@@ -23,12 +25,12 @@ from typing import Final, NamedTuple
 
 Place = tuple[int, int]
 """Where something begins and ends."""
-_Candidate = tuple[Place, str]
-"""Where something stands that is an id if its digits are: eleven of them or more."""
+_Candidate = tuple[Place, list[str]]
+"""Where something stands that is an id if its digits are, eleven of them or more, in the groups they are written in."""
 
 _ID_DIGITS: Final = 11
-_FEWEST_DIGITS: Final = 10
-"""Of a number that lost its leading zero."""
+_FEWEST_DIGITS: Final = 9
+"""Of a date without leading zeros, and five digits."""
 
 
 @functools.cache
@@ -222,9 +224,22 @@ _THOUSANDS: Final = (
     r"(?<![0-9])(?<![0-9][\W_])([0-9]{1,2}(?P<sign>[\W_])[0-9]{3}(?:(?P=sign)[0-9]{3}){2})(?!(?P=sign)?[0-9])"
 )
 _FLOAT: Final = r"(?<![0-9.,])([1-9])[.,]([0-9]{1,10}?)0*[eE]\+?(0?9|10)(?![0-9])"
-_DUMPED: Final = r"(?<![0-9])(?:0x)?3[0-9](?:[\W_]{1,3}+(?:0x)?+3[0-9]){10,}+(?![0-9])"
-"""The bytes of ASCII digits, in hexadecimal."""
-_NO_DIGIT: Final = r"[^0-9]+"
+_NO_ZERO: Final = r"(?<![0-9A-Fa-f])([1-9][0-9]{9})(?![0-9A-Fa-f])"  # not in a digest
+_DATED: Final = tuple(
+    rf"(?<![0-9]){date}[\W_]{{1,3}}+(?P<rest>[0-9]{{5}}|[0-9]{{3}}{_BETWEEN}[0-9]{{2}})(?![0-9])"
+    for date in (
+        r"(?P<day>[1-9]|[0-7][0-9])(?P<sign>[\W_]{1,2})(?P<month>[1-9]|[0-9]{2})(?P=sign)(?:1[89]|20)?(?P<year>[0-9]{2})",
+        r"(?P<day>[0-7][0-9])(?P<month>[0-9]{2})(?:1[89]|20)(?P<year>[0-9]{2})",
+        r"(?:1[89]|20)(?P<year>[0-9]{2})(?P<sign>[\W_]{0,2})(?P<month>[0-9]{2})(?P=sign)(?P<day>[0-7][0-9])",
+    )
+)
+"""A date as people write one, which may have a century and no leading zeros, and the five digits after it."""
+_DUMPED: Final = (
+    r"(?<![0-9])(?:(?:0x)?3[0-9](?:[\W_]{1,3}+(?:0x)?+3[0-9]){10,}+"
+    r"|(?:4[89]|5[0-7])(?:[\W_]{1,3}+(?:4[89]|5[0-7])){10,}+)(?![0-9])"
+)
+"""The bytes of ASCII digits, in hexadecimal or decimal."""
+_DIGITS: Final = r"[0-9]+"
 
 
 def places(text: str) -> list[Place]:
@@ -307,12 +322,20 @@ def _is_in_name(group: re.Match[str]) -> bool:
 
 
 def _candidates(text: str) -> Iterator[_Candidate]:
-    for shape in (_CHAIN, _GROUPS, _SINGLES, _THOUSANDS):
+    for found in _pattern(_CHAIN).finditer(text):
+        yield found.span(), _pattern(_DIGITS).findall(found[0])
+    for shape in (_GROUPS, _SINGLES, _THOUSANDS, _NO_ZERO):
         for found in _pattern(shape).finditer(text):
-            yield found.span(1), _pattern(_NO_DIGIT).sub("", found[1]).zfill(_ID_DIGITS)
+            groups = _pattern(_DIGITS).findall(found[1])
+            yield found.span(1), groups if shape is _SINGLES else ["".join(groups).zfill(_ID_DIGITS)]
     for found in _pattern(_FLOAT).finditer(text):
         whole, decimals, exponent = found.groups()
-        yield found.span(), f"{whole}{decimals:0<{int(exponent)}}".zfill(_ID_DIGITS)
+        yield found.span(), [f"{whole}{decimals:0<{int(exponent)}}".zfill(_ID_DIGITS)]
+    for shape in _DATED:
+        for found in _pattern(shape).finditer(text):
+            if not _is_in_name(found):
+                date = "".join(part.zfill(2) for part in found.group("day", "month", "year"))
+                yield found.span(), [date + "".join(_pattern(_DIGITS).findall(found["rest"]))]
 
 
 _FIRST_CHECK: Final = (3, 7, 6, 1, 8, 9, 4, 5, 2, 1, 0)
@@ -344,15 +367,15 @@ def _with_check_digits(digits: bytes) -> bytes:
 
 
 def _with_person_number(candidates: list[_Candidate]) -> Iterator[Place]:
-    """Yield where eleven of the digits can be a person's: by date, or as a felles hjelpenummer, and by check digits."""
-    digits = "".join(number for _, number in candidates)
+    """Yield where whole groups can be a person's number: by date, or as a felles hjelpenummer, and by check digits.
+
+    A part of a group is none: of two numbers side by side, such as HER-ids, some eleven digits have check digits.
+    """
+    digits = "".join(group for _, groups in candidates for group in groups)
     checked = _with_check_digits(digits.encode("ascii"))
     start = 0
-    for place, number in candidates:
-        end = start + len(number)
-        at = checked.find(1, start, end - _ID_DIGITS + 1)
-        while at >= 0 and not _pattern(_PERSON).match(digits, at):
-            at = checked.find(1, at + 1, end - _ID_DIGITS + 1)
-        if at >= 0:
+    for place, groups in candidates:
+        begins = list(itertools.accumulate(map(len, groups), initial=start))
+        start, edges = begins[-1], set(begins)
+        if any(at + _ID_DIGITS in edges and checked[at] and _pattern(_PERSON).match(digits, at) for at in begins[:-1]):
             yield place
-        start = end

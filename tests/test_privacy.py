@@ -81,6 +81,7 @@ def test_no_national_id_survives_in_any_structure(national_id: str, shape: str) 
         ("010190\n12345 og 010190\\xad12345 og 010190%2012345", f"{ID} og {ID} og {ID}"),
         ("".join(chr(ord(digit) + 0xFEE0) for digit in "01019012345"), ID),
         ("01 01 90 123 45 og 0.1.0.1.9.0.1.2.3.4.5", f"{ID} og {ID}"),
+        ('{"type":"Buffer","data":[48,51,56,49,53,49,53,54,50,51,51]}', f'{{"type":"Buffer","data":[{ID}]}}'),
         ("a\x1b[31mb\x07c \udce6", "a [31mb c \\xe6"),
         ("a <fid>Ola</fid> b", f"a {MARKUP}"),
         ("starts <?xml version='1.0'?><a/>", f"starts {MARKUP}"),
@@ -124,10 +125,31 @@ def test_what_is_taken_out(text: str, expected: str) -> None:
         "01890123-4567-7abc-8def-012345678901",
         "serial number 00112233445566778899001122334455667788, SHA-1 thumbprint 00:11:22:33:44:55:66:77:88:99:AA",
         "certificate expired: Mend the login, certificate or key, then run the same command again.",
+        "HER-ids 8140000; 8140001 and 8140000/8140001, of kommune 4601, 1103, 0301, 5001, 3201",
+        "20250110_12345.xml, 3 of 2025-01-10, 1234567890 bytes",
     ],
 )
 def test_what_people_need_to_see_is_kept(text: str) -> None:
     assert redact_text(text) == text
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "03.81.1951 56233",
+        "3.81.1951-56233",
+        "3/81/51 - 562 33",
+        "1951-81-03 56233",
+        "19518103-56233",
+        "03811951_56233",
+        "3815156233",
+        "3815156233.0",
+    ],
+)
+def test_an_id_without_its_zero_or_with_its_century_is_taken_out_by_its_check_digits(written: str) -> None:
+    assert ID in redact_text(written)
+    other = written.replace("33", "34")
+    assert redact_text(other) == other
 
 
 @pytest.mark.parametrize("digits", ["01 ", "01.", "1 ", "8 ", "01%20", "10.1.2025 "])
