@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from kpr_sender.client import Client
 from kpr_sender.errors import InputRefused
 from kpr_sender.inbound.receipt import Handling
 from kpr_sender.report import Report
+from kpr_sender.settings.values import Settings
 from tests.helpers import pki
 from tests.helpers.fake_time import FakeTime
 from tests.helpers.fhi import Fhi
@@ -54,11 +56,15 @@ class Stage:
     def fhi(self) -> Fhi:
         return Fhi(self.kommune.pki)
 
+    @cached_property
+    def settings(self) -> Settings:
+        """The same for every run, read once."""
+        return self.kommune.configure({**self.case.changes, **_KEYS})
+
     def client(self, clock: timedelta | None = None) -> Client:
         ahead = self.case.clock if clock is None else clock
-        settings = self.kommune.configure({**self.case.changes, **_KEYS})
         standing = FakeTime()  # one look takes four seconds at most: it must not matter how slow the machine is
-        return Client(settings, bus=self.bus, now=lambda: datetime.now(UTC) + ahead, monotonic=standing)
+        return Client(self.settings, bus=self.bus, now=lambda: datetime.now(UTC) + ahead, monotonic=standing)
 
     def prepare(self) -> None:
         """Our keys as PEM, which open a hundred times as fast as PKCS#12, and an earlier certificate of FHI's."""
