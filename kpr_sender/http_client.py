@@ -40,7 +40,7 @@ class BrokenOff(NoAnswer):
     """The run was told to stop, or its time was up, before there was an answer: it says nothing about the server."""
 
     def __init__(self) -> None:
-        super().__init__("this run was told to stop, or its time was up")
+        super().__init__("the run was told to stop, or its time was up")
 
 
 @dataclass(frozen=True, slots=True)

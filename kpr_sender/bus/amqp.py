@@ -165,8 +165,8 @@ class AmqpBus:
             AccessRefused, ConfigInvalid: Final at once.
         """
         deadline = self._monotonic() + seconds
-        if seconds > 0 and not self._pause_is_over(deadline):
-            raise self._unreachable or _stopped()
+        if seconds > 0 and self._unreachable is not None and not self._pause_is_over(deadline):
+            raise self._unreachable
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(BusUnreachable) | tenacity.retry_if_result(lambda _: True),
             wait=self._pause,
@@ -195,9 +195,7 @@ class AmqpBus:
     def _pause_is_over(self, deadline: float) -> bool:
         """Wait for the end of a pause that an earlier call began; return whether an attempt may be made by then."""
         left = self._next_attempt - self._monotonic()
-        if left <= 0 or (self._connection is not None and self._connection.alive):
-            return True
-        return self._next_attempt <= deadline and not self._closing.wait(left)
+        return left <= 0 or (self._next_attempt <= deadline and not self._closing.wait(left))
 
     def _connect_once(self, attached: Collection[Source] = frozenset(Source)) -> BusConnection:
         """Return the connection, or make one attempt at it, bounded by ``connect_timeout``.
@@ -211,17 +209,24 @@ class AmqpBus:
             if self._connection is not None and self._connection.alive:
                 return self._connection
             if self._closing.is_set():
-                raise self._unreachable or _stopped()
+                raise self._unreachable or self._stopped()
             try:
                 with self._login():
                     stopped = self._closing.is_set
                     self._connection = BusConnection(self._settings, self._queues, attached=attached, stopped=stopped)
             except BusUnreachable as error:
                 # What was broken off says nothing about the bus.
-                self._unreachable = (self._unreachable or _stopped()) if self._closing.is_set() else error
+                self._unreachable = (self._unreachable or self._stopped()) if self._closing.is_set() else error
                 raise self._unreachable from None
             self._unreachable = None
             return self._connection
+
+    def _stopped(self) -> BusUnreachable:
+        # Stored, and shown by later runs.
+        return BusUnreachable(
+            "There was no connection yet when the run was told to stop, or its time was up.",
+            where=f"{self._settings.host}:{self._settings.port}",
+        )
 
     def _read(self, connection: BusConnection, sources: Collection[Source]) -> bool:
         """Ask for messages from queues; return whether it was the first time for any of them."""
@@ -264,12 +269,6 @@ class AmqpBus:
         self._gate = threading.RLock()
         self._closing = threading.Event()
         self._pid = os.getpid()
-
-
-def _stopped() -> BusUnreachable:
-    return BusUnreachable(
-        "This run has ended its connection to the bus: it was told to stop, or its time was up.", where="bus"
-    )
 
 
 def _decoded(connection: BusConnection, arrived: Arrived) -> Inbound | None:

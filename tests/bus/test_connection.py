@@ -312,6 +312,18 @@ def test_attempts_to_publish_go_on_within_one_budget_connecting_included() -> No
         bus.close()
 
 
+def test_what_the_bus_does_not_take_keeps_nobody_from_reading() -> None:
+    """The pause before the next attempt to publish is no outage: reading was refused for its time."""
+    clock = FakeTime()
+    with ScriptedBus(Script(credit=0)) as server:
+        settings = bus_settings(server.port, reconnect_budget=20.0, publish_timeout=0.05)
+        with AmqpBus(settings, closing=clock, monotonic=clock) as bus:
+            for _ in bus.attempts():
+                bus.publish(outbound())
+            bus.detach()
+            assert bus.receive(0.1) is None
+
+
 def test_a_wait_over_a_long_outage_makes_few_attempts(closed_port: int) -> None:
     """Thirty minutes of looks, five seconds each: the pauses grow over them, as if they were one, to 30 seconds."""
     clock, attempts = FakeTime(), list[float]()

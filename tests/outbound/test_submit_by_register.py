@@ -206,7 +206,7 @@ def test_a_stop_is_heard_within_a_second_of_a_register_that_is_silent(
         assert not sending.is_alive()
         ended.set()
         assert client.status() is None
-    assert said == ["No usable answer: this run was told to stop, or its time was up."]
+    assert said == ["No usable answer: the run was told to stop, or its time was up."]
 
 
 def test_the_pair_goes_out_by_the_last_good_answer_and_it_is_said(scene: Scene, settings: Settings) -> None:
