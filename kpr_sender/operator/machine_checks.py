@@ -27,6 +27,7 @@ from kpr_sender.errors import (
 )
 from kpr_sender.events import Event, ignore
 from kpr_sender.inbound.folder import UNVERIFIED, files_in
+from kpr_sender.journal.admission import alarm_open
 from kpr_sender.logs import is_there_and_usable
 from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.messages.transport import queue_name
@@ -212,7 +213,7 @@ def disk_space(context: CheckContext) -> CheckResult:
 
 
 def journal(context: CheckContext) -> CheckResult:
-    """What is in the journal is complete and unaltered."""
+    """What is in the journal is complete and unaltered, and nothing in it keeps the next pair from being sent."""
     verified = context.journal.verify()
     if verified is None:
         return found("none yet: the first send makes it")
@@ -223,6 +224,10 @@ def journal(context: CheckContext) -> CheckResult:
             where=first.subject,
             next_step="Read all of them with kpr-send journal verify, before anything is sent.",
         )
+    with context.journal.reading() as view:
+        ours = [one for each in view.submissions() for one in each.own] if view is not None else []
+    if alarmed := next((one for one in ours if one.alarm), None):
+        raise alarm_open(alarmed.alarm, alarmed.msg_id, "Nothing new is submitted")
     submissions, receipts = verified.counted["submissions"], verified.counted["receipts"]
     if not submissions:
         return found("complete: nothing is submitted yet")

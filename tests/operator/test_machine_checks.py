@@ -28,6 +28,7 @@ from tests.helpers import pki
 from tests.helpers.municipality import SENDER_HER_ID, municipality
 from tests.helpers.pki import Kind
 from tests.helpers.self_checks import Stage, lights, only
+from tests.journal.builders import created, open_journal
 
 
 def test_a_disk_that_is_full(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,3 +235,16 @@ def test_every_line_counts_in_words_that_fit(stage: Stage) -> None:
             path.unlink()
     assert next(line.text for line in lines if line.name == "journal") == "complete: 1 submission, 0 receipts"
     assert [line.text for line in lines if re.search(r"(?<![\d,])1 [a-z]+s\b", line.text)] == []
+
+
+def test_an_alarm_that_would_stop_a_send_is_red(stage: Stage, tmp_path: Path) -> None:
+    settings = stage.settings({"journal": {"path": str(tmp_path / "journal.db")}})
+    with open_journal(settings.journal.path) as journal:
+        ours = created(journal).msg_id
+        journal.note_unknown_receipt(ours, original_msg_id="another", text="FHI has answered another.")
+    (line,) = run_checks(settings, checks=only("journal"))
+    said = "FHI has answered another. Nothing new is submitted before a person has settled that."
+    assert (line.status, line.text) == (Status.RED, said)
+    assert f"kpr-send resolve {ours} --settled" in line.next_step
+    assert line.error is not None
+    assert line.error.exit_code == 82
