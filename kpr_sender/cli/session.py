@@ -28,7 +28,7 @@ from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.status import journal_of, report_on
 from kpr_sender.cli.streams import as_it_is, warn_now
 from kpr_sender.client import Client
-from kpr_sender.errors import ConfigInvalid, InDoubt, JournalUnwritable, KprError, worst
+from kpr_sender.errors import ConfigInvalid, InDoubt, JournalUnwritable, KprError, RegistryUnreachable, worst
 from kpr_sender.events import Event, EventKind, Observer, contained
 from kpr_sender.logs import log_event, logging_to
 from kpr_sender.model import SubmissionState
@@ -119,6 +119,8 @@ def _run(
                 raise
             report, note = known, _INTERRUPTED
         except KprError as error:
+            if shutdown.signalled and isinstance(error, RegistryUnreachable) and not observe.msg_id:
+                raise KeyboardInterrupt from None  # the register was asked no more: that says nothing about it
             invocation.ending.known(error.exit_code)
             known = _known(settings, observe.msg_id)
             if known is None or _counts_more(error, known):

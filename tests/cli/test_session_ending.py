@@ -16,12 +16,15 @@ from pathlib import Path
 
 import pytest
 
+from kpr_sender.app import App
 from kpr_sender.cli import status
 from kpr_sender.cli.ending import SAME_SECONDS, Ending
 from kpr_sender.cli.main import run
 from kpr_sender.cli.session import TimeLimit, graceful_shutdown
 from kpr_sender.client import Client
+from kpr_sender.errors import RegistryUnreachable
 from kpr_sender.events import Event, EventKind
+from kpr_sender.outbound.submit import Submitter
 from kpr_sender.report import Report
 from kpr_sender.sandbox.faults import NO_FAULTS, Faults
 from kpr_sender.sandbox.ledger import Ledger
@@ -196,6 +199,22 @@ def test_so_it_is_in_every_command(
     monkeypatch.setattr(status, "journal_of", lambda _: cut_module(number))
     assert command(kommune, "status") == 130
     signal.signal(signal.SIGINT, _stray)
+
+
+@pytest.mark.parametrize(("signals", "code"), [(1, 130), (0, 69)])
+def test_a_register_that_is_asked_no_more_after_a_signal_is_not_unreachable(
+    kommune: Municipality, monkeypatch: pytest.MonkeyPatch, signals: int, code: int
+) -> None:
+    def in_the_first_step(_: App) -> None:
+        for _number in range(signals):
+            signal.raise_signal(signal.SIGTERM)
+
+    def asks_the_register(*_: object, **__: object) -> None:
+        raise RegistryUnreachable("No usable answer.", where="https://register")
+
+    monkeypatch.setattr(App, "reevaluate_before_sending", in_the_first_step)
+    monkeypatch.setattr(Submitter, "submit", asks_the_register)
+    assert command(kommune, "send") == code
 
 
 def test_a_signal_while_the_link_is_closed_does_not_break_that_off(
