@@ -80,6 +80,12 @@ _OURS_SHOWN: Final = (_NAMED_NUMBER, _KNOWN, _LONG_HEX)
 # short.
 _ID_WITH_ANY_SIGNS: Final = re.compile(r"\d(?:[^0-9A-Za-z]{0,3}\d){10,}")
 _OWN_OR_MOMENT: Final = re.compile(f"{_OWN_ID}|{_DATE_AND_TIME}")
+_DAY_ALONE: Final = re.compile(
+    r"(?<!\d)(?:20\d\d-[01]\d-[0-3]\d|[0-3]?\d\.\s?[01]?\d\.\s?20\d\d)(?!\d|[^0-9A-Za-z]{1,3}\d{3})"
+)
+"""A day as people write it, unless what follows may be the number of a person born on it."""
+_ELEVEN_DIGITS: Final = re.compile(r"\d(?:(?![,;]\s)[^0-9A-Za-z]{0,3}\d){10,}")
+"""Not across the comma of a list: 8140000; 8140001 are two HER-ids."""
 _TOO_MANY_DIGITS: Final = 9
 _RUNNING_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _PERSON_NUMBER: Final = re.compile(r"[0-9]{11,12}")
@@ -152,10 +158,10 @@ def person_number(written: str) -> str | None:
 def holds_national_id(text: str) -> bool:
     """Tell whether a text that a person wrote holds eleven digits, with up to three signs between any two, or an id.
 
-    Our own ids and a date with its time are none.
+    Our own ids, days, a day with its time, and numbers in a list are none.
     """
     text = _OWN_OR_MOMENT.sub("-known-", text)
-    return _ID_WITH_ANY_SIGNS.search(text) is not None or bool(written_ids.places(text))
+    return _ELEVEN_DIGITS.search(_DAY_ALONE.sub("-day-", text)) is not None or bool(written_ids.places(text))
 
 
 def may_hold_national_id(value: str) -> bool:

@@ -246,6 +246,24 @@ def test_each_place_takes_for_an_id_what_it_can_do_without(
 
 
 @pytest.mark.parametrize(
+    ("reason", "holds"),
+    [
+        ("FHI answered between 01.02.2025 - 03.04.2025", False),
+        ("from 2025-01-10 to 2025-01-14, said twice", False),
+        ("for HER-id 8140000; 8140001", False),
+        ("kommune 4601, 1103, 0301", False),
+        ("3. 2. 2025, by telephone 22 33 44 55", False),
+        ("the one of 03.12.2010 123 45", True),
+        ("born 2010-12-03 12345", True),
+        (f"{DATE[:2]}.{DATE[2:4]}.{DATE[4:]}, {REST}", True),
+    ],
+    ids=["period", "iso", "her-ids", "kommuner", "telephone", "mistyped", "iso-and-number", "comma"],
+)
+def test_a_reason_may_have_days_and_lists_of_numbers_and_no_person(reason: str, *, holds: bool) -> None:
+    assert holds_national_id(reason) is holds
+
+
+@pytest.mark.parametrize(
     ("written", "digits"),
     [
         (TENOR_ID, TENOR_ID),
