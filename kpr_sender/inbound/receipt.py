@@ -313,9 +313,14 @@ class ReceiptHandler:
         if not submissions or (answer.receiver_her_ids and ours.isdisjoint(answer.receiver_her_ids)):
             return
         msg_id = redact_text(plain_id(answer.original_msg_id))
+        whose = (
+            "it was begun before this journal was restored from backup or begun anew: FHI has it."
+            if self.journal.has_forgotten(msg_id)
+            else "another machine, program or journal delivers for this municipality."
+        )
         text = (
             f"FHI has answered a {answer.original_type} with MsgId {msg_id[:60]}, which this journal does "
-            "not know: another machine, program or journal delivers for this municipality."
+            f"not know: {whose}"
         )
         shipment = submissions[0].own[0]  # what it keeps of another submission has arrived
         if self.journal.note_unknown_receipt(shipment.msg_id, original_msg_id=msg_id, text=text):

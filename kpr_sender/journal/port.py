@@ -110,6 +110,9 @@ class JournalView(Protocol):
             msg_id: Whose is wanted where several shipments have it; next a verified one.
         """
 
+    def has_forgotten(self, msg_id: str) -> bool:
+        """Tell whether a shipment was begun before this journal was restored, and is not in it."""
+
     def decisions(self) -> tuple[JournalEvent, ...]:
         """Return what persons decided of the journal as a whole, the oldest first."""
 

@@ -139,6 +139,11 @@ class SqliteView:
             row = connection.execute(sql.STORED_RECEIPT, wanted).fetchone()
             return None if row is None else rows.receipt_of(row)
 
+    def has_forgotten(self, msg_id: str) -> bool:
+        """Tell whether a shipment was begun before this journal was restored, and is not in it."""
+        with self._store.reading() as connection:
+            return any(row["msg_id"] == msg_id for row in connection.execute(sql.FORGOTTEN))
+
     def decisions(self) -> tuple[JournalEvent, ...]:
         """Return what persons decided of the journal as a whole, the oldest first."""
         with self._store.reading() as connection:

@@ -330,6 +330,17 @@ def test_a_journal_without_what_was_sent_lets_nothing_new_be_sent_until_a_person
     assert office.send().exit_code == 0
     assert len(office.bus.taken) == 4
 
+    # What FHI answers now to what it has forgotten is nobody else's.
+    fhi, settings = Fhi(office.kommune.pki), office.kommune.configure({"journal": {"path": str(office.journal)}})
+    late = office.bus.taken[0]
+    with Client(settings, bus=office.bus) as client:
+        client.handle(fhi.inbound(late, fhi.sealed(fhi.apprec(late)), correlation_id="late"))
+        known = client.status()
+    assert known is not None
+    assert known.exit_code == 82
+    assert "it was begun before this journal was restored from backup or begun anew: FHI has it" in known.text()
+    assert "another machine, program or journal delivers" not in known.text()
+
 
 def test_g1_what_a_journal_and_marker_of_before_do_not_know_is_named_by_the_witness(office: Office) -> None:
     office.kommune.configure({"journal": {"path": str(office.journal)}})
