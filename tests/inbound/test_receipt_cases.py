@@ -176,7 +176,10 @@ def _before_our_own_outcome(stage: Stage) -> None:
         stage.bus.on_publish = answer
         client.submit()
         threads[0].join(30)
-    stage.deliver(stage.right(1))
+    if len(stage.bus.published) > 1:
+        stage.deliver(stage.right(1))
+    else:
+        assert stage.case.code == 82, "only an alarm that came first stops the half beside (G1)"
     stage.wait()
 
 
@@ -279,7 +282,8 @@ def test_g4_a_receipt_does_what_the_table_says(tmp_path: Path, case: Case, versi
     play, expect = WAYS[way]
     expected = expect(case)
     play(stage)
-    seen = _look(stage)
+    alone = len(stage.bus.published) == 1  # an alarm came first
+    seen = _look(stage, other="sealed" if alone else "delivered")
     settled = Counter(message.message_id for message in stage.bus.settled)
     lost = Counter(message.message_id for message in stage.put) - settled - _ids(stage.bus.inbox)
     foreign_settled = sum(count for message_id, count in settled.items() if message_id.startswith("foreign"))
@@ -289,17 +293,19 @@ def test_g4_a_receipt_does_what_the_table_says(tmp_path: Path, case: Case, versi
     assert (lost.total(), foreign_settled) == (0, 0)
     if way != "from files":
         rights = settled.total() - foreign_settled - case.settled
-        assert rights == (2 if way == "then the right one" else 1), "of the case's own, as many as the table says"
+        assert rights == (2 if way == "then the right one" else 0 if alone else 1), (
+            "of the case's own, as many as the table says"
+        )
     if way in {"first", "while in doubt"}:
         stage.wait()  # another run meets the same messages on the queue again
         assert _look(stage) == expected
         assert _ids(stage.bus.settled) == settled
 
 
-def _look(stage: Stage) -> Expected:
+def _look(stage: Stage, *, other: str = "delivered") -> Expected:
     report = stage.report()
-    shipment, other = report.submission.shipments
-    assert other.state == "delivered"
+    shipment, half_beside = report.submission.shipments
+    assert half_beside.state == other
     kept = tuple(receipt.verified for receipt in shipment.receipts)
     return Expected(shipment.state.value, report.exit_code, kept)
 

@@ -43,9 +43,7 @@ def test_a_pair_over_connections_that_are_cut_somewhere(tmp_path: Path, monkeypa
                     numbers.choice([Faults(cut_after=ours, cut=cut), Faults(cut_after_answer=theirs, cut=cut)])
                 )
             shipments = tuple(new_shipment(type_, sealed_bytes=300) for type_ in MessageType)
-            submission = journal.create(
-                new_submission(f"2024-{number:08x}", sender_her_id=9_000_000 + number, shipments=shipments)
-            )
+            submission = journal.create(new_submission(f"2024-{number:08x}", bydel=f"{number:02}", shipments=shipments))
             with AmqpBus(bus_settings(proxy.port, reconnect_budget=30.0, **NO_QUEUES)) as ours_bus:
                 publisher = Publisher(journal, ours_bus, threading.RLock(), threading.Event(), lambda _: None)
                 submission, _ = publisher.publish_all(submission)
