@@ -190,9 +190,9 @@ def _alarmed(submission: Submission) -> KprError | None:
         return None
     return NeedsPerson(
         alarmed.alarm,
-        next_step="Send nothing before it is clear who sent it: another machine, another journal, another program, this "
-        f"journal before it was restored? Ask kpr@fhi.no what it has, then kpr-send resolve {alarmed.msg_id} --settled "
-        "--reason TEXT: that settles the alarm alone.",
+        next_step="Send nothing before it is clear who sent it: another machine, another journal, another program, "
+        "this journal before it was restored? Ask kpr@fhi.no what it has, then kpr-send resolve "
+        f"{alarmed.msg_id} --settled --reason TEXT: that settles the alarm alone.",
     )
 
 

@@ -152,8 +152,8 @@ def _answer(invocation: Invocation, settings: Settings, verification: Verificati
         error = JournalUnwritable(
             f"{len(findings)} findings in the journal.",
             where=str(settings.journal.path),
-            next_step="Send nothing by other means. Do what the findings say; where they do not say it, keep the file as it "
-            "is and ask for help.",
+            next_step="Send nothing by other means. Do what the findings say; where they do not say it, keep the file "
+            "as it is and ask for help.",
         )
     value = json.envelope(
         error,
