@@ -33,6 +33,9 @@ _LINTERS: Final = (
     ("ruff format", ("ruff", "format", "--check")),
     ("import-linter", ("lint-imports", "--no-logo", "--cache-dir", ".cache/import_linter")),
 )
+# What one test runs on; it takes a compiler half a minute.
+_SECOND_PROTON: Final = (("second proton", ("python", "-m", "tools.setup.tlsless")),)
+_BESIDE: Final = _SECOND_PROTON + _LINTERS
 _AT_ONCE: Final = 2
 # Two workers on two cores (a third was no faster); what shares a server (a real RabbitMQ) is one group and stays in one
 # of them.
@@ -48,7 +51,7 @@ _STEPS: Final = {
     "check": _LINTERS,
     "fast": _QUICK,
     "quick": _LINTERS + _QUICK,
-    "test": _LINTERS + _TESTS,
+    "test": _BESIDE + _TESTS,
     "nightly": _NIGHTLY,
 }
 
@@ -56,15 +59,15 @@ _STEPS: Final = {
 def main(arguments: Sequence[str]) -> int:
     """Run the steps; return 0 when all passed, else 1."""
     steps = _STEPS[arguments[0] if arguments else "test"]
-    linters = [step for step in steps if step in _LINTERS]
+    beside = [step for step in steps if step in _BESIDE]
     # Beside the tests: those wait for brokers in their first minutes, and a core would idle.
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        beside = [pool.submit(_run_quietly, *step) for step in linters]
+        under_way = [pool.submit(_run_quietly, *step) for step in beside]
         rows = []
-        for name, command in steps[len(linters) :]:
+        for name, command in steps[len(beside) :]:
             print(f"== {name}", flush=True)
             rows.append(_run(name, command)[0])
-    rows[:0] = [each.result() for each in beside]
+    rows[:0] = [each.result() for each in under_way]
     print("\nSummary")
     for row in rows:
         print(f"  {row.name:<14} {'passed' if row.passed else 'FAILED':<7} {row.seconds:6.1f} s")
@@ -79,7 +82,7 @@ class _Row:
 
 
 def _run_quietly(name: str, command: Sequence[str]) -> _Row:
-    """Run a linter; show what it said as soon as it has found something, whole."""
+    """Run what goes beside the tests; show what it said as soon as it has failed, whole."""
     row, said = _run(name, command, subprocess.PIPE)
     if not row.passed:
         print(f"\n== {name}\n{said}", end="", flush=True)

@@ -25,7 +25,7 @@ def test_a_linter_that_finds_something_is_shown_whole_and_fails_the_run(
         return said, ("python", "-c", f"import sys; print({said!r}, 'says'); sys.exit({code})")
 
     linters = (step("right", 0), step("wrong", 1), step("last", 0))
-    monkeypatch.setattr(verify, "_LINTERS", linters)
+    monkeypatch.setattr(verify, "_BESIDE", linters)
     monkeypatch.setitem(verify._STEPS, "check", linters)
     monkeypatch.setitem(verify._STEPS, "quick", (*linters[::2], step("tests", 0)))
     monkeypatch.setattr(verify, "VENV", Path(sys.prefix))

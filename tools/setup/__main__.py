@@ -5,22 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tools.setup import environment, machine, tlsless
+from tools.setup import environment, machine
 
 
 def main(arguments: list[str]) -> int:
     """Set up; return the exit code. Does nothing, quickly, where all is in step."""
-    tests = "tests" in arguments
     try:
         if not environment.in_step():
             machine.require()
-            if tests:
-                environment.make(beside=tlsless.build)
-            else:
-                environment.make()
-        if tests:
+            environment.make()
+        if "tests" in arguments:
             machine.want()
-            tlsless.build()
     except machine.Missing as missing:
         print(missing, file=sys.stderr)
         return 1

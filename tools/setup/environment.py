@@ -7,8 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -28,12 +26,8 @@ def in_step() -> bool:
     return PYTHON.exists() and _stamp() == _wanted()
 
 
-def make(*, beside: Callable[[], object] = lambda: None) -> None:
-    """Make ``.venv`` anew where the locks or the Python changed; else only install our own package again.
-
-    Args:
-        beside: What else may be built as soon as the tools to build with are installed, while what the lock names is.
-    """
+def make() -> None:
+    """Make ``.venv`` anew where the locks or the Python changed; else only install our own package again."""
     if not (PYTHON.exists() and _stamp()[:1] == _wanted()[:1]):
         # Never mended in place: what an older lock installed would stay.
         version = sys.version.split()[0]
@@ -41,11 +35,8 @@ def make(*, beside: Callable[[], object] = lambda: None) -> None:
         shutil.rmtree(VENV, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
         pip("install", "--require-hashes", "-r", str(BUILD_LOCK))
-        with ThreadPoolExecutor() as pool:
-            other = pool.submit(beside)
-            # Without build isolation proton, too, is built with nothing but what the lock names.
-            pip("install", "--require-hashes", "--no-build-isolation", "-r", str(LOCK))
-        other.result()
+        # Without build isolation proton, too, is built with nothing but what the lock names.
+        pip("install", "--require-hashes", "--no-build-isolation", "-r", str(LOCK))
     pip("install", "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT))
     _STAMP.write_text("\n".join(_wanted()), encoding="ascii")
 

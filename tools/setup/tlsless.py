@@ -5,6 +5,7 @@ Users get such a build without a word wherever OpenSSL's headers are missing, so
 
 from __future__ import annotations
 
+import fcntl
 import re
 import shutil
 import sys
@@ -26,17 +27,17 @@ def folder() -> Path:
 
 
 def build() -> Path:
-    """Build it into ``folder()`` unless it is there; takes about half a minute with one core.
+    """Build it into ``folder()`` unless it is there, or another process does; takes about half a minute with one core.
 
     Raises:
         subprocess.CalledProcessError: pip failed; it has said why.
     """
     target = folder()
-    if target.exists():
-        return target
-    print("Building a second proton, without TLS, for the tests.", flush=True)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+    with (target.parent / "lock").open("w") as lock, tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if target.exists():
+            return target
         work = Path(scratch)
         requirement = work / "requirement.txt"
         requirement.write_text(_locked()[1], encoding="utf-8")
@@ -60,3 +61,7 @@ def _locked() -> tuple[str, str]:
         message = f"{environment.LOCK.name} has no {_NAME}: run make lock"
         raise LookupError(message)
     return found[1], found[0] + "\n"
+
+
+if __name__ == "__main__":
+    build()
