@@ -37,9 +37,9 @@ _LINTERS: Final = (
 _SECOND_PROTON: Final = (("second proton", ("python", "-m", "tools.setup.tlsless")),)
 _BESIDE: Final = _SECOND_PROTON + _LINTERS
 _AT_ONCE: Final = 2
-# Two workers on two cores (a third was no faster); what shares a server (a real RabbitMQ) is one group and stays in one
-# of them.
-_PARALLEL: Final = ("pytest", "-n", "2", "--dist", "loadgroup", "-q")
+# Three workers on two cores: a fifth of what one does is waiting for brokers. What shares a server (a real RabbitMQ) is
+# one group and stays in one of them.
+_PARALLEL: Final = ("pytest", "-n", "3", "--dist", "loadgroup", "-q")
 _TESTS: Final = (("pytest", (*_PARALLEL, "--figures=.cache/figures.json", "tests")),)
 # With names: in some hours a person wants to know how far it is, and what failed first.
 _NIGHTLY: Final = (
