@@ -20,8 +20,6 @@ from kpr_sender.messages import safe_xml, transport
 from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.privacy import foreign_text
 
-"""Longest condition, description or data that is stored, in characters."""
-
 _MAX_FAULT: Final = 1_000_000  # bytes
 _MAX_PROPERTIES: Final = 1_000
 _MAX_DATA: Final = 10_000  # characters of errorConditionData that are read as JSON
