@@ -15,12 +15,11 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
-from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from kpr_sender.deadline import HEARD_WITHIN, Stopped, never, one_wait, time_left
+from kpr_sender.deadline import HEARD_WITHIN, Stopped, never, one_wait, time_left, wait_for
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.regular_file import require_regular
 
@@ -226,8 +225,7 @@ def _look_up(host: str, port: int, deadline: float, stopped: Stopped) -> Sequenc
 
     threading.Thread(target=ask, name="look-up", daemon=True).start()
     try:
-        while not found.done():
-            wait_for([found], one_wait(deadline, stopped))
+        wait_for(found, deadline, stopped)
     except TimeoutError:
         raise socket.gaierror(socket.EAI_AGAIN, "no answer in time") from None
     try:

@@ -10,7 +10,6 @@ import queue
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future
-from concurrent.futures import wait as wait_for
 from typing import Any, Final, TypeVar
 
 from kpr_sender.bus import broker_errors
@@ -21,7 +20,7 @@ from kpr_sender.bus.links import ConnectionEnded, LinkAttached, LinkRefused, Ses
 from kpr_sender.bus.port import Outbound, Outcome, Reach, Source
 from kpr_sender.bus.receiver import HeldCount, Item, ReceivingLink, Token
 from kpr_sender.bus.sender import SendingLink, TransferEnding, TransferResult
-from kpr_sender.deadline import Stopped, never, one_wait
+from kpr_sender.deadline import Stopped, never, wait_for
 from kpr_sender.errors import BusUnreachable
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.messages.transport import queue_name
@@ -125,8 +124,7 @@ class OpenConnection:
 
     def _wait(self, reply: Future[Any], deadline: float) -> Any:
         try:
-            while not reply.done():
-                wait_for([reply], one_wait(deadline, self._stopped))
+            wait_for(reply, deadline, self._stopped)
         except TimeoutError:
             raise BusUnreachable("The bus does not answer (no answer in time).", where=self.where) from None
         return reply.result()

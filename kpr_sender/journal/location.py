@@ -21,10 +21,8 @@ from typing import Final
 
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.file_owners import file_system, is_from_outside, is_network, keeps_owners, user_name
-from kpr_sender.settings.file_access import writers
+from kpr_sender.settings.file_access import OTHERS, writers
 
-OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-"""Modes of those who are not the owner."""
 _OF_ONE_JOURNAL: Final = ("", "-wal", "-shm", ".mark", ".lock", ".looks.json", ".logins.json")
 _ROOT: Final = 0
 

@@ -142,7 +142,7 @@ class SqliteView:
     def has_forgotten(self, msg_id: str) -> bool:
         """Tell whether a shipment was begun before this journal was restored, and is not in it."""
         with self._store.reading() as connection:
-            return any(row["msg_id"] == msg_id for row in connection.execute(sql.FORGOTTEN))
+            return connection.execute(sql.HAS_FORGOTTEN, (msg_id,)).fetchone() is not None
 
     def decisions(self) -> tuple[JournalEvent, ...]:
         """Return what persons decided of the journal as a whole, the oldest first."""

@@ -216,7 +216,7 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
             accepted = mark_of(connection, inode)
         write(path, accepted)
         for one in witnesses:
-            if one.journal == str(path.resolve()):
+            if one.is_of(path):
                 # What had an earlier id in this place is out of use; elsewhere its original may still be in use.
                 witness.write(path, replace(one.mark, step=reached))
         witness.write(path, accepted)  # the last one is the one that is in use here

@@ -175,6 +175,7 @@ BEGUN: Final = """
     ORDER BY msg_id
 """
 FORGOTTEN: Final = "SELECT * FROM forgotten ORDER BY msg_id"
+HAS_FORGOTTEN: Final = "SELECT 1 FROM forgotten WHERE msg_id = ?"
 FORGOTTEN_IN_THE_WAY: Final = """
     SELECT msg_id FROM forgotten
     WHERE kommunenummer = :kommunenummer AND bydel = :bydel AND year = :year AND released_at IS NULL

@@ -24,11 +24,12 @@ from kpr_sender.errors import JournalUnwritable
 from kpr_sender.file_owners import keeps_owners
 from kpr_sender.journal import recovery, rows, schema, sql
 from kpr_sender.journal.file_errors import of_os
-from kpr_sender.journal.location import OTHERS, stable_inode
+from kpr_sender.journal.location import beside, stable_inode
 from kpr_sender.journal.recovery import objection_to
 from kpr_sender.journal.rows import Unreadable
 from kpr_sender.journal.values import CREATED, JournalFinding, Verification
 from kpr_sender.model import Environment
+from kpr_sender.settings.file_access import OTHERS
 from kpr_sender.states import (
     CAUSE_OF_STATUS,
     PERSON_CAUSES,
@@ -187,7 +188,7 @@ def check(connection: sqlite3.Connection, name: str, counted: dict[str, int]) ->
 def _permissions(path: Path) -> Iterator[JournalFinding]:
     if os.name != "posix":
         return
-    for file in (path, *(path.with_name(path.name + end) for end in ("-wal", ".mark"))):
+    for file in (path, beside(path, "-wal"), beside(path, ".mark")):
         if file.exists() and (mode := file.stat().st_mode & 0o777) & OTHERS and keeps_owners(file):
             yield JournalFinding(str(file), f"others may read or write it (mode {mode:04o}); it must be 0600.")
 

@@ -41,11 +41,15 @@ class Witness:
     mark: HighWaterMark
     journal: str
 
+    def is_of(self, journal: Path) -> bool:
+        """Tell whether it was written of the journal at a path."""
+        return self.journal == os.path.realpath(journal)
+
 
 def folders(journal: Path, environ: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
     """Return where a journal's witness may lie, the best first; a folder within the journal's own comes last."""
-    found, own = _all_folders(environ), os.path.dirname(os.path.realpath(journal))  # noqa: PTH120 - of its text
-    return tuple(sorted(found, key=lambda folder: _is_within(folder, own)))
+    own = _folder_of(journal)
+    return tuple(sorted(_all_folders(environ), key=lambda folder: _is_within(folder, own)))
 
 
 def read(journal_id: str) -> Witness | None:
@@ -59,7 +63,7 @@ def last_at(journal: Path) -> Witness | None:
     for folder in _all_folders(os.environ):
         with suppress(OSError, UnicodeDecodeError):
             found = read(_content(folder / _name_of_place(journal)).decode("ascii"))
-            if found is not None and found.journal == os.path.realpath(journal):
+            if found is not None and found.is_of(journal):
                 return found
     return None
 
@@ -94,7 +98,7 @@ def concerns(journal: Path, mark: HighWaterMark | None) -> Iterator[str]:
         journal: The journal.
         mark: What lies beside it; None where it is not used yet.
     """
-    own = str(journal.resolve().parent)
+    own = _folder_of(journal)
     usable = next((folder for folder in folders(journal) if _takes_files(folder)), None)
     if usable is None:
         tried = ", ".join(map(str, folders(journal))) or "no folder is known"
@@ -118,6 +122,10 @@ def _home(environ: Mapping[str, str]) -> Path | None:
     """Return the state folder in the user's home; cron and sudo may leave HOME out, or another user's in it."""
     home = environ.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises where there is none
     return Path(home, ".local", "state") if Path(home).is_absolute() else None
+
+
+def _folder_of(journal: Path) -> str:
+    return os.path.dirname(os.path.realpath(journal))  # noqa: PTH120 - of its text
 
 
 def _is_within(folder: Path, own: str) -> bool:

@@ -14,6 +14,7 @@ import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.file_owners import (
@@ -25,6 +26,9 @@ from kpr_sender.file_owners import (
     keeps_owners,
     user_name,
 )
+
+OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+"""Modes of those who are not the owner."""
 
 
 def require_trusted(path: Path, *, where: str) -> None:
@@ -78,7 +82,7 @@ def too_open(path: Path) -> str:
     about = _about(path)
     if about is None or sys.platform == "win32":
         return ""
-    wide = about.st_uid == os.geteuid() and about.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+    wide = about.st_uid == os.geteuid() and about.st_mode & OTHERS
     if wide and not _is_open(about) and keeps_owners(path):
         return f"{_open_sentence(path, about)}: chmod 600 it."
     return perhaps_exposed(path)
