@@ -267,3 +267,20 @@ def test_rights_that_a_backup_widened_are_narrowed_on_every_file(made: Municipal
     with Client(made.configure({"journal": {"path": "state/journal.db"}}), bus=MemoryBus()) as client:
         client._app.session.opened()
         assert [file.stat().st_mode & 0o777 for file in files] == [0o600] * 4
+
+
+def test_rights_that_others_have_are_found_where_the_files_are_also_behind_a_link(
+    made: Municipality, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _send(made)
+    journal, link = _state(made) / "journal.db", made.folder / "link.db"
+    link.symlink_to(journal)
+    for named in (journal, link):
+        assert run(["--env", "lokal", "--config", str(made.config), "--journal", str(named), "journal", "verify"]) == 0
+    (_state(made) / "journal.db.mark").chmod(0o640)
+    for named in (journal, link):
+        capsys.readouterr()
+        assert run(["--env", "lokal", "--config", str(made.config), "--journal", str(named), "journal", "verify"]) == 73
+        out = capsys.readouterr().out
+        assert "journal.db.mark" in out
+        assert "mode 0640" in out
