@@ -32,7 +32,7 @@ from kpr_sender.privacy import (
 )
 from tests.helpers.tenor import TENOR_ID, tenor_ids
 
-# Seconds of processor time: above what a busy machine makes of milliseconds, far below what a square of the length costs.
+# Seconds of processor time: far above a busy machine's milliseconds, far below what a square of the length costs.
 MANY = 3.0
 _SEPARATORS = st.text(alphabet=" -\u00a0\u2013\t", max_size=2)
 
