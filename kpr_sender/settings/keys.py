@@ -21,6 +21,12 @@ P = ParamSpec("P")
 DECLARED: Final = "declared"
 """Under this name a field's metadata holds a ``Key``, ``SecretKeys``, ``KeyGroup`` or ``Section``."""
 
+ENV: Final = "_env"
+FILE: Final = "_file"
+CREDENTIAL: Final = "_credential"
+"""How the names of a secret's keys end."""
+SECRET_ENDINGS: Final = (ENV, FILE, CREDENTIAL)
+
 _GROUPED_FROM: Final = 1_000_000
 
 
@@ -85,13 +91,13 @@ def toml_value(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SecretKeys:
-    """Two keys for one secret, which never stands in the file: ``<field>_env`` and ``<field>_file``.
+    """Three keys for one secret, which never stands in the file: ``<field>_env``, ``_file`` and ``_credential``.
 
     Attributes:
         what: The secret, in words that fit after "holds".
-        otherwise: What counts without this one of the two, in words that follow the other's name.
-        example: Makes the example of both, for example ``bus-password``.
-        prefix: Begins the help of both.
+        otherwise: What counts without any of the three, in words that follow the others' names.
+        example: Makes the examples, for example ``bus-password``.
+        prefix: Begins the help of each.
         several_lines: Whether it is a key's text, and no word to log in with.
     """
 
@@ -102,23 +108,31 @@ class SecretKeys:
     several_lines: bool = False
 
     def keys(self, name: str) -> Iterator[Key]:
-        """Yield the two keys of a field."""
-        variable, file = (
-            f"{self.prefix}{word if self.prefix else word.capitalize()}" for word in ("environment", "file")
+        """Yield the keys of a field."""
+        variable, file, credential = (
+            f"{self.prefix}{word if self.prefix else word[:1].upper() + word[1:]}"
+            for word in ("environment", "file", "systemd credential (LoadCredential=)")
         )
         yield Key(
             kinds.VARIABLE,
             f"{variable} variable that holds {self.what}.",
-            f"{name}_file{self.otherwise}",
+            f"{name}_file or {name}_credential{self.otherwise}",
             f"KPR_{self.example.upper().replace('-', '_')}",
-            name=f"{name}_env",
+            name=f"{name}{ENV}",
         )
         yield Key(
             kinds.PATH,
             f"{file} that holds {self.what}, alone.",
-            f"{name}_env{self.otherwise}",
-            f"/run/credentials/kpr-{self.example}",
-            name=f"{name}_file",
+            f"{name}_env or {name}_credential{self.otherwise}",
+            f"/etc/kpr-sender/secrets/{self.example}",
+            name=f"{name}{FILE}",
+        )
+        yield Key(
+            kinds.CREDENTIAL,
+            f"{credential} that holds {self.what}: the file of that name in $CREDENTIALS_DIRECTORY.",
+            f"{name}_env or {name}_file{self.otherwise}",
+            self.example,
+            name=f"{name}{CREDENTIAL}",
         )
 
 
@@ -163,7 +177,7 @@ def _metadata(declaration: Callable[P, object]) -> Callable[P, dict[str, Any]]:
 
 
 option, secret, part, section = _metadata(Key), _metadata(SecretKeys), _metadata(KeyGroup), _metadata(Section)
-"""Declare a field: as one key, as the two keys of a secret, as a group of keys or sections, as a section."""
+"""Declare a field: as one key, as the keys of a secret, as a group of keys or sections, as a section."""
 
 
 def keys_of(declaring: type[Any]) -> Iterator[Key]:

@@ -176,6 +176,9 @@ HTTPS_URL: Final = pattern(
 )
 QUEUE: Final = pattern(r"[^\s]+", "a queue's name, or its complete registered address")
 VARIABLE: Final = pattern(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable, not the secret itself")
+CREDENTIAL: Final = pattern(
+    r"(?!\.)[A-Za-z0-9._-]{1,255}", "the name of a credential as in LoadCredential=NAME:PATH, not the secret itself"
+)
 HEX: Final = ValueKind("pairs of hexadecimal digits", lambda value, _base: bytes.fromhex(_filled(value)))
 DATE: Final = ValueKind('a day such as "2025-01-15"', _date)
 FLAG: Final = ValueKind("true or false", lambda value, _base: _boolean(value))

@@ -22,9 +22,19 @@ from kpr_sender.model import Environment
 from kpr_sender.regular_file import read_regular
 from kpr_sender.settings.exposure import relied_on_files
 from kpr_sender.settings.file_access import require_trusted
-from kpr_sender.settings.keys import DECLARED, Key, KeyGroup, SecretKeys, Section, keys_of
+from kpr_sender.settings.keys import (
+    DECLARED,
+    ENV,
+    FILE,
+    SECRET_ENDINGS,
+    Key,
+    KeyGroup,
+    SecretKeys,
+    Section,
+    keys_of,
+)
 from kpr_sender.settings.kinds import Unfit
-from kpr_sender.settings.secrets import EnvironmentSecret, FileSecret, KeySettings, KeySource, Secret
+from kpr_sender.settings.secrets import CredentialSecret, EnvironmentSecret, FileSecret, KeySettings, KeySource, Secret
 from kpr_sender.settings.values import (
     SECTIONS,
     TOP,
@@ -47,18 +57,19 @@ PORT_NOT_KNOWN_YET: Final = 0
 """The embedded sandbox's port before it listens."""
 
 _SECRETS: Final = ("password", "passphrase", "pin")
-_FILE_ONLY: Final = ("pkcs12", "key", "passphrase_env", "passphrase_file")
+_PASSWORD, _PASSPHRASE, _PIN = (tuple(f"{secret}{ending}" for ending in SECRET_ENDINGS) for secret in _SECRETS)
+_FILE_ONLY: Final = ("pkcs12", "key", *_PASSPHRASE)
 _KEY_NAMES: Final[tuple[str, str]] = ("key_label", "key_id")
-_TOKEN_ONLY: Final = ("token_label", "slot", *_KEY_NAMES, "pin_env", "pin_file")
+_TOKEN_ONLY: Final = ("token_label", "slot", *_KEY_NAMES, *_PIN)
 _OWN_QUEUES: Final = {"receipts_queue": "async", "error_queue": "error"}
-_URL: Final = (("url", ""),)
-_HELSEID: Final = (("helseid_url", ""), ("client_id", ""), ("client_key_file", "client_key_env"))
-_REGISTRY_NEEDS: Final[dict[RegistryKind, tuple[tuple[str, str], ...]]] = {
+_URL: Final = (("url",),)
+_HELSEID: Final = (("helseid_url",), ("client_id",), ("client_key_file", "client_key_env", "client_key_credential"))
+_REGISTRY_NEEDS: Final[dict[RegistryKind, tuple[tuple[str, ...], ...]]] = {
     RegistryKind.FILES: (),
     RegistryKind.SOAP: _URL,
     RegistryKind.REST: (*_URL, *_HELSEID),
 }
-"""What each kind cannot do without; the second name stands in for the first."""
+"""What each kind cannot do without: of each row one."""
 _PLAIN: Final = ("files", "report", "sender", "receiver", "protection", "hodemelding", "limits", "journal", "log")
 """The sections that say all of their dataclass themselves."""
 
@@ -186,7 +197,7 @@ class _ConfigurationFile:
                 raise self.wrong(
                     path,
                     "Secrets do not belong in the configuration.",
-                    f"Use {path}_env or {path}_file, and change the secret: it has been in a file.",
+                    f"Use {path}_env or {path}_file or {path}_credential, and change the secret: it was in a file.",
                 )
             raise self.wrong(path, f"There is no such key{self._meant(name, section, known)}.")
 
@@ -241,7 +252,7 @@ class _ConfigurationFile:
         """Put the parsed tables together."""
         one = {name: found[0] for name, found in tables.items()}
         bus, journal, registry = one["bus"], one["journal"], one["registry"]
-        self._require_either("bus", bus, ("password_env", "password_file"), "No password is named")
+        self._require_either("bus", bus, _PASSWORD, "No password is named")
         for name, ending in _OWN_QUEUES.items():
             read = name == "receipts_queue" or bus.get("receipts_from") is not ReceiptsFrom.FOLDER
             bus.setdefault(name, f"{one['sender']['service_her_id']}_{ending}" if read else "")
@@ -282,15 +293,17 @@ class _ConfigurationFile:
         return declaring(**given)
 
     def _secret(self, section: str, name: str, table: Table, declared: SecretKeys) -> Secret | None:
-        variable, file = f"{name}_env", f"{name}_file"
-        if variable in table and file in table:
-            raise self.wrong(f"{section}.{variable}", f"Expected either this or {file}, not both.")
-        if variable in table:
-            where = f"{self.path}: {section}.{variable}"
-            return Secret(EnvironmentSecret(where, table[variable], self.environ), declared.several_lines)
-        if file not in table:
+        named = [ending for ending in SECRET_ENDINGS if f"{name}{ending}" in table]
+        if not named:
             return None
-        return Secret(FileSecret(f"{self.path}: {section}.{file}", table[file]), declared.several_lines)
+        key = f"{section}.{name}{named[0]}"
+        if named[1:]:
+            raise self.wrong(key, f"Expected either this or {name}{named[1]}, not both.")
+        where, value = f"{self.path}: {key}", table[f"{name}{named[0]}"]
+        if named[0] == FILE:
+            return Secret(FileSecret(where, value), declared.several_lines)
+        kind = EnvironmentSecret if named[0] == ENV else CredentialSecret
+        return Secret(kind(where, value, self.environ), declared.several_lines)
 
     def _key_source(self, section: str, table: Table) -> KeySource:
         in_token = "pkcs11_module" in table
@@ -302,7 +315,7 @@ class _ConfigurationFile:
         if in_token:
             self._require_either(section, table, ("token_label", "slot"))
             self._require_either(section, table, _KEY_NAMES)
-            self._require_either(section, table, ("pin_env", "pin_file"), "No PIN is named")
+            self._require_either(section, table, _PIN, "No PIN is named")
         else:
             self._check_key_files(section, table)
         return self._build(KeySource, section, table, key=section)
@@ -319,7 +332,7 @@ class _ConfigurationFile:
         raise self.wrong(f"{section}.{missing}", "This is missing; certificate and key go together.")
 
     def _require_either(
-        self, section: str, table: Table, names: tuple[str, str], what: str = "This is missing"
+        self, section: str, table: Table, names: tuple[str, ...], what: str = "This is missing"
     ) -> None:
         if not any(name in table for name in names):
             raise self.wrong(f"{section}.{names[0]}", f"{what}; expected {' or '.join(names)}.")
@@ -341,9 +354,9 @@ class _ConfigurationFile:
                 raise self.wrong("receiver.her_id", error.what, error.next_step) from None
 
     def _check_registry(self, table: Table, kind: RegistryKind) -> None:
-        for name, instead in _REGISTRY_NEEDS[kind]:
-            if name not in table and instead not in table:
-                raise self.wrong(f"registry.{name}", f'This is missing; registry.kind = "{kind.value}" needs it.')
+        for names in _REGISTRY_NEEDS[kind]:
+            if not any(name in table for name in names):
+                raise self.wrong(f"registry.{names[0]}", f'This is missing; registry.kind = "{kind.value}" needs it.')
 
     def _check(self, settings: Settings) -> None:
         if not settings.journal.path.name:

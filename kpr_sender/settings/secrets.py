@@ -12,8 +12,14 @@ from kpr_sender.regular_file import TooLarge, read_regular
 from kpr_sender.settings import kinds
 from kpr_sender.settings.file_access import exposed, perhaps_exposed, too_open
 from kpr_sender.settings.keys import option, part, secret, section
+from kpr_sender.texts import Text
 
+CREDENTIALS_DIRECTORY: Final = "CREDENTIALS_DIRECTORY"
+"""systemd.exec(5): where a service finds what LoadCredential= and SetCredentialEncrypted= hand to it."""
 _MOST_BYTES: Final = 65_536
+_BY_SYSTEMD: Final = Text(
+    "systemd sets it for a service with LoadCredential=NAME:PATH; elsewhere name a file or an environment variable."
+)
 _BYTE_ORDER_MARK: Final = "\ufeff"
 _LAYOUT: Final = frozenset("\t\r\n")
 """What a key of several lines may have beside letters."""
@@ -47,7 +53,7 @@ class Secret:
         several_lines: Whether it is a key's text, and no word to log in with.
     """
 
-    _source: str | EnvironmentSecret | FileSecret = field(repr=False)
+    _source: str | EnvironmentSecret | FileSecret | CredentialSecret = field(repr=False)
     several_lines: bool = False
 
     def reveal(self) -> str:
@@ -65,12 +71,16 @@ class Secret:
     @property
     def concern(self) -> str:
         """What is unwise about the place it is stored; empty when all is well."""
-        return too_open(self._source.path) if isinstance(self._source, FileSecret) else ""
+        return "" if self._file is None else too_open(self._file)
 
     @property
     def exposed(self) -> str:
         """That others may read it there, in a sentence; empty where nobody may."""
-        return exposed(self._source.path) if isinstance(self._source, FileSecret) else ""
+        return "" if self._file is None else exposed(self._file)
+
+    @property
+    def _file(self) -> Path | None:
+        return self._source.path if isinstance(self._source, FileSecret | CredentialSecret) else None
 
     def __repr__(self) -> str:
         return "Secret(***)"
@@ -138,6 +148,44 @@ class FileSecret:
             next_step="Put the secret alone into that file, as UTF-8 text, readable by the user that runs kpr-send and "
             "nobody else.",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialSecret:
+    """A secret that systemd hands to a service, in a file of a folder that is its alone.
+
+    Attributes:
+        key: As in ``EnvironmentSecret``.
+        name: The credential's, as LoadCredential= has it.
+    """
+
+    key: str
+    name: str
+    environ: Mapping[str, str] = field(repr=False, compare=False)
+
+    @property
+    def path(self) -> Path | None:
+        """The file; None where systemd has handed nothing to this process."""
+        folder = self.environ.get(CREDENTIALS_DIRECTORY, "")
+        return Path(folder, self.name) if folder else None
+
+    def read(self, *, several_lines: bool = False) -> str:
+        """Return what the file holds.
+
+        Raises:
+            ConfigInvalid: There is no such credential, or it is no secret.
+        """
+        if self.path is None:
+            raise ConfigInvalid(
+                Text(
+                    "There is no credential {name}: {variable} is not set.",
+                    name=self.name,
+                    variable=CREDENTIALS_DIRECTORY,
+                ),
+                where=self.key,
+                next_step=_BY_SYSTEMD,
+            )
+        return FileSecret(self.key, self.path).read(several_lines=several_lines)
 
 
 # fmt: off

@@ -76,6 +76,7 @@ def test_every_commented_line_is_a_valid_one(environment: Environment, tmp_path:
     text = (ROOT / "config" / f"{environment.value}.toml").read_text("utf-8")
     exclusive = {"pkcs12", "certificate", "key", "passphrase_env", "passphrase_file", "password_env", "password_file"}
     exclusive |= {"pkcs11_module", "token_label", "slot", "key_label", "key_id", "pin_env", "pin_file"}
+    exclusive |= {"password_credential", "passphrase_credential", "pin_credential"}
     exclusive |= {"extended_to", "extension_letter", "receipts_from", "receipts_inbox"}  # they go together
     if environment is Environment.LOKAL:
         exclusive |= {key.name for key in KEYS if key.section in ("registry", "bus")}

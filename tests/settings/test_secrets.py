@@ -120,3 +120,42 @@ def test_g6_settings_do_not_show_their_secrets(tmp_path: Path) -> None:
 
     assert "hemmelig" not in repr(settings)
     assert "hemmelig" not in repr(Secret("hemmelig")) + str(Secret("hemmelig"))
+
+
+def test_a_credential_of_systemd_is_the_file_of_its_name_and_read_when_it_is_needed(tmp_path: Path) -> None:
+    text = changed("password_env", 'password_credential = "bus"')
+    for name, content in {"bus": "hemmelig\n", "signing": "to ord", "encryption": "x\0"}.items():
+        (tmp_path / name).write_text(content)
+    text = text.replace('passphrase_env = "SIGNING"', 'passphrase_credential = "signing"')
+    environ: dict[str, str] = {}
+    settings = load_text(tmp_path, text, environ=environ)
+
+    with pytest.raises(ConfigInvalid, match=r"no credential bus: \$CREDENTIALS_DIRECTORY is not set") as caught:
+        settings.bus.password.reveal()
+    assert caught.value.where == f"{tmp_path / 'kpr.toml'}: bus.password_credential"
+
+    environ["CREDENTIALS_DIRECTORY"] = str(tmp_path)
+    assert settings.bus.password.reveal() == "hemmelig"
+    assert settings.registry.password.reveal() == "hemmelig"
+    signing = settings.keys.signing.secret
+    assert signing is not None
+    assert signing.reveal() == "to ord"
+    (tmp_path / "signing").chmod(0o604)
+    assert str(tmp_path / "signing") in signing.exposed
+    (tmp_path / "bus").unlink()
+    with pytest.raises(ConfigInvalid, match="cannot be read"):
+        settings.bus.password.reveal()
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "hemmelig ord", "/run/credentials/bus"])
+def test_g6_what_is_no_credentials_name_is_refused_and_not_repeated(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigInvalid, match="the name of a credential") as refused:
+        load_text(tmp_path, changed("password_env", f'password_credential = "{name}"'))
+    assert name == "" or name not in str(refused.value)
+
+
+def test_a_secret_stands_in_one_place(tmp_path: Path) -> None:
+    text = changed("password_env", 'password_file = "b"\npassword_credential = "bus"')
+    with pytest.raises(ConfigInvalid, match="not both") as refused:
+        load_text(tmp_path, text)
+    assert refused.value.where.endswith("bus.password_file")
