@@ -177,11 +177,7 @@ class CredentialSecret:
         """
         if self.path is None:
             raise ConfigInvalid(
-                Text(
-                    "There is no credential {name}: {variable} is not set.",
-                    name=self.name,
-                    variable=CREDENTIALS_DIRECTORY,
-                ),
+                Text("There is no credential {name}: $CREDENTIALS_DIRECTORY is not set.", name=self.name),
                 where=self.key,
                 next_step=_BY_SYSTEMD,
             )
