@@ -127,7 +127,7 @@ def test_a_credential_of_systemd_is_the_file_of_its_name_and_read_when_it_is_nee
     for name, content in {"bus": "hemmelig\n", "signing": "to ord", "encryption": "x\0"}.items():
         (tmp_path / name).write_text(content)
     text = text.replace('passphrase_env = "SIGNING"', 'passphrase_credential = "signing"')
-    environ: dict[str, str] = {}
+    environ = {"OTHER": "x"}
     settings = load_text(tmp_path, text, environ=environ)
 
     with pytest.raises(ConfigInvalid, match=r"no credential bus: \$CREDENTIALS_DIRECTORY is not set") as caught:
