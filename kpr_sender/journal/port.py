@@ -2,7 +2,8 @@
 
 The rules every implementation MUST keep:
 
-1. Every change is one transaction, and each appends an event: when, what, why, who. Events are never changed.
+1. Every change is one transaction, and each of a shipment appends an event: when, what, why, who. Events are never
+   changed.
 2. A shipment changes only by ``states.apply``, written by compare-and-set on the state it was read in.
 3. Sealed bytes, their digest and the envelope never change (promise G3), but for these, which store what was before:
    ``reseal``, other sealed bytes for what no transfer was begun of under its message-id, with all else as it was; and
@@ -24,6 +25,7 @@ from kpr_sender.journal.values import (
     JournalEvent,
     NewShipment,
     NewSubmission,
+    NoticeRecord,
     ReceiptDocument,
     Verification,
 )
@@ -115,6 +117,9 @@ class JournalView(Protocol):
 
     def decisions(self) -> tuple[JournalEvent, ...]:
         """Return what persons decided of the journal as a whole, the oldest first."""
+
+    def notices(self) -> tuple[NoticeRecord, ...]:
+        """Return what persons were told, and what waits to be sent again; by kind and subject."""
 
     def refused(self) -> JournalUnwritable | None:
         """Return why it may not be written to, for example because it was restored from backup; None where it may."""
@@ -330,6 +335,9 @@ class Journal(JournalView, Protocol):
 
     def note_error(self, msg_id: str, error: LastError | None) -> None:
         """Set or clear what last went wrong, without moving the shipment."""
+
+    def note_notices(self, records: Sequence[NoticeRecord]) -> None:
+        """Store what persons were told, each in place of what was known of the same kind and subject."""
 
     def release(self, msg_id: str, *, reason: str, by: str) -> None:
         """Let a shipment that a restored journal has forgotten no longer stand in the way of a new submission.

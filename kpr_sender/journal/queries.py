@@ -15,7 +15,7 @@ from kpr_sender.journal.file_errors import damaged
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.recovery import objection_to, refused
 from kpr_sender.journal.sql import Value
-from kpr_sender.journal.values import JournalEvent, ReceiptDocument
+from kpr_sender.journal.values import JournalEvent, NewSubmission, NoticeRecord, ReceiptDocument
 from kpr_sender.model import (
     Envelope,
     Environment,
@@ -150,6 +150,11 @@ class SqliteView:
             found = [rows.decision_of(row) for row in connection.execute(sql.DECISIONS_OF_JOURNAL)]
         return tuple(found)
 
+    def notices(self) -> tuple[NoticeRecord, ...]:
+        """Return what persons were told, and what waits to be sent again."""
+        with self._store.reading() as connection:
+            return tuple(rows.notice_of(row) for row in connection.execute(sql.NOTICES))
+
     def refused(self) -> JournalUnwritable | None:
         """Return why it may not be written to; None where it may."""
         with self._store.reading() as connection:
@@ -192,3 +197,21 @@ def holders_of_payload(
     rows = connection.execute(sql.HOLDERS_OF_PAYLOAD, key).fetchall()
     made_for = dict.fromkeys(row["submission_id"] for row in rows)
     return [*made_for, *(row["kept_by"] for row in rows if row["kept_by"] is not None)]
+
+
+def latest_submission(connection: sqlite3.Connection, columns: Mapping[str, Value]) -> Submission | None:
+    """Return the newest submission of a municipality's year, whichever HER-id it was made under; None for none."""
+    row = connection.execute(sql.LATEST_SUBMISSION, columns).fetchone()
+    return None if row is None else rows.read_submission(connection, row["submission_id"])
+
+
+def same_payload(
+    connection: sqlite3.Connection, new: NewSubmission, columns: Mapping[str, Value]
+) -> dict[MessageType, Submission]:
+    """Return the submissions that have payloads of a new one already, by type."""
+    found = {}
+    for shipment in new.shipments:
+        holders = holders_of_payload(connection, columns, shipment.type, shipment.payload_sha256)
+        if holders:
+            found[shipment.type] = rows.present(rows.read_submission(connection, holders[0]))
+    return found

@@ -13,7 +13,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 from kpr_sender.errors import InternalError, LastError
 from kpr_sender.journal import sql
 from kpr_sender.journal.sql import Value
-from kpr_sender.journal.values import JournalEvent, NewShipment, NewSubmission, ReceiptDocument
+from kpr_sender.journal.values import JournalEvent, NewShipment, NewSubmission, NoticeRecord, ReceiptDocument
 from kpr_sender.model import (
     CertificateName,
     Certificates,
@@ -32,6 +32,7 @@ from kpr_sender.privacy import shown
 from kpr_sender.states import Cause, Lifecycle, ReceiptStatus, ShipmentState
 
 NOTHING: Final[Mapping[str, Any]] = {}
+_NOTICE_TIMES: Final = ("ended_at", "tried_at", "begin_sent_at", "end_sent_at")
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -324,6 +325,28 @@ def decision_of(row: sqlite3.Row) -> JournalEvent:
     """Return a person's decision on the journal as a whole."""
     details = {"found": row["found"]} if row["found"] else {}
     return JournalEvent(time_of(row["at"]), row["msg_id"], row["what"], row["why"], row["who"], details)
+
+
+@_as_written
+def notice_of(row: sqlite3.Row) -> NoticeRecord:
+    """Return what a person was told of one thing."""
+    times = {name: None if row[name] is None else time_of(row[name]) for name in _NOTICE_TIMES}
+    waits = frozenset(map(int, row["waits"].split()))
+    return NoticeRecord(
+        kind=row["kind"], subject=row["subject"], began_at=time_of(row["began_at"]), waits=waits, **times
+    )
+
+
+def notice_columns(record: NoticeRecord) -> dict[str, str | None]:
+    """Return the columns of what a person was told."""
+    times = {name: getattr(record, name) for name in _NOTICE_TIMES}
+    return {
+        "kind": record.kind,
+        "subject": record.subject,
+        "began_at": time_text(record.began_at),
+        "waits": " ".join(map(str, sorted(record.waits))),
+        **{name: None if at is None else time_text(at) for name, at in times.items()},
+    }
 
 
 def shipment_row(connection: sqlite3.Connection, msg_id: str) -> sqlite3.Row:

@@ -282,7 +282,29 @@ _SIXTH: Final = Migration(
     ),
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (FIRST, SECOND, THIRD, _FOURTH, _FIFTH, _SIXTH)
+# What was sent to whom is a number of an address's line: the addresses themselves are secrets. A row is an episode of a
+# state, and the next episode takes its place: the history of a shipment is in ``event``.
+_SEVENTH: Final = Migration(
+    7,
+    "which notices were sent, and which wait to be sent again",
+    (
+        """
+        CREATE TABLE notice (
+          kind          TEXT NOT NULL,
+          subject       TEXT NOT NULL,
+          began_at      TEXT NOT NULL,
+          ended_at      TEXT,
+          waits         TEXT NOT NULL,
+          tried_at      TEXT,
+          begin_sent_at TEXT,
+          end_sent_at   TEXT,
+          PRIMARY KEY (kind, subject)
+        ) WITHOUT ROWID
+        """,
+    ),
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (FIRST, SECOND, THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
 VERSION: Final = MIGRATIONS[-1].version
 
 

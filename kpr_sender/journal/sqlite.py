@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -35,11 +34,11 @@ from kpr_sender.journal.admission import (
 from kpr_sender.journal.connection import Store, open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import JournalLock, held_by_this_process
-from kpr_sender.journal.queries import SqliteView, holders_of_payload
+from kpr_sender.journal.queries import SqliteView, latest_submission, same_payload
 from kpr_sender.journal.recovery import objection_to
 from kpr_sender.journal.sql import Value
 from kpr_sender.journal.transaction import NOTHING, Transaction, answered_unsent
-from kpr_sender.journal.values import LOOK_ANYWAY, RECEIPT_DISCARDED, REVIEWED, NewShipment, NewSubmission
+from kpr_sender.journal.values import LOOK_ANYWAY, RECEIPT_DISCARDED, REVIEWED, NewShipment, NewSubmission, NoticeRecord
 from kpr_sender.model import (
     CertificateName,
     Environment,
@@ -142,8 +141,8 @@ class SqliteJournal(SqliteView):
             columns = rows.new_submission_columns(new, rows.time_text(transaction.at))
             forgotten = connection.execute(sql.FORGOTTEN_IN_THE_WAY, columns)
             require_nothing_forgotten(new, tuple(row["msg_id"] for row in forgotten))
-            latest = _latest(connection, columns)
-            require_admissible(new, latest=latest, same_payload=_same_payload(connection, new, columns))
+            latest = latest_submission(connection, columns)
+            require_admissible(new, latest=latest, same_payload=same_payload(connection, new, columns))
             alarmed = connection.execute(sql.OPEN_ALARM).fetchone()
             if alarmed is not None:
                 raise alarm_open(alarmed["alarm"], alarmed["msg_id"], "Nothing new is submitted")
@@ -348,6 +347,11 @@ class SqliteJournal(SqliteView):
             row = rows.shipment_row(transaction.connection, msg_id)
             transaction.write(row["msg_id"], row, states.noted(rows.lifecycle_of(row), error))
 
+    def note_notices(self, records: Sequence[NoticeRecord]) -> None:
+        """Store what persons were told."""
+        with self._transaction() as transaction:
+            transaction.connection.executemany(sql.NOTE_NOTICE, map(rows.notice_columns, records))
+
     def release(self, msg_id: str, *, reason: str, by: str) -> None:
         """Let a forgotten shipment (``recovery``) no longer stand in the way of a new submission.
 
@@ -428,19 +432,3 @@ class SqliteJournal(SqliteView):
         if witnessed is not None and witness.last_at(self._store.path) == witnessed:
             self._witnessed = witnessed.mark
         self._mark()
-
-
-def _latest(connection: sqlite3.Connection, columns: Mapping[str, Value]) -> Submission | None:
-    row = connection.execute(sql.LATEST_SUBMISSION, columns).fetchone()
-    return None if row is None else rows.read_submission(connection, row["submission_id"])
-
-
-def _same_payload(
-    connection: sqlite3.Connection, new: NewSubmission, columns: Mapping[str, Value]
-) -> dict[MessageType, Submission]:
-    found = {}
-    for shipment in new.shipments:
-        holders = holders_of_payload(connection, columns, shipment.type, shipment.payload_sha256)
-        if holders:
-            found[shipment.type] = rows.present(rows.read_submission(connection, holders[0]))
-    return found

@@ -110,6 +110,31 @@ class JournalEvent:
     details: Mapping[str, str | int]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeRecord:
+    """What a person was told, or is to be told, of one state of one thing; the latest episode of it.
+
+    Attributes:
+        kind: Which state, a stable word of ``operator.notices``.
+        subject: Of what: a submission's id, a certificate's role, a day; never a person.
+        began_at: When a run first saw it, UTC.
+        ended_at: When a run first saw that it is over; None while it lasts.
+        waits: The addresses that it still has to be sent to, by their place in the list, from 1 on.
+        tried_at: When it was last offered to one of those without an outcome: it may have arrived.
+        begin_sent_at: When its beginning last arrived somewhere, in whichever episode.
+        end_sent_at: The same of its end.
+    """
+
+    kind: str
+    subject: str
+    began_at: datetime
+    ended_at: datetime | None = None
+    waits: frozenset[int] = frozenset()
+    tried_at: datetime | None = None
+    begin_sent_at: datetime | None = None
+    end_sent_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ReceiptDocument:
     """A receipt with what came: the sealed original and, where it could be opened, the XML. May hold personal data."""

@@ -20,12 +20,18 @@ def secrets_of(settings: Settings) -> tuple[Secret, ...]:
     return tuple(dict.fromkeys(secret for secret in named if secret is not None))
 
 
+def addresses_of(settings: Settings) -> tuple[Secret, ...]:
+    """Return the secrets that no send needs: where notices and pings go. What is wrong with one keeps nothing back."""
+    return tuple(secret for secret in (settings.notify.urls, settings.monitor.ping_url) if secret is not None)
+
+
 def concerns(settings: Settings) -> tuple[str, ...]:
     """Say what is unwise about the places of secrets, private keys and files that we rely on, a sentence each."""
     keys = (source.concern for source in (settings.keys.signing, *settings.keys.decryption))
     real = settings.environment is not Environment.LOKAL
     relied_on = (Path(settings.origin), *(path for _, path in relied_on_files(settings))) if real else ()
-    found = (*(secret.concern for secret in secrets_of(settings)), *keys, *map(unguarded, relied_on))
+    secrets = (*secrets_of(settings), *addresses_of(settings))
+    found = (*(secret.concern for secret in secrets), *keys, *map(unguarded, relied_on))
     return tuple(dict.fromkeys(filter(None, found)))
 
 

@@ -70,7 +70,10 @@ _REGISTRY_NEEDS: Final[dict[RegistryKind, tuple[tuple[str, ...], ...]]] = {
     RegistryKind.REST: (*_URL, *_HELSEID),
 }
 """What each kind cannot do without: of each row one."""
-_PLAIN: Final = ("files", "report", "sender", "receiver", "protection", "hodemelding", "limits", "journal", "log")
+_PLAIN: Final = (
+    *("files", "report", "sender", "receiver", "protection", "hodemelding", "limits", "journal", "log"),
+    *("notify", "monitor"),
+)
 """The sections that say all of their dataclass themselves."""
 
 T = TypeVar("T")

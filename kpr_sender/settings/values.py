@@ -17,6 +17,7 @@ from typing import Final
 from kpr_sender.model import Environment, Party
 from kpr_sender.settings import kinds
 from kpr_sender.settings.keys import Section, option, part, secret, section, sections_of, with_keys
+from kpr_sender.settings.monitoring import MonitorSettings, NotifySettings
 from kpr_sender.settings.secrets import KeySettings, Secret
 
 # fmt: off
@@ -426,6 +427,10 @@ class Settings:
     sandbox: SandboxSettings | None = field(default=None, metadata=section(
         SandboxSettings, "The sandbox that --env lokal runs inside the process."))
     log: LogSettings = field(metadata=section(LogSettings, "Where log lines (JSON, without personal data) go."))
+    notify: NotifySettings = field(metadata=section(
+        NotifySettings, "Who gets a notice when something needs a person, once (docs/monitoring.md)."))
+    monitor: MonitorSettings = field(metadata=section(
+        MonitorSettings, "What watches that runs happen at all (docs/monitoring.md)."))
 
 
 TOP: Final = with_keys(Section(Settings), "")

@@ -24,7 +24,7 @@ from tests.helpers import schema_once
 from tests.journal.builders import CERTIFICATES, created, in_chunks, new_shipment, open_journal
 
 _AT = "2025-01-01T00:00:00.000000Z"
-_COPY = "journal.db.before-6-20250110T120001Z"
+_COPY = f"journal.db.before-{schema.VERSION}-20250110T120001Z"
 EARLIER = range(1, schema.VERSION)
 _NEXT = Certificates(CertificateName("a" * 40, "03"), CERTIFICATES.signing)
 
@@ -103,7 +103,7 @@ def test_without_a_durable_copy_nothing_is_migrated(
 
     with monkeypatch.context() as disk:
         disk.setattr(connection, "sync_folder", full)
-        with pytest.raises(JournalUnwritable, match=r"before-6.*No space left") as raised:
+        with pytest.raises(JournalUnwritable, match=rf"before-{schema.VERSION}.*No space left") as raised:
             open_journal(earlier)
     assert raised.value.exit_code == 73
     assert (_version(earlier), _copies(earlier)) == (version, [])
