@@ -331,9 +331,13 @@ def decision_of(row: sqlite3.Row) -> JournalEvent:
 def notice_of(row: sqlite3.Row) -> NoticeRecord:
     """Return what a person was told of one thing."""
     times = {name: None if row[name] is None else time_of(row[name]) for name in _NOTICE_TIMES}
-    waits = frozenset(map(int, row["waits"].split()))
     return NoticeRecord(
-        kind=row["kind"], subject=row["subject"], began_at=time_of(row["began_at"]), waits=waits, **times
+        kind=row["kind"],
+        subject=row["subject"],
+        began_at=time_of(row["began_at"]),
+        waits=frozenset(map(int, row["waits"].split())),
+        unsure=frozenset(map(int, row["unsure"].split())),
+        **times,
     )
 
 
@@ -345,6 +349,7 @@ def notice_columns(record: NoticeRecord) -> dict[str, str | None]:
         "subject": record.subject,
         "began_at": time_text(record.began_at),
         "waits": " ".join(map(str, sorted(record.waits))),
+        "unsure": " ".join(map(str, sorted(record.unsure))),
         **{name: None if at is None else time_text(at) for name, at in times.items()},
     }
 

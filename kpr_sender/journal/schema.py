@@ -295,6 +295,7 @@ _SEVENTH: Final = Migration(
           began_at      TEXT NOT NULL,
           ended_at      TEXT,
           waits         TEXT NOT NULL,
+          unsure        TEXT NOT NULL,
           tried_at      TEXT,
           begin_sent_at TEXT,
           end_sent_at   TEXT,

@@ -162,11 +162,11 @@ EVENTS_OF: Final = """
 
 NOTICES: Final = "SELECT * FROM notice ORDER BY kind, subject"
 NOTE_NOTICE: Final = """
-    INSERT INTO notice (kind, subject, began_at, ended_at, waits, tried_at, begin_sent_at, end_sent_at)
-    VALUES (:kind, :subject, :began_at, :ended_at, :waits, :tried_at, :begin_sent_at, :end_sent_at)
+    INSERT INTO notice (kind, subject, began_at, ended_at, waits, unsure, tried_at, begin_sent_at, end_sent_at)
+    VALUES (:kind, :subject, :began_at, :ended_at, :waits, :unsure, :tried_at, :begin_sent_at, :end_sent_at)
     ON CONFLICT (kind, subject) DO UPDATE SET
-      began_at = excluded.began_at, ended_at = excluded.ended_at, waits = excluded.waits, tried_at = excluded.tried_at,
-      begin_sent_at = excluded.begin_sent_at, end_sent_at = excluded.end_sent_at
+      began_at = excluded.began_at, ended_at = excluded.ended_at, waits = excluded.waits, unsure = excluded.unsure,
+      tried_at = excluded.tried_at, begin_sent_at = excluded.begin_sent_at, end_sent_at = excluded.end_sent_at
 """
 
 IDENTITY: Final = "SELECT journal_id, step, backup_at, environment, created_at FROM journal"

@@ -120,7 +120,7 @@ class NoticeRecord:
         began_at: When a run first saw it, UTC.
         ended_at: When a run first saw that it is over; None while it lasts.
         waits: The addresses that it still has to be sent to, by their place in the list, from 1 on.
-        tried_at: When it was last offered to one of those without an outcome: it may have arrived.
+        unsure: Those of them that it was offered to, at ``tried_at``, without an outcome: it may have arrived there.
         begin_sent_at: When its beginning last arrived somewhere, in whichever episode.
         end_sent_at: The same of its end.
     """
@@ -130,6 +130,7 @@ class NoticeRecord:
     began_at: datetime
     ended_at: datetime | None = None
     waits: frozenset[int] = frozenset()
+    unsure: frozenset[int] = frozenset()
     tried_at: datetime | None = None
     begin_sent_at: datetime | None = None
     end_sent_at: datetime | None = None

@@ -14,7 +14,9 @@ _AT = datetime(2025, 1, 10, 12, 0, 0, 123456, tzinfo=UTC)
 
 def test_what_was_told_is_there_for_the_next_run_and_leaves_the_history_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
-    waiting = NoticeRecord(kind="in-doubt", subject="2024-0000aaaa", began_at=_AT, waits=frozenset({1, 12}))
+    waiting = NoticeRecord(
+        kind="in-doubt", subject="2024-0000aaaa", began_at=_AT, waits=frozenset({1, 12}), unsure=frozenset({12})
+    )
     other = NoticeRecord(kind="deadline-14", subject="2025-01-15", began_at=_AT, begin_sent_at=_AT)
     with open_journal(path) as journal:
         shipment = created(journal)
