@@ -8,7 +8,7 @@ BASE := tools/python
 RUN := .venv/bin
 DEMO := .demo
 
-.PHONY: help setup setup-demo test quick test-newest check nightly demo bench docs lock upgrade sbom clean
+.PHONY: help setup setup-demo test quick test-newest check nightly demo bench docs texts lock upgrade sbom clean
 
 help:
 	@echo "make demo     set up, make a synthetic municipality's files and run the main job against the sandbox"
@@ -19,6 +19,7 @@ help:
 	@echo "make nightly  set up, then the long proofs: an hour or two; SCALE=0.05 for a twentieth of each; writes docs/nightly.json"
 	@echo "make bench    set up, then measure against openssl, lxml and a bare proton; writes bench.json"
 	@echo "make docs     write the generated pages of docs/ anew"
+	@echo "make texts    write the Norwegian catalogues anew from the code, and say what is not translated"
 	@echo "make setup    set up and nothing else"
 	@echo "make lock     write the lock files from pyproject.toml; make upgrade takes the newest versions"
 	@echo "make sbom     write kpr-sender.cdx.json (CycloneDX) from requirements-runtime.lock"
@@ -58,6 +59,9 @@ bench: setup
 
 docs: setup-demo
 	@set -e; for page in docs/make_*.py; do echo "$$page"; $(RUN)/python "$$page"; done
+
+texts: setup-demo
+	@$(RUN)/python -m tools.texts
 
 lock:
 	@$(BASE) -m tools.lock

@@ -21,6 +21,13 @@ class Environment(enum.StrEnum):
     AR_TEST = "ar-test"
 
 
+class Language(enum.StrEnum):
+    """What a person reads: bokmål or English. Programs read English always."""
+
+    NB = "nb"
+    EN = "en"
+
+
 class MessageType(enum.StrEnum):
     """The two shipments of a submission, by their MsgInfo/Type V (FHI's letter 24/04733-1)."""
 

@@ -19,9 +19,11 @@ import functools
 import itertools
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from pathlib import PurePath
+from typing import Any, Final, overload
 
 from kpr_sender import written_ids
+from kpr_sender.texts import Text
 
 ID: Final = "[id removed]"
 MARKUP: Final = "[XML removed]"
@@ -192,16 +194,35 @@ def redact_name(text: str, most: int = MAX_FOREIGN) -> str:
     return foreign_text(_ID_WITH_ANY_SIGNS.sub(SECRET, _beginning(text, most)), most)
 
 
+@overload
+def redact_text(text: Text, most: int | None = None) -> Text: ...
+@overload
+def redact_text(text: str, most: int | None = None) -> str: ...
 def redact_text(text: str, most: int | None = None) -> str:
     """Return the text without ids, payload, key material, passwords and invisible signs.
 
     Args:
-        text: Of any number of lines.
+        text: Of any number of lines. A ``Text`` stays one: its values are cleaned.
         most: Given for what must be one line of at most so many characters.
     """
+    clean = _clean(str(text), most)
+    if not isinstance(text, Text) or clean == text:
+        return text if clean == text else clean
+    filled = text.with_values(lambda value: _redact_value(value, most))
+    return filled if _clean(str(filled), most) == filled else Text("{text}", text=clean)
+
+
+def _clean(text: str, most: int | None) -> str:
     if most is None:
         return _redacted(_visible(text), _OURS)
     return _redacted(_one_line(_beginning(text, most)), _OURS)[:most].rstrip()
+
+
+def _redact_value(value: object, most: int | None) -> object:
+    """Return a value of a text, clean where it is words: what a number is only the whole text tells."""
+    if isinstance(value, str):
+        return redact_text(value, most)
+    return redact_text(str(value), most) if isinstance(value, PurePath) else value
 
 
 def shown(value: Any) -> Any:

@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from kpr_sender.model import Language
+from kpr_sender.render.language import of_locale
 from tests.helpers.debian_packages import RABBITMQ_4_0, RABBITMQ_4_3, NotToBeHad, unpacked
 from tests.helpers.rabbitmq import RabbitMq, installed, unpacked_version
 from tests.helpers.shared import NO_SHARED
+from tools.texts.catalogues import compile_stale
 
 # A busy machine is no fault of the code: hypothesis shall find wrong answers, not slow ones.
 settings.register_profile("patient", settings(), deadline=None)
@@ -118,6 +121,13 @@ def _running(node: RabbitMq) -> Iterator[RabbitMq]:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let a run take the long proofs in: ``pytest --nightly -m nightly`` runs them alone."""
     parser.addoption("--nightly", action="store_true", help="run what is marked nightly, too")
+
+
+def pytest_configure() -> None:
+    """Have the catalogues compiled; on a Norwegian machine, too, the tests read English unless they say so."""
+    compile_stale()
+    if of_locale(os.environ) is not Language.EN:
+        os.environ["LC_ALL"] = "C.UTF-8"
 
 
 @pytest.hookimpl(wrapper=True)

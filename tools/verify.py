@@ -31,6 +31,7 @@ _LINTERS: Final = (
     ("mypy win32", ("mypy", "--platform", "win32", "--cache-dir", ".cache/mypy-win32", "kpr_sender")),
     ("ruff check", ("ruff", "check")),
     ("ruff format", ("ruff", "format", "--check")),
+    ("texts", ("python", "-m", "tools.texts", "check")),
     ("import-linter", ("lint-imports", "--no-logo", "--cache-dir", ".cache/import_linter")),
 )
 # What one test runs on; it takes a compiler half a minute.

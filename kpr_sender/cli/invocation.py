@@ -15,7 +15,8 @@ import click
 
 from kpr_sender.cli.ending import Ending
 from kpr_sender.errors import ConfigInvalid
-from kpr_sender.model import Environment
+from kpr_sender.model import Environment, Language
+from kpr_sender.render.language import speak
 from kpr_sender.settings import kinds, load
 from kpr_sender.settings.read import absolute, beside
 from kpr_sender.settings.values import Settings
@@ -39,6 +40,7 @@ class Invocation:
         journal: From ``--journal``; counts before the configuration's.
         as_json: Whether exactly one JSON object goes to standard output.
         ending: Where the exit code is noted as soon as it is known.
+        language: From ``--lang``; counts before the configuration's.
     """
 
     environment: Environment | None
@@ -47,6 +49,7 @@ class Invocation:
     as_json: bool
     loudness: Loudness
     ending: Ending
+    language: Language | None = None
 
     def settings(self) -> Settings:
         """Find, read and check the configuration.
@@ -59,6 +62,8 @@ class Invocation:
             raise click.UsageError(f"--env is missing: one of {', '.join(Environment)}. There is no default.")
         path = self.config or _find_config(self.environment, os.environ)
         settings = load(path, self.environment, environ=os.environ)
+        if settings.language is not None and self.language is None and not self.as_json:
+            speak(settings.language)
         return settings if self.journal is None else _with_journal(settings, absolute(self.journal))
 
     def own_settings(self) -> Settings:

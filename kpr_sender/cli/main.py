@@ -13,27 +13,30 @@ import click
 from kpr_sender.cli import output, streams
 from kpr_sender.cli.ending import Ending
 from kpr_sender.cli.invocation import PATH, Invocation, Loudness
+from kpr_sender.cli.language import asked, localized
 from kpr_sender.errors import KprError, UsageError
-from kpr_sender.model import Environment
+from kpr_sender.model import Environment, Language
+from kpr_sender.render.language import say, speaking
+from kpr_sender.texts import Text
 
 ENVIRONMENTS: Final = [environment.value for environment in Environment]
 
 COMMANDS: Final = {
-    "send": "Send the pair, or go on with it, and wait for FHI's receipts.",
-    "check": "Find what FHI would refuse, drop or blank, before anything is sent.",
-    "wait": "Wait for the receipts of what is published.",
-    "resolve": "Decide on a shipment what a program must not.",
-    "resend": "Send one half of a pair again, after a fault or a rejection.",
-    "reviewed": "Note that a person has looked at the data in FHI's feedback view.",
-    "status": "Show what is known of a submission, from the journal alone.",
-    "receipts": "Show a submission's receipts with everything they say, or take them from files.",
-    "journal": "Check the journal, copy it, show what is in it.",
-    "testpersons": "Keep the list of test persons that must not be sent to production.",
-    "certs": "Show all certificates in use and how long they last.",
-    "doctor": "Prove without sending anything that a send would work.",
-    "config": "Check the configuration without sending anything.",
-    "sandbox": "Run a Tjenestebuss with a KPR receiver and an Adresseregister on this machine.",
-    "sample": "Write a synthetic fagmelding and identmelding.",
+    "send": Text("Send the pair, or go on with it, and wait for FHI's receipts."),
+    "check": Text("Find what FHI would refuse, drop or blank, before anything is sent."),
+    "wait": Text("Wait for the receipts of what is published."),
+    "resolve": Text("Decide on a shipment what a program must not."),
+    "resend": Text("Send one half of a pair again, after a fault or a rejection."),
+    "reviewed": Text("Note that a person has looked at the data in FHI's feedback view."),
+    "status": Text("Show what is known of a submission, from the journal alone."),
+    "receipts": Text("Show a submission's receipts with everything they say, or take them from files."),
+    "journal": Text("Check the journal, copy it, show what is in it."),
+    "testpersons": Text("Keep the list of test persons that must not be sent to production."),
+    "certs": Text("Show all certificates in use and how long they last."),
+    "doctor": Text("Prove without sending anything that a send would work."),
+    "config": Text("Check the configuration without sending anything."),
+    "sandbox": Text("Run a Tjenestebuss with a KPR receiver and an Adresseregister on this machine."),
+    "sample": Text("Write a synthetic fagmelding and identmelding."),
 }
 """Each in a file of its name. The text is here so that --help need not load what the commands need."""
 
@@ -52,7 +55,7 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"kpr_sender.cli.{cmd_name}").command
-        return command
+        return localized(command)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -63,7 +66,7 @@ class _Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the same
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl([(name, say(text)) for name, text in COMMANDS.items()])
 
 
 @click.group(cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -80,6 +83,12 @@ class _Commands(click.Group):
 @click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
 @click.option("-v", "--verbose", is_flag=True, help="Log more, and show where an error came from.")
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
+@click.option(
+    "--lang",
+    "language",
+    type=click.Choice([language.value for language in Language]),
+    help="Language of what people read; else the configuration's, else the machine's locale. JSON is English always.",
+)
 @click.version_option(None, "--version", package_name="kpr-sender", prog_name="kpr-send")
 @click.pass_context
 def cli(
@@ -91,6 +100,7 @@ def cli(
     as_json: bool,
     verbose: bool,
     quiet: bool,
+    language: str | None,
 ) -> int | None:
     """Hand a municipality's yearly KPR data to FHI over NHN Tjenestebuss.
 
@@ -98,10 +108,11 @@ def cli(
     nothing is sent twice.
     """
     if verbose and quiet:
-        raise click.UsageError("-v and -q exclude each other.")
+        raise click.UsageError(Text("-v and -q exclude each other."))
     loudness = Loudness.VERBOSE if verbose else Loudness.QUIET if quiet else Loudness.NORMAL
     where = None if environment is None else Environment(environment)
-    context.obj = Invocation(where, config, journal, as_json, loudness, context.obj or Ending())
+    language = Language(language) if language else None
+    context.obj = Invocation(where, config, journal, as_json, loudness, context.obj or Ending(), language)
     if context.invoked_subcommand is not None:
         return None
     return _send_what_is_configured(context)
@@ -139,7 +150,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str], ending: Ending) -> int:
     failure = output.Failure(arguments, ending)
-    with streams.unfailing() as ending.hurry:
+    with streams.unfailing() as ending.hurry, speaking(asked(arguments)):
         try:
             ending.begin()
             return ending.known(_outcome(arguments, ending, failure))
@@ -149,11 +160,13 @@ def _run(arguments: Sequence[str], ending: Ending) -> int:
 
 def _outcome(arguments: Sequence[str], ending: Ending, failure: output.Failure) -> int:
     try:
-        return cli.main(list(arguments), prog_name="kpr-send", standalone_mode=False, obj=ending) or 0
+        return localized(cli).main(list(arguments), prog_name="kpr-send", standalone_mode=False, obj=ending) or 0
     except click.ClickException as error:
         from kpr_sender.privacy import redact_text  # noqa: PLC0415 - only when something is wrong
 
-        hint = f"See {error.ctx.command_path} --help." if isinstance(error, click.UsageError) and error.ctx else ""
+        hint = ""
+        if isinstance(error, click.UsageError) and error.ctx:
+            hint = Text("See {command} --help.", command=error.ctx.command_path)
         # It quotes what was typed, which may be a national id.
         return failure.report(UsageError(redact_text(error.format_message()), next_step=hint))
     except KprError as error:

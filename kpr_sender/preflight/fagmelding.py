@@ -9,7 +9,7 @@ from kpr_sender.model import MessageType
 from kpr_sender.preflight.catalogue.fields import iplos
 from kpr_sender.preflight.model import Circumstances, Element, Finding, Findings, PersonRecord, Row, Violation, place
 from kpr_sender.preflight.persons import PERSON, Persons
-from kpr_sender.preflight.reader import End, Event, Record, Start, Text
+from kpr_sender.preflight.reader import Characters, End, Event, Record, Start
 from kpr_sender.preflight.rules.header import check_innhinfo
 from kpr_sender.preflight.rules.pair import Pair
 from kpr_sender.preflight.rules.person import PERSON as ITSELF
@@ -87,7 +87,7 @@ class Fagmelding:
                 if name == _ROOT:
                     self._root = attributes
                 self._breaches(self._structure.start(name, attributes, line))
-            case Text(line):
+            case Characters(line):
                 self._breaches(self._structure.text(line))
             case End(line):
                 self._breaches(self._structure.end(line))

@@ -15,7 +15,7 @@ from kpr_sender.preflight.catalogue.fields import xpr_ide
 from kpr_sender.preflight.header import shown
 from kpr_sender.preflight.model import Circumstances, Element, Finding, Findings, Violation, place
 from kpr_sender.preflight.person_ids import Kind, identify, is_synthetic
-from kpr_sender.preflight.reader import End, Event, Record, Start, Text, attributes_of
+from kpr_sender.preflight.reader import Characters, End, Event, Record, Start, attributes_of
 from kpr_sender.preflight.rules.header import check_institusjon, check_melding
 from kpr_sender.preflight.rules.pair import Pair
 from kpr_sender.preflight.structure import Breach, Structure
@@ -153,7 +153,7 @@ class Identmelding:
                 elif name == UNIT:
                     for violation in check_institusjon(attributes, self._circumstances):
                         self._take(violation, line, UNIT)
-            case Text(line):
+            case Characters(line):
                 self._breaches(self._structure.text(line))
             case End(line):
                 self._breaches(self._structure.end(line))

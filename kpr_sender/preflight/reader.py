@@ -91,7 +91,7 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class Characters:
     """Something other than white space stands directly in a container."""
 
     line: int
@@ -130,7 +130,7 @@ class Record:
         return self._element
 
 
-Event = Start | Record | End | Text
+Event = Start | Record | End | Characters
 
 
 class Reader:
@@ -349,11 +349,11 @@ class Reader:
             self._open[-1].remove(xml)
             yield from self._text(tail)
 
-    def _text(self, text: str | None) -> Iterator[Text]:
+    def _text(self, text: str | None) -> Iterator[Characters]:
         """Yield a text once, though it may come in many parts."""
         if text and not self._in_text and text.strip(WHITE):
             self._in_text = True
-            yield Text(self._lines.text_line())
+            yield Characters(self._lines.text_line())
 
 
 def _parser(tag: str = "*") -> etree.XMLPullParser:

@@ -89,7 +89,7 @@ def load(path: Path, environment: Environment, *, environ: Mapping[str, str]) ->
     if environment is not Environment.LOKAL:
         require_trusted(path, where=str(path))
     document = _toml(path)
-    found = document.pop("environment", None)
+    found = document.get("environment")
     if found != environment.value:
         raise _other_environment(path, environment, found)
     file = _ConfigurationFile(path, environment, environ)
@@ -100,7 +100,8 @@ def load(path: Path, environment: Environment, *, environ: Mapping[str, str]) ->
     tables = {name: [file.parse(section, table) for table in tables[name]] for name, section in SECTIONS.items()}
     if embedded:
         tables["bus"][0]["port"] = PORT_NOT_KNOWN_YET
-    settings = file.settings(tables)
+    top = {key.name: document[key.name] for key in TOP.keys if key.name in document}
+    settings = file.settings(file.parse(TOP, top), tables)
     for key, relied_on in relied_on_files(settings) if environment is not Environment.LOKAL else ():
         require_trusted(relied_on, where=f"{path}: {key}")
     return settings
@@ -251,7 +252,7 @@ class _ConfigurationFile:
 
     # 3. What do the keys say together, and what follows from them for those that are absent?
 
-    def settings(self, tables: Tables) -> Settings:
+    def settings(self, top: Table, tables: Tables) -> Settings:
         """Put the parsed tables together."""
         one = {name: found[0] for name, found in tables.items()}
         bus, journal, registry = one["bus"], one["journal"], one["registry"]
@@ -269,7 +270,7 @@ class _ConfigurationFile:
             registry.pop("helseid_url", None)
         built_bus = self._build(BusSettings, "bus", bus)
         settings = Settings(
-            environment=self.environment,
+            **top,
             origin=str(self.path),
             keys=KeySettings(
                 signing=self._key_source("keys.signing", one["keys.signing"]),

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from kpr_sender.model import Environment, Party
+from kpr_sender.model import Environment, Language, Party
 from kpr_sender.settings import kinds
 from kpr_sender.settings.keys import Section, option, part, secret, section, sections_of, with_keys
 from kpr_sender.settings.monitoring import MonitorSettings, NotifySettings
@@ -402,6 +402,9 @@ class Settings:
     environment: Environment = field(metadata=option(
         kinds.choice(Environment), "Where this configuration sends to. Must be what --env says, so that no file is "
         "used by mistake."))
+    language: Language | None = field(default=None, metadata=option(
+        kinds.choice(Language), "The language of screens, messages and pages; --lang counts before it. JSON, log and "
+        "the journal's export are English always.", otherwise="the machine's locale says it", example="nb"))
     origin: str
     files: FileSettings = field(metadata=section(
         FileSettings, "The two extracts of the EPJ, where the command line names none."))

@@ -10,7 +10,7 @@ from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.messages.splice import open_payload
 from kpr_sender.preflight.catalogue.fields import Catalogue
 from kpr_sender.preflight.header import Refusal
-from kpr_sender.preflight.reader import End, Event, Reader, Record, Start, Text
+from kpr_sender.preflight.reader import Characters, End, Event, Reader, Record, Start
 from kpr_sender.preflight.structure import Breach, Structure
 
 CONTAINERS = frozenset({"IPLOS", "Melding", "Institusjon"})
@@ -32,7 +32,7 @@ def breaches(pieces: Iterable[bytes], catalogue: Catalogue, namespace: str) -> I
                 yield from structure.start(event.name, event.attributes, event.line)
             case End():
                 yield from structure.end(event.line)
-            case Text():
+            case Characters():
                 yield from structure.text(event.line)
             case Record():
                 yield from structure.record(event.element)

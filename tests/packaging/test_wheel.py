@@ -49,3 +49,7 @@ def test_installs_the_command_and_carries_its_licence(wheel: zipfile.Path) -> No
     (information,) = (part for part in wheel.iterdir() if part.name.endswith(".dist-info"))
     assert "kpr-send = kpr_sender.cli.main:main" in (information / "entry_points.txt").read_text(encoding="utf-8")
     assert "MIT License" in (information / "licenses" / "LICENSE").read_text(encoding="utf-8")
+
+
+def test_holds_the_compiled_norwegian(wheel: zipfile.Path) -> None:
+    assert "kpr_sender/locale/nb/LC_MESSAGES/kpr_sender.mo" in _names(wheel)

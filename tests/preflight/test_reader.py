@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from kpr_sender.preflight.header import Refusal
 from kpr_sender.preflight.model import Element
-from kpr_sender.preflight.reader import End, Reader, Record, Start, Text
+from kpr_sender.preflight.reader import Characters, End, Reader, Record, Start
 from tests.helpers.chunks import cut, cuts
 
 NS = "urn:example:format"
@@ -28,10 +28,10 @@ DOCUMENT = b"""<!-- before -->
   <f:Group/></f:Group>
 </f:Root>
 """
-EVENTS: list[Start | Element | End | Text] = [
+EVENTS: list[Start | Element | End | Characters] = [
     Start("Root", {"a": "1\n2", "{urn:example:other}a": "3"}, 2),
     Element("Head", {}, 5, "tex<&t"),
-    Text(6),
+    Characters(6),
     Start("Group", {"key": "1"}, 7),
     Element(
         "{urn:example:other}Row",
@@ -47,7 +47,7 @@ EVENTS: list[Start | Element | End | Text] = [
 ]
 
 
-def _read(pieces: Sequence[bytes], *, lines_before: int = 0) -> list[Start | Element | End | Text]:
+def _read(pieces: Sequence[bytes], *, lines_before: int = 0) -> list[Start | Element | End | Characters]:
     reader = Reader(pieces, lines_before=lines_before)
     reader.root()
     events = reader.events(NS, frozenset({"Group"}))
@@ -183,4 +183,4 @@ def test_lines_are_right_in_any_order(kinds: Sequence[str], places: Sequence[int
 def test_ends_and_texts_have_their_lines_there_too() -> None:
     data = f'<r xmlns="{NS}">{"<a/>" + 70_000 * chr(10)}<Group>\n<a/>\n</Group\n>\n<a/>\n\nx<a/>\n</r>'.encode()
     found = [event for event in _read([data]) if not isinstance(event, Element)]
-    assert found[1:] == [Start("Group", {}, 70_001), End(70_003), Text(70_007), End(70_008)]
+    assert found[1:] == [Start("Group", {}, 70_001), End(70_003), Characters(70_007), End(70_008)]

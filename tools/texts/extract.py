@@ -1,0 +1,179 @@
+"""What a person reads, found in the code without running it: ``Text`` literals, and the help that click shows.
+
+What cannot be translated is a fault: a text that is not one literal, or that is put together of others.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Formatter
+from typing import Final
+
+PACKAGE: Final = Path(__file__).resolve().parents[2] / "kpr_sender"
+_HOME: Final = "kpr_sender.texts"
+_NOT_LOOKED_AT: Final = frozenset({"texts.py"})
+"""Where ``Text`` itself is."""
+_HELP: Final = frozenset({"help", "short_help", "prompt", "epilog"})
+_SHOW_HELP: Final = frozenset({"command", "group", "option", "argument", "version_option", "confirmation_option"})
+_TYPED: Final = ("kpr-send", "-")
+"""How a value begins that is typed as it stands, in every language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One text.
+
+    Attributes:
+        id: Its English.
+        plural: Its English for a count other than one; empty where there is none.
+        values: The names that stand in it; None where braces mean nothing.
+    """
+
+    id: str
+    plural: str = ""
+    values: frozenset[str] | None = None
+
+
+@dataclass(slots=True)
+class Found:
+    """What a module has: its texts in their order, and what is wrong, by line."""
+
+    entries: list[Entry] = field(default_factory=list)
+    faults: list[tuple[int, str]] = field(default_factory=list)
+
+
+def modules(package: Path = PACKAGE) -> Iterator[tuple[str, Found]]:
+    """Yield every module of a package that has texts or faults, by its path without the ending, in order."""
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package).as_posix()
+        if name not in _NOT_LOOKED_AT and (found := extract(path.read_text(encoding="utf-8"))) != Found():
+            yield name.removesuffix(".py"), found
+
+
+def extract(source: str) -> Found:
+    """Find the texts of a module's source."""
+    found = Found()
+    tree = ast.parse(source)
+    nodes = list(ast.walk(tree))
+    imported = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+    texts = {(a.asname or a.name): a.name for node in imported if node.module == _HOME for a in node.names}
+    shows_help = any(isinstance(node, ast.Import) and any(a.name == "click" for a in node.names) for node in nodes)
+    placed: list[tuple[int, int, Entry]] = []
+    for node in nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and texts.get(node.func.id) == "Text":
+            placed += [(node.lineno, node.col_offset, entry) for entry in _text(node, texts, found)]
+        elif shows_help and isinstance(node, ast.Call) and _attribute(node) in _SHOW_HELP:
+            placed += [(node.lineno, node.col_offset, entry) for entry in _named_help(node, found)]
+        elif shows_help and isinstance(node, ast.FunctionDef) and _is_command(node):
+            doc = ast.get_docstring(node, clean=False)
+            placed += [(node.lineno, node.col_offset, _help_entry(doc))] if doc else []
+    placed.sort(key=lambda one: one[:2])
+    found.entries = list(dict.fromkeys(entry for *_, entry in placed if _is_said(entry)))
+    found.faults.sort()
+    return found
+
+
+def fields(template: str) -> frozenset[str]:
+    """Return the names that stand in a template.
+
+    Raises:
+        ValueError: It has a brace that is alone.
+    """
+    return frozenset(name for _, name, _, _ in Formatter().parse(template) if name is not None)
+
+
+def _is_said(entry: Entry) -> bool:
+    """Tell whether there are words in a text: else no language says it otherwise."""
+    bare = entry.id
+    for name in entry.values or ():
+        bare = bare.replace(f"{{{name}}}", "")
+    return any(map(str.isalpha, bare))
+
+
+def _text(call: ast.Call, texts: dict[str, str], found: Found) -> Iterator[Entry]:
+    template = _literal(call.args[0]) if len(call.args) == 1 else None
+    named = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg is not None}
+    plural = named.pop("plural", None)
+    if template is None:
+        found.faults.append((call.lineno, "the first argument of a Text is one literal"))
+    elif plural is not None and not _literal(plural):
+        found.faults.append((call.lineno, "the plural of a Text is one literal"))
+    elif len(named) + (plural is not None) < len(call.keywords):
+        found.faults.append((call.lineno, "the values of a Text are named one by one"))
+    else:
+        entry = Entry(template, (plural and _literal(plural)) or "", frozenset(named))
+        found.faults += [(call.lineno, what) for what in _faults(entry, named, texts)]
+        yield entry
+
+
+def _faults(entry: Entry, named: dict[str, ast.expr], texts: dict[str, str]) -> Iterator[str]:
+    for name, value in named.items():
+        if reason := _glued(value, texts):
+            yield f"the value {name} of a Text is {reason}: write one template for each case"
+    try:
+        needed = fields(entry.id) | fields(entry.plural) | ({"count"} if entry.plural else set())
+    except ValueError:
+        yield "a brace stands alone in a Text"
+        return
+    if needed != entry.values:
+        yield f"the names in a Text and its values differ: {', '.join(sorted(needed ^ set(named)))}"
+
+
+def _glued(value: ast.expr, texts: dict[str, str]) -> str:
+    """Return what makes a value a piece of a sentence; empty where nothing does."""
+    match value:
+        case ast.IfExp(body=one, orelse=other):
+            return _glued(one, texts) or _glued(other, texts)
+        case ast.BoolOp(values=values):
+            return next(filter(None, (_glued(one, texts) for one in values)), "")
+        case ast.Call(func=ast.Name(id=name)) if texts.get(name, "quoted") != "quoted":
+            return "a text itself"
+        case ast.Constant(value=str() as words) if " " in words and not words.startswith(_TYPED):
+            return "words"
+    return "put together" if _is_put_together(value) else ""
+
+
+def _is_put_together(value: ast.expr) -> bool:
+    match value:
+        case ast.BinOp(op=ast.Add(), left=left, right=right):
+            return _is_words(left) or _is_words(right)
+        case ast.Call():
+            return _attribute(value) == "format"
+    return isinstance(value, ast.JoinedStr)
+
+
+def _is_words(node: ast.expr) -> bool:
+    return isinstance(node, ast.JoinedStr) or _literal(node) is not None or isinstance(node, ast.BinOp)
+
+
+def _named_help(call: ast.Call, found: Found) -> Iterator[Entry]:
+    for keyword in call.keywords:
+        if keyword.arg not in _HELP:
+            continue
+        if (text := _literal(keyword.value)) is not None:
+            yield _help_entry(text)
+        elif isinstance(keyword.value, ast.JoinedStr | ast.BinOp):
+            found.faults.append((keyword.value.lineno, f"{keyword.arg} is one literal"))
+
+
+def _help_entry(text: str) -> Entry:
+    """Return a help text as ``kpr_sender.cli.language`` asks for it."""
+    return Entry(inspect.cleandoc(text).partition("\f")[0])
+
+
+def _is_command(function: ast.FunctionDef) -> bool:
+    return any(
+        isinstance(each, ast.Call) and _attribute(each) in ("command", "group") for each in function.decorator_list
+    )
+
+
+def _attribute(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else ""
+
+
+def _literal(node: ast.expr) -> str | None:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
