@@ -128,7 +128,7 @@ def _progress(invocation: Invocation) -> AbstractContextManager[object]:
         return nullcontext()
     from kpr_sender.cli.display import Display  # noqa: PLC0415 - rich is loaded on a terminal only
 
-    return Display()
+    return Display(invocation.called)
 
 
 def _require_own_municipality(task: _Task, report: CheckReport) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
+from kpr_sender.cli.called import Called
 from kpr_sender.cli.streams import as_it_is
 from kpr_sender.events import Event, EventKind
 
@@ -34,9 +35,14 @@ _UNDER_WAY: Final = frozenset({EventKind.CONNECTING, EventKind.PUBLISHING, Event
 
 
 class Display:
-    """Shows a run's events on standard error while it is entered."""
+    """Shows a run's events on standard error while it is entered.
 
-    def __init__(self) -> None:
+    Args:
+        called: Completes the commands that an event's text names.
+    """
+
+    def __init__(self, called: Called) -> None:
+        self._called = called
         console = Console(file=as_it_is(sys.stderr), highlight=False)
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         self._progress = Progress(*columns, console=console, transient=True)
@@ -49,8 +55,9 @@ class Display:
         if event.kind in _UNDER_WAY:
             self._progress.reset(self._task, description=_escaped(event.text))
             return
-        mark = "!" if _STYLES.get(event.kind) in (_BAD, _WARNING) else "*"
-        self._progress.console.print(Text(f" {mark} {event.text}", style=_STYLES.get(event.kind, _PLAIN)))
+        style = _STYLES.get(event.kind, _PLAIN)
+        mark = "!" if style in (_BAD, _WARNING) else "*"
+        self._progress.console.print(Text(f" {mark} {self._called.completed(event.text)}", style=style))
 
     def __enter__(self) -> Self:
         self._progress.start()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from kpr_sender.app import run_checks
-from kpr_sender.cli import output
+from kpr_sender.cli import console, output
 from kpr_sender.cli.invocation import Invocation, Loudness, max_wait_option
 from kpr_sender.cli.session import connected_sandbox
 from kpr_sender.errors import KprError, NotReady
@@ -37,12 +37,11 @@ def shown(invocation: Invocation, results: Iterable[CheckResult]) -> list[CheckR
     quiet = invocation.loudness is Loudness.QUIET
     collected = []
     if not invocation.as_json and not quiet:
-        for line in output.title(invocation, "self-checks; nothing is sent."):
-            click.echo(line)
+        console.say(invocation.called, output.title(invocation, "self-checks; nothing is sent."))
     for result in results:
         collected.append(result)
         if not invocation.as_json and (not quiet or result.status is Status.RED):
-            click.echo(check_line(result), err=quiet)
+            console.say(invocation.called, [check_line(result)], err=quiet, colour=result.status.value)
     return collected
 
 

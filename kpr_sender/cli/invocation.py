@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import click
 
+from kpr_sender.cli.called import Called
 from kpr_sender.cli.ending import Ending
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment, Language
@@ -35,20 +36,22 @@ class Invocation:
     """The options that every command shares.
 
     Attributes:
+        called: The command line, for the commands that a text names.
+        ending: Where the exit code is noted as soon as it is known.
         environment: From ``--env``; None where it was not given.
         config: From ``--config``.
         journal: From ``--journal``; counts before the configuration's.
         as_json: Whether exactly one JSON object goes to standard output.
-        ending: Where the exit code is noted as soon as it is known.
         language: From ``--lang``; counts before the configuration's.
     """
 
-    environment: Environment | None
-    config: Path | None
-    journal: Path | None
-    as_json: bool
-    loudness: Loudness
+    called: Called
     ending: Ending
+    environment: Environment | None = None
+    config: Path | None = None
+    journal: Path | None = None
+    as_json: bool = False
+    loudness: Loudness = Loudness.NORMAL
     language: Language | None = None
 
     def settings(self) -> Settings:

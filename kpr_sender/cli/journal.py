@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from kpr_sender.app import journal_storage
-from kpr_sender.cli import output
+from kpr_sender.cli import console, output
 from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.cli.status import journal_of
 from kpr_sender.errors import EXIT_OK, JournalUnwritable, UsageError
@@ -130,7 +130,7 @@ def release(invocation: Invocation, *, msg_id: str, reason: str, by: str, yes: b
     """
     settings = invocation.settings()
     require_reason(reason, by)
-    _ask(f"May a new submission be sent although {msg_id} was begun before?", yes=yes)
+    _ask(invocation, f"May a new submission be sent although {msg_id} was begun before?", yes=yes)
     with closing(journal_storage(settings).open(who=by)) as journal:
         journal.release(msg_id.strip().lower(), reason=reason.strip(), by=by.strip())
     text = f"{msg_id} no longer stands in the way of a new submission."
@@ -139,10 +139,10 @@ def release(invocation: Invocation, *, msg_id: str, reason: str, by: str, yes: b
 
 def _accept(invocation: Invocation, settings: Settings, reason: str, by: str, *, yes: bool) -> None:
     require_reason(reason, by)
-    _ask("Has FHI been asked what has arrived, and shall this journal be used from now on?", yes=yes)
+    _ask(invocation, "Has FHI been asked what has arrived, and shall this journal be used from now on?", yes=yes)
     accepted = journal_storage(settings).accept(reason=reason.strip(), by=by.strip())
     if not invocation.as_json:
-        click.echo("\n".join([*output.title(invocation, "the journal goes on"), *accepted_lines(accepted)]))
+        console.say(invocation.called, [*output.title(invocation, "the journal goes on"), *accepted_lines(accepted)])
 
 
 def _answer(invocation: Invocation, settings: Settings, verification: Verification) -> int:
@@ -166,9 +166,10 @@ def _answer(invocation: Invocation, settings: Settings, verification: Verificati
     return output.answer(invocation, value, screen, error=error, quiet=finding_lines(findings))
 
 
-def _ask(question: str, *, yes: bool) -> None:
+def _ask(invocation: Invocation, question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
         raise UsageError("Nobody is here to ask.", next_step="Run it on a terminal, or give --yes.")
-    click.confirm(question, abort=True, err=True)
+    if not console.agreed(invocation.called, question):
+        raise click.Abort

@@ -5,21 +5,18 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final, NoReturn
 
 import click
 
-from kpr_sender.cli import output, streams
+from kpr_sender.cli import global_options, output, streams
+from kpr_sender.cli.called import Called
 from kpr_sender.cli.ending import Ending
-from kpr_sender.cli.invocation import PATH, Invocation, Loudness
+from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.language import asked, localized
 from kpr_sender.errors import KprError, UsageError
-from kpr_sender.model import Environment, Language
 from kpr_sender.render.language import say, speaking
 from kpr_sender.texts import Text
-
-ENVIRONMENTS: Final = [environment.value for environment in Environment]
 
 COMMANDS: Final = {
     "send": Text("Send the pair, or go on with it, and wait for FHI's receipts."),
@@ -55,7 +52,7 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"kpr_sender.cli.{cmd_name}").command
-        return localized(command)
+        return localized(global_options.taken_by(command))
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -69,53 +66,21 @@ class _Commands(click.Group):
             formatter.write_dl([(name, say(text)) for name, text in COMMANDS.items()])
 
 
-@click.group(cls=_Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--env",
-    "environment",
-    type=click.Choice(ENVIRONMENTS),
-    help="Where to send. There is no default.",
-)
-@click.option(
-    "--config", type=PATH, metavar="FILE", help="Configuration; else ~/.config/kpr-sender/<env>.toml and so on."
-)
-@click.option("--journal", type=PATH, metavar="FILE", help="Journal; else the configuration's.")
-@click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on standard output.")
-@click.option("-v", "--verbose", is_flag=True, help="Log more, and show where an error came from.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing but errors.")
-@click.option(
-    "--lang",
-    "language",
-    type=click.Choice([language.value for language in Language]),
-    help="Language of what people read; else the configuration's, else the machine's locale. JSON is English always.",
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    params=list(global_options.options()),
 )
 @click.version_option(None, "--version", package_name="kpr-sender", prog_name="kpr-send")
 @click.pass_context
-def cli(
-    context: click.Context,
-    *,
-    environment: str | None,
-    config: Path | None,
-    journal: Path | None,
-    as_json: bool,
-    verbose: bool,
-    quiet: bool,
-    language: str | None,
-) -> int | None:
+def cli(context: click.Context) -> int | None:
     """Hand a municipality's yearly KPR data to FHI over NHN Tjenestebuss.
 
     Without COMMAND it sends the two files that the configuration names. Run it again and it goes on where it stood:
-    nothing is sent twice.
+    nothing is sent twice. The options below are taken before and after COMMAND.
     """
-    if verbose and quiet:
-        raise click.UsageError(Text("-v and -q exclude each other."))
-    loudness = Loudness.VERBOSE if verbose else Loudness.QUIET if quiet else Loudness.NORMAL
-    where = None if environment is None else Environment(environment)
-    language = Language(language) if language else None
-    context.obj = Invocation(where, config, journal, as_json, loudness, context.obj or Ending(), language)
-    if context.invoked_subcommand is not None:
-        return None
-    return _send_what_is_configured(context)
+    return None if context.invoked_subcommand is not None else _send_what_is_configured(context)
 
 
 def _send_what_is_configured(context: click.Context) -> int:
@@ -149,18 +114,20 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str], ending: Ending) -> int:
-    failure = output.Failure(arguments, ending)
+    called = Called(tuple(arguments), tuple(COMMANDS))
+    failure = output.Failure(called, ending)
     with streams.unfailing() as ending.hurry, speaking(asked(arguments)):
         try:
             ending.begin()
-            return ending.known(_outcome(arguments, ending, failure))
+            return ending.known(_outcome(Invocation(called, ending), failure))
         except (KeyboardInterrupt, click.Abort):
             return failure.interrupted()
 
 
-def _outcome(arguments: Sequence[str], ending: Ending, failure: output.Failure) -> int:
+def _outcome(invocation: Invocation, failure: output.Failure) -> int:
+    arguments = list(invocation.called.arguments)
     try:
-        return localized(cli).main(list(arguments), prog_name="kpr-send", standalone_mode=False, obj=ending) or 0
+        return localized(cli).main(arguments, prog_name="kpr-send", standalone_mode=False, obj=invocation) or 0
     except click.ClickException as error:
         from kpr_sender.privacy import redact_text  # noqa: PLC0415 - only when something is wrong
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 
 import click
 
+from kpr_sender.cli import console
+from kpr_sender.cli.called import Called
 from kpr_sender.cli.ending import INTERRUPTED, Ending
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.errors import EXIT_OK, Fault, InternalError, KprError
-from kpr_sender.model import Environment
 from kpr_sender.render import json
 from kpr_sender.render.text import error_text, report_screen
 from kpr_sender.report import Report, deadline_of
@@ -35,31 +36,36 @@ def answer(
         value: The object, made by ``json.envelope`` with the same error.
         screen: The screen's lines; read only where they are printed. Empty where all of them were shown before.
         error: What the exit code stands for; None for 0.
-        quiet: The lines of ``-q``, on standard error; the error itself when not given.
+        quiet: The lines of ``-q``, on standard error; when not given the error itself, unless it is nobody's move:
+            cron would mail it at each run.
 
     Returns:
         The exit code.
     """
     code = invocation.ending.known(EXIT_OK if error is None else error.exit_code)
     if quiet is None:
-        quiet = [] if error is None else [error_text(error, invocation.environment)]
-    show(invocation, value, screen, quiet=quiet)
+        moved = error is not None and error.fault is not Fault.NOBODY
+        quiet = [error_text(error, invocation.environment)] if error is not None and moved else []
+    show(invocation, value, screen, quiet=quiet, colour=console.colour_of(error))
     invocation.ending.answered = True
     return code
 
 
 def show(
-    invocation: Invocation, value: Mapping[str, object], screen: Iterable[str], *, quiet: Iterable[str] = ()
+    invocation: Invocation,
+    value: Mapping[str, object],
+    screen: Iterable[str],
+    *,
+    quiet: Iterable[str] = (),
+    colour: str = "",
 ) -> None:
     """Print something in the one form that was asked for, while the result is not known."""
     if invocation.as_json:
-        show_json(value)
+        show_json(invocation.called.completed_steps(value))
     elif invocation.loudness is not Loudness.QUIET:
-        if lines := list(_marked(invocation, screen)):
-            click.echo("\n".join(lines))
+        console.say(invocation.called, _marked(invocation, screen), colour=colour)
     else:
-        for line in quiet:
-            click.echo(line, err=True)
+        console.say(invocation.called, quiet, err=True)
 
 
 def show_json(value: object) -> None:
@@ -128,16 +134,13 @@ class Failure:
     """Prints errors when the command line itself may not have been understood.
 
     Args:
-        arguments: What follows ``kpr-send``.
+        called: The command line: an error may come before, or be, its parsing.
         ending: Where the exit code is noted.
     """
 
-    def __init__(self, arguments: Sequence[str], ending: Ending) -> None:
+    def __init__(self, called: Called, ending: Ending) -> None:
+        self._called = called
         self._ending = ending
-        # An error may come before, or be, the parsing of these.
-        self._as_json = "--json" in arguments
-        self._verbose = "-v" in arguments or "--verbose" in arguments
-        self._environment = _environment(arguments)
 
     def unexpected(self, error: BaseException) -> int:
         """Print that something unexpected was raised, by its type, and return the exit code.
@@ -154,11 +157,13 @@ class Failure:
             trace: Where, shown with ``-v`` only and redacted.
         """
         code = self._known(error)
-        if self._verbose and trace:
+        if trace and self._called.has("-v", "--verbose"):
             from kpr_sender.privacy import redact_text  # noqa: PLC0415 - only when something is wrong
 
             click.echo(redact_text(trace), err=True)
-        click.echo(error_text(error, self._environment), err=True)
+        if error.fault is not Fault.NOBODY or not self._called.has("-q", "--quiet"):
+            lines = error_text(error, self._called.environment).splitlines()
+            console.say(self._called, lines, err=True, colour=console.colour_of(error))
         return code
 
     def interrupted(self) -> int:
@@ -173,8 +178,8 @@ class Failure:
         if self._ending.answered and self._ending.code is not None:
             return self._ending.code
         code = self._ending.known(error.exit_code)
-        if self._as_json:
-            show_json(json.nothing(error, environment=self._environment))
+        if self._called.has("--json"):
+            show_json(self._called.completed_steps(json.nothing(error, environment=self._called.environment)))
         return code
 
 
@@ -192,12 +197,3 @@ def _trace(error: BaseException) -> str:
     before = "" if led_to_it is None else f"{_trace(led_to_it)}\n"
     places = "".join(traceback.format_tb(error.__traceback__))
     return f"{before}Traceback (most recent call last):\n{places}{type(error).__name__}"
-
-
-def _environment(arguments: Sequence[str]) -> str | None:
-    for number, argument in enumerate(arguments):
-        name, _, value = argument.partition("=")
-        if name == "--env":
-            written = value or next(iter(arguments[number + 1 :]), "")
-            return written if written in tuple(Environment) else None
-    return None

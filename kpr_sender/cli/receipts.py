@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from kpr_sender.cli import output, session
+from kpr_sender.cli.global_options import first_positional
 from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.cli.status import journal_of, nothing_known, report_on
 from kpr_sender.client import Client
@@ -29,8 +30,11 @@ class _ShowUnlessNamed(click.Group):
     """``receipts`` and ``receipts ID`` mean ``receipts show``: no id reads like a command's name."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        named = args and (args[0] in self.commands or args[0] in ctx.help_option_names)
-        return super().parse_args(ctx, args if named else ["show", *args])
+        if args and args[0] in ctx.help_option_names:
+            return super().parse_args(ctx, args)
+        first = first_positional(self, ctx, args)
+        named = args[first : first + 1]
+        return super().parse_args(ctx, args if named and named[0] in self.commands else ["show", *args])
 
 
 @click.group("receipts", cls=_ShowUnlessNamed, subcommand_metavar="[ID] | add FILE... | accept N | discard N")

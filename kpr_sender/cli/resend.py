@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from kpr_sender.cli import output, session
+from kpr_sender.cli import console, output, session
 from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.cli.resolve import look_at, require_reason_and_consent, show_before_asking
 from kpr_sender.client import Client
@@ -39,8 +39,8 @@ def command(
     require_resendable(case)
     require_once(case, again=again)
     show_before_asking(invocation, case, known)
-    if not yes and not click.confirm(resend_question(case.shipment), default=False, err=True):
-        click.echo("Nothing was decided.", err=True)
+    if not yes and not console.agreed(invocation.called, resend_question(case.shipment)):
+        console.say(invocation.called, ["Nothing was decided."], err=True)
         return output.report(invocation, settings, known)
 
     def resend(client: Client) -> Report:

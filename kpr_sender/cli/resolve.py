@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from kpr_sender.cli import output, session
+from kpr_sender.cli import console, output, session
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.client import Client
 from kpr_sender.errors import InternalError
@@ -52,8 +52,8 @@ def command(
     if decision is None:
         return _show(invocation, case, known)
     show_before_asking(invocation, case, known)
-    if not yes and not _agreed(case, decision):
-        click.echo(_NOT_DECIDED, err=True)
+    if not yes and not _agreed(invocation, case, decision):
+        console.say(invocation.called, [_NOT_DECIDED], err=True)
         return output.report(invocation, settings, known)
 
     def decide(client: Client) -> Report:
@@ -93,14 +93,14 @@ def look_at(settings: Settings, msg_id: str) -> tuple[Case, Report]:
 def _show(invocation: Invocation, case: Case, report: Report) -> int:
     """Print what is known, and what may be decided."""
     value = json.report_json(report)
-    decisions = open_decisions(case, letter=letter(case), environment=case.submission.environment.value)
+    decisions = open_decisions(case, letter=letter(case))
     return output.answer(invocation, value, [*case_screen(case, report), *decisions], error=report.error)
 
 
 def show_before_asking(invocation: Invocation, case: Case, report: Report) -> None:
     """Print what is known on standard error, before the person is asked."""
     if not invocation.as_json and invocation.loudness is not Loudness.QUIET:
-        click.echo("\n".join(case_screen(case, report)), err=True)
+        console.say(invocation.called, case_screen(case, report), err=True)
 
 
 def require_reason_and_consent(what: str, *, reason: str, by: str, yes: bool) -> None:
@@ -117,7 +117,6 @@ def require_reason_and_consent(what: str, *, reason: str, by: str, yes: bool) ->
         raise click.UsageError("There is no terminal to ask on; --yes says that you are sure.")
 
 
-def _agreed(case: Case, decision: Decision) -> bool:
-    for line in unverified_receipts(case.shipment):
-        click.echo(line, err=True)
-    return click.confirm(question(case.shipment, decision), default=False, err=True)
+def _agreed(invocation: Invocation, case: Case, decision: Decision) -> bool:
+    console.say(invocation.called, unverified_receipts(case.shipment), err=True)
+    return console.agreed(invocation.called, question(case.shipment, decision))

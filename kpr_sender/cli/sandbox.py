@@ -22,7 +22,8 @@ from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.sample_file import register_url, render, sandbox_defaults
 
 _JOURNAL = "journal.db"
-_INTRO = """A sandbox's own configuration, written anew each time kpr-send sandbox serve starts: copy it to change it.
+_INTRO = """A sandbox's own configuration, written anew each time kpr-send sandbox serve --dir DIR starts.
+Copy it to change it.
 
     kpr-send sample DIR        writes the two files that it names
     kpr-send --env lokal --config DIR/lokal.toml"""

@@ -22,13 +22,13 @@ from typing import Final
 
 import click
 
-from kpr_sender.cli import output
+from kpr_sender.cli import console, output
 from kpr_sender.cli.ending import Ending
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.status import journal_of, report_on
 from kpr_sender.cli.streams import as_it_is, warn_now
 from kpr_sender.client import Client
-from kpr_sender.errors import ConfigInvalid, InDoubt, JournalUnwritable, KprError, RegistryUnreachable, worst
+from kpr_sender.errors import ConfigInvalid, Fault, InDoubt, JournalUnwritable, KprError, RegistryUnreachable, worst
 from kpr_sender.events import Event, EventKind, Observer, contained
 from kpr_sender.logs import log_event, logging_to
 from kpr_sender.model import SubmissionState
@@ -125,11 +125,13 @@ def _run(
             known = _known(settings, observe.msg_id)
             if known is None or _counts_more(error, known):
                 raise
-            report, note = known, f"kpr-send: {error}"
+            # What is nobody's move is no mail of cron's.
+            silent = invocation.loudness is Loudness.QUIET and error.fault is Fault.NOBODY
+            report, note = known, "" if silent else f"kpr-send: {error}"
         invocation.ending.known(report.exit_code)
         observe(_finished(report))
     if note:
-        click.echo(note, err=True)
+        console.say(invocation.called, [note], err=True)
     return output.report(invocation, settings, report, remark=added)
 
 
@@ -271,6 +273,10 @@ def _warn_of_open_secrets(settings: Settings, observe: Observer) -> None:
         observe(Event(EventKind.WARNING, concern))
 
 
+def _completed(invocation: Invocation, event: Event) -> Event:
+    return dataclasses.replace(event, text=invocation.called.completed(event.text))
+
+
 def _say_lost(why: str) -> None:
     click.echo(f"kpr-send: log lines are lost, since the log cannot be written: {why}.", err=True)
 
@@ -290,12 +296,12 @@ def _observers(invocation: Invocation, settings: Settings) -> Iterator[tuple[Obs
             logger = stack.enter_context(
                 logging_to(target, level=level, lost=_say_lost, environment=settings.environment.value)
             )
-            observers.append(lambda event: log_event(logger, event))
+            observers.append(lambda event: log_event(logger, _completed(invocation, event)))
         if invocation.loudness is Loudness.NORMAL and on_terminal:
             from kpr_sender.cli.display import Display  # noqa: PLC0415 - rich is loaded on a terminal only
 
-            observers.append(stack.enter_context(Display()).show)
+            observers.append(stack.enter_context(Display(invocation.called)).show)
         elif not to_stderr or settings.log.file:  # -q, or events in a file alone
             for text in loosened(settings):
-                click.echo(f"kpr-send: {text}", err=True)
+                console.say(invocation.called, [f"kpr-send: {text}"], err=True)
         yield tuple(map(contained, observers))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from kpr_sender.app import journal_storage
-from kpr_sender.cli import output
+from kpr_sender.cli import console, output
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.inbound.look_memory import last_look
 from kpr_sender.journal.port import JournalView
@@ -37,8 +37,7 @@ def command(invocation: Invocation, *, submission: str | None) -> int:
         if submission is None and not invocation.as_json and invocation.loudness is not Loudness.QUIET:
             shown = report and report.submission.submission_id
             others = [] if journal is None else [one for one in journal.submissions() if one.submission_id != shown]
-            for line in earlier_submissions(others):
-                click.echo(line)
+            console.say(invocation.called, earlier_submissions(others))
         return exit_code
 
 

@@ -195,7 +195,7 @@ class Listener:
                 f"One look more might be the last but one that the bus allows ({ASSUMED_LIMIT} are assumed). "
                 f"{self._told(not_due)}",
                 next_step="Have the queue read by the system that these messages are for, then run kpr-send wait "
-                "--look-anyway --emptied with --reason and --by.",
+                "--look-anyway --emptied --reason TEXT --by NAME.",
             )
         self.journal.note_look(submission.shipments[0].msg_id, reason=reason, by=by, emptied=emptied)
         text = f"A person asked for one look more at our queue: {by}."

@@ -336,8 +336,8 @@ def _forgotten(connection: sqlite3.Connection) -> Iterator[JournalFinding]:
             yield JournalFinding(
                 row["msg_id"],
                 f"a {row['type']} for {row['year']} was begun before this journal was restored from backup, and is not "
-                "in it: ask kpr@fhi.no whether it has arrived. Until kpr-send journal release no other is sent for "
-                "that year.",
+                "in it: ask kpr@fhi.no whether it has arrived. Until it is released (kpr-send journal release MSGID "
+                "--reason TEXT --by NAME) no other is sent for that year.",
             )
 
 

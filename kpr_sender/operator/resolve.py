@@ -50,9 +50,12 @@ _CAUSES: Final[Mapping[Decision, Cause]] = {
 _RESEND_INSTEAD: Final = " Or send it again with kpr-send resend MSGID --reason TEXT."
 _INSTEAD_OF_RESENDING: Final[Mapping[ShipmentState, str]] = {
     ShipmentState.SEALED: "Send it with kpr-send send.",
-    ShipmentState.PUBLISHED: "Wait for its receipt; if FHI says it has not arrived: kpr-send resolve --not-arrived.",
-    ShipmentState.IN_DOUBT: "Run kpr-send wait; if FHI says that it has not arrived: kpr-send resolve --not-arrived.",
-    ShipmentState.CANCELLED: "The bus may have had it: ask kpr@fhi.no, then kpr-send resolve --not-arrived.",
+    ShipmentState.PUBLISHED: "Wait for its receipt; if FHI says it has not arrived: kpr-send resolve MSGID "
+    "--not-arrived --reason TEXT.",
+    ShipmentState.IN_DOUBT: "Run kpr-send wait; if FHI says that it has not arrived: kpr-send resolve MSGID "
+    "--not-arrived --reason TEXT.",
+    ShipmentState.CANCELLED: "The bus may have had it: ask kpr@fhi.no, then kpr-send resolve MSGID --not-arrived "
+    "--reason TEXT.",
     ShipmentState.DELIVERED: "Nothing: what is delivered is never sent again.",
     ShipmentState.DELIVERED_WITH_ERRORS: "FHI has it: agree with kpr@fhi.no, then --replaces, or resolve --settled.",
 }
@@ -268,7 +271,7 @@ def require_unchanged(seen: Case, case: Case) -> None:
         raise UsageError(
             f"Something happened to {case.shipment.msg_id} since it was shown; nothing was decided. {_known(case)}",
             where="MSGID",
-            next_step="Look again with kpr-send resolve, then decide.",
+            next_step="Look again with kpr-send resolve MSGID, then decide.",
         )
 
 

@@ -152,7 +152,8 @@ class Resealer:
             raise InputRefused(
                 f"This is not the {shipment.type.norwegian} that was sent as {shipment.msg_id}.",
                 where=str(path),
-                next_step="Name the very file that was sent; a new extract goes with kpr-send send --replaces.",
+                next_step="Name the very file that was sent; a new extract goes with kpr-send send --replaces ID "
+                "--reason TEXT.",
             )
         new = self.builder(self.counterpart()).anew(shipment, self._new_ids(shipment), file)
         sealed = self.journal.resend(shipment.msg_id, new, reason=reason, by=by)

@@ -132,7 +132,7 @@ class Submitter:
             raise AlreadySubmitted(
                 f"These very files are submission {known.submission_id}; they cannot replace anything.",
                 next_step="Make a new extract in the EPJ, then send that one with --replaces; or, where the very same "
-                "file is to go again, see kpr-send resend.",
+                "file is to go again, see kpr-send resend MSGID --reason TEXT.",
             )
         text = f"These files are submission {known.submission_id}, {known.state.value}: going on from there."
         self.observe(Event(EventKind.CONTINUED, text, known.shipments[0].msg_id))

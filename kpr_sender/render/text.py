@@ -167,13 +167,12 @@ def case_screen(case: Case, report: Report) -> Iterator[str]:
     yield from _indented("sealed", [f"sha256 {shipment.sealed_sha256}", f"message-id {shipment.message_id}"])
 
 
-def open_decisions(case: Case, *, letter: str, environment: str) -> Iterator[str]:
+def open_decisions(case: Case, *, letter: str) -> Iterator[str]:
     """Yield what a person can do about a shipment.
 
     Args:
         case: The shipment.
         letter: The text to send to FHI.
-        environment: What ``--env`` must say.
     """
     yield ""
     if awaits_answer(case.shipment):
@@ -183,11 +182,10 @@ def open_decisions(case: Case, *, letter: str, environment: str) -> Iterator[str
         yield letter.rstrip()
         yield _RULE
     if case.may_be_resent:
-        yield f"  kpr-send --env {environment} resend {case.shipment.msg_id} --reason TEXT"
+        yield f"  kpr-send resend {case.shipment.msg_id} --reason TEXT"
         yield f"      {_RESENDS[case.shipment.state]}"
     for decision in case.open_to:
-        yield f"  kpr-send --env {environment} resolve {case.shipment.msg_id} \\"
-        yield f"    --{decision.value} --reason TEXT"
+        yield f"  kpr-send resolve {case.shipment.msg_id} --{decision.value} --reason TEXT"
         yield f"      {_question(case.shipment, decision)[1]}"
 
 

@@ -377,7 +377,7 @@ class _ConfigurationFile:
                 "receiver.unsealed_receipts",
                 "In produksjon no clear text is accepted.",
                 "Remove the line. What FHI answers so all the same a person settles, after asking kpr@fhi.no: "
-                "kpr-send resolve MSGID --settled.",
+                "kpr-send resolve MSGID --settled --reason TEXT.",
             )
         if settings.protection.revocation is not Revocation.OFF and not settings.protection.roots:
             raise self.wrong("protection.revocation", "Who issued a certificate must be known; name protection.roots.")

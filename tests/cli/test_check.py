@@ -192,7 +192,7 @@ def test_the_screen_has_the_verdict_first_then_the_worst_then_the_numbers(
     assert "  DROPPED  The service ended before the reporting year: 12  [tjeneste.outside-year]" in lines
     assert "           fagmelding line 100: PERSON 17 / TJENESTE 3: Case 0." in lines
     assert "           ... and 9 more, shown with --all" in lines
-    assert "    kpr-send send --accept-findings 12" in lines
+    assert f"    kpr-send --env lokal --config {made.config} send --accept-findings 12" in lines
     assert "  Persons      57, of them 2 without service" in lines
     assert len(lines) <= 40
 

@@ -87,11 +87,11 @@ def test_q_prints_nothing_but_errors(command: Command, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("words", ["status", "receipts", "wait --wait 0"])
-def test_a_year_without_a_submission_is_89_and_says_how_to_begin(command: Command, words: str) -> None:
+def test_a_year_without_a_submission_is_89_and_says_how_to_begin(command: Command, folder: Path, words: str) -> None:
     code, out, err = command(*words.split())
     assert code == 89
     assert (out or err).startswith("TEST lokal: ")
-    assert "Begin with kpr-send send." in out + err
+    assert f"Begin with kpr-send --env lokal --config {folder / 'lokal.toml'} send." in out + err
 
     code, out, _ = command("--json", *words.split())
     told = json.loads(out)

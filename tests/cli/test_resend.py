@@ -31,7 +31,7 @@ def test_what_is_not_a_complete_decision_is_64(desk: Desk, faulted: Shipment, ar
 
 def test_it_is_sealed_anew_and_the_next_send_sends_it(desk: Desk, faulted: Shipment) -> None:
     shown = desk.command("resolve", faulted.msg_id)
-    assert f"kpr-send --env lokal resend {faulted.msg_id} --reason TEXT" in shown.out
+    assert f"kpr-send {desk.prefix} resend {faulted.msg_id} --reason TEXT" in shown.out
     ran = desk.command("--json", "resend", faulted.msg_id.upper(), *BECAUSE, "--by", "Kari", "--yes")
     value = ran.json()
     assert (ran.code, value["exit_code"], value["error"]["code"]) == (90, 90, "ready-to-send"), ran.err

@@ -14,6 +14,7 @@ import pytest
 
 from kpr_sender.journal.lock import JournalLock
 from kpr_sender.states import ShipmentState
+from tests.helpers.command import Ran
 from tests.helpers.desk import NO_OUTCOME, Desk
 from tests.helpers.memory_bus import ACCEPTED
 
@@ -80,7 +81,7 @@ def test_on_a_terminal_it_shows_the_case_and_asks(
     first, _ = desk.sent(NO_OUTCOME, ACCEPTED)
     typing(typed)
     ran = desk.command("--json", "resolve", first.msg_id, "--not-arrived", *BECAUSE)
-    assert "has NOT ARRIVED? The next kpr-send send sends the same bytes again" in ran.err
+    assert f"has NOT ARRIVED? The next kpr-send {desk.prefix} send sends the same bytes again" in ran.err
     now = desk.shipment(first.msg_id).state
     if state is None:
         assert (ran.code, now) == (130, S.IN_DOUBT), "the end of input is no answer"
@@ -104,15 +105,26 @@ def test_without_a_decision_it_shows_everything_and_what_to_write_to_fhi(desk: D
         "description the node went down",
         first.sealed_sha256,
         "Til: kpr@fhi.no",
-        f"kpr-send --env lokal resolve {first.msg_id}",
-        "--not-arrived --reason TEXT",
-        "kpr-send wait",
+        f"kpr-send {desk.prefix} resolve {first.msg_id} --not-arrived --reason TEXT",
+        f"kpr-send {desk.prefix} wait",
     )
     assert [one for one in wanted if one not in ran.out] == []
     assert desk.command("--json", "resolve", first.msg_id).json()["exit_code"] == 83
     quiet = desk.command("-q", "resolve", first.msg_id)
     assert (quiet.code, quiet.out) == (83, "")
     assert desk.shipment(first.msg_id) == first
+
+
+def test_q_is_silent_for_what_is_nobodys_move_and_still_ends_with_the_code(desk: Desk) -> None:
+    first, _ = desk.sent(NO_OUTCOME, ACCEPTED)
+    assert "in doubt" in desk.command("-q", "status").err
+    desk.command("resolve", first.msg_id, "--arrived", *BECAUSE, "--yes")
+    assert desk.command("-q", "status") == Ran(80, "", "")
+    assert desk.command("status", "-q", "--json").json()["exit_code"] == 80, "JSON is what was asked for"
+    with JournalLock.acquire(desk.kommune.journal, now=lambda: datetime.now(UTC)):
+        assert desk.command("-q", "wait", "--wait", "0") == Ran(87, "", "")
+    desk.command("resolve", first.msg_id, "--not-arrived", *BECAUSE, "--yes")
+    assert desk.command("-q", "status") == Ran(90, "", "")
 
 
 def test_another_run_that_holds_the_journal_is_87_and_looking_is_allowed(desk: Desk) -> None:

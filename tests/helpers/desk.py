@@ -56,6 +56,11 @@ class Desk:
         with self.client() as client:
             return client.case(msg_id).shipment
 
+    @property
+    def prefix(self) -> str:
+        """What stands before each command that a text names."""
+        return f"--env lokal --config {self.kommune.config}"
+
     def command(self, *arguments: str) -> Ran:
         """Run the command in this process."""
         with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:

@@ -1,0 +1,102 @@
+"""How this run was called: what a text that names a command needs, and what is known before the parser has read it.
+
+A text says ``kpr-send wait``. What is printed says ``kpr-send --env produksjon --config FILE wait`` where this run was
+called so: pasted back it does what the text means, on the same journal.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from kpr_sender.model import Environment
+
+_WITH_VALUE: Final = ("--env", "--config", "--journal")
+_SAME_COMMAND: Final = "..."
+BELOW: Final = (
+    *("accept", "add", "backup", "check", "discard", "export", "list", "log", "release", "remove", "serve", "show"),
+    "verify",
+)
+"""The names of commands below another."""
+_NAMED: Final = re.compile(r"\bkpr-send (\.\.\.|--journal(?= )|[a-z]+(?![\w-]))")
+"""A command in a text, from its first word on; three points stand for the command line of this run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A command line, as far as it can be known without its parser.
+
+    Args:
+        arguments: What follows ``kpr-send``.
+        commands: The names of all commands; an option that comes later than ``--`` is none.
+    """
+
+    arguments: tuple[str, ...] = ()
+    commands: Collection[str] = ()
+
+    def option(self, name: str) -> str | None:
+        """Return the value of an option that every command takes; None where it was not given."""
+        written = self.arguments[: self.arguments.index("--")] if "--" in self.arguments else self.arguments
+        for number, argument in enumerate(written):
+            before, equals, value = argument.partition("=")
+            if before == name:
+                return value if equals else next(iter(written[number + 1 :]), None)
+        return None
+
+    def has(self, *flags: str) -> bool:
+        """Return whether one of these flags was given."""
+        return any(flag in self.arguments for flag in flags)
+
+    @property
+    def environment(self) -> str | None:
+        """The environment; None where none was given, or none that there is."""
+        written = self.option("--env")
+        return written if written in tuple(Environment) else None
+
+    @property
+    def prefix(self) -> str:
+        """The options that decide on which journal a command works, and a blank; empty where none was given."""
+        given = [(name, self.option(name)) for name in _WITH_VALUE]
+        words = [word for name, value in given if value for word in (name, value)]
+        return f"{_joined(words)} " if words else ""
+
+    @property
+    def command(self) -> re.Pattern[str]:
+        """What matches a command in a text, complete or not: names, options, and values as texts write them."""
+        names = "|".join((*self.commands, *BELOW))
+        quoted = r"(?:'[^']*'|\"[^\"]*\"|[^\s'\"]*[^\s'\".,;:)])+"
+        valued = rf"(?:{'|'.join(_WITH_VALUE)}) {quoted}"
+        placed = rf"[A-Z]+\b|\d+\b|[0-9a-f]+-[0-9a-f-]*[0-9a-f]|(?=[/'\"]){quoted}"
+        return re.compile(
+            rf"\bkpr-send(?: (?:{valued}|-{{1,2}}[a-z][a-z-]*[a-z]|-[vq]|(?:{names})(?![\w-])|{placed}))+"
+        )
+
+    def completed(self, text: str) -> str:
+        """Return a text in which each command that it names is complete, with this run's options."""
+        if "kpr-send " not in text:
+            return text
+
+        def complete(match: re.Match[str]) -> str:
+            if match[1] == _SAME_COMMAND:
+                return f"kpr-send {_joined(self.arguments)}".rstrip()
+            return f"kpr-send {self.prefix}{match[1]}" if match[1] in {*self.commands, "--journal"} else match[0]
+
+        return _NAMED.sub(complete, text)
+
+    def completed_steps(self, value: Any) -> Any:
+        """Return an object of ``--json`` in which every ``next_step`` names complete commands; all else as it is."""
+        if isinstance(value, Mapping):
+            return {
+                key: self.completed(one) if key == "next_step" and isinstance(one, str) else self.completed_steps(one)
+                for key, one in value.items()
+            }
+        return [self.completed_steps(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _joined(words: Collection[str]) -> str:
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)

@@ -1,0 +1,135 @@
+"""Every command that a text names is complete: with this run's options in front, and pasted back it parses."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+import pytest
+
+from kpr_sender.cli.called import BELOW, Called
+from kpr_sender.cli.main import COMMANDS, cli, run
+from tests.helpers.repository import ROOT
+
+THIS_RUN: Final = Called(("--env", "validering", "-q", "send", "--config=/etc/kpr sender/a.toml"), tuple(COMMANDS))
+PREFIX: Final = "--env validering --config '/etc/kpr sender/a.toml' "
+PROSE: Final = frozenset({"and", "as", "read"})
+"""What follows the program's name where a sentence is about the program."""
+
+
+def _strings(tree: ast.AST) -> Iterator[str]:
+    """Yield what a module says, docstrings excepted: values that are put in are 1."""
+    bodies = [node.body for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
+    documentation = {
+        id(body[0].value)
+        for body in bodies
+        if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
+    }
+    parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(str(part.value) if isinstance(part, ast.Constant) else "1" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documentation | parts:
+            yield node.value
+
+
+def _advice() -> Iterator[tuple[str, str]]:
+    for path in sorted({*(ROOT / "kpr_sender").rglob("*.py")} - {ROOT / "kpr_sender/cli/called.py"}):
+        for text in _strings(ast.parse(path.read_text("utf-8"))):
+            if "kpr-send " in text:
+                yield path.name, re.sub(r"--1\b", "--settled", re.sub(r"\{\w*\}", "1", text))
+
+
+def _below(command: click.Command) -> Iterator[str]:
+    for name, below in command.commands.items() if isinstance(command, click.Group) else ():
+        yield name
+        yield from _below(below)
+
+
+def test_every_command_in_a_text_parses_when_it_is_pasted_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    carry_out = click.Command.invoke
+
+    def parsed_only(self: click.Command, context: click.Context) -> object:
+        return carry_out(self, context) if isinstance(self, click.Group) else 0
+
+    monkeypatch.setattr(click.Command, "invoke", parsed_only)
+    commands, flaws = set(), []
+    for name, text in _advice():
+        unknown = {word for word in re.findall(r"kpr-send ([a-z]+)", text) if word not in {*COMMANDS, *PROSE}}
+        flaws += [f"{name}: no command: {word}" for word in unknown]
+        for match in THIS_RUN.command.finditer(THIS_RUN.completed(text)):
+            commands.add(match[0])
+            if run(shlex.split(match[0])[1:]) != 0:
+                flaws.append(f"{name}: {match[0]}")
+    assert not flaws, "\n".join(flaws)
+    assert len(commands) > 20
+    without = {command for command in commands if PREFIX not in command}
+    own = {f"kpr-send {shlex.join(THIS_RUN.arguments)}"}  # the same command once more
+    assert {command for command in without if " --env lokal " not in command and "--help" not in command} == own
+
+
+def test_the_words_below_a_command_are_known() -> None:
+    context = click.Context(cli)
+    names = {below for name in COMMANDS for below in _below(cli.get_command(context, name) or cli)}
+    assert names <= set(BELOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Run kpr-send wait later.", f"Run kpr-send {PREFIX}wait later."),
+        ("kpr-send: error; kpr-send-er kpr-send sendt", "kpr-send: error; kpr-send-er kpr-send sendt"),
+        ("sudo -H -u kpr kpr-send ...", f"sudo -H -u kpr kpr-send {shlex.join(THIS_RUN.arguments)}"),
+        ("kpr-send --env lokal --config x", "kpr-send --env lokal --config x"),
+    ],
+)
+def test_only_commands_are_completed(text: str, wanted: str) -> None:
+    assert THIS_RUN.completed(text) == wanted
+
+
+def test_what_follows_two_dashes_is_no_option() -> None:
+    assert Called(("send", "--", "--env", "lokal")).environment is None
+    assert Called(("send", "--env")).prefix == ""
+
+
+def test_json_completes_next_steps_and_nothing_else() -> None:
+    value = {"reason": "kpr-send wait", "error": {"next_step": "kpr-send wait", "text": "kpr-send wait"}, "n": [1, {}]}
+
+    assert THIS_RUN.completed_steps(value) == {
+        **value,
+        "error": {"next_step": f"kpr-send {PREFIX}wait", "text": "kpr-send wait"},
+    }
+
+
+def test_an_option_of_every_command_is_taken_before_and_after_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "lokal.toml").write_text("environment = 'lokal'", "utf-8")
+    for arguments in (
+        ["status", "--env", "lokal", "--config", str(tmp_path / "lokal.toml"), "--json"],
+        ["journal", "--env", "lokal", "log", "--json", "--config", str(tmp_path / "lokal.toml")],
+        ["receipts", "--env", "lokal", "--config", str(tmp_path / "lokal.toml"), "add", __file__, "--json"],
+        ["receipts", "--env", "lokal", "--config", str(tmp_path / "lokal.toml"), "--json"],
+    ):
+        assert run(arguments) == 78  # it found that configuration, which lacks nearly all
+        assert '"code": "config-invalid"' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["--env", "lokal", "status", "--env", "produksjon"], "--env is given twice: lokal and produksjon."),
+        (["-v", "status", "-q"], "-v and -q exclude each other."),
+        (["status", "--env", "prod"], "'prod' is not one of"),
+    ],
+)
+def test_options_that_contradict_each_other_are_64(
+    arguments: list[str], wanted: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 64
+    assert wanted in capsys.readouterr().err
