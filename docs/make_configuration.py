@@ -11,47 +11,31 @@ from typing import Final
 
 from kpr_sender.model import Environment
 from kpr_sender.settings.keys import Key
+from kpr_sender.settings.proposals import on_nhn
+from kpr_sender.settings.rehearsal import FILES, SENDER, YEAR, values
 from kpr_sender.settings.sample_file import render
 from kpr_sender.settings.values import SECTIONS, TOP
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
-_YEAR: Final = {"year": 2024}
-_EXAMPLE_SENDER: Final = {
-    "name": "EKSEMPEL KOMMUNE",
-    "her_id": 900001,
-    "service_name": "Saksbehandling",
-    "service_her_id": 900002,
-    "kommunenummer": "9999",
-}
 _EXTRACT: Final = "/var/lib/kpr-sender/extract"
-_FILES: Final = {"fagmelding": f"{_EXTRACT}/fagmelding.xml", "identmelding": f"{_EXTRACT}/identmelding.xml"}
+_COPY: Final = """Copy it to ~/.config/kpr-sender/ or /etc/kpr-sender/: where it lies now it is used only by --config.
+kpr-send init writes such a file. Every key: docs/configuration.md."""
 
 
-def _on_nhn(environment: Environment, *, host: str, exchange: str, queue: str) -> dict[str, dict[str, object]]:
+def _on_nhn(environment: Environment) -> dict[str, dict[str, object]]:
+    """Return what differs from the defaults for a municipality that does not exist."""
     name = environment.value
-    # HITS 1216 2.1.4 and 3.1: a path to an authority, and online revocation; without an answer, try again later.
-    protection: dict[str, object] = {"roots": ["certs/roots.pem"], "revocation": "require"}
     keys = f"/etc/kpr-sender/{name}"
     return {
         "": {"environment": name},
-        "files": {**_FILES},
-        "report": {**_YEAR},
-        "sender": {**_EXAMPLE_SENDER},
-        "receiver": {
-            "encryption_certificate": f"certs/{name}-fhi-encryption.pem",
-            "signing_certificates": [f"certs/{name}-fhi-signing.pem"],
-            "queue": queue,
-        },
+        "files": {kind: f"{_EXTRACT}/{file}" for kind, file in FILES.items()},
+        "report": {"year": YEAR},
+        "sender": {key: value for key, value in SENDER.items() if key != "service_name"},
+        **on_nhn(environment),
         "keys.signing": {"pkcs12": f"{keys}/signing.p12", "passphrase_env": "KPR_SIGNING_PASSPHRASE"},
         "keys.decryption": {"pkcs12": f"{keys}/encryption.p12", "passphrase_env": "KPR_ENCRYPTION_PASSPHRASE"},
-        **({} if environment is Environment.AR_TEST else {"protection": protection}),
-        "bus": {
-            "host": host,
-            "username": "kommune",
-            "password_env": "KPR_BUS_PASSWORD",
-            "exchange": exchange,
-        },
+        "bus": {**on_nhn(environment)["bus"], "username": "kommune", "password_env": "KPR_BUS_PASSWORD"},
         "journal": {"path": f"/var/lib/kpr-sender/{name}/journal.db"},
     }
 
@@ -59,36 +43,24 @@ def _on_nhn(environment: Environment, *, host: str, exchange: str, queue: str) -
 SAMPLES: Final[dict[Environment, tuple[str, dict[str, dict[str, object]]]]] = {
     Environment.LOKAL: (
         """Rehearsal on this machine: a sandbox inside the process plays NHN Tjenestebuss and KPR Validering.
-Works as it is; nothing leaves the machine:
-
-    kpr-send sample .demo --persons 200 --year 2024 --seed 1
-    kpr-send --env lokal --config config/lokal.toml""",
-        {
-            "": {"environment": "lokal"},
-            "files": {"fagmelding": "../.demo/fagmelding.xml", "identmelding": "../.demo/identmelding.xml"},
-            "report": {**_YEAR},
-            "sender": {**_EXAMPLE_SENDER},
-            "journal": {"path": "../.demo/journal.db", "receipts_dir": "../.demo/receipts"},
-            "sandbox": {"embedded": True, "dir": "../.demo/sandbox"},
-        },
+Works as it is; nothing leaves the machine: kpr-send demo --dir .demo, then kpr-send --env lokal status.""",
+        values("../.demo"),
     ),
     Environment.VALIDERING: (
-        """Test submission to KPR Validering (HER-id 171479), which is in the production Adresseregister.
-Copy this file to ~/.config/kpr-sender/ or /etc/kpr-sender/: where it lies now it is used only by --config.
-Begin with [sender], then [receiver], [keys.signing], [keys.decryption] and [bus]; then run
-kpr-send --env validering config check.""",
-        _on_nhn(Environment.VALIDERING, host="tb.nhn.no", exchange="NHNPRODServiceBus", queue="171479_async"),
+        f"""Test submission to KPR Validering (HER-id 171479), which is in the production Adresseregister.
+{_COPY}""",
+        _on_nhn(Environment.VALIDERING),
     ),
     Environment.PRODUKSJON: (
-        """The yearly submission to KPR (HER-id 122612). Real data, once, by 15 January.
-Copy this file to ~/.config/kpr-sender/ or /etc/kpr-sender/: where it lies now it is used only by --config.
-Rehearse with validering.toml first; then run kpr-send --env produksjon config check.""",
-        _on_nhn(Environment.PRODUKSJON, host="tb.nhn.no", exchange="NHNPRODServiceBus", queue="122612_async"),
+        f"""The yearly submission to KPR (HER-id 122612). Real data, once, by 15 January.
+Rehearse with validering.toml first.
+{_COPY}""",
+        _on_nhn(Environment.PRODUKSJON),
     ),
     Environment.AR_TEST: (
-        """Communication test with the test Adresseregister (HER-id 8133973). Synthetic data only.
-The HER-ids of [sender] are those of the test register; then run kpr-send --env ar-test config check.""",
-        _on_nhn(Environment.AR_TEST, host="tb.test.nhn.no", exchange="NHNTESTServiceBus", queue="8133973_async"),
+        f"""Communication test with the test Adresseregister (HER-id 8133973): its HER-ids, and synthetic data only.
+{_COPY}""",
+        _on_nhn(Environment.AR_TEST),
     ),
 }
 
@@ -106,15 +78,17 @@ def documentation() -> str:
     lines = [
         "# Configuration",
         "",
-        "One TOML file for each environment; `config/` has a commented one for each, to be copied to",
-        "`~/.config/kpr-sender/` or `/etc/kpr-sender/`. Made from `kpr_sender/settings/values.py` by",
-        "`docs/make_configuration.py`: edit there.",
+        "One TOML file for each environment, written by `kpr-send init` ([set-up.md](set-up.md)) with what differs",
+        "from the defaults; `config/` has an example of each. Here is every key. Made from",
+        "`kpr_sender/settings/values.py` by `docs/make_configuration.py`: edit there.",
         "",
         "- The file is the one that `--config` names; else the first that is there of",
         "  `$XDG_CONFIG_HOME/kpr-sender/<env>.toml` (`~/.config` where that is not set) and",
         "  `/etc/kpr-sender/<env>.toml`. For `lokal` and `ar-test` `config/<env>.toml` in the current folder comes",
         "  before them. With real data it never counts by itself: whoever owns that folder would decide where the data",
         "  goes.",
+        "- `lokal` needs no file: without one it is the embedded sandbox, with journal, keys and queues in",
+        "  `$XDG_STATE_HOME/kpr-sender/lokal` (`~/.local/state` where that is not set).",
         "- Its `environment` must be what `--env` says.",
         "- Except in `lokal` it is refused when another user than root owns it, or may write it or its folder",
         "  (everybody, or a group with others than its owner in it). So are the files that it relies on: FHI's",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -97,3 +97,17 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def state_home(environ: Mapping[str, str]) -> Path | None:
+    """Return the user's folder for what programs remember (XDG_STATE_HOME); None where nobody knows it."""
+    # The XDG base directory specification: a relative path there is invalid and to be ignored.
+    named = Path(environ.get("XDG_STATE_HOME", ""))
+    windows = environ.get("LOCALAPPDATA", "") if os.name == "nt" else ""
+    return named if named.is_absolute() else Path(windows) if windows else _below_home(environ)
+
+
+def _below_home(environ: Mapping[str, str]) -> Path | None:
+    """Return the state folder in the user's home; cron and sudo may leave HOME out, or another user's in it."""
+    home = environ.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises where there is none
+    return Path(home, ".local", "state") if Path(home).is_absolute() else None

@@ -6,7 +6,6 @@ import dataclasses
 import enum
 import math
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,11 +14,11 @@ import click
 
 from kpr_sender.cli.called import Called
 from kpr_sender.cli.ending import Ending
-from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment, Language
 from kpr_sender.render.language import speak
-from kpr_sender.settings import kinds, load
+from kpr_sender.settings import kinds, load, locations
 from kpr_sender.settings.read import absolute, beside
+from kpr_sender.settings.rehearsal import rehearsal
 from kpr_sender.settings.values import Settings
 
 
@@ -63,8 +62,8 @@ class Invocation:
         """
         if self.environment is None:
             raise click.UsageError(f"--env is missing: one of {', '.join(Environment)}. There is no default.")
-        path = self.config or _find_config(self.environment, os.environ)
-        settings = load(path, self.environment, environ=os.environ)
+        path = self.config or locations.find(self.environment, os.environ)
+        settings = load(path, self.environment, environ=os.environ) if path else rehearsal(os.environ)
         if settings.language is not None and self.language is None and not self.as_json:
             speak(settings.language)
         return settings if self.journal is None else _with_journal(settings, absolute(self.journal))
@@ -80,44 +79,6 @@ class Invocation:
         settings = self.settings()
         journal_storage(settings).require_own()
         return settings
-
-
-_FROM_HERE: Final = frozenset({Environment.LOKAL, Environment.AR_TEST})
-"""The environments without real data: their configuration may be that of the folder one happens to be in."""
-
-
-def _find_config(environment: Environment, environ: Mapping[str, str]) -> Path:
-    """Return the first configuration that is there: in config/, the user's own, then the machine's.
-
-    With real data that of the current folder never counts by itself: whoever owns the folder would decide where the
-    data goes, and who gets the password.
-    """
-    # The XDG base directory specification: a relative path there is invalid and to be ignored.
-    configured, home = Path(environ.get("XDG_CONFIG_HOME", "")), Path(environ.get("HOME", ""))
-    own = configured if configured.is_absolute() else home / ".config" if home.is_absolute() else None
-    name = f"{environment.value}.toml"
-    here, folders = Path("config", name), (*([own / "kpr-sender"] if own else []), Path("/etc/kpr-sender"))
-    places = [*([here] if environment in _FROM_HERE else []), *(folder / name for folder in folders)]
-    looked_for = []
-    for place in places:
-        try:
-            place.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            looked_for.append(str(place))
-        except OSError as error:
-            looked_for.append(f"{place} ({error.strerror})")
-        else:
-            return place
-    missing = f"There is no configuration for {environment.value}; looked for {', '.join(looked_for)}."
-    if environment not in _FROM_HERE and os.path.lexists(here):
-        raise ConfigInvalid(
-            f"{missing} {here} of the current folder is not used by itself for {environment.value}.",
-            where=os.path.abspath(here),  # noqa: PTH100 - shown as it is, whatever it links to
-            next_step=f"Copy it to {folders[0]}/, or name it: --config {here}",
-        )
-    raise ConfigInvalid(
-        missing, next_step="Name it with --config, or begin with a copy of the commented file in config/."
-    )
 
 
 def _with_journal(settings: Settings, path: Path) -> Settings:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kpr_sender.durable import write_file
+from kpr_sender.durable import state_home, write_file
 from kpr_sender.journal.marker import MOST_BYTES, HighWaterMark, MarkDamaged, content_of, mark_in
 from kpr_sender.regular_file import open_regular, read_bounded
 
@@ -110,18 +110,8 @@ def concerns(journal: Path, mark: HighWaterMark | None) -> Iterator[str]:
 
 
 def _all_folders(environ: Mapping[str, str]) -> list[Path]:
-    # The XDG base directory specification: a relative path there is invalid and to be ignored.
-    named = Path(environ.get("XDG_STATE_HOME", ""))
-    windows = environ.get("LOCALAPPDATA", "") if os.name == "nt" else ""
-    user = named if named.is_absolute() else Path(windows) if windows else _home(environ)
-    roots = (user, None if os.name == "nt" else _MACHINE)
+    roots = (state_home(environ), None if os.name == "nt" else _MACHINE)
     return [root / _WITHIN for root in roots if root is not None]
-
-
-def _home(environ: Mapping[str, str]) -> Path | None:
-    """Return the state folder in the user's home; cron and sudo may leave HOME out, or another user's in it."""
-    home = environ.get("HOME") or os.path.expanduser("~")  # noqa: PTH111 - Path.home() raises where there is none
-    return Path(home, ".local", "state") if Path(home).is_absolute() else None
 
 
 def _folder_of(journal: Path) -> str:

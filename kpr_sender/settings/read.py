@@ -88,7 +88,26 @@ def load(path: Path, environment: Environment, *, environ: Mapping[str, str]) ->
     """
     if environment is not Environment.LOKAL:
         require_trusted(path, where=str(path))
-    document = _toml(path)
+    settings = from_document(_toml(path), environment, path=path, environ=environ)
+    for key, relied_on in relied_on_files(settings) if environment is not Environment.LOKAL else ():
+        require_trusted(relied_on, where=f"{path}: {key}")
+    return settings
+
+
+def from_document(
+    document: Mapping[str, object], environment: Environment, *, path: Path, environ: Mapping[str, str]
+) -> Settings:
+    """Check what one environment's configuration says.
+
+    Args:
+        document: As TOML has it.
+        environment: Whose it must be.
+        path: The file, for messages; relative paths start in its folder. Nothing of it is read.
+        environ: Where secrets in environment variables are.
+
+    Raises:
+        ConfigInvalid: It does not say what it must.
+    """
     found = document.get("environment")
     if found != environment.value:
         raise _other_environment(path, environment, found)
@@ -101,10 +120,7 @@ def load(path: Path, environment: Environment, *, environ: Mapping[str, str]) ->
     if embedded:
         tables["bus"][0]["port"] = PORT_NOT_KNOWN_YET
     top = {key.name: document[key.name] for key in TOP.keys if key.name in document}
-    settings = file.settings(file.parse(TOP, top), tables)
-    for key, relied_on in relied_on_files(settings) if environment is not Environment.LOKAL else ():
-        require_trusted(relied_on, where=f"{path}: {key}")
-    return settings
+    return file.settings(file.parse(TOP, top), tables)
 
 
 def beside(journal: Path) -> Path:

@@ -39,7 +39,7 @@ def test_a_served_sandbox_s_configuration_names_no_certificate_of_fhi_and_no_que
         process.terminate()
         process.communicate(timeout=20)
 
-    assert written["receiver"] == {}
+    assert written.get("receiver", {}) == {}
     assert set(written["registry"]) == {"kind", "url", "ca_file"}
     assert written["registry"]["kind"] == "soap"
 
