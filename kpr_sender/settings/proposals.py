@@ -43,7 +43,7 @@ def on_nhn(environment: Environment) -> dict[str, dict[str, object]]:
     """Return the sections that are alike for every municipality, by section."""
     host, exchange = _BUS[environment]
     # HITS 1216 2.1.4 and 3.1: a path to an authority, and online revocation; without an answer, try again later.
-    protection = {"roots": ["certs/roots.pem"], "revocation": "require"}
+    protection: dict[str, object] = {"roots": ["certs/roots.pem"], "revocation": "require"}
     return {
         "registry": {"kind": "soap", "url": REGISTER[environment]},
         "protection": {} if environment is Environment.AR_TEST else protection,
