@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from kpr_sender.cli import session
+from kpr_sender.cli import output, session
 from kpr_sender.cli.invocation import PATH, Invocation, max_wait_option, wait_option
 from kpr_sender.cli.session import TimeLimit
+from kpr_sender.cli.status import journal_of
 from kpr_sender.client import Client
-from kpr_sender.report import Report
+from kpr_sender.operator.resolve import look_up
+from kpr_sender.outbound.payload_file import named_files
+from kpr_sender.report import Report, deadline_of
+from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
+
+_DAYS_TO_WAIT: Final = 7
+"""Before the deadline: from then on files that are not there are somebody's move."""
 
 
 @click.command("send")
@@ -28,6 +37,11 @@ from kpr_sender.report import Report
     type=click.IntRange(min=1),
     help="Send though FHI would drop something: the exact number of findings that you have read in kpr-send check.",
 )
+@click.option(
+    "--wait-for-files",
+    is_flag=True,
+    help='While a file is not there yet: 0 and "waiting" until 7 days before the deadline, then 66. For a schedule.',
+)
 @click.option("--by", metavar="NAME", default="", help="Who accepts or replaces; the login name when not given.")
 @click.pass_obj
 def command(
@@ -38,6 +52,7 @@ def command(
     identmelding: Path | None,
     wait_seconds: float,
     max_wait: float,
+    wait_for_files: bool,
     **submitting: Any,
 ) -> int:
     """Check the pair, send it and wait for FHI's receipts.
@@ -45,21 +60,70 @@ def command(
     FAGMELDING and IDENTMELDING are the two files; without them the configuration's are sent. Run it again with the
     same files and it goes on: what is sealed is published, what is published is waited for, what may have been
     published is never published again by itself.
+
+    With --wait-for-files a schedule may begin long before the files are exported: while one of them is not there
+    nothing is wrong until 7 days before the deadline. What was sent before is gone on with all the same.
     """
     if fagmelding is not None and identmelding is None:
         raise click.UsageError("Name both files, FAGMELDING and IDENTMELDING, or none.")
 
     limit = TimeLimit(max_wait)
 
-    def work(client: Client) -> Report:
-        report = client.submit(fagmelding, identmelding, **submitting)
+    def answered(client: Client, report: Report) -> Report:
         submission = report.submission
         if not client.may_have_copies and not submission.awaits_answer:
             return report
         waited = client.wait(submission.submission_id, timeout=min(wait_seconds, limit.left()))
         return replace(waited, sent=report.sent, begun=report.begun)
 
+    def work(client: Client) -> Report:
+        return answered(client, client.submit(fagmelding, identmelding, **submitting))
+
+    def go_on(client: Client) -> Report:
+        return answered(client, client.status() or client.submit(fagmelding, identmelding, **submitting))
+
+    if wait_for_files:
+        if submitting["replaces"]:
+            raise click.UsageError(Text("--wait-for-files does not go with --replaces: a person sends a replacement."))
+        settings = invocation.own_settings()
+        missing = [path for path in named_files(settings, fagmelding, identmelding).values() if not _is_there(path)]
+        if missing and _is_begun(settings):
+            return session.run(invocation, go_on, limit=limit)
+        if missing and _days_left(settings) > _DAYS_TO_WAIT:
+            return output.nothing(invocation, settings, _waiting(missing[0]))
     return session.run(invocation, work, remark=_remark, limit=limit)
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether there is something; what cannot be looked at is there, and reading it says what is wrong."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        pass
+    return True
+
+
+def _is_begun(settings: Settings) -> bool:
+    """Return whether a submission is there to go on with; also where the journal is refused, which the run says."""
+    with journal_of(settings) as journal:
+        return journal is not None and (
+            journal.refused() is not None or look_up(journal, None, settings.report.year) is not None
+        )
+
+
+def _days_left(settings: Settings) -> int:
+    return deadline_of(settings, settings.report.year).days_left(datetime.now(UTC))
+
+
+def _waiting(path: Path) -> Text:
+    return Text(
+        "Waiting for the files of this year: {path} is not there yet. From {days} days before the deadline on that is "
+        "an error (66).",
+        path=path,
+        days=_DAYS_TO_WAIT,
+    )
 
 
 def _remark(report: Report) -> str:
