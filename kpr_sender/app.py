@@ -22,7 +22,7 @@ from kpr_sender.errors import AccessRefused, ConfigInvalid, InternalError, KprEr
 from kpr_sender.events import Event, EventKind, Observer, contained, ignore
 from kpr_sender.inbound.archive import ReceiptCopies
 from kpr_sender.inbound.look_memory import last_look
-from kpr_sender.journal.port import JournalStorage
+from kpr_sender.journal.port import Journal, JournalStorage
 from kpr_sender.journal.session import Closing, CriticalSection, JournalSession
 from kpr_sender.journal.sqlite_storage import SqliteStorage
 from kpr_sender.keys.port import Keys
@@ -218,7 +218,14 @@ class App:
         )
         self.copies = ReceiptCopies(settings.journal.receipts_dir, self.observe)
         storage = journal_storage(settings, now=self.now)
-        self.session = JournalSession(storage, self.copies.catch_up, who=self.by, observe=self.observe)
+        self.session = JournalSession(
+            storage, self.copies.catch_up, who=self.by, observe=self.observe, finish_pruning=self._finish_pruning
+        )
+
+    def _finish_pruning(self, journal: Journal) -> None:
+        from kpr_sender.operator.retention import finish
+
+        finish(journal, self.copies)
 
     @cached_property
     def bus(self) -> Bus:

@@ -172,6 +172,7 @@ class Receipt:
         received_at: When we took it, UTC.
         signer: The receiver's certificate that verified it; None where none did, or the journal did not store it then.
         discarded: Whether a person has discarded it, or it turned out to answer another shipment: it counts no more.
+        pruned: Whether its bytes, its XML and its errors' OT were removed; what else it says stays.
     """
 
     receipt_id: int
@@ -183,6 +184,7 @@ class Receipt:
     received_at: datetime
     signer: CertificateName | None = None
     discarded: bool = False
+    pruned: bool = False
 
     @property
     def unopened(self) -> bool:
@@ -191,8 +193,8 @@ class Receipt:
 
     @property
     def in_question(self) -> bool:
-        """Whether it is neither verified nor discarded: it is evaluated anew at each run."""
-        return not self.verified and not self.discarded
+        """Whether it is neither verified, discarded nor pruned: it is evaluated anew at each run."""
+        return not self.verified and not self.discarded and not self.pruned
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +265,7 @@ class Shipment(Lifecycle):
         earlier: What it was before, the oldest first.
         file: Where its payload was read from; None for one that was sealed before the journal stored it.
         arrived_at: When a person last said that it has arrived; None where none did.
+        pruned_at: When a person last had its sealed bytes and its receipts' content removed; None where none did.
     """
 
     msg_id: str
@@ -282,6 +285,7 @@ class Shipment(Lifecycle):
     earlier: tuple[Version, ...] = ()
     file: SourceFile | None = None
     arrived_at: datetime | None = None
+    pruned_at: datetime | None = None
 
     @property
     def msg_ids(self) -> frozenset[str]:

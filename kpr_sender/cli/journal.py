@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -14,16 +16,21 @@ from kpr_sender.cli import console, output
 from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.cli.status import journal_of
 from kpr_sender.errors import EXIT_OK, JournalUnwritable, UsageError
+from kpr_sender.events import ignore
+from kpr_sender.inbound.archive import ReceiptCopies
 from kpr_sender.journal.admission import require_reason
 from kpr_sender.journal.port import JournalView
-from kpr_sender.journal.values import JournalEvent, Verification
+from kpr_sender.journal.values import JournalEvent, Pruned, Verification
 from kpr_sender.operator.resolve import look_up
 from kpr_sender.privacy import redact, redact_text
 from kpr_sender.render import json
 from kpr_sender.render.json import decision_json
+from kpr_sender.render.language import say
+from kpr_sender.render.retention import pruned_screen
 from kpr_sender.render.text import accepted_lines, counts, finding_lines, log_screen, verification_screen
 from kpr_sender.report import decisions_in
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
 
 _reason: Final = click.option("--reason", metavar="TEXT", default="", help="What FHI said, in your own words.")
 _by: Final = click.option("--by", metavar="NAME", default="", help="Your name.")
@@ -32,7 +39,7 @@ _yes: Final = click.option("--yes", is_flag=True, help="Do not ask.")
 
 @click.group("journal")
 def command() -> None:
-    """Check the journal, copy it, show what is in it."""
+    """Check the journal, copy it, show what is in it, remove what is over."""
 
 
 @command.command("verify")
@@ -135,6 +142,56 @@ def release(invocation: Invocation, *, msg_id: str, reason: str, by: str, yes: b
         journal.release(msg_id.strip().lower(), reason=reason.strip(), by=by.strip())
     text = f"{msg_id} no longer stands in the way of a new submission."
     return output.nothing(invocation, settings, text)
+
+
+@command.command("prune")
+@click.option(
+    "--before", "before", metavar="YEAR", type=click.IntRange(2024, 2100), required=True, help="First year that stays."
+)
+@click.option("--reason", metavar="TEXT", required=True, help="Why. Stored in the journal.")
+@click.option("--by", metavar="NAME", required=True, help="Who decides.")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@_yes
+@click.pass_obj
+def prune(invocation: Invocation, *, before: int, reason: str, by: str, dry_run: bool, yes: bool) -> int:
+    """Remove the sealed bytes and the receipts of reporting years before YEAR that are over; it cannot be undone.
+
+    Over is what is delivered or settled, and was looked at in FHI's feedback view (kpr-send reviewed). Ids, digests,
+    states and decisions stay. docs/retention.md says what the journal holds, and for how long.
+    """
+    from kpr_sender.operator import retention  # noqa: PLC0415 - the group's other commands need none of it
+
+    settings = invocation.own_settings()
+    require_reason(reason, by)
+    now = datetime.now(UTC)
+    with journal_of(settings) as view:
+        if view is None:
+            return output.nothing(invocation, settings, Text("There is no journal yet: nothing to remove."))
+        chosen = retention.select(view, settings, before=before, at=now)
+    removed = Pruned(0, 0, 0)
+    if not dry_run:
+        ids = ", ".join(one.submission_id for one in chosen.over)
+        if chosen.over and not yes and sys.stdin.isatty():
+            question = Text(
+                "Shall the sealed bytes and receipts of {submissions} be removed for good?", submissions=ids
+            )
+            click.confirm(say(question), abort=True, err=True)
+        with closing(journal_storage(settings).open(who=by)) as journal:
+            # What was over may have been answered meanwhile: only what still is.
+            chosen = retention.select(journal, settings, before=before, at=now)
+            copies = ReceiptCopies(settings.journal.receipts_dir, ignore)
+            removed = retention.prune(journal, copies, chosen.over, reason=reason.strip(), by=by.strip())
+    left = retention.copies_of_journal(settings.journal.path)
+    value = json.envelope(
+        None,
+        environment=settings.environment.value,
+        before=before,
+        removed=None if dry_run else dataclasses.asdict(removed),
+        over=[one.submission_id for one in chosen.over],
+        stays=[{"submission": one.submission.submission_id, "text": one.why} for one in chosen.stays],
+        copies_left=[str(one) for one in left],
+    )
+    return output.answer(invocation, value, pruned_screen(chosen, None if dry_run else removed, left))
 
 
 def _accept(invocation: Invocation, settings: Settings, reason: str, by: str, *, yes: bool) -> None:

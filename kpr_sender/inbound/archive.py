@@ -51,6 +51,16 @@ class ReceiptCopies:
             if document.receipt.verified and document.xml is not None and not self._has(document.receipt):
                 self.store(document.receipt, document.xml)
 
+    def remove(self, receipts: Iterable[Receipt]) -> None:
+        """Remove the copies of receipts whose content a person has had removed.
+
+        Raises:
+            OSError: One is there, and cannot be removed.
+        """
+        for receipt in receipts:
+            for verified in (True, False):
+                copy_path(self.directory, replace(receipt, verified=verified)).unlink(missing_ok=True)
+
     def _has(self, receipt: Receipt) -> bool:
         try:
             return copy_path(self.directory, receipt).exists()

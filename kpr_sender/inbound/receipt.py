@@ -33,6 +33,7 @@ from kpr_sender.privacy import redact_text
 from kpr_sender.registry.latest import AT_MOST_EVERY
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.states import CAUSE_OF_STATUS, ReceiptStatus
+from kpr_sender.texts import Text
 
 # What anybody can put on our queue: how many of them, and how many bytes, are stored at most.
 _MOST_THAT_NAME_ONE: Final = (20, 32_000_000)
@@ -174,6 +175,12 @@ class ReceiptHandler:
             UsageError: There is no such receipt, or more speaks against it than its sender.
         """
         stored, shipment = undecided(self.journal, receipt_id)
+        if stored.receipt.pruned:
+            raise UsageError(
+                Text("The content of receipt {number} was removed: nothing of it can be accepted.", number=receipt_id),
+                where="N",
+                next_step=Text("kpr-send journal log says who decided it and why. Ask kpr@fhi.no to send it again."),
+            )
         found = self.examiner.examine(self._as_inbound(stored, shipment))
         if found.shipment is None or not found.only_sender:
             raise UsageError(

@@ -15,6 +15,7 @@ from kpr_sender.journal.values import NewSubmission
 from kpr_sender.model import MessageType, Submission
 from kpr_sender.privacy import holds_national_id
 from kpr_sender.states import answered_though_unsent, blocks_replacement
+from kpr_sender.texts import Text
 
 # One of ours: the answer names a MsgId that this journal does not know, and no decision can be on that.
 _SETTLE_ALARM: Final = "Ask kpr@fhi.no what it has, then kpr-send resolve {msg_id} --settled --reason TEXT."
@@ -164,6 +165,18 @@ def alarm_open(alarm: str, msg_id: str, what: str) -> NeedsPerson:
     return NeedsPerson(
         f"{alarm} {what} before a person has settled that.",
         next_step=_SETTLE_ALARM.format(msg_id=msg_id),
+    )
+
+
+def pruned_away(msg_id: str) -> UsageError:
+    """Return the error for a shipment that is not sent again, since its sealed bytes were removed."""
+    return UsageError(
+        Text("The sealed bytes of {msg_id} were removed by a person's decision: it is not sent again.", msg_id=msg_id),
+        where="MSGID",
+        next_step=Text(
+            "If FHI wants the data again, make a new extract of both files and send it with --replaces ID --reason "
+            "TEXT. kpr-send journal log says who decided it and why."
+        ),
     )
 
 

@@ -26,6 +26,7 @@ from kpr_sender.journal.location import beside, narrow
 from kpr_sender.journal.rows import time_text
 from kpr_sender.model import Environment
 from kpr_sender.regular_file import open_regular
+from kpr_sender.texts import Text
 
 _PAGE_BYTES: Final = 16_384  # megabytes of sealed bytes go in a third faster than with SQLite's 4096
 _BUSY_SECONDS: Final = 10.0
@@ -74,6 +75,22 @@ class Store:
             self._require_same_process()
             with _copied(self._connection, target) as copy:
                 yield copy
+
+    def compact(self) -> None:
+        """Write the file anew without what was removed from it, and empty its ``-wal``: no byte of that is left.
+
+        Raises:
+            JournalUnwritable: Another process is reading what was removed, or there is no room.
+        """
+        with self._guard, translated(self.path):
+            self._require_same_process()
+            self._connection.execute("VACUUM")
+            if self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                raise JournalUnwritable(
+                    Text("Another process is reading the journal: what was removed is still in its -wal file."),
+                    where=str(self.path),
+                    next_step=Text("Let it finish, then run the same command again."),
+                )
 
     def close(self) -> None:
         """Close the file; twice is harmless."""
@@ -160,6 +177,7 @@ def open_to_write(path: Path, environment: Environment, *, now: Callable[[], dat
             for setting in (
                 "PRAGMA synchronous = FULL",
                 "PRAGMA foreign_keys = ON",
+                "PRAGMA secure_delete = ON",  # what is removed is overwritten, not only forgotten
                 f"PRAGMA cache_size = -{_CACHE_KIB}",
                 f"PRAGMA journal_size_limit = {_WAL_KEPT_BYTES}",
             ):

@@ -67,10 +67,11 @@ def lines(store: Store) -> Iterator[dict[str, Any]]:
             yield {"kind": "acceptance", "at": row["at"], "found": row["found"]}
 
 
-_RECEIPTS: Final = """
-    SELECT receipt_id, msg_id, status, errors, verified, problem, received_at, sealed_sha256, signer_sha1, signer_serial
+_RECEIPTS: Final = f"""
+    SELECT receipt_id, msg_id, status, errors, verified, problem, received_at, sealed_sha256, signer_sha1,
+           signer_serial, {sql.PRUNED_FLAG}
     FROM receipt ORDER BY receipt_id
-"""
+"""  # noqa: S608 - the program's own words
 
 
 def _chosen(row: sqlite3.Row, names: tuple[str, ...]) -> Mapping[str, Any]:
@@ -81,7 +82,7 @@ def _receipt(row: sqlite3.Row) -> dict[str, Any]:
     receipt = receipt_of(row)
     errors = [{"code": one.code, "code_system": one.code_system, "text": one.text} for one in receipt.errors]
     named = _chosen(row, _RECEIPT)
-    return {"kind": "receipt", **named, "verified": receipt.verified, "errors": errors}
+    return {"kind": "receipt", **named, "verified": receipt.verified, "pruned": receipt.pruned, "errors": errors}
 
 
 def _event(row: sqlite3.Row) -> dict[str, Any]:

@@ -7,7 +7,8 @@ The rules every implementation MUST keep:
 2. A shipment changes only by ``states.apply``, written by compare-and-set on the state it was read in.
 3. Sealed bytes, their digest and the envelope never change (promise G3), but for these, which store what was before:
    ``reseal``, other sealed bytes for what no transfer was begun of under its message-id, with all else as it was; and
-   ``let_go`` and ``resend``, by which a person lets the content go again under another message-id or MsgId.
+   ``let_go`` and ``resend``, by which a person lets the content go again under another message-id or MsgId. ``prune``
+   removes the bytes of what is over, and leaves digest and envelope as they are.
 4. ``publishing`` is durable before ``begin_publish`` returns (promise G1).
 5. Only ``KprError`` comes out, and ``ImpossibleTransition`` for an error in the program.
 """
@@ -26,6 +27,7 @@ from kpr_sender.journal.values import (
     NewShipment,
     NewSubmission,
     NoticeRecord,
+    Pruned,
     ReceiptDocument,
     Verification,
 )
@@ -79,7 +81,7 @@ class JournalView(Protocol):
         """Return the sealed bytes, checked against their digest.
 
         Raises:
-            JournalUnwritable: They are damaged, and must not be sent.
+            JournalUnwritable: They are damaged, and must not be sent; or they were pruned.
         """
 
     def events(self, msg_id: str | None) -> tuple[JournalEvent, ...]:
@@ -94,7 +96,7 @@ class JournalView(Protocol):
     def unverified_receipts(self) -> tuple[int, ...]:
         """Return the numbers of the receipts whose evaluation may still change something, the oldest first.
 
-        They are neither verified nor discarded, and of a submission that is not delivered.
+        They are neither verified, discarded nor pruned, and of a submission that is not delivered.
         """
 
     def unverified_stored(self, msg_id: str | None) -> tuple[int, int]:
@@ -111,6 +113,9 @@ class JournalView(Protocol):
             sealed: The bytes.
             msg_id: Whose is wanted where several shipments have it; next a verified one.
         """
+
+    def unfinished_pruning(self) -> tuple[Receipt, ...] | None:
+        """Return all pruned receipts where a pruning is not finished: a copy of one may be left. None where none is."""
 
     def has_forgotten(self, msg_id: str) -> bool:
         """Tell whether a shipment was begun before this journal was restored, and is not in it."""
@@ -338,6 +343,28 @@ class Journal(JournalView, Protocol):
 
     def note_notices(self, records: Sequence[NoticeRecord]) -> None:
         """Store what persons were told, each in place of what was known of the same kind and subject."""
+
+    def prune(self, submission_ids: Sequence[str], *, reason: str, by: str) -> Pruned:
+        """Remove the sealed bytes and the receipts' content of submissions, in one transaction; ids and states stay.
+
+        Not finished before ``finish_pruning``. Where nothing is left to be removed nothing changes.
+
+        Args:
+            submission_ids: Which ones; of a half that one keeps of another, too.
+            reason: Why, in the person's words.
+            by: Who decided it.
+
+        Raises:
+            UsageError: There is no reason or no name.
+            InternalError: A shipment of them may still be sent, or be answered.
+        """
+
+    def finish_pruning(self) -> None:
+        """Let what was removed leave the disk as far as the journal can. Again is harmless.
+
+        Raises:
+            JournalUnwritable: It is not finished: there is no room, or another process is reading it.
+        """
 
     def release(self, msg_id: str, *, reason: str, by: str) -> None:
         """Let a shipment that a restored journal has forgotten no longer stand in the way of a new submission.

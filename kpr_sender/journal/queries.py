@@ -6,7 +6,7 @@ import hashlib
 import sqlite3
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import rows, sql
@@ -24,6 +24,9 @@ from kpr_sender.model import (
     Shipment,
     Submission,
 )
+from kpr_sender.texts import Text
+
+_WHO_PRUNED: Final = Text("kpr-send journal log says who decided it and why.")
 
 
 class SqliteView:
@@ -98,6 +101,11 @@ class SqliteView:
                 # Not by SELECT, which copies the bytes once more: ten times as slow, and twice the memory.
                 with connection.blobopen("sealed", "bytes", row["sealed_id"], readonly=True) as blob:
                     sealed = blob.read()
+            if not sealed and rows.read_shipment(connection, row).pruned_at is not None:
+                raise JournalUnwritable(
+                    Text("The sealed bytes of {msg_id} were removed by a person's decision.", msg_id=msg_id),
+                    next_step=_WHO_PRUNED,
+                )
             if hashlib.sha256(sealed).hexdigest() != row["sealed_sha256"]:
                 raise damaged(self._store.path, f"the sealed bytes of {msg_id} are not those that were written")
             return sealed
@@ -138,6 +146,13 @@ class SqliteView:
             wanted = {"sealed_sha256": hashlib.sha256(sealed).hexdigest(), "msg_id": msg_id}
             row = connection.execute(sql.STORED_RECEIPT, wanted).fetchone()
             return None if row is None else rows.receipt_of(row)
+
+    def unfinished_pruning(self) -> tuple[Receipt, ...] | None:
+        """Return the receipts whose copies may be left of a pruning that is not finished; None where none is."""
+        with self._store.reading() as connection:
+            if not connection.execute(sql.IS_UNFINISHED).fetchone()["pruning_unfinished"]:
+                return None
+            return tuple(rows.receipt_of(row) for row in connection.execute(sql.PRUNED_RECEIPTS))
 
     def has_forgotten(self, msg_id: str) -> bool:
         """Tell whether a shipment was begun before this journal was restored, and is not in it."""

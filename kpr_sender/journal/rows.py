@@ -13,7 +13,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 from kpr_sender.errors import InternalError, LastError
 from kpr_sender.journal import sql
 from kpr_sender.journal.sql import Value
-from kpr_sender.journal.values import JournalEvent, NewShipment, NewSubmission, NoticeRecord, ReceiptDocument
+from kpr_sender.journal.values import PRUNED, JournalEvent, NewShipment, NewSubmission, NoticeRecord, ReceiptDocument
 from kpr_sender.model import (
     CertificateName,
     Certificates,
@@ -273,6 +273,8 @@ def known_by_history(events: Sequence[sqlite3.Row]) -> dict[str, Any]:
             known["file"] = SourceFile(str(details["file_name"]), str(details["file_sha256"]))
         elif row["what"] == Cause.PERSON_ARRIVED:
             known["arrived_at"] = time_of(row["at"])
+        elif row["what"] == PRUNED:
+            known["pruned_at"] = time_of(row["at"])
     return known
 
 
@@ -282,6 +284,10 @@ def error_message_of(row: sqlite3.Row) -> ErrorMessage:
     details = json.loads(row["details"])
     texts = (str(details.get(name, "")) for name in ("condition", "description", "data"))
     return ErrorMessage(time_of(row["at"]), *texts)
+
+
+def _flag(row: sqlite3.Row, name: str) -> bool:
+    return name in row.keys() and bool(row[name])  # noqa: SIM118 - a row is no mapping
 
 
 @_as_written
@@ -296,7 +302,8 @@ def receipt_of(row: sqlite3.Row) -> Receipt:
         problem=row["problem"],
         received_at=time_of(row["received_at"]),
         signer=_certificate_of(row, "signer"),
-        discarded="discarded" in row.keys() and bool(row["discarded"]),  # noqa: SIM118 - a row is no mapping
+        discarded=_flag(row, "discarded"),
+        pruned=_flag(row, "pruned"),
     )
 
 

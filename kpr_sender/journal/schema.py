@@ -305,7 +305,30 @@ _SEVENTH: Final = Migration(
     ),
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (FIRST, SECOND, THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
+# What a municipality need not store any more is removed, all of it at once, and only of what a person had pruned: the
+# row stays with its digest. What may still be sent is never among it (promise G3).
+_EIGHTH: Final = Migration(
+    8,
+    "sealed bytes and receipts' content are removed by a person's decision",
+    (
+        "ALTER TABLE journal ADD COLUMN pruning_unfinished INTEGER NOT NULL DEFAULT 0",
+        "DROP TRIGGER sealed_stands",
+        """
+        CREATE TRIGGER sealed_stands BEFORE UPDATE ON sealed
+        WHEN NEW.sealed_id <> OLD.sealed_id OR length(NEW.bytes) <> 0
+          OR NOT EXISTS (
+            SELECT 1 FROM (SELECT shipment_id, sealed_id FROM shipment
+                           UNION ALL SELECT shipment_id, sealed_id FROM version) AS used
+              JOIN shipment USING (shipment_id) JOIN known_msg_id USING (shipment_id)
+              JOIN event ON event.msg_id = known_msg_id.msg_id
+            WHERE used.sealed_id = OLD.sealed_id AND event.what = 'pruned'
+              AND shipment.state NOT IN ('sealed', 'publishing'))
+        BEGIN SELECT RAISE (ABORT, 'sealed bytes never change'); END
+        """,
+    ),
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (FIRST, SECOND, THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH)
 VERSION: Final = MIGRATIONS[-1].version
 
 

@@ -9,11 +9,12 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from operator import methodcaller
 from types import TracebackType
 from typing import Final
 
-from kpr_sender.errors import UsageError
+from kpr_sender.errors import KprError, UsageError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal, JournalStorage, JournalView
 from kpr_sender.journal.values import ReceiptDocument
@@ -88,6 +89,7 @@ class JournalSession:
     Args:
         storage: Where it is.
         catch_up: Called on opening with the newest submission's receipts, whose copies a killed run may lack.
+        finish_pruning: Called on opening where a pruning that a killed run began is not finished.
         who: Who events are written for.
         observe: Called with what an earlier run left unfinished.
     """
@@ -99,9 +101,11 @@ class JournalSession:
         *,
         who: str,
         observe: Observer,
+        finish_pruning: Callable[[Journal], object] = methodcaller("finish_pruning"),
     ) -> None:
         self._storage = storage
         self._catch_up = catch_up
+        self._finish_pruning = finish_pruning
         self._who = who
         self._observe = observe
         self._opening = threading.RLock()
@@ -165,5 +169,8 @@ class JournalSession:
         for msg_id in journal.recover():
             text = f"An earlier run ended while {msg_id} was being published: it is in doubt."
             self._observe(Event(EventKind.IN_DOUBT, text, msg_id))
+        if journal.unfinished_pruning() is not None:
+            with suppress(KprError, OSError):  # the next run tries again; it keeps nothing from being sent
+                self._finish_pruning(journal)
         for submission in journal.submissions()[:1]:
             self._catch_up(journal.receipt_documents(submission.submission_id, verified_only=True))

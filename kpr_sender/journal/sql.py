@@ -5,11 +5,12 @@ What another database would have to say differently is here and in ``connection`
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
-from kpr_sender.journal.values import RECEIPT_DISCARDED
+from kpr_sender.journal.values import PRUNED, RECEIPT_DISCARDED
 from kpr_sender.privacy import MAX_TEXT, redact_text
 from kpr_sender.states import ShipmentState
 
@@ -84,15 +85,19 @@ _DISCARDED: Final = f"""
     EXISTS (SELECT 1 FROM event WHERE event.msg_id = receipt.msg_id AND what = '{RECEIPT_DISCARDED}'
             AND json_extract(details, '$.receipt_id') = receipt.receipt_id)
 """  # noqa: S608 - the program's own word
-RECEIPT: Final = f"SELECT receipt.*, {_DISCARDED} AS discarded FROM receipt WHERE receipt_id = ?"  # noqa: S608
+# No bytes, where some came: all that is removed of a receipt is removed with them.
+_PRUNED: Final = f"(length(receipt.sealed) = 0 AND receipt.sealed_sha256 <> '{hashlib.sha256(b'').hexdigest()}')"
+PRUNED_FLAG: Final = f"{_PRUNED} AS pruned"
+_FLAGS: Final = f"{_DISCARDED} AS discarded, {PRUNED_FLAG}"
+RECEIPT: Final = f"SELECT receipt.*, {_FLAGS} FROM receipt WHERE receipt_id = ?"  # noqa: S608
 RECEIPTS_OF: Final = f"""
     SELECT receipt_id, msg_id, status, errors, verified, problem, received_at, signer_sha1, signer_serial,
-           {_DISCARDED} AS discarded
+           {_FLAGS}
     FROM receipt WHERE msg_id = ? ORDER BY receipt_id
 """  # noqa: S608 - as above
 UNVERIFIED_RECEIPTS: Final = f"""
     SELECT receipt_id FROM receipt JOIN known_msg_id USING (msg_id) JOIN shipment USING (shipment_id)
-    WHERE verified = 0 AND NOT {_DISCARDED}
+    WHERE verified = 0 AND NOT {_DISCARDED} AND NOT {_PRUNED}
       AND EXISTS (SELECT 1 FROM shipment AS half
                   WHERE half.submission_id = shipment.submission_id AND half.state <> 'delivered')
     ORDER BY receipt_id
@@ -111,7 +116,7 @@ UNVERIFIED_STORED: Final = f"""
 """  # noqa: S608 - as above
 STORED_RECEIPT: Final = f"""
     SELECT receipt_id, msg_id, status, errors, verified, problem, received_at, signer_sha1, signer_serial,
-           {_DISCARDED} AS discarded
+           {_FLAGS}
     FROM receipt JOIN known_msg_id USING (msg_id) WHERE sealed_sha256 = :sealed_sha256
     ORDER BY shipment_id = (SELECT shipment_id FROM known_msg_id WHERE msg_id = :msg_id) DESC,
              verified DESC, discarded DESC
@@ -123,7 +128,7 @@ CHANGE_UNVERIFIED: Final = """
 """
 RECEIPT_BY_SEALED: Final = "SELECT receipt_id, verified FROM receipt WHERE msg_id = ? AND sealed_sha256 = ?"
 RECEIPT_DOCUMENTS: Final = f"""
-    SELECT receipt.*, {_DISCARDED} AS discarded
+    SELECT receipt.*, {_FLAGS}
     FROM receipt JOIN known_msg_id USING (msg_id) JOIN shipment USING (shipment_id)
     WHERE verified >= :verified
       AND (shipment.submission_id = :submission_id
@@ -132,7 +137,7 @@ RECEIPT_DOCUMENTS: Final = f"""
 """  # noqa: S608 - as above
 VERIFY_RECEIPT: Final = """
     UPDATE receipt SET status = :status, errors = :errors, verified = :verified, problem = :problem, xml = :xml,
-                       signer_sha1 = :signer_sha1, signer_serial = :signer_serial
+                       sealed = :sealed, signer_sha1 = :signer_sha1, signer_serial = :signer_serial
     WHERE receipt_id = :receipt_id AND verified = 0
 """
 
@@ -142,12 +147,12 @@ ERROR_MESSAGE_OF: Final = """
     ORDER BY event_id DESC LIMIT 1
 """
 # What the history knows of a shipment that no column has, the oldest first.
-KNOWN_BY_HISTORY: Final = """
+KNOWN_BY_HISTORY: Final = f"""
     SELECT at, what, details FROM event
-    WHERE what IN ('created', 'resealed', 'person-resends', 'person-arrived') AND msg_id IN (
+    WHERE what IN ('created', 'resealed', 'person-resends', 'person-arrived', '{PRUNED}') AND msg_id IN (
       SELECT msg_id FROM known_msg_id WHERE shipment_id = ?)
     ORDER BY event_id
-"""
+"""  # noqa: S608 - the program's own word
 UNKNOWN_RECEIPT: Final = """
     SELECT 1 FROM event WHERE what = 'receipt-unknown' AND json_extract(details, '$.original_msg_id') = ?
 """
@@ -168,6 +173,29 @@ NOTE_NOTICE: Final = """
       began_at = excluded.began_at, ended_at = excluded.ended_at, waits = excluded.waits, unsure = excluded.unsure,
       tried_at = excluded.tried_at, begin_sent_at = excluded.begin_sent_at, end_sent_at = excluded.end_sent_at
 """
+
+_SEALED_OF: Final = """
+    SELECT sealed_id FROM shipment WHERE shipment_id = :shipment_id
+    UNION SELECT sealed_id FROM version WHERE shipment_id = :shipment_id
+"""
+SEALED_LEFT: Final = f"""
+    SELECT count(*) AS number, coalesce(sum(length(bytes)), 0) AS bytes FROM sealed
+    WHERE length(bytes) > 0 AND sealed_id IN ({_SEALED_OF})
+"""  # noqa: S608 - the program's own words
+PRUNE_SEALED: Final = f"""
+    UPDATE sealed SET bytes = x'' WHERE length(bytes) > 0 AND sealed_id IN ({_SEALED_OF})
+"""  # noqa: S608 - as above
+RECEIPTS_LEFT: Final = f"""
+    SELECT receipt_id, errors FROM receipt JOIN known_msg_id USING (msg_id)
+    WHERE shipment_id = :shipment_id AND NOT {_PRUNED}
+"""  # noqa: S608 - as above
+PRUNE_RECEIPT: Final = "UPDATE receipt SET sealed = x'', xml = NULL, errors = :errors WHERE receipt_id = :receipt_id"
+PRUNED_RECEIPTS: Final = f"""
+    SELECT receipt_id, msg_id, status, errors, verified, problem, received_at, signer_sha1, signer_serial, {_FLAGS}
+    FROM receipt WHERE {_PRUNED} ORDER BY receipt_id
+"""  # noqa: S608 - as above
+SET_UNFINISHED: Final = "UPDATE journal SET pruning_unfinished = ?"
+IS_UNFINISHED: Final = "SELECT pruning_unfinished FROM journal"
 
 IDENTITY: Final = "SELECT journal_id, step, backup_at, environment, created_at FROM journal"
 COUNT_STEP: Final = "UPDATE journal SET step = step + 1"

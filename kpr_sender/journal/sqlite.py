@@ -34,11 +34,20 @@ from kpr_sender.journal.admission import (
 from kpr_sender.journal.connection import Store, open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import JournalLock, held_by_this_process
+from kpr_sender.journal.pruning import prune
 from kpr_sender.journal.queries import SqliteView, latest_submission, same_payload
 from kpr_sender.journal.recovery import objection_to
 from kpr_sender.journal.sql import Value
 from kpr_sender.journal.transaction import NOTHING, Transaction, answered_unsent
-from kpr_sender.journal.values import LOOK_ANYWAY, RECEIPT_DISCARDED, REVIEWED, NewShipment, NewSubmission, NoticeRecord
+from kpr_sender.journal.values import (
+    LOOK_ANYWAY,
+    RECEIPT_DISCARDED,
+    REVIEWED,
+    NewShipment,
+    NewSubmission,
+    NoticeRecord,
+    Pruned,
+)
 from kpr_sender.model import (
     CertificateName,
     Environment,
@@ -353,16 +362,7 @@ class SqliteJournal(SqliteView):
             transaction.connection.executemany(sql.NOTE_NOTICE, map(rows.notice_columns, records))
 
     def release(self, msg_id: str, *, reason: str, by: str) -> None:
-        """Let a forgotten shipment (``recovery``) no longer stand in the way of a new submission.
-
-        Args:
-            msg_id: Which shipment.
-            reason: What FHI said, in the person's own words.
-            by: The person.
-
-        Raises:
-            UsageError: It is not a forgotten one, or was released before.
-        """
+        """Let a forgotten shipment (``recovery``) no longer stand in the way of a new submission."""
         require_reason(reason, by)
         with self._transaction() as transaction:
             values = {"msg_id": msg_id, "at": rows.time_text(transaction.at), "who": by, "why": reason}
@@ -371,6 +371,18 @@ class SqliteJournal(SqliteView):
                     f"{msg_id} is not a shipment that this journal has forgotten, or it was released before.",
                     next_step="See kpr-send journal verify for those that are.",
                 )
+
+    def prune(self, submission_ids: Sequence[str], *, reason: str, by: str) -> Pruned:
+        """Remove the sealed bytes and the receipts' content of submissions, in one transaction."""
+        require_reason(reason, by)
+        with self._transaction() as transaction:
+            return prune(transaction, submission_ids, why=reason.strip(), who=by.strip())
+
+    def finish_pruning(self) -> None:
+        """Let what was removed leave the file, and give its space back."""
+        self._store.compact()
+        with self._transaction() as transaction:
+            transaction.connection.execute(sql.SET_UNFINISHED, (0,))
 
     def refused(self) -> None:
         """Return None: it was opened to be written to."""

@@ -16,7 +16,7 @@ from typing import Final
 from kpr_sender import states
 from kpr_sender.errors import InternalError, LastError, NeedsPerson
 from kpr_sender.journal import rows, sql
-from kpr_sender.journal.admission import alarm_open
+from kpr_sender.journal.admission import alarm_open, pruned_away
 from kpr_sender.journal.sql import Value
 from kpr_sender.journal.values import CREATED, NewShipment, NewSubmission
 from kpr_sender.model import Shipment
@@ -161,7 +161,7 @@ class Transaction:
         names them outside, the bus's ledger and FHI, will have seen only one. The old bytes stay. What a person has let
         go again may become another message, and gets another message-id where it was offered under the present one.
         """
-        row = rows.shipment_row(self.connection, new.msg_id)
+        row = self._unpruned(new.msg_id)
         shipment = rows.lifecycle_of(row)
         let_go = self.connection.execute(sql.LET_GO_BEFORE, (row["shipment_id"],)).fetchone() is not None
         receipts = () if let_go else self.connection.execute(sql.RECEIPTS_OF, (new.msg_id,))
@@ -180,18 +180,25 @@ class Transaction:
 
     def resend(self, msg_id: str, new: NewShipment, *, why: str, who: str) -> None:
         """Do as ``Journal.resend`` says (promises G1 and G3)."""
-        row = rows.shipment_row(self.connection, msg_id)
+        row = self._unpruned(msg_id)
         _require_same(row, new, _CONTENT)
         version, details = self._sealed_anew(row, new)
         self.apply(row["msg_id"], Cause.PERSON_RESENDS, why=why, who=who, evidence=details, version=version)
 
     def let_go(self, msg_id: str, message_id: str, *, why: str, who: str) -> None:
         """Do as ``Journal.let_go`` says: the same sealed bytes under another message-id."""
-        row = rows.shipment_row(self.connection, msg_id)
+        row = self._unpruned(msg_id)
         envelope = replace(rows.envelope_of(row["envelope"]), correlation_id=message_id)
         version = {"message_id": message_id, "envelope": rows.envelope_text(envelope)}
         details = _ids(row, version)
         self.apply(row["msg_id"], Cause.PERSON_NOT_ARRIVED, why=why, who=who, evidence=details, version=version)
+
+    def _unpruned(self, msg_id: str) -> sqlite3.Row:
+        """Return the row of a shipment that is to go again; what was pruned does not (``UsageError``)."""
+        row = rows.shipment_row(self.connection, msg_id)
+        if rows.read_shipment(self.connection, row).pruned_at is not None:
+            raise pruned_away(msg_id)
+        return row
 
     def _sealed_anew(self, row: sqlite3.Row, new: NewShipment) -> tuple[dict[str, Value], dict[str, str | int]]:
         """Write other sealed bytes for a shipment; return its columns from now on, and what the history says of it."""

@@ -25,10 +25,21 @@ CREATED: Final = "created"
 """What the history calls a shipment's first line."""
 RECEIPT_DISCARDED: Final = "receipt-discarded"
 """The same of an unverified receipt that counts no more."""
+PRUNED: Final = "pruned"
+"""The same of a shipment whose sealed bytes and receipts' content a person has removed."""
 DECISIONS: Final = frozenset(
     {
         *(cause.value for cause in PERSON_CAUSES),
-        *("findings-accepted", "receipt-accepted", "replaced", "kept", RECEIPT_DISCARDED, REVIEWED, LOOK_ANYWAY),
+        *(
+            "findings-accepted",
+            "receipt-accepted",
+            "replaced",
+            "kept",
+            RECEIPT_DISCARDED,
+            REVIEWED,
+            LOOK_ANYWAY,
+            PRUNED,
+        ),
     }
 )
 """What the history calls what a person decided."""
@@ -138,7 +149,10 @@ class NoticeRecord:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptDocument:
-    """A receipt with what came: the sealed original and, where it could be opened, the XML. May hold personal data."""
+    """A receipt with what came: the sealed original and, where it could be opened, the XML. May hold personal data.
+
+    Where ``receipt.pruned`` there is neither any more: no XML, and no bytes.
+    """
 
     receipt: Receipt
     xml: bytes | None = field(repr=False)
@@ -159,6 +173,15 @@ class Verification:
 
     findings: tuple[JournalFinding, ...]
     counted: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """How much a person had removed: sealed messages and their bytes, receipts."""
+
+    messages: int
+    sealed_bytes: int
+    receipts: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from kpr_sender.journal.file_errors import of_os
 from kpr_sender.journal.location import beside, stable_inode
 from kpr_sender.journal.recovery import objection_to
 from kpr_sender.journal.rows import Unreadable
-from kpr_sender.journal.values import CREATED, JournalFinding, Verification
+from kpr_sender.journal.values import CREATED, PRUNED, JournalFinding, Verification
 from kpr_sender.model import Environment
 from kpr_sender.settings.file_access import OTHERS
 from kpr_sender.states import (
@@ -46,6 +46,10 @@ from kpr_sender.states import (
 
 _MOST_FINDINGS: Final = 100  # of SQLite's: one torn page can be thousands
 _CHUNK_BYTES: Final = 1 << 20
+_UNFINISHED: Final = (
+    "what a person had removed may be left in its -wal file and among the receipts' copies: the next kpr-send wait or "
+    "send finishes that."
+)
 _STATUS_OF_CAUSE: Final = {cause: status for status, cause in CAUSE_OF_STATUS.items()}
 
 
@@ -141,6 +145,8 @@ def verify(path: Path, environment: Environment) -> Verification | None:
             findings.extend(_permissions(path))
             *_, objection = objection_to(connection, path, stable_inode(path))
             findings.extend(check(connection, str(path), counted))
+            if connection.execute(sql.IS_UNFINISHED).fetchone()["pruning_unfinished"]:
+                findings.append(JournalFinding(str(path), _UNFINISHED))
             if objection:
                 findings.append(JournalFinding(str(path), objection))
             findings.extend(_forgotten(connection))
@@ -171,18 +177,22 @@ def check(connection: sqlite3.Connection, name: str, counted: dict[str, int]) ->
         yield from _submission(connection, row)
     for row in connection.execute(sql.ALL_SHIPMENTS).fetchall():
         counted["shipments"] += 1
-        counted["sealed_bytes"] += row["sealed_bytes"]
-        for carry_out in _SHIPMENT_CHECKS:
-            for text in carry_out(connection, row):
-                yield JournalFinding(row["msg_id"], text)
-        for version in connection.execute(sql.VERSIONS_OF, (row["shipment_id"],)).fetchall():
-            for text in (*_readable(connection, version, rows.version_of), *_sealed(connection, version)):
-                yield JournalFinding(version["msg_id"], f"before {version['until']}: {text}")
+        pruned = _is_pruned(connection, row)
+        counted["sealed_bytes"] += 0 if pruned else row["sealed_bytes"]
+        yield from _shipment(connection, row, pruned=pruned)
     yield from _sealed_before(connection, name)
     for text_row in connection.execute("SELECT * FROM receipt ORDER BY receipt_id"):
         counted["receipts"] += 1
-        for text in _receipt(text_row):
+        for text in _receipt(connection, text_row):
             yield JournalFinding(text_row["msg_id"], f"receipt {text_row['receipt_id']}: {text}")
+
+
+def _shipment(connection: sqlite3.Connection, row: sqlite3.Row, *, pruned: bool) -> Iterator[JournalFinding]:
+    for text in (*_readable(row), *_sealed(connection, row, pruned=pruned), *_history(connection, row)):
+        yield JournalFinding(row["msg_id"], text)
+    for version in connection.execute(sql.VERSIONS_OF, (row["shipment_id"],)).fetchall():
+        for text in (*_readable(version, rows.version_of), *_sealed(connection, version, pruned=pruned)):
+            yield JournalFinding(version["msg_id"], f"before {version['until']}: {text}")
 
 
 def _permissions(path: Path) -> Iterator[JournalFinding]:
@@ -234,9 +244,7 @@ def _submission(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[Jo
         yield JournalFinding(row["submission_id"], f"it is for {row['environment']}, the journal for {own}")
 
 
-def _readable(
-    _connection: sqlite3.Connection, row: sqlite3.Row, read: Callable[[sqlite3.Row], object] = rows.shipment_of
-) -> Iterator[str]:
+def _readable(row: sqlite3.Row, read: Callable[[sqlite3.Row], object] = rows.shipment_of) -> Iterator[str]:
     reads: tuple[Callable[[], object], ...] = (lambda: read(row), lambda: rows.envelope_of(row["envelope"]))
     for attempt in reads:
         try:
@@ -245,7 +253,13 @@ def _readable(
             yield str(error)
 
 
-def _sealed(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
+def _is_pruned(connection: sqlite3.Connection, row: sqlite3.Row) -> bool:
+    """Whether a person has had the bytes removed of what may not be sent any more."""
+    found = connection.execute(sql.EVENTS_OF, (row["msg_id"],)).fetchall()
+    return row["state"] not in ("sealed", "publishing") and any(event["what"] == PRUNED for event in found)
+
+
+def _sealed(connection: sqlite3.Connection, row: sqlite3.Row, *, pruned: bool) -> Iterator[str]:
     digest = hashlib.sha256()
     try:
         with connection.blobopen("sealed", "bytes", row["sealed_id"], readonly=True) as blob:
@@ -254,6 +268,10 @@ def _sealed(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
                 digest.update(chunk)
     except sqlite3.OperationalError:
         yield "its sealed bytes are not there"
+        return
+    if pruned:
+        if length:
+            yield "its sealed bytes were removed by a person's decision, and are there"
         return
     if length != row["sealed_bytes"] or digest.hexdigest() != row["sealed_sha256"]:
         yield "its sealed bytes are not those that were written"
@@ -315,16 +333,20 @@ def _receipt_says(connection: sqlite3.Connection, row: sqlite3.Row, status: Rece
         yield f"it is {row['state']}, and no verified receipt says so"
 
 
-def _receipt(row: sqlite3.Row) -> Iterator[str]:
+def _receipt(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
     try:
         rows.receipt_of(row)
     except Unreadable as error:
         yield str(error)
-    if hashlib.sha256(row["sealed"]).hexdigest() != row["sealed_sha256"]:
+    pruned = not row["sealed"] and any(
+        event["what"] == PRUNED and event["at"] >= row["received_at"]
+        for event in connection.execute(sql.EVENTS_OF, (row["msg_id"],))
+    )
+    if not pruned and hashlib.sha256(row["sealed"]).hexdigest() != row["sealed_sha256"]:
         yield "its bytes are not those that came"
     if row["verified"] and row["status"] is None:
         yield "verified, and without a status"
-    if row["verified"] and row["xml"] is None:
+    if row["verified"] and row["xml"] is None and not pruned:
         yield "verified, and without the AppRec"
     if not row["verified"] and not row["problem"]:
         yield "not verified, and it does not say why"
@@ -339,10 +361,3 @@ def _forgotten(connection: sqlite3.Connection) -> Iterator[JournalFinding]:
                 "in it: ask kpr@fhi.no whether it has arrived. Until it is released (kpr-send journal release MSGID "
                 "--reason TEXT --by NAME) no other is sent for that year.",
             )
-
-
-_SHIPMENT_CHECKS: Final[tuple[Callable[[sqlite3.Connection, sqlite3.Row], Iterator[str]], ...]] = (
-    _readable,
-    _sealed,
-    _history,
-)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from kpr_sender.errors import NothingSubmitted, UsageError
-from kpr_sender.journal.admission import require_clean
+from kpr_sender.journal.admission import pruned_away, require_clean
 from kpr_sender.journal.port import Journal, JournalView
 from kpr_sender.journal.values import LOOK_ANYWAY, JournalEvent
 from kpr_sender.messages.transport import plain_id
@@ -131,7 +131,8 @@ class Case:
 
     @property
     def _causes(self) -> frozenset[Cause]:
-        return open_decisions(self.shipment, replaced=self.replaced_by is not None)
+        causes = open_decisions(self.shipment, replaced=self.replaced_by is not None)
+        return causes if self.shipment.pruned_at is None else causes - SENT_AGAIN
 
 
 def case_of(journal: JournalView, msg_id: str) -> Case:
@@ -173,6 +174,8 @@ def require_decidable(case: Case, decision: Decision | None = None) -> None:
         UsageError: Says what is known of it instead.
     """
     shipment = case.shipment
+    if shipment.pruned_at is not None and decision is Decision.NOT_ARRIVED:
+        raise pruned_away(shipment.msg_id)
     name = f"The {shipment.type.norwegian} ({shipment.msg_id})"
     if not case.open_to:
         raise UsageError(
@@ -205,6 +208,8 @@ def require_resendable(case: Case) -> None:
     if case.may_be_resent:
         return
     shipment = case.shipment
+    if shipment.pruned_at is not None and Cause.PERSON_RESENDS in open_decisions(shipment, replaced=False):
+        raise pruned_away(shipment.msg_id)
     advice = _INSTEAD_OF_RESENDING.get(shipment.state, "See kpr-send status and kpr-send receipts.")
     if case.replaced_by is not None:
         advice = f"Submission {case.replaced_by} has taken the place of its own: nothing is to be sent again."

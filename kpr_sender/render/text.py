@@ -24,6 +24,7 @@ from kpr_sender.report import Report
 from kpr_sender.result import environment_mark
 from kpr_sender.standing import evidence, standing
 from kpr_sender.states import ReceiptStatus, ShipmentState, awaits_answer
+from kpr_sender.texts import Text
 
 if TYPE_CHECKING:
     # Only the type is needed; the module would load the journal's writing side for every screen.
@@ -62,6 +63,7 @@ _QUESTIONS: Final[Mapping[Decision, str]] = {
 }
 _TOLD: Final = ("replaces", "by_submission", "receipt_id", "found", "emptied", "settled")
 """What of a decision's evidence a person wants to see."""
+_PRUNED: Final = Text("its sealed bytes and its receipts' content were removed; ids, digests and decisions are here")
 _RULE: Final = "-" * 78
 _THUMBPRINT_DIGITS: Final = 10
 
@@ -281,6 +283,8 @@ def _shipment(shipment: Shipment, report: Report) -> Iterator[str]:
     yield from _indented("alarm", [shipment.alarm] if shipment.alarm else [])
     if shipment.settled:
         yield from _indented("settled", ["by a person: nobody need look at it any more"])
+    if shipment.pruned_at is not None:
+        yield from _indented("pruned", [_PRUNED])
     for receipt in shipment.receipts:
         yield from _indented("receipt", _receipt(receipt))
     yield from _error_message(shipment.error_message)
@@ -316,6 +320,8 @@ def _receipt(receipt: Receipt, *, with_detail: bool = False) -> Iterator[str]:
     yield f"{status}, {rfc3339(receipt.received_at)}{_standing(receipt)}"
     if receipt.problem:
         yield f"! {receipt.problem}"
+    if receipt.pruned:
+        yield Text("its bytes and its text were removed: see what was decided, in status")
     if receipt.signer is not None:
         yield f"signed with {_short(receipt.signer)}"
     for error in receipt.errors:

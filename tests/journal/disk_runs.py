@@ -22,10 +22,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+from kpr_sender.app import journal_storage
 from kpr_sender.bus.port import Outbound
 from kpr_sender.client import Client
 from kpr_sender.errors import KprError
+from kpr_sender.events import ignore
+from kpr_sender.inbound.archive import ReceiptCopies
 from kpr_sender.model import Envelope
+from kpr_sender.operator import retention
 from kpr_sender.settings.values import Settings
 from tests.helpers import keys_once  # noqa: F401 - a process of its own
 from tests.helpers.fhi import Fhi
@@ -64,11 +68,66 @@ def _fresh(base: Path, settings: Settings) -> Settings:
 def _play(order: dict[str, Any], base: Path, kommune: Municipality, settings: Settings) -> dict[str, Any]:
     folder = base / "run"
     own = _fresh(base, settings)
+    if order.get("prunes"):
+        return _play_pruned(order, kommune, folder, own)
     first = _forked(lambda: _run(own, kommune, folder, order))
     left = _journal_states(own.journal.path)
     second = _forked(lambda: _run(own, kommune, folder, None))
     ledger = [line.split()[0] for line in _lines(folder / "ledger")]
     return {"first": first, "left": left, "second": second, "published": ledger, "early": _lines(folder / "early")}
+
+
+def _play_pruned(order: dict[str, Any], kommune: Municipality, folder: Path, own: Settings) -> dict[str, Any]:
+    """Deliver a pair, prune it on the failing disk, and run once more on a sound one."""
+    before = _forked(lambda: _delivered(own, kommune, folder))
+    assert before is not None
+    there = b"\0".join(file.read_bytes() for file in own.journal.path.parent.iterdir())
+    pieces = [piece for piece in map(bytes.fromhex, before["pieces"]) if piece in there]  # not over the end of a page
+    first = _forked(lambda: _prune(own, order))
+    second = _forked(lambda: _run(own, kommune, folder, None))
+    left = b"\0".join(file.read_bytes() for file in own.journal.path.parent.iterdir())
+    return {
+        "first": first,
+        "second": second,
+        "pieces": len(pieces),
+        "left": sum(piece in left for piece in pieces),
+        "sound": _forked(lambda: _verified(own)),
+    }
+
+
+def _delivered(settings: Settings, kommune: Municipality, folder: Path) -> dict[str, Any]:
+    """Deliver and review a pair; return pieces of all that pruning removes, each on one page of the file."""
+    _run(settings, kommune, folder, None)
+    with Client(settings, by="vakt") as client:
+        client.reviewed(by="Inga")
+        found = [one.sealed for one in client.receipts()]
+        journal = client._app.session.opened()
+        found += [journal.sealed(one.msg_id) for one in journal.submissions()[0].shipments]
+    return {"pieces": [one[at : at + 48].hex() for one in found for at in range(0, len(one) - 48, 900)]}
+
+
+def _prune(settings: Settings, order: dict[str, Any]) -> dict[str, Any]:
+    copies = ReceiptCopies(settings.journal.receipts_dir, ignore)
+    _disk.disk_watch(str(settings.journal.path.parent).encode())
+    _disk.disk_arm(ctypes.c_long(order["at"]), order["errno"], int(order["persistent"]), int(order["deadly"]))
+    told: dict[str, Any] = {"code": None, "text": ""}
+    try:
+        with closing(journal_storage(settings).open(who="kari")) as journal:
+            retention.prune(journal, copies, journal.submissions(), reason="fristen er ute", by="Kari")
+    except KprError as error:
+        told = {"code": error.code, "text": str(error)}
+    told["calls"] = _disk.disk_count()
+    _disk.disk_arm(ctypes.c_long(0), 0, 0, 0)
+    return told
+
+
+def _verified(settings: Settings) -> dict[str, Any]:
+    verified = journal_storage(settings).verify()
+    with journal_storage(settings).reading() as journal:
+        assert verified is not None
+        assert journal is not None
+        shipments = journal.submissions()[0].shipments
+    return {"findings": [one.text for one in verified.findings], "pruned": [bool(one.pruned_at) for one in shipments]}
 
 
 def _run(settings: Settings, kommune: Municipality, folder: Path, order: dict[str, Any] | None) -> dict[str, Any]:

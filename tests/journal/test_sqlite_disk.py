@@ -38,9 +38,15 @@ class Disks:
     answers: IO[str]
 
     def play(
-        self, at: int, *, error: int = errno.ENOSPC, persistent: bool = False, deadly: bool = False
+        self,
+        at: int,
+        *,
+        error: int = errno.ENOSPC,
+        persistent: bool = False,
+        deadly: bool = False,
+        prunes: bool = False,
     ) -> dict[str, Any]:
-        order = {"at": at, "errno": error, "persistent": persistent, "deadly": deadly}
+        order = {"at": at, "errno": error, "persistent": persistent, "deadly": deadly, "prunes": prunes}
         self.orders.write(json.dumps(order) + "\n")
         self.orders.flush()
         answer: dict[str, Any] = json.loads(self.answers.readline())
@@ -139,3 +145,38 @@ def test_every_call_fails_in_every_way(disks: Disks, calls: int, *, error: int, 
 def test_the_process_dies_at_every_call(disks: Disks, calls: int) -> None:
     plays = _failing(disks, range(1, calls + 1, stride()), lambda _: errno.EIO, deadly=True)
     figure("kills between the journal's writes", **_judge("killed", plays, doubt_allowed=True))
+
+
+def _judge_pruned(plays: Iterator[dict[str, Any]]) -> Counter[str]:
+    """Count what became of what was to be removed: all of it is there, or nothing of it is anywhere."""
+    counted: Counter[str] = Counter(half_removed=0, bytes_left=0, unsound=0)
+    for play in plays:
+        counted["runs"] += 1
+        assert play["second"]["exit_code"] == 0, play
+        pruned = set(play["sound"]["pruned"])
+        counted["half_removed"] += len(pruned) - 1
+        counted["bytes_left"] += play["left"] != (0 if True in pruned else play["pieces"])
+        counted["unsound"] += len(play["sound"]["findings"])
+    return counted
+
+
+def test_pruning_fails_and_dies_at_calls_from_its_first_to_its_last(disks: Disks) -> None:
+    calls = int(disks.play(0, prunes=True)["first"]["calls"])
+    killed = _judge_pruned(disks.play(at, deadly=True, prunes=True) for at in range(1, calls + 1, calls // 4))
+    failed = _judge_pruned(disks.play(at, error=_ERRORS[at % 3], prunes=True) for at in range(3, calls, calls // 2))
+    counted = killed + failed
+    figure("pruning on failing disks", **{name: counted[name] for name in killed})
+    assert {name: counted[name] for name in ("half_removed", "bytes_left", "unsound")} == {
+        "half_removed": 0,
+        "bytes_left": 0,
+        "unsound": 0,
+    }
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("deadly", [False, True], ids=["fails", "dies"])
+def test_pruning_at_every_call(disks: Disks, *, deadly: bool) -> None:
+    calls = int(disks.play(0, prunes=True)["first"]["calls"])
+    numbers = range(1, calls + 1, stride())
+    counted = _judge_pruned(disks.play(at, error=_ERRORS[at % 3], deadly=deadly, prunes=True) for at in numbers)
+    assert (counted["half_removed"], counted["bytes_left"], counted["unsound"]) == (0, 0, 0)

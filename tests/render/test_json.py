@@ -61,6 +61,7 @@ def test_json_is_schema_2_and_holds_no_detail_text() -> None:
         "published_at",
         "arrived_at",
         "certificates",
+        "pruned_at",
         "receipt",
         "error_message",
         "last_error",
