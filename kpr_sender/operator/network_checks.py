@@ -16,6 +16,7 @@ from kpr_sender.operator.machine_checks import require_sizes
 from kpr_sender.registry.counterpart_checks import require_openable
 from kpr_sender.registry.port import RegisterEntry
 from kpr_sender.settings.values import RegistryKind, Settings
+from kpr_sender.texts import Text
 
 _SKEW_WARNED_OF: Final = 5.0
 _SKEW_REFUSED: Final = 60.0
@@ -28,6 +29,15 @@ def our_certificates(context: CheckContext) -> CheckResult:
     """Our certificates may be used, and last beyond the deadline."""
     events: list[Event] = []
     return _lasting(own(context, context.trust(events.append)), context, events)
+
+
+def register(context: CheckContext) -> CheckResult:
+    """Adresseregisteret answers, whatever it says."""
+    settings = context.settings.registry
+    if settings.kind is RegistryKind.FILES:
+        return found(Text("none is configured: FHI is as the configuration's files say"))
+    context.register_clock()
+    return found(settings.url)
 
 
 def clock(context: CheckContext) -> CheckResult:

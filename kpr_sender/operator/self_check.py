@@ -17,6 +17,7 @@ from kpr_sender.operator import network_checks as network
 from kpr_sender.operator.certificates import CertificateInUse
 from kpr_sender.operator.check_context import CheckContext, CheckResult, Status, counted
 from kpr_sender.settings.values import Revocation, Settings
+from kpr_sender.texts import Text
 from kpr_sender.trust.port import Trust
 
 __all__ = ["CHECKS", "WITHOUT_BUS", "Check", "CheckContext", "CheckResult", "Place", "Status", "carry_out", "in_use"]
@@ -63,6 +64,7 @@ _ASK_OWNER: Final = (
     "(kundesenter@nhn.no)."
 )
 _ALLOWED: Final = ("environment",)  # nobody is asked who belongs to another environment
+_ANSWERED: Final = ("register",)
 _OWN_KEYS: Final = ("signing key", "decryption keys")
 _ELSEWHERE: Final = (
     "Let XDG_STATE_HOME name, for every run, a folder that lasts, lies elsewhere than the journal and is this user's."
@@ -85,8 +87,9 @@ CHECKS: Final = (
     Check("decryption keys", Place.KEYS, machine.decryption_keys, f"Check [[keys.decryption]]; {_KEY}"),
     Check("self-sealed message", Place.KEYS, machine.self_sealed, "Configure the key of each certificate.", _OWN_KEYS),
     Check("our certificates", Place.KEYS, network.our_certificates, _REPLACE, certificates=certificates.own),
-    Check("clock", Place.REGISTER, network.clock, "Set this machine's clock; let NTP keep it.", _ALLOWED),
-    Check("receiver", Place.REGISTER, network.receiver, "Compare with Adresseregisteret; ask kpr@fhi.no.", _ALLOWED),
+    Check("register", Place.REGISTER, network.register, _NO_ANSWER, _ALLOWED),
+    Check("clock", Place.REGISTER, network.clock, "Set this machine's clock; let NTP keep it.", _ANSWERED),
+    Check("receiver", Place.REGISTER, network.receiver, "Compare with Adresseregisteret; ask kpr@fhi.no.", _ANSWERED),
     Check(
         "receiver's certificates",
         Place.REGISTER,
@@ -95,7 +98,7 @@ CHECKS: Final = (
         ("receiver",),
         certificates=certificates.receivers,
     ),
-    Check("sender", Place.REGISTER, network.sender, _COMPARE, _ALLOWED, unreachable=Status.YELLOW),
+    Check("sender", Place.REGISTER, network.sender, _COMPARE, _ANSWERED, unreachable=Status.YELLOW),
     Check("bus TLS", Place.BUS, network.bus_tls, _ASK_BUS, _ALLOWED),
     Check(
         "bus certificate",
@@ -130,18 +133,26 @@ def in_use(context: CheckContext) -> tuple[CertificateInUse, ...]:
 
 
 def carry_out(checks: tuple[Check, ...], context: CheckContext, *, max_seconds: float) -> Iterator[CheckResult]:
-    """Carry out checks and yield each result as soon as it is known; ``max_seconds`` bounds all together."""
+    """Carry out checks and yield each result as soon as it is known; ``max_seconds`` bounds all together.
+
+    One cause is one line: what depends on it is not tried, and names the cause.
+    """
     ends = time.monotonic() + max_seconds
-    failed: set[str] = set()
+    causes: dict[str, list[str]] = {}
     try:
         for check in checks:
-            missing = [name for name in check.needs if name in failed]
-            if missing:
-                result = CheckResult(Status.YELLOW, "not tried", f"See to this first: {', '.join(missing)}.")
+            first = list(dict.fromkeys(cause for name in check.needs for cause in causes.get(name, ())))
+            if first:
+                result = CheckResult(
+                    Status.YELLOW, Text("not tried"), Text("See to this first: {checks}.", checks=", ".join(first))
+                )
+                causes[check.name] = first
             else:
                 result = _bounded(check, context, min(_seconds(check.place, context.settings), ends - time.monotonic()))
-            if missing or result.status is Status.RED:
-                failed.add(check.name)
+                if result.status is Status.RED:
+                    causes[check.name] = [check.name]
+                if check.place is Place.REGISTER and isinstance(result.error, RegistryUnreachable):
+                    causes["register"] = [check.name]  # it told the time, and fails when it is asked
             yield replace(result, name=check.name)
     finally:
         context.close()

@@ -16,7 +16,7 @@ from tests.helpers.municipality import SENDER_HER_ID
 from tests.helpers.register_scene import OWN_ADDRESSES, Scene
 from tests.helpers.registry_stub import PASSWORD, Address, says
 
-ASKED: Final = ("clock", "receiver", "sender")
+ASKED: Final = ("register", "clock", "receiver", "sender")
 
 
 def look(scene: Scene, *names: str, **registry: object) -> dict[str, CheckResult]:
@@ -30,17 +30,37 @@ def test_a_register_that_agrees_is_green(scene: Scene) -> None:
     assert {name: line.status for name, line in look(scene).items()} == dict.fromkeys(ASKED, Status.GREEN)
 
 
-def test_a_register_that_is_down_is_red_whatever_it_said_before_and_yellow_for_ourselves(
+def test_a_register_that_is_down_is_one_red_line_whatever_it_said_before(
     scene: Scene, registered: Callable[..., None]
 ) -> None:
     registered()
     scene.ask()
     scene.stub.close()
+    lines = look(scene, *ASKED, "receiver's certificates")
+    cause = lines.pop("register")
+    assert (cause.status, "Connection refused" in cause.text) == (Status.RED, True)
+    assert "reaches the address" in cause.next_step
+    assert {(line.status, line.text, line.next_step) for line in lines.values()} == {
+        (Status.YELLOW, "not tried", "See to this first: register.")
+    }
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_register_that_tells_the_time_and_fails_is_one_red_line(scene: Scene) -> None:
+    scene.stub.mishap = says(502, b"<html>")
     lines = look(scene)
-    expected = dict.fromkeys(ASKED, Status.RED) | {"sender": Status.YELLOW}
-    assert {name: line.status for name, line in lines.items()} == expected
-    assert {line.next_step for line in lines.values()} == {next(iter(lines.values())).next_step}
-    assert "reaches the address" in lines["clock"].next_step, "a register that is away says nothing of our clock"
+    assert {name for name, line in lines.items() if line.status is Status.RED} == {"receiver"}
+    assert (lines["sender"].text, lines["sender"].next_step) == ("not tried", "See to this first: receiver.")
+
+
+def test_a_register_that_is_down_says_nothing_of_the_clock_where_that_alone_is_asked(
+    scene: Scene, registered: Callable[..., None]
+) -> None:
+    registered()
+    scene.stub.close()
+    lines = look(scene, "clock", "sender")
+    assert {name: line.status for name, line in lines.items()} == {"clock": Status.RED, "sender": Status.YELLOW}
+    assert "reaches the address" in lines["clock"].next_step
 
 
 @pytest.mark.usefixtures("registered")

@@ -53,7 +53,7 @@ RED: Final[dict[str, tuple[Changes, set[str], set[str], str]]] = {
     "a register of another environment": (
         {"registry": {"kind": "soap", "url": "https://ws.nhn.no/v1/AR/Basic", "user": "kommune"}},
         {"environment"},
-        {"clock", "receiver", "receiver's certificates", "sender", "bus TLS"} | AFTER_TLS,
+        {"register", "clock", "receiver", "receiver's certificates", "sender", "bus TLS"} | AFTER_TLS,
         "belong",
     ),
     "no password": ({"bus": {"password_file": "none"}}, {"secrets", "bus login"}, AFTER_LOGIN, "none"),
