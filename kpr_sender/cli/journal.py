@@ -21,6 +21,7 @@ from kpr_sender.inbound.archive import ReceiptCopies
 from kpr_sender.journal.admission import require_reason
 from kpr_sender.journal.port import JournalView
 from kpr_sender.journal.values import JournalEvent, Pruned, Verification
+from kpr_sender.operator.journal_backups import rotate
 from kpr_sender.operator.resolve import look_up
 from kpr_sender.privacy import redact, redact_text
 from kpr_sender.render import json
@@ -68,17 +69,51 @@ def verify_command(invocation: Invocation, *, accept_restored: bool, reason: str
 
 @command.command("backup")
 @click.argument("file", type=PATH)
+@click.option(
+    "--keep",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="FILE is a folder: make one more backup in it, and let the newest N stay. For a schedule.",
+)
 @click.pass_obj
-def backup(invocation: Invocation, *, file: Path) -> int:
+def backup(invocation: Invocation, *, file: Path, keep: int | None) -> int:
     """Copy the journal to FILE, also while another run writes it, and check the copy.
 
     FILE must not exist. It holds receipts that may name persons: only its owner may read it. Put in the journal's place
     it is refused until a person accepts it (kpr-send journal verify): it does not know what was sent after it was made.
+
+    With --keep the copy is checked before an older one is removed, and nothing is removed but such copies of this
+    environment and HER-id. A journal that send refuses is not copied: it would push the good copies out.
     """
     settings = invocation.settings()
+    if keep is not None:
+        return _rotate(invocation, settings, file.absolute(), keep)
     counted = journal_storage(settings).back_up(file.absolute())
     value = json.envelope(None, environment=settings.environment.value, backup=str(file.absolute()), counted=counted)
     return output.answer(invocation, value, [f"{file} is a sound copy: {counts(counted)}."])
+
+
+def _rotate(invocation: Invocation, settings: Settings, folder: Path, keep: int) -> int:
+    with journal_of(settings) as journal:
+        if journal is None:
+            text = Text("There is no journal yet: there is nothing in {path}.", path=settings.journal.path)
+            return output.nothing(invocation, settings, text)
+        refused = journal.refused()
+        if refused is not None:
+            raise refused
+    done = rotate(settings, journal_storage(settings), folder, keep, now=datetime.now(UTC))
+    value = json.envelope(
+        None,
+        environment=settings.environment.value,
+        backup=str(done.made),
+        counted=done.counted,
+        removed=[str(path) for path in done.removed],
+    )
+    screen = [
+        Text("{path} is a sound copy: {counted}.", path=done.made, counted=counts(done.counted)),
+        *(Text("Removed, as one too many: {path}", path=path) for path in done.removed),
+    ]
+    return output.answer(invocation, value, screen)
 
 
 @command.command("export")
