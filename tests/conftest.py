@@ -36,6 +36,7 @@ pytest_plugins = (
     "tests.helpers.figures",
     "tests.helpers.slow",
     "tests.helpers.brokers",
+    "tests.helpers.browser",
     "tests.helpers.engine_fixtures",
     "tests.helpers.register_scene",
     "tests.helpers.desk",
@@ -47,6 +48,7 @@ _NO_RABBITMQ_4 = "no RabbitMQ 4 here"
 _NO_RABBITMQ_43 = "no RabbitMQ 4.3 here"
 _NO_SOFTHSM = "no SoftHSM here"
 _NO_XMLSEC1 = "no xmlsec1 here"
+_NO_CHROMIUM = "no Chromium here"
 # Each node is one group: under ``pytest -n N --dist loadgroup`` its tests stay in one process and share it.
 _NODES = {"rabbitmq_node": "rabbitmq", "rabbitmq4_node": "rabbitmq4", "rabbitmq43_node": "rabbitmq43"}
 
@@ -173,7 +175,16 @@ def _keep_together(config: pytest.Config, item: pytest.Item) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say loudly, in one line each, what is missing here and how much went untested for want of it."""
     skipped = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())]
-    for missing in (_NO_RABBITMQ, f"{_NO_RABBITMQ_4}:", f"{_NO_RABBITMQ_43}:", _NO_SOFTHSM, _NO_XMLSEC1, NO_SHARED):
+    lacking = (
+        _NO_RABBITMQ,
+        f"{_NO_RABBITMQ_4}:",
+        f"{_NO_RABBITMQ_43}:",
+        _NO_SOFTHSM,
+        _NO_XMLSEC1,
+        _NO_CHROMIUM,
+        NO_SHARED,
+    )
+    for missing in lacking:
         if reasons := [reason for reason in skipped if missing in reason]:
             why = reasons[0].partition(missing)[2].rstrip("')\"") if missing.endswith(":") else ""
             terminalreporter.write_line(f"NOT TESTED: {len(reasons)} tests, {missing}{why}", red=True, bold=True)

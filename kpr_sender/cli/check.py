@@ -25,7 +25,6 @@ from kpr_sender.preflight import check, with_sizes
 from kpr_sender.preflight.report import CheckReport, verdict
 from kpr_sender.render import json
 from kpr_sender.render.check import check_json, check_screen
-from kpr_sender.render.html import check_page
 from kpr_sender.settings.values import LimitSettings, Settings
 
 
@@ -97,6 +96,8 @@ def command(
     report = with_sizes(report, (task.settings.limits if task.settings else LimitSettings()).refuse_bytes)
     _require_own_municipality(task, report)
     if page is not None:
+        from kpr_sender.render.check_page import check_page  # noqa: PLC0415 - jinja2 is loaded where a page is made
+
         _write(page, check_page(report, made_at=datetime.now().astimezone(), names=_file_names(task)))
     return _answer(invocation, task, report, page, everything=everything)
 

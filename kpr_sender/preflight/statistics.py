@@ -17,6 +17,7 @@ from typing import Final
 
 from kpr_sender.preflight.catalogue.codes import service_types
 from kpr_sender.preflight.model import PersonRecord, Violation
+from kpr_sender.texts import Text
 
 MONTHS: Final = 12
 NO_TYPE: Final = ""
@@ -154,8 +155,8 @@ ROSE_POINTS: Final = 10.0
 """Percentage points by which the share of persons without service must rise to be remarked on."""
 
 MONTH_NAMES: Final = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
+    Text("January"), Text("February"), Text("March"), Text("April"), Text("May"), Text("June"),
+    Text("July"), Text("August"), Text("September"), Text("October"), Text("November"), Text("December"),
 )  # fmt: skip
 
 

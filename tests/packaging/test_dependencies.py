@@ -73,6 +73,7 @@ def test_the_runtime_depends_on_what_the_product_needs_and_nothing_more() -> Non
         "python-qpid-proton",
         "cryptography",
         "lxml",
+        "jinja2",
         "signxml",
         "tenacity",
         "click",

@@ -1,149 +1,50 @@
-"""A check's page: whole, self-contained, escaped, and nobody on it."""
+"""A page from a template: said in its language, escaped, without ids, and with a policy that forbids all else."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
-from collections import Counter
-from datetime import UTC, datetime
-from html.parser import HTMLParser
+import subprocess
+import sys
 
 import pytest
+from jinja2 import UndefinedError
 
-from kpr_sender.preflight.report import CheckReport
-from kpr_sender.render.html import check_page
-from tests.helpers.check_reports import BLANK, BLANK_TYPE, DROP, NOTE, REMARK, STOP, finding, report, year
-
-MADE_AT = datetime(2025, 1, 6, 9, 15, tzinfo=UTC)
-VOID = frozenset({"meta"})
-LAST = year({"3": 56, "15": 38, "29": 20}, of=2023, without=1)
-FILE_LEVEL = finding(
-    "year.type-vanished", line=0, path="", message="Tjenestetype 29: 20 users last year, none this year."
-)
-EVERYTHING = report({STOP: 1, DROP: 25, BLANK_TYPE: 2, BLANK: 3, REMARK: 4, NOTE: 5}, last=LAST, findings=(FILE_LEVEL,))
-DROPPED = report({DROP: 12, BLANK_TYPE: 3})
-CLEAN = report()
-NOBODY = report(this=year({}), last=year({}, of=2023))
-
-each_report = pytest.mark.parametrize(
-    "made",
-    [
-        pytest.param(EVERYTHING, id="everything"),
-        pytest.param(DROPPED, id="dropped"),
-        pytest.param(CLEAN, id="clean"),
-        pytest.param(NOBODY, id="nobody reported"),
-    ],
-)
+from kpr_sender.model import Language
+from kpr_sender.render.html import page
+from kpr_sender.render.language import speaking
+from kpr_sender.texts import Text
+from tests.helpers.tenor import TENOR_ID
 
 
-class Parsed(HTMLParser):
-    """A page's elements; fails where one is not closed in its place."""
+def test_what_is_shown_is_said_cleaned_and_escaped() -> None:
+    with speaking(Language.NB):
+        made = page("page.html", title=Text("Could not connect to {host}.", host=f"<b>{TENOR_ID}</b>"))
 
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self._open: list[str] = []
-        self.feed(page)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text.append(data)
-
-    def all(self, *tags: str) -> list[dict[str, str | None]]:
-        return [attributes for tag, attributes in self.elements if tag in tags]
+    assert '<html lang="nb">' in made
+    assert "<b>" not in made
+    assert TENOR_ID not in made
+    assert "&lt;b&gt;[id removed]&lt;/b&gt;" in made
 
 
-def _page(made: CheckReport, names: tuple[str, str] = ("fagmelding.xml", "identmelding.xml")) -> str:
-    return check_page(made, made_at=MADE_AT, names=names)
+def test_a_value_that_is_missing_is_an_error() -> None:
+    with pytest.raises(UndefinedError):
+        page("page.html")
 
 
-@each_report
-def test_it_parses_and_says_its_language(made: CheckReport) -> None:
-    page = _page(made)
+def test_the_policy_admits_the_pages_own_style_and_nothing_else() -> None:
+    made = page("page.html", title="x")
 
-    assert page.startswith("<!DOCTYPE html>")
-    assert Parsed(page).all("html") == [{"lang": "en"}]
-
-
-@each_report
-def test_it_refers_to_nothing_outside_itself(made: CheckReport) -> None:
-    page = _page(made)
-    parsed = Parsed(page)
-    ids = Counter(attributes["id"] for _, attributes in parsed.elements if "id" in attributes)
-
-    assert not parsed.all("script", "link", "img", "iframe", "object", "form")
-    assert not [attributes for _, attributes in parsed.elements if "src" in attributes or "srcset" in attributes]
-    assert {attributes["href"] for attributes in parsed.all("a")} == {f"#{each}" for each in ids}
-    assert set(ids.values()) <= {1}
-    assert not re.search(r"url\(|@import|//[a-z]|javascript:", page)
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', made)
+    style = re.search(r"<style>(.*?)</style>", made, re.DOTALL)
+    assert policy is not None
+    assert style is not None
+    digest = base64.b64encode(hashlib.sha256(style[1].encode()).digest()).decode()
+    assert policy[1] == f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
-@each_report
-def test_tables_can_be_read_aloud(made: CheckReport) -> None:
-    parsed = Parsed(_page(made))
+def test_jinja2_is_loaded_where_a_page_is_made_and_nowhere_else() -> None:
+    program = "import sys, kpr_sender.cli.check, kpr_sender.render.check; print('jinja2' in sys.modules)"
 
-    assert len(parsed.all("caption")) == len(parsed.all("table"))
-    assert all(heading.get("scope") for heading in parsed.all("th"))
-
-
-def test_rows_are_as_wide_as_their_table() -> None:
-    """A cell too few would shift this year's figures under last year's heading."""
-    for made in (EVERYTHING, CLEAN):
-        for table in re.findall(r"<table.*?</table>", _page(made), re.DOTALL):
-            body = [len(re.findall("<t[hd]", row)) for row in re.findall("<tr>.*?</tr>", table.split("<tbody>")[1])]
-            head = re.findall("<tr>.*?</tr>", table.split("<tbody>")[0])
-            spans = sum(int(span) for span in re.findall(r'colspan="(\d+)"', head[0]))
-            assert set(body) == {spans or len(re.findall("<t[hd]", head[0]))}
-
-
-def test_the_verdict_comes_first_and_the_findings_by_what_they_lead_to() -> None:
-    text = " ".join(" ".join(Parsed(_page(EVERYTHING)).text).split())
-    told = ["Not to be sent: 1 finding stops it", "What stops it", "What FHI would drop", "What to look at", "Notes"]
-
-    assert [text.index(each) for each in told] == sorted(text.index(each) for each in told)
-    assert "The first 20 of 25" in text
-    assert FILE_LEVEL.message in text
-
-
-def test_a_clean_page_has_no_findings() -> None:
-    page = _page(CLEAN)
-
-    assert '<p class="verdict good">Nothing here would be refused, dropped or blanked.</p>' in page
-    assert "<article" not in page
-
-
-@pytest.mark.parametrize(("made", "numbers"), [(DROPPED, ["15"]), (EVERYTHING, []), (CLEAN, [])])
-def test_how_to_accept_is_told_where_accepting_helps(made: CheckReport, numbers: list[str]) -> None:
-    assert re.findall(r"kpr-send send --accept-findings (\d+)", _page(made)) == numbers
-
-
-def test_both_years_stand_side_by_side() -> None:
-    row = re.search(r'<tr><th scope="row" class="number">15</th>.*?</tr>', _page(EVERYTHING))
-
-    assert row is not None
-    assert re.findall(r'class="number">([^<]+)<', row[0]) == ["15", "38", "40", "+5&nbsp;%", "38", "40", "133", "140"]
-    assert re.findall(r'bar (\w+)" style="width:([\d.]+)%', row[0]) == [("last", "67.9"), ("this", "71.4")]
-
-
-def test_everything_that_comes_from_outside_is_escaped() -> None:
-    nasty = "<script>alert('x')</script>&\""
-    made = report(findings=(finding(DROP, path=nasty, message=nasty), finding(REMARK, line=0, path="", message=nasty)))
-
-    page = _page(made, names=(nasty, nasty))
-
-    assert "<script" not in page
-    assert page.count("&lt;script&gt;alert(&#x27;x&#x27;)&lt;/script&gt;&amp;&quot;") == 5
-
-
-@each_report
-def test_g6_nothing_on_it_could_be_a_national_id(made: CheckReport) -> None:
-    assert not re.search(r"\d{9}", _page(made))
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "False"

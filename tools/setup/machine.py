@@ -23,6 +23,7 @@ _WANTED: Final = (
     ("rabbitmq-server", "rabbitmq-server", "the bus against a real RabbitMQ"),
     ("softhsm2-util", "softhsm2", "keys in hardware, against a token in software"),
     ("xmlsec1", "xmlsec1", "XML signatures against xmlsec1"),
+    ("chromium", "chromium", "pages in a browser"),
 )
 
 
