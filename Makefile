@@ -8,7 +8,7 @@ BASE := tools/python
 RUN := .venv/bin
 DEMO := .demo
 
-.PHONY: help setup setup-demo test quick test-newest check nightly demo bench docs texts lock upgrade sbom clean
+.PHONY: help setup setup-demo test quick test-newest test-offline check nightly demo bench docs texts dist offline lock upgrade sbom clean
 
 help:
 	@echo "make demo     set up, make a synthetic municipality's files and run the main job against the sandbox"
@@ -21,9 +21,12 @@ help:
 	@echo "make docs     write the generated pages of docs/ anew"
 	@echo "make texts    write the Norwegian catalogues anew from the code, and say what is not translated"
 	@echo "make setup    set up and nothing else"
+	@echo "make dist     set up, then build wheel and sdist into dist/: the same bytes every time"
+	@echo "make offline  set up, then make the archives for machines without internet in dist/: two minutes the first time"
+	@echo "make test-offline  set up, then install the one for Linux on bare Pythons without a network: some minutes"
 	@echo "make lock     write the lock files from pyproject.toml; make upgrade takes the newest versions"
 	@echo "make sbom     write kpr-sender.cdx.json (CycloneDX) from requirements-runtime.lock"
-	@echo "make clean    remove .venv, .cache, .demo and .hypothesis"
+	@echo "make clean    remove .venv, .cache, .demo, .hypothesis and dist"
 
 setup:
 	@$(BASE) -m tools.setup tests
@@ -63,6 +66,15 @@ docs: setup-demo
 texts: setup-demo
 	@$(RUN)/python -m tools.texts
 
+dist: setup-demo
+	@$(RUN)/python -m tools.dist
+
+offline: setup-demo
+	@$(RUN)/python -m tools.offline
+
+test-offline: setup-demo
+	@$(RUN)/pytest --nightly -m nightly -q tests/packaging/test_offline_install.py tests/packaging/test_offline_script.py
+
 lock:
 	@$(BASE) -m tools.lock
 
@@ -73,4 +85,4 @@ sbom:
 	@$(BASE) -m tools.sbom
 
 clean:
-	rm -rf .venv .cache .demo .hypothesis
+	rm -rf .venv .cache .demo .hypothesis dist

@@ -1,8 +1,9 @@
 """``python -m tools.lock [--upgrade]``: write the lock files from pyproject.toml's ranges, every file with its hash.
 
 For development, on Linux: ``requirements-build.lock`` and ``requirements.lock``. Two, because python-qpid-proton is
-compiled there: what compiles it must be installed, locked, before it. For users, on every system:
-``requirements-runtime.lock``, and one for each extra, with the very versions that the tests ran with.
+compiled there: what compiles it must be installed, locked, before it. ``requirements-offline.lock`` has what makes the
+archives for machines without internet. For users, on every system: ``requirements-runtime.lock``, and one for each
+extra, with the very versions that the tests ran with.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tools.isolated import program
-from tools.setup.environment import BUILD_LOCK, LOCK, ROOT, RUNTIME_LOCK
+from tools.setup.environment import BUILD_LOCK, LOCK, OFFLINE_LOCK, ROOT, RUNTIME_LOCK
 
 _UV: Final = "uv==0.13.9"
 _COMPILE: Final = (
@@ -34,6 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     here = ("--python-platform", "linux", *(["--upgrade"] if upgrade else []))
     _compile(BUILD_LOCK, groups["build"], *here)
     _compile(LOCK, [*product["dependencies"], *development], *here, "--constraints", BUILD_LOCK.name)
+    _compile(OFFLINE_LOCK, groups["offline"], *here, "--constraints", BUILD_LOCK.name)
     for lock, requirements in users_locks(product).items():
         # uv prefers what the file has already, and takes the first that fits: the versions that the tests run with.
         earlier = lock.read_text(encoding="utf-8") if lock.exists() and not upgrade else ""

@@ -26,7 +26,8 @@ _EXTRAS: Final[dict[str, list[str]]] = _PROJECT["project"]["optional-dependencie
 _EXTRA_LOCKS: Final = {
     f"requirements-{name}.lock": [Requirement(one) for one in needs] for name, needs in _EXTRAS.items()
 }
-_LOCKS: Final = ("requirements-build.lock", "requirements.lock", _RUNTIME_LOCK, *_EXTRA_LOCKS)
+_OFFLINE_LOCK: Final = "requirements-offline.lock"
+_LOCKS: Final = ("requirements-build.lock", "requirements.lock", _OFFLINE_LOCK, _RUNTIME_LOCK, *_EXTRA_LOCKS)
 _SYSTEMS: Final = (("linux", "posix", "Linux", "x86_64"), ("win32", "nt", "Windows", "AMD64"))
 _PYTHONS: Final = ("3.11", "3.12", "3.13", "3.14")
 _DECLARED: Final = [Requirement(text) for text in _PROJECT["project"]["dependencies"]]
@@ -36,6 +37,7 @@ _GROUPS: Final = _PROJECT["dependency-groups"]
 _DEVELOPMENT: Final = [
     Requirement(text) for group in ("build", "dev") for text in _GROUPS[group] if isinstance(text, str)
 ]
+_OFFLINE: Final = [Requirement(text) for text in _GROUPS["offline"]]
 _BUILD_SYSTEM: Final = [Requirement(text) for text in _PROJECT["build-system"]["requires"]]
 
 
@@ -47,6 +49,11 @@ def _pins(lock: str) -> dict[str, str]:
 @pytest.mark.parametrize("requirement", [*_RUNTIME, *_DEVELOPMENT, *_BUILD_SYSTEM], ids=str)
 def test_the_declared_range_admits_what_is_tested(requirement: Requirement) -> None:
     assert requirement.specifier.contains(_pins("requirements.lock")[canonicalize_name(requirement.name)])
+
+
+@pytest.mark.parametrize("requirement", _OFFLINE, ids=str)
+def test_the_declared_range_admits_what_makes_the_archives(requirement: Requirement) -> None:
+    assert requirement.specifier.contains(_pins(_OFFLINE_LOCK)[canonicalize_name(requirement.name)])
 
 
 def test_both_locks_pin_the_same_versions() -> None:
@@ -86,7 +93,7 @@ def test_contributing_says_why_each_dependency_is_there() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     section = text.split("## Dependencies", 1)[1].split("\n## ", 1)[0]
     explained = set(re.findall(r"^\| `([A-Za-z0-9._-]+)` \| \S", section, re.MULTILINE))
-    assert explained == {requirement.name for requirement in [*_DECLARED, *_DEVELOPMENT]}
+    assert explained == {requirement.name for requirement in [*_DECLARED, *_DEVELOPMENT, *_OFFLINE]}
 
 
 def _locked(lock: str, environment: dict[str, str]) -> dict[str, Version]:

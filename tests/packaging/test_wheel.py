@@ -1,28 +1,48 @@
-"""The wheel that users get: the package with its types and its data, and nothing of ours beside it."""
+"""The wheel that users get: the package with its types and its data, and nothing of ours beside it. And the sdist."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
+import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.helpers.repository import ROOT, tracked_files
+from tools import dist
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-    )
-    (built,) = folder.glob("*.whl")
-    return zipfile.Path(built)
+def built(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return dist.build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="module")
+def wheel(built: list[Path]) -> zipfile.Path:
+    return zipfile.Path(built[0])
+
+
+def test_built_again_elsewhere_it_is_the_same_bytes(
+    built: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    umask = os.umask(0o077)
+    try:
+        again = dist.build(tmp_path / "dist")
+    finally:
+        os.umask(umask)
+    assert [path.suffix for path in built] == [".whl", ".gz"]
+    assert [path.read_bytes() for path in again] == [path.read_bytes() for path in built]
+
+
+def test_the_sdist_holds_what_git_tracks_with_the_commits_time(built: list[Path]) -> None:
+    with tarfile.open(built[-1]) as sdist:
+        members = [(member.name.partition("/")[2], member.mtime) for member in sdist]
+    assert {name for name, _ in members} == {"PKG-INFO", *(str(path.relative_to(ROOT)) for path in tracked_files())}
+    assert {mtime for _, mtime in members} == {dist.epoch()}
 
 
 def _names(wheel: zipfile.Path) -> set[str]:

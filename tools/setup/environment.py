@@ -17,6 +17,7 @@ PYTHON: Final = VENV / "bin" / "python"
 BUILD_LOCK: Final = ROOT / "requirements-build.lock"
 LOCK: Final = ROOT / "requirements.lock"
 RUNTIME_LOCK: Final = ROOT / "requirements-runtime.lock"
+OFFLINE_LOCK: Final = ROOT / "requirements-offline.lock"
 _PROJECT: Final = ROOT / "pyproject.toml"
 _STAMP: Final = VENV / "kpr-sender-setup"
 

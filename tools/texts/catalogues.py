@@ -6,6 +6,7 @@ A module's own file keeps what two people write at a time apart. The .mo is in n
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import io
 import os
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 LOCALE: Final = PACKAGE / "locale"
 _NORWEGIAN: Final = "nb"
+_NO_DATE: Final = dt.datetime(1980, 1, 1, tzinfo=dt.UTC)  # else it is the build's, and each wheel another one
 _CLICK: Final = "click"
 _COMPILED: Final = Path("LC_MESSAGES") / "kpr_sender.mo"
 _HEADER: Final = """\
@@ -51,7 +53,7 @@ def compile_all(locale: Path = LOCALE) -> Path:
     from babel.messages.catalog import Catalog  # noqa: PLC0415 - whoever only asks whether it is needed need not load it
     from babel.messages.mofile import write_mo  # noqa: PLC0415 - the same
 
-    joined = Catalog(locale=_NORWEGIAN, fuzzy=False)
+    joined = Catalog(locale=_NORWEGIAN, fuzzy=False, creation_date=_NO_DATE)
     joined.mime_headers = [("Content-Type", "text/plain; charset=utf-8"), ("Plural-Forms", joined.plural_forms)]
     for path in sorted((locale / _NORWEGIAN).rglob("*.po")):
         for message in read(path):

@@ -1,0 +1,150 @@
+"""The archive for Linux on bare Pythons without a network: installed by root, run by a service's user.
+
+Minutes, and the registry's files: part of ``make nightly``, and by itself ``make test-offline``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from packaging.markers import Marker
+
+from tests.helpers.debian_folder import DebianFolder
+from tests.helpers.debian_packages import NotToBeHad, unpacked
+from tests.helpers.repository import ROOT
+from tools.offline.__main__ import make
+from tools.offline.pins import LINUX, PYTHONS, WINDOWS, System
+from tools.offline.proton import GLIBC
+
+pytestmark = pytest.mark.nightly
+
+# Python and what is on every machine: no pip, no compiler, no OpenSSL headers.
+_BARE: Final = ("python3", "findutils", "grep", "procps", "util-linux")
+_NO_NETWORK: Final = ("unshare", "--user", "--map-root-user", "--net")[:: 1 if os.getuid() else 3]
+_LOOPBACK: Final = """
+import fcntl, os, socket, struct, sys
+SIOCSIFFLAGS, IFF_UP = 0x8914, 1
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+    fcntl.ioctl(asked, SIOCSIFFLAGS, struct.pack("16sH", b"lo", IFF_UP))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+_MAIN_JOB: Final = """
+test "$(tail -n +3 /proc/net/dev | cut -d: -f1 | tr -d ' ')" = lo
+if python3 -m pip --version 2>/dev/null; then exit 9; fi
+umask 077
+sh {archive}/install.sh --prefix {prefix} {more}
+cd {home}
+as_service() {{ setpriv --reuid={user} --regid={user} --clear-groups env HOME={home} "$@"; }}
+as_service {prefix}/bin/kpr-send sample {home}/.demo --persons 20 --year 2024 --seed 1
+as_service {prefix}/bin/kpr-send --env lokal --config {home}/config/lokal.toml
+as_service {prefix}/current/bin/python -c 'import {extras}'
+"""
+
+
+@pytest.fixture(scope="module")
+def archives() -> Iterator[dict[str, Path]]:
+    """Both archives, unpacked where another user may look."""
+    with tempfile.TemporaryDirectory(prefix="kpr-offline-", dir="/var/tmp") as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        unpacked_to: dict[str, Path] = {}
+        for system in (LINUX, WINDOWS):
+            written = make(system, folder / "archives")
+            if system is LINUX:
+                shutil.unpack_archive(written, folder / system.name, filter="data")
+            else:
+                shutil.unpack_archive(written, folder / system.name)
+            (unpacked_to[system.name],) = (folder / system.name).iterdir()
+        yield unpacked_to
+
+
+@pytest.mark.parametrize(
+    ("suite", "version"), [("bookworm", "3.11"), ("trixie", "3.13"), ("forky", "3.14")], ids=lambda one: one
+)
+def test_runs_the_main_job_on_a_bare_python_without_a_network(
+    archives: dict[str, Path], suite: str, version: str
+) -> None:
+    try:
+        debian = unpacked(suite, name="bare-python", packages=_BARE)
+    except NotToBeHad as error:
+        pytest.skip(f"NOT TESTED: Python {version}: {error}")
+    with tempfile.TemporaryDirectory(prefix="kpr-offline-", dir="/var/tmp") as made:
+        place, user = Path(made), 0 if os.getuid() else 65534
+        place.chmod(0o755)
+        shutil.copytree(ROOT / "config", place / "home" / "config")
+        for path in (place / "home", *(place / "home").rglob("*")):
+            os.chown(path, user, user)
+        script = _MAIN_JOB.format(
+            archive=archives[LINUX.name], prefix=place / "prefix", home=place / "home", user=user, more="",
+            extras="pkcs11, joserfc",
+        )  # fmt: skip
+        job = ("/bin/sh", "-e", "-u", "-c", script)
+        command = debian.command(
+            ("/usr/bin/python3", "-c", _LOOPBACK, *job), shared=place, also=[archives[LINUX.name].parents[1]]
+        )
+        ran = subprocess.run(
+            [*_NO_NETWORK, *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": DebianFolder.PATH},
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert f"Installing kpr-sender 0.1.0 with Python {version} in {place}/prefix" in ran.stdout
+        assert ran.stdout.count("receipt ") == 2
+        assert "Both shipments are delivered" in ran.stdout
+
+
+def test_protons_wheel_is_one_for_all_and_needs_nothing_but_an_old_c_library(archives: dict[str, Path]) -> None:
+    (wheel,) = (archives[LINUX.name] / "wheels").glob("python_qpid_proton-*")
+    assert wheel.name.endswith(f"-cp311-abi3-manylinux_{GLIBC.replace('.', '_')}_x86_64.whl")
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as zipped:
+        library = zipped.extract("cproton_ffi.abi3.so", folder)
+        dynamic = subprocess.run(["readelf", "-d", "-W", library], capture_output=True, text=True, check=True).stdout
+    needed = [line.rpartition("[")[2].rstrip("]") for line in dynamic.splitlines() if "(NEEDED)" in line]
+    assert needed == ["libc.so.6"]
+    assert f"glibc='{GLIBC}'" in (archives[LINUX.name] / "install.sh").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+@pytest.mark.parametrize("system", [LINUX, WINDOWS], ids=lambda system: system.name)
+def test_pip_finds_every_wheel_in_the_archive_and_nowhere_else(
+    archives: dict[str, Path], tmp_path: Path, system: System, python: str
+) -> None:
+    """By pip's own resolver, for systems that are not this one: which wheels fit, and that their digests are right."""
+    for requirements in ("requirements-all.txt", "requirements.txt"):
+        asked = tmp_path / requirements
+        text = (archives[system.name] / requirements).read_text(encoding="utf-8").replace(" \\\n", " ")
+        asked.write_text("".join(_applying(text, system.environment(python))), encoding="utf-8")
+        dry = subprocess.run(
+            [
+                *(sys.executable, "-m", "pip", "--isolated", "install", "--dry-run", "--no-index", "--no-deps", "-q"),
+                *("--ignore-installed", "--require-hashes", "--only-binary", ":all:", "-r", str(asked)),
+                *("--find-links", str(archives[system.name] / "wheels"), "--target", str(tmp_path / "target")),
+                *("--implementation", "cp", "--python-version", python),
+                *(part for platform in system.platforms for part in ("--platform", platform)),
+            ],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PIP_CONFIG_FILE": "/dev/null", "PATH": "/usr/bin:/bin"},
+        )
+        assert dry.returncode == 0, dry.stderr
+
+
+def _applying(text: str, environment: dict[str, str]) -> Iterator[str]:
+    """Yield the requirements of a system without markers, which pip reads for the one that it runs on."""
+    for line in text.splitlines():
+        requirement, _, digests = line.partition("    --hash")
+        name, _, marker = requirement.partition(" ; ")
+        if not marker.strip() or Marker(marker.strip()).evaluate(environment):
+            yield f"{name.strip()} --hash{digests}\n"
