@@ -16,19 +16,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from kpr_sender.privacy import MAX_TEXT, redact_text
-
-_STOPS: Final = " .;:,"
-
-
-def sentence(text: str, *clauses: str) -> str:
-    """Return one sentence, the clauses after a colon: the one place that joins what others say to what we say.
-
-    Args:
-        text: What happened.
-        clauses: What is wrong, each shown once; whatever full stops they end with are left out.
-    """
-    said = "; ".join(dict.fromkeys(filter(None, (clause.strip(_STOPS) for clause in clauses))))
-    return f"{text.rstrip(_STOPS)}{': ' if said else ''}{said}."
+from kpr_sender.texts import Text, paragraph
 
 
 @contextmanager
@@ -71,9 +59,13 @@ class KprError(Exception):
 
     code: ClassVar[str]
     exit_code: ClassVar[int]
-    meaning: ClassVar[str]
+    meaning: ClassVar[Text]
     fault: ClassVar[Fault]
-    advice: ClassVar[str]
+    advice: ClassVar[Text]
+
+    what: str
+    where: str
+    next_step: str
 
     def __init__(self, what: str, *, where: str = "", next_step: str = "") -> None:
         self.what, self.where, own = (text and redact_text(text, MAX_TEXT) for text in (what, where, next_step))
@@ -82,88 +74,97 @@ class KprError(Exception):
 
     def __str__(self) -> str:
         """The whole message in one line."""
-        place = f"{self.where}: " if self.where else ""
-        return f"{place}{self.what} {self.next_step}".strip()
+        return str(self.text)
+
+    @property
+    def text(self) -> Text:
+        """The whole message: where, what, and what to do next."""
+        return paragraph(self.placed, self.next_step)
+
+    @property
+    def placed(self) -> str:
+        """What happened, and where."""
+        return Text("{where}: {what}", where=self.where, what=self.what) if self.where else self.what
 
 
 class NotReady(KprError):
     """``kpr-send doctor`` found what keeps a send from working."""
 
     code, exit_code, fault = "not-ready", 1, Fault.CALLER
-    meaning = "doctor: something is red, a send would not work"
-    advice = "See to the red lines of kpr-send doctor."
+    meaning = Text("doctor: something is red, a send would not work")
+    advice = Text("See to the red lines of kpr-send doctor.")
 
 
 class UsageError(KprError):
     """The command or call was made wrongly."""
 
     code, exit_code, fault = "usage", 64, Fault.CALLER
-    meaning = "the command line is wrong"
-    advice = "See kpr-send --help."
+    meaning = Text("the command line is wrong")
+    advice = Text("See kpr-send --help.")
 
 
 class InputRefused(KprError):
     """A file is not what it must be; nothing was sent."""
 
     code, exit_code, fault = "input-refused", 65, Fault.INPUT
-    meaning = "a file was refused; nothing was sent"
-    advice = "Make a new extract in the EPJ; nothing was sent."
+    meaning = Text("a file was refused; nothing was sent")
+    advice = Text("Make a new extract in the EPJ; nothing was sent.")
 
 
 class InputMissing(KprError):
     """A file is missing or cannot be read; nothing was sent."""
 
     code, exit_code, fault = "input-missing", 66, Fault.INPUT
-    meaning = "a file is missing or cannot be read; nothing was sent"
-    advice = "Check the path and who may read the file; nothing was sent."
+    meaning = Text("a file is missing or cannot be read; nothing was sent")
+    advice = Text("Check the path and who may read the file; nothing was sent.")
 
 
 class BusUnreachable(KprError):
     """The bus could not be reached or would not take the message now; it is certain that it does not have it."""
 
     code, exit_code, fault = "bus-unreachable", 69, Fault.NETWORK
-    meaning = "the bus could not be reached or would not take the message; what is not sent stays sealed"
-    advice = "Nothing is lost: run the same command again later."
+    meaning = Text("the bus could not be reached or would not take the message; what is not sent stays sealed")
+    advice = Text("Nothing is lost: run the same command again later.")
 
 
 class RegistryUnreachable(KprError):
     """Adresseregisteret could not be asked now, and no earlier answer of it may be used; nothing was sealed."""
 
     code, exit_code, fault = "registry-unreachable", 69, Fault.NETWORK
-    meaning = "Adresseregisteret could not be reached or gave no answer that can be read; nothing is lost"
-    advice = "Nothing is lost: run the same command again later."
+    meaning = Text("Adresseregisteret could not be reached or gave no answer that can be read; nothing is lost")
+    advice = Text("Nothing is lost: run the same command again later.")
 
 
 class InternalError(KprError):
     """An error in the program."""
 
     code, exit_code, fault = "internal", 70, Fault.PROGRAM
-    meaning = "an error in kpr-sender"
-    advice = "Run again with -v and report it; the journal holds what is known."
+    meaning = Text("an error in kpr-sender")
+    advice = Text("Run again with -v and report it; the journal holds what is known.")
 
 
 class JournalUnwritable(KprError):
     """The journal cannot be read or written; nothing is sent without it."""
 
     code, exit_code, fault = "journal-unwritable", 73, Fault.MACHINE
-    meaning = "the journal cannot be read or written; nothing is sent without it"
-    advice = "Make room or correct the permissions, then run the same command again."
+    meaning = Text("the journal cannot be read or written; nothing is sent without it")
+    advice = Text("Make room or correct the permissions, then run the same command again.")
 
 
 class ReceiptUnverified(KprError):
     """A receipt came that cannot be verified."""
 
     code, exit_code, fault = "receipt-unverified", 76, Fault.RECEIVER
-    meaning = "a receipt failed verification"
-    advice = "Do not send again. Check the receiver's certificates in the configuration, then contact kpr@fhi.no."
+    meaning = Text("a receipt failed verification")
+    advice = Text("Do not send again. Check the receiver's certificates in the configuration, then contact kpr@fhi.no.")
 
 
 class AccessRefused(KprError):
     """Login, certificate or key was refused, by us or by the bus."""
 
     code, exit_code, fault = "access-refused", 77, Fault.CONFIGURATION
-    meaning = "login, certificate or key was refused"
-    advice = "Correct the login, certificate or key, then run the same command again."
+    meaning = Text("login, certificate or key was refused")
+    advice = Text("Correct the login, certificate or key, then run the same command again.")
 
 
 class LoginRefused(AccessRefused):
@@ -176,15 +177,15 @@ class KeyUnavailable(AccessRefused):
     The code is its parent's, since the key is what could not be used; another error, since it passes by itself.
     """
 
-    advice = "Nothing is lost: see that the token is there and answers, then run the same command again."
+    advice = Text("Nothing is lost: see that the token is there and answers, then run the same command again.")
 
 
 class AnswerUnopened(KprError):
     """An answer of FHI's is here that none of our keys opens."""
 
     code, exit_code, fault = "answer-unopened", 77, Fault.CONFIGURATION
-    meaning = "an answer of FHI's is sealed for a key that we do not have"
-    advice = (
+    meaning = Text("an answer of FHI's is sealed for a key that we do not have")
+    advice = Text(
         "Do not send again: FHI has answered. Add the key of the certificate that is registered on your tjenestested "
         "to [[keys.decryption]], then run kpr-send wait: the answer is stored and is opened then."
     )
@@ -194,43 +195,43 @@ class ConfigInvalid(KprError):
     """The configuration is wrong."""
 
     code, exit_code, fault = "config-invalid", 78, Fault.CONFIGURATION
-    meaning = "the configuration is wrong"
-    advice = "Correct the configuration, then run the same command again."
+    meaning = Text("the configuration is wrong")
+    advice = Text("Correct the configuration, then run the same command again.")
 
 
 class ReceiptPending(KprError):
     """Published; the receipt is not here yet."""
 
     code, exit_code, fault = "receipt-pending", 80, Fault.NOBODY
-    meaning = "published; the receipt is not here yet"
-    advice = "Do not send again by other means. Run kpr-send wait later."
+    meaning = Text("published; the receipt is not here yet")
+    advice = Text("Do not send again by other means. Run kpr-send wait later.")
 
 
 class RejectedByReceiver(KprError):
     """FHI said no."""
 
     code, exit_code, fault = "rejected", 81, Fault.INPUT
-    meaning = "rejected by FHI"
-    advice = "Read the receipt's errors, contact kpr@fhi.no, then send a new extract with --replaces."
+    meaning = Text("rejected by FHI")
+    advice = Text("Read the receipt's errors, contact kpr@fhi.no, then send a new extract with --replaces.")
 
 
 class NeedsPerson(KprError):
     """Half arrived or was cancelled, FHI names errors, its receipts contradict, or one is for what we never sent."""
 
     code, exit_code, fault = "needs-person", 82, Fault.INPUT
-    meaning = (
+    meaning = Text(
         "a person must look: only half is delivered, or a half is cancelled; FHI names errors; its answers contradict "
         "each other; or it answers what this journal never sent"
     )
-    advice = "Read the receipts and contact kpr@fhi.no before anything is sent again."
+    advice = Text("Read the receipts and contact kpr@fhi.no before anything is sent again.")
 
 
 class InDoubt(KprError):
     """The transfer began and no outcome is known. Only an answer or a person may decide."""
 
     code, exit_code, fault = "in-doubt", 83, Fault.NETWORK
-    meaning = "in doubt: the transfer began and no outcome is known"
-    advice = (
+    meaning = Text("in doubt: the transfer began and no outcome is known")
+    advice = Text(
         "Do not send again. Run kpr-send wait; if no receipt comes, ask kpr@fhi.no whether the MsgId has arrived, then "
         "give the answer with kpr-send resolve MSGID."
     )
@@ -240,8 +241,8 @@ class Overdue(KprError):
     """Published longer ago than receipts take, and no receipt. Still waited for."""
 
     code, exit_code, fault = "overdue", 84, Fault.RECEIVER
-    meaning = "overdue: published long ago, and no receipt came"
-    advice = (
+    meaning = Text("overdue: published long ago, and no receipt came")
+    advice = Text(
         "Do not send again. Run kpr-send wait once more; if no receipt is there, ask kpr@fhi.no whether the MsgId has "
         "arrived, then give the answer with kpr-send resolve MSGID."
     )
@@ -251,32 +252,32 @@ class CertificateEnding(KprError):
     """A certificate in play ends soon or before the deadline, or must not be used."""
 
     code, exit_code, fault = "certificate-ending", 85, Fault.CONFIGURATION
-    meaning = "certs --check: a certificate ends within 60 days or before the deadline, or must not be used"
-    advice = "See kpr-send certs: have the next one issued, registered and configured before this one ends."
+    meaning = Text("certs --check: a certificate ends within 60 days or before the deadline, or must not be used")
+    advice = Text("See kpr-send certs: have the next one issued, registered and configured before this one ends.")
 
 
 class AlreadySubmitted(KprError):
     """This year's data is submitted already."""
 
     code, exit_code, fault = "already-submitted", 86, Fault.CALLER
-    meaning = "refused: already submitted"
-    advice = "After contact with FHI, send a new extract with --replaces ID --reason TEXT."
+    meaning = Text("refused: already submitted")
+    advice = Text("After contact with FHI, send a new extract with --replaces ID --reason TEXT.")
 
 
 class JournalLocked(KprError):
     """Another run holds the journal."""
 
     code, exit_code, fault = "journal-locked", 87, Fault.NOBODY
-    meaning = "another run holds the journal"
-    advice = "Let it finish; the lock goes with its process, there is no file to delete."
+    meaning = Text("another run holds the journal")
+    advice = Text("Let it finish; the lock goes with its process, there is no file to delete.")
 
 
 class QueueShared(KprError):
     """Messages of others lie on our queue and were taken as often as is safe; it is not read any more (promise G8)."""
 
     code, exit_code, fault = "queue-shared", 88, Fault.CONFIGURATION
-    meaning = "messages of others lie unread on our queue: it is not read any more, so that none of them is lost"
-    advice = (
+    meaning = Text("messages of others lie unread on our queue: it is not read any more, so that none of them is lost")
+    advice = Text(
         "Ask who reads this queue (your EPJ's or message server's vendor; NHN knows the queue's other users) to read "
         "it, then run kpr-send wait --look-anyway --emptied --reason TEXT --by NAME. docs/shared-queue.md has the ways "
         "to share a queue."
@@ -287,16 +288,16 @@ class NothingSubmitted(KprError):
     """Nothing is submitted for the configured year. Only ``status``, ``wait`` and ``receipts`` end with it."""
 
     code, exit_code, fault = "nothing-submitted", 89, Fault.CALLER
-    meaning = "nothing is submitted for the configured year (status, wait and receipts only)"
-    advice = "Begin with kpr-send send."
+    meaning = Text("nothing is submitted for the configured year (status, wait and receipts only)")
+    advice = Text("Begin with kpr-send send.")
 
 
 class ReadyToSend(KprError):
     """Sealed, and nothing keeps it from being sent."""
 
     code, exit_code, fault = "ready-to-send", 90, Fault.NOBODY
-    meaning = "sealed, and nothing keeps it from being sent: the next kpr-send send sends it"
-    advice = "Run kpr-send send with the same files."
+    meaning = Text("sealed, and nothing keeps it from being sent: the next kpr-send send sends it")
+    advice = Text("Run kpr-send send with the same files.")
 
 
 ERRORS: Final = tuple(KprError.__subclasses__())
@@ -326,7 +327,7 @@ _OBSTACLE: Final = _RANKS[BusUnreachable]
 BY_CODE: Final = {error.code: error for error in ERRORS}
 
 EXIT_OK: Final = 0
-EXIT_OK_MEANING: Final = "delivered, or nothing to do"
+EXIT_OK_MEANING: Final = Text("delivered, or nothing to do")
 
 
 def rank(error: KprError) -> int:
@@ -357,6 +358,4 @@ class LastError:
     @classmethod
     def of(cls, error: KprError) -> LastError:
         """Return an error as the journal stores it: without the advice that its class gives anyway."""
-        place = f"{error.where}: " if error.where else ""
-        special = f" {error.next_step}" if error.next_step != error.advice else ""
-        return cls(error.code, f"{place}{error.what}{special}")
+        return cls(error.code, paragraph(error.placed, "" if error.next_step == error.advice else error.next_step))

@@ -20,8 +20,9 @@ from kpr_sender.profiles.profile import Deadline
 from kpr_sender.result import environment_mark, error_beside_replacement, error_of, named
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import UNANSWERED
+from kpr_sender.texts import Text, paragraph
 
-_LOOK_AT_IT: Final = (
+_LOOK_AT_IT: Final = Text(
     "Look at the data in FHI's feedback view (tilbakemeldingsvisning) during the reception period: FHI's letter "
     "24/04733-1 requires it. What is wrong is corrected and sent anew after contact with kpr@fhi.no. Then note it with "
     "kpr-send reviewed --by NAME."
@@ -192,8 +193,12 @@ class Report:
         error = self.replacement._error_beside(beside)  # noqa: SLF001 - a report of the same class
         if error is None or any(error is one for one in beside):
             return error
-        text = f"{self.submission.submission_id} is replaced by {self.latest.submission_id}. {error.what}"
-        return type(error)(text, where=error.where, next_step=error.next_step)
+        replaced = Text(
+            "{submission} is replaced by {latest}.",
+            submission=self.submission.submission_id,
+            latest=self.latest.submission_id,
+        )
+        return type(error)(paragraph(replaced, error.what), where=error.where, next_step=error.next_step)
 
     @property
     def latest(self) -> Submission:
@@ -224,27 +229,37 @@ class Report:
         if self.replacement is not None:
             return self.replacement.next_step
         if self.reviewed is not None:
-            return f"Nothing: {self.reviewed.by} looked at FHI's feedback view ({rfc3339(self.reviewed.at)})."
+            return Text(
+                "Nothing: {by} looked at FHI's feedback view ({at}).",
+                by=self.reviewed.by,
+                at=rfc3339(self.reviewed.at),
+            )
         if not may_be_reviewed(self.submission):
-            return "Nothing: a person has settled it, and FHI's feedback view has nothing of it."
+            return Text("Nothing: a person has settled it, and FHI's feedback view has nothing of it.")
         if self.submission.environment is not Environment.PRODUKSJON:
-            return "Nothing: this was a test. What goes to produksjon must be looked at in FHI's feedback view as well."
+            return Text(
+                "Nothing: this was a test. What goes to produksjon must be looked at in FHI's feedback view as well."
+            )
         return _LOOK_AT_IT
 
     def text(self) -> str:
         """Return the result in one or two sentences, for a person; outside production it begins with TEST."""
         error = self.error
-        return environment_mark(self.submission.environment) + (self._good() if error is None else str(error))
+        return environment_mark(self.submission.environment) + (self.good() if error is None else str(error))
 
-    def _good(self) -> str:
+    def good(self) -> Text:
         """Return what is known where there is no error."""
         if self.replacement is not None:
-            return f"{self.submission.submission_id} is replaced by {self.latest.submission_id}, which is delivered."
+            return Text(
+                "{submission} is replaced by {latest}, which is delivered.",
+                submission=self.submission.submission_id,
+                latest=self.latest.submission_id,
+            )
         settled = [shipment for shipment in self.submission.shipments if shipment.settled]
         if not settled:
-            return "Both shipments are delivered: FHI has confirmed them."
-        states = " and ".join(f"{named([shipment])} is {shipment.state.value}" for shipment in settled)
-        return f"A person has settled it, nothing is left to do: {states}."
+            return Text("Both shipments are delivered: FHI has confirmed them.")
+        states = "; ".join(f"{named([shipment])}: {shipment.state.value}" for shipment in settled)
+        return Text("A person has settled it, nothing is left to do: {states}.", states=states)
 
     def as_json(self) -> dict[str, Any]:
         """Return the object that ``--json`` prints: see ``kpr_sender.render.json.report_json``."""

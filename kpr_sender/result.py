@@ -22,46 +22,58 @@ from kpr_sender.errors import (
     ReceiptPending,
     ReceiptUnverified,
     RejectedByReceiver,
-    sentence,
     worst,
 )
 from kpr_sender.model import OTHER_SENDER, Environment, Receipt, Shipment, Submission, SubmissionState, rfc3339
 from kpr_sender.settings.kinds import write_duration
 from kpr_sender.standing import standing
 from kpr_sender.states import UNANSWERED, ReceiptStatus, ShipmentState
+from kpr_sender.texts import Text, paragraph, quoted
 
 _S = ShipmentState
+_A_PAIR: Final = 2
 _NOT_ACCEPTED_AFTER: Final = timedelta(hours=96)
 
 
-_ASK_TO_RESEND: Final = (
-    "Do not send again. It cannot be read, which is no matter of certificates: show kpr@fhi.no the receipt "
-    "(kpr-send receipts) and ask for it anew."
-)
+def _ask_to_resend(_shipment: Shipment, _receipt: Receipt) -> Text:
+    return Text(
+        "Do not send again. It cannot be read, which is no matter of certificates: show kpr@fhi.no the receipt "
+        "(kpr-send receipts) and ask for it anew."
+    )
+
+
+def _ask_whose(_shipment: Shipment, receipt: Receipt) -> Text:
+    return Text(
+        "Do not send again. Ask kpr@fhi.no whether it is theirs; if it is, kpr-send receipts accept {number} "
+        "--reason TEXT --by NAME.",
+        number=receipt.receipt_id,
+    )
+
+
+def _ask_why_open(shipment: Shipment, _receipt: Receipt) -> Text:
+    return Text(
+        "Do not send again. Ask kpr@fhi.no whether it is theirs: FHI's answers are sealed unless "
+        "receiver.unsealed_receipts says otherwise. If it is, kpr-send resolve {msg_id} --settled --reason TEXT "
+        "--by NAME.",
+        msg_id=shipment.msg_id,
+    )
+
+
+def _usual(_shipment: Shipment, _receipt: Receipt) -> Text:
+    return ReceiptUnverified.advice
+
+
 _DOUBTS: Final = (
     # Its signature holds where nothing but its sender is said to be wrong (inbound/examine).
-    (
-        OTHER_SENDER,
-        (
-            "Do not send again. Ask kpr@fhi.no whether it is theirs; if it is, kpr-send receipts accept {number} "
-            "--reason TEXT --by NAME."
-        ),
-    ),
-    ("it is not sealed and ", _ASK_TO_RESEND),
-    (
-        "it is not sealed",
-        (
-            "Do not send again. Ask kpr@fhi.no whether it is theirs: FHI's answers are sealed unless "
-            "receiver.unsealed_receipts says otherwise. If it is, kpr-send resolve {msg_id} --settled --reason TEXT "
-            "--by NAME."
-        ),
-    ),
-    ("it is signed by the receiver but ", _ASK_TO_RESEND),
-    ("certificate", ""),
-    ("sign", ""),
-    ("", _ASK_TO_RESEND),
+    (OTHER_SENDER, _ask_whose),
+    ("it is not sealed and ", _ask_to_resend),
+    ("it is not sealed", _ask_why_open),
+    ("it is signed by the receiver but ", _ask_to_resend),
+    ("certificate", _usual),
+    ("sign", _usual),
+    ("", _ask_to_resend),
 )
-"""What to do about a receipt that is not verified, by its problem: the first that is part of it."""
+"""What to do about a receipt that is not verified, by its problem in English: the first that is part of it."""
 
 
 def environment_mark(environment: Environment) -> str:
@@ -69,9 +81,12 @@ def environment_mark(environment: Environment) -> str:
     return "" if environment is Environment.PRODUKSJON else f"TEST {environment.value}: "
 
 
-def named(shipments: Sequence[Shipment]) -> str:
+def named(shipments: Sequence[Shipment]) -> Text:
     """Return shipments as they are called in a sentence."""
-    return " and ".join(f"{shipment.type} (MsgId {shipment.msg_id})" for shipment in shipments)
+    names = [f"{shipment.type} (MsgId {shipment.msg_id})" for shipment in shipments]
+    if len(names) == _A_PAIR:
+        return Text("{first} and {second}", first=names[0], second=names[1])
+    return Text("{shipments}", shipments=", ".join(names))
 
 
 def error_of(
@@ -132,31 +147,41 @@ class _Late:
         self._after, self._at = overdue_after, at
 
     @property
-    def text(self) -> str:
+    def text(self) -> Text:
         """In a sentence; empty where none is."""
+        since, after, shipments = rfc3339(self._since), write_duration(self._after), named(self._shipments)
         if not self._shipments:
-            return ""
-        event = "A person said that it has arrived" if self._by_word else "Published"
-        return (
-            f"{event} at {rfc3339(self._since)}, more than {write_duration(self._after)} ago, and no receipt came: "
-            f"{named(self._shipments)}."
+            return Text("")
+        if self._by_word:
+            return Text(
+                "A person said that it has arrived at {since}, more than {after} ago, and no receipt came: "
+                "{shipments}.",
+                since=since,
+                after=after,
+                shipments=shipments,
+            )
+        return Text(
+            "Published at {since}, more than {after} ago, and no receipt came: {shipments}.",
+            since=since,
+            after=after,
+            shipments=shipments,
         )
 
     def error(self) -> KprError | None:
         if not self._shipments:
             return None
-        return Overdue(
-            f"{self.text} It may never have reached FHI: the bus says accepted also for a message that it cannot "
-            "route, or that expires or is pushed out of the receiver's queue unread."
-            f"{_nationally(self._at - self._since)}"
+        lost = Text(
+            "It may never have reached FHI: the bus says accepted also for a message that it cannot route, or that "
+            "expires or is pushed out of the receiver's queue unread."
         )
+        return Overdue(paragraph(self.text, lost, _nationally(self._at - self._since)))
 
 
-def _nationally(length: timedelta) -> str:
+def _nationally(length: timedelta) -> Text:
     """Return what HITS 1168 (9.1) says of a message that no AppRec has come to for so long."""
     if length > _NOT_ACCEPTED_AFTER:
-        return " After 96 hours without AppRec it counts nationally as not accepted (HITS 1168)."
-    return " Without AppRec it counts nationally as not accepted from 96 hours on (HITS 1168)."
+        return Text("After 96 hours without AppRec it counts nationally as not accepted (HITS 1168).")
+    return Text("Without AppRec it counts nationally as not accepted from 96 hours on (HITS 1168).")
 
 
 # What is known: each returns nothing where it is not so. Of two that count alike the first is shown.
@@ -164,7 +189,9 @@ def _nationally(length: timedelta) -> str:
 
 def _in_doubt(submission: Submission) -> KprError | None:
     doubtful = _in(submission, _S.IN_DOUBT, _S.PUBLISHING)
-    return InDoubt(f"It is not known whether the bus has {named(doubtful)}.") if doubtful else None
+    if not doubtful:
+        return None
+    return InDoubt(Text("It is not known whether the bus has {shipments}.", shipments=named(doubtful)))
 
 
 def _unverified(submission: Submission) -> KprError | None:
@@ -177,11 +204,12 @@ def _unverified(submission: Submission) -> KprError | None:
 
 
 def _doubted(shipment: Shipment, receipt: Receipt) -> KprError:
+    name, problem = named([shipment]), quoted(receipt.problem)
     if receipt.unopened:
-        return AnswerUnopened(sentence(f"An answer for {named([shipment])} cannot be opened", receipt.problem))
-    next_step = next(text for part, text in _DOUBTS if part in receipt.problem)
-    text = sentence(f"A receipt for {named([shipment])} is not verified", receipt.problem)
-    return ReceiptUnverified(text, next_step=next_step.format(number=receipt.receipt_id, msg_id=shipment.msg_id))
+        return AnswerUnopened(Text("An answer for {name} cannot be opened: {problem}.", name=name, problem=problem))
+    next_step = next(advice for part, advice in _DOUBTS if part in receipt.problem)(shipment, receipt)
+    text = Text("A receipt for {name} is not verified: {problem}.", name=name, problem=problem)
+    return ReceiptUnverified(text, next_step=next_step)
 
 
 def _alarmed(submission: Submission) -> KprError | None:
@@ -190,9 +218,12 @@ def _alarmed(submission: Submission) -> KprError | None:
         return None
     return NeedsPerson(
         alarmed.alarm,
-        next_step="Send nothing before it is clear who sent it: another machine, another journal, another program, "
-        "this journal before it was restored? Ask kpr@fhi.no what it has, then kpr-send resolve "
-        f"{alarmed.msg_id} --settled --reason TEXT: that settles the alarm alone.",
+        next_step=Text(
+            "Send nothing before it is clear who sent it: another machine, another journal, another program, this "
+            "journal before it was restored? Ask kpr@fhi.no what it has, then kpr-send resolve {msg_id} --settled "
+            "--reason TEXT: that settles the alarm alone.",
+            msg_id=alarmed.msg_id,
+        ),
     )
 
 
@@ -201,8 +232,10 @@ def _contradicted(submission: Submission) -> KprError | None:
     if not contradicted:
         return None
     return NeedsPerson(
-        f"The receipts for {named(contradicted)} contradict each other or what is known of it.",
-        next_step=_advice(_in(submission, _S.SEALED)) if contradicted[0].state is _S.SEALED else "",
+        Text(
+            "The receipts for {shipments} contradict each other or what is known of it.", shipments=named(contradicted)
+        ),
+        next_step=_advice(_in(submission, _S.SEALED)) if contradicted[0].state is _S.SEALED else Text(""),
     )
 
 
@@ -210,16 +243,24 @@ def _partly(submission: Submission) -> KprError | None:
     if submission.state is not SubmissionState.PARTLY_DELIVERED:
         return None
     lost = _in(submission, _S.REJECTED, _S.FAULTED, _S.CANCELLED)
-    text = f"Only one of the pair is delivered. The other is {lost[0].state.value}: {named(lost)}"
-    faulted = _in(submission, _S.FAULTED)
-    return NeedsPerson(sentence(text, *(_why(faulted) if faulted else ())), next_step=_advice(lost))
+    faulted, state, other = _in(submission, _S.FAULTED), lost[0].state.value, named(lost)
+    text = Text("Only one of the pair is delivered. The other is {state}: {other}.", state=state, other=other)
+    if faulted:
+        text = Text(
+            "Only one of the pair is delivered. The other is {state}: {other}: {why}.",
+            state=state,
+            other=other,
+            why=_why(faulted),
+        )
+    return NeedsPerson(text, next_step=_advice(lost))
 
 
 def _with_errors(submission: Submission) -> KprError | None:
     arrived = _in(submission, _S.DELIVERED_WITH_ERRORS)
     if not arrived:
         return None
-    text = sentence(f"Arrived with errors (status 3): {named(arrived)}", *_why(arrived))
+    shipments, why = named(arrived), _why(arrived)
+    text = Text("Arrived with errors (status 3): {shipments}: {why}.", shipments=shipments, why=why)
     return NeedsPerson(text, next_step=_advice(arrived))
 
 
@@ -232,14 +273,22 @@ def _ok_with_errors(submission: Submission) -> KprError | None:
     ]
     if not odd:
         return None
-    return NeedsPerson(sentence(f"FHI says OK (status 1) to {named(odd)}, and names errors all the same", *_why(odd)))
+    shipments, why = named(odd), _why(odd)
+    return NeedsPerson(
+        Text(
+            "FHI says OK (status 1) to {shipments}, and names errors all the same: {why}.",
+            shipments=shipments,
+            why=why,
+        )
+    )
 
 
 def _cancelled(submission: Submission) -> KprError | None:
     cancelled = _in(submission, _S.CANCELLED)
     if not cancelled or submission.state is SubmissionState.REJECTED:
         return None  # a rejected half says more
-    return NeedsPerson(f"Cancelled, and will not be sent: {named(cancelled)}.", next_step=_advice(cancelled))
+    text = Text("Cancelled, and will not be sent: {shipments}.", shipments=named(cancelled))
+    return NeedsPerson(text, next_step=_advice(cancelled))
 
 
 def _rejected(submission: Submission) -> KprError | None:
@@ -248,13 +297,15 @@ def _rejected(submission: Submission) -> KprError | None:
         return None
     # What was rejected needs a new extract, for which FHI is asked anyway; what was faulted mostly needs none.
     next_step = _advice(_in(submission, _S.REJECTED) or refused)
-    text = sentence(f"{named(refused)} did not get through", *_why(refused))
+    text = Text("{shipments} did not get through: {why}.", shipments=named(refused), why=_why(refused))
     return RejectedByReceiver(text, next_step=next_step)
 
 
 def _ready(submission: Submission) -> KprError | None:
     waiting = [one for one in _in(submission, _S.SEALED) if one.last_error is None]
-    return ReadyToSend(f"Sealed, and not sent yet: {named(waiting)}.") if waiting else None
+    if not waiting:
+        return None
+    return ReadyToSend(Text("Sealed, and not sent yet: {shipments}.", shipments=named(waiting)))
 
 
 def _pending(submission: Submission) -> KprError | None:
@@ -262,8 +313,11 @@ def _pending(submission: Submission) -> KprError | None:
     if not pending or any(one.last_error and one.last_error.code == ReceiptPending.code for one in pending):
         return None  # what stands before the receipts says more, under the same code
     return ReceiptPending(
-        f"Published, and no receipt is here yet: {named(pending)}. That is not delivered: the bus says accepted also "
-        "when it cannot route a message."
+        Text(
+            "Published, and no receipt is here yet: {shipments}. That is not delivered: the bus says accepted also "
+            "when it cannot route a message.",
+            shipments=named(pending),
+        )
     )
 
 
@@ -272,8 +326,8 @@ def _not_sent(submission: Submission, late: _Late) -> KprError | None:
     last = next((shipment.last_error for shipment in waiting if shipment.last_error), None)
     if last is None:
         return None
-    texts = (f"Not sent: {named(waiting)}. {last.text}", late.text)
-    return BY_CODE.get(last.code, BusUnreachable)(" ".join(filter(None, texts)))
+    text = paragraph(Text("Not sent: {shipments}.", shipments=named(waiting)), last.text, late.text)
+    return BY_CODE.get(last.code, BusUnreachable)(text)
 
 
 def _not_fetched(submission: Submission, late: _Late) -> KprError | None:
@@ -281,8 +335,12 @@ def _not_fetched(submission: Submission, late: _Late) -> KprError | None:
     obstacle = next((shipment.last_error for shipment in pending if shipment.last_error), None)
     if obstacle is None:
         return None
-    texts = (f"Published: {named(pending)}, but receipts cannot be fetched: {obstacle.text}", late.text)
-    return BY_CODE[obstacle.code](" ".join(filter(None, texts)))
+    text = Text(
+        "Published: {shipments}, but receipts cannot be fetched: {obstacle}",
+        shipments=named(pending),
+        obstacle=obstacle.text,
+    )
+    return BY_CODE[obstacle.code](paragraph(text, late.text))
 
 
 _WHATEVER_REPLACED_IT: Final = (_in_doubt, _unverified, _contradicted)
@@ -290,7 +348,7 @@ _KNOWN: Final = (_partly, _with_errors, _ok_with_errors, _cancelled, _rejected, 
 _KEEPS_US: Final = (_not_sent, _not_fetched)
 
 
-def _why(shipments: Sequence[Shipment]) -> list[str]:
+def _why(shipments: Sequence[Shipment]) -> str:
     """Return what the receiver says is wrong."""
     codes = [
         f"{error.code} {error.text}"
@@ -301,9 +359,9 @@ def _why(shipments: Sequence[Shipment]) -> list[str]:
     ]
     faults = [shipment.error_message.text for shipment in shipments if shipment.error_message]
     notes = [shipment.last_error.text for shipment in shipments if shipment.last_error]
-    return codes or faults or notes or ["no error code was given"]
+    return quoted(*(codes or faults or notes or [Text("no error code was given")]))
 
 
-def _advice(shipments: Sequence[Shipment]) -> str:
+def _advice(shipments: Sequence[Shipment]) -> Text:
     """Return what to do about shipments, each thing once; empty where the error's own advice says it."""
-    return " ".join(dict.fromkeys(filter(None, (standing(one).advice(one) for one in shipments))))
+    return paragraph(*dict.fromkeys(standing(one).advice(one) for one in shipments))

@@ -28,6 +28,7 @@ from kpr_sender.bus.port import Inbound, Outbound, Outcome, Source, own_queues
 from kpr_sender.bus.receiver import Arrived, GivenBack, Item, Token
 from kpr_sender.errors import BusUnreachable, KprError
 from kpr_sender.settings.values import BusSettings
+from kpr_sender.texts import Text
 
 _FIRST_PAUSE: Final = 0.2  # seconds
 _LONGEST_PAUSE: Final = 30.0  # seconds
@@ -224,7 +225,7 @@ class AmqpBus:
     def _stopped(self) -> BusUnreachable:
         # Stored, and shown by later runs.
         return BusUnreachable(
-            "There was no connection yet when the run was told to stop, or its time was up.",
+            Text("There was no connection yet when the run was told to stop, or its time was up."),
             where=f"{self._settings.host}:{self._settings.port}",
         )
 

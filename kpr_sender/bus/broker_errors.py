@@ -27,10 +27,13 @@ from kpr_sender.errors import (
     KprError,
     LoginRefused,
 )
+from kpr_sender.texts import Text
 
 
 def _words(condition: str, description: str) -> str:
-    return ": ".join(part for part in (condition, description) if part)
+    if condition and description:
+        return Text("{condition}: {description}", condition=condition, description=description)
+    return condition or description
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +46,13 @@ class Meaning:
 
     def as_error(self, where: str, condition: str, description: str) -> KprError:
         """Return the error, with the broker's condition and words in it."""
-        words = _words(condition, description)
-        return self.error(
-            f"{self.sentence} ({words})." if words else f"{self.sentence}.", where=where, next_step=self.next_step
-        )
+        return self.error(self.said(_words(condition, description)), where=where, next_step=self.next_step)
+
+    def said(self, words: str) -> Text:
+        """Return the sentence, with the broker's words in it where there are any."""
+        if words:
+            return Text("{sentence} ({words}).", sentence=self.sentence, words=words)
+        return Text("{sentence}.", sentence=self.sentence)
 
 
 NOT_FOUND: Final = "amqp:not-found"
@@ -58,30 +64,30 @@ _SIZE_WORDS: Final = "message size"
 
 _TOO_LARGE_MEANING: Final = Meaning(
     InputRefused,
-    "The message is larger than the bus takes",
-    "Agree on the size with the bus's operator (kundesenter@nhn.no), or divide the extract as FHI says.",
+    Text("The message is larger than the bus takes"),
+    Text("Agree on the size with the bus's operator (kundesenter@nhn.no), or divide the extract as FHI says."),
 )
 # A link refused: the conditions that need something fixed. Any other is worth another attempt.
 LINK_REFUSALS: Final[Mapping[str, Meaning]] = {
     NOT_FOUND: Meaning(
         ConfigInvalid,
-        "The bus does not know this exchange or queue",
-        "Check the names against Adresseregisteret; upper and lower case count.",
+        Text("The bus does not know this exchange or queue"),
+        Text("Check the names against Adresseregisteret; upper and lower case count."),
     ),
     UNAUTHORIZED: Meaning(
         AccessRefused,
-        "The bus does not let this user use the exchange or queue",
-        "Check bus.username and the queue; ask kundesenter@nhn.no for the permission.",
+        Text("The bus does not let this user use the exchange or queue"),
+        Text("Check bus.username and the queue; ask kundesenter@nhn.no for the permission."),
     ),
     INVALID_FIELD: Meaning(
         ConfigInvalid,
-        "The bus does not understand the address",
-        "Check bus.address_form, bus.exchange and the queue's name.",
+        Text("The bus does not understand the address"),
+        Text("Check bus.address_form, bus.exchange and the queue's name."),
     ),
-    PRECONDITION: Meaning(ConfigInvalid, "The bus refuses the link or the message as it is"),
+    PRECONDITION: Meaning(ConfigInvalid, Text("The bus refuses the link or the message as it is")),
     TOO_LARGE: _TOO_LARGE_MEANING,
 }
-_LINK_OTHERWISE: Final = Meaning(BusUnreachable, "The bus ended the link")
+_LINK_OTHERWISE: Final = Meaning(BusUnreachable, Text("The bus ended the link"))
 
 # RabbitMQ 3.10's plugin refuses a write after the transfer, by ending the session with these; both 3.x (channel: the
 # checks of basic.publish) and 4.x (session: the checks of a transfer) refuse before the message is routed to a queue.
@@ -91,57 +97,65 @@ REFUSED_BEFORE_ROUTING: Final = frozenset({NOT_FOUND, UNAUTHORIZED, TOO_LARGE})
 # operator), resource-limit-exceeded (idle), framing-error (the bus hung up), connection:forced.
 _LOGIN_REFUSED: Final = Meaning(
     LoginRefused,
-    "The bus refused the login",
-    "Check bus.username and the password; repeated attempts may lock the account.",
+    Text("The bus refused the login"),
+    Text("Check bus.username and the password; repeated attempts may lock the account."),
 )
 CONNECTION_REFUSALS: Final[Mapping[str, Meaning]] = {
     UNAUTHORIZED: _LOGIN_REFUSED,
     "amqp:not-allowed": _LOGIN_REFUSED,
-    NOT_FOUND: Meaning(ConfigInvalid, "The bus does not know this host name or virtual host", "Check bus.host."),
-    "local:InternalError": Meaning(InternalError, "The connection's thread failed"),
+    NOT_FOUND: Meaning(
+        ConfigInvalid, Text("The bus does not know this host name or virtual host"), Text("Check bus.host.")
+    ),
+    "local:InternalError": Meaning(InternalError, Text("The connection's thread failed")),
 }
-_CONNECTION_OTHERWISE: Final = Meaning(BusUnreachable, "The connection to the bus ended")
+_CONNECTION_OTHERWISE: Final = Meaning(BusUnreachable, Text("The connection to the bus ended"))
 _NOT_AMQP: Final = Meaning(
-    ConfigInvalid, "What answers does not speak AMQP 1.0 as configured", "Check bus.port and bus.tls (TLS is on 5671)."
+    ConfigInvalid,
+    Text("What answers does not speak AMQP 1.0 as configured"),
+    Text("Check bus.port and bus.tls (TLS is on 5671)."),
 )
 _NOT_AMQP_WORDS: Final = ("protocol header", "unknown protocol")
 # A connection cut this early is no proof of a wrong port; a load balancer without a broker behind it does the same.
 _HUNG_UP: Final = Meaning(
     BusUnreachable,
-    "The bus hung up before it said what it speaks",
-    "Nothing is lost: run the same command again later; if it lasts, check bus.port and bus.tls (TLS is on 5671).",
+    Text("The bus hung up before it said what it speaks"),
+    Text(
+        "Nothing is lost: run the same command again later; if it lasts, check bus.port and bus.tls (TLS is on 5671)."
+    ),
 )
 _HUNG_UP_WORDS: Final = ("no protocol header found", "insufficient data to determine protocol")
 # RabbitMQ 4.0 says nothing where 3.10 says unauthorized-access: it takes the login, waits and hangs up.
 _NEVER_OPENED: Final = Meaning(
     BusUnreachable,
-    "The connection to the bus ended before it was open",
-    "Nothing is lost: run the same command again later; if it lasts, bus.username may lack permission on the bus.",
+    Text("The connection to the bus ended before it was open"),
+    Text(
+        "Nothing is lost: run the same command again later; if it lasts, bus.username may lack permission on the bus."
+    ),
 )
 
 # The broker's outcome of a whole transfer, other than accepted: it does not have the message.
 NEGATIVE_OUTCOMES: Final[Mapping[TransferEnding, Meaning]] = {
     TransferEnding.RELEASED: Meaning(
         ConfigInvalid,
-        "The bus has no queue for this message and gave it back",
-        "Check bus.exchange and the receiver's queue against Adresseregisteret.",
+        Text("The bus has no queue for this message and gave it back"),
+        Text("Check bus.exchange and the receiver's queue against Adresseregisteret."),
     ),
     TransferEnding.REJECTED: Meaning(
         BusUnreachable,
-        "The receiver's queue does not take the message now; most often it is full",
-        "Nothing is lost: run the same command again later; if it lasts, tell kpr@fhi.no.",
+        Text("The receiver's queue does not take the message now; most often it is full"),
+        Text("Nothing is lost: run the same command again later; if it lasts, tell kpr@fhi.no."),
     ),
-    TransferEnding.MODIFIED: Meaning(BusUnreachable, "The bus gave the message back"),
+    TransferEnding.MODIFIED: Meaning(BusUnreachable, Text("The bus gave the message back")),
 }
 # The state of the link when a transfer ended this way; with every other ending it was still attached.
 _LINK_GONE: Final[Mapping[TransferEnding, LinkState]] = {
     TransferEnding.REFUSED: LinkState.ENDED_BY_BUS,
     TransferEnding.LOST: LinkState.LOST,
 }
-_IN_DOUBT: Final = Meaning(InDoubt, "The message was handed over and the bus did not say what became of it")
-_NO_CREDIT: Final = Meaning(BusUnreachable, "The bus did not take the message: it gave no credit in time")
-_TIMED_OUT: Final = Meaning(BusUnreachable, "The message was not handed over in time")
-_BROKEN_OFF: Final = Meaning(BusUnreachable, "The connection ended before the message was handed over")
+_IN_DOUBT: Final = Meaning(InDoubt, Text("The message was handed over and the bus did not say what became of it"))
+_NO_CREDIT: Final = Meaning(BusUnreachable, Text("The bus did not take the message: it gave no credit in time"))
+_TIMED_OUT: Final = Meaning(BusUnreachable, Text("The message was not handed over in time"))
+_BROKEN_OFF: Final = Meaning(BusUnreachable, Text("The connection ended before the message was handed over"))
 
 
 def link_error(refused: LinkRefused, where: str) -> KprError:
@@ -168,7 +182,7 @@ def connection_error(ended: ConnectionEnded, where: str) -> KprError:
 def lost(item: ConnectionEnded | LinkRefused, where: str) -> BusUnreachable:
     """Return that nothing can be read any more. Whether something must be fixed, the next attempt to connect shows."""
     words = _words(item.condition, item.description)
-    return BusUnreachable(f"{_CONNECTION_OTHERWISE.sentence} ({words}).", where=where)
+    return BusUnreachable(_CONNECTION_OTHERWISE.said(words), where=where)
 
 
 def outcome_of(result: TransferResult, where: str) -> Outcome:
@@ -198,7 +212,9 @@ def not_connected(error: KprError, condition: str = "") -> Outcome:
 
 def too_large(length: int, limit: int, where: str) -> Outcome:
     """Return the outcome for a message above the limit that the link announced; both in bytes."""
-    error = _TOO_LARGE_MEANING.as_error(where, "", f"{length} bytes, the limit is {limit}")
+    error = _TOO_LARGE_MEANING.as_error(
+        where, "", Text("{length} bytes, the limit is {limit}", length=length, limit=limit)
+    )
     return Outcome(Verdict.NOT_SENT, Reach.NOT_BEGUN, 0, TOO_LARGE, error.what, error, LinkState.ATTACHED)
 
 

@@ -25,6 +25,7 @@ from kpr_sender.errors import BusUnreachable
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.settings.values import AddressForm, BusSettings
+from kpr_sender.texts import Text
 
 _THREAD_SECONDS: Final = 5.0  # the I/O thread never blocks longer on anything
 _Link = TypeVar("_Link", bound=SessionLink)
@@ -79,7 +80,7 @@ class OpenConnection:
 
     def abort(self) -> None:
         """Hang up on what could not be completed."""
-        self.io.abort("connecting failed")
+        self.io.abort(Text("connecting failed"))
 
     def attach(
         self, make: Callable[[AddressForm], _Link], deadline: float
@@ -126,7 +127,7 @@ class OpenConnection:
         try:
             wait_for(reply, deadline, self._stopped)
         except TimeoutError:
-            raise BusUnreachable("The bus does not answer (no answer in time).", where=self.where) from None
+            raise BusUnreachable(Text("The bus does not answer (no answer in time)."), where=self.where) from None
         return reply.result()
 
 
@@ -183,7 +184,7 @@ class BusConnection:
         """Transfer one message and wait for its outcome, ``publish_timeout`` at most. Never raises for the bus."""
         deadline = time.monotonic() + self._settings.publish_timeout
         name = queue_name(message.envelope.queue)
-        where = f"exchange {self._settings.exchange or '(default)'}, queue {name}"
+        where = Text("exchange {exchange}, queue {name}", exchange=self._settings.exchange or "(default)", name=name)
         sender = self._attach_sender(name, deadline, where)
         if isinstance(sender, Outcome):
             return sender
@@ -197,7 +198,7 @@ class BusConnection:
             result = TransferResult(TransferEnding.LOST, Reach.NOT_BEGUN, 0, result.condition, result.description)
         if result.ending is TransferEnding.TIMED_OUT:
             # An outcome that comes after this must not be taken for the next message's.
-            self._io.abort("a transfer got no outcome in time")
+            self._io.abort(Text("a transfer got no outcome in time"))
         return broker_errors.outcome_of(result, where)
 
     def read(self, sources: Collection[Source]) -> bool:
@@ -212,7 +213,7 @@ class BusConnection:
             for source in first:
                 self._io.do(self._receivers[source].read).result(_THREAD_SECONDS)
         except TimeoutError:
-            raise BusUnreachable("The connection's thread does not answer.", where=self._open.where) from None
+            raise BusUnreachable(Text("The connection's thread does not answer."), where=self._open.where) from None
         self._reading |= first
         return bool(first)
 
@@ -269,7 +270,7 @@ class BusConnection:
         try:
             link, answer = self._open.attach(make, deadline)
         except BusUnreachable as error:
-            self._io.abort("attaching failed")
+            self._io.abort(Text("attaching failed"))
             return broker_errors.not_connected(error)
         if isinstance(answer, LinkRefused):
             return broker_errors.refused_link(answer, where)

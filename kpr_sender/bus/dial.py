@@ -13,18 +13,20 @@ from kpr_sender.deadline import Stopped, never
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprError
 from kpr_sender.net import is_loopback, open_socket, verifying
 from kpr_sender.settings.values import BusSettings
+from kpr_sender.texts import Text
 
 # X509_V_ERR codes of OpenSSL's x509_vfy.h.
 _VERIFY_ERRORS: Final = {
-    **dict.fromkeys((2, 18, 19, 20, 21), "is not issued by an authority that we know"),
-    **dict.fromkeys((9,), "is not valid yet"),
-    **dict.fromkeys((10,), "is expired"),
-    **dict.fromkeys((62, 64), "is made out to another host name"),
+    **dict.fromkeys((2, 18, 19, 20, 21), Text("is not issued by an authority that we know")),
+    **dict.fromkeys((9,), Text("is not valid yet")),
+    **dict.fromkeys((10,), Text("is expired")),
+    **dict.fromkeys((62, 64), Text("is made out to another host name")),
 }
+_NOT_VERIFIED: Final = Text("cannot be verified")
 _VERIFY_NEXT: Final = {
-    **dict.fromkeys((2, 18, 19, 20, 21), "Check bus.ca_file; do not switch the check off."),
-    **dict.fromkeys((9, 10), "Check this machine's clock, then ask the bus's operator (kundesenter@nhn.no)."),
-    **dict.fromkeys((62, 64), "Check bus.host: it must be the name in the certificate."),
+    **dict.fromkeys((2, 18, 19, 20, 21), Text("Check bus.ca_file; do not switch the check off.")),
+    **dict.fromkeys((9, 10), Text("Check this machine's clock, then ask the bus's operator (kundesenter@nhn.no).")),
+    **dict.fromkeys((62, 64), Text("Check bus.host: it must be the name in the certificate.")),
 }
 _NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
 _TOO_OLD: Final = (
@@ -76,9 +78,9 @@ def _require_loopback(address: str) -> None:
     """Refuse to log in without TLS anywhere but on this machine: PLAIN shows the password to the network."""
     if not is_loopback(address):
         raise ConfigInvalid(
-            "The bus is configured without TLS, and its address is not on this machine.",
+            Text("The bus is configured without TLS, and its address is not on this machine."),
             where="bus.tls",
-            next_step="Set bus.tls to true; without TLS only a loopback address is allowed.",
+            next_step=Text("Set bus.tls to true; without TLS only a loopback address is allowed."),
         )
 
 
@@ -87,20 +89,28 @@ def _handshake_error(error: ssl.SSLError, where: str) -> KprError:
     if isinstance(error, ssl.SSLCertVerificationError):
         code = error.verify_code
         return AccessRefused(
-            f"The bus's certificate {_VERIFY_ERRORS.get(code, 'cannot be verified')} ({error.verify_message}).",
+            Text(
+                "The bus's certificate {flaw} ({reason}).",
+                flaw=_VERIFY_ERRORS.get(code, _NOT_VERIFIED),
+                reason=error.verify_message,
+            ),
             where=where,
             next_step=_VERIFY_NEXT.get(code, ""),
         )
     reason = error.reason or ""
     if reason in _NOT_TLS:
         return ConfigInvalid(
-            "What answers does not speak TLS.", where=where, next_step="Check bus.port and bus.tls (TLS is on 5671)."
+            Text("What answers does not speak TLS."),
+            where=where,
+            next_step=Text("Check bus.port and bus.tls (TLS is on 5671)."),
         )
     if reason in _TOO_OLD:
-        return AccessRefused(f"The bus offers no TLS 1.2 or later ({reason}).", where=where)
+        return AccessRefused(Text("The bus offers no TLS 1.2 or later ({reason}).", reason=reason), where=where)
     if "CERTIFICATE" in reason:
-        return AccessRefused(f"TLS failed on a certificate ({reason}).", where=where)
-    return BusUnreachable(f"The TLS handshake failed ({reason or type(error).__name__}).", where=where)
+        return AccessRefused(Text("TLS failed on a certificate ({reason}).", reason=reason), where=where)
+    return BusUnreachable(
+        Text("The TLS handshake failed ({reason}).", reason=reason or type(error).__name__), where=where
+    )
 
 
 def _keep_unsent_here(connected: socket.socket) -> None:
@@ -117,9 +127,9 @@ def _keep_unsent_here(connected: socket.socket) -> None:
 def _unreachable(error: OSError, where: str) -> BusUnreachable:
     if isinstance(error, socket.gaierror):
         return BusUnreachable(
-            f"The host name cannot be looked up ({error.strerror}).",
+            Text("The host name cannot be looked up ({reason}).", reason=error.strerror),
             where=where,
-            next_step="Check bus.host and this machine's network; nothing is lost, run the same command again.",
+            next_step=Text("Check bus.host and this machine's network; nothing is lost, run the same command again."),
         )
-    words = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or type(error).__name__
-    return BusUnreachable(f"The bus cannot be reached ({words}).", where=where)
+    words = Text("no answer in time") if isinstance(error, TimeoutError) else error.strerror or type(error).__name__
+    return BusUnreachable(Text("The bus cannot be reached ({words}).", words=words), where=where)

@@ -38,6 +38,7 @@ from kpr_sender.bus.proton_engine import (
 )
 from kpr_sender.bus.transfer_tracker import LARGEST_CHUNK, SocketWriter, TransferTracker
 from kpr_sender.privacy import foreign_text
+from kpr_sender.texts import Text
 
 if TYPE_CHECKING:
     from kpr_sender.bus.links import SessionLink
@@ -169,7 +170,7 @@ class IoThread:
             ended = self._ended(EndedBy.PROTOCOL, *described(lambda: self._transport.condition))
         except Exception as error:  # noqa: BLE001 - a fault here must end the connection, not leave callers waiting
             # No text: it might show what proton was handling.
-            ended = self._ended(EndedBy.FAULT, f"local:{type(error).__name__}", "an error in the program")
+            ended = self._ended(EndedBy.FAULT, f"local:{type(error).__name__}", Text("an error in the program"))
         finally:
             self._clean_up(ended)
 
@@ -292,8 +293,12 @@ class IoThread:
             outcome = self._transport.sasl().outcome
             if outcome in (None, SASL.OK, SASL.AUTH):
                 return self._ended(EndedBy.PROTOCOL, *described(lambda: condition))
-            return self._ended(EndedBy.BROKER, "local:login-not-checked", f"the bus's login failed, outcome {outcome}")
-        return self._ended(EndedBy.SOCKET, "local:closed", "the bus hung up") if self._hung_up else None
+            return self._ended(
+                EndedBy.BROKER,
+                "local:login-not-checked",
+                Text("the bus's login failed, outcome {outcome}", outcome=outcome),
+            )
+        return self._ended(EndedBy.SOCKET, "local:closed", Text("the bus hung up")) if self._hung_up else None
 
     def _begin_close(self) -> None:
         if self._close_by is None:
@@ -371,7 +376,7 @@ class IoThread:
             proton_link.advance()
             self._discarded += 1
         if self._discarded > _MOST_DISCARDED:
-            raise BrokerViolation("it goes on sending on a session that has ended")
+            raise BrokerViolation(Text("it goes on sending on a session that has ended"))
 
     def _handle_open(self) -> None:
         # A broker that refuses opens first and closes in the same breath.
@@ -432,7 +437,7 @@ def _version(read_properties: Callable[[], Any]) -> str:
 def _require_ours(opened: Session | Link) -> None:
     """Refuse sessions and links that the broker begins: proton would store as many as it likes."""
     if opened.state & Endpoint.LOCAL_UNINIT:
-        raise BrokerViolation("it began a session or a link of its own")
+        raise BrokerViolation(Text("it began a session or a link of its own"))
 
 
 def _or_ended(count: Callable[[], int]) -> int:

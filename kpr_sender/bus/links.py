@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from kpr_sender.bus.proton_engine import Condition, Delivery, Link, Session, Terminus
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.privacy import foreign_text
+from kpr_sender.texts import Text
 
 if TYPE_CHECKING:
     from kpr_sender.bus.io_thread import IoThread
@@ -79,7 +80,7 @@ def described(read: Callable[[], Condition | None]) -> tuple[str, str]:
     try:
         condition = read()
     except Exception:  # noqa: BLE001 - nested too deep, or no UTF-8
-        return "local:unreadable", "the bus gives a reason that cannot be read"
+        return "local:unreadable", Text("the bus gives a reason that cannot be read")
     if condition is None:
         return "", ""
     return foreign_text(condition.name), foreign_text(condition.description or "")
@@ -200,4 +201,4 @@ class InwardLink(SessionLink):
 
     def on_delivery(self, delivery: Delivery) -> None:  # noqa: ARG002 - the receiving link's business
         """Nothing was asked for."""
-        raise BrokerViolation("it sent a message that nobody asked for")
+        raise BrokerViolation(Text("it sent a message that nobody asked for"))

@@ -23,6 +23,7 @@ from typing import Final, Protocol
 from kpr_sender.errors import BusUnreachable, KprError
 from kpr_sender.model import Envelope
 from kpr_sender.settings.values import BusSettings, ReceiptsFrom
+from kpr_sender.texts import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,10 @@ class Source(enum.StrEnum):
     ERRORS = "errors"
 
 
-QUEUE_NAMES: Final[Mapping[Source, str]] = {Source.RECEIPTS: "receipts queue", Source.ERRORS: "error queue"}
+QUEUE_NAMES: Final[Mapping[Source, Text]] = {
+    Source.RECEIPTS: Text("receipts queue"),
+    Source.ERRORS: Text("error queue"),
+}
 
 
 def own_queues(settings: BusSettings) -> Mapping[Source, str]:

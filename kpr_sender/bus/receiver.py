@@ -25,6 +25,7 @@ from kpr_sender.bus.io_thread import IoThread
 from kpr_sender.bus.links import BrokerViolation, ConnectionEnded, InwardLink, LinkRefused
 from kpr_sender.bus.port import Source
 from kpr_sender.bus.proton_engine import Delivery
+from kpr_sender.texts import Text
 
 _CREDIT: Final = 10  # messages handed out and not yet decided
 _MOST_UNDECIDED: Final = 3 * _CREDIT  # RabbitMQ may send five too many, see ``read``: half of it has room for those
@@ -191,7 +192,7 @@ class ReceivingLink(InwardLink):
         self._unsettled[self._number] = _Unsettled(delivery, min(len(raw), self._max_inbound), time.monotonic())
         sizes = [entry.size for entry in self._unsettled.values() if not entry.held]
         if len(sizes) > _MOST_UNDECIDED or sum(sizes) > _MOST_UNDECIDED // 2 * self._max_inbound:
-            raise BrokerViolation("it sends more messages than it was asked for")
+            raise BrokerViolation(Text("it sends more messages than it was asked for"))
         token = Token(self._io.name, self._source, self._number)
         complete = len(raw) <= self._max_inbound
         self._hand_out(Arrived(token, bytes(raw[: self._max_inbound]), complete=complete))
@@ -214,7 +215,7 @@ class ReceivingLink(InwardLink):
         if self._link is not None and not entry.held:
             self._taken_back_since += 1
             if self._taken_back_since > _MOST_UNDECIDED // 2:
-                raise BrokerViolation("it takes back what it sent, over and over")
+                raise BrokerViolation(Text("it takes back what it sent, over and over"))
             self._ask_for_more(1)
 
     def _forget_partial(self) -> None:

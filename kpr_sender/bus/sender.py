@@ -13,6 +13,7 @@ from kpr_sender.bus.links import BrokerViolation, ConnectionEnded, OutwardLink, 
 from kpr_sender.bus.port import Reach
 from kpr_sender.bus.proton_engine import Delivery
 from kpr_sender.fault_points import FaultPoint, reached
+from kpr_sender.texts import Text
 
 _CHUNK: Final = 256 * 1024  # bytes
 _DATA_SECTION: Final = b"\x00\x53\x75\xb0"  # AMQP 1.0, 3.2.6: descriptor, then a binary with a length of four bytes
@@ -51,8 +52,8 @@ _ENDINGS: Final = {
 }
 _NOT_FINAL: Final = frozenset({0, int(Delivery.RECEIVED)})
 _WORDS: Final = {
-    TransferEnding.NO_STATE: "the bus settled the transfer without saying what became of it",
-    TransferEnding.UNKNOWN_STATE: "the bus settled the transfer with a state that AMQP does not know",
+    TransferEnding.NO_STATE: Text("the bus settled the transfer without saying what became of it"),
+    TransferEnding.UNKNOWN_STATE: Text("the bus settled the transfer with a state that AMQP does not know"),
 }
 
 
@@ -97,11 +98,11 @@ class SendingLink(OutwardLink):
         """
         self._transfer = _Transfer(reply, head, body)
         if not self.alive:
-            self._finish(TransferEnding.LOST, description="the link was gone before the transfer began")
+            self._finish(TransferEnding.LOST, description=Text("the link was gone before the transfer began"))
 
     def give_up(self) -> None:
         """The caller waited long enough. What has begun must not go on: then nothing more leaves the process."""
-        self._finish(TransferEnding.TIMED_OUT, "local:timeout", "no outcome in time")
+        self._finish(TransferEnding.TIMED_OUT, "local:timeout", Text("no outcome in time"))
 
     def feed(self) -> bool:
         """Give proton the next chunk. Only when all before it has left, so that memory stays flat."""
@@ -112,7 +113,7 @@ class SendingLink(OutwardLink):
             if link.credit < 0 and not self._tags:
                 # proton counts in 32 bits with a sign, and would wait for ever. Less than none is left of a credit
                 # only where it was taken back while a message was on its way.
-                raise BrokerViolation("it gives a credit of 2^31 or more, which cannot be counted")
+                raise BrokerViolation(Text("it gives a credit of 2^31 or more, which cannot be counted"))
             if link.credit <= 0:
                 return False
             self._tags += 1
@@ -152,7 +153,7 @@ class SendingLink(OutwardLink):
 
     def leave(self) -> None:
         """We close: a transfer under way is not waited for."""
-        self._finish_for_good(TransferEnding.LOST, "local:closed", "the connection was closed by us")
+        self._finish_for_good(TransferEnding.LOST, "local:closed", Text("the connection was closed by us"))
         super().leave()
 
     def _finish_for_good(self, ending: TransferEnding, condition: str, description: str) -> None:
@@ -166,7 +167,7 @@ class SendingLink(OutwardLink):
         reach = self._reach(transfer)
         if transfer.begun and reach is not Reach.HANDED_OVER:
             # Whatever ended it: the rest must never leave, or "certainly not sent" would turn false afterwards.
-            self._io.abort_here("a transfer was broken off")
+            self._io.abort_here(Text("a transfer was broken off"))
         left = self._io.transfers.message_bytes if transfer.begun else 0
         if not transfer.reply.done():
             transfer.reply.set_result(TransferResult(ending, reach, left, condition, description))

@@ -19,6 +19,7 @@ from kpr_sender.render.text import error_text, report_screen
 from kpr_sender.report import Report, deadline_of
 from kpr_sender.result import environment_mark
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
 
 
 def answer(
@@ -168,7 +169,7 @@ class Failure:
 
     def interrupted(self) -> int:
         """Print that the run was interrupted before anything was known, and return the exit code."""
-        error = _Interrupted("Interrupted before anything was known.")
+        error = _Interrupted(Text("Interrupted before anything was known."))
         code = self._known(error)
         click.echo("kpr-send: interrupted.", err=True)
         return code
@@ -187,8 +188,8 @@ class _Interrupted(KprError):
     """The run was interrupted before anything was known."""
 
     code, exit_code, fault = "interrupted", INTERRUPTED, Fault.CALLER
-    meaning = "interrupted before anything was known"
-    advice = "Run the same command again."
+    meaning = Text("interrupted before anything was known")
+    advice = Text("Run the same command again.")
 
 
 def _trace(error: BaseException) -> str:

@@ -12,6 +12,7 @@ from kpr_sender.durable import write_file
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.values import ReceiptDocument
 from kpr_sender.model import Receipt
+from kpr_sender.texts import Text
 
 UNVERIFIED: Final = "unverified"
 
@@ -39,7 +40,11 @@ class ReceiptCopies:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_file(path, xml)
         except OSError as error:
-            text = f"The receipt is safe in the journal, but its copy {path} could not be written: {error.strerror}."
+            text = Text(
+                "The receipt is safe in the journal, but its copy {path} could not be written: {reason}.",
+                path=path,
+                reason=error.strerror,
+            )
             self.observe(Event(EventKind.WARNING, text, receipt.msg_id))
         if receipt.verified:
             with suppress(OSError):

@@ -26,14 +26,15 @@ from kpr_sender.messages import apprec, safe_xml
 from kpr_sender.messages.apprec import AppRec
 from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.messages.transport import FROM_HER_ID, ORIGINAL_MSG_ID, plain_id
-from kpr_sender.model import OTHER_SENDER, MessageType, Shipment
+from kpr_sender.model import MessageType, Shipment
 from kpr_sender.privacy import MAX_FOREIGN, redact_text
 from kpr_sender.registry.latest import LatestCounterpart
 from kpr_sender.states import awaits_answer
+from kpr_sender.texts import Text, quoted, said
 from kpr_sender.trust.port import Trust
 
-_SIGNER: Final = "its signing certificate"
-_NO_SIGNATURE: Final = "it is not sealed, and has no XML signature by a certificate that we hold for its sender"
+_SIGNER: Final = Text("its signing certificate")
+_NO_SIGNATURE: Final = Text("it is not sealed, and has no XML signature by a certificate that we hold for its sender")
 _AND: Final = " and "  # between numbers: with signs alone between them some in a row look like a national id
 _XML_SIGNATURE: Final = "http://www.w3.org/2000/09/xmldsig#"
 _ISSUE_DATE_TOLERANCE: Final = timedelta(days=1)  # what IssueDate may differ by: many write it without a zone
@@ -137,7 +138,11 @@ class Examiner:
         try:
             answer = apprec.parse(signed)
         except MessageRefused as error:
-            problem = f"it is {'not sealed and' if sealed_by is None else 'signed by the receiver but'} {error}"
+            problem: str = (
+                Text("it is not sealed and {error}", error=error)
+                if sealed_by is None
+                else Text("it is signed by the receiver but {error}", error=error)
+            )
             return Examined(self._named(inbound), problem)
         shipment = self.journal.shipment(answer.original_msg_id)
         if shipment is None:
@@ -146,7 +151,7 @@ class Examiner:
             doubted = xml_problem or self._seal_problem(sealed_by, xml_signer)
             return Examined(
                 None,
-                "it answers a message that is not in this journal",
+                Text("it answers a message that is not in this journal"),
                 answer,
                 answers_another=self.names_receiver(inbound),
                 unknown=answer.original_type in set(MessageType) and signer is not None and theirs and not doubted,
@@ -157,7 +162,7 @@ class Examiner:
         if answer.status is None:
             # Signed by the receiver and about our message: ours, and no certificate will make it readable.
             known = shipment.receiver_her_id in answer.sender_her_ids
-            return replace(found, problem="its status is none of 1, 2 and 3", readable_by_nobody=known)
+            return replace(found, problem=Text("its status is none of 1, 2 and 3"), readable_by_nobody=known)
         problem = self._sender_problem(shipment, answer)
         only_sender = bool(problem) and found.signer is not None
         # Cleaning all of them takes its time: not for what anybody sends.
@@ -186,7 +191,8 @@ class Examiner:
             return Examined(None, problem, answers_another=names_another and claims, for_another_key=closed)
         if isinstance(error, NotForUs):
             owners = {owner(one): named(one).sha1 for one in self.others() if error.is_for(one)}
-            problem += "".join(f" ({name}, SHA-1 thumbprint {sha1})" for name, sha1 in owners.items())
+            for name, sha1 in owners.items():
+                problem = Text("{problem} ({name}, SHA-1 thumbprint {sha1})", problem=problem, name=name, sha1=sha1)
         return Examined(shipment or self._oldest_awaiting(), problem, claim=shipment is None)
 
     def names_receiver(self, inbound: Inbound) -> bool:
@@ -223,7 +229,7 @@ class Examiner:
         recorded all the same: once the clock is right, or a new receipt has come, it is verified.
         """
         if sealed_by is None and not self.accept_unsealed:
-            return "it is not sealed"
+            return Text("it is not sealed")
         signer = sealed_by or (xml_signer if self.xml_signed else None)
         if signer is None:
             return _NO_SIGNATURE if self.xml_signed else ""
@@ -242,10 +248,19 @@ class Examiner:
             return ""
         if not named:
             numbers = _AND.join(dict.fromkeys(answer.sender_organisations))
-            number = f", only organisation number {numbers}" if numbers else ""
-            return f"its sender has no HER-id{number}, so that it does not say that it comes from {OTHER_SENDER}"
+            if numbers:
+                return Text(
+                    "its sender has no HER-id, only organisation number {numbers}, so that it does not say that it "
+                    "comes from whom we sent to",
+                    numbers=numbers,
+                )
+            return Text("its sender has no HER-id, so that it does not say that it comes from whom we sent to")
         found = _AND.join(map(str, dict.fromkeys(named)))
-        return f"it comes from another HER-id than that of {OTHER_SENDER}: {found}, not {shipment.receiver_her_id}"
+        return Text(
+            "it comes from another HER-id than that of whom we sent to: {found}, not {receiver}",
+            found=found,
+            receiver=shipment.receiver_her_id,
+        )
 
     def _remark(self, shipment: Shipment, answer: AppRec) -> str:
         """Return what is odd about a receipt, and no reason not to believe it."""
@@ -254,12 +269,18 @@ class Examiner:
         ours = {outside.get(FROM_HER_ID, ""), str(submission.sender_her_id) if submission else ""}
         odd = []
         if not answer.original_type:
-            odd.append("it does not say which type of message it answers")
+            odd.append(Text("it does not say which type of message it answers"))
         if answer.receiver_her_ids and not ours & set(map(str, answer.receiver_her_ids)):
-            odd.append("it is addressed to another HER-id than we sent from")
+            odd.append(Text("it is addressed to another HER-id than we sent from"))
         if (issued := _time(answer.original_issued_at)) and abs(issued - shipment.created_at) > _ISSUE_DATE_TOLERANCE:
-            odd.append(f"it answers a message of {issued:%Y-%m-%d}, ours is of {shipment.created_at:%Y-%m-%d}")
-        return "; ".join(odd)
+            odd.append(
+                Text(
+                    "it answers a message of {theirs}, ours is of {ours}",
+                    theirs=issued.date().isoformat(),
+                    ours=shipment.created_at.date().isoformat(),
+                )
+            )
+        return quoted(*odd)
 
     def _signed_part(self, xml: bytes) -> tuple[bytes, str, Certificate | None]:
         """Return what a receipt's XML signature covers, why that does not verify, and the certificate that verified it.
@@ -282,7 +303,7 @@ class Examiner:
             try:
                 return verify_enveloped(xml, certificate), "", certificate
             except ProtectionRefused as error:
-                problem = str(error)
+                problem = said(error)
         return self._verified_part(xml) if self.sender.ask_again() else (xml, problem, None)
 
 
@@ -296,13 +317,17 @@ def _errors_left(answer: AppRec) -> str:
     if not answer.errors_left:
         return ""
     read = len(answer.errors)
-    return f"it has {read + answer.errors_left:,} errors, of which the first {read:,} are shown; its copy has them all"
+    return Text(
+        "it has {errors:,} errors, of which the first {read:,} are shown; its copy has them all",
+        errors=read + answer.errors_left,
+        read=read,
+    )
 
 
 def _type_problem(shipment: Shipment, answer: AppRec) -> str:
     """One that leaves the type out names our MsgId all the same; one that names another is about another message."""
     named = answer.original_type
-    return "" if named in {"", shipment.type.value} else "it names our MsgId as that of another type of message"
+    return "" if named in {"", shipment.type.value} else Text("it names our MsgId as that of another type of message")
 
 
 def _time(written: str) -> datetime | None:

@@ -27,6 +27,7 @@ from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.inbound.receipt import Evaluation, Handling, ReceiptHandler
 from kpr_sender.inbound.receipt_file import as_inbound, unwrapped
 from kpr_sender.regular_file import NotRegular, open_regular
+from kpr_sender.texts import Text
 
 DONE: Final = "done"
 UNVERIFIED: Final = "unverified"
@@ -37,7 +38,9 @@ _MOST_FILES: Final = 500
 """Of each folder in one run."""
 _UNFINISHED: Final = (".part", ".tmp")
 _KEY: Final = "bus.receipts_inbox"
-_NOTHING: Final = Evaluation(Handling.HOLD, problem="it is no sealed message (CMS), no XML and no error message (JSON)")
+_NOTHING: Final = Evaluation(
+    Handling.HOLD, problem=Text("it is no sealed message (CMS), no XML and no error message (JSON)")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,12 @@ class ReceiptsFolder:
         unreadable: InputMissing | None = None
         for file in found:
             if not self._left:
-                self._warn(self.path, f"{_MOST_FILES} files were taken from it; the next run takes the others")
+                self._warn(
+                    self.path,
+                    Text(
+                        "{most_files} files were taken from it; the next run takes the others", most_files=_MOST_FILES
+                    ),
+                )
                 break
             if self._is_complete(file) and self._is_small(file):
                 try:
@@ -119,7 +127,8 @@ class ReceiptsFolder:
         else:
             # One that is sealed for another key may be the receiver's, and opened once we have that key.
             where = UNVERIFIED if found.for_another_key else NOT_OURS
-            self._warn(file.path, f"moved to {where}: {found.problem}")
+            problem = Text("moved to {where}: {problem}", where=where, problem=found.problem)
+            self._warn(file.path, problem)
             self._move(file.path, where)
 
     def _inbound(self, content: bytes) -> Inbound | None:
@@ -136,12 +145,17 @@ class ReceiptsFolder:
         """
         age = self.now().timestamp() - file.mtime_ns / 1e9
         if age < -_UNCHANGED_SECONDS:
-            self._warn(file.path, "its time lies in the future, so that only a run that waits takes it")
+            self._warn(file.path, Text("its time lies in the future, so that only a run that waits takes it"))
         return age >= _UNCHANGED_SECONDS or self.monotonic() - self._seen[file] >= _UNCHANGED_SECONDS
 
     def _is_small(self, file: _FoundFile) -> bool:
         if file.size > self.max_bytes:
-            self._warn(file.path, f"it is larger than bus.max_inbound ({self.max_bytes} bytes), and is left there")
+            self._warn(
+                file.path,
+                Text(
+                    "it is larger than bus.max_inbound ({max_bytes} bytes), and is left there", max_bytes=self.max_bytes
+                ),
+            )
         return file.size <= self.max_bytes
 
     def _content(self, file: _FoundFile) -> bytes | None:
@@ -157,7 +171,7 @@ class ReceiptsFolder:
         except (FileNotFoundError, NotRegular):
             return None
         except OSError as error:
-            raise _unusable(file.path, "cannot be read", error) from None
+            raise _unusable(file.path, error) from None
         same = (after.st_size, after.st_mtime_ns) == (file.size, file.mtime_ns)
         return content if same and len(content) == file.size else None
 
@@ -167,16 +181,20 @@ class ReceiptsFolder:
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             if not stat.S_ISDIR(folder.lstat().st_mode):
-                raise NotADirectoryError(0, "It is no folder")
+                raise NotADirectoryError(0, Text("It is no folder"))
             names = (f"{path.name}.{number}" if number else path.name for number in itertools.count())
             path.rename(next(folder / name for name in names if not os.path.lexists(folder / name)))
         except OSError as error:
-            raise _unusable(folder, "cannot take the file, whose content is safe in the journal", error) from None
+            text = Text(
+                "The folder of our receipts cannot take the file, whose content is safe in the journal: {reason}.",
+                reason=error.strerror,
+            )
+            raise _unusable(folder, error, text) from None
 
     def _warn(self, path: Path, why: str) -> None:
         if path not in self._named:
             self._named.add(path)
-            self.observe(Event(EventKind.WARNING, f"{path}: {why}."))
+            self.observe(Event(EventKind.WARNING, Text("{path}: {why}.", path=path, why=why)))
 
 
 def files_in(folder: Path, *, missing_ok: bool = False) -> Iterator[_FoundFile]:
@@ -200,19 +218,21 @@ def files_in(folder: Path, *, missing_ok: bool = False) -> Iterator[_FoundFile]:
                     yield _FoundFile(Path(entry.path), found.st_size, found.st_mtime_ns)
     except (FileNotFoundError, NotADirectoryError):
         if not missing_ok:
-            raise ConfigInvalid("There is no such folder.", where=f"{_KEY}: {folder}", next_step=_MAKE_IT) from None
+            raise ConfigInvalid(
+                Text("There is no such folder."), where=f"{_KEY}: {folder}", next_step=_MAKE_IT
+            ) from None
     except OSError as error:
-        raise _unusable(folder, "cannot be read", error) from None
+        raise _unusable(folder, error) from None
 
 
-_MAKE_IT: Final = "Make it, or name the folder that the message server lays our receipts down in."
+_MAKE_IT: Final = Text("Make it, or name the folder that the message server lays our receipts down in.")
 
 
-def _unusable(path: Path, what: str, error: OSError) -> InputMissing:
+def _unusable(path: Path, error: OSError, text: Text | None = None) -> InputMissing:
     return InputMissing(
-        f"The folder of our receipts {what}: {error.strerror}.",
+        text or Text("The folder of our receipts cannot be read: {reason}.", reason=error.strerror),
         where=f"{_KEY}: {path}",
-        next_step="Let the user that runs kpr-send read and write there; the message server need only write.",
+        next_step=Text("Let the user that runs kpr-send read and write there; the message server need only write."),
     )
 
 

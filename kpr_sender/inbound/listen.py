@@ -38,6 +38,7 @@ from kpr_sender.inbound.receipt import Evaluation, Handling, ReceiptHandler
 from kpr_sender.journal.port import Journal
 from kpr_sender.model import Submission, rfc3339
 from kpr_sender.states import ShipmentState
+from kpr_sender.texts import Text, paragraph, quoted
 
 _LOOK_SECONDS: Final = 5.0
 """How soon a wait ends after ``closing`` is set. The links stay attached all the while: no polling of the broker."""
@@ -187,18 +188,25 @@ class Listener:
             QueueShared: Without that word it would be the ninth take, or by the broker's count the last but one.
         """
         if not self.queues:
-            raise UsageError("No queue is read: receipts come from the folder alone.", where="--look-anyway")
+            raise UsageError(Text("No queue is read: receipts come from the folder alone."), where="--look-anyway")
         allowed = [one for one in self.queues if emptied or self.memory().looks[one].allows_another()]
         not_due = [one for one in self.queues if self._due_in(one) > 0]
         if not_due and not any(one in allowed for one in not_due):
             raise QueueShared(
-                f"One look more might be the last but one that the bus allows ({ASSUMED_LIMIT} are assumed). "
-                f"{self._told(not_due)}",
-                next_step="Have the queue read by the system that these messages are for, then run kpr-send wait "
-                "--look-anyway --emptied --reason TEXT --by NAME.",
+                paragraph(
+                    Text(
+                        "One look more might be the last but one that the bus allows ({limit} are assumed).",
+                        limit=ASSUMED_LIMIT,
+                    ),
+                    self._told(not_due),
+                ),
+                next_step=Text(
+                    "Have the queue read by the system that these messages are for, then run kpr-send wait "
+                    "--look-anyway --emptied --reason TEXT --by NAME."
+                ),
             )
         self.journal.note_look(submission.shipments[0].msg_id, reason=reason, by=by, emptied=emptied)
-        text = f"A person asked for one look more at our queue: {by}."
+        text = Text("A person asked for one look more at our queue: {by}.", by=by)
         self.observe(Event(EventKind.DECIDED, text, details={"by": by, "emptied": str(emptied).lower()}))
         return allowed
 
@@ -278,7 +286,7 @@ class Listener:
             wait.no_register = look.no_register or wait.no_register
             if inbound.too_large and not wait.large:
                 wait.large = True
-                text = "A message that is larger than bus.max_inbound lies on our queue, and is left there."
+                text = Text("A message that is larger than bus.max_inbound lies on our queue, and is left there.")
                 self.observe(Event(EventKind.WARNING, text))
         if self.bus.held >= self.held_cap and not wait.capped:
             wait.capped = True
@@ -375,7 +383,11 @@ class Listener:
     def _end(self, look: _Look, failed: BusUnreachable | None = None) -> None:
         """Remember what a look found, and leave the queues where it found something of others."""
         if look.foreign and look.no_register is None:
-            text = f"{look.foreign} messages on the queue belong to others; they are given back untouched."
+            text = Text(
+                "{count} message on the queue belongs to others; it is given back untouched.",
+                plural="{count} messages on the queue belong to others; they are given back untouched.",
+                count=look.foreign,
+            )
             self.observe(Event(EventKind.FOREIGN_HELD, text, details={"held": look.foreign}))
         complete = (
             failed is None
@@ -408,7 +420,7 @@ class Listener:
         now = self.now()
         over = [one for one in self.queues if self.memory().looks[one].over]
         if over:
-            note_obstacle(self.journal, submission, QueueShared(f"{self._told(over)} {self.registered_for()}"))
+            note_obstacle(self.journal, submission, QueueShared(paragraph(self._told(over), self.registered_for())))
         elif capped:
             note_obstacle(self.journal, submission, ReceiptPending(self._too_many_foreign()))
         elif all(self._due_in(one) > 0 for one in self.queues):
@@ -419,14 +431,16 @@ class Listener:
             self.observe(Event(EventKind.FOREIGN_HELD, due.text, submission.shipments[0].msg_id, details=details))
 
     def _too_many_foreign(self) -> str:
-        return (
-            f"{self.held_cap} messages that are not ours stand before the receipts, as many as bus.held_cap allows. "
-            "Let the system they belong to read its queue, or raise bus.held_cap."
+        return Text(
+            "{held_cap} messages that are not ours stand before the receipts, as many as bus.held_cap allows. "
+            "Let the system they belong to read its queue, or raise bus.held_cap.",
+            held_cap=self.held_cap,
         )
 
-    def _told(self, queues: Collection[Source]) -> str:
+    def _told(self, queues: Collection[Source]) -> Text:
         found = (self.memory().looks[queue].text(QUEUE_NAMES[queue]) for queue in queues)
-        return (
-            f"{'; '.join(found)}. They were taken as often as is safe, and are not read any more, so that the bus does "
-            "not drop them."
+        return Text(
+            "{found}. They were taken as often as is safe, and are not read any more, so that the bus does not "
+            "drop them.",
+            found=quoted(*found),
         )

@@ -24,6 +24,7 @@ from kpr_sender.model import rfc3339
 from kpr_sender.regular_file import read_regular
 from kpr_sender.report import LastLook, NextLook
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
 
 _SCHEMA: Final = 1
 _KEY_BYTES: Final = 32
@@ -73,9 +74,22 @@ class LookMemory:
         except FileNotFoundError:
             return cls(path)
         except OSError as error:
-            raise _unusable(path, f"cannot be read: {error.strerror}") from None
+            raise _unusable(
+                path,
+                Text(
+                    "{name}, which stores when the shared queue was looked at, cannot be read: {reason}.",
+                    name=path.name,
+                    reason=error.strerror,
+                ),
+            ) from None
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise _unusable(path, "is not what this version writes") from None
+            raise _unusable(
+                path,
+                Text(
+                    "{name}, which stores when the shared queue was looked at, is not what this version writes.",
+                    name=path.name,
+                ),
+            ) from None
 
     def seen(self, inbound: Inbound) -> Seen:
         """Return a message as it is remembered."""
@@ -89,7 +103,9 @@ class LookMemory:
         if (first := min(due, default=None)) is None:
             return None
         at, looks = first[0], self.looks[first[1]]
-        text = f"{looks.text(QUEUE_NAMES[first[1]])}; it is looked at again from {rfc3339(at)} on."
+        text = Text(
+            "{found}; it is looked at again from {at} on.", found=looks.text(QUEUE_NAMES[first[1]]), at=rfc3339(at)
+        )
         return NextLook(at, looks.others, text)
 
     def keep(self, queue: Source, looks: Looks) -> None:
@@ -106,7 +122,14 @@ class LookMemory:
         try:
             write_file(self.path, content.encode())
         except OSError as error:
-            raise _unusable(self.path, f"cannot be written: {error.strerror}") from None
+            raise _unusable(
+                self.path,
+                Text(
+                    "{name}, which stores when the shared queue was looked at, cannot be written: {reason}.",
+                    name=self.path.name,
+                    reason=error.strerror,
+                ),
+            ) from None
         self.looks = known
 
 
@@ -138,10 +161,12 @@ def _time(written: str | None) -> datetime | None:
     return None if written is None else datetime.fromisoformat(written)
 
 
-def _unusable(path: Path, why: str) -> JournalUnwritable:
+def _unusable(path: Path, what: Text) -> JournalUnwritable:
     return JournalUnwritable(
-        f"{path.name}, which stores when the shared queue was looked at, {why}.",
+        what,
         where=str(path),
-        next_step="Make room or fix the permissions. Delete the file only after the messages of others on the queue "
-        "have been read by their owner: how often they were taken is not known without it.",
+        next_step=Text(
+            "Make room or fix the permissions. Delete the file only after the messages of others on the queue have "
+            "been read by their owner: how often they were taken is not known without it."
+        ),
     )

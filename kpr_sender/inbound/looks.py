@@ -17,6 +17,7 @@ from typing import Final
 from kpr_sender.errors import UsageError
 from kpr_sender.journal.admission import require_clean
 from kpr_sender.model import rfc3339
+from kpr_sender.texts import Text
 
 PAUSES: Final[Mapping[int, timedelta]] = MappingProxyType(
     {1: timedelta(minutes=1), 2: timedelta(minutes=10), 3: timedelta(hours=1), 4: timedelta(hours=24)}
@@ -74,12 +75,25 @@ class Looks:
         """Whether the queue is not attached any more by itself."""
         return self.highest >= LAST_TAKE or self.delivered >= _HALF_USED
 
-    def text(self, queue: str) -> str:
+    def text(self, queue: str) -> Text:
         """Return what lay there at the last look, as a clause without a full stop; ``queue`` is what it is called."""
-        since = "" if self.since is None else f", some since {rfc3339(self.since)}"
         at = "" if self.looked_at is None else f" ({rfc3339(self.looked_at)})"
-        noun = "message" if self.others == 1 else "messages"
-        return f"{self.others} {noun} of others lay on our {queue} at the last look{at}{since}"
+        if self.since is None:
+            return Text(
+                "{count} message of others lay on our {queue} at the last look{at}",
+                plural="{count} messages of others lay on our {queue} at the last look{at}",
+                count=self.others,
+                queue=queue,
+                at=at,
+            )
+        return Text(
+            "{count} message of others lay on our {queue} at the last look{at}, some since {since}",
+            plural="{count} messages of others lay on our {queue} at the last look{at}, some since {since}",
+            count=self.others,
+            queue=queue,
+            at=at,
+            since=rfc3339(self.since),
+        )
 
     def next_at(self, now: datetime) -> datetime | None:
         """Return from when on the queue may be looked at: ``now`` where it may at once, None where never by itself.
@@ -133,7 +147,9 @@ def require_reason(reason: str, by: str, *, look_anyway: bool, emptied: bool) ->
     complete = bool(reason.strip() and by.strip()) if look_anyway else not (emptied or reason or by)
     if not complete:
         raise UsageError(
-            "One look more is a person's decision: --look-anyway goes with --reason TEXT and --by NAME, and those and "
-            "--emptied go with it alone.",
+            Text(
+                "One look more is a person's decision: --look-anyway goes with --reason TEXT and --by NAME, and "
+                "those and --emptied go with it alone."
+            ),
         )
     require_clean(reason, by)

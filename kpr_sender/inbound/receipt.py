@@ -19,7 +19,7 @@ from typing import Final
 
 from kpr_sender.bus.port import Inbound, Source
 from kpr_sender.cms.certificates import named
-from kpr_sender.errors import UsageError, sentence
+from kpr_sender.errors import UsageError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.inbound.examine import Examined, Examiner
@@ -33,7 +33,7 @@ from kpr_sender.privacy import redact_text
 from kpr_sender.registry.latest import AT_MOST_EVERY
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.states import CAUSE_OF_STATUS, ReceiptStatus
-from kpr_sender.texts import Text
+from kpr_sender.texts import Text, quoted
 
 # What anybody can put on our queue: how many of them, and how many bytes, are stored at most.
 _MOST_THAT_NAME_ONE: Final = (20, 32_000_000)
@@ -184,11 +184,17 @@ class ReceiptHandler:
         found = self.examiner.examine(self._as_inbound(stored, shipment))
         if found.shipment is None or not found.only_sender:
             raise UsageError(
-                sentence(f"Receipt {receipt_id} cannot be accepted", found.problem or "it is verified now"),
+                Text(
+                    "Receipt {receipt_id} cannot be accepted: {problem}.",
+                    receipt_id=receipt_id,
+                    problem=quoted(found.problem or _VERIFIED_NOW),
+                ),
                 where="N",
-                next_step="Only a receipt that FHI's registered certificate signed, for our MsgId and type, can be.",
+                next_step=Text(
+                    "Only a receipt that FHI's registered certificate signed, for our MsgId and type, can be."
+                ),
             )
-        accepted = replace(found, remark="; ".join(filter(None, (found.problem, found.remark))), problem="")
+        accepted = replace(found, remark=quoted(found.problem, found.remark), problem="")
         self._record_verified(found.shipment, accepted, stored.sealed, accepted=(reason, by))
         return found.shipment
 
@@ -208,7 +214,7 @@ class ReceiptHandler:
             if found.xml is not None:
                 self.archive(changed, found.xml)
         if moved:
-            reason = "It could be opened now, and is about another message."
+            reason = Text("It could be opened now, and is about another message.")
             self.journal.discard_receipt(receipt.receipt_id, reason=reason, by="kpr-sender")
         return found.shipment is not None and not found.problem
 
@@ -231,9 +237,9 @@ class ReceiptHandler:
         fault = error_queue.parse(inbound.properties, inbound.subject, inbound.body, inbound.correlation_id)
         shipment = self.journal.shipment_by_message_id(fault.original_message_id)
         if shipment is None:
-            return Evaluation(Handling.HOLD, (), "it names no message of this journal")
+            return Evaluation(Handling.HOLD, (), Text("it names no message of this journal"))
         if inbound.properties.get(FROM_HER_ID, "").strip() != str(shipment.receiver_her_id):
-            return Evaluation(Handling.HOLD, (), "it comes from another HER-id than we sent to")
+            return Evaluation(Handling.HOLD, (), Text("it comes from another HER-id than we sent to"))
         reached(FaultPoint.ANSWER_OPENED)
         faulted = self.journal.fault(
             shipment.msg_id,
@@ -242,8 +248,11 @@ class ReceiptHandler:
             data=fault.data,
             message_id=fault.original_message_id,
         )
-        said = "" if faulted.error_message is None else faulted.error_message.text
-        self._report(EventKind.FAULTED, shipment, sentence(f"The receiver could not take the {_name(shipment)}", said))
+        said, name = "" if faulted.error_message is None else faulted.error_message.text, _name(shipment)
+        text = Text("The receiver could not take the {name}.", name=name)
+        if said:
+            text = Text("The receiver could not take the {name}: {said}.", name=name, said=quoted(said))
+        self._report(EventKind.FAULTED, shipment, text)
         return Evaluation(Handling.SETTLE, (shipment.msg_id,), new=True)
 
     def _record_verified(
@@ -266,12 +275,13 @@ class ReceiptHandler:
             accepted=accepted,
         )
         if recorded is None:
-            text = f"The receipt for {shipment.msg_id} came once more: harmless."
+            text = Text("The receipt for {msg_id} came once more: harmless.", msg_id=shipment.msg_id)
             self._report(EventKind.DUPLICATE, shipment, text)
             return Evaluation(Handling.SETTLE, (shipment.msg_id,))
         self.archive(recorded, found.xml)
         if recorded.problem != found.remark:
-            text = sentence(f"The receipt for {shipment.msg_id}", recorded.problem)
+            problem = quoted(recorded.problem)
+            text = Text("The receipt for {msg_id}: {problem}.", msg_id=shipment.msg_id, problem=problem)
             self._report(EventKind.CONTRADICTION, shipment, text)
         else:
             self._report(EventKind.RECEIPT, shipment, _result_text(shipment, status, errors), {"status": status})
@@ -309,7 +319,11 @@ class ReceiptHandler:
         if recorded is not None:
             if found.xml is not None:
                 self.archive(recorded, found.xml)
-            text = sentence(f"A receipt for the {_name(shipment)} is stored but not verified", found.problem)
+            text = Text(
+                "A receipt for the {name} is stored but not verified: {problem}.",
+                name=_name(shipment),
+                problem=quoted(found.problem),
+            )
             self._report(EventKind.RECEIPT_UNVERIFIED, shipment, text)
         return replace(evaluation, new=recorded is not None)
 
@@ -320,15 +334,19 @@ class ReceiptHandler:
         if not submissions or (answer.receiver_her_ids and ours.isdisjoint(answer.receiver_her_ids)):
             return
         msg_id = redact_text(plain_id(answer.original_msg_id))
-        whose = (
-            "it was begun before this journal was restored from backup or begun anew: FHI has it."
-            if self.journal.has_forgotten(msg_id)
-            else "another machine, program or journal delivers for this municipality."
+        text = Text(
+            "FHI has answered a {type} with MsgId {msg_id}, which this journal does not know: another machine, program "
+            "or journal delivers for this municipality.",
+            type=answer.original_type,
+            msg_id=msg_id[:60],
         )
-        text = (
-            f"FHI has answered a {answer.original_type} with MsgId {msg_id[:60]}, which this journal does "
-            f"not know: {whose}"
-        )
+        if self.journal.has_forgotten(msg_id):
+            text = Text(
+                "FHI has answered a {type} with MsgId {msg_id}, which this journal does not know: it was begun before "
+                "this journal was restored from backup or begun anew: FHI has it.",
+                type=answer.original_type,
+                msg_id=msg_id[:60],
+            )
         shipment = submissions[0].own[0]  # what it keeps of another submission has arrived
         if self.journal.note_unknown_receipt(shipment.msg_id, original_msg_id=msg_id, text=text):
             self._report(EventKind.WARNING, shipment, text)
@@ -348,11 +366,16 @@ def undecided(journal: JournalView, receipt_id: int) -> tuple[ReceiptDocument, S
     stored = journal.receipt_document(receipt_id)
     shipment = None if stored is None else journal.shipment(stored.receipt.msg_id)
     if stored is None or shipment is None:
-        text, next_step = f"There is no receipt {receipt_id} in this journal.", "kpr-send receipts shows the numbers."
+        text, next_step = (
+            Text("There is no receipt {receipt_id} in this journal.", receipt_id=receipt_id),
+            Text("kpr-send receipts shows the numbers."),
+        )
         raise UsageError(text, where="N", next_step=next_step)
     if stored.receipt.verified:
-        text = f"Receipt {receipt_id} is verified: it cannot be discarded, and need not be accepted."
-        raise UsageError(text, where="N", next_step="kpr-send receipts shows which are not.")
+        text = Text(
+            "Receipt {receipt_id} is verified: it cannot be discarded, and need not be accepted.", receipt_id=receipt_id
+        )
+        raise UsageError(text, where="N", next_step=Text("kpr-send receipts shows which are not."))
     return stored, shipment
 
 
@@ -360,15 +383,23 @@ def _says(found: Examined) -> tuple[ReceiptStatus | None, tuple[ReceiptError, ..
     return (None, ()) if found.apprec is None else (found.apprec.status, found.apprec.errors[:MOST_ERRORS])
 
 
-_RESULTS: Final = {
-    ReceiptStatus.OK: "is delivered",
-    ReceiptStatus.OK_WITH_ERRORS: "is delivered with errors (status 3)",
-    ReceiptStatus.REJECTED: "is rejected",
-}
+_VERIFIED_NOW: Final = Text("it is verified now")
 
 
-def _result_text(shipment: Shipment, status: ReceiptStatus, errors: tuple[ReceiptError, ...]) -> str:
-    return sentence(f"The {_name(shipment)} {_RESULTS[status]}", *(f"{one.code} {one.text}" for one in errors))
+def _result_text(shipment: Shipment, status: ReceiptStatus, errors: tuple[ReceiptError, ...]) -> Text:
+    name, why = _name(shipment), quoted(*(f"{one.code} {one.text}" for one in errors))
+    match status, bool(why):
+        case ReceiptStatus.OK, False:
+            return Text("The {name} is delivered.", name=name)
+        case ReceiptStatus.OK, True:
+            return Text("The {name} is delivered: {why}.", name=name, why=why)
+        case ReceiptStatus.OK_WITH_ERRORS, False:
+            return Text("The {name} is delivered with errors (status 3).", name=name)
+        case ReceiptStatus.OK_WITH_ERRORS, True:
+            return Text("The {name} is delivered with errors (status 3): {why}.", name=name, why=why)
+        case _, False:
+            return Text("The {name} is rejected.", name=name)
+    return Text("The {name} is rejected: {why}.", name=name, why=why)
 
 
 def _name(shipment: Shipment) -> str:

@@ -12,11 +12,12 @@ import re
 from typing import Final
 
 from kpr_sender.bus.port import Inbound, Source
-from kpr_sender.errors import InputRefused, sentence
+from kpr_sender.errors import InputRefused
 from kpr_sender.inbound.examine import looks_like_xml
 from kpr_sender.inbound.receipt import ReceiptHandler
 from kpr_sender.messages.transport import FROM_HER_ID
 from kpr_sender.model import Submission
+from kpr_sender.texts import Text, quoted
 
 # None of the patterns may be tried from more than one place in a text of any length: the work is linear.
 _PEM_BEGINS: Final = re.compile(rb"-----BEGIN [A-Z0-9 #]{1,64}-----")  # RFC 7468 8 and 9
@@ -49,7 +50,7 @@ def require_message(data: bytes, *, name: str) -> bytes:
     """
     body = unwrapped(data)
     if body is None:
-        raise _no_receipt("it is neither a sealed message (CMS) nor XML", name)
+        raise _no_receipt(Text("it is neither a sealed message (CMS) nor XML"), name)
     return body
 
 
@@ -80,8 +81,11 @@ def take_message(handler: ReceiptHandler, body: bytes, *, name: str) -> tuple[Su
 
 
 def _no_receipt(problem: str, name: str) -> InputRefused:
-    next_step = "Nothing was taken from it. Check that it is the right file, and --env and --journal."
-    return InputRefused(sentence("This is no receipt of ours", problem), where=name, next_step=next_step)
+    text = Text("This is no receipt of ours.")
+    if problem:
+        text = Text("This is no receipt of ours: {problem}.", problem=quoted(problem))
+    next_step = Text("Nothing was taken from it. Check that it is the right file, and --env and --journal.")
+    return InputRefused(text, where=name, next_step=next_step)
 
 
 def as_inbound(body: bytes, her_id: int) -> Inbound:

@@ -21,7 +21,6 @@ from kpr_sender.errors import (
     LastError,
     RejectedByReceiver,
     UsageError,
-    sentence,
 )
 from kpr_sender.journal import marker, recovery, rows, sql, witness
 from kpr_sender.journal.admission import (
@@ -66,6 +65,7 @@ from kpr_sender.states import (
     ReceiptStatus,
     ShipmentState,
 )
+from kpr_sender.texts import Text, quoted
 
 
 class SqliteJournal(SqliteView):
@@ -302,9 +302,10 @@ class SqliteJournal(SqliteView):
 
     def fault(self, msg_id: str, *, condition: str, description: str, data: str = "", message_id: str = "") -> Shipment:
         """Take note that a message on the error queue names this shipment. Again is harmless."""
-        error = LastError(
-            RejectedByReceiver.code, sentence(f"The receiver's error queue message says {condition or 'no more'}")
-        )
+        text = Text("The receiver's error queue message says no more.")
+        if condition:
+            text = Text("The receiver's error queue message says {condition}.", condition=quoted(condition))
+        error = LastError(RejectedByReceiver.code, text)
         evidence = {"condition": condition, "description": description, "data": data}
         return self._apply(msg_id, Cause.ERROR_QUEUE, evidence=evidence, error=error, message_id=message_id)
 

@@ -9,38 +9,44 @@ from __future__ import annotations
 import enum
 from typing import Final
 
-_RESEND: Final = "then let the same content go again with kpr-send resend MSGID. No new extract is needed."
+from kpr_sender.texts import Text
 
 
 class Subject(enum.Enum):
     """What was wrong with our message in the receiver's eyes, and what to do."""
 
-    CERTIFICATE = (
+    CERTIFICATE = Text(
         "The receiver could not use a certificate or key. See kpr-send certs and kpr-send doctor, compare the "
         "thumbprints with those that Adresseregisteret has of both parties, have the wrong one replaced (FHI's: write "
-        f"to kpr@fhi.no), {_RESEND}"
+        "to kpr@fhi.no), then let the same content go again with kpr-send resend MSGID. No new extract is needed."
     )
-    SIGNATURE = (
-        "The receiver could not verify our signature. Register the certificate that kpr-send certs shows as ours for "
-        f"signing in Adresseregisteret, or configure the registered one, {_RESEND}"
+    SIGNATURE = Text(
+        "The receiver could not verify our signature. Register the certificate that kpr-send certs shows as ours "
+        "for signing in Adresseregisteret, or configure the registered one, then let the same content go again "
+        "with kpr-send resend MSGID. No new extract is needed."
     )
-    ADDRESSING = (
+    ADDRESSING = Text(
         "HER-ids outside and inside the message do not agree, or FHI does not take this message from us. Compare "
-        f"[sender] with Adresseregisteret, agree with kpr@fhi.no, {_RESEND}"
+        "[sender] with Adresseregisteret, agree with kpr@fhi.no, then let the same content go again with kpr-send "
+        "resend MSGID. No new extract is needed."
     )
-    FIELD = (
-        "The receiver misses or refuses a field outside the sealed message. Compare [sender] and bus.receipts_queue "
-        f"with Adresseregisteret, update kpr-sender, ask kpr@fhi.no, {_RESEND}"
+    FIELD = Text(
+        "The receiver misses or refuses a field outside the sealed message. Compare [sender] and "
+        "bus.receipts_queue with Adresseregisteret, update kpr-sender, ask kpr@fhi.no, then let the same content "
+        "go again with kpr-send resend MSGID. No new extract is needed."
     )
-    FORMAT = (
+    FORMAT = Text(
         "The receiver could not read how the message is sealed. Update kpr-sender, send kpr@fhi.no what the error "
-        f"says, {_RESEND}"
+        "says, then let the same content go again with kpr-send resend MSGID. No new extract is needed."
     )
-    XML = (
+    XML = Text(
         "The receiver could open the message, and could not read its XML. Run kpr-send check on the files, send "
         "kpr@fhi.no what the error says; where the files are at fault, send a new extract with --replaces."
     )
-    OTHER = f"Ask kpr@fhi.no what is wrong, and name the MsgId; {_RESEND}"
+    OTHER = Text(
+        "Ask kpr@fhi.no what is wrong, and name the MsgId; then let the same content go again with kpr-send resend "
+        "MSGID. No new extract is needed."
+    )
 
 
 BY_CONDITION: Final = {
@@ -64,6 +70,6 @@ BY_CONDITION: Final = {
 }
 
 
-def advice(condition: str) -> str:
+def advice(condition: str) -> Text:
     """Return what to do about a condition, whatever its case; ``OTHER``'s where it is not in the table."""
     return BY_CONDITION.get(condition.strip().lower(), Subject.OTHER).value

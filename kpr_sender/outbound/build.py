@@ -31,6 +31,7 @@ from kpr_sender.preflight.payload import AGREE_ON_SIZE, too_large
 from kpr_sender.profiles import Profile, guard_address, load
 from kpr_sender.registry.port import Counterpart, RegisterEntry
 from kpr_sender.settings.values import QueueIds, Settings
+from kpr_sender.texts import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,12 @@ class Parties:
             ("receiver.service_name", settings.receiver.service_name, self.receiver.service_name),
         ):
             if configured and configured != registered:
-                yield f"{key} is {configured}; the message says {registered}, as Adresseregisteret has it."
+                yield Text(
+                    "{key} is {configured}; the message says {registered}, as Adresseregisteret has it.",
+                    key=key,
+                    configured=configured,
+                    registered=registered,
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +214,9 @@ class Builder:
         try:
             element = signature(b"".join(message.chunks()), self.signer)
         except Malformed as error:
-            raise InputRefused(f"It cannot be signed: {error}.", where=str(message.file.path)) from None
+            raise InputRefused(
+                Text("It cannot be signed: {error}.", error=error), where=str(message.file.path)
+            ) from None
         return _Message(message.head, message.file, message.tail.removesuffix(END) + element + END)
 
     def _check_size(self, sealed_bytes: int, path: Path, kind: MessageType) -> None:
@@ -216,9 +224,11 @@ class Builder:
         if wrong := too_large(kind, sealed_bytes, limits.refuse_bytes, around=0):
             raise InputRefused(wrong, where=str(path), next_step=AGREE_ON_SIZE)
         if sealed_bytes > limits.warn_bytes:
-            text = (
-                f"The sealed {kind.norwegian} is {sealed_bytes:,} bytes; "
-                "NHN wants messages above about 1 MB to be agreed beforehand."
+            text = Text(
+                "The sealed {norwegian} is {sealed_bytes:,} bytes; NHN wants messages above about 1 MB to be "
+                "agreed beforehand.",
+                norwegian=kind.norwegian,
+                sealed_bytes=sealed_bytes,
             )
             self.observe(Event(EventKind.WARNING, text, type=kind))
 
@@ -275,7 +285,7 @@ def _registered_id(address: str, her_id: int, settings: Settings) -> str:
         guard_address(profile, settings.environment, address, where=f"HER-id {her_id}, E_SB_ASYNC")
         return address
     raise ConfigInvalid(
-        f"The registered id (host/exchange/queue) of HER-id {her_id}'s queue is not known.",
+        Text("The registered id (host/exchange/queue) of HER-id {her_id}'s queue is not known.", her_id=her_id),
         where="bus.ids",
-        next_step='Let it be registered in Adresseregisteret (E_SB_ASYNC), or set bus.ids = "queue".',
+        next_step=Text('Let it be registered in Adresseregisteret (E_SB_ASYNC), or set bus.ids = "queue".'),
     )

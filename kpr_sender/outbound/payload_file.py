@@ -14,9 +14,10 @@ from kpr_sender.model import MessageType, SourceFile
 from kpr_sender.privacy import redact_text
 from kpr_sender.regular_file import NotRegular, open_regular
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
 
 _CHUNK_BYTES: Final = 1 << 18
-_SAVE_IT: Final = "Save it as a file, and name that: it is read more than once. Nothing was sent."
+_SAVE_IT: Final = Text("Save it as a file, and name that: it is read more than once. Nothing was sent.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +82,9 @@ class PayloadFile:
         """
         if sha256 != self.sha256:
             raise InputRefused(
-                "The file was changed while it was read.",
+                Text("The file was changed while it was read."),
                 where=str(self.path),
-                next_step="Let the extract finish, then run the same command again; nothing was sent.",
+                next_step=Text("Let the extract finish, then run the same command again; nothing was sent."),
             )
 
 
@@ -100,7 +101,7 @@ def read_chunks(path: Path) -> Iterator[bytes]:
     except OSError as error:
         next_step = _SAVE_IT if isinstance(error, NotRegular) else ""
         raise InputMissing(
-            f"The file cannot be read: {error.strerror}.", where=str(path), next_step=next_step
+            Text("The file cannot be read: {reason}.", reason=error.strerror), where=str(path), next_step=next_step
         ) from error
 
 
@@ -129,8 +130,8 @@ def named_file(settings: Settings, message_type: MessageType, named: Path | None
     path = named or configured_files(settings)[message_type]
     if path is None:
         raise InputMissing(
-            f"No {message_type.norwegian} is named.",
+            Text("No {norwegian} is named.", norwegian=message_type.norwegian),
             where=f"files.{message_type.norwegian}",
-            next_step=f"Name it on the command line or in {settings.origin}.",
+            next_step=Text("Name it on the command line or in {origin}.", origin=settings.origin),
         )
     return path

@@ -15,6 +15,7 @@ from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.journal.port import Journal
 from kpr_sender.model import Shipment, Submission
 from kpr_sender.states import Cause, ShipmentState, may_be_published
+from kpr_sender.texts import Text
 
 _CAUSES: Final = {
     Verdict.ACCEPTED: Cause.ACCEPTED,
@@ -85,7 +86,11 @@ class Publisher:
         except KprError as error:
             if self._may_be_published(shipment):
                 self.journal.note_error(shipment.msg_id, LastError.of(error))
-            self._report(EventKind.NOT_SENT, shipment, f"The {_name(shipment)} is certainly not sent: {error}")
+            self._report(
+                EventKind.NOT_SENT,
+                shipment,
+                Text("The {name} is certainly not sent: {error}", name=_name(shipment), error=error.text),
+            )
 
     def connect(self, submission: Submission) -> None:
         """Connect, and record in the journal what keeps us from it.
@@ -93,7 +98,7 @@ class Publisher:
         Raises:
             BusUnreachable, AccessRefused, ConfigInvalid: As for ``Bus.connect``.
         """
-        self.observe(Event(EventKind.CONNECTING, "Connecting to the bus.", submission.shipments[0].msg_id))
+        self.observe(Event(EventKind.CONNECTING, Text("Connecting to the bus."), submission.shipments[0].msg_id))
         try:
             self.bus.connect()
         except KprError as error:
@@ -119,7 +124,7 @@ class Publisher:
                 envelope=self.journal.envelope(shipment.msg_id),
                 body=self.journal.sealed(shipment.msg_id),
             )
-            self._report(EventKind.PUBLISHING, shipment, f"Publishing the {_name(shipment)}.")
+            self._report(EventKind.PUBLISHING, shipment, Text("Publishing the {name}.", name=_name(shipment)))
             # From here to its outcome nothing else is called: what would end it in between would leave it in doubt.
             self.journal.begin_publish(shipment.msg_id)
             outcome = self.bus.publish(outbound)
@@ -142,11 +147,25 @@ class Publisher:
     def _report_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
         name = _name(shipment)
         if outcome.verdict is Verdict.ACCEPTED:
-            self._report(EventKind.PUBLISHED, shipment, f"The bus has taken the {name}; FHI's receipt decides.")
+            self._report(
+                EventKind.PUBLISHED, shipment, Text("The bus has taken the {name}; FHI's receipt decides.", name=name)
+            )
         elif outcome.verdict is Verdict.NOT_SENT:
-            self._report(EventKind.NOT_SENT, shipment, f"The {name} is certainly not sent: {outcome.error}", outcome)
+            self._report(
+                EventKind.NOT_SENT,
+                shipment,
+                Text(
+                    "The {name} is certainly not sent: {error}", name=name, error=outcome.error and outcome.error.text
+                ),
+                outcome,
+            )
         else:
-            self._report(EventKind.IN_DOUBT, shipment, f"The {name} is in doubt: {outcome.error}", outcome)
+            self._report(
+                EventKind.IN_DOUBT,
+                shipment,
+                Text("The {name} is in doubt: {error}", name=name, error=outcome.error and outcome.error.text),
+                outcome,
+            )
 
     def _report(self, kind: EventKind, shipment: Shipment, text: str, outcome: Outcome | None = None) -> None:
         details = {"reach": outcome.reach.value, "condition": outcome.condition} if outcome else {}

@@ -37,9 +37,10 @@ from kpr_sender.outbound.payload_file import PayloadFile
 from kpr_sender.outbound.sender import is_let_go, sealed_from
 from kpr_sender.registry.port import Counterpart
 from kpr_sender.states import ShipmentState, may_be_published, was_offered
+from kpr_sender.texts import Text
 
-_WHY: Final = "The receiver's certificate for encryption is another now, and the bus has not seen it."
-_WHY_SENDER: Final = "The sender's HER-id is configured differently now, and a person let it go again."
+_WHY: Final = Text("The receiver's certificate for encryption is another now, and the bus has not seen it.")
+_WHY_SENDER: Final = Text("The sender's HER-id is configured differently now, and a person let it go again.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +151,25 @@ class Resealer:
             file = None
         if file is None or file.sha256 != shipment.payload_sha256:
             raise InputRefused(
-                f"This is not the {shipment.type.norwegian} that was sent as {shipment.msg_id}.",
+                Text(
+                    "This is not the {norwegian} that was sent as {msg_id}.",
+                    norwegian=shipment.type.norwegian,
+                    msg_id=shipment.msg_id,
+                ),
                 where=str(path),
-                next_step="Name the very file that was sent; a new extract goes with kpr-send send --replaces ID "
-                "--reason TEXT.",
+                next_step=Text(
+                    "Name the very file that was sent; a new extract goes with kpr-send send --replaces ID --reason "
+                    "TEXT."
+                ),
             )
         new = self.builder(self.counterpart()).anew(shipment, self._new_ids(shipment), file)
         sealed = self.journal.resend(shipment.msg_id, new, reason=reason, by=by)
-        text = f"The {sealed.type.norwegian} is sealed anew as {sealed.msg_id}, {sealed.sealed_bytes:,} bytes."
+        text = Text(
+            "The {norwegian} is sealed anew as {msg_id}, {sealed_bytes:,} bytes.",
+            norwegian=sealed.type.norwegian,
+            msg_id=sealed.msg_id,
+            sealed_bytes=sealed.sealed_bytes,
+        )
         self.observe(Event(EventKind.SEALED, text, sealed.msg_id, sealed.type))
         return sealed
 
@@ -174,7 +186,10 @@ class Resealer:
             return True
         if shipment.certificates is not None:
             return shipment.certificates.encryption.sha1 != present.sha1
-        text = f"{shipment.msg_id} was sealed before the journal kept for which certificate: it is sent as it is."
+        text = Text(
+            "{msg_id} was sealed before the journal kept for which certificate: it is sent as it is.",
+            msg_id=shipment.msg_id,
+        )
         self.observe(Event(EventKind.WARNING, text, shipment.msg_id, shipment.type))
         return False
 
@@ -189,22 +204,36 @@ class Resealer:
         if same or let_go:
             return new
         raise ConfigInvalid(
-            f"The {shipment.type.norwegian} ({shipment.msg_id}) was sealed for an earlier certificate of the "
-            "receiver and cannot be sealed anew as the same message: parties, queue, texts or time zone are "
-            "configured or registered differently now.",
-            next_step="If that is a mistake, put it right and run the same command again. If not: "
-            + _new_submission(shipment),
+            Text(
+                "The {norwegian} ({msg_id}) was sealed for an earlier certificate of the receiver and cannot be "
+                "sealed anew as the same message: parties, queue, texts or time zone are configured or registered "
+                "differently now.",
+                norwegian=shipment.type.norwegian,
+                msg_id=shipment.msg_id,
+            ),
+            next_step=Text(
+                "If that is a mistake, put it right and run the same command again. If not: make a new extract of both "
+                "files in the EPJ and send it with --replaces {submission_id} --reason TEXT, which cancels what was "
+                "not sent.",
+                submission_id=shipment.submission_id,
+            ),
         )
 
     def _exchange(self, new: NewShipment, present: CertificateName) -> None:
         before = self.journal.shipment(new.msg_id)
         if before is not None and self._is_from_another(before):
-            why, what = _WHY_SENDER, f"Our HER-id is {self.sender_her_id} now"
+            why, what = _WHY_SENDER, Text("Our HER-id is {sender_her_id} now", sender_her_id=self.sender_her_id)
         else:
-            why, what = _WHY, f"FHI's certificate for encryption is another now (SHA-1 thumbprint {present.sha1})"
+            why, what = (
+                _WHY,
+                Text("FHI's certificate for encryption is another now (SHA-1 thumbprint {sha1})", sha1=present.sha1),
+            )
         shipment = self.journal.reseal(new, why=why)
-        text = (
-            f"{what}: the {shipment.type.norwegian} ({shipment.msg_id}), which is not sent yet, is sealed anew for it."
+        text = Text(
+            "{what}: the {norwegian} ({msg_id}), which is not sent yet, is sealed anew for it.",
+            what=what,
+            norwegian=shipment.type.norwegian,
+            msg_id=shipment.msg_id,
         )
         self.observe(Event(EventKind.SEALED, text, shipment.msg_id, shipment.type))
 
@@ -214,17 +243,20 @@ def _require_never_offered(shipment: Shipment, present: CertificateName) -> None
         return
     was = shipment.certificates.encryption.sha1 if shipment.certificates else "unknown"
     raise AccessRefused(
-        f"The {shipment.type.norwegian} ({shipment.msg_id}) is sealed for the certificate with SHA-1 thumbprint {was}; "
-        f"the receiver's is {present.sha1} now. It was offered to the bus before, so it is neither sent for the old "
-        "certificate nor sealed anew.",
-        where="the receiver's certificate for encryption",
-        next_step="Ask kpr@fhi.no whether the MsgId has arrived and whether the old certificate is still in use. If it "
-        "has not arrived: " + _new_submission(shipment),
-    )
-
-
-def _new_submission(shipment: Shipment) -> str:
-    return (
-        "make a new extract of both files in the EPJ and send it with "
-        f"--replaces {shipment.submission_id} --reason TEXT, which cancels what was not sent."
+        Text(
+            "The {norwegian} ({msg_id}) is sealed for the certificate with SHA-1 thumbprint {was}; the receiver's "
+            "is {sha1} now. It was offered to the bus before, so it is neither sent for the old certificate nor "
+            "sealed anew.",
+            norwegian=shipment.type.norwegian,
+            msg_id=shipment.msg_id,
+            was=was,
+            sha1=present.sha1,
+        ),
+        where=Text("the receiver's certificate for encryption"),
+        next_step=Text(
+            "Ask kpr@fhi.no whether the MsgId has arrived and whether the old certificate is still in use. If it "
+            "has not arrived: make a new extract of both files in the EPJ and send it with --replaces {submission_id} "
+            "--reason TEXT, which cancels what was not sent.",
+            submission_id=shipment.submission_id,
+        ),
     )

@@ -7,7 +7,7 @@ goes only by a person's decision on the first (promise G1).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from kpr_sender.errors import AlreadySubmitted
@@ -16,24 +16,9 @@ from kpr_sender.messages.transport import FROM_HER_ID
 from kpr_sender.model import Shipment, Submission
 from kpr_sender.report import replacement_of
 from kpr_sender.states import SENT_AGAIN, Cause, may_be_published, open_decisions
+from kpr_sender.texts import Text, paragraph
 
 _KEY: Final = "sender.service_her_id"
-_RESEND: Final = (
-    "The {norwegian} is {state}: kpr-send resend {msg_id} --reason TEXT sends it again, from the HER-id configured now."
-)
-_FHI_FIRST: Final = (
-    "The {norwegian} is {state}: ask kpr@fhi.no whether it has arrived (kpr-send resolve {msg_id} has the text). If "
-    "not, kpr-send resolve {msg_id} --not-arrived --reason TEXT lets the next kpr-send send seal and send it from the "
-    "HER-id configured now."
-)
-_NEVER_SENT: Final = (
-    "The {norwegian} has not left this machine: send it as it is with the earlier HER-id, or make a new extract of "
-    "both files and send that with --replaces {submission} --reason TEXT."
-)
-_ARRIVED: Final = (
-    "The {norwegian} is {state}: ask kpr@fhi.no. If FHI wants the data from another HER-id, make a new extract of both "
-    "files and send that with --replaces {submission} --reason TEXT."
-)
 
 
 def sealed_from(journal: JournalView, shipment: Shipment) -> int | None:
@@ -71,29 +56,61 @@ def require_same_sender(journal: JournalView, known: Submission, her_id: int) ->
         return
     earlier = " and ".join(str(one) for one in sorted({was[one.msg_id] for one in others}))
     raise AlreadySubmitted(
-        f"These very files are submission {known.submission_id} of {known.created_at:%Y-%m-%d %H:%M} UTC, from HER-id "
-        f"{earlier}, where HER-id {her_id} is configured now. The same content is not sent under another by itself.",
+        Text(
+            "These very files are submission {submission_id} of {created_at} UTC, from HER-id {earlier}, where "
+            "HER-id {her_id} is configured now. The same content is not sent under another by itself.",
+            submission_id=known.submission_id,
+            created_at=format(known.created_at, "%Y-%m-%d %H:%M"),
+            earlier=earlier,
+            her_id=her_id,
+        ),
         where=_KEY,
-        next_step=" ".join(_ways_on(journal, known, others)),
+        next_step=paragraph(*_ways_on(journal, known, others)),
     )
 
 
 def _ways_on(journal: JournalView, known: Submission, others: list[Shipment]) -> Iterator[str]:
     replacing = replacement_of(journal, known)
     if replacing is not None:
-        yield f"Submission {replacing.submission_id} has taken its place: see kpr-send status."
+        yield Text(
+            "Submission {submission_id} has taken its place: see kpr-send status.",
+            submission_id=replacing.submission_id,
+        )
         return
     for shipment in others:
-        decisions = open_decisions(shipment, replaced=False)
-        if Cause.PERSON_RESENDS in decisions:
-            text = _RESEND
-        elif Cause.PERSON_NOT_ARRIVED in decisions:
-            text = _FHI_FIRST
-        else:
-            text = _NEVER_SENT if may_be_published(shipment) else _ARRIVED
-        yield text.format(
-            norwegian=shipment.type.norwegian,
-            state=shipment.state.value,
-            msg_id=shipment.msg_id,
-            submission=known.submission_id,
+        yield _way_on(shipment, known.submission_id, open_decisions(shipment, replaced=False))
+
+
+def _way_on(shipment: Shipment, submission: str, decisions: Collection[Cause]) -> Text:
+    norwegian, state, msg_id = shipment.type.norwegian, shipment.state.value, shipment.msg_id
+    if Cause.PERSON_RESENDS in decisions:
+        return Text(
+            "The {norwegian} is {state}: kpr-send resend {msg_id} --reason TEXT sends it again, from the HER-id "
+            "configured now.",
+            norwegian=norwegian,
+            state=state,
+            msg_id=msg_id,
         )
+    if Cause.PERSON_NOT_ARRIVED in decisions:
+        return Text(
+            "The {norwegian} is {state}: ask kpr@fhi.no whether it has arrived (kpr-send resolve {msg_id} has the "
+            "text). If not, kpr-send resolve {msg_id} --not-arrived --reason TEXT lets the next kpr-send send seal and "
+            "send it from the HER-id configured now.",
+            norwegian=norwegian,
+            state=state,
+            msg_id=msg_id,
+        )
+    if may_be_published(shipment):
+        return Text(
+            "The {norwegian} has not left this machine: send it as it is with the earlier HER-id, or make a new "
+            "extract of both files and send that with --replaces {submission} --reason TEXT.",
+            norwegian=norwegian,
+            submission=submission,
+        )
+    return Text(
+        "The {norwegian} is {state}: ask kpr@fhi.no. If FHI wants the data from another HER-id, make a new extract of "
+        "both files and send that with --replaces {submission} --reason TEXT.",
+        norwegian=norwegian,
+        state=state,
+        submission=submission,
+    )

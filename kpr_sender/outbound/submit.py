@@ -30,6 +30,7 @@ from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import AddressRegistry, Counterpart, Directory, RegisterEntry, UnknownParty
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import ShipmentState, may_be_published
+from kpr_sender.texts import Text, paragraph
 from kpr_sender.trust.port import Trust
 
 if TYPE_CHECKING:
@@ -130,11 +131,20 @@ class Submitter:
         require_same_sender(self.journal, known, self.settings.sender.party.service_her_id)
         if replaces is not None and known.replaces != replaces:
             raise AlreadySubmitted(
-                f"These very files are submission {known.submission_id}; they cannot replace anything.",
-                next_step="Make a new extract in the EPJ, then send that one with --replaces; or, where the very same "
-                "file is to go again, see kpr-send resend MSGID --reason TEXT.",
+                Text(
+                    "These very files are submission {submission_id}; they cannot replace anything.",
+                    submission_id=known.submission_id,
+                ),
+                next_step=Text(
+                    "Make a new extract in the EPJ, then send that one with --replaces; or, where the very same "
+                    "file is to go again, see kpr-send resend MSGID --reason TEXT."
+                ),
             )
-        text = f"These files are submission {known.submission_id}, {known.state.value}: going on from there."
+        text = Text(
+            "These files are submission {submission_id}, {state}: going on from there.",
+            submission_id=known.submission_id,
+            state=known.state.value,
+        )
         self.observe(Event(EventKind.CONTINUED, text, known.shipments[0].msg_id))
         if not any(may_be_published(shipment) for shipment in known.shipments):
             return known
@@ -159,20 +169,29 @@ class Submitter:
         for kind, path in paths.items():
             payload = next((each for each in report.payloads if each and each.type is kind), None)
             if payload is None:  # its header is wrong, which the report says
-                raise report.refusal or InputRefused("The file is not what it must be.", where=str(path))
+                raise report.refusal or InputRefused(Text("The file is not what it must be."), where=str(path))
             require_owner(payload, settings, name=str(path))
             payloads[kind] = payload
-            text = f"{path.name} is the {kind.norwegian} for {payload.year}, {payload.length:,} bytes."
+            text = Text(
+                "{path} is the {norwegian} for {year}, {length:,} bytes.",
+                path=path.name,
+                norwegian=kind.norwegian,
+                year=payload.year,
+                length=payload.length,
+            )
             details = {"payload_sha256": payload.sha256, "lopenr": payload.lopenr}
             self.observe(Event(EventKind.CHECKED, text, type=kind, details=details))
         return report, payloads
 
     def _report_accepted(self, report: CheckReport, accepted: Mapping[str, int]) -> None:
         if accepted:
-            text = f"{self.by} accepts {report.drops:,} findings of the check."
+            text = Text("{by} accepts {drops:,} findings of the check.", by=self.by, drops=report.drops)
             self.observe(Event(EventKind.WARNING, text, details={"accepted": report.drops}))
         if report.warnings:
-            text = f"The check has {report.warnings:,} remarks on the files; see them with kpr-send check."
+            text = Text(
+                "The check has {warnings:,} remarks on the files; see them with kpr-send check.",
+                warnings=report.warnings,
+            )
             self.observe(Event(EventKind.WARNING, text, details={"remarks": report.warnings}))
 
     def _seal(
@@ -195,12 +214,19 @@ class Submitter:
         )
         submission = self.journal.create(new)
         for kind, shipment in kept.items():
-            text = (
-                f"The {kind.norwegian} is the one that is delivered as {shipment.msg_id}: it is kept, not sent again."
+            text = Text(
+                "The {norwegian} is the one that is delivered as {msg_id}: it is kept, not sent again.",
+                norwegian=kind.norwegian,
+                msg_id=shipment.msg_id,
             )
             self.observe(Event(EventKind.CONTINUED, text, shipment.msg_id, kind))
         for shipment in [one for one in submission.shipments if one.type not in kept]:
-            text = f"The {shipment.type.norwegian} is sealed as {shipment.msg_id}, {shipment.sealed_bytes:,} bytes."
+            text = Text(
+                "The {norwegian} is sealed as {msg_id}, {sealed_bytes:,} bytes.",
+                norwegian=shipment.type.norwegian,
+                msg_id=shipment.msg_id,
+                sealed_bytes=shipment.sealed_bytes,
+            )
             self.observe(Event(EventKind.SEALED, text, shipment.msg_id, shipment.type))
         return submission
 
@@ -242,9 +268,10 @@ class Submitter:
         try:
             return directory.entry(self.settings.sender.party.service_her_id)
         except (UnknownParty, RegistryUnreachable) as error:
-            text = (
-                f"Our own entry in Adresseregisteret is not known ({error.what}): what is sealed now has the "
-                "configuration's names, and it is not checked whether one of our keys opens FHI's receipts."
+            text = Text(
+                "Our own entry in Adresseregisteret is not known ({what}): what is sealed now has the "
+                "configuration's names, and it is not checked whether one of our keys opens FHI's receipts.",
+                what=error.what,
             )
             self.observe(Event(EventKind.WARNING, text))
             return None
@@ -299,9 +326,18 @@ def require_owner(payload: Payload, settings: Settings, *, name: str) -> None:
     for key, (found, configured) in wanted.items():
         if found is not None and found != configured:
             raise InputRefused(
-                f"The file is for {key} {found}, the configuration says {configured}.",
+                Text(
+                    "The file is for {key} {found}, the configuration says {configured}.",
+                    key=key,
+                    found=found,
+                    configured=configured,
+                ),
                 where=name,
-                next_step=f"Take the right file, or correct sender.{key} in {settings.origin}; nothing was sent.",
+                next_step=Text(
+                    "Take the right file, or correct sender.{key} in {origin}; nothing was sent.",
+                    key=key,
+                    origin=settings.origin,
+                ),
             )
 
 
@@ -328,19 +364,22 @@ def accept(report: CheckReport, accepted: int | None, *, names: Mapping[MessageT
     if report.refusal is not None:
         raise report.refusal
     if report.stops:
-        raise _refused(report, Effect.STOP, names, "Fix it in the EPJ and make a new extract; nothing was sent.")
-    read_them = "Read all of it with kpr-send check"
+        raise _refused(report, Effect.STOP, names, Text("Fix it in the EPJ and make a new extract; nothing was sent."))
     if report.drops and accepted is None:
-        next_step = (
-            f"{read_them} and fix them in the EPJ. If they must go as they are: send again with "
-            f"--accept-findings {report.drops}. Nothing was sent."
+        next_step = Text(
+            "Read all of it with kpr-send check and fix them in the EPJ. If they must go as they are: send again with "
+            "--accept-findings {drops}. Nothing was sent.",
+            drops=report.drops,
         )
         raise _refused(report, Effect.DROP, names, next_step)
     if accepted is not None and accepted != report.drops:
         raise InputRefused(
-            f"{report.drops} findings would have to be accepted, not {accepted}.",
+            Text("{drops} findings would have to be accepted, not {accepted}.", drops=report.drops, accepted=accepted),
             where="--accept-findings",
-            next_step=f"{read_them}: these are not the files that were read, or not all was read. Nothing was sent.",
+            next_step=Text(
+                "Read all of it with kpr-send check: these are not the files that were read, or not all was read. "
+                "Nothing was sent."
+            ),
         )
     return {rule: count for rule, count in report.counts.items() if RULES[rule].effect is Effect.DROP}
 
@@ -352,9 +391,13 @@ def _refused(report: CheckReport, effect: Effect, names: Mapping[MessageType, st
     rules = {rule: count for rule, count in report.counts.items() if RULES[rule].effect is effect}
     first = next(finding for finding in report.findings if finding.rule in rules)
     place = f" ({first.path})" if first.path else ""
-    said = f" {first.message}" if first.message else ""
     count = sum(rules.values())
-    more = "" if count == 1 else f" It is the first of {count:,} findings of this kind."
+    more = Text("It is the first of {count:,} findings of this kind.", count=count) if count > 1 else ""
     title = RULES[first.rule].title
+    what = Text("{title:capital}{place}.", title=_text(title), place=place)
     where = f"{names[first.file]} line {first.line}" if first.line else names[first.file]
-    return InputRefused(f"{title[:1].upper()}{title[1:]}{place}.{said}{more}", where=where, next_step=next_step)
+    return InputRefused(paragraph(what, first.message, more), where=where, next_step=next_step)
+
+
+def _text(words: str) -> Text:
+    return words if isinstance(words, Text) else Text("{words}", words=words)

@@ -37,6 +37,7 @@ from kpr_sender.registry.port import (
 )
 from kpr_sender.regular_file import open_regular, read_bounded
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -72,7 +73,7 @@ class Cache:
         try:
             return _from_json(stored, self.url)
         except (AttributeError, KeyError, TypeError, ValueError):
-            self._warn("is damaged; the register is asked anew")
+            self._warn(Text("is damaged; the register is asked anew"))
             return None
 
     def put(self, her_id: int, entry: RegisterEntry) -> None:
@@ -94,13 +95,13 @@ class Cache:
                     and (about.st_mode & _OTHERS_MAY_WRITE or about.st_uid != os.geteuid())
                     and keeps_owners(self.path)
                 ):
-                    self._warn("may be written by others than its owner, or is another's; it is not used")
+                    self._warn(Text("may be written by others than its owner, or is another's; it is not used"))
                     return {}
                 document = json.loads(read_bounded(file, _MAX_BYTES))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, RecursionError):
-            self._warn("cannot be read; the register is asked anew")
+            self._warn(Text("cannot be read; the register is asked anew"))
             return {}
         mine = isinstance(document, dict) and self._head().items() <= document.items()
         parties = document.get("parties") if mine else None
@@ -115,10 +116,12 @@ class Cache:
         try:
             write_file(self.path, json.dumps({**self._head(), "parties": parties}, indent=1).encode())
         except OSError as error:
-            self._warn(f"cannot be written ({error.strerror}); the register's answers are not stored")
+            self._warn(
+                Text("cannot be written ({reason}); the register's answers are not stored", reason=error.strerror)
+            )
 
     def _warn(self, what: str) -> None:
-        self.observe(Event(EventKind.WARNING, f"{self.path} {what}."))
+        self.observe(Event(EventKind.WARNING, Text("{path} {what}.", path=self.path, what=what)))
 
 
 def _to_json(entry: RegisterEntry) -> dict[str, Any]:
@@ -243,8 +246,11 @@ class CachedRegistry:
         return usable.at(self.now(), previous_for=self.settings.registry.previous_for)
 
     def _warn(self, error: RegistryUnreachable, provenance: Provenance) -> None:
-        text = (
-            f"Adresseregisteret cannot be asked ({error.what}) Its answer of "
-            f"{provenance.fetched_at:%Y-%m-%d %H:%M} UTC is used, until {provenance.usable_until:%Y-%m-%d %H:%M} UTC."
+        text = Text(
+            "Adresseregisteret cannot be asked ({what}) Its answer of {fetched_at} UTC is used, until "
+            "{usable_until} UTC.",
+            what=error.what,
+            fetched_at=format(provenance.fetched_at, "%Y-%m-%d %H:%M"),
+            usable_until=format(provenance.usable_until, "%Y-%m-%d %H:%M"),
         )
         self.observe(Event(EventKind.WARNING, text))

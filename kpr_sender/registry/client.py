@@ -17,6 +17,7 @@ from kpr_sender.http_client import HttpAnswer, HttpClient, NoAnswer
 from kpr_sender.net import verifying
 from kpr_sender.privacy import foreign_text
 from kpr_sender.settings.values import RegistrySettings
+from kpr_sender.texts import Text
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -65,17 +66,24 @@ class RegistryClient(HttpClient):
         except NoAnswer as error:
             if error.certificate_flaw:
                 raise AccessRefused(
-                    f"The register's certificate cannot be verified ({error.certificate_flaw}).",
+                    Text(
+                        "The register's certificate cannot be verified ({certificate_flaw}).",
+                        certificate_flaw=error.certificate_flaw,
+                    ),
                     where=url,
-                    next_step="Check registry.url, registry.ca_file and this machine's clock; "
-                    "do not switch the check off.",
+                    next_step=Text(
+                        "Check registry.url, registry.ca_file and this machine's clock; do not switch the check off."
+                    ),
                 ) from None
-            raise RegistryUnreachable(f"No usable answer: {error}.", where=url) from None
+            raise RegistryUnreachable(Text("No usable answer: {error}.", error=error), where=url) from None
         if answer.status in _REDIRECTS:
             raise ConfigInvalid(
-                f"The register redirects (HTTP {answer.status}); credentials are not sent to another address.",
+                Text(
+                    "The register redirects (HTTP {status}); credentials are not sent to another address.",
+                    status=answer.status,
+                ),
                 where=url,
-                next_step="Check registry.url.",
+                next_step=Text("Check registry.url."),
             )
         return answer
 
@@ -103,8 +111,8 @@ def clock_ahead_of_us(settings: RegistrySettings, now: Callable[[], datetime]) -
 def unreadable(answer: HttpAnswer, why: str) -> RegistryUnreachable:
     """Return the error for an answer that is not what was asked for; ``why`` follows a colon."""
     if answer.status in _FAILURES:  # so has a SOAP fault, which is read before
-        return RegistryUnreachable(f"The register failed (HTTP {answer.status}).", where=answer.url)
-    return RegistryUnreachable(f"The register's answer cannot be read: {why}.", where=answer.url)
+        return RegistryUnreachable(Text("The register failed (HTTP {status}).", status=answer.status), where=answer.url)
+    return RegistryUnreachable(Text("The register's answer cannot be read: {why}.", why=why), where=answer.url)
 
 
 class UnreadableError(Exception):
@@ -117,7 +125,7 @@ def registered_certificate(text: str) -> tuple[Certificate, ...]:
     try:
         return (read_der(base64.b64decode(written, validate=True)),) if written else ()
     except ValueError:
-        raise UnreadableError("the certificate in it is damaged") from None
+        raise UnreadableError(Text("the certificate in it is damaged")) from None
 
 
 def registered_name(text: str) -> str:
@@ -128,9 +136,11 @@ def registered_name(text: str) -> str:
 def registered_address(text: str) -> str:
     """Return the address of a queue, which is used as it stands."""
     if len(text) > _LONGEST_ADDRESS:
-        raise UnreadableError(f"an address in it has more than {_LONGEST_ADDRESS} characters")
+        raise UnreadableError(
+            Text("an address in it has more than {longest_address} characters", longest_address=_LONGEST_ADDRESS)
+        )
     if not (text.isascii() and text.isprintable()):  # JSON may hold NUL, ESC and half of a surrogate pair
-        raise UnreadableError("an address in it has other than printable ASCII characters")
+        raise UnreadableError(Text("an address in it has other than printable ASCII characters"))
     return text
 
 
@@ -148,5 +158,5 @@ def registered_moment(text: str) -> datetime | None:
     try:
         moment = datetime.fromisoformat(text) if text else None
     except ValueError:
-        raise UnreadableError("a date in it is none") from None
+        raise UnreadableError(Text("a date in it is none")) from None
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment

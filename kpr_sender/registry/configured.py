@@ -19,6 +19,7 @@ from kpr_sender.logins import Attempt, Login, unremembered
 from kpr_sender.model import Environment, Party
 from kpr_sender.registry.latest import AT_MOST_EVERY
 from kpr_sender.settings.values import RegistryKind, RegistrySettings, Settings
+from kpr_sender.texts import Text
 
 if TYPE_CHECKING:
     from kpr_sender.registry.port import AddressRegistry, Directory, RegisterEntry, Registry, RemoteRegister
@@ -120,14 +121,17 @@ class Registers:
 
     def queues_owner(self, ours: Party) -> str:
         """Say whom our queues are registered for: the register's word, where it is asked and answers, else ours."""
-        names, source = (ours.name, ours.service_name), "by the configuration"
+        names, source = (ours.name, ours.service_name), Text("by the configuration")
         if self.directory is not None:
             with suppress(KprError):
                 party = self.directory.entry(ours.service_her_id).party
-                names, source = (party.parent_name or ours.name, party.name), "in Adresseregisteret"
-        return (
-            f"The queue is that of {', '.join(names)} (HER-id {ours.service_her_id}) {source}; which other systems "
-            "read it, neither the register nor the bus says."
+                names, source = (party.parent_name or ours.name, party.name), Text("in Adresseregisteret")
+        return Text(
+            "The queue is that of {names} (HER-id {service_her_id}) {source}; which other systems read it, "
+            "neither the register nor the bus says.",
+            names=", ".join(names),
+            service_her_id=ours.service_her_id,
+            source=source,
         )
 
 
@@ -155,8 +159,8 @@ def _register(settings: Settings, now: Callable[[], datetime], stopped: Stopped)
         if error.name is None or not error.name.startswith("joserfc"):
             raise
         raise ConfigInvalid(
-            'registry.kind = "rest" needs the extra helseid, which is not installed.',
+            Text('registry.kind = "rest" needs the extra helseid, which is not installed.'),
             where=f"{settings.origin}: registry.kind",
-            next_step="Install it: pip install 'kpr-sender[helseid]'.",
+            next_step=Text("Install it: pip install 'kpr-sender[helseid]'."),
         ) from None
     return RestRegister(settings.registry, now, stopped)

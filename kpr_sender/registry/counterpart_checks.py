@@ -13,11 +13,12 @@ from kpr_sender.messages.transport import queue_name, registered_address
 from kpr_sender.registry.files import configured_certificates
 from kpr_sender.registry.port import RegisterEntry, Use
 from kpr_sender.settings.values import RegistryKind, Settings
+from kpr_sender.texts import Text, listed
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-_ASK_FHI: Final = "Nothing is sent. Ask kpr@fhi.no which HER-id is right."
+_ASK_FHI: Final = Text("Nothing is sent. Ask kpr@fhi.no which HER-id is right.")
 _KEYS: Final = {Use.ENCRYPTION: "receiver.encryption_certificate", Use.SIGNING: "receiver.signing_certificates"}
 
 
@@ -54,27 +55,37 @@ def objections(entry: RegisterEntry, settings: Settings, *, at: datetime) -> Ite
 
 def _party(entry: RegisterEntry, settings: Settings, at: datetime) -> Iterator[ConfigInvalid]:
     party = entry.party
-    where = f"Adresseregisteret, HER-id {party.her_id}"
+    where = Text("Adresseregisteret, HER-id {her_id}", her_id=party.her_id)
     ended = party.valid_to is not None and party.valid_to < at
     not_begun = party.valid_from is not None and party.valid_from > at
     if not party.active or ended or not_begun:
-        yield ConfigInvalid("The receiver is not in use there.", where=where, next_step=_ASK_FHI)
+        yield ConfigInvalid(Text("The receiver is not in use there."), where=where, next_step=_ASK_FHI)
     owner = profiles.load(settings.report.year).receivers[settings.environment].her_id
     if party.parent_her_id != owner:
-        found = "no party" if party.parent_her_id is None else f"HER-id {party.parent_her_id}"
-        yield ConfigInvalid(f"The receiver belongs to {found} there, not to {owner}.", where=where, next_step=_ASK_FHI)
+        found = (
+            Text("no party")
+            if party.parent_her_id is None
+            else Text("HER-id {parent_her_id}", parent_her_id=party.parent_her_id)
+        )
+        yield ConfigInvalid(
+            Text("The receiver belongs to {found} there, not to {owner}.", found=found, owner=owner),
+            where=where,
+            next_step=_ASK_FHI,
+        )
 
 
 def _queue(entry: RegisterEntry, settings: Settings) -> Iterator[ConfigInvalid]:
     address, her_id = entry.queues.asynchronous, entry.party.her_id
-    where = f"Adresseregisteret, HER-id {her_id}, E_SB_ASYNC"
+    where = Text("Adresseregisteret, HER-id {her_id}, E_SB_ASYNC", her_id=her_id)
     if not queue_name(address):
-        yield ConfigInvalid("No queue is registered for the receiver.", where=where, next_step=_ASK_FHI)
+        yield ConfigInvalid(Text("No queue is registered for the receiver."), where=where, next_step=_ASK_FHI)
         return
     registered = registered_address(address)
     if not registered.is_complete:
         yield ConfigInvalid(
-            "The receiver's registered address is not of the form host/exchange/queue.", where=where, next_step=_ASK_FHI
+            Text("The receiver's registered address is not of the form host/exchange/queue."),
+            where=where,
+            next_step=_ASK_FHI,
         )
         return
     from kpr_sender.net import host_name, same_host  # noqa: PLC0415 - with it come ssl and sockets
@@ -82,16 +93,23 @@ def _queue(entry: RegisterEntry, settings: Settings) -> Iterator[ConfigInvalid]:
     host = host_name(registered.hosts[0])
     if not same_host(host, settings.bus.host):
         yield ConfigInvalid(
-            f"The receiver is on the bus {host}, and we send to {settings.bus.host}.",
+            Text("The receiver is on the bus {host}, and we send to {host_2}.", host=host, host_2=settings.bus.host),
             where=where,
-            next_step=f"If {host} is NHN's bus for this environment, set bus.host to it; else ask kundesenter@nhn.no.",
+            next_step=Text(
+                "If {host} is NHN's bus for this environment, set bus.host to it; else ask kundesenter@nhn.no.",
+                host=host,
+            ),
         )
     configured = settings.receiver.queue
     if configured and queue_name(configured) != queue_name(address):
         yield ConfigInvalid(
-            f"The configuration has the queue {queue_name(configured)}, Adresseregisteret has {queue_name(address)}.",
+            Text(
+                "The configuration has the queue {queue_name}, Adresseregisteret has {queue_name_2}.",
+                queue_name=queue_name(configured),
+                queue_name_2=queue_name(address),
+            ),
             where=f"{settings.origin}: receiver.queue",
-            next_step="Remove the line: the registry has the queue.",
+            next_step=Text("Remove the line: the registry has the queue."),
         )
     try:
         profiles.guard_environment(
@@ -110,22 +128,31 @@ def _certificates(entry: RegisterEntry, settings: Settings) -> Iterator[ConfigIn
         configured = configured_certificates(settings, use)
         if configured and registered and configured[0] != registered[0]:
             yield ConfigInvalid(
-                f"The configuration's certificate ({_named(configured[0])}) is not the one in Adresseregisteret "
-                f"({_named(registered[0])}); {_newer(configured[0], registered[0])}.",
+                Text(
+                    "The configuration's certificate ({named}) is not the one in Adresseregisteret ({named_2}); "
+                    "{newer}.",
+                    named=_named(configured[0]),
+                    named_2=_named(registered[0]),
+                    newer=_newer(configured[0], registered[0]),
+                ),
                 where=f"{settings.origin}: {_KEYS[use]}",
-                next_step="Find out why, then remove the line: the registry has the certificate.",
+                next_step=Text("Find out why, then remove the line: the registry has the certificate."),
             )
 
 
 def _named(certificate: Certificate) -> str:
-    return f"serial number {certificate.serial_number:x}, from {certificate.not_valid_before_utc:%Y-%m-%d}"
+    return Text(
+        "serial number {serial_number}, from {not_valid_before_utc}",
+        serial_number=format(certificate.serial_number, "x"),
+        not_valid_before_utc=format(certificate.not_valid_before_utc, "%Y-%m-%d"),
+    )
 
 
 def _newer(configured: Certificate, registered: Certificate) -> str:
     ours, theirs = configured.not_valid_before_utc, registered.not_valid_before_utc
     if ours == theirs:
-        return "both begin at the same moment"
-    return "the configuration's is newer" if ours > theirs else "Adresseregisteret's is newer"
+        return Text("both begin at the same moment")
+    return Text("the configuration's is newer") if ours > theirs else Text("Adresseregisteret's is newer")
 
 
 def require_openable(entry: RegisterEntry, ours: Sequence[Certificate]) -> None:
@@ -137,10 +164,17 @@ def require_openable(entry: RegisterEntry, ours: Sequence[Certificate]) -> None:
     registered = entry.encryption[:1]
     if not registered or registered[0] in ours:
         return
-    configured = ", ".join(f"serial number {one.serial_number:x}" for one in ours) or "none"
+    configured = listed(
+        *(Text("serial number {serial_number}", serial_number=format(one.serial_number, "x")) for one in ours)
+    ) or Text("none")
     raise AccessRefused(
-        f"FHI seals its receipts for the certificate with serial number {registered[0].serial_number:x}, which is "
-        f"registered on HER-id {entry.party.her_id}; the certificates of our decryption keys are {configured}.",
+        Text(
+            "FHI seals its receipts for the certificate with serial number {serial_number}, which is registered on "
+            "HER-id {her_id}; the certificates of our decryption keys are {configured}.",
+            serial_number=format(registered[0].serial_number, "x"),
+            her_id=entry.party.her_id,
+            configured=configured,
+        ),
         where="keys.decryption",
-        next_step="Add the key of the registered certificate to [[keys.decryption]], or register ours.",
+        next_step=Text("Add the key of the registered certificate to [[keys.decryption]], or register ours."),
     )

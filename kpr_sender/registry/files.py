@@ -22,11 +22,12 @@ from kpr_sender.registry.port import (
 )
 from kpr_sender.regular_file import read_regular
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
-_DOWNLOAD: Final = "Download it from Adresseregisteret; certs/README.md says which one goes where."
+_DOWNLOAD: Final = Text("Download it from Adresseregisteret; certs/README.md says which one goes where.")
 
 
 class FilesRegistry:
@@ -53,8 +54,12 @@ class FilesRegistry:
         known = profiles.load(settings.report.year).receivers[settings.environment]
         if her_id != known.service_her_id:
             raise ConfigInvalid(
-                f"HER-id {her_id} is not known here; the configuration has the certificates of "
-                f"{known.service_her_id} only.",
+                Text(
+                    "HER-id {her_id} is not known here; the configuration has the certificates of {service_her_id} "
+                    "only.",
+                    her_id=her_id,
+                    service_her_id=known.service_her_id,
+                ),
                 where=f"{settings.origin}: receiver",
             )
         return RegisterEntry(
@@ -97,6 +102,8 @@ def _certificate(settings: Settings, key: str, path: Path) -> Certificate:
         data = read_regular(path)
     except OSError as error:
         raise ConfigInvalid(
-            f"The certificate {path} cannot be read: {error.strerror}.", where=where, next_step=_DOWNLOAD
+            Text("The certificate {path} cannot be read: {reason}.", path=path, reason=error.strerror),
+            where=where,
+            next_step=_DOWNLOAD,
         ) from None
     return load_certificate(data, f"{where} ({path.name})")

@@ -25,6 +25,7 @@ from kpr_sender.http_client import HttpAnswer
 from kpr_sender.keys.native import shielded
 from kpr_sender.registry.client import RegistryClient, unreadable
 from kpr_sender.settings.values import HelseIdSettings
+from kpr_sender.texts import Text
 
 TOKEN_PATH: Final = "/connect/token"  # noqa: S105 - a path
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -86,9 +87,9 @@ class HelseId:
             else:
                 token = self._token()
         raise AccessRefused(
-            "The register refuses the token that HelseID gave us.",
+            Text("The register refuses the token that HelseID gave us."),
             where=url,
-            next_step="Check in HelseID Selvbetjening that the client may use the register's interface.",
+            next_step=Text("Check in HelseID Selvbetjening that the client may use the register's interface."),
         )
 
     def _token(self) -> str:
@@ -102,7 +103,7 @@ class HelseId:
             if found.get("error") != _NONCE or not nonce:
                 raise _refusal(answer, found)
             self._nonce = nonce
-        raise RegistryUnreachable("HelseID asks for another nonce again and again.", where=url)
+        raise RegistryUnreachable(Text("HelseID asks for another nonce again and again."), where=url)
 
     def _ask_for_token(self, url: str) -> HttpAnswer:
         form = {
@@ -156,9 +157,9 @@ def _load(text: str) -> RSAKey | ECKey:
     except Exception:  # noqa: BLE001, S110 - whatever a library raises at a key: its own text may quote the key
         pass
     raise AccessRefused(
-        "There is no private key in it that can be used.",
+        Text("There is no private key in it that can be used."),
         where="registry.client_key_file",
-        next_step="Expected is a private key, RSA or elliptic curve, as JWK or PEM without passphrase.",
+        next_step=Text("Expected is a private key, RSA or elliptic curve, as JWK or PEM without passphrase."),
     )
 
 
@@ -191,28 +192,30 @@ def _object(answer: HttpAnswer) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise unreadable(answer, "it is no JSON object")
+        raise unreadable(answer, Text("it is no JSON object"))
     return found
 
 
 def _access_token(answer: HttpAnswer, found: dict[str, Any]) -> str:
     token = found.get("access_token")
     if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
-        raise unreadable(answer, "there is no access token in it")
+        raise unreadable(answer, Text("there is no access token in it"))
     if str(found.get("token_type", "")).lower() != "dpop":
-        raise unreadable(answer, "its token is not bound to our key")
+        raise unreadable(answer, Text("its token is not bound to our key"))
     return token
 
 
 def _refusal(answer: HttpAnswer, found: dict[str, Any]) -> AccessRefused | RegistryUnreachable:
     if answer.status not in _REFUSALS:
-        return unreadable(answer, "HelseID gives no token")
+        return unreadable(answer, Text("HelseID gives no token"))
     code = str(found.get("error", ""))
+    if not _CODE.fullmatch(code):
+        code = f"HTTP {answer.status}"
     refused = LoginRefused if answer.status == _UNAUTHORIZED or code in _NOT_OUR_CLIENT else AccessRefused
     return refused(
-        f"HelseID refuses our client ({code if _CODE.fullmatch(code) else f'HTTP {answer.status}'}).",
+        Text("HelseID refuses our client ({code}).", code=code),
         where=answer.url,
-        next_step="Check registry.client_id and its key in HelseID Selvbetjening, and this machine's clock.",
+        next_step=Text("Check registry.client_id and its key in HelseID Selvbetjening, and this machine's clock."),
     )
 
 

@@ -14,6 +14,7 @@ from typing import Final
 from kpr_sender.errors import KprError, RegistryUnreachable
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.registry.port import AddressRegistry, Counterpart, Provenance
+from kpr_sender.texts import Text
 
 AT_MOST_EVERY: Final = 300.0
 """Seconds between two questions past the cache, from one run to the next as well: its entry says when it was asked."""
@@ -79,7 +80,11 @@ class LatestCounterpart:
         try:
             self._known = self.past_cache.counterpart(self.her_id)
         except KprError as error:
-            text = f"The register could not be asked whether {self.her_id} has a new certificate: {error.what}"
+            text = Text(
+                "The register could not be asked whether {her_id} has a new certificate: {what}",
+                her_id=self.her_id,
+                what=error.what,
+            )
             self.observe(Event(EventKind.WARNING, text))
             return False
         return self._known.signing != before

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError
 from kpr_sender.messages.transport import queue_name
+from kpr_sender.texts import Text, listed
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -24,7 +25,7 @@ class Use(enum.StrEnum):
     SIGNING = "signing"
 
 
-_ENGLISH: Final = {Use.ENCRYPTION: "for encryption", Use.SIGNING: "for validating its signatures"}
+_ENGLISH: Final = {Use.ENCRYPTION: Text("for encryption"), Use.SIGNING: Text("for validating its signatures")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +47,16 @@ class Provenance:
     @property
     def text(self) -> str:
         """The same in words, for a person."""
-        parts = [f"from {self.source}"]
+        parts = [Text("from {source}", source=self.source)]
         if self.fetched_at is not None:
-            parts.append(f"fetched {self.fetched_at:%Y-%m-%d %H:%M} UTC")
+            parts.append(Text("fetched {fetched_at} UTC", fetched_at=format(self.fetched_at, "%Y-%m-%d %H:%M")))
         if self.usable_until is not None:
-            parts.append(f"good until {self.usable_until:%Y-%m-%d %H:%M} UTC")
+            parts.append(
+                Text("good until {usable_until} UTC", usable_until=format(self.usable_until, "%Y-%m-%d %H:%M"))
+            )
         if self.stale:
-            parts.append("the register cannot be reached now")
-        return ", ".join(parts)
+            parts.append(Text("the register cannot be reached now"))
+        return listed(*parts)
 
 
 UNKNOWN: Final = Provenance()
@@ -179,9 +182,13 @@ class RegisterEntry:
         for use, registered in ((Use.ENCRYPTION, self.encryption), (Use.SIGNING, self.signing)):
             if not registered:
                 raise AccessRefused(
-                    f"Adresseregisteret has no certificate {_ENGLISH[use]} of HER-id {self.party.her_id}.",
+                    Text(
+                        "Adresseregisteret has no certificate {english} of HER-id {her_id}.",
+                        english=_ENGLISH[use],
+                        her_id=self.party.her_id,
+                    ),
                     where=self.provenance.source,
-                    next_step="The party must register one. If it is FHI, write to kpr@fhi.no.",
+                    next_step=Text("The party must register one. If it is FHI, write to kpr@fhi.no."),
                 )
         return Counterpart(
             her_id=self.party.her_id,
@@ -241,7 +248,7 @@ class UnknownParty(ConfigInvalid):
     def at(cls, url: str, her_id: int) -> UnknownParty:
         """Return the error for a HER-id that the register at an address does not know."""
         return cls(
-            f"Adresseregisteret does not know HER-id {her_id}.",
+            Text("Adresseregisteret does not know HER-id {her_id}.", her_id=her_id),
             where=url,
-            next_step="Check that registry.url is the register of this environment, and the HER-id.",
+            next_step=Text("Check that registry.url is the register of this environment, and the HER-id."),
         )

@@ -23,6 +23,7 @@ from kpr_sender.registry.client import (
 from kpr_sender.registry.helseid import HelseId
 from kpr_sender.registry.port import RegisteredParty, RegisteredQueues, RegisterEntry, UnknownParty
 from kpr_sender.settings.values import RegistrySettings
+from kpr_sender.texts import Text, said
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -52,7 +53,7 @@ class RestRegister:
         """
         settings = self.settings
         if settings.helseid is None:
-            raise ConfigInvalid("No client in HelseID is named.", where="registry.client_id")
+            raise ConfigInvalid(Text("No client in HelseID is named."), where="registry.client_id")
         base = f"{settings.url.rstrip('/')}/api/v1"
         with RegistryClient(settings.ca_file, settings.timeout, self.stopped) as client:
             guarded = HelseId(settings.helseid, scope=SCOPE, client=client, now=self.now)
@@ -76,24 +77,24 @@ def _ask(guarded: HelseId, url: str, read: Callable[[_Object | None], T]) -> T:
     """Read the JSON object of an answer; None where it says that there is nothing."""
     answer = guarded.get(url)
     if answer.status == _FORBIDDEN:
-        raise AccessRefused("The register's interface is closed to our client (HTTP 403).", where=answer.url)
+        raise AccessRefused(Text("The register's interface is closed to our client (HTTP 403)."), where=answer.url)
     try:
         found = json.loads(answer.body) if answer.status == _OK else None
     except (ValueError, RecursionError):
         found = None
     if answer.status != _NOT_FOUND and not isinstance(found, dict):
-        raise unreadable(answer, f"it is no JSON object (HTTP {answer.status})")
+        raise unreadable(answer, Text("it is no JSON object (HTTP {status})", status=answer.status))
     try:
         return read(found)
     except UnreadableError as error:
-        raise unreadable(answer, str(error)) from None
+        raise unreadable(answer, said(error)) from None
 
 
 def _details(found: _Object | None, her_id: int) -> tuple[RegisteredParty | None, RegisteredQueues]:
     if found is None:
         return None, RegisteredQueues()
     if found.get("herId") != her_id:
-        raise UnreadableError("it is about another party")
+        raise UnreadableError(Text("it is about another party"))
     parent = _mapping(_mapping(found, "serviceDetails"), "parentOrganization")
     parent_her_id = parent.get("herId")
     own = _mapping(found, "organizationDetails")

@@ -28,6 +28,7 @@ from kpr_sender.registry.client import (
 )
 from kpr_sender.registry.port import RegisteredParty, RegisteredQueues, RegisterEntry, UnknownParty
 from kpr_sender.settings.values import RegistrySettings
+from kpr_sender.texts import Text, said
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,15 +110,20 @@ class SoapRegister:
         except FaultError as fault:
             raise self._fault(operation, her_id, fault.code) from None
         except (UnreadableError, MessageRefused) as error:
-            raise unreadable(answer, str(error)) from None
+            raise unreadable(answer, said(error)) from None
 
     def _fault(self, operation: str, her_id: int, code: str) -> KprError:
         if code == UNKNOWN_HER_ID:
             return UnknownParty.at(self.settings.url, her_id)
         return AccessRefused(
-            f"Adresseregisteret refuses {operation} for HER-id {her_id} ({code}).",
+            Text(
+                "Adresseregisteret refuses {operation} for HER-id {her_id} ({code}).",
+                operation=operation,
+                her_id=her_id,
+                code=code,
+            ),
             where=self.settings.url,
-            next_step="Ask kundesenter@nhn.no, with this code.",
+            next_step=Text("Ask kundesenter@nhn.no, with this code."),
         )
 
 
@@ -125,12 +131,14 @@ def _refuse(answer: HttpAnswer) -> None:
     """Refuse a status that says it all, whatever the body."""
     if answer.status in _NO_ACCESS:
         raise LoginRefused(
-            f"Adresseregisteret refuses our user (HTTP {answer.status}).",
+            Text("Adresseregisteret refuses our user (HTTP {status}).", status=answer.status),
             where=f"registry.user, {answer.url}",
-            next_step="Check registry.user (OrgUsr in RegisterPlattformen) and its password.",
+            next_step=Text("Check registry.user (OrgUsr in RegisterPlattformen) and its password."),
         )
     if answer.status in _NO_SUCH_PLACE:
-        raise ConfigInvalid(f"No register is there (HTTP {answer.status}).", where=f"registry.url, {answer.url}")
+        raise ConfigInvalid(
+            Text("No register is there (HTTP {status}).", status=answer.status), where=f"registry.url, {answer.url}"
+        )
 
 
 def question(operation: str, her_id: int) -> bytes:
@@ -147,21 +155,21 @@ def _result(answer: bytes, operation: str) -> etree._Element | None:
     envelope = safe_xml.parse_answer(answer, max_bytes=MAX_BYTES)
     soap = next((namespace for namespace in _SOAP if envelope.tag == f"{{{namespace}}}Envelope"), None)
     if soap is None:
-        raise UnreadableError("it is no SOAP envelope")
+        raise UnreadableError(Text("it is no SOAP envelope"))
     # SOAP 1.1 wraps it in "detail", 1.2 in "Detail".
     body = safe_xml.only(envelope.findall(f"{{{soap}}}Body"))
     if body is None:
-        raise UnreadableError("it is a SOAP envelope without a body")
+        raise UnreadableError(Text("it is a SOAP envelope without a body"))
     fault = safe_xml.only(body.findall(f"{{{soap}}}Fault"))
     if fault is not None:
         generic = safe_xml.only(fault.findall(f".//{{{COMMON}}}GenericFault"))
         if generic is None:
-            raise UnreadableError("it is a SOAP fault without a reason of the register's")
+            raise UnreadableError(Text("it is a SOAP fault without a reason of the register's"))
         code = _text(generic, COMMON, "ErrorCode")
-        raise FaultError(code if _CODE.fullmatch(code) else "not named")
+        raise FaultError(code if _CODE.fullmatch(code) else Text("not named"))
     response = safe_xml.only(body.findall(f"{{{PARTY}}}{operation}Response"))
     if response is None:
-        raise UnreadableError(f"it has no {operation}Response in the register's namespace")
+        raise UnreadableError(Text("it has no {operation}Response in the register's namespace", operation=operation))
     found = safe_xml.only(response.findall(f"{{{PARTY}}}{operation}Result"))
     return None if found is None or found.get(_NIL) in ("true", "1") else found
 
@@ -169,17 +177,17 @@ def _result(answer: bytes, operation: str) -> etree._Element | None:
 def _details(element: etree._Element | None, her_id: int) -> tuple[RegisteredParty, RegisteredQueues]:
     """Read the details of the party that was asked for."""
     if element is None:
-        raise UnreadableError("it has nothing about the party")
+        raise UnreadableError(Text("it has nothing about the party"))
     found = _party(element)
     if found.her_id != her_id:
-        raise UnreadableError("it is about another party")
+        raise UnreadableError(Text("it is about another party"))
     return found, _queues(element)
 
 
 def _organisation_name(element: etree._Element | None, her_id: int) -> str:
     """Read an organisation's visningsnavn, or its name where it has none."""
     if element is None or _integer(_text(element, PARTY, "HerId")) != her_id:
-        raise UnreadableError("it is about another party")
+        raise UnreadableError(Text("it is about another party"))
     return registered_name(_text(element, PARTY, "DisplayName") or _text(element, PARTY, "Name"))
 
 
@@ -233,5 +241,5 @@ def _text(element: etree._Element, namespace: str, path: str) -> str:
 
 def _integer(text: str) -> int:
     if not _NUMBER.fullmatch(text):
-        raise UnreadableError("a HER-id in it is no number")
+        raise UnreadableError(Text("a HER-id in it is no number"))
     return int(text)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kpr_sender.errors import KprError, sentence
+from kpr_sender.errors import KprError
 from kpr_sender.journal.values import JournalEvent
 from kpr_sender.model import (
     CertificateName,
     Environment,
     ErrorMessage,
+    Language,
     Receipt,
     ReceiptError,
     Shipment,
@@ -20,59 +21,72 @@ from kpr_sender.model import (
     rfc3339,
 )
 from kpr_sender.operator.resolve import Attempt, Case, Decision
+from kpr_sender.render.language import say, spoken
 from kpr_sender.report import Report
 from kpr_sender.result import environment_mark
 from kpr_sender.standing import evidence, standing
 from kpr_sender.states import ReceiptStatus, ShipmentState, awaits_answer
-from kpr_sender.texts import Text
+from kpr_sender.texts import Text, listed, paragraph, quoted
 
 if TYPE_CHECKING:
     # Only the type is needed; the module would load the journal's writing side for every screen.
     from kpr_sender.journal.values import Accepted
 
-STATUS_WORDS: Final[Mapping[ReceiptStatus, str]] = {
-    ReceiptStatus.OK: "OK",
-    ReceiptStatus.REJECTED: "rejected",
-    ReceiptStatus.OK_WITH_ERRORS: "OK, with errors in parts of it",
+STATUS_WORDS: Final[Mapping[ReceiptStatus, Text]] = {
+    ReceiptStatus.OK: Text("OK"),
+    ReceiptStatus.REJECTED: Text("rejected"),
+    ReceiptStatus.OK_WITH_ERRORS: Text("OK, with errors in parts of it"),
 }
-_CONSEQUENCES: Final[Mapping[Decision, str]] = {
-    Decision.ARRIVED: "It counts as published, and its receipt is waited for.",
-    Decision.NOT_ARRIVED: (
+_CONSEQUENCES: Final[Mapping[Decision, Text]] = {
+    Decision.ARRIVED: Text("It counts as published, and its receipt is waited for."),
+    Decision.NOT_ARRIVED: Text(
         "The next kpr-send send sends the same bytes again, under the same MsgId and a new message-id."
     ),
-    Decision.CANCEL: "It is given up; a new extract may then replace the submission.",
-    Decision.SETTLED: "Its state stays, nobody is called any more, and the exit code is 0.",
+    Decision.CANCEL: Text("It is given up; a new extract may then replace the submission."),
+    Decision.SETTLED: Text("Its state stays, nobody is called any more, and the exit code is 0."),
 }
 _OF_ALARM: Final = (
-    "Is it clear who else delivers for this municipality, and need nobody look at the alarm any more?",
-    "The alarm ends, and nothing else: the exit code is what it is without it.",
+    Text("Is it clear who else delivers for this municipality, and need nobody look at the alarm any more?"),
+    Text("The alarm ends, and nothing else: the exit code is what it is without it."),
 )
 """Question and consequence of *settled* while there is an alarm."""
-_RESENDS: Final[Mapping[ShipmentState, str]] = {
-    ShipmentState.REJECTED: "The same file is sealed anew, under a new MsgId; the next kpr-send send sends it.",
-    ShipmentState.FAULTED: (
+_RESENDS: Final[Mapping[ShipmentState, Text]] = {
+    ShipmentState.REJECTED: Text("The same file is sealed anew, under a new MsgId; the next kpr-send send sends it."),
+    ShipmentState.FAULTED: Text(
         "The same file is sealed anew, under the same MsgId and a new message-id; the next kpr-send send sends it."
     ),
-    ShipmentState.CANCELLED: "The same file is sealed anew, under the same MsgId; the next kpr-send send sends it.",
+    ShipmentState.CANCELLED: Text(
+        "The same file is sealed anew, under the same MsgId; the next kpr-send send sends it."
+    ),
 }
-_QUESTIONS: Final[Mapping[Decision, str]] = {
-    Decision.ARRIVED: "Has FHI told you that the {name} HAS ARRIVED?",
-    Decision.NOT_ARRIVED: "Has FHI told you that the {name} has NOT ARRIVED?",
-    Decision.CANCEL: "Do you give the {name} up?",
-    Decision.SETTLED: "Need nobody look at the {name} any more?",
+_QUESTIONS: Final[Mapping[Decision, Callable[[str], Text]]] = {
+    Decision.ARRIVED: lambda name: Text("Has FHI told you that the {name} HAS ARRIVED?", name=name),
+    Decision.NOT_ARRIVED: lambda name: Text("Has FHI told you that the {name} has NOT ARRIVED?", name=name),
+    Decision.CANCEL: lambda name: Text("Do you give the {name} up?", name=name),
+    Decision.SETTLED: lambda name: Text("Need nobody look at the {name} any more?", name=name),
 }
 _TOLD: Final = ("replaces", "by_submission", "receipt_id", "found", "emptied", "settled")
 """What of a decision's evidence a person wants to see."""
 _PRUNED: Final = Text("its sealed bytes and its receipts' content were removed; ids, digests and decisions are here")
 _RULE: Final = "-" * 78
 _THUMBPRINT_DIGITS: Final = 10
+_COUNTED: Final[Mapping[str, Callable[[int], Text]]] = {
+    "submissions": lambda number: Text("{number:,} submissions", number=number),
+    "shipments": lambda number: Text("{number:,} shipments", number=number),
+    "receipts": lambda number: Text("{number:,} receipts", number=number),
+    "events": lambda number: Text("{number:,} events", number=number),
+    "sealed_bytes": lambda number: Text("{number:,} sealed bytes", number=number),
+}
+_LABEL_WIDTHS: Final = {Language.EN: 10, Language.NB: 14}
+_FIELD_WIDTHS: Final = {Language.EN: 12, Language.NB: 17}
+"""How wide the labels before the values are, by language."""
 
 
 def error_text(error: KprError, environment: str | None = None) -> str:
     """Return an error for standard error: what happened, what to do, what the exit code means."""
-    meaning = f"Exit code {error.exit_code}: {error.meaning}."
+    meaning = say(Text("Exit code {code}: {meaning}.", code=error.exit_code, meaning=error.meaning))
     mark = "" if environment is None else environment_mark(Environment(environment))
-    return f"{mark}kpr-send: {_with_place(error)}\n  What to do: {error.next_step}\n  {meaning}"
+    return f"{mark}kpr-send: {say(error.placed)}\n  {_what_to_do(error.next_step)}\n  {meaning}"
 
 
 def report_screen(report: Report, *, journal: Path, receipts: Path, remark: str = "") -> Iterator[str]:
@@ -86,46 +100,54 @@ def report_screen(report: Report, *, journal: Path, receipts: Path, remark: str 
     """
     yield headline(report)
     if remark:
-        yield remark
+        yield say(remark)
     yield ""
     yield _heading(report.submission)
     for shipment in report.submission.shipments:
         yield ""
         yield from _shipment(shipment, report)
         if shipment not in report.submission.own:
-            yield from _indented("kept", [f"of submission {shipment.submission_id}: delivered, and not sent again"])
+            kept = Text("of submission {id}: delivered, and not sent again", id=shipment.submission_id)
+            yield from _indented(Text("kept"), [kept])
     yield ""
-    yield f"  Journal     {journal}"
-    yield f"  Receipts    {receipts}"
-    yield f"  Exit code   {report.exit_code}"
+    yield _field(Text("Journal"), str(journal))
+    yield _field(Text("Receipts"), str(receipts))
+    yield _field(Text("Exit code"), str(report.exit_code))
     yield from _deadline(report)
     if report.answers_to_others:
-        what = "answers to others on our queue: they name no message of this journal"
-        yield f"  Not ours    {report.answers_to_others} {what}"
+        others = Text(
+            "{count} answer to others on our queue: it names no message of this journal",
+            plural="{count} answers to others on our queue: they name no message of this journal",
+            count=report.answers_to_others,
+        )
+        yield _field(Text("Not ours"), others)
     if report.next_look is not None:
-        yield f"  Next look   {report.next_look.text}"
-    yield f"  What to do  {report.next_step}"
+        yield _field(Text("Next look"), report.next_look.text)
+    yield _field(Text("What to do"), report.next_step)
 
 
 def headline(report: Report) -> str:
     """Return the result; outside production it begins with TEST."""
     error = report.error
-    return report.text() if error is None else environment_mark(report.submission.environment) + _with_place(error)
+    return environment_mark(report.submission.environment) + say(report.good() if error is None else error.placed)
 
 
 def _deadline(report: Report) -> Iterator[str]:
     """Yield the last day to report and how far it is off; nothing where it is not known."""
     if report.deadline is not None:
         late = report.deadline.is_past(report.asked_at) and report.submission.state is not SubmissionState.DELIVERED
-        more = "; ask kpr@fhi.no for an extension, then set report.extended_to" if late else ""
-        yield f"  Deadline    it {report.deadline.text(report.asked_at)}{more}"
+        when = report.deadline.text(report.asked_at)
+        text = Text("it {when}", when=when)
+        if late:
+            text = Text("it {when}; ask kpr@fhi.no for an extension, then set report.extended_to", when=when)
+        yield _field(Text("Deadline"), text)
 
 
 def earlier_submissions(others: Sequence[Submission]) -> Iterator[str]:
     """Yield a line for each submission besides the one that is shown; nothing where there is none."""
     if others:
         yield ""
-        yield "  Earlier submissions:"
+        yield f"  {say(Text('Earlier submissions:'))}"
     for other in others:
         yield f"    {other.submission_id}  {other.year}  {other.kommunenummer}  {other.state.value}"
 
@@ -137,18 +159,20 @@ def receipts_screen(report: Report, receipts: Iterable[tuple[Receipt, Path | Non
         report: What is known of the submission.
         receipts: Each with its copy, or None where there is no copy.
     """
-    listed, submission = list(receipts), report.submission
-    yield f"Submission {submission.submission_id}: {submission.state.value}"
+    shown, submission = list(receipts), report.submission
+    yield say(Text("Submission {id}: {state}", id=submission.submission_id, state=submission.state.value))
     yield from _deadline(report)
     for shipment in submission.shipments:
         yield ""
         yield f"  {shipment.type.norwegian} ({shipment.type.value}), MsgId {shipment.msg_id}"
-        own = [(receipt, copy) for receipt, copy in listed if receipt.msg_id in shipment.msg_ids]
+        own = [(receipt, copy) for receipt, copy in shown if receipt.msg_id in shipment.msg_ids]
         if not own and shipment.error_message is None:
-            yield "    No receipt yet."
+            yield f"    {say(Text('No receipt yet.'))}"
         for receipt, copy in own:
-            yield from _indented(f"receipt {receipt.receipt_id}", _receipt(receipt, with_detail=True))
-            yield from _indented("file", [] if copy is None else [str(copy)])
+            yield from _indented(
+                Text("receipt {number}", number=receipt.receipt_id), _receipt(receipt, with_detail=True)
+            )
+            yield from _indented(Text("file"), [] if copy is None else [str(copy)])
         yield from _error_message(shipment.error_message)
 
 
@@ -165,8 +189,8 @@ def case_screen(case: Case, report: Report) -> Iterator[str]:
     yield ""
     yield from _shipment(shipment, report)
     for number, attempt in enumerate(case.attempts, start=1):
-        yield from _indented(f"attempt {number}", _attempt(attempt))
-    yield from _indented("sealed", [f"sha256 {shipment.sealed_sha256}", f"message-id {shipment.message_id}"])
+        yield from _indented(Text("attempt {number}", number=number), _attempt(attempt))
+    yield from _indented(Text("sealed"), [f"sha256 {shipment.sealed_sha256}", f"message-id {shipment.message_id}"])
 
 
 def open_decisions(case: Case, *, letter: str) -> Iterator[str]:
@@ -178,43 +202,46 @@ def open_decisions(case: Case, *, letter: str) -> Iterator[str]:
     """
     yield ""
     if awaits_answer(case.shipment):
-        yield "  Run kpr-send wait first: a receipt that lies on the queue decides better than any person."
-        yield "  Else send this to kpr@fhi.no, and decide by the answer:"
+        first = Text("Run kpr-send wait first: a receipt that lies on the queue decides better than any person.")
+        yield f"  {say(first)}"
+        yield f"  {say(Text('Else send this to kpr@fhi.no, and decide by the answer:'))}"
         yield _RULE
         yield letter.rstrip()
         yield _RULE
     if case.may_be_resent:
         yield f"  kpr-send resend {case.shipment.msg_id} --reason TEXT"
-        yield f"      {_RESENDS[case.shipment.state]}"
+        yield f"      {say(_RESENDS[case.shipment.state])}"
     for decision in case.open_to:
         yield f"  kpr-send resolve {case.shipment.msg_id} --{decision.value} --reason TEXT"
-        yield f"      {_question(case.shipment, decision)[1]}"
+        yield f"      {say(_question(case.shipment, decision)[1])}"
 
 
 def unverified_receipts(shipment: Shipment) -> Iterator[str]:
     """Yield a line for each receipt that failed verification: it must be read before a decision."""
     for receipt in shipment.receipts:
         if receipt.in_question:
-            yield sentence("Mind: a receipt has come that is not verified", receipt.problem)
+            text = Text("Mind: a receipt has come that is not verified: {problem}.", problem=quoted(receipt.problem))
+            yield say(text)
 
 
 def question(shipment: Shipment, decision: Decision) -> str:
     """Return what is asked before a decision is written."""
-    return " ".join(_question(shipment, decision))
+    return say(paragraph(*_question(shipment, decision)))
 
 
-def _question(shipment: Shipment, decision: Decision) -> tuple[str, str]:
+def _question(shipment: Shipment, decision: Decision) -> tuple[Text, Text]:
     """Return what is asked, and what follows."""
     if shipment.alarm and decision is Decision.SETTLED:
         return _OF_ALARM
     name = f"{shipment.type.norwegian} ({shipment.msg_id})"
-    return _QUESTIONS[decision].format(name=name), _CONSEQUENCES[decision]
+    return _QUESTIONS[decision](name), _CONSEQUENCES[decision]
 
 
 def resend_question(shipment: Shipment) -> str:
     """Return what is asked before a shipment's content is released to be sent again."""
     name = f"{shipment.type.norwegian} ({shipment.msg_id})"
-    return f"Is what went wrong put right, and is the {name} to be sent again? {_RESENDS[shipment.state]}"
+    asked = Text("Is what went wrong put right, and is the {name} to be sent again?", name=name)
+    return say(paragraph(asked, _RESENDS[shipment.state]))
 
 
 def verification_screen(
@@ -228,80 +255,113 @@ def verification_screen(
         error: What the findings amount to; None where there are none.
     """
     yield from finding_lines(findings)
-    verdict = f"{len(findings)} findings" if findings else "The journal is sound"
-    yield f"{verdict}: {counts(counted) or 'nothing could be read'}."
+    seen = counts(counted) or Text("nothing could be read")
+    yield say(
+        Text("{count} finding: {seen}.", plural="{count} findings: {seen}.", count=len(findings), seen=seen)
+        if findings
+        else Text("The journal is sound: {seen}.", seen=seen)
+    )
     if error is not None:
-        yield f"  What to do: {error.next_step}"
+        yield f"  {_what_to_do(error.next_step)}"
 
 
 def finding_lines(findings: Iterable[tuple[str, str]]) -> Iterator[str]:
     """Yield a line for each of the journal's findings."""
-    return (f"{subject}: {text}" for subject, text in findings)
+    return (f"{say(subject)}: {say(text)}" for subject, text in findings)
 
 
 def accepted_lines(accepted: Accepted) -> Iterator[str]:
     """Yield what became of a journal that was restored from a backup, copied or lost."""
-    yield f"Accepted: {accepted.found}"
+    yield say(Text("Accepted: {found}", found=accepted.found))
     for msg_id in accepted.in_doubt:
-        yield f"  {msg_id} was sealed and is in doubt now: it is not sent by itself."
+        text = Text("{msg_id} was sealed and is in doubt now: it is not sent by itself.", msg_id=msg_id)
+        yield f"  {say(text)}"
     for begun in accepted.forgotten:
-        yield f"  {begun.msg_id} ({begun.type}, {begun.year}) was begun, and is not in this journal."
+        text = Text(
+            "{msg_id} ({type}, {year}) was begun, and is not in this journal.",
+            msg_id=begun.msg_id,
+            type=begun.type,
+            year=begun.year,
+        )
+        yield f"  {say(text)}"
 
 
 def counts(counted: Mapping[str, int]) -> str:
     """Return numbers of things in one line, for example ``2 shipments, 9 events``."""
-    return ", ".join(f"{number:,} {kind.replace('_', ' ')}" for kind, number in counted.items())
+    things = (_COUNTED[kind](number) if kind in _COUNTED else f"{number:,} {kind}" for kind, number in counted.items())
+    return listed(*things)
 
 
-def _with_place(error: KprError) -> str:
-    return f"{error.where}: {error.what}" if error.where else error.what
+def _what_to_do(next_step: str) -> str:
+    return say(Text("What to do: {next_step}", next_step=next_step))
 
 
 def _heading(submission: Submission) -> str:
     bydel = "" if submission.bydel == "00" else f" bydel {submission.bydel}"
-    replaces = f", replaces {submission.replaces}" if submission.replaces else ""
-    return (
-        f"  Submission {submission.submission_id}: kommunenummer {submission.kommunenummer}{bydel}, "
-        f"{submission.year}, {submission.environment.value}{replaces}"
+    municipality = f"{submission.kommunenummer}{bydel}"
+    text = Text(
+        "Submission {id}: kommunenummer {kommunenummer}, {year}, {environment}",
+        id=submission.submission_id,
+        kommunenummer=municipality,
+        year=submission.year,
+        environment=submission.environment.value,
     )
+    if submission.replaces:
+        text = Text("{submission}, replaces {replaced}", submission=text, replaced=submission.replaces)
+    return f"  {say(text)}"
 
 
 def _shipment(shipment: Shipment, report: Report) -> Iterator[str]:
-    yield f"  {shipment.type.norwegian} ({shipment.type.value}): {standing(shipment).words}"
-    yield from _indented("MsgId", [shipment.msg_id])
-    size = f"{shipment.sealed_bytes:,} bytes sealed"
-    yield from _indented("sent", [f"{evidence(shipment)}, attempts {shipment.attempts}, {size}"])
+    yield f"  {shipment.type.norwegian} ({shipment.type.value}): {say(standing(shipment).words)}"
+    yield from _indented(Text("MsgId"), [shipment.msg_id])
+    sent = Text(
+        "{evidence}, attempts {attempts}, {size:,} bytes sealed",
+        evidence=evidence(shipment),
+        attempts=shipment.attempts,
+        size=shipment.sealed_bytes,
+    )
+    yield from _indented(Text("sent"), [sent])
     if shipment.certificates is not None:
         used = shipment.certificates
-        text = f"encrypted for {_short(used.encryption)}, signed with {_short(used.signing)} (SHA-1 thumbprints)"
-        yield from _indented("sealed", [text])
+        text = Text(
+            "encrypted for {encryption}, signed with {signing} (SHA-1 thumbprints)",
+            encryption=_short(used.encryption),
+            signing=_short(used.signing),
+        )
+        yield from _indented(Text("sealed"), [text])
     for earlier in shipment.earlier:
         ids = f"MsgId {earlier.msg_id}, message-id {earlier.message_id}"
-        yield from _indented("before", [f"{rfc3339(earlier.until)} {ids}"])
+        yield from _indented(Text("before"), [f"{rfc3339(earlier.until)} {ids}"])
     decided = (one for one in report.decisions if one.msg_id in shipment.msg_ids)
-    yield from _indented("decided", map(decision_line, decided))
-    yield from _indented("alarm", [shipment.alarm] if shipment.alarm else [])
+    yield from _indented(Text("decided"), map(decision_line, decided))
+    yield from _indented(Text("alarm"), [shipment.alarm] if shipment.alarm else [])
     if shipment.settled:
-        yield from _indented("settled", ["by a person: nobody need look at it any more"])
+        yield from _indented(Text("settled"), [Text("by a person: nobody need look at it any more")])
     if shipment.pruned_at is not None:
-        yield from _indented("pruned", [_PRUNED])
+        yield from _indented(Text("pruned"), [_PRUNED])
     for receipt in shipment.receipts:
-        yield from _indented("receipt", _receipt(receipt))
+        yield from _indented(Text("receipt"), _receipt(receipt))
     yield from _error_message(shipment.error_message)
     if shipment.last_error is not None and not shipment.receipts and shipment.error_message is None:
-        yield from _indented("error", [shipment.last_error.text])
+        yield from _indented(Text("error"), [shipment.last_error.text])
 
 
 def decision_line(event: JournalEvent) -> str:
     """Return what a person decided, with time, name and reason."""
     more = ", ".join(f"{name} {value}" for name, value in event.details.items() if name in _TOLD)
     what = f"{event.what} ({more})" if more else event.what
-    return f"{rfc3339(event.at)} {what}, by {event.who}{': ' if event.why else ''}{event.why}"
+    if not event.why:
+        return say(Text("{at} {what}, by {who}", at=rfc3339(event.at), what=what, who=event.who))
+    return say(Text("{at} {what}, by {who}: {why}", at=rfc3339(event.at), what=what, who=event.who, why=event.why))
 
 
 def log_screen(decided: Sequence[JournalEvent]) -> Iterator[str]:
     """Yield who decided what, and why: a line each, the oldest first."""
-    yield f"{len(decided)} decisions." if decided else "No person has decided anything."
+    yield say(
+        Text("{count} decision.", plural="{count} decisions.", count=len(decided))
+        if decided
+        else Text("No person has decided anything.")
+    )
     for event in decided:
         yield f"  {decision_line(event)}"
         if event.msg_id:
@@ -311,19 +371,23 @@ def log_screen(decided: Sequence[JournalEvent]) -> Iterator[str]:
 def _error_message(message: ErrorMessage | None) -> Iterator[str]:
     """Yield what the error queue said, if it did."""
     if message is not None:
-        yield from _indented("fault", [f"error queue, {rfc3339(message.at)} (not signed)", message.text])
+        yield from _indented(
+            Text("fault"), [Text("error queue, {at} (not signed)", at=rfc3339(message.at)), message.text]
+        )
 
 
 def _receipt(receipt: Receipt, *, with_detail: bool = False) -> Iterator[str]:
     """Yield a receipt; OT only for the person who asks for it."""
-    status = "unreadable" if receipt.status is None else f"{STATUS_WORDS[receipt.status]} (status {receipt.status})"
-    yield f"{status}, {rfc3339(receipt.received_at)}{_standing(receipt)}"
+    status: str = Text("unreadable")
+    if receipt.status is not None:
+        status = Text("{words} (status {status})", words=STATUS_WORDS[receipt.status], status=receipt.status.value)
+    yield f"{say(status)}, {rfc3339(receipt.received_at)}{_standing(receipt)}"
     if receipt.problem:
-        yield f"! {receipt.problem}"
+        yield f"! {say(receipt.problem)}"
     if receipt.pruned:
         yield Text("its bytes and its text were removed: see what was decided, in status")
     if receipt.signer is not None:
-        yield f"signed with {_short(receipt.signer)}"
+        yield say(Text("signed with {signer}", signer=_short(receipt.signer)))
     for error in receipt.errors:
         yield _receipt_error(error) + (f" - {error.detail}" if with_detail and error.detail else "")
 
@@ -331,7 +395,7 @@ def _receipt(receipt: Receipt, *, with_detail: bool = False) -> Iterator[str]:
 def _standing(receipt: Receipt) -> str:
     if receipt.verified:
         return ""
-    return ", discarded" if receipt.discarded else ", NOT VERIFIED"
+    return f", {say(Text('discarded') if receipt.discarded else Text('NOT VERIFIED'))}"
 
 
 def _receipt_error(error: ReceiptError) -> str:
@@ -342,9 +406,17 @@ def _receipt_error(error: ReceiptError) -> str:
 def _attempt(attempt: Attempt) -> Iterator[str]:
     begun, ended = attempt.begun, attempt.ended
     if ended is None:
-        yield f"{rfc3339(begun.at)} begun by {begun.who}; it has not ended"
+        yield say(Text("{at} begun by {who}; it has not ended", at=rfc3339(begun.at), who=begun.who))
         return
-    yield f"{rfc3339(begun.at)} to {rfc3339(ended.at)}, {ended.what}: {ended.why}"
+    yield say(
+        Text(
+            "{begun} to {ended}, {what}: {why}",
+            begun=rfc3339(begun.at),
+            ended=rfc3339(ended.at),
+            what=ended.what,
+            why=ended.why,
+        )
+    )
     evidence = {name: value for name, value in ended.details.items() if name not in {"from", "to"} and value != ""}
     if evidence:
         yield ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in evidence.items())
@@ -355,7 +427,12 @@ def _short(certificate: CertificateName) -> str:
     return f"{certificate.sha1[:_THUMBPRINT_DIGITS]}…"
 
 
-def _indented(label: str, lines: Iterable[str]) -> Iterator[str]:
+def _indented(label: Text, lines: Iterable[str]) -> Iterator[str]:
     """Yield lines under each other, the label before the first."""
     for number, line in enumerate(lines):
-        yield f"    {label if number == 0 else '':<10}{line}"
+        yield f"    {say(label) if number == 0 else '':<{_LABEL_WIDTHS[spoken()]}}{say(line)}"
+
+
+def _field(label: Text, value: str) -> str:
+    """Return a line of what is the same for the whole submission."""
+    return f"  {say(label):<{_FIELD_WIDTHS[spoken()]}}{say(value)}"

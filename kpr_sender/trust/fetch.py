@@ -27,6 +27,7 @@ from kpr_sender.deadline import Stopped, never
 from kpr_sender.durable import write_file
 from kpr_sender.errors import RegistryUnreachable
 from kpr_sender.http_client import BrokenOff, HttpClient, NoAnswer
+from kpr_sender.texts import Text, quoted, said
 from kpr_sender.trust.revocation import (
     RevocationAnswer,
     RevocationStatus,
@@ -59,7 +60,7 @@ def fetch(address: str, *, most: int, seconds: float, question: bytes | None = N
     with HttpClient(seconds=seconds, max_bytes=most, stopped=stopped) as client:
         answer = client.ask(address, question, None if question is None else _OCSP_HEADERS)
     if answer.status != HTTPStatus.OK:
-        raise NoAnswer(f"the server says {answer.status}")
+        raise NoAnswer(Text("the server says {status}", status=answer.status))
     return answer.body
 
 
@@ -68,11 +69,11 @@ def _check_address(address: str) -> None:
         split = urlsplit(address)
         port = split.port
     except ValueError:
-        raise NoAnswer("the address cannot be read") from None
+        raise NoAnswer(Text("the address cannot be read")) from None
     if split.scheme != "http" or not split.hostname or split.username is not None or port == 0:
-        raise NoAnswer("the address is not plain http")
+        raise NoAnswer(Text("the address is not plain http"))
     if not all("!" <= letter <= "~" for letter in address):
-        raise NoAnswer("the address cannot be read")
+        raise NoAnswer(Text("the address cannot be read"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +112,8 @@ class Issuers:
         for where, answer in self._answers(certificate, issuer, at):
             if answer.status is not RevocationStatus.UNKNOWN:
                 return answer
-            reasons.append(f"{where}: {answer.why}")
-        return no_answer("; ".join(reasons) or "it names no http address for CRL or OCSP, and no CRL is laid in")
+            reasons.append(Text("{where}: {why}", where=where, why=answer.why))
+        return no_answer(quoted(*reasons) or Text("it names no http address for CRL or OCSP, and no CRL is laid in"))
 
     def _answers(
         self, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime
@@ -129,11 +130,17 @@ class Issuers:
             try:
                 question = ocsp_request(certificate, issuer)
             except ValueError:
-                yield f"OCSP {address}", no_answer("no question can be made about the certificate")
+                yield (
+                    Text("OCSP {address}", address=address),
+                    no_answer(Text("no question can be made about the certificate")),
+                )
                 continue
-            yield f"OCSP {address}", self._stored_or_fetched(address, by_ocsp, MOST_OCSP_BYTES, question)
+            yield (
+                Text("OCSP {address}", address=address),
+                self._stored_or_fetched(address, by_ocsp, MOST_OCSP_BYTES, question),
+            )
         for address in named.crls:
-            yield f"CRL {address}", self._stored_or_fetched(address, by_crl, MOST_CRL_BYTES)
+            yield Text("CRL {address}", address=address), self._stored_or_fetched(address, by_crl, MOST_CRL_BYTES)
 
     def _from_crl_dir(self, evaluate: _Evaluate) -> Iterator[tuple[str, RevocationAnswer]]:
         if self.crl_dir is None:
@@ -141,11 +148,11 @@ class Issuers:
         try:
             files = sorted(path for path in self.crl_dir.iterdir() if path.is_file())
         except OSError as error:
-            yield str(self.crl_dir), no_answer(f"cannot be read ({error.strerror})")
+            yield str(self.crl_dir), no_answer(Text("cannot be read ({reason})", reason=error.strerror))
             return
         for path in files:
             data = _read(path, MOST_CRL_BYTES)
-            yield path.name, no_answer("cannot be read, or is too large") if data is None else evaluate(data)
+            yield path.name, no_answer(Text("cannot be read, or is too large")) if data is None else evaluate(data)
 
     def _stored_or_fetched(
         self, address: str, evaluate: _Evaluate, most: int, question: bytes | None = None
@@ -158,10 +165,10 @@ class Issuers:
             data = fetch(address, most=most, seconds=self.seconds, question=question, stopped=self.stopped)
         except BrokenOff as error:
             raise RegistryUnreachable(
-                f"Whether a certificate is revoked is not known: {error}.", where=address
+                Text("Whether a certificate is revoked is not known: {error}.", error=error), where=address
             ) from None
         except NoAnswer as error:
-            return no_answer(str(error))
+            return no_answer(said(error))
         answer = evaluate(data)
         if answer.status is not RevocationStatus.UNKNOWN and answer.until is not None:
             self._store(path, data)

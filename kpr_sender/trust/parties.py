@@ -8,6 +8,7 @@ from kpr_sender.cms.certificates import CertificateUse, check
 from kpr_sender.cms.port import Signer
 from kpr_sender.registry.port import FILES, Counterpart, Use
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
 from kpr_sender.trust.port import Trust
 
 
@@ -24,7 +25,7 @@ def check_counterpart(counterpart: Counterpart, settings: Settings, trust: Trust
         raise objection
     source = counterpart.provenance.source
     encryption, signing = (
-        (f"Adresseregisteret ({source}), certificate for {use}" for use in Use)
+        (Text("Adresseregisteret ({source}), certificate for {use}", source=source, use=use) for use in Use)
         if source and source != FILES
         else ("receiver.encryption_certificate", "receiver.signing_certificates")
     )

@@ -37,6 +37,7 @@ from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.model import Environment
 from kpr_sender.regular_file import read_regular
 from kpr_sender.settings.values import Revocation, Settings
+from kpr_sender.texts import Text
 from kpr_sender.trust.revocation import RevocationAnswer, RevocationStatus, is_authority
 
 if TYPE_CHECKING:
@@ -56,15 +57,15 @@ others: a certificate without one of them is warned of, not refused."""
 STORED_IN: Final = "revocation"
 """The folder beside the journal for issuers' answers."""
 
-_REVOKED: Final = "Do not use it. Have a new one issued and registered, or ask the party that it belongs to."
-_NOT_KNOWN: Final = (
-    "Let this machine reach the address over http, or put the issuer's CRL into protection.crl_dir; "
-    'with protection.revocation = "soft" it is only warned of.'
+_REVOKED: Final = Text("Do not use it. Have a new one issued and registered, or ask the party that it belongs to.")
+_NOT_KNOWN: Final = Text(
+    "Let this machine reach the address over http, or put the issuer's CRL into protection.crl_dir; with "
+    'protection.revocation = "soft" it is only warned of.'
 )
 _PLACES: Final = re.compile(r" ?\(encountered processing .*\)|:? ?AlgorithmIdentifier \{.*\}", re.DOTALL)
-_NO_PATH: Final = (
-    "Compare the certificate with Adresseregisteret; where it is the right one, add its authority's root and issuing "
-    "certificate to protection.roots (certs/README.md says where they are)."
+_NO_PATH: Final = Text(
+    "Compare the certificate with Adresseregisteret; where it is the right one, add its authority's root and "
+    "issuing certificate to protection.roots (certs/README.md says where they are)."
 )
 
 
@@ -148,13 +149,13 @@ class ConfiguredTrust:
 
     def _require_not_revoked(self, issued: x509.Certificate, answer: RevocationAnswer, *, name: str) -> None:
         if answer.status is RevocationStatus.REVOKED:
-            raise refusal(issued, f"The certificate is {answer.why}", name=name, next_step=_REVOKED)
+            raise refusal(issued, Text("The certificate is {why}", why=answer.why), name=name, next_step=_REVOKED)
         if answer.status is RevocationStatus.GOOD:
             return
-        what = f"No issuer says whether the certificate is revoked ({answer.why})"
+        what = Text("No issuer says whether the certificate is revoked ({why})", why=answer.why)
         if self.revocation is Revocation.REQUIRE:
             raise refusal(issued, what, name=name, next_step=_NOT_KNOWN)
-        self._warn(issued, f"{name}: {what}. It is {describe(issued)}.")
+        self._warn(issued, Text("{name}: {what}. It is {describe}.", name=name, what=what, describe=describe(issued)))
 
     def _warn_of_policies(self, certificate: x509.Certificate, *, name: str) -> None:
         found = certificate_policies(certificate)
@@ -162,8 +163,13 @@ class ConfiguredTrust:
             return
         has = ", ".join(sorted(each.dotted_string for each in found)) or "none"
         expected = " or ".join(sorted(each.dotted_string for each in self.policies))
-        text = f"{name}: no policy of a virksomhetssertifikat that HITS 1216 names ({expected}); it has {has}"
-        self._warn(certificate, f"{text}. It is {describe(certificate)}.")
+        text = Text(
+            "{name}: no policy of a virksomhetssertifikat that HITS 1216 names ({expected}); it has {has}",
+            name=name,
+            expected=expected,
+            has=has,
+        )
+        self._warn(certificate, Text("{text}. It is {describe}.", text=text, describe=describe(certificate)))
 
     def _warn(self, certificate: x509.Certificate, text: str) -> None:
         """Warn once of each certificate and text, however often it is evaluated."""
@@ -207,7 +213,7 @@ def trusted_path(
             raise
         except BaseException as error:  # noqa: BLE001 - as errors.foreign_bytes, whose refusal has no room for a reason
             reason = _reason(certificate, [*authorities.anchors, *known], error)
-            what = f"The certificate does not lead to a trusted authority: {reason}"
+            what = Text("The certificate does not lead to a trusted authority: {reason}", reason=reason)
             raise refusal(certificate, what, name=name, next_step=_NO_PATH) from None
 
 
@@ -215,9 +221,9 @@ def _reason(certificate: x509.Certificate, known: Sequence[x509.Certificate], er
     """Say what a person can act on first; the library's own words where that is all there is."""
     issuer = CertificateIdentity.of(certificate).issuer
     if all(CertificateIdentity.of(each).subject != issuer for each in known):
-        return "its issuer is not among protection.roots"
+        return Text("its issuer is not among protection.roots")
     said = _PLACES.sub("", str(error)).removeprefix("validation failed: ").removeprefix("candidates exhausted: ")
-    return said.strip().rstrip(".") or "the path does not hold"
+    return said.strip().rstrip(".") or Text("the path does not hold")
 
 
 def certificate_policies(certificate: x509.Certificate) -> frozenset[x509.ObjectIdentifier]:
@@ -235,15 +241,19 @@ def _issuers(settings: Settings, stopped: Stopped) -> Issuers | None:
 
 
 def _certificates(path: Path) -> list[x509.Certificate]:
-    where = f"protection.roots ({path.name})"
+    where = Text("protection.roots ({path})", path=path.name)
     try:
         found = load_certificates(read_regular(path), where)
     except OSError as error:
-        raise ConfigInvalid(f"The file {path} cannot be read: {error.strerror}.", where=where) from None
+        raise ConfigInvalid(
+            Text("The file {path} cannot be read: {reason}.", path=path, reason=error.strerror), where=where
+        ) from None
     except AccessRefused as error:
         raise ConfigInvalid(error.what, where=error.where) from None
     for each in found:
         # One that is trusted itself would have no path, and nobody would be asked whether it is revoked.
         if not is_authority(each):
-            raise ConfigInvalid(f"A certificate in it is no authority's. It is {describe(each)}.", where=where)
+            raise ConfigInvalid(
+                Text("A certificate in it is no authority's. It is {describe}.", describe=describe(each)), where=where
+            )
     return found

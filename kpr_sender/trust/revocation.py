@@ -24,6 +24,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 
 from kpr_sender.cms.certificates import extension
 from kpr_sender.errors import foreign_bytes
+from kpr_sender.texts import Text
 
 CLOCK_SKEW: Final = timedelta(minutes=5)
 """What an issuer's clock may be ahead of ours."""
@@ -77,7 +78,11 @@ def no_answer(why: str) -> RevocationAnswer:
 def _revoked(when: datetime, reason: x509.ReasonFlags | None, until: datetime | None) -> RevocationAnswer:
     """Return the answer about a revoked certificate."""
     said = "" if reason is None or reason is x509.ReasonFlags.unspecified else f" ({reason.value})"
-    return RevocationAnswer(RevocationStatus.REVOKED, f"revoked on {when:%Y-%m-%d %H:%M} UTC{said}", until)
+    return RevocationAnswer(
+        RevocationStatus.REVOKED,
+        Text("revoked on {when} UTC{said}", when=format(when, "%Y-%m-%d %H:%M"), said=said),
+        until,
+    )
 
 
 def sources(certificate: x509.Certificate) -> Sources:
@@ -97,7 +102,7 @@ def evaluate_crl(
         with foreign_bytes(ValueError()):
             return _read_crl(data, certificate, issuer, at)
     except ValueError:
-        return no_answer("the CRL cannot be read")
+        return no_answer(Text("the CRL cannot be read"))
 
 
 def _read_crl(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime) -> RevocationAnswer:
@@ -120,9 +125,9 @@ def _is_weak(algorithm: object) -> bool:
 def _out_of_date(this_update: datetime, next_update: datetime | None, at: datetime) -> str:
     """Why an answer does not count at this time; empty when it does."""
     if this_update > at + CLOCK_SKEW:
-        return f"it is only made on {this_update:%Y-%m-%d %H:%M} UTC"
+        return Text("it is only made on {this_update} UTC", this_update=format(this_update, "%Y-%m-%d %H:%M"))
     if next_update is not None and next_update < at:
-        return f"it is stale since {next_update:%Y-%m-%d %H:%M} UTC"
+        return Text("it is stale since {next_update} UTC", next_update=format(next_update, "%Y-%m-%d %H:%M"))
     return ""
 
 
@@ -130,15 +135,15 @@ def _crl_flaw(
     crl: x509.CertificateRevocationList, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime
 ) -> str:
     if crl.issuer != issuer.subject:
-        return "the CRL is another issuer's"
+        return Text("the CRL is another issuer's")
     if _is_weak(crl.signature_hash_algorithm):
-        return "the CRL's signature algorithm is too weak"
+        return Text("the CRL's signature algorithm is too weak")
     if not (_may_sign_crls(issuer) and _is_signed_by(issuer, crl)):
-        return "the CRL's signature is not the issuer's"
+        return Text("the CRL's signature is not the issuer's")
     if crl.next_update_utc is None:
-        return "the CRL does not say how long it counts"
+        return Text("the CRL does not say how long it counts")
     if concern := _out_of_date(crl.last_update_utc, crl.next_update_utc, at):
-        return f"the CRL does not count: {concern}"
+        return Text("the CRL does not count: {concern}", concern=concern)
     return _scope_flaw(crl, certificate)
 
 
@@ -146,19 +151,19 @@ def _scope_flaw(crl: x509.CertificateRevocationList, certificate: x509.Certifica
     """Why a CRL does not speak of all that its issuer revoked; empty when it does."""
     unknown = [each.oid.dotted_string for each in crl.extensions if each.critical and each.oid not in _KNOWN_IN_A_CRL]
     if unknown:
-        return f"the CRL has a critical extension that is not known here ({unknown[0]})"
+        return Text("the CRL has a critical extension that is not known here ({unknown})", unknown=unknown[0])
     try:
         point = crl.extensions.get_extension_for_class(x509.IssuingDistributionPoint).value
     except x509.ExtensionNotFound:
         return ""
     if point.indirect_crl or point.only_some_reasons or point.only_contains_attribute_certs:
-        return "the CRL is indirect or partial"
+        return Text("the CRL is indirect or partial")
     an_authority = is_authority(certificate)
     if (point.only_contains_ca_certs and not an_authority) or (point.only_contains_user_certs and an_authority):
-        return "the CRL is for other certificates of this issuer"
+        return Text("the CRL is for other certificates of this issuer")
     names = {name.value for name in point.full_name or () if isinstance(name, x509.UniformResourceIdentifier)}
     if point.relative_name is not None or (names and not names & set(_crl_addresses(certificate, schemes=()))):
-        return "the CRL is of another distribution point"
+        return Text("the CRL is of another distribution point")
     return ""
 
 
@@ -228,13 +233,15 @@ def evaluate_ocsp(
         with foreign_bytes(ValueError()):
             return _read_ocsp(data, certificate, issuer, at)
     except ValueError:
-        return no_answer("the OCSP answer cannot be read")
+        return no_answer(Text("the OCSP answer cannot be read"))
 
 
 def _read_ocsp(data: bytes, certificate: x509.Certificate, issuer: x509.Certificate, at: datetime) -> RevocationAnswer:
     response = ocsp.load_der_ocsp_response(data)
     if response.response_status is not ocsp.OCSPResponseStatus.SUCCESSFUL:
-        return no_answer(f"the OCSP responder says {response.response_status.name.lower()}")
+        return no_answer(
+            Text("the OCSP responder says {response_status}", response_status=response.response_status.name.lower())
+        )
     flaw = (
         _signature_flaw(response, issuer, at)
         or _unknown_critical(response.extensions)
@@ -247,35 +254,35 @@ def _ocsp_status(response: ocsp.OCSPResponse, at: datetime) -> RevocationAnswer:
     this_update, next_update = response.this_update_utc, response.next_update_utc
     concern = _out_of_date(this_update, next_update or this_update + _FRESH, at)
     if concern:
-        return no_answer(f"the OCSP answer does not count: {concern}")
+        return no_answer(Text("the OCSP answer does not count: {concern}", concern=concern))
     if response.certificate_status is ocsp.OCSPCertStatus.GOOD:
         return RevocationAnswer(RevocationStatus.GOOD, until=next_update)
     if response.certificate_status is ocsp.OCSPCertStatus.REVOKED:
         return _revoked(response.revocation_time_utc or this_update, response.revocation_reason, next_update)
-    return no_answer("the OCSP responder does not know the certificate")
+    return no_answer(Text("the OCSP responder does not know the certificate"))
 
 
 def _subject_flaw(response: ocsp.OCSPResponse, certificate: x509.Certificate, issuer: x509.Certificate) -> str:
     """Why an answer is not the one that was asked for; empty when it is. One question has one answer."""
     if len(list(response.responses)) != 1:
-        return "the OCSP answer is about several certificates"
+        return Text("the OCSP answer is about several certificates")
     algorithm = response.hash_algorithm
     asked = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, algorithm).build()
     wanted = asked.serial_number, asked.issuer_name_hash, asked.issuer_key_hash
     if (response.serial_number, response.issuer_name_hash, response.issuer_key_hash) != wanted:
-        return "the OCSP answer is about another certificate"
+        return Text("the OCSP answer is about another certificate")
     return _unknown_critical(response.single_extensions)
 
 
 def _signature_flaw(response: ocsp.OCSPResponse, issuer: x509.Certificate, at: datetime) -> str:
     responder = next((each for each in (issuer, *response.certificates) if _is_responder(response, each)), None)
     if responder is None:
-        return "the OCSP responder is neither the issuer nor in the answer"
+        return Text("the OCSP responder is neither the issuer nor in the answer")
     if responder != issuer and (flaw := _delegation_flaw(responder, issuer, at)):
         return flaw
     if _is_weak(response.signature_hash_algorithm):
-        return "the OCSP answer's signature algorithm is too weak"
-    return "" if _signed_by(response, responder) else "the OCSP answer's signature does not hold"
+        return Text("the OCSP answer's signature algorithm is too weak")
+    return "" if _signed_by(response, responder) else Text("the OCSP answer's signature does not hold")
 
 
 def _delegation_flaw(responder: x509.Certificate, issuer: x509.Certificate, at: datetime) -> str:
@@ -284,13 +291,13 @@ def _delegation_flaw(responder: x509.Certificate, issuer: x509.Certificate, at: 
         with foreign_bytes(ValueError()):
             responder.verify_directly_issued_by(issuer)
     except ValueError:
-        return "the OCSP responder's certificate is not this issuer's"
+        return Text("the OCSP responder's certificate is not this issuer's")
     if _is_weak(responder.signature_hash_algorithm):
-        return "the OCSP responder's certificate is signed too weakly"
+        return Text("the OCSP responder's certificate is signed too weakly")
     if ExtendedKeyUsageOID.OCSP_SIGNING not in (extension(responder, x509.ExtendedKeyUsage) or ()):
-        return "the OCSP responder may not answer for its issuer (no id-kp-OCSPSigning)"
+        return Text("the OCSP responder may not answer for its issuer (no id-kp-OCSPSigning)")
     if not responder.not_valid_before_utc <= at <= responder.not_valid_after_utc:
-        return "the OCSP responder's certificate is not valid now"
+        return Text("the OCSP responder's certificate is not valid now")
     return ""
 
 
@@ -320,4 +327,6 @@ def _signed_by(response: ocsp.OCSPResponse, responder: x509.Certificate) -> bool
 def _unknown_critical(extensions: x509.Extensions) -> str:
     unknown = (each for each in extensions if each.critical and not isinstance(each.value, x509.OCSPNonce))
     found = next((each.oid.dotted_string for each in unknown), "")
-    return f"the OCSP answer has a critical extension that is not known here ({found})" if found else ""
+    return (
+        Text("the OCSP answer has a critical extension that is not known here ({found})", found=found) if found else ""
+    )

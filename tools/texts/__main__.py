@@ -67,7 +67,7 @@ def check(package: Path = PACKAGE, locale: Path = LOCALE) -> tuple[list[str], in
         entries = texts[name].entries if name in texts else []
         translated = catalogues.translations(name, locale)
         where = catalogues.path_of(name, locale).relative_to(locale.parent.parent)
-        faults += [f"{where}: {what}" for what in _faults(entries, translated)]
+        faults += [f"{where}: {' '.join(what.split())}" for what in _faults(entries, translated)]
         for text, strings in translated.items():
             if strings and said.setdefault(text, strings) != strings:
                 faults.append(f"{where}: translated otherwise elsewhere: {text}")

@@ -17,7 +17,7 @@ PACKAGE: Final = Path(__file__).resolve().parents[2] / "kpr_sender"
 _HOME: Final = "kpr_sender.texts"
 _NOT_LOOKED_AT: Final = frozenset({"texts.py"})
 """Where ``Text`` itself is."""
-_HELP: Final = frozenset({"help", "short_help", "prompt", "epilog"})
+_HELP: Final = frozenset({"help", "short_help", "prompt"})
 _SHOW_HELP: Final = frozenset({"command", "group", "option", "argument", "version_option", "confirmation_option"})
 _TYPED: Final = ("kpr-send", "-")
 """How a value begins that is typed as it stands, in every language."""
