@@ -70,10 +70,17 @@ def _run(debian: DebianFolder, suite: str) -> bool:
     environment = {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
     environment |= {"PATH": DebianFolder.PATH, "LANG": "C.UTF-8", "KPR_VENV": str(venv)}
     steps = f"cd {ROOT} && python3 -m tools.setup && exec {venv}/bin/python -m tools.verify fast"
+    if (official := _official()) is not None:  # in there nobody finds it by where this checkout was cloned from
+        environment["KPR_SHARED"] = str(official)
     with tempfile.TemporaryDirectory(prefix="kpr-newest-") as home:
         environment |= {"HOME": home, "TMPDIR": home}
         command = debian.command(("/bin/sh", "-e", "-c", steps), shared=ROOT, also=[*_also(), Path(home)])
         return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def _official() -> Path | None:
+    found: object = SHARED  # or what skips a test that reaches for it
+    return found.resolve() if isinstance(found, Path) else None
 
 
 def _also() -> list[Path]:
@@ -85,8 +92,8 @@ def _also() -> list[Path]:
         text=True,
         check=False,
     )
-    official: object = SHARED  # or what skips a test that reaches for it
-    beside = [Path(asked.stdout.strip() or ROOT), *([official] if isinstance(official, Path) else [])]
+    official = _official()
+    beside = [Path(asked.stdout.strip() or ROOT), *([] if official is None else [official])]
     outside = [one for one in beside if not one.is_relative_to(ROOT)]
     return [*outside, *(Path(one) for one in _NETWORK if Path(one).exists())]
 

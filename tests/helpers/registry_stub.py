@@ -219,6 +219,7 @@ class RegistryStub(HttpsStub):
     handler = _Handler
 
     def __init__(self, folder: Path, authority: Authority, *names: str) -> None:
+        _sample("service")  # where there is none, a test is skipped here, not in the server's thread
         super().__init__(folder, authority, *names)
         self.mishap: Mishap | None = None
         self.soap_11 = True
