@@ -37,7 +37,7 @@ with Sandbox(folder, sender_her_id=settings.sender.party.service_her_id) as sand
 
 @pytest.fixture(scope="module")
 def tlsless_proton() -> Path:
-    """The folder of such a build, which ``make test`` makes beside the tests; without it takes half a minute."""
+    """The folder of such a build, which set-up makes; without it takes a quarter of a minute."""
     return tlsless.build()
 
 

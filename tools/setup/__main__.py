@@ -5,17 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tools.setup import environment, machine
+from tools.setup import environment, machine, tlsless
 
 
 def main(arguments: list[str]) -> int:
     """Set up; return the exit code. Does nothing, quickly, where all is in step."""
+    tests = "tests" in arguments
     try:
         if not environment.in_step():
             machine.require()
-            environment.make()
-        if "tests" in arguments:
+            environment.make(beside=tlsless.build if tests else None)
+        if tests:
             machine.want()
+            tlsless.build()
     except machine.Missing as missing:
         print(missing, file=sys.stderr)
         return 1

@@ -7,6 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -27,8 +29,15 @@ def in_step() -> bool:
     return PYTHON.exists() and _stamp() == _wanted()
 
 
-def make() -> None:
-    """Make ``.venv`` anew where the locks or the Python changed; else only install our own package again."""
+def make(beside: Callable[[], object] | None = None) -> None:
+    """Make ``.venv`` anew where the locks or the Python changed; else only install our own package again.
+
+    Args:
+        beside: Is called in a thread as soon as there is a pip that can build: one core is idle then.
+
+    Raises:
+        subprocess.CalledProcessError: venv or pip failed; it has said why.
+    """
     if not (PYTHON.exists() and _stamp()[:1] == _wanted()[:1]):
         # Never mended in place: what an older lock installed would stay.
         version = sys.version.split()[0]
@@ -36,8 +45,12 @@ def make() -> None:
         shutil.rmtree(VENV, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
         pip("install", "--require-hashes", "-r", str(BUILD_LOCK))
-        # Without build isolation proton, too, is built with nothing but what the lock names.
-        pip("install", "--require-hashes", "--no-build-isolation", "-r", str(LOCK))
+        with ThreadPoolExecutor() as pool:
+            under_way = pool.submit(beside) if beside else None
+            # Without build isolation proton, too, is built with nothing but what the lock names.
+            pip("install", "--require-hashes", "--no-build-isolation", "-r", str(LOCK))
+        if under_way:
+            under_way.result()
     pip("install", "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT))
     _STAMP.write_text("\n".join(_wanted()), encoding="ascii")
 
