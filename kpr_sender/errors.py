@@ -10,7 +10,7 @@ passphrase or key material (promise G6): whatever it is made of, it is cleaned h
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -20,19 +20,25 @@ from kpr_sender.texts import Text, paragraph
 
 
 @contextmanager
-def foreign_bytes(refusal: Exception) -> Iterator[None]:
+def foreign_bytes(refusal: Exception | Callable[[], Exception]) -> Iterator[None]:
     """Raise a refusal in place of whatever a library raises at bytes that are not ours.
 
     What that may be no library says in full: cryptography alone has ten classes for a certificate that is none, not all
     of them ValueErrors, and a panic of its Rust half is no Exception. What is ours passes, and what says nothing about
     the bytes.
+
+    Args:
+        refusal: What to raise; or what makes it, where that costs more than reading the bytes does.
     """
     try:
         yield
-    except (KprError, type(refusal), KeyboardInterrupt, SystemExit, MemoryError):
+    except (KprError, KeyboardInterrupt, SystemExit, MemoryError):
         raise
-    except BaseException:  # noqa: BLE001 - see above
-        raise refusal from None
+    except BaseException as error:
+        refused = refusal if isinstance(refusal, Exception) else refusal()
+        if isinstance(error, type(refused)):
+            raise
+        raise refused from None
 
 
 class Fault(enum.StrEnum):

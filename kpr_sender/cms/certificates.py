@@ -11,7 +11,7 @@ import enum
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, TypeVar
 
 from cryptography import x509
@@ -98,8 +98,8 @@ def check(certificate: x509.Certificate, use: CertificateUse, *, at: datetime, n
     if at > certificate.not_valid_after_utc:
         what = f"The certificate expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
         raise refusal(certificate, what, name=name, next_step=_NEXT_ONE)
-    unreadable = refusal(certificate, "The certificate's extensions cannot be read", name=name, next_step=_OTHER_USE)
-    with foreign_bytes(unreadable):
+    unreadable = "The certificate's extensions cannot be read"
+    with foreign_bytes(partial(refusal, certificate, unreadable, name=name, next_step=_OTHER_USE)):
         usage = next((each.value for each in certificate.extensions if isinstance(each.value, x509.KeyUsage)), None)
         if usage is None:
             what = f"The certificate has no key usage; {use.value} is needed"
@@ -115,8 +115,8 @@ def rsa_public_key(certificate: x509.Certificate, *, name: str) -> RSAPublicKey:
     Raises:
         AccessRefused: Not an RSA key of at least 2048 bits. .NET peers cannot take elliptic curve recipients.
     """
-    unreadable = refusal(certificate, "The certificate's key cannot be read", name=name, next_step=_OTHER_KEY)
-    with foreign_bytes(unreadable):
+    unreadable = "The certificate's key cannot be read"
+    with foreign_bytes(partial(refusal, certificate, unreadable, name=name, next_step=_OTHER_KEY)):
         key = certificate.public_key()
     if isinstance(key, RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
         return key
