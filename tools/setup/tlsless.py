@@ -28,7 +28,7 @@ def folder() -> Path:
 
 
 def build() -> Path:
-    """Build it into ``folder()`` unless it is there, or another process does; takes about a quarter of a minute with one core.
+    """Build it into ``folder()`` unless it is there, or another process does; takes a quarter of a minute.
 
     Raises:
         subprocess.CalledProcessError: pip failed; it has said why.
