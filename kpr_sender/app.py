@@ -96,6 +96,13 @@ def trust(settings: Settings, observe: Observer, stopped: Stopped = never) -> Tr
     return ConfiguredTrust.of(settings, observe, stopped)
 
 
+def own_keys(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> Keys:
+    """Return our own keys; none is read yet."""
+    from kpr_sender.keys.configured import ConfiguredKeys
+
+    return ConfiguredKeys(settings, RefusedLogins(beside(settings.journal.path), now).attempt)
+
+
 def run_checks(
     settings: Settings,
     *,

@@ -70,6 +70,25 @@ def new_file(path: Path, *, synced: bool = True) -> Iterator[BinaryIO]:
         yield file
 
 
+@contextmanager
+def created(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file that was not there, its owner's alone; durable when the context is left, gone after any error.
+
+    Raises:
+        FileExistsError: Something has that name: nothing is ever overwritten.
+        OSError: It cannot be written.
+    """
+    descriptor = _create(path)
+    try:
+        with _written(descriptor, synced=True) as file:
+            yield file
+        sync_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):  # what went wrong first is what counts
+            path.unlink(missing_ok=True)
+        raise
+
+
 def _create(path: Path) -> int:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW | getattr(os, "O_BINARY", 0)
     return os.open(path, flags, 0o600)

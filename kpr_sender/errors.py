@@ -1,10 +1,10 @@
 """Every error the package raises: what happened, where, whose fault, what to do next.
 
-One class for each exit code; two for 69 (a service is not to be had) and 77 (login or key refused, or missing). A class
-owns its stable ``code`` (for ``--json``, logs and the journal), its ``exit_code`` (for cron) and whose move it is. The
-library raises these; only ``kpr_sender.cli`` turns them into an exit. No message may hold personal data, payload,
-passphrase or key material (promise G6): whatever it is made of, it is cleaned here. Where several things are known,
-``ORDER`` says which counts.
+One class for each exit code; two for 69 (a service is not to be had), 76 (what came is not verified) and 77 (login or
+key refused, or missing). A class owns its stable ``code`` (for ``--json``, logs and the journal), its ``exit_code``
+(for cron) and whose move it is. The library raises these; only ``kpr_sender.cli`` turns them into an exit. No message
+may hold personal data, payload, passphrase or key material (promise G6): whatever it is made of, it is cleaned here.
+Where several things are known, ``ORDER`` says which counts.
 """
 
 from __future__ import annotations
@@ -165,6 +165,14 @@ class ReceiptUnverified(KprError):
     advice = Text("Do not send again. Check the receiver's certificates in the configuration, then contact kpr@fhi.no.")
 
 
+class EvidenceNotGenuine(KprError):
+    """An archive of evidence is not what the sender that it names has signed."""
+
+    code, exit_code, fault = "evidence-not-genuine", 76, Fault.INPUT
+    meaning = Text("evidence verify: the archive is not what its sender has signed")
+    advice = Text("Do not rely on it: ask the sender for another copy.")
+
+
 class AccessRefused(KprError):
     """Login, certificate or key was refused, by us or by the bus."""
 
@@ -310,7 +318,7 @@ ERRORS: Final = tuple(KprError.__subclasses__())
 """One class for each row of docs/exit-codes.md, in the order of the exit codes."""
 _WHAT_STOPS: Final = (
     *(NotReady, UsageError, InputRefused, InputMissing, InternalError, JournalUnwritable, ConfigInvalid),
-    *(CertificateEnding, AlreadySubmitted),
+    *(CertificateEnding, AlreadySubmitted, EvidenceNotGenuine),
 )
 _OBSTACLES: Final = (BusUnreachable, RegistryUnreachable, AccessRefused, QueueShared)
 

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "status": Text("Show what is known of a submission, from the journal alone."),
     "receipts": Text("Show a submission's receipts with everything they say, or take them from files."),
     "journal": Text("Check the journal, copy it, show what is in it."),
+    "evidence": Text("Write a signed archive of what was sent, answered and decided, or verify one."),
     "testpersons": Text("Keep the list of test persons that must not be sent to production."),
     "certs": Text("Show all certificates in use and how long they last."),
     "doctor": Text("Prove without sending anything that a send would work."),

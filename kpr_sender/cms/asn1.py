@@ -23,6 +23,7 @@ OCTET_STRINGS: Final = (OCTET_STRING, 0x24)
 """Primitive and constructed."""
 NULL: Final = b"\x05\x00"
 OID: Final = 0x06
+UTC_TIME: Final = 0x17
 SEQUENCE: Final = 0x30
 SET: Final = 0x31
 CONTEXT_0: Final = 0x80

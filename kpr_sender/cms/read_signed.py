@@ -15,6 +15,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final
 
 from cryptography import x509
@@ -29,6 +30,7 @@ from kpr_sender.cms import asn1
 from kpr_sender.cms.algorithms import (
     ATTRIBUTE_CONTENT_TYPE,
     ATTRIBUTE_MESSAGE_DIGEST,
+    ATTRIBUTE_SIGNING_TIME,
     DIGESTS,
     ID_DATA,
     ID_SIGNED_DATA,
@@ -39,7 +41,7 @@ from kpr_sender.cms.algorithms import (
     Policy,
 )
 from kpr_sender.cms.asn1 import BerError, algorithm, content_info
-from kpr_sender.cms.certificates import CertificateIdentity, names, rsa_public_key
+from kpr_sender.cms.certificates import CertificateIdentity, names, read_der, rsa_public_key
 from kpr_sender.cms.port import AlgorithmRefused, CannotOpen, ProtectionRefused, SignatureRefused
 from kpr_sender.errors import AccessRefused, foreign_bytes
 
@@ -81,11 +83,56 @@ def verify(signed: bytes | memoryview, *, signers: Sequence[x509.Certificate], p
         raise CannotOpen from None
 
 
-def _verify(signed: memoryview, signers: Sequence[x509.Certificate], policy: Policy) -> OpenedMessage:
+@dataclass(frozen=True, slots=True)
+class DetachedSignature:
+    """Who signed what lies beside a signature, as the signature itself says.
+
+    Attributes:
+        signer: The certificate whose key signed it. Nothing says yet whether it is trusted.
+        embedded: All certificates that came with it.
+        signed_at: When, as the signer says.
+    """
+
+    signer: x509.Certificate
+    embedded: tuple[x509.Certificate, ...]
+    signed_at: datetime
+
+
+def verify_detached(signature: bytes, content: bytes, *, policy: Policy) -> DetachedSignature:
+    """Verify a SignedData over content that is beside it, with the certificate that comes with it.
+
+    The opposite of ``verify``: it answers who signed, and the caller must decide whether that may be.
+
+    Raises:
+        CannotOpen: It is no such SignedData, or the signature is not valid.
+        AlgorithmRefused: It is hashed or signed with an algorithm that we know and do not accept.
+        SignatureRefused: Not exactly one signer, no signed attributes, or attributes that could mean two things.
+    """
+    try:
+        encapsulated, embedded, info = _parsed(memoryview(signature), policy)
+        fields = asn1.Fields(encapsulated)
+        if fields.take(asn1.OID).oid() != ID_DATA:
+            raise CannotOpen
+        fields.end()  # content inside would be what others verify
+        elements = [] if embedded is None else embedded.children()[:_MAX_EMBEDDED_TRIED]
+        certificates = tuple(read_der(bytes(each.raw)) for each in elements)
+        signer = next((each for each in certificates if names(info.identifier, each)), None)
+        if signer is None or info.attributes is None:
+            raise SignatureRefused("it does not hold its signer's certificate, or no signed attributes")
+        if not info.is_valid(_hashed(info.digest, [content]), _public_key(signer)):
+            raise CannotOpen
+        info.check_attributes()
+        return DetachedSignature(signer, certificates, info.signed_at())
+    except (BerError, ValueError) as error:
+        raise error if isinstance(error, ProtectionRefused) else CannotOpen from None
+
+
+def _parsed(signed: memoryview, policy: Policy) -> tuple[asn1.BerElement, asn1.BerElement | None, _SignerInfo]:
+    """Return the encapsulated content, the embedded certificates and the one SignerInfo."""
     fields = asn1.Fields(content_info(signed, ID_SIGNED_DATA, policy))
     fields.take(asn1.INTEGER)
     fields.take(asn1.SET)
-    segments = _content(fields.take(asn1.SEQUENCE))
+    encapsulated = fields.take(asn1.SEQUENCE)
     embedded = fields.optional(asn1.CONTEXT_0_CONSTRUCTED)
     fields.optional(_CONTEXT_1)  # CRLs
     # All are read before they are counted: what an altered block makes of the set is no count of signers.
@@ -93,7 +140,12 @@ def _verify(signed: memoryview, signers: Sequence[x509.Certificate], policy: Pol
     fields.end()
     if len(infos) != 1:
         raise SignatureRefused(f"it has {len(infos)} signers; exactly one is expected")
-    info = infos[0]
+    return encapsulated, embedded, infos[0]
+
+
+def _verify(signed: memoryview, signers: Sequence[x509.Certificate], policy: Policy) -> OpenedMessage:
+    encapsulated, embedded, info = _parsed(signed, policy)
+    segments = _content(encapsulated)
     digest = _hashed(info.digest, segments)
     signer = next((certificate for certificate in signers if names(info.identifier, certificate)), None)
     if signer is None:
@@ -196,6 +248,17 @@ class _SignerInfo:
         if len(content_type) != 1 or content_type[0].oid() != ID_DATA:
             raise SignatureRefused("its signed attributes do not say that the content is data")
 
+    def signed_at(self) -> datetime:
+        """Return the signing time (RFC 5652 11.3), which the signer says.
+
+        Raises:
+            BerError: There is none, or it is none.
+        """
+        for oid, values in self._attributes():
+            if oid == ATTRIBUTE_SIGNING_TIME and len(values) == 1:
+                return _utc_time(bytes(values[0].expect(asn1.UTC_TIME).content))
+        raise BerError("no signing time")
+
     def _attributes(self) -> list[tuple[str, list[asn1.BerElement]]]:
         found = []
         for attribute in [] if self.attributes is None else _at_most(_MAX_ATTRIBUTES, self.attributes):
@@ -228,6 +291,13 @@ def _signer_info(element: asn1.BerElement) -> _SignerInfo:
     fields.optional(_CONTEXT_1)  # unsigned attributes
     fields.end()
     return _SignerInfo(identifier, digest, attributes, padding, signature)
+
+
+def _utc_time(written: bytes) -> datetime:
+    try:
+        return datetime.strptime(written.decode("ascii"), "%y%m%d%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        raise BerError("a time that is none") from None
 
 
 def _at_most(most: int, constructed: asn1.BerElement) -> list[asn1.BerElement]:

@@ -21,6 +21,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 from itertools import chain
 from typing import Final
 
@@ -34,7 +35,17 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
 
 from kpr_sender.cms import asn1
-from kpr_sender.cms.algorithms import AES_256_CBC, ID_DATA, ID_ENVELOPED_DATA, ID_SIGNED_DATA, RSA_ENCRYPTION, SHA_256
+from kpr_sender.cms.algorithms import (
+    AES_256_CBC,
+    ATTRIBUTE_CONTENT_TYPE,
+    ATTRIBUTE_MESSAGE_DIGEST,
+    ATTRIBUTE_SIGNING_TIME,
+    ID_DATA,
+    ID_ENVELOPED_DATA,
+    ID_SIGNED_DATA,
+    RSA_ENCRYPTION,
+    SHA_256,
+)
 from kpr_sender.cms.certificates import CertificateIdentity, rsa_public_key
 from kpr_sender.cms.port import Signer
 from kpr_sender.errors import AccessRefused
@@ -131,6 +142,50 @@ def signed_data(chunks: Iterable[bytes], content_length: int, signer: Signer) ->
     yield tail + sign(signer, digest.digest())
 
 
+def detached_signature(content: bytes, signer: Signer, *, at: datetime) -> bytes:
+    """Return a SignedData without the content it is over, which is kept beside it (RFC 5652 5.2).
+
+    With signed attributes, so that the time is signed, too: what peers on the bus expect is no matter here.
+
+    Args:
+        content: What is signed.
+        signer: Who signs.
+        at: The time of signing; aware, before 2050.
+
+    Raises:
+        AccessRefused: The signer's key is not RSA of at least 2048 bits, or not its certificate's.
+    """
+    signing_time = asn1.wrap(asn1.UTC_TIME, f"{at.astimezone(UTC):%y%m%d%H%M%SZ}".encode("ascii"))
+    values = {
+        ATTRIBUTE_CONTENT_TYPE: asn1.oid(ID_DATA),
+        ATTRIBUTE_SIGNING_TIME: signing_time,
+        ATTRIBUTE_MESSAGE_DIGEST: asn1.wrap(asn1.OCTET_STRING, hashlib.sha256(content).digest()),
+    }
+    attributes = sorted(
+        asn1.wrap(asn1.SEQUENCE, asn1.oid(name), asn1.wrap(asn1.SET, value)) for name, value in values.items()
+    )
+    # RFC 5652 5.4: signed is the SET itself, not its implicit [0].
+    signature = sign(signer, hashlib.sha256(asn1.wrap(asn1.SET, *attributes)).digest())
+    signer_info = asn1.wrap(
+        asn1.SEQUENCE,
+        _VERSION_1,
+        CertificateIdentity.of(signer.certificate).issuer_and_serial,
+        _SHA_256,
+        asn1.wrap(asn1.CONTEXT_0_CONSTRUCTED, *attributes),
+        _RSA,
+        asn1.wrap(asn1.OCTET_STRING, signature),
+    )
+    body = asn1.wrap(
+        asn1.SEQUENCE,
+        _VERSION_1,
+        asn1.wrap(asn1.SET, _SHA_256),
+        asn1.wrap(asn1.SEQUENCE, asn1.oid(ID_DATA)),
+        _certificates(signer),
+        asn1.wrap(asn1.SET, signer_info),
+    )
+    return _content_info_head(ID_SIGNED_DATA, body, 0)
+
+
 def sign(signer: Signer, digest: bytes) -> bytes:
     """Sign a SHA-256 digest, and make sure that it is the certificate's key that did: an HSM may hold another.
 
@@ -157,15 +212,19 @@ def _signed_frame(content_length: int, signer: Signer) -> tuple[bytes, bytes, in
         + _RSA
         + asn1.header(asn1.OCTET_STRING, signature_bytes)
     )
-    certificates = sorted(certificate.public_bytes(Encoding.DER) for certificate in (signer.certificate, *signer.chain))
     signer_infos = asn1.around(asn1.SET, asn1.around(asn1.SEQUENCE, signer_info, signature_bytes), signature_bytes)
-    tail = asn1.wrap(asn1.CONTEXT_0_CONSTRUCTED, *certificates) + signer_infos
+    tail = _certificates(signer) + signer_infos
     explicit = asn1.around(asn1.CONTEXT_0_CONSTRUCTED, asn1.header(asn1.OCTET_STRING, content_length), content_length)
     content_info = asn1.around(asn1.SEQUENCE, asn1.oid(ID_DATA) + explicit, content_length)
     after = content_length + len(tail) + signature_bytes
     body = asn1.around(asn1.SEQUENCE, _VERSION_1 + asn1.wrap(asn1.SET, _SHA_256) + content_info, after)
     head = _content_info_head(ID_SIGNED_DATA, body, after)
     return head, tail, len(head) + after
+
+
+def _certificates(signer: Signer) -> bytes:
+    encoded = sorted(certificate.public_bytes(Encoding.DER) for certificate in (signer.certificate, *signer.chain))
+    return asn1.wrap(asn1.CONTEXT_0_CONSTRUCTED, *encoded)
 
 
 def _encrypted(chunks: Iterable[bytes], key: bytes, iv: bytes) -> Iterator[memoryview]:

@@ -83,6 +83,12 @@ def _submit(stage: Stage, bus: MemoryBus) -> None:
     stage.made.config.write_text(LOKAL, "utf-8")
 
 
+def _proven(stage: Stage) -> None:
+    _delivered(stage)
+    options = ["-q", "--env", "lokal", "--config", str(stage.made.config)]
+    assert run([*options, "evidence", *stage.filled("MSGID DIR/evidence.zip")]) == 0
+
+
 def _sealed(stage: Stage) -> None:
     """Nothing listens where the configuration says."""
     stage.made.configure()
@@ -171,6 +177,12 @@ CASES = [
     Case("journal export", "", 0, _published),
     Case("journal export", "", 73, _spoilt_journal),
     Case("journal release", "MSGID --reason phone --by Kari --yes", 64, _published),
+    Case("journal prune", "--before 2025 --reason old --by Kari", 0, _delivered),
+    Case("journal prune", "--before 2025 --reason old", 64),
+    Case("evidence make", "MSGID DIR/evidence.zip", 0, _delivered),
+    Case("evidence make", "MSGID DIR/none/evidence.zip", 64, _delivered),
+    Case("evidence verify", "DIR/evidence.zip", 0, _proven),
+    Case("evidence verify", "FAG", 76),
     Case("testpersons add", "DIR/numbers", 0, _listed),
     Case("testpersons add", "none", 66),
     Case("testpersons remove", "DIR/numbers", 0, _listed),

@@ -5,7 +5,15 @@ from __future__ import annotations
 import runpy
 from pathlib import Path
 
-from kpr_sender.errors import ERRORS, AccessRefused, AnswerUnopened, BusUnreachable, RegistryUnreachable
+from kpr_sender.errors import (
+    ERRORS,
+    AccessRefused,
+    AnswerUnopened,
+    BusUnreachable,
+    EvidenceNotGenuine,
+    ReceiptUnverified,
+    RegistryUnreachable,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -16,9 +24,12 @@ def test_the_committed_document_is_current() -> None:
     assert (ROOT / "docs" / "exit-codes.md").read_text("utf-8") == script["documentation"]()
 
 
-def test_only_the_services_out_of_reach_and_what_keys_and_logins_lack_share_an_exit_code() -> None:
+def test_only_what_is_out_of_reach_cannot_be_verified_or_lacks_keys_and_logins_shares_an_exit_code() -> None:
     assert len({error.code for error in ERRORS}) == len(ERRORS)
-    apart = [error.exit_code for error in ERRORS if error not in {RegistryUnreachable, AnswerUnopened}]
+    apart = [
+        error.exit_code for error in ERRORS if error not in {RegistryUnreachable, AnswerUnopened, EvidenceNotGenuine}
+    ]
     assert len(set(apart)) == len(apart)
     assert AnswerUnopened.exit_code == AccessRefused.exit_code
     assert RegistryUnreachable.exit_code == BusUnreachable.exit_code
+    assert EvidenceNotGenuine.exit_code == ReceiptUnverified.exit_code
