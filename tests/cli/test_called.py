@@ -24,12 +24,7 @@ PROSE: Final = frozenset({"and", "as", "read"})
 
 def _strings(tree: ast.AST) -> Iterator[str]:
     """Yield what a module says, docstrings excepted: values that are put in are 1."""
-    bodies = [node.body for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)]
-    documentation = {
-        id(body[0].value)
-        for body in bodies
-        if body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant)
-    }
+    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
@@ -42,7 +37,7 @@ def _advice() -> Iterator[tuple[str, str]]:
     for path in sorted({*(ROOT / "kpr_sender").rglob("*.py")} - {ROOT / "kpr_sender/cli/called.py"}):
         for text in _strings(ast.parse(path.read_text("utf-8"))):
             if "kpr-send " in text:
-                yield path.name, re.sub(r"--1\b", "--settled", re.sub(r"\{\w*\}", "1", text))
+                yield path.name, re.sub(r"--1\b", "--settled", re.sub(r"\{\w*\}", "1", text.replace("{env}", "lokal")))
 
 
 def _below(command: click.Command) -> Iterator[str]:
@@ -70,7 +65,7 @@ def test_every_command_in_a_text_parses_when_it_is_pasted_back(monkeypatch: pyte
     assert len(commands) > 20
     without = {command for command in commands if PREFIX not in command}
     own = {f"kpr-send {shlex.join(THIS_RUN.arguments)}"}  # the same command once more
-    assert {command for command in without if " --env lokal " not in command and "--help" not in command} == own
+    assert {command for command in without if " --env lokal" not in command and "--help" not in command} == own
 
 
 def test_the_words_below_a_command_are_known() -> None:
