@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "certs": Text("Show all certificates in use and how long they last."),
     "doctor": Text("Prove without sending anything that a send would work."),
     "config": Text("Check the configuration without sending anything."),
+    "schedule": Text("Print ready files for systemd, cron or Windows' Task Scheduler."),
     "sandbox": Text("Run a Tjenestebuss with a KPR receiver and an Adresseregister on this machine."),
     "sample": Text("Write a synthetic fagmelding and identmelding."),
 }

@@ -69,6 +69,17 @@ def show(
         console.say(invocation.called, quiet, err=True)
 
 
+def answer_text(invocation: Invocation, value: Mapping[str, object], text: str) -> int:
+    """Print a text that is a file's, as it stands, or the JSON object; return 0."""
+    code = invocation.ending.known(EXIT_OK)
+    if invocation.as_json:
+        show_json(value)
+    else:
+        click.echo(text)
+    invocation.ending.answered = True
+    return code
+
+
 def show_json(value: object) -> None:
     """Print a value as one line of JSON: in UTF-8, whatever encoding the screen has."""
     line = json.dumps(value)

@@ -69,6 +69,11 @@ class Secret:
         return self._source.read(several_lines=self.several_lines)
 
     @property
+    def place(self) -> EnvironmentSecret | FileSecret | CredentialSecret | None:
+        """Where it is stored; None for one that a program has handed in."""
+        return None if isinstance(self._source, str) else self._source
+
+    @property
     def concern(self) -> str:
         """What is unwise about the place it is stored; empty when all is well."""
         return "" if self._file is None else too_open(self._file)
