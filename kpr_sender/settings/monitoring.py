@@ -1,7 +1,8 @@
-"""The sections of a configuration by which nobody has to look: notices, pings, metrics. Declared as in ``values``."""
+"""The sections by which nobody has to look: log, notices, pings, metrics. Declared as in ``values``."""
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +11,27 @@ from kpr_sender.settings.keys import option, secret
 from kpr_sender.settings.secrets import Secret
 
 # fmt: off
+
+
+class LogLevel(enum.StrEnum):
+    """How much is logged: nothing below this."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """Where log lines go: a file, or standard error."""
+
+    file: Path | None = field(default=None, metadata=option(
+        kinds.PATH, "File that log lines are added to, and its successor when it is moved. Made for its owner alone "
+        "(0600); no link, no other user's file, not in a folder that everybody may write to. \"/dev/stderr\" is "
+        "standard error, also with -q and on a terminal; a pipe or device is taken where somebody reads from it.",
+        otherwise="standard error", example="/var/log/kpr-sender.log"))
+    level: LogLevel = field(default=LogLevel.INFO, metadata=option(kinds.choice(LogLevel), "How much is logged."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

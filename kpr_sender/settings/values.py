@@ -17,7 +17,7 @@ from typing import Final
 from kpr_sender.model import Environment, Language, Party
 from kpr_sender.settings import kinds
 from kpr_sender.settings.keys import Section, option, part, secret, section, sections_of, with_keys
-from kpr_sender.settings.monitoring import MonitorSettings, NotifySettings
+from kpr_sender.settings.monitoring import LogSettings, MonitorSettings, NotifySettings
 from kpr_sender.settings.secrets import KeySettings, Secret
 
 # fmt: off
@@ -81,15 +81,6 @@ class AddressForm(enum.StrEnum):
     AUTO = "auto"
     V1 = "v1"
     V2 = "v2"
-
-
-class LogLevel(enum.StrEnum):
-    """How much is logged: nothing below this."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -384,18 +375,6 @@ class SandboxSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogSettings:
-    """Where log lines go: a file, or standard error."""
-
-    file: Path | None = field(default=None, metadata=option(
-        kinds.PATH, "File that log lines are added to, and its successor when it is moved. Made for its owner alone "
-        "(0600); no link, no other user's file, not in a folder that everybody may write to. \"/dev/stderr\" is "
-        "standard error, also with -q and on a terminal; a pipe or device is taken where somebody reads from it.",
-        otherwise="standard error", example="/var/log/kpr-sender.log"))
-    level: LogLevel = field(default=LogLevel.INFO, metadata=option(kinds.choice(LogLevel), "How much is logged."))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The configuration of one environment; ``origin`` is the file it was read from, as messages name it."""
 
@@ -434,6 +413,33 @@ class Settings:
         NotifySettings, "Who gets a notice when something needs a person, once (docs/monitoring.md)."))
     monitor: MonitorSettings = field(metadata=section(
         MonitorSettings, "What watches that runs happen at all (docs/monitoring.md)."))
+
+    @classmethod
+    def from_dict(
+        cls,
+        document: Mapping[str, object],
+        environment: str | Environment,
+        *,
+        folder: str | Path,
+        secrets: Mapping[str, str] | None = None,
+        name: str = "configuration",
+    ) -> Settings:
+        """Check what a program says in place of a file: a dictionary as TOML has it, for example read from a database.
+
+        Args:
+            document: The keys of docs/configuration.md; a section is a dictionary within it. A ``Path`` may stand where
+                a path is meant.
+            environment: Whose it must be: the dictionary says so, too (promise G7).
+            folder: Where relative paths start; absolute.
+            secrets: What ``*_env`` keys name, by name; the process's environment where none are given. Read when used.
+            name: What messages call it: a file of this name in the folder, which need not be there.
+
+        Raises:
+            ConfigInvalid: It does not say what it must; or another user may write a file that it relies on.
+        """
+        from kpr_sender.settings.mapping import from_mapping  # noqa: PLC0415 - it reads by what is declared here
+
+        return from_mapping(document, Environment(environment), path=Path(folder, name), secrets=secrets)
 
 
 TOP: Final = with_keys(Section(Settings), "")
