@@ -8,7 +8,7 @@ BASE := tools/python
 RUN := .venv/bin
 DEMO := .demo
 
-.PHONY: help setup setup-demo test quick test-newest test-offline check nightly demo bench docs texts dist offline lock upgrade sbom clean
+.PHONY: help setup setup-demo test quick test-newest test-offline check nightly demo bench docs texts site dist offline lock upgrade sbom clean
 
 help:
 	@echo "make demo     set up, make a synthetic municipality's files and run the main job against the sandbox"
@@ -21,6 +21,7 @@ help:
 	@echo "make docs     write the generated pages of docs/ anew"
 	@echo "make texts    write the Norwegian catalogues anew from the code, and say what is not translated"
 	@echo "make setup    set up and nothing else"
+	@echo "make site     set up, then write the documentation as a site to .cache/site/html"
 	@echo "make dist     set up, then build wheel and sdist into dist/: the same bytes every time"
 	@echo "make offline  set up, then make the archives for machines without internet in dist/: two minutes the first time"
 	@echo "make test-offline  set up, then install the one for Linux on bare Pythons without a network: some minutes"
@@ -65,6 +66,9 @@ docs: setup-demo
 
 texts: setup-demo
 	@$(RUN)/python -m tools.texts
+
+site: setup-demo
+	@$(RUN)/python -m tools.site
 
 dist: setup-demo
 	@$(RUN)/python -m tools.dist

@@ -17,7 +17,7 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run as a script, it is in docs/ that Python looks first
 
-from docs.make_state_diagram import diagram  # noqa: E402 - after the path is set
+from docs.make_state_diagram import IMAGE  # noqa: E402 - after the path is set
 from tests.helpers.figures import Run, runs_in  # noqa: E402 - the same
 
 TARGET: Final = ROOT / "docs" / "guarantees.md"
@@ -33,7 +33,7 @@ def filled(page: str) -> str:
 
 def _part(name: str) -> Iterator[str]:
     if name == "diagram":
-        yield from ("```mermaid", *diagram(), "```")
+        yield IMAGE
         return
     runs = runs_in(ROOT / "docs" / f"{name}.json")
     if not runs:

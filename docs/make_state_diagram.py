@@ -1,11 +1,15 @@
 # ruff: noqa: INP001 - scripts beside what they write, no package
-"""Writes docs/states.md from the tables of ``kpr_sender/states.py``.
+"""Writes docs/states.md and the diagram docs/states.svg from the tables of ``kpr_sender/states.py``.
 
-Run it after a change there: ``python docs/make_state_diagram.py``.
+Run it after a change there: ``python docs/make_state_diagram.py``. Graphviz draws the diagram (``apt install
+graphviz``), and anew only where it no longer shows the table.
 """
 
 from __future__ import annotations
 
+import html
+import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -14,6 +18,12 @@ from kpr_sender.model import SubmissionState
 from kpr_sender.states import EARLIER, ENDED, TABLE, TRANSITIONS, VARIANTS, Cause, Reaction, Row, ShipmentState
 
 TARGET: Final = Path(__file__).resolve().parent / "states.md"
+PICTURE: Final = TARGET.with_suffix(".svg")
+IMAGE: Final = f"![A shipment's states, and what leads from one to the next]({PICTURE.name})"
+
+# By whom a shipment moves; no colour alone: what a person decides is dashed, and every arrow says its cause.
+_COLOURS: Final = {"person": "#1a56a0", "receipt": "#1b6b34", "error": "#a33a00"}
+_BUS: Final = "#3d4653"
 
 KNOWN: Final = {
     ShipmentState.SEALED: "The bytes are made and kept. The bus does not have them.",
@@ -70,9 +80,10 @@ def documentation() -> str:
             "",
             "## A shipment",
             "",
-            "```mermaid",
-            *diagram(),
-            "```",
+            IMAGE,
+            "",
+            "Dashed and blue is what a person decides, green what FHI's verified receipt says, red the error queue,",
+            "grey the bus; a double line is the end. The table says it in words.",
             "",
             "Nothing else may happen: every step is checked against this table, and the journal notes it with time,",
             "cause, reason and who. `publishing` goes back to `sealed` only when it is certain that the bus does not",
@@ -106,16 +117,49 @@ def documentation() -> str:
     )
 
 
-def diagram() -> Iterator[str]:
-    """Yield the shipment's diagram, a line each, in mermaid."""
-    yield "stateDiagram-v2"
-    yield f"    [*] --> {ShipmentState.SEALED}"
+def arrows() -> dict[tuple[str, str], list[str]]:
+    """Return the causes that lead from one state to another, for each pair that any leads between."""
+    found: dict[tuple[str, str], list[str]] = {}
     for state, ways_on in TRANSITIONS.items():
         for cause, following in ways_on.items():
-            yield f"    {state} --> {following}: {cause}"
+            found.setdefault((str(state), str(following)), []).append(str(cause))
+    return found
+
+
+def drawn(picture: str) -> dict[tuple[str, str], list[str]]:
+    """Return the same of a picture that Graphviz has drawn."""
+    found = {}
+    for group in re.findall(r'<g id="edge.*?</g>', picture, re.DOTALL):
+        title, *texts = map(html.unescape, re.findall(r"<(?:title|text)[^>]*>([^<]+)<", group))
+        one, _, other = title.partition("->")
+        found[one, other] = texts
+    return found
+
+
+def diagram() -> Iterator[str]:
+    """Yield the shipment's diagram, a line each, in Graphviz's language."""
+    font = 'fontname="Helvetica,Arial,sans-serif"'
+    yield "digraph states {"
+    yield f"  bgcolor=white; nodesep=0.35; ranksep=0.9; edge [{font} fontsize=10 arrowsize=0.7];"
+    yield f'  node [{font} fontsize=13 shape=box style="rounded,filled" fillcolor="#f2f4f7" color="{_BUS}"];'
     for state in TRANSITIONS:
-        if state in ENDED:
-            yield f"    {state} --> [*]"
+        yield f"  {state} [peripheries={2 if state in ENDED else 1}];"
+    for (state, following), causes in arrows().items():
+        by = causes[0].partition("-")[0]
+        colour, style = _COLOURS.get(by, _BUS), "dashed" if by == "person" else "solid"
+        label = "\\n".join(causes)
+        yield f'  {state} -> {following} [label="{label}" color="{colour}" fontcolor="{colour}" style={style}];'
+    yield "}"
+
+
+def draw() -> None:
+    """Draw the diagram anew where it does not show the table."""
+    if PICTURE.exists() and drawn(PICTURE.read_text("utf-8")) == arrows():
+        return
+    text = "\n".join(diagram())
+    made = subprocess.run(["dot", "-Tsvg"], input=text, capture_output=True, text=True, check=True)  # noqa: S607
+    # Without the comments that name Graphviz's version.
+    PICTURE.write_text(re.sub(r"<!--.*?-->\n?", "", made.stdout, flags=re.DOTALL), "utf-8")
 
 
 def _ways() -> Iterator[str]:
@@ -159,3 +203,4 @@ def _pairs() -> Iterator[str]:
 
 if __name__ == "__main__":
     TARGET.write_text(documentation(), "utf-8")
+    draw()

@@ -34,6 +34,8 @@ _LINTERS: Final = (
     ("texts", ("python", "-m", "tools.texts", "check")),
     ("import-linter", ("lint-imports", "--no-logo", "--cache-dir", ".cache/import_linter")),
 )
+_SITE: Final = (("site", ("python", "-m", "tools.site", "check")),)
+_BESIDE: Final = _LINTERS + _SITE
 _AT_ONCE: Final = 2
 # Three workers on two cores: a fifth of what one does is waiting for brokers. What shares a server (a real RabbitMQ) is
 # one group and stays in one of them.
@@ -49,7 +51,7 @@ _STEPS: Final = {
     "check": _LINTERS,
     "fast": _QUICK,
     "quick": _LINTERS + _QUICK,
-    "test": _LINTERS + _TESTS,
+    "test": _BESIDE + _TESTS,
     "nightly": _NIGHTLY,
 }
 
@@ -57,7 +59,7 @@ _STEPS: Final = {
 def main(arguments: Sequence[str]) -> int:
     """Run the steps; return 0 when all passed, else 1."""
     steps = _STEPS[arguments[0] if arguments else "test"]
-    beside = [step for step in steps if step in _LINTERS]
+    beside = [step for step in steps if step in _BESIDE]
     # Beside the tests: those wait for brokers in their first minutes, and a core would idle.
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         under_way = [pool.submit(_run_quietly, *step) for step in beside]
