@@ -165,6 +165,7 @@ def _check_context(
 ) -> CheckContext:
     from kpr_sender.bus.probe import Probe, shake_hands
     from kpr_sender.keys.configured import ConfiguredKeys, load
+    from kpr_sender.notify import configured as notify
     from kpr_sender.operator.self_check import CheckContext
     from kpr_sender.registry.client import clock_ahead_of_us
 
@@ -183,6 +184,9 @@ def _check_context(
         register_clock=lambda: clock_ahead_of_us(settings.registry, now),
         shake_hands=lambda: shake_hands(settings.bus),
         log_in=log_in,
+        notifier=lambda: notify.notifier(settings),
+        pinger=lambda: notify.pinger(settings),
+        metrics_file=lambda: notify.metrics_file(settings),
     )
 
 
@@ -204,7 +208,7 @@ class App:
         self.now = given.get("now", utc_now)
         self.monotonic = given.get("monotonic", time.monotonic)
         self.new_id = given.get("new_id", lambda: str(uuid.uuid4()))
-        self.observe, self.by = contained(given.get("on_event", ignore)), given.get("by") or _login()
+        self.observe, self.by = contained(given.get("on_event", ignore)), given.get("by") or login_name()
         confirmed = admit(self.profile, settings.environment, settings.report.letter)
         warnings = confirmed, settings.bus.concern, settings.receiver.concern
         for warning in filter(None, warnings):
@@ -401,7 +405,8 @@ class App:
         self.session.close()
 
 
-def _login() -> str:
+def login_name() -> str:
+    """Return who runs this."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):

@@ -1,10 +1,10 @@
 """Every error the package raises: what happened, where, whose fault, what to do next.
 
-One class for each exit code; two for 69 (a service is not to be had), 76 (what came is not verified) and 77 (login or
-key refused, or missing). A class owns its stable ``code`` (for ``--json``, logs and the journal), its ``exit_code``
-(for cron) and whose move it is. The library raises these; only ``kpr_sender.cli`` turns them into an exit. No message
-may hold personal data, payload, passphrase or key material (promise G6): whatever it is made of, it is cleaned here.
-Where several things are known, ``ORDER`` says which counts.
+One class for each exit code; three for 69 (a service is not to be had), two for 76 (what came is not verified) and 77
+(login or key refused, or missing). A class owns its stable ``code`` (for ``--json``, logs and the journal), its
+``exit_code`` (for cron) and whose move it is. The library raises these; only ``kpr_sender.cli`` turns them into an
+exit. No message may hold personal data, payload, passphrase or key material (promise G6): whatever it is made of, it is
+cleaned here. Where several things are known, ``ORDER`` says which counts.
 """
 
 from __future__ import annotations
@@ -139,6 +139,17 @@ class RegistryUnreachable(KprError):
     code, exit_code, fault = "registry-unreachable", 69, Fault.NETWORK
     meaning = Text("Adresseregisteret could not be reached or gave no answer that can be read; nothing is lost")
     advice = Text("Nothing is lost: run the same command again later.")
+
+
+class NoticeNotSent(KprError):
+    """A test notice did not reach every address. Only ``notify --test`` ends with it: a notice decides nothing."""
+
+    code, exit_code, fault = "notice-not-sent", 69, Fault.NETWORK
+    meaning = Text("a test notice did not reach every address (notify --test only)")
+    advice = Text(
+        "See that this machine reaches the address, and that it is written as apprise has it. Then try again: kpr-send "
+        "notify --test"
+    )
 
 
 class InternalError(KprError):
@@ -317,7 +328,7 @@ class ReadyToSend(KprError):
 ERRORS: Final = tuple(KprError.__subclasses__())
 """One class for each row of docs/exit-codes.md, in the order of the exit codes."""
 _WHAT_STOPS: Final = (
-    *(NotReady, UsageError, InputRefused, InputMissing, InternalError, JournalUnwritable, ConfigInvalid),
+    *(NotReady, UsageError, InputRefused, InputMissing, NoticeNotSent, InternalError, JournalUnwritable, ConfigInvalid),
     *(CertificateEnding, AlreadySubmitted, EvidenceNotGenuine),
 )
 _OBSTACLES: Final = (BusUnreachable, RegistryUnreachable, AccessRefused, QueueShared)

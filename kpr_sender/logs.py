@@ -28,8 +28,8 @@ from kpr_sender.file_owners import keeps_owners
 from kpr_sender.privacy import redact_fields
 from kpr_sender.regular_file import NO_WAIT
 
-SILENT: Final = ("signxml", "proton", "lxml", "httpcore")
-"""They log payloads, signatures, frames or requests with their headers, at one level or another."""
+SILENT: Final = ("signxml", "proton", "lxml", "httpcore", "apprise", "urllib3")
+"""They log payloads, signatures, frames, addresses or requests with their headers, at one level or another."""
 
 _LEVELS: Final[Mapping[EventKind, int]] = {
     EventKind.WARNING: logging.WARNING,

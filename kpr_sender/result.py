@@ -177,6 +177,12 @@ class _Late:
         return Overdue(paragraph(self.text, lost, _nationally(self._at - self._since)))
 
 
+def is_overdue(submission: Submission, *, overdue_after: float, at: datetime) -> bool:
+    """Whether a receipt is overdue, whatever else is known of the pair."""
+    unsettled = _unsettled(submission)
+    return unsettled is not None and bool(_Late(unsettled, overdue_after, at).text)
+
+
 def _nationally(length: timedelta) -> Text:
     """Return what HITS 1168 (9.1) says of a message that no AppRec has come to for so long."""
     if length > _NOT_ACCEPTED_AFTER:

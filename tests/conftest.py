@@ -41,6 +41,7 @@ pytest_plugins = (
     "tests.helpers.register_scene",
     "tests.helpers.desk",
     "tests.helpers.softhsm",
+    "tests.helpers.watcher",
 )
 
 _NO_RABBITMQ = "no RabbitMQ here: apt-get install rabbitmq-server"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import _thread  # a handler may come in the middle of ``threading``'s own work, and must not take its locks
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,7 @@ class Ending:
         answered: Whether the command has printed what it found: whatever fails after that is said and decides nothing.
         finish_step: Lets the step under way be finished, at the first signal; returns whether there is one.
         hurry: Called at each signal; output that nobody reads must keep the process no longer.
+        afterwards: What follows once the result is known and printed, and changes nothing of it; None for nothing.
     """
 
     def __init__(self) -> None:
@@ -46,6 +48,7 @@ class Ending:
         self.answered = False
         self.finish_step: Callable[[], bool] = _no_step
         self.hurry: Callable[[], object] = _no_step
+        self.afterwards: Callable[[], object] | None = None
         self._begun = self._broken_off = self._leaving = self._listening = False
         self._first_at: float | None = None
 
@@ -64,6 +67,19 @@ class Ending:
         """Let the run end with this exit code, whatever signal comes from now on; return it."""
         self.code = code
         return code
+
+    @property
+    def signalled(self) -> bool:
+        """Whether a signal asked the run to end: nothing that can wait for the next run is begun then."""
+        return self._first_at is not None or self._leaving
+
+    def follow_up(self) -> None:
+        """Do what follows the result. Whatever it raises is said by its type alone, and decides nothing."""
+        try:
+            if self.afterwards is not None:
+                self.afterwards()
+        except BaseException as error:  # noqa: BLE001 - also a panic of a native library; its text may hold a secret
+            sys.stderr.write(f"kpr-send: an unexpected {type(error).__name__} after the result, which stands.\n")
 
     @contextmanager
     def listening(self) -> Iterator[None]:

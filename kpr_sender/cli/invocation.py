@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -68,8 +69,11 @@ class Invocation:
             speak(settings.language)
         return settings if self.journal is None else _with_journal(settings, absolute(self.journal))
 
-    def own_settings(self) -> Settings:
+    def own_settings(self, seen: Callable[[Settings], object] = lambda _: None) -> Settings:
         """The same for a command that writes: the journal, what lies beside it, or the log.
+
+        Args:
+            seen: Called with the configuration as soon as it is read.
 
         Raises:
             JournalUnwritable: The journal is another user's, who could not use what this one writes.
@@ -77,6 +81,7 @@ class Invocation:
         from kpr_sender.app import journal_storage  # noqa: PLC0415 - --version and --help need no parts
 
         settings = self.settings()
+        seen(settings)
         journal_storage(settings).require_own()
         return settings
 

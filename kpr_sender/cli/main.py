@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "evidence": Text("Write a signed archive of what was sent, answered and decided, or verify one."),
     "testpersons": Text("Keep the list of test persons that must not be sent to production."),
     "certs": Text("Show all certificates in use and how long they last."),
+    "notify": Text("Try whether notices arrive: one to every configured address."),
     "doctor": Text("Prove without sending anything that a send would work."),
     "config": Text("Check the configuration without sending anything."),
     "schedule": Text("Print ready files for systemd, cron or Windows' Task Scheduler."),
@@ -121,9 +122,11 @@ def _run(arguments: Sequence[str], ending: Ending) -> int:
     with streams.unfailing() as ending.hurry, speaking(asked(arguments)):
         try:
             ending.begin()
-            return ending.known(_outcome(Invocation(called, ending), failure))
+            code = ending.known(_outcome(Invocation(called, ending), failure))
         except (KeyboardInterrupt, click.Abort):
-            return failure.interrupted()
+            code = failure.interrupted()
+        ending.follow_up()
+        return code
 
 
 def _outcome(invocation: Invocation, failure: output.Failure) -> int:

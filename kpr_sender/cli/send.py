@@ -85,13 +85,13 @@ def command(
     if wait_for_files:
         if submitting["replaces"]:
             raise click.UsageError(Text("--wait-for-files does not go with --replaces: a person sends a replacement."))
-        settings = invocation.own_settings()
+        settings = session.own_settings(invocation, scheduled=True)
         missing = [path for path in named_files(settings, fagmelding, identmelding).values() if not _is_there(path)]
         if missing and _is_begun(settings):
-            return session.run(invocation, go_on, limit=limit)
+            return session.run(invocation, go_on, limit=limit, scheduled=True)
         if missing and _days_left(settings) > _DAYS_TO_WAIT:
             return output.nothing(invocation, settings, _waiting(missing[0]))
-    return session.run(invocation, work, remark=_remark, limit=limit)
+    return session.run(invocation, work, remark=_remark, limit=limit, scheduled=True)
 
 
 def _is_there(path: Path) -> bool:

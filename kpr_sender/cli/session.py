@@ -66,6 +66,7 @@ def run(
     *,
     remark: Callable[[Report], str] = lambda _: "",
     limit: TimeLimit = NO_LIMIT,
+    scheduled: bool = False,
 ) -> int:
     """Let a client work and print what is known afterwards.
 
@@ -76,6 +77,7 @@ def run(
         work: What to do.
         remark: What to add to the screen of a run that came to its end.
         limit: Bound on everything together: connecting, retrying, waiting.
+        scheduled: Whether it is a run that a watcher waits for.
 
     Returns:
         The exit code.
@@ -83,7 +85,7 @@ def run(
     Raises:
         KprError: It failed before there was a submission to report.
     """
-    with connected_sandbox(invocation.own_settings()) as settings:
+    with connected_sandbox(own_settings(invocation, scheduled=scheduled)) as settings:
         return _run(invocation, _limited(settings, limit), work, remark, limit)
 
 
@@ -91,7 +93,20 @@ def run_offline(
     invocation: Invocation, work: Callable[[Client], Report], *, remark: Callable[[Report], str] = lambda _: ""
 ) -> int:
     """Do work that needs no bus, as ``run`` does; no embedded sandbox is started for it."""
-    return _run(invocation, invocation.own_settings(), work, remark, NO_LIMIT)
+    return _run(invocation, own_settings(invocation, scheduled=False), work, remark, NO_LIMIT)
+
+
+def own_settings(invocation: Invocation, *, scheduled: bool) -> Settings:
+    """Read the configuration, and let others be told of this run, however it ends; as ``Invocation.own_settings``."""
+
+    def watch(settings: Settings) -> None:
+        told = settings.notify.urls or settings.monitor.ping_url or settings.monitor.metrics_file
+        if told and invocation.ending.afterwards is None:
+            from kpr_sender.cli.watching import watched  # noqa: PLC0415 - most runs tell nobody
+
+            watched(invocation, settings, scheduled=scheduled)
+
+    return invocation.own_settings(watch)
 
 
 def _run(
@@ -281,27 +296,37 @@ def _say_lost(why: str) -> None:
     click.echo(f"kpr-send: log lines are lost, since the log cannot be written: {why}.", err=True)
 
 
+def _to_stderr(invocation: Invocation) -> bool:
+    """Whether log lines go to standard error where no file is named: on a terminal the progress display is better."""
+    quiet = invocation.loudness is Loudness.QUIET or sys.stderr.isatty()
+    return invocation.loudness is Loudness.VERBOSE or not quiet
+
+
+@contextmanager
+def logged(invocation: Invocation, settings: Settings) -> Iterator[Observer | None]:
+    """Open the log, and yield what writes an event into it; None where there is none."""
+    target = settings.log.file or (as_it_is(sys.stderr) if _to_stderr(invocation) else None)
+    if target is None:
+        yield None
+        return
+    level = "debug" if invocation.loudness is Loudness.VERBOSE else settings.log.level
+    with logging_to(target, level=level, lost=_say_lost, environment=settings.environment.value) as logger:
+        yield lambda event: log_event(logger, _completed(invocation, event))
+
+
 @contextmanager
 def _observers(invocation: Invocation, settings: Settings) -> Iterator[tuple[Observer, ...]]:
     """Open what shows the run's events: log lines in a file or on standard error, or the progress on a terminal."""
     on_terminal = sys.stderr.isatty()
-    verbose, quiet = invocation.loudness is Loudness.VERBOSE, invocation.loudness is Loudness.QUIET
-    # On a terminal the progress display says it better, and -q wants neither.
-    to_stderr = verbose or not (quiet or on_terminal)
-    target = settings.log.file or (as_it_is(sys.stderr) if to_stderr else None)
     with ExitStack() as stack:
         observers: list[Observer] = []
-        if target is not None:
-            level = "debug" if verbose else settings.log.level
-            logger = stack.enter_context(
-                logging_to(target, level=level, lost=_say_lost, environment=settings.environment.value)
-            )
-            observers.append(lambda event: log_event(logger, _completed(invocation, event)))
+        if (log := stack.enter_context(logged(invocation, settings))) is not None:
+            observers.append(log)
         if invocation.loudness is Loudness.NORMAL and on_terminal:
             from kpr_sender.cli.display import Display  # noqa: PLC0415 - rich is loaded on a terminal only
 
             observers.append(stack.enter_context(Display(invocation.called)).show)
-        elif not to_stderr or settings.log.file:  # -q, or events in a file alone
+        elif not _to_stderr(invocation) or settings.log.file:  # -q, or events in a file alone
             for text in loosened(settings):
                 console.say(invocation.called, [f"kpr-send: {text}"], err=True)
         yield tuple(map(contained, observers))

@@ -35,4 +35,4 @@ def command(
     def work(client: Client) -> Report:
         return client.wait(submission, timeout=min(wait_seconds, limit.left()), **asking)
 
-    return session.run(invocation, work, limit=limit)
+    return session.run(invocation, work, limit=limit, scheduled=True)

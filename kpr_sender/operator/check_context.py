@@ -16,6 +16,7 @@ from kpr_sender.events import Observer, ignore
 from kpr_sender.journal.port import JournalStorage
 from kpr_sender.keys.port import Keys, OwnKey
 from kpr_sender.model import Party
+from kpr_sender.notify.port import MetricsFile, Notifier, Pinger
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.registry.port import Counterpart, Registry
 from kpr_sender.report import deadline_of
@@ -79,6 +80,9 @@ class CheckContext:
         register_clock: Returns how far the register's clock is ahead of ours; None where it does not tell.
         shake_hands: Shakes hands with the bus; None where no TLS is used.
         log_in: Logs in to the bus.
+        notifier: Makes what sends notices.
+        pinger: Makes what pings; None from it where nobody is pinged.
+        metrics_file: Makes the file for Prometheus; likewise.
         observe: Called with what a person should know beside the certificates in use.
     """
 
@@ -92,6 +96,9 @@ class CheckContext:
     register_clock: Callable[[], timedelta | None]
     shake_hands: Callable[[], Handshake | None]
     log_in: Callable[[], BusProbe]
+    notifier: Callable[[], Notifier]
+    pinger: Callable[[], Pinger | None]
+    metrics_file: Callable[[], MetricsFile | None]
     observe: Observer = ignore
     signer: Signer | None = None
     decrypters: Sequence[Decrypter] = ()

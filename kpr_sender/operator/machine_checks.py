@@ -39,8 +39,9 @@ from kpr_sender.preflight.payload import AGREE_ON_SIZE, too_large
 from kpr_sender.profiles.profile import RECEPTION_DAYS
 from kpr_sender.registry.counterpart_checks import require_one_environment
 from kpr_sender.regular_file import open_regular
-from kpr_sender.settings.exposure import concerns, require_unexposed, secrets_of
+from kpr_sender.settings.exposure import concerns_of_sending, require_unexposed, secrets_of
 from kpr_sender.settings.values import Revocation, Settings
+from kpr_sender.texts import Text
 from kpr_sender.trust.parties import check_signer
 
 _MESSAGES: Final = 4
@@ -118,7 +119,7 @@ def secrets(context: CheckContext) -> CheckResult:
         secret.reveal()
     if context.settings.environment is not Environment.LOKAL:
         require_unexposed(context.settings)
-    return found(counted(len(named), "secret"), concerns(context.settings))
+    return found(counted(len(named), "secret"), concerns_of_sending(context.settings))
 
 
 def files(context: CheckContext) -> CheckResult:
@@ -232,6 +233,40 @@ def journal(context: CheckContext) -> CheckResult:
     if not submissions:
         return found("complete: nothing is submitted yet")
     return found(f"complete: {counted(submissions, 'submission')}, {counted(receipts, 'receipt')}")
+
+
+def notices(context: CheckContext) -> CheckResult:
+    """The addresses that notices go to can be read and understood; nothing is sent, and no send needs them."""
+    urls = context.settings.notify.urls
+    if urls is None:
+        return found(Text("not configured: nobody is told ([notify])"))
+    try:
+        notifier = context.notifier()
+        flaws = notifier.flaws()
+    except KprError as error:
+        return found(Text("not usable"), [f"{error.where}: {error.what} {error.next_step}"])
+    text = Text("{count} address", plural="{count} addresses", count=notifier.addresses)
+    return found(text, filter(None, [*(f"{flaw.where}: {flaw.what}" for flaw in flaws), urls.concern]))
+
+
+def monitoring(context: CheckContext) -> CheckResult:
+    """The ping address can be read, and the metrics file be written; nothing is sent, and no send needs them."""
+    url, path = context.settings.monitor.ping_url, context.settings.monitor.metrics_file
+    parts, concerns = [], [] if url is None else [url.concern]
+    try:
+        if context.pinger() is not None:
+            parts.append("a ping address")
+    except KprError as error:
+        concerns.append(f"{error.where}: {error.what}")
+    try:
+        if context.metrics_file() is not None and path is not None:
+            _require_writable(path.parent, "monitor.metrics_file", ConfigInvalid)
+            parts.append(str(path))
+    except KprError as error:
+        concerns.append(f"{error.where}: {error.what} {error.next_step}")
+    if url is None and path is None:
+        return found(Text("not configured: nobody notices that no run happens ([monitor])"))
+    return found(" and ".join(parts), filter(None, concerns))
 
 
 def second_witness(context: CheckContext) -> CheckResult:

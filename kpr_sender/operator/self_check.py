@@ -83,6 +83,8 @@ CHECKS: Final = (
     Check("disk space", Place.MACHINE, machine.disk_space, "Make room on the journal's disk."),
     Check("journal", Place.MACHINE, machine.journal, "Run kpr-send journal verify."),
     Check("second witness", Place.MACHINE, machine.second_witness, _ELSEWHERE),
+    Check("notices", Place.MACHINE, machine.notices, "Try kpr-send notify --test; docs/monitoring.md says how."),
+    Check("monitoring", Place.MACHINE, machine.monitoring, "Correct [monitor]; docs/monitoring.md says how."),
     Check("signing key", Place.KEYS, machine.signing_key, f"Check [keys.signing]; {_KEY}"),
     Check("decryption keys", Place.KEYS, machine.decryption_keys, f"Check [[keys.decryption]]; {_KEY}"),
     Check("self-sealed message", Place.KEYS, machine.self_sealed, "Configure the key of each certificate.", _OWN_KEYS),

@@ -27,11 +27,16 @@ def addresses_of(settings: Settings) -> tuple[Secret, ...]:
 
 def concerns(settings: Settings) -> tuple[str, ...]:
     """Say what is unwise about the places of secrets, private keys and files that we rely on, a sentence each."""
+    found = (*concerns_of_sending(settings), *(secret.concern for secret in addresses_of(settings)))
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def concerns_of_sending(settings: Settings) -> tuple[str, ...]:
+    """The same of what a send needs."""
     keys = (source.concern for source in (settings.keys.signing, *settings.keys.decryption))
     real = settings.environment is not Environment.LOKAL
     relied_on = (Path(settings.origin), *(path for _, path in relied_on_files(settings))) if real else ()
-    secrets = (*secrets_of(settings), *addresses_of(settings))
-    found = (*(secret.concern for secret in secrets), *keys, *map(unguarded, relied_on))
+    found = (*(secret.concern for secret in secrets_of(settings)), *keys, *map(unguarded, relied_on))
     return tuple(dict.fromkeys(filter(None, found)))
 
 

@@ -11,6 +11,7 @@ from kpr_sender.errors import (
     AnswerUnopened,
     BusUnreachable,
     EvidenceNotGenuine,
+    NoticeNotSent,
     ReceiptUnverified,
     RegistryUnreachable,
 )
@@ -26,10 +27,9 @@ def test_the_committed_document_is_current() -> None:
 
 def test_only_what_is_out_of_reach_cannot_be_verified_or_lacks_keys_and_logins_shares_an_exit_code() -> None:
     assert len({error.code for error in ERRORS}) == len(ERRORS)
-    apart = [
-        error.exit_code for error in ERRORS if error not in {RegistryUnreachable, AnswerUnopened, EvidenceNotGenuine}
-    ]
+    sharing = {RegistryUnreachable, NoticeNotSent, AnswerUnopened, EvidenceNotGenuine}
+    apart = [error.exit_code for error in ERRORS if error not in sharing]
     assert len(set(apart)) == len(apart)
     assert AnswerUnopened.exit_code == AccessRefused.exit_code
-    assert RegistryUnreachable.exit_code == BusUnreachable.exit_code
+    assert RegistryUnreachable.exit_code == NoticeNotSent.exit_code == BusUnreachable.exit_code
     assert EvidenceNotGenuine.exit_code == ReceiptUnverified.exit_code
