@@ -19,8 +19,8 @@ from kpr_sender.model import Environment
 _WITH_VALUE: Final = ("--env", "--config", "--journal")
 _SAME_COMMAND: Final = "..."
 BELOW: Final = (
-    *("accept", "add", "backup", "bash", "check", "cron", "discard", "export", "fish", "list", "log", "prune"),
-    *("release", "remove", "serve", "show", "systemd", "verify", "windows", "zsh"),
+    *("accept", "add", "backup", "bash", "check", "cron", "discard", "export", "fish", "list", "log", "make"),
+    *("prune", "release", "remove", "serve", "show", "systemd", "verify", "windows", "zsh"),
 )
 """The names of commands below another."""
 _NAMED: Final = re.compile(r"\bkpr-send (\.\.\.|--journal(?= )|[a-z]+(?![\w-]))")

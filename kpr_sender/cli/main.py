@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
@@ -17,6 +17,9 @@ from kpr_sender.cli.language import asked, localized
 from kpr_sender.errors import KprError, UsageError
 from kpr_sender.render.language import say, speaking
 from kpr_sender.texts import Text
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS: Final = {
     "send": Text("Send the pair, or go on with it, and wait for FHI's receipts."),
@@ -35,6 +38,7 @@ COMMANDS: Final = {
     "doctor": Text("Prove without sending anything that a send would work."),
     "config": Text("Check the configuration without sending anything."),
     "schedule": Text("Print ready files for systemd, cron or Windows' Task Scheduler."),
+    "completion": Text("Print what lets bash, zsh or fish complete commands and options."),
     "sandbox": Text("Run a Tjenestebuss with a KPR receiver and an Adresseregister on this machine."),
     "sample": Text("Write a synthetic fagmelding and identmelding."),
 }
@@ -56,6 +60,13 @@ class _Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"kpr_sender.cli.{cmd_name}").command
         return localized(global_options.taken_by(command))
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of commands without loading them: a shell waits for it."""
+        from click.shell_completion import CompletionItem  # noqa: PLC0415 - only a shell asks
+
+        named = [CompletionItem(name, help=say(text)) for name, text in COMMANDS.items() if name.startswith(incomplete)]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> object:
         try:

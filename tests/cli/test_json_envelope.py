@@ -174,6 +174,11 @@ CASES = [
     Case("journal backup", "DIR/copy.db", 0, _published),
     Case("journal backup", "DIR/copy.db", 64),
     Case("journal backup", "DIR/copies --keep 2", 0, _published),
+    *(
+        Case(f"completion {shell}", words, code)
+        for shell in ("bash", "fish", "zsh")
+        for words, code in (("", 0), ("x", 64))
+    ),
     Case("schedule systemd", "", 0),
     Case("schedule systemd", "--write DIR/none", 66),
     Case("schedule cron", "", 0),

@@ -73,3 +73,7 @@ def test_installs_the_command_and_carries_its_licence(wheel: zipfile.Path) -> No
 
 def test_holds_the_compiled_norwegian(wheel: zipfile.Path) -> None:
     assert "kpr_sender/locale/nb/LC_MESSAGES/kpr_sender.mo" in _names(wheel)
+
+
+def test_installs_the_man_page(wheel: zipfile.Path) -> None:
+    assert [name for name in _names(wheel) if name.endswith("/share/man/man1/kpr-send.1")]
