@@ -52,11 +52,8 @@ SCALE ?= 1
 nightly: setup
 	@KPR_NIGHTLY_SCALE=$(SCALE) $(RUN)/python -m tools.verify nightly
 
-# The sample is made once: the same files again are the same submission, which is what a second run shows.
 demo: setup-demo
-	@test -e $(DEMO)/fagmelding.xml -a -e $(DEMO)/identmelding.xml || \
-	  $(RUN)/kpr-send sample $(DEMO) --persons 200 --year 2024 --seed 1
-	@$(RUN)/kpr-send --env lokal
+	@$(RUN)/kpr-send demo --dir $(DEMO)
 
 bench: setup
 	@$(RUN)/python -m bench $(BENCH)

@@ -8,6 +8,7 @@ import click
 
 from kpr_sender.app import run_checks
 from kpr_sender.cli import console, output
+from kpr_sender.cli.as_user import OPTION, run_as
 from kpr_sender.cli.invocation import Invocation, Loudness, max_wait_option
 from kpr_sender.cli.session import connected_sandbox
 from kpr_sender.errors import KprError, NotReady
@@ -19,12 +20,19 @@ from kpr_sender.render.self_check import check_json, check_line
 
 @click.command("doctor")
 @max_wait_option
+@click.option(
+    OPTION,
+    metavar="NAME",
+    help="Check as this user, who runs kpr-send otherwise: what may be read, written and imported. For root alone.",
+)
 @click.pass_obj
-def command(invocation: Invocation, *, max_wait: float) -> int:
+def command(invocation: Invocation, *, max_wait: float, as_user: str | None) -> int:
     """Prove without sending anything that a send would work: keys, certificates, register, bus, journal, disk, clock.
 
     One line for each check. Exit code 0 when none is red, else 1.
     """
+    if as_user is not None:
+        return run_as(as_user, invocation)
     configured = invocation.own_settings()
     with connected_sandbox(configured) as settings:
         results = shown(invocation, run_checks(settings, max_seconds=max_wait))

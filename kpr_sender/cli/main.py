@@ -41,6 +41,7 @@ COMMANDS: Final = {
     "completion": Text("Print what lets bash, zsh or fish complete commands and options."),
     "sandbox": Text("Run a Tjenestebuss with a KPR receiver and an Adresseregister on this machine."),
     "sample": Text("Write a synthetic fagmelding and identmelding."),
+    "demo": Text("Show the main job with synthetic files and a sandbox, on this machine alone."),
 }
 """Each in a file of its name. The text is here so that --help need not load what the commands need."""
 
