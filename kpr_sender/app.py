@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from kpr_sender.inbound.listen import Listener
     from kpr_sender.inbound.receipt import ReceiptHandler
     from kpr_sender.operator.certificates import CertificateInUse
+    from kpr_sender.operator.look_up import LookedUp
     from kpr_sender.operator.self_check import Check, CheckContext, CheckResult
     from kpr_sender.outbound.reseal import Resealer
 
@@ -154,6 +155,27 @@ def certificates_in_use(
         return open_registry(settings, now=now, observe=observe, max_age=age_for_sending(settings), attempt=attempt)
 
     return in_use(replace(_check_context(settings, now, attempt, registry), observe=observe))
+
+
+def look_up(
+    settings: Settings, our_her_id: int, their_her_id: int, *, now: Callable[[], datetime] = utc_now
+) -> LookedUp:
+    """Ask the configured register, once, for our tjenestested and FHI's; for whoever sets a configuration up.
+
+    Args:
+        settings: Which register, and how to log in.
+        our_her_id: Our level 2.
+        their_her_id: FHI's.
+        now: The clock.
+
+    Raises:
+        KprError: The configuration mixes environments (promise G7), or the register gives no answer.
+    """
+    from kpr_sender.operator.look_up import look_up as asked
+    from kpr_sender.registry.configured import remote_register
+
+    require_one_environment(load(settings.report.year), settings)
+    return asked(remote_register(settings, now), our_her_id, their_her_id)
 
 
 def _check_context(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 import click
@@ -33,11 +34,26 @@ def command(invocation: Invocation, *, max_wait: float, as_user: str | None) -> 
     """
     if as_user is not None:
         return run_as(as_user, invocation)
+    return examine(invocation, max_wait)
+
+
+def examine(invocation: Invocation, max_wait: float = math.inf, **also: object) -> int:
+    """Carry out all checks and show them.
+
+    Args:
+        invocation: Of which configuration, how to print.
+        max_wait: Bound on all together, in seconds.
+        also: What else the object of ``--json`` holds.
+
+    Returns:
+        The exit code.
+    """
     configured = invocation.own_settings()
     with connected_sandbox(configured) as settings:
         results = shown(invocation, run_checks(settings, max_seconds=max_wait))
         red = any(result.status is Status.RED for result in results)
-        return ended(invocation, configured.environment, results, NotReady(f"{NotReady.meaning}.") if red else None)
+        error = NotReady(f"{NotReady.meaning}.") if red else None
+        return ended(invocation, configured.environment, results, error, **also)
 
 
 def shown(invocation: Invocation, results: Iterable[CheckResult]) -> list[CheckResult]:
@@ -54,8 +70,14 @@ def shown(invocation: Invocation, results: Iterable[CheckResult]) -> list[CheckR
 
 
 def ended(
-    invocation: Invocation, environment: Environment, results: Sequence[CheckResult], error: KprError | None
+    invocation: Invocation,
+    environment: Environment,
+    results: Sequence[CheckResult],
+    error: KprError | None,
+    **also: object,
 ) -> int:
     """Show the JSON object where it is asked for, and return the exit code."""
-    value = json.envelope(error, environment=environment.value, checks=[check_json(result) for result in results])
+    value = json.envelope(
+        error, environment=environment.value, checks=[check_json(result) for result in results], **also
+    )
     return output.answer(invocation, value, (), error=error, quiet=())

@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "journal": Text("Check the journal, copy it, show what is in it."),
     "evidence": Text("Write a signed archive of what was sent, answered and decided, or verify one."),
     "testpersons": Text("Keep the list of test persons that must not be sent to production."),
+    "init": Text("Write a short configuration: asks, looks up, never overwrites."),
     "certs": Text("Show all certificates in use and how long they last."),
     "notify": Text("Try whether notices arrive: one to every configured address."),
     "doctor": Text("Prove without sending anything that a send would work."),

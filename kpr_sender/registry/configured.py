@@ -55,7 +55,7 @@ def open_registry(
         return FilesRegistry(settings)
     from kpr_sender.registry.cached import Cache, CachedRegistry, beside  # noqa: PLC0415 - see the module
 
-    register = _GuardedRegister(_register(settings, now, stopped), settings.registry, attempt)
+    register = _GuardedRegister(remote_register(settings, now, stopped), settings.registry, attempt)
     cache = Cache(beside(settings.journal.path), settings.environment.value, settings.registry.url, observe)
     return CachedRegistry(
         register, cache, settings, settings.registry.max_age if max_age is None else max_age, now, observe
@@ -148,7 +148,12 @@ class _GuardedRegister:
             return self.register.fetch(her_id)
 
 
-def _register(settings: Settings, now: Callable[[], datetime], stopped: Stopped) -> RemoteRegister:
+def remote_register(settings: Settings, now: Callable[[], datetime], stopped: Stopped = never) -> RemoteRegister:
+    """Return the register itself, without cache; ``stopped`` breaks a question off within a second.
+
+    Raises:
+        ConfigInvalid: The kind needs an extra that is not installed.
+    """
     if settings.registry.kind is RegistryKind.SOAP:
         from kpr_sender.registry.soap import SoapRegister  # noqa: PLC0415 - lxml takes a moment to load
 
