@@ -313,7 +313,7 @@ def _ended(
     lines: list[str] = [Text("{path} is written.", path=path), *notes]
     lines += [Text("Not there yet: {file}", file=file) for file in absent]
     if not then_doctor:
-        lines.append(Text("Check it with kpr-send doctor; set-up goes on in the documentation, set-up.md."))
+        lines.append(Text("Check it with kpr-send doctor."))
     also: dict[str, Any] = {
         "config": str(path),
         "absent": [str(file) for file in absent],
