@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from kpr_sender.cli import as_user
 from kpr_sender.cli.main import run
 from tests.helpers.municipality import Municipality, municipality
 from tests.helpers.repository import ROOT
@@ -104,6 +103,6 @@ def test_whoever_is_not_root_and_a_user_who_is_not_there_are_refused_by_the_opti
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for uid, why in ((1000, "--as-user is root's"), (0, "--as-user: there is no user nix-her here")):
-        monkeypatch.setattr(as_user.os, "geteuid", lambda uid=uid: uid)
+        monkeypatch.setattr(os, "geteuid", lambda uid=uid: uid)
         assert run(["--lang", "en", "doctor", "--as-user=nix-her"]) == 64
         assert why in capsys.readouterr().err

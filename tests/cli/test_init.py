@@ -11,6 +11,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,7 +62,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[S
         yield lambda _settings, ours, theirs: real(settings, ours, theirs)
 
 
-def read(path: Path) -> dict[str, dict[str, object]]:
+def read(path: Path) -> dict[str, Any]:
     text = path.read_text("utf-8")
     assert all("  # " in line for line in text.splitlines() if line[0] not in "#[")
     return tomllib.loads(text)
