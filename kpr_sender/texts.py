@@ -87,6 +87,11 @@ def quoted(*clauses: str) -> str:
     return _joined("; ", dict.fromkeys(kept))
 
 
+def of_table(words: str) -> Text:
+    """Return what a table of this package says: the catalogues take it from there (``tools.texts.tables``)."""
+    return Text(words)
+
+
 def listed(*things: str) -> str:
     """Return things of a kind as one value of a sentence, with commas; empty ones are left out."""
     return _joined(", ", things)

@@ -74,7 +74,7 @@ def year(context: CheckContext) -> CheckResult:
     deadline, now = context.deadline, context.now()
     text = f"{profile.year} {deadline.text(now)}"
     text += "" if warning else f", confirmed by FHI's letter {profile.letter}" if profile.letter else ""
-    concerns = [warning] if warning else []
+    concerns: list[str] = [warning] if warning else []
     if environment in _REAL and deadline.is_past(now):
         if environment is Environment.PRODUKSJON and deadline.is_closed(now):
             raise ConfigInvalid(

@@ -26,6 +26,7 @@ from kpr_sender.preflight.rules.pair import Pair
 from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.preflight.statistics import YearStatistics, compare
 from kpr_sender.profiles import Format, Profile, load
+from kpr_sender.texts import Text
 
 _HEADER_REFUSED: Final = "header.refused"
 
@@ -156,7 +157,7 @@ def read_statistics(chunks: Iterable[bytes], year: int, *, like: Profile, name: 
     profile = replace(like, year=year)
     read = _read(chunks, MessageType.KPR_IPL, profile, name, _fagmelding(circumstances, Pair(b"", year)))
     if read.payload is None:
-        raise InputRefused(f"This is no fagmelding of the whole of {year}.", where=name)
+        raise InputRefused(Text("This is no fagmelding of the whole of {year}.", year=year), where=name)
     return read.evaluator.statistics
 
 

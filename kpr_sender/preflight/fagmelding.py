@@ -17,6 +17,7 @@ from kpr_sender.preflight.rules.person import PersonRules
 from kpr_sender.preflight.rules.rows import RowEvaluator
 from kpr_sender.preflight.statistics import YearStatistics, months_without_start
 from kpr_sender.preflight.structure import Breach, Structure
+from kpr_sender.texts import Text
 
 # Rules on the fagmelding as a whole: what FHI asks every municipality to look for before it sends.
 
@@ -31,11 +32,10 @@ def whole_file(types: Collection[int]) -> Iterator[Violation]:
         types: Every tjenestetype that stands there at least once.
     """
     if _WELFARE_TECHNOLOGY.isdisjoint(types):
-        yield Violation(
-            "file.no-welfare-technology", message="No trygghetsalarm, GPS, medisineringsstøtte or digitalt tilsyn."
-        )
+        message = Text("No trygghetsalarm, GPS, medisineringsstøtte or digitalt tilsyn.")
+        yield Violation("file.no-welfare-technology", message=message)
     if _HOUSING not in types:
-        yield Violation("file.no-housing", message="No bolig that the municipality disponerer.")
+        yield Violation("file.no-housing", message=Text("No bolig that the municipality disponerer."))
 
 
 _IPL: Final = MessageType.KPR_IPL

@@ -17,6 +17,8 @@ from kpr_sender.preflight.lexical import ZONE, day_of
 from kpr_sender.preflight.lines import WHITE
 from kpr_sender.privacy import foreign_text, may_hold_national_id
 from kpr_sender.profiles import Format, Profile
+from kpr_sender.texts import Text
+from kpr_sender.wording import any_of
 
 _SHOWABLE: Final = re.compile(r"[A-Za-z0-9_:/.#-]{1,80}")
 _MAX_INT: Final = 2_147_483_647  # xs:int, the type of iiLopenr
@@ -133,7 +135,12 @@ def shown(value: str) -> str:
     """Return a value for an error text, or only its length where it does not look like a technical term."""
     if _SHOWABLE.fullmatch(value) and not may_hold_national_id(value):
         return f"'{value}'"
-    return f"something of {len(value)} characters" if value else "empty"
+    return hidden(value) if value else Text("empty")
+
+
+def hidden(value: str) -> str:
+    """Return the length of a value that is not shown."""
+    return Text("something of {length} characters", length=len(value))
 
 
 def shown_day(value: str) -> str:
@@ -168,26 +175,59 @@ def check_root(
         if each.version == version:
             return each
     if named:
-        says = "no version" if version is None else f"version {shown(version)}"
-        wanted = " or ".join(sorted({each.version for each in named}))
-        raise Refusal(f"Its root element says {says}; {wanted} is wanted.", line=line)
+        raise Refusal(_version(version, any_of(sorted({each.version for each in named}))), line=line)
     for other, theirs in profile.formats.items():
         if other is not expected and root in {each.root for each in theirs}:
             raise Refusal(
-                f"This is the {other.norwegian} ({other.value}), handed in as the {expected.norwegian} "
-                f"({expected.value}): the two files are swapped.",
+                Text(
+                    "This is the {other} ({other_type}), handed in as the {expected} ({expected_type}): "
+                    "the two files are swapped.",
+                    other=other.norwegian,
+                    other_type=other.value,
+                    expected=expected.norwegian,
+                    expected_type=expected.value,
+                ),
                 line=line,
-                next_step="Hand them in the other way round: first the fagmelding, then the identmelding.",
+                next_step=Text("Hand them in the other way round: first the fagmelding, then the identmelding."),
             )
     if (namespace, root) == (MSGHEAD_NAMESPACE, "MsgHead"):
         raise Refusal(
-            "This is a complete Hodemelding; only what goes into it is wanted.",
+            Text("This is a complete Hodemelding; only what goes into it is wanted."),
             line=line,
-            next_step=f"Hand in the {expected.norwegian} itself; kpr-sender makes the Hodemelding.",
+            next_step=Text(
+                "Hand in the {expected} itself; kpr-sender makes the Hodemelding.", expected=expected.norwegian
+            ),
         )
-    wanted = " or ".join(f"{each.root} in {each.namespace}" for each in formats)
-    place = f"in the namespace {shown(namespace)}" if namespace else "without a namespace"
-    raise Refusal(f"Its root element is {shown(root)} {place}; the {expected.norwegian} is {wanted}.", line=line)
+    wanted = any_of(named_root(each.root, each.namespace) for each in formats)
+    raise Refusal(_another_root(root, namespace, expected.norwegian, wanted), line=line)
+
+
+def named_root(root: str, namespace: str) -> Text:
+    """Return what a root element is, in words."""
+    return Text("{root} in {namespace}", root=root, namespace=namespace)
+
+
+def _version(version: str | None, wanted: str) -> Text:
+    if version is None:
+        return Text("Its root element says no version; {wanted} is wanted.", wanted=wanted)
+    return Text("Its root element says version {version}; {wanted} is wanted.", version=shown(version), wanted=wanted)
+
+
+def _another_root(root: str, namespace: str, expected: str, wanted: str) -> Text:
+    if not namespace:
+        return Text(
+            "Its root element is {root} without a namespace; the {expected} is {wanted}.",
+            root=shown(root),
+            expected=expected,
+            wanted=wanted,
+        )
+    return Text(
+        "Its root element is {root} in the namespace {namespace}; the {expected} is {wanted}.",
+        root=shown(root),
+        namespace=shown(namespace),
+        expected=expected,
+        wanted=wanted,
+    )
 
 
 def check_header(
@@ -207,7 +247,7 @@ def check_header(
     """
     shape = SHAPES[expected]
     for missing in sorted(shape.fields - fields.keys()):
-        raise Refusal(f"{missing} is missing.", line=line)
+        raise Refusal(Text("{name} is missing.", name=missing), line=line)
     return Header(
         format=form,
         year=_year(shape, profile, fields),
@@ -223,18 +263,25 @@ def _year(shape: Shape, profile: Profile, fields: Mapping[str, HeaderField]) -> 
     if begins is None or ends is None:
         name, wrong = (shape.first_day, first) if begins is None else (shape.last_day, last)
         form = f"yyyy{shape.new_year}" if begins is None else f"yyyy{shape.year_end}"
-        raise Refusal(f"{name} is {shown(wrong.value)}; {form} is wanted.", line=wrong.line)
+        message = Text("{name} is {value}; {wanted} is wanted.", name=name, value=shown(wrong.value), wanted=form)
+        raise Refusal(message, line=wrong.line)
     if (begins[2], ends[2]) != (shape.new_year, shape.year_end) or begins[1] != ends[1]:
         raise Refusal(
-            f"Its period is {shown_day(first.value)} to {shown_day(last.value)}: not the whole year.",
+            Text(
+                "Its period is {first} to {last}: not the whole year.",
+                first=shown_day(first.value),
+                last=shown_day(last.value),
+            ),
             line=first.line if begins[2] != shape.new_year else last.line,
-            next_step=f"Make an extract of the whole of {profile.year}, 1 January to 31 December; nothing was sent.",
+            next_step=Text(
+                "Make an extract of the whole of {year}, 1 January to 31 December; nothing was sent.", year=profile.year
+            ),
         )
     if int(begins[1]) != profile.year:
         raise Refusal(
-            f"The file is for {begins[1]}, but the configuration says {profile.year}.",
+            Text("The file is for {says}, but the configuration says {year}.", says=begins[1], year=profile.year),
             line=first.line,
-            next_step=f"Make an extract of {profile.year}, or correct report.year; nothing was sent.",
+            next_step=Text("Make an extract of {year}, or correct report.year; nothing was sent.", year=profile.year),
         )
     return profile.year
 
@@ -244,14 +291,17 @@ def _digits(fields: Mapping[str, HeaderField], name: str, count: int) -> str | N
         return None
     field = fields[name]
     if not re.fullmatch(f"[0-9]{{{count}}}", field.value):
-        raise Refusal(f"{name} is {shown(field.value)}; {count} digits are wanted.", line=field.line)
+        message = Text(
+            "{name} is {value}; {digits} digits are wanted.", name=name, value=shown(field.value), digits=count
+        )
+        raise Refusal(message, line=field.line)
     return field.value
 
 
 def _lopenr(shape: Shape, field: HeaderField) -> str:
     value = field.value.strip(WHITE)
     if not value:
-        raise Refusal(f"{shape.lopenr} is empty.", line=field.line)
+        raise Refusal(Text("{name} is empty.", name=shape.lopenr), line=field.line)
     if shape.lopenr_counts and not (re.fullmatch("[0-9]{1,10}", value) and 0 < int(value) <= _MAX_INT):
-        raise Refusal(f"{shape.lopenr} is not a whole number above 0.", line=field.line)
+        raise Refusal(Text("{name} is not a whole number above 0.", name=shape.lopenr), line=field.line)
     return foreign_text(value)  # text of any length in an identmelding

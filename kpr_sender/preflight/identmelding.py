@@ -20,6 +20,7 @@ from kpr_sender.preflight.rules.header import check_institusjon, check_melding
 from kpr_sender.preflight.rules.pair import Pair
 from kpr_sender.preflight.structure import Breach, Structure
 from kpr_sender.profiles import Format
+from kpr_sender.texts import Text
 
 ROOT: Final = "Melding"
 UNIT: Final = "Institusjon"
@@ -70,38 +71,49 @@ class PatientRules:
 
     def _violations(self, fid: str, named: str, kind: Kind | None, born: date | None) -> Iterator[Violation]:
         if named not in _RIGHT:
-            yield Violation("ident.type", "typeID", f"typeID is {shown(named)}.")
+            yield Violation("ident.type", "typeID", Text("{name} is {value}.", name="typeID", value=shown(named)))
         if self._production:
             yield from self._test_persons(fid, named, kind)
         yield from _of_named_kind(named, kind)
         if named not in _NAMED and len(set(fid)) == 1 and len(fid) != _BIRTH_DATE_ALONE:
-            yield Violation("ident.repeated-digit", "fid", f"The same character {len(fid)} times.")
+            yield Violation("ident.repeated-digit", "fid", Text("The same character {length} times.", length=len(fid)))
         if born is not None and born > self._born_last:
-            yield Violation("ident.born-after-year", "fid", f"Born after {self._year}.")
+            yield Violation("ident.born-after-year", "fid", Text("Born after {year}.", year=self._year))
         if born is not None and born < self._born_first:
-            yield Violation("ident.age", "fid", f"More than {_MOST_YEARS} years old at the end of {self._year}.")
+            message = Text("More than {age} years old at the end of {year}.", age=_MOST_YEARS, year=self._year)
+            yield Violation("ident.age", "fid", message)
 
     def _test_persons(self, fid: str, named: str, kind: Kind | None) -> Iterator[Violation]:
         if kind is not None and is_synthetic(kind):
-            yield Violation("ident.synthetic", "fid", f"The number is formed as {kind.value}.")
+            yield Violation("ident.synthetic", "fid", Text("The number is formed as {kind}.", kind=_named(kind)))
         if kind is Kind.DOLLY_OR_H and named != _H:
-            yield Violation("ident.dolly-or-h", "fid", f"The month has 40 added; typeID is {shown(named)}.")
+            message = Text("The month has 40 added; typeID is {value}.", value=shown(named))
+            yield Violation("ident.dolly-or-h", "fid", message)
         if self._is_test_person(fid):
-            yield Violation("ident.test-person", "fid", "It is on the municipality's list of test persons.")
+            yield Violation("ident.test-person", "fid", Text("It is on the municipality's list of test persons."))
 
 
 def _of_named_kind(named: str, kind: Kind | None) -> Iterator[Violation]:
     """A number must be of the kind that its typeID names; a synthetic one is of any kind."""
     if named == _DUF:
         if kind is not Kind.DUF:
-            yield Violation("ident.duf", "fid", "typeID is 10, but this is no DUF-nummer.")
+            yield Violation("ident.duf", "fid", Text("typeID is 10, but this is no DUF-nummer."))
     elif named in _NAMED and kind is not _NAMED[named]:
         if kind is None:
-            yield Violation("ident.invalid", "fid", f"typeID is {named}, but length, check digits or date are wrong.")
+            message = Text("typeID is {named}, but length, check digits or date are wrong.", named=named)
+            yield Violation("ident.invalid", "fid", message)
         elif kind in _OTHER:
-            yield Violation("ident.kind", "typeID", f"typeID is {named}, but the number is a {kind.value}.")
+            yield Violation("ident.kind", "typeID", _another(named, kind))
         elif kind in {Kind.FH, Kind.DUF}:
-            yield Violation("ident.invalid", "fid", f"typeID is {named}, but the number is a {kind.value}.")
+            yield Violation("ident.invalid", "fid", _another(named, kind))
+
+
+def _another(named: str, kind: Kind) -> Text:
+    return Text("typeID is {named}, but the number is a {kind}.", named=named, kind=_named(kind))
+
+
+def _named(kind: Kind) -> str:
+    return Text("NHN synthetic") if kind is Kind.NHN else kind.value
 
 
 class Identmelding:

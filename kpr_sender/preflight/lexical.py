@@ -12,6 +12,7 @@ from typing import Final
 
 from kpr_sender.preflight.catalogue.fields import DATO, Field
 from kpr_sender.preflight.lines import WHITE
+from kpr_sender.texts import Text, listed
 
 Predicate = Callable[[str], bool]
 
@@ -44,8 +45,7 @@ def predicate(field: Field) -> Predicate:
 
 def wanted(field: Field) -> str:
     """Return in words what a field's value must be."""
-    words = [_WORDS[name].format(value) for name, value in _facets(field).items()]
-    return ", ".join([_WORDS[field.type], *words])
+    return listed(_TYPE_WORDS[field.type], *(_FACET_WORDS[name](value) for name, value in _facets(field).items()))
 
 
 def _facets(field: Field) -> Mapping[str, str]:
@@ -162,19 +162,21 @@ _FACETS: Final[Mapping[str, Callable[[str, str], Predicate]]] = {
     "fixed": lambda value, type_: _one_of([value], type_),
 }
 
-_WORDS: Final[Mapping[str, str]] = {
-    "string": "text",
-    **{name: f"a whole number of {bits} bits" for name, bits in _BITS.items()},
-    "nonNegativeInteger": "a whole number from 0",
-    "decimal": "a number with a decimal point",
-    "date": "a day as yyyy-mm-dd",
-    "guid": "a GUID",
-    DATO: "a day as yyyymmdd",
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
-    "length": "{} characters",
-    "totalDigits": "at most {} digits",
-    "fractionDigits": "at most {} of them behind the point",
-    "enumeration": "one of {}",
-    "fixed": "always {}",
+_TYPE_WORDS: Final[Mapping[str, Text]] = {
+    "string": Text("text"),
+    **{name: Text("a whole number of {bits} bits", bits=bits) for name, bits in _BITS.items()},
+    "nonNegativeInteger": Text("a whole number from 0"),
+    "decimal": Text("a number with a decimal point"),
+    "date": Text("a day as yyyy-mm-dd"),
+    "guid": Text("a GUID"),
+    DATO: Text("a day as yyyymmdd"),
+}
+_FACET_WORDS: Final[Mapping[str, Callable[[str], Text]]] = {
+    "minLength": lambda least: Text("at least {length} characters", length=least),
+    "maxLength": lambda most: Text("at most {length} characters", length=most),
+    "length": lambda length: Text("{length} characters", length=length),
+    "totalDigits": lambda most: Text("at most {digits} digits", digits=most),
+    "fractionDigits": lambda most: Text("at most {digits} of them behind the point", digits=most),
+    "enumeration": lambda values: Text("one of {values}", values=values),
+    "fixed": lambda value: Text("always {value}", value=value),
 }

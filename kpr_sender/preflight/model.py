@@ -9,6 +9,7 @@ from typing import Final
 
 from kpr_sender.model import Environment, MessageType
 from kpr_sender.privacy import is_running_number
+from kpr_sender.texts import Text
 
 
 class Consequence(enum.StrEnum):
@@ -54,10 +55,10 @@ class Rule:
     id: str
     consequence: Consequence
     effect: Effect
-    title: str
-    receiver: str
-    advice: str
-    source: str
+    title: Text
+    receiver: Text
+    advice: Text
+    source: Text
 
     @property
     def is_doubt(self) -> bool:

@@ -22,10 +22,11 @@ from kpr_sender.preflight.header import SHAPES, Header, HeaderField, Refusal, ch
 from kpr_sender.preflight.model import Element
 from kpr_sender.preflight.reader import Event, Reader, Record, Root, Start
 from kpr_sender.profiles import Format, Profile
+from kpr_sender.texts import Text, paragraph
 
 LEAST_AROUND: Final = 3_000
 """Bytes that a sealed message has at least beside its payload: Hodemelding, our certificate, both layers of CMS."""
-AGREE_ON_SIZE: Final = "Agree on the size with FHI and NHN, then raise the limit; nothing was sent."
+AGREE_ON_SIZE: Final = Text("Agree on the size with FHI and NHN, then raise the limit; nothing was sent.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,22 @@ def too_large(
     """
     if length + around <= limit:
         return ""
-    least = "at least " if around == LEAST_AROUND else ""
-    return f"The sealed {kind.norwegian} would be {least}{length + around:,} bytes; {whose} is {limit:,}."
+    size = length + around
+    if around == LEAST_AROUND:
+        return Text(
+            "The sealed {file} would be at least {size:,} bytes; {key} is {limit:,}.",
+            file=kind.norwegian,
+            size=size,
+            key=whose,
+            limit=limit,
+        )
+    return Text(
+        "The sealed {file} would be {size:,} bytes; {key} is {limit:,}.",
+        file=kind.norwegian,
+        size=size,
+        key=whose,
+        limit=limit,
+    )
 
 
 def inspect(chunks: Iterable[bytes], expected: MessageType, *, name: str, profile: Profile) -> Payload:
@@ -103,10 +118,11 @@ def refused(error: MessageRefused | Refusal, *, name: str) -> InputRefused:
         error: What was found.
         name: What messages call the file.
     """
-    where = f"{name} line {error.line}" if error.line else name
+    where = Text("{file} line {line}", file=name, line=error.line) if error.line else name
     if isinstance(error, Refusal):
         return InputRefused(error.what, where=where, next_step=error.next_step)
-    return InputRefused(f"{error.reason[:1].upper()}{error.reason[1:]}.", where=where)
+    reason = paragraph(error.reason)
+    return InputRefused(Text("{reason:capital}.", reason=reason), where=where)
 
 
 class InputFile:
@@ -232,7 +248,7 @@ class Head:
         Args:
             last_line: The file's.
         """
-        missing = f"There is no {self._shape.person} in it: not one person is reported."
+        missing = Text("There is no {element} in it: not one person is reported.", element=self._shape.person)
         return self._refusal or self._header or Refusal(missing, line=last_line)
 
     def _record(self, record: Record) -> None:
@@ -248,7 +264,7 @@ class Head:
     def _field(self, name: str, text: str, line: int) -> None:
         if name in self._shape.fields:
             if name in self._fields:
-                raise Refusal(f"{name} stands there twice.", line=line)
+                raise Refusal(Text("{name} stands there twice.", name=name), line=line)
             self._fields[name] = HeaderField(text, line)
 
     def _element(self, element: Element) -> None:
@@ -258,7 +274,8 @@ class Head:
 
     def _begun(self, name: str, line: int) -> None:
         if self._root.captures and name.startswith("{}"):
-            raise Refusal("An element stands in no namespace, below a root whose namespace has a prefix.", line=line)
+            message = Text("An element stands in no namespace, below a root whose namespace has a prefix.")
+            raise Refusal(message, line=line)
         if self._header is None and _local(name) == self._shape.person:
             self._header = check_header(self._expected, self._profile, self.format, self._fields, line=line)
 

@@ -15,6 +15,7 @@ from lxml import etree
 from kpr_sender.preflight.header import Refusal
 from kpr_sender.preflight.lines import WHITE, Extent, Lines, breaks, prolog_end, tag_end
 from kpr_sender.preflight.model import Element
+from kpr_sender.texts import Text
 
 MAX_RECORD: Final = 16_000_000  # bytes
 MAX_ELEMENTS: Final = 100_000  # in one record; a person's with everything in it has some thousand
@@ -26,30 +27,32 @@ _SHORTEST_ELEMENT: Final = 4  # bytes
 
 # By libxml2's type of error; its own messages quote the document and are never shown (promise G6).
 _WORDS: Final = {
-    "DTD_XMLID_VALUE": "an xml:id is no name",
-    "ERR_ATTRIBUTE_REDEFINED": "an attribute stands there twice",
-    "ERR_CDATA_NOT_FINISHED": "a CDATA section has no end",
-    "ERR_COMMENT_NOT_FINISHED": "a comment has no end",
-    "ERR_DOCUMENT_END": "something stands behind its root element",
-    "ERR_GT_REQUIRED": "a tag has no valid end",
-    "ERR_INVALID_CHAR": "a character that XML does not allow",
-    "ERR_INVALID_ENCODING": "bytes that are not UTF-8",
-    "ERR_NAME_REQUIRED": "a name is missing, or is none",
-    "ERR_PI_NOT_FINISHED": "a processing instruction has no end",
-    "ERR_RESERVED_XML_NAME": "an XML declaration not at start, or an instruction whose name begins with xml",
-    "ERR_TAG_NAME_MISMATCH": "mismatched tag",
-    "ERR_TAG_NOT_FINISHED": "it ends before its root element does",
-    "ERR_UNDECLARED_ENTITY": "undefined entity",
-    "NS_ERR_ATTRIBUTE_REDEFINED": "an attribute stands there twice",
-    "NS_ERR_UNDEFINED_NAMESPACE": "unbound prefix",
-    "WAR_NS_URI": "a namespace is no valid URI",
-    "WAR_NS_URI_RELATIVE": "a namespace is a relative URI",
-    "WAR_SPACE_VALUE": "xml:space is neither default nor preserve",
+    "DTD_XMLID_VALUE": Text("an xml:id is no name"),
+    "ERR_ATTRIBUTE_REDEFINED": Text("an attribute stands there twice"),
+    "ERR_CDATA_NOT_FINISHED": Text("a CDATA section has no end"),
+    "ERR_COMMENT_NOT_FINISHED": Text("a comment has no end"),
+    "ERR_DOCUMENT_END": Text("something stands behind its root element"),
+    "ERR_GT_REQUIRED": Text("a tag has no valid end"),
+    "ERR_INVALID_CHAR": Text("a character that XML does not allow"),
+    "ERR_INVALID_ENCODING": Text("bytes that are not UTF-8"),
+    "ERR_NAME_REQUIRED": Text("a name is missing, or is none"),
+    "ERR_PI_NOT_FINISHED": Text("a processing instruction has no end"),
+    "ERR_RESERVED_XML_NAME": Text("an XML declaration not at start, or an instruction whose name begins with xml"),
+    "ERR_TAG_NAME_MISMATCH": Text("mismatched tag"),
+    "ERR_TAG_NOT_FINISHED": Text("it ends before its root element does"),
+    "ERR_UNDECLARED_ENTITY": Text("undefined entity"),
+    "NS_ERR_ATTRIBUTE_REDEFINED": Text("an attribute stands there twice"),
+    "NS_ERR_UNDEFINED_NAMESPACE": Text("unbound prefix"),
+    "WAR_NS_URI": Text("a namespace is no valid URI"),
+    "WAR_NS_URI_RELATIVE": Text("a namespace is a relative URI"),
+    "WAR_SPACE_VALUE": Text("xml:space is neither default nor preserve"),
 }
+_NOT_WELL_FORMED: Final = Text("It is not well-formed XML.")
+_LONG_TEXT: Final = Text("There is a record of more than {bytes} bytes in one text.", bytes=_MAX_TEXT)
 _LIMITS: Final = {
-    "Excessive depth": f"It is nested more than {_MAX_DEPTH} deep.",
-    "Text node too long": f"There is a record of more than {_MAX_TEXT} bytes in one text.",
-    "huge text node": f"There is a record of more than {_MAX_TEXT} bytes in one text.",  # up to libxml2 2.13
+    "Excessive depth": Text("It is nested more than {depth} deep.", depth=_MAX_DEPTH),
+    "Text node too long": _LONG_TEXT,
+    "huge text node": _LONG_TEXT,  # up to libxml2 2.13
 }
 """By what libxml2 says where a limit of its own is passed."""
 
@@ -163,12 +166,12 @@ class Reader:
             chunk = next(self._chunks, b"")
             head += chunk
             if not head:
-                raise Refusal("The file is empty.")
+                raise Refusal(Text("The file is empty."))
             ready = self._ready(head) if chunk else len(head)
             found = self._first(head, fed, ready, ended=not chunk)
             fed = ready
             if found is None and not chunk:
-                raise Refusal("It is not well-formed XML.")
+                raise Refusal(_NOT_WELL_FORMED)
         self._head = bytes(head)
         self._lines.add(self._head)
         namespace, _, name = str(found.tag).rpartition("}")
@@ -228,7 +231,8 @@ class Reader:
         prolog = prolog_end(head)
         line = self._lines_before + 1 + breaks(head, 0, prolog)
         if head.startswith(b"<!D", prolog):
-            self._refuse("It has a document type declaration (DTD, entities), which is never allowed.", line)
+            message = Text("It has a document type declaration (DTD, entities), which is never allowed.")
+            self._refuse(message, line)
         if tag_end(head, prolog) < 0:
             self._check_token(len(head) - prolog, line)
         in_prolog = bytes(head[prolog : prolog + 2]) in {b"", b"<", b"<!", b"<?"}
@@ -266,10 +270,10 @@ class Reader:
             for words, what in _LIMITS.items():
                 if words in complaint.message:
                     self._refuse(what, line)
-            words = _WORDS.get(complaint.type_name, f"libxml2 calls it {complaint.type_name}")
-            self._refuse(f"It is not well-formed XML: {words}.", line)
+            why = _WORDS.get(complaint.type_name) or Text("libxml2 calls it {name}", name=complaint.type_name)
+            self._refuse(Text("It is not well-formed XML: {why}.", why=why), line)
         if failed:
-            self._refuse("It is not well-formed XML.", 0)
+            self._refuse(_NOT_WELL_FORMED, 0)
 
     def _check_limits(self) -> None:
         """Refuse what would have to be held, and drop what is passed."""
@@ -285,13 +289,13 @@ class Reader:
 
     def _check_token(self, length: int, line: int) -> None:
         if length > _MAX_TOKEN:
-            self._refuse(f"There is a tag or comment of more than {_MAX_TOKEN} bytes.", line)
+            self._refuse(Text("There is a tag or comment of more than {bytes} bytes.", bytes=_MAX_TOKEN), line)
 
     def _too_large(self, line: int) -> NoReturn:
-        self._refuse(f"There is a record of more than {MAX_RECORD} bytes.", line)
+        self._refuse(Text("There is a record of more than {bytes} bytes.", bytes=MAX_RECORD), line)
 
     def _too_many(self, line: int) -> NoReturn:
-        self._refuse(f"There is a record of more than {MAX_ELEMENTS} elements.", line)
+        self._refuse(Text("There is a record of more than {elements} elements.", elements=MAX_ELEMENTS), line)
 
     def _refuse(self, what: str, line: int) -> NoReturn:
         raise Refusal(what, line=line) from None

@@ -13,6 +13,7 @@ from kpr_sender.preflight.model import Consequence, Effect, Finding, Rule
 from kpr_sender.preflight.payload import Payload
 from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.preflight.statistics import Comparison, YearStatistics
+from kpr_sender.texts import Text, listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,15 @@ class CheckReport:
 
 # What a report amounts to: one sentence, and the findings by rule, worst first. Screen, JSON and page tell this.
 
-NOTHING: Final = "Nothing here would be refused, dropped or blanked"
+NOTHING: Final = Text("Nothing here would be refused, dropped or blanked")
 
 _BY_EFFECT: Final = {effect: rank for rank, effect in enumerate(Effect)}
 _BY_CONSEQUENCE: Final = {consequence: rank for rank, consequence in enumerate(Consequence)}
+
+
+def as_heading(title: str) -> str:
+    """Return a rule's title as a heading; an element's name stays as it is written."""
+    return title[:1].upper() + title[1:] if title.partition(" ")[0].islower() else title
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +101,8 @@ class Group:
 
     @property
     def heading(self) -> str:
-        """The rule's title as a heading; an element's name stays as it is written."""
-        title = self.rule.title
-        return title[:1].upper() + title[1:] if title.partition(" ")[0].islower() else title
+        """The rule's title as a heading."""
+        return as_heading(self.rule.title)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,25 +136,56 @@ class CheckVerdict:
         return bool(self.stops or self.to_accept)
 
     @property
-    def text(self) -> str:
+    def text(self) -> Text:
         """The verdict in a sentence."""
-        harm = ", ".join(self._harm())
+        harm = listed(*self._harm())
+        if self.stops and harm:
+            return Text(
+                "Not to be sent: {count:,} finding stops it; {harm}.",
+                plural="Not to be sent: {count:,} findings stop it; {harm}.",
+                count=self.stops,
+                harm=harm,
+            )
         if self.stops:
-            message = f"Not to be sent: {_many(self.stops, 'finding stops', 'findings stop')} it"
-            return f"{message}; {harm}." if harm else f"{message}."
+            return Text(
+                "Not to be sent: {count:,} finding stops it.",
+                plural="Not to be sent: {count:,} findings stop it.",
+                count=self.stops,
+            )
+        what = harm or NOTHING
         if self.remarks:
-            return f"{harm or NOTHING}; {_many(self.remarks, 'remark', 'remarks')}."
-        return f"{harm or NOTHING}."
+            return Text("{what}; {count:,} remark.", plural="{what}; {count:,} remarks.", what=what, count=self.remarks)
+        return Text("{what}.", what=what)
 
-    def _harm(self) -> Iterator[str]:
+    def _harm(self) -> Iterator[Text]:
         if self.dropped:
-            yield f"{_many(self.dropped, 'row', 'rows')} would be dropped"
+            yield Text("{count:,} row would be dropped", plural="{count:,} rows would be dropped", count=self.dropped)
         if self.blanked:
-            would = "" if self.dropped else "would be "
-            types = f" ({self.types:,} of them tjenestetype, which count as dropped)" if self.types else ""
-            yield f"{_many(self.blanked, 'value', 'values')} {would}blanked{types}"
+            yield self._blanked()
         if self.doubts:
-            yield f"{_many(self.doubts, 'finding', 'findings')} must be accepted"
+            yield Text(
+                "{count:,} finding must be accepted", plural="{count:,} findings must be accepted", count=self.doubts
+            )
+
+    def _blanked(self) -> Text:
+        count, types = self.blanked, self.types
+        if self.dropped and types:
+            return Text(
+                "{count:,} value blanked ({types:,} of them tjenestetype, which count as dropped)",
+                plural="{count:,} values blanked ({types:,} of them tjenestetype, which count as dropped)",
+                count=count,
+                types=types,
+            )
+        if self.dropped:
+            return Text("{count:,} value blanked", plural="{count:,} values blanked", count=count)
+        if types:
+            return Text(
+                "{count:,} value would be blanked ({types:,} of them tjenestetype, which count as dropped)",
+                plural="{count:,} values would be blanked ({types:,} of them tjenestetype, which count as dropped)",
+                count=count,
+                types=types,
+            )
+        return Text("{count:,} value would be blanked", plural="{count:,} values would be blanked", count=count)
 
 
 def verdict(report: CheckReport) -> CheckVerdict:
@@ -181,7 +217,3 @@ def groups(report: CheckReport) -> tuple[Group, ...]:
 def _worst_first(group: Group) -> tuple[int, int, int, str]:
     rule = group.rule
     return _BY_EFFECT[rule.effect], _BY_CONSEQUENCE[rule.consequence], -group.count, rule.id
-
-
-def _many(count: int, one: str, more: str) -> str:
-    return f"{count:,} {one if count == 1 else more}"

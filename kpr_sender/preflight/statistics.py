@@ -17,7 +17,8 @@ from typing import Final
 
 from kpr_sender.preflight.catalogue.codes import service_types
 from kpr_sender.preflight.model import PersonRecord, Violation
-from kpr_sender.texts import Text
+from kpr_sender.texts import Text, listed
+from kpr_sender.wording import all_of
 
 MONTHS: Final = 12
 NO_TYPE: Final = ""
@@ -243,7 +244,12 @@ def months_without_start(stats: YearStatistics) -> tuple[Violation, ...]:
     begun = sum(starts)
     if begun < LEAST_STARTS or begun * len(empty) < LEAST_EXPECTED * (MONTHS - len(empty)):
         return ()
-    message = f"Not one service begins in {_spoken(empty)}; {begun:,} begin in the rest of {stats.year}."
+    message = Text(
+        "Not one service begins in {months}; {begun:,} begin in the rest of {year}.",
+        months=_spoken(empty),
+        begun=begun,
+        year=stats.year,
+    )
     return (Violation("year.month-without-start", message=message),)
 
 
@@ -264,19 +270,21 @@ def _of_types(rows: Sequence[TypeDifference], year: int) -> Iterator[Violation]:
         if row.type not in in_force:
             continue  # it is gone as it must be, and where it is not, it has a finding of its own
         if last and not this:
-            message = f"Tjenestetype {row.type}: {_users(last)} last year, none this year."
+            message = Text(
+                "Tjenestetype {type}: 1 user last year, none this year.",
+                plural="Tjenestetype {type}: {count:,} users last year, none this year.",
+                type=row.type,
+                count=last,
+            )
             yield Violation("year.type-vanished", message=message)
         elif abs(this - last) >= max(CHANGED_USERS, CHANGED_SHARE * last):
-            percent = row.users.percent
-            message = f"Tjenestetype {row.type}: {_users(last)} last year, {this:,} this year"
-            message += "." if percent is None else f" ({percent:+.0f} %)."
-            yield Violation("year.users-changed", message=message)
+            yield Violation("year.users-changed", message=_changed(row.type, last, this, row.users.percent))
 
 
 def _of_persons(this: YearStatistics, last: YearStatistics) -> Iterator[Violation]:
     now, then = _share_without(this), _share_without(last)
     if this.without_service >= CHANGED_USERS and now - then >= ROSE_POINTS:
-        message = f"{now:.0f} % of the persons have no service; last year it was {then:.0f} %."
+        message = Text("{now:.0f} % of the persons have no service; last year it was {then:.0f} %.", now=now, then=then)
         yield Violation("year.without-service-rose", message=message)
 
 
@@ -284,8 +292,17 @@ def _share_without(stats: YearStatistics) -> float:
     return stats.without_service / stats.persons * 100 if stats.persons else 0.0
 
 
-def _users(count: int) -> str:
-    return "1 user" if count == 1 else f"{count:,} users" if count else "no users"
+def _changed(code: str, last: int, this: int, percent: float | None) -> Text:
+    if percent is None:
+        return Text("Tjenestetype {type}: no users last year, {this:,} this year.", type=code, this=this)
+    return Text(
+        "Tjenestetype {type}: 1 user last year, {this:,} this year ({percent:+.0f} %).",
+        plural="Tjenestetype {type}: {count:,} users last year, {this:,} this year ({percent:+.0f} %).",
+        type=code,
+        count=last,
+        this=this,
+        percent=percent,
+    )
 
 
 def _spoken(months: Sequence[int]) -> str:
@@ -294,4 +311,9 @@ def _spoken(months: Sequence[int]) -> str:
         [MONTH_NAMES[month] for _, month in stretch]
         for _, stretch in groupby(enumerate(months), key=lambda each: each[1] - each[0])
     ]
-    return ", ".join(f"{names[0]} to {names[-1]}" if names[2:] else " and ".join(names) for names in stretches)
+    return listed(
+        *(
+            Text("{first} to {last}", first=names[0], last=names[-1]) if names[2:] else all_of(names)
+            for names in stretches
+        )
+    )

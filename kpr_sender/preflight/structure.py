@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from kpr_sender.preflight.catalogue.fields import Block, Catalogue, Field
-from kpr_sender.preflight.header import shown
+from kpr_sender.preflight.header import hidden, named_root, shown
 from kpr_sender.preflight.lexical import Predicate, predicate, wanted
 from kpr_sender.preflight.lines import WHITE
 from kpr_sender.preflight.memory import MOST_MADE
 from kpr_sender.preflight.model import Element, place
 from kpr_sender.privacy import may_hold_national_id
+from kpr_sender.texts import Text
 
 # What a schema says of one block, made ready for those who evaluate.
 
@@ -163,21 +164,24 @@ class _Opened:
         """Evaluate the next child's name, and what must be unique among its attributes."""
         at = self.model.places.get(name)
         if at is None:
-            return [Breach(ELEMENT, line, self.path, f"{_named(name)} does not belong in {self.model.block.name}.")]
+            message = Text("{name} does not belong in {block}.", name=_named(name), block=self.model.block.name)
+            return [Breach(ELEMENT, line, self.path, message)]
         breaches = []
         self._counts[name] += 1
         most = self.model.block.children[at].most
         if most is not None and self._counts[name] > most:
-            message = f"{name} may stand there {_times(most)} only."
+            message = Text("{name} may stand there {times} only.", name=name, times=_times(most))
             breaches.append(Breach(ELEMENT, line, _below(self.inside, name), message))
         elif at < self._at:
-            message = f"{name} stands behind {self.model.block.children[self._at].name}, but belongs before it."
+            other = self.model.block.children[self._at].name
+            message = Text("{name} stands behind {other}, but belongs before it.", name=name, other=other)
             breaches.append(Breach(ELEMENT, line, _below(self.inside, name), message))
         self._at = max(self._at, at)
         for attribute in self.model.unique.get(name, ()):
             if attribute in keys and not self._seen.setdefault(attribute, HashedTexts()).add(keys[attribute]):
                 path = _below(self.inside, place(name, keys))
-                breaches.append(Breach(UNIQUE, line, path, f"Another {name} before it has the same {attribute}."))
+                message = Text("Another {name} before it has the same {key}.", name=name, key=attribute)
+                breaches.append(Breach(UNIQUE, line, path, message))
         return breaches
 
     def end(self, line: int) -> Iterator[Breach]:
@@ -186,8 +190,15 @@ class _Opened:
             count = self._counts[child.name]
             if count < child.least:
                 path = _below(self.inside, child.name)
-                message = f"{child.name} stands there {_times(count)}, and must at least {_times(child.least)}."
-                yield Breach(MISSING, line, path, f"{child.name} is missing." if not count else message)
+                message = Text("{name} is missing.", name=child.name)
+                if count:
+                    message = Text(
+                        "{name} stands there {times}, and must at least {least}.",
+                        name=child.name,
+                        times=_times(count),
+                        least=_times(child.least),
+                    )
+                yield Breach(MISSING, line, path, message)
 
 
 class Structure:
@@ -215,8 +226,9 @@ class Structure:
         if parent:
             yield from parent.step(name, attributes, line)
         elif at_root and not known:
-            root = f"{self._catalogue.root} in {self._namespace}"
-            yield Breach(ROOT, line, "", f"The root element is {_named(name)}; {root} is wanted.")
+            root = named_root(self._catalogue.root, self._namespace)
+            message = Text("The root element is {name}; {root} is wanted.", name=_named(name), root=root)
+            yield Breach(ROOT, line, "", message)
         if opened:
             yield from _attributes(opened.model, attributes, line, path)
 
@@ -270,42 +282,49 @@ def _attributes(model: Model, attributes: Mapping[str, str], line: int, path: st
             yield _value_breach(model.block.attributes[name], value, line, _below(path, name))
     for name, attribute in model.block.attributes.items():
         if attribute.least and name not in attributes:
-            yield Breach(MISSING, line, _below(path, name), f"The attribute {name} is missing.")
+            yield Breach(MISSING, line, _below(path, name), Text("The attribute {name} is missing.", name=name))
 
 
 def _value(test: Predicate, field: Field, element: Element, path: str) -> Iterator[Breach]:
     for name in element.attributes:
         yield from _stray(name, field.name, element.line, path)
     if element.children:
-        yield Breach(ELEMENT, element.line, path, f"{field.name} has an element in it; only a value may be there.")
+        message = Text("{name} has an element in it; only a value may be there.", name=field.name)
+        yield Breach(ELEMENT, element.line, path, message)
     elif not test(element.text):
         yield _value_breach(field, element.text, element.line, path)
 
 
 def _stray(name: str, block: str, line: int, path: str) -> Iterator[Breach]:
     if name in _RETYPING:
-        yield Breach(ATTRIBUTE, line, path, f"xsi:{name.removeprefix(_XSI)} is not allowed in {block}.")
+        message = Text("xsi:{name} is not allowed in {block}.", name=name.removeprefix(_XSI), block=block)
+        yield Breach(ATTRIBUTE, line, path, message)
     elif name not in _HINTS:
-        yield Breach(ATTRIBUTE, line, path, f"The attribute {_named(name)} does not belong in {block}.")
+        message = Text("The attribute {name} does not belong in {block}.", name=_named(name), block=block)
+        yield Breach(ATTRIBUTE, line, path, message)
 
 
 def _text_breach(block: str, line: int, path: str) -> Breach:
-    return Breach(TEXT, line, path, f"{block} has text in it; only elements, or nothing, may be there.")
+    message = Text("{name} has text in it; only elements, or nothing, may be there.", name=block)
+    return Breach(TEXT, line, path, message)
 
 
 def _value_breach(field: Field, value: str, line: int, path: str) -> Breach:
-    return Breach(VALUE, line, path, f"{field.name} is {_technical(value)}; {wanted(field)} is wanted.")
+    message = Text(
+        "{name} is {value}; {wanted} is wanted.", name=field.name, value=_technical(value), wanted=wanted(field)
+    )
+    return Breach(VALUE, line, path, message)
 
 
 def _technical(value: str) -> str:
     """Return a value where it is a short number or date, else its length: it may be a name or an id (promise G6)."""
     plain = set(value) <= set("0123456789.-+:") and not may_hold_national_id(value)
-    return shown(value) if plain or not value else f"something of {len(value)} characters"
+    return shown(value) if plain or not value else hidden(value)
 
 
 def _named(name: str) -> str:
     namespace, _, local = name.rpartition("}")
-    return f"{shown(local)} of another namespace" if namespace else shown(local)
+    return Text("{name} of another namespace", name=shown(local)) if namespace else shown(local)
 
 
 def _below(path: str, step: str) -> str:
@@ -313,4 +332,4 @@ def _below(path: str, step: str) -> str:
 
 
 def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
+    return Text("once", plural="{count} times", count=count)

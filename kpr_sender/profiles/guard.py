@@ -20,11 +20,15 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import queue_name, registered_address
 from kpr_sender.model import Environment
 from kpr_sender.profiles.profile import Profile
+from kpr_sender.texts import Text
+from kpr_sender.wording import all_of
 
 _NUMBER: Final = re.compile(r"(?<!\d)0*(\d{1,18})(?!\d)")  # no HER-id is longer
+_BUS_HOST: Final = Text("The bus host")
+_CORRECT: Final = Text("Correct the host, or the environment.")
 
 
-def admit(profile: Profile, environment: Environment, letter: str) -> str | None:
+def admit(profile: Profile, environment: Environment, letter: str) -> Text | None:
     """Return None where a year may be reported to an environment, or a warning for the person who runs it.
 
     Raises:
@@ -33,16 +37,43 @@ def admit(profile: Profile, environment: Environment, letter: str) -> str | None
     if profile.letter:
         return None
     named = letter.strip()
-    carried = f"The profile for {profile.year} carries the values of FHI's letter {profile.carried_from}"
-    if named and named != profile.carried_from:
-        return f"{carried}; the configuration says that letter {named} confirms them."
+    year, carried = profile.year, profile.carried_from
+    if named and named != carried:
+        return Text(
+            "The profile for {year} carries the values of FHI's letter {carried}; the configuration says that letter "
+            "{named} confirms them.",
+            year=year,
+            carried=carried,
+            named=named,
+        )
     if environment is not Environment.PRODUKSJON:
-        return f"{carried}; no letter confirms them for {profile.year} yet."
-    doubt = f"letter {named} is the earlier year's" if named else "no letter confirms them"
+        return Text(
+            "The profile for {year} carries the values of FHI's letter {carried}; no letter confirms them for {year} "
+            "yet.",
+            year=year,
+            carried=carried,
+        )
     raise ConfigInvalid(
-        f"{carried} and {doubt}: {profile.year} is not sent to produksjon.",
+        _unconfirmed(year, carried, named),
         where="report.letter",
-        next_step=f"Compare the values with FHI's letter about {profile.year} and put its reference here.",
+        next_step=Text("Compare the values with FHI's letter about {year} and put its reference here.", year=year),
+    )
+
+
+def _unconfirmed(year: int, carried: str, named: str) -> Text:
+    if not named:
+        return Text(
+            "The profile for {year} carries the values of FHI's letter {carried} and no letter confirms them: {year} "
+            "is not sent to produksjon.",
+            year=year,
+            carried=carried,
+        )
+    return Text(
+        "The profile for {year} carries the values of FHI's letter {carried} and letter {named} is the earlier "
+        "year's: {year} is not sent to produksjon.",
+        year=year,
+        carried=carried,
+        named=named,
     )
 
 
@@ -69,7 +100,7 @@ def guard_address(profile: Profile, environment: Environment, address: str, *, w
         ConfigInvalid: Says whose it is.
     """
     for host in registered_address(address).hosts:
-        _guard_host(profile, environment, host, where=where, whose="The registered host")
+        _guard_host(profile, environment, host, where=where, whose=Text("The registered host"))
 
 
 def guard_registry(profile: Profile, environment: Environment, host: str) -> None:
@@ -78,7 +109,7 @@ def guard_registry(profile: Profile, environment: Environment, host: str) -> Non
     Raises:
         ConfigInvalid: Says whose it is.
     """
-    _guard_host(profile, environment, host, where="registry.url", whose="The register's host")
+    _guard_host(profile, environment, host, where="registry.url", whose=Text("The register's host"))
 
 
 def guard_receiver(profile: Profile, environment: Environment, her_id: int) -> None:
@@ -91,9 +122,19 @@ def guard_receiver(profile: Profile, environment: Environment, her_id: int) -> N
     if her_id == expected.service_her_id:
         return
     raise ConfigInvalid(
-        f"The receiver's HER-id {her_id} is not {environment.value}'s: {_whose(profile, environment, her_id)}.",
+        Text(
+            "The receiver's HER-id {her_id} is not {environment}'s: {whose}.",
+            her_id=her_id,
+            environment=environment.value,
+            whose=_whose(profile, environment, her_id),
+        ),
         where="receiver.her_id",
-        next_step=f"The receiver in {environment.value} is {expected.service_her_id} ({expected.service_name}).",
+        next_step=Text(
+            "The receiver in {environment} is {her_id} ({name}).",
+            environment=environment.value,
+            her_id=expected.service_her_id,
+            name=expected.service_name,
+        ),
     )
 
 
@@ -105,43 +146,60 @@ def _guard_queue(profile: Profile, environment: Environment, queue: str) -> None
     if not wrong:
         return
     raise ConfigInvalid(
-        f"The receiver's queue carries HER-id {wrong[0]}, which is not {environment.value}'s: "
-        f"{_whose(profile, environment, wrong[0])}.",
+        Text(
+            "The receiver's queue carries HER-id {her_id}, which is not {environment}'s: {whose}.",
+            her_id=wrong[0],
+            environment=environment.value,
+            whose=_whose(profile, environment, wrong[0]),
+        ),
         where="receiver.queue",
-        next_step=f"Take the queue of {expected} from Adresseregisteret.",
+        next_step=Text("Take the queue of {her_id} from Adresseregisteret.", her_id=expected),
     )
 
 
-def _whose(profile: Profile, environment: Environment, her_id: int) -> str:
+def _whose(profile: Profile, environment: Environment, her_id: int) -> Text:
     """Say what is known of a HER-id that is not the expected one."""
     if her_id in profile.refused_her_ids:
         return profile.refused_her_ids[her_id]
     if her_id == profile.receivers[environment].her_id:
-        return "it is the receiver's level 1, where level 2 is wanted"
+        return Text("it is the receiver's level 1, where level 2 is wanted")
     owners = [name.value for name, party in profile.receivers.items() if party.service_her_id == her_id]
-    return f"it belongs to {' and '.join(owners)}" if owners else f"the profile for {profile.year} does not know it"
+    if not owners:
+        return Text("the profile for {year} does not know it", year=profile.year)
+    return Text("it belongs to {owners}", owners=all_of(owners))
 
 
-def _guard_host(
-    profile: Profile, environment: Environment, host: str, *, where: str, whose: str = "The bus host"
-) -> None:
+def _guard_host(profile: Profile, environment: Environment, host: str, *, where: str, whose: Text = _BUS_HOST) -> None:
     # Only here: who checks files or reads a year's profile needs neither ssl nor sockets, which take their time.
     from kpr_sender.net import host_name, is_loopback, may_be_this_machine  # noqa: PLC0415
 
     name = host_name(host)
     local = environment is Environment.LOKAL
     if not is_loopback(name) if local else may_be_this_machine(name):
-        what = "lokal connects to a loopback address only" if local else f"{environment.value} is never on this machine"
-        raise ConfigInvalid(
-            f"{whose} does not belong to the environment {environment.value}: {what}.",
-            where=where,
-            next_step="Correct the host, or the environment.",
-        )
+        raise ConfigInvalid(_other_machine(whose, environment), where=where, next_step=_CORRECT)
     owners = [who for who, patterns in profile.hosts.items() if any(fnmatchcase(name, each) for each in patterns)]
     if owners and environment not in owners:
-        belongs = " and ".join(owner.value for owner in owners)
+        belongs = all_of(owner.value for owner in owners)
         raise ConfigInvalid(
-            f"{whose} {name} belongs to {belongs}, not to {environment.value}.",
+            Text(
+                "{whose} {host} belongs to {owners}, not to {environment}.",
+                whose=whose,
+                host=name,
+                owners=belongs,
+                environment=environment.value,
+            ),
             where=where,
-            next_step="Correct the host, or the environment.",
+            next_step=_CORRECT,
         )
+
+
+def _other_machine(whose: Text, environment: Environment) -> Text:
+    if environment is Environment.LOKAL:
+        return Text(
+            "{whose} does not belong to the environment lokal: lokal connects to a loopback address only.", whose=whose
+        )
+    return Text(
+        "{whose} does not belong to the environment {environment}: {environment} is never on this machine.",
+        whose=whose,
+        environment=environment.value,
+    )

@@ -11,7 +11,7 @@ import functools
 import io
 import struct
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from importlib import resources
@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment, MessageType, Party
+from kpr_sender.texts import Text, of_table
 
 _PACKAGE: Final = "kpr_sender.profiles"
 RECEPTION_DAYS: Final = 31
@@ -57,7 +58,7 @@ class Profile:
     carried_from: str
     deadline: date
     receivers: Mapping[Environment, Party]
-    refused_her_ids: Mapping[int, str]
+    refused_her_ids: Mapping[int, Text]
     formats: Mapping[MessageType, tuple[Format, ...]]
     hosts: Mapping[Environment, tuple[str, ...]]
 
@@ -79,9 +80,9 @@ def load(year: int) -> Profile:
     if year not in known_years():
         known = ", ".join(map(str, known_years()))
         raise ConfigInvalid(
-            f"There is no profile for the reporting year {year}; known are {known}.",
+            Text("There is no profile for the reporting year {year}; known are {known}.", year=year, known=known),
             where="report.year",
-            next_step="Correct the year, or install a kpr-sender that knows it.",
+            next_step=Text("Correct the year, or install a kpr-sender that knows it."),
         )
     text = resources.files(_PACKAGE).joinpath(f"{year}.toml").read_text(encoding="utf-8")
     return _profile(tomllib.loads(text))
@@ -106,7 +107,9 @@ def _profile(data: Mapping[str, Any]) -> Profile:
                 for environment, facts in environments.items()
             }
         ),
-        refused_her_ids=MappingProxyType({int(her_id): why for her_id, why in data["refused_her_ids"].items()}),
+        refused_her_ids=MappingProxyType(
+            {int(her_id): of_table(why) for her_id, why in data["refused_her_ids"].items()}
+        ),
         formats=MappingProxyType(
             {
                 MessageType(name): tuple(Format(**accepted) for accepted in formats)
@@ -153,12 +156,43 @@ class Deadline:
         """Whether FHI's reception period is taken to be over, too."""
         return self.days_left(now) < -RECEPTION_DAYS
 
-    def text(self, now: datetime) -> str:
+    def text(self, now: datetime) -> Text:
         """Return the day and how far it is off, for a person: ``is due by 2025-01-15, 12 days left``."""
         left = self.days_left(now)
-        number = abs(left)
-        days = "1 day" if number == 1 else f"{number:,} days"
-        extended = f" (extended from {self.extended_from} by letter {self.letter})" if self.extended_from else ""
-        if left < 0:
-            return f"was due by {self.day}{extended}, {days} ago"
-        return f"is due by {self.day}{extended}, {f'{days} left' if left else 'today'}"
+        when = (left > 0) - (left < 0)
+        if self.extended_from is None:
+            return _DUE[when](self.day, abs(left))
+        return _EXTENDED[when](self.day, abs(left), self.extended_from, self.letter)
+
+
+_DUE: Final[Mapping[int, Callable[[date, int], Text]]] = {
+    1: lambda day, count: Text(
+        "is due by {day}, 1 day left", plural="is due by {day}, {count:,} days left", day=day, count=count
+    ),
+    0: lambda day, _: Text("is due by {day}, today", day=day),
+    -1: lambda day, count: Text(
+        "was due by {day}, 1 day ago", plural="was due by {day}, {count:,} days ago", day=day, count=count
+    ),
+}
+_EXTENDED: Final[Mapping[int, Callable[[date, int, date, str], Text]]] = {
+    1: lambda day, count, first, letter: Text(
+        "is due by {day} (extended from {first} by letter {letter}), 1 day left",
+        plural="is due by {day} (extended from {first} by letter {letter}), {count:,} days left",
+        day=day,
+        count=count,
+        first=first,
+        letter=letter,
+    ),
+    0: lambda day, _, first, letter: Text(
+        "is due by {day} (extended from {first} by letter {letter}), today", day=day, first=first, letter=letter
+    ),
+    -1: lambda day, count, first, letter: Text(
+        "was due by {day} (extended from {first} by letter {letter}), 1 day ago",
+        plural="was due by {day} (extended from {first} by letter {letter}), {count:,} days ago",
+        day=day,
+        count=count,
+        first=first,
+        letter=letter,
+    ),
+}
+"""How a deadline is said: before it (1), on the day (0) and after it (-1)."""

@@ -9,15 +9,19 @@ from typing import Any, Final
 from kpr_sender.errors import EXIT_OK, InputRefused
 from kpr_sender.preflight.catalogue.codes import all_service_types
 from kpr_sender.preflight.model import Effect, Finding
-from kpr_sender.preflight.report import CheckReport, Group, groups, verdict
+from kpr_sender.preflight.report import CheckReport, Group, as_heading, groups, verdict
 from kpr_sender.preflight.statistics import NO_TYPE, Comparison, Difference, YearStatistics
+from kpr_sender.render.language import say
+from kpr_sender.texts import Text
 
 _EFFECT_WORDS: Final = {
-    Effect.STOP: "STOPS",
-    Effect.DROP: "DROPPED",
-    Effect.WARN: "look",
-    Effect.NOTE: "note",
+    Effect.STOP: Text("STOPS"),
+    Effect.DROP: Text("DROPPED"),
+    Effect.WARN: Text("look"),
+    Effect.NOTE: Text("note"),
 }
+_ACCEPT: Final = Text("ACCEPT")
+_LABEL: Final = 12
 _DETAILED: Final = 4
 """Rules shown in full; the rest take a line each, so that the verdict stays on the screen."""
 _PLACES: Final = 3
@@ -38,22 +42,22 @@ def check_screen(
         everything: Whether notes, every rule in full, all stored places and all figures are wanted.
     """
     decided = verdict(report)
-    yield decided.text
+    yield say(decided.text)
     yield ""
-    yield f"  fagmelding   {names[0]}"
-    yield f"  identmelding {names[1]}"
-    yield f"  Rules        {rules}"
+    yield _labelled(Text("fagmelding"), names[0])
+    yield _labelled(Text("identmelding"), names[1])
+    yield _labelled(Text("Rules"), say(rules))
     yield from _finding_lines(report, everything=everything)
     if decided.to_accept and not decided.stops:
         yield ""
-        yield "  Whoever has read them and wants to send all the same does so with"
+        yield f"  {say(Text('Whoever has read them and wants to send all the same does so with'))}"
         yield f"    kpr-send send --accept-findings {decided.to_accept}"
     yield ""
     yield from _figure_lines(report, everything=everything)
     yield ""
     if page is not None:
-        yield f"  Page         {page}"
-    yield f"  Exit code    {InputRefused.exit_code if decided.hinders else EXIT_OK}"
+        yield _labelled(Text("Page"), str(page))
+    yield _labelled(Text("Exit code"), str(InputRefused.exit_code if decided.hinders else EXIT_OK))
 
 
 def service_type_name(code: str) -> str:
@@ -63,15 +67,24 @@ def service_type_name(code: str) -> str:
         code: From code list 9151, or ``NO_TYPE``.
     """
     if code == NO_TYPE:
-        return "(no valid code)"
+        return Text("(no valid code)")
     known = all_service_types().get(code)
-    return known.code.norwegian if known else "(no such code)"
+    return known.code.norwegian if known else Text("(no such code)")
 
 
 def percent_text(change: Difference) -> str:
     """Return how much a figure changed since last year: ``+5 %``, ``=`` or ``new``."""
     percent = change.percent
-    return "new" if percent is None else f"{percent:+.0f} %" if percent else "="
+    return Text("new") if percent is None else f"{percent:+.0f} %" if percent else "="
+
+
+def heading(group: Group) -> str:
+    """Return what a rule's findings are called, in the language that is spoken."""
+    return as_heading(say(group.rule.title))
+
+
+def _labelled(label: Text, value: str) -> str:
+    return f"  {say(label):<{_LABEL}} {value}"
 
 
 def _finding_lines(report: CheckReport, *, everything: bool) -> Iterator[str]:
@@ -82,61 +95,94 @@ def _finding_lines(report: CheckReport, *, everything: bool) -> Iterator[str]:
         yield from _group_lines(group, everything=everything)
     if shown[detailed:]:
         yield ""
-        yield from (_heading(group) for group in shown[detailed:])
-        yield "           Shown in full with --all."
+        yield from map(_heading_line, shown[detailed:])
+        yield f"{_indent()}{say(Text('Shown in full with --all.'))}"
 
 
 def _group_lines(group: Group, *, everything: bool) -> Iterator[str]:
-    yield _heading(group)
-    yield f"           Consequence {group.rule.receiver}"
-    yield f"           What to do  {group.rule.advice}"
+    indent = _indent()
+    consequence, to_do = say(Text("Consequence")), say(Text("What to do"))
+    width = max(len(consequence), len(to_do))
+    yield _heading_line(group)
+    yield f"{indent}{consequence:<{width}} {say(group.rule.receiver)}"
+    yield f"{indent}{to_do:<{width}} {say(group.rule.advice)}"
     places = group.places if everything else group.places[:_PLACES]
-    yield from (f"           {_place_line(place)}" for place in places)
-    if group.count > len(places):
-        hint = ", shown with --all" if len(places) < len(group.places) else ""
-        yield f"           ... and {group.count - len(places):,} more{hint}"
+    yield from (f"{indent}{_place_line(place)}" for place in places)
+    more = group.count - len(places)
+    if more and len(places) < len(group.places):
+        yield f"{indent}{say(Text('... and {more:,} more, shown with --all', more=more))}"
+    elif more:
+        yield f"{indent}{say(Text('... and {more:,} more', more=more))}"
 
 
-def _heading(group: Group) -> str:
-    word = "ACCEPT" if group.rule.is_doubt else _EFFECT_WORDS[group.rule.effect]
-    return f"  {word:<8} {group.heading}: {group.count:,}  [{group.rule.id}]"
+def _heading_line(group: Group) -> str:
+    word = _ACCEPT if group.rule.is_doubt else _EFFECT_WORDS[group.rule.effect]
+    count = say(Text("{count:,}", count=group.count))
+    return f"  {say(word):<{_word_width()}} {heading(group)}: {count}  [{group.rule.id}]"
+
+
+def _word_width() -> int:
+    """Return how wide the words are that say what a finding leads to."""
+    return max(8, *(len(say(word)) for word in (*_EFFECT_WORDS.values(), _ACCEPT)))
+
+
+def _indent() -> str:
+    return " " * (_word_width() + 3)
 
 
 def _place_line(finding: Finding) -> str:
-    line = f" line {finding.line}" if finding.line else ""
-    return ": ".join(filter(None, (f"{finding.file.norwegian}{line}", finding.path, finding.message)))
+    place: str = finding.file.norwegian
+    if finding.line:
+        place = say(Text("{file} line {line}", file=place, line=finding.line))
+    return ": ".join(filter(None, (place, finding.path, say(finding.message))))
 
 
 def _figure_lines(report: CheckReport, *, everything: bool) -> Iterator[str]:
     stats = report.statistics
-    refused = f" and {stats.refused:,} refused" if stats.refused else ""
-    yield f"  Persons      {report.persons:,}, of them {stats.without_service:,} without service"
-    yield f"  Services     {stats.services:,}{refused}; {stats.hours:,.0f} hours a week"
-    yield f"  PasientIdent {report.idents:,}"
+    persons = Text(
+        "{count:,}, of them {without:,} without service", count=report.persons, without=stats.without_service
+    )
+    yield _labelled(Text("Persons"), say(persons))
+    yield _labelled(Text("Services"), say(_services(stats)))
+    yield _labelled(Text("PasientIdent"), say(Text("{count:,}", count=report.idents)))
     if report.comparison is not None:
         yield ""
         yield from _comparison_table(report.comparison)
     elif everything:
         yield ""
-        yield f"  {'Tjenestetype':<{_NAME + 4}} {'users':>6} {'services':>9} {'hours a week':>13}"
+        columns = [say(Text("users")), say(Text("services")), say(Text("hours a week"))]
+        yield f"  {say(Text('Tjenestetype')):<{_NAME + 4}} {columns[0]:>6} {columns[1]:>9} {columns[2]:>13}"
         for code in stats.types:
             counted = stats.of(code)
             yield f"  {_type_cell(code)} {counted.users:>6,} {counted.services:>9,} {counted.hours:>13,.1f}"
 
 
+def _services(stats: YearStatistics) -> Text:
+    services, hours = stats.services, round(stats.hours)
+    if not stats.refused:
+        return Text("{services:,}; {hours:,} hours a week", services=services, hours=hours)
+    return Text(
+        "{services:,} and {refused:,} refused; {hours:,} hours a week",
+        services=services,
+        refused=stats.refused,
+        hours=hours,
+    )
+
+
 def _comparison_table(comparison: Comparison) -> Iterator[str]:
     """Yield the users of each tjenestetype in both years, with bars."""
     last, this = comparison.last.year, comparison.this.year
-    yield f"  {'Users of each tjenestetype':<{_NAME + 4}} {last:>6} {this:>6} {'change':>8}"
+    users, change = say(Text("Users of each tjenestetype")), say(Text("change"))
+    yield f"  {users:<{_NAME + 4}} {last:>6} {this:>6} {change:>8}"
     most = max((max(row.users.last, row.users.this) for row in comparison.rows), default=0)
     for row in comparison.rows:
-        users = f"{row.users.last:>6,.0f} {row.users.this:>6,.0f} {percent_text(row.users):>8}"
-        yield f"  {_type_cell(row.type)} {users}  {_bar(row.users, most)}".rstrip()
-    yield f"  Bars: = both years, + more in {this}, - fewer than in {last}."
+        counts = f"{row.users.last:>6,.0f} {row.users.this:>6,.0f} {say(percent_text(row.users)):>8}"
+        yield f"  {_type_cell(row.type)} {counts}  {_bar(row.users, most)}".rstrip()
+    yield f"  {say(Text('Bars: = both years, + more in {this}, - fewer than in {last}.', this=this, last=last))}"
 
 
 def _type_cell(code: str) -> str:
-    name = service_type_name(code)
+    name = say(service_type_name(code))
     shown = name if len(name) <= _NAME else f"{name[: _NAME - 3]}..."
     return f"{'' if code == NO_TYPE else code:>3} {shown:<{_NAME}}"
 

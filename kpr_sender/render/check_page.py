@@ -23,7 +23,7 @@ from kpr_sender.preflight.statistics import (
     compare,
 )
 from kpr_sender.render import charts
-from kpr_sender.render.check import percent_text, service_type_name
+from kpr_sender.render.check import heading, percent_text, service_type_name
 from kpr_sender.render.epj_screens import EpjScreen, by_screen, screens_of
 from kpr_sender.render.html import page
 from kpr_sender.render.language import say, spoken
@@ -159,6 +159,7 @@ def check_page(report: CheckReport, *, made_at: datetime, names: tuple[str, str]
         gap=next((place.message for group in found if group.rule.id == _NO_START for place in group.places), ""),
         compared=last is not None,
         screens=by_screen(found, spoken()),
+        rule_title=heading,
         more=_more,
         rule_words=_rule_words,
     )

@@ -58,7 +58,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"number": _number, "tight": _tight, "heading": _heading}
+    made.filters |= {"number": _number, "tight": _tight}
     return made
 
 
@@ -70,12 +70,6 @@ def _number(value: float) -> str:
     """Return a whole number with its thousands grouped as the page's language does."""
     written = f"{value:,.0f}"
     return written if spoken() is Language.EN else written.replace(",", "\N{NO-BREAK SPACE}")
-
-
-def _heading(text: str) -> str:
-    """Return a sentence's half as a heading; an element's name stays as it is written."""
-    said = say(text)
-    return said[:1].upper() + said[1:] if said.partition(" ")[0].islower() else said
 
 
 def _tight(text: str) -> Markup:

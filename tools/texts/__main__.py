@@ -12,6 +12,7 @@ from pathlib import Path
 from tools.texts import catalogues
 from tools.texts.catalogues import LOCALE
 from tools.texts.extract import PACKAGE, Entry, Found, fields, modules
+from tools.texts.tables import tables
 
 CLICK = "click"
 
@@ -29,7 +30,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def all_texts(package: Path = PACKAGE) -> dict[str, Found]:
     """Return the texts of every module, and click's."""
-    return {CLICK: Found(list(catalogues.clicks_own())), **dict(modules(package))}
+    of_tables = {name: Found(entries) for name, entries in tables(package)}
+    return {CLICK: Found(list(catalogues.clicks_own())), **of_tables, **dict(modules(package))}
 
 
 def update(package: Path = PACKAGE, locale: Path = LOCALE) -> None:

@@ -15,6 +15,8 @@ from importlib import resources
 from types import MappingProxyType
 from typing import Final
 
+from kpr_sender.texts import Text, of_table
+
 # Reads the tables that lie beside this module.
 
 _PACKAGE: Final = "kpr_sender.preflight.catalogue"
@@ -128,7 +130,7 @@ class ServiceType:
     code: Code
     group: str
     orgnr: OrganisationNumber
-    replaced_by: str
+    replaced_by: Text
 
 
 @functools.cache
@@ -140,7 +142,7 @@ def all_service_types() -> Mapping[str, ServiceType]:
                 code=code_of(row),
                 group=row["group"],
                 orgnr=OrganisationNumber(row["orgnr"]),
-                replaced_by=row["replaced_by"],
+                replaced_by=of_table(row["replaced_by"]),
             )
             for row in rows("tjenestetyper.csv")
         }

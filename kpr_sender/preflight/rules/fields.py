@@ -15,7 +15,8 @@ from kpr_sender.preflight.catalogue.fields import ALWAYS, Block, Catalogue, Fiel
 from kpr_sender.preflight.memory import MOST_MADE
 from kpr_sender.preflight.model import Circumstances, CrossCheck, Values, Violation
 from kpr_sender.preflight.rules.table import CODE, MISSING, RANGE, requirements
-from kpr_sender.preflight.rules.values import LIST_BY, Check, checks, quoted
+from kpr_sender.preflight.rules.values import LIST_BY, Check, checks, no_code, quoted
+from kpr_sender.texts import Text
 
 _TYPE: Final = "tjTjenType"
 _RECEIVED: Final = "Mottar"
@@ -42,7 +43,7 @@ class BlockRules:
         self._checks = _checks(self._fields, circumstances)
         self._key_checks = _checks(block.attributes, circumstances)
         self._required_keys = {
-            name: Violation(f"{each.id}.{MISSING}", name, f"{name} is required, and missing.")
+            name: Violation(f"{each.id}.{MISSING}", name, Text("{name} is required, and missing.", name=name))
             for name, each in block.attributes.items()
             if each.required_for == ALWAYS
         }
@@ -106,8 +107,11 @@ class BlockRules:
         required = self._required.get(values.get(_TYPE, ""), self._always)
         for name, field in self._fields.items():
             if name in required and not values.get(name):
-                why = "" if field.required_for == ALWAYS else f" for tjenestetype {values[_TYPE]}"
-                yield Violation(f"{field.id}.{MISSING}", name, f"{name} is required{why}, and missing.")
+                message = Text("{name} is required, and missing.", name=name)
+                if field.required_for != ALWAYS:
+                    kind = values[_TYPE]
+                    message = Text("{name} is required for tjenestetype {kind}, and missing.", name=name, kind=kind)
+                yield Violation(f"{field.id}.{MISSING}", name, message)
 
 
 def _pairs(named: Mapping[str, Field], circumstances: Circumstances) -> Iterator[tuple[str, CrossCheck]]:
@@ -124,7 +128,8 @@ def _pairs(named: Mapping[str, Field], circumstances: Circumstances) -> Iterator
 
 def _without_need(received: Field, need: str) -> CrossCheck:
     name = received.name
-    violation = (Violation(f"{received.id}.without-need", name, f"{name} is given, and {need} is not 1."),)
+    message = Text("{name} is given, and {need} is not 1.", name=name, need=need)
+    violation = (Violation(f"{received.id}.without-need", name, message),)
 
     def pair(values: Values) -> tuple[Violation, ...]:
         return violation if values.get(name) and values.get(need) != _IN_NEED else ()
@@ -139,7 +144,13 @@ def _before(later: Field, earlier: str) -> CrossCheck:
         first, last = values.get(earlier), values.get(name)
         if not first or not last or first <= last:
             return ()
-        message = f"{name} is {quoted(last)}, before {earlier}, {quoted(first)}."
+        message = Text(
+            "{name} is {value}, before {earlier}, {first}.",
+            name=name,
+            value=quoted(last),
+            earlier=earlier,
+            first=quoted(first),
+        )
         return (Violation(f"{later.id}.{RANGE}", name, message),)
 
     return pair
@@ -155,7 +166,7 @@ def _of_list(field: Field, year: int) -> CrossCheck:
         value, kind = values.get(name), values.get(chooser, "")
         if not value or value in chosen.get(kind, otherwise):
             return ()
-        message = f"{name} is {quoted(value)}: no code of list {lists.get(kind, usual)} in {year}."
+        message = no_code(name, value, lists.get(kind, usual), year)
         return (Violation(f"{field.id}.{CODE}", name, message),)
 
     return pair

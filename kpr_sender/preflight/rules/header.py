@@ -17,6 +17,8 @@ from kpr_sender.preflight.lines import WHITE
 from kpr_sender.preflight.model import Circumstances, Element, Violation
 from kpr_sender.preflight.rules.fields import BlockRules
 from kpr_sender.preflight.rules.values import OrganisationNumbers, before, is_number, not_valid
+from kpr_sender.texts import Text
+from kpr_sender.wording import any_of
 
 _SANDBOX: Final = "9999"  # kpr-sender's own made-up municipality
 _NO_DISTRICT: Final = "00"
@@ -69,20 +71,24 @@ def check_melding(
     year = circumstances.year
     for name, day in (("fraDatoPeriode", f"{year}-01-01"), ("tilDatoPeriode", f"{year}-12-31")):
         if name in root and day_of(root[name].strip(WHITE)) != day.replace("-", ""):
-            yield 0, Violation("melding.period", name, f"{name} is {shown_day(root[name])}, not {day}.")
+            message = Text("{name} is {value}, not {bound}.", name=name, value=shown_day(root[name]), bound=day)
+            yield 0, Violation("melding.period", name, message)
     if before(day_of(root.get("uttakDato", "").strip(WHITE)), circumstances.last_day):
-        message = f"uttakDato is {shown_day(root['uttakDato'])}; the period ends {year}-12-31."
-        yield 0, Violation("header.made-early", "uttakDato", message)
+        made = shown_day(root["uttakDato"])
+        yield 0, Violation("header.made-early", "uttakDato", _made_early("uttakDato", made, f"{year}-12-31"))
     if root.get("meldingstype") == _CHANGES:
-        yield 0, Violation("melding.change-message", "meldingstype", f"meldingstype is {_CHANGES}, not B.")
+        yield (
+            0,
+            Violation("melding.change-message", "meldingstype", Text("meldingstype is {kind}, not B.", kind=_CHANGES)),
+        )
     for name in ("navnEPJ", "versjonEPJ"):
         if name in root and not root[name].strip(WHITE):
-            yield 0, Violation("melding.system", name, f"{name} is empty.")
+            yield 0, Violation("melding.system", name, Text("{name} is empty.", name=name))
     named = {each.attributes.get("typeKontaktperson") for each in contacts}
     missing = sorted(_CONTACT_TYPES.get(root.get("versjon", ""), frozenset()) - named)
     if missing:
         line = contacts[0].line if contacts else 0
-        message = f"Nobody has typeKontaktperson {' or '.join(missing)}."
+        message = Text("Nobody has typeKontaktperson {types}.", types=any_of(missing))
         yield line, Violation("melding.contacts", "typeKontaktperson", message)
 
 
@@ -99,7 +105,7 @@ def check_institusjon(keys: Mapping[str, str], circumstances: Circumstances) -> 
         return (Violation("institusjon.no-agreement", field),)
     nine_digits = len(number) == len(_NO_AGREEMENT) and number.isascii() and number.isdecimal()
     if not nine_digits:
-        message = f"{len(number)} characters; an organisation number has nine digits."
+        message = Text("{length} characters; an organisation number has nine digits.", length=len(number))
         return (Violation("orgnr.invalid", field, message),)
     violations = OrganisationNumbers(circumstances).violations(field, number)
     if circumstances.organisation_number in {"", number}:
@@ -114,11 +120,17 @@ def _of_innhinfo(values: Mapping[str, str], circumstances: Circumstances) -> Ite
         yield from _district(values.get("iiBydelsnr", _NO_DISTRICT), kommune)
     made = values.get("iiLagetDato", "")
     if before(made, circumstances.last_day):
-        message = f"iiLagetDato is {shown(made)}; the period ends {circumstances.last_day}."
+        message = _made_early("iiLagetDato", shown(made), circumstances.last_day)
         yield Violation("header.made-early", "iiLagetDato", message)
     counted = values.get("iiLopenr", "").strip(WHITE)
     if _WHOLE.fullmatch(counted) and int(counted) <= 0:
-        yield Violation("header.running-number", "iiLopenr", f"iiLopenr is {shown(counted)}.")
+        yield Violation(
+            "header.running-number", "iiLopenr", Text("{name} is {value}.", name="iiLopenr", value=shown(counted))
+        )
+
+
+def _made_early(name: str, made: str, last_day: str) -> Text:
+    return Text("{name} is {made}; the period ends {last_day}.", name=name, made=made, last_day=last_day)
 
 
 def _municipality(number: str, circumstances: Circumstances) -> Iterator[Violation]:
@@ -132,4 +144,5 @@ def _municipality(number: str, circumstances: Circumstances) -> Iterator[Violati
 
 def _district(district: str, kommune: str) -> Iterator[Violation]:
     if district != _NO_DISTRICT and district not in kommuner.bydeler(kommune):
-        yield Violation("header.district", "iiBydelsnr", f"{shown(district)} is no district of {kommune}.")
+        message = Text("{district} is no district of {kommune}.", district=shown(district), kommune=kommune)
+        yield Violation("header.district", "iiBydelsnr", message)

@@ -21,6 +21,7 @@ from kpr_sender.preflight.lines import WHITE
 from kpr_sender.preflight.model import Finding
 from kpr_sender.preflight.person_ids import is_woman
 from kpr_sender.privacy import is_running_number
+from kpr_sender.texts import Text
 
 _IPL, _IDE = MessageType.KPR_IPL, MessageType.KPR_IDE
 _PID_DIGITS: Final = 18  # a pid of so many digits is stored as its value; any other text as a negative hash
@@ -31,7 +32,11 @@ _UNKNOWN: Final = -1_000  # an age that is not written, or that a number does no
 _OLDEST: Final = 9_999  # stands for all ages above it
 _MAN, _WOMAN = 1, 2
 _SEXES: Final = {"M": _MAN, "K": _WOMAN}  # kodeverk 3100
-_OFF_BY: Final = {1: "one year older", -1: "one year younger"}
+_OFF_BY: Final = {
+    1: Text("By the number the person is one year older."),
+    -1: Text("By the number the person is one year younger."),
+}
+_ANOTHER_AGE: Final = Text("By the number the person is of another age.")
 """How far off an age is: one year shows that it was counted on another day, more would give the number away."""
 
 LEAST_COMPARED: Final = 20
@@ -153,15 +158,12 @@ class Pair:
             path, line = _path("PERSON", persons.numbers[here]), persons.lines[here]
             if other_age:
                 by_a_year += not other_sex and abs(number_age - age) == 1
-                message = f"By the number the person is {_OFF_BY.get(number_age - age, 'of another age')}."
+                message = _OFF_BY.get(number_age - age, _ANOTHER_AGE)
                 yield Finding("pair.age", _IPL, line, f"{path} / peAlder", message)
             if other_sex:
-                yield Finding("pair.sex", _IPL, line, f"{path} / peKjonn", "The number is one of the other sex.")
+                yield Finding("pair.sex", _IPL, line, f"{path} / peKjonn", Text("The number is one of the other sex."))
         if compared >= LEAST_COMPARED and 100 * differing > MOST_DIFFERING * compared:
-            counted = f"{differing:,} of the {compared:,} persons that were compared"
-            message = f"Age or sex contradicts the number of {counted}"
-            message += f"; of {by_a_year:,} of them only the age, by one year." if by_a_year else "."
-            yield Finding("pair.other-persons", _IDE, 0, "", message)
+            yield Finding("pair.other-persons", _IDE, 0, "", _of_other_persons(differing, compared, by_a_year))
 
     def _joined(self, pids: array[int], repeated: Collection[int]) -> Iterator[tuple[int, int]]:
         """Yield where each person stands in the two files, of those that stand in both, once."""
@@ -179,15 +181,14 @@ class Pair:
         first_lines = dict[int, int]()
         for pid, line in zip(self._persons.numbers, self._persons.lines, strict=True):
             if pid in first_lines:
-                message = f"The same pePeID stands at line {first_lines[pid]}."
+                message = Text("The same {key} stands at line {line}.", key="pePeID", line=first_lines[pid])
                 yield Finding("person.duplicate", _IPL, line, f"{_path('PERSON', pid)} / pePeID", message)
                 continue
             if pid in repeated:
                 first_lines[pid] = line
             if not _holds(pids, pid):
-                yield Finding(
-                    "pair.no-ident", _IPL, line, _path("PERSON", pid), "No PasientIdent has this pePeID as its pid."
-                )
+                message = Text("No PasientIdent has this pePeID as its pid.")
+                yield Finding("pair.no-ident", _IPL, line, _path("PERSON", pid), message)
 
     def _of_idents(self, persons: array[int], repeated: Collection[int], shared: set[int]) -> Iterator[Finding]:
         of_pid: dict[int, tuple[int, int]] = {}
@@ -197,18 +198,18 @@ class Pair:
                 earlier, at = of_pid[pid]
                 path = f"{_path('PasientIdent', pid)} / pid"
                 rule = "pair.repeated-ident" if fid == earlier else "pair.several-ids"
-                yield Finding(rule, _IDE, line, path, f"The same pid stands at line {at}.")
+                message = Text("The same {key} stands at line {line}.", key="pid", line=at)
+                yield Finding(rule, _IDE, line, path, message)
             else:
                 if pid in repeated:
                     of_pid[pid] = fid, line
                 if not _holds(persons, pid):
-                    yield Finding(
-                        "pair.no-person", _IDE, line, _path("PasientIdent", pid), "No PERSON has this pePeID."
-                    )
+                    message = Text("No PERSON has this pePeID.")
+                    yield Finding("pair.no-person", _IDE, line, _path("PasientIdent", pid), message)
             if fid in shared:
                 earlier, at = of_fid.setdefault(fid, (pid, line))
                 if pid != earlier:
-                    message = f"The same national id stands at line {at} under another pid."
+                    message = Text("The same national id stands at line {line} under another pid.", line=at)
                     yield Finding("pair.several-pids", _IDE, line, f"{_path('PasientIdent', pid)} / fid", message)
 
     def _number(self, pid: str) -> int:
@@ -221,6 +222,22 @@ class Pair:
     def _hash(self, text: str) -> int:
         digest = hashlib.blake2b(text.encode(), digest_size=8, key=self._key).digest()
         return int.from_bytes(digest, "big", signed=True)
+
+
+def _of_other_persons(differing: int, compared: int, by_a_year: int) -> Text:
+    if not by_a_year:
+        return Text(
+            "Age or sex contradicts the number of {differing:,} of the {compared:,} persons that were compared.",
+            differing=differing,
+            compared=compared,
+        )
+    return Text(
+        "Age or sex contradicts the number of {differing:,} of the {compared:,} persons that were compared; "
+        "of {by_a_year:,} of them only the age, by one year.",
+        differing=differing,
+        compared=compared,
+        by_a_year=by_a_year,
+    )
 
 
 def _sorted(numbers: array[int]) -> array[int]:
@@ -246,7 +263,13 @@ def _disagreements(innhinfo: Mapping[str, str], melding: Mapping[str, str]) -> I
         if not fag or not ident:
             continue  # another rule's
         if fag != ident and _compared(rule, fag) != _compared(rule, ident):
-            message = f"The fagmelding's {ours} is {shown(fag)}, the identmelding's {theirs} {shown_day(ident)}."
+            message = Text(
+                "The fagmelding's {ours} is {value}, the identmelding's {theirs} {other}.",
+                ours=ours,
+                value=shown(fag),
+                theirs=theirs,
+                other=shown_day(ident),
+            )
             yield Finding(rule, _IDE, 0, f"Melding / {theirs}", message)
 
 

@@ -11,6 +11,7 @@ from kpr_sender.preflight.memory import Memory
 from kpr_sender.preflight.model import Circumstances, PersonRecord, Row, Violation
 from kpr_sender.preflight.person_ids import birth_date
 from kpr_sender.preflight.rules.values import ELSEWHERE, is_day, is_number, not_valid
+from kpr_sender.texts import Text
 
 PERSON: Final = -1
 """In place of a row's index: the PERSON itself."""
@@ -50,10 +51,11 @@ class PersonRules:
         values = record.values
         pid = record.keys.get("pePeID", "")
         if len(pid) >= _ID_DIGITS - 1 and self._is_national_id(pid):
-            yield PERSON, Violation("person.national-id", "pePeID", f"pePeID has {len(pid)} digits, a date among them.")
+            message = Text("pePeID has {digits} digits, a date among them.", digits=len(pid))
+            yield PERSON, Violation("person.national-id", "pePeID", message)
         residence = values.get("peKomnr")
-        if residence and (message := self._residences[residence]):
-            yield PERSON, Violation("person.residence", "peKomnr", message)
+        if residence and (wrong := self._residences[residence]):
+            yield PERSON, Violation("person.residence", "peKomnr", wrong)
         yield from _keys(pid, record.rows)
         services = [(index, row.values) for index, row in enumerate(record.rows) if row.kind == "TJENESTE"]
         if not services and not _has_reason(record.rows):
@@ -65,7 +67,8 @@ class PersonRules:
             if "tjTimerUke" in service:
                 total += _hours[service["tjTimerUke"]]
         if total > _WEEK and (most := self._most_hours(service for _, service in services)) > _WEEK:
-            yield PERSON, Violation("person.hours", "tjTimerUke", f"{most} hours a week at the same time.")
+            message = Text("{hours} hours a week at the same time.", hours=most)
+            yield PERSON, Violation("person.hours", "tjTimerUke", message)
 
     def _is_national_id(self, pid: str) -> bool:
         """Tell whether a pePeID is one.
@@ -87,13 +90,13 @@ class PersonRules:
         if not is_day(died):
             return
         if died < self._first_day:
-            message = f"peDodDato is {shown(died)}; the reporting year is {self._year}."
+            message = Text("peDodDato is {day}; the reporting year is {year}.", day=shown(died), year=self._year)
             yield PERSON, Violation("person.dead-before-year", "peDodDato", message)
             return
         for index, service in services:
             begins = service.get("tjFraDato", "")
             if begins > died and is_day(begins) and service.get("tjVedtak") != _REFUSED:
-                message = f"tjFraDato is {shown(begins)}, peDodDato {shown(died)}."
+                message = Text("tjFraDato is {begins}, peDodDato {died}.", begins=shown(begins), died=shown(died))
                 yield index, Violation("person.service-after-death", "tjFraDato", message)
 
     def _most_hours(self, services: Iterable[Mapping[str, str]]) -> Decimal:
@@ -131,7 +134,7 @@ def _duplicates(rows: list[Row]) -> Iterator[tuple[int, Violation]]:
         if key is None:
             continue  # structure says that it is missing
         if first.setdefault((row.kind, key), index) != index:
-            message = f"Another {row.kind} of this person has the same {own}."
+            message = Text("Another {kind} of this person has the same {key}.", kind=row.kind, key=own)
             yield index, Violation("person.duplicate-key", own, message)
 
 

@@ -11,6 +11,7 @@ from kpr_sender.preflight.header import shown
 from kpr_sender.preflight.model import Circumstances, CrossCheck, Element, PersonRecord, Row, Values, Violation
 from kpr_sender.preflight.rules.fields import field_rules
 from kpr_sender.preflight.rules.values import OrganisationNumbers, before
+from kpr_sender.texts import Text
 
 # Rules on one TJENESTE across its fields: its type, the unit that performs it, and the order of its dates.
 
@@ -81,13 +82,13 @@ class ServiceRules:
 
     def _violations(self, values: Mapping[str, str], code: str, unit: str) -> Iterator[Violation]:
         if code in self._ended:
-            message = f"{code} ended with 2018: {all_service_types()[code].replaced_by}."
+            message = Text("{code} ended with 2018: {heir}.", code=code, heir=all_service_types()[code].replaced_by)
             yield Violation(self._ended[code], "tjTjenType", message)
         yield from self._unit(values, code, unit)
         for first, then, rule in _ORDER:
             earlier, later = values.get(first, ""), values.get(then, "")
             if before(later, earlier):
-                yield Violation(rule, then, f"{then} {shown(later)} is before {first} {shown(earlier)}.")
+                yield Violation(rule, then, _before(then, later, first, earlier))
         yield from self._period(values)
 
     def _unit(self, values: Mapping[str, str], code: str, unit: str) -> Iterator[Violation]:
@@ -95,14 +96,17 @@ class ServiceRules:
         if unit:
             yield from self._units.violations("tjInstOrgnr", unit)
             if wanted is OrganisationNumber.NOT_USED:
-                yield Violation("orgnr.not-used", "tjInstOrgnr", f"tjTjenType is {code}.")
+                yield Violation(
+                    "orgnr.not-used", "tjInstOrgnr", Text("{name} is {value}.", name="tjTjenType", value=code)
+                )
         elif wanted is OrganisationNumber.REQUIRED and values.get("tjVedtak") != _REFUSED:  # nobody performs it
-            yield Violation("orgnr.missing", "tjInstOrgnr", f"tjTjenType is {code}.")
+            yield Violation("orgnr.missing", "tjInstOrgnr", Text("{name} is {value}.", name="tjTjenType", value=code))
 
     def _period(self, values: Mapping[str, str]) -> Iterator[Violation]:
         begins, ends = values.get("tjFraDato", ""), values.get("tjTilDato", "")
         if before(ends, self._first_day):
-            yield Violation("tjeneste.outside-year", "tjTilDato", f"tjTilDato {shown(ends)} is before {self._year}.")
+            message = Text("tjTilDato {day} is before {year}.", day=shown(ends), year=self._year)
+            yield Violation("tjeneste.outside-year", "tjTilDato", message)
         if not begins and values.get("tjVedtak") != _REFUSED:
             yield Violation("tjeneste.no-start", "tjFraDato")
 
@@ -149,9 +153,19 @@ def _period(first: str, last: str) -> CrossCheck:
         begins, ends = values.get(first, ""), values.get(last, "")
         if ends >= begins or not before(ends, begins):
             return ()
-        return (Violation("rad.end-before-start", last, f"{last} {shown(ends)} is before {first} {shown(begins)}."),)
+        return (Violation("rad.end-before-start", last, _before(last, ends, first, begins)),)
 
     return cross_check
+
+
+def _before(later: str, its_day: str, earlier: str, day: str) -> Text:
+    return Text(
+        "{later} {its_day} is before {earlier} {day}.",
+        later=later,
+        its_day=shown(its_day),
+        earlier=earlier,
+        day=shown(day),
+    )
 
 
 SERVICE: Final = "TJENESTE"

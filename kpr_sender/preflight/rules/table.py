@@ -8,12 +8,14 @@ that row counts: of some, reports say more than the specification.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from kpr_sender.preflight.catalogue.codes import lists, rows
 from kpr_sender.preflight.catalogue.fields import ALWAYS, DATO, Field, iplos, xpr_ide
 from kpr_sender.preflight.model import Consequence, Effect, Rule
+from kpr_sender.texts import Text, of_table
+from kpr_sender.wording import any_of
 
 FORMAT: Final = "format"
 MISSING: Final = "missing"
@@ -24,44 +26,42 @@ ASPECTS: Final = (FORMAT, MISSING, CODE, RANGE)
 ANYTHING: Final = "^.*$"
 """The format that every value has: nobody can break it."""
 
-_NOT_OF_FORM: Final[Mapping[str, str]] = {
-    DATO: "is no day as yyyymmdd",
-    r"^\d+$": "is no number",
-    r"^\d{1}$": "is not one digit",
-    r"^\d{2}$": "is not two digits",
-    r"^\d{4}$": "is not four digits",
-    r"^\d{1,2}$": "is not one or two digits",
-    r"^\d{1,10}$": "is not one to ten digits",
-    r"^\d{9}0?$": "is not nine digits",
-    r"^\d{1,3}\.\d{1,2}$": "is no number with a point and one or two decimals",
-    "^.{0,1}$": "is longer than one character",
-    "^.{0,6}$": "is longer than 6 characters",
-    "^.{0,10}$": "is longer than 10 characters",
-    "^.{0,15}$": "is longer than 15 characters",
+_NOT_OF_FORM: Final[Mapping[str, Callable[[str], Text]]] = {
+    DATO: lambda name: Text("{name} is no day as yyyymmdd", name=name),
+    r"^\d+$": lambda name: Text("{name} is no number", name=name),
+    r"^\d{1}$": lambda name: Text("{name} is not one digit", name=name),
+    r"^\d{2}$": lambda name: Text("{name} is not two digits", name=name),
+    r"^\d{4}$": lambda name: Text("{name} is not four digits", name=name),
+    r"^\d{1,2}$": lambda name: Text("{name} is not one or two digits", name=name),
+    r"^\d{1,10}$": lambda name: Text("{name} is not one to ten digits", name=name),
+    r"^\d{9}0?$": lambda name: Text("{name} is not nine digits", name=name),
+    r"^\d{1,3}\.\d{1,2}$": lambda name: Text("{name} is no number with a point and one or two decimals", name=name),
+    "^.{0,1}$": lambda name: Text("{name} is longer than one character", name=name),
+    "^.{0,6}$": lambda name: Text("{name} is longer than 6 characters", name=name),
+    "^.{0,10}$": lambda name: Text("{name} is longer than 10 characters", name=name),
+    "^.{0,15}$": lambda name: Text("{name} is longer than 15 characters", name=name),
 }
 """What is wrong with a value that a published pattern does not hold."""
 
-_BOUNDS: Final[Mapping[str, str]] = {"iiFraDato": "the period's first day", "iiTilDato": "the period's last day"}
-
-_RECEIVER: Final[Mapping[Consequence, str]] = {
-    Consequence.MESSAGE: "FHI discards the whole message.",
-    Consequence.ROW: "FHI drops the row and everything under it.",
-    Consequence.VALUE: "FHI blanks the value; the receipt is positive all the same.",
-    Consequence.NONE: "FHI does nothing about it.",
+_BOUNDS: Final[Mapping[str, Text]] = {
+    "iiFraDato": Text("the period's first day"),
+    "iiTilDato": Text("the period's last day"),
 }
 
-_TITLE: Final[Mapping[str, str]] = {
-    FORMAT: "{name} {not_of_form}",
-    MISSING: "{name} is required{when} and missing",
-    CODE: "{name} is no code of list {lists} that is in force",
-    RANGE: "{name} {out_of_range}",
+_RECEIVER: Final[Mapping[Consequence, Text]] = {
+    Consequence.MESSAGE: Text("FHI discards the whole message."),
+    Consequence.ROW: Text("FHI drops the row and everything under it."),
+    Consequence.VALUE: Text("FHI blanks the value; the receipt is positive all the same."),
+    Consequence.NONE: Text("FHI does nothing about it."),
 }
 
-_ADVICE: Final[Mapping[str, str]] = {
-    FORMAT: "Correct the value in the EPJ, or have its supplier fix the extract.",
-    MISSING: "Register it in the EPJ and make a new extract.",
-    CODE: "Use a code of the list that is in force in the reporting year; look at how local codes are mapped to it.",
-    RANGE: "Correct the value in the EPJ.",
+_ADVICE: Final[Mapping[str, Text]] = {
+    FORMAT: Text("Correct the value in the EPJ, or have its supplier fix the extract."),
+    MISSING: Text("Register it in the EPJ and make a new extract."),
+    CODE: Text(
+        "Use a code of the list that is in force in the reporting year; look at how local codes are mapped to it."
+    ),
+    RANGE: Text("Correct the value in the EPJ."),
 }
 
 _EFFECT: Final[Mapping[Consequence, Effect]] = {
@@ -98,27 +98,43 @@ def requirements(field: Field) -> Mapping[str, Consequence | None]:
     return {aspect: published[aspect] for aspect, required in made.items() if required}
 
 
-def not_of_form(field: Field) -> str:
-    """Return in words what is wrong with a value that has not the field's form."""
-    return _NOT_OF_FORM.get(field.format, f"does not match {field.format}")
+def not_of_form(field: Field, name: str) -> Text:
+    """Return in words what is wrong with a value that has not the field's form.
+
+    Args:
+        field: The field.
+        name: What the words call it.
+    """
+    made = _NOT_OF_FORM.get(field.format)
+    return made(name) if made else Text("{name} does not match {form}", name=name, form=field.format)
 
 
-def out_of_range(field: Field) -> str:
-    """Return in words what is wrong with a value out of the field's range."""
+def _missing(field: Field) -> Text:
+    if field.required_for == ALWAYS:
+        return Text("{name} is required and missing", name=field.id)
+    return Text("{name} is required for the tjenestetype and missing", name=field.id)
+
+
+def _no_code(field: Field) -> Text:
+    lists = any_of(field.kodeverk)
+    return Text("{name} is no code of list {lists} that is in force", name=field.id, lists=lists)
+
+
+def _out_of_range(field: Field) -> Text:
     earliest, latest = (_BOUNDS.get(bound, bound) for bound in (field.earliest, field.latest))
     if earliest == latest:
-        return f"is not {earliest}"
-    return f"is not between {earliest} and {latest}" if latest else f"is before {earliest}"
+        return Text("{name} is not {bound}", name=field.id, bound=earliest)
+    if latest:
+        return Text("{name} is not between {earliest} and {latest}", name=field.id, earliest=earliest, latest=latest)
+    return Text("{name} is before {earliest}", name=field.id, earliest=earliest)
 
 
-def _title(field: Field, aspect: str) -> str:
-    return _TITLE[aspect].format(
-        name=field.id,
-        not_of_form=not_of_form(field),
-        when="" if field.required_for == ALWAYS else " for the tjenestetype",
-        lists=" or ".join(field.kodeverk),
-        out_of_range=out_of_range(field),
-    )
+_TITLE: Final[Mapping[str, Callable[[Field], Text]]] = {
+    FORMAT: lambda field: not_of_form(field, field.id),
+    MISSING: _missing,
+    CODE: _no_code,
+    RANGE: _out_of_range,
+}
 
 
 def _of_field(field: Field) -> Iterator[Rule]:
@@ -127,15 +143,17 @@ def _of_field(field: Field) -> Iterator[Rule]:
         effect = _EFFECT[consequence]
         if aspect == FORMAT and consequence is Consequence.NONE:
             effect = Effect.NOTE
-        published_or_not = "" if published else "; the requirement is published, no consequence is"
+        source = of_table(field.source)
         yield Rule(
             id=f"{field.id}.{aspect}",
             consequence=consequence,
             effect=_EXCEPTIONS.get(f"{field.id}.{aspect}", effect),
-            title=_title(field, aspect),
+            title=_TITLE[aspect](field),
             receiver=_RECEIVER[consequence],
             advice=_ADVICE[aspect],
-            source=f"{field.source}{published_or_not}",
+            source=source
+            if published
+            else Text("{source}; the requirement is published, no consequence is", source=source),
         )
 
 
@@ -146,10 +164,10 @@ def _of_table() -> Iterator[Rule]:
             id=row["id"],
             consequence=consequence,
             effect=Effect(row["effect"]),
-            title=row["title"],
-            receiver=row["receiver"] or _RECEIVER[consequence],
-            advice=row["advice"],
-            source=row["source"],
+            title=of_table(row["title"]),
+            receiver=of_table(row["receiver"]) if row["receiver"] else _RECEIVER[consequence],
+            advice=of_table(row["advice"]),
+            source=of_table(row["source"]),
         )
 
 

@@ -12,10 +12,12 @@ from kpr_sender.model import is_organisation_number, is_synthetic_organisation, 
 from kpr_sender.preflight.catalogue import kommuner
 from kpr_sender.preflight.catalogue.codes import TJENESTETYPE, all_service_types, codes, lists
 from kpr_sender.preflight.catalogue.fields import DATO, Field
-from kpr_sender.preflight.header import shown
+from kpr_sender.preflight.header import hidden, shown
 from kpr_sender.preflight.memory import Memory
 from kpr_sender.preflight.model import Circumstances, Violation
 from kpr_sender.preflight.rules.table import CODE, FORMAT, RANGE, not_of_form, requirements
+from kpr_sender.texts import Text
+from kpr_sender.wording import all_of, any_of
 
 # Dates as IPLOS writes them, yyyymmdd: they compare as texts, once it is certain that they are dates.
 
@@ -60,9 +62,9 @@ class OrganisationNumbers:
         if organisation_number(number) is None:
             return ()  # its form is a field rule's
         if not is_organisation_number(number):
-            return (Violation("orgnr.invalid", field, "The first digit or the check digit is wrong."),)
+            return (Violation("orgnr.invalid", field, Text("The first digit or the check digit is wrong.")),)
         if self._production and is_synthetic_organisation(number):
-            return (Violation("orgnr.synthetic", field, "It begins with 2 or 3."),)
+            return (Violation("orgnr.synthetic", field, Text("It begins with 2 or 3.")),)
         return ()
 
 
@@ -86,12 +88,15 @@ def not_valid(number: str, year: int) -> str:
     """
     if kommuner.valid(number, date(year, 12, 31)):
         return ""
-    heirs = " and ".join(f"{heir} {name}" for heir, name in kommuner.successors(number))
+    heirs = [f"{heir} {name}" for heir, name in kommuner.successors(number)]
     if heirs:
-        return f"{number} is now {heirs}."
-    if year > kommuner.LAST_KNOWN_YEAR:
-        return f"{shown(number)} is not a number of {kommuner.LAST_KNOWN_YEAR}, the last year we know the numbers of."
-    return f"{shown(number)} is not valid on 31 December {year}."
+        return Text("{number} is now {heirs}.", number=number, heirs=all_of(heirs))
+    last = kommuner.LAST_KNOWN_YEAR
+    if year > last:
+        return Text(
+            "{number} is not a number of {year}, the last year we know the numbers of.", number=shown(number), year=last
+        )
+    return Text("{number} is not valid on 31 December {year}.", number=shown(number), year=year)
 
 
 LIST_BY: Final[Mapping[str, tuple[str, Mapping[str, str], str]]] = {
@@ -114,7 +119,7 @@ _QUOTABLE: Final = re.compile("[0-9]{1,4}|[0-9]{1,4}[.,][0-9]{1,3}|[A-Z]|" + _MO
 
 def quoted(value: str) -> str:
     """Return a wrong value for a finding, or only its length where it is no code, date or count."""
-    return shown(value) if _QUOTABLE.fullmatch(value) else f"something of {len(value)} characters"
+    return shown(value) if _QUOTABLE.fullmatch(value) else hidden(value)
 
 
 def form(field: Field) -> re.Pattern[str]:
@@ -162,36 +167,63 @@ def accepted(field: Field, year: int) -> frozenset[str]:
 
 def _form_check(field: Field, in_force: frozenset[str]) -> Check:
     fullmatch = form(field).fullmatch
-    message = not_of_form(field)
+    wrong = not_of_form(field, field.name)
 
     def check(value: str) -> Iterator[Violation]:
         # A code in force is valid whatever the pattern says: poHarKoordinator's have one character too many for theirs.
         if not fullmatch(value) and value not in in_force:
-            yield Violation(f"{field.id}.{FORMAT}", field.name, f"{field.name} {message}: {quoted(value)}.")
+            yield Violation(
+                f"{field.id}.{FORMAT}", field.name, Text("{wrong}: {value}.", wrong=wrong, value=quoted(value))
+            )
 
     return check
 
 
 def _code_check(field: Field, in_force: frozenset[str], year: int) -> Check:
-    where = " or ".join(field.kodeverk)
+    where = any_of(field.kodeverk)
 
     def check(value: str) -> Iterator[Violation]:
         if value and value not in in_force:
-            message = f"{field.name} is {quoted(value)}: no code of list {where} in {year}."
+            message = no_code(field.name, value, where, year)
             yield Violation(f"{field.id}.{CODE}", field.name, message)
 
     return check
 
 
+def no_code(name: str, value: str, lists: str, year: int) -> Text:
+    """Return a sentence on a value that is no code.
+
+    Args:
+        name: The field.
+        value: As it stands.
+        lists: Where it should be, in words.
+        year: In which it should be in force.
+    """
+    return Text(
+        "{name} is {value}: no code of list {lists} in {year}.", name=name, value=quoted(value), lists=lists, year=year
+    )
+
+
 def _range_check(field: Field, earliest: str, latest: str) -> Check:
-    limits = f"between {earliest} and {latest}" if earliest != latest else earliest
     outside = _number_outside if field.type == "decimal" else _day_outside if field.format == DATO else _month_outside
 
     def check(value: str) -> Iterator[Violation]:
         if outside(value, earliest, latest):
-            yield Violation(f"{field.id}.{RANGE}", field.name, f"{field.name} is {quoted(value)}, not {limits}.")
+            yield Violation(f"{field.id}.{RANGE}", field.name, _outside(field.name, value, earliest, latest))
 
     return check
+
+
+def _outside(name: str, value: str, earliest: str, latest: str) -> Text:
+    if earliest == latest:
+        return Text("{name} is {value}, not {bound}.", name=name, value=quoted(value), bound=earliest)
+    return Text(
+        "{name} is {value}, not between {earliest} and {latest}.",
+        name=name,
+        value=quoted(value),
+        earliest=earliest,
+        latest=latest,
+    )
 
 
 def _number_outside(value: str, earliest: str, latest: str) -> bool:
@@ -213,7 +245,8 @@ def _month_outside(value: str, earliest: str, latest: str) -> bool:
 def _month_check(field: Field) -> Check:
     def check(value: str) -> Iterator[Violation]:
         if value and not _MONTH.fullmatch(value):
-            yield Violation("dato.no-such-month", field.name, f"{field.name} is {quoted(value)}: no month as yyyymm.")
+            message = Text("{name} is {value}: no month as yyyymm.", name=field.name, value=quoted(value))
+            yield Violation("dato.no-such-month", field.name, message)
 
     return check
 
@@ -247,6 +280,7 @@ _exists: Final = Memory(_is_in_the_calendar)
 def _day_check(field: Field) -> Check:
     def check(value: str) -> Iterator[Violation]:
         if _DAY.fullmatch(value) and not _exists[value]:
-            yield Violation("dato.no-such-day", field.name, f"{field.name} is {quoted(value)}: there is no such day.")
+            message = Text("{name} is {value}: there is no such day.", name=field.name, value=quoted(value))
+            yield Violation("dato.no-such-day", field.name, message)
 
     return check
