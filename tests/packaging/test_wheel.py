@@ -61,7 +61,9 @@ def test_holds_the_types_marker_and_the_profiles(wheel: zipfile.Path, data: str)
 
 def test_holds_nothing_but_the_package(wheel: zipfile.Path) -> None:
     top = {Path(name).parts[0] for name in _names(wheel)}
-    assert {part for part in top if not part.endswith(".dist-info")} == {"kpr_sender"}
+    assert {part for part in top if not part.endswith((".dist-info", ".data"))} == {"kpr_sender"}
+    beside = {name.partition(".data/")[2] for name in _names(wheel) if ".data/" in name and not name.endswith("/")}
+    assert beside == {"data/share/man/man1/kpr-send.1"}
     assert [name for name in _names(wheel) if "/." in name or name.endswith(".pyc")] == []
 
 
@@ -73,7 +75,3 @@ def test_installs_the_command_and_carries_its_licence(wheel: zipfile.Path) -> No
 
 def test_holds_the_compiled_norwegian(wheel: zipfile.Path) -> None:
     assert "kpr_sender/locale/nb/LC_MESSAGES/kpr_sender.mo" in _names(wheel)
-
-
-def test_installs_the_man_page(wheel: zipfile.Path) -> None:
-    assert [name for name in _names(wheel) if name.endswith("/share/man/man1/kpr-send.1")]
