@@ -13,10 +13,10 @@ import click
 from kpr_sender.app import own_keys, trust
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import PATH, Invocation
+from kpr_sender.cli.new_file import new_file, require_new
 from kpr_sender.cli.status import journal_of, nothing_known
 from kpr_sender.cms.certificates import named
-from kpr_sender.durable import created
-from kpr_sender.errors import KprError, UsageError
+from kpr_sender.errors import KprError
 from kpr_sender.events import Event
 from kpr_sender.operator.evidence import gather, verify_evidence
 from kpr_sender.operator.evidence_archive import FACTS, PAGE, write_archive
@@ -24,7 +24,6 @@ from kpr_sender.operator.resolve import look_up
 from kpr_sender.render import json
 from kpr_sender.render.evidence import evidence_json, evidence_page, genuine_json, genuine_screen, made_screen
 from kpr_sender.settings.values import Revocation, Settings
-from kpr_sender.texts import Text
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -56,6 +55,8 @@ def make(invocation: Invocation, *, submission: str, file: Path, with_receipts: 
     verifies it. Signed with the key that signs what is sent. ID is a submission's, or a MsgId. FILE must not exist.
     """
     settings = invocation.settings()
+    file = file.absolute()
+    require_new(file)
     now = datetime.now(UTC).replace(microsecond=0)
     with journal_of(settings) as journal:
         found = None if journal is None else look_up(journal, submission, settings.report.year)
@@ -66,22 +67,8 @@ def make(invocation: Invocation, *, submission: str, file: Path, with_receipts: 
     contents = {FACTS: evidence_json(evidence), **dict(evidence.files())}
     sizes = {name: len(content) for name, content in contents.items()}
     contents[PAGE] = evidence_page(evidence, sizes)
-    file = file.absolute()
-    try:
-        with created(file) as opened:
-            write_archive(opened, sorted(contents.items()), signer, at=now)
-    except FileExistsError:
-        raise UsageError(
-            Text("The file is there already, and is not overwritten."),
-            where=str(file),
-            next_step=Text("Name a new file."),
-        ) from None
-    except OSError as error:
-        raise UsageError(
-            Text("The file cannot be written: {reason}.", reason=error.strerror),
-            where=str(file),
-            next_step=Text("Name a file in a folder that this user may write in."),
-        ) from error
+    with new_file(file) as opened:
+        write_archive(opened, sorted(contents.items()), signer, at=now)
     value = json.envelope(
         None,
         environment=settings.environment.value,

@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "receipts": Text("Show a submission's receipts with everything they say, or take them from files."),
     "journal": Text("Check the journal, copy it, show what is in it."),
     "evidence": Text("Write a signed archive of what was sent, answered and decided, or verify one."),
+    "bundle": Text("Write an archive for support: configuration, self-checks, journal and log, without secrets."),
     "testpersons": Text("Keep the list of test persons that must not be sent to production."),
     "init": Text("Write a short configuration: asks, looks up, never overwrites."),
     "certs": Text("Show all certificates in use and how long they last."),

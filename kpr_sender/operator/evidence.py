@@ -14,13 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 import re
-import ssl
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +29,7 @@ from kpr_sender.errors import AccessRefused, EvidenceNotGenuine
 from kpr_sender.journal.port import JournalView
 from kpr_sender.journal.values import JournalEvent, ReceiptDocument
 from kpr_sender.model import Envelope, Party, Submission
+from kpr_sender.operator.bundle import versions
 from kpr_sender.operator.evidence_archive import RECEIPTS, ReadArchive, read_archive
 from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
@@ -124,12 +122,7 @@ def gather(
         envelopes={one.msg_id: journal.envelope(one.msg_id) for one in submission.shipments},
         receipts=tuple(_enclosed(document, with_receipts=with_receipts) for document in documents),
         history=tuple(sorted(events.values(), key=lambda event: event.at)),
-        versions={
-            "kpr-sender": version("kpr-sender"),
-            "python": platform.python_version(),
-            "openssl": ssl.OPENSSL_VERSION,
-            "system": f"{platform.system()} {platform.machine()}",
-        },
+        versions=versions(),
     )
 
 

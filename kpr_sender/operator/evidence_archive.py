@@ -104,8 +104,13 @@ def write_archive(file: BinaryIO, contents: Iterable[tuple[str, bytes]], signer:
 def _entry(name: str) -> zipfile.ZipInfo:
     if not _NAMES.fullmatch(name):
         raise ValueError("a name that a reader would refuse")
+    return zip_entry(name)
+
+
+def zip_entry(name: str, compression: int = zipfile.ZIP_STORED) -> zipfile.ZipInfo:
+    """Return an entry of a zip file that is the same whenever and wherever it is made: its owner's alone, of 1980."""
     entry = zipfile.ZipInfo(name, _LONG_AGO)
-    entry.create_system, entry.external_attr = _UNIX, _MODE
+    entry.create_system, entry.external_attr, entry.compress_type = _UNIX, _MODE, compression
     return entry
 
 

@@ -195,6 +195,8 @@ CASES = [
     Case("evidence make", "MSGID DIR/none/evidence.zip", 64, _delivered),
     Case("evidence verify", "DIR/evidence.zip", 0, _proven),
     Case("evidence verify", "FAG", 76),
+    Case("bundle", "DIR/bundle.zip --max-wait 1s", 0, _delivered),
+    Case("bundle", "FAG --max-wait 1s", 64),
     Case("testpersons add", "DIR/numbers", 0, _listed),
     Case("testpersons add", "none", 66),
     Case("testpersons remove", "DIR/numbers", 0, _listed),

@@ -162,8 +162,8 @@ def _judge_pruned(plays: Iterator[dict[str, Any]]) -> Counter[str]:
 
 def test_pruning_fails_and_dies_at_calls_from_its_first_to_its_last(disks: Disks) -> None:
     calls = int(disks.play(0, prunes=True)["first"]["calls"])
-    killed = _judge_pruned(disks.play(at, deadly=True, prunes=True) for at in range(1, calls + 1, calls // 4))
-    failed = _judge_pruned(disks.play(at, error=_ERRORS[at % 3], prunes=True) for at in range(3, calls, calls // 2))
+    killed = _judge_pruned(disks.play(at, deadly=True, prunes=True) for at in range(1, calls + 1, calls // 3))
+    failed = _judge_pruned(disks.play(at, error=_ERRORS[at % 3], prunes=True) for at in range(3, calls, calls))
     counted = killed + failed
     figure("pruning on failing disks", **{name: counted[name] for name in killed})
     assert {name: counted[name] for name in ("half_removed", "bytes_left", "unsound")} == {

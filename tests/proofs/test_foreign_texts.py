@@ -16,9 +16,12 @@ import sys
 import time
 import unicodedata
 import uuid
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -27,6 +30,7 @@ from xml.sax.saxutils import quoteattr
 import pytest
 from proton import Condition
 
+from kpr_sender.app import journal_storage
 from kpr_sender.bus.broker_errors import link_error
 from kpr_sender.bus.links import LinkRefused, described
 from kpr_sender.cli.main import run
@@ -46,6 +50,8 @@ from kpr_sender.render import json
 from kpr_sender.render.html import escape
 from kpr_sender.render.text import error_text
 from kpr_sender.sandbox.apprec import build
+from kpr_sender.states import ReceiptStatus
+from tests.helpers.fhi import Fhi
 from tests.helpers.figures import figure
 from tests.helpers.municipality import municipality
 from tests.helpers.nightly import scaled
@@ -292,6 +298,57 @@ def test_none_of_ten_thousand_ids_in_any_shape_is_stored_in_the_journal(tmp_path
 
     leaked = [place for place, text in (("file", stored), ("told", told), ("export", exported)) if _found(text, wanted)]
     figure("national ids in every shape into the journal", ids=IDS, leaked=len(leaked))
+    assert leaked == []
+
+
+def test_none_of_ten_thousand_ids_is_in_evidence_or_a_bundle(tmp_path: Path) -> None:
+    """Wherever others' words get into the journal, its receipts and the log, in every shape by turns."""
+    numbers = ids()
+    wanted = frozenset(numbers)
+    made = municipality(tmp_path)
+    made.write({"log": {"file": "kpr.log"}}, port=1)
+    settings = made.configure({"log": {"file": "kpr.log"}})
+    chunks = [numbers[at : at + 50] for at in range(0, len(numbers), 50)]
+    texts = [text for chunk, written in zip(chunks, cycle(EVERY_SHAPE.values())) for text in _texts(chunk, written, 50)]
+    by_turns = iter(texts)
+    fhi = Fhi(made.pki)
+    new = new_submission(shipments=tuple(replace(new_shipment(kind), lopenr=next(by_turns)) for kind in MessageType))
+    with closing(journal_storage(settings).open(who="kari")) as journal:
+        msg_id = journal.create(new).shipments[0].msg_id
+        journal.begin_publish(msg_id)
+        for number, text in enumerate(by_turns):
+            journal.note_error(msg_id, LastError("internal", text))
+            condition, description, data = (next(by_turns, "") for _ in range(3))
+            journal.fault(msg_id, condition=condition, description=description, data=data)
+            clear = " ".join(chunks[number])
+            xml = f"<AppRec>{clear}</AppRec>".encode()
+            verified = number % 2 == 0
+            journal.add_receipt(
+                msg_id,
+                status=ReceiptStatus.REJECTED,
+                errors=(ReceiptError("T02", "", foreign_text(text), clear),),
+                verified=verified,
+                problem="" if verified else text,
+                xml=xml,
+                sealed=fhi.sealed(xml) if verified else xml,
+                cause=None,
+            )
+    with logging_to(made.folder / "kpr.log", level="debug") as logger:
+        for text in texts:
+            log_event(logger, Event(EventKind.WARNING, text, details={"seen": text}))
+    told = ["--env", "lokal", "--config", str(made.config)]
+    archives = {"evidence": ["evidence", new.submission_id], "bundle": ["bundle"]}
+    leaked, held = [], 0
+    for name, command in archives.items():
+        archive = tmp_path / f"{name}.zip"
+        assert run([*told, *command, str(archive)]) == 0
+        with zipfile.ZipFile(archive) as opened:
+            for entry in opened.infolist():
+                content = opened.read(entry).decode("utf-8", "replace")
+                held += content.count(ID)
+                leaked += [entry.filename] if _found(content, wanted) else []
+    assert held > 1000  # they were there, and their places are
+    figure("national ids into evidence and a bundle", ids=IDS, leaked=len(leaked))
     assert leaked == []
 
 
