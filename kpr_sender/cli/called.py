@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from kpr_sender.cli.documents import located
 from kpr_sender.model import Environment
 
 _WITH_VALUE: Final = ("--env", "--config", "--journal")
@@ -77,7 +78,8 @@ class Called:
         )
 
     def completed(self, text: str) -> str:
-        """Return a text in which each command that it names is complete, with this run's options."""
+        """Return a text in which each command that it names has this run's options, and each page its path here."""
+        text = located(text)
         if "kpr-send " not in text:
             return text
 

@@ -155,7 +155,7 @@ def proposed(name: str, answers: Answers, place: Place) -> str | None:
     kind = answers.get("registry", RegistryKind.SOAP.value)
     addresses = proposals.REST_REGISTER if kind == RegistryKind.REST else proposals.REGISTER
     fixed: dict[str, object] = {
-        "secrets": folder / "secrets",
+        "secrets": folder / environment.value,
         "registry": RegistryKind.SOAP.value,
         "registry_url": addresses.get(environment),
         "year": proposals.reporting_year(place.today),

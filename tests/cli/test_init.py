@@ -98,7 +98,7 @@ def test_it_writes_a_short_file_where_every_command_finds_it(
         "kommunenummer": "3101",
     }  # fmt: skip
     assert written["registry"] == {"kind": "soap", "url": "https://ws.nhn.no/v1/AR/Basic"}
-    assert written["bus"]["password_file"] == f"{folder}/secrets/bus-password"
+    assert written["bus"]["password_file"] == f"{folder}/validering/bus-password"
 
     code, out, err = command("--lang", "en", "--env", "validering", "status")
     assert code == 89
@@ -236,7 +236,7 @@ def test_at_a_terminal_each_question_has_a_proposal_or_example_and_is_asked_agai
     assert code == 0
     asked = [line for line in (out + err).splitlines() if "(--" in line]
     assert "--service-her-id, for example 900002" in err
-    assert f"[{home}/config/kpr-sender/secrets]" in err
+    assert f"[{home}/config/kpr-sender/validering]" in err
     assert err.count("(--her-id") == err.count("(--kommunenummer") == err.count("(--organisation-number") == 2
     assert "3101 Halden" in err
     assert "(--" not in out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tarfile
 import tempfile
 import zipfile
@@ -75,3 +76,11 @@ def test_installs_the_command_and_carries_its_licence(wheel: zipfile.Path) -> No
 
 def test_holds_the_compiled_norwegian(wheel: zipfile.Path) -> None:
     assert "kpr_sender/locale/nb/LC_MESSAGES/kpr_sender.mo" in _names(wheel)
+
+
+def test_holds_every_page_that_a_text_names(wheel: zipfile.Path) -> None:
+    sources = (path.read_text("utf-8") for path in (ROOT / "kpr_sender").rglob("*.py"))
+    named = {page for source in sources for page in re.findall(r"(?:docs/[a-z-]+\.md|certs/README\.md)", source)}
+    assert {"certs/README.md", "docs/shared-queue.md"} <= named
+    assert {f"kpr_sender/documents/{page}" for page in named} <= _names(wheel)
+    assert "kpr_sender/documents/docs/nb/retention.md" in _names(wheel)
