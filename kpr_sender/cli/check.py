@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from kpr_sender.cli import output
+from kpr_sender.cli.called import Called
 from kpr_sender.cli.invocation import PATH, Invocation, Loudness
 from kpr_sender.durable import write_file
 from kpr_sender.errors import InputMissing, InputRefused
@@ -24,7 +25,7 @@ from kpr_sender.outbound.submit import require_owner
 from kpr_sender.preflight import check, with_sizes
 from kpr_sender.preflight.report import CheckReport, verdict
 from kpr_sender.render import json
-from kpr_sender.render.check import check_json, check_screen
+from kpr_sender.render.check import accept_command, check_json, check_screen
 from kpr_sender.settings.values import LimitSettings, Settings
 
 
@@ -80,6 +81,7 @@ def command(
     Exit code 0 when nothing would keep send from sending, else 65.
     """
     task = _task(invocation, fagmelding, identmelding, year)
+    files = () if fagmelding is None else (str(fagmelding), str(identmelding))
     if page is not None:
         _require_another_file(page, task, last_year)
     with _progress(invocation):
@@ -98,8 +100,11 @@ def command(
     if page is not None:
         from kpr_sender.render.check_page import check_page  # noqa: PLC0415 - jinja2 is loaded where a page is made
 
-        _write(page, check_page(report, made_at=datetime.now().astimezone(), names=_file_names(task)))
-    return _answer(invocation, task, report, page, everything=everything)
+        # Without paths: the page goes to others than who runs the command.
+        called = Called(("--env", task.environment.value), invocation.called.commands)
+        accept = called.completed(accept_command(report))
+        _write(page, check_page(report, made_at=datetime.now().astimezone(), names=_file_names(task), accept=accept))
+    return _answer(invocation, task, report, page, files, everything=everything)
 
 
 def _task(invocation: Invocation, fagmelding: Path | None, identmelding: Path | None, year: int | None) -> _Task:
@@ -167,11 +172,19 @@ def _write(page: Path, text: str) -> None:
         ) from None
 
 
-def _answer(invocation: Invocation, task: _Task, report: CheckReport, page: Path | None, *, everything: bool) -> int:
+def _answer(
+    invocation: Invocation,
+    task: _Task,
+    report: CheckReport,
+    page: Path | None,
+    files: Sequence[str],
+    *,
+    everything: bool,
+) -> int:
     decided = verdict(report)
     error = InputRefused(decided.text) if decided.hinders else None
     names = (str(task.fagmelding), str(task.identmelding))
-    screen = check_screen(report, names=names, rules=task.rules, page=page, everything=everything)
+    screen = check_screen(report, names=names, rules=task.rules, page=page, everything=everything, files=files)
     quiet = [f"kpr-send: {decided.text}"] if error else []
     return output.answer(invocation, json.envelope(error, **check_json(report)), screen, error=error, quiet=quiet)
 

@@ -21,7 +21,7 @@ from kpr_sender.settings.rehearsal import FILES, YEAR, values
 from kpr_sender.settings.sample_file import render
 from kpr_sender.texts import Text
 
-_INTRO = """The configuration of kpr-send demo --dir: it is not written anew where it is there."""
+_INTRO = """The configuration of kpr-send demo --dir DIR: it is not written anew where it is there."""
 
 
 @click.command("demo")

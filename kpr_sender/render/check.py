@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,8 +30,19 @@ _BAR: Final = 20
 _NAME: Final = 34
 
 
+def accept_command(report: CheckReport, files: Sequence[str] = ()) -> str:
+    """Return the command that sends all the same; ``files`` are the two, where they were named."""
+    return f"kpr-send send --accept-findings {verdict(report).to_accept} {shlex.join(files)}".rstrip()
+
+
 def check_screen(
-    report: CheckReport, *, names: tuple[str, str], rules: str, page: Path | None, everything: bool
+    report: CheckReport,
+    *,
+    names: tuple[str, str],
+    rules: str,
+    page: Path | None,
+    everything: bool,
+    files: Sequence[str] = (),
 ) -> Iterator[str]:
     """Yield the verdict, what to look at, worst first, then the figures.
 
@@ -40,6 +52,7 @@ def check_screen(
         rules: Year and environment.
         page: Where the report was written as a page, too; None where it was not.
         everything: Whether notes, every rule in full, all stored places and all figures are wanted.
+        files: The two files as they were named; empty where the configuration names them.
     """
     decided = verdict(report)
     yield say(decided.text)
@@ -51,7 +64,7 @@ def check_screen(
     if decided.to_accept and not decided.stops:
         yield ""
         yield f"  {say(Text('Whoever has read them and wants to send all the same does so with'))}"
-        yield f"    kpr-send send --accept-findings {decided.to_accept}"
+        yield f"    {accept_command(report, files)}"
     yield ""
     yield from _figure_lines(report, everything=everything)
     yield ""
@@ -162,7 +175,7 @@ def _services(stats: YearStatistics) -> Text:
     if not stats.refused:
         return Text("{services:,}; {hours:,} hours a week", services=services, hours=hours)
     return Text(
-        "{services:,} and {refused:,} refused; {hours:,} hours a week",
+        "{services:,}, and {refused:,} that the municipality itself has refused (tjVedtak 1); {hours:,} hours a week",
         services=services,
         refused=stats.refused,
         hours=hours,

@@ -23,7 +23,7 @@ from kpr_sender.preflight.statistics import (
     compare,
 )
 from kpr_sender.render import charts
-from kpr_sender.render.check import heading, percent_text, service_type_name
+from kpr_sender.render.check import accept_command, heading, percent_text, service_type_name
 from kpr_sender.render.epj_screens import EpjScreen, by_screen, screens_of
 from kpr_sender.render.html import page
 from kpr_sender.render.language import say, spoken
@@ -114,13 +114,14 @@ class Picture:
     chart: charts.Chart
 
 
-def check_page(report: CheckReport, *, made_at: datetime, names: tuple[str, str]) -> str:
+def check_page(report: CheckReport, *, made_at: datetime, names: tuple[str, str], accept: str = "") -> str:
     """Return the page, in the language that is spoken.
 
     Args:
         report: What a check found.
         made_at: When; aware, shown in its own time zone.
         names: What the page calls the fagmelding and the identmelding, for example their file names.
+        accept: The command that sends all the same, with the options of the run that made the page.
     """
     decided, found, stats = verdict(report), groups(report), report.statistics
     last = None if report.comparison is None else report.comparison.last
@@ -138,7 +139,7 @@ def check_page(report: CheckReport, *, made_at: datetime, names: tuple[str, str]
             (effect.value, heading, remark, [each for each in shown if each.group.rule.effect is effect])
             for effect, heading, remark in _SECTIONS
         ],
-        to_accept=0 if decided.stops else decided.to_accept,
+        accept="" if decided.stops or not decided.to_accept else accept or accept_command(report),
         sums=[_sum(each) for each in (stats, last) if each is not None],
         years=[stats.year] if last is None else [last.year, stats.year],
         refused=_refused(stats.refused),
@@ -210,8 +211,8 @@ def _rule_words(rule: Rule) -> Text:
 def _refused(count: int) -> str:
     return (
         Text(
-            "{count} more was applied for and refused.",
-            plural="{count:,} more were applied for and refused.",
+            "{count} more was applied for, and refused by the municipality.",
+            plural="{count:,} more were applied for, and refused by the municipality.",
             count=count,
         )
         if count

@@ -96,6 +96,20 @@ def test_the_command_line_counts_before_the_configuration(
     assert (checking.files, checking.year, checking.last_year) == ((b"first", b"second"), 2023, b"last")
 
 
+def test_the_command_that_accepts_names_the_files_where_they_were_named_and_on_the_page_no_path(
+    command: Command, made: Municipality, answering: Answering, tmp_path: Path
+) -> None:
+    answering(report({DROP: 2}))
+    first, second, page = tmp_path / "first file", tmp_path / "second", tmp_path / "page.html"
+    for path in (first, second):
+        path.write_text(path.name)
+    _, out, _ = command("--env", "lokal", "--config", made.config, "check", first, second, "--html", page)
+
+    wanted = f"kpr-send --env lokal --config {made.config} send --accept-findings 2 '{first}' {second}"
+    assert f"    {wanted}" in out.splitlines()
+    assert "kpr-send --env lokal send --accept-findings 2<" in page.read_text("utf-8")
+
+
 def test_without_a_configuration_productions_rules_hold_and_it_is_said(
     command: Command, made: Municipality, answering: Answering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
