@@ -39,6 +39,7 @@ from kpr_sender.registry.port import AddressRegistry, Registry
 from kpr_sender.report import Report
 from kpr_sender.settings.exposure import require_unexposed
 from kpr_sender.settings.values import ReceiptSender, Settings
+from kpr_sender.texts import Text
 from kpr_sender.trust.port import Trust
 
 if TYPE_CHECKING:
@@ -392,7 +393,11 @@ class App:
         try:
             self.reevaluate()
         except (AccessRefused, ConfigInvalid, RegistryUnreachable) as error:
-            self.observe(Event(EventKind.WARNING, f"Stored receipts could not be evaluated again. {error}"))
+            self.observe(
+                Event(
+                    EventKind.WARNING, Text("Stored receipts could not be evaluated again. {error}", error=error.text)
+                )
+            )
 
     def _sealed_for_by_mistake(self, sender: LatestCounterpart) -> Iterator[Certificate]:
         """Yield what an answer may be sealed for in place of our present certificates: it is said whose it is."""
@@ -415,7 +420,7 @@ class App:
         """
         with self.session.reading() as journal:
             if journal is None:
-                raise InternalError("There is no journal to report on.")
+                raise InternalError(Text("There is no journal to report on."))
             now = self.now()
             known = Report.of(self.settings, journal, submission, at=now, last_look=last_look(self.settings, now))
         return replace(known, sent=sent, begun=begun, taken=taken)

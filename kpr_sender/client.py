@@ -45,6 +45,7 @@ from kpr_sender.report import Report
 from kpr_sender.settings import load as load_settings
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import ShipmentState
+from kpr_sender.texts import Text
 
 if TYPE_CHECKING:
     from kpr_sender.inbound.receipt import Handling
@@ -129,8 +130,8 @@ class Client:
         """
         if bool(replaces) != bool(reason.strip()):
             raise UsageError(
-                "A replacement needs both the id it replaces and the reason.",
-                next_step="Give --replaces ID together with --reason TEXT (what was agreed with FHI).",
+                Text("A replacement needs both the id it replaces and the reason."),
+                next_step=Text("Give --replaces ID together with --reason TEXT (what was agreed with FHI)."),
             )
         require_clean(reason, by)
         with self._one_at_a_time:
@@ -202,7 +203,7 @@ class Client:
             listener, asked = self._app.listener(), {"reason": reason.strip(), "by": by.strip()}
             with obstacles_noted(journal, found):
                 anyway = listener.ask(found, **asked, emptied=emptied) if look_anyway else ()
-                text, details = "Looking for FHI's receipts.", {"timeout": int(timeout)}
+                text, details = Text("Looking for FHI's receipts."), {"timeout": int(timeout)}
                 self._app.observe(Event(EventKind.WAITING, text, found.shipments[0].msg_id, details=details))
                 known = listener.wait(found, timeout, anyway=anyway)
                 self._app.copies_left = False
@@ -295,7 +296,7 @@ class Client:
                     journal.discard_receipt(number, reason=reason.strip(), by=who)
             submission = journal.submission(shipment.submission_id)
             if submission is None:
-                raise InternalError("The journal has a shipment without its submission.")
+                raise InternalError(Text("The journal has a shipment without its submission."))
             return self._app.report(submission)
 
     def case(self, msg_id: str) -> Case:
@@ -308,7 +309,7 @@ class Client:
         """
         with self._app.session.reading() as journal:
             if journal is None:
-                raise UsageError("Nothing was submitted with this journal yet.", where="MSGID")
+                raise UsageError(Text("Nothing was submitted with this journal yet."), where="MSGID")
             found = case_of(journal, msg_id)
         if found.shipment.state is not ShipmentState.PUBLISHING:
             return found
@@ -372,7 +373,7 @@ class Client:
             require_once(found, again=again)
             path = named_file(self.settings, found.shipment.type, file)
             shipment = self._app.resender().resend(found.shipment, path, reason=reason, by=by.strip() or self._app.by)
-            return self._decided(found, shipment, "send again")
+            return self._decided(found, shipment, Text("send again"))
 
     @contextmanager
     def _deciding(self, msg_id: str, seen: Case | None) -> Iterator[tuple[Journal, Case]]:
@@ -386,7 +387,12 @@ class Client:
                 yield journal, found
 
     def _decided(self, case: Case, shipment: Shipment, what: str) -> Report:
-        text = f"A person decided on the {shipment.type.norwegian} ({shipment.msg_id}): {what}."
+        text = Text(
+            "A person decided on the {norwegian} ({msg_id}): {what}.",
+            norwegian=shipment.type.norwegian,
+            msg_id=shipment.msg_id,
+            what=what,
+        )
         self._app.observe(Event(EventKind.DECIDED, text, shipment.msg_id, shipment.type))
         journal = self._app.session.opened()
         return self._app.report(journal.submission(case.submission.submission_id) or case.submission)

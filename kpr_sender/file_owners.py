@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from kpr_sender.texts import Text
+
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 _ACCOUNTS_IN_HERE: Final = Path("/proc/self/uid_map")
 _ALL_OF_THEM: Final = "0 0 4294967295"  # user_namespaces(7): the first namespace has every account
@@ -118,7 +120,7 @@ def user_name(uid: int) -> str:
         return str(uid)
     import pwd  # noqa: PLC0415 - Windows has none
 
-    return _name(lambda: pwd.getpwuid(uid).pw_name) or f"user number {uid}"
+    return _name(lambda: pwd.getpwuid(uid).pw_name) or Text("user number {uid}", uid=uid)
 
 
 def group_name(gid: int) -> str:
@@ -128,7 +130,7 @@ def group_name(gid: int) -> str:
     import grp  # noqa: PLC0415 - Windows has none
 
     name = _name(lambda: grp.getgrgid(gid).gr_name)
-    return f"the group {name}" if name else f"group number {gid}"
+    return Text("the group {name}", name=name) if name else Text("group number {gid}", gid=gid)
 
 
 def _name(look_up: Callable[[], str]) -> str:

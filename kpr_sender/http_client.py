@@ -15,11 +15,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
 from kpr_sender.deadline import Stopped, never, one_wait
 from kpr_sender.net import open_socket
+from kpr_sender.texts import Text
 
 if TYPE_CHECKING:
     import httpcore
@@ -40,7 +41,7 @@ class BrokenOff(NoAnswer):
     """The run was told to stop, or its time was up, before there was an answer: it says nothing about the server."""
 
     def __init__(self) -> None:
-        super().__init__("the run was told to stop, or its time was up")
+        super().__init__(Text("the run was told to stop, or its time was up"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ class HttpClient:
             if self._network.stopped():
                 raise BrokenOff from None
             if isinstance(error, TimeoutError):
-                raise NoAnswer(f"no answer in {self._seconds:g} seconds") from None
+                raise NoAnswer(Text("no answer in {seconds} seconds", seconds=format(self._seconds, "g"))) from None
             raise _failure(error) from None
 
     def _read(self, response: httpcore.Response) -> bytes:
@@ -122,7 +123,7 @@ class HttpClient:
         for chunk in response.iter_stream():
             read += chunk
             if len(read) > self._max_bytes:
-                raise NoAnswer(f"the answer is larger than {self._max_bytes:,} bytes")
+                raise NoAnswer(Text("the answer is larger than {max_bytes:,} bytes", max_bytes=self._max_bytes))
         return bytes(read)
 
     def __enter__(self) -> Self:
@@ -208,15 +209,18 @@ def _joined(headers: Sequence[tuple[bytes, bytes]]) -> Mapping[str, str]:
     return found
 
 
+_NO_HOST: Final = Text("the host is not known")
+
+
 def _failure(error: Exception) -> NoAnswer:
     """Say what broke, by the error of the system or of TLS that is behind httpcore's own."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return NoAnswer("the server's certificate is refused", certificate_flaw=cause.verify_message)
+            return NoAnswer(Text("the server's certificate is refused"), certificate_flaw=cause.verify_message)
         if isinstance(cause, ssl.SSLError):
-            return NoAnswer(f"TLS failed ({cause.reason or type(cause).__name__})")
+            return NoAnswer(Text("TLS failed ({reason})", reason=cause.reason or type(cause).__name__))
         if isinstance(cause, OSError):
-            return NoAnswer(f"no connection: {cause.strerror or 'the host is not known'}")
+            return NoAnswer(Text("no connection: {reason}", reason=cause.strerror or _NO_HOST))
         cause = cause.__cause__ or cause.__context__
-    return NoAnswer("the answer is cut off or no HTTP")
+    return NoAnswer(Text("the answer is cut off or no HTTP"))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from kpr_sender.errors import LastError
+from kpr_sender.texts import Text
 
 
 class ShipmentState(enum.StrEnum):
@@ -60,9 +61,9 @@ class ReceiptStatus(enum.IntEnum):
 class Arrival(enum.Enum):
     """How a receipt compares with the stored one of the same bytes: the history's word, and why."""
 
-    NEW = "receipt-kept", "A receipt came."
-    VERIFIED_NOW = "receipt-verified", "A receipt that was stored unverified is verified now."
-    DUPLICATE = "receipt-duplicate", "The same bytes came again."
+    NEW = "receipt-kept", Text("A receipt came.")
+    VERIFIED_NOW = "receipt-verified", Text("A receipt that was stored unverified is verified now.")
+    DUPLICATE = "receipt-duplicate", Text("The same bytes came again.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ from kpr_sender.durable import write_file
 from kpr_sender.errors import AccessRefused, KprError, LoginRefused
 from kpr_sender.regular_file import read_regular
 from kpr_sender.settings.values import BusSettings, RegistrySettings
+from kpr_sender.texts import Text, paragraph
 
 PAUSE: Final = timedelta(minutes=15)
 """How long a refused login is not repeated: a job of every ten minutes then tries four times an hour at most."""
@@ -127,11 +128,19 @@ class RefusedLogins:
         if over or not hmac.compare_digest(str(entry["digest"]), login.digest(salt)):
             return
         raise AccessRefused(
-            f"This login was refused at {_utc(refused_at)} and is not repeated before {_utc(refused_at + PAUSE)}: more "
-            "attempts may lock the account.",
+            Text(
+                "This login was refused at {utc} and is not repeated before {utc_2}: more attempts may lock the "
+                "account.",
+                utc=_utc(refused_at),
+                utc_2=_utc(refused_at + PAUSE),
+            ),
             where=login.where,
-            next_step="Correct user, password or PIN: another login is tried at once."
-            + ("" if self.anyway else " kpr-send doctor tries this one once more, and when it works all runs go on."),
+            next_step=paragraph(
+                Text("Correct user, password or PIN: another login is tried at once."),
+                ""
+                if self.anyway
+                else Text("kpr-send doctor tries this one once more, and when it works all runs go on."),
+            ),
         )
 
     def _known(self) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from kpr_sender.events import Event, EventKind
 from kpr_sender.file_owners import keeps_owners
 from kpr_sender.privacy import redact_fields
 from kpr_sender.regular_file import NO_WAIT
+from kpr_sender.texts import Text
 
 SILENT: Final = ("signxml", "proton", "lxml", "httpcore", "apprise", "urllib3")
 """They log payloads, signatures, frames, addresses or requests with their headers, at one level or another."""
@@ -47,9 +48,9 @@ _PASSES: Final = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENF
 _STDERR: Final = 2
 _OUTPUT: Final = ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1")
 _ERROR: Final = ("/dev/stderr", "/dev/fd/2", "/proc/self/fd/2")
-_NEXT_STEP: Final = (
-    "Name a file in a folder of this user's own; or leave log.file out, or write /dev/stderr: lines go to standard "
-    "error then."
+_NEXT_STEP: Final = Text(
+    "Name a file in a folder of this user's own; or leave log.file out, or write /dev/stderr: lines go to "
+    "standard error then."
 )
 
 _FLAGS: Final = os.O_WRONLY | os.O_APPEND | NO_FOLLOW | NO_WAIT
@@ -205,16 +206,16 @@ def is_there_and_usable(path: Path) -> bool:
 
 def _refused(path: Path, error: OSError) -> ConfigInvalid:
     if error.errno == errno.ELOOP:
-        return _unfit(path, "is a symbolic link; name the file itself")
+        return _unfit(path, Text("is a symbolic link; name the file itself"))
     if error.errno == errno.ENXIO:
-        return _unfit(path, "cannot be written: it is a pipe that nobody reads from, or a socket")
-    return _unfit(path, f"cannot be written: {error.strerror}")
+        return _unfit(path, Text("cannot be written: it is a pipe that nobody reads from, or a socket"))
+    return _unfit(path, Text("cannot be written: {reason}", reason=error.strerror))
 
 
 def _is_standard_error(path: Path) -> bool:
     """Tell whether a name is standard error's. Refuses standard output."""
     if str(path) in _OUTPUT:
-        raise _unfit(path, "is standard output, which is for the result alone")
+        raise _unfit(path, Text("is standard output, which is for the result alone"))
     return str(path) in _ERROR
 
 
@@ -233,7 +234,13 @@ def _require_own_folder(path: Path) -> None:
     """Refuse a folder in which anybody may put another file in the log's place."""
     mode = path.parent.stat().st_mode
     if sys.platform != "win32" and mode & stat.S_IWOTH and not mode & stat.S_ISVTX and keeps_owners(path.parent):
-        raise _unfit(path, f"lies in a folder that everybody may write to (mode {stat.S_IMODE(mode):04o})")
+        raise _unfit(
+            path,
+            Text(
+                "lies in a folder that everybody may write to (mode {s_imode})",
+                s_imode=format(stat.S_IMODE(mode), "04o"),
+            ),
+        )
 
 
 def _require_own(descriptor: int, path: Path) -> None:
@@ -241,7 +248,7 @@ def _require_own(descriptor: int, path: Path) -> None:
         return
     found = os.fstat(descriptor)
     if stat.S_ISREG(found.st_mode) and os.geteuid() and found.st_uid not in {0, os.geteuid()} and keeps_owners(path):
-        raise _unfit(path, "is another user's")
+        raise _unfit(path, Text("is another user's"))
 
 
 def _make_private(descriptor: int, path: Path) -> None:
@@ -265,7 +272,7 @@ def _takes_utf8(stream: TextIO) -> bool:
 
 
 def _unfit(path: Path, why: str) -> ConfigInvalid:
-    return ConfigInvalid(f"The log file {path} {why}.", where="log.file", next_step=_NEXT_STEP)
+    return ConfigInvalid(Text("The log file {path} {why}.", path=path, why=why), where="log.file", next_step=_NEXT_STEP)
 
 
 @contextmanager

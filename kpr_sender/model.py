@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from kpr_sender.states import Lifecycle, ReceiptStatus, ShipmentState, awaits_answer
+from kpr_sender.texts import Text
 
 
 class Environment(enum.StrEnum):
@@ -135,7 +136,7 @@ class Certificates:
     signing: CertificateName
 
 
-SEALED_FOR_ANOTHER: Final = "it is sealed for none of our decryption certificates"
+SEALED_FOR_ANOTHER: Final = Text("it is sealed for none of our decryption certificates")
 """How the problem of a receipt begins that we cannot open for want of the key."""
 OTHER_SENDER: Final = "whom we sent to"
 """What the problem of a receipt says whose sender is all that speaks against it: a person may accept it."""
@@ -217,7 +218,7 @@ class ErrorMessage:
     def text(self) -> str:
         """All of it as one clause without a full stop."""
         said = ": ".join(filter(None, (self.condition, self.description.rstrip(" .;"))))
-        return " ".join(filter(None, (said, f"({self.data})" if self.data else ""))) or "no more than that"
+        return " ".join(filter(None, (said, f"({self.data})" if self.data else ""))) or Text("no more than that")
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from typing import Any, Final
 from kpr_sender.deadline import HEARD_WITHIN, Stopped, never, one_wait, time_left, wait_for
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.regular_file import require_regular
+from kpr_sender.texts import Text
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _NEXT_ATTEMPT: Final = 0.25  # seconds; RFC 8305, 5: how long an address is waited for before the next is tried, too
@@ -39,6 +40,9 @@ _ENDS_WITH_IPV4: Final = (_WELL_KNOWN_NAT64, _IPV4_COMPATIBLE, _IPV4_TRANSLATED)
 _LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215: with a prefix of any length from there on
 # RFC 6052, 2.2: which bytes are the IPv4 address after 48, 56, 64 and 96 bits; the ninth byte is none of them.
 _NAT64_BYTES: Final = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
+
+
+_NO_PEM: Final = Text("it holds no PEM certificate")
 
 
 def host_name(host: str) -> str:
@@ -132,7 +136,7 @@ def verifying(ca_file: Path | None, *, key: str) -> ssl.SSLContext:
             context.load_verify_locations(cafile=str(ca_file))
     except (OSError, ssl.SSLError) as error:
         raise ConfigInvalid(
-            f"The CA file cannot be used: {getattr(error, 'strerror', None) or 'it holds no PEM certificate'}.",
+            Text("The CA file cannot be used: {reason}.", reason=getattr(error, "strerror", None) or _NO_PEM),
             where=f"{key}: {ca_file}",
         ) from None
     return context
@@ -227,7 +231,7 @@ def _look_up(host: str, port: int, deadline: float, stopped: Stopped) -> Sequenc
     try:
         wait_for(found, deadline, stopped)
     except TimeoutError:
-        raise socket.gaierror(socket.EAI_AGAIN, "no answer in time") from None
+        raise socket.gaierror(socket.EAI_AGAIN, Text("no answer in time")) from None
     try:
         endpoints = found.result()
     except ValueError:  # UnicodeError is one, too

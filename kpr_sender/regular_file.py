@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from kpr_sender.durable import NO_FOLLOW
+from kpr_sender.texts import Text
 
 NO_WAIT: Final = getattr(os, "O_NONBLOCK", 0)
 """Opening a pipe does not wait for its other end; Windows has no such pipes."""
@@ -22,11 +23,11 @@ LARGEST: Final = 10_000_000
 """What no configuration, key, certificate or bundle of certificates comes near."""
 _PIECE: Final = 1 << 16
 _KINDS: Final[tuple[tuple[Callable[[int], bool], str], ...]] = (
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a terminal or device"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISFIFO, Text("a pipe")),
+    (stat.S_ISSOCK, Text("a socket")),
+    (stat.S_ISCHR, Text("a terminal or device")),
+    (stat.S_ISBLK, Text("a device")),
+    (stat.S_ISLNK, Text("a symbolic link")),
 )
 
 
@@ -61,7 +62,7 @@ def read_bounded(stream: BinaryIO, most: int) -> bytes:
     while piece := stream.read(min(_PIECE, most + 1 - len(content))):
         content += piece
     if len(content) > most:
-        raise TooLarge(errno.EFBIG, f"it is larger than {most:,} bytes")
+        raise TooLarge(errno.EFBIG, Text("it is larger than {most:,} bytes", most=most))
     return bytes(content)
 
 
@@ -92,7 +93,7 @@ def require_regular(path: Path, *, follow: bool = True) -> None:
     try:
         mode = path.stat(follow_symlinks=follow).st_mode
     except ValueError:  # NUL in it, or what the file system's encoding lacks
-        raise OSError(errno.EINVAL, "no file can have this name", str(path)) from None
+        raise OSError(errno.EINVAL, Text("no file can have this name"), str(path)) from None
     _require_mode(mode, path)
 
 
@@ -101,5 +102,5 @@ def _require_mode(mode: int, path: Path) -> None:
         return
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    kind = next((name for holds, name in _KINDS if holds(mode)), "something else")
-    raise NotRegular(errno.EINVAL, f"it is {kind}, and a regular file is needed", str(path))
+    kind = next((name for holds, name in _KINDS if holds(mode)), Text("something else"))
+    raise NotRegular(errno.EINVAL, Text("it is {kind}, and a regular file is needed", kind=kind), str(path))

@@ -21,6 +21,7 @@ from kpr_sender.result import environment_mark, error_beside_replacement, error_
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import UNANSWERED
 from kpr_sender.texts import Text, paragraph
+from kpr_sender.wording import all_of
 
 _LOOK_AT_IT: Final = Text(
     "Look at the data in FHI's feedback view (tilbakemeldingsvisning) during the reception period: FHI's letter "
@@ -258,7 +259,10 @@ class Report:
         settled = [shipment for shipment in self.submission.shipments if shipment.settled]
         if not settled:
             return Text("Both shipments are delivered: FHI has confirmed them.")
-        states = "; ".join(f"{named([shipment])}: {shipment.state.value}" for shipment in settled)
+        states = all_of(
+            Text("{shipment} is {state}", shipment=named([shipment]), state=shipment.state.value)
+            for shipment in settled
+        )
         return Text("A person has settled it, nothing is left to do: {states}.", states=states)
 
     def as_json(self) -> dict[str, Any]:

@@ -28,10 +28,10 @@ from kpr_sender.model import OTHER_SENDER, Environment, Receipt, Shipment, Submi
 from kpr_sender.settings.kinds import write_duration
 from kpr_sender.standing import standing
 from kpr_sender.states import UNANSWERED, ReceiptStatus, ShipmentState
-from kpr_sender.texts import Text, paragraph, quoted
+from kpr_sender.texts import Text, as_text, paragraph, quoted
+from kpr_sender.wording import all_of
 
 _S = ShipmentState
-_A_PAIR: Final = 2
 _NOT_ACCEPTED_AFTER: Final = timedelta(hours=96)
 
 
@@ -84,9 +84,7 @@ def environment_mark(environment: Environment) -> str:
 def named(shipments: Sequence[Shipment]) -> Text:
     """Return shipments as they are called in a sentence."""
     names = [f"{shipment.type} (MsgId {shipment.msg_id})" for shipment in shipments]
-    if len(names) == _A_PAIR:
-        return Text("{first} and {second}", first=names[0], second=names[1])
-    return Text("{shipments}", shipments=", ".join(names))
+    return as_text(all_of(names) if names else "")
 
 
 def error_of(

@@ -37,19 +37,26 @@ from kpr_sender.lifecycle import Lifecycle as Lifecycle
 from kpr_sender.lifecycle import ReceiptStatus as ReceiptStatus
 from kpr_sender.lifecycle import ShipmentState as ShipmentState
 from kpr_sender.lifecycle import Trigger as Trigger
+from kpr_sender.texts import Text
 
 
 class Reaction(enum.Enum):
     """What a cause does to a shipment that stays in its state: the history's word after the cause's own, and why."""
 
-    WAITS = "-early", "It came before the bus's outcome, and takes effect after it."
-    AGAIN = "-again", "It says what is known."
-    CONTRADICTS = "-contradicts", "It contradicts the journal, where the shipment is {state}."
-    LESS = "-less", "It is not signed: what is known, the shipment {state}, counts for more."
-    EARLIER = "-earlier", "It is about a message-id that the shipment does not have any more."
-    SETTLES = "", "Nobody need look at it any more."
-    ENDS_ALARM = "", "Nobody need look at the alarm any more."
-    ALARMS = "", "FHI has answered a message that this journal does not know."
+    WAITS = "-early", Text("It came before the bus's outcome, and takes effect after it.")
+    AGAIN = "-again", Text("It says what is known.")
+    CONTRADICTS = (
+        "-contradicts",
+        lambda state: Text("It contradicts the journal, where the shipment is {state}.", state=state),
+    )
+    LESS = (
+        "-less",
+        lambda state: Text("It is not signed: what is known, the shipment {state}, counts for more.", state=state),
+    )
+    EARLIER = "-earlier", Text("It is about a message-id that the shipment does not have any more.")
+    SETTLES = "", Text("Nobody need look at it any more.")
+    ENDS_ALARM = "", Text("Nobody need look at the alarm any more.")
+    ALARMS = "", Text("FHI has answered a message that this journal does not know.")
     NOTED = "", ""
 
 
@@ -84,17 +91,17 @@ class SideEffects:
 _S, _C, _R = ShipmentState, Cause, Reaction
 
 SIDE_EFFECTS: Final[Mapping[Cause, SideEffects]] = {
-    _C.PUBLISH_BEGINS: SideEffects("The transfer is about to begin.", attempts=1, keeps_error=True),
-    _C.ACCEPTED: SideEffects("The bus answered accepted.", published_at="now", hands_over=True),
-    _C.NOT_SENT: SideEffects("It is certain that the bus does not have it."),
-    _C.NO_OUTCOME: SideEffects("The transfer began and no outcome is known.", hands_over=True),
-    _C.RECEIPT_OK: SideEffects("A verified receipt says OK."),
-    _C.RECEIPT_OK_WITH_ERRORS: SideEffects("A verified receipt says OK, but with errors."),
-    _C.RECEIPT_REJECTED: SideEffects("A verified receipt says rejected."),
+    _C.PUBLISH_BEGINS: SideEffects(Text("The transfer is about to begin."), attempts=1, keeps_error=True),
+    _C.ACCEPTED: SideEffects(Text("The bus answered accepted."), published_at="now", hands_over=True),
+    _C.NOT_SENT: SideEffects(Text("It is certain that the bus does not have it.")),
+    _C.NO_OUTCOME: SideEffects(Text("The transfer began and no outcome is known."), hands_over=True),
+    _C.RECEIPT_OK: SideEffects(Text("A verified receipt says OK.")),
+    _C.RECEIPT_OK_WITH_ERRORS: SideEffects(Text("A verified receipt says OK, but with errors.")),
+    _C.RECEIPT_REJECTED: SideEffects(Text("A verified receipt says rejected.")),
     # An AppRec says itself what is wrong; a message on the error queue is no document that a person could read.
     _C.ERROR_QUEUE: SideEffects(
-        "A message on the error queue names it.",
-        error=LastError(RejectedByReceiver.code, "A message on the error queue names this shipment."),
+        Text("A message on the error queue names it."),
+        error=LastError(RejectedByReceiver.code, Text("A message on the error queue names this shipment.")),
     ),
     # It starts the wait for the receipt anew (``Shipment.arrived_at``); when the bus said *accepted* stays known.
     _C.PERSON_ARRIVED: SideEffects(published_at="first", hands_over=True),
@@ -103,9 +110,9 @@ SIDE_EFFECTS: Final[Mapping[Cause, SideEffects]] = {
     _C.PERSON_CANCELS: SideEffects(),
 }
 
-_MAYBE_SENT: Final = "The journal was restored from backup; it may have been sent in the meantime."
+_MAYBE_SENT: Final = Text("The journal was restored from backup; it may have been sent in the meantime.")
 _TAKEN_AS_SENT: Final = (
-    Recorded(_C.PUBLISH_BEGINS, "Taken as begun: the journal was restored from backup, and may not know of it."),
+    Recorded(_C.PUBLISH_BEGINS, Text("Taken as begun: the journal was restored from backup, and may not know of it.")),
     Recorded(_C.NO_OUTCOME, _MAYBE_SENT, LastError(InDoubt.code, _MAYBE_SENT)),
 )
 _RECEIVED: Final = {
@@ -325,7 +332,8 @@ def _stay(shipment: Lifecycle, trigger: Trigger, reaction: Reaction) -> Change:
     if reaction is Reaction.WAITS:
         reaction = _beside(shipment.early_answer, trigger.cause)
     word, text = reaction.value
-    why = text.format(state=shipment.state.value) if word else trigger.why or text
+    known = text if isinstance(text, str) else text(shipment.state.value)
+    why = known if word else trigger.why or known
     line = HistoryLine(trigger.cause.value + word, why, trigger.who, details=trigger.evidence)
     if reaction is Reaction.WAITS:
         return Change(replace(shipment, early_answer=trigger.cause), (line,))
@@ -351,7 +359,7 @@ def noted(shipment: Lifecycle, error: LastError | None) -> Change:
     """Return what it means that something went wrong, or that nothing does any more (None): it moves nothing."""
     if error == shipment.last_error:
         return Change(shipment)  # a cron job that meets the same error every ten minutes does not fill the history
-    why = "What went wrong before is over." if error is None else error.text
+    why = Text("What went wrong before is over.") if error is None else error.text
     line = HistoryLine("error-noted", why, details={} if error is None else {"code": error.code})
     return Change(replace(shipment, last_error=error), (line,))
 

@@ -6,11 +6,10 @@ person asks for the template and the values (``kpr_sender.render.language``). Ho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, Self
 
-CAPITAL: Final = "capital"
 _STOPS: Final = " .;:,"
 
 
@@ -42,8 +41,8 @@ class Text(str):
         return _made, (type(self), self.template, self.plural, dict(self.values))
 
     def __format__(self, spec: str) -> str:
-        """Take one specification more than a ``str``: ``capital``, for what begins a sentence."""
-        return capital(self) if spec == CAPITAL else super().__format__(spec)
+        """Take the specifications of ``FORMS``, too: ``{what:capital}``, ``{why:bare}``."""
+        return FORMS[spec](self) if spec in FORMS else super().__format__(spec)
 
     def with_values(self, change: Callable[[object], object]) -> Self:
         """Return the same text with each of its values changed."""
@@ -51,9 +50,16 @@ class Text(str):
         return type(self)(self.template, plural=self.plural, **changed)
 
 
-def capital(text: str) -> str:
-    """Return a text with a capital letter at its beginning."""
-    return f"{text[:1].upper()}{text[1:]}"
+FORMS: Final[Mapping[str, Callable[[str], str]]] = {
+    "capital": lambda text: f"{text[:1].upper()}{text[1:]}",
+    "bare": lambda text: text.strip(_STOPS),
+}
+"""What a text may be as a value of another: at its beginning, or where the other goes on behind it."""
+
+
+def as_text(words: str) -> Text:
+    """Return words as a text; as they are in every language where they are none."""
+    return words if isinstance(words, Text) else Text("{words}", words=words)
 
 
 def said(error: BaseException) -> str:
@@ -81,10 +87,8 @@ def paragraph(*sentences: str) -> Text:
 
 def quoted(*clauses: str) -> str:
     """Return what others say as one value of a sentence of ours: each clause once, without the stops it ends with."""
-    bare = [clause.strip(_STOPS) for clause in clauses]
-    # A text that ends with a stop of its own cannot be said without it: its English is taken.
-    kept = [clause if clause == stripped else stripped for clause, stripped in zip(clauses, bare, strict=True)]
-    return _joined("; ", dict.fromkeys(kept))
+    said_once = {clause.strip(_STOPS): clause for clause in reversed(clauses)}
+    return _joined("; ", [clause for bare, clause in reversed(said_once.items()) if bare])
 
 
 def of_table(words: str) -> Text:
@@ -94,13 +98,12 @@ def of_table(words: str) -> Text:
 
 def listed(*things: str) -> str:
     """Return things of a kind as one value of a sentence, with commas; empty ones are left out."""
-    return _joined(", ", things)
+    return _joined(", ", [thing for thing in things if thing])
 
 
-def _joined(between: str, parts: Iterable[str]) -> str:
+def _joined(between: str, parts: Sequence[str]) -> str:
     """Return parts that are no sentences as one text; as a plain one where none of them is a text."""
-    there = [part for part in parts if part]
-    if len(there) == 1 or not any(isinstance(part, Text) for part in there):
-        return there[0] if len(there) == 1 else between.join(there)
-    values = {f"part_{number}": part for number, part in enumerate(there)}
-    return Text(between.join(f"{{{name}}}" for name in values), **values)
+    if not any(isinstance(part, Text) for part in parts):
+        return between.join(part.strip(_STOPS) for part in parts)
+    values = {f"part_{number}": as_text(part) for number, part in enumerate(parts)}
+    return Text(between.join(f"{{{name}:bare}}" for name in values), **values)

@@ -16,6 +16,7 @@ from typing import Final
 
 from kpr_sender.cms.algorithms import REFUSED, Policy
 from kpr_sender.cms.port import AlgorithmRefused
+from kpr_sender.texts import Text
 
 INTEGER: Final = 0x02
 OCTET_STRING: Final = 0x04
@@ -86,25 +87,25 @@ class _BerBytes:
     def element(self, start: int, end: int, depth: int) -> BerElement:
         """Read the element that begins at ``start`` and must end at or before ``end``."""
         if depth > self.max_depth:
-            raise BerError("nested too deeply")
+            raise BerError(Text("nested too deeply"))
         self.elements_left -= 1
         if self.elements_left < 0:
-            raise BerError("too many elements")
+            raise BerError(Text("too many elements"))
         tag, length, content_start = self._header(start, end)
         if length is None:
             return self._indefinite(start, tag, content_start, end, depth)
         content_end = content_start + length
         if content_end > end:
-            raise BerError("an element is longer than the one around it")
+            raise BerError(Text("an element is longer than the one around it"))
         return BerElement(self, tag, depth, start, content_start, content_end, content_end)
 
     def _header(self, start: int, end: int) -> tuple[int, int | None, int]:
         """Return tag, length (None: indefinite) and where the content starts."""
         if end - start < 2:  # noqa: PLR2004, the shortest header
-            raise BerError("cut off")
+            raise BerError(Text("cut off"))
         tag, first = self.view[start], self.view[start + 1]
         if tag == 0 or tag & _HIGH_TAG == _HIGH_TAG:
-            raise BerError("a tag that CMS does not have")
+            raise BerError(Text("a tag that CMS does not have"))
         content_start = start + 2
         if first < _INDEFINITE:
             return tag, first, content_start
@@ -112,13 +113,13 @@ class _BerBytes:
             return tag, None, content_start
         octets = first & 0x7F
         if octets > _MAX_LENGTH_OCTETS or end - content_start < octets:
-            raise BerError("a length that cannot be")
+            raise BerError(Text("a length that cannot be"))
         length = int.from_bytes(self.view[content_start : content_start + octets], "big")
         return tag, length, content_start + octets
 
     def _indefinite(self, start: int, tag: int, content_start: int, end: int, depth: int) -> BerElement:
         if not tag & _CONSTRUCTED:
-            raise BerError("a primitive element of indefinite length")
+            raise BerError(Text("a primitive element of indefinite length"))
         children: list[BerElement] = []
         position = content_start
         while bytes(self.view[position : min(position + 2, end)]) != b"\0\0":
@@ -163,14 +164,14 @@ class BerElement:
             BerError: It has another.
         """
         if tags and self.tag not in tags:
-            raise BerError(f"tag {self.tag:#04x} where another is expected")
+            raise BerError(Text("tag {tag} where another is expected", tag=format(self.tag, "#04x")))
         return self
 
     def children(self) -> list[BerElement]:
         """Return the elements of a constructed one, in order."""
         if self._children is None:
             if not self.tag & _CONSTRUCTED:
-                raise BerError("a primitive element where a constructed one is expected")
+                raise BerError(Text("a primitive element where a constructed one is expected"))
             children: list[BerElement] = []
             position = self.content_start
             while position < self.content_end:
@@ -186,13 +187,13 @@ class BerElement:
             case [child]:
                 return child.expect(*tags)
             case children:
-                raise BerError(f"{len(children)} elements where one is expected")
+                raise BerError(Text("{children} elements where one is expected", children=len(children)))
 
     def oid(self) -> str:
         """Return an OBJECT IDENTIFIER in dotted form."""
         octets = bytes(self.expect(OID).content[: _MAX_OID_BYTES + 1])
         if not 0 < len(octets) <= _MAX_OID_BYTES or octets[-1] & 0x80:
-            raise BerError("an object identifier that cannot be")
+            raise BerError(Text("an object identifier that cannot be"))
         arcs, arc = [], 0
         for octet in octets:
             arc = arc << 7 | octet & 0x7F
@@ -206,7 +207,7 @@ class BerElement:
         """Return a small INTEGER."""
         octets = self.expect(INTEGER).content
         if not 0 < len(octets) <= _MAX_INTEGER_BYTES:
-            raise BerError("an integer that cannot be")
+            raise BerError(Text("an integer that cannot be"))
         return int.from_bytes(octets, "big", signed=True)
 
     def octets(self, tag: int = OCTET_STRING) -> list[memoryview]:
@@ -233,7 +234,7 @@ class Fields:
     def take(self, *tags: int) -> BerElement:
         """Return the next field, which must be there and have one of the tags, where any are given."""
         if self._next == len(self._fields):
-            raise BerError("a field is missing")
+            raise BerError(Text("a field is missing"))
         self._next += 1
         return self._fields[self._next - 1].expect(*tags)
 
@@ -246,7 +247,7 @@ class Fields:
     def end(self) -> None:
         """Check that nothing is left."""
         if self._next != len(self._fields):
-            raise BerError("more fields than expected")
+            raise BerError(Text("more fields than expected"))
 
 
 def read(data: memoryview, *, max_elements: int, max_depth: int) -> BerElement:
@@ -257,7 +258,7 @@ def read(data: memoryview, *, max_elements: int, max_depth: int) -> BerElement:
     """
     element = _BerBytes(data, max_depth, max_elements).element(0, len(data), 0)
     if element.end != len(data):
-        raise BerError("bytes after the end")
+        raise BerError(Text("bytes after the end"))
     return element
 
 
@@ -273,7 +274,7 @@ def content_info(data: memoryview, content_type: str, policy: Policy) -> BerElem
     if oid in REFUSED:
         raise AlgorithmRefused(REFUSED[oid])
     if oid != content_type:
-        raise BerError("another content type than expected")
+        raise BerError(Text("another content type than expected"))
     content = fields.take(CONTEXT_0_CONSTRUCTED).only_child(SEQUENCE)
     fields.end()
     return content

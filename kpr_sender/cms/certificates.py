@@ -24,6 +24,7 @@ from kpr_sender.cms import asn1
 from kpr_sender.errors import AccessRefused, foreign_bytes
 from kpr_sender.model import CertificateName
 from kpr_sender.privacy import redact_name
+from kpr_sender.texts import Text
 
 E = TypeVar("E", bound=x509.ExtensionType)
 
@@ -31,10 +32,14 @@ MIN_RSA_BITS: Final = 2048
 """The least that NSM and every peer accept; shorter keys are broken in practice."""
 
 _PEM: Final = b"-----BEGIN "
-_NEXT_ONE: Final = "Put the certificate that has followed it in its place; certs/README.md says where it comes from."
-_OTHER_DATE: Final = "Check this machine's clock; if it is right, use the certificate that is valid now."
-_OTHER_USE: Final = "Take the party's certificate for this use; certs/README.md says which one goes where."
-_OTHER_KEY: Final = "A certificate with an RSA key of at least 2048 bits is needed; have one issued and registered."
+_NEXT_ONE: Final = Text(
+    "Put the certificate that has followed it in its place; certs/README.md says where it comes from."
+)
+_OTHER_DATE: Final = Text("Check this machine's clock; if it is right, use the certificate that is valid now.")
+_OTHER_USE: Final = Text("Take the party's certificate for this use; certs/README.md says which one goes where.")
+_OTHER_KEY: Final = Text(
+    "A certificate with an RSA key of at least 2048 bits is needed; have one issued and registered."
+)
 
 
 def load_certificates(data: bytes, name: str) -> list[x509.Certificate]:
@@ -43,7 +48,7 @@ def load_certificates(data: bytes, name: str) -> list[x509.Certificate]:
     Raises:
         AccessRefused: There is none, or one is damaged.
     """
-    with foreign_bytes(AccessRefused("There is no certificate in the file, or one is damaged.", where=name)):
+    with foreign_bytes(AccessRefused(Text("There is no certificate in the file, or one is damaged."), where=name)):
         return [_complete(each) for each in x509.load_pem_x509_certificates(data)] if _PEM in data else [read_der(data)]
 
 
@@ -93,20 +98,27 @@ def check(certificate: x509.Certificate, use: CertificateUse, *, at: datetime, n
     """
     rsa_public_key(certificate, name=name)
     if at < certificate.not_valid_before_utc:
-        what = f"The certificate is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+        what = Text(
+            "The certificate is not valid before {not_valid_before_utc} UTC",
+            not_valid_before_utc=format(certificate.not_valid_before_utc, "%Y-%m-%d %H:%M"),
+        )
         raise refusal(certificate, what, name=name, next_step=_OTHER_DATE)
     if at > certificate.not_valid_after_utc:
-        what = f"The certificate expired on {certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+        what = Text(
+            "The certificate expired on {not_valid_after_utc} UTC",
+            not_valid_after_utc=format(certificate.not_valid_after_utc, "%Y-%m-%d %H:%M"),
+        )
         raise refusal(certificate, what, name=name, next_step=_NEXT_ONE)
-    unreadable = "The certificate's extensions cannot be read"
+    unreadable = Text("The certificate's extensions cannot be read")
     with foreign_bytes(partial(refusal, certificate, unreadable, name=name, next_step=_OTHER_USE)):
         usage = next((each.value for each in certificate.extensions if isinstance(each.value, x509.KeyUsage)), None)
         if usage is None:
-            what = f"The certificate has no key usage; {use.value} is needed"
+            what = Text("The certificate has no key usage; {use} is needed", use=use.value)
+        elif not _HAS_USAGE[use](usage):
+            what = Text("The certificate's key usage does not include {use}", use=use.value)
         else:
-            what = "" if _HAS_USAGE[use](usage) else f"The certificate's key usage does not include {use.value}"
-    if what:
-        raise refusal(certificate, what, name=name, next_step=_OTHER_USE)
+            return
+    raise refusal(certificate, what, name=name, next_step=_OTHER_USE)
 
 
 def rsa_public_key(certificate: x509.Certificate, *, name: str) -> RSAPublicKey:
@@ -115,22 +127,28 @@ def rsa_public_key(certificate: x509.Certificate, *, name: str) -> RSAPublicKey:
     Raises:
         AccessRefused: Not an RSA key of at least 2048 bits. .NET peers cannot take elliptic curve recipients.
     """
-    unreadable = "The certificate's key cannot be read"
+    unreadable = Text("The certificate's key cannot be read")
     with foreign_bytes(partial(refusal, certificate, unreadable, name=name, next_step=_OTHER_KEY)):
         key = certificate.public_key()
     if isinstance(key, RSAPublicKey) and key.key_size >= MIN_RSA_BITS:
         return key
     if isinstance(key, RSAPublicKey):
-        what = f"The certificate's RSA key has {key.key_size} bits; at least {MIN_RSA_BITS} are needed"
+        what = Text(
+            "The certificate's RSA key has {key_size} bits; at least {min_rsa_bits} are needed",
+            key_size=key.key_size,
+            min_rsa_bits=MIN_RSA_BITS,
+        )
     else:
         kind = type(key).__name__.removesuffix("PublicKey").upper().removeprefix("_")
-        what = f"The certificate's key is {kind}; only RSA can be used"
+        what = Text("The certificate's key is {kind}; only RSA can be used", kind=kind)
     raise refusal(certificate, what, name=name, next_step=_OTHER_KEY)
 
 
 def refusal(certificate: x509.Certificate, what: str, *, name: str, next_step: str) -> AccessRefused:
     """Return the refusal of a certificate: the rule it breaks (no full stop), which one it is, what to do."""
-    return AccessRefused(f"{what}. It is {describe(certificate)}.", where=name, next_step=next_step)
+    return AccessRefused(
+        Text("{what}. It is {describe}.", what=what, describe=describe(certificate)), where=name, next_step=next_step
+    )
 
 
 _LONGEST: Final = 64
@@ -142,7 +160,12 @@ def describe(certificate: x509.Certificate) -> str:
     No person's name is in it: where the subject has no organisation, its owner is left out.
     """
     identity = named(certificate)
-    return f"{owner(certificate)}, serial number {_colons(identity.serial)}, SHA-1 thumbprint {_colons(identity.sha1)}"
+    return Text(
+        "{owner}, serial number {colons}, SHA-1 thumbprint {colons_2}",
+        owner=owner(certificate),
+        colons=_colons(identity.serial),
+        colons_2=_colons(identity.sha1),
+    )
 
 
 def named(certificate: x509.Certificate) -> CertificateName:
@@ -156,7 +179,7 @@ def owner(certificate: x509.Certificate) -> str:
     """Return common name and organisation of the subject, for people."""
     organisation = _shown(certificate.subject, NameOID.ORGANIZATION_NAME)
     if not organisation:
-        return "a certificate of no organisation"
+        return Text("a certificate of no organisation")
     common_name = _shown(certificate.subject, NameOID.COMMON_NAME)
     return f"{common_name} ({organisation})" if common_name and common_name != organisation else organisation
 
@@ -185,12 +208,12 @@ def check_organisation(certificate: x509.Certificate, wanted: str, *, name: str)
     found = organisation_number(certificate)
     if found == wanted:
         return
-    has = "no organisation number" if found is None else f"organisation number {found}"
+    has = Text("no organisation number") if found is None else Text("organisation number {found}", found=found)
     raise refusal(
         certificate,
-        f"The certificate's subject has {has}; it must be {wanted}",
+        Text("The certificate's subject has {has}; it must be {wanted}", has=has, wanted=wanted),
         name=name,
-        next_step="Take the party's own certificate, or correct its organisation number in the configuration.",
+        next_step=Text("Take the party's own certificate, or correct its organisation number in the configuration."),
     )
 
 

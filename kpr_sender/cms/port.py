@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from kpr_sender.model import SEALED_FOR_ANOTHER
 from kpr_sender.privacy import MAX_FOREIGN, redact_text
+from kpr_sender.texts import Text
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.hashes import HashAlgorithm
@@ -96,8 +97,12 @@ class NotForUs(ProtectionRefused):
     def __init__(
         self, recipients: tuple[str, ...] = (), is_for: Callable[[Certificate], bool] = lambda _: False
     ) -> None:
-        named = f" but for the certificate with {' and the one with '.join(recipients)}" if recipients else ""
-        super().__init__(f"{SEALED_FOR_ANOTHER}{named}")
+        text = SEALED_FOR_ANOTHER
+        if recipients:
+            text = Text("{text} but for the certificate with {recipient}", text=text, recipient=recipients[0])
+        for recipient in recipients[1:]:
+            text = Text("{text} and the one with {recipient}", text=text, recipient=recipient)
+        super().__init__(text)
         self.is_for = is_for
 
 
@@ -105,7 +110,11 @@ class AlgorithmRefused(ProtectionRefused):
     """An algorithm that we do not accept; the text names it, and ``why`` what would accept it."""
 
     def __init__(self, algorithm: str, *, why: str = "") -> None:
-        super().__init__(f"it uses {algorithm}, which is refused{why and f' ({why})'}")
+        super().__init__(
+            Text("it uses {algorithm}, which is refused ({why})", algorithm=algorithm, why=why)
+            if why
+            else Text("it uses {algorithm}, which is refused", algorithm=algorithm)
+        )
         self.algorithm = algorithm
 
 
@@ -114,8 +123,10 @@ class CannotOpen(ProtectionRefused):
 
     def __init__(self) -> None:
         super().__init__(
-            "it cannot be opened and verified with the keys and certificates we hold: "
-            "it was damaged or altered, or sealed or signed with other keys"
+            Text(
+                "it cannot be opened and verified with the keys and certificates we hold: it was damaged or "
+                "altered, or sealed or signed with other keys"
+            )
         )
 
 

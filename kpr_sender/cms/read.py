@@ -43,6 +43,7 @@ from kpr_sender.cms.port import (
     Pkcs1v15,
 )
 from kpr_sender.cms.read_signed import OpenedMessage, verify
+from kpr_sender.texts import Text
 
 __all__ = ["OpenedMessage", "Policy", "open_envelope", "open_sealed"]
 
@@ -70,11 +71,13 @@ def open_sealed(
     """
     view = memoryview(sealed)
     if len(view) > policy.max_bytes:
-        raise Malformed(f"it is {len(view):,} bytes; at most {policy.max_bytes:,} are opened")
+        raise Malformed(
+            Text("it is {view:,} bytes; at most {max_bytes:,} are opened", view=len(view), max_bytes=policy.max_bytes)
+        )
     try:
         plain = open_envelope(view, decrypters, policy)
     except BerError as error:
-        raise Malformed(f"it is not a sealed message (CMS EnvelopedData): {error}") from None
+        raise Malformed(Text("it is not a sealed message (CMS EnvelopedData): {error}", error=error)) from None
     return verify(plain, signers=signers, policy=policy)
 
 
@@ -96,7 +99,7 @@ def open_envelope(sealed: memoryview, decrypters: Sequence[Decrypter], policy: P
     recipient_infos = fields.take(asn1.SET)
     content = asn1.Fields(fields.take(asn1.SEQUENCE))
     if content.take(asn1.OID).oid() != ID_DATA:
-        raise BerError("the enveloped content is not id-data")
+        raise BerError(Text("the enveloped content is not id-data"))
     # Whose it is comes first: what is sealed for others is theirs, whatever it is sealed with.
     decrypter, padding, encrypted_key = _recipient(recipient_infos, decrypters)
     cipher, iv = _content_cipher(content.take(asn1.SEQUENCE), policy)
@@ -109,7 +112,7 @@ def _recipient(infos: asn1.BerElement, decrypters: Sequence[Decrypter]) -> tuple
     """Find the KeyTransRecipientInfo (the only kind that is an untagged SEQUENCE) that names one of our keys."""
     others: list[asn1.BerElement] = []
     if len(infos.children()) > _MAX_RECIPIENTS:
-        raise BerError("too many recipients")
+        raise BerError(Text("too many recipients"))
     for info in infos.children():
         if info.tag != asn1.SEQUENCE:
             continue
@@ -130,10 +133,13 @@ def _recipient(infos: asn1.BerElement, decrypters: Sequence[Decrypter]) -> tuple
 def _recipient_text(identifier: asn1.BerElement) -> str:
     """Return how a RecipientIdentifier (RFC 5652 6.2.1) names a certificate, without anybody's name."""
     if identifier.tag == asn1.CONTEXT_0:
-        return f"key identifier {bytes(identifier.content[:_HEX_SHOWN]).hex()[:_HEX_SHOWN]}"
+        return Text("key identifier {number}", number=bytes(identifier.content[:_HEX_SHOWN]).hex()[:_HEX_SHOWN])
     if not identifier.children():
-        raise BerError("a recipient that is nobody")
-    return f"serial number {bytes(identifier.children()[-1].content[:_HEX_SHOWN]).hex().lstrip('0')[:_HEX_SHOWN]}"
+        raise BerError(Text("a recipient that is nobody"))
+    return Text(
+        "serial number {number}",
+        number=bytes(identifier.children()[-1].content[:_HEX_SHOWN]).hex().lstrip("0")[:_HEX_SHOWN],
+    )
 
 
 def _key_transport(identifier: asn1.BerElement) -> KeyTransport:
@@ -156,12 +162,12 @@ def _oaep(parameters: asn1.BerElement | None) -> Oaep:
     if (field := fields.optional(0xA1)) is not None:
         oid, inner = algorithm(field.only_child())
         if oid != MGF1 or inner is None:
-            raise AlgorithmRefused(f"RSAES-OAEP with mask generation {oid}")
+            raise AlgorithmRefused(Text("RSAES-OAEP with mask generation {oid}", oid=oid))
         mgf1_digest = _oaep_digest(inner)
     if (field := fields.optional(0xA2)) is not None:
         oid, inner = algorithm(field.only_child())
         if oid != P_SPECIFIED or inner is None or len(inner.expect(asn1.OCTET_STRING).content):
-            raise AlgorithmRefused("RSAES-OAEP with a label")
+            raise AlgorithmRefused(Text("RSAES-OAEP with a label"))
     fields.end()
     return Oaep(digest, mgf1_digest)
 
@@ -169,7 +175,7 @@ def _oaep(parameters: asn1.BerElement | None) -> Oaep:
 def _oaep_digest(identifier: asn1.BerElement) -> HashAlgorithm:
     oid, _ = algorithm(identifier)
     if oid not in OAEP_DIGESTS:
-        raise AlgorithmRefused(f"RSAES-OAEP with {REFUSED.get(oid, oid)}")
+        raise AlgorithmRefused(Text("RSAES-OAEP with {oid}", oid=REFUSED.get(oid, oid)))
     return OAEP_DIGESTS[oid]()
 
 
@@ -177,13 +183,13 @@ def _content_cipher(identifier: asn1.BerElement, policy: Policy) -> tuple[Conten
     oid, parameters = algorithm(identifier)
     cipher = TRIPLE_DES if oid == TRIPLE_DES_CBC and policy.accept_3des else CONTENT_CIPHERS.get(oid)
     if cipher is None:
-        why = "protection.accept_3des lets it in" if oid == TRIPLE_DES_CBC else ""
+        why = Text("protection.accept_3des lets it in") if oid == TRIPLE_DES_CBC else ""
         raise AlgorithmRefused(REFUSED.get(oid, oid), why=why)
     if parameters is None:
-        raise BerError("no initialisation vector")
+        raise BerError(Text("no initialisation vector"))
     iv = bytes(parameters.expect(asn1.OCTET_STRING).content)
     if len(iv) != cipher.block_bytes:
-        raise BerError("an initialisation vector of the wrong length")
+        raise BerError(Text("an initialisation vector of the wrong length"))
     return cipher, iv
 
 

@@ -44,6 +44,7 @@ from kpr_sender.cms.asn1 import BerError, algorithm, content_info
 from kpr_sender.cms.certificates import CertificateIdentity, names, read_der, rsa_public_key
 from kpr_sender.cms.port import AlgorithmRefused, CannotOpen, ProtectionRefused, SignatureRefused
 from kpr_sender.errors import AccessRefused, foreign_bytes
+from kpr_sender.texts import Text
 
 _CONTEXT_1: Final = 0xA1
 _MAX_EMBEDDED_TRIED: Final = 20
@@ -139,7 +140,7 @@ def _parsed(signed: memoryview, policy: Policy) -> tuple[asn1.BerElement, asn1.B
     infos = [_signer_info(each) for each in _at_most(_MAX_SIGNERS_READ, fields.take(asn1.SET))]
     fields.end()
     if len(infos) != 1:
-        raise SignatureRefused(f"it has {len(infos)} signers; exactly one is expected")
+        raise SignatureRefused(Text("it has {infos} signers; exactly one is expected", infos=len(infos)))
     return encapsulated, embedded, infos[0]
 
 
@@ -157,26 +158,28 @@ def _verify(signed: memoryview, signers: Sequence[x509.Certificate], policy: Pol
     elif next((segment[0] for segment in segments if len(segment)), None) == asn1.SET:
         # Without attributes such content could be another message's signed attributes (EUF-CMA attack on CMS,
         # draft-ietf-lamps-cms-euf-cma-signeddata).
-        raise SignatureRefused("it has no signed attributes and content that looks like such")
+        raise SignatureRefused(Text("it has no signed attributes and content that looks like such"))
     return OpenedMessage(b"".join(segments), signer)
 
 
 def _content(encapsulated: asn1.BerElement) -> list[memoryview]:
     fields = asn1.Fields(encapsulated)
     if fields.take(asn1.OID).oid() != ID_DATA:
-        raise BerError("the signed content is not id-data")
+        raise BerError(Text("the signed content is not id-data"))
     explicit = fields.optional(asn1.CONTEXT_0_CONSTRUCTED)
     fields.end()
     if explicit is None:
-        raise SignatureRefused("its signature is detached; the content must be inside")
+        raise SignatureRefused(Text("its signature is detached; the content must be inside"))
     return explicit.only_child().octets()
 
 
 def _public_key(signer: x509.Certificate) -> RSAPublicKey:
     try:
-        return rsa_public_key(signer, name="the sender's signing certificate")
+        return rsa_public_key(signer, name=Text("the sender's signing certificate"))
     except AccessRefused as error:
-        raise SignatureRefused(f"it is signed with a certificate that cannot be used: {error.what}") from None
+        raise SignatureRefused(
+            Text("it is signed with a certificate that cannot be used: {what}", what=error.what)
+        ) from None
 
 
 def _unknown_signer(
@@ -197,8 +200,11 @@ def _unknown_signer(
             continue
         if isinstance(key, RSAPublicKey) and info.is_valid(digest, key):
             return SignatureRefused(
-                "it is signed with a certificate that we do not hold for its sender "
-                f"(serial number {identity.serial_number})",
+                Text(
+                    "it is signed with a certificate that we do not hold for its sender (serial number "
+                    "{serial_number})",
+                    serial_number=identity.serial_number,
+                ),
                 b"".join(segments),
             )
     return CannotOpen()
@@ -243,10 +249,10 @@ class _SignerInfo:
         found = self._attributes()
         by_oid = dict(found)
         if len(by_oid) != len(found):
-            raise SignatureRefused("it has a signed attribute twice")
+            raise SignatureRefused(Text("it has a signed attribute twice"))
         content_type = by_oid.get(ATTRIBUTE_CONTENT_TYPE, [])
         if len(content_type) != 1 or content_type[0].oid() != ID_DATA:
-            raise SignatureRefused("its signed attributes do not say that the content is data")
+            raise SignatureRefused(Text("its signed attributes do not say that the content is data"))
 
     def signed_at(self) -> datetime:
         """Return the signing time (RFC 5652 11.3), which the signer says.
@@ -304,7 +310,7 @@ def _at_most(most: int, constructed: asn1.BerElement) -> list[asn1.BerElement]:
     """Return the elements of one that has only so many: each costs more than to be found."""
     children = constructed.children()
     if len(children) > most:
-        raise BerError("too many elements of a kind")
+        raise BerError(Text("too many elements of a kind"))
     return children
 
 
@@ -321,7 +327,7 @@ def _digest(identifier: asn1.BerElement) -> tuple[str, HashAlgorithm]:
     if oid not in DIGESTS:
         raise _not_accepted(oid)
     if parameters is not None:
-        raise BerError("a digest with parameters")
+        raise BerError(Text("a digest with parameters"))
     return oid, DIGESTS[oid]()
 
 
@@ -332,32 +338,38 @@ def _padding(identifier: asn1.BerElement, digest_oid: str, digest: HashAlgorithm
     if oid not in RSA_SIGNATURES:
         raise _not_accepted(oid)
     if parameters is not None or RSA_SIGNATURES[oid] not in (None, digest_oid):
-        raise BerError("a signature algorithm that does not go with the digest")
+        raise BerError(Text("a signature algorithm that does not go with the digest"))
     return rsa_padding.PKCS1v15()
 
 
 def _pss(parameters: asn1.BerElement | None, digest_oid: str, digest: HashAlgorithm) -> rsa_padding.PSS:
     """Read RSASSA-PSS-params (RFC 8017 A.2.3). Their defaults are SHA-1, so all of the digests must be stated."""
     if parameters is None:
-        raise AlgorithmRefused("RSASSA-PSS with SHA-1")
+        raise AlgorithmRefused(Text("RSASSA-PSS with SHA-1"))
     fields = asn1.Fields(parameters)
     hash_field, mgf_field = fields.optional(0xA0), fields.optional(0xA1)
     salt_field, trailer_field = fields.optional(0xA2), fields.optional(0xA3)
     fields.end()
     if hash_field is None or mgf_field is None:
-        raise AlgorithmRefused("RSASSA-PSS with SHA-1")
+        raise AlgorithmRefused(Text("RSASSA-PSS with SHA-1"))
     mgf_oid, mgf_digest = algorithm(mgf_field.only_child())
     stated = (algorithm(hash_field.only_child())[0], mgf_oid, mgf_digest and algorithm(mgf_digest)[0])
     if stated != (digest_oid, MGF1, digest_oid):
-        raise BerError("RSASSA-PSS with another digest than the content's")
+        raise BerError(Text("RSASSA-PSS with another digest than the content's"))
     salt_length = _PSS_DEFAULT_SALT if salt_field is None else salt_field.only_child().integer()
     trailer = _PSS_TRAILER if trailer_field is None else trailer_field.only_child().integer()
     if salt_length != digest.digest_size or trailer != _PSS_TRAILER:
         # .NET writes and takes only a salt as long as the digest; openssl's longest salt is no peer's.
-        raise AlgorithmRefused(f"RSASSA-PSS with a salt of {salt_length} bytes and trailer {trailer}")
+        raise AlgorithmRefused(
+            Text(
+                "RSASSA-PSS with a salt of {salt_length} bytes and trailer {trailer}",
+                salt_length=salt_length,
+                trailer=trailer,
+            )
+        )
     return rsa_padding.PSS(rsa_padding.MGF1(digest), salt_length)
 
 
 def _not_accepted(oid: str) -> ProtectionRefused | BerError:
     """Name what we know; anything else may as well be an altered message."""
-    return AlgorithmRefused(REFUSED[oid]) if oid in REFUSED else BerError("an unknown algorithm")
+    return AlgorithmRefused(REFUSED[oid]) if oid in REFUSED else BerError(Text("an unknown algorithm"))

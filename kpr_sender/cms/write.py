@@ -49,9 +49,10 @@ from kpr_sender.cms.algorithms import (
 from kpr_sender.cms.certificates import CertificateIdentity, rsa_public_key
 from kpr_sender.cms.port import Signer
 from kpr_sender.errors import AccessRefused
+from kpr_sender.texts import Text
 
-_SIGNING: Final = "the signing certificate"
-_ENCRYPTION: Final = "the receiver's encryption certificate"
+_SIGNING: Final = Text("the signing certificate")
+_ENCRYPTION: Final = Text("the receiver's encryption certificate")
 _KEY_BYTES: Final = 32
 _BLOCK_BYTES: Final = 16
 _BUFFER_BYTES: Final = 512 * 1024
@@ -196,7 +197,7 @@ def sign(signer: Signer, digest: bytes) -> bytes:
     try:
         rsa_public_key(signer.certificate, name=_SIGNING).verify(signature, digest, PKCS1v15(), Prehashed(SHA256()))
     except InvalidSignature:
-        raise AccessRefused("The signing key does not belong to its certificate.", where=_SIGNING) from None
+        raise AccessRefused(Text("The signing key does not belong to its certificate."), where=_SIGNING) from None
     return signature
 
 

@@ -8,7 +8,6 @@ never had is cancelled with the replacement: a named person gave the reason.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from kpr_sender.errors import AlreadySubmitted, InDoubt, NeedsPerson, UsageError
 from kpr_sender.journal.values import NewSubmission
@@ -16,9 +15,13 @@ from kpr_sender.model import MessageType, Submission
 from kpr_sender.privacy import holds_national_id
 from kpr_sender.states import answered_though_unsent, blocks_replacement
 from kpr_sender.texts import Text
+from kpr_sender.wording import all_of
 
 # One of ours: the answer names a MsgId that this journal does not know, and no decision can be on that.
-_SETTLE_ALARM: Final = "Ask kpr@fhi.no what it has, then kpr-send resolve {msg_id} --settled --reason TEXT."
+
+
+def _settle_alarm(msg_id: str) -> Text:
+    return Text("Ask kpr@fhi.no what it has, then kpr-send resolve {msg_id} --settled --reason TEXT.", msg_id=msg_id)
 
 
 def require_admissible(
@@ -38,41 +41,69 @@ def require_admissible(
     """
     for message_type, earlier in same_payload.items():
         raise AlreadySubmitted(
-            f"This {message_type.norwegian} is part of {_named(earlier)}; the same file is never sent twice.",
-            next_step=f"See kpr-send status {earlier.submission_id}. If FHI asks for the data again, make a new "
-            "extract of both files and send it with --replaces ID --reason TEXT.",
+            Text(
+                "This {norwegian} is part of {named}; the same file is never sent twice.",
+                norwegian=message_type.norwegian,
+                named=_named(earlier),
+            ),
+            next_step=Text(
+                "See kpr-send status {submission_id}. If FHI asks for the data again, make a new extract of both "
+                "files and send it with --replaces ID --reason TEXT.",
+                submission_id=earlier.submission_id,
+            ),
         )
     if latest is None:
         if new.replaces is not None:
             raise UsageError(
-                f"There is no submission {new.replaces} for this municipality and year to replace.",
+                Text(
+                    "There is no submission {replaces} for this municipality and year to replace.",
+                    replaces=new.replaces,
+                ),
                 where="--replaces",
-                next_step="See kpr-send status for what the journal holds.",
+                next_step=Text("See kpr-send status for what the journal holds."),
             )
         return
     if new.replaces is None:
         corrected = latest.sender_her_id != new.sender_her_id
         her_ids = (
-            f", from HER-id {latest.sender_her_id}, where HER-id {new.sender_her_id} is configured now"
+            Text(
+                ", from HER-id {sender_her_id}, where HER-id {sender_her_id_2} is configured now",
+                sender_her_id=latest.sender_her_id,
+                sender_her_id_2=new.sender_her_id,
+            )
             if corrected
             else ""
         )
         raise AlreadySubmitted(
-            f"{new.year} is submitted for this municipality, as {_named(latest)}{her_ids}.",
-            next_step=f"See kpr-send status {latest.submission_id}. After contact with FHI (kpr@fhi.no) only: send the "
-            f"new extract with --replaces {latest.submission_id} --reason TEXT.",
+            Text(
+                "{year} is submitted for this municipality, as {named}{her_ids}.",
+                year=new.year,
+                named=_named(latest),
+                her_ids=her_ids,
+            ),
+            next_step=Text(
+                "See kpr-send status {submission_id}. After contact with FHI (kpr@fhi.no) only: send the new "
+                "extract with --replaces {submission_id} --reason TEXT.",
+                submission_id=latest.submission_id,
+            ),
         )
     if new.replaces != latest.submission_id:
         raise AlreadySubmitted(
-            f"{new.replaces} is not the latest for this municipality and year; that is {_named(latest)}.",
+            Text(
+                "{replaces} is not the latest for this municipality and year; that is {named}.",
+                replaces=new.replaces,
+                named=_named(latest),
+            ),
             where="--replaces",
-            next_step=f"If that one is to be replaced, say --replaces {latest.submission_id}.",
+            next_step=Text(
+                "If that one is to be replaced, say --replaces {submission_id}.", submission_id=latest.submission_id
+            ),
         )
     if not new.reason.strip():
         raise AlreadySubmitted(
-            f"Replacing {_named(latest)} needs a reason.",
+            Text("Replacing {named} needs a reason.", named=_named(latest)),
             where="--reason",
-            next_step="Say with --reason what was agreed with FHI.",
+            next_step=Text("Say with --reason what was agreed with FHI."),
         )
     require_clean(new.reason, new.by)
     require_answered(latest)
@@ -88,21 +119,33 @@ def require_answered(replaced: Submission) -> None:
     for shipment in replaced.shipments:
         if shipment.alarm:
             raise AlreadySubmitted(
-                f"{shipment.alarm} Nothing takes the place of {_named(replaced)} before a person has settled that.",
-                next_step=_SETTLE_ALARM.format(msg_id=shipment.msg_id),
+                Text(
+                    "{alarm} Nothing takes the place of {named} before a person has settled that.",
+                    alarm=shipment.alarm,
+                    named=_named(replaced),
+                ),
+                next_step=_settle_alarm(shipment.msg_id),
             )
         if answered_though_unsent(shipment):
             raise AlreadySubmitted(
-                f"FHI has answered the {shipment.type.norwegian} of {_named(replaced)}, which the journal holds as not "
-                "sent: nothing may take its place yet.",
-                next_step="Ask kpr@fhi.no whether the MsgId has arrived.",
+                Text(
+                    "FHI has answered the {norwegian} of {named}, which the journal holds as not sent: nothing may "
+                    "take its place yet.",
+                    norwegian=shipment.type.norwegian,
+                    named=_named(replaced),
+                ),
+                next_step=Text("Ask kpr@fhi.no whether the MsgId has arrived."),
             )
     open_halves = [shipment for shipment in replaced.shipments if blocks_replacement(shipment)]
     if open_halves:
-        names = " and ".join(f"{one.type} (MsgId {one.msg_id})" for one in open_halves)
+        names = all_of(f"{one.type} (MsgId {one.msg_id})" for one in open_halves)
         raise InDoubt(
-            f"It is not known whether FHI has {names}: nothing may take the place of {_named(replaced)} before that is "
-            "answered, or both could arrive."
+            Text(
+                "It is not known whether FHI has {names}: nothing may take the place of {named} before that is "
+                "answered, or both could arrive.",
+                names=names,
+                named=_named(replaced),
+            )
         )
 
 
@@ -114,8 +157,8 @@ def require_reason(reason: str, by: str) -> None:
     """
     if not reason.strip() or not by.strip():
         raise UsageError(
-            "A decision needs a reason and the name of the person who takes it.",
-            next_step="Give --reason TEXT (what FHI said, and when) and --by NAME.",
+            Text("A decision needs a reason and the name of the person who takes it."),
+            next_step=Text("Give --reason TEXT (what FHI said, and when) and --by NAME."),
         )
     require_clean(reason, by)
 
@@ -129,9 +172,9 @@ def require_clean(reason: str, by: str = "", *, where: str = "--reason") -> None
     for text, place in ((reason, where), (by, "--by")):
         if holds_national_id(text):
             raise UsageError(
-                "The text holds something like a national id, which the journal does not store.",
+                Text("The text holds something like a national id, which the journal does not store."),
                 where=place,
-                next_step="Say it without the number: MsgIds name what was sent.",
+                next_step=Text("Say it without the number: MsgIds name what was sent."),
             )
 
 
@@ -147,10 +190,16 @@ def require_nothing_forgotten(new: NewSubmission, in_the_way: tuple[str, ...]) -
     """
     if in_the_way:
         raise AlreadySubmitted(
-            f"Before this journal was restored from backup, {new.year} was sent for this municipality, as "
-            f"{' and '.join(in_the_way)}: FHI may have it.",
-            next_step="Ask kpr@fhi.no whether these MsgIds have arrived. Only when FHI wants the data anew: kpr-send "
-            "journal release MSGID --reason TEXT --by NAME for each, then send again.",
+            Text(
+                "Before this journal was restored from backup, {year} was sent for this municipality, as "
+                "{in_the_way}: FHI may have it.",
+                year=new.year,
+                in_the_way=all_of(in_the_way),
+            ),
+            next_step=Text(
+                "Ask kpr@fhi.no whether these MsgIds have arrived. Only when FHI wants the data anew: kpr-send "
+                "journal release MSGID --reason TEXT --by NAME for each, then send again."
+            ),
         )
 
 
@@ -163,8 +212,8 @@ def alarm_open(alarm: str, msg_id: str, what: str) -> NeedsPerson:
         what: What is not done meanwhile.
     """
     return NeedsPerson(
-        f"{alarm} {what} before a person has settled that.",
-        next_step=_SETTLE_ALARM.format(msg_id=msg_id),
+        Text("{alarm} {what} before a person has settled that.", alarm=alarm, what=what),
+        next_step=_settle_alarm(msg_id),
     )
 
 
@@ -181,4 +230,8 @@ def pruned_away(msg_id: str) -> UsageError:
 
 
 def _named(submission: Submission) -> str:
-    return f"submission {submission.submission_id} of {submission.created_at:%Y-%m-%d %H:%M} UTC"
+    return Text(
+        "submission {submission_id} of {created_at} UTC",
+        submission_id=submission.submission_id,
+        created_at=format(submission.created_at, "%Y-%m-%d %H:%M"),
+    )

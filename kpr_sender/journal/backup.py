@@ -19,6 +19,7 @@ from kpr_sender.journal.recovery import open_there
 from kpr_sender.journal.rows import time_text
 from kpr_sender.journal.verify import check
 from kpr_sender.model import Environment
+from kpr_sender.texts import Text
 
 
 def back_up(path: Path, environment: Environment, target: Path, *, now: Callable[[], datetime]) -> dict[str, int]:
@@ -41,14 +42,18 @@ def back_up(path: Path, environment: Environment, target: Path, *, now: Callable
     """
     store = open_there(path, environment)
     if store is None:
-        raise UsageError("There is no journal yet: nothing to back up.", where=str(path), next_step="Nothing to do.")
+        raise UsageError(
+            Text("There is no journal yet: nothing to back up."), where=str(path), next_step=Text("Nothing to do.")
+        )
     try:
         with closing(store), store.copied_to(target) as copy:
             copy.execute(sql.MARK_AS_BACKUP, (time_text(now()),))
             return _require_sound(copy, target)
     except FileExistsError:
         raise UsageError(
-            "The file is there already, and is not overwritten.", where=str(target), next_step="Name a new file."
+            Text("The file is there already, and is not overwritten."),
+            where=str(target),
+            next_step=Text("Name a new file."),
         ) from None
 
 
@@ -57,8 +62,12 @@ def _require_sound(copy: sqlite3.Connection, target: Path) -> dict[str, int]:
     finding = next(iter([*check(copy, str(target), counted)]), None)
     if finding is not None:
         raise JournalUnwritable(
-            f"The copy is not sound, and was removed again: {finding.subject}: {finding.text}",
+            Text(
+                "The copy is not sound, and was removed again: {subject}: {finding}",
+                subject=finding.subject,
+                finding=finding.text,
+            ),
             where=str(target),
-            next_step="Run kpr-send journal verify: the journal itself may be damaged.",
+            next_step=Text("Run kpr-send journal verify: the journal itself may be damaged."),
         )
     return counted

@@ -101,9 +101,9 @@ class Store:
         # SQLite must not be carried across a fork: parent and child would share locks and corrupt the file.
         if self._pid != os.getpid():
             raise InternalError(
-                "The journal was opened before a fork and cannot be used in the child.",
+                Text("The journal was opened before a fork and cannot be used in the child."),
                 where=str(self.path),
-                next_step="Open the Client in the process that uses it.",
+                next_step=Text("Open the Client in the process that uses it."),
             )
 
 
@@ -120,9 +120,11 @@ def require_journal(path: Path) -> None:
         size = path.stat().st_size
         if size == 0 and not any(beside(path, end).exists() for end in _MADE_BEFORE):
             raise JournalUnwritable(
-                "The file is empty, and kpr-sender has not made it.",
+                Text("The file is empty, and kpr-sender has not made it."),
                 where=str(path),
-                next_step=f"{CHECK_NAME} Where a journal is to begin there, delete the empty file.",
+                next_step=Text(
+                    "{check_name} Where a journal is to begin there, delete the empty file.", check_name=CHECK_NAME
+                ),
             )
         if size == 1:  # SQLite takes that for an empty file, and would write over it
             raise JournalUnwritable(NO_JOURNAL, where=str(path), next_step=CHECK_NAME)
@@ -251,7 +253,7 @@ def _make_private(path: Path) -> None:
 
 def _require_file(path: Path) -> None:
     if not stat.S_ISREG(path.stat().st_mode):
-        raise JournalUnwritable("The journal's path is not a file.", where=str(path), next_step=CHECK_NAME)
+        raise JournalUnwritable(Text("The journal's path is not a file."), where=str(path), next_step=CHECK_NAME)
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -282,10 +284,16 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> int:
         raise JournalUnwritable(OTHER_DATABASE, where=str(path), next_step=CHECK_NAME)
     if version > schema.VERSION:
         raise JournalUnwritable(
-            f"The journal is from a newer version of kpr-sender (schema {version}, this one knows {schema.VERSION}).",
+            Text(
+                "The journal is from a newer version of kpr-sender (schema {version}, this one knows {version_2}).",
+                version=version,
+                version_2=schema.VERSION,
+            ),
             where=str(path),
-            next_step="Nothing was changed. Install the newer version of kpr-sender again and run the same command; do "
-            "not send with this one.",
+            next_step=Text(
+                "Nothing was changed. Install the newer version of kpr-sender again and run the same command; do "
+                "not send with this one."
+            ),
         )
     return version
 
@@ -294,9 +302,9 @@ def _require_wal(connection: sqlite3.Connection, path: Path) -> None:
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise JournalUnwritable(
-            "This file system cannot hold the journal safely (no write-ahead log).",
+            Text("This file system cannot hold the journal safely (no write-ahead log)."),
             where=str(path),
-            next_step="Put the journal on a local disk, then run the same command again.",
+            next_step=Text("Put the journal on a local disk, then run the same command again."),
         )
 
 
@@ -381,9 +389,9 @@ def _sync(file: Path) -> None:
 def _require_up_to_date(version: int, path: Path) -> None:
     if version < schema.VERSION:
         raise JournalUnwritable(
-            "The journal is from an earlier version of kpr-sender.",
+            Text("The journal is from an earlier version of kpr-sender."),
             where=str(path),
-            next_step="Run kpr-send send or wait once: it brings the journal up to date.",
+            next_step=Text("Run kpr-send send or wait once: it brings the journal up to date."),
         )
 
 
@@ -391,10 +399,14 @@ def _require_environment(connection: sqlite3.Connection, path: Path, environment
     with closing(connection.execute(sql.READ_ENVIRONMENT)) as cursor:
         row = cursor.fetchone()
     if row is None:
-        raise damaged(path, "it does not say which environment it is for")
+        raise damaged(path, Text("it does not say which environment it is for"))
     if row["environment"] != environment.value:
         raise ConfigInvalid(
-            f"This journal is for the environment {row['environment']}, not for {environment.value}.",
+            Text(
+                "This journal is for the environment {row}, not for {environment}.",
+                row=row["environment"],
+                environment=environment.value,
+            ),
             where=str(path),
-            next_step="Name another file in journal.path or --journal: each environment has its own journal.",
+            next_step=Text("Name another file in journal.path or --journal: each environment has its own journal."),
         )

@@ -22,6 +22,7 @@ from typing import Final
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.file_owners import file_system, is_from_outside, is_network, keeps_owners, user_name
 from kpr_sender.settings.file_access import OTHERS, writers
+from kpr_sender.texts import Text
 
 _OF_ONE_JOURNAL: Final = ("", "-wal", "-shm", ".mark", ".lock", ".looks.json", ".logins.json")
 _ROOT: Final = 0
@@ -44,10 +45,15 @@ def require_local(journal: Path) -> None:
     kind = file_system(journal)
     if is_network(kind):
         raise JournalUnwritable(
-            f"The journal would lie on a network file system ({kind}), where locks and writes are not safe.",
+            Text(
+                "The journal would lie on a network file system ({kind}), where locks and writes are not safe.",
+                kind=kind,
+            ),
             where=str(journal),
-            next_step="Put it on a local disk (journal.path). If you know that this one is safe and that no other "
-            "machine uses the journal, set journal.allow_network = true.",
+            next_step=Text(
+                "Put it on a local disk (journal.path). If you know that this one is safe and that no other "
+                "machine uses the journal, set journal.allow_network = true."
+            ),
         )
 
 
@@ -75,18 +81,31 @@ def require_own_journal(journal: Path) -> None:
     if others and (owner == here or (folder is not None and folder.st_uid == here)):
         whose, named = user_name(owners[others[0]]), shlex.join(others)
         raise JournalUnwritable(
-            f"{Path(others[0]).name} belongs to {whose}: a run as {whose} made it.",
+            Text("{name} belongs to {whose}: a run as {whose} made it.", name=Path(others[0]).name, whose=whose),
             where=str(journal),
-            next_step=f"Give it to the user whose journal this is: sudo chown {here} {named}",
+            next_step=Text(
+                "Give it to the user whose journal this is: sudo chown {here} {named}", here=here, named=named
+            ),
         )
     uid = owners[others[0]] if owner is None else owner
     whose = user_name(uid)
     account = f"'#{uid}'" if " " in whose else shlex.quote(whose)
     raise JournalUnwritable(
-        f"The journal{'' if resolved in owners else ' folder'} is {whose}'s, and this is {user_name(here)}: what it "
-        f"writes, {whose}'s next run could not use.",
+        Text(
+            "The journal is {whose}'s, and this is {user}: what it writes, {whose}'s next run could not use.",
+            whose=whose,
+            user=user_name(here),
+        )
+        if resolved in owners
+        else Text(
+            "The journal folder is {whose}'s, and this is {user}: what it writes, {whose}'s next run could not use.",
+            whose=whose,
+            user=user_name(here),
+        ),
         where=str(journal),
-        next_step=f"Run the same command as that user: sudo -H -u {account} kpr-send ... Nothing was done.",
+        next_step=Text(
+            "Run the same command as that user: sudo -H -u {account} kpr-send ... Nothing was done.", account=account
+        ),
     )
 
 
@@ -108,10 +127,17 @@ def require_private_folder(journal: Path) -> None:
             continue
         mode = stat.S_IMODE(about.st_mode)
         raise JournalUnwritable(
-            f"{who} may write in the journal's folder (mode {mode:04o}), and put another journal there.",
+            Text(
+                "{who} may write in the journal's folder (mode {mode}), and put another journal there.",
+                who=who,
+                mode=format(mode, "04o"),
+            ),
             where=folder,
-            next_step="Look whether all in it is yours, then let only its owner write there: chmod go-w "
-            f"{shlex.quote(folder)}. Where that cannot be, name a new folder within it in journal.path.",
+            next_step=Text(
+                "Look whether all in it is yours, then let only its owner write there: chmod go-w {quote}. Where "
+                "that cannot be, name a new folder within it in journal.path.",
+                quote=shlex.quote(folder),
+            ),
         )
 
 

@@ -26,6 +26,7 @@ from kpr_sender.journal.file_errors import of_os
 from kpr_sender.journal.location import beside, require_own_journal, require_private_folder
 from kpr_sender.journal.rows import time_text
 from kpr_sender.regular_file import read_regular
+from kpr_sender.texts import Text
 
 _CONTENT_BYTES: Final = 4096
 _TAKEN_BY_ANOTHER: Final = frozenset({errno.EAGAIN, errno.EACCES, errno.EDEADLK})
@@ -136,9 +137,9 @@ def _lock_file(journal: Path) -> Path:
 
 def _not_ours(file: Path) -> JournalUnwritable:
     return JournalUnwritable(
-        f"{file.name} is a symbolic link: what it leads to would be overwritten.",
+        Text("{file} is a symbolic link: what it leads to would be overwritten.", file=file.name),
         where=str(file),
-        next_step="Find out who made it, and remove it; nothing was changed.",
+        next_step=Text("Find out who made it, and remove it; nothing was changed."),
     )
 
 
@@ -152,8 +153,13 @@ def _write_holder(descriptor: int, since: datetime) -> None:
 def _locked(journal: Path, file: Path) -> JournalLocked:
     try:
         holder = json.loads(read_regular(file, most=_CONTENT_BYTES))
-        named = f"process {holder['pid']} on {holder['host']} has held it since {holder['since']}"
+        named = Text(
+            "process {holder} on {holder_2} has held it since {holder_3}",
+            holder=holder["pid"],
+            holder_2=holder["host"],
+            holder_3=holder["since"],
+        )
     except (OSError, ValueError, KeyError, TypeError):
         # It is the other's to write, and it may be about to.
-        named = "a process that has just begun holds it"
-    return JournalLocked(f"Another run holds the journal: {named}.", where=str(journal))
+        named = Text("a process that has just begun holds it")
+    return JournalLocked(Text("Another run holds the journal: {named}.", named=named), where=str(journal))

@@ -21,6 +21,7 @@ from kpr_sender.journal import rows, sql
 from kpr_sender.journal.transaction import Transaction
 from kpr_sender.journal.values import PRUNED, Pruned
 from kpr_sender.states import UNANSWERED, HistoryLine, ShipmentState
+from kpr_sender.texts import Text
 
 _MAY_BE_SENT: Final = frozenset({ShipmentState.SEALED, ShipmentState.PUBLISHING})
 
@@ -43,7 +44,13 @@ def prune(transaction: Transaction, submission_ids: Sequence[str], *, why: str, 
     for shipment_id, row in found.items():
         life = rows.lifecycle_of(row)
         if life.state in _MAY_BE_SENT or (life.state in UNANSWERED and not life.settled):
-            raise InternalError(f"{row['msg_id']} is {life.state.value}: what may still be needed is not removed.")
+            raise InternalError(
+                Text(
+                    "{row} is {state}: what may still be needed is not removed.",
+                    row=row["msg_id"],
+                    state=life.state.value,
+                )
+            )
         key = {"shipment_id": shipment_id}
         left = connection.execute(sql.SEALED_LEFT, key).fetchone()
         documents = connection.execute(sql.RECEIPTS_LEFT, key).fetchall()

@@ -107,7 +107,10 @@ class SqliteView:
                     next_step=_WHO_PRUNED,
                 )
             if hashlib.sha256(sealed).hexdigest() != row["sealed_sha256"]:
-                raise damaged(self._store.path, f"the sealed bytes of {msg_id} are not those that were written")
+                raise damaged(
+                    self._store.path,
+                    Text("the sealed bytes of {msg_id} are not those that were written", msg_id=msg_id),
+                )
             return sealed
 
     def events(self, msg_id: str | None) -> tuple[JournalEvent, ...]:

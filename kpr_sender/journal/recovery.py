@@ -53,11 +53,13 @@ from kpr_sender.journal.values import Accepted, Begun
 from kpr_sender.journal.witness import Witness
 from kpr_sender.model import Environment
 from kpr_sender.states import Cause, ShipmentState
+from kpr_sender.texts import Text, paragraph
 
-_WAY_ON: Final = (
+_WAY_ON: Final = Text(
     "Send nothing by other means. If the right journal is still somewhere, put it in its place. If not, ask "
-    "kpr@fhi.no what has arrived, then run kpr-send journal verify to see what this one knows, and kpr-send journal "
-    "verify --accept-restored --reason TEXT --by NAME: what is sealed is then in doubt and is not sent by itself."
+    "kpr@fhi.no what has arrived, then run kpr-send journal verify to see what this one knows, and kpr-send "
+    "journal verify --accept-restored --reason TEXT --by NAME: what is sealed is then in doubt and is not sent "
+    "by itself."
 )
 
 
@@ -74,7 +76,10 @@ def objection(
         backup_at: When it was made as a backup; None for a journal.
     """
     if backup_at is not None:
-        return f"This is a backup of the journal, made {backup_at}: it does not know what was sent since."
+        return Text(
+            "This is a backup of the journal, made {backup_at}: it does not know what was sent since.",
+            backup_at=backup_at,
+        )
     if found is None:
         # A new journal, or one of an earlier version, has no step yet and gets its first mark now.
         return _MISSING if present.step else _GONE if witnessed is not None else ""
@@ -92,31 +97,34 @@ def _behind(found: HighWaterMark, present: HighWaterMark) -> bool:
     return found.step > present.step or any(known.get(one.msg_id, 0) < one.attempts for one in found.begun)
 
 
-_MISSING: Final = "The journal's .mark file is missing: the journal may be an old copy."
-_GONE: Final = (
-    "The journal that was sent from here is gone, with its .mark file: its folder was emptied, or its disk is not "
-    "mounted."
+_MISSING: Final = Text("The journal's .mark file is missing: the journal may be an old copy.")
+_GONE: Final = Text(
+    "The journal that was sent from here is gone, with its .mark file: its folder was emptied, or its disk is "
+    "not mounted."
 )
-_MOVED: Final = (
-    "Where you moved it on purpose, kpr-send --journal NEWPATH wait --wait 0 notes where it is now, and this place is "
-    "free. Else: "
+_MOVED: Final = Text(
+    "Where you moved it on purpose, kpr-send --journal NEWPATH wait --wait 0 notes where it is now, and this "
+    "place is free. Else:"
 )
-_BEHIND_WITNESS: Final = (
-    "The journal and its .mark file are older than what was written of them outside their folder: both were restored, "
-    "and what was sent since is not in them."
+_BEHIND_WITNESS: Final = Text(
+    "The journal and its .mark file are older than what was written of them outside their folder: both were "
+    "restored, and what was sent since is not in them."
 )
 _DIFFERENCES: Final[tuple[tuple[str, Callable[[HighWaterMark, HighWaterMark], bool]], ...]] = (
     (
-        "This is not the journal that was last used here: it does not know what that one has sent.",
+        Text("This is not the journal that was last used here: it does not know what that one has sent."),
         lambda found, present: found.journal_id != present.journal_id,
     ),
-    ("The journal is older than its .mark file: something that was written to it is not in it.", _behind),
+    (Text("The journal is older than its .mark file: something that was written to it is not in it."), _behind),
     (
-        "The journal is not the same file as before: it was restored or copied, and another may be in use.",
+        Text("The journal is not the same file as before: it was restored or copied, and another may be in use."),
         lambda found, present: None not in {found.inode, present.inode} and found.inode != present.inode,
     ),
     (
-        "The .mark file is not the one that was written here: it was restored or copied, and the journal perhaps, too.",
+        Text(
+            "The .mark file is not the one that was written here: it was restored or copied, and the journal "
+            "perhaps, too."
+        ),
         lambda found, _: found.copied,
     ),
 )
@@ -142,12 +150,17 @@ def require_not_lost(journal: Path) -> None:
     if found is not None and found.begun:
         raise refused(
             journal,
-            f"The journal is gone. Its .mark file is here, and says that {len(found.begun)} shipments were begun: a "
-            "new journal would not know of them.",
+            Text(
+                "The journal is gone. Its .mark file is here, and says that {begun} shipments were begun: a new "
+                "journal would not know of them.",
+                begun=len(found.begun),
+            ),
         )
     if found is None and (gone := witness.last_at(journal)) is not None:
         begun = len(gone.mark.begun)
-        text = f"{_GONE} A new one would not know of the {begun} shipments that were begun."
+        text = Text(
+            "{gone} A new one would not know of the {begun} shipments that were begun.", gone=_GONE, begun=begun
+        )
         raise refused(journal, text, _MOVED)
 
 
@@ -165,12 +178,14 @@ def open_there(path: Path, environment: Environment) -> Store | None:
 
 def damaged_mark(journal: Path) -> JournalUnwritable:
     """Return the error for a mark that is not as it was written."""
-    return refused(journal, f"The journal's .mark file ({mark_file(journal).name}) is damaged.")
+    return refused(journal, Text("The journal's .mark file ({name}) is damaged.", name=mark_file(journal).name))
 
 
 def refused(journal: Path, what: str, first: str = "") -> JournalUnwritable:
     """Return the error that explains what happened, and what to do; ``first`` is what may be enough."""
-    return JournalUnwritable(f"{what} Nothing was sent.", where=str(journal), next_step=first + _WAY_ON)
+    return JournalUnwritable(
+        Text("{what} Nothing was sent.", what=what), where=str(journal), next_step=paragraph(first, _WAY_ON)
+    )
 
 
 def accept(path: Path, environment: Environment, *, now: Callable[[], datetime], why: str, who: str) -> Accepted:
@@ -188,7 +203,7 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
         JournalUnwritable: It cannot be read or written.
     """
     if not held_by_this_process(path):
-        raise InternalError("A restored journal is accepted under its lock only.")
+        raise InternalError(Text("A restored journal is accepted under its lock only."))
     require_reason(why, who)
     store = open_to_write(path, environment, now=now)
     with closing(store):
@@ -198,9 +213,9 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
             found, witnessed, present, what = objection_to(connection, path, inode)
             if not what:
                 raise UsageError(
-                    "Nothing speaks against this journal: there is nothing to accept.",
+                    Text("Nothing speaks against this journal: there is nothing to accept."),
                     where="--accept-restored",
-                    next_step="Run kpr-send journal verify without it.",
+                    next_step=Text("Run kpr-send journal verify without it."),
                 )
             transaction = Transaction(connection, at, who)
             in_doubt = rows.msg_ids_in_state(connection, ShipmentState.SEALED)

@@ -30,6 +30,7 @@ from kpr_sender.model import (
 )
 from kpr_sender.privacy import shown
 from kpr_sender.states import Cause, Lifecycle, ReceiptStatus, ShipmentState
+from kpr_sender.texts import Text
 
 NOTHING: Final[Mapping[str, Any]] = {}
 _NOTICE_TIMES: Final = ("ended_at", "tried_at", "begin_sent_at", "end_sent_at")
@@ -50,7 +51,9 @@ def _as_written(read: Callable[_P, _T]) -> Callable[_P, _T]:
             return read(*args, **kwargs)
         except (ValueError, TypeError, KeyError, AttributeError):
             what = read.__name__.removesuffix("_of")
-            raise Unreadable(f"a row that holds a {what} does not read back") from None  # it may quote the row (G6)
+            raise Unreadable(
+                Text("a row that holds a {what} does not read back", what=what)
+            ) from None  # it may quote the row (G6)
 
     return reading
 
@@ -369,7 +372,7 @@ def shipment_row(connection: sqlite3.Connection, msg_id: str) -> sqlite3.Row:
     """
     row: sqlite3.Row | None = connection.execute(sql.SHIPMENT, (msg_id,)).fetchone()
     if row is None:
-        raise InternalError(f"The journal has no shipment {msg_id}.")
+        raise InternalError(Text("The journal has no shipment {msg_id}.", msg_id=msg_id))
     return row
 
 
@@ -404,5 +407,5 @@ def read_submission(connection: sqlite3.Connection, submission_id: str) -> Submi
 def present(found: Submission | None) -> Submission:
     """Return a submission that the same transaction has just seen or written."""
     if found is None:
-        raise InternalError("The journal does not have what was just written to it.")
+        raise InternalError(Text("The journal does not have what was just written to it."))
     return found

@@ -18,6 +18,7 @@ from kpr_sender.errors import KprError, UsageError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal, JournalStorage, JournalView
 from kpr_sender.journal.values import ReceiptDocument
+from kpr_sender.texts import Text
 
 _HEARD_WITHIN: Final = 0.5  # seconds
 
@@ -154,7 +155,9 @@ class JournalSession:
             UsageError: It was closed.
         """
         if self._closed:
-            raise UsageError("This client is closed: it takes no more calls.", next_step="Make a new Client.")
+            raise UsageError(
+                Text("This client is closed: it takes no more calls."), next_step=Text("Make a new Client.")
+            )
 
     def _open(self) -> Journal:
         journal = self._storage.open(who=self._who)
@@ -167,7 +170,7 @@ class JournalSession:
 
     def _recover(self, journal: Journal) -> None:
         for msg_id in journal.recover():
-            text = f"An earlier run ended while {msg_id} was being published: it is in doubt."
+            text = Text("An earlier run ended while {msg_id} was being published: it is in doubt.", msg_id=msg_id)
             self._observe(Event(EventKind.IN_DOUBT, text, msg_id))
         if journal.unfinished_pruning() is not None:
             with suppress(KprError, OSError):  # the next run tries again; it keeps nothing from being sent

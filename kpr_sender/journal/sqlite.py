@@ -65,7 +65,7 @@ from kpr_sender.states import (
     ReceiptStatus,
     ShipmentState,
 )
-from kpr_sender.texts import Text, quoted
+from kpr_sender.texts import Text, paragraph, quoted
 
 
 class SqliteJournal(SqliteView):
@@ -130,8 +130,8 @@ class SqliteJournal(SqliteView):
     def recover(self) -> tuple[str, ...]:
         """Move every ``publishing`` shipment to ``in_doubt`` (promise G1); return their MsgIds."""
         if not held_by_this_process(self._store.path):
-            raise InternalError("Recovery without the journal's lock: another process may be publishing.")
-        error = LastError(InDoubt.code, "An earlier run ended before the bus had answered.")
+            raise InternalError(Text("Recovery without the journal's lock: another process may be publishing."))
+        error = LastError(InDoubt.code, Text("An earlier run ended before the bus had answered."))
         with self._transaction() as transaction:
             unfinished = rows.msg_ids_in_state(transaction.connection, ShipmentState.PUBLISHING)
             for msg_id in unfinished:
@@ -142,7 +142,11 @@ class SqliteJournal(SqliteView):
         """Store a pair with its sealed bytes: all of it or nothing."""
         if new.environment is not self._environment:
             raise ConfigInvalid(
-                f"A submission for {new.environment.value} does not go into a journal for {self._environment.value}.",
+                Text(
+                    "A submission for {environment} does not go into a journal for {environment_2}.",
+                    environment=new.environment.value,
+                    environment_2=self._environment.value,
+                ),
                 where=str(self._store.path),
             )
         with self._transaction() as transaction:
@@ -154,12 +158,18 @@ class SqliteJournal(SqliteView):
             require_admissible(new, latest=latest, same_payload=same_payload(connection, new, columns))
             alarmed = connection.execute(sql.OPEN_ALARM).fetchone()
             if alarmed is not None:
-                raise alarm_open(alarmed["alarm"], alarmed["msg_id"], "Nothing new is submitted")
+                raise alarm_open(alarmed["alarm"], alarmed["msg_id"], Text("Nothing new is submitted"))
             replaced = () if latest is None else latest.shipments
             kept = [one for one in replaced if one.msg_id in new.kept]
             types = [one.type for one in new.shipments] + [one.type for one in kept]
             if new.kept and sorted(types) != sorted(MessageType):
-                raise InternalError(f"{new.submission_id} is not a pair with what it keeps of {new.replaces}.")
+                raise InternalError(
+                    Text(
+                        "{submission_id} is not a pair with what it keeps of {replaces}.",
+                        submission_id=new.submission_id,
+                        replaces=new.replaces,
+                    )
+                )
             sql.insert(connection, "submission", columns)
             for shipment in new.shipments:
                 transaction.create(shipment, new, columns)
@@ -250,7 +260,7 @@ class SqliteJournal(SqliteView):
                 "status": None if status is None else status.value,
                 "errors": rows.errors_text(errors),
                 "verified": int(verified),
-                "problem": " ".join(filter(None, (problem, change.contradiction))),
+                "problem": paragraph(problem, change.contradiction),
                 "received_at": rows.time_text(transaction.at),
                 "sealed_sha256": digest,
                 "xml": xml,
@@ -369,8 +379,11 @@ class SqliteJournal(SqliteView):
             values = {"msg_id": msg_id, "at": rows.time_text(transaction.at), "who": by, "why": reason}
             if transaction.connection.execute(sql.RELEASE_FORGOTTEN, sql.clean(values)).rowcount != 1:
                 raise UsageError(
-                    f"{msg_id} is not a shipment that this journal has forgotten, or it was released before.",
-                    next_step="See kpr-send journal verify for those that are.",
+                    Text(
+                        "{msg_id} is not a shipment that this journal has forgotten, or it was released before.",
+                        msg_id=msg_id,
+                    ),
+                    next_step=Text("See kpr-send journal verify for those that are."),
                 )
 
     def prune(self, submission_ids: Sequence[str], *, reason: str, by: str) -> Pruned:

@@ -21,6 +21,7 @@ from kpr_sender.journal.sql import Value
 from kpr_sender.journal.values import CREATED, NewShipment, NewSubmission
 from kpr_sender.model import Shipment
 from kpr_sender.states import Cause, Change, HistoryLine, Lifecycle, ShipmentState, Trigger
+from kpr_sender.texts import Text
 
 NOTHING: Final[Mapping[str, str | int]] = {}
 NO_CHANGE: Final[Mapping[str, Value]] = {}
@@ -98,7 +99,9 @@ class Transaction:
         if columns:
             changed = sql.change_shipment(self.connection, row["shipment_id"], columns, state_read=read.state)
             if not changed:
-                raise InternalError(f"Shipment {msg_id} was moved by another process at the same moment.")
+                raise InternalError(
+                    Text("Shipment {msg_id} was moved by another process at the same moment.", msg_id=msg_id)
+                )
         if "msg_id" in version:
             self.connection.execute(sql.ADD_MSG_ID, (version["msg_id"], row["shipment_id"]))
         for line in change.lines:
@@ -139,17 +142,19 @@ class Transaction:
             **_file_details(shipment),
             **({"replaces": submission.replaces} if submission.replaces else {}),
         }
-        why = submission.reason.strip() or "A new submission."
+        why = submission.reason.strip() or Text("A new submission.")
         self.note(msg_id, HistoryLine(CREATED, why, who, (None, ShipmentState.SEALED), details))
         if submission.accepted:
-            why = f"{sum(submission.accepted.values())} findings of the check were read and accepted."
+            why = Text("{sum} findings of the check were read and accepted.", sum=sum(submission.accepted.values()))
             self.note(msg_id, HistoryLine("findings-accepted", why, who, details=submission.accepted))
 
     def keep(self, shipment: Shipment, submission: NewSubmission) -> None:
         """Let a new submission keep a half of what it replaces; ``InternalError`` where that is not delivered."""
         row = rows.shipment_row(self.connection, shipment.msg_id)
         if row["state"] != ShipmentState.DELIVERED:
-            raise InternalError(f"{shipment.msg_id} is {row['state']}: only what is delivered is kept.")
+            raise InternalError(
+                Text("{msg_id} is {row}: only what is delivered is kept.", msg_id=shipment.msg_id, row=row["state"])
+            )
         self.connection.execute(sql.KEEP, (submission.submission_id, row["shipment_id"]))
         details = {"by_submission": submission.submission_id}
         self.note(shipment.msg_id, HistoryLine("kept", submission.reason.strip(), submission.by, details=details))
@@ -169,10 +174,14 @@ class Transaction:
         if shipment.needs_person or shipment.alarm or answered:
             raise answered_unsent(new.msg_id, "sealed anew", shipment.alarm)
         if not states.may_be_published(shipment):
-            raise InternalError(f"{new.msg_id} is {shipment.state.value}: it is not sealed anew.")
+            raise InternalError(
+                Text("{msg_id} is {state}: it is not sealed anew.", msg_id=new.msg_id, state=shipment.state.value)
+            )
         _require_same(row, new, _CONTENT if let_go else _CONTENT + _MESSAGE)
         if new.message_id == row["message_id"] and states.was_offered(shipment):
-            raise InternalError(f"{new.msg_id} was offered to the bus before, so that its bytes must not change.")
+            raise InternalError(
+                Text("{msg_id} was offered to the bus before, so that its bytes must not change.", msg_id=new.msg_id)
+            )
         if not let_go and rows.envelope_of(row["envelope"]) != new.envelope:
             raise _another(new)
         version, details = self._sealed_anew(row, new)
@@ -216,10 +225,14 @@ def answered_unsent(msg_id: str, what: str, alarm: str) -> NeedsPerson:
         alarm: The answer to somebody else's message, in a sentence; empty where it is one to this.
     """
     if alarm:
-        return alarm_open(alarm, msg_id, f"{msg_id} is not {what}")
+        return alarm_open(alarm, msg_id, Text("{msg_id} is not {what}", msg_id=msg_id, what=what))
     return NeedsPerson(
-        f"An answer has come to {msg_id}, which the journal holds as not sent: it is not {what}.",
-        next_step="Ask kpr@fhi.no whether the MsgId has arrived.",
+        Text(
+            "An answer has come to {msg_id}, which the journal holds as not sent: it is not {what}.",
+            msg_id=msg_id,
+            what=what,
+        ),
+        next_step=Text("Ask kpr@fhi.no whether the MsgId has arrived."),
     )
 
 
@@ -229,7 +242,7 @@ def _require_same(row: sqlite3.Row, new: NewShipment, names: Sequence[str]) -> N
 
 
 def _another(new: NewShipment) -> InternalError:
-    return InternalError(f"What is sealed anew as {new.msg_id} is another shipment than before.")
+    return InternalError(Text("What is sealed anew as {msg_id} is another shipment than before.", msg_id=new.msg_id))
 
 
 def _sealed_details(row: sqlite3.Row, version: Mapping[str, Value]) -> dict[str, str | int]:
@@ -264,18 +277,29 @@ def write_sealed(connection: sqlite3.Connection, new: NewShipment) -> tuple[int,
     """
     sealed_id = connection.execute(sql.ADD_SEALED, (new.sealed_bytes,)).lastrowid
     if sealed_id is None:
-        raise InternalError("The journal gave the sealed bytes no row.")
+        raise InternalError(Text("The journal gave the sealed bytes no row."))
     digest = hashlib.sha256()
     written = 0
     with connection.blobopen("sealed", "bytes", sealed_id) as blob:
         for chunk in new.sealed:
             written += len(chunk)
             if written > new.sealed_bytes:
-                raise InternalError(f"The sealed {new.type.norwegian} is more than the {new.sealed_bytes} announced.")
+                raise InternalError(
+                    Text(
+                        "The sealed {norwegian} is more than the {sealed_bytes} announced.",
+                        norwegian=new.type.norwegian,
+                        sealed_bytes=new.sealed_bytes,
+                    )
+                )
             digest.update(chunk)
             blob.write(chunk)
     if written != new.sealed_bytes:
         raise InternalError(
-            f"The sealed {new.type.norwegian} is {written} bytes, not the {new.sealed_bytes} announced."
+            Text(
+                "The sealed {norwegian} is {written} bytes, not the {sealed_bytes} announced.",
+                norwegian=new.type.norwegian,
+                written=written,
+                sealed_bytes=new.sealed_bytes,
+            )
         )
     return sealed_id, digest.hexdigest()

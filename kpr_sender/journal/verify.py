@@ -43,12 +43,13 @@ from kpr_sender.states import (
     moved,
     was_offered,
 )
+from kpr_sender.texts import Text, paragraph, said
 
 _MOST_FINDINGS: Final = 100  # of SQLite's: one torn page can be thousands
 _CHUNK_BYTES: Final = 1 << 20
-_UNFINISHED: Final = (
-    "what a person had removed may be left in its -wal file and among the receipts' copies: the next kpr-send wait or "
-    "send finishes that."
+_UNFINISHED: Final = Text(
+    "what a person had removed may be left in its -wal file and among the receipts' copies: the next kpr-send "
+    "wait or send finishes that."
 )
 _STATUS_OF_CAUSE: Final = {cause: status for status, cause in CAUSE_OF_STATUS.items()}
 
@@ -74,16 +75,24 @@ class _Replayed:
             new = ShipmentState(event["to_state"])
             start = None if old is None else ShipmentState(old)
         except ValueError:
-            self._object(event, f" ({what}) goes from {old} to {event['to_state']}, and not both are states")
+            self._object(
+                event,
+                Text(
+                    " ({what}) goes from {old} to {event}, and not both are states",
+                    what=what,
+                    old=old,
+                    event=event["to_state"],
+                ),
+            )
             return
         known = None if self.life is None else self.life.state
         if start is None:
             if what != CREATED or known is not None or new is not ShipmentState.SEALED:
-                self._object(event, f" ({what}) makes it {new.value} out of nothing")
+                self._object(event, Text(" ({what}) makes it {new} out of nothing", what=what, new=new.value))
             self.life = Lifecycle(state=new)
             return
         if start is not known:
-            self._object(event, f" ({what}) starts from {old}, not from {known}")
+            self._object(event, Text(" ({what}) starts from {old}, not from {known}", what=what, old=old, known=known))
         self._move(event, replace(self.life or Lifecycle(state=start), state=start), new)
 
     def _move(self, event: sqlite3.Row, life: Lifecycle, new: ShipmentState) -> None:
@@ -91,12 +100,23 @@ class _Replayed:
             cause = Cause(event["what"])
             after = moved(life, cause, at=rows.time_of(event["at"]))
         except (ValueError, ImpossibleTransition):
-            self._object(event, f": {life.state.value} cannot be moved by {event['what']}")
+            self._object(
+                event, Text(": {state} cannot be moved by {event}", state=life.state.value, event=event["what"])
+            )
         else:
             if after.state is not new:
-                self._object(event, f": {cause.value} takes {life.state} to {after.state}, not to {new}")
+                self._object(
+                    event,
+                    Text(
+                        ": {cause} takes {state} to {state_2}, not to {new}",
+                        cause=cause.value,
+                        state=life.state,
+                        state_2=after.state,
+                        new=new,
+                    ),
+                )
             if cause in PERSON_CAUSES and not (event["who"].strip() and event["why"].strip()):
-                self._object(event, f": {cause.value} by nobody, or without a reason")
+                self._object(event, Text(": {cause} by nobody, or without a reason", cause=cause.value))
             if cause is Cause.PERSON_NOT_ARRIVED and '"was_message_id"' not in event["details"]:
                 after = replace(after, earlier_attempts=life.earlier_attempts)  # schema 3 kept the message-id
             self.let_go |= cause in SENT_AGAIN
@@ -108,21 +128,21 @@ class _Replayed:
         self.ids.update({name: details[name] for name in ("msg_id", "message_id") if name in details})
         if event["what"] == Cause.PERSON_RESENDS:
             if details.get("was_sealed_sha256") != self.sealed_sha256:
-                self._object(event, ": it was sealed anew from another digest than it had")
+                self._object(event, Text(": it was sealed anew from another digest than it had"))
         elif event["what"] == RESEALED:
             renamed = self.let_go and "was_message_id" in details
             if self.life is None or (was_offered(self.life) and not renamed):
-                self._object(event, ": it was sealed anew after it was offered to the bus")
+                self._object(event, Text(": it was sealed anew after it was offered to the bus"))
             else:
                 self.life = replace(self.life, earlier_attempts=self.life.attempts)
             if details.get("was_sealed_sha256") != self.sealed_sha256:
-                self._object(event, ": it was sealed anew from another digest than it had")
+                self._object(event, Text(": it was sealed anew from another digest than it had"))
         elif event["what"] != CREATED:
             return
         self.sealed_sha256, self.encryption_sha1 = details.get("sealed_sha256"), details.get("encryption_sha1")
 
     def _object(self, event: sqlite3.Row, text: str) -> None:
-        self.wrong.append(f"event {event['event_id']}{text}")
+        self.wrong.append(Text("event {event}{text}", event=event["event_id"], text=text))
 
 
 def verify(path: Path, environment: Environment) -> Verification | None:
@@ -151,7 +171,7 @@ def verify(path: Path, environment: Environment) -> Verification | None:
                 findings.append(JournalFinding(str(path), objection))
             findings.extend(_forgotten(connection))
     except JournalUnwritable as error:
-        findings.append(JournalFinding(str(path), f"{error.what} {error.next_step}"))
+        findings.append(JournalFinding(str(path), paragraph(error.what, error.next_step)))
     except OSError as error:
         findings.append(JournalFinding(str(path), of_os(path, error).what))
     return Verification(tuple(findings), counted)
@@ -184,7 +204,9 @@ def check(connection: sqlite3.Connection, name: str, counted: dict[str, int]) ->
     for text_row in connection.execute("SELECT * FROM receipt ORDER BY receipt_id"):
         counted["receipts"] += 1
         for text in _receipt(connection, text_row):
-            yield JournalFinding(text_row["msg_id"], f"receipt {text_row['receipt_id']}: {text}")
+            yield JournalFinding(
+                text_row["msg_id"], Text("receipt {text_row}: {text}", text_row=text_row["receipt_id"], text=text)
+            )
 
 
 def _shipment(connection: sqlite3.Connection, row: sqlite3.Row, *, pruned: bool) -> Iterator[JournalFinding]:
@@ -192,7 +214,9 @@ def _shipment(connection: sqlite3.Connection, row: sqlite3.Row, *, pruned: bool)
         yield JournalFinding(row["msg_id"], text)
     for version in connection.execute(sql.VERSIONS_OF, (row["shipment_id"],)).fetchall():
         for text in (*_readable(version, rows.version_of), *_sealed(connection, version, pruned=pruned)):
-            yield JournalFinding(version["msg_id"], f"before {version['until']}: {text}")
+            yield JournalFinding(
+                version["msg_id"], Text("before {version}: {text}", version=version["until"], text=text)
+            )
 
 
 def _permissions(path: Path) -> Iterator[JournalFinding]:
@@ -200,15 +224,25 @@ def _permissions(path: Path) -> Iterator[JournalFinding]:
         return
     for file in (path, beside(path, "-wal"), beside(path, ".mark")):
         if file.exists() and (mode := file.stat().st_mode & 0o777) & OTHERS and keeps_owners(file):
-            yield JournalFinding(str(file), f"others may read or write it (mode {mode:04o}); it must be 0600.")
+            yield JournalFinding(
+                str(file), Text("others may read or write it (mode {mode}); it must be 0600.", mode=format(mode, "04o"))
+            )
 
 
 def _integrity(connection: sqlite3.Connection, name: str) -> Iterator[JournalFinding]:
     for (text,) in connection.execute(f"PRAGMA integrity_check({_MOST_FINDINGS})"):
         if text != "ok":
-            yield JournalFinding(name, f"SQLite finds it damaged: {text}.")
+            yield JournalFinding(name, Text("SQLite finds it damaged: {text}.", text=text))
     for row in connection.execute("PRAGMA foreign_key_check").fetchmany(_MOST_FINDINGS):
-        yield JournalFinding(name, f"row {row[1]} of {row[0]} belongs to a row of {row[2]} that is not there.")
+        yield JournalFinding(
+            name,
+            Text(
+                "row {row} of {row_2} belongs to a row of {row_3} that is not there.",
+                row=row[1],
+                row_2=row[0],
+                row_3=row[2],
+            ),
+        )
 
 
 def _schema(connection: sqlite3.Connection, name: str) -> Iterator[JournalFinding]:
@@ -219,11 +253,17 @@ def _schema(connection: sqlite3.Connection, name: str) -> Iterator[JournalFindin
         wanted, found = _tables(fresh), _tables(connection)
     for one in sorted(wanted.keys() | found.keys()):
         if wanted.get(one) != found.get(one):
-            what = "is missing" if one not in found else "is not ours" if one not in wanted else "was changed"
-            yield JournalFinding(name, f"{one[0]} {one[1]} {what}.")
+            what = (
+                Text("is missing")
+                if one not in found
+                else Text("is not ours")
+                if one not in wanted
+                else Text("was changed")
+            )
+            yield JournalFinding(name, Text("{kind} {name} {what}.", kind=one[0], name=one[1], what=what))
     versions = [row[0] for row in connection.execute("SELECT version FROM migration ORDER BY version")]
     if versions != [migration.version for migration in schema.MIGRATIONS]:
-        yield JournalFinding(name, f"its history of migrations is {versions}.")
+        yield JournalFinding(name, Text("its history of migrations is {versions}.", versions=versions))
 
 
 def _tables(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
@@ -235,13 +275,15 @@ def _submission(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[Jo
     try:
         rows.submission_of(row, ())
     except Unreadable as error:
-        yield JournalFinding(row["submission_id"], str(error))
+        yield JournalFinding(row["submission_id"], said(error))
     shipments = connection.execute(sql.SHIPMENTS_OF, {"submission_id": row["submission_id"]}).fetchall()
     if not shipments:
-        yield JournalFinding(row["submission_id"], "it has no shipment")
+        yield JournalFinding(row["submission_id"], Text("it has no shipment"))
     own = connection.execute(sql.READ_ENVIRONMENT).fetchone()[0]
     if row["environment"] != own:
-        yield JournalFinding(row["submission_id"], f"it is for {row['environment']}, the journal for {own}")
+        yield JournalFinding(
+            row["submission_id"], Text("it is for {row}, the journal for {own}", row=row["environment"], own=own)
+        )
 
 
 def _readable(row: sqlite3.Row, read: Callable[[sqlite3.Row], object] = rows.shipment_of) -> Iterator[str]:
@@ -250,7 +292,7 @@ def _readable(row: sqlite3.Row, read: Callable[[sqlite3.Row], object] = rows.shi
         try:
             attempt()
         except Unreadable as error:
-            yield str(error)
+            yield said(error)
 
 
 def _is_pruned(connection: sqlite3.Connection, row: sqlite3.Row) -> bool:
@@ -267,14 +309,14 @@ def _sealed(connection: sqlite3.Connection, row: sqlite3.Row, *, pruned: bool) -
             while chunk := blob.read(_CHUNK_BYTES):
                 digest.update(chunk)
     except sqlite3.OperationalError:
-        yield "its sealed bytes are not there"
+        yield Text("its sealed bytes are not there")
         return
     if pruned:
         if length:
-            yield "its sealed bytes were removed by a person's decision, and are there"
+            yield Text("its sealed bytes were removed by a person's decision, and are there")
         return
     if length != row["sealed_bytes"] or digest.hexdigest() != row["sealed_sha256"]:
-        yield "its sealed bytes are not those that were written"
+        yield Text("its sealed bytes are not those that were written")
 
 
 def _sealed_before(connection: sqlite3.Connection, name: str) -> Iterator[JournalFinding]:
@@ -283,7 +325,12 @@ def _sealed_before(connection: sqlite3.Connection, name: str) -> Iterator[Journa
     resealed = connection.execute(exchanged, (RESEALED, Cause.PERSON_RESENDS.value)).fetchone()[0]
     if stored != resealed:
         yield JournalFinding(
-            name, f"{stored} sealed bytes belong to no shipment; its history has {resealed} that were exchanged."
+            name,
+            Text(
+                "{stored} sealed bytes belong to no shipment; its history has {resealed} that were exchanged.",
+                stored=stored,
+                resealed=resealed,
+            ),
         )
 
 
@@ -294,13 +341,13 @@ def _history(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
         try:
             details = rows.event_of(event).details
         except Unreadable as error:
-            yield str(error)
+            yield said(error)
             continue
         replayed.take_seal(event, details)
     if replayed.sealed_sha256 != row["sealed_sha256"]:
-        yield "it was created, or last sealed anew, with another digest of its sealed bytes"
+        yield Text("it was created, or last sealed anew, with another digest of its sealed bytes")
     if replayed.encryption_sha1 != row["encryption_sha1"]:
-        yield "it was sealed for another certificate than its row says"
+        yield Text("it was sealed for another certificate than its row says")
     yield from replayed.wrong
     yield from _row_says(replayed, row)
     if (status := _STATUS_OF_CAUSE.get(replayed.last_cause or Cause.ACCEPTED)) is not None:
@@ -311,45 +358,55 @@ def _row_says(replayed: _Replayed, row: sqlite3.Row) -> Iterator[str]:
     """Yield where the row says something else than its history."""
     life = replayed.life or Lifecycle(state=ShipmentState.SEALED)
     if replayed.life is None or life.state != row["state"]:
-        yield f"its history ends {replayed.life and life.state.value}, its row says {row['state']}"
+        yield Text(
+            "its history ends {life}, its row says {row}", life=replayed.life and life.state.value, row=row["state"]
+        )
     if life.attempts != row["attempts"]:
-        yield f"its history has {life.attempts} attempts, its row {row['attempts']}"
+        yield Text("its history has {attempts} attempts, its row {row}", attempts=life.attempts, row=row["attempts"])
     if life.earlier_attempts != row["earlier_attempts"]:
-        yield f"its history has {life.earlier_attempts} attempts under earlier ids, its row {row['earlier_attempts']}"
-    for what, known, said in (
-        ("published", life.published_at is not None, row["published_at"] is not None),
-        ("handed over", life.handed_over, bool(row["handed_over"])),
+        yield Text(
+            "its history has {earlier_attempts} attempts under earlier ids, its row {row}",
+            earlier_attempts=life.earlier_attempts,
+            row=row["earlier_attempts"],
+        )
+    for what, known, in_row in (
+        (Text("published"), life.published_at is not None, row["published_at"] is not None),
+        (Text("handed over"), life.handed_over, bool(row["handed_over"])),
     ):
-        if known != said:
-            yield f"its history says {'' if known else 'not '}{what}, its row the opposite"
+        if known != in_row:
+            yield (
+                Text("its history says {what}, its row the opposite", what=what)
+                if known
+                else Text("its history says not {what}, its row the opposite", what=what)
+            )
     for name, known_id in replayed.ids.items():
         if known_id != row[name]:
-            yield f"its history has another {name} than its row"
+            yield Text("its history has another {name} than its row", name=name)
 
 
 def _receipt_says(connection: sqlite3.Connection, row: sqlite3.Row, status: ReceiptStatus) -> Iterator[str]:
     found = connection.execute(sql.RECEIPTS_OF, (row["msg_id"],)).fetchall()
     if not any(receipt["verified"] and receipt["status"] == status for receipt in found):
-        yield f"it is {row['state']}, and no verified receipt says so"
+        yield Text("it is {row}, and no verified receipt says so", row=row["state"])
 
 
 def _receipt(connection: sqlite3.Connection, row: sqlite3.Row) -> Iterator[str]:
     try:
         rows.receipt_of(row)
     except Unreadable as error:
-        yield str(error)
+        yield said(error)
     pruned = not row["sealed"] and any(
         event["what"] == PRUNED and event["at"] >= row["received_at"]
         for event in connection.execute(sql.EVENTS_OF, (row["msg_id"],))
     )
     if not pruned and hashlib.sha256(row["sealed"]).hexdigest() != row["sealed_sha256"]:
-        yield "its bytes are not those that came"
+        yield Text("its bytes are not those that came")
     if row["verified"] and row["status"] is None:
-        yield "verified, and without a status"
+        yield Text("verified, and without a status")
     if row["verified"] and row["xml"] is None and not pruned:
-        yield "verified, and without the AppRec"
+        yield Text("verified, and without the AppRec")
     if not row["verified"] and not row["problem"]:
-        yield "not verified, and it does not say why"
+        yield Text("not verified, and it does not say why")
 
 
 def _forgotten(connection: sqlite3.Connection) -> Iterator[JournalFinding]:
@@ -357,7 +414,11 @@ def _forgotten(connection: sqlite3.Connection) -> Iterator[JournalFinding]:
         if row["released_at"] is None:
             yield JournalFinding(
                 row["msg_id"],
-                f"a {row['type']} for {row['year']} was begun before this journal was restored from backup, and is not "
-                "in it: ask kpr@fhi.no whether it has arrived. Until it is released (kpr-send journal release MSGID "
-                "--reason TEXT --by NAME) no other is sent for that year.",
+                Text(
+                    "a {row} for {row_2} was begun before this journal was restored from backup, and is not in it: "
+                    "ask kpr@fhi.no whether it has arrived. Until it is released (kpr-send journal release MSGID "
+                    "--reason TEXT --by NAME) no other is sent for that year.",
+                    row=row["type"],
+                    row_2=row["year"],
+                ),
             )

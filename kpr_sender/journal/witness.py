@@ -25,6 +25,7 @@ from typing import Final
 from kpr_sender.durable import state_home, write_file
 from kpr_sender.journal.marker import MOST_BYTES, HighWaterMark, MarkDamaged, content_of, mark_in
 from kpr_sender.regular_file import open_regular, read_bounded
+from kpr_sender.texts import Text
 
 _MACHINE: Final = Path("/var/lib")
 _WITHIN: Final = Path("kpr-sender", "witness")
@@ -101,12 +102,12 @@ def concerns(journal: Path, mark: HighWaterMark | None) -> Iterator[str]:
     own = _folder_of(journal)
     usable = next((folder for folder in folders(journal) if _takes_files(folder)), None)
     if usable is None:
-        tried = ", ".join(map(str, folders(journal))) or "no folder is known"
-        yield f"It cannot be written ({tried})"
+        tried = ", ".join(map(str, folders(journal))) or Text("no folder is known")
+        yield Text("It cannot be written ({tried})", tried=tried)
     elif _is_within(usable, own):
-        yield f"It lies in the journal's own folder ({usable}), and would be restored with it"
+        yield Text("It lies in the journal's own folder ({usable}), and would be restored with it", usable=usable)
     if usable is not None and mark is not None and mark.begun and read(mark.journal_id) is None:
-        yield f"There is none in {usable}: the next send or wait writes it"
+        yield Text("There is none in {usable}: the next send or wait writes it", usable=usable)
 
 
 def _all_folders(environ: Mapping[str, str]) -> list[Path]:

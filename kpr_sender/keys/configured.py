@@ -17,6 +17,7 @@ from kpr_sender.logins import Attempt, unremembered
 from kpr_sender.regular_file import read_regular, require_regular
 from kpr_sender.settings.secrets import KeySource, TokenKey
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
 
 if TYPE_CHECKING:
     from kpr_sender.keys.pkcs11 import HardwareKey
@@ -76,7 +77,7 @@ def load_key(source: KeySource) -> KeyPair:
         wanted = WantedKey(source.key_label, source.key_id, for_decryption=source.key.startswith("keys.decryption"))
         return load_pkcs12(_read(source.pkcs12, source.key), passphrase, name=source.key, wanted=wanted)
     if source.certificate_pem is None or source.key_pem is None:
-        raise ConfigInvalid("Neither a PKCS#12 file nor a PEM pair is named.", where=source.key)
+        raise ConfigInvalid(Text("Neither a PKCS#12 file nor a PEM pair is named."), where=source.key)
     return load_pem(
         _read(source.certificate_pem, source.key), _read(source.key_pem, source.key), passphrase, name=source.key
     )
@@ -88,9 +89,9 @@ def _in_token(source: KeySource, token: TokenKey, attempt: Attempt) -> HardwareK
         from kpr_sender.keys.pkcs11 import Address, HardwareKey  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise ConfigInvalid(
-            f"A key in a token needs the Python package {error.name}, which is not installed.",
+            Text("A key in a token needs the Python package {name}, which is not installed.", name=error.name),
             where=f"{source.key}.pkcs11_module",
-            next_step="Install kpr-sender[pkcs11].",
+            next_step=Text("Install kpr-sender[pkcs11]."),
         ) from None
     try:
         require_regular(token.module)
@@ -110,4 +111,4 @@ def _read(path: Path, key: str) -> bytes:
 
 
 def _unreadable(path: Path, key: str, error: OSError) -> ConfigInvalid:
-    return ConfigInvalid(f"The file {path} cannot be read: {error.strerror}.", where=key)
+    return ConfigInvalid(Text("The file {path} cannot be read: {reason}.", path=path, reason=error.strerror), where=key)

@@ -30,6 +30,7 @@ from kpr_sender.errors import AccessRefused
 from kpr_sender.keys.kdf_rounds import require_few_rounds
 from kpr_sender.keys.native import shielded
 from kpr_sender.privacy import foreign_text
+from kpr_sender.texts import Text
 
 _SHROUDED_KEY_BAG: Final = re.compile(re.escape(bytes.fromhex("060b2a864886f70d010c0a0102")))
 _FRIENDLY_NAME: Final = "1.2.840.113549.1.9.20"  # RFC 2985 5.5.1
@@ -125,10 +126,12 @@ def load_pkcs12(data: bytes, passphrase: str | None, *, name: str, wanted: Wante
         try:
             bundle = shielded(lambda: pkcs12.load_pkcs12(data, secret), name=name)
         except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise AccessRefused("The passphrase is wrong, or the file is damaged or not PKCS#12.", where=name) from None
+            raise AccessRefused(
+                Text("The passphrase is wrong, or the file is damaged or not PKCS#12."), where=name
+            ) from None
     if bundle.key is None or bundle.cert is None:
-        missing = "private key" if bundle.key is None else "certificate that belongs to its key"
-        raise AccessRefused(f"The PKCS#12 file has no {missing}.", where=name)
+        missing = Text("private key") if bundle.key is None else Text("certificate that belongs to its key")
+        raise AccessRefused(Text("The PKCS#12 file has no {missing}.", missing=missing), where=name)
     bags = list(_key_bags(data))
     if len(bags) > 1 or wanted.label or wanted.key_id:
         return _meant(bags, secret, [bundle.cert, *bundle.additional_certs], wanted, name=name)
@@ -169,6 +172,10 @@ def _der_bytes(element: memoryview) -> int:
     return 2 + following + length
 
 
+_NONE: Final = Text("none")
+_NONE_READ: Final = Text("none of the keys in it can be read")
+
+
 def _meant(
     bags: Sequence[_KeyBag],
     secret: bytes | None,
@@ -202,10 +209,14 @@ def _meant(
     if len(pairs) == 1:
         return pairs[0]
     raise AccessRefused(
-        f"The PKCS#12 file has {len(bags)} key pairs, and {len(pairs) or 'none'} of them may be meant: "
-        f"{'; '.join(shown) or 'none of the keys in it can be read'}.",
+        Text(
+            "The PKCS#12 file has {bags} key pairs, and {pairs} of them may be meant: {shown}.",
+            bags=len(bags),
+            pairs=len(pairs) or _NONE,
+            shown="; ".join(shown) or _NONE_READ,
+        ),
         where=name,
-        next_step="Name the right one by key_label or key_id beside pkcs12, or export it into a file of its own.",
+        next_step=Text("Name the right one by key_label or key_id beside pkcs12, or export it into a file of its own."),
     )
 
 
@@ -234,13 +245,15 @@ def load_pem(certificate_pem: bytes, key_pem: bytes, passphrase: str | None, *, 
         key = shielded(lambda: load_pem_private_key(key_pem, secret), name=name)
     except TypeError:
         reason = (
-            "The private key is encrypted, and no passphrase is configured."
+            Text("The private key is encrypted, and no passphrase is configured.")
             if passphrase is None
-            else "The private key is not encrypted, yet a passphrase is configured."
+            else Text("The private key is not encrypted, yet a passphrase is configured.")
         )
         raise AccessRefused(reason, where=name) from None
     except (ValueError, UnsupportedAlgorithm):
-        raise AccessRefused("The passphrase is wrong, or the private key is damaged or not PEM.", where=name) from None
+        raise AccessRefused(
+            Text("The passphrase is wrong, or the private key is damaged or not PEM."), where=name
+        ) from None
     return _key_pair(certificate, key, others, name=name)
 
 
@@ -253,15 +266,15 @@ def _encoded(passphrase: str | None, name: str) -> bytes | None:
     if passphrase is None:
         return None
     if "\0" in passphrase or any("\ud800" <= letter <= "\udfff" for letter in passphrase):
-        raise AccessRefused("The passphrase has NUL in it, or bytes that are no UTF-8 text.", where=name)
+        raise AccessRefused(Text("The passphrase has NUL in it, or bytes that are no UTF-8 text."), where=name)
     return passphrase.encode()
 
 
 def _key_pair(certificate: Certificate, key: object, others: Sequence[Certificate], *, name: str) -> KeyPair:
     if not isinstance(key, RSAPrivateKey):
-        raise AccessRefused("The private key is not RSA; only RSA can be used.", where=name)
+        raise AccessRefused(Text("The private key is not RSA; only RSA can be used."), where=name)
     if rsa_public_key(certificate, name=name).public_numbers() != key.public_key().public_numbers():
-        raise AccessRefused("The private key does not belong to the certificate.", where=name)
+        raise AccessRefused(Text("The private key does not belong to the certificate."), where=name)
     return KeyPair(certificate, key, intermediates(certificate, others))
 
 

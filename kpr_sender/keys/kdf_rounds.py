@@ -11,6 +11,7 @@ from typing import Final
 from kpr_sender.cms import asn1
 from kpr_sender.cms.asn1 import BerError
 from kpr_sender.errors import AccessRefused
+from kpr_sender.texts import Text
 
 MOST_ROUNDS: Final = 10_000_000
 """Of all that a file asks for, together: some seconds. OpenSSL writes 2,048, Java 10,000, others up to a million."""
@@ -51,9 +52,12 @@ def require_few_rounds(data: bytes, *, name: str) -> None:
     rounds = sum(_derived(data)) + _of_mac(data)
     if rounds > MOST_ROUNDS:
         raise AccessRefused(
-            f"The file wants its passphrase hashed more than {MOST_ROUNDS:,} times, which would take hours.",
+            Text(
+                "The file wants its passphrase hashed more than {most_rounds:,} times, which would take hours.",
+                most_rounds=MOST_ROUNDS,
+            ),
             where=name,
-            next_step="Export the key anew; kpr-sender takes what openssl pkcs12 -export or pkcs8 -topk8 makes.",
+            next_step=Text("Export the key anew; kpr-sender takes what openssl pkcs12 -export or pkcs8 -topk8 makes."),
         )
 
 

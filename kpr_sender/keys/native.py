@@ -17,6 +17,7 @@ from typing import IO, Final, TypeVar
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from kpr_sender.errors import AccessRefused
+from kpr_sender.texts import Text
 
 _STDERR: Final = 2
 _PANIC: Final = "pyo3_runtime"
@@ -52,9 +53,9 @@ def shielded(work: Callable[[], T], *, name: str) -> T:
                 held.truncate()
     # Raised out here: inside the handler the panic would be its context, and go wherever that is shown.
     raise AccessRefused(
-        "The library that reads keys failed on the key or its passphrase.",
+        Text("The library that reads keys failed on the key or its passphrase."),
         where=name,
-        next_step="Export the key anew, with a passphrase of plain letters and digits.",
+        next_step=Text("Export the key anew, with a passphrase of plain letters and digits."),
     )
 
 

@@ -23,6 +23,7 @@ from kpr_sender.cms.port import AlgorithmRefused, KeyTransport, Oaep
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KeyUnavailable, LoginRefused
 from kpr_sender.keys.files import intermediates
 from kpr_sender.logins import Attempt, Login, unremembered
+from kpr_sender.texts import Text
 
 _DIGEST_INFO: Final = bytes.fromhex("3031300d060960864801650304020105000420")
 """DigestInfo of a SHA-256 digest, up to the digest (RFC 8017 9.2, note 1)."""
@@ -53,6 +54,9 @@ _WRONG_PIN: Final = (pkcs11.PinIncorrect, pkcs11.PinInvalid, pkcs11.PinLenRange)
 _NO_LOGIN: Final = (pkcs11.PinLocked, pkcs11.PinExpired, pkcs11.UserPinNotInitialized)
 
 _Done = TypeVar("_Done")
+
+_SEVERAL: Final = Text("several certificates")
+_NO_CERTIFICATE: Final = Text("no certificate")
 
 
 class _PrivateKey(Protocol):
@@ -88,13 +92,19 @@ class Address:
     @property
     def token(self) -> str:
         """The token, for a message."""
-        return f'labelled "{self.token_label}"' if self.token_label else f"in slot {self.slot}"
+        return (
+            Text('labelled "{label}"', label=self.token_label)
+            if self.token_label
+            else Text("in slot {slot}", slot=self.slot)
+        )
 
     @property
     def key(self) -> str:
         """The key, for a message."""
-        label = f'labelled "{self.key_label}"' if self.key_label else ""
-        return f"{label} with id {self.key_id.hex()}".strip() if self.key_id else label
+        label, key_id = self.key_label, self.key_id.hex()
+        if label and key_id:
+            return Text('labelled "{label}" with id {id}', label=label, id=key_id)
+        return Text("with id {id}", id=key_id) if key_id else Text('labelled "{label}"', label=label) if label else ""
 
 
 _USED_BY_ONE_THREAD: Final = threading.RLock()
@@ -177,7 +187,7 @@ class HardwareKey:
             except _CANNOT:
                 if parameter is None:
                     raise
-                raise AlgorithmRefused("RSAES-OAEP with a digest that the token cannot do") from None
+                raise AlgorithmRefused(Text("RSAES-OAEP with a digest that the token cannot do")) from None
             except _SAYS_NOTHING:
                 if not self._decrypts(key):
                     raise
@@ -215,7 +225,9 @@ class HardwareKey:
         try:
             return work()
         except pkcs11.PKCS11Error as error:
-            what = f"The token {self.address.token} does not answer ({type(error).__name__})."
+            what = Text(
+                "The token {token} does not answer ({name}).", token=self.address.token, name=type(error).__name__
+            )
             raise KeyUnavailable(what, where=self.name) from None
 
     def _private_key(self) -> _PrivateKey:
@@ -232,11 +244,11 @@ class HardwareKey:
             wanted[Attribute.ID] = self.address.key_id
         found = list(session.get_objects(wanted))
         if len(found) != 1:
-            many = f"{len(found)} private keys" if found else "no private key"
+            many = Text("{found} private keys", found=len(found)) if found else Text("no private key")
             raise AccessRefused(
-                f"The token {self.address.token} has {many} {self.address.key}.",
+                Text("The token {token} has {many} {key}.", token=self.address.token, many=many, key=self.address.key),
                 where=self.name,
-                next_step="Name the right one with key_label, key_id or both.",
+                next_step=Text("Name the right one with key_label, key_id or both."),
             )
         return cast("_PrivateKey", found[0])
 
@@ -249,7 +261,7 @@ class HardwareKey:
             # A token need not tell. Each signature is verified with the certificate when it is made.
             belongs = True
         if not belongs:
-            raise AccessRefused("The private key does not belong to the certificate.", where=self.name)
+            raise AccessRefused(Text("The private key does not belong to the certificate."), where=self.name)
         self.chain = intermediates(certificate, others)
         self.certificate = certificate
 
@@ -262,10 +274,14 @@ class HardwareKey:
         own = [certificate for key_id, certificate in by_id if key_id == key.id]
         if len(own) != 1:
             raise AccessRefused(
-                f"The token {self.address.token} has {'several certificates' if own else 'no certificate'} for the key "
-                f"{self.address.key}.",
+                Text(
+                    "The token {token} has {certificates} for the key {key}.",
+                    token=self.address.token,
+                    certificates=_SEVERAL if own else _NO_CERTIFICATE,
+                    key=self.address.key,
+                ),
                 where=self.name,
-                next_step="Name the certificate's file in certificate.",
+                next_step=Text("Name the certificate's file in certificate."),
             )
         return own[0], [certificate for _, certificate in by_id if certificate is not own[0]]
 
@@ -295,16 +311,20 @@ class HardwareKey:
         try:
             library = pkcs11.lib(self.address.module)
         except pkcs11.PKCS11Error as error:
-            raise ConfigInvalid(f"The PKCS#11 module cannot be loaded: {error}.", where=self.name) from None
+            raise ConfigInvalid(
+                Text("The PKCS#11 module cannot be loaded: {error}.", error=error), where=self.name
+            ) from None
         tokens = [slot.get_token() for slot in library.get_slots(token_present=True) if self._is_wanted(slot.slot_id)]
         if self.address.token_label:
             tokens = [token for token in tokens if token.label == self.address.token_label]
         if len(tokens) > 1:
             raise ConfigInvalid(
-                f"There are {len(tokens)} tokens {self.address.token}.", where=self.name, next_step="Name the slot."
+                Text("There are {tokens} tokens {token}.", tokens=len(tokens), token=self.address.token),
+                where=self.name,
+                next_step=Text("Name the slot."),
             )
         if not tokens:
-            raise KeyUnavailable(f"There is no token {self.address.token}.", where=self.name)
+            raise KeyUnavailable(Text("There is no token {token}.", token=self.address.token), where=self.name)
         return tokens[0]
 
     def _is_wanted(self, slot: int) -> bool:
@@ -312,7 +332,10 @@ class HardwareKey:
 
     def _log_in(self, token: Token) -> Session:
         login = Login(
-            f"token {self.address.token} of {self.address.module}", self.name, tuple(map(str, self._place)), self.pin
+            Text("token {token} of {module}", token=self.address.token, module=self.address.module),
+            self.name,
+            tuple(map(str, self._place)),
+            self.pin,
         )
         try:
             with self.attempt(login):
@@ -322,9 +345,13 @@ class HardwareKey:
             return token.open()
         except _NO_LOGIN as error:
             raise AccessRefused(
-                f"The token {self.address.token} lets nobody log in ({type(error).__name__}).",
+                Text(
+                    "The token {token} lets nobody log in ({name}).",
+                    token=self.address.token,
+                    name=type(error).__name__,
+                ),
                 where=self.name,
-                next_step="Let whoever manages the token set a new PIN.",
+                next_step=Text("Let whoever manages the token set a new PIN."),
             ) from None
 
     def _opened(self, token: Token) -> Session:
@@ -332,9 +359,11 @@ class HardwareKey:
             return token.open(user_pin=self.pin())
         except _WRONG_PIN:
             raise LoginRefused(
-                f"The token {self.address.token} refuses the PIN.",
+                Text("The token {token} refuses the PIN.", token=self.address.token),
                 where=self.name,
-                next_step="Correct the PIN before anything runs again: tokens lock themselves after a few wrong ones.",
+                next_step=Text(
+                    "Correct the PIN before anything runs again: tokens lock themselves after a few wrong ones."
+                ),
             ) from None
 
 
@@ -342,5 +371,11 @@ def _mechanism(padding: KeyTransport) -> tuple[Mechanism, tuple[Mechanism, MGF, 
     if not isinstance(padding, Oaep):
         return Mechanism.RSA_PKCS, None
     if padding.digest.name not in _OAEP or padding.mgf1_digest.name not in _OAEP:
-        raise AlgorithmRefused(f"RSAES-OAEP with {padding.digest.name} and {padding.mgf1_digest.name}")
+        raise AlgorithmRefused(
+            Text(
+                "RSAES-OAEP with {digest} and {mgf1_digest}",
+                digest=padding.digest.name,
+                mgf1_digest=padding.mgf1_digest.name,
+            )
+        )
     return Mechanism.RSA_PKCS_OAEP, (_OAEP[padding.digest.name][0], _OAEP[padding.mgf1_digest.name][1], None)

@@ -23,6 +23,7 @@ from kpr_sender.messages.transport import plain_id
 from kpr_sender.model import ReceiptError
 from kpr_sender.privacy import foreign_text
 from kpr_sender.states import ReceiptStatus
+from kpr_sender.texts import Text
 
 MAX_BYTES: Final = 5_000_000
 """Largest receipt that is read, in bytes; real ones have about 2 000."""
@@ -100,7 +101,7 @@ def parse(xml: bytes, *, most_errors: int | None = MOST_ERRORS) -> AppRec:
     name = etree.QName(root)
     version = _VERSIONS.get(name.namespace or "")
     if version is None or name.localname != "AppRec":
-        raise MessageRefused("its root is neither AppRec 1.0 nor 1.1")
+        raise MessageRefused(Text("its root is neither AppRec 1.0 nor 1.1"))
     receipt = _Part(root, name.namespace or "")
     status = receipt.all("Status")
     code = safe_xml.attribute(status[0], "V") if len(status) == 1 and not len(status[0]) else ""
@@ -125,9 +126,11 @@ def parse(xml: bytes, *, most_errors: int | None = MOST_ERRORS) -> AppRec:
 def _original_msg_id(receipt: _Part) -> str:
     msg_id = plain_id(safe_xml.value(receipt.one("OriginalMsgId/Id")))
     if not msg_id:
-        raise MessageRefused("it does not say which one message it answers (OriginalMsgId/Id)")
+        raise MessageRefused(Text("it does not say which one message it answers (OriginalMsgId/Id)"))
     if len(msg_id) > _MAX_ID:
-        raise MessageRefused(f"the MsgId that it answers has more than {_MAX_ID} characters (OriginalMsgId/Id)")
+        raise MessageRefused(
+            Text("the MsgId that it answers has more than {max_id} characters (OriginalMsgId/Id)", max_id=_MAX_ID)
+        )
     return msg_id
 
 

@@ -15,6 +15,7 @@ from lxml import etree
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import MessageType, Party
+from kpr_sender.texts import Text
 
 NAMESPACE: Final = "http://www.kith.no/xmlstds/msghead/2006-05-24"
 MIG_VERSION: Final = "v1.2 2006-05-24"
@@ -72,7 +73,7 @@ def frame(hodemelding: Hodemelding) -> tuple[bytes, bytes]:
         xml = etree.tostring(_tree(hodemelding), encoding="UTF-8", xml_declaration=True)
     except ValueError:
         raise ConfigInvalid(
-            "A name of sender or receiver, or the text of the message type, has a control character.",
+            Text("A name of sender or receiver, or the text of the message type, has a control character."),
             where="sender, receiver, hodemelding",
         ) from None
     head, _, tail = xml.rpartition(_CLOSE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from kpr_sender.texts import Text
+
 
 class MessageRefused(ValueError):
     """A message is not valid.
@@ -14,6 +16,6 @@ class MessageRefused(ValueError):
     """
 
     def __init__(self, reason: str, *, line: int = 0) -> None:
-        super().__init__(f"{reason} (line {line})" if line else reason)
+        super().__init__(Text("{reason} (line {line})", reason=reason, line=line) if line else reason)
         self.reason = reason
         self.line = line

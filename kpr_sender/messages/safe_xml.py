@@ -17,6 +17,7 @@ from xml.parsers import expat
 from lxml import etree
 
 from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.texts import Text
 
 
 class _RootReached(Exception):
@@ -41,7 +42,12 @@ def only(found: Sequence[etree._Element]) -> etree._Element | None:
         MessageRefused: There are several, where one is all that there may be.
     """
     if len(found) > 1:
-        raise MessageRefused(f"it has more than one {etree.QName(found[0]).localname} where one is all that may be")
+        raise MessageRefused(
+            Text(
+                "it has more than one {localname} where one is all that may be",
+                localname=etree.QName(found[0]).localname,
+            )
+        )
     return found[0] if found else None
 
 
@@ -54,7 +60,9 @@ def value(element: etree._Element | None) -> str:
     if element is None:
         return ""
     if len(element):
-        raise MessageRefused(f"its {etree.QName(element).localname} holds something else than text")
+        raise MessageRefused(
+            Text("its {localname} holds something else than text", localname=etree.QName(element).localname)
+        )
     return (element.text or "").strip(WHITE)
 
 
@@ -65,7 +73,7 @@ def attribute(element: etree._Element | None, name: str) -> str:
         MessageRefused: There is something in the element.
     """
     if value(element):
-        raise MessageRefused(f"its {etree.QName(element).localname} holds text")
+        raise MessageRefused(Text("its {localname} holds text", localname=etree.QName(element).localname))
     return "" if element is None else element.get(name, "").strip(WHITE)
 
 
@@ -76,7 +84,7 @@ def parse(xml: bytes, *, max_bytes: int) -> etree._Element:
         MessageRefused: Too large, not well-formed, nested too deep, or with a document type declaration.
     """
     if len(xml) > max_bytes:
-        raise MessageRefused(f"it is larger than {max_bytes} bytes")
+        raise MessageRefused(Text("it is larger than {max_bytes} bytes", max_bytes=max_bytes))
     _refuse_doctype(xml)
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, dtd_validation=False, huge_tree=False
@@ -84,9 +92,9 @@ def parse(xml: bytes, *, max_bytes: int) -> etree._Element:
     try:
         root = etree.fromstring(xml, parser)
     except etree.XMLSyntaxError as error:  # its own text quotes the document
-        raise MessageRefused("it is not well-formed XML", line=error.lineno or 0) from None
+        raise MessageRefused(Text("it is not well-formed XML"), line=error.lineno or 0) from None
     if root.getroottree().docinfo.internalDTD is not None:
-        raise MessageRefused("it has a document type declaration")
+        raise MessageRefused(Text("it has a document type declaration"))
     return root
 
 
@@ -98,11 +106,15 @@ def parse_answer(xml: bytes, *, max_bytes: int) -> etree._Element:
     """
     root = parse(xml, max_bytes=max_bytes)
     if _are_more_than(MAX_ELEMENTS, root.iter()):
-        raise MessageRefused(f"it has more than {MAX_ELEMENTS:,} elements")
+        raise MessageRefused(Text("it has more than {max_elements:,} elements", max_elements=MAX_ELEMENTS))
     if _are_more_than(MAX_NAMESPACES, etree.iterwalk(root, events=("start-ns",))):
-        raise MessageRefused(f"it has more than {MAX_NAMESPACES:,} namespace declarations")
+        raise MessageRefused(
+            Text("it has more than {max_namespaces:,} namespace declarations", max_namespaces=MAX_NAMESPACES)
+        )
     if any(len(each.attrib) > MAX_ATTRIBUTES for each in root.iter("*")):
-        raise MessageRefused(f"it has an element with more than {MAX_ATTRIBUTES} attributes")
+        raise MessageRefused(
+            Text("it has an element with more than {max_attributes} attributes", max_attributes=MAX_ATTRIBUTES)
+        )
     return root
 
 
@@ -114,7 +126,7 @@ def _refuse_doctype(xml: bytes) -> None:
     parser = expat.ParserCreate()
 
     def doctype(*_: object) -> NoReturn:
-        raise MessageRefused("it has a document type declaration", line=parser.CurrentLineNumber)
+        raise MessageRefused(Text("it has a document type declaration"), line=parser.CurrentLineNumber)
 
     def root(*_: object) -> NoReturn:
         raise _RootReached
@@ -128,8 +140,8 @@ def _refuse_doctype(xml: bytes) -> None:
     except _RootReached:
         return
     except expat.ExpatError as error:
-        raise MessageRefused("it is not well-formed XML", line=error.lineno) from None
+        raise MessageRefused(Text("it is not well-formed XML"), line=error.lineno) from None
     except (ValueError, LookupError) as error:  # what pyexpat raises for an encoding that Python does not know
         if isinstance(error, MessageRefused):
             raise
-        raise MessageRefused("its encoding is not known") from None
+        raise MessageRefused(Text("its encoding is not known")) from None

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.texts import Text
 
 _MAX_DECLARATION: Final = 1_000  # characters; a real one has about 60
 
@@ -83,7 +84,7 @@ def open_payload(chunks: Iterable[bytes]) -> tuple[int, Iterator[bytes]]:
         ("", 0),
     )
     if signature == "utf-32":
-        raise MessageRefused("it is in UTF-32; UTF-8 is wanted", line=1)
+        raise MessageRefused(Text("it is in UTF-32; UTF-8 is wanted"), line=1)
     wide = signature.startswith("utf-16")
     declaration, rest = _declaration(head[mark:], source, codec=signature if wide else "iso8859-1")
     codec = _agreed(declaration, signature=signature, marked=mark > 0)
@@ -114,7 +115,7 @@ def _declaration(head: bytes, source: Iterator[bytes], *, codec: str) -> tuple[s
             return head[:cut].decode(codec, "replace"), head[cut:]
         longer = _at_least(head, len(head) + 1, source)
         if len(longer) == len(head) or len(head) > limit:
-            raise MessageRefused("its XML declaration has no end", line=1)
+            raise MessageRefused(Text("its XML declaration has no end"), line=1)
         head = longer
 
 
@@ -124,20 +125,20 @@ def _agreed(declaration: str, *, signature: str, marked: bool) -> str:
     if declaration:
         match = _DECLARATION.fullmatch(declaration)
         if match is None:
-            raise MessageRefused("its XML declaration is not valid", line=1)
+            raise MessageRefused(Text("its XML declaration is not valid"), line=1)
         if (match["v1"] or match["v2"]) != "1.0":
-            raise MessageRefused("it is not XML 1.0", line=1)
+            raise MessageRefused(Text("it is not XML 1.0"), line=1)
         named = (match["e1"] or match["e2"] or "").lower()
     if named and named not in _CODECS:
-        raise MessageRefused("its encoding is not one we know; UTF-8 is wanted", line=1)
+        raise MessageRefused(Text("its encoding is not one we know; UTF-8 is wanted"), line=1)
     codec = _CODECS[named] if named else signature or "utf-8"
     if codec == "utf-16" and signature.startswith("utf-16"):
         return signature
     # A UTF-16 declaration in a file saved as UTF-8, and the reverse, is what .NET's StringWriter makes by mistake.
     if (signature or codec.startswith("utf-16")) and codec != signature:
-        raise MessageRefused("its XML declaration names another encoding than the one its bytes are in", line=1)
+        raise MessageRefused(Text("its XML declaration names another encoding than the one its bytes are in"), line=1)
     if not named and signature.startswith("utf-16") and not marked:
-        raise MessageRefused("it is in UTF-16 and does not say so; UTF-8 is wanted", line=1)
+        raise MessageRefused(Text("it is in UTF-16 and does not say so; UTF-8 is wanted"), line=1)
     return codec
 
 
@@ -155,7 +156,7 @@ def _converted(rest: bytes, source: Iterator[bytes], codec: str, declaration: st
         except UnicodeDecodeError as error:
             valid = error.object[: error.start].decode(codec, "ignore")
             raise MessageRefused(
-                f"its bytes are not in the encoding it names ({codec})", line=line + valid.count("\n")
+                Text("its bytes are not in the encoding it names ({codec})", codec=codec), line=line + valid.count("\n")
             ) from None
         line += text.count("\n")
         if text:

@@ -22,6 +22,7 @@ from kpr_sender.cms.certificates import rsa_public_key
 from kpr_sender.cms.port import Malformed, SignatureRefused, Signer
 from kpr_sender.cms.write import sign
 from kpr_sender.errors import AccessRefused, foreign_bytes
+from kpr_sender.texts import Text
 
 _DS: Final = "{http://www.w3.org/2000/09/xmldsig#}"
 _ENVELOPED: Final = SignatureConstructionMethod.enveloped
@@ -57,7 +58,7 @@ def signature(document: bytes, signer: Signer) -> bytes:
     try:
         signed = _EnvelopedSigner().sign(root, key=cast("RSAPrivateKey", _SignerKey(signer)), cert=[signer.certificate])
     except etree.C14NError:
-        raise Malformed("it has a relative namespace name, which no signature can be over") from None
+        raise Malformed(Text("it has a relative namespace name, which no signature can be over")) from None
     # Not in its plain form, which would repeat the namespaces in force in the root.
     return etree.tostring(signed[-1], method="c14n", exclusive=True, with_comments=False)
 
@@ -77,9 +78,11 @@ def verify_enveloped(xml: bytes, expected: Certificate) -> bytes:
             is not valid.
     """
     try:
-        rsa_public_key(expected, name="the sender's signing certificate")
+        rsa_public_key(expected, name=Text("the sender's signing certificate"))
     except AccessRefused as error:
-        raise SignatureRefused(f"it is signed with a certificate that cannot be used: {error.what}") from None
+        raise SignatureRefused(
+            Text("it is signed with a certificate that cannot be used: {what}", what=error.what)
+        ) from None
     root = _parse(xml)
     _check_structure(root)
     config = SignatureConfiguration(
@@ -89,14 +92,16 @@ def verify_enveloped(xml: bytes, expected: Certificate) -> bytes:
         digest_algorithms=frozenset({DigestAlgorithm.SHA256}),
         verification_time=expected.not_valid_before_utc,
     )
-    with foreign_bytes(SignatureRefused("its XML signature does not hold with the certificate we hold for its sender")):
+    with foreign_bytes(
+        SignatureRefused(Text("its XML signature does not hold with the certificate we hold for its sender"))
+    ):
         # A new verifier for each message: it keeps state.
         result = XMLVerifier().verify(xml, x509_cert=expected, parser=_parser(), expect_config=config)
     if isinstance(result, list):  # never: exactly one reference is expected
-        raise SignatureRefused("its XML signature has several references")
+        raise SignatureRefused(Text("its XML signature has several references"))
     signed = result.signed_data
     if etree.fromstring(signed, _parser()).tag != root.tag:
-        raise SignatureRefused("its XML signature is over another element than its root")
+        raise SignatureRefused(Text("its XML signature is over another element than its root"))
     return signed
 
 
@@ -136,9 +141,9 @@ def _parse(xml: bytes) -> etree._Element:
     try:
         root = etree.fromstring(xml, _parser())
     except (etree.XMLSyntaxError, ValueError):
-        raise Malformed("it is not well-formed XML with namespaces") from None
+        raise Malformed(Text("it is not well-formed XML with namespaces")) from None
     if root.getroottree().docinfo.internalDTD is not None or next(root.iter(etree.Entity), None) is not None:
-        raise Malformed("it has a DTD or an entity")
+        raise Malformed(Text("it has a DTD or an entity"))
     return root
 
 
@@ -146,17 +151,17 @@ def _check_namespaces(root: etree._Element) -> None:
     """Refuse namespace names with characters that C14N escapes in attribute values: libxml2 leaves them as they are."""
     for _, (_, uri) in etree.iterwalk(root, events=("start-ns",)):
         if not _ESCAPED_IN_VALUES.isdisjoint(uri):
-            raise Malformed("it has a namespace name that signature programs do not agree on")
+            raise Malformed(Text("it has a namespace name that signature programs do not agree on"))
 
 
 def _check_structure(root: etree._Element) -> None:
     """Require the one form we write: wrapping attacks need a signature elsewhere, or a reference to elsewhere."""
     signatures = list(root.iter(f"{_DS}Signature"))
     if len(signatures) != 1 or len(root) == 0 or signatures[0] is not root[-1]:
-        raise SignatureRefused("it does not have exactly one XML signature, last in its root")
+        raise SignatureRefused(Text("it does not have exactly one XML signature, last in its root"))
     references = signatures[0].findall(f"{_DS}SignedInfo/{_DS}Reference")
     transforms = signatures[0].findall(f"{_DS}SignedInfo/{_DS}Reference/{_DS}Transforms/{_DS}Transform")
     if [reference.get("URI") for reference in references] != [""]:
-        raise SignatureRefused("its XML signature is not over the whole document")
+        raise SignatureRefused(Text("its XML signature is not over the whole document"))
     if [transform.get("Algorithm") for transform in transforms] != [_ENVELOPED.value, _EXCLUSIVE_C14N.value]:
-        raise SignatureRefused("its XML signature has other transforms than enveloped and exclusive C14N")
+        raise SignatureRefused(Text("its XML signature has other transforms than enveloped and exclusive C14N"))

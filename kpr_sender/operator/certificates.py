@@ -18,6 +18,7 @@ from kpr_sender.errors import AccessRefused, BusUnreachable, KprError, RegistryU
 from kpr_sender.operator.check_context import CheckContext, Status
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.settings.secrets import KeySource
+from kpr_sender.texts import Text, paragraph
 from kpr_sender.trust.parties import check_signer
 from kpr_sender.trust.port import Trust
 
@@ -58,17 +59,23 @@ class CertificateInUse:
         """What a person must know of it; empty when all is well."""
         left, left_at_deadline = self.days_left(now), self.days_left_at(deadline)
         if self.error is not None:  # the role stands before it already
-            place = "" if self.error.where in {"", self.role} else f"{self.error.where}: "
-            return f"{place}{self.error.what} {self.error.next_step}".strip()
+            what = self.error.what if self.error.where == self.role else self.error.placed
+            return paragraph(what, self.error.next_step)
         if left is None or left_at_deadline is None or not self.counts:
             return ""
-        concerns = []
-        if left_at_deadline < 0 and not deadline.is_past(now):
-            concerns.append(f"it ends before the deadline, {deadline.day}")
+        day = deadline.day if left_at_deadline < 0 and not deadline.is_past(now) else None
         within = next((days for days in WARNING_DAYS if left < days), None)
+        if day is not None and within is not None:
+            return Text(
+                "It ends before the deadline, {day} and it ends within {within} days: have the next one ready",
+                day=day,
+                within=within,
+            )
+        if day is not None:
+            return Text("It ends before the deadline, {day}: have the next one ready", day=day)
         if within is not None:
-            concerns.append(f"it ends within {within} days")
-        return f"{' and '.join(concerns)}: have the next one ready".capitalize() if concerns else ""
+            return Text("It ends within {within} days: have the next one ready", within=within)
+        return ""
 
     def status(self, now: datetime, deadline: Deadline) -> Status:
         """Red when it must not be used, yellow when a person should look at it."""
@@ -81,7 +88,7 @@ def own(context: CheckContext, trust: Trust) -> Iterator[CertificateInUse]:
     """Yield ours: the one for signing, then those for decryption, the current one first."""
     settings, now = context.settings, context.now()
     signing = settings.keys.signing
-    row = CertificateInUse("ours for signing", _source(signing))
+    row = CertificateInUse(Text("ours for signing"), _source(signing))
     try:
         signer = context.load_key(signing)
         row = replace(row, certificate=signer.certificate)
@@ -93,7 +100,7 @@ def own(context: CheckContext, trust: Trust) -> Iterator[CertificateInUse]:
         row = replace(row, error=error)
     yield row
     for number, source in enumerate(settings.keys.decryption):
-        role = f"ours for decryption, earlier {number}" if number else "ours for decryption"
+        role = Text("ours for decryption, earlier {number}", number=number) if number else Text("ours for decryption")
         row = CertificateInUse(role, _source(source), counts=number == 0)
         try:
             row = replace(row, certificate=context.load_key(source).certificate)
@@ -109,13 +116,13 @@ def receivers(context: CheckContext, trust: Trust) -> Iterator[CertificateInUse]
         found = context.receiver or context.registry(context.observe).counterpart(context.expected.service_her_id)
     except KprError as error:
         for use in ("encryption", "signing"):
-            yield CertificateInUse(f"FHI's for {use}", "", error=error)
+            yield CertificateInUse(Text("FHI's for {use}", use=use), "", error=error)
         return
     source, number = found.provenance.text, found.organisation_number or None
-    row = CertificateInUse("FHI's for encryption", source, found.encryption)
+    row = CertificateInUse(Text("FHI's for encryption"), source, found.encryption)
     yield _evaluated(row, CertificateUse.ENCRYPTION, number, trust, now)
     for place, certificate in enumerate(found.signing):
-        role = f"FHI's for signing, earlier {place}" if place else "FHI's for signing"
+        role = Text("FHI's for signing, earlier {place}", place=place) if place else Text("FHI's for signing")
         row = CertificateInUse(role, source, certificate, counts=place == 0)
         yield _evaluated(row, signing_use, number, trust, now)
 
@@ -123,9 +130,9 @@ def receivers(context: CheckContext, trust: Trust) -> Iterator[CertificateInUse]
 def of_the_bus(context: CheckContext, _trust: Trust | None = None) -> Iterator[CertificateInUse]:
     """Yield the one that the bus shows; its path was verified with the handshake."""
     bus = context.settings.bus
-    row = CertificateInUse("the bus's TLS", f"{bus.host}:{bus.port}")
+    row = CertificateInUse(Text("the bus's TLS"), f"{bus.host}:{bus.port}")
     if not bus.tls:
-        yield replace(row, source=f"{row.source}, used without TLS", counts=False)
+        yield replace(row, source=Text("{source}, used without TLS", source=row.source), counts=False)
         return
     try:
         shown = context.shake_hands()
@@ -133,7 +140,7 @@ def of_the_bus(context: CheckContext, _trust: Trust | None = None) -> Iterator[C
         yield replace(row, error=error)
         return
     if shown is None or shown.certificate is None:
-        yield replace(row, error=AccessRefused("The bus shows no certificate.", where=row.source))
+        yield replace(row, error=AccessRefused(Text("The bus shows no certificate."), where=row.source))
     else:
         yield replace(row, certificate=x509.load_der_x509_certificate(shown.certificate))
 

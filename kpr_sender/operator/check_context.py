@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from kpr_sender import profiles
 from kpr_sender.bus.port import BusProbe, Handshake
@@ -22,6 +22,7 @@ from kpr_sender.registry.port import Counterpart, Registry
 from kpr_sender.report import deadline_of
 from kpr_sender.settings.secrets import KeySource
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text, as_text
 from kpr_sender.trust.port import Trust
 
 T = TypeVar("T")
@@ -57,13 +58,32 @@ def found(text: str, concerns: Iterable[str] = ()) -> CheckResult:
     status = Status.GREEN
     for concern in concerns:
         status = Status.YELLOW
-        text += f"{'' if not text else '. ' if concern[:1].isupper() else '; '}{concern.rstrip('.')}"
+        if not text:
+            text = Text("{concern:bare}", concern=as_text(concern))
+        elif concern[:1].isupper():
+            text = Text("{text}. {concern:bare}", text=text, concern=as_text(concern))
+        else:
+            text = Text("{text}; {concern:bare}", text=text, concern=as_text(concern))
     return CheckResult(status, text)
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural where it is one."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+_NOUNS: Final[Mapping[str, Callable[[int], Text]]] = {
+    "byte": lambda count: Text("{count:,} byte", plural="{count:,} bytes", count=count),
+    "certificate": lambda count: Text("{count:,} certificate", plural="{count:,} certificates", count=count),
+    "day": lambda count: Text("{count:,} day", plural="{count:,} days", count=count),
+    "decryption key": lambda count: Text("{count:,} decryption key", plural="{count:,} decryption keys", count=count),
+    "file": lambda count: Text("{count:,} file", plural="{count:,} files", count=count),
+    "key": lambda count: Text("{count:,} key", plural="{count:,} keys", count=count),
+    "receipt": lambda count: Text("{count:,} receipt", plural="{count:,} receipts", count=count),
+    "second": lambda count: Text("{count:,} second", plural="{count:,} seconds", count=count),
+    "secret": lambda count: Text("{count:,} secret", plural="{count:,} secrets", count=count),
+    "submission": lambda count: Text("{count:,} submission", plural="{count:,} submissions", count=count),
+}
+
+
+def counted(number: int, noun: str) -> Text:
+    """Return a number with its noun, one of the table, in the plural where it is one."""
+    return _NOUNS[noun](number)
 
 
 @dataclass(slots=True)

@@ -41,13 +41,14 @@ from kpr_sender.registry.counterpart_checks import require_one_environment
 from kpr_sender.regular_file import open_regular
 from kpr_sender.settings.exposure import concerns_of_sending, require_unexposed, secrets_of
 from kpr_sender.settings.values import Revocation, Settings
-from kpr_sender.texts import Text
+from kpr_sender.texts import Text, listed
 from kpr_sender.trust.parties import check_signer
+from kpr_sender.wording import all_of
 
 _MESSAGES: Final = 4
 """What a pair needs on the disk, in largest messages: two of them, each in SQLite's write-ahead log and in its file."""
 _REAL: Final = (Environment.PRODUKSJON, Environment.VALIDERING)
-_ASK_FOR_EXTENSION: Final = (
+_ASK_FOR_EXTENSION: Final = Text(
     "ask kpr@fhi.no for an extension, with the reason; put what they answer into report.extended_to and "
     "report.extension_letter."
 )
@@ -60,7 +61,14 @@ def environment(context: CheckContext) -> CheckResult:
     settings, expected = context.settings, context.expected
     require_one_environment(context.profile, settings)
     service = f"{expected.service_name} ({expected.service_her_id})"
-    return found(f"{settings.environment.value}: {service}, by {settings.origin}")
+    return found(
+        Text(
+            "{environment}: {service}, by {origin}",
+            environment=settings.environment.value,
+            service=service,
+            origin=settings.origin,
+        )
+    )
 
 
 def year(context: CheckContext) -> CheckResult:
@@ -72,17 +80,22 @@ def year(context: CheckContext) -> CheckResult:
     profile, environment = context.profile, context.settings.environment
     warning = profiles.admit(profile, environment, context.settings.report.letter)
     deadline, now = context.deadline, context.now()
-    text = f"{profile.year} {deadline.text(now)}"
-    text += "" if warning else f", confirmed by FHI's letter {profile.letter}" if profile.letter else ""
+    text = Text("{year} {deadline}", year=profile.year, deadline=deadline.text(now))
+    if profile.letter and not warning:
+        text = Text("{text}, confirmed by FHI's letter {letter}", text=text, letter=profile.letter)
     concerns: list[str] = [warning] if warning else []
     if environment in _REAL and deadline.is_past(now):
         if environment is Environment.PRODUKSJON and deadline.is_closed(now):
             raise ConfigInvalid(
-                f"{text}; FHI's reception period is taken to be over {RECEPTION_DAYS} days after the deadline.",
+                Text(
+                    "{text}; FHI's reception period is taken to be over {reception_days} days after the deadline.",
+                    text=text,
+                    reception_days=RECEPTION_DAYS,
+                ),
                 where="report.year",
                 next_step=_ASK_FOR_EXTENSION,
             )
-        concerns.append(f"The deadline is past: {_ASK_FOR_EXTENSION}")
+        concerns.append(Text("The deadline is past: {ask_for_extension}", ask_for_extension=_ASK_FOR_EXTENSION))
     return found(text, concerns)
 
 
@@ -91,11 +104,18 @@ def addresses(context: CheckContext) -> CheckResult:
     bus, registry = context.settings.bus, context.settings.registry
     if bus.tls:
         verifying(bus.ca_file, key="bus.ca_file")
-    queues = " and ".join(own_queues(bus).values()) or "none that is read"
-    text = f"bus {bus.host}:{bus.port} as {bus.username}, our queues {queues}"
+    named = list(own_queues(bus).values())
+    queues = all_of(named) if named else Text("none that is read")
+    text = Text(
+        "bus {host}:{port} as {username}, our queues {queues}",
+        host=bus.host,
+        port=bus.port,
+        username=bus.username,
+        queues=queues,
+    )
     if registry.url:
         verifying(registry.ca_file, key="registry.ca_file")
-        text += f"; register {registry.url}"
+        text = Text("{text}; register {url}", text=text, url=registry.url)
     return found(text, filter(None, [bus.concern]))
 
 
@@ -105,11 +125,17 @@ def trust(context: CheckContext) -> CheckResult:
     context.trust(ignore)
     concerns = []
     if environment in _REAL and not protection.roots:
-        concerns.append("it is not asked who issued a certificate (protection.roots)")
+        concerns.append(Text("it is not asked who issued a certificate (protection.roots)"))
     if environment in _REAL and protection.revocation is Revocation.OFF:
-        concerns.append("nobody is asked whether a certificate is revoked (protection.revocation)")
-    roots = f"authorities from {counted(len(protection.roots), 'file')}" if protection.roots else "no authorities named"
-    return found(f"{roots}, revocation {protection.revocation.value}", concerns)
+        concerns.append(Text("nobody is asked whether a certificate is revoked (protection.revocation)"))
+    roots = (
+        Text("authorities from {counted}", counted=counted(len(protection.roots), "file"))
+        if protection.roots
+        else Text("no authorities named")
+    )
+    return found(
+        Text("{roots}, revocation {revocation}", roots=roots, revocation=protection.revocation.value), concerns
+    )
 
 
 def secrets(context: CheckContext) -> CheckResult:
@@ -127,8 +153,10 @@ def files(context: CheckContext) -> CheckResult:
     named = {f"files.{kind.norwegian}": path for kind, path in configured_files(context.settings).items()}
     sizes = [counted(_size(key, path), "byte") for key, path in named.items() if path is not None]
     require_sizes(context.settings, context.settings.limits.refuse_bytes, whose="limits.refuse_bytes")
-    concerns = [f"{key} not named: the command line must name it" for key, path in named.items() if path is None]
-    return found(" and ".join(sizes), concerns)
+    concerns = [
+        Text("{key} not named: the command line must name it", key=key) for key, path in named.items() if path is None
+    ]
+    return found(all_of(sizes) if sizes else "", concerns)
 
 
 def require_sizes(settings: Settings, limit: int, *, whose: str) -> None:
@@ -149,9 +177,11 @@ def _size(key: str, path: Path) -> int:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise InputMissing(f"The file {path} cannot be read: {error.strerror}.", where=key) from None
+        raise InputMissing(
+            Text("The file {path} cannot be read: {reason}.", path=path, reason=error.strerror), where=key
+        ) from None
     if size == 0:
-        raise InputRefused(f"The file {path} is empty.", where=key)
+        raise InputRefused(Text("The file {path} is empty.", path=path), where=key)
     return size
 
 
@@ -167,8 +197,8 @@ def journal_folder(context: CheckContext) -> CheckResult:
     # Not opened: closing any of its file descriptors would take away the locks that this process has on it.
     there = os.path.exists(settings.path)  # noqa: PTH110 - never raises, also where one may not look
     if there and not os.access(settings.path, os.R_OK | os.W_OK):
-        raise JournalUnwritable("This user may not write to the journal.", where=str(settings.path))
-    return found(f"{settings.path.parent} can be written to")
+        raise JournalUnwritable(Text("This user may not write to the journal."), where=str(settings.path))
+    return found(Text("{parent} can be written to", parent=settings.path.parent))
 
 
 def receipts_from(context: CheckContext) -> CheckResult:
@@ -176,12 +206,29 @@ def receipts_from(context: CheckContext) -> CheckResult:
     bus = context.settings.bus
     concerns = [context.settings.receiver.concern] if context.settings.receiver.concern else []
     if bus.receipts_inbox is None:
-        return found(f"from the queue {queue_name(bus.receipts_queue)}", concerns)
+        return found(Text("from the queue {queue_name}", queue_name=queue_name(bus.receipts_queue)), concerns)
     waiting = len(list(files_in(bus.receipts_inbox)))
     _require_writable(bus.receipts_inbox, "bus.receipts_inbox", InputMissing)
     unverified = len(list(files_in(bus.receipts_inbox / UNVERIFIED, missing_ok=True)))
-    concerns += [f"{counted(unverified, 'file')} in {UNVERIFIED}: see kpr-send receipts"] if unverified else []
-    return found(f"from the folder {bus.receipts_inbox}: {counted(waiting, 'file')} to take", concerns)
+    concerns += (
+        [
+            Text(
+                "{counted} in {unverified}: see kpr-send receipts",
+                counted=counted(unverified, "file"),
+                unverified=UNVERIFIED,
+            )
+        ]
+        if unverified
+        else []
+    )
+    return found(
+        Text(
+            "from the folder {receipts_inbox}: {counted} to take",
+            receipts_inbox=bus.receipts_inbox,
+            counted=counted(waiting, "file"),
+        ),
+        concerns,
+    )
 
 
 def _existing(folder: Path) -> Path:
@@ -196,7 +243,9 @@ def _require_writable(folder: Path, key: str, error_class: type[KprError] = Jour
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise error_class(f"Nothing can be written in {folder}: {error.strerror}.", where=key) from None
+        raise error_class(
+            Text("Nothing can be written in {folder}: {reason}.", folder=folder, reason=error.strerror), where=key
+        ) from None
 
 
 def disk_space(context: CheckContext) -> CheckResult:
@@ -205,34 +254,44 @@ def disk_space(context: CheckContext) -> CheckResult:
     try:
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise JournalUnwritable(f"The disk cannot be asked: {error.strerror}.", where=str(folder)) from None
+        raise JournalUnwritable(
+            Text("The disk cannot be asked: {reason}.", reason=error.strerror), where=str(folder)
+        ) from None
     needed = _MESSAGES * context.settings.limits.refuse_bytes
-    text = f"{free // 1_000_000:,} MB free, {needed // 1_000_000:,} MB may be needed"
+    text = Text("{free:,} MB free, {needed:,} MB may be needed", free=free // 1000000, needed=needed // 1000000)
     if free < needed:
-        raise JournalUnwritable(f"There are {text}.", where=str(folder))
-    return found(text, [] if free >= _MESSAGES * needed else ["that is soon used up"])
+        raise JournalUnwritable(Text("There are {text}.", text=text), where=str(folder))
+    return found(text, [] if free >= _MESSAGES * needed else [Text("that is soon used up")])
 
 
 def journal(context: CheckContext) -> CheckResult:
     """What is in the journal is complete and unaltered, and nothing in it keeps the next pair from being sent."""
     verified = context.journal.verify()
     if verified is None:
-        return found("none yet: the first send makes it")
+        return found(Text("none yet: the first send makes it"))
     if verified.findings:
         first, number = verified.findings[0], len(verified.findings)
         raise JournalUnwritable(
-            f"{first.text} It is the first of {number} findings." if number > 1 else first.text,
+            Text("{first} It is the first of {number} findings.", first=first.text, number=number)
+            if number > 1
+            else first.text,
             where=first.subject,
-            next_step="Read all of them with kpr-send journal verify, before anything is sent.",
+            next_step=Text("Read all of them with kpr-send journal verify, before anything is sent."),
         )
     with context.journal.reading() as view:
         ours = [one for each in view.submissions() for one in each.own] if view is not None else []
     if alarmed := next((one for one in ours if one.alarm), None):
-        raise alarm_open(alarmed.alarm, alarmed.msg_id, "Nothing new is submitted")
+        raise alarm_open(alarmed.alarm, alarmed.msg_id, Text("Nothing new is submitted"))
     submissions, receipts = verified.counted["submissions"], verified.counted["receipts"]
     if not submissions:
-        return found("complete: nothing is submitted yet")
-    return found(f"complete: {counted(submissions, 'submission')}, {counted(receipts, 'receipt')}")
+        return found(Text("complete: nothing is submitted yet"))
+    return found(
+        Text(
+            "complete: {submissions}, {receipts}",
+            submissions=counted(submissions, "submission"),
+            receipts=counted(receipts, "receipt"),
+        )
+    )
 
 
 def notices(context: CheckContext) -> CheckResult:
@@ -271,7 +330,7 @@ def monitoring(context: CheckContext) -> CheckResult:
 
 def second_witness(context: CheckContext) -> CheckResult:
     """A journal that is restored together with its mark is noticed: what was written elsewhere knows more."""
-    return found("outside the journal's folder", context.journal.witness_concerns())
+    return found(Text("outside the journal's folder"), context.journal.witness_concerns())
 
 
 def signing_key(context: CheckContext) -> CheckResult:
@@ -280,16 +339,24 @@ def signing_key(context: CheckContext) -> CheckResult:
     signer = context.keys.signer(at=context.now())
     check_signer(signer, context.settings, context.trust(events.append), at=context.now())
     context.signer = signer
-    return found(f"serial number {signer.certificate.serial_number:x}", [event.text for event in events])
+    return found(
+        Text("serial number {serial_number}", serial_number=format(signer.certificate.serial_number, "x")),
+        [event.text for event in events],
+    )
 
 
 def decryption_keys(context: CheckContext) -> CheckResult:
     """Our decryption keys can be used."""
     decrypters = context.decrypters = context.keys.decrypters()
     if not decrypters:
-        raise ConfigInvalid("There is no key that opens receipts.", where="keys.decryption")
-    serials = ", ".join(f"serial number {each.certificate.serial_number:x}" for each in decrypters)
-    return found(f"{counted(len(decrypters), 'key')}: {serials}")
+        raise ConfigInvalid(Text("There is no key that opens receipts."), where="keys.decryption")
+    serials = listed(
+        *(
+            Text("serial number {serial_number}", serial_number=format(each.certificate.serial_number, "x"))
+            for each in decrypters
+        )
+    )
+    return found(Text("{keys}: {serials}", keys=counted(len(decrypters), "key"), serials=serials))
 
 
 def self_sealed(context: CheckContext) -> CheckResult:
@@ -301,7 +368,16 @@ def self_sealed(context: CheckContext) -> CheckResult:
             open_sealed(sealed, decrypters=[decrypter], signers=[own.certificate], policy=Policy())
         except ProtectionRefused as error:
             raise AccessRefused(
-                f"What is sealed for our certificate {decrypter.certificate.serial_number:x} is not opened: {error}.",
+                Text(
+                    "What is sealed for our certificate {serial_number} is not opened: {error}.",
+                    serial_number=format(decrypter.certificate.serial_number, "x"),
+                    error=error,
+                ),
                 where="keys.decryption",
             ) from None
-    return found(f"signed, sealed, opened and verified with {counted(len(context.decrypters), 'decryption key')}")
+    return found(
+        Text(
+            "signed, sealed, opened and verified with {counted}",
+            counted=counted(len(context.decrypters), "decryption key"),
+        )
+    )

@@ -25,6 +25,10 @@ _SKEW_REFUSED: Final = 60.0
 _SERVICE: Final = "Saksbehandling"  # FHI's letter 24/04733-1: "Benytt Saksbehandling ved innsending"
 
 
+_NOBODY: Final = Text("nobody")
+_NONE: Final = Text("none")
+
+
 def our_certificates(context: CheckContext) -> CheckResult:
     """Our certificates may be used, and last beyond the deadline."""
     events: list[Event] = []
@@ -44,15 +48,23 @@ def clock(context: CheckContext) -> CheckResult:
     """Our clock is right, as far as the register can tell."""
     settings = context.settings.registry
     if settings.kind is RegistryKind.FILES:
-        return found("not compared: no register is configured that would tell the time")
+        return found(Text("not compared: no register is configured that would tell the time"))
     ahead = context.register_clock()
     if ahead is None:
-        return found("not compared: the register does not tell the time")
+        return found(Text("not compared: the register does not tell the time"))
     seconds = ahead.total_seconds()
-    text = f"{counted(round(abs(seconds)), 'second')} {'behind' if seconds > 0 else 'ahead of'} the register's"
+    off = counted(round(abs(seconds)), "second")
+    text = (
+        Text("{off} behind the register's", off=off) if seconds > 0 else Text("{off} ahead of the register's", off=off)
+    )
     if abs(seconds) > _SKEW_REFUSED:
-        raise AccessRefused(f"This machine's clock is {text}.", where=settings.url)
-    return found(text, [f"more than {_SKEW_WARNED_OF:.0f} are too many"] if abs(seconds) > _SKEW_WARNED_OF else [])
+        raise AccessRefused(Text("This machine's clock is {text}.", text=text), where=settings.url)
+    return found(
+        text,
+        [Text("more than {skew_warned_of} are too many", skew_warned_of=format(_SKEW_WARNED_OF, ".0f"))]
+        if abs(seconds) > _SKEW_WARNED_OF
+        else [],
+    )
 
 
 def receiver(context: CheckContext) -> CheckResult:
@@ -65,8 +77,17 @@ def receiver(context: CheckContext) -> CheckResult:
     context.receiver = fhi
     concerns = [event.text for event in events]
     if _folded(fhi.name) != _folded(expected.service_name):
-        concerns.append(f"the year's profile calls it {expected.service_name}")
-    return found(f"{fhi.name} ({fhi.her_id}), queue {fhi.queue}, {fhi.provenance.text}", concerns)
+        concerns.append(Text("the year's profile calls it {service_name}", service_name=expected.service_name))
+    return found(
+        Text(
+            "{fhi} ({her_id}), queue {queue}, {provenance}",
+            fhi=fhi.name,
+            her_id=fhi.her_id,
+            queue=fhi.queue,
+            provenance=fhi.provenance.text,
+        ),
+        concerns,
+    )
 
 
 def receivers_certificates(context: CheckContext) -> CheckResult:
@@ -84,11 +105,11 @@ def sender(context: CheckContext) -> CheckResult:
         entry = context.registry(ignore).entry(party.service_her_id)
         name = _registered(settings, entry, concerns)
         if not entry.encryption:
-            concerns.append("the register has no certificate that FHI could seal our receipts for")
+            concerns.append(Text("the register has no certificate that FHI could seal our receipts for"))
         if context.decrypters:  # else the keys' own check says what is wrong
             require_openable(entry, [one.certificate for one in context.decrypters])
     if _folded(_SERVICE) not in _folded(name):
-        concerns.append(f"the service's name has no {_SERVICE} in it, which FHI asks for")
+        concerns.append(Text("the service's name has no {service} in it, which FHI asks for", service=_SERVICE))
     return found(f"{party.name} ({party.her_id}), {name} ({party.service_her_id})", concerns)
 
 
@@ -96,13 +117,17 @@ def _registered(settings: Settings, entry: RegisterEntry, concerns: list[str]) -
     """Compare the register's entry about ourselves, and return the service's name in it."""
     ours = settings.sender.party
     party, queues = entry.party, entry.queues
-    where = f"Adresseregisteret, HER-id {ours.service_her_id}"
-    next_step = "Correct what is wrong: [sender] and [bus] here, or our entry there."
+    where = Text("Adresseregisteret, HER-id {service_her_id}", service_her_id=ours.service_her_id)
+    next_step = Text("Correct what is wrong: [sender] and [bus] here, or our entry there.")
     if not party.active:
-        raise ConfigInvalid("Our service is not in use there.", where=where, next_step=next_step)
+        raise ConfigInvalid(Text("Our service is not in use there."), where=where, next_step=next_step)
     if party.parent_her_id != ours.her_id:
         raise ConfigInvalid(
-            f"It belongs to {party.parent_her_id or 'nobody'} there, not to {ours.her_id}.",
+            Text(
+                "It belongs to {parent_her_id} there, not to {her_id}.",
+                parent_her_id=party.parent_her_id or _NOBODY,
+                her_id=ours.her_id,
+            ),
             where=where,
             next_step=next_step,
         )
@@ -112,12 +137,16 @@ def _registered(settings: Settings, entry: RegisterEntry, concerns: list[str]) -
     ):
         if queue and queue_name(address) != queue_name(queue):
             raise ConfigInvalid(
-                f"The queue registered for us is {queue_name(address) or 'none'}, and we read {queue_name(queue)}.",
-                where=f"{where}, {key}",
+                Text(
+                    "The queue registered for us is {queue_name}, and we read {queue_name_2}.",
+                    queue_name=queue_name(address) or _NONE,
+                    queue_name_2=queue_name(queue),
+                ),
+                where=Text("{where}, {key}", where=where, key=key),
                 next_step=next_step,
             )
     if party.parent_name and _folded(party.parent_name) != _folded(ours.name):
-        concerns.append(f"the register calls the municipality {party.parent_name}")
+        concerns.append(Text("the register calls the municipality {parent_name}", parent_name=party.parent_name))
     return party.name
 
 
@@ -125,13 +154,14 @@ def bus_tls(context: CheckContext) -> CheckResult:
     """The bus is there, speaks TLS, and is the one that its certificate says."""
     bus = context.settings.bus
     shown = context.shake_hands()
-    return found(f"{bus.host}:{bus.port}, {shown.tls if shown else 'without TLS, on this machine'}")
+    tls = shown.tls if shown else Text("without TLS, on this machine")
+    return found(Text("{host}:{port}, {tls}", host=bus.host, port=bus.port, tls=tls))
 
 
 def bus_certificate(context: CheckContext) -> CheckResult:
     """The bus's certificate lasts beyond the deadline."""
     if not context.settings.bus.tls:
-        return found("none is needed: without TLS, on this machine")
+        return found(Text("none is needed: without TLS, on this machine"))
     return _lasting(of_the_bus(context), context, [])
 
 
@@ -139,8 +169,8 @@ def bus_login(context: CheckContext) -> CheckResult:
     """The bus lets us in."""
     context.probe = context.log_in()
     version = context.probe.version
-    says = f"says version {version}" if version else "does not say its version"
-    return found(f"as {context.settings.bus.username}; the bus {says}")
+    says = Text("says version {version}", version=version) if version else Text("does not say its version")
+    return found(Text("as {username}; the bus {says}", username=context.settings.bus.username, says=says))
 
 
 def receipts_queue(context: CheckContext) -> CheckResult:
@@ -156,21 +186,23 @@ def error_queue(context: CheckContext) -> CheckResult:
 def receivers_exchange(context: CheckContext) -> CheckResult:
     """We may send to the receiver. Whether its queue exists behind an exchange, the bus tells nobody."""
     queue, exchange = required(context.receiver).queue, context.settings.bus.exchange or "(default)"
-    largest = required(context.probe).sends(queue, f"exchange {exchange}, queue {queue}")
+    largest = required(context.probe).sends(
+        queue, Text("exchange {exchange}, queue {queue}", exchange=exchange, queue=queue)
+    )
     if largest:
-        require_sizes(context.settings, largest, whose="the largest message that the bus takes")
-    return found(f"{exchange}, for {queue}: attached, nothing sent")
+        require_sizes(context.settings, largest, whose=Text("the largest message that the bus takes"))
+    return found(Text("{exchange}, for {queue}: attached, nothing sent", exchange=exchange, queue=queue))
 
 
 def _reads(context: CheckContext, key: str, source: Source) -> CheckResult:
     queue = own_queues(context.settings.bus).get(source)
     if queue is None:
-        return found("not read: receipts come from the folder (bus.receipts_from)")
+        return found(Text("not read: receipts come from the folder (bus.receipts_from)"))
     name = queue_name(queue)
     required(context.probe).reads(queue, f"{key} {name}")
     looks = LookMemory.load(beside(context.settings.journal.path)).looks[source]
     concerns = [] if looks.looked_at is None else [looks.text(QUEUE_NAMES[source])]
-    return found(f"{name}: attached, nothing taken", concerns)
+    return found(Text("{name}: attached, nothing taken", name=name), concerns)
 
 
 def _lasting(certificates: Iterable[CertificateInUse], context: CheckContext, events: Sequence[Event]) -> CheckResult:
@@ -179,14 +211,18 @@ def _lasting(certificates: Iterable[CertificateInUse], context: CheckContext, ev
     for row in rows:
         if row.error is not None and not row.is_unknown:
             raise row.error
-    concerns = [f"{row.role}: {concern}" for row in rows if (concern := row.concern(now, context.deadline))]
+    concerns: list[str] = [
+        Text("{role}: {concern}", role=row.role, concern=concern)
+        for row in rows
+        if (concern := row.concern(now, context.deadline))
+    ]
     concerns += [event.text for event in events]
     left = [days for row in rows if row.counts and (days := row.days_left(now)) is not None]
     if not left:
-        return found("", ["no certificate found", *concerns])
-    first = f"in {counted(min(left), 'day')}" if min(left) else "today"
-    ends = f"the first ends {first}" if len(left) > 1 else f"it ends {first}"
-    return found(f"{counted(len(left), 'certificate')}, {ends}", concerns)
+        return found("", [Text("no certificate found"), *concerns])
+    first = Text("in {counted}", counted=counted(min(left), "day")) if min(left) else Text("today")
+    ends = Text("the first ends {first}", first=first) if len(left) > 1 else Text("it ends {first}", first=first)
+    return found(Text("{certificates}, {ends}", certificates=counted(len(left), "certificate"), ends=ends), concerns)
 
 
 def _folded(name: str) -> str:

@@ -21,6 +21,7 @@ from kpr_sender.model import Shipment, Submission
 from kpr_sender.report import may_be_reviewed, replacement_of
 from kpr_sender.result import error_of
 from kpr_sender.states import PERSON_CAUSES, SENT_AGAIN, Cause, ShipmentState, open_decisions
+from kpr_sender.texts import Text, paragraph
 
 
 class Decision(enum.StrEnum):
@@ -47,21 +48,26 @@ _CAUSES: Final[Mapping[Decision, Cause]] = {
     Decision.CANCEL: Cause.PERSON_CANCELS,
     Decision.SETTLED: Cause.PERSON_SETTLES,
 }
-_RESEND_INSTEAD: Final = " Or send it again with kpr-send resend MSGID --reason TEXT."
+_RESEND_INSTEAD: Final = Text("Or send it again with kpr-send resend MSGID --reason TEXT.")
 _INSTEAD_OF_RESENDING: Final[Mapping[ShipmentState, str]] = {
-    ShipmentState.SEALED: "Send it with kpr-send send.",
-    ShipmentState.PUBLISHED: "Wait for its receipt; if FHI says it has not arrived: kpr-send resolve MSGID "
-    "--not-arrived --reason TEXT.",
-    ShipmentState.IN_DOUBT: "Run kpr-send wait; if FHI says that it has not arrived: kpr-send resolve MSGID "
-    "--not-arrived --reason TEXT.",
-    ShipmentState.CANCELLED: "The bus may have had it: ask kpr@fhi.no, then kpr-send resolve MSGID --not-arrived "
-    "--reason TEXT.",
-    ShipmentState.DELIVERED: "Nothing: what is delivered is never sent again.",
-    ShipmentState.DELIVERED_WITH_ERRORS: "FHI has it: agree with kpr@fhi.no, then --replaces, or resolve --settled.",
+    ShipmentState.SEALED: Text("Send it with kpr-send send."),
+    ShipmentState.PUBLISHED: Text(
+        "Wait for its receipt; if FHI says it has not arrived: kpr-send resolve MSGID --not-arrived --reason TEXT."
+    ),
+    ShipmentState.IN_DOUBT: Text(
+        "Run kpr-send wait; if FHI says that it has not arrived: kpr-send resolve MSGID --not-arrived --reason TEXT."
+    ),
+    ShipmentState.CANCELLED: Text(
+        "The bus may have had it: ask kpr@fhi.no, then kpr-send resolve MSGID --not-arrived --reason TEXT."
+    ),
+    ShipmentState.DELIVERED: Text("Nothing: what is delivered is never sent again."),
+    ShipmentState.DELIVERED_WITH_ERRORS: Text(
+        "FHI has it: agree with kpr@fhi.no, then --replaces, or resolve --settled."
+    ),
 }
 _NEXT_STEPS: Final[Mapping[ShipmentState, str]] = {
-    ShipmentState.SEALED: "Send it with kpr-send send.",
-    ShipmentState.PUBLISHING: "Let the run that publishes it end, then look again.",
+    ShipmentState.SEALED: Text("Send it with kpr-send send."),
+    ShipmentState.PUBLISHING: Text("Let the run that publishes it end, then look again."),
 }
 
 
@@ -149,9 +155,9 @@ def case_of(journal: JournalView, msg_id: str) -> Case:
     submission = None if shipment is None else journal.submission(shipment.submission_id)
     if shipment is None or submission is None:
         raise UsageError(
-            f"There is no shipment with MsgId {msg_id} in this journal.",
+            Text("There is no shipment with MsgId {msg_id} in this journal.", msg_id=msg_id),
             where="MSGID",
-            next_step="kpr-send status shows the MsgIds; check --env and --journal.",
+            next_step=Text("kpr-send status shows the MsgIds; check --env and --journal."),
         )
     replacing = replacement_of(journal, submission)
     return Case(
@@ -176,26 +182,43 @@ def require_decidable(case: Case, decision: Decision | None = None) -> None:
     shipment = case.shipment
     if shipment.pruned_at is not None and decision is Decision.NOT_ARRIVED:
         raise pruned_away(shipment.msg_id)
-    name = f"The {shipment.type.norwegian} ({shipment.msg_id})"
+    name = Text("The {norwegian} ({msg_id})", norwegian=shipment.type.norwegian, msg_id=shipment.msg_id)
     if not case.open_to:
         raise UsageError(
-            f"{name} is {shipment.state.value}: there is nothing to decide. {_known(case)}",
+            Text(
+                "{name} is {state}: there is nothing to decide. {known}",
+                name=name,
+                state=shipment.state.value,
+                known=_known(case),
+            ),
             where="MSGID",
-            next_step=_NEXT_STEPS.get(shipment.state, "See kpr-send status and kpr-send receipts."),
+            next_step=_NEXT_STEPS.get(shipment.state, Text("See kpr-send status and kpr-send receipts.")),
         )
     if decision is None or decision in case.open_to:
         return
     if case.replaced_by is not None and decision is Decision.NOT_ARRIVED:
         raise UsageError(
-            f"{name} must not be sent again: submission {case.replaced_by} has taken the place of its own.",
+            Text(
+                "{name} must not be sent again: submission {replaced_by} has taken the place of its own.",
+                name=name,
+                replaced_by=case.replaced_by,
+            ),
             where="--not-arrived",
-            next_step="Give it up with --cancel.",
+            next_step=Text("Give it up with --cancel."),
         )
     others = ", ".join(f"--{one.value}" for one in case.open_to)
     raise UsageError(
-        f"{name} is {shipment.state.value}: --{decision.value} is not a decision on it. {_known(case)}",
+        Text(
+            "{name} is {state}: --{decision} is not a decision on it. {known}",
+            name=name,
+            state=shipment.state.value,
+            decision=decision.value,
+            known=_known(case),
+        ),
         where=f"--{decision.value}",
-        next_step=f"What may be decided: {others}.{_RESEND_INSTEAD if case.may_be_resent else ''}",
+        next_step=paragraph(
+            Text("What may be decided: {others}.", others=others), _RESEND_INSTEAD if case.may_be_resent else ""
+        ),
     )
 
 
@@ -210,12 +233,20 @@ def require_resendable(case: Case) -> None:
     shipment = case.shipment
     if shipment.pruned_at is not None and Cause.PERSON_RESENDS in open_decisions(shipment, replaced=False):
         raise pruned_away(shipment.msg_id)
-    advice = _INSTEAD_OF_RESENDING.get(shipment.state, "See kpr-send status and kpr-send receipts.")
+    advice = _INSTEAD_OF_RESENDING.get(shipment.state, Text("See kpr-send status and kpr-send receipts."))
     if case.replaced_by is not None:
-        advice = f"Submission {case.replaced_by} has taken the place of its own: nothing is to be sent again."
+        advice = Text(
+            "Submission {replaced_by} has taken the place of its own: nothing is to be sent again.",
+            replaced_by=case.replaced_by,
+        )
     raise UsageError(
-        f"The {shipment.type.norwegian} ({shipment.msg_id}) is {shipment.state.value}: it is not sent again in this "
-        f"way. {_known(case)}",
+        Text(
+            "The {norwegian} ({msg_id}) is {state}: it is not sent again in this way. {known}",
+            norwegian=shipment.type.norwegian,
+            msg_id=shipment.msg_id,
+            state=shipment.state.value,
+            known=_known(case),
+        ),
         where="MSGID",
         next_step=advice,
     )
@@ -232,12 +263,21 @@ def require_once(case: Case, *, again: bool) -> None:
         UsageError: It went again before.
     """
     if case.times_sent_again and not again:
-        times = "once" if case.times_sent_again == 1 else f"{case.times_sent_again} times"
+        times = (
+            "once"
+            if case.times_sent_again == 1
+            else Text("{times_sent_again} times", times_sent_again=case.times_sent_again)
+        )
         raise UsageError(
-            f"The {case.shipment.type.norwegian} ({case.shipment.msg_id}) was released to be sent again {times} "
-            "before, and was not delivered: the same message is to be sent only once more (HITS 1216).",
+            Text(
+                "The {norwegian} ({msg_id}) was released to be sent again {times} before, and was not delivered: "
+                "the same message is to be sent only once more (HITS 1216).",
+                norwegian=case.shipment.type.norwegian,
+                msg_id=case.shipment.msg_id,
+                times=times,
+            ),
             where="--again",
-            next_step="Ask kpr@fhi.no what is wrong with it; if it is to go once more all the same, add --again.",
+            next_step=Text("Ask kpr@fhi.no what is wrong with it; if it is to go once more all the same, add --again."),
         )
 
 
@@ -274,9 +314,13 @@ def require_unchanged(seen: Case, case: Case) -> None:
     """
     if seen.history != case.history:
         raise UsageError(
-            f"Something happened to {case.shipment.msg_id} since it was shown; nothing was decided. {_known(case)}",
+            Text(
+                "Something happened to {msg_id} since it was shown; nothing was decided. {known}",
+                msg_id=case.shipment.msg_id,
+                known=_known(case),
+            ),
             where="MSGID",
-            next_step="Look again with kpr-send resolve MSGID, then decide.",
+            next_step=Text("Look again with kpr-send resolve MSGID, then decide."),
         )
 
 
@@ -305,8 +349,8 @@ def look_up(journal: JournalView, submission_id: str | None, year: int) -> Submi
         found = journal.submission(shipment.submission_id)
     if found is None:
         raise UsageError(
-            f"{submission_id} is not in this journal.",
-            next_step="kpr-send status lists what is; check --env and --journal.",
+            Text("{submission_id} is not in this journal.", submission_id=submission_id),
+            next_step=Text("kpr-send status lists what is; check --env and --journal."),
         )
     return found
 
@@ -323,12 +367,12 @@ def _is_over(submission: Submission) -> bool:
 
 def nothing_submitted(year: int, path: Path) -> NothingSubmitted:
     """Return what ``status``, ``wait`` and ``receipts`` say where nothing counts in a reporting year."""
-    return NothingSubmitted(f"Nothing is submitted for {year} yet, as far as {path} knows.")
+    return NothingSubmitted(Text("Nothing is submitted for {year} yet, as far as {path} knows.", year=year, path=path))
 
 
 def _known(case: Case) -> str:
     last = case.history[-1]
-    return f"The last that is known, of {last.at:%Y-%m-%d %H:%M} UTC: {last.why}"
+    return Text("The last that is known, of {at} UTC: {why}", at=format(last.at, "%Y-%m-%d %H:%M"), why=last.why)
 
 
 def _attempts(history: tuple[JournalEvent, ...]) -> Iterator[Attempt]:
@@ -356,8 +400,10 @@ def require_reviewable(submission: Submission | None, *, note: str, by: str) -> 
     """
     if submission is None or not may_be_reviewed(submission):
         raise UsageError(
-            "Only what is delivered, and waits for no other half, can have been looked at in FHI's feedback view.",
-            next_step="See kpr-send status for what is known of it.",
+            Text(
+                "Only what is delivered, and waits for no other half, can have been looked at in FHI's feedback view."
+            ),
+            next_step=Text("See kpr-send status for what is known of it."),
         )
     require_clean(note, by, where="--note")
     return submission

@@ -17,7 +17,7 @@ from kpr_sender.operator import network_checks as network
 from kpr_sender.operator.certificates import CertificateInUse
 from kpr_sender.operator.check_context import CheckContext, CheckResult, Status, counted
 from kpr_sender.settings.values import Revocation, Settings
-from kpr_sender.texts import Text
+from kpr_sender.texts import Text, listed
 from kpr_sender.trust.port import Trust
 
 __all__ = ["CHECKS", "WITHOUT_BUS", "Check", "CheckContext", "CheckResult", "Place", "Status", "carry_out", "in_use"]
@@ -55,43 +55,93 @@ class Check:
     certificates: Callable[[CheckContext, Trust], Iterator[CertificateInUse]] | None = None
 
 
-_KEY: Final = "certs/README.md says how."
-_REPLACE: Final = "See kpr-send certs; docs/certificates.md says how to replace one."
-_NO_ANSWER: Final = "See that this machine reaches the address, then ask who runs it (kundesenter@nhn.no)."
-_ASK_BUS: Final = "Ask the bus's operator (kundesenter@nhn.no)."
-_ASK_OWNER: Final = (
+_REPLACE: Final = Text("See kpr-send certs; docs/certificates.md says how to replace one.")
+_NO_ANSWER: Final = Text("See that this machine reaches the address, then ask who runs it (kundesenter@nhn.no).")
+_ASK_BUS: Final = Text("Ask the bus's operator (kundesenter@nhn.no).")
+_ASK_OWNER: Final = Text(
     "Ask who else reads this queue to read it, docs/shared-queue.md tells how; else ask the bus's operator "
     "(kundesenter@nhn.no)."
 )
 _ALLOWED: Final = ("environment",)  # nobody is asked who belongs to another environment
 _ANSWERED: Final = ("register",)
-_OWN_KEYS: Final = ("signing key", "decryption keys")
-_ELSEWHERE: Final = (
+_OWN_KEYS: Final = (Text("signing key"), Text("decryption keys"))
+_ELSEWHERE: Final = Text(
     "Let XDG_STATE_HOME name, for every run, a folder that lasts, lies elsewhere than the journal and is this user's."
 )
-_COMPARE: Final = "Compare [sender] with our entry in Adresseregisteret."
+_COMPARE: Final = Text("Compare [sender] with our entry in Adresseregisteret.")
 
 CHECKS: Final = (
-    Check("environment", Place.MACHINE, machine.environment, "Correct the configuration."),
-    Check("year", Place.MACHINE, machine.year, "Compare with FHI's letter about the year; put its reference there."),
-    Check("addresses", Place.MACHINE, machine.addresses, "Correct [bus] or [registry]."),
-    Check("trust", Place.MACHINE, machine.trust, "Set [protection] roots and revocation; certs/README.md says how."),
-    Check("secrets", Place.MACHINE, machine.secrets, "Let only the user that runs kpr-send read them (chmod 0600)."),
-    Check("files", Place.MACHINE, machine.files, "Make the extracts in the EPJ, and name them."),
-    Check("journal folder", Place.MACHINE, machine.journal_folder, "Use a local folder that this user may write to."),
-    Check("receipts", Place.MACHINE, machine.receipts_from, "Let a person look at what is there, and ask kpr@fhi.no."),
-    Check("disk space", Place.MACHINE, machine.disk_space, "Make room on the journal's disk."),
-    Check("journal", Place.MACHINE, machine.journal, "Run kpr-send journal verify."),
-    Check("second witness", Place.MACHINE, machine.second_witness, _ELSEWHERE),
-    Check("notices", Place.MACHINE, machine.notices, "Try kpr-send notify --test; docs/monitoring.md says how."),
-    Check("monitoring", Place.MACHINE, machine.monitoring, "Correct [monitor]; docs/monitoring.md says how."),
-    Check("signing key", Place.KEYS, machine.signing_key, f"Check [keys.signing]; {_KEY}"),
-    Check("decryption keys", Place.KEYS, machine.decryption_keys, f"Check [[keys.decryption]]; {_KEY}"),
-    Check("self-sealed message", Place.KEYS, machine.self_sealed, "Configure the key of each certificate.", _OWN_KEYS),
-    Check("our certificates", Place.KEYS, network.our_certificates, _REPLACE, certificates=certificates.own),
-    Check("register", Place.REGISTER, network.register, _NO_ANSWER, _ALLOWED),
-    Check("clock", Place.REGISTER, network.clock, "Set this machine's clock; let NTP keep it.", _ANSWERED),
-    Check("receiver", Place.REGISTER, network.receiver, "Compare with Adresseregisteret; ask kpr@fhi.no.", _ANSWERED),
+    Check(Text("environment"), Place.MACHINE, machine.environment, Text("Correct the configuration.")),
+    Check(
+        Text("year"),
+        Place.MACHINE,
+        machine.year,
+        Text("Compare with FHI's letter about the year; put its reference there."),
+    ),
+    Check(Text("addresses"), Place.MACHINE, machine.addresses, Text("Correct [bus] or [registry].")),
+    Check(
+        Text("trust"),
+        Place.MACHINE,
+        machine.trust,
+        Text("Set [protection] roots and revocation; certs/README.md says how."),
+    ),
+    Check(
+        Text("secrets"),
+        Place.MACHINE,
+        machine.secrets,
+        Text("Let only the user that runs kpr-send read them (chmod 0600)."),
+    ),
+    Check(Text("files"), Place.MACHINE, machine.files, Text("Make the extracts in the EPJ, and name them.")),
+    Check(
+        Text("journal folder"),
+        Place.MACHINE,
+        machine.journal_folder,
+        Text("Use a local folder that this user may write to."),
+    ),
+    Check(
+        Text("receipts"),
+        Place.MACHINE,
+        machine.receipts_from,
+        Text("Let a person look at what is there, and ask kpr@fhi.no."),
+    ),
+    Check(Text("disk space"), Place.MACHINE, machine.disk_space, Text("Make room on the journal's disk.")),
+    Check(Text("journal"), Place.MACHINE, machine.journal, Text("Run kpr-send journal verify.")),
+    Check(Text("second witness"), Place.MACHINE, machine.second_witness, _ELSEWHERE),
+    Check(
+        Text("notices"),
+        Place.MACHINE,
+        machine.notices,
+        Text("Try kpr-send notify --test; docs/monitoring.md says how."),
+    ),
+    Check(
+        Text("monitoring"), Place.MACHINE, machine.monitoring, Text("Correct [monitor]; docs/monitoring.md says how.")
+    ),
+    Check(
+        Text("signing key"), Place.KEYS, machine.signing_key, Text("Check [keys.signing]; certs/README.md says how.")
+    ),
+    Check(
+        Text("decryption keys"),
+        Place.KEYS,
+        machine.decryption_keys,
+        Text("Check [[keys.decryption]]; certs/README.md says how."),
+    ),
+    Check(
+        Text("self-sealed message"),
+        Place.KEYS,
+        machine.self_sealed,
+        Text("Configure the key of each certificate."),
+        _OWN_KEYS,
+    ),
+    Check(Text("our certificates"), Place.KEYS, network.our_certificates, _REPLACE, certificates=certificates.own),
+    Check(Text("register"), Place.REGISTER, network.register, _NO_ANSWER, _ALLOWED),
+    Check(Text("clock"), Place.REGISTER, network.clock, Text("Set this machine's clock; let NTP keep it."), _ANSWERED),
+    Check(
+        Text("receiver"),
+        Place.REGISTER,
+        network.receiver,
+        Text("Compare with Adresseregisteret; ask kpr@fhi.no."),
+        _ANSWERED,
+    ),
     Check(
         "receiver's certificates",
         Place.REGISTER,
@@ -100,20 +150,20 @@ CHECKS: Final = (
         ("receiver",),
         certificates=certificates.receivers,
     ),
-    Check("sender", Place.REGISTER, network.sender, _COMPARE, _ANSWERED, unreachable=Status.YELLOW),
-    Check("bus TLS", Place.BUS, network.bus_tls, _ASK_BUS, _ALLOWED),
+    Check(Text("sender"), Place.REGISTER, network.sender, _COMPARE, _ANSWERED, unreachable=Status.YELLOW),
+    Check(Text("bus TLS"), Place.BUS, network.bus_tls, _ASK_BUS, _ALLOWED),
     Check(
-        "bus certificate",
+        Text("bus certificate"),
         Place.BUS,
         network.bus_certificate,
         _ASK_BUS,
-        ("bus TLS",),
+        (Text("bus TLS"),),
         certificates=certificates.of_the_bus,
     ),
-    Check("bus login", Place.BUS, network.bus_login, _ASK_BUS, ("bus TLS",)),
-    Check("receipts queue", Place.BUS, network.receipts_queue, _ASK_OWNER, ("bus login",)),
-    Check("error queue", Place.BUS, network.error_queue, _ASK_OWNER, ("bus login",)),
-    Check("receiver's exchange", Place.BUS, network.receivers_exchange, _ASK_BUS, ("bus login", "receiver")),
+    Check(Text("bus login"), Place.BUS, network.bus_login, _ASK_BUS, (Text("bus TLS"),)),
+    Check(Text("receipts queue"), Place.BUS, network.receipts_queue, _ASK_OWNER, (Text("bus login"),)),
+    Check(Text("error queue"), Place.BUS, network.error_queue, _ASK_OWNER, (Text("bus login"),)),
+    Check("receiver's exchange", Place.BUS, network.receivers_exchange, _ASK_BUS, (Text("bus login"), "receiver")),
 )
 WITHOUT_BUS: Final = tuple(check for check in CHECKS if check.place is not Place.BUS)
 """The rows of ``config check``: nothing connects to the bus, and the register is asked where one is configured."""
@@ -146,7 +196,7 @@ def carry_out(checks: tuple[Check, ...], context: CheckContext, *, max_seconds: 
             first = list(dict.fromkeys(cause for name in check.needs for cause in causes.get(name, ())))
             if first:
                 result = CheckResult(
-                    Status.YELLOW, Text("not tried"), Text("See to this first: {checks}.", checks=", ".join(first))
+                    Status.YELLOW, Text("not tried"), Text("See to this first: {checks}.", checks=listed(*first))
                 )
                 causes[check.name] = first
             else:
@@ -180,25 +230,28 @@ def _bounded(check: Check, context: CheckContext, seconds: float) -> CheckResult
         thread.join(seconds)
     if found:
         return found[0]
-    text = f"no answer in {counted(math.ceil(seconds), 'second')}" if seconds > 0 else "not tried: the time is up"
-    return _red(NotReady(f"{check.name}: {text}."), text, check.advice)
+    text = (
+        Text("no answer in {counted}", counted=counted(math.ceil(seconds), "second"))
+        if seconds > 0
+        else Text("not tried: the time is up")
+    )
+    return _red(NotReady(Text("{check}: {text}.", check=check.name, text=text)), text, check.advice)
 
 
 def _result(check: Check, context: CheckContext) -> CheckResult:
     try:
         result = check.carry_out(context)
     except KprError as error:
-        place = f"{error.where}: " if error.where else ""
         # An error's general advice is for whoever is sending.
         general = _NO_ANSWER if isinstance(error, BusUnreachable | RegistryUnreachable) else check.advice
         own = error.next_step if error.next_step != error.advice else general
         if isinstance(error, RegistryUnreachable) and check.unreachable is Status.YELLOW:
-            return CheckResult(Status.YELLOW, f"not compared: {place}{error.what}", own)
-        return _red(error, f"{place}{error.what}", own)
+            return CheckResult(Status.YELLOW, Text("not compared: {what}", what=error.placed), own)
+        return _red(error, error.placed, own)
     except Exception as error:  # noqa: BLE001 - a fault in one check must not hide the other results
         # No text: it might show what was handled (promise G6).
-        text = f"an error in kpr-sender ({type(error).__name__})"
-        return _red(InternalError(f"{check.name}: {text}."), text, "Report it.")
+        text = Text("an error in kpr-sender ({name})", name=type(error).__name__)
+        return _red(InternalError(Text("{check}: {text}.", check=check.name, text=text)), text, Text("Report it."))
     return result if result.status is Status.GREEN else replace(result, next_step=check.advice)
 
 

@@ -24,6 +24,7 @@ from kpr_sender.durable import rewriting
 from kpr_sender.errors import InputMissing, InputRefused, UsageError
 from kpr_sender.privacy import holds_national_id, person_number
 from kpr_sender.regular_file import read_regular
+from kpr_sender.texts import Text
 
 _NAME: Final = "testpersons.json"
 _SCHEMA: Final = 1
@@ -87,8 +88,11 @@ def numbers_in(text: str) -> tuple[str, ...]:
         number = person_number(written)
         if number is None:
             raise InputRefused(
-                f"Line {line} is not a person's number: eleven digits are expected, or twelve of a DUF-nummer.",
-                next_step="Write one number a line and nothing else; the list is as it was.",
+                Text(
+                    "Line {line} is not a person's number: eleven digits are expected, or twelve of a DUF-nummer.",
+                    line=line,
+                ),
+                next_step=Text("Write one number a line and nothing else; the list is as it was."),
             )
         if number:
             found.append(number)
@@ -107,14 +111,16 @@ def load(path: Path) -> PersonList:
     except FileNotFoundError:
         return PersonList(b"", {})
     except OSError as error:
-        raise InputMissing(f"The list of test persons cannot be read: {error.strerror}.", where=str(path)) from None
+        raise InputMissing(
+            Text("The list of test persons cannot be read: {reason}.", reason=error.strerror), where=str(path)
+        ) from None
     try:
         return _list_of(json.loads(content))
     except (ValueError, KeyError, TypeError, AttributeError, UsageError):
         raise InputRefused(
-            "The list of test persons is damaged.",
+            Text("The list of test persons is damaged."),
             where=str(path),
-            next_step="Restore the file from a backup, or delete it and add the persons again.",
+            next_step=Text("Restore the file from a backup, or delete it and add the persons again."),
         ) from None
 
 
@@ -158,11 +164,14 @@ def _note(note: str) -> str:
     one_line = " ".join(note.split())
     if holds_national_id(one_line):
         raise UsageError(
-            "The note holds a number like a person's; it is not stored.",
-            next_step="Write why the persons are listed, without any number of theirs; the list is as it was.",
+            Text("The note holds a number like a person's; it is not stored."),
+            next_step=Text("Write why the persons are listed, without any number of theirs; the list is as it was."),
         )
     if len(one_line) > _LONGEST_NOTE or not one_line.isprintable():
-        raise UsageError(f"A note is one line of at most {_LONGEST_NOTE} characters.", next_step="Write a shorter one.")
+        raise UsageError(
+            Text("A note is one line of at most {longest_note} characters.", longest_note=_LONGEST_NOTE),
+            next_step=Text("Write a shorter one."),
+        )
     return one_line
 
 
@@ -197,9 +206,11 @@ def _rewriting(path: Path) -> Iterator[BinaryIO]:
             yield file
     except FileExistsError:
         raise InputMissing(
-            "Another run is changing the list of test persons, or one was cut off in the middle of it.",
+            Text("Another run is changing the list of test persons, or one was cut off in the middle of it."),
             where=str(draft),
-            next_step="Run it again; if no other run is under way, delete that file first. The list is as it was.",
+            next_step=Text(
+                "Run it again; if no other run is under way, delete that file first. The list is as it was."
+            ),
         ) from None
     except OSError as error:
         raise _unwritable(path, error) from None
@@ -207,7 +218,7 @@ def _rewriting(path: Path) -> Iterator[BinaryIO]:
 
 def _unwritable(path: Path, error: OSError) -> InputMissing:
     return InputMissing(
-        f"The list of test persons cannot be written: {error.strerror}.",
+        Text("The list of test persons cannot be written: {reason}.", reason=error.strerror),
         where=str(path),
-        next_step="Make room or fix the permissions, then run the same command again; the list is as it was.",
+        next_step=Text("Make room or fix the permissions, then run the same command again; the list is as it was."),
     )

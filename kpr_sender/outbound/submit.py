@@ -30,7 +30,7 @@ from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import AddressRegistry, Counterpart, Directory, RegisterEntry, UnknownParty
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import ShipmentState, may_be_published
-from kpr_sender.texts import Text, paragraph
+from kpr_sender.texts import Text, as_text, paragraph
 from kpr_sender.trust.port import Trust
 
 if TYPE_CHECKING:
@@ -394,10 +394,6 @@ def _refused(report: CheckReport, effect: Effect, names: Mapping[MessageType, st
     count = sum(rules.values())
     more = Text("It is the first of {count:,} findings of this kind.", count=count) if count > 1 else ""
     title = RULES[first.rule].title
-    what = Text("{title:capital}{place}.", title=_text(title), place=place)
+    what = Text("{title:capital}{place}.", title=as_text(title), place=place)
     where = f"{names[first.file]} line {first.line}" if first.line else names[first.file]
     return InputRefused(paragraph(what, first.message, more), where=where, next_step=next_step)
-
-
-def _text(words: str) -> Text:
-    return words if isinstance(words, Text) else Text("{words}", words=words)

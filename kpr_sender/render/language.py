@@ -16,7 +16,7 @@ from string import Formatter
 from typing import Any, Final
 
 from kpr_sender.model import Language
-from kpr_sender.texts import CAPITAL, Text, capital
+from kpr_sender.texts import FORMS, Text
 
 DOMAIN: Final = "kpr_sender"
 FOLDER: Final = Path(__file__).resolve().parents[1] / "locale"
@@ -104,8 +104,8 @@ class _NorwegianNumbers(Formatter):
     """Groups thousands as Norwegian does: 10 000, with a space that does not break."""
 
     def format_field(self, value: Any, format_spec: str) -> str:
-        if format_spec == CAPITAL:
-            return capital(value)
+        if format_spec in FORMS:
+            return FORMS[format_spec](value)
         text: str = super().format_field(value, format_spec)
         return text.replace(",", "\N{NO-BREAK SPACE}") if format_spec.endswith(",") else text
 

@@ -10,6 +10,7 @@ from kpr_sender.model import Environment
 from kpr_sender.settings.file_access import unguarded
 from kpr_sender.settings.secrets import Secret
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text, paragraph
 
 
 def secrets_of(settings: Settings) -> tuple[Secret, ...]:
@@ -53,11 +54,11 @@ def require_unexposed(settings: Settings) -> None:
     """
     keys = (source.exposed for source in (settings.keys.signing, *settings.keys.decryption))
     open_to_others = filter(None, (*(secret.exposed for secret in secrets_of(settings)), *keys))
-    if text := " ".join(dict.fromkeys(open_to_others)):
+    if text := paragraph(*dict.fromkeys(open_to_others)):
         raise ConfigInvalid(
             text,
             where=settings.origin,
-            next_step="Whoever read it has it: close it, and have secret or key changed where others had access.",
+            next_step=Text("Whoever read it has it: close it, and have secret or key changed where others had access."),
         )
 
 

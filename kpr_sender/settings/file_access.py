@@ -26,6 +26,8 @@ from kpr_sender.file_owners import (
     keeps_owners,
     user_name,
 )
+from kpr_sender.texts import Text
+from kpr_sender.wording import any_of
 
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 """Modes of those who are not the owner."""
@@ -46,7 +48,7 @@ def require_trusted(path: Path, *, where: str) -> None:
     """
     for place, what, next_step in _open_to_others(path):
         if keeps_owners(place):
-            raise ConfigInvalid(f"{place} {what}.", where=where, next_step=next_step)
+            raise ConfigInvalid(Text("{place} {what}.", place=place, what=what), where=where, next_step=next_step)
 
 
 def unguarded(path: Path) -> str:
@@ -54,7 +56,11 @@ def unguarded(path: Path) -> str:
     for place, _, _ in _open_to_others(path):
         if not keeps_owners(place):
             folder = place if place.is_dir() else place.parent
-            return f"Who else may write what lies in {folder} is not known: {_without_owners(place)}."
+            return Text(
+                "Who else may write what lies in {folder} is not known: {without_owners}.",
+                folder=folder,
+                without_owners=_without_owners(place),
+            )
     return ""
 
 
@@ -63,7 +69,7 @@ def exposed(path: Path) -> str:
     about = _about(path)
     if about is None or not _is_open(about) or not keeps_owners(path) or is_handed_in(path):
         return ""
-    return f"{_open_sentence(path, about)}: chmod 600 it."
+    return Text("{open_sentence}: chmod 600 it.", open_sentence=_open_sentence(path, about))
 
 
 def perhaps_exposed(path: Path) -> str:
@@ -72,9 +78,17 @@ def perhaps_exposed(path: Path) -> str:
     if about is None or not _is_open(about):
         return ""
     if not keeps_owners(path):
-        return f"{_open_sentence(path, about)}, as far as is known: {_without_owners(path)}."
+        return Text(
+            "{open_sentence}, as far as is known: {without_owners}.",
+            open_sentence=_open_sentence(path, about),
+            without_owners=_without_owners(path),
+        )
     # Where nobody else is in the container it changes nothing; whoever mounts it can ask for another mode.
-    return f"{_open_sentence(path, about)}: mount it with mode 0400 or 0440." if is_handed_in(path) else exposed(path)
+    return (
+        Text("{open_sentence}: mount it with mode 0400 or 0440.", open_sentence=_open_sentence(path, about))
+        if is_handed_in(path)
+        else exposed(path)
+    )
 
 
 def too_open(path: Path) -> str:
@@ -84,7 +98,7 @@ def too_open(path: Path) -> str:
         return ""
     wide = about.st_uid == os.geteuid() and about.st_mode & OTHERS
     if wide and not _is_open(about) and keeps_owners(path):
-        return f"{_open_sentence(path, about)}: chmod 600 it."
+        return Text("{open_sentence}: chmod 600 it.", open_sentence=_open_sentence(path, about))
     return perhaps_exposed(path)
 
 
@@ -99,12 +113,32 @@ def _open_to_others(path: Path) -> Iterator[tuple[Path, str, str]]:
             continue
         if about.st_uid not in {0, os.geteuid()} and not is_from_outside(about.st_uid):
             owner, owners = user_name(about.st_uid), dict.fromkeys(("root", user_name(os.geteuid())))
-            next_step = f"Run kpr-send as {owner}, or read it and give it to {' or '.join(owners)}: chown."
-            yield place, f"belongs to another user ({owner}), who may write anything into it", next_step
+            next_step = Text(
+                "Run kpr-send as {owner}, or read it and give it to {owners}: chown.",
+                owner=owner,
+                owners=any_of(owners),
+            )
+            yield (
+                place,
+                Text("belongs to another user ({owner}), who may write anything into it", owner=owner),
+                next_step,
+            )
         if others := writers(about):
-            what = f"may be written by {others} (mode {stat.S_IMODE(about.st_mode):04o})"
-            elsewhere = ", or move the file to a folder of its own" if stat.S_ISDIR(about.st_mode) else ""
-            yield place, what, f"Read it, then let only its owner write it: chmod go-w {place}{elsewhere}."
+            what = Text(
+                "may be written by {others} (mode {s_imode})",
+                others=others,
+                s_imode=format(stat.S_IMODE(about.st_mode), "04o"),
+            )
+            elsewhere = Text(", or move the file to a folder of its own") if stat.S_ISDIR(about.st_mode) else ""
+            yield (
+                place,
+                what,
+                Text(
+                    "Read it, then let only its owner write it: chmod go-w {place}{elsewhere}.",
+                    place=place,
+                    elsewhere=elsewhere,
+                ),
+            )
 
 
 def _about(path: Path) -> os.stat_result | None:
@@ -120,11 +154,15 @@ def _is_open(about: os.stat_result) -> bool:
 
 
 def _open_sentence(path: Path, about: os.stat_result) -> str:
-    return f"{path} may be read by others than its owner (mode {stat.S_IMODE(about.st_mode):04o})"
+    return Text(
+        "{path} may be read by others than its owner (mode {s_imode})",
+        path=path,
+        s_imode=format(stat.S_IMODE(about.st_mode), "04o"),
+    )
 
 
 def _without_owners(path: Path) -> str:
-    return f"owners and modes there are those of the mount ({file_system(path)})"
+    return Text("owners and modes there are those of the mount ({file_system})", file_system=file_system(path))
 
 
 def writers(about: os.stat_result) -> str:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from kpr_sender.model import has_check_digit
+from kpr_sender.texts import Text
 
-_DURATION: Final = 'a duration such as "30s", "10m" or "2h", or a number of seconds'
+_DURATION: Final = Text('a duration such as "30s", "10m" or "2h", or a number of seconds')
 
 _SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600}
 _WRITTEN: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smh]?)\s*", re.ASCII)
@@ -72,7 +73,7 @@ def _string(value: object) -> str:
     if not isinstance(value, str):
         raise Unfit
     if "\0" in value:  # no path, name or address has it, and every library fails on it in another way
-        raise Unfit("without NUL")
+        raise Unfit(Text("without NUL"))
     return value.strip()
 
 
@@ -92,7 +93,7 @@ def _path(value: object, base: Path) -> Path:
     try:
         path = Path(_filled(value)).expanduser()
     except RuntimeError:
-        raise Unfit("nobody knows the home folder that it begins with (~)") from None
+        raise Unfit(Text("nobody knows the home folder that it begins with (~)")) from None
     # Without ".." in it a path is the same wherever it is shown, and whatever the working directory becomes.
     return Path(os.path.abspath(base / path))  # noqa: PTH100 - resolve() would follow symlinks
 
@@ -111,7 +112,12 @@ def integer(low: int, high: int, unit: str = "") -> ValueKind:
             raise Unfit
         return value
 
-    return ValueKind(f"a whole number{unit and f' of {unit}'} from {low} to {high}", read)
+    return ValueKind(
+        Text("a whole number of {unit} from {low} to {high}", unit=unit, low=low, high=high)
+        if unit
+        else Text("a whole number from {low} to {high}", low=low, high=high),
+        read,
+    )
 
 
 def pattern(regex: str, expected: str, *, evident: bool = True) -> ValueKind:
@@ -138,12 +144,21 @@ def seconds(low: float, high: float) -> ValueKind:
             raise Unfit
         return length
 
-    return ValueKind(f"{_DURATION}, from {write_duration(low)} to {write_duration(high)}", read, write=write_duration)
+    return ValueKind(
+        Text(
+            "{duration}, from {write_duration} to {write_duration_2}",
+            duration=_DURATION,
+            write_duration=write_duration(low),
+            write_duration_2=write_duration(high),
+        ),
+        read,
+        write=write_duration,
+    )
 
 
 def choice(options: type[enum.StrEnum]) -> ValueKind:
     """One of an enumeration's values."""
-    expected = "one of " + ", ".join(f'"{option.value}"' for option in options)
+    expected = Text("one of {options}", options=", ".join(f'"{option.value}"' for option in options))
     return ValueKind(expected, lambda value, _base: options(_string(value)), evident=False)
 
 
@@ -160,27 +175,28 @@ def _date(value: object, _base: Path) -> date:
     return date.fromisoformat(_string(value))
 
 
-TEXT: Final = pattern(r"(?s:.*)", "a text")
-NAME: Final = pattern(r"[^\r\n]+", "a text that is not empty")
+TEXT: Final = pattern(r"(?s:.*)", Text("a text"))
+NAME: Final = pattern(r"[^\r\n]+", Text("a text that is not empty"))
 HER_ID: Final = integer(1, 2_147_483_647)
 ORGANISATION_NUMBER: Final = ValueKind(
-    "an organisation number: nine digits with a valid check digit", _organisation_number, evident=False
+    Text("an organisation number: nine digits with a valid check digit"), _organisation_number, evident=False
 )
-KOMMUNENUMMER: Final = pattern(r"\d{4}", 'four digits in quotation marks, for example "0301"', evident=False)
-BYDEL: Final = pattern(r"\d{2}", 'two digits in quotation marks, "00" where bydel is not used', evident=False)
+KOMMUNENUMMER: Final = pattern(r"\d{4}", Text('four digits in quotation marks, for example "0301"'), evident=False)
+BYDEL: Final = pattern(r"\d{2}", Text('two digits in quotation marks, "00" where bydel is not used'), evident=False)
 PORT: Final = integer(1, 65_535)
-HOST: Final = pattern(r"[A-Za-z0-9._:-]+", "a host name or address without scheme, port or path")
+HOST: Final = pattern(r"[A-Za-z0-9._:-]+", Text("a host name or address without scheme, port or path"))
 HTTPS_URL: Final = pattern(
     r"https://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?(?:/[A-Za-z0-9._~/-]*)?",
-    "an address that begins with https://, without user, query or fragment",
+    Text("an address that begins with https://, without user, query or fragment"),
 )
-QUEUE: Final = pattern(r"[^\s]+", "a queue's name, or its complete registered address")
-VARIABLE: Final = pattern(r"[A-Za-z_][A-Za-z0-9_]*", "the name of an environment variable, not the secret itself")
+QUEUE: Final = pattern(r"[^\s]+", Text("a queue's name, or its complete registered address"))
+VARIABLE: Final = pattern(r"[A-Za-z_][A-Za-z0-9_]*", Text("the name of an environment variable, not the secret itself"))
 CREDENTIAL: Final = pattern(
-    r"(?!\.)[A-Za-z0-9._-]{1,255}", "the name of a credential as in LoadCredential=NAME:PATH, not the secret itself"
+    r"(?!\.)[A-Za-z0-9._-]{1,255}",
+    Text("the name of a credential as in LoadCredential=NAME:PATH, not the secret itself"),
 )
-HEX: Final = ValueKind("pairs of hexadecimal digits", lambda value, _base: bytes.fromhex(_filled(value)))
-DATE: Final = ValueKind('a day such as "2025-01-15"', _date)
-FLAG: Final = ValueKind("true or false", lambda value, _base: _boolean(value))
-PATH: Final = ValueKind("a path, absolute or relative to the configuration file", _path)
-PATHS: Final = ValueKind("a list of paths, each absolute or relative to the configuration file", _paths)
+HEX: Final = ValueKind(Text("pairs of hexadecimal digits"), lambda value, _base: bytes.fromhex(_filled(value)))
+DATE: Final = ValueKind(Text('a day such as "2025-01-15"'), _date)
+FLAG: Final = ValueKind(Text("true or false"), lambda value, _base: _boolean(value))
+PATH: Final = ValueKind(Text("a path, absolute or relative to the configuration file"), _path)
+PATHS: Final = ValueKind(Text("a list of paths, each absolute or relative to the configuration file"), _paths)

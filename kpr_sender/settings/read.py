@@ -47,6 +47,8 @@ from kpr_sender.settings.values import (
     SandboxSettings,
     Settings,
 )
+from kpr_sender.texts import Text
+from kpr_sender.wording import any_of
 
 Table = dict[str, Any]
 """One section: what is written in it, by key; as TOML has it first, later as ``ValueKind.parse`` returns it."""
@@ -75,6 +77,7 @@ _PLAIN: Final = (
     *("notify", "monitor"),
 )
 """The sections that say all of their dataclass themselves."""
+_TOP_LEVEL: Final = Text("the top level")
 
 T = TypeVar("T")
 
@@ -137,7 +140,7 @@ def absolute(path: Path) -> Path:
     try:
         return path.absolute()
     except OSError:
-        raise ConfigInvalid("The current folder is not there any more.", where=str(path)) from None
+        raise ConfigInvalid(Text("The current folder is not there any more."), where=str(path)) from None
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -145,22 +148,29 @@ def _toml(path: Path) -> dict[str, Any]:
         text = read_regular(path).decode("utf-8-sig")
         return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
     except FileNotFoundError:
-        raise ConfigInvalid("There is no such configuration file.", where=str(path)) from None
+        raise ConfigInvalid(Text("There is no such configuration file."), where=str(path)) from None
     except OSError as error:
-        raise ConfigInvalid(f"The configuration cannot be read: {error.strerror}.", where=str(path)) from None
+        raise ConfigInvalid(
+            Text("The configuration cannot be read: {reason}.", reason=error.strerror), where=str(path)
+        ) from None
     except UnicodeDecodeError:
-        raise ConfigInvalid("The configuration is not UTF-8 text.", where=str(path)) from None
+        raise ConfigInvalid(Text("The configuration is not UTF-8 text."), where=str(path)) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigInvalid(f"The configuration is not valid TOML: {error}.", where=str(path)) from None
+        raise ConfigInvalid(
+            Text("The configuration is not valid TOML: {error}.", error=error), where=str(path)
+        ) from None
 
 
 def _other_environment(path: Path, environment: Environment, found: object) -> ConfigInvalid:
-    said = f'"{found}"' if found in tuple(Environment) else "nothing that can be understood"
+    said = f'"{found}"' if found in tuple(Environment) else Text("nothing that can be understood")
     return ConfigInvalid(
-        f"This file is not for {environment.value}: it says {said if found is not None else 'nothing'}, "
-        f'expected environment = "{environment.value}".',
+        Text(
+            'This file is not for {environment}: it says {said}, expected environment = "{environment}".',
+            environment=environment.value,
+            said=said if found is not None else "nothing",
+        ),
         where=f"{path}: environment",
-        next_step="Use the configuration that belongs to --env.",
+        next_step=Text("Use the configuration that belongs to --env."),
     )
 
 
@@ -198,13 +208,13 @@ class _ConfigurationFile:
             section = SECTIONS.get(path)
             for one in value if isinstance(value, list) and section is not None and section.repeated else [value]:
                 if not isinstance(one, dict):
-                    raise self.wrong(path, f"Expected a section [{path}] here.")
+                    raise self.wrong(path, Text("Expected a section [{path}] here.", path=path))
                 within = self._collect(path, one, tables)
                 if section is not None:
                     tables[path].append(within)
                 elif within:
                     stray = f"{path}.{next(iter(within))}"
-                    raise self.wrong(stray, f"There is no such key; [{path}] has only sections in it.")
+                    raise self.wrong(stray, Text("There is no such key; [{path}] has only sections in it.", path=path))
         return own
 
     def _refuse_undeclared(self, section: Section, table: Table) -> None:
@@ -216,19 +226,26 @@ class _ConfigurationFile:
             if name in _SECRETS:
                 raise self.wrong(
                     path,
-                    "Secrets do not belong in the configuration.",
-                    f"Use {path}_env or {path}_file or {path}_credential, and change the secret: it was in a file.",
+                    Text("Secrets do not belong in the configuration."),
+                    Text(
+                        "Use {path}_env or {path}_file or {path}_credential, and change the secret: it was in a file.",
+                        path=path,
+                    ),
                 )
-            raise self.wrong(path, f"There is no such key{self._meant(name, section, known)}.")
+            raise self.wrong(path, Text("There is no such key{meant}.", meant=self._meant(name, section, known)))
 
     def _meant(self, name: str, section: Section, known: list[str]) -> str:
         import difflib  # noqa: PLC0415 - only when something is wrong: it costs start-up time
 
         if not known:
-            return f" in a configuration for {self.environment.value}"
+            return Text(" in a configuration for {environment}", environment=self.environment.value)
         if close := difflib.get_close_matches(name, known, n=1):
-            return f"; perhaps {close[0]} is meant"
-        return f"; {section.heading if section.name else 'the top level'} may have {', '.join(known)}"
+            return Text("; perhaps {close} is meant", close=close[0])
+        return Text(
+            "; {heading} may have {known}",
+            heading=section.heading if section.name else _TOP_LEVEL,
+            known=", ".join(known),
+        )
 
     def with_embedded_sandbox(self, tables: Tables) -> Tables:
         """Fill in what the embedded sandbox decides, and refuse what contradicts it."""
@@ -236,7 +253,7 @@ class _ConfigurationFile:
 
         folder = self.parse(SECTIONS["sandbox"], tables["sandbox"][0]).get("dir")
         if folder is None:
-            raise self.wrong("sandbox.dir", "The embedded sandbox needs a folder.")
+            raise self.wrong("sandbox.dir", Text("The embedded sandbox needs a folder."))
         decided = sandbox_defaults(folder)
         for section, dictated in decided.items():
             everything = section.startswith("keys.")
@@ -244,8 +261,8 @@ class _ConfigurationFile:
                 if everything or name in dictated or name in ("port", "tls"):
                     raise self.wrong(
                         f"{section}.{name}",
-                        "The embedded sandbox decides this.",
-                        "Remove the line, or set sandbox.embedded = false.",
+                        Text("The embedded sandbox decides this."),
+                        Text("Remove the line, or set sandbox.embedded = false."),
                     )
         return tables | {section: [tables[section][0] | dictated] for section, dictated in decided.items()}
 
@@ -260,10 +277,12 @@ class _ConfigurationFile:
                     parsed[key.name] = key.kind.parse(table[key.name], folder)
                 except ValueError as error:
                     # Only the words of our own kind: any other error may quote the value.
-                    why = f": {error}" if isinstance(error, Unfit) and error.args else ""
-                    raise self.wrong(key.path, f"Expected {key.kind.expected}{why}.") from None
+                    why = Text(": {error}", error=error) if isinstance(error, Unfit) and error.args else ""
+                    raise self.wrong(
+                        key.path, Text("Expected {expected}{why}.", expected=key.kind.expected, why=why)
+                    ) from None
             elif key.required:
-                raise self.wrong(key.path, f"This is missing; expected {key.kind.expected}.")
+                raise self.wrong(key.path, Text("This is missing; expected {expected}.", expected=key.kind.expected))
         return parsed
 
     # 3. What do the keys say together, and what follows from them for those that are absent?
@@ -272,7 +291,7 @@ class _ConfigurationFile:
         """Put the parsed tables together."""
         one = {name: found[0] for name, found in tables.items()}
         bus, journal, registry = one["bus"], one["journal"], one["registry"]
-        self._require_either("bus", bus, _PASSWORD, "No password is named")
+        self._require_either("bus", bus, _PASSWORD, Text("No password is named"))
         for name, ending in _OWN_QUEUES.items():
             read = name == "receipts_queue" or bus.get("receipts_from") is not ReceiptsFrom.FOLDER
             bus.setdefault(name, f"{one['sender']['service_her_id']}_{ending}" if read else "")
@@ -318,7 +337,7 @@ class _ConfigurationFile:
             return None
         key = f"{section}.{name}{named[0]}"
         if named[1:]:
-            raise self.wrong(key, f"Expected either this or {name}{named[1]}, not both.")
+            raise self.wrong(key, Text("Expected either this or {name}{named}, not both.", name=name, named=named[1]))
         where, value = f"{self.path}: {key}", table[f"{name}{named[0]}"]
         if named[0] == FILE:
             return Secret(FileSecret(where, value), declared.several_lines)
@@ -329,13 +348,17 @@ class _ConfigurationFile:
         in_token = "pkcs11_module" in table
         for name in _FILE_ONLY if in_token else _TOKEN_ONLY:
             if name in table and not (name in _KEY_NAMES and "pkcs12" in table):
-                needed = "pkcs11_module or pkcs12" if name in _KEY_NAMES else "pkcs11_module"
-                what = "does not go together with pkcs11_module" if in_token else f"needs {needed} beside it"
-                raise self.wrong(f"{section}.{name}", f"This {what}.")
+                needed = Text("pkcs11_module or pkcs12") if name in _KEY_NAMES else "pkcs11_module"
+                what = (
+                    Text("does not go together with pkcs11_module")
+                    if in_token
+                    else Text("needs {needed} beside it", needed=needed)
+                )
+                raise self.wrong(f"{section}.{name}", Text("This {what}.", what=what))
         if in_token:
             self._require_either(section, table, ("token_label", "slot"))
             self._require_either(section, table, _KEY_NAMES)
-            self._require_either(section, table, _PIN, "No PIN is named")
+            self._require_either(section, table, _PIN, Text("No PIN is named"))
         else:
             self._check_key_files(section, table)
         return self._build(KeySource, section, table, key=section)
@@ -343,27 +366,27 @@ class _ConfigurationFile:
     def _check_key_files(self, section: str, table: Table) -> None:
         pair = [name for name in ("certificate", "key") if name in table]
         if "pkcs12" in table and pair:
-            raise self.wrong(f"{section}.pkcs12", "Expected either this or certificate and key, not both.")
+            raise self.wrong(f"{section}.pkcs12", Text("Expected either this or certificate and key, not both."))
         if "pkcs12" in table or len(pair) == len(("certificate", "key")):
             return
         if not pair:
-            raise self.wrong(section, "No key is named; expected pkcs12, certificate and key, or pkcs11_module.")
+            raise self.wrong(section, Text("No key is named; expected pkcs12, certificate and key, or pkcs11_module."))
         missing = "key" if "certificate" in pair else "certificate"
-        raise self.wrong(f"{section}.{missing}", "This is missing; certificate and key go together.")
+        raise self.wrong(f"{section}.{missing}", Text("This is missing; certificate and key go together."))
 
     def _require_either(
-        self, section: str, table: Table, names: tuple[str, ...], what: str = "This is missing"
+        self, section: str, table: Table, names: tuple[str, ...], what: str = Text("This is missing")
     ) -> None:
         if not any(name in table for name in names):
-            raise self.wrong(f"{section}.{names[0]}", f"{what}; expected {' or '.join(names)}.")
+            raise self.wrong(f"{section}.{names[0]}", Text("{what}; expected {names}.", what=what, names=any_of(names)))
 
     def _check_receiver(self, table: Table, kind: RegistryKind, year: int) -> None:
         for name in ("encryption_certificate", "signing_certificates", "queue") if kind is RegistryKind.FILES else ():
             if name not in table:
                 raise self.wrong(
                     f"receiver.{name}",
-                    "This is missing; expected here as long as no registry is asked.",
-                    'Give it, or set registry.kind = "soap".',
+                    Text("This is missing; expected here as long as no registry is asked."),
+                    Text('Give it, or set registry.kind = "soap".'),
                 )
         if "her_id" in table:
             from kpr_sender import profiles  # noqa: PLC0415 - read only where the configuration names the receiver
@@ -376,34 +399,44 @@ class _ConfigurationFile:
     def _check_registry(self, table: Table, kind: RegistryKind) -> None:
         for names in _REGISTRY_NEEDS[kind]:
             if not any(name in table for name in names):
-                raise self.wrong(f"registry.{names[0]}", f'This is missing; registry.kind = "{kind.value}" needs it.')
+                raise self.wrong(
+                    f"registry.{names[0]}", Text('This is missing; registry.kind = "{kind}" needs it.', kind=kind.value)
+                )
 
     def _check(self, settings: Settings) -> None:
         if not settings.journal.path.name:
-            raise self.wrong("journal.path", "Expected a file, and not the root folder.")
+            raise self.wrong("journal.path", Text("Expected a file, and not the root folder."))
         if not settings.bus.tls:
             from kpr_sender.net import is_loopback  # noqa: PLC0415 - with it come ssl and sockets
 
             if not is_loopback(settings.bus.host):
-                raise self.wrong("bus.tls", "TLS may be off only to a loopback address.")
+                raise self.wrong("bus.tls", Text("TLS may be off only to a loopback address."))
         if (settings.bus.receipts_from is ReceiptsFrom.FOLDER) != (settings.bus.receipts_inbox is not None):
-            raise self.wrong("bus.receipts_inbox", 'Expected together with receipts_from = "folder", and only then.')
+            raise self.wrong(
+                "bus.receipts_inbox", Text('Expected together with receipts_from = "folder", and only then.')
+            )
         if settings.receiver.unsealed_receipts and self.environment is Environment.PRODUKSJON:
             raise self.wrong(
                 "receiver.unsealed_receipts",
-                "In produksjon no clear text is accepted.",
-                "Remove the line. What FHI answers so all the same a person settles, after asking kpr@fhi.no: "
-                "kpr-send resolve MSGID --settled --reason TEXT.",
+                Text("In produksjon no clear text is accepted."),
+                Text(
+                    "Remove the line. What FHI answers so all the same a person settles, after asking kpr@fhi.no: "
+                    "kpr-send resolve MSGID --settled --reason TEXT."
+                ),
             )
         if settings.protection.revocation is not Revocation.OFF and not settings.protection.roots:
-            raise self.wrong("protection.revocation", "Who issued a certificate must be known; name protection.roots.")
+            raise self.wrong(
+                "protection.revocation", Text("Who issued a certificate must be known; name protection.roots.")
+            )
         self._check_ids(settings)
         report = settings.report
         if (report.extended_to is None) == bool(report.extension_letter):
             missing = "extended_to" if report.extended_to is None else "extension_letter"
-            raise self.wrong(f"report.{missing}", "This is missing; extended_to and extension_letter go together.")
+            raise self.wrong(
+                f"report.{missing}", Text("This is missing; extended_to and extension_letter go together.")
+            )
         if settings.limits.warn_bytes > settings.limits.refuse_bytes:
-            raise self.wrong("limits.warn_bytes", "Expected no more than limits.refuse_bytes.")
+            raise self.wrong("limits.warn_bytes", Text("Expected no more than limits.refuse_bytes."))
 
     def _check_ids(self, settings: Settings) -> None:
         """Require complete registered ids where they are to be sent and no register is asked for them."""
@@ -415,5 +448,6 @@ class _ConfigurationFile:
         ):
             if not is_registered_id(queue):
                 raise self.wrong(
-                    key, 'Expected the complete registered id (host/exchange/queue), as bus.ids = "registered" says.'
+                    key,
+                    Text('Expected the complete registered id (host/exchange/queue), as bus.ids = "registered" says.'),
                 )

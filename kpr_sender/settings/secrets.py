@@ -32,17 +32,17 @@ def flaw(text: str, *, several_lines: bool = False) -> str:
     sees on a screen until the account is locked.
     """
     if not text:
-        return "is empty"
+        return Text("is empty")
     if any("\ud800" <= letter <= "\udfff" for letter in text):  # how Python shows bytes that are no UTF-8
-        return "is not UTF-8 text"
+        return Text("is not UTF-8 text")
     if "\0" in text:
-        return "has NUL in it, as UTF-16 text and binary files do"
+        return Text("has NUL in it, as UTF-16 text and binary files do")
     if not several_lines and text.splitlines() != [text]:
-        return "has a second line or line end in it"
+        return Text("has a second line or line end in it")
     layout = _LAYOUT if several_lines else frozenset[str]()
     if any(letter < " " or "\x7f" <= letter <= "\x9f" or letter == _BYTE_ORDER_MARK for letter in set(text) - layout):
-        return "has a control character in it"
-    return "ends with a blank" if text[-1].isspace() and not several_lines else ""
+        return Text("has a control character in it")
+    return Text("ends with a blank") if text[-1].isspace() and not several_lines else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Secret:
         """
         if isinstance(self._source, str):
             if wrong := flaw(self._source, several_lines=self.several_lines):
-                raise ConfigInvalid(f"A secret {wrong}.")
+                raise ConfigInvalid(Text("A secret {wrong}.", wrong=wrong))
             return self._source
         return self._source.read(several_lines=self.several_lines)
 
@@ -106,12 +106,12 @@ class EnvironmentSecret:
             ConfigInvalid: It is not set, or is no secret.
         """
         value = self.environ.get(self.variable, "").removeprefix(_BYTE_ORDER_MARK)
-        wrong = flaw(value, several_lines=several_lines) if value else "is not set"
+        wrong = flaw(value, several_lines=several_lines) if value else Text("is not set")
         if wrong:
             raise ConfigInvalid(
-                f"The environment variable {self.variable} {wrong}.",
+                Text("The environment variable {variable} {wrong}.", variable=self.variable, wrong=wrong),
                 where=self.key,
-                next_step="Set it for the process that runs kpr-send, or name a file with the secret instead.",
+                next_step=Text("Set it for the process that runs kpr-send, or name a file with the secret instead."),
             )
         return value
 
@@ -135,9 +135,9 @@ class FileSecret:
         try:
             text = read_regular(self.path, most=_MOST_BYTES).decode("utf-8-sig")
         except TooLarge:
-            raise self._unusable("is too large") from None
+            raise self._unusable(Text("is too large")) from None
         except OSError as error:
-            raise self._unusable(f"cannot be read ({error.strerror})") from None
+            raise self._unusable(Text("cannot be read ({reason})", reason=error.strerror)) from None
         except UnicodeDecodeError:
             # The decoder's own message shows the bytes it stumbled over.
             text = "\udcff"
@@ -148,10 +148,12 @@ class FileSecret:
 
     def _unusable(self, why: str) -> ConfigInvalid:
         return ConfigInvalid(
-            f"The file {self.path} {why}.",
+            Text("The file {path} {why}.", path=self.path, why=why),
             where=self.key,
-            next_step="Put the secret alone into that file, as UTF-8 text, readable by the user that runs kpr-send and "
-            "nobody else.",
+            next_step=Text(
+                "Put the secret alone into that file, as UTF-8 text, readable by the user that runs kpr-send and "
+                "nobody else."
+            ),
         )
 
 

@@ -15,10 +15,10 @@ from typing import Final
 
 PACKAGE: Final = Path(__file__).resolve().parents[2] / "kpr_sender"
 _HOME: Final = "kpr_sender.texts"
-_NOT_LOOKED_AT: Final = frozenset({"texts.py"})
-"""Where ``Text`` itself is."""
 _HELP: Final = frozenset({"help", "short_help", "prompt"})
 _SHOW_HELP: Final = frozenset({"command", "group", "option", "argument", "version_option", "confirmation_option"})
+_SENTENCES: Final = frozenset({"Text", "paragraph"})
+"""What of ``kpr_sender.texts`` makes a sentence; the others make one value of several."""
 _TYPED: Final = ("kpr-send", "-")
 """How a value begins that is typed as it stands, in every language."""
 
@@ -49,9 +49,9 @@ class Found:
 def modules(package: Path = PACKAGE) -> Iterator[tuple[str, Found]]:
     """Yield every module of a package that has texts or faults, by its path without the ending, in order."""
     for path in sorted(package.rglob("*.py")):
-        name = path.relative_to(package).as_posix()
-        if name not in _NOT_LOOKED_AT and (found := extract(path.read_text(encoding="utf-8"))) != Found():
-            yield name.removesuffix(".py"), found
+        found = extract(path.read_text(encoding="utf-8"))
+        if found != Found():
+            yield path.relative_to(package).as_posix().removesuffix(".py"), found
 
 
 def extract(source: str) -> Found:
@@ -130,7 +130,7 @@ def _glued(value: ast.expr, texts: dict[str, str]) -> str:
             return _glued(one, texts) or _glued(other, texts)
         case ast.BoolOp(values=values):
             return next(filter(None, (_glued(one, texts) for one in values)), "")
-        case ast.Call(func=ast.Name(id=name)) if texts.get(name, "quoted") != "quoted":
+        case ast.Call(func=ast.Name(id=name)) if texts.get(name) in _SENTENCES:
             return "a text itself"
         case ast.Constant(value=str() as words) if " " in words and not words.startswith(_TYPED):
             return "words"
