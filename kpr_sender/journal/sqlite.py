@@ -141,12 +141,9 @@ class SqliteJournal(SqliteView):
     def create(self, new: NewSubmission) -> Submission:
         """Store a pair with its sealed bytes: all of it or nothing."""
         if new.environment is not self._environment:
+            its, ours = new.environment.value, self._environment.value
             raise ConfigInvalid(
-                Text(
-                    "A submission for {environment} does not go into a journal for {environment_2}.",
-                    environment=new.environment.value,
-                    environment_2=self._environment.value,
-                ),
+                Text("A submission for {its} does not go into a journal for {ours}.", its=its, ours=ours),
                 where=str(self._store.path),
             )
         with self._transaction() as transaction:
@@ -163,13 +160,7 @@ class SqliteJournal(SqliteView):
             kept = [one for one in replaced if one.msg_id in new.kept]
             types = [one.type for one in new.shipments] + [one.type for one in kept]
             if new.kept and sorted(types) != sorted(MessageType):
-                raise InternalError(
-                    Text(
-                        "{submission_id} is not a pair with what it keeps of {replaces}.",
-                        submission_id=new.submission_id,
-                        replaces=new.replaces,
-                    )
-                )
+                raise InternalError(Text("{id} is no pair with what it keeps of another.", id=new.submission_id))
             sql.insert(connection, "submission", columns)
             for shipment in new.shipments:
                 transaction.create(shipment, new, columns)
@@ -379,10 +370,7 @@ class SqliteJournal(SqliteView):
             values = {"msg_id": msg_id, "at": rows.time_text(transaction.at), "who": by, "why": reason}
             if transaction.connection.execute(sql.RELEASE_FORGOTTEN, sql.clean(values)).rowcount != 1:
                 raise UsageError(
-                    Text(
-                        "{msg_id} is not a shipment that this journal has forgotten, or it was released before.",
-                        msg_id=msg_id,
-                    ),
+                    Text("{id} is not a shipment that this journal has forgotten, or it was released.", id=msg_id),
                     next_step=Text("See kpr-send journal verify for those that are."),
                 )
 

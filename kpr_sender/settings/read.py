@@ -144,21 +144,20 @@ def absolute(path: Path) -> Path:
 
 
 def _toml(path: Path) -> dict[str, Any]:
+    where = str(path)
     try:
         text = read_regular(path).decode("utf-8-sig")
         return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
     except FileNotFoundError:
-        raise ConfigInvalid(Text("There is no such configuration file."), where=str(path)) from None
+        raise ConfigInvalid(Text("There is no such configuration file."), where=where) from None
     except OSError as error:
         raise ConfigInvalid(
-            Text("The configuration cannot be read: {reason}.", reason=error.strerror), where=str(path)
+            Text("The configuration cannot be read: {reason}.", reason=error.strerror), where=where
         ) from None
     except UnicodeDecodeError:
-        raise ConfigInvalid(Text("The configuration is not UTF-8 text."), where=str(path)) from None
+        raise ConfigInvalid(Text("The configuration is not UTF-8 text."), where=where) from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigInvalid(
-            Text("The configuration is not valid TOML: {error}.", error=error), where=str(path)
-        ) from None
+        raise ConfigInvalid(Text("The configuration is not valid TOML: {error}.", error=error), where=where) from None
 
 
 def _other_environment(path: Path, environment: Environment, found: object) -> ConfigInvalid:
@@ -241,11 +240,8 @@ class _ConfigurationFile:
             return Text(" in a configuration for {environment}", environment=self.environment.value)
         if close := difflib.get_close_matches(name, known, n=1):
             return Text("; perhaps {close} is meant", close=close[0])
-        return Text(
-            "; {heading} may have {known}",
-            heading=section.heading if section.name else _TOP_LEVEL,
-            known=", ".join(known),
-        )
+        heading = section.heading if section.name else _TOP_LEVEL
+        return Text("; {heading} may have {known}", heading=heading, known=", ".join(known))
 
     def with_embedded_sandbox(self, tables: Tables) -> Tables:
         """Fill in what the embedded sandbox decides, and refuse what contradicts it."""
