@@ -49,6 +49,7 @@ _NO_RABBITMQ_4 = "no RabbitMQ 4 here"
 _NO_RABBITMQ_43 = "no RabbitMQ 4.3 here"
 _NO_SOFTHSM = "no SoftHSM here"
 _NO_XMLSEC1 = "no xmlsec1 here"
+_NO_PROMTOOL = "no promtool here"
 _NO_CHROMIUM = "no Chromium here"
 # Each node is one group: under ``pytest -n N --dist loadgroup`` its tests stay in one process and share it.
 _NODES = {"rabbitmq_node": "rabbitmq", "rabbitmq4_node": "rabbitmq4", "rabbitmq43_node": "rabbitmq43"}
@@ -182,6 +183,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         f"{_NO_RABBITMQ_43}:",
         _NO_SOFTHSM,
         _NO_XMLSEC1,
+        _NO_PROMTOOL,
         _NO_CHROMIUM,
         NO_SHARED,
     )

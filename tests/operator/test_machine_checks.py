@@ -25,9 +25,10 @@ from kpr_sender.outbound.payload_file import PayloadFile
 from kpr_sender.preflight.payload import LEAST_AROUND
 from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from tests.helpers import pki
-from tests.helpers.municipality import SENDER_HER_ID, municipality
+from tests.helpers.municipality import SENDER_HER_ID, Changes, municipality
 from tests.helpers.pki import Kind
 from tests.helpers.self_checks import Stage, lights, only
+from tests.helpers.watcher import SECRET, Watcher
 from tests.journal.builders import created, open_journal
 
 
@@ -248,3 +249,41 @@ def test_an_alarm_that_would_stop_a_send_is_red(stage: Stage, tmp_path: Path) ->
     assert f"kpr-send resolve {ours} --settled" in line.next_step
     assert line.error is not None
     assert line.error.exit_code == 82
+
+
+def _told(stage: Stage, name: str, changes: Changes) -> CheckResult:
+    (line,) = run_checks(stage.settings(changes), checks=only(name))
+    return line
+
+
+def test_addresses_for_notices_are_read_and_nothing_is_sent(stage: Stage, watcher: Watcher) -> None:
+    changes = watcher.write(stage.made.folder, "a", "b")
+    assert _told(stage, "notices", {}).text == "not configured: nobody is told ([notify])"
+    line = _told(stage, "notices", changes)
+    assert (line.status, line.text) == (Status.GREEN, "2 addresses")
+
+    urls = stage.made.folder / "notify-urls"
+    urls.chmod(0o644)
+    assert "others" in _told(stage, "notices", changes).text
+    assert "notify-urls" not in _told(stage, "secrets", changes).text  # one cause, one line
+    urls.chmod(0o600)
+    urls.write_text(f"{watcher.notify_url()}\nnonsense://{SECRET}\n")
+    line = _told(stage, "notices", changes)
+    assert (line.status, "Line 2 is no address" in line.text, SECRET in line.text) == (Status.YELLOW, True, False)
+    urls.unlink()
+    line = _told(stage, "notices", changes)
+    assert (line.status, "cannot be read" in line.text) == (Status.YELLOW, True)
+    assert watcher.notices == []
+
+
+def test_what_watches_is_looked_at_and_nothing_is_sent(stage: Stage, watcher: Watcher) -> None:
+    changes = watcher.write(stage.made.folder)
+    assert "not configured" in _told(stage, "monitoring", {}).text
+    line = _told(stage, "monitoring", changes)
+    assert (line.status, line.text) == (Status.GREEN, f"a ping address and {stage.made.folder / 'kpr.prom'}")
+    (stage.made.folder / "ping-url").write_text(f"http://example.org/{SECRET}\n")
+    line = _told(stage, "monitoring", {**changes, "monitor": {**changes["monitor"], "metrics_file": "none/kpr.prom"}})
+    assert (line.status, SECRET in line.text) == (Status.YELLOW, False)
+    assert "https://" in line.text
+    assert "Nothing can be written in" in line.text
+    assert (watcher.pings, list(stage.made.folder.glob("*.prom"))) == ([], [])

@@ -24,6 +24,7 @@ _WANTED: Final = (
     ("systemd-analyze", "systemd", "the units of kpr-send schedule, as systemd reads them"),
     ("softhsm2-util", "softhsm2", "keys in hardware, against a token in software"),
     ("xmlsec1", "xmlsec1", "XML signatures against xmlsec1"),
+    ("promtool", "prometheus", "alert rules and metrics, by Prometheus' own check"),
     ("chromium", "chromium", "pages in a browser"),
 )
 
