@@ -226,7 +226,9 @@ def prune(invocation: Invocation, *, before: int, reason: str, by: str, dry_run:
         stays=[{"submission": one.submission.submission_id, "text": one.why} for one in chosen.stays],
         copies_left=[str(one) for one in left],
     )
-    return output.answer(invocation, value, pruned_screen(chosen, None if dry_run else removed, left))
+    return output.answer(
+        invocation, value, pruned_screen(chosen, None if dry_run else removed, left, settings.bus.receipts_inbox)
+    )
 
 
 def _accept(invocation: Invocation, settings: Settings, reason: str, by: str, *, yes: bool) -> None:

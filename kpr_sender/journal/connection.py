@@ -84,6 +84,7 @@ class Store:
         """
         with self._guard, translated(self.path):
             self._require_same_process()
+            self._connection.execute("PRAGMA temp_store = MEMORY")  # what stays is in no folder of others' meanwhile
             self._connection.execute("VACUUM")
             if self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
                 raise JournalUnwritable(

@@ -10,13 +10,16 @@ from kpr_sender.operator.retention import Selection
 from kpr_sender.texts import Text
 
 
-def pruned_screen(chosen: Selection, removed: Pruned | None, copies: Sequence[Path]) -> Iterator[str]:
+def pruned_screen(
+    chosen: Selection, removed: Pruned | None, copies: Sequence[Path], inbox: Path | None = None
+) -> Iterator[str]:
     """Yield what became of the submissions of earlier years.
 
     Args:
         chosen: Which are over, and which stay.
         removed: How much was removed; None where nothing was to be.
         copies: Copies of the journal that still hold it.
+        inbox: The folder that receipts come from; None where they come from the bus.
     """
     if removed is None:
         yield Text("Nothing was removed. What would be:")
@@ -40,5 +43,7 @@ def pruned_screen(chosen: Selection, removed: Pruned | None, copies: Sequence[Pa
     if removed is not None and copies:
         yield Text("It is still in these copies of the journal; delete them when they are not needed any more:")
         yield from (f"  {path}" for path in copies)
+    if removed is not None and inbox is not None:
+        yield Text("The files that receipts came in are still below {folder}: delete those, too.", folder=str(inbox))
     if removed is not None and (removed.messages or removed.receipts):
         yield Text("It is still in every backup that was made before; docs/retention.md says what to do with those.")

@@ -17,6 +17,7 @@ from kpr_sender.messages.xml_signature import verify_enveloped
 from kpr_sender.model import SubmissionState
 from kpr_sender.operator.self_check import CHECKS, WITHOUT_BUS, Status
 from kpr_sender.sandbox.sandbox import Sandbox
+from tests.helpers.desk import Desk
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import SENDER_HER_ID, Changes, Municipality, municipality
@@ -80,6 +81,9 @@ def test_seal_and_open_with_no_key_file_on_disk(kommune: Municipality, changes: 
             report = client.wait(timeout=20)
     assert (report.submission.state, report.exit_code) == (SubmissionState.DELIVERED, 0)
     assert all(receipt.verified for shipment in report.submission.shipments for receipt in shipment.receipts)
+    desk, archive = Desk(kommune, MemoryBus(), []), str(kommune.folder / "evidence.zip")
+    assert desk.command("evidence", report.submission.submission_id, archive).code == 0
+    assert desk.command("evidence", "verify", archive).code == 0
 
 
 def test_the_hodemelding_s_xml_signature_is_the_token_s_too(kommune: Municipality, changes: Changes, fhi: Fhi) -> None:

@@ -259,11 +259,15 @@ def test_another_reader_makes_it_wait_and_the_next_run_finishes(desk: Desk, monk
     assert _left(desk.kommune, pieces) == 0
 
 
-def test_copies_that_a_migration_left_are_named(desk: Desk) -> None:
+def test_what_lies_elsewhere_is_named(desk: Desk) -> None:
     copy = desk.kommune.folder / "journal.db.before-7-20250101T000000Z"
     copy.write_bytes(b"")
     desk.command("reviewed", "--by", "Inga")
-    assert str(copy) in desk.command("journal", "prune", *_ALL).out
+    inbox = desk.kommune.folder / "inbox"
+    desk.kommune.write({"bus": {"receipts_from": "folder", "receipts_inbox": str(inbox)}}, port=1)
+    told = desk.command("journal", "prune", *_ALL).out
+    assert str(copy) in told
+    assert str(inbox) in told
 
 
 def test_a_copy_that_cannot_be_removed_is_said_and_removed_by_the_next_run(desk: Desk) -> None:
