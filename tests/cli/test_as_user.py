@@ -50,7 +50,7 @@ def anybody(monkeypatch: pytest.MonkeyPatch) -> None:
     """A Python that the other user may run, with the packages of this one."""
     monkeypatch.setattr(sys, "executable", ANYBODY_S)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), sysconfig.get_path("purelib"))))
-    monkeypatch.setenv("XDG_STATE_HOME", "/root/of-root-alone")
+    monkeypatch.setenv("XDG_STATE_HOME", "/var/lib/of-root-alone")
 
 
 @BY_ROOT
