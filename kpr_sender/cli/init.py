@@ -27,7 +27,7 @@ from kpr_sender.render.language import say, speaking
 from kpr_sender.settings import locations, rehearsal, set_up
 from kpr_sender.settings.read import absolute, from_document
 from kpr_sender.settings.sample_file import render
-from kpr_sender.settings.set_up import Answers, Destination, Question, WrongAnswer
+from kpr_sender.settings.set_up import Answers, ConfigurationPlace, Question, WrongAnswer
 from kpr_sender.settings.values import SECTIONS, RegistryKind
 from kpr_sender.texts import Text
 
@@ -98,7 +98,7 @@ def _asked_environment(*, asking: bool) -> Environment:
     return Environment(click.prompt(say(Text("Where to send (--env)")), type=names, default="validering", err=True))
 
 
-def _place(invocation: Invocation, environment: Environment) -> tuple[Path, Destination]:
+def _place(invocation: Invocation, environment: Environment) -> tuple[Path, ConfigurationPlace]:
     """Return where the configuration is written, and where everything of it lies."""
     root = sys.platform != "win32" and os.geteuid() == 0
     home = state_home(os.environ)
@@ -111,7 +111,7 @@ def _place(invocation: Invocation, environment: Environment) -> tuple[Path, Dest
             )
         folder, data = own, home / "kpr-sender"
     path = absolute(invocation.config) if invocation.config else folder / f"{environment.value}.toml"
-    return path, Destination(environment, path.parent, data, datetime.now(UTC).date())
+    return path, ConfigurationPlace(environment, path.parent, data, datetime.now(UTC).date())
 
 
 def _for_lokal(
@@ -180,7 +180,7 @@ class _Interview:
 
     invocation: Invocation
     given: dict[str, str]
-    place: Destination
+    place: ConfigurationPlace
     asking: bool
     notes: list[str]
 

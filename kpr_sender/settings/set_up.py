@@ -115,7 +115,7 @@ BY_NAME: Final = {question.name: question for question in QUESTIONS}
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
+class ConfigurationPlace:
     """Where a configuration is written, and for whom.
 
     Attributes:
@@ -141,7 +141,7 @@ def needed(name: str, answers: Answers) -> bool:
     }.get(name, True)
 
 
-def proposed(name: str, answers: Answers, place: Destination) -> str | None:
+def proposed(name: str, answers: Answers, place: ConfigurationPlace) -> str | None:
     """Return what is proposed as an answer; None where only the municipality knows it.
 
     Args:
@@ -219,7 +219,7 @@ def _require_kommune(number: str, year: int) -> None:
 
 
 def configuration(
-    answers: Answers, place: Destination, language: Language, journal: Path
+    answers: Answers, place: ConfigurationPlace, language: Language, journal: Path
 ) -> dict[str, dict[str, object]]:
     """Return what the answers amount to, by section: what differs from the defaults.
 
@@ -249,7 +249,7 @@ def configuration(
     }
 
 
-def _registry(answers: Answers, place: Destination, secrets: str) -> dict[str, dict[str, object]]:
+def _registry(answers: Answers, place: ConfigurationPlace, secrets: str) -> dict[str, dict[str, object]]:
     name, kind = place.environment.value, answers["registry"]
     if kind == RegistryKind.FILES:
         certificates = f"certs/{name}-fhi"

@@ -32,6 +32,7 @@ PLACES = {
     "testpersons remove FILE": ["testpersons", "remove", "BAD"],
     "sample DIR": ["sample", "BAD", "--persons", "1"],
     "demo --dir": ["demo", "--dir", "BAD"],
+    "init --sandbox": ["init", "--env", "lokal", "--config", "new.toml", "--sandbox", "BAD"],
     "sandbox serve --dir": ["sandbox", "serve", "--dir", "BAD"],
 }
 """Each place of a path, and a command line that ends with it."""
@@ -66,7 +67,7 @@ def test_a_name_that_no_file_has_is_reported_by_its_place(
     files = {"FAGMELDING": str(kommune.fagmelding), "IDENTMELDING": str(kommune.identmelding)}
     for bad in ("loop", "loop/x", *TOO_LONG, NUL):
         arguments = [bad if word == "BAD" else files.get(word, word) for word in PLACES[place]]
-        leading = [] if place in ("--config", "demo --dir") else ["--env", "lokal", "--config", str(kommune.config)]
+        leading = [] if place in ("--config", "demo --dir", "init --sandbox") else ["--env", "lokal", "--config", str(kommune.config)]
         code = run(["--json", *leading, *arguments])
         told = json.loads(capsys.readouterr().out)
         assert code == told["exit_code"]

@@ -9,12 +9,12 @@ import pytest
 
 from kpr_sender.model import Environment
 from kpr_sender.settings import proposals, set_up
-from kpr_sender.settings.set_up import Destination, WrongAnswer
+from kpr_sender.settings.set_up import ConfigurationPlace, WrongAnswer
 
 
 @pytest.mark.parametrize("environment", [each for each in Environment if each is not Environment.LOKAL])
 def test_each_question_has_a_proposal_or_an_example_that_is_an_answer(environment: Environment, tmp_path: Path) -> None:
-    place = Destination(environment, tmp_path, tmp_path, date(2026, 11, 30))
+    place = ConfigurationPlace(environment, tmp_path, tmp_path, date(2026, 11, 30))
     answers: set_up.Answers = {}
     for question in set_up.QUESTIONS:
         suggested = set_up.proposed(question.name, answers, place) or question.shown_example()
