@@ -36,6 +36,8 @@ PLACES = {
     "sandbox serve --dir": ["sandbox", "serve", "--dir", "BAD"],
 }
 """Each place of a path, and a command line that ends with it."""
+OWN = ("--config", "demo --dir", "init --sandbox")
+"""Those that name their environment and configuration themselves, or take none."""
 
 
 def parameters(command: click.Command, context: click.Context, name: str = "") -> Iterator[tuple[str, click.Parameter]]:
@@ -67,7 +69,7 @@ def test_a_name_that_no_file_has_is_reported_by_its_place(
     files = {"FAGMELDING": str(kommune.fagmelding), "IDENTMELDING": str(kommune.identmelding)}
     for bad in ("loop", "loop/x", *TOO_LONG, NUL):
         arguments = [bad if word == "BAD" else files.get(word, word) for word in PLACES[place]]
-        leading = [] if place in ("--config", "demo --dir", "init --sandbox") else ["--env", "lokal", "--config", str(kommune.config)]
+        leading = [] if place in OWN else ["--env", "lokal", "--config", str(kommune.config)]
         code = run(["--json", *leading, *arguments])
         told = json.loads(capsys.readouterr().out)
         assert code == told["exit_code"]
