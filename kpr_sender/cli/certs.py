@@ -15,6 +15,7 @@ from kpr_sender.events import Event
 from kpr_sender.render import json
 from kpr_sender.render.self_check import certificate_concerns, certificate_json, certificate_table
 from kpr_sender.report import deadline_of
+from kpr_sender.texts import Text
 
 
 @click.command("certs")
@@ -41,7 +42,7 @@ def command(invocation: Invocation, *, check: bool) -> int:
         certificates=[certificate_json(row, now, deadline) for row in rows],
     )
     screen = [
-        *output.title(invocation, "certificates in use"),
+        *output.title(invocation, Text("certificates in use")),
         *certificate_table(rows, now, deadline),
         *(event.text for event in events),
     ]

@@ -27,6 +27,7 @@ from kpr_sender.preflight.report import CheckReport, verdict
 from kpr_sender.render import json
 from kpr_sender.render.check import accept_command, check_json, check_screen
 from kpr_sender.settings.values import LimitSettings, Settings
+from kpr_sender.texts import Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +110,15 @@ def command(
 
 def _task(invocation: Invocation, fagmelding: Path | None, identmelding: Path | None, year: int | None) -> _Task:
     if (fagmelding is None) is not (identmelding is None):
-        raise click.UsageError("Name both files, FAGMELDING and IDENTMELDING, or none.")
+        raise click.UsageError(Text("Name both files, FAGMELDING and IDENTMELDING, or none."))
     if invocation.environment is None and invocation.config is None:
         if fagmelding is None or identmelding is None or year is None:
-            raise click.UsageError("Name both files and --year, or --env: then the configuration says them.")
+            raise click.UsageError(Text("Name both files and --year, or --env: then the configuration says them."))
         return _Task(fagmelding, identmelding, year, Environment.PRODUKSJON, None)
     settings = invocation.settings()
     first, second = fagmelding or settings.files.fagmelding, identmelding or settings.files.identmelding
     if first is None or second is None:
-        raise click.UsageError("Name both files, FAGMELDING and IDENTMELDING: the configuration does not.")
+        raise click.UsageError(Text("Name both files, FAGMELDING and IDENTMELDING: the configuration does not."))
     return _Task(first, second, year or settings.report.year, settings.environment, settings)
 
 
@@ -149,7 +150,7 @@ def _require_another_file(page: Path, task: _Task, last_year: Path | None) -> No
     for read in (task.fagmelding, task.identmelding, last_year):
         # Where one may not look nothing is written over, and opening it says so.
         if read is not None and os.path.exists(read) and os.path.exists(page) and page.samefile(read):  # noqa: PTH110
-            raise click.UsageError(f"--html would write over {read}, which is to be checked.")
+            raise click.UsageError(Text("--html would write over {read}, which is to be checked.", read=read))
 
 
 def _write(page: Path, text: str) -> None:
@@ -158,17 +159,17 @@ def _write(page: Path, text: str) -> None:
         with suppress(FileNotFoundError):
             if not stat.S_ISREG(page.lstat().st_mode):
                 raise InputMissing(
-                    "The page cannot be written: what lies there is no regular file.",
+                    Text("The page cannot be written: what lies there is no regular file."),
                     where=str(page),
-                    next_step="Name another file.",
+                    next_step=Text("Name another file."),
                 )
         # A file's name may be no UTF-8.
         write_file(page, text.encode("utf-8", "backslashreplace"), synced=False)
     except OSError as error:
         raise InputMissing(
-            f"The page cannot be written: {error.strerror}.",
+            Text("The page cannot be written: {reason}.", reason=error.strerror),
             where=str(page),
-            next_step="Name a file that this user may write.",
+            next_step=Text("Name a file that this user may write."),
         ) from None
 
 

@@ -11,11 +11,13 @@ from typing import Final, Self
 
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.text import Text
+from rich.text import Text as Styled
 
 from kpr_sender.cli.called import Called
 from kpr_sender.cli.streams import as_it_is
 from kpr_sender.events import Event, EventKind
+from kpr_sender.render.language import say
+from kpr_sender.texts import Text
 
 _GOOD, _BAD, _WARNING, _PLAIN = "green", "bold red", "yellow", ""
 _STYLES: Final = {
@@ -46,18 +48,18 @@ class Display:
         console = Console(file=as_it_is(sys.stderr), highlight=False)
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         self._progress = Progress(*columns, console=console, transient=True)
-        self._task = self._progress.add_task("Checking the files.", total=None)
+        self._task = self._progress.add_task(say(Text("Checking the files.")), total=None)
 
     def show(self, event: Event) -> None:
         """Show one event."""
         if event.kind is EventKind.FINISHED:
             return
         if event.kind in _UNDER_WAY:
-            self._progress.reset(self._task, description=_escaped(event.text))
+            self._progress.reset(self._task, description=_escaped(say(event.text)))
             return
         style = _STYLES.get(event.kind, _PLAIN)
         mark = "!" if style in (_BAD, _WARNING) else "*"
-        self._progress.console.print(Text(f" {mark} {self._called.completed(event.text)}", style=style))
+        self._progress.console.print(Styled(f" {mark} {self._called.completed(say(event.text))}", style=style))
 
     def __enter__(self) -> Self:
         self._progress.start()

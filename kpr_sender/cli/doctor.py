@@ -17,6 +17,7 @@ from kpr_sender.model import Environment
 from kpr_sender.operator.self_check import CheckResult, Status
 from kpr_sender.render import json
 from kpr_sender.render.self_check import check_json, check_line
+from kpr_sender.texts import Text
 
 
 @click.command("doctor")
@@ -61,7 +62,7 @@ def shown(invocation: Invocation, results: Iterable[CheckResult]) -> list[CheckR
     quiet = invocation.loudness is Loudness.QUIET
     collected = []
     if not invocation.as_json and not quiet:
-        console.say(invocation.called, output.title(invocation, "self-checks; nothing is sent."))
+        console.say(invocation.called, output.title(invocation, Text("self-checks; nothing is sent.")))
     for result in results:
         collected.append(result)
         if not invocation.as_json and (not quiet or result.status is Status.RED):

@@ -16,11 +16,12 @@ import click
 from kpr_sender.cli.called import Called
 from kpr_sender.cli.ending import Ending
 from kpr_sender.model import Environment, Language
-from kpr_sender.render.language import speak
+from kpr_sender.render.language import say, speak
 from kpr_sender.settings import kinds, load, locations
 from kpr_sender.settings.read import absolute, beside
 from kpr_sender.settings.rehearsal import rehearsal
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
 
 
 class Loudness(enum.Enum):
@@ -62,7 +63,9 @@ class Invocation:
             ConfigInvalid: There is no configuration, or it is wrong.
         """
         if self.environment is None:
-            raise click.UsageError(f"--env is missing: one of {', '.join(Environment)}. There is no default.")
+            raise click.UsageError(
+                Text("--env is missing: one of {environment}. There is no default.", environment=", ".join(Environment))
+            )
         path = self.config or locations.find(self.environment, os.environ)
         settings = load(path, self.environment, environ=os.environ) if path else rehearsal(os.environ)
         if settings.language is not None and self.language is None and not self.as_json:
@@ -89,7 +92,7 @@ class Invocation:
 def _with_journal(settings: Settings, path: Path) -> Settings:
     """Use another journal; receipts that lay beside the configured one lie beside it, too."""
     if not path.name:
-        raise click.UsageError("--journal: expected a file, and not the root folder.")
+        raise click.UsageError(Text("--journal: expected a file, and not the root folder."))
     before = settings.journal
     receipts = beside(path) if before.receipts_dir == beside(before.path) else before.receipts_dir
     return dataclasses.replace(settings, journal=dataclasses.replace(before, path=path, receipts_dir=receipts))
@@ -101,7 +104,7 @@ def _seconds(_context: click.Context, _parameter: click.Parameter, written: str 
     try:
         return kinds.parse_duration(written)
     except ValueError as error:
-        raise click.BadParameter(f"expected {error}.") from None
+        raise click.BadParameter(say(Text("expected {error}.", error=error))) from None
 
 
 class _Path(click.Path):
@@ -113,7 +116,7 @@ class _Path(click.Path):
         except UnicodeEncodeError:
             possible = False
         if not possible:
-            self.fail("no file can have this name: it holds NUL, or what is no character.", param, ctx)
+            self.fail(say(Text("no file can have this name: it holds NUL, or what is no character.")), param, ctx)
         return super().convert(value, param, ctx)
 
 

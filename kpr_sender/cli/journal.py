@@ -59,10 +59,10 @@ def verify_command(invocation: Invocation, *, accept_restored: bool, reason: str
     if accept_restored:
         _accept(invocation, settings, reason, by, yes=yes)
     elif reason or by:
-        raise click.UsageError("--reason and --by go with --accept-restored.")
+        raise click.UsageError(Text("--reason and --by go with --accept-restored."))
     verification = journal_storage(settings).verify()
     if verification is None:
-        text = f"There is no journal yet: there is nothing in {settings.journal.path}."
+        text = Text("There is no journal yet: there is nothing in {path}.", path=settings.journal.path)
         return output.nothing(invocation, settings, text)
     return _answer(invocation, settings, verification)
 
@@ -90,7 +90,9 @@ def backup(invocation: Invocation, *, file: Path, keep: int | None) -> int:
         return _rotate(invocation, settings, file.absolute(), keep)
     counted = journal_storage(settings).back_up(file.absolute())
     value = json.envelope(None, environment=settings.environment.value, backup=str(file.absolute()), counted=counted)
-    return output.answer(invocation, value, [f"{file} is a sound copy: {counts(counted)}."])
+    return output.answer(
+        invocation, value, [Text("{file} is a sound copy: {counts}.", file=file, counts=counts(counted))]
+    )
 
 
 def _rotate(invocation: Invocation, settings: Settings, folder: Path, keep: int) -> int:
@@ -172,10 +174,10 @@ def release(invocation: Invocation, *, msg_id: str, reason: str, by: str, yes: b
     """
     settings = invocation.settings()
     require_reason(reason, by)
-    _ask(invocation, f"May a new submission be sent although {msg_id} was begun before?", yes=yes)
+    _ask(invocation, Text("May a new submission be sent although {msg_id} was begun before?", msg_id=msg_id), yes=yes)
     with closing(journal_storage(settings).open(who=by)) as journal:
         journal.release(msg_id.strip().lower(), reason=reason.strip(), by=by.strip())
-    text = f"{msg_id} no longer stands in the way of a new submission."
+    text = Text("{msg_id} no longer stands in the way of a new submission.", msg_id=msg_id)
     return output.nothing(invocation, settings, text)
 
 
@@ -233,10 +235,12 @@ def prune(invocation: Invocation, *, before: int, reason: str, by: str, dry_run:
 
 def _accept(invocation: Invocation, settings: Settings, reason: str, by: str, *, yes: bool) -> None:
     require_reason(reason, by)
-    _ask(invocation, "Has FHI been asked what has arrived, and shall this journal be used from now on?", yes=yes)
+    _ask(invocation, Text("Has FHI been asked what has arrived, and shall this journal be used from now on?"), yes=yes)
     accepted = journal_storage(settings).accept(reason=reason.strip(), by=by.strip())
     if not invocation.as_json:
-        console.say(invocation.called, [*output.title(invocation, "the journal goes on"), *accepted_lines(accepted)])
+        console.say(
+            invocation.called, [*output.title(invocation, Text("the journal goes on")), *accepted_lines(accepted)]
+        )
 
 
 def _answer(invocation: Invocation, settings: Settings, verification: Verification) -> int:
@@ -244,10 +248,12 @@ def _answer(invocation: Invocation, settings: Settings, verification: Verificati
     error = None
     if findings:
         error = JournalUnwritable(
-            f"{len(findings)} findings in the journal.",
+            Text("{findings} findings in the journal.", findings=len(findings)),
             where=str(settings.journal.path),
-            next_step="Send nothing by other means. Do what the findings say; where they do not say it, keep the file "
-            "as it is and ask for help.",
+            next_step=Text(
+                "Send nothing by other means. Do what the findings say; where they do not say it, keep the file as "
+                "it is and ask for help."
+            ),
         )
     value = json.envelope(
         error,
@@ -264,6 +270,6 @@ def _ask(invocation: Invocation, question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError("Nobody is here to ask.", next_step="Run it on a terminal, or give --yes.")
+        raise UsageError(Text("Nobody is here to ask."), next_step=Text("Run it on a terminal, or give --yes."))
     if not console.agreed(invocation.called, question):
         raise click.Abort

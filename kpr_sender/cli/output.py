@@ -15,6 +15,7 @@ from kpr_sender.cli.ending import INTERRUPTED, Ending
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.errors import EXIT_OK, Fault, InternalError, KprError
 from kpr_sender.render import json
+from kpr_sender.render.language import say
 from kpr_sender.render.text import error_text, report_screen
 from kpr_sender.report import Report, deadline_of
 from kpr_sender.result import environment_mark
@@ -90,14 +91,14 @@ def show_json(value: object) -> None:
 def title(invocation: Invocation, text: str) -> list[str]:
     """Return the first line of a table's screen outside production, where the table says no environment itself."""
     mark = _mark(invocation)
-    return [f"{mark}{text}"] if mark else []
+    return [f"{mark}{say(text)}"] if mark else []
 
 
 def _marked(invocation: Invocation, screen: Iterable[str]) -> Iterator[str]:
     """Yield a screen that begins with TEST outside production, whoever made it."""
     mark = _mark(invocation)
     for number, line in enumerate(screen):
-        yield line if number or line.startswith(mark) else f"{mark}{line}"
+        yield line if number or line.startswith(mark) else f"{mark}{say(line)}"
 
 
 def _mark(invocation: Invocation) -> str:
@@ -134,10 +135,10 @@ def nothing(invocation: Invocation, settings: Settings, text: str = "", error: K
         deadline=deadline.day.isoformat(),
         days_left=deadline.days_left(now),
     )
-    said = text if error is None else str(error)
+    said = text if error is None else error.text
     screen = [
         said,
-        f"The data of {settings.report.year} {deadline.text(now)}.",
+        Text("The data of {year} {now}.", year=settings.report.year, now=deadline.text(now)),
     ]
     return answer(invocation, value, screen, error=error)
 
@@ -159,7 +160,7 @@ class Failure:
 
         Its text is never shown: a native library quotes what it was given, which may be a passphrase.
         """
-        return self.report(InternalError(f"An unexpected {type(error).__name__}."), _trace(error))
+        return self.report(InternalError(Text("An unexpected {name}.", name=type(error).__name__)), _trace(error))
 
     def report(self, error: KprError, trace: str = "") -> int:
         """Print an error and return its exit code; the result's where that is printed already.
@@ -182,7 +183,7 @@ class Failure:
         """Print that the run was interrupted before anything was known, and return the exit code."""
         error = _Interrupted(Text("Interrupted before anything was known."))
         code = self._known(error)
-        click.echo("kpr-send: interrupted.", err=True)
+        click.echo(say(Text("kpr-send: interrupted.")), err=True)
         return code
 
     def _known(self, error: KprError) -> int:

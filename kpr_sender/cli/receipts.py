@@ -21,6 +21,7 @@ from kpr_sender.render import json
 from kpr_sender.render.text import receipts_screen
 from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
 
 _MAX_FILE_BYTES: Final = 100_000_000
 """Above what the bus takes (50 MB) in base64."""
@@ -113,7 +114,9 @@ def accept(invocation: Invocation, *, number: int, reason: str, by: str) -> int:
     def decide(client: Client) -> Report:
         return client.accept_receipt(number, reason=reason, by=by)
 
-    return session.run_offline(invocation, decide, remark=lambda _: f"Receipt {number} is accepted.")
+    return session.run_offline(
+        invocation, decide, remark=lambda _: Text("Receipt {number} is accepted.", number=number)
+    )
 
 
 @command.command("discard", short_help="Let a receipt that is not verified count no more.")
@@ -130,16 +133,20 @@ def discard(invocation: Invocation, *, number: int, reason: str, by: str) -> int
     def decide(client: Client) -> Report:
         return client.discard_receipt(number, reason=reason, by=by)
 
-    return session.run_offline(invocation, decide, remark=lambda _: f"Receipt {number} is discarded.")
+    return session.run_offline(
+        invocation, decide, remark=lambda _: Text("Receipt {number} is discarded.", number=number)
+    )
 
 
 def _content(file: Path) -> bytes:
     try:
         return read_regular(file, most=_MAX_FILE_BYTES)
     except TooLarge:
-        raise InputRefused("This is no receipt: it is larger than any message.", where=str(file)) from None
+        raise InputRefused(Text("This is no receipt: it is larger than any message."), where=str(file)) from None
     except OSError as error:
-        raise InputMissing(f"The file cannot be read: {error.strerror}.", where=str(file)) from error
+        raise InputMissing(
+            Text("The file cannot be read: {reason}.", reason=error.strerror), where=str(file)
+        ) from error
 
 
 def _combined(refused: list[InputRefused]) -> InputRefused:
@@ -149,7 +156,7 @@ def _combined(refused: list[InputRefused]) -> InputRefused:
 
 
 def _remark(report: Report) -> str:
-    return "" if report.taken else "Nothing new: the journal held all of it already."
+    return "" if report.taken else Text("Nothing new: the journal held all of it already.")
 
 
 def _copy(settings: Settings, receipt: Receipt) -> Path | None:
@@ -160,8 +167,8 @@ def _copy(settings: Settings, receipt: Receipt) -> Path | None:
         return None
     except OSError as error:
         raise ConfigInvalid(
-            f"The receipts' copies cannot be looked at: {error.strerror}.",
+            Text("The receipts' copies cannot be looked at: {reason}.", reason=error.strerror),
             where=f"journal.receipts_dir: {settings.journal.receipts_dir}",
-            next_step="Let this user look there, or run kpr-send as the one that sends.",
+            next_step=Text("Let this user look there, or run kpr-send as the one that sends."),
         ) from None
     return path

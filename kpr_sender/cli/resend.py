@@ -13,6 +13,7 @@ from kpr_sender.client import Client
 from kpr_sender.operator.resolve import require_once, require_resendable
 from kpr_sender.render.text import resend_question
 from kpr_sender.report import Report
+from kpr_sender.texts import Text
 
 
 @click.command("resend")
@@ -40,10 +41,10 @@ def command(
     require_once(case, again=again)
     show_before_asking(invocation, case, known)
     if not yes and not console.agreed(invocation.called, resend_question(case.shipment)):
-        console.say(invocation.called, ["Nothing was decided."], err=True)
+        console.say(invocation.called, [Text("Nothing was decided.")], err=True)
         return output.report(invocation, settings, known)
 
     def resend(client: Client) -> Report:
         return client.resend(msg_id, file, reason=reason, by=by, again=again, seen=case)
 
-    return session.run(invocation, resend, remark=lambda _: "Sealed anew; the next kpr-send send sends it.")
+    return session.run(invocation, resend, remark=lambda _: Text("Sealed anew; the next kpr-send send sends it."))

@@ -19,8 +19,9 @@ from kpr_sender.render import json
 from kpr_sender.render.text import case_screen, open_decisions, question, unverified_receipts
 from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
 
-_NOT_DECIDED: Final = "Nothing was decided."
+_NOT_DECIDED: Final = Text("Nothing was decided.")
 
 
 @click.command("resolve")
@@ -59,7 +60,9 @@ def command(
     def decide(client: Client) -> Report:
         return client.resolve(msg_id, decision, reason=reason, by=by, again=again, seen=case)
 
-    return session.run_offline(invocation, decide, remark=lambda _: f"Decided: {decision.value}.")
+    return session.run_offline(
+        invocation, decide, remark=lambda _: Text("Decided: {decision}.", decision=decision.value)
+    )
 
 
 def _decision(named: Mapping[str, bool], *, reason: str, by: str, yes: bool) -> Decision | None:
@@ -67,10 +70,12 @@ def _decision(named: Mapping[str, bool], *, reason: str, by: str, yes: bool) -> 
     chosen = [decision for decision in Decision if named[decision.value.replace("-", "_")]]
     options = ", ".join(f"--{decision.value}" for decision in Decision)
     if len(chosen) > 1:
-        raise click.UsageError(f"Name one of {options}, not several.")
+        raise click.UsageError(Text("Name one of {options}, not several.", options=options))
     if not chosen:
         if reason or by or yes:
-            raise click.UsageError(f"--reason, --by and --yes go with a decision: one of {options}.")
+            raise click.UsageError(
+                Text("--reason, --by and --yes go with a decision: one of {options}.", options=options)
+            )
         return None
     require_reason_and_consent(f"--{chosen[0].value}", reason=reason, by=by, yes=yes)
     return chosen[0]
@@ -86,7 +91,7 @@ def look_at(settings: Settings, msg_id: str) -> tuple[Case, Report]:
         case = client.case(msg_id)
         report = client.status(case.submission.submission_id)
     if report is None:
-        raise InternalError("The journal has a shipment without its submission.")
+        raise InternalError(Text("The journal has a shipment without its submission."))
     return case, report
 
 
@@ -112,9 +117,9 @@ def require_reason_and_consent(what: str, *, reason: str, by: str, yes: bool) ->
     """
     require_clean(reason, by)
     if not reason.strip():
-        raise click.UsageError(f"{what} needs --reason TEXT: what FHI answered, and when.")
+        raise click.UsageError(Text("{what} needs --reason TEXT: what FHI answered, and when.", what=what))
     if not yes and not sys.stdin.isatty():
-        raise click.UsageError("There is no terminal to ask on; --yes says that you are sure.")
+        raise click.UsageError(Text("There is no terminal to ask on; --yes says that you are sure."))
 
 
 def _agreed(invocation: Invocation, case: Case, decision: Decision) -> bool:

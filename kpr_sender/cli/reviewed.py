@@ -8,6 +8,7 @@ from kpr_sender.cli import session
 from kpr_sender.cli.invocation import Invocation
 from kpr_sender.client import Client
 from kpr_sender.report import Report
+from kpr_sender.texts import Text
 
 
 @click.command("reviewed")
@@ -25,4 +26,4 @@ def command(invocation: Invocation, *, submission: str | None, by: str, note: st
     def note_it(client: Client) -> Report:
         return client.reviewed(submission, by=by, note=note)
 
-    return session.run_offline(invocation, note_it, remark=lambda _: "Noted.")
+    return session.run_offline(invocation, note_it, remark=lambda _: Text("Noted."))

@@ -13,8 +13,10 @@ from kpr_sender.cli import output
 from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.errors import InputMissing
 from kpr_sender.render import json
+from kpr_sender.render.language import say
 from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER, DEFAULT_PERSONS, write_pair
 from kpr_sender.sandbox.sample_errors import EXPECTED, Expected, write_pairs_with_errors
+from kpr_sender.texts import Text
 
 _OF_A_CLEAN_PAIR: Final = ("persons", "seed", "kommunenummer")
 _DEFAULT_YEAR: Final = 2024
@@ -86,7 +88,7 @@ def _configured(invocation: Invocation) -> tuple[int, str, str]:
 def _with_errors(invocation: Invocation, folder: Path, year: int) -> int:
     source = click.get_current_context().get_parameter_source
     if any(source(name) is ParameterSource.COMMANDLINE for name in _OF_A_CLEAN_PAIR):
-        raise click.UsageError("With --with-errors only --year can be chosen.")
+        raise click.UsageError(Text("With --with-errors only --year can be chosen."))
     try:
         expected = write_pairs_with_errors(folder, year=year)
     except OSError as error:
@@ -99,15 +101,19 @@ def _with_errors(invocation: Invocation, folder: Path, year: int) -> int:
 
 def _lines(expected: Iterable[Expected], listed: Path) -> Iterator[str]:
     for each in expected:
-        rules = ", ".join(each.rules) if len(each.rules) <= _MOST_RULES else f"{len(each.rules)} rules"
-        yield f"{each.folder:32} {each.environment:10}  {'refused' if each.refused else rules}"
+        found = ", ".join(each.rules)
+        if each.refused:
+            found = say(Text("refused"))
+        elif len(each.rules) > _MOST_RULES:
+            found = say(Text("{number} rules", number=len(each.rules)))
+        yield f"{each.folder:32} {each.environment:10}  {found}"
     yield ""
-    yield f"What check must find in each, and by which environment's rules: {listed}"
+    yield Text("What check must find in each, and by which environment's rules: {listed}", listed=listed)
 
 
 def _not_writable(folder: Path, error: OSError) -> InputMissing:
     return InputMissing(
-        f"The files cannot be written: {error.strerror}.",
+        Text("The files cannot be written: {reason}.", reason=error.strerror),
         where=str(folder),
-        next_step="Name a folder that this user may write to.",
+        next_step=Text("Name a folder that this user may write to."),
     )

@@ -20,6 +20,7 @@ from kpr_sender.sandbox.registered import EKSEMPEL
 from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.sample_file import register_url, render, sandbox_defaults
+from kpr_sender.texts import Text
 
 _JOURNAL = "journal.db"
 _INTRO = """A sandbox's own configuration, written anew each time kpr-send sandbox serve --dir DIR starts.
@@ -77,7 +78,9 @@ def serve(
             # A signal while the sandbox closes must not leave half of it open.
             invocation.ending.known(EXIT_OK)
     except OSError as error:
-        raise ConfigInvalid(f"The sandbox cannot start: {error.strerror}.", where=str(directory)) from None
+        raise ConfigInvalid(
+            Text("The sandbox cannot start: {reason}.", reason=error.strerror), where=str(directory)
+        ) from None
     return EXIT_OK
 
 
@@ -113,9 +116,13 @@ def _announce(invocation: Invocation, config: Path, sandbox: Sandbox) -> None:
         None, host="127.0.0.1", port=sandbox.port, register=register, config=str(config), pid=os.getpid()
     )
     screen = [
-        f"The sandbox listens on 127.0.0.1:{sandbox.port}, its Adresseregister is {register}.",
-        f"Use it with: kpr-send --env lokal --config {config}",
-        "Ctrl-C ends it; what is on its queues stays in its folder.",
+        Text(
+            "The sandbox listens on 127.0.0.1:{port}, its Adresseregister is {register}.",
+            port=sandbox.port,
+            register=register,
+        ),
+        Text("Use it with: kpr-send --env lokal --config {config}", config=config),
+        Text("Ctrl-C ends it; what is on its queues stays in its folder."),
     ]
     output.show(invocation, value, screen)
 

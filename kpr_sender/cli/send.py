@@ -65,7 +65,7 @@ def command(
     nothing is wrong until 7 days before the deadline. What was sent before is gone on with all the same.
     """
     if fagmelding is not None and identmelding is None:
-        raise click.UsageError("Name both files, FAGMELDING and IDENTMELDING, or none.")
+        raise click.UsageError(Text("Name both files, FAGMELDING and IDENTMELDING, or none."))
 
     limit = TimeLimit(max_wait)
 
@@ -129,4 +129,7 @@ def _waiting(path: Path) -> Text:
 def _remark(report: Report) -> str:
     if report.begun:
         return ""
-    return f"Nothing was sent by this run: these two files are submission {report.submission.submission_id} already."
+    return Text(
+        "Nothing was sent by this run: these two files are submission {submission_id} already.",
+        submission_id=report.submission.submission_id,
+    )

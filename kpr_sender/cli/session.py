@@ -32,13 +32,15 @@ from kpr_sender.errors import ConfigInvalid, Fault, InDoubt, JournalUnwritable, 
 from kpr_sender.events import Event, EventKind, Observer, contained
 from kpr_sender.logs import log_event, logging_to
 from kpr_sender.model import SubmissionState
+from kpr_sender.render.language import say
 from kpr_sender.report import Report
 from kpr_sender.settings.exposure import concerns, loosened
 from kpr_sender.settings.sample_file import register_url
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
 
 _STOPPING: Final = b"\nkpr-send: finishing the step under way; once more breaks it off.\n"
-_INTERRUPTED: Final = "kpr-send: interrupted; this is what is known."
+_INTERRUPTED: Final = Text("kpr-send: interrupted; this is what is known.")
 
 
 class TimeLimit:
@@ -254,7 +256,9 @@ def connected_sandbox(settings: Settings) -> Iterator[Settings]:
     try:
         sandbox.start()
     except OSError as error:
-        raise ConfigInvalid(f"The sandbox cannot start: {error.strerror}.", where=f"sandbox.dir: {folder}") from None
+        raise ConfigInvalid(
+            Text("The sandbox cannot start: {reason}.", reason=error.strerror), where=f"sandbox.dir: {folder}"
+        ) from None
     sandbox.free_place_of(settings.journal.path)
     try:
         yield dataclasses.replace(
@@ -293,7 +297,7 @@ def _completed(invocation: Invocation, event: Event) -> Event:
 
 
 def _say_lost(why: str) -> None:
-    click.echo(f"kpr-send: log lines are lost, since the log cannot be written: {why}.", err=True)
+    click.echo(say(Text("kpr-send: log lines are lost, since the log cannot be written: {why}.", why=why)), err=True)
 
 
 def _to_stderr(invocation: Invocation) -> bool:

@@ -21,6 +21,8 @@ from kpr_sender.preflight.person_ids import kind_of
 from kpr_sender.privacy import redact_text
 from kpr_sender.regular_file import NotRegular, TooLarge, read_bounded, read_regular
 from kpr_sender.render import json
+from kpr_sender.render.language import say
+from kpr_sender.texts import Text, paragraph
 
 _MOST_BYTES: Final = 10_000_000
 
@@ -47,9 +49,10 @@ def add(invocation: Invocation, *, files: tuple[Path, ...], note: str) -> int:
     path = testpersons.beside(settings.journal.path)
     change = testpersons.add(path, numbers, on=datetime.now(UTC).date(), note=note)
     impossible = sum(kind_of(number, settings.report.year) is None for number in numbers)
-    text = f"{change.changed} added, {change.unchanged} were there already."
-    if impossible:
-        text += f" {impossible} of them can be no person's number: perhaps mistyped."
+    text = paragraph(
+        Text("{changed} added, {unchanged} were there already.", changed=change.changed, unchanged=change.unchanged),
+        Text("{count} of them can be no person's number: perhaps mistyped.", count=impossible) if impossible else "",
+    )
     counts = {"added": change.changed, "there_already": change.unchanged, "impossible": impossible}
     return _answer(invocation, settings.environment, text, counts | {"persons": change.listed})
 
@@ -61,7 +64,7 @@ def remove(invocation: Invocation, *, files: tuple[Path, ...]) -> int:
     """Take the numbers in FILE, or on standard input, off the list: one a line."""
     settings = invocation.own_settings()
     change = testpersons.remove(testpersons.beside(settings.journal.path), _numbers(files))
-    text = f"{change.changed} removed, {change.unchanged} were not there."
+    text = Text("{changed} removed, {unchanged} were not there.", changed=change.changed, unchanged=change.unchanged)
     counts = {"removed": change.changed, "not_there": change.unchanged, "persons": change.listed}
     return _answer(invocation, settings.environment, text, counts)
 
@@ -74,7 +77,7 @@ def list_command(invocation: Invocation) -> int:
     path = testpersons.beside(settings.journal.path)
     counted = Counter((one.added, one.note) for one in testpersons.load(path).entries.values())
     groups = sorted(counted.items())
-    lines = [f"{counted.total()} test persons in {path}"]
+    lines = [say(Text("{total} test persons in {path}", total=counted.total(), path=path))]
     lines += [f"  {added}  {count:>6,}  {note}".rstrip() for (added, note), count in groups]
     listed = [{"added": added.isoformat(), "note": note, "persons": count} for (added, note), count in groups]
     text = "\n".join(lines)
@@ -89,30 +92,34 @@ def _numbers(files: tuple[Path, ...]) -> tuple[str, ...]:
     # What is there is a file, whatever its name looks like.
     if len(files) > 1 or any(redact_text(str(file)) != str(file) and not os.path.exists(file) for file in files):  # noqa: PTH110 - never raises
         raise UsageError(
-            "Numbers are not taken from the command line.",
-            next_step="Name one file with a number a line, or write them to standard input. What was typed is now "
-            "in your shell's history: delete it there.",
+            Text("Numbers are not taken from the command line."),
+            next_step=Text(
+                "Name one file with a number a line, or write them to standard input. What was typed is now in "
+                "your shell's history: delete it there."
+            ),
         )
     file = files[0] if files else None
-    where = "standard input" if file is None else str(file)
+    where = Text("standard input") if file is None else str(file)
     try:
         content = read_bounded(sys.stdin.buffer, _MOST_BYTES) if file is None else read_regular(file, most=_MOST_BYTES)
     except TooLarge:
         raise InputRefused(
-            "This is no list of numbers: it is too large.", where=where, next_step="Write one number a line."
+            Text("This is no list of numbers: it is too large."),
+            where=where,
+            next_step=Text("Write one number a line."),
         ) from None
     except NotRegular as error:
         raise InputMissing(
-            f"The numbers cannot be read: {error.strerror}.",
+            Text("The numbers cannot be read: {reason}.", reason=error.strerror),
             where=where,
-            next_step="Write them to standard input, and name no file.",
+            next_step=Text("Write them to standard input, and name no file."),
         ) from None
     except OSError as error:
-        raise InputMissing(f"The numbers cannot be read: {error.strerror}.", where=where) from None
+        raise InputMissing(Text("The numbers cannot be read: {reason}.", reason=error.strerror), where=where) from None
     try:
         numbers = testpersons.numbers_in(content.decode("utf-8-sig", "replace"))
     except InputRefused as error:
         raise InputRefused(error.what, where=where, next_step=error.next_step) from None
     if not numbers:
-        raise InputRefused("There is no number in it.", where=where, next_step="Write one number a line.")
+        raise InputRefused(Text("There is no number in it."), where=where, next_step=Text("Write one number a line."))
     return numbers

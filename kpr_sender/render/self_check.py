@@ -9,20 +9,25 @@ from typing import Any, Final
 from kpr_sender.cms.certificates import describe, owner
 from kpr_sender.model import rfc3339
 from kpr_sender.operator.certificates import CertificateInUse
+from kpr_sender.operator.check_context import Status
 from kpr_sender.operator.self_check import CHECKS, CheckResult
 from kpr_sender.profiles.profile import Deadline
+from kpr_sender.render.language import say
+from kpr_sender.texts import Text
 
-_WIDTH: Final = max(len(check.name) for check in CHECKS)
-_HEAD: Final = ("", "certificate", "whose", "valid until", "days left")
-_AT_DEADLINE: Final = "at the deadline"
+_HEAD: Final = (Text(""), Text("certificate"), Text("whose"), Text("valid until"), Text("days left"))
+_LIGHTS: Final = {Status.GREEN: Text("green"), Status.YELLOW: Text("yellow"), Status.RED: Text("red")}
+_AT_DEADLINE: Final = Text("at the deadline")
 
 
 def check_line(result: CheckResult) -> str:
     """Return a check's result on one line, with what to do."""
-    line = f"{result.status:<6}  {result.name:<{_WIDTH}}  {result.text}"
+    width = max(len(say(check.name)) for check in CHECKS)
+    line = f"{say(_LIGHTS[result.status]):<6}  {say(result.name):<{width}}  {say(result.text)}"
     if not result.next_step:
         return line
-    return f"{line}{'' if line.endswith(('.', '!', '?')) else '.'} What to do: {result.next_step}"
+    to_do = say(Text("What to do: {next_step}", next_step=result.next_step))
+    return f"{line}{'' if line.endswith(('.', '!', '?')) else '.'} {to_do}"
 
 
 def check_json(result: CheckResult) -> dict[str, Any]:
@@ -38,16 +43,16 @@ def check_json(result: CheckResult) -> dict[str, Any]:
 def certificate_table(rows: Sequence[CertificateInUse], now: datetime, deadline: Deadline) -> list[str]:
     """Return the lines of a screen: the certificates, where each came from, and what a person should look at."""
     head = _HEAD if deadline.is_past(now) else (*_HEAD, _AT_DEADLINE)
-    lines = [head, *(_cells(row, now, deadline)[: len(head)] for row in rows)]
+    lines = [tuple(map(say, head)), *(_cells(row, now, deadline)[: len(head)] for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
-    sources = [f"  {row.role}: {row.source}" for row in rows if row.source]
+    sources = [f"  {say(row.role)}: {say(row.source)}" for row in rows if row.source]
     return [
         *table,
         "",
-        f"The year's data {deadline.text(now)}.",
+        say(Text("The year's data {when}.", when=deadline.text(now))),
         "",
-        "From:",
+        say(Text("From:")),
         *sources,
         *certificate_concerns(rows, now, deadline),
     ]
@@ -55,8 +60,8 @@ def certificate_table(rows: Sequence[CertificateInUse], now: datetime, deadline:
 
 def certificate_concerns(rows: Sequence[CertificateInUse], now: datetime, deadline: Deadline) -> list[str]:
     """Return what a person should look at, with its heading; nothing when all is well."""
-    found = [f"  {row.role}: {concern}" for row in rows if (concern := row.concern(now, deadline))]
-    return ["", "To be seen to:", *found] if found else []
+    found = [f"  {say(row.role)}: {say(concern)}" for row in rows if (concern := row.concern(now, deadline))]
+    return ["", say(Text("To be seen to:")), *found] if found else []
 
 
 def certificate_json(row: CertificateInUse, now: datetime, deadline: Deadline) -> dict[str, Any]:
@@ -79,6 +84,13 @@ def certificate_json(row: CertificateInUse, now: datetime, deadline: Deadline) -
 def _cells(row: CertificateInUse, now: datetime, deadline: Deadline) -> tuple[str, ...]:
     mark = "?" if row.is_unknown else "!" if row.concern(now, deadline) else ""
     if row.certificate is None:
-        return (mark, row.role, "-", "-", "-", "-")
+        return (mark, say(row.role), "-", "-", "-", "-")
     ends = f"{row.certificate.not_valid_after_utc:%Y-%m-%d}"
-    return (mark, row.role, owner(row.certificate), ends, str(row.days_left(now)), str(row.days_left_at(deadline)))
+    return (
+        mark,
+        say(row.role),
+        say(owner(row.certificate)),
+        ends,
+        str(row.days_left(now)),
+        str(row.days_left_at(deadline)),
+    )
