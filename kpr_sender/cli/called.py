@@ -6,10 +6,8 @@ called so: pasted back it does what the text means, on the same journal.
 
 from __future__ import annotations
 
-import os
 import re
-import shlex
-import subprocess
+import sys
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -101,4 +99,8 @@ class Called:
 
 
 def _joined(words: Collection[str]) -> str:
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+    if sys.platform == "win32":
+        from subprocess import list2cmdline as join  # noqa: PLC0415 - only where a command is shown
+    else:
+        from shlex import join  # noqa: PLC0415 - the same
+    return join(words)

@@ -131,7 +131,7 @@ def _options(invocation: Invocation, settings: Settings) -> Iterator[str]:
 
 def _owner(settings: Settings) -> str:
     """Return whose the journal is; where there is none, this user, but never root."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         return os.environ.get("USERNAME", _SERVICE_USER)
     for path in (settings.journal.path, settings.journal.path.parent):
         with suppress(OSError):
