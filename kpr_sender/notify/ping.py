@@ -26,6 +26,7 @@ KEY: Final = "monitor.ping_url"
 SECONDS: Final = 10.0
 START_SECONDS: Final = 3.0
 """The start is said beside the run, which does not wait for it."""
+_LEAST_SECONDS: Final = 0.1
 _MOST_BYTES: Final = 65_536
 _GOOD: Final = range(200, 300)
 
@@ -67,7 +68,8 @@ class HttpPinger:
         with suppress(TimeoutError):
             wait_for(self._started, ends, stopped)
         suffix = "" if failure is None else f"/{failure}"
-        return self._ask(suffix, text, seconds=ends - time.monotonic(), stopped=stopped)
+        left = round(max(ends - time.monotonic(), _LEAST_SECONDS), 1)
+        return self._ask(suffix, text, seconds=left, stopped=stopped)
 
     def _ask(self, suffix: str, text: str, *, seconds: float, stopped: Stopped) -> str:
         split = urlsplit(self._url)

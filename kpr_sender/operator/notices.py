@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from kpr_sender.errors import NeedsPerson, QueueShared
+from kpr_sender.errors import BY_CODE, Fault, NeedsPerson, QueueShared
 from kpr_sender.journal.values import NoticeRecord
 from kpr_sender.model import Environment, Shipment, SubmissionState, rfc3339
 from kpr_sender.operator.certificates import WARNING_DAYS, CertificateInUse
@@ -27,6 +27,8 @@ REVIEW_WITHIN: Final = timedelta(days=2)
 """How long after the last receipt a person has to look at FHI's feedback view, before it is told."""
 
 _S = ShipmentState
+_PASSES: Final = (Fault.NETWORK, Fault.NOBODY)
+"""Whose move it is where a later run may get on by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,12 @@ def _queue_shared(report: Report, _: datetime) -> bool:
     return any(one.last_error is not None and one.last_error.code == QueueShared.code for one in waiting)
 
 
+def _stopped(report: Report, _: datetime) -> bool:
+    waiting = (one for one in _unsettled(report) if one.state is _S.SEALED or one.state in UNANSWERED)
+    codes = {one.last_error.code for one in waiting if one.last_error is not None} - {QueueShared.code}
+    return any(BY_CODE[code].fault not in _PASSES for code in codes if code in BY_CODE)
+
+
 def _not_reviewed(report: Report, at: datetime) -> bool:
     submission = report.submission
     if submission.environment is not Environment.PRODUKSJON or report.reviewed or not may_be_reviewed(submission):
@@ -219,6 +227,17 @@ SUBMISSION_NOTICES: Final = (
             submission=name,
         ),
         lambda name: Text("Messages of others are no longer in the way: {submission}", submission=name),
+    ),
+    SubmissionNotice(
+        "stopped",
+        _stopped,
+        lambda name: Text("Something must be corrected: {submission}", submission=name),
+        lambda name: Text(
+            "{submission} cannot be sent, or its receipts not be fetched, before something is corrected: a login, a "
+            "key, a certificate, the configuration. What: kpr-send status {submission}",
+            submission=name,
+        ),
+        lambda name: Text("Nothing has to be corrected any more: {submission}", submission=name),
     ),
     SubmissionNotice(
         "not-reviewed",

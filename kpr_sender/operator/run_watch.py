@@ -167,8 +167,8 @@ class RunWatch:
         if lost and not stopped():
             self.concerns.append(
                 Text(
-                    "A notice did not reach {count} address; the next run tries again.",
-                    plural="A notice did not reach {count} addresses; the next run tries again.",
+                    "A notice did not reach {count} address; a later run tries again.",
+                    plural="A notice did not reach {count} addresses; a later run tries again.",
                     count=lost,
                 )
             )

@@ -97,7 +97,7 @@ def test_one_address_that_is_away_is_tried_by_the_next_run_and_the_run_is_as_it_
     assert [name for name, *_ in watcher.notices] == ["a"]
     assert 'kpr_notices_waiting{environment="lokal"} 1.0' in metrics(watched)
     assert "did not take the ping: HTTP 404" in unheard.err
-    assert "did not reach 1 address; the next run tries again" in unheard.err
+    assert "did not reach 1 address; a later run tries again" in unheard.err
 
     watcher.answers.clear()
     heard = watched.command(*WAIT)

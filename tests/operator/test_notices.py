@@ -70,6 +70,12 @@ def test_what_others_keep_from_us_or_leave_unsaid_is_told() -> None:
     others = shipment(MessageType.KPR_IPL, S.PUBLISHED, last_error=LastError("queue-shared", "3 messages of others."))
     assert kinds(situation(told(pair(others, S.DELIVERED)))) == {"queue-shared"}
 
+    for state in (S.SEALED, S.PUBLISHED):
+        refused = shipment(MessageType.KPR_IPL, state, last_error=LastError("access-refused", "The login."))
+        assert kinds(situation(told(pair(refused, S.DELIVERED)))) == {"stopped"}
+        away = shipment(MessageType.KPR_IPL, state, last_error=LastError("bus-unreachable", "Away."))
+        assert kinds(situation(told(pair(away, S.DELIVERED)))) == set()
+
 
 def test_of_what_is_replaced_only_what_may_still_arrive_is_told() -> None:
     replacement = told(pair(S.DELIVERED, S.DELIVERED))
