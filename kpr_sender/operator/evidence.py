@@ -72,6 +72,7 @@ class Evidence:
         sender: Who submitted, as configured.
         envelopes: What stood outside the sealed bytes, by MsgId.
         history: The events of its shipments, the oldest first.
+        journal_decisions: What persons decided of the journal as a whole, the oldest first.
         versions: Of what made the archive, by name.
     """
 
@@ -81,6 +82,7 @@ class Evidence:
     envelopes: Mapping[str, Envelope]
     receipts: tuple[Enclosed, ...]
     history: tuple[JournalEvent, ...]
+    journal_decisions: tuple[JournalEvent, ...]
     versions: Mapping[str, str]
 
     @property
@@ -121,6 +123,7 @@ def gather(
         report=Report.of(settings, journal, submission, at=at),
         envelopes={one.msg_id: journal.envelope(one.msg_id) for one in submission.shipments},
         receipts=tuple(_enclosed(document, with_receipts=with_receipts) for document in documents),
+        journal_decisions=journal.decisions(),
         history=tuple(sorted(events.values(), key=lambda event: event.at)),
         versions=versions(),
     )

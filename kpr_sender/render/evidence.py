@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from kpr_sender.cms.certificates import describe
-from kpr_sender.journal.values import JournalEvent
+from kpr_sender.journal.values import CREATED, LOOK_ANYWAY, PRUNED, RECEIPT_DISCARDED, REVIEWED, JournalEvent
 from kpr_sender.model import CertificateName, MessageType, Receipt, Shipment, rfc3339
 from kpr_sender.operator.evidence import FORMAT, Enclosed, Evidence, Genuine
 from kpr_sender.operator.evidence_archive import LIST, SIGNATURE, VERIFICATION, VERIFICATION_OF_ISSUER
+from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.privacy import shown
 from kpr_sender.render.html import page
 from kpr_sender.render.json import report_json
 from kpr_sender.standing import standing
+from kpr_sender.states import Cause
 from kpr_sender.texts import Text
 
-ACCEPTED_FINDINGS: Final = "findings-accepted"
+_ACCEPTED_FINDINGS: Final = "findings-accepted"
 _WORDS_OF_STATUS: Final = {
     None: Text("unreadable"),
     1: Text("OK"),
@@ -29,6 +31,27 @@ _TYPES: Final = {
     MessageType.KPR_IPL: Text("Fagmelding (KPR_IPL)"),
     MessageType.KPR_IDE: Text("Identmelding (KPR_IDE)"),
 }
+
+
+_WORDS_OF_DECISIONS: Final = {
+    Cause.PERSON_ARRIVED: Text("FHI has said that it arrived"),
+    Cause.PERSON_NOT_ARRIVED: Text("FHI has said that it did not arrive: it may go again"),
+    Cause.PERSON_CANCELS: Text("given up"),
+    Cause.PERSON_RESENDS: Text("may go again, sealed anew"),
+    Cause.PERSON_SETTLES: Text("settled: nobody need look at it any more"),
+    _ACCEPTED_FINDINGS: Text("findings of the check accepted"),
+    "receipt-accepted": Text("a receipt accepted whose sender is another"),
+    RECEIPT_DISCARDED: Text("a receipt discarded that is not verified"),
+    CREATED: Text("submitted in the place of another submission"),
+    "replaced": Text("replaced by another submission"),
+    "kept": Text("kept by the submission that replaces its own"),
+    REVIEWED: Text("looked at in FHI's feedback view"),
+    LOOK_ANYWAY: Text("one look more at a shared queue"),
+    PRUNED: Text("its bytes removed from the journal"),
+    "journal-accepted": Text("the journal goes on although it was restored or copied"),
+    "released": Text("a shipment that the restored journal did not know no longer stands in the way"),
+}
+"""What a person decided, by the history's word."""
 
 
 def evidence_json(evidence: Evidence) -> bytes:
@@ -78,6 +101,7 @@ def evidence_json(evidence: Evidence) -> bytes:
         "review": report.reviewed
         and {"at": rfc3339(report.reviewed.at), "by": report.reviewed.by, "note": report.reviewed.note},
         "decisions": [_event_json(one) for one in report.decisions],
+        "journal_decisions": [_event_json(one) for one in evidence.journal_decisions],
         "history": [_event_json(one) for one in evidence.history],
     }
     return (json.dumps(shown(value), ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
@@ -113,7 +137,7 @@ def _accepted(evidence: Evidence) -> dict[str, int]:
     """Return how many findings of each rule of the check a person accepted."""
     found: dict[str, int] = {}
     for event in evidence.history:
-        if event.what == ACCEPTED_FINDINGS:
+        if event.what == _ACCEPTED_FINDINGS:
             found |= {rule: int(number) for rule, number in event.details.items()}
     return found
 
@@ -220,19 +244,22 @@ def _tables(evidence: Evidence) -> Iterator[_Table]:
         (Text("No."), Text("For MsgId"), Text("Says"), Text("Came"), Text("Verified"), Text("Original")),
         tuple(tuple(_receipt(one)) for one in evidence.receipts),
     )
-    decisions = evidence.report.decisions
+    decisions = sorted((*evidence.report.decisions, *evidence.journal_decisions), key=lambda one: one.at)
     yield _Table(
         Text("What persons decided"),
         "" if decisions else nothing,
         (Text("When"), Text("What"), Text("MsgId"), Text("By"), Text("Reason")),
-        tuple((rfc3339(one.at), one.what, one.msg_id, one.who, one.why) for one in decisions),
+        tuple(
+            (rfc3339(one.at), _WORDS_OF_DECISIONS.get(one.what, one.what), one.msg_id, one.who, one.why)
+            for one in decisions
+        ),
     )
     accepted = _accepted(evidence)
     yield _Table(
         Text("Findings of the check that a person accepted"),
         "" if accepted else nothing,
-        (Text("Rule"), Text("Findings")),
-        tuple(accepted.items()),
+        (Text("Rule"), Text("What it finds"), Text("Findings")),
+        tuple((rule, RULES[rule].title if rule in RULES else "", number) for rule, number in accepted.items()),
     )
     reviewed = evidence.report.reviewed
     yield _Table(

@@ -20,13 +20,17 @@ from pathlib import Path
 import pytest
 
 from kpr_sender.cms.write import detached_signature
+from kpr_sender.journal.values import CREATED, DECISIONS
 from kpr_sender.model import MessageType
 from kpr_sender.operator.evidence_archive import LIST, SIGNATURE
+from kpr_sender.preflight.rules.table import RULES
+from kpr_sender.render.evidence import _WORDS_OF_DECISIONS
 from tests.helpers.command import Ran
 from tests.helpers.desk import Desk
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Municipality, municipality
+from tests.outbound.test_submit_findings import drop_two
 
 
 @pytest.fixture(scope="module")
@@ -335,6 +339,27 @@ def test_what_came_in_clear_text_stays_out_and_its_digest_is_there(tmp_path: Pat
     assert all(one["sha256"] and one["not_enclosed"] for one in receipts)
     assert not any(b"linje 7" in content for content in contents.values())
     assert {MessageType.KPR_IPL.value.encode() in contents["index.html"]} == {True}
+
+
+def test_accepted_findings_are_in_it_with_what_they_are(tmp_path: Path) -> None:
+    kommune = municipality(tmp_path)
+    drop_two(kommune)
+    desk = Desk(kommune, MemoryBus(Fhi(kommune.pki).answer), [])
+    with desk.client("Kari Vakt") as client:
+        client.submit(accept_findings=2)
+    assert _evidence(kommune, "evidence.zip").code == 0
+    contents = _contents(kommune.folder / "evidence.zip")
+    facts = json.loads(contents["evidence.json"])
+    (rule, number), *others = facts["accepted_findings"].items()
+    assert (number, others) == (2, [])
+    assert next(one["by"] for one in facts["decisions"] if one["what"] == "findings-accepted") == "Kari Vakt"
+    page = contents["index.html"].decode("utf-8")
+    assert rule in page
+    assert html.escape(str(RULES[rule].title)) in page
+
+
+def test_every_decision_has_its_words() -> None:
+    assert {*DECISIONS, CREATED, "journal-accepted", "released"} == set(_WORDS_OF_DECISIONS)
 
 
 def test_after_pruning_it_says_that_the_originals_are_gone(tmp_path: Path) -> None:
