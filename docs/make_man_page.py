@@ -19,7 +19,7 @@ from kpr_sender.errors import ERRORS, EXIT_OK, EXIT_OK_MEANING
 
 TARGET: Final = Path(__file__).resolve().parent / "kpr-send.1"
 _PROJECT: Final = TARGET.parent.parent / "pyproject.toml"
-_EVERYWHERE: Final = {"environment", "config", "journal", "as_json", "verbose", "quiet", "language", "help", "version"}
+_EVERYWHERE: Final = {"environment", "config", "journal", "as_json", "verbose", "quiet", "language", "version"}
 _FILES: Final = (
     ("~/.config/kpr-sender/<env>.toml, /etc/kpr-sender/<env>.toml", "The configuration, the first that is there."),
     ("~/.local/state/kpr-sender", "The journal's second witness; with lokal also the sandbox."),
@@ -45,7 +45,8 @@ def _lines() -> Iterator[str]:
     yield from (".SH NAME", _text(f"kpr-send - {summary.rstrip('.')}"))
     yield from (".SH SYNOPSIS", r".B kpr\-send", _text("[OPTIONS] [COMMAND] [ARGS]..."))
     yield from (".SH DESCRIPTION", *_joined(description))
-    yield from (".SH OPTIONS", *_options(cli, everywhere=True), ".SH COMMANDS")
+    yield from (".SH OPTIONS", *_options(cli, everywhere=True))
+    yield from (*_entry("-h, --help", "Show a command's arguments and options, and exit."), ".SH COMMANDS")
     context = click.Context(cli, info_name="kpr-send")
     yield from _below(cli, context)
     yield from (".SH EXIT STATUS", *_entry(str(EXIT_OK), f"{EXIT_OK_MEANING}."))
@@ -79,7 +80,7 @@ def _below(group: click.Group, context: click.Context) -> Iterator[str]:
 
 def _options(command: click.Command, *, everywhere: bool) -> Iterator[str]:
     context = click.Context(command)
-    for option in command.get_params(context):
+    for option in command.params:
         if isinstance(option, click.Option) and (everywhere or option.name not in _EVERYWHERE):
             record = option.get_help_record(context)
             if record is not None:
