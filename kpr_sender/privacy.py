@@ -58,7 +58,8 @@ _KNOWN: Final = "|".join((
 ))  # fmt: skip
 # Our own words before a number; what others write is cleaned by ``foreign_text``, which takes nobody's word for it.
 _NAMED_NUMBER: Final = (
-    r"(?i:(?<=serial number )|(?<=thumbprint )|(?<=key identifier )|(?<=sha256 )|(?<=certificate )|(?<=key_id = \"))"
+    r"(?i:(?<=serial number )|(?<=thumbprint )|(?<=key identifier )|(?<=sha256 )|(?<=certificate )|(?<=key_id = \")"
+    r"|(?<=serienummer )|(?<=avtrykk )|(?<=nøkkelidentifikator )|(?<=sertifikat )|(?<=sertifikatet ))"
     r"(?!0?\d{11}(?![0-9a-fA-F:]))[0-9a-fA-F:]{8,120}(?![0-9A-Za-z])"
 )
 # A digest or key's id on a screen of our own words, on which there are no keys.

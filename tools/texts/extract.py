@@ -88,10 +88,8 @@ def fields(template: str) -> frozenset[str]:
 
 def _is_said(entry: Entry) -> bool:
     """Tell whether there are words in a text: else no language says it otherwise."""
-    bare = entry.id
-    for name in entry.values or ():
-        bare = bare.replace(f"{{{name}}}", "")
-    return any(map(str.isalpha, bare))
+    literals = (part for part, *_ in Formatter().parse(entry.id)) if entry.values else (entry.id,)
+    return any(map(str.isalpha, "".join(literals)))
 
 
 def _text(call: ast.Call, texts: dict[str, str], found: Found) -> Iterator[Entry]:
