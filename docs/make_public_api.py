@@ -20,7 +20,7 @@ from typing import Final
 from kpr_sender.errors import KprError
 
 TARGET: Final = Path(__file__).resolve().parent / "public-api.txt"
-MODULES: Final = ("kpr_sender", "kpr_sender.errors", "kpr_sender.preflight")
+MODULES: Final = ("kpr_sender", "kpr_sender.errors", "kpr_sender.preflight", "kpr_sender.testing")
 _OURS: Final = "kpr_sender"
 _ADDRESS: Final = re.compile(r" at 0x[0-9a-f]+")
 _HEAD: Final = "# The public names of kpr-sender. Made by docs/make_public_api.py: run it after a change.\n"

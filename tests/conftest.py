@@ -42,6 +42,7 @@ pytest_plugins = (
     "tests.helpers.desk",
     "tests.helpers.softhsm",
     "tests.helpers.watcher",
+    "kpr_sender.testing.plugin",
 )
 
 _NO_RABBITMQ = "no RabbitMQ here: apt-get install rabbitmq-server"

@@ -137,6 +137,19 @@ class Queues:
             self._give_back(consumer.queue, entry, failed=state != Delivery.RELEASED)
             self.deliver(consumer.queue)
 
+    def take(self, name: str) -> Entry | None:
+        """Give out a queue's next message to a reader in this process; None where there is none."""
+        spool = self._queues[name].spool
+        if not spool.ready:
+            return None
+        entry = spool.ready.popleft()
+        entry.held_since = time.monotonic()
+        return entry
+
+    def put_back(self, name: str, entry: Entry) -> None:
+        """Take back what a reader in this process left unsettled; quorum queues count that as a failure."""
+        self._give_back(self._queues[name], entry, failed=True)
+
     def deliver(self, queue: Queue) -> None:
         """Deliver what is ready to the readers that have credit, in turn."""
         passed_over = 0

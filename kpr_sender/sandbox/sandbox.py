@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
-import secrets
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,30 +17,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from kpr_sender import profiles
-from kpr_sender.cms.algorithms import Policy
-from kpr_sender.cms.port import Signer
 from kpr_sender.errors import JournalLocked
 from kpr_sender.journal import witness
 from kpr_sender.journal.lock import JournalLock
-from kpr_sender.keys.files import KeyPair, load_pkcs12
-from kpr_sender.model import Environment, Party
-from kpr_sender.profiles import Profile
+from kpr_sender.model import Party
 from kpr_sender.sandbox import amqp_message
-from kpr_sender.sandbox.answers import Answers
 from kpr_sender.sandbox.broker import Broker
 from kpr_sender.sandbox.dialect import DEFAULT_VERSION, dialect
-from kpr_sender.sandbox.evaluation import Receiver
 from kpr_sender.sandbox.faults import NO_FAULTS, FaultName, Faults
 from kpr_sender.sandbox.foreign import Owner
-from kpr_sender.sandbox.kpr_receiver import KprReceiver
 from kpr_sender.sandbox.ledger import Ledger
 from kpr_sender.sandbox.links import BusRules, Fate
-from kpr_sender.sandbox.pki import Pki, ensure_pki, impostor
-from kpr_sender.sandbox.queues import Queues, dead_letter_queue
+from kpr_sender.sandbox.pki import Pki
+from kpr_sender.sandbox.queues import dead_letter_queue
+from kpr_sender.sandbox.receiving_end import kpr_party, open_receiving_end, own_queues
 from kpr_sender.sandbox.register import Register
-from kpr_sender.sandbox.registered import EKSEMPEL, Registered
-from kpr_sender.settings.sample_file import EXCHANGE, RECEIVER_QUEUE
+from kpr_sender.sandbox.registered import EKSEMPEL
+from kpr_sender.settings.sample_file import EXCHANGE
 
 MAX_MESSAGE_SIZE: Final = 50_000_000
 """The bus's bound that Helsenorge's pages name, in bytes."""
@@ -119,8 +110,7 @@ class Sandbox:
     ) -> None:
         self.directory = directory
         self.ledger = Ledger(directory)
-        self.receipts_queue = f"{sender_her_id}_async"
-        self.error_queue = f"{sender_her_id}_error"
+        self.receipts_queue, self.error_queue = own_queues(sender_her_id)
         self._sender_her_id = sender_her_id
         self._port = port
         self._register_port = register_port
@@ -132,7 +122,7 @@ class Sandbox:
         self._broker: Broker | None = None
         self._register: Register | None = None
         self._owner_turns = 0
-        self.foreign = Owner(directory, receiver_her_id=_receiver_of(_profiles()).service_her_id, now=now)
+        self.foreign = Owner(directory, receiver_her_id=kpr_party().service_her_id, now=now)
         """The other system on the receipts queue; reads only while the fault ``foreign-owner`` is on."""
 
     def free_place_of(self, journal: Path) -> None:
@@ -157,23 +147,22 @@ class Sandbox:
         return self
 
     def _begin(self) -> None:
-        pki = ensure_pki(self.directory, now=self._now())
-        own = (self.receipts_queue, self.error_queue)
-        self._queues = Queues(self.directory / "queues", (*own, RECEIVER_QUEUE), self._dialect)
-        self._registered = Registered(
-            pki,
-            receiver=_receiver_of(_profiles()),
+        end = open_receiving_end(
+            self.directory,
+            sender_her_id=self._sender_her_id,
             municipality=self._municipality,
-            password=_ensure_password(self.directory / "bus-password"),
+            dialect=self._dialect,
+            max_bytes=self._behaviour.max_message_size,
+            apprec_version=self._behaviour.apprec_version,
             faults=self._faults,
             now=self._now,
         )
-        self._receiver = self._make_receiver(pki)
-        self._receiver.faults = self._faults
+        self._queues, self._registered, self._receiver = end.queues, end.registered, end.receiver
         self._receiver.resume()
+        own = (self.receipts_queue, self.error_queue)
         readable = frozenset({*own, *map(dead_letter_queue, own)})
         rules = BusRules(EXCHANGE, readable, self._behaviour.max_message_size, self._dialect)
-        tls = _tls_context(pki)
+        tls = _tls_context(end.pki)
         broker = Broker(rules, self._queues, self, tls=tls if self._behaviour.tls else None, port=self._port)
         broker.start()
         try:
@@ -302,54 +291,6 @@ class Sandbox:
         self._broker.call(run)
         return result.result(_CALL_TIMEOUT)
 
-    def _make_receiver(self, pki: Pki) -> KprReceiver:
-        signing = load_pkcs12(pki.pkcs12("fhi-signing"), pki.passphrase(), name="fhi-signing")
-        years = _profiles()
-        party = _receiver_of(years)
-        receiver = Receiver(
-            party=party,
-            sender_her_id=self._sender_her_id,
-            decrypters=self._registered.decrypters,
-            signers=(pki.certificate("kommune-signing"),),
-            known=self._registered.certificates,
-            profiles=years,
-            queues=frozenset({self.receipts_queue}),
-            policy=Policy(max_bytes=self._behaviour.max_message_size),
-        )
-        answers = Answers(
-            party=party,
-            sender_her_id=self._sender_her_id,
-            signer=self._registered.signer,
-            impostor=functools.cache(functools.partial(_impostor, signing, self._now)),
-            recipient=self._registered.recipient,
-            error_queue=self.error_queue,
-            apprec_version=self._behaviour.apprec_version,
-            now=self._now,
-        )
-        return KprReceiver(
-            RECEIVER_QUEUE,
-            receiver=receiver,
-            answers=answers,
-            queues=self._queues,
-            ledger=self.ledger,
-            unbound=Fate.LOSE if self._dialect.loses_unroutable else Fate.RELEASE,
-            now=self._now,
-        )
-
-
-def _profiles() -> dict[int, Profile]:
-    return {year: profiles.load(year) for year in profiles.known_years()}
-
-
-def _receiver_of(years: Mapping[int, Profile]) -> Party:
-    """Return whom the sandbox plays."""
-    return max(years.items())[1].receivers[Environment.LOKAL]
-
-
-def _impostor(genuine: KeyPair, now: Callable[[], datetime]) -> Signer:
-    key, certificate = impostor(genuine.certificate, now())
-    return KeyPair(certificate, key, (genuine.certificate, *genuine.chain))
-
 
 def _take_lock(directory: Path, now: Callable[[], datetime]) -> JournalLock:
     """Two sandboxes in one folder would write over each other's queues."""
@@ -359,17 +300,6 @@ def _take_lock(directory: Path, now: Callable[[], datetime]) -> JournalLock:
         raise JournalLocked(
             "Another sandbox runs in this folder.", where=str(directory), next_step="End it, or use another folder."
         ) from None
-
-
-def _ensure_password(path: Path) -> bytes:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes().strip()
-    password = secrets.token_urlsafe(24).encode("ascii")
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(password)
-    return password
 
 
 def _tls_context(pki: Pki) -> ssl.SSLContext:

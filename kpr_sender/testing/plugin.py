@@ -1,0 +1,34 @@
+"""pytest's fixtures: ``pytest_plugins = ["kpr_sender.testing.plugin"]`` in the conftest.py of your tests' root.
+
+The only module of the package that needs pytest.
+"""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from kpr_sender.testing.fake import FakeTjenestebuss
+
+
+@pytest.fixture(scope="session")
+def kpr_test_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of keys that one test run shares: made now, used by nobody else."""
+    from kpr_sender.sandbox.pki import ensure_pki  # noqa: PLC0415 - made only where a test asks for them
+
+    return ensure_pki(tmp_path_factory.mktemp("kpr-keys"), now=datetime.now(UTC)).folder
+
+
+@pytest.fixture
+def tjenestebuss(
+    kpr_test_keys: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> FakeTjenestebuss:
+    """A municipality, the bus and FHI, new for each test. What journals write outside their folder stays in it, too."""
+    folder = tmp_path_factory.mktemp("tjenestebuss")
+    for variable in ("XDG_STATE_HOME", "LOCALAPPDATA"):  # the latter on Windows
+        monkeypatch.setenv(variable, str(folder / "state"))
+    shutil.copytree(kpr_test_keys, folder / "pki")
+    return FakeTjenestebuss(folder)
