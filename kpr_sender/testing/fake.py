@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Unpack
+from typing import Any, Final, Unpack
 
 from kpr_sender.app import Parts
 from kpr_sender.bus.port import Bus, Source
@@ -107,7 +107,7 @@ class FakeTjenestebuss:
         return self._folder / "journal.db"
 
     @property
-    def document(self) -> dict[str, dict[str, object] | str]:
+    def document(self) -> dict[str, Any]:
         """The configuration as a dictionary, new each time: for a program that makes its own ``Settings`` of one."""
         pki, sections = self._folder / "pki", sandbox_defaults(self._folder)
         keys = {"signing": sections["keys.signing"], "decryption": [sections["keys.decryption"]]}
@@ -143,7 +143,8 @@ class FakeTjenestebuss:
         Args:
             **parts: More of them, or others than ``parts`` has.
         """
-        return Client(self.settings, **{**self.parts, **parts})
+        together: Parts = {**self.parts, **parts}
+        return Client(self.settings, **together)
 
     @property
     def faults(self) -> tuple[str, ...]:
