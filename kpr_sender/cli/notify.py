@@ -49,7 +49,7 @@ def command(invocation: Invocation, *, test: bool) -> int:
         )
     )
     stopped = lambda: invocation.ending.signalled  # noqa: E731 - asked again and again
-    became = notifier.send(title, body, range(1, notifier.addresses + 1), stopped=stopped)
+    became = notifier.send(dict.fromkeys(range(1, notifier.addresses + 1), (title, body)), stopped=stopped)
     return _answered(invocation, became)
 
 

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 import warnings
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -80,12 +80,12 @@ class AppriseNotifier:
         found = zip(self._lines, self._services, strict=True)
         return tuple(_unknown(number) for (number, _), service in found if service is None)
 
-    def send(self, title: str, body: str, to: Collection[int], *, stopped: Stopped = never) -> Mapping[int, Delivery]:
-        """Send a notice to some addresses at once, each on a thread of its own."""
-        services = {place: self._services[place - 1] for place in sorted(to)}
+    def send(self, messages: Mapping[int, tuple[str, str]], *, stopped: Stopped = never) -> Mapping[int, Delivery]:
+        """Send messages, all at the same time, each on a thread of its own."""
+        services = {place: self._services[place - 1] for place in sorted(messages)}
         began = time.monotonic()
         with _warning_nobody():
-            sending = {place: _started(one, title, body) for place, one in services.items() if one is not None}
+            sending = {place: _started(one, *messages[place]) for place, one in services.items() if one is not None}
             became = {place: _outcome(reply, began, stopped) for place, reply in sending.items()}
         return dict.fromkeys(services, Delivery.NOT_SENT) | became
 

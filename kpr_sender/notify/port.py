@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,13 +36,11 @@ class Notifier(Protocol):
             ConfigInvalid: What sends them is not installed.
         """
 
-    def send(self, title: str, body: str, to: Collection[int], *, stopped: Stopped = never) -> Mapping[int, Delivery]:
-        """Send a notice to some addresses at once, and return what became of it at each, within 10 seconds.
+    def send(self, messages: Mapping[int, tuple[str, str]], *, stopped: Stopped = never) -> Mapping[int, Delivery]:
+        """Send messages, all at the same time, and return what became of each, within 10 seconds.
 
         Args:
-            title: In one line.
-            body: In lines.
-            to: The addresses' places.
+            messages: Title, in one line, and body, by the address's place.
             stopped: Ends the waiting within a second.
         """
 

@@ -155,14 +155,9 @@ class RunWatch:
 
     def _sent(self, due: Sequence[notice_plan.Due], notifier: Notifier, stopped: Stopped) -> tuple[NoticeRecord, ...]:
         """Send each address all that it is to be told in one message; return what to store of that."""
-        became: dict[int, Delivery] = {}
-        messages: dict[tuple[int, ...], list[int]] = {}
-        for address in sorted(frozenset[int]().union(*(one.addresses for one in due))):
-            wanted = tuple(number for number, one in enumerate(due) if address in one.addresses)
-            messages.setdefault(wanted, []).append(address)
-        for wanted, addresses in messages.items():
-            title, body = self._message([due[number] for number in wanted])
-            became |= notifier.send(title, body, addresses, stopped=stopped)
+        addresses = frozenset[int]().union(*(one.addresses for one in due))
+        messages = {place: self._message([one for one in due if place in one.addresses]) for place in addresses}
+        became = notifier.send(messages, stopped=stopped)
         lost = sum(one is not Delivery.SENT for one in became.values())
         if lost and not stopped():
             self.concerns.append(

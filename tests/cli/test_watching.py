@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import zipfile
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -79,8 +80,12 @@ def test_a_state_that_needs_a_person_is_told_once_and_its_end_and_every_run_is_p
     assert 'kpr_last_run_exit_code{environment="lokal"} 83.0' in metrics(watched)
     assert 'state="in_doubt"' not in metrics(watched)
 
-    journal = watched.command("journal", "export").out
-    for text in (*(run.out + run.err for run in (first, second, decided)), journal, metrics(watched)):
+    journal, bundle = watched.command("journal", "export").out, watched.kommune.folder / "bundle.zip"
+    assert watched.command("bundle", str(bundle)).code == 0
+    with zipfile.ZipFile(bundle) as bundled:
+        members = [bundled.read(name).decode("utf-8", "replace") for name in bundled.namelist()]
+    assert "2 addresses" in "".join(members)  # as doctor says it
+    for text in (*(run.out + run.err for run in (first, second, decided)), journal, metrics(watched), *members):
         assert SECRET not in text
     assert SECRET.encode() not in watched.kommune.journal.read_bytes()
 

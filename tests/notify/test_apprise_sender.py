@@ -25,6 +25,10 @@ def notifier(*lines: str) -> AppriseNotifier:
     return AppriseNotifier(Secret("\n".join(lines), several_lines=True))
 
 
+def to(*places: int) -> dict[int, tuple[str, str]]:
+    return dict.fromkeys(places, ("a", "b"))
+
+
 @pytest.fixture
 def closed_port() -> Iterator[int]:
     with socket.socket() as taken:
@@ -38,7 +42,7 @@ def test_each_address_gets_it_and_says_what_became_of_it(watcher: Watcher, close
     sender = notifier("# comment", watcher.notify_url("a"), "", away, watcher.notify_url("b"), watcher.notify_url("c"))
     assert (sender.addresses, sender.flaws()) == (4, ())
 
-    became = sender.send("Tittel æøå", "Første linje\nandre <b>linje</b> & 100 %", [1, 2, 4])
+    became = sender.send(dict.fromkeys((1, 2, 4), ("Tittel æøå", "Første linje\nandre <b>linje</b> & 100 %")))
     assert became == {1: Delivery.SENT, 2: Delivery.NOT_SENT, 4: Delivery.NOT_SENT}
     assert watcher.notices == [("a", "Tittel æøå", "Første linje\nandre <b>linje</b> & 100 %")]
 
@@ -49,7 +53,7 @@ def test_an_address_that_apprise_does_not_know_keeps_no_other_from_being_told(wa
         "Line 1 is no address that apprise knows.",
         "Line 3 is no address that apprise knows.",
     ]
-    assert sender.send("a", "b", [1, 2, 3]) == {1: Delivery.NOT_SENT, 2: Delivery.SENT, 3: Delivery.NOT_SENT}
+    assert sender.send(to(1, 2, 3)) == {1: Delivery.NOT_SENT, 2: Delivery.SENT, 3: Delivery.NOT_SENT}
 
 
 def test_a_server_that_does_not_answer_is_not_waited_for_and_may_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,9 +68,9 @@ def test_a_server_that_does_not_answer_is_not_waited_for_and_may_have_it(monkeyp
         sender = notifier(*(f"json://127.0.0.1:{port}/{number}" for number in range(5)))
         assert not sender.flaws()
         began = time.monotonic()
-        assert set(sender.send("a", "b", range(1, 6)).values()) == {Delivery.UNKNOWN}
+        assert set(sender.send(to(*range(1, 6))).values()) == {Delivery.UNKNOWN}
         assert time.monotonic() - began < 5 * 0.5  # all at the same time
-        assert set(sender.send("a", "b", [1], stopped=lambda: True).values()) == {Delivery.UNKNOWN}
+        assert set(sender.send(to(1), stopped=lambda: True).values()) == {Delivery.UNKNOWN}
 
 
 def test_nothing_of_an_address_is_logged_or_printed_whatever_goes_wrong(
@@ -87,8 +91,8 @@ def test_nothing_of_an_address_is_logged_or_printed_whatever_goes_wrong(
         logging.getLogger("urllib3.connectionpool").debug(SECRET)
         sender = notifier(*bad)
         errors = [str(flaw) for flaw in sender.flaws()]
-        assert Delivery.SENT not in sender.send("a", "b", range(1, len(bad) + 1)).values()
-    sender.send("a", "b", range(1, len(bad) + 1))
+        assert Delivery.SENT not in sender.send(to(*range(1, len(bad) + 1))).values()
+    sender.send(to(*range(1, len(bad) + 1)))
     told = capfd.readouterr()
     assert SECRET not in f"{errors} {sender!r} {told.out} {told.err} {log.read_text()}"
     assert told.err == ""

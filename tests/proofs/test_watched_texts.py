@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -70,9 +70,9 @@ class _Planted:
         error = AccessRefused(self.text, where=self.text, next_step=self.text)
         return (CertificateInUse("the bus's TLS", self.text, error=error),)
 
-    def send(self, title: str, body: str, to: Collection[int], **_: object) -> Mapping[int, Delivery]:
-        self.told += [title, body]
-        return dict.fromkeys(to, Delivery.NOT_SENT)
+    def send(self, messages: Mapping[int, tuple[str, str]], **_: object) -> Mapping[int, Delivery]:
+        self.told += [part for message in messages.values() for part in message]
+        return dict.fromkeys(messages, Delivery.NOT_SENT)
 
     def end(self, *, failure: int | None, text: str, **_: object) -> str:
         self.told += [str(failure), text]
