@@ -124,6 +124,10 @@ def _without_fagmelding(stage: Stage) -> None:
     stage.made.fagmelding.unlink()
 
 
+def _without_configuration(stage: Stage) -> None:
+    stage.made.config.unlink()
+
+
 def _wrong_file(stage: Stage) -> None:
     stage.made.fagmelding.write_bytes(stage.made.fagmelding.read_bytes().replace(b"</fagmelding", b"</fag", 1)[:-20])
 
@@ -210,12 +214,24 @@ CASES = [
     Case("config check", "", 0),
     Case("config check", "", 66, _without_fagmelding),
     Case("sandbox serve", "--dir DIR --fault nothing", 64),
+    Case("init", "", 0, _without_configuration),
+    Case("init", "", 78),
+    Case("demo", "", 64),
     Case("sample", "DIR/sample --persons 2", 0),
     Case("sample", "DIR/sample --with-errors", 0),
     Case("sample", "FAG", 66),
 ]
-ENDS_OTHERWISE = {"sandbox serve", "journal release", "resolve", "resend", "receipts accept", "receipts discard"}
-"""The first ends well below, the second in test_recovery.py; the others leave a state whose code is seldom 0."""
+ENDS_OTHERWISE = {
+    "sandbox serve",
+    "demo",
+    "journal release",
+    "resolve",
+    "resend",
+    "receipts accept",
+    "receipts discard",
+}
+"""The first ends well below, the second in test_demo.py, the third in test_recovery.py; the others leave a state whose
+code is seldom 0."""
 
 
 @pytest.fixture
