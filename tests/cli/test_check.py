@@ -372,3 +372,25 @@ def test_another_municipalitys_file_is_refused_as_send_refuses_it(command: Comma
     assert code == 65
     assert "The file is for kommunenummer 9999, the configuration says 3101" in err
     assert command(*asked, "send")[2] == err
+
+
+def test_in_norwegian_the_screen_the_page_and_an_error_are_and_the_object_is_english(
+    command: Command, made: Municipality, answering: Answering
+) -> None:
+    answering(report({DROP: 2, BLANK: 1}, last=year({"15": 20}, of=2023)))
+    page = made.folder / "side.html"
+    where = ("--env", "lokal", "--config", made.config)
+
+    out = command("--lang", "nb", *where, "check", "--html", page)[1]
+    told = command("--lang", "nb", "--json", *where, "check")[1]
+    code, _, err = command("--lang", "nb", *where, "check", "--html", made.fagmelding)
+
+    assert out.splitlines()[0] == "TEST lokal: 2 rader ville bli forkastet, 1 verdi tømt."
+    assert "  FORKASTES Tjenesten ble avsluttet før rapporteringsåret: 2  [tjeneste.outside-year]" in out
+    assert "            Gjør dette Utelat den fra uttrekket, eller rett tjTilDato hvis tjenesten fortsatte." in out
+    text = page.read_text("utf-8")
+    assert '<html lang="nb">' in text
+    assert "<h1>KPR-data for 2024: hva FHI ville gjøre med dem</h1>" in text
+    assert json.loads(told)["verdict"] == "2 rows would be dropped, 1 value blanked."
+    assert json.loads(told)["findings"][0]["title"] == "the service ended before the reporting year"
+    assert (code, "--html ville skrive over" in err) == (64, True)

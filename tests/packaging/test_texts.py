@@ -44,6 +44,24 @@ def _edit(path: Path, *pairs: tuple[str, str]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
+def test_what_a_table_says_is_looked_for_as_well(project: tuple[Path, Path]) -> None:
+    package, locale = project
+    table = package / "preflight" / "catalogue" / "rules.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text('id,title,receiver,advice,source\na,"a row, {as it is}",,Correct it.,a letter\n', encoding="utf-8")
+    year = package / "profiles" / "2024.toml"
+    year.parent.mkdir()
+    year.write_text('[refused_her_ids]\n7 = "it is out of use"\n', encoding="utf-8")
+
+    update(package, locale)
+
+    wanted = ["a row, {as it is}", "Correct it.", "a letter", "it is out of use"]
+    assert sorted(check(package, locale)[0]) == sorted(
+        f"package/locale/nb/{place}.po: not translated: {text}"
+        for text, place in zip(wanted, ["preflight/catalogue/rules"] * 3 + ["profiles/2024"], strict=True)
+    )
+
+
 @pytest.mark.parametrize(
     ("before", "after", "fault"),
     [

@@ -1,16 +1,21 @@
-"""G6, of the library: ten thousand national ids in the inputs, and none in a report or an error of a check."""
+"""G6, of the library: ten thousand national ids in the inputs, none in a report, its page or an error of a check."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from kpr_sender.errors import KprError
-from kpr_sender.model import Environment
+from kpr_sender.model import Environment, Language
 from kpr_sender.preflight import check
+from kpr_sender.render.check_page import check_page
+from kpr_sender.render.language import speaking
 from tests.helpers.figures import figure
 from tests.helpers.planted_ids import IDS, YEAR, Pair, found_in, ids, planted
+
+MADE_AT = datetime(2025, 1, 6, 9, 15, tzinfo=UTC)
 
 
 def _said(pair: Pair, wanted: frozenset[str]) -> Iterator[str]:
@@ -32,6 +37,9 @@ def _said(pair: Pair, wanted: frozenset[str]) -> Iterator[str]:
         yield from map(repr, report.findings)
         yield repr((report.counts, report.statistics, report.comparison))
         yield f"{report.refusal!r} {report.refusal}"
+        if compared:  # the one that has everything in it
+            with speaking(Language.NB):
+                yield check_page(report, made_at=MADE_AT, names=("fagmelding.xml", "identmelding.xml"))
 
 
 def test_none_of_ten_thousand_ids_in_the_inputs_is_in_a_report(tmp_path: Path) -> None:
