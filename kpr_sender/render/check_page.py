@@ -238,9 +238,9 @@ def _rows(stats: YearStatistics, comparison: Comparison | None) -> Sequence[Type
 def _consequences(decided: CheckVerdict, notes: int) -> Picture:
     """Return the findings by what they lead to, worst first; what there is none of is left out."""
     counted = (
-        ("stop", Text("Stop the sending: FHI would discard the file"), decided.stops),
+        ("stop", Text("Findings that stop the sending"), decided.stops),
         ("drop", Text("Rows that FHI would drop"), decided.dropped),
-        ("drop", Text("Services whose type FHI would blank, and that count nowhere"), decided.types),
+        ("drop", Text("Services left without a type, counted nowhere"), decided.types),
         ("drop", Text("Doubts that a person must accept"), decided.doubts),
         ("warn", Text("Values that FHI would blank"), decided.blanked - decided.types),
         ("warn", Text("Remarks: to look at"), decided.remarks),
