@@ -50,10 +50,13 @@ class _Task:
         return "" if self.settings is None else self.settings.sender.party.organisation_number or ""
 
     @property
-    def rules(self) -> str:
+    def rules(self) -> Text:
         """Year and environment, for a person."""
-        unasked = "" if self.settings else " (no --env: production's rules)"
-        return f"{self.year}, {self.environment.value}{unasked}"
+        if self.settings:
+            return Text("{year}, {environment}", year=self.year, environment=self.environment.value)
+        return Text(
+            "{year}, {environment} (no --env: production's rules)", year=self.year, environment=self.environment.value
+        )
 
 
 @click.command("check")
@@ -186,7 +189,7 @@ def _answer(
     error = InputRefused(decided.text) if decided.hinders else None
     names = (str(task.fagmelding), str(task.identmelding))
     screen = check_screen(report, names=names, rules=task.rules, page=page, everything=everything, files=files)
-    quiet = [f"kpr-send: {decided.text}"] if error else []
+    quiet = [Text("kpr-send: {verdict}", verdict=decided.text)] if error else []
     return output.answer(invocation, json.envelope(error, **check_json(report)), screen, error=error, quiet=quiet)
 
 
