@@ -88,7 +88,10 @@ def fields(template: str) -> frozenset[str]:
 
 def _is_said(entry: Entry) -> bool:
     """Tell whether there are words in a text: else no language says it otherwise."""
-    literals = (part for part, *_ in Formatter().parse(entry.id)) if entry.values else (entry.id,)
+    try:
+        literals = [part for part, *_ in Formatter().parse(entry.id)] if entry.values else [entry.id]
+    except ValueError:
+        return True  # a brace that is alone is a fault of its own
     return any(map(str.isalpha, "".join(literals)))
 
 
