@@ -303,29 +303,33 @@ def notices(context: CheckContext) -> CheckResult:
         notifier = context.notifier()
         flaws = notifier.flaws()
     except KprError as error:
-        return found(Text("not usable"), [f"{error.where}: {error.what} {error.next_step}"])
+        return found(Text("not usable"), [error.text])
     text = Text("{count} address", plural="{count} addresses", count=notifier.addresses)
-    return found(text, filter(None, [*(f"{flaw.where}: {flaw.what}" for flaw in flaws), urls.concern]))
+    return found(text, filter(None, [*(flaw.placed for flaw in flaws), urls.concern]))
 
 
 def monitoring(context: CheckContext) -> CheckResult:
     """The ping address can be read, and the metrics file be written; nothing is sent, and no send needs them."""
     url, path = context.settings.monitor.ping_url, context.settings.monitor.metrics_file
-    parts, concerns = [], [] if url is None else [url.concern]
+    if url is None and path is None:
+        return found(Text("not configured: nobody notices that no run happens ([monitor])"))
+    concerns = [] if url is None else [url.concern]
     try:
-        if context.pinger() is not None:
-            parts.append("a ping address")
+        context.pinger()
     except KprError as error:
-        concerns.append(f"{error.where}: {error.what}")
+        concerns.append(error.placed)
     try:
         if context.metrics_file() is not None and path is not None:
             _require_writable(path.parent, "monitor.metrics_file", ConfigInvalid)
-            parts.append(str(path))
     except KprError as error:
-        concerns.append(f"{error.where}: {error.what} {error.next_step}")
-    if url is None and path is None:
-        return found(Text("not configured: nobody notices that no run happens ([monitor])"))
-    return found(" and ".join(parts), filter(None, concerns))
+        concerns.append(error.placed)
+    if url is None:
+        text = Text("metrics go to {path}", path=path)
+    elif path is None:
+        text = Text("a ping address")
+    else:
+        text = Text("a ping address, and metrics go to {path}", path=path)
+    return found(text, filter(None, concerns))
 
 
 def second_witness(context: CheckContext) -> CheckResult:

@@ -280,7 +280,10 @@ def test_what_watches_is_looked_at_and_nothing_is_sent(stage: Stage, watcher: Wa
     changes = watcher.write(stage.made.folder)
     assert "not configured" in _told(stage, "monitoring", {}).text
     line = _told(stage, "monitoring", changes)
-    assert (line.status, line.text) == (Status.GREEN, f"a ping address and {stage.made.folder / 'kpr.prom'}")
+    assert (line.status, line.text) == (
+        Status.GREEN,
+        f"a ping address, and metrics go to {stage.made.folder / 'kpr.prom'}",
+    )
     (stage.made.folder / "ping-url").write_text(f"http://example.org/{SECRET}\n")
     line = _told(stage, "monitoring", {**changes, "monitor": {**changes["monitor"], "metrics_file": "none/kpr.prom"}})
     assert (line.status, SECRET in line.text) == (Status.YELLOW, False)
