@@ -56,6 +56,79 @@ class Event:
         object.__setattr__(self, "details", shown(self.details))
 
 
+@dataclass(frozen=True, slots=True)
+class EventMeaning:
+    """What an event says; docs/events.md is made of these.
+
+    Attributes:
+        when: When it happens.
+        details: What each of its details is, by key. One that has nothing to say is left out of an event.
+    """
+
+    when: str
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+_ATTEMPT: Final = {
+    "reach": "how far the attempt came: a value of `Reach`; missing where none was made",
+    "condition": "the broker's condition, or the local cause; missing likewise",
+}
+EVENTS: Final[Mapping[EventKind, EventMeaning]] = {
+    EventKind.WARNING: EventMeaning(
+        "Something that a person should know, and that ends nothing.",
+        {
+            "accepted": "how many findings of the check a person accepts",
+            "remarks": "how many remarks the check has on the files",
+        },
+    ),
+    EventKind.CHECKED: EventMeaning(
+        "A file was read and checked before it is sealed.",
+        {
+            "payload_sha256": "digest of the bytes that are spliced in, 64 hexadecimal digits",
+            "lopenr": "the EPJ's running number, as it stands in the file",
+        },
+    ),
+    EventKind.SEALED: EventMeaning("A shipment is sealed, or sealed anew, and durable in the journal."),
+    EventKind.CONTINUED: EventMeaning("The files are a submission already: it goes on where it stands."),
+    EventKind.CONNECTING: EventMeaning("The bus is connected to, in order to publish."),
+    EventKind.PUBLISHING: EventMeaning("The transfer of a shipment begins."),
+    EventKind.PUBLISHED: EventMeaning("The bus has accepted a shipment; FHI's receipt decides."),
+    EventKind.NOT_SENT: EventMeaning("The bus certainly does not have it; it stays sealed.", _ATTEMPT),
+    EventKind.IN_DOUBT: EventMeaning("The bus may have it or not: only an answer or a person moves it on.", _ATTEMPT),
+    EventKind.WAITING: EventMeaning(
+        "Our queues are looked at for receipts.", {"timeout": "how long at most, in whole seconds"}
+    ),
+    EventKind.RECEIPT: EventMeaning(
+        "A verified receipt is in the journal.", {"status": "what it says: 1 OK, 2 rejected, 3 OK with errors"}
+    ),
+    EventKind.RECEIPT_UNVERIFIED: EventMeaning("A receipt is stored that cannot be verified: it decides nothing."),
+    EventKind.DUPLICATE: EventMeaning("A receipt came once more: harmless."),
+    EventKind.CONTRADICTION: EventMeaning("A verified receipt contradicts an earlier one: a person must look."),
+    EventKind.FAULTED: EventMeaning("A message on the error queue names a shipment."),
+    EventKind.DECIDED: EventMeaning(
+        "A person has decided something.",
+        {
+            "by": "who asked for a look at a shared queue",
+            "emptied": "`true` where the queue's other reader has said that it was read, else `false`",
+        },
+    ),
+    EventKind.FOREIGN_HELD: EventMeaning(
+        "Messages of others lie on a queue of ours; they are given back.",
+        {
+            "held": "how many",
+            "next_look": "from when on the queue is looked at again, RFC 3339, UTC",
+        },
+    ),
+    EventKind.FINISHED: EventMeaning(
+        "A command has ended; `kpr-send` alone has it, in its log.",
+        {
+            "state": "the submission's state",
+            "exit_code": "as the process ends",
+        },
+    ),
+}
+"""Each kind with every key that its details may have. They are stable, as JSON's keys are."""
+
 Observer = Callable[[Event], None]
 _ENDS_THE_PROGRAM: Final = (KeyboardInterrupt, SystemExit)
 

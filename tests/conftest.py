@@ -42,6 +42,7 @@ pytest_plugins = (
     "tests.helpers.desk",
     "tests.helpers.softhsm",
     "tests.helpers.watcher",
+    "tests.helpers.declared_events",
     "kpr_sender.testing.plugin",
 )
 

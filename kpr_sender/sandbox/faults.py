@@ -58,12 +58,14 @@ class FaultKind:
         number: The number it takes when none is given; None when it takes none.
         choices: The words it takes instead of a number; the first one when none is given.
         typed: Whether it can be limited to one message type.
+        then: What ``kpr-send`` makes of it and what a person does, for docs/sandbox.md.
     """
 
     text: str
     number: float | None = None
     choices: tuple[str, ...] = ()
     typed: bool = True
+    then: str = ""
 
     @property
     def default(self) -> str:
@@ -73,69 +75,160 @@ class FaultKind:
 
 FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
     {
-        FaultName.REJECT: FaultKind("The receipt says rejected (status 2, error T02)."),
-        FaultName.STATUS_3: FaultKind("The receipt says OK with errors (status 3, error E31)."),
-        FaultName.OK_WITH_ERROR: FaultKind("The receipt says OK (status 1) and has an error (X99) all the same."),
-        FaultName.UNKNOWN_STATUS: FaultKind("The receipt has a status that kodeverk 8258 does not have."),
-        FaultName.UNKNOWN_MSGID: FaultKind("The receipt names a MsgId that nobody sent."),
+        FaultName.REJECT: FaultKind(
+            "The receipt says rejected (status 2, error T02).",
+            then="The half is *rejected*: 81, or 82 where the other half is delivered. `receipts` shows FHI's "
+            "errors; then a new extract (`send --replaces`) or the same file again (`resend`).",
+        ),
+        FaultName.STATUS_3: FaultKind(
+            "The receipt says OK with errors (status 3, error E31).",
+            then="*Delivered with errors*: 82 until a new extract replaces it or a person settles it (`resolve "
+            "--settled`).",
+        ),
+        FaultName.OK_WITH_ERROR: FaultKind(
+            "The receipt says OK (status 1) and has an error (X99) all the same.",
+            then="*Delivered*, and 82: a receipt that says both needs a person, who asks FHI and settles it.",
+        ),
+        FaultName.UNKNOWN_STATUS: FaultKind(
+            "The receipt has a status that kodeverk 8258 does not have.",
+            then="Stored, not verified, and left on the queue: 76. FHI must say what it means; `receipts discard "
+            "N` where it means nothing.",
+        ),
+        FaultName.UNKNOWN_MSGID: FaultKind(
+            "The receipt names a MsgId that nobody sent.",
+            then="Nothing of ours is answered, so the pair stays *published*; an answer to what this journal never "
+            "sent is 82: somebody else may deliver for the municipality.",
+        ),
         FaultName.MSGID_NOTATION: FaultKind(
-            "The receipt writes the MsgId in this notation.", choices=("upper-case", "braces", "32-hex", "urn")
+            "The receipt writes the MsgId in this notation.",
+            choices=("upper-case", "braces", "32-hex", "urn"),
+            then="*Delivered*: a MsgId is compared in every notation of .NET's.",
         ),
         FaultName.RECEIPT_SENDER: FaultKind(
-            "The receipt names its sender by this alone.", choices=("level-1", "organisation-number", "nothing")
+            "The receipt names its sender by this alone.",
+            choices=("level-1", "organisation-number", "nothing"),
+            then='With `level-1` it is not verified: 76; `receiver.receipt_sender = "level1"` or `receipts accept '
+            "N` takes it. The same for the other two, by a person alone.",
         ),
-        FaultName.CONTRADICTION: FaultKind("A positive receipt is followed by a negative one."),
-        FaultName.ANSWER_TWICE: FaultKind("The same receipt is put on the queue twice."),
-        FaultName.DELAY: FaultKind("The answer comes this many seconds after the message.", number=30.0),
-        FaultName.NO_ANSWER: FaultKind("No answer as long as the fault is on; the message is stored."),
-        FaultName.WRONG_SIGNER: FaultKind("The receipt is signed with another key, FHI's certificate bundled with it."),
+        FaultName.CONTRADICTION: FaultKind(
+            "A positive receipt is followed by a negative one.",
+            then="The first verified receipt decides the state; that another says the opposite is 82, until a "
+            "person has asked FHI and settles it.",
+        ),
+        FaultName.ANSWER_TWICE: FaultKind(
+            "The same receipt is put on the queue twice.",
+            then="*Delivered*: the second one is settled and noted as a duplicate.",
+        ),
+        FaultName.DELAY: FaultKind(
+            "The answer comes this many seconds after the message.",
+            number=30.0,
+            then="*Published*, 80, until it comes; `wait` takes it. Overdue (84) after `report.overdue_after`.",
+        ),
+        FaultName.NO_ANSWER: FaultKind(
+            "No answer as long as the fault is on; the message is stored.",
+            then="*Published*, 80, then overdue, 84: ask FHI (`resolve MSGID` has the text); nothing is sent again "
+            "by itself. When the fault ends the answer comes.",
+        ),
+        FaultName.WRONG_SIGNER: FaultKind(
+            "The receipt is signed with another key, FHI's certificate bundled with it.",
+            then="Stored, not verified, and left on the queue: 76. Never *delivered*, whatever it says (promise G4).",
+        ),
         FaultName.MALFORMED_ANSWER: FaultKind(
-            "The receipt is sealed and signed as it should be, but its XML breaks off."
+            "The receipt is sealed and signed as it should be, but its XML breaks off.",
+            then="Stored, not verified, 76: it cannot be read, so it cannot count.",
         ),
-        FaultName.UNSEALED_ANSWER: FaultKind("The receipt comes as clear text."),
+        FaultName.UNSEALED_ANSWER: FaultKind(
+            "The receipt comes as clear text.",
+            then="Stored, not verified, 76; `receiver.unsealed_receipts` lets it count outside produksjon.",
+        ),
         FaultName.ERROR_QUEUE: FaultKind(
             "A message with this condition on the sender's error queue instead of a receipt.",
             choices=(INVALID_CERTIFICATE, *(name for name in CONDITIONS if name != INVALID_CERTIFICATE)),
+            then="*Faulted*, 81, or 82 where the other half is delivered. Fix what the condition names, then "
+            "`resend` and `send`; a verified receipt that comes later counts for more.",
         ),
         FaultName.ERROR_AS_CLONE: FaultKind(
-            "Error-queue messages are clones of the sender's message, as NHN's client once wrote them."
+            "Error-queue messages are clones of the sender's message, as NHN's client once wrote them.",
+            then="With `error-queue`: the same as without, since the message is known by its properties alone.",
         ),
         FaultName.LOST_BY_RECEIVER: FaultKind(
-            "The receiver takes the message and loses it: it is never answered, and its message-id counts as seen."
+            "The receiver takes the message and loses it: it is never answered, and its message-id counts as seen.",
+            then="As `no-answer`, for good: overdue, ask FHI, and after its word `resolve --not-arrived`: sent "
+            "again under a new message-id.",
         ),
-        FaultName.FOREIGN_IN_FRONT: FaultKind("This many messages for another system come first.", number=1.0),
+        FaultName.FOREIGN_IN_FRONT: FaultKind(
+            "This many messages for another system come first.",
+            number=1.0,
+            then="*Delivered*: they are taken, given back untouched and counted; many of them, or those that stay, "
+            "lead to 88 ([a shared queue](shared-queue.md)).",
+        ),
         FaultName.FOREIGN_OWNER: FaultKind(
             "That system reads its messages off the receipts queue every so many seconds; foreign.jsonl lists them.",
             number=60.0,
             typed=False,
+            then="With `foreign-in-front`: shows that others' messages stay within their owner's reach. 88 does "
+            "not come, as somebody reads the queue.",
         ),
         FaultName.DELIVERY_LIMIT: FaultKind(
-            "A message that comes back more often than this goes to the dead letter queue.", number=10.0, typed=False
+            "A message that comes back more often than this goes to the dead letter queue.",
+            number=10.0,
+            typed=False,
+            then="With `foreign-in-front`: shows that no look of ours is the one too many.",
         ),
         FaultName.HOLD_DISPOSITION: FaultKind(
-            "The message is stored, its disposition held back while the fault is on."
+            "The message is stored, its disposition held back while the fault is on.",
+            then="The bus does not say what became of the message within `bus.publish_timeout`: *in doubt*, 83, "
+            "until its receipt comes.",
         ),
         FaultName.DROP_BEFORE_DISPOSITION: FaultKind(
-            "After the complete transfer the connection drops; nothing is stored."
+            "After the complete transfer the connection drops; nothing is stored.",
+            then="*In doubt*, 83: FHI does not have it, and nobody here can know. `resolve MSGID`, ask FHI, "
+            "`--not-arrived`.",
         ),
         FaultName.DROP_AFTER_TRANSFER: FaultKind(
-            "The message is stored, then the connection drops without a disposition."
+            "The message is stored, then the connection drops without a disposition.",
+            then="*In doubt* at first; its receipt comes and makes it *delivered*.",
         ),
-        FaultName.QUEUE_FULL: FaultKind("The message is rejected as by a full queue."),
-        FaultName.UNROUTABLE: FaultKind("The queue is unknown to the exchange: lost by version 3, released by 4."),
-        FaultName.REFUSE_LOGIN: FaultKind("Every login to the bus is refused.", typed=False),
-        FaultName.REGISTER_DOWN: FaultKind("Adresseregisteret answers HTTP 503 and nothing else.", typed=False),
+        FaultName.QUEUE_FULL: FaultKind(
+            "The message is rejected as by a full queue.",
+            then="Certainly not sent: tried again within `bus.reconnect_budget`, then *sealed*, 69. The next "
+            "`send` sends the same bytes.",
+        ),
+        FaultName.UNROUTABLE: FaultKind(
+            "The queue is unknown to the exchange: lost by version 3, released by 4.",
+            then="Version 3 says *accepted* and loses it: *published*, overdue later. Version 4 gives it back: "
+            "*sealed*, 78, check `receiver.queue`.",
+        ),
+        FaultName.REFUSE_LOGIN: FaultKind(
+            "Every login to the bus is refused.",
+            typed=False,
+            then="*Sealed*, 77. The login is not tried again for 15 minutes, so that no account is locked; "
+            "`doctor` tries it once.",
+        ),
+        FaultName.REGISTER_DOWN: FaultKind(
+            "Adresseregisteret answers HTTP 503 and nothing else.",
+            typed=False,
+            then="Nothing is sealed, 69, unless an earlier answer may still be used; receipts wait on the queue "
+            "until their signer can be looked up.",
+        ),
         FaultName.REGISTER_NEW_CERTIFICATE: FaultKind(
             "FHI has a new certificate for encryption, in Adresseregisteret too; it opens nothing with the old key.",
             typed=False,
+            then="*Delivered*: it is sealed for the new one. What was sealed before and not sent is sealed anew, "
+            "the MsgId stays. With `receiver.encryption_certificate` named it is refused: 78.",
         ),
         FaultName.REGISTER_NEW_SIGNER: FaultKind(
-            "FHI signs with a new certificate, which Adresseregisteret has.", typed=False
+            "FHI signs with a new certificate, which Adresseregisteret has.",
+            typed=False,
+            then="*Delivered*: the register is asked once more past the cache when no signer fits. With "
+            "`receiver.signing_certificates` named: 78.",
         ),
         FaultName.REGISTER_OTHER_FOR_US: FaultKind(
             "Adresseregisteret has another encryption certificate of the municipality's than it holds the key of; "
             "receipts are sealed for it.",
             typed=False,
+            then="Nothing is sent, 77: receipts could not be opened. Where no register is asked, the receipt shows "
+            "it: 77, `AnswerUnopened`.",
         ),
     },
 )

@@ -12,7 +12,7 @@ import pytest
 
 from kpr_sender import Client, Decision, Event, EventKind, Handling, Party, Settings, Source
 from kpr_sender.errors import BusUnreachable, KprError, LoginRefused, RegistryUnreachable, UsageError
-from kpr_sender.sandbox.faults import Faults
+from kpr_sender.sandbox.faults import FAULTS, FaultName, Faults
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.testing import FakeTjenestebuss
 
@@ -38,6 +38,12 @@ ENDINGS = {
     "queue-full": (69, "sealed sealed"),
 }
 """Exit code and states of the pair after one submit and one look, by fault."""
+
+
+@pytest.mark.parametrize("fault", ENDINGS)
+def test_the_table_of_faults_names_that_exit_code(fault: str) -> None:
+    name, code = fault.partition(":")[0].partition("=")[0], ENDINGS[fault][0]
+    assert not name or not code or str(code) in FAULTS[FaultName(name)].then
 
 
 def _run(client: Client, timeout: float = 0) -> tuple[int, str]:
