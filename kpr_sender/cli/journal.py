@@ -193,8 +193,8 @@ def release(invocation: Invocation, *, msg_id: str, reason: str, by: str, yes: b
 def prune(invocation: Invocation, *, before: int, reason: str, by: str, dry_run: bool, yes: bool) -> int:
     """Remove the sealed bytes and the receipts of reporting years before YEAR that are over; it cannot be undone.
 
-    Over is what is delivered or settled, and was looked at in FHI's feedback view (kpr-send reviewed). Ids, digests,
-    states and decisions stay. docs/retention.md says what the journal holds, and for how long.
+    Over is what is delivered or settled, and was looked at in FHI's feedback view (kpr-send reviewed --by NAME). Ids,
+    digests, states and decisions stay. docs/retention.md says what the journal holds, and for how long.
     """
     from kpr_sender.operator import retention  # noqa: PLC0415 - the group's other commands need none of it
 

@@ -163,7 +163,10 @@ class FakeTjenestebuss:
         parsed = Faults.parse(faults)
         if parsed.find(FaultName.FOREIGN_OWNER):
             raise UsageError(
-                Text("{name} needs kpr-send sandbox serve: here nothing happens by itself.", name="foreign-owner")
+                Text(
+                    "{name} needs kpr-send sandbox serve --dir DIR: here nothing happens by itself.",
+                    name="foreign-owner",
+                )
             )
         self._bus.faults = parsed
 

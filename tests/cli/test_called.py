@@ -16,6 +16,7 @@ import pytest
 from kpr_sender.cli.called import BELOW, Called
 from kpr_sender.cli.main import COMMANDS, cli, run
 from tests.helpers.repository import ROOT
+from tools.texts import catalogues
 
 THIS_RUN: Final = Called(("--env", "validering", "-q", "send", "--config=/etc/kpr sender/a.toml"), tuple(COMMANDS))
 PREFIX: Final = "--env validering --config '/etc/kpr sender/a.toml' "
@@ -32,11 +33,23 @@ def _strings(tree: ast.AST) -> Iterator[str]:
             yield node.value
 
 
-def _advice() -> Iterator[tuple[str, str]]:
+def _english() -> Iterator[tuple[str, str]]:
     for path in sorted({*(ROOT / "kpr_sender").rglob("*.py")} - {ROOT / "kpr_sender/cli/called.py"}):
         for text in _strings(ast.parse(path.read_text("utf-8"))):
-            if "kpr-send " in text:
-                yield path.name, re.sub(r"--1\b", "--settled", re.sub(r"\{\w*\}", "1", text.replace("{env}", "lokal")))
+            yield path.name, text
+
+
+def _norwegian() -> Iterator[tuple[str, str]]:
+    for name in sorted(catalogues.written(catalogues.LOCALE) - {"cli/main"}):
+        for said in catalogues.translations(name, catalogues.LOCALE).values():
+            yield from ((f"{name}.po", text) for text in said)
+
+
+def _advice() -> Iterator[tuple[str, str]]:
+    """Yield every text that names a command, with values in place of what is put in."""
+    for name, text in (*_english(), *_norwegian()):
+        if "kpr-send " in text:
+            yield name, re.sub(r"--1\b", "--settled", re.sub(r"\{\w*\}", "1", text.replace("{env}", "lokal")))
 
 
 def _below(command: click.Command) -> Iterator[str]:
