@@ -153,8 +153,8 @@ FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
         ),
         FaultName.LOST_BY_RECEIVER: FaultKind(
             "The receiver takes the message and loses it: it is never answered, and its message-id counts as seen.",
-            then="As `no-answer`, for good: overdue, ask FHI, and after its word `resolve --not-arrived`: sent "
-            "again under a new message-id.",
+            then="As `no-answer`, for good: 80, then overdue, 84; ask FHI, and after its word `resolve "
+            "--not-arrived`: sent again under a new message-id.",
         ),
         FaultName.FOREIGN_IN_FRONT: FaultKind(
             "This many messages for another system come first.",
@@ -196,7 +196,7 @@ FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
         ),
         FaultName.UNROUTABLE: FaultKind(
             "The queue is unknown to the exchange: lost by version 3, released by 4.",
-            then="Version 3 says *accepted* and loses it: *published*, overdue later. Version 4 gives it back: "
+            then="Version 3 says *accepted* and loses it: *published*, 80, overdue later. Version 4 gives it back: "
             "*sealed*, 78, check `receiver.queue`.",
         ),
         FaultName.REFUSE_LOGIN: FaultKind(
