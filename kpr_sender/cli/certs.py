@@ -33,7 +33,7 @@ def command(invocation: Invocation, *, check: bool) -> int:
         rows = certificates_in_use(settings, now=lambda: now, observe=events.append)
     deadline = deadline_of(configured, configured.report.year)
     attention = any(row.concern(now, deadline) and not row.is_unknown for row in rows)
-    error = CertificateEnding(f"{CertificateEnding.meaning}.") if check and attention else None
+    error = CertificateEnding(Text("{meaning}.", meaning=CertificateEnding.meaning)) if check and attention else None
     value = json.envelope(
         error,
         environment=configured.environment.value,

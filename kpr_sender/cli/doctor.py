@@ -53,7 +53,7 @@ def examine(invocation: Invocation, max_wait: float = math.inf, **also: object) 
     with connected_sandbox(configured) as settings:
         results = shown(invocation, run_checks(settings, max_seconds=max_wait))
         red = any(result.status is Status.RED for result in results)
-        error = NotReady(f"{NotReady.meaning}.") if red else None
+        error = NotReady(Text("{meaning}.", meaning=NotReady.meaning)) if red else None
         return ended(invocation, configured.environment, results, error, **also)
 
 

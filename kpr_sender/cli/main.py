@@ -15,7 +15,7 @@ from kpr_sender.cli.ending import Ending
 from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.language import asked, localized
 from kpr_sender.errors import KprError, UsageError
-from kpr_sender.render.language import say, speaking
+from kpr_sender.render.language import say, say_help, speaking
 from kpr_sender.texts import Text
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class _Commands(click.Group):
             raise _BrokenConnection from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the same
-        with formatter.section("Commands"):
+        with formatter.section(say_help("Commands")):
             formatter.write_dl([(name, say(text)) for name, text in COMMANDS.items()])
 
 

@@ -143,7 +143,7 @@ CHECKS: Final = (
         _ANSWERED,
     ),
     Check(
-        "receiver's certificates",
+        Text("receiver's certificates"),
         Place.REGISTER,
         network.receivers_certificates,
         _REPLACE,
@@ -163,7 +163,9 @@ CHECKS: Final = (
     Check(Text("bus login"), Place.BUS, network.bus_login, _ASK_BUS, (Text("bus TLS"),)),
     Check(Text("receipts queue"), Place.BUS, network.receipts_queue, _ASK_OWNER, (Text("bus login"),)),
     Check(Text("error queue"), Place.BUS, network.error_queue, _ASK_OWNER, (Text("bus login"),)),
-    Check("receiver's exchange", Place.BUS, network.receivers_exchange, _ASK_BUS, (Text("bus login"), "receiver")),
+    Check(
+        Text("receiver's exchange"), Place.BUS, network.receivers_exchange, _ASK_BUS, (Text("bus login"), "receiver")
+    ),
 )
 WITHOUT_BUS: Final = tuple(check for check in CHECKS if check.place is not Place.BUS)
 """The rows of ``config check``: nothing connects to the bus, and the register is asked where one is configured."""

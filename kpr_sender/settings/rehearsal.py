@@ -11,6 +11,7 @@ from kpr_sender.model import Environment
 from kpr_sender.settings.locations import state_folder
 from kpr_sender.settings.read import absolute, from_document
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
 
 YEAR: Final = 2024
 """The first whose values FHI's letter confirms."""
@@ -24,7 +25,7 @@ SENDER: Final = {
 """The municipality that the sandbox knows."""
 FILES: Final = {"fagmelding": "fagmelding.xml", "identmelding": "identmelding.xml"}
 """As ``kpr-send sample`` names them."""
-_ORIGIN: Final = "kpr-send's built-in configuration"
+_ORIGIN: Final = Text("kpr-send's built-in configuration")
 
 
 def values(folder: str, *, with_files: bool = True) -> dict[str, dict[str, object]]:
