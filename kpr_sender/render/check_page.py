@@ -107,11 +107,13 @@ class Picture:
 
     Attributes:
         description: What it shows, for whoever cannot see it; the table beside it has every number.
+        note: What is not in it; empty where nothing is left out.
     """
 
     title: Text
     description: Text
     chart: charts.Chart
+    note: str = ""
 
 
 def check_page(report: CheckReport, *, made_at: datetime, names: tuple[str, str], accept: str = "") -> str:
@@ -258,32 +260,25 @@ def _consequences(decided: CheckVerdict, notes: int) -> Picture:
 
 
 def _pictures(stats: YearStatistics, comparison: Comparison | None) -> list[Picture]:
-    rows = _rows(stats, comparison)
     kinds = ("this",) if comparison is None else ("last", "this")
-    drawn = [
-        (
-            _type_label(row.type),
-            [(kind, getattr(row.users, kind)) for kind in kinds],
-            [(kind, getattr(row.hours, kind)) for kind in kinds],
+    users, hours = [], []
+    for row in _rows(stats, comparison):
+        label = _type_label(row.type)
+        users.append((label, [(kind, getattr(row.users, kind)) for kind in kinds]))
+        if row.hours.last or row.hours.this:
+            hours.append((label, [(kind, getattr(row.hours, kind)) for kind in kinds]))
+    described = Text("Lying bars, one group for each tjenestetype. The table below has the same numbers.")
+    made = [Picture(Text("Users of each tjenestetype"), described, charts.bars(users))] if users else []
+    if hours:
+        without = len(users) - len(hours)
+        note = Text(
+            "{count:,} tjenestetype without hours is left out.",
+            plural="{count:,} tjenestetyper without hours are left out.",
+            count=without,
         )
-        for row in rows
-    ]
-    return (
-        [
-            Picture(
-                Text("Users of each tjenestetype"),
-                Text("Lying bars, one group for each tjenestetype. The table below has the same numbers."),
-                charts.bars([(label, users) for label, users, _ in drawn]),
-            ),
-            Picture(
-                Text("Hours a week of each tjenestetype"),
-                Text("Lying bars, one group for each tjenestetype. The table below has the same numbers."),
-                charts.bars([(label, hours) for label, _, hours in drawn]),
-            ),
-        ]
-        if drawn
-        else []
-    )
+        title = Text("Hours a week of each tjenestetype")
+        made.append(Picture(title, described, charts.bars(hours), note if without else ""))
+    return made
 
 
 def _type_label(code: str) -> str:

@@ -160,6 +160,17 @@ def test_the_pictures_draw_both_years_in_proportion_with_their_numbers() -> None
     assert width / longest == pytest.approx(12 / 56, abs=0.01)
 
 
+def test_what_has_no_hours_is_left_out_of_the_picture_of_hours_and_counted() -> None:
+    this = year({"15": 40, "6": 12, "29": 3})
+    this.of("6").hours = this.of("29").hours = 0.0
+
+    page = _page(report(this=this))
+
+    picture = page.split("<figcaption>Hours a week of each tjenestetype</figcaption>")[1].split("</figure>")[0]
+    assert re.findall(r'class="label"[^>]*>([^<]+)<', picture) == ["15 Helsetjenester i hjemmet"]
+    assert "2 tjenestetyper without hours are left out." in picture
+
+
 def test_months_without_a_start_are_seen_and_said() -> None:
     this = year({"15": 40})
     counted = this.of("15")
