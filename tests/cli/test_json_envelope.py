@@ -209,6 +209,7 @@ CASES = [
     Case("testpersons list", "more", 64),
     Case("certs", "--check", 0),
     Case("certs", "--check", 85, _expiring),
+    Case("notify", "--test", 78),
     Case("doctor", "", 0),
     Case("doctor", "", 1, _without_fagmelding),
     Case("config check", "", 0),
@@ -225,13 +226,14 @@ ENDS_OTHERWISE = {
     "sandbox serve",
     "demo",
     "journal release",
+    "notify",
     "resolve",
     "resend",
     "receipts accept",
     "receipts discard",
 }
-"""The first ends well below, the second in test_demo.py, the third in test_recovery.py; the others leave a state whose
-code is seldom 0."""
+"""The first ends well below, the second in test_demo.py, the third in test_recovery.py, the fourth in test_notify.py;
+the others leave a state whose code is seldom 0."""
 
 
 @pytest.fixture

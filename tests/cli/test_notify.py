@@ -14,6 +14,9 @@ def test_a_test_notice_goes_to_every_address_and_says_so(desk: Desk, watcher: Wa
     assert {(name, title) for name, title, _ in watcher.notices} == {
         (name, "TEST lokal: kpr-send: test notice") for name in "ab"
     }
+    as_json = desk.command("--json", "notify", "--test").json()
+    assert (as_json["exit_code"], as_json["error"]) == (0, None)
+    assert as_json["addresses"] == [{"address": 1, "outcome": "sent"}, {"address": 2, "outcome": "sent"}]
     assert not desk.kommune.journal.exists()
     assert watcher.pings == []
 

@@ -1,0 +1,93 @@
+"""What follows a run, on a real journal: two runs never tell the same, also where one is killed while it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kpr_sender.app import journal_storage
+from kpr_sender.deadline import Stopped, never
+from kpr_sender.errors import KprError
+from kpr_sender.notify.port import Delivery
+from kpr_sender.operator.run_watch import RunWatch
+from kpr_sender.settings.values import Settings
+from kpr_sender.states import ShipmentState
+from tests.helpers.municipality import municipality
+from tests.journal.builders import brought_to, open_journal
+
+NOW = datetime(2025, 1, 10, 12, 0, tzinfo=UTC)
+
+
+@dataclass
+class Sender:
+    """Sends nothing, and remembers what it was to send; something may happen meanwhile."""
+
+    meanwhile: Callable[[], object] = lambda: None
+    titles: list[str] = field(default_factory=list)
+    addresses: int = 1
+
+    def flaws(self) -> tuple[KprError, ...]:
+        return ()
+
+    def send(self, messages: Mapping[int, tuple[str, str]], *, stopped: Stopped = never) -> Mapping[int, Delivery]:
+        self.titles += [title for title, _ in messages.values()]
+        self.meanwhile()
+        return dict.fromkeys(messages, Delivery.UNKNOWN if stopped() else Delivery.SENT)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A municipality with a shipment in doubt."""
+    settings = municipality(tmp_path).configure()
+    with open_journal(settings.journal.path) as journal:
+        brought_to(journal, ShipmentState.IN_DOUBT)
+    return settings
+
+
+def watch(settings: Settings, sender: Sender, *, later: timedelta = timedelta()) -> RunWatch:
+    def now() -> datetime:
+        return NOW + later
+
+    return RunWatch(
+        settings=settings,
+        who="cron",
+        now=now,
+        journal=journal_storage(settings, now=now),
+        ping=None,
+        notifier=lambda: sender,
+        metrics=lambda: None,
+        scheduled=False,
+        certificates=tuple,
+    )
+
+
+def test_a_run_that_ends_while_another_tells_tells_nothing(settings: Settings) -> None:
+    second = Sender()
+    first = Sender(lambda: watch(settings, second).end(87, never))
+    watch(settings, first).end(83, never)
+    assert first.titles == ["TEST lokal: kpr-send: 2 notices"]  # in doubt; and 5 days left
+    watch(settings, second).end(83, never)
+    assert second.titles == []
+
+
+def test_a_run_that_is_killed_while_it_tells_lets_the_next_day_s_tell_it_again(settings: Settings) -> None:
+    def killed() -> None:
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        watch(settings, Sender(killed)).end(83, never)
+    again = Sender()
+    watch(settings, again, later=timedelta(hours=10)).end(83, never)
+    assert again.titles == []
+    watch(settings, again, later=timedelta(hours=12)).end(83, never)
+    assert again.titles == ["TEST lokal: kpr-send: 2 notices"]
+
+
+def test_after_a_signal_nothing_is_begun(settings: Settings) -> None:
+    sender = Sender()
+    watch(settings, sender).end(83, lambda: True)
+    assert sender.titles == []
