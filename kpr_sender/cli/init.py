@@ -83,7 +83,7 @@ def command(invocation: Invocation, /, *, sandbox: Path | None, then_doctor: boo
         values = set_up.configuration(answers, place, language, journal)
     with speaking(language):
         intro = say(
-            Text("Written by kpr-send init. Every other key has its default; the documentation lists all of them.")
+            Text("Written by kpr-send init. Every other key has its default: docs/configuration.md lists all of them.")
         )
         text = render(environment, values, intro=intro, say=say)
     from_document(tomllib.loads(text), environment, path=path, environ=os.environ)
@@ -100,10 +100,9 @@ def _asked_environment(*, asking: bool) -> Environment:
 
 def _place(invocation: Invocation, environment: Environment) -> tuple[Path, ConfigurationPlace]:
     """Return where the configuration is written, and where everything of it lies."""
-    root = sys.platform != "win32" and os.geteuid() == 0
     home = state_home(os.environ)
     folder, data = locations.MACHINE, _MACHINE_S_DATA
-    if not root:
+    if not _is_root():
         own = locations.own_folder(os.environ)
         if own is None or home is None:
             raise ConfigInvalid(
@@ -240,7 +239,10 @@ class _Interview:
         except KprError as error:
             self.notes.append(Text("Adresseregisteret could not be asked: {why}", why=str(error)))
             return {}
-        self.notes += found.lines()
+        if self.asking:  # it helps with the questions that follow
+            console.say(self.invocation.called, found.lines(), err=True)
+        else:
+            self.notes += found.lines()
         return found.answers("Saksbehandling")
 
     def _entries(self, answers: Answers, journal: Path) -> LookedUp:
@@ -273,7 +275,7 @@ class _Interview:
 
 def _write(path: Path, text: str) -> None:
     """Write the file: for all to read as root, since every user of the machine runs by it; else for its owner alone."""
-    root = sys.platform != "win32" and os.geteuid() == 0
+    root = _is_root()
     try:
         if not path.parent.exists():
             path.parent.mkdir(mode=0o700, parents=True)
@@ -287,6 +289,10 @@ def _write(path: Path, text: str) -> None:
             where=str(path),
             next_step=Text("Name a file that this user may write, with --config."),
         ) from None
+
+
+def _is_root() -> bool:
+    return sys.platform != "win32" and os.geteuid() == 0
 
 
 def _as_written(invocation: Invocation, environment: Environment, path: Path) -> Invocation:
@@ -312,6 +318,15 @@ def _ended(
     absent = [file for file in set_up.paths_in(values, path.parent) if not file.exists()]
     lines: list[str] = [Text("{path} is written.", path=path), *notes]
     lines += [Text("Not there yet: {file}", file=file) for file in absent]
+    if _is_root() and invocation.environment is not Environment.LOKAL:
+        folder = Path(str(values["journal"]["path"])).parent
+        lines.append(
+            Text(
+                "{folder} must belong to the user that runs kpr-send; try it with kpr-send doctor --as-user NAME.",
+                folder=folder,
+            )
+        )
+    lines.append(Text("Every key is explained in docs/configuration.md."))
     if not then_doctor:
         lines.append(Text("Check it with kpr-send doctor."))
     also: dict[str, Any] = {

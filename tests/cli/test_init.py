@@ -234,13 +234,11 @@ def test_at_a_terminal_each_question_has_a_proposal_or_example_and_is_asked_agai
     code, out, err = command("--lang", "en", "init")
 
     assert code == 0
-    asked = [line for line in (out + err).splitlines() if "(--" in line]
     assert "--service-her-id, for example 900002" in err
     assert f"[{home}/config/kpr-sender/validering]" in err
     assert err.count("(--her-id") == err.count("(--kommunenummer") == err.count("(--organisation-number") == 2
     assert "3101 Halden" in err
     assert "(--" not in out
-    assert len(asked) >= 1
     written = read(home / "config" / "kpr-sender" / "validering.toml")
     assert written["keys"]["signing"]["pkcs12"] == f"{home}/sign.p12"
     assert written["sender"]["kommunenummer"] == "3101"
