@@ -86,7 +86,7 @@ def broken(called: Called, line: str, width: int) -> str:
 def _continued(part: str, indent: str, width: int) -> str:
     """Return a line whose command, where it is too long, goes on in the next after a backslash."""
     lines, rest = [], part
-    while len(rest) > width and _HELD in rest:
+    while len(rest) > width and _HELD in rest and sys.platform != "win32":  # which has no such sign
         ends = (rest.rfind(f"{_HELD}-", 0, width - 1), rest.rfind(_HELD, 0, width - 1), rest.find(_HELD))
         end = next(end for end in ends if end >= 0)  # at best before an option, not between it and its value
         lines.append(f"{rest[:end]} \\")
