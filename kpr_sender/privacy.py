@@ -114,7 +114,7 @@ _NAMED_SECRET: Final = re.compile(
 )
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/_=-]{24,}(?:\s*\r?\n[ \t]*[A-Za-z0-9+/=]+(?=\s|$))*")
 _BASE64_WORD: Final = 20
-_RESTLESS: Final = 0.45  # changes of kind for each character: about 0.65 in base64, below 0.3 in paths and names
+_RESTLESS: Final = 0.38  # changes of kind for each character: about 0.65 in base64, below 0.3 in paths and names
 _RESTLESS_WORD: Final = 0.35  # of a word so long
 _WORTH_A_LOOK: Final = re.compile(r"[A-Za-z0-9+/_=-]{24,}")
 _HEX: Final = re.compile(r"(?<![0-9A-Za-z])(?:0x)?[0-9a-fA-F]{33,}")
