@@ -106,7 +106,12 @@ class RunWatch:
         return None
 
     def _known(self, before: Before, stopped: Stopped) -> Situation:
-        """Return what is known now, with the certificates where they were not looked at today."""
+        """Return what is known now, with the certificates where they were not looked at today.
+
+        Raises:
+            JournalUnwritable: The journal cannot be read, or is another user's, who could not use what this one writes.
+        """
+        self.journal.require_own()
         now = self.now()
         with self.journal.reading() as journal:
             records = () if journal is None else journal.notices()

@@ -11,7 +11,8 @@ import pytest
 
 from kpr_sender.app import journal_storage
 from kpr_sender.deadline import Stopped, never
-from kpr_sender.errors import KprError
+from kpr_sender.errors import JournalUnwritable, KprError
+from kpr_sender.journal.sqlite_storage import SqliteStorage
 from kpr_sender.notify.port import Delivery
 from kpr_sender.operator.run_watch import RunWatch
 from kpr_sender.settings.values import Settings
@@ -85,6 +86,20 @@ def test_a_run_that_is_killed_while_it_tells_lets_the_next_day_s_tell_it_again(s
     assert again.titles == []
     watch(settings, again, later=timedelta(hours=12)).end(83, never)
     assert again.titles == ["TEST lokal: kpr-send: 2 notices"]
+
+
+def test_another_user_s_journal_is_neither_written_nor_told_of(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_storage: SqliteStorage) -> None:
+        raise JournalUnwritable("It is another user's.")
+
+    monkeypatch.setattr(SqliteStorage, "require_own", refuse)
+    before, sender = settings.journal.path.read_bytes(), Sender()
+    watched = watch(settings, sender)
+    watched.end(73, never)
+    assert (sender.titles, settings.journal.path.read_bytes()) == ([], before)
+    assert "another user's" in watched.concerns[0]
 
 
 def test_after_a_signal_nothing_is_begun(settings: Settings) -> None:

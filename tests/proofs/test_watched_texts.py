@@ -113,7 +113,9 @@ def test_none_of_ten_thousand_ids_is_in_a_notice_a_ping_or_a_metric(tmp_path: Pa
     )
     for text in by_turns:
         planted = _Planted(by_turns)
-        storage = SimpleNamespace(reading=partial(nullcontext, planted), open=partial(_same, planted))
+        storage = SimpleNamespace(
+            reading=partial(nullcontext, planted), open=partial(_same, planted), require_own=planted.close
+        )
         metrics = SimpleNamespace(read=planted.read, write=PrometheusFile(path).write)
         called = Called(("--env", "lokal", "--config", f"/home/{text}.toml"), ("status", "certs", "reviewed"))
         watch = RunWatch(
