@@ -26,6 +26,8 @@ include_patterns = ["*.md", "certs/*.md", "docs/**"]
 exclude_patterns = [".venv", ".cache", ".demo", ".hypothesis", "dist", "build", "docs/_*", "**/__pycache__"]
 source_suffix = {".md": "markdown"}
 
+smartquotes = False  # what is quoted here is typed
+
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
 myst_heading_anchors = 4
 

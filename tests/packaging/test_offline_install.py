@@ -20,11 +20,13 @@ from packaging.markers import Marker
 
 from tests.helpers.debian_folder import DebianFolder
 from tests.helpers.debian_packages import NotToBeHad, unpacked
+from tools.offline import proton
 from tools.offline.__main__ import make
-from tools.offline.pins import LINUX, PYTHONS, WINDOWS, System
-from tools.offline.proton import GLIBC
+from tools.offline.pins import LINUX, PYTHONS, WINDOWS, System, locked, pins_of
+from tools.offline.wheels import CACHE
 
-pytestmark = pytest.mark.nightly
+# Together in one process: what is made first serves all. In parts, as a test that takes five minutes counts as hanging.
+pytestmark = [pytest.mark.nightly, pytest.mark.xdist_group("offline")]
 
 # Python and what is on every machine: no pip, no compiler, no OpenSSL headers.
 _BARE: Final = ("python3", "findutils", "grep", "procps", "util-linux")
@@ -50,84 +52,59 @@ as_service {prefix}/current/bin/python -c 'import {extras}'
 
 
 @pytest.fixture(scope="module")
-def archives() -> Iterator[dict[str, Path]]:
-    """Both archives, unpacked where another user may look."""
+def wheel_of_proton() -> Path:
+    (pin,) = (pin for pin in pins_of(LINUX, PYTHONS[0], locked(with_extras=False)) if pin.name == proton.NAME)
+    return proton.wheel(pin, CACHE)
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """A folder that another user may enter."""
     with tempfile.TemporaryDirectory(prefix="kpr-offline-", dir="/var/tmp") as made:
-        folder = Path(made)
-        folder.chmod(0o755)
-        unpacked_to: dict[str, Path] = {}
-        for system in (LINUX, WINDOWS):
-            written = make(system, folder / "archives")
-            if system is LINUX:
-                shutil.unpack_archive(written, folder / system.name, filter="data")
-            else:
-                shutil.unpack_archive(written, folder / system.name)
-            (unpacked_to[system.name],) = (folder / system.name).iterdir()
-        yield unpacked_to
+        Path(made).chmod(0o755)
+        yield Path(made)
 
 
-@pytest.mark.parametrize(
-    ("suite", "version"), [("bookworm", "3.11"), ("trixie", "3.13"), ("forky", "3.14")], ids=lambda one: one
-)
-def test_runs_the_main_job_on_a_bare_python_without_a_network(
-    archives: dict[str, Path], suite: str, version: str
-) -> None:
-    try:
-        debian = unpacked(suite, name="bare-python", packages=_BARE)
-    except NotToBeHad as error:
-        pytest.skip(f"NOT TESTED: Python {version}: {error}")
-    with tempfile.TemporaryDirectory(prefix="kpr-offline-", dir="/var/tmp") as made:
-        place, user = Path(made), 0 if os.getuid() else 65534
-        place.chmod(0o755)
-        (place / "home").mkdir()
-        os.chown(place / "home", user, user)
-        script = _MAIN_JOB.format(
-            archive=archives[LINUX.name], prefix=place / "prefix", home=place / "home", user=user,
-            extras="pkcs11, joserfc, apprise, prometheus_client",
-        )  # fmt: skip
-        job = ("/bin/sh", "-e", "-u", "-c", script)
-        command = debian.command(
-            ("/usr/bin/python3", "-c", _LOOPBACK, *job), shared=place, also=[archives[LINUX.name].parents[1]]
-        )
-        ran = subprocess.run(
-            [*_NO_NETWORK, *command],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={"PATH": DebianFolder.PATH},
-        )
-        assert ran.returncode == 0, ran.stdout + ran.stderr
-        assert f"Installing kpr-sender 0.1.0 with Python {version} in {place}/prefix" in ran.stdout
-        assert ran.stdout.count("(status 1)") == 4
-        assert "Both shipments are delivered" in ran.stdout
+@pytest.fixture(scope="module")
+def linux(place: Path, wheel_of_proton: Path) -> Path:
+    """The archive for Linux, unpacked."""
+    shutil.unpack_archive(make(LINUX, place / "archives"), place / LINUX.name, filter="data")
+    (unpacked_to,) = (place / LINUX.name).iterdir()
+    return unpacked_to
 
 
-def test_protons_wheel_is_one_for_all_and_needs_nothing_but_an_old_c_library(archives: dict[str, Path]) -> None:
-    (wheel,) = (archives[LINUX.name] / "wheels").glob("python_qpid_proton-*")
-    assert wheel.name.endswith(f"-cp311-abi3-manylinux_{GLIBC.replace('.', '_')}_x86_64.whl")
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel) as zipped:
+@pytest.fixture(scope="module")
+def windows(place: Path) -> Path:
+    """The archive for Windows, unpacked."""
+    shutil.unpack_archive(make(WINDOWS, place / "archives"), place / WINDOWS.name)
+    (unpacked_to,) = (place / WINDOWS.name).iterdir()
+    return unpacked_to
+
+
+def test_protons_wheel_is_one_for_all_and_needs_nothing_but_an_old_c_library(wheel_of_proton: Path) -> None:
+    assert wheel_of_proton.name.endswith(f"-cp311-abi3-manylinux_{proton.GLIBC.replace('.', '_')}_x86_64.whl")
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(wheel_of_proton) as zipped:
         library = zipped.extract("cproton_ffi.abi3.so", folder)
         dynamic = subprocess.run(["readelf", "-d", "-W", library], capture_output=True, text=True, check=True).stdout
     needed = [line.rpartition("[")[2].rstrip("]") for line in dynamic.splitlines() if "(NEEDED)" in line]
     assert needed == ["libc.so.6"]
-    assert f"glibc='{GLIBC}'" in (archives[LINUX.name] / "install.sh").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("system", [LINUX, WINDOWS], ids=lambda system: system.name)
 def test_pip_finds_every_wheel_in_the_archive_and_nowhere_else(
-    archives: dict[str, Path], tmp_path: Path, system: System, python: str
+    request: pytest.FixtureRequest, tmp_path: Path, system: System
 ) -> None:
     """By pip's own resolver, for systems that are not this one: which wheels fit, and that their digests are right."""
-    for requirements in ("requirements-all.txt", "requirements.txt"):
-        asked = tmp_path / requirements
-        text = (archives[system.name] / requirements).read_text(encoding="utf-8").replace(" \\\n", " ")
+    archive: Path = request.getfixturevalue("linux" if system is LINUX else "windows")
+    for python in PYTHONS:
+        text = (archive / "requirements-all.txt").read_text(encoding="utf-8").replace(" \\\n", " ")
+        asked = tmp_path / f"{python}.txt"
         asked.write_text("".join(_applying(text, system.environment(python))), encoding="utf-8")
         dry = subprocess.run(
             [
                 *(sys.executable, "-m", "pip", "--isolated", "install", "--dry-run", "--no-index", "--no-deps", "-q"),
                 *("--ignore-installed", "--require-hashes", "--only-binary", ":all:", "-r", str(asked)),
-                *("--find-links", str(archives[system.name] / "wheels"), "--target", str(tmp_path / "target")),
+                *("--find-links", str(archive / "wheels"), "--target", str(tmp_path / "target")),
                 *("--implementation", "cp", "--python-version", python),
                 *(part for platform in system.platforms for part in ("--platform", platform)),
             ],
@@ -139,6 +116,10 @@ def test_pip_finds_every_wheel_in_the_archive_and_nowhere_else(
         assert dry.returncode == 0, dry.stderr
 
 
+def test_the_script_names_the_oldest_c_library(linux: Path) -> None:
+    assert f"glibc='{proton.GLIBC}'" in (linux / "install.sh").read_text(encoding="utf-8")
+
+
 def _applying(text: str, environment: dict[str, str]) -> Iterator[str]:
     """Yield the requirements of a system without markers, which pip reads for the one that it runs on."""
     for line in text.splitlines():
@@ -146,3 +127,35 @@ def _applying(text: str, environment: dict[str, str]) -> Iterator[str]:
         name, _, marker = requirement.partition(" ; ")
         if not marker.strip() or Marker(marker.strip()).evaluate(environment):
             yield f"{name.strip()} --hash{digests}\n"
+
+
+@pytest.mark.parametrize(
+    ("suite", "version"), [("bookworm", "3.11"), ("trixie", "3.13"), ("forky", "3.14")], ids=lambda one: one
+)
+def test_runs_the_main_job_on_a_bare_python_without_a_network(linux: Path, suite: str, version: str) -> None:
+    try:
+        debian = unpacked(suite, name="bare-python", packages=_BARE)
+    except NotToBeHad as error:
+        pytest.skip(f"NOT TESTED: Python {version}: {error}")
+    with tempfile.TemporaryDirectory(prefix="kpr-offline-", dir="/var/tmp") as made:
+        place, user = Path(made), 0 if os.getuid() else 65534
+        place.chmod(0o755)
+        (place / "home").mkdir()
+        os.chown(place / "home", user, user)
+        script = _MAIN_JOB.format(
+            archive=linux, prefix=place / "prefix", home=place / "home", user=user,
+            extras="pkcs11, joserfc, apprise, prometheus_client",
+        )  # fmt: skip
+        job = ("/bin/sh", "-e", "-u", "-c", script)
+        command = debian.command(("/usr/bin/python3", "-c", _LOOPBACK, *job), shared=place, also=[linux.parent])
+        ran = subprocess.run(
+            [*_NO_NETWORK, *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": DebianFolder.PATH},
+        )
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        assert f"Installing kpr-sender 0.1.0 with Python {version} in {place}/prefix" in ran.stdout
+        assert ran.stdout.count("(status 1)") == 4
+        assert "Both shipments are delivered" in ran.stdout
