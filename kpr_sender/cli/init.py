@@ -208,42 +208,51 @@ class _Interview:
             proposal = set_up.proposed(question.name, {**known, **answers}, self.place)
             written = self.given.get(question.name)
             if written is None and self.asking:
-                answers[question.name] = self._asked(question, proposal, answers)
+                answers[question.name] = self._asked(question, proposal, answers, known)
             elif (written or proposal) is None:
                 yield question
             else:
                 answers[question.name] = _checked(question, written or proposal or "", answers)
-                self._compare(question, answers, known)
+                _compare(question, answers[question.name], answers, known)
 
-    def _asked(self, question: Question, proposal: str | None, answers: Answers) -> Any:
+    def _asked(self, question: Question, proposal: str | None, answers: Answers, known: Answers) -> Any:
         example = question.shown_example() if proposal is None else ""
         hint = f", {say(Text('for example {example}', example=example))}" if example else ""
 
         def checked(written: str) -> Any:
             try:
-                return set_up.answer(question, written, answers)
+                answer = set_up.answer(question, written, answers)
+                _compare(question, answer, answers, known)
             except WrongAnswer as wrong:
                 raise click.UsageError(say(wrong.args[0])) from None
+            except click.UsageError as differs:
+                raise click.UsageError(say(differs.message)) from None
+            return answer
 
         text = f"{say(question.text).rstrip('.')} ({question.flag}{hint})"
         return click.prompt(text, default=proposal, value_proc=checked, err=True)
 
     def _looked_up(self, answers: Answers, journal: Path) -> Answers:
         """Ask Adresseregisteret; what it does not answer is asked of the person, or left to doctor."""
-        console.say(self.invocation.called, [Text("Asking Adresseregisteret.")], err=True) if self.asking else None
+        if self.asking:
+            self._say([Text("Asking Adresseregisteret.")])
         try:
             found = self._entries(answers, journal)
         except UnknownParty as error:
             flag = set_up.BY_NAME["service_her_id"].flag
             raise click.UsageError(Text("{flag}: {why}", flag=flag, why=error.what)) from None
         except KprError as error:
-            self.notes.append(Text("Adresseregisteret could not be asked: {why}", why=str(error)))
+            self._say([Text("Adresseregisteret could not be asked: {why}", why=error.what)])
             return {}
-        if self.asking:  # it helps with the questions that follow
-            console.say(self.invocation.called, found.lines(), err=True)
-        else:
-            self.notes += found.lines()
+        self._say(found.lines())
         return found.answers("Saksbehandling")
+
+    def _say(self, lines: Iterable[Text]) -> None:
+        """Say what the register knows: at once where it helps with the questions that follow, else at the end."""
+        if self.asking:
+            console.say(self.invocation.called, lines, err=True)
+        else:
+            self.notes += lines
 
     def _entries(self, answers: Answers, journal: Path) -> LookedUp:
         from kpr_sender.app import look_up  # noqa: PLC0415 - --help needs no parts
@@ -260,17 +269,19 @@ class _Interview:
         theirs = profiles.load(settings.report.year).receivers[place.environment].service_her_id
         return look_up(settings, answers["service_her_id"], theirs)
 
-    def _compare(self, question: Question, answers: Answers, known: Answers) -> None:
-        registered, answered = known.get(question.name), answers[question.name]
-        if question.name in _COMPARED and registered is not None and registered != answered:
-            raise click.UsageError(
-                Text(
-                    "{flag}: Adresseregisteret has {registered} for HER-id {service}.",
-                    flag=question.flag,
-                    registered=registered,
-                    service=answers["service_her_id"],
-                )
+
+def _compare(question: Question, answer: object, answers: Answers, known: Answers) -> None:
+    """Refuse an answer that Adresseregisteret contradicts."""
+    registered = known.get(question.name)
+    if question.name in _COMPARED and registered is not None and registered != answer:
+        raise click.UsageError(
+            Text(
+                "{flag}: Adresseregisteret has {registered} for HER-id {service}.",
+                flag=question.flag,
+                registered=registered,
+                service=answers["service_her_id"],
             )
+        )
 
 
 def _write(path: Path, text: str) -> None:

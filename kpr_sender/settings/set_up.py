@@ -101,7 +101,7 @@ OF_THE_MUNICIPALITY: Final = (
     Question("name", "sender.name"),
     Question("organisation_number", "sender.organisation_number"),
     Question("year", "report.year"),
-    Question("kommunenummer", "sender.kommunenummer"),
+    Question("kommunenummer", "sender.kommunenummer", example="0301"),
     Question("signing_key", "keys.signing.pkcs12", Text("Our key for signing: a PKCS#12 file, or a PEM file.")),
     Question("signing_certificate", "keys.signing.certificate"),
     Question("decryption_key", "keys.decryption.pkcs12", Text("Our key for opening receipts, likewise.")),

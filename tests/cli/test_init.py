@@ -89,7 +89,7 @@ def test_it_writes_a_short_file_where_every_command_finds_it(
     assert stat.S_IMODE(folder.stat().st_mode) == (0o755 if root else 0o700)
     assert f"{path} " in out
     assert f"{folder}/validering/signing.p12" in out  # it is not there yet
-    assert "ws.nhn.no: No usable answer" in out
+    assert "No usable answer" in out
     assert len(path.read_text("utf-8").splitlines()) <= 36
     written = read(path)
     assert (written["language"], written["environment"]) == ("nb", "validering")
@@ -238,11 +238,29 @@ def test_at_a_terminal_each_question_has_a_proposal_or_example_and_is_asked_agai
     assert f"[{home}/config/kpr-sender/validering]" in err
     assert err.count("(--her-id") == err.count("(--kommunenummer") == err.count("(--organisation-number") == 2
     assert "3101 Halden" in err
+    assert err.index("No usable answer") < err.index("(--her-id")
     assert "(--" not in out
     written = read(home / "config" / "kpr-sender" / "validering.toml")
     assert written["keys"]["signing"]["pkcs12"] == f"{home}/sign.p12"
     assert written["sender"]["kommunenummer"] == "3101"
     assert written["language"] == "en"
+
+
+def test_at_a_terminal_what_adresseregisteret_knows_is_proposed_and_another_answer_is_asked_again(
+    command: Command, home: Path, monkeypatch: pytest.MonkeyPatch,
+    registered: Callable[[Settings, int, int], LookedUp],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(app, "look_up", registered)
+    typed = ["900002", "kommune", "", "", "", "900003", *[""] * 3, "2025", "3101", *[""] * 5]
+    monkeypatch.setattr(sys, "stdin", Terminal("\n".join(typed) + "\n"))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+
+    code, _, err = command("--lang", "en", "init", "--env", "validering")
+
+    assert code == 0
+    assert "Adresseregisteret has 900001 for HER-id 900002" in err
+    assert "[HALDEN KOMMUNE]" in err
+    assert read(home / "config" / "kpr-sender" / "validering.toml")["sender"]["organisation_number"] == NUMBER
 
 
 def test_lokal_needs_no_answer_and_takes_none_that_the_sandbox_decides(command: Command, home: Path) -> None:
