@@ -103,7 +103,7 @@ def _encode(message: BusMessage) -> Any:
         reply_to=message.reply_to or None,
         correlation_id=message.correlation_id or None,
         content_type=message.content_type or None,
-        properties=dict(message.properties),
+        properties={name: str(value) for name, value in message.properties.items()},  # proton goes by exact classes
     )
 
 
