@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from kpr_sender.cms.write import detached_signature
 from kpr_sender.journal.values import CREATED, DECISIONS
@@ -25,6 +26,7 @@ from kpr_sender.model import MessageType
 from kpr_sender.operator.evidence_archive import LIST, SIGNATURE
 from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.render.evidence import _WORDS_OF_DECISIONS
+from tests.helpers import pki
 from tests.helpers.command import Ran
 from tests.helpers.desk import Desk
 from tests.helpers.fhi import Fhi
@@ -322,6 +324,22 @@ def test_another_municipalitys_needs_an_authority_and_its_organisation_number(
         ran = _desk(other).command("evidence", "verify", str(made.folder / name))
         assert ran.code == code, ran.err
     made.write({}, port=1)
+
+
+def test_where_authorities_are_configured_ours_must_lead_to_one_too(made: Municipality, tmp_path: Path) -> None:
+    archive, roots = str(made.folder / "evidence.zip"), tmp_path / "roots.pem"
+    try:
+        roots.write_bytes(pki.root().public_bytes(Encoding.PEM))
+        made.write({"protection": {"roots": [str(roots)]}}, port=1)
+        refused = _desk(made).command("evidence", "verify", archive)
+        assert (refused.code, "is not trusted" in refused.err) == (76, True), refused.err
+
+        roots.write_bytes(made.pki.ca.read_bytes() + (made.pki.folder / "issuing.pem").read_bytes())
+        made.write({"protection": {"roots": [str(roots)], "revocation": "require"}}, port=1)
+        warned = _desk(made).command("evidence", "verify", archive)
+        assert (warned.code, "No issuer says whether the certificate is revoked" in warned.out) == (0, True), warned
+    finally:
+        made.write({}, port=1)
 
 
 def test_what_came_in_clear_text_stays_out_and_its_digest_is_there(tmp_path: Path) -> None:
