@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from kpr_sender.cli.documents import located
@@ -17,6 +17,8 @@ from kpr_sender.model import Environment
 
 _WITH_VALUE: Final = ("--env", "--config", "--journal")
 _SAME_COMMAND: Final = "..."
+_PLACE: Final = " MSGID"
+_MSG_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 BELOW: Final = (
     *("accept", "add", "backup", "bash", "check", "cron", "discard", "export", "fish", "list", "log", "make"),
     *("prune", "release", "remove", "serve", "show", "systemd", "verify", "windows", "zsh"),
@@ -33,10 +35,12 @@ class Called:
     Args:
         arguments: What follows ``kpr-send``.
         commands: The names of all commands; an option that comes later than ``--`` is none.
+        msg_id: Of the shipment that the result is about; else the one that was named.
     """
 
     arguments: tuple[str, ...] = ()
     commands: Collection[str] = ()
+    msg_id: str = ""
 
     def option(self, name: str) -> str | None:
         """Return the value of an option that every command takes; None where it was not given."""
@@ -86,7 +90,15 @@ class Called:
                 return f"kpr-send {_joined(self.arguments)}".rstrip()
             return f"kpr-send {self.prefix}{match[1]}" if match[1] in {*self.commands, "--journal"} else match[0]
 
-        return _NAMED.sub(complete, text)
+        completed = _NAMED.sub(complete, text)
+        msg_id = self.msg_id or next((one for one in self.arguments if _MSG_ID.fullmatch(one)), "")
+        if msg_id and _PLACE in completed:
+            return self.command.sub(lambda match: match[0].replace(_PLACE, f" {msg_id}"), completed)
+        return completed
+
+    def about(self, msg_id: str) -> Called:
+        """Return the same for a result about one shipment: commands in its texts name that."""
+        return replace(self, msg_id=msg_id)
 
     def completed_steps(self, value: Any) -> Any:
         """Return an object of ``--json`` in which every ``next_step`` names complete commands; all else as it is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import click
@@ -20,6 +21,7 @@ from kpr_sender.render.text import error_text, report_screen
 from kpr_sender.report import Report, deadline_of
 from kpr_sender.result import environment_mark
 from kpr_sender.settings.values import Settings
+from kpr_sender.states import ShipmentState
 from kpr_sender.texts import Text
 
 
@@ -116,7 +118,14 @@ def report(invocation: Invocation, settings: Settings, known: Report, *, remark:
     """
     journal = settings.journal
     screen = report_screen(known, journal=journal.path, receipts=journal.receipts_dir, remark=remark)
-    return answer(invocation, json.report_json(known), screen, error=known.error)
+    about = replace(invocation, called=invocation.called.about(_in_question(known)))
+    return answer(about, json.report_json(known), screen, error=known.error)
+
+
+def _in_question(known: Report) -> str:
+    """Return the MsgId that a result's commands are about: the one in doubt before one that is not delivered."""
+    left = [one for one in known.submission.shipments if not one.settled and one.state is not ShipmentState.DELIVERED]
+    return min(left, key=lambda one: one.state is not ShipmentState.IN_DOUBT).msg_id if left else ""
 
 
 def nothing(invocation: Invocation, settings: Settings, text: str = "", error: KprError | None = None) -> int:

@@ -100,6 +100,16 @@ def test_only_commands_are_completed(text: str, wanted: str) -> None:
     assert THIS_RUN.completed(text) == wanted
 
 
+def test_a_place_for_a_msg_id_is_filled_in_commands_alone() -> None:
+    msg_id = "5bd9777d-5c66-4549-8045-02c0a6a867be"
+    text = "whether the MsgId has arrived: MSGID; kpr-send resolve MSGID."
+    wanted = f"whether the MsgId has arrived: MSGID; kpr-send {PREFIX}resolve {msg_id}."
+
+    assert THIS_RUN.about(msg_id).completed(text) == wanted
+    assert Called((*THIS_RUN.arguments, msg_id), THIS_RUN.commands).completed(text) == wanted
+    assert "resolve MSGID." in THIS_RUN.completed(text)
+
+
 def test_what_follows_two_dashes_is_no_option() -> None:
     assert Called(("send", "--", "--env", "lokal")).environment is None
     assert Called(("send", "--env")).prefix == ""

@@ -115,6 +115,16 @@ def test_without_a_decision_it_shows_everything_and_what_to_write_to_fhi(desk: D
     assert desk.shipment(first.msg_id) == first
 
 
+def test_what_to_do_names_the_shipment_in_doubt(desk: Desk) -> None:
+    _, second = desk.sent(ACCEPTED, NO_OUTCOME)
+    wanted = f"kpr-send {desk.prefix} resolve {second.msg_id}"
+    for arguments in (("status",), ("status", "-q"), ("status", "--json")):
+        ran = desk.command(*arguments)
+        assert wanted in ran.out + ran.err
+    refused = desk.command("resend", second.msg_id, *BECAUSE, "--yes")
+    assert (refused.code, f"resolve {second.msg_id} --not-arrived --reason TEXT" in refused.err) == (64, True)
+
+
 def test_q_is_silent_for_what_is_nobodys_move_and_still_ends_with_the_code(desk: Desk) -> None:
     first, _ = desk.sent(NO_OUTCOME, ACCEPTED)
     assert "in doubt" in desk.command("-q", "status").err
