@@ -76,12 +76,14 @@ supported() {
 }
 
 found=
-for candidate in ${python:-python3 python3.14 python3.13 python3.12 python3.11}; do
+if [ "$python" ]; then set -- "$python"; else set -- python3 python3.14 python3.13 python3.12 python3.11; fi
+for candidate in "$@"; do
     command -v -- "$candidate" >/dev/null 2>&1 || continue
     known=$(facts "$candidate") || continue
     found="$found $candidate (${known%% *})"
     if supported "${known%% *}"; then
         python=$(command -v -- "$candidate")
+        case $python in /*) ;; *) python=$(pwd)/$python ;; esac
         break
     fi
     known=
@@ -146,15 +148,16 @@ ln -sfn -- "$name" "$prefix/current.new"
 mv -Tf -- "$prefix/current.new" "$prefix/current"
 ln -sfn -- ../current/bin/kpr-send "$prefix/bin/kpr-send"
 
-# A service's user must be able to reach it: every folder on the way down.
-closed=$("$python" -I -c '
+# A service's user must be able to reach it, and its Python: every folder on the way down.
+closed=$("$made/bin/python" -I -c '
 import os, sys
-path = os.path.realpath(sys.argv[1])
-while path != "/":
-    if not os.stat(path).st_mode & 0o001:
-        print(path)
-    path = os.path.dirname(path)
-' "$prefix/current")
+for path in sys.argv[1], sys.executable:
+    path = os.path.realpath(path)
+    while path != "/" and os.getuid() == 0:
+        if not os.stat(path).st_mode & 0o001:
+            print(path)
+        path = os.path.dirname(path)
+' "$prefix/current" | sort -u)
 if [ "$closed" ]; then
     say "Andre brukere slipper ikke inn hit, og kan derfor ikke kjøre det: $closed" \
         "Other users cannot enter these folders, and so cannot run it: $closed"
