@@ -42,9 +42,14 @@ class LoadedPage:
     asked: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
 
-    def barriers(self) -> list[str]:
-        """Return what axe-core finds against WCAG 2.2 AA: the rule, and the first element that breaks it."""
-        found = Axe().run(self.page, options={"runOnly": list(_WCAG)}).response["violations"]
+    def barriers(self, *rules: str) -> list[str]:
+        """Return what axe-core finds against WCAG 2.2 AA: the rule, and the first element that breaks it.
+
+        Args:
+            rules: Only these of its rules; all of them where none is named.
+        """
+        asked = {"type": "rule", "values": list(rules)} if rules else {"type": "tag", "values": list(_WCAG)}
+        found = Axe().run(self.page, options={"runOnly": asked}).response["violations"]
         return [f"{each['id']}: {each['nodes'][0]['html']}" for each in found]
 
     @property
