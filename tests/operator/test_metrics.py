@@ -12,6 +12,7 @@ from kpr_sender.operator.notices import Situation
 from kpr_sender.states import ReceiptStatus, ShipmentState
 from tests.helpers import seid_pki
 from tests.helpers.submissions import AT, pair, receipt, shipment, told
+from tests.helpers.tenor import TENOR_ID
 from tests.operator.test_notices import DAY, situation
 
 S = ShipmentState
@@ -33,7 +34,7 @@ def test_runs_are_counted_on_and_the_last_success_stays_until_the_next() -> None
     for one in (first, second, by_hand):
         assert one["kpr_last_success_timestamp_seconds"] == {("lokal",): AT.timestamp()}
         assert "kpr_delivered" not in one  # the journal could not be read
-    others = {("0", "produksjon"): 5.0, ("13097248022", "lokal"): 1.0, ("0",): 1.0}
+    others = {("0", "produksjon"): 5.0, (TENOR_ID, "lokal"): 1.0, ("0",): 1.0}
     assert figures(0, None, before={"kpr_runs_total": others})["kpr_runs_total"] == {("0", "lokal"): 1.0}
 
 
@@ -85,5 +86,5 @@ def test_certificates_are_carried_on_where_they_were_not_looked_at_or_could_not_
     assert certificates_looked_at(second, LOKAL) == AT
     assert certificates_looked_at(third, LOKAL) == AT + 2 * DAY
     assert certificates_looked_at({}, LOKAL) is None
-    planted: Before = {"kpr_certificate_not_after_timestamp_seconds": {("lokal", "13097248022"): 1.0}}
+    planted: Before = {"kpr_certificate_not_after_timestamp_seconds": {("lokal", TENOR_ID): 1.0}}
     assert "kpr_certificate_days_left" not in figures(0, situation(), before=planted)

@@ -16,6 +16,7 @@ from kpr_sender.report import Report, Review
 from kpr_sender.states import ShipmentState
 from tests.helpers import seid_pki
 from tests.helpers.submissions import AT, pair, receipt, shipment, told
+from tests.helpers.tenor import TENOR_ID
 
 S = ShipmentState
 DAY = timedelta(days=1)
@@ -126,7 +127,7 @@ def test_a_certificate_is_told_of_at_the_days_at_which_it_is_warned_of(left: int
 
 
 def test_no_notice_has_a_word_of_another_system_and_each_names_what_to_run() -> None:
-    said = "KARI NORDMANN, 13097248022"
+    said = f"KARI NORDMANN, {TENOR_ID}"
     half = shipment(
         MessageType.KPR_IPL,
         S.REJECTED,
