@@ -12,6 +12,7 @@ import pytest
 from kpr_sender.preflight.report import CheckReport
 from kpr_sender.render.check_page import check_page
 from tests.helpers.check_reports import BLANK, BLANK_TYPE, DROP, NOTE, REMARK, STOP, finding, report, year
+from tests.helpers.tenor import TENOR_ID
 
 MADE_AT = datetime(2025, 1, 6, 9, 15, tzinfo=UTC)
 VOID = frozenset({"meta"})
@@ -227,6 +228,13 @@ def test_everything_that_comes_from_outside_is_escaped() -> None:
 
     assert "<script" not in page
     assert page.count("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;&#34;") == 5
+
+
+def test_g6_a_national_id_in_a_file_name_or_a_finding_is_not_shown() -> None:
+    page = _page(report(findings=(finding(DROP, path=f"PERSON {TENOR_ID}", message=TENOR_ID),)), (TENOR_ID, TENOR_ID))
+
+    assert TENOR_ID not in page
+    assert page.count("[id removed]") == 4
 
 
 @each_report
