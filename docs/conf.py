@@ -26,6 +26,7 @@ include_patterns = ["*.md", "certs/*.md", "docs/**"]
 exclude_patterns = [".venv", ".cache", ".demo", ".hypothesis", "dist", "build", "docs/_*", "**/__pycache__"]
 source_suffix = {".md": "markdown"}
 
+highlight_language = "text"  # what a fence names no language for is typed at a terminal
 smartquotes = False  # what is quoted here is typed
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_click"]
