@@ -38,7 +38,7 @@ class Text(str):
 
     def __reduce__(self) -> tuple[Callable[..., Text], tuple[object, ...]]:
         """Copies and pickles hold the template and the values, and stay texts."""
-        return _made, (type(self), self.template, self.plural, dict(self.values))
+        return remade, (self.template, self.plural, dict(self.values))
 
     def __format__(self, spec: str) -> str:
         """Take the specifications of ``FORMS``, too: ``{what:capital}``, ``{why:bare}``."""
@@ -72,8 +72,9 @@ def _of_exception(value: object) -> object:
     return said(value) if isinstance(value, BaseException) else value
 
 
-def _made(kind: type[Text], template: str, plural: str, values: dict[str, object]) -> Text:
-    return kind(template, plural=plural, **values)
+def remade(template: str, plural: str, values: Mapping[str, object]) -> Text:
+    """Return a text from the parts that it was taken apart into, to be copied or stored."""
+    return Text(template, plural=plural, **values)
 
 
 def paragraph(*sentences: str) -> Text:

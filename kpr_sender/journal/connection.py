@@ -24,6 +24,7 @@ from kpr_sender.journal import schema, sql
 from kpr_sender.journal.file_errors import CHECK_NAME, NO_JOURNAL, OTHER_DATABASE, damaged, of_os, of_sqlite, translated
 from kpr_sender.journal.location import beside, narrow
 from kpr_sender.journal.rows import time_text
+from kpr_sender.journal.stored_texts import loaded
 from kpr_sender.model import Environment
 from kpr_sender.regular_file import open_regular
 from kpr_sender.texts import Text
@@ -266,7 +267,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
             isolation_level=None,
             check_same_thread=False,
         )
-        connection.row_factory = sqlite3.Row
+        connection.row_factory, connection.text_factory = sqlite3.Row, loaded
         return connection
 
 
@@ -363,7 +364,7 @@ def _copied(source: sqlite3.Connection, target: Path) -> Iterator[sqlite3.Connec
     try:
         with translated(target), closing(sqlite3.connect(target, isolation_level=None)) as copy:
             source.backup(copy)
-            copy.row_factory = sqlite3.Row
+            copy.row_factory, copy.text_factory = sqlite3.Row, loaded
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, not three
             copy.execute("PRAGMA synchronous = FULL")
             yield copy

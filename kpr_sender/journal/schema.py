@@ -328,7 +328,11 @@ _EIGHTH: Final = Migration(
     ),
 )
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (FIRST, SECOND, THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH)
+# Nothing is rewritten: a sentence that is stored already stays the English it is, in the same columns. The number keeps
+# an earlier kpr-sender, which would show templates, from the journal.
+_NINTH: Final = Migration(9, "sentences are stored as template and values (journal/stored_texts.py)", ())
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (FIRST, SECOND, THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH)
 VERSION: Final = MIGRATIONS[-1].version
 
 

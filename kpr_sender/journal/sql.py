@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
+from kpr_sender.journal.stored_texts import stored
 from kpr_sender.journal.values import PRUNED, RECEIPT_DISCARDED
 from kpr_sender.privacy import MAX_TEXT, redact_text
 from kpr_sender.states import ShipmentState
@@ -250,7 +251,7 @@ _IN_WORDS: Final = frozenset({"why", "who", "reason", "created_by", "problem", "
 def clean(columns: Mapping[str, Value]) -> dict[str, Value]:
     """Return a row's values as they may be stored: words are one line each, bounded and without ids (promise G6)."""
     return {
-        name: redact_text(value, MAX_TEXT) if name in _IN_WORDS and isinstance(value, str) else value
+        name: stored(redact_text(value, MAX_TEXT)) if name in _IN_WORDS and isinstance(value, str) else value
         for name, value in columns.items()
     }
 
