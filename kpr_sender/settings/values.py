@@ -19,6 +19,7 @@ from kpr_sender.settings import kinds
 from kpr_sender.settings.keys import Section, option, part, secret, section, sections_of, with_keys
 from kpr_sender.settings.monitoring import LogSettings, MonitorSettings, NotifySettings
 from kpr_sender.settings.secrets import KeySettings, Secret
+from kpr_sender.texts import Text
 
 # fmt: off
 # A declaration reads as one entry: name, type, default, kind, help.
@@ -180,7 +181,7 @@ class ReceiverSettings:
         """What a person should look at, in a sentence; empty where that is nothing."""
         if not self.unsealed_receipts:
             return ""
-        return (
+        return Text(
             "receiver.unsealed_receipts is on: whoever can put a message on our queue can say that it is FHI's "
             "receipt. Remove the line once FHI answers sealed."
         )
@@ -316,7 +317,7 @@ class BusSettings:
         """What a person should look at, in a sentence; empty where that is nothing."""
         if self.hold_time is None:
             return ""
-        return "bus.hold_time does nothing any more: messages of others are given back in 5 seconds. Remove the line."
+        return Text("bus.hold_time does nothing any more: others' messages are given back in 5 seconds. Remove the line.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,7 +57,10 @@ def test_nobody_s_words_are_taken_for_a_text_and_no_id_is_stored() -> None:
     assert "01835012345" not in kept
 
 
-@pytest.mark.parametrize("data", [b"\xff", b"\x1e{", b"\x1e[]", b'\x1e{"template": "{a}", "plural": "", "values": {"b": 1}}'])
+_NO_VALUE = b'\x1e{"template": "{a}", "plural": "", "values": {"b": 1}}'
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"\x1e{", b"\x1e[]", _NO_VALUE])
 def test_what_is_damaged_is_sqlite_s_own_error(data: bytes) -> None:
     with pytest.raises(sqlite3.OperationalError, match="decode"):
         loaded(data)
