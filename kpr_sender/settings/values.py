@@ -317,7 +317,7 @@ class BusSettings:
         """What a person should look at, in a sentence; empty where that is nothing."""
         if self.hold_time is None:
             return ""
-        return Text("bus.hold_time does nothing any more: others' messages are given back in 5 seconds. Remove the line.")
+        return Text("bus.hold_time does nothing any more: others' messages go back in 5 seconds. Remove the line.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
