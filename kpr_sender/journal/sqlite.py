@@ -223,7 +223,7 @@ class SqliteJournal(SqliteView):
     ) -> Receipt | None:
         """Store a receipt and move its shipment, in one transaction; None for a duplicate."""
         if cause is not None and not (verified and status is not None and CAUSE_OF_STATUS[status] is cause):
-            raise InternalError(f"A receipt moves a shipment by its own verified status only, not by {cause.value}.")
+            raise InternalError(Text("A receipt moves a shipment by its status alone, not by {cause}.", cause=cause))
         if accepted is not None:
             require_reason(*accepted)
         digest = hashlib.sha256(sealed).hexdigest()

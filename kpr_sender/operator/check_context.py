@@ -150,5 +150,5 @@ class CheckContext:
 def required(value: T | None) -> T:
     """Return what an earlier check has found; the table says which one each needs."""
     if value is None:
-        raise InternalError("A check ran before the one that it needs.")
+        raise InternalError(Text("A check ran before the one that it needs."))
     return value

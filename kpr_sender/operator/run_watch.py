@@ -207,5 +207,5 @@ def _bounded(work: Callable[[], T], stopped: Stopped) -> T:
     try:
         wait_for(reply, monotonic() + _CERTIFICATE_SECONDS, stopped)
     except TimeoutError:
-        raise InternalError("They could not be looked at in time.") from None
+        raise InternalError(Text("They could not be looked at in time.")) from None
     return reply.result()

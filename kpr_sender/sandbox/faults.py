@@ -12,6 +12,7 @@ from typing import Final
 from kpr_sender.errors import UsageError
 from kpr_sender.model import MessageType
 from kpr_sender.sandbox.codes import CONDITIONS, INVALID_CERTIFICATE
+from kpr_sender.texts import Text
 
 
 class FaultName(enum.StrEnum):
@@ -266,11 +267,17 @@ class ActiveFault:
             fault = FaultName(name)
         except ValueError:
             raise UsageError(
-                f"There is no fault {name!r}.", where="--fault", next_step=f"The faults are: {', '.join(FaultName)}."
+                Text("There is no fault {name!r}.", name=name),
+                where="--fault",
+                next_step=Text("The faults are: {faultname}.", faultname=", ".join(FaultName)),
             ) from None
         kind = FAULTS[fault]
         if colon and not (kind.typed and type_ in set(MessageType)):
-            raise UsageError(f"{fault} cannot be limited to {type_!r}.", where="--fault", next_step=_FORM)
+            raise UsageError(
+                Text("{fault} cannot be limited to {type!r}.", fault=fault, type=type_),
+                where="--fault",
+                next_step=_FORM,
+            )
         return cls(fault, MessageType(type_) if colon else None, _value(fault, value) if equals else kind.default)
 
     def __str__(self) -> str:
@@ -284,11 +291,17 @@ def _value(fault: FaultName, value: str) -> str:
     if kind.choices:
         word = value.removeprefix("transport:").removeprefix("abuse:")
         if word not in kind.choices:
-            choices = f"It takes one of: {', '.join(kind.choices)}."
-            raise UsageError(f"{fault} does not take {value!r}.", where="--fault", next_step=choices)
+            choices = Text("It takes one of: {choices}.", choices=", ".join(kind.choices))
+            raise UsageError(
+                Text("{fault} does not take {value!r}.", fault=fault, value=value), where="--fault", next_step=choices
+            )
         return word
     if kind.number is None or not value.replace(".", "", 1).isdecimal():
-        raise UsageError(f"{fault} does not take the value {value!r}.", where="--fault", next_step=_FORM)
+        raise UsageError(
+            Text("{fault} does not take the value {value!r}.", fault=fault, value=value),
+            where="--fault",
+            next_step=_FORM,
+        )
     return f"{float(value):g}"
 
 
@@ -323,7 +336,7 @@ class Faults:
 NO_FAULTS: Final = Faults()
 
 _HELP_WIDTH: Final = 110  # columns
-_FORM: Final = "The form is NAME[:KPR_IPL|:KPR_IDE][=VALUE]; see kpr-send sandbox serve --help."
+_FORM: Final = Text("The form is NAME[:KPR_IPL|:KPR_IDE][=VALUE]; see kpr-send sandbox serve --help.")
 
 
 def describe() -> str:

@@ -15,6 +15,7 @@ from typing import Final, TextIO
 from kpr_sender.errors import UsageError
 from kpr_sender.sandbox.sample_person import Municipality, person, person_xml
 from kpr_sender.sandbox.tenor import organisasjonsnummer
+from kpr_sender.texts import Text
 
 DEFAULT_PERSONS: Final = 200
 DEFAULT_KOMMUNENUMMER: Final = "9999"
@@ -78,11 +79,20 @@ def write_pair(
 
 def _check(persons: int, year: int, kommunenummer: str, bydel: str) -> None:
     if not 1 <= persons <= _MOST_PERSONS:
-        raise UsageError(f"{persons} persons cannot be made up; 1 to {_MOST_PERSONS} can.", where="--persons")
+        raise UsageError(
+            Text(
+                "{persons} persons cannot be made up; 1 to {most_persons} can.",
+                persons=persons,
+                most_persons=_MOST_PERSONS,
+            ),
+            where="--persons",
+        )
     if not 2019 <= year <= 2039:  # noqa: PLR2004 - tjenestetype 27-29 begin with 2019, Tenor ids of this form end 2039
-        raise UsageError(f"There is no sample for {year}.", where="--year", next_step="Use 2019 to 2039.")
+        raise UsageError(
+            Text("There is no sample for {year}.", year=year), where="--year", next_step=Text("Use 2019 to 2039.")
+        )
     if not re.fullmatch(r"[0-9]{4}", kommunenummer) or not re.fullmatch(r"[0-9]{2}", bydel):
-        raise UsageError("A kommunenummer has four digits, a bydel two.", where="--kommunenummer")
+        raise UsageError(Text("A kommunenummer has four digits, a bydel two."), where="--kommunenummer")
 
 
 def _write_persons(fag: TextIO, ident: TextIO, where: Municipality, persons: int, random: Random) -> None:

@@ -19,6 +19,7 @@ from kpr_sender.profiles import known_years
 from kpr_sender.sandbox.sample_errors_cases import OTHER_CASES, ErrorCase, field_cases
 from kpr_sender.sandbox.sample_errors_pair import FIRST_PID, PairChange, fid_of, written
 from kpr_sender.sandbox.tenor import organisasjonsnummer
+from kpr_sender.texts import Text
 
 EXPECTED: Final = "expected.json"
 FAGMELDING: Final = "fagmelding.xml"
@@ -119,7 +120,11 @@ def write_pairs_with_errors(directory: Path, *, year: int) -> tuple[Expected, ..
     """
     if year not in known_years():
         known = ", ".join(map(str, known_years()))
-        raise UsageError(f"No errors are known for {year}.", where="--year", next_step=f"Use one of {known}.")
+        raise UsageError(
+            Text("No errors are known for {year}.", year=year),
+            where="--year",
+            next_step=Text("Use one of {known}.", known=known),
+        )
     expected = []
     for pair in pairs(year):
         folder = directory / pair.expected.folder

@@ -34,6 +34,7 @@ from kpr_sender.sandbox.receiving_end import kpr_party, open_receiving_end, own_
 from kpr_sender.sandbox.register import Register
 from kpr_sender.sandbox.registered import EKSEMPEL
 from kpr_sender.settings.sample_file import EXCHANGE
+from kpr_sender.texts import Text
 
 MAX_MESSAGE_SIZE: Final = 50_000_000
 """The bus's bound that Helsenorge's pages name, in bytes."""
@@ -298,7 +299,9 @@ def _take_lock(directory: Path, now: Callable[[], datetime]) -> JournalLock:
         return JournalLock.acquire(directory / "sandbox", now=now)
     except JournalLocked:
         raise JournalLocked(
-            "Another sandbox runs in this folder.", where=str(directory), next_step="End it, or use another folder."
+            Text("Another sandbox runs in this folder."),
+            where=str(directory),
+            next_step=Text("End it, or use another folder."),
         ) from None
 
 

@@ -159,3 +159,19 @@ def test_what_is_compiled_is_compiled_again_where_a_catalogue_is_newer(project: 
 
 def test_no_compiled_catalogue_is_in_a_commit() -> None:
     assert "*.mo" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'UsageError("It is wrong.")',
+        'UsageError(x, next_step=f"See {x}.")',
+        'Event(x, "It is sent.")',
+        'Event(x, f"{x}")',
+    ],
+)
+def test_an_error_or_event_that_is_no_text_fails(code: str) -> None:
+    imported = "from kpr_sender.errors import UsageError\nfrom kpr_sender.events import Event\n"
+    assert extract(f"{imported}{code}\n").faults
+    as_texts = code.replace('f"', 'Text("').replace('"It', 'Text("It').replace('."', '.")').replace('x}"', 'x}")')
+    assert extract(f"{_IMPORT}{imported}{as_texts.replace('{x}', 'x')}\n").faults == []

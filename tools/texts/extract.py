@@ -17,6 +17,8 @@ PACKAGE: Final = Path(__file__).resolve().parents[2] / "kpr_sender"
 _HOME: Final = "kpr_sender.texts"
 _HELP: Final = frozenset({"help", "short_help", "prompt"})
 _SHOW_HELP: Final = frozenset({"command", "group", "option", "argument", "version_option", "confirmation_option"})
+_SAYING: Final = frozenset({"kpr_sender.errors", "kpr_sender.events"})
+"""Where the classes are that are made of sentences."""
 _SENTENCES: Final = frozenset({"Text", "paragraph"})
 """What of ``kpr_sender.texts`` makes a sentence; the others make one value of several."""
 _TYPED: Final = ("kpr-send", "-")
@@ -63,7 +65,12 @@ def extract(source: str) -> Found:
     texts = {(a.asname or a.name): a.name for node in imported if node.module == _HOME for a in node.names}
     shows_help = any(isinstance(node, ast.Import) and any(a.name == "click" for a in node.names) for node in nodes)
     placed: list[tuple[int, int, Entry]] = []
+    errors = {
+        a.asname or a.name for node in imported if node.module in _SAYING for a in node.names if a.name[0].isupper()
+    }
     for node in nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in errors:
+            found.faults += [(line, "what a person reads of an error or event is a Text") for line in _plain(node)]
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and texts.get(node.func.id) == "Text":
             placed += [(node.lineno, node.col_offset, entry) for entry in _text(node, texts, found)]
         elif shows_help and isinstance(node, ast.Call) and _attribute(node) in _SHOW_HELP:
@@ -122,6 +129,15 @@ def _faults(entry: Entry, named: dict[str, ast.expr], texts: dict[str, str]) -> 
         return
     if needed != entry.values:
         yield f"the names in a Text and its values differ: {', '.join(sorted(needed ^ set(named)))}"
+
+
+def _plain(call: ast.Call) -> Iterator[int]:
+    """Yield the lines of an error's or event's sentences that are words in one language."""
+    named = [keyword.value for keyword in call.keywords if keyword.arg in ("what", "next_step", "text")]
+    for value in (*call.args[:2], *named):
+        words = _literal(value) or ""
+        if isinstance(value, ast.JoinedStr) or " " in words:
+            yield value.lineno
 
 
 def _glued(value: ast.expr, texts: dict[str, str]) -> str:
