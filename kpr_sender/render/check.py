@@ -22,6 +22,8 @@ _EFFECT_WORDS: Final = {
     Effect.NOTE: Text("note"),
 }
 _ACCEPT: Final = Text("ACCEPT")
+_EXIT_CODE: Final = Text("Exit code")
+"""The longest of the labels in Norwegian, as ``_LABEL`` characters are in English."""
 _LABEL: Final = 12
 _DETAILED: Final = 4
 """Rules shown in full; the rest take a line each, so that the verdict stays on the screen."""
@@ -70,7 +72,7 @@ def check_screen(
     yield ""
     if page is not None:
         yield _labelled(Text("Page"), str(page))
-    yield _labelled(Text("Exit code"), str(InputRefused.exit_code if decided.hinders else EXIT_OK))
+    yield _labelled(_EXIT_CODE, str(InputRefused.exit_code if decided.hinders else EXIT_OK))
 
 
 def service_type_name(code: str) -> str:
@@ -97,7 +99,8 @@ def heading(group: Group) -> str:
 
 
 def _labelled(label: Text, value: str) -> str:
-    return f"  {say(label):<{_LABEL}} {value}"
+    width = max(_LABEL, len(say(_EXIT_CODE)))
+    return f"  {say(label):<{width}} {value}"
 
 
 def _finding_lines(report: CheckReport, *, everything: bool) -> Iterator[str]:
