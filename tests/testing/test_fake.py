@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kpr_sender import Client, Decision, Event, EventKind, Handling, Party, Settings, Source
+from kpr_sender import Client, Decision, Event, EventKind, Handling, Settings, Source
 from kpr_sender.errors import BusUnreachable, KprError, LoginRefused, RegistryUnreachable, UsageError
 from kpr_sender.sandbox.faults import FAULTS, FaultName, Faults
 from kpr_sender.sandbox.sandbox import Sandbox
@@ -27,11 +26,9 @@ ENDINGS = {
     "unroutable": (80, "published published"),
     "error-queue": (81, "faulted faulted"),
     "wrong-signer": (76, "published published"),
-    "unsealed-answer:KPR_IPL": (76, "published delivered"),
     "contradiction": (82, "delivered delivered"),
     "answer-twice": (0, "delivered delivered"),
     "foreign-in-front=2": (0, "delivered delivered"),
-    "register-new-signer": (0, "delivered delivered"),
     "hold-disposition": (0, "delivered delivered"),
     "drop-after-transfer": (0, "delivered delivered"),
     "drop-before-disposition": (83, "in_doubt in_doubt"),
@@ -156,22 +153,6 @@ def test_a_person_decides_on_what_is_in_doubt(tjenestebuss: FakeTjenestebuss) ->
         )
         tjenestebuss.set_faults()
         assert _run(client) == ENDINGS[""]
-
-
-def test_several_municipalities_send_side_by_side(tmp_path: Path, kpr_test_keys: Path) -> None:
-    made = []
-    for number in (1103, 4601):
-        folder = tmp_path / f"kommune-{number}"
-        shutil.copytree(kpr_test_keys, folder / "pki")
-        party = Party(f"PRØVE KOMMUNE {number}", 910000 + number, "Saksbehandling", 920000 + number)
-        made.append(FakeTjenestebuss(folder, municipality=party, kommunenummer=str(number), persons=2))
-    with made[0].client() as one, made[1].client() as other:
-        one.submit()
-        other.submit()
-        reports = [client.wait(timeout=0) for client in (one, other)]
-    assert [report.exit_code for report in reports] == [0, 0]
-    assert [report.submission.kommunenummer for report in reports] == ["1103", "4601"]
-    assert [len(each.received) for each in made] == [2, 2]
 
 
 def test_a_fault_that_needs_the_broker_is_refused_as_one_that_there_is_not(tjenestebuss: FakeTjenestebuss) -> None:
