@@ -125,6 +125,11 @@ def test_a_listener_of_the_vendors_own_reads_decides_and_settles(tjenestebuss: F
     assert report is not None
     assert report.exit_code == 0
     assert tjenestebuss.waiting() == 1, "what belongs to others is given back"
+    again = tjenestebuss.bus.receive(0, [Source.RECEIPTS])
+    assert again is not None
+    assert again.redelivered
+    tjenestebuss.bus.detach()
+    assert FakeTjenestebuss(tjenestebuss.fagmelding.parent).waiting() == 1, "and what was settled is gone from the disk"
 
 
 def test_an_error_is_resent_and_a_new_extract_replaces_a_rejection(tjenestebuss: FakeTjenestebuss) -> None:
