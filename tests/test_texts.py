@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kpr_sender.errors import ConfigInvalid
-from kpr_sender.privacy import ID, redact_text
+from kpr_sender.privacy import ID, redact_text, shown_text
 from kpr_sender.texts import Text, paragraph, quoted
 
 _FILE = Text("{path} has {count} line.", plural="{path} has {count} lines.", path=Path("a.xml"), count=2)
@@ -63,6 +63,14 @@ def test_what_is_cleaned_is_as_clean_as_its_english(most: int | None) -> None:
         assert _SYNTHETIC_ID not in clean
         assert clean == redact_text(str(clean), most)
     assert redact_text(Text("serial number {serial}", serial="12345678901234567890")).endswith("7890")
+
+
+@pytest.mark.parametrize(
+    "words", ["serial number", "serienummer", "thumbprint", "SHA-1-avtrykk", "key identifier", "nøkkelidentifikator"]
+)
+def test_a_certificate_s_number_is_shown_in_both_languages_and_an_id_in_none(words: str) -> None:
+    assert shown_text(f"{words} 1234567890123456") == f"{words} 1234567890123456"
+    assert shown_text(f"{words} {_SYNTHETIC_ID}") == f"{words} {ID}"
 
 
 def test_sentences_follow_one_another() -> None:
