@@ -9,6 +9,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from kpr_sender.errors import LastError
 from kpr_sender.texts import Text
@@ -26,6 +27,25 @@ class ShipmentState(enum.StrEnum):
     REJECTED = "rejected"
     FAULTED = "faulted"
     CANCELLED = "cancelled"
+
+
+_WORDS: Final[Mapping[str, Text]] = {
+    "sealed": Text("sealed"),
+    "publishing": Text("publishing"),
+    "published": Text("published"),
+    "in_doubt": Text("in_doubt"),
+    "delivered": Text("delivered"),
+    "delivered_with_errors": Text("delivered_with_errors"),
+    "partly_delivered": Text("partly_delivered"),
+    "rejected": Text("rejected"),
+    "faulted": Text("faulted"),
+    "cancelled": Text("cancelled"),
+}
+
+
+def words_of(state: enum.StrEnum) -> Text:
+    """Return what a person calls the state of a shipment or a submission; its name in English."""
+    return _WORDS[state.value]
 
 
 class Cause(enum.StrEnum):

@@ -15,6 +15,7 @@ from kpr_sender import profiles
 from kpr_sender.errors import EXIT_OK, KprError
 from kpr_sender.journal.port import JournalView
 from kpr_sender.journal.values import CREATED, DECISIONS, REVIEWED, JournalEvent
+from kpr_sender.lifecycle import words_of
 from kpr_sender.model import ARRIVED, Environment, Submission, rfc3339
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.result import environment_mark, error_beside_replacement, error_of, named
@@ -260,7 +261,7 @@ class Report:
         if not settled:
             return Text("Both shipments are delivered: FHI has confirmed them.")
         states = all_of(
-            Text("{shipment} is {state}", shipment=named([shipment]), state=shipment.state.value)
+            Text("{shipment} is {state}", shipment=named([shipment]), state=words_of(shipment.state))
             for shipment in settled
         )
         return Text("A person has settled it, nothing is left to do: {states}.", states=states)

@@ -24,6 +24,7 @@ from kpr_sender.errors import (
     RejectedByReceiver,
     worst,
 )
+from kpr_sender.lifecycle import words_of
 from kpr_sender.model import OTHER_SENDER, Environment, Receipt, Shipment, Submission, SubmissionState, rfc3339
 from kpr_sender.settings.kinds import write_duration
 from kpr_sender.standing import standing
@@ -247,7 +248,7 @@ def _partly(submission: Submission) -> KprError | None:
     if submission.state is not SubmissionState.PARTLY_DELIVERED:
         return None
     lost = _in(submission, _S.REJECTED, _S.FAULTED, _S.CANCELLED)
-    faulted, state, other = _in(submission, _S.FAULTED), lost[0].state.value, named(lost)
+    faulted, state, other = _in(submission, _S.FAULTED), words_of(lost[0].state), named(lost)
     text = Text("Only one of the pair is delivered. The other is {state}: {other}.", state=state, other=other)
     if faulted:
         text = Text(

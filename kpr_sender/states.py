@@ -37,6 +37,7 @@ from kpr_sender.lifecycle import Lifecycle as Lifecycle
 from kpr_sender.lifecycle import ReceiptStatus as ReceiptStatus
 from kpr_sender.lifecycle import ShipmentState as ShipmentState
 from kpr_sender.lifecycle import Trigger as Trigger
+from kpr_sender.lifecycle import words_of
 from kpr_sender.texts import Text
 
 
@@ -332,7 +333,7 @@ def _stay(shipment: Lifecycle, trigger: Trigger, reaction: Reaction) -> Change:
     if reaction is Reaction.WAITS:
         reaction = _beside(shipment.early_answer, trigger.cause)
     word, text = reaction.value
-    known = text if isinstance(text, str) else text(shipment.state.value)
+    known = text if isinstance(text, str) else text(words_of(shipment.state))
     why = known if word else trigger.why or known
     line = HistoryLine(trigger.cause.value + word, why, trigger.who, details=trigger.evidence)
     if reaction is Reaction.WAITS:

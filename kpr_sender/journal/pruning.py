@@ -20,6 +20,7 @@ from kpr_sender.errors import InternalError
 from kpr_sender.journal import rows, sql
 from kpr_sender.journal.transaction import Transaction
 from kpr_sender.journal.values import PRUNED, Pruned
+from kpr_sender.lifecycle import words_of
 from kpr_sender.states import UNANSWERED, HistoryLine, ShipmentState
 from kpr_sender.texts import Text
 
@@ -48,7 +49,7 @@ def prune(transaction: Transaction, submission_ids: Sequence[str], *, why: str, 
                 Text(
                     "{row} is {state}: what may still be needed is not removed.",
                     row=row["msg_id"],
-                    state=life.state.value,
+                    state=words_of(life.state),
                 )
             )
         key = {"shipment_id": shipment_id}

@@ -16,6 +16,7 @@ from kpr_sender.errors import NothingSubmitted, UsageError
 from kpr_sender.journal.admission import pruned_away, require_clean
 from kpr_sender.journal.port import Journal, JournalView
 from kpr_sender.journal.values import LOOK_ANYWAY, JournalEvent
+from kpr_sender.lifecycle import words_of
 from kpr_sender.messages.transport import plain_id
 from kpr_sender.model import Shipment, Submission
 from kpr_sender.report import may_be_reviewed, replacement_of
@@ -188,7 +189,7 @@ def require_decidable(case: Case, decision: Decision | None = None) -> None:
             Text(
                 "{name} is {state}: there is nothing to decide. {known}",
                 name=name,
-                state=shipment.state.value,
+                state=words_of(shipment.state),
                 known=_known(case),
             ),
             where="MSGID",
@@ -211,7 +212,7 @@ def require_decidable(case: Case, decision: Decision | None = None) -> None:
         Text(
             "{name} is {state}: --{decision} is not a decision on it. {known}",
             name=name,
-            state=shipment.state.value,
+            state=words_of(shipment.state),
             decision=decision.value,
             known=_known(case),
         ),
@@ -244,7 +245,7 @@ def require_resendable(case: Case) -> None:
             "The {norwegian} ({msg_id}) is {state}: it is not sent again in this way. {known}",
             norwegian=shipment.type.norwegian,
             msg_id=shipment.msg_id,
-            state=shipment.state.value,
+            state=words_of(shipment.state),
             known=_known(case),
         ),
         where="MSGID",
@@ -372,6 +373,8 @@ def nothing_submitted(year: int, path: Path) -> NothingSubmitted:
 
 def _known(case: Case) -> str:
     last = case.history[-1]
+    if not last.why:
+        return Text("The last that is known is of {at} UTC.", at=format(last.at, "%Y-%m-%d %H:%M"))
     return Text("The last that is known, of {at} UTC: {why}", at=format(last.at, "%Y-%m-%d %H:%M"), why=last.why)
 
 

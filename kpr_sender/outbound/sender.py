@@ -12,6 +12,7 @@ from typing import Final
 
 from kpr_sender.errors import AlreadySubmitted
 from kpr_sender.journal.port import JournalView
+from kpr_sender.lifecycle import words_of
 from kpr_sender.messages.transport import FROM_HER_ID
 from kpr_sender.model import Shipment, Submission
 from kpr_sender.report import replacement_of
@@ -82,7 +83,7 @@ def _ways_on(journal: JournalView, known: Submission, others: list[Shipment]) ->
 
 
 def _way_on(shipment: Shipment, submission: str, decisions: Collection[Cause]) -> Text:
-    norwegian, state, msg_id = shipment.type.norwegian, shipment.state.value, shipment.msg_id
+    norwegian, state, msg_id = shipment.type.norwegian, words_of(shipment.state), shipment.msg_id
     if Cause.PERSON_RESENDS in decisions:
         return Text(
             "The {norwegian} is {state}: kpr-send resend {msg_id} --reason TEXT sends it again, from the HER-id "

@@ -23,6 +23,7 @@ from kpr_sender.errors import AlreadySubmitted, InputRefused, RegistryUnreachabl
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal
 from kpr_sender.keys.port import Keys
+from kpr_sender.lifecycle import words_of
 from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.model import MessageType, Shipment, Submission
 from kpr_sender.outbound.payload_file import PayloadFile, read_chunks
@@ -143,7 +144,7 @@ class Submitter:
         text = Text(
             "These files are submission {submission_id}, {state}: going on from there.",
             submission_id=known.submission_id,
-            state=known.state.value,
+            state=words_of(known.state),
         )
         self.observe(Event(EventKind.CONTINUED, text, known.shipments[0].msg_id))
         if not any(may_be_published(shipment) for shipment in known.shipments):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from kpr_sender.errors import KprError
 from kpr_sender.journal.values import JournalEvent
+from kpr_sender.lifecycle import words_of
 from kpr_sender.model import (
     CertificateName,
     Environment,
@@ -160,7 +161,7 @@ def receipts_screen(report: Report, receipts: Iterable[tuple[Receipt, Path | Non
         receipts: Each with its copy, or None where there is no copy.
     """
     shown, submission = list(receipts), report.submission
-    yield say(Text("Submission {id}: {state}", id=submission.submission_id, state=submission.state.value))
+    yield say(Text("Submission {id}: {state}", id=submission.submission_id, state=words_of(submission.state)))
     yield from _deadline(report)
     for shipment in submission.shipments:
         yield ""
