@@ -31,9 +31,11 @@ help:
 
 setup:
 	@$(BASE) -m tools.setup tests
+	@$(RUN)/python -m tools.texts compile
 
 setup-demo:
 	@$(BASE) -m tools.setup
+	@$(RUN)/python -m tools.texts compile
 
 test: setup
 	@$(RUN)/python -m tools.verify test

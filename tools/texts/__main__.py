@@ -1,4 +1,7 @@
-"""``python -m tools.texts``: write the Norwegian catalogues anew from the code; ``check``: say what is wrong.
+"""``python -m tools.texts [check|compile]``: the Norwegian catalogues.
+
+Without a word they are written anew from the code and compiled. ``check`` says what is wrong with them, ``compile``
+compiles where one is newer than what was compiled.
 
 To add a text: write it in English in the code, run ``make texts``, and fill in its ``msgstr`` in the file it names.
 """
@@ -19,6 +22,9 @@ CLICK = "click"
 
 def main(arguments: Sequence[str]) -> int:
     """Update and compile the catalogues, or check them; return 0 when all is translated, else 1."""
+    if "compile" in arguments:
+        catalogues.compile_stale()
+        return 0
     if "check" not in arguments:
         update()
         catalogues.compile_all()
