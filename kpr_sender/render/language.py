@@ -70,6 +70,13 @@ def say(text: str) -> str:
     """Return a text in the language that is spoken; what is no ``Text`` as it is."""
     if not text or not isinstance(text, Text) or _Spoken.language is Language.EN:
         return str(text)
+    try:
+        return _translated(text)
+    except Exception:  # noqa: BLE001 - how a result is said must not decide what it is: a flaw in a catalogue is English
+        return str(text)
+
+
+def _translated(text: Text) -> str:
     catalogue = _catalogue()
     if text.plural:
         template = catalogue.ngettext(text.template, text.plural, _count(text))
@@ -96,7 +103,10 @@ def _count(text: Text) -> int:
 
 def _catalogue() -> gettext.NullTranslations:
     if _Spoken.catalogue is None:
-        _Spoken.catalogue = gettext.translation(DOMAIN, FOLDER, [_Spoken.language], fallback=True)
+        try:
+            _Spoken.catalogue = gettext.translation(DOMAIN, FOLDER, [_Spoken.language], fallback=True)
+        except Exception:  # noqa: BLE001 - a file that is damaged, or that this user may not read: as one that is missing
+            _Spoken.catalogue = gettext.NullTranslations()
     return _Spoken.catalogue
 
 

@@ -25,6 +25,9 @@ msgstr[1] "{count:,} linjer i {path}."
 
 msgid "It is sealed."
 msgstr "Den er forseglet."
+
+msgid "Refused: {why}."
+msgstr "Avvist: {hvorfor}."
 """
 
 
@@ -76,3 +79,16 @@ def test_what_was_spoken_before_is_spoken_again(monkeypatch: pytest.MonkeyPatch)
         # click's words have no other way.
         assert gettext.gettext("It is sealed.") == "Den er forseglet."
     assert (spoken(), os.environ["LANGUAGE"], gettext.textdomain()) == (Language.EN, "de", before)
+
+
+def test_a_flaw_in_a_catalogue_is_said_in_english_and_raises_nothing(tmp_path: Path) -> None:
+    refused = Text("Refused: {why}.", why="{0.__class__} %s")
+    with speaking(Language.NB):
+        assert say(refused) == "Refused: {0.__class__} %s."
+        assert say(Text("It is sealed.")) == "Den er forseglet."
+    (compiled,) = tmp_path.rglob("*.mo")
+    compiled.write_bytes(compiled.read_bytes()[:40])
+    os.utime(compiled, (1, 1))
+    vars(gettext)["_translations"].clear()
+    with speaking(Language.NB):
+        assert (say(refused), say(Text("It is sealed."))) == ("Refused: {0.__class__} %s.", "It is sealed.")
