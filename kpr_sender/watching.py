@@ -15,6 +15,14 @@ if TYPE_CHECKING:
     from kpr_sender.operator.certificates import CertificateInUse
     from kpr_sender.operator.run_watch import RunWatch
 
+
+def failed(what: str, error: Exception) -> Text:
+    """Return what is said of a ping that could not be begun."""
+    from kpr_sender.operator import run_watch  # noqa: PLC0415 - seldom
+
+    return run_watch.failed(what, error)
+
+
 notifier, pinger = configured.notifier, configured.pinger
 
 

@@ -10,7 +10,6 @@ from kpr_sender import app, watching
 from kpr_sender.cli import console
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.session import connected_sandbox, logged
-from kpr_sender.errors import KprError
 from kpr_sender.events import Event, EventKind, ignore
 from kpr_sender.render.language import say, speaking, spoken
 from kpr_sender.settings.values import Settings
@@ -33,10 +32,10 @@ def watched(invocation: Invocation, settings: Settings, *, scheduled: bool) -> N
     if scheduled:
         try:
             ping = watching.pinger(settings)
-        except KprError as error:
-            concerns.append(error.text)
-    if ping is not None:
-        ping.begin()
+            if ping is not None:
+                ping.begin()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the run goes on
+            concerns.append(watching.failed("ping", error))
     invocation.ending.afterwards = lambda: _follow_up(invocation, settings, ping, concerns, scheduled=scheduled)
 
 

@@ -5,6 +5,7 @@ node_exporter reads the file as another user, so everybody may read it: nothing 
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from kpr_sender.texts import Text
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
+    from prometheus_client.samples import Sample
 
 KEY: Final = "monitor.metrics_file"
 _MOST_BYTES: Final = 2_000_000
@@ -55,7 +57,7 @@ class PrometheusFile:
         try:
             text = read_regular(self._path, most=_MOST_BYTES).decode("utf-8")
             for family in text_string_to_metric_families(text):
-                for sample in family.samples:
+                for sample in filter(_is_a_number, family.samples):
                     values = tuple(sample.labels[name] for name in sorted(sample.labels))
                     found.setdefault(sample.name, {})[values] = sample.value
         except (OSError, ValueError, KeyError, IndexError):  # what the parser raises at a text that is none
@@ -80,6 +82,11 @@ class PrometheusFile:
                 Text("The metrics file cannot be written: {why}.", why=error.strerror or ""),
                 where=f"{KEY}: {self._path}",
             ) from None
+
+
+def _is_a_number(sample: Sample) -> bool:
+    """Tell whether a figure can be carried on: what is written by hand or damaged may be NaN or endless."""
+    return math.isfinite(sample.value)
 
 
 class _Collected:

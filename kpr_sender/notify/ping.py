@@ -51,16 +51,17 @@ class HttpPinger:
 
     def begin(self) -> None:
         """Say that it begins, on a thread of its own."""
-        self._started = Future()
+        started: Future[str] = Future()
 
         def start() -> None:
             why = "it could not be asked"
             try:
                 why = self._ask("/start", "", seconds=START_SECONDS, stopped=never)
             finally:
-                self._started.set_result(why)
+                started.set_result(why)
 
         threading.Thread(target=start, name="kpr-ping", daemon=True).start()
+        self._started = started  # only now: nobody waits for a thread that could not be started
 
     def end(self, *, failure: int | None, text: str, stopped: Stopped = never) -> str:
         """Say that it has ended; after the start, or a watcher would take the run for one that goes on."""

@@ -42,9 +42,12 @@ _UNVERIFIED: Final = "unverified"
 
 
 def certificates_looked_at(before: Before, environment: Environment) -> datetime | None:
-    """Return when the certificates in the file were looked at; None where there are none."""
+    """Return when the certificates in the file were looked at; None where there are none, or it is no time."""
     at = before.get(_LOOKED, {}).get((environment.value,))
-    return None if at is None else datetime.fromtimestamp(at, UTC)
+    try:
+        return None if at is None else datetime.fromtimestamp(at, UTC)
+    except (ValueError, OverflowError, OSError):  # none of a calendar's years: the file was damaged
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,10 +72,10 @@ class RunWatch:
             code: Its exit code.
             stopped: Ends the waiting within a second.
         """
-        if self.ping is not None:
-            self._end_ping(self.ping, code, stopped)
+        if (ping := self.ping) is not None:
+            self._tried("ping", lambda: self._end_ping(ping, code, stopped))
         metrics = self._tried("metrics", self.metrics)
-        before: Before = {} if metrics is None else metrics.read()
+        before: Before = {} if metrics is None else self._tried("metrics", metrics.read) or {}
         notifier = None if self.notifier is None else self._tried("notices", self.notifier)
         if notifier is None and metrics is None:
             return
@@ -98,11 +98,10 @@ class RunWatch:
         """Do one of these things; None where it cannot be done, which is said."""
         try:
             return work()
-        except KprError as error:
-            self.concerns.append(error.text)
-        except Exception as error:  # noqa: BLE001 - it decides nothing; its text might show an address
-            kind = type(error).__name__
-            self.concerns.append(Text("{what}: an unexpected {kind} in kpr-sender.", what=what, kind=kind))
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - also a panic of a native library, which must not stop the others
+            self.concerns.append(failed(what, error))
         return None
 
     def _known(self, before: Before, stopped: Stopped) -> Situation:
@@ -185,6 +184,16 @@ class RunWatch:
         parts = [f"{self.say(one.title)}\n{self.say(one.text)}" for one in notices]
         head = f"{environment_mark(self.settings.environment)}kpr-send: {self.say(title)}"
         return shown_text(head), shown_text("\n\n".join(parts))  # a path in a command may hold anything
+
+
+def failed(what: str, error: BaseException) -> Text:
+    """Return what is said where one of these things cannot be done; of what is unexpected its kind alone.
+
+    Its text might show an address.
+    """
+    if isinstance(error, KprError):
+        return error.text
+    return Text("{what}: an unexpected {kind} in kpr-sender.", what=what, kind=type(error).__name__)
 
 
 def _changed(records: Sequence[NoticeRecord], stored: Sequence[NoticeRecord], known: Situation) -> list[NoticeRecord]:

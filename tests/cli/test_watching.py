@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import zipfile
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -209,3 +210,20 @@ def test_without_a_watcher_nothing_of_it_is_loaded(tmp_path: Path, monkeypatch: 
     desk = Desk(municipality(tmp_path), MemoryBus(), [])
     desk.command(*WAIT)
     assert not [name for name in sys.modules if name.startswith(("kpr_sender.watching", "kpr_sender.notify"))]
+
+
+def test_a_ping_that_cannot_be_begun_does_not_keep_the_run_from_what_it_does(
+    watched: Desk, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def no_more_threads(thread: threading.Thread) -> None:
+        if thread.name == "kpr-ping":
+            raise RuntimeError(SECRET)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", no_more_threads)
+    ran = watched.command(*WAIT)
+    assert (ran.code, SECRET in ran.err) == (83, False)
+    assert "ping: an unexpected RuntimeError in kpr-sender." in ran.err
+    assert len(watcher.notices) == 2, "one to each address"

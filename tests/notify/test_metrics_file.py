@@ -46,6 +46,12 @@ def test_a_file_that_is_none_counts_as_none_and_is_replaced(tmp_path: Path, cont
     assert file.read()["kpr_days_to_deadline"] == {("lokal", "2024"): -2.0}
 
 
+def test_a_figure_that_is_no_number_is_not_carried_on(tmp_path: Path) -> None:
+    path = tmp_path / "kpr.prom"
+    path.write_text('kpr_runs_total{code="0"} NaN\nkpr_runs_total{code="80"} 1e999\nkpr_runs_total{code="83"} 2\n')
+    assert PrometheusFile(path).read() == {"kpr_runs_total": {("83",): 2.0}}
+
+
 def test_one_that_cannot_be_written_is_said_and_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "kpr.prom").mkdir()
     with pytest.raises(ConfigInvalid, match="cannot be written"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from kpr_sender.errors import BusUnreachable
 from kpr_sender.model import Environment, MessageType
 from kpr_sender.operator.certificates import CertificateInUse
@@ -88,3 +90,9 @@ def test_certificates_are_carried_on_where_they_were_not_looked_at_or_could_not_
     assert certificates_looked_at({}, LOKAL) is None
     planted: Before = {"kpr_certificate_not_after_timestamp_seconds": {("lokal", TENOR_ID): 1.0}}
     assert "kpr_certificate_days_left" not in figures(0, situation(), before=planted)
+
+
+@pytest.mark.parametrize("at", [1e300, -1e18, 1e13])
+def test_a_time_that_is_none_counts_as_never(at: float) -> None:
+    before: Before = {"kpr_certificates_looked_at_timestamp_seconds": {("lokal",): at}}
+    assert certificates_looked_at(before, Environment.LOKAL) is None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from kpr_sender.app import journal_storage
 from kpr_sender.deadline import Stopped, never
 from kpr_sender.errors import JournalUnwritable, KprError
 from kpr_sender.journal.sqlite_storage import SqliteStorage
-from kpr_sender.notify.port import Delivery
+from kpr_sender.notify.port import Delivery, Measured
 from kpr_sender.operator.run_watch import RunWatch
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import ShipmentState
@@ -106,3 +106,39 @@ def test_after_a_signal_nothing_is_begun(settings: Settings) -> None:
     sender = Sender()
     watch(settings, sender).end(83, lambda: True)
     assert sender.titles == []
+
+
+@dataclass
+class Broken:
+    """A ping and a metrics file that fail in ways that nobody has thought of."""
+
+    error: BaseException
+
+    def begin(self) -> None:
+        raise self.error
+
+    def end(self, *, failure: int | None, text: str, stopped: Stopped = never) -> str:
+        raise self.error
+
+    def read(self) -> Mapping[str, Mapping[tuple[str, ...], float]]:
+        raise self.error
+
+    def write(self, figures: Sequence[Measured]) -> None:
+        raise self.error
+
+
+class Panic(BaseException):
+    """As pyo3 raises it for a panic of a native library."""
+
+
+@pytest.mark.parametrize("error", [ValueError("https://hc.example/secret"), Panic("https://hc.example/secret")])
+def test_what_fails_in_any_way_keeps_nothing_else_from_being_told(settings: Settings, error: BaseException) -> None:
+    sender, broken = Sender(), Broken(error)
+    watched = watch(settings, sender)
+    watched.ping, watched.metrics, watched.scheduled = broken, lambda: broken, True
+    watched.certificates = broken.begin  # type: ignore[assignment]  # raises before it returns anything
+    watched.end(83, never)
+    assert sender.titles == ["TEST lokal: kpr-send: 2 notices"]
+    kind = type(error).__name__
+    parts = ("ping", "metrics", "certificates", "metrics")
+    assert watched.concerns == [f"{part}: an unexpected {kind} in kpr-sender." for part in parts]
