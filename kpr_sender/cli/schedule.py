@@ -108,11 +108,13 @@ def _run(invocation: Invocation, *, user: str | None, folder: Path | None, keep:
         environ=os.environ,
         backups=None if folder is None else Backups(folder.absolute(), keep),
     )
-    if not "".join(
-        (*run.send, *run.back_up, run.user, *map(str, (*run.own_folders, *run.other_folders)))
-    ).isprintable():
-        raise UsageError(Text("A name or path has a control character in it, which no schedule can hold."))
+    _require_printable(*run.send, *run.back_up, run.user, *run.own_folders, *run.other_folders)
     return run
+
+
+def _require_printable(*words: str | Path) -> None:
+    if not "".join(map(str, words)).isprintable():
+        raise UsageError(Text("A name or path has a control character in it, which no schedule can hold."))
 
 
 def _program() -> tuple[str, ...]:
@@ -147,7 +149,9 @@ def _home(user: str) -> Path | None:
 
 
 def _folder(run: ScheduledRun, credentials: Path | None) -> Path:
-    return MACHINE / run.environment.value if credentials is None else credentials.absolute()
+    folder = MACHINE / run.environment.value if credentials is None else credentials.absolute()
+    _require_printable(folder)
+    return folder
 
 
 def _answer(invocation: Invocation, schedule: Schedule, target: Path | None) -> int:

@@ -22,6 +22,7 @@ _HOMES: Final = (Path("/home"), Path("/root"), Path("/run/user"))
 _TEMPORARY: Final = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - what systemd's PrivateTmp= hides
 _NOBODYS_MOVE: Final = "80 87 90"
 _PLAIN: Final = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
+_PLAIN_ON_WINDOWS: Final = re.compile(r"[\w@.\\-]+")
 _MADE: Final = Text(
     "Made by the schedule command of kpr-sender. Make it anew when the configuration's paths or secrets change."
 )
@@ -75,12 +76,12 @@ def systemd(run: ScheduledRun, credentials: Path) -> Schedule:
 def _service(run: ScheduledRun, description: Text, credentials: Path) -> Iterator[str]:
     yield from _unit(description)
     yield from ("Wants=network-online.target", "After=network-online.target", "", "[Service]", "Type=oneshot")
-    yield f"User={run.user}"
-    yield f"ExecStart={_words(run.send)}"
+    yield f"User={_specified(run.user)}"
+    yield f"ExecStart={_command(run.send)}"
     yield f"SuccessExitStatus={_NOBODYS_MOVE}"
     # A transfer under way is finished, also beyond --max-wait.
     yield from ("TimeoutStartSec=30min", "TimeoutStopSec=5min")
-    yield from (f"LoadCredential={name}:{_word(str(credentials / name))}" for name in run.credentials)
+    yield from (f"LoadCredential={name}:{_specified(credentials / name)}" for name in run.credentials)
     if run.variables:
         yield f"# {', '.join(run.variables)}"
         yield f"EnvironmentFile=/etc/kpr-sender/{run.environment.value}.env"
@@ -91,7 +92,7 @@ def _service(run: ScheduledRun, description: Text, credentials: Path) -> Iterato
 
 def _backup_service(run: ScheduledRun, description: Text) -> Iterator[str]:
     yield from _unit(description)
-    yield from ("", "[Service]", "Type=oneshot", f"User={run.user}", f"ExecStart={_words(run.back_up)}")
+    yield from ("", "[Service]", "Type=oneshot", f"User={_specified(run.user)}", f"ExecStart={_command(run.back_up)}")
     yield "TimeoutStartSec=1h"
     yield from _hardened(run, run.own_folders)
     yield from ("PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX")
@@ -156,17 +157,27 @@ def _within(paths: Sequence[Path], folders: Sequence[Path]) -> bool:
     return any(folder == path or folder in path.parents for path in paths for folder in folders)
 
 
+def _command(words: Sequence[str]) -> str:
+    """Return a command line: there alone a dollar sign begins a variable (systemd.service(5), COMMAND LINES)."""
+    return _words([word.replace("$", "$$") for word in words])
+
+
 def _words(words: Sequence[str]) -> str:
     return " ".join(map(_word, words))
 
 
 def _word(word: str) -> str:
-    """Return a word as systemd reads it back (systemd.service(5), COMMAND LINES; systemd.unit(5), SPECIFIERS)."""
-    escaped = word.replace("%", "%%")
+    """Return a word as systemd reads it back (systemd.syntax(7), QUOTING)."""
+    escaped = _specified(word)
     if _PLAIN.fullmatch(word):
         return escaped
-    escaped = escaped.replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    escaped = escaped.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def _specified(value: str | Path) -> str:
+    """Return a value that is all of its line, blanks too: no quotes are taken off it (systemd.unit(5), SPECIFIERS)."""
+    return str(value).replace("%", "%%")
 
 
 def cron(run: ScheduledRun, credentials: Path) -> Schedule:
@@ -175,8 +186,13 @@ def cron(run: ScheduledRun, credentials: Path) -> Schedule:
     Args:
         run: What a run needs.
         credentials: The folder of the files that systemd would hand over; cron lets the command find them there.
+
+    Raises:
+        UsageError: The user's name would be two words of a line.
     """
     path = f"/etc/cron.d/{run.name}"
+    if set(run.user) & set(" \t"):
+        raise UsageError(Text("cron takes no user whose name has a blank in it: {user}.", user=run.user))
     return Schedule(
         (ScheduleFile(path, "\n".join(_crontab(run, credentials)) + "\n"),),
         (*_folders_made(run), f"chown root:root {path}", f"chmod 0600 {path}"),
@@ -224,8 +240,16 @@ def windows(run: ScheduledRun) -> Schedule:
             ScheduleFile(f"{name}.xml", _task(run, name, triggers, words), "utf-16")
             for name, (triggers, words) in tasks.items()
         ),
-        tuple(rf"schtasks /Create /TN \kpr-sender\{name} /XML {name}.xml /RU {run.user} /RP *" for name in tasks),
+        tuple(
+            rf"schtasks /Create /TN \kpr-sender\{name} /XML {name}.xml /RU {_of_windows(run.user)} /RP *"
+            for name in tasks
+        ),
     )
+
+
+def _of_windows(word: str) -> str:
+    """Return a word as it is typed: where it has more than letters, cmd.exe would take signs such as & for its own."""
+    return word if _PLAIN_ON_WINDOWS.fullmatch(word) else f'"{word}"'
 
 
 def _task(run: ScheduledRun, name: str, triggers: str, words: Sequence[str]) -> str:
@@ -241,7 +265,7 @@ def _task(run: ScheduledRun, name: str, triggers: str, words: Sequence[str]) -> 
 
 def _folders_made(run: ScheduledRun) -> Iterator[str]:
     """Yield the command that makes what the user must own, as root: a service does not start without it."""
-    yield f"install -d -m 0700 -o {run.user} {shlex.join(map(str, run.own_folders))}"
+    yield f"install -d -m 0700 -o {shlex.quote(run.user)} {shlex.join(map(str, run.own_folders))}"
 
 
 _EACH_TEN_MINUTES_XML: Final = """\

@@ -162,6 +162,32 @@ def test_a_task_of_windows_is_xml_in_the_order_that_its_own_exports_have(desk: D
     assert str(values["Arguments"]).endswith("-q send --wait-for-files --wait 8m --max-wait 9m")
 
 
+@needs_systemd
+def test_systemd_reads_every_path_back_as_it_is(desk: Desk, tmp_path: Path) -> None:
+    folder = Path("/srv/a $HOME 100 % folder")
+    settings = desk.kommune.configure(LOADED)
+    run = _run(settings, program=("/bin/echo", "$HOME"), backups=Backups(folder, 3), environ={})
+    (unit, *_) = schedule.systemd(run, folder).files
+    path = tmp_path / "kpr-sender-lokal.service"
+    path.write_text(unit.text)
+    verified = subprocess.run([str(ANALYZE), "verify", str(path)], capture_output=True, text=True, check=False)
+    assert (verified.returncode, verified.stderr) == (0, "")
+    escaped = str(folder).replace("%", "%%")
+    assert f"LoadCredential=bus-password:{escaped}/bus-password" in unit.text
+    assert f'"{escaped}"' in next(line for line in unit.text.splitlines() if line.startswith("ReadWritePaths="))
+    assert 'ExecStart=/bin/echo "$$HOME" ' in unit.text
+
+
+def test_a_user_s_name_is_one_word_everywhere_or_refused(desk: Desk) -> None:
+    run = _run(desk.kommune.configure(), user=r"KOMMUNE\kpr & co")
+    assert r" -o 'KOMMUNE\kpr & co' " in schedule.systemd(run, Path("/etc/kpr-sender")).steps[0]
+    assert r' /RU "KOMMUNE\kpr & co" /RP' in schedule.windows(run).steps[0]
+    with pytest.raises(UsageError, match="blank in it"):
+        schedule.cron(run, Path("/etc/kpr-sender"))
+    for kind in ("cron", "systemd"):
+        assert desk.command("schedule", kind, "--user", "kpr", "--credentials", "/x\n* * * * * root id").code == 64
+
+
 def test_windows_has_no_credentials(desk: Desk) -> None:
     with pytest.raises(UsageError, match="bus-password"):
         schedule.windows(_run(desk.kommune.configure(LOADED)))
