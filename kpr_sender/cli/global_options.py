@@ -18,17 +18,20 @@ def _into(field: str, meant: Callable[[Any], object]) -> Callable[[click.Context
 
     def put(context: click.Context, parameter: click.Parameter, written: Any) -> None:
         invocation = context.obj
-        if not isinstance(invocation, Invocation) or written in (None, False):
+        if not isinstance(invocation, Invocation) or not written:
             return  # not given; or a shell asks for completions
-        value, before = meant(written), getattr(invocation, field)
-        if before not in (value, None, False, Loudness.NORMAL):
-            if field == "loudness":
-                raise click.UsageError(Text("-v and -q exclude each other."))
-            text = Text(
-                "{option} is given twice: {one} and {other}.", option=parameter.opts[0], one=before, other=value
-            )
-            raise click.UsageError(text)
-        context.obj = dataclasses.replace(invocation, **dict[str, Any]({field: value}))
+        before = getattr(invocation, field)
+        for one in written if parameter.multiple else (written,):
+            value = meant(one)
+            if before not in (value, None, False, Loudness.NORMAL):
+                if field == "loudness":
+                    raise click.UsageError(Text("-v and -q exclude each other."))
+                text = Text(
+                    "{option} is given twice: {one} and {other}.", option=parameter.opts[0], one=before, other=value
+                )
+                raise click.UsageError(text)
+            before = value
+        context.obj = dataclasses.replace(invocation, **dict[str, Any]({field: before}))
 
     return put
 
@@ -38,15 +41,19 @@ def _as_it_is(value: object) -> object:
 
 
 def options() -> list[click.Option]:
-    """Return them anew: click binds a parameter to its command."""
+    """Return them anew: click binds a parameter to its command.
+
+    Those with a value are ``multiple``: of two, click would take the last without a word, and send to another place.
+    """
     shared: dict[str, Any] = {"expose_value": False}
+    valued: dict[str, Any] = {"multiple": True, **shared}
     return [
         click.Option(
             ["--env", "environment"],
             type=click.Choice([environment.value for environment in Environment]),
             help=Text("Where to send. There is no default."),
             callback=_into("environment", Environment),
-            **shared,
+            **valued,
         ),
         click.Option(
             ["--config"],
@@ -54,7 +61,7 @@ def options() -> list[click.Option]:
             metavar="FILE",
             help=Text("Configuration; else ~/.config/kpr-sender/<env>.toml and so on."),
             callback=_into("config", _as_it_is),
-            **shared,
+            **valued,
         ),
         click.Option(
             ["--journal"],
@@ -62,7 +69,7 @@ def options() -> list[click.Option]:
             metavar="FILE",
             help=Text("Journal; else the configuration's."),
             callback=_into("journal", _as_it_is),
-            **shared,
+            **valued,
         ),
         click.Option(
             ["--json", "as_json"],
@@ -93,7 +100,7 @@ def options() -> list[click.Option]:
                 "always."
             ),
             callback=_into("language", Language),
-            **shared,
+            **valued,
         ),
     ]
 

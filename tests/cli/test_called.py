@@ -142,6 +142,8 @@ def test_an_option_of_every_command_is_taken_before_and_after_it(
     ("arguments", "wanted"),
     [
         (["--env", "lokal", "status", "--env", "produksjon"], "--env is given twice: lokal and produksjon."),
+        (["--env", "lokal", "--env", "produksjon", "status"], "--env is given twice: lokal and produksjon."),
+        (["status", "--journal", "a", "--env", "lokal", "--journal", "b"], "--journal is given twice: a and b."),
         (["-v", "status", "-q"], "-v and -q exclude each other."),
         (["status", "--env", "prod"], "'prod' is not one of"),
     ],
