@@ -22,6 +22,7 @@ from kpr_sender.errors import ConfigInvalid, KprError
 from kpr_sender.model import Environment, Language
 from kpr_sender.operator.look_up import LookedUp
 from kpr_sender.registry.port import UnknownParty
+from kpr_sender.regular_file import read_regular
 from kpr_sender.render import json
 from kpr_sender.render.language import say, speaking
 from kpr_sender.settings import locations, rehearsal, set_up
@@ -37,6 +38,7 @@ _IN_LOKAL: Final = (
     *("fagmelding", "identmelding"),
 )
 """What a configuration of lokal leaves open: all else the sandbox decides."""
+_MOST_BYTES: Final = 1_000_000
 _COMPARED: Final = ("her_id", "organisation_number")
 """What Adresseregisteret and the municipality must agree on; a name may be written in another way."""
 _PLACEHOLDER: Final = {"her_id": 1, "name": "?", "year": 2024, "kommunenummer": "0000", "roots": "roots.pem"}
@@ -137,13 +139,24 @@ def _for_lokal(
 def _served(folder: Path) -> dict[str, dict[str, object]]:
     """Return what ``sandbox serve`` has written into its folder, with paths from the root."""
     try:
-        document = tomllib.loads((folder / "lokal.toml").read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        tables = _tables_of(tomllib.loads(read_regular(folder / "lokal.toml", most=_MOST_BYTES).decode()), folder)
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ):  # another's file may be anything
         raise ConfigInvalid(
             Text("No sandbox has served in this folder."),
             where=str(folder),
             next_step=Text("Start one in another terminal: kpr-send sandbox serve --dir {folder}", folder=folder),
         ) from None
+    return tables
+
+
+def _tables_of(document: dict[str, Any], folder: Path) -> dict[str, dict[str, object]]:
     keys = document.pop("keys")
     tables = {"": {"environment": document.pop("environment")}, **document}
     tables |= {"keys.signing": keys["signing"], "keys.decryption": keys["decryption"][0]}

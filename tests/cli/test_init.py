@@ -280,6 +280,16 @@ def test_lokal_needs_no_answer_and_takes_none_that_the_sandbox_decides(command: 
     assert command("init", "--env", "validering", "--sandbox", home, *ALL)[0] == 64
 
 
+@pytest.mark.parametrize(
+    "content", ['environment = "lokal"', 'environment = "lokal"\n[keys]\n[files]', "keys = 1", "\0"]
+)
+def test_a_file_that_no_sandbox_wrote_is_said(command: Command, home: Path, content: str) -> None:
+    (home / "lokal.toml").write_text(content)
+    code, _, err = command("init", "--env", "lokal", "--sandbox", home)
+    assert code == 78
+    assert "No sandbox has served in this folder." in err
+
+
 def test_a_new_user_comes_to_a_green_doctor_and_two_receipts_by_a_sandbox_that_serves(
     command: Command, home: Path
 ) -> None:
