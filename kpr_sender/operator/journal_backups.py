@@ -67,8 +67,7 @@ def rotate(settings: Settings, storage: JournalStorage, folder: Path, keep: int,
         sync_folder(folder)
         others = [path for path in _own(settings, folder, ".db") if path != made]
         removed = others[: max(0, len(others) + 1 - keep)]
-        cut_off = now - _DRAFT_LASTS
-        for path in (*removed, *(one for one in _own(settings, folder, f".db{_DRAFT}") if _made_at(one) < cut_off)):
+        for path in (*removed, *(one for one in _own(settings, folder, f".db{_DRAFT}") if _is_left(one, now))):
             path.unlink()
     except OSError as error:
         raise JournalUnwritable(
@@ -85,12 +84,21 @@ def _prefix(settings: Settings) -> str:
 
 def _own(settings: Settings, folder: Path, ending: str) -> Iterator[Path]:
     """Yield our own regular files in the folder, the oldest first by their names."""
-    named = re.compile(rf"{re.escape(_prefix(settings))}\d{{8}}T\d{{6}}Z{re.escape(ending)}")
+    named = re.compile(rf"{re.escape(_prefix(settings))}[0-9]{{8}}T[0-9]{{6}}Z{re.escape(ending)}")
     for path in sorted(folder.iterdir()):
-        if named.fullmatch(path.name) and stat.S_ISREG(path.lstat().st_mode):
+        if named.fullmatch(path.name) and _made_at(path) is not None and stat.S_ISREG(path.lstat().st_mode):
             yield path
 
 
-def _made_at(path: Path) -> datetime:
+def _made_at(path: Path) -> datetime | None:
+    """Return the time in a name; None where it is none, so that the file is not ours."""
     written = path.name.partition(".")[0].rpartition("-")[2]
-    return datetime.strptime(written, _TIME).replace(tzinfo=UTC)
+    try:
+        return datetime.strptime(written, _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _is_left(draft: Path, now: datetime) -> bool:
+    made_at = _made_at(draft)
+    return made_at is not None and made_at < now - _DRAFT_LASTS

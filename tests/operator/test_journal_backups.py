@@ -38,6 +38,8 @@ def test_the_newest_stay_and_nothing_else_is_removed(settings: Settings, tmp_pat
     others = [
         "notes.txt",
         f"{PREFIX}20250101T000000Z.db.old",
+        f"{PREFIX}20259999T000000Z.db",
+        f"{PREFIX}20259999T000000Z.db.draft",
         "kpr-journal-produksjon-900002-20250101T000000Z.db",
         f"kpr-journal-lokal-{SENDER_HER_ID}1-20250101T000000Z.db",
     ]
