@@ -12,8 +12,11 @@ import click
 
 from kpr_sender.model import Language
 from kpr_sender.render.language import of_locale, say_help
+from kpr_sender.texts import Text
 
 _OPTION: Final = "--lang"
+_CLICKS: Final = (Text("required"),)
+"""What click says from a variable, where the extractor of its words does not find it."""
 
 
 def asked(arguments: Sequence[str]) -> Language:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from kpr_sender.cli import global_options, output, streams
 from kpr_sender.cli.called import Called
@@ -16,7 +17,7 @@ from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.language import asked, localized
 from kpr_sender.errors import KprError, UsageError
 from kpr_sender.render.language import say, say_help, speaking
-from kpr_sender.texts import Text
+from kpr_sender.texts import Text, listed
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -153,6 +154,11 @@ def _outcome(invocation: Invocation, failure: output.Failure) -> int:
         hint = ""
         if isinstance(error, click.UsageError) and error.ctx:
             hint = Text("See {command} --help.", command=error.ctx.command_path)
+        if isinstance(error, NoArgsIsHelpError) and isinstance(error.ctx.command, click.Group):
+            # Its message is the whole help, which is no sentence about what is wrong.
+            names = listed(*error.ctx.command.list_commands(error.ctx))
+            what = Text("{command} needs one of its commands: {names}.", command=error.ctx.command_path, names=names)
+            return failure.report(UsageError(what, next_step=hint))
         # It quotes what was typed, which may be a national id.
         return failure.report(UsageError(redact_text(error.format_message()), next_step=hint))
     except KprError as error:

@@ -16,6 +16,7 @@ from string import Formatter
 from typing import Any, Final
 
 from kpr_sender.model import Language
+from kpr_sender.render.system_words import SYSTEM_WORDS
 from kpr_sender.texts import FORMS, Text
 
 DOMAIN: Final = "kpr_sender"
@@ -93,7 +94,7 @@ def say_help(text: str) -> str:
 
 
 def _said(value: object) -> object:
-    return say(value) if isinstance(value, str) else value
+    return say(SYSTEM_WORDS.get(value, value)) if isinstance(value, str) else value
 
 
 def _count(text: Text) -> int:

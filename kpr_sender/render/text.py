@@ -22,6 +22,7 @@ from kpr_sender.model import (
     rfc3339,
 )
 from kpr_sender.operator.resolve import Attempt, Case, Decision
+from kpr_sender.render.decisions import words_of_decision
 from kpr_sender.render.language import say, spoken
 from kpr_sender.report import Report
 from kpr_sender.result import environment_mark
@@ -350,7 +351,8 @@ def _shipment(shipment: Shipment, report: Report) -> Iterator[str]:
 def decision_line(event: JournalEvent) -> str:
     """Return what a person decided, with time, name and reason."""
     more = ", ".join(f"{name} {value}" for name, value in event.details.items() if name in _TOLD)
-    what = f"{event.what} ({more})" if more else event.what
+    words = say(words_of_decision(event.what))
+    what = f"{words} ({more})" if more else words
     if not event.why:
         return say(Text("{at} {what}, by {who}", at=rfc3339(event.at), what=what, who=event.who))
     return say(Text("{at} {what}, by {who}: {why}", at=rfc3339(event.at), what=what, who=event.who, why=event.why))

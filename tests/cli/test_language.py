@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 
 import pytest
 
 from kpr_sender.cli import main
+from kpr_sender.journal.values import JournalEvent
+from kpr_sender.model import Language
+from kpr_sender.render.language import speaking
+from kpr_sender.render.text import decision_line
 
 _STATUS = "Vis hva som er kjent om en innsending, fra journalen alene."
 
@@ -39,6 +44,24 @@ def test_what_is_wrong_with_the_command_line_is_said_in_it(
     assert "Valget '--nothing' finnes ikke." in _run(capsys, "--nothing")
     assert "-v og -q utelukker hverandre." in _run(capsys, "-v", "-q", "doctor")
     assert "'de' er ikke en av 'nb', 'en'." in _run(capsys, "--lang", "de", "status")
+    assert "Mangler argumentet 'MSGID'." in _run(capsys, "resolve")
+    wrong = _run(capsys, "config")
+    assert "kpr-send: kpr-send config trenger en av kommandoene: check.\n" in wrong
+    assert "Bruk:" not in wrong
+
+
+def test_what_the_system_says_of_a_file_is_said_in_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    command = ("check", str(tmp_path / "one.xml"), str(tmp_path / "two.xml"), "--year", "2024")
+    assert "kan ikke leses: No such file or directory." not in _run(capsys, "--lang", "nb", *command)
+    assert "Filen kan ikke leses: filen eller mappen finnes ikke." in _run(capsys, "--lang", "nb", *command)
+    assert "cannot be read: No such file or directory." in _run(capsys, "--lang", "en", *command)
+
+
+def test_what_a_person_decided_is_said_in_it() -> None:
+    event = JournalEvent(dt.datetime(2026, 1, 10, tzinfo=dt.UTC), "one", "person-arrived", "FHI svarte ja.", "Kari", {})
+    assert "person-arrived, by Kari" in decision_line(event)
+    with speaking(Language.NB):
+        assert decision_line(event).endswith(" kommet fram, av Kari: FHI svarte ja.")
 
 
 def test_a_program_reads_english(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
