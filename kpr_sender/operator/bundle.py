@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
+from urllib.parse import unquote
 
 from kpr_sender.errors import ConfigInvalid, InternalError
 from kpr_sender.operator.evidence_archive import zip_entry
@@ -32,6 +33,9 @@ from kpr_sender.texts import Text
 LOG: Final = "log.jsonl"
 _LAST_LINES: Final = 2_000
 _LAST_BYTES: Final = 4_000_000
+_LEAST_WORD: Final = 8
+_BETWEEN_WORDS: Final = re.compile(r"[/:@?&=#,;]")
+_LETTER, _DIGIT = re.compile(r"[A-Za-z]"), re.compile(r"[0-9]")
 _SECRET: Final = "set, not shown"  # noqa: S105 - what stands in its place
 _LIBRARIES: Final = (
     *("cryptography", "lxml", "signxml", "python-qpid-proton", "httpcore", "tenacity", "click", "rich", "jinja2"),
@@ -112,7 +116,7 @@ def require_nothing_found(parts: Iterable[BundledFile], settings: Settings) -> N
     Raises:
         InternalError: Says in which file and line, and what kind of thing; never what it is.
     """
-    patterns = {key: _as_words(secret) for key, secret in _secrets(settings)}
+    patterns = [(key, _as_words(word)) for key, secret in _secrets(settings) for word in _words_of(secret)]
     for part in parts:
         for number, value in enumerate(part.values, start=1):
             cleaned = redact_text(value) if isinstance(value, str) else redact(value)
@@ -120,7 +124,7 @@ def require_nothing_found(parts: Iterable[BundledFile], settings: Settings) -> N
                 what = Text("The bundle would hold a national id, payload or key material, and was not written.")
                 raise _found(part, number, what)
             written = value if isinstance(value, str) else _json(value)
-            for key, pattern in patterns.items():
+            for key, pattern in patterns:
                 if pattern.search(written):
                     what = Text("The bundle would hold the secret of {key}, and was not written.", key=key)
                     raise _found(part, number, what)
@@ -150,6 +154,19 @@ def _secrets(settings: object, key: str = "") -> Iterator[tuple[str, str]]:
     elif isinstance(settings, tuple):
         for number, value in enumerate(settings):
             yield from _secrets(value, f"{key}[{number}]")
+
+
+def _words_of(secret: str) -> Iterator[str]:
+    """Yield a secret, and of an address what is one by itself: a password, a token, an id; no host."""
+    yield secret
+    _, is_address, rest = secret.partition("://")
+    if is_address:
+        written = _BETWEEN_WORDS.split(rest)
+        for word in dict.fromkeys((*written, *map(unquote, written))):
+            if len(word) >= _LEAST_WORD and "." not in word and _LETTER.search(word) and _DIGIT.search(word):
+                yield word
+        password = re.split("[/?#]", rest, maxsplit=1)[0].rpartition("@")[0].partition(":")[2]
+        yield from (word for word in {password, unquote(password)} if len(word) >= _LEAST_WORD)
 
 
 def _as_words(secret: str) -> re.Pattern[str]:

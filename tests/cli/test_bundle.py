@@ -90,6 +90,27 @@ def test_where_anything_is_found_it_is_not_written(desk: Desk) -> None:
     assert (ran.code, _PASSWORD in ran.err, _bundle(desk).exists()) == (70, False, False)
 
 
+def test_every_line_of_a_secret_is_looked_for_and_what_is_secret_in_an_address_by_itself(desk: Desk) -> None:
+    folder = desk.kommune.folder
+    (folder / "urls").write_text(
+        "mailto://kpr:hemmelig%2Fnok@smtp2.kommune.example?to=it@kommune.example\njson://a.example/x\n"
+    )
+    (folder / "ping").write_text("https://hc.example/0b3a6f7e-6d5c-4a3b-9a21-aaaabbbbcccc\n")
+    settings = desk.kommune.configure({"notify": {"urls_file": "urls"}, "monitor": {"ping_url_file": "ping"}})
+
+    def refused(line: str) -> str:
+        try:
+            bundle.require_nothing_found([bundle.BundledFile(bundle.LOG, [line])], settings)
+        except InternalError as error:
+            return str(error.what)
+        return ""
+
+    for secret in ("hemmelig/nok", "hemmelig%2Fnok", "mailto://kpr:hemmelig%2Fnok@smtp2.kommune.example"):
+        assert refused(f"login with {secret} refused")
+    assert "monitor.ping_url" in refused("asked 0b3a6f7e-6d5c-4a3b-9a21-aaaabbbbcccc")
+    assert refused("connected to smtp2.kommune.example and hc.example as kpr") == ""
+
+
 def test_what_is_broken_is_told_and_not_in_the_way(desk: Desk) -> None:
     desk.kommune.journal.write_bytes(b"no journal at all")
     (desk.kommune.folder / "kpr.log").unlink()
