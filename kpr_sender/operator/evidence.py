@@ -31,6 +31,7 @@ from kpr_sender.journal.values import JournalEvent, ReceiptDocument
 from kpr_sender.model import Envelope, Party, Submission
 from kpr_sender.operator.bundle import versions
 from kpr_sender.operator.evidence_archive import RECEIPTS, ReadArchive, read_archive
+from kpr_sender.privacy import foreign_text
 from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
@@ -225,13 +226,13 @@ def _said(archive: ReadArchive) -> _NamedSender:
         facts: dict[str, Any] = json.loads(archive.facts)
         sender = facts["sender"]
         named = _NamedSender(
-            str(facts["submission"]["submission_id"]),
-            str(sender["name"]),
+            foreign_text(facts["submission"]["submission_id"]),
+            foreign_text(sender["name"]),
             int(sender["service_her_id"]),
             None if sender["organisation_number"] is None else str(sender["organisation_number"]),
         )
         known = facts["format"] == FORMAT
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):  # int(Infinity), too
         known = False
     if not known:
         raise EvidenceNotGenuine(Text("What it says of itself cannot be read."))

@@ -15,6 +15,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from kpr_sender.cms.write import detached_signature
 from kpr_sender.journal.values import CREATED, DECISIONS
 from kpr_sender.model import MessageType
-from kpr_sender.operator.evidence_archive import LIST, SIGNATURE
+from kpr_sender.operator.evidence_archive import FACTS, LIST, SIGNATURE
 from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.render.evidence import _WORDS_OF_DECISIONS
 from tests.helpers import pki
@@ -189,6 +190,11 @@ def _signed_by_other(contents: dict[str, bytes], made: Municipality) -> dict[str
     return fresh | {SIGNATURE: detached_signature(fresh[LIST], Fhi(made.pki).key("fhi-signing"), at=at)}
 
 
+def _named_anew(her_id: str, contents: dict[str, bytes], made: Municipality) -> dict[str, bytes]:
+    facts = contents[FACTS].replace(b'"service_her_id": 900002', f'"service_her_id": {her_id}'.encode())
+    return _signed_by_other(contents | {FACTS: facts}, made)
+
+
 _ALTERED: dict[str, tuple[Callable[[dict[str, bytes], Municipality], dict[str, bytes]], str]] = {
     "altered": (
         lambda it, _: it | {"index.html": it["index.html"].replace(b"Inga", b"Olga")},
@@ -205,6 +211,10 @@ _ALTERED: dict[str, tuple[Callable[[dict[str, bytes], Municipality], dict[str, b
         "SHA256SUMS.p7s is missing",
     ),
     "signed by somebody else": (_signed_by_other, "vouches"),
+    **{
+        f"signed by somebody else, {number[:9]} as HER-id": (partial(_named_anew, number), "says of itself")
+        for number in ("Infinity", "NaN", "1e999", "9" * 5_000)
+    },
     "a path that leads out": (lambda it, _: it | {"../../etc/passwd": b"x"}, "no part of evidence"),
     "an absolute path": (lambda it, _: it | {"/etc/passwd": b"x"}, "no part of evidence"),
     "a folder": (lambda it, _: it | {"receipts/": b""}, "no part of evidence"),
