@@ -26,7 +26,6 @@ from kpr_sender.operator.resolve import look_up
 from kpr_sender.privacy import redact, redact_text
 from kpr_sender.render import json
 from kpr_sender.render.json import decision_json
-from kpr_sender.render.language import say
 from kpr_sender.render.retention import pruned_screen
 from kpr_sender.render.text import accepted_lines, counts, finding_lines, log_screen, verification_screen
 from kpr_sender.report import decisions_in
@@ -212,7 +211,8 @@ def prune(invocation: Invocation, *, before: int, reason: str, by: str, dry_run:
             question = Text(
                 "Shall the sealed bytes and receipts of {submissions} be removed for good?", submissions=ids
             )
-            click.confirm(say(question), abort=True, err=True)
+            if not console.agreed(invocation.called, question):
+                raise click.Abort
         with closing(journal_storage(settings).open(who=by)) as journal:
             # What was over may have been answered meanwhile: only what still is.
             chosen = retention.select(journal, settings, before=before, at=now)

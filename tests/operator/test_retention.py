@@ -188,14 +188,15 @@ def _with_detail(kommune: Municipality) -> list[bytes]:
     return [content for content in contents if b"linje 7" in content]
 
 
-def test_a_terminal_asks_first(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("typed", "options"), [("", ["--yes"]), ("ja\n", [])])
+def test_a_terminal_asks_first(desk: Desk, monkeypatch: pytest.MonkeyPatch, typed: str, options: list[str]) -> None:
     desk.command("reviewed", "--by", "Inga")
     pieces = _contents(desk.kommune)
     monkeypatch.setattr("sys.stdin", Terminal("n\n"))
     assert desk.command("journal", "prune", *_ALL).code == 130
     assert _left(desk.kommune, pieces) == len(pieces)
-    monkeypatch.setattr("sys.stdin", Terminal(""))
-    assert desk.command("journal", "prune", *_ALL, "--yes").code == 0
+    monkeypatch.setattr("sys.stdin", Terminal(typed))
+    assert desk.command("journal", "prune", *_ALL, *options).code == 0
     assert _left(desk.kommune, pieces) == 0
 
 
