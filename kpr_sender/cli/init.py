@@ -88,9 +88,26 @@ def command(invocation: Invocation, /, *, sandbox: Path | None, then_doctor: boo
             Text("Written by kpr-send init. Every other key has its default: docs/configuration.md lists all of them.")
         )
         text = render(environment, values, intro=intro, say=say)
+    _require_characters(text, path)
     from_document(tomllib.loads(text), environment, path=path, environ=os.environ)
     _write(path, text)
     return _ended(_as_written(invocation, environment, path), path, values, notes, then_doctor=then_doctor)
+
+
+def _require_characters(text: str, path: Path) -> None:
+    """Refuse what TOML cannot hold: bytes that are no UTF-8, in a name that was typed or in a path.
+
+    Raises:
+        ConfigInvalid: Something in the text is so.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigInvalid(
+            Text("A name or path has bytes in it that are no UTF-8, which no configuration can hold."),
+            where=str(path),
+            next_step=Text("Use a terminal with UTF-8, and a folder whose name is UTF-8."),
+        ) from None
 
 
 def _asked_environment(*, asking: bool) -> Environment:

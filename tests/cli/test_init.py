@@ -280,6 +280,14 @@ def test_lokal_needs_no_answer_and_takes_none_that_the_sandbox_decides(command: 
     assert command("init", "--env", "validering", "--sandbox", home, *ALL)[0] == 64
 
 
+def test_bytes_that_are_no_utf8_are_said_and_nothing_is_written(command: Command, home: Path) -> None:
+    path = home / "x.toml"
+    for options in (("--name", "\udcffKommune"), ("--journal", home / "\udcff" / "journal.db")):
+        code, _, err = command("init", "--env", "lokal", "--config", path, *options)
+        assert (code, path.exists()) == (78, False)
+        assert "no UTF-8" in err
+
+
 @pytest.mark.parametrize(
     "content", ['environment = "lokal"', 'environment = "lokal"\n[keys]\n[files]', "keys = 1", "\0"]
 )
