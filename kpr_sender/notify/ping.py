@@ -6,6 +6,7 @@ is a secret: it is in no message.
 
 from __future__ import annotations
 
+import re
 import ssl
 import threading
 import time
@@ -20,7 +21,7 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.http_client import HttpClient, NoAnswer
 from kpr_sender.net import is_loopback, verifying
 from kpr_sender.settings.secrets import Secret
-from kpr_sender.texts import Text
+from kpr_sender.texts import Text, said
 
 KEY: Final = "monitor.ping_url"
 SECONDS: Final = 10.0
@@ -28,6 +29,8 @@ START_SECONDS: Final = 3.0
 """The start is said beside the run, which does not wait for it."""
 _LEAST_SECONDS: Final = 0.1
 _MOST_BYTES: Final = 65_536
+_URL: Final = re.compile(r"[!-~]+")
+"""What no request can have in its first line is no address, either: blanks, other invisible signs, other letters."""
 _GOOD: Final = range(200, 300)
 
 
@@ -80,7 +83,7 @@ class HttpPinger:
             with HttpClient(seconds=seconds, max_bytes=_MOST_BYTES, tls=self._tls, stopped=stopped) as client:
                 status = client.ask(url, text.encode()).status
         except NoAnswer as error:
-            return str(error)
+            return said(error)
         return "" if status in _GOOD else f"HTTP {status}"
 
 
@@ -96,7 +99,13 @@ def _tls(url: str) -> ssl.SSLContext | None:
     except ValueError:
         host, port, split = "", None, urlsplit("")
     plain = split.scheme == "http" and is_loopback(host)
-    if not host or port == 0 or "@" in split.netloc or not (plain or split.scheme == "https") or not url.isascii():
+    if (
+        not host
+        or port == 0
+        or "@" in split.netloc
+        or not (plain or split.scheme == "https")
+        or not _URL.fullmatch(url)
+    ):
         raise ConfigInvalid(
             Text("Expected an address that begins with https://, without user and password."), where=KEY
         )

@@ -12,6 +12,7 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.notify import ping
 from kpr_sender.notify.ping import HttpPinger
 from kpr_sender.settings.secrets import Secret
+from kpr_sender.texts import Text
 from tests.helpers.loopback import serving
 from tests.helpers.watcher import SECRET, Watcher
 
@@ -36,6 +37,7 @@ def test_what_does_not_take_a_ping_is_said_without_its_address(watcher: Watcher)
         closed = f"http://127.0.0.1:{taken.getsockname()[1]}/{SECRET}"
         said = [pinger(url).end(failure=None, text="") for url in (watcher.ping_url, closed)]
     assert said == ["HTTP 404", "no connection: Connection refused"]
+    assert isinstance(said[1], Text), "so that it is said in the reader's language"
 
 
 def test_nobody_waits_longer_than_the_bound_or_after_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +72,7 @@ def test_nobody_waits_longer_than_the_bound_or_after_a_signal(monkeypatch: pytes
         f"https://[::1/{SECRET}",
         f"https://example.org:99999/{SECRET}",
         f"https://exämple.org/{SECRET}",
+        f"https://example.org/{SECRET} x",
     ],
 )
 def test_what_is_no_address_with_tls_is_refused_without_being_shown(url: str) -> None:
