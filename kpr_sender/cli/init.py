@@ -318,9 +318,9 @@ def _write(path: Path, text: str) -> None:
     """Write the file: for all to read as root, since every user of the machine runs by it; else for its owner alone."""
     root = _is_root()
     try:
-        if not path.parent.exists():
-            path.parent.mkdir(mode=0o700, parents=True)
-            path.parent.chmod(0o755 if root else 0o700)  # whatever the umask
+        for folder in [one for one in reversed(path.parents) if not one.exists()]:
+            folder.mkdir(mode=0o700)
+            folder.chmod(0o755 if root else 0o700)  # whatever the umask
         with created(path) as file:
             file.write(text.encode())
             path.chmod(0o644 if root else 0o600)  # whatever the umask

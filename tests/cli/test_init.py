@@ -280,6 +280,17 @@ def test_lokal_needs_no_answer_and_takes_none_that_the_sandbox_decides(command: 
     assert command("init", "--env", "validering", "--sandbox", home, *ALL)[0] == 64
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_every_folder_that_it_makes_is_as_closed_whatever_the_umask(command: Command, home: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        assert command("init", "--env", "lokal", "--config", home / "new" / "below" / "x.toml")[0] == 0
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for path in (home / "new", home / "new" / "below")}
+    assert modes == {0o755 if os.geteuid() == 0 else 0o700}
+
+
 def test_bytes_that_are_no_utf8_are_said_and_nothing_is_written(command: Command, home: Path) -> None:
     path = home / "x.toml"
     for options in (("--name", "\udcffKommune"), ("--journal", home / "\udcff" / "journal.db")):
