@@ -108,7 +108,7 @@ def _run(invocation: Invocation, *, user: str | None, folder: Path | None, keep:
         environ=os.environ,
         backups=None if folder is None else Backups(folder.absolute(), keep),
     )
-    _require_printable(*run.send, *run.back_up, run.user, *run.own_folders, *run.other_folders)
+    _require_printable(*run.send, *run.back_up, run.user, run.state_home, *run.own_folders, *run.other_folders)
     return run
 
 

@@ -178,6 +178,13 @@ def test_systemd_reads_every_path_back_as_it_is(desk: Desk, tmp_path: Path) -> N
     assert 'ExecStart=/bin/echo "$$HOME" ' in unit.text
 
 
+def test_a_line_end_in_the_state_folder_begins_no_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the journal's folder, which may be written, has it in it."""
+    monkeypatch.setenv("XDG_STATE_HOME", f"{desk.kommune.journal.parent}/x\n* * * * * root id")
+    for kind in ("cron", "systemd"):
+        assert desk.command("schedule", kind, "--user", "kpr").code == 64
+
+
 def test_a_user_s_name_is_one_word_everywhere_or_refused(desk: Desk) -> None:
     run = _run(desk.kommune.configure(), user=r"KOMMUNE\kpr & co")
     assert r" -o 'KOMMUNE\kpr & co' " in schedule.systemd(run, Path("/etc/kpr-sender")).steps[0]
