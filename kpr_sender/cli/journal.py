@@ -82,7 +82,7 @@ def backup(invocation: Invocation, *, file: Path, keep: int | None) -> int:
     it is refused until a person accepts it (kpr-send journal verify): it does not know what was sent after it was made.
 
     With --keep the copy is checked before an older one is removed, and nothing is removed but such copies of this
-    environment and HER-id. A journal that send refuses is not copied: it would push the good copies out.
+    journal. A journal that send refuses is not copied: it would push the good copies out.
     """
     settings = invocation.settings()
     if keep is not None:

@@ -57,6 +57,19 @@ def back_up(path: Path, environment: Environment, target: Path, *, now: Callable
         ) from None
 
 
+def begun_at(copy: Path) -> str | None:
+    """Return when the journal was made that a file is a copy of; None where that cannot be read.
+
+    Of any schema. Another identity, as an accepted restored journal gets, is the same journal still.
+    """
+    try:
+        with closing(sqlite3.connect(f"{copy.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            row = connection.execute("SELECT created_at FROM journal").fetchone()
+    except sqlite3.Error:
+        return None
+    return str(row[0]) if row else None
+
+
 def _require_sound(copy: sqlite3.Connection, target: Path) -> dict[str, int]:
     counted: dict[str, int] = {}
     finding = next(iter([*check(copy, str(target), counted)]), None)

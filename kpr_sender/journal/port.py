@@ -423,6 +423,9 @@ class JournalStorage(Protocol):
             JournalUnwritable: Also where the copy cannot be written or is not sound: it is removed again.
         """
 
+    def is_same(self, one: Path, other: Path) -> bool:
+        """Tell whether two files are copies of one journal; not where one cannot be read."""
+
     def export(self) -> Iterator[Mapping[str, Any]]:
         """Yield what may leave the machine, in one consistent snapshot; nothing where there is no journal yet."""
 

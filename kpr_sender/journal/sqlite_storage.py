@@ -69,6 +69,13 @@ class SqliteStorage:
 
         return back_up(self.settings.path, self.environment, target, now=self.now)
 
+    def is_same(self, one: Path, other: Path) -> bool:
+        """Tell whether two files are copies of one journal."""
+        from kpr_sender.journal.backup import begun_at
+
+        begun = begun_at(one)
+        return begun is not None and begun == begun_at(other)
+
     def export(self) -> Iterator[Mapping[str, Any]]:
         """Yield it line by line."""
         from kpr_sender.journal.export import lines

@@ -1,7 +1,8 @@
 """Backups of the journal by a schedule: each run makes one, verifies it, and only then removes the oldest of its own.
 
 The folder may hold anything else, other municipalities' backups too: only a regular file is removed whose name is one
-of this environment's and HER-id's.
+of this environment's and HER-id's, and that is a copy of this journal. Where a journal was lost and begun anew, the
+copies of the lost one are what a person needs.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def rotate(settings: Settings, storage: JournalStorage, folder: Path, keep: int,
         counted = storage.back_up(draft)
         draft.replace(made)
         sync_folder(folder)
-        others = [path for path in _own(settings, folder, ".db") if path != made]
+        others = [path for path in _own(settings, folder, ".db") if path != made and storage.is_same(path, made)]
         removed = others[: max(0, len(others) + 1 - keep)]
         for path in (*removed, *(one for one in _own(settings, folder, f".db{_DRAFT}") if _is_left(one, now))):
             path.unlink()

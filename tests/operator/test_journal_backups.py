@@ -70,6 +70,22 @@ def test_a_clock_that_was_set_back_does_not_remove_the_new_one(settings: Setting
         rotate(settings, storage, folder, 1, now=NOON - timedelta(days=1))
 
 
+def test_copies_of_another_journal_stay_also_those_of_a_lost_one(
+    settings: Settings, desk: Desk, tmp_path: Path
+) -> None:
+    folder = tmp_path / "copies"
+    lost = rotate(settings, journal_storage(settings), folder, 1, now=NOON)
+    (folder / f"{PREFIX}20240101T000000Z.db").write_bytes(b"damaged: nobody knows of what")
+    there = set(_names(folder))
+    for path in settings.journal.path.parent.glob("journal.db*"):
+        path.unlink()
+    journal_storage(settings).accept(reason="Disken er tapt; FHI er spurt.", by="Kari")
+    made = [rotate(settings, journal_storage(settings), folder, 1, now=NOON + timedelta(days=n)) for n in (1, 2)]
+    assert [one.removed for one in made] == [(), (made[0].made,)]
+    assert set(_names(folder)) == there | {made[1].made.name}
+    assert lost.made.name in there
+
+
 def test_what_is_not_sound_removes_nothing(settings: Settings, tmp_path: Path) -> None:
     folder, storage = tmp_path / "copies", journal_storage(settings)
     good = rotate(settings, storage, folder, 1, now=NOON)
