@@ -64,6 +64,7 @@ _ASK_OWNER: Final = Text(
 )
 _ALLOWED: Final = ("environment",)  # nobody is asked who belongs to another environment
 _ANSWERED: Final = ("register",)
+_TRUSTED: Final = Text("trust")  # without the authorities no certificate can be evaluated
 _OWN_KEYS: Final = (Text("signing key"), Text("decryption keys"))
 _ELSEWHERE: Final = Text(
     "Let XDG_STATE_HOME name, for every run, a folder that lasts, lies elsewhere than the journal and is this user's."
@@ -132,7 +133,14 @@ CHECKS: Final = (
         Text("Configure the key of each certificate."),
         _OWN_KEYS,
     ),
-    Check(Text("our certificates"), Place.KEYS, network.our_certificates, _REPLACE, certificates=certificates.own),
+    Check(
+        Text("our certificates"),
+        Place.KEYS,
+        network.our_certificates,
+        _REPLACE,
+        (_TRUSTED,),
+        certificates=certificates.own,
+    ),
     Check(Text("register"), Place.REGISTER, network.register, _NO_ANSWER, _ALLOWED),
     Check(Text("clock"), Place.REGISTER, network.clock, Text("Set this machine's clock; let NTP keep it."), _ANSWERED),
     Check(
@@ -147,7 +155,7 @@ CHECKS: Final = (
         Place.REGISTER,
         network.receivers_certificates,
         _REPLACE,
-        ("receiver",),
+        ("receiver", _TRUSTED),
         certificates=certificates.receivers,
     ),
     Check(Text("sender"), Place.REGISTER, network.sender, _COMPARE, _ANSWERED, unreachable=Status.YELLOW),

@@ -97,6 +97,12 @@ RED: Final[dict[str, tuple[Changes, set[str], set[str], str]]] = {
         {"self-sealed message"},
         "No such file",
     ),
+    "no authorities' file": (
+        {"protection": {"roots": ["none.pem"]}},
+        {"trust"},
+        {"our certificates", "receiver's certificates"},
+        "No such file",
+    ),
     "no certificate of FHI's": (
         {"receiver": {"encryption_certificate": "none.pem"}},
         {"receiver"},
