@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from tools.setup import environment, machine, tlsless
 
@@ -11,13 +12,18 @@ from tools.setup import environment, machine, tlsless
 def main(arguments: list[str]) -> int:
     """Set up; return the exit code. Does nothing, quickly, where all is in step."""
     tests = "tests" in arguments
+    stale = not environment.in_step()
     try:
-        if not environment.in_step():
+        if stale:
             machine.require()
-            environment.make(beside=tlsless.build if tests else None)
-        if tests:
-            machine.want()
-            tlsless.build()
+        with ThreadPoolExecutor() as pool:
+            wanted = pool.submit(machine.want) if tests else None  # apt-get waits for the network while pip compiles
+            if stale:
+                environment.make(beside=tlsless.build if tests else None)
+            if tests:
+                tlsless.build()
+        if wanted:
+            wanted.result()
     except machine.Missing as missing:
         print(missing, file=sys.stderr)
         return 1

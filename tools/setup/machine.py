@@ -52,11 +52,11 @@ def require() -> None:
 
 def want() -> None:
     """See to what only the tests use, where that can be done; else say loudly what goes untested."""
-    for program, package, purpose in _WANTED:
-        if _found(program):
-            continue
-        if _may_install():
+    missing = [package for program, package, _ in _WANTED if not _found(program)]
+    if missing and _may_install() and not _install(missing):
+        for package in missing:  # one that is not to be had keeps the others away
             _install([package])
+    for program, package, purpose in _WANTED:
         if not _found(program):
             print(f"NOT TESTED: {purpose}. As root: {_APT} {package}", file=sys.stderr)
 
@@ -98,7 +98,7 @@ def _found(program: str) -> bool:
     return shutil.which(program, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin") is not None
 
 
-def _install(packages: Sequence[str]) -> None:
+def _install(packages: Sequence[str]) -> bool:
     """Try to install Debian packages, without a question asked and without a service started; apt-get says why not."""
     print(f"Installing with apt-get: {' '.join(packages)}", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -106,13 +106,14 @@ def _install(packages: Sequence[str]) -> None:
     with _no_service_started():
         # The lists of a fresh image are empty or old; a mirror that fails shows in the next step, too.
         subprocess.run([*quiet, "update"], env=environment, check=False, stdin=subprocess.DEVNULL)
-        subprocess.run(
+        installed = subprocess.run(
             [*quiet, "install", "-y", "--no-install-recommends", *packages],
             env=environment,
             check=False,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )
+    return installed.returncode == 0
 
 
 @contextlib.contextmanager
