@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from kpr_sender.model import SEALED_FOR_ANOTHER
 from kpr_sender.privacy import MAX_FOREIGN, redact_text
@@ -86,6 +86,10 @@ class Malformed(ProtectionRefused):
     """The outer structure is not valid CMS, or is beyond the bounds."""
 
 
+_MOST_NAMED: Final = 20
+"""Recipients of a message for others: a refusal has no room for more, and anybody can write a million into one."""
+
+
 class NotForUs(ProtectionRefused):
     """No recipientInfo names a certificate of ours: the message may be someone else's.
 
@@ -100,7 +104,7 @@ class NotForUs(ProtectionRefused):
         text = SEALED_FOR_ANOTHER
         if recipients:
             text = Text("{text} but for the certificate with {recipient}", text=text, recipient=recipients[0])
-        for recipient in recipients[1:]:
+        for recipient in recipients[1:_MOST_NAMED]:
             text = Text("{text} and the one with {recipient}", text=text, recipient=recipient)
         super().__init__(text)
         self.is_for = is_for
