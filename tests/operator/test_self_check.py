@@ -99,8 +99,8 @@ RED: Final[dict[str, tuple[Changes, set[str], set[str], str]]] = {
     ),
     "no authorities' file": (
         {"protection": {"roots": ["none.pem"]}},
-        {"trust"},
-        {"our certificates", "receiver's certificates"},
+        {"trust", "signing key"},
+        {"self-sealed message", "our certificates", "receiver's certificates"},
         "No such file",
     ),
     "no certificate of FHI's": (
