@@ -128,7 +128,14 @@ def _in_question(known: Report) -> str:
     return min(left, key=lambda one: one.state is not ShipmentState.IN_DOUBT).msg_id if left else ""
 
 
-def nothing(invocation: Invocation, settings: Settings, text: str = "", error: KprError | None = None) -> int:
+def nothing(
+    invocation: Invocation,
+    settings: Settings,
+    text: str = "",
+    error: KprError | None = None,
+    *,
+    state: str | None = None,
+) -> int:
     """Print that there is nothing to report, and how far off the deadline is; return the exit code.
 
     Args:
@@ -136,6 +143,7 @@ def nothing(invocation: Invocation, settings: Settings, text: str = "", error: K
         settings: Which environment and year.
         text: What to say where there is no error.
         error: Why there is nothing; None where that is as it should be.
+        state: What ``--json`` calls that, where it has a name.
     """
     deadline, now = deadline_of(settings, settings.report.year), datetime.now(UTC)
     value = json.nothing(
@@ -143,6 +151,7 @@ def nothing(invocation: Invocation, settings: Settings, text: str = "", error: K
         environment=settings.environment.value,
         deadline=deadline.day.isoformat(),
         days_left=deadline.days_left(now),
+        state=state,
     )
     said = text if error is None else error.text
     screen = [

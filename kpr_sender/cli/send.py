@@ -90,7 +90,7 @@ def command(
         if missing and _is_begun(settings):
             return session.run(invocation, go_on, limit=limit, scheduled=True)
         if missing and _days_left(settings) > _DAYS_TO_WAIT:
-            return output.nothing(invocation, settings, _waiting(missing[0]))
+            return output.nothing(invocation, settings, _waiting(missing[0]), state="waiting")
     return session.run(invocation, work, remark=_remark, limit=limit, scheduled=True)
 
 

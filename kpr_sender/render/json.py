@@ -46,6 +46,7 @@ def nothing(
     environment: str | None,
     deadline: str | None = None,
     days_left: int | None = None,
+    state: str | None = None,
 ) -> dict[str, Any]:
     """Return the object of a command that knows no submission: ``report_json`` with nothing in it.
 
@@ -54,6 +55,7 @@ def nothing(
         environment: From ``--env``; None where it was not given or is unknown.
         deadline: The last day to report; None where the configuration was not read.
         days_left: Until then.
+        state: ``waiting`` where the files are not there yet, as a schedule expects; None otherwise.
     """
     return envelope(
         error,
@@ -61,7 +63,7 @@ def nothing(
         submission=None,
         kommunenummer=None,
         year=None,
-        state=None,
+        state=state,
         replaced_by=None,
         deadline=deadline,
         days_left=days_left,

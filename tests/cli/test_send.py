@@ -30,7 +30,7 @@ def test_files_that_are_not_there_yet_are_no_error_until_a_week_before_the_deadl
     assert waiting.out.startswith(f"TEST lokal: Waiting for the files of this year: {desk.kommune.identmelding} is not")
     assert desk.command("send", "--wait-for-files", "-q") == Ran(0, "", "")
     value = desk.command("send", "--wait-for-files", "--json").json()
-    assert (value["exit_code"], value["error"], value["days_left"], value["submission"]) == (0, None, 8, None)
+    assert (value["exit_code"], value["state"], value["days_left"], value["submission"]) == (0, "waiting", 8, None)
     assert not desk.kommune.journal.exists()
 
     _configured(desk, 7)
