@@ -117,7 +117,7 @@ STANDINGS: Final = (
         Text("cancelled by a person: it is not sent again, though the bus may have had it"),
         Text(
             "Nothing goes by itself. Ask kpr@fhi.no whether the MsgId has arrived; if not, and it is to go after all: "
-            "kpr-send resolve MSGID --not-arrived. A new extract goes with --replaces."
+            "kpr-send resolve MSGID --not-arrived --reason TEXT. A new extract goes with --replaces."
         ),
     ),
     Standing(
