@@ -41,7 +41,7 @@ _OUTCOME_KNOWN: Final = {EventKind.PUBLISHED, EventKind.NOT_SENT, EventKind.IN_D
 _OPEN: Final = {S.PUBLISHED, S.IN_DOUBT}
 
 Transaction = Callable[[Model], None]
-_Known = tuple[str, str, bool, bool, bool, int, datetime | None]
+_Known = tuple[str, str, bool, bool, bool, int, datetime | None, datetime | None]
 """What journal and model must agree on of a shipment."""
 
 
@@ -536,6 +536,7 @@ def _of_model(model: Model) -> dict[str, _Known]:
             one.settled,
             one.unbelieved,
             _since(one.state, one.published_at),
+            _since(one.state, one.arrived_at),
         )
         for one in model.letters
     }
@@ -551,6 +552,7 @@ def _of_journal(journal: tuple[Submission, ...]) -> dict[str, _Known]:
             shipment.settled,
             sum(not receipt.verified for receipt in shipment.receipts),
             _since(shipment.state, shipment.published_at),
+            _since(shipment.state, shipment.arrived_at),
         )
         for submission in journal
         for shipment in submission.shipments
