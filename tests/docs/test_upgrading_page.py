@@ -58,7 +58,7 @@ def test_what_waits_goes_on_with_the_same_bytes_and_ids(
         sandbox.faults = NO_FAULTS
         with Client(settings) as client:
             assert client.submit().sent == 1
-            after = client.wait(timeout=20)
+            after = client.wait(timeout=120)
         taken = {line.msg_id: line.sha256 for line in sandbox.ledger.lines() if line.disposition == "accepted"}
     assert after.exit_code == 0
     known = [(one.msg_id, one.message_id, one.sealed_sha256) for one in before.shipments]
