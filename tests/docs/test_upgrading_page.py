@@ -34,7 +34,6 @@ def test_what_waits_goes_on_with_the_same_bytes_and_ids(
         first = ["--config", str(kommune.config), "-q"]
         return [run([*first, *(given.get(word, word) for word in line)]) for line in lines]
 
-    monkeypatch.setenv("XDG_STATE_HOME", str(kommune.folder / "state"))
     waiting = Faults.parse(["no-answer:KPR_IPL", "queue-full:KPR_IDE"])
     with Sandbox(kommune.folder, sender_her_id=SENDER_HER_ID, faults=waiting) as sandbox:
         settings = kommune.configure({"bus": {"reconnect_budget": "0.1s"}}, port=sandbox.port)
