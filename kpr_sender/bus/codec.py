@@ -22,6 +22,7 @@ _MESSAGE_ANNOTATIONS: Final = 0x72
 _PROPERTIES: Final = 0x73
 _APPLICATION_PROPERTIES: Final = 0x74
 _DATA: Final = 0x75
+_DATA_START: Final = b"\x00\x53\x75\xb0"  # its descriptor, then a binary with a length of four bytes
 _SEQUENCE: Final = 0x76
 _VALUE: Final = 0x77
 _BODY_SECTIONS: Final = frozenset({_DATA, _SEQUENCE, _VALUE})
@@ -65,6 +66,11 @@ def encode_head(message: Outbound) -> bytes:
     )
     head.content_type = envelope.content_type
     return bytes(head.encode())
+
+
+def body_start(length: int) -> bytes:
+    """Return what stands before a body of so many bytes: it is one Data section (AMQP 1.0, 3.2.6)."""
+    return _DATA_START + length.to_bytes(4, "big")
 
 
 class Decoded:

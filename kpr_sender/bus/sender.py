@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import enum
-import struct
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final
 
+from kpr_sender.bus.codec import body_start
 from kpr_sender.bus.io_thread import IoThread
 from kpr_sender.bus.links import BrokerViolation, ConnectionEnded, OutwardLink, described
 from kpr_sender.bus.port import Reach
@@ -16,7 +16,6 @@ from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.texts import Text
 
 _CHUNK: Final = 256 * 1024  # bytes
-_DATA_SECTION: Final = b"\x00\x53\x75\xb0"  # AMQP 1.0, 3.2.6: descriptor, then a binary with a length of four bytes
 
 
 class TransferEnding(enum.StrEnum):
@@ -64,7 +63,7 @@ class _Transfer:
         self.reply = reply
         self.delivery: Delivery | None = None
         self.complete = False
-        self._head = head + _DATA_SECTION + struct.pack(">I", len(body))
+        self._head = head + body_start(len(body))
         self._body = memoryview(body)
         self._at = 0
         self.length = len(self._head) + len(body)

@@ -14,14 +14,12 @@ from typing import Final
 
 from kpr_sender.bus import broker_errors
 from kpr_sender.bus.broker_errors import CONNECTION_REFUSALS, UNAUTHORIZED
-from kpr_sender.bus.codec import Decoded
+from kpr_sender.bus.codec import Decoded, body_start, encode_head
 from kpr_sender.bus.port import Inbound, Outbound, Outcome, Reach, Source
 from kpr_sender.bus.sender import TransferEnding, TransferResult
 from kpr_sender.errors import BusUnreachable, ConfigInvalid, KprError, RegistryUnreachable
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.registry.port import Counterpart, Provenance
-from kpr_sender.sandbox import amqp_message
-from kpr_sender.sandbox.amqp_message import BusMessage
 from kpr_sender.sandbox.faults import FaultName, Faults
 from kpr_sender.sandbox.links import STORING, Fate
 from kpr_sender.sandbox.receiving_end import ReceivingEnd
@@ -119,19 +117,8 @@ class InProcessBus:
             self.connect()
         except KprError as error:
             return broker_errors.not_connected(error)
-        envelope, queue = message.envelope, queue_name(message.envelope.queue)
-        data = amqp_message.write(
-            BusMessage(
-                message_id=message.message_id,
-                subject=envelope.subject,
-                to=envelope.queue,
-                reply_to=envelope.reply_to,
-                correlation_id=envelope.correlation_id,
-                content_type=envelope.content_type,
-                properties=envelope.properties,
-                body=message.body,
-            )
-        )
+        queue = queue_name(message.envelope.queue)
+        data = encode_head(message) + body_start(len(message.body)) + message.body
         if len(data) > self._max_bytes:
             return broker_errors.too_large(len(data), self._max_bytes, PLACE)
         with self._changed:
