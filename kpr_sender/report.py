@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final, Self
 
 from kpr_sender import profiles
@@ -110,7 +111,7 @@ class LastLook:
 _NO_LOOK: Final = LastLook()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Report:
     """What is known of a submission.
 
@@ -181,7 +182,7 @@ class Report:
         """When the queue is looked at again where a receipt may come; None where it is looked at by every run."""
         return self.last_look.next_look if self.submission.awaits_answer else None
 
-    @property
+    @cached_property
     def error(self) -> KprError | None:
         """What a person must know; None when all is delivered."""
         return self.refused or self._error_beside(())

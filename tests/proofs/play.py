@@ -11,8 +11,7 @@ import hashlib
 import shutil
 import tempfile
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -65,6 +64,7 @@ class Play:
         self.meanings: dict[str, Meaning] = {}
         self.counts: Counter[str] = Counter()
         self._client: Client | None = None
+        self._reader: SqliteView | None = None
         self._changed = False
         self.sound = True
         self._under_way: deque[Transaction] = deque()
@@ -193,9 +193,9 @@ class Play:
         )
 
     def _receipt_number(self, about: str, digest: str) -> int:
-        with self._view() as view:
-            assert view is not None
-            documents = [one for pair in view.submissions() for one in view.receipt_documents(pair.submission_id)]
+        view = self._view()
+        assert view is not None
+        documents = [one for pair in view.submissions() for one in view.receipt_documents(pair.submission_id)]
         return next(
             one.receipt.receipt_id
             for one in documents
@@ -203,7 +203,10 @@ class Play:
         )
 
     def restart(self) -> None:
-        """Let the process end as it should."""
+        """Let the process end as it should, alone with its journal."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -500,14 +503,14 @@ class Play:
         self.counts["submissions"] += 1
 
     def _journal(self) -> tuple[Submission, ...]:
-        with self._view() as view:
-            return () if view is None else view.submissions()
+        view = self._view()
+        return () if view is None else view.submissions()
 
-    @contextmanager
-    def _view(self) -> Iterator[SqliteView | None]:
-        view = SqliteJournal.open_readonly(self.settings.journal.path, Environment.LOKAL)
-        with view or nullcontext():
-            yield view
+    def _view(self) -> SqliteView | None:
+        """Return the journal as another process sees it that reads beside the present one."""
+        if self._reader is None:
+            self._reader = SqliteJournal.open_readonly(self.settings.journal.path, Environment.LOKAL)
+        return self._reader
 
     def _agrees(self, model: Model, journal: tuple[Submission, ...]) -> bool:
         return _of_model(model) == _of_journal(journal)

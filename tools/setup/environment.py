@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,8 @@ BUILD_LOCK: Final = ROOT / "requirements-build.lock"
 LOCK: Final = ROOT / "requirements.lock"
 RUNTIME_LOCK: Final = ROOT / "requirements-runtime.lock"
 OFFLINE_LOCK: Final = ROOT / "requirements-offline.lock"
+COMPILED: Final = "python-qpid-proton"
+"""What has no wheel for most systems."""
 _PROJECT: Final = ROOT / "pyproject.toml"
 _STAMP: Final = VENV / "kpr-sender-setup"
 
@@ -33,7 +37,7 @@ def make(beside: Callable[[], object] | None = None) -> None:
     """Make ``.venv`` anew where the locks or the Python changed; else only install our own package again.
 
     Args:
-        beside: Is called in a thread as soon as there is a pip that can build: one core is idle then.
+        beside: Is called in a thread as soon as there is a pip that can build: pip's own work takes one core.
 
     Raises:
         subprocess.CalledProcessError: venv or pip failed; it has said why.
@@ -45,14 +49,30 @@ def make(beside: Callable[[], object] | None = None) -> None:
         shutil.rmtree(VENV, ignore_errors=True)
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
         pip("install", "--require-hashes", "-r", str(BUILD_LOCK))
-        with ThreadPoolExecutor() as pool:
-            under_way = pool.submit(beside) if beside else None
-            # Without build isolation proton, too, is built with nothing but what the lock names.
-            pip("install", "--require-hashes", "--no-build-isolation", "-r", str(LOCK))
-        if under_way:
-            under_way.result()
+        with ThreadPoolExecutor() as pool, tempfile.TemporaryDirectory() as scratch:
+            # Proton is compiled while pip fetches the rest. Without build isolation it is built with nothing but what
+            # the lock names, and without dependencies pip need not solve what the lock has solved.
+            hashed = ("--no-deps", "--no-build-isolation", "--require-hashes")
+            one, rest, wheels = (Path(scratch, name) for name in ("one.txt", "rest.txt", "wheels"))
+            one.write_text(locked(COMPILED)[1], encoding="utf-8")
+            rest.write_text(LOCK.read_text(encoding="utf-8").replace(locked(COMPILED)[1], ""), encoding="utf-8")
+            under_way: list[Future[object]] = [pool.submit(pip, "wheel", *hashed, "-r", str(one), "-w", str(wheels))]
+            under_way += [pool.submit(beside)] if beside else []
+            pip("install", *hashed, "-r", str(rest))
+            for each in under_way:
+                each.result()
+            pip("install", "--no-deps", "--no-index", *map(str, wheels.iterdir()))
     pip("install", "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT))
     _STAMP.write_text("\n".join(_wanted()), encoding="ascii")
+
+
+def locked(name: str) -> tuple[str, str]:
+    """Return a package's locked version, and the lock's own lines for it (with hashes)."""
+    found = re.search(rf"^{name}==(\S+)(?: *\\\n +--hash=\S+)*$", LOCK.read_text(encoding="utf-8"), re.MULTILINE)
+    if found is None:
+        message = f"{LOCK.name} has no {name}: run make lock"
+        raise LookupError(message)
+    return found[1], found[0] + "\n"
 
 
 def pip(*arguments: str, **environment: str) -> None:

@@ -7,7 +7,6 @@ Set-up makes it beside the first one, on the core that is idle then.
 from __future__ import annotations
 
 import fcntl
-import re
 import shutil
 import sys
 import tempfile
@@ -18,13 +17,12 @@ from typing import Final
 from tools.setup import environment
 
 CACHE: Final = environment.ROOT / ".cache"
-_NAME: Final = "python-qpid-proton"
 
 
 def folder() -> Path:
     """Return the folder to put on PYTHONPATH, one for each locked version and Python."""
     tag = f"cp{sys.version_info.major}{sys.version_info.minor}"
-    return CACHE / "proton-tlsless" / f"{_locked()[0]}-{tag}"
+    return CACHE / "proton-tlsless" / f"{environment.locked(environment.COMPILED)[0]}-{tag}"
 
 
 def build() -> Path:
@@ -41,25 +39,15 @@ def build() -> Path:
             return target
         work = Path(scratch)
         requirement = work / "requirement.txt"
-        requirement.write_text(_locked()[1], encoding="utf-8")
+        requirement.write_text(environment.locked(environment.COMPILED)[1], encoding="utf-8")
         # An empty search path hides every library from pkg-config. No cache: pip's must not hand out a build with TLS,
         # nor keep this one.
         hidden = {"PKG_CONFIG_LIBDIR": scratch, "PKG_CONFIG_PATH": scratch, "PIP_NO_CACHE_DIR": "1"}
         hidden["CFLAGS"] = "-O0"  # it runs one connection: optimizing it takes longer than that
-        arguments = ["--no-deps", "--no-build-isolation", "--no-binary", _NAME, "--require-hashes"]
+        arguments = ["--no-deps", "--no-build-isolation", "--no-binary", environment.COMPILED, "--require-hashes"]
         environment.pip("wheel", *arguments, "-r", str(requirement), "-w", scratch, **hidden)
         (wheel,) = work.glob("*.whl")
         with zipfile.ZipFile(wheel) as archive:
             archive.extractall(work / "unpacked")
         shutil.move(work / "unpacked", target)
     return target
-
-
-def _locked() -> tuple[str, str]:
-    """Return the locked version, and the lock's own lines for it (with hashes)."""
-    lock = environment.LOCK.read_text(encoding="utf-8")
-    found = re.search(rf"^{_NAME}==(\S+)(?: *\\\n +--hash=\S+)*$", lock, re.MULTILINE)
-    if found is None:
-        message = f"{environment.LOCK.name} has no {_NAME}: run make lock"
-        raise LookupError(message)
-    return found[1], found[0] + "\n"
