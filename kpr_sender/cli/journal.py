@@ -193,7 +193,8 @@ def prune(invocation: Invocation, *, before: int, reason: str, by: str, dry_run:
     """Remove the sealed bytes and the receipts of reporting years before YEAR that are over; it cannot be undone.
 
     Over is what is delivered or settled, and was looked at in FHI's feedback view (kpr-send reviewed --by NAME). Ids,
-    digests, states and decisions stay. docs/retention.md says what the journal holds, and for how long.
+    digests, states and decisions stay. docs/retention.md says what the journal holds, and for how long. A terminal is
+    asked first; without one --yes is needed.
     """
     from kpr_sender.operator import retention  # noqa: PLC0415 - the group's other commands need none of it
 
@@ -207,12 +208,11 @@ def prune(invocation: Invocation, *, before: int, reason: str, by: str, dry_run:
     removed = Pruned(0, 0, 0)
     if not dry_run:
         ids = ", ".join(one.submission_id for one in chosen.over)
-        if chosen.over and not yes and sys.stdin.isatty():
+        if chosen.over:
             question = Text(
                 "Shall the sealed bytes and receipts of {submissions} be removed for good?", submissions=ids
             )
-            if not console.agreed(invocation.called, question):
-                raise click.Abort
+            _ask(invocation, question, yes=yes)
         with closing(journal_storage(settings).open(who=by)) as journal:
             # What was over may have been answered meanwhile: only what still is.
             chosen = retention.select(journal, settings, before=before, at=now)

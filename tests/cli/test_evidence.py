@@ -397,7 +397,7 @@ def test_after_pruning_it_says_that_the_originals_are_gone(tmp_path: Path) -> No
         client.submit()
         client.wait(timeout=5)
         client.reviewed(by="Inga")
-    assert desk.command("journal", "prune", "--before", "2025", "--reason", "ute", "--by", "Kari").code == 0
+    assert desk.command("journal", "prune", "--before", "2025", "--reason", "ute", "--by", "Kari", "--yes").code == 0
     assert "it was removed from the journal" in _evidence(kommune, "evidence.zip").out
     assert desk.command("evidence", "verify", str(kommune.folder / "evidence.zip")).code == 0
 

@@ -24,6 +24,7 @@ from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Municipality, municipality
 
 _ALL = ("--before", "2025", "--reason", "Oppbevaringsfristen er ute", "--by", "Kari")
+_DONE = (*_ALL, "--yes")
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_what_is_delivered_and_reviewed_leaves_the_file_and_its_ids_stay(desk: D
     assert _left(desk.kommune, pieces) == len(pieces)
     before = desk.command("--json", "status").json()
 
-    unseen = desk.command("--json", "journal", "prune", *_ALL).json()
+    unseen = desk.command("--json", "journal", "prune", *_DONE).json()
 
     assert (unseen["over"], unseen["removed"]["messages"]) == ([], 0)
     assert "nobody has noted that FHI's feedback view was looked at" in unseen["stays"][0]["text"]
@@ -81,7 +82,7 @@ def test_what_is_delivered_and_reviewed_leaves_the_file_and_its_ids_stay(desk: D
     assert _left(desk.kommune, pieces) == len(pieces)
     large = desk.kommune.journal.stat().st_size
 
-    pruned = desk.command("--json", "journal", "prune", *_ALL).json()
+    pruned = desk.command("--json", "journal", "prune", *_DONE).json()
 
     assert pruned["removed"]["messages"] == pruned["removed"]["receipts"] == 2
     assert _left(desk.kommune, pieces) == 0
@@ -93,12 +94,12 @@ def test_what_is_delivered_and_reviewed_leaves_the_file_and_its_ids_stay(desk: D
     for was, now in zip(before["shipments"], after["shipments"], strict=True):
         assert now.pop("pruned_at") is not None
         assert now == {name: value for name, value in was.items() if name != "pruned_at"}
-    assert "Nothing is left to remove." in desk.command("journal", "prune", *_ALL).out
+    assert "Nothing is left to remove." in desk.command("journal", "prune", *_DONE).out
 
 
 def test_everybody_says_that_it_was_removed(desk: Desk) -> None:
     desk.command("reviewed", "--by", "Inga")
-    assert desk.command("journal", "prune", *_ALL).code == 0
+    assert desk.command("journal", "prune", *_DONE).code == 0
 
     assert "sealed bytes and its receipts' content were removed" in desk.command("status").out
     shown = desk.command("receipts")
@@ -121,7 +122,7 @@ def _msg_id(desk: Desk, kind: MessageType = MessageType.KPR_IPL) -> str:
 
 def test_the_same_files_are_not_sent_again_and_a_replacement_is_possible(desk: Desk) -> None:
     desk.command("reviewed", "--by", "Inga")
-    desk.command("journal", "prune", *_ALL)
+    desk.command("journal", "prune", *_DONE)
     first = desk.command("--json", "status").json()["submission"]
     sent = len(desk.bus.published)
 
@@ -139,7 +140,7 @@ def test_a_receipt_that_comes_again_is_a_duplicate_and_another_is_stored(desk: D
     fhi, message = Fhi(desk.kommune.pki), desk.bus.published[0]
     again = desk.bus.settled[0]
     desk.command("reviewed", "--by", "Inga")
-    desk.command("journal", "prune", *_ALL)
+    desk.command("journal", "prune", *_DONE)
 
     with desk.client() as client:
         client.handle(again)
@@ -150,7 +151,7 @@ def test_a_receipt_that_comes_again_is_a_duplicate_and_another_is_stored(desk: D
         assert client.status() is not None
     assert desk.command("status").code == 82  # it contradicts: a person must look, pruned or not
     assert _sound(desk.kommune)
-    stays = desk.command("--json", "journal", "prune", *_ALL).json()
+    stays = desk.command("--json", "journal", "prune", *_DONE).json()
     assert (stays["over"], stays["removed"]["receipts"]) == ([], 0)
     assert "it is not over" in stays["stays"][0]["text"]
 
@@ -172,7 +173,7 @@ def test_what_is_rejected_and_settled_is_not_sent_again_after_it_was_removed(tmp
     pieces = _contents(kommune)
     assert any(b"linje 7" in piece for piece in _with_detail(kommune))
 
-    assert desk.command("journal", "prune", *_ALL).code == 0
+    assert desk.command("journal", "prune", *_DONE).code == 0
 
     assert (_left(kommune, pieces), _with_detail(kommune)) == (0, [])
     with desk.client() as client, pytest.raises(UsageError, match="removed by a person's decision") as raised:
@@ -200,6 +201,16 @@ def test_a_terminal_asks_first(desk: Desk, monkeypatch: pytest.MonkeyPatch, type
     assert _left(desk.kommune, pieces) == 0
 
 
+def test_where_nobody_can_be_asked_nothing_is_removed(desk: Desk) -> None:
+    assert desk.command("journal", "prune", *_ALL).code == 0, "there is nothing to ask about"
+    desk.command("reviewed", "--by", "Inga")
+    pieces = _contents(desk.kommune)
+    refused = desk.command("journal", "prune", *_ALL)
+    assert (refused.code, "--yes" in refused.err) == (64, True)
+    assert _left(desk.kommune, pieces) == len(pieces)
+    assert desk.command("status").out.count("pruned") == 0
+
+
 def test_a_year_that_stays_and_words_that_are_not_clean_remove_nothing(desk: Desk) -> None:
     desk.command("reviewed", "--by", "Inga")
     pieces = _contents(desk.kommune)
@@ -209,7 +220,7 @@ def test_a_year_that_stays_and_words_that_are_not_clean_remove_nothing(desk: Des
         ("--before", "2025", "--reason", " ", "--by", "Kari"),
         ("--before", "2025", "--reason", "ute"),
     ):
-        desk.command("journal", "prune", *arguments)
+        desk.command("journal", "prune", *arguments, "--yes")
     assert _left(desk.kommune, pieces) == len(pieces)
 
 
@@ -254,9 +265,9 @@ def test_another_reader_makes_it_wait_and_the_next_run_finishes(desk: Desk, monk
         assert reader is not None
         with reader._store.reading() as snapshot:  # type: ignore[attr-defined]  # a reader in the middle of its snapshot
             snapshot.execute("SELECT * FROM shipment").fetchone()
-            refused = desk.command("journal", "prune", *_ALL)
+            refused = desk.command("journal", "prune", *_DONE)
     assert (refused.code, "Another process is reading the journal" in refused.err) == (73, True)
-    assert desk.command("journal", "prune", *_ALL).code == 0
+    assert desk.command("journal", "prune", *_DONE).code == 0
     assert _left(desk.kommune, pieces) == 0
 
 
@@ -266,7 +277,7 @@ def test_what_lies_elsewhere_is_named(desk: Desk) -> None:
     desk.command("reviewed", "--by", "Inga")
     inbox = desk.kommune.folder / "inbox"
     desk.kommune.write({"bus": {"receipts_from": "folder", "receipts_inbox": str(inbox)}}, port=1)
-    told = desk.command("journal", "prune", *_ALL).out
+    told = desk.command("journal", "prune", *_DONE).out
     assert str(copy) in told
     assert str(inbox) in told
 
@@ -280,7 +291,7 @@ def test_a_copy_that_cannot_be_removed_is_said_and_removed_by_the_next_run(desk:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(ReceiptCopies, "remove", stuck)
-        ran = desk.command("journal", "prune", *_ALL)
+        ran = desk.command("journal", "prune", *_DONE)
     assert (ran.code, str(receipts) in ran.err) == (73, True)
-    assert desk.command("journal", "prune", *_ALL).code == 0
+    assert desk.command("journal", "prune", *_DONE).code == 0
     assert list(receipts.iterdir()) == []
