@@ -118,7 +118,11 @@ CHECKS: Final = (
         Text("monitoring"), Place.MACHINE, machine.monitoring, Text("Correct [monitor]; docs/monitoring.md says how.")
     ),
     Check(
-        Text("signing key"), Place.KEYS, machine.signing_key, Text("Check [keys.signing]; certs/README.md says how.")
+        Text("signing key"),
+        Place.KEYS,
+        machine.signing_key,
+        Text("Check [keys.signing]; certs/README.md says how."),
+        (_TRUSTED,),
     ),
     Check(
         Text("decryption keys"),
@@ -138,7 +142,7 @@ CHECKS: Final = (
         Place.KEYS,
         network.our_certificates,
         _REPLACE,
-        (_TRUSTED,),
+        (_TRUSTED, *_OWN_KEYS),
         certificates=certificates.own,
     ),
     Check(Text("register"), Place.REGISTER, network.register, _NO_ANSWER, _ALLOWED),
@@ -197,27 +201,35 @@ def in_use(context: CheckContext) -> tuple[CertificateInUse, ...]:
 def carry_out(checks: tuple[Check, ...], context: CheckContext, *, max_seconds: float) -> Iterator[CheckResult]:
     """Carry out checks and yield each result as soon as it is known; ``max_seconds`` bounds all together.
 
-    One cause is one line: what depends on it is not tried, and names the cause.
+    One cause is one line: what depends on it, or says the same once more, is not tried, and names the cause.
     """
     ends = time.monotonic() + max_seconds
     causes: dict[str, list[str]] = {}
+    red: dict[str, str] = {}
     try:
         for check in checks:
             first = list(dict.fromkeys(cause for name in check.needs for cause in causes.get(name, ())))
             if first:
-                result = CheckResult(
-                    Status.YELLOW, Text("not tried"), Text("See to this first: {checks}.", checks=listed(*first))
-                )
+                result = _not_tried(first)
                 causes[check.name] = first
             else:
                 result = _bounded(check, context, min(_seconds(check.place, context.settings), ends - time.monotonic()))
-                if result.status is Status.RED:
+                if result.status is Status.RED and result.text in red:
+                    first = causes[check.name] = [red[result.text]]
+                    result = _not_tried(first)
+                elif result.status is Status.RED:
                     causes[check.name] = [check.name]
+                    if not isinstance(result.error, NotReady | InternalError):  # which name no cause
+                        red[result.text] = check.name
                 if check.place is Place.REGISTER and isinstance(result.error, RegistryUnreachable):
                     causes["register"] = [check.name]  # it told the time, and fails when it is asked
             yield replace(result, name=check.name)
     finally:
         context.close()
+
+
+def _not_tried(first: list[str]) -> CheckResult:
+    return CheckResult(Status.YELLOW, Text("not tried"), Text("See to this first: {checks}.", checks=listed(*first)))
 
 
 def _seconds(place: Place, settings: Settings) -> float:
