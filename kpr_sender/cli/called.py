@@ -74,7 +74,7 @@ class Called:
         names = "|".join((*self.commands, *BELOW))
         quoted = r"(?:'[^']*'|\"[^\"]*\"|[^\s'\"]*[^\s'\".,;:)])+"
         valued = rf"(?:{'|'.join(_WITH_VALUE)}) {quoted}"
-        placed = rf"[A-Z]+\b|\d+\b|[0-9a-f]+-[0-9a-f-]*[0-9a-f]|(?=[/'\"]){quoted}"
+        placed = rf"[A-ZÆØÅ]+\b|\d+\b|[0-9a-f]+-[0-9a-f-]*[0-9a-f]|(?=[/'\"]){quoted}"
         return re.compile(
             rf"\bkpr-send(?: (?:{valued}|-{{1,2}}[a-z][a-z-]*[a-z]|-[vq]|(?:{names})(?![\w-])|{placed}))+"
         )

@@ -5,18 +5,29 @@ from __future__ import annotations
 import copy
 import inspect
 import os
+import re
 from collections.abc import Sequence
 from typing import Final
 
 import click
 
 from kpr_sender.model import Language
-from kpr_sender.render.language import of_locale, say_help
+from kpr_sender.render.language import of_locale, say, say_help
 from kpr_sender.texts import Text
 
 _OPTION: Final = "--lang"
 _CLICKS: Final = (Text("required"),)
 """What click says from a variable, where the extractor of its words does not find it."""
+_PLACES: Final = {
+    str(text): text
+    for text in (
+        *(Text("ARGS"), Text("COMMAND"), Text("DIGITS"), Text("DIR"), Text("DURATION"), Text("FILE"), Text("FOLDER")),
+        *(Text("INTEGER"), Text("INTEGER RANGE"), Text("NAME"), Text("OPTIONS"), Text("TEXT"), Text("TYPE")),
+        *(Text("VALUE"), Text("WHERE"), Text("YEAR")),
+    )
+}
+"""What stands in a command's line for what a person types, ours and click's; ID, MSGID and N are the same in both."""
+_PLACE: Final = re.compile(r"INTEGER RANGE|[A-Z]+")
 
 
 def asked(arguments: Sequence[str]) -> Language:
@@ -43,18 +54,32 @@ def localized(command: click.Command) -> click.Command:
     localized_command = copy.copy(command)
     localized_command.help = _help(command.help)
     localized_command.short_help = _help(command.short_help)
+    localized_command.options_metavar = _places(command.options_metavar)
     localized_command.params = [_parameter(each) for each in command.params]
     if isinstance(localized_command, click.Group):
+        localized_command.subcommand_metavar = _places(localized_command.subcommand_metavar) or ""
         localized_command.commands = {name: localized(each) for name, each in localized_command.commands.items()}
     return localized_command
 
 
 def _parameter(parameter: click.Parameter) -> click.Parameter:
-    if not isinstance(parameter, click.Option):
-        return parameter
-    option = copy.copy(parameter)
-    option.help, option.prompt = _help(option.help), _help(option.prompt)
-    return option
+    """Return a parameter in the language that is spoken; an argument without a word of its own has a name of ours."""
+    localized_parameter = copy.copy(parameter)
+    localized_parameter.metavar = _places(parameter.metavar or _by_type(parameter))
+    if isinstance(localized_parameter, click.Option):
+        localized_parameter.help = _help(localized_parameter.help)
+        localized_parameter.prompt = _help(localized_parameter.prompt)
+    return localized_parameter
+
+
+def _by_type(parameter: click.Parameter) -> str | None:
+    """Return what click would write by itself for an option's value, where that is a word."""
+    name = parameter.type.name.upper()
+    return name if isinstance(parameter, click.Option) and not parameter.is_flag and name in _PLACES else None
+
+
+def _places(metavar: str | None) -> str | None:
+    return None if metavar is None else _PLACE.sub(lambda word: say(_PLACES.get(word[0], word[0])), metavar)
 
 
 def _help(text: str | None) -> str | None:

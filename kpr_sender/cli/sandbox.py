@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import textwrap
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +16,8 @@ from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.errors import EXIT_OK, ConfigInvalid
 from kpr_sender.model import Environment
 from kpr_sender.render import json
-from kpr_sender.sandbox.faults import Faults, describe
+from kpr_sender.render.language import say
+from kpr_sender.sandbox.faults import FAULTS, FaultKind, Faults
 from kpr_sender.sandbox.registered import EKSEMPEL
 from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER
 from kpr_sender.sandbox.sandbox import Sandbox
@@ -30,12 +32,37 @@ Copy it to change it.
     kpr-send --env lokal --config DIR/lokal.toml"""
 
 
+class _WithFaults(click.Command):
+    """Shows the table of faults below its options, in the language that is spoken."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's own
+        with formatter.section(say(Text("Faults"))):
+            widest = max(map(len, FAULTS))
+            for name, kind in FAULTS.items():
+                head = f"{'':{formatter.current_indent}}{name:<{widest}}  "
+                # click's own list breaks at hyphens, and a condition's name is typed.
+                text = textwrap.fill(
+                    _described(kind),
+                    formatter.width,
+                    initial_indent=head,
+                    subsequent_indent=" " * len(head),
+                    break_on_hyphens=False,
+                )
+                formatter.write(f"{text}\n")
+
+
+def _described(kind: FaultKind) -> str:
+    if kind.choices:
+        return say(Text("{text} One of: {choices}.", text=kind.text, choices=", ".join(kind.choices)))
+    return say(Text("{text} Default {default}.", text=kind.text, default=kind.default) if kind.default else kind.text)
+
+
 @click.group("sandbox")
 def command() -> None:
     """Run a Tjenestebuss with a KPR receiver and an Adresseregister on this machine."""
 
 
-@command.command("serve", epilog=f"\b\nFaults:\n{describe()}")
+@command.command("serve", cls=_WithFaults)
 @click.option("--dir", "folder", type=PATH, required=True, metavar="DIR", help="Its folder: PKI, queues, ledger.")
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="On 127.0.0.1; any free one when not given.")
 @click.option(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -62,7 +61,7 @@ class FaultKind:
         then: What ``kpr-send`` makes of it and what a person does, for docs/sandbox.md.
     """
 
-    text: str
+    text: Text
     number: float | None = None
     choices: tuple[str, ...] = ()
     typed: bool = True
@@ -77,156 +76,164 @@ class FaultKind:
 FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
     {
         FaultName.REJECT: FaultKind(
-            "The receipt says rejected (status 2, error T02).",
+            Text("The receipt says rejected (status 2, error T02)."),
             then="The half is *rejected*: 81, or 82 where the other half is delivered. `receipts` shows FHI's "
             "errors; then a new extract (`send --replaces`) or the same file again (`resend`).",
         ),
         FaultName.STATUS_3: FaultKind(
-            "The receipt says OK with errors (status 3, error E31).",
+            Text("The receipt says OK with errors (status 3, error E31)."),
             then="*Delivered with errors*: 82 until a new extract replaces it or a person settles it (`resolve "
             "--settled`).",
         ),
         FaultName.OK_WITH_ERROR: FaultKind(
-            "The receipt says OK (status 1) and has an error (X99) all the same.",
+            Text("The receipt says OK (status 1) and has an error (X99) all the same."),
             then="*Delivered*, and 82: a receipt that says both needs a person, who asks FHI and settles it.",
         ),
         FaultName.UNKNOWN_STATUS: FaultKind(
-            "The receipt has a status that kodeverk 8258 does not have.",
+            Text("The receipt has a status that kodeverk 8258 does not have."),
             then="Stored, not verified, and left on the queue: 76. FHI must say what it means; `receipts discard "
             "N` where it means nothing.",
         ),
         FaultName.UNKNOWN_MSGID: FaultKind(
-            "The receipt names a MsgId that nobody sent.",
+            Text("The receipt names a MsgId that nobody sent."),
             then="Nothing of ours is answered, so the pair stays *published*; an answer to what this journal never "
             "sent is 82: somebody else may deliver for the municipality.",
         ),
         FaultName.MSGID_NOTATION: FaultKind(
-            "The receipt writes the MsgId in this notation.",
+            Text("The receipt writes the MsgId in this notation."),
             choices=("upper-case", "braces", "32-hex", "urn"),
             then="*Delivered*: a MsgId is compared in every notation of .NET's.",
         ),
         FaultName.RECEIPT_SENDER: FaultKind(
-            "The receipt names its sender by this alone.",
+            Text("The receipt names its sender by this alone."),
             choices=("level-1", "organisation-number", "nothing"),
             then='With `level-1` it is not verified: 76; `receiver.receipt_sender = "level1"` or `receipts accept '
             "N` takes it. The same for the other two, by a person alone.",
         ),
         FaultName.CONTRADICTION: FaultKind(
-            "A positive receipt is followed by a negative one.",
+            Text("A positive receipt is followed by a negative one."),
             then="The first verified receipt decides the state; that another says the opposite is 82, until a "
             "person has asked FHI and settles it.",
         ),
         FaultName.ANSWER_TWICE: FaultKind(
-            "The same receipt is put on the queue twice.",
+            Text("The same receipt is put on the queue twice."),
             then="*Delivered*: the second one is settled and noted as a duplicate.",
         ),
         FaultName.DELAY: FaultKind(
-            "The answer comes this many seconds after the message.",
+            Text("The answer comes this many seconds after the message."),
             number=30.0,
             then="*Published*, 80, until it comes; `wait` takes it. Overdue (84) after `report.overdue_after`.",
         ),
         FaultName.NO_ANSWER: FaultKind(
-            "No answer as long as the fault is on; the message is stored.",
+            Text("No answer as long as the fault is on; the message is stored."),
             then="*Published*, 80, then overdue, 84: ask FHI (`resolve MSGID` has the text); nothing is sent again "
             "by itself. When the fault ends the answer comes.",
         ),
         FaultName.WRONG_SIGNER: FaultKind(
-            "The receipt is signed with another key, FHI's certificate bundled with it.",
+            Text("The receipt is signed with another key, FHI's certificate bundled with it."),
             then="Stored, not verified, and left on the queue: 76. Never *delivered*, whatever it says (promise G4).",
         ),
         FaultName.MALFORMED_ANSWER: FaultKind(
-            "The receipt is sealed and signed as it should be, but its XML breaks off.",
+            Text("The receipt is sealed and signed as it should be, but its XML breaks off."),
             then="Stored, not verified, 76: it cannot be read, so it cannot count.",
         ),
         FaultName.UNSEALED_ANSWER: FaultKind(
-            "The receipt comes as clear text.",
+            Text("The receipt comes as clear text."),
             then="Stored, not verified, 76; `receiver.unsealed_receipts` lets it count outside produksjon.",
         ),
         FaultName.ERROR_QUEUE: FaultKind(
-            "A message with this condition on the sender's error queue instead of a receipt.",
+            Text("A message with this condition on the sender's error queue instead of a receipt."),
             choices=(INVALID_CERTIFICATE, *(name for name in CONDITIONS if name != INVALID_CERTIFICATE)),
             then="*Faulted*, 81, or 82 where the other half is delivered. Fix what the condition names, then "
             "`resend` and `send`; a verified receipt that comes later counts for more.",
         ),
         FaultName.ERROR_AS_CLONE: FaultKind(
-            "Error-queue messages are clones of the sender's message, as NHN's client once wrote them.",
+            Text("Error-queue messages are clones of the sender's message, as NHN's client once wrote them."),
             then="With `error-queue`: the same as without, since the message is known by its properties alone.",
         ),
         FaultName.LOST_BY_RECEIVER: FaultKind(
-            "The receiver takes the message and loses it: it is never answered, and its message-id counts as seen.",
+            Text(
+                "The receiver takes the message and loses it: it is never answered, and its message-id counts as seen."
+            ),
             then="As `no-answer`, for good: 80, then overdue, 84; ask FHI, and after its word `resolve "
             "--not-arrived`: sent again under a new message-id.",
         ),
         FaultName.FOREIGN_IN_FRONT: FaultKind(
-            "This many messages for another system come first.",
+            Text("This many messages for another system come first."),
             number=1.0,
             then="*Delivered*: they are taken, given back untouched and counted; many of them, or those that stay, "
             "lead to 88 ([a shared queue](shared-queue.md)).",
         ),
         FaultName.FOREIGN_OWNER: FaultKind(
-            "That system reads its messages off the receipts queue every so many seconds; foreign.jsonl lists them.",
+            Text(
+                "That system reads its messages off the receipts queue every so many seconds; foreign.jsonl lists them."
+            ),
             number=60.0,
             typed=False,
             then="With `foreign-in-front`: shows that others' messages stay within their owner's reach. 88 does "
             "not come, as somebody reads the queue.",
         ),
         FaultName.DELIVERY_LIMIT: FaultKind(
-            "A message that comes back more often than this goes to the dead letter queue.",
+            Text("A message that comes back more often than this goes to the dead letter queue."),
             number=10.0,
             typed=False,
             then="With `foreign-in-front`: shows that no look of ours is the one too many.",
         ),
         FaultName.HOLD_DISPOSITION: FaultKind(
-            "The message is stored, its disposition held back while the fault is on.",
+            Text("The message is stored, its disposition held back while the fault is on."),
             then="The bus does not say what became of the message within `bus.publish_timeout`: *in doubt*, 83, "
             "until its receipt comes.",
         ),
         FaultName.DROP_BEFORE_DISPOSITION: FaultKind(
-            "After the complete transfer the connection drops; nothing is stored.",
+            Text("After the complete transfer the connection drops; nothing is stored."),
             then="*In doubt*, 83: FHI does not have it, and nobody here can know. `resolve MSGID`, ask FHI, "
             "`--not-arrived`.",
         ),
         FaultName.DROP_AFTER_TRANSFER: FaultKind(
-            "The message is stored, then the connection drops without a disposition.",
+            Text("The message is stored, then the connection drops without a disposition."),
             then="*In doubt* at first; its receipt comes and makes it *delivered*.",
         ),
         FaultName.QUEUE_FULL: FaultKind(
-            "The message is rejected as by a full queue.",
+            Text("The message is rejected as by a full queue."),
             then="Certainly not sent: tried again within `bus.reconnect_budget`, then *sealed*, 69. The next "
             "`send` sends the same bytes.",
         ),
         FaultName.UNROUTABLE: FaultKind(
-            "The queue is unknown to the exchange: lost by version 3, released by 4.",
+            Text("The queue is unknown to the exchange: lost by version 3, released by 4."),
             then="Version 3 says *accepted* and loses it: *published*, 80, overdue later. Version 4 gives it back: "
             "*sealed*, 78, check `receiver.queue`.",
         ),
         FaultName.REFUSE_LOGIN: FaultKind(
-            "Every login to the bus is refused.",
+            Text("Every login to the bus is refused."),
             typed=False,
             then="*Sealed*, 77. The login is not tried again for 15 minutes, so that no account is locked; "
             "`doctor` tries it once.",
         ),
         FaultName.REGISTER_DOWN: FaultKind(
-            "Adresseregisteret answers HTTP 503 and nothing else.",
+            Text("Adresseregisteret answers HTTP 503 and nothing else."),
             typed=False,
             then="Nothing is sealed, 69, unless an earlier answer may still be used; receipts wait on the queue "
             "until their signer can be looked up.",
         ),
         FaultName.REGISTER_NEW_CERTIFICATE: FaultKind(
-            "FHI has a new certificate for encryption, in Adresseregisteret too; it opens nothing with the old key.",
+            Text(
+                "FHI has a new certificate for encryption, in Adresseregisteret too; it opens nothing with the old key."
+            ),
             typed=False,
             then="*Delivered*: it is sealed for the new one. What was sealed before and not sent is sealed anew, "
             "the MsgId stays. With `receiver.encryption_certificate` named it is refused: 78.",
         ),
         FaultName.REGISTER_NEW_SIGNER: FaultKind(
-            "FHI signs with a new certificate, which Adresseregisteret has.",
+            Text("FHI signs with a new certificate, which Adresseregisteret has."),
             typed=False,
             then="*Delivered*: the register is asked once more past the cache when no signer fits. With "
             "`receiver.signing_certificates` named: 78.",
         ),
         FaultName.REGISTER_OTHER_FOR_US: FaultKind(
-            "Adresseregisteret has another encryption certificate of the municipality's than it holds the key of; "
-            "receipts are sealed for it.",
+            Text(
+                "Adresseregisteret has another encryption certificate of the municipality's than it holds the key of; "
+                "receipts are sealed for it."
+            ),
             typed=False,
             then="Nothing is sent, 77: receipts could not be opened. Where no register is asked, the receipt shows "
             "it: 77, `AnswerUnopened`.",
@@ -335,21 +342,4 @@ class Faults:
 
 NO_FAULTS: Final = Faults()
 
-_HELP_WIDTH: Final = 110  # columns
 _FORM: Final = Text("The form is NAME[:KPR_IPL|:KPR_IDE][=VALUE]; see kpr-send sandbox serve --help.")
-
-
-def describe() -> str:
-    """Return the table for ``--help``: a line for each fault, and the words that one takes below it."""
-    width = max(len(name) for name in FAULTS)
-    lines = []
-    for name, kind in FAULTS.items():
-        lines.append(f"{name:<{width}}  {kind.text}" + (f" Default {kind.default}." if kind.default else ""))
-        lines += textwrap.wrap(
-            ", ".join(kind.choices),
-            _HELP_WIDTH,
-            initial_indent=" " * (width + 2),
-            subsequent_indent=" " * (width + 2),
-            break_on_hyphens=False,
-        )
-    return "\n".join(lines)
