@@ -22,6 +22,7 @@ from kpr_sender.errors import BusUnreachable
 from kpr_sender.model import Environment
 from kpr_sender.settings import load
 from kpr_sender.states import ShipmentState
+from kpr_sender.texts import Text
 from tests.helpers.memory_bus import MemoryBus
 
 
@@ -30,7 +31,7 @@ def main(folder: Path, broker: dict[str, Any], sealed: Path | None) -> None:
     made = make(folder, broker)
     settings = load(made.config, Environment.LOKAL, environ=os.environ)
     down = MemoryBus()
-    down.connect_error = BusUnreachable("Down until it is sealed.")
+    down.connect_error = BusUnreachable(Text("Down until it is sealed."))
     with suppress(BusUnreachable), Client(settings, bus=down) as client:
         client.submit()
     app = App(settings)

@@ -69,14 +69,14 @@ class KprError(Exception):
     fault: ClassVar[Fault]
     advice: ClassVar[Text]
 
-    what: str
+    what: Text
     where: str
-    next_step: str
+    next_step: Text
 
-    def __init__(self, what: str, *, where: str = "", next_step: str = "") -> None:
-        self.what, self.where, own = (text and redact_text(text, MAX_TEXT) for text in (what, where, next_step))
+    def __init__(self, what: Text, *, where: str = "", next_step: Text | None = None) -> None:
+        self.what, self.where = redact_text(what, MAX_TEXT), redact_text(where, MAX_TEXT)
         super().__init__(self.what)
-        self.next_step = own or self.advice
+        self.next_step = redact_text(next_step, MAX_TEXT) if next_step else self.advice
 
     def __str__(self) -> str:
         """The whole message in one line."""
@@ -88,7 +88,7 @@ class KprError(Exception):
         return paragraph(self.placed, self.next_step)
 
     @property
-    def placed(self) -> str:
+    def placed(self) -> Text:
         """What happened, and where."""
         return Text("{where}: {what}", where=self.where, what=self.what) if self.where else self.what
 

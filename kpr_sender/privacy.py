@@ -206,6 +206,8 @@ def redact_text(text: str, most: int | None = None) -> str:
         text: Of any number of lines. A ``Text`` stays one: its values are cleaned.
         most: Given for what must be one line of at most so many characters.
     """
+    if not text:
+        return text
     clean = _clean(str(text), most)
     if not isinstance(text, Text) or clean == text:
         return text if clean == text else clean

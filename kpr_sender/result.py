@@ -222,7 +222,7 @@ def _alarmed(submission: Submission) -> KprError | None:
     if alarmed is None:
         return None
     return NeedsPerson(
-        alarmed.alarm,
+        as_text(alarmed.alarm),
         next_step=Text(
             "Send nothing before it is clear who sent it: another machine, another journal, another program, this "
             "journal before it was restored? Ask kpr@fhi.no what it has, then kpr-send resolve {msg_id} --settled "

@@ -53,8 +53,11 @@ class Text(str):
 FORMS: Final[Mapping[str, Callable[[str], str]]] = {
     "capital": lambda text: f"{text[:1].upper()}{text[1:]}",
     "bare": lambda text: text.strip(_STOPS),
+    "definite": lambda text: "en ".join(text.split(" ", 1)) if " " in text else f"{text}en",
+    "capital-definite": lambda text: FORMS["capital"](FORMS["definite"](text)),
 }
-"""What a text may be as a value of another: at its beginning, or where the other goes on behind it."""
+"""What a text may be as a value of another: at its beginning, or where the other goes on behind it; and in bokmål
+``fagmeldingen (id)`` of ``fagmelding (id)``, where English has an article of its own."""
 
 
 def as_text(words: str) -> Text:

@@ -16,6 +16,7 @@ from kpr_sender.logins import PAUSE, Login, RefusedLogins, beside
 from kpr_sender.operator.self_check import Status
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
 from tests.helpers.municipality import SENDER_HER_ID, Municipality, municipality
 from tests.helpers.self_checks import only
 
@@ -42,7 +43,7 @@ class Scene:
         with (memory or self.memory()).attempt(login):
             self.attempts.append((user, secret))
             if (user, secret) != self.right:
-                raise LoginRefused("The bus refused the login.", where="tb.nhn.no:5671")
+                raise LoginRefused(Text("The bus refused the login."), where="tb.nhn.no:5671")
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from kpr_sender.errors import BY_CODE, ERRORS, ORDER, AccessRefused, ConfigInvalid, InDoubt, LastError, rank, worst
 from kpr_sender.model import MessageType
 from kpr_sender.states import ShipmentState
+from kpr_sender.texts import Text
 from tests.helpers.submissions import AT, pair, receipt, shipment, told
 
 S = ShipmentState
@@ -33,7 +34,11 @@ def test_each_error_has_its_one_place_and_the_order_is_the_promised_one() -> Non
 
 
 def test_what_keeps_us_from_knowing_never_outweighs_what_is_known() -> None:
-    doubt, queue, login = InDoubt("It is not known."), ConfigInvalid("No such queue."), AccessRefused("No login.")
+    doubt, queue, login = (
+        InDoubt(Text("It is not known.")),
+        ConfigInvalid(Text("No such queue.")),
+        AccessRefused(Text("No login.")),
+    )
     assert worst([doubt], [queue]) is doubt
     assert worst([doubt, queue]) is queue, "what stops a run before it knows anything"
     assert worst([None, None], [login, queue]) is login
@@ -87,5 +92,7 @@ def test_a_certificate_s_role_is_named_once() -> None:
     from kpr_sender.operator.certificates import CertificateInUse  # noqa: PLC0415 - only here
     from kpr_sender.profiles.profile import Deadline  # noqa: PLC0415
 
-    row = CertificateInUse("ours for signing", "p12", error=AccessRefused("It has expired.", where="ours for signing"))
+    row = CertificateInUse(
+        "ours for signing", "p12", error=AccessRefused(Text("It has expired."), where="ours for signing")
+    )
     assert row.concern(AT, Deadline(AT.date())) == f"It has expired. {AccessRefused.advice}"

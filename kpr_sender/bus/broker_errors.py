@@ -41,8 +41,8 @@ class Meaning:
     """What a condition means to a person."""
 
     error: type[KprError]
-    sentence: str
-    next_step: str = ""
+    sentence: Text
+    next_step: Text | None = None
 
     def as_error(self, where: str, condition: str, description: str) -> KprError:
         """Return the error, with the broker's condition and words in it."""

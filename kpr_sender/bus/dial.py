@@ -95,7 +95,7 @@ def _handshake_error(error: ssl.SSLError, where: str) -> KprError:
                 reason=error.verify_message,
             ),
             where=where,
-            next_step=_VERIFY_NEXT.get(code, ""),
+            next_step=_VERIFY_NEXT.get(code),
         )
     reason = error.reason or ""
     if reason in _NOT_TLS:

@@ -20,6 +20,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final, NoReturn
 
+from kpr_sender.render.language import say
+from kpr_sender.texts import Text
+
 INTERRUPTED: Final = 130
 """128 + SIGINT, as shells have it: the run ended before anything was known."""
 
@@ -79,7 +82,8 @@ class Ending:
             if self.afterwards is not None:
                 self.afterwards()
         except BaseException as error:  # noqa: BLE001 - also a panic of a native library; its text may hold a secret
-            sys.stderr.write(f"kpr-send: an unexpected {type(error).__name__} after the result, which stands.\n")
+            text = Text("kpr-send: an unexpected {name} after the result, which stands.", name=type(error).__name__)
+            sys.stderr.write(f"{say(text)}\n")
 
     @contextmanager
     def listening(self) -> Iterator[None]:

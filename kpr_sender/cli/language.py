@@ -55,27 +55,22 @@ def localized(command: click.Command) -> click.Command:
     localized_command.help = _help(command.help)
     localized_command.short_help = _help(command.short_help)
     localized_command.options_metavar = _places(command.options_metavar)
-    localized_command.params = [_parameter(each) for each in command.params]
+    context = click.Context(command)
+    localized_command.params = [_parameter(each, context) for each in command.params]
     if isinstance(localized_command, click.Group):
         localized_command.subcommand_metavar = _places(localized_command.subcommand_metavar) or ""
         localized_command.commands = {name: localized(each) for name, each in localized_command.commands.items()}
     return localized_command
 
 
-def _parameter(parameter: click.Parameter) -> click.Parameter:
-    """Return a parameter in the language that is spoken; an argument without a word of its own has a name of ours."""
+def _parameter(parameter: click.Parameter, context: click.Context) -> click.Parameter:
     localized_parameter = copy.copy(parameter)
-    localized_parameter.metavar = _places(parameter.metavar or _by_type(parameter))
     if isinstance(localized_parameter, click.Option):
         localized_parameter.help = _help(localized_parameter.help)
         localized_parameter.prompt = _help(localized_parameter.prompt)
+    if not (isinstance(parameter, click.Option) and parameter.is_flag):
+        localized_parameter.metavar = _places(parameter.make_metavar(context))
     return localized_parameter
-
-
-def _by_type(parameter: click.Parameter) -> str | None:
-    """Return what click would write by itself for an option's value, where that is a word."""
-    name = parameter.type.name.upper()
-    return name if isinstance(parameter, click.Option) and not parameter.is_flag and name in _PLACES else None
 
 
 def _places(metavar: str | None) -> str | None:

@@ -17,7 +17,7 @@ from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.language import asked, localized
 from kpr_sender.errors import KprError, UsageError
 from kpr_sender.render.language import say, say_help, speaking
-from kpr_sender.texts import Text, listed
+from kpr_sender.texts import Text, as_text, listed
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -134,7 +134,7 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str], ending: Ending) -> int:
     called = Called(tuple(arguments), tuple(COMMANDS))
     failure = output.Failure(called, ending)
-    with streams.unfailing() as ending.hurry, speaking(asked(arguments)):
+    with speaking(asked(arguments)), streams.unfailing() as ending.hurry:
         try:
             ending.begin()
             code = ending.known(_outcome(Invocation(called, ending), failure))
@@ -151,7 +151,7 @@ def _outcome(invocation: Invocation, failure: output.Failure) -> int:
     except click.ClickException as error:
         from kpr_sender.privacy import redact_text  # noqa: PLC0415 - only when something is wrong
 
-        hint = ""
+        hint = None
         if isinstance(error, click.UsageError) and error.ctx:
             hint = Text("See {command} --help.", command=error.ctx.command_path)
         if isinstance(error, NoArgsIsHelpError) and isinstance(error.ctx.command, click.Group):
@@ -160,7 +160,7 @@ def _outcome(invocation: Invocation, failure: output.Failure) -> int:
             what = Text("{command} needs one of its commands: {names}.", command=error.ctx.command_path, names=names)
             return failure.report(UsageError(what, next_step=hint))
         # It quotes what was typed, which may be a national id.
-        return failure.report(UsageError(redact_text(error.format_message()), next_step=hint))
+        return failure.report(UsageError(as_text(redact_text(error.format_message())), next_step=hint))
     except KprError as error:
         return failure.report(error)
     except (KeyboardInterrupt, SystemExit, click.Abort):

@@ -21,7 +21,7 @@ from kpr_sender.render import json
 from kpr_sender.render.text import receipts_screen
 from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
-from kpr_sender.texts import Text
+from kpr_sender.texts import Text, paragraph
 
 _MAX_FILE_BYTES: Final = 100_000_000
 """Above what the bus takes (50 MB) in base64."""
@@ -151,8 +151,8 @@ def _content(file: Path) -> bytes:
 
 def _combined(refused: list[InputRefused]) -> InputRefused:
     first, *others = refused
-    named = "".join(f" {error.where}: {error.what}" for error in others)
-    return InputRefused(first.what + named, where=first.where, next_step=first.next_step)
+    what = paragraph(first.what, *(error.placed for error in others))
+    return InputRefused(what, where=first.where, next_step=first.next_step)
 
 
 def _remark(report: Report) -> str:

@@ -16,7 +16,7 @@ from kpr_sender.journal.admission import require_clean
 from kpr_sender.operator.fhi_letter import letter
 from kpr_sender.operator.resolve import Case, Decision, require_decidable, require_once
 from kpr_sender.render import json
-from kpr_sender.render.decisions import words_of_decision
+from kpr_sender.render.history import words_of_history
 from kpr_sender.render.text import case_screen, open_decisions, question, unverified_receipts
 from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
@@ -62,7 +62,7 @@ def command(
         return client.resolve(msg_id, decision, reason=reason, by=by, again=again, seen=case)
 
     return session.run_offline(
-        invocation, decide, remark=lambda _: Text("Decided: {decision}.", decision=words_of_decision(decision.value))
+        invocation, decide, remark=lambda _: Text("Decided: {decision}.", decision=words_of_history(decision.value))
     )
 
 

@@ -39,7 +39,7 @@ from kpr_sender.settings.sample_file import register_url
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
 
-_STOPPING: Final = b"\nkpr-send: finishing the step under way; once more breaks it off.\n"
+_STOPPING: Final = Text("kpr-send: finishing the step under way; once more breaks it off.")
 _INTERRUPTED: Final = Text("kpr-send: interrupted; this is what is known.")
 
 
@@ -144,7 +144,7 @@ def _run(
                 raise
             # What is nobody's move is no mail of cron's.
             silent = invocation.loudness is Loudness.QUIET and error.fault is Fault.NOBODY
-            report, note = known, "" if silent else f"kpr-send: {error}"
+            report, note = known, "" if silent else Text("kpr-send: {error}", error=error.text)
         invocation.ending.known(report.exit_code)
         observe(_finished(report))
     if note:
@@ -194,6 +194,7 @@ class Shutdown:
 
     def __init__(self, client: Client, limit: TimeLimit, ending: Ending) -> None:
         self.signalled = False
+        self._stopping = f"\n{say(_STOPPING)}\n".encode()  # said here: a handler loads no catalogue
         self._client = client
         self._limit = limit
         self._ending = ending
@@ -207,7 +208,7 @@ class Shutdown:
         if not self._client.stop_after_step():
             return False
         self._requests.put(True)
-        warn_now(_STOPPING)
+        warn_now(self._stopping)
         return True
 
     def start(self) -> None:

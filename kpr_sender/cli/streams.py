@@ -24,6 +24,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final, TextIO, cast
 
 from kpr_sender.privacy import shown_text
+from kpr_sender.render.language import say
+from kpr_sender.texts import Text
 
 _READER_HAS_GONE: Final = (errno.EPIPE, errno.EIO)
 _STANDARD: Final = (0, 1, 2)
@@ -63,7 +65,7 @@ def unfailing() -> Iterator[Callable[[], None]]:
         finally:
             if out is not None and out.failure is not None and out.failure.errno not in _READER_HAS_GONE:
                 why = out.failure.strerror or type(out.failure).__name__
-                sys.stderr.write(f"kpr-send: standard output cannot be written: {why}.\n")
+                sys.stderr.write(f"{say(Text('kpr-send: standard output cannot be written: {why}.', why=why))}\n")
             for text, below in ((sys.stdout, out), (sys.stderr, err)):
                 if below is not None and isinstance(text, io.TextIOWrapper):
                     text.flush()
@@ -91,7 +93,8 @@ def prepare_process() -> None:
 
 def _say_the_type(raised: Any) -> None:
     with suppress(Exception):  # also while the interpreter ends
-        sys.stderr.write(f"kpr-send: an unexpected {raised.exc_type.__name__} beside the run, which goes on.\n")
+        name = raised.exc_type.__name__
+        sys.stderr.write(f"{say(Text('kpr-send: an unexpected {name} beside the run, which goes on.', name=name))}\n")
 
 
 class _Unfailing(io.BufferedIOBase):

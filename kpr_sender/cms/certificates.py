@@ -144,7 +144,7 @@ def rsa_public_key(certificate: x509.Certificate, *, name: str) -> RSAPublicKey:
     raise refusal(certificate, what, name=name, next_step=_OTHER_KEY)
 
 
-def refusal(certificate: x509.Certificate, what: str, *, name: str, next_step: str) -> AccessRefused:
+def refusal(certificate: x509.Certificate, what: Text, *, name: str, next_step: Text) -> AccessRefused:
     """Return the refusal of a certificate: the rule it breaks (no full stop), which one it is, what to do."""
     return AccessRefused(
         Text("{what}. It is {describe}.", what=what, describe=describe(certificate)), where=name, next_step=next_step

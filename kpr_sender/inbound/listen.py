@@ -430,7 +430,7 @@ class Listener:
             details: dict[str, str | int] = {"held": due.others, "next_look": rfc3339(due.at)}
             self.observe(Event(EventKind.FOREIGN_HELD, due.text, submission.shipments[0].msg_id, details=details))
 
-    def _too_many_foreign(self) -> str:
+    def _too_many_foreign(self) -> Text:
         return Text(
             "{held_cap} messages that are not ours stand before the receipts, as many as bus.held_cap allows. "
             "Let the system they belong to read its queue, or raise bus.held_cap.",

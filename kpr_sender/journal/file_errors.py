@@ -21,7 +21,7 @@ _LOCKED: Final = (
     Text("Another program has kept the journal locked for too long."),
     Text("Let backup or inspection tools finish, then run the same command again."),
 )
-_NOT_ALLOWED: Final = (Text("The journal may not be read or written by this user."), "")
+_NOT_ALLOWED: Final = (Text("The journal may not be read or written by this user."), None)
 NO_JOURNAL: Final = Text("The file is not a kpr-sender journal.")
 OTHER_DATABASE: Final = Text("The file is an SQLite database, but not a kpr-sender journal.")
 CHECK_NAME: Final = Text("Check the path in journal.path or --journal.")
@@ -30,7 +30,7 @@ _CHECK_PATH: Final = Text(
 )
 
 # Primary result code (https://sqlite.org/rescode.html) -> what happened, what to do. What is not here is our error.
-_SENTENCES: Final[Mapping[int, tuple[str, str]]] = {
+_SENTENCES: Final[Mapping[int, tuple[Text, Text | None]]] = {
     sqlite3.SQLITE_FULL: (Text("The disk is full."), Text("Make room, then run the same command again.")),
     sqlite3.SQLITE_IOERR: (
         Text("The disk reports an error."),

@@ -115,8 +115,8 @@ def receivers(context: CheckContext, trust: Trust) -> Iterator[CertificateInUse]
     try:
         found = context.receiver or context.registry(context.observe).counterpart(context.expected.service_her_id)
     except KprError as error:
-        for use in ("encryption", "signing"):
-            yield CertificateInUse(Text("FHI's for {use}", use=use), "", error=error)
+        for role in (Text("FHI's for encryption"), Text("FHI's for signing")):
+            yield CertificateInUse(role, "", error=error)
         return
     source, number = found.provenance.text, found.organisation_number or None
     row = CertificateInUse(Text("FHI's for encryption"), source, found.encryption)

@@ -41,7 +41,7 @@ from kpr_sender.registry.counterpart_checks import require_one_environment
 from kpr_sender.regular_file import open_regular
 from kpr_sender.settings.exposure import concerns_of_sending, require_unexposed, secrets_of
 from kpr_sender.settings.values import Revocation, Settings
-from kpr_sender.texts import Text, listed
+from kpr_sender.texts import Text, as_text, listed
 from kpr_sender.trust.parties import check_signer
 from kpr_sender.wording import all_of
 
@@ -167,7 +167,7 @@ def require_sizes(settings: Settings, limit: int, *, whose: str) -> None:
     """
     for kind, path in configured_files(settings).items():
         with suppress(InputMissing, MessageRefused):
-            wrong = too_large(kind, spliced_length(path), limit, whose=whose) if path else ""
+            wrong = too_large(kind, spliced_length(path), limit, whose=whose) if path else None
             if wrong:
                 raise InputRefused(wrong, where=f"files.{kind.norwegian}", next_step=AGREE_ON_SIZE)
 
@@ -274,7 +274,7 @@ def journal(context: CheckContext) -> CheckResult:
         raise JournalUnwritable(
             Text("{first} It is the first of {number} findings.", first=first.text, number=number)
             if number > 1
-            else first.text,
+            else as_text(first.text),
             where=first.subject,
             next_step=Text("Read all of them with kpr-send journal verify, before anything is sent."),
         )

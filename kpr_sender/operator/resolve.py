@@ -50,7 +50,7 @@ _CAUSES: Final[Mapping[Decision, Cause]] = {
     Decision.SETTLED: Cause.PERSON_SETTLES,
 }
 _RESEND_INSTEAD: Final = Text("Or send it again with kpr-send resend MSGID --reason TEXT.")
-_INSTEAD_OF_RESENDING: Final[Mapping[ShipmentState, str]] = {
+_INSTEAD_OF_RESENDING: Final[Mapping[ShipmentState, Text]] = {
     ShipmentState.SEALED: Text("Send it with kpr-send send."),
     ShipmentState.PUBLISHED: Text(
         "Wait for its receipt; if FHI says it has not arrived: kpr-send resolve MSGID --not-arrived --reason TEXT."
@@ -66,7 +66,7 @@ _INSTEAD_OF_RESENDING: Final[Mapping[ShipmentState, str]] = {
         "FHI has it: agree with kpr@fhi.no, then --replaces, or resolve --settled."
     ),
 }
-_NEXT_STEPS: Final[Mapping[ShipmentState, str]] = {
+_NEXT_STEPS: Final[Mapping[ShipmentState, Text]] = {
     ShipmentState.SEALED: Text("Send it with kpr-send send."),
     ShipmentState.PUBLISHING: Text("Let the run that publishes it end, then look again."),
 }

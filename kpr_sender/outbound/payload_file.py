@@ -99,7 +99,7 @@ def read_chunks(path: Path) -> Iterator[bytes]:
             while chunk := file.read(_CHUNK_BYTES):
                 yield chunk
     except OSError as error:
-        next_step = _SAVE_IT if isinstance(error, NotRegular) else ""
+        next_step = _SAVE_IT if isinstance(error, NotRegular) else None
         raise InputMissing(
             Text("The file cannot be read: {reason}.", reason=error.strerror), where=str(path), next_step=next_step
         ) from error

@@ -385,7 +385,7 @@ def accept(report: CheckReport, accepted: int | None, *, names: Mapping[MessageT
     return {rule: count for rule, count in report.counts.items() if RULES[rule].effect is Effect.DROP}
 
 
-def _refused(report: CheckReport, effect: Effect, names: Mapping[MessageType, str], next_step: str) -> InputRefused:
+def _refused(report: CheckReport, effect: Effect, names: Mapping[MessageType, str], next_step: Text) -> InputRefused:
     """Return the error that names the first finding of an effect, and how many there are."""
     from kpr_sender.preflight.rules.table import RULES
 

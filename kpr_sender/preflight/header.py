@@ -32,10 +32,10 @@ class Refusal(Exception):
     Args:
         what: One sentence, without anything personal.
         line: Line of the file, counted from 1; 0 where none can be named.
-        next_step: What to do; empty for the usual advice.
+        next_step: What to do; None for the usual advice.
     """
 
-    def __init__(self, what: str, *, line: int = 0, next_step: str = "") -> None:
+    def __init__(self, what: Text, *, line: int = 0, next_step: Text | None = None) -> None:
         super().__init__(what)
         self.what = what
         self.line = line

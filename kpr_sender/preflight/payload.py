@@ -54,8 +54,8 @@ class Payload:
 
 def too_large(
     kind: MessageType, length: int, limit: int, *, around: int = LEAST_AROUND, whose: str = "limits.refuse_bytes"
-) -> str:
-    """Return a sentence where a message would be refused for its size; empty where it would not.
+) -> Text | None:
+    """Return a sentence where a message would be refused for its size; None where it would not.
 
     Args:
         kind: Which of the two files.
@@ -66,7 +66,7 @@ def too_large(
         whose: What sets the limit.
     """
     if length + around <= limit:
-        return ""
+        return None
     size = length + around
     if around == LEAST_AROUND:
         return Text(

@@ -297,7 +297,7 @@ class Reader:
     def _too_many(self, line: int) -> NoReturn:
         self._refuse(Text("There is a record of more than {elements} elements.", elements=MAX_ELEMENTS), line)
 
-    def _refuse(self, what: str, line: int) -> NoReturn:
+    def _refuse(self, what: Text, line: int) -> NoReturn:
         raise Refusal(what, line=line) from None
 
     def _walk(self, namespace: str, containers: Collection[str], *, ended: bool) -> Iterator[Event]:

@@ -191,7 +191,7 @@ def _facts(report: CheckReport, made_at: datetime, names: tuple[str, str]) -> li
             Text("Rules"),
             Text("{year}, {environment}", year=report.year, environment=report.environment.value),
         ),
-        (Text("Checked"), Text("{when}", when=made_at.isoformat(sep=" ", timespec="minutes"))),
+        (Text("Checked"), Text("{when:%Y-%m-%d} at {when:%H:%M}", when=made_at)),
     ]
 
 

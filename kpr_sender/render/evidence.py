@@ -14,6 +14,7 @@ from kpr_sender.operator.evidence import FORMAT, Enclosed, Evidence, Genuine
 from kpr_sender.operator.evidence_archive import LIST, SIGNATURE, VERIFICATION, VERIFICATION_OF_ISSUER
 from kpr_sender.preflight.rules.table import RULES
 from kpr_sender.privacy import shown
+from kpr_sender.render.history import words_of_history
 from kpr_sender.render.html import page
 from kpr_sender.render.json import report_json
 from kpr_sender.standing import standing
@@ -272,7 +273,7 @@ def _tables(evidence: Evidence) -> Iterator[_Table]:
         Text("History"),
         "",
         (Text("When"), Text("MsgId"), Text("What"), Text("By"), Text("Why")),
-        tuple((rfc3339(one.at), one.msg_id, one.what, one.who, one.why) for one in evidence.history),
+        tuple((rfc3339(one.at), one.msg_id, words_of_history(one.what), one.who, one.why) for one in evidence.history),
     )
     yield _Table(Text("Made with"), "", (Text("What"), Text("Version")), tuple(evidence.versions.items()))
 

@@ -21,8 +21,8 @@ from kpr_sender.model import (
     SubmissionState,
     rfc3339,
 )
-from kpr_sender.operator.resolve import Attempt, Case, Decision
-from kpr_sender.render.decisions import words_of_decision
+from kpr_sender.operator.resolve import Case, Decision
+from kpr_sender.render.history import attempt_lines, decision_line
 from kpr_sender.render.language import say, spoken
 from kpr_sender.report import Report
 from kpr_sender.result import environment_mark
@@ -67,17 +67,15 @@ _QUESTIONS: Final[Mapping[Decision, Callable[[str], Text]]] = {
     Decision.CANCEL: lambda name: Text("Do you give the {name} up?", name=name),
     Decision.SETTLED: lambda name: Text("Need nobody look at the {name} any more?", name=name),
 }
-_TOLD: Final = ("replaces", "by_submission", "receipt_id", "found", "emptied", "settled")
-"""What of a decision's evidence a person wants to see."""
 _PRUNED: Final = Text("its sealed bytes and its receipts' content were removed; ids, digests and decisions are here")
 _RULE: Final = "-" * 78
 _THUMBPRINT_DIGITS: Final = 10
 _COUNTED: Final[Mapping[str, Callable[[int], Text]]] = {
-    "submissions": lambda number: Text("{number:,} submissions", number=number),
-    "shipments": lambda number: Text("{number:,} shipments", number=number),
-    "receipts": lambda number: Text("{number:,} receipts", number=number),
-    "events": lambda number: Text("{number:,} events", number=number),
-    "sealed_bytes": lambda number: Text("{number:,} sealed bytes", number=number),
+    "submissions": lambda number: Text("{count:,} submission", plural="{count:,} submissions", count=number),
+    "shipments": lambda number: Text("{count:,} shipment", plural="{count:,} shipments", count=number),
+    "receipts": lambda number: Text("{count:,} receipt", plural="{count:,} receipts", count=number),
+    "events": lambda number: Text("{count:,} event", plural="{count:,} events", count=number),
+    "sealed_bytes": lambda number: Text("{count:,} sealed byte", plural="{count:,} sealed bytes", count=number),
 }
 _LABEL_WIDTHS: Final = {Language.EN: 10, Language.NB: 14}
 _FIELD_WIDTHS: Final = {Language.EN: 12, Language.NB: 17}
@@ -191,7 +189,7 @@ def case_screen(case: Case, report: Report) -> Iterator[str]:
     yield ""
     yield from _shipment(shipment, report)
     for number, attempt in enumerate(case.attempts, start=1):
-        yield from _indented(Text("attempt {number}", number=number), _attempt(attempt))
+        yield from _indented(Text("attempt {number}", number=number), attempt_lines(attempt))
     yield from _indented(Text("sealed"), [f"sha256 {shipment.sealed_sha256}", f"message-id {shipment.message_id}"])
 
 
@@ -211,10 +209,11 @@ def open_decisions(case: Case, *, letter: str) -> Iterator[str]:
         yield letter.rstrip()
         yield _RULE
     if case.may_be_resent:
-        yield f"  kpr-send resend {case.shipment.msg_id} --reason TEXT"
+        yield say(Text("  kpr-send resend {msg_id} --reason TEXT", msg_id=case.shipment.msg_id))
         yield f"      {say(_RESENDS[case.shipment.state])}"
     for decision in case.open_to:
-        yield f"  kpr-send resolve {case.shipment.msg_id} --{decision.value} --reason TEXT"
+        named = (case.shipment.msg_id, decision.value)
+        yield say(Text("  kpr-send resolve {msg_id} --{decision} --reason TEXT", msg_id=named[0], decision=named[1]))
         yield f"      {say(_question(case.shipment, decision)[1])}"
 
 
@@ -348,16 +347,6 @@ def _shipment(shipment: Shipment, report: Report) -> Iterator[str]:
         yield from _indented(Text("error"), [shipment.last_error.text])
 
 
-def decision_line(event: JournalEvent) -> str:
-    """Return what a person decided, with time, name and reason."""
-    more = ", ".join(f"{name} {value}" for name, value in event.details.items() if name in _TOLD)
-    words = say(words_of_decision(event.what))
-    what = f"{words} ({more})" if more else words
-    if not event.why:
-        return say(Text("{at} {what}, by {who}", at=rfc3339(event.at), what=what, who=event.who))
-    return say(Text("{at} {what}, by {who}: {why}", at=rfc3339(event.at), what=what, who=event.who, why=event.why))
-
-
 def log_screen(decided: Sequence[JournalEvent]) -> Iterator[str]:
     """Yield who decided what, and why: a line each, the oldest first."""
     yield say(
@@ -388,7 +377,7 @@ def _receipt(receipt: Receipt, *, with_detail: bool = False) -> Iterator[str]:
     if receipt.problem:
         yield f"! {say(receipt.problem)}"
     if receipt.pruned:
-        yield Text("its bytes and its text were removed: see what was decided, in status")
+        yield say(Text("its bytes and its text were removed: see what was decided, in status"))
     if receipt.signer is not None:
         yield say(Text("signed with {signer}", signer=_short(receipt.signer)))
     for error in receipt.errors:
@@ -404,25 +393,6 @@ def _standing(receipt: Receipt) -> str:
 def _receipt_error(error: ReceiptError) -> str:
     system = f"({error.code_system})" if error.code_system else ""
     return " ".join(filter(None, (error.code, system, error.text)))
-
-
-def _attempt(attempt: Attempt) -> Iterator[str]:
-    begun, ended = attempt.begun, attempt.ended
-    if ended is None:
-        yield say(Text("{at} begun by {who}; it has not ended", at=rfc3339(begun.at), who=begun.who))
-        return
-    yield say(
-        Text(
-            "{begun} to {ended}, {what}: {why}",
-            begun=rfc3339(begun.at),
-            ended=rfc3339(ended.at),
-            what=ended.what,
-            why=ended.why,
-        )
-    )
-    evidence = {name: value for name, value in ended.details.items() if name not in {"from", "to"} and value != ""}
-    if evidence:
-        yield ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in evidence.items())
 
 
 def _short(certificate: CertificateName) -> str:

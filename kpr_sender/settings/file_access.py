@@ -102,7 +102,7 @@ def too_open(path: Path) -> str:
     return perhaps_exposed(path)
 
 
-def _open_to_others(path: Path) -> Iterator[tuple[Path, str, str]]:
+def _open_to_others(path: Path) -> Iterator[tuple[Path, Text, Text]]:
     """Yield file and folders that others may write by owner and mode, with what is wrong and what to do."""
     if sys.platform == "win32":
         return

@@ -162,11 +162,13 @@ def _toml(path: Path) -> dict[str, Any]:
 
 def _other_environment(path: Path, environment: Environment, found: object) -> ConfigInvalid:
     said = f'"{found}"' if found in tuple(Environment) else Text("nothing that can be understood")
+    if found is None:
+        said = Text("nothing")
     return ConfigInvalid(
         Text(
             'This file is not for {environment}: it says {said}, expected environment = "{environment}".',
             environment=environment.value,
-            said=said if found is not None else "nothing",
+            said=said,
         ),
         where=f"{path}: environment",
         next_step=Text("Use the configuration that belongs to --env."),
@@ -181,7 +183,7 @@ class _ConfigurationFile:
     environment: Environment
     environ: Mapping[str, str]
 
-    def wrong(self, key: str, what: str, next_step: str = "") -> ConfigInvalid:
+    def wrong(self, key: str, what: Text, next_step: Text | None = None) -> ConfigInvalid:
         return ConfigInvalid(what, where=f"{self.path}: {key}", next_step=next_step)
 
     # 1. Which section is what in? Nothing may be there that is not declared.

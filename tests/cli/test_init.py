@@ -24,6 +24,7 @@ from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings import locations
 from kpr_sender.settings.sample_file import register_url
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
 from tests.helpers.command import start, until
 from tests.helpers.municipality import SENDER_HER_ID, municipality
 
@@ -36,7 +37,7 @@ ALL = (
 
 
 def _unreachable(_settings: Settings, _ours: int, _theirs: int) -> LookedUp:
-    raise RegistryUnreachable("No usable answer.", where="https://ws.nhn.no")
+    raise RegistryUnreachable(Text("No usable answer."), where="https://ws.nhn.no")
 
 
 @pytest.fixture(autouse=True)

@@ -296,7 +296,7 @@ def test_the_commands(kommune: Municipality, capsys: pytest.CaptureFixture[str])
     }
     code, told = call("journal", "verify")
     assert code == 0
-    assert told.startswith("TEST lokal: The journal is sound: 1 submissions")
+    assert told.startswith("TEST lokal: The journal is sound: 1 submission,")
 
     code, told = call("journal", "export")
     lines = [json.loads(line) for line in told.splitlines()]

@@ -11,8 +11,8 @@ import pytest
 from kpr_sender.cli import main
 from kpr_sender.journal.values import JournalEvent
 from kpr_sender.model import Language
+from kpr_sender.render.history import decision_line
 from kpr_sender.render.language import speaking
-from kpr_sender.render.text import decision_line
 
 _STATUS = "Vis hva som er kjent om en innsending, fra journalen alene."
 

@@ -13,6 +13,7 @@ from kpr_sender.bus.port import Inbound
 from kpr_sender.cli.main import run
 from kpr_sender.client import Client
 from kpr_sender.errors import BusUnreachable
+from kpr_sender.texts import Text
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Municipality
@@ -223,7 +224,7 @@ def test_the_library_takes_a_file_while_it_waits_and_the_wait_ends(
 
 
 def test_the_bus_is_never_touched(kommune: Municipality, bus: MemoryBus, receipts: list[bytes]) -> None:
-    bus.connect_error = bus.receive_error = BusUnreachable("not to be called")
+    bus.connect_error = bus.receive_error = BusUnreachable(Text("not to be called"))
     with Client(kommune.configure(), bus=bus) as client:
         assert [client.add_receipt(one).exit_code for one in receipts] == [80, 0]
 

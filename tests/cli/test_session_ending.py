@@ -30,6 +30,7 @@ from kpr_sender.sandbox.faults import NO_FAULTS, Faults
 from kpr_sender.sandbox.ledger import Ledger
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.states import ShipmentState
+from kpr_sender.texts import Text
 from tests.helpers.command import ended, start, until
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
@@ -210,7 +211,7 @@ def test_a_register_that_is_asked_no_more_after_a_signal_is_not_unreachable(
             signal.raise_signal(signal.SIGTERM)
 
     def asks_the_register(*_: object, **__: object) -> None:
-        raise RegistryUnreachable("No usable answer.", where="https://register")
+        raise RegistryUnreachable(Text("No usable answer."), where="https://register")
 
     monkeypatch.setattr(App, "reevaluate_before_sending", in_the_first_step)
     monkeypatch.setattr(Submitter, "submit", asks_the_register)

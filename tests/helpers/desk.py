@@ -17,15 +17,21 @@ from kpr_sender.client import Client
 from kpr_sender.errors import AccessRefused, InDoubt
 from kpr_sender.events import Event
 from kpr_sender.model import Shipment
+from kpr_sender.texts import Text
 from tests.helpers.command import Ran
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Municipality, municipality
 
 NO_OUTCOME = Outcome(
-    Verdict.IN_DOUBT, Reach.HANDED_OVER, 4711, "amqp:connection:forced", "the node went down", InDoubt("No outcome.")
+    Verdict.IN_DOUBT,
+    Reach.HANDED_OVER,
+    4711,
+    "amqp:connection:forced",
+    "the node went down",
+    InDoubt(Text("No outcome.")),
 )
-NOT_SENT = Outcome(Verdict.NOT_SENT, Reach.NOT_BEGUN, error=AccessRefused("The login was refused."))
+NOT_SENT = Outcome(Verdict.NOT_SENT, Reach.NOT_BEGUN, error=AccessRefused(Text("The login was refused.")))
 
 
 class Terminal(io.StringIO):

@@ -14,7 +14,11 @@ from dataclasses import dataclass, field
 
 from kpr_sender.bus.port import Inbound, Outbound, Outcome, Reach, Source, Verdict
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InDoubt
+from kpr_sender.texts import Text
 from tests.helpers.memory_bus import MemoryBus, anew
+
+_NO = Text("No.")
+_NO_STATE = Text("No state.")
 
 
 class Crash(SystemExit):
@@ -38,17 +42,17 @@ class Transfer(enum.Enum):
     """Every way a transfer can end, true to what each reach means (``kpr_sender.bus.port``)."""
 
     ACCEPTED = Attempt(True, Outcome(Verdict.ACCEPTED, Reach.OUTCOME, 4000))
-    NO_CONNECTION = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.NO_CONNECTION, error=BusUnreachable("Gone.")))
-    NO_CREDIT = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.NO_CREDIT, error=BusUnreachable("No credit.")))
-    NOT_BEGUN = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.NOT_BEGUN, error=BusUnreachable("Detached.")))
-    INCOMPLETE = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.INCOMPLETE, 99, error=BusUnreachable("Cut.")))
-    RELEASED = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.OUTCOME, 4000, "released", error=ConfigInvalid("No.")))
-    REFUSED = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.OUTCOME, 4000, "rejected", error=AccessRefused("No.")))
-    MODIFIED = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.OUTCOME, 4000, "modified", error=BusUnreachable("No.")))
-    LOST_AFTERWARDS = Attempt(True, Outcome(Verdict.IN_DOUBT, Reach.HANDED_OVER, 4000, error=InDoubt("Cut.")))
-    LOST_ON_THE_WAY = Attempt(False, Outcome(Verdict.IN_DOUBT, Reach.HANDED_OVER, 4000, error=InDoubt("Cut.")))
-    SETTLED_AND_TAKEN = Attempt(True, Outcome(Verdict.IN_DOUBT, Reach.OUTCOME, 4000, error=InDoubt("No state.")))
-    SETTLED_AND_DROPPED = Attempt(False, Outcome(Verdict.IN_DOUBT, Reach.OUTCOME, 4000, error=InDoubt("No state.")))
+    NO_CONNECTION = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.NO_CONNECTION, error=BusUnreachable(Text("Gone."))))
+    NO_CREDIT = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.NO_CREDIT, error=BusUnreachable(Text("No credit."))))
+    NOT_BEGUN = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.NOT_BEGUN, error=BusUnreachable(Text("Detached."))))
+    INCOMPLETE = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.INCOMPLETE, 99, error=BusUnreachable(Text("Cut."))))
+    RELEASED = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.OUTCOME, 4000, "released", error=ConfigInvalid(_NO)))
+    REFUSED = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.OUTCOME, 4000, "rejected", error=AccessRefused(_NO)))
+    MODIFIED = Attempt(False, Outcome(Verdict.NOT_SENT, Reach.OUTCOME, 4000, "modified", error=BusUnreachable(_NO)))
+    LOST_AFTERWARDS = Attempt(True, Outcome(Verdict.IN_DOUBT, Reach.HANDED_OVER, 4000, error=InDoubt(Text("Cut."))))
+    LOST_ON_THE_WAY = Attempt(False, Outcome(Verdict.IN_DOUBT, Reach.HANDED_OVER, 4000, error=InDoubt(Text("Cut."))))
+    SETTLED_AND_TAKEN = Attempt(True, Outcome(Verdict.IN_DOUBT, Reach.OUTCOME, 4000, error=InDoubt(_NO_STATE)))
+    SETTLED_AND_DROPPED = Attempt(False, Outcome(Verdict.IN_DOUBT, Reach.OUTCOME, 4000, error=InDoubt(_NO_STATE)))
 
 
 @dataclass

@@ -20,6 +20,7 @@ from kpr_sender.report import Report
 from kpr_sender.sandbox.faults import Faults
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text, as_text
 from tests.helpers.command import kpr_send
 from tests.helpers.fake_time import FakeTime
 from tests.helpers.fhi import Fhi
@@ -32,7 +33,7 @@ NewClient = Callable[..., Client]
 DEFAULT_TIMES: dict[str, dict[str, object]] = {
     "bus": {"reconnect_budget": None, "connect_timeout": None, "publish_timeout": None}
 }
-NO_OUTCOME = Outcome(Verdict.IN_DOUBT, Reach.HANDED_OVER, 4711, error=InDoubt("No outcome."))
+NO_OUTCOME = Outcome(Verdict.IN_DOUBT, Reach.HANDED_OVER, 4711, error=InDoubt(Text("No outcome.")))
 
 
 @pytest.fixture
@@ -114,7 +115,7 @@ class ComesAndGoes(MemoryBus):
         self.noted.append(self.seen())
         self.clock.at += timeout
         if not self.up.pop(0):
-            raise BusUnreachable(f"Refused, the {len(self.up)}. last.")
+            raise BusUnreachable(as_text(f"Refused, the {len(self.up)}. last."))
         return super().receive(timeout, sources)
 
 

@@ -17,6 +17,7 @@ from kpr_sender.inbound.look_memory import LookMemory, beside
 from kpr_sender.registry.files import FilesRegistry
 from kpr_sender.registry.port import Counterpart, Provenance
 from kpr_sender.states import ShipmentState
+from kpr_sender.texts import Text
 from tests.helpers.fake_time import FakeTime
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus, error_queue_message
@@ -103,7 +104,7 @@ class Expires:
 
     def counterpart(self, her_id: int) -> Counterpart:
         if self.answers and not self.answers.pop(0):
-            raise RegistryUnreachable("The register does not answer.")
+            raise RegistryUnreachable(Text("The register does not answer."))
         old = NOW - timedelta(days=1)
         return replace(self.files.counterpart(her_id), provenance=Provenance("https://register", old, old))
 

@@ -14,6 +14,7 @@ from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound.receipt import Handling
 from kpr_sender.report import Report
 from kpr_sender.states import ShipmentState
+from kpr_sender.texts import Text
 from tests.helpers import pki
 from tests.helpers.fhi import Fhi
 from tests.helpers.look_memory import let_the_pause_pass
@@ -352,7 +353,7 @@ def test_g5_what_keeps_receipts_from_being_fetched_is_in_the_journal_until_it_is
 ) -> None:
     client = new_client(silent_bus)
     client.submit()
-    silent_bus.receive_error = AccessRefused("The login is refused.")
+    silent_bus.receive_error = AccessRefused(Text("The login is refused."))
     with pytest.raises(AccessRefused):
         wait(client)
     report = client.status()

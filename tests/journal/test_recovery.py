@@ -18,11 +18,12 @@ from kpr_sender.errors import AlreadySubmitted, BusUnreachable, JournalUnwritabl
 from kpr_sender.journal import marker, schema, witness
 from kpr_sender.report import Report
 from kpr_sender.states import ShipmentState
+from kpr_sender.texts import Text
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import SENDER_HER_ID, Changes, Municipality, municipality
 
-_UNREACHABLE = BusUnreachable("Nobody is there.")
+_UNREACHABLE = BusUnreachable(Text("Nobody is there."))
 
 
 @dataclass

@@ -22,6 +22,7 @@ from kpr_sender.journal import location, marker
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
 from tests.helpers.fhi import Fhi
 from tests.helpers.marks import Marks
 from tests.helpers.memory_bus import MemoryBus
@@ -185,7 +186,7 @@ def test_an_attempt_whose_marker_cannot_be_written_is_not_made(
         client._app.session.opened()
 
         def full(journal: Path, *_: marker.HighWaterMark) -> None:
-            raise JournalUnwritable("No space left on device.", where=str(journal))
+            raise JournalUnwritable(Text("No space left on device."), where=str(journal))
 
         monkeypatch.setattr(marker, step, full)
         with pytest.raises(JournalUnwritable):
@@ -206,7 +207,7 @@ def test_a_journal_that_is_full_ends_the_command_with_73(
     """G5: the journal cannot note what it could not be told; the run says it all the same."""
 
     def full(_journal: SqliteJournal, _msg_id: str) -> None:
-        raise JournalUnwritable("The disk is full.")
+        raise JournalUnwritable(Text("The disk is full."))
 
     kommune = municipality(tmp_path)
     bus = MemoryBus()

@@ -16,6 +16,7 @@ from kpr_sender.journal.sqlite_storage import SqliteStorage
 from kpr_sender.journal.values import ReceiptDocument
 from kpr_sender.model import Environment
 from kpr_sender.settings.values import JournalSettings
+from kpr_sender.texts import Text
 from tests.journal.builders import Clock, new_submission
 
 
@@ -67,7 +68,7 @@ def test_a_session_that_cannot_begin_leaves_the_journal_to_the_next(storage: Jou
 
     def catch_up(_documents: Sequence[ReceiptDocument]) -> None:
         if full:
-            raise JournalUnwritable("The disk is full.")
+            raise JournalUnwritable(Text("The disk is full."))
 
     session = JournalSession(storage, catch_up, who="second", observe=ignore)
     with pytest.raises(JournalUnwritable):

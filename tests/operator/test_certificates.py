@@ -12,6 +12,7 @@ from kpr_sender.errors import AccessRefused, BusUnreachable
 from kpr_sender.operator.certificates import CertificateInUse
 from kpr_sender.operator.check_context import Status
 from kpr_sender.profiles.profile import Deadline
+from kpr_sender.texts import Text
 from tests.helpers import seid_pki
 from tests.helpers.municipality import municipality
 from tests.helpers.pki import NOW
@@ -54,8 +55,8 @@ def test_the_whole_last_day_counts() -> None:
 
 
 def test_what_is_not_known_is_no_reason_for_an_alarm() -> None:
-    away = CertificateInUse("the bus's TLS", "", error=BusUnreachable("It is away."))
-    expired = CertificateInUse("the bus's TLS", "", error=AccessRefused("It is expired."))
+    away = CertificateInUse("the bus's TLS", "", error=BusUnreachable(Text("It is away.")))
+    expired = CertificateInUse("the bus's TLS", "", error=AccessRefused(Text("It is expired.")))
     assert (away.is_unknown, away.status(NOW, DEADLINE)) == (True, Status.YELLOW)
     assert (expired.is_unknown, expired.status(NOW, DEADLINE)) == (False, Status.RED)
 

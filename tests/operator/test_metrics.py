@@ -12,6 +12,7 @@ from kpr_sender.operator.certificates import CertificateInUse
 from kpr_sender.operator.metrics import Before, RunFigures, certificates_looked_at
 from kpr_sender.operator.notices import Situation
 from kpr_sender.states import ReceiptStatus, ShipmentState
+from kpr_sender.texts import Text
 from tests.helpers import seid_pki
 from tests.helpers.submissions import AT, pair, receipt, shipment, told
 from tests.helpers.tenor import TENOR_ID
@@ -76,7 +77,7 @@ def test_certificates_are_carried_on_where_they_were_not_looked_at_or_could_not_
         CertificateInUse("ours for signing", "", certificate),
         CertificateInUse("the bus's TLS", "", certificate),
     )
-    away = CertificateInUse("the bus's TLS", "", error=BusUnreachable("Away."))
+    away = CertificateInUse("the bus's TLS", "", error=BusUnreachable(Text("Away.")))
 
     first = figures(0, situation(certificates=(ours, bus)), before={})
     second = figures(0, situation(later=DAY), before=first, later=DAY)

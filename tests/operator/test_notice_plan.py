@@ -14,6 +14,7 @@ from kpr_sender.operator import notice_plan
 from kpr_sender.operator.certificates import CertificateInUse
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.states import ShipmentState
+from kpr_sender.texts import Text
 from tests.helpers.submissions import AT, pair, told
 from tests.operator.test_notices import DAY, situation
 
@@ -115,8 +116,11 @@ def test_each_of_the_days_before_the_deadline_is_told_once_and_none_as_over() ->
 
 def test_a_certificate_that_nobody_could_look_at_is_as_it_was() -> None:
     runs, role = Runs(), "the bus's TLS"
-    refused = CertificateInUse(role, "", error=AccessRefused("It is expired."))
-    away, fine = CertificateInUse(role, "", error=BusUnreachable("Away.")), CertificateInUse(role, "")
+    refused = CertificateInUse(role, "", error=AccessRefused(Text("It is expired.")))
+    away, fine = (
+        CertificateInUse(role, "", error=BusUnreachable(Text("Away."))),
+        CertificateInUse(role, ""),
+    )
     told_of = [("A certificate cannot be used: the bus's TLS", {1})]
     assert runs.run(FINE, 0 * DAY, certificates=(refused,)) == told_of
     for day, seen in enumerate((None, (away,), (refused,)), 1):

@@ -14,6 +14,7 @@ from kpr_sender.operator.notices import SUBMISSION_NOTICES, Notice, Situation, c
 from kpr_sender.profiles.profile import Deadline
 from kpr_sender.report import Report, Review
 from kpr_sender.states import ShipmentState
+from kpr_sender.texts import Text, as_text
 from tests.helpers import seid_pki
 from tests.helpers.submissions import AT, pair, receipt, shipment, told
 from tests.helpers.tenor import TENOR_ID
@@ -120,9 +121,9 @@ def test_a_certificate_is_told_of_at_the_days_at_which_it_is_warned_of(left: int
     expected = {f"certificate-{kind}"} if kind else set()
     assert kinds(situation(certificates=(mine,), deadline=past)) == expected
     assert kinds(situation(certificates=(replace(mine, counts=False),), deadline=past)) == set()
-    refused = replace(mine, error=AccessRefused("Revoked by KARI NORDMANN."))
+    refused = replace(mine, error=AccessRefused(Text("Revoked by KARI NORDMANN.")))
     assert kinds(situation(certificates=(refused,))) == {"certificate-refused"}
-    away = replace(mine, error=BusUnreachable("It is away."))
+    away = replace(mine, error=BusUnreachable(Text("It is away.")))
     assert kinds(situation(certificates=(away,), deadline=past)) == expected
 
 
@@ -135,7 +136,9 @@ def test_no_notice_has_a_word_of_another_system_and_each_names_what_to_run() -> 
         last_error=LastError("queue-shared", said),
         needs_person=True,
     )
-    unusable = CertificateInUse("the bus's TLS", said, error=AccessRefused(said, where=said, next_step=said))
+    unusable = CertificateInUse(
+        "the bus's TLS", said, error=AccessRefused(as_text(said), where=said, next_step=as_text(said))
+    )
     known = situation(
         told(pair(half, S.DELIVERED)),
         told(pair(replace(half, state=S.PUBLISHED), replace(half, state=S.IN_DOUBT))),

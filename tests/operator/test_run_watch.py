@@ -17,6 +17,7 @@ from kpr_sender.notify.port import Delivery, Measured
 from kpr_sender.operator.run_watch import RunWatch
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import ShipmentState
+from kpr_sender.texts import Text
 from tests.helpers.municipality import municipality
 from tests.journal.builders import brought_to, open_journal
 
@@ -92,7 +93,7 @@ def test_another_user_s_journal_is_neither_written_nor_told_of(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_storage: SqliteStorage) -> None:
-        raise JournalUnwritable("It is another user's.")
+        raise JournalUnwritable(Text("It is another user's."))
 
     monkeypatch.setattr(SqliteStorage, "require_own", refuse)
     before, sender = settings.journal.path.read_bytes(), Sender()

@@ -36,6 +36,7 @@ from kpr_sender.keys.files import KeyPair
 from kpr_sender.model import Environment, Submission
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.report import Report
+from kpr_sender.texts import Text
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Municipality, municipality
@@ -44,7 +45,7 @@ NewClient = Callable[..., Client]
 
 NEW: Final = {"receiver": {"encryption_certificate": "pki/kommune-encryption.pem"}}
 """FHI's next certificate: any other one for encryption will do."""
-NO_CREDIT: Final = Outcome(Verdict.NOT_SENT, Reach.NO_CREDIT, error=ConfigInvalid("Unroutable."))
+NO_CREDIT: Final = Outcome(Verdict.NOT_SENT, Reach.NO_CREDIT, error=ConfigInvalid(Text("Unroutable.")))
 
 
 class FhiRotated(Fhi):
@@ -71,7 +72,7 @@ def sealed(new_client: NewClient, silent_bus: MemoryBus) -> Submission:
 
 
 def sealed_only(client: Client, bus: MemoryBus) -> Submission:
-    bus.connect_error = BusUnreachable("Refused.")
+    bus.connect_error = BusUnreachable(Text("Refused."))
     with pytest.raises(BusUnreachable):
         client.submit()
     bus.connect_error = None
@@ -168,7 +169,7 @@ def test_g2_what_anybody_put_on_the_queue_keeps_nothing_from_being_sealed_anew(
 def test_it_is_said_aloud_once(
     new_client: NewClient, sealed: Submission, silent_bus: MemoryBus, events: list[Event]
 ) -> None:
-    silent_bus.connect_error = BusUnreachable("Refused.")
+    silent_bus.connect_error = BusUnreachable(Text("Refused."))
     events.clear()
     for _ in range(2):
         with pytest.raises(BusUnreachable):

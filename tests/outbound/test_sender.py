@@ -14,6 +14,7 @@ from kpr_sender.model import Submission
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.report import Report
 from kpr_sender.states import ShipmentState
+from kpr_sender.texts import Text
 from tests.helpers.desk import NO_OUTCOME
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import ACCEPTED, MemoryBus, error_queue_message
@@ -110,7 +111,7 @@ def test_what_was_answered_negatively_goes_again_from_the_corrected_her_id_by_re
 def test_what_has_not_left_goes_with_the_earlier_her_id_or_is_replaced_under_the_corrected(
     new_client: NewClient, under: Callable[[], Client], silent_bus: MemoryBus, kommune: Municipality
 ) -> None:
-    silent_bus.connect_error = BusUnreachable("Refused.")
+    silent_bus.connect_error = BusUnreachable(Text("Refused."))
     with pytest.raises(BusUnreachable):
         new_client(silent_bus).submit()
     silent_bus.connect_error = None

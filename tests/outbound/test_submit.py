@@ -26,15 +26,16 @@ from kpr_sender.events import Event, EventKind
 from kpr_sender.keys.files import load_pkcs12
 from kpr_sender.model import MessageType, SubmissionState
 from kpr_sender.states import ShipmentState
+from kpr_sender.texts import Text
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Municipality
 
 NewClient = Callable[..., Client]
 
-NO_CREDIT = Outcome(Verdict.NOT_SENT, Reach.NO_CREDIT, error=BusUnreachable("The bus gives no credit."))
-UNROUTABLE = Outcome(Verdict.NOT_SENT, Reach.OUTCOME, condition="released", error=ConfigInvalid("Unroutable."))
-LOST = Outcome(Verdict.IN_DOUBT, Reach.HANDED_OVER, 4711, "connection aborted", error=InDoubt("Connection lost."))
+NO_CREDIT = Outcome(Verdict.NOT_SENT, Reach.NO_CREDIT, error=BusUnreachable(Text("The bus gives no credit.")))
+UNROUTABLE = Outcome(Verdict.NOT_SENT, Reach.OUTCOME, condition="released", error=ConfigInvalid(Text("Unroutable.")))
+LOST = Outcome(Verdict.IN_DOUBT, Reach.HANDED_OVER, 4711, "connection aborted", error=InDoubt(Text("Connection lost.")))
 
 
 def states(client: Client) -> list[ShipmentState]:
@@ -136,7 +137,9 @@ def test_only_what_certainly_was_not_sent_is_tried_again(new_client: NewClient, 
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(BusUnreachable("Refused."), 69), (AccessRefused("Wrong password."), 77)], ids=["69", "77"]
+    ("error", "code"),
+    [(BusUnreachable(Text("Refused.")), 69), (AccessRefused(Text("Wrong password.")), 77)],
+    ids=["69", "77"],
 )
 def test_g5_an_unreachable_bus_is_in_the_journal_too(
     new_client: NewClient, bus: MemoryBus, error: BusUnreachable, code: int

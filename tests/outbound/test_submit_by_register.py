@@ -22,6 +22,7 @@ from kpr_sender.report import Report
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.exposure import secrets_of
 from kpr_sender.settings.values import QueueIds, Settings
+from kpr_sender.texts import Text
 from tests.helpers.command import kpr_send
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
@@ -110,7 +111,7 @@ def test_what_waits_is_not_published_either_whose_receipt_none_of_our_keys_would
                 client.submit()
             return client.status()
 
-    bus.connect_error = BusUnreachable("Refused.")
+    bus.connect_error = BusUnreachable(Text("Refused."))
     submit(fails=BusUnreachable)
     bus.connect_error = None
     scene.stub.parties[SENDER_HER_ID] = other

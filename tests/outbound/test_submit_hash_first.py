@@ -16,6 +16,7 @@ from kpr_sender.client import Client
 from kpr_sender.errors import AlreadySubmitted, BusUnreachable, InputMissing, InputRefused
 from kpr_sender.events import Event, EventKind
 from kpr_sender.model import Submission
+from kpr_sender.texts import Text
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Municipality
 
@@ -141,7 +142,7 @@ def test_the_same_files_replace_nothing_and_need_no_check_for_it(
 def test_what_is_sealed_for_an_old_certificate_is_sealed_again_without_a_check(
     new_client: NewClient, silent_bus: MemoryBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    silent_bus.connect_error = BusUnreachable("Refused.")
+    silent_bus.connect_error = BusUnreachable(Text("Refused."))
     with pytest.raises(BusUnreachable):
         new_client(silent_bus).submit()
     silent_bus.connect_error = None

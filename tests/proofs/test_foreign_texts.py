@@ -51,6 +51,7 @@ from kpr_sender.render.html import escape
 from kpr_sender.render.text import error_text
 from kpr_sender.sandbox.apprec import build
 from kpr_sender.states import ReceiptStatus
+from kpr_sender.texts import as_text
 from tests.helpers.fhi import Fhi
 from tests.helpers.figures import figure
 from tests.helpers.municipality import municipality
@@ -160,7 +161,7 @@ def _found(text: str, wanted: frozenset[str]) -> set[str]:
 
 
 def _error(text: str) -> str:
-    error = BusUnreachable(text)
+    error = BusUnreachable(as_text(text))
     return f"{error!r} {json.dumps(json.envelope(error))} {error_text(error)} {LastError.of(error)}"
 
 
@@ -215,7 +216,7 @@ CLEANERS: Final[dict[str, Callable[[str], str]]] = {
 """The one place: the three ways in which a text is cleaned."""
 CHANNELS: Final[dict[str, Callable[[str], str]]] = {
     "an error on the screen, in JSON and in the journal": _error,
-    "a typed MsgId": lambda text: str(UsageError(f"{text} is not in this journal.")),
+    "a typed MsgId": lambda text: str(UsageError(as_text(f"{text} is not in this journal."))),
     "a refused message": lambda text: str(SignatureRefused(text)),
     "a broker's words": lambda text: str(
         link_error(LinkRefused(*described(lambda: Condition("amqp:x", text))), "bus.host")
@@ -380,7 +381,7 @@ def test_digests_serial_numbers_and_guids_stay() -> None:
 
         assert redact(fields) == fields  # the log and the export
         assert plain_json.loads(json.dumps(fields)) == fields
-        assert AccessRefused(text).what == Event(EventKind.WARNING, text).text == text == shown_text(text)
+        assert AccessRefused(as_text(text)).what == Event(EventKind.WARNING, text).text == text == shown_text(text)
         assert shown_text(f"sha256 {sha256}") == f"sha256 {sha256}"
         assert foreign_text(f"expected {sha1} in {guid}") == f"expected {sha1} in {guid}"
 

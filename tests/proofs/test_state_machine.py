@@ -26,6 +26,7 @@ from kpr_sender.bus.port import Inbound
 from kpr_sender.errors import AccessRefused, BusUnreachable
 from kpr_sender.keys import configured
 from kpr_sender.operator.resolve import Decision
+from kpr_sender.texts import Text
 from tests.helpers.figures import figure
 from tests.helpers.ledger_bus import Transfer
 from tests.helpers.nightly import scaled
@@ -45,7 +46,7 @@ crashes = st.one_of(st.none(), st.integers(0, 30))
 which = st.integers(0, 99)
 kinds = st.one_of(st.sampled_from(list(Kind)), st.sampled_from([Kind.OK, Kind.ERROR_QUEUE, Kind.REJECTED]))
 jumps = st.sampled_from([timedelta(hours=-1), timedelta(minutes=7), timedelta(hours=25), timedelta(days=365)])
-refusals = st.sampled_from([None, None, None, BusUnreachable("Down."), AccessRefused("Wrong password.")])
+refusals = st.sampled_from([None, None, None, BusUnreachable(Text("Down.")), AccessRefused(Text("Wrong password."))])
 
 
 class January(RuleBasedStateMachine):

@@ -18,13 +18,14 @@ from kpr_sender.inbound.receipt import Handling
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.logs import log_event, logging_to
 from kpr_sender.model import Environment
+from kpr_sender.texts import Text
 from tests.helpers.command import kpr_send
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Municipality
 
-TIMEOUT = Outcome(Verdict.IN_DOUBT, Reach.HANDED_OVER, 4711, "local:timeout", error=InDoubt("No answer in time."))
-NO_CREDIT = Outcome(Verdict.NOT_SENT, Reach.NO_CREDIT, error=BusUnreachable("The bus gives no credit."))
+TIMEOUT = Outcome(Verdict.IN_DOUBT, Reach.HANDED_OVER, 4711, "local:timeout", error=InDoubt(Text("No answer in time.")))
+NO_CREDIT = Outcome(Verdict.NOT_SENT, Reach.NO_CREDIT, error=BusUnreachable(Text("The bus gives no credit.")))
 
 NewClient = Callable[..., Client]
 
@@ -186,7 +187,7 @@ def test_habit_9_receipt_acknowledged_though_taking_it_failed(
     bus.inbox.extend(fhi.answer(bus.published[0]))
 
     def full(*_: object, **__: object) -> None:
-        raise JournalUnwritable("No space left on device.")
+        raise JournalUnwritable(Text("No space left on device."))
 
     with monkeypatch.context() as patch:
         patch.setattr(SqliteJournal, "add_receipt", full)

@@ -22,6 +22,7 @@ from kpr_sender.notify.port import Delivery
 from kpr_sender.operator.certificates import CertificateInUse
 from kpr_sender.operator.run_watch import RunWatch
 from kpr_sender.states import ShipmentState as S
+from kpr_sender.texts import as_text
 from tests.helpers.figures import figure
 from tests.helpers.municipality import municipality
 from tests.helpers.planted_ids import IDS, ids
@@ -67,7 +68,7 @@ class _Planted:
         return (JournalEvent(AT, msg_id or "", "person-arrived", self.text, self.text, {self.text: self.text}),)
 
     def certificates(self) -> tuple[CertificateInUse, ...]:
-        error = AccessRefused(self.text, where=self.text, next_step=self.text)
+        error = AccessRefused(as_text(self.text), where=self.text, next_step=as_text(self.text))
         return (CertificateInUse("the bus's TLS", self.text, error=error),)
 
     def send(self, messages: Mapping[int, tuple[str, str]], **_: object) -> Mapping[int, Delivery]:
@@ -84,7 +85,7 @@ class _Planted:
         return dict.fromkeys(metrics, planted)
 
     def flaws(self) -> tuple[KprError, ...]:
-        return (AccessRefused(self.text, where=self.text),)
+        return (AccessRefused(as_text(self.text), where=self.text),)
 
     def refused(self) -> None:
         """It may be written to."""

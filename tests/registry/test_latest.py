@@ -11,6 +11,7 @@ from kpr_sender.errors import RegistryUnreachable
 from kpr_sender.events import Event
 from kpr_sender.registry.latest import LatestCounterpart
 from kpr_sender.registry.port import Counterpart, Provenance
+from kpr_sender.texts import Text
 from tests.helpers import pki
 from tests.helpers.pki import Kind
 
@@ -30,7 +31,7 @@ class Register:
     def counterpart(self, her_id: int) -> Counterpart:
         self.asked += 1
         if self.down:
-            raise RegistryUnreachable("It does not answer.")
+            raise RegistryUnreachable(Text("It does not answer."))
         at = self.clock[0]
         certificate = pki.certificate(self.kind)
         known = Counterpart(her_id, "queue", certificate, (certificate,), "FHI", "FHI", "", "")

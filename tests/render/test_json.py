@@ -11,12 +11,13 @@ from kpr_sender.model import MessageType
 from kpr_sender.render.json import envelope, receipts_json, report_json
 from kpr_sender.states import ReceiptStatus
 from kpr_sender.states import ShipmentState as S
+from kpr_sender.texts import Text
 from tests.helpers.submissions import pair, receipt, shipment, told
 
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_the_exit_code_is_the_errors(error: type[KprError]) -> None:
-    assert envelope(error("It failed.", where="bus.host", next_step="Try again."), own=1) == {
+    assert envelope(error(Text("It failed."), where="bus.host", next_step=Text("Try again.")), own=1) == {
         "schema": 2,
         "exit_code": error.exit_code,
         "error": {"code": error.code, "text": "bus.host: It failed.", "next_step": "Try again."},

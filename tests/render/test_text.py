@@ -16,6 +16,7 @@ from kpr_sender.render import text
 from kpr_sender.report import may_be_reviewed
 from kpr_sender.standing import standing
 from kpr_sender.states import ReceiptStatus, ShipmentState
+from kpr_sender.texts import Text
 from tests.helpers.submissions import AT, pair, receipt, shipment, told
 
 
@@ -70,7 +71,7 @@ def test_every_decision_is_asked_about_by_name(decision: Decision) -> None:
 
 
 def test_an_error_says_where_what_to_do_and_what_its_code_means() -> None:
-    shown = text.error_text(BusUnreachable("Nothing listens.", where="bus.host"))
+    shown = text.error_text(BusUnreachable(Text("Nothing listens."), where="bus.host"))
 
     assert shown.splitlines() == [
         "kpr-send: bus.host: Nothing listens.",

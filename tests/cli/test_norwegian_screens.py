@@ -1,0 +1,109 @@
+"""Nothing on a Norwegian screen is English but what is typed or quoted: every help, and what a person on duty sees."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import click
+import pytest
+
+from kpr_sender.bus.port import Outcome, Reach, Verdict
+from kpr_sender.cli.main import cli, run
+from kpr_sender.errors import BusUnreachable, InDoubt
+from kpr_sender.texts import Text
+from tests.helpers.desk import Desk
+from tests.helpers.fhi import Fhi
+from tests.helpers.memory_bus import ACCEPTED, MemoryBus
+from tests.helpers.municipality import municipality
+
+_TYPED: Final = re.compile(
+    r"kpr-send(?: -{0,2}[\w./=:-]+)+|(?<!\w)--?[a-z][\w-]*|^ {2}[a-z]+ {2,}"
+    r"|\S*[/@_]\S*|\b[\w-]+\.[\w.]+|'[^']*'|\"[^\"]*\""
+)
+"""Commands, options, paths, keys of the configuration, and what stands in quotation marks."""
+_ENGLISH: Final = re.compile(
+    r"(?<![\w-])(?:the|and|of|with|is|are|or|not|was|were|has|have|been|from|this|that|it|its|which|when|where|who|what|will"
+    r"|would|must|may|can|until|only|before|after|than|none|yes|no|your|reach|sealed|reviewed|settled|handed|link|file"
+    r"|options|command|args|text|year|name|dir|folder|duration|value|integer|range)(?![\w-])",
+    re.IGNORECASE,
+)
+_NO_OUTCOME: Final = Outcome(
+    *(Verdict.IN_DOUBT, Reach.HANDED_OVER, 4711, "amqp:connection:forced", "noden gikk ned"),
+    InDoubt(Text("An earlier run ended before the bus had answered.")),
+)
+_NOT_SENT: Final = Outcome(Verdict.NOT_SENT, Reach.NO_CONNECTION, error=BusUnreachable(Text("The bus is closing.")))
+
+
+def _english(screen: str) -> list[str]:
+    """The lines that have English words in them."""
+    lines = [line for line in screen.splitlines() if not line.startswith('{"timestamp"')]  # the log is for programs
+    return [line for line in lines if _ENGLISH.search(_TYPED.sub(" ", line))]
+
+
+def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield path
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from _commands(below, (*path, name))
+
+
+def test_no_help_has_english_words(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    found = {}
+    for path in _commands(cli):
+        assert run(["--lang", "nb", *path, "--help"]) == 0
+        screen = capsys.readouterr().out
+        assert "Bruk: kpr-send" in screen
+        found[path] = _english(screen)
+    assert len(found) > 40
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+def test_no_screen_of_the_person_on_duty_has_english_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kommune = municipality(tmp_path)
+    fhi = Fhi(kommune.pki)
+    desk = Desk(kommune, MemoryBus(), [])
+    first, second = desk.sent(_NO_OUTCOME, ACCEPTED)
+    screens: dict[str, str] = {}
+
+    def see(*arguments: str) -> None:
+        ran = desk.command("--lang", "nb", *arguments)
+        screens[" ".join((str(len(screens)), *arguments))] = f"{ran.out}\n{ran.err}"
+
+    kari = ("--reason", "FHI svarte", "--by", "Kari", "--yes")
+    see("status")
+    see("resolve", first.msg_id)
+    see("resolve", first.msg_id, "--not-arrived", *kari)
+    desk.sent(_NOT_SENT)
+    see("resolve", first.msg_id)
+    see("send", "--wait", "0", "--max-wait", "1s")
+    see("wait", "--wait", "0", "--max-wait", "1s")
+    for number, message in enumerate(desk.bus.published):
+        (tmp_path / f"{number}.p7m").write_bytes(fhi.answer(message)[0].body)
+    see("receipts", "add", str(kommune.fagmelding))
+    see("receipts", "add", str(tmp_path / "0.p7m"), str(tmp_path / "1.p7m"))
+    see("status")
+    see("receipts")
+    see("reviewed", "--by", "Inga")
+    see("resolve", second.msg_id)
+    see("journal", "prune", "--before", "2025", *kari)
+    for arguments in ("log", "verify", "prune --before 2025 --reason x --by x", "backup {0}/copy.db", "release {0}"):
+        see("journal", *arguments.format(tmp_path).split())
+    for arguments in (
+        "check",
+        "certs",
+        "config check",
+        "doctor",
+        "notify --test",
+        "send --env x",
+        "nothing",
+        "resolve",
+    ):
+        see(*arguments.split())
+    assert {name: lines for name, screen in screens.items() if (lines := _english(screen))} == {}
