@@ -43,6 +43,7 @@ pytest_plugins = (
     "tests.helpers.softhsm",
     "tests.helpers.watcher",
     "tests.helpers.declared_events",
+    "tests.helpers.machines_own",
     "kpr_sender.testing.plugin",
 )
 

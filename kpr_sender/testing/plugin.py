@@ -26,9 +26,10 @@ def kpr_test_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tjenestebuss(
     kpr_test_keys: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> FakeTjenestebuss:
-    """A municipality, the bus and FHI, new for each test. What journals write outside their folder stays in it, too."""
-    folder = tmp_path_factory.mktemp("tjenestebuss")
+    """A municipality, the bus and FHI, new for each test. What journals write outside their folder stays beside it."""
+    made = tmp_path_factory.mktemp("tjenestebuss")
+    folder = made / "kommune"  # in which no state may lie: the journal's witness would go to the machine's (/var/lib)
     for variable in ("XDG_STATE_HOME", "LOCALAPPDATA"):  # the latter on Windows
-        monkeypatch.setenv(variable, str(folder / "state"))
+        monkeypatch.setenv(variable, str(made / "state"))
     shutil.copytree(kpr_test_keys, folder / "pki")
     return FakeTjenestebuss(folder)
