@@ -161,9 +161,8 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _other_environment(path: Path, environment: Environment, found: object) -> ConfigInvalid:
-    said = f'"{found}"' if found in tuple(Environment) else Text("nothing that can be understood")
-    if found is None:
-        said = Text("nothing")
+    otherwise = Text("nothing") if found is None else Text("nothing that can be understood")
+    said = f'"{found}"' if found in tuple(Environment) else otherwise
     return ConfigInvalid(
         Text(
             'This file is not for {environment}: it says {said}, expected environment = "{environment}".',
