@@ -15,6 +15,7 @@ from typing import Final
 _TAG: Final = re.compile(rb"<[^<>\"']*(?:\"[^\"]*\"[^<>\"']*|'[^']*'[^<>\"']*)*>")
 _PROLOG: Final = re.compile(rb"(?:[ \t\r\n]++|<!--.*?-->|<\?.*?\?>)*+", re.DOTALL)
 _NAME: Final = re.compile(rb"<([^\s/>]+)")
+_START_TAG: Final = re.compile(rb"<(?!/)")  # a document that is well-formed has no other ``<``
 WHITE: Final = " \t\r\n"  # XML's, which XSD collapses; a no-break space is none
 _NO_WHITE: Final = re.compile(rb"[^ \t\r\n\x02]")
 _ASIDES: Final = ((b"<!--", b"-->"), (b"<![CDATA[", b"]]>"), (b"<?", b"?>"))
@@ -44,12 +45,13 @@ class Extent:
 
     def lines(self) -> Iterator[int]:
         """Yield the line of each start tag, in the order of the elements."""
-        line, at = self.line, 0
-        for tag in _TAG.finditer(self.written):
-            if self.written[tag.start() + 1] != _SOLIDUS:
-                line += breaks(self.written, at, tag.start())
-                at = tag.start()
-                yield line
+        line, at, written = self.line, 0, self.written
+        plain = b"\r" not in written
+        for tag in _START_TAG.finditer(written):
+            begin = tag.start()
+            line += written.count(b"\n", at, begin) if plain else breaks(written, at, begin)
+            at = begin
+            yield line
 
 
 class Lines:
@@ -61,6 +63,10 @@ class Lines:
 
     def __init__(self, line: int) -> None:
         self._bytes = bytearray()
+        self._base = 0  # the place in the document of the first of these bytes; the next four are such places, too
+        self._tags_closed = 0  # before here each tag has its end
+        self._references_closed = 0  # and each reference
+        self._tags_from = self._tags_to = self._tags = 0  # how many tags begin an element between two places
         self._at = 0
         self._line = line  # at ``_at``
         self._blanked = 0  # before here no aside begins that has its end
@@ -70,6 +76,7 @@ class Lines:
     def add(self, chunk: bytes) -> None:
         """Take the next bytes of the document."""
         del self._bytes[: self._at]
+        self._base += self._at
         self._blanked = max(self._blanked - self._at, 0)
         self._at = 0
         self._bytes += chunk
@@ -82,13 +89,20 @@ class Lines:
 
     def tags_begun(self) -> int:
         """Return how many tags behind what was passed begin an element, or may do so."""
+        if self._tags_from != self._base + self._at:
+            self._tags_from = self._tags_to = self._base + self._at
+            self._tags = 0
         end = self._open_aside if self._open_aside >= 0 else len(self._bytes)
-        return self._bytes.count(b"<", self._at, end) - self._bytes.count(b"</", self._at, end)
+        end -= self._bytes.endswith(b"<", self._at, end)  # it may begin an end tag
+        behind = self._tags_to - self._base
+        self._tags += self._bytes.count(b"<", behind, end) - self._bytes.count(b"</", behind, end)
+        self._tags_to = self._base + end
+        return self._tags
 
     def pending(self) -> tuple[int, int]:
         """Return the length so far of a last tag, comment or the like whose end has not come, and its line."""
-        begin = self._open_aside if self._open_aside >= 0 else self._bytes.rfind(b"<")
-        if begin < 0 or (self._open_aside < 0 and tag_end(self._bytes, begin) >= 0):
+        begin = self._open_aside if self._open_aside >= 0 else self._open_tag()
+        if begin < 0:
             begin = self._open_reference()
         if begin < 0:
             return 0, 0
@@ -176,10 +190,21 @@ class Lines:
                 return tag.end(), elements
         raise RuntimeError("An element was read whose end is not there.")
 
+    def _open_tag(self) -> int:
+        """Return where the last tag begins, if its end has not come; -1 otherwise."""
+        begin = self._bytes.rfind(b"<", max(self._tags_closed - self._base, 0))
+        if begin >= 0 and tag_end(self._bytes, begin) < 0:
+            return begin
+        self._tags_closed = self._base + len(self._bytes)
+        return -1
+
     def _open_reference(self) -> int:
         """Return where the last reference begins, if its end has not come; -1 otherwise."""
-        begin = self._bytes.rfind(b"&", self._at)
-        return begin if begin >= 0 and self._bytes.find(b";", begin) < 0 else -1
+        begin = self._bytes.rfind(b"&", max(self._references_closed - self._base, self._at))
+        if begin >= 0 and self._bytes.find(b";", begin) < 0:
+            return begin
+        self._references_closed = self._base + len(self._bytes)
+        return -1
 
     def _next(self) -> int:
         return max(self._bytes.find(b"<", self._at), self._at)

@@ -259,7 +259,13 @@ class Head:
         if record.depth == 1 and _local(record.name) == self._shape.block:
             for child, xml in zip(record.element.children, record.xml, strict=True):
                 self._field(_local(child.name), (xml[-1].tail if len(xml) else xml.text) or "", child.line)
-        self._element(record.element)
+        if _local(record.name) == self._shape.person and not self._root.captures:
+            self._begun(record.name, record.line)
+        elif self._root.captures or self._has_person(record):
+            self._element(record.element)
+
+    def _has_person(self, record: Record) -> bool:
+        return next(record.xml.iter(f"{{*}}{self._shape.person}"), None) is not None
 
     def _field(self, name: str, text: str, line: int) -> None:
         if name in self._shape.fields:

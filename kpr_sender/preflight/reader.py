@@ -13,7 +13,7 @@ from typing import Final, NoReturn, cast
 from lxml import etree
 
 from kpr_sender.preflight.header import Refusal
-from kpr_sender.preflight.lines import WHITE, Extent, Lines, breaks, prolog_end, tag_end
+from kpr_sender.preflight.lines import Extent, Lines, breaks, prolog_end, tag_end
 from kpr_sender.preflight.model import Element
 from kpr_sender.texts import Text
 
@@ -167,7 +167,7 @@ class Reader:
             head += chunk
             if not head:
                 raise Refusal(Text("The file is empty."))
-            ready = self._ready(head) if chunk else len(head)
+            ready = self._ready(head, fed) if chunk else len(head)
             found = self._first(head, fed, ready, ended=not chunk)
             fed = ready
             if found is None and not chunk:
@@ -226,15 +226,21 @@ class Reader:
         """Return the line in which the document ends, once everything was read."""
         return self._lines.last()
 
-    def _ready(self, head: bytearray) -> int:
-        """Return how much of the head may be given to libxml2: nothing that may begin a document type declaration."""
+    def _ready(self, head: bytearray, fed: int) -> int:
+        """Return how much of the head may be given to libxml2: nothing that may begin a document type declaration.
+
+        First no more than the root's start tag: all else is read again.
+        """
         prolog = prolog_end(head)
         line = self._lines_before + 1 + breaks(head, 0, prolog)
         if head.startswith(b"<!D", prolog):
             message = Text("It has a document type declaration (DTD, entities), which is never allowed.")
             self._refuse(message, line)
-        if tag_end(head, prolog) < 0:
+        end = tag_end(head, prolog)
+        if end < 0:
             self._check_token(len(head) - prolog, line)
+        elif fed < end:
+            return end
         in_prolog = bytes(head[prolog : prolog + 2]) in {b"", b"<", b"<!", b"<?"}
         return prolog if in_prolog else len(head)
 
@@ -355,7 +361,8 @@ class Reader:
 
     def _text(self, text: str | None) -> Iterator[Characters]:
         """Yield a text once, though it may come in many parts."""
-        if text and not self._in_text and text.strip(WHITE):
+        # Of ASCII's white space XML allows just its own.
+        if text and not self._in_text and not (text.isascii() and text.isspace()):
             self._in_text = True
             yield Characters(self._lines.text_line())
 

@@ -63,6 +63,10 @@ class BlockRules:
         """
         return self.single(values) + self.cross_check(values)(values)
 
+    def knows(self, name: str) -> bool:
+        """Whether a simple child has this name."""
+        return name in self._fields
+
     def keys(self, keys: Values) -> tuple[Violation, ...]:
         """Return what a block's attributes break, by name. They seldom come twice, so nothing is remembered."""
         violations = tuple(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from kpr_sender.preflight.catalogue.codes import OrganisationNumber, all_service_types, service_types
 from kpr_sender.preflight.catalogue.fields import Catalogue
 from kpr_sender.preflight.header import shown
+from kpr_sender.preflight.memory import Memory
 from kpr_sender.preflight.model import Circumstances, CrossCheck, Element, PersonRecord, Row, Values, Violation
 from kpr_sender.preflight.rules.fields import field_rules
 from kpr_sender.preflight.rules.values import OrganisationNumbers, before
@@ -188,6 +190,9 @@ class RowEvaluator:
         others = RowRules(circumstances)
         self._across: dict[str, CrossCheck] = {**others.by_kind, SERVICE: ServiceRules(circumstances).values}
         self._kinds = frozenset(each.name for each in catalogue.blocks[_PERSON].children if each.kind == "block")
+        self._cross_checks: dict[str, Memory[tuple[str, ...], CrossCheck]] = {
+            kind: Memory(functools.partial(self.cross_check, kind)) for kind in catalogue.blocks
+        }
 
     def cross_check(self, kind: str, names: Iterable[str]) -> CrossCheck:
         """Return the check of what is missing in a block with just these children, and of what they break together."""
@@ -206,7 +211,8 @@ class RowEvaluator:
 
     def _violations(self, kind: str, keys: Mapping[str, str], values: Mapping[str, str]) -> tuple[Violation, ...]:
         rules = self.fields[kind]
-        return rules.keys(keys) + rules.single(values) + self.cross_check(kind, values)(values)
+        known = tuple(filter(rules.knows, values))  # of others there may be any number
+        return rules.keys(keys) + rules.single(values) + self._cross_checks[kind][known](values)
 
 
 def _values(block: Element) -> dict[str, str]:
