@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from kpr_sender.model import Environment
+from kpr_sender.settings.fleet import FLEET
 from kpr_sender.settings.keys import Key
 from kpr_sender.settings.proposals import on_nhn
 from kpr_sender.settings.rehearsal import FILES, SENDER, YEAR, values
@@ -106,7 +107,7 @@ def documentation() -> str:
         "  NUL or another control character is refused.",
         "- A key that is not in this list is an error, so that a misspelt one is never silently without effect.",
     ]
-    for section in (TOP, *SECTIONS.values()):
+    for section in (TOP, *SECTIONS.values(), FLEET):
         lines += ["", f"## {f'`{section.heading}`' if section.name else 'Top level'}", ""]
         lines += [section.purpose, ""] if section.purpose else []
         lines += ["| key | what | expected | when it is not there |", "| --- | --- | --- | --- |"]

@@ -194,10 +194,10 @@ class Client:
         require_reason_to_look(reason, by, look_anyway=look_anyway, emptied=emptied)
         with self._one_at_a_time:
             journal = self._app.session.opened()
-            year = self.settings.report.year
-            found = newest_awaiting(journal, year) if submission_id is None else look_up(journal, submission_id, year)
+            wanted = newest_awaiting(journal, self.settings) if submission_id is None else None
+            found = wanted or look_up(journal, submission_id, self.settings)
             if found is None:
-                raise nothing_submitted(year, self.settings.journal.path)
+                raise nothing_submitted(self.settings.report.year, self.settings.journal.path)
             from kpr_sender.inbound.listen import obstacles_noted
 
             listener, asked = self._app.listener(), {"reason": reason.strip(), "by": by.strip()}
@@ -224,7 +224,7 @@ class Client:
             UsageError: The id is unknown.
         """
         with self._app.session.reading() as journal:
-            found = None if journal is None else look_up(journal, submission_id, self.settings.report.year)
+            found = None if journal is None else look_up(journal, submission_id, self.settings)
             return None if found is None else self._app.report(found)
 
     def receipts(self, submission_id: str | None = None) -> tuple[ReceiptDocument, ...]:
@@ -234,7 +234,7 @@ class Client:
             UsageError: The id is unknown.
         """
         with self._app.session.reading() as journal:
-            found = None if journal is None else look_up(journal, submission_id, self.settings.report.year)
+            found = None if journal is None else look_up(journal, submission_id, self.settings)
             return () if found is None or journal is None else journal.receipt_documents(found.submission_id)
 
     def handle(self, inbound: Inbound) -> Handling:
@@ -409,9 +409,7 @@ class Client:
         with self._one_at_a_time:
             journal = self._app.session.opened()
             with self._app.section:
-                submission = require_reviewable(
-                    look_up(journal, submission_id, self.settings.report.year), note=note, by=by
-                )
+                submission = require_reviewable(look_up(journal, submission_id, self.settings), note=note, by=by)
                 journal.note_review(submission.own[0].msg_id, note=note.strip(), by=by.strip() or self._app.by)
             return self._app.report(submission)
 

@@ -32,6 +32,7 @@ class EventKind(enum.StrEnum):
     DECIDED = "decided"
     FOREIGN_HELD = "foreign-held"
     FINISHED = "finished"
+    MUNICIPALITY = "municipality"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,14 @@ EVENTS: Final[Mapping[EventKind, EventMeaning]] = {
         {
             "state": "the submission's state",
             "exit_code": "as the process ends",
+        },
+    ),
+    EventKind.MUNICIPALITY: EventMeaning(
+        "The run of one municipality of a fleet has ended; only the commands of a fleet have it, in their log.",
+        {
+            "municipality": "which: its kommunenummer, or 0301-03 with its bydel",
+            "state": "the submission's state",
+            "exit_code": "as its process ends",
         },
     ),
 }

@@ -15,13 +15,14 @@ from typing import Any, Final
 from kpr_sender.cli.documents import located
 from kpr_sender.model import Environment
 
-_WITH_VALUE: Final = ("--env", "--config", "--journal")
+_WITH_VALUE: Final = ("--env", "--config", "--journal", "--municipality")
 _SAME_COMMAND: Final = "..."
 _PLACE: Final = " MSGID"
 _MSG_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 BELOW: Final = (
-    *("accept", "add", "backup", "bash", "check", "cron", "discard", "export", "fish", "list", "log", "make"),
-    *("prune", "release", "remove", "serve", "show", "systemd", "verify", "windows", "zsh"),
+    *("accept", "add", "backup", "bash", "certs", "check", "cron", "discard", "doctor", "export", "fish", "list"),
+    *("log", "make", "prune", "release", "remove", "send", "serve", "show", "status", "systemd", "verify", "wait"),
+    *("windows", "zsh"),
 )
 """The names of commands below another."""
 _NAMED: Final = re.compile(r"\bkpr-send (\.\.\.|--journal(?= )|[a-z]+(?![\w-]))")

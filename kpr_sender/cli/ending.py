@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final, NoReturn
 
+from kpr_sender.errors import KprError
 from kpr_sender.render.language import say
 from kpr_sender.texts import Text
 
@@ -40,6 +41,7 @@ class Ending:
 
     Attributes:
         code: The exit code; None until it is known.
+        error: What the exit code stands for, as far as it was printed; None for 0.
         answered: Whether the command has printed what it found: whatever fails after that is said and decides nothing.
         finish_step: Lets the step under way be finished, at the first signal; returns whether there is one.
         hurry: Called at each signal; output that nobody reads must keep the process no longer.
@@ -48,6 +50,7 @@ class Ending:
 
     def __init__(self) -> None:
         self.code: int | None = None
+        self.error: KprError | None = None
         self.answered = False
         self.finish_step: Callable[[], bool] = _no_step
         self.hurry: Callable[[], object] = _no_step

@@ -59,7 +59,7 @@ def make(invocation: Invocation, *, submission: str, file: Path, with_receipts: 
     require_new(file)
     now = datetime.now(UTC).replace(microsecond=0)
     with journal_of(settings) as journal:
-        found = None if journal is None else look_up(journal, submission, settings.report.year)
+        found = None if journal is None else look_up(journal, submission, settings)
         if journal is None or found is None:
             return nothing_known(invocation, settings, journal)
         evidence = gather(journal, settings, found, at=now, with_receipts=with_receipts)

@@ -72,6 +72,13 @@ def options() -> list[click.Option]:
             **valued,
         ),
         click.Option(
+            ["--municipality"],
+            metavar="NUMBER",
+            help=Text("Which municipality of a fleet file: its kommunenummer, or 0301-03 with its bydel."),
+            callback=_into("municipality", _as_it_is),
+            **valued,
+        ),
+        click.Option(
             ["--json", "as_json"],
             is_flag=True,
             help=Text("Print exactly one JSON object on standard output."),

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -22,6 +22,14 @@ from kpr_sender.settings.read import absolute, beside
 from kpr_sender.settings.rehearsal import rehearsal
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
+
+if TYPE_CHECKING:
+    from kpr_sender.fleet.file import FleetFile, FleetMunicipality
+
+
+_NO_ENVIRONMENT: Final = Text(
+    "--env is missing: one of {environment}. There is no default.", environment=", ".join(Environment)
+)
 
 
 class Loudness(enum.Enum):
@@ -44,6 +52,8 @@ class Invocation:
         journal: From ``--journal``; counts before the configuration's.
         as_json: Whether exactly one JSON object goes to standard output.
         language: From ``--lang``; counts before the configuration's.
+        municipality: From ``--municipality``: which of a fleet file's.
+        given: That municipality, where the fleet file was read already.
     """
 
     called: Called
@@ -54,6 +64,8 @@ class Invocation:
     as_json: bool = False
     loudness: Loudness = Loudness.NORMAL
     language: Language | None = None
+    municipality: str | None = None
+    given: FleetMunicipality | None = None
 
     def settings(self) -> Settings:
         """Find, read and check the configuration.
@@ -63,14 +75,33 @@ class Invocation:
             ConfigInvalid: There is no configuration, or it is wrong.
         """
         if self.environment is None:
-            raise click.UsageError(
-                Text("--env is missing: one of {environment}. There is no default.", environment=", ".join(Environment))
-            )
-        path = self.config or locations.find(self.environment, os.environ)
-        settings = load(path, self.environment, environ=os.environ) if path else rehearsal(os.environ)
+            raise click.UsageError(_NO_ENVIRONMENT)
+        settings = self._read(self.environment)
         if settings.language is not None and self.language is None and not self.as_json:
             speak(settings.language)
         return settings if self.journal is None else _with_journal(settings, absolute(self.journal))
+
+    def _read(self, environment: Environment) -> Settings:
+        if self.given is not None:
+            return self.given.settings()
+        if self.municipality is not None:
+            return self.fleet().named(self.municipality).settings()
+        path = self.config or locations.find(environment, os.environ)
+        return load(path, environment, environ=os.environ) if path else rehearsal(os.environ)
+
+    def fleet(self) -> FleetFile:
+        """Find, read and check the fleet file.
+
+        Raises:
+            click.UsageError: ``--env`` was not given.
+            ConfigInvalid: There is no fleet file, or it is wrong.
+        """
+        from kpr_sender.fleet.file import FleetFile  # noqa: PLC0415 - most runs are of one municipality alone
+
+        if self.environment is None:
+            raise click.UsageError(_NO_ENVIRONMENT)
+        path = self.config or locations.find_fleet(self.environment, os.environ)
+        return FleetFile.load(absolute(path), self.environment)
 
     def own_settings(self, seen: Callable[[Settings], object] = lambda _: None) -> Settings:
         """The same for a command that writes: the journal, what lies beside it, or the log.
@@ -98,7 +129,8 @@ def _with_journal(settings: Settings, path: Path) -> Settings:
     return dataclasses.replace(settings, journal=dataclasses.replace(before, path=path, receipts_dir=receipts))
 
 
-def _seconds(_context: click.Context, _parameter: click.Parameter, written: str | None) -> float:
+def parse_duration_option(_context: click.Context, _parameter: click.Parameter, written: str | None) -> float:
+    """Return a duration that an option was given, in seconds; infinite where it was not."""
     if written is None:
         return math.inf
     try:
@@ -125,14 +157,14 @@ PATH: Final = _Path(path_type=Path)
 max_wait_option: Final = click.option(
     "--max-wait",
     metavar="DURATION",
-    callback=_seconds,
+    callback=parse_duration_option,
     help="Bound on everything together: connecting, trying again and waiting. A transfer under way is finished.",
 )
 wait_option: Final = click.option(
     "--wait",
     "wait_seconds",
     metavar="DURATION",
-    callback=_seconds,
+    callback=parse_duration_option,
     default="30m",
     show_default=True,
     help="How long to wait for FHI's receipts, for example 30s, 10m, 2h; 0 takes what is there.",

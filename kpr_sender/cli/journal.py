@@ -153,7 +153,7 @@ def log(invocation: Invocation, *, submission: str | None) -> int:
 def _decided(journal: JournalView, settings: Settings, submission: str | None) -> list[JournalEvent]:
     """Return what persons decided, the oldest first."""
     if submission is not None:
-        found = look_up(journal, submission, settings.report.year)
+        found = look_up(journal, submission, settings)
         shipments = () if found is None else found.shipments
         return list(decisions_in(one for each in shipments for one in journal.events(each.msg_id)))
     decided = (*decisions_in(journal.events(None)), *journal.decisions())

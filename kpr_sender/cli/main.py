@@ -22,6 +22,8 @@ from kpr_sender.texts import Text, as_text, listed
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from kpr_sender.fleet.file import FleetMunicipality
+
 COMMANDS: Final = {
     "send": Text("Send the pair, or go on with it, and wait for FHI's receipts."),
     "check": Text("Find what FHI would refuse, drop or blank, before anything is sent."),
@@ -42,6 +44,7 @@ COMMANDS: Final = {
     "config": Text("Check the configuration without sending anything."),
     "schedule": Text("Print ready files for systemd, cron or Windows' Task Scheduler."),
     "completion": Text("Print what lets bash, zsh or fish complete commands and options."),
+    "fleet": Text("Send, wait, check and look for all municipalities of a fleet file."),
     "sandbox": Text("Run a Tjenestebuss with a KPR receiver and an Adresseregister on this machine."),
     "sample": Text("Write a synthetic fagmelding and identmelding."),
     "demo": Text("Show the main job with synthetic files and a sandbox, on this machine alone."),
@@ -117,27 +120,29 @@ def main() -> NoReturn:
         ending.exit()
 
 
-def run(arguments: Sequence[str]) -> int:
+def run(arguments: Sequence[str], *, ending: Ending | None = None, given: FleetMunicipality | None = None) -> int:
     """Run a command line; the only place that turns errors into an exit code.
 
     Args:
         arguments: What follows ``kpr-send``.
+        ending: Where the exit code is noted, and the error that it stands for.
+        given: Whose run it is, where a fleet's was read already.
 
     Returns:
         The exit code: one of docs/exit-codes.md, or 130.
     """
-    ending = Ending()
+    ending = ending or Ending()
     with ending.listening():
-        return _run(arguments, ending)
+        return _run(arguments, ending, given)
 
 
-def _run(arguments: Sequence[str], ending: Ending) -> int:
+def _run(arguments: Sequence[str], ending: Ending, given: FleetMunicipality | None = None) -> int:
     called = Called(tuple(arguments), tuple(COMMANDS))
     failure = output.Failure(called, ending)
     with speaking(asked(arguments)), streams.unfailing() as ending.hurry:
         try:
             ending.begin()
-            code = ending.known(_outcome(Invocation(called, ending), failure))
+            code = ending.known(_outcome(Invocation(called, ending, given=given), failure))
         except (KeyboardInterrupt, click.Abort):
             code = failure.interrupted()
         ending.follow_up()

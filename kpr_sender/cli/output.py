@@ -47,6 +47,7 @@ def answer(
         The exit code.
     """
     code = invocation.ending.known(EXIT_OK if error is None else error.exit_code)
+    invocation.ending.error = error
     if quiet is None:
         moved = error is not None and error.fault is not Fault.NOBODY
         quiet = [error_text(error, invocation.environment)] if error is not None and moved else []
@@ -209,6 +210,7 @@ class Failure:
         if self._ending.answered and self._ending.code is not None:
             return self._ending.code
         code = self._ending.known(error.exit_code)
+        self._ending.error = error
         if self._called.has("--json"):
             show_json(self._called.completed_steps(json.nothing(error, environment=self._called.environment)))
         return code

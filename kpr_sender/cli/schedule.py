@@ -127,6 +127,8 @@ def _options(invocation: Invocation, settings: Settings) -> Iterator[str]:
     yield from ("--env", settings.environment.value)
     if Path(settings.origin).is_file():  # lokal has one built in
         yield from ("--config", str(Path(settings.origin).absolute()))
+    if invocation.municipality is not None:
+        yield from ("--municipality", invocation.municipality)
     if invocation.journal is not None:
         yield from ("--journal", str(settings.journal.path))
 

@@ -108,9 +108,7 @@ def _is_there(path: Path) -> bool:
 def _is_begun(settings: Settings) -> bool:
     """Return whether a submission is there to go on with; also where the journal is refused, which the run says."""
     with journal_of(settings) as journal:
-        return journal is not None and (
-            journal.refused() is not None or look_up(journal, None, settings.report.year) is not None
-        )
+        return journal is not None and (journal.refused() is not None or look_up(journal, None, settings) is not None)
 
 
 def _days_left(settings: Settings) -> int:

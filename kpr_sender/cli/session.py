@@ -315,7 +315,9 @@ def logged(invocation: Invocation, settings: Settings) -> Iterator[Observer | No
         yield None
         return
     level = "debug" if invocation.loudness is Loudness.VERBOSE else settings.log.level
-    with logging_to(target, level=level, lost=_say_lost, environment=settings.environment.value) as logger:
+    whose = {"municipality": invocation.municipality} if invocation.municipality else {}
+    where = settings.environment.value
+    with logging_to(target, level=level, lost=_say_lost, environment=where, **whose) as logger:
         yield lambda event: log_event(logger, _completed(invocation, event))
 
 

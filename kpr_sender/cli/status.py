@@ -61,7 +61,7 @@ def report_on(settings: Settings, journal: JournalView | None, wanted: str | Non
     Raises:
         UsageError: The id is not in the journal.
     """
-    found = None if journal is None else look_up(journal, wanted, settings.report.year)
+    found = None if journal is None else look_up(journal, wanted, settings)
     if journal is None or found is None:
         return None
     now = datetime.now(UTC)

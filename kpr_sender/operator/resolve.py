@@ -21,6 +21,7 @@ from kpr_sender.messages.transport import plain_id
 from kpr_sender.model import Shipment, Submission
 from kpr_sender.report import may_be_reviewed, replacement_of
 from kpr_sender.result import error_of
+from kpr_sender.settings.values import SenderSettings, Settings
 from kpr_sender.states import PERSON_CAUSES, SENT_AGAIN, Cause, ShipmentState, open_decisions
 from kpr_sender.texts import Text, paragraph
 
@@ -325,8 +326,8 @@ def require_unchanged(seen: Case, case: Case) -> None:
         )
 
 
-def look_up(journal: JournalView, submission_id: str | None, year: int) -> Submission | None:
-    """Return the submission of that id; when no id is given, the one that counts in a reporting year.
+def look_up(journal: JournalView, submission_id: str | None, settings: Settings) -> Submission | None:
+    """Return the submission of that id; when no id is given, the one that counts in the configured year.
 
     That is the newest of the year; where there is none, the newest of all that is not over: last year's delivery says
     nothing of this year, last year's doubt is still one. None where there is neither.
@@ -334,13 +335,13 @@ def look_up(journal: JournalView, submission_id: str | None, year: int) -> Submi
     Args:
         journal: Where to look.
         submission_id: A submission's id, or the MsgId of one of its shipments.
-        year: The reporting year.
+        settings: Which year, and whose: what another bydel of the kommune has in the same journal does not count.
 
     Raises:
         UsageError: The id is not in this journal.
     """
     if submission_id is None:
-        submissions = journal.submissions()
+        submissions, year = _without_other_bydeler(journal, settings.sender), settings.report.year
         replaced = {one.replaces for one in submissions}
         of_year = (one for one in submissions if one.year == year)
         not_over = (one for one in submissions if one.submission_id not in replaced and not _is_over(one))
@@ -356,10 +357,15 @@ def look_up(journal: JournalView, submission_id: str | None, year: int) -> Submi
     return found
 
 
-def newest_awaiting(journal: JournalView, year: int) -> Submission | None:
-    """Return the newest submission that still waits for a receipt, else the one that counts in a reporting year."""
-    awaiting = (one for one in journal.submissions() if one.awaits_answer)
-    return next(awaiting, None) or look_up(journal, None, year)
+def newest_awaiting(journal: JournalView, settings: Settings) -> Submission | None:
+    """Return the newest submission that still waits for a receipt, else the one that counts in the configured year."""
+    awaiting = (one for one in _without_other_bydeler(journal, settings.sender) if one.awaits_answer)
+    return next(awaiting, None) or look_up(journal, None, settings)
+
+
+def _without_other_bydeler(journal: JournalView, sender: SenderSettings) -> tuple[Submission, ...]:
+    ours, bydel = sender.kommunenummer, sender.bydel
+    return tuple(one for one in journal.submissions() if one.kommunenummer != ours or one.bydel == bydel)
 
 
 def _is_over(submission: Submission) -> bool:

@@ -84,6 +84,23 @@ def find(environment: Environment, environ: Mapping[str, str]) -> Path | None:
     )
 
 
+def find_fleet(environment: Environment, environ: Mapping[str, str]) -> Path:
+    """Return the first fleet file that is there: an environment's own, or the only one.
+
+    Raises:
+        ConfigInvalid: There is none.
+    """
+    folders = [folder for folder in (own_folder(environ), MACHINE) if folder is not None]
+    places = [folder / name for folder in folders for name in (f"fleet-{environment.value}.toml", "fleet.toml")]
+    for place in places:
+        if os.path.lexists(place):
+            return place
+    raise ConfigInvalid(
+        Text("There is no fleet file; looked for {places}.", places=", ".join(map(str, places))),
+        next_step=Text("Write one (docs/fleet.md), or name one with --config."),
+    )
+
+
 def state_folder(environment: Environment, environ: Mapping[str, str]) -> Path:
     """Return the user's folder for an environment's journal, and the sandbox's with lokal.
 

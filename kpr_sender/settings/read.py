@@ -10,7 +10,6 @@ The rules:
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -19,7 +18,6 @@ from typing import Any, Final, TypeVar
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import is_registered_id
 from kpr_sender.model import Environment
-from kpr_sender.regular_file import read_regular
 from kpr_sender.settings.exposure import relied_on_files
 from kpr_sender.settings.file_access import require_trusted
 from kpr_sender.settings.keys import (
@@ -35,6 +33,7 @@ from kpr_sender.settings.keys import (
 )
 from kpr_sender.settings.kinds import Unfit
 from kpr_sender.settings.secrets import CredentialSecret, EnvironmentSecret, FileSecret, KeySettings, KeySource, Secret
+from kpr_sender.settings.toml_file import read_toml
 from kpr_sender.settings.values import (
     SECTIONS,
     TOP,
@@ -91,7 +90,7 @@ def load(path: Path, environment: Environment, *, environ: Mapping[str, str]) ->
     """
     if environment is not Environment.LOKAL:
         require_trusted(path, where=str(path))
-    settings = from_document(_toml(path), environment, path=path, environ=environ)
+    settings = from_document(read_toml(path), environment, path=path, environ=environ)
     for key, relied_on in relied_on_files(settings) if environment is not Environment.LOKAL else ():
         require_trusted(relied_on, where=f"{path}: {key}")
     return settings
@@ -114,7 +113,7 @@ def from_document(
     found = document.get("environment")
     if found != environment.value:
         raise _other_environment(path, environment, found)
-    file = _ConfigurationFile(path, environment, environ)
+    file = ConfigurationFile(path, environment, environ)
     tables = file.collect(document)
     embedded = environment is Environment.LOKAL and tables["sandbox"][0].get("embedded") is True
     if embedded:
@@ -143,23 +142,6 @@ def absolute(path: Path) -> Path:
         raise ConfigInvalid(Text("The current folder is not there any more."), where=str(path)) from None
 
 
-def _toml(path: Path) -> dict[str, Any]:
-    where = str(path)
-    try:
-        text = read_regular(path).decode("utf-8-sig")
-        return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
-    except FileNotFoundError:
-        raise ConfigInvalid(Text("There is no such configuration file."), where=where) from None
-    except OSError as error:
-        raise ConfigInvalid(
-            Text("The configuration cannot be read: {reason}.", reason=error.strerror), where=where
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigInvalid(Text("The configuration is not UTF-8 text."), where=where) from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigInvalid(Text("The configuration is not valid TOML: {error}.", error=error), where=where) from None
-
-
 def _other_environment(path: Path, environment: Environment, found: object) -> ConfigInvalid:
     otherwise = Text("nothing") if found is None else Text("nothing that can be understood")
     said = f'"{found}"' if found in tuple(Environment) else otherwise
@@ -175,7 +157,7 @@ def _other_environment(path: Path, environment: Environment, found: object) -> C
 
 
 @dataclass(frozen=True, slots=True)
-class _ConfigurationFile:
+class ConfigurationFile:
     """One file being read. Its methods raise ConfigInvalid, which names file and key."""
 
     path: Path
@@ -183,6 +165,7 @@ class _ConfigurationFile:
     environ: Mapping[str, str]
 
     def wrong(self, key: str, what: Text, next_step: Text | None = None) -> ConfigInvalid:
+        """Return the error that names file and key."""
         return ConfigInvalid(what, where=f"{self.path}: {key}", next_step=next_step)
 
     # 1. Which section is what in? Nothing may be there that is not declared.
@@ -191,10 +174,10 @@ class _ConfigurationFile:
         """Sort what is written into the declared sections."""
         tables: Tables = {name: [] for name in SECTIONS}
         top = self._collect("", document, tables)
-        self._refuse_undeclared(TOP, top)
+        self.refuse_undeclared(TOP, top)
         for name, found in tables.items():
             for table in found or [{}]:
-                self._refuse_undeclared(SECTIONS[name], table)
+                self.refuse_undeclared(SECTIONS[name], table)
         return {name: found or [{}] for name, found in tables.items()}
 
     def _collect(self, at: str, table: Mapping[str, object], tables: Tables) -> Table:
@@ -217,7 +200,8 @@ class _ConfigurationFile:
                     raise self.wrong(stray, Text("There is no such key; [{path}] has only sections in it.", path=path))
         return own
 
-    def _refuse_undeclared(self, section: Section, table: Table) -> None:
+    def refuse_undeclared(self, section: Section, table: Table) -> None:
+        """Refuse a key that the section does not declare."""
         known = [key.name for key in section.keys_in(self.environment)]
         for name in table:
             if name in known:

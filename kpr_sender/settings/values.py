@@ -16,6 +16,7 @@ from typing import Final
 
 from kpr_sender.model import Environment, Language, Party
 from kpr_sender.settings import kinds
+from kpr_sender.settings.files import FileSettings
 from kpr_sender.settings.keys import Section, option, part, secret, section, sections_of, with_keys
 from kpr_sender.settings.monitoring import LogSettings, MonitorSettings, NotifySettings
 from kpr_sender.settings.secrets import KeySettings, Secret
@@ -82,18 +83,6 @@ class AddressForm(enum.StrEnum):
     AUTO = "auto"
     V1 = "v1"
     V2 = "v2"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileSettings:
-    """The two files, where the command line names none."""
-
-    fagmelding: Path | None = field(default=None, metadata=option(
-        kinds.PATH, "The fagmelding (KPR_IPL, IPLOS 3.7).", otherwise="the command line names it",
-        example="/var/lib/kpr-sender/extract/fagmelding.xml"))
-    identmelding: Path | None = field(default=None, metadata=option(
-        kinds.PATH, "The identmelding (KPR_IDE, XPR(ide)).", otherwise="the command line names it",
-        example="/var/lib/kpr-sender/extract/identmelding.xml"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

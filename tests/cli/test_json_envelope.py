@@ -25,6 +25,7 @@ from kpr_sender.sandbox.faults import Faults
 from tests.helpers.command import ended, start
 from tests.helpers.configuration import LOKAL
 from tests.helpers.fhi import Fhi
+from tests.helpers.fleet import fleet, submitted
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Municipality, municipality
 from tests.helpers.tenor import TENOR_ID
@@ -81,6 +82,12 @@ def _submit(stage: Stage, bus: MemoryBus) -> None:
     for number, message in enumerate(bus.published):
         (stage.made.folder / f"{number}.p7m").write_bytes(fhi.answer(message)[0].body)
     stage.made.config.write_text(LOKAL, "utf-8")
+
+
+def _fleet_delivered(stage: Stage) -> None:
+    made = fleet(stage.made.folder, "1103")
+    submitted(made, "1103", answered=True)
+    made.path.rename(stage.made.config)
 
 
 def _proven(stage: Stage) -> None:
@@ -214,6 +221,9 @@ CASES = [
     Case("doctor", "", 1, _without_fagmelding),
     Case("config check", "", 0),
     Case("config check", "", 66, _without_fagmelding),
+    *(Case(f"fleet {name}", "", 78) for name in ("send", "wait", "status", "check", "certs", "doctor")),
+    Case("fleet status", "", 0, _fleet_delivered),
+    Case("fleet send", "", 0, _fleet_delivered),
     Case("sandbox serve", "--dir DIR --fault nothing", 64),
     Case("init", "", 0, _without_configuration),
     Case("init", "", 78),
@@ -231,9 +241,13 @@ ENDS_OTHERWISE = {
     "resend",
     "receipts accept",
     "receipts discard",
+    "fleet wait",
+    "fleet check",
+    "fleet certs",
+    "fleet doctor",
 }
 """The first ends well below, the second in test_demo.py, the third in test_recovery.py, the fourth in test_notify.py;
-the others leave a state whose code is seldom 0."""
+those of the fleet in test_fleet.py; the others leave a state whose code is seldom 0."""
 
 
 @pytest.fixture

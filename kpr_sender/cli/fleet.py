@@ -1,0 +1,294 @@
+"""``kpr-send fleet``: the commands of one municipality for all of a fleet file, each in a process of its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+
+from kpr_sender.cli import console, output
+from kpr_sender.cli.called import Called
+from kpr_sender.cli.fleet_run import PRELOAD, FleetFound, FleetOrder, carry_out, whose
+from kpr_sender.cli.invocation import Invocation, Loudness, parse_duration_option
+from kpr_sender.cli.main import COMMANDS
+from kpr_sender.cli.streams import as_it_is
+from kpr_sender.errors import Fault, UsageError
+from kpr_sender.events import Event, EventKind
+from kpr_sender.fleet.file import FleetFile, FleetMunicipality
+from kpr_sender.fleet.overview import MunicipalityStatus, overview, status_of
+from kpr_sender.fleet.supervisor import EndedRun, PlannedRun, Supervisor
+from kpr_sender.logs import log_event, logging_to
+from kpr_sender.render import json
+from kpr_sender.render.fleet import FleetLine, by_urgency, concern, fleet_error, fleet_json, fleet_screen, progress
+from kpr_sender.settings.values import Settings
+from kpr_sender.texts import Text
+
+
+@click.group("fleet")
+def command() -> None:
+    """Look after all municipalities of a fleet file: each as if it were run alone, so many at once.
+
+    The fleet file is the one that --config names; else ~/.config/kpr-sender/fleet-<env>.toml, fleet.toml beside it, or
+    the same in /etc/kpr-sender. The exit code is the worst of all. One municipality's other commands take
+    --municipality NUMBER.
+    """
+
+
+def _names(_context: click.Context, _parameter: click.Parameter, written: str | None) -> tuple[str, ...]:
+    return tuple(name.strip() for name in (written or "").split(",") if name.strip())
+
+
+def _only(function: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--only",
+        metavar="NUMBERS",
+        callback=_names,
+        help="Only these municipalities, with commas between: the kommunenummer, or with its bydel (0301-03).",
+    )(function)
+
+
+def _duration(context: click.Context, parameter: click.Parameter, written: str) -> str:
+    """Refuse what is no duration here, before any process is begun; pass on what was written."""
+    parse_duration_option(context, parameter, written)
+    return written
+
+
+_wait: Final = click.option(
+    "--wait",
+    metavar="DURATION",
+    callback=_duration,
+    default="2m",
+    show_default=True,
+    help="How long each waits for FHI's receipts, for example 30s, 10m; the next run goes on. 0 takes what is there.",
+)
+
+
+def _in_processes(function: Callable[..., Any]) -> Callable[..., Any]:
+    jobs = click.option(
+        "--jobs", metavar="N", type=click.IntRange(1, 256), help="How many at once; else what the fleet file says."
+    )
+    return click.pass_obj(_only(jobs(function)))
+
+
+@command.command("status")
+@_only
+@click.pass_obj
+def status(invocation: Invocation, *, only: tuple[str, ...]) -> int:
+    """Show what the journals say of all municipalities: those that need a person first. Nothing is connected to."""
+    fleet = _fleet(invocation)
+    lines = [_line_of(one, begun=False) for one in overview(fleet.only(only), datetime.now(UTC))]
+    return _answer(invocation, "status", fleet, lines)
+
+
+@command.command("send")
+@_wait
+@click.option("--replaces", metavar="ID", help="With --only of one: the submission that its new pair replaces.")
+@click.option("--reason", metavar="TEXT", default="", help="Why it replaces: what was agreed with FHI.")
+@click.option(
+    "--accept-findings",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="With --only of one: the exact number of findings that you have read in kpr-send check.",
+)
+@click.option("--by", metavar="NAME", default="", help="Who accepts or replaces; the login name when not given.")
+@_in_processes
+def send(
+    invocation: Invocation,
+    *,
+    only: tuple[str, ...],
+    jobs: int | None,
+    wait: str,
+    replaces: str | None,
+    reason: str,
+    accept_findings: int | None,
+    by: str,
+) -> int:
+    """Check and send what each municipality has, and go on with what is under way.
+
+    While the files are not there yet a municipality waits for them: 0 until 7 days before the deadline, then 66.
+    """
+    fleet = _fleet(invocation)
+    arguments = ["send", "--wait", wait]
+    if replaces or accept_findings:
+        if len(fleet.only(only)) != 1 or not only:
+            raise UsageError(
+                Text("What a person decides is decided for one municipality."),
+                where="--replaces, --accept-findings",
+                next_step=Text("Name it: --only NUMBER."),
+            )
+        arguments += ["--replaces", replaces, "--reason", reason] if replaces else []
+        arguments += ["--accept-findings", str(accept_findings)] if accept_findings else []
+    if not replaces:
+        arguments += ["--wait-for-files"]
+    arguments += ["--by", by] if by else []
+    return _run(invocation, "send", fleet, only, jobs, arguments)
+
+
+@command.command("wait")
+@_wait
+@_in_processes
+def wait_for_receipts(invocation: Invocation, *, only: tuple[str, ...], jobs: int | None, wait: str) -> int:
+    """Take the receipts of what is published or in doubt; nothing is sent."""
+    return _run(invocation, "wait", _fleet(invocation), only, jobs, ["wait", "--wait", wait])
+
+
+@command.command("check")
+@_in_processes
+def check(invocation: Invocation, *, only: tuple[str, ...], jobs: int | None) -> int:
+    """Find what FHI would refuse, drop or blank in each municipality's pair. Nothing is sent."""
+    return _run(invocation, "check", _fleet(invocation), only, jobs, ["check"])
+
+
+@command.command("certs")
+@click.option("--check", "check", is_flag=True, help="End with 85 when one of them needs attention; for cron.")
+@_in_processes
+def certs(invocation: Invocation, *, only: tuple[str, ...], jobs: int | None, check: bool) -> int:
+    """Look at the certificates of each municipality, FHI's and the bus's, and the days they have left."""
+    return _run(invocation, "certs", _fleet(invocation), only, jobs, ["certs", *(["--check"] if check else [])])
+
+
+@command.command("doctor")
+@_in_processes
+def doctor(invocation: Invocation, *, only: tuple[str, ...], jobs: int | None) -> int:
+    """Prove for each municipality that a send would work: keys, certificates, register, bus, journal, disk, clock."""
+    return _run(invocation, "doctor", _fleet(invocation), only, jobs, ["doctor"])
+
+
+def _fleet(invocation: Invocation) -> FleetFile:
+    for option, given in (("--journal", invocation.journal), ("--municipality", invocation.municipality)):
+        if given is not None:
+            raise UsageError(
+                Text("{option} does not go with fleet: each municipality has its own.", option=option),
+                next_step=Text("Name municipalities with --only."),
+            )
+    return invocation.fleet()
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Says what has ended: a line each on a terminal, JSON lines elsewhere, nothing with ``-q``."""
+
+    invocation: Invocation
+    command: str
+    total: int
+    lines: list[FleetLine] = field(default_factory=list)
+    log: Callable[[Event], object] | None = None
+
+    def ended(self, line: FleetLine) -> None:
+        self.lines.append(line)
+        if self.invocation.loudness is Loudness.QUIET:
+            return
+        text = progress(self.command, line, len(self.lines), self.total)
+        if self.log is None:
+            console.say(self.invocation.called, [text], err=True)
+            return
+        details: dict[str, str | int] = {"municipality": line.name, "exit_code": line.exit_code}
+        if isinstance(state := line.result.get("state"), str):
+            details["state"] = state
+        self.log(Event(EventKind.MUNICIPALITY, text, details=details))
+
+
+def _run(
+    invocation: Invocation,
+    command: str,
+    fleet: FleetFile,
+    only: tuple[str, ...],
+    jobs: int | None,
+    arguments: Sequence[str],
+) -> int:
+    chosen = {one.name: one for one in fleet.only(only)}
+    terminal, quiet = sys.stderr.isatty(), invocation.loudness is Loudness.QUIET
+    shown = _Progress(invocation, command, len(chosen))
+    found: dict[str, FleetLine] = {}
+
+    def ended(run: EndedRun[FleetFound]) -> None:
+        found[run.name] = line_after(chosen[run.name], run)
+        shown.ended(found[run.name])
+
+    supervisor = Supervisor[FleetOrder, FleetFound](
+        target=carry_out,
+        jobs=jobs or fleet.settings.jobs,
+        time_limit=fleet.settings.time_limit,
+        preload=PRELOAD,
+        on_end=ended,
+    )
+
+    def finish() -> bool:
+        supervisor.stop()
+        return True
+
+    with ExitStack() as stack:
+        if not terminal and not quiet:
+            environment = fleet.environment.value
+            logger = stack.enter_context(logging_to(as_it_is(sys.stderr), level="info", environment=environment))
+            shown.log = lambda event: log_event(logger, event)
+        before, invocation.ending.finish_step = invocation.ending.finish_step, finish
+        try:
+            supervisor.run(_planned(one, arguments, logging=not terminal and not quiet) for one in chosen.values())
+        finally:
+            invocation.ending.finish_step = before
+    now = datetime.now(UTC)
+    lines = [found.get(name) or _line_of(status_of(one, now), begun=False) for name, one in chosen.items()]
+    return _answer(invocation, command, fleet, lines)
+
+
+def _planned(one: FleetMunicipality, arguments: Sequence[str], *, logging: bool) -> PlannedRun[FleetOrder]:
+    # Those that share a journal would only find it locked.
+    group = str(one.known.journal.path) if isinstance(one.known, Settings) else one.name
+    return PlannedRun(one.name, FleetOrder(one, tuple(arguments), logging), group)
+
+
+def line_after(one: FleetMunicipality, run: EndedRun[FleetFound]) -> FleetLine:
+    """Return what is known after a run: what it said, else what the journal says."""
+    if run.found is None:
+        known = _line_of(status_of(one, datetime.now(UTC)), begun=True)
+        error, result, remarks = known.error, known.result, known.remarks
+    else:
+        error, result, remarks = run.found.error, run.found.result, run.found.remarks
+    return FleetLine(
+        one.name,
+        one.title,
+        error,
+        result,
+        timed_out=run.timed_out,
+        killed=run.killed,
+        died=run.found is None and not run.killed,
+        seconds=run.seconds,
+        remarks=remarks,
+    )
+
+
+def _line_of(known: MunicipalityStatus, *, begun: bool) -> FleetLine:
+    one = known.municipality
+    if known.report is not None:
+        result = json.report_json(known.report)
+    else:
+        result = json.nothing(known.error, environment=one.environment.value, days_left=known.days_left)
+    return FleetLine(one.name, one.title, known.error, _called(one).completed_steps(result), begun=begun)
+
+
+def _called(one: FleetMunicipality) -> Called:
+    """Return what completes the commands of one municipality's texts."""
+    return Called(whose(one), tuple(COMMANDS))
+
+
+def _answer(invocation: Invocation, command: str, fleet: FleetFile, lines: Sequence[FleetLine]) -> int:
+    error = fleet_error(lines)
+    by_name = {one.name: one for one in fleet.municipalities}
+
+    def completed(line: FleetLine, text: str) -> str:
+        return _called(by_name[line.name]).completed(text)
+
+    quiet = [
+        f"kpr-send: {line.name}: {completed(line, concern(line))}"
+        for line in by_urgency(lines)
+        if line.error is not None and line.error.fault is not Fault.NOBODY
+    ]
+    value = fleet_json(command, fleet.environment.value, error, lines)
+    screen = fleet_screen(command, lines, completed=completed)
+    return output.answer(invocation, value, screen, error=error, quiet=quiet)

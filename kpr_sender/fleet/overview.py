@@ -1,0 +1,65 @@
+"""What the journals say of all municipalities of a fleet: read one after another in one process, without a lock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from kpr_sender.app import journal_storage
+from kpr_sender.errors import KprError
+from kpr_sender.fleet.file import FleetMunicipality
+from kpr_sender.inbound.look_memory import last_look
+from kpr_sender.operator.resolve import look_up, nothing_submitted
+from kpr_sender.report import Report, deadline_of
+from kpr_sender.settings.values import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class MunicipalityStatus:
+    """What is known of one municipality.
+
+    Attributes:
+        report: What its submission amounts to; None where there is none, or it cannot be known.
+        error: What its exit code stands for; None for 0.
+        days_left: Until the last day to report; None where its configuration is wrong.
+    """
+
+    municipality: FleetMunicipality
+    report: Report | None
+    error: KprError | None
+    days_left: int | None
+
+    @property
+    def name(self) -> str:
+        """What the municipality is called in the fleet."""
+        return self.municipality.name
+
+
+def status_of(municipality: FleetMunicipality, now: datetime) -> MunicipalityStatus:
+    """Return what the journal of one municipality says; what is wrong with it is its error."""
+    settings = municipality.known
+    if not isinstance(settings, Settings):
+        return MunicipalityStatus(municipality, None, settings, None)
+    days_left = None
+    try:
+        days_left = deadline_of(settings, settings.report.year).days_left(now)
+        report, error = _known(settings, now)
+    except KprError as wrong:
+        report, error = None, wrong
+    return MunicipalityStatus(municipality, report, error, days_left)
+
+
+def overview(municipalities: Iterable[FleetMunicipality], now: datetime) -> tuple[MunicipalityStatus, ...]:
+    """Return the status of each, in their order."""
+    return tuple(status_of(one, now) for one in municipalities)
+
+
+def _known(settings: Settings, now: datetime) -> tuple[Report | None, KprError | None]:
+    with journal_storage(settings).reading() as journal:
+        found = None if journal is None else look_up(journal, None, settings)
+        if journal is None or found is None:
+            refused = None if journal is None else journal.refused()
+            return None, refused or nothing_submitted(settings.report.year, settings.journal.path)
+        report = Report.of(settings, journal, found, at=now, last_look=last_look(settings, now))
+        return report, report.error

@@ -1,0 +1,55 @@
+"""Two municipalities never share what would let one have the other's: refused, unless they are bydeler of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kpr_sender.errors import ConfigInvalid
+from kpr_sender.settings.values import Settings
+from tests.fleet.test_file import BERGEN, COMMON, OSLO, read, refused
+
+TRONDHEIM = """
+[[municipality]]
+name = "TRONDHEIM KOMMUNE"
+kommunenummer = "5001"
+her_id = 900103
+service_her_id = 900203
+"""
+BYDEL = OSLO.replace('"03"', '"04"').replace("900101", "900104")
+SHARED = {
+    "bus.receipts_queue": '[municipality.bus]\nreceipts_queue = "tb.example.no/exchange/900201_async"',
+    "keys": '[municipality.keys.signing]\npkcs12 = "0301-03/../0301-03/signing.p12"',
+    "journal.path": '[municipality.journal]\npath = "state/0301-03/journal.db"',
+}
+
+
+@pytest.mark.parametrize("key", SHARED)
+def test_what_each_must_have_for_itself_is_not_shared(tmp_path: Path, key: str) -> None:
+    error = refused(tmp_path, f"{COMMON}{OSLO}{BERGEN}{TRONDHEIM}{SHARED[key]}\n")
+
+    assert error.where == f"{tmp_path}/fleet.toml: {key}"
+    assert f"0301-03 and 5001 have the same {key}." in error.what
+
+
+def test_bydeler_may_share_their_queue_and_then_they_share_the_journal(tmp_path: Path) -> None:
+    error = refused(tmp_path, f"{COMMON}{OSLO}{BYDEL}")
+    assert "0301-03 and 0301-04 share bus.receipts_queue, and have two journals" in error.what
+    assert "same journal.path" in error.next_step
+
+    journal = '\n[municipality.journal]\npath = "state/oslo.db"\n'
+    file = read(tmp_path, f"{COMMON}{OSLO}{journal}{BYDEL}{journal}")
+    found = [one.known for one in file.municipalities]
+    assert {one.journal.path for one in found if isinstance(one, Settings)} == {tmp_path / "state/oslo.db"}
+
+
+def test_one_queue_of_two_buses_is_two(tmp_path: Path) -> None:
+    read(tmp_path, f'{COMMON}{OSLO}{TRONDHEIM}{SHARED["bus.receipts_queue"]}\nhost = "other.example.no"\n')
+
+
+def test_keys_of_a_token_are_told_apart_by_their_names(tmp_path: Path) -> None:
+    token = BERGEN[BERGEN.index("[municipality.keys.signing]") :]
+    read(tmp_path, f"{COMMON}{BERGEN}{TRONDHEIM}{token.replace('bergen', 'trondheim')}")
+    with pytest.raises(ConfigInvalid, match="4601 and 5001 have the same keys"):
+        read(tmp_path, f"{COMMON}{BERGEN}{TRONDHEIM}{token}")
