@@ -12,6 +12,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import is_dataclass
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -99,8 +100,9 @@ def _class_lines(kind: type, public: frozenset[type]) -> Iterator[str]:
         plain = getattr(value, "__func__", value)
         if inspect.isfunction(plain):
             yield f"{name}{_signature(plain)}"
-        elif isinstance(value, property):
-            yield f"{name} -> {inspect.get_annotations(value.fget)['return']}" if value.fget else name
+        elif isinstance(value, property | cached_property):
+            get = value.fget if isinstance(value, property) else value.func
+            yield f"{name} -> {inspect.get_annotations(get)['return']}" if get else name
         elif annotation and name not in said:
             yield f"{name}: {annotation}"
 

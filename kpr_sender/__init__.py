@@ -65,10 +65,41 @@ if TYPE_CHECKING:
     from kpr_sender.report import NextLook as NextLook
     from kpr_sender.report import Report as Report
     from kpr_sender.report import Review as Review
+    from kpr_sender.settings.monitoring import LogLevel as LogLevel
+    from kpr_sender.settings.monitoring import LogSettings as LogSettings
+    from kpr_sender.settings.monitoring import MonitorSettings as MonitorSettings
+    from kpr_sender.settings.monitoring import NotifySettings as NotifySettings
+    from kpr_sender.settings.secrets import CredentialSecret as CredentialSecret
+    from kpr_sender.settings.secrets import EnvironmentSecret as EnvironmentSecret
+    from kpr_sender.settings.secrets import FileSecret as FileSecret
+    from kpr_sender.settings.secrets import KeySettings as KeySettings
+    from kpr_sender.settings.secrets import KeySource as KeySource
+    from kpr_sender.settings.secrets import Secret as Secret
+    from kpr_sender.settings.secrets import TokenKey as TokenKey
+    from kpr_sender.settings.values import AddressForm as AddressForm
+    from kpr_sender.settings.values import BusSettings as BusSettings
+    from kpr_sender.settings.values import FileSettings as FileSettings
+    from kpr_sender.settings.values import HelseIdSettings as HelseIdSettings
+    from kpr_sender.settings.values import HodemeldingSettings as HodemeldingSettings
+    from kpr_sender.settings.values import JournalSettings as JournalSettings
+    from kpr_sender.settings.values import KeyUse as KeyUse
+    from kpr_sender.settings.values import LimitSettings as LimitSettings
+    from kpr_sender.settings.values import ProtectionSettings as ProtectionSettings
+    from kpr_sender.settings.values import QueueIds as QueueIds
+    from kpr_sender.settings.values import ReceiptSender as ReceiptSender
+    from kpr_sender.settings.values import ReceiptsFrom as ReceiptsFrom
+    from kpr_sender.settings.values import ReceiverSettings as ReceiverSettings
+    from kpr_sender.settings.values import RegistryKind as RegistryKind
+    from kpr_sender.settings.values import RegistrySettings as RegistrySettings
+    from kpr_sender.settings.values import ReportSettings as ReportSettings
+    from kpr_sender.settings.values import Revocation as Revocation
+    from kpr_sender.settings.values import SandboxSettings as SandboxSettings
+    from kpr_sender.settings.values import SenderSettings as SenderSettings
     from kpr_sender.settings.values import Settings as Settings
     from kpr_sender.states import Cause as Cause
     from kpr_sender.states import ReceiptStatus as ReceiptStatus
     from kpr_sender.states import ShipmentState as ShipmentState
+    from kpr_sender.texts import Text as Text
 
     __version__: str
     """The version of the installed package."""
@@ -90,8 +121,14 @@ _HOMES: Final = {
     "kpr_sender.profiles.profile": "Deadline",
     "kpr_sender.registry.port": "AddressRegistry Counterpart Provenance",
     "kpr_sender.report": "LastLook NextLook Report Review",
-    "kpr_sender.settings.values": "Settings",
+    "kpr_sender.settings.monitoring": "LogLevel LogSettings MonitorSettings NotifySettings",
+    "kpr_sender.settings.secrets": "CredentialSecret EnvironmentSecret FileSecret KeySettings KeySource Secret "
+    "TokenKey",
+    "kpr_sender.settings.values": "AddressForm BusSettings FileSettings HelseIdSettings HodemeldingSettings "
+    "JournalSettings KeyUse LimitSettings ProtectionSettings QueueIds ReceiptSender ReceiptsFrom ReceiverSettings "
+    "RegistryKind RegistrySettings ReportSettings Revocation SandboxSettings SenderSettings Settings",
     "kpr_sender.states": "Cause ReceiptStatus ShipmentState",
+    "kpr_sender.texts": "Text",
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
 __all__ = [*sorted(_HOME_OF), "__version__"]  # noqa: PLE0604 - the names above
