@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from kpr_sender.report import NextLook as NextLook
     from kpr_sender.report import Report as Report
     from kpr_sender.report import Review as Review
+    from kpr_sender.settings.files import FileSettings as FileSettings
     from kpr_sender.settings.monitoring import LogLevel as LogLevel
     from kpr_sender.settings.monitoring import LogSettings as LogSettings
     from kpr_sender.settings.monitoring import MonitorSettings as MonitorSettings
@@ -78,7 +79,6 @@ if TYPE_CHECKING:
     from kpr_sender.settings.secrets import TokenKey as TokenKey
     from kpr_sender.settings.values import AddressForm as AddressForm
     from kpr_sender.settings.values import BusSettings as BusSettings
-    from kpr_sender.settings.values import FileSettings as FileSettings
     from kpr_sender.settings.values import HelseIdSettings as HelseIdSettings
     from kpr_sender.settings.values import HodemeldingSettings as HodemeldingSettings
     from kpr_sender.settings.values import JournalSettings as JournalSettings
@@ -121,10 +121,11 @@ _HOMES: Final = {
     "kpr_sender.profiles.profile": "Deadline",
     "kpr_sender.registry.port": "AddressRegistry Counterpart Provenance",
     "kpr_sender.report": "LastLook NextLook Report Review",
+    "kpr_sender.settings.files": "FileSettings",
     "kpr_sender.settings.monitoring": "LogLevel LogSettings MonitorSettings NotifySettings",
     "kpr_sender.settings.secrets": "CredentialSecret EnvironmentSecret FileSecret KeySettings KeySource Secret "
     "TokenKey",
-    "kpr_sender.settings.values": "AddressForm BusSettings FileSettings HelseIdSettings HodemeldingSettings "
+    "kpr_sender.settings.values": "AddressForm BusSettings HelseIdSettings HodemeldingSettings "
     "JournalSettings KeyUse LimitSettings ProtectionSettings QueueIds ReceiptSender ReceiptsFrom ReceiverSettings "
     "RegistryKind RegistrySettings ReportSettings Revocation SandboxSettings SenderSettings Settings",
     "kpr_sender.states": "Cause ReceiptStatus ShipmentState",
