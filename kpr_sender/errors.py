@@ -237,7 +237,10 @@ class RejectedByReceiver(KprError):
 
     code, exit_code, fault = "rejected", 81, Fault.INPUT
     meaning = Text("rejected by FHI")
-    advice = Text("Read the receipt's errors, contact kpr@fhi.no, then send a new extract with --replaces.")
+    advice = Text(
+        "Read the receipt's errors, contact kpr@fhi.no, then send a new extract: kpr-send send --replaces ID --reason "
+        "TEXT"
+    )
 
 
 class NeedsPerson(KprError):
@@ -286,7 +289,7 @@ class AlreadySubmitted(KprError):
 
     code, exit_code, fault = "already-submitted", 86, Fault.CALLER
     meaning = Text("refused: already submitted")
-    advice = Text("After contact with FHI, send a new extract with --replaces ID --reason TEXT.")
+    advice = Text("After contact with FHI, send a new extract: kpr-send send --replaces ID --reason TEXT")
 
 
 class JournalLocked(KprError):

@@ -101,8 +101,9 @@ STANDINGS: Final = (
         _always,
         Text("rejected by FHI, without a reason"),
         Text(
-            "FHI names no error: ask kpr@fhi.no what is wrong. Then send a new extract with --replaces, or the "
-            "same file with kpr-send resend MSGID where its cause lies elsewhere."
+            "FHI names no error: ask kpr@fhi.no what is wrong. Then send a new extract with kpr-send send "
+            "--replaces ID --reason TEXT, or the same file with kpr-send resend MSGID --reason TEXT where its "
+            "cause lies elsewhere."
         ),
     ),
     Standing(
@@ -116,8 +117,9 @@ STANDINGS: Final = (
         lambda shipment: shipment.handed_over,
         Text("cancelled by a person: it is not sent again, though the bus may have had it"),
         Text(
-            "Nothing goes by itself. Ask kpr@fhi.no whether the MsgId has arrived; if not, and it is to go after all: "
-            "kpr-send resolve MSGID --not-arrived --reason TEXT. A new extract goes with --replaces."
+            "Nothing goes by itself. Ask kpr@fhi.no whether the MsgId has arrived; if not, and it is to go "
+            "after all: kpr-send resolve MSGID --not-arrived --reason TEXT. A new extract goes with kpr-send "
+            "send --replaces ID --reason TEXT."
         ),
     ),
     Standing(
@@ -125,8 +127,8 @@ STANDINGS: Final = (
         _always,
         Text("cancelled by a person: it is not sent, and the bus never had it"),
         Text(
-            "Nothing goes by itself. If it is to go after all: kpr-send resend MSGID. A new extract goes with "
-            "--replaces."
+            "Nothing goes by itself. If it is to go after all: kpr-send resend MSGID --reason TEXT. A new "
+            "extract goes with kpr-send send --replaces ID --reason TEXT."
         ),
     ),
 )

@@ -17,7 +17,10 @@ from kpr_sender.model import Environment
 
 _WITH_VALUE: Final = ("--env", "--config", "--journal", "--municipality")
 _SAME_COMMAND: Final = "..."
+_UNNAMED: Final = "send"
+"""The command of a line that names none."""
 _PLACE: Final = " MSGID"
+_REPLACED: Final = re.compile(r"(?<= send --replaces )ID\b")
 _MSG_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 BELOW: Final = (
     *("accept", "add", "backup", "bash", "certs", "check", "cron", "discard", "doctor", "export", "fish", "list"),
@@ -37,11 +40,13 @@ class Called:
         arguments: What follows ``kpr-send``.
         commands: The names of all commands; an option that comes later than ``--`` is none.
         msg_id: Of the shipment that the result is about; else the one that was named.
+        submission: Id of the submission that the result is about.
     """
 
     arguments: tuple[str, ...] = ()
     commands: Collection[str] = ()
     msg_id: str = ""
+    submission: str = ""
 
     def option(self, name: str) -> str | None:
         """Return the value of an option that every command takes; None where it was not given."""
@@ -88,18 +93,21 @@ class Called:
 
         def complete(match: re.Match[str]) -> str:
             if match[1] == _SAME_COMMAND:
-                return f"kpr-send {_joined(self.arguments)}".rstrip()
+                named = any(one in self.commands for one in self.arguments)
+                return f"kpr-send {_joined(self.arguments if named else (*self.arguments, _UNNAMED))}"
             return f"kpr-send {self.prefix}{match[1]}" if match[1] in {*self.commands, "--journal"} else match[0]
 
         completed = _NAMED.sub(complete, text)
+        if self.submission:
+            completed = _REPLACED.sub(self.submission, completed)
         msg_id = self.msg_id or next((one for one in self.arguments if _MSG_ID.fullmatch(one)), "")
         if msg_id and _PLACE in completed:
             return self.command.sub(lambda match: match[0].replace(_PLACE, f" {msg_id}"), completed)
         return completed
 
-    def about(self, msg_id: str) -> Called:
-        """Return the same for a result about one shipment: commands in its texts name that."""
-        return replace(self, msg_id=msg_id)
+    def about(self, msg_id: str, submission: str = "") -> Called:
+        """Return the same for a result about one shipment and its submission: commands in its texts name them."""
+        return replace(self, msg_id=msg_id, submission=submission)
 
     def completed_steps(self, value: Any) -> Any:
         """Return an object of ``--json`` in which every ``next_step`` names complete commands; all else as it is."""

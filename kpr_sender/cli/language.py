@@ -55,6 +55,7 @@ def localized(command: click.Command) -> click.Command:
     localized_command.help = _help(command.help)
     localized_command.short_help = _help(command.short_help)
     localized_command.options_metavar = _places(command.options_metavar)
+    localized_command._help_option = None  # noqa: SLF001 - click keeps -h with its help as it was first said
     context = click.Context(command)
     localized_command.params = [_parameter(each, context) for each in command.params]
     if isinstance(localized_command, click.Group):

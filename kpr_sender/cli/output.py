@@ -119,7 +119,8 @@ def report(invocation: Invocation, settings: Settings, known: Report, *, remark:
     """
     journal = settings.journal
     screen = report_screen(known, journal=journal.path, receipts=journal.receipts_dir, remark=remark)
-    about = replace(invocation, called=invocation.called.about(_in_question(known)))
+    called = invocation.called.about(_in_question(known), known.submission.submission_id)
+    about = replace(invocation, called=called)
     return answer(about, json.report_json(known), screen, error=known.error)
 
 

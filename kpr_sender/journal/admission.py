@@ -47,8 +47,8 @@ def require_admissible(
                 named=_named(earlier),
             ),
             next_step=Text(
-                "See kpr-send status {submission_id}. If FHI asks for the data again, make a new extract of both "
-                "files and send it with --replaces ID --reason TEXT.",
+                "See kpr-send status {submission_id}. If FHI asks for the data again, make a new extract of "
+                "both files and send it with kpr-send send --replaces ID --reason TEXT.",
                 submission_id=earlier.submission_id,
             ),
         )
@@ -83,7 +83,7 @@ def require_admissible(
             ),
             next_step=Text(
                 "See kpr-send status {submission_id}. After contact with FHI (kpr@fhi.no) only: send the new "
-                "extract with --replaces {submission_id} --reason TEXT.",
+                "extract with kpr-send send --replaces {submission_id} --reason TEXT.",
                 submission_id=latest.submission_id,
             ),
         )
@@ -96,7 +96,8 @@ def require_admissible(
             ),
             where="--replaces",
             next_step=Text(
-                "If that one is to be replaced, say --replaces {submission_id}.", submission_id=latest.submission_id
+                "If that one is to be replaced, use kpr-send send --replaces {submission_id} --reason TEXT.",
+                submission_id=latest.submission_id,
             ),
         )
     if not new.reason.strip():
@@ -223,8 +224,8 @@ def pruned_away(msg_id: str) -> UsageError:
         Text("The sealed bytes of {msg_id} were removed by a person's decision: it is not sent again.", msg_id=msg_id),
         where="MSGID",
         next_step=Text(
-            "If FHI wants the data again, make a new extract of both files and send it with --replaces ID --reason "
-            "TEXT. kpr-send journal log says who decided it and why."
+            "If FHI wants the data again, make a new extract of both files and send it with kpr-send send "
+            "--replaces ID --reason TEXT. kpr-send journal log says who decided it and why."
         ),
     )
 

@@ -17,35 +17,38 @@ class Subject(enum.Enum):
 
     CERTIFICATE = Text(
         "The receiver could not use a certificate or key. See kpr-send certs and kpr-send doctor, compare the "
-        "thumbprints with those that Adresseregisteret has of both parties, have the wrong one replaced (FHI's: write "
-        "to kpr@fhi.no), then let the same content go again with kpr-send resend MSGID. No new extract is needed."
+        "thumbprints with those that Adresseregisteret has of both parties, have the wrong one replaced "
+        "(FHI's: write to kpr@fhi.no), then let the same content go again with kpr-send resend MSGID --reason "
+        "TEXT. No new extract is needed."
     )
     SIGNATURE = Text(
-        "The receiver could not verify our signature. Register the certificate that kpr-send certs shows as ours "
-        "for signing in Adresseregisteret, or configure the registered one, then let the same content go again "
-        "with kpr-send resend MSGID. No new extract is needed."
+        "The receiver could not verify our signature. Register the certificate that kpr-send certs shows as "
+        "ours for signing in Adresseregisteret, or configure the registered one, then let the same content go "
+        "again with kpr-send resend MSGID --reason TEXT. No new extract is needed."
     )
     ADDRESSING = Text(
-        "HER-ids outside and inside the message do not agree, or FHI does not take this message from us. Compare "
-        "[sender] with Adresseregisteret, agree with kpr@fhi.no, then let the same content go again with kpr-send "
-        "resend MSGID. No new extract is needed."
+        "HER-ids outside and inside the message do not agree, or FHI does not take this message from us. "
+        "Compare [sender] with Adresseregisteret, agree with kpr@fhi.no, then let the same content go again "
+        "with kpr-send resend MSGID --reason TEXT. No new extract is needed."
     )
     FIELD = Text(
         "The receiver misses or refuses a field outside the sealed message. Compare [sender] and "
-        "bus.receipts_queue with Adresseregisteret, update kpr-sender, ask kpr@fhi.no, then let the same content "
-        "go again with kpr-send resend MSGID. No new extract is needed."
+        "bus.receipts_queue with Adresseregisteret, update kpr-sender, ask kpr@fhi.no, then let the same "
+        "content go again with kpr-send resend MSGID --reason TEXT. No new extract is needed."
     )
     FORMAT = Text(
-        "The receiver could not read how the message is sealed. Update kpr-sender, send kpr@fhi.no what the error "
-        "says, then let the same content go again with kpr-send resend MSGID. No new extract is needed."
+        "The receiver could not read how the message is sealed. Update kpr-sender, send kpr@fhi.no what the "
+        "error says, then let the same content go again with kpr-send resend MSGID --reason TEXT. No new "
+        "extract is needed."
     )
     XML = Text(
-        "The receiver could open the message, and could not read its XML. Run kpr-send check on the files, send "
-        "kpr@fhi.no what the error says; where the files are at fault, send a new extract with --replaces."
+        "The receiver could open the message, and could not read its XML. Run kpr-send check on the files, "
+        "send kpr@fhi.no what the error says; where the files are at fault, send a new extract with kpr-send "
+        "send --replaces ID --reason TEXT."
     )
     OTHER = Text(
-        "Ask kpr@fhi.no what is wrong, and name the MsgId; then let the same content go again with kpr-send resend "
-        "MSGID. No new extract is needed."
+        "Ask kpr@fhi.no what is wrong, and name the MsgId; then let the same content go again with kpr-send "
+        "resend MSGID --reason TEXT. No new extract is needed."
     )
 
 

@@ -64,7 +64,8 @@ _INSTEAD_OF_RESENDING: Final[Mapping[ShipmentState, Text]] = {
     ),
     ShipmentState.DELIVERED: Text("Nothing: what is delivered is never sent again."),
     ShipmentState.DELIVERED_WITH_ERRORS: Text(
-        "FHI has it: agree with kpr@fhi.no, then --replaces, or resolve --settled."
+        "FHI has it: agree with kpr@fhi.no, then send a new extract with kpr-send send --replaces ID --reason TEXT, or "
+        "kpr-send resolve MSGID --settled --reason TEXT."
     ),
 }
 _NEXT_STEPS: Final[Mapping[ShipmentState, Text]] = {
@@ -206,7 +207,7 @@ def require_decidable(case: Case, decision: Decision | None = None) -> None:
                 replaced_by=case.replaced_by,
             ),
             where="--not-arrived",
-            next_step=Text("Give it up with --cancel."),
+            next_step=Text("Give it up with kpr-send resolve MSGID --cancel --reason TEXT."),
         )
     others = ", ".join(f"--{one.value}" for one in case.open_to)
     raise UsageError(

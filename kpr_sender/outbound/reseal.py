@@ -212,9 +212,9 @@ class Resealer:
                 msg_id=shipment.msg_id,
             ),
             next_step=Text(
-                "If that is a mistake, put it right and run the same command again. If not: make a new extract of both "
-                "files in the EPJ and send it with --replaces {submission_id} --reason TEXT, which cancels what was "
-                "not sent.",
+                "If that is a mistake, put it right and run the same command again. If not: make a new extract "
+                "of both files in the EPJ and send it with kpr-send send --replaces {submission_id} --reason "
+                "TEXT, which cancels what was not sent.",
                 submission_id=shipment.submission_id,
             ),
         )
@@ -254,9 +254,9 @@ def _require_never_offered(shipment: Shipment, present: CertificateName) -> None
         ),
         where=Text("the receiver's certificate for encryption"),
         next_step=Text(
-            "Ask kpr@fhi.no whether the MsgId has arrived and whether the old certificate is still in use. If it "
-            "has not arrived: make a new extract of both files in the EPJ and send it with --replaces {submission_id} "
-            "--reason TEXT, which cancels what was not sent.",
+            "Ask kpr@fhi.no whether the MsgId has arrived and whether the old certificate is still in use. If "
+            "it has not arrived: make a new extract of both files in the EPJ and send it with kpr-send send "
+            "--replaces {submission_id} --reason TEXT, which cancels what was not sent.",
             submission_id=shipment.submission_id,
         ),
     )

@@ -103,14 +103,14 @@ def _way_on(shipment: Shipment, submission: str, decisions: Collection[Cause]) -
         )
     if may_be_published(shipment):
         return Text(
-            "The {norwegian} has not left this machine: send it as it is with the earlier HER-id, or make a new "
-            "extract of both files and send that with --replaces {submission} --reason TEXT.",
+            "The {norwegian} has not left this machine: send it as it is with the earlier HER-id, or make a "
+            "new extract of both files and send that with kpr-send send --replaces {submission} --reason TEXT.",
             norwegian=norwegian,
             submission=submission,
         )
     return Text(
-        "The {norwegian} is {state}: ask kpr@fhi.no. If FHI wants the data from another HER-id, make a new extract of "
-        "both files and send that with --replaces {submission} --reason TEXT.",
+        "The {norwegian} is {state}: ask kpr@fhi.no. If FHI wants the data from another HER-id, make a new "
+        "extract of both files and send that with kpr-send send --replaces {submission} --reason TEXT.",
         norwegian=norwegian,
         state=state,
         submission=submission,

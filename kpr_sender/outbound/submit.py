@@ -137,8 +137,9 @@ class Submitter:
                     submission_id=known.submission_id,
                 ),
                 next_step=Text(
-                    "Make a new extract in the EPJ, then send that one with --replaces; or, where the very same "
-                    "file is to go again, see kpr-send resend MSGID --reason TEXT."
+                    "Make a new extract in the EPJ, then send that one with kpr-send send --replaces ID "
+                    "--reason TEXT; or, where the very same file is to go again, see kpr-send resend MSGID "
+                    "--reason TEXT."
                 ),
             )
         text = Text(
@@ -368,8 +369,8 @@ def accept(report: CheckReport, accepted: int | None, *, names: Mapping[MessageT
         raise _refused(report, Effect.STOP, names, Text("Fix it in the EPJ and make a new extract; nothing was sent."))
     if report.drops and accepted is None:
         next_step = Text(
-            "Read all of it with kpr-send check and fix them in the EPJ. If they must go as they are: send again with "
-            "--accept-findings {drops}. Nothing was sent.",
+            "Read all of it with kpr-send check and fix them in the EPJ. If they must go as they are: kpr-send "
+            "... --accept-findings {drops}. Nothing was sent.",
             drops=report.drops,
         )
         raise _refused(report, Effect.DROP, names, next_step)

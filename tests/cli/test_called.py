@@ -77,8 +77,34 @@ def test_every_command_in_a_text_parses_when_it_is_pasted_back(monkeypatch: pyte
     assert not flaws, "\n".join(flaws)
     assert len(commands) > 20
     without = {command for command in commands if PREFIX not in command}
-    own = {f"kpr-send {shlex.join(THIS_RUN.arguments)}"}  # the same command once more
-    assert {command for command in without if " --env lokal" not in command and "--help" not in command} == own
+    own = f"kpr-send {shlex.join(THIS_RUN.arguments)}"  # the same command once more, also with an option more
+    others = {command for command in without if " --env lokal" not in command and "--help" not in command}
+    assert others == {own, f"{own} --accept-findings 1"}
+
+
+_REASONED: Final = re.compile(r"kpr-send(?: \S+)*? (?:resend MSGID|send --replaces \S+|resolve MSGID --\S+)(?!\S| --)")
+
+
+def test_every_command_in_a_text_that_needs_a_reason_has_its_place() -> None:
+    """Pasted back with the place filled in it does what the text says; an option alone is no command."""
+    texts = [*_english(), *_norwegian()]
+    assert [(name, text) for name, text in texts if _REASONED.search(" ".join(text.split()))] == []
+    alone = re.compile(r"(?<!send )(?<!not go )(?:with|med|say|oppgi) (?:--replaces|--accept-findings)\b")
+    found = [(name, text) for name, text in texts if alone.search(text) and "--wait-for-files" not in text]
+    assert found == []
+
+
+def test_the_submission_that_a_result_is_about_stands_in_the_command_that_replaces_it() -> None:
+    text = "Then: kpr-send send --replaces ID --reason TEXT"
+    assert (
+        THIS_RUN.about("", "2024-1").completed(text) == f"Then: kpr-send {PREFIX}send --replaces 2024-1 --reason TEXT"
+    )
+
+
+def test_a_line_that_names_no_command_sends() -> None:
+    assert (
+        Called(("--env", "lokal"), tuple(COMMANDS)).completed("kpr-send ... --all") == "kpr-send --env lokal send --all"
+    )
 
 
 def test_the_words_below_a_command_are_known() -> None:
