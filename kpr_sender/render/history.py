@@ -93,7 +93,7 @@ _OF_DECISION: Final[Mapping[str, Callable[[str], Text]]] = {
     "receipt_id": lambda value: Text("receipt {number}", number=value),
     "found": lambda value: Text("found: {value}", value=value),
     "emptied": _emptied,
-    "settled": lambda _: Text("the alarm alone"),
+    "settled": lambda _: Text("settled the alarm"),
 }
 """What of a decision's evidence a person wants to see, in this order."""
 
