@@ -17,6 +17,7 @@ from kpr_sender.errors import JournalUnwritable, UsageError
 from kpr_sender.journal import sql
 from kpr_sender.journal.recovery import open_there
 from kpr_sender.journal.rows import time_text
+from kpr_sender.journal.sqlite_database import SqliteDatabase
 from kpr_sender.journal.verify import check
 from kpr_sender.model import Environment
 from kpr_sender.texts import Text
@@ -70,7 +71,7 @@ def begun_at(copy: Path) -> str | None:
     return str(row[0]) if row else None
 
 
-def _require_sound(copy: sqlite3.Connection, target: Path) -> dict[str, int]:
+def _require_sound(copy: SqliteDatabase, target: Path) -> dict[str, int]:
     counted: dict[str, int] = {}
     finding = next(iter([*check(copy, str(target), counted)]), None)
     if finding is not None:

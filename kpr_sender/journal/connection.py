@@ -24,6 +24,7 @@ from kpr_sender.journal import schema, sql
 from kpr_sender.journal.file_errors import CHECK_NAME, NO_JOURNAL, OTHER_DATABASE, damaged, of_os, of_sqlite, translated
 from kpr_sender.journal.location import beside, narrow
 from kpr_sender.journal.rows import time_text
+from kpr_sender.journal.sqlite_database import SqliteDatabase
 from kpr_sender.journal.stored_texts import loaded
 from kpr_sender.model import Environment
 from kpr_sender.regular_file import open_regular
@@ -35,6 +36,9 @@ _CACHE_KIB: Final = 16_384  # a pair of usual size stays in memory until its com
 _WAL_KEPT_BYTES: Final = 16 * 1024 * 1024  # what is left of the -wal after one large pair
 
 _EMPTY: Final = 0
+_ADD_ENVIRONMENT: Final = """
+    INSERT INTO journal (only_one, environment, created_at, journal_id) VALUES (1, ?, ?, lower(hex(randomblob(16))))
+"""
 _MADE_BEFORE: Final = (".lock", ".mark")  # one of them is there before we make a journal
 _WAL_HEADER: Final = 32  # bytes
 _WAL_FRAME_HEADER: Final = 24
@@ -44,15 +48,29 @@ _APPLICATION_ID_ENDS: Final = 72  # in the first page
 class Store:
     """One open journal file, shared by the threads of one process."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+    def __init__(self, path: Path, connection: SqliteDatabase) -> None:
         """Made by ``open_to_write`` and ``open_to_read`` only."""
         self.path = path
         self._connection = connection
         self._guard = threading.RLock()
         self._pid = os.getpid()
 
+    @property
+    def place(self) -> str:
+        """What errors call it."""
+        return str(self.path)
+
+    @property
+    def marks(self) -> Path:
+        """Beside which file its mark is."""
+        return self.path
+
+    def damaged(self, what: str) -> JournalUnwritable:
+        """Return the error for content that is not as it was written."""
+        return damaged(self.path, what)
+
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[SqliteDatabase]:
         """Run one transaction: committed and fsynced on the way out, rolled back on any exception."""
         with self._guard, translated(self.path):
             self._require_same_process()
@@ -62,7 +80,7 @@ class Store:
             reached(FaultPoint.AFTER_COMMIT)
 
     @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
+    def reading(self) -> Iterator[SqliteDatabase]:
         """Read one consistent snapshot."""
         with self._guard, translated(self.path):
             self._require_same_process()
@@ -70,7 +88,7 @@ class Store:
                 yield self._connection
 
     @contextmanager
-    def copied_to(self, target: Path) -> Iterator[sqlite3.Connection]:
+    def copied_to(self, target: Path) -> Iterator[SqliteDatabase]:
         """Copy one consistent snapshot to a new file, beside whoever writes; as ``_copied``."""
         with self._guard, translated(self.path):
             self._require_same_process()
@@ -230,7 +248,7 @@ def open_to_read(path: Path, environment: Environment) -> Store | None:
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection, begin: str) -> Iterator[None]:
+def _transaction(connection: SqliteDatabase, begin: str) -> Iterator[None]:
     connection.execute(begin)
     try:
         yield
@@ -258,7 +276,7 @@ def _require_file(path: Path) -> None:
         raise JournalUnwritable(Text("The journal's path is not a file."), where=str(path), next_step=CHECK_NAME)
 
 
-def _connect(path: Path, mode: str) -> sqlite3.Connection:
+def _connect(path: Path, mode: str) -> SqliteDatabase:
     with translated(path):
         connection = sqlite3.connect(
             f"{path.resolve().as_uri()}?mode={mode}",
@@ -266,16 +284,17 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
             timeout=_BUSY_SECONDS,
             isolation_level=None,
             check_same_thread=False,
+            factory=SqliteDatabase,
         )
         connection.row_factory, connection.text_factory = sqlite3.Row, loaded
         return connection
 
 
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
+def _pragma(connection: SqliteDatabase, name: str) -> int:
     return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
-def _require_ours(connection: sqlite3.Connection, path: Path) -> int:
+def _require_ours(connection: SqliteDatabase, path: Path) -> int:
     """Return the schema's version, 0 for a file that is still empty."""
     version = _pragma(connection, "user_version")
     application = _pragma(connection, "application_id")
@@ -300,7 +319,7 @@ def _require_ours(connection: sqlite3.Connection, path: Path) -> int:
     return version
 
 
-def _require_wal(connection: sqlite3.Connection, path: Path) -> None:
+def _require_wal(connection: SqliteDatabase, path: Path) -> None:
     mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
     if mode != "wal":
         raise JournalUnwritable(
@@ -310,7 +329,7 @@ def _require_wal(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def _bring_up_to_date(connection: sqlite3.Connection, environment: Environment, at: str) -> None:
+def _bring_up_to_date(connection: SqliteDatabase, environment: Environment, at: str) -> None:
     with _transaction(connection, "BEGIN IMMEDIATE"):
         version = _pragma(connection, "user_version")
         for migration in schema.since(version):
@@ -320,12 +339,12 @@ def _bring_up_to_date(connection: sqlite3.Connection, environment: Environment, 
             connection.execute(f"PRAGMA user_version = {migration.version}")
         if version == _EMPTY:
             connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-            connection.execute(sql.ADD_ENVIRONMENT, (environment.value, at))
+            connection.execute(_ADD_ENVIRONMENT, (environment.value, at))
         reached(FaultPoint.BEFORE_COMMIT)
     reached(FaultPoint.AFTER_COMMIT)
 
 
-def _copy_before_migration(connection: sqlite3.Connection, path: Path, at: datetime) -> None:
+def _copy_before_migration(connection: SqliteDatabase, path: Path, at: datetime) -> None:
     """Copy the journal beside itself, ``<journal>.before-<version>-<time>``; nothing is ever overwritten."""
     resolved = path.resolve()
     name = f"{resolved.name}.before-{schema.VERSION}-{at.astimezone(UTC):%Y%m%dT%H%M%SZ}"
@@ -338,7 +357,7 @@ def _copy_before_migration(connection: sqlite3.Connection, path: Path, at: datet
 
 
 @contextmanager
-def _copied(source: sqlite3.Connection, target: Path) -> Iterator[sqlite3.Connection]:
+def _copied(source: SqliteDatabase, target: Path) -> Iterator[SqliteDatabase]:
     """Copy a journal to a new file, what is in its ``-wal`` included; the file is removed again on any error.
 
     By SQLite's own backup (https://sqlite.org/backup.html), never by copying files. Receipts in it may name persons: it
@@ -362,7 +381,7 @@ def _copied(source: sqlite3.Connection, target: Path) -> Iterator[sqlite3.Connec
     except OSError as error:
         raise of_os(target, error) from error
     try:
-        with translated(target), closing(sqlite3.connect(target, isolation_level=None)) as copy:
+        with translated(target), closing(sqlite3.connect(target, isolation_level=None, factory=SqliteDatabase)) as copy:
             source.backup(copy)
             copy.row_factory, copy.text_factory = sqlite3.Row, loaded
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, not three
@@ -397,7 +416,7 @@ def _require_up_to_date(version: int, path: Path) -> None:
         )
 
 
-def _require_environment(connection: sqlite3.Connection, path: Path, environment: Environment) -> None:
+def _require_environment(connection: SqliteDatabase, path: Path, environment: Environment) -> None:
     with closing(connection.execute(sql.READ_ENVIRONMENT)) as cursor:
         row = cursor.fetchone()
     if row is None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import threading
 import time
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 from kpr_sender.durable import new_file, sync_folder
 from kpr_sender.journal import sql
+from kpr_sender.journal.database import Database
 from kpr_sender.journal.file_errors import of_os
 from kpr_sender.journal.location import beside
 from kpr_sender.journal.values import Begun
@@ -56,7 +56,7 @@ def mark_file(journal: Path) -> Path:
     return beside(journal, ".mark")
 
 
-def mark_of(connection: sqlite3.Connection, inode: int | None) -> HighWaterMark:
+def mark_of(connection: Database, inode: int | None) -> HighWaterMark:
     """Return the mark that belongs to the journal as it is now; ``inode`` is its file's (``stable_inode``)."""
     identity = connection.execute(sql.IDENTITY).fetchone()
     begun = tuple(Begun(*row) for row in connection.execute(sql.BEGUN))

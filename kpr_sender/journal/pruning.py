@@ -12,12 +12,12 @@ Rows, ids, digests, states and the history stay: what was sent, and what became 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
 from kpr_sender.errors import InternalError
 from kpr_sender.journal import rows, sql
+from kpr_sender.journal.database import Row
 from kpr_sender.journal.transaction import Transaction
 from kpr_sender.journal.values import PRUNED, Pruned
 from kpr_sender.lifecycle import words_of
@@ -37,7 +37,7 @@ def prune(transaction: Transaction, submission_ids: Sequence[str], *, why: str, 
         who: The person.
     """
     connection = transaction.connection
-    found: dict[int, sqlite3.Row] = {}
+    found: dict[int, Row] = {}
     for submission_id in submission_ids:
         shipments = connection.execute(sql.SHIPMENTS_OF, {"submission_id": submission_id})
         found |= {row["shipment_id"]: row for row in shipments}
@@ -53,15 +53,16 @@ def prune(transaction: Transaction, submission_ids: Sequence[str], *, why: str, 
                 )
             )
         key = {"shipment_id": shipment_id}
-        left = connection.execute(sql.SEALED_LEFT, key).fetchone()
+        left = connection.execute(connection.SEALED_LEFT, key).fetchone()
         documents = connection.execute(sql.RECEIPTS_LEFT, key).fetchall()
         if not left["number"] and not documents:
             continue
         details = {"sealed_messages": left["number"], "sealed_bytes": left["bytes"], "receipts": len(documents)}
         transaction.note(row["msg_id"], HistoryLine(PRUNED, why, who, details=details))
-        connection.execute(sql.PRUNE_SEALED, key)
+        connection.execute(connection.PRUNE_SEALED, key)
         for document in documents:
-            values = {"receipt_id": document["receipt_id"], "errors": _without_detail(document["errors"])}
+            errors = _without_detail(document["errors"])
+            values = {"receipt_id": document["receipt_id"], "errors": errors, "nothing": b""}
             connection.execute(sql.PRUNE_RECEIPT, values)
         messages += left["number"]
         sealed_bytes += left["bytes"]

@@ -32,7 +32,7 @@ fits its own mark. Who, why and what was found is stored.
 
 from __future__ import annotations
 
-import sqlite3
+import secrets
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import asdict, replace
@@ -44,6 +44,7 @@ from kpr_sender.errors import InternalError, JournalUnwritable, UsageError
 from kpr_sender.journal import rows, sql, witness
 from kpr_sender.journal.admission import require_reason
 from kpr_sender.journal.connection import Store, open_to_read, open_to_write
+from kpr_sender.journal.database import Database
 from kpr_sender.journal.file_errors import of_os
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
@@ -181,7 +182,7 @@ def damaged_mark(journal: Path) -> JournalUnwritable:
     return refused(journal, Text("The journal's .mark file ({name}) is damaged.", name=mark_file(journal).name))
 
 
-def refused(journal: Path, what: str, first: str = "") -> JournalUnwritable:
+def refused(journal: Path | str, what: str, first: str = "") -> JournalUnwritable:
     """Return the error that explains what happened, and what to do; ``first`` is what may be enough."""
     return JournalUnwritable(
         Text("{what} Nothing was sent.", what=what), where=str(journal), next_step=paragraph(first, _WAY_ON)
@@ -226,7 +227,7 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
             forgotten = _keep_what_is_forgotten(transaction, known)
             sql.insert(connection, "acceptance", {"at": rows.time_text(at), "found": what, "why": why, "who": who})
             reached = max(one.step for one in (present, *known)) + 1
-            connection.execute(sql.NEW_IDENTITY, {"step": reached})
+            connection.execute(sql.NEW_IDENTITY, {"step": reached, "journal_id": secrets.token_hex(16)})
         with store.reading() as connection:
             accepted = mark_of(connection, inode)
         write(path, accepted)
@@ -239,7 +240,7 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
 
 
 def objection_to(
-    connection: sqlite3.Connection, path: Path, inode: int | None
+    connection: Database, path: Path, inode: int | None
 ) -> tuple[HighWaterMark | None, Witness | None, HighWaterMark, str]:
     """Return the mark beside the journal, its witness, the journal's own mark, and why it may not be written to, if so.
 

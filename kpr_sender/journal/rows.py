@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, ParamSpec, TypeVar
 
 from kpr_sender.errors import InternalError, LastError
 from kpr_sender.journal import sql
-from kpr_sender.journal.sql import Value
+from kpr_sender.journal.database import Database, Row, Value
 from kpr_sender.journal.values import PRUNED, JournalEvent, NewShipment, NewSubmission, NoticeRecord, ReceiptDocument
 from kpr_sender.model import (
     CertificateName,
@@ -158,18 +157,18 @@ def certificate_columns(certificates: Certificates) -> dict[str, str]:
     }
 
 
-def _certificate_of(row: sqlite3.Row, use: str) -> CertificateName | None:
+def _certificate_of(row: Row, use: str) -> CertificateName | None:
     sha1 = row[f"{use}_sha1"]
     return None if sha1 is None else CertificateName(sha1, row[f"{use}_serial"])
 
 
-def _certificates_of(row: sqlite3.Row) -> Certificates | None:
+def _certificates_of(row: Row) -> Certificates | None:
     encryption, signing = _certificate_of(row, "encryption"), _certificate_of(row, "signing")
     return None if encryption is None or signing is None else Certificates(encryption, signing)
 
 
 @_as_written
-def submission_of(row: sqlite3.Row, shipments: Sequence[Shipment]) -> Submission:
+def submission_of(row: Row, shipments: Sequence[Shipment]) -> Submission:
     """Read a submission from its row."""
     return Submission(
         submission_id=row["submission_id"],
@@ -186,7 +185,7 @@ def submission_of(row: sqlite3.Row, shipments: Sequence[Shipment]) -> Submission
 
 
 @_as_written
-def lifecycle_of(row: sqlite3.Row) -> Lifecycle:
+def lifecycle_of(row: Row) -> Lifecycle:
     """Return how far a shipment has come."""
     return Lifecycle(**_lifecycle(row))
 
@@ -208,7 +207,7 @@ def lifecycle_columns(shipment: Lifecycle) -> dict[str, Value]:
     }
 
 
-def _lifecycle(row: sqlite3.Row) -> dict[str, Any]:
+def _lifecycle(row: Row) -> dict[str, Any]:
     code, published_at, early_answer = row["last_error_code"], row["published_at"], row["early_answer"]
     return {
         "state": ShipmentState(row["state"]),
@@ -225,7 +224,7 @@ def _lifecycle(row: sqlite3.Row) -> dict[str, Any]:
 
 
 @_as_written
-def version_of(row: sqlite3.Row) -> Version:
+def version_of(row: Row) -> Version:
     """Return an earlier version of a shipment."""
     return Version(
         msg_id=row["msg_id"],
@@ -238,7 +237,7 @@ def version_of(row: sqlite3.Row) -> Version:
 
 @_as_written
 def shipment_of(
-    row: sqlite3.Row,
+    row: Row,
     receipts: Sequence[Receipt] = (),
     earlier: Sequence[Version] = (),
     error_message: ErrorMessage | None = None,
@@ -267,7 +266,7 @@ def shipment_of(
 
 
 @_as_written
-def known_by_history(events: Sequence[sqlite3.Row]) -> dict[str, Any]:
+def known_by_history(events: Sequence[Row]) -> dict[str, Any]:
     """Return what only the history knows of a shipment, by ``Shipment``'s attributes, from its lines."""
     known: dict[str, Any] = {}
     for row in events:
@@ -282,19 +281,19 @@ def known_by_history(events: Sequence[sqlite3.Row]) -> dict[str, Any]:
 
 
 @_as_written
-def error_message_of(row: sqlite3.Row) -> ErrorMessage:
+def error_message_of(row: Row) -> ErrorMessage:
     """Return what the error queue said, from its line in the history."""
     details = json.loads(row["details"])
     texts = (str(details.get(name, "")) for name in ("condition", "description", "data"))
     return ErrorMessage(time_of(row["at"]), *texts)
 
 
-def _flag(row: sqlite3.Row, name: str) -> bool:
+def _flag(row: Row, name: str) -> bool:
     return name in row.keys() and bool(row[name])  # noqa: SIM118 - a row is no mapping
 
 
 @_as_written
-def receipt_of(row: sqlite3.Row) -> Receipt:
+def receipt_of(row: Row) -> Receipt:
     """Read a receipt from its row."""
     return Receipt(
         receipt_id=row["receipt_id"],
@@ -311,13 +310,13 @@ def receipt_of(row: sqlite3.Row) -> Receipt:
 
 
 @_as_written
-def document_of(row: sqlite3.Row) -> ReceiptDocument:
+def document_of(row: Row) -> ReceiptDocument:
     """Return a receipt with what came."""
     return ReceiptDocument(receipt=receipt_of(row), xml=row["xml"], sealed=row["sealed"])
 
 
 @_as_written
-def event_of(row: sqlite3.Row) -> JournalEvent:
+def event_of(row: Row) -> JournalEvent:
     """Return a line of the history."""
     moved = {"from": row["from_state"], "to": row["to_state"]}
     return JournalEvent(
@@ -331,14 +330,14 @@ def event_of(row: sqlite3.Row) -> JournalEvent:
 
 
 @_as_written
-def decision_of(row: sqlite3.Row) -> JournalEvent:
+def decision_of(row: Row) -> JournalEvent:
     """Return a person's decision on the journal as a whole."""
     details = {"found": row["found"]} if row["found"] else {}
     return JournalEvent(time_of(row["at"]), row["msg_id"], row["what"], row["why"], row["who"], details)
 
 
 @_as_written
-def notice_of(row: sqlite3.Row) -> NoticeRecord:
+def notice_of(row: Row) -> NoticeRecord:
     """Return what a person was told of one thing."""
     times = {name: None if row[name] is None else time_of(row[name]) for name in _NOTICE_TIMES}
     return NoticeRecord(
@@ -364,24 +363,24 @@ def notice_columns(record: NoticeRecord) -> dict[str, str | None]:
     }
 
 
-def shipment_row(connection: sqlite3.Connection, msg_id: str) -> sqlite3.Row:
+def shipment_row(connection: Database, msg_id: str) -> Row:
     """Return the row of the shipment that has or had a MsgId.
 
     Raises:
         InternalError: There is none: callers ask for what they have read.
     """
-    row: sqlite3.Row | None = connection.execute(sql.SHIPMENT, (msg_id,)).fetchone()
+    row: Row | None = connection.execute(sql.SHIPMENT, (msg_id,)).fetchone()
     if row is None:
         raise InternalError(Text("The journal has no shipment {msg_id}.", msg_id=msg_id))
     return row
 
 
-def msg_ids_in_state(connection: sqlite3.Connection, state: ShipmentState) -> tuple[str, ...]:
+def msg_ids_in_state(connection: Database, state: ShipmentState) -> tuple[str, ...]:
     """Return the MsgIds of the shipments in a state, in the order they were created in."""
     return tuple(row["msg_id"] for row in connection.execute(sql.SHIPMENTS_IN_STATE, (state.value,)))
 
 
-def read_shipment(connection: sqlite3.Connection, row: sqlite3.Row) -> Shipment:
+def read_shipment(connection: Database, row: Row) -> Shipment:
     """Return a shipment with the receipts for its present MsgId, and what it was before."""
     receipts = connection.execute(sql.RECEIPTS_OF, (row["msg_id"],))
     earlier = connection.execute(sql.VERSIONS_OF, (row["shipment_id"],))
@@ -395,7 +394,7 @@ def read_shipment(connection: sqlite3.Connection, row: sqlite3.Row) -> Shipment:
     )
 
 
-def read_submission(connection: sqlite3.Connection, submission_id: str) -> Submission | None:
+def read_submission(connection: Database, submission_id: str) -> Submission | None:
     """Return a submission with its shipments; None where there is none."""
     row = connection.execute(sql.SUBMISSION, (submission_id,)).fetchone()
     if row is None:

@@ -1,24 +1,21 @@
-"""Every statement that the journal runs on its tables.
+"""Every statement that the journal runs on its tables, in words that SQLite and PostgreSQL both have.
 
-What another database would have to say differently is here and in ``connection``; ``rows`` reads what they return.
+What the two say differently is a method of ``database.Database``; ``rows`` reads what the statements return.
 """
 
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Mapping
 from typing import Final
 
+from kpr_sender.journal.database import Database, Row, Value
 from kpr_sender.journal.stored_texts import stored
 from kpr_sender.journal.values import PRUNED, RECEIPT_DISCARDED
 from kpr_sender.privacy import MAX_TEXT, redact_text
 from kpr_sender.states import ShipmentState
 
 READ_ENVIRONMENT: Final = "SELECT environment FROM journal"
-ADD_ENVIRONMENT: Final = """
-    INSERT INTO journal (only_one, environment, created_at, journal_id) VALUES (1, ?, ?, lower(hex(randomblob(16))))
-"""
 ADD_MIGRATION: Final = "INSERT INTO migration (version, name, applied_at) VALUES (?, ?, ?)"
 
 SUBMISSION: Final = "SELECT * FROM submission WHERE submission_id = ?"
@@ -42,7 +39,7 @@ _WITH_ALARM: Final = """
 """
 ALL_SHIPMENTS: Final = f"{_WITH_ALARM} ORDER BY shipment_id"
 OPEN_ALARM: Final = f"""
-    SELECT alarm, msg_id FROM ({_WITH_ALARM}) WHERE alarm IS NOT NULL ORDER BY shipment_id DESC LIMIT 1
+    SELECT alarm, msg_id FROM ({_WITH_ALARM}) AS alarmed WHERE alarm IS NOT NULL ORDER BY shipment_id DESC LIMIT 1
 """  # noqa: S608 - the program's own words
 # Found by each id that it has or had.
 SHIPMENT: Final = f"{_WITH_ALARM} JOIN known_msg_id USING (shipment_id) WHERE known_msg_id.msg_id = ?"
@@ -79,12 +76,9 @@ VERSION_COLUMNS: Final = (
 )
 """What makes a version of a shipment."""
 
-ADD_SEALED: Final = "INSERT INTO sealed (bytes) VALUES (zeroblob(?))"
-SEALED_IS_THERE: Final = "SELECT 1 FROM sealed WHERE sealed_id = ?"
-
 _DISCARDED: Final = f"""
     EXISTS (SELECT 1 FROM event WHERE event.msg_id = receipt.msg_id AND what = '{RECEIPT_DISCARDED}'
-            AND json_extract(details, '$.receipt_id') = receipt.receipt_id)
+            AND CAST(json_extract(details, '$.receipt_id') AS TEXT) = CAST(receipt.receipt_id AS TEXT))
 """  # noqa: S608 - the program's own word
 # No bytes, where some came: all that is removed of a receipt is removed with them.
 _PRUNED: Final = f"(length(receipt.sealed) = 0 AND receipt.sealed_sha256 <> '{hashlib.sha256(b'').hexdigest()}')"
@@ -104,7 +98,8 @@ UNVERIFIED_RECEIPTS: Final = f"""
     ORDER BY receipt_id
 """  # noqa: S608 - as above
 _NAMES_NOBODY: Final = """
-    EXISTS (SELECT 1 FROM event WHERE event.msg_id = receipt.msg_id AND json_extract(details, '$.names_nobody') = 1
+    EXISTS (SELECT 1 FROM event WHERE event.msg_id = receipt.msg_id
+            AND CAST(json_extract(details, '$.names_nobody') AS TEXT) = '1'
             AND json_extract(details, '$.receipt_sha256') = receipt.sealed_sha256)
 """
 UNVERIFIED_STORED: Final = f"""
@@ -144,7 +139,7 @@ VERIFY_RECEIPT: Final = """
 
 ERROR_MESSAGE_OF: Final = """
     SELECT at, details FROM event
-    WHERE msg_id = ? AND at >= ? AND what GLOB 'error-queue*' AND what <> 'error-queue-earlier'
+    WHERE msg_id = ? AND at >= ? AND what LIKE 'error-queue%' AND what <> 'error-queue-earlier'
     ORDER BY event_id DESC LIMIT 1
 """
 # What the history knows of a shipment that no column has, the oldest first.
@@ -167,30 +162,23 @@ EVENTS_OF: Final = """
 """
 
 NOTICES: Final = "SELECT * FROM notice ORDER BY kind, subject"
+FORGET_NOTICE: Final = "DELETE FROM notice WHERE kind = :kind AND subject = :subject"
 NOTE_NOTICE: Final = """
     INSERT INTO notice (kind, subject, began_at, ended_at, waits, unsure, tried_at, begin_sent_at, end_sent_at)
     VALUES (:kind, :subject, :began_at, :ended_at, :waits, :unsure, :tried_at, :begin_sent_at, :end_sent_at)
-    ON CONFLICT (kind, subject) DO UPDATE SET
-      began_at = excluded.began_at, ended_at = excluded.ended_at, waits = excluded.waits, unsure = excluded.unsure,
-      tried_at = excluded.tried_at, begin_sent_at = excluded.begin_sent_at, end_sent_at = excluded.end_sent_at
 """
 
-_SEALED_OF: Final = """
+SEALED_OF: Final = """
     SELECT sealed_id FROM shipment WHERE shipment_id = :shipment_id
     UNION SELECT sealed_id FROM version WHERE shipment_id = :shipment_id
 """
-SEALED_LEFT: Final = f"""
-    SELECT count(*) AS number, coalesce(sum(length(bytes)), 0) AS bytes FROM sealed
-    WHERE length(bytes) > 0 AND sealed_id IN ({_SEALED_OF})
-"""  # noqa: S608 - the program's own words
-PRUNE_SEALED: Final = f"""
-    UPDATE sealed SET bytes = x'' WHERE length(bytes) > 0 AND sealed_id IN ({_SEALED_OF})
-"""  # noqa: S608 - as above
 RECEIPTS_LEFT: Final = f"""
     SELECT receipt_id, errors FROM receipt JOIN known_msg_id USING (msg_id)
     WHERE shipment_id = :shipment_id AND NOT {_PRUNED}
 """  # noqa: S608 - as above
-PRUNE_RECEIPT: Final = "UPDATE receipt SET sealed = x'', xml = NULL, errors = :errors WHERE receipt_id = :receipt_id"
+PRUNE_RECEIPT: Final = """
+    UPDATE receipt SET sealed = :nothing, xml = NULL, errors = :errors WHERE receipt_id = :receipt_id
+"""
 PRUNED_RECEIPTS: Final = f"""
     SELECT receipt_id, msg_id, status, errors, verified, problem, received_at, signer_sha1, signer_serial, {_FLAGS}
     FROM receipt WHERE {_PRUNED} ORDER BY receipt_id
@@ -209,7 +197,7 @@ BEGUN: Final = """
       WHERE shipment.attempts > 0
       UNION ALL
       SELECT msg_id, type, sender_her_id, kommunenummer, bydel, year, payload_sha256, attempts FROM forgotten
-    )
+    ) AS begun
     ORDER BY msg_id
 """
 FORGOTTEN: Final = "SELECT * FROM forgotten ORDER BY msg_id"
@@ -222,7 +210,7 @@ FORGOTTEN_IN_THE_WAY: Final = """
 ADD_FORGOTTEN: Final = """
     INSERT INTO forgotten (msg_id, type, sender_her_id, kommunenummer, bydel, year, payload_sha256, attempts, noted_at)
     VALUES (:msg_id, :type, :sender_her_id, :kommunenummer, :bydel, :year, :payload_sha256, :attempts, :noted_at)
-    ON CONFLICT (msg_id) DO NOTHING
+    ON CONFLICT DO NOTHING
 """
 RELEASE_FORGOTTEN: Final = """
     UPDATE forgotten SET released_at = :at, released_by = :who, released_why = :why
@@ -235,14 +223,12 @@ DECISIONS_OF_JOURNAL: Final = """
     SELECT released_at, msg_id, 'released', released_why, released_by, '' FROM forgotten WHERE released_at IS NOT NULL
     ORDER BY at
 """
-NEW_IDENTITY: Final = """
-    UPDATE journal SET journal_id = lower(hex(randomblob(16))), step = :step, backup_at = NULL
-"""
+NEW_IDENTITY: Final = "UPDATE journal SET journal_id = :journal_id, step = :step, backup_at = NULL"
 MARK_AS_BACKUP: Final = "UPDATE journal SET backup_at = ?"
 
 
-Value = str | int | bytes | None
-
+_NUMBERS: Final = {"submission": "sequence"}
+"""What tables call the number of a row where that is not their name and ``_id``."""
 
 _IN_WORDS: Final = frozenset({"why", "who", "reason", "created_by", "problem", "last_error_text", "lopenr", "found"})
 """Columns of words, of which others' may be a part; every other is a value of ours, or made by ``rows``."""
@@ -257,7 +243,7 @@ def clean(columns: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def change_shipment(
-    connection: sqlite3.Connection, shipment_id: int, columns: Mapping[str, Value], *, state_read: ShipmentState
+    connection: Database, shipment_id: int, columns: Mapping[str, Value], *, state_read: ShipmentState
 ) -> bool:
     """Change a shipment, the only way there is: by compare-and-set on the state it was read in.
 
@@ -276,7 +262,7 @@ def change_shipment(
     return connection.execute(statement, values).rowcount == 1
 
 
-def store_version(connection: sqlite3.Connection, row: sqlite3.Row, until: str) -> None:
+def store_version(connection: Database, row: Row, until: str) -> None:
     """Store what a shipment is, before it becomes something else.
 
     Args:
@@ -288,7 +274,7 @@ def store_version(connection: sqlite3.Connection, row: sqlite3.Row, until: str) 
     insert(connection, "version", {**present, "until": until})
 
 
-def insert(connection: sqlite3.Connection, table: str, columns: Mapping[str, Value]) -> int | None:
+def insert(connection: Database, table: str, columns: Mapping[str, Value]) -> int:
     """Add a row to a table; return its number.
 
     Args:
@@ -299,4 +285,4 @@ def insert(connection: sqlite3.Connection, table: str, columns: Mapping[str, Val
     columns = clean(columns)
     names, values = ", ".join(columns), ", ".join(f":{name}" for name in columns)
     statement = f"INSERT INTO {table} ({names}) VALUES ({values})"  # noqa: S608 - names are the program's own words
-    return connection.execute(statement, columns).lastrowid
+    return connection.insert(statement, columns, _NUMBERS.get(table, f"{table}_id"))
