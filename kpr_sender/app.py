@@ -22,9 +22,9 @@ from kpr_sender.errors import AccessRefused, ConfigInvalid, InternalError, KprEr
 from kpr_sender.events import Event, EventKind, Observer, contained, ignore
 from kpr_sender.inbound.archive import ReceiptCopies
 from kpr_sender.inbound.look_memory import last_look
+from kpr_sender.journal.configured import configured_storage
 from kpr_sender.journal.port import Journal, JournalStorage
 from kpr_sender.journal.session import Closing, CriticalSection, JournalSession
-from kpr_sender.journal.sqlite_storage import SqliteStorage
 from kpr_sender.keys.port import Keys
 from kpr_sender.logins import Attempt, Login, RefusedLogins, beside
 from kpr_sender.model import Environment, Submission
@@ -84,7 +84,7 @@ def utc_now() -> datetime:
 
 def journal_storage(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> JournalStorage:
     """Return where the journal is stored, and what is done with it as a whole; nothing is opened yet."""
-    return SqliteStorage(settings.journal, settings.environment, now)
+    return configured_storage(settings, now)
 
 
 def trust(settings: Settings, observe: Observer, stopped: Stopped = never) -> Trust:

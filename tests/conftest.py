@@ -41,6 +41,7 @@ pytest_plugins = (
     "tests.helpers.register_scene",
     "tests.helpers.desk",
     "tests.helpers.softhsm",
+    "tests.helpers.postgres",
     "tests.helpers.watcher",
     "tests.helpers.declared_events",
     "tests.helpers.machines_own",
@@ -54,6 +55,7 @@ _NO_SOFTHSM = "no SoftHSM here"
 _NO_XMLSEC1 = "no xmlsec1 here"
 _NO_PROMTOOL = "no promtool here"
 _NO_CHROMIUM = "no Chromium here"
+_NO_POSTGRES = "no PostgreSQL 15 here"
 # Each node is one group: under ``pytest -n N --dist loadgroup`` its tests stay in one process and share it.
 _NODES = {"rabbitmq_node": "rabbitmq", "rabbitmq4_node": "rabbitmq4", "rabbitmq43_node": "rabbitmq43"}
 
@@ -188,6 +190,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         _NO_XMLSEC1,
         _NO_PROMTOOL,
         _NO_CHROMIUM,
+        _NO_POSTGRES,
         NO_SHARED,
     )
     for missing in lacking:

@@ -193,7 +193,7 @@ class BusConnection:
         length = len(head) + len(message.body)
         if limit and length > limit:
             return broker_errors.too_large(length, limit, where)
-        result = self._transfer(link, head, message.body, deadline)
+        result = self._transfer(link, head, message, deadline)
         if isinstance(result, ConnectionEnded):
             result = TransferResult(TransferEnding.LOST, Reach.NOT_BEGUN, 0, result.condition, result.description)
         if result.ending is TransferEnding.TIMED_OUT:
@@ -281,9 +281,9 @@ class BusConnection:
         return self._senders[name]
 
     def _transfer(
-        self, link: SendingLink, head: bytes, body: bytes, deadline: float
+        self, link: SendingLink, head: bytes, message: Outbound, deadline: float
     ) -> TransferResult | ConnectionEnded:
-        reply = self._io.ask(lambda reply: link.publish(reply, head, body))
+        reply = self._io.ask(lambda reply: link.publish(reply, head, message.body, message.may_begin))
         try:
             result: TransferResult | ConnectionEnded = reply.result(max(0.0, deadline - time.monotonic()))
         except TimeoutError:

@@ -16,7 +16,7 @@ The rules an implementation keeps:
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -24,6 +24,11 @@ from kpr_sender.errors import BusUnreachable, KprError
 from kpr_sender.model import Envelope
 from kpr_sender.settings.values import BusSettings, ReceiptsFrom
 from kpr_sender.texts import Text
+
+
+def always() -> bool:
+    """Let a transfer begin."""
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +39,13 @@ class Outbound:
         message_id: AMQP message-id.
         envelope: Everything else outside the body.
         body: The sealed bytes, sent as one Data section.
+        may_begin: Asked right before the first byte, on any thread; where it says no, nothing of it leaves.
     """
 
     message_id: str
     envelope: Envelope
     body: bytes = field(repr=False)
+    may_begin: Callable[[], bool] = field(default=always, repr=False, compare=False)
 
 
 class Reach(enum.StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Final
@@ -10,11 +11,12 @@ from typing import Final
 from kpr_sender.bus.codec import body_start
 from kpr_sender.bus.io_thread import IoThread
 from kpr_sender.bus.links import BrokerViolation, ConnectionEnded, OutwardLink, described
-from kpr_sender.bus.port import Reach
+from kpr_sender.bus.port import Reach, always
 from kpr_sender.bus.proton_engine import Delivery
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.texts import Text
 
+NOT_OURS: Final = Text("another run may have the journal: nothing was begun")
 _CHUNK: Final = 256 * 1024  # bytes
 
 
@@ -59,8 +61,15 @@ _WORDS: Final = {
 class _Transfer:
     """One message on its way: what of it is still to be given to proton."""
 
-    def __init__(self, reply: Future[TransferResult | ConnectionEnded], head: bytes, body: bytes) -> None:
+    def __init__(
+        self,
+        reply: Future[TransferResult | ConnectionEnded],
+        head: bytes,
+        body: bytes,
+        may_begin: Callable[[], bool],
+    ) -> None:
         self.reply = reply
+        self.may_begin = may_begin
         self.delivery: Delivery | None = None
         self.complete = False
         self._head = head + body_start(len(body))
@@ -90,12 +99,19 @@ class SendingLink(OutwardLink):
         self._transfer: _Transfer | None = None
         self._tags = 0
 
-    def publish(self, reply: Future[TransferResult | ConnectionEnded], head: bytes, body: bytes) -> None:
+    def publish(
+        self,
+        reply: Future[TransferResult | ConnectionEnded],
+        head: bytes,
+        body: bytes,
+        may_begin: Callable[[], bool] = always,
+    ) -> None:
         """Transfer one message when there is credit, and resolve ``reply`` once, with how it ended.
 
         ``head`` is the encoded sections before the body; ``body`` becomes one Data section, read in chunks only.
+        ``may_begin`` is ``Outbound.may_begin``.
         """
-        self._transfer = _Transfer(reply, head, body)
+        self._transfer = _Transfer(reply, head, body, may_begin)
         if not self.alive:
             self._finish(TransferEnding.LOST, description=Text("the link was gone before the transfer began"))
 
@@ -115,9 +131,12 @@ class SendingLink(OutwardLink):
                 raise BrokerViolation(Text("it gives a credit of 2^31 or more, which cannot be counted"))
             if link.credit <= 0:
                 return False
+            reached(FaultPoint.BEFORE_TRANSFER)
+            if not transfer.may_begin():
+                self._finish(TransferEnding.LOST, "local:lease", NOT_OURS)
+                return False
             self._tags += 1
             self._io.transfers.begin()
-            reached(FaultPoint.BEFORE_TRANSFER)
             transfer.delivery = link.delivery(str(self._tags))  # ASCII: proton decodes tags as UTF-8
         if link.session.outgoing_bytes > 0:
             return False  # the broker's session window is closed

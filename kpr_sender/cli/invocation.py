@@ -125,6 +125,8 @@ def _with_journal(settings: Settings, path: Path) -> Settings:
     if not path.name:
         raise click.UsageError(Text("--journal: expected a file, and not the root folder."))
     before = settings.journal
+    if before.url is not None:
+        raise click.UsageError(Text("--journal names a file, and the journal is in a database (journal.url)."))
     receipts = beside(path) if before.receipts_dir == beside(before.path) else before.receipts_dir
     return dataclasses.replace(settings, journal=dataclasses.replace(before, path=path, receipts_dir=receipts))
 

@@ -66,6 +66,26 @@ def verify_command(invocation: Invocation, *, accept_restored: bool, reason: str
     return _answer(invocation, settings, verification)
 
 
+@command.command("migrate")
+@click.pass_obj
+def migrate_command(invocation: Invocation) -> int:
+    """Make the journal's tables in its database, or bring them up to date; once, on any machine.
+
+    Only where journal.url names a database: a file is brought up to date by the next send or wait. The database user
+    must be allowed to make tables. Runs that are under way with the earlier version go on until they end.
+    """
+    settings = invocation.own_settings()
+    versions = journal_storage(settings).migrate()
+    if versions is None:
+        text = Text("The journal is a file: the next kpr-send send or wait brings it up to date.")
+    elif versions[0] == versions[1]:
+        text = Text("The database is up to date: schema {version}.", version=versions[1])
+    else:
+        before, now = versions
+        text = Text("The database has schema {now} now; before it had {before}.", now=now, before=before)
+    return output.nothing(invocation, settings, text)
+
+
 @command.command("backup")
 @click.argument("file", type=PATH)
 @click.option(

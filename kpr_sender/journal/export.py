@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from kpr_sender.journal import schema, sql
-from kpr_sender.journal.connection import Store
-from kpr_sender.journal.database import Row
+from kpr_sender.journal.database import Row, Store
 from kpr_sender.journal.rows import receipt_of
 from kpr_sender.journal.values import CREATED, DECISIONS
 

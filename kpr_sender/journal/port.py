@@ -176,6 +176,9 @@ class Journal(JournalView, Protocol):
             ImpossibleTransition: It is not ``sealed``.
         """
 
+    def require_transfer_may_begin(self) -> None:
+        """Be asked right before a transfer's first byte, on any thread; ``JournalLocked`` where none must leave."""
+
     def end_publish(
         self, msg_id: str, cause: Cause, *, evidence: Mapping[str, str | int], error: LastError | None
     ) -> Shipment:
@@ -380,7 +383,7 @@ class Journal(JournalView, Protocol):
 
 
 class JournalStorage(Protocol):
-    """Where one environment's journal is stored, and what is done with it as a whole.
+    """Where one journal is stored, and what is done with it as a whole.
 
     Every method raises ``JournalUnwritable`` where the journal cannot be used for it, and ``ConfigInvalid`` where it is
     another environment's (promise G7).
@@ -391,6 +394,9 @@ class JournalStorage(Protocol):
 
     def require_safe(self) -> None:
         """Refuse a place where others could change it, or where what is written does not last."""
+
+    def migrate(self) -> tuple[int, int] | None:
+        """Bring a database's tables up to date; return the versions before and now, None where opening does that."""
 
     def open(self, *, who: str) -> Journal:
         """Return the journal, made where missing, and locked for this process until it is closed.

@@ -88,12 +88,13 @@ def objection(
         for text, holds in _DIFFERENCES:
             if holds(found, present):
                 return text
-    if witnessed is not None and witnessed.mark.journal_id == present.journal_id and _behind(witnessed.mark, present):
+    if witnessed is not None and witnessed.mark.journal_id == present.journal_id and is_behind(witnessed.mark, present):
         return _BEHIND_WITNESS
     return ""
 
 
-def _behind(found: HighWaterMark, present: HighWaterMark) -> bool:
+def is_behind(found: HighWaterMark, present: HighWaterMark) -> bool:
+    """Tell whether a journal lacks something that a mark of it knows."""
     known = {one.msg_id: one.attempts for one in present.begun}
     return found.step > present.step or any(known.get(one.msg_id, 0) < one.attempts for one in found.begun)
 
@@ -116,7 +117,7 @@ _DIFFERENCES: Final[tuple[tuple[str, Callable[[HighWaterMark, HighWaterMark], bo
         Text("This is not the journal that was last used here: it does not know what that one has sent."),
         lambda found, present: found.journal_id != present.journal_id,
     ),
-    (Text("The journal is older than its .mark file: something that was written to it is not in it."), _behind),
+    (Text("The journal is older than its .mark file: something that was written to it is not in it."), is_behind),
     (
         Text("The journal is not the same file as before: it was restored or copied, and another may be in use."),
         lambda found, present: None not in {found.inode, present.inode} and found.inode != present.inode,
@@ -224,7 +225,7 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
                 transaction.apply(msg_id, Cause.RESTORED)
             witnesses = {one for one in (witnessed, witness.read(present.journal_id)) if one is not None}
             known = [*filter(None, [found]), *(one.mark for one in witnesses)]
-            forgotten = _keep_what_is_forgotten(transaction, known)
+            forgotten = keep_what_is_forgotten(transaction, known)
             sql.insert(connection, "acceptance", {"at": rows.time_text(at), "found": what, "why": why, "who": who})
             reached = max(one.step for one in (present, *known)) + 1
             connection.execute(sql.NEW_IDENTITY, {"step": reached, "journal_id": secrets.token_hex(16)})
@@ -260,7 +261,8 @@ def objection_to(
     return found, witnessed, present, objection(found, present, witnessed, backup_at=backup_at)
 
 
-def _keep_what_is_forgotten(transaction: Transaction, known: Iterable[HighWaterMark]) -> tuple[Begun, ...]:
+def keep_what_is_forgotten(transaction: Transaction, known: Iterable[HighWaterMark]) -> tuple[Begun, ...]:
+    """Store, and return, what marks say was begun and the journal lacks."""
     forgotten = []
     for begun in {one.msg_id: one for mark in known for one in mark.begun}.values():
         if transaction.connection.execute(sql.SHIPMENT, (begun.msg_id,)).fetchone() is None:

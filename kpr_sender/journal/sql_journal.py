@@ -151,6 +151,9 @@ class SqlJournal(SqlView):
             self._testify(mark)
             return begun
 
+    def require_transfer_may_begin(self) -> None:
+        """Let it begin: where the lock dies with its process nobody else can have it."""
+
     def end_publish(
         self, msg_id: str, cause: Cause, *, evidence: Mapping[str, str | int], error: LastError | None
     ) -> Shipment:
@@ -278,6 +281,7 @@ class SqlJournal(SqlView):
         """Let a person send a shipment's content again, sealed anew, in one transaction."""
         require_reason(reason, by)
         with self._transaction() as transaction:
+            self._require_nobody_sends(transaction, msg_id)
             transaction.resend(msg_id, new, why=reason.strip(), who=by.strip())
             return transaction.shipment(new.msg_id)
 

@@ -17,7 +17,7 @@ from kpr_sender.journal.port import Journal, JournalView
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.values import Accepted, Verification
 from kpr_sender.model import Environment
-from kpr_sender.settings.values import JournalSettings
+from kpr_sender.settings.journal import JournalSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,9 @@ class SqliteStorage:
         self._require_local()
         self.require_own()
         require_private_folder(self.settings.path)
+
+    def migrate(self) -> None:
+        """Do nothing: a file is brought up to date when it is opened to be written to."""
 
     def open(self, *, who: str) -> Journal:
         """Lock and open it."""

@@ -123,6 +123,7 @@ class Publisher:
                 message_id=shipment.message_id,
                 envelope=self.journal.envelope(shipment.msg_id),
                 body=self.journal.sealed(shipment.msg_id),
+                may_begin=self._may_begin,
             )
             self._report(EventKind.PUBLISHING, shipment, Text("Publishing the {name}.", name=_name(shipment)))
             # From here to its outcome nothing else is called: what would end it in between would leave it in doubt.
@@ -143,6 +144,13 @@ class Publisher:
             )
         self._report_outcome(shipment, outcome)
         return outcome
+
+    def _may_begin(self) -> bool:
+        try:
+            self.journal.require_transfer_may_begin()
+        except KprError:
+            return False
+        return True
 
     def _report_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
         name = _name(shipment)

@@ -16,7 +16,7 @@ from kpr_sender.bus import broker_errors
 from kpr_sender.bus.broker_errors import CONNECTION_REFUSALS, UNAUTHORIZED
 from kpr_sender.bus.codec import Decoded, body_start, encode_head
 from kpr_sender.bus.port import Inbound, Outbound, Outcome, Reach, Source
-from kpr_sender.bus.sender import TransferEnding, TransferResult
+from kpr_sender.bus.sender import NOT_OURS, TransferEnding, TransferResult
 from kpr_sender.errors import BusUnreachable, ConfigInvalid, KprError, RegistryUnreachable
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.registry.port import Counterpart, Provenance
@@ -121,6 +121,9 @@ class InProcessBus:
         data = encode_head(message) + body_start(len(message.body)) + message.body
         if len(data) > self._max_bytes:
             return broker_errors.too_large(len(data), self._max_bytes, PLACE)
+        if not message.may_begin():
+            ended = TransferResult(TransferEnding.LOST, Reach.NOT_BEGUN, 0, "local:lease", NOT_OURS)
+            return broker_errors.outcome_of(ended, PLACE)
         with self._changed:
             proposed = Fate.STORE if queue in self._end.queues else self._end.unbound
             fate = self._end.receiver.decide(queue, data, proposed)

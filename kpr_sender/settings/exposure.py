@@ -17,7 +17,10 @@ def secrets_of(settings: Settings) -> tuple[Secret, ...]:
     """Return every secret that a configuration names."""
     keys = (source.secret for source in (settings.keys.signing, *settings.keys.decryption))
     helseid = settings.registry.helseid
-    named = (settings.bus.password, settings.registry.password, helseid.client_key if helseid else None, *keys)
+    named = (
+        *(settings.bus.password, settings.registry.password, helseid.client_key if helseid else None),
+        *(settings.journal.password, *keys),
+    )
     return tuple(dict.fromkeys(secret for secret in named if secret is not None))
 
 

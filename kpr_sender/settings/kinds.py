@@ -175,6 +175,27 @@ def _date(value: object, _base: Path) -> date:
     return date.fromisoformat(_string(value))
 
 
+def _database_url(value: object, _base: Path) -> str:
+    from urllib.parse import parse_qs, urlsplit  # noqa: PLC0415 - read only where a database is named
+
+    from kpr_sender.net import is_loopback  # noqa: PLC0415 - the same
+
+    text = _filled(value)
+    parts = urlsplit(text)
+    if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/") or not text.isprintable():
+        raise Unfit
+    asked = parse_qs(parts.query)
+    if parts.password is not None or "password" in asked:
+        raise Unfit(Text("without the password, which stands in journal.password_file or pgpass"))
+    hosts = asked.get("host", [parts.hostname or ""]) + asked.get("hostaddr", [])
+    here = all(host.startswith("/") or is_loopback(host) for one in hosts for host in one.split(",") if host)
+    if here or asked.get("sslmode", [""])[-1] in {"verify-full", "verify-ca"}:
+        return text
+    if "sslmode" in asked:
+        raise Unfit(Text("with sslmode=verify-full, since the server is another machine"))
+    return f"{text}{'&' if parts.query else '?'}sslmode=verify-full"
+
+
 TEXT: Final = pattern(r"(?s:.*)", Text("a text"))
 NAME: Final = pattern(r"[^\r\n]+", Text("a text that is not empty"))
 HER_ID: Final = integer(1, 2_147_483_647)
@@ -194,6 +215,9 @@ VARIABLE: Final = pattern(r"[A-Za-z_][A-Za-z0-9_]*", Text("the name of an enviro
 CREDENTIAL: Final = pattern(
     r"(?!\.)[A-Za-z0-9._-]{1,255}",
     Text("the name of a credential as in LoadCredential=NAME:PATH, not the secret itself"),
+)
+DATABASE_URL: Final = ValueKind(
+    Text("an address such as postgresql://user@host/database, without the password"), _database_url
 )
 HEX: Final = ValueKind(Text("pairs of hexadecimal digits"), lambda value, _base: bytes.fromhex(_filled(value)))
 DATE: Final = ValueKind(Text('a day such as "2025-01-15"'), _date)

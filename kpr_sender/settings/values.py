@@ -16,7 +16,11 @@ from typing import Final
 
 from kpr_sender.model import Environment, Language, Party
 from kpr_sender.settings import kinds
+<<<<<<< HEAD
 from kpr_sender.settings.files import FileSettings
+=======
+from kpr_sender.settings.journal import JournalSettings
+>>>>>>> 3984cff (Store the journal in PostgreSQL, one holder at a time by a lease)
 from kpr_sender.settings.keys import Section, option, part, secret, section, sections_of, with_keys
 from kpr_sender.settings.monitoring import LogSettings, MonitorSettings, NotifySettings
 from kpr_sender.settings.secrets import KeySettings, Secret
@@ -335,21 +339,6 @@ class LimitSettings:
 
     warn_bytes: int = field(default=1_000_000, metadata=option(_SIZE, "Warn above this size."))
     refuse_bytes: int = field(default=20_000_000, metadata=option(_SIZE, "Refuse above this size; nothing is sent."))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalSettings:
-    """Where the journal and the copies of the receipts are."""
-
-    path: Path = field(metadata=option(
-        kinds.PATH, "The journal, an SQLite file on a local disk, in a folder that not everybody may write to. It and "
-        "all beside it belong to the user who runs kpr-send.", example="/var/lib/kpr-sender/journal.db"))
-    receipts_dir: Path = field(metadata=option(
-        kinds.PATH, "Folder for copies of the receipts.", otherwise="a folder named receipts beside the journal",
-        example="/var/lib/kpr-sender/receipts"))
-    allow_network: bool = field(default=False, metadata=option(
-        kinds.FLAG, "Take a journal on a network file system (NFS, SMB, sshfs). Only where its locks and writes are "
-        "known to hold, and no other machine uses the journal."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

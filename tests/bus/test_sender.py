@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 import time
@@ -200,6 +201,22 @@ def test_a_refused_link_is_certain_and_names_the_brokers_condition(
     assert (outcome.verdict, outcome.reach, type(outcome.error)) == (Verdict.NOT_SENT, Reach.NOT_BEGUN, error)
     assert condition in str(outcome.error)
     assert KPR_QUEUE in str(outcome.error)
+
+
+def test_g1_whoever_may_not_begin_sends_no_byte_and_may_later(server: ScriptedBus) -> None:
+    """Asked when there is credit, right before the first byte; the link serves the next message."""
+    asked = []
+
+    def not_yet() -> bool:
+        asked.append(len(server.saw.messages))
+        return False
+
+    with AmqpBus(bus_settings(server.port, **NO_QUEUES)) as bus:
+        outcome = bus.publish(dataclasses.replace(outbound(), may_begin=not_yet))
+        assert (outcome.verdict, outcome.reach, outcome.condition) == (Verdict.NOT_SENT, Reach.NOT_BEGUN, "local:lease")
+        assert (asked, outcome.bytes_handed_over) == ([0], 0)
+        assert bus.publish(outbound()).verdict is Verdict.ACCEPTED
+    assert len(server.saw.messages) == 1
 
 
 def test_one_link_serves_many_messages_and_a_lost_one_is_made_anew(server: ScriptedBus) -> None:

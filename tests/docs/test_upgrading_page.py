@@ -10,7 +10,7 @@ import pytest
 from kpr_sender.cli.main import run
 from kpr_sender.client import Client
 from kpr_sender.journal import schema
-from kpr_sender.journal.queries import SqliteView
+from kpr_sender.journal.sqlite import SqliteView
 from kpr_sender.sandbox.faults import NO_FAULTS, Faults
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.states import ShipmentState

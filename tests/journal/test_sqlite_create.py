@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from kpr_sender.errors import AlreadySubmitted, ConfigInvalid, InDoubt, InternalError, KprError, NeedsPerson, UsageError
-from kpr_sender.journal import sqlite
+from kpr_sender.journal import sql_journal
 from kpr_sender.journal.port import Journal
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.values import NewSubmission
@@ -30,12 +30,6 @@ from tests.journal.builders import (
     open_journal,
     resent,
 )
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
-    with open_journal(tmp_path / "journal.db") as opened:
-        yield opened
 
 
 def test_what_is_kept_reads_back(journal: Journal) -> None:
@@ -147,9 +141,9 @@ def test_the_same_payload_is_never_submitted_twice(journal: Journal, which: int)
     assert len(journal.submissions()) == 1
 
 
-def test_the_table_itself_refuses_the_same_payload(journal: SqliteJournal) -> None:
+def test_the_table_itself_refuses_the_same_payload(in_file: SqliteJournal) -> None:
     """G1: should a rule in the program ever be forgotten, the unique index still stands."""
-    new = new_submission()
+    journal, new = in_file, new_submission()
     journal.create(new)
     with pytest.raises(InternalError, match="UNIQUE"), journal._store.writing() as connection:
         connection.execute(
@@ -184,7 +178,7 @@ def test_g1_a_corrected_her_id_makes_no_other_content(journal: SqliteJournal, mo
     with pytest.raises(AlreadySubmitted, match="2024-aaaa0001"):
         journal.create(again())
     with monkeypatch.context() as rule:
-        rule.setattr(sqlite, "require_admissible", lambda *_, **__: None)  # should it ever be lost in the program
+        rule.setattr(sql_journal, "require_admissible", lambda *_, **__: None)  # should it ever be lost in the program
         with pytest.raises(InternalError, match="the same content is stored once"):
             journal.create(again(replaces="2024-aaaa0001", reason="agreed"))
     assert (found(8140000), found(8140001), found(8140001, "4602")) == ("2024-aaaa0001", "2024-aaaa0001", None)
@@ -211,7 +205,7 @@ def test_g1_a_corrected_her_id_makes_no_other_year(journal: SqliteJournal, monke
         journal.create(new_submission("other", sender_her_id=8140001))
     assert "from HER-id 8140000, where HER-id 8140001 is configured now" in str(raised.value)
     with monkeypatch.context() as rule:
-        rule.setattr(sqlite, "require_admissible", lambda *_, **__: None)  # should it ever be lost in the program
+        rule.setattr(sql_journal, "require_admissible", lambda *_, **__: None)  # should it ever be lost in the program
         with pytest.raises(InternalError, match="a year is submitted once"):
             journal.create(new_submission("other", sender_her_id=8140001))
     assert len(journal.submissions()) == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,12 +21,6 @@ from tests.journal.builders import add_verified, brought_to, open_journal, repla
 
 S = ShipmentState
 REACHED = tuple(state for state in S if state is not S.CANCELLED)
-
-
-@pytest.fixture
-def journal(tmp_path: Path) -> Iterator[SqliteJournal]:
-    with open_journal(tmp_path / "journal.db") as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("state", REACHED)
@@ -78,10 +71,10 @@ def test_what_has_arrived_waits_anew_and_what_has_not_is_as_before_the_first_sen
     assert journal.begin_publish(back.msg_id).attempts == attempts + 1
 
 
-def test_a_receipt_after_a_decision_is_kept_whatever_was_decided(journal: SqliteJournal) -> None:
+def test_a_receipt_after_a_decision_is_kept_whatever_was_decided(tmp_path: Path) -> None:
     """A person may err, too: what FHI says later counts for more, and the bytes do not go again."""
     for cause in (Cause.PERSON_ARRIVED, Cause.PERSON_NOT_ARRIVED, Cause.PERSON_CANCELS):
-        with open_journal(journal._store.path.with_name(f"{cause.value}.db")) as one:
+        with open_journal(tmp_path / f"{cause.value}.db") as one:
             msg_id = brought_to(one, S.IN_DOUBT).msg_id
             if cause is Cause.PERSON_NOT_ARRIVED:
                 one.let_go(msg_id, message_id="another", reason="asked FHI", by="kari")

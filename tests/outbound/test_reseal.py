@@ -28,8 +28,7 @@ from kpr_sender.errors import (
 from kpr_sender.events import Event, EventKind
 from kpr_sender.fault_points import FaultPoint, armed
 from kpr_sender.inbound.receipt import Handling
-from kpr_sender.journal.queries import SqliteView
-from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.journal.sqlite import SqliteJournal, SqliteView
 from kpr_sender.journal.values import JournalEvent
 from kpr_sender.journal.verify import verify
 from kpr_sender.keys.files import KeyPair

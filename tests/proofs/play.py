@@ -23,8 +23,7 @@ from kpr_sender.events import Event, EventKind
 from kpr_sender.fault_points import armed
 from kpr_sender.inbound.look_memory import beside as looks
 from kpr_sender.inbound.receipt import Handling
-from kpr_sender.journal.queries import SqliteView
-from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.journal.sqlite import SqliteJournal, SqliteView
 from kpr_sender.model import Environment, Submission
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.report import Report

@@ -21,6 +21,7 @@ _APT: Final = "apt-get install --no-install-recommends"
 _WANTED: Final = (
     ("openssl", "openssl", "sealing and opening against openssl cms"),
     ("rabbitmq-server", "rabbitmq-server", "the bus against a real RabbitMQ"),
+    ("pg_createcluster", "postgresql", "the journal in a real PostgreSQL"),
     ("systemd-analyze", "systemd", "the units of kpr-send schedule, as systemd reads them"),
     ("softhsm2-util", "softhsm2", "keys in hardware, against a token in software"),
     ("xmlsec1", "xmlsec1", "XML signatures against xmlsec1"),

@@ -1,0 +1,174 @@
+"""Who may send for a journal in PostgreSQL: one holder at a time, of all machines.
+
+The lease is an advisory lock of a session of its own, which the server ends when its holder is stopped or cut off: a
+heartbeat keeps it from being silent, and one that is silent for ``LEASE_SECONDS`` is over. Each holder gets a number
+that is higher than the last one's, the fence, and writes by it: one that does not know that it is over decides nothing.
+
+The fence does not reach the bus. So a holder looks at a clock that never jumps right before a transfer begins, whether
+its last heartbeat is younger than the lease (``is_fresh``).
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Final
+
+import psycopg
+
+from kpr_sender.errors import JournalLocked, KprError
+from kpr_sender.journal.postgres_errors import translated
+from kpr_sender.journal.postgres_migrate import require_version
+from kpr_sender.journal.postgres_rows import Connection
+from kpr_sender.journal.postgres_server import LEASE_SECONDS, connect, place_of, prepare, require_own_sessions
+from kpr_sender.journal.rows import time_text
+from kpr_sender.model import Environment
+from kpr_sender.settings.journal import JournalSettings
+from kpr_sender.texts import Text
+
+HEARTBEAT_SECONDS: Final = 10.0
+LOCK_CLASS: Final = 0x4B505253
+"""``KPRS``: the first number of our advisory locks; the second is the journal's."""
+
+_NUMBER: Final = "SELECT journal_no FROM lease WHERE environment = %s AND queue = %s"
+_ADD: Final = "INSERT INTO lease (environment, queue) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+_HOLDER: Final = "SELECT pid, host, since FROM lease WHERE journal_no = %s"
+_TAKE: Final = """
+    UPDATE lease SET fence = fence + 1, pid = %s, host = %s, since = clock_timestamp()
+    WHERE journal_no = %s RETURNING fence
+"""
+_BEAT: Final = """
+    SELECT count(*) FROM pg_locks
+    WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid() AND classid = %s AND objid = %s AND objsubid = 2
+"""
+_ADD_JOURNAL: Final = """
+    INSERT INTO journal (environment, created_at, journal_id)
+    VALUES (%s, %s, replace(gen_random_uuid()::text, '-', '')) ON CONFLICT DO NOTHING
+"""
+_clock: Final[Callable[[], float]] = (
+    # It goes on while the machine sleeps, as the server's does.
+    (lambda: time.clock_gettime(time.CLOCK_BOOTTIME)) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
+
+
+def number_of(connection: Connection, environment: Environment, queue: str) -> int | None:
+    """Return the number of a journal; None where there is none yet."""
+    row = connection.execute(_NUMBER, (environment.value, queue)).fetchone()
+    return None if row is None else int(row[0])
+
+
+class Lease:
+    """A held lease.
+
+    Attributes:
+        number: The journal's.
+        fence: The holder's number.
+    """
+
+    def __init__(self, connection: Connection, number: int, fence: int, taken_at: float) -> None:
+        """Made by ``take`` only."""
+        self.number = number
+        self.fence = fence
+        self._connection = connection
+        self._beaten_at = taken_at
+        self._pid = os.getpid()
+        self._over = threading.Event()
+        self._guard = threading.Lock()
+        self._thread = threading.Thread(target=self._beat_on, name="kpr-lease", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def take(
+        cls, settings: JournalSettings, environment: Environment, queue: str, *, now: Callable[[], datetime]
+    ) -> Lease:
+        """Take the lease of a journal, at once or not at all; the journal is made where there is none.
+
+        Args:
+            settings: Where the database is.
+            environment: The journal's.
+            queue: Our receipts queue: what names a journal in its environment.
+            now: The clock.
+
+        Raises:
+            JournalLocked: Another holds it: says which.
+            ConfigInvalid: The server must not have the journal, or a pooler is in between.
+            JournalUnwritable: The database is not reached, or has other tables than these.
+        """
+        place = place_of(settings)
+        require_own_sessions(settings)
+        connection = connect(settings)
+        try:
+            with translated(place):
+                prepare(connection, ("idle_session_timeout", f"{LEASE_SECONDS}s"))
+                require_version(connection, place)
+                if (number := number_of(connection, environment, queue)) is None:
+                    connection.execute(_ADD, (environment.value, queue))
+                    number = number_of(connection, environment, queue) or 0
+                taken_at = _clock()
+                _lock(connection, number, place)
+                row: Any = connection.execute(_TAKE, (os.getpid(), socket.gethostname(), number)).fetchone()
+                prepare(connection, ("kpr.journal", number))
+                connection.execute(_ADD_JOURNAL, (environment.value, time_text(now())))
+                return cls(connection, number, int(row[0]), taken_at)
+        except BaseException:
+            connection.close()
+            raise
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this process has it, as far as it knows."""
+        return self._pid == os.getpid() and not self._over.is_set()
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the last heartbeat is younger than the lease: nobody else can have it."""
+        return self.is_held and _clock() - self._beaten_at < LEASE_SECONDS
+
+    def release(self) -> None:
+        """Give it back; twice is harmless, and so is a release in a forked child."""
+        if self._pid != os.getpid():
+            return
+        self._over.set()
+        with self._guard, suppress(psycopg.Error):
+            self._connection.close()
+
+    def _beat_on(self) -> None:
+        while not self._over.wait(HEARTBEAT_SECONDS):
+            asked_at = _clock()
+            with self._guard:
+                try:
+                    row: Any = self._connection.execute(_BEAT, (LOCK_CLASS, self.number)).fetchone()
+                    held = row[0] == 1
+                except (psycopg.Error, KprError):
+                    held = False
+            if not held:
+                self._over.set()
+                return
+            self._beaten_at = asked_at  # not the answer's: the server counts from before it
+
+
+def _lock(connection: Connection, number: int, place: str) -> None:
+    row: Any = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", (LOCK_CLASS, number)).fetchone()
+    if not row[0]:
+        raise _held(connection, number, place)
+
+
+def _held(connection: Connection, number: int, place: str) -> JournalLocked:
+    row: Any = connection.execute(_HOLDER, (number,)).fetchone()
+    pid, host, since = row
+    if since is None:
+        return JournalLocked(Text("Another run holds the journal: it has just begun."), where=place)
+    return JournalLocked(
+        Text(
+            "Another run holds the journal: process {pid} on {host} has held it since {since}.",
+            pid=pid,
+            host=host,
+            since=time_text(since),
+        ),
+        where=place,
+    )

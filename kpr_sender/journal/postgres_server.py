@@ -1,0 +1,176 @@
+"""Connecting to the journal's database, and what is required of the server before anything is stored in it.
+
+A journal that says *stored* must not lose it: a server that does not flush what it has committed, or that is itself a
+copy of another, is refused. So is a pooler that gives a session's statements to several of the server's: a lock of the
+session would be anybody's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
+from typing import Any, Final
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from kpr_sender.errors import ConfigInvalid
+from kpr_sender.journal.postgres_errors import of_connecting, translated
+from kpr_sender.journal.postgres_rows import Connection, StoredTextLoader, row_factory
+from kpr_sender.journal.postgres_schema import NAMESPACE
+from kpr_sender.settings.journal import JournalSettings
+from kpr_sender.texts import Text
+
+LEASE_SECONDS: Final = 60
+"""How long a session may be silent before the server ends it."""
+
+_OLDEST: Final = 150_000
+_PARAMETERS: Final = {
+    "connect_timeout": 10,
+    "application_name": "kpr-send",
+    "client_encoding": "UTF8",
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,  # milliseconds: a cut cable is noticed, not waited for
+}
+_ROUNDS: Final = 4
+_FACTS: Final = """
+    SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS called,
+           current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,
+           current_setting('synchronous_commit') AS synchronous_commit, pg_is_in_recovery() AS standby,
+           getdatabaseencoding() AS encoding,
+           (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) AS sees_all
+"""
+_REQUIRED: Final[tuple[tuple[Callable[[Any], bool], str, str], ...]] = (
+    (
+        lambda facts: facts["version"] >= _OLDEST,
+        Text("The database server is older than PostgreSQL 15."),
+        Text("Have it upgraded, or name another in journal.url."),
+    ),
+    (
+        lambda facts: not facts["standby"],
+        Text("The database server is a standby: it is a copy of another."),
+        Text("Name the primary in journal.url."),
+    ),
+    (
+        lambda facts: facts["fsync"] == "on",
+        Text("The database server does not flush what it writes (fsync is off): it may lose what is stored."),
+        Text("Have fsync set to on for the server."),
+    ),
+    (
+        lambda facts: facts["full_page_writes"] == "on",
+        Text("The database server may tear a page that it writes (full_page_writes is off)."),
+        Text("Have full_page_writes set to on for the server."),
+    ),
+    (
+        lambda facts: facts["synchronous_commit"] in {"on", "remote_apply"},
+        Text("The database does not wait until what it has committed is durable (synchronous_commit)."),
+        Text("Have synchronous_commit set to on or remote_apply for the server, the database and the user."),
+    ),
+    (
+        lambda facts: facts["encoding"] == "UTF8",
+        Text("The database's encoding is not UTF8."),
+        Text("Have a database made with ENCODING 'UTF8', and name it in journal.url."),
+    ),
+    (
+        lambda facts: not facts["sees_all"],
+        Text("The database user sees every row (SUPERUSER or BYPASSRLS): nothing would keep municipalities apart."),
+        Text("Use a user without these rights: docs/fleet.md says how it is made."),
+    ),
+)
+
+
+def place_of(settings: JournalSettings) -> str:
+    """Return what errors call the database: no user, no password."""
+    named = conninfo_to_dict(settings.url or "")
+    return f"postgresql://{named.get('host') or 'localhost'}:{named.get('port') or 5432}/{named.get('dbname') or ''}"
+
+
+def connect(settings: JournalSettings) -> Connection:
+    """Connect to the database and require what is required of its server; nothing is set for the session yet.
+
+    Raises:
+        ConfigInvalid: The server or the user must not have the journal.
+        AccessRefused: The login is refused.
+        JournalUnwritable: It is not reached.
+    """
+    connection = bare(settings)
+    try:
+        with translated(place_of(settings)):
+            facts = connection.execute(_FACTS).fetchone()
+        _require(facts, place_of(settings))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _require(facts: object, place: str) -> None:
+    for holds, what, next_step in _REQUIRED:
+        if not holds(facts):
+            raise ConfigInvalid(what, where=place, next_step=next_step)
+
+
+def bare(settings: JournalSettings) -> Connection:
+    """Connect, whatever the server is like; as ``connect``."""
+    given: dict[str, Any] = dict(_PARAMETERS)
+    if settings.password is not None:
+        given["password"] = settings.password.reveal()
+    try:
+        connection = psycopg.connect(settings.url or "", autocommit=True, row_factory=row_factory, **given)
+    except psycopg.Error as error:
+        raise of_connecting(place_of(settings), error) from None
+    connection.adapters.register_loader("text", StoredTextLoader)
+    return connection
+
+
+def prepare(connection: Connection, *settings: tuple[str, object]) -> None:
+    """Set a session up: where its tables are, and how long it may be silent in a transaction."""
+    seconds = f"{LEASE_SECONDS}s"
+    common: Iterable[tuple[str, object]] = (
+        ("search_path", NAMESPACE),
+        ("idle_in_transaction_session_timeout", seconds),
+        ("lock_timeout", f"{LEASE_SECONDS + 10}s"),
+    )
+    chosen = [(name, str(value)) for name, value in (*common, *settings)]
+    statement = f"SELECT {', '.join(['set_config(%s, %s, false)'] * len(chosen))}"
+    connection.execute(statement.encode(), [part for pair in chosen for part in pair])
+
+
+def require_own_sessions(settings: JournalSettings) -> None:
+    """Refuse a pooler that lets several clients take turns on a session of the server's.
+
+    Between us and the server is one where the session's number that we were given is not the session's own. It then
+    must give a second client another session while the first is there, and none what the first one has set.
+
+    Raises:
+        ConfigInvalid: It does not.
+    """
+    with ExitStack() as opened:
+        first = opened.enter_context(bare(settings))
+        with translated(place_of(settings)):
+            if _session(first) == first.info.backend_pid:
+                return
+            for number in range(_ROUNDS):
+                other = opened.enter_context(bare(settings))
+                before = _session(first)
+                first.execute("SELECT set_config('kpr.probe', %s, false)", (str(number),))
+                other.execute("BEGIN")
+                seen = other.execute("SELECT current_setting('kpr.probe', true)").fetchone()
+                shared = _session(other) == before or bool(seen and seen[0]) or _session(first) != before
+                with suppress(psycopg.Error):
+                    other.execute("ROLLBACK")
+                if shared:
+                    raise ConfigInvalid(
+                        Text("A pooler between here and the database lets clients take turns on one session."),
+                        where=place_of(settings),
+                        next_step=Text(
+                            "Let journal.url name the server itself, or a pooler in session mode (pool_mode = session)."
+                        ),
+                    )
+
+
+def _session(connection: Connection) -> int:
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return 0 if row is None else int(row[0])

@@ -1,0 +1,180 @@
+"""The journal in a PostgreSQL database, as a whole: leased, opened, verified, exported, accepted.
+
+A journal there is named by environment and receipts queue: whoever hands in under another queue has another one, in the
+same tables (promise G7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from kpr_sender.errors import JournalUnwritable
+from kpr_sender.journal import postgres_restored, recovery, sql
+from kpr_sender.journal.location import require_private_folder
+from kpr_sender.journal.port import Journal, JournalView
+from kpr_sender.journal.postgres import PostgresJournal, PostgresView
+from kpr_sender.journal.postgres_connection import PostgresStore, marks_of
+from kpr_sender.journal.postgres_errors import translated
+from kpr_sender.journal.postgres_lease import Lease, number_of
+from kpr_sender.journal.postgres_migrate import migrate, require_version
+from kpr_sender.journal.postgres_server import LEASE_SECONDS, connect, place_of, prepare
+from kpr_sender.journal.values import Accepted, JournalFinding, Verification
+from kpr_sender.model import Environment
+from kpr_sender.settings.journal import JournalSettings
+from kpr_sender.settings.values import BusSettings
+from kpr_sender.texts import Text, paragraph
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresStorage:
+    """A ``JournalStorage``; ``now`` is the clock.
+
+    Attributes:
+        settings: Where the database is, and the folder of what belongs to this machine.
+        bus: Its receipts queue names the journal; its limits say how long a lost holder may be sending.
+    """
+
+    settings: JournalSettings
+    bus: BusSettings
+    environment: Environment
+    now: Callable[[], datetime]
+
+    def require_own(self) -> None:
+        """Let every user use it that the database lets in."""
+
+    def require_safe(self) -> None:
+        """Refuse a server that loses what it has stored, and a folder open to all: this machine's mark is there."""
+        require_private_folder(self.settings.path)
+        with closing(connect(self.settings)) as connection, translated(place_of(self.settings)):
+            require_version(connection, place_of(self.settings))
+
+    def migrate(self) -> tuple[int, int]:
+        """Bring its tables up to date; return their versions before, 0 for none, and now."""
+        return migrate(self.settings, now=self.now)
+
+    def open(self, *, who: str) -> Journal:
+        """Take its lease and open it."""
+        self._make_folder()
+        lease = self._lease()
+        store = PostgresStore(self.settings, lease.number, lease.fence)
+        try:
+            return PostgresJournal(
+                store,
+                self.environment,
+                lease,
+                now=self.now,
+                who=who,
+                quiet_seconds=LEASE_SECONDS + self.bus.publish_timeout + self.bus.idle_timeout,
+            )
+        except BaseException:
+            store.close()
+            lease.release()
+            raise
+
+    @contextmanager
+    def reading(self) -> Iterator[JournalView | None]:
+        """Yield it to read from."""
+        store = self._store()
+        if store is None:
+            yield None
+            return
+        with PostgresView(store, self.environment) as view:
+            yield view
+
+    def verify(self) -> Verification | None:
+        """Check it beside whoever writes it."""
+        from kpr_sender.journal.verify_content import check_content, forgotten
+
+        counted: dict[str, int] = {}
+        findings: list[JournalFinding] = []
+        place = place_of(self.settings)
+        try:
+            store = self._store()
+            if store is None:
+                return None
+            with closing(store), store.reading() as database:
+                objection = postgres_restored.objection_to(database, store.marks)
+                findings.extend(check_content(database, place, counted))
+                if database.execute(sql.IS_UNFINISHED).fetchone()["pruning_unfinished"]:
+                    text = Text(
+                        "what a person had removed may be left among the receipts' copies: the next kpr-send wait or "
+                        "send finishes that."
+                    )
+                    findings.append(JournalFinding(place, text))
+                if objection:
+                    findings.append(JournalFinding(place, objection))
+                findings.extend(forgotten(database))
+        except JournalUnwritable as error:
+            findings.append(JournalFinding(place, paragraph(error.what, error.next_step)))
+        return Verification(tuple(findings), counted)
+
+    def back_up(self, target: Path) -> Mapping[str, int]:
+        """Dump all of the database's rows of this journal to a new file, with pg_dump, and check what is in it."""
+        from kpr_sender.journal.postgres_backup import back_up
+
+        store = self._store()
+        return back_up(self.settings, store, target)
+
+    def is_same(self, one: Path, other: Path) -> bool:
+        """Tell whether two files are dumps of one journal."""
+        from kpr_sender.journal.postgres_backup import journal_in
+
+        journal = journal_in(one)
+        return journal is not None and journal == journal_in(other)
+
+    def export(self) -> Iterator[Mapping[str, Any]]:
+        """Yield it line by line."""
+        from kpr_sender.journal.export import lines
+
+        store = self._store()
+        if store is not None:
+            with closing(store):
+                yield from lines(store)
+
+    def accept(self, *, reason: str, by: str) -> Accepted:
+        """Go on with it although it was restored or failed over."""
+        self._make_folder()
+        lease = self._lease()
+        store = PostgresStore(self.settings, lease.number, lease.fence)
+        try:
+            return postgres_restored.accept(store, now=self.now, why=reason, who=by)
+        finally:
+            store.close()
+            lease.release()
+
+    def witness_concerns(self) -> Iterator[str]:
+        """Yield nothing: the database and this machine's mark of it are in two places already."""
+        yield from ()
+
+    @property
+    def _queue(self) -> str:
+        """The receipts queue's own name, also where the configuration has its complete address."""
+        return self.bus.receipts_queue.rpartition("/")[2]
+
+    def _make_folder(self) -> None:
+        require_private_folder(self.settings.path)
+        marks_of(self.settings).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _lease(self) -> Lease:
+        return Lease.take(self.settings, self.environment, self._queue, now=self.now)
+
+    def _store(self) -> PostgresStore | None:
+        """Return the journal to read from; None where nothing was ever stored under its name."""
+        place = place_of(self.settings)
+        with closing(connect(self.settings)) as connection, translated(place):
+            require_version(connection, place)
+            prepare(connection)
+            number = number_of(connection, self.environment, self._queue)
+        if number is None:
+            self._require_not_lost()
+            return None
+        return PostgresStore(self.settings, number)
+
+    def _require_not_lost(self) -> None:
+        """Refuse to take a database for new that this machine has sent from."""
+        recovery.require_not_lost(marks_of(self.settings))

@@ -1,0 +1,281 @@
+"""A real PostgreSQL of the test run's own: a free loopback port, its own data folder, an unprivileged user.
+
+Tests ask for ``postgres``, a database with the journal's tables in it, or for ``bare_postgres``, an empty one. The
+server is the product's: fsync, full_page_writes and synchronous_commit are on. Where it cannot be had the tests skip.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+import pytest
+
+from kpr_sender.journal.postgres_migrate import migrate
+from kpr_sender.journal.postgres_storage import PostgresStorage
+from kpr_sender.model import Environment
+from kpr_sender.settings.journal import JournalSettings
+from kpr_sender.settings.secrets import Secret
+from tests.helpers.bus_settings import bus_settings
+
+NO_POSTGRES: Final = "no PostgreSQL 15 here: apt-get install postgresql"
+USER: Final = "kpr"
+PASSWORD: Final = secrets.token_hex(8)
+QUEUE: Final = "8140000_async"
+
+_START_SECONDS: Final = 60.0
+_INSTALLED: Final = "usr/lib/postgresql/*/bin"
+_TEMPLATE: Final = "kpr_template"
+_queues: Final = itertools.count(9_000_000)
+_CONFIGURATION: Final = """
+listen_addresses = '127.0.0.1'
+unix_socket_directories = ''
+shared_buffers = 32MB
+max_connections = 80
+autovacuum = off
+fsync = on
+full_page_writes = on
+synchronous_commit = on
+"""
+_ACCESS: Final = f"""
+host all boss 127.0.0.1/32 trust
+host all {USER} 127.0.0.1/32 scram-sha-256
+"""
+
+
+def programs() -> Path | None:
+    """Return the folder of the newest installed server's programs, 15 or later; None where there is none."""
+    found = {int(folder.parent.name): folder for folder in Path("/").glob(_INSTALLED) if (folder / "initdb").exists()}
+    newest = max((version for version in found if version >= 15), default=None)
+    return None if newest is None else found[newest]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Server:
+    """One server. ``start`` it, use it, ``kill`` it, ``stop`` it."""
+
+    bin: Path
+    folder: Path
+    port: int = field(default_factory=_free_port)
+    _process: subprocess.Popen[bytes] | None = None
+    _databases: int = 0
+
+    @classmethod
+    def made(cls, bin_: Path) -> Server:
+        """Return a new server with an empty data folder."""
+        # Not below pytest's folders: the server's user may not pass through them.
+        server = cls(bin_, Path(tempfile.mkdtemp(prefix="kpr-postgres-")))
+        if os.geteuid() == 0:
+            os.chown(server.folder, *_unprivileged())
+        initdb = ("--username=boss", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D")
+        server._run("initdb", *initdb, str(server.data))
+        for name, text in (("postgresql.conf", _CONFIGURATION), ("pg_hba.conf", _ACCESS)):
+            with (server.data / name).open("w" if name == "pg_hba.conf" else "a", encoding="utf-8") as file:
+                file.write(text)
+        return server
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return self.folder / "data"
+
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> Server:
+        """Start it, and wait until it takes connections."""
+        command = (*self._as_unprivileged(), str(self.bin / "postgres"), "-D", str(self.data), "-p", str(self.port))
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
+        ends = time.monotonic() + _START_SECONDS
+        while True:
+            with contextlib.suppress(psycopg.OperationalError), self.boss():
+                return self
+            if time.monotonic() > ends or self._process.poll() is not None:
+                raise RuntimeError((self.folder / "log").read_text(encoding="utf-8"))
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End it as a loss of power would: every process of it, at once."""
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        # Its children end by themselves when they find it gone; a new one does not start before.
+
+    def stop(self) -> None:
+        """End it, and remove all of it."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(timeout=30)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def boss(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        """Connect as the one who may do everything."""
+        return psycopg.connect(self.address(database, "boss"), autocommit=True)
+
+    def address(self, database: str, user: str = USER) -> str:
+        """Return a database's address."""
+        return f"postgresql://{user}@127.0.0.1:{self.port}/{database}"
+
+    def database(self, *options: str, template: str = "template0") -> str:
+        """Make a database of the journal's user; return its name."""
+        self._databases += 1
+        name = f"test_{os.getpid()}_{self._databases}"
+        with self.boss() as boss:
+            if boss.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (USER,)).fetchone() is None:
+                boss.execute(f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'".encode())
+            boss.execute(f"CREATE DATABASE {name} OWNER {USER} TEMPLATE {template} {' '.join(options)}".encode())
+        return name
+
+    def with_tables(self) -> str:
+        """Make a database with the journal's tables; they are migrated once in a run."""
+        with self.boss() as boss:
+            there = boss.execute("SELECT 1 FROM pg_database WHERE datname = %s", (_TEMPLATE,)).fetchone()
+        if there is None:
+            made = self.database()
+            migrate(settings(self.address(made), Path("/nonexistent/journal.db")), now=lambda: datetime.now(UTC))
+            with self.boss() as boss:
+                boss.execute(f"ALTER DATABASE {made} RENAME TO {_TEMPLATE}".encode())
+        return self.database(template=_TEMPLATE)
+
+    def _as_unprivileged(self) -> tuple[str, ...]:
+        if os.geteuid() != 0:
+            return ()
+        uid, gid = _unprivileged()
+        return ("setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = (*self._as_unprivileged(), str(self.bin / program), *arguments)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+        assert done.returncode == 0, done.stderr
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of the run's server.
+
+    Attributes:
+        folder: For what belongs to the machine that uses it.
+        queue: The test's own: it names a journal of its own, in whichever database.
+    """
+
+    server: Server
+    name: str
+    folder: Path
+    queue: str = QUEUE
+
+    @property
+    def url(self) -> str:
+        """Its address, as journal.url has it."""
+        return self.server.address(self.name)
+
+    def settings(self, **changed: Any) -> JournalSettings:
+        """Return a configuration's ``[journal]`` with it."""
+        return settings(self.url, self.folder / "journal.db", **changed)
+
+    def storage(
+        self,
+        environment: Environment = Environment.LOKAL,
+        *,
+        queue: str = "",
+        now: Any = lambda: datetime.now(UTC),
+        **changed: Any,
+    ) -> PostgresStorage:
+        """Return a journal's storage in it; ``changed`` is of ``[journal]``."""
+        return PostgresStorage(
+            self.settings(**changed), bus_settings(1, receipts_queue=queue or self.queue), environment, now
+        )
+
+    def boss(self) -> psycopg.Connection[Any]:
+        """Connect to it as the one who may do everything, and sees every row."""
+        connection = self.server.boss(self.name)
+        connection.execute("SET search_path = kpr_sender")
+        return connection
+
+
+def settings(url: str, path: Path, **changed: Any) -> JournalSettings:
+    """Return a configuration's ``[journal]`` with a database."""
+    given = {"url": url, "password": Secret(PASSWORD), "path": path, "receipts_dir": path.parent / "receipts"}
+    return JournalSettings(**{**given, **changed})
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """A server of the run's own."""
+    bin_ = programs()
+    if bin_ is None or (os.geteuid() == 0 and _unprivileged() is None):
+        pytest.skip(NO_POSTGRES)
+    server = Server.made(bin_)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_database(postgres_server: Server) -> str:
+    """The database that the tests of a run share, each with a queue of its own."""
+    return postgres_server.with_tables()
+
+
+@pytest.fixture
+def postgres(postgres_server: Server, shared_database: str, tmp_path: Path) -> Database:
+    """A database with the journal's tables, and other tests' journals in them."""
+    return Database(postgres_server, shared_database, _machine(tmp_path), f"{next(_queues)}_async")
+
+
+@pytest.fixture
+def own_postgres(postgres_server: Server, tmp_path: Path) -> Database:
+    """A database with the journal's tables that no other test has."""
+    return Database(postgres_server, postgres_server.with_tables(), _machine(tmp_path))
+
+
+@pytest.fixture
+def bare_postgres(postgres_server: Server, tmp_path: Path) -> Database:
+    """A database without tables."""
+    return Database(postgres_server, postgres_server.database(), tmp_path)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what uses the server."""
+    for item in items:
+        if "postgres_server" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("postgres"))
+
+
+def _machine(folder: Path) -> Path:
+    machine = folder / "machine"
+    machine.mkdir(mode=0o700)
+    return machine
+
+
+def _unprivileged() -> Any:
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            found = pwd.getpwnam(name)
+            return found.pw_uid, found.pw_gid
+    return None

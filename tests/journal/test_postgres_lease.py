@@ -1,0 +1,135 @@
+"""Who may send for a journal in PostgreSQL: one holder, who knows when it is over, and decides nothing after it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from kpr_sender.errors import InDoubt, JournalLocked
+from kpr_sender.journal import postgres_lease
+from kpr_sender.journal.port import Journal
+from kpr_sender.journal.postgres import PostgresJournal
+from kpr_sender.states import Cause, ShipmentState
+from tests.helpers.command import until
+from tests.helpers.postgres import Database
+from tests.journal.builders import brought_to, created, state_of
+
+
+def _ended_by_the_server(database: Database) -> None:
+    """As ``idle_session_timeout`` does with a holder that is stopped or cut off."""
+    with database.boss() as boss:
+        boss.execute(
+            "SELECT pg_terminate_backend(pg_locks.pid, 5000) FROM pg_locks JOIN lease ON objid = journal_no "
+            "WHERE locktype = 'advisory' AND classid = %s AND queue = %s",
+            (postgres_lease.LOCK_CLASS, database.queue),
+        )
+
+
+def test_a_lease_that_another_holds_is_87_and_says_who(postgres: Database) -> None:
+    with closing(postgres.storage().open(who="vakt")):
+        with pytest.raises(JournalLocked, match=r"process [0-9]+ on .* has held it since 20") as raised:
+            postgres.storage().open(who="vakt")
+        assert raised.value.exit_code == 87
+        postgres.storage(queue=f"other-{postgres.queue}").open(who="vakt").close()
+        with postgres.storage().reading() as view:
+            assert view is not None
+            assert view.submissions() == ()
+    postgres.storage().open(who="vakt").close()
+
+
+def test_the_server_itself_ends_a_silent_holder(postgres: Database) -> None:
+    journal = postgres.storage().open(who="vakt")
+    assert isinstance(journal, PostgresJournal)
+    with closing(journal):
+        lease = journal._lease
+        shown = lease._connection.execute("SHOW idle_session_timeout").fetchone()
+        also = lease._connection.execute("SHOW idle_in_transaction_session_timeout").fetchone()
+        assert (shown and shown[0], also and also[0]) == ("1min", "1min")
+        with journal._store.reading() as database:
+            assert database.execute("SHOW idle_in_transaction_session_timeout").fetchone()[0] == "1min"
+
+
+def test_g1_a_holder_that_was_lost_decides_nothing_and_its_outcome_is_stored_as_evidence(postgres: Database) -> None:
+    lost = postgres.storage().open(who="lost")
+    msg_id = brought_to(lost, ShipmentState.PUBLISHING).msg_id
+    _ended_by_the_server(postgres)
+    with closing(lost), closing(postgres.storage().open(who="next")) as holder:
+        assert holder.recover() == (msg_id,)
+        other = next(one.msg_id for one in holder.submissions()[0].shipments if one.msg_id != msg_id)
+        with pytest.raises(JournalLocked, match="lost the journal's lease"):
+            lost.end_publish(msg_id, Cause.ACCEPTED, evidence={"reach": "outcome"}, error=None)
+        with pytest.raises(JournalLocked, match="lost the journal's lease"):
+            lost.begin_publish(other)
+        with pytest.raises(JournalLocked, match="lost the journal's lease"):
+            lost.decide(other, Cause.PERSON_CANCELS, reason="no", by="kari")
+        assert (state_of(holder, msg_id), state_of(holder, other)) == (ShipmentState.IN_DOUBT, ShipmentState.SEALED)
+        last = holder.events(msg_id)[-1]
+        assert (last.what, last.who, last.details) == (
+            "outcome-by-stale-holder",
+            "lost",
+            {"cause": "accepted", "reach": "outcome"},
+        )
+        lost.close()
+        assert holder.submissions()[0].shipments[0].state is ShipmentState.IN_DOUBT
+        holder.begin_publish(other)  # the lost one's end took nothing along
+
+
+def test_g1_no_transfer_begins_when_the_last_heartbeat_is_older_than_the_lease(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that never jumps: the wall clock is not asked, and nobody has taken over yet."""
+    with closing(postgres.storage().open(who="vakt")) as journal:
+        msg_id = created(journal).msg_id
+        at = postgres_lease._clock()
+        monkeypatch.setattr(postgres_lease, "_clock", lambda: at + 59)
+        journal.require_transfer_may_begin()
+        monkeypatch.setattr(postgres_lease, "_clock", lambda: at + 61)
+        for begins in (journal.require_transfer_may_begin, lambda: journal.begin_publish(msg_id)):
+            with pytest.raises(JournalLocked, match="lost the journal's lease"):
+                begins()
+        assert state_of(journal, msg_id) is ShipmentState.SEALED
+
+
+def test_a_heartbeat_keeps_the_lease_fresh_and_notices_that_it_is_over(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_lease, "HEARTBEAT_SECONDS", 0.05)
+    journal = postgres.storage().open(who="vakt")
+    assert isinstance(journal, PostgresJournal)
+    with closing(journal):
+        lease, first = journal._lease, journal._lease._beaten_at
+        until(lambda: lease._beaten_at > first)
+        assert lease.is_fresh
+        _ended_by_the_server(postgres)
+        until(lambda: not lease.is_fresh)
+        with pytest.raises(JournalLocked):
+            journal.require_transfer_may_begin()
+
+
+def test_g1_what_a_lost_holder_began_is_not_let_go_before_it_has_certainly_ended(postgres: Database) -> None:
+    lost = postgres.storage().open(who="lost")
+    msg_id = brought_to(lost, ShipmentState.PUBLISHING).msg_id
+    _ended_by_the_server(postgres)
+    with closing(lost), closing(postgres.storage().open(who="next")) as holder:
+        holder.recover()
+        with pytest.raises(InDoubt, match=r"before 1[23][0-9] seconds have passed"):  # 60 + 10 + 60
+            _let_go(holder, msg_id)
+    with postgres.boss() as boss:  # time passes, by the database's clock
+        boss.execute("ALTER TABLE event DISABLE TRIGGER event_stands")
+        boss.execute("UPDATE event SET stored_at = stored_at - interval '131 s' WHERE msg_id = %s", (msg_id,))
+        boss.execute("ALTER TABLE event ENABLE TRIGGER event_stands")
+    with closing(postgres.storage().open(who="next")) as holder:
+        _let_go(holder, msg_id)
+        assert state_of(holder, msg_id) is ShipmentState.SEALED
+
+
+def test_what_our_own_run_left_in_doubt_is_let_go_at_once(postgres: Database) -> None:
+    with closing(postgres.storage().open(who="vakt")) as journal:
+        msg_id = brought_to(journal, ShipmentState.IN_DOUBT).msg_id
+        _let_go(journal, msg_id)
+        assert state_of(journal, msg_id) is ShipmentState.SEALED
+
+
+def _let_go(journal: Journal, msg_id: str) -> None:
+    journal.let_go(msg_id, message_id=f"again-{msg_id}", reason="asked FHI", by="kari")

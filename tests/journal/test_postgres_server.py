@@ -1,0 +1,89 @@
+"""What is required of the database server, and each refusal with its exit code; no password in any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from kpr_sender.errors import KprError
+from kpr_sender.journal import postgres_schema, postgres_server
+from kpr_sender.journal.postgres_server import connect
+from kpr_sender.settings.secrets import Secret
+from tests.helpers.postgres import PASSWORD, Database, Server, settings
+
+_GOOD = {
+    "version": 150_000,
+    "standby": False,
+    "fsync": "on",
+    "full_page_writes": "on",
+    "synchronous_commit": "remote_apply",
+    "encoding": "UTF8",
+    "sees_all": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("fact", "value", "words"),
+    [
+        ("version", 149_999, "older than PostgreSQL 15"),
+        ("standby", True, "is a standby"),
+        ("fsync", "off", "fsync is off"),
+        ("full_page_writes", "off", "full_page_writes is off"),
+        ("synchronous_commit", "local", "synchronous_commit"),
+        ("synchronous_commit", "remote_write", "synchronous_commit"),
+        ("encoding", "SQL_ASCII", "not UTF8"),
+        ("sees_all", True, "BYPASSRLS"),
+    ],
+)
+def test_a_server_that_may_lose_or_mix_what_it_stores_is_refused(fact: str, value: Any, words: str) -> None:
+    postgres_server._require(_GOOD, "here")
+    with pytest.raises(KprError, match=words) as raised:
+        postgres_server._require({**_GOOD, fact: value}, "here")
+    assert raised.value.exit_code == 78
+
+
+def test_a_real_server_is_asked_for_these_facts(postgres: Database, postgres_server: Server, tmp_path: Any) -> None:
+    connect(postgres.settings()).close()
+    latin = postgres_server.database("ENCODING 'LATIN1'", "LC_COLLATE 'C'", "LC_CTYPE 'C'")
+    wrong: list[tuple[str, dict[str, Any], int, str]] = [
+        (postgres.url, {"password": Secret("another")}, 77, "refused the login"),
+        (postgres.url, {"password": None}, 77, "refused the login"),
+        (postgres_server.address("nowhere"), {}, 78, "no such database"),
+        (postgres_server.address(latin), {}, 78, "not UTF8"),
+        (postgres_server.address(postgres.name, "boss"), {}, 78, "BYPASSRLS"),
+        ("postgresql://kpr@127.0.0.1:1/kpr", {}, 73, "not reached"),
+        (f"{postgres.url}?options=-csynchronous_commit%3Doff", {}, 78, "synchronous_commit"),
+    ]
+    for url, changed, code, words in wrong:
+        with pytest.raises(KprError, match=words) as raised:
+            connect(settings(url, tmp_path / "journal.db", **changed))
+        assert raised.value.exit_code == code, url
+        assert PASSWORD not in str(raised.value)
+        assert "another" not in str(raised.value)
+
+
+def test_tables_are_made_by_migrate_alone_and_those_of_another_version_refused(bare_postgres: Database) -> None:
+    storage = bare_postgres.storage()
+    read: tuple[Callable[[], object], ...] = (storage.verify, lambda: storage.open(who="vakt"))
+    for use in read:
+        with pytest.raises(KprError, match="no tables") as raised:
+            use()
+        assert (raised.value.exit_code, "kpr-send journal migrate" in raised.value.next_step) == (78, True)
+    assert storage.migrate() == (0, postgres_schema.VERSION)
+    assert storage.migrate() == (postgres_schema.VERSION, postgres_schema.VERSION)
+    storage.open(who="vakt").close()
+    with bare_postgres.boss() as boss:
+        boss.execute("INSERT INTO migration VALUES (%s, 'a later one', '')", (postgres_schema.VERSION + 1,))
+    written: tuple[Callable[[], object], ...] = (storage.migrate, lambda: list(storage.export()))
+    for use in written:
+        with pytest.raises(KprError, match="newer version") as raised:
+            use()
+        assert (raised.value.exit_code, "kpr-send journal migrate" in raised.value.next_step) == (73, True)
+    with bare_postgres.boss() as boss:
+        boss.execute("DELETE FROM migration WHERE version >= 1")
+        boss.execute("INSERT INTO migration VALUES (0, 'an earlier one', %s)", (datetime.now(UTC).isoformat(),))
+    with pytest.raises(KprError, match="no tables"):
+        storage.open(who="vakt")
