@@ -35,7 +35,7 @@ _RESTORE: Final = Text(
 )
 
 # The beginning of SQLSTATE (https://www.postgresql.org/docs/15/errcodes-appendix.html) -> what happened, what to do.
-_SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
+_SENTENCES: Final[Mapping[str, tuple[Text, Text]]] = {
     "08": _LOST,
     "25P03": _LOST,  # idle_in_transaction_session_timeout
     "57P": _LOST,  # the server ended the session, or is starting or stopping

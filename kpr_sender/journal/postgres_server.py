@@ -42,7 +42,7 @@ _FACTS: Final = """
            getdatabaseencoding() AS encoding,
            (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) AS sees_all
 """
-_REQUIRED: Final[tuple[tuple[Callable[[Any], bool], str, str], ...]] = (
+_REQUIRED: Final[tuple[tuple[Callable[[Any], bool], Text, Text], ...]] = (
     (
         lambda facts: facts["version"] >= _OLDEST,
         Text("The database server is older than PostgreSQL 15."),

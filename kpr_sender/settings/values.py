@@ -16,11 +16,8 @@ from typing import Final
 
 from kpr_sender.model import Environment, Language, Party
 from kpr_sender.settings import kinds
-<<<<<<< HEAD
 from kpr_sender.settings.files import FileSettings
-=======
 from kpr_sender.settings.journal import JournalSettings
->>>>>>> 3984cff (Store the journal in PostgreSQL, one holder at a time by a lease)
 from kpr_sender.settings.keys import Section, option, part, secret, section, sections_of, with_keys
 from kpr_sender.settings.monitoring import LogSettings, MonitorSettings, NotifySettings
 from kpr_sender.settings.secrets import KeySettings, Secret

@@ -15,12 +15,8 @@ from kpr_sender.journal.session import JournalSession
 from kpr_sender.journal.sqlite_storage import SqliteStorage
 from kpr_sender.journal.values import ReceiptDocument
 from kpr_sender.model import Environment
-<<<<<<< HEAD
-from kpr_sender.settings.values import JournalSettings
-from kpr_sender.texts import Text
-=======
 from kpr_sender.settings.journal import JournalSettings
->>>>>>> 3984cff (Store the journal in PostgreSQL, one holder at a time by a lease)
+from kpr_sender.texts import Text
 from tests.journal.builders import Clock, new_submission
 
 
