@@ -45,7 +45,7 @@ _WAL_FRAME_HEADER: Final = 24
 _APPLICATION_ID_ENDS: Final = 72  # in the first page
 
 
-class Store:
+class SqliteStore:
     """One open journal file, shared by the threads of one process."""
 
     def __init__(self, path: Path, connection: SqliteDatabase) -> None:
@@ -172,7 +172,7 @@ def _require_our_wal(path: Path) -> None:
             raise JournalUnwritable(OTHER_DATABASE, where=str(path), next_step=CHECK_NAME)
 
 
-def open_to_write(path: Path, environment: Environment, *, now: Callable[[], datetime]) -> Store:
+def open_to_write(path: Path, environment: Environment, *, now: Callable[[], datetime]) -> SqliteStore:
     """Open the journal, made where missing.
 
     Args:
@@ -213,10 +213,10 @@ def open_to_write(path: Path, environment: Environment, *, now: Callable[[], dat
     except BaseException:
         connection.close()
         raise
-    return Store(path, connection)
+    return SqliteStore(path, connection)
 
 
-def open_to_read(path: Path, environment: Environment) -> Store | None:
+def open_to_read(path: Path, environment: Environment) -> SqliteStore | None:
     """Open the journal for reading only; None where there is none yet.
 
     Raises:
@@ -244,7 +244,7 @@ def open_to_read(path: Path, environment: Environment) -> Store | None:
     except BaseException:
         connection.close()
         raise
-    return Store(path, connection)
+    return SqliteStore(path, connection)
 
 
 @contextmanager

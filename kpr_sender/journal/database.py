@@ -17,7 +17,7 @@ Value = str | int | bytes | None
 Values = Sequence[Value] | Mapping[str, Value]
 
 
-class Row(Protocol):
+class StoredRow(Protocol):
     """A row: its values by column and by place."""
 
     def __getitem__(self, key: Any, /) -> Any:
@@ -102,4 +102,4 @@ class Store(Protocol):
         """Close it; twice is harmless."""
 
 
-Read = Callable[[Row], object]
+Read = Callable[[StoredRow], object]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from kpr_sender.journal import schema, sql
-from kpr_sender.journal.database import Row, Store
+from kpr_sender.journal.database import Store, StoredRow
 from kpr_sender.journal.rows import receipt_of
 from kpr_sender.journal.values import CREATED, DECISIONS
 
@@ -73,18 +73,18 @@ _RECEIPTS: Final = f"""
 """  # noqa: S608 - the program's own words
 
 
-def _chosen(row: Row, names: tuple[str, ...]) -> Mapping[str, Any]:
+def _chosen(row: StoredRow, names: tuple[str, ...]) -> Mapping[str, Any]:
     return {name: row[name] for name in names}
 
 
-def _receipt(row: Row) -> dict[str, Any]:
+def _receipt(row: StoredRow) -> dict[str, Any]:
     receipt = receipt_of(row)
     errors = [{"code": one.code, "code_system": one.code_system, "text": one.text} for one in receipt.errors]
     named = _chosen(row, _RECEIPT)
     return {"kind": "receipt", **named, "verified": receipt.verified, "pruned": receipt.pruned, "errors": errors}
 
 
-def _event(row: Row) -> dict[str, Any]:
+def _event(row: StoredRow) -> dict[str, Any]:
     details = {name: value for name, value in json.loads(row["details"]).items() if name not in _LEFT_OUT}
     why = "" if row["what"] in _IN_PEOPLES_WORDS else row["why"]
     named = _chosen(row, ("event_id", "at", "msg_id", "what", "from_state", "to_state"))

@@ -17,7 +17,7 @@ from typing import Final
 
 from kpr_sender.errors import InternalError
 from kpr_sender.journal import rows, sql
-from kpr_sender.journal.database import Row
+from kpr_sender.journal.database import StoredRow
 from kpr_sender.journal.transaction import Transaction
 from kpr_sender.journal.values import PRUNED, Pruned
 from kpr_sender.lifecycle import words_of
@@ -37,7 +37,7 @@ def prune(transaction: Transaction, submission_ids: Sequence[str], *, why: str, 
         who: The person.
     """
     connection = transaction.connection
-    found: dict[int, Row] = {}
+    found: dict[int, StoredRow] = {}
     for submission_id in submission_ids:
         shipments = connection.execute(sql.SHIPMENTS_OF, {"submission_id": submission_id})
         found |= {row["shipment_id"]: row for row in shipments}

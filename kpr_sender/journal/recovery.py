@@ -43,7 +43,7 @@ from typing import Final
 from kpr_sender.errors import InternalError, JournalUnwritable, UsageError
 from kpr_sender.journal import rows, sql, witness
 from kpr_sender.journal.admission import require_reason
-from kpr_sender.journal.connection import Store, open_to_read, open_to_write
+from kpr_sender.journal.connection import SqliteStore, open_to_read, open_to_write
 from kpr_sender.journal.database import Database
 from kpr_sender.journal.file_errors import of_os
 from kpr_sender.journal.location import stable_inode
@@ -166,7 +166,7 @@ def require_not_lost(journal: Path) -> None:
         raise refused(journal, text, _MOVED)
 
 
-def open_there(path: Path, environment: Environment) -> Store | None:
+def open_there(path: Path, environment: Environment) -> SqliteStore | None:
     """Open a journal for reading only, as ``connection.open_to_read``; None where there never was one.
 
     Raises:
@@ -262,7 +262,7 @@ def objection_to(
 
 
 def keep_what_is_forgotten(transaction: Transaction, known: Iterable[HighWaterMark]) -> tuple[Begun, ...]:
-    """Store, and return, what marks say was begun and the journal lacks."""
+    """SqliteStore, and return, what marks say was begun and the journal lacks."""
     forgotten = []
     for begun in {one.msg_id: one for mark in known for one in mark.begun}.values():
         if transaction.connection.execute(sql.SHIPMENT, (begun.msg_id,)).fetchone() is None:

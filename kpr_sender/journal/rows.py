@@ -11,7 +11,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 
 from kpr_sender.errors import InternalError, LastError
 from kpr_sender.journal import sql
-from kpr_sender.journal.database import Database, Row, Value
+from kpr_sender.journal.database import Database, StoredRow, Value
 from kpr_sender.journal.values import PRUNED, JournalEvent, NewShipment, NewSubmission, NoticeRecord, ReceiptDocument
 from kpr_sender.model import (
     CertificateName,
@@ -157,18 +157,18 @@ def certificate_columns(certificates: Certificates) -> dict[str, str]:
     }
 
 
-def _certificate_of(row: Row, use: str) -> CertificateName | None:
+def _certificate_of(row: StoredRow, use: str) -> CertificateName | None:
     sha1 = row[f"{use}_sha1"]
     return None if sha1 is None else CertificateName(sha1, row[f"{use}_serial"])
 
 
-def _certificates_of(row: Row) -> Certificates | None:
+def _certificates_of(row: StoredRow) -> Certificates | None:
     encryption, signing = _certificate_of(row, "encryption"), _certificate_of(row, "signing")
     return None if encryption is None or signing is None else Certificates(encryption, signing)
 
 
 @_as_written
-def submission_of(row: Row, shipments: Sequence[Shipment]) -> Submission:
+def submission_of(row: StoredRow, shipments: Sequence[Shipment]) -> Submission:
     """Read a submission from its row."""
     return Submission(
         submission_id=row["submission_id"],
@@ -185,7 +185,7 @@ def submission_of(row: Row, shipments: Sequence[Shipment]) -> Submission:
 
 
 @_as_written
-def lifecycle_of(row: Row) -> Lifecycle:
+def lifecycle_of(row: StoredRow) -> Lifecycle:
     """Return how far a shipment has come."""
     return Lifecycle(**_lifecycle(row))
 
@@ -207,7 +207,7 @@ def lifecycle_columns(shipment: Lifecycle) -> dict[str, Value]:
     }
 
 
-def _lifecycle(row: Row) -> dict[str, Any]:
+def _lifecycle(row: StoredRow) -> dict[str, Any]:
     code, published_at, early_answer = row["last_error_code"], row["published_at"], row["early_answer"]
     return {
         "state": ShipmentState(row["state"]),
@@ -224,7 +224,7 @@ def _lifecycle(row: Row) -> dict[str, Any]:
 
 
 @_as_written
-def version_of(row: Row) -> Version:
+def version_of(row: StoredRow) -> Version:
     """Return an earlier version of a shipment."""
     return Version(
         msg_id=row["msg_id"],
@@ -237,7 +237,7 @@ def version_of(row: Row) -> Version:
 
 @_as_written
 def shipment_of(
-    row: Row,
+    row: StoredRow,
     receipts: Sequence[Receipt] = (),
     earlier: Sequence[Version] = (),
     error_message: ErrorMessage | None = None,
@@ -266,7 +266,7 @@ def shipment_of(
 
 
 @_as_written
-def known_by_history(events: Sequence[Row]) -> dict[str, Any]:
+def known_by_history(events: Sequence[StoredRow]) -> dict[str, Any]:
     """Return what only the history knows of a shipment, by ``Shipment``'s attributes, from its lines."""
     known: dict[str, Any] = {}
     for row in events:
@@ -281,19 +281,19 @@ def known_by_history(events: Sequence[Row]) -> dict[str, Any]:
 
 
 @_as_written
-def error_message_of(row: Row) -> ErrorMessage:
+def error_message_of(row: StoredRow) -> ErrorMessage:
     """Return what the error queue said, from its line in the history."""
     details = json.loads(row["details"])
     texts = (str(details.get(name, "")) for name in ("condition", "description", "data"))
     return ErrorMessage(time_of(row["at"]), *texts)
 
 
-def _flag(row: Row, name: str) -> bool:
+def _flag(row: StoredRow, name: str) -> bool:
     return name in row.keys() and bool(row[name])  # noqa: SIM118 - a row is no mapping
 
 
 @_as_written
-def receipt_of(row: Row) -> Receipt:
+def receipt_of(row: StoredRow) -> Receipt:
     """Read a receipt from its row."""
     return Receipt(
         receipt_id=row["receipt_id"],
@@ -310,13 +310,13 @@ def receipt_of(row: Row) -> Receipt:
 
 
 @_as_written
-def document_of(row: Row) -> ReceiptDocument:
+def document_of(row: StoredRow) -> ReceiptDocument:
     """Return a receipt with what came."""
     return ReceiptDocument(receipt=receipt_of(row), xml=row["xml"], sealed=row["sealed"])
 
 
 @_as_written
-def event_of(row: Row) -> JournalEvent:
+def event_of(row: StoredRow) -> JournalEvent:
     """Return a line of the history."""
     moved = {"from": row["from_state"], "to": row["to_state"]}
     return JournalEvent(
@@ -330,14 +330,14 @@ def event_of(row: Row) -> JournalEvent:
 
 
 @_as_written
-def decision_of(row: Row) -> JournalEvent:
+def decision_of(row: StoredRow) -> JournalEvent:
     """Return a person's decision on the journal as a whole."""
     details = {"found": row["found"]} if row["found"] else {}
     return JournalEvent(time_of(row["at"]), row["msg_id"], row["what"], row["why"], row["who"], details)
 
 
 @_as_written
-def notice_of(row: Row) -> NoticeRecord:
+def notice_of(row: StoredRow) -> NoticeRecord:
     """Return what a person was told of one thing."""
     times = {name: None if row[name] is None else time_of(row[name]) for name in _NOTICE_TIMES}
     return NoticeRecord(
@@ -363,13 +363,13 @@ def notice_columns(record: NoticeRecord) -> dict[str, str | None]:
     }
 
 
-def shipment_row(connection: Database, msg_id: str) -> Row:
+def shipment_row(connection: Database, msg_id: str) -> StoredRow:
     """Return the row of the shipment that has or had a MsgId.
 
     Raises:
         InternalError: There is none: callers ask for what they have read.
     """
-    row: Row | None = connection.execute(sql.SHIPMENT, (msg_id,)).fetchone()
+    row: StoredRow | None = connection.execute(sql.SHIPMENT, (msg_id,)).fetchone()
     if row is None:
         raise InternalError(Text("The journal has no shipment {msg_id}.", msg_id=msg_id))
     return row
@@ -380,7 +380,7 @@ def msg_ids_in_state(connection: Database, state: ShipmentState) -> tuple[str, .
     return tuple(row["msg_id"] for row in connection.execute(sql.SHIPMENTS_IN_STATE, (state.value,)))
 
 
-def read_shipment(connection: Database, row: Row) -> Shipment:
+def read_shipment(connection: Database, row: StoredRow) -> Shipment:
     """Return a shipment with the receipts for its present MsgId, and what it was before."""
     receipts = connection.execute(sql.RECEIPTS_OF, (row["msg_id"],))
     earlier = connection.execute(sql.VERSIONS_OF, (row["shipment_id"],))

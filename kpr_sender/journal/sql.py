@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Final
 
-from kpr_sender.journal.database import Database, Row, Value
+from kpr_sender.journal.database import Database, StoredRow, Value
 from kpr_sender.journal.stored_texts import stored
 from kpr_sender.journal.values import PRUNED, RECEIPT_DISCARDED
 from kpr_sender.privacy import MAX_TEXT, redact_text
@@ -106,7 +106,7 @@ UNVERIFIED_STORED: Final = f"""
     SELECT count(*) AS number, coalesce(sum(length(sealed) + coalesce(length(xml), 0)), 0) AS bytes
     FROM receipt JOIN known_msg_id USING (msg_id)
     WHERE verified = 0 AND CASE
-      WHEN :msg_id IS NULL THEN {_NAMES_NOBODY}
+      WHEN CAST(:msg_id AS TEXT) IS NULL THEN {_NAMES_NOBODY}
       ELSE shipment_id = (SELECT shipment_id FROM known_msg_id WHERE msg_id = :msg_id) AND NOT {_NAMES_NOBODY}
     END
 """  # noqa: S608 - as above
@@ -262,7 +262,7 @@ def change_shipment(
     return connection.execute(statement, values).rowcount == 1
 
 
-def store_version(connection: Database, row: Row, until: str) -> None:
+def store_version(connection: Database, row: StoredRow, until: str) -> None:
     """Store what a shipment is, before it becomes something else.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Self
 
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import recovery, witness
-from kpr_sender.journal.connection import Store, open_to_write
+from kpr_sender.journal.connection import SqliteStore, open_to_write
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import JournalLock, held_by_this_process
 from kpr_sender.journal.marker import HighWaterMark
@@ -22,7 +22,7 @@ from kpr_sender.model import Environment
 class SqliteView(SqlView):
     """A ``JournalView`` on an open file; also a context manager that closes it."""
 
-    _store: Store
+    _store: SqliteStore
 
     def refused(self) -> JournalUnwritable | None:
         """Return why it may not be written to; None where it may."""
@@ -34,11 +34,11 @@ class SqliteView(SqlView):
 class SqliteJournal(SqlJournal):
     """A ``Journal``, to read and write; a context manager that closes it."""
 
-    _store: Store
+    _store: SqliteStore
 
     def __init__(
         self,
-        store: Store,
+        store: SqliteStore,
         environment: Environment,
         *,
         now: Callable[[], datetime],

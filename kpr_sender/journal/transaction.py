@@ -16,7 +16,7 @@ from kpr_sender import states
 from kpr_sender.errors import InternalError, LastError, NeedsPerson
 from kpr_sender.journal import rows, sql
 from kpr_sender.journal.admission import alarm_open, pruned_away
-from kpr_sender.journal.database import Database, Row, Value
+from kpr_sender.journal.database import Database, StoredRow, Value
 from kpr_sender.journal.values import CREATED, NewShipment, NewSubmission
 from kpr_sender.model import Shipment
 from kpr_sender.states import Cause, Change, HistoryLine, Lifecycle, ShipmentState, Trigger
@@ -80,7 +80,7 @@ class Transaction:
         self.write(msg_id, row, change, version)
         return change
 
-    def write(self, msg_id: str, row: Row, change: Change, version: Mapping[str, Value] = NO_CHANGE) -> None:
+    def write(self, msg_id: str, row: StoredRow, change: Change, version: Mapping[str, Value] = NO_CHANGE) -> None:
         """Write a change, provided that the shipment is still in the state it was read in.
 
         Args:
@@ -201,14 +201,14 @@ class Transaction:
         details = _ids(row, version)
         self.apply(row["msg_id"], Cause.PERSON_NOT_ARRIVED, why=why, who=who, evidence=details, version=version)
 
-    def _unpruned(self, msg_id: str) -> Row:
+    def _unpruned(self, msg_id: str) -> StoredRow:
         """Return the row of a shipment that is to go again; what was pruned does not (``UsageError``)."""
         row = rows.shipment_row(self.connection, msg_id)
         if rows.read_shipment(self.connection, row).pruned_at is not None:
             raise pruned_away(msg_id)
         return row
 
-    def _sealed_anew(self, row: Row, new: NewShipment) -> tuple[dict[str, Value], dict[str, str | int]]:
+    def _sealed_anew(self, row: StoredRow, new: NewShipment) -> tuple[dict[str, Value], dict[str, str | int]]:
         """Write other sealed bytes for a shipment; return its columns from now on, and what the history says of it."""
         sealed_id, digest = write_sealed(self.connection, new)
         version = {**rows.new_version_columns(new), "sealed_id": sealed_id, "sealed_sha256": digest}
@@ -235,7 +235,7 @@ def answered_unsent(msg_id: str, what: str, alarm: str) -> NeedsPerson:
     )
 
 
-def _require_same(row: Row, new: NewShipment, names: Sequence[str]) -> None:
+def _require_same(row: StoredRow, new: NewShipment, names: Sequence[str]) -> None:
     if any(row[name] != getattr(new, name) for name in names):
         raise _another(new)
 
@@ -244,7 +244,7 @@ def _another(new: NewShipment) -> InternalError:
     return InternalError(Text("What is sealed anew as {msg_id} is another shipment than before.", msg_id=new.msg_id))
 
 
-def _sealed_details(row: Row, version: Mapping[str, Value]) -> dict[str, str | int]:
+def _sealed_details(row: StoredRow, version: Mapping[str, Value]) -> dict[str, str | int]:
     """Return what the history says of bytes that are exchanged."""
     names = ("sealed_sha256", "encryption_sha1", "encryption_serial", "signing_sha1", "signing_serial")
     before = {f"was_{name}": row[name] for name in ("sealed_sha256", "encryption_sha1") if row[name] is not None}
@@ -255,7 +255,7 @@ def _file_details(new: NewShipment) -> dict[str, str]:
     return {} if new.file is None else {"file_name": new.file.name, "file_sha256": new.file.sha256}
 
 
-def _ids(row: Row, version: Mapping[str, Value]) -> dict[str, str | int]:
+def _ids(row: StoredRow, version: Mapping[str, Value]) -> dict[str, str | int]:
     """Return what the history says of ids that are exchanged."""
     changed = [name for name in ("msg_id", "message_id") if version.get(name, row[name]) != row[name]]
     return {f"was_{name}": row[name] for name in changed} | {name: str(version[name]) for name in changed}

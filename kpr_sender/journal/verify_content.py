@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from kpr_sender.journal import rows, sql
-from kpr_sender.journal.database import Database, Row
+from kpr_sender.journal.database import Database, StoredRow
 from kpr_sender.journal.rows import Unreadable
 from kpr_sender.journal.values import CREATED, PRUNED, JournalFinding
 from kpr_sender.states import (
@@ -48,7 +48,7 @@ class _Replayed:
     let_go: bool = False
     wrong: list[str] = field(default_factory=list)
 
-    def take(self, event: Row) -> None:
+    def take(self, event: StoredRow) -> None:
         """Go on by one line of the history."""
         if event["to_state"] is None:
             return
@@ -77,7 +77,7 @@ class _Replayed:
             self._object(event, Text(" ({what}) starts from {old}, not from {known}", what=what, old=old, known=known))
         self._move(event, replace(self.life or Lifecycle(state=start), state=start), new)
 
-    def _move(self, event: Row, life: Lifecycle, new: ShipmentState) -> None:
+    def _move(self, event: StoredRow, life: Lifecycle, new: ShipmentState) -> None:
         try:
             cause = Cause(event["what"])
             after = moved(life, cause, at=rows.time_of(event["at"]))
@@ -105,7 +105,7 @@ class _Replayed:
             self.last_cause, life = cause, after
         self.life = replace(life, state=new)
 
-    def take_seal(self, event: Row, details: Mapping[str, str | int]) -> None:
+    def take_seal(self, event: StoredRow, details: Mapping[str, str | int]) -> None:
         """Go on by what the same line says of the sealed bytes."""
         self.ids.update({name: details[name] for name in ("msg_id", "message_id") if name in details})
         if event["what"] == Cause.PERSON_RESENDS:
@@ -123,7 +123,7 @@ class _Replayed:
             return
         self.sealed_sha256, self.encryption_sha1 = details.get("sealed_sha256"), details.get("encryption_sha1")
 
-    def _object(self, event: Row, text: str) -> None:
+    def _object(self, event: StoredRow, text: str) -> None:
         self.wrong.append(Text("event {event}{text}", event=event["event_id"], text=text))
 
 
@@ -154,7 +154,7 @@ def check_content(connection: Database, name: str, counted: dict[str, int]) -> I
             )
 
 
-def _shipment(connection: Database, row: Row, *, pruned: bool) -> Iterator[JournalFinding]:
+def _shipment(connection: Database, row: StoredRow, *, pruned: bool) -> Iterator[JournalFinding]:
     for text in (*_readable(row), *_sealed(connection, row, pruned=pruned), *_history(connection, row)):
         yield JournalFinding(row["msg_id"], text)
     for version in connection.execute(sql.VERSIONS_OF, (row["shipment_id"],)).fetchall():
@@ -164,7 +164,7 @@ def _shipment(connection: Database, row: Row, *, pruned: bool) -> Iterator[Journ
             )
 
 
-def _submission(connection: Database, row: Row) -> Iterator[JournalFinding]:
+def _submission(connection: Database, row: StoredRow) -> Iterator[JournalFinding]:
     try:
         rows.submission_of(row, ())
     except Unreadable as error:
@@ -179,7 +179,7 @@ def _submission(connection: Database, row: Row) -> Iterator[JournalFinding]:
         )
 
 
-def _readable(row: Row, read: Callable[[Row], object] = rows.shipment_of) -> Iterator[str]:
+def _readable(row: StoredRow, read: Callable[[StoredRow], object] = rows.shipment_of) -> Iterator[str]:
     reads: tuple[Callable[[], object], ...] = (lambda: read(row), lambda: rows.envelope_of(row["envelope"]))
     for attempt in reads:
         try:
@@ -188,13 +188,13 @@ def _readable(row: Row, read: Callable[[Row], object] = rows.shipment_of) -> Ite
             yield said(error)
 
 
-def _is_pruned(connection: Database, row: Row) -> bool:
+def _is_pruned(connection: Database, row: StoredRow) -> bool:
     """Whether a person has had the bytes removed of what may not be sent any more."""
     found = connection.execute(sql.EVENTS_OF, (row["msg_id"],)).fetchall()
     return row["state"] not in ("sealed", "publishing") and any(event["what"] == PRUNED for event in found)
 
 
-def _sealed(connection: Database, row: Row, *, pruned: bool) -> Iterator[str]:
+def _sealed(connection: Database, row: StoredRow, *, pruned: bool) -> Iterator[str]:
     digest, length = hashlib.sha256(), 0
     chunks = connection.sealed(row["sealed_id"])
     if chunks is None:
@@ -226,7 +226,7 @@ def _sealed_before(connection: Database, name: str) -> Iterator[JournalFinding]:
         )
 
 
-def _history(connection: Database, row: Row) -> Iterator[str]:
+def _history(connection: Database, row: StoredRow) -> Iterator[str]:
     replayed = _Replayed()
     for event in connection.execute(sql.EVENTS_OF, (row["msg_id"],)):
         replayed.take(event)
@@ -246,7 +246,7 @@ def _history(connection: Database, row: Row) -> Iterator[str]:
         yield from _receipt_says(connection, row, status)
 
 
-def _row_says(replayed: _Replayed, row: Row) -> Iterator[str]:
+def _row_says(replayed: _Replayed, row: StoredRow) -> Iterator[str]:
     """Yield where the row says something else than its history."""
     life = replayed.life or Lifecycle(state=ShipmentState.SEALED)
     if replayed.life is None or life.state != row["state"]:
@@ -276,13 +276,13 @@ def _row_says(replayed: _Replayed, row: Row) -> Iterator[str]:
             yield Text("its history has another {name} than its row", name=name)
 
 
-def _receipt_says(connection: Database, row: Row, status: ReceiptStatus) -> Iterator[str]:
+def _receipt_says(connection: Database, row: StoredRow, status: ReceiptStatus) -> Iterator[str]:
     found = connection.execute(sql.RECEIPTS_OF, (row["msg_id"],)).fetchall()
     if not any(receipt["verified"] and receipt["status"] == status for receipt in found):
         yield Text("it is {row}, and no verified receipt says so", row=row["state"])
 
 
-def _receipt(connection: Database, row: Row) -> Iterator[str]:
+def _receipt(connection: Database, row: StoredRow) -> Iterator[str]:
     try:
         rows.receipt_of(row)
     except Unreadable as error:

@@ -10,7 +10,7 @@ import pytest
 from kpr_sender.cli.main import run
 from kpr_sender.client import Client
 from kpr_sender.journal import schema
-from kpr_sender.journal.sqlite import SqliteView
+from kpr_sender.journal.queries import SqlView
 from kpr_sender.sandbox.faults import NO_FAULTS, Faults
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.states import ShipmentState
@@ -41,7 +41,7 @@ def test_what_waits_goes_on_with_the_same_bytes_and_ids(
             earlier.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:_EARLIER])
             earlier.setattr(schema, "VERSION", _EARLIER)
             # All that today's code reads of a later schema, but for ``journal verify``.
-            earlier.setattr(SqliteView, "unfinished_pruning", lambda _: None)
+            earlier.setattr(SqlView, "unfinished_pruning", lambda _: None)
             with Client(settings) as client:
                 before = client.submit().submission
             assert commands([line for line in _BEFORE if "verify" not in line]) == [69, 0]

@@ -17,6 +17,7 @@ from kpr_sender.journal.verify_content import check_content
 from kpr_sender.model import Environment, MessageType
 from kpr_sender.states import Cause, ReceiptStatus, ShipmentState
 from tests.helpers.postgres import Database
+from tests.journal import builders
 from tests.journal.builders import (
     Clock,
     add_unverified,
@@ -33,12 +34,13 @@ from tests.journal.builders import (
 
 
 def test_every_state_is_reached_read_back_verified_and_left_as_in_a_file(
-    in_postgres: SqlJournal, in_file: SqlJournal, postgres: Database
+    in_postgres: SqlJournal, in_file: SqlJournal, postgres: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same calls give the same values, the same history and the same export from both."""
     told = []
     for journal, storage in ((in_file, None), (in_postgres, postgres.storage())):
         journal._now = Clock()
+        monkeypatch.setattr(builders, "_numbers", itertools.count(1000))
         large = new_shipment(MessageType.KPR_IDE, msg_id="a2", payload="p2", sealed_bytes=3_000_000)
         first = new_submission("2024-aaaa0001", shipments=(new_shipment(msg_id="a1", payload="p1"), large))
         assert journal.create(first) == journal.submission(first.submission_id)

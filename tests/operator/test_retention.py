@@ -243,7 +243,7 @@ def test_what_a_killed_run_left_is_finished_by_the_next(
         if stopped_at == "copies":
             dying.setattr(ReceiptCopies, "remove", die)
         else:
-            dying.setattr("kpr_sender.journal.connection.Store.compact", die)
+            dying.setattr("kpr_sender.journal.connection.SqliteStore.compact", die)
         with pytest.raises(Killed):
             retention.prune(journal, copies, journal.submissions(), reason="ute", by="Kari")
     found = desk.command("--json", "journal", "verify").json()

@@ -28,7 +28,8 @@ from kpr_sender.errors import (
 from kpr_sender.events import Event, EventKind
 from kpr_sender.fault_points import FaultPoint, armed
 from kpr_sender.inbound.receipt import Handling
-from kpr_sender.journal.sqlite import SqliteJournal, SqliteView
+from kpr_sender.journal.queries import SqlView
+from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.values import JournalEvent
 from kpr_sender.journal.verify import verify
 from kpr_sender.keys.files import KeyPair
@@ -89,7 +90,7 @@ def history(kommune: Municipality, msg_id: str) -> list[JournalEvent]:
         return list(view.events(msg_id))
 
 
-def journal_of(kommune: Municipality) -> SqliteView:
+def journal_of(kommune: Municipality) -> SqlView:
     view = SqliteJournal.open_readonly(kommune.journal, Environment.LOKAL)
     assert view is not None
     return view

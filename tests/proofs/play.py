@@ -23,7 +23,8 @@ from kpr_sender.events import Event, EventKind
 from kpr_sender.fault_points import armed
 from kpr_sender.inbound.look_memory import beside as looks
 from kpr_sender.inbound.receipt import Handling
-from kpr_sender.journal.sqlite import SqliteJournal, SqliteView
+from kpr_sender.journal.queries import SqlView
+from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment, Submission
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.report import Report
@@ -63,7 +64,7 @@ class Play:
         self.meanings: dict[str, Meaning] = {}
         self.counts: Counter[str] = Counter()
         self._client: Client | None = None
-        self._reader: SqliteView | None = None
+        self._reader: SqlView | None = None
         self._changed = False
         self.sound = True
         self._under_way: deque[Transaction] = deque()
@@ -505,7 +506,7 @@ class Play:
         view = self._view()
         return () if view is None else view.submissions()
 
-    def _view(self) -> SqliteView | None:
+    def _view(self) -> SqlView | None:
         """Return the journal as another process sees it that reads beside the present one."""
         if self._reader is None:
             self._reader = SqliteJournal.open_readonly(self.settings.journal.path, Environment.LOKAL)
