@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from kpr_sender.report import Report as Report
     from kpr_sender.report import Review as Review
     from kpr_sender.settings.files import FileSettings as FileSettings
+    from kpr_sender.settings.journal import JournalSettings as JournalSettings
     from kpr_sender.settings.monitoring import LogLevel as LogLevel
     from kpr_sender.settings.monitoring import LogSettings as LogSettings
     from kpr_sender.settings.monitoring import MonitorSettings as MonitorSettings
@@ -81,7 +82,6 @@ if TYPE_CHECKING:
     from kpr_sender.settings.values import BusSettings as BusSettings
     from kpr_sender.settings.values import HelseIdSettings as HelseIdSettings
     from kpr_sender.settings.values import HodemeldingSettings as HodemeldingSettings
-    from kpr_sender.settings.values import JournalSettings as JournalSettings
     from kpr_sender.settings.values import KeyUse as KeyUse
     from kpr_sender.settings.values import LimitSettings as LimitSettings
     from kpr_sender.settings.values import ProtectionSettings as ProtectionSettings
@@ -122,11 +122,12 @@ _HOMES: Final = {
     "kpr_sender.registry.port": "AddressRegistry Counterpart Provenance",
     "kpr_sender.report": "LastLook NextLook Report Review",
     "kpr_sender.settings.files": "FileSettings",
+    "kpr_sender.settings.journal": "JournalSettings",
     "kpr_sender.settings.monitoring": "LogLevel LogSettings MonitorSettings NotifySettings",
     "kpr_sender.settings.secrets": "CredentialSecret EnvironmentSecret FileSecret KeySettings KeySource Secret "
     "TokenKey",
     "kpr_sender.settings.values": "AddressForm BusSettings HelseIdSettings HodemeldingSettings "
-    "JournalSettings KeyUse LimitSettings ProtectionSettings QueueIds ReceiptSender ReceiptsFrom ReceiverSettings "
+    "KeyUse LimitSettings ProtectionSettings QueueIds ReceiptSender ReceiptsFrom ReceiverSettings "
     "RegistryKind RegistrySettings ReportSettings Revocation SandboxSettings SenderSettings Settings",
     "kpr_sender.states": "Cause ReceiptStatus ShipmentState",
     "kpr_sender.texts": "Text",
