@@ -139,11 +139,15 @@ def test_the_users_lock_has_what_pyproject_declares_on_every_system(
 def _needed(requirements: list[Requirement]) -> set[str]:
     """Return the names of what these need here, by what is installed."""
     names: set[str] = set()
+    requirements = [one for one in requirements if one.marker is None or one.marker.evaluate({"extra": ""})]
     while requirements:
         one = requirements.pop()
-        if (one.marker is None or one.marker.evaluate({"extra": ""})) and canonicalize_name(one.name) not in names:
+        if canonicalize_name(one.name) not in names:
             names.add(canonicalize_name(one.name))
-            requirements += map(Requirement, importlib.metadata.requires(one.name) or ())
+            for need in map(Requirement, importlib.metadata.requires(one.name) or ()):
+                asked = ("", *one.extras)
+                if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in asked):
+                    requirements.append(need)
     return names
 
 
