@@ -15,6 +15,7 @@ from hypothesis import settings
 from kpr_sender.model import Language
 from kpr_sender.render.language import of_locale
 from tests.helpers.debian_packages import RABBITMQ_4_0, RABBITMQ_4_3, NotToBeHad, unpacked
+from tests.helpers.import_ahead import import_ahead
 from tests.helpers.rabbitmq import RabbitMq, installed, unpacked_version
 from tests.helpers.shared import NO_SHARED
 from tools.texts.catalogues import compile_stale
@@ -140,13 +141,14 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Leave what lives as long as the run out of garbage collection.
 
     Thousands of tests are a million objects: going through them again and again took as long as many of the tests.
     """
     gc.disable()
     try:
+        import_ahead(session.config)
         return (yield)
     finally:
         gc.enable()
