@@ -92,6 +92,10 @@ class Client:
         where = os.environ if environ is None else environ
         return cls(load_settings(Path(path), Environment(environment), environ=where), **parts)
 
+    def lock(self) -> None:
+        """Lock and open the journal now; else what needs it does."""
+        self._app.session.opened()
+
     def submit(
         self,
         fagmelding: Path | None = None,

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -18,8 +18,9 @@ from kpr_sender.cli.called import Called
 from kpr_sender.cli.invocation import PATH, Invocation, Loudness
 from kpr_sender.durable import write_file
 from kpr_sender.errors import InputMissing, InputRefused
-from kpr_sender.model import Environment
+from kpr_sender.model import Environment, MessageType
 from kpr_sender.operator import testpersons
+from kpr_sender.outbound.drop import DropFolder
 from kpr_sender.outbound.payload_file import read_chunks
 from kpr_sender.outbound.submit import require_owner
 from kpr_sender.preflight import check, with_sizes
@@ -119,7 +120,10 @@ def _task(invocation: Invocation, fagmelding: Path | None, identmelding: Path | 
             raise click.UsageError(Text("Name both files and --year, or --env: then the configuration says them."))
         return _Task(fagmelding, identmelding, year, Environment.PRODUKSJON, None)
     settings = invocation.settings()
-    first, second = fagmelding or settings.files.fagmelding, identmelding or settings.files.identmelding
+    folder = DropFolder.of(settings) if fagmelding is None else None
+    lying = {} if folder is None else folder.newest(datetime.now(UTC))
+    first = fagmelding or lying.get(MessageType.KPR_IPL) or settings.files.fagmelding
+    second = identmelding or lying.get(MessageType.KPR_IDE) or settings.files.identmelding
     if first is None or second is None:
         raise click.UsageError(Text("Name both files, FAGMELDING and IDENTMELDING: the configuration does not."))
     return _Task(first, second, year or settings.report.year, settings.environment, settings)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -17,14 +17,16 @@ from kpr_sender.cli.fleet_run import PRELOAD, FleetFound, FleetOrder, carry_out,
 from kpr_sender.cli.invocation import Invocation, Loudness, parse_duration_option
 from kpr_sender.cli.main import COMMANDS
 from kpr_sender.cli.streams import as_it_is
-from kpr_sender.errors import Fault, UsageError
+from kpr_sender.errors import AlreadySubmitted, Fault, KprError, UsageError
 from kpr_sender.events import Event, EventKind
 from kpr_sender.fleet.file import FleetFile, FleetMunicipality
 from kpr_sender.fleet.overview import MunicipalityStatus, overview, status_of
 from kpr_sender.fleet.supervisor import EndedRun, PlannedRun, Supervisor
 from kpr_sender.logs import log_event, logging_to
+from kpr_sender.outbound.drop import DropFolder, newest_waiting
 from kpr_sender.render import json
 from kpr_sender.render.fleet import FleetLine, by_urgency, concern, fleet_error, fleet_json, fleet_screen, progress
+from kpr_sender.render.language import say
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
 
@@ -126,6 +128,7 @@ def send(
     if not replaces:
         arguments += ["--wait-for-files"]
     arguments += ["--by", by] if by else []
+    _glance(fleet.only(only))
     return _run(invocation, "send", fleet, only, jobs, arguments)
 
 
@@ -157,6 +160,14 @@ def certs(invocation: Invocation, *, only: tuple[str, ...], jobs: int | None, ch
 def doctor(invocation: Invocation, *, only: tuple[str, ...], jobs: int | None) -> int:
     """Prove for each municipality that a send would work: keys, certificates, register, bus, journal, disk, clock."""
     return _run(invocation, "doctor", _fleet(invocation), only, jobs, ["doctor"])
+
+
+def _glance(municipalities: Iterable[FleetMunicipality]) -> None:
+    """Look at all drop folders first: while the first runs wait for their second look, the others' time goes by."""
+    for one in municipalities:
+        with suppress(KprError):  # the run says so
+            if isinstance(one.known, Settings) and (folder := DropFolder.of(one.known)) is not None:
+                folder.glance(datetime.now(UTC))
 
 
 def _fleet(invocation: Invocation) -> FleetFile:
@@ -249,7 +260,8 @@ def line_after(one: FleetMunicipality, run: EndedRun[FleetFound]) -> FleetLine:
         known = _line_of(status_of(one, datetime.now(UTC)), begun=True)
         error, result, remarks = known.error, known.result, known.remarks
     else:
-        error, result, remarks = run.found.error, run.found.result, run.found.remarks
+        error, result = run.found.error, run.found.result
+        remarks = (*run.found.remarks, *_aside(one, error))
     return FleetLine(
         one.name,
         one.title,
@@ -269,7 +281,15 @@ def _line_of(known: MunicipalityStatus, *, begun: bool) -> FleetLine:
         result = json.report_json(known.report)
     else:
         result = json.nothing(known.error, environment=one.environment.value, days_left=known.days_left)
-    return FleetLine(one.name, one.title, known.error, _called(one).completed_steps(result), begun=begun)
+    result, remarks = _called(one).completed_steps(result), _aside(one, known.error)
+    return FleetLine(one.name, one.title, known.error, result, begun=begun, remarks=remarks)
+
+
+def _aside(one: FleetMunicipality, error: KprError | None) -> tuple[str, ...]:
+    """Return what is said of a new pair that waits for a person, where the error does not say it."""
+    drop = one.known.files.drop if isinstance(one.known, Settings) else None
+    waiting = "" if drop is None or isinstance(error, AlreadySubmitted) else newest_waiting(drop)
+    return (say(Text("A new pair waits for a person: {waiting}.", waiting=waiting)),) if waiting else ()
 
 
 def _called(one: FleetMunicipality) -> Called:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,9 @@ from kpr_sender.cli.invocation import PATH, Invocation, max_wait_option, wait_op
 from kpr_sender.cli.session import TimeLimit
 from kpr_sender.cli.status import journal_of
 from kpr_sender.client import Client
+from kpr_sender.errors import InputMissing
 from kpr_sender.operator.resolve import look_up
+from kpr_sender.outbound.drop import DropFolder
 from kpr_sender.outbound.payload_file import named_files
 from kpr_sender.report import Report, deadline_of
 from kpr_sender.settings.values import Settings
@@ -62,11 +65,10 @@ def command(
     published is never published again by itself.
 
     With --wait-for-files a schedule may begin long before the files are exported: while one of them is not there
-    nothing is wrong until 7 days before the deadline. What was sent before is gone on with all the same.
+    nothing is wrong until 7 days before the deadline. What was sent before is gone on with all the same. A drop folder
+    (files.drop) is waited for in any case.
     """
-    if fagmelding is not None and identmelding is None:
-        raise click.UsageError(Text("Name both files, FAGMELDING and IDENTMELDING, or none."))
-
+    _require_both(fagmelding, identmelding)
     limit = TimeLimit(max_wait)
 
     def answered(client: Client, report: Report) -> Report:
@@ -82,6 +84,8 @@ def command(
     def go_on(client: Client) -> Report:
         return answered(client, client.status() or client.submit(fagmelding, identmelding, **submitting))
 
+    if fagmelding is None and (dropped := _dropped(invocation, limit, answered, submitting)) is not None:
+        return dropped
     if wait_for_files:
         if submitting["replaces"]:
             raise click.UsageError(Text("--wait-for-files does not go with --replaces: a person sends a replacement."))
@@ -92,6 +96,48 @@ def command(
         if missing and _days_left(settings) > _DAYS_TO_WAIT:
             return output.nothing(invocation, settings, _waiting(missing[0]), state="waiting")
     return session.run(invocation, work, remark=_remark, limit=limit, scheduled=True)
+
+
+def _require_both(fagmelding: Path | None, identmelding: Path | None) -> None:
+    if fagmelding is not None and identmelding is None:
+        raise click.UsageError(Text("Name both files, FAGMELDING and IDENTMELDING, or none."))
+
+
+def _dropped(
+    invocation: Invocation,
+    limit: TimeLimit,
+    answered: Callable[[Client, Report], Report],
+    submitting: Mapping[str, Any],
+) -> int | None:
+    """Send from the drop folder; None where the configuration names none."""
+    settings = session.own_settings(invocation, scheduled=True)
+    folder = DropFolder.of(settings)
+    if folder is None:
+        return None
+    from kpr_sender.fleet.dropped import DropDecision, DropRun, second_look  # noqa: PLC0415 - where there is a folder
+
+    look, decision = second_look(folder), DropDecision(**submitting)
+    if look.why_not is not None and not decision.is_made and not folder.is_busy and not _is_begun(settings):
+        if _days_left(settings) > _DAYS_TO_WAIT:
+            return output.nothing(invocation, settings, _waiting_for(look.why_not), state="waiting")
+        raise InputMissing(
+            Text("Nothing is submitted, and {why_not}.", why_not=look.why_not),
+            where=str(folder.path),
+            next_step=Text("Let the EPJ lay both files there."),
+        )
+
+    def work(client: Client) -> Report:
+        return DropRun(client, folder, look, lambda report: answered(client, report)).carry_out(decision)
+
+    return session.run(invocation, work, limit=limit, scheduled=True)
+
+
+def _waiting_for(why_not: Text) -> Text:
+    return Text(
+        "Waiting for the files of this year: {why_not}. From {days} days before the deadline on that is an error (66).",
+        why_not=why_not,
+        days=_DAYS_TO_WAIT,
+    )
 
 
 def _is_there(path: Path) -> bool:

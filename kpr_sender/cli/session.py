@@ -28,7 +28,17 @@ from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.status import journal_of, report_on
 from kpr_sender.cli.streams import as_it_is, warn_now
 from kpr_sender.client import Client
-from kpr_sender.errors import ConfigInvalid, Fault, InDoubt, JournalUnwritable, KprError, RegistryUnreachable, worst
+from kpr_sender.errors import (
+    AlreadySubmitted,
+    ConfigInvalid,
+    Fault,
+    InDoubt,
+    InputRefused,
+    JournalUnwritable,
+    KprError,
+    RegistryUnreachable,
+    worst,
+)
 from kpr_sender.events import Event, EventKind, Observer, contained
 from kpr_sender.logs import log_event, logging_to
 from kpr_sender.model import SubmissionState
@@ -173,10 +183,13 @@ def _known(settings: Settings, msg_id: str) -> Report | None:
 def _counts_more(error: KprError, known: Report) -> bool:
     """Return whether the submission's own state says nothing of why the run ended.
 
-    So where it is sealed and its journal cannot be written, and where what takes its place is refused.
+    So where it is sealed and its journal cannot be written, where what takes its place is refused, and where nothing is
+    wrong with it but something is with another pair.
     """
     if isinstance(error, JournalUnwritable):
         return known.submission.state is SubmissionState.SEALED
+    if known.error is None and isinstance(error, AlreadySubmitted | InputRefused):
+        return True
     return isinstance(error, InDoubt) and worst([known.error, error]) is error
 
 

@@ -60,6 +60,11 @@ def _journal(settings: Settings) -> Iterator[Hashable]:
     yield _same(settings.journal.path)
 
 
+def _drop(settings: Settings) -> Iterator[Hashable]:
+    if settings.files.drop is not None:
+        yield _same(settings.files.drop)
+
+
 def _inbox(settings: Settings) -> Iterator[Hashable]:
     if settings.bus.receipts_inbox is not None:
         yield _same(settings.bus.receipts_inbox)
@@ -79,6 +84,7 @@ OWN_THINGS: Final = (
     OwnThing("keys", _keys, shared_by_bydeler=True),
     OwnThing("journal.path", _journal, shared_by_bydeler=True),
     OwnThing("bus.receipts_inbox", _inbox, shared_by_bydeler=True),
+    OwnThing("files.drop", _drop, shared_by_bydeler=False),
     OwnThing("monitor.metrics_file", _metrics, shared_by_bydeler=False),
 )
 

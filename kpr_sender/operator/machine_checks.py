@@ -34,6 +34,7 @@ from kpr_sender.messages.transport import queue_name
 from kpr_sender.model import Environment
 from kpr_sender.net import verifying
 from kpr_sender.operator.check_context import CheckContext, CheckResult, counted, found, required
+from kpr_sender.outbound.drop import WAITING, DropFolder
 from kpr_sender.outbound.payload_file import configured_files, spliced_length
 from kpr_sender.preflight.payload import AGREE_ON_SIZE, too_large
 from kpr_sender.profiles.profile import RECEPTION_DAYS
@@ -150,6 +151,14 @@ def secrets(context: CheckContext) -> CheckResult:
 
 def files(context: CheckContext) -> CheckResult:
     """The two extracts can be read and are not too large to be sent, where the configuration names them."""
+    if (folder := DropFolder.of(context.settings)) is not None:
+        aside = len(folder.pairs(WAITING))
+        waiting = Text(
+            "{count} new pair waits for a person to send it with --replaces",
+            plural="{count} new pairs wait for a person to send one with --replaces",
+            count=aside,
+        )
+        return found(Text("the drop folder {folder}", folder=folder.path), [waiting] if aside else [])
     named = {f"files.{kind.norwegian}": path for kind, path in configured_files(context.settings).items()}
     sizes = [counted(_size(key, path), "byte") for key, path in named.items() if path is not None]
     require_sizes(context.settings, context.settings.limits.refuse_bytes, whose="limits.refuse_bytes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 from kpr_sender.cli.fleet import line_after
 from kpr_sender.cli.fleet_run import RunLines
 from kpr_sender.fleet.supervisor import EndedRun
+from kpr_sender.outbound.drop import DropFolder
 from kpr_sender.render.fleet import concern
+from tests.fleet.test_file import known
 from tests.helpers.fleet import Fleet, fleet, submitted
 
 Command = Callable[..., tuple[int, str, str]]
@@ -129,6 +132,39 @@ def test_certificates_files_and_self_checks_of_all(tmp_path: Path, command: Comm
     code, out, _ = command(*options(made), "fleet", "check")
     assert code == 66
     assert "nothing keeps the pair from being sent" in next(line for line in out.splitlines() if "1103" in line)
+
+
+def test_pairs_are_taken_from_drop_folders(tmp_path: Path, command: Command) -> None:
+    made = fleet(tmp_path, "1103", "4601")
+    later = '[municipality.report]\ndeadline = "2099-01-15"'
+    text = made.write("1103", "4601", own=later).read_text("utf-8")
+    files = 'fagmelding = "{municipality}/fagmelding.xml"\nidentmelding = "{municipality}/identmelding.xml"\n'
+    made.path.write_text(text.replace(files, 'drop = "{municipality}/in"\n'), "utf-8")
+    for name in ("1103", "4601"):
+        (tmp_path / name / "in").mkdir()
+    for file in (made.of("1103").fagmelding, made.of("1103").identmelding):
+        file.rename(tmp_path / "1103/in" / file.name)
+    drop = DropFolder.of(known(made.read(), "1103"))
+    assert drop is not None
+    drop.glance(datetime.now(UTC) - timedelta(seconds=31))
+
+    assert command(*options(made), "check", "--municipality", "1103")[0] == 0
+    code, out, _ = command("--json", *options(made), "fleet", "send")
+
+    found = by_name(json.loads(out))
+    assert (code, found["1103"]["result"]["state"], found["4601"]["result"]["state"]) == (0, "delivered", "waiting")
+    assert sorted(path.name for path in (tmp_path / "1103/in/sent").glob("*/*")) == [
+        "fagmelding.xml",
+        "identmelding.xml",
+    ]
+    (tmp_path / "1103/in/waiting/20250101-120000-aa").mkdir(parents=True)
+    code, out, _ = command(*options(made), "fleet", "status", "--only", "1103")
+    assert (code, "A new pair waits for a person" in out) == (0, True)
+    code, out, _ = command(*options(made), "doctor", "--municipality", "1103")
+    assert "the drop folder" in out
+    made.path.write_text(made.path.read_text("utf-8").replace('"2099-01-15"', '"2025-01-15"'), "utf-8")
+    code, _, err = command(*options(made), "send", "--municipality", "4601")
+    assert (code, "no pair lies in" in err) == (66, True)
 
 
 @pytest.mark.parametrize(

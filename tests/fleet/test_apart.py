@@ -33,6 +33,14 @@ def test_what_each_must_have_for_itself_is_not_shared(tmp_path: Path, key: str) 
     assert f"0301-03 and 5001 have the same {key}." in error.what
 
 
+def test_two_drop_folders_are_two_also_for_bydeler(tmp_path: Path) -> None:
+    drop = '\n[municipality.files]\ndrop = "in"\n'
+    journal = '[municipality.journal]\npath = "state/oslo.db"\n'
+    error = refused(tmp_path, f"{COMMON}{OSLO}{drop}{journal}{BYDEL}{drop}{journal}")
+
+    assert "0301-03 and 0301-04 have the same files.drop" in error.what
+
+
 def test_bydeler_may_share_their_queue_and_then_they_share_the_journal(tmp_path: Path) -> None:
     error = refused(tmp_path, f"{COMMON}{OSLO}{BYDEL}")
     assert "0301-03 and 0301-04 share bus.receipts_queue, and have two journals" in error.what

@@ -1,0 +1,175 @@
+"""A run with a drop folder: each pair ends where it belongs, none is sent twice, and a person decides on a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from kpr_sender.client import Client
+from kpr_sender.errors import AlreadySubmitted, InputMissing, InputRefused, KprError, RegistryUnreachable, UsageError
+from kpr_sender.fleet.dropped import DropDecision, DropRun, second_look
+from kpr_sender.outbound.drop import DropFolder
+from kpr_sender.report import Report
+from kpr_sender.sandbox.sample import write_pair
+from tests.helpers.fhi import Fhi
+from tests.helpers.memory_bus import MemoryBus
+from tests.helpers.municipality import YEAR, Municipality
+from tests.outbound.test_submit_findings import drop_two
+
+AT = datetime(2025, 1, 10, 12, tzinfo=UTC)
+NOTHING = DropDecision()
+
+
+class Scene:
+    """A municipality with a drop folder, and the bus that its runs use."""
+
+    def __init__(self, kommune: Municipality) -> None:
+        self.kommune, self.folder = kommune, kommune.folder / "in"
+        self.folder.mkdir()
+        self.settings = kommune.configure({"files": {"fagmelding": None, "identmelding": None, "drop": "in"}})
+        self.bus = MemoryBus(Fhi(kommune.pki).answer)
+
+    def lay(self, lopenr: int = 1, **more: str) -> None:
+        """Let the EPJ lay an extract there."""
+        write_pair(self.folder, year=YEAR, persons=5, seed=lopenr, lopenr=lopenr, **more)
+
+    def run(self, decision: DropDecision = NOTHING) -> Report:
+        """Do one run, half a minute after its first look."""
+        folder = DropFolder.of(self.settings)
+        assert folder is not None
+        times = iter((AT, AT + timedelta(seconds=30)))
+        slept: list[float] = []
+        look = second_look(folder, now=lambda: next(times), sleep=slept.append)
+        assert slept in ([30.0], [])
+        with Client(self.settings, bus=self.bus) as client:
+            return DropRun(client, folder, look, lambda _: client.wait(timeout=0)).carry_out(decision)
+
+    def lying(self) -> dict[str, int]:
+        """How many files lie in each folder, however deep."""
+        found = [path.relative_to(self.folder) for path in self.folder.rglob("*") if path.is_file()]
+        tops = [path.parts[0] for path in found if not path.name.startswith(".")]
+        return {top: tops.count(top) for top in sorted(set(tops))}
+
+    def answering(self, fhi: Callable[[Fhi], MemoryBus]) -> None:
+        self.bus = fhi(Fhi(self.kommune.pki))
+
+
+@pytest.fixture
+def scene(kommune: Municipality) -> Scene:
+    return Scene(kommune)
+
+
+def refused(scene: Scene, kind: type[KprError], decision: DropDecision = NOTHING) -> KprError:
+    with pytest.raises(kind) as raised:
+        scene.run(decision)
+    return raised.value
+
+
+def test_what_is_delivered_ends_in_sent_and_is_not_sent_again_because_it_lies_there_again(scene: Scene) -> None:
+    scene.lay()
+    assert scene.run().exit_code == 0
+    assert (scene.lying(), len(scene.bus.published)) == ({"sent": 2}, 2)
+
+    assert scene.run().exit_code == 0, "a run that finds nothing new"
+    scene.lay()
+    assert scene.run().exit_code == 0
+    assert (scene.lying(), len(scene.bus.published)) == ({"sent": 4}, 2)
+
+
+def test_what_waits_for_its_receipt_stays_taken_and_goes_on(scene: Scene) -> None:
+    scene.answering(lambda _: MemoryBus())
+    scene.lay()
+    assert scene.run().exit_code == 80
+    assert scene.lying() == {"taken": 2}
+    assert scene.run().exit_code == 80
+    assert len(scene.bus.published) == 2
+    published = scene.bus.published
+    scene.bus = MemoryBus()
+    fhi = Fhi(scene.kommune.pki)
+    scene.bus.inbox.extend(answer for message in published for answer in fhi.answer(message))
+
+    assert scene.run().exit_code == 0
+    assert scene.lying() == {"sent": 2}
+
+
+def test_what_the_check_refuses_ends_in_refused_with_its_page_and_what_is_wrong(scene: Scene) -> None:
+    scene.lay(kommunenummer="1103")
+    error = refused(scene, InputRefused)
+    assert "refused" in error.what
+    (why,) = scene.folder.glob("refused/*/check.txt")
+    assert "The file is for kommunenummer 1103, the configuration says 9999." in why.read_text("utf-8")
+    assert "<html" in (why.parent / "check.html").read_text("utf-8")
+    assert scene.lying() == {"refused": 4}
+    assert scene.bus.published == []
+
+    scene.lay(lopenr=2)
+    assert scene.run().exit_code == 0, "the EPJ's next extract"
+    assert scene.lying() == {"refused": 4, "sent": 2}
+
+
+def test_a_new_pair_waits_until_a_person_sends_it_in_place_of_the_rejected_one(scene: Scene) -> None:
+    scene.answering(lambda fhi: MemoryBus(lambda message: fhi.answer(message, status="2")))
+    scene.lay()
+    rejected = scene.run()
+    assert (rejected.exit_code, scene.lying()) == (81, {"taken": 2})
+    scene.lay(lopenr=2)
+    error = refused(scene, AlreadySubmitted)
+    assert scene.lying() == {"taken": 2, "waiting": 2}
+    assert f"--replaces {rejected.submission.submission_id}" in error.next_step
+    assert scene.run().exit_code == 81, "what FHI said counts more, at each run"
+    wrong = DropDecision(replaces="2024-none", reason="Avtalt", by="Kari")
+    refused(scene, KprError, wrong)
+    assert scene.lying() == {"taken": 2, "waiting": 2}, "what does not hold moves nothing"
+
+    scene.answering(lambda fhi: MemoryBus(fhi.answer))
+    agreed = DropDecision(replaces=rejected.submission.submission_id, reason="Avtalt med FHI", by="Kari")
+    replaced = scene.run(agreed)
+
+    assert (replaced.exit_code, replaced.submission.replaces) == (0, rejected.submission.submission_id)
+    assert scene.lying() == {"refused": 2, "sent": 2}
+    assert len(scene.bus.published) == 2
+
+
+def test_a_new_pair_after_the_delivery_is_a_person_s_at_each_run(scene: Scene) -> None:
+    scene.lay()
+    scene.run()
+    scene.lay(lopenr=2)
+    for _ in range(2):
+        error = refused(scene, AlreadySubmitted)
+        assert error.exit_code == 86
+        assert scene.lying() == {"sent": 2, "waiting": 2}
+    assert len(scene.bus.published) == 2
+
+
+def test_what_cannot_be_sealed_now_stays_taken(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object, **__: object) -> Report:
+        raise RegistryUnreachable("No answer.")  # type: ignore[arg-type]  # a test's own words
+
+    scene.lay()
+    with monkeypatch.context() as patched:
+        patched.setattr(Client, "submit", unreachable)
+        refused(scene, RegistryUnreachable)
+    assert scene.lying() == {"taken": 2}
+    assert scene.run().exit_code == 0
+    assert scene.lying() == {"sent": 2}
+
+
+def test_a_decision_needs_a_pair_that_it_is_about(scene: Scene) -> None:
+    refused(scene, InputMissing, DropDecision(accept_findings=3, by="Kari"))
+    refused(scene, InputMissing, DropDecision(replaces="2024-none", reason="x", by="Kari"))
+    scene.lay()
+    refused(scene, UsageError, DropDecision(replaces="2024-none", reason="", by="Kari"))
+    assert scene.lying() == {"waiting": 2}
+
+
+def test_findings_are_accepted_of_the_pair_that_was_set_aside(scene: Scene) -> None:
+    scene.lay()
+    drop_two(Municipality(scene.folder))
+    error = refused(scene, InputRefused)
+    assert scene.lying() == {"refused": 4}
+    assert "--accept-findings 2" in error.next_step
+
+    assert scene.run(DropDecision(accept_findings=2, by="Kari")).exit_code == 0
+    assert scene.lying() == {"sent": 4}, "with what was found"
