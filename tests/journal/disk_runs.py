@@ -31,12 +31,15 @@ from kpr_sender.inbound.archive import ReceiptCopies
 from kpr_sender.model import Envelope
 from kpr_sender.operator import retention
 from kpr_sender.settings.values import Settings
-from tests.helpers import keys_once  # noqa: F401 - a process of its own
+from tests.helpers import keys_once, schema_once  # noqa: F401 - a process of its own
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Municipality, municipality
 
 _HANGS_AFTER: Final = 60  # seconds
+_RESULT: Final = "="
+_Look = Callable[[str], bool]
+"""Tells of a message-id whether a byte copy of the journal's files, as they are now, knows of its transfer."""
 _disk: Final = ctypes.CDLL(None)
 
 
@@ -46,6 +49,7 @@ def _serve() -> None:
         kommune = municipality(base / "kommune")
         settings = kommune.configure()
         _run(_fresh(base, settings), kommune, base / "run", None)  # whatever a run loads once
+        gc.collect()
         gc.freeze()  # and it stays shared between the processes
         for line in sys.stdin:
             sys.stdout.write(json.dumps(_play(json.loads(line), base, kommune, settings)) + "\n")
@@ -70,28 +74,28 @@ def _play(order: dict[str, Any], base: Path, kommune: Municipality, settings: Se
     own = _fresh(base, settings)
     if order.get("prunes"):
         return _play_pruned(order, kommune, folder, own)
-    first = _forked(lambda: _run(own, kommune, folder, order))
+    first = _forked(lambda look: _run(own, kommune, folder, order, look), lambda one: _durable(one, own, folder))
     left = _journal_states(own.journal.path)
-    second = _forked(lambda: _run(own, kommune, folder, None))
+    second = _forked(lambda _: _run(own, kommune, folder, None))
     ledger = [line.split()[0] for line in _lines(folder / "ledger")]
     return {"first": first, "left": left, "second": second, "published": ledger, "early": _lines(folder / "early")}
 
 
 def _play_pruned(order: dict[str, Any], kommune: Municipality, folder: Path, own: Settings) -> dict[str, Any]:
     """Deliver a pair, prune it on the failing disk, and run once more on a sound one."""
-    before = _forked(lambda: _delivered(own, kommune, folder))
+    before = _forked(lambda _: _delivered(own, kommune, folder))
     assert before is not None
     there = b"\0".join(file.read_bytes() for file in own.journal.path.parent.iterdir())
     pieces = [piece for piece in map(bytes.fromhex, before["pieces"]) if piece in there]  # not over the end of a page
-    first = _forked(lambda: _prune(own, order))
-    second = _forked(lambda: _run(own, kommune, folder, None))
+    first = _forked(lambda _: _prune(own, order))
+    second = _forked(lambda _: _run(own, kommune, folder, None))
     left = b"\0".join(file.read_bytes() for file in own.journal.path.parent.iterdir())
     return {
         "first": first,
         "second": second,
         "pieces": len(pieces),
         "left": sum(piece in left for piece in pieces),
-        "sound": _forked(lambda: _verified(own)),
+        "sound": _forked(lambda _: _verified(own)),
     }
 
 
@@ -130,7 +134,9 @@ def _verified(settings: Settings) -> dict[str, Any]:
     return {"findings": [one.text for one in verified.findings], "pruned": [bool(one.pruned_at) for one in shipments]}
 
 
-def _run(settings: Settings, kommune: Municipality, folder: Path, order: dict[str, Any] | None) -> dict[str, Any]:
+def _run(
+    settings: Settings, kommune: Municipality, folder: Path, order: dict[str, Any] | None, look: _Look | None = None
+) -> dict[str, Any]:
     """Send and take the receipts; the bus's ledger outlives the process, and so do FHI's answers."""
     fhi = Fhi(kommune.pki)
     bus = MemoryBus(fhi.answer)
@@ -138,8 +144,8 @@ def _run(settings: Settings, kommune: Municipality, folder: Path, order: dict[st
         for inbound in fhi.answer(_message(folder, line.split()[1])):
             bus.put(inbound)
     bus.on_publish = lambda message: _taken(message, folder)
-    if order is not None:
-        bus.on_publish = lambda message: _published(message, settings.journal.path, folder)
+    if order is not None and look is not None:
+        bus.on_publish = lambda message: _published(message, look, folder)
         _disk.disk_watch(str(settings.journal.path.parent).encode())
         _disk.disk_arm(ctypes.c_long(order["at"]), order["errno"], int(order["persistent"]), int(order["deadly"]))
     told: dict[str, Any] = {"code": None, "exit_code": None, "text": ""}
@@ -156,19 +162,9 @@ def _run(settings: Settings, kommune: Municipality, folder: Path, order: dict[st
     return told
 
 
-def _published(message: Outbound, journal: Path, folder: Path) -> None:
+def _published(message: Outbound, look: _Look, folder: Path) -> None:
     unsynced = _disk.disk_unsynced()
-    # In a fork: closing a file of SQLite's in its own process would give up its locks.
-    child = os.fork()
-    if child == 0:
-        _disk.disk_arm(ctypes.c_long(0), 0, 0, 0)
-        code = 1
-        try:
-            code = 0 if unsynced == 0 and _durable(message.message_id, journal, folder / "copy") else 1
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    if status != 0:
+    if unsynced or not look(message.message_id):
         _append(folder / "early", f"{message.message_id} {unsynced} unsynced")
     _taken(message, folder)
 
@@ -181,17 +177,21 @@ def _taken(message: Outbound, folder: Path) -> None:
     _append(folder / "ledger", f"{message.message_id} {number}")
 
 
-def _durable(message_id: str, journal: Path, copies: Path) -> bool:
+def _durable(message_id: str, settings: Settings, folder: Path) -> bool:
     """Tell whether a byte copy of the files, as they are, knows of the transfer."""
+    journal, copies = settings.journal.path, folder / "copy"
     shutil.rmtree(copies, ignore_errors=True)
     copies.mkdir()
-    for name in (journal.name, f"{journal.name}-wal", f"{journal.name}.mark"):
-        shutil.copyfile(journal.with_name(name), copies / name)
-    marked = json.loads((copies / f"{journal.name}.mark").read_text("utf-8"))
-    with closing(sqlite3.connect(copies / journal.name)) as connection:
-        sql = "SELECT state, attempts, msg_id FROM shipment WHERE message_id = ?"
-        row = connection.execute(sql, (message_id,)).fetchone()
-        step = connection.execute("SELECT step FROM journal").fetchone()[0]
+    try:
+        for name in (journal.name, f"{journal.name}-wal", f"{journal.name}.mark"):
+            shutil.copyfile(journal.with_name(name), copies / name)
+        marked = json.loads((copies / f"{journal.name}.mark").read_text("utf-8"))
+        with closing(sqlite3.connect(copies / journal.name)) as connection:
+            sql = "SELECT state, attempts, msg_id FROM shipment WHERE message_id = ?"
+            row = connection.execute(sql, (message_id,)).fetchone()
+            step = connection.execute("SELECT step FROM journal").fetchone()[0]
+    except (OSError, ValueError, sqlite3.Error):
+        return False
     begun = {one["msg_id"]: one["attempts"] for one in marked["begun"]}
     return row is not None and row[0] == "publishing" and begun.get(row[2]) == row[1] and marked["step"] == step
 
@@ -221,24 +221,43 @@ def _append(file: Path, line: str) -> None:
         stream.write(line + "\n")
 
 
-def _forked(work: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
-    """Return what work returned in a process of its own; None where that was killed."""
+def _forked(work: Callable[[_Look], dict[str, Any]], looked: _Look = lambda _: False) -> dict[str, Any] | None:
+    """Return what work returned in a process of its own; None where that was killed.
+
+    Args:
+        work: What is done there. What it is given asks this process, and waits for what it sees.
+        looked: Looks from here: closing a file of SQLite's in the process that has it open would give up its locks.
+    """
     reading, writing = os.pipe()
+    hearing, answering = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reading)
+        os.close(answering)
         signal.alarm(_HANGS_AFTER)
+
+        def look(message_id: str) -> bool:
+            os.write(writing, f"{message_id}\n".encode())
+            return os.read(hearing, 1) == b"y"
+
         try:
-            result = work()
+            result = work(look)
         except BaseException as error:  # noqa: BLE001 - the test shall see what it was
             result = {"code": "failed", "text": f"{type(error).__name__}: {error}"}
-        os.write(writing, json.dumps(result).encode())
+        os.write(writing, f"{_RESULT}{json.dumps(result)}\n".encode())
         os._exit(0)
     os.close(writing)
+    os.close(hearing)
+    told = None
     with os.fdopen(reading, encoding="utf-8") as pipe:
-        told = pipe.read()
+        for line in pipe:
+            if line.startswith(_RESULT):
+                told = json.loads(line.removeprefix(_RESULT))
+            else:
+                os.write(answering, b"y" if looked(line.rstrip("\n")) else b"n")
+    os.close(answering)
     os.waitpid(child, 0)
-    return json.loads(told) if told else None
+    return told
 
 
 if __name__ == "__main__":
