@@ -142,6 +142,7 @@ def test_a_closed_client_refuses_every_call_and_takes_no_lock(kommune: Municipal
         report = client.submit()
     msg_id = report.submission.shipments[0].msg_id
     calls: dict[str, Callable[[], object]] = {
+        "lock": client.lock,
         "submit": client.submit,
         "wait": lambda: client.wait(timeout=0),
         "status": client.status,

@@ -249,9 +249,7 @@ def _run(
 
 
 def _planned(one: FleetMunicipality, arguments: Sequence[str], *, logging: bool) -> PlannedRun[FleetOrder]:
-    # Those that share a journal would only find it locked.
-    group = str(one.known.journal.path) if isinstance(one.known, Settings) else one.name
-    return PlannedRun(one.name, FleetOrder(one, tuple(arguments), logging), group)
+    return PlannedRun(one.name, FleetOrder(one, tuple(arguments), logging), one.group)
 
 
 def line_after(one: FleetMunicipality, run: EndedRun[FleetFound]) -> FleetLine:

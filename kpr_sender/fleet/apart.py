@@ -117,7 +117,8 @@ def _require_shareable(path: Path, thing: OwnThing, one: tuple[str, Settings], o
             where=where,
             next_step=Text("Give each its own; only bydeler of one municipality may share queues, keys and journal."),
         )
-    if _same(one[1].journal.path) != _same(other[1].journal.path):
+    databases = {settings.journal.url for _, settings in (one, other)}
+    if len(databases) > 1 or (None in databases and _same(one[1].journal.path) != _same(other[1].journal.path)):
         raise ConfigInvalid(
             Text(
                 "{one} and {other} share {thing}, and have two journals: a receipt would be stored in the wrong one.",
@@ -126,5 +127,5 @@ def _require_shareable(path: Path, thing: OwnThing, one: tuple[str, Settings], o
                 thing=thing.key,
             ),
             where=where,
-            next_step=Text("Name the same journal.path for both."),
+            next_step=Text("Name the same journal.path for both, or the same journal.url."),
         )

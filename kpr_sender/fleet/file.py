@@ -77,6 +77,14 @@ class FleetMunicipality:
         except KprError as error:
             return error
 
+    @property
+    def group(self) -> str:
+        """The same for those that would find the journal locked by each other: they share it, or in it their queue."""
+        if not isinstance(self.known, Settings):
+            return self.name
+        journal = self.known.journal
+        return str(journal.path) if journal.url is None else self.known.bus.receipts_queue
+
     def __getstate__(self) -> dict[str, Any]:
         """Hand over what it was made of: settings hold this process's environment."""
         return {key: value for key, value in vars(self).items() if key != "known"}

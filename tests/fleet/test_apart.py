@@ -49,6 +49,7 @@ def test_bydeler_may_share_their_queue_and_then_they_share_the_journal(tmp_path:
     journal = '\n[municipality.journal]\npath = "state/oslo.db"\n'
     file = read(tmp_path, f"{COMMON}{OSLO}{journal}{BYDEL}{journal}")
     found = [one.known for one in file.municipalities]
+    assert len({one.group for one in file.municipalities}) == 1, "one after another"
     assert {one.journal.path for one in found if isinstance(one, Settings)} == {tmp_path / "state/oslo.db"}
 
 
@@ -61,3 +62,14 @@ def test_keys_of_a_token_are_told_apart_by_their_names(tmp_path: Path) -> None:
     read(tmp_path, f"{COMMON}{BERGEN}{TRONDHEIM}{token.replace('bergen', 'trondheim')}")
     with pytest.raises(ConfigInvalid, match="4601 and 5001 have the same keys"):
         read(tmp_path, f"{COMMON}{BERGEN}{TRONDHEIM}{token}")
+
+
+def test_a_database_is_all_municipalities_and_bydeler_that_share_a_queue_are_in_the_same(tmp_path: Path) -> None:
+    url = 'url = "postgresql://kpr@db.example.no/{}"\n'
+    journal = 'path = "state/{municipality}/journal.db"\n'
+    common = COMMON.replace(journal, journal + url.format("kpr"))
+    file = read(tmp_path, f"{common}{OSLO}{BYDEL}{BERGEN}")
+    assert [one.group for one in file.municipalities] == ["900201_async", "900201_async", "900202_async"]
+
+    other = f"\n[municipality.journal]\n{url.format('other')}"
+    assert "two journals" in refused(tmp_path, f"{common}{OSLO}{BYDEL}{other}").what
