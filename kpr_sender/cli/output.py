@@ -14,7 +14,7 @@ from kpr_sender.cli import console
 from kpr_sender.cli.called import Called
 from kpr_sender.cli.ending import INTERRUPTED, Ending
 from kpr_sender.cli.invocation import Invocation, Loudness
-from kpr_sender.errors import EXIT_OK, Fault, InternalError, KprError
+from kpr_sender.errors import ERRORS, EXIT_OK, Fault, InternalError, KprError
 from kpr_sender.render import json
 from kpr_sender.render.language import say
 from kpr_sender.render.text import error_text, report_screen
@@ -117,7 +117,8 @@ def report(invocation: Invocation, settings: Settings, known: Report, *, remark:
         known: What is known.
         remark: What else a person at the screen wants to know of this run.
     """
-    journal = settings.journal
+    invocation.ending.known(known.exit_code)  # from here on it stands, whatever becomes of the screen
+    journal, invocation.ending.error = settings.journal, known.error
     screen = report_screen(known, journal=journal.path, receipts=journal.receipts_dir, remark=remark)
     called = invocation.called.about(_in_question(known), known.submission.submission_id)
     about = replace(invocation, called=called)
@@ -178,9 +179,31 @@ class Failure:
     def unexpected(self, error: BaseException) -> int:
         """Print that something unexpected was raised, by its type, and return the exit code.
 
-        Its text is never shown: a native library quotes what it was given, which may be a passphrase.
+        Its text is never shown: a native library quotes what it was given, which may be a passphrase. Where the result
+        is known already it stands, and so does its exit code (promise G5): what failed is how it was printed.
         """
+        if self._ending.code is not None and not self._ending.answered:
+            return self._unprinted(self._ending.code, error)
         return self.report(InternalError(Text("An unexpected {name}.", name=type(error).__name__)), _trace(error))
+
+    def _unprinted(self, code: int, error: BaseException) -> int:
+        """Print what can be said of a result that could not be printed: its exit code, and what that means."""
+        result = self._ending.error
+        if code and (result is None or result.exit_code != code):
+            kind = next((one for one in ERRORS if one.exit_code == code), InternalError)
+            result = kind(Text("{meaning:capital}.", meaning=kind.meaning))
+        self._ending.error, self._ending.answered = result, True
+        if self._called.has("--json"):
+            show_json(self._called.completed_steps(json.nothing(result, environment=self._called.environment)))
+        if result is not None:
+            self.report(result)
+        self._show_trace(_trace(error))
+        text = Text(
+            "kpr-send: an unexpected {name} while the result was printed, which stands; kpr-send status shows it.",
+            name=type(error).__name__,
+        )
+        console.say(self._called, [text], err=True, colour=console.BAD)
+        return code
 
     def report(self, error: KprError, trace: str = "") -> int:
         """Print an error and return its exit code; the result's where that is printed already.
@@ -190,14 +213,17 @@ class Failure:
             trace: Where, shown with ``-v`` only and redacted.
         """
         code = self._known(error)
-        if trace and self._called.has("-v", "--verbose"):
-            from kpr_sender.privacy import redact_text  # noqa: PLC0415 - only when something is wrong
-
-            click.echo(redact_text(trace), err=True)
+        self._show_trace(trace)
         if error.fault is not Fault.NOBODY or not self._called.has("-q", "--quiet"):
             lines = error_text(error, self._called.environment).splitlines()
             console.say(self._called, lines, err=True, colour=console.colour_of(error))
         return code
+
+    def _show_trace(self, trace: str) -> None:
+        if trace and self._called.has("-v", "--verbose"):
+            from kpr_sender.privacy import redact_text  # noqa: PLC0415 - only when something is wrong
+
+            click.echo(redact_text(trace), err=True)
 
     def interrupted(self) -> int:
         """Print that the run was interrupted before anything was known, and return the exit code."""

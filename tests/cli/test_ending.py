@@ -288,6 +288,30 @@ def test_g5_nothing_that_runs_when_all_is_said_changes_the_process_s_code(
     assert json.loads(ended.stdout.removesuffix(b"later"))["exit_code"] == REJECTED
 
 
+@pytest.mark.parametrize("options", [(), ("--json",), ("-q",)])
+@pytest.mark.parametrize("part", ["report_screen", "json.report_json", "error_text"])
+def test_g5_what_crashes_while_the_result_is_printed_decides_nothing(
+    rejected: Municipality,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    part: str,
+    options: tuple[str, ...],
+) -> None:
+    def crash(*_: object, **__: object) -> None:
+        monkeypatch.undo()  # once
+        raise RuntimeError("what it held")
+
+    monkeypatch.setattr(f"kpr_sender.cli.output.{part}", crash)
+    assert run(command(rejected, *options, "status")) == REJECTED
+    told = capsys.readouterr()
+    assert "what it held" not in told.out + told.err
+    if "--json" in options:
+        assert json.loads(told.out)["exit_code"] == REJECTED
+    elif "RuntimeError" in told.err:  # else that part is not shown in this form
+        assert "which stands" in told.err
+        assert f"Exit code {REJECTED}" in told.err
+
+
 def test_a_signal_that_comes_before_the_run_begins_is_heard_when_it_does() -> None:
     heard = Ending()
     with heard.listening():
