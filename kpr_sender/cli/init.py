@@ -52,10 +52,27 @@ def _options() -> Iterator[click.Option]:
 @click.command("init", params=list(_options()))
 @click.option("--service-name", metavar="NAME", help='The tjenestested\'s name, where it is not "Saksbehandling".')
 @click.option("--bydel", metavar="DIGITS", help="The bydel, where one is reported on its own.")
+@click.option(
+    "--token",
+    type=PATH,
+    metavar="FILE",
+    help="The keys are in a token: its PKCS#11 library. --signing-key and --decryption-key are their labels then.",
+)
+@click.option("--token-label", metavar="TEXT", help="With --token: the token's label.")
+@click.option("--no-passphrase", is_flag=True, help="The files with our keys have no passphrase.")
 @click.option("--sandbox", type=PATH, metavar="DIR", help="With lokal: for the sandbox that kpr-send serves there.")
 @click.option("--doctor", "then_doctor", is_flag=True, help="Run doctor at the end, and end with its exit code.")
 @click.pass_obj
-def command(invocation: Invocation, /, *, sandbox: Path | None, then_doctor: bool, **written: str | None) -> int:
+def command(
+    invocation: Invocation,
+    /,
+    *,
+    sandbox: Path | None,
+    token: Path | None,
+    no_passphrase: bool,
+    then_doctor: bool,
+    **written: str | None,
+) -> int:
     """Write a short configuration: what differs from the defaults, each line with a comment.
 
     It asks what the options do not say, with a proposal where there is one, and looks up in Adresseregisteret what is
@@ -63,6 +80,7 @@ def command(invocation: Invocation, /, *, sandbox: Path | None, then_doctor: boo
     configuration folder, or where --config says; it never overwrites. No secret stands in the file.
     """
     given = {name: value for name, value in written.items() if value is not None}
+    given |= _of_keys(token, given.get(set_up.KEY_LABEL), no_passphrase=no_passphrase)
     asking = sys.stdin.isatty() and sys.stderr.isatty() and not invocation.as_json
     environment = invocation.environment or _asked_environment(asking=asking)
     if sandbox is not None and environment is not Environment.LOKAL:
@@ -137,8 +155,8 @@ def _for_lokal(
 ) -> dict[str, dict[str, object]]:
     """Return a configuration of lokal: of the embedded sandbox, or of one that serves in a folder."""
     if refused := [name for name in given if name not in (*_IN_LOKAL, "service_name", "bydel")]:
-        flag = set_up.BY_NAME[refused[0]].flag
-        raise click.UsageError(Text("{flag}: in lokal the sandbox decides this.", flag=flag))
+        flag = f"--{refused[0].replace('_', '-')}"
+        raise click.UsageError(Text("In lokal the sandbox decides what {flag} says.", flag=flag))
     values = rehearsal.values(str(journal.parent)) if sandbox is None else _served(absolute(sandbox))
     if sandbox is None or journal_named:
         values["journal"]["path"] = str(journal)
@@ -182,6 +200,20 @@ def _tables_of(document: dict[str, Any], folder: Path) -> dict[str, dict[str, ob
     return tables
 
 
+def _of_keys(token: Path | None, label: str | None, *, no_passphrase: bool) -> dict[str, str]:
+    """Return what was said of how our keys are stored.
+
+    Raises:
+        click.UsageError: The options do not go together.
+    """
+    if (token is None) != (label is None):
+        raise click.UsageError(Text("--token and --token-label go together."))
+    if token is not None and no_passphrase:
+        raise click.UsageError(Text("--no-passphrase is about files, and --token says that the keys are in none."))
+    named = {} if token is None else {set_up.MODULE: str(absolute(token))}
+    return {**named, set_up.UNPROTECTED: ""} if no_passphrase else named
+
+
 def _extras(given: dict[str, str]) -> dict[str, object]:
     """Return what is no question, as it is: checked with the configuration."""
     found: dict[str, object] = {}
@@ -219,7 +251,8 @@ class _Interview:
         Raises:
             click.UsageError: An option's value is wrong; or options are missing, and there is nobody to ask.
         """
-        answers: Answers = {}
+        of_keys = (set_up.MODULE, set_up.KEY_LABEL, set_up.UNPROTECTED)
+        answers: Answers = {name: self.given[name] for name in of_keys if name in self.given}
         missing = list(self._part(set_up.FOR_THE_REGISTER, answers, {}))
         known: Answers = {}
         if not missing and answers["registry"] != RegistryKind.FILES:

@@ -126,6 +126,10 @@ _COMMENTS: Final = {
         "certificate": Text("The certificate, a PEM file: its intermediates after it."),
         "key": Text("The private key that goes with it, a PEM file."),
         "passphrase": Text("Where its passphrase is; the passphrase itself never stands here."),
+        "pkcs11_module": Text("The PKCS#11 library of the token that has the key."),
+        "token_label": Text("The token's label."),
+        "key_label": Text("The key's label on the token."),
+        "pin": Text("Where the token's PIN is; the PIN itself never stands here."),
     },
 }
 """By section and name: both of our keys have one table, and the three keys of a secret have one comment."""

@@ -25,6 +25,12 @@ from kpr_sender.texts import Text
 Answers = dict[str, Any]
 """By question: the value as TOML has it."""
 CREDENTIALS: Final = "credentials"
+MODULE: Final = "token"
+KEY_LABEL: Final = "token_label"
+UNPROTECTED: Final = "no_passphrase"
+"""What is no question, and decides how our keys are named: a token's library and label; that no passphrase is there."""
+_LABELS: Final = ("signing_key", "decryption_key")
+"""Named by their labels where the keys are in a token."""
 ENVIRONMENT: Final = "environment"
 _PKCS12: Final = (".p12", ".pfx")
 _MADE_UP: Final = "9999"
@@ -136,8 +142,8 @@ def needed(name: str, answers: Answers) -> bool:
     return {
         "registry_url": asks_register,
         "helseid_client": answers.get("registry") == RegistryKind.REST,
-        "signing_certificate": not _is_pkcs12(answers.get("signing_key", ".p12")),
-        "decryption_certificate": not _is_pkcs12(answers.get("decryption_key", ".p12")),
+        "signing_certificate": MODULE not in answers and not _is_pkcs12(answers.get("signing_key", ".p12")),
+        "decryption_certificate": MODULE not in answers and not _is_pkcs12(answers.get("decryption_key", ".p12")),
     }.get(name, True)
 
 
@@ -152,6 +158,8 @@ def proposed(name: str, answers: Answers, place: ConfigurationPlace) -> str | No
     if name in answers:
         return str(answers[name])
     environment, folder = place.environment, place.folder
+    if name in _LABELS and MODULE in answers:
+        return {"signing_key": "signing", "decryption_key": "encryption"}[name]
     kind = answers.get("registry", RegistryKind.SOAP.value)
     addresses = proposals.REST_REGISTER if kind == RegistryKind.REST else proposals.REGISTER
     fixed: dict[str, object] = {
@@ -186,6 +194,8 @@ def answer(question: Question, written: str, answers: Answers) -> Any:
         raise WrongAnswer(
             Text("expected {credentials}, {environment}, or a folder", credentials=CREDENTIALS, environment=ENVIRONMENT)
         )
+    if question.name in _LABELS and MODULE in answers:
+        return written
     kind = question.key.kind
     if question.name == "roots" or kind is PATH:
         return os.path.abspath(Path(written).expanduser())  # noqa: PTH100 - the file's relative paths start elsewhere
@@ -269,8 +279,11 @@ def _registry(answers: Answers, place: ConfigurationPlace, secrets: str) -> dict
 
 def _own_key(answers: Answers, use: str, passphrase: str, secrets: str) -> dict[str, object]:
     file = str(answers[f"{use}_key"])
+    if MODULE in answers:
+        in_token = {"pkcs11_module": answers[MODULE], "token_label": answers[KEY_LABEL], "key_label": file}
+        return {**in_token, **_secret("pin", "token-pin", secrets)}
     named = {"pkcs12": file} if _is_pkcs12(file) else {"certificate": answers[f"{use}_certificate"], "key": file}
-    return {**named, **_secret("passphrase", passphrase, secrets)}
+    return named if UNPROTECTED in answers else {**named, **_secret("passphrase", passphrase, secrets)}
 
 
 def _secret(key: str, name: str, secrets: str) -> dict[str, object]:

@@ -69,6 +69,25 @@ def read(path: Path) -> dict[str, Any]:
     return tomllib.loads(text)
 
 
+def test_keys_in_a_token_or_without_a_passphrase_have_their_flags(command: Command, home: Path) -> None:
+    path = home / "one.toml"
+    init = ("init", "--env", "validering", "--secrets", str(home), *ALL)
+    token = ("--token", "/usr/lib/token.so", "--token-label", "kommune", "--signing-key", "sign")
+    assert command(*init, "--config", str(path), *token)[0] == 0
+    key = {"pkcs11_module": "/usr/lib/token.so", "token_label": "kommune", "pin_file": str(home / "token-pin")}
+    keys = read(path)["keys"]
+    assert keys == {"signing": {**key, "key_label": "sign"}, "decryption": [{**key, "key_label": "encryption"}]}
+    path.unlink()
+    pem = ("--signing-key", "/a.pem", "--signing-certificate", "/b.pem")
+    assert command(*init, "--config", str(path), "--no-passphrase", *pem)[0] == 0
+    keys = read(path)["keys"]
+    assert keys["signing"] == {"key": "/a.pem", "certificate": "/b.pem"}
+    assert list(keys["decryption"][0]) == ["pkcs12"]
+    for wrong in (token[:2], token[2:], (*token, "--no-passphrase")):
+        assert command(*init, "--config", str(home / "two.toml"), *wrong)[0] == 64
+    assert command("init", "--env", "lokal", "--no-passphrase")[0] == 64
+
+
 @pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
 @pytest.mark.parametrize("root", [True, False])
 def test_it_writes_a_short_file_where_every_command_finds_it(
@@ -272,7 +291,7 @@ def test_lokal_needs_no_answer_and_takes_none_that_the_sandbox_decides(command: 
     assert command("--env", "lokal", "status")[0] == 89
 
     for arguments, why in (
-        (("--user", "kommune"), "--user: in lokal the sandbox decides this."),
+        (("--user", "kommune"), "In lokal the sandbox decides what --user says."),
         (("--sandbox", home / "none"), f"{home}/none: No sandbox has served in this folder."),
     ):
         code, _, err = command("--lang", "en", "init", "--env", "lokal", "--config", home / "x.toml", *arguments)
