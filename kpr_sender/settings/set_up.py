@@ -282,7 +282,9 @@ def _own_key(answers: Answers, use: str, passphrase: str, secrets: str) -> dict[
     if MODULE in answers:
         in_token = {"pkcs11_module": answers[MODULE], "token_label": answers[KEY_LABEL], "key_label": file}
         return {**in_token, **_secret("pin", "token-pin", secrets)}
-    named = {"pkcs12": file} if _is_pkcs12(file) else {"certificate": answers[f"{use}_certificate"], "key": file}
+    named: dict[str, object] = (
+        {"pkcs12": file} if _is_pkcs12(file) else {"certificate": answers[f"{use}_certificate"], "key": file}
+    )
     return named if UNPROTECTED in answers else {**named, **_secret("passphrase", passphrase, secrets)}
 
 
