@@ -16,6 +16,7 @@ from kpr_sender.settings.proposals import on_nhn
 from kpr_sender.settings.rehearsal import FILES, SENDER, YEAR, values
 from kpr_sender.settings.sample_file import render
 from kpr_sender.settings.values import SECTIONS, TOP
+from kpr_sender.settings.web import SECTION as WEB
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -107,7 +108,7 @@ def documentation() -> str:
         "  NUL or another control character is refused.",
         "- A key that is not in this list is an error, so that a misspelt one is never silently without effect.",
     ]
-    for section in (TOP, *SECTIONS.values(), FLEET):
+    for section in (TOP, *SECTIONS.values(), FLEET, WEB):
         lines += ["", f"## {f'`{section.heading}`' if section.name else 'Top level'}", ""]
         lines += [section.purpose, ""] if section.purpose else []
         lines += ["| key | what | expected | when it is not there |", "| --- | --- | --- | --- |"]

@@ -127,6 +127,7 @@ class Report:
         last_look: What the last look at our queues has left.
         replacement: What is known of the submission that has taken its place; None where none has.
         decisions: What persons decided of its shipments, the oldest first.
+        since: When the state of one of its shipments last changed, UTC.
         refused: Why ``send`` refuses the journal; None where it does not.
     """
 
@@ -141,6 +142,7 @@ class Report:
     last_look: LastLook = field(default=_NO_LOOK, kw_only=True)
     replacement: Report | None = field(default=None, kw_only=True)
     decisions: tuple[JournalEvent, ...] = field(default=(), kw_only=True)
+    since: datetime | None = field(default=None, kw_only=True)
     refused: KprError | None = field(default=None, kw_only=True)
 
     @classmethod
@@ -169,6 +171,7 @@ class Report:
             reviewed=None if looked is None else Review(looked.at, looked.who, looked.why),
             replacement=None if replacing is None else cls.of(settings, journal, replacing, at=at),
             decisions=decisions_in(history),
+            since=max((one.at for one in history if "to" in one.details), default=None),
             refused=journal.refused(),
         )
 

@@ -28,6 +28,7 @@ from kpr_sender.render import json
 from kpr_sender.render.fleet import FleetLine, by_urgency, concern, fleet_error, fleet_json, fleet_screen, progress
 from kpr_sender.render.language import say
 from kpr_sender.settings.values import Settings
+from kpr_sender.settings.web import ListenAddress, parse_endpoint
 from kpr_sender.texts import Text
 
 
@@ -52,6 +53,13 @@ def _only(function: Callable[..., Any]) -> Callable[..., Any]:
         callback=_names,
         help="Only these municipalities, with commas between: the kommunenummer, or with its bydel (0301-03).",
     )(function)
+
+
+def _endpoint(_context: click.Context, _parameter: click.Parameter, written: str | None) -> ListenAddress | None:
+    try:
+        return None if written is None else parse_endpoint(written)
+    except ValueError:
+        raise click.BadParameter(say(Text("expected an address and a port, such as 127.0.0.1:8080."))) from None
 
 
 def _duration(context: click.Context, parameter: click.Parameter, written: str) -> str:
@@ -168,6 +176,25 @@ def _glance(municipalities: Iterable[FleetMunicipality]) -> None:
         with suppress(KprError):  # the run says so
             if isinstance(one.known, Settings) and (folder := DropFolder.of(one.known)) is not None:
                 folder.glance(datetime.now(UTC))
+
+
+@command.command("serve")
+@click.option(
+    "--listen",
+    metavar="ADDRESS:PORT",
+    callback=_endpoint,
+    help="Where the page listens, for example 127.0.0.1:8080; counts before web.listen of the fleet file.",
+)
+@click.pass_obj
+def serve(invocation: Invocation, *, listen: ListenAddress | None) -> int:
+    """Serve a page of all municipalities until Ctrl-C: read only, who needs a person first.
+
+    It needs kpr-sender[web]. Without a login it is for this machine alone; [web] of the fleet file says who may read it
+    elsewhere (docs/fleet.md).
+    """
+    from kpr_sender.cli.fleet_serve import serve_page  # noqa: PLC0415 - an extra, which only this needs
+
+    return serve_page(invocation, _fleet(invocation), listen)
 
 
 def _fleet(invocation: Invocation) -> FleetFile:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Self
@@ -25,6 +25,8 @@ from kpr_sender.settings.read import ConfigurationFile, from_document
 from kpr_sender.settings.secrets import CREDENTIALS_DIRECTORY
 from kpr_sender.settings.toml_file import read_toml
 from kpr_sender.settings.values import SECTIONS, TOP, Settings
+from kpr_sender.settings.web import SECTION as WEB
+from kpr_sender.settings.web import WebSettings
 from kpr_sender.texts import Text, listed
 
 _ENVIRONMENT: Final = "environment"
@@ -58,9 +60,7 @@ class FleetMunicipality:
         Raises:
             ConfigInvalid: It does not say what it must, or another user may write a file that it relies on.
         """
-        found: Mapping[str, str] = os.environ if environ is None else environ
-        if self.credentials is not None:
-            found = {**found, CREDENTIALS_DIRECTORY: str(self.credentials)}
+        found = _with_credentials(os.environ if environ is None else environ, self.credentials)
         try:
             settings = from_document(self.document, self.environment, path=self.path, environ=found)
             for key, relied_on in relied_on_files(settings) if self.environment is not Environment.LOKAL else ():
@@ -96,6 +96,7 @@ class FleetFile:
 
     Attributes:
         settings: What [fleet] says.
+        web: What [web] says.
         municipalities: In the order of the file; at least one.
     """
 
@@ -103,6 +104,7 @@ class FleetFile:
     environment: Environment
     settings: FleetSettings
     municipalities: tuple[FleetMunicipality, ...]
+    web: WebSettings
 
     @classmethod
     def load(cls, path: Path, environment: Environment) -> Self:
@@ -123,6 +125,7 @@ class FleetFile:
             raise file.wrong(FLEET.name, Text("Expected a section [{path}] here.", path=FLEET.name))
         file.refuse_undeclared(FLEET, fleet)
         settings = FleetSettings(**file.parse(FLEET, fleet))
+        web = _web(file, document.pop(WEB.name, {}), settings.credentials)
         if not isinstance(written, list) or not written:
             raise file.wrong(
                 MUNICIPALITY, Text("No municipality is named; expected a section [[municipality]] for each.")
@@ -132,7 +135,7 @@ class FleetFile:
         _refuse_doubled(file, made)
         municipalities = tuple(made)
         require_apart(path, {one.name: one.known for one in made if isinstance(one.known, Settings)})
-        return cls(path, environment, settings, municipalities)
+        return cls(path, environment, settings, municipalities, web)
 
     def named(self, name: str) -> FleetMunicipality:
         """Return one municipality.
@@ -163,6 +166,18 @@ class FleetFile:
 
 
 _NAME_ONE: Final = Text("Name municipalities as the fleet file has them: the kommunenummer, or 0301-03 with its bydel.")
+
+
+def _with_credentials(environ: Mapping[str, str], folder: Path | None) -> Mapping[str, str]:
+    return environ if folder is None else {**environ, CREDENTIALS_DIRECTORY: str(folder)}
+
+
+def _web(file: ConfigurationFile, table: object, credentials: Path | None) -> WebSettings:
+    if not isinstance(table, dict):
+        raise file.wrong(WEB.name, Text("Expected a section [{path}] here.", path=WEB.name))
+    file.refuse_undeclared(WEB, table)
+    file = replace(file, environ=_with_credentials(os.environ, credentials))
+    return file.build(WebSettings, WEB.name, file.parse(WEB, table))
 
 
 def _is_meant(municipality: FleetMunicipality, names: set[str]) -> bool:

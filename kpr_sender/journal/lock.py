@@ -24,7 +24,7 @@ from kpr_sender.errors import JournalLocked, JournalUnwritable
 from kpr_sender.journal.connection import require_journal
 from kpr_sender.journal.file_errors import of_os
 from kpr_sender.journal.location import beside, require_own_journal, require_private_folder
-from kpr_sender.journal.rows import time_text
+from kpr_sender.journal.rows import time_of, time_text
 from kpr_sender.regular_file import read_regular
 from kpr_sender.texts import Text
 
@@ -71,6 +71,14 @@ if hasattr(os, "register_at_fork"):
 def held_by_this_process(journal: Path) -> bool:
     """Tell whether this very process holds the journal's lock."""
     return _lock_file(journal) in _held.descriptors
+
+
+def last_taken(journal: Path) -> datetime | None:
+    """Return when a process last took a journal's lock, UTC; None where none did, or nothing says when."""
+    try:
+        return time_of(json.loads(read_regular(_lock_file(journal), most=_CONTENT_BYTES))["since"])
+    except (OSError, ValueError, KeyError, TypeError):  # another may be writing it
+        return None
 
 
 class JournalLock:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -385,8 +386,7 @@ class Journal(JournalView, Protocol):
 class JournalStorage(Protocol):
     """Where one journal is stored, and what is done with it as a whole.
 
-    Every method raises ``JournalUnwritable`` where the journal cannot be used for it, and ``ConfigInvalid`` where it is
-    another environment's (promise G7).
+    Each method raises ``JournalUnwritable`` where it cannot be used so, ``ConfigInvalid`` for another environment (G7).
     """
 
     def require_own(self) -> None:
@@ -411,6 +411,9 @@ class JournalStorage(Protocol):
 
     def reading(self) -> AbstractContextManager[JournalView | None]:
         """Let the journal be read, beside whoever has locked it; None where there is none yet."""
+
+    def last_held(self) -> datetime | None:
+        """Return when a run last locked it, UTC; None where none did, or that is not known."""
 
     def verify(self) -> Verification | None:
         """Check all of it beside whoever writes it, in one consistent snapshot; None where there is none.

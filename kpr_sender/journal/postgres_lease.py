@@ -36,6 +36,7 @@ LOCK_CLASS: Final = 0x4B505253
 """``KPRS``: the first number of our advisory locks; the second is the journal's."""
 
 _NUMBER: Final = "SELECT journal_no FROM lease WHERE environment = %s AND queue = %s"
+_SINCE: Final = "SELECT since FROM lease WHERE environment = %s AND queue = %s"
 _ADD: Final = "INSERT INTO lease (environment, queue) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _HOLDER: Final = "SELECT pid, host, since FROM lease WHERE journal_no = %s"
 _TAKE: Final = """
@@ -60,6 +61,12 @@ def number_of(connection: Connection, environment: Environment, queue: str) -> i
     """Return the number of a journal; None where there is none yet."""
     row = connection.execute(_NUMBER, (environment.value, queue)).fetchone()
     return None if row is None else int(row[0])
+
+
+def last_taken(connection: Connection, environment: Environment, queue: str) -> datetime | None:
+    """Return when a holder last took a journal's lease, by the server's clock; None where none did."""
+    row = connection.execute(_SINCE, (environment.value, queue)).fetchone()
+    return None if row is None else row[0]
 
 
 class Lease:

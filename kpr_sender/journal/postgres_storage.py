@@ -20,7 +20,7 @@ from kpr_sender.journal.port import Journal, JournalView
 from kpr_sender.journal.postgres import PostgresJournal, PostgresView
 from kpr_sender.journal.postgres_connection import PostgresStore, marks_of
 from kpr_sender.journal.postgres_errors import translated
-from kpr_sender.journal.postgres_lease import Lease, number_of
+from kpr_sender.journal.postgres_lease import Lease, last_taken, number_of
 from kpr_sender.journal.postgres_migrate import migrate, require_version
 from kpr_sender.journal.postgres_server import LEASE_SECONDS, connect, place_of, prepare
 from kpr_sender.journal.values import Accepted, JournalFinding, Verification
@@ -85,6 +85,14 @@ class PostgresStorage:
             return
         with PostgresView(store, self.environment) as view:
             yield view
+
+    def last_held(self) -> datetime | None:
+        """Return when its lease was last taken."""
+        place = place_of(self.settings)
+        with closing(connect(self.settings)) as connection, translated(place):
+            require_version(connection, place)
+            prepare(connection)
+            return last_taken(connection, self.environment, self._queue)
 
     def verify(self) -> Verification | None:
         """Check it beside whoever writes it."""

@@ -12,7 +12,7 @@ from typing import Any
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import marker, recovery, witness
 from kpr_sender.journal.location import require_local, require_own_journal, require_private_folder
-from kpr_sender.journal.lock import JournalLock
+from kpr_sender.journal.lock import JournalLock, last_taken
 from kpr_sender.journal.port import Journal, JournalView
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.values import Accepted, Verification
@@ -59,6 +59,10 @@ class SqliteStorage:
         journal = SqliteJournal.open_readonly(self.settings.path, self.environment)
         with journal or nullcontext():
             yield journal
+
+    def last_held(self) -> datetime | None:
+        """Return when its lock was last taken."""
+        return last_taken(self.settings.path)
 
     def verify(self) -> Verification | None:
         """Check it beside whoever writes it."""

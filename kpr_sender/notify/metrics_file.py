@@ -66,11 +66,7 @@ class PrometheusFile:
 
     def write(self, figures: Sequence[Measured]) -> None:
         """Put another in its place, at once and complete."""
-        from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - as above
-
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Collected(figures))
-        content = generate_latest(registry)
+        content = exposition(figures)
         draft = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
         try:
             with rewriting(self._path, draft=draft, synced=False) as file:
@@ -82,6 +78,15 @@ class PrometheusFile:
                 Text("The metrics file cannot be written: {why}.", why=error.strerror or ""),
                 where=f"{KEY}: {self._path}",
             ) from None
+
+
+def exposition(figures: Sequence[Measured]) -> bytes:
+    """Return figures as Prometheus reads them."""
+    from prometheus_client import CollectorRegistry, generate_latest  # noqa: PLC0415 - an extra
+
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collected(figures))
+    return generate_latest(registry)
 
 
 def _is_a_number(sample: Sample) -> bool:

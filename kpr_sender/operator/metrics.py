@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
@@ -48,6 +49,16 @@ def certificates_looked_at(before: Before, environment: Environment) -> datetime
         return None if at is None else datetime.fromtimestamp(at, UTC)
     except (ValueError, OverflowError, OSError):  # none of a calendar's years: the file was damaged
         return None
+
+
+def certificate_ends(before: Before, environment: Environment) -> Iterator[tuple[str, datetime, bool]]:
+    """Yield role, end and refusal of each certificate in the file; what is no time there is left out."""
+    refused = before.get(_REFUSED, {})
+    for key, ends in before.get(_NOT_AFTER, {}).items():
+        match key:
+            case (environment.value, role) if _OUR_WORDS.fullmatch(role):
+                with suppress(ValueError, OverflowError, OSError):  # as above
+                    yield role, datetime.fromtimestamp(ends, UTC), bool(refused.get(key))
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,17 +24,24 @@ _FOLDER: Final = "templates"
 _STYLE: Final = "page.css"
 
 
-def page(template: str, /, **values: object) -> str:
+def page(template: str, /, *, forms: str = "'none'", **values: object) -> str:
     """Return a template of this package filled in.
 
     Args:
         template: A file of ``kpr_sender/render/templates`` that extends ``page.html``.
+        forms: Where its forms may lead, as its policy has it.
         values: What it shows, by name; one that it names and that is missing is an error.
     """
-    style = _source(_STYLE)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    style, own_policy = Markup(_style()), Markup(policy(forms))  # noqa: S704 - our own
     made = _environment().get_template(template)
-    return made.render(language=spoken().value, style=Markup(style), style_digest=digest, **values)  # noqa: S704 - our own
+    return made.render(language=spoken().value, style=style, policy=own_policy, **values)
+
+
+@functools.cache
+def policy(forms: str = "'none'") -> str:
+    """Return the policy (CSP) of a page: its own style, and nothing else; forms lead where ``forms`` says."""
+    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+    return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action {forms}"
 
 
 def escape(text: str) -> Markup:
@@ -60,6 +67,11 @@ def _environment() -> Environment:
     )
     made.filters |= {"number": _number, "tight": _tight}
     return made
+
+
+@functools.cache
+def _style() -> str:
+    return _source(_STYLE)
 
 
 def _source(name: str) -> str:

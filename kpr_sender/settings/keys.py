@@ -7,7 +7,7 @@ a file, what writes a commented one and the documentation all go through ``Secti
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, Final, ParamSpec
 
@@ -15,7 +15,7 @@ from kpr_sender.model import Environment
 from kpr_sender.settings import kinds
 from kpr_sender.settings.kinds import ValueKind
 
-Example = str | int | tuple[str, ...]
+Example = str | int | tuple[str, ...] | Mapping[str, tuple[str, ...]]
 P = ParamSpec("P")
 
 DECLARED: Final = "declared"
@@ -85,6 +85,8 @@ def toml_value(value: object) -> str:
         return f"{value:_}" if value >= _GROUPED_FROM else str(value)
     if isinstance(value, list | tuple):
         return f"[{', '.join(toml_value(one) for one in value)}]"
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{name} = {toml_value(one)}' for name, one in value.items())} }}"
     # A JSON string is a TOML basic string, but for DEL.
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
 

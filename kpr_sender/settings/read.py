@@ -284,7 +284,7 @@ class ConfigurationFile:
         self._check_registry(registry, kind)
         if kind is not RegistryKind.REST:
             registry.pop("helseid_url", None)
-        built_bus = self._build(BusSettings, "bus", bus)
+        built_bus = self.build(BusSettings, "bus", bus)
         settings = Settings(
             **top,
             origin=str(self.path),
@@ -293,14 +293,14 @@ class ConfigurationFile:
                 decryption=tuple(self._key_source("keys.decryption", table) for table in tables["keys.decryption"]),
             ),
             bus=built_bus,
-            registry=self._build(RegistrySettings, "registry", registry, password=built_bus.password),
-            sandbox=self._build(SandboxSettings, "sandbox", one["sandbox"]) if "dir" in one["sandbox"] else None,
-            **{name: self._build(SECTIONS[name].type, name, one[name]) for name in _PLAIN},
+            registry=self.build(RegistrySettings, "registry", registry, password=built_bus.password),
+            sandbox=self.build(SandboxSettings, "sandbox", one["sandbox"]) if "dir" in one["sandbox"] else None,
+            **{name: self.build(SECTIONS[name].type, name, one[name]) for name in _PLAIN},
         )
         self._check(settings)
         return settings
 
-    def _build(self, declaring: type[T], section: str, table: Table, **given: Any) -> T:
+    def build(self, declaring: type[T], section: str, table: Table, **given: Any) -> T:
         """Make a section, or a part of one, from its values; ``given`` is what the table need not say."""
         for each in fields(declaring):  # type: ignore[arg-type]  # a dataclass; no type says so
             match each.metadata.get(DECLARED):
@@ -309,7 +309,7 @@ class ConfigurationFile:
                 case SecretKeys() as keys if (secret := self._secret(section, each.name, table, keys)) is not None:
                     given[each.name] = secret
                 case KeyGroup(type=inner) if next(keys_of(inner)).name in table:
-                    given[each.name] = self._build(inner, section, table)
+                    given[each.name] = self.build(inner, section, table)
         return declaring(**given)
 
     def _secret(self, section: str, name: str, table: Table, declared: SecretKeys) -> Secret | None:
@@ -342,7 +342,7 @@ class ConfigurationFile:
             self._require_either(section, table, _PIN, Text("No PIN is named"))
         else:
             self._check_key_files(section, table)
-        return self._build(KeySource, section, table, key=section)
+        return self.build(KeySource, section, table, key=section)
 
     def _check_key_files(self, section: str, table: Table) -> None:
         pair = [name for name in ("certificate", "key") if name in table]

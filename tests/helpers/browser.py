@@ -72,11 +72,16 @@ def chromium() -> Iterator[Browser]:
 
 def load(browser: Browser, file: Path, *, width: int = 1280, dark: bool = False) -> LoadedPage:
     """Load a file in a window of a width, with the screen's setting light or dark."""
+    return open_address(browser, file.as_uri(), width=width, dark=dark)
+
+
+def open_address(browser: Browser, own: str, *, width: int = 1280, dark: bool = False) -> LoadedPage:
+    """Load an address likewise; the browser's language says nothing of the page's."""
     context = browser.new_context(
         viewport={"width": width, "height": _HEIGHT}, color_scheme="dark" if dark else "light"
     )
     page = context.new_page()
-    loaded, own = LoadedPage(page), file.as_uri()
+    loaded = LoadedPage(page)
     page.on("request", lambda asked: loaded.asked.append(asked.url) if asked.url != own else None)
     page.on("console", lambda line: loaded.complaints.append(line.text))
     page.goto(own)

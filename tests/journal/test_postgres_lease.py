@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -27,7 +28,11 @@ def _ended_by_the_server(database: Database) -> None:
 
 
 def test_a_lease_that_another_holds_is_87_and_says_who(postgres: Database) -> None:
+    assert postgres.storage().last_held() is None
     with closing(postgres.storage().open(who="vakt")):
+        last = postgres.storage().last_held()
+        assert last is not None
+        assert abs(datetime.now(UTC) - last) < timedelta(minutes=1)
         with pytest.raises(JournalLocked, match=r"process [0-9]+ on .* has held it since 20") as raised:
             postgres.storage().open(who="vakt")
         assert raised.value.exit_code == 87
