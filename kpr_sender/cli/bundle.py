@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -23,6 +25,7 @@ from kpr_sender.operator.bundle import (
     require_nothing_found,
     versions,
     without_secrets,
+    without_words,
     write_bundle,
 )
 from kpr_sender.privacy import redact, shown
@@ -31,6 +34,10 @@ from kpr_sender.render.self_check import certificate_json, check_json
 from kpr_sender.report import deadline_of
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
+
+
+_WORDS: Final = 5
+"""The fewest characters of what is taken for words; what is shorter is a code."""
 
 
 @click.command("bundle")
@@ -79,10 +86,12 @@ def _parts(settings: Settings, max_wait: float) -> Iterator[BundledFile]:
         "journal.jsonl": lambda: journal_storage(settings).export(),
         "journal-verify.json": lambda: _verification(settings),
     }
+    words = _words_of_others(settings)
     for name, source in sources.items():
-        yield BundledFile(name, [redact(shown(value)) for value in _attempted(source)])
+        yield BundledFile(name, [redact(without_words(shown(value), words)) for value in _attempted(source)])
     if settings.log.file is not None:
-        yield BundledFile(LOG, list(_attempted(lambda: _log(settings.log.file))))
+        lines = _attempted(lambda: _log(settings.log.file))
+        yield BundledFile(LOG, [without_words(line, words) for line in lines])
 
 
 def _attempted(source: Callable[[], Iterable[object]]) -> list[object]:
@@ -93,6 +102,16 @@ def _attempted(source: Callable[[], Iterable[object]]) -> list[object]:
         return [json.envelope(error)]
     except OSError as error:
         return [{"error": error.strerror}]
+
+
+def _words_of_others(settings: Settings) -> list[str]:
+    """Return what receipts say of errors in words, the longest first; their codes say enough to support."""
+    found: set[str] = set()
+    with suppress(KprError, OSError), journal_of(settings) as journal:
+        for submission in () if journal is None else journal.submissions():
+            receipts = (receipt for shipment in submission.shipments for receipt in shipment.receipts)
+            found |= {error.text for receipt in receipts for error in receipt.errors if len(error.text) >= _WORDS}
+    return sorted(found, key=len, reverse=True)
 
 
 def _status(settings: Settings) -> Iterator[object]:

@@ -16,7 +16,7 @@ import platform
 import re
 import ssl
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -36,6 +36,7 @@ _LAST_BYTES: Final = 4_000_000
 _LEAST_WORD: Final = 8
 _BETWEEN_WORDS: Final = re.compile(r"[/:@?&=#,;]")
 _LETTER, _DIGIT = re.compile(r"[A-Za-z]"), re.compile(r"[0-9]")
+WORDS_REMOVED: Final = "[the receiver's words]"
 _SECRET: Final = "set, not shown"  # noqa: S105 - what stands in its place
 _LIBRARIES: Final = (
     *("cryptography", "lxml", "signxml", "python-qpid-proton", "httpcore", "tenacity", "click", "rich", "jinja2"),
@@ -108,6 +109,17 @@ def _parsed(line: str) -> object:
     except (ValueError, RecursionError):
         return line
     return value if isinstance(value, dict) else line
+
+
+def without_words(value: object, words: Collection[str]) -> object:
+    """Return JSON-like data without what others said in words of their own: a receipt's text may name a person."""
+    if isinstance(value, str):
+        for one in words:
+            value = value.replace(one, WORDS_REMOVED)
+        return value
+    if isinstance(value, Mapping):
+        return {name: without_words(one, words) for name, one in value.items()}
+    return [without_words(one, words) for one in value] if isinstance(value, list | tuple) else value
 
 
 def require_nothing_found(parts: Iterable[BundledFile], settings: Settings) -> None:

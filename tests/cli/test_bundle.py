@@ -30,7 +30,9 @@ def desk(tmp_path: Path) -> Desk:
         report = client.wait(timeout=5)
         client.settle(report.submission.shipments[0].msg_id, reason="Avtalt med Ola på telefon")
     kommune.write({"log": {"file": "kpr.log"}}, port=1)
-    (kommune.folder / "kpr.log").write_text('{"event": "published", "text": "The bus has taken it."}\nstarted\n')
+    (kommune.folder / "kpr.log").write_text(
+        '{"event": "published", "text": "It is rejected: T02 XML validerer ikke."}\nstarted\n'
+    )
     return made
 
 
@@ -62,6 +64,8 @@ def test_it_holds_what_support_asks_for_and_no_secret_person_or_words(desk: Desk
     everything = "".join(contents.values())
     for secret in (_PASSWORD, desk.kommune.pki.passphrase(), "Kari Nordmann", "Ola", "linje 7", "PRIVATE KEY"):
         assert secret not in everything
+    assert "XML validerer ikke" not in everything, "FHI's words may name a person"
+    assert '"code": "T02"' in contents["journal.jsonl"]
 
 
 def test_it_is_not_overwritten(desk: Desk) -> None:
