@@ -35,7 +35,6 @@ from kpr_sender.report import deadline_of
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
 
-
 _WORDS: Final = 5
 """The fewest characters of what is taken for words; what is shorter is a code."""
 
