@@ -7,9 +7,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ from kpr_sender.journal import recovery, schema, sql
 from kpr_sender.journal.file_errors import of_os
 from kpr_sender.journal.location import beside, stable_inode
 from kpr_sender.journal.recovery import objection_to
+from kpr_sender.journal.schema_beginnings import Migration
 from kpr_sender.journal.sqlite_database import SqliteDatabase
 from kpr_sender.journal.values import JournalFinding, Verification
 from kpr_sender.journal.verify_content import check_content, forgotten
@@ -109,11 +111,7 @@ def _integrity(connection: sqlite3.Connection, name: str) -> Iterator[JournalFin
 
 
 def _schema(connection: sqlite3.Connection, name: str) -> Iterator[JournalFinding]:
-    with closing(sqlite3.connect(":memory:")) as fresh:
-        for migration in schema.MIGRATIONS:
-            for statement in migration.statements:
-                fresh.execute(statement)
-        wanted, found = _tables(fresh), _tables(connection)
+    wanted, found = _made_by(schema.MIGRATIONS), _tables(connection)
     for one in sorted(wanted.keys() | found.keys()):
         if wanted.get(one) != found.get(one):
             what = (
@@ -127,6 +125,16 @@ def _schema(connection: sqlite3.Connection, name: str) -> Iterator[JournalFindin
     versions = [row[0] for row in connection.execute("SELECT version FROM migration ORDER BY version")]
     if versions != [migration.version for migration in schema.MIGRATIONS]:
         yield JournalFinding(name, Text("its history of migrations is {versions}.", versions=versions))
+
+
+@functools.cache
+def _made_by(migrations: tuple[Migration, ...]) -> Mapping[tuple[str, str], str]:
+    """Return what migrations make; in a process they are always the same, and running them takes its time."""
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        for migration in migrations:
+            for statement in migration.statements:
+                fresh.execute(statement)
+        return _tables(fresh)
 
 
 def _tables(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:

@@ -48,7 +48,9 @@ def _serve() -> None:
     try:
         kommune = municipality(base / "kommune")
         settings = kommune.configure()
-        _run(_fresh(base, settings), kommune, base / "run", None)  # whatever a run loads once
+        own = _fresh(base, settings)
+        _run(own, kommune, base / "run", None)  # whatever a run loads once
+        _verified(own)  # and a check of its journal
         gc.collect()
         gc.freeze()  # and it stays shared between the processes
         for line in sys.stdin:

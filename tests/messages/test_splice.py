@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator, Sequence
+from unicodedata import category
 
 import pytest
 from hypothesis import example, given
@@ -70,7 +71,9 @@ def canonical(root: etree._Element) -> bytes:
 CHARACTERS = st.characters(
     min_codepoint=0x20, max_codepoint=0xFFFD, exclude_categories=["Cs"], exclude_characters="<&>\x7f"
 )
-WESTERN = st.characters(codec="cp1252", exclude_categories=["Cc"], exclude_characters="<&>")
+# By hand: hypothesis tries every character of Unicode to find these.
+_SIGNS = set(bytes(range(256)).decode("cp1252", "ignore")) - set("<&>")
+WESTERN = st.sampled_from(sorted(sign for sign in _SIGNS if category(sign) != "Cc"))
 
 
 @st.composite
