@@ -1,0 +1,193 @@
+"""A municipality whose journal is in PostgreSQL: the real commands and the library, from the set-up to a failover."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from kpr_sender.cli.main import run
+from kpr_sender.client import Client
+from kpr_sender.errors import BusUnreachable, JournalUnwritable
+from kpr_sender.report import Report
+from kpr_sender.settings.values import Settings
+from kpr_sender.states import ShipmentState
+from kpr_sender.texts import Text
+from tests.helpers.fhi import Fhi
+from tests.helpers.memory_bus import MemoryBus
+from tests.helpers.municipality import Municipality, municipality
+from tests.helpers.postgres import PASSWORD, Database
+
+S = ShipmentState
+_ACCEPT = ("journal", "verify", "--accept-restored", "--reason", "FHI er spurt.", "--by", "Kari", "--yes")
+
+
+@dataclasses.dataclass
+class Office:
+    """A municipality, its database, and the machine that it hands in from."""
+
+    kommune: Municipality
+    database: Database
+    bus: MemoryBus
+    capsys: pytest.CaptureFixture[str]
+    machine: str = "one"
+
+    def settings(self) -> Settings:
+        secret = self.kommune.folder / "journal-password"
+        secret.write_text(PASSWORD, encoding="utf-8")
+        secret.chmod(0o600)
+        folder = self.kommune.folder / self.machine
+        journal = {"path": str(folder / "journal"), "url": self.database.url, "password_file": str(secret)}
+        return self.kommune.configure({"journal": journal, "bus": {"receipts_queue": self.database.queue}})
+
+    def send(self) -> Report:
+        with Client(self.settings(), bus=self.bus, by="vakt") as client:
+            client.submit()
+            return client.wait(timeout=0)
+
+    def seal(self) -> None:
+        self.bus.connect_error = BusUnreachable(Text("Nobody is there."))
+        with pytest.raises(BusUnreachable):
+            self.send()
+        self.bus.connect_error = None
+
+    def command(self, *arguments: str) -> tuple[int, str]:
+        self.settings()
+        code = run(["--env", "lokal", "--config", str(self.kommune.config), *arguments])
+        told = self.capsys.readouterr()
+        assert PASSWORD not in told.out + told.err
+        return code, told.out + told.err
+
+    def states(self) -> list[S]:
+        with Client(self.settings()) as client:
+            return [one.state for one in client.status().submission.shipments]
+
+
+@pytest.fixture
+def office(own_postgres: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Office:
+    kommune = municipality(tmp_path / "kommune")
+    return Office(kommune, own_postgres, MemoryBus(Fhi(kommune.pki).answer), capsys)
+
+
+def test_a_pair_is_sent_and_every_command_of_the_journal_works(office: Office, tmp_path: Path) -> None:
+    assert office.command("status")[0] == 89
+    assert office.send().exit_code == 0
+    assert office.states() == [S.DELIVERED, S.DELIVERED]
+    assert office.command("status")[0] == 0
+    code, told = office.command("journal", "verify")
+    assert (code, "postgresql" in told) == (0, False), told
+    sent = len(office.bus.published)
+    assert (office.send().exit_code, len(office.bus.published)) == (0, sent)  # the same pair is never sent again
+    code, told = office.command("journal", "export")
+    assert (code, [json.loads(line)["kind"] for line in told.splitlines()].count("receipt")) == (0, 2)
+    assert office.command("reviewed", "--by", "Kari")[0] == 0
+    code, told = office.command(
+        *("journal", "prune", "--before", "2100", "--reason", "ferdig", "--by", "Kari", "--yes")
+    )
+    assert code == 0, told
+    assert "4 receipts" in told or "2 receipts" in told, told
+    assert office.command("journal", "log")[0] == 0
+    assert office.command("receipts")[0] == 0
+    assert office.command("journal", "verify")[0] == 0
+    code, told = office.command("journal", "migrate")
+    assert (code, "up to date" in told) == (0, True)
+    assert office.command("--journal", str(tmp_path / "x.db"), "status")[0] == 64
+
+
+def test_a_backup_is_a_dump_of_this_journal_alone_which_restores(office: Office, tmp_path: Path) -> None:
+    office.send()
+    other = dataclasses.replace(office.database, queue="7000_async").storage()
+    other.open(who="vakt").close()
+    saved = tmp_path / "saved.dump"
+    code, told = office.command("journal", "backup", str(saved))
+    assert code == 0, told
+    assert saved.stat().st_mode & 0o777 == 0o600
+    assert office.command("journal", "backup", str(saved))[0] == 64
+    storage = office.database.storage()
+    assert storage.is_same(saved, saved)
+    restored = dataclasses.replace(office.database, name=office.database.server.database())
+    _restore(saved, restored)
+    with restored.boss() as boss:
+        assert boss.execute("SELECT count(*) FROM lease").fetchone() == (1,)
+    before = office.states()
+    office.database = restored
+    assert office.command("journal", "verify")[0] == 0  # the same server, and nothing is lost
+    with restored.boss() as boss:
+        boss.execute("UPDATE timeline SET system = '1'")
+    code, told = office.command("journal", "verify")
+    assert (code, "was restored, or another server has taken over" in told) == (73, True)
+    assert office.states() == before
+
+
+def test_g1_a_restored_database_is_read_and_not_sent_from_until_a_person_accepts_it(
+    office: Office, tmp_path: Path
+) -> None:
+    """The dump was made before the transfer: what was sent since stays sent once, and its year is not sent again."""
+    office.seal()
+    saved = tmp_path / "saved.dump"
+    assert office.command("journal", "backup", str(saved))[0] == 0
+    assert office.send().exit_code == 0
+    sent = len(office.bus.published)
+    name = office.database.server.database()
+    _restore(saved, dataclasses.replace(office.database, name=name))
+    with office.database.server.boss() as boss:  # in the old one's place
+        boss.execute(f"ALTER DATABASE {office.database.name} RENAME TO {office.database.name}_lost".encode())
+        boss.execute(f"ALTER DATABASE {name} RENAME TO {office.database.name}".encode())
+    for _ in range(2):
+        with pytest.raises(JournalUnwritable, match="older than what this machine has seen"):
+            office.send()
+    assert office.states() == [S.SEALED, S.SEALED]
+    office.machine = "two"  # has seen nothing: the database is on its own timeline, and nothing else speaks against it
+    assert office.command("status")[0] != 73
+    office.machine = "one"
+    code, told = office.command(*_ACCEPT)
+    assert code == 0, told
+    assert office.states() == [S.IN_DOUBT, S.IN_DOUBT]
+    assert office.command(*_ACCEPT)[0] == 64
+    office.send()
+    assert len(office.bus.published) == sent
+
+
+def test_g1_another_timeline_is_refused_on_every_machine_and_accepted_once(office: Office) -> None:
+    """As after a failover to a standby that was not synchronous."""
+    office.seal()
+    with office.database.boss() as boss:
+        boss.execute("UPDATE timeline SET timeline = timeline + 7")
+    for machine in ("one", "two"):
+        office.machine = machine
+        with pytest.raises(JournalUnwritable, match="another server has taken over") as raised:
+            office.send()
+        assert (raised.value.exit_code, "--accept-restored" in raised.value.next_step) == (73, True)
+    assert office.command(*_ACCEPT)[0] == 0
+    office.machine = "one"
+    assert office.states() == [S.IN_DOUBT, S.IN_DOUBT]
+    office.send()  # nothing is sent, and nothing is refused any more
+    assert office.bus.published == []
+
+
+def test_g1_a_machine_that_saw_more_refuses_what_another_has_accepted(office: Office) -> None:
+    office.seal()
+    office.machine = "two"
+    assert office.send().exit_code == 0
+    with office.database.boss() as boss:  # the database is back where machine one left it, on another timeline
+        boss.execute("SET session_replication_role = replica")
+        boss.execute("UPDATE shipment SET state = 'sealed', attempts = 0, handed_over = 0, published_at = NULL")
+        for table in ("receipt", "event"):
+            boss.execute(f"DELETE FROM {table} WHERE {'TRUE' if table == 'receipt' else 'event_id > 2'}".encode())
+        boss.execute("UPDATE journal SET step = 1")
+        boss.execute("UPDATE timeline SET timeline = timeline + 7")
+    office.machine = "three"
+    assert office.command(*_ACCEPT)[0] == 0
+    office.machine = "two"
+    with pytest.raises(JournalUnwritable, match="older than what this machine has seen"):
+        office.send()
+    assert office.command(*_ACCEPT)[0] == 0
+
+
+def _restore(dump: Path, database: Database) -> None:
+    into = ("--no-owner", "--role=kpr", f"--dbname={database.server.address(database.name, 'boss')}")
+    done = subprocess.run(["pg_restore", *into, str(dump)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
