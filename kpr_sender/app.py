@@ -26,7 +26,7 @@ from kpr_sender.journal.configured import configured_storage
 from kpr_sender.journal.port import Journal, JournalStorage
 from kpr_sender.journal.session import Closing, CriticalSection, JournalSession
 from kpr_sender.keys.port import Keys
-from kpr_sender.logins import Attempt, Login, RefusedLogins, beside
+from kpr_sender.logins import Attempt, Login, RefusedLogins
 from kpr_sender.model import Environment, Submission
 from kpr_sender.operator import testpersons
 from kpr_sender.outbound.publish import Publisher
@@ -102,7 +102,7 @@ def own_keys(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> Ke
     """Return our own keys; none is read yet."""
     from kpr_sender.keys.configured import ConfiguredKeys
 
-    return ConfiguredKeys(settings, RefusedLogins(beside(settings.journal.path), now).attempt)
+    return ConfiguredKeys(settings, RefusedLogins(journal_storage(settings).document("logins"), now).attempt)
 
 
 def run_checks(
@@ -125,7 +125,7 @@ def run_checks(
     from kpr_sender.operator.self_check import CHECKS, carry_out
 
     # Whoever asks whether it works wants each login tried; but once, since a token counts every wrong PIN.
-    attempt = RefusedLogins(beside(settings.journal.path), now, anyway=True).attempt
+    attempt = RefusedLogins(journal_storage(settings).document("logins"), now, anyway=True).attempt
     asked = replace(settings, registry=replace(settings.registry, max_age=0.0, stale_for=0.0))  # an answer proves today
 
     def registry(observe: Observer) -> Registry:
@@ -150,7 +150,7 @@ def certificates_in_use(
     """
     from kpr_sender.operator.self_check import in_use
 
-    attempt = RefusedLogins(beside(settings.journal.path), now).attempt
+    attempt = RefusedLogins(journal_storage(settings).document("logins"), now).attempt
 
     def registry(observe: Observer) -> Registry:
         return open_registry(settings, now=now, observe=observe, max_age=age_for_sending(settings), attempt=attempt)
@@ -241,7 +241,8 @@ class App:
         self.copies_left = False
         self.closing = Closing()
         self.section = CriticalSection(self.closing)
-        self._attempt = RefusedLogins(beside(settings.journal.path), self.now).attempt
+        self.storage = journal_storage(settings, now=self.now)
+        self._attempt = RefusedLogins(self.storage.document("logins"), self.now).attempt
         self.registers = Registers(
             settings,
             given.get("registry"),
@@ -251,9 +252,8 @@ class App:
             stopped=self.closing.is_set,
         )
         self.copies = ReceiptCopies(settings.journal.receipts_dir, self.observe)
-        storage = journal_storage(settings, now=self.now)
         self.session = JournalSession(
-            storage, self.copies.catch_up, who=self.by, observe=self.observe, finish_pruning=self._finish_pruning
+            self.storage, self.copies.catch_up, who=self.by, observe=self.observe, finish_pruning=self._finish_pruning
         )
 
     def _finish_pruning(self, journal: Journal) -> None:
@@ -313,7 +313,7 @@ class App:
         from kpr_sender.bus.port import own_queues
         from kpr_sender.inbound.folder import ReceiptsFolder
         from kpr_sender.inbound.listen import Listener
-        from kpr_sender.inbound.look_memory import LookMemory, beside
+        from kpr_sender.inbound.look_memory import LookMemory
 
         bus, folder = self.settings.bus, None
         if bus.receipts_inbox is not None:
@@ -338,7 +338,7 @@ class App:
             monotonic=self.monotonic,
             now=self.now,
             held_cap=bus.held_cap,
-            memory=cache(lambda: LookMemory.load(beside(self.settings.journal.path))),
+            memory=cache(lambda: LookMemory.load(self.storage.document("looks"))),
             registered_for=lambda: self.registers.queues_owner(self.settings.sender.party),
             observe=self.observe,
         )
@@ -422,7 +422,13 @@ class App:
             if journal is None:
                 raise InternalError(Text("There is no journal to report on."))
             now = self.now()
-            known = Report.of(self.settings, journal, submission, at=now, last_look=last_look(self.settings, now))
+            known = Report.of(
+                self.settings,
+                journal,
+                submission,
+                at=now,
+                last_look=last_look(self.settings, self.storage.document("looks"), now),
+            )
         return replace(known, sent=sent, begun=begun, taken=taken)
 
     def close(self) -> None:

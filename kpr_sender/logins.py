@@ -18,9 +18,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, Self
 
-from kpr_sender.durable import write_file
+from kpr_sender.documents import Document, document_at
 from kpr_sender.errors import AccessRefused, KprError, LoginRefused
-from kpr_sender.regular_file import read_regular
 from kpr_sender.settings.values import BusSettings, RegistrySettings
 from kpr_sender.texts import Text, paragraph
 
@@ -84,14 +83,14 @@ def beside(journal: Path) -> Path:
 class RefusedLogins:
     """The logins that were refused lately.
 
-    Where the file cannot be read or written only this run remembers: that keeps nobody from working.
+    Where its place cannot be read or written only this run remembers: that keeps nobody from working.
 
     Attributes:
         now: The clock; aware datetimes.
         anyway: Whether each login is tried once, whatever is remembered: for a person who asks whether it works.
     """
 
-    path: Path
+    place: Path | Document
     now: Callable[[], datetime]
     anyway: bool = False
     _unwritten: dict[str, Any] = field(default_factory=dict, repr=False)
@@ -146,7 +145,7 @@ class RefusedLogins:
     def _known(self) -> dict[str, Any]:
         """Return what is remembered, read anew: another process may have lifted it."""
         with suppress(OSError, ValueError, RecursionError):
-            found = json.loads(read_regular(self.path, most=_MOST_BYTES))
+            found = json.loads(document_at(self.place).read(most=_MOST_BYTES))
             return {**(found if isinstance(found, dict) else {}), **self._unwritten}
         return self._unwritten
 
@@ -154,9 +153,9 @@ class RefusedLogins:
         self._unwritten = refused
         with suppress(OSError):
             if refused:
-                write_file(self.path, json.dumps(refused).encode())
+                document_at(self.place).write(json.dumps(refused).encode())
             else:
-                self.path.unlink(missing_ok=True)
+                document_at(self.place).remove()
             self._unwritten = {}
 
 

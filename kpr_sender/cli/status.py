@@ -65,7 +65,13 @@ def report_on(settings: Settings, journal: JournalView | None, wanted: str | Non
     if journal is None or found is None:
         return None
     now = datetime.now(UTC)
-    return Report.of(settings, journal, found, at=now, last_look=last_look(settings, now))
+    return Report.of(
+        settings,
+        journal,
+        found,
+        at=now,
+        last_look=last_look(settings, journal_storage(settings).document("looks"), now),
+    )
 
 
 def nothing_known(invocation: Invocation, settings: Settings, journal: JournalView | None) -> int:

@@ -61,5 +61,11 @@ def _known(settings: Settings, now: datetime) -> tuple[Report | None, KprError |
         if journal is None or found is None:
             refused = None if journal is None else journal.refused()
             return None, refused or nothing_submitted(settings.report.year, settings.journal.path)
-        report = Report.of(settings, journal, found, at=now, last_look=last_look(settings, now))
+        report = Report.of(
+            settings,
+            journal,
+            found,
+            at=now,
+            last_look=last_look(settings, journal_storage(settings).document("looks"), now),
+        )
         return report, report.error

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from kpr_sender.bus.port import QUEUE_NAMES, Inbound, Source, own_queues
-from kpr_sender.durable import write_file
+from kpr_sender.documents import Document, document_at
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.inbound.looks import Looks, Seen
 from kpr_sender.model import rfc3339
-from kpr_sender.regular_file import read_regular
 from kpr_sender.report import LastLook, NextLook
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
@@ -36,13 +35,13 @@ def beside(journal: Path) -> Path:
     return journal.with_name(f"{journal.name}.looks.json")
 
 
-def last_look(settings: Settings, now: datetime) -> LastLook:
+def last_look(settings: Settings, place: Path | Document, now: datetime) -> LastLook:
     """Return what the last look at a configuration's queues has left; nothing where that is not known.
 
-    Whoever looks at a queue next says why it is not.
+    Whoever looks at a queue next says why it is not. ``place`` is where it is remembered.
     """
     try:
-        memory = LookMemory.load(beside(settings.journal.path))
+        memory = LookMemory.load(place)
     except JournalUnwritable:
         return LastLook()
     return LastLook(memory.looks[Source.RECEIPTS].answers, memory.next_look(own_queues(settings.bus), now))
@@ -56,38 +55,39 @@ class LookMemory:
         looks: What is remembered of each queue.
     """
 
-    path: Path
+    place: Path | Document
     looks: Mapping[Source, Looks] = field(default_factory=lambda: dict.fromkeys(Source, Looks()))
     _key: bytes = field(default_factory=lambda: secrets.token_bytes(_KEY_BYTES), repr=False)
 
     @classmethod
-    def load(cls, path: Path) -> LookMemory:
+    def load(cls, path: Path | Document) -> LookMemory:
         """Read what is remembered; nothing where there is no file yet.
 
         Raises:
             JournalUnwritable: It cannot be read. Without it nobody knows how often the messages were taken.
         """
+        place = document_at(path)
         try:
-            value = json.loads(read_regular(path, most=_MOST_BYTES))
+            value = json.loads(place.read(most=_MOST_BYTES))
             looks = {queue: _looks_of(value[queue]) for queue in Source if value["schema"] == _SCHEMA}
-            return cls(path, {queue: looks[queue] for queue in Source}, bytes.fromhex(value["key"]))
+            return cls(place, {queue: looks[queue] for queue in Source}, bytes.fromhex(value["key"]))
         except FileNotFoundError:
-            return cls(path)
+            return cls(place)
         except OSError as error:
             raise _unusable(
-                path,
+                place,
                 Text(
                     "{name}, which stores when the shared queue was looked at, cannot be read: {reason}.",
-                    name=path.name,
+                    name=place.name,
                     reason=error.strerror,
                 ),
             ) from None
         except (ValueError, KeyError, TypeError, AttributeError):
             raise _unusable(
-                path,
+                place,
                 Text(
                     "{name}, which stores when the shared queue was looked at, is not what this version writes.",
-                    name=path.name,
+                    name=place.name,
                 ),
             ) from None
 
@@ -120,13 +120,13 @@ class LookMemory:
         values = {str(one): _value_of(known[one]) for one in Source}
         content = json.dumps({"schema": _SCHEMA, "key": self._key.hex(), **values}, separators=(",", ":"))
         try:
-            write_file(self.path, content.encode())
+            document_at(self.place).write(content.encode())
         except OSError as error:
             raise _unusable(
-                self.path,
+                document_at(self.place),
                 Text(
                     "{name}, which stores when the shared queue was looked at, cannot be written: {reason}.",
-                    name=self.path.name,
+                    name=document_at(self.place).name,
                     reason=error.strerror,
                 ),
             ) from None
@@ -161,10 +161,10 @@ def _time(written: str | None) -> datetime | None:
     return None if written is None else datetime.fromisoformat(written)
 
 
-def _unusable(path: Path, what: Text) -> JournalUnwritable:
+def _unusable(place: Document, what: Text) -> JournalUnwritable:
     return JournalUnwritable(
         what,
-        where=str(path),
+        where=place.where,
         next_step=Text(
             "Make room or fix the permissions. Delete the file only after the messages of others on the queue have "
             "been read by their owner: how often they were taken is not known without it."

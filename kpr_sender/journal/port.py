@@ -21,6 +21,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from kpr_sender.documents import Document
 from kpr_sender.errors import JournalUnwritable, LastError
 from kpr_sender.journal.values import (
     Accepted,
@@ -256,9 +257,7 @@ class Journal(JournalView, Protocol):
         """
 
     def fault(self, msg_id: str, *, condition: str, description: str, data: str = "", message_id: str = "") -> Shipment:
-        """Take note that a message on the error queue names this shipment. Again is harmless.
-
-        One about a message-id that it does not have any more changes nothing.
+        """Take note that a message on the error queue names this shipment; again, or an earlier id, changes nothing.
 
         Args:
             msg_id: Which shipment.
@@ -434,6 +433,9 @@ class JournalStorage(Protocol):
 
     def is_same(self, one: Path, other: Path) -> bool:
         """Tell whether two files are copies of one journal; not where one cannot be read."""
+
+    def document(self, name: str) -> Document:
+        """Return what is kept beside it under a name: ``looks``, ``logins``."""
 
     def export(self) -> Iterator[Mapping[str, Any]]:
         """Yield what may leave the machine, in one consistent snapshot; nothing where there is no journal yet."""

@@ -37,7 +37,7 @@ LOCK_CLASS: Final = 0x4B505253
 
 _NUMBER: Final = "SELECT journal_no FROM lease WHERE environment = %s AND queue = %s"
 _SINCE: Final = "SELECT since FROM lease WHERE environment = %s AND queue = %s"
-_ADD: Final = "INSERT INTO lease (environment, queue) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+ADD_JOURNAL_NAME: Final = "INSERT INTO lease (environment, queue) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _HOLDER: Final = "SELECT pid, host, since FROM lease WHERE journal_no = %s"
 _TAKE: Final = """
     UPDATE lease SET fence = fence + 1, pid = %s, host = %s, since = clock_timestamp()
@@ -114,7 +114,7 @@ class Lease:
                 prepare(connection, ("idle_session_timeout", f"{LEASE_SECONDS}s"))
                 require_version(connection, place)
                 if (number := number_of(connection, environment, queue)) is None:
-                    connection.execute(_ADD, (environment.value, queue))
+                    connection.execute(ADD_JOURNAL_NAME, (environment.value, queue))
                     number = number_of(connection, environment, queue) or 0
                 taken_at = _clock()
                 _lock(connection, number, place)

@@ -13,12 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from kpr_sender.documents import Document
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import postgres_restored, recovery, sql
 from kpr_sender.journal.location import require_private_folder
 from kpr_sender.journal.port import Journal, JournalView
 from kpr_sender.journal.postgres import PostgresJournal, PostgresView
 from kpr_sender.journal.postgres_connection import PostgresStore, marks_of
+from kpr_sender.journal.postgres_document import PostgresDocument
 from kpr_sender.journal.postgres_errors import translated
 from kpr_sender.journal.postgres_lease import Lease, last_taken, number_of
 from kpr_sender.journal.postgres_migrate import migrate, require_version
@@ -134,6 +136,10 @@ class PostgresStorage:
 
         journal = journal_in(one)
         return journal is not None and journal == journal_in(other)
+
+    def document(self, name: str) -> Document:
+        """Return what is kept of the journal under a name, for all machines."""
+        return PostgresDocument(self.settings, self.environment, self._queue, name)
 
     def export(self) -> Iterator[Mapping[str, Any]]:
         """Yield it line by line."""

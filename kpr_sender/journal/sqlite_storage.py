@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from kpr_sender.documents import Document, FileDocument
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import marker, recovery, witness
 from kpr_sender.journal.location import require_local, require_own_journal, require_private_folder
@@ -82,6 +83,11 @@ class SqliteStorage:
 
         begun = begun_at(one)
         return begun is not None and begun == begun_at(other)
+
+    def document(self, name: str) -> Document:
+        """Return the file beside it that a name says."""
+        path = self.settings.path
+        return FileDocument(path.with_name(f"{path.name}.{name}.json"))
 
     def export(self) -> Iterator[Mapping[str, Any]]:
         """Yield it line by line."""

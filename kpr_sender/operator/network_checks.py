@@ -8,7 +8,7 @@ from typing import Final
 from kpr_sender.bus.port import QUEUE_NAMES, Source, own_queues
 from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.events import Event, ignore
-from kpr_sender.inbound.look_memory import LookMemory, beside
+from kpr_sender.inbound.look_memory import LookMemory
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.operator.certificates import CertificateInUse, of_the_bus, own, receivers
 from kpr_sender.operator.check_context import CheckContext, CheckResult, counted, found, required
@@ -200,7 +200,7 @@ def _reads(context: CheckContext, key: str, source: Source) -> CheckResult:
         return found(Text("not read: receipts come from the folder (bus.receipts_from)"))
     name = queue_name(queue)
     required(context.probe).reads(queue, f"{key} {name}")
-    looks = LookMemory.load(beside(context.settings.journal.path)).looks[source]
+    looks = LookMemory.load(context.journal.document("looks")).looks[source]
     concerns = [] if looks.looked_at is None else [looks.text(QUEUE_NAMES[source])]
     return found(Text("{name}: attached, nothing taken", name=name), concerns)
 

@@ -195,7 +195,7 @@ class Database:
 
     def settings(self, **changed: Any) -> JournalSettings:
         """Return a configuration's ``[journal]`` with it."""
-        return settings(self.url, self.folder / "journal.db", **changed)
+        return settings(changed.pop("url", self.url), self.folder / "journal.db", **changed)
 
     def storage(
         self,

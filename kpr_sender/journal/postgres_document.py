@@ -1,0 +1,75 @@
+"""What is kept beside a journal, in its database: takes of others' messages with their pauses, refused logins.
+
+It is written without the lease: it says how often something was tried, and decides nothing of a shipment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+
+from kpr_sender.errors import KprError
+from kpr_sender.journal.postgres_lease import ADD_JOURNAL_NAME, number_of
+from kpr_sender.journal.postgres_rows import Connection
+from kpr_sender.journal.postgres_server import connect, place_of, prepare
+from kpr_sender.model import Environment
+from kpr_sender.regular_file import TooLarge
+from kpr_sender.settings.journal import JournalSettings
+
+_READ: Final = "SELECT content FROM note WHERE name = %s AND length(content) <= %s"
+_IS_THERE: Final = "SELECT length(content) FROM note WHERE name = %s"
+_WRITE: Final = """
+    INSERT INTO note (name, content) VALUES (%s, %s)
+    ON CONFLICT (journal_no, name) DO UPDATE SET content = excluded.content
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresDocument:
+    """A ``Document`` of one environment and queue."""
+
+    settings: JournalSettings
+    environment: Environment
+    queue: str
+    name: str
+
+    @property
+    def where(self) -> str:
+        """The database."""
+        return place_of(self.settings)
+
+    def read(self, *, most: int) -> bytes:
+        """Return its content."""
+        with self._connected() as connection:
+            row: Any = connection.execute(_READ, (self.name, most), binary=True).fetchone()
+            if row is not None:
+                return bytes(row[0])
+            there = connection.execute(_IS_THERE, (self.name,)).fetchone() is not None
+        raise (TooLarge if there else FileNotFoundError)(self.name)
+
+    def write(self, content: bytes) -> None:
+        """Write it anew."""
+        with self._connected() as connection:
+            connection.execute(_WRITE, (self.name, content))
+
+    def remove(self) -> None:
+        """Delete its row."""
+        with self._connected() as connection:
+            connection.execute("DELETE FROM note WHERE name = %s", (self.name,))
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        try:
+            with closing(connect(self.settings)) as connection:
+                prepare(connection)
+                if (number := number_of(connection, self.environment, self.queue)) is None:
+                    connection.execute(ADD_JOURNAL_NAME, (self.environment.value, self.queue))
+                    number = number_of(connection, self.environment, self.queue) or 0
+                prepare(connection, ("kpr.journal", number))
+                yield connection
+        except (psycopg.Error, KprError) as error:
+            raise OSError(0, error.what if isinstance(error, KprError) else type(error).__name__) from None
