@@ -350,7 +350,7 @@ class Journal(JournalView, Protocol):
     def prune(self, submission_ids: Sequence[str], *, reason: str, by: str) -> Pruned:
         """Remove the sealed bytes and the receipts' content of submissions, in one transaction; ids and states stay.
 
-        Not finished before ``finish_pruning``. Where nothing is left to be removed nothing changes.
+        Not finished before ``finish_pruning``.
 
         Args:
             submission_ids: Which ones; of a half that one keeps of another, too.
@@ -363,11 +363,7 @@ class Journal(JournalView, Protocol):
         """
 
     def finish_pruning(self) -> None:
-        """Let what was removed leave the disk as far as the journal can. Again is harmless.
-
-        Raises:
-            JournalUnwritable: It is not finished: there is no room, or another process is reading it.
-        """
+        """Let what was removed leave the disk as far as the journal can; ``JournalUnwritable`` where that must wait."""
 
     def release(self, msg_id: str, *, reason: str, by: str) -> None:
         """Let a shipment that a restored journal has forgotten no longer stand in the way of a new submission.
