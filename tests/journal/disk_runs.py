@@ -174,7 +174,14 @@ def _published(message: Outbound, look: _Look, folder: Path) -> None:
 def _taken(message: Outbound, folder: Path) -> None:
     number = len(_lines(folder / "ledger"))
     (folder / f"message-{number}").write_text(
-        json.dumps({**dataclasses.asdict(message), "body": message.body.hex()}), encoding="utf-8"
+        json.dumps(
+            {
+                "message_id": message.message_id,
+                "envelope": dataclasses.asdict(message.envelope),
+                "body": message.body.hex(),
+            }
+        ),
+        encoding="utf-8",
     )
     _append(folder / "ledger", f"{message.message_id} {number}")
 
