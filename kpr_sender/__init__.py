@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from kpr_sender.events import Event as Event
     from kpr_sender.events import EventKind as EventKind
     from kpr_sender.events import Observer as Observer
+    from kpr_sender.fleet.fleet import Fleet as Fleet
+    from kpr_sender.fleet.overview import MunicipalityStatus as MunicipalityStatus
     from kpr_sender.inbound.receipt import Handling as Handling
     from kpr_sender.journal.values import JournalEvent as JournalEvent
     from kpr_sender.journal.values import ReceiptDocument as ReceiptDocument
@@ -112,6 +114,8 @@ _HOMES: Final = {
     "kpr_sender.cms.port": "Decrypter KeyTransport Oaep Pkcs1v15 Signer",
     "kpr_sender.errors": "KprError LastError",
     "kpr_sender.events": "Event EventKind Observer",
+    "kpr_sender.fleet.fleet": "Fleet",
+    "kpr_sender.fleet.overview": "MunicipalityStatus",
     "kpr_sender.inbound.receipt": "Handling",
     "kpr_sender.journal.values": "JournalEvent ReceiptDocument",
     "kpr_sender.keys.port": "Keys",

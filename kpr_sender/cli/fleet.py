@@ -91,7 +91,9 @@ def _in_processes(function: Callable[..., Any]) -> Callable[..., Any]:
 def status(invocation: Invocation, *, only: tuple[str, ...]) -> int:
     """Show what the journals say of all municipalities: those that need a person first. Nothing is connected to."""
     fleet = _fleet(invocation)
-    lines = [_line_of(one, begun=False) for one in overview(fleet.only(only), datetime.now(UTC))]
+    chosen = fleet.only(only)
+    known = overview(chosen, datetime.now(UTC))
+    lines = [_line_of(one, found, begun=False) for one, found in zip(chosen, known, strict=True)]
     return _answer(invocation, "status", fleet, lines)
 
 
@@ -271,7 +273,7 @@ def _run(
         finally:
             invocation.ending.finish_step = before
     now = datetime.now(UTC)
-    lines = [found.get(name) or _line_of(status_of(one, now), begun=False) for name, one in chosen.items()]
+    lines = [found.get(name) or _line_of(one, status_of(one, now), begun=False) for name, one in chosen.items()]
     return _answer(invocation, command, fleet, lines)
 
 
@@ -282,7 +284,7 @@ def _planned(one: FleetMunicipality, arguments: Sequence[str], *, logging: bool)
 def line_after(one: FleetMunicipality, run: EndedRun[FleetFound]) -> FleetLine:
     """Return what is known after a run: what it said, else what the journal says."""
     if run.found is None:
-        known = _line_of(status_of(one, datetime.now(UTC)), begun=True)
+        known = _line_of(one, status_of(one, datetime.now(UTC)), begun=True)
         error, result, remarks = known.error, known.result, known.remarks
     else:
         error, result = run.found.error, run.found.result
@@ -300,8 +302,7 @@ def line_after(one: FleetMunicipality, run: EndedRun[FleetFound]) -> FleetLine:
     )
 
 
-def _line_of(known: MunicipalityStatus, *, begun: bool) -> FleetLine:
-    one = known.municipality
+def _line_of(one: FleetMunicipality, known: MunicipalityStatus, *, begun: bool) -> FleetLine:
     if known.report is not None:
         result = json.report_json(known.report)
     else:

@@ -10,6 +10,7 @@ from kpr_sender.cli import session
 from kpr_sender.cli.invocation import Invocation, max_wait_option, wait_option
 from kpr_sender.cli.session import TimeLimit
 from kpr_sender.client import Client
+from kpr_sender.outbound.drop import DropFolder
 from kpr_sender.report import Report
 
 
@@ -33,6 +34,11 @@ def command(
     limit = TimeLimit(max_wait)
 
     def work(client: Client) -> Report:
-        return client.wait(submission, timeout=min(wait_seconds, limit.left()), **asking)
+        report = client.wait(submission, timeout=min(wait_seconds, limit.left()), **asking)
+        if (folder := DropFolder.of(client.settings)) is not None:
+            from kpr_sender.fleet.dropped import settle_taken  # noqa: PLC0415 - where there is a drop folder
+
+            settle_taken(client, folder)
+        return report
 
     return session.run(invocation, work, limit=limit, scheduled=True)

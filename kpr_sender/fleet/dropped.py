@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 from kpr_sender.client import Client
 from kpr_sender.durable import write_file
-from kpr_sender.errors import AlreadySubmitted, InputMissing, InputRefused, KprError, worst
+from kpr_sender.errors import AlreadySubmitted, InputMissing, InputRefused, KprError, UsageError, worst
 from kpr_sender.model import MessageType, SubmissionState
 from kpr_sender.operator import testpersons
 from kpr_sender.outbound.drop import REFUSED, SENT, TAKEN, WAITING, DropFolder, DropLook, DroppedPair
 from kpr_sender.outbound.payload_file import read_chunks
+from kpr_sender.regular_file import read_regular
 from kpr_sender.render.language import say
 from kpr_sender.report import Report
 from kpr_sender.texts import Text, paragraph
@@ -26,6 +28,8 @@ from kpr_sender.texts import Text, paragraph
 PAGE: Final = "check.html"
 WHY: Final = "check.txt"
 """What lies beside a pair that the check refused."""
+_SUBMISSION: Final = ".submission"
+_MOST_ID_BYTES: Final = 200
 
 
 def utc_now() -> datetime:
@@ -107,11 +111,12 @@ class DropRun:
         for pair in self.folder.pairs(TAKEN):
             if report := self._submitted(pair, decision if pair == new else DropDecision(by=decision.by)):
                 submitted.append((pair, report.submission.submission_id))
+                _note(pair, report.submission.submission_id)
         known = self.client.status()
         if known is not None:
             known = self.wait(known)
         for pair, submission_id in submitted:
-            self._settle(pair, self.client.status(submission_id))
+            _settle(self.folder, pair, self.client.status(submission_id))
         if (error := worst(self._errors)) is not None:
             raise error
         if known is None:
@@ -175,14 +180,38 @@ class DropRun:
         lies = Text("The pair lies in {folder}, with what the check says of it.", folder=moved.folder)
         return InputRefused(paragraph(error.what, lies), where=error.where, next_step=error.next_step)
 
-    def _settle(self, pair: DroppedPair, known: Report | None) -> None:
-        """Move a pair that is over: nothing of it is to be sent or waited for any more."""
-        if known is None:
-            return
-        if known.submission.state is SubmissionState.DELIVERED:
-            self.folder.move(pair, SENT)
-        elif known.replacement is not None or known.error is None:
-            self.folder.move(pair, REFUSED)
+
+def settle_taken(client: Client, folder: DropFolder) -> None:
+    """Move the pairs that are over, by what the journal says of the submissions that they became; nothing is sent.
+
+    Raises:
+        JournalLocked: Another run has the journal.
+        InputMissing: Nothing can be moved within the folder.
+    """
+    client.lock()
+    for pair in folder.pairs(TAKEN):
+        try:
+            submission_id = read_regular(pair.folder / _SUBMISSION, most=_MOST_ID_BYTES).decode("ascii")
+            known = client.status(submission_id)
+        except (OSError, UnicodeDecodeError, UsageError):
+            continue  # the next send finds out by the files themselves
+        _settle(folder, pair, known)
+
+
+def _note(pair: DroppedPair, submission_id: str) -> None:
+    """Note beside a pair which submission it has become."""
+    with suppress(OSError):
+        write_file(pair.folder / _SUBMISSION, submission_id.encode("ascii"), synced=False)
+
+
+def _settle(folder: DropFolder, pair: DroppedPair, known: Report | None) -> None:
+    """Move a pair that is over: nothing of it is to be sent or waited for any more."""
+    if known is None:
+        return
+    if known.submission.state is SubmissionState.DELIVERED:
+        folder.move(pair, SENT)
+    elif known.replacement is not None or known.error is None:
+        folder.move(pair, REFUSED)
 
 
 def set_aside(pair: DroppedPair, known: Report | None) -> AlreadySubmitted:

@@ -42,6 +42,7 @@ class FleetMunicipality:
         document: Its whole configuration, as TOML has it.
         path: The fleet file.
         credentials: The folder of its secrets; None for what systemd hands over.
+        environ: Where its secrets in environment variables are; the process's own where none is given.
     """
 
     name: str
@@ -50,17 +51,15 @@ class FleetMunicipality:
     document: Mapping[str, Any] = field(repr=False)
     path: Path
     credentials: Path | None = None
+    environ: Mapping[str, str] | None = field(default=None, repr=False, compare=False)
 
-    def settings(self, environ: Mapping[str, str] | None = None) -> Settings:
+    def settings(self) -> Settings:
         """Check and return its configuration.
-
-        Args:
-            environ: Where its secrets in environment variables are; the process's own where none is given.
 
         Raises:
             ConfigInvalid: It does not say what it must, or another user may write a file that it relies on.
         """
-        found = _with_credentials(os.environ if environ is None else environ, self.credentials)
+        found = _with_credentials(os.environ if self.environ is None else self.environ, self.credentials)
         try:
             settings = from_document(self.document, self.environment, path=self.path, environ=found)
             for key, relied_on in relied_on_files(settings) if self.environment is not Environment.LOKAL else ():
@@ -71,7 +70,7 @@ class FleetMunicipality:
 
     @cached_property
     def known(self) -> Settings | KprError:
-        """Its configuration by the process's own environment, or what is wrong with it."""
+        """Its configuration, or what is wrong with it."""
         try:
             return self.settings()
         except KprError as error:
@@ -86,8 +85,8 @@ class FleetMunicipality:
         return str(journal.path) if journal.url is None else self.known.bus.receipts_queue
 
     def __getstate__(self) -> dict[str, Any]:
-        """Hand over what it was made of: settings hold this process's environment."""
-        return {key: value for key, value in vars(self).items() if key != "known"}
+        """Hand over what it was made of: not this process's environment, which its settings hold, too."""
+        return {key: value for key, value in vars(self).items() if key not in {"known", "environ"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +106,13 @@ class FleetFile:
     web: WebSettings
 
     @classmethod
-    def load(cls, path: Path, environment: Environment) -> Self:
+    def load(cls, path: Path, environment: Environment, *, environ: Mapping[str, str] | None = None) -> Self:
         """Read a fleet file, which must be for that environment (promise G7).
+
+        Args:
+            path: The file.
+            environment: Whose it must be.
+            environ: Where secrets in environment variables are; the process's own where none is given.
 
         Raises:
             ConfigInvalid: It is missing, is no TOML, names no municipality or two that cannot be told apart, does not
@@ -131,7 +135,10 @@ class FleetFile:
                 MUNICIPALITY, Text("No municipality is named; expected a section [[municipality]] for each.")
             )
         _refuse_strangers(file, document)
-        made = [_municipality(file, settings, document, number, one) for number, one in enumerate(written, start=1)]
+        made = [
+            replace(_municipality(file, settings, document, number, one), environ=environ)
+            for number, one in enumerate(written, start=1)
+        ]
         _refuse_doubled(file, made)
         municipalities = tuple(made)
         require_apart(path, {one.name: one.known for one in made if isinstance(one.known, Settings)})

@@ -20,34 +20,32 @@ class MunicipalityStatus:
     """What is known of one municipality.
 
     Attributes:
+        name: What it is called in the fleet: ``0301``, or ``0301-03`` with its bydel.
+        title: Its name, for a person; empty where it has none.
         report: What its submission amounts to; None where there is none, or it cannot be known.
         error: What its exit code stands for; None for 0.
         days_left: Until the last day to report; None where its configuration is wrong.
     """
 
-    municipality: FleetMunicipality
+    name: str
+    title: str
     report: Report | None
     error: KprError | None
     days_left: int | None
-
-    @property
-    def name(self) -> str:
-        """What the municipality is called in the fleet."""
-        return self.municipality.name
 
 
 def status_of(municipality: FleetMunicipality, now: datetime) -> MunicipalityStatus:
     """Return what the journal of one municipality says; what is wrong with it is its error."""
     settings = municipality.known
     if not isinstance(settings, Settings):
-        return MunicipalityStatus(municipality, None, settings, None)
+        return MunicipalityStatus(municipality.name, municipality.title, None, settings, None)
     days_left = None
     try:
         days_left = deadline_of(settings, settings.report.year).days_left(now)
         report, error = _known(settings, now)
     except KprError as wrong:
         report, error = None, wrong
-    return MunicipalityStatus(municipality, report, error, days_left)
+    return MunicipalityStatus(municipality.name, municipality.title, report, error, days_left)
 
 
 def overview(municipalities: Iterable[FleetMunicipality], now: datetime) -> tuple[MunicipalityStatus, ...]:
