@@ -23,6 +23,7 @@ from typing import Any, Final
 from proton import Message
 from proton.utils import BlockingConnection
 
+from tests.helpers import connections_once  # noqa: F401 - each look at a queue is a connection
 from tests.helpers.debian_folder import DebianFolder
 from tests.helpers.debian_packages import folder_of
 from tests.helpers.rabbitmq_files import (
