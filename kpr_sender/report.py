@@ -248,10 +248,10 @@ class Report:
             )
         return _LOOK_AT_IT
 
-    def text(self) -> str:
+    def text(self) -> Text:
         """Return the result in one or two sentences, for a person; outside production it begins with TEST."""
-        error = self.error
-        return environment_mark(self.submission.environment) + (self.good() if error is None else str(error))
+        mark, error = environment_mark(self.submission.environment), self.error
+        return Text("{mark}{result}", mark=mark, result=self.good() if error is None else error.text)
 
     def good(self) -> Text:
         """Return what is known where there is no error."""

@@ -24,7 +24,22 @@ _REPLACED: Final = re.compile(r"(?<= send --replaces )ID\b")
 _MSG_ID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 BELOW: Final = (
     *("accept", "add", "backup", "bash", "certs", "check", "cron", "discard", "doctor", "export", "fish", "list"),
-    *("log", "make", "prune", "release", "remove", "send", "serve", "show", "status", "systemd", "verify", "wait"),
+    *(
+        "log",
+        "make",
+        "migrate",
+        "move",
+        "prune",
+        "release",
+        "remove",
+        "send",
+        "serve",
+        "show",
+        "status",
+        "systemd",
+        "verify",
+        "wait",
+    ),
     *("windows", "zsh"),
 )
 """The names of commands below another."""

@@ -154,8 +154,8 @@ def files(context: CheckContext) -> CheckResult:
     if (folder := DropFolder.of(context.settings)) is not None:
         aside = len(folder.pairs(WAITING))
         waiting = Text(
-            "{count} new pair waits for a person to send it with --replaces",
-            plural="{count} new pairs wait for a person to send one with --replaces",
+            "{count} new pair waits for a person to send it: kpr-send send --replaces ID --reason TEXT",
+            plural="{count} new pairs wait for a person to send one: kpr-send send --replaces ID --reason TEXT",
             count=aside,
         )
         return found(Text("the drop folder {folder}", folder=folder.path), [waiting] if aside else [])

@@ -121,6 +121,12 @@ def named_files(settings: Settings, fagmelding: Path | None, identmelding: Path 
     return {message_type: named_file(settings, message_type, path) for message_type, path in chosen.items()}
 
 
+_NAME_THEM: Final = Text(
+    "Name both files behind the command. kpr-send sample DIR writes two synthetic ones; kpr-send --env lokal init "
+    "writes a configuration that can name them."
+)
+
+
 def named_file(settings: Settings, message_type: MessageType, named: Path | None) -> Path:
     """Return the path that was named for a type, else the configured one.
 
@@ -129,9 +135,13 @@ def named_file(settings: Settings, message_type: MessageType, named: Path | None
     """
     path = named or configured_files(settings)[message_type]
     if path is None:
+        from kpr_sender.settings.rehearsal import BUILT_IN  # noqa: PLC0415 - only where there is nothing to send
+
         raise InputMissing(
             Text("No {norwegian} is named.", norwegian=message_type.norwegian),
             where=f"files.{message_type.norwegian}",
-            next_step=Text("Name it on the command line or in {origin}.", origin=settings.origin),
+            next_step=_NAME_THEM
+            if settings.origin == BUILT_IN
+            else Text("Name it on the command line or in {origin}.", origin=settings.origin),
         )
     return path

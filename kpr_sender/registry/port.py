@@ -28,6 +28,9 @@ class Use(enum.StrEnum):
 _ENGLISH: Final = {Use.ENCRYPTION: Text("for encryption"), Use.SIGNING: Text("for validating its signatures")}
 
 
+_FILES: Final = "files"
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Where an entry came from.
@@ -47,7 +50,8 @@ class Provenance:
     @property
     def text(self) -> str:
         """The same in words, for a person."""
-        parts = [Text("from {source}", source=self.source)]
+        named = Text("the configuration's files") if self.source == _FILES else self.source
+        parts = [Text("from {source}", source=named)]
         if self.fetched_at is not None:
             parts.append(Text("fetched {fetched_at} UTC", fetched_at=format(self.fetched_at, "%Y-%m-%d %H:%M")))
         if self.usable_until is not None:

@@ -25,7 +25,8 @@ SENDER: Final = {
 """The municipality that the sandbox knows."""
 FILES: Final = {"fagmelding": "fagmelding.xml", "identmelding": "identmelding.xml"}
 """As ``kpr-send sample`` names them."""
-_ORIGIN: Final = Text("kpr-send's built-in configuration")
+BUILT_IN: Final = Text("kpr-send's built-in configuration")
+"""What such a configuration is called in place of a file."""
 
 
 def values(folder: str, *, with_files: bool = True) -> dict[str, dict[str, object]]:
@@ -59,4 +60,4 @@ def rehearsal(environ: Mapping[str, str], folder: Path | None = None) -> Setting
     there = all((place / file).exists() for file in FILES.values())
     document = values(str(place), with_files=there)
     settings = from_document(document | document.pop(""), Environment.LOKAL, path=place / "lokal.toml", environ=environ)
-    return replace(settings, origin=_ORIGIN)
+    return replace(settings, origin=BUILT_IN)

@@ -182,7 +182,7 @@ def municipality_page(look: PageLook, details: MunicipalityDetails) -> str:
         reports=[_submission(look, line, one) for one in details.reports],
         history=[(_moment(one.at), _happened(one), _name(shipments.get(one.msg_id))) for one in history[:_MOST_EVENTS]],
         left_out=max(0, len(history) - _MOST_EVENTS),
-        older=Text("Older lines are in the journal: kpr-send journal show."),
+        older=Text("Older lines are in the journal: kpr-send journal export."),
     )
 
 

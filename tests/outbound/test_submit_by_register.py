@@ -297,4 +297,4 @@ def test_config_check_says_that_the_configuration_was_the_source(scene: Scene) -
 
     _, checks = _check(scene)
 
-    assert "queue 171479_async, from files" in checks["receiver"]["seen"]
+    assert "queue 171479_async, from the configuration's files" in checks["receiver"]["seen"]
