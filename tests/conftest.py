@@ -34,6 +34,7 @@ if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK) and shutil.disk_us
 pytest_plugins = (
     "tests.helpers.keys_once",
     "tests.helpers.schema_once",
+    "tests.helpers.proton_once",
     "tests.helpers.figures",
     "tests.helpers.slow",
     "tests.helpers.brokers",
