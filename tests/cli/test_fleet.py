@@ -153,7 +153,7 @@ def test_pairs_are_taken_from_drop_folders(tmp_path: Path, command: Command) -> 
 
     found = by_name(json.loads(out))
     assert (code, found["1103"]["result"]["state"], found["4601"]["result"]["state"]) == (0, "delivered", "waiting")
-    assert sorted(path.name for path in (tmp_path / "1103/in/sent").glob("*/*")) == [
+    assert sorted(path.name for path in (tmp_path / "1103/in/sent").glob("*/*.xml")) == [
         "fagmelding.xml",
         "identmelding.xml",
     ]
