@@ -11,7 +11,7 @@ from typing import Final
 
 import click
 
-from kpr_sender.app import journal_storage
+from kpr_sender.app import journal_storage, login_name
 from kpr_sender.cli import console, output
 from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.cli.status import journal_of
@@ -26,9 +26,11 @@ from kpr_sender.operator.resolve import look_up
 from kpr_sender.privacy import redact, redact_text
 from kpr_sender.render import json
 from kpr_sender.render.json import decision_json
+from kpr_sender.render.language import say
 from kpr_sender.render.retention import pruned_screen
 from kpr_sender.render.text import accepted_lines, counts, finding_lines, log_screen, verification_screen
 from kpr_sender.report import decisions_in
+from kpr_sender.settings import kinds
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
 
@@ -84,6 +86,34 @@ def migrate_command(invocation: Invocation) -> int:
         before, now = versions
         text = Text("The database has schema {now} now; before it had {before}.", now=now, before=before)
     return output.nothing(invocation, settings, text)
+
+
+@command.command("move")
+@click.option("--to", "url", metavar="URL", required=True, help="postgresql://USER@HOST/DATABASE, without password.")
+@_yes
+@click.pass_obj
+def move_command(invocation: Invocation, *, url: str, yes: bool) -> int:
+    """Take the journal of a file over into a database; the file is marked as moved, and refused from then on.
+
+    It is verified before and after. The database's tables must be there (kpr-send journal migrate); its password comes
+    from journal.password_file and the like, or from pgpass. Put the address into journal.url afterwards.
+    """
+    settings = invocation.own_settings()
+    try:
+        target = str(kinds.DATABASE_URL.parse(url, Path()))
+    except ValueError as error:
+        why = say(error.args[0]) if error.args else say(kinds.DATABASE_URL.expected)
+        raise click.BadParameter(why, param_hint="--to") from None
+    _ask(invocation, Text("Shall the journal be in the database from now on, and the file be used no more?"), yes=yes)
+    file, database = (
+        journal_storage(dataclasses.replace(settings, journal=dataclasses.replace(settings.journal, url=one)))
+        for one in (None, target)
+    )
+    counted = file.move_to(database, who=login_name())
+    moved = str(settings.journal.path)
+    value = json.envelope(None, environment=settings.environment.value, moved=moved, counted=counted)
+    text = Text("The journal is in the database now: {counts}.", counts=counts(counted))
+    return output.answer(invocation, value, [text, Text("Put the address into the configuration as journal.url.")])
 
 
 @command.command("backup")

@@ -35,6 +35,9 @@ _BUSY_SECONDS: Final = 10.0
 _CACHE_KIB: Final = 16_384  # a pair of usual size stays in memory until its commit
 _WAL_KEPT_BYTES: Final = 16 * 1024 * 1024  # what is left of the -wal after one large pair
 
+MOVED: Final = 0x4B50524D
+"""``KPRM``, in the file's header: the journal was moved to a database (``postgres_move``)."""
+
 _EMPTY: Final = 0
 _ADD_ENVIRONMENT: Final = """
     INSERT INTO journal (only_one, environment, created_at, journal_id) VALUES (1, ?, ?, lower(hex(randomblob(16))))
@@ -151,7 +154,7 @@ def require_journal(path: Path) -> None:
         try:
             # SQLite reads nothing but this file then, locks nothing and makes no -wal or -shm beside it.
             with closing(_connect(path, "ro&immutable=1")) as connection:
-                ours = _pragma(connection, "application_id") == schema.APPLICATION_ID
+                ours = _pragma(connection, "application_id") in {schema.APPLICATION_ID, MOVED}
                 if not ours and _require_ours(connection, path) == _EMPTY:
                     _require_our_wal(path)
         except sqlite3.Error as error:
@@ -301,6 +304,12 @@ def _require_ours(connection: SqliteDatabase, path: Path) -> int:
     tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
     if version == _EMPTY and application == 0 and tables == 0:
         return _EMPTY
+    if application == MOVED:
+        raise JournalUnwritable(
+            Text("This journal was moved to a database: the file is not used any more."),
+            where=str(path),
+            next_step=Text("Name the database in journal.url, as kpr-send journal move said; keep the file."),
+        )
     if application != schema.APPLICATION_ID:
         raise JournalUnwritable(OTHER_DATABASE, where=str(path), next_step=CHECK_NAME)
     if version > schema.VERSION:

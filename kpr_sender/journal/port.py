@@ -430,6 +430,9 @@ class JournalStorage(Protocol):
     def is_same(self, one: Path, other: Path) -> bool:
         """Tell whether two files are copies of one journal; not where one cannot be read."""
 
+    def move_to(self, other: JournalStorage, *, who: str) -> Mapping[str, int]:
+        """Have a database take it over, and be refused from then on; return how much there was, by kind."""
+
     def document(self, name: str) -> Document:
         """Return what is kept beside it under a name: ``looks``, ``logins``."""
 
@@ -441,7 +444,6 @@ class JournalStorage(Protocol):
 
         Raises:
             UsageError: Nothing speaks against the journal, or reason or name is missing.
-            JournalLocked: Another run has locked it.
         """
 
     def witness_concerns(self) -> Iterator[str]:

@@ -83,6 +83,11 @@ class PostgresJournal(SqlJournal):
             know_timeline(database, rows.time_text(now()))
         self._mark()
 
+    @property
+    def store(self) -> PostgresStore:
+        """Where it is stored."""
+        return self._store
+
     def begin_publish(self, msg_id: str) -> Shipment:
         """As ``Journal.begin_publish``, and only with a fresh lease."""
         self.require_transfer_may_begin()

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from kpr_sender.documents import Document
-from kpr_sender.errors import JournalUnwritable
+from kpr_sender.errors import JournalUnwritable, UsageError
 from kpr_sender.journal import postgres_restored, recovery, sql
 from kpr_sender.journal.location import require_private_folder
-from kpr_sender.journal.port import Journal, JournalView
+from kpr_sender.journal.port import Journal, JournalStorage, JournalView
 from kpr_sender.journal.postgres import PostgresJournal, PostgresView
 from kpr_sender.journal.postgres_connection import PostgresStore, marks_of
 from kpr_sender.journal.postgres_document import PostgresDocument
@@ -136,6 +136,14 @@ class PostgresStorage:
 
         journal = journal_in(one)
         return journal is not None and journal == journal_in(other)
+
+    def move_to(self, other: JournalStorage, *, who: str) -> Mapping[str, int]:  # noqa: ARG002 - it is refused
+        """Refuse: databases have tools of their own for that."""
+        raise UsageError(
+            Text("The journal is in a database already."),
+            where=place_of(self.settings),
+            next_step=Text("Move the database with its own tools (docs/fleet.md)."),
+        )
 
     def document(self, name: str) -> Document:
         """Return what is kept of the journal under a name, for all machines."""

@@ -14,7 +14,7 @@ from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import marker, recovery, witness
 from kpr_sender.journal.location import require_local, require_own_journal, require_private_folder
 from kpr_sender.journal.lock import JournalLock, last_taken
-from kpr_sender.journal.port import Journal, JournalView
+from kpr_sender.journal.port import Journal, JournalStorage, JournalView
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.values import Accepted, Verification
 from kpr_sender.model import Environment
@@ -83,6 +83,12 @@ class SqliteStorage:
 
         begun = begun_at(one)
         return begun is not None and begun == begun_at(other)
+
+    def move_to(self, other: JournalStorage, *, who: str) -> Mapping[str, int]:
+        """Have a database take it over."""
+        from kpr_sender.journal.postgres_move import move
+
+        return move(self, other, now=self.now, who=who)
 
     def document(self, name: str) -> Document:
         """Return the file beside it that a name says."""

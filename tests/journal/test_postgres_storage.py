@@ -34,13 +34,15 @@ class Office:
     bus: MemoryBus
     capsys: pytest.CaptureFixture[str]
     machine: str = "one"
+    in_file: bool = False
 
     def settings(self) -> Settings:
         secret = self.kommune.folder / "journal-password"
         secret.write_text(PASSWORD, encoding="utf-8")
         secret.chmod(0o600)
         folder = self.kommune.folder / self.machine
-        journal = {"path": str(folder / "journal"), "url": self.database.url, "password_file": str(secret)}
+        journal = {"path": str(folder / "journal"), "password_file": str(secret)}
+        journal |= {} if self.in_file else {"url": self.database.url}
         return self.kommune.configure({"journal": journal, "bus": {"receipts_queue": self.database.queue}})
 
     def send(self) -> Report:
@@ -97,6 +99,27 @@ def test_a_pair_is_sent_and_every_command_of_the_journal_works(office: Office, t
     code, told = office.command("journal", "migrate")
     assert (code, "up to date" in told) == (0, True)
     assert office.command("--journal", str(tmp_path / "x.db"), "status")[0] == 64
+
+
+def test_a_journal_in_a_file_is_moved_by_the_command_and_goes_on(office: Office) -> None:
+    office.in_file = True
+    assert office.send().exit_code == 0
+    sent = len(office.bus.published)
+    for wrong in (
+        "https://db/kpr",
+        f"postgresql://kpr:{PASSWORD}@127.0.0.1/kpr",
+        "postgresql://db.example.no/kpr?sslmode=require",
+    ):
+        code, told = office.command("journal", "move", "--to", wrong, "--yes")
+        assert code == 64, told
+    code, told = office.command("journal", "move", "--to", office.database.url, "--yes")
+    assert (code, "2 shipments" in told) == (0, True), told
+    code, told = office.command("status")
+    assert (code, "was moved to a database" in told) == (73, True)
+    office.in_file = False
+    assert office.states() == [S.DELIVERED, S.DELIVERED]
+    assert (office.send().exit_code, len(office.bus.published)) == (0, sent)
+    assert office.command("journal", "verify")[0] == 0
 
 
 def test_a_backup_is_a_dump_of_this_journal_alone_which_restores(office: Office, tmp_path: Path) -> None:
