@@ -132,6 +132,7 @@ def test_what_is_no_address_is_a_wrong_command_line(tmp_path: Path, command: Com
     assert "127.0.0.1:8080" in err
 
 
+@pytest.mark.nightly  # a process of its own, for what the contracts of import-linter hold as well
 def test_nothing_of_it_is_loaded_by_another_command(tmp_path: Path) -> None:
     made = fleet(tmp_path, "1103", files=False)
     program = (

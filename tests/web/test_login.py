@@ -294,6 +294,15 @@ def test_a_provider_that_does_not_answer_or_has_another_certificate_is_said(
             assert (answer.status_code, "cannot be reached" in answer.text) == (502, True)
 
 
+def test_what_a_provider_says_of_itself_changes_nothing_of_how_it_is_asked(
+    browser: TestClient, idp: Provider, tmp_path: Path
+) -> None:
+    with provider(make_authority(tmp_path), tmp_path) as stranger:  # nobody trusts its certificate
+        idp.metadata = {"token_endpoint": f"{stranger.issuer}/token", "verify": False, "trust_env": True}
+
+        assert log_in(browser, idp).status_code == 502
+
+
 def test_a_short_session_secret_is_refused(web: WebSettings, clock: Clock) -> None:
     with pytest.raises(ConfigInvalid, match="too short"):
         login(replace(web, session_secret=Secret("short")), clock)
