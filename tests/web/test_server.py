@@ -78,8 +78,8 @@ def test_tls_is_1_2_or_newer_and_its_certificate_must_be_one(tmp_path: Path) -> 
             old.wrap_socket(plain, server_hostname="127.0.0.1")
 
     (tmp_path / "no.pem").write_text("no")
-    for wrong in ({"certificate": tmp_path / "no.pem"}, {"key": tmp_path / "none.key"}):
-        with pytest.raises(ConfigInvalid, match="certificate cannot be used"), served(replace(web, **wrong)):
+    for wrong in (replace(web, certificate=tmp_path / "no.pem"), replace(web, key=tmp_path / "none.key")):
+        with pytest.raises(ConfigInvalid, match="certificate cannot be used"), served(wrong):
             pass
 
 
