@@ -150,7 +150,7 @@ def _run(
                 raise KeyboardInterrupt from None  # the register was asked no more: that says nothing about it
             invocation.ending.known(error.exit_code)
             known = _known(settings, observe.msg_id)
-            if known is None or _counts_more(error, known):
+            if known is None or _counts_more(error, known, drop=settings.files.drop is not None):
                 raise
             # What is nobody's move is no mail of cron's.
             silent = invocation.loudness is Loudness.QUIET and error.fault is Fault.NOBODY
@@ -180,15 +180,15 @@ def _known(settings: Settings, msg_id: str) -> Report | None:
         return None
 
 
-def _counts_more(error: KprError, known: Report) -> bool:
+def _counts_more(error: KprError, known: Report, *, drop: bool) -> bool:
     """Return whether the submission's own state says nothing of why the run ended.
 
     So where it is sealed and its journal cannot be written, where what takes its place is refused, and where nothing is
-    wrong with it but something is with another pair.
+    wrong with it but something is with another pair that lies in the drop folder.
     """
     if isinstance(error, JournalUnwritable):
         return known.submission.state is SubmissionState.SEALED
-    if known.error is None and isinstance(error, AlreadySubmitted | InputRefused):
+    if drop and known.error is None and isinstance(error, AlreadySubmitted | InputRefused):
         return True
     return isinstance(error, InDoubt) and worst([known.error, error]) is error
 
