@@ -436,7 +436,7 @@ class RabbitMq:
         with (self._folder / "start.log").open("ab") as log:
             self._process = subprocess.Popen(
                 self._inside(str(self._sbin / "rabbitmq-server")),
-                env=self._environment(),
+                env=self._environment() | self._at_once(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -445,6 +445,21 @@ class RabbitMq:
         self._wait_for_port(self.port)
         self._wait_for_port(self.tls_port)
         self.wait_until("rabbit:is_running()", _START_SECONDS)  # it listens a moment earlier
+        if not self._modules.exists():
+            loaded = self.evaluate("[Module || {Module, File} <- code:all_loaded(), is_list(File)]")
+            self._modules.write_text(f"{loaded}.\n")
+
+    @property
+    def _modules(self) -> Path:
+        return self._folder / "modules"
+
+    def _at_once(self) -> dict[str, str]:
+        """Have a node load at once what it had loaded the last time: one by one takes twice the processor's time."""
+        if not self._modules.exists():
+            return {}
+        path = list(map(ord, str(self._modules)))  # a string of Erlang's without quotes, which the shell would take
+        load = f"code:ensure_modules_loaded(hd(element(2,file:consult({path}))))"
+        return {"ERL_AFLAGS": f"-eval {load}".replace(", ", ",")}
 
     def _wait_for_port(self, port: int) -> None:
         deadline = time.monotonic() + _START_SECONDS
