@@ -9,9 +9,11 @@ Linux tells by ``/proc/self/mountinfo``, Windows by the kind of drive. Elsewhere
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -85,11 +87,16 @@ def file_system(path: Path) -> str:
     resolved = Path(os.path.realpath(path))
     if sys.platform == "win32":
         return _windows_drive(resolved)
+    return kind_in(_mounts(int(time.monotonic())), resolved)
+
+
+@functools.lru_cache(maxsize=1)
+def _mounts(_second: int) -> str:
+    """Return what is mounted where, as it was within the same second: a fleet's journals are asked for by hundreds."""
     try:
-        text = _MOUNTS.read_text("utf-8", "surrogateescape")
+        return _MOUNTS.read_text("utf-8", "surrogateescape")
     except OSError:
         return ""
-    return kind_in(text, resolved)
 
 
 def kind_in(mountinfo: str, path: Path) -> str:

@@ -61,7 +61,8 @@ def decisions_in(history: Iterable[JournalEvent]) -> tuple[JournalEvent, ...]:
 
 def replacement_of(journal: JournalView, submission: Submission) -> Submission | None:
     """Return the submission that has taken this one's place; None where none has."""
-    return next((one for one in journal.submissions() if one.replaces == submission.submission_id), None)
+    replacing = next((one for one in journal.entries() if one.replaces == submission.submission_id), None)
+    return None if replacing is None else journal.submission(replacing.submission_id)
 
 
 def deadline_of(settings: Settings, year: int) -> Deadline:

@@ -103,7 +103,7 @@ class Supervisor(Generic[Work, Found]):
     _stopping: bool = False
     _stops: int = 0
     _passed_on: int = 0
-    _wake: tuple[Connection, Connection] = field(default_factory=lambda: multiprocessing.Pipe(duplex=False))
+    _wake: tuple[Any, Any] = field(default_factory=lambda: multiprocessing.Pipe(duplex=False))
 
     def run(self, planned: Iterable[PlannedRun[Work]]) -> list[EndedRun[Found]]:
         """Carry all out, and return how each has ended, in the order in which they ended.
@@ -232,14 +232,16 @@ def _carry_out(target: Callable[[Work], Found], work: Work, answers: Connection)
 
 def _signal(process: _Process, number: int) -> None:
     """Signal a process that has not closed its end of the pipe, and so is there."""
-    pid = process.process.pid
     with suppress(OSError):
-        if pid is not None and sys.platform != "win32":
-            os.kill(pid, number)
-        else:
+        if sys.platform == "win32":
             process.process.terminate()
+        elif process.process.pid is not None:
+            os.kill(process.process.pid, number)
 
 
 def _kill(process: _Process) -> None:
     process.killed = True
-    _signal(process, signal.SIGTERM if sys.platform == "win32" else signal.SIGKILL)
+    if sys.platform == "win32":
+        _signal(process, signal.SIGTERM)
+    else:
+        _signal(process, signal.SIGKILL)

@@ -31,6 +31,7 @@ from kpr_sender.journal.values import (
     NoticeRecord,
     Pruned,
     ReceiptDocument,
+    SubmissionEntry,
     Verification,
 )
 from kpr_sender.model import (
@@ -55,6 +56,9 @@ class JournalView(Protocol):
     def submissions(self) -> tuple[Submission, ...]:
         """Return all submissions, the newest first."""
 
+    def entries(self) -> tuple[SubmissionEntry, ...]:
+        """Return what one chooses by among all submissions, the newest first; far quicker than ``submissions``."""
+
     def by_payloads(
         self,
         *,
@@ -65,10 +69,7 @@ class JournalView(Protocol):
         year: int,
         payload_sha256: Mapping[MessageType, str],
     ) -> Submission | None:
-        """Return the submission that has exactly these payloads, whichever HER-id it was made under.
-
-        One under ``sender_her_id`` comes first.
-        """
+        """Return the submission that has exactly these payloads, under any HER-id; ``sender_her_id``'s comes first."""
 
     def shipment(self, msg_id: str) -> Shipment | None:
         """Return the shipment that has or had this MsgId, in lower case."""
@@ -102,11 +103,7 @@ class JournalView(Protocol):
         """
 
     def unverified_stored(self, msg_id: str | None) -> tuple[int, int]:
-        """Return how many unverified receipts are stored that name a shipment, and how many bytes they take.
-
-        Args:
-            msg_id: One that the shipment has or had; None for those that name none, of all shipments.
-        """
+        """Return how many unverified receipts name a shipment, or nothing for None, and how many bytes they take."""
 
     def stored_receipt(self, sealed: bytes, msg_id: str) -> Receipt | None:
         """Return the receipt that came as these bytes; None where there is none.

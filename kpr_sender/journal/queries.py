@@ -10,7 +10,7 @@ from typing import Final, Self
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import rows, sql
 from kpr_sender.journal.database import Database, Store, Value
-from kpr_sender.journal.values import JournalEvent, NewSubmission, NoticeRecord, ReceiptDocument
+from kpr_sender.journal.values import JournalEvent, NewSubmission, NoticeRecord, ReceiptDocument, SubmissionEntry
 from kpr_sender.model import (
     Envelope,
     Environment,
@@ -42,6 +42,14 @@ class SqlView:
         with self._store.reading() as connection:
             ids = [row["submission_id"] for row in connection.execute(sql.SUBMISSION_IDS)]
             return tuple(filter(None, (rows.read_submission(connection, submission_id) for submission_id in ids)))
+
+    def entries(self) -> tuple[SubmissionEntry, ...]:
+        """Return what one chooses by among all submissions, the newest first."""
+        with self._store.reading() as connection:
+            return tuple(
+                SubmissionEntry(row["submission_id"], row["kommunenummer"], row["bydel"], row["year"], row["replaces"])
+                for row in connection.execute(sql.SUBMISSION_ENTRIES)
+            )
 
     def by_payloads(
         self,

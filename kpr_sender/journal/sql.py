@@ -20,6 +20,9 @@ ADD_MIGRATION: Final = "INSERT INTO migration (version, name, applied_at) VALUES
 
 SUBMISSION: Final = "SELECT * FROM submission WHERE submission_id = ?"
 SUBMISSION_IDS: Final = "SELECT submission_id FROM submission ORDER BY sequence DESC"
+SUBMISSION_ENTRIES: Final = """
+    SELECT submission_id, kommunenummer, bydel, year, replaces FROM submission ORDER BY sequence DESC
+"""
 # Whichever HER-id it was sent from: that is configuration, and configuration is corrected (promise G1).
 LATEST_SUBMISSION: Final = """
     SELECT submission_id FROM submission

@@ -46,6 +46,21 @@ DECISIONS: Final = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class SubmissionEntry:
+    """What one chooses by among submissions, without their shipments.
+
+    Attributes:
+        replaces: The submission this one replaces, or None.
+    """
+
+    submission_id: str
+    kommunenummer: str
+    bydel: str
+    year: int
+    replaces: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class NewShipment:
     """A shipment to be stored, with its sealed bytes as a stream.
 

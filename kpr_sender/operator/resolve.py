@@ -15,7 +15,7 @@ from typing import Final
 from kpr_sender.errors import NothingSubmitted, UsageError
 from kpr_sender.journal.admission import pruned_away, require_clean
 from kpr_sender.journal.port import Journal, JournalView
-from kpr_sender.journal.values import LOOK_ANYWAY, JournalEvent
+from kpr_sender.journal.values import LOOK_ANYWAY, JournalEvent, SubmissionEntry
 from kpr_sender.lifecycle import words_of
 from kpr_sender.messages.transport import plain_id
 from kpr_sender.model import Shipment, Submission
@@ -342,11 +342,12 @@ def look_up(journal: JournalView, submission_id: str | None, settings: Settings)
         UsageError: The id is not in this journal.
     """
     if submission_id is None:
-        submissions, year = _without_other_bydeler(journal, settings.sender), settings.report.year
-        replaced = {one.replaces for one in submissions}
-        of_year = (one for one in submissions if one.year == year)
-        not_over = (one for one in submissions if one.submission_id not in replaced and not _is_over(one))
-        return next(of_year, None) or next(not_over, None)
+        entries, year = _without_other_bydeler(journal, settings.sender), settings.report.year
+        replaced = {one.replaces for one in entries}
+        if of_year := next((one for one in entries if one.year == year), None):
+            return journal.submission(of_year.submission_id)
+        last = (journal.submission(one.submission_id) for one in entries if one.submission_id not in replaced)
+        return next((one for one in last if one is not None and not _is_over(one)), None)
     found = journal.submission(submission_id)
     if found is None and (shipment := journal.shipment(plain_id(submission_id))) is not None:
         found = journal.submission(shipment.submission_id)
@@ -360,13 +361,15 @@ def look_up(journal: JournalView, submission_id: str | None, settings: Settings)
 
 def newest_awaiting(journal: JournalView, settings: Settings) -> Submission | None:
     """Return the newest submission that still waits for a receipt, else the one that counts in the configured year."""
-    awaiting = (one for one in _without_other_bydeler(journal, settings.sender) if one.awaits_answer)
+    entries = _without_other_bydeler(journal, settings.sender)
+    submissions = (journal.submission(one.submission_id) for one in entries)
+    awaiting = (one for one in submissions if one is not None and one.awaits_answer)
     return next(awaiting, None) or look_up(journal, None, settings)
 
 
-def _without_other_bydeler(journal: JournalView, sender: SenderSettings) -> tuple[Submission, ...]:
+def _without_other_bydeler(journal: JournalView, sender: SenderSettings) -> tuple[SubmissionEntry, ...]:
     ours, bydel = sender.kommunenummer, sender.bydel
-    return tuple(one for one in journal.submissions() if one.kommunenummer != ours or one.bydel == bydel)
+    return tuple(one for one in journal.entries() if one.kommunenummer != ours or one.bydel == bydel)
 
 
 def _is_over(submission: Submission) -> bool:

@@ -375,3 +375,19 @@ def test_sealing_in_one_chunk_or_many_is_the_same(tmp_path: Path) -> None:
         )
         first, second = journal.create(new_submission(shipments=(one, many))).shipments
         assert first.sealed_sha256 == second.sealed_sha256
+
+
+def test_entries_say_what_one_chooses_by_the_newest_first(journal: Journal) -> None:
+    journal.create(new_submission("2023-aaaa0001", year=2023))
+    first = journal.create(new_submission("2024-aaaa0001", bydel="03"))
+    journal.create(new_submission("2024-bbbb0001"))
+    again = new_submission("2024-aaaa0002", bydel="03", replaces=first.submission_id, reason="asked FHI")
+    journal.create(again)
+
+    assert [(one.submission_id, one.bydel, one.year, one.replaces) for one in journal.entries()] == [
+        ("2024-aaaa0002", "03", 2024, "2024-aaaa0001"),
+        ("2024-bbbb0001", "00", 2024, None),
+        ("2024-aaaa0001", "03", 2024, None),
+        ("2023-aaaa0001", "00", 2023, None),
+    ]
+    assert [one.submission_id for one in journal.entries()] == [one.submission_id for one in journal.submissions()]

@@ -15,7 +15,7 @@ from kpr_sender.app import utc_now
 from kpr_sender.cli.called import Called
 from kpr_sender.errors import AccessRefused, KprError, LastError, QueueShared
 from kpr_sender.events import Event, EventKind
-from kpr_sender.journal.values import JournalEvent, NoticeRecord
+from kpr_sender.journal.values import JournalEvent, NoticeRecord, SubmissionEntry
 from kpr_sender.model import ErrorMessage, MessageType, ReceiptError, SourceFile, Submission
 from kpr_sender.notify.metrics_file import PrometheusFile
 from kpr_sender.notify.port import Delivery
@@ -63,6 +63,9 @@ class _Planted:
         waiting = [replace(half, state=state) for state in (S.PUBLISHED, S.IN_DOUBT)]
         faulted = pair(half, replace(half, state=S.FAULTED))
         return replace(pair(half, S.DELIVERED), reason=self.text), pair(*waiting), faulted
+
+    def entries(self) -> tuple[SubmissionEntry, ...]:
+        return ()
 
     def events(self, msg_id: str | None) -> tuple[JournalEvent, ...]:
         return (JournalEvent(AT, msg_id or "", "person-arrived", self.text, self.text, {self.text: self.text}),)
