@@ -42,7 +42,8 @@ def all_loaded(config: str) -> Settings:
     for clean in (foreign_text, redact_text, shown_text):
         clean(_DIGITS_TO_LOOK_AT)
     with TemporaryDirectory(prefix="kpr-loaded-") as name, mock.patch.dict(os.environ, XDG_STATE_HOME=name):
-        folder = Path(name)
+        folder = Path(name, "kommune")  # beside the witness, which would else go to the machine's own folder
+        folder.mkdir()
         own = dataclasses.replace(settings.journal, path=folder / "journal.db", receipts_dir=folder / "receipts")
         bus = MemoryBus(Fhi(Municipality(Path(config).parent).pki).answer)
         with Client(dataclasses.replace(settings, journal=own), bus=bus) as client:
