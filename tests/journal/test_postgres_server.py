@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -87,3 +88,69 @@ def test_tables_are_made_by_migrate_alone_and_those_of_another_version_refused(b
         boss.execute("INSERT INTO migration VALUES (0, 'an earlier one', %s)", (datetime.now(UTC).isoformat(),))
     with pytest.raises(KprError, match="no tables"):
         storage.open(who="vakt")
+
+
+class _Pooler:
+    """Gives its clients' statements to the server's sessions as PgBouncer does; the latest that is free comes first."""
+
+    def __init__(self, database: Database, *, by_session: bool) -> None:
+        self._database = database
+        self._by_session = by_session
+        self.free: list[Any] = []
+        self.opened: list[Any] = []
+
+    def connect(self, _settings: object) -> Any:
+        return _Client(self)
+
+    def take(self) -> Any:
+        if not self.free:
+            self.opened.append(self._database.boss())
+            self.free.append(self.opened[-1])
+        return self.free.pop()
+
+    @property
+    def by_session(self) -> bool:
+        return self._by_session
+
+
+class _Client:
+    """A client's connection to the pooler, with the number that the pooler has made up for it."""
+
+    def __init__(self, pooler: _Pooler) -> None:
+        self._pooler = pooler
+        self._pinned: Any = None
+        self.info = types.SimpleNamespace(backend_pid=-1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._pinned is not None:
+            self._pooler.free.append(self._pinned)
+
+    def execute(self, statement: str, values: Any = None) -> Any:
+        session = self._pinned or self._pooler.take()
+        found = session.execute(statement, values)
+        if self._pooler.by_session or statement == "BEGIN" or (self._pinned and statement != "ROLLBACK"):
+            self._pinned = session
+        else:
+            self._pinned = None
+            self._pooler.free.append(session)
+        return found
+
+
+def test_a_pooler_is_refused_where_clients_take_turns_on_a_session_and_taken_where_not(
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    postgres_server.require_own_sessions(postgres.settings())  # none at all
+    for by_session in (True, False):
+        pooler = _Pooler(postgres, by_session=by_session)
+        monkeypatch.setattr(postgres_server, "bare", pooler.connect)
+        if by_session:
+            postgres_server.require_own_sessions(postgres.settings())
+        else:
+            with pytest.raises(KprError, match="take turns on one session") as raised:
+                postgres_server.require_own_sessions(postgres.settings())
+            assert (raised.value.exit_code, "pool_mode = session" in raised.value.next_step) == (78, True)
+        for session in pooler.opened:
+            session.close()
