@@ -107,10 +107,10 @@ class Lease:
             JournalUnwritable: The database is not reached, or has other tables than these.
         """
         place = place_of(settings)
-        require_own_sessions(settings)
         connection = connect(settings)
         try:
             with translated(place):
+                require_own_sessions(settings, connection)
                 prepare(connection, ("idle_session_timeout", f"{LEASE_SECONDS}s"))
                 require_version(connection, place)
                 if (number := number_of(connection, environment, queue)) is None:

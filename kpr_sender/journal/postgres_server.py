@@ -138,37 +138,40 @@ def prepare(connection: Connection, *settings: tuple[str, object]) -> None:
     connection.execute(statement.encode(), [part for pair in chosen for part in pair])
 
 
-def require_own_sessions(settings: JournalSettings) -> None:
+def require_own_sessions(settings: JournalSettings, connection: Connection) -> None:
     """Refuse a pooler that lets several clients take turns on a session of the server's.
 
     Between us and the server is one where the session's number that we were given is not the session's own. It then
     must give a second client another session while the first is there, and none what the first one has set.
 
+    Args:
+        settings: Where the database is.
+        connection: An open one, on which nothing is under way.
+
     Raises:
         ConfigInvalid: It does not.
     """
-    with ExitStack() as opened:
+    with ExitStack() as opened, translated(place_of(settings)):
+        if _session(connection) == connection.info.backend_pid:
+            return
         first = opened.enter_context(bare(settings))
-        with translated(place_of(settings)):
-            if _session(first) == first.info.backend_pid:
-                return
-            for number in range(_ROUNDS):
-                other = opened.enter_context(bare(settings))
-                before = _session(first)
-                first.execute("SELECT set_config('kpr.probe', %s, false)", (str(number),))
-                other.execute("BEGIN")
-                seen = other.execute("SELECT current_setting('kpr.probe', true)").fetchone()
-                shared = _session(other) == before or bool(seen and seen[0]) or _session(first) != before
-                with suppress(psycopg.Error):
-                    other.execute("ROLLBACK")
-                if shared:
-                    raise ConfigInvalid(
-                        Text("A pooler between here and the database lets clients take turns on one session."),
-                        where=place_of(settings),
-                        next_step=Text(
-                            "Let journal.url name the server itself, or a pooler in session mode (pool_mode = session)."
-                        ),
-                    )
+        for number in range(_ROUNDS):
+            other = opened.enter_context(bare(settings))
+            before = _session(first)
+            first.execute("SELECT set_config('kpr.probe', %s, false)", (str(number),))
+            other.execute("BEGIN")
+            seen = other.execute("SELECT current_setting('kpr.probe', true)").fetchone()
+            shared = _session(other) == before or bool(seen and seen[0]) or _session(first) != before
+            with suppress(psycopg.Error):
+                other.execute("ROLLBACK")
+            if shared:
+                raise ConfigInvalid(
+                    Text("A pooler between here and the database lets clients take turns on one session."),
+                    where=place_of(settings),
+                    next_step=Text(
+                        "Let journal.url name the server itself, or a pooler in session mode (pool_mode = session)."
+                    ),
+                )
 
 
 def _session(connection: Connection) -> int:

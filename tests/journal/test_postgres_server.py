@@ -142,15 +142,16 @@ class _Client:
 def test_a_pooler_is_refused_where_clients_take_turns_on_a_session_and_taken_where_not(
     postgres: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    postgres_server.require_own_sessions(postgres.settings())  # none at all
+    with postgres.boss() as alone:
+        postgres_server.require_own_sessions(postgres.settings(), alone)  # none at all
     for by_session in (True, False):
         pooler = _Pooler(postgres, by_session=by_session)
         monkeypatch.setattr(postgres_server, "bare", pooler.connect)
         if by_session:
-            postgres_server.require_own_sessions(postgres.settings())
+            postgres_server.require_own_sessions(postgres.settings(), pooler.connect(None))
         else:
             with pytest.raises(KprError, match="take turns on one session") as raised:
-                postgres_server.require_own_sessions(postgres.settings())
+                postgres_server.require_own_sessions(postgres.settings(), pooler.connect(None))
             assert (raised.value.exit_code, "pool_mode = session" in raised.value.next_step) == (78, True)
         for session in pooler.opened:
             session.close()

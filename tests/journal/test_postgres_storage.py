@@ -193,6 +193,7 @@ def test_g1_another_timeline_is_refused_on_every_machine_and_accepted_once(offic
     assert office.bus.published == []
 
 
+@pytest.mark.nightly
 def test_g1_a_machine_that_saw_more_refuses_what_another_has_accepted(office: Office) -> None:
     office.seal()
     office.machine = "two"
