@@ -7,11 +7,11 @@ import json
 import statistics
 from typing import Final
 
-from bench.cases import checking, fleet, flood, protection, sending, size, start
+from bench.cases import checking, fleet, flood, page, protection, sending, size, start
 from bench.measure import ROOT, Case, Sample, Unavailable
 
 _CASES: Final = {case.name: case for module in (protection, sending, checking, start) for case in module.CASES}
-_COUNTS: Final = {count.name: count for count in (*size.COUNTS, *flood.COUNTS, *fleet.COUNTS)}
+_COUNTS: Final = {count.name: count for count in (*size.COUNTS, *flood.COUNTS, *fleet.COUNTS, *page.COUNTS)}
 _FEWEST_PAIRS: Final = 5
 _ROW: Final = "{:<24} {:>6} {:>7} {:>9} {:>9} {:>9} {:>9}  {}"
 

@@ -6,6 +6,7 @@ alone; of a receipt's errors never OT), no name of a file.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,7 @@ from kpr_sender.journal.values import CREATED, JournalEvent
 from kpr_sender.model import Environment, Language, Receipt, Shipment
 from kpr_sender.profiles.profile import norwegian_time
 from kpr_sender.render.history import words_of_history
-from kpr_sender.render.html import page
+from kpr_sender.render.html import escape, page
 from kpr_sender.render.language import say, speaking
 from kpr_sender.report import Report
 from kpr_sender.result import environment_mark
@@ -111,7 +112,7 @@ class PageLook:
             return page(
                 template,
                 forms=_SELF,
-                w=_WORDS,
+                w={name: escape(words) for name, words in _WORDS.items()},
                 title=f"{mark}{say(title)}",
                 heading=title,
                 environment=self.environment.value,
@@ -139,6 +140,10 @@ def overview_page(look: PageLook, snapshot: Snapshot) -> str:
     query, lines = look.query, snapshot.lines
     listed = query.selected(lines)
     counted = {shown: sum(map(holds, lines)) for shown, (holds, _) in SELECTS.items()}
+    with speaking(look.language):
+        # What is said of one is said of many: each text is translated, cleaned and escaped once.
+        said = functools.cache(escape)
+        rows = [_row(look, one, said) for one in listed]
     title = Text(
         "KPR: {count} municipality needs a person",
         plural="KPR: {count:,} municipalities need a person",
@@ -156,7 +161,7 @@ def overview_page(look: PageLook, snapshot: Snapshot) -> str:
         ],
         query=query,
         kept={name: value for name, value in query.parameters.items() if name != "q"},
-        rows=[_row(look, one) for one in listed],
+        rows=rows,
     )
 
 
@@ -172,7 +177,7 @@ def municipality_page(look: PageLook, details: MunicipalityDetails) -> str:
         "fleet_municipality.html",
         title=Text("KPR: {key} {name}", key=line.key, name=line.name),
         reloads=True,
-        row=_row(look, line),
+        row=_row(look, line, _as_it_is),
         tone="good" if is_done(line) else "bad" if needs_person(line) else "mind",
         meaning=EXIT_OK_MEANING if error is None else error.meaning,
         code=EXIT_OK if error is None else error.exit_code,
@@ -204,7 +209,7 @@ def _read(snapshot: Snapshot) -> Text:
     return Text("As the journals were {at}.", at=snapshot.at.astimezone(norwegian_time()).strftime("%Y-%m-%d %H:%M:%S"))
 
 
-def _row(look: PageLook, line: MunicipalityLine) -> dict[str, Any]:
+def _row(look: PageLook, line: MunicipalityLine, said: Callable[[str], str]) -> dict[str, Any]:
     soon = [one for one in line.certificates if ends_soon(one, look.now)]
     first = min(line.certificates, key=lambda one: (not one.refused, one.ends), default=None)
     return {
@@ -213,14 +218,18 @@ def _row(look: PageLook, line: MunicipalityLine) -> dict[str, Any]:
         "link": look.query.link(f"{MUNICIPALITY}{line.key}"),
         "person": needs_person(line),
         "done": is_done(line),
-        "state": state_of(line),
-        "since": "" if line.since is None else _moment(line.since),
-        "next_step": next_step_of(line),
+        "state": said(state_of(line)),
+        "since": "" if line.since is None else said(_moment(line.since)),
+        "next_step": said(next_step_of(line)),
         "days_left": "" if line.days_left is None else line.days_left,
-        "certificate": Text("not known here") if first is None else _certificate(first, look.now),
+        "certificate": said(Text("not known here") if first is None else _certificate(first, look.now)),
         "certificate_soon": bool(soon),
-        "last_run": "" if line.last_run is None else _moment(line.last_run),
+        "last_run": "" if line.last_run is None else said(_moment(line.last_run)),
     }
+
+
+def _as_it_is(text: str) -> str:
+    return text
 
 
 def _certificate(one: CertificateLife, now: datetime) -> Text:
