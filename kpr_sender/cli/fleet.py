@@ -17,7 +17,7 @@ from kpr_sender.cli.fleet_run import PRELOAD, FleetFound, FleetOrder, carry_out,
 from kpr_sender.cli.invocation import Invocation, Loudness, parse_duration_option
 from kpr_sender.cli.main import COMMANDS
 from kpr_sender.cli.streams import as_it_is
-from kpr_sender.errors import AlreadySubmitted, Fault, KprError, UsageError
+from kpr_sender.errors import BY_CODE, AlreadySubmitted, Fault, KprError, UsageError
 from kpr_sender.events import Event, EventKind
 from kpr_sender.fleet.file import FleetFile, FleetMunicipality
 from kpr_sender.fleet.overview import MunicipalityStatus, overview, status_of
@@ -30,6 +30,8 @@ from kpr_sender.render.language import say
 from kpr_sender.settings.values import Settings
 from kpr_sender.settings.web import ListenAddress, parse_endpoint
 from kpr_sender.texts import Text
+
+_OF_SUBMISSIONS: Final = ("send", "wait")
 
 
 @click.group("fleet")
@@ -247,9 +249,13 @@ def _run(
     found: dict[str, FleetLine] = {}
 
     def ended(run: EndedRun[FleetFound]) -> None:
-        found[run.name] = line_after(chosen[run.name], run)
+        found[run.name] = line_after(chosen[run.name], run, command)
         shown.ended(found[run.name])
 
+    logging, verbose = not terminal and not quiet, invocation.loudness is Loudness.VERBOSE
+    planned = [
+        PlannedRun(one.name, FleetOrder(one, tuple(arguments), logging, verbose), one.group) for one in chosen.values()
+    ]
     supervisor = Supervisor[FleetOrder, FleetFound](
         target=carry_out,
         jobs=jobs or fleet.settings.jobs,
@@ -263,13 +269,13 @@ def _run(
         return True
 
     with ExitStack() as stack:
-        if not terminal and not quiet:
+        if logging:
             environment = fleet.environment.value
             logger = stack.enter_context(logging_to(as_it_is(sys.stderr), level="info", environment=environment))
             shown.log = lambda event: log_event(logger, event)
         before, invocation.ending.finish_step = invocation.ending.finish_step, finish
         try:
-            supervisor.run(_planned(one, arguments, logging=not terminal and not quiet) for one in chosen.values())
+            supervisor.run(planned)
         finally:
             invocation.ending.finish_step = before
     now = datetime.now(UTC)
@@ -277,13 +283,12 @@ def _run(
     return _answer(invocation, command, fleet, lines)
 
 
-def _planned(one: FleetMunicipality, arguments: Sequence[str], *, logging: bool) -> PlannedRun[FleetOrder]:
-    return PlannedRun(one.name, FleetOrder(one, tuple(arguments), logging), one.group)
-
-
-def line_after(one: FleetMunicipality, run: EndedRun[FleetFound]) -> FleetLine:
-    """Return what is known after a run: what it said, else what the journal says."""
-    if run.found is None:
+def line_after(one: FleetMunicipality, run: EndedRun[FleetFound], command: str) -> FleetLine:
+    """Return what is known after a run of a command: what it said, else what the journal says."""
+    error = None if run.found is None else run.found.error
+    # Interrupted before it had looked: of a submission the journal knows more.
+    interrupted = error is not None and error.code not in BY_CODE and command in _OF_SUBMISSIONS
+    if run.found is None or interrupted:
         known = _line_of(one, status_of(one, datetime.now(UTC)), begun=True)
         error, result, remarks = known.error, known.result, known.remarks
     else:

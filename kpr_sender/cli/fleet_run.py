@@ -44,16 +44,19 @@ class FleetOrder:
     Attributes:
         arguments: The command line after the options that say whose run it is.
         logging: Whether log lines go to standard error, as where nobody is at a terminal.
+        verbose: Whether more of them do.
     """
 
     municipality: FleetMunicipality
     arguments: tuple[str, ...]
     logging: bool = False
+    verbose: bool = False
 
     @property
     def command_line(self) -> tuple[str, ...]:
         """The whole command line, as it could be repeated for this municipality alone."""
-        return (*whose(self.municipality), "--json", *(() if self.logging else ("-q",)), *self.arguments)
+        loudness = () if self.logging else ("-q",)
+        return (*whose(self.municipality), "--json", *(("-v",) if self.verbose else loudness), *self.arguments)
 
 
 def whose(municipality: FleetMunicipality) -> tuple[str, ...]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +19,7 @@ from kpr_sender.fleet.supervisor import EndedRun
 from kpr_sender.outbound.drop import DropFolder
 from kpr_sender.render.fleet import concern
 from tests.fleet.test_file import known
+from tests.helpers.command import until
 from tests.helpers.fleet import Fleet, fleet, submitted
 
 Command = Callable[..., tuple[int, str, str]]
@@ -100,13 +104,34 @@ def test_a_run_whose_time_is_up_is_asked_to_end_and_says_what_is_known(tmp_path:
     )
 
 
+def test_a_signal_asks_all_to_end_and_nothing_more_begins(tmp_path: Path, command: Command) -> None:
+    made = fleet(tmp_path, "1103", "4601", "5001")
+    for name in ("1103", "4601", "5001"):
+        submitted(made, name, answered=False)
+        made.of(name).journal.with_name("journal.db.lock").unlink()  # each run makes its own
+
+    def ask_to_end() -> None:
+        until(lambda: all(made.of(name).journal.with_name("journal.db.lock").exists() for name in ("1103", "4601")))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    asking = threading.Thread(target=ask_to_end)
+    asking.start()
+    code, out, _ = command("--json", *options(made), "fleet", "wait", "--wait", "600s")
+    asking.join()
+
+    found = by_name(json.loads(out))
+    assert (code, {one["exit_code"] for one in found.values()}) == (80, {80})
+    assert {name: one["begun"] for name, one in found.items()} == {"1103": True, "4601": True, "5001": False}
+    assert not any(one["timed_out"] or one["killed"] or one["died"] for one in found.values())
+
+
 def test_a_run_that_is_killed_has_the_code_of_its_journal(tmp_path: Path) -> None:
     made = fleet(tmp_path, "1103", "4601")
     submitted(made, "1103", answered=False)
 
     for name, code in (("1103", 80), ("4601", 89)):
         one = made.read().named(name)
-        line = line_after(one, EndedRun(name, None, timed_out=True, killed=True, seconds=930.0))
+        line = line_after(one, EndedRun(name, None, timed_out=True, killed=True, seconds=930.0), "send")
         assert (line.exit_code, line.killed) == (code, True)
         assert "took too long" in concern(line)
 
