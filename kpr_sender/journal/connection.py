@@ -308,7 +308,7 @@ def _require_ours(connection: SqliteDatabase, path: Path) -> int:
         raise JournalUnwritable(
             Text("This journal was moved to a database: the file is not used any more."),
             where=str(path),
-            next_step=Text("Name the database in journal.url, as kpr-send journal move said; keep the file."),
+            next_step=Text("Name the database in journal.url, as kpr-send journal move --to URL said; keep the file."),
         )
     if application != schema.APPLICATION_ID:
         raise JournalUnwritable(OTHER_DATABASE, where=str(path), next_step=CHECK_NAME)

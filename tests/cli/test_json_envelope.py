@@ -199,6 +199,10 @@ CASES = [
     Case("journal export", "", 0),
     Case("journal export", "", 0, _published),
     Case("journal export", "", 73, _spoilt_journal),
+    Case("fleet serve", "more", 64),
+    Case("journal migrate", "", 0, _published),
+    Case("journal migrate", "more", 64),
+    Case("journal move", "--to nowhere --yes", 64),
     Case("journal release", "MSGID --reason phone --by Kari --yes", 64, _published),
     Case("journal prune", "--before 2025 --reason old --by Kari", 0, _delivered),
     Case("journal prune", "--before 2025 --reason old", 64),
@@ -245,9 +249,11 @@ ENDS_OTHERWISE = {
     "fleet check",
     "fleet certs",
     "fleet doctor",
+    "fleet serve",
+    "journal move",
 }
 """The first ends well below, the second in test_demo.py, the third in test_recovery.py, the fourth in test_notify.py;
-those of the fleet in test_fleet.py; the others leave a state whose code is seldom 0."""
+those of the fleet in test_fleet.py; the others need a database, or leave a state whose code is seldom 0."""
 
 
 @pytest.fixture
