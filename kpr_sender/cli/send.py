@@ -117,11 +117,11 @@ def _dropped(
     from kpr_sender.fleet.dropped import DropDecision, DropRun, second_look  # noqa: PLC0415 - where there is a folder
 
     look, decision = second_look(folder), DropDecision(**submitting)
-    if look.why_not is not None and not decision.is_made and not folder.is_busy and not _is_begun(settings):
+    if look.unready is not None and not decision.is_made and not folder.is_busy and not _is_begun(settings):
         if _days_left(settings) > _DAYS_TO_WAIT:
-            return output.nothing(invocation, settings, _waiting_for(look.why_not), state="waiting")
+            return output.nothing(invocation, settings, _waiting_for(look.unready), state="waiting")
         raise InputMissing(
-            Text("Nothing is submitted, and {why_not}.", why_not=look.why_not),
+            Text("Nothing is submitted, and {why_not}.", why_not=look.unready),
             where=str(folder.path),
             next_step=Text("Let the EPJ lay both files there."),
         )

@@ -102,6 +102,13 @@ class DropLook:
     steady_for: float
 
     @property
+    def unready(self) -> Text | None:
+        """Why nothing can be taken now, be it that the second look is still off; None where a pair can."""
+        if self.why_not is None and self.left:
+            return Text("the files have changed less than 30 seconds ago")
+        return self.why_not
+
+    @property
     def left(self) -> float:
         """How many seconds the second look is still off; 0 where it may be taken now."""
         return max(0.0, APART_SECONDS - self.steady_for)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +46,15 @@ class Scene:
         assert slept in ([30.0], [])
         with Client(self.settings, bus=self.bus) as client:
             return DropRun(client, folder, look, lambda _: client.wait(timeout=0)).carry_out(decision)
+
+    def finish(self) -> None:
+        """Let runs follow until the pair is delivered: one may only put back what was taken halfway."""
+        for _ in range(2):
+            try:
+                if self.run().exit_code == 0:
+                    return
+            except InputMissing:
+                continue
 
     def lying(self) -> dict[str, int]:
         """How many files lie in each folder, however deep."""
@@ -173,3 +183,34 @@ def test_findings_are_accepted_of_the_pair_that_was_set_aside(scene: Scene) -> N
 
     assert scene.run(DropDecision(accept_findings=2, by="Kari")).exit_code == 0
     assert scene.lying() == {"sent": 4}, "with what was found"
+
+
+class Killed(BaseException):
+    """What ends a run in the middle, as a kill does: nothing after it is done."""
+
+
+@pytest.mark.parametrize("survived", [0, 1, 2])
+def test_a_run_that_is_killed_between_two_renames_loses_nothing_and_sends_nothing_twice(
+    scene: Scene, survived: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.lay()
+    contents = sorted(path.read_bytes() for path in scene.folder.glob("*.xml"))
+    renames, rename = iter(range(100)), Path.rename
+
+    def rename_or_die(self: Path, target: Path) -> Path:
+        # The two halves into taken, then the pair into sent.
+        if scene.folder in self.parents and next(renames) == survived:
+            raise Killed
+        return rename(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "rename", rename_or_die)
+        with pytest.raises(Killed):
+            scene.run()
+    assert sorted(path.read_bytes() for path in scene.folder.rglob("*.xml")) == contents
+
+    scene.finish()
+
+    assert scene.lying() == {"sent": 2}
+    assert sorted(path.read_bytes() for path in scene.folder.rglob("*.xml")) == contents
+    assert len(scene.bus.published) == 2

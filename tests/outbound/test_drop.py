@@ -46,7 +46,9 @@ def test_a_pair_is_told_by_its_roots_and_taken_at_the_second_look(kommune: Munic
     first = folder.look(AT)
     assert (first.why_not, first.left, folder.take(first)) == (None, 30.0, None)
     assert folder.look(AT + timedelta(seconds=29.5)).left == 0.5
+    assert first.unready == "the files have changed less than 30 seconds ago"
     second = folder.look(LATER)
+    assert second.unready is None
     assert second.names == {MessageType.KPR_IPL: "uttrekk-1.XML", MessageType.KPR_IDE: "uttrekk-2.xml"}
 
     pair = folder.take(second)
