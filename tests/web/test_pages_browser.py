@@ -79,7 +79,12 @@ def test_axe_finds_nothing_on_any_page_in_either_language_light_or_dark_at_any_w
     chromium: Browser, address: str
 ) -> None:
     for path in ("", "m/4601", "m/3907", "m/0302"):
-        for language, width, dark in (("nb", WIDE, True), ("en", NARROW, False), ("en", WIDE, False)):
+        for language, width, dark in (
+            ("nb", WIDE, True),
+            ("en", NARROW, False),
+            ("nb", 800, False),
+            ("en", 1000, False),
+        ):
             loaded = open_address(chromium, f"{address}{path}?lang={language}&reload=off", width=width, dark=dark)
             assert loaded.barriers() == [], (path, width)
             assert not loaded.sticks_out, (path, width)
