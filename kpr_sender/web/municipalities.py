@@ -10,6 +10,7 @@ from kpr_sender.app import journal_storage
 from kpr_sender.errors import KprError
 from kpr_sender.fleet.file import FleetFile, FleetMunicipality
 from kpr_sender.fleet.overview import status_of
+from kpr_sender.journal.values import SubmissionEntry
 from kpr_sender.model import Environment, Submission
 from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
@@ -80,7 +81,8 @@ def _details(line: MunicipalityLine, report: Report, settings: Settings, now: da
         with journal_storage(settings).reading() as journal:
             if journal is None:
                 return MunicipalityDetails(line, (), ())
-            submissions = [one for one in journal.submissions() if _is_beside(one, counts)][:_MOST_SUBMISSIONS]
+            beside = [one.submission_id for one in journal.entries() if _is_beside(one, counts)][:_MOST_SUBMISSIONS]
+            submissions = [one for one in map(journal.submission, beside) if one is not None]
             history = [event for one in submissions for half in one.own for event in journal.events(half.msg_id)]
             reports = tuple(Report.of(settings, journal, one, at=now) for one in submissions)
     except KprError:  # it was read a moment ago: the next look says it
@@ -88,6 +90,6 @@ def _details(line: MunicipalityLine, report: Report, settings: Settings, now: da
     return MunicipalityDetails(line, reports, history)
 
 
-def _is_beside(one: Submission, other: Submission) -> bool:
+def _is_beside(one: SubmissionEntry, other: Submission) -> bool:
     """Tell whether two are of one municipality and year: bydeler may share a journal."""
     return (one.kommunenummer, one.bydel, one.year) == (other.kommunenummer, other.bydel, other.year)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,15 +10,19 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from kpr_sender.app import journal_storage
 from kpr_sender.errors import ConfigInvalid, JournalUnwritable, NothingSubmitted
 from kpr_sender.model import Environment, SubmissionState
 from kpr_sender.notify.metrics_file import PrometheusFile
 from kpr_sender.notify.port import Measured
 from kpr_sender.settings.values import Settings
+from kpr_sender.states import ShipmentState
 from kpr_sender.web.certificates import CertificateLives
 from kpr_sender.web.municipalities import FleetMunicipalities
 from tests.helpers.fleet import fleet, submitted
+from tests.helpers.postgres import PASSWORD, Database
 from tests.helpers.tls_certificates import make_authority
+from tests.journal.builders import brought_to
 
 NOW = datetime.now(UTC)
 
@@ -65,6 +70,32 @@ def test_details_have_both_shipments_and_their_history_of_that_bydel_alone(tmp_p
     assert isinstance(nothing.line.error, NothingSubmitted)
     assert (nothing.reports, nothing.history) == ((), ())
     assert known.details("0301") is None
+
+
+def test_a_journal_in_postgresql_is_shown_as_one_in_a_file(tmp_path: Path, postgres: Database) -> None:
+    (tmp_path / "password").write_text(PASSWORD)
+    made = fleet(tmp_path, "1103", files=False)
+    text = made.path.read_text().replace(
+        "[journal]\n", f'[journal]\nurl = "{postgres.url}"\npassword_file = "password"\n'
+    )
+    made.path.write_text(f'{text}[municipality.bus]\nreceipts_queue = "{postgres.queue}"\n')
+    settings = made.read().named("1103").known
+    assert isinstance(settings, Settings)
+    known = FleetMunicipalities(made.read(), now=lambda: datetime.now(UTC))
+    (before,) = known.lines()
+    assert isinstance(before.error, NothingSubmitted)
+    assert before.last_run is None
+
+    with closing(journal_storage(settings).open(who="vakt")) as journal:
+        msg_id = brought_to(journal, ShipmentState.PUBLISHED).msg_id
+
+    (after,) = known.lines()
+    assert after.report is not None
+    assert after.last_run is not None
+    assert NOW - timedelta(minutes=5) < after.last_run <= datetime.now(UTC)
+    details = known.details("1103")
+    assert details is not None
+    assert msg_id in {one.msg_id for one in details.history}
 
 
 def test_certificates_are_as_the_last_run_found_them_else_as_files_have_them(tmp_path: Path) -> None:
