@@ -36,6 +36,7 @@ PLACES = {
     "sample DIR": ["sample", "BAD", "--persons", "1"],
     "demo --dir": ["demo", "--dir", "BAD"],
     "init --sandbox": ["init", "--env", "lokal", "--config", "new.toml", "--sandbox", "BAD"],
+    "init --token": ["init", "--env", "validering", "--config", "new.toml", "--token", "BAD"],
     "sandbox serve --dir": ["sandbox", "serve", "--dir", "BAD"],
     **{
         f"schedule {kind} {option}": ["schedule", kind, option, "BAD"]
@@ -45,7 +46,7 @@ PLACES = {
     },
 }
 """Each place of a path, and a command line that ends with it."""
-OWN = ("--config", "demo --dir", "init --sandbox")
+OWN = ("--config", "demo --dir", "init --sandbox", "init --token")
 """Those that name their environment and configuration themselves, or take none."""
 NOTED = {name for name in PLACES if name.endswith(("--backups", "--credentials"))}
 """What is only written into the files of a schedule: there may be nothing yet."""
