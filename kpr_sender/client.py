@@ -201,7 +201,7 @@ class Client:
             wanted = newest_awaiting(journal, self.settings) if submission_id is None else None
             found = wanted or look_up(journal, submission_id, self.settings)
             if found is None:
-                raise nothing_submitted(self.settings.report.year, self.settings.journal.path)
+                raise nothing_submitted(self.settings.report.year, self.settings.journal.place)
             from kpr_sender.inbound.listen import obstacles_noted
 
             listener, asked = self._app.listener(), {"reason": reason.strip(), "by": by.strip()}

@@ -63,7 +63,7 @@ def verify_command(invocation: Invocation, *, accept_restored: bool, reason: str
         raise click.UsageError(Text("--reason and --by go with --accept-restored."))
     verification = journal_storage(settings).verify()
     if verification is None:
-        text = Text("There is no journal yet: there is nothing in {path}.", path=settings.journal.path)
+        text = Text("There is no journal yet: there is nothing in {path}.", path=settings.journal.place)
         return output.nothing(invocation, settings, text)
     return _answer(invocation, settings, verification)
 
@@ -147,7 +147,7 @@ def backup(invocation: Invocation, *, file: Path, keep: int | None) -> int:
 def _rotate(invocation: Invocation, settings: Settings, folder: Path, keep: int) -> int:
     with journal_of(settings) as journal:
         if journal is None:
-            text = Text("There is no journal yet: there is nothing in {path}.", path=settings.journal.path)
+            text = Text("There is no journal yet: there is nothing in {path}.", path=settings.journal.place)
             return output.nothing(invocation, settings, text)
         refused = journal.refused()
         if refused is not None:
@@ -299,7 +299,7 @@ def _answer(invocation: Invocation, settings: Settings, verification: Verificati
     if findings:
         error = JournalUnwritable(
             Text("{findings} findings in the journal.", findings=len(findings)),
-            where=str(settings.journal.path),
+            where=settings.journal.place,
             next_step=Text(
                 "Send nothing by other means. Do what the findings say; where they do not say it, keep the file as "
                 "it is and ask for help."
@@ -308,7 +308,7 @@ def _answer(invocation: Invocation, settings: Settings, verification: Verificati
     value = json.envelope(
         error,
         environment=settings.environment.value,
-        journal=str(settings.journal.path),
+        journal=settings.journal.place,
         findings=[{"subject": subject, "text": text} for subject, text in findings],
         counted=verification.counted,
     )

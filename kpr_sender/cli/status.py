@@ -77,5 +77,5 @@ def report_on(settings: Settings, journal: JournalView | None, wanted: str | Non
 def nothing_known(invocation: Invocation, settings: Settings, journal: JournalView | None) -> int:
     """Print that nothing is submitted for the year (89), or why send refuses the journal; return the exit code."""
     refused = None if journal is None else journal.refused()
-    error = refused or nothing_submitted(settings.report.year, settings.journal.path)
+    error = refused or nothing_submitted(settings.report.year, settings.journal.place)
     return output.nothing(invocation, settings, error=error)

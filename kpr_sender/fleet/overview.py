@@ -58,7 +58,7 @@ def _known(settings: Settings, now: datetime) -> tuple[Report | None, KprError |
         found = None if journal is None else look_up(journal, None, settings)
         if journal is None or found is None:
             refused = None if journal is None else journal.refused()
-            return None, refused or nothing_submitted(settings.report.year, settings.journal.path)
+            return None, refused or nothing_submitted(settings.report.year, settings.journal.place)
         report = Report.of(
             settings,
             journal,

@@ -376,7 +376,7 @@ def _is_over(submission: Submission) -> bool:
     return error_of(submission, overdue_after=math.inf, at=submission.created_at) is None
 
 
-def nothing_submitted(year: int, path: Path) -> NothingSubmitted:
+def nothing_submitted(year: int, path: Path | str) -> NothingSubmitted:
     """Return what ``status``, ``wait`` and ``receipts`` say where nothing counts in a reporting year."""
     return NothingSubmitted(Text("Nothing is submitted for {year} yet, as far as {path} knows.", year=year, path=path))
 

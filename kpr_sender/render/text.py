@@ -89,7 +89,7 @@ def error_text(error: KprError, environment: str | None = None) -> str:
     return f"{mark}kpr-send: {say(error.placed)}\n  {_what_to_do(error.next_step)}\n  {meaning}"
 
 
-def report_screen(report: Report, *, journal: Path, receipts: Path, remark: str = "") -> Iterator[str]:
+def report_screen(report: Report, *, journal: Path | str, receipts: Path, remark: str = "") -> Iterator[str]:
     """Yield what is known of a submission: the result first, what to do last.
 
     Args:

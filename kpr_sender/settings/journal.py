@@ -33,3 +33,13 @@ class JournalSettings:
     allow_network: bool = field(default=False, metadata=option(
         kinds.FLAG, "Take a journal on a network file system (NFS, SMB, sshfs). Only where its locks and writes are "
         "known to hold, and no other machine uses the journal."))
+
+    @property
+    def place(self) -> str:
+        """What messages call the journal: its file, or its database without user and password."""
+        if self.url is None:
+            return str(self.path)
+        from urllib.parse import urlsplit  # noqa: PLC0415 - read only where a database is named
+
+        parts = urlsplit(self.url)
+        return f"postgresql://{parts.netloc.rpartition('@')[2] or 'localhost'}{parts.path}"

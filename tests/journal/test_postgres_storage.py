@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from kpr_sender.cli.main import run
 from kpr_sender.client import Client
 from kpr_sender.errors import BusUnreachable, JournalUnwritable
+from kpr_sender.operator.journal_backups import rotate
 from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import ShipmentState
@@ -77,7 +79,8 @@ def office(own_postgres: Database, tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_a_pair_is_sent_and_every_command_of_the_journal_works(office: Office, tmp_path: Path) -> None:
-    assert office.command("status")[0] == 89
+    code, told = office.command("status")
+    assert (code, f"as far as postgresql://127.0.0.1:{office.database.server.port}/" in told) == (89, True), told
     assert office.send().exit_code == 0
     assert office.states() == [S.DELIVERED, S.DELIVERED]
     assert office.command("status")[0] == 0
@@ -131,8 +134,11 @@ def test_a_backup_is_a_dump_of_this_journal_alone_which_restores(office: Office,
     assert code == 0, told
     assert saved.stat().st_mode & 0o777 == 0o600
     assert office.command("journal", "backup", str(saved))[0] == 64
-    storage = office.database.storage()
+    storage, kept = office.database.storage(), tmp_path / "kept"
     assert storage.is_same(saved, saved)
+    for day in (1, 2):
+        done = rotate(office.settings(), storage, kept, 1, now=datetime(2026, 1, day, tzinfo=UTC))
+    assert (len(done.removed), list(kept.iterdir())) == (1, [done.made])
     restored = dataclasses.replace(office.database, name=office.database.server.database())
     _restore(saved, restored)
     with restored.boss() as boss:

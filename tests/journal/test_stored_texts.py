@@ -38,7 +38,7 @@ def test_a_text_is_one_again(text: Text) -> None:
 def test_it_is_said_in_another_language_later() -> None:
     again = loaded(stored(paragraph(_DELIVERED, Text("Nothing was sent."))).encode())
     with speaking(Language.NB):
-        assert say(again) == "fagmelding er levert. Ingenting ble sendt."
+        assert say(again) == "Fagmeldingen er levert. Ingenting ble sendt."
 
 
 @pytest.mark.parametrize("words", ["", "It is sealed.", '{"template": "x", "plural": "", "values": {}}', "blåbær"])
