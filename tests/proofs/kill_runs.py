@@ -18,6 +18,7 @@ from typing import Any, Final
 import pytest
 
 from kpr_sender.fault_points import FaultPoint
+from kpr_sender.journal.port import JournalView
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment, MessageType, Shipment
 from kpr_sender.sandbox import peer
@@ -27,6 +28,7 @@ from kpr_sender.sandbox.faults import NO_FAULTS, Faults
 from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from kpr_sender.states import ShipmentState
 from tests.helpers.municipality import SENDER_HER_ID, municipality
+from tests.helpers.postgres import PASSWORD, Database
 from tests.helpers.repository import ROOT
 from tests.proofs.kill_judge import Answer, Answers, Found, Judge
 
@@ -105,10 +107,22 @@ class KillTown:
     Args:
         folder: Where everything lies.
         answers: What FHI says to each of the pair.
+        sandbox: The bus.
+        server: Forks the runs.
+        database: Makes a case's database; None where its journal is a file.
     """
 
-    def __init__(self, folder: Path, answers: Answers, sandbox: Sandbox, server: subprocess.Popen[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        answers: Answers,
+        sandbox: Sandbox,
+        server: subprocess.Popen[str],
+        database: Callable[[Path], Database] | None = None,
+    ) -> None:
         self._folder = folder
+        self._new_database = database
+        self._database: Database | None = None
         self._answers = answers
         self._sandbox = sandbox
         self._server = server
@@ -126,7 +140,9 @@ class KillTown:
         """
         self._cases += 1
         journal = self._folder / f"case-{self._cases}"
-        journal.mkdir()
+        journal.mkdir(mode=0o700)
+        if self._new_database is not None:
+            self._database = self._new_database(journal)
         before = len(self._sandbox.ledger.lines())
         judge = Judge(self._answers, self.found, where=", then ".join(map(str, stops)) or "undisturbed")
         first: tuple[FaultPoint, ...] | None = None
@@ -134,7 +150,7 @@ class KillTown:
             ended = self._run(journal, stop)
             first = ended.points if first is None else first
             lines = self._sandbox.ledger.lines()[before:]
-            shipments = _shipments(journal / "journal.db")
+            shipments = self._shipments(journal / "journal.db")
             if ended.exit_code is not None:
                 judge.at_end(shipments, lines, ended.exit_code)
                 judge.copies(list((journal / "receipts").glob("*.xml")))
@@ -153,7 +169,9 @@ class KillTown:
         """
         self._cases += 1
         journal = self._folder / f"case-{self._cases}"
-        journal.mkdir()
+        journal.mkdir(mode=0o700)
+        if self._new_database is not None:
+            self._database = self._new_database(journal)
         before = len(self._sandbox.ledger.lines())
         unanswered = {MessageType.KPR_IDE} if scene.late else set()
         unanswered |= {MessageType.KPR_IPL} if scene.fault == Answer.NONE.fault else set()
@@ -161,7 +179,7 @@ class KillTown:
         self._sandbox.faults = Faults.parse(faults)
         self._run(journal, None, unanswered=unanswered)
         judge = Judge(self._answers, self.found, where=f"{scene}, {stop}")
-        if (state := _shipments(journal / "journal.db")[MessageType.KPR_IPL].state) is not scene.state:
+        if (state := self._shipments(journal / "journal.db")[MessageType.KPR_IPL].state) is not scene.state:
             judge.object(f"it is {state} before anybody decides")
         if scene.late:
             self._late.answer(MessageType.KPR_IPL)
@@ -171,14 +189,14 @@ class KillTown:
         points = ended.points
         if ended.exit_code is None:
             self.found.runs += 1
-            judge.when_decided(_shipments(journal / "journal.db"), self._sandbox.ledger.lines()[before:])
+            judge.when_decided(self._shipments(journal / "journal.db"), self._sandbox.ledger.lines()[before:])
             ended = self._run(journal, None, scene.decision)
-        if any(one.state is _S.IN_DOUBT for one in _shipments(journal / "journal.db").values()):
+        if any(one.state is _S.IN_DOUBT for one in self._shipments(journal / "journal.db").values()):
             self.found.in_doubt += 1
             ended = self._run(journal, None, "in-doubt")
         lines = self._sandbox.ledger.lines()[before:]
-        judge.when_decided(_shipments(journal / "journal.db"), lines)
-        judge.when_settled(_shipments(journal / "journal.db"), lines, ended.exit_code, again=scene.again)
+        judge.when_decided(self._shipments(journal / "journal.db"), lines)
+        judge.when_settled(self._shipments(journal / "journal.db"), lines, ended.exit_code, again=scene.again)
         empty_queues(self._sandbox)
         shutil.rmtree(journal)
         return points
@@ -196,6 +214,7 @@ class KillTown:
                 if answer is not Answer.NONE and type_ not in unanswered
             ],
             "decision": decision,
+            "database": None if self._database is None else [self._database.url, PASSWORD],
             "stop": None if stop is None else [stop.point.value if stop.point else "", stop.time],
         }
         assert self._server.stdin is not None
@@ -205,11 +224,19 @@ class KillTown:
         told: dict[str, Any] = json.loads(self._server.stdout.readline())
         self._until(lambda: not self._on_bus(lambda: self._sandbox._broker._peers))  # type: ignore[union-attr]
         points = tuple(map(FaultPoint, told["points"]))
+        if self._database is not None:
+            self._until(self._database.is_free)
         if told["signal"] == signal.SIGKILL:
             return Ended(points, None)
         assert told["signal"] == 0, f"{stop}: ended by signal {told['signal']}"
         assert "failed" not in told["result"], f"{stop}: {told['result']}"
         return Ended(points, told["result"]["exit_code"])
+
+    def _shipments(self, journal: Path) -> dict[MessageType, Shipment]:
+        if self._database is None:
+            return _shipments(journal)
+        with self._database.storage(queue=self._sandbox.receipts_queue).reading() as view:
+            return {} if view is None else _of(view)
 
     def _on_bus(self, what: Callable[[], Any]) -> Any:
         return self._sandbox._on_bus(what)
@@ -262,9 +289,13 @@ def _shipments(journal: Path) -> dict[MessageType, Shipment]:
     if view is None:
         return {}
     with view:
-        submissions = view.submissions()
-        assert len(submissions) <= 1, "one pair, one submission"
-        return {shipment.type: shipment for submission in submissions for shipment in submission.shipments}
+        return _of(view)
+
+
+def _of(view: JournalView) -> dict[MessageType, Shipment]:
+    submissions = view.submissions()
+    assert len(submissions) <= 1, "one pair, one submission"
+    return {shipment.type: shipment for submission in submissions for shipment in submission.shipments}
 
 
 @contextmanager
@@ -285,7 +316,9 @@ def run_server(module: str = "tests.proofs.kill_server") -> Iterator[subprocess.
 
 
 @contextmanager
-def kill_town(server: subprocess.Popen[str], answers: Answers) -> Iterator[KillTown]:
+def kill_town(
+    server: subprocess.Popen[str], answers: Answers, database: Callable[[Path], Database] | None = None
+) -> Iterator[KillTown]:
     """Set up a municipality whose bus answers in one way."""
     faults = Faults.parse(f"{answer.fault}:{type_}" for type_, answer in answers.items() if answer.fault)
     with (
@@ -297,4 +330,4 @@ def kill_town(server: subprocess.Popen[str], answers: Answers) -> Iterator[KillT
         patch.setattr(peer, "_MAX_FRAME", _FRAME)
         with Sandbox(folder, sender_her_id=SENDER_HER_ID, faults=faults, behaviour=Behaviour(tls=False)) as sandbox:
             town.configure({"bus": {"tls": False}}, port=sandbox.port)
-            yield KillTown(folder, answers, sandbox, server)
+            yield KillTown(folder, answers, sandbox, server, database)

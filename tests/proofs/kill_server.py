@@ -15,12 +15,13 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+from kpr_sender.app import journal_storage
 from kpr_sender.bus import transfer_tracker
 from kpr_sender.client import Client
 from kpr_sender.fault_points import FaultPoint, armed
-from kpr_sender.inbound import look_memory
 from kpr_sender.model import Shipment
 from kpr_sender.operator.resolve import Decision
+from kpr_sender.settings.secrets import Secret
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import AWAITING_RECEIPT, ShipmentState
 from tests.helpers.loaded import all_loaded
@@ -67,6 +68,9 @@ def _fork(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
 def _run(order: dict[str, Any], settings: Settings, tell: int) -> dict[str, Any]:
     folder = Path(order["folder"])
     own = dataclasses.replace(settings.journal, path=folder / "journal.db", receipts_dir=folder / "receipts")
+    if order.get("database"):
+        url, password = order["database"]
+        own = dataclasses.replace(own, url=url, password=Secret(password))
     stop_at, stop_after = order["stop"] or ("", 0)
     count = dict.fromkeys(["", *FaultPoint], 0)  # "" counts whatever point it is
 
@@ -94,7 +98,7 @@ def _send_and_wait(settings: Settings, order: dict[str, Any]) -> dict[str, Any]:
         _decide(client, order["decision"])
         report = client.submit()
         while any(map(due, report.submission.shipments)) and time.monotonic() < deadline:
-            look_memory.beside(settings.journal.path).unlink(missing_ok=True)  # a look need not wait for another
+            journal_storage(settings).document("looks").remove()  # a look need not wait for another
             report = client.wait(report.submission.submission_id, timeout=_LOOK)
     return {"exit_code": report.exit_code}
 
