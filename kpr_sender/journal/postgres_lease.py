@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -51,10 +52,11 @@ _ADD_JOURNAL: Final = """
     INSERT INTO journal (environment, created_at, journal_id)
     VALUES (%s, %s, replace(gen_random_uuid()::text, '-', '')) ON CONFLICT DO NOTHING
 """
-_clock: Final[Callable[[], float]] = (
-    # It goes on while the machine sleeps, as the server's does.
-    (lambda: time.clock_gettime(time.CLOCK_BOOTTIME)) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
-)
+
+
+def _clock() -> float:
+    """Return seconds that never jump; on Linux they go on while the machine sleeps, as the server's do."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
 
 
 def number_of(connection: Connection, environment: Environment, queue: str) -> int | None:
