@@ -40,7 +40,7 @@ BELOW: Final = (
         "verify",
         "wait",
     ),
-    *("windows", "zsh"),
+    *("windows", "worker", "zsh"),
 )
 """The names of commands below another."""
 _NAMED: Final = re.compile(r"\bkpr-send (\.\.\.|--journal(?= )|[a-z]+(?![\w-]))")

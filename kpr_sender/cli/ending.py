@@ -89,6 +89,20 @@ class Ending:
             sys.stderr.write(f"{say(text)}\n")
 
     @contextmanager
+    def finishing(self, stop: Callable[[], object]) -> Iterator[None]:
+        """Let ``stop`` ask what is under way to end, at the first signal while entered."""
+
+        def finish() -> bool:
+            stop()
+            return True
+
+        before, self.finish_step = self.finish_step, finish
+        try:
+            yield
+        finally:
+            self.finish_step = before
+
+    @contextmanager
     def listening(self) -> Iterator[None]:
         """Hear signals while entered."""
         before = {number: signal.getsignal(number) for number in _SIGNALS}

@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import click
 
-from kpr_sender.cli import console, output
-from kpr_sender.cli.called import Called
-from kpr_sender.cli.fleet_run import PRELOAD, FleetFound, FleetOrder, carry_out, whose
-from kpr_sender.cli.invocation import Invocation, Loudness, parse_duration_option
-from kpr_sender.cli.main import COMMANDS
-from kpr_sender.cli.streams import as_it_is
-from kpr_sender.errors import BY_CODE, AlreadySubmitted, Fault, KprError, UsageError
-from kpr_sender.events import Event, EventKind
+from kpr_sender.cli.fleet_follow import engine_with_workers, follow
+from kpr_sender.cli.fleet_lines import fleet_answer, line_after, line_of, showing
+from kpr_sender.cli.fleet_run import PRELOAD, FleetFound, FleetOrder, carry_out
+from kpr_sender.cli.invocation import Invocation, parse_duration_option
+from kpr_sender.errors import KprError, UsageError
 from kpr_sender.fleet.file import FleetFile, FleetMunicipality
-from kpr_sender.fleet.overview import MunicipalityStatus, overview, status_of
+from kpr_sender.fleet.overview import overview, status_of
 from kpr_sender.fleet.supervisor import EndedRun, PlannedRun, Supervisor
-from kpr_sender.logs import log_event, logging_to
-from kpr_sender.outbound.drop import DropFolder, newest_waiting
-from kpr_sender.render import json
-from kpr_sender.render.fleet import FleetLine, by_urgency, concern, fleet_error, fleet_json, fleet_screen, progress
+from kpr_sender.outbound.drop import DropFolder
+from kpr_sender.render.fleet import FleetLine
 from kpr_sender.render.language import say
 from kpr_sender.settings.values import Settings
 from kpr_sender.settings.web import ListenAddress, parse_endpoint
 from kpr_sender.texts import Text
-
-_OF_SUBMISSIONS: Final = ("send", "wait")
 
 
 @click.group("fleet")
@@ -95,8 +86,8 @@ def status(invocation: Invocation, *, only: tuple[str, ...]) -> int:
     fleet = _fleet(invocation)
     chosen = fleet.only(only)
     known = overview(chosen, datetime.now(UTC))
-    lines = [_line_of(one, found, begun=False) for one, found in zip(chosen, known, strict=True)]
-    return _answer(invocation, "status", fleet, lines)
+    lines = [line_of(one, found, begun=False) for one, found in zip(chosen, known, strict=True)]
+    return fleet_answer(invocation, "status", fleet, lines)
 
 
 @command.command("send")
@@ -110,8 +101,9 @@ def status(invocation: Invocation, *, only: tuple[str, ...]) -> int:
     help="With --only of one: the exact number of findings that you have read in kpr-send check.",
 )
 @click.option("--by", metavar="NAME", default="", help="Who accepts or replaces; the login name when not given.")
+@click.option("--here", is_flag=True, help="Run here, also where kpr-send fleet worker runs; else the workers do it.")
 @_in_processes
-def send(
+def send(  # noqa: PLR0913 - an option each
     invocation: Invocation,
     *,
     only: tuple[str, ...],
@@ -121,10 +113,14 @@ def send(
     reason: str,
     accept_findings: int | None,
     by: str,
+    here: bool,
 ) -> int:
     """Check and send what each municipality has, and go on with what is under way.
 
     While the files are not there yet a municipality waits for them: 0 until 7 days before the deadline, then 66.
+
+    Where kpr-send fleet worker runs, on whatever machine, the workers are asked to do it, and what comes of it is shown
+    here. What a person decides (--replaces, --accept-findings) is always done here.
     """
     fleet = _fleet(invocation)
     arguments = ["send", "--wait", wait]
@@ -139,6 +135,8 @@ def send(
         arguments += ["--accept-findings", str(accept_findings)] if accept_findings else []
     if not replaces:
         arguments += ["--wait-for-files"]
+    if not (here or replaces or accept_findings or by) and (engine := engine_with_workers(fleet, only)) is not None:
+        return follow(invocation, fleet, fleet.only(only), engine, wait)
     arguments += ["--by", by] if by else []
     _glance(fleet.only(only))
     return _run(invocation, "send", fleet, only, jobs, arguments)
@@ -182,6 +180,19 @@ def _glance(municipalities: Iterable[FleetMunicipality]) -> None:
                 folder.glance(datetime.now(UTC))
 
 
+@command.command("worker")
+@_in_processes
+def worker(invocation: Invocation, *, only: tuple[str, ...], jobs: int | None) -> int:
+    """Look after all municipalities again and again until Ctrl-C, together with the workers of other machines.
+
+    It needs kpr-sender[fleet], and the journals of all in one database (journal.url). Each municipality is looked after
+    as by kpr-send fleet send, every fleet.every, by whichever worker is free (docs/fleet.md).
+    """
+    from kpr_sender.cli.fleet_worker import work  # noqa: PLC0415 - an extra, which only this needs
+
+    return work(invocation, _fleet(invocation), only, jobs)
+
+
 @command.command("serve")
 @click.option(
     "--listen",
@@ -211,30 +222,6 @@ def _fleet(invocation: Invocation) -> FleetFile:
     return invocation.fleet()
 
 
-@dataclass(slots=True)
-class _Progress:
-    """Says what has ended: a line each on a terminal, JSON lines elsewhere, nothing with ``-q``."""
-
-    invocation: Invocation
-    command: str
-    total: int
-    lines: list[FleetLine] = field(default_factory=list)
-    log: Callable[[Event], object] | None = None
-
-    def ended(self, line: FleetLine) -> None:
-        self.lines.append(line)
-        if self.invocation.loudness is Loudness.QUIET:
-            return
-        text = progress(self.command, line, len(self.lines), self.total)
-        if self.log is None:
-            console.say(self.invocation.called, [text], err=True)
-            return
-        details: dict[str, str | int] = {"municipality": line.name, "exit_code": line.exit_code}
-        if isinstance(state := line.result.get("state"), str):
-            details["state"] = state
-        self.log(Event(EventKind.MUNICIPALITY, text, details=details))
-
-
 def _run(
     invocation: Invocation,
     command: str,
@@ -244,102 +231,22 @@ def _run(
     arguments: Sequence[str],
 ) -> int:
     chosen = {one.name: one for one in fleet.only(only)}
-    terminal, quiet = sys.stderr.isatty(), invocation.loudness is Loudness.QUIET
-    shown = _Progress(invocation, command, len(chosen))
     found: dict[str, FleetLine] = {}
+    with showing(invocation, fleet.environment, command, len(chosen)) as shown:
 
-    def ended(run: EndedRun[FleetFound]) -> None:
-        found[run.name] = line_after(chosen[run.name], run, command)
-        shown.ended(found[run.name])
+        def ended(run: EndedRun[FleetFound]) -> None:
+            found[run.name] = line_after(chosen[run.name], run, command)
+            shown.ended(found[run.name])
 
-    logging, verbose = not terminal and not quiet, invocation.loudness is Loudness.VERBOSE
-    planned = [
-        PlannedRun(one.name, FleetOrder(one, tuple(arguments), logging, verbose), one.group) for one in chosen.values()
-    ]
-    supervisor = Supervisor[FleetOrder, FleetFound](
-        target=carry_out,
-        jobs=jobs or fleet.settings.jobs,
-        time_limit=fleet.settings.time_limit,
-        preload=PRELOAD,
-        on_end=ended,
-    )
-
-    def finish() -> bool:
-        supervisor.stop()
-        return True
-
-    with ExitStack() as stack:
-        if logging:
-            environment = fleet.environment.value
-            logger = stack.enter_context(logging_to(as_it_is(sys.stderr), level="info", environment=environment))
-            shown.log = lambda event: log_event(logger, event)
-        before, invocation.ending.finish_step = invocation.ending.finish_step, finish
-        try:
-            supervisor.run(planned)
-        finally:
-            invocation.ending.finish_step = before
+        supervisor = Supervisor[FleetOrder, FleetFound](
+            target=carry_out,
+            jobs=jobs or fleet.settings.jobs,
+            time_limit=fleet.settings.time_limit,
+            preload=PRELOAD,
+            on_end=ended,
+        )
+        with invocation.ending.finishing(supervisor.stop):
+            supervisor.run(PlannedRun(one.name, shown.order(one, arguments), one.group) for one in chosen.values())
     now = datetime.now(UTC)
-    lines = [found.get(name) or _line_of(one, status_of(one, now), begun=False) for name, one in chosen.items()]
-    return _answer(invocation, command, fleet, lines)
-
-
-def line_after(one: FleetMunicipality, run: EndedRun[FleetFound], command: str) -> FleetLine:
-    """Return what is known after a run of a command: what it said, else what the journal says."""
-    error = None if run.found is None else run.found.error
-    # Interrupted before it had looked: of a submission the journal knows more.
-    interrupted = error is not None and error.code not in BY_CODE and command in _OF_SUBMISSIONS
-    if run.found is None or interrupted:
-        known = _line_of(one, status_of(one, datetime.now(UTC)), begun=True)
-        error, result, remarks = known.error, known.result, known.remarks
-    else:
-        error, result = run.found.error, run.found.result
-        remarks = (*run.found.remarks, *_aside(one, error))
-    return FleetLine(
-        one.name,
-        one.title,
-        error,
-        result,
-        timed_out=run.timed_out,
-        killed=run.killed,
-        died=run.found is None and not run.killed,
-        seconds=run.seconds,
-        remarks=remarks,
-    )
-
-
-def _line_of(one: FleetMunicipality, known: MunicipalityStatus, *, begun: bool) -> FleetLine:
-    if known.report is not None:
-        result = json.report_json(known.report)
-    else:
-        result = json.nothing(known.error, environment=one.environment.value, days_left=known.days_left)
-    result, remarks = _called(one).completed_steps(result), _aside(one, known.error)
-    return FleetLine(one.name, one.title, known.error, result, begun=begun, remarks=remarks)
-
-
-def _aside(one: FleetMunicipality, error: KprError | None) -> tuple[str, ...]:
-    """Return what is said of a new pair that waits for a person, where the error does not say it."""
-    drop = one.known.files.drop if isinstance(one.known, Settings) else None
-    waiting = "" if drop is None or isinstance(error, AlreadySubmitted) else newest_waiting(drop)
-    return (say(Text("A new pair waits for a person: {waiting}.", waiting=waiting)),) if waiting else ()
-
-
-def _called(one: FleetMunicipality) -> Called:
-    """Return what completes the commands of one municipality's texts."""
-    return Called(whose(one), tuple(COMMANDS))
-
-
-def _answer(invocation: Invocation, command: str, fleet: FleetFile, lines: Sequence[FleetLine]) -> int:
-    error = fleet_error(lines)
-    by_name = {one.name: one for one in fleet.municipalities}
-
-    def completed(line: FleetLine, text: str) -> str:
-        return _called(by_name[line.name]).completed(text)
-
-    quiet = [
-        f"kpr-send: {line.name}: {completed(line, concern(line))}"
-        for line in by_urgency(lines)
-        if line.error is not None and line.error.fault is not Fault.NOBODY
-    ]
-    value = fleet_json(command, fleet.environment.value, error, lines)
-    screen = fleet_screen(command, lines, completed=completed)
-    return output.answer(invocation, value, screen, error=error, quiet=quiet)
+    lines = [found.get(name) or line_of(one, status_of(one, now), begun=False) for name, one in chosen.items()]
+    return fleet_answer(invocation, command, fleet, lines)

@@ -15,6 +15,7 @@ from kpr_sender.app import journal_storage, login_name
 from kpr_sender.cli import console, output
 from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.cli.status import journal_of
+from kpr_sender.engine import has_task_engine, task_engine
 from kpr_sender.errors import EXIT_OK, JournalUnwritable, UsageError
 from kpr_sender.events import ignore
 from kpr_sender.inbound.archive import ReceiptCopies
@@ -74,10 +75,13 @@ def migrate_command(invocation: Invocation) -> int:
     """Make the journal's tables in its database, or bring them up to date; once, on any machine.
 
     Only where journal.url names a database: a file is brought up to date by the next send or wait. The database user
-    must be allowed to make tables. Runs that are under way with the earlier version go on until they end.
+    must be allowed to make tables. Where kpr-sender[fleet] is installed, the tables for the tasks of kpr-send fleet
+    worker are made as well. Runs that are under way with the earlier version go on until they end.
     """
     settings = invocation.own_settings()
     versions = journal_storage(settings).migrate()
+    if versions is not None and has_task_engine():
+        task_engine(settings.journal, settings.environment).migrate()
     if versions is None:
         text = Text("The journal is a file: the next kpr-send send or wait brings it up to date.")
     elif versions[0] == versions[1]:

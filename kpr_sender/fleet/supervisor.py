@@ -195,8 +195,14 @@ class Supervisor(Generic[Work, Found]):
 
 
 def look_after(
-    target: Callable[[Work], Found], work: Work, *, name: str, time_limit: float, preload: Sequence[str] = ()
-) -> EndedRun[Found]:
+    target: Callable[[Work], Found],
+    work: Work,
+    *,
+    name: str,
+    time_limit: float,
+    preload: Sequence[str] = (),
+    on_ready: Callable[[Callable[[], None]], object] = _nothing,
+) -> EndedRun[Found] | None:
     """Run one municipality in a process of its own, and return how that has ended.
 
     Args:
@@ -205,9 +211,14 @@ def look_after(
         name: The municipality.
         time_limit: In seconds.
         preload: As ``Supervisor.preload``.
+        on_ready: Called first, with what asks the run to end; for other threads.
+
+    Returns:
+        None where it was asked to end before it began.
     """
     supervisor = Supervisor[Work, Found](target, 1, time_limit, preload)
-    return supervisor.run([PlannedRun(name, work, name)])[0]
+    on_ready(supervisor.stop)
+    return next(iter(supervisor.run([PlannedRun(name, work, name)])), None)
 
 
 def _context(preload: Sequence[str]) -> Any:

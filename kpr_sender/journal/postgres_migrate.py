@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import datetime
 from typing import Any, Final
 
@@ -48,6 +48,21 @@ def require_version(connection: Connection, place: str) -> None:
         raise _newer(version, place)
 
 
+@contextmanager
+def migrating(settings: JournalSettings) -> Iterator[Connection]:
+    """Connect as the only one who changes tables there.
+
+    Raises:
+        JournalUnwritable: The database is not reached.
+        ConfigInvalid: The server must not have the journal.
+        AccessRefused: The database user may not do what is done inside.
+    """
+    with closing(connect(settings)) as connection, translated(place_of(settings)):
+        prepare(connection)
+        connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+        yield connection
+
+
 def migrate(settings: JournalSettings, *, now: Callable[[], datetime]) -> tuple[int, int]:
     """Bring the tables up to date, one migration in one transaction after the other, under a lock.
 
@@ -64,9 +79,7 @@ def migrate(settings: JournalSettings, *, now: Callable[[], datetime]) -> tuple[
         AccessRefused: The database user may not make tables.
     """
     place = place_of(settings)
-    with closing(connect(settings)) as connection, translated(place):
-        prepare(connection)
-        connection.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+    with migrating(settings) as connection:
         before = version_of(connection)
         if before > postgres_schema.VERSION:
             raise _newer(before, place)

@@ -112,13 +112,20 @@ def _require(facts: object, place: str) -> None:
             raise ConfigInvalid(what, where=place, next_step=next_step)
 
 
-def bare(settings: JournalSettings) -> Connection:
-    """Connect, whatever the server is like; as ``connect``."""
+def parameters(settings: JournalSettings) -> dict[str, Any]:
+    """Return what a connection is made with beside its address, the password among it."""
     given: dict[str, Any] = dict(_PARAMETERS)
     if settings.password is not None:
         given["password"] = settings.password.reveal()
+    return given
+
+
+def bare(settings: JournalSettings) -> Connection:
+    """Connect, whatever the server is like; as ``connect``."""
     try:
-        connection = psycopg.connect(settings.url or "", autocommit=True, row_factory=row_factory, **given)
+        connection = psycopg.connect(
+            settings.url or "", autocommit=True, row_factory=row_factory, **parameters(settings)
+        )
     except psycopg.Error as error:
         raise of_connecting(place_of(settings), error) from None
     connection.adapters.register_loader("text", StoredTextLoader)

@@ -172,7 +172,15 @@ def concern(line: FleetLine) -> str:
 
 
 def progress(command: str, line: FleetLine, number: int, total: int) -> Text:
-    """Return the line that is shown when one municipality's run has ended."""
+    """Return the line that is shown when one municipality's run has ended; ``total`` is 0 where there is no end."""
+    if not total:
+        return Text(
+            "{name} {title}: {state} ({code})",
+            name=line.name,
+            title=line.title,
+            state=_state(command, line),
+            code=line.exit_code,
+        )
     return Text(
         "{number}/{total}  {name} {title}: {state} ({code})",
         number=number,

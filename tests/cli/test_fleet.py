@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kpr_sender.cli.fleet import line_after
+from kpr_sender.cli.fleet_lines import line_after
 from kpr_sender.cli.fleet_run import RunLines
 from kpr_sender.fleet.supervisor import EndedRun
 from kpr_sender.outbound.drop import DropFolder

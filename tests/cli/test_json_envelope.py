@@ -225,7 +225,7 @@ CASES = [
     Case("doctor", "", 1, _without_fagmelding),
     Case("config check", "", 0),
     Case("config check", "", 66, _without_fagmelding),
-    *(Case(f"fleet {name}", "", 78) for name in ("send", "wait", "status", "check", "certs", "doctor")),
+    *(Case(f"fleet {name}", "", 78) for name in ("send", "wait", "status", "check", "certs", "doctor", "worker")),
     Case("fleet status", "", 0, _fleet_delivered),
     Case("fleet send", "", 0, _fleet_delivered),
     Case("sandbox serve", "--dir DIR --fault nothing", 64),
@@ -250,6 +250,7 @@ ENDS_OTHERWISE = {
     "fleet certs",
     "fleet doctor",
     "fleet serve",
+    "fleet worker",
     "journal move",
 }
 """The first ends well below, the second in test_demo.py, the third in test_recovery.py, the fourth in test_notify.py;

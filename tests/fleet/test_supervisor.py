@@ -22,7 +22,9 @@ LOADED = ("tests.helpers.fleet_targets", *PRELOAD)
 @pytest.fixture(scope="module", autouse=True)
 def loaded() -> None:
     """What all processes need is loaded before the first of them has a time limit."""
-    assert look_after(work, ("good", ""), name="0", time_limit=60, preload=LOADED).found is not None
+    ended = look_after(work, ("good", ""), name="0", time_limit=60, preload=LOADED)
+    assert ended is not None
+    assert ended.found is not None
 
 
 def planned(*orders: tuple[str, str], path: str = "", group: str = "") -> list[PlannedRun[Work]]:
@@ -74,5 +76,8 @@ def test_one_municipality_is_looked_after_by_one_function() -> None:
     began = time.monotonic()
     ended = look_after(work, ("good", ""), name="0301", time_limit=60)
 
+    assert ended is not None
     assert (ended.name, ended.found and ended.found[0], ended.killed) == ("0301", "good", False)
     assert ended.seconds <= time.monotonic() - began
+    stopped = look_after(work, ("good", ""), name="0301", time_limit=60, on_ready=lambda stop: stop())
+    assert stopped is None, "nothing is begun for a worker that is asked to end"

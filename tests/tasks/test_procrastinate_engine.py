@@ -1,0 +1,114 @@
+"""The engine of workers: its tables, tasks that are deferred and followed, and workers that take them."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from kpr_sender.errors import ConfigInvalid, JournalUnwritable
+from kpr_sender.journal.postgres_migrate import migrating
+from kpr_sender.model import Environment
+from kpr_sender.tasks.procrastinate_engine import ProcrastinateEngine, channel_of, cron_of
+from tests.helpers.command import until
+from tests.helpers.postgres import Database
+from tests.helpers.workers import engine_of, rows, working
+
+LOKAL, TEST = Environment.LOKAL, Environment.VALIDERING
+
+
+def test_tables_are_made_by_migrate_alone_and_required(own_postgres: Database) -> None:
+    engine = ProcrastinateEngine(own_postgres.settings(), LOKAL)
+    with pytest.raises(ConfigInvalid, match="no tables for the workers' tasks") as missing:
+        engine.require_tables()
+    assert "kpr-send journal migrate" in missing.value.next_step
+
+    done = [threading.Thread(target=engine.migrate) for _ in range(2)]
+    with migrating(own_postgres.settings()):
+        for one in done:
+            one.start()
+        assert not rows(own_postgres, "SELECT 1 FROM pg_namespace WHERE nspname = 'kpr_tasks'"), (
+            "our lock keeps it away"
+        )
+    for one in done:
+        one.join()
+    engine.require_tables()
+
+    with own_postgres.boss() as boss:
+        last = boss.execute("DELETE FROM kpr_tasks.applied WHERE name LIKE '03.04%50%' RETURNING name").fetchone()
+        with pytest.raises(JournalUnwritable, match="earlier version"):
+            engine.require_tables()
+        boss.execute("INSERT INTO kpr_tasks.applied VALUES (%s), ('99.00.00_01_new.sql')", last)
+    for refused in (engine.require_tables, engine.migrate):
+        with pytest.raises(JournalUnwritable, match="newer version"):
+            refused()
+
+
+def test_a_task_waits_once_and_one_that_is_under_way_gets_a_successor(own_postgres: Database) -> None:
+    engine = engine_of(own_postgres)
+    with engine.opened() as tasks:
+        first, again = tasks.defer(["1_async", "2_async"], "5s"), tasks.defer(["1_async"], "5s")
+        assert again["1_async"] == first["1_async"]
+        assert tasks.left(first.values()) == set(first.values())
+        assert not tasks.has_workers()
+        rows(
+            own_postgres,
+            "UPDATE procrastinate_jobs SET status = 'doing' WHERE queueing_lock = 'lokal/1_async'",
+        )
+        successor = tasks.defer(["1_async"], "5s")["1_async"]
+        assert successor != first["1_async"]
+
+    locks = rows(own_postgres, "SELECT lock FROM procrastinate_jobs")
+    assert locks == [(None,)] * 3, "the journal's lease excludes, no lock of the engine's"
+
+
+def test_workers_of_one_environment_share_its_queues_and_take_nothing_else(own_postgres: Database) -> None:
+    engine = engine_of(own_postgres)
+    both = ("1_async", "2_async")
+    with engine.opened() as tasks, ProcrastinateEngine(own_postgres.settings(), TEST).opened() as others:
+        foreign = others.defer(["1_async"], "5s")
+        unknown = tasks.defer(["3_async"], "5s")
+        with (
+            working(engine, "1_async", "2_async", every=60) as one,
+            working(engine, "1_async", "2_async", every=60) as two,
+        ):
+            until(lambda: tasks.has_workers() and len({*one.queues, *two.queues}) == 2)
+            assert not others.has_workers()
+            asked = tasks.defer(both, "7s")
+            until(lambda: not tasks.left(asked.values()))
+            assert sorted(look for look in [*one.looks, *two.looks] if look[1]) == [
+                ("1_async", "7s"),
+                ("2_async", "7s"),
+            ]
+        assert not tasks.has_workers()
+        assert tasks.left([*foreign.values(), *unknown.values()]) == {*foreign.values(), *unknown.values()}
+
+
+def test_the_schedule_looks_again_and_a_look_that_fails_is_not_tried_again(own_postgres: Database) -> None:
+    engine = engine_of(own_postgres)
+
+    def fail(_queue: str, _wait: str | None) -> None:
+        raise OSError
+
+    with working(engine, "1_async", every=1, look=fail) as one:
+        until(lambda: len(one.looks) >= 3)
+    statuses = rows(own_postgres, "SELECT status, attempts FROM procrastinate_jobs WHERE status <> 'todo'")
+    assert {status for status, _ in statuses} == {"failed"}
+    assert {attempts for _, attempts in statuses} == {1}
+
+
+def test_a_worker_that_has_lost_its_database_ends_and_says_so(own_postgres: Database) -> None:
+    engine = engine_of(own_postgres)
+    with working(engine, "1_async", every=60) as one:
+        until(lambda: bool(one.looks))
+        rows(own_postgres, "ALTER SCHEMA kpr_tasks RENAME TO away")
+        with pytest.raises(JournalUnwritable, match="database of the tasks"):
+            one.ended()
+
+
+def test_names_fit_what_the_engine_may_have() -> None:
+    long = "q" * 200
+    assert channel_of(LOKAL, "900201_async") == "lokal/900201_async"
+    assert len(channel_of(Environment.PRODUKSJON, long)) <= 40
+    assert channel_of(LOKAL, long) != channel_of(LOKAL, f"{long}r")
+    assert [cron_of(every) for every in (5.0, 60.0, 300.0)] == ["* * * * * */5", "*/1 * * * *", "*/5 * * * *"]
