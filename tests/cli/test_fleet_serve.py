@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.helpers.fleet import fleet, submitted
+from tests.helpers.fleet import Fleet, fleet, submitted
 from tests.helpers.tls_certificates import make_authority
 
 Command = Callable[..., tuple[int, str, str]]
@@ -85,9 +85,9 @@ def test_it_shows_what_fleet_status_says_reads_only_and_ends_with_0(tmp_path: Pa
 def test_what_would_let_others_read_or_cannot_be_used_is_refused_by_its_key(
     tmp_path: Path, command: Command, web: str, listen: str, key: str
 ) -> None:
-    made = fleet(tmp_path, "1103", files=False, more=WEB + web)
+    path = Fleet(tmp_path).write("1103", more=WEB + web)
 
-    code, out, _ = command("--json", "--env", "lokal", "--config", str(made.path), "fleet", "serve", "--listen", listen)
+    code, out, _ = command("--json", "--env", "lokal", "--config", str(path), "fleet", "serve", "--listen", listen)
 
     assert code == 78
     assert key in json.loads(out)["error"]["text"]
@@ -101,8 +101,8 @@ def test_a_session_secret_is_read_where_the_file_says_and_must_be_long(tmp_path:
         f'issuer = "https://login.example.no"\nclient_id = "a"\nallow = {{ groups = ["a"] }}\n'
         f'session_secret_credential = "web-session"\nca_file = "{authority.ca_file}"\n'
     )
-    made = fleet(tmp_path, "1103", files=False, more=web, fleet='credentials = "credentials"')
-    options = ("--env", "lokal", "--config", str(made.path), "fleet", "serve", "--listen", "127.0.0.1:0")
+    path = Fleet(tmp_path).write("1103", more=web, fleet='credentials = "credentials"')
+    options = ("--env", "lokal", "--config", str(path), "fleet", "serve", "--listen", "127.0.0.1:0")
 
     code, out, _ = command("--json", *options)
 
@@ -112,21 +112,21 @@ def test_a_session_secret_is_read_where_the_file_says_and_must_be_long(tmp_path:
 def test_without_the_extra_it_says_how_to_install_it(
     tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = fleet(tmp_path, "1103", files=False, more=WEB)
+    path = Fleet(tmp_path).write("1103", more=WEB)
     monkeypatch.setitem(sys.modules, "starlette.applications", None)
     for name in [one for one in sys.modules if one.startswith("kpr_sender.web")]:
         monkeypatch.delitem(sys.modules, name)
 
-    code, _, err = command("--env", "lokal", "--config", str(made.path), "fleet", "serve")
+    code, _, err = command("--env", "lokal", "--config", str(path), "fleet", "serve")
 
     assert code == 78
     assert "pip install 'kpr-sender[web]'" in err
 
 
 def test_what_is_no_address_is_a_wrong_command_line(tmp_path: Path, command: Command) -> None:
-    made = fleet(tmp_path, "1103", files=False)
+    path = Fleet(tmp_path).write("1103")
 
-    code, _, err = command("--env", "lokal", "--config", str(made.path), "fleet", "serve", "--listen", "8080")
+    code, _, err = command("--env", "lokal", "--config", str(path), "fleet", "serve", "--listen", "8080")
 
     assert code == 64
     assert "127.0.0.1:8080" in err
@@ -134,10 +134,10 @@ def test_what_is_no_address_is_a_wrong_command_line(tmp_path: Path, command: Com
 
 @pytest.mark.nightly  # a process of its own, for what the contracts of import-linter hold as well
 def test_nothing_of_it_is_loaded_by_another_command(tmp_path: Path) -> None:
-    made = fleet(tmp_path, "1103", files=False)
+    path = Fleet(tmp_path).write("1103")
     program = (
         "import sys\nfrom kpr_sender.cli.main import run\n"
-        f"run(['-q', '--env', 'lokal', '--config', {str(made.path)!r}, 'fleet', 'status'])\n"
+        f"run(['-q', '--env', 'lokal', '--config', {str(path)!r}, 'fleet', 'status'])\n"
         "print([name for name in ('starlette', 'uvicorn', 'authlib', 'httpx2', 'jinja2') if name in sys.modules])"
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -30,6 +31,8 @@ ADDRESS = f"https://{HOST}"
 COOKIE = "__Host-kpr"
 ALL = "Stavanger"
 """What is on the page, and on no other."""
+_VISITORS: dict[str, httpx2.Client] = {}
+"""What goes where the page leads, in place of a browser, by the provider's address."""
 SESSIONS = Secret("a-test-secret-that-sessions-are-signed-with")
 
 
@@ -37,7 +40,9 @@ SESSIONS = Secret("a-test-secret-that-sessions-are-signed-with")
 def one_provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Provider, Path]]:
     folder = tmp_path_factory.mktemp("provider")
     authority = make_authority(folder)
-    with provider(authority, folder) as made:
+    trusting = ssl.create_default_context(cafile=str(authority.ca_file))
+    with provider(authority, folder) as made, httpx2.Client(verify=trusting, trust_env=False) as visitor:
+        _VISITORS[made.issuer] = visitor
         yield made, authority.ca_file
 
 
@@ -80,8 +85,7 @@ def browser(web: WebSettings, clock: Clock) -> Iterator[TestClient]:
 
 def at_provider(idp: Provider, location: str) -> str:
     """Go where the page leads, and return where the provider leads back to, below the page's address."""
-    with httpx2.Client(verify=False, trust_env=False) as client:
-        answer = client.get(location)
+    answer = _VISITORS[idp.issuer].get(location)
     assert answer.status_code == 302, answer.text
     return answer.headers["location"].removeprefix(ADDRESS)
 
