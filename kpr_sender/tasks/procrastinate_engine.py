@@ -3,7 +3,7 @@
 Its tables have a schema of their own beside the journal's. Each receipts queue is a queue of its own there, so that a
 machine takes no task of a municipality that its fleet file does not name, and no environment another's (promise G7).
 
-Known holes of it, and what stands against them (tests/tasks/test_stalled.py has a test for each):
+Known holes of it, and what stands against them (tests/tasks/test_procrastinate_engine_stalled.py has a test for each):
 
 - A task of a worker that was killed stays in *doing*; a task that looks for such may itself stay so, and then its lock
   keeps all others of its kind away (its issue 1408). Ours have no lock, and what looks for them is no task: every
