@@ -11,7 +11,7 @@ import click
 
 from kpr_sender.cli.fleet_follow import engine_with_workers, follow
 from kpr_sender.cli.fleet_lines import fleet_answer, line_after, line_of, showing
-from kpr_sender.cli.fleet_run import PRELOAD, FleetFound, FleetOrder, carry_out
+from kpr_sender.cli.fleet_run import FleetFound, FleetOrder, carry_out, preload
 from kpr_sender.cli.invocation import Invocation, parse_duration_option
 from kpr_sender.errors import KprError, UsageError
 from kpr_sender.fleet.file import FleetFile, FleetMunicipality
@@ -242,7 +242,7 @@ def _run(
             target=carry_out,
             jobs=jobs or fleet.settings.jobs,
             time_limit=fleet.settings.time_limit,
-            preload=PRELOAD,
+            preload=preload(fleet.environment),
             on_end=ended,
         )
         with invocation.ending.finishing(supervisor.stop):

@@ -17,11 +17,11 @@ from kpr_sender.cli.ending import Ending
 from kpr_sender.cli.main import run
 from kpr_sender.errors import KprError
 from kpr_sender.fleet.file import FleetMunicipality
+from kpr_sender.model import Environment
 
 PRELOAD: Final = (
     "kpr_sender.cli.fleet_run",
-    "kpr_sender.cli.send",
-    "kpr_sender.cli.wait",
+    *(f"kpr_sender.cli.{name}" for name in ("certs", "check", "doctor", "send", "wait")),
     "kpr_sender.bus.amqp",
     "kpr_sender.inbound.listen",
     "kpr_sender.inbound.receipt",
@@ -29,12 +29,20 @@ PRELOAD: Final = (
     "kpr_sender.outbound.build",
     "kpr_sender.outbound.publish",
     "kpr_sender.preflight",
-    "kpr_sender.registry.configured",
+    "kpr_sender.operator.self_check",
+    "kpr_sender.registry.cached",
+    "kpr_sender.registry.soap",
+    "kpr_sender.trust.parties",
     "kpr_sender.trust.policy",
 )
 """What a run needs, loaded once."""
 _MOST_LINES: Final = 50
 _STDERR: Final = 2
+
+
+def preload(environment: Environment) -> tuple[str, ...]:
+    """Return the modules that are loaded before any process begins."""
+    return (*PRELOAD, "kpr_sender.sandbox.sandbox") if environment is Environment.LOKAL else PRELOAD
 
 
 @dataclass(frozen=True, slots=True)

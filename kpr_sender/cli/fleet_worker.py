@@ -11,7 +11,7 @@ from typing import Final
 
 from kpr_sender.cli import output
 from kpr_sender.cli.fleet_lines import FleetProgress, line_after, showing
-from kpr_sender.cli.fleet_run import PRELOAD, carry_out
+from kpr_sender.cli.fleet_run import carry_out, preload
 from kpr_sender.cli.invocation import Invocation
 from kpr_sender.engine import task_engine
 from kpr_sender.errors import EXIT_OK
@@ -102,7 +102,7 @@ class _AtWork:
                 self.shown.order(one, arguments),
                 name=one.name,
                 time_limit=self.time_limit,
-                preload=PRELOAD,
+                preload=preload(one.environment),
                 on_ready=partial(self._begun, one.name),
             )
             with self._guard:

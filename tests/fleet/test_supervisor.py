@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from kpr_sender.cli.fleet_run import PRELOAD
+from kpr_sender.cli.fleet_run import preload
 from kpr_sender.fleet.supervisor import EndedRun, PlannedRun, Supervisor, look_after
+from kpr_sender.model import Environment
 from tests.helpers.command import until
 from tests.helpers.fleet_targets import work
 
 Work = tuple[str, str]
 Found = tuple[str, float, float]
-LOADED = ("tests.helpers.fleet_targets", *PRELOAD)
+LOADED = ("tests.helpers.fleet_targets", *preload(Environment.LOKAL))
 """A test process has one server of processes for all of its tests: what the command wants is loaded, too."""
 
 
