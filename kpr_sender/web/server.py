@@ -21,7 +21,7 @@ from typing import Final, Self
 import uvicorn
 from starlette.types import ASGIApp
 
-from kpr_sender.errors import ConfigInvalid
+from kpr_sender.errors import ConfigInvalid, InternalError
 from kpr_sender.settings.web import ListenAddress
 from kpr_sender.texts import Text
 
@@ -108,6 +108,7 @@ class Serving:
         self._make, self._tls = make, tls
         self._servers: list[uvicorn.Server] = []
         self._started: Future[None] = Future()
+        self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="kpr-web", daemon=True)
 
     def __enter__(self) -> Self:
@@ -128,12 +129,21 @@ class Serving:
             logging.getLogger(name).removeFilter(_nothing)
 
     def wait(self) -> None:
-        """Wait until it has ended, which it does by itself only where something is wrong in it."""
+        """Wait for it without end.
+
+        Raises:
+            InternalError: It has ended by itself.
+        """
         while self._thread.is_alive():
             self._thread.join(1)  # a wait without end hears no signal on Windows
+        why = "end" if self._failure is None else type(self._failure).__name__
+        raise InternalError(Text("An unexpected {name}.", name=why))
 
     def _run(self) -> None:
-        asyncio.run(self._serve())
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - whoever waits says it
+            self._failure = error
 
     async def _serve(self) -> None:
         try:

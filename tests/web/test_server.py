@@ -11,12 +11,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import uvicorn
 
-from kpr_sender.errors import ConfigInvalid
+from kpr_sender.errors import ConfigInvalid, InternalError
 from kpr_sender.settings.web import ListenAddress
+from kpr_sender.web.server import Listening, Serving, bind
 from tests.helpers.tenor import TENOR_ID
 from tests.helpers.tls_certificates import make_authority
-from tests.helpers.web_page import LOOPBACK, served
+from tests.helpers.web_page import LOOPBACK, application, served
 
 
 def ask(address: str, path: str = "/", **headers: str) -> tuple[int, http.client.HTTPMessage, str]:
@@ -81,6 +83,19 @@ def test_tls_is_1_2_or_newer_and_its_certificate_must_be_one(tmp_path: Path) -> 
     for wrong in (replace(web, certificate=tmp_path / "no.pem"), replace(web, key=tmp_path / "none.key")):
         with pytest.raises(ConfigInvalid, match="certificate cannot be used"), served(wrong):
             pass
+
+
+def test_a_server_that_ends_by_itself_is_an_error_and_no_good_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_: uvicorn.Server, **__: object) -> None:
+        raise RuntimeError(TENOR_ID)
+
+    monkeypatch.setattr(uvicorn.Server, "serve", broken)
+    listening = bind(ListenAddress("127.0.0.1", 0), key="x")
+    serving = Serving(lambda: (Listening(application(), listening),), None)
+    with listening, serving, pytest.raises(InternalError, match="An unexpected RuntimeError") as ended:
+        serving.wait()
+
+    assert TENOR_ID not in str(ended.value)
 
 
 def test_a_port_that_is_taken_is_said_and_the_other_is_given_back() -> None:
