@@ -56,7 +56,9 @@ _ADD_JOURNAL: Final = """
 
 def _clock() -> float:
     """Return seconds that never jump; on Linux they go on while the machine sleeps, as the server's do."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
 
 
 def number_of(connection: Connection, environment: Environment, queue: str) -> int | None:
