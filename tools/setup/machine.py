@@ -27,6 +27,7 @@ _WANTED: Final = (
     ("xmlsec1", "xmlsec1", "XML signatures against xmlsec1"),
     ("promtool", "prometheus", "alert rules and metrics, by Prometheus' own check"),
     ("chromium", "chromium", "pages in a browser"),
+    ("spin", "spin", "the model of lease, bus and person, at night"),
 )
 
 
