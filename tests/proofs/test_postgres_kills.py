@@ -20,6 +20,8 @@ from tests.proofs.kill_judge import Answer, Answers
 from tests.proofs.kill_runs import kill_town, run_server
 from tests.proofs.test_kills import ANSWERS, _named, _stops
 
+_PARTS = 4  # no test may take five minutes
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[subprocess.Popen[str]]:
@@ -54,8 +56,9 @@ def test_killed_at_some_points_and_started_again(server: subprocess.Popen[str], 
 
 
 @pytest.mark.nightly
+@pytest.mark.parametrize("part", range(_PARTS))
 @pytest.mark.parametrize("answers", ANSWERS, ids=_named)
 def test_killed_at_every_point_and_started_again(
-    server: subprocess.Popen[str], postgres_server: Server, answers: Answers
+    server: subprocess.Popen[str], postgres_server: Server, answers: Answers, part: int
 ) -> None:
-    _kill(server, postgres_server, answers, slice(0, None, stride()))
+    _kill(server, postgres_server, answers, slice(part, None, _PARTS * stride()))
