@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
+
+import pytest
 
 from tests.helpers.command import until
-from tests.helpers.postgres import Database
+from tests.helpers.postgres import PASSWORD, Database
 from tests.helpers.workers import engine_of, rows, working
 
 LEFT = """
     INSERT INTO procrastinate_jobs (queue_name, task_name, queueing_lock, args, status, worker_id)
     VALUES ('lokal/1_async', 'kpr_sender.look_after', 'lokal/1_async', '{"queue": "1_async"}', 'doing', %s) RETURNING id
+"""
+LOST = """
+    SELECT 1 FROM procrastinate_jobs LEFT JOIN procrastinate_workers ON procrastinate_workers.id = worker_id
+    WHERE status = 'doing' AND (worker_id IS NULL OR last_heartbeat < now() - interval '2 s')
 """
 SILENT = "SELECT 1 FROM procrastinate_workers WHERE last_heartbeat < now() - interval '9 min'"
 STATUS = "SELECT status FROM procrastinate_jobs WHERE id = "
@@ -84,3 +93,28 @@ def test_what_is_under_way_in_a_living_worker_is_let_be(own_postgres: Database) 
         assert rows(own_postgres, began) == [("doing",)]
         goes_on.set()
         until(lambda: not rows(own_postgres, "SELECT 1 FROM procrastinate_jobs"))
+
+
+def test_after_a_worker_was_killed_the_other_looks_after_all_again(
+    own_postgres: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within 2 minutes at the default of one look a minute; here every second, so within seconds."""
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    queues = tuple(f"{number}_async" for number in range(1, 5))
+    engine_of(own_postgres)
+    command = (sys.executable, "-m", "tests.helpers.worker_process", own_postgres.url, str(tmp_path), *queues)
+    with subprocess.Popen(command) as killed, subprocess.Popen(command) as other:
+        try:
+            notes = {process.pid: tmp_path / str(process.pid) for process in (killed, other)}
+            until(lambda: all(note.exists() and note.read_text("utf-8") for note in notes.values()))
+            size = notes[killed.pid].stat().st_size
+            until(lambda: notes[killed.pid].stat().st_size > size)  # it has just begun a look
+            killed.kill()
+            before = len(notes[other.pid].read_text("utf-8").splitlines())
+            until(lambda: {*notes[other.pid].read_text("utf-8").splitlines()[before:]} == {*queues})
+            until(lambda: bool(rows(own_postgres, LOST)))
+            until(lambda: not rows(own_postgres, LOST))
+            assert rows(own_postgres, "SELECT 1 FROM procrastinate_jobs WHERE status = 'failed'"), "and not put back"
+        finally:
+            for process in (killed, other):
+                process.kill()
