@@ -60,11 +60,11 @@ def follow(
         engine.opened() as tasks,
     ):
         numbers = tasks.defer(queues, wait)
-        left, ends = frozenset(numbers.values()), 0.0
+        left, ends = frozenset[int]().union(*numbers.values()), 0.0
         while left and not stopped.wait(_LOOK_SECONDS):
             now_left = tasks.left(left)
-            for queue, number in numbers.items():
-                if number in left and number not in now_left:
+            for queue, tasks_of_it in numbers.items():
+                if tasks_of_it & left and not tasks_of_it & now_left:
                     for one in queues[queue]:
                         found[one.name] = line_of(one, status_of(one, datetime.now(UTC)), begun=True)
                         shown.ended(found[one.name])

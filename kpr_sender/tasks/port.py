@@ -36,10 +36,11 @@ class WorkPlan:
 class Tasks(Protocol):
     """The tasks, while whoever asks is connected."""
 
-    def defer(self, queues: Iterable[str], wait: str) -> Mapping[str, int]:
-        """Let a worker look after each; return the number of each one's task.
+    def defer(self, queues: Iterable[str], wait: str) -> Mapping[str, frozenset[int]]:
+        """Let a worker look after each; return the numbers of each one's tasks: that one, and those under way.
 
-        Where one waits already it is that one's. One that is under way may have looked too early, and gets a successor.
+        Where one waits already it is that one. One that is under way may have looked too early, and gets a successor;
+        and that one may find the journal held by it, and do nothing.
         """
 
     def left(self, numbers: Collection[int]) -> frozenset[int]:

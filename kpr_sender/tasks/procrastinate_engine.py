@@ -183,12 +183,20 @@ class _OpenTasks:
     app: App
     environment: Environment
 
-    def defer(self, queues: Iterable[str], wait: str) -> Mapping[str, int]:
-        """Let a worker look after each; return the number of each one's task."""
-        return {queue: self._number(queue, wait) for queue in queues}
+    def defer(self, queues: Iterable[str], wait: str) -> Mapping[str, frozenset[int]]:
+        """Let a worker look after each; return the numbers of each one's tasks: that one, and those under way."""
+        numbers = {queue: {self._number(queue, wait)} for queue in queues}
+        by_lock = {self._lock(queue): found for queue, found in numbers.items()}
+        for job in self.app.job_manager.list_jobs(task=TASK, status="doing"):
+            if job.id is not None:
+                by_lock.get(job.queueing_lock or "", set()).add(job.id)
+        return {queue: frozenset(found) for queue, found in numbers.items()}
+
+    def _lock(self, queue: str) -> str:
+        return f"{self.environment.value}/{queue}"
 
     def _number(self, queue: str, wait: str) -> int:
-        lock = f"{self.environment.value}/{queue}"
+        lock = self._lock(queue)
         deferrer = self.app.configure_task(TASK, queue=channel_of(self.environment, queue), queueing_lock=lock)
         while True:
             with suppress(AlreadyEnqueued):
