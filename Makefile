@@ -8,10 +8,11 @@ BASE := tools/python
 RUN := .venv/bin
 DEMO := .demo
 
-.PHONY: help setup setup-demo test quick test-newest test-offline check nightly demo bench docs texts site dist offline lock upgrade sbom clean
+.PHONY: help setup setup-demo test quick test-newest test-offline check nightly demo demo-fleet bench docs texts site dist offline lock upgrade sbom clean
 
 help:
 	@echo "make demo     set up, make a synthetic municipality's files and run the main job against the sandbox"
+	@echo "make demo-fleet  set up, then run 12 municipalities over an own PostgreSQL and the sandbox, with two workers and the page"
 	@echo "make test     set up, then linters, types, layers and all tests: what CI runs"
 	@echo "make quick    set up, then linters, types, layers and the fast tests: for the edit loop, under 90 seconds"
 	@echo "make test-newest  set up, then the fast tests on Python 3.13 and 3.14, from Debian 13 and testing in folders of their own"
@@ -56,6 +57,9 @@ nightly: setup
 
 demo: setup-demo
 	@$(RUN)/kpr-send demo --dir $(DEMO)
+
+demo-fleet: setup-demo
+	@$(RUN)/python -m tools.demo_fleet
 
 bench: setup
 	@$(RUN)/python -m bench $(BENCH)

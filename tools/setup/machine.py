@@ -52,13 +52,18 @@ def require() -> None:
         raise Missing(_please_install(lacking))
 
 
-def want() -> None:
-    """See to what only the tests use, where that can be done; else say loudly what goes untested."""
-    missing = [package for program, package, _ in _WANTED if not _found(program)]
+def want(*only: str) -> None:
+    """See to what only the tests use, where that can be done; else say loudly what goes untested.
+
+    Args:
+        only: These packages; all where none is named.
+    """
+    wanted = [one for one in _WANTED if not only or one[1] in only]
+    missing = [package for program, package, _ in wanted if not _found(program)]
     if missing and _may_install() and not _install(missing):
         for package in missing:  # one that is not to be had keeps the others away
             _install([package])
-    for program, package, purpose in _WANTED:
+    for program, package, purpose in wanted:
         if not _found(program):
             print(f"NOT TESTED: {purpose}. As root: {_APT} {package}", file=sys.stderr)
 
