@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.cli.test_fleet import by_name, options
+from tests.helpers.command import until
 from tests.helpers.fleet import Fleet, fleet
 from tests.helpers.postgres import PASSWORD, Database
 
@@ -91,3 +92,34 @@ def test_journals_in_files_or_in_two_databases_are_refused(
     made = in_database(tmp_path / "b", own_postgres, "1103", "4601", own=other)
     code, _, err = command(*options(made), "fleet", "worker")
     assert (code, "two databases" in err) == (78, True)
+
+
+@pytest.mark.nightly
+def test_a_worker_killed_in_the_middle_of_a_transfer_doubles_nothing_and_another_goes_on(
+    tmp_path: Path, own_postgres: Database, command: Command
+) -> None:
+    names = ("1103", "4601", "5001", "5501")
+    made = in_database(tmp_path, own_postgres, *names)
+    text = made.path.read_text("utf-8")
+    made.path.write_text(text.replace("[fleet]\n", '[fleet]\nevery = "2s"\nstalled_after = "3s"\n'), "utf-8")
+    assert command(*options(made), "--municipality", "1103", "journal", "migrate")[0] == 0
+
+    with worker(made, "--jobs", "2") as killed, worker(made, "--jobs", "1") as other:
+        begun(killed)
+        begun(other)
+        assert killed.stderr is not None
+        assert any('"publishing"' in line for line in killed.stderr)
+        killed.kill()
+
+        def states() -> set[str]:
+            out = command("--json", *options(made), "fleet", "status")[1]
+            return {str(one["result"]["state"]) for one in json.loads(out)["municipalities"]}
+
+        until(lambda: states() == {"delivered"})
+        other.send_signal(signal.SIGTERM)
+        assert other.wait(60) == 0
+
+    for name in names:
+        (ledger,) = (tmp_path / name).rglob("ledger.jsonl")
+        taken = [json.loads(line) for line in ledger.read_text("utf-8").splitlines()]
+        assert len({one["msg_id"] for one in taken}) == len(taken) == 2, "both shipments, each once"
