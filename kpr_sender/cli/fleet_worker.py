@@ -14,7 +14,7 @@ from kpr_sender.cli.fleet_lines import FleetProgress, line_after, showing
 from kpr_sender.cli.fleet_run import carry_out, preload
 from kpr_sender.cli.invocation import Invocation
 from kpr_sender.engine import task_engine
-from kpr_sender.errors import EXIT_OK
+from kpr_sender.errors import EXIT_OK, JournalLocked
 from kpr_sender.fleet.file import FleetFile, FleetMunicipality
 from kpr_sender.fleet.queues import database_of, queues_of
 from kpr_sender.fleet.supervisor import look_after
@@ -125,6 +125,8 @@ class _AtWork:
 
     def _ended(self, line: FleetLine) -> None:
         """Say what has become of one where that is something else than at the last look."""
+        if isinstance(line.error, JournalLocked):
+            return  # whoever has it says what becomes of it
         found = (line.exit_code, line.result.get("state"))
         with self._guard:
             if self._said.get(line.name) != found:
