@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import _thread  # a handler may come in the middle of ``threading``'s own work, and must not take its locks
 import os
+import shutil
 import signal
 import sys
 import time
@@ -124,6 +125,7 @@ class Ending:
         The interpreter's own way out is not taken: a signal, a thread that still runs, a library's ``atexit`` or a
         stream that cannot be flushed would give the process another code (143, 134, 120), or keep it for ever.
         """
+        _remove_server_folder()
         os._exit(INTERRUPTED if self.code is None else self.code)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -179,3 +181,9 @@ def _put_off(number: int, frame: FrameType | None) -> bool:
 def _signal_again(number: int) -> None:
     time.sleep(_IMPORT_SECONDS)
     _thread.interrupt_main(signal.Signals(number))
+
+
+def _remove_server_folder() -> None:
+    """Remove the folder in which multiprocessing has its server's socket: its own ``atexit`` is not reached."""
+    if (server := sys.modules.get("multiprocessing.forkserver")) is not None:
+        shutil.rmtree(server.util.get_temp_dir(), ignore_errors=True)

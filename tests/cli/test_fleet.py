@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -123,6 +126,21 @@ def test_a_signal_asks_all_to_end_and_nothing_more_begins(tmp_path: Path, comman
     assert (code, {one["exit_code"] for one in found.values()}) == (80, {80})
     assert {name: one["begun"] for name, one in found.items()} == {"1103": True, "4601": True, "5001": False}
     assert not any(one["timed_out"] or one["killed"] or one["died"] for one in found.values())
+
+
+def test_a_command_leaves_nothing_in_the_folder_for_temporary_files(tmp_path: Path) -> None:
+    made = fleet(tmp_path, "1103")
+    made.of("1103").fagmelding.write_text("<no/>")
+
+    with TemporaryDirectory() as left:  # a socket's path must be short
+        ran = subprocess.run(
+            [sys.executable, "-m", "kpr_sender", *options(made), "fleet", "send"],
+            env={**os.environ, "TMPDIR": left},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+        assert (ran.returncode, list(Path(left).iterdir())) == (65, [])
 
 
 def test_a_run_that_is_killed_has_the_code_of_its_journal(tmp_path: Path) -> None:
