@@ -23,17 +23,22 @@ LATE_OUTCOME: Final = "outcome-by-stale-holder"
 """What the history calls the outcome of a transfer whose holder had lost the lease: evidence, no more."""
 
 # In doubt by another holder than the one that began the transfer: that one was lost, and nobody knows when it ended.
+# After a failover that is so of any shipment: what the journal has of it may be from before it was sent.
 _QUIET: Final = """
-    SELECT CAST(ceil(? - extract(epoch FROM clock_timestamp() - lost.stored_at)) AS INTEGER) AS left_seconds
-    FROM event AS lost JOIN known_msg_id USING (msg_id)
-    WHERE shipment_id = (SELECT shipment_id FROM known_msg_id WHERE msg_id = ?)
-      AND lost.from_state = 'publishing' AND lost.to_state = 'in_doubt'
-      AND lost.fence <> (
-        SELECT begun.fence FROM event AS begun
-        WHERE begun.msg_id = lost.msg_id AND begun.to_state = 'publishing' AND begun.event_id < lost.event_id
-        ORDER BY begun.event_id DESC LIMIT 1)
-    ORDER BY lost.event_id DESC LIMIT 1
+    SELECT CAST(ceil(? - extract(epoch FROM clock_timestamp() - max(since))) AS INTEGER) AS left_seconds
+    FROM (
+      (SELECT stored_at AS since FROM acceptance ORDER BY acceptance_id DESC LIMIT 1)
+      UNION ALL
+      (SELECT lost.stored_at FROM event AS lost JOIN known_msg_id USING (msg_id)
+       WHERE shipment_id = (SELECT shipment_id FROM known_msg_id WHERE msg_id = ?)
+         AND lost.from_state = 'publishing' AND lost.to_state = 'in_doubt'
+         AND lost.fence <> (
+           SELECT begun.fence FROM event AS begun
+           WHERE begun.msg_id = lost.msg_id AND begun.to_state = 'publishing' AND begun.event_id < lost.event_id
+           ORDER BY begun.event_id DESC LIMIT 1)
+       ORDER BY lost.event_id DESC LIMIT 1)) AS over
 """
+_IS_KNOWN: Final = "SELECT 1 FROM known_msg_id WHERE msg_id = ?"
 
 
 class PostgresView(SqlView):
@@ -104,7 +109,8 @@ class PostgresJournal(SqlJournal):
             why = Text("The transfer's outcome, from a run that had lost the lease meanwhile.")
             line = HistoryLine(LATE_OUTCOME, why, details=details)
             with self._store.testifying() as database:
-                Transaction(database, self._now(), self._who).note(msg_id, line)
+                if database.execute(_IS_KNOWN, (msg_id,)).fetchone():  # a server that took over may not have it
+                    Transaction(database, self._now(), self._who).note(msg_id, line)
             raise
 
     def require_transfer_may_begin(self) -> None:
@@ -124,9 +130,12 @@ class PostgresJournal(SqlJournal):
         return self._lease.is_held
 
     def _require_nobody_sends(self, transaction: Transaction, msg_id: str) -> None:
-        """Refuse before a lost holder has certainly ended: its lease, its transfer and its connection are over."""
+        """Refuse before a lost holder has certainly ended: its lease, its transfer and its connection are over.
+
+        Nobody knows what a database that was restored or failed over has lost: the wait is the whole journal's then.
+        """
         row: Any = transaction.connection.execute(_QUIET, (str(self._quiet_seconds), msg_id)).fetchone()
-        if row is not None and row["left_seconds"] > 0:
+        if (row["left_seconds"] or 0) > 0:
             raise InDoubt(
                 Text(
                     "The run that began to send {msg_id} may still be sending it: it is not let go again before "

@@ -1,8 +1,10 @@
 """One journal in PostgreSQL: run one transaction at a time on it, by the number of whoever holds its lease.
 
 A transaction that writes locks the journal's row of ``lease`` first, so that those of one journal come one after the
-other as SQLite's do, and looks whether the number there is still its own. One whose connection is lost while it commits
-asks over another whether it is committed: *not known* is an answer only where the server gives none.
+other as SQLite's do, and looks whether the number there is still its own and the lease's session alive. One whose
+connection is lost while it commits asks over another whether it is committed: *not known* is an answer only where the
+server gives none. A connection that is made anew may reach a server that took over and lacks the last transactions: it
+is asked which one it is, and whether it has the lease's session.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ from kpr_sender.journal import postgres_errors, sql
 from kpr_sender.journal.database import Rows, Value, Values
 from kpr_sender.journal.location import beside
 from kpr_sender.journal.postgres_errors import lease_lost, translated
+from kpr_sender.journal.postgres_lease import HELD, Holder
 from kpr_sender.journal.postgres_rows import Connection
-from kpr_sender.journal.postgres_server import connect, place_of, prepare
+from kpr_sender.journal.postgres_server import PRESENT, connect, place_of, prepare
 from kpr_sender.settings.journal import JournalSettings
 from kpr_sender.texts import Text
 
@@ -35,10 +38,12 @@ _PLACEHOLDER: Final = re.compile(r"%|\?|(?<!:):([a-z_]\w*)")
 _ASKED_FOR: Final = 20.0  # seconds, whether a transaction was committed
 _PAUSE: Final = 0.5
 
-_BEGIN: Final = """
-    SELECT fence, pg_current_xact_id()::text AS transaction, set_config('kpr.fence', %s, true)
-    FROM lease WHERE journal_no = %s FOR UPDATE
-"""
+_BEGIN: Final = f"""
+    SELECT fence, pg_current_xact_id()::text AS transaction, set_config('kpr.fence', %(fence)s::text, true), {HELD}
+    FROM lease WHERE journal_no = %(number)s FOR UPDATE
+"""  # noqa: S608 - the program's own words
+_REACHED: Final = f"SELECT {PRESENT}, {HELD}"
+_NOBODY: Final = Holder(0, 0, "", 0)
 
 
 @functools.cache
@@ -100,13 +105,14 @@ class PostgresStore:
     Args:
         settings: Where the database is.
         number: The journal's, in ``lease``.
-        fence: The number of the lease that it is written by; None for reading only.
+        holder: What the lease is known by that it is written under; None for reading only.
     """
 
-    def __init__(self, settings: JournalSettings, number: int, fence: int | None = None) -> None:
+    def __init__(self, settings: JournalSettings, number: int, holder: Holder | None = None) -> None:
         self._settings = settings
         self._number = number
-        self._fence = fence
+        self._holder = holder
+        self._has_lease = True
         self._connection: Connection | None = None
         self._guard = threading.RLock()
         self._pid = os.getpid()
@@ -133,7 +139,7 @@ class PostgresStore:
 
     @contextmanager
     def testifying(self) -> Iterator[PostgresDatabase]:
-        """As ``writing``, also with a stale number: the database lets it add evidence, and move nothing."""
+        """As ``writing``, also where the lease is lost: the database lets it add evidence, and move nothing."""
         with self._transaction(stale=True) as database:
             yield database
 
@@ -168,11 +174,13 @@ class PostgresStore:
     @contextmanager
     def _transaction(self, *, stale: bool) -> Iterator[PostgresDatabase]:
         with self._guard, translated(self.place):
-            connection = self._connected()
+            connection = self._connected(stale=stale)
             connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE")
             try:
-                row: Any = connection.execute(_BEGIN, (str(self._fence or 0), self._number)).fetchone()
-                self._require_fence(row["fence"], stale=stale)
+                holder = self._holder or _NOBODY
+                values = {"fence": holder.fence, "session": holder.session, "number": self._number}
+                row: Any = connection.execute(_BEGIN, values).fetchone()
+                self._require_lease(stale or (row["held"] and row["fence"] == holder.fence))
                 yield PostgresDatabase(connection)
                 reached(FaultPoint.BEFORE_COMMIT)
             except BaseException:
@@ -183,8 +191,8 @@ class PostgresStore:
             self._commit(connection, row["transaction"])
             reached(FaultPoint.AFTER_COMMIT)
 
-    def _require_fence(self, fence: int, *, stale: bool) -> None:
-        if fence != self._fence and not stale:
+    def _require_lease(self, has_lease: bool) -> None:  # noqa: FBT001 - what is required
+        if not has_lease:
             raise lease_lost(self.place)
 
     def _commit(self, connection: Connection, transaction: str) -> None:
@@ -196,17 +204,27 @@ class PostgresStore:
             del error
 
     def _was_committed(self, transaction: str) -> bool:
-        """Ask, over another connection where this one is lost, what became of a transaction that was committing."""
+        """Ask, over another connection where this one is lost, what became of a transaction that was committing.
+
+        As long as the lease's session lives it is the same server, which was not restarted: after a failover or a crash
+        the number may be another transaction's.
+
+        Raises:
+            StaleFence: It has ended.
+        """
         ends = time.monotonic() + _ASKED_FOR
         while time.monotonic() < ends:
             with suppress(psycopg.Error, KprError):
-                row: Any = self._connected().execute("SELECT pg_xact_status(%s::xid8)", (transaction,)).fetchone()
-                if row[0] != "in progress":
-                    return bool(row[0] == "committed")
+                connection = self._connected(stale=True)
+                if self._has_lease:
+                    row: Any = connection.execute("SELECT pg_xact_status(%s::xid8)", (transaction,)).fetchone()
+                    if row[0] != "in progress":
+                        return bool(row[0] == "committed")
+            self._require_lease(self._has_lease)
             time.sleep(_PAUSE)
         return False
 
-    def _connected(self) -> Connection:
+    def _connected(self, *, stale: bool = False) -> Connection:
         if self._pid != os.getpid():
             raise InternalError(
                 Text("The journal was opened before a fork and cannot be used in the child."),
@@ -214,9 +232,24 @@ class PostgresStore:
                 next_step=Text("Open the Client in the process that uses it."),
             )
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._settings)
-            prepare(self._connection, ("kpr.journal", self._number))
+            self._connection = None
+            self._connection = self._reached(connect(self._settings))
+        self._require_lease(stale or self._has_lease)
         return self._connection
+
+    def _reached(self, connection: Connection) -> Connection:
+        """Set a new connection up, and look whether it reaches the server and the session that the lease is of."""
+        try:
+            prepare(connection, ("kpr.journal", self._number))
+            if (holder := self._holder) is not None:
+                values = {"session": holder.session, "number": self._number}
+                row: Any = connection.execute(_REACHED, values).fetchone()
+                server = (row["system"], row["timeline"])
+                self._has_lease = row["held"] and server == (holder.system, holder.timeline)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
 
 def marks_of(settings: JournalSettings) -> Path:

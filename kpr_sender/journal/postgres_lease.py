@@ -3,6 +3,7 @@
 The lease is an advisory lock of a session of its own, which the server ends when its holder is stopped or cut off: a
 heartbeat keeps it from being silent, and one that is silent for ``LEASE_SECONDS`` is over. Each holder gets a number
 that is higher than the last one's, the fence, and writes by it: one that does not know that it is over decides nothing.
+A database that fails over may give a number again, so the server and the lock's own session are looked at, too.
 
 The fence does not reach the bus. So a holder looks at a clock that never jumps right before a transfer begins, whether
 its last heartbeat is younger than the lease (``is_fresh``).
@@ -17,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -26,7 +28,14 @@ from kpr_sender.errors import JournalLocked, KprError
 from kpr_sender.journal.postgres_errors import translated
 from kpr_sender.journal.postgres_migrate import require_version
 from kpr_sender.journal.postgres_rows import Connection
-from kpr_sender.journal.postgres_server import LEASE_SECONDS, connect, place_of, prepare, require_own_sessions
+from kpr_sender.journal.postgres_server import (
+    LEASE_SECONDS,
+    PRESENT,
+    connect,
+    place_of,
+    prepare,
+    require_own_sessions,
+)
 from kpr_sender.journal.rows import time_text
 from kpr_sender.model import Environment
 from kpr_sender.settings.journal import JournalSettings
@@ -40,14 +49,21 @@ _NUMBER: Final = "SELECT journal_no FROM lease WHERE environment = %s AND queue 
 _SINCE: Final = "SELECT since FROM lease WHERE environment = %s AND queue = %s"
 ADD_JOURNAL_NAME: Final = "INSERT INTO lease (environment, queue) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _HOLDER: Final = "SELECT pid, host, since FROM lease WHERE journal_no = %s"
-_TAKE: Final = """
+_TAKE: Final = f"""
     UPDATE lease SET fence = fence + 1, pid = %s, host = %s, since = clock_timestamp()
-    WHERE journal_no = %s RETURNING fence
-"""
+    WHERE journal_no = %s RETURNING fence, pg_backend_pid() AS session, {PRESENT}
+"""  # noqa: S608 - the program's own words
 _BEAT: Final = """
     SELECT count(*) FROM pg_locks
     WHERE locktype = 'advisory' AND granted AND pid = pg_backend_pid() AND classid = %s AND objid = %s AND objsubid = 2
 """
+HELD: Final = f"""
+    EXISTS (
+      SELECT 1 FROM pg_locks JOIN pg_database ON oid = database AND datname = current_database()
+      WHERE locktype = 'advisory' AND granted AND pid = %(session)s
+        AND classid = {LOCK_CLASS} AND objid = %(number)s AND objsubid = 2) AS held
+"""  # noqa: S608 - the program's own numbers
+"""The column that says whether a holder's session is alive and has the lock of journal ``number``."""
 _ADD_JOURNAL: Final = """
     INSERT INTO journal (environment, created_at, journal_id)
     VALUES (%s, %s, replace(gen_random_uuid()::text, '-', '')) ON CONFLICT DO NOTHING
@@ -73,18 +89,35 @@ def last_taken(connection: Connection, environment: Environment, queue: str) -> 
     return None if row is None else row[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What the holder of a lease is known by in the database.
+
+    Attributes:
+        fence: Its number. A server that takes over may lack the last holder, and give the number again.
+        session: The server's process that has the lock for it.
+        system: The number of the cluster that the lease is of.
+        timeline: PostgreSQL's there: another server that takes over has another.
+    """
+
+    fence: int
+    session: int
+    system: str
+    timeline: int
+
+
 class Lease:
     """A held lease.
 
     Attributes:
         number: The journal's.
-        fence: The holder's number.
+        holder: What it is known by.
     """
 
-    def __init__(self, connection: Connection, number: int, fence: int, taken_at: float) -> None:
+    def __init__(self, connection: Connection, number: int, holder: Holder, taken_at: float) -> None:
         """Made by ``take`` only."""
         self.number = number
-        self.fence = fence
+        self.holder = holder
         self._connection = connection
         self._beaten_at = taken_at
         self._pid = os.getpid()
@@ -125,7 +158,8 @@ class Lease:
                 row: Any = connection.execute(_TAKE, (os.getpid(), socket.gethostname(), number)).fetchone()
                 prepare(connection, ("kpr.journal", number))
                 connection.execute(_ADD_JOURNAL, (environment.value, time_text(now())))
-                return cls(connection, number, int(row[0]), taken_at)
+                holder = Holder(row["fence"], row["session"], row["system"], row["timeline"])
+                return cls(connection, number, holder, taken_at)
         except BaseException:
             connection.close()
             raise

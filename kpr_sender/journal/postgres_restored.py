@@ -8,8 +8,9 @@ Its journal may not know what was sent last, and would send it again (promise G1
    with each promotion and recovery. On one that it does not name it is refused, on whichever machine.
 
 A person accepts it (``accept``): what is sealed is in doubt, what this machine's mark names and the journal lacks is
-forgotten (``recovery``), and its timeline is known from then on. What only other machines' marks name, they refuse for
-themselves. It keeps its id, so that they need not accept what they have not lost.
+forgotten (``recovery``), and its timeline is known from then on. Who was sending at the time may still be: a wait
+begins for the whole journal, before which nothing in it is let go again (``postgres``). What only other machines' marks
+name, they refuse for themselves. It keeps its id, so that they need not accept what they have not lost.
 """
 
 from __future__ import annotations
@@ -25,15 +26,13 @@ from kpr_sender.journal.admission import require_reason
 from kpr_sender.journal.database import Database
 from kpr_sender.journal.marker import HighWaterMark, MarkDamaged, mark_of
 from kpr_sender.journal.postgres_connection import PostgresStore
+from kpr_sender.journal.postgres_server import PRESENT
 from kpr_sender.journal.transaction import Transaction
 from kpr_sender.journal.values import Accepted
 from kpr_sender.states import Cause, ShipmentState
 from kpr_sender.texts import Text
 
-_PRESENT: Final = """
-    SELECT (SELECT CAST(system_identifier AS TEXT) FROM pg_control_system()) AS system,
-           CAST(CAST('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS BIT(32)) AS BIGINT) AS timeline
-"""
+_PRESENT: Final = f"SELECT {PRESENT}"
 _KNOWN: Final = "SELECT system, timeline FROM timeline"
 _ADD: Final = """
     INSERT INTO timeline (system, timeline, known_at) VALUES (:system, :timeline, :known_at) ON CONFLICT DO NOTHING

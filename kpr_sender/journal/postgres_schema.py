@@ -250,5 +250,11 @@ MIGRATIONS: Final = (
             *_RULES,
         ),
     ),
+    # By one clock for all machines, as an event's: a wait begins with it.
+    Migration(
+        2,
+        "when a restored database was accepted, by the database's clock",
+        ("ALTER TABLE acceptance ADD COLUMN stored_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()",),
+    ),
 )
 VERSION: Final = MIGRATIONS[-1].version

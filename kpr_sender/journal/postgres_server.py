@@ -24,6 +24,12 @@ from kpr_sender.texts import Text
 LEASE_SECONDS: Final = 60
 """How long a session may be silent before the server ends it."""
 
+PRESENT: Final = """
+    (SELECT CAST(system_identifier AS TEXT) FROM pg_control_system()) AS system,
+    CAST(CAST('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS BIT(32)) AS BIGINT) AS timeline
+"""
+"""The columns that name the server that one is connected to: its cluster's number, and PostgreSQL's timeline."""
+
 _OLDEST: Final = 150_000
 _PARAMETERS: Final = {
     "connect_timeout": 10,

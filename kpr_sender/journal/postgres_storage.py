@@ -63,7 +63,7 @@ class PostgresStorage:
         """Take its lease and open it."""
         self._make_folder()
         lease = self._lease()
-        store = PostgresStore(self.settings, lease.number, lease.fence)
+        store = PostgresStore(self.settings, lease.number, lease.holder)
         try:
             return PostgresJournal(
                 store,
@@ -162,7 +162,7 @@ class PostgresStorage:
         """Go on with it although it was restored or failed over."""
         self._make_folder()
         lease = self._lease()
-        store = PostgresStore(self.settings, lease.number, lease.fence)
+        store = PostgresStore(self.settings, lease.number, lease.holder)
         try:
             return postgres_restored.accept(store, now=self.now, why=reason, who=by)
         finally:

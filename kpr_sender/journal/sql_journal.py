@@ -324,6 +324,7 @@ class SqlJournal(SqlView):
         """Let a forgotten shipment (``recovery``) no longer stand in the way of a new submission."""
         require_reason(reason, by)
         with self._transaction() as transaction:
+            self._require_nobody_sends(transaction, msg_id)
             values = {"msg_id": msg_id, "at": rows.time_text(transaction.at), "who": by, "why": reason}
             if transaction.connection.execute(sql.RELEASE_FORGOTTEN, sql.clean(values)).rowcount != 1:
                 raise UsageError(

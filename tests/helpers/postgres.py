@@ -32,6 +32,7 @@ from kpr_sender.model import Environment
 from kpr_sender.settings.journal import JournalSettings
 from kpr_sender.settings.secrets import Secret
 from tests.helpers.bus_settings import bus_settings
+from tests.helpers.command import until
 
 NO_POSTGRES: Final = "no PostgreSQL 15 here: apt-get install postgresql"
 USER: Final = "kpr"
@@ -55,6 +56,7 @@ password_encryption = md5  # SCRAM takes a hundredth of a second for each of a t
 """
 _ACCESS: Final = f"""
 host all boss 127.0.0.1/32 trust
+host replication boss 127.0.0.1/32 trust
 host all {USER} 127.0.0.1/32 md5
 """
 
@@ -85,15 +87,25 @@ class Server:
     @classmethod
     def made(cls, bin_: Path) -> Server:
         """Return a new server with an empty data folder."""
-        # Not below pytest's folders: the server's user may not pass through them.
-        server = cls(bin_, Path(tempfile.mkdtemp(prefix="kpr-postgres-")))
-        if os.geteuid() == 0:
-            os.chown(server.folder, *_unprivileged())
+        server = cls(bin_, _data_folder())
         initdb = ("--username=boss", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D")
         server._run("initdb", *initdb, str(server.data))
         for name, text in (("postgresql.conf", _CONFIGURATION), ("pg_hba.conf", _ACCESS)):
             with (server.data / name).open("w" if name == "pg_hba.conf" else "a", encoding="utf-8") as file:
                 file.write(text)
+        return server
+
+    def taken_over(self) -> Server:
+        """Return another server: this one's standby, with all that this one has now, after it has taken over."""
+        server = Server(self.bin, _data_folder())
+        copy = ("--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--no-manifest", "-D", str(server.data))
+        server._run("pg_basebackup", f"--dbname={self.address('postgres', 'boss')}", *copy)
+        try:
+            with server.start().boss() as boss:
+                assert boss.execute("SELECT pg_promote()").fetchone() == (True,)
+        except BaseException:
+            server.stop()
+            raise
         return server
 
     @property
@@ -123,9 +135,12 @@ class Server:
     def kill(self) -> None:
         """End it as a loss of power would: every process of it, at once."""
         assert self._process is not None
-        os.kill(self._process.pid, signal.SIGKILL)
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text("ascii").split()
+        for pid in (self.pid, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._process.wait()
-        # Its children end by themselves when they find it gone; a new one does not start before.
+        until(lambda: not any(map(_is_alive, children)))  # a new server does not start before
 
     def stop(self) -> None:
         """End it, and remove all of it."""
@@ -164,10 +179,11 @@ class Server:
         return self.database(template=_TEMPLATE)
 
     def _as_unprivileged(self) -> tuple[str, ...]:
+        ends_with_us = ("setpriv", "--pdeathsig=QUIT")  # also where the test run is killed
         if os.geteuid() != 0:
-            return ()
+            return ends_with_us
         uid, gid = _unprivileged()
-        return ("setpriv", f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
+        return (*ends_with_us, f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
 
     def _run(self, program: str, *arguments: str) -> None:
         command = (*self._as_unprivileged(), str(self.bin / program), *arguments)
@@ -272,6 +288,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "postgres_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("postgres"))
+
+
+def _is_alive(pid: str) -> bool:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] not in "ZX"
+    return False
+
+
+def _data_folder() -> Path:
+    """Make a server's folder; not below pytest's: the server's user may not pass through them."""
+    folder = Path(tempfile.mkdtemp(prefix="kpr-postgres-"))
+    if os.geteuid() == 0:
+        os.chown(folder, *_unprivileged())
+    return folder
 
 
 def _machine(folder: Path) -> Path:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import psycopg
 import pytest
 
 from kpr_sender.errors import InDoubt, JournalLocked
 from kpr_sender.journal import postgres_lease
 from kpr_sender.journal.port import Journal
 from kpr_sender.journal.postgres import PostgresJournal
-from kpr_sender.states import Cause, ShipmentState
+from kpr_sender.states import Cause, ReceiptStatus, ShipmentState
 from tests.helpers.command import until
-from tests.helpers.postgres import Database
-from tests.journal.builders import brought_to, created, state_of
+from tests.helpers.postgres import Database, Server
+from tests.journal.builders import add_verified, brought_to, created, new_submission, resent, state_of
 
 
 def _ended_by_the_server(database: Database) -> None:
@@ -134,6 +138,112 @@ def test_what_our_own_run_left_in_doubt_is_let_go_at_once(postgres: Database) ->
         msg_id = brought_to(journal, ShipmentState.IN_DOUBT).msg_id
         _let_go(journal, msg_id)
         assert state_of(journal, msg_id) is ShipmentState.SEALED
+
+
+@pytest.fixture
+def taken_over(postgres: Database) -> Iterator[list[Server]]:
+    """The standbys that a test lets take over."""
+    servers: list[Server] = []
+    yield servers
+    for server in servers:
+        server.stop()
+
+
+def test_g1_a_run_that_reaches_a_server_that_took_over_decides_nothing(
+    postgres: Database, taken_over: list[Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lease counts as fresh, and the standby has the lease's row and lacks the last transaction."""
+    journal = postgres.storage().open(who="vakt")
+    assert isinstance(journal, PostgresJournal)
+    with closing(journal):
+        began = brought_to(journal, ShipmentState.PUBLISHING).msg_id
+        other = next(one.msg_id for one in journal.submissions()[0].shipments if one.msg_id != began)
+        taken_over.append(postgres.server.taken_over())
+        new = dataclasses.replace(postgres, server=taken_over[0])
+        with new.boss() as boss:
+            for _ in range(50):  # the numbers that the first server gives next are other transactions' here
+                boss.execute("SELECT pg_current_xact_id()")
+        _fails_over_while_it_commits(monkeypatch, journal, postgres, new)
+        with pytest.raises(JournalLocked, match="lost the journal's lease"):
+            journal.begin_publish(other)
+        journal.require_transfer_may_begin()  # it does not know by the lease
+        for decides in (
+            lambda: journal.begin_publish(other),
+            journal.submissions,
+            lambda: journal.end_publish(began, Cause.ACCEPTED, evidence={}, error=None),
+            lambda: journal.end_publish("not there", Cause.ACCEPTED, evidence={}, error=None),
+            journal.submissions,
+        ):
+            with pytest.raises(JournalLocked, match="lost the journal's lease"):
+                decides()
+        with new.boss() as boss:
+            stored = "SELECT state FROM shipment JOIN lease USING (journal_no) WHERE queue = %s ORDER BY shipment_id"
+            assert boss.execute(stored, (new.queue,)).fetchall() == [("publishing",), ("sealed",)]
+            late = (
+                "SELECT msg_id FROM event JOIN lease USING (journal_no) "
+                "WHERE queue = %s AND what = 'outcome-by-stale-holder'"
+            )
+            assert boss.execute(late, (new.queue,)).fetchall() == [(began,)]
+
+
+def _fails_over_while_it_commits(
+    monkeypatch: pytest.MonkeyPatch, journal: PostgresJournal, old: Database, new: Database
+) -> None:
+    """Cut the run's next COMMIT; what it connects to from then on is the new server."""
+    real = psycopg.Connection.execute
+
+    def execute(self: psycopg.Connection[Any], query: Any, *args: Any, **kwargs: Any) -> object:
+        if query == "COMMIT":
+            monkeypatch.undo()
+            journal._store._settings = new.settings()
+            with old.boss() as boss:
+                boss.execute("SELECT pg_terminate_backend(%s, 5000)", (self.info.backend_pid,))
+        return real(self, query, *args, **kwargs)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", execute)
+
+
+def test_g1_a_run_whose_lease_s_session_has_ended_decides_nothing(postgres: Database) -> None:
+    """Also before its heartbeat notices, and before another holder has raised the number."""
+    journal = postgres.storage().open(who="vakt")
+    with closing(journal):
+        msg_id = created(journal).msg_id
+        _ended_by_the_server(postgres)
+        assert state_of(journal, msg_id) is ShipmentState.SEALED
+        with pytest.raises(JournalLocked, match="lost the journal's lease"):
+            journal.begin_publish(msg_id)
+
+
+def test_g1_nothing_is_let_go_before_the_wait_that_begins_when_a_failed_over_journal_is_accepted(
+    own_postgres: Database,
+) -> None:
+    """Also what was in doubt or rejected already: what its last holder did since is nowhere."""
+    storage = own_postgres.storage()
+    with closing(storage.open(who="vakt")) as journal:
+        rejected, doubted = new_submission().shipments
+        journal.create(new_submission(shipments=(rejected, doubted)))
+        for one, cause in ((rejected, Cause.ACCEPTED), (doubted, Cause.NO_OUTCOME)):
+            journal.begin_publish(one.msg_id)
+            journal.end_publish(one.msg_id, cause, evidence={}, error=None)
+        add_verified(journal, rejected.msg_id, ReceiptStatus.REJECTED, sealed=b"no")
+    with own_postgres.boss() as boss:
+        boss.execute("UPDATE timeline SET timeline = timeline + 7")
+    storage.accept(reason="asked FHI", by="kari")
+    with closing(storage.open(who="vakt")) as journal:
+        for again in (
+            lambda: _let_go(journal, doubted.msg_id),
+            lambda: resent(journal, rejected, msg_id="anew", message_id="bus-anew"),
+            lambda: journal.release("forgotten", reason="asked FHI", by="kari"),
+        ):
+            with pytest.raises(InDoubt, match=r"before 1[23][0-9] seconds have passed"):  # 60 + 10 + 60
+                again()
+    with own_postgres.boss() as boss:  # time passes, by the database's clock
+        boss.execute("SET session_replication_role = replica")
+        boss.execute("UPDATE acceptance SET stored_at = stored_at - interval '131 s'")
+    with closing(storage.open(who="vakt")) as journal:
+        _let_go(journal, doubted.msg_id)
+        assert state_of(journal, doubted.msg_id) is ShipmentState.SEALED
+        assert resent(journal, rejected, msg_id="anew", message_id="bus-anew").state is ShipmentState.SEALED
 
 
 def _let_go(journal: Journal, msg_id: str) -> None:
