@@ -227,11 +227,11 @@ class Database:
             self.settings(**changed), bus_settings(1, receipts_queue=queue or self.queue), environment, now
         )
 
-    def is_free(self) -> bool:
-        """Tell whether no session of the journal's user is left in it."""
+    def until_free(self) -> None:
+        """Wait until no session of the journal's user is left in it."""
+        left = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND usename = %s"
         with self.server.boss() as boss:
-            left = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND usename = %s"
-            return boss.execute(left, (self.name, USER)).fetchone() == (0,)
+            until(lambda: boss.execute(left, (self.name, USER)).fetchone() == (0,))
 
     def boss(self) -> psycopg.Connection[Any]:
         """Connect to it as the one who may do everything, and sees every row."""

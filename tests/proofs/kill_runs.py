@@ -225,7 +225,7 @@ class KillTown:
         self._until(lambda: not self._on_bus(lambda: self._sandbox._broker._peers))  # type: ignore[union-attr]
         points = tuple(map(FaultPoint, told["points"]))
         if self._database is not None:
-            self._until(self._database.is_free)
+            self._database.until_free()
         if told["signal"] == signal.SIGKILL:
             return Ended(points, None)
         assert told["signal"] == 0, f"{stop}: ended by signal {told['signal']}"
