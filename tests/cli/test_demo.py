@@ -46,7 +46,8 @@ def test_without_a_configuration_lokal_is_the_embedded_sandbox_in_the_user_s_sta
 
     code, _, err = command("--env", "lokal", "send")
     assert code == 66
-    assert "kpr-send's built-in configuration" in err
+    assert "No fagmelding is named." in err
+    assert "init writes a configuration that can name them" in err
 
 
 @pytest.mark.parametrize("options", [("--env", "validering"), ("--config", "lokal.toml")])
