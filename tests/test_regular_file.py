@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -63,19 +63,17 @@ def test_a_pipe_in_place_of_any_file_that_is_configured_is_refused_at_once_by_na
     os.mkfifo(made.folder / "pipe")
     pipe, in_token = {"pkcs12": "pipe"}, {"pkcs12": None, "passphrase_file": None, "pin_env": "HOME"}
     certificates = {"encryption_certificate": "pipe", "signing_certificates": ["pipe"]}
-    made.configure(
-        {
-            "keys.signing": {**in_token, "pkcs11_module": "pipe", "slot": 1, "key_label": "x"},
-            "keys.decryption": pipe,
-            "receiver": certificates,
-            "bus": {"ca_file": "pipe", "password_file": "pipe"},
-            "protection": {"roots": ["pipe"]},
-        }
-    )
+    configured: dict[str, Mapping[str, object]] = {
+        "keys.signing": {**in_token, "pkcs11_module": "pipe", "slot": 1, "key_label": "x"},
+        "keys.decryption": pipe,
+        "receiver": certificates,
+        "bus": {"ca_file": "pipe", "password_file": "pipe"},
+    }
+    made.configure({**configured, "protection": {"roots": ["pipe"]}})
     # The signing key and our certificates are not tried where the authorities cannot be read.
     others = {"decryption keys", "addresses", "secrets", "receiver"}
     assert _refused_as_pipes(made) == others | {"trust"}
-    made.configure({"protection": {"roots": []}})
+    made.configure(configured)
     assert _refused_as_pipes(made) == others | {"signing key"}
     with redirect_stderr(io.StringIO()) as err:
         assert run(["--env", "lokal", "--config", str(made.folder / "pipe"), "status"]) == 78
