@@ -20,8 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-from kpr_sender.errors import UsageError
-from kpr_sender.journal import marker, recovery, rows, sql
+from kpr_sender.journal import marker, recovery, rows
 from kpr_sender.journal.admission import require_reason
 from kpr_sender.journal.database import Database
 from kpr_sender.journal.marker import HighWaterMark, MarkDamaged, mark_of
@@ -29,7 +28,6 @@ from kpr_sender.journal.postgres_connection import PostgresStore
 from kpr_sender.journal.postgres_server import PRESENT
 from kpr_sender.journal.transaction import Transaction
 from kpr_sender.journal.values import Accepted
-from kpr_sender.states import Cause, ShipmentState
 from kpr_sender.texts import Text
 
 _PRESENT: Final = f"SELECT {PRESENT}"
@@ -96,25 +94,15 @@ def accept(store: PostgresStore, *, now: Callable[[], datetime], why: str, who: 
     at = now()
     with store.writing() as database:
         what = objection_to(database, store.marks)
-        if not what:
-            raise UsageError(
-                Text("Nothing speaks against this journal: there is nothing to accept."),
-                where="--accept-restored",
-                next_step=Text("Run kpr-send journal verify without it."),
-            )
-        transaction = Transaction(database, at, who)
-        in_doubt = rows.msg_ids_in_state(database, ShipmentState.SEALED)
-        for msg_id in in_doubt:
-            transaction.apply(msg_id, Cause.RESTORED)
         found = _mark(store.marks)
-        forgotten = recovery.keep_what_is_forgotten(transaction, [found] if found else [])
-        sql.insert(database, "acceptance", {"at": rows.time_text(at), "found": what, "why": why, "who": who})
-        step = max(one.step for one in (mark_of(database, None), found) if one is not None) + 1
+        known = [found] if found else []
+        done = recovery.store_acceptance(Transaction(database, at, who), what, why, known)
+        step = max(one.step for one in (mark_of(database, None), *known)) + 1
         database.execute(_SET_STEP, {"step": step})
         know_timeline(database, rows.time_text(at))
     with store.reading() as database:
         marker.write(store.marks, mark_of(database, None))
-    return Accepted(what, in_doubt, forgotten)
+    return done
 
 
 def _mark(marks: Path) -> HighWaterMark | None:

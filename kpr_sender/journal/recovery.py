@@ -33,7 +33,7 @@ fits its own mark. Who, why and what was found is stored.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
 from dataclasses import asdict, replace
 from datetime import datetime
@@ -213,20 +213,9 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
         at = now()
         with store.writing() as connection:
             found, witnessed, present, what = objection_to(connection, path, inode)
-            if not what:
-                raise UsageError(
-                    Text("Nothing speaks against this journal: there is nothing to accept."),
-                    where="--accept-restored",
-                    next_step=Text("Run kpr-send journal verify without it."),
-                )
-            transaction = Transaction(connection, at, who)
-            in_doubt = rows.msg_ids_in_state(connection, ShipmentState.SEALED)
-            for msg_id in in_doubt:
-                transaction.apply(msg_id, Cause.RESTORED)
             witnesses = {one for one in (witnessed, witness.read(present.journal_id)) if one is not None}
             known = [*filter(None, [found]), *(one.mark for one in witnesses)]
-            forgotten = keep_what_is_forgotten(transaction, known)
-            sql.insert(connection, "acceptance", {"at": rows.time_text(at), "found": what, "why": why, "who": who})
+            done = store_acceptance(Transaction(connection, at, who), what, why, known)
             reached = max(one.step for one in (present, *known)) + 1
             connection.execute(sql.NEW_IDENTITY, {"step": reached, "journal_id": secrets.token_hex(16)})
         with store.reading() as connection:
@@ -237,6 +226,33 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
                 # What had an earlier id in this place is out of use; elsewhere its original may still be in use.
                 witness.write(path, replace(one.mark, step=reached))
         witness.write(path, accepted)  # the last one is the one that is in use here
+    return done
+
+
+def store_acceptance(transaction: Transaction, what: str, why: str, known: Collection[HighWaterMark]) -> Accepted:
+    """Store that a person goes on with a journal: what is sealed is in doubt, what only marks know is forgotten.
+
+    Args:
+        transaction: The person's.
+        what: What speaks against the journal, in a sentence.
+        why: What was found out, in the person's own words.
+        known: The marks that there are of it.
+
+    Raises:
+        UsageError: Nothing speaks against it.
+    """
+    if not what:
+        raise UsageError(
+            Text("Nothing speaks against this journal: there is nothing to accept."),
+            where="--accept-restored",
+            next_step=Text("Run kpr-send journal verify without it."),
+        )
+    in_doubt = rows.msg_ids_in_state(transaction.connection, ShipmentState.SEALED)
+    for msg_id in in_doubt:
+        transaction.apply(msg_id, Cause.RESTORED)
+    forgotten = _keep_what_is_forgotten(transaction, known)
+    at, who = rows.time_text(transaction.at), transaction.who
+    sql.insert(transaction.connection, "acceptance", {"at": at, "found": what, "why": why, "who": who})
     return Accepted(what, in_doubt, forgotten)
 
 
@@ -261,8 +277,8 @@ def objection_to(
     return found, witnessed, present, objection(found, present, witnessed, backup_at=backup_at)
 
 
-def keep_what_is_forgotten(transaction: Transaction, known: Iterable[HighWaterMark]) -> tuple[Begun, ...]:
-    """SqliteStore, and return, what marks say was begun and the journal lacks."""
+def _keep_what_is_forgotten(transaction: Transaction, known: Iterable[HighWaterMark]) -> tuple[Begun, ...]:
+    """Store, and return, what marks say was begun and the journal lacks."""
     forgotten = []
     for begun in {one.msg_id: one for mark in known for one in mark.begun}.values():
         if transaction.connection.execute(sql.SHIPMENT, (begun.msg_id,)).fetchone() is None:
