@@ -33,6 +33,7 @@ from kpr_sender.settings.journal import JournalSettings
 from kpr_sender.settings.secrets import Secret
 from tests.helpers.bus_settings import bus_settings
 from tests.helpers.command import until
+from tests.helpers.process_state import state_of
 
 NO_POSTGRES: Final = "no PostgreSQL 15 here: apt-get install postgresql"
 USER: Final = "kpr"
@@ -140,7 +141,8 @@ class Server:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
-        until(lambda: not any(map(_is_alive, children)))  # a new server does not start before
+        # A new server does not start before.
+        until(lambda: {state_of(Path("/proc", pid)) for pid in children} <= set("ZX"))
 
     def stop(self) -> None:
         """End it, and remove all of it."""
@@ -288,12 +290,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "postgres_server" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("postgres"))
-
-
-def _is_alive(pid: str) -> bool:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] not in "ZX"
-    return False
 
 
 def _data_folder() -> Path:

@@ -1,7 +1,7 @@
 """The TLS domains of proton's containers are made once in a process: each one reads the machine's authorities anew.
 
-Only the tests' own clients have containers, and none of those speaks TLS: to make its two domains took longer than all
-else that such a client does.
+Only the tests' own clients have containers, a blocking connection one, and none of those speaks TLS: to make its two
+domains took longer than all else that such a client does.
 """
 
 from __future__ import annotations

@@ -23,9 +23,9 @@ from typing import Any, Final
 from proton import Message
 from proton.utils import BlockingConnection
 
-from tests.helpers import connections_once  # noqa: F401 - each look at a queue is a connection
 from tests.helpers.debian_folder import DebianFolder
 from tests.helpers.debian_packages import folder_of
+from tests.helpers.process_state import state_of
 from tests.helpers.rabbitmq_files import (
     EXCHANGE,
     FULL_QUEUE,
@@ -211,7 +211,7 @@ class RabbitMq:
         self._process.send_signal(signal.SIGSTOP)
         # On a busy machine some of its threads go on for as long as the one that takes the signal waits for a core.
         threads = Path(f"/proc/{self._process.pid}/task")
-        while {_state(thread) for thread in threads.iterdir()} - set("TZX"):
+        while {*map(state_of, threads.iterdir())} - set("TZX"):
             time.sleep(0.01)
 
     def resume(self) -> None:
@@ -502,11 +502,3 @@ def _typed(value: str | int) -> str:
 def _symbol(value: object) -> str | None:
     """Proton gives the symbol ``None`` where the field is not set."""
     return None if str(value) == "None" else str(value)
-
-
-def _state(thread: Path) -> str:
-    """Return a thread's state, T where it is stopped (proc(5)); X where it has gone."""
-    try:
-        return (thread / "stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return "X"

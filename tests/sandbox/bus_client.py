@@ -9,8 +9,6 @@ from typing import Any
 from proton import Event, Message, ProtonException
 from proton.utils import BlockingConnection
 
-from tests.helpers import connections_once  # noqa: F401 - each client is a connection
-
 
 class SessionEnded(ProtonException):
     def __init__(self, condition: str, description: str) -> None:
