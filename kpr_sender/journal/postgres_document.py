@@ -13,7 +13,7 @@ from typing import Any, Final
 import psycopg
 
 from kpr_sender.errors import KprError
-from kpr_sender.journal.postgres_lease import ADD_JOURNAL_NAME, number_of
+from kpr_sender.journal.postgres_lease import number_made
 from kpr_sender.journal.postgres_rows import Connection
 from kpr_sender.journal.postgres_server import connect, place_of, prepare
 from kpr_sender.model import Environment
@@ -66,10 +66,7 @@ class PostgresDocument:
         try:
             with closing(connect(self.settings)) as connection:
                 prepare(connection)
-                if (number := number_of(connection, self.environment, self.queue)) is None:
-                    connection.execute(ADD_JOURNAL_NAME, (self.environment.value, self.queue))
-                    number = number_of(connection, self.environment, self.queue) or 0
-                prepare(connection, ("kpr.journal", number))
+                prepare(connection, ("kpr.journal", number_made(connection, self.environment, self.queue)))
                 yield connection
         except (psycopg.Error, KprError) as error:
             raise OSError(0, error.what if isinstance(error, KprError) else type(error).__name__) from None

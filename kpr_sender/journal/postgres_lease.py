@@ -47,7 +47,7 @@ LOCK_CLASS: Final = 0x4B505253
 
 _NUMBER: Final = "SELECT journal_no FROM lease WHERE environment = %s AND queue = %s"
 _SINCE: Final = "SELECT since FROM lease WHERE environment = %s AND queue = %s"
-ADD_JOURNAL_NAME: Final = "INSERT INTO lease (environment, queue) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+_ADD_JOURNAL_NAME: Final = "INSERT INTO lease (environment, queue) VALUES (%s, %s) ON CONFLICT DO NOTHING"
 _HOLDER: Final = "SELECT pid, host, since FROM lease WHERE journal_no = %s"
 _TAKE: Final = f"""
     UPDATE lease SET fence = fence + 1, pid = %s, host = %s, since = clock_timestamp()
@@ -81,6 +81,14 @@ def number_of(connection: Connection, environment: Environment, queue: str) -> i
     """Return the number of a journal; None where there is none yet."""
     row = connection.execute(_NUMBER, (environment.value, queue)).fetchone()
     return None if row is None else int(row[0])
+
+
+def number_made(connection: Connection, environment: Environment, queue: str) -> int:
+    """Return the number of a journal; its name is added where there is none yet."""
+    if (number := number_of(connection, environment, queue)) is None:
+        connection.execute(_ADD_JOURNAL_NAME, (environment.value, queue))
+        number = number_of(connection, environment, queue) or 0
+    return number
 
 
 def last_taken(connection: Connection, environment: Environment, queue: str) -> datetime | None:
@@ -150,9 +158,7 @@ class Lease:
                 require_own_sessions(settings, connection)
                 prepare(connection, ("idle_session_timeout", f"{LEASE_SECONDS}s"))
                 require_version(connection, place)
-                if (number := number_of(connection, environment, queue)) is None:
-                    connection.execute(ADD_JOURNAL_NAME, (environment.value, queue))
-                    number = number_of(connection, environment, queue) or 0
+                number = number_made(connection, environment, queue)
                 taken_at = _clock()
                 _lock(connection, number, place)
                 row: Any = connection.execute(_TAKE, (os.getpid(), socket.gethostname(), number)).fetchone()

@@ -192,11 +192,11 @@ class PostgresStorage:
             require_version(connection, place)
             prepare(connection)
             number = number_of(connection, self.environment, self._queue)
+            if number is not None:
+                prepare(connection, ("kpr.journal", number))
+                if connection.execute("SELECT 1 FROM journal").fetchone() is None:
+                    number = None  # its name alone: documents are kept under it, or a run has died in between
         if number is None:
-            self._require_not_lost()
+            recovery.require_not_lost(marks_of(self.settings))
             return None
         return PostgresStore(self.settings, number)
-
-    def _require_not_lost(self) -> None:
-        """Refuse to take a database for new that this machine has sent from."""
-        recovery.require_not_lost(marks_of(self.settings))

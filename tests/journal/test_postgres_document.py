@@ -9,7 +9,7 @@ import pytest
 
 from kpr_sender.bus.port import Source
 from kpr_sender.documents import Document
-from kpr_sender.errors import AccessRefused, JournalUnwritable, LoginRefused
+from kpr_sender.errors import AccessRefused, JournalUnwritable, LoginRefused, UsageError
 from kpr_sender.inbound.look_memory import LookMemory
 from kpr_sender.inbound.looks import Looks
 from kpr_sender.logins import Login, RefusedLogins
@@ -58,3 +58,16 @@ def test_a_document_is_bounded_removed_and_not_there_in_words(postgres: Database
     nowhere = postgres.storage(url="postgresql://kpr@127.0.0.1:1/kpr").document("looks")
     with pytest.raises(JournalUnwritable, match=r"looks, which stores .* cannot be read"):
         LookMemory.load(nowhere)
+
+
+def test_what_is_kept_before_there_is_a_journal_is_no_journal(postgres: Database) -> None:
+    """A refused login is noted by the first run, which may get no further: nothing was ever sent."""
+    storage = postgres.storage()
+    with pytest.raises(FileNotFoundError):
+        storage.document("logins").read(most=9)
+
+    with storage.reading() as view:
+        assert view is None
+    assert (storage.verify(), list(storage.export())) == (None, [])
+    with pytest.raises(UsageError, match="There is no journal yet"):
+        storage.back_up(postgres.folder / "copy.dump")
