@@ -6,7 +6,7 @@ in ``sql`` once, with ``?`` and ``:name`` where a value goes; what the two say d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -100,6 +100,3 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Close it; twice is harmless."""
-
-
-Read = Callable[[StoredRow], object]

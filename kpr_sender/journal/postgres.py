@@ -118,9 +118,6 @@ class PostgresJournal(SqlJournal):
         if not self._lease.is_fresh:
             raise lease_lost(self._store.place)
 
-    def refused(self) -> None:
-        """Return None: it was opened to be written to."""
-
     def close(self) -> None:
         """Close it; twice is harmless."""
         super().close()

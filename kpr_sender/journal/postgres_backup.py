@@ -14,7 +14,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from kpr_sender.durable import sync_folder
 from kpr_sender.errors import JournalUnwritable, UsageError
@@ -25,7 +25,7 @@ from kpr_sender.journal.verify_content import check_content
 from kpr_sender.settings.journal import JournalSettings
 from kpr_sender.texts import Text
 
-_MINUTES: Final = 60 * 60
+_MOST_SECONDS: Final = 60 * 60
 _MOST_WORDS: Final = 300
 
 
@@ -86,7 +86,7 @@ def journal_in(dump: Path) -> str | None:
     """Return the id of the journal that a dump is of; None where that cannot be read."""
     table = ("pg_restore", "--data-only", "--table=journal", f"--schema={NAMESPACE}", "--file=-", str(dump))
     try:
-        read = subprocess.run(table, capture_output=True, text=True, check=True, timeout=_MINUTES)  # noqa: S603
+        read = subprocess.run(table, capture_output=True, text=True, check=True, timeout=_MOST_SECONDS)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return None
     lines = read.stdout.splitlines()
@@ -104,7 +104,7 @@ def _run(settings: JournalSettings, target: Path, command: tuple[str, ...], numb
     environ = {**os.environ, "PGOPTIONS": f"-c kpr.journal={int(number)}", "LC_ALL": "C"}
     if settings.password is not None:
         environ["PGPASSWORD"] = settings.password.reveal()
-    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=_MINUTES)  # noqa: S603
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=_MOST_SECONDS)  # noqa: S603
     if done.returncode:
         raise _failed(target, done.stderr.strip()[:_MOST_WORDS])
 
@@ -112,11 +112,7 @@ def _run(settings: JournalSettings, target: Path, command: tuple[str, ...], numb
 def _named(settings: JournalSettings) -> str:
     """Return the address as libpq's own words, without a password: other processes see it."""
     named = conninfo_to_dict(settings.url or "")
-    return " ".join(f"{name}='{_quoted(str(value))}'" for name, value in named.items() if name != "password")
-
-
-def _quoted(value: str) -> str:
-    return value.replace("\\", "\\\\").replace("'", "\\'")
+    return make_conninfo(**{name: str(value) for name, value in named.items() if name != "password"})
 
 
 def _failed(target: Path, why: str) -> JournalUnwritable:

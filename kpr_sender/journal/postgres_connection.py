@@ -80,10 +80,14 @@ class PostgresDatabase:
     def add_sealed(self, length: int, chunks: Iterable[bytes | memoryview]) -> int:  # noqa: ARG002 - known at the end
         """Store sealed bytes in chunks of one size, whatever size they come in."""
         sealed_id = self.insert("INSERT INTO sealed DEFAULT VALUES", {}, "sealed_id")
+        self.add_chunks(sealed_id, chunks)
+        return sealed_id
+
+    def add_chunks(self, sealed_id: int, chunks: Iterable[bytes | memoryview]) -> None:
+        """Store sealed bytes under a number that has none yet."""
         for place, chunk in enumerate(_in_chunks(chunks)):
             values: tuple[Value, ...] = (sealed_id, place, chunk)
             self.execute("INSERT INTO sealed_chunk (sealed_id, place, bytes) VALUES (?, ?, ?)", values)
-        return sealed_id
 
     def sealed(self, sealed_id: int, *, at_once: bool = False) -> Iterator[bytes] | None:  # noqa: ARG002 - it is in chunks
         """Yield sealed bytes chunk by chunk; None where there are none."""
@@ -198,10 +202,9 @@ class PostgresStore:
     def _commit(self, connection: Connection, transaction: str) -> None:
         try:
             connection.execute("COMMIT")
-        except psycopg.Error as error:
+        except psycopg.Error:
             if not self._was_committed(transaction):
                 raise
-            del error
 
     def _was_committed(self, transaction: str) -> bool:
         """Ask, over another connection where this one is lost, what became of a transaction that was committing.

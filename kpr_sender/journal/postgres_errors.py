@@ -24,7 +24,7 @@ from kpr_sender.journal.rows import Unreadable
 from kpr_sender.privacy import MAX_TEXT, redact_text
 from kpr_sender.texts import Text, said
 
-AGAIN: Final = Text("Run the same command again; nothing is lost.")
+_AGAIN: Final = Text("Run the same command again; nothing is lost.")
 _LOST: Final = (
     Text("The connection to the journal's database was lost."),
     Text("See that the database runs and is reached, then run the same command again."),
@@ -40,16 +40,16 @@ _SENTENCES: Final[Mapping[str, tuple[Text, Text]]] = {
     "25P03": _LOST,  # idle_in_transaction_session_timeout
     "57P": _LOST,  # the server ended the session, or is starting or stopping
     "53100": (Text("The database server's disk is full."), Text("Make room, then run the same command again.")),
-    "53": (Text("The database server has no room for this now."), AGAIN),
-    "40": (Text("Another transaction of the database came in between."), AGAIN),
-    "55P03": (Text("Another transaction has kept the journal locked for too long."), AGAIN),
-    "57014": (Text("The database server has broken a statement off."), AGAIN),
+    "53": (Text("The database server has no room for this now."), _AGAIN),
+    "40": (Text("Another transaction of the database came in between."), _AGAIN),
+    "55P03": (Text("Another transaction has kept the journal locked for too long."), _AGAIN),
+    "57014": (Text("The database server has broken a statement off."), _AGAIN),
     "25006": (
         Text("The database takes no writes."),
         Text("Let journal.url name the server that does, then run the same command again."),
     ),
     "XX": (Text("The journal's database is damaged."), _RESTORE),
-    "58": (Text("The database server's disk reports an error."), AGAIN),
+    "58": (Text("The database server's disk reports an error."), _AGAIN),
 }
 _NOT_ALLOWED: Final = "42501"
 _LOGIN: Final = ("authentication failed", "no password supplied", "pg_hba.conf", "role ")

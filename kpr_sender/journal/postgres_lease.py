@@ -24,7 +24,7 @@ from typing import Any, Final
 
 import psycopg
 
-from kpr_sender.errors import JournalLocked, KprError
+from kpr_sender.errors import JournalLocked
 from kpr_sender.journal.postgres_errors import translated
 from kpr_sender.journal.postgres_migrate import require_version
 from kpr_sender.journal.postgres_rows import Connection
@@ -195,7 +195,7 @@ class Lease:
                 try:
                     row: Any = self._connection.execute(_BEAT, (LOCK_CLASS, self.number)).fetchone()
                     held = row[0] == 1
-                except (psycopg.Error, KprError):
+                except psycopg.Error:
                     held = False
             if not held:
                 self._over.set()

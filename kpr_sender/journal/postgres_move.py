@@ -111,7 +111,7 @@ def _verified(file: SqliteStorage, now: Callable[[], datetime], who: str) -> dic
 
 
 def _take_over(
-    source: sqlite3.Connection, store: PostgresStore, its: sqlite3.Row, counted: Mapping[str, int], at: str
+    source: SqliteDatabase, store: PostgresStore, its: sqlite3.Row, counted: Mapping[str, int], at: str
 ) -> None:
     with store.writing() as database:
         changes = ", ".join(f"{name} = :{name}" for name in _IDENTITY)
@@ -132,14 +132,10 @@ def _take_over(
             )
 
 
-def _take_sealed(source: sqlite3.Connection, database: PostgresDatabase) -> None:
-    substring = "SELECT substr(bytes, ?, ?) FROM sealed WHERE sealed_id = ?"
-    for number, length in source.execute("SELECT sealed_id, length(bytes) FROM sealed ORDER BY 1").fetchall():
+def _take_sealed(source: SqliteDatabase, database: PostgresDatabase) -> None:
+    for (number,) in source.execute("SELECT sealed_id FROM sealed ORDER BY 1").fetchall():
         database.execute("INSERT INTO sealed (sealed_id) VALUES (?)", (number,))
-        for place, start in enumerate(range(0, length, 1 << 20)):
-            part = source.execute(substring, (start + 1, 1 << 20, number)).fetchone()[0]
-            values = (number, place, part)
-            database.execute("INSERT INTO sealed_chunk (sealed_id, place, bytes) VALUES (?, ?, ?)", values)
+        database.add_chunks(number, source.sealed(number) or ())
 
 
 def _insert(database: PostgresDatabase, table: str, columns: Mapping[str, Any]) -> None:

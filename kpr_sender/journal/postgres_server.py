@@ -42,8 +42,8 @@ _PARAMETERS: Final = {
 }
 _ROUNDS: Final = 4
 _FACTS: Final = """
-    SELECT current_setting('server_version_num')::int AS version, current_setting('server_version') AS called,
-           current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,
+    SELECT current_setting('server_version_num')::int AS version, current_setting('fsync') AS fsync,
+           current_setting('full_page_writes') AS full_page_writes,
            current_setting('synchronous_commit') AS synchronous_commit, pg_is_in_recovery() AS standby,
            getdatabaseencoding() AS encoding,
            (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) AS sees_all

@@ -30,7 +30,7 @@ from kpr_sender.settings.file_access import OTHERS
 from kpr_sender.texts import Text, paragraph
 
 _MOST_FINDINGS: Final = 100  # of SQLite's: one torn page can be thousands
-UNFINISHED: Final = Text(
+_UNFINISHED: Final = Text(
     "what a person had removed may be left in its -wal file and among the receipts' copies: the next kpr-send "
     "wait or send finishes that."
 )
@@ -57,7 +57,7 @@ def verify(path: Path, environment: Environment) -> Verification | None:
             *_, objection = objection_to(connection, path, stable_inode(path))
             findings.extend(check(connection, str(path), counted))
             if connection.execute(sql.IS_UNFINISHED).fetchone()["pruning_unfinished"]:
-                findings.append(JournalFinding(str(path), UNFINISHED))
+                findings.append(JournalFinding(str(path), _UNFINISHED))
             if objection:
                 findings.append(JournalFinding(str(path), objection))
             findings.extend(forgotten(connection))

@@ -360,11 +360,11 @@ def look_up(journal: JournalView, submission_id: str | None, settings: Settings)
 
 
 def newest_awaiting(journal: JournalView, settings: Settings) -> Submission | None:
-    """Return the newest submission that still waits for a receipt, else the one that counts in the configured year."""
+    """Return the newest submission that still waits for a receipt; None where none does."""
     entries = _without_other_bydeler(journal, settings.sender)
     submissions = (journal.submission(one.submission_id) for one in entries)
     awaiting = (one for one in submissions if one is not None and one.awaits_answer)
-    return next(awaiting, None) or look_up(journal, None, settings)
+    return next(awaiting, None)
 
 
 def _without_other_bydeler(journal: JournalView, sender: SenderSettings) -> tuple[SubmissionEntry, ...]:
