@@ -88,6 +88,12 @@ def named(shipments: Sequence[Shipment]) -> Text:
     return as_text(all_of(names) if names else "")
 
 
+def in_question(submission: Submission) -> str:
+    """Return the MsgId that a result's commands are about: the one in doubt before one that is not delivered."""
+    left = [one for one in submission.shipments if not one.settled and one.state is not _S.DELIVERED]
+    return min(left, key=lambda one: one.state is not _S.IN_DOUBT).msg_id if left else ""
+
+
 def error_of(
     submission: Submission, *, overdue_after: float, at: datetime, beside: Sequence[KprError | None] = ()
 ) -> KprError | None:

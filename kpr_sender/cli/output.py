@@ -19,9 +19,8 @@ from kpr_sender.render import json
 from kpr_sender.render.language import say
 from kpr_sender.render.text import error_text, report_screen
 from kpr_sender.report import Report, deadline_of
-from kpr_sender.result import environment_mark
+from kpr_sender.result import environment_mark, in_question
 from kpr_sender.settings.values import Settings
-from kpr_sender.states import ShipmentState
 from kpr_sender.texts import Text
 
 
@@ -120,15 +119,9 @@ def report(invocation: Invocation, settings: Settings, known: Report, *, remark:
     invocation.ending.known(known.exit_code)  # from here on it stands, whatever becomes of the screen
     journal, invocation.ending.error = settings.journal, known.error
     screen = report_screen(known, journal=journal.place, receipts=journal.receipts_dir, remark=remark)
-    called = invocation.called.about(_in_question(known), known.submission.submission_id)
+    called = invocation.called.about(in_question(known.submission), known.submission.submission_id)
     about = replace(invocation, called=called)
     return answer(about, json.report_json(known), screen, error=known.error)
-
-
-def _in_question(known: Report) -> str:
-    """Return the MsgId that a result's commands are about: the one in doubt before one that is not delivered."""
-    left = [one for one in known.submission.shipments if not one.settled and one.state is not ShipmentState.DELIVERED]
-    return min(left, key=lambda one: one.state is not ShipmentState.IN_DOUBT).msg_id if left else ""
 
 
 def nothing(

@@ -226,7 +226,7 @@ def _rules(web: WebSettings) -> Iterator[tuple[str, object, Text]]:
         Text("Off loopback the page needs TLS: name certificate and key. Only behind a proxy it needs none."),
     )
     yield "address", outside and not web.address, Text("This is missing: the page is not on loopback alone.")
-    scheme, host = _parts(web.address)
+    scheme, host = parts_of(web.address)
     yield "address", scheme == "http" and (tls or not is_loopback(host)), Text("Expected https://.")
     yield (
         "address",
@@ -245,7 +245,7 @@ def _rules(web: WebSettings) -> Iterator[tuple[str, object, Text]]:
     )
 
 
-def _parts(address: str) -> tuple[str, str]:
+def parts_of(address: str) -> tuple[str, str]:
     """Return the scheme and the host of an address."""
     scheme, _, rest = address.partition("://")
     host = rest[1:].partition("]")[0] if rest.startswith("[") else rest.partition(":")[0]

@@ -206,20 +206,18 @@ class OpenIdLogin:
         claims = token.get("userinfo")
         if claims is None:  # an answer without ID token says nothing of a person
             raise NotAdmitted(403, _NOT_VALID)
-        if not _has(claims, self._allowed):
-            request.session.clear()
-            raise NotAdmitted(403, _NOT_ALLOWED)
         request.session.clear()
+        if not _has(claims, self._allowed):
+            raise NotAdmitted(403, _NOT_ALLOWED)
         request.session[_UNTIL] = (self._now() + SESSION).timestamp()
         request.session[_ID] = secrets.token_urlsafe(16)
 
     def leave(self, request: Request) -> None:
         """End the session; its cookie is worth nothing from here on, wherever it is."""
-        until, number = request.session.get(_UNTIL), request.session.get(_ID)
         now = self._now().timestamp()
         self._ended = {one: end for one, end in self._ended.items() if end > now}
-        if isinstance(number, str) and isinstance(until, int | float) and until > now:
-            self._ended[number] = until
+        if self.admits(request):
+            self._ended[request.session[_ID]] = request.session[_UNTIL]
         request.session.clear()
 
     async def _metadata(self) -> None:

@@ -20,7 +20,7 @@ from kpr_sender.render.history import words_of_history
 from kpr_sender.render.html import escape, page
 from kpr_sender.render.language import say, speaking
 from kpr_sender.report import Report
-from kpr_sender.result import environment_mark
+from kpr_sender.result import environment_mark, in_question
 from kpr_sender.standing import standing
 from kpr_sender.states import ReceiptStatus
 from kpr_sender.texts import Text
@@ -170,8 +170,9 @@ def municipality_page(look: PageLook, details: MunicipalityDetails) -> str:
     line = details.line
     shipments = {one.msg_id: one for report in details.reports for one in report.submission.shipments}
     history = sorted(details.history, key=lambda one: one.at, reverse=True)
+    about = "" if line.report is None else in_question(line.report.submission)
     with speaking(look.language):
-        on = look.completed(say(next_step_of(line)), line.key, _in_question(line.report))
+        on = look.completed(say(next_step_of(line)), line.key, about)
     error = line.error
     return look.page(
         "fleet_municipality.html",
@@ -239,12 +240,6 @@ def _certificate(one: CertificateLife, now: datetime) -> Text:
     if left < 0:
         return Text("{role}: ended {day}", role=one.role, day=one.ends.date())
     return Text("{role}: {count} day left", plural="{role}: {count:,} days left", role=one.role, count=left)
-
-
-def _in_question(report: Report | None) -> str:
-    """Return the MsgId that a municipality's commands are about: the first that is not delivered or settled."""
-    left = [] if report is None else [one for one in report.latest.shipments if not one.settled]
-    return next((one.msg_id for one in sorted(left, key=lambda one: one.state.value == "delivered")), "")
 
 
 def _submission(look: PageLook, line: MunicipalityLine, report: Report) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from kpr_sender.model import Language
 from kpr_sender.net import is_loopback
-from kpr_sender.settings.web import ListenAddress, WebSettings
+from kpr_sender.settings.web import ListenAddress, WebSettings, parts_of
 from kpr_sender.web.application import Pages
 from kpr_sender.web.figures import Figures
 from kpr_sender.web.login import Access, BehindProxy, Everybody, OpenIdLogin
@@ -71,14 +71,14 @@ def prepare(
         page.close()
         raise
     page_hosts = {address.partition("://")[2], *_local_names(at)}
-    own_name = address.partition("://")[2].partition(":")[0]
-    figure_hosts = {str(beside), f"{own_name}:{beside.port}", *_local_names(beside)}
+    page_scheme, own_name = parts_of(address)
+    figure_hosts = {str(beside), str(ListenAddress(own_name, beside.port)), *_local_names(beside)}
 
     def make() -> tuple[Listening, ...]:
         snapshots = Snapshots(municipalities, now=now, unexpected=unexpected)
         pages = Pages(municipalities, snapshots, access=access, language=language, now=now, completed=completed)
         about = Figures(municipalities.environment, snapshots, now=now, runs_within=timedelta(seconds=web.runs_within))
-        shown = pages.application(hosts=page_hosts, scheme=address.partition(":")[0], unexpected=unexpected)
+        shown = pages.application(hosts=page_hosts, scheme=page_scheme, unexpected=unexpected)
         counted = about.application(hosts=figure_hosts, scheme=scheme, unexpected=unexpected)
         return Listening(shown, page), Listening(counted, figures)
 

@@ -142,16 +142,14 @@ class Serving:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:  # noqa: BLE001 - whoever waits says it
+        except BaseException as error:  # noqa: BLE001 - whoever waits raises it, or says it
             self._failure = error
+            if not self._started.done():
+                self._started.set_exception(error)
 
     async def _serve(self) -> None:
-        try:
-            listening = self._make()
-            self._servers += [uvicorn.Server(self._config(one.app)) for one in listening]
-        except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-            self._started.set_exception(error)
-            return
+        listening = self._make()
+        self._servers += [uvicorn.Server(self._config(one.app)) for one in listening]
         serving = [server.serve(sockets=[one.socket]) for server, one in zip(self._servers, listening, strict=True)]
         self._started.set_result(None)  # the sockets take connections already
         await asyncio.gather(*serving)

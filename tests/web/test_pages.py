@@ -153,6 +153,13 @@ def test_pages_that_there_are_not() -> None:
             assert "Stavanger" not in answer.text
 
 
+def test_its_commands_are_about_the_half_that_is_in_doubt() -> None:
+    (page,) = get(Known([line("1103", "Stavanger", told(pair(S.PUBLISHED, S.IN_DOUBT)))]), "/m/1103")
+
+    doubted = pair(S.PUBLISHED, S.IN_DOUBT).shipments[1].msg_id
+    assert f"resolve {doubted}" in page
+
+
 @pytest.mark.parametrize("count", [600, pytest.param(planted_ids.IDS, marks=pytest.mark.nightly)])
 def test_ids_wherever_others_have_a_word_and_none_on_any_page(count: int) -> None:
     ids = planted_ids.ids(count)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import http.client
 import logging
 import socket
 import ssl
+from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -54,6 +57,14 @@ def test_on_this_machine_it_answers_to_the_names_of_loopback_alone() -> None:
             assert ask(addresses.page, Host=host)[0] == status, host
 
 
+def test_under_an_address_of_the_sixth_version_programs_reach_the_figures_too() -> None:
+    web = replace(LOOPBACK, address="https://[2001:db8::1]", proxy_header="X-Remote-User", proxy_address="127.0.0.1")
+    with served(web) as addresses:
+        port = urlsplit(addresses.figures).port
+        assert ask(addresses.figures, "/health", Host=f"[2001:db8::1]:{port}")[0] == 200
+        assert ask(addresses.figures, "/health", Host="[2001:db8::1]")[0] == 421
+
+
 def test_tls_is_1_2_or_newer_and_its_certificate_must_be_one(tmp_path: Path) -> None:
     authority = make_authority(tmp_path)
     certificate, key = authority.issue(tmp_path, "127.0.0.1")
@@ -83,6 +94,16 @@ def test_tls_is_1_2_or_newer_and_its_certificate_must_be_one(tmp_path: Path) -> 
     for wrong in (replace(web, certificate=tmp_path / "no.pem"), replace(web, key=tmp_path / "none.key")):
         with pytest.raises(ConfigInvalid, match="certificate cannot be used"), served(wrong):
             pass
+
+
+def test_what_keeps_it_from_beginning_is_raised_where_it_is_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(work: Coroutine[object, object, None]) -> None:
+        work.close()
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(asyncio, "run", full)
+    with pytest.raises(OSError, match="Too many open files"), Serving(tuple, None):
+        pass
 
 
 def test_a_server_that_ends_by_itself_is_an_error_and_no_good_end(monkeypatch: pytest.MonkeyPatch) -> None:
