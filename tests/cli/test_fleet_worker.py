@@ -24,7 +24,11 @@ Command = Callable[..., tuple[int, str, str]]
 def in_database(folder: Path, database: Database, *names: str, own: str = "") -> Fleet:
     """Set a fleet up whose journals are in a database."""
     made = fleet(folder, *names, own=own)
-    common = f'[journal]\nurl = "{database.url}"\npassword_env = "KPR_DATABASE"\n'
+    # A file: processes begin with the environment that the tests' process had when it began its first one.
+    secret = folder / "password"
+    secret.write_text(PASSWORD, "utf-8")
+    secret.chmod(0o600)
+    common = f'[journal]\nurl = "{database.url}"\npassword_file = "{secret}"\n'
     made.path.write_text(made.path.read_text("utf-8").replace("[journal]\n", common), "utf-8")
     return made
 
@@ -45,11 +49,6 @@ def begun(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stdout is not None
     found: dict[str, Any] = json.loads(process.stdout.readline())
     return found
-
-
-@pytest.fixture(autouse=True)
-def password(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KPR_DATABASE", PASSWORD)
 
 
 def test_send_asks_the_workers_follows_them_and_a_worker_ends_with_0(
