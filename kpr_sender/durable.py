@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,6 +11,12 @@ from typing import BinaryIO, Final
 
 NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 """Windows has no such flag; whoever may make a symbolic link there is an administrator."""
+
+
+def free_in(folder: Path, name: str) -> Path:
+    """Return a path in a folder at which nothing lies yet: the name itself, else with a number behind it."""
+    names = (f"{name}.{number}" if number else name for number in itertools.count())
+    return next(folder / one for one in names if not os.path.lexists(folder / one))
 
 
 def write_file(path: Path, content: bytes, *, synced: bool = True) -> None:

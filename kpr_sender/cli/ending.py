@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -186,4 +186,5 @@ def _signal_again(number: int) -> None:
 def _remove_server_folder() -> None:
     """Remove the folder in which multiprocessing has its server's socket: its own ``atexit`` is not reached."""
     if (server := sys.modules.get("multiprocessing.forkserver")) is not None:
-        shutil.rmtree(server.util.get_temp_dir(), ignore_errors=True)
+        with suppress(OSError):  # it makes the folder where there is none yet; the code that ends us counts more
+            shutil.rmtree(server.util.get_temp_dir(), ignore_errors=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -38,13 +38,14 @@ class FleetProgress:
 
     Attributes:
         total: How many there are; 0 for a worker, which goes on for ever.
+        number: How many of them have ended.
         log: Where progress goes as log lines; None for a terminal.
     """
 
     invocation: Invocation
     command: str
     total: int
-    lines: list[FleetLine] = field(default_factory=list)
+    number: int = 0
     log: Callable[[Event], object] | None = None
 
     def order(self, one: FleetMunicipality, arguments: Sequence[str]) -> FleetOrder:
@@ -55,10 +56,10 @@ class FleetProgress:
     def ended(self, line: FleetLine) -> None:
         """Say how a municipality's run has ended."""
         if self.total:
-            self.lines.append(line)
+            self.number += 1
         if self.invocation.loudness is Loudness.QUIET:
             return
-        text = progress(self.command, line, len(self.lines), self.total)
+        text = progress(self.command, line, self.number, self.total)
         if self.log is None:
             console.say(self.invocation.called, [text], err=True)
             return
@@ -110,7 +111,7 @@ def line_of(one: FleetMunicipality, known: MunicipalityStatus, *, begun: bool) -
         result = json.report_json(known.report)
     else:
         result = json.nothing(known.error, environment=one.environment.value, days_left=known.days_left)
-    result, remarks = _called(one).completed_steps(result), _aside(one, known.error)
+    result, remarks = called(one).completed_steps(result), _aside(one, known.error)
     return FleetLine(one.name, one.title, known.error, result, begun=begun, remarks=remarks)
 
 
@@ -121,7 +122,7 @@ def _aside(one: FleetMunicipality, error: KprError | None) -> tuple[str, ...]:
     return (say(Text("A new pair waits for a person: {waiting}.", waiting=waiting)),) if waiting else ()
 
 
-def _called(one: FleetMunicipality) -> Called:
+def called(one: FleetMunicipality) -> Called:
     """Return what completes the commands of one municipality's texts."""
     return Called(whose(one), tuple(COMMANDS))
 
@@ -132,7 +133,7 @@ def fleet_answer(invocation: Invocation, command: str, fleet: FleetFile, lines: 
     by_name = {one.name: one for one in fleet.municipalities}
 
     def completed(line: FleetLine, text: str) -> str:
-        return _called(by_name[line.name]).completed(text)
+        return called(by_name[line.name]).completed(text)
 
     quiet = [
         f"kpr-send: {line.name}: {completed(line, concern(line))}"

@@ -6,16 +6,14 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
+from kpr_sender.app import utc_now
 from kpr_sender.cli import output
-from kpr_sender.cli.called import Called
-from kpr_sender.cli.fleet_run import whose
+from kpr_sender.cli.fleet_lines import called
 from kpr_sender.cli.invocation import Invocation
-from kpr_sender.cli.main import COMMANDS
 from kpr_sender.errors import EXIT_OK, ConfigInvalid
 from kpr_sender.fleet.file import FleetFile
 from kpr_sender.render import json
@@ -53,14 +51,14 @@ def serve_page(invocation: Invocation, fleet: FleetFile, listen: ListenAddress |
             where=f"{fleet.path}: web",
             next_step=Text("Install them: pip install 'kpr-sender[web]'."),
         ) from None
-    municipalities = FleetMunicipalities(fleet, now=_now)
+    municipalities = FleetMunicipalities(fleet, now=utc_now)
     known = [one.known for one in fleet.municipalities]
     configured = next((one.language for one in known if isinstance(one, Settings) and one.language), spoken())
     serving, addresses = prepare(
         web,
         municipalities,
         language=invocation.language or configured,
-        now=_now,
+        now=utc_now,
         completed=_completed(fleet),
         unexpected=_unexpected,
     )
@@ -70,12 +68,8 @@ def serve_page(invocation: Invocation, fleet: FleetFile, listen: ListenAddress |
     return invocation.ending.known(EXIT_OK)
 
 
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 def _completed(fleet: FleetFile) -> Callable[[str, str, str], str]:
-    calls = {one.name: Called(whose(one), tuple(COMMANDS)) for one in fleet.municipalities}
+    calls = {one.name: called(one) for one in fleet.municipalities}
     return lambda text, key, msg_id: (calls[key].about(msg_id) if msg_id else calls[key]).completed(text)
 
 

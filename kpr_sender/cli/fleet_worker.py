@@ -50,16 +50,21 @@ def work(invocation: Invocation, fleet: FleetFile, only: tuple[str, ...], jobs: 
 
         def ready(end: Callable[[], None]) -> None:
             at_work.end = end
-            _announce(invocation, chosen, plan)
+            _announce(invocation, chosen, queues, plan)
 
         with invocation.ending.finishing(at_work.stop):
             engine.work(plan, at_work.look, on_ready=ready)
     return invocation.ending.known(EXIT_OK)
 
 
-def _announce(invocation: Invocation, chosen: tuple[FleetMunicipality, ...], plan: WorkPlan) -> None:
+def _announce(
+    invocation: Invocation,
+    chosen: tuple[FleetMunicipality, ...],
+    queues: Mapping[str, tuple[FleetMunicipality, ...]],
+    plan: WorkPlan,
+) -> None:
     named = {one.name for one in chosen}
-    wrong = sorted(named - {one.name for each in queues_of(chosen).values() for one in each})
+    wrong = sorted(named - {one.name for each in queues.values() for one in each})
     value = json.envelope(None, pid=os.getpid(), jobs=plan.jobs, municipalities=sorted(named - set(wrong)), left=wrong)
     screen = [
         Text(

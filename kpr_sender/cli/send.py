@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,18 +85,22 @@ def command(
     def go_on(client: Client) -> Report:
         return answered(client, client.status() or client.submit(fagmelding, identmelding, **submitting))
 
-    if fagmelding is None and (dropped := _dropped(invocation, limit, answered, submitting)) is not None:
+    # Once: to read a whole fleet file takes longer than a run that has nothing to do.
+    settings_read = cache(partial(session.own_settings, invocation, scheduled=True))
+    if fagmelding is None and (
+        (dropped := _dropped(invocation, settings_read(), limit, answered, submitting)) is not None
+    ):
         return dropped
     if wait_for_files:
         if submitting["replaces"]:
             raise click.UsageError(Text("--wait-for-files does not go with --replaces: a person sends a replacement."))
-        settings = session.own_settings(invocation, scheduled=True)
+        settings = settings_read()
         missing = [path for path in named_files(settings, fagmelding, identmelding).values() if not _is_there(path)]
         if missing and _is_begun(settings):
-            return session.run(invocation, go_on, limit=limit, scheduled=True)
+            return session.run(invocation, go_on, limit=limit, scheduled=True, settings=settings)
         if missing and _days_left(settings) > _DAYS_TO_WAIT:
             return output.nothing(invocation, settings, _waiting(missing[0]), state="waiting")
-    return session.run(invocation, work, remark=_remark, limit=limit, scheduled=True)
+    return session.run(invocation, work, remark=_remark, limit=limit, scheduled=True, settings=settings_read())
 
 
 def _require_both(fagmelding: Path | None, identmelding: Path | None) -> None:
@@ -105,12 +110,12 @@ def _require_both(fagmelding: Path | None, identmelding: Path | None) -> None:
 
 def _dropped(
     invocation: Invocation,
+    settings: Settings,
     limit: TimeLimit,
     answered: Callable[[Client, Report], Report],
     submitting: Mapping[str, Any],
 ) -> int | None:
     """Send from the drop folder; None where the configuration names none."""
-    settings = session.own_settings(invocation, scheduled=True)
     folder = DropFolder.of(settings)
     if folder is None:
         return None
@@ -129,7 +134,7 @@ def _dropped(
     def work(client: Client) -> Report:
         return DropRun(client, folder, look, lambda report: answered(client, report)).carry_out(decision)
 
-    return session.run(invocation, work, limit=limit, scheduled=True)
+    return session.run(invocation, work, limit=limit, scheduled=True, settings=settings)
 
 
 def _waiting_for(why_not: Text) -> Text:

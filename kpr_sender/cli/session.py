@@ -79,6 +79,7 @@ def run(
     remark: Callable[[Report], str] = lambda _: "",
     limit: TimeLimit = NO_LIMIT,
     scheduled: bool = False,
+    settings: Settings | None = None,
 ) -> int:
     """Let a client work and print what is known afterwards.
 
@@ -90,6 +91,7 @@ def run(
         remark: What to add to the screen of a run that came to its end.
         limit: Bound on everything together: connecting, retrying, waiting.
         scheduled: Whether it is a run that a watcher waits for.
+        settings: What ``own_settings`` has read; None where it has not.
 
     Returns:
         The exit code.
@@ -97,8 +99,8 @@ def run(
     Raises:
         KprError: It failed before there was a submission to report.
     """
-    with connected_sandbox(own_settings(invocation, scheduled=scheduled)) as settings:
-        return _run(invocation, _limited(settings, limit), work, remark, limit)
+    with connected_sandbox(settings or own_settings(invocation, scheduled=scheduled)) as connected:
+        return _run(invocation, _limited(connected, limit), work, remark, limit)
 
 
 def run_offline(

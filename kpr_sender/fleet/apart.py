@@ -40,7 +40,7 @@ def _queues(settings: Settings) -> Iterator[Hashable]:
             yield (
                 settings.bus.host,
                 settings.bus.port if settings.sandbox is None else settings.sandbox.dir,
-                (queue_name(queue)),
+                queue_name(queue),
             )
 
 

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
+from kpr_sender.app import utc_now
 from kpr_sender.client import Client
 from kpr_sender.durable import write_file
 from kpr_sender.errors import AlreadySubmitted, InputMissing, InputRefused, KprError, UsageError, worst
@@ -30,11 +31,6 @@ WHY: Final = "check.txt"
 """What lies beside a pair that the check refused."""
 _SUBMISSION: Final = ".submission"
 _MOST_ID_BYTES: Final = 200
-
-
-def utc_now() -> datetime:
-    """Return the time."""
-    return datetime.now(UTC)
 
 
 def second_look(

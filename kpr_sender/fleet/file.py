@@ -16,12 +16,12 @@ from typing import Any, Final, Self
 from kpr_sender.errors import ConfigInvalid, KprError, UsageError
 from kpr_sender.fleet.apart import require_apart
 from kpr_sender.fleet.merging import SENDER, UnknownPlaceholder, filled, in_sections, merged, name_of
+from kpr_sender.messages.transport import queue_name
 from kpr_sender.model import Environment
 from kpr_sender.settings import kinds
-from kpr_sender.settings.exposure import relied_on_files
 from kpr_sender.settings.file_access import require_trusted
 from kpr_sender.settings.fleet import FLEET, MUNICIPALITY, FleetSettings
-from kpr_sender.settings.read import ConfigurationFile, from_document
+from kpr_sender.settings.read import ConfigurationFile, from_trusted
 from kpr_sender.settings.secrets import CREDENTIALS_DIRECTORY
 from kpr_sender.settings.toml_file import read_toml
 from kpr_sender.settings.values import SECTIONS, TOP, Settings
@@ -61,12 +61,9 @@ class FleetMunicipality:
         """
         found = _with_credentials(os.environ if self.environ is None else self.environ, self.credentials)
         try:
-            settings = from_document(self.document, self.environment, path=self.path, environ=found)
-            for key, relied_on in relied_on_files(settings) if self.environment is not Environment.LOKAL else ():
-                require_trusted(relied_on, where=f"{self.path}: {key}")
+            return from_trusted(self.document, self.environment, path=self.path, environ=found)
         except ConfigInvalid as error:
             raise ConfigInvalid(error.what, where=f"{self.name}: {error.where}", next_step=error.next_step) from None
-        return settings
 
     @cached_property
     def known(self) -> Settings | KprError:
@@ -82,7 +79,7 @@ class FleetMunicipality:
         if not isinstance(self.known, Settings):
             return self.name
         journal = self.known.journal
-        return str(journal.path) if journal.url is None else self.known.bus.receipts_queue
+        return str(journal.path) if journal.url is None else queue_name(self.known.bus.receipts_queue)
 
     def __getstate__(self) -> dict[str, Any]:
         """Hand over what it was made of: not this process's environment, which its settings hold, too."""
@@ -129,7 +126,8 @@ class FleetFile:
             raise file.wrong(FLEET.name, Text("Expected a section [{path}] here.", path=FLEET.name))
         file.refuse_undeclared(FLEET, fleet)
         settings = FleetSettings(**file.parse(FLEET, fleet))
-        web = _web(file, document.pop(WEB.name, {}), settings.credentials)
+        variables = os.environ if environ is None else environ
+        web = _web(file, document.pop(WEB.name, {}), _with_credentials(variables, settings.credentials))
         if not isinstance(written, list) or not written:
             raise file.wrong(
                 MUNICIPALITY, Text("No municipality is named; expected a section [[municipality]] for each.")
@@ -179,11 +177,11 @@ def _with_credentials(environ: Mapping[str, str], folder: Path | None) -> Mappin
     return environ if folder is None else {**environ, CREDENTIALS_DIRECTORY: str(folder)}
 
 
-def _web(file: ConfigurationFile, table: object, credentials: Path | None) -> WebSettings:
+def _web(file: ConfigurationFile, table: object, environ: Mapping[str, str]) -> WebSettings:
     if not isinstance(table, dict):
         raise file.wrong(WEB.name, Text("Expected a section [{path}] here.", path=WEB.name))
     file.refuse_undeclared(WEB, table)
-    file = replace(file, environ=_with_credentials(os.environ, credentials))
+    file = replace(file, environ=environ)
     return file.build(WebSettings, WEB.name, file.parse(WEB, table))
 
 

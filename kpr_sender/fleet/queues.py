@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.fleet.file import FleetMunicipality
+from kpr_sender.messages.transport import queue_name
 from kpr_sender.settings.journal import JournalSettings
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
@@ -20,7 +21,7 @@ def queues_of(municipalities: Iterable[FleetMunicipality]) -> Mapping[str, tuple
     found: dict[str, tuple[FleetMunicipality, ...]] = {}
     for one in municipalities:
         if isinstance(one.known, Settings):
-            queue = one.known.bus.receipts_queue.rpartition("/")[2]
+            queue = queue_name(one.known.bus.receipts_queue)
             found[queue] = (*found.get(queue, ()), one)
     return found
 

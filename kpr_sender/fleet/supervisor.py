@@ -88,7 +88,6 @@ class Supervisor(Generic[Work, Found]):
         jobs: How many are under way at once.
         time_limit: How long each may take, in seconds.
         preload: Modules that are imported once, before any process begins.
-        on_begin: Called when a run begins.
         on_end: Called when one has ended, in the order in which they end.
         grace: Seconds between asking a process to end and ending it.
     """
@@ -97,7 +96,6 @@ class Supervisor(Generic[Work, Found]):
     jobs: int
     time_limit: float = math.inf
     preload: Sequence[str] = ()
-    on_begin: Callable[[PlannedRun[Work]], object] = _nothing
     on_end: Callable[[EndedRun[Found]], object] = _nothing
     grace: float = GRACE_SECONDS
     _stopping: bool = False
@@ -109,14 +107,13 @@ class Supervisor(Generic[Work, Found]):
         """Carry all out, and return how each has ended, in the order in which they ended.
 
         Raises:
-            Whatever ``on_begin`` and ``on_end`` raise; processes under way are ended before.
+            Whatever ``on_end`` raises; processes under way are ended before.
         """
         context = _context(self.preload)
         left, under_way, ended = deque(planned), list[_Process](), list[EndedRun[Found]]()
         try:
             while under_way or (left and not self._stopping):
                 while not self._stopping and (run := self._next(left, under_way)) is not None:
-                    self.on_begin(run)
                     under_way.append(self._started(context, run))
                 for process in self._finished(under_way):
                     under_way.remove(process)

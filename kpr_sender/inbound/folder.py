@@ -10,7 +10,6 @@ The rules:
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import stat
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kpr_sender.bus.port import Inbound, Source
+from kpr_sender.durable import free_in
 from kpr_sender.errors import ConfigInvalid, InputMissing
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.inbound.receipt import Evaluation, Handling, ReceiptHandler
@@ -182,8 +182,7 @@ class ReceiptsFolder:
             folder.mkdir(mode=0o700, exist_ok=True)
             if not stat.S_ISDIR(folder.lstat().st_mode):
                 raise NotADirectoryError(0, Text("It is no folder"))
-            names = (f"{path.name}.{number}" if number else path.name for number in itertools.count())
-            path.rename(next(folder / name for name in names if not os.path.lexists(folder / name)))
+            path.rename(free_in(folder, path.name))
         except OSError as error:
             text = Text(
                 "The folder of our receipts cannot take the file, whose content is safe in the journal: {reason}.",

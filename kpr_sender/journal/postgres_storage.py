@@ -26,6 +26,7 @@ from kpr_sender.journal.postgres_lease import Lease, last_taken, number_of
 from kpr_sender.journal.postgres_migrate import migrate, require_version
 from kpr_sender.journal.postgres_server import LEASE_SECONDS, connect, place_of, prepare
 from kpr_sender.journal.values import Accepted, JournalFinding, Verification
+from kpr_sender.messages.transport import queue_name
 from kpr_sender.model import Environment
 from kpr_sender.settings.journal import JournalSettings
 from kpr_sender.settings.values import BusSettings
@@ -176,7 +177,7 @@ class PostgresStorage:
     @property
     def _queue(self) -> str:
         """The receipts queue's own name, also where the configuration has its complete address."""
-        return self.bus.receipts_queue.rpartition("/")[2]
+        return queue_name(self.bus.receipts_queue)
 
     def _make_folder(self) -> None:
         require_private_folder(self.settings.path)

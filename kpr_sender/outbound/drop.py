@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final
 
 from kpr_sender import profiles
-from kpr_sender.durable import sync_folder, write_file
+from kpr_sender.durable import free_in, sync_folder, write_file
 from kpr_sender.errors import ConfigInvalid, InputMissing, InputRefused
 from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.messages.splice import splice
@@ -274,8 +274,7 @@ class DropFolder:
             InputMissing: It cannot be moved.
         """
         parent = self._own(where)
-        names = (f"{pair.name}.{number}" if number else pair.name for number in itertools.count())
-        target = next(parent / name for name in names if not os.path.lexists(parent / name))
+        target = free_in(parent, pair.name)
         _rename(pair.folder, target)
         sync_folder(parent)
         return DroppedPair(target, {kind: target / path.name for kind, path in pair.files.items()})
@@ -350,8 +349,7 @@ class DropFolder:
 
     def _new_folder(self, where: str, name: str) -> Path:
         parent = self._own(where)
-        names = (f"{name}.{number}" if number else name for number in itertools.count())
-        folder = next(parent / one for one in names if not os.path.lexists(parent / one))
+        folder = free_in(parent, name)
         with _movable(folder):
             folder.mkdir(mode=0o700)
         return folder

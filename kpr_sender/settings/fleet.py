@@ -10,20 +10,8 @@ from kpr_sender.settings import kinds
 from kpr_sender.settings.keys import Section, option, with_keys
 from kpr_sender.texts import Text
 
-_EVERY: Final = (
-    1,
-    2,
-    3,
-    4,
-    5,
-    6,
-    10,
-    12,
-    15,
-    20,
-    30,
-    *(60 * minutes for minutes in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)),
-)
+_DIVISORS: Final = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)
+_EVERY: Final = (*_DIVISORS, *(60 * one for one in _DIVISORS))
 
 
 def _evenly(value: object, base: Path) -> float:

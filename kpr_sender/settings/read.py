@@ -90,7 +90,14 @@ def load(path: Path, environment: Environment, *, environ: Mapping[str, str]) ->
     """
     if environment is not Environment.LOKAL:
         require_trusted(path, where=str(path))
-    settings = from_document(read_toml(path), environment, path=path, environ=environ)
+    return from_trusted(read_toml(path), environment, path=path, environ=environ)
+
+
+def from_trusted(
+    document: Mapping[str, object], environment: Environment, *, path: Path, environ: Mapping[str, str]
+) -> Settings:
+    """Check the content of a file, as ``from_document``, and that no other user may write a file that it relies on."""
+    settings = from_document(document, environment, path=path, environ=environ)
     for key, relied_on in relied_on_files(settings) if environment is not Environment.LOKAL else ():
         require_trusted(relied_on, where=f"{path}: {key}")
     return settings

@@ -160,9 +160,14 @@ def database_lost(place: str) -> JournalUnwritable:
     )
 
 
+def lock_of(environment: Environment, queue: str) -> str:
+    """Return what lets one task of a receipts queue wait at a time."""
+    return f"{environment.value}/{queue}"
+
+
 def channel_of(environment: Environment, queue: str) -> str:
     """Return what a receipts queue's tasks are called in the engine: itself, or what is short enough and its own."""
-    name = f"{environment.value}/{queue}"
+    name = lock_of(environment, queue)
     if len(name.encode()) <= _LONGEST_CHANNEL:
         return name
     return f"{environment.value}/{hashlib.sha256(queue.encode()).hexdigest()[:24]}"
@@ -186,17 +191,14 @@ class _OpenTasks:
     def defer(self, queues: Iterable[str], wait: str) -> Mapping[str, frozenset[int]]:
         """Let a worker look after each; return the numbers of each one's tasks: that one, and those under way."""
         numbers = {queue: {self._number(queue, wait)} for queue in queues}
-        by_lock = {self._lock(queue): found for queue, found in numbers.items()}
+        by_lock = {lock_of(self.environment, queue): found for queue, found in numbers.items()}
         for job in self.app.job_manager.list_jobs(task=TASK, status="doing"):
             if job.id is not None:
                 by_lock.get(job.queueing_lock or "", set()).add(job.id)
         return {queue: frozenset(found) for queue, found in numbers.items()}
 
-    def _lock(self, queue: str) -> str:
-        return f"{self.environment.value}/{queue}"
-
     def _number(self, queue: str, wait: str) -> int:
-        lock = self._lock(queue)
+        lock = lock_of(self.environment, queue)
         deferrer = self.app.configure_task(TASK, queue=channel_of(self.environment, queue), queueing_lock=lock)
         while True:
             with suppress(AlreadyEnqueued):
@@ -291,7 +293,7 @@ class _Worker:
                 cron=cron_of(self.plan.every),
                 periodic_id=channel,
                 queue=channel,
-                queueing_lock=f"{environment.value}/{queue}",
+                queueing_lock=lock_of(environment, queue),
                 task_kwargs={"queue": queue},
             )
             schedule(task)

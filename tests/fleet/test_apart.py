@@ -71,5 +71,9 @@ def test_a_database_is_all_municipalities_and_bydeler_that_share_a_queue_are_in_
     file = read(tmp_path, f"{common}{OSLO}{BYDEL}{BERGEN}")
     assert [one.group for one in file.municipalities] == ["900201_async", "900201_async", "900202_async"]
 
+    complete = '\n[municipality.bus]\nreceipts_queue = "tb.example.no/exchange/900201_async"\n'
+    spelt = read(tmp_path, f"{common}{OSLO}{BYDEL}{complete}")
+    assert len({one.group for one in spelt.municipalities}) == 1, "one queue, named in two ways"
+
     other = f"\n[municipality.journal]\n{url.format('other')}"
     assert "two journals" in refused(tmp_path, f"{common}{OSLO}{BYDEL}{other}").what
