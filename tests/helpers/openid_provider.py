@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import secrets
 import time
 from collections.abc import Iterator
@@ -110,7 +111,7 @@ class Provider:
         said = {"iss": self.issuer, "sub": "1", "aud": CLIENT, "exp": now + 60, "iat": now, "nonce": asked.get("nonce")}
         claims = said | self.claims | self.token
         if self.unsigned:
-            parts = (b'{"alg":"none"}', str(claims).replace("'", '"').encode(), b"")
+            parts = (b'{"alg":"none"}', json.dumps(claims).encode(), b"")
             return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
         return jwt.encode({"alg": "RS256", "kid": "1"}, claims, self.signs_with or self.key)
 

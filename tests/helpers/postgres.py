@@ -26,6 +26,7 @@ from typing import Any, Final
 import psycopg
 import pytest
 
+from kpr_sender.journal.postgres_lease import LOCK_CLASS
 from kpr_sender.journal.postgres_migrate import migrate
 from kpr_sender.journal.postgres_storage import PostgresStorage
 from kpr_sender.model import Environment
@@ -234,6 +235,20 @@ class Database:
         left = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND usename = %s"
         with self.server.boss() as boss:
             until(lambda: boss.execute(left, (self.name, USER)).fetchone() == (0,))
+
+    def cut(self, pid: int) -> None:
+        """End a session, as a lost connection does."""
+        with self.boss() as boss:
+            boss.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+
+    def end_holder(self) -> None:
+        """End the lease's session, as ``idle_session_timeout`` does with a holder that is stopped or cut off."""
+        with self.boss() as boss:
+            boss.execute(
+                "SELECT pg_terminate_backend(pg_locks.pid, 5000) FROM pg_locks JOIN lease ON objid = journal_no "
+                "WHERE locktype = 'advisory' AND classid = %s AND queue = %s",
+                (LOCK_CLASS, self.queue),
+            )
 
     def boss(self) -> psycopg.Connection[Any]:
         """Connect to it as the one who may do everything, and sees every row."""

@@ -149,8 +149,7 @@ def test_a_lost_connection_is_made_anew_for_the_next_transaction(in_postgres: Sq
     msg_id = created(in_postgres).msg_id
     with in_postgres._store.reading() as database:
         pid = database.execute("SELECT pg_backend_pid()").fetchone()[0]
-    with postgres.boss() as boss:
-        boss.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+    postgres.cut(pid)
     with pytest.raises(Exception, match="connection to the journal's database was lost"):
         in_postgres.submissions()
     assert in_postgres.begin_publish(msg_id).state is ShipmentState.PUBLISHING
@@ -170,8 +169,7 @@ def test_a_transaction_that_was_committing_is_asked_about(
             if when == "after":
                 real(self, "COMMIT")
             monkeypatch.undo()
-            with postgres.boss() as boss:
-                boss.execute("SELECT pg_terminate_backend(%s, 5000)", (self.info.backend_pid,))
+            postgres.cut(self.info.backend_pid)
             return real(self, "COMMIT")
 
         monkeypatch.setattr(psycopg.Connection, "execute", execute)

@@ -21,16 +21,6 @@ from tests.helpers.postgres import Database, Server
 from tests.journal.builders import add_verified, brought_to, created, new_submission, resent, state_of
 
 
-def _ended_by_the_server(database: Database) -> None:
-    """As ``idle_session_timeout`` does with a holder that is stopped or cut off."""
-    with database.boss() as boss:
-        boss.execute(
-            "SELECT pg_terminate_backend(pg_locks.pid, 5000) FROM pg_locks JOIN lease ON objid = journal_no "
-            "WHERE locktype = 'advisory' AND classid = %s AND queue = %s",
-            (postgres_lease.LOCK_CLASS, database.queue),
-        )
-
-
 def test_a_lease_that_another_holds_is_87_and_says_who(postgres: Database) -> None:
     assert postgres.storage().last_held() is None
     with closing(postgres.storage().open(who="vakt")):
@@ -62,7 +52,7 @@ def test_the_server_itself_ends_a_silent_holder(postgres: Database) -> None:
 def test_g1_a_holder_that_was_lost_decides_nothing_and_its_outcome_is_stored_as_evidence(postgres: Database) -> None:
     lost = postgres.storage().open(who="lost")
     msg_id = brought_to(lost, ShipmentState.PUBLISHING).msg_id
-    _ended_by_the_server(postgres)
+    postgres.end_holder()
     with closing(lost), closing(postgres.storage().open(who="next")) as holder:
         assert holder.recover() == (msg_id,)
         other = next(one.msg_id for one in holder.submissions()[0].shipments if one.msg_id != msg_id)
@@ -110,7 +100,7 @@ def test_a_heartbeat_keeps_the_lease_fresh_and_notices_that_it_is_over(
         lease, first = journal._lease, journal._lease._beaten_at
         until(lambda: lease._beaten_at > first)
         assert lease.is_fresh
-        _ended_by_the_server(postgres)
+        postgres.end_holder()
         until(lambda: not lease.is_fresh)
         with pytest.raises(JournalLocked):
             journal.require_transfer_may_begin()
@@ -119,7 +109,7 @@ def test_a_heartbeat_keeps_the_lease_fresh_and_notices_that_it_is_over(
 def test_g1_what_a_lost_holder_began_is_not_let_go_before_it_has_certainly_ended(postgres: Database) -> None:
     lost = postgres.storage().open(who="lost")
     msg_id = brought_to(lost, ShipmentState.PUBLISHING).msg_id
-    _ended_by_the_server(postgres)
+    postgres.end_holder()
     with closing(lost), closing(postgres.storage().open(who="next")) as holder:
         holder.recover()
         with pytest.raises(InDoubt, match=r"before 1[23][0-9] seconds have passed"):  # 60 + 10 + 60
@@ -196,8 +186,7 @@ def _fails_over_while_it_commits(
         if query == "COMMIT":
             monkeypatch.undo()
             journal._store._settings = new.settings()
-            with old.boss() as boss:
-                boss.execute("SELECT pg_terminate_backend(%s, 5000)", (self.info.backend_pid,))
+            old.cut(self.info.backend_pid)
         return real(self, query, *args, **kwargs)
 
     monkeypatch.setattr(psycopg.Connection, "execute", execute)
@@ -208,7 +197,7 @@ def test_g1_a_run_whose_lease_s_session_has_ended_decides_nothing(postgres: Data
     journal = postgres.storage().open(who="vakt")
     with closing(journal):
         msg_id = created(journal).msg_id
-        _ended_by_the_server(postgres)
+        postgres.end_holder()
         assert state_of(journal, msg_id) is ShipmentState.SEALED
         with pytest.raises(JournalLocked, match="lost the journal's lease"):
             journal.begin_publish(msg_id)

@@ -138,11 +138,7 @@ class KillTown:
         Returns:
             The points that the first run reached.
         """
-        self._cases += 1
-        journal = self._folder / f"case-{self._cases}"
-        journal.mkdir(mode=0o700)
-        if self._new_database is not None:
-            self._database = self._new_database(journal)
+        journal = self._new_case()
         before = len(self._sandbox.ledger.lines())
         judge = Judge(self._answers, self.found, where=", then ".join(map(str, stops)) or "undisturbed")
         first: tuple[FaultPoint, ...] | None = None
@@ -161,17 +157,22 @@ class KillTown:
         shutil.rmtree(journal)
         return first or ()
 
+    def _new_case(self) -> Path:
+        """Make a case's folder, and its database where its journal is in one."""
+        self._cases += 1
+        folder = self._folder / f"case-{self._cases}"
+        folder.mkdir(mode=0o700)
+        if self._new_database is not None:
+            self._database = self._new_database(folder)
+        return folder
+
     def decided(self, scene: Scene, stop: Stop | None) -> tuple[FaultPoint, ...]:
         """Let a person decide on a fagmelding that FHI did not simply take, and kill that run and what it sends.
 
         Returns:
             The points that the person's run reached.
         """
-        self._cases += 1
-        journal = self._folder / f"case-{self._cases}"
-        journal.mkdir(mode=0o700)
-        if self._new_database is not None:
-            self._database = self._new_database(journal)
+        journal = self._new_case()
         before = len(self._sandbox.ledger.lines())
         unanswered = {MessageType.KPR_IDE} if scene.late else set()
         unanswered |= {MessageType.KPR_IPL} if scene.fault == Answer.NONE.fault else set()

@@ -125,8 +125,7 @@ def _cut_at(desk: Desk, number: int, *, after: bool) -> bool:
         cut = True
         if after and query == "COMMIT":
             connection.pgconn.exec_(b"COMMIT")  # the server has it, and its answer is lost
-        with desk.database.boss() as boss:
-            boss.execute("SELECT pg_terminate_backend(%s, 5000)", (connection.info.backend_pid,))
+        desk.database.cut(connection.info.backend_pid)
 
     with _watched(happens):
         desk.until_delivered()
@@ -215,12 +214,7 @@ def test_a_transaction_that_was_left_open_is_ended_by_the_server_and_holds_nobod
         journal.create(desk.new)
         stopped = journal._store.writing()
         stopped.__enter__()
-        with desk.database.boss() as boss:  # its lease is over; its transaction keeps the lease's row locked
-            boss.execute(
-                "SELECT pg_terminate_backend(pg_locks.pid, 5000) FROM pg_locks JOIN lease ON objid = journal_no "
-                "WHERE locktype = 'advisory' AND queue = %s",
-                (desk.database.queue,),
-            )
+        desk.database.end_holder()  # its transaction keeps the lease's row locked
         desk.until_delivered()
         with pytest.raises(KprError):
             stopped.__exit__(None, None, None)
