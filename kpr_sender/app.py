@@ -21,7 +21,7 @@ from kpr_sender.deadline import Stopped, never
 from kpr_sender.errors import AccessRefused, ConfigInvalid, InternalError, KprError, RegistryUnreachable
 from kpr_sender.events import Event, EventKind, Observer, contained, ignore
 from kpr_sender.inbound.archive import ReceiptCopies
-from kpr_sender.inbound.look_memory import last_look
+from kpr_sender.inbound.look_memory import report_now
 from kpr_sender.journal.configured import configured_storage
 from kpr_sender.journal.port import Journal, JournalStorage
 from kpr_sender.journal.session import Closing, CriticalSection, JournalSession
@@ -421,14 +421,7 @@ class App:
         with self.session.reading() as journal:
             if journal is None:
                 raise InternalError(Text("There is no journal to report on."))
-            now = self.now()
-            known = Report.of(
-                self.settings,
-                journal,
-                submission,
-                at=now,
-                last_look=last_look(self.settings, self.storage.document("looks"), now),
-            )
+            known = report_now(self.settings, journal, submission, self.storage.document("looks"), self.now())
         return replace(known, sent=sent, begun=begun, taken=taken)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import click
 from kpr_sender.app import journal_storage
 from kpr_sender.cli import console, output
 from kpr_sender.cli.invocation import Invocation, Loudness
-from kpr_sender.inbound.look_memory import last_look
+from kpr_sender.inbound.look_memory import report_now
 from kpr_sender.journal.port import JournalView
 from kpr_sender.operator.resolve import look_up, nothing_submitted
 from kpr_sender.render.text import earlier_submissions
@@ -64,14 +64,7 @@ def report_on(settings: Settings, journal: JournalView | None, wanted: str | Non
     found = None if journal is None else look_up(journal, wanted, settings)
     if journal is None or found is None:
         return None
-    now = datetime.now(UTC)
-    return Report.of(
-        settings,
-        journal,
-        found,
-        at=now,
-        last_look=last_look(settings, journal_storage(settings).document("looks"), now),
-    )
+    return report_now(settings, journal, found, journal_storage(settings).document("looks"), datetime.now(UTC))
 
 
 def nothing_known(invocation: Invocation, settings: Settings, journal: JournalView | None) -> int:

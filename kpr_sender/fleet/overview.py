@@ -9,7 +9,7 @@ from datetime import datetime
 from kpr_sender.app import journal_storage
 from kpr_sender.errors import KprError
 from kpr_sender.fleet.file import FleetMunicipality
-from kpr_sender.inbound.look_memory import last_look
+from kpr_sender.inbound.look_memory import report_now
 from kpr_sender.operator.resolve import look_up, nothing_submitted
 from kpr_sender.report import Report, deadline_of
 from kpr_sender.settings.values import Settings
@@ -59,11 +59,5 @@ def _known(settings: Settings, now: datetime) -> tuple[Report | None, KprError |
         if journal is None or found is None:
             refused = None if journal is None else journal.refused()
             return None, refused or nothing_submitted(settings.report.year, settings.journal.place)
-        report = Report.of(
-            settings,
-            journal,
-            found,
-            at=now,
-            last_look=last_look(settings, journal_storage(settings).document("looks"), now),
-        )
+        report = report_now(settings, journal, found, journal_storage(settings).document("looks"), now)
         return report, report.error

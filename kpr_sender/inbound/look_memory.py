@@ -20,8 +20,9 @@ from kpr_sender.bus.port import QUEUE_NAMES, Inbound, Source, own_queues
 from kpr_sender.documents import Document, document_at
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.inbound.looks import Looks, Seen
-from kpr_sender.model import rfc3339
-from kpr_sender.report import LastLook, NextLook
+from kpr_sender.journal.port import JournalView
+from kpr_sender.model import Submission, rfc3339
+from kpr_sender.report import LastLook, NextLook, Report
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
 
@@ -45,6 +46,13 @@ def last_look(settings: Settings, place: Path | Document, now: datetime) -> Last
     except JournalUnwritable:
         return LastLook()
     return LastLook(memory.looks[Source.RECEIPTS].answers, memory.next_look(own_queues(settings.bus), now))
+
+
+def report_now(
+    settings: Settings, journal: JournalView, submission: Submission, place: Path | Document, now: datetime
+) -> Report:
+    """Return what is known of a submission now, with what the last look at our queues has left."""
+    return Report.of(settings, journal, submission, at=now, last_look=last_look(settings, place, now))
 
 
 @dataclass(slots=True)

@@ -85,6 +85,14 @@ def damaged(path: Path, what: str) -> JournalUnwritable:
     return JournalUnwritable(Text("The journal is damaged: {what}.", what=what), where=str(path), next_step=_RESTORE)
 
 
+def not_utf8() -> UsageError:
+    """Return the error for words that no database takes."""
+    return UsageError(
+        Text("An id, a reason or a name holds bytes that are no characters in UTF-8."),
+        next_step=Text("Type it again; on a terminal that is not set to UTF-8, without special letters."),
+    )
+
+
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
     """Turn what ``sqlite3`` raises inside, and rows that do not read back, into the package's errors."""
@@ -95,7 +103,4 @@ def translated(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         raise of_sqlite(path, error) from error
     except UnicodeEncodeError:
-        raise UsageError(
-            Text("An id, a reason or a name holds bytes that are no characters in UTF-8."),
-            next_step=Text("Type it again; on a terminal that is not set to UTF-8, without special letters."),
-        ) from None
+        raise not_utf8() from None

@@ -18,8 +18,8 @@ from kpr_sender.errors import (
     JournalLocked,
     JournalUnwritable,
     KprError,
-    UsageError,
 )
+from kpr_sender.journal.file_errors import not_utf8
 from kpr_sender.journal.rows import Unreadable
 from kpr_sender.privacy import MAX_TEXT, redact_text
 from kpr_sender.texts import Text, said
@@ -120,10 +120,7 @@ def translated(place: str) -> Iterator[None]:
     except psycopg.Error as error:
         raise of_postgres(place, error) from error
     except UnicodeEncodeError:
-        raise UsageError(
-            Text("An id, a reason or a name holds bytes that are no characters in UTF-8."),
-            next_step=Text("Type it again; on a terminal that is not set to UTF-8, without special letters."),
-        ) from None
+        raise not_utf8() from None
 
 
 def _first_line(error: psycopg.Error) -> str:

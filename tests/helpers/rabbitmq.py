@@ -23,6 +23,7 @@ from typing import Any, Final
 from proton import Message
 from proton.utils import BlockingConnection
 
+from tests.helpers.command import until
 from tests.helpers.debian_folder import DebianFolder
 from tests.helpers.debian_packages import folder_of
 from tests.helpers.process_state import state_of
@@ -211,8 +212,7 @@ class RabbitMq:
         self._process.send_signal(signal.SIGSTOP)
         # On a busy machine some of its threads go on for as long as the one that takes the signal waits for a core.
         threads = Path(f"/proc/{self._process.pid}/task")
-        while {*map(state_of, threads.iterdir())} - set("TZX"):
-            time.sleep(0.01)
+        until(lambda: {*map(state_of, threads.iterdir())} <= set("TZX"))
 
     def resume(self) -> None:
         """Let a paused node go on."""
