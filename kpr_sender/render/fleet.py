@@ -95,7 +95,7 @@ def fleet_json(command: str, environment: str, error: KprError | None, lines: Se
                 "timed_out": line.timed_out,
                 "killed": line.killed,
                 "died": line.died,
-                "seconds": None if line.seconds is None else round(line.seconds, 1),
+                "seconds": None if line.seconds is None else round(line.seconds, 3),
                 "result": line.result,
             }
             for line in lines
