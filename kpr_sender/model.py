@@ -29,6 +29,13 @@ class Language(enum.StrEnum):
     EN = "en"
 
 
+class Transport(enum.StrEnum):
+    """Which way a submission goes: over NHN Tjenestebuss, or as EDI (ebXML over e-mail). Nobody above the bus asks."""
+
+    AMQP = "amqp"
+    EDI = "edi"
+
+
 class MessageType(enum.StrEnum):
     """The two shipments of a submission, by their MsgInfo/Type V (FHI's letter 24/04733-1)."""
 

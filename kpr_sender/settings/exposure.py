@@ -16,9 +16,10 @@ from kpr_sender.texts import Text, paragraph
 def secrets_of(settings: Settings) -> tuple[Secret, ...]:
     """Return every secret that a configuration names."""
     keys = (source.secret for source in (settings.keys.signing, *settings.keys.decryption))
-    helseid = settings.registry.helseid
+    helseid, edi = settings.registry.helseid, settings.edi
     named = (
         *(settings.bus.password, settings.registry.password, helseid.client_key if helseid else None),
+        *((edi.password, edi.mailbox_password) if edi else ()),
         *(settings.journal.password, *keys),
     )
     return tuple(dict.fromkeys(secret for secret in named if secret is not None))
@@ -75,6 +76,7 @@ def relied_on_files(settings: Settings) -> Iterator[tuple[str, Path]]:
         "protection.roots": protection.roots,
         "bus.ca_file": (settings.bus.ca_file,),
         "registry.ca_file": (settings.registry.ca_file,),
+        "edi.tls_ca": (settings.edi.tls_ca,) if settings.edi else (),
         "pkcs11_module": (source.token.module for source in sources if source.token is not None),
     }
     yield from ((key, path) for key, paths in named.items() for path in paths if path is not None)

@@ -15,7 +15,7 @@ from kpr_sender.model import Environment
 from kpr_sender.settings import kinds
 from kpr_sender.settings.kinds import ValueKind
 
-Example = str | int | tuple[str, ...] | Mapping[str, tuple[str, ...]]
+Example = str | int | tuple[str, ...] | Mapping[str, tuple[str, ...]] | Mapping[str, str]
 P = ParamSpec("P")
 
 DECLARED: Final = "declared"

@@ -17,7 +17,8 @@ from typing import Any, Final, TypeVar
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import is_registered_id
-from kpr_sender.model import Environment
+from kpr_sender.model import Environment, Transport
+from kpr_sender.settings.edi import EdiSettings
 from kpr_sender.settings.exposure import relied_on_files
 from kpr_sender.settings.file_access import require_trusted
 from kpr_sender.settings.keys import (
@@ -300,6 +301,7 @@ class ConfigurationFile:
                 decryption=tuple(self._key_source("keys.decryption", table) for table in tables["keys.decryption"]),
             ),
             bus=built_bus,
+            edi=self.build(EdiSettings, "edi", one["edi"]) if one["edi"] else None,
             registry=self.build(RegistrySettings, "registry", registry, password=built_bus.password),
             sandbox=self.build(SandboxSettings, "sandbox", one["sandbox"]) if "dir" in one["sandbox"] else None,
             **{name: self.build(SECTIONS[name].type, name, one[name]) for name in _PLAIN},
@@ -392,6 +394,8 @@ class ConfigurationFile:
                 )
 
     def _check(self, settings: Settings) -> None:
+        if settings.transport is Transport.EDI:
+            raise self.wrong("transport", Text("EDI is not ready in this version."))
         if not settings.journal.path.name:
             raise self.wrong("journal.path", Text("Expected a file, and not the root folder."))
         if not settings.bus.tls:

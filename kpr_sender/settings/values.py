@@ -14,8 +14,9 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
-from kpr_sender.model import Environment, Language, Party
+from kpr_sender.model import Environment, Language, Party, Transport
 from kpr_sender.settings import kinds
+from kpr_sender.settings.edi import EdiSettings
 from kpr_sender.settings.files import FileSettings
 from kpr_sender.settings.journal import JournalSettings
 from kpr_sender.settings.keys import Section, option, part, secret, section, sections_of, with_keys
@@ -360,6 +361,9 @@ class Settings:
     language: Language | None = field(default=None, metadata=option(
         kinds.choice(Language), "The language of screens, messages and pages; --lang counts before it. JSON, log and "
         "the journal's export are English always.", otherwise="the machine's locale says it", example="nb"))
+    transport: Transport = field(default=Transport.AMQP, metadata=option(
+        kinds.choice(Transport), "Which way a submission goes: amqp is NHN Tjenestebuss ([bus]), edi is ebXML over "
+        "e-mail ([edi], docs/edi.md)."))
     origin: str
     files: FileSettings = field(metadata=section(
         FileSettings, "The two extracts of the EPJ, where the command line names none."))
@@ -375,6 +379,8 @@ class Settings:
     protection: ProtectionSettings = field(metadata=section(
         ProtectionSettings, "What is required of certificates and accepted in receipts."))
     bus: BusSettings = field(metadata=section(BusSettings, "Our connection to NHN Tjenestebuss."))
+    edi: EdiSettings | None = field(default=None, metadata=section(
+        EdiSettings, "Our EDI account: the other way than Tjenestebuss (docs/edi.md)."))
     hodemelding: HodemeldingSettings = field(metadata=section(HodemeldingSettings, "What the Hodemelding leaves open."))
     limits: LimitSettings = field(metadata=section(
         LimitSettings, "Size of one sealed message. NHN wants small ones: above 1 MB by agreement; Tjenestebuss has a "
