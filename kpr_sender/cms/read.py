@@ -45,7 +45,7 @@ from kpr_sender.cms.port import (
 from kpr_sender.cms.read_signed import OpenedMessage, verify
 from kpr_sender.texts import Text
 
-__all__ = ["OpenedMessage", "Policy", "open_envelope", "open_sealed"]
+__all__ = ["OpenedMessage", "Policy", "decrypt", "open_envelope", "open_sealed"]
 
 _MAX_RECIPIENTS_NAMED: Final = 3
 _HEX_SHOWN: Final = 40
@@ -69,16 +69,24 @@ def open_sealed(
         ProtectionRefused: One of its subclasses: ``Malformed`` (the outer structure), ``NotForUs``,
             ``AlgorithmRefused``, ``CannotOpen`` (one text for all that depends on secret keys) or ``SignatureRefused``.
     """
+    return verify(decrypt(sealed, decrypters=decrypters, policy=policy), signers=signers, policy=policy)
+
+
+def decrypt(sealed: bytes | memoryview, *, decrypters: Sequence[Decrypter], policy: Policy) -> memoryview:
+    """Decrypt a message, DER or BER, that is sealed for us, and was verified as it is: EDI's signature is outside.
+
+    Raises:
+        ProtectionRefused: One of its subclasses: ``Malformed``, ``NotForUs``, ``AlgorithmRefused`` or ``CannotOpen``.
+    """
     view = memoryview(sealed)
     if len(view) > policy.max_bytes:
         raise Malformed(
             Text("it is {view:,} bytes; at most {max_bytes:,} are opened", view=len(view), max_bytes=policy.max_bytes)
         )
     try:
-        plain = open_envelope(view, decrypters, policy)
+        return open_envelope(view, decrypters, policy)
     except BerError as error:
         raise Malformed(Text("it is not a sealed message (CMS EnvelopedData): {error}", error=error)) from None
-    return verify(plain, signers=signers, policy=policy)
 
 
 def open_envelope(sealed: memoryview, decrypters: Sequence[Decrypter], policy: Policy) -> memoryview:

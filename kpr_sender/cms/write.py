@@ -1,5 +1,7 @@
 """Seals a message: SignedData inside EnvelopedData, pulled through in one pass, in flat memory whatever its length.
 
+EDI's messages are signed outside, over the sealed bytes: ``encrypt`` makes the EnvelopedData alone.
+
 Both layers are generators. All DER lengths follow from the content's length, so every byte can be yielded as soon as
 its plaintext is known. SHA-256 runs on a helper thread beside AES, which is the slower of the two; both release the
 interpreter lock. Chunks are passed on as they come: those of 128 KiB to 1 MiB are fastest. What is encrypted goes
@@ -74,7 +76,16 @@ def sealed_length(content_length: int, signer: Signer, recipient: Certificate) -
         AccessRefused: One of the keys is not RSA of at least 2048 bits.
     """
     _, _, signed_length = _signed_frame(content_length, signer)
-    padded = _padded_length(signed_length)
+    return encrypted_length(signed_length, recipient)
+
+
+def encrypted_length(content_length: int, recipient: Certificate) -> int:
+    """Return how many bytes ``encrypt`` will yield, exactly.
+
+    Raises:
+        AccessRefused: The key is not RSA of at least 2048 bits.
+    """
+    padded = _padded_length(content_length)
     encrypted_key = bytes(_key_bytes(rsa_public_key(recipient, name=_ENCRYPTION)))
     return len(_envelope_head(recipient, encrypted_key, bytes(_BLOCK_BYTES), padded)) + padded
 
@@ -105,13 +116,46 @@ def seal(
         AccessRefused: One of the keys is not RSA of at least 2048 bits, or the signer's key is not its certificate's.
     """
     _, _, signed_length = _signed_frame(content_length, signer)
+    signed = signed_data(chunks, content_length, signer)
+    yield from encrypt(signed, signed_length, recipient=recipient, random=random)
+
+
+def encrypt(
+    chunks: Iterable[bytes],
+    content_length: int,
+    *,
+    recipient: Certificate,
+    random: Callable[[int], bytes] = secrets.token_bytes,
+) -> Iterator[memoryview]:
+    """Encrypt the content for the recipient, unsigned: EnvelopedData alone. Arguments and what is yielded as ``seal``.
+
+    Raises:
+        ValueError: The chunks do not add up to ``content_length``.
+        AccessRefused: The recipient's key is not RSA of at least 2048 bits.
+    """
     key, iv = random(_KEY_BYTES), random(_BLOCK_BYTES)
     encrypted_key = rsa_public_key(recipient, name=_ENCRYPTION).encrypt(key, PKCS1v15())
-    padded = _padded_length(signed_length)
+    padded = _padded_length(content_length)
     yield memoryview(_envelope_head(recipient, encrypted_key, iv, padded))
-    count = padded - signed_length
+    count = padded - content_length
     padding = bytes((count,)) * count
-    yield from _encrypted(chain(signed_data(chunks, content_length, signer), [padding]), key, iv)
+    yield from _encrypted(chain(_measured(chunks, content_length), [padding]), key, iv)
+
+
+def _measured(chunks: Iterable[bytes], length: int) -> Iterator[bytes]:
+    """Yield the chunks, whose length the head has announced.
+
+    Raises:
+        ValueError: They do not add up to it.
+    """
+    left = length
+    for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            raise ValueError(f"the content is longer than the {length} bytes that were announced")
+        yield chunk
+    if left:
+        raise ValueError(f"the content is {left} bytes shorter than the {length} bytes that were announced")
 
 
 def signed_data(chunks: Iterable[bytes], content_length: int, signer: Signer) -> Iterator[bytes]:
@@ -124,22 +168,16 @@ def signed_data(chunks: Iterable[bytes], content_length: int, signer: Signer) ->
     head, tail, _ = _signed_frame(content_length, signer)
     yield head
     digest = hashlib.sha256()
-    left = content_length
     # A generator that is closed midway leaves this block, which ends the thread.
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="kpr-seal") as helper:
         hashing: deque[Future[None]] = deque()
-        for chunk in chunks:
-            left -= len(chunk)
-            if left < 0:
-                raise ValueError(f"the content is longer than the {content_length} bytes that were announced")
+        for chunk in _measured(chunks, content_length):
             hashing.append(helper.submit(digest.update, chunk))
             yield chunk
             if len(hashing) == _CHUNKS_TO_HASH:
                 hashing.popleft().result()
         for waiting in hashing:
             waiting.result()
-    if left:
-        raise ValueError(f"the content is {left} bytes shorter than the {content_length} bytes that were announced")
     yield tail + sign(signer, digest.digest())
 
 
