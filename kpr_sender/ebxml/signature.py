@@ -23,7 +23,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
-from urllib.parse import unquote
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -80,6 +79,7 @@ _MOST_REFERENCES: Final = 50
 _MOST_CERTIFICATES: Final = 10
 _ESCAPED_IN_VALUES: Final = frozenset('&<"\t\n\r')
 _XML: Final = "{http://www.w3.org/XML/1998/namespace}"
+_ESCAPE: Final = re.compile(r"%([2-7][0-9A-Fa-f])")
 _PREFIXED: Final = re.compile(r"@([\w.-]+):actor")
 _DEFAULT_NAMESPACE: Final[dict[Any, str]] = {None: DS_NAMESPACE}
 
@@ -267,7 +267,7 @@ def _check_digest(reference: SignedReference, envelope: bytes, digest_of: Callab
         digest: bytes | None = hashlib.new(algorithm, envelope, usedforsecurity=False).digest()
     else:
         name = reference.uri.removeprefix(_CID)
-        digest = digest_of(name, algorithm) or digest_of(unquote(name), algorithm)
+        digest = digest_of(name, algorithm) or digest_of(_unescaped(name), algorithm)
     if digest is None:
         raise SignatureRefused(Text("a part of the mail that it signs is not there"))
     if _base64(digest) != "".join(reference.digest.split()):
@@ -276,6 +276,11 @@ def _check_digest(reference: SignedReference, envelope: bytes, digest_of: Callab
             if reference.uri
             else Text("its envelope was changed after it was signed")
         )
+
+
+def _unescaped(name: str) -> str:
+    """Return a Content-ID out of a cid: address, where some characters may be written by their codes (RFC 2392)."""
+    return _ESCAPE.sub(lambda code: chr(int(code[1], 16)), name)
 
 
 def _check_manifest(signed: etree._Element, found: Iterable[SignedReference]) -> None:
