@@ -194,6 +194,25 @@ def open_socket(
             raise
 
 
+def start_tls(
+    connected: socket.socket, tls: ssl.SSLContext, host: str, seconds: float, stopped: Stopped = never
+) -> ssl.SSLSocket:
+    """Return a connection that goes on with TLS, with a timeout of so many seconds; closed where that fails.
+
+    Raises as ``open_socket`` does.
+    """
+    try:
+        wrapped = tls.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False)
+    except BaseException:
+        connected.close()
+        raise
+    try:
+        return _shaken_hands(wrapped, seconds, stopped)
+    except BaseException:
+        wrapped.close()
+        raise
+
+
 def _shaken_hands(connected: ssl.SSLSocket, seconds: float, stopped: Stopped) -> ssl.SSLSocket:
     """Return a socket after TLS's handshake, with a timeout of so many seconds; raises as ``open_socket`` does."""
     until = time.monotonic() + seconds

@@ -16,7 +16,7 @@ from kpr_sender.settings.values import BusSettings
 from kpr_sender.texts import Text
 
 # X509_V_ERR codes of OpenSSL's x509_vfy.h.
-_VERIFY_ERRORS: Final = {
+VERIFY_ERRORS: Final = {
     **dict.fromkeys((2, 18, 19, 20, 21), Text("is not issued by an authority that we know")),
     **dict.fromkeys((9,), Text("is not valid yet")),
     **dict.fromkeys((10,), Text("is expired")),
@@ -28,8 +28,8 @@ _VERIFY_NEXT: Final = {
     **dict.fromkeys((9, 10), Text("Check this machine's clock, then ask the bus's operator (kundesenter@nhn.no).")),
     **dict.fromkeys((62, 64), Text("Check bus.host: it must be the name in the certificate.")),
 }
-_NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
-_TOO_OLD: Final = (
+NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
+TOO_OLD: Final = (
     *("UNSUPPORTED_PROTOCOL", "TLSV1_ALERT_PROTOCOL_VERSION", "NO_PROTOCOLS_AVAILABLE", "NO_SHARED_CIPHER"),
     *("SSLV3_ALERT_HANDSHAKE_FAILURE", "INTERNAL_ERROR"),
 )
@@ -63,7 +63,7 @@ def dial(settings: BusSettings, deadline: float, stopped: Stopped = never) -> so
         if context is None:
             _require_loopback(connected.getpeername()[0])
         connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        _keep_unsent_here(connected)
+        keep_unsent_here(connected)
         connected.setblocking(False)
     except OSError as error:
         connected.close()
@@ -91,20 +91,20 @@ def _handshake_error(error: ssl.SSLError, where: str) -> KprError:
         return AccessRefused(
             Text(
                 "The bus's certificate {flaw} ({reason}).",
-                flaw=_VERIFY_ERRORS.get(code, _NOT_VERIFIED),
+                flaw=VERIFY_ERRORS.get(code, _NOT_VERIFIED),
                 reason=error.verify_message,
             ),
             where=where,
             next_step=_VERIFY_NEXT.get(code),
         )
     reason = error.reason or ""
-    if reason in _NOT_TLS:
+    if reason in NOT_TLS:
         return ConfigInvalid(
             Text("What answers does not speak TLS."),
             where=where,
             next_step=Text("Check bus.port and bus.tls (TLS is on 5671)."),
         )
-    if reason in _TOO_OLD:
+    if reason in TOO_OLD:
         return AccessRefused(Text("The bus offers no TLS 1.2 or later ({reason}).", reason=reason), where=where)
     if "CERTIFICATE" in reason:
         return AccessRefused(Text("TLS failed on a certificate ({reason}).", reason=reason), where=where)
@@ -113,7 +113,7 @@ def _handshake_error(error: ssl.SSLError, where: str) -> KprError:
     )
 
 
-def _keep_unsent_here(connected: socket.socket) -> None:
+def keep_unsent_here(connected: socket.socket) -> None:
     """Let the kernel take little more than the network does.
 
     What the kernel has taken may arrive, and a message whose last byte it has is in doubt when the connection breaks.

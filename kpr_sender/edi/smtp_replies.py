@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,6 +34,8 @@ _SIZE_EXCEEDED: Final = 552
 _NOT_NOW: Final = 4
 _NO: Final = 5
 _STARTED: Final = 354
+_NOT_OURS: Final = Text("another run may have the journal: nothing was begun")
+_SMALLER: Final = Text('Send over Tjenestebuss (transport = "amqp"), or ask NHN for a larger limit.')
 
 
 class Stage(enum.StrEnum):
@@ -79,9 +82,9 @@ class Reply:
         return f"smtp:{self.code}"
 
     @classmethod
-    def of(cls, code: int, lines: list[bytes]) -> Reply:
-        """Return the reply of these lines, whatever is in them."""
-        return cls(code, foreign_text(b" ".join(lines).decode("utf-8", "replace")))
+    def of(cls, code: int, words: bytes) -> Reply:
+        """Return the reply with these words, whatever is in them."""
+        return cls(code, foreign_text(words.decode("utf-8", "replace")))
 
 
 class Refused(Exception):
@@ -104,63 +107,82 @@ def required(stage: Stage, reply: Reply) -> Reply:
     return reply
 
 
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What replies mean to a person: the first row that applies counts."""
+
+    applies: Callable[[Stage, Reply], bool]
+    error: type[KprError]
+    sentence: Text
+    next_step: Text | None = None
+
+
+_ASK: Final = Text("Ask the mail server's operator with these words; nothing was sent.")
+_LOGIN: Final = Text("Check edi.user and its password; a wrong one again and again may lock the account.")
+_MEANINGS: Final = (
+    _Meaning(
+        lambda _stage, reply: reply.code // 100 == _NOT_NOW,
+        BusUnreachable,
+        Text("The mail server does not take the mail now"),
+    ),
+    _Meaning(
+        lambda _stage, reply: reply.code // 100 != _NO,
+        BusUnreachable,
+        Text("The mail server answered what has no place there"),
+    ),
+    _Meaning(
+        lambda _stage, reply: reply.enhanced == _MAILBOX_FULL, BusUnreachable, Text("The receiver's mailbox is full")
+    ),
+    _Meaning(
+        lambda _stage, reply: reply.code == _SIZE_EXCEEDED or reply.enhanced in _TOO_LARGE,
+        InputRefused,
+        Text("The mail is larger than the mail server takes"),
+        _SMALLER,
+    ),
+    _Meaning(
+        lambda stage, reply: stage is Stage.AUTH and reply.code == _WRONG_LOGIN,
+        LoginRefused,
+        Text("The mail server refused the login"),
+        _LOGIN,
+    ),
+    _Meaning(
+        lambda stage, _reply: stage is Stage.AUTH, AccessRefused, Text("The mail server refused the login"), _LOGIN
+    ),
+    _Meaning(
+        lambda stage, reply: stage in (Stage.GREETING, Stage.STARTTLS) or reply.code == _LOGIN_NEEDED,
+        AccessRefused,
+        Text("The mail server does not let us in"),
+        Text("Check edi.smtp_port, edi.smtp_security and edi.user against what was ordered from NHN."),
+    ),
+    _Meaning(
+        lambda stage, _reply: stage is Stage.MAIL,
+        ConfigInvalid,
+        Text("The mail server refuses our address as the sender's"),
+        Text("Check edi.address: it must be the EDI account's, as Adresseregisteret has it."),
+    ),
+    _Meaning(
+        lambda stage, _reply: stage is Stage.RCPT,
+        ConfigInvalid,
+        Text("The mail server refuses the receiver's address"),
+        Text("Check edi.receiver_address against Adresseregisteret."),
+    ),
+    _Meaning(
+        lambda _stage, reply: reply.enhanced.startswith("5.7."),
+        AccessRefused,
+        Text("The mail server's rules refuse the mail"),
+        _ASK,
+    ),
+    _Meaning(lambda _stage, _reply: True, ConfigInvalid, Text("The mail server refused for good"), _ASK),
+)
+
+
 def refusal(refused: Refused, where: str) -> KprError:
     """Return what it means to a person that the server refused; ``where`` is host and port."""
     stage, reply = refused.stage, refused.reply
-    where = f"{where}, {stage}"
+    meaning = next(one for one in _MEANINGS if one.applies(stage, reply))
     words = f"{reply.code} {reply.text}".rstrip()
-    if reply.code // 100 == _NOT_NOW:
-        return BusUnreachable(Text("The mail server does not take the mail now ({words}).", words=words), where=where)
-    if reply.code // 100 != _NO:
-        return BusUnreachable(Text("The mail server answered what no rule knows ({words}).", words=words), where=where)
-    if reply.enhanced == _MAILBOX_FULL:
-        return BusUnreachable(Text("The receiver's mailbox is full ({words}).", words=words), where=where)
-    if reply.code == _SIZE_EXCEEDED or reply.enhanced in _TOO_LARGE:
-        return InputRefused(
-            Text("The mail is larger than the mail server takes ({words}).", words=words),
-            where=where,
-            next_step=Text("Send over Tjenestebuss (transport = \"amqp\"), or ask NHN for a larger limit."),
-        )
-    if stage is Stage.AUTH:
-        kind = LoginRefused if reply.code == _WRONG_LOGIN else AccessRefused
-        return kind(
-            Text("The mail server refused the login ({words}).", words=words),
-            where=where,
-            next_step=Text("Check edi.user and its password; a wrong one again and again may lock the account."),
-        )
-    if stage in (Stage.GREETING, Stage.STARTTLS) or reply.code == _LOGIN_NEEDED:
-        return AccessRefused(
-            Text("The mail server does not let us in ({words}).", words=words),
-            where=where,
-            next_step=Text("Check edi.smtp_port, edi.smtp_security and edi.user against what NHN ordered for you."),
-        )
-    if stage in (Stage.MAIL, Stage.RCPT):
-        return _address_refused(stage, words, where)
-    if stage in (Stage.DATA, Stage.BODY, Stage.DOT) and reply.enhanced.startswith("5.7."):
-        return AccessRefused(
-            Text("The mail server's rules refuse the mail ({words}).", words=words),
-            where=where,
-            next_step=Text("Ask the mail server's operator with these words; nothing was sent."),
-        )
-    return ConfigInvalid(
-        Text("The mail server refused for good ({words}).", words=words),
-        where=where,
-        next_step=Text("Ask the mail server's operator with these words; nothing was sent."),
-    )
-
-
-def _address_refused(stage: Stage, words: str, where: str) -> ConfigInvalid:
-    if stage is Stage.MAIL:
-        return ConfigInvalid(
-            Text("The mail server refuses our address as the sender's ({words}).", words=words),
-            where=where,
-            next_step=Text("Check edi.address: it must be the EDI account's, as Adresseregisteret has it."),
-        )
-    return ConfigInvalid(
-        Text("The mail server refuses the receiver's address ({words}).", words=words),
-        where=where,
-        next_step=Text("Check edi.receiver_address against Adresseregisteret."),
-    )
+    said = Text("{sentence} ({words}).", sentence=meaning.sentence, words=words)
+    return meaning.error(said, where=f"{where}, {stage}", next_step=meaning.next_step)
 
 
 def not_sent(refused: Refused, reach: Reach, sent: int, where: str) -> Outcome:
@@ -193,3 +215,30 @@ def answered(reply: Reply, sent: int, where: str) -> Outcome:
     if reply.refuses:
         return not_sent(Refused(Stage.DOT, reply), Reach.OUTCOME, sent, where)
     return in_doubt(sent, reply.condition, reply.text, where)
+
+
+def not_begun(error: KprError) -> Outcome:
+    """Return the outcome of a mail of which nothing left, for a reason of ours."""
+    return Outcome(Verdict.NOT_SENT, Reach.NOT_BEGUN, 0, error.code, error.what, error)
+
+
+def not_connected(error: KprError) -> Outcome:
+    """Return the outcome without a connection that is ready for mail."""
+    return Outcome(Verdict.NOT_SENT, Reach.NO_CONNECTION, 0, error.code, error.what, error)
+
+
+def too_large(length: int, limit: int, where: str) -> Outcome:
+    """Return the outcome of a mail above a limit; both in bytes."""
+    return not_begun(
+        InputRefused(
+            Text("The mail has {length} bytes, and the limit is {limit}.", length=length, limit=limit),
+            where=where,
+            next_step=_SMALLER,
+        )
+    )
+
+
+def not_ours(where: str) -> Outcome:
+    """Return the outcome of a mail that another run may be sending."""
+    error = BusUnreachable(Text("{reason}.", reason=_NOT_OURS), where=where)
+    return Outcome(Verdict.NOT_SENT, Reach.NOT_BEGUN, 0, "local:lease", _NOT_OURS, error)
