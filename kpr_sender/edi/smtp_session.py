@@ -204,8 +204,8 @@ class SmtpSession:
         """Ask for leave to send; return how it ended where there is none."""
         where = self._server.where
         eight_bit = not (mail.head.isascii() and mail.body.isascii())
-        if (refused := self._cannot(length, eight_bit=eight_bit)) is not None:
-            return refused
+        if (ended := self._cannot(length, eight_bit=eight_bit)) is not None:
+            return ended
         options, notify = self._options(length, envelope_id, eight_bit=eight_bit)
         try:
             required(Stage.MAIL, self._ask("MAIL", f"FROM:<{mail.sender}>{options}"))
