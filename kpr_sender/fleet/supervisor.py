@@ -8,11 +8,15 @@ takes and how it ends is no other's business. Those of one group, which share a 
 
 from __future__ import annotations
 
+import atexit
 import math
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
+import tempfile
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -23,6 +27,12 @@ from typing import Any, Final, Generic, TypeVar
 
 GRACE_SECONDS: Final = 30.0
 """Between SIGTERM and SIGKILL: a step under way is finished in that time."""
+
+_SOCKET_NAME: Final = "/pymp-12345678/listener-12345678"
+_LONGEST_FOLDER: Final = 103 - len(_SOCKET_NAME)
+"""For temporary files, in bytes: a socket's name has 107 of them on Linux, and 103 on macOS (``sun_path``)."""
+_SHORT_FOLDERS: Final = ("/tmp", "/var/tmp")  # noqa: S108 - a folder of our own is made in it
+_naming: Final = threading.Lock()
 
 Work = TypeVar("Work")
 Found = TypeVar("Found")
@@ -220,11 +230,28 @@ def look_after(
 
 def _context(preload: Sequence[str]) -> Any:
     """Return how processes begin: with the imports made, where the system has that."""
-    if sys.platform == "win32":
+    if sys.platform == "win32" or not _has_socket_name():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", *preload])  # else each process would import the program's own anew
     return context
+
+
+def _has_socket_name() -> bool:
+    """Have the socket of multiprocessing's server where its name fits, however long TMPDIR is.
+
+    Python does so itself from 3.14 on (https://github.com/python/cpython/issues/132124), in the same way.
+    """
+    with _naming:
+        config: dict[str, Any] = vars(multiprocessing.current_process())["_config"]
+        if config.get("tempdir") or len(os.fsencode(tempfile.gettempdir())) <= _LONGEST_FOLDER:
+            return True
+        for folder in _SHORT_FOLDERS:
+            with suppress(OSError):
+                made = config["tempdir"] = tempfile.mkdtemp(prefix="pymp-", dir=folder)
+                atexit.register(shutil.rmtree, made, ignore_errors=True)
+                return True
+        return False
 
 
 def _carry_out(target: Callable[[Work], Found], work: Work, answers: Connection) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -82,3 +85,23 @@ def test_one_municipality_is_looked_after_by_one_function() -> None:
     assert ended.seconds <= time.monotonic() - began
     stopped = look_after(work, ("good", ""), name="0301", time_limit=60, on_ready=lambda stop: stop())
     assert stopped is None, "nothing is begun for a worker that is asked to end"
+
+
+_IN_A_PROGRAM = """
+from multiprocessing.util import get_temp_dir
+from kpr_sender.fleet.supervisor import look_after
+from tests.helpers.fleet_targets import work
+print(look_after(work, ("good", ""), name="0301", time_limit=60).found[0], get_temp_dir())
+"""
+
+
+def test_a_name_for_temporary_files_that_is_too_long_for_a_socket_s_keeps_nothing_from_running(tmp_path: Path) -> None:
+    long = tmp_path / ("a" * 60) / ("b" * 60)
+    long.mkdir(parents=True)
+    environment = {**os.environ, "TMPDIR": str(long)}
+    ran = subprocess.run(
+        [sys.executable, "-c", _IN_A_PROGRAM], env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    found, folder = ran.stdout.split()
+    assert (found, Path(folder).exists(), list(long.iterdir())) == ("good", False, [])
