@@ -421,7 +421,9 @@ class App:
         with self.session.reading() as journal:
             if journal is None:
                 raise InternalError(Text("There is no journal to report on."))
-            known = report_now(self.settings, journal, submission, self.storage.document("looks"), self.now())
+            known = report_now(
+                self.settings, journal, submission, self.storage.document("looks", within=journal), self.now()
+            )
         return replace(known, sent=sent, begun=begun, taken=taken)
 
     def close(self) -> None:

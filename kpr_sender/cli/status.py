@@ -64,7 +64,8 @@ def report_on(settings: Settings, journal: JournalView | None, wanted: str | Non
     found = None if journal is None else look_up(journal, wanted, settings)
     if journal is None or found is None:
         return None
-    return report_now(settings, journal, found, journal_storage(settings).document("looks"), datetime.now(UTC))
+    looks = journal_storage(settings).document("looks", within=journal)
+    return report_now(settings, journal, found, looks, datetime.now(UTC))
 
 
 def nothing_known(invocation: Invocation, settings: Settings, journal: JournalView | None) -> int:

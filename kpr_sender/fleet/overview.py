@@ -54,10 +54,11 @@ def overview(municipalities: Iterable[FleetMunicipality], now: datetime) -> tupl
 
 
 def _known(settings: Settings, now: datetime) -> tuple[Report | None, KprError | None]:
-    with journal_storage(settings).reading() as journal:
+    storage = journal_storage(settings)
+    with storage.reading() as journal:
         found = None if journal is None else look_up(journal, None, settings)
         if journal is None or found is None:
             refused = None if journal is None else journal.refused()
             return None, refused or nothing_submitted(settings.report.year, settings.journal.place)
-        report = report_now(settings, journal, found, journal_storage(settings).document("looks"), now)
+        report = report_now(settings, journal, found, storage.document("looks", within=journal), now)
         return report, report.error

@@ -46,6 +46,11 @@ class PostgresView(SqlView):
 
     _store: PostgresStore
 
+    @property
+    def store(self) -> PostgresStore:
+        """Where it is stored."""
+        return self._store
+
     def refused(self) -> JournalUnwritable | None:
         """Return why it may not be written to; None where it may."""
         with self._store.reading() as database:

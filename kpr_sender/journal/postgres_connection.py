@@ -110,14 +110,22 @@ class PostgresStore:
         settings: Where the database is.
         number: The journal's, in ``lease``.
         holder: What the lease is known by that it is written under; None for reading only.
+        connection: One that is set up for it, for the first transactions; the store closes it.
     """
 
-    def __init__(self, settings: JournalSettings, number: int, holder: Holder | None = None) -> None:
+    def __init__(
+        self,
+        settings: JournalSettings,
+        number: int,
+        holder: Holder | None = None,
+        *,
+        connection: Connection | None = None,
+    ) -> None:
         self._settings = settings
         self._number = number
         self._holder = holder
         self._has_lease = True
-        self._connection: Connection | None = None
+        self._connection = connection
         self._guard = threading.RLock()
         self._pid = os.getpid()
 

@@ -7,7 +7,7 @@ same tables (promise G7).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -146,9 +146,10 @@ class PostgresStorage:
             next_step=Text("Move the database with its own tools (docs/fleet.md)."),
         )
 
-    def document(self, name: str) -> Document:
+    def document(self, name: str, *, within: JournalView | None = None) -> Document:
         """Return what is kept of the journal under a name, for all machines."""
-        return PostgresDocument(self.settings, self.environment, self._queue, name)
+        store = within.store if isinstance(within, PostgresView | PostgresJournal) else None
+        return PostgresDocument(self.settings, self.environment, self._queue, name, store)
 
     def export(self) -> Iterator[Mapping[str, Any]]:
         """Yield it line by line."""
@@ -189,15 +190,16 @@ class PostgresStorage:
     def _store(self) -> PostgresStore | None:
         """Return the journal to read from; None where nothing was ever stored under its name."""
         place = place_of(self.settings)
-        with closing(connect(self.settings)) as connection, translated(place):
+        with ExitStack() as opened, translated(place):
+            connection = opened.enter_context(closing(connect(self.settings)))
             require_version(connection, place)
             prepare(connection)
             number = number_of(connection, self.environment, self._queue)
             if number is not None:
                 prepare(connection, ("kpr.journal", number))
-                if connection.execute("SELECT 1 FROM journal").fetchone() is None:
-                    number = None  # its name alone: documents are kept under it, or a run has died in between
-        if number is None:
-            recovery.require_not_lost(marks_of(self.settings))
-            return None
-        return PostgresStore(self.settings, number)
+                if connection.execute("SELECT 1 FROM journal").fetchone() is not None:
+                    opened.pop_all()
+                    return PostgresStore(self.settings, number, connection=connection)
+                # Its name alone: documents are kept under it, or a run has died in between.
+        recovery.require_not_lost(marks_of(self.settings))
+        return None

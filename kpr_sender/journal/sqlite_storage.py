@@ -90,7 +90,7 @@ class SqliteStorage:
 
         return move(self, other, now=self.now, who=who)
 
-    def document(self, name: str) -> Document:
+    def document(self, name: str, *, within: JournalView | None = None) -> Document:  # noqa: ARG002 - a file beside it
         """Return the file beside it that a name says."""
         path = self.settings.path
         return FileDocument(path.with_name(f"{path.name}.{name}.json"))

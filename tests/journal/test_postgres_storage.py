@@ -5,14 +5,22 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from kpr_sender.cli.main import run
 from kpr_sender.client import Client
 from kpr_sender.errors import BusUnreachable, JournalUnwritable
+from kpr_sender.fleet.file import FleetMunicipality
+from kpr_sender.fleet.overview import status_of
+from kpr_sender.model import Environment
 from kpr_sender.operator.journal_backups import rotate
 from kpr_sender.report import Report
 from kpr_sender.settings.values import Settings
@@ -24,7 +32,7 @@ from tests.helpers.municipality import Municipality, municipality
 from tests.helpers.postgres import PASSWORD, Database
 
 S = ShipmentState
-_ACCEPT = ("journal", "verify", "--accept-restored", "--reason", "FHI er spurt.", "--by", "Kari", "--yes")
+ACCEPT = ("journal", "verify", "--accept-restored", "--reason", "FHI er spurt.", "--by", "Kari", "--yes")
 
 
 @dataclasses.dataclass
@@ -83,7 +91,14 @@ def test_a_pair_is_sent_and_every_command_of_the_journal_works(office: Office, t
     assert (code, f"as far as postgresql://127.0.0.1:{office.database.server.port}/" in told) == (89, True), told
     assert office.send().exit_code == 0
     assert office.states() == [S.DELIVERED, S.DELIVERED]
-    assert office.command("status")[0] == 0
+    with _connections() as made:
+        assert office.command("status")[0] == 0
+    assert made == [1]
+    document = tomllib.loads(office.kommune.config.read_text("utf-8"))
+    one = FleetMunicipality("0301", "OSLO KOMMUNE", Environment.LOKAL, document, office.kommune.config)
+    with _connections() as made:
+        assert status_of(one, datetime(2025, 3, 1, tzinfo=UTC)).error is None
+    assert made == [1]
     code, told = office.command("journal", "verify")
     assert (code, "postgresql" in told) == (0, False), told
     sent = len(office.bus.published)
@@ -102,6 +117,20 @@ def test_a_pair_is_sent_and_every_command_of_the_journal_works(office: Office, t
     code, told = office.command("journal", "migrate")
     assert (code, "up to date" in told) == (0, True)
     assert office.command("--journal", str(tmp_path / "x.db"), "status")[0] == 64
+
+
+@contextmanager
+def _connections() -> Iterator[list[int]]:
+    """Count the connections that are made to a database while entered."""
+    count, real = [0], psycopg.connect
+
+    def connect(*args: Any, **given: Any) -> object:
+        count[0] += 1
+        return real(*args, **given)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(psycopg, "connect", connect)
+        yield count
 
 
 def test_a_journal_in_a_file_is_moved_by_the_command_and_goes_on(office: Office) -> None:
@@ -174,10 +203,10 @@ def test_g1_a_restored_database_is_read_and_not_sent_from_until_a_person_accepts
     office.machine = "two"  # has seen nothing: the database is on its own timeline, and nothing else speaks against it
     assert office.command("status")[0] != 73
     office.machine = "one"
-    code, told = office.command(*_ACCEPT)
+    code, told = office.command(*ACCEPT)
     assert code == 0, told
     assert office.states() == [S.IN_DOUBT, S.IN_DOUBT]
-    assert office.command(*_ACCEPT)[0] == 64
+    assert office.command(*ACCEPT)[0] == 64
     office.send()
     assert len(office.bus.published) == sent
 
@@ -192,7 +221,7 @@ def test_g1_another_timeline_is_refused_on_every_machine_and_accepted_once(offic
         with pytest.raises(JournalUnwritable, match="another server has taken over") as raised:
             office.send()
         assert (raised.value.exit_code, "--accept-restored" in raised.value.next_step) == (73, True)
-    assert office.command(*_ACCEPT)[0] == 0
+    assert office.command(*ACCEPT)[0] == 0
     office.machine = "one"
     assert office.states() == [S.IN_DOUBT, S.IN_DOUBT]
     office.send()  # nothing is sent, and nothing is refused any more
@@ -212,11 +241,11 @@ def test_g1_a_machine_that_saw_more_refuses_what_another_has_accepted(office: Of
         boss.execute("UPDATE journal SET step = 1")
         boss.execute("UPDATE timeline SET timeline = timeline + 7")
     office.machine = "three"
-    assert office.command(*_ACCEPT)[0] == 0
+    assert office.command(*ACCEPT)[0] == 0
     office.machine = "two"
     with pytest.raises(JournalUnwritable, match="older than what this machine has seen"):
         office.send()
-    assert office.command(*_ACCEPT)[0] == 0
+    assert office.command(*ACCEPT)[0] == 0
 
 
 def _restore(dump: Path, database: Database) -> None:
