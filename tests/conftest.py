@@ -44,6 +44,7 @@ pytest_plugins = (
     "tests.helpers.desk",
     "tests.helpers.softhsm",
     "tests.helpers.postgres",
+    "tests.helpers.postgres_newest",
     "tests.helpers.watcher",
     "tests.helpers.declared_events",
     "tests.helpers.machines_own",
@@ -58,6 +59,7 @@ _NO_XMLSEC1 = "no xmlsec1 here"
 _NO_PROMTOOL = "no promtool here"
 _NO_CHROMIUM = "no Chromium here"
 _NO_POSTGRES = "no PostgreSQL 15 here"
+_NO_POSTGRES_18 = "no PostgreSQL 18 here"
 _NO_SPIN = "no spin here"
 # Each node is one group: under ``pytest -n N --dist loadgroup`` its tests stay in one process and share it.
 _NODES = {"rabbitmq_node": "rabbitmq", "rabbitmq4_node": "rabbitmq4", "rabbitmq43_node": "rabbitmq43"}
@@ -195,6 +197,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         _NO_PROMTOOL,
         _NO_CHROMIUM,
         _NO_POSTGRES,
+        f"{_NO_POSTGRES_18}:",
         _NO_SPIN,
         NO_SHARED,
     )

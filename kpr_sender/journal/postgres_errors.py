@@ -5,6 +5,7 @@ No message of the server's is repeated that may quote a row: its first line name
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -52,7 +53,91 @@ _SENTENCES: Final[Mapping[str, tuple[Text, Text]]] = {
     "58": (Text("The database server's disk reports an error."), _AGAIN),
 }
 _NOT_ALLOWED: Final = "42501"
-_LOGIN: Final = ("authentication failed", "no password supplied", "pg_hba.conf", "role ")
+
+# Of a connection that did not come about: the class of the error, what happened, what to do.
+_NOT_REACHED: Final = (JournalUnwritable, Text("The database is not reached: {line}", line=""), _LOST[1])
+_ADDRESS: Final = (
+    ConfigInvalid,
+    Text("The database's address is not valid: {line}", line=""),
+    Text("Correct journal.url: docs/fleet.md has an example."),
+)
+_LOGIN: Final = (
+    AccessRefused,
+    Text("The database refused the login: {line}", line=""),
+    Text(
+        "Check the user in journal.url, the password in journal.password_file or pgpass, and that a client certificate "
+        "is made out to that user."
+    ),
+)
+_FULL: Final = (
+    JournalUnwritable,
+    Text("The database has no connection left: {line}", line=""),
+    Text("Let fewer runs go at once (fleet.jobs), or have the server or the pooler take more connections."),
+)
+_CLIENT_FILE: Final = (
+    ConfigInvalid,
+    Text("The client certificate for the database, or its key, cannot be used: {line}", line=""),
+    Text(
+        "Check sslcert and sslkey in journal.url: PEM files, the key without a passphrase and for its owner alone "
+        "(chmod 600)."
+    ),
+)
+_CLIENT: Final = (
+    AccessRefused,
+    Text("The database does not accept our client certificate: {line}", line=""),
+    Text("Name one that the server accepts for this user with sslcert and sslkey in journal.url."),
+)
+# Patterns in the words of libpq, the server and PgBouncer, the more special ones first: there is no SQLSTATE of it.
+_CONNECTING: Final[Mapping[str, tuple[type[KprError], Text, Text]]] = {
+    "certificate verify failed": (
+        AccessRefused,
+        Text("The database server's certificate cannot be verified: {line}", line=""),
+        Text(
+            "Let sslrootcert in journal.url name the certificate of the authority that issued the server's. Where it "
+            "does, ask whoever runs the server, for example whether its certificate has ended. Do not lower sslmode."
+        ),
+    ),
+    "does not match host name": (
+        AccessRefused,
+        Text("The database server's certificate is made out to another name: {line}", line=""),
+        Text(
+            "Let journal.url name the server as its certificate does; hostaddr= may say its address beside it. Do "
+            "not lower sslmode."
+        ),
+    ),
+    "root certificate": (
+        ConfigInvalid,
+        Text("The authority's certificate for the database cannot be used: {line}", line=""),
+        Text("Let sslrootcert in journal.url name a PEM file with it that this user may read. Do not lower sslmode."),
+    ),
+    "server does not support SSL": (
+        ConfigInvalid,
+        Text("The database server has no TLS, which is required to another machine: {line}", line=""),
+        Text("Have TLS switched on for the server (ssl = on), with a certificate."),
+    ),
+    "valid client certificate|certificate authentication failed": _CLIENT,
+    "alert (unknown ca|bad certificate|certificate (required|expired|revoked))": _CLIENT,
+    "certificate file|private key file": _CLIENT_FILE,
+    "authentication failed|no password supplied": _LOGIN,
+    "pg_hba.conf": (
+        AccessRefused,
+        Text("The database lets nobody in from here as this user: {line}", line=""),
+        Text("Have a line for this machine, user and database added to the server's pg_hba.conf (hostssl)."),
+    ),
+    "permission denied for database": (
+        AccessRefused,
+        Text("The database user may not use this database: {line}", line=""),
+        Text("Let the database's owner grant it (GRANT CONNECT), or use the owner in journal.url."),
+    ),
+    'database ".*" does not exist|no such database': (
+        ConfigInvalid,
+        Text("There is no such database: {line}", line=""),
+        Text("Check journal.url, or have the database made: docs/fleet.md says how."),
+    ),
+    "role ": _LOGIN,
+    "too many (clients|connections)|connection slots|no more connections allowed": _FULL,
+    "invalid (port number|sslmode value|integer value)|could not match": _ADDRESS,
+}
 
 
 class StaleFence(JournalLocked):
@@ -87,22 +172,12 @@ def of_postgres(place: str, error: psycopg.Error) -> KprError:
 
 
 def of_connecting(place: str, error: psycopg.Error) -> KprError:
-    """Return the error to raise where no connection came about: the server's words are all there is."""
-    words = str(error)
-    line = redact_text(words.strip().splitlines()[-1] if words.strip() else type(error).__name__, MAX_TEXT)
-    if any(one in words for one in _LOGIN):
-        return AccessRefused(
-            Text("The database refused the login: {line}", line=line),
-            where=place,
-            next_step=Text("Check the user in journal.url, and the password in journal.password_file or pgpass."),
-        )
-    if 'database "' in words and "does not exist" in words:
-        return ConfigInvalid(
-            Text("There is no such database: {line}", line=line),
-            where=place,
-            next_step=Text("Check journal.url, or have the database made: docs/fleet.md says how."),
-        )
-    return JournalUnwritable(Text("The database is not reached: {line}", line=line), where=place, next_step=_LOST[1])
+    """Return the error to raise where no connection came about: libpq's and the server's words are all there is."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    found = ((meant, line) for words, meant in _CONNECTING.items() for line in lines if re.search(words, line))
+    otherwise = _ADDRESS if isinstance(error, psycopg.ProgrammingError) else _NOT_REACHED
+    (kind, what, next_step), line = next(found, (otherwise, lines[-1]))
+    return kind(what.with_values(lambda _: redact_text(line, MAX_TEXT)), where=place, next_step=next_step)
 
 
 def damaged(place: str, what: str) -> JournalUnwritable:

@@ -34,7 +34,6 @@ from kpr_sender.journal.postgres_server import (
     connect,
     place_of,
     prepare,
-    require_own_sessions,
 )
 from kpr_sender.journal.rows import time_text
 from kpr_sender.model import Environment
@@ -152,10 +151,9 @@ class Lease:
             JournalUnwritable: The database is not reached, or has other tables than these.
         """
         place = place_of(settings)
-        connection = connect(settings)
+        connection = connect(settings, look_anew=True)
         try:
             with translated(place):
-                require_own_sessions(settings, connection)
                 prepare(connection, ("idle_session_timeout", f"{LEASE_SECONDS}s"))
                 require_version(connection, place)
                 number = number_made(connection, environment, queue)

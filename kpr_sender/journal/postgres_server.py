@@ -8,7 +8,6 @@ session would be anybody's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
 from typing import Any, Final
 
 import psycopg
@@ -41,12 +40,15 @@ _PARAMETERS: Final = {
     "tcp_user_timeout": 20_000,  # milliseconds: a cut cable is noticed, not waited for
 }
 _ROUNDS: Final = 4
+_own_sessions: Final = set[str | None]()
+"""Addresses behind whose pooler each client was found to have a session of its own, in this process."""
 _FACTS: Final = """
     SELECT current_setting('server_version_num')::int AS version, current_setting('fsync') AS fsync,
            current_setting('full_page_writes') AS full_page_writes,
            current_setting('synchronous_commit') AS synchronous_commit, pg_is_in_recovery() AS standby,
            getdatabaseencoding() AS encoding,
-           (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) AS sees_all
+           (SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user) AS sees_all,
+           pg_backend_pid() AS session
 """
 _REQUIRED: Final[tuple[tuple[Callable[[Any], bool], Text, Text], ...]] = (
     (
@@ -89,23 +91,33 @@ _REQUIRED: Final[tuple[tuple[Callable[[Any], bool], Text, Text], ...]] = (
 
 def place_of(settings: JournalSettings) -> str:
     """Return what errors call the database: no user, no password."""
-    named = conninfo_to_dict(settings.url or "")
+    try:
+        named = conninfo_to_dict(settings.url or "")
+    except psycopg.ProgrammingError:  # whoever connects says what is wrong with it
+        return "journal.url"
     return f"postgresql://{named.get('host') or 'localhost'}:{named.get('port') or 5432}/{named.get('dbname') or ''}"
 
 
-def connect(settings: JournalSettings) -> Connection:
+def connect(settings: JournalSettings, *, look_anew: bool = False) -> Connection:
     """Connect to the database and require what is required of its server; nothing is set for the session yet.
 
+    Args:
+        settings: Where the database is.
+        look_anew: Look at a pooler in between also where this process found that each client has its own session.
+
     Raises:
-        ConfigInvalid: The server or the user must not have the journal.
+        ConfigInvalid: The server, a pooler in between or the user must not have the journal.
         AccessRefused: The login is refused.
         JournalUnwritable: It is not reached.
     """
     connection = bare(settings)
     try:
         with translated(place_of(settings)):
-            facts = connection.execute(_FACTS).fetchone()
+            facts: Any = connection.execute(_FACTS).fetchone()
         _require(facts, place_of(settings))
+        if facts["session"] != connection.info.backend_pid and (look_anew or settings.url not in _own_sessions):
+            require_own_sessions(settings, connection)
+            _own_sessions.add(settings.url)
     except BaseException:
         connection.close()
         raise
@@ -164,27 +176,32 @@ def require_own_sessions(settings: JournalSettings, connection: Connection) -> N
     Raises:
         ConfigInvalid: It does not.
     """
-    with ExitStack() as opened, translated(place_of(settings)):
+    with translated(place_of(settings)):
         if _session(connection) == connection.info.backend_pid:
             return
-        first = opened.enter_context(bare(settings))
-        for number in range(_ROUNDS):
-            other = opened.enter_context(bare(settings))
-            before = _session(first)
-            first.execute("SELECT set_config('kpr.probe', %s, false)", (str(number),))
+        with bare(settings) as first:
+            shared = any(_is_shared(settings, first, number) for number in range(_ROUNDS))
+    if shared:
+        raise ConfigInvalid(
+            Text("A pooler between here and the database lets clients take turns on one session."),
+            where=place_of(settings),
+            next_step=Text(
+                "Let journal.url name the server itself, or a pooler in session mode (pool_mode = session)."
+            ),
+        )
+
+
+def _is_shared(settings: JournalSettings, first: Connection, number: int) -> bool:
+    """Tell whether another client is given what the first one has; at once, or the first one something else."""
+    with bare(settings) as other:
+        before = _session(first)
+        first.execute("SELECT set_config('kpr.probe', %s, false)", (str(number),))
+        try:
             other.execute("BEGIN")
-            seen = other.execute("SELECT current_setting('kpr.probe', true)").fetchone()
-            shared = _session(other) == before or bool(seen and seen[0]) or _session(first) != before
-            with suppress(psycopg.Error):
-                other.execute("ROLLBACK")
-            if shared:
-                raise ConfigInvalid(
-                    Text("A pooler between here and the database lets clients take turns on one session."),
-                    where=place_of(settings),
-                    next_step=Text(
-                        "Let journal.url name the server itself, or a pooler in session mode (pool_mode = session)."
-                    ),
-                )
+        except psycopg.errors.ProtocolViolation:  # PgBouncer's pool_mode = statement
+            return True
+        seen = other.execute("SELECT current_setting('kpr.probe', true)").fetchone()
+        return _session(other) == before or bool(seen and seen[0]) or _session(first) != before
 
 
 def _session(connection: Connection) -> int:

@@ -185,7 +185,7 @@ def _database_url(value: object, _base: Path) -> str:
     if parts.scheme not in {"postgresql", "postgres"} or not parts.path.strip("/") or not text.isprintable():
         raise Unfit
     asked = parse_qs(parts.query)
-    if parts.password is not None or "password" in asked:
+    if parts.password is not None or not asked.keys().isdisjoint({"password", "sslpassword"}):
         raise Unfit(Text("without the password, which stands in journal.password_file or pgpass"))
     hosts = asked.get("host", [parts.hostname or ""]) + asked.get("hostaddr", [])
     here = all(host.startswith("/") or is_loopback(host) for one in hosts for host in one.split(",") if host)

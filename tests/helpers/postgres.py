@@ -34,6 +34,7 @@ from kpr_sender.settings.journal import JournalSettings
 from kpr_sender.settings.secrets import Secret
 from tests.helpers.bus_settings import bus_settings
 from tests.helpers.command import until
+from tests.helpers.debian_folder import DebianFolder
 from tests.helpers.process_state import state_of
 
 NO_POSTGRES: Final = "no PostgreSQL 15 here: apt-get install postgresql"
@@ -70,7 +71,25 @@ def programs() -> Path | None:
     return None if newest is None else found[newest]
 
 
-def _free_port() -> int:
+def as_unprivileged() -> tuple[str, ...]:
+    """Return what runs a program as a user who is not root, and ends it with us."""
+    ends_with_us = ("setpriv", "--pdeathsig=QUIT")  # also where the test run is killed
+    if os.geteuid() != 0:
+        return ends_with_us
+    uid, gid = _unprivileged()
+    return (*ends_with_us, f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
+
+
+def own_folder(folder: Path | None = None) -> Path:
+    """Give a folder to that user: a new one; not below pytest's, through which that user may not pass."""
+    folder = folder or Path(tempfile.mkdtemp(prefix="kpr-postgres-"))
+    if os.geteuid() == 0:
+        os.chown(folder, *_unprivileged())
+    return folder
+
+
+def free_port() -> int:
+    """Return a port that nobody has now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -82,33 +101,65 @@ class Server:
 
     bin: Path
     folder: Path
-    port: int = field(default_factory=_free_port)
+    port: int = field(default_factory=free_port)
+    debian: DebianFolder | None = None
+    """Another Debian's files, in which its programs run; ``bin`` is then as it is called in there."""
     _process: subprocess.Popen[bytes] | None = None
     _databases: int = 0
 
     @classmethod
-    def made(cls, bin_: Path) -> Server:
-        """Return a new server with an empty data folder."""
-        server = cls(bin_, _data_folder())
-        initdb = ("--username=boss", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D")
+    def made(
+        cls,
+        bin_: Path,
+        *options: str,
+        debian: DebianFolder | None = None,
+        folder: Path | None = None,
+        more: str = "",
+        access: str = "",
+    ) -> Server:
+        """Return a new server with an empty data folder.
+
+        Args:
+            bin_: Where its programs are.
+            options: More of initdb's.
+            debian: As the attribute.
+            folder: An empty one for all of it; else it makes one.
+            more: Lines of its configuration.
+            access: Lines that come first in pg_hba.conf.
+        """
+        server = cls(bin_, own_folder(folder), debian=debian)
+        initdb = ("--username=boss", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", *options, "-D")
         server._run("initdb", *initdb, str(server.data))
-        for name, text in (("postgresql.conf", _CONFIGURATION), ("pg_hba.conf", _ACCESS)):
+        for name, text in (("postgresql.conf", _CONFIGURATION + more), ("pg_hba.conf", access + _ACCESS)):
             with (server.data / name).open("w" if name == "pg_hba.conf" else "a", encoding="utf-8") as file:
                 file.write(text)
         return server
 
-    def taken_over(self) -> Server:
-        """Return another server: this one's standby, with all that this one has now, after it has taken over."""
-        server = Server(self.bin, _data_folder())
+    def standby(self) -> Server:
+        """Return another server: this one's standby, with all that this one has now and gets from now on."""
+        server = Server(self.bin, own_folder(), debian=self.debian)
         copy = ("--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--no-manifest", "-D", str(server.data))
         server._run("pg_basebackup", f"--dbname={self.address('postgres', 'boss')}", *copy)
         try:
-            with server.start().boss() as boss:
-                assert boss.execute("SELECT pg_promote()").fetchone() == (True,)
+            return server.start()
+        except BaseException:
+            server.stop()
+            raise
+
+    def taken_over(self) -> Server:
+        """Return another server: this one's standby, with all that this one has now, after it has taken over."""
+        server = self.standby()
+        try:
+            server.promote()
         except BaseException:
             server.stop()
             raise
         return server
+
+    def promote(self) -> None:
+        """Let a standby take over."""
+        with self.boss() as boss:
+            assert boss.execute("SELECT pg_promote()").fetchone() == (True,)
 
     @property
     def data(self) -> Path:
@@ -123,7 +174,7 @@ class Server:
 
     def start(self) -> Server:
         """Start it, and wait until it takes connections."""
-        command = (*self._as_unprivileged(), str(self.bin / "postgres"), "-D", str(self.data), "-p", str(self.port))
+        command = self._command("postgres", "-D", str(self.data), "-p", str(self.port))
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
         ends = time.monotonic() + _START_SECONDS
@@ -181,15 +232,14 @@ class Server:
                 boss.execute(f"ALTER DATABASE {made} RENAME TO {_TEMPLATE}".encode())
         return self.database(template=_TEMPLATE)
 
-    def _as_unprivileged(self) -> tuple[str, ...]:
-        ends_with_us = ("setpriv", "--pdeathsig=QUIT")  # also where the test run is killed
-        if os.geteuid() != 0:
-            return ends_with_us
-        uid, gid = _unprivileged()
-        return (*ends_with_us, f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
+    def _command(self, program: str, *arguments: str) -> list[str]:
+        command = (*as_unprivileged(), str(self.bin / program), *arguments)
+        if self.debian is None:
+            return [*command]
+        return self.debian.command(command, shared=self.folder, also=(Path("/etc/passwd"),))
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = (*self._as_unprivileged(), str(self.bin / program), *arguments)
+        command = self._command(program, *arguments)
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
         assert done.returncode == 0, done.stderr
 
@@ -264,8 +314,8 @@ def settings(url: str, path: Path, **changed: Any) -> JournalSettings:
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Server]:
-    """A server of the run's own."""
+def installed_server() -> Iterator[Server]:
+    """A server of the run's own, of the machine's PostgreSQL."""
     bin_ = programs()
     if bin_ is None or (os.geteuid() == 0 and _unprivileged() is None):
         pytest.skip(NO_POSTGRES)
@@ -274,6 +324,13 @@ def postgres_server() -> Iterator[Server]:
         yield server.start()
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_server(request: pytest.FixtureRequest) -> Server:
+    """The server that the tests of a run use: at night the newest, too, each in a process of its own."""
+    server: Server = request.getfixturevalue(getattr(request, "param", "installed_server"))
+    return server
 
 
 @pytest.fixture(scope="session")
@@ -289,7 +346,7 @@ def postgres(postgres_server: Server, shared_database: str, tmp_path: Path) -> D
 
 
 @pytest.fixture
-def own_postgres(postgres_server: Server, tmp_path: Path) -> Database:
+def own_postgres(postgres_server: Server, tmp_path: Path, pg_tools: None) -> Database:
     """A database with the journal's tables that no other test has."""
     return Database(postgres_server, postgres_server.with_tables(), _machine(tmp_path))
 
@@ -301,18 +358,12 @@ def bare_postgres(postgres_server: Server, tmp_path: Path) -> Database:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep together what uses the server."""
+    """Keep together what uses one server."""
     for item in items:
         if "postgres_server" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("postgres"))
-
-
-def _data_folder() -> Path:
-    """Make a server's folder; not below pytest's: the server's user may not pass through them."""
-    folder = Path(tempfile.mkdtemp(prefix="kpr-postgres-"))
-    if os.geteuid() == 0:
-        os.chown(folder, *_unprivileged())
-    return folder
+            asked = getattr(item, "callspec", None)
+            server = asked.params.get("postgres_server") if asked else None
+            item.add_marker(pytest.mark.xdist_group("postgres18" if server == "newest_server" else "postgres"))
 
 
 def _machine(folder: Path) -> Path:

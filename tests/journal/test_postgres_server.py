@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Self
 
@@ -13,7 +14,8 @@ from kpr_sender.errors import KprError
 from kpr_sender.journal import postgres_schema, postgres_server
 from kpr_sender.journal.postgres_server import connect
 from kpr_sender.settings.secrets import Secret
-from tests.helpers.postgres import PASSWORD, Database, Server, settings
+from tests.helpers.postgres import PASSWORD, USER, Database, Server, settings
+from tests.journal.builders import new_submission
 
 _GOOD = {
     "version": 150_000,
@@ -56,6 +58,10 @@ def test_a_real_server_is_asked_for_these_facts(postgres: Database, postgres_ser
         (postgres_server.address(latin), {}, 78, "not UTF8"),
         (postgres_server.address(postgres.name, "boss"), {}, 78, "BYPASSRLS"),
         ("postgresql://kpr@127.0.0.1:1/kpr", {}, 73, "not reached"),
+        ("postgresql://kpr@127.0.0.1:port/kpr", {}, 78, "address is not valid"),
+        (f"{postgres.url}?sslmode=verify", {}, 78, "address is not valid"),
+        (f"{postgres.url}?nonsense=1", {}, 78, "address is not valid"),
+        (postgres_server.address(postgres.name, "stranger"), {}, 77, "lets nobody in from here"),
         (f"{postgres.url}?options=-csynchronous_commit%3Doff", {}, 78, "synchronous_commit"),
     ]
     for url, changed, code, words in wrong:
@@ -64,6 +70,31 @@ def test_a_real_server_is_asked_for_these_facts(postgres: Database, postgres_ser
         assert raised.value.exit_code == code, url
         assert PASSWORD not in str(raised.value)
         assert "another" not in str(raised.value)
+
+
+def test_a_user_without_rights_is_refused_by_name_of_what_it_may_not(bare_postgres: Database) -> None:
+    storage = bare_postgres.storage()
+    with bare_postgres.boss() as boss:
+        boss.execute(f"ALTER DATABASE {bare_postgres.name} OWNER TO boss".encode())
+        _is_not_allowed(storage.migrate, f"permission denied for database {bare_postgres.name}")
+        boss.execute(f"GRANT CREATE ON DATABASE {bare_postgres.name} TO {USER}".encode())
+        storage.migrate()
+        storage.open(who="vakt").close()
+        boss.execute(f"REVOKE UPDATE ON lease FROM {USER}".encode())
+        _is_not_allowed(lambda: storage.open(who="vakt"), "permission denied for table lease")
+        boss.execute(f"GRANT UPDATE ON lease TO {USER}".encode())
+        boss.execute(f"REVOKE INSERT ON shipment FROM {USER}".encode())
+        with closing(storage.open(who="vakt")) as journal:
+            _is_not_allowed(lambda: journal.create(new_submission()), "permission denied for table shipment")
+            assert journal.submissions() == ()
+        boss.execute(f"REVOKE CONNECT ON DATABASE {bare_postgres.name} FROM PUBLIC, {USER}".encode())
+        _is_not_allowed(storage.verify, "may not use this database")
+
+
+def _is_not_allowed(use: Callable[[], object], words: str) -> None:
+    with pytest.raises(KprError, match=words) as raised:
+        use()
+    assert (raised.value.exit_code, "grant it" in raised.value.next_step) == (77, True)
 
 
 def test_tables_are_made_by_migrate_alone_and_those_of_another_version_refused(bare_postgres: Database) -> None:

@@ -25,6 +25,7 @@ _WANTED: Final = (
     ("postfix", "postfix", "EDI's mail against a real Postfix"),
     ("/usr/lib/dovecot/pop3", "dovecot-pop3d", "EDI's mailbox over POP3 in a real Dovecot"),
     ("/usr/lib/dovecot/imap", "dovecot-imapd", "EDI's mailbox over IMAP in a real Dovecot"),
+    ("pgbouncer", "pgbouncer", "the journal behind a pooler"),
     ("systemd-analyze", "systemd", "the units of kpr-send schedule, as systemd reads them"),
     ("softhsm2-util", "softhsm2", "keys in hardware, against a token in software"),
     ("xmlsec1", "xmlsec1", "XML signatures against xmlsec1"),

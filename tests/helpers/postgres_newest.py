@@ -1,0 +1,82 @@
+"""PostgreSQL 18 at night: whatever every run does on the machine's own PostgreSQL is done on it, too.
+
+It comes from the packages of Debian's testing, unpacked in a folder as RabbitMQ's are.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.helpers.debian_packages import NotToBeHad, unpacked
+from tests.helpers.postgres import Server
+
+NO_POSTGRES_18: Final = "no PostgreSQL 18 here"
+
+_SUITE: Final = "forky"
+_PACKAGES: Final = ("postgresql-18", "util-linux")
+_TOOL: Final = """\
+#!{python}
+import os, sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.helpers.debian_folder import DebianFolder
+command = DebianFolder(Path({debian!r})).command(({program!r}, *sys.argv[1:]), shared=Path({shared!r}))
+os.execvp(command[0], command)
+"""
+
+
+@pytest.fixture(scope="session")
+def newest_server() -> Iterator[Server]:
+    """One of PostgreSQL 18, from another Debian's packages in a folder that is made once on each machine."""
+    if os.geteuid() != 0:
+        pytest.skip(f"{NO_POSTGRES_18}: in a folder of its own it would be root, which PostgreSQL refuses")
+    try:
+        debian = unpacked(_SUITE, name="postgres", packages=_PACKAGES)
+    except NotToBeHad as error:
+        pytest.skip(f"{NO_POSTGRES_18}: {error}")
+    found = max((debian.path / "usr/lib/postgresql").glob("*/bin"), key=lambda one: int(one.parent.name))
+    server = Server.made(Path("/") / found.relative_to(debian.path), debian=debian)
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def pg_tools(postgres_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server's own pg_dump and pg_restore are found first: older ones do not speak with it."""
+    if postgres_server.debian is None:
+        return
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name in ("pg_dump", "pg_restore"):
+        tool = tools / name
+        tool.write_text(
+            _TOOL.format(
+                python=sys.executable,
+                root=str(Path(__file__).parents[2]),
+                debian=str(postgres_server.debian.path),
+                program=str(postgres_server.bin / name),
+                shared=str(tmp_path),
+            ),
+            encoding="utf-8",
+        )
+        tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """At night, do on the newest version whatever every run does on the machine's own."""
+    if (
+        "postgres_server" in metafunc.fixturenames
+        and metafunc.config.getoption("--nightly")
+        and not metafunc.definition.get_closest_marker("nightly")
+    ):
+        servers = ["installed_server", pytest.param("newest_server", id="18", marks=pytest.mark.nightly)]
+        metafunc.parametrize("postgres_server", servers, indirect=True, scope="session")
