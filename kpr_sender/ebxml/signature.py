@@ -7,9 +7,7 @@ only. The rules:
    not cover can be read by mistake. A MessageHeader, Manifest, Acknowledgment or ErrorList for the next hop, which the
    XPath takes out of the signature, is refused by name.
 2. The certificate is one that **we** hold for the sender; the embedded one must be the same, and is never trust.
-3. SignedInfo becomes a document of its own before its canonical form is made: of a subtree with a default namespace
-   lxml prints ``xmlns=""`` on the grandchildren.
-4. A message is signed in its final tree, since inclusive C14N takes the namespaces of all ancestors; those very bytes
+3. A message is signed in its final tree, since inclusive C14N takes the namespaces of all ancestors; those very bytes
    are sent.
 """
 
@@ -34,17 +32,16 @@ from lxml import etree
 from kpr_sender.cms.certificates import rsa_public_key
 from kpr_sender.cms.port import AlgorithmRefused, SignatureRefused, Signer
 from kpr_sender.cms.write import sign as sign_digest
+from kpr_sender.ebxml import canonical
 from kpr_sender.ebxml.envelope import (
     DS,
     DS_NAMESPACE,
     EB,
     ENVELOPED_SIGNATURE,
     INCLUSIVE_C14N,
-    NEXT_MSH,
     NOT_FOR_NEXT,
     SOAP,
     SOAP_NAMESPACE,
-    SOAP_NEXT,
     XLINK,
     XPATH_FILTER,
     SignedReference,
@@ -56,10 +53,6 @@ from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.privacy import foreign_text
 from kpr_sender.texts import Text
 
-MAX_BYTES: Final = 1_000_000
-"""Largest envelope that is read, in bytes; real ones have 5,000 to 10,000."""
-
-DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 RSA_SHA256: Final = "http://www.w3.org/2001/04/xmldsig-more#rsa-sha256"
 RSA_SHA1: Final = "http://www.w3.org/2000/09/xmldsig#rsa-sha1"
 SHA256_DIGEST: Final = "http://www.w3.org/2001/04/xmlenc#sha256"
@@ -71,14 +64,10 @@ _ACCEPTED_TRANSFORMS: Final = (_TRANSFORMS, (ENVELOPED_SIGNATURE, INCLUSIVE_C14N
 _SIGNATURES: Final[Mapping[str, Callable[[], HashAlgorithm]]] = {RSA_SHA256: SHA256, RSA_SHA1: SHA1}
 _DIGESTS: Final = {SHA256_DIGEST: "sha256", SHA1_DIGEST: "sha1"}
 _SHA1: Final = frozenset({RSA_SHA1, SHA1_DIGEST})
-_NEXT: Final = frozenset({NEXT_MSH, SOAP_NEXT})
-_ACTOR: Final = f"{SOAP}actor"
 _ALWAYS_SIGNED: Final = ("MessageHeader", "Manifest", "Acknowledgment", "ErrorList")
 _CID: Final = "cid:"
 _MOST_REFERENCES: Final = 50
 _MOST_CERTIFICATES: Final = 10
-_ESCAPED_IN_VALUES: Final = frozenset('&<"\t\n\r')
-_XML: Final = "{http://www.w3.org/XML/1998/namespace}"
 _ESCAPE: Final = re.compile(r"%([2-7][0-9A-Fa-f])")
 _PREFIXED: Final = re.compile(r"@([\w.-]+):actor")
 _DEFAULT_NAMESPACE: Final[dict[Any, str]] = {None: DS_NAMESPACE}
@@ -93,6 +82,9 @@ class SignaturePolicy:
     """
 
     accept_sha1: bool = False
+
+
+SHA256_ONLY: Final = SignaturePolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +127,17 @@ def sign(unsigned: etree._Element, *, signer: Signer, digests: Mapping[str, byte
         AccessRefused: The key is not RSA of at least 2048 bits, or not its certificate's.
         SignatureRefused: A text in it has no canonical form that all agree on.
     """
-    root = _parsed(etree.tostring(unsigned))
+    root = canonical.parsed(etree.tostring(unsigned))
     # The enveloped-signature transform takes the whole element out: without it, this is already what is signed.
-    envelope = hashlib.sha256(_canonical(_without_next(root))).digest()
-    root = _parsed(etree.tostring(unsigned))
+    envelope = hashlib.sha256(canonical.canonical(canonical.without_next(root))).digest()
+    root = canonical.parsed(etree.tostring(unsigned))
     value = _append_signature(root, signer.certificate, envelope, digests)
-    root = _parsed(_bytes(root))
-    signed_info = _canonical(_own_document(_the_one(root, "SignedInfo")))
+    root = canonical.parsed(canonical.serialised(root))
+    signed_info = canonical.canonical(canonical.own_document(_the_one(root, "SignedInfo")))
     value = _the_one(root, "SignatureValue")
     value.text = base64.b64encode(sign_digest(signer, hashlib.sha256(signed_info).digest())).decode("ascii")
-    xml = _bytes(root)
-    verified = _verify(xml, [signer.certificate], SignaturePolicy(), lambda name, _: digests.get(name))
+    xml = canonical.serialised(root)
+    verified = _verify(xml, [signer.certificate], SHA256_ONLY, lambda name, _: digests.get(name))
     return SignedXml(xml, verified.references)
 
 
@@ -156,10 +148,10 @@ def signed_length(unsigned: etree._Element, *, certificate: Certificate, content
         AccessRefused: The key is not RSA of at least 2048 bits.
     """
     key_bytes = (rsa_public_key(certificate, name=Text("the signing certificate")).key_size + 7) // 8
-    root = _parsed(etree.tostring(unsigned))
+    root = canonical.parsed(etree.tostring(unsigned))
     value = _append_signature(root, certificate, bytes(32), dict.fromkeys(content_ids, bytes(32)))
     value.text = base64.b64encode(bytes(key_bytes)).decode("ascii")
-    return len(_bytes(root))
+    return len(canonical.serialised(root))
 
 
 def verify(
@@ -194,7 +186,7 @@ def references(xml: bytes) -> tuple[SignedReference, ...]:
         MessageRefused: It is not XML, has a DTD, or is beyond the bounds.
     """
     return tuple(
-        map(_read_reference, _parsed(xml).iterfind(f"{SOAP}Header/{DS}Signature/{DS}SignedInfo/{DS}Reference"))
+        map(_read_reference, canonical.parsed(xml).iterfind(f"{SOAP}Header/{DS}Signature/{DS}SignedInfo/{DS}Reference"))
     )
 
 
@@ -229,7 +221,7 @@ def _verify(
     policy: SignaturePolicy,
     digest_of: Callable[[str, str], bytes | None],
 ) -> VerifiedEnvelope:
-    root = _parsed(xml)
+    root = canonical.parsed(xml)
     _refuse_for_next(root)
     try:
         signature = _the_signature(root)
@@ -240,7 +232,7 @@ def _verify(
         value = _decoded(_the_one(root, "SignatureValue"))
     except MessageRefused as error:
         raise SignatureRefused(error.reason) from None
-    canonical_info = _canonical(_own_document(signed_info))
+    canonical_info = canonical.canonical(canonical.own_document(signed_info))
     try:
         rsa_public_key(certificate, name=Text("the sender's signing certificate")).verify(
             value, canonical_info, PKCS1v15(), method
@@ -251,12 +243,12 @@ def _verify(
         raise SignatureRefused(
             Text("it is signed with a certificate that cannot be used: {what}", what=error.what)
         ) from None
-    _remove(signature)
+    canonical.remove(signature)
     transforms = next(one.transforms for one in found if not one.uri)
-    envelope = _canonical(_without_next(root) if XPATH_FILTER in transforms else root)
+    envelope = canonical.canonical(canonical.without_next(root) if XPATH_FILTER in transforms else root)
     for reference in found:
         _check_digest(reference, envelope, digest_of)
-    signed = _parsed(envelope)
+    signed = canonical.parsed(envelope)
     _check_manifest(signed, found)
     return VerifiedEnvelope(signed, certificate, found)
 
@@ -267,7 +259,7 @@ def _check_digest(reference: SignedReference, envelope: bytes, digest_of: Callab
         digest: bytes | None = hashlib.new(algorithm, envelope, usedforsecurity=False).digest()
     else:
         name = reference.uri.removeprefix(_CID)
-        digest = digest_of(name, algorithm) or digest_of(_unescaped(name), algorithm)
+        digest = digest_of(name, algorithm) or digest_of(unescaped(name), algorithm)
     if digest is None:
         raise SignatureRefused(Text("a part of the mail that it signs is not there"))
     if _base64(digest) != "".join(reference.digest.split()):
@@ -278,7 +270,7 @@ def _check_digest(reference: SignedReference, envelope: bytes, digest_of: Callab
         )
 
 
-def _unescaped(name: str) -> str:
+def unescaped(name: str) -> str:
     """Return a Content-ID out of a cid: address, where some characters may be written by their codes (RFC 2392)."""
     return _ESCAPE.sub(lambda code: chr(int(code[1], 16)), name)
 
@@ -295,7 +287,7 @@ def _refuse_for_next(root: etree._Element) -> None:
     """Refuse what a signature of the profile leaves out, where it is a part that we go by."""
     for name in _ALWAYS_SIGNED:
         for element in root.iter(f"{EB}{name}"):
-            if any(one.get(_ACTOR) in _NEXT for one in (element, *element.iterancestors())):
+            if any(map(canonical.is_for_next, (element, *element.iterancestors()))):
                 raise SignatureRefused(
                     Text("its {name} is for the next hop (SOAP:actor), which no signature is over", name=name)
                 )
@@ -383,60 +375,6 @@ def _is_the_xpath(element: etree._Element) -> bool:
     prefixes = set(_PREFIXED.findall(written))
     is_soap = len(prefixes) == 1 and element.nsmap.get(prefix := prefixes.pop()) == SOAP_NAMESPACE
     return is_soap and written.replace(f"@{prefix}:", "@SOAP-ENV:") == "".join(NOT_FOR_NEXT.split())
-
-
-def _without_next(root: etree._Element) -> etree._Element:
-    """Take out what is for the next hop, as the XPath does: whole subtrees."""
-    for element in list(root.iter("*")):
-        if element.get(_ACTOR) in _NEXT:
-            if element is root:
-                raise SignatureRefused(Text("its signature is over nothing"))
-            _remove(element)
-    return root
-
-
-def _remove(element: etree._Element) -> None:
-    """Remove an element, and leave the text that follows it where it is."""
-    parent, before, tail = element.getparent(), element.getprevious(), element.tail or ""
-    if parent is None:
-        return
-    if before is None:
-        parent.text = (parent.text or "") + tail
-    else:
-        before.tail = (before.tail or "") + tail
-    parent.remove(element)
-
-
-def _own_document(element: etree._Element) -> etree._Element:
-    """Return an element as a document's root, with the namespaces and xml: attributes in force where it stands.
-
-    lxml writes the namespaces of all ancestors on the root of what it writes in plain form; the attributes it does not.
-    """
-    root = _parsed(etree.tostring(element, with_tail=False))
-    for ancestor in element.iterancestors():
-        for name, value in ancestor.attrib.items():
-            if str(name).startswith(_XML) and name not in root.attrib:
-                root.set(name, value)
-    return root
-
-
-def _canonical(root: etree._Element) -> bytes:
-    for _, (_, uri) in etree.iterwalk(root, events=("start-ns",)):
-        # libxml2 leaves them as they are where C14N escapes them in attribute values.
-        if not _ESCAPED_IN_VALUES.isdisjoint(uri):
-            raise SignatureRefused(Text("it has a namespace name that signature programs do not agree on"))
-    try:
-        return etree.tostring(root.getroottree(), method="c14n", with_comments=False)
-    except etree.C14NError:
-        raise SignatureRefused(Text("it has a relative namespace name, which no signature can be over")) from None
-
-
-def _parsed(xml: bytes) -> etree._Element:
-    return safe_xml.parse_answer(xml, max_bytes=MAX_BYTES)
-
-
-def _bytes(root: etree._Element) -> bytes:
-    return DECLARATION + etree.tostring(root, encoding="UTF-8", xml_declaration=False)
 
 
 def _decoded(element: etree._Element) -> bytes:
