@@ -9,7 +9,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 
 from kpr_sender.errors import LastError
 from kpr_sender.texts import Text
@@ -59,6 +59,10 @@ class Cause(enum.StrEnum):
     RECEIPT_OK_WITH_ERRORS = "receipt-ok-with-errors"
     RECEIPT_REJECTED = "receipt-rejected"
     ERROR_QUEUE = "error-queue"
+    ACKNOWLEDGED = "acknowledged"
+    MESSAGE_ERROR = "message-error"
+    BOUNCED = "bounced"
+    SIGNAL_NOTED = "signal-noted"
     PERSON_ARRIVED = "person-arrived"
     PERSON_NOT_ARRIVED = "person-not-arrived"
     PERSON_CANCELS = "person-cancels"
@@ -98,6 +102,8 @@ class Lifecycle:
         needs_person: True when an answer contradicts what was known.
         settled: True when a person has decided that nobody need look at it any more.
         early_answer: The answer that came before the bus's outcome, and takes effect after it.
+        acknowledged_at: When the receiver's message server was first known to have taken it under its present ids, by a
+            verified ebXML Acknowledgment, UTC; None where it is not.
         alarm: What an answer to a message of somebody else's said last, in a sentence; empty where none came, and once
             a person has settled that.
     """
@@ -111,6 +117,7 @@ class Lifecycle:
     needs_person: bool = False
     settled: bool = False
     early_answer: Cause | None = None
+    acknowledged_at: datetime | None = None
     alarm: str = ""
 
 
@@ -124,6 +131,8 @@ class Trigger:
         who: The person who decided it, where it was one.
         arrival: Of a receipt: whether it is new.
         earlier: Whether it is about a MsgId (a receipt) or message-id (an error) that the shipment has no more.
+        same_ids: Whether what a person lets go again keeps its message-id: an ebXML message that nobody has answered is
+            sent again as it is (HITS 1172 4.2.3.2).
     """
 
     cause: Cause
@@ -134,6 +143,7 @@ class Trigger:
     evidence: Mapping[str, str | int] = field(default_factory=dict)
     arrival: Arrival | None = None
     earlier: bool = False
+    same_ids: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +174,61 @@ class Change:
     after: Lifecycle
     lines: tuple[HistoryLine, ...] = ()
     contradiction: str = ""
+
+
+class Reaction(enum.Enum):
+    """What a cause does to a shipment that stays in its state: the history's word after the cause's own, and why."""
+
+    WAITS = "-early", Text("It came before the bus's outcome, and takes effect after it.")
+    AGAIN = "-again", Text("It says what is known.")
+    CONTRADICTS = (
+        "-contradicts",
+        lambda state: Text("It contradicts the journal, where the shipment is {state}.", state=state),
+    )
+    LESS = (
+        "-less",
+        lambda state: Text("It is not signed: what is known, the shipment {state}, counts for more.", state=state),
+    )
+    OUTWEIGHED = (
+        "-less",
+        lambda state: Text("What is known, the shipment {state}, counts for more.", state=state),
+    )
+    EARLIER = "-earlier", Text("It is about a message-id that the shipment does not have any more.")
+    ACKNOWLEDGES = "", Text("KPR's message server has acknowledged it.")
+    SETTLES = "", Text("Nobody need look at it any more.")
+    ENDS_ALARM = "", Text("Nobody need look at the alarm any more.")
+    ALARMS = "", Text("FHI has answered a message that this journal does not know.")
+    NOTED = "", ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A cause that the history records for another one, with its own words and error where it has some."""
+
+    cause: Cause
+    why: str = ""
+    error: LastError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SideEffects:
+    """What a cause changes besides the state, and what the history says where the trigger has no words of its own.
+
+    Attributes:
+        hands_over: Whether the bus may have it from now on.
+        lets_go: Whether it gets ids that the bus has not seen, and nothing calls for a person any more.
+        acknowledges: Whether the receiver's message server is known to have it from now on.
+        keeps_error: Whether what last went wrong is kept; else it is what the trigger says, or ``error``.
+    """
+
+    why: str = ""
+    attempts: int = 0
+    published_at: Literal["kept", "now", "first", "cleared"] = "kept"
+    hands_over: bool = False
+    lets_go: bool = False
+    acknowledges: bool = False
+    keeps_error: bool = False
+    error: LastError | None = None
 
 
 class ImpossibleTransition(RuntimeError):

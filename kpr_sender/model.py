@@ -106,7 +106,10 @@ class Envelope:
         queue: The receiver's queue as it stands in ``to``: the last part of its id in Adresseregisteret, or all of it.
         subject: ``KPR_IPL`` or ``KPR_IDE`` (kodeverk 8279).
         reply_to: Our own queue for receipts, likewise.
-        properties: Application properties; all values are strings (NHN AMQP profile).
+        properties: Application properties; all values are strings (NHN AMQP profile). With EDI what is fixed of the
+            mail besides (``messages.transport``).
+        transport: Which way it goes. With EDI ``queue`` and ``reply_to`` are both addresses, and the sealed bytes are
+            the mail's body.
     """
 
     queue: str
@@ -115,6 +118,7 @@ class Envelope:
     correlation_id: str
     content_type: str
     properties: Mapping[str, str]
+    transport: Transport = Transport.AMQP
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +267,8 @@ class Shipment(Lifecycle):
 
     Attributes:
         msg_id: MsgInfo/MsgId, lower-case UUID; names the shipment to people, too.
-        message_id: AMQP message-id, independent of ``msg_id``; error-queue messages name this one.
+        message_id: AMQP message-id, independent of ``msg_id``; error-queue messages name this one. With EDI the
+            eb:MessageId.
         sealed_bytes: Size of the sealed bytes in bytes.
         certificates: What it is sealed with; None for one that was sealed before the journal stored it.
         hodemelding_sha256: Digest of the Hodemelding round the payload; empty likewise.
@@ -274,6 +279,7 @@ class Shipment(Lifecycle):
         file: Where its payload was read from; None for one that was sealed before the journal stored it.
         arrived_at: When a person last said that it has arrived; None where none did.
         pruned_at: When a person last had its sealed bytes and its receipts' content removed; None where none did.
+        transport: Which way it goes under its present ids.
     """
 
     msg_id: str
@@ -294,6 +300,7 @@ class Shipment(Lifecycle):
     file: SourceFile | None = None
     arrived_at: datetime | None = None
     pruned_at: datetime | None = None
+    transport: Transport = Transport.AMQP
 
     @property
     def msg_ids(self) -> frozenset[str]:

@@ -9,6 +9,9 @@ The rules:
    contradicting one is stored and shown, changes nothing and calls for a person.
 4. A message on the error queue is not signed: it counts for less than a verified receipt, whenever that comes, and only
    while it is about the present message-id. What is about an earlier MsgId or message-id moves nothing (``EARLIER``).
+   With EDI the same holds for a bounce and a SOAP Fault, which nobody signs: they count for less than any verified
+   answer. An Acknowledgment says that the receiver's message server has it, no more; of that and a MessageError, which
+   are both signed, the later one counts.
 5. An answer that overtakes the bus's outcome waits for it and takes effect after it.
 6. A person may decide what a program must not: that a shipment without an answer has arrived, has not, or is given up;
    that its content goes again after a fault, a rejection or a cancellation; that it is settled and nobody need look.
@@ -21,11 +24,10 @@ The rules:
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
 from kpr_sender.errors import InDoubt, LastError, RejectedByReceiver
 from kpr_sender.lifecycle import Arrival as Arrival
@@ -34,60 +36,14 @@ from kpr_sender.lifecycle import Change as Change
 from kpr_sender.lifecycle import HistoryLine as HistoryLine
 from kpr_sender.lifecycle import ImpossibleTransition as ImpossibleTransition
 from kpr_sender.lifecycle import Lifecycle as Lifecycle
+from kpr_sender.lifecycle import Reaction as Reaction
 from kpr_sender.lifecycle import ReceiptStatus as ReceiptStatus
+from kpr_sender.lifecycle import Recorded as Recorded
 from kpr_sender.lifecycle import ShipmentState as ShipmentState
+from kpr_sender.lifecycle import SideEffects as SideEffects
 from kpr_sender.lifecycle import Trigger as Trigger
 from kpr_sender.lifecycle import words_of
 from kpr_sender.texts import Text
-
-
-class Reaction(enum.Enum):
-    """What a cause does to a shipment that stays in its state: the history's word after the cause's own, and why."""
-
-    WAITS = "-early", Text("It came before the bus's outcome, and takes effect after it.")
-    AGAIN = "-again", Text("It says what is known.")
-    CONTRADICTS = (
-        "-contradicts",
-        lambda state: Text("It contradicts the journal, where the shipment is {state}.", state=state),
-    )
-    LESS = (
-        "-less",
-        lambda state: Text("It is not signed: what is known, the shipment {state}, counts for more.", state=state),
-    )
-    EARLIER = "-earlier", Text("It is about a message-id that the shipment does not have any more.")
-    SETTLES = "", Text("Nobody need look at it any more.")
-    ENDS_ALARM = "", Text("Nobody need look at the alarm any more.")
-    ALARMS = "", Text("FHI has answered a message that this journal does not know.")
-    NOTED = "", ""
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """A cause that the history records for another one, with its own words and error where it has some."""
-
-    cause: Cause
-    why: str = ""
-    error: LastError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SideEffects:
-    """What a cause changes besides the state, and what the history says where the trigger has no words of its own.
-
-    Attributes:
-        hands_over: Whether the bus may have it from now on.
-        lets_go: Whether it gets ids that the bus has not seen, and nothing calls for a person any more.
-        keeps_error: Whether what last went wrong is kept; else it is what the trigger says, or ``error``.
-    """
-
-    why: str = ""
-    attempts: int = 0
-    published_at: Literal["kept", "now", "first", "cleared"] = "kept"
-    hands_over: bool = False
-    lets_go: bool = False
-    keeps_error: bool = False
-    error: LastError | None = None
-
 
 _S, _C, _R = ShipmentState, Cause, Reaction
 
@@ -103,6 +59,17 @@ SIDE_EFFECTS: Final[Mapping[Cause, SideEffects]] = {
     _C.ERROR_QUEUE: SideEffects(
         Text("A message on the error queue names it."),
         error=LastError(RejectedByReceiver.code, Text("A message on the error queue names this shipment.")),
+    ),
+    _C.ACKNOWLEDGED: SideEffects(
+        Text("KPR's message server has acknowledged it."), published_at="first", hands_over=True, acknowledges=True
+    ),
+    _C.MESSAGE_ERROR: SideEffects(
+        Text("KPR's message server has refused it."),
+        error=LastError(RejectedByReceiver.code, Text("KPR's message server has refused this shipment.")),
+    ),
+    _C.BOUNCED: SideEffects(
+        Text("A mail server could not deliver it, or the receiver's could not read it."),
+        error=LastError(RejectedByReceiver.code, Text("The mail with this shipment came back.")),
     ),
     # It starts the wait for the receipt anew (``Shipment.arrived_at``); when the bus said *accepted* stays known.
     _C.PERSON_ARRIVED: SideEffects(published_at="first", hands_over=True),
@@ -128,7 +95,10 @@ _DECIDED: Final = {
     _C.PERSON_NOT_ARRIVED: _S.SEALED,
     _C.PERSON_CANCELS: _S.CANCELLED,
 }
-_ALWAYS: Final = {_C.RECEIPT_UNVERIFIED: _R.NOTED, _C.RECEIPT_UNKNOWN: _R.ALARMS}
+_ALWAYS: Final = {_C.RECEIPT_UNVERIFIED: _R.NOTED, _C.RECEIPT_UNKNOWN: _R.ALARMS, _C.SIGNAL_NOTED: _R.NOTED}
+# What a mail brings of what was sent by mail, while the shipment has no answer. No handling runs beside a transfer.
+_SIGNALLED: Final = {_C.MESSAGE_ERROR: _S.FAULTED, _C.BOUNCED: _S.FAULTED}
+_OUTWEIGHED: Final = {_C.ACKNOWLEDGED: _R.NOTED, _C.MESSAGE_ERROR: _R.OUTWEIGHED, _C.BOUNCED: _R.LESS}
 _SETTLED: Final = {_C.PERSON_SETTLES: _R.SETTLES}
 
 Row = Mapping[Cause, ShipmentState | Reaction | tuple[Recorded, ...]]
@@ -138,18 +108,29 @@ Row = Mapping[Cause, ShipmentState | Reaction | tuple[Recorded, ...]]
 def _verified(state: ShipmentState) -> Row:
     """What a verified receipt has ended: other receipts contradict it, and an error counts for less."""
     receipts = {cause: _R.AGAIN if to is state else _R.CONTRADICTS for cause, to in _RECEIVED.items()}
-    return {**receipts, _C.ERROR_QUEUE: _R.LESS, _C.REPLACED: _R.NOTED, **_SETTLED, **_ALWAYS}
+    return {**receipts, _C.ERROR_QUEUE: _R.LESS, **_OUTWEIGHED, _C.REPLACED: _R.NOTED, **_SETTLED, **_ALWAYS}
 
 
-_GIVEN_UP: Final[Row] = {**_RECEIVED, _C.ERROR_QUEUE: _R.LESS, _C.REPLACED: _R.NOTED, **_SETTLED, **_ALWAYS}
+_GIVEN_UP: Final[Row] = {
+    **_RECEIVED,
+    _C.ERROR_QUEUE: _R.LESS,
+    **_OUTWEIGHED,
+    _C.REPLACED: _R.NOTED,
+    **_SETTLED,
+    **_ALWAYS,
+}
 
 TABLE: Final[Mapping[ShipmentState, Row]] = {
     _S.SEALED: {
         _C.PUBLISH_BEGINS: _S.PUBLISHING,
         _C.PERSON_CANCELS: _S.CANCELLED,
+        _C.PERSON_RESENDS: _S.SEALED,  # the other way: what waits is sealed anew for it
         _C.REPLACED: (Recorded(_C.PERSON_CANCELS),),
         _C.RESTORED: _TAKEN_AS_SENT,
         **_ANSWERED,
+        _C.ACKNOWLEDGED: _R.NOTED,
+        _C.MESSAGE_ERROR: _S.FAULTED,
+        _C.BOUNCED: _R.NOTED,  # that it came back is why a person let it go again
         **_ALWAYS,
     },
     _S.PUBLISHING: {
@@ -157,15 +138,28 @@ TABLE: Final[Mapping[ShipmentState, Row]] = {
         _C.NOT_SENT: _S.SEALED,
         _C.NO_OUTCOME: _S.IN_DOUBT,
         **dict.fromkeys(_ANSWERED, _R.WAITS),
+        **dict.fromkeys((_C.ACKNOWLEDGED, *_SIGNALLED), _R.NOTED),
         **_ALWAYS,
     },
     # What has no answer could still arrive beside what takes its place.
-    _S.PUBLISHED: {**_ANSWERED, **_DECIDED, **_SETTLED, **_ALWAYS},
-    _S.IN_DOUBT: {**_ANSWERED, **_DECIDED, **_ALWAYS},
+    _S.PUBLISHED: {
+        **_ANSWERED,
+        _C.ACKNOWLEDGED: _R.ACKNOWLEDGES,
+        **_SIGNALLED,
+        **_DECIDED,
+        **_SETTLED,
+        **_ALWAYS,
+    },
+    _S.IN_DOUBT: {**_ANSWERED, _C.ACKNOWLEDGED: _S.PUBLISHED, **_SIGNALLED, **_DECIDED, **_ALWAYS},
     _S.DELIVERED: _verified(_S.DELIVERED),
     _S.DELIVERED_WITH_ERRORS: _verified(_S.DELIVERED_WITH_ERRORS),
     _S.REJECTED: {**_verified(_S.REJECTED), _C.PERSON_RESENDS: _S.SEALED},
-    _S.FAULTED: {**_GIVEN_UP, _C.ERROR_QUEUE: _R.AGAIN, _C.PERSON_RESENDS: _S.SEALED},
+    _S.FAULTED: {
+        **_GIVEN_UP,
+        **dict.fromkeys((_C.ERROR_QUEUE, *_SIGNALLED), _R.AGAIN),
+        _C.ACKNOWLEDGED: _S.PUBLISHED,
+        _C.PERSON_RESENDS: _S.SEALED,
+    },
     # What the bus may have had goes again only after FHI's word that it has not arrived.
     _S.CANCELLED: {**_GIVEN_UP, _C.PERSON_NOT_ARRIVED: _S.SEALED},
 }
@@ -189,19 +183,44 @@ def _without(row: Row, *causes: Cause) -> Row:
     return {cause: cell for cause, cell in row.items() if cause not in causes}
 
 
+_ACKNOWLEDGED: Final = {_C.ACKNOWLEDGED: _R.AGAIN, _C.BOUNCED: _R.LESS}
+"""After a verified Acknowledgment."""
+
 VARIANTS: Final = (
     # FHI has answered a MsgId of it that was given up: sending it might be sending twice (promise G1).
     Variant(
         "needs a person",
         _S.SEALED,
         lambda shipment: shipment.needs_person,
-        {**_without(TABLE[_S.SEALED], _C.PUBLISH_BEGINS, _C.REPLACED), _C.PERSON_NOT_ARRIVED: _S.SEALED},
+        {
+            **_without(TABLE[_S.SEALED], _C.PUBLISH_BEGINS, _C.REPLACED, _C.PERSON_RESENDS),
+            _C.PERSON_NOT_ARRIVED: _S.SEALED,
+        },
+    ),
+    # A person let it go again as it is: what KPR's message server has all the same is not sent once more (promise G1).
+    Variant(
+        "offered under its present ids",
+        _S.SEALED,
+        lambda shipment: shipment.attempts > shipment.earlier_attempts,
+        {**TABLE[_S.SEALED], _C.ACKNOWLEDGED: _S.PUBLISHED},
+    ),
+    Variant(
+        "acknowledged, settled by a person",
+        _S.PUBLISHED,
+        lambda shipment: shipment.settled and shipment.acknowledged_at is not None,
+        {**TABLE[_S.PUBLISHED], **_ACKNOWLEDGED, _C.REPLACED: _R.NOTED},
     ),
     Variant(
         "settled by a person",
         _S.PUBLISHED,
         lambda shipment: shipment.settled,
         {**TABLE[_S.PUBLISHED], _C.REPLACED: _R.NOTED},
+    ),
+    Variant(
+        "acknowledged",
+        _S.PUBLISHED,
+        lambda shipment: shipment.acknowledged_at is not None,
+        {**TABLE[_S.PUBLISHED], **_ACKNOWLEDGED},
     ),
     Variant(
         "the bus never had it",
@@ -215,7 +234,7 @@ EARLIER: Final[Row] = {
     # Only what was rejected is given another MsgId: that answer is known, any other contradicts it.
     **dict.fromkeys(_RECEIVED, _R.CONTRADICTS),
     _C.RECEIPT_REJECTED: _R.AGAIN,
-    _C.ERROR_QUEUE: _R.EARLIER,
+    **dict.fromkeys((_C.ERROR_QUEUE, _C.ACKNOWLEDGED, *_SIGNALLED), _R.EARLIER),
     **_ALWAYS,
 }
 """What an answer does, in every state, that is about a MsgId or message-id which the shipment has no more."""
@@ -236,6 +255,9 @@ ANSWERS: Final = frozenset(_ANSWERED)
 OUTCOMES: Final = frozenset(TRANSITIONS[_S.PUBLISHING])
 PERSON_CAUSES: Final = frozenset(cause for cause in Cause if cause.name.startswith("PERSON_"))
 RECEIPTS: Final = frozenset(_RECEIVED)
+REFUSING_SIGNALS: Final = frozenset(_SIGNALLED)
+SIGNALS: Final = frozenset({_C.ACKNOWLEDGED, *_SIGNALLED, _C.SIGNAL_NOTED})
+"""What a mail server or the receiver's message server says of a mail, not FHI."""
 RESEALED: Final = "resealed"
 """The history's word for sealed bytes that are exchanged without a person's word."""
 SENT_AGAIN: Final = frozenset(cause for cause, effects in SIDE_EFFECTS.items() if effects.lets_go)
@@ -268,14 +290,17 @@ def apply(shipment: Lifecycle, trigger: Trigger) -> Change:
     return change
 
 
-def moved(shipment: Lifecycle, cause: Cause, *, at: datetime, error: LastError | None = None) -> Lifecycle:
+def moved(
+    shipment: Lifecycle, cause: Cause, *, at: datetime, error: LastError | None = None, same_ids: bool = False
+) -> Lifecycle:
     """Return a shipment after one move by itself, before an early answer takes effect; raises as ``after`` does."""
     brings = SIDE_EFFECTS.get(cause, SideEffects())
+    acknowledged_at = None if brings.lets_go else shipment.acknowledged_at
     return replace(
         shipment,
         state=after(shipment.state, cause),
         attempts=shipment.attempts + brings.attempts,
-        earlier_attempts=shipment.attempts if brings.lets_go else shipment.earlier_attempts,
+        earlier_attempts=shipment.attempts if brings.lets_go and not same_ids else shipment.earlier_attempts,
         handed_over=shipment.handed_over or brings.hands_over,
         needs_person=shipment.needs_person and not brings.lets_go,
         settled=False,
@@ -285,6 +310,7 @@ def moved(shipment: Lifecycle, cause: Cause, *, at: datetime, error: LastError |
             "first": shipment.published_at or at,
             "cleared": None,
         }[brings.published_at],
+        acknowledged_at=acknowledged_at or (at if brings.acknowledges else None),
         last_error=shipment.last_error if brings.keeps_error else error or brings.error,
         early_answer=None,
     )
@@ -304,12 +330,13 @@ def _row(shipment: Lifecycle) -> Row:
     if not shipment.alarm:
         return row
     # Who else delivers must be clear before another message goes. It was never about this one: it goes after that.
-    return {**_without(row, Cause.PUBLISH_BEGINS, Cause.REPLACED), Cause.PERSON_SETTLES: Reaction.ENDS_ALARM}
+    stopped = (Cause.PUBLISH_BEGINS, Cause.REPLACED, *([Cause.PERSON_RESENDS] if Cause.PUBLISH_BEGINS in row else []))
+    return {**_without(row, *stopped), Cause.PERSON_SETTLES: Reaction.ENDS_ALARM}
 
 
 def _move(shipment: Lifecycle, trigger: Trigger) -> Change:
     cause = trigger.cause
-    on = moved(shipment, cause, at=trigger.at, error=trigger.error)
+    on = moved(shipment, cause, at=trigger.at, error=trigger.error, same_ids=trigger.same_ids)
     why = trigger.why or SIDE_EFFECTS[cause].why
     line = HistoryLine(cause.value, why, trigger.who, (shipment.state, on.state), trigger.evidence)
     if shipment.early_answer is None:
@@ -336,17 +363,21 @@ def _stay(shipment: Lifecycle, trigger: Trigger, reaction: Reaction) -> Change:
     known = text if isinstance(text, str) else text(words_of(shipment.state))
     why = known if word else trigger.why or known
     line = HistoryLine(trigger.cause.value + word, why, trigger.who, details=trigger.evidence)
-    if reaction is Reaction.WAITS:
-        return Change(replace(shipment, early_answer=trigger.cause), (line,))
-    if reaction is Reaction.SETTLES:
-        return Change(replace(shipment, needs_person=False, settled=True), (line,))
-    if reaction is Reaction.ENDS_ALARM:
-        return Change(replace(shipment, alarm=""), (replace(line, details={**line.details, "settled": "the alarm"}),))
-    if reaction is Reaction.ALARMS:
-        return Change(replace(shipment, alarm=why), (line,))
-    if reaction is Reaction.CONTRADICTS:
-        return Change(replace(shipment, needs_person=True, settled=False), (line,), why)
-    return Change(shipment, (line,))
+    after, contradiction = shipment, ""
+    match reaction:
+        case Reaction.WAITS:
+            after = replace(shipment, early_answer=trigger.cause)
+        case Reaction.ACKNOWLEDGES:
+            after = replace(shipment, acknowledged_at=trigger.at)
+        case Reaction.SETTLES:
+            after = replace(shipment, needs_person=False, settled=True)
+        case Reaction.ENDS_ALARM:
+            after, line = replace(shipment, alarm=""), replace(line, details={**line.details, "settled": "the alarm"})
+        case Reaction.ALARMS:
+            after = replace(shipment, alarm=why)
+        case Reaction.CONTRADICTS:
+            after, contradiction = replace(shipment, needs_person=True, settled=False), why
+    return Change(after, (line,), contradiction)
 
 
 def _beside(waiting: Cause | None, cause: Cause) -> Reaction:

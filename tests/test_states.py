@@ -23,6 +23,7 @@ from kpr_sender.states import (
     PERSON_CAUSES,
     SENT_AGAIN,
     SIDE_EFFECTS,
+    SIGNALS,
     TABLE,
     TRANSITIONS,
     UNANSWERED,
@@ -65,7 +66,10 @@ EXPECTED = {
     (S.SEALED, C.RECEIPT_OK_WITH_ERRORS): S.DELIVERED_WITH_ERRORS,
     (S.SEALED, C.RECEIPT_REJECTED): S.REJECTED,
     (S.SEALED, C.ERROR_QUEUE): S.FAULTED,
+    (S.SEALED, C.ACKNOWLEDGED): S.PUBLISHED,
+    (S.SEALED, C.MESSAGE_ERROR): S.FAULTED,
     (S.SEALED, C.PERSON_NOT_ARRIVED): S.SEALED,
+    (S.SEALED, C.PERSON_RESENDS): S.SEALED,
     (S.PUBLISHING, C.ACCEPTED): S.PUBLISHED,
     (S.PUBLISHING, C.NOT_SENT): S.SEALED,
     (S.PUBLISHING, C.NO_OUTCOME): S.IN_DOUBT,
@@ -73,6 +77,8 @@ EXPECTED = {
     (S.PUBLISHED, C.RECEIPT_OK_WITH_ERRORS): S.DELIVERED_WITH_ERRORS,
     (S.PUBLISHED, C.RECEIPT_REJECTED): S.REJECTED,
     (S.PUBLISHED, C.ERROR_QUEUE): S.FAULTED,
+    (S.PUBLISHED, C.MESSAGE_ERROR): S.FAULTED,
+    (S.PUBLISHED, C.BOUNCED): S.FAULTED,
     (S.PUBLISHED, C.PERSON_ARRIVED): S.PUBLISHED,
     (S.PUBLISHED, C.PERSON_NOT_ARRIVED): S.SEALED,
     (S.PUBLISHED, C.PERSON_CANCELS): S.CANCELLED,
@@ -80,6 +86,9 @@ EXPECTED = {
     (S.IN_DOUBT, C.RECEIPT_OK_WITH_ERRORS): S.DELIVERED_WITH_ERRORS,
     (S.IN_DOUBT, C.RECEIPT_REJECTED): S.REJECTED,
     (S.IN_DOUBT, C.ERROR_QUEUE): S.FAULTED,
+    (S.IN_DOUBT, C.ACKNOWLEDGED): S.PUBLISHED,
+    (S.IN_DOUBT, C.MESSAGE_ERROR): S.FAULTED,
+    (S.IN_DOUBT, C.BOUNCED): S.FAULTED,
     (S.IN_DOUBT, C.PERSON_ARRIVED): S.PUBLISHED,
     (S.IN_DOUBT, C.PERSON_NOT_ARRIVED): S.SEALED,
     (S.IN_DOUBT, C.PERSON_CANCELS): S.CANCELLED,
@@ -87,6 +96,7 @@ EXPECTED = {
     (S.FAULTED, C.RECEIPT_OK): S.DELIVERED,
     (S.FAULTED, C.RECEIPT_OK_WITH_ERRORS): S.DELIVERED_WITH_ERRORS,
     (S.FAULTED, C.RECEIPT_REJECTED): S.REJECTED,
+    (S.FAULTED, C.ACKNOWLEDGED): S.PUBLISHED,
     (S.FAULTED, C.PERSON_RESENDS): S.SEALED,
     (S.CANCELLED, C.RECEIPT_OK): S.DELIVERED,
     (S.CANCELLED, C.RECEIPT_OK_WITH_ERRORS): S.DELIVERED_WITH_ERRORS,
@@ -111,7 +121,7 @@ def test_the_table_knows_every_state_and_every_cause() -> None:
     assert {cause for ways_on in TRANSITIONS.values() for cause in ways_on} == set(SIDE_EFFECTS)
     rows = (*TABLE.values(), *(variant.row for variant in VARIANTS))
     assert {cause for row in rows for cause in row} == set(C)
-    assert set(EARLIER) == {*FINAL, C.RECEIPT_UNVERIFIED, C.RECEIPT_UNKNOWN}
+    assert set(EARLIER) == {*FINAL, *SIGNALS, C.RECEIPT_UNVERIFIED, C.RECEIPT_UNKNOWN}
     assert set(CAUSE_OF_STATUS) == set(ReceiptStatus)
 
 
@@ -189,12 +199,20 @@ LIVES = [
 ]
 ALARM = "FHI has answered somebody else."
 LIVES += [replace(life, alarm=ALARM) for life in LIVES if life.handed_over and life.early_answer is None]
+LIVES += [replace(life, attempts=2, earlier_attempts=1) for life in LIVES if life.state is S.SEALED and not life.alarm]
+LIVES += [
+    replace(life, acknowledged_at=BEFORE)
+    for life in LIVES
+    if life.handed_over and not life.alarm and life.state in {S.PUBLISHED, S.FAULTED, S.DELIVERED}
+]
 
 
 def expected(life: Lifecycle, cause: Cause) -> Lifecycle | None:  # noqa: C901, PLR0911, PLR0912 - one way for each promise
     """The promises once more, as branches; None for what is impossible."""
-    if cause is C.RECEIPT_UNVERIFIED:
+    if cause in {C.RECEIPT_UNVERIFIED, C.SIGNAL_NOTED}:
         return life
+    if cause in SIGNALS:
+        return expected_after_signal(life, cause)
     if cause is C.RECEIPT_UNKNOWN:
         return replace(life, alarm="In words.")
     if cause is C.PERSON_SETTLES:
@@ -205,6 +223,8 @@ def expected(life: Lifecycle, cause: Cause) -> Lifecycle | None:  # noqa: C901, 
     if life.state is S.CANCELLED and cause in AGAIN and life.handed_over is (cause is C.PERSON_RESENDS):
         return None
     if life.state is S.SEALED and cause is C.PERSON_NOT_ARRIVED and not life.needs_person:
+        return None
+    if life.state is S.SEALED and cause is C.PERSON_RESENDS and (life.needs_person or life.alarm):
         return None
     if cause is C.REPLACED:
         stopped = life.needs_person or bool(life.alarm)
@@ -236,8 +256,24 @@ def expected(life: Lifecycle, cause: Cause) -> Lifecycle | None:  # noqa: C901, 
         handed_over=life.handed_over or cause in {C.ACCEPTED, C.PERSON_ARRIVED, C.NO_OUTCOME},
     )
     if cause in AGAIN:
-        on = replace(on, published_at=None, needs_person=False, earlier_attempts=life.attempts)
+        on = replace(on, published_at=None, needs_person=False, earlier_attempts=life.attempts, acknowledged_at=None)
     return on if life.early_answer is None else expected_after_answer(on, life.early_answer, error=None)
+
+
+def expected_after_signal(life: Lifecycle, cause: Cause) -> Lifecycle:
+    """What a mail says of a mail: only a person's word or FHI's counts for more than what the message server signs."""
+    open_still = life.state in {S.SEALED, S.PUBLISHED, S.IN_DOUBT}
+    if cause is C.ACKNOWLEDGED and life.state is S.PUBLISHED:
+        return replace(life, acknowledged_at=life.acknowledged_at or AT)
+    never_offered = life.state is S.SEALED and (life.needs_person or life.attempts == life.earlier_attempts)
+    if cause is C.ACKNOWLEDGED and not never_offered and (open_still or life.state is S.FAULTED):
+        at, taken = life.published_at or AT, life.acknowledged_at or AT
+        on = replace(life, state=S.PUBLISHED, published_at=at, acknowledged_at=taken, last_error=NEW)
+        return replace(on, handed_over=True, settled=False)
+    bounced_by_nobody = life.state is S.SEALED or (life.state is S.PUBLISHED and life.acknowledged_at is not None)
+    if cause is C.ACKNOWLEDGED or not open_still or (cause is C.BOUNCED and bounced_by_nobody):
+        return life
+    return replace(life, state=S.FAULTED, last_error=NEW, settled=False)
 
 
 def expected_after_answer(life: Lifecycle, cause: Cause, error: LastError | None = NEW) -> Lifecycle:
@@ -252,7 +288,8 @@ def expected_after_answer(life: Lifecycle, cause: Cause, error: LastError | None
 
 
 def _named(life: Lifecycle) -> str:
-    return f"{life.state}-{life.needs_person}-{life.handed_over}-{life.early_answer}{'-alarm' if life.alarm else ''}"
+    flags = ("-alarm" if life.alarm else "") + ("-acknowledged" if life.acknowledged_at else "")
+    return f"{life.state}-{life.needs_person}-{life.handed_over}-{life.early_answer}{flags}-{life.attempts}"
 
 
 @pytest.mark.parametrize("cause", FINAL)
@@ -361,6 +398,23 @@ def test_what_the_history_says() -> None:
     assert [what for what, _, _ in _lines(sealed, Trigger(C.RESTORED, AT))] == ["publish-begins", "no-outcome"]
 
 
+def test_what_a_mail_says_of_an_earlier_mail_moves_nothing() -> None:
+    """An envelope that was given up: its acknowledgement is no word on the one that took its place."""
+    for life, cause in product(LIVES, SIGNALS):
+        change = apply(life, Trigger(cause, AT, earlier=True))
+        assert (change.after, len(change.lines), change.contradiction) == (life, 1, "")
+
+
+def test_an_envelope_that_goes_again_as_it_is_stays_offered() -> None:
+    """EDI: under the same eb:MessageId its bytes never change any more (G3); after any other word they may."""
+    published = Lifecycle(state=S.PUBLISHED, attempts=2, earlier_attempts=1, handed_over=True, published_at=BEFORE)
+    same = apply(published, Trigger(C.PERSON_NOT_ARRIVED, AT, same_ids=True)).after
+    assert (same.state, same.published_at, was_offered(same), may_be_published(same)) == (S.SEALED, None, True, True)
+    assert not was_offered(apply(published, Trigger(C.PERSON_NOT_ARRIVED, AT)).after)
+    late = apply(same, Trigger(C.ACKNOWLEDGED, AT)).after
+    assert (late.state, late.acknowledged_at, may_be_published(late)) == (S.PUBLISHED, AT, False)
+
+
 def test_an_error_is_noted_once_and_moves_nothing() -> None:
     life = Lifecycle(state=S.SEALED)
     change = noted(life, OLD)
@@ -429,7 +483,7 @@ def test_what_others_ask(life: Lifecycle) -> None:
         S.CANCELLED: {C.PERSON_SETTLES, C.PERSON_NOT_ARRIVED if life.handed_over else C.PERSON_RESENDS},
     }.get(state, set())
     if life.alarm:
-        wanted |= {C.PERSON_SETTLES}
+        wanted = wanted | {C.PERSON_SETTLES}
     assert open_decisions(life, replaced=False) == wanted
     assert open_decisions(life, replaced=True) == wanted - AGAIN
 

@@ -31,6 +31,7 @@ from kpr_sender.journal.values import (
     NoticeRecord,
     Pruned,
     ReceiptDocument,
+    Signal,
     SubmissionEntry,
     Verification,
 )
@@ -264,6 +265,9 @@ class Journal(JournalView, Protocol):
             message_id: The message-id that it names; the present one when not given.
         """
 
+    def note_signal(self, msg_id: str, cause: Cause, signal: Signal) -> bool:
+        """Take note of what a mail says of this shipment's (one of ``SIGNALS``); False where it was noted before."""
+
     def decide(self, msg_id: str, cause: Cause, *, reason: str, by: str) -> Shipment:
         """Let a person's decision take effect, and store who decided it and why.
 
@@ -273,9 +277,7 @@ class Journal(JournalView, Protocol):
             reason: Why, in the person's words.
             by: Who decided it.
 
-        Raises:
-            UsageError: There is no reason or no name.
-            ImpossibleTransition: The cause is another, or the shipment's state does not have it.
+        Raises: As ``let_go``, ImpossibleTransition for another cause, too.
         """
 
     def note_review(self, msg_id: str, *, note: str, by: str) -> None:
@@ -298,11 +300,12 @@ class Journal(JournalView, Protocol):
         """
 
     def let_go(self, msg_id: str, *, message_id: str, reason: str, by: str) -> Shipment:
-        """Let a person's word that it has not arrived take effect: the same bytes go again under another message-id.
+        """Let a person's word that it has not arrived take effect: the same bytes go again.
 
         Args:
             msg_id: Which shipment.
-            message_id: A new one: a receiver drops what it has seen, without any answer (HITS 1216 2.2.3).
+            message_id: A new one: a receiver drops what it has seen, without any answer (HITS 1216 2.2.3). With EDI its
+                own, which is within the bytes: no answer to it is known.
             reason: Why, in the person's words.
             by: Who decided it.
 
@@ -311,18 +314,18 @@ class Journal(JournalView, Protocol):
             ImpossibleTransition: The shipment's state does not have it.
         """
 
-    def resend(self, msg_id: str, new: NewShipment, *, reason: str, by: str) -> Shipment:
-        """Let a person send a shipment's content again, sealed anew, in one transaction.
+    def resend(self, msg_id: str, new: NewShipment, *, reason: str, by: str, not_arrived: bool = False) -> Shipment:
+        """Let a person send a shipment's content again, or what waits another way, sealed anew, in one transaction.
 
         Args:
             msg_id: Which shipment.
             new: The same payload, under the ids that it is to have.
             reason: Why, in the person's words.
             by: Who decided it.
+            not_arrived: Whether that is FHI's word that it has not arrived, and the bytes cannot go as they are.
 
         Raises:
-            UsageError: There is no reason or no name.
-            ImpossibleTransition: The shipment's state does not have it.
+            UsageError, ImpossibleTransition: As for ``let_go``.
             InternalError: ``new`` is another shipment.
         """
 

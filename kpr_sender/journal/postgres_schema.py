@@ -256,5 +256,10 @@ MIGRATIONS: Final = (
         "when a restored database was accepted, by the database's clock",
         ("ALTER TABLE acceptance ADD COLUMN stored_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()",),
     ),
+    Migration(
+        3,
+        "when the receiver's message server acknowledged a shipment",
+        ("ALTER TABLE shipment ADD COLUMN acknowledged_at TEXT",),
+    ),
 )
 VERSION: Final = MIGRATIONS[-1].version

@@ -25,6 +25,7 @@ from kpr_sender.model import (
     Shipment,
     SourceFile,
     Submission,
+    Transport,
     Version,
 )
 from kpr_sender.privacy import shown
@@ -84,7 +85,8 @@ def envelope_text(envelope: Envelope) -> str:
 @_as_written
 def envelope_of(text: str) -> Envelope:
     """Return the envelope that ``envelope_text`` wrote."""
-    return Envelope(**json.loads(text))
+    stored = json.loads(text)
+    return Envelope(**stored | {"transport": Transport(stored.get("transport", Transport.AMQP))})
 
 
 def errors_text(errors: Sequence[ReceiptError]) -> str:
@@ -204,11 +206,13 @@ def lifecycle_columns(shipment: Lifecycle) -> dict[str, Value]:
         "needs_person": int(shipment.needs_person),
         "settled": int(shipment.settled),
         "early_answer": shipment.early_answer,
+        "acknowledged_at": None if shipment.acknowledged_at is None else time_text(shipment.acknowledged_at),
     }
 
 
 def _lifecycle(row: StoredRow) -> dict[str, Any]:
     code, published_at, early_answer = row["last_error_code"], row["published_at"], row["early_answer"]
+    acknowledged_at = row["acknowledged_at"]
     return {
         "state": ShipmentState(row["state"]),
         "attempts": row["attempts"],
@@ -219,6 +223,7 @@ def _lifecycle(row: StoredRow) -> dict[str, Any]:
         "needs_person": bool(row["needs_person"]),
         "settled": bool(row["settled"]),
         "early_answer": None if early_answer is None else Cause(early_answer),
+        "acknowledged_at": None if acknowledged_at is None else time_of(acknowledged_at),
         "alarm": row["alarm"] or "",
     }
 
@@ -262,6 +267,7 @@ def shipment_of(
         lopenr=row["lopenr"],
         error_message=error_message,
         earlier=tuple(earlier),
+        transport=envelope_of(row["envelope"]).transport,
     )
 
 

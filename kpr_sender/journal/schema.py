@@ -332,7 +332,16 @@ _EIGHTH: Final = Migration(
 # an earlier kpr-sender, which would show templates, from the journal.
 _NINTH: Final = Migration(9, "sentences are stored as template and values (journal/stored_texts.py)", ())
 
-MIGRATIONS: Final[tuple[Migration, ...]] = (FIRST, SECOND, THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH)
+# With EDI. The number keeps an earlier kpr-sender, which would hand a mail to the bus, from the journal.
+_TENTH: Final = Migration(
+    10,
+    "when the receiver's message server acknowledged a shipment",
+    ("ALTER TABLE shipment ADD COLUMN acknowledged_at TEXT",),
+)
+
+MIGRATIONS: Final[tuple[Migration, ...]] = (
+    *(FIRST, SECOND, THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH, _NINTH, _TENTH),
+)
 VERSION: Final = MIGRATIONS[-1].version
 
 

@@ -142,7 +142,9 @@ VERIFY_RECEIPT: Final = """
 
 ERROR_MESSAGE_OF: Final = """
     SELECT at, details FROM event
-    WHERE msg_id = ? AND at >= ? AND what LIKE 'error-queue%' AND what <> 'error-queue-earlier'
+    WHERE msg_id = ? AND at >= ?
+      AND (what LIKE 'error-queue%' OR what LIKE 'message-error%' OR what LIKE 'bounced%')
+      AND what NOT LIKE '%-earlier'
     ORDER BY event_id DESC LIMIT 1
 """
 # What the history knows of a shipment that no column has, the oldest first.
@@ -152,6 +154,12 @@ KNOWN_BY_HISTORY: Final = f"""
       SELECT msg_id FROM known_msg_id WHERE shipment_id = ?)
     ORDER BY event_id
 """  # noqa: S608 - the program's own word
+# A mailbox may give the same mail again, also after it was taken.
+SIGNAL: Final = """
+    SELECT 1 FROM event JOIN known_msg_id USING (msg_id)
+    WHERE shipment_id = (SELECT shipment_id FROM known_msg_id WHERE msg_id = :msg_id)
+      AND json_extract(details, '$.signal_sha256') = :signal_sha256
+"""
 UNKNOWN_RECEIPT: Final = """
     SELECT 1 FROM event WHERE what = 'receipt-unknown' AND json_extract(details, '$.original_msg_id') = ?
 """

@@ -43,6 +43,7 @@ from kpr_sender.journal.values import (
     NewSubmission,
     NoticeRecord,
     Pruned,
+    Signal,
 )
 from kpr_sender.model import (
     CertificateName,
@@ -263,6 +264,23 @@ class SqlJournal(SqlView):
         evidence = {"condition": condition, "description": description, "data": data}
         return self._apply(msg_id, Cause.ERROR_QUEUE, evidence=evidence, error=error, message_id=message_id)
 
+    def note_signal(self, msg_id: str, cause: Cause, signal: Signal) -> bool:
+        """Take note of what a mail says of a mail; False where that very mail was noted before."""
+        error, said = None, quoted(*filter(None, (signal.condition, signal.description)))
+        if cause in states.REFUSING_SIGNALS:
+            what = states.SIDE_EFFECTS[cause].why
+            text = Text("{what} {said}.", what=what, said=said) if said else what
+            error = LastError(RejectedByReceiver.code, text)
+        with self._transaction() as transaction:
+            named = {"msg_id": msg_id, "signal_sha256": signal.sha256}
+            if transaction.connection.execute(sql.SIGNAL, named).fetchone() is not None:
+                return False
+            evidence: dict[str, str | int] = {"message_id": signal.message_id, "signal_sha256": signal.sha256}
+            words = {name: getattr(signal, name) for name in ("condition", "description", "data")}
+            evidence |= {name: text for name, text in words.items() if text}
+            transaction.apply(msg_id, cause, error=error, evidence=evidence, message_id=signal.message_id)
+            return True
+
     def decide(self, msg_id: str, cause: Cause, *, reason: str, by: str) -> Shipment:
         """Let a person's decision take effect, and store who decided it and why."""
         require_reason(reason, by)
@@ -277,12 +295,12 @@ class SqlJournal(SqlView):
             transaction.let_go(msg_id, message_id, why=reason.strip(), who=by.strip())
             return transaction.shipment(msg_id)
 
-    def resend(self, msg_id: str, new: NewShipment, *, reason: str, by: str) -> Shipment:
+    def resend(self, msg_id: str, new: NewShipment, *, reason: str, by: str, not_arrived: bool = False) -> Shipment:
         """Let a person send a shipment's content again, sealed anew, in one transaction."""
         require_reason(reason, by)
         with self._transaction() as transaction:
             self._require_nobody_sends(transaction, msg_id)
-            transaction.resend(msg_id, new, why=reason.strip(), who=by.strip())
+            transaction.resend(msg_id, new, not_arrived=not_arrived, why=reason.strip(), who=by.strip())
             return transaction.shipment(new.msg_id)
 
     def note_review(self, msg_id: str, *, note: str, by: str) -> None:

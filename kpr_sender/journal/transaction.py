@@ -64,6 +64,7 @@ class Transaction:
         arrival: states.Arrival | None = None,
         message_id: str = "",
         version: Mapping[str, Value] = NO_CHANGE,
+        same_ids: bool = False,
     ) -> Change:
         """Let something happen to a shipment; the other arguments are those of ``states.Trigger``.
 
@@ -75,7 +76,7 @@ class Transaction:
         """
         row = rows.shipment_row(self.connection, msg_id)
         earlier = msg_id != row["msg_id"] or message_id not in {"", row["message_id"]}
-        trigger = Trigger(cause, self.at, error, why, who, evidence, arrival, earlier)
+        trigger = Trigger(cause, self.at, error, why, who, evidence, arrival, earlier, same_ids)
         change = states.apply(rows.lifecycle_of(row), trigger)
         self.write(msg_id, row, change, version)
         return change
@@ -91,6 +92,8 @@ class Transaction:
         """
         read = rows.lifecycle_of(row)
         columns = {} if change.after == read else rows.lifecycle_columns(change.after)
+        for line in change.lines:  # first: the tables let bytes be exchanged by a person's word that is in the history
+            self.note(msg_id, line)
         if version:
             at = rows.time_text(self.at)
             sql.store_version(self.connection, row, at)
@@ -103,8 +106,6 @@ class Transaction:
                 )
         if "msg_id" in version:
             self.connection.execute(sql.ADD_MSG_ID, (version["msg_id"], row["shipment_id"]))
-        for line in change.lines:
-            self.note(msg_id, line)
 
     def note(self, msg_id: str, line: HistoryLine) -> None:
         """Write a line of the history."""
@@ -186,16 +187,20 @@ class Transaction:
         version, details = self._sealed_anew(row, new)
         self.write(new.msg_id, row, states.resealed(shipment, why=why, details=details), version)
 
-    def resend(self, msg_id: str, new: NewShipment, *, why: str, who: str) -> None:
+    def resend(self, msg_id: str, new: NewShipment, *, not_arrived: bool, why: str, who: str) -> None:
         """Do as ``Journal.resend`` says (promises G1 and G3)."""
         row = self._unpruned(msg_id)
         _require_same(row, new, _CONTENT)
         version, details = self._sealed_anew(row, new)
-        self.apply(row["msg_id"], Cause.PERSON_RESENDS, why=why, who=who, evidence=details, version=version)
+        cause = Cause.PERSON_NOT_ARRIVED if not_arrived else Cause.PERSON_RESENDS
+        self.apply(row["msg_id"], cause, why=why, who=who, evidence=details, version=version)
 
     def let_go(self, msg_id: str, message_id: str, *, why: str, who: str) -> None:
-        """Do as ``Journal.let_go`` says: the same sealed bytes under another message-id."""
+        """Do as ``Journal.let_go`` says: the same sealed bytes, under another message-id but for a mail's."""
         row = self._unpruned(msg_id)
+        if message_id == row["message_id"]:
+            self.apply(row["msg_id"], Cause.PERSON_NOT_ARRIVED, why=why, who=who, same_ids=True)
+            return
         envelope = replace(rows.envelope_of(row["envelope"]), correlation_id=message_id)
         version = {"message_id": message_id, "envelope": rows.envelope_text(envelope)}
         details = _ids(row, version)

@@ -137,6 +137,25 @@ class JournalEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """What a mail says of a mail that we sent: an Acknowledgment, an error, a bounce.
+
+    Attributes:
+        message_id: The eb:MessageId that it is about.
+        sha256: Digest of its bytes: the same mail may come again.
+        condition: The error's code; empty where there is none.
+        description: What it says, clean.
+        data: More of it in words, clean.
+    """
+
+    message_id: str
+    sha256: str
+    condition: str = ""
+    description: str = ""
+    data: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeRecord:
     """What a person was told, or is to be told, of one state of one thing; the latest episode of it.
 

@@ -149,7 +149,7 @@ def test_the_table_itself_refuses_the_same_payload(in_file: SqliteJournal) -> No
         connection.execute(
             "INSERT INTO shipment SELECT 99, submission_id, environment, sender_her_id, year, type, 'other', 'other', "
             "receiver_her_id, envelope, payload_sha256, payload_bytes, lopenr, 99, sealed_sha256, sealed_bytes, "
-            "created_at, state, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, since, 0, 0, 0 "
+            "created_at, state, 0, NULL, NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, since, 0, 0, 0, NULL "
             "FROM shipment LIMIT 1"
         )
 
