@@ -60,6 +60,7 @@ _NO_PROMTOOL = "no promtool here"
 _NO_CHROMIUM = "no Chromium here"
 _NO_POSTGRES = "no PostgreSQL 15 here"
 _NO_POSTGRES_18 = "no PostgreSQL 18 here"
+_NO_PGBOUNCER = "no PgBouncer here"
 _NO_SPIN = "no spin here"
 # Each node is one group: under ``pytest -n N --dist loadgroup`` its tests stay in one process and share it.
 _NODES = {"rabbitmq_node": "rabbitmq", "rabbitmq4_node": "rabbitmq4", "rabbitmq43_node": "rabbitmq43"}
@@ -198,6 +199,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         _NO_CHROMIUM,
         _NO_POSTGRES,
         f"{_NO_POSTGRES_18}:",
+        _NO_PGBOUNCER,
         _NO_SPIN,
         NO_SHARED,
     )

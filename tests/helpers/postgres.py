@@ -203,6 +203,12 @@ class Server:
             self._process.wait(timeout=30)
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    @property
+    def version(self) -> int:
+        """The version of it that runs, as ``server_version_num``."""
+        with self.boss() as boss:
+            return boss.info.server_version
+
     def boss(self, database: str = "postgres") -> psycopg.Connection[Any]:
         """Connect as the one who may do everything."""
         return psycopg.connect(self.address(database, "boss"), autocommit=True)

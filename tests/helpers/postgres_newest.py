@@ -26,7 +26,10 @@ import os, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.helpers.debian_folder import DebianFolder
-command = DebianFolder(Path({debian!r})).command(({program!r}, *sys.argv[1:]), shared=Path({shared!r}))
+shared = Path({shared!r})
+here = Path.cwd() if Path.cwd().is_relative_to(shared) else shared
+command = ("env", f"--chdir={{here}}", {program!r}, *sys.argv[1:])
+command = DebianFolder(Path({debian!r})).command(command, shared=shared)
 os.execvp(command[0], command)
 """
 
@@ -43,7 +46,8 @@ def newest_server() -> Iterator[Server]:
     found = max((debian.path / "usr/lib/postgresql").glob("*/bin"), key=lambda one: int(one.parent.name))
     server = Server.made(Path("/") / found.relative_to(debian.path), debian=debian)
     try:
-        yield server.start()
+        assert server.start().version >= 180_000
+        yield server
     finally:
         server.stop()
 
