@@ -434,12 +434,7 @@ class JournalStorage(Protocol):
         """Have a database take it over, and be refused from then on; return how much there was, by kind."""
 
     def document(self, name: str, *, within: JournalView | None = None) -> Document:
-        """Return what is kept beside it under a name: ``looks``, ``logins``.
-
-        Args:
-            name: What it is kept under.
-            within: The journal where that is open: the document is read over its connection.
-        """
+        """Return what is kept beside it under a name: ``looks``, ``logins``; read over ``within``'s connection."""
 
     def export(self) -> Iterator[Mapping[str, Any]]:
         """Yield what may leave the machine, in one consistent snapshot; nothing where there is no journal yet."""
