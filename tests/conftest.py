@@ -62,6 +62,7 @@ _NO_POSTGRES = "no PostgreSQL 15 here"
 _NO_POSTGRES_18 = "no PostgreSQL 18 here"
 _NO_PGBOUNCER = "no PgBouncer here"
 _NO_SPIN = "no spin here"
+_NO_SANTUARIO = "no Apache Santuario here"
 # Each node is one group: under ``pytest -n N --dist loadgroup`` its tests stay in one process and share it.
 _NODES = {"rabbitmq_node": "rabbitmq", "rabbitmq4_node": "rabbitmq4", "rabbitmq43_node": "rabbitmq43"}
 
@@ -200,6 +201,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         _NO_POSTGRES,
         f"{_NO_POSTGRES_18}:",
         _NO_PGBOUNCER,
+        f"{_NO_SANTUARIO}:",
         _NO_SPIN,
         NO_SHARED,
     )

@@ -202,12 +202,12 @@ def _ebxml(mail: Mail, soap: MailPart, claimed: etree._Element, correspondence: 
     assurance = Assurance(verified.certificate)
     try:
         _check(mail, verified.root, correspondence)
-    except _Refusal as error:
+    except _UnfitMessage as error:
         assurance = Assurance(problem=said(error), code=error.code)
     return _message(mail, verified.root, assurance, verified.references)
 
 
-class _Refusal(Exception):
+class _UnfitMessage(Exception):
     """A message whose signature is valid, and which is not for us or does not say what it must."""
 
     def __init__(self, problem: Text, code: ErrorCode = ErrorCode.INCONSISTENT) -> None:
@@ -218,19 +218,19 @@ class _Refusal(Exception):
 def _check(mail: Mail, root: etree._Element, correspondence: Correspondence) -> None:
     message = _block(root, "Header", f"{EB}MessageHeader")
     if message is None:
-        raise _Refusal(Text("it has no MessageHeader"))
+        raise _UnfitMessage(Text("it has no MessageHeader"))
     if message.get(f"{EB}version", "2.0") != "2.0":
-        raise _Refusal(Text("it is of another version than ebXML Messaging 2.0"), ErrorCode.NOT_SUPPORTED)
+        raise _UnfitMessage(Text("it is of another version than ebXML Messaging 2.0"), ErrorCode.NOT_SUPPORTED)
     header = _header(message)
     if header.from_her_id != correspondence.their_her_id:
-        raise _Refusal(Text("it is not from the receiver that we send to"))
+        raise _UnfitMessage(Text("it is not from the receiver that we send to"))
     if header.to_her_id != correspondence.own_her_id:
-        raise _Refusal(Text("it is for another HER-id than ours"))
+        raise _UnfitMessage(Text("it is for another HER-id than ours"))
     if not header.message_id:
-        raise _Refusal(Text("it has no MessageId"))
+        raise _UnfitMessage(Text("it has no MessageId"))
     for block in root.iterfind(f"{SOAP}Header/*"):
         if block.get(f"{SOAP}mustUnderstand") in {"1", "true"} and block.tag not in _KNOWN_BLOCKS:
-            raise _Refusal(
+            raise _UnfitMessage(
                 Text("it has a block that must be understood, and that ebXML does not know"), ErrorCode.NOT_SUPPORTED
             )
     if root.find(f"{SOAP}Body/{EB}Manifest") is not None:
@@ -239,14 +239,14 @@ def _check(mail: Mail, root: etree._Element, correspondence: Correspondence) -> 
 
 def _check_payload(mail: Mail, root: etree._Element) -> None:
     if len(root.findall(f"{SOAP}Body/*")) > 1:
-        raise _Refusal(Text("it has more in its Body than a Manifest"))
+        raise _UnfitMessage(Text("it has more in its Body than a Manifest"))
     part = _payload_part(mail, root)
     if part is None or part.problem:
-        raise _Refusal(
+        raise _UnfitMessage(
             Text("its Manifest does not name exactly one part that is there and can be read"), ErrorCode.MIME_PROBLEM
         )
     if part.content_type not in _SEALED_TYPES:
-        raise _Refusal(Text("its payload is not sealed: it is no application/pkcs7-mime"), ErrorCode.MIME_PROBLEM)
+        raise _UnfitMessage(Text("its payload is not sealed: it is no application/pkcs7-mime"), ErrorCode.MIME_PROBLEM)
 
 
 def _payload_part(mail: Mail, root: etree._Element) -> MailPart | None:

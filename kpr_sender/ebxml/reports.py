@@ -41,7 +41,7 @@ class SoapFault:
     text: str
 
 
-class Delivery(enum.StrEnum):
+class ReportedDelivery(enum.StrEnum):
     """What a server's report says (RFC 3464 2.3.3)."""
 
     FAILED = "failed"
@@ -61,7 +61,7 @@ class Bounce:
     """
 
     message_ids: tuple[str, ...]
-    delivery: Delivery
+    delivery: ReportedDelivery
     status: str
     diagnostic: str
 
@@ -96,7 +96,7 @@ def server_report(mail: Mail) -> Bounce | Other:
     fields = list(map(headers_of, blocks))
     recipients = fields[1:] or fields
     actions = [header_text(one, "Action").strip().lower() for one in recipients]
-    worst = next((one for one in (Delivery.FAILED, Delivery.DELAYED) if one in actions), Delivery.OTHER)
+    worst = next((one for one in (ReportedDelivery.FAILED, ReportedDelivery.DELAYED) if one in actions), ReportedDelivery.OTHER)
     at = actions.index(worst) if worst in actions else 0
     inside = [headers_of(part.body) for part in mail.parts if part.content_type in _MAIL_TYPES]
     written = [header_text(fields[0], "Original-Envelope-Id"), *(header_text(one, "Message-ID") for one in inside)]

@@ -25,7 +25,7 @@ from kpr_sender.ebxml.answers import (
 from kpr_sender.ebxml.envelope import EbxmlError, ErrorCode, MessageIds, Severity, message_error
 from kpr_sender.ebxml.mail import EbxmlMail, signal_mail
 from kpr_sender.ebxml.read_mail import Mail, NotEbxml, read
-from kpr_sender.ebxml.reports import Bounce, Delivery, Other, SoapFault
+from kpr_sender.ebxml.reports import Bounce, Other, ReportedDelivery, SoapFault
 from kpr_sender.ebxml.signature import SignaturePolicy
 from tests.ebxml.samples import (
     ACK_ID,
@@ -46,14 +46,18 @@ from tests.helpers.pki import Kind
 from tests.helpers.shared import SHARED
 
 SAMPLES: Final = SHARED / "samples" / "edi"
-FROM_KPR: Final = Correspondence(US, KPR, [pki.certificate(Kind.RECEIVER_SIGNER)])
 SHA1: Final = SignaturePolicy(accept_sha1=True)
 
 
-def answer_of(whole: bytes, correspondence: Correspondence = FROM_KPR) -> Answer:
+def answer_of(whole: bytes, correspondence: Correspondence | None = None) -> Answer:
+    """Classify a mail: as one from KPR to us, where nothing else is said."""
     mail = read(whole)
     assert isinstance(mail, Mail), mail
-    return classify(mail, correspondence)
+    return classify(mail, correspondence or from_kpr())
+
+
+def from_kpr(*signers: Kind, ours: int = US, theirs: int = KPR) -> Correspondence:
+    return Correspondence(ours, theirs, [pki.certificate(one) for one in signers or (Kind.RECEIVER_SIGNER,)])
 
 
 def embedded(whole: bytes) -> x509.Certificate:
@@ -158,24 +162,19 @@ def test_a_digest_that_is_repeated_must_be_ours(
     assert compare(ours, repeated(ours)) is verdict  # type: ignore[arg-type] # the references again, some of them
 
 
-@pytest.mark.parametrize(
-    ("correspondence", "problem"),
-    [
-        (
-            replace(FROM_KPR, certificates=[pki.certificate(Kind.SIGNER)]),
-            "it is signed with another certificate than those we hold for its sender",
-        ),
-        (replace(FROM_KPR, certificates=[]), "it is signed with another certificate than those we hold for its sender"),
-        (replace(FROM_KPR, their_her_id=KPR + 1), "it is not from the receiver that we send to"),
-        (replace(FROM_KPR, own_her_id=US + 1), "it is for another HER-id than ours"),
-    ],
-)
-def test_an_answer_of_somebody_else_is_read_and_not_verified(correspondence: Correspondence, problem: str) -> None:
-    answer = answer_of(raw(acknowledged(())), correspondence)
+def test_an_answer_of_somebody_else_is_read_and_not_verified() -> None:
+    not_theirs = "it is signed with another certificate than those we hold for its sender"
+    for correspondence, problem in (
+        (from_kpr(Kind.SIGNER), not_theirs),
+        (replace(from_kpr(), certificates=()), not_theirs),
+        (from_kpr(theirs=KPR + 1), "it is not from the receiver that we send to"),
+        (from_kpr(ours=US + 1), "it is for another HER-id than ours"),
+    ):
+        answer = answer_of(raw(acknowledged(())), correspondence)
 
-    assert isinstance(answer, Acknowledgment)
-    assert answer.assurance.problem == problem
-    assert answer.acknowledged == MESSAGE_ID
+        assert isinstance(answer, Acknowledgment)
+        assert answer.assurance.problem == problem
+        assert answer.acknowledged == MESSAGE_ID
 
 
 def test_a_warning_is_one_only_where_all_of_it_is() -> None:
@@ -193,7 +192,10 @@ def test_a_warning_is_one_only_where_all_of_it_is() -> None:
 
 
 def refused_with(*severities: Severity) -> EbxmlMail:
-    errors = [EbxmlError(ErrorCode.SECURITY_FAILURE, one, "Signaturen er ikke gyldig") for one in severities]
+    errors = [
+        EbxmlError(ErrorCode.SECURITY_FAILURE, one, "Signaturen er ikke gyldig")
+        for one in severities or [Severity.ERROR]
+    ]
     ids = MessageIds(ACK_ID, CONVERSATION, AT, ref_to=MESSAGE_ID)
     unsigned = message_error(SENT.parties.for_answer, ids, cpa=SENT.names.cpa_id, errors=errors)
     signer = pki.key_pair(Kind.RECEIVER_SIGNER)
@@ -249,9 +251,14 @@ Message-ID: {embedded}
 
 @pytest.mark.parametrize(
     ("action", "delivery"),
-    [("failed", Delivery.FAILED), ("Delayed", Delivery.DELAYED), ("relayed", Delivery.OTHER), ("", Delivery.OTHER)],
+    [
+        ("failed", ReportedDelivery.FAILED),
+        ("Delayed", ReportedDelivery.DELAYED),
+        ("relayed", ReportedDelivery.OTHER),
+        ("", ReportedDelivery.OTHER),
+    ],
 )
-def test_a_report_leads_back_by_its_envid_or_by_the_mail_in_it(action: str, delivery: Delivery) -> None:
+def test_a_report_leads_back_by_its_envid_or_by_the_mail_in_it(action: str, delivery: ReportedDelivery) -> None:
     said = "smtp; 550 5.1.1 User unknown in virtual mailbox table"
     for envid, inside in ((ATTEMPT, "<1152>"), ("", f"<{ATTEMPT}@edi.nhn.no>"), (ATTEMPT, f"<{ATTEMPT}@x>")):
         for line_end in (b"\n", b"\r\n"):

@@ -6,6 +6,7 @@ import functools
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -37,8 +38,8 @@ def _any_key() -> tuple[str, ...]:
     return () if " 1.2." in version else ("--lax-key-search",)
 
 
-def xmlsec1_holds(xml: bytes, certificate: Certificate) -> bool:
-    """Ask xmlsec1, with the key of the certificate that we hold. Skips loudly where it is not to be had."""
+def xmlsec1_holds(xml: bytes, certificate: Certificate, more: Sequence[str] = ()) -> bool:
+    """Ask xmlsec1, with the key of the certificate that we hold and more arguments. Skips loudly without it."""
     if shutil.which("xmlsec1") is None:
         pytest.skip(NO_XMLSEC1)
     with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +47,7 @@ def xmlsec1_holds(xml: bytes, certificate: Certificate) -> bool:
         pinned.write_bytes(certificate.public_bytes(Encoding.PEM))
         document.write_bytes(xml)
         command = ["xmlsec1", "--verify", *_any_key(), "--enabled-key-data", "rsa", "--pubkey-cert-pem", str(pinned)]
-        done = subprocess.run([*command, str(document)], capture_output=True, check=False)
+        done = subprocess.run([*command, *more, str(document)], capture_output=True, check=False)
     return done.returncode == 0
 
 
