@@ -50,6 +50,9 @@ class ReportedDelivery(enum.StrEnum):
     """Delivered, relayed or expanded."""
 
 
+_WORST_FIRST: Final = (ReportedDelivery.FAILED, ReportedDelivery.DELAYED)
+
+
 @dataclass(frozen=True, slots=True)
 class Bounce:
     """A server's report on a mail (DSN), which nobody signs.
@@ -96,7 +99,7 @@ def server_report(mail: Mail) -> Bounce | Other:
     fields = list(map(headers_of, blocks))
     recipients = fields[1:] or fields
     actions = [header_text(one, "Action").strip().lower() for one in recipients]
-    worst = next((one for one in (ReportedDelivery.FAILED, ReportedDelivery.DELAYED) if one in actions), ReportedDelivery.OTHER)
+    worst = next((one for one in _WORST_FIRST if one in actions), ReportedDelivery.OTHER)
     at = actions.index(worst) if worst in actions else 0
     inside = [headers_of(part.body) for part in mail.parts if part.content_type in _MAIL_TYPES]
     written = [header_text(fields[0], "Original-Envelope-Id"), *(header_text(one, "Message-ID") for one in inside)]
