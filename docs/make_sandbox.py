@@ -34,6 +34,7 @@ def _row(name: FaultName, kind: FaultKind) -> str:
     elif kind.number is not None:
         value = f"a number, {kind.default} when not given"
     text = kind.text if kind.typed else f"{kind.text} For both types."
+    text += f" With {kind.only} alone." if kind.only else ""
     return f"| `{name}` | {text} | {value} | {kind.then} |\n"
 
 

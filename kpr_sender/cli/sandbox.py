@@ -22,7 +22,7 @@ from kpr_sender.sandbox.registered import EKSEMPEL
 from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.sample_file import register_url, render, sandbox_defaults
-from kpr_sender.texts import Text
+from kpr_sender.texts import Text, paragraph
 
 _JOURNAL = "journal.db"
 _INTRO = """A sandbox's own configuration, written anew each time kpr-send sandbox serve --dir DIR starts.
@@ -52,9 +52,12 @@ class _WithFaults(click.Command):
 
 
 def _described(kind: FaultKind) -> str:
+    text = kind.text
     if kind.choices:
-        return say(Text("{text} One of: {choices}.", text=kind.text, choices=", ".join(kind.choices)))
-    return say(Text("{text} Default {default}.", text=kind.text, default=kind.default) if kind.default else kind.text)
+        text = Text("{text} One of: {choices}.", text=kind.text, choices=", ".join(kind.choices))
+    elif kind.default:
+        text = Text("{text} Default {default}.", text=kind.text, default=kind.default)
+    return say(paragraph(text, Text("With {transport} alone.", transport=kind.only)) if kind.only else text)
 
 
 @click.group("sandbox")

@@ -63,6 +63,60 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Receipt:
+    """One application receipt, not sealed yet.
+
+    Attributes:
+        id: Its own Id.
+        answered: The MsgId that it names, as written.
+        xml: The AppRec; broken off where a fault says so.
+    """
+
+    id: str
+    answered: str
+    xml: bytes
+
+
+def receipts(evaluation: Assessment, faults: Faults, *, version: str, at: datetime) -> Iterator[Receipt]:
+    """Yield the receipts that answer a message, whatever carries them.
+
+    Args:
+        evaluation: Of a message that a receipt answers.
+        faults: What goes wrong.
+        version: ``1.0`` or ``1.1``.
+        at: Now; aware.
+    """
+    subject, original = evaluation.message.subject, evaluation.original
+    assert original is not None  # noqa: S101 - an error-queue message answers the others
+    notation = faults.find(FaultName.MSGID_NOTATION, subject)
+    sender_by = faults.find(FaultName.RECEIPT_SENDER, subject)
+    for status, rejection in _statuses(evaluation, faults):
+        answered = str(uuid.uuid4()) if faults.find(FaultName.UNKNOWN_MSGID, subject) else original.msg_id
+        answered = _NOTATIONS[notation.value](answered) if notation else answered
+        receipt_id = str(uuid.uuid4())
+        xml = apprec.build(
+            version=version,
+            apprec_id=receipt_id,
+            generated_at=at.astimezone(UTC),
+            status_code=status,
+            errors=[rejection.as_error()] if rejection else [],
+            original=original.hodemelding,
+            msg_id=answered,
+            sender_by=sender_by.value if sender_by else "",
+        )
+        yield Receipt(
+            receipt_id, answered, xml[: len(xml) // 2] if faults.find(FaultName.MALFORMED_ANSWER, subject) else xml
+        )
+
+
+def _statuses(evaluation: Assessment, faults: Faults) -> tuple[tuple[str, Rejection | None], ...]:
+    for fault, statuses in _STATUSES:
+        if faults.find(fault, evaluation.message.subject):
+            return statuses
+    return (("2", evaluation.rejection),) if evaluation.rejection else (_POSITIVE,)
+
+
+@dataclass(frozen=True, slots=True)
 class Answers:
     """Builds the answers of one receiver to one municipality.
 
@@ -89,53 +143,29 @@ class Answers:
     def write(self, evaluation: Assessment, faults: Faults) -> Iterator[Answer]:
         """Yield the answers, in the order they go onto their queues."""
         message = evaluation.message
-        receipts = transport.queue_name(message.reply_to)
+        receipts_queue = transport.queue_name(message.reply_to)
         if in_front := faults.find(FaultName.FOREIGN_IN_FRONT, message.subject):
             for _ in range(int(in_front.number)):
-                yield Answer(receipts, foreign.message(receipts, to_her_id=self.sender_her_id, at=self.now()))
+                yield Answer(
+                    receipts_queue, foreign.message(receipts_queue, to_her_id=self.sender_her_id, at=self.now())
+                )
         if error_queue := faults.find(FaultName.ERROR_QUEUE, message.subject):
             yield self._error(message, CONDITIONS[error_queue.value], faults)
         elif evaluation.fault or not evaluation.original:
             yield self._error(message, evaluation.fault or CONDITIONS[codes.INTERNAL], faults)
         else:
-            for status, rejection in self._statuses(evaluation, faults):
-                answer = Answer(receipts, self._receipt(message, evaluation.original, status, rejection, faults))
+            for receipt in receipts(evaluation, faults, version=self.apprec_version, at=self.now()):
+                answer = Answer(receipts_queue, self._wrapped(message, evaluation.original, receipt, faults))
                 yield answer
                 if faults.find(FaultName.ANSWER_TWICE, message.subject):
                     yield answer
 
-    @staticmethod
-    def _statuses(evaluation: Assessment, faults: Faults) -> tuple[tuple[str, Rejection | None], ...]:
-        for fault, statuses in _STATUSES:
-            if faults.find(fault, evaluation.message.subject):
-                return statuses
-        return (("2", evaluation.rejection),) if evaluation.rejection else (_POSITIVE,)
-
-    def _receipt(
-        self, message: BusMessage, original: Original, status: str, rejection: Rejection | None, faults: Faults
-    ) -> bytes:
-        unknown = faults.find(FaultName.UNKNOWN_MSGID, message.subject)
-        answered, receipt_id = str(uuid.uuid4()) if unknown else original.msg_id, str(uuid.uuid4())
-        notation = faults.find(FaultName.MSGID_NOTATION, message.subject)
-        answered = _NOTATIONS[notation.value](answered) if notation else answered
-        sender_by = faults.find(FaultName.RECEIPT_SENDER, message.subject)
-        xml = apprec.build(
-            version=self.apprec_version,
-            apprec_id=receipt_id,
-            generated_at=self.now().astimezone(UTC),
-            status_code=status,
-            errors=[rejection.as_error()] if rejection else [],
-            original=original.hodemelding,
-            msg_id=answered,
-            sender_by=sender_by.value if sender_by else "",
-        )
-        metadata = self._metadata(original, receipt_id, answered)
-        if faults.find(FaultName.MALFORMED_ANSWER, message.subject):
-            xml = xml[: len(xml) // 2]
+    def _wrapped(self, message: BusMessage, original: Original, receipt: Receipt, faults: Faults) -> bytes:
+        metadata = self._metadata(original, receipt.id, receipt.answered)
         if faults.find(FaultName.UNSEALED_ANSWER, message.subject):
-            return self._wrap(message, xml, _CLEAR_TEXT, metadata)
+            return self._wrap(message, receipt.xml, _CLEAR_TEXT, metadata)
         wrong = faults.find(FaultName.WRONG_SIGNER, message.subject)
-        sealed = self._seal(xml, self.impostor() if wrong else self.signer())
+        sealed = self._seal(receipt.xml, self.impostor() if wrong else self.signer())
         return self._wrap(message, sealed, transport.CONTENT_TYPE, metadata)
 
     def _metadata(self, original: Original, receipt_id: str, answered: str) -> dict[str, str]:

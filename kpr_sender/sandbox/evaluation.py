@@ -115,11 +115,27 @@ class Receiver:
             message: As it came from the bus.
             at: Now; aware.
         """
-        stand_in: Original | None = None
         try:
             self._check_properties(message)
             opener = Opener(self.decrypters(), self.signers, self.known(), self.policy)
             content = opener.open(message.body or b"", at=at)
+        except Unopened as unopened:
+            return Assessment(message, fault=unopened.fault)
+        except Exception as error:  # noqa: BLE001 - an error of the receiver is answered as well
+            _log.error("evaluating a message failed: %s", type(error).__name__)
+            return Assessment(message, fault=transport_fault(codes.NOT_XML))
+        return self.evaluate_content(content, message, at)
+
+    def evaluate_content(self, content: bytes, message: BusMessage, at: datetime) -> Assessment:
+        """Evaluate what was sealed.
+
+        Args:
+            content: The Hodemelding.
+            message: What stood outside it; where another transport than the bus brought it, by the bus's names.
+            at: Now; aware.
+        """
+        stand_in: Original | None = None
+        try:
             stand_in = self._stand_in(content, message, at)
             head, payload = self._read(content, stand_in)
             original = Original(head, stand_in.msg_id if stand_in else head.msg_id)

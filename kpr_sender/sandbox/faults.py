@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -11,67 +10,11 @@ from typing import Final
 from kpr_sender.errors import UsageError
 from kpr_sender.model import MessageType
 from kpr_sender.sandbox.codes import CONDITIONS, INVALID_CERTIFICATE
+from kpr_sender.sandbox.edi_faults import EDI_FAULTS
+from kpr_sender.sandbox.fault_kinds import AMQP, FaultKind, FaultName
 from kpr_sender.texts import Text
 
-
-class FaultName(enum.StrEnum):
-    """The faults, as ``--fault`` names them."""
-
-    REJECT = "reject"
-    STATUS_3 = "status-3"
-    OK_WITH_ERROR = "ok-with-error"
-    UNKNOWN_STATUS = "unknown-status"
-    UNKNOWN_MSGID = "unknown-msgid"
-    MSGID_NOTATION = "msgid-notation"
-    RECEIPT_SENDER = "receipt-sender"
-    CONTRADICTION = "contradiction"
-    ANSWER_TWICE = "answer-twice"
-    DELAY = "delay"
-    NO_ANSWER = "no-answer"
-    WRONG_SIGNER = "wrong-signer"
-    MALFORMED_ANSWER = "malformed-answer"
-    UNSEALED_ANSWER = "unsealed-answer"
-    ERROR_QUEUE = "error-queue"
-    ERROR_AS_CLONE = "error-as-clone"
-    LOST_BY_RECEIVER = "lost-by-receiver"
-    FOREIGN_IN_FRONT = "foreign-in-front"
-    FOREIGN_OWNER = "foreign-owner"
-    DELIVERY_LIMIT = "delivery-limit"
-    HOLD_DISPOSITION = "hold-disposition"
-    DROP_BEFORE_DISPOSITION = "drop-before-disposition"
-    DROP_AFTER_TRANSFER = "drop-after-transfer"
-    QUEUE_FULL = "queue-full"
-    UNROUTABLE = "unroutable"
-    REFUSE_LOGIN = "refuse-login"
-    REGISTER_DOWN = "register-down"
-    REGISTER_NEW_CERTIFICATE = "register-new-certificate"
-    REGISTER_NEW_SIGNER = "register-new-signer"
-    REGISTER_OTHER_FOR_US = "register-other-for-us"
-
-
-@dataclass(frozen=True, slots=True)
-class FaultKind:
-    """What a fault does.
-
-    Attributes:
-        text: One sentence for ``--help``.
-        number: The number it takes when none is given; None when it takes none.
-        choices: The words it takes instead of a number; the first one when none is given.
-        typed: Whether it can be limited to one message type.
-        then: What ``kpr-send`` makes of it and what a person does, for docs/sandbox.md.
-    """
-
-    text: Text
-    number: float | None = None
-    choices: tuple[str, ...] = ()
-    typed: bool = True
-    then: str = ""
-
-    @property
-    def default(self) -> str:
-        """What stands behind the equals sign when nothing is given; empty where nothing can."""
-        return self.choices[0] if self.choices else "" if self.number is None else f"{self.number:g}"
-
+__all__ = ["FAULTS", "NO_FAULTS", "ActiveFault", "FaultKind", "FaultName", "Faults"]
 
 FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
     {
@@ -146,10 +89,12 @@ FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
             choices=(INVALID_CERTIFICATE, *(name for name in CONDITIONS if name != INVALID_CERTIFICATE)),
             then="*Faulted*, 81, or 82 where the other half is delivered. Fix what the condition names, then "
             "`resend` and `send`; a verified receipt that comes later counts for more.",
+            only=AMQP,
         ),
         FaultName.ERROR_AS_CLONE: FaultKind(
             Text("Error-queue messages are clones of the sender's message, as NHN's client once wrote them."),
             then="With `error-queue`: the same as without, since the message is known by its properties alone.",
+            only=AMQP,
         ),
         FaultName.LOST_BY_RECEIVER: FaultKind(
             Text(
@@ -172,12 +117,14 @@ FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
             typed=False,
             then="With `foreign-in-front`: shows that others' messages stay within their owner's reach. 88 does "
             "not come, as somebody reads the queue.",
+            only=AMQP,
         ),
         FaultName.DELIVERY_LIMIT: FaultKind(
             Text("A message that comes back more often than this goes to the dead letter queue."),
             number=10.0,
             typed=False,
             then="With `foreign-in-front`: shows that no look of ours is the one too many.",
+            only=AMQP,
         ),
         FaultName.HOLD_DISPOSITION: FaultKind(
             Text("The message is stored, its disposition held back while the fault is on."),
@@ -197,11 +144,13 @@ FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
             Text("The message is rejected as by a full queue."),
             then="Certainly not sent: tried again within `bus.reconnect_budget`, then *sealed*, 69. The next "
             "`send` sends the same bytes.",
+            only=AMQP,
         ),
         FaultName.UNROUTABLE: FaultKind(
             Text("The queue is unknown to the exchange: lost by version 3, released by 4."),
             then="Version 3 says *accepted* and loses it: *published*, 80, overdue later. Version 4 gives it back: "
             "*sealed*, 78, check `receiver.queue`.",
+            only=AMQP,
         ),
         FaultName.REFUSE_LOGIN: FaultKind(
             Text("Every login to the bus is refused."),
@@ -238,6 +187,7 @@ FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
             then="Nothing is sent, 77: receipts could not be opened. Where no register is asked, the receipt shows "
             "it: 77, `AnswerUnopened`.",
         ),
+        **EDI_FAULTS,
     },
 )
 
@@ -319,13 +269,26 @@ class Faults:
     active: tuple[ActiveFault, ...] = ()
 
     @classmethod
-    def parse(cls, texts: Iterable[str]) -> Faults:
+    def parse(cls, texts: Iterable[str], transport: str = AMQP) -> Faults:
         """Read several ``NAME[:TYPE][=VALUE]``.
 
+        Args:
+            texts: One each.
+            transport: Which sandbox they are for, ``amqp`` or ``edi``.
+
         Raises:
-            UsageError: As for ``ActiveFault.parse``.
+            UsageError: As for ``ActiveFault.parse``, and where that sandbox does not have a fault.
         """
-        return cls(tuple(ActiveFault.parse(text) for text in texts))
+        parsed = tuple(ActiveFault.parse(text) for text in texts)
+        for fault in parsed:
+            if FAULTS[fault.name].only not in {"", transport}:
+                own = ", ".join(name for name, kind in FAULTS.items() if kind.only in {"", transport})
+                raise UsageError(
+                    Text("The transport {transport} has no fault {fault}.", transport=transport, fault=fault.name),
+                    where="--fault",
+                    next_step=Text("The faults are: {faultname}.", faultname=own),
+                )
+        return cls(parsed)
 
     def find(self, name: FaultName, message_type: str = "") -> ActiveFault | None:
         """Return the fault when it is on for messages of this type, else None.

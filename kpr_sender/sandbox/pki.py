@@ -15,6 +15,7 @@ import ipaddress
 import os
 import secrets
 import shutil
+import ssl
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -103,6 +104,13 @@ class Pki:
     def has(self, owner_and_use: str) -> bool:
         """Tell whether there is a certificate of that name."""
         return (self.folder / f"{owner_and_use}.pem").exists()
+
+    def server_context(self) -> ssl.SSLContext:
+        """Return how the sandbox's servers speak TLS."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self.tls_certificate, self.tls_key)
+        return context
 
     def passphrase(self) -> str:
         """Return the passphrase of the PKCS#12 files."""

@@ -16,6 +16,8 @@ from pathlib import Path
 from kpr_sender import profiles
 from kpr_sender.cms.algorithms import Policy
 from kpr_sender.cms.port import Signer
+from kpr_sender.errors import JournalLocked
+from kpr_sender.journal.lock import JournalLock
 from kpr_sender.keys.files import KeyPair, load_pkcs12
 from kpr_sender.model import Environment, Party
 from kpr_sender.profiles import Profile
@@ -30,6 +32,62 @@ from kpr_sender.sandbox.pki import Pki, ensure_pki, impostor
 from kpr_sender.sandbox.queues import Queues
 from kpr_sender.sandbox.registered import Registered
 from kpr_sender.settings.sample_file import RECEIVER_QUEUE
+from kpr_sender.texts import Text
+
+
+@dataclass(frozen=True, slots=True)
+class Fhi:
+    """FHI without what messages come by.
+
+    Attributes:
+        pki: Every key in the folder.
+        receiver: Evaluates messages.
+        impostor: Makes a key that is not FHI's.
+    """
+
+    pki: Pki
+    registered: Registered
+    receiver: Receiver
+    impostor: Callable[[], Signer]
+
+
+def open_fhi(
+    directory: Path,
+    *,
+    sender_her_id: int,
+    municipality: Party,
+    max_bytes: int,
+    faults: Faults,
+    now: Callable[[], datetime],
+) -> Fhi:
+    """Make what the folder lacks of keys, and return who evaluates messages. Arguments as ``open_receiving_end``.
+
+    Raises:
+        OSError: The folder cannot be written.
+    """
+    pki = ensure_pki(directory, now=now())
+    years = {year: profiles.load(year) for year in profiles.known_years()}
+    party = _receiver_of(years)
+    registered = Registered(
+        pki,
+        receiver=party,
+        municipality=municipality,
+        password=_ensure_password(directory / "bus-password"),
+        faults=faults,
+        now=now,
+    )
+    receiver = Receiver(
+        party=party,
+        sender_her_id=sender_her_id,
+        decrypters=registered.decrypters,
+        signers=(pki.certificate("kommune-signing"),),
+        known=registered.certificates,
+        profiles=years,
+        queues=frozenset({own_queues(sender_her_id)[0]}),
+        policy=Policy(max_bytes=max_bytes),
+    )
+    signing = load_pkcs12(pki.pkcs12("fhi-signing"), pki.passphrase(), name="fhi-signing")
+    return Fhi(pki, registered, receiver, functools.cache(functools.partial(_impostor, signing, now)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,37 +133,20 @@ def open_receiving_end(
         OSError: The folder cannot be written.
     """
     receipts_queue, error_queue = own_queues(sender_her_id)
-    pki = ensure_pki(directory, now=now())
-    queues = Queues(directory / "queues", (receipts_queue, error_queue, RECEIVER_QUEUE), dialect)
-    years = {year: profiles.load(year) for year in profiles.known_years()}
-    party = _receiver_of(years)
-    registered = Registered(
-        pki,
-        receiver=party,
-        municipality=municipality,
-        password=_ensure_password(directory / "bus-password"),
-        faults=faults,
-        now=now,
+    fhi = open_fhi(
+        directory, sender_her_id=sender_her_id, municipality=municipality, max_bytes=max_bytes, faults=faults, now=now
     )
-    signing = load_pkcs12(pki.pkcs12("fhi-signing"), pki.passphrase(), name="fhi-signing")
+    registered = fhi.registered
+    queues = Queues(directory / "queues", (receipts_queue, error_queue, RECEIVER_QUEUE), dialect)
     unbound = Fate.LOSE if dialect.loses_unroutable else Fate.RELEASE
     receiver = KprReceiver(
         RECEIVER_QUEUE,
-        receiver=Receiver(
-            party=party,
-            sender_her_id=sender_her_id,
-            decrypters=registered.decrypters,
-            signers=(pki.certificate("kommune-signing"),),
-            known=registered.certificates,
-            profiles=years,
-            queues=frozenset({receipts_queue}),
-            policy=Policy(max_bytes=max_bytes),
-        ),
+        receiver=fhi.receiver,
         answers=Answers(
-            party=party,
+            party=fhi.receiver.party,
             sender_her_id=sender_her_id,
             signer=registered.signer,
-            impostor=functools.cache(functools.partial(_impostor, signing, now)),
+            impostor=fhi.impostor,
             recipient=registered.recipient,
             error_queue=error_queue,
             apprec_version=apprec_version,
@@ -117,7 +158,23 @@ def open_receiving_end(
         now=now,
     )
     receiver.faults = faults
-    return ReceivingEnd(pki, queues, registered, receiver, unbound)
+    return ReceivingEnd(fhi.pki, queues, registered, receiver, unbound)
+
+
+def take_lock(directory: Path, now: Callable[[], datetime]) -> JournalLock:
+    """Two sandboxes in one folder would write over each other's messages.
+
+    Raises:
+        JournalLocked: Another sandbox runs in this folder.
+    """
+    try:
+        return JournalLock.acquire(directory / "sandbox", now=now)
+    except JournalLocked:
+        raise JournalLocked(
+            Text("Another sandbox runs in this folder."),
+            where=str(directory),
+            next_step=Text("End it, or use another folder."),
+        ) from None
 
 
 def own_queues(sender_her_id: int) -> tuple[str, str]:

@@ -24,7 +24,11 @@ _SOAP: Final = "http://schemas.xmlsoap.org/soap/envelope/"
 _INSTANCE: Final = "http://www.w3.org/2001/XMLSchema-instance"
 _DETAILS: Final = "http://register.nhn.no/CertificateDetails"
 _NO_ADDRESSING: Final = "http://schemas.microsoft.com/ws/2005/05/addressing/none"
-_ADDRESS_TYPES: Final = {"E_SB_ASYNC": "Asynkron AMQP kø", "E_SB_ERROR": "Feilmelding AMQP kø"}  # kodeverk 9044
+_ADDRESS_TYPES: Final = {  # kodeverk 9044
+    "E_EDI": "EDI-adresse",
+    "E_SB_ASYNC": "Asynkron AMQP kø",
+    "E_SB_ERROR": "Feilmelding AMQP kø",
+}
 _REGISTERED_FOR: Final = timedelta(days=3650)
 _NONE: Final = "-1"
 

@@ -20,7 +20,7 @@ from kpr_sender.keys.files import KeyPair, load_pkcs12
 from kpr_sender.model import Party
 from kpr_sender.sandbox.faults import FaultName, Faults
 from kpr_sender.sandbox.pki import FHI_NUMBER, KOMMUNE_NUMBER, Pki, ensure_successor
-from kpr_sender.settings.sample_file import EXCHANGE, HOST, USERNAME
+from kpr_sender.settings.sample_file import EDI_RECEIVER, EDI_SENDER, EXCHANGE, HOST, USERNAME
 
 EKSEMPEL: Final = Party("EKSEMPEL KOMMUNE", 900001, "Saksbehandling", 900002)
 """The municipality that the sample configurations name."""
@@ -33,7 +33,7 @@ class Level:
     Attributes:
         parent: HER-id and name of the level above; None for level 1.
         organisation_number: The organisation's, on both levels.
-        addresses: Of its queues, by the register's own names for them.
+        addresses: Of its queues and its EDI mailbox, by the register's own names for them.
         encryption: The certificate to encrypt for.
         signing: The certificate it signs with.
     """
@@ -48,20 +48,27 @@ class Level:
 
 
 def levels(
-    party: Party, *, organisation_number: str, queue_address: str, encryption: Certificate, signing: Certificate
+    party: Party,
+    *,
+    organisation_number: str,
+    queue_address: str,
+    edi_address: str,
+    encryption: Certificate,
+    signing: Certificate,
 ) -> tuple[Level, Level]:
-    """Return a party's two levels; queues belong to level 2.
+    """Return a party's two levels; addresses belong to level 2.
 
     Args:
         party: Who.
         organisation_number: The one in its certificates, unless it has its own.
         queue_address: What its queues' addresses begin with, ``host/exchange``.
+        edi_address: Its EDI address.
         encryption: The certificate to encrypt for.
         signing: The certificate it signs with.
     """
     number = party.organisation_number or organisation_number
     queue = f"{queue_address}/{party.service_her_id}"
-    addresses = {"E_SB_ASYNC": f"{queue}_async", "E_SB_ERROR": f"{queue}_error"}
+    addresses = {"E_EDI": edi_address, "E_SB_ASYNC": f"{queue}_async", "E_SB_ERROR": f"{queue}_error"}
     return (
         Level(party.her_id, party.name, None, number, {}, encryption, signing),
         Level(
@@ -104,7 +111,11 @@ class Registered:
     def knows(self, user: str, password: bytes) -> bool:
         """Tell whether a login is valid."""
         right_user = hmac.compare_digest(user.encode("utf-8"), USERNAME.encode("utf-8"))
-        return hmac.compare_digest(password, self._password) and right_user
+        return self.password_is(password) and right_user
+
+    def password_is(self, password: bytes) -> bool:
+        """Tell whether it is the one of the sandbox's accounts."""
+        return hmac.compare_digest(password, self._password)
 
     def register_is_down(self) -> bool:
         """Tell whether nothing is answered now."""
@@ -118,6 +129,7 @@ class Registered:
                 self._receiver,
                 organisation_number=FHI_NUMBER,
                 queue_address=address,
+                edi_address=EDI_RECEIVER,
                 encryption=self._certificate("fhi-encryption"),
                 signing=self._certificate("fhi-signing"),
             ),
@@ -125,6 +137,7 @@ class Registered:
                 self._municipality,
                 organisation_number=KOMMUNE_NUMBER,
                 queue_address=address,
+                edi_address=EDI_SENDER,
                 encryption=self.recipient(),
                 signing=self._certificate("kommune-signing"),
             ),

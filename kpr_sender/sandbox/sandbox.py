@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import ssl
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -17,9 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
-from kpr_sender.errors import JournalLocked
 from kpr_sender.journal import witness
-from kpr_sender.journal.lock import JournalLock
 from kpr_sender.model import Party
 from kpr_sender.sandbox import amqp_message
 from kpr_sender.sandbox.broker import Broker
@@ -28,13 +25,11 @@ from kpr_sender.sandbox.faults import NO_FAULTS, FaultName, Faults
 from kpr_sender.sandbox.foreign import Owner
 from kpr_sender.sandbox.ledger import Ledger
 from kpr_sender.sandbox.links import BusRules, Fate
-from kpr_sender.sandbox.pki import Pki
 from kpr_sender.sandbox.queues import dead_letter_queue
-from kpr_sender.sandbox.receiving_end import kpr_party, open_receiving_end, own_queues
+from kpr_sender.sandbox.receiving_end import kpr_party, open_receiving_end, own_queues, take_lock
 from kpr_sender.sandbox.register import Register
 from kpr_sender.sandbox.registered import EKSEMPEL
 from kpr_sender.settings.sample_file import EXCHANGE
-from kpr_sender.texts import Text
 
 MAX_MESSAGE_SIZE: Final = 50_000_000
 """The bus's bound that Helsenorge's pages name, in bytes."""
@@ -139,7 +134,7 @@ class Sandbox:
             JournalLocked: Another sandbox runs in this folder.
         """
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._lock = _take_lock(self.directory, self._now)
+        self._lock = take_lock(self.directory, self._now)
         try:
             self._begin()
         except BaseException:
@@ -163,7 +158,7 @@ class Sandbox:
         own = (self.receipts_queue, self.error_queue)
         readable = frozenset({*own, *map(dead_letter_queue, own)})
         rules = BusRules(EXCHANGE, readable, self._behaviour.max_message_size, self._dialect)
-        tls = _tls_context(end.pki)
+        tls = end.pki.server_context()
         broker = Broker(rules, self._queues, self, tls=tls if self._behaviour.tls else None, port=self._port)
         broker.start()
         try:
@@ -291,22 +286,3 @@ class Sandbox:
 
         self._broker.call(run)
         return result.result(_CALL_TIMEOUT)
-
-
-def _take_lock(directory: Path, now: Callable[[], datetime]) -> JournalLock:
-    """Two sandboxes in one folder would write over each other's queues."""
-    try:
-        return JournalLock.acquire(directory / "sandbox", now=now)
-    except JournalLocked:
-        raise JournalLocked(
-            Text("Another sandbox runs in this folder."),
-            where=str(directory),
-            next_step=Text("End it, or use another folder."),
-        ) from None
-
-
-def _tls_context(pki: Pki) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(pki.tls_certificate, pki.tls_key)
-    return context

@@ -18,7 +18,6 @@ from typing import Final
 
 from kpr_sender.durable import sync_folder
 
-_SUFFIX: Final = ".amqp"
 _DRAFT: Final = "draft"
 
 
@@ -28,7 +27,7 @@ class Entry:
 
     Attributes:
         number: Its place in order of arrival.
-        path: Its file: the complete AMQP message as it came.
+        path: Its file: the complete message as it came.
         returned: How often it was given out and came back, since the start.
         failed: How often by a reader that failed or disconnected, not by one that released it.
         since: When it came, or was found at the start; monotonic, in seconds.
@@ -45,7 +44,7 @@ class Entry:
     longest_held: float = 0.0
 
     def read(self) -> bytes:
-        """Return the AMQP message."""
+        """Return the message."""
         return self.path.read_bytes()
 
 
@@ -54,13 +53,15 @@ class Spool:
 
     Args:
         folder: Made where missing, with mode 0700.
+        suffix: Ends the name of a message's file.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, suffix: str = ".amqp") -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._folder = folder
+        self._suffix = suffix
         (folder / _DRAFT).unlink(missing_ok=True)
-        entries = [Entry(int(path.stem), path) for path in folder.glob(f"*{_SUFFIX}")]
+        entries = [Entry(int(path.stem), path) for path in folder.glob(f"*{suffix}")]
         self.ready = deque(sorted(entries, key=lambda entry: entry.number))
         """What can be given out, oldest first."""
         self._last = self.ready[-1].number if self.ready else 0
@@ -77,7 +78,7 @@ class Spool:
             file.flush()
             os.fsync(file.fileno())
         self._last += 1
-        entry = Entry(self._last, self._folder / f"{self._last:09}{_SUFFIX}")
+        entry = Entry(self._last, self._folder / f"{self._last:09}{self._suffix}")
         draft.rename(entry.path)
         sync_folder(self._folder)
         self.ready.append(entry)

@@ -16,6 +16,9 @@ USERNAME: Final = "kommune"
 HOST: Final = "127.0.0.1"
 RECEIVER_QUEUE: Final = "171479_async"
 """KPR Validering's: that is whom the sandbox plays."""
+EDI_SENDER: Final = "kommune@sandbox.example"
+EDI_RECEIVER: Final = "kpr@sandbox.example"
+"""Whose EDI addresses the sandbox has."""
 REGISTER_PATH: Final = "/v1/AR/Basic"
 
 _COLUMN: Final = 64

@@ -25,10 +25,13 @@ from kpr_sender.messages import hodemelding, transport
 from kpr_sender.messages.hodemelding import Hodemelding
 from kpr_sender.messages.splice import splice
 from kpr_sender.model import Environment, MessageType, Party
+from kpr_sender.sandbox.edi_sandbox import EdiSandbox
+from kpr_sender.sandbox.faults import Faults
 from kpr_sender.sandbox.pki import Pki, ensure_pki
 from kpr_sender.sandbox.sample import write_pair
 from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from tests.sandbox.bus_client import BusClient
+from tests.sandbox.edi_client import EdiMunicipality
 
 SENDER = Party("EKSEMPEL KOMMUNE", 900001, "Saksbehandling", 900002)
 PLAIN = Behaviour(tls=False)
@@ -137,3 +140,20 @@ def connect(folder: Path) -> Iterator[Callable[[Sandbox], BusClient]]:
             return connection
 
         yield client
+
+
+@pytest.fixture
+def run_edi(folder: Path) -> Iterator[Callable[..., EdiSandbox]]:
+    """Start sandboxes that speak EDI in the test's folder, with the faults named; all are closed at the end."""
+    with ExitStack() as running:
+
+        def start(*faults: str) -> EdiSandbox:
+            active = Faults.parse(faults, "edi")
+            return running.enter_context(EdiSandbox(folder, sender_her_id=SENDER.service_her_id, faults=active))
+
+        yield start
+
+
+@pytest.fixture
+def edi_sender(municipality: Municipality) -> EdiMunicipality:
+    return EdiMunicipality(municipality)

@@ -352,7 +352,7 @@ def test_faults_combine(scene: Scene) -> None:
 
 
 def test_every_fault_has_a_test_here() -> None:
-    names = "test_register.py", "test_faults.py"
+    names = "test_register.py", "test_edi_faults.py", "test_faults.py"
     source = "".join(Path(__file__).with_name(name).read_text("utf-8") for name in names)
     assert [name for name in FaultName if f'"{name}' not in source.split("def test_every_fault")[0]] == []
 
