@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import ssl
+import struct
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,8 +19,9 @@ from typing import Final
 from kpr_sender.bus.dial import NOT_TLS, TOO_OLD, VERIFY_ERRORS, keep_unsent_here
 from kpr_sender.bus.port import Handshake
 from kpr_sender.deadline import HEARD_WITHIN, Stopped, never
-from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprError
+from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprError, LoginRefused
 from kpr_sender.net import is_loopback, open_socket, start_tls, verifying
+from kpr_sender.settings.secrets import Secret
 from kpr_sender.texts import Text
 
 _NOT_VERIFIED: Final = Text("cannot be verified")
@@ -140,6 +145,57 @@ class MailServer:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class MailboxAccount:
+    """A mailbox's server, and who we are there.
+
+    Attributes:
+        tls: Whether the connection begins with TLS; without it only on this machine, since each session logs in.
+        seconds: Longest time for connecting and logging in.
+        login: Entered around each login; raises ``AccessRefused`` where it is not to be tried now.
+        stopped: Ends whatever waits within a second.
+    """
+
+    server: MailServer
+    user: str
+    password: Secret
+    tls: bool = True
+    seconds: float = 30.0
+    login: Callable[[], AbstractContextManager[None]] = nullcontext
+    stopped: Stopped = never
+
+    @contextlib.contextmanager
+    def connected(self) -> Iterator[socket.socket]:
+        """Yield a connection that a login may go over; closed at the end. Raises as ``MailServer.dial``."""
+        connection = self.server.dial(self.seconds, tls=self.tls, stopped=self.stopped)
+        try:
+            connection.settimeout(self.seconds)
+            self.server.require_safe(connection)
+            yield connection
+        finally:
+            with contextlib.suppress(OSError):
+                connection.close()
+
+    def refused(self, words: str, *, not_now: bool, not_us: bool) -> KprError:
+        """Return that the login was refused: for now, for us as we are, or for what user and password are."""
+        if not_now:
+            said = Text("The mailbox cannot be opened now ({words}).", words=words)
+            return BusUnreachable(said, where=self.server.where)
+        kind = AccessRefused if not_us else LoginRefused
+        return kind(
+            Text("The mailbox refused the login ({words}).", words=words),
+            where=self.server.where,
+            next_step=Text(
+                "Check edi.mailbox_user and its password; a wrong one again and again may lock the account."
+            ),
+        )
+
+    def unreadable(self, error: Exception) -> BusUnreachable:
+        """Return that the connection ended, or something came that is no answer."""
+        said = Text("The mailbox cannot be read ({words}).", words=words_of(error))
+        return BusUnreachable(said, where=self.server.where)
+
+
 def on_this_machine(connected: socket.socket) -> bool:
     """Tell whether a connection ends on this machine."""
     try:
@@ -164,6 +220,30 @@ def handshake_of(connected: socket.socket) -> Handshake | None:
     cipher = connected.cipher()
     shown = f"{connected.version()}, {cipher[0] if cipher else 'no cipher'}"
     return Handshake(shown, connected.getpeercert(binary_form=True))
+
+
+def drain(connected: socket.socket, seconds: float) -> None:
+    """Wait until the other side's machine has all that was written, where this system can say so (Linux).
+
+    What waits here still goes out when nobody expects it any more: without this, a mail whose end is written is in
+    doubt while most of it has not left.
+
+    Raises:
+        OSError: The connection has ended; ``TimeoutError`` where it has not got it in time.
+    """
+    if sys.platform != "linux":
+        return
+    from fcntl import ioctl  # noqa: PLC0415 - POSIX alone has it
+    from termios import TIOCOUTQ  # noqa: PLC0415 - the same
+
+    ends, pause = time.monotonic() + seconds, 0.0005
+    while struct.unpack("i", ioctl(connected.fileno(), TIOCOUTQ, b"\0" * 4))[0]:  # Linux calls it SIOCOUTQ: tcp(7)
+        if code := connected.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(code, os.strerror(code))  # what was not taken by then counts as waiting for ever
+        if time.monotonic() > ends:
+            raise TimeoutError
+        time.sleep(pause)
+        pause = min(2 * pause, 0.1)
 
 
 @contextlib.contextmanager

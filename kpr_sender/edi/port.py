@@ -31,8 +31,7 @@ class OutgoingMail:
         message_id: The eb:MessageId: begins each attempt's Message-ID and ENVID.
         sender: Our address, for MAIL FROM.
         recipient: The receiver's, for RCPT TO.
-        head: Header lines that are the same at every attempt, each ended by CRLF, without the empty line. Date and
-            Message-ID are put before them at each attempt.
+        head: Headers that are the same at every attempt, as ``EbxmlMail.head`` has them.
         body: The stored sealed bytes, lines ended by CRLF: sent exactly so.
         may_begin: Asked before the first byte of the mail leaves; where it says no, nothing of it does.
     """
@@ -40,7 +39,7 @@ class OutgoingMail:
     message_id: str
     sender: str
     recipient: str
-    head: bytes = field(repr=False)
+    head: tuple[tuple[str, str], ...] = field(repr=False)
     body: bytes = field(repr=False)
     may_begin: Callable[[], bool] = field(default=always, repr=False, compare=False)
 

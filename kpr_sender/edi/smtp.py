@@ -9,12 +9,12 @@ import secrets
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from types import TracebackType
 from typing import Self
 
 from kpr_sender.bus.port import Outcome
 from kpr_sender.deadline import Stopped, never
+from kpr_sender.ebxml.mail import attempt_id, header_block
 from kpr_sender.edi import smtp_replies
 from kpr_sender.edi.dial import MailServer, handshake_of
 from kpr_sender.edi.port import OutgoingMail, SmtpProbe
@@ -82,18 +82,19 @@ class SmtpSender:
         *accepted* for 250 to the end of the mail; *in doubt* where the end may have left and nothing came;
         *not sent* for all else, each reply of 4xx and 5xx included.
         """
-        if not _is_sound(mail):
+        # Its own at each attempt: NHN does not process a second mail with a known Message-ID.
+        attempt = attempt_id(mail.message_id, self._random())
+        head = header_block(mail.head, at=self._now(), attempt=attempt, host=mail.sender.rpartition("@")[2])
+        if not _is_sound(mail, head):
             why = Text("The sealed mail's lines do not end as a mail's do, or an address is none.")
             return smtp_replies.not_begun(InternalError(why))
-        token = self._random()
-        head = self._head(mail, token)
         if (length := len(head) + len(mail.body)) > self._settings.max_mail_bytes:
             return smtp_replies.too_large(length, self._settings.max_mail_bytes, "edi.max_mail_bytes")
         try:
             session = self._connected()
         except KprError as error:
             return smtp_replies.not_connected(error)
-        return session.submit(mail, head, f"{mail.message_id}.{token}", self._settings.answer_timeout)
+        return session.submit(mail, head, attempt, self._settings.answer_timeout)
 
     def probe(self) -> SmtpProbe:
         """Connect, log in, and say what the server says of itself; no mail is sent. Raises as ``connect`` does."""
@@ -137,22 +138,11 @@ class SmtpSender:
         )
         return self._session
 
-    def _head(self, mail: OutgoingMail, token: str) -> bytes:
-        """Return all header lines of an attempt, and the empty one.
 
-        A receiver does not process a second mail with a known Message-ID (NHN, ebXML), so each attempt has its own; it
-        begins with the eb:MessageId, as ENVID does, so that a bounce or SOAP Fault leads back to that.
-        """
-        host = mail.sender.rpartition("@")[2]
-        date = format_datetime(self._now())
-        lines = f"Date: {date}\r\nMessage-ID: <{mail.message_id}.{token}@{host}>\r\n"
-        return lines.encode("ascii") + mail.head + b"\r\n"
-
-
-def _is_sound(mail: OutgoingMail) -> bool:
+def _is_sound(mail: OutgoingMail, head: bytes) -> bool:
     """Tell whether each line of a mail ends with CRLF, and nothing else ends one: servers differ on all else."""
-    names = mail.sender, mail.recipient, mail.message_id
+    names = mail.sender, mail.recipient
     return all(name.isascii() and name.isprintable() and not set(name) & set(" <>") for name in names) and all(
         part.endswith(b"\r\n") and part.count(b"\r") == part.count(b"\n") == part.count(b"\r\n")
-        for part in (mail.head, mail.body)
+        for part in (head, mail.body)
     )

@@ -18,7 +18,7 @@ from typing import Final
 from kpr_sender.bus.port import Outcome, Reach, Verdict
 from kpr_sender.deadline import Stopped, never
 from kpr_sender.edi import smtp_replies
-from kpr_sender.edi.dial import MailServer, cut_off, on_this_machine, words_of
+from kpr_sender.edi.dial import MailServer, cut_off, drain, on_this_machine, words_of
 from kpr_sender.edi.port import OutgoingMail
 from kpr_sender.edi.smtp_connection import CHUNK_SECONDS, Connection, NoReply, dot_stuffed, xtext
 from kpr_sender.edi.smtp_replies import Refused, Reply, Stage, required
@@ -131,21 +131,19 @@ class SmtpSession:
     def quit(self) -> None:
         """Say goodbye where that goes at once, and hang up."""
         with contextlib.suppress(OSError):
-            self._smtp.sock.settimeout(_GOODBYE_SECONDS)
-            with cut_off(self._smtp.sock, _GOODBYE_SECONDS):
-                self._smtp.docmd("QUIT")
+            self._ask("QUIT", seconds=_GOODBYE_SECONDS)
         self.close()
 
     def close(self) -> None:
         """Hang up. Safe to call twice."""
         self._smtp.close()
 
-    def _ask(self, command: str, arguments: str = "") -> Reply:
-        connected = self._smtp.sock
+    def _ask(self, command: str, arguments: str = "", *, seconds: float | None = None) -> Reply:
+        connected: socket.socket | None = self._smtp.sock  # smtplib has none once it is closed
         if connected is None:
             raise NoReply(Text("the connection ended"))
-        connected.settimeout(self._seconds)
-        with cut_off(connected, self._seconds):
+        connected.settimeout(seconds or self._seconds)
+        with cut_off(connected, seconds or self._seconds):
             return self._smtp.ask(command, arguments)
 
     def _ehlo(self) -> None:
@@ -203,7 +201,7 @@ class SmtpSession:
     def _begun(self, mail: OutgoingMail, length: int, envelope_id: str) -> Outcome | None:
         """Ask for leave to send; return how it ended where there is none."""
         where = self._server.where
-        eight_bit = not (mail.head.isascii() and mail.body.isascii())
+        eight_bit = not mail.body.isascii()
         if (ended := self._cannot(length, eight_bit=eight_bit)) is not None:
             return ended
         options, notify = self._options(length, envelope_id, eight_bit=eight_bit)
@@ -246,6 +244,7 @@ class SmtpSession:
                 smtp.sock.sendall(chunk)
                 sent += len(chunk)
                 reached(FaultPoint.MID_TRANSFER)
+            drain(smtp.sock, CHUNK_SECONDS)
             if (reply := smtp.spoke_first()) is not None:
                 return smtp_replies.not_sent(Refused(Stage.BODY, reply), Reach.INCOMPLETE, sent, where)
         except OSError as error:

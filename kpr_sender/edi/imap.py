@@ -1,0 +1,256 @@
+"""A mailbox over IMAP: EXAMINE and BODY.PEEK to look, which change nothing; SELECT only to take one mail out.
+
+A mail is taken out by UID EXPUNGE (RFC 4315) or UID MOVE (RFC 6851). A plain EXPUNGE would remove what others have
+marked for deletion, too: where the server has neither, nothing is removed.
+"""
+
+from __future__ import annotations
+
+import imaplib
+import logging
+import re
+import socket
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+from imapclient import IMAPClient  # type: ignore[import-untyped]  # it says no types
+from imapclient.exceptions import (  # type: ignore[import-untyped]  # it says no types
+    IMAPClientAbortError,
+    IMAPClientError,
+)
+
+from kpr_sender.edi.dial import MailboxAccount, cut_off, handshake_of
+from kpr_sender.edi.port import HEAD_BYTES, MailboxLook, MailboxProbe, MailEntry
+from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid
+from kpr_sender.privacy import foreign_text
+from kpr_sender.texts import Text
+
+TAKEN: Final = "kpr-sender"
+"""Folder below ours that a mail is moved to where the server has MOVE and no UID EXPUNGE; made when it is needed."""
+_AT_ONCE: Final = 25  # mails whose heads are asked for together
+_SESSION_BYTES: Final = 64_000_000  # of answers, beside a whole mail
+_LINE: Final = 1_000_000  # bytes, as imaplib's own
+_SESSION_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 30.0
+_NOT_NOW: Final = re.compile(r"\[(UNAVAILABLE|INUSE|LIMIT|SERVERBUG)\]", re.IGNORECASE)  # RFC 5530
+_NOT_US: Final = re.compile(
+    r"\[(AUTHORIZATIONFAILED|PRIVACYREQUIRED|CONTACTADMIN|NOPERM)\]|LOGINDISABLED", re.IGNORECASE
+)
+_SIZE: Final = b"RFC822.SIZE"
+
+# At the level DEBUG it writes what it reads, which is others' mail, into whatever log the process has (promise G6).
+logging.getLogger("imapclient").setLevel(logging.CRITICAL + 1)
+
+
+class _Wire(imaplib.IMAP4):
+    """imaplib over a socket of ours, which takes no more than we have asked for: a literal is as long as it says."""
+
+    def __init__(self, connected: socket.socket, most: int) -> None:
+        self._connected = connected
+        self._left = most
+        super().__init__()
+
+    def open(self, host: str = "", port: int = 0, _timeout: float | None = None) -> None:
+        self.host, self.port = host, port
+        self.sock = self._connected
+        self._stream = self.sock.makefile("rb")
+
+    def read(self, size: int) -> bytes:
+        self._count(size)
+        return self._stream.read(size)
+
+    def readline(self) -> bytes:
+        line = self._stream.readline(_LINE)
+        self._count(len(line))
+        return line
+
+    def shutdown(self) -> None:
+        self._stream.close()
+        self.sock.close()
+
+    def _count(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise self.abort(Text("it answers more than was asked for"))
+
+
+class _Client(IMAPClient):  # type: ignore[misc]  # it says no types
+    """IMAPClient over a socket of ours."""
+
+    def __init__(self, connected: socket.socket, most: int) -> None:
+        self._connected, self._most = connected, most
+        super().__init__("", ssl=False)
+
+    def _create_IMAP4(self) -> _Wire:  # noqa: N802 - the library's name
+        return _Wire(self._connected, self._most)
+
+    def _set_read_timeout(self) -> None:
+        """Leave the socket's own."""
+
+
+class ImapMailbox:
+    """A folder behind an IMAP server, as ``Mailbox`` says. Keys are UIDVALIDITY and UID.
+
+    Args:
+        account: The server, and who we are there.
+        folder: Of the mailbox.
+        max_inbound: The largest mail that is fetched, in bytes.
+    """
+
+    def __init__(self, account: MailboxAccount, folder: str, max_inbound: int) -> None:
+        self._account = account
+        self._folder = folder
+        self._max_inbound = max_inbound
+
+    def look(self, known: Collection[str] = frozenset()) -> MailboxLook:
+        """Look at what lies there: EXAMINE, sizes, and BODY.PEEK of the headers of what is not known."""
+        found: list[MailEntry] = []
+        with self._session() as client:
+            ends = time.monotonic() + _LOOK_SECONDS
+            validity, sizes = self._examined(client)
+            keys = {uid: f"{validity}.{uid}" for uid in sizes}
+            new = [uid for uid in sorted(sizes) if keys[uid] not in known]
+            complete = True
+            for at in range(0, len(new), _AT_ONCE):
+                if time.monotonic() > ends:
+                    complete = False
+                    break
+                asked = new[at : at + _AT_ONCE]
+                heads = client.fetch(asked, [f"BODY.PEEK[HEADER]<0.{HEAD_BYTES}>"])
+                found += [
+                    MailEntry(keys[uid], sizes[uid], _body(heads[uid])[:HEAD_BYTES]) for uid in asked if uid in heads
+                ]
+        return MailboxLook(tuple(found), frozenset(keys.values()), complete)
+
+    def fetch(self, entry: MailEntry) -> bytes | None:
+        """Return one whole mail: EXAMINE and BODY.PEEK, so that it stays unseen."""
+        with self._session() as client:
+            uid = self._uid(entry, client.select_folder(self._folder, readonly=True))
+            if uid is None:
+                return None
+            sizes = client.fetch([uid], [_SIZE])
+            if uid not in sizes or _number(sizes[uid]) > self._max_inbound:
+                return None
+            found = client.fetch([uid], [f"BODY.PEEK[]<0.{self._max_inbound + 1}>"])
+            content = _body(found[uid]) if uid in found else None
+            return content if content is not None and len(content) <= self._max_inbound else None
+
+    def take(self, entry: MailEntry) -> bool:
+        """Take one mail out: SELECT, and UID EXPUNGE or UID MOVE of it alone."""
+        with suppress(BusUnreachable, ConfigInvalid), self._session() as client:
+            uid = self._uid(entry, client.select_folder(self._folder))
+            if uid is None or uid not in client.fetch([uid], ["UID"]):
+                return False
+            if client.has_capability("UIDPLUS"):
+                client.add_flags([uid], [b"\\Deleted"], silent=True)
+                client.uid_expunge([uid])
+            elif client.has_capability("MOVE"):
+                client.move([uid], self._taken_folder(client))
+            else:
+                return False
+            return uid not in client.fetch([uid], ["UID"])
+        return False
+
+    def leave(self, entry: MailEntry) -> None:
+        """Leave a mail as it is."""
+
+    def probe(self) -> MailboxProbe:
+        """Say what lies there."""
+        with self._session() as client:
+            validity, sizes = self._examined(client)
+            can_take = bool(client.has_capability("UIDPLUS") or client.has_capability("MOVE"))
+            shown = handshake_of(client.socket())
+            return MailboxProbe(shown, frozenset(f"{validity}.{uid}" for uid in sizes), can_take)
+
+    def close(self) -> None:
+        """Nothing is open between two calls."""
+
+    def _examined(self, client: _Client) -> tuple[int, dict[int, int]]:
+        """Return the folder's UIDVALIDITY, and each mail's UID with its size; nothing changes by it."""
+        said = client.select_folder(self._folder, readonly=True)
+        sizes = client.fetch("1:*", [_SIZE]) if said.get(b"EXISTS") else {}
+        return int(said.get(b"UIDVALIDITY", 0)), {uid: _number(one) for uid, one in sizes.items()}
+
+    def _uid(self, entry: MailEntry, said: Mapping[bytes, Any]) -> int | None:
+        """Return a mail's UID; None where UIDs mean other mails by now."""
+        validity, _, uid = entry.key.partition(".")
+        same = validity == str(int(said.get(b"UIDVALIDITY", 0)))
+        return int(uid) if same and uid.isascii() and uid.isdigit() else None
+
+    def _taken_folder(self, client: _Client) -> str:
+        found = client.list_folders("", self._folder)
+        delimiter = found[0][1].decode("ascii", "replace") if found and found[0][1] else "/"
+        folder = f"{self._folder}{delimiter}{TAKEN}"
+        if not client.folder_exists(folder):
+            client.create_folder(folder)
+        return folder
+
+    @contextmanager
+    def _session(self) -> Iterator[_Client]:
+        account = self._account
+        try:
+            with account.connected() as connection:
+                with cut_off(connection, account.seconds, account.stopped):
+                    client = _Client(connection, _SESSION_BYTES + self._max_inbound)
+                    self._log_in(client)
+                with cut_off(connection, _SESSION_SECONDS, account.stopped):
+                    yield client
+                    with suppress(IMAPClientError, OSError):
+                        client.logout()
+        except IMAPClientAbortError as error:
+            raise account.unreadable(error) from None
+        except IMAPClientError as error:
+            raise self._refused(error) from None
+        except (OSError, ValueError, LookupError, TypeError) as error:  # it fails in many ways on what is no IMAP
+            raise account.unreadable(error) from None
+
+    def _log_in(self, client: _Client) -> None:
+        user, password = self._account.user, self._account.password.reveal()
+        with self._account.login():
+            try:
+                if client.has_capability("AUTH=PLAIN"):
+                    client.plain_login(user, password)
+                elif (user + password).isascii():
+                    client.login(user, password)
+                else:
+                    raise AccessRefused(
+                        Text("The IMAP server takes user and password in ASCII only."),
+                        where=self._account.server.where,
+                    )
+            except IMAPClientAbortError:
+                raise
+            except IMAPClientError as error:
+                if isinstance(error.__context__, IMAPClientAbortError):
+                    raise error.__context__ from None
+                words = foreign_text(_words(error))
+                not_now, not_us = (bool(sign.search(words)) for sign in (_NOT_NOW, _NOT_US))
+                raise self._account.refused(words, not_now=not_now, not_us=not_us) from None
+
+    def _refused(self, error: Exception) -> ConfigInvalid:
+        return ConfigInvalid(
+            Text(
+                "The IMAP server refused the folder {folder} ({words}).",
+                folder=self._folder,
+                words=foreign_text(_words(error)),
+            ),
+            where=self._account.server.where,
+            next_step=Text("Check edi.mailbox: the folder stands behind the port, as in imaps://host:993/INBOX."),
+        )
+
+
+def _number(answer: Mapping[bytes, Any]) -> int:
+    size = answer.get(_SIZE, 0)
+    return size if isinstance(size, int) else 0
+
+
+def _body(answer: Mapping[bytes, Any]) -> bytes:
+    """Return what BODY.PEEK asked for; the answer calls it BODY[...]<0>."""
+    found = next((value for name, value in answer.items() if name.startswith(b"BODY[")), b"")
+    return found if isinstance(found, bytes) else b""
+
+
+def _words(error: Exception) -> str:
+    said = error.args[0] if error.args else ""
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)

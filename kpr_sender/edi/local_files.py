@@ -1,0 +1,97 @@
+"""Mails that lie in folders of this machine: what a Maildir and a folder of whole mails have in common."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from kpr_sender.edi.port import HEAD_BYTES
+from kpr_sender.errors import BusUnreachable, ConfigInvalid, KprError
+from kpr_sender.regular_file import NotRegular, TooLarge, open_regular, read_bounded
+from kpr_sender.texts import Text
+
+_HEAD_ENDS: Final = (b"\r\n\r\n", b"\n\n")
+
+
+@dataclass(frozen=True, slots=True)
+class MailFile:
+    """A file as it was found; equal to itself as long as it is unchanged."""
+
+    path: Path
+    size: int
+    mtime_ns: int
+
+
+def mail_files(folder: Path) -> Iterator[MailFile]:
+    """Yield a folder's regular files that are not hidden, through no link.
+
+    Raises:
+        ConfigInvalid, BusUnreachable: As ``readable`` says.
+    """
+    with readable(folder), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(".") or not entry.is_file(follow_symlinks=False):
+                continue
+            try:
+                found = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:  # moved by another reader meanwhile
+                continue
+            yield MailFile(Path(entry.path), found.st_size, found.st_mtime_ns)
+
+
+def head_of(file: MailFile) -> bytes | None:
+    """Return a file's header lines, with the empty one; None where it is there no more. Raises as ``readable``."""
+    try:
+        with readable(file.path), open_regular(file.path, follow=False) as opened:
+            beginning = opened.read(HEAD_BYTES)
+    except (FileNotFoundError, NotRegular):
+        return None
+    ends = [at + len(mark) for mark in _HEAD_ENDS if (at := beginning.find(mark)) >= 0]
+    return beginning[: min(ends, default=len(beginning))]
+
+
+def content_of(path: Path, most: int) -> bytes | None:
+    """Return all of a file; None where it is there no more, or has more than ``most`` bytes. Raises as ``readable``."""
+    try:
+        with readable(path), open_regular(path, follow=False) as opened:
+            return read_bounded(opened, most)
+    except (FileNotFoundError, NotRegular, TooLarge):
+        return None
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Raise what an error of the file system means to a person.
+
+    Raises:
+        FileNotFoundError, NotRegular, TooLarge: Of a file: the caller's matter.
+        ConfigInvalid: It may not be read.
+        BusUnreachable: It cannot be read now.
+    """
+    try:
+        yield
+    except (FileNotFoundError, NotRegular, TooLarge):
+        raise
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def no_such_folder(path: Path, next_step: Text) -> ConfigInvalid:
+    """Return that the configured folder is not there."""
+    return ConfigInvalid(Text("There is no such folder."), where=f"edi.mailbox: {path}", next_step=next_step)
+
+
+def _unreadable(path: Path, error: OSError) -> KprError:
+    if isinstance(error, PermissionError):
+        return ConfigInvalid(
+            Text("The mailbox cannot be read: {reason}.", reason=error.strerror),
+            where=f"edi.mailbox: {path}",
+            next_step=Text("Let the user that runs kpr-send read and write there."),
+        )
+    return BusUnreachable(
+        Text("The mailbox cannot be read: {reason}.", reason=error.strerror), where=f"edi.mailbox: {path}"
+    )

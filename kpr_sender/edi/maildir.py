@@ -1,0 +1,81 @@
+"""A Maildir: what lies in ``new`` stays there unread, flags stay, and only what is taken is removed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from kpr_sender.durable import sync_folder
+from kpr_sender.edi.local_files import MailFile, content_of, head_of, mail_files, no_such_folder
+from kpr_sender.edi.port import MailboxLook, MailboxProbe, MailEntry
+from kpr_sender.texts import Text
+
+_FOLDERS: Final = ("new", "cur")
+_FLAGS: Final = ":2,"
+_IS_NONE: Final = Text('Name a Maildir, which has the folders new, cur and tmp: edi.mailbox = "maildir:/path".')
+
+
+class MaildirMailbox:
+    """A Maildir, as ``Mailbox`` says. Keys are names without flags: another reader may change those, and move files.
+
+    Args:
+        path: Its folder, with ``new`` and ``cur`` in it.
+        max_inbound: The largest mail that is fetched, in bytes.
+    """
+
+    def __init__(self, path: Path, max_inbound: int) -> None:
+        self._path = path
+        self._max_inbound = max_inbound
+
+    def look(self, known: Collection[str] = frozenset()) -> MailboxLook:
+        """Look at what lies there."""
+        files = {_key(file.path): file for file in sorted(self._files(), key=lambda one: one.path.name)}
+        new = [(key, file, head_of(file)) for key, file in files.items() if key not in known]
+        found = tuple(MailEntry(key, file.size, head) for key, file, head in new if head is not None)
+        return MailboxLook(found, frozenset(files), complete=len(found) == len(new))
+
+    def fetch(self, entry: MailEntry) -> bytes | None:
+        """Return one whole mail."""
+        path = self._find(entry)
+        return None if path is None else content_of(path, self._max_inbound)
+
+    def take(self, entry: MailEntry) -> bool:
+        """Remove a mail of ours."""
+        path = self._find(entry)
+        if path is None:
+            return False
+        try:
+            path.unlink()
+            sync_folder(path.parent)
+        except OSError:
+            return False
+        return True
+
+    def leave(self, entry: MailEntry) -> None:
+        """Leave a mail as it is."""
+
+    def probe(self) -> MailboxProbe:
+        """Say what lies there."""
+        return MailboxProbe(None, frozenset(_key(file.path) for file in self._files()), can_take=True)
+
+    def close(self) -> None:
+        """Nothing is open between two calls."""
+
+    def _files(self) -> Iterator[MailFile]:
+        for name in _FOLDERS:
+            try:
+                yield from mail_files(self._path / name)
+            except (FileNotFoundError, NotADirectoryError):
+                raise no_such_folder(self._path / name, _IS_NONE) from None
+
+    def _find(self, entry: MailEntry) -> Path | None:
+        """Return where a mail lies now."""
+        with suppress(StopIteration):
+            return next(file.path for file in self._files() if _key(file.path) == entry.key)
+        return None
+
+
+def _key(path: Path) -> str:
+    return path.name.partition(_FLAGS)[0]

@@ -1,0 +1,209 @@
+"""A mailbox over POP3 (RFC 1939): short sessions, TOP to look, RETR of what is asked for, DELE of what is taken.
+
+A POP3 session keeps every other reader out, so none is longer than five seconds (promise G8); what is not seen by then
+is seen by the next look. Nothing is deleted but by a session that ends with QUIT and is told so.
+"""
+
+from __future__ import annotations
+
+import poplib
+import socket
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from kpr_sender.edi.dial import MailboxAccount, cut_off, handshake_of
+from kpr_sender.edi.port import HEAD_BYTES, MailboxLook, MailboxProbe, MailEntry
+from kpr_sender.errors import BusUnreachable, ConfigInvalid
+from kpr_sender.privacy import foreign_text
+from kpr_sender.texts import Text
+
+SESSION_SECONDS: Final = 5.0
+"""How long a session may be; what it is for ends a second before, so that it can say goodbye."""
+_LOOK_SECONDS: Final = 3.5
+_LIST_BYTES: Final = 16_000_000  # a list of half a million mails
+_PIECE: Final = 1 << 16  # bytes of a line that are read at once
+# RFC 2449, 8 and RFC 3206; and how servers say without a code that another session has the mailbox.
+_NOT_NOW: Final = ("[IN-USE]", "[SYS/TEMP]", "[LOGIN-DELAY]", "LOCK", "IN USE")
+_NOT_US: Final = "[SYS/PERM]"
+
+
+class _Connection(poplib.POP3):
+    """poplib's commands over a socket of ours; answers of any number and length of lines, bounded by us.
+
+    poplib itself fails on a line of more than 2,048 bytes, which HTML mail often has, and holds all that comes.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._connected = connected
+        super().__init__("")
+
+    def _create_socket(self, _timeout: float | None) -> socket.socket:
+        return self._connected
+
+    def text(self, command: str, most: int) -> tuple[bytes, bool]:
+        """Return the lines of an answer, each with its end, and whether they are all; the rest is read and dropped.
+
+        Raises:
+            poplib.error_proto: The server said no, or hung up.
+        """
+        self._putcmd(command)  # type: ignore[attr-defined]  # the library's own; it has none in public
+        self._getresp()  # type: ignore[attr-defined]  # the same
+        kept, complete, begins = bytearray(), True, True
+        while piece := self.file.readline(_PIECE):
+            if begins and piece.startswith(b"."):
+                if piece.rstrip(b"\r\n") == b".":
+                    return bytes(kept), complete
+                piece = piece[1:]
+            begins = piece.endswith(b"\n")
+            complete = complete and len(kept) + len(piece) <= most
+            kept += piece[: most - len(kept)]
+        raise poplib.error_proto(Text("the connection ended"))
+
+    def numbers(self, command: str) -> dict[int, str]:
+        """Return what the server says of each mail: its number and one word."""
+        found, complete = self.text(command, _LIST_BYTES)
+        if not complete:
+            raise poplib.error_proto(Text("there are too many mails"))
+        pairs = (line.split() for line in found.decode("ascii", "replace").splitlines())
+        return {int(pair[0]): pair[1] for pair in pairs if len(pair) > 1 and pair[0].isdigit()}
+
+
+class Pop3Mailbox:
+    """A mailbox behind a POP3 server, as ``Mailbox`` says. Keys are UIDLs.
+
+    Args:
+        account: The server, and who we are there.
+        max_inbound: The largest mail that is fetched, in bytes.
+    """
+
+    def __init__(self, account: MailboxAccount, max_inbound: int) -> None:
+        self._account = account
+        self._max_inbound = max_inbound
+
+    def look(self, known: Collection[str] = frozenset()) -> MailboxLook:
+        """Look at what lies there: UIDL, LIST, and TOP of what is not known."""
+        found: list[MailEntry] = []
+        with self._session() as session:
+            ends = time.monotonic() + _LOOK_SECONDS
+            numbers = self._keys(session)
+            new = [(key, number) for key, number in numbers.items() if key not in known]
+            sizes = session.numbers("LIST") if new else {}
+            for key, number in new:
+                if time.monotonic() > ends:
+                    break
+                size = sizes.get(number, "")
+                found.append(MailEntry(key, int(size) if size.isdigit() else 0, self._head(session, number)))
+        return MailboxLook(tuple(found), frozenset(numbers), complete=len(found) == len(new))
+
+    def fetch(self, entry: MailEntry) -> bytes | None:
+        """Return one whole mail: RETR."""
+        with self._session() as session:
+            number = self._keys(session).get(entry.key)
+            if number is None:
+                return None
+            size = session.numbers("LIST").get(number, "")
+            if size.isdigit() and int(size) > self._max_inbound:
+                return None
+            content, complete = session.text(f"RETR {number}", self._max_inbound)
+            return content if complete else None
+
+    def take(self, entry: MailEntry) -> bool:
+        """Delete a mail of ours; only QUIT does it, and where that is not answered it is not certain."""
+        try:
+            with self._session() as session:
+                number = self._keys(session).get(entry.key)
+                if number is None:
+                    return False
+                session.dele(number)
+                session.quit()
+        except BusUnreachable:
+            return False
+        return True
+
+    def leave(self, entry: MailEntry) -> None:
+        """Leave a mail as it is."""
+
+    def probe(self) -> MailboxProbe:
+        """Say what lies there."""
+        with self._session() as session:
+            shown = handshake_of(session.sock)
+            return MailboxProbe(shown, frozenset(self._keys(session)), can_take=True)
+
+    def close(self) -> None:
+        """Nothing is open between two calls."""
+
+    def _keys(self, session: _Connection) -> dict[str, int]:
+        """Return the mails that have a name of their own, which is what a number means from session to session."""
+        try:
+            said = session.numbers("UIDL")
+        except poplib.error_proto as error:
+            if not _refused(error):
+                raise
+            raise self._lacks("UIDL") from None
+        often = Counter(said.values())
+        return {name: number for number, name in said.items() if often[name] == 1}
+
+    def _head(self, session: _Connection, number: int) -> bytes:
+        try:
+            return session.text(f"TOP {number} 0", HEAD_BYTES)[0]
+        except poplib.error_proto as error:
+            if not _refused(error):
+                raise
+        with suppress(poplib.error_proto):
+            if b"TOP" in session.text("CAPA", HEAD_BYTES)[0].upper().split():
+                return b""  # it will not show this one
+        raise self._lacks("TOP")
+
+    @contextmanager
+    def _session(self) -> Iterator[_Connection]:
+        """Yield a session that is logged in; it ends with QUIT, or what it deleted is not deleted."""
+        account = self._account
+        try:
+            with account.connected() as connection:
+                with cut_off(connection, account.seconds, account.stopped):
+                    session = _Connection(connection)
+                    self._log_in(session)
+                with cut_off(connection, SESSION_SECONDS, account.stopped):
+                    yield session
+                    if session.sock is not None:
+                        session.quit()
+        except (OSError, poplib.error_proto) as error:
+            raise self._unreadable(error) from None
+
+    def _log_in(self, session: _Connection) -> None:
+        with self._account.login():
+            try:
+                session.user(self._account.user)
+                session.pass_(self._account.password.reveal())
+            except poplib.error_proto as error:
+                if not _refused(error):
+                    raise
+                words = _words(error)
+                not_now = any(sign in words.upper() for sign in _NOT_NOW)
+                raise self._account.refused(words, not_now=not_now, not_us=_NOT_US in words.upper()) from None
+
+    def _lacks(self, command: str) -> ConfigInvalid:
+        return ConfigInvalid(
+            Text("The POP3 server has no {command}, without which others' mail would be touched.", command=command),
+            where=self._account.server.where,
+            next_step=Text("Read the mailbox over IMAP (imaps://) instead, if the server has it."),
+        )
+
+    def _unreadable(self, error: Exception) -> BusUnreachable:
+        if isinstance(error, poplib.error_proto) and _refused(error):
+            said = Text("The mailbox refused ({words}).", words=_words(error))
+            return BusUnreachable(said, where=self._account.server.where)
+        return self._account.unreadable(error)
+
+
+def _refused(error: poplib.error_proto) -> bool:
+    """Tell whether the server said no; else it said nothing that is an answer."""
+    return bool(error.args) and isinstance(error.args[0], bytes) and error.args[0].startswith(b"-ERR")
+
+
+def _words(error: poplib.error_proto) -> str:
+    said = error.args[0] if error.args else b""
+    return foreign_text(said.decode("utf-8", "replace")) if isinstance(said, bytes) else ""
