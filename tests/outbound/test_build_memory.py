@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tests.helpers.municipality import municipality
 
-MEGABYTES = 100
-ALLOWED_GROWTH_KB = 60 * 1024
+MEGABYTES = 40
+ALLOWED_GROWTH_KB = 24 * 1024
 
 PROGRAM = """
 import resource, sys
@@ -35,7 +35,7 @@ with Client(load(Path(sys.argv[1]), Environment.LOKAL, environ={}), bus=bus) as 
 """
 
 
-def test_100_mb_from_file_to_journal_in_flat_memory(tmp_path: Path) -> None:
+def test_40_mb_from_file_to_journal_in_flat_memory(tmp_path: Path) -> None:
     kommune = municipality(tmp_path)
     kommune.configure({"limits": {"refuse_bytes": 1_000_000_000}})
     head, start, rest = kommune.fagmelding.read_bytes().partition(b"<PERSON ")

@@ -65,9 +65,17 @@ def call(capfd: pytest.CaptureFixture[str]) -> Call:
 
 
 def _commands(name: str) -> Iterator[tuple[str, ...]]:
-    """Yield the command lines that one pair is put through."""
-    for command in OF_A_PAIR:
-        yield from ((*form, *command) for form in (FORMS[1:3] if name.startswith("broken") else FORMS))
+    """Yield the command lines that one pair is put through.
+
+    A pair that is refused is read once in each form: by which of the two commands makes no difference to what is said.
+    """
+    send, check = OF_A_PAIR
+    if name in RECEIVED:
+        yield from ((*form, *command) for command in OF_A_PAIR for form in FORMS)
+    elif name.startswith("broken"):
+        yield from (("--json", *check), ("-v", *send))
+    else:
+        yield from (check, ("--json", *check), ("-v", *send), ("-q", *send))
     forms = FORMS if name in RECEIVED else FORMS[:1]  # of what was refused little is left to look at
     for command in AFTER if not name.startswith("broken") else ():
         yield from ((*form, *command) for form in forms)

@@ -136,7 +136,7 @@ def large(block: bytes, megabytes: int) -> Iterator[bytes]:
 
 
 def test_memory_is_flat() -> None:
-    assert grown_mb(lambda: inspect(large(ROW * 500, 60), IPL, name="x", profile=PROFILE)) < 10
+    assert grown_mb(lambda: inspect(large(ROW * 500, 25), IPL, name="x", profile=PROFILE)) < 6
 
 
 @pytest.mark.parametrize(
