@@ -59,6 +59,7 @@ _NO_XMLSEC1 = "no xmlsec1 here"
 _NO_PROMTOOL = "no promtool here"
 _NO_CHROMIUM = "no Chromium here"
 _NO_POSTGRES = "no PostgreSQL 15 here"
+_NO_POSTGRES_13 = "no PostgreSQL 13 here"
 _NO_POSTGRES_18 = "no PostgreSQL 18 here"
 _NO_PGBOUNCER = "no PgBouncer here"
 _NO_SPIN = "no spin here"
@@ -199,6 +200,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         _NO_PROMTOOL,
         _NO_CHROMIUM,
         _NO_POSTGRES,
+        f"{_NO_POSTGRES_13}:",
         f"{_NO_POSTGRES_18}:",
         _NO_PGBOUNCER,
         f"{_NO_SANTUARIO}:",

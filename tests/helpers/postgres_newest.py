@@ -1,6 +1,6 @@
-"""PostgreSQL 18 at night: whatever every run does on the machine's own PostgreSQL is done on it, too.
+"""PostgreSQL 18 at night: whatever every run does on the machine's own PostgreSQL is done on it, too; and an older one.
 
-It comes from the packages of Debian's testing, unpacked in a folder as RabbitMQ's are.
+They come from the packages of other Debians, unpacked in folders as RabbitMQ's are.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +17,8 @@ import pytest
 from tests.helpers.debian_packages import NotToBeHad, unpacked
 from tests.helpers.postgres import Server
 
-NO_POSTGRES_18: Final = "no PostgreSQL 18 here"
-
-_SUITE: Final = "forky"
-_PACKAGES: Final = ("postgresql-18", "util-linux")
+_NEWEST_SUITE: Final = "forky"
+_OLDER_SUITE: Final = "bullseye"
 _TOOL: Final = """\
 #!{python}
 import os, sys
@@ -36,17 +35,31 @@ os.execvp(command[0], command)
 
 @pytest.fixture(scope="session")
 def newest_server() -> Iterator[Server]:
-    """One of PostgreSQL 18, from another Debian's packages in a folder that is made once on each machine."""
+    """One of PostgreSQL 18."""
+    with _of_debian(_NEWEST_SUITE, 18) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def older_server() -> Iterator[Server]:
+    """One of PostgreSQL 13, which is too old."""
+    with _of_debian(_OLDER_SUITE, 13) as server:
+        yield server
+
+
+@contextmanager
+def _of_debian(suite: str, version: int) -> Iterator[Server]:
+    """Run a server from another Debian's packages, in a folder that is made once on each machine."""
+    missing = f"no PostgreSQL {version} here"
     if os.geteuid() != 0:
-        pytest.skip(f"{NO_POSTGRES_18}: in a folder of its own it would be root, which PostgreSQL refuses")
+        pytest.skip(f"{missing}: in a folder of its own it would be root, which PostgreSQL refuses")
     try:
-        debian = unpacked(_SUITE, name="postgres", packages=_PACKAGES)
+        debian = unpacked(suite, name="postgres", packages=(f"postgresql-{version}", "util-linux"))
     except NotToBeHad as error:
-        pytest.skip(f"{NO_POSTGRES_18}: {error}")
-    found = max((debian.path / "usr/lib/postgresql").glob("*/bin"), key=lambda one: int(one.parent.name))
-    server = Server.made(Path("/") / found.relative_to(debian.path), debian=debian)
+        pytest.skip(f"{missing}: {error}")
+    server = Server.made(Path(f"/usr/lib/postgresql/{version}/bin"), debian=debian)
     try:
-        assert server.start().version >= 180_000
+        assert server.start().version // 10_000 == version
         yield server
     finally:
         server.stop()

@@ -6,6 +6,7 @@ import types
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -48,7 +49,7 @@ def test_a_server_that_may_lose_or_mix_what_it_stores_is_refused(fact: str, valu
     assert raised.value.exit_code == 78
 
 
-def test_a_real_server_is_asked_for_these_facts(postgres: Database, postgres_server: Server, tmp_path: Any) -> None:
+def test_a_real_server_is_asked_for_these_facts(postgres: Database, postgres_server: Server, tmp_path: Path) -> None:
     connect(postgres.settings()).close()
     latin = postgres_server.database("ENCODING 'LATIN1'", "LC_COLLATE 'C'", "LC_CTYPE 'C'")
     wrong: list[tuple[str, dict[str, Any], int, str]] = [
@@ -70,6 +71,19 @@ def test_a_real_server_is_asked_for_these_facts(postgres: Database, postgres_ser
         assert raised.value.exit_code == code, url
         assert PASSWORD not in str(raised.value)
         assert "another" not in str(raised.value)
+
+
+@pytest.mark.nightly
+def test_a_server_that_is_really_older_is_refused_and_nothing_is_made_in_it(
+    older_server: Server, tmp_path: Path
+) -> None:
+    older = Database(older_server, older_server.database(), tmp_path)
+    for use in (older.storage().migrate, lambda: older.storage().open(who="vakt"), older.storage().verify):
+        with pytest.raises(KprError, match="older than PostgreSQL 15") as raised:
+            use()
+        assert (raised.value.exit_code, "Have it upgraded" in raised.value.next_step) == (78, True)
+    with older.boss() as boss:
+        assert boss.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'kpr_sender'").fetchone() is None
 
 
 def test_a_user_without_rights_is_refused_by_name_of_what_it_may_not(bare_postgres: Database) -> None:
