@@ -28,7 +28,7 @@ _NOT_VERIFIED: Final = Text("cannot be verified")
 
 
 @dataclass(frozen=True, slots=True)
-class MailServer:
+class MailHost:
     """A mail server and how it is reached.
 
     Attributes:
@@ -156,7 +156,7 @@ class MailboxAccount:
         stopped: Ends whatever waits within a second.
     """
 
-    server: MailServer
+    server: MailHost
     user: str
     password: Secret
     tls: bool = True
@@ -166,7 +166,7 @@ class MailboxAccount:
 
     @contextlib.contextmanager
     def connected(self) -> Iterator[socket.socket]:
-        """Yield a connection that a login may go over; closed at the end. Raises as ``MailServer.dial``."""
+        """Yield a connection that a login may go over; closed at the end. Raises as ``MailHost.dial``."""
         connection = self.server.dial(self.seconds, tls=self.tls, stopped=self.stopped)
         try:
             connection.settimeout(self.seconds)

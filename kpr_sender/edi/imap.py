@@ -44,7 +44,7 @@ _SIZE: Final = b"RFC822.SIZE"
 logging.getLogger("imapclient").setLevel(logging.CRITICAL + 1)
 
 
-class _Wire(imaplib.IMAP4):
+class _ImapWire(imaplib.IMAP4):
     """imaplib over a socket of ours, which takes no more than we have asked for: a literal is as long as it says."""
 
     def __init__(self, connected: socket.socket, most: int) -> None:
@@ -76,15 +76,15 @@ class _Wire(imaplib.IMAP4):
             raise self.abort(Text("it answers more than was asked for"))
 
 
-class _Client(IMAPClient):  # type: ignore[misc]  # it says no types
+class _ImapClient(IMAPClient):  # type: ignore[misc]  # it says no types
     """IMAPClient over a socket of ours."""
 
     def __init__(self, connected: socket.socket, most: int) -> None:
         self._connected, self._most = connected, most
         super().__init__("", ssl=False)
 
-    def _create_IMAP4(self) -> _Wire:  # noqa: N802 - the library's name
-        return _Wire(self._connected, self._most)
+    def _create_IMAP4(self) -> _ImapWire:  # noqa: N802 - the library's name
+        return _ImapWire(self._connected, self._most)
 
     def _set_read_timeout(self) -> None:
         """Leave the socket's own."""
@@ -167,7 +167,7 @@ class ImapMailbox:
     def close(self) -> None:
         """Nothing is open between two calls."""
 
-    def _examined(self, client: _Client) -> tuple[int, dict[int, int]]:
+    def _examined(self, client: _ImapClient) -> tuple[int, dict[int, int]]:
         """Return the folder's UIDVALIDITY, and each mail's UID with its size; nothing changes by it."""
         said = client.select_folder(self._folder, readonly=True)
         sizes = client.fetch("1:*", [_SIZE]) if said.get(b"EXISTS") else {}
@@ -179,7 +179,7 @@ class ImapMailbox:
         same = validity == str(int(said.get(b"UIDVALIDITY", 0)))
         return int(uid) if same and uid.isascii() and uid.isdigit() else None
 
-    def _taken_folder(self, client: _Client) -> str:
+    def _taken_folder(self, client: _ImapClient) -> str:
         found = client.list_folders("", self._folder)
         delimiter = found[0][1].decode("ascii", "replace") if found and found[0][1] else "/"
         folder = f"{self._folder}{delimiter}{TAKEN}"
@@ -188,12 +188,12 @@ class ImapMailbox:
         return folder
 
     @contextmanager
-    def _session(self) -> Iterator[_Client]:
+    def _session(self) -> Iterator[_ImapClient]:
         account = self._account
         try:
             with account.connected() as connection:
                 with cut_off(connection, account.seconds, account.stopped):
-                    client = _Client(connection, _SESSION_BYTES + self._max_inbound)
+                    client = _ImapClient(connection, _SESSION_BYTES + self._max_inbound)
                     self._log_in(client)
                 with cut_off(connection, _SESSION_SECONDS, account.stopped):
                     yield client
@@ -206,7 +206,7 @@ class ImapMailbox:
         except (OSError, ValueError, LookupError, TypeError) as error:  # it fails in many ways on what is no IMAP
             raise account.unreadable(error) from None
 
-    def _log_in(self, client: _Client) -> None:
+    def _log_in(self, client: _ImapClient) -> None:
         user, password = self._account.user, self._account.password.reveal()
         with self._account.login():
             try:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from kpr_sender.deadline import Stopped, never
-from kpr_sender.edi.dial import MailboxAccount, MailServer
+from kpr_sender.edi.dial import MailboxAccount, MailHost
 from kpr_sender.edi.folder import FolderMailbox
 from kpr_sender.edi.maildir import MaildirMailbox
 from kpr_sender.edi.port import Mailbox
@@ -55,7 +55,7 @@ def _remote(
             where="edi.mailbox_user",
             next_step=Text("Name edi.mailbox_user and where its password is, or edi.user and where its is."),
         )
-    server = MailServer(place.host, place.port, keys="edi.mailbox", tls_ca=settings.tls_ca)
+    server = MailHost(place.host, place.port, keys="edi.mailbox", tls_ca=settings.tls_ca)
     tls = place.kind in _WITH_TLS
     account = MailboxAccount(server, user, password, tls, settings.connect_timeout, login, stopped)
     if place.kind in _POP3:

@@ -30,7 +30,7 @@ _NOT_NOW: Final = ("[IN-USE]", "[SYS/TEMP]", "[LOGIN-DELAY]", "LOCK", "IN USE")
 _NOT_US: Final = "[SYS/PERM]"
 
 
-class _Connection(poplib.POP3):
+class _Pop3Wire(poplib.POP3):
     """poplib's commands over a socket of ours; answers of any number and length of lines, bounded by us.
 
     poplib itself fails on a line of more than 2,048 bytes, which HTML mail often has, and holds all that comes.
@@ -135,7 +135,7 @@ class Pop3Mailbox:
     def close(self) -> None:
         """Nothing is open between two calls."""
 
-    def _keys(self, session: _Connection) -> dict[str, int]:
+    def _keys(self, session: _Pop3Wire) -> dict[str, int]:
         """Return the mails that have a name of their own, which is what a number means from session to session."""
         try:
             said = session.numbers("UIDL")
@@ -146,7 +146,7 @@ class Pop3Mailbox:
         often = Counter(said.values())
         return {name: number for number, name in said.items() if often[name] == 1}
 
-    def _head(self, session: _Connection, number: int) -> bytes:
+    def _head(self, session: _Pop3Wire, number: int) -> bytes:
         try:
             return session.text(f"TOP {number} 0", HEAD_BYTES)[0]
         except poplib.error_proto as error:
@@ -158,13 +158,13 @@ class Pop3Mailbox:
         raise self._lacks("TOP")
 
     @contextmanager
-    def _session(self) -> Iterator[_Connection]:
+    def _session(self) -> Iterator[_Pop3Wire]:
         """Yield a session that is logged in; it ends with QUIT, or what it deleted is not deleted."""
         account = self._account
         try:
             with account.connected() as connection:
                 with cut_off(connection, account.seconds, account.stopped):
-                    session = _Connection(connection)
+                    session = _Pop3Wire(connection)
                     self._log_in(session)
                 with cut_off(connection, SESSION_SECONDS, account.stopped):
                     yield session
@@ -173,7 +173,7 @@ class Pop3Mailbox:
         except (OSError, poplib.error_proto) as error:
             raise self._unreadable(error) from None
 
-    def _log_in(self, session: _Connection) -> None:
+    def _log_in(self, session: _Pop3Wire) -> None:
         with self._account.login():
             try:
                 session.user(self._account.user)

@@ -16,7 +16,7 @@ from kpr_sender.bus.port import Outcome
 from kpr_sender.deadline import Stopped, never
 from kpr_sender.ebxml.mail import attempt_id, header_block
 from kpr_sender.edi import smtp_replies
-from kpr_sender.edi.dial import MailServer, handshake_of
+from kpr_sender.edi.dial import MailHost, handshake_of
 from kpr_sender.edi.port import OutgoingMail, SmtpProbe
 from kpr_sender.edi.smtp_session import Account, SmtpSession
 from kpr_sender.errors import InternalError, KprError
@@ -114,9 +114,9 @@ class SmtpSender:
             session.quit()
 
     @property
-    def _server(self) -> MailServer:
+    def _server(self) -> MailHost:
         settings = self._settings
-        return MailServer(
+        return MailHost(
             settings.smtp_host,
             settings.smtp_port,
             keys="edi.smtp_host",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from kpr_sender.edi.dial import words_of
-from kpr_sender.edi.smtp_replies import Reply
+from kpr_sender.edi.smtp_replies import SmtpReply
 from kpr_sender.texts import Text
 
 CHUNK_SECONDS: Final = 180.0
@@ -20,11 +20,11 @@ _MOST_LINE: Final = 2_048  # bytes; RFC 5321, 4.5.3.1.5 has 512
 _MOST_LINES: Final = 100
 
 
-class NoReply(smtplib.SMTPServerDisconnected):
+class NoSmtpReply(smtplib.SMTPServerDisconnected):
     """The connection ended before a reply did, or what came is none."""
 
 
-class Connection(smtplib.SMTP):
+class SmtpConnection(smtplib.SMTP):
     """smtplib's commands over a socket of ours, with replies that are complete, strict and bounded.
 
     smtplib's own ``getreply`` invents a 500 where a line is too long, which would be taken for the server's word.
@@ -38,30 +38,30 @@ class Connection(smtplib.SMTP):
         self._received = bytearray()
 
     def getreply(self) -> tuple[int, bytes]:
-        """Return one reply. Raises NoReply."""
+        """Return one reply. Raises NoSmtpReply."""
         lines: list[bytes] = []
         while len(lines) < _MOST_LINES:
             line = self._line()
             code, separator = line[:3], line[3:4]
             if not (code.isdigit() and b"200" <= code <= b"599" and separator in (b"", b" ", b"-")):
                 self.close()
-                raise NoReply(Text("what it answered is no reply"))
+                raise NoSmtpReply(Text("what it answered is no reply"))
             lines.append(line[4:].strip())
             if separator != b"-":
                 return int(code), b"\n".join(lines)  # as smtplib reads the answer to EHLO
         self.close()
-        raise NoReply(Text("its reply has no end"))
+        raise NoSmtpReply(Text("its reply has no end"))
 
-    def ask(self, command: str, arguments: str = "") -> Reply:
-        """Send a command, and return the reply. Raises NoReply."""
-        return Reply.of(*self.docmd(command, arguments))
+    def ask(self, command: str, arguments: str = "") -> SmtpReply:
+        """Send a command, and return the reply. Raises NoSmtpReply."""
+        return SmtpReply.of(*self.docmd(command, arguments))
 
-    def reply(self) -> Reply:
-        """Return the next reply. Raises NoReply."""
-        return Reply.of(*self.getreply())
+    def reply(self) -> SmtpReply:
+        """Return the next reply. Raises NoSmtpReply."""
+        return SmtpReply.of(*self.getreply())
 
-    def spoke_first(self) -> Reply | None:
-        """Return a reply that nothing asked for, without waiting. Raises NoReply where the connection has ended."""
+    def spoke_first(self) -> SmtpReply | None:
+        """Return a reply that nothing asked for, without waiting. Raises NoSmtpReply where the connection has ended."""
         self.sock.settimeout(0.0)
         with contextlib.suppress(BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             self._receive()
@@ -93,10 +93,10 @@ class Connection(smtplib.SMTP):
                 self._receive()
             except OSError as error:
                 self.close()
-                raise NoReply(words_of(error)) from None
+                raise NoSmtpReply(words_of(error)) from None
         if end < 0 or end > _MOST_LINE:
             self.close()
-            raise NoReply(Text("its reply has no end"))
+            raise NoSmtpReply(Text("its reply has no end"))
         line = bytes(self._received[:end]).removesuffix(b"\r")
         del self._received[: end + 1]
         return line

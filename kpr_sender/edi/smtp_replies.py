@@ -54,7 +54,7 @@ class Stage(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class SmtpReply:
     """One complete reply.
 
     Attributes:
@@ -82,36 +82,36 @@ class Reply:
         return f"smtp:{self.code}"
 
     @classmethod
-    def of(cls, code: int, words: bytes) -> Reply:
+    def of(cls, code: int, words: bytes) -> SmtpReply:
         """Return the reply with these words, whatever is in them."""
         return cls(code, foreign_text(words.decode("utf-8", "replace")))
 
 
-class Refused(Exception):
+class SmtpRefused(Exception):
     """The server said no to a command, or something that no server says there."""
 
-    def __init__(self, stage: Stage, reply: Reply) -> None:
+    def __init__(self, stage: Stage, reply: SmtpReply) -> None:
         super().__init__(stage)
         self.stage, self.reply = stage, reply
 
 
-def required(stage: Stage, reply: Reply) -> Reply:
+def required(stage: Stage, reply: SmtpReply) -> SmtpReply:
     """Return a reply that lets us go on.
 
     Raises:
-        Refused: It is another.
+        SmtpRefused: It is another.
     """
     wanted = reply.code == _STARTED if stage is Stage.DATA else reply.code // 100 == 2  # noqa: PLR2004 - RFC 5321, 4.2.1
     if not wanted:
-        raise Refused(stage, reply)
+        raise SmtpRefused(stage, reply)
     return reply
 
 
 @dataclass(frozen=True, slots=True)
-class _Meaning:
+class _ReplyMeaning:
     """What replies mean to a person: the first row that applies counts."""
 
-    applies: Callable[[Stage, Reply], bool]
+    applies: Callable[[Stage, SmtpReply], bool]
     error: type[KprError]
     sentence: Text
     next_step: Text | None = None
@@ -120,63 +120,63 @@ class _Meaning:
 _ASK: Final = Text("Ask the mail server's operator with these words; nothing was sent.")
 _LOGIN: Final = Text("Check edi.user and its password; a wrong one again and again may lock the account.")
 _MEANINGS: Final = (
-    _Meaning(
+    _ReplyMeaning(
         lambda _stage, reply: reply.code // 100 == _NOT_NOW,
         BusUnreachable,
         Text("The mail server does not take the mail now"),
     ),
-    _Meaning(
+    _ReplyMeaning(
         lambda _stage, reply: reply.code // 100 != _NO,
         BusUnreachable,
         Text("The mail server answered what has no place there"),
     ),
-    _Meaning(
+    _ReplyMeaning(
         lambda _stage, reply: reply.enhanced == _MAILBOX_FULL, BusUnreachable, Text("The receiver's mailbox is full")
     ),
-    _Meaning(
+    _ReplyMeaning(
         lambda _stage, reply: reply.code == _SIZE_EXCEEDED or reply.enhanced in _TOO_LARGE,
         InputRefused,
         Text("The mail is larger than the mail server takes"),
         _SMALLER,
     ),
-    _Meaning(
+    _ReplyMeaning(
         lambda stage, reply: stage is Stage.AUTH and reply.code == _WRONG_LOGIN,
         LoginRefused,
         Text("The mail server refused the login"),
         _LOGIN,
     ),
-    _Meaning(
+    _ReplyMeaning(
         lambda stage, _reply: stage is Stage.AUTH, AccessRefused, Text("The mail server refused the login"), _LOGIN
     ),
-    _Meaning(
+    _ReplyMeaning(
         lambda stage, reply: stage in (Stage.GREETING, Stage.STARTTLS) or reply.code == _LOGIN_NEEDED,
         AccessRefused,
         Text("The mail server does not let us in"),
         Text("Check edi.smtp_port, edi.smtp_security and edi.user against what was ordered from NHN."),
     ),
-    _Meaning(
+    _ReplyMeaning(
         lambda stage, _reply: stage is Stage.MAIL,
         ConfigInvalid,
         Text("The mail server refuses our address as the sender's"),
         Text("Check edi.address: it must be the EDI account's, as Adresseregisteret has it."),
     ),
-    _Meaning(
+    _ReplyMeaning(
         lambda stage, _reply: stage is Stage.RCPT,
         ConfigInvalid,
         Text("The mail server refuses the receiver's address"),
         Text("Check edi.receiver_address against Adresseregisteret."),
     ),
-    _Meaning(
+    _ReplyMeaning(
         lambda _stage, reply: reply.enhanced.startswith("5.7."),
         AccessRefused,
         Text("The mail server's rules refuse the mail"),
         _ASK,
     ),
-    _Meaning(lambda _stage, _reply: True, ConfigInvalid, Text("The mail server refused for good"), _ASK),
+    _ReplyMeaning(lambda _stage, _reply: True, ConfigInvalid, Text("The mail server refused for good"), _ASK),
 )
 
 
-def refusal(refused: Refused, where: str) -> KprError:
+def refusal(refused: SmtpRefused, where: str) -> KprError:
     """Return what it means to a person that the server refused; ``where`` is host and port."""
     stage, reply = refused.stage, refused.reply
     meaning = next(one for one in _MEANINGS if one.applies(stage, reply))
@@ -185,7 +185,7 @@ def refusal(refused: Refused, where: str) -> KprError:
     return meaning.error(said, where=f"{where}, {stage}", next_step=meaning.next_step)
 
 
-def not_sent(refused: Refused, reach: Reach, sent: int, where: str) -> Outcome:
+def not_sent(refused: SmtpRefused, reach: Reach, sent: int, where: str) -> Outcome:
     """Return the outcome of a mail that the server refused; ``sent`` in bytes."""
     reply = refused.reply
     return Outcome(Verdict.NOT_SENT, reach, sent, reply.condition, reply.text, refusal(refused, where))
@@ -208,12 +208,12 @@ def in_doubt(sent: int, condition: str, words: str, where: str) -> Outcome:
     return Outcome(Verdict.IN_DOUBT, Reach.HANDED_OVER, sent, condition, words, error)
 
 
-def answered(reply: Reply, sent: int, where: str) -> Outcome:
+def answered(reply: SmtpReply, sent: int, where: str) -> Outcome:
     """Evaluate the answer to the end of a mail. The one place that says *accepted*."""
     if reply.code == 250:  # noqa: PLR2004 - RFC 5321, 4.3.2: the only success after DATA
         return Outcome(Verdict.ACCEPTED, Reach.OUTCOME, sent)
     if reply.refuses:
-        return not_sent(Refused(Stage.DOT, reply), Reach.OUTCOME, sent, where)
+        return not_sent(SmtpRefused(Stage.DOT, reply), Reach.OUTCOME, sent, where)
     return in_doubt(sent, reply.condition, reply.text, where)
 
 

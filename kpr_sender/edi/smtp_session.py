@@ -18,10 +18,10 @@ from typing import Final
 from kpr_sender.bus.port import Outcome, Reach, Verdict
 from kpr_sender.deadline import Stopped, never
 from kpr_sender.edi import smtp_replies
-from kpr_sender.edi.dial import MailServer, cut_off, drain, on_this_machine, words_of
+from kpr_sender.edi.dial import MailHost, cut_off, drain, on_this_machine, words_of
 from kpr_sender.edi.port import OutgoingMail
-from kpr_sender.edi.smtp_connection import CHUNK_SECONDS, Connection, NoReply, dot_stuffed, xtext
-from kpr_sender.edi.smtp_replies import Refused, Reply, Stage, required
+from kpr_sender.edi.smtp_connection import CHUNK_SECONDS, NoSmtpReply, SmtpConnection, dot_stuffed, xtext
+from kpr_sender.edi.smtp_replies import SmtpRefused, SmtpReply, Stage, required
 from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.settings.edi import SmtpSecurity
@@ -61,13 +61,13 @@ class SmtpSession:
     """
 
     def __init__(
-        self, server: MailServer, security: SmtpSecurity, account: Account, seconds: float, stopped: Stopped = never
+        self, server: MailHost, security: SmtpSecurity, account: Account, seconds: float, stopped: Stopped = never
     ) -> None:
         self._server = server
         self._seconds = seconds
         connected = server.dial(seconds, tls=security is SmtpSecurity.TLS, stopped=stopped)
         connected.settimeout(seconds)
-        self._smtp = Connection(connected)
+        self._smtp = SmtpConnection(connected)
         try:
             if security is SmtpSecurity.NONE:
                 server.require_safe(connected)
@@ -78,7 +78,7 @@ class SmtpSession:
                 self._start_tls(stopped)
             if account.user:
                 self._log_in(account)
-        except Refused as refused:
+        except SmtpRefused as refused:
             self.close()
             raise smtp_replies.refusal(refused, server.where) from None
         except OSError as error:
@@ -109,7 +109,7 @@ class SmtpSession:
         """Ask whether the server is still there. A connection that is not is closed."""
         try:
             required(Stage.MAIL, self._ask("NOOP"))
-        except (Refused, OSError):
+        except (SmtpRefused, OSError):
             self.close()
             return False
         return True
@@ -138,16 +138,16 @@ class SmtpSession:
         """Hang up. Safe to call twice."""
         self._smtp.close()
 
-    def _ask(self, command: str, arguments: str = "", *, seconds: float | None = None) -> Reply:
+    def _ask(self, command: str, arguments: str = "", *, seconds: float | None = None) -> SmtpReply:
         connected: socket.socket | None = self._smtp.sock  # smtplib has none once it is closed
         if connected is None:
-            raise NoReply(Text("the connection ended"))
+            raise NoSmtpReply(Text("the connection ended"))
         connected.settimeout(seconds or self._seconds)
         with cut_off(connected, seconds or self._seconds):
             return self._smtp.ask(command, arguments)
 
     def _ehlo(self) -> None:
-        required(Stage.EHLO, Reply.of(*self._smtp.ehlo()))
+        required(Stage.EHLO, SmtpReply.of(*self._smtp.ehlo()))
 
     def _start_tls(self, stopped: Stopped) -> None:
         if not self.offers("starttls"):
@@ -195,7 +195,7 @@ class SmtpSession:
                         where=self._server.where,
                         next_step=Text("Check edi.smtp_port and edi.smtp_security, or leave out edi.user."),
                     )
-            except Refused as refused:
+            except SmtpRefused as refused:
                 raise smtp_replies.refusal(refused, self._server.where) from None
 
     def _begun(self, mail: OutgoingMail, length: int, envelope_id: str) -> Outcome | None:
@@ -212,7 +212,7 @@ class SmtpSession:
             if not mail.may_begin():
                 return smtp_replies.not_ours(where)
             required(Stage.DATA, self._ask("DATA"))
-        except Refused as refused:
+        except SmtpRefused as refused:
             return smtp_replies.not_sent(refused, Reach.NOT_BEGUN, 0, where)
         except OSError as error:
             return smtp_replies.lost(Reach.NOT_BEGUN, 0, words_of(error), where)
@@ -246,7 +246,7 @@ class SmtpSession:
                 reached(FaultPoint.MID_TRANSFER)
             drain(smtp.sock, CHUNK_SECONDS)
             if (reply := smtp.spoke_first()) is not None:
-                return smtp_replies.not_sent(Refused(Stage.BODY, reply), Reach.INCOMPLETE, sent, where)
+                return smtp_replies.not_sent(SmtpRefused(Stage.BODY, reply), Reach.INCOMPLETE, sent, where)
         except OSError as error:
             return smtp_replies.lost(Reach.INCOMPLETE, sent, words_of(error), where)
         return self._ended(sent, answer_seconds)
