@@ -6,10 +6,8 @@ Not by ``kpr_sender.ebxml``: a fault of ours in writing must not be forgiven by 
 from __future__ import annotations
 
 import base64
-import binascii
 import email
 import email.policy
-import quopri
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import Message
@@ -181,16 +179,11 @@ def encoding(part: Message) -> str:
 
 def decoded(part: Message) -> bytes:
     """Return a part's bytes; empty where they cannot be decoded."""
-    payload = part.get_payload()
-    if not isinstance(payload, str):
-        return b""
-    raw = payload.encode("ascii", "surrogateescape")
-    match encoding(part):
-        case "base64":
-            try:
-                return base64.b64decode(b"".join(raw.split()), validate=True)
-            except binascii.Error:
-                return b""
-        case "quoted-printable":
-            return quopri.decodestring(raw)
-    return raw
+    if encoding(part) == "base64":
+        payload = part.get_payload()
+        try:
+            return base64.b64decode("".join(payload.split()), validate=True) if isinstance(payload, str) else b""
+        except ValueError:
+            return b""
+    raw = part.get_payload(decode=True)
+    return raw if isinstance(raw, bytes) else b""

@@ -103,7 +103,7 @@ def register_rules(view: View) -> tuple[Rule, ...]:
 
 
 def signature_rules(view: View) -> tuple[Rule, ...]:
-    """Return the rules about the signature; all of them answer with SecurityFailure."""
+    """Return the rules about the signature, and about the attachments that it is over."""
 
     def rule(number: str, what: str, holds: Callable[[Letter], object]) -> Rule:
         return Rule(number, Reply.ERROR, what, holds, _SECURITY)
@@ -152,6 +152,7 @@ def signature_rules(view: View) -> tuple[Rule, ...]:
             "SignatureMethod is RSA-SHA256",
             lambda it: _algorithm(_below(it, "SignedInfo", "SignatureMethod")) == _RSA_SHA256,
         ),
+        *ATTACHMENTS,
         rule("50", "signature and digests hold", lambda it: _holds(it, view)),
     )
 
@@ -235,6 +236,21 @@ def _never_both(one: str, other: str) -> Callable[[Letter], bool]:
     return lambda letter: letter.block(one) is None or letter.block(other) is None
 
 
+ATTACHMENTS: Final = (
+    Rule(
+        "6", Reply.ERROR, "Manifest has a Reference", lambda it: it.block("Manifest") is None or it.hrefs, _MIME_PROBLEM
+    ),
+    Rule("27", Reply.ERROR, "there is an attachment", lambda it: not it.hrefs or len(it.parts) > 1, _MIME_PROBLEM),
+    Rule(
+        "23",
+        Reply.ERROR,
+        "a part has the Content-ID of each Reference",
+        lambda it: all(it.attachment(href) is not None for href in it.hrefs),
+        _MIME_PROBLEM,
+    ),
+)
+"""Before the signature is verified, which is over the attachments too."""
+
 KIND: Final = tuple(
     Rule(
         "5.11.3",
@@ -253,29 +269,6 @@ KIND: Final = tuple(
 PAYLOAD: Final = (
     Rule("5.11.2", Reply.ERROR, "SOAP:Body has one element at most", lambda it: len(list(elements(it.body))) <= 1),
     Rule("5", Reply.ERROR, "Manifest has eb:version 2.0", lambda it: _manifest_version(it) == "2.0", "NotSupported"),
-    Rule("6", Reply.ERROR, "Manifest has a Reference", lambda it: it.hrefs, _MIME_PROBLEM),
-    Rule(
-        "5.14.3",
-        Reply.ERROR,
-        "its xlink:href names a part",
-        lambda it: all(href.removeprefix("cid:") and href.startswith("cid:") for href in it.hrefs),
-        _MIME_PROBLEM,
-    ),
-    Rule("27", Reply.ERROR, "there is an attachment", lambda it: len(it.parts) > 1, _MIME_PROBLEM),
-    Rule(
-        "23",
-        Reply.ERROR,
-        "a part has the Content-ID of each Reference",
-        lambda it: all(it.attachment(href) is not None for href in it.hrefs),
-        _MIME_PROBLEM,
-    ),
-    Rule(
-        "40",
-        Reply.ERROR,
-        "the signature has a Reference for each part",
-        lambda it: set(it.hrefs) <= set(it.digests),
-        _SECURITY,
-    ),
     Rule(
         "74",
         Reply.ERROR,

@@ -111,13 +111,14 @@ class EdiMunicipality:
         before_signing: Callable[[Element], object] = lambda _: None,
         content: bytes | None = None,
         signer: str = "kommune-signing",
+        recipient: str = "fhi-encryption",
         names: EbxmlNames | None = None,
     ) -> Draft:
         """Return a valid message; the envelope is signed after ``before_signing`` changed it."""
         head = head or self.head()
         plain = self.municipality.framed(head) if content is None else content
-        recipient = self.municipality.pki.certificate("fhi-encryption")
-        sealed = b"".join(map(bytes, encrypt([plain], len(plain), recipient=recipient)))
+        certificate = self.municipality.pki.certificate(recipient)
+        sealed = b"".join(map(bytes, encrypt([plain], len(plain), recipient=certificate)))
         type_ = head.type.value
         ours, theirs = head.sender.service_her_id, head.receiver.service_her_id
         ids = MessageIds(str(uuid.uuid4()), str(uuid.uuid4()), datetime.now(UTC))
