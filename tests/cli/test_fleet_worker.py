@@ -122,3 +122,36 @@ def test_a_worker_killed_in_the_middle_of_a_transfer_doubles_nothing_and_another
         (ledger,) = (tmp_path / name).rglob("ledger.jsonl")
         taken = [json.loads(line) for line in ledger.read_text("utf-8").splitlines()]
         assert len({one["msg_id"] for one in taken}) == len(taken) == 2, "both shipments, each once"
+
+
+@pytest.mark.nightly
+def test_a_worker_whose_server_is_gone_ends_with_73_and_the_next_one_goes_on(
+    tmp_path: Path, own_postgres: Database, command: Command
+) -> None:
+    """It does not connect again by itself: systemd starts it again, as often as it takes."""
+    made = in_database(tmp_path, own_postgres, "1103")
+    assert command(*options(made), "--municipality", "1103", "journal", "migrate")[0] == 0
+    waits = '[municipality.files]\nfagmelding = "later/fagmelding.xml"\nidentmelding = "later/identmelding.xml"\n'
+    usual = made.path.read_text("utf-8")
+    made.path.write_text(f"{usual}{waits}", "utf-8")
+    with worker(made) as process:
+        begun(process)
+        own_postgres.server.kill()
+        out, err = process.communicate(timeout=60)
+    error = json.loads(out)["error"]
+    assert (process.returncode, error["code"], "start the worker again" in error["next_step"]) == (
+        73,
+        "journal-unwritable",
+        True,
+    ), err
+    with worker(made) as process:  # and again, while the server is still gone
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 73, err
+    own_postgres.server.start()
+    made.path.write_text(usual, "utf-8")
+    with worker(made) as process:
+        begun(process)
+        assert process.stderr is not None
+        assert any('"delivered"' in line for line in process.stderr)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
