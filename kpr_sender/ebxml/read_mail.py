@@ -17,6 +17,7 @@ from email.utils import collapse_rfc2231_value
 from typing import Final
 
 from kpr_sender.ebxml.mail import MULTIPART_RELATED, TEXT_XML
+from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.texts import Text
 
 MULTIPART_REPORT: Final = "multipart/report"
@@ -138,6 +139,24 @@ def may_be_read(beginning: bytes) -> bool:
         return _content_type(head) in {TEXT_XML, MULTIPART_RELATED, MULTIPART_REPORT}
     except _Beyond:
         return False
+
+
+def part_of(raw: bytes) -> bytes:
+    """Return the body of a MIME part, decoded: what may be inside a sealed payload (HITS 1172, rule 264).
+
+    Raises:
+        MessageRefused: It is none, or its body cannot be decoded.
+    """
+    try:
+        head, body = _split(raw)
+        part = _part(head, body)
+    except _Beyond as error:
+        raise MessageRefused(error.reason) from None
+    if not part.content_type:
+        raise MessageRefused(Text("its content is neither XML nor a MIME part"))
+    if part.problem:
+        raise MessageRefused(part.problem)
+    return part.body
 
 
 def headers_of(block: bytes) -> Message:

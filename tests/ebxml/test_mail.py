@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import email
 import email.policy
+import subprocess
 from dataclasses import replace
 from email.message import Message
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +57,35 @@ def test_python_s_own_email_reads_what_is_sent_and_it_opens_to_the_payload(
     assert max(map(len, whole.split(b"\r\n"))) < 1000
     assert b"\n" not in whole.replace(b"\r\n", b"")
     assert b"".join(mail.chunks()) == whole[-mail.length :]
+
+
+def test_openssl_opens_what_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "key.pem").write_bytes(pki.key_pem(Kind.RECEIVER_ENCRYPTION))
+    (tmp_path / "certificate.pem").write_bytes(pki.certificate_pem(Kind.RECEIVER_ENCRYPTION))
+    _, payload = email.message_from_bytes(raw(shipment()), policy=email.policy.SMTP).iter_parts()
+    command = [
+        "openssl",
+        "cms",
+        "-decrypt",
+        "-inform",
+        "DER",
+        "-binary",
+        "-recip",
+        "certificate.pem",
+        "-inkey",
+        "key.pem",
+    ]
+    done = subprocess.run(command, input=_decoded(payload), cwd=tmp_path, check=True, capture_output=True)
+    assert done.stdout == CONTENT
+    shown = subprocess.run(
+        ["openssl", "cms", "-cmsout", "-print", "-noout", "-inform", "DER"],
+        input=_decoded(payload),
+        check=True,
+        capture_output=True,
+    ).stdout
+    assert b"aes-256-cbc" in shown
+    assert b"rsaEncryption" in shown
+    assert b"signedData" not in shown
 
 
 @pytest.mark.parametrize("length", [1, 56, 57, 58, 57 * 8192 - 500, 1_000_003])
