@@ -38,7 +38,7 @@ from kpr_sender.sandbox.edi_letter import DS, Letter, text
 from kpr_sender.sandbox.edi_smtp import Accepted
 from kpr_sender.sandbox.faults import FaultName, Faults
 
-HOST: Final = "sandbox.example"
+HOST: Final = "rehearsal.example"
 _LINE: Final = 76
 _DECLARATION: Final = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 _APPREC: Final = "APPREC"

@@ -27,7 +27,7 @@ from kpr_sender.settings.sample_file import HOST
 
 MAX_MAIL: Final = 51_200_000
 """The whole mail, in bytes: NHN's bound."""
-_NAME: Final = "sandbox.example"
+_NAME: Final = "rehearsal.example"
 _IDENT: Final = "kpr-sender sandbox"
 _DSN_MAIL: Final = ("ENVID=", "RET=")
 _DSN_RCPT: Final = ("NOTIFY=", "ORCPT=")

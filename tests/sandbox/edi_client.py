@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 Element = etree._Element
 """lxml's."""
-PAYLOAD_ID, SOAP_ID = "payload@sandbox.example", "soap@sandbox.example"
+PAYLOAD_ID, SOAP_ID = "payload@rehearsal.example", "soap@rehearsal.example"
 
 
 @dataclass
@@ -88,7 +88,7 @@ def mail_headers(content_type: str) -> dict[str, str]:
         "To": EDI_RECEIVER,
         "Subject": "KPR",
         "Date": format_datetime(datetime.now(UTC)),
-        "Message-ID": f"<{uuid.uuid4()}@sandbox.example>",
+        "Message-ID": f"<{uuid.uuid4()}@rehearsal.example>",
         "MIME-Version": "1.0",
         "SOAPAction": '"ebXML"',
         "Content-Type": content_type,

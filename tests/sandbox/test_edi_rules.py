@@ -173,8 +173,8 @@ REGISTER: list[tuple[str, Change]] = [
     ("29", soap("(<eb:From>.*?)900002(.*<eb:CPAId>171479_)900002", r"\g<1>900009\g<2>900009")),
     ("54", soap("(<eb:To>.*?)171479(.*<eb:CPAId>)171479", r"\g<1>171470\g<2>171470")),
     ("30", soap("(<eb:From>.*?)900002(.*<eb:CPAId>171479_)900002", r"\g<1>900001\g<2>900001")),
-    ("261", header("From", "other@sandbox.example")),
-    ("262", header("To", "other@sandbox.example")),
+    ("261", header("From", "other@rehearsal.example")),
+    ("262", header("To", "other@rehearsal.example")),
     ("110", soap("<eb:CPAId>.*</eb:CPAId>", f"<eb:CPAId>{uuid.uuid4()}</eb:CPAId>")),
 ]
 SIGNATURE: list[tuple[str, Change]] = [
@@ -308,7 +308,7 @@ def test_attachments_that_are_not_there_or_cannot_be_opened(
 ) -> None:
     missing, renamed, utf8 = edi_sender.draft(), edi_sender.draft(), edi_sender.draft()
     missing.payload = None
-    renamed.payload_headers["Content-ID"] = "<other@sandbox.example>"
+    renamed.payload_headers["Content-ID"] = "<other@rehearsal.example>"
     utf8.soap = utf8.soap.replace(b'encoding="UTF-8"', b'encoding="ISO-8859-1"')
     for_us = edi_sender.draft(recipient="kommune-encryption")
     head = edi_sender.head()

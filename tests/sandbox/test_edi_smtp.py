@@ -23,10 +23,10 @@ def test_the_dialogue(run_edi: Run, edi_sender: EdiMunicipality) -> None:
         assert "auth" not in plain.esmtp_features
         assert plain.mail(EDI_SENDER)[0] == 530  # STARTTLS first
     with EdiClient(sandbox, edi_sender.municipality.pki).connected() as server:
-        assert server.mail("other@sandbox.example")[0] == 553  # not this login's
+        assert server.mail("other@rehearsal.example")[0] == 553  # not this login's
         assert server.mail(EDI_SENDER, ["SIZE=51200001"])[0] == 552
         assert server.mail(EDI_SENDER, ["SIZE=51200000", "BODY=8BITMIME", "ENVID=x.y+2B", "RET=HDRS"])[0] == 250
-        assert server.rcpt("nobody@sandbox.example")[0] == 550
+        assert server.rcpt("nobody@rehearsal.example")[0] == 550
         assert server.rcpt(EDI_RECEIVER, ["NOTIFY=NEVER", f"ORCPT=rfc822;{EDI_RECEIVER}"])[0] == 250
         assert server.rcpt(EDI_RECEIVER)[0] == 452  # one at a time
     assert not sandbox.ledger.lines()

@@ -212,7 +212,7 @@ def test_queues_have_the_type_by_which_nhns_client_finds_them(made: Municipality
         for address in answer.iter("{http://register.nhn.no/Common}ElectronicAddress")
     }
     assert found == {
-        "E_EDI": "kpr@sandbox.example",
+        "E_EDI": "kpr@rehearsal.example",
         "E_SB_ASYNC": "127.0.0.1/NHNTESTServiceBus/171479_async",
         "E_SB_ERROR": "127.0.0.1/NHNTESTServiceBus/171479_error",
     }
