@@ -32,6 +32,7 @@ from kpr_sender.texts import Text, said
 MOST_ERRORS: Final = 20
 _MOST_ID: Final = 200  # characters of an id; ours have 36
 _MOST_CODE: Final = 120  # characters of what is shown of a code or a date
+_OF_A_SIGNAL: Final = (f"{SOAP}Header/{EB}Acknowledgment", f"{SOAP}Header/{EB}ErrorList")
 _SEALED_TYPES: Final = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime"})
 _HER_ID: Final = re.compile(r"[0-9]{1,10}")
 _KNOWN_BLOCKS: Final = frozenset({
@@ -233,7 +234,7 @@ def _check(mail: Mail, root: etree._Element, correspondence: Correspondence) -> 
             raise _UnfitMessage(
                 Text("it has a block that must be understood, and that ebXML does not know"), ErrorCode.NOT_SUPPORTED
             )
-    if root.find(f"{SOAP}Body/{EB}Manifest") is not None:
+    if all(root.find(path) is None for path in _OF_A_SIGNAL):
         _check_payload(mail, root)
 
 

@@ -32,29 +32,25 @@ Change = Callable[[bytes], bytes]
 _ACTORS: Final = (NEXT_MSH, SOAP_NEXT)
 
 
-def resigned(change: Change, *, kind: Kind = Kind.RECEIVER_SIGNER) -> bytes:
-    """Return an Acknowledgment that is changed before the signature's own values are made: as its signer would."""
-    soap, _ = sent(acknowledged((), signer=kind))
-    root = canonical.parsed(change(soap))
-    signed = root.find(f".//{DS}Signature")
-    assert signed is not None
-    digests = {"": b"", **{one.uri: b"" for one in signature.references(change(soap))}}
-    bare = canonical.parsed(change(soap))
-    own = bare.find(f".//{DS}Signature")
-    assert own is not None
+def resigned(change: Change, *, kind: Kind = Kind.RECEIVER_SIGNER, soap: bytes = b"") -> bytes:
+    """Return an envelope, an Acknowledgment for one, changed before its signer makes the signature's own values."""
+    changed = change(soap or sent(acknowledged((), signer=kind))[0])
+    root, bare = canonical.parsed(changed), canonical.parsed(changed)
+    signed, own = root.find(f".//{DS}Signature"), bare.find(f".//{DS}Signature")
+    if signed is None or own is None:
+        return changed
     canonical.remove(own)
-    has_xpath = signed.find(f".//{DS}SignedInfo//{DS}XPath") is not None
-    digests[""] = hashlib.sha256(canonical.canonical(canonical.without_next(bare) if has_xpath else bare)).digest()
-    for reference in signed.iterfind(f"{DS}SignedInfo/{DS}Reference"):
-        value = reference.find(f"{DS}DigestValue")
-        if value is not None:
-            value.text = base64.b64encode(digests.get(reference.get("URI", ""), b"")).decode()
-    info = signed.find(f"{DS}SignedInfo")
-    value = signed.find(f"{DS}SignatureValue")
-    assert info is not None
-    assert value is not None
-    digest = hashlib.sha256(canonical.canonical(canonical.own_document(info))).digest()
-    value.text = base64.b64encode(pki.key_pair(kind).sign_digest(digest)).decode()
+    has_xpath = signed.find(f"{DS}SignedInfo//{DS}XPath") is not None
+    digest = hashlib.sha256(canonical.canonical(canonical.without_next(bare) if has_xpath else bare)).digest()
+    info, value = signed.find(f"{DS}SignedInfo"), signed.find(f"{DS}SignatureValue")
+    if info is None or value is None:
+        return changed
+    for reference in info.findall(f"{DS}Reference"):
+        written = reference.find(f"{DS}DigestValue")
+        if written is not None and not reference.get("URI", "").startswith("cid:"):
+            written.text = base64.b64encode(digest).decode()
+    made = pki.key_pair(kind).sign_digest(hashlib.sha256(canonical.canonical(canonical.own_document(info))).digest())
+    value.text = base64.b64encode(made).decode()
     return canonical.serialised(root)
 
 
