@@ -107,18 +107,24 @@ def kind_in(mountinfo: str, path: Path) -> str:
         path: Absolute and resolved.
     """
     deepest, kind, wanted = -1, "", f"{path}/"
-    for line in mountinfo.splitlines():
-        mounted, _, file_system_part = line.partition(" - ")
-        fields, described = mounted.split(" "), file_system_part.split(" ")
-        if len(fields) <= 4:  # noqa: PLR2004 - the fifth field is the mount point
-            continue
-        point = fields[4]
-        if "\\" in point:
-            point = _OCTAL.sub(lambda code: chr(int(code[1], 8)), point)
-        # What is mounted later over the same folder hides what was there before. Texts: a journal is opened often.
-        if wanted.startswith(point if point.endswith("/") else f"{point}/") and len(point) >= deepest:
-            deepest, kind = len(point), described[0]
+    for point, mounted in _points(mountinfo):
+        # What is mounted later over the same folder hides what was there before.
+        if wanted.startswith(point) and len(point) >= deepest:
+            deepest, kind = len(point), mounted
     return kind
+
+
+@functools.lru_cache(maxsize=1)
+def _points(mountinfo: str) -> tuple[tuple[str, str], ...]:
+    """Return the mount points, each with a slash at its end and the kind of its file system."""
+    found = []
+    for line in mountinfo.splitlines():
+        mounted, _, described = line.partition(" - ")
+        fields = mounted.split(" ")
+        if len(fields) > 4:  # noqa: PLR2004 - the fifth field is the mount point
+            point = _OCTAL.sub(lambda code: chr(int(code[1], 8)), fields[4])
+            found.append((point if point.endswith("/") else f"{point}/", described.split(" ")[0]))
+    return tuple(found)
 
 
 def user_name(uid: int) -> str:

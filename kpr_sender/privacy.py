@@ -129,6 +129,7 @@ KNOWN_FIELDS: Final = (
     ("_id", re.compile(rf"{_GUID}|[0-9a-f]{{32}}|20\d\d-[0-9a-f]{{8}}")),
 )
 """How the name of a field ends whose value is known for what it is, and the form it has."""
+_KNOWN_ENDINGS: Final = tuple(ending for ending, _ in KNOWN_FIELDS)
 _SIZES: Final = "bytes"
 _LEAST_ID: Final = 10**9
 """An integer this large may be a national id that begins with 0."""
@@ -239,6 +240,8 @@ def shown(value: Any) -> Any:
 
 def shown_text(text: str) -> str:
     """Return lines for a person, of which others' words are a part, as a screen or a page may show them."""
+    if text.isascii() and text.isprintable() and not written_ids.may_hold_one(text):
+        return text  # as most are: nothing can be found in it
     return _outside(_OURS_SHOWN, _visible(text, bytes_too=False), _without_ids)
 
 
@@ -260,22 +263,32 @@ def redact_fields(fields: Mapping[str, object], depth: int = 0) -> dict[str, obj
 def _shown(value: Any, depth: int, name: str = "") -> Any:
     if isinstance(value, str):
         return value if _is_known(name, value) else shown_text(_beginning(value, MAX_TEXT))[:MAX_TEXT]
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value if _is_known(name, value) else ID
+    if value is None or isinstance(value, int):
+        return value if value is None or isinstance(value, bool) or _is_known(name, value) else ID
     if depth >= _DEEPEST:
         return "[too deep]"
     if isinstance(value, Mapping):
-        return {_shown(key, depth): _shown(inner, depth + 1, str(key)) for key, inner in value.items()}
+        return {_shown_name(key): _shown(inner, depth + 1, str(key)) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [_shown(inner, depth + 1, name) for inner in value]
     return value
+
+
+@functools.lru_cache(maxsize=1024)
+def _shown_name(name: Any) -> Any:
+    """Return the name of a value; there are few, and each is shown hundreds of times."""
+    return _shown(name, _DEEPEST)
 
 
 def _is_known(name: str, value: str | int) -> bool:
     """Tell whether a value is what its field says, so that no digits in it are an id."""
     if isinstance(value, int):
         return abs(value) < _LEAST_ID or name.endswith(_SIZES)
-    return any(name.endswith(ending) and form.fullmatch(value) for ending, form in KNOWN_FIELDS)
+    if name.endswith(_KNOWN_ENDINGS):
+        for ending, form in KNOWN_FIELDS:
+            if name.endswith(ending) and form.fullmatch(value):
+                return True
+    return False
 
 
 _PLAIN: Final[tuple[tuple[type | tuple[type, ...], Callable[[Any], object]], ...]] = (

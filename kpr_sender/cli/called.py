@@ -126,6 +126,8 @@ class Called:
 
     def completed_steps(self, value: Any) -> Any:
         """Return an object of ``--json`` in which every ``next_step`` names complete commands; all else as it is."""
+        if value is None or isinstance(value, (str, int)):
+            return value
         if isinstance(value, Mapping):
             return {
                 key: self.completed(one) if key == "next_step" and isinstance(one, str) else self.completed_steps(one)

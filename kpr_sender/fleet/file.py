@@ -19,9 +19,10 @@ from kpr_sender.fleet.merging import SENDER, UnknownPlaceholder, filled, in_sect
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.model import Environment
 from kpr_sender.settings import kinds
+from kpr_sender.settings.alike import AlikeFile
 from kpr_sender.settings.file_access import require_trusted
 from kpr_sender.settings.fleet import FLEET, MUNICIPALITY, FleetSettings
-from kpr_sender.settings.read import ConfigurationFile, from_trusted
+from kpr_sender.settings.read import ConfigurationFile
 from kpr_sender.settings.secrets import CREDENTIALS_DIRECTORY
 from kpr_sender.settings.toml_file import read_toml
 from kpr_sender.settings.values import SECTIONS, TOP, Settings
@@ -43,6 +44,7 @@ class FleetMunicipality:
         path: The fleet file.
         credentials: The folder of its secrets; None for what systemd hands over.
         environ: Where its secrets in environment variables are; the process's own where none is given.
+        read_with: What the others of its file are read with.
     """
 
     name: str
@@ -52,6 +54,7 @@ class FleetMunicipality:
     path: Path
     credentials: Path | None = None
     environ: Mapping[str, str] | None = field(default=None, repr=False, compare=False)
+    read_with: AlikeFile | None = field(default=None, repr=False, compare=False)
 
     def settings(self) -> Settings:
         """Check and return its configuration.
@@ -59,9 +62,15 @@ class FleetMunicipality:
         Raises:
             ConfigInvalid: It does not say what it must, or another user may write a file that it relies on.
         """
-        found = _with_credentials(os.environ if self.environ is None else self.environ, self.credentials)
+        return self._checked(AlikeFile(self.path, self.environment, self._variables))
+
+    @property
+    def _variables(self) -> Mapping[str, str]:
+        return _with_credentials(os.environ if self.environ is None else self.environ, self.credentials)
+
+    def _checked(self, file: AlikeFile) -> Settings:
         try:
-            return from_trusted(self.document, self.environment, path=self.path, environ=found)
+            return file.trusted(self.document)
         except ConfigInvalid as error:
             raise ConfigInvalid(error.what, where=f"{self.name}: {error.where}", next_step=error.next_step) from None
 
@@ -69,7 +78,7 @@ class FleetMunicipality:
     def known(self) -> Settings | KprError:
         """Its configuration, or what is wrong with it."""
         try:
-            return self.settings()
+            return self.settings() if self.read_with is None else self._checked(self.read_with)
         except KprError as error:
             return error
 
@@ -83,7 +92,7 @@ class FleetMunicipality:
 
     def __getstate__(self) -> dict[str, Any]:
         """Hand over what it was made of: not this process's environment, which its settings hold, too."""
-        return {key: value for key, value in vars(self).items() if key not in {"known", "environ"}}
+        return {key: value for key, value in vars(self).items() if key not in {"known", "environ", "read_with"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +142,9 @@ class FleetFile:
                 MUNICIPALITY, Text("No municipality is named; expected a section [[municipality]] for each.")
             )
         _refuse_strangers(file, document)
+        alike = AlikeFile(path, environment, _with_credentials(variables, settings.credentials))
         made = [
-            replace(_municipality(file, settings, document, number, one), environ=environ)
+            replace(_municipality(file, settings, document, number, one), environ=environ, read_with=alike)
             for number, one in enumerate(written, start=1)
         ]
         _refuse_doubled(file, made)

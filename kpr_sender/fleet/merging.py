@@ -99,6 +99,9 @@ def filled(common: Tables, own: Tables) -> dict[str, Any]:
     values["municipality"] = name_of(values.get("kommunenummer", ""), values["bydel"])
 
     def fill(key: str, text: str) -> str:
+        if "{" not in text:
+            return text
+
         def value(match: re.Match[str]) -> str:
             if match[1] not in values:
                 raise UnknownPlaceholder(key, tuple(values))

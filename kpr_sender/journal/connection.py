@@ -153,7 +153,7 @@ def require_journal(path: Path) -> None:
             raise JournalUnwritable(NO_JOURNAL, where=str(path), next_step=CHECK_NAME)
         try:
             # SQLite reads nothing but this file then, locks nothing and makes no -wal or -shm beside it.
-            with closing(_connect(path, "ro&immutable=1")) as connection:
+            with closing(connect(path, "ro&immutable=1")) as connection:
                 ours = _pragma(connection, "application_id") in {schema.APPLICATION_ID, MOVED}
                 if not ours and _require_ours(connection, path) == _EMPTY:
                     _require_our_wal(path)
@@ -192,7 +192,7 @@ def open_to_write(path: Path, environment: Environment, *, now: Callable[[], dat
         _require_file(path)
     except OSError as error:
         raise of_os(path, error) from error
-    connection = _connect(path, "rw")
+    connection = connect(path, "rw")
     try:
         with translated(path):
             version = _require_ours(connection, path)
@@ -208,11 +208,11 @@ def open_to_write(path: Path, environment: Environment, *, now: Callable[[], dat
             ):
                 connection.execute(setting)
             if version != _EMPTY:
-                _require_environment(connection, path, environment)
+                require_environment(connection, path, environment)
             if _EMPTY < version < schema.VERSION:
                 _copy_before_migration(connection, path, now())
             _bring_up_to_date(connection, environment, time_text(now()))
-            _require_environment(connection, path, environment)
+            require_environment(connection, path, environment)
     except BaseException:
         connection.close()
         raise
@@ -235,7 +235,7 @@ def open_to_read(path: Path, environment: Environment) -> SqliteStore | None:
         return None
     except OSError as error:
         raise of_os(path, error) from error
-    connection = _connect(path, "ro")
+    connection = connect(path, "ro")
     try:
         with translated(path):
             version = _require_ours(connection, path)
@@ -243,7 +243,7 @@ def open_to_read(path: Path, environment: Environment) -> SqliteStore | None:
                 connection.close()
                 return None
             _require_up_to_date(version, path)
-            _require_environment(connection, path, environment)
+            require_environment(connection, path, environment)
     except BaseException:
         connection.close()
         raise
@@ -279,10 +279,11 @@ def _require_file(path: Path) -> None:
         raise JournalUnwritable(Text("The journal's path is not a file."), where=str(path), next_step=CHECK_NAME)
 
 
-def _connect(path: Path, mode: str) -> SqliteDatabase:
+def connect(path: Path, mode: str) -> SqliteDatabase:
+    """Connect to a file; nothing of it is read yet. ``mode`` is the URI's."""
     with translated(path):
         connection = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode={mode}",
+            f"{(path.resolve() if path.is_symlink() else path.absolute()).as_uri()}?mode={mode}",
             uri=True,
             timeout=_BUSY_SECONDS,
             isolation_level=None,
@@ -425,7 +426,8 @@ def _require_up_to_date(version: int, path: Path) -> None:
         )
 
 
-def _require_environment(connection: SqliteDatabase, path: Path, environment: Environment) -> None:
+def require_environment(connection: SqliteDatabase, path: Path, environment: Environment) -> None:
+    """Refuse another environment's journal (promise G7)."""
     with closing(connection.execute(sql.READ_ENVIRONMENT)) as cursor:
         row = cursor.fetchone()
     if row is None:

@@ -7,13 +7,14 @@ one over it changes one or the other, unless the copy keeps times and happens to
 from __future__ import annotations
 
 import json
+import operator
 import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kpr_sender.durable import new_file, sync_folder
 from kpr_sender.journal import sql
@@ -26,6 +27,7 @@ from kpr_sender.regular_file import TooLarge, open_regular, read_bounded
 MOST_BYTES: Final = 4_000_000
 _KNOWS_ITSELF: Final = os.utime in os.supports_fd  # not on Windows
 _ONE_SECOND: Final = 1_000_000_000  # every file system keeps whole seconds
+_COLUMNS: Final = operator.itemgetter(*Begun._fields)
 _one_at_a_time: Final = threading.Lock()  # of this process; others are kept out by the journal's lock
 
 
@@ -47,6 +49,22 @@ class HighWaterMark:
     copied: bool = field(default=False, compare=False)
 
 
+class Present(NamedTuple):
+    """What of a journal is compared with a mark of it.
+
+    Attributes:
+        journal_id, step, inode: As of ``HighWaterMark``.
+        backup_at: When it was made as a backup; None for a journal.
+        attempts: How many transfers were begun of each shipment, by each MsgId that it has or had.
+    """
+
+    journal_id: str
+    step: int
+    inode: int | None
+    backup_at: str | None
+    attempts: Mapping[str, int]
+
+
 class MarkDamaged(ValueError):
     """The file with the mark is not as it was written."""
 
@@ -59,8 +77,15 @@ def mark_file(journal: Path) -> Path:
 def mark_of(connection: Database, inode: int | None) -> HighWaterMark:
     """Return the mark that belongs to the journal as it is now; ``inode`` is its file's (``stable_inode``)."""
     identity = connection.execute(sql.IDENTITY).fetchone()
-    begun = tuple(Begun(*row) for row in connection.execute(sql.BEGUN))
+    begun = tuple(map(Begun._make, connection.execute(sql.BEGUN)))
     return HighWaterMark(identity["journal_id"], identity["step"], inode, begun)
+
+
+def present_of(connection: Database, inode: int | None) -> Present:
+    """Return what of the journal is compared with a mark; far quicker than ``mark_of``."""
+    identity = connection.execute(sql.IDENTITY).fetchone()
+    attempts = {row[0]: row[1] for row in connection.execute(sql.ATTEMPTS)}
+    return Present(identity["journal_id"], identity["step"], inode, identity["backup_at"], attempts)
 
 
 def read(journal: Path) -> HighWaterMark | None:
@@ -85,21 +110,31 @@ def read(journal: Path) -> HighWaterMark | None:
 
 
 def mark_in(content: bytes, about: os.stat_result | None = None) -> HighWaterMark:
-    """Return the mark that a file holds; ``about`` is the file, where it is to be the one that was written.
+    """Return the mark that a file holds; as ``mark_and_more``."""
+    return mark_and_more(content, about)[0]
+
+
+def mark_and_more(content: bytes, about: os.stat_result | None = None) -> tuple[HighWaterMark, Mapping[str, Any]]:
+    """Return the mark that a file holds, and all that is in it.
+
+    Args:
+        content: The file's.
+        about: The file, where it is to be the one that was written.
 
     Raises:
         MarkDamaged: It is not as it was written.
     """
     try:
-        return _read_mark(json.loads(content), about)
+        value = json.loads(content)
+        return _read_mark(value, about), value
     except (ValueError, TypeError, KeyError, RecursionError):
         raise MarkDamaged from None
 
 
 def content_of(mark: HighWaterMark, **more: object) -> bytes:
     """Return what a file holds for a mark to be read from it."""
-    values = asdict(mark)
-    del values["copied"]
+    begun = [one._asdict() for one in mark.begun]
+    values = {"journal_id": mark.journal_id, "step": mark.step, "inode": mark.inode, "begun": begun}
     return json.dumps({"kpr-sender journal marker": 1, **values, **more}).encode() + b"\n"
 
 
@@ -150,4 +185,4 @@ def _read_mark(value: Mapping[str, Any], about: os.stat_result | None) -> HighWa
     copied = False
     if own is not None and about is not None:
         copied = (own["inode"], own["written"]) != (about.st_ino, about.st_mtime_ns // _ONE_SECOND)
-    return HighWaterMark(journal_id, step, inode, tuple(Begun(**one) for one in value["begun"]), copied)
+    return HighWaterMark(journal_id, step, inode, tuple(map(Begun._make, map(_COLUMNS, value["begun"]))), copied)

@@ -15,11 +15,11 @@ The rules every implementation MUST keep:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from kpr_sender.documents import Document
 from kpr_sender.errors import JournalUnwritable, LastError
@@ -46,6 +46,8 @@ from kpr_sender.model import (
     Submission,
 )
 from kpr_sender.states import Cause, ReceiptStatus
+
+T = TypeVar("T")
 
 
 class JournalView(Protocol):
@@ -107,12 +109,7 @@ class JournalView(Protocol):
         """Return how many unverified receipts name a shipment, or nothing for None, and how many bytes they take."""
 
     def stored_receipt(self, sealed: bytes, msg_id: str) -> Receipt | None:
-        """Return the receipt that came as these bytes; None where there is none.
-
-        Args:
-            sealed: The bytes.
-            msg_id: Whose is wanted where several shipments have it; next a verified one.
-        """
+        """Return the receipt that came as these bytes, ``msg_id``'s before others'; None where there is none."""
 
     def unfinished_pruning(self) -> tuple[Receipt, ...] | None:
         """Return all pruned receipts where a pruning is not finished: a copy of one may be left. None where none is."""
@@ -407,14 +404,14 @@ class JournalStorage(Protocol):
     def reading(self) -> AbstractContextManager[JournalView | None]:
         """Let the journal be read, beside whoever has locked it; None where there is none yet."""
 
+    def ask(self, question: Callable[[JournalView | None], T]) -> T:
+        """Return what a question comes to, asked of the journal as it is now; it may be asked twice."""
+
     def last_held(self) -> datetime | None:
         """Return when a run last locked it, UTC; None where none did, or that is not known."""
 
     def verify(self) -> Verification | None:
-        """Check all of it beside whoever writes it, in one consistent snapshot; None where there is none.
-
-        What is wrong is found, not raised.
-        """
+        """Check all of it beside whoever writes it, in one snapshot; None for none. What is wrong is not raised."""
 
     def back_up(self, target: Path) -> Mapping[str, int]:
         """Copy it to a new file, also while another run writes it, and check the copy.

@@ -23,7 +23,7 @@ from typing import Any, Final
 from kpr_sender.journal import marker, recovery, rows
 from kpr_sender.journal.admission import require_reason
 from kpr_sender.journal.database import Database
-from kpr_sender.journal.marker import HighWaterMark, MarkDamaged, mark_of
+from kpr_sender.journal.marker import HighWaterMark, MarkDamaged, mark_of, present_of
 from kpr_sender.journal.postgres_connection import PostgresStore
 from kpr_sender.journal.postgres_server import PRESENT
 from kpr_sender.journal.transaction import Transaction
@@ -58,7 +58,7 @@ def objection_to(database: Database, marks: Path) -> str:
         found = marker.read(marks)
     except MarkDamaged:
         return _DAMAGED
-    present = mark_of(database, None)
+    present = present_of(database, None)
     if found is not None:
         if found.journal_id != present.journal_id and found.begun:
             return _OTHER
@@ -97,7 +97,7 @@ def accept(store: PostgresStore, *, now: Callable[[], datetime], why: str, who: 
         found = _mark(store.marks)
         known = [found] if found else []
         done = recovery.store_acceptance(Transaction(database, at, who), what, why, known)
-        step = max(one.step for one in (mark_of(database, None), *known)) + 1
+        step = max(present_of(database, None).step, *(one.step for one in known)) + 1
         database.execute(_SET_STEP, {"step": step})
         know_timeline(database, rows.time_text(at))
     with store.reading() as database:

@@ -16,8 +16,9 @@ from typing import Any
 from kpr_sender.documents import Document
 from kpr_sender.errors import JournalUnwritable, UsageError
 from kpr_sender.journal import postgres_restored, recovery, sql
+from kpr_sender.journal.glance import Glance
 from kpr_sender.journal.location import require_private_folder
-from kpr_sender.journal.port import Journal, JournalStorage, JournalView
+from kpr_sender.journal.port import Journal, JournalStorage, JournalView, T
 from kpr_sender.journal.postgres import PostgresJournal, PostgresView
 from kpr_sender.journal.postgres_connection import PostgresStore, marks_of
 from kpr_sender.journal.postgres_document import PostgresDocument
@@ -89,6 +90,14 @@ class PostgresStorage:
         with PostgresView(store, self.environment) as view:
             yield view
 
+    def ask(self, question: Callable[[JournalView | None], T]) -> T:
+        """Have a question answered."""
+        store = self._store()
+        if store is None:
+            return question(None)
+        with Glance(store, self.environment, PostgresView(store, self.environment).refused) as journal:
+            return question(journal)
+
     def last_held(self) -> datetime | None:
         """Return when its lease was last taken."""
         place = place_of(self.settings)
@@ -148,8 +157,9 @@ class PostgresStorage:
 
     def document(self, name: str, *, within: JournalView | None = None) -> Document:
         """Return what is kept of the journal under a name, for all machines."""
-        store = within.store if isinstance(within, PostgresView | PostgresJournal) else None
-        return PostgresDocument(self.settings, self.environment, self._queue, name, store)
+        store = within.store if isinstance(within, PostgresView | PostgresJournal | Glance) else None
+        opened = store if isinstance(store, PostgresStore) else None
+        return PostgresDocument(self.settings, self.environment, self._queue, name, opened)
 
     def export(self) -> Iterator[Mapping[str, Any]]:
         """Yield it line by line."""

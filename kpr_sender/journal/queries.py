@@ -46,10 +46,7 @@ class SqlView:
     def entries(self) -> tuple[SubmissionEntry, ...]:
         """Return what one chooses by among all submissions, the newest first."""
         with self._store.reading() as connection:
-            return tuple(
-                SubmissionEntry(row["submission_id"], row["kommunenummer"], row["bydel"], row["year"], row["replaces"])
-                for row in connection.execute(sql.SUBMISSION_ENTRIES)
-            )
+            return tuple(map(rows.entry_of, connection.execute(sql.SUBMISSION_ENTRIES)))
 
     def by_payloads(
         self,

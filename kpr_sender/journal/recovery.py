@@ -35,7 +35,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection, Iterable
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -48,7 +48,7 @@ from kpr_sender.journal.database import Database
 from kpr_sender.journal.file_errors import of_os
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
-from kpr_sender.journal.marker import HighWaterMark, MarkDamaged, mark_file, mark_of, read, write
+from kpr_sender.journal.marker import HighWaterMark, MarkDamaged, Present, mark_file, mark_of, present_of, read, write
 from kpr_sender.journal.transaction import Transaction
 from kpr_sender.journal.values import Accepted, Begun
 from kpr_sender.journal.witness import Witness
@@ -64,9 +64,7 @@ _WAY_ON: Final = Text(
 )
 
 
-def objection(
-    found: HighWaterMark | None, present: HighWaterMark, witnessed: Witness | None, *, backup_at: str | None
-) -> str:
+def objection(found: HighWaterMark | None, present: Present, witnessed: Witness | None) -> str:
     """Return why a journal may not be written to, in one or two sentences; nothing where it may.
 
     Args:
@@ -74,17 +72,16 @@ def objection(
         present: What the journal itself says.
         witnessed: What was written elsewhere of the journal that the mark names, or without a mark of the one that was
             last sent from in this place; None where there is nothing.
-        backup_at: When it was made as a backup; None for a journal.
     """
-    if backup_at is not None:
+    if present.backup_at is not None:
         return Text(
             "This is a backup of the journal, made {backup_at}: it does not know what was sent since.",
-            backup_at=backup_at,
+            backup_at=present.backup_at,
         )
     if found is None:
         # A new journal, or one of an earlier version, has no step yet and gets its first mark now.
         return _MISSING if present.step else _GONE if witnessed is not None else ""
-    if present.step or present.begun or found.begun:
+    if present.step or present.attempts or found.begun:
         for text, holds in _DIFFERENCES:
             if holds(found, present):
                 return text
@@ -93,9 +90,9 @@ def objection(
     return ""
 
 
-def is_behind(found: HighWaterMark, present: HighWaterMark) -> bool:
+def is_behind(found: HighWaterMark, present: Present) -> bool:
     """Tell whether a journal lacks something that a mark of it knows."""
-    known = {one.msg_id: one.attempts for one in present.begun}
+    known = present.attempts
     return found.step > present.step or any(known.get(one.msg_id, 0) < one.attempts for one in found.begun)
 
 
@@ -112,7 +109,7 @@ _BEHIND_WITNESS: Final = Text(
     "The journal and its .mark file are older than what was written of them outside their folder: both were "
     "restored, and what was sent since is not in them."
 )
-_DIFFERENCES: Final[tuple[tuple[str, Callable[[HighWaterMark, HighWaterMark], bool]], ...]] = (
+_DIFFERENCES: Final[tuple[tuple[str, Callable[[HighWaterMark, Present], bool]], ...]] = (
     (
         Text("This is not the journal that was last used here: it does not know what that one has sent."),
         lambda found, present: found.journal_id != present.journal_id,
@@ -216,7 +213,7 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
             witnesses = {one for one in (witnessed, witness.read(present.journal_id)) if one is not None}
             known = [*filter(None, [found]), *(one.mark for one in witnesses)]
             done = store_acceptance(Transaction(connection, at, who), what, why, known)
-            reached = max(one.step for one in (present, *known)) + 1
+            reached = max(present.step, *(one.step for one in known)) + 1
             connection.execute(sql.NEW_IDENTITY, {"step": reached, "journal_id": secrets.token_hex(16)})
         with store.reading() as connection:
             accepted = mark_of(connection, inode)
@@ -258,8 +255,8 @@ def store_acceptance(transaction: Transaction, what: str, why: str, known: Colle
 
 def objection_to(
     connection: Database, path: Path, inode: int | None
-) -> tuple[HighWaterMark | None, Witness | None, HighWaterMark, str]:
-    """Return the mark beside the journal, its witness, the journal's own mark, and why it may not be written to, if so.
+) -> tuple[HighWaterMark | None, Witness | None, Present, str]:
+    """Return the mark beside the journal, its witness, what the journal itself says, and why it may not be written to.
 
     Mark and witness are read first: whoever reads beside a run that writes must not find them ahead of its snapshot.
     So nothing may have been read over this connection in the same transaction.
@@ -270,11 +267,10 @@ def objection_to(
     except MarkDamaged:
         found, damage = None, damaged_mark(path).what
     witnessed = witness.last_at(path) if found is None else witness.read(found.journal_id)
-    present = mark_of(connection, inode)
-    backup_at = connection.execute(sql.IDENTITY).fetchone()["backup_at"]
+    present = present_of(connection, inode)
     if damage:
         return None, None, present, damage
-    return found, witnessed, present, objection(found, present, witnessed, backup_at=backup_at)
+    return found, witnessed, present, objection(found, present, witnessed)
 
 
 def _keep_what_is_forgotten(transaction: Transaction, known: Iterable[HighWaterMark]) -> tuple[Begun, ...]:
@@ -282,7 +278,7 @@ def _keep_what_is_forgotten(transaction: Transaction, known: Iterable[HighWaterM
     forgotten = []
     for begun in {one.msg_id: one for mark in known for one in mark.begun}.values():
         if transaction.connection.execute(sql.SHIPMENT, (begun.msg_id,)).fetchone() is None:
-            noted = {**asdict(begun), "noted_at": rows.time_text(transaction.at)}
+            noted = {**begun._asdict(), "noted_at": rows.time_text(transaction.at)}
             transaction.connection.execute(sql.ADD_FORGOTTEN, noted)
             forgotten.append(begun)
     return tuple(forgotten)

@@ -12,7 +12,16 @@ from typing import Any, Final, ParamSpec, TypeVar
 from kpr_sender.errors import InternalError, LastError
 from kpr_sender.journal import sql
 from kpr_sender.journal.database import Database, StoredRow, Value
-from kpr_sender.journal.values import PRUNED, JournalEvent, NewShipment, NewSubmission, NoticeRecord, ReceiptDocument
+from kpr_sender.journal.stored_texts import as_words, from_json
+from kpr_sender.journal.values import (
+    PRUNED,
+    JournalEvent,
+    NewShipment,
+    NewSubmission,
+    NoticeRecord,
+    ReceiptDocument,
+    SubmissionEntry,
+)
 from kpr_sender.model import (
     CertificateName,
     Certificates,
@@ -182,8 +191,13 @@ def submission_of(row: StoredRow, shipments: Sequence[Shipment]) -> Submission:
         created_at=time_of(row["created_at"]),
         shipments=tuple(shipments),
         replaces=row["replaces"],
-        reason=row["reason"],
+        reason=as_words(row["reason"]),
     )
+
+
+def entry_of(row: StoredRow) -> SubmissionEntry:
+    """Return what one chooses a submission by."""
+    return SubmissionEntry(row["submission_id"], row["kommunenummer"], row["bydel"], row["year"], row["replaces"])
 
 
 @_as_written
@@ -210,7 +224,7 @@ def lifecycle_columns(shipment: Lifecycle) -> dict[str, Value]:
     }
 
 
-def _lifecycle(row: StoredRow) -> dict[str, Any]:
+def _lifecycle(row: StoredRow, alarm: str | None = None) -> dict[str, Any]:
     code, published_at, early_answer = row["last_error_code"], row["published_at"], row["early_answer"]
     acknowledged_at = row["acknowledged_at"]
     return {
@@ -219,12 +233,12 @@ def _lifecycle(row: StoredRow) -> dict[str, Any]:
         "earlier_attempts": row["earlier_attempts"],
         "handed_over": bool(row["handed_over"]),
         "published_at": None if published_at is None else time_of(published_at),
-        "last_error": None if code is None else LastError(code, row["last_error_text"]),
+        "last_error": None if code is None else LastError(code, as_words(row["last_error_text"])),
         "needs_person": bool(row["needs_person"]),
         "settled": bool(row["settled"]),
         "early_answer": None if early_answer is None else Cause(early_answer),
+        "alarm": (row["alarm"] or "") if alarm is None else alarm,
         "acknowledged_at": None if acknowledged_at is None else time_of(acknowledged_at),
-        "alarm": row["alarm"] or "",
     }
 
 
@@ -247,11 +261,12 @@ def shipment_of(
     earlier: Sequence[Version] = (),
     error_message: ErrorMessage | None = None,
     of_history: Mapping[str, Any] = NOTHING,
+    alarm: str | None = None,
 ) -> Shipment:
-    """Read a shipment from its row, with what was read of it elsewhere."""
+    """Read a shipment from its row, with what was read of it elsewhere; ``alarm`` is given where no column has it."""
     return Shipment(
         **of_history,
-        **_lifecycle(row),
+        **_lifecycle(row, alarm),
         msg_id=row["msg_id"],
         submission_id=row["submission_id"],
         type=MessageType(row["type"]),
@@ -264,7 +279,7 @@ def shipment_of(
         receipts=tuple(receipts),
         certificates=_certificates_of(row),
         hodemelding_sha256=row["hodemelding_sha256"] or "",
-        lopenr=row["lopenr"],
+        lopenr=as_words(row["lopenr"]),
         error_message=error_message,
         earlier=tuple(earlier),
         transport=envelope_of(row["envelope"]).transport,
@@ -276,7 +291,7 @@ def known_by_history(events: Sequence[StoredRow]) -> dict[str, Any]:
     """Return what only the history knows of a shipment, by ``Shipment``'s attributes, from its lines."""
     known: dict[str, Any] = {}
     for row in events:
-        details = json.loads(row["details"])
+        details = from_json(row["details"])
         if "file_sha256" in details:
             known["file"] = SourceFile(str(details["file_name"]), str(details["file_sha256"]))
         elif row["what"] == Cause.PERSON_ARRIVED:
@@ -286,10 +301,20 @@ def known_by_history(events: Sequence[StoredRow]) -> dict[str, Any]:
     return known
 
 
+def is_error_message(row: StoredRow, msg_id: str, since: str) -> bool:
+    """Tell whether a line of the history is what ``sql.ERROR_MESSAGE_OF`` finds, or one before it."""
+    return bool(
+        row["msg_id"] == msg_id
+        and row["at"] >= since
+        and row["what"].startswith("error-queue")
+        and row["what"] != "error-queue-earlier"
+    )
+
+
 @_as_written
 def error_message_of(row: StoredRow) -> ErrorMessage:
     """Return what the error queue said, from its line in the history."""
-    details = json.loads(row["details"])
+    details = from_json(row["details"])
     texts = (str(details.get(name, "")) for name in ("condition", "description", "data"))
     return ErrorMessage(time_of(row["at"]), *texts)
 
@@ -305,9 +330,9 @@ def receipt_of(row: StoredRow) -> Receipt:
         receipt_id=row["receipt_id"],
         msg_id=row["msg_id"],
         status=None if row["status"] is None else ReceiptStatus(row["status"]),
-        errors=tuple(ReceiptError(**error) for error in json.loads(row["errors"])),
+        errors=tuple(ReceiptError(**error) for error in from_json(row["errors"])),
         verified=bool(row["verified"]),
-        problem=row["problem"],
+        problem=as_words(row["problem"]),
         received_at=time_of(row["received_at"]),
         signer=_certificate_of(row, "signer"),
         discarded=_flag(row, "discarded"),
@@ -329,9 +354,9 @@ def event_of(row: StoredRow) -> JournalEvent:
         at=time_of(row["at"]),
         msg_id=row["msg_id"],
         what=row["what"],
-        why=row["why"],
-        who=row["who"],
-        details={name: state for name, state in moved.items() if state is not None} | json.loads(row["details"]),
+        why=as_words(row["why"]),
+        who=as_words(row["who"]),
+        details={name: state for name, state in moved.items() if state is not None} | from_json(row["details"]),
     )
 
 

@@ -6,7 +6,7 @@ What the two say differently is a method of ``database.Database``; ``rows`` read
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from kpr_sender.journal.database import Database, StoredRow, Value
@@ -55,6 +55,13 @@ SHIPMENTS_OF: Final = f"""{_WITH_ALARM}
       OR shipment_id IN (SELECT shipment_id FROM kept WHERE submission_id = :submission_id)
     ORDER BY type DESC, shipment_id
 """  # noqa: S608 - the program's own words
+# The same shipments without what the history knows of them (``glance``).
+SHIPMENTS_ALONE: Final = """
+    SELECT * FROM shipment
+    WHERE submission_id = :submission_id
+      OR shipment_id IN (SELECT shipment_id FROM kept WHERE submission_id = :submission_id)
+    ORDER BY type DESC, shipment_id
+"""
 VERSIONS_OF: Final = "SELECT * FROM version WHERE shipment_id = ? ORDER BY version_id"
 SHIPMENTS_IN_STATE: Final = "SELECT msg_id FROM shipment WHERE state = ? ORDER BY shipment_id"
 # The submission that it was made for, and those that keep it. The HER-id may be corrected: it makes no other content of
@@ -93,6 +100,18 @@ RECEIPTS_OF: Final = f"""
            {_FLAGS}
     FROM receipt WHERE msg_id = ? ORDER BY receipt_id
 """  # noqa: S608 - as above
+# Of several shipments, and of all that is of their submissions, at once: ``of_each`` completes them.
+RECEIPTS_OF_EACH: Final = f"""
+    SELECT receipt_id, shipment_id, receipt.msg_id, status, errors, verified, problem, received_at, signer_sha1,
+           signer_serial, {PRUNED_FLAG}
+    FROM shipment JOIN receipt ON receipt.msg_id = shipment.msg_id WHERE shipment_id IN () ORDER BY receipt_id
+"""  # noqa: S608 - as above
+VERSIONS_OF_EACH: Final = "SELECT * FROM version WHERE shipment_id IN () ORDER BY version_id"
+EVENTS_FOR_EACH: Final = """
+    SELECT at, event.msg_id, what, why, who, from_state, to_state, details, shipment_id, submission_id
+    FROM shipment JOIN known_msg_id USING (shipment_id) JOIN event ON event.msg_id = known_msg_id.msg_id
+    WHERE submission_id IN () ORDER BY event_id
+"""
 UNVERIFIED_RECEIPTS: Final = f"""
     SELECT receipt_id FROM receipt JOIN known_msg_id USING (msg_id) JOIN shipment USING (shipment_id)
     WHERE verified = 0 AND NOT {_DISCARDED} AND NOT {_PRUNED}
@@ -148,9 +167,10 @@ ERROR_MESSAGE_OF: Final = """
     ORDER BY event_id DESC LIMIT 1
 """
 # What the history knows of a shipment that no column has, the oldest first.
+KNOWN_WHATS: Final = ("created", "resealed", "person-resends", "person-arrived", PRUNED)
 KNOWN_BY_HISTORY: Final = f"""
     SELECT at, what, details FROM event
-    WHERE what IN ('created', 'resealed', 'person-resends', 'person-arrived', '{PRUNED}') AND msg_id IN (
+    WHERE what IN {KNOWN_WHATS} AND msg_id IN (
       SELECT msg_id FROM known_msg_id WHERE shipment_id = ?)
     ORDER BY event_id
 """  # noqa: S608 - the program's own word
@@ -211,6 +231,10 @@ BEGUN: Final = """
     ) AS begun
     ORDER BY msg_id
 """
+ATTEMPTS: Final = """
+    SELECT known_msg_id.msg_id, attempts FROM shipment JOIN known_msg_id USING (shipment_id) WHERE attempts > 0
+    UNION ALL SELECT msg_id, attempts FROM forgotten
+"""
 FORGOTTEN: Final = "SELECT * FROM forgotten ORDER BY msg_id"
 HAS_FORGOTTEN: Final = "SELECT 1 FROM forgotten WHERE msg_id = ?"
 FORGOTTEN_IN_THE_WAY: Final = """
@@ -243,6 +267,11 @@ _NUMBERS: Final = {"submission": "sequence"}
 
 _IN_WORDS: Final = frozenset({"why", "who", "reason", "created_by", "problem", "last_error_text", "lopenr", "found"})
 """Columns of words, of which others' may be a part; every other is a value of ours, or made by ``rows``."""
+
+
+def of_each(statement: str, ids: Collection[Value]) -> str:
+    """Return a statement that is complete for as many ids; none finds nothing, in SQLite."""
+    return statement.replace("IN ()", f"IN ({', '.join('?' * len(ids))})")
 
 
 def clean(columns: Mapping[str, Value]) -> dict[str, Value]:

@@ -10,6 +10,7 @@ from typing import Self
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import recovery, witness
 from kpr_sender.journal.connection import SqliteStore, open_to_write
+from kpr_sender.journal.glance import Glance
 from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import JournalLock, held_by_this_process
 from kpr_sender.journal.marker import HighWaterMark
@@ -87,6 +88,11 @@ class SqliteJournal(SqlJournal):
         """Open a journal for reading, without lock and beside a run that writes; as ``recovery.open_there``."""
         store = recovery.open_there(path, environment)
         return None if store is None else SqliteView(store, environment)
+
+    @staticmethod
+    def glance(store: SqliteStore, environment: Environment) -> Glance:
+        """Return a view for one look at an open file."""
+        return Glance(store, environment, SqliteView(store, environment).refused)
 
     def close(self) -> None:
         """Close it; twice is harmless."""

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from kpr_sender.documents import Document, FileDocument
-from kpr_sender.errors import JournalUnwritable
-from kpr_sender.journal import marker, recovery, witness
+from kpr_sender.errors import JournalUnwritable, KprError
+from kpr_sender.journal import marker, recovery, still_file, witness
 from kpr_sender.journal.location import require_local, require_own_journal, require_private_folder
 from kpr_sender.journal.lock import JournalLock, last_taken
-from kpr_sender.journal.port import Journal, JournalStorage, JournalView
+from kpr_sender.journal.port import Journal, JournalStorage, JournalView, T
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.journal.values import Accepted, Verification
 from kpr_sender.model import Environment
@@ -60,6 +60,21 @@ class SqliteStorage:
         journal = SqliteJournal.open_readonly(self.settings.path, self.environment)
         with journal or nullcontext():
             yield journal
+
+    def ask(self, question: Callable[[JournalView | None], T]) -> T:
+        """Have a question answered; a file that nobody writes is read without locks first (``still_file``)."""
+        path, environment = self.settings.path, self.environment
+        if (before := still_file.state_of(path)) is not None:
+            with suppress(KprError):  # read as usual, it says what is wrong
+                with SqliteJournal.glance(still_file.open_still(path, environment), environment) as journal:
+                    answer = question(journal)
+                if still_file.state_of(path) == before:
+                    return answer
+        store = recovery.open_there(path, environment)
+        if store is None:
+            return question(None)
+        with SqliteJournal.glance(store, environment) as journal:
+            return question(journal)
 
     def last_held(self) -> datetime | None:
         """Return when its lock was last taken."""

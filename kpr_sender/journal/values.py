@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from kpr_sender.model import (
     Certificates,
@@ -218,8 +218,7 @@ class Pruned:
     receipts: int
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(NamedTuple):
     """A shipment whose transfer has begun, ``attempts`` times."""
 
     msg_id: str

@@ -13,7 +13,6 @@ A witness that cannot be read or written says nothing and prevents nothing; ``do
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from kpr_sender.durable import state_home, write_file
-from kpr_sender.journal.marker import MOST_BYTES, HighWaterMark, MarkDamaged, content_of, mark_in
+from kpr_sender.journal.marker import MOST_BYTES, HighWaterMark, MarkDamaged, content_of, mark_and_more
 from kpr_sender.regular_file import open_regular, read_bounded
 from kpr_sender.texts import Text
 
@@ -127,9 +126,8 @@ def _read(folder: Path, journal_id: str) -> Witness | None:
     if not journal_id.isalnum():
         return None  # it comes from a file, and is to name one in this folder
     try:
-        content = _content(folder / f"{journal_id}.json")
-        mark = mark_in(content)
-        journal = json.loads(content).get("journal", "")
+        mark, more = mark_and_more(_content(folder / f"{journal_id}.json"))
+        journal = more.get("journal", "")
     except (OSError, MarkDamaged):
         return None
     return Witness(mark, journal) if mark.journal_id == journal_id else None

@@ -91,11 +91,13 @@ def _boolean(value: object) -> bool:
 
 def _path(value: object, base: Path) -> Path:
     try:
-        path = Path(_filled(value)).expanduser()
+        text = _filled(value)
+        path = Path(text).expanduser() if "~" in text else text
     except RuntimeError:
         raise Unfit(Text("nobody knows the home folder that it begins with (~)")) from None
-    # Without ".." in it a path is the same wherever it is shown, and whatever the working directory becomes.
-    return Path(os.path.abspath(base / path))  # noqa: PTH100 - resolve() would follow symlinks
+    # Without ".." in it a path is the same wherever it is shown, and whatever the working directory becomes. By texts:
+    # a fleet's configurations name thousands.
+    return Path(os.path.abspath(os.path.join(base, path)))  # noqa: PTH100, PTH118 - resolve() would follow symlinks
 
 
 def _paths(value: object, base: Path) -> tuple[Path, ...]:

@@ -77,6 +77,8 @@ _PLAIN: Final = (
     *("notify", "monitor"),
 )
 """The sections that say all of their dataclass themselves."""
+_NAMES: Final = tuple(name.split(".") for name in SECTIONS)
+_HOLD_SECTIONS: Final = frozenset(".".join(parts[:number]) for parts in _NAMES for number in range(1, len(parts) + 1))
 _TOP_LEVEL: Final = Text("the top level")
 
 T = TypeVar("T")
@@ -118,19 +120,7 @@ def from_document(
     Raises:
         ConfigInvalid: It does not say what it must.
     """
-    found = document.get("environment")
-    if found != environment.value:
-        raise _other_environment(path, environment, found)
-    file = ConfigurationFile(path, environment, environ)
-    tables = file.collect(document)
-    embedded = environment is Environment.LOKAL and tables["sandbox"][0].get("embedded") is True
-    if embedded:
-        tables = file.with_embedded_sandbox(tables)
-    tables = {name: [file.parse(section, table) for table in tables[name]] for name, section in SECTIONS.items()}
-    if embedded:
-        tables["bus"][0]["port"] = PORT_NOT_KNOWN_YET
-    top = {key.name: document[key.name] for key in TOP.keys if key.name in document}
-    return file.settings(file.parse(TOP, top), tables)
+    return ConfigurationFile(path, environment, environ).read(document)
 
 
 def beside(journal: Path) -> Path:
@@ -176,6 +166,21 @@ class ConfigurationFile:
         """Return the error that names file and key."""
         return ConfigInvalid(what, where=f"{self.path}: {key}", next_step=next_step)
 
+    def read(self, document: Mapping[str, object]) -> Settings:
+        """Check what it says; as ``from_document``."""
+        found = document.get("environment")
+        if found != self.environment.value:
+            raise _other_environment(self.path, self.environment, found)
+        tables = self.collect(document)
+        embedded = self.environment is Environment.LOKAL and tables["sandbox"][0].get("embedded") is True
+        if embedded:
+            tables = self.with_embedded_sandbox(tables)
+        tables = {name: [self.parse(section, table) for table in tables[name]] for name, section in SECTIONS.items()}
+        if embedded:
+            tables["bus"][0]["port"] = PORT_NOT_KNOWN_YET
+        top = {key.name: document[key.name] for key in TOP.keys if key.name in document}
+        return self.settings(self.parse(TOP, top), tables)
+
     # 1. Which section is what in? Nothing may be there that is not declared.
 
     def collect(self, document: Mapping[str, object]) -> Tables:
@@ -193,7 +198,7 @@ class ConfigurationFile:
         own: Table = {}
         for name, value in table.items():
             path = f"{at}.{name}" if at else name
-            if not any(f"{section}.".startswith(f"{path}.") for section in SECTIONS):
+            if path not in _HOLD_SECTIONS:
                 own[name] = value
                 continue
             section = SECTIONS.get(path)

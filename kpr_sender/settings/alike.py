@@ -1,0 +1,57 @@
+"""Configurations of one file that are alike in most: what several say word for word is checked once.
+
+A fleet's municipalities differ in names, numbers and paths; hundreds of them are read by each command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from kpr_sender.model import Environment
+from kpr_sender.settings.exposure import relied_on_files
+from kpr_sender.settings.file_access import require_trusted
+from kpr_sender.settings.keys import Section
+from kpr_sender.settings.read import ConfigurationFile, Table
+from kpr_sender.settings.values import Settings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class AlikeFile(ConfigurationFile):
+    """A file that several configurations are read from, one after another, for as long as it is being read.
+
+    Attributes:
+        checked: What was found right, by what it was made of.
+    """
+
+    checked: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def trusted(self, document: Mapping[str, object]) -> Settings:
+        """Check one configuration, and that no other user may write a file that it relies on; as ``from_trusted``."""
+        settings = self.read(document)
+        for key, relied_on in relied_on_files(settings) if self.environment is not Environment.LOKAL else ():
+            self._once(relied_on, lambda: require_trusted(relied_on, where=f"{self.path}: {key}"))  # noqa: B023 - called at once
+        return settings
+
+    def refuse_undeclared(self, section: Section, table: Table) -> None:
+        """Refuse a key that the section does not declare."""
+        self._once((section.name, tuple(table)), lambda: ConfigurationFile.refuse_undeclared(self, section, table))
+
+    def parse(self, section: Section, table: Table) -> Table:
+        """Check each key by its kind, and return the values of those that are there."""
+        written = (section.name, repr(table))
+        return dict(self._once(written, lambda: ConfigurationFile.parse(self, section, table)))
+
+    def build(self, declaring: type[T], section: str, table: Table, **given: Any) -> T:
+        """Make a section, or a part of one, from its values."""
+        made_of = (declaring, section, *table.items(), *given.items())
+        return self._once(made_of, lambda: ConfigurationFile.build(self, declaring, section, table, **given))
+
+    def _once(self, made_of: Hashable, make: Callable[[], T]) -> T:
+        if made_of not in self.checked:
+            self.checked[made_of] = make()
+        found: T = self.checked[made_of]
+        return found
