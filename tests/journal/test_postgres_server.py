@@ -135,6 +135,28 @@ def test_tables_are_made_by_migrate_alone_and_those_of_another_version_refused(b
         storage.open(who="vakt")
 
 
+def test_tables_of_an_earlier_version_are_refused_until_they_are_migrated(
+    bare_postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = bare_postgres.storage()
+    with monkeypatch.context() as earlier:
+        earlier.setattr(postgres_schema, "MIGRATIONS", postgres_schema.MIGRATIONS[:1])
+        earlier.setattr(postgres_schema, "VERSION", 1)
+        assert storage.migrate() == (0, 1)
+    uses: tuple[Callable[[], object], ...] = (
+        lambda: list(storage.export()),
+        lambda: storage.open(who="vakt"),
+        storage.require_safe,
+    )
+    for use in uses:
+        with pytest.raises(KprError, match="earlier version") as raised:
+            use()
+        assert (raised.value.exit_code, "kpr-send journal migrate" in raised.value.next_step) == (73, True)
+    assert storage.migrate() == (1, postgres_schema.VERSION)
+    with closing(storage.open(who="vakt")) as journal:
+        assert journal.create(new_submission()).shipments
+
+
 class _Pooler:
     """Gives its clients' statements to the server's sessions as PgBouncer does; the latest that is free comes first."""
 

@@ -1,6 +1,8 @@
-"""Durations as people write them."""
+"""Durations and addresses of databases as people write them."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -25,3 +27,39 @@ def test_what_is_refused(written: str) -> None:
 @given(st.integers(0, 10**6))
 def test_what_is_spoken_is_understood(seconds: int) -> None:
     assert kinds.parse_duration(kinds.write_duration(seconds)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("written", "becomes"),
+    [
+        ("postgresql://kpr@127.0.0.1:5433/kpr", ""),
+        ("postgresql:///kpr?host=/run/postgresql", ""),
+        ("postgresql://kpr@db.example.no/kpr", "?sslmode=verify-full"),
+        ("postgresql://kpr@db.example.no/kpr?sslrootcert=/a.pem", "&sslmode=verify-full"),
+        ("postgresql://kpr@db.example.no/kpr?sslmode=verify-full&sslcert=/a.pem&sslkey=/a.key", ""),
+        ("postgresql://kpr@127.0.0.1,db.example.no/kpr", "?sslmode=verify-full"),
+        ("postgresql://kpr@127.0.0.1/kpr?hostaddr=192.0.2.7", "&sslmode=verify-full"),
+    ],
+)
+def test_a_database_on_another_machine_is_reached_with_verified_tls_alone(written: str, becomes: str) -> None:
+    assert kinds.DATABASE_URL.parse(written, Path()) == written + becomes
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "mysql://kpr@127.0.0.1/kpr",
+        "postgresql://kpr@127.0.0.1",
+        "postgresql://[::1/kpr",
+        "postgresql://kpr:geheim@127.0.0.1/kpr",
+        "postgresql://kpr@127.0.0.1/kpr?password=geheim",
+        "postgresql://kpr@127.0.0.1/kpr?sslkey=/a.key&sslpassword=geheim",
+        "postgresql://kpr@db.example.no/kpr?sslmode=require",
+        "host=127.0.0.1 dbname=kpr",
+        "",
+    ],
+)
+def test_what_is_no_address_of_a_database_or_holds_a_secret_is_refused(written: str) -> None:
+    with pytest.raises(ValueError) as raised:  # noqa: PT011 - what makes the caller say what is expected
+        kinds.DATABASE_URL.parse(written, Path())
+    assert "geheim" not in str(raised.value)
