@@ -97,7 +97,7 @@ def accept(store: PostgresStore, *, now: Callable[[], datetime], why: str, who: 
         found = _mark(store.marks)
         known = [found] if found else []
         done = recovery.store_acceptance(Transaction(database, at, who), what, why, known)
-        step = max(present_of(database, None).step, *(one.step for one in known)) + 1
+        step = max([present_of(database, None).step, *(one.step for one in known)]) + 1
         database.execute(_SET_STEP, {"step": step})
         know_timeline(database, rows.time_text(at))
     with store.reading() as database:

@@ -213,7 +213,7 @@ def accept(path: Path, environment: Environment, *, now: Callable[[], datetime],
             witnesses = {one for one in (witnessed, witness.read(present.journal_id)) if one is not None}
             known = [*filter(None, [found]), *(one.mark for one in witnesses)]
             done = store_acceptance(Transaction(connection, at, who), what, why, known)
-            reached = max(present.step, *(one.step for one in known)) + 1
+            reached = max([present.step, *(one.step for one in known)]) + 1
             connection.execute(sql.NEW_IDENTITY, {"step": reached, "journal_id": secrets.token_hex(16)})
         with store.reading() as connection:
             accepted = mark_of(connection, inode)

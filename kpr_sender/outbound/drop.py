@@ -31,7 +31,7 @@ from kpr_sender.errors import ConfigInvalid, InputMissing, InputRefused
 from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.messages.splice import splice
 from kpr_sender.model import Environment, MessageType
-from kpr_sender.outbound.payload_file import read_chunks
+from kpr_sender.outbound.payload_file import last_bytes, read_chunks
 from kpr_sender.regular_file import read_regular
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
@@ -48,7 +48,7 @@ _KLAR: Final = "klar"
 _LOOK: Final = ".kpr-sender-look.json"
 _SCHEMA: Final = 1
 _HEAD_BYTES: Final = 1 << 16
-_TAIL_BYTES: Final = 1 << 12
+_TAIL_BYTES: Final = 1 << 13
 _MOST_FILES: Final = 200
 _MOST_LOOK_BYTES: Final = 1 << 20
 _NAME_DIGITS: Final = 8
@@ -156,8 +156,8 @@ class DropFolder:
         for file in files:
             if file.name == _KLAR:
                 continue
-            kind, complete = self._kind_of(file.name)
-            if kind is None or not complete:
+            kind = self._kind_of(self.path / file.name)
+            if kind is None or not self._is_complete(self.path / file.name):
                 incomplete = incomplete or Text("{file} is not complete, or no file for FHI", file=file.name)
                 continue
             if kind in names:
@@ -294,7 +294,7 @@ class DropFolder:
         with _movable(folder):
             names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False))
         for name in names:
-            if _may_be_one(name) and (kind := self._kind_of(name, folder)[0]) is not None:
+            if _may_be_one(name) and (kind := self._kind_of(folder / name)) is not None:
                 files.setdefault(kind, folder / name)
         return DroppedPair(folder, files) if len(files) == len(MessageType) else None
 
@@ -312,23 +312,18 @@ class DropFolder:
         except OSError as error:
             raise _unusable(self.path, error) from None
 
-    def _kind_of(self, name: str, folder: Path | None = None) -> tuple[MessageType | None, bool]:
-        """Return which of the two a file is, None where it is neither, and whether it is complete."""
-        from kpr_sender.preflight.header import Refusal  # noqa: PLC0415 - lxml, where there is a file to look at
-        from kpr_sender.preflight.reader import Reader  # noqa: PLC0415 - the same
-
-        head, tail = b"", b""
-        try:
-            for chunk in splice(read_chunks((folder or self.path) / name)):
-                head = head if len(head) >= _HEAD_BYTES else head + chunk
-                tail = (tail + chunk)[-_TAIL_BYTES:]
-            root = Reader([head]).root()
-        except (MessageRefused, Refusal):
-            return None, False
+    def _kind_of(self, path: Path) -> MessageType | None:
+        """Return which of the two a file is, read up to its root element; None where it is neither."""
+        name = _root_of(path)
         formats = profiles.load(self.settings.report.year).formats
-        kind = next((kind for kind, known in formats.items() if root.name in {one.root for one in known}), None)
-        ends = re.compile(rb"(?:</(?:[^\s:<>]+:)?%b\s*>|/>)%b" % (re.escape(root.name.encode()), _TRAILING), re.DOTALL)
-        return kind, ends.search(tail) is not None
+        return next((kind for kind, known in formats.items() if name in {one.root for one in known}), None)
+
+    def _is_complete(self, path: Path) -> bool:
+        """Tell whether a file ends with its root's end tag; nothing of it is read but both ends."""
+        name = re.escape((_root_of(path) or "").encode())
+        ends = re.compile(rb"(?:</(?:[^\s:<>]+:)?%b\s*>|/>)%b" % (name, _TRAILING), re.DOTALL)
+        # In UTF-16 a tag's letters have a zero byte each; in every other encoding that is taken they are ASCII's.
+        return ends.search(last_bytes(path, _TAIL_BYTES).replace(b"\0", b"")) is not None
 
     def _remember(self, files: tuple[DroppedFile, ...], now: datetime) -> float:
         """Return how long the files have been as they are, in seconds, by the looks that are remembered."""
@@ -370,6 +365,22 @@ def newest_waiting(folder: Path) -> str:
         return max((str(path) for path in (folder / WAITING).iterdir() if not path.name.startswith(".")), default="")
     except OSError:
         return ""
+
+
+def _root_of(path: Path) -> str | None:
+    """Return the local name of a file's root element; None where its beginning has none."""
+    from kpr_sender.preflight.header import Refusal  # noqa: PLC0415 - lxml, where there is a file to look at
+    from kpr_sender.preflight.reader import Reader  # noqa: PLC0415 - the same
+
+    head = b""
+    try:
+        for chunk in splice(read_chunks(path)):
+            head += chunk
+            if len(head) >= _HEAD_BYTES:
+                break
+        return Reader([head]).root().name
+    except (MessageRefused, Refusal):
+        return None
 
 
 def _may_be_one(name: str) -> bool:

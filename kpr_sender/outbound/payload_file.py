@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import BinaryIO, Final, Self
 
 from kpr_sender.errors import InputMissing, InputRefused
 from kpr_sender.messages.splice import splice
@@ -94,10 +96,23 @@ def read_chunks(path: Path) -> Iterator[bytes]:
     Raises:
         InputMissing: It is not there, is no regular file, or cannot be read.
     """
+    with _opened(path) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk
+
+
+def last_bytes(path: Path, most: int) -> bytes:
+    """Return how a file ends, in at most so many bytes; raises as ``read_chunks`` does."""
+    with _opened(path) as file:
+        file.seek(-min(most, file.seek(0, os.SEEK_END)), os.SEEK_END)
+        return file.read(most)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
         with open_regular(path) as file:
-            while chunk := file.read(_CHUNK_BYTES):
-                yield chunk
+            yield file
     except OSError as error:
         next_step = _SAVE_IT if isinstance(error, NotRegular) else None
         raise InputMissing(

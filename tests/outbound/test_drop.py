@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from kpr_sender.errors import ConfigInvalid, InputMissing, InputRefused
 from kpr_sender.model import MessageType
 from kpr_sender.outbound.drop import REFUSED, SENT, TAKEN, DropFolder, DropLook, newest_waiting
+from kpr_sender.outbound.payload_file import read_chunks
 from tests.helpers.municipality import Municipality
 
 AT = datetime(2025, 1, 10, 12, tzinfo=UTC)
@@ -92,6 +94,36 @@ def test_a_file_that_is_still_being_written_is_waited_for(kommune: Municipality,
     assert "uttrekk-1.XML is not complete" in why_not
     written.write_bytes(complete + b"\n<!-- made by the EPJ -->\n")
     assert seen(folder).why_not is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "iso-8859-1"])
+def test_a_file_in_another_encoding_is_told_and_waited_for_as_well(kommune: Municipality, encoding: str) -> None:
+    folder = dropping(kommune)
+    written = folder.path / "uttrekk-1.XML"
+    text = written.read_text("utf-8").partition("?>")[2]
+    mark = "\ufeff" if encoding.startswith("utf-16") else ""
+    content = f'{mark}<?xml version="1.0" encoding="{encoding[:6] if mark else encoding}"?>{text}'.encode(encoding)
+    written.write_bytes(content[:-4])
+    assert "uttrekk-1.XML is not complete" in str(seen(folder).why_not)
+    written.write_bytes(content)
+    assert seen(folder).why_not is None
+
+
+def test_of_a_large_file_no_more_is_read_than_both_ends(kommune: Municipality, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = dropping(kommune)
+    written = folder.path / "uttrekk-1.XML"
+    start, root, end = written.read_bytes().rpartition(b"</")
+    written.write_bytes(start + b" " * 5_000_000 + root + end)
+    read: list[int] = []
+
+    def counted(path: Path) -> Iterator[bytes]:
+        for chunk in read_chunks(path):
+            read.append(len(chunk))
+            yield chunk
+
+    monkeypatch.setattr("kpr_sender.outbound.drop.read_chunks", counted)
+    assert seen(folder).why_not is None
+    assert 0 < sum(read) < 3_000_000, "two looks at two files, in chunks of 256 KiB"
 
 
 def test_what_is_hidden_renamed_later_or_a_link_is_no_half_of_a_pair(kommune: Municipality) -> None:
