@@ -64,11 +64,11 @@ class MailPart:
         parameters: Of Content-Type, names in lower case.
     """
 
-    content_type: str
+    content_type: str = field(repr=False)
     content_id: str = field(repr=False)
     body: bytes = field(repr=False)
     problem: str
-    encoding: str
+    encoding: str = field(repr=False)
     parameters: Mapping[str, str] = field(repr=False)
 
 

@@ -17,6 +17,7 @@ from kpr_sender.ebxml.envelope import (
     cpa_id,
 )
 from kpr_sender.ebxml.mail import EbxmlMail, MailAddresses, PayloadForm, header_block, payload_mail, signal_mail
+from kpr_sender.ebxml.read_mail import Mail, read
 from tests.helpers import pki
 from tests.helpers.pki import Kind
 
@@ -74,3 +75,45 @@ def acknowledged(
 def raw(mail: EbxmlMail, attempt: str = ATTEMPT) -> bytes:
     """Return a mail as an SMTP server gets it."""
     return header_block(mail.head, at=AT, attempt=attempt, host="edi.nhn.no") + b"".join(mail.chunks())
+
+
+def soap(mail: EbxmlMail) -> bytes:
+    """Return a mail's envelope."""
+    found = read(raw(mail))
+    assert isinstance(found, Mail)
+    assert found.soap is not None
+    return found.soap.body
+
+
+def report(action: str, *, envid: str = ATTEMPT, embedded: str = f"<{ATTEMPT}@edi.nhn.no>") -> bytes:
+    """Return a report as Postfix writes it."""
+    return f"""\
+Content-Type: multipart/report; report-type=delivery-status; boundary="b/1"
+
+This is a MIME-encapsulated message.
+
+--b/1
+Content-Type: text/plain; charset=us-ascii
+
+I'm sorry to have to inform you.
+
+--b/1
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; edi.nhn.no
+Original-Envelope-Id: {envid}
+
+Final-Recipient: rfc822; kpr@edi.nhn.no
+Action: {action}
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 5.1.1 User unknown
+ in virtual mailbox table
+
+--b/1
+Content-Type: text/rfc822-headers
+
+From: storevik@edi.nhn.no
+Message-ID: {embedded}
+
+--b/1--
+""".encode()

@@ -39,6 +39,7 @@ from tests.ebxml.samples import (
     US,
     acknowledged,
     raw,
+    report,
     shipment,
 )
 from tests.helpers import pki
@@ -213,40 +214,6 @@ def test_a_soap_fault_leads_back_by_the_mail_it_answers() -> None:
 
     assert answer_of(headers + as_mail(_FAULT)) == SoapFault((MESSAGE_ID,), "s:Client", "Unknown party")
     assert answer_of(as_mail(_FAULT)) == SoapFault((), "s:Client", "Unknown party")
-
-
-def report(action: str, *, envid: str = ATTEMPT, embedded: str = f"<{ATTEMPT}@edi.nhn.no>") -> bytes:
-    """Return a report as Postfix writes it."""
-    return f"""\
-Content-Type: multipart/report; report-type=delivery-status; boundary="b/1"
-
-This is a MIME-encapsulated message.
-
---b/1
-Content-Type: text/plain; charset=us-ascii
-
-I'm sorry to have to inform you.
-
---b/1
-Content-Type: message/delivery-status
-
-Reporting-MTA: dns; edi.nhn.no
-Original-Envelope-Id: {envid}
-
-Final-Recipient: rfc822; kpr@edi.nhn.no
-Action: {action}
-Status: 5.1.1
-Diagnostic-Code: smtp; 550 5.1.1 User unknown
- in virtual mailbox table
-
---b/1
-Content-Type: text/rfc822-headers
-
-From: storevik@edi.nhn.no
-Message-ID: {embedded}
-
---b/1--
-""".encode()
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 from kpr_sender.ebxml.answers import Acknowledgment, classify
 from kpr_sender.ebxml.mail import message_id_of
 from kpr_sender.ebxml.read_mail import Mail, MailBounds, NotEbxml, may_be_read, read
-from tests.ebxml.samples import ATTEMPT, MESSAGE_ID, acknowledged, raw, shipment
-from tests.ebxml.test_answers import SAMPLES, from_kpr, report
+from tests.ebxml.samples import ATTEMPT, MESSAGE_ID, acknowledged, raw, report, shipment
+from tests.ebxml.test_answers import SAMPLES, from_kpr
 from tests.ebxml.test_signature import sent
 
 _SOAP: Final = b"<a/>"

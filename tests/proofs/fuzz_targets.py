@@ -21,6 +21,9 @@ from kpr_sender.cms import certificates
 from kpr_sender.cms.port import ProtectionRefused
 from kpr_sender.cms.read import Policy, open_sealed
 from kpr_sender.cms.read_signed import verify
+from kpr_sender.ebxml import read_mail
+from kpr_sender.ebxml.answers import Correspondence, PayloadMessage, classify
+from kpr_sender.ebxml.content import open_payload
 from kpr_sender.errors import AccessRefused, KprError
 from kpr_sender.inbound import folder
 from kpr_sender.inbound.receipt_file import unwrapped
@@ -33,6 +36,7 @@ from kpr_sender.model import ReceiptError
 from kpr_sender.sandbox.apprec import build
 from kpr_sender.trust import policy, revocation
 from kpr_sender.trust.revocation import evaluate_crl, evaluate_ocsp
+from tests.ebxml import samples as ebxml
 from tests.helpers import cms, pki
 from tests.helpers.bus_settings import RECEIPTS, bus_settings, outbound
 from tests.helpers.loopback import serving
@@ -179,6 +183,30 @@ def _receipt_file() -> Target:
     return Target([sealed, pem, smime, lines, reported], read)
 
 
+def _ebxml_mails() -> Target:
+    """All that can come to a mailbox: whatever it is, it is read and classified, and its payload opened."""
+    keys, signers = [pki.key_pair(pki.Kind.RECEIVER_ENCRYPTION)], [pki.certificate(pki.Kind.SIGNER)]
+    from_us = Correspondence(ebxml.KPR, ebxml.US, signers)
+    sent = ebxml.shipment()
+    signal = ebxml.raw(ebxml.acknowledged(sent.references, signer=pki.Kind.SIGNER))
+    plain = signal.replace(b"base64", b"8bit")[: -sum(map(len, ebxml.acknowledged(sent.references).chunks()))]
+    soap = ebxml.soap(sent)
+
+    def read(data: bytes) -> None:
+        read_mail.may_be_read(data)
+        mail = read_mail.read(data)
+        if isinstance(mail, read_mail.NotEbxml):
+            return
+        found = classify(mail, from_us)
+        assert found is not None
+        if isinstance(found, PayloadMessage):
+            open_payload(found.payload, decrypters=keys, signers=signers, policy=Policy())
+
+    return Target(
+        [ebxml.raw(sent), signal, plain + soap, ebxml.report("failed")], read, (MessageRefused, ProtectionRefused)
+    )
+
+
 def _pkcs12() -> Target:
     """With one round of key derivation: the files are a vendor's, the time goes into reading them."""
     own = pki.key_pair(pki.Kind.SIGNER)
@@ -275,6 +303,7 @@ def target(name: str) -> Iterator[Target]:
             "certificates": _certificate,
             "xml signatures": _xml_signature,
             "receipt files": _receipt_file,
+            "ebxml mails": _ebxml_mails,
             "pkcs12 and pem": _pkcs12,
             "amqp messages": _amqp_message,
             "amqp frames": lambda: _amqp_frames(stack),
@@ -288,7 +317,7 @@ def target(name: str) -> Iterator[Target]:
 
 NAMES: Final = (
     *("cms", "apprec", "xml signatures", "receipt files", "error queue", "soap", "rest", "helseid", "http answers"),
-    *("ocsp", "crl", "certificates", "pkcs12 and pem", "amqp messages", "amqp frames"),
+    *("ebxml mails", "ocsp", "crl", "certificates", "pkcs12 and pem", "amqp messages", "amqp frames"),
     *("large cms", "large apprec", "large soap", "large crl"),
 )
 SLOWER: Final = dict.fromkeys(("amqp frames", "http answers"), 10) | {name: 20 for name in NAMES if "large" in name}

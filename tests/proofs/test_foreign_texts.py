@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import cycle
+from itertools import chain, cycle
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -36,6 +36,8 @@ from kpr_sender.bus.links import LinkRefused, described
 from kpr_sender.cli.main import run
 from kpr_sender.cli.streams import unfailing
 from kpr_sender.cms.port import SignatureRefused
+from kpr_sender.ebxml import read_mail
+from kpr_sender.ebxml.answers import Correspondence, classify
 from kpr_sender.errors import AccessRefused, BusUnreachable, LastError, UsageError
 from kpr_sender.events import Event, EventKind
 from kpr_sender.journal.connection import open_to_read
@@ -275,6 +277,63 @@ def test_none_of_ten_thousand_ids_in_one_shape_passes_any_channel(shape: str) ->
         leaked=len(leaks),
     )
     assert leaks == []
+
+
+def _mails(texts: Iterator[str]) -> Iterator[bytes]:
+    """Yield the mails that a mailbox may hold, with others' words wherever one has room for them."""
+
+    def xml(template: str) -> bytes:
+        return re.sub("@+", lambda _: quoteattr(next(texts, ""))[1:-1], template).encode()
+
+    def head(template: str) -> bytes:
+        return re.sub("@+", lambda _: next(texts, "").replace("\n", "\n "), template).encode()
+
+    envelope = (
+        '<S:Envelope xmlns:S="http://schemas.xmlsoap.org/soap/envelope/" xmlns:eb="http://www.oasis-open.org/'
+        'committees/ebxml-msg/schema/msg-header-2_0.xsd">{}</S:Envelope>'
+    )
+    header = (
+        '<S:Header><eb:MessageHeader><eb:From><eb:PartyId eb:type="HER">@</eb:PartyId></eb:From><eb:Service>@'
+        "</eb:Service><eb:Action>@</eb:Action><eb:MessageData><eb:Timestamp>@</eb:Timestamp></eb:MessageData>"
+        '</eb:MessageHeader>{}</S:Header><S:Body a="@"/>'
+    )
+    words = '<eb:Error eb:errorCode="@" eb:location="@"><eb:Description>@</eb:Description></eb:Error>'
+    error = f"<eb:ErrorList>{words}</eb:ErrorList>"
+    method = '<SignedInfo><CanonicalizationMethod Algorithm="@"/></SignedInfo>'
+    signature = f'<Signature xmlns="http://www.w3.org/2000/09/xmldsig#">{method}</Signature>'
+    fault = "<S:Body><S:Fault><faultcode>@</faultcode><faultstring>@</faultstring></S:Fault></S:Body>"
+    mail = "Subject: @\r\nFrom: @\r\nMessage-ID: <@>\r\nIn-Reply-To: <@>\r\nContent-Type: {}\r\n\r\n"
+    while (first := next(texts, "")) != "":
+        texts = chain([first], texts)
+        for inside in (header.format(error), header.format(error + signature), fault, "<@/>"):
+            yield head(mail.format('text/xml; charset="@"')) + xml(envelope.format(inside))
+        yield head(mail.format("multipart/related; boundary=b")) + head(
+            "@\r\n--b\r\nContent-Type: @\r\nContent-ID: <@>\r\n"
+        )
+        yield head(
+            mail.format("multipart/report; boundary=b") + "--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+        ) + head("Original-Envelope-Id: @\r\n\r\nAction: @\r\nStatus: @\r\nDiagnostic-Code: @\r\n--b--\r\n")
+
+
+def _answered(whole: bytes) -> str:
+    mail = read_mail.read(whole)
+    if isinstance(mail, read_mail.NotEbxml):
+        return repr(mail)
+    return f"{mail!r} {classify(mail, Correspondence(1, 2, ()))!r}"
+
+
+def test_none_of_ten_thousand_ids_in_others_mails_is_shown() -> None:
+    numbers = ids()
+    chunks = [numbers[at : at + 5] for at in range(0, len(numbers), 5)]
+    texts = (text for chunk, written in zip(chunks, cycle(EVERY_SHAPE.values())) for text in _texts(chunk, written, 5))
+    mails = list(_mails(texts))
+    told = list(map(_answered, mails))
+
+    leaked = [one for one in told if _found(one, frozenset(numbers))]
+    kinds = {re.split(r"[ (]", one.rpartition(") ")[2])[0] for one in told}
+    figure("national ids in others' mails", ids=IDS, mails=len(mails), leaked=len(leaked))
+    assert leaked == []
+    assert {"MessageError", "SoapFault", "Bounce", "NotEbxml", "Other"} <= kinds
 
 
 def test_none_of_ten_thousand_ids_in_any_shape_is_stored_in_the_journal(tmp_path: Path) -> None:
