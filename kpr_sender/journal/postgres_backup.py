@@ -105,6 +105,11 @@ def _run(settings: JournalSettings, target: Path, command: tuple[str, ...], numb
     if settings.password is not None:
         environ["PGPASSWORD"] = settings.password.reveal()
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=_MOST_SECONDS)  # noqa: S603
+    if "server version mismatch" in done.stderr:
+        raise _failed(
+            target,
+            Text("pg_dump here is older than the server: install the server's version (Debian: postgresql-client)"),
+        )
     if done.returncode:
         raise _failed(target, done.stderr.strip()[:_MOST_WORDS])
 

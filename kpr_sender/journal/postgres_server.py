@@ -17,6 +17,7 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.journal.postgres_errors import of_connecting, translated
 from kpr_sender.journal.postgres_rows import Connection, StoredTextLoader, row_factory
 from kpr_sender.journal.postgres_schema import NAMESPACE
+from kpr_sender.net import is_loopback
 from kpr_sender.settings.journal import JournalSettings
 from kpr_sender.texts import Text
 
@@ -40,6 +41,7 @@ _PARAMETERS: Final = {
     "tcp_user_timeout": 20_000,  # milliseconds: a cut cable is noticed, not waited for
 }
 _ROUNDS: Final = 4
+_VERIFYING: Final = (b"verify-full", b"verify-ca")
 _own_sessions: Final = set[str | None]()
 """Addresses behind whose pooler each client was found to have a session of its own, in this process."""
 _FACTS: Final = """
@@ -146,8 +148,28 @@ def bare(settings: JournalSettings) -> Connection:
         )
     except psycopg.Error as error:
         raise of_connecting(place_of(settings), error) from None
+    try:
+        _require_tls(connection, place_of(settings))
+    except BaseException:
+        connection.close()
+        raise
     connection.adapters.register_loader("text", StoredTextLoader)
     return connection
+
+
+def _require_tls(connection: Connection, place: str) -> None:
+    """Refuse another machine without a verified certificate: PGHOST, PGHOSTADDR and PGSSLMODE count for libpq, too."""
+    used = {one.keyword: one.val for one in connection.pgconn.info}
+    address = connection.info.hostaddr
+    if address and not is_loopback(address) and used[b"sslmode"] not in _VERIFYING:
+        raise ConfigInvalid(
+            Text("The database is on another machine, and its certificate is not verified."),
+            where=place,
+            next_step=Text(
+                "Name host and sslmode=verify-full in journal.url, and take PGHOST, PGHOSTADDR and PGSSLMODE out of "
+                "the environment."
+            ),
+        )
 
 
 def prepare(connection: Connection, *settings: tuple[str, object]) -> None:

@@ -178,7 +178,7 @@ def _date(value: object, _base: Path) -> date:
 
 
 def _database_url(value: object, _base: Path) -> str:
-    from urllib.parse import parse_qs, urlsplit  # noqa: PLC0415 - read only where a database is named
+    from urllib.parse import parse_qs, unquote, urlsplit  # noqa: PLC0415 - read only where a database is named
 
     from kpr_sender.net import is_loopback  # noqa: PLC0415 - the same
 
@@ -189,8 +189,10 @@ def _database_url(value: object, _base: Path) -> str:
     asked = parse_qs(parts.query)
     if parts.password is not None or not asked.keys().isdisjoint({"password", "sslpassword"}):
         raise Unfit(Text("without the password, which stands in journal.password_file or pgpass"))
-    hosts = asked.get("host", [parts.hostname or ""]) + asked.get("hostaddr", [])
-    here = all(host.startswith("/") or is_loopback(host) for one in hosts for host in one.split(",") if host)
+    listed = parts.netloc.rpartition("@")[2].split(",")  # libpq tries several hosts, each with a port of its own
+    named = [one[1:].partition("]")[0] if one.startswith("[") else unquote(one.partition(":")[0]) for one in listed]
+    hosts = named + [one for key in ("host", "hostaddr") for each in asked.get(key, []) for one in each.split(",")]
+    here = all(host.startswith("/") or is_loopback(host) for host in hosts if host) and "service" not in asked
     if here or asked.get("sslmode", [""])[-1] in {"verify-full", "verify-ca"}:
         return text
     if "sslmode" in asked:

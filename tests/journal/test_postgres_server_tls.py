@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from kpr_sender.errors import KprError
+from kpr_sender.journal import postgres_server
 from kpr_sender.journal.postgres_server import bare, connect
 from kpr_sender.sandbox import pki
 from tests.helpers.command import until
@@ -138,6 +139,22 @@ def test_a_client_certificate_is_shown_where_the_server_requires_one(
     finally:
         with with_tls.server.boss() as boss:
             boss.execute("DROP DATABASE certain WITH (FORCE)")
+
+
+def test_what_the_environment_says_of_the_server_counts_for_it_too(
+    with_tls: Database, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The address in the configuration has no host, or one of this machine: libpq then asks the environment."""
+    monkeypatch.setattr(postgres_server, "is_loopback", lambda _: False)  # the only other machine there is
+    unsaid = f"postgresql://{USER}@/{with_tls.name}"
+    monkeypatch.setenv("PGHOST", "localhost")
+    monkeypatch.setenv("PGPORT", str(with_tls.server.port))
+    for mode in ("disable", "require"):
+        monkeypatch.setenv("PGSSLMODE", mode)
+        _refused(with_tls, unsaid, 78, "on another machine, and its certificate is not verified", "sslmode=verify-full")
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    monkeypatch.setenv("PGSSLROOTCERT", str(authority.ca_file))
+    connect(with_tls.settings(url=unsaid)).close()
 
 
 def test_a_server_without_tls_is_refused_where_tls_is_required(postgres: Database, authority: Authority) -> None:

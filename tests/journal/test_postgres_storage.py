@@ -29,7 +29,7 @@ from kpr_sender.texts import Text
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import Municipality, municipality
-from tests.helpers.postgres import PASSWORD, Database
+from tests.helpers.postgres import PASSWORD, Database, Server
 
 S = ShipmentState
 ACCEPT = ("journal", "verify", "--accept-restored", "--reason", "FHI er spurt.", "--by", "Kari", "--yes")
@@ -180,6 +180,20 @@ def test_a_backup_is_a_dump_of_this_journal_alone_which_restores(office: Office,
     code, told = office.command("journal", "verify")
     assert (code, "was restored, or another server has taken over" in told) == (73, True)
     assert office.states() == before
+
+
+@pytest.mark.nightly
+def test_a_server_that_is_newer_than_pg_dump_here_is_said(newest_server: Server, tmp_path: Path) -> None:
+    here = subprocess.run(["pg_dump", "--version"], capture_output=True, text=True, check=True).stdout
+    if int(here.split()[2].partition(".")[0]) * 10_000 >= newest_server.version // 10_000 * 10_000:
+        pytest.skip("pg_dump here is as new as the newest server")
+    machine, target = tmp_path / "machine", tmp_path / "saved.dump"
+    machine.mkdir(mode=0o700)
+    storage = Database(newest_server, newest_server.with_tables(), machine).storage()
+    storage.open(who="vakt").close()
+    with pytest.raises(JournalUnwritable, match="pg_dump here is older than the server") as raised:
+        storage.back_up(target)
+    assert (raised.value.exit_code, target.exists()) == (73, False)
 
 
 def test_g1_a_restored_database_is_read_and_not_sent_from_until_a_person_accepts_it(

@@ -34,6 +34,12 @@ def test_what_is_spoken_is_understood(seconds: int) -> None:
     [
         ("postgresql://kpr@127.0.0.1:5433/kpr", ""),
         ("postgresql:///kpr?host=/run/postgresql", ""),
+        ("postgresql://%2Frun%2Fpostgresql/kpr", ""),
+        ("postgresql://kpr@[::1]:5432,localhost:5433/kpr", ""),
+        ("postgresql://kpr@127.0.0.1:5432,db.example.no:5432/kpr", "?sslmode=verify-full"),
+        ("postgresql://kpr@[::1],db.example.no/kpr", "?sslmode=verify-full"),
+        ("postgresql:///kpr?host=/run,db.example.no", "&sslmode=verify-full"),
+        ("postgresql:///kpr?service=kpr", "&sslmode=verify-full"),
         ("postgresql://kpr@db.example.no/kpr", "?sslmode=verify-full"),
         ("postgresql://kpr@db.example.no/kpr?sslrootcert=/a.pem", "&sslmode=verify-full"),
         ("postgresql://kpr@db.example.no/kpr?sslmode=verify-full&sslcert=/a.pem&sslkey=/a.key", ""),
