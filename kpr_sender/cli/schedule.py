@@ -9,7 +9,7 @@ import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -18,7 +18,7 @@ from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.durable import new_file
 from kpr_sender.errors import InputMissing, UsageError
 from kpr_sender.file_owners import user_name
-from kpr_sender.operator.scheduled_run import Backups, ScheduledRun, scheduled_run
+from kpr_sender.operator.scheduled_run import Backups, ScheduledRun, scheduled_run, scheduled_worker
 from kpr_sender.render import json
 from kpr_sender.render import schedule as files
 from kpr_sender.render.language import say
@@ -27,23 +27,34 @@ from kpr_sender.settings.locations import MACHINE
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
 
+if TYPE_CHECKING:
+    from kpr_sender.fleet.file import FleetFile
+
 _SERVICE_USER: Final = "kpr"
 _KEEP: Final = 14
 
 
-@click.group("schedule", subcommand_metavar="systemd | cron | windows")
+@click.group("schedule", subcommand_metavar="systemd | cron | windows | worker")
 def command() -> None:
     """Print ready files for a schedule: a run every ten minutes, and backups of the journal each night.
 
     A run waits for the files until they are exported, sends them, and waits for the receipts. It may stay there all
     year: a run that has nothing to do ends at once.
+
+    worker prints a service for kpr-send fleet worker, for each of a fleet's machines.
     """
 
 
+_user: Final = click.option("--user", metavar="NAME", help="Who runs it; else who owns the journal, or this user.")
+_target: Final = click.option(
+    "--write", "target", type=PATH, metavar="DIR", help="Write the files into DIR; they must be new."
+)
+
+
 def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of every kind of schedule."""
+    """Add the options of every kind of schedule for one municipality."""
     for option in (
-        click.option("--user", metavar="NAME", help="Who runs it; else who owns the journal, or this user."),
+        _user,
         click.option("--backups", "folder", type=PATH, metavar="FOLDER", help="Back the journal up there each night."),
         click.option(
             "--keep",
@@ -53,7 +64,7 @@ def _shared(function: Callable[..., Any]) -> Callable[..., Any]:
             metavar="N",
             help="With --backups: how many backups stay.",
         ),
-        click.option("--write", "target", type=PATH, metavar="DIR", help="Write the files into DIR; they must be new."),
+        _target,
     ):
         function = option(function)
     return click.pass_obj(function)
@@ -96,6 +107,46 @@ def windows(invocation: Invocation, *, target: Path | None, **wanted: Any) -> in
     return _answer(invocation, files.windows(_run(invocation, **wanted)), target)
 
 
+@command.command("worker")
+@_credentials
+@_user
+@click.option("--jobs", metavar="N", type=click.IntRange(1, 256), help="How many at once; else what the file says.")
+@_target
+@click.pass_obj
+def worker(
+    invocation: Invocation, *, credentials: Path | None, user: str | None, jobs: int | None, target: Path | None
+) -> int:
+    """Print a service for kpr-send fleet worker, for /etc/systemd/system of each machine of a fleet.
+
+    systemd starts it again when it fails, lets runs under way end when it is stopped, and loads the secrets of all
+    municipalities. Write it anew when municipalities, paths or secrets are added.
+    """
+    if invocation.journal is not None or invocation.municipality is not None:
+        raise UsageError(
+            Text("A worker looks after all of a fleet file: --journal and --municipality do not go with it.")
+        )
+    run = _of_worker(invocation.fleet(), user, jobs)
+    return _answer(invocation, files.systemd_worker(run, _folder(run, credentials)), target)
+
+
+def _of_worker(fleet: FleetFile, user: str | None, jobs: int | None) -> ScheduledRun:
+    known = [one.settings() for one in fleet.municipalities]  # what is wrong with one is said now, not by the service
+    who = user or _owner(known[0])
+    options = ("--env", fleet.environment.value, "--config", str(fleet.path))
+    run = scheduled_worker(
+        [
+            scheduled_run(
+                one, program=_program(), options=options, user=who, home=_home(who), environ=os.environ, backups=None
+            )
+            for one in known
+        ],
+        arguments=("fleet", "worker", *(("--jobs", str(jobs)) if jobs else ())),
+        credentials=fleet.settings.credentials,
+    )
+    _require_printable(*run.command, run.user, run.state_home, *run.own_folders, *run.other_folders)
+    return run
+
+
 def _run(invocation: Invocation, *, user: str | None, folder: Path | None, keep: int) -> ScheduledRun:
     settings = invocation.settings()
     who = user or _owner(settings)
@@ -108,7 +159,7 @@ def _run(invocation: Invocation, *, user: str | None, folder: Path | None, keep:
         environ=os.environ,
         backups=None if folder is None else Backups(folder.absolute(), keep),
     )
-    _require_printable(*run.send, *run.back_up, run.user, run.state_home, *run.own_folders, *run.other_folders)
+    _require_printable(*run.command, *run.back_up, run.user, run.state_home, *run.own_folders, *run.other_folders)
     return run
 
 

@@ -1,4 +1,4 @@
-"""A schedule's files: systemd's service and timer, a file of cron's, a task for Windows' Task Scheduler."""
+"""A schedule's files: systemd's services and timers, a file of cron's, a task for Windows' Task Scheduler."""
 
 from __future__ import annotations
 
@@ -73,18 +73,55 @@ def systemd(run: ScheduledRun, credentials: Path) -> Schedule:
     )
 
 
-def _service(run: ScheduledRun, description: Text, credentials: Path) -> Iterator[str]:
-    yield from _unit(description)
-    yield from ("Wants=network-online.target", "After=network-online.target", "", "[Service]", "Type=oneshot")
-    yield f"User={_specified(run.user)}"
-    yield f"ExecStart={_command(run.send)}"
-    yield f"SuccessExitStatus={_NOBODYS_MOVE}"
-    # A transfer under way is finished, also beyond --max-wait.
-    yield from ("TimeoutStartSec=30min", "TimeoutStopSec=5min")
+def systemd_worker(run: ScheduledRun, credentials: Path) -> Schedule:
+    """Return the service of a fleet's worker, which systemd starts again when it fails.
+
+    Args:
+        run: What the worker needs.
+        credentials: The folder that systemd loads the credentials from.
+    """
+    path = f"/etc/systemd/system/{run.name}.service"
+    return Schedule(
+        (ScheduleFile(path, "\n".join(_worker(run, credentials)) + "\n"),),
+        (
+            *_folders_made(run),
+            f"systemd-analyze verify {path}",
+            "systemctl daemon-reload",
+            f"systemctl enable --now {run.name}.service",
+        ),
+    )
+
+
+def _worker(run: ScheduledRun, credentials: Path) -> Iterator[str]:
+    yield from _unit(Text("Look after the municipalities of the fleet (kpr-sender, {env})", env=run.environment.value))
+    # A database that is away for long is waited for as long.
+    yield from ("Wants=network-online.target", "After=network-online.target", "StartLimitIntervalSec=0")
+    yield from ("", "[Service]", "Type=exec", f"User={_specified(run.user)}", f"ExecStart={_command(run.command)}")
+    yield from ("Restart=on-failure", "RestartSec=10")
+    # The worker alone is asked to end: it asks its runs, and ends them after half a minute.
+    yield from ("KillMode=mixed", "TimeoutStopSec=90")
+    yield from _secrets(run, credentials)
+    yield from _hardened(run, (*run.own_folders, *run.other_folders))
+    yield "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX"  # AF_UNIX: as a run's, and to what begins the runs
+    yield from ("", "[Install]", "WantedBy=multi-user.target")
+
+
+def _secrets(run: ScheduledRun, credentials: Path) -> Iterator[str]:
     yield from (f"LoadCredential={name}:{_specified(credentials / name)}" for name in run.credentials)
     if run.variables:
         yield f"# {', '.join(run.variables)}"
         yield f"EnvironmentFile=/etc/kpr-sender/{run.environment.value}.env"
+
+
+def _service(run: ScheduledRun, description: Text, credentials: Path) -> Iterator[str]:
+    yield from _unit(description)
+    yield from ("Wants=network-online.target", "After=network-online.target", "", "[Service]", "Type=oneshot")
+    yield f"User={_specified(run.user)}"
+    yield f"ExecStart={_command(run.command)}"
+    yield f"SuccessExitStatus={_NOBODYS_MOVE}"
+    # A transfer under way is finished, also beyond --max-wait.
+    yield from ("TimeoutStartSec=30min", "TimeoutStopSec=5min")
+    yield from _secrets(run, credentials)
     yield from _hardened(run, (*run.own_folders, *run.other_folders))
     # DNS may be asked by a socket of this machine, as a token's daemon is.
     yield "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX"
@@ -209,7 +246,7 @@ def _crontab(run: ScheduledRun, credentials: Path) -> Iterator[str]:
         yield f"CREDENTIALS_DIRECTORY={credentials}"
     if run.state_home:
         yield f"XDG_STATE_HOME={run.state_home}"
-    yield f"*/10 * * * * {run.user} {_cron_words(run.send)}"
+    yield f"*/10 * * * * {run.user} {_cron_words(run.command)}"
     if run.back_up:
         yield f"30 2 * * * {run.user} {_cron_words(run.back_up)}"
 
@@ -232,7 +269,7 @@ def windows(run: ScheduledRun) -> Schedule:
             ),
             next_step=Text("Name a file for each secret: password_file, passphrase_file, pin_file."),
         )
-    tasks = {run.name: (_EACH_TEN_MINUTES_XML, run.send)}
+    tasks = {run.name: (_EACH_TEN_MINUTES_XML, run.command)}
     if run.back_up:
         tasks[f"{run.name}-backup"] = (_EACH_NIGHT_XML, run.back_up)
     return Schedule(

@@ -13,11 +13,14 @@ from typing import Final
 import pytest
 from lxml import etree
 
+from kpr_sender.cli.main import run as run_command
 from kpr_sender.errors import UsageError
+from kpr_sender.fleet.supervisor import GRACE_SECONDS
 from kpr_sender.operator.scheduled_run import Backups, ScheduledRun, scheduled_run
 from kpr_sender.render import schedule
 from kpr_sender.settings.values import Settings
 from tests.helpers.desk import Desk
+from tests.helpers.fleet import fleet
 from tests.helpers.municipality import Changes
 
 ANALYZE: Final = shutil.which("systemd-analyze")
@@ -47,6 +50,20 @@ def _unit(run: ScheduledRun, name: str = "kpr-sender-lokal.service") -> list[str
     return next(one.text for one in made.files if one.path.endswith(f"/{name}")).splitlines()
 
 
+def _taken_in_silence(*units: str | Path) -> None:
+    verified = subprocess.run([str(ANALYZE), "verify", *units], check=False, capture_output=True, text=True)
+    assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
+
+
+def _closed(unit: str | Path) -> None:
+    judged = subprocess.run(
+        [str(ANALYZE), "security", "--offline=true", "--no-pager", unit], check=False, capture_output=True, text=True
+    )
+    level = re.search(r"exposure level for \S+: ([\d.]+)", judged.stdout)
+    assert level is not None, judged.stderr
+    assert float(level[1]) <= 2.0, judged.stdout
+
+
 @needs_systemd
 def test_systemd_takes_the_units_in_silence_and_finds_them_closed(desk: Desk, tmp_path: Path) -> None:
     units = tmp_path / "units"
@@ -61,16 +78,9 @@ def test_systemd_takes_the_units_in_silence_and_finds_them_closed(desk: Desk, tm
         *("kpr-sender-lokal-backup.service", "kpr-sender-lokal-backup.timer"),
         *("kpr-sender-lokal.service", "kpr-sender-lokal.timer"),
     ]
-    assert ANALYZE is not None
-    verified = subprocess.run([ANALYZE, "verify", *names], check=False, capture_output=True, text=True)
-    assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
+    _taken_in_silence(*names)
     for name in names[::2]:
-        judged = subprocess.run(
-            [ANALYZE, "security", "--offline=true", "--no-pager", name], check=False, capture_output=True, text=True
-        )
-        level = re.search(r"exposure level for \S+: ([\d.]+)", judged.stdout)
-        assert level is not None, judged.stderr
-        assert float(level[1]) <= 2.0, judged.stdout
+        _closed(name)
 
     again = desk.command("schedule", "systemd", "--write", str(units))
     assert (again.code, "not overwritten" in again.err) == (64, True)
@@ -209,3 +219,47 @@ def test_what_is_printed_can_be_pasted_and_names_what_to_do_next(desk: Desk) -> 
     assert any(line.startswith("#   install -d -m 0700 -o kpr ") for line in lines)
     assert json.loads(desk.command("schedule", "systemd", "--json").out)["steps"][-1].startswith("systemctl enable")
     assert desk.command("schedule", "cron", "--user", "a\nb").code == 64
+
+
+def test_a_worker_s_service_is_started_again_lets_runs_end_and_gets_the_secrets_of_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = '[municipality.files]\ndrop = "/srv/kpr/5001"\n[municipality.journal]\npath = "/srv/of all/kpr/5001/journal"'
+    made = fleet(tmp_path, "1103", "4601", "5001", own=own)
+    common = """[journal]
+url = "postgresql://kpr@127.0.0.1/kpr"
+password_credential = "{municipality}-journal"
+path = "/srv/of all/kpr/{municipality}/journal"
+"""
+    text = made.path.read_text("utf-8").replace('[journal]\npath = "{municipality}/journal.db"\n', common)
+    made.path.write_text(text, "utf-8")
+    units = tmp_path / "units"
+    units.mkdir()
+    command = ("--env", "lokal", "--config", str(made.path), "--json", "schedule", "worker")
+
+    assert run_command([*command, "--user", "kpr", "--jobs", "7", "--write", str(units)]) == 0
+    value = json.loads(capsys.readouterr().out)
+    unit = units / "kpr-sender-worker-lokal.service"
+    lines = unit.read_text("utf-8").splitlines()
+    assert {"Type=exec", "Restart=on-failure", "RestartSec=10", "KillMode=mixed"} <= set(lines)
+    (stop,) = [int(line.partition("=")[2]) for line in lines if line.startswith("TimeoutStopSec=")]
+    assert stop > GRACE_SECONDS, "the worker itself ends its runs before systemd does"
+    assert {"StartLimitIntervalSec=0", "WantedBy=multi-user.target", "User=kpr"} <= set(lines)
+    (started,) = [line for line in lines if line.startswith("ExecStart=")]
+    assert started.endswith(f" --env lokal --config {made.path} fleet worker --jobs 7")
+    for name in ("1103", "4601", "5001"):
+        assert f"LoadCredential={name}-journal:/etc/kpr-sender/lokal/{name}-journal" in lines
+    (written,) = [line for line in lines if line.startswith("ReadWritePaths=")]
+    assert '"/srv/of all/kpr"' in written, "not one by one"
+    assert written.endswith(" /srv/kpr/5001"), "a pair is moved within its drop folder"
+    assert value["steps"][-1] == "systemctl enable --now kpr-sender-worker-lokal.service"
+    assert "/srv/kpr/5001" not in value["steps"][0], "that folder is the EPJ's"
+    if ANALYZE is not None:
+        _taken_in_silence(unit)
+        _closed(unit)
+
+    folder = '[fleet]\ncredentials = "/etc/kpr-sender/credentials"\n'
+    made.path.write_text(text.replace("[fleet]\n", folder), "utf-8")
+    assert run_command(command) == 0
+    assert "LoadCredential" not in json.loads(capsys.readouterr().out)["files"][0]["text"], "they are read there"
+    assert run_command([*command[:4], "--municipality", "1103", "schedule", "worker"]) == 64
