@@ -30,6 +30,7 @@ from kpr_sender.journal.postgres_migrate import require_version
 from kpr_sender.journal.postgres_rows import Connection
 from kpr_sender.journal.postgres_server import (
     LEASE_SECONDS,
+    LOCK_CLASS,
     PRESENT,
     connect,
     place_of,
@@ -41,8 +42,6 @@ from kpr_sender.settings.journal import JournalSettings
 from kpr_sender.texts import Text
 
 HEARTBEAT_SECONDS: Final = 10.0
-LOCK_CLASS: Final = 0x4B505253
-"""``KPRS``: the first number of our advisory locks; the second is the journal's."""
 
 _NUMBER: Final = "SELECT journal_no FROM lease WHERE environment = %s AND queue = %s"
 _SINCE: Final = "SELECT since FROM lease WHERE environment = %s AND queue = %s"
@@ -146,7 +145,7 @@ class Lease:
             now: The clock.
 
         Raises:
-            JournalLocked: Another holds it: says which.
+            JournalLocked: Another holds it: says which. Or the tables are being changed.
             ConfigInvalid: The server must not have the journal, or a pooler is in between.
             JournalUnwritable: The database is not reached, or has other tables than these.
         """
@@ -156,12 +155,14 @@ class Lease:
             with translated(place):
                 prepare(connection, ("idle_session_timeout", f"{LEASE_SECONDS}s"))
                 require_version(connection, place)
-                number = number_made(connection, environment, queue)
-                taken_at = _clock()
-                _lock(connection, number, place)
-                row: Any = connection.execute(_TAKE, (os.getpid(), socket.gethostname(), number)).fetchone()
-                prepare(connection, ("kpr.journal", number))
-                connection.execute(_ADD_JOURNAL, (environment.value, time_text(now())))
+                with connection.transaction():
+                    _keep_tables(connection, place)
+                    number = number_made(connection, environment, queue)
+                    taken_at = _clock()
+                    _lock(connection, number, place)
+                    row: Any = connection.execute(_TAKE, (os.getpid(), socket.gethostname(), number)).fetchone()
+                    prepare(connection, ("kpr.journal", number))
+                    connection.execute(_ADD_JOURNAL, (environment.value, time_text(now())))
                 holder = Holder(row["fence"], row["session"], row["system"], row["timeline"])
                 return cls(connection, number, holder, taken_at)
         except BaseException:
@@ -199,6 +200,24 @@ class Lease:
                 self._over.set()
                 return
             self._beaten_at = asked_at  # not the answer's: the server counts from before it
+
+
+def _keep_tables(connection: Connection, place: str) -> None:
+    """Let nobody change the tables before the lease is taken; whoever changes them waits until none is held.
+
+    Raises:
+        JournalLocked: They are being changed, or that waits for the last run.
+        JournalUnwritable: They were changed a moment ago.
+    """
+    try:
+        connection.execute("LOCK TABLE lease IN ROW EXCLUSIVE MODE NOWAIT")
+    except psycopg.errors.LockNotAvailable:
+        raise JournalLocked(
+            Text("The journal's tables are being changed: kpr-send journal migrate is under way."),
+            where=place,
+            next_step=Text("Nothing need be done: once that has ended, the next run goes on."),
+        ) from None
+    require_version(connection, place)
 
 
 def _lock(connection: Connection, number: int, place: str) -> None:

@@ -24,6 +24,9 @@ from kpr_sender.texts import Text
 LEASE_SECONDS: Final = 60
 """How long a session may be silent before the server ends it."""
 
+LOCK_CLASS: Final = 0x4B505253
+"""``KPRS``: the first number of our advisory locks, which are the journals' leases; the second is the journal's."""
+
 PRESENT: Final = """
     (SELECT CAST(system_identifier AS TEXT) FROM pg_control_system()) AS system,
     CAST(CAST('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS BIT(32)) AS BIGINT) AS timeline

@@ -57,7 +57,7 @@ class TaskEngine(Protocol):
         """Bring the engine's own tables up to date, by the journal's lock for that."""
 
     def require_tables(self) -> None:
-        """Refuse a database whose tables for tasks are missing, older or newer."""
+        """Refuse a database whose tables, the journals' or those for tasks, are missing, older or newer."""
 
     def opened(self) -> AbstractContextManager[Tasks]:
         """Connect to the tasks."""
@@ -71,5 +71,5 @@ class TaskEngine(Protocol):
             on_ready: Called once with what lets it end: nothing more is begun, what is under way is finished.
 
         Raises:
-            JournalUnwritable: The database was lost.
+            JournalUnwritable: The database was lost, or another version of the program has changed its tables.
         """

@@ -33,9 +33,9 @@ from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Job, Status
 from procrastinate.schema import SchemaManager
 
-from kpr_sender.errors import ConfigInvalid, JournalUnwritable
+from kpr_sender.errors import ConfigInvalid, JournalUnwritable, KprError
 from kpr_sender.journal.postgres_errors import translated
-from kpr_sender.journal.postgres_migrate import migrating
+from kpr_sender.journal.postgres_migrate import migrating, require_version
 from kpr_sender.journal.postgres_rows import Connection
 from kpr_sender.journal.postgres_server import connect, parameters, place_of
 from kpr_sender.model import Environment
@@ -48,6 +48,10 @@ NAMESPACE: Final = "kpr_tasks"
 
 _MIGRATE: Final = Text("Run kpr-send journal migrate, once, on a machine that has this version of kpr-sender[fleet].")
 _LOST: Final = Text("See that the database runs and is reached, then start the worker again; nothing is lost.")
+_VERSIONS: Final = """
+    SELECT (SELECT count(*) FROM kpr_sender.migration) AS of_journal,
+           (SELECT count(*) FROM kpr_tasks.applied) AS of_tasks
+"""
 _LONGEST_CHANNEL: Final = 40
 """Procrastinate's prefix and this are less than the 64 bytes that a channel of NOTIFY may have."""
 _SIGNS: Final = 3
@@ -93,9 +97,10 @@ class ProcrastinateEngine:
                         connection.execute("INSERT INTO applied (name) VALUES (%s)", (name,))
 
     def require_tables(self) -> None:
-        """Refuse a database whose tables for tasks are missing, older or newer."""
+        """Refuse a database whose tables, the journals' or those for tasks, are missing, older or newer."""
         place = place_of(self.settings)
         with closing(connect(self.settings)) as connection, translated(place):
+            require_version(connection, place)
             applied = _applied(connection)
         if not applied:
             raise ConfigInvalid(
@@ -234,6 +239,7 @@ class _Worker:
     number: int | None = None
     under_way: set[int | None] = field(default_factory=set)
     asked: bool = False
+    refused: KprError | None = None
 
     async def run(self, on_ready: Callable[[Callable[[], None]], object]) -> None:
         """Work until asked to end."""
@@ -253,12 +259,12 @@ class _Worker:
                         stalled_worker_timeout=self.plan.stalled_after,
                     )
                 )
-                sweeping = asyncio.create_task(self._sweep_on(app))
 
                 def end() -> None:
                     self.asked = True
                     working.cancel()  # it then finishes what is under way
 
+                sweeping = asyncio.create_task(self._sweep_on(app, end))
                 on_ready(lambda: _call(loop, end))
                 try:
                     await working
@@ -267,6 +273,8 @@ class _Worker:
                         raise
                 finally:
                     sweeping.cancel()
+        if self.refused is not None:
+            raise self.refused
         if not self.asked:  # it ends by itself where a sign of life or a tick could not be stored
             raise database_lost(place_of(self.engine.settings))
 
@@ -298,12 +306,23 @@ class _Worker:
             )
             schedule(task)
 
-    async def _sweep_on(self, app: App) -> None:
-        suspects = frozenset[int]()
-        while True:
+    async def _sweep_on(self, app: App, end: Callable[[], None]) -> None:
+        suspects, known = frozenset[int](), None
+        while self.refused is None:
             await asyncio.sleep(self.plan.stalled_after / _SIGNS)
             with suppress(ConnectorException):  # the sign of life says so
                 suspects = await self.sweep(app, suspects)
+                before, known = known, await app.connector.execute_query_one_async(_VERSIONS)
+                if before != known:
+                    await self._look_at_tables(end)
+
+    async def _look_at_tables(self, end: Callable[[], None]) -> None:
+        """End where the tables were changed by another version: one that can do nothing takes no task from others."""
+        try:
+            await asyncio.to_thread(self.engine.require_tables)
+        except KprError as error:
+            self.refused = error
+            end()
 
     async def sweep(self, app: App, suspects: frozenset[int]) -> frozenset[int]:
         """End what is stalled as failed; nothing is tried again, the next tick looks.

@@ -26,8 +26,8 @@ from typing import Any, Final
 import psycopg
 import pytest
 
-from kpr_sender.journal.postgres_lease import LOCK_CLASS
 from kpr_sender.journal.postgres_migrate import migrate
+from kpr_sender.journal.postgres_server import LOCK_CLASS
 from kpr_sender.journal.postgres_storage import PostgresStorage
 from kpr_sender.model import Environment
 from kpr_sender.settings.journal import JournalSettings
