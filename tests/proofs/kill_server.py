@@ -1,16 +1,19 @@
 """A process of one thread that has everything loaded and forks a run whenever it is told to: ``python -m`` runs it.
 
 It reads one JSON object a line and answers with one. The forked child sends and waits as ``kpr-send send`` does; at
-the fault point it is told, it kills itself with SIGKILL, as nothing else may end it: no ``finally``, no ``atexit``.
+the fault point it is told, it kills itself with SIGKILL, as nothing else may end it: no ``finally``, no ``atexit``; or
+it stops itself there with SIGSTOP.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +22,8 @@ from kpr_sender.app import journal_storage
 from kpr_sender.bus import transfer_tracker
 from kpr_sender.client import Client
 from kpr_sender.fault_points import FaultPoint, armed
+from kpr_sender.journal import postgres_lease, postgres_server, postgres_storage
+from kpr_sender.journal.postgres import PostgresJournal
 from kpr_sender.model import Shipment
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.settings.secrets import Secret
@@ -30,6 +35,9 @@ _HANGS_AFTER: Final = 60  # seconds
 _LOOK: Final = 0.02  # seconds
 _PIECE: Final = 4096  # bytes to the socket at once: a small message is on its way for long enough to be cut off
 _RESULT: Final = "="
+AFTER_LOOK: Final = "after-look"
+"""Where a run may be stopped that is no fault point: it has looked at its lease, and no byte has left."""
+_LOOK_BEFORE_FIRST_BYTE: Final = 2  # the first one is before it is committed that the transfer begins
 _ASKED, _PERSON = "FHI er spurt.", "Kari Vakt"
 
 
@@ -46,7 +54,7 @@ def _fork(order: dict[str, Any], settings: Settings) -> dict[str, Any]:
     child = os.fork()
     if child == 0:
         os.close(reading)
-        signal.alarm(_HANGS_AFTER)
+        signal.alarm(order.get("hangs_after", _HANGS_AFTER))
         try:
             result = _run(order, settings, writing)
         except BaseException as error:  # noqa: BLE001 - the test shall see what it was
@@ -79,10 +87,41 @@ def _run(order: dict[str, Any], settings: Settings, tell: int) -> dict[str, Any]
         for counted in ("", point):
             count[counted] += 1
             if stop_at == counted and count[counted] == stop_after:
-                os.kill(os.getpid(), signal.SIGKILL)
+                if order.get("stopped"):
+                    _stop_here()
+                else:
+                    os.kill(os.getpid(), signal.SIGKILL)
 
+    if stop_at == AFTER_LOOK:
+        _stop_after_look()
+    if order.get("lease"):
+        shorten_lease(*order["lease"])
     with armed(on_point):
         return _send_and_wait(dataclasses.replace(settings, journal=own), order)
+
+
+def shorten_lease(seconds: float, heartbeat: float) -> None:
+    """Let leases of this process be over sooner than those of the program are."""
+    for module in (postgres_lease, postgres_server, postgres_storage):
+        module.LEASE_SECONDS = seconds  # type: ignore[attr-defined]
+    postgres_lease.HEARTBEAT_SECONDS = heartbeat  # type: ignore[misc]
+
+
+def _stop_here() -> None:
+    """Stop this process before this thread does anything more; another thread would take its time to."""
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+
+def _stop_after_look() -> None:
+    """Stop this process between its last look at the lease and the first byte."""
+    looks, real = itertools.count(1), PostgresJournal.require_transfer_may_begin
+
+    def look(self: PostgresJournal) -> None:
+        real(self)
+        if next(looks) == _LOOK_BEFORE_FIRST_BYTE:
+            _stop_here()
+
+    PostgresJournal.require_transfer_may_begin = look  # type: ignore[method-assign]
 
 
 def _send_and_wait(settings: Settings, order: dict[str, Any]) -> dict[str, Any]:
