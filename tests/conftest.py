@@ -64,6 +64,7 @@ _NO_POSTGRES_18 = "no PostgreSQL 18 here"
 _NO_PGBOUNCER = "no PgBouncer here"
 _NO_SPIN = "no spin here"
 _NO_SANTUARIO = "no Apache Santuario here"
+_NO_MACHINES = "no network namespaces here"
 # Each node is one group: under ``pytest -n N --dist loadgroup`` its tests stay in one process and share it.
 _NODES = {"rabbitmq_node": "rabbitmq", "rabbitmq4_node": "rabbitmq4", "rabbitmq43_node": "rabbitmq43"}
 
@@ -205,6 +206,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         _NO_PGBOUNCER,
         f"{_NO_SANTUARIO}:",
         _NO_SPIN,
+        f"{_NO_MACHINES}:",
         NO_SHARED,
     )
     for missing in lacking:
