@@ -25,6 +25,11 @@ from kpr_sender.tasks.port import WorkPlan
 from kpr_sender.texts import Text, listed
 
 _COMMAND: Final = "send"
+_WHAT_IS_THERE: Final = "0"
+"""How long a look waits for receipts where nobody asks for more: the next look is soon, and others have their turn.
+
+A run that waited would have the journal all that time, and a person could decide nothing.
+"""
 
 
 def work(invocation: Invocation, fleet: FleetFile, only: tuple[str, ...], jobs: int | None) -> int:
@@ -100,7 +105,8 @@ class _AtWork:
 
     def look(self, queue: str, wait: str | None) -> None:
         """Look after the municipalities of a queue, one after another: each as ``fleet send`` does."""
-        arguments = (_COMMAND, "--wait-for-files", *(("--wait", wait) if _is_duration(wait) else ()))
+        seconds = wait if wait is not None and _is_duration(wait) else _WHAT_IS_THERE
+        arguments = (_COMMAND, "--wait-for-files", "--wait", seconds)
         for one in self.queues.get(queue, ()):
             run = look_after(
                 carry_out,
@@ -139,8 +145,8 @@ class _AtWork:
                 self.shown.ended(line)
 
 
-def _is_duration(written: str | None) -> bool:
+def _is_duration(written: str) -> bool:
     try:
-        return written is not None and parse_duration(written) >= 0
+        return parse_duration(written) >= 0
     except ValueError:
         return False

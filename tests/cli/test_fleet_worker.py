@@ -8,14 +8,19 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kpr_sender.app import journal_storage
+from kpr_sender.client import Client
+from kpr_sender.settings.values import Settings
 from tests.cli.test_fleet import by_name, options
 from tests.helpers.command import until
 from tests.helpers.fleet import Fleet, fleet
+from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.postgres import PASSWORD, Database
 
 Command = Callable[..., tuple[int, str, str]]
@@ -155,3 +160,34 @@ def test_a_worker_whose_server_is_gone_ends_with_73_and_the_next_one_goes_on(
         assert any('"delivered"' in line for line in process.stderr)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
+
+
+@pytest.mark.nightly
+def test_a_worker_waits_for_no_receipt_so_that_others_and_a_person_have_their_turn(
+    tmp_path: Path, own_postgres: Database, command: Command
+) -> None:
+    made = in_database(tmp_path, own_postgres, "1103", "4601")
+    text = made.path.read_text("utf-8")
+    made.path.write_text(text.replace("[fleet]\n", '[fleet]\nevery = "2s"\n'), "utf-8")
+    one = [*options(made), "--municipality", "1103"]
+    assert command(*one, "journal", "migrate")[0] == 0
+    settings = made.read().named("1103").known
+    assert isinstance(settings, Settings)
+    with Client(settings, bus=MemoryBus()) as client:  # FHI does not answer
+        submission = client.submit().submission
+    made.of("4601").fagmelding.rename(tmp_path / "later.xml")
+
+    with worker(made, "--jobs", "1") as process:
+        begun(process)
+
+        def last() -> datetime | None:
+            return journal_storage(settings).last_held()
+
+        before = last()
+        until(lambda: last() != before)  # it looks after the one that waits
+        (tmp_path / "later.xml").rename(made.of("4601").fagmelding)
+        status = (*options(made), "--json", "fleet", "status", "--only", "4601")
+        until(lambda: json.loads(command(*status)[1])["municipalities"][0]["result"]["state"] == "delivered")
+        said = ("--arrived", "--reason", "FHI has it", "--by", "Kari Vakt", "--yes")
+        ids = [shipment.msg_id for shipment in submission.shipments]
+        until(lambda: command(*one, "resolve", ids[0], *said)[0] != 87)
