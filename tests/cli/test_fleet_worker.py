@@ -8,20 +8,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kpr_sender.app import journal_storage
-from kpr_sender.client import Client
-from kpr_sender.settings.values import Settings
+from kpr_sender.sandbox.pki import ensure_pki
 from tests.cli.test_fleet import by_name, options
 from tests.helpers.command import until
 from tests.helpers.fleet import Fleet, fleet
-from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.postgres import PASSWORD, Database
+from tests.proofs.machines_play import country
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -166,28 +164,23 @@ def test_a_worker_whose_server_is_gone_ends_with_73_and_the_next_one_goes_on(
 def test_a_worker_waits_for_no_receipt_so_that_others_and_a_person_have_their_turn(
     tmp_path: Path, own_postgres: Database, command: Command
 ) -> None:
-    made = in_database(tmp_path, own_postgres, "1103", "4601")
-    text = made.path.read_text("utf-8")
-    made.path.write_text(text.replace("[fleet]\n", '[fleet]\nevery = "2s"\n'), "utf-8")
-    one = [*options(made), "--municipality", "1103"]
-    assert command(*one, "journal", "migrate")[0] == 0
-    settings = made.read().named("1103").known
-    assert isinstance(settings, Settings)
-    with Client(settings, bus=MemoryBus()) as client:  # FHI does not answer
-        submission = client.submit().submission
-    made.of("4601").fagmelding.rename(tmp_path / "later.xml")
+    ensure_pki(tmp_path, now=datetime.now(UTC))
+    with country(tmp_path, own_postgres, tmp_path, 2, first="no-answer") as land:
+        silent, other = land.names
+        made = Fleet(land.fleet_file(tmp_path / "own").parent)
+        assert command(*options(made), "--municipality", other, "journal", "migrate")[0] == 0
+        land.export(silent)
 
-    with worker(made, "--jobs", "1") as process:
-        begun(process)
+        def state(name: str) -> object:
+            out = command("--json", *options(made), "fleet", "status", "--only", name)[1]
+            return json.loads(out)["municipalities"][0]["result"]["state"]
 
-        def last() -> datetime | None:
-            return journal_storage(settings).last_held()
-
-        before = last()
-        until(lambda: last() != before)  # it looks after the one that waits
-        (tmp_path / "later.xml").rename(made.of("4601").fagmelding)
-        status = (*options(made), "--json", "fleet", "status", "--only", "4601")
-        until(lambda: json.loads(command(*status)[1])["municipalities"][0]["result"]["state"] == "delivered")
-        said = ("--arrived", "--reason", "FHI has it", "--by", "Kari Vakt", "--yes")
-        ids = [shipment.msg_id for shipment in submission.shipments]
-        until(lambda: command(*one, "resolve", ids[0], *said)[0] != 87)
+        with worker(made, "--jobs", "1") as process:
+            begun(process)
+            until(lambda: state(silent) == "published")
+            land.export(other)
+            until(lambda: state(other) == "delivered")  # by the one place that there is
+            one = (*options(made), "--municipality", silent)
+            status = json.loads(command("--json", *one, "status")[1])
+            said = ("--not-arrived", "--reason", "FHI has it not", "--by", "Kari Vakt", "--yes")
+            until(lambda: command(*one, "resolve", status["shipments"][0]["msg_id"], *said)[0] != 87)

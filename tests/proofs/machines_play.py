@@ -34,6 +34,7 @@ from tests.helpers.municipality import YEAR
 from tests.helpers.postgres import PASSWORD, Database
 from tests.helpers.repository import ROOT
 
+_ASKED: Final = "FHI has it not."
 _LONG: Final = 75.0
 """Seconds: longer than the lease."""
 _BANDWIDTH: Final = 12_000  # bytes a second: a transfer takes long enough to be met
@@ -136,8 +137,16 @@ class Country:
 
 
 @contextmanager
-def country(folder: Path, database: Database, pki: Path, number: int) -> Iterator[Country]:
-    """Let a country's buses run, all with copies of one PKI, until the block ends; nothing is exported yet."""
+def country(folder: Path, database: Database, pki: Path, number: int, *, first: str = "") -> Iterator[Country]:
+    """Let a country's buses run, all with copies of one PKI, until the block ends; nothing is exported yet.
+
+    Args:
+        folder: Of the disk that the machines share.
+        database: For the journals.
+        pki: The folder of the PKI.
+        number: Of municipalities.
+        first: What goes wrong at the first one's sandbox.
+    """
     numbers = (str(number) for number in range(1101, 5700))
     there = (number for number in numbers if kommuner.valid(number, date(YEAR, 12, 31)))
     names = tuple(islice(there, number))
@@ -151,7 +160,7 @@ def country(folder: Path, database: Database, pki: Path, number: int) -> Iterato
         place = shared / name
         place.mkdir(mode=0o700)
         shutil.copytree(pki / "pki", place / "pki")
-        orders.append(f"{_FIRST_HER_ID + 2 * nth + 1}={place}")
+        orders.append(f"{_FIRST_HER_ID + 2 * nth + 1}={place}={'' if nth else first}")
     command = [sys.executable, "-m", "tests.proofs.machines_bus", *orders]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as buses:
         assert buses.stdin is not None
@@ -307,8 +316,7 @@ class Person:
         assert isinstance(settings, Settings)
         try:
             with Client(settings) as client:
-                said = {"reason": "FHI has it not.", "by": "Kari Vakt"}
-                client.resolve(shipment.msg_id, Decision.NOT_ARRIVED, **said, again=True)
+                client.resolve(shipment.msg_id, Decision.NOT_ARRIVED, reason=_ASKED, by="Kari Vakt", again=True)
             self.decided += 1
         except (InDoubt, JournalLocked):  # too early; a run has the journal
             pass
