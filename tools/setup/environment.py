@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -50,15 +50,19 @@ def make(beside: Callable[[], object] | None = None) -> None:
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
         pip("install", "--require-hashes", "-r", str(BUILD_LOCK))
         with ThreadPoolExecutor() as pool, tempfile.TemporaryDirectory() as scratch:
-            # Proton is compiled while pip fetches the rest. Without build isolation it is built with nothing but what
-            # the lock names, and without dependencies pip need not solve what the lock has solved.
+            # Proton is compiled while two pips install the rest, each its half: one pip keeps one core busy. Without
+            # build isolation it is built with nothing but what the lock names; without dependencies pip need not solve
+            # what the lock has solved, and the halves share nothing.
             hashed = ("--no-deps", "--no-build-isolation", "--require-hashes")
-            one, rest, wheels = (Path(scratch, name) for name in ("one.txt", "rest.txt", "wheels"))
-            one.write_text(locked(COMPILED)[1], encoding="utf-8")
-            rest.write_text(LOCK.read_text(encoding="utf-8").replace(locked(COMPILED)[1], ""), encoding="utf-8")
-            under_way: list[Future[object]] = [pool.submit(pip, "wheel", *hashed, "-r", str(one), "-w", str(wheels))]
+            compiled, *halves = (Path(scratch, f"{name}.txt") for name in ("compiled", "one-half", "other-half"))
+            compiled.write_text(locked(COMPILED)[1], encoding="utf-8")
+            rest = [lines for name, lines in _all_locked() if name != COMPILED]
+            for at, half in enumerate(halves):
+                half.write_text("".join(rest[at :: len(halves)]), encoding="utf-8")
+            wheels = Path(scratch, "wheels")
+            under_way: list[Future[object]] = [pool.submit(pip, "install", *hashed, "-r", str(half)) for half in halves]
+            under_way.append(pool.submit(pip, "wheel", *hashed, "-r", str(compiled), "-w", str(wheels)))
             under_way += [pool.submit(beside)] if beside else []
-            pip("install", *hashed, "-r", str(rest))
             for each in under_way:
                 each.result()
             pip("install", "--no-deps", "--no-index", *map(str, wheels.iterdir()))
@@ -68,11 +72,17 @@ def make(beside: Callable[[], object] | None = None) -> None:
 
 def locked(name: str) -> tuple[str, str]:
     """Return a package's locked version, and the lock's own lines for it (with hashes)."""
-    found = re.search(rf"^{name}==(\S+)(?: *\\\n +--hash=\S+)*$", LOCK.read_text(encoding="utf-8"), re.MULTILINE)
-    if found is None:
+    lines = dict(_all_locked()).get(name)
+    if lines is None:
         message = f"{LOCK.name} has no {name}: run make lock"
         raise LookupError(message)
-    return found[1], found[0] + "\n"
+    return lines.split()[0].split("==")[1], lines
+
+
+def _all_locked() -> Iterator[tuple[str, str]]:
+    """Yield each package of the lock, and its lines (with hashes)."""
+    for found in re.finditer(r"^(\S+)==\S+.*(?:\n +--hash=.*)*\n", LOCK.read_text(encoding="utf-8"), re.MULTILINE):
+        yield found[1], found[0]
 
 
 def pip(*arguments: str, **environment: str) -> None:
