@@ -18,6 +18,8 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +48,8 @@ _START_SECONDS: Final = 60.0
 _INSTALLED: Final = "usr/lib/postgresql/*/bin"
 _TEMPLATE: Final = "kpr_template"
 _queues: Final = itertools.count(9_000_000)
+# A server ends with the thread that began it (``--pdeathsig``), and some tests restart one on a thread that ends.
+_starts: Final = ThreadPoolExecutor(1, thread_name_prefix="kpr-postgres")
 _CONFIGURATION: Final = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
@@ -176,7 +180,8 @@ class Server:
         """Start it, and wait until it takes connections."""
         command = self._command("postgres", "-D", str(self.data), "-p", str(self.port))
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
+            begun = _starts.submit(subprocess.Popen, command, stdout=log, stderr=log, cwd="/")
+            self._process = begun.result()
         ends = time.monotonic() + _START_SECONDS
         while True:
             with contextlib.suppress(psycopg.OperationalError), self.boss():
@@ -286,25 +291,49 @@ class Database:
             self.settings(**changed), bus_settings(1, receipts_queue=queue or self.queue), environment, now
         )
 
-    def until_free(self) -> None:
-        """Wait until no session of the journal's user is left in it."""
+    def until_free(self, *, but: int = 0) -> None:
+        """Wait until no session of the journal's user is left in it, ``but`` so many."""
         left = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND usename = %s"
         with self.server.boss() as boss:
-            until(lambda: boss.execute(left, (self.name, USER)).fetchone() == (0,))
+            until(lambda: boss.execute(left, (self.name, USER)).fetchone() == (but,))
 
     def cut(self, pid: int) -> None:
         """End a session, as a lost connection does."""
         with self.boss() as boss:
             boss.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
 
-    def end_holder(self) -> None:
-        """End the lease's session, as ``idle_session_timeout`` does with a holder that is stopped or cut off."""
-        with self.boss() as boss:
-            boss.execute(
+    def end_holder(self, boss: psycopg.Connection[Any] | None = None) -> bool:
+        """End the lease's session, as ``idle_session_timeout`` does with a holder that is stopped or cut off.
+
+        Args:
+            boss: ``boss()``, where there is one already.
+
+        Returns:
+            Whether there was one.
+        """
+        with self._boss(boss) as connection:
+            ended = connection.execute(
                 "SELECT pg_terminate_backend(pg_locks.pid, 5000) FROM pg_locks JOIN lease ON objid = journal_no "
                 "WHERE locktype = 'advisory' AND classid = %s AND queue = %s",
                 (LOCK_CLASS, self.queue),
             )
+            return ended.rowcount > 0
+
+    def time_passes(self, boss: psycopg.Connection[Any] | None = None, *, seconds: int = 131) -> None:
+        """Let all that is stored have been stored so long before: by default longer than a lost holder may send on."""
+        with self._boss(boss) as connection, connection.transaction():
+            connection.execute("SET LOCAL session_replication_role = replica")  # the history is never changed, else
+            for table in ("event", "acceptance"):
+                earlier = f"UPDATE {table} SET stored_at = stored_at - make_interval(secs => %s)"  # noqa: S608 - ours
+                connection.execute(earlier.encode(), (seconds,))
+
+    def set_aside(self) -> None:
+        """Give every journal in it another name: the next run finds none, as in a new database."""
+        with self.boss() as boss:
+            boss.execute("UPDATE lease SET queue = queue || '-' || journal_no")
+
+    def _boss(self, there: psycopg.Connection[Any] | None) -> AbstractContextManager[psycopg.Connection[Any]]:
+        return self.boss() if there is None else contextlib.nullcontext(there)
 
     def boss(self) -> psycopg.Connection[Any]:
         """Connect to it as the one who may do everything, and sees every row."""

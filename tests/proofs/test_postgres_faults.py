@@ -1,223 +1,186 @@
-"""G1, G2: whatever happens to the database or the way to it, nothing is lost and nothing is sent twice.
+"""G1, G2: whatever happens to the database itself, nothing is lost and nothing is sent twice.
 
-One submission is brought to the end in runs that begin anew whenever one breaks off, as cron's do. What the bus has is
-counted by the bus; a person answers from what the bus has.
+The server is killed, every process of it, and restarted at each point of a run over a real bus; a transaction is left
+open by a holder that is stopped. What becomes of the submission is looked at as in ``test_postgres_cuts``.
 """
 
 from __future__ import annotations
 
-import itertools
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
 
-import psycopg
 import pytest
 
 from kpr_sender import fault_points
-from kpr_sender.errors import KprError
+from kpr_sender.app import journal_storage
+from kpr_sender.bus import transfer_tracker
+from kpr_sender.client import Client
+from kpr_sender.errors import JournalLocked, KprError
 from kpr_sender.fault_points import FaultPoint
 from kpr_sender.journal.postgres import PostgresJournal
-from kpr_sender.journal.values import NewSubmission
-from kpr_sender.states import Cause, ReceiptStatus, ShipmentState
+from kpr_sender.model import MessageType, Shipment
+from kpr_sender.sandbox import peer
+from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
+from kpr_sender.settings.values import Settings
+from kpr_sender.states import AWAITING_RECEIPT
 from tests.helpers.figures import figure
+from tests.helpers.municipality import SENDER_HER_ID, municipality
 from tests.helpers.nightly import stride
-from tests.helpers.postgres import Database, Server
-from tests.journal.builders import add_verified, new_shipment, new_submission
+from tests.helpers.postgres import Database
+from tests.helpers.stage import stage, strike
+from tests.journal.builders import new_submission
+from tests.proofs.kill_runs import empty_queues
+from tests.proofs.postgres_life import Counts, Life, OnStage, Scene, Taken, decided, keys_loaded
 
-S = ShipmentState
-_MOST_RUNS = 12
-_PARTS = 16  # no test may take five minutes
+_PATIENCE: Final = 20.0  # seconds
+_LOOK: Final = 0.5
+_PARTS: Final = 4
+_FRAME, _CHUNK = 16_384, 4096  # bytes: so that a message is on its way for long enough to be cut off
 
 
-@dataclass
-class Desk:
-    """A municipality's runs, the bus they send to, and the person who is asked."""
+class OverAmqp:
+    """A world of real parts: the sandbox is the bus, and FHI behind it."""
 
-    database: Database
-    new: NewSubmission
-    bus: Counter[str] = field(default_factory=Counter)
-    sealed: dict[str, bytes] = field(default_factory=dict)
-    runs: int = 0
+    times: Mapping[MessageType, int] = dict.fromkeys(MessageType, 1)
 
-    def until_delivered(self, broken: Callable[[], bool] = lambda: False) -> None:
-        """Run again and again, as long as it takes."""
-        done = False
-        while not done:
-            self.runs += 1
-            assert self.runs <= _MOST_RUNS, "it does not end"
-            with suppress(KprError):
-                done = self._run()
-            assert done or broken() or self.runs < _MOST_RUNS
+    def __init__(self, settings: Settings, sandbox: Sandbox) -> None:
+        self._settings = settings
+        self.sandbox = sandbox
+        self._before = 0
 
-    def _run(self) -> bool:
-        with closing(self.database.storage().open(who="vakt")) as journal:
-            assert isinstance(journal, PostgresJournal)
-            journal._quiet_seconds = 0  # nobody else is sending here
-            journal.recover()
-            if not journal.submissions():
-                journal.create(self.new)
-            for shipment in journal.submissions()[0].shipments:
-                self._bring_on(journal, shipment.msg_id)
-            return {one.state for one in journal.submissions()[0].shipments} == {S.DELIVERED}
+    def begin(self) -> None:
+        """Begin another life."""
+        self._before = len(self.sandbox.ledger.lines())
 
-    def _bring_on(self, journal: PostgresJournal, msg_id: str) -> None:
-        state = _state(journal, msg_id)
-        if state is S.IN_DOUBT:
-            if self.bus[msg_id]:
-                journal.decide(msg_id, Cause.PERSON_ARRIVED, reason="FHI has it", by="kari")
-            else:
-                journal.let_go(msg_id, message_id=f"again-{self.runs}-{msg_id}", reason="FHI has it not", by="kari")
-        if _state(journal, msg_id) is S.SEALED:
-            sealed = journal.sealed(msg_id)
-            assert self.sealed.setdefault(msg_id, sealed) == sealed  # G3
-            journal.begin_publish(msg_id)
-            journal.require_transfer_may_begin()
-            self.bus[msg_id] += 1
-            journal.end_publish(msg_id, Cause.ACCEPTED, evidence={"reach": "outcome"}, error=None)
-        if _state(journal, msg_id) is S.PUBLISHED:
-            add_verified(journal, msg_id, ReceiptStatus.OK, sealed=b"yes " + msg_id.encode())
+    def run(self, life: Life) -> int:
+        """Send, and wait until every receipt that will come is here."""
+        with Client(life.settings(self._settings), by="cron") as client:
+            decided(life, client, lambda _: Path(), self.taken())
+            report = client.submit()
+            ends = time.monotonic() + _PATIENCE
+            while any(map(self._is_due, report.submission.shipments)) and time.monotonic() < ends:
+                journal_storage(client.settings).document("looks").remove()  # a look need not wait for another
+                report = client.wait(timeout=_LOOK)
+            life.said({one.state for one in report.submission.shipments})
+            return report.exit_code
+
+    def taken(self) -> Sequence[Taken]:
+        return [Taken(line.message_id, line.type) for line in self.sandbox.ledger.lines()[self._before :]]
+
+    def _is_due(self, shipment: Shipment) -> bool:
+        awaited = shipment.state in AWAITING_RECEIPT and not shipment.receipts
+        return awaited and any(one.message_id == shipment.message_id for one in self.taken())
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[OverAmqp]:
+    with TemporaryDirectory(prefix="kpr-amqp-") as name, pytest.MonkeyPatch.context() as patched:
+        patched.setattr(peer, "_MAX_FRAME", _FRAME)
+        patched.setattr(transfer_tracker, "LARGEST_CHUNK", _CHUNK)
+        folder = Path(name)
+        made = municipality(folder)
+        with Sandbox(folder, sender_her_id=SENDER_HER_ID, behaviour=Behaviour(tls=False)) as sandbox:
+            yield OverAmqp(made.configure({"bus": {"tls": False}}, port=sandbox.port), sandbox)
+
+
+class Killing:
+    """Kills the database's server when a point is reached for the so manieth time, and restarts it at once.
+
+    Attributes:
+        at: None where it is not killed.
+        reached: The points in order.
+    """
+
+    def __init__(self, world: OverAmqp, database: Database) -> None:
+        self._world, self._database = world, replace(database, queue=world.sandbox.receipts_queue)
+        self.at: tuple[FaultPoint, int] | None = None
+        self.reached: list[FaultPoint] = []
+        self._life: Life | None = None
+
+    def live(self, at: tuple[FaultPoint, int] | None) -> None:
+        """Live once, and count it where the server was killed."""
+        self.at, self.reached, found = at, [], Counts()
+        self._world.begin()
+        self._life = Life(self._world, self._database, self._database.boss(), found, f"killed at {at}")
+        with fault_points.armed(self._point):
+            self._life.until_over()
+        self._life.boss.close()
+        assert self.at is None, "it came to that"
+        empty_queues(self._world.sandbox)
+        self._database.until_free()
+        self._database.set_aside()
+        if at is not None:
+            found.broken = 1
+            figure("PostgreSQL: server killed -9 and restarted", **found.figures("cases"))
+        assert not found.wrong, "\n".join(found.wrong)
+        assert (found.lost, found.duplicated) == (0, 0)
+
+    def _point(self, point: FaultPoint) -> None:
+        self.reached.append(point)
+        if self.at is None or (point, Counter(self.reached)[point]) != self.at:
+            return
+        self.at = None
+        self._database.server.kill()
+        self._database.server.start()
+        assert self._life is not None
+        self._life.boss.close()
+        self._life.boss = self._database.boss()
 
 
 @pytest.fixture
-def desk(postgres: Database) -> Desk:
-    return Desk(postgres, _pair())
+def killing(world: OverAmqp, own_postgres: Database) -> Killing:
+    return Killing(world, own_postgres)
 
 
-def _pair() -> NewSubmission:
-    one, other = new_submission().shipments
-    return new_submission(shipments=(new_shipment(one.type, sealed_bytes=1_500_000), other))
-
-
-def _state(journal: PostgresJournal, msg_id: str) -> ShipmentState:
-    found = journal.shipment(msg_id)
-    assert found is not None
-    return found.state
-
-
-@contextmanager
-def _watched(happens: Callable[[psycopg.Connection[Any], str], None]) -> Iterator[None]:
-    """Call back before each statement of the journal's own connections."""
-    real = psycopg.Connection.execute
-    mine = pytest.MonkeyPatch()
-
-    def execute(self: psycopg.Connection[Any], query: Any, *args: Any, **kwargs: Any) -> object:
-        if self.info.user == "kpr":
-            happens(self, str(query))
-        return real(self, query, *args, **kwargs)
-
-    with mine.context() as patched:
-        patched.setattr(psycopg.Connection, "execute", execute)
-        yield
-
-
-def _cut_at(desk: Desk, number: int, *, after: bool) -> bool:
-    """Bring it to the end with one connection cut at a statement; return whether there is one of that number."""
-    seen = itertools.count(1)
-    cut = False
-
-    def happens(connection: psycopg.Connection[Any], query: str) -> None:
-        nonlocal cut
-        if next(seen) != number:
-            return
-        cut = True
-        if after and query == "COMMIT":
-            connection.pgconn.exec_(b"COMMIT")  # the server has it, and its answer is lost
-        desk.database.cut(connection.info.backend_pid)
-
-    with _watched(happens):
-        desk.until_delivered()
-    return cut
-
-
-def _count(desk: Desk, name: str, cases: int) -> None:
-    """Count at the bus, verify the journal, and end what is left of it."""
-    verified = desk.database.storage().verify()
-    assert verified is not None
-    assert verified.findings == ()
-    wanted = [one.msg_id for one in desk.new.shipments]
-    lost = sum(desk.bus[one] == 0 for one in wanted)
-    doubled = sum(desk.bus[one] > 1 for one in wanted)
-    figure(name, cases=cases, runs=desk.runs, lost=lost, duplicated=doubled)
-    assert (lost, doubled) == (0, 0)
-
-
-def _each_statement(postgres: Database, numbers: Iterable[int]) -> None:
-    for after in (False, True):
-        for number in numbers:
-            queue = f"{postgres.queue}-{number}-{after:d}"
-            desk = Desk(Database(postgres.server, postgres.name, postgres.folder / queue, queue), _pair())
-            desk.database.folder.mkdir(mode=0o700)
-            if not _cut_at(desk, number, after=after):
-                break
-            _count(desk, "PostgreSQL: connection cut at a statement", 1)
-
-
-def test_cut_at_some_statements_nothing_is_lost_and_nothing_sent_twice(postgres: Database) -> None:
-    _each_statement(postgres, range(50, 400, 90))
+def test_the_server_killed_and_restarted_nothing_is_lost_and_nothing_sent_twice(killing: Killing) -> None:
+    """At the commit of *publishing*, before the answer to it, and while the bus has the message."""
+    for at in (
+        (FaultPoint.BEFORE_COMMIT, 3),
+        (FaultPoint.AFTER_COMMIT, 3),
+        (FaultPoint.MID_TRANSFER, 1),
+        (FaultPoint.AFTER_OUTCOME, 1),
+        (FaultPoint.ANSWER_OPENED, 1),
+    ):
+        killing.live(at)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("part", range(_PARTS))
-def test_cut_at_every_statement_nothing_is_lost_and_nothing_sent_twice(postgres: Database, part: int) -> None:
-    every = range(1, 600, stride())
-    _each_statement(postgres, every[part::_PARTS])
-
-
-def _killed_at(desk: Desk, server: Server, point: FaultPoint, number: int) -> bool:
-    """Bring it to the end with the server killed at the point's so manieth time; return whether there is one."""
-    seen = itertools.count(1)
-    killed = False
-
-    def happens(reached: FaultPoint) -> None:
-        nonlocal killed
-        if reached is point and next(seen) == number:
-            killed = True
-            server.kill()
-            server.start()
-
-    with fault_points.armed(happens):
-        desk.until_delivered()
-    return killed
-
-
-@pytest.mark.parametrize(("point", "number"), [(FaultPoint.BEFORE_COMMIT, 3), (FaultPoint.AFTER_COMMIT, 3)])
-def test_the_server_killed_and_restarted_nothing_is_lost_and_nothing_sent_twice(
-    desk: Desk, postgres_server: Server, point: FaultPoint, number: int
-) -> None:
-    assert _killed_at(desk, postgres_server, point, number)
-    _count(desk, "PostgreSQL: server killed -9 and restarted", 1)
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize("point", [FaultPoint.BEFORE_COMMIT, FaultPoint.AFTER_COMMIT])
-def test_the_server_killed_at_every_fault_point(postgres: Database, point: FaultPoint) -> None:
-    for number in itertools.count(1, stride()):
-        queue = f"{postgres.queue}-{number}"
-        desk = Desk(Database(postgres.server, postgres.name, postgres.folder / queue, queue), _pair())
-        desk.database.folder.mkdir(mode=0o700)
-        if not _killed_at(desk, postgres.server, point, number):
-            break
-        _count(desk, "PostgreSQL: server killed -9 and restarted", 1)
+def test_the_server_killed_at_every_fault_point(killing: Killing, part: int) -> None:
+    killing.live(None)
+    times: Counter[FaultPoint] = Counter()
+    stops = []
+    for point in killing.reached:
+        times[point] += 1
+        stops.append((point, times[point]))
+    assert set(times) == set(FaultPoint)
+    for at in stops[part :: _PARTS * stride()]:
+        killing.live(at)
 
 
 def test_a_transaction_that_was_left_open_is_ended_by_the_server_and_holds_nobody_up(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    postgres: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``idle_in_transaction_session_timeout``: a holder that is stopped in the middle of a transaction."""
     monkeypatch.setattr("kpr_sender.journal.postgres_server.LEASE_SECONDS", 1)
-    journal = desk.database.storage().open(who="stopped")
-    assert isinstance(journal, PostgresJournal)
-    with closing(journal):
-        journal.create(desk.new)
+    on, found = stage(), Counts(broken=1)
+    with closing(postgres.storage().open(who="stopped")) as journal, keys_loaded(on), postgres.boss() as boss:
+        assert isinstance(journal, PostgresJournal)
         stopped = journal._store.writing()
         stopped.__enter__()
-        desk.database.end_holder()  # its transaction keeps the lease's row locked
-        desk.until_delivered()
-        with pytest.raises(KprError):
+        postgres.end_holder(boss)  # its transaction keeps the lease's row locked
+        Life(OnStage(on, Scene.DELIVERED), postgres, boss, found, "stopped").until_over()
+        with pytest.raises(JournalLocked, match="lost the journal's lease"):
             stopped.__exit__(None, None, None)
         with pytest.raises(KprError):
-            journal.create(desk.new)
-    _count(desk, "PostgreSQL: holder stopped in a transaction", 1)
+            journal.create(new_submission())
+    strike(on)
+    figure("PostgreSQL: holder stopped in a transaction", **found.figures("cases"))
+    assert not found.wrong, found.wrong
+    assert (found.lost, found.duplicated) == (0, 0)
