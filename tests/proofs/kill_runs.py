@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -123,6 +123,8 @@ class KillTown:
         self._folder = folder
         self._new_database = database
         self._database: Database | None = None
+        self._view: JournalView | None = None
+        self._in_case = ExitStack()
         self._answers = answers
         self._sandbox = sandbox
         self._server = server
@@ -159,6 +161,8 @@ class KillTown:
 
     def _new_case(self) -> Path:
         """Make a case's folder, and its database where its journal is in one."""
+        self._in_case.close()
+        self._view = None
         self._cases += 1
         folder = self._folder / f"case-{self._cases}"
         folder.mkdir(mode=0o700)
@@ -194,6 +198,8 @@ class KillTown:
             ended = self._run(journal, None, scene.decision)
         if any(one.state is _S.IN_DOUBT for one in self._shipments(journal / "journal.db").values()):
             self.found.in_doubt += 1
+            if self._database is not None:
+                self._database.time_passes()  # else whoever began it may still be sending
             ended = self._run(journal, None, "in-doubt")
         lines = self._sandbox.ledger.lines()[before:]
         judge.when_decided(self._shipments(journal / "journal.db"), lines)
@@ -226,7 +232,7 @@ class KillTown:
         self._until(lambda: not self._on_bus(lambda: self._sandbox._broker._peers))  # type: ignore[union-attr]
         points = tuple(map(FaultPoint, told["points"]))
         if self._database is not None:
-            self._database.until_free()
+            self._database.until_free(but=self._view is not None)
         if told["signal"] == signal.SIGKILL:
             return Ended(points, None)
         assert told["signal"] == 0, f"{stop}: ended by signal {told['signal']}"
@@ -236,8 +242,14 @@ class KillTown:
     def _shipments(self, journal: Path) -> dict[MessageType, Shipment]:
         if self._database is None:
             return _shipments(journal)
-        with self._database.storage(queue=self._sandbox.receipts_queue).reading() as view:
-            return {} if view is None else _of(view)
+        if self._view is None:  # one for a case: to open it takes longer than to read it
+            storage = self._database.storage(queue=self._sandbox.receipts_queue)
+            self._view = self._in_case.enter_context(storage.reading())
+        return {} if self._view is None else _of(self._view)
+
+    def close(self) -> None:
+        """End the last case."""
+        self._in_case.close()
 
     def _on_bus(self, what: Callable[[], Any]) -> Any:
         return self._sandbox._on_bus(what)
@@ -327,8 +339,9 @@ def kill_town(
         pytest.MonkeyPatch.context() as patch,
     ):
         folder = Path(name)
-        town = municipality(folder)
+        made = municipality(folder)
         patch.setattr(peer, "_MAX_FRAME", _FRAME)
         with Sandbox(folder, sender_her_id=SENDER_HER_ID, faults=faults, behaviour=Behaviour(tls=False)) as sandbox:
-            town.configure({"bus": {"tls": False}}, port=sandbox.port)
-            yield KillTown(folder, answers, sandbox, server, database)
+            made.configure({"bus": {"tls": False}}, port=sandbox.port)
+            with closing(KillTown(folder, answers, sandbox, server, database)) as town:
+                yield town

@@ -33,6 +33,7 @@ from tests.helpers.loaded import all_loaded
 
 _HANGS_AFTER: Final = 60  # seconds
 _LOOK: Final = 0.02  # seconds
+_LOOK_IN_DATABASE: Final = 0.5  # to begin one takes several connections
 _PIECE: Final = 4096  # bytes to the socket at once: a small message is on its way for long enough to be cut off
 _RESULT: Final = "="
 AFTER_LOOK: Final = "after-look"
@@ -133,12 +134,13 @@ def _send_and_wait(settings: Settings, order: dict[str, Any]) -> dict[str, Any]:
         awaited = shipment.state in AWAITING_RECEIPT and shipment.type.value in order["answered"]
         return awaited and not shipment.receipts and shipment.message_id in ledger.read_text("utf-8")
 
+    look = _LOOK if settings.journal.url is None else _LOOK_IN_DATABASE
     with Client(settings) as client:
         _decide(client, order["decision"])
         report = client.submit()
         while any(map(due, report.submission.shipments)) and time.monotonic() < deadline:
             journal_storage(settings).document("looks").remove()  # a look need not wait for another
-            report = client.wait(report.submission.submission_id, timeout=_LOOK)
+            report = client.wait(report.submission.submission_id, timeout=look)
     return {"exit_code": report.exit_code}
 
 

@@ -6,7 +6,8 @@ As ``test_kills``, with the bus's own ledger and the same judge; the lease of a 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,12 +16,14 @@ from kpr_sender.fault_points import FaultPoint
 from kpr_sender.model import MessageType
 from tests.helpers.figures import figure
 from tests.helpers.nightly import stride
-from tests.helpers.postgres import Database, Server
-from tests.proofs.kill_judge import Answer, Answers
-from tests.proofs.kill_runs import kill_town, run_server
+from tests.helpers.postgres import Database
+from tests.proofs.kill_judge import Answer, Answers, Found
+from tests.proofs.kill_runs import SCENES, Scene, Stop, kill_town, run_server
 from tests.proofs.test_kills import ANSWERS, _named, _stops
 
 _PARTS = 4  # no test may take five minutes
+_KILLS = 30
+"""Of the points that an answered run reaches, in each run of the suite."""
 
 
 @pytest.fixture(scope="module")
@@ -29,36 +32,69 @@ def server() -> Iterator[subprocess.Popen[str]]:
         yield server
 
 
-def _kill(server: subprocess.Popen[str], database: Server, answers: Answers, share: slice) -> None:
-    def made(folder: Path) -> Database:
-        return Database(database, database.with_tables(), folder)
+def _in(database: Database) -> Callable[[Path], Database]:
+    """Return what makes a case's journal: all are in one database, and those of the cases before have other names."""
 
-    with kill_town(server, answers, made) as town:
-        points = town.case(())
-        assert FaultPoint.BEFORE_TRANSFER in points
-        for stop in _stops(points)[share]:
-            town.case((stop,))
-    found = town.found
+    def made(folder: Path) -> Database:
+        database.set_aside()
+        return replace(database, folder=folder)
+
+    return made
+
+
+def _judge(name: str, found: Found) -> None:
     figure(
-        "PostgreSQL: kill points",
+        f"PostgreSQL: {name}",
         runs=found.runs,
         lost=found.lost,
         duplicated=found.duplicated,
         misclassified=found.misclassified,
+        in_doubt=found.in_doubt,
         dead_ends=found.dead_ends,
     )
     assert not found.wrong, "\n".join(found.wrong)
+    assert (found.lost, found.duplicated, found.misclassified, found.dead_ends) == (0, 0, 0, 0)
     assert found.runs, "it was killed"
 
 
-def test_killed_at_some_points_and_started_again(server: subprocess.Popen[str], postgres_server: Server) -> None:
-    _kill(server, postgres_server, dict.fromkeys(MessageType, Answer.POSITIVE), slice(7, None, 14))
+def _kill(
+    server: subprocess.Popen[str],
+    database: Database,
+    answers: Answers,
+    chosen: Callable[[Sequence[Stop]], Sequence[Stop]],
+) -> None:
+    with kill_town(server, answers, _in(database)) as town:
+        points = town.case(())
+        assert FaultPoint.BEFORE_TRANSFER in points
+        for stop in chosen(_stops(points)):
+            town.case((stop,))
+    _judge("kill points", town.found)
+
+
+def test_killed_at_thirty_points_and_started_again(server: subprocess.Popen[str], own_postgres: Database) -> None:
+    def chosen(stops: Sequence[Stop]) -> Sequence[Stop]:
+        return [stops[number * len(stops) // _KILLS] for number in range(_KILLS)]
+
+    _kill(server, own_postgres, dict.fromkeys(MessageType, Answer.POSITIVE), chosen)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("part", range(_PARTS))
 @pytest.mark.parametrize("answers", ANSWERS, ids=_named)
 def test_killed_at_every_point_and_started_again(
-    server: subprocess.Popen[str], postgres_server: Server, answers: Answers, part: int
+    server: subprocess.Popen[str], own_postgres: Database, answers: Answers, part: int
 ) -> None:
-    _kill(server, postgres_server, answers, slice(part, None, _PARTS * stride()))
+    _kill(server, own_postgres, answers, lambda stops: stops[part :: _PARTS * stride()])
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("scene", SCENES, ids=str)
+def test_killed_while_a_person_decides_and_what_is_let_go_is_sent(
+    server: subprocess.Popen[str], own_postgres: Database, scene: Scene
+) -> None:
+    """What a killed run had begun is let go once it may certainly not be under way any more."""
+    with kill_town(server, dict.fromkeys(MessageType, Answer.POSITIVE), _in(own_postgres)) as town:
+        stops = _stops(town.decided(scene, None))
+        for stop in stops[len(scene.decision) % stride() :: stride()]:
+            town.decided(scene, stop)
+    _judge("kill points of a person's decision", town.found)
