@@ -20,17 +20,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from kpr_sender.app import journal_storage
 from kpr_sender.client import Client
 from kpr_sender.errors import JournalLocked, KprError, UsageError
-from kpr_sender.inbound import look_memory
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.report import Report
+from kpr_sender.settings.secrets import Secret
 from kpr_sender.settings.values import Settings
 from kpr_sender.states import awaits_answer
 from tests.helpers.loaded import all_loaded
 
 _HANGS_AFTER: Final = 60  # seconds
 _COMES_AGAIN_AFTER: Final = 0.1  # seconds
+_COMES_AGAIN_TO_A_DATABASE_AFTER: Final = 2.0  # to look there takes a connection
 _ASKED, _PERSON = "FHI er spurt.", "Kari Vakt"
 
 
@@ -40,6 +42,9 @@ def _serve() -> None:
         settings = all_loaded(order.config)
         folder = Path(order.folder)
         own = dataclasses.replace(settings.journal, path=folder / "journal.db", receipts_dir=folder / "receipts")
+        if order.database is not None:
+            url, password = order.database
+            own = dataclasses.replace(own, url=url, password=Secret(password))
         told = _crowd(dataclasses.replace(settings, journal=own), order)
         sys.stdout.write(json.dumps(told) + "\n")
         sys.stdout.flush()
@@ -55,6 +60,7 @@ class Order:
         waits: How long each waits for receipts, at most; None for not at all.
         waits_first: Whether every third one does so before it decides, too.
         heard: Whether it waits until each of the pair has an answer, verified or not, however long it takes.
+        database: The address and the password of the database that the journal is in; None where it is a file.
     """
 
     config: str
@@ -64,6 +70,7 @@ class Order:
     waits: float | None = None
     waits_first: bool = False
     heard: bool = False
+    database: tuple[str, str] | None = None
 
 
 def _crowd(settings: Settings, order: Order) -> list[list[int]]:
@@ -101,7 +108,7 @@ def _send(settings: Settings, number: int, order: Order) -> list[int]:
         except JournalLocked as error:
             if number % 2:  # not patient
                 return [error.exit_code, 0]
-            time.sleep(_COMES_AGAIN_AFTER)
+            time.sleep(_COMES_AGAIN_AFTER if order.database is None else _COMES_AGAIN_TO_A_DATABASE_AFTER)
         except KprError as error:
             return [error.exit_code, 0]
 
@@ -118,10 +125,10 @@ def _run(client: Client, number: int, order: Order) -> list[int]:
 def _wait(client: Client, order: Order) -> Report:
     """Wait for receipts; what is not verified must not keep us from looking."""
     assert order.waits is not None
-    memory = look_memory.beside(client.settings.journal.path)
+    looks = journal_storage(client.settings).document("looks")
     while True:
         client.wait(timeout=order.waits)
-        memory.unlink(missing_ok=True)
+        looks.remove()
         report = client.status()
         assert report is not None
         if not order.heard or all(one.receipts or not awaits_answer(one) for one in report.submission.shipments):

@@ -21,18 +21,16 @@ from kpr_sender.client import Client
 from kpr_sender.errors import BY_CODE, AlreadySubmitted, InDoubt, KprError, NothingSubmitted, UsageError
 from kpr_sender.events import Event, EventKind
 from kpr_sender.fault_points import armed
-from kpr_sender.inbound.look_memory import beside as looks
 from kpr_sender.inbound.receipt import Handling
 from kpr_sender.journal.queries import SqlView
-from kpr_sender.journal.sqlite import SqliteJournal
-from kpr_sender.model import Environment, Submission
+from kpr_sender.model import Submission
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.report import Report
 from kpr_sender.states import PERSON_CAUSES, Cause
 from tests.helpers.ledger_bus import Crash, Fuse, LedgerBus
-from tests.helpers.marks import Marks
 from tests.helpers.stage import BEGIN, Stage
 from tests.proofs.model import Letter, Meaning, Model, Pair, S
+from tests.proofs.play_journal import InFile, MakesJournal
 
 _AFTER_OUTCOME: Final = {Verdict.ACCEPTED: S.PUBLISHED, Verdict.NOT_SENT: S.SEALED, Verdict.IN_DOUBT: S.IN_DOUBT}
 _OUTCOME_KNOWN: Final = {EventKind.PUBLISHED, EventKind.NOT_SENT, EventKind.IN_DOUBT}
@@ -47,19 +45,23 @@ _Known = tuple[str, str, bool, bool, bool, int, datetime | None, datetime | None
 class Play:
     """A municipality's January, as often interrupted as one likes.
 
+    Args:
+        journal: Makes its journal: in a file where nothing else is said.
+
     Attributes:
         counts: What happened, for the figures.
         sound: Whether all that was demanded so far held.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, journal: MakesJournal = InFile) -> None:
         self.stage = stage
         self.folder = Path(tempfile.mkdtemp())
-        self.settings = stage.in_folder(self.folder)
+        self.journal = journal(stage.in_folder(self.folder))
+        self.settings = self.journal.settings
         self.now = BEGIN
         self._limit = self.settings.report.overdue_after
         self.model = Model()
-        self.fuse = Fuse(self._died)
+        self.fuse = Fuse(self.journal.died)
         self.bus = LedgerBus(self.fuse, self._seen)
         self.meanings: dict[str, Meaning] = {}
         self.counts: Counter[str] = Counter()
@@ -68,8 +70,6 @@ class Play:
         self._changed = False
         self.sound = True
         self._under_way: deque[Transaction] = deque()
-        self._files_at_death: dict[str, bytes] = {}
-        self._marks = Marks(self.settings.journal.path, self.folder / "death")
         self._submitting: tuple[int, bool] | None = None
         self._creating: Callable[[], None] | None = None
         self._last_verdict: Verdict | None = None
@@ -237,7 +237,7 @@ class Play:
         for letter in [one for one in self.model.letters if one.state in _OPEN and one.message_id in taken]:
             self.put(*receipt_for(letter))
         for _ in self.model.pairs:  # one wait is for one submission, and ends once that is answered
-            looks(self.settings.journal.path).unlink(missing_ok=True)  # as if others' messages had never been taken
+            self.journal.forget_looks()
             self.wait()
         self.demand_promises()
         left = [letter for letter in self.model.letters if letter.state in _OPEN]
@@ -383,25 +383,11 @@ class Play:
     def _point(self, point: str) -> None:
         self.fuse.boundary(f"fault point {point}")
 
-    def _died(self) -> None:
-        """Keep the journal's files as they are at this moment: that is all that is left of a killed process."""
-        files = [path for path in self.folder.glob("journal.db*") if path.suffix != ".lock" and path.is_file()]
-        left = [path for path in files if not path.name.endswith("-shm") and path != self._marks.mark]
-        self._files_at_death = {path.name: path.read_bytes() for path in left}
-        self._marks.keep()
-
     def _bury(self) -> None:
         self.counts["crashes"] += 1
         self.counts[self.fuse.passed[-1]] += 1
         self.restart()
-        self._marks.put_back()
-        for path in self.folder.glob("journal.db*"):
-            if path.suffix != ".lock" and path.name not in self._files_at_death and path != self._marks.mark:
-                path.unlink()
-        for name, content in self._files_at_death.items():
-            path = self.folder / name
-            path.write_bytes(content)  # into the same file, where it is still there: a crash copies nothing
-            path.chmod(0o600)
+        self.journal.put_back()
         self._reconcile()
 
     def _reconcile(self) -> None:
@@ -509,7 +495,7 @@ class Play:
     def _view(self) -> SqlView | None:
         """Return the journal as another process sees it that reads beside the present one."""
         if self._reader is None:
-            self._reader = SqliteJournal.open_readonly(self.settings.journal.path, Environment.LOKAL)
+            self._reader = self.journal.view()
         return self._reader
 
     def _agrees(self, model: Model, journal: tuple[Submission, ...]) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,14 +20,17 @@ from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
 from tests.helpers.figures import figure
 from tests.helpers.municipality import SENDER_HER_ID, municipality
 from tests.helpers.nightly import scaled
+from tests.helpers.postgres import PASSWORD, Database
 from tests.proofs.kill_runs import empty_queues, run_server
 
 PROCESSES: Final = 20
 ROUNDS: Final = 50
+ROUNDS_IN_POSTGRES: Final = 1
 ROUNDS_OF_PERSONS: Final = 10
 PARTS_NIGHTLY: Final = 20  # of as many rounds each
 DONE, PUBLISHED, LOCKED = 0, 80, 87
 WAITS: Final = 60.0  # seconds at most
+_rounds: Final = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -62,17 +67,36 @@ SCENES: Final = (
 )
 
 
-def crowd(rounds: int, scene: Scene = CRON) -> None:
+@dataclass(frozen=True)
+class Town:
+    """A municipality, its bus and the server of its runs."""
+
+    server: subprocess.Popen[str]
+    config: Path
+    bus: Sandbox
+
+    def crowd(self, rounds: int, scene: Scene = CRON, database: Database | None = None) -> None:
+        """Play a scene so often, each time with a journal of its own."""
+        for number in range(rounds):
+            folder = self.config.parent / f"round-{next(_rounds)}"
+            crowd = Crowd(self.server, self.config, folder, database)
+            one_round(crowd, self.bus, scene, waits_first=scene.late and number % 2 == 1)
+            empty_queues(self.bus)
+            if database is not None:
+                database.until_free()
+                database.set_aside()
+
+
+@pytest.fixture(scope="module")
+def town() -> Iterator[Town]:
+    """One for all: starting the server takes longer than many rounds."""
     folder = Path(tempfile.mkdtemp())
-    town = municipality(folder)
+    made = municipality(folder)
     sandbox = Sandbox(folder, sender_her_id=SENDER_HER_ID, behaviour=Behaviour(tls=False))
     try:
         with run_server("tests.proofs.crowd_server") as server, sandbox as bus:
-            town.configure({"bus": {"tls": False}}, port=bus.port)
-            for number in range(rounds):
-                made = Crowd(server, town.config, folder / f"round-{number}")
-                one_round(made, bus, scene, waits_first=scene.late and number % 2 == 1)
-                empty_queues(bus)
+            made.configure({"bus": {"tls": False}}, port=bus.port)
+            yield Town(server, made.config, bus)
     finally:
         shutil.rmtree(folder)
 
@@ -84,12 +108,15 @@ class Crowd:
     server: subprocess.Popen[str]
     config: Path
     folder: Path
+    database: Database | None = None
 
     def run(self, runs: int, **order: object) -> list[tuple[int, int]]:
         """Start so many at once; return the exit code of each, and how many shipments the bus took from it."""
         assert self.server.stdin is not None
         assert self.server.stdout is not None
         order |= {"config": str(self.config), "folder": str(self.folder), "runs": runs}
+        if self.database is not None:
+            order["database"] = [self.database.url, PASSWORD]
         self.server.stdin.write(json.dumps(order) + "\n")
         self.server.stdin.flush()
         return [(code, sent) for code, sent in json.loads(self.server.stdout.readline())]
@@ -109,7 +136,7 @@ def one_round(crowd: Crowd, bus: Sandbox, scene: Scene, *, waits_first: bool) ->
     taken = Counter(line.type for line in lines)
     sent = sorted(sent for _, sent in ended)
     figure(
-        f"{PROCESSES} persons at once" if scene.decision else f"{PROCESSES} processes at once",
+        f"{'PostgreSQL: ' if crowd.database else ''}{PROCESSES} {'persons' if scene.decision else 'processes'} at once",
         rounds=1,
         runs=len(ended),
         published=taken.total(),
@@ -135,25 +162,37 @@ def one_round(crowd: Crowd, bus: Sandbox, scene: Scene, *, waits_first: bool) ->
         assert crowd.run(1) == [(DONE, 0)], "both are delivered"
 
 
-def test_g1_twenty_processes_at_once_publish_each_shipment_once() -> None:
-    crowd(ROUNDS)
+def test_g1_twenty_processes_at_once_publish_each_shipment_once(town: Town) -> None:
+    town.crowd(ROUNDS)
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=str)
-def test_g1_twenty_persons_at_once_send_each_shipment_again_once(scene: Scene) -> None:
-    crowd(scene.rounds, scene)
+def test_g1_twenty_persons_at_once_send_each_shipment_again_once(town: Town, scene: Scene) -> None:
+    town.crowd(scene.rounds, scene)
+
+
+def test_g1_in_postgresql_too(town: Town, own_postgres: Database) -> None:
+    town.crowd(ROUNDS_IN_POSTGRES, CRON, own_postgres)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("part", range(scaled(PARTS_NIGHTLY)))
-def test_g1_twenty_processes_at_once_all_night(part: int) -> None:
+def test_g1_twenty_processes_at_once_all_night(town: Town, part: int) -> None:
     del part  # which process comes first differs by itself
-    crowd(ROUNDS)
+    town.crowd(ROUNDS)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("part", range(scaled(PARTS_NIGHTLY)))
 @pytest.mark.parametrize("scene", SCENES, ids=str)
-def test_g1_twenty_persons_at_once_all_night(scene: Scene, part: int) -> None:
+def test_g1_twenty_persons_at_once_all_night(town: Town, scene: Scene, part: int) -> None:
     del part
-    crowd(ROUNDS_OF_PERSONS, scene)
+    town.crowd(ROUNDS_OF_PERSONS, scene)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("part", range(scaled(PARTS_NIGHTLY)))
+@pytest.mark.parametrize("scene", [CRON, *SCENES], ids=str)
+def test_g1_in_postgresql_all_night(town: Town, own_postgres: Database, scene: Scene, part: int) -> None:
+    del part
+    town.crowd(ROUNDS_IN_POSTGRES, scene, own_postgres)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from kpr_sender.errors import InternalError, LastError, NeedsPerson
-from kpr_sender.journal.lock import JournalLock
-from kpr_sender.journal.sqlite import SqliteJournal
+from kpr_sender.journal import postgres_storage
+from kpr_sender.journal.port import JournalStorage
+from kpr_sender.journal.sqlite_storage import SqliteStorage
 from kpr_sender.journal.values import NewShipment
-from kpr_sender.journal.verify import verify
 from kpr_sender.model import CertificateName, Certificates, Envelope, Environment, Shipment
+from kpr_sender.settings.journal import JournalSettings
 from kpr_sender.states import (
     ENDED,
     PERSON_CAUSES,
@@ -27,6 +30,8 @@ from kpr_sender.states import (
     ReceiptStatus,
     ShipmentState,
 )
+from tests.helpers.nightly import scaled
+from tests.helpers.postgres import Database
 from tests.journal.builders import (
     CERTIFICATES,
     Clock,
@@ -35,10 +40,11 @@ from tests.journal.builders import (
     content_of,
     in_chunks,
     new_submission,
-    open_journal,
     replayed,
 )
 
+EXAMPLES_POSTGRES = 5
+EXAMPLES_NIGHTLY = 100
 _WHICH = st.integers(0, 1)
 _ANSWERS = st.sampled_from([b"answer 1", b"answer 2", b"answer 3"])
 _ERROR = st.sampled_from([None, LastError("bus-unreachable", "No route."), LastError("in-doubt", "No outcome.")])
@@ -47,11 +53,14 @@ _ERROR = st.sampled_from([None, LastError("bus-unreachable", "No route."), LastE
 class AnyOrder(RuleBasedStateMachine):
     """Operations on one pair, allowed or not, with a restart anywhere."""
 
+    stored: Callable[[Path], JournalStorage]
+    """Return where a new journal is stored; what belongs to this machine is in the folder."""
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.path = Path(self.folder.name) / "journal.db"
-        self.journal: SqliteJournal = open_journal(self.path)
+        self.storage = self.stored(Path(self.folder.name))
+        self.journal = self.storage.open(who="vakt")
         self.msg_ids: tuple[str, ...] = ()
         self.fixed: dict[str, tuple[object, ...]] = {}
         self.before: dict[str, Shipment] = {}
@@ -189,14 +198,13 @@ class AnyOrder(RuleBasedStateMachine):
     def restart(self) -> None:
         written = self.journal.submissions(), self.journal.events(None)
         self.journal.close()
-        self.journal = open_journal(self.path)
+        self.journal = self.storage.open(who="vakt")
         assert (self.journal.submissions(), self.journal.events(None)) == written
 
     @rule()
     def recover(self) -> None:
         publishing = {m for m, shipment in self.before.items() if shipment.state is ShipmentState.PUBLISHING}
-        with JournalLock.acquire(self.path, now=Clock()):
-            assert set(self.journal.recover()) == publishing
+        assert set(self.journal.recover()) == publishing
         assert all(self._shipment(m).state is not ShipmentState.PUBLISHING for m in self.msg_ids)
 
     @invariant()
@@ -235,9 +243,8 @@ class AnyOrder(RuleBasedStateMachine):
             assert self._fixed(msg_id) == self.fixed[msg_id]
 
     def _another_process_sees_the_same(self) -> None:
-        view = SqliteJournal.open_readonly(self.path, Environment.LOKAL)
-        assert view is not None
-        with view:
+        with self.storage.reading() as view:
+            assert view is not None
             assert view.submissions() == self.journal.submissions()
 
     def _shipment(self, msg_id: str) -> Shipment:
@@ -256,14 +263,53 @@ class AnyOrder(RuleBasedStateMachine):
         )
 
     def teardown(self) -> None:
-        found = verify(self.path, Environment.LOKAL)
+        found = self.storage.verify()
         assert found is not None
         assert found.findings == ()
         self.journal.close()
         self.folder.cleanup()
 
 
-TestAnyOrder = AnyOrder.TestCase
+class InFile(AnyOrder):
+    """In a file."""
+
+    @staticmethod
+    def stored(folder: Path) -> JournalStorage:
+        settings = JournalSettings(path=folder / "journal.db", receipts_dir=folder / "receipts")
+        return SqliteStorage(settings, Environment.LOKAL, Clock())
+
+
+TestAnyOrder = InFile.TestCase
 TestAnyOrder.settings = settings(
     max_examples=20, stateful_step_count=20, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
+
+
+def in_postgres(database: Database, examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_storage, "LEASE_SECONDS", -1_000_000)  # nobody else has ever sent here
+    numbers = itertools.count(1)
+
+    def stored(folder: Path) -> JournalStorage:
+        its = replace(database, folder=folder, queue=f"{database.queue}-{next(numbers)}")
+        return its.storage(now=Clock())
+
+    monkeypatch.setattr(AnyOrder, "stored", staticmethod(stored), raising=False)
+    run_state_machine_as_test(
+        AnyOrder,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=20,
+            deadline=None,
+            phases=(Phase.generate,),  # as in test_state_machine
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_they_hold_in_postgresql_too(postgres: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_postgres(postgres, EXAMPLES_POSTGRES, monkeypatch)
+
+
+@pytest.mark.nightly
+def test_they_hold_in_postgresql_all_night(postgres: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_postgres(postgres, scaled(EXAMPLES_NIGHTLY), monkeypatch)

@@ -30,13 +30,16 @@ from kpr_sender.texts import Text
 from tests.helpers.figures import figure
 from tests.helpers.ledger_bus import Transfer
 from tests.helpers.nightly import scaled
+from tests.helpers.postgres import Database
 from tests.helpers.stage import EXTRACTS, Stage, stage, strike
 from tests.proofs.inbox import Kind, message
 from tests.proofs.model import Letter, Meaning
 from tests.proofs.play import Play
+from tests.proofs.play_journal import InFile, MakesJournal, in_postgres
 
 STEPS: Final = 20
 EXAMPLES: Final = 500
+EXAMPLES_POSTGRES: Final = 6
 PARTS: Final = 10
 EXAMPLES_NIGHTLY: Final = 20_000
 PARTS_NIGHTLY: Final = 100
@@ -53,10 +56,12 @@ class January(RuleBasedStateMachine):
     """What can happen to a municipality."""
 
     on: Stage
+    journal: MakesJournal
+    name: str
 
     def __init__(self) -> None:
         super().__init__()
-        self.play = Play(self.on)
+        self.play = Play(self.on, self.journal)
         self.sent: list[tuple[Inbound, Meaning]] = []
 
     # -- runs -----------------------------------------------------------------------------------------------------
@@ -148,7 +153,7 @@ class January(RuleBasedStateMachine):
         left = self.play.end_well(self._receipt) if self.play.sound else []
         self.play.strike()
         figure(
-            "state machine",
+            self.name,
             examples=1,
             told_to_a_person=len(left),
             **{
@@ -179,9 +184,13 @@ def on() -> Iterator[Stage]:
     strike(made)
 
 
-def play(on: Stage, examples: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def play(
+    on: Stage, examples: int, monkeypatch: pytest.MonkeyPatch, journal: MakesJournal = InFile, where: str = ""
+) -> None:
     monkeypatch.setattr(configured, "load_key", on.load_key)
     monkeypatch.setattr(January, "on", on, raising=False)
+    monkeypatch.setattr(January, "journal", staticmethod(journal), raising=False)
+    monkeypatch.setattr(January, "name", f"{where}state machine", raising=False)
     run_state_machine_as_test(
         January,
         settings=settings(
@@ -200,7 +209,21 @@ def test_g1_to_g5_hold_whatever_happens(on: Stage, part: int, monkeypatch: pytes
     play(on, EXAMPLES // PARTS, monkeypatch)
 
 
+def test_g1_to_g5_hold_in_postgresql_too(on: Stage, postgres: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with in_postgres(postgres) as journal:
+        play(on, EXAMPLES_POSTGRES, monkeypatch, journal, "PostgreSQL: ")
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("part", range(PARTS_NIGHTLY))
 def test_g1_to_g5_hold_all_night(on: Stage, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
     play(on, scaled(EXAMPLES_NIGHTLY // PARTS_NIGHTLY), monkeypatch)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("part", range(PARTS))
+def test_g1_to_g5_hold_in_postgresql_all_night(
+    on: Stage, postgres: Database, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with in_postgres(postgres) as journal:
+        play(on, scaled(EXAMPLES // PARTS), monkeypatch, journal, "PostgreSQL: ")
