@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -21,6 +23,7 @@ from kpr_sender.ebxml.envelope import DS, NEXT_MSH, SOAP_NEXT, SignedReference, 
 from kpr_sender.ebxml.read_mail import Mail, read
 from kpr_sender.ebxml.signature import SHA256_ONLY, verify
 from kpr_sender.errors import AccessRefused
+from kpr_sender.messages.refused import MessageRefused
 from tests.ebxml.samples import ACK_ID, AT, CONVERSATION, KPR, MESSAGE_ID, SENT, US, acknowledged, shipment
 from tests.ebxml.test_answers import as_mail, from_kpr
 from tests.ebxml.test_signature import sent
@@ -157,6 +160,8 @@ _REFERENCE: Final = r'(?s)(<SignedInfo>.*?)<Reference URI="">(.*?)</Reference>'
         (r'<Transform Algorithm="[^"]*enveloped-signature"/>', "", "other transforms than those of ebXML"),
         (r"REC-xml-c14n-20010315(?=\"/></Transforms>)", "REC-xml-c14n-20010315#WithComments", "other transforms"),
         ("ancestor-or-self::node", "ancestor::node", "another XPath than that of ebXML"),
+        ("(?s)<XPath .*?</XPath>", "", "another XPath"),
+        ("(?s)(<XPath .*?</XPath>)", r"\1\1", "more than one XPath"),
         ("(?<=<XPath )xmlns:SOAP-ENV=.http://schemas", 'xmlns:SOAP-ENV="urn:schemas', "another XPath"),
     ],
 )
@@ -211,6 +216,28 @@ def test_a_comment_hides_nothing_of_what_was_signed() -> None:
     soap, _ = sent(acknowledged(()))
     found = answer(replacing(MESSAGE_ID[:8] + "(?=-)", MESSAGE_ID[:8] + "<!-- -->")(soap))
     assert (found.assurance.is_verified, found.acknowledged) == (True, MESSAGE_ID)
+
+
+def test_what_costs_most_is_over_soon() -> None:
+    """Anybody can embed the certificate that we expect, and so get as far as the canonical form."""
+    soap, _ = sent(acknowledged(()))
+    names = " ".join(f'xmlns:n{number}="urn:{number}"' for number in range(900))
+    nested = b"<eb:MessageHeader>" * 200 + b"</eb:MessageHeader>" * 200
+    bombs = {
+        "namespaces": replacing("<SOAP:Header>", f"<SOAP:Header {names}>")(soap).replace(
+            b"<SOAP:Body/>", b"<x/>" * 40_000 + b"<SOAP:Body/>"
+        ),
+        "depth": soap.replace(b"<SOAP:Body/>", nested * 120 + b"<SOAP:Body/>"),
+        "next hop": soap.replace(b"<SOAP:Body/>", f'<x SOAP:actor="{SOAP_NEXT}"/>'.encode() * 15_000 + b"<SOAP:Body/>"),
+        "attributes": replacing("<eb:CPAId", "<eb:CPAId " + " ".join(f'a{number}=""' for number in range(90)))(soap),
+        "references": re.sub(b"(?s)(<SignedInfo>.*?)(<Reference .*?</Reference>)", rb"\1" + rb"\2" * 500, soap),
+    }
+    for name, bomb in bombs.items():
+        began = time.process_time()
+        with contextlib.suppress(SignatureRefused, MessageRefused):
+            verified(bomb)
+            assert name == "next hop"  # which is ignored, however much of it there is
+        assert time.process_time() - began < 5, name
 
 
 def test_an_answer_that_xmlsec1_signs_is_taken(tmp_path: Path) -> None:
