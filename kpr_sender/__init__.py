@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from kpr_sender.model import SourceFile as SourceFile
     from kpr_sender.model import Submission as Submission
     from kpr_sender.model import SubmissionState as SubmissionState
+    from kpr_sender.model import Transport as Transport
     from kpr_sender.model import Version as Version
     from kpr_sender.operator.resolve import Attempt as Attempt
     from kpr_sender.operator.resolve import Case as Case
@@ -67,6 +68,11 @@ if TYPE_CHECKING:
     from kpr_sender.report import NextLook as NextLook
     from kpr_sender.report import Report as Report
     from kpr_sender.report import Review as Review
+    from kpr_sender.settings.edi import EdiSettings as EdiSettings
+    from kpr_sender.settings.edi import MailboxKind as MailboxKind
+    from kpr_sender.settings.edi import MailboxPlace as MailboxPlace
+    from kpr_sender.settings.edi import ServiceNames as ServiceNames
+    from kpr_sender.settings.edi import SmtpSecurity as SmtpSecurity
     from kpr_sender.settings.files import FileSettings as FileSettings
     from kpr_sender.settings.journal import JournalSettings as JournalSettings
     from kpr_sender.settings.monitoring import LogLevel as LogLevel
@@ -120,11 +126,12 @@ _HOMES: Final = {
     "kpr_sender.journal.values": "JournalEvent ReceiptDocument",
     "kpr_sender.keys.port": "Keys",
     "kpr_sender.model": "CertificateName Certificates Envelope Environment ErrorMessage Language MessageType Party "
-    "Receipt ReceiptError Shipment SourceFile Submission SubmissionState Version",
+    "Receipt ReceiptError Shipment SourceFile Submission SubmissionState Transport Version",
     "kpr_sender.operator.resolve": "Attempt Case Decision",
     "kpr_sender.profiles.profile": "Deadline",
     "kpr_sender.registry.port": "AddressRegistry Counterpart Provenance",
     "kpr_sender.report": "LastLook NextLook Report Review",
+    "kpr_sender.settings.edi": "EdiSettings MailboxKind MailboxPlace ServiceNames SmtpSecurity",
     "kpr_sender.settings.files": "FileSettings",
     "kpr_sender.settings.journal": "JournalSettings",
     "kpr_sender.settings.monitoring": "LogLevel LogSettings MonitorSettings NotifySettings",

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
+from kpr_sender import ways
 from kpr_sender.bus.port import Bus
 from kpr_sender.deadline import Stopped, never
 from kpr_sender.errors import AccessRefused, ConfigInvalid, InternalError, KprError, RegistryUnreachable
@@ -263,11 +264,10 @@ class App:
 
     @cached_property
     def bus(self) -> Bus:
-        """The bus; nothing is connected to yet."""
-        from kpr_sender.bus.amqp import AmqpBus
-
-        return self._given.get("bus") or AmqpBus(
-            self.settings.bus, closing=self.closing, login=lambda: self._attempt(Login.to_bus(self.settings.bus))
+        """The bus of the configured way; nothing is connected to yet."""
+        theirs = self.profile.receivers[self.settings.environment].service_her_id
+        return self._given.get("bus") or ways.open_bus(
+            self.settings, self._attempt, self.closing, self.monotonic, theirs
         )
 
     @cached_property
@@ -292,6 +292,7 @@ class App:
             registry=lambda: self.registers.for_sending,
             directory=lambda: self.registers.directory,
             keys=lambda: self.keys,
+            sealing=lambda: ways.sealing_of(self.settings, self.now),
             trust=lambda: trust(self.settings, self.observe, self.closing.is_set),
             is_test_person=testpersons.load(testpersons.beside(self.settings.journal.path)).holds,
             now=self.now,
@@ -310,26 +311,15 @@ class App:
 
     def listener(self) -> Listener:
         """Return what reads our queues until a submission is answered. Opens the journal."""
-        from kpr_sender.bus.port import own_queues
-        from kpr_sender.inbound.folder import ReceiptsFolder
         from kpr_sender.inbound.listen import Listener
-        from kpr_sender.inbound.look_memory import LookMemory
 
-        bus, folder = self.settings.bus, None
-        if bus.receipts_inbox is not None:
-            folder = ReceiptsFolder(
-                path=bus.receipts_inbox,
-                handler=lambda: self.receipt_handler,
-                section=self.section,
-                monotonic=self.monotonic,
-                now=self.now,
-                max_bytes=bus.max_inbound,
-                observe=self.observe,
-            )
+        folder = ways.receipts_folder(
+            self.settings, lambda: self.receipt_handler, self.section, self.monotonic, self.now, self.observe
+        )
         return Listener(
             journal=self.session.opened(),
             bus=self.bus,
-            queues=own_queues(bus),
+            queues=ways.queues_of(self.settings),
             folder=folder,
             handler=lambda: self.receipt_handler,
             reevaluate=self._reevaluated,
@@ -337,8 +327,8 @@ class App:
             section=self.section,
             monotonic=self.monotonic,
             now=self.now,
-            held_cap=bus.held_cap,
-            memory=cache(lambda: LookMemory.load(self.storage.document("looks"))),
+            held_cap=self.settings.bus.held_cap,
+            memory=cache(lambda: ways.memory_of(self.settings, self.storage.document("looks"))),
             registered_for=lambda: self.registers.queues_owner(self.settings.sender.party),
             observe=self.observe,
         )
@@ -350,6 +340,7 @@ class App:
         from kpr_sender.cms.certificates import CertificateUse
         from kpr_sender.inbound.examine import Examiner
         from kpr_sender.inbound.receipt import ReceiptHandler
+        from kpr_sender.inbound.signals import SignalHandler
 
         settings = self.settings
         journal = self.session.opened()
@@ -369,9 +360,22 @@ class App:
             xml_signed=settings.hodemelding.xmldsig,
             now=self.now,
             level1_her_id=receiver.her_id if level1 else None,
+            her_id=settings.sender.service_her_id,
         )
-        our_her_id = settings.sender.party.service_her_id
-        return ReceiptHandler(journal, examiner, our_her_id, self.observe, self.copies.store)
+        require_digests = settings.edi is not None and settings.edi.require_digests
+        signals = SignalHandler(journal, require_digests, examiner.certificate_problem, self.observe)
+        acknowledge = ways.acknowledging(
+            settings,
+            lambda: self.bus,
+            document=self.storage.document("acknowledgements"),
+            counterpart=lambda: sender.current,
+            signer=lambda: self.keys.signer(at=self.now()),
+            now=self.now,
+            new_id=self.new_id,
+            observe=self.observe,
+        )
+        our_her_id = settings.sender.service_her_id
+        return ReceiptHandler(journal, examiner, our_her_id, self.observe, self.copies.store, signals, acknowledge)
 
     def reevaluate(self) -> None:
         """Evaluate the stored receipts anew whose verdict may have changed. Opens the journal; keys only where needed.

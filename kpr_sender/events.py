@@ -28,6 +28,7 @@ class EventKind(enum.StrEnum):
     RECEIPT_UNVERIFIED = "receipt-unverified"
     DUPLICATE = "duplicate"
     CONTRADICTION = "contradiction"
+    ACKNOWLEDGED = "acknowledged"
     FAULTED = "faulted"
     DECIDED = "decided"
     FOREIGN_HELD = "foreign-held"
@@ -105,7 +106,12 @@ EVENTS: Final[Mapping[EventKind, EventMeaning]] = {
     EventKind.RECEIPT_UNVERIFIED: EventMeaning("A receipt is stored that cannot be verified: it decides nothing."),
     EventKind.DUPLICATE: EventMeaning("A receipt came once more: harmless."),
     EventKind.CONTRADICTION: EventMeaning("A verified receipt contradicts an earlier one: a person must look."),
-    EventKind.FAULTED: EventMeaning("A message on the error queue names a shipment."),
+    EventKind.ACKNOWLEDGED: EventMeaning(
+        "EDI: KPR's message server has verifiably acknowledged a shipment; FHI's receipt decides."
+    ),
+    EventKind.FAULTED: EventMeaning(
+        "A message on the error queue names a shipment; with EDI KPR's message server refused it, or it came back."
+    ),
     EventKind.DECIDED: EventMeaning(
         "A person has decided something.",
         {

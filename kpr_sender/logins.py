@@ -20,6 +20,8 @@ from typing import Any, Final, Self
 
 from kpr_sender.documents import Document, document_at
 from kpr_sender.errors import AccessRefused, KprError, LoginRefused
+from kpr_sender.settings.edi import EdiSettings
+from kpr_sender.settings.secrets import Secret
 from kpr_sender.settings.values import BusSettings, RegistrySettings
 from kpr_sender.texts import Text, paragraph
 
@@ -53,6 +55,18 @@ class Login:
         return cls("bus", where, (where, settings.username), settings.password.reveal)
 
     @classmethod
+    def to_mail_server(cls, settings: EdiSettings) -> Self:
+        """Return the login to the mail server that takes our mail."""
+        where = f"{settings.smtp_host}:{settings.smtp_port}"
+        return cls("mail server", where, (where, settings.user), _revealed(settings.password))
+
+    @classmethod
+    def to_mailbox(cls, settings: EdiSettings) -> Self:
+        """Return the login to our mailbox."""
+        where, user = str(settings.mailbox), settings.mailbox_user or settings.user
+        return cls("mailbox", where, (where, user), _revealed(settings.mailbox_password or settings.password))
+
+    @classmethod
     def to_register(cls, settings: RegistrySettings) -> Self:
         """Return the login to the register, or to the HelseID before it."""
         if (client := settings.helseid) is not None:
@@ -63,6 +77,10 @@ class Login:
         """Return what the login is recognised by. Raises what reading the secret does."""
         whole = "\0".join((*self.names, self.secret())).encode()
         return hashlib.pbkdf2_hmac("sha256", whole, salt, _ROUNDS).hex()
+
+
+def _revealed(secret: Secret | None) -> Callable[[], str]:
+    return (lambda: "") if secret is None else secret.reveal
 
 
 Attempt = Callable[[Login], AbstractContextManager[None]]

@@ -25,6 +25,9 @@ from kpr_sender.model import Envelope
 from kpr_sender.settings.values import BusSettings, ReceiptsFrom
 from kpr_sender.texts import Text
 
+MAIL: Final = "message/rfc822"
+"""The content type of an ``Inbound`` whose body is a whole mail."""
+
 
 def always() -> bool:
     """Let a transfer begin."""

@@ -238,9 +238,14 @@ def message_id_of(written: str) -> str:
 def _head(addresses: MailAddresses, subject: str, content_type: str) -> tuple[tuple[str, str], ...]:
     if not _HEADER_VALUE.fullmatch(subject):
         raise ValueError("an Action needs letters of ASCII")
+    return mail_head(addresses.sender, addresses.receiver, subject, content_type)
+
+
+def mail_head(sender: str, receiver: str, subject: str, content_type: str) -> tuple[tuple[str, str], ...]:
+    """Return the headers of a payload message's mail: also of one that was stored, of which these four are."""
     return (
-        ("From", addresses.sender),
-        ("To", addresses.receiver),
+        ("From", sender),
+        ("To", receiver),
         ("Subject", subject),
         ("MIME-Version", "1.0"),
         ("SOAPAction", SOAP_ACTION),

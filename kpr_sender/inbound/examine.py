@@ -20,7 +20,9 @@ from kpr_sender.cms import certificates
 from kpr_sender.cms.certificates import CertificateUse, named, owner
 from kpr_sender.cms.port import CannotOpen, Decrypter, NotForUs, ProtectionRefused, SignatureRefused
 from kpr_sender.cms.read import OpenedMessage, Policy, open_sealed
+from kpr_sender.ebxml.answers import PayloadMessage
 from kpr_sender.errors import AccessRefused, KeyUnavailable
+from kpr_sender.inbound.mails import MailReader, looks_like_mail
 from kpr_sender.journal.port import Journal
 from kpr_sender.messages import apprec, safe_xml
 from kpr_sender.messages.apprec import AppRec
@@ -83,6 +85,7 @@ class Examiner:
         others: Returns certificates that do not open what is for us, and that it may be sealed for by mistake.
         accept_unsealed: Whether this receiver is configured to answer without sealing.
         xml_signed: Whether what is not sealed must have an XML signature of the receiver's instead.
+        her_id: Ours, for what comes by mail.
     """
 
     journal: Journal
@@ -96,6 +99,7 @@ class Examiner:
     now: Callable[[], datetime]
     level1_her_id: int | None = None
     xml_signed: bool = False
+    her_id: int = 0
 
     def examine(self, inbound: Inbound) -> Examined:
         """Take a message as far as it can be taken.
@@ -108,7 +112,14 @@ class Examiner:
         problem, remark = (redact_text(text, MAX_FOREIGN) for text in (found.problem, found.remark))
         return replace(found, problem=problem, remark=remark)
 
+    @property
+    def mails(self) -> MailReader:
+        """What reads a message that came by mail."""
+        return MailReader(self.her_id, self.sender, self.decrypters, self.policy)
+
     def _examined(self, inbound: Inbound) -> Examined:
+        if looks_like_mail(inbound.body):
+            return self._mail(inbound)
         if looks_like_xml(inbound.body):
             return self._receipt(inbound, inbound.body, sealed_by=None)
         try:
@@ -118,6 +129,25 @@ class Examiner:
         except (ProtectionRefused, AccessRefused) as error:
             return self._unopened(inbound, error)
         return self._receipt(inbound, opened.content, sealed_by=opened.signer)
+
+    def _mail(self, inbound: Inbound) -> Examined:
+        """Take a receipt in its own ebXML message: signed outside, round what is sealed for us."""
+        message = self.mails.read(inbound.body)
+        if not isinstance(message, PayloadMessage):
+            return Examined(None, Text("it is no message with a receipt in it"))
+        header, signer = message.header, message.assurance.certificate
+        ours = self.journal.shipment(plain_id(header.conversation_id))
+        outside = {FROM_HER_ID: str(header.from_her_id), **({ORIGINAL_MSG_ID: ours.msg_id} if ours else {})}
+        hinted = replace(inbound, correlation_id=header.ref_to, message_id=header.message_id, properties=outside)
+        if signer is None:
+            return self._unopened(hinted, SignatureRefused(message.assurance.problem))
+        try:
+            xml = self.mails.content(message)
+        except KeyUnavailable:
+            raise
+        except (ProtectionRefused, AccessRefused) as error:
+            return self._unopened(hinted, error)
+        return self._receipt(hinted, xml, sealed_by=signer)
 
     def _opened(self, sealed: bytes) -> OpenedMessage:
         def attempt() -> OpenedMessage:
@@ -233,6 +263,10 @@ class Examiner:
         signer = sealed_by or (xml_signer if self.xml_signed else None)
         if signer is None:
             return _NO_SIGNATURE if self.xml_signed else ""
+        return self.certificate_problem(signer)
+
+    def certificate_problem(self, signer: Certificate) -> str:
+        """Return why a registered certificate may not be used now, as a clause; empty where it may."""
         try:
             certificates.check(signer, self.signing_use, at=self.now(), name=_SIGNER)
             organisation = self.sender.current.organisation_number or None

@@ -21,7 +21,7 @@ from kpr_sender.documents import Document, document_at
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.inbound.looks import Looks, Seen
 from kpr_sender.journal.port import JournalView
-from kpr_sender.model import Submission, rfc3339
+from kpr_sender.model import Submission, Transport, rfc3339
 from kpr_sender.report import LastLook, NextLook, Report
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
@@ -41,6 +41,8 @@ def last_look(settings: Settings, place: Path | Document, now: datetime) -> Last
 
     Whoever looks at a queue next says why it is not. ``place`` is where it is remembered.
     """
+    if settings.transport is Transport.EDI:
+        return LastLook()  # looking at a mailbox takes nothing, so that it is never paused
     try:
         memory = LookMemory.load(place)
     except JournalUnwritable:

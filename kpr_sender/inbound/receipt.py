@@ -19,10 +19,13 @@ from typing import Final
 
 from kpr_sender.bus.port import Inbound, Source
 from kpr_sender.cms.certificates import named
+from kpr_sender.ebxml.answers import PayloadMessage
 from kpr_sender.errors import UsageError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.inbound.examine import Examined, Examiner
+from kpr_sender.inbound.mails import looks_like_mail, stored_form
+from kpr_sender.inbound.signals import SignalHandler
 from kpr_sender.journal.port import Journal, JournalView
 from kpr_sender.journal.values import ReceiptDocument
 from kpr_sender.messages import error_queue
@@ -80,6 +83,9 @@ class ReceiptHandler:
     Attributes:
         her_id: The HER-id that we send from, as configured now.
         archive: Called with each receipt that could be read and its XML, after it is durable.
+        signals: Records what a mail says of a mail.
+        acknowledge: Acknowledges a receipt that came by mail, after it is durable, and returns whether that was sent;
+            None where nothing is acknowledged.
     """
 
     journal: Journal
@@ -87,6 +93,8 @@ class ReceiptHandler:
     her_id: int
     observe: Observer
     archive: Callable[[Receipt, bytes], None]
+    signals: SignalHandler
+    acknowledge: Callable[[PayloadMessage], bool] | None = None
     _evaluated_at: datetime | None = field(default=None, init=False)
 
     @property
@@ -123,6 +131,24 @@ class ReceiptHandler:
         reached(FaultPoint.ANSWER_RECEIVED)
         if inbound.source is Source.ERRORS:
             return self._evaluate_error(inbound)
+        if looks_like_mail(inbound.body):
+            return self._evaluate_mail(replace(inbound, body=stored_form(inbound.body)), by_hand=by_hand)
+        return self._evaluate_receipt(inbound, by_hand=by_hand)
+
+    def _evaluate_mail(self, inbound: Inbound, *, by_hand: bool) -> Evaluation:
+        answer = self.examiner.mails.read(inbound.body)
+        if not isinstance(answer, PayloadMessage):
+            shipment, new, problem = self.signals.record(answer, inbound.body)
+            if shipment is None:
+                return Evaluation(Handling.HOLD, (), problem)
+            return Evaluation(Handling.SETTLE, (shipment.msg_id,), new=new)
+        found = self._evaluate_receipt(inbound, by_hand=by_hand)
+        believed = found.handling is Handling.SETTLE and not found.problem and answer.assurance.is_verified
+        if believed and not by_hand and self.acknowledge is not None and not self.acknowledge(answer):
+            return replace(found, handling=Handling.HOLD)  # it comes again, and is acknowledged then
+        return found
+
+    def _evaluate_receipt(self, inbound: Inbound, *, by_hand: bool) -> Evaluation:
         found = self.examiner.examine(inbound)
         shipment = found.shipment
         # Not for each message of others: a look must get past a thousand of them in its time.

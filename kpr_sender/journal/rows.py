@@ -226,7 +226,8 @@ def lifecycle_columns(shipment: Lifecycle) -> dict[str, Value]:
 
 def _lifecycle(row: StoredRow, alarm: str | None = None) -> dict[str, Any]:
     code, published_at, early_answer = row["last_error_code"], row["published_at"], row["early_answer"]
-    acknowledged_at = row["acknowledged_at"]
+    # A journal of an earlier version is read as it is.
+    acknowledged_at = row["acknowledged_at"] if "acknowledged_at" in row.keys() else None  # noqa: SIM118 - a row is no mapping
     return {
         "state": ShipmentState(row["state"]),
         "attempts": row["attempts"],

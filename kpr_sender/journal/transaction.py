@@ -91,7 +91,8 @@ class Transaction:
             version: What makes it another version, by column; what it was is stored.
         """
         read = rows.lifecycle_of(row)
-        columns = {} if change.after == read else rows.lifecycle_columns(change.after)
+        before = rows.lifecycle_columns(read)
+        columns = {name: value for name, value in rows.lifecycle_columns(change.after).items() if value != before[name]}
         for line in change.lines:  # first: the tables let bytes be exchanged by a person's word that is in the history
             self.note(msg_id, line)
         if version:

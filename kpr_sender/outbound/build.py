@@ -4,9 +4,8 @@
    the configuration, names and queue ids from Adresseregisteret (HIS 1153-2 AD2.3, AD2.4; HITS 1216). Where it is not
    asked, they are those of ``[sender]`` and ``[receiver]``, and of the profile.
 2. With ``hodemelding.xmldsig``, an XML signature as its last element.
-3. The length of the sealed bytes, which is known before they are made, against the limits.
-4. The sealed bytes as a stream: the journal pulls them, the seal pulls the Hodemelding, the Hodemelding pulls the file.
-   So memory stays flat from file to journal, whatever the size.
+3. The sealed bytes (``sealing``), whose length is known before they are made, as a stream: the journal pulls them, the
+   seal pulls the Hodemelding, the Hodemelding pulls the file. So memory stays flat from file to journal.
 """
 
 from __future__ import annotations
@@ -15,22 +14,19 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 from kpr_sender.cms.certificates import named
 from kpr_sender.cms.port import Malformed, Signer
-from kpr_sender.cms.write import seal, sealed_length
-from kpr_sender.errors import ConfigInvalid, InputRefused
+from kpr_sender.errors import InputRefused
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.values import NewShipment, NewSubmission
 from kpr_sender.messages.hodemelding import END, Hodemelding, frame
-from kpr_sender.messages.transport import CONTENT_TYPE, application_properties, is_registered_id, queue_name
-from kpr_sender.model import Certificates, Envelope, MessageType, Party, Shipment
+from kpr_sender.model import Certificates, MessageType, Party, Shipment
 from kpr_sender.outbound.payload_file import PayloadFile
-from kpr_sender.preflight.payload import AGREE_ON_SIZE, too_large
-from kpr_sender.profiles import Profile, guard_address, load
+from kpr_sender.outbound.sealing import Route, Sealing, Unsealed
+from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import Counterpart, RegisterEntry
-from kpr_sender.settings.values import QueueIds, Settings
+from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
 
 
@@ -45,38 +41,26 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Parties:
-    """Both sides of a message.
-
-    Attributes:
-        to: The receiver's queue as it stands in ``to``.
-        reply_to: Our queue for receipts as it stands in ``reply-to``.
-    """
+    """Both sides of a message."""
 
     sender: Party
     receiver: Party
-    to: str
-    reply_to: str
+    addresses: Route
 
     @classmethod
-    def of(cls, settings: Settings, known: Party, counterpart: Counterpart, own: RegisterEntry | None) -> Parties:
+    def of(
+        cls, settings: Settings, known: Party, counterpart: Counterpart, own: RegisterEntry | None, sealing: Sealing
+    ) -> Parties:
         """Return both sides as the register has them now.
 
         Raises:
-            ConfigInvalid: Registered ids are to be sent, and one is not known.
+            ConfigInvalid: An address is not known, or not the one that is configured.
         """
         sender = settings.sender.party
         if own is not None:
             sender = _named(sender, own.party.parent_name, own.party.name)
         receiver = _named(known, counterpart.organisation_name, counterpart.name)
-        if settings.bus.ids is QueueIds.QUEUE:
-            return cls(sender, receiver, counterpart.queue, queue_name(settings.bus.receipts_queue))
-        registered = "" if own is None else own.queues.asynchronous.strip()
-        return cls(
-            sender,
-            receiver,
-            _registered_id(counterpart.address, known.service_her_id, settings),
-            _registered_id(registered or settings.bus.receipts_queue, sender.service_her_id, settings),
-        )
+        return cls(sender, receiver, sealing.addresses(known, counterpart, own))
 
     def differences(self, settings: Settings) -> Iterator[str]:
         """Yield a sentence for each name in the configuration that is another in the register."""
@@ -101,7 +85,8 @@ class Builder:
 
     Attributes:
         counterpart: The receiver as the register has it now, checked.
-        parties: Both sides, by the names and queue ids that the message says.
+        parties: Both sides, by the names and addresses that the message says.
+        sealing: Seals, for the way that it goes.
         signer: Our signing key, checked.
     """
 
@@ -109,6 +94,7 @@ class Builder:
     profile: Profile
     counterpart: Counterpart
     parties: Parties
+    sealing: Sealing
     signer: Signer
     now: Callable[[], datetime]
     new_id: Callable[[], str]
@@ -137,8 +123,7 @@ class Builder:
             kept: MsgIds of the delivered half that it keeps of the submission it replaces.
 
         Raises:
-            InputRefused: A shipment's sealed bytes would be larger than ``limits.refuse_bytes``, or a file has no
-                canonical form to sign.
+            InputRefused: A shipment would be larger than may be sent, or a file has no canonical form to sign.
         """
         sender = self.settings.sender
         year = self.profile.year
@@ -174,22 +159,34 @@ class Builder:
         message = _Message(head, file, tail)
         if self.settings.hodemelding.xmldsig:
             message = self._signed(message)
-        recipient = self.counterpart.encryption
-        sealed_bytes = sealed_length(message.length, self.signer, recipient)
-        self._check_size(sealed_bytes, file.path, kind)
+        unsealed = Unsealed(
+            type=kind,
+            msg_id=fixed.msg_id,
+            message_id=fixed.message_id,
+            made_at=hodemelding.generated_at,
+            sender=hodemelding.sender,
+            receiver=hodemelding.receiver,
+            addresses=self.parties.addresses,
+            where=str(file.path),
+            length=message.length,
+            chunks=message.chunks,
+        )
+        sealed = self.sealing.seal(unsealed, self.counterpart, self.signer)
+        if sealed.concern:
+            self.observe(Event(EventKind.WARNING, sealed.concern, type=kind))
         return NewShipment(
             type=kind,
             msg_id=fixed.msg_id,
             message_id=fixed.message_id,
             receiver_her_id=hodemelding.receiver.service_her_id,
-            envelope=self._envelope(hodemelding, fixed.message_id),
+            envelope=sealed.envelope,
             payload_sha256=file.sha256,
             payload_bytes=file.length,
             lopenr=lopenr,
             hodemelding_sha256=hashlib.sha256(head + tail).hexdigest(),
-            certificates=Certificates(named(recipient), named(self.signer.certificate)),
-            sealed_bytes=sealed_bytes,
-            sealed=seal(message.chunks(), message.length, signer=self.signer, recipient=recipient),
+            certificates=Certificates(named(self.counterpart.encryption), named(self.signer.certificate)),
+            sealed_bytes=sealed.length,
+            sealed=sealed.chunks,
             file=file.source,
         )
 
@@ -219,35 +216,6 @@ class Builder:
             ) from None
         return _Message(message.head, message.file, message.tail.removesuffix(END) + element + END)
 
-    def _check_size(self, sealed_bytes: int, path: Path, kind: MessageType) -> None:
-        limits = self.settings.limits
-        if wrong := too_large(kind, sealed_bytes, limits.refuse_bytes, around=0):
-            raise InputRefused(wrong, where=str(path), next_step=AGREE_ON_SIZE)
-        if sealed_bytes > limits.warn_bytes:
-            text = Text(
-                "The sealed {norwegian} is {sealed_bytes:,} bytes; NHN wants messages above about 1 MB to be "
-                "agreed beforehand.",
-                norwegian=kind.norwegian,
-                sealed_bytes=sealed_bytes,
-            )
-            self.observe(Event(EventKind.WARNING, text, type=kind))
-
-    def _envelope(self, hodemelding: Hodemelding, message_id: str) -> Envelope:
-        return Envelope(
-            queue=self.parties.to,
-            subject=hodemelding.type.value,
-            reply_to=self.parties.reply_to,
-            # The reference client's default: a message that answers nothing correlates with itself.
-            correlation_id=message_id,
-            content_type=CONTENT_TYPE,
-            properties=application_properties(
-                sender_her_id=hodemelding.sender.service_her_id,
-                receiver_her_id=hodemelding.receiver.service_her_id,
-                at=hodemelding.generated_at,
-                cpa_id=self.settings.hodemelding.cpa_id,
-            ),
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class _Message:
@@ -276,16 +244,3 @@ class _Message:
 
 def _named(party: Party, name: str, service_name: str) -> Party:
     return replace(party, name=name or party.name, service_name=service_name or party.service_name)
-
-
-def _registered_id(address: str, her_id: int, settings: Settings) -> str:
-    if is_registered_id(address):
-        # Ours is the register's, perhaps from its cache, and FHI answers to it: promise G7.
-        profile = load(settings.report.year)
-        guard_address(profile, settings.environment, address, where=f"HER-id {her_id}, E_SB_ASYNC")
-        return address
-    raise ConfigInvalid(
-        Text("The registered id (host/exchange/queue) of HER-id {her_id}'s queue is not known.", her_id=her_id),
-        where="bus.ids",
-        next_step=Text('Let it be registered in Adresseregisteret (E_SB_ASYNC), or set bus.ids = "queue".'),
-    )

@@ -37,6 +37,7 @@ from kpr_sender.trust.port import Trust
 if TYPE_CHECKING:
     from kpr_sender.outbound.build import Builder
     from kpr_sender.outbound.reseal import Resealer
+    from kpr_sender.outbound.sealing import Sealing
     from kpr_sender.preflight import CheckReport, Payload
     from kpr_sender.preflight.model import Effect
 
@@ -49,6 +50,7 @@ class Submitter:
         registry: Returns where the receiver is looked up; called when something is to be sealed, as are the next three.
         directory: Returns what knows our own entry in the register; None where no register is asked.
         keys: Returns our own keys.
+        sealing: Returns what seals for the way that it goes.
         trust: Returns what is required of certificates.
         is_test_person: Whether a national id is on the municipality's own list of test persons.
         by: Who submits and accepts findings, for the journal.
@@ -60,6 +62,7 @@ class Submitter:
     registry: Callable[[], AddressRegistry]
     directory: Callable[[], Directory | None]
     keys: Callable[[], Keys]
+    sealing: Callable[[], Sealing]
     trust: Callable[[], Trust]
     is_test_person: Callable[[str], bool]
     now: Callable[[], datetime]
@@ -302,7 +305,8 @@ class Submitter:
         check_signer(signer, self.settings, trust, at=self.now())
         known = self.profile.receivers[self.settings.environment]
         entry = self._openable_entry()
-        parties = Parties.of(self.settings, known, counterpart, entry)
+        sealing = self.sealing()
+        parties = Parties.of(self.settings, known, counterpart, entry, sealing)
         for difference in parties.differences(self.settings):
             self.observe(Event(EventKind.WARNING, difference))
         return Builder(
@@ -310,6 +314,7 @@ class Submitter:
             profile=self.profile,
             counterpart=counterpart,
             parties=parties,
+            sealing=sealing,
             signer=signer,
             now=self.now,
             new_id=self.new_id,

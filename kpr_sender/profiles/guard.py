@@ -13,6 +13,7 @@ Numbers, names and addresses are compared by what they mean to broker and resolv
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -78,18 +79,19 @@ def _unconfirmed(year: int, carried: str, named: str) -> Text:
 
 
 def guard_environment(
-    profile: Profile, environment: Environment, *, receiver_her_id: int, queue: str, host: str
+    profile: Profile, environment: Environment, *, receiver_her_id: int, queue: str, host: str | None
 ) -> None:
     """Refuse every mix of environment, receiver, queue and host that could reach the wrong place (promise G7).
 
-    The queue may be a complete registered address (``host/exchange/queue``).
+    The queue may be a complete registered address (``host/exchange/queue``); host is None where no bus is used.
 
     Raises:
         ConfigInvalid: With the key that is wrong and the reason.
     """
     guard_receiver(profile, environment, receiver_her_id)
     _guard_queue(profile, environment, queue)
-    _guard_host(profile, environment, host, where="bus.host")
+    if host is not None:
+        _guard_host(profile, environment, host, where="bus.host")
     guard_address(profile, environment, queue, where="receiver.queue")
 
 
@@ -110,6 +112,40 @@ def guard_registry(profile: Profile, environment: Environment, host: str) -> Non
         ConfigInvalid: Says whose it is.
     """
     _guard_host(profile, environment, host, where="registry.url", whose=Text("The register's host"))
+
+
+def guard_edi_address(environment: Environment, address: str, *, where: str) -> None:
+    """Refuse an EDI address whose domain is another environment's, where the domain tells (promise G7).
+
+    KPR Validering is registered in the same register as production, and has a production domain; which receiver it is,
+    the HER-id and the whole registered address say.
+
+    Raises:
+        ConfigInvalid: Says whose it is.
+    """
+    domain = f"@{address.rpartition('@')[2].lower()}"
+    owners = _EDI_DOMAINS.get(domain)
+    if owners is None or environment in owners:
+        return
+    raise ConfigInvalid(
+        Text(
+            "The EDI address is at {domain}, which belongs to {owners}, not to {environment}.",
+            domain=domain[1:],
+            owners=all_of(sorted(owner.value for owner in owners)),
+            environment=environment.value,
+        ),
+        where=where,
+        next_step=Text("Correct the address, or the environment."),
+    )
+
+
+_REAL: Final = frozenset({Environment.VALIDERING, Environment.PRODUKSJON})
+_EDI_DOMAINS: Final[Mapping[str, frozenset[Environment]]] = {
+    "@edi.nhn.no": _REAL,
+    "@testedi.nhn.no": frozenset({Environment.AR_TEST}),
+    "@samsvar.nhn.no": frozenset({Environment.AR_TEST}),
+}
+"""NHN's domains (developer portal, "EDI"): no mail crosses from test to production."""
 
 
 def guard_receiver(profile: Profile, environment: Environment, her_id: int) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from kpr_sender import profiles
 from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.messages.transport import queue_name, registered_address
+from kpr_sender.model import Transport
 from kpr_sender.registry.files import configured_certificates
 from kpr_sender.registry.port import RegisterEntry, Use
 from kpr_sender.settings.values import RegistryKind, Settings
@@ -33,8 +34,11 @@ def require_one_environment(profile: profiles.Profile, settings: Settings) -> No
         settings.environment,
         receiver_her_id=profile.receivers[settings.environment].service_her_id,
         queue=settings.receiver.queue,
-        host=settings.bus.host,
+        host=None if settings.transport is Transport.EDI else settings.bus.host,
     )
+    if settings.transport is Transport.EDI and settings.edi is not None:
+        for key, address in (("address", settings.edi.address), ("receiver_address", settings.edi.receiver_address)):
+            profiles.guard_edi_address(settings.environment, address, where=f"{settings.origin}: edi.{key}")
     registry = settings.registry
     urls = (registry.url, *([registry.helseid.url] if registry.helseid else ()))
     for url in urls if registry.kind is not RegistryKind.FILES else ():
@@ -49,7 +53,7 @@ def objections(entry: RegisterEntry, settings: Settings, *, at: datetime) -> Ite
         AccessRefused: There is no certificate in it.
     """
     yield from _party(entry, settings, at)
-    yield from _queue(entry, settings)
+    yield from _edi_address(entry, settings) if settings.transport is Transport.EDI else _queue(entry, settings)
     yield from _certificates(entry, settings)
 
 
@@ -119,6 +123,30 @@ def _queue(entry: RegisterEntry, settings: Settings) -> Iterator[ConfigInvalid]:
             queue=address,
             host=settings.bus.host,
         )
+    except ConfigInvalid as error:
+        yield ConfigInvalid(error.what, where=where, next_step=_ASK_FHI)
+
+
+def _edi_address(entry: RegisterEntry, settings: Settings) -> Iterator[ConfigInvalid]:
+    """Mail to another address than the registered one is refused (HITS 1172, rule 262)."""
+    her_id, address = entry.party.her_id, entry.queues.edi
+    where = Text("Adresseregisteret, HER-id {her_id}, E_EDI", her_id=her_id)
+    if not address:
+        yield ConfigInvalid(Text("No EDI address is registered for the receiver."), where=where, next_step=_ASK_FHI)
+        return
+    configured = "" if settings.edi is None else settings.edi.receiver_address
+    if configured and configured.lower() != address.lower():
+        yield ConfigInvalid(
+            Text(
+                "The configuration has the EDI address {configured}, Adresseregisteret has {address}.",
+                configured=configured,
+                address=address,
+            ),
+            where=f"{settings.origin}: edi.receiver_address",
+            next_step=Text("Remove the line: the registry has the address."),
+        )
+    try:
+        profiles.guard_edi_address(settings.environment, address, where=str(where))
     except ConfigInvalid as error:
         yield ConfigInvalid(error.what, where=where, next_step=_ASK_FHI)
 

@@ -70,7 +70,7 @@ class FilesRegistry:
                 parent_her_id=known.her_id,
                 parent_name=settings.receiver.name or known.name,
             ),
-            RegisteredQueues(asynchronous=settings.receiver.queue),
+            RegisteredQueues(settings.receiver.queue, edi=settings.edi.receiver_address if settings.edi else ""),
             configured_certificates(settings, Use.ENCRYPTION),
             configured_certificates(settings, Use.SIGNING),
             Provenance(FILES),

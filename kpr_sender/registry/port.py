@@ -91,10 +91,11 @@ class RegisteredParty:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredQueues:
-    """The addresses of a party's queues (``E_SB_ASYNC``, ``E_SB_ERROR``), as registered; empty where there is none."""
+    """A party's addresses, as registered (``E_SB_ASYNC``, ``E_SB_ERROR``, ``E_EDI``); empty where there is none."""
 
     asynchronous: str = ""
     error: str = ""
+    edi: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ class Counterpart:
         organisation_name: The name of the organisation it belongs to; empty where that is not known.
         address: The complete registered id of its queue (``host/exchange/queue``); empty where that is not known.
         organisation_number: The organisation it belongs to; empty where that is not known.
+        edi_address: Its EDI address; empty where that is not known.
         provenance: Where all this came from.
         objections: What speaks against sending to it; the first is raised before anything is sealed. Its receipts can
             be read all the same.
@@ -123,6 +125,7 @@ class Counterpart:
     organisation_name: str = ""
     address: str = ""
     organisation_number: str = ""
+    edi_address: str = ""
     provenance: Provenance = UNKNOWN
     objections: tuple[KprError, ...] = ()
 
@@ -203,6 +206,7 @@ class RegisterEntry:
             organisation_name=self.party.parent_name,
             address=self.queues.asynchronous.strip(),
             organisation_number=self.party.organisation_number,
+            edi_address=self.queues.edi,
             provenance=self.provenance,
         )
 

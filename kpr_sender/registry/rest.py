@@ -111,11 +111,12 @@ def _details(found: _Object | None, her_id: int) -> tuple[RegisteredParty | None
             _text(own, "organizationNumber"), _text(parent, "organizationNumber")
         ),
     )
+    edi = registered_address(_text(found, "ediAddress"))
     if found.get("amqpTransportStatus") == "Disabled":
-        return party, RegisteredQueues()
+        return party, RegisteredQueues(edi=edi)
     addresses = _mapping(found, "amqpAddress")
-    queues = (registered_address(_text(addresses, name)) for name in ("amqpAsyncQueue", "amqpErrorQueue"))
-    return party, RegisteredQueues(*queues)
+    receipts, errors = (registered_address(_text(addresses, name)) for name in ("amqpAsyncQueue", "amqpErrorQueue"))
+    return party, RegisteredQueues(receipts, errors, edi)
 
 
 def _name(found: _Object | None) -> str:

@@ -214,8 +214,8 @@ def _party(element: etree._Element) -> RegisteredParty:
 
 
 def _queues(element: etree._Element) -> RegisteredQueues:
-    """Read the addresses of a ``CommunicationParty``'s queues."""
-    return RegisteredQueues(asynchronous=_address(element, "E_SB_ASYNC"), error=_address(element, "E_SB_ERROR"))
+    """Read the addresses of a ``CommunicationParty``."""
+    return RegisteredQueues(*(_address(element, code) for code in ("E_SB_ASYNC", "E_SB_ERROR", "E_EDI")))
 
 
 def _certificate(element: etree._Element | None) -> tuple[Certificate, ...]:

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
-from kpr_sender.model import MessageType
+from kpr_sender.model import MessageType, Transport
 from kpr_sender.settings import kinds
 from kpr_sender.settings.keys import option, secret
 from kpr_sender.settings.kinds import Unfit, ValueKind
@@ -106,6 +106,11 @@ def _by_type(value: object, _base: Path) -> Mapping[MessageType, str]:
         raise Unfit
     return MappingProxyType({MessageType(name): one.strip() for name, one in value.items()})
 
+
+_UNUSED_BUS: Final[Mapping[str, object]] = MappingProxyType(
+    {"host": "none.invalid", "username": "none", "password_env": "KPR_NO_BUS"}
+)
+"""What takes the place of [bus] where a configuration for EDI has none: no connection to it is ever made."""
 
 ADDRESS: Final = kinds.pattern(
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*",
@@ -242,3 +247,27 @@ class EdiSettings:
             to_role=self.to_role.get(kind, f"{kind}receiver"),
             cpa_id=self.cpa_id.get(kind, ""),
         )
+
+
+def lacking(edi: EdiSettings | None, *, registered: bool) -> str:
+    """Return the first key that is missing to send and receive by mail; empty where none is.
+
+    Args:
+        edi: Our account.
+        registered: Whether a register is asked for the receiver's address.
+    """
+    edi = edi or EdiSettings()
+    given = {
+        "edi.address": edi.address,
+        "edi.smtp_host": edi.smtp_host,
+        "edi.mailbox": edi.mailbox is not None,
+        "edi.receiver_address": registered or edi.receiver_address,
+    }
+    return next((name for name, value in given.items() if not value), "")
+
+
+def bus_filled_in(transport: object, tables: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
+    """Return what is written, by section, with something in the place of [bus] where mail needs none."""
+    if transport != Transport.EDI or any(tables["bus"]) or tables["sandbox"][0].get("embedded"):
+        return tables
+    return tables | {"bus": [dict(_UNUSED_BUS)]}

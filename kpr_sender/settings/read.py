@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.messages.transport import is_registered_id
 from kpr_sender.model import Environment, Transport
-from kpr_sender.settings.edi import EdiSettings
+from kpr_sender.settings.edi import EdiSettings, bus_filled_in, lacking
 from kpr_sender.settings.exposure import relied_on_files
 from kpr_sender.settings.file_access import require_trusted
 from kpr_sender.settings.keys import (
@@ -73,8 +73,8 @@ _REGISTRY_NEEDS: Final[dict[RegistryKind, tuple[tuple[str, ...], ...]]] = {
 }
 """What each kind cannot do without: of each row one."""
 _PLAIN: Final = (
-    *("files", "report", "sender", "receiver", "protection", "hodemelding", "limits", "journal", "log"),
-    *("notify", "monitor"),
+    *("files", "report", "sender", "receiver", "protection", "hodemelding", "limits", "journal", "log", "notify"),
+    "monitor",
 )
 """The sections that say all of their dataclass themselves."""
 _NAMES: Final = tuple(name.split(".") for name in SECTIONS)
@@ -171,7 +171,7 @@ class ConfigurationFile:
         found = document.get("environment")
         if found != self.environment.value:
             raise _other_environment(self.path, self.environment, found)
-        tables = self.collect(document)
+        tables = bus_filled_in(document.get("transport"), self.collect(document))
         embedded = self.environment is Environment.LOKAL and tables["sandbox"][0].get("embedded") is True
         if embedded:
             tables = self.with_embedded_sandbox(tables)
@@ -293,7 +293,7 @@ class ConfigurationFile:
         # One organisation user opens both the bus and the register, as a rule.
         registry.setdefault("user", bus["username"])
         kind = registry.get("kind", RegistryKind.FILES)
-        self._check_receiver(one["receiver"], kind, one["report"]["year"])
+        self._check_receiver(one["receiver"], kind, one["report"]["year"], top.get("transport"))
         self._check_registry(registry, kind)
         if kind is not RegistryKind.REST:
             registry.pop("helseid_url", None)
@@ -375,8 +375,9 @@ class ConfigurationFile:
         if not any(name in table for name in names):
             raise self.wrong(f"{section}.{names[0]}", Text("{what}; expected {names}.", what=what, names=any_of(names)))
 
-    def _check_receiver(self, table: Table, kind: RegistryKind, year: int) -> None:
-        for name in ("encryption_certificate", "signing_certificates", "queue") if kind is RegistryKind.FILES else ():
+    def _check_receiver(self, table: Table, kind: RegistryKind, year: int, way: object) -> None:
+        needed = ("encryption_certificate", "signing_certificates", *(() if way is Transport.EDI else ("queue",)))
+        for name in needed if kind is RegistryKind.FILES else ():
             if name not in table:
                 raise self.wrong(
                     f"receiver.{name}",
@@ -394,13 +395,10 @@ class ConfigurationFile:
     def _check_registry(self, table: Table, kind: RegistryKind) -> None:
         for names in _REGISTRY_NEEDS[kind]:
             if not any(name in table for name in names):
-                raise self.wrong(
-                    f"registry.{names[0]}", Text('This is missing; registry.kind = "{kind}" needs it.', kind=kind.value)
-                )
+                what = Text('This is missing; registry.kind = "{kind}" needs it.', kind=kind.value)
+                raise self.wrong(f"registry.{names[0]}", what)
 
     def _check(self, settings: Settings) -> None:
-        if settings.transport is Transport.EDI:
-            raise self.wrong("transport", Text("EDI is not ready in this version."))
         if not settings.journal.path.name:
             raise self.wrong("journal.path", Text("Expected a file, and not the root folder."))
         if not settings.bus.tls:
@@ -422,9 +420,8 @@ class ConfigurationFile:
                 ),
             )
         if settings.protection.revocation is not Revocation.OFF and not settings.protection.roots:
-            raise self.wrong(
-                "protection.revocation", Text("Who issued a certificate must be known; name protection.roots.")
-            )
+            what = Text("Who issued a certificate must be known; name protection.roots.")
+            raise self.wrong("protection.revocation", what)
         self._check_ids(settings)
         report = settings.report
         if (report.extended_to is None) == bool(report.extension_letter):
@@ -436,8 +433,11 @@ class ConfigurationFile:
             raise self.wrong("limits.warn_bytes", Text("Expected no more than limits.refuse_bytes."))
 
     def _check_ids(self, settings: Settings) -> None:
-        """Require complete registered ids where they are to be sent and no register is asked for them."""
-        if settings.bus.ids is QueueIds.QUEUE or settings.registry.kind is not RegistryKind.FILES:
+        """Require what EDI needs, and complete registered ids where they are sent and no register is asked for them."""
+        asked = settings.registry.kind is not RegistryKind.FILES
+        if settings.transport is Transport.EDI and (missing := lacking(settings.edi, registered=asked)):
+            raise self.wrong(missing, Text('This is missing; transport = "edi" needs it.'))
+        if settings.bus.ids is QueueIds.QUEUE or asked:
             return
         for key, queue in (
             ("receiver.queue", settings.receiver.queue),

@@ -30,7 +30,7 @@ def test_every_key_that_a_text_names_is_one() -> None:
     keys = {key.path for section in SECTIONS.values() for key in section.keys}
     keys |= {key.removesuffix("_credential") for key in keys}  # what a secret is called wherever it lies
     roots = sorted({key.split(".")[0] for key in keys})
-    named = re.compile(rf"(?<![\w./-])(?:{'|'.join(roots)})(?:\.[a-z_]+)+(?![\w(])")
+    named = re.compile(rf"(?<![\w./@-])(?:{'|'.join(roots)})(?:\.[a-z_]+)+(?![\w(])")
     found, wrong = 0, []
     for path in sorted(ROOT.rglob("*.py")):
         for line, text in _texts(ast.parse(path.read_text("utf-8"))):

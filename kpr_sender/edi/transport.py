@@ -1,0 +1,217 @@
+"""EDI as a bus: one mail out, and our mailbox in place of the queues. Nothing above the port knows which it is.
+
+What is tried again is reaching the mail server, and a mail that it certainly does not have (promise G1). A mailbox may
+be others', too (promise G8): looking takes nothing, so that it is bounded by no count; what is handed on is a mail of
+the receiver's, or a server's report on one of ours, and everything else stays as it is.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from typing import Final
+
+from kpr_sender.bus.port import MAIL, Inbound, Outbound, Outcome, Source
+from kpr_sender.ebxml import answers, read_mail
+from kpr_sender.ebxml.answers import Acknowledgment, Answer, Correspondence, MessageError, PayloadMessage
+from kpr_sender.ebxml.mail import mail_head
+from kpr_sender.ebxml.read_mail import MailBounds, NotEbxml
+from kpr_sender.edi.port import Mailbox, MailEntry, OutgoingMail
+from kpr_sender.edi.smtp import SmtpSender
+from kpr_sender.errors import BusUnreachable
+from kpr_sender.settings.edi import EdiSettings
+
+_FIRST_PAUSE: Final = 0.5  # seconds
+_LONGEST_PAUSE: Final = 30.0  # seconds
+
+
+class EdiTransport:
+    """A municipality's EDI account. One caller at a time for ``receive``; ``publish`` may come from another thread.
+
+    Args:
+        settings: The account.
+        sender: Hands mails over.
+        mailbox: Where answers come.
+        her_ids: Ours and the receiver's.
+        closing: Ends connecting and waiting within a second when set, for good. A mail that is under way goes on.
+        monotonic: A clock that never jumps, in seconds.
+    """
+
+    def __init__(
+        self,
+        settings: EdiSettings,
+        sender: SmtpSender,
+        mailbox: Mailbox,
+        *,
+        her_ids: tuple[int, int],
+        closing: threading.Event,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._settings = settings
+        self._sender = sender
+        self._mailbox = mailbox
+        self._ours_to_theirs = Correspondence(*her_ids, certificates=())
+        self._closing = closing
+        self._monotonic = monotonic
+        self._gate = threading.RLock()
+        self._known: frozenset[str] = frozenset()
+        self._waiting: deque[Inbound] = deque()
+        self._look_at = monotonic()
+
+    def connect(self) -> None:
+        """Connect to the mail server and log in, as ``Bus.connect`` says."""
+        for _ in self.attempts():
+            return
+
+    def attempts(self) -> Iterator[None]:
+        """Yield for each attempt to publish one message, as ``Bus.attempts`` says."""
+        end, pause = self._monotonic() + self._settings.reconnect_budget, _FIRST_PAUSE
+        while True:
+            failed: BusUnreachable | None = None
+            try:
+                with self._gate:
+                    self._sender.connect()
+            except BusUnreachable as error:
+                failed = error
+            else:
+                yield
+            if self._closing.is_set() or self._monotonic() + pause > end:
+                break
+            self._closing.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        if failed is not None:
+            raise failed
+
+    def publish(self, message: Outbound) -> Outcome:
+        """Hand over one mail, once, as ``Bus.publish`` says."""
+        envelope = message.envelope
+        mail = OutgoingMail(
+            message_id=message.message_id,
+            sender=envelope.reply_to,
+            recipient=envelope.queue,
+            head=mail_head(envelope.reply_to, envelope.queue, envelope.subject, envelope.content_type),
+            body=message.body,
+            may_begin=message.may_begin,
+        )
+        return self.submit(mail)
+
+    def submit(self, mail: OutgoingMail) -> Outcome:
+        """Hand over a mail of whatever kind, once; never raises for the server."""
+        with self._gate:
+            return self._sender.submit(mail)
+
+    def receive(self, timeout: float, sources: Collection[Source] = frozenset(Source)) -> Inbound | None:
+        """Return the next mail that may be an answer, as ``Bus.receive`` says; all of them are receipts to us."""
+        if Source.RECEIPTS not in sources:
+            self._closing.wait(timeout)
+            return None
+        end, pause = self._monotonic() + timeout, _FIRST_PAUSE
+        while not self._waiting:
+            failed: BusUnreachable | None = None
+            left = end - self._monotonic()
+            due = max(0.0, self._look_at - self._monotonic())
+            if due > left and timeout > 0:
+                self._closing.wait(max(0.0, left))
+                return None
+            if due > 0 and self._closing.wait(min(due, max(0.0, left))):
+                return None
+            try:
+                self._look()
+            except BusUnreachable as error:
+                failed = error
+                self._look_at = self._monotonic() + pause
+                pause = min(2 * pause, _LONGEST_PAUSE)
+            if self._waiting:
+                break
+            if self._closing.is_set() or self._monotonic() >= end:
+                if failed is not None:
+                    raise failed
+                return None
+        return self._waiting.popleft()
+
+    def settle(self, inbound: Inbound) -> bool:
+        """Take a mail of ours out of the mailbox, as ``Bus.settle`` says; what cannot be taken comes again."""
+        if not isinstance(inbound.token, MailEntry):
+            return False
+        try:
+            return self._mailbox.take(inbound.token)
+        except BusUnreachable:
+            return False
+
+    def hold(self, inbound: Inbound) -> None:
+        """Leave a mail as it is: nothing was taken. It is not handed on again in this run."""
+
+    @property
+    def held(self) -> int:
+        """None: looking takes nothing."""
+        return 0
+
+    def detach(self) -> None:
+        """Hang up at the mailbox."""
+        self._mailbox.close()
+
+    def close(self) -> None:
+        """Hang up at both; for good. Safe to call twice."""
+        self._closing.set()
+        self._mailbox.close()
+        with self._gate:
+            self._sender.close()
+
+    def _look(self) -> None:
+        """Look once at all that is new, and keep what may be an answer."""
+        complete = False
+        while not complete and not self._closing.is_set():
+            look = self._mailbox.look(self._known)
+            for entry in look.entries:
+                self._consider(entry)
+                self._known |= {entry.key}
+            complete = look.complete or not look.entries
+            self._known &= look.keys
+        self._look_at = self._monotonic() + self._settings.look_every
+
+    def _consider(self, entry: MailEntry) -> None:
+        too_large = entry.size > self._settings.max_inbound
+        if not read_mail.may_be_read(entry.head):
+            self._mailbox.leave(entry)
+            return
+        if too_large:
+            self._waiting.append(_inbound(entry, b"", readable=False, too_large=True))
+            return
+        raw = self._mailbox.fetch(entry)
+        if raw is None:
+            return
+        if self._may_be_an_answer(raw):
+            self._waiting.append(_inbound(entry, raw))
+        else:
+            self._mailbox.leave(entry)
+
+    def _may_be_an_answer(self, raw: bytes) -> bool:
+        mail = read_mail.read(raw, MailBounds(max_bytes=self._settings.max_inbound))
+        if isinstance(mail, NotEbxml):
+            return False
+        return is_between(answers.classify(mail, self._ours_to_theirs), self._ours_to_theirs)
+
+
+def is_between(answer: Answer, parties: Correspondence) -> bool:
+    """Tell whether a mail says that it is from the receiver to us, or names a mail of ours; believed is nothing yet."""
+    if isinstance(answer, PayloadMessage | Acknowledgment | MessageError):
+        named = (answer.header.from_her_id, answer.header.to_her_id)
+        return named == (parties.their_her_id, parties.own_her_id)
+    return bool(getattr(answer, "message_ids", ()))
+
+
+def _inbound(entry: MailEntry, raw: bytes, *, readable: bool = True, too_large: bool = False) -> Inbound:
+    return Inbound(
+        token=entry,
+        source=Source.RECEIPTS,
+        message_id=entry.key,
+        correlation_id="",
+        subject="",
+        content_type=MAIL,
+        properties={},
+        body=raw,
+        readable=readable,
+        too_large=too_large,
+    )

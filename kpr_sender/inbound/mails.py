@@ -1,0 +1,133 @@
+"""What a mail from our mailbox is (EDI): read, verified by the receiver's certificate, and opened with our keys.
+
+A mail is stored without what servers wrote round it: the same message, sent again, is the same bytes. What is read of a
+message is what its signature covers (``ebxml.signature``); its payload is opened only after that is valid.
+"""
+
+from __future__ import annotations
+
+import email.parser
+import email.policy
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from kpr_sender.cms.port import Decrypter, Malformed
+from kpr_sender.cms.read import Policy, decrypt
+from kpr_sender.cms.read_signed import verify
+from kpr_sender.ebxml import answers, read_mail, signature
+from kpr_sender.ebxml.answers import Answer, Correspondence, PayloadMessage
+from kpr_sender.ebxml.envelope import SignedReference
+from kpr_sender.ebxml.read_mail import NotEbxml
+from kpr_sender.ebxml.reports import Other
+from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.registry.latest import LatestCounterpart
+from kpr_sender.texts import Text
+
+_MAIL: Final = re.compile(rb"(?:From [^\n]*\n)?[A-Za-z][A-Za-z0-9-]{0,70}:")
+_KEPT: Final = ("MIME-Version", "SOAPAction", "Content-Type", "Content-Transfer-Encoding", "In-Reply-To", "References")
+"""What a stored mail has of its headers: what it is read by, and nothing of who carried it."""
+_EMPTY_LINE: Final = re.compile(rb"\r?\n\r?\n")
+_GZIP: Final = b"\x1f\x8b"
+_SEQUENCE: Final = b"\x30"
+_MOST_CONTENT: Final = 50_000_000  # bytes, unpacked
+
+
+def looks_like_mail(body: bytes) -> bool:
+    """Tell a mail from CMS, which begins with a digit of ASCII, and from XML: it begins with a header."""
+    return _MAIL.match(body) is not None
+
+
+def stored_form(raw: bytes) -> bytes:
+    """Return a mail as it is stored: its content as it came, of its headers those that say what that is."""
+    ends = _EMPTY_LINE.search(raw)
+    if ends is None:
+        return raw
+    head = email.parser.BytesHeaderParser(policy=email.policy.compat32).parsebytes(raw[: ends.end()])
+    kept = [f"{name}: {' '.join(str(head[name]).split())}\r\n" for name in _KEPT if head[name] is not None]
+    return "".join((*kept, "\r\n")).encode("ascii", "replace") + raw[ends.end() :]
+
+
+def own_references(body: bytes, content_type: str) -> tuple[SignedReference, ...]:
+    """Return what the envelope of a mail of ours signs, from its stored body; nothing where that cannot be read."""
+    mail = read_mail.read(b"Content-Type: %s\r\n\r\n%s" % (content_type.encode("ascii"), body), _OWN)
+    if isinstance(mail, NotEbxml) or mail.soap is None:
+        return ()
+    try:
+        return signature.references(mail.soap.body)
+    except MessageRefused:
+        return ()
+
+
+_OWN: Final = read_mail.MailBounds(max_bytes=2_000_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class MailReader:
+    """Reads what the receiver's message server, and servers on the way, send us.
+
+    Attributes:
+        her_id: Ours, level 2.
+        sender: Who answers us, with the certificates that it may sign with.
+        decrypters: Open what is sealed for us.
+        policy: Bounds of what is opened.
+    """
+
+    her_id: int
+    sender: LatestCounterpart
+    decrypters: Sequence[Decrypter]
+    policy: Policy
+
+    def read(self, raw: bytes) -> Answer:
+        """Say what a mail is, and how far it is verified; ask the register once more where no certificate fits."""
+        mail = read_mail.read(raw)
+        if isinstance(mail, NotEbxml):
+            return Other(mail.reason)
+        answer = self._classified(mail)
+        assurance = getattr(answer, "assurance", None)
+        if assurance is not None and not assurance.is_verified and self.sender.ask_again():
+            return self._classified(mail)
+        return answer
+
+    def content(self, message: PayloadMessage) -> bytes:
+        """Open the payload of a verified message: XML, in a MIME part, packed or signed inside as well or not.
+
+        Raises:
+            ProtectionRefused: It does not open with our keys, or there is nothing in it that can be read.
+            AccessRefused, KeyUnavailable: As a key raises them.
+        """
+        if not message.assurance.is_verified:
+            raise AssertionError("nothing is opened before it is verified")
+        plain = bytes(decrypt(message.payload, decrypters=self.decrypters, policy=self.policy))
+        if plain.startswith(_SEQUENCE):
+            opened = verify(plain, signers=self.sender.current.signing, policy=self.policy)
+            plain = bytes(opened.content)
+        if looks_like_mail(plain):
+            plain = _inner_part(plain)
+        return _unpacked(plain) if plain.startswith(_GZIP) else plain
+
+    def _classified(self, mail: read_mail.Mail) -> Answer:
+        certificates = self.sender.current.signing
+        return answers.classify(mail, Correspondence(self.her_id, self.sender.her_id, certificates))
+
+
+def _inner_part(plain: bytes) -> bytes:
+    """Return what a MIME part holds (HITS 1172 5.15.1)."""
+    part = email.parser.BytesParser(policy=email.policy.compat32).parsebytes(plain)
+    content = None if part.is_multipart() else part.get_payload(decode=True)
+    if not isinstance(content, bytes):
+        raise Malformed(Text("it holds a MIME part that cannot be read"))
+    return content
+
+
+def _unpacked(packed: bytes) -> bytes:
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        content = unpacker.decompress(packed, _MOST_CONTENT)
+    except zlib.error:
+        raise Malformed(Text("it holds packed content that cannot be read")) from None
+    if not unpacker.eof:
+        raise Malformed(Text("it holds packed content that is too large, or not complete"))
+    return content
