@@ -15,10 +15,23 @@ from tests.helpers.command import until
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import municipality
-from tests.helpers.postgres import Database, Server
+from tests.helpers.postgres import USER, Database, Server
 from tests.journal.test_postgres_storage import ACCEPT, Office
 
 S = ShipmentState
+
+
+@dataclasses.dataclass(frozen=True)
+class _Either(Database):
+    """A database whose address names two servers: whichever takes writes."""
+
+    other: Server | None = None
+
+    @property
+    def url(self) -> str:
+        assert self.other is not None
+        hosts = f"127.0.0.1:{self.server.port},127.0.0.1:{self.other.port}"
+        return f"postgresql://{USER}@{hosts}/{self.name}?target_session_attrs=read-write"
 
 
 @pytest.fixture
@@ -72,6 +85,9 @@ def test_g1_a_promoted_standby_is_not_sent_from_until_a_person_accepts_it(
         assert (code, "is a standby" in told, "Name the primary in journal.url" in told) == (78, True, True), told
         with pytest.raises(ConfigInvalid, match="is a standby"):
             office.send()
+        either = _Either(primary, office.database.name, machine, other=standby)
+        office.database = either
+        assert office.command("status")[0] == 0
         primary.kill()
         standby.promote()
         for name in ("one", "two"):
