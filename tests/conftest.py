@@ -44,6 +44,7 @@ pytest_plugins = (
     "tests.helpers.desk",
     "tests.helpers.softhsm",
     "tests.helpers.postgres",
+    "tests.helpers.postfix_dovecot",
     "tests.helpers.postgres_newest",
     "tests.helpers.watcher",
     "tests.helpers.declared_events",
@@ -63,6 +64,7 @@ _NO_POSTGRES_13 = "no PostgreSQL 13 here"
 _NO_POSTGRES_18 = "no PostgreSQL 18 here"
 _NO_PGBOUNCER = "no PgBouncer here"
 _NO_SPIN = "no spin here"
+_NO_MAIL_SERVERS = "no Postfix and Dovecot here"
 _NO_SANTUARIO = "no Apache Santuario here"
 _NO_MACHINES = "no network namespaces here"
 # Each node is one group: under ``pytest -n N --dist loadgroup`` its tests stay in one process and share it.
@@ -207,6 +209,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         f"{_NO_SANTUARIO}:",
         _NO_SPIN,
         f"{_NO_MACHINES}:",
+        _NO_MAIL_SERVERS,
         NO_SHARED,
     )
     for missing in lacking:
