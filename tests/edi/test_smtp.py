@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiosmtpd.smtp import Envelope
 
 from kpr_sender.bus.port import Reach, Verdict
 from kpr_sender.edi.smtp import SmtpSender
@@ -64,18 +65,23 @@ def test_a_refusal_is_not_sent_at_any_point(at: str, answer: str, error: type[Kp
         assert len(server.mails) == 1
 
 
+def _content(mail: Envelope) -> bytes:
+    assert isinstance(mail.content, bytes)
+    return mail.content
+
+
 def test_each_attempt_has_its_own_message_id_and_the_same_bytes_otherwise() -> None:
     moment = datetime(2027, 1, 14, 9, 30, tzinfo=UTC)
     with smtp_server() as server, SmtpSender(account(server.port), now=lambda: moment) as sender:
         for _ in range(2):
             assert sender.submit(outgoing()).verdict is Verdict.ACCEPTED
         assert server.sessions == 1
-    first, second = (bytes(one.content or b"").split(b"\r\n") for one in server.mails)
+    first, second = (_content(one).split(b"\r\n") for one in server.mails)
     differ = [(one, other) for one, other in zip(first, second, strict=True) if one != other]
     assert len(differ) == 1
     assert all(line.startswith(f"Message-ID: <{MESSAGE_ID}.".encode()) for line in differ[0])
     assert b"Date: Thu, 14 Jan 2027 09:30:00 +0000" in first
-    assert server.mails[0].mail_options == [f"SIZE={len(bytes(server.mails[0].content or b''))}"]
+    assert server.mails[0].mail_options == [f"SIZE={len(_content(server.mails[0]))}"]
 
 
 def test_what_must_not_leave_does_not() -> None:

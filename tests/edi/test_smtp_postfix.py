@@ -5,14 +5,16 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from kpr_sender.bus.port import Reach, Verdict
 from kpr_sender.edi import smtp_session
+from kpr_sender.edi.port import OutgoingMail
 from kpr_sender.edi.smtp import SmtpSender
 from kpr_sender.edi.smtp_connection import SmtpConnection
-from kpr_sender.errors import BusUnreachable, ConfigInvalid, InputRefused, LoginRefused
+from kpr_sender.errors import BusUnreachable, ConfigInvalid, InputRefused, KprError, LoginRefused
 from kpr_sender.fault_points import FaultPoint, armed
 from kpr_sender.settings.edi import SmtpSecurity
 from kpr_sender.settings.secrets import Secret
@@ -47,7 +49,7 @@ def test_with_tls_from_the_first_byte_it_is_the_same(mail_servers: MailServers) 
 
 
 def test_what_it_refuses_is_not_sent_and_says_whose_fault_it_is(mail_servers: MailServers) -> None:
-    refused = {
+    refused: dict[str, tuple[OutgoingMail, dict[str, Any], type[KprError]]] = {
         "address": (outgoing(recipient="who@example.no"), {}, ConfigInvalid),
         "domain": (outgoing(sender="kommune@[bad"), {}, ConfigInvalid),
         "size": (outgoing(b"PEd1ZA==\r\n" * (LIMIT // 10)), {}, InputRefused),
