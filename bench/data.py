@@ -14,7 +14,7 @@ from kpr_sender.cms.write import seal, sealed_length
 from kpr_sender.keys.files import load_pkcs12
 from kpr_sender.sandbox.pki import Pki, ensure_pki
 
-_SIZES: Final = {"tiny": 1_000, "50mb": 50_000_000, "200mb": 200_000_000}  # bytes
+_SIZES: Final = {"tiny": 1_000, "20mb": 20_000_000, "50mb": 50_000_000, "200mb": 200_000_000}  # bytes
 _TO_OPEN: Final = ("tiny", "50mb")
 _CHUNK: Final = 1 << 18
 _OWNERS: Final = ("kommune-signing", "fhi-encryption")

@@ -1,4 +1,4 @@
-"""Sealing and opening against two openssl processes joined by a pipe.
+"""Sealing and opening against two openssl processes joined by a pipe; EDI's mail against who makes it by hand.
 
 Both sides read a file and write one. What their start takes (Python's imports, openssl's loading) is measured in the
 same round on 1 kB and taken off, in seconds and in memory, on both sides alike.
@@ -77,5 +77,11 @@ CASES: Final = (
         "50 MB opened; openssl cms",
         "0.35",
         lambda: _sides(python("bench.protect", "open"), [_DECRYPT, _VERIFY], "50mb", ".p7m"),
+    ),
+    Case(
+        "edi_build",
+        "20 MB to an EDI mail; openssl, xmlsec1, email",
+        "1.0",
+        lambda: _sides(python("bench.edi_build"), [python("bench.edi_by_hand")], "20mb", ".xml"),
     ),
 )
