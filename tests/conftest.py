@@ -63,6 +63,7 @@ _NO_POSTGRES = "no PostgreSQL 15 here"
 _NO_POSTGRES_13 = "no PostgreSQL 13 here"
 _NO_POSTGRES_18 = "no PostgreSQL 18 here"
 _NO_PGBOUNCER = "no PgBouncer here"
+_NO_SMALL_DISK = "no small disk here"
 _NO_SPIN = "no spin here"
 _NO_MAIL_SERVERS = "no Postfix and Dovecot here"
 _NO_SANTUARIO = "no Apache Santuario here"
@@ -206,6 +207,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         f"{_NO_POSTGRES_13}:",
         f"{_NO_POSTGRES_18}:",
         _NO_PGBOUNCER,
+        f"{_NO_SMALL_DISK}:",
         f"{_NO_SANTUARIO}:",
         _NO_SPIN,
         f"{_NO_MACHINES}:",

@@ -23,7 +23,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import psycopg
 import pytest
@@ -120,7 +120,7 @@ class Server:
         folder: Path | None = None,
         more: str = "",
         access: str = "",
-    ) -> Server:
+    ) -> Self:
         """Return a new server with an empty data folder.
 
         Args:
