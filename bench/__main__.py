@@ -7,11 +7,12 @@ import json
 import statistics
 from typing import Final
 
-from bench.cases import checking, fleet, flood, page, protection, sending, size, start
+from bench.cases import checking, fleet, fleet_send, flood, page, protection, sending, size, start
 from bench.measure import ROOT, Case, Sample, Unavailable
 
 _CASES: Final = {case.name: case for module in (protection, sending, checking, start) for case in module.CASES}
-_COUNTS: Final = {count.name: count for count in (*size.COUNTS, *flood.COUNTS, *fleet.COUNTS, *page.COUNTS)}
+_COUNTED: Final = (size, flood, fleet, fleet_send, page)
+_COUNTS: Final = {count.name: count for module in _COUNTED for count in module.COUNTS}
 _FEWEST_PAIRS: Final = 5
 _ROW: Final = "{:<24} {:>6} {:>7} {:>9} {:>9} {:>9} {:>9}  {}"
 
@@ -29,7 +30,11 @@ def main() -> None:
     for name in arguments.names or (*_COUNTS, *_CASES):
         if name in _COUNTS:
             counted = _COUNTS[name]
-            results[name] = {"count": counted.count()}
+            try:
+                results[name] = {"count": round(counted.count(), 2)}
+            except Unavailable as missing:
+                print(f"NOT MEASURED: {name}. {missing}")
+                continue
             print(_ROW.format(name, results[name]["count"], counted.aim, *[""] * 4, counted.what), flush=True)
             continue
         try:

@@ -79,8 +79,8 @@ class Count:
 
     name: str
     what: str
-    aim: int
-    count: Callable[[], int]
+    aim: float
+    count: Callable[[], float]
 
 
 def processor_time(command: Sequence[str], *, code: int = 0) -> Sample:

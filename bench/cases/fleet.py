@@ -10,7 +10,7 @@ from typing import Final
 
 from bench.measure import DATA, ROOT, Count, python
 
-_MUNICIPALITIES: Final = 357
+_MUNICIPALITIES: Final = int(os.environ.get("KPR_BENCH_FLEET", "357"))
 _YEARS: Final = 10
 
 
@@ -30,7 +30,7 @@ def _run(environ: dict[str, str], *arguments: str | int | Path) -> str:
 
 COUNTS: Final = (
     Count(
-        "fleet_status",
+        "fleet_status_357",
         "milliseconds of fleet status: 357 municipalities, 10 years, without process start",
         500,
         _status,

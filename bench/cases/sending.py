@@ -23,7 +23,7 @@ from bench.measure import DATA, ROOT, Case, Run, Sample, Unavailable, processor_
 _PENDING: Final = 80  # the exit code of what is published and not answered yet
 
 
-class _Broker:
+class Broker:
     """The RabbitMQ process: where it is, and how to empty it between runs."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
@@ -45,7 +45,7 @@ class _Broker:
 
 
 @contextmanager
-def _broker() -> Iterator[tuple[_Broker, Path]]:
+def started_broker() -> Iterator[tuple[Broker, Path]]:
     """Start a broker; yield it and a folder for whatever is measured on it."""
     DATA.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="pair-", dir=DATA) as name:
@@ -56,7 +56,7 @@ def _broker() -> Iterator[tuple[_Broker, Path]]:
             python("bench.broker", home), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
         )
         try:
-            yield _Broker(serving), work
+            yield Broker(serving), work
         finally:
             serving.communicate()  # ends its input, waits for its end
 
@@ -80,7 +80,7 @@ def _send(config: str, code: int) -> Sample:
     return processor_time([*command, "send", "--wait", "0s"], code=code)
 
 
-def _first(broker: _Broker, work: Path, send: Callable[[str], Sample]) -> Run:
+def _first(broker: Broker, work: Path, send: Callable[[str], Sample]) -> Run:
     """Return what sends another new pair each time."""
 
     def run() -> Sample:
@@ -96,7 +96,7 @@ def _first(broker: _Broker, work: Path, send: Callable[[str], Sample]) -> Run:
 
 @contextmanager
 def _send_beside_lxml() -> Iterator[tuple[Run, Run]]:
-    with _broker() as (broker, work):
+    with started_broker() as (broker, work):
         made = _printed(python("bench.pair", work, broker.where))
         if "missing" in made:
             raise Unavailable(made["missing"])
@@ -107,14 +107,14 @@ def _send_beside_lxml() -> Iterator[tuple[Run, Run]]:
 
 @contextmanager
 def _second_beside_first() -> Iterator[tuple[Run, Run]]:
-    with _broker() as (broker, work):
+    with started_broker() as (broker, work):
         delivered = _printed([*python("bench.pair", work, broker.where), "--delivered"])["config"]
         yield lambda: _send(delivered, 0), _first(broker, work, lambda config: _send(config, _PENDING))
 
 
 @contextmanager
 def _publish_beside_proton() -> Iterator[tuple[Run, Run]]:
-    with _broker() as (broker, work):
+    with started_broker() as (broker, work):
         ours = python("bench.publish_pair", work, broker.where)
         _printed([*ours, str(work)])  # leaves the sealed bytes for the other side
         theirs = python("bench.publish_bare", broker.where, *sorted(work.glob("*.p7m")))

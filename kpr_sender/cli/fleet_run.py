@@ -21,6 +21,7 @@ from kpr_sender.model import Environment
 
 PRELOAD: Final = (
     "kpr_sender.cli.fleet_run",
+    "kpr_sender.cli.fleet_ready",
     *(f"kpr_sender.cli.{name}" for name in ("certs", "check", "doctor", "send", "wait")),
     "kpr_sender.bus.amqp",
     "kpr_sender.inbound.listen",
@@ -34,6 +35,14 @@ PRELOAD: Final = (
     "kpr_sender.registry.soap",
     "kpr_sender.trust.parties",
     "kpr_sender.trust.policy",
+    *(
+        "encodings.ascii",
+        "encodings.idna",
+        "encodings.utf_16_be",
+        "encodings.utf_8_sig",
+        "importlib.readers",
+        "zipfile",
+    ),
 )
 """What a run needs, loaded once."""
 _MOST_LINES: Final = 50
