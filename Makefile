@@ -6,12 +6,14 @@ PYTHON ?=
 export PYTHON
 BASE := tools/python
 RUN := .venv/bin
-DEMO := .demo
+# make demo TRANSPORT=edi: the sandbox's own folder for each transport
+TRANSPORT ?= amqp
+DEMO := .demo$(if $(filter edi,$(TRANSPORT)),-edi)
 
 .PHONY: help setup setup-demo test quick test-newest test-offline check nightly demo demo-fleet bench docs texts site dist offline lock upgrade sbom clean
 
 help:
-	@echo "make demo     set up, make a synthetic municipality's files and run the main job against the sandbox"
+	@echo "make demo     set up, make a synthetic municipality's files and run the main job against the sandbox; TRANSPORT=edi over e-mail"
 	@echo "make demo-fleet  set up, then run 12 municipalities over an own PostgreSQL and the sandbox, with two workers and the page"
 	@echo "make test     set up, then linters, types, layers and all tests: what CI runs"
 	@echo "make quick    set up, then linters, types, layers and the fast tests: for the edit loop, under 90 seconds"
@@ -56,7 +58,7 @@ nightly: setup
 	@KPR_NIGHTLY_SCALE=$(SCALE) $(RUN)/python -m tools.verify nightly
 
 demo: setup-demo
-	@$(RUN)/kpr-send demo --dir $(DEMO)
+	@$(RUN)/kpr-send demo --dir $(DEMO) --transport $(TRANSPORT)
 
 demo-fleet: setup-demo
 	@$(RUN)/python -m tools.demo_fleet
@@ -92,4 +94,4 @@ sbom:
 	@$(BASE) -m tools.sbom
 
 clean:
-	rm -rf .venv .cache .demo .hypothesis dist
+	rm -rf .venv .cache .demo .demo-edi .hypothesis dist

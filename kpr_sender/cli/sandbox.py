@@ -14,13 +14,13 @@ import click
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import PATH, Invocation
 from kpr_sender.errors import EXIT_OK, ConfigInvalid
-from kpr_sender.model import Environment
+from kpr_sender.model import Environment, Transport
 from kpr_sender.render import json
 from kpr_sender.render.language import say
 from kpr_sender.sandbox.faults import FAULTS, FaultKind, Faults
 from kpr_sender.sandbox.registered import EKSEMPEL
 from kpr_sender.sandbox.sample import DEFAULT_KOMMUNENUMMER
-from kpr_sender.sandbox.sandbox import Sandbox
+from kpr_sender.sandbox.serving import sandbox_class
 from kpr_sender.settings.sample_file import register_url, render, sandbox_defaults
 from kpr_sender.texts import Text, paragraph
 
@@ -62,11 +62,18 @@ def _described(kind: FaultKind) -> str:
 
 @click.group("sandbox")
 def command() -> None:
-    """Run a Tjenestebuss with a KPR receiver and an Adresseregister on this machine."""
+    """Run a Tjenestebuss, or a mail server, with a KPR receiver and an Adresseregister on this machine."""
 
 
 @command.command("serve", cls=_WithFaults)
 @click.option("--dir", "folder", type=PATH, required=True, metavar="DIR", help="Its folder: PKI, queues, ledger.")
+@click.option(
+    "--transport",
+    type=click.Choice([each.value for each in Transport]),
+    default=Transport.AMQP.value,
+    show_default=True,
+    help="What it speaks: amqp as Tjenestebuss does, or edi (ebXML over e-mail).",
+)
 @click.option("--port", type=click.IntRange(0, 65_535), default=0, help="On 127.0.0.1; any free one when not given.")
 @click.option(
     "--register-port",
@@ -84,17 +91,26 @@ def command() -> None:
 )
 @click.pass_obj
 def serve(
-    invocation: Invocation, *, folder: Path, port: int, register_port: int, year: int, faults: tuple[str, ...]
+    invocation: Invocation,
+    *,
+    folder: Path,
+    transport: str,
+    port: int,
+    register_port: int,
+    year: int,
+    faults: tuple[str, ...],
 ) -> int:
     """Serve until Ctrl-C, with a ready configuration in DIR/lokal.toml.
 
-    It evaluates what it receives as the AMQP profile says: a sealed receipt, an error-queue message, or no answer.
+    It evaluates what it receives as the AMQP profile says: a sealed receipt, an error-queue message, or no answer. With
+    --transport edi as HITS 1172 says: an acknowledgement and a receipt, an error, or a fault, into DIR/mailbox.
     DIR/ledger.jsonl lists what it received. docs/sandbox.md describes it.
     """
     directory = folder.absolute()
-    active = Faults.parse(faults)
+    way = Transport(transport)
+    active = Faults.parse(faults, way)
     try:
-        with Sandbox(
+        with sandbox_class(way)(
             directory,
             sender_her_id=EKSEMPEL.service_her_id,
             port=port,
@@ -103,8 +119,8 @@ def serve(
         ) as sandbox:
             config = directory / "lokal.toml"
             sandbox.free_place_of(directory / _JOURNAL)
-            _write(config, _configuration(directory, sandbox, year))
-            _serve(lambda: _announce(invocation, config, sandbox))
+            _write(config, _configuration(directory, (sandbox.port, sandbox.register_port), way, year))
+            _serve(lambda: _announce(invocation, config, (sandbox.port, sandbox.register_port)))
             # A signal while the sandbox closes must not leave half of it open.
             invocation.ending.known(EXIT_OK)
     except OSError as error:
@@ -114,10 +130,17 @@ def serve(
     return EXIT_OK
 
 
-def _configuration(directory: Path, sandbox: Sandbox, year: int) -> str:
-    decided = sandbox_defaults(directory, register_port=sandbox.register_port)
+def _configuration(directory: Path, ports: tuple[int, int], way: Transport, year: int) -> str:
+    port, register_port = ports
+    decided = sandbox_defaults(directory, register_port=register_port, transport=way)
+    top: dict[str, object] = {"environment": Environment.LOKAL.value}
+    if way is Transport.EDI:
+        top["transport"] = way.value
+        decided["edi"]["smtp_port"] = port
+    else:
+        decided["bus"]["port"] = port
     values: dict[str, dict[str, object]] = {
-        "": {"environment": Environment.LOKAL.value},
+        "": top,
         "files": {"fagmelding": "fagmelding.xml", "identmelding": "identmelding.xml"},
         "report": {"year": year},
         "sender": {
@@ -127,7 +150,6 @@ def _configuration(directory: Path, sandbox: Sandbox, year: int) -> str:
             "kommunenummer": DEFAULT_KOMMUNENUMMER,
         },
         **decided,
-        "bus": {**decided["bus"], "port": sandbox.port},
         "journal": {"path": _JOURNAL},
     }
     return render(Environment.LOKAL, values, intro=_INTRO.replace("DIR", str(directory)))
@@ -140,15 +162,13 @@ def _write(path: Path, text: str) -> None:
     draft.replace(path)
 
 
-def _announce(invocation: Invocation, config: Path, sandbox: Sandbox) -> None:
-    register = register_url(sandbox.register_port)
-    value = json.envelope(
-        None, host="127.0.0.1", port=sandbox.port, register=register, config=str(config), pid=os.getpid()
-    )
+def _announce(invocation: Invocation, config: Path, ports: tuple[int, int]) -> None:
+    port, register = ports[0], register_url(ports[1])
+    value = json.envelope(None, host="127.0.0.1", port=port, register=register, config=str(config), pid=os.getpid())
     screen = [
         Text(
             "The sandbox listens on 127.0.0.1:{port}, its Adresseregister is {register}.",
-            port=sandbox.port,
+            port=port,
             register=register,
         ),
         Text("Use it with: kpr-send --env lokal --config {config}", config=config),

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -41,7 +41,7 @@ from kpr_sender.errors import (
 )
 from kpr_sender.events import Event, EventKind, Observer, contained
 from kpr_sender.logs import log_event, logging_to
-from kpr_sender.model import SubmissionState
+from kpr_sender.model import SubmissionState, Transport
 from kpr_sender.render.language import say
 from kpr_sender.report import Report
 from kpr_sender.settings.exposure import concerns, loosened
@@ -264,11 +264,11 @@ def connected_sandbox(settings: Settings) -> Iterator[Settings]:
     if settings.sandbox is None or not settings.sandbox.embedded:
         yield settings
         return
-    from kpr_sender.sandbox.sandbox import Sandbox  # noqa: PLC0415 - loaded for lokal only
+    from kpr_sender.sandbox.serving import sandbox_class  # noqa: PLC0415 - loaded for lokal only
 
     folder = settings.sandbox.dir
     party = settings.sender.party
-    sandbox = Sandbox(folder, sender_her_id=party.service_her_id, municipality=party)
+    sandbox = sandbox_class(settings.transport)(folder, sender_her_id=party.service_her_id, municipality=party)
     try:
         sandbox.start()
     except OSError as error:
@@ -279,11 +279,18 @@ def connected_sandbox(settings: Settings) -> Iterator[Settings]:
     try:
         yield dataclasses.replace(
             settings,
-            bus=dataclasses.replace(settings.bus, port=sandbox.port),
+            **_reaching(settings, sandbox.port),
             registry=dataclasses.replace(settings.registry, url=register_url(sandbox.register_port)),
         )
     finally:
         sandbox.close()
+
+
+def _reaching(settings: Settings, port: int) -> dict[str, Any]:
+    """Return the section that names the sandbox's port."""
+    if settings.transport is Transport.EDI and settings.edi is not None:
+        return {"edi": dataclasses.replace(settings.edi, smtp_port=port)}
+    return {"bus": dataclasses.replace(settings.bus, port=port)}
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from kpr_sender.journal import witness
 from kpr_sender.model import Party
@@ -25,10 +25,7 @@ from kpr_sender.sandbox.ledger import Ledger
 from kpr_sender.sandbox.receiving_end import Fhi, open_fhi, take_lock
 from kpr_sender.sandbox.register import Register
 from kpr_sender.sandbox.registered import EKSEMPEL
-from kpr_sender.settings.sample_file import EDI_RECEIVER, EDI_SENDER
-
-MAILBOX: Final = "mailbox"
-"""The municipality's Maildir in the sandbox's folder."""
+from kpr_sender.settings.sample_file import EDI_RECEIVER, EDI_SENDER, MAILBOX
 
 
 def _utc_now() -> datetime:

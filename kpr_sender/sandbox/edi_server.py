@@ -38,6 +38,7 @@ from kpr_sender.sandbox.edi_smtp import Accepted, Disposition
 from kpr_sender.sandbox.faults import NO_FAULTS, FaultName, Faults
 from kpr_sender.sandbox.ledger import Ledger, LedgerLine
 from kpr_sender.sandbox.spool import Entry, Spool
+from kpr_sender.settings.sample_file import MAILBOX
 
 _OK: Final = "250 2.0.0 Ok: queued"
 _NO_STORAGE: Final = "452 4.3.1 Insufficient system storage"
@@ -141,7 +142,7 @@ class MessageServer:
         self._now = now
         self._inbox = Spool(folder / "edi" / "inbox", ".eml")
         self.memory = Memory(folder / "edi")
-        self.maildir = folder / "mailbox"
+        self.maildir = folder / MAILBOX
         self._mailbox = mailbox.Maildir(self.maildir, create=True)
         self._pending: list[_Pending] = []
         self._greylisted: set[tuple[str, str]] = set()

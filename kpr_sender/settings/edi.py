@@ -268,6 +268,6 @@ def lacking(edi: EdiSettings | None, *, registered: bool) -> str:
 
 def bus_filled_in(transport: object, tables: dict[str, list[dict[str, Any]]]) -> dict[str, list[dict[str, Any]]]:
     """Return what is written, by section, with something in the place of [bus] where mail needs none."""
-    if transport != Transport.EDI or any(tables["bus"]) or tables["sandbox"][0].get("embedded"):
+    if transport != Transport.EDI or any(tables["bus"]):
         return tables
     return tables | {"bus": [dict(_UNUSED_BUS)]}

@@ -55,8 +55,8 @@ Table = dict[str, Any]
 Tables = dict[str, list[Table]]
 """By section; several where a section may be repeated, and an empty one where it is absent."""
 
-PORT_NOT_KNOWN_YET: Final = 0
-"""The embedded sandbox's port before it listens."""
+_PORT_NOT_KNOWN_YET: Final = {Transport.AMQP: {"port": 0}, Transport.EDI: {"smtp_port": 0}}
+"""The embedded sandbox's, before it listens."""
 
 _SECRETS: Final = ("password", "passphrase", "pin")
 _PASSWORD, _PASSPHRASE, _PIN = (tuple(f"{secret}{ending}" for ending in SECRET_ENDINGS) for secret in _SECRETS)
@@ -173,11 +173,12 @@ class ConfigurationFile:
             raise _other_environment(self.path, self.environment, found)
         tables = bus_filled_in(document.get("transport"), self.collect(document))
         embedded = self.environment is Environment.LOKAL and tables["sandbox"][0].get("embedded") is True
+        way = Transport.EDI if document.get("transport") == Transport.EDI else Transport.AMQP
         if embedded:
-            tables = self.with_embedded_sandbox(tables)
+            tables = self.with_embedded_sandbox(tables, way)
         tables = {name: [self.parse(section, table) for table in tables[name]] for name, section in SECTIONS.items()}
         if embedded:
-            tables["bus"][0]["port"] = PORT_NOT_KNOWN_YET
+            tables["edi" if way is Transport.EDI else "bus"][0] |= _PORT_NOT_KNOWN_YET[way]
         top = {key.name: document[key.name] for key in TOP.keys if key.name in document}
         return self.settings(self.parse(TOP, top), tables)
 
@@ -241,18 +242,17 @@ class ConfigurationFile:
         heading = section.heading if section.name else _TOP_LEVEL
         return Text("; {heading} may have {known}", heading=heading, known=", ".join(known))
 
-    def with_embedded_sandbox(self, tables: Tables) -> Tables:
+    def with_embedded_sandbox(self, tables: Tables, transport: Transport) -> Tables:
         """Fill in what the embedded sandbox decides, and refuse what contradicts it."""
         from kpr_sender.settings.sample_file import sandbox_defaults  # noqa: PLC0415 - needed in lokal alone
 
         folder = self.parse(SECTIONS["sandbox"], tables["sandbox"][0]).get("dir")
         if folder is None:
             raise self.wrong("sandbox.dir", Text("The embedded sandbox needs a folder."))
-        decided = sandbox_defaults(folder)
+        decided = sandbox_defaults(folder, transport=transport)
         for section, dictated in decided.items():
-            everything = section.startswith("keys.")
             for name in tables[section][0]:
-                if everything or name in dictated or name in ("port", "tls"):
+                if section.startswith("keys.") or name in {*dictated, "port", "smtp_port", "tls"}:
                     raise self.wrong(
                         f"{section}.{name}",
                         Text("The embedded sandbox decides this."),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from kpr_sender.model import Environment
+from kpr_sender.model import Environment, Transport
 from kpr_sender.settings.locations import state_folder
 from kpr_sender.settings.read import absolute, from_document
 from kpr_sender.settings.values import Settings
@@ -29,15 +29,21 @@ BUILT_IN: Final = Text("kpr-send's built-in configuration")
 """What such a configuration is called in place of a file."""
 
 
-def values(folder: str, *, with_files: bool = True) -> dict[str, dict[str, object]]:
+def values(
+    folder: str, *, with_files: bool = True, transport: Transport = Transport.AMQP
+) -> dict[str, dict[str, object]]:
     """Return what such a configuration says, by section.
 
     Args:
         folder: Begins every path.
         with_files: Whether it names the two files.
+        transport: What the sandbox speaks.
     """
+    top: dict[str, object] = {"environment": Environment.LOKAL.value}
+    if transport is Transport.EDI:
+        top["transport"] = transport.value
     return {
-        "": {"environment": Environment.LOKAL.value},
+        "": top,
         "files": {name: f"{folder}/{file}" for name, file in FILES.items()} if with_files else {},
         "report": {"year": YEAR},
         "sender": {**SENDER},

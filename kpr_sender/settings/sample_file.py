@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from kpr_sender.model import Environment
+from kpr_sender.model import Environment, Transport
 from kpr_sender.settings.keys import SECRET_ENDINGS, Key, toml_value
 from kpr_sender.settings.values import SECTIONS, TOP
 from kpr_sender.texts import Text
@@ -19,6 +19,10 @@ RECEIVER_QUEUE: Final = "171479_async"
 EDI_SENDER: Final = "kommune@rehearsal.example"
 EDI_RECEIVER: Final = "kpr@rehearsal.example"
 """Whose EDI addresses the sandbox has."""
+MAILBOX: Final = "mailbox"
+"""The municipality's Maildir in the sandbox's folder."""
+_LOOK_EVERY: Final = 0.2
+"""Seconds: nobody else reads a sandbox's mailbox."""
 REGISTER_PATH: Final = "/v1/AR/Basic"
 
 _COLUMN: Final = 64
@@ -73,6 +77,7 @@ _COMMENTS: Final = {
     "": {
         "environment": Text("Where this sends to: must be what --env says."),
         "language": Text("The language of screens and messages: nb or en."),
+        "transport": Text("Which way it goes: amqp (NHN Tjenestebuss) or edi (ebXML over e-mail)."),
     },
     "files": {
         "fagmelding": Text("The fagmelding (KPR_IPL), as the EPJ makes it."),
@@ -100,6 +105,8 @@ _COMMENTS: Final = {
         "url": Text("Adresseregisteret's address."),
         "ca_file": Text("The authorities to trust for its certificate."),
         "helseid_url": Text("HelseID's address."),
+        "user": Text("Our user in Adresseregisteret."),
+        "password": Text("Where its password is; the password itself never stands here."),
         "client_id": Text("Our client in HelseID."),
         "client_key": Text("Where that client's private key is."),
     },
@@ -116,6 +123,16 @@ _COMMENTS: Final = {
         "exchange": Text("The exchange, as in the registered address host/exchange/queue."),
         "receipts_queue": Text("Our queue for receipts."),
         "error_queue": Text("Our error queue."),
+    },
+    "edi": {
+        "address": Text("Our EDI address, as Adresseregisteret has it."),
+        "smtp_host": Text("The mail server that takes our mail."),
+        "smtp_port": Text("Its port."),
+        "user": Text("Our user there."),
+        "password": Text("Where its password is; the password itself never stands here."),
+        "mailbox": Text("Our mailbox, where acknowledgements and receipts come."),
+        "tls_ca": Text("The authorities to trust for the mail server's certificate."),
+        "look_every": Text("How often it is looked at while a receipt is waited for, in seconds."),
     },
     "journal": {
         "path": Text("The journal: keep it, on a local disk, and have it backed up."),
@@ -143,23 +160,38 @@ def register_url(port: int) -> str:
     return f"https://{HOST}:{port}{REGISTER_PATH}"
 
 
-def sandbox_defaults(folder: Path, *, register_port: int = 0) -> dict[str, dict[str, object]]:
+def sandbox_defaults(
+    folder: Path, *, register_port: int = 0, transport: Transport = Transport.AMQP
+) -> dict[str, dict[str, object]]:
     """Return the sections a sandbox decides, as they would be written in a configuration.
 
-    FHI's queue and certificates are not among them: its Adresseregister has them. Nor is the bus's port, which is
-    known when the sandbox listens.
+    FHI's addresses and certificates are not among them: its Adresseregister has them. Nor is the port of bus or mail
+    server, which is known when the sandbox listens.
     """
     pki = folder / "pki"
     passphrase = str(pki / "passphrase")
-    return {
-        "registry": {"kind": "soap", "url": register_url(register_port), "ca_file": str(pki / "ca.pem")},
+    registry: dict[str, object] = {"kind": "soap", "url": register_url(register_port), "ca_file": str(pki / "ca.pem")}
+    keys: dict[str, dict[str, object]] = {
         "keys.signing": {"pkcs12": str(pki / "kommune-signing.p12"), "passphrase_file": passphrase},
         "keys.decryption": {"pkcs12": str(pki / "kommune-encryption.p12"), "passphrase_file": passphrase},
-        "bus": {
-            "host": HOST,
-            "ca_file": str(pki / "ca.pem"),
-            "username": USERNAME,
-            "password_file": str(folder / "bus-password"),
-            "exchange": EXCHANGE,
-        },
     }
+    login: dict[str, object] = {"password_file": str(folder / "bus-password")}
+    if transport is Transport.EDI:
+        edi: dict[str, object] = {
+            "address": EDI_SENDER,
+            "smtp_host": HOST,
+            "user": EDI_SENDER,
+            **login,
+            "mailbox": f"maildir:{folder / MAILBOX}",
+            "tls_ca": str(pki / "ca.pem"),
+            "look_every": _LOOK_EVERY,
+        }
+        return {"registry": {**registry, "user": USERNAME, **login}, **keys, "edi": edi}
+    bus: dict[str, object] = {
+        "host": HOST,
+        "ca_file": str(pki / "ca.pem"),
+        "username": USERNAME,
+        **login,
+        "exchange": EXCHANGE,
+    }
+    return {"registry": registry, **keys, "bus": bus}

@@ -65,3 +65,27 @@ def test_a_configuration_that_may_not_be_read_is_not_passed_over(
     code, _, err = command("--env", "lokal", "status")
     assert code == 78
     assert "File name too long" in err
+
+
+def test_the_demo_by_edi_is_acknowledged_and_acknowledges(command: Command, state: Path) -> None:
+    code, out, err = command("demo", "--transport", "edi")
+    assert code == 0
+    assert out.count("receipt   OK (status 1)") == 2
+    assert err.count('"event": "acknowledged"') == 2
+    ledger = (state / "edi" / "sandbox" / "ledger.jsonl").read_text("utf-8").splitlines()
+    lines = [json.loads(line) for line in ledger]
+    assert sorted((line["type"], line["verdict"]) for line in lines) == [
+        *[("Acknowledgment", "acknowledgement")] * 2,
+        *[("KPR_IDE", "1"), ("KPR_IPL", "1")],
+    ]
+    sandbox = state / "edi" / "sandbox"
+    assert not list((sandbox / "edi" / "waiting").iterdir())  # our acknowledgements are for KPR's very receipts
+    assert not [path for path in (sandbox / "mailbox").rglob("*") if path.is_file()]
+
+    code, out, _ = command("demo", "--transport", "edi", "--json")
+    assert (code, json.loads(out)["state"]) == (0, "delivered")
+    assert len((sandbox / "ledger.jsonl").read_text("utf-8").splitlines()) == len(ledger)
+
+    code, _, err = command("demo", "--dir", str(state / "edi"))
+    assert code == 78
+    assert "another transport than amqp" in err

@@ -27,9 +27,9 @@ from kpr_sender.ebxml.envelope import EB, EbxmlMessage, EbxmlNames, EbxmlParties
 from kpr_sender.messages import apprec
 from kpr_sender.messages.hodemelding import Hodemelding
 from kpr_sender.model import MessageType
-from kpr_sender.sandbox.edi_sandbox import MAILBOX, EdiSandbox
+from kpr_sender.sandbox.edi_sandbox import EdiSandbox
 from kpr_sender.sandbox.pki import Pki
-from kpr_sender.settings.sample_file import EDI_RECEIVER, EDI_SENDER
+from kpr_sender.settings.sample_file import EDI_RECEIVER, EDI_SENDER, MAILBOX
 from tests.helpers.command import until
 
 if TYPE_CHECKING:
