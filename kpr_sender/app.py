@@ -23,6 +23,7 @@ from kpr_sender.errors import AccessRefused, ConfigInvalid, InternalError, KprEr
 from kpr_sender.events import Event, EventKind, Observer, contained, ignore
 from kpr_sender.inbound.archive import ReceiptCopies
 from kpr_sender.inbound.look_memory import report_now
+from kpr_sender.journal.configured import Together as Together  # noqa: PLC0414 - for the fleet and its page
 from kpr_sender.journal.configured import configured_storage
 from kpr_sender.journal.port import Journal, JournalStorage
 from kpr_sender.journal.session import Closing, CriticalSection, JournalSession

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from kpr_sender.app import journal_storage
+from kpr_sender.app import Together, journal_storage
 from kpr_sender.errors import KprError
 from kpr_sender.fleet.file import FleetMunicipality
 from kpr_sender.inbound.look_memory import report_now
-from kpr_sender.journal.port import JournalView
+from kpr_sender.journal.port import JournalStorage, JournalView
 from kpr_sender.operator.resolve import look_up, nothing_submitted
 from kpr_sender.report import Report, deadline_of
 from kpr_sender.settings.values import Settings
@@ -41,15 +42,23 @@ class MunicipalityStatus:
     days_left: int | None
 
 
-def status_of(municipality: FleetMunicipality, now: datetime) -> MunicipalityStatus:
-    """Return what the journal of one municipality says; what is wrong with it is its error."""
+def status_of(
+    municipality: FleetMunicipality, now: datetime, storage_of: Callable[[Settings], JournalStorage] = journal_storage
+) -> MunicipalityStatus:
+    """Return what the journal of one municipality says; what is wrong with it is its error.
+
+    Args:
+        municipality: Which.
+        now: The time.
+        storage_of: Returns where its journal is stored; ``Together.storage`` for one of several.
+    """
     settings = municipality.known
     if not isinstance(settings, Settings):
         return MunicipalityStatus(municipality.name, municipality.title, None, settings, None)
     days_left = None
     try:
         days_left = deadline_of(settings, settings.report.year).days_left(now)
-        report, error = _known(settings, now)
+        report, error = _known(settings, now, storage_of(settings))
     except KprError as wrong:
         report, error = None, wrong
     return MunicipalityStatus(municipality.name, municipality.title, report, error, days_left)
@@ -57,13 +66,11 @@ def status_of(municipality: FleetMunicipality, now: datetime) -> MunicipalitySta
 
 def overview(municipalities: Iterable[FleetMunicipality], now: datetime) -> tuple[MunicipalityStatus, ...]:
     """Return the status of each, in their order."""
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return tuple(pool.map(functools.partial(status_of, now=now), municipalities))
+    with closing(Together()) as together, ThreadPoolExecutor(_AT_ONCE) as pool:
+        return tuple(pool.map(functools.partial(status_of, now=now, storage_of=together.storage), municipalities))
 
 
-def _known(settings: Settings, now: datetime) -> tuple[Report | None, KprError | None]:
-    storage = journal_storage(settings)
-
+def _known(settings: Settings, now: datetime, storage: JournalStorage) -> tuple[Report | None, KprError | None]:
     def look(journal: JournalView | None) -> tuple[Report | None, KprError | None]:
         found = None if journal is None else look_up(journal, None, settings)
         if journal is None or found is None:

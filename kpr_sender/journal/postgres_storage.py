@@ -26,6 +26,7 @@ from kpr_sender.journal.postgres_errors import translated
 from kpr_sender.journal.postgres_lease import Lease, last_taken, number_of
 from kpr_sender.journal.postgres_migrate import migrate, require_version
 from kpr_sender.journal.postgres_server import LEASE_SECONDS, connect, place_of, prepare
+from kpr_sender.journal.postgres_together import PostgresTogether
 from kpr_sender.journal.values import Accepted, JournalFinding, Verification
 from kpr_sender.messages.transport import queue_name
 from kpr_sender.model import Environment
@@ -41,12 +42,14 @@ class PostgresStorage:
     Attributes:
         settings: Where the database is, and the folder of what belongs to this machine.
         bus: Its receipts queue names the journal; its limits say how long a lost holder may be sending.
+        together: What it is asked over together with others; None for a connection of its own.
     """
 
     settings: JournalSettings
     bus: BusSettings
     environment: Environment
     now: Callable[[], datetime]
+    together: PostgresTogether | None = None
 
     def require_own(self) -> None:
         """Let every user use it that the database lets in."""
@@ -92,14 +95,16 @@ class PostgresStorage:
 
     def ask(self, question: Callable[[JournalView | None], T]) -> T:
         """Have a question answered."""
-        store = self._store()
-        if store is None:
-            return question(None)
-        with Glance(store, self.environment, PostgresView(store, self.environment).refused) as journal:
-            return question(journal)
+        with self._asked() as store:
+            if store is None:
+                recovery.require_not_lost(marks_of(self.settings))
+                return question(None)
+            return question(Glance(store, self.environment, PostgresView(store, self.environment).refused))
 
     def last_held(self) -> datetime | None:
         """Return when its lease was last taken."""
+        if self.together is not None:
+            return self.together.last_taken(self.environment, self._queue)
         place = place_of(self.settings)
         with closing(connect(self.settings)) as connection, translated(place):
             require_version(connection, place)
@@ -196,6 +201,19 @@ class PostgresStorage:
 
     def _lease(self) -> Lease:
         return Lease.take(self.settings, self.environment, self._queue, now=self.now)
+
+    @contextmanager
+    def _asked(self) -> Iterator[PostgresStore | None]:
+        if self.together is not None:
+            with self.together.reading(self.settings, self.environment, self._queue) as store:
+                yield store
+            return
+        own = self._store()
+        try:
+            yield own
+        finally:
+            if own is not None:
+                own.close()
 
     def _store(self) -> PostgresStore | None:
         """Return the journal to read from; None where nothing was ever stored under its name."""

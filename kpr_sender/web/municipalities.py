@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from datetime import datetime
 from typing import Final
 
-from kpr_sender.app import journal_storage
+from kpr_sender.app import Together, journal_storage
 from kpr_sender.errors import KprError
 from kpr_sender.fleet.file import FleetFile, FleetMunicipality
 from kpr_sender.fleet.overview import status_of
+from kpr_sender.journal.port import JournalStorage
 from kpr_sender.journal.values import SubmissionEntry
 from kpr_sender.model import Environment, Submission
 from kpr_sender.report import Report
@@ -41,7 +43,8 @@ class FleetMunicipalities:
     def lines(self) -> Sequence[MunicipalityLine]:
         """Return what is known of each, in the order of the file."""
         now = self._now()
-        return tuple(self._line(one, now) for one in self._fleet.municipalities)
+        with closing(Together()) as together:
+            return tuple(self._line(one, now, together.storage) for one in self._fleet.municipalities)
 
     def details(self, key: str) -> MunicipalityDetails | None:
         """Return all that is known of one; None where there is none of this name."""
@@ -54,8 +57,13 @@ class FleetMunicipalities:
             return MunicipalityDetails(line, (), ())
         return _details(line, line.report, found.known, now)
 
-    def _line(self, municipality: FleetMunicipality, now: datetime) -> MunicipalityLine:
-        status, settings = status_of(municipality, now), municipality.known
+    def _line(
+        self,
+        municipality: FleetMunicipality,
+        now: datetime,
+        storage_of: Callable[[Settings], JournalStorage] = journal_storage,
+    ) -> MunicipalityLine:
+        status, settings = status_of(municipality, now, storage_of), municipality.known
         return MunicipalityLine(
             key=municipality.name,
             name=municipality.title,
@@ -63,14 +71,14 @@ class FleetMunicipalities:
             error=status.error,
             days_left=status.days_left,
             since=None if status.report is None else status.report.since,
-            last_run=_last_run(settings) if isinstance(settings, Settings) else None,
+            last_run=_last_run(storage_of, settings) if isinstance(settings, Settings) else None,
             certificates=self._lives.of(settings) if isinstance(settings, Settings) else (),
         )
 
 
-def _last_run(settings: Settings) -> datetime | None:
+def _last_run(storage_of: Callable[[Settings], JournalStorage], settings: Settings) -> datetime | None:
     try:
-        return journal_storage(settings).last_held()
+        return storage_of(settings).last_held()
     except KprError:  # its own error says that it cannot be read
         return None
 
