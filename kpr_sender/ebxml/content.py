@@ -13,7 +13,7 @@ from typing import Final
 from cryptography.x509 import Certificate
 
 from kpr_sender.cms.algorithms import Policy
-from kpr_sender.cms.port import Decrypter
+from kpr_sender.cms.port import Decrypter, Malformed
 from kpr_sender.cms.read import decrypt
 from kpr_sender.cms.read_signed import verify
 from kpr_sender.ebxml.read_mail import part_of
@@ -39,10 +39,17 @@ def open_payload(
         policy: Bounds, on what is unpacked as on what is sealed.
 
     Raises:
-        ProtectionRefused: It cannot be opened, or the SignedData inside does not hold.
-        MessageRefused: What is inside has no form that is known, or is beyond the bounds.
+        ProtectionRefused: It cannot be opened, or the SignedData inside does not hold; ``Malformed`` where what is
+            inside has no form that is known, or is beyond the bounds.
     """
     content = bytes(decrypt(sealed, decrypters=decrypters, policy=policy))
+    try:
+        return _document(content, signers, policy)
+    except MessageRefused as error:
+        raise Malformed(error.reason) from None
+
+
+def _document(content: bytes, signers: Sequence[Certificate], policy: Policy) -> bytes:
     for _ in range(_MOST_LAYERS):
         if content.lstrip(b" \t\r\n").startswith(_XML):
             return content

@@ -9,30 +9,25 @@ from __future__ import annotations
 import email.parser
 import email.policy
 import re
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from kpr_sender.cms.port import Decrypter, Malformed
-from kpr_sender.cms.read import Policy, decrypt
-from kpr_sender.cms.read_signed import verify
+from kpr_sender.cms.port import Decrypter
+from kpr_sender.cms.read import Policy
 from kpr_sender.ebxml import answers, read_mail, signature
 from kpr_sender.ebxml.answers import Answer, Correspondence, PayloadMessage
+from kpr_sender.ebxml.content import open_payload
 from kpr_sender.ebxml.envelope import SignedReference
 from kpr_sender.ebxml.read_mail import NotEbxml
 from kpr_sender.ebxml.reports import Other
 from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.registry.latest import LatestCounterpart
-from kpr_sender.texts import Text
 
 _MAIL: Final = re.compile(rb"(?:From [^\n]*\n)?[A-Za-z][A-Za-z0-9-]{0,70}:")
 _KEPT: Final = ("MIME-Version", "SOAPAction", "Content-Type", "Content-Transfer-Encoding", "In-Reply-To", "References")
 """What a stored mail has of its headers: what it is read by, and nothing of who carried it."""
 _EMPTY_LINE: Final = re.compile(rb"\r?\n\r?\n")
-_GZIP: Final = b"\x1f\x8b"
-_SEQUENCE: Final = b"\x30"
-_MOST_CONTENT: Final = 50_000_000  # bytes, unpacked
 
 
 def looks_like_mail(body: bytes) -> bool:
@@ -100,34 +95,9 @@ class MailReader:
         """
         if not message.assurance.is_verified:
             raise AssertionError("nothing is opened before it is verified")
-        plain = bytes(decrypt(message.payload, decrypters=self.decrypters, policy=self.policy))
-        if plain.startswith(_SEQUENCE):
-            opened = verify(plain, signers=self.sender.current.signing, policy=self.policy)
-            plain = bytes(opened.content)
-        if looks_like_mail(plain):
-            plain = _inner_part(plain)
-        return _unpacked(plain) if plain.startswith(_GZIP) else plain
+        signers = self.sender.current.signing
+        return open_payload(message.payload, decrypters=self.decrypters, signers=signers, policy=self.policy)
 
     def _classified(self, mail: read_mail.Mail) -> Answer:
         certificates = self.sender.current.signing
         return answers.classify(mail, Correspondence(self.her_id, self.sender.her_id, certificates))
-
-
-def _inner_part(plain: bytes) -> bytes:
-    """Return what a MIME part holds (HITS 1172 5.15.1)."""
-    part = email.parser.BytesParser(policy=email.policy.compat32).parsebytes(plain)
-    content = None if part.is_multipart() else part.get_payload(decode=True)
-    if not isinstance(content, bytes):
-        raise Malformed(Text("it holds a MIME part that cannot be read"))
-    return content
-
-
-def _unpacked(packed: bytes) -> bytes:
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        content = unpacker.decompress(packed, _MOST_CONTENT)
-    except zlib.error:
-        raise Malformed(Text("it holds packed content that cannot be read")) from None
-    if not unpacker.eof:
-        raise Malformed(Text("it holds packed content that is too large, or not complete"))
-    return content

@@ -17,8 +17,8 @@ from typing import Final
 from kpr_sender.cms.port import Signer
 from kpr_sender.ebxml.envelope import EbxmlMessage, EbxmlNames, EbxmlParties, MessageIds, MessageVersions, cpa_id
 from kpr_sender.ebxml.mail import MailAddresses, PayloadForm, payload_mail, payload_mail_length
+from kpr_sender.ebxml.versions import content_schema
 from kpr_sender.errors import ConfigInvalid, InputRefused
-from kpr_sender.messages import hodemelding
 from kpr_sender.messages.transport import application_properties
 from kpr_sender.model import Envelope, Party, Transport
 from kpr_sender.outbound.sealing import Route, Sealed, Unsealed
@@ -28,7 +28,6 @@ from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
 
 _MSH: Final = "kpr-sender"
-_CONTENT_VERSION: Final = "1.2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +114,14 @@ class MailSealing:
             EbxmlParties(ours, theirs, names.from_role, names.to_role),
             EbxmlNames(names.service, names.action, names.cpa_id or cpa_id(ours, theirs), names.service_type),
             MessageIds(message.message_id, message.msg_id, self.now()),
-            MessageVersions(
-                _MSH,
-                version(_MSH),
-                hodemelding.NAMESPACE,
-                _CONTENT_VERSION,
-            ),
+            _versions(message),
         )
+
+
+def _versions(message: Unsealed) -> MessageVersions | None:
+    """Return what is sent for the monitoring of versions: the document's own schema (HITS 1210, requirements 5, 6)."""
+    schema = content_schema(message.chunks())
+    return None if schema is None else MessageVersions(_MSH, version(_MSH), *schema)
 
 
 def _agreed(configured: str, registered: str, *, key: str, her_id: int, origin: str) -> str:

@@ -9,10 +9,9 @@ from typing import Final
 import pytest
 
 from kpr_sender.cms.algorithms import Policy
-from kpr_sender.cms.port import CannotOpen, NotForUs, SignatureRefused
+from kpr_sender.cms.port import CannotOpen, Malformed, NotForUs, SignatureRefused
 from kpr_sender.cms.write import encrypt, signed_data
 from kpr_sender.ebxml.content import open_payload
-from kpr_sender.messages.refused import MessageRefused
 from tests.ebxml.samples import CONTENT
 from tests.helpers import pki
 from tests.helpers.pki import Kind
@@ -64,7 +63,7 @@ def test_every_form_that_is_known_is_opened() -> None:
     ],
 )
 def test_what_has_no_form_or_no_bounds_is_refused(content: bytes, why: str) -> None:
-    with pytest.raises(MessageRefused, match=why):
+    with pytest.raises(Malformed, match=why):
         opened(content)
 
 
