@@ -134,7 +134,7 @@ _CONNECTING: Final[Mapping[str, tuple[type[KprError], Text, Text]]] = {
         Text("There is no such database: {line}", line=""),
         Text("Check journal.url, or have the database made: docs/fleet.md says how."),
     ),
-    "role ": _LOGIN,
+    'role ".*" (does not exist|is not permitted)': _LOGIN,
     "too many (clients|connections)|connection slots|no more connections allowed": _FULL,
     "invalid (port number|sslmode value|integer value)|could not match": _ADDRESS,
 }

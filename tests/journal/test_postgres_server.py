@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+import psycopg
 import pytest
 
 from kpr_sender.errors import KprError
 from kpr_sender.journal import postgres_schema, postgres_server
+from kpr_sender.journal.postgres_errors import of_connecting
 from kpr_sender.journal.postgres_server import connect
 from kpr_sender.settings.secrets import Secret
 from tests.helpers.postgres import PASSWORD, USER, Database, Server, settings
@@ -52,10 +54,12 @@ def test_a_server_that_may_lose_or_mix_what_it_stores_is_refused(fact: str, valu
 def test_a_real_server_is_asked_for_these_facts(postgres: Database, postgres_server: Server, tmp_path: Path) -> None:
     connect(postgres.settings()).close()
     latin = postgres_server.database("ENCODING 'LATIN1'", "LC_COLLATE 'C'", "LC_CTYPE 'C'")
+    full = postgres_server.database("CONNECTION LIMIT 0")
     wrong: list[tuple[str, dict[str, Any], int, str]] = [
         (postgres.url, {"password": Secret("another")}, 77, "refused the login"),
         (postgres.url, {"password": None}, 77, "refused the login"),
         (postgres_server.address("nowhere"), {}, 78, "no such database"),
+        (postgres_server.address(full), {}, 73, "no connection left"),
         (postgres_server.address(latin), {}, 78, "not UTF8"),
         (postgres_server.address(postgres.name, "boss"), {}, 78, "BYPASSRLS"),
         ("postgresql://kpr@127.0.0.1:1/kpr", {}, 73, "not reached"),
@@ -71,6 +75,24 @@ def test_a_real_server_is_asked_for_these_facts(postgres: Database, postgres_ser
         assert raised.value.exit_code == code, url
         assert PASSWORD not in str(raised.value)
         assert "another" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "next_step"),
+    [
+        ('FATAL:  too many connections for role "kpr"', 73, "fleet.jobs"),
+        ("FATAL:  sorry, too many clients already", 73, "fleet.jobs"),
+        ("FATAL:  remaining connection slots are reserved for roles with the SUPERUSER attribute", 73, "fleet.jobs"),
+        ("FATAL:  no more connections allowed (max_client_conn)", 73, "fleet.jobs"),
+        ("FATAL:  no such database: kpr", 78, "Check journal.url"),
+        ('FATAL:  role "kpr" is not permitted to log in', 77, "Check the user"),
+        ("FATAL:  the database system is starting up", 73, "See that the database runs"),
+        ("could not receive data from server: Connection refused", 73, "See that the database runs"),
+    ],
+)
+def test_what_a_server_or_a_pooler_says_to_whom_it_does_not_let_in(line: str, code: int, next_step: str) -> None:
+    error = of_connecting("here", psycopg.OperationalError(f"connection failed: at port 5432 failed: {line}\n"))
+    assert (error.exit_code, next_step in error.next_step, " ".join(line.split()) in error.what) == (code, True, True)
 
 
 @pytest.mark.nightly
