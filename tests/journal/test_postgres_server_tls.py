@@ -43,7 +43,9 @@ def with_tls(postgres: Database, authority: Authority, tmp_path: Path) -> Iterat
         own.chmod(0o600)
         os.chown(own, access.stat().st_uid, access.stat().st_gid)
         _set(server, name, f"'{own}'")
-    access.write_text(f"hostssl certain {USER} 127.0.0.1/32 md5 clientcert=verify-full\n{before}", "utf-8")
+    certain = f"hostssl certain {USER} 127.0.0.1/32"
+    without_password = f"hostssl by_certificate {USER} 127.0.0.1/32 cert"
+    access.write_text(f"{certain} md5 clientcert=verify-full\n{without_password}\n{before}", "utf-8")
     try:
         _set(server, "ssl", "on")
         yield postgres
@@ -95,6 +97,14 @@ def _refused(database: Database, url: str, code: int, words: str, next_step: str
     assert "disable" not in f"{raised.value.what} {raised.value.next_step}"
 
 
+def _is_refused(database: Database, url: str) -> bool:
+    try:
+        connect(database.settings(url=url)).close()
+    except KprError:
+        return True
+    return False
+
+
 def test_the_server_s_certificate_is_verified_by_the_authority_and_the_name(
     with_tls: Database, authority: Authority, tmp_path: Path
 ) -> None:
@@ -115,13 +125,21 @@ def test_the_server_s_certificate_is_verified_by_the_authority_and_the_name(
     (tmp_path / "not.pem").write_text("no certificate")
     unusable = f"&sslrootcert={tmp_path / 'not.pem'}"
     _refused(with_tls, by_name + unusable, 78, "authority's certificate for the database cannot be used", "PEM file")
+    ended = authority.issue(tmp_path / "ended", "localhost", expired=True)
+    for name, file in zip(("ssl_cert_file", "ssl_key_file"), ended, strict=True):
+        (with_tls.server.folder / name).write_bytes(file.read_bytes())
+    with with_tls.server.boss() as boss:
+        boss.execute("SELECT pg_reload_conf()")
+    until(lambda: _is_refused(with_tls, by_name + root))
+    _refused(with_tls, by_name + root, 77, "certificate cannot be verified", "whether its certificate has ended")
 
 
 def test_a_client_certificate_is_shown_where_the_server_requires_one(
     with_tls: Database, authority: Authority, tmp_path: Path
 ) -> None:
     with with_tls.server.boss() as boss:
-        boss.execute(f"CREATE DATABASE certain OWNER {USER} TEMPLATE template0")
+        for name in ("certain", "by_certificate"):
+            boss.execute(f"CREATE DATABASE {name} OWNER {USER} TEMPLATE template0".encode())
     url = f"postgresql://{USER}@localhost:{with_tls.server.port}/certain?{_FULL}&sslrootcert={authority.ca_file}"
     ours = _client(authority, tmp_path / "ours", USER)
     try:
@@ -132,13 +150,17 @@ def test_a_client_certificate_is_shown_where_the_server_requires_one(
             _refused(with_tls, url + wrong, 77, "does not accept our client certificate", "sslcert and sslkey")
         # The server says of the name what it says of a wrong password.
         _refused(with_tls, url + another, 77, "refused the login", "client certificate is made out to that user")
+        alone = url.replace("/certain", "/by_certificate")
+        connect(with_tls.settings(url=alone + ours, password=None)).close()
+        _refused(with_tls, alone + another, 77, "does not accept our client certificate", "sslcert and sslkey")
         (tmp_path / "ours/client.key").chmod(0o644)
         _refused(with_tls, url + ours, 78, "or its key, cannot be used", "chmod 600")
         (tmp_path / "ours/client.key").unlink()
         _refused(with_tls, url + ours, 78, "or its key, cannot be used", "chmod 600")
     finally:
         with with_tls.server.boss() as boss:
-            boss.execute("DROP DATABASE certain WITH (FORCE)")
+            for name in ("certain", "by_certificate"):
+                boss.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 def test_what_the_environment_says_of_the_server_counts_for_it_too(
