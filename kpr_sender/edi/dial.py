@@ -174,7 +174,10 @@ class MailboxAccount:
             yield connection
         finally:
             with contextlib.suppress(OSError):
-                connection.close()
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+            # Not close(): a library's file on it would hold it open.
+            if (left := connection.detach()) >= 0:
+                socket.close(left)
 
     def refused(self, words: str, *, not_now: bool, not_us: bool) -> KprError:
         """Return that the login was refused: for now, for us as we are, or for what user and password are."""

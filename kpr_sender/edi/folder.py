@@ -53,7 +53,7 @@ class FolderMailbox:
 
     def look(self, known: Collection[str] = frozenset()) -> MailboxLook:
         """Look at what is complete, the oldest first."""
-        files = {_key(file): file for file in sorted(self._files(), key=lambda one: one.mtime_ns)}
+        files = {_key(file): file for file in sorted(self._files(), key=lambda one: (one.mtime_ns, one.path.name))}
         self._seen = {key: self._seen.get(key, self._monotonic()) for key in files}
         new = [(key, file) for key, file in files.items() if key not in known and self._is_complete(key, file)]
         heads = [(key, file, head_of(file)) for key, file in new[:_MOST_FILES]]

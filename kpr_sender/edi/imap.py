@@ -127,7 +127,7 @@ class ImapMailbox:
     def fetch(self, entry: MailEntry) -> bytes | None:
         """Return one whole mail: EXAMINE and BODY.PEEK, so that it stays unseen."""
         with self._session() as client:
-            uid = self._uid(entry, client.select_folder(self._folder, readonly=True))
+            uid = self._uid(entry, self._selected(client, readonly=True))
             if uid is None:
                 return None
             sizes = client.fetch([uid], [_SIZE])
@@ -140,7 +140,7 @@ class ImapMailbox:
     def take(self, entry: MailEntry) -> bool:
         """Take one mail out: SELECT, and UID EXPUNGE or UID MOVE of it alone."""
         with suppress(BusUnreachable, ConfigInvalid), self._session() as client:
-            uid = self._uid(entry, client.select_folder(self._folder))
+            uid = self._uid(entry, self._selected(client, readonly=False))
             if uid is None or uid not in client.fetch([uid], ["UID"]):
                 return False
             if client.has_capability("UIDPLUS"):
@@ -169,7 +169,7 @@ class ImapMailbox:
 
     def _examined(self, client: _ImapClient) -> tuple[int, dict[int, int]]:
         """Return the folder's UIDVALIDITY, and each mail's UID with its size; nothing changes by it."""
-        said = client.select_folder(self._folder, readonly=True)
+        said = self._selected(client, readonly=True)
         sizes = client.fetch("1:*", [_SIZE]) if said.get(b"EXISTS") else {}
         return int(said.get(b"UIDVALIDITY", 0)), {uid: _number(one) for uid, one in sizes.items()}
 
@@ -199,11 +199,8 @@ class ImapMailbox:
                     yield client
                     with suppress(IMAPClientError, OSError):
                         client.logout()
-        except IMAPClientAbortError as error:
-            raise account.unreadable(error) from None
-        except IMAPClientError as error:
-            raise self._refused(error) from None
-        except (OSError, ValueError, LookupError, TypeError) as error:  # it fails in many ways on what is no IMAP
+        except (IMAPClientError, OSError, ValueError, LookupError, TypeError) as error:
+            # The libraries fail in many ways on what is no IMAP, and show what they failed on.
             raise account.unreadable(error) from None
 
     def _log_in(self, client: _ImapClient) -> None:
@@ -228,16 +225,19 @@ class ImapMailbox:
                 not_now, not_us = (bool(sign.search(words)) for sign in (_NOT_NOW, _NOT_US))
                 raise self._account.refused(words, not_now=not_now, not_us=not_us) from None
 
-    def _refused(self, error: Exception) -> ConfigInvalid:
-        return ConfigInvalid(
-            Text(
-                "The IMAP server refused the folder {folder} ({words}).",
-                folder=self._folder,
-                words=foreign_text(_words(error)),
-            ),
-            where=self._account.server.where,
-            next_step=Text("Check edi.mailbox: the folder stands behind the port, as in imaps://host:993/INBOX."),
-        )
+    def _selected(self, client: _ImapClient, *, readonly: bool) -> Mapping[bytes, Any]:
+        try:
+            said: Mapping[bytes, Any] = client.select_folder(self._folder, readonly=readonly)
+        except IMAPClientAbortError:
+            raise
+        except IMAPClientError as error:
+            words = foreign_text(_words(error))
+            raise ConfigInvalid(
+                Text("The IMAP server refused the folder {folder} ({words}).", folder=self._folder, words=words),
+                where=self._account.server.where,
+                next_step=Text("Check edi.mailbox: the folder stands behind the port, as in imaps://host:993/INBOX."),
+            ) from None
+        return said
 
 
 def _number(answer: Mapping[bytes, Any]) -> int:

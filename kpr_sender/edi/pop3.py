@@ -168,7 +168,7 @@ class Pop3Mailbox:
                     self._log_in(session)
                 with cut_off(connection, SESSION_SECONDS, account.stopped):
                     yield session
-                    if session.sock is not None:
+                    if session.sock is not None:  # poplib has none after QUIT
                         session.quit()
         except (OSError, poplib.error_proto) as error:
             raise self._unreadable(error) from None
