@@ -28,6 +28,7 @@ ROUNDS: Final = 50
 ROUNDS_IN_POSTGRES: Final = 1
 ROUNDS_OF_PERSONS: Final = 10
 PARTS_NIGHTLY: Final = 20  # of as many rounds each
+PARTS_POSTGRES: Final = 5
 DONE, PUBLISHED, LOCKED = 0, 80, 87
 WAITS: Final = 60.0  # seconds at most
 _rounds: Final = itertools.count()
@@ -191,7 +192,7 @@ def test_g1_twenty_persons_at_once_all_night(town: Town, scene: Scene, part: int
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("part", range(scaled(PARTS_NIGHTLY)))
+@pytest.mark.parametrize("part", range(scaled(PARTS_POSTGRES)))
 @pytest.mark.parametrize("scene", [CRON, *SCENES], ids=str)
 def test_g1_in_postgresql_all_night(town: Town, own_postgres: Database, scene: Scene, part: int) -> None:
     del part

@@ -96,8 +96,10 @@ def test_the_engine_broken_at_some_statements_loses_nothing_and_sends_nothing_tw
 def test_the_engine_broken_at_every_statement_loses_nothing_and_sends_nothing_twice(
     on: Stage, postgres: Database, boss: psycopg.Connection[Any], scene: Scene, how: Break, part: int
 ) -> None:
+    """Each statement in one of the ways, by turns: in each of them it would be some hours."""
     last, counts = _last(OnStage(on, scene), scene, postgres, boss), Counts()
-    for number in range(1 + part, last + 1, _PARTS * stride()):
+    ways = list(Break)
+    for number in range(1 + ways.index(how) + len(ways) * part, last + 1, len(ways) * _PARTS * stride()):
         break_at(OnStage(on, scene), _new(postgres), boss, how, [number], counts)
     _judge(how, counts)
 

@@ -41,6 +41,7 @@ STEPS: Final = 20
 EXAMPLES: Final = 500
 EXAMPLES_POSTGRES: Final = 6
 PARTS: Final = 10
+EXAMPLES_POSTGRES_NIGHTLY: Final = 200
 EXAMPLES_NIGHTLY: Final = 20_000
 PARTS_NIGHTLY: Final = 100
 
@@ -226,4 +227,4 @@ def test_g1_to_g5_hold_in_postgresql_all_night(
     on: Stage, postgres: Database, part: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with in_postgres(postgres) as journal:
-        play(on, scaled(EXAMPLES // PARTS), monkeypatch, journal, "PostgreSQL: ")
+        play(on, scaled(EXAMPLES_POSTGRES_NIGHTLY // PARTS), monkeypatch, journal, "PostgreSQL: ")
