@@ -19,6 +19,7 @@ import pytest
 
 from kpr_sender.errors import ConfigInvalid, InternalError, JournalUnwritable
 from kpr_sender.journal import connection, schema
+from kpr_sender.journal.port import Journal
 from kpr_sender.journal.rows import time_of, time_text
 from kpr_sender.journal.sqlite import SqliteJournal
 from kpr_sender.model import Environment, MessageType
@@ -308,26 +309,25 @@ def test_a_folder_that_cannot_be_made_is_refused_in_words(tmp_path: Path) -> Non
         open_journal(tmp_path / "file" / "j.db")
 
 
-def test_threads_share_one_journal(tmp_path: Path) -> None:
-    with open_journal(tmp_path / "j.db") as journal:
-        failed: list[BaseException] = []
+def test_threads_share_one_journal(journal: Journal) -> None:
+    failed: list[BaseException] = []
 
-        def work(year: int) -> None:
-            try:
-                for shipment in journal.create(new_submission(str(year), year=year)).shipments:
-                    journal.begin_publish(shipment.msg_id)
-                    journal.end_publish(shipment.msg_id, Cause.ACCEPTED, evidence={}, error=None)
-                    journal.submissions()
-            except BaseException as error:  # noqa: BLE001 -- handed to the test
-                failed.append(error)
+    def work(year: int) -> None:
+        try:
+            for shipment in journal.create(new_submission(str(year), year=year)).shipments:
+                journal.begin_publish(shipment.msg_id)
+                journal.end_publish(shipment.msg_id, Cause.ACCEPTED, evidence={}, error=None)
+                journal.submissions()
+        except BaseException as error:  # noqa: BLE001 -- handed to the test
+            failed.append(error)
 
-        threads = [threading.Thread(target=work, args=(year,)) for year in range(2000, 2010)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert failed == []
-        assert len(journal.submissions()) == 10
+    threads = [threading.Thread(target=work, args=(year,)) for year in range(2000, 2010)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert len(journal.submissions()) == 10
 
 
 def test_of_two_that_publish_the_same_at_once_one_does(tmp_path: Path) -> None:
@@ -354,18 +354,17 @@ def test_of_two_that_publish_the_same_at_once_one_does(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:This process.*is multi-threaded:DeprecationWarning")
-def test_a_forked_child_may_not_use_its_parents_journal(tmp_path: Path) -> None:
-    with open_journal(tmp_path / "j.db") as journal:
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                journal.submissions()
-            except InternalError:
-                code = 0
-            finally:
-                os._exit(code)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+def test_a_forked_child_may_not_use_its_parents_journal(journal: Journal) -> None:
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            journal.submissions()
+        except InternalError:
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_the_schema_names_what_the_program_knows(tmp_path: Path) -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
@@ -12,11 +16,13 @@ import pytest
 
 from kpr_sender.errors import AlreadySubmitted, InternalError
 from kpr_sender.journal.postgres import PostgresJournal
+from kpr_sender.journal.postgres_connection import PostgresStore
 from kpr_sender.journal.sql_journal import SqlJournal
 from kpr_sender.journal.verify_content import check_content
 from kpr_sender.model import Environment, MessageType
-from kpr_sender.states import Cause, ReceiptStatus, ShipmentState
-from tests.helpers.postgres import Database
+from kpr_sender.states import Cause, ImpossibleTransition, ReceiptStatus, ShipmentState
+from tests.helpers.postgres import PASSWORD, Database
+from tests.helpers.repository import ROOT
 from tests.journal import builders
 from tests.journal.builders import (
     Clock,
@@ -181,3 +187,64 @@ def test_a_transaction_that_was_committing_is_asked_about(
     cut("after")
     assert in_postgres.begin_publish(msg_id).state is ShipmentState.PUBLISHING
     assert state_of(in_postgres, msg_id) is ShipmentState.PUBLISHING
+
+
+@pytest.mark.nightly
+def test_g1_of_two_that_publish_the_same_at_once_one_does(in_postgres: SqlJournal, postgres: Database) -> None:
+    """Even under one lease, on two connections: one moves it, the other is told that it is moved."""
+    assert isinstance(in_postgres, PostgresJournal)
+    msg_id, lease = created(in_postgres).msg_id, in_postgres._lease
+    with (
+        closing(PostgresStore(postgres.settings(), lease.number, lease.holder)) as store,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        other = PostgresJournal(store, Environment.LOKAL, lease, now=Clock(), who="other", quiet_seconds=0)
+        start = threading.Barrier(2, timeout=30)
+
+        def publish(journal: SqlJournal) -> type[BaseException] | None:
+            start.wait()
+            try:
+                journal.begin_publish(msg_id)
+            except Exception as error:  # noqa: BLE001 - handed to the test
+                return type(error)
+            return None
+
+        for attempt in range(1, 21):
+            assert set(pool.map(publish, (in_postgres, other))) == {None, ImpossibleTransition}
+            back = in_postgres.end_publish(msg_id, Cause.NOT_SENT, evidence={}, error=None)
+            assert back.attempts == attempt
+
+
+_LARGE = """
+import resource, sys
+from pathlib import Path
+from tests.helpers.bus_settings import bus_settings
+from tests.helpers.postgres import settings
+from kpr_sender.journal.postgres_storage import PostgresStorage
+from kpr_sender.settings.secrets import Secret
+from tests.journal.builders import *
+block = bytes(range(256)) * 4096
+def sealed():
+    for _ in range(200):
+        yield block
+url, folder, queue, password = sys.argv[1:]
+given = settings(url, Path(folder) / "journal.db", password=Secret(password))
+journal = PostgresStorage(given, bus_settings(1, receipts_queue=queue), Environment.LOKAL, Clock()).open(who="vakt")
+journal.create(new_submission("small", year=2023))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+new = new_shipment(sealed_bytes=200 * len(block), sealed=sealed())
+journal.create(new_submission(shipments=(new,)))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+journal.close()
+"""
+
+
+@pytest.mark.nightly
+def test_200_mb_are_written_with_flat_memory(own_postgres: Database) -> None:
+    arguments = (own_postgres.url, str(own_postgres.folder), own_postgres.queue, PASSWORD)
+    command = [sys.executable, "-c", _LARGE, *arguments]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout) < 40, "MB of growth"
+    with own_postgres.boss() as boss:
+        assert boss.execute("SELECT max(length(bytes)), count(*) FROM sealed_chunk").fetchone() == (1 << 20, 202)

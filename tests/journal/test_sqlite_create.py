@@ -27,7 +27,6 @@ from tests.journal.builders import (
     in_chunks,
     new_shipment,
     new_submission,
-    open_journal,
     resent,
 )
 
@@ -366,15 +365,14 @@ def test_200_mb_are_written_with_flat_memory(tmp_path: Path) -> None:
     assert not path.with_name("journal.db-wal").exists()
 
 
-def test_sealing_in_one_chunk_or_many_is_the_same(tmp_path: Path) -> None:
-    with open_journal(tmp_path / "j.db") as journal:
-        content = content_of("x", 5000)
-        one, many = (
-            new_shipment(MessageType.KPR_IPL, sealed=in_chunks(content, 5000)),
-            new_shipment(MessageType.KPR_IDE, sealed=in_chunks(content, 1)),
-        )
-        first, second = journal.create(new_submission(shipments=(one, many))).shipments
-        assert first.sealed_sha256 == second.sealed_sha256
+def test_sealing_in_one_chunk_or_many_is_the_same(journal: Journal) -> None:
+    content = content_of("x", 5000)
+    one, many = (
+        new_shipment(MessageType.KPR_IPL, sealed=in_chunks(content, 5000)),
+        new_shipment(MessageType.KPR_IDE, sealed=in_chunks(content, 1)),
+    )
+    first, second = journal.create(new_submission(shipments=(one, many))).shipments
+    assert first.sealed_sha256 == second.sealed_sha256
 
 
 def test_entries_say_what_one_chooses_by_the_newest_first(journal: Journal) -> None:

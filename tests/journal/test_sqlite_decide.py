@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from kpr_sender.errors import LastError, UsageError
@@ -17,7 +15,7 @@ from kpr_sender.states import (
     ReceiptStatus,
     ShipmentState,
 )
-from tests.journal.builders import add_verified, brought_to, open_journal, replayed, state_of
+from tests.journal.builders import add_verified, brought_to, replayed, state_of
 
 S = ShipmentState
 REACHED = tuple(state for state in S if state is not S.CANCELLED)
@@ -71,21 +69,20 @@ def test_what_has_arrived_waits_anew_and_what_has_not_is_as_before_the_first_sen
     assert journal.begin_publish(back.msg_id).attempts == attempts + 1
 
 
-def test_a_receipt_after_a_decision_is_kept_whatever_was_decided(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cause", [Cause.PERSON_ARRIVED, Cause.PERSON_NOT_ARRIVED, Cause.PERSON_CANCELS])
+def test_a_receipt_after_a_decision_is_kept_whatever_was_decided(journal: SqliteJournal, cause: Cause) -> None:
     """A person may err, too: what FHI says later counts for more, and the bytes do not go again."""
-    for cause in (Cause.PERSON_ARRIVED, Cause.PERSON_NOT_ARRIVED, Cause.PERSON_CANCELS):
-        with open_journal(tmp_path / f"{cause.value}.db") as one:
-            msg_id = brought_to(one, S.IN_DOUBT).msg_id
-            if cause is Cause.PERSON_NOT_ARRIVED:
-                one.let_go(msg_id, message_id="another", reason="asked FHI", by="kari")
-            else:
-                one.decide(msg_id, cause, reason="asked FHI", by="kari")
-            receipt = add_verified(one, msg_id, ReceiptStatus.OK, sealed=b"answer")
-            assert receipt is not None
-            assert receipt.problem == ""
-            shipment = one.shipment(msg_id)
-            assert shipment is not None
-            assert (shipment.state, shipment.needs_person) == (S.DELIVERED, False)
+    msg_id = brought_to(journal, S.IN_DOUBT).msg_id
+    if cause is Cause.PERSON_NOT_ARRIVED:
+        journal.let_go(msg_id, message_id="another", reason="asked FHI", by="kari")
+    else:
+        journal.decide(msg_id, cause, reason="asked FHI", by="kari")
+    receipt = add_verified(journal, msg_id, ReceiptStatus.OK, sealed=b"answer")
+    assert receipt is not None
+    assert receipt.problem == ""
+    shipment = journal.shipment(msg_id)
+    assert shipment is not None
+    assert (shipment.state, shipment.needs_person) == (S.DELIVERED, False)
 
 
 @pytest.mark.parametrize(("reason", "by"), [("", "kari"), ("  ", "kari"), ("asked FHI", ""), ("asked FHI", " ")])

@@ -12,8 +12,9 @@ import pytest
 
 from kpr_sender.errors import InternalError
 from kpr_sender.journal import schema
-from kpr_sender.journal.connection import open_to_read, open_to_write
-from kpr_sender.journal.export import lines
+from kpr_sender.journal.connection import open_to_write
+from kpr_sender.journal.port import JournalStorage
+from kpr_sender.journal.sqlite_storage import SqliteStorage
 from kpr_sender.journal.values import NewShipment
 from kpr_sender.journal.verify import verify
 from kpr_sender.model import CertificateName, Certificates, Environment
@@ -28,9 +29,9 @@ _BEGUN_BEFORE = """
 """
 
 
-def sealed_anew(path: Path, **changes: object) -> str:
+def sealed_anew(stored: JournalStorage, **changes: object) -> str:
     """A journal with a pair, the fagmelding sealed twice; its MsgId."""
-    with open_journal(path) as journal:
+    with closing(stored.open(who="vakt")) as journal:
         new = new_submission()
         journal.create(new)
         shipment = again(new.shipments[0])
@@ -43,20 +44,16 @@ def again(new: NewShipment) -> NewShipment:
     return replace(new, certificates=NEXT, sealed_bytes=len(content), sealed=in_chunks(content))
 
 
-def findings(path: Path) -> str:
-    found = verify(path, Environment.LOKAL)
+def findings(stored: JournalStorage) -> str:
+    found = stored.verify()
     assert found is not None
     return "\n".join(one.text for one in found.findings)
 
 
-def test_the_export_has_both_digests_and_the_certificates(tmp_path: Path) -> None:
-    path = tmp_path / "j.db"
-    msg_id = sealed_anew(path)
-    assert findings(path) == ""
-    store = open_to_read(path, Environment.LOKAL)
-    assert store is not None
-    with closing(store):
-        told = list(lines(store))
+def test_the_export_has_both_digests_and_the_certificates(stored: JournalStorage) -> None:
+    msg_id = sealed_anew(stored)
+    assert findings(stored) == ""
+    told = list(stored.export())
     shipment = next(line for line in told if line["kind"] == "shipment" and line["msg_id"] == msg_id)
     created, resealed = (line for line in told if line["kind"] == "event" and line["msg_id"] == msg_id)
     assert (created["what"], resealed["what"], resealed["why"]) == ("created", "resealed", "Another certificate.")
@@ -78,15 +75,14 @@ def test_the_export_has_both_digests_and_the_certificates(tmp_path: Path) -> Non
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_another_shipment_or_half_of_it_changes_nothing(tmp_path: Path, changes: dict[str, object]) -> None:
-    path = tmp_path / "j.db"
+def test_another_shipment_or_half_of_it_changes_nothing(stored: JournalStorage, changes: dict[str, object]) -> None:
     with pytest.raises(InternalError):
-        sealed_anew(path, **changes)
-    with open_journal(path) as journal:
+        sealed_anew(stored, **changes)
+    with closing(stored.open(who="vakt")) as journal:
         first = journal.submissions()[0].shipments[0]
         assert journal.sealed(first.msg_id) == content_of(first.msg_id, 5000)
         assert [event.what for event in journal.events(first.msg_id)] == ["created"]
-    assert findings(path) == ""
+    assert findings(stored) == ""
 
 
 @pytest.mark.parametrize(
@@ -103,10 +99,9 @@ def test_another_shipment_or_half_of_it_changes_nothing(tmp_path: Path, changes:
         (_BEGUN_BEFORE, "sealed anew after it was offered to the bus"),
     ],
 )
-def test_a_history_that_does_not_fit_is_found(tmp_path: Path, tampering: str, text: str) -> None:
-    path = tmp_path / "j.db"
-    sealed_anew(path)
-    with closing(sqlite3.connect(path)) as connection:
+def test_a_history_that_does_not_fit_is_found(stored_in_file: SqliteStorage, tampering: str, text: str) -> None:
+    sealed_anew(stored_in_file)
+    with closing(sqlite3.connect(stored_in_file.settings.path)) as connection:
         guards = connection.execute("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").fetchall()
         for name, _ in guards:
             connection.execute(f"DROP TRIGGER {name}")
@@ -114,7 +109,7 @@ def test_a_history_that_does_not_fit_is_found(tmp_path: Path, tampering: str, te
         for _, sql in guards:
             connection.execute(sql)
         connection.commit()
-    assert text in findings(path)
+    assert text in findings(stored_in_file)
 
 
 def test_a_journal_from_before_goes_on_and_says_that_it_does_not_know(
@@ -155,4 +150,6 @@ def test_a_journal_from_before_goes_on_and_says_that_it_does_not_know(
         assert (shipment.certificates, shipment.hodemelding_sha256) == (None, "")
         journal.begin_publish("m")
         assert journal.shipment("m") == journal.shipment_by_message_id("b")
-    assert findings(path) == ""
+    found = verify(path, Environment.LOKAL)
+    assert found is not None
+    assert found.findings == ()
