@@ -24,6 +24,7 @@ from kpr_sender.model import CertificateName, Certificates, Envelope, Environmen
 from kpr_sender.states import CAUSE_OF_STATUS, Cause, ReceiptStatus
 
 _LAST_YEAR: Final = 2024
+_NOTHING_SUBMITTED: Final = 89
 _SEALED: Final = os.urandom(4_000)
 _COMMON: Final = """\
 environment = "lokal"
@@ -39,7 +40,7 @@ _CERTIFICATES: Final = Certificates(CertificateName("e" * 40, "01"), Certificate
 
 
 def make(folder: Path, municipalities: int, years: int) -> None:
-    """Write the fleet file, and a journal for each municipality in which every year is delivered."""
+    """Write the fleet file, and a journal for each municipality, with so many years that are delivered."""
     text = [_COMMON]
     for number in range(municipalities):
         name = f"{1000 + number}"
@@ -51,7 +52,8 @@ def make(folder: Path, municipalities: int, years: int) -> None:
         place.mkdir(parents=True)
         clock = lambda: datetime.now(UTC)  # noqa: E731 - a clock
         with SqliteJournal.open(place / "journal.db", Environment.LOKAL, now=clock, who="bench") as journal:
-            for year in range(_LAST_YEAR - years + 1, _LAST_YEAR + 1):
+            late = number % 2  # half of them have not handed in this year
+            for year in range(_LAST_YEAR - years + 1 - late, _LAST_YEAR + 1 - late):
                 _deliver(journal, name, year, 600_000 + number)
     (folder / "fleet.toml").write_text("\n".join(text), "utf-8")
 
@@ -115,7 +117,7 @@ def timed(folder: Path) -> float:
             began = time.perf_counter()
             code = run(["--json", "--env", "lokal", "--config", str(folder / "fleet.toml"), "fleet", "status"])
             took = time.perf_counter() - began
-        if code:
+        if code != _NOTHING_SUBMITTED:
             raise RuntimeError(printed.getvalue()[:2_000])
     return took
 

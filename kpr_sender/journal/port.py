@@ -62,6 +62,9 @@ class JournalView(Protocol):
     def entries(self) -> tuple[SubmissionEntry, ...]:
         """Return what one chooses by among all submissions, the newest first; far quicker than ``submissions``."""
 
+    def perhaps_open(self) -> frozenset[str]:
+        """Return the ids of the submissions of which more may be known than that all is delivered; far quicker."""
+
     def by_payloads(
         self,
         *,

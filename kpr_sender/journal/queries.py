@@ -48,6 +48,11 @@ class SqlView:
         with self._store.reading() as connection:
             return tuple(map(rows.entry_of, connection.execute(sql.SUBMISSION_ENTRIES)))
 
+    def perhaps_open(self) -> frozenset[str]:
+        """Return the ids of the submissions of which more may be known than that all is delivered."""
+        with self._store.reading() as connection:
+            return frozenset(row["submission_id"] for row in connection.execute(sql.PERHAPS_OPEN))
+
     def by_payloads(
         self,
         *,

@@ -23,6 +23,14 @@ SUBMISSION_IDS: Final = "SELECT submission_id FROM submission ORDER BY sequence 
 SUBMISSION_ENTRIES: Final = """
     SELECT submission_id, kommunenummer, bydel, year, replaces FROM submission ORDER BY sequence DESC
 """
+# Those of which ``result.error_of`` may say something, and some more.
+PERHAPS_OPEN: Final = """
+    SELECT submission_id FROM shipment WHERE state <> 'delivered' OR needs_person <> 0
+    UNION SELECT submission_id FROM kept
+    UNION SELECT submission_id FROM shipment JOIN receipt ON receipt.msg_id = shipment.msg_id WHERE errors <> '[]'
+    UNION SELECT submission_id FROM shipment JOIN known_msg_id USING (shipment_id)
+      JOIN event ON event.msg_id = known_msg_id.msg_id WHERE what = 'receipt-unknown'
+"""
 # Whichever HER-id it was sent from: that is configuration, and configuration is corrected (promise G1).
 LATEST_SUBMISSION: Final = """
     SELECT submission_id FROM submission

@@ -346,7 +346,8 @@ def look_up(journal: JournalView, submission_id: str | None, settings: Settings)
         replaced = {one.replaces for one in entries}
         if of_year := next((one for one in entries if one.year == year), None):
             return journal.submission(of_year.submission_id)
-        last = (journal.submission(one.submission_id) for one in entries if one.submission_id not in replaced)
+        left = journal.perhaps_open() - replaced if entries else frozenset()
+        last = (journal.submission(one.submission_id) for one in entries if one.submission_id in left)
         return next((one for one in last if one is not None and not _is_over(one)), None)
     found = journal.submission(submission_id)
     if found is None and (shipment := journal.shipment(plain_id(submission_id))) is not None:

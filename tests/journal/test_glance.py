@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from kpr_sender.journal.port import JournalView
 from kpr_sender.journal.sql_journal import SqlJournal
 from kpr_sender.journal.sqlite_storage import SqliteStorage
 from kpr_sender.model import Environment, MessageType, Submission
+from kpr_sender.result import error_of
 from kpr_sender.settings.journal import JournalSettings
 from kpr_sender.states import Cause, ReceiptStatus, ShipmentState
 from tests.journal.builders import (
@@ -37,6 +39,8 @@ def _require_same(journal: SqlJournal) -> None:
         found = journal.submission(entry.submission_id)
         assert found is not None
         assert glance.submission(entry.submission_id) == found
+        over = error_of(found, overdue_after=math.inf, at=found.created_at) is None
+        assert over or entry.submission_id in journal.perhaps_open()
         for shipment in found.shipments:
             assert glance.events(shipment.msg_id) == journal.events(shipment.msg_id) != ()
 
@@ -44,6 +48,16 @@ def _require_same(journal: SqlJournal) -> None:
 @pytest.mark.parametrize("state", sorted(set(ShipmentState) - {ShipmentState.CANCELLED}))
 def test_it_says_the_same_in_each_state(journal: SqlJournal, state: ShipmentState) -> None:
     brought_to(journal, state)
+    _require_same(journal)
+
+
+def test_what_is_delivered_and_no_more_is_over(journal: SqlJournal) -> None:
+    for half in journal.create(new_submission()).shipments:
+        journal.begin_publish(half.msg_id)
+        journal.end_publish(half.msg_id, Cause.ACCEPTED, evidence={}, error=None)
+        assert journal.perhaps_open() == {"2024-aaaa0001"}
+        add_verified(journal, half.msg_id, ReceiptStatus.OK, sealed=half.msg_id.encode())
+    assert journal.perhaps_open() == frozenset()
     _require_same(journal)
 
 
