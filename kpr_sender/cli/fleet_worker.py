@@ -25,10 +25,12 @@ from kpr_sender.tasks.port import WorkPlan
 from kpr_sender.texts import Text, listed
 
 _COMMAND: Final = "send"
-_WHAT_IS_THERE: Final = "0"
-"""How long a look waits for receipts where nobody asks for more: the next look is soon, and others have their turn.
+_SHORT_WAIT: Final = "5s"
+"""How long a look waits for receipts where nobody asks for more: what is there comes in that time, also over a slow
+network, and the next look is soon.
 
-A run that waited would have the journal all that time, and a person could decide nothing.
+A run that waited longer would have the journal all that time, so that a person could decide nothing, and a place of the
+worker's.
 """
 
 
@@ -105,7 +107,7 @@ class _AtWork:
 
     def look(self, queue: str, wait: str | None) -> None:
         """Look after the municipalities of a queue, one after another: each as ``fleet send`` does."""
-        seconds = wait if wait is not None and _is_duration(wait) else _WHAT_IS_THERE
+        seconds = wait if wait is not None and _is_duration(wait) else _SHORT_WAIT
         arguments = (_COMMAND, "--wait-for-files", "--wait", seconds)
         for one in self.queues.get(queue, ()):
             run = look_after(

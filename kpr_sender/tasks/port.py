@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 Look = Callable[[str, str | None], object]
-"""Looks after the municipalities of a receipts queue, and waits for receipts so long, or takes what is there; it raises
+"""Looks after the municipalities of a receipts queue, and waits for receipts so long, or for a moment; it raises
 nothing."""
 
 

@@ -61,7 +61,7 @@ _KEPT_HOURS: Final = 24
 _POOL_SECONDS: Final = 10.0
 _MINUTE: Final = 60
 
-for _name in ("procrastinate", "psycopg.pool"):  # their lines name arguments and addresses; what matters we say
+for _name in ("procrastinate", "psycopg"):  # their lines name arguments and addresses; what matters we say
     logging.getLogger(_name).addHandler(logging.NullHandler())
     logging.getLogger(_name).propagate = False
 

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -21,6 +22,14 @@ from tests.helpers.fleet import Fleet, fleet
 from tests.helpers.postgres import PASSWORD, Database
 from tests.proofs.machines_play import country
 
+_DOES_SOMETHING = """
+    SELECT 1 FROM kpr_tasks.procrastinate_jobs
+    WHERE status = 'doing' AND worker_id = (SELECT min(id) FROM kpr_tasks.procrastinate_workers)
+"""
+_LEFT_BEHIND = """
+    SELECT 1 FROM kpr_tasks.procrastinate_jobs
+    WHERE status = 'doing' AND worker_id NOT IN (SELECT id FROM kpr_tasks.procrastinate_workers)
+"""
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -161,7 +170,7 @@ def test_a_worker_whose_server_is_gone_ends_with_73_and_the_next_one_goes_on(
 
 
 @pytest.mark.nightly
-def test_a_worker_waits_for_no_receipt_so_that_others_and_a_person_have_their_turn(
+def test_a_worker_waits_for_receipts_so_shortly_that_others_and_a_person_have_their_turn(
     tmp_path: Path, own_postgres: Database, command: Command
 ) -> None:
     ensure_pki(tmp_path, now=datetime.now(UTC))
@@ -184,3 +193,33 @@ def test_a_worker_waits_for_no_receipt_so_that_others_and_a_person_have_their_tu
             status = json.loads(command("--json", *one, "status")[1])
             said = ("--not-arrived", "--reason", "FHI has it not", "--by", "Kari Vakt", "--yes")
             until(lambda: command(*one, "resolve", status["shipments"][0]["msg_id"], *said)[0] != 87)
+
+
+@pytest.mark.nightly
+def test_after_a_worker_was_killed_each_municipality_is_looked_after_again_within_two_minutes(
+    tmp_path: Path, own_postgres: Database, command: Command
+) -> None:
+    """With the settings as they are: a look a minute, and a worker counts as silent after half of one."""
+    ensure_pki(tmp_path, now=datetime.now(UTC))
+    with country(tmp_path, own_postgres, tmp_path, 4) as land, own_postgres.boss() as boss:
+        made = Fleet(land.fleet_file(tmp_path / "own").parent)
+        made.path.write_text(made.path.read_text("utf-8").replace('every = "10s"\n', ""), "utf-8")
+        assert command(*options(made), "--municipality", land.names[0], "journal", "migrate")[0] == 0
+
+        def holds(statement: str) -> bool:
+            return bool(boss.execute(statement.encode()).fetchall())
+
+        with worker(made, "--jobs", "2") as killed, worker(made, "--jobs", "2") as other:
+            begun(killed)
+            begun(other)
+            until(lambda: holds("SELECT 1 FROM lease HAVING count(since) = 4"))
+            ends = time.monotonic() + 120
+            while not holds(_DOES_SOMETHING):
+                assert time.monotonic() < ends, "it takes no task"
+            killed.kill()
+            boss.execute("CREATE TABLE killed AS SELECT clock_timestamp() AS at")
+            ends = time.monotonic() + 120
+            while not holds("SELECT 1 FROM lease, killed HAVING bool_and(since > at)"):
+                assert time.monotonic() < ends, "one of them was left alone"
+                time.sleep(0.1)
+            until(lambda: not holds(_LEFT_BEHIND))

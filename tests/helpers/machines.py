@@ -128,7 +128,7 @@ class Road:
             self._ends.add(other)
             cut = random.randint(0, self.cut_within) if random.random() < self.cut_share else None
             await asyncio.gather(self._carry(reader, other, cut, writer), self._carry(back, writer, None, other))
-        except OSError:
+        except (OSError, asyncio.CancelledError):  # cancelled with the forwarder; asyncio would say so aloud
             pass
         finally:
             for end in (writer, other):
