@@ -17,6 +17,7 @@ from kpr_sender.cms.port import Decrypter
 from kpr_sender.cms.read import Policy
 from kpr_sender.ebxml import answers, read_mail, signature
 from kpr_sender.ebxml.answers import Answer, Correspondence, PayloadMessage
+from kpr_sender.ebxml.canonical import MAX_BYTES
 from kpr_sender.ebxml.content import open_payload
 from kpr_sender.ebxml.envelope import SignedReference
 from kpr_sender.ebxml.read_mail import NotEbxml
@@ -27,6 +28,8 @@ from kpr_sender.registry.latest import LatestCounterpart
 _MAIL: Final = re.compile(rb"(?:From [^\n]*\n)?[A-Za-z][A-Za-z0-9-]{0,70}:")
 _KEPT: Final = ("MIME-Version", "SOAPAction", "Content-Type", "Content-Transfer-Encoding", "In-Reply-To", "References")
 """What a stored mail has of its headers: what it is read by, and nothing of who carried it."""
+_ENVELOPE: Final = 2 * MAX_BYTES
+"""Bytes of a mail of ours in which its envelope is, in base64: the first part."""
 _EMPTY_LINE: Final = re.compile(rb"\r?\n\r?\n")
 
 
@@ -47,16 +50,13 @@ def stored_form(raw: bytes) -> bytes:
 
 def own_references(body: bytes, content_type: str) -> tuple[SignedReference, ...]:
     """Return what the envelope of a mail of ours signs, from its stored body; nothing where that cannot be read."""
-    mail = read_mail.read(b"Content-Type: %s\r\n\r\n%s" % (content_type.encode("ascii"), body), _OWN)
+    mail = read_mail.read(b"Content-Type: %s\r\n\r\n%s" % (content_type.encode("ascii"), body[:_ENVELOPE]))
     if isinstance(mail, NotEbxml) or mail.soap is None:
         return ()
     try:
         return signature.references(mail.soap.body)
     except MessageRefused:
         return ()
-
-
-_OWN: Final = read_mail.MailBounds(max_bytes=2_000_000_000)
 
 
 @dataclass(frozen=True, slots=True)
