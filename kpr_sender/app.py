@@ -6,7 +6,6 @@ Bus, keys and receipts are imported when they are first used: a run that has not
 from __future__ import annotations
 
 import getpass
-import math
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -28,16 +27,16 @@ from kpr_sender.journal.configured import configured_storage
 from kpr_sender.journal.port import Journal, JournalStorage
 from kpr_sender.journal.session import Closing, CriticalSection, JournalSession
 from kpr_sender.keys.port import Keys
-from kpr_sender.logins import Attempt, Login, RefusedLogins
-from kpr_sender.model import Environment, Submission
+from kpr_sender.logins import RefusedLogins
+from kpr_sender.model import Environment, Submission, Transport
 from kpr_sender.operator import testpersons
 from kpr_sender.outbound.publish import Publisher
 from kpr_sender.outbound.submit import Submitter
 from kpr_sender.profiles import admit, load
-from kpr_sender.registry.configured import Registers, age_for_sending, open_registry
+from kpr_sender.registry.configured import Registers
 from kpr_sender.registry.counterpart_checks import require_one_environment
 from kpr_sender.registry.latest import LatestCounterpart
-from kpr_sender.registry.port import AddressRegistry, Registry
+from kpr_sender.registry.port import AddressRegistry
 from kpr_sender.report import Report
 from kpr_sender.settings.exposure import require_unexposed
 from kpr_sender.settings.values import ReceiptSender, Settings
@@ -49,9 +48,6 @@ if TYPE_CHECKING:
 
     from kpr_sender.inbound.listen import Listener
     from kpr_sender.inbound.receipt import ReceiptHandler
-    from kpr_sender.operator.certificates import CertificateInUse
-    from kpr_sender.operator.look_up import LookedUp
-    from kpr_sender.operator.self_check import Check, CheckContext, CheckResult
     from kpr_sender.outbound.reseal import Resealer
 
 
@@ -107,114 +103,6 @@ def own_keys(settings: Settings, *, now: Callable[[], datetime] = utc_now) -> Ke
     return ConfiguredKeys(settings, RefusedLogins(journal_storage(settings).document("logins"), now).attempt)
 
 
-def run_checks(
-    settings: Settings,
-    *,
-    keys: Keys | None = None,
-    now: Callable[[], datetime] = utc_now,
-    max_seconds: float = math.inf,
-    checks: tuple[Check, ...] | None = None,
-) -> Iterator[CheckResult]:
-    """Carry out self-checks, all where none are named, and yield each result as soon as it is known.
-
-    Args:
-        settings: What is checked.
-        keys: Other keys than the configured ones.
-        now: The clock.
-        max_seconds: Bound on all together.
-        checks: Rows of ``self_check.CHECKS``.
-    """
-    from kpr_sender.operator.self_check import CHECKS, carry_out
-
-    # Whoever asks whether it works wants each login tried; but once, since a token counts every wrong PIN.
-    attempt = RefusedLogins(journal_storage(settings).document("logins"), now, anyway=True).attempt
-    asked = replace(settings, registry=replace(settings.registry, max_age=0.0, stale_for=0.0))  # an answer proves today
-
-    def registry(observe: Observer) -> Registry:
-        return open_registry(asked, now=now, observe=observe, attempt=attempt)
-
-    context = _check_context(settings, now, attempt, registry, keys)
-    return carry_out(CHECKS if checks is None else checks, context, max_seconds=max_seconds)
-
-
-def certificates_in_use(
-    settings: Settings, *, now: Callable[[], datetime], observe: Observer
-) -> tuple[CertificateInUse, ...]:
-    """Collect all certificates that are used: ours, FHI's where a send would take them from, and the bus's.
-
-    Args:
-        settings: Whose.
-        now: The clock.
-        observe: Called with what a person should know beside them.
-
-    Raises:
-        ConfigInvalid: The authorities that the configuration names cannot be read.
-    """
-    from kpr_sender.operator.self_check import in_use
-
-    attempt = RefusedLogins(journal_storage(settings).document("logins"), now).attempt
-
-    def registry(observe: Observer) -> Registry:
-        return open_registry(settings, now=now, observe=observe, max_age=age_for_sending(settings), attempt=attempt)
-
-    return in_use(replace(_check_context(settings, now, attempt, registry), observe=observe))
-
-
-def look_up(
-    settings: Settings, our_her_id: int, their_her_id: int, *, now: Callable[[], datetime] = utc_now
-) -> LookedUp:
-    """Ask the configured register, once, for our tjenestested and FHI's; for whoever sets a configuration up.
-
-    Args:
-        settings: Which register, and how to log in.
-        our_her_id: Our level 2.
-        their_her_id: FHI's.
-        now: The clock.
-
-    Raises:
-        KprError: The configuration mixes environments (promise G7), or the register gives no answer.
-    """
-    from kpr_sender.operator.look_up import look_up as asked
-    from kpr_sender.registry.configured import remote_register
-
-    require_one_environment(load(settings.report.year), settings)
-    return asked(remote_register(settings, now), our_her_id, their_her_id)
-
-
-def _check_context(
-    settings: Settings,
-    now: Callable[[], datetime],
-    attempt: Attempt,
-    registry: Callable[[Observer], Registry],
-    keys: Keys | None = None,
-) -> CheckContext:
-    from kpr_sender.bus.probe import Probe, shake_hands
-    from kpr_sender.keys.configured import ConfiguredKeys, load
-    from kpr_sender.notify import configured as notify
-    from kpr_sender.operator.self_check import CheckContext
-    from kpr_sender.registry.client import clock_ahead_of_us
-
-    def log_in() -> Probe:
-        with attempt(Login.to_bus(settings.bus)):
-            return Probe(settings.bus)
-
-    return CheckContext(
-        settings=settings,
-        now=now,
-        journal=journal_storage(settings, now=now),
-        keys=keys or ConfiguredKeys(settings, attempt),
-        load_key=lambda source: load(source, attempt),
-        trust=lambda observe: trust(settings, observe),
-        registry=registry,
-        register_clock=lambda: clock_ahead_of_us(settings.registry, now),
-        shake_hands=lambda: shake_hands(settings.bus),
-        log_in=log_in,
-        notifier=lambda: notify.notifier(settings),
-        pinger=lambda: notify.pinger(settings),
-        metrics_file=lambda: notify.metrics_file(settings),
-    )
-
-
 class App:
     """One environment's adapters, connected. Each is made when it is first used; nothing is opened before.
 
@@ -228,7 +116,7 @@ class App:
     """
 
     def __init__(self, settings: Settings, **given: Unpack[Parts]) -> None:
-        self.settings = settings
+        self.settings, self._configured = settings, settings.transport
         self.profile = load(settings.report.year)
         self.now = given.get("now", utc_now)
         self.monotonic = given.get("monotonic", time.monotonic)
@@ -245,18 +133,38 @@ class App:
         self.section = CriticalSection(self.closing)
         self.storage = journal_storage(settings, now=self.now)
         self._attempt = RefusedLogins(self.storage.document("logins"), self.now).attempt
-        self.registers = Registers(
-            settings,
-            given.get("registry"),
+        self._left: list[Bus] = []
+        self.registers = self._registers()
+        self.copies = ReceiptCopies(settings.journal.receipts_dir, self.observe)
+        self.session = JournalSession(
+            self.storage, self.copies.catch_up, who=self.by, observe=self.observe, finish_pruning=self._finish_pruning
+        )
+
+    def _registers(self) -> Registers:
+        return Registers(
+            self.settings,
+            self._given.get("registry"),
             now=self.now,
             observe=self.observe,
             attempt=self._attempt,
             stopped=self.closing.is_set,
         )
-        self.copies = ReceiptCopies(settings.journal.receipts_dir, self.observe)
-        self.session = JournalSession(
-            self.storage, self.copies.catch_up, who=self.by, observe=self.observe, finish_pruning=self._finish_pruning
-        )
+
+    def go(self, transport: Transport) -> None:
+        """Take the way that a submission goes, from here on; does nothing where it is the present one.
+
+        Raises:
+            ConfigInvalid: That way is not configured, or mixes environments (promise G7).
+        """
+        if transport is self.settings.transport:
+            return
+        other = ways.settings_for(self.settings, transport)
+        require_one_environment(self.profile, other)
+        if (bus := vars(self).pop("bus", None)) is not None:
+            bus.detach()
+            self._left.append(bus)
+        vars(self).pop("receipt_handler", None)
+        self.settings, self.registers = other, self._registers()
 
     def _finish_pruning(self, journal: Journal) -> None:
         from kpr_sender.operator.retention import finish
@@ -286,9 +194,11 @@ class App:
         """
         if self.settings.environment is Environment.PRODUKSJON:
             require_unexposed(self.settings)
+        self.go(self._configured)
         return Submitter(
             journal=self.session.opened(),
             settings=self.settings,
+            go=self.go,
             profile=self.profile,
             registry=lambda: self.registers.for_sending,
             directory=lambda: self.registers.directory,
@@ -302,18 +212,22 @@ class App:
             by=by or self.by,
         )
 
-    def resender(self) -> Resealer:
-        """Return what lets a shipment's content go again. Opens the journal."""
-        return self.submitter("").resealer()
+    def resender(self, transport: Transport) -> Resealer:
+        """Return what lets a shipment's content go again, that way. Opens the journal."""
+        resealer = self.submitter("").resealer()
+        self.go(transport)
+        return resealer
 
-    def publisher(self) -> Publisher:
-        """Return what publishes sealed shipments. Opens the journal."""
+    def publisher(self, transport: Transport | None = None) -> Publisher:
+        """Return what publishes sealed shipments of that way, else of the configured one. Opens the journal."""
+        self.go(transport or self._configured)
         return Publisher(self.session.opened(), self.bus, self.section, self.closing, self.observe)
 
-    def listener(self) -> Listener:
-        """Return what reads our queues until a submission is answered. Opens the journal."""
+    def listener(self, transport: Transport | None = None) -> Listener:
+        """Return what reads our queues, or mailbox, until a submission of that way is answered. Opens the journal."""
         from kpr_sender.inbound.listen import Listener
 
+        self.go(transport or self._configured)
         folder = ways.receipts_folder(
             self.settings, lambda: self.receipt_handler, self.section, self.monotonic, self.now, self.observe
         )
@@ -435,6 +349,8 @@ class App:
         """Close the bus, unless the configured one was never used, and the journal. Safe to call twice."""
         if self._given.get("bus") is not None or "bus" in vars(self):
             self.bus.close()
+        for bus in self._left:
+            bus.close()
         self.session.close()
 
 

@@ -25,7 +25,8 @@ from kpr_sender.inbound.looks import require_reason as require_reason_to_look
 from kpr_sender.journal.admission import require_answered, require_clean, require_reason
 from kpr_sender.journal.port import Journal
 from kpr_sender.journal.values import ReceiptDocument
-from kpr_sender.model import Environment, Shipment, Submission
+from kpr_sender.model import Environment, Shipment, Submission, Transport
+from kpr_sender.operator.other_way import require_other_way
 from kpr_sender.operator.resolve import (
     Case,
     Decision,
@@ -39,7 +40,7 @@ from kpr_sender.operator.resolve import (
     require_reviewable,
     require_unchanged,
 )
-from kpr_sender.outbound.payload_file import named_file, named_files
+from kpr_sender.outbound.payload_file import files_of, named_files
 from kpr_sender.outbound.publish import next_sealed
 from kpr_sender.report import Report
 from kpr_sender.settings import load as load_settings
@@ -152,7 +153,7 @@ class Client:
             if next_sealed(submission) is None:  # what is published already needs no bus, nor the time to load one
                 return self._app.report(submission)
             begun = _attempts(submission)
-            submission, sent = self._app.publisher().publish_all(submission)
+            submission, sent = self._app.publisher(submission.transport).publish_all(submission)
             return self._app.report(submission, sent, _attempts(submission) - begun)
 
     def _require_answered(self, submission_id: str) -> None:
@@ -204,7 +205,7 @@ class Client:
                 raise nothing_submitted(self.settings.report.year, self.settings.journal.place)
             from kpr_sender.inbound.listen import obstacles_noted
 
-            listener, asked = self._app.listener(), {"reason": reason.strip(), "by": by.strip()}
+            listener, asked = self._app.listener(found.transport), {"reason": reason.strip(), "by": by.strip()}
             with obstacles_noted(journal, found):
                 anyway = listener.ask(found, **asked, emptied=emptied) if look_anyway else ()
                 text, details = Text("Looking for FHI's receipts."), {"timeout": int(timeout)}
@@ -359,25 +360,28 @@ class Client:
         reason: str,
         by: str = "",
         again: bool = False,
+        transport: Transport | None = None,
         seen: Case | None = None,
     ) -> Report:
         """Let a person send one half's content again: after a fault, a rejection, or before the bus ever had it.
 
-        It is sealed anew, as configured and registered now; ``submit`` publishes it. Never touches the bus. The file
-        is the very one that was sent; the configured one where none is given. All else is as for ``resolve``.
+        It is sealed anew, as configured and registered now; ``submit`` publishes it. The file is the very one that was
+        sent; the configured one where none is given. With ``transport`` all of the pair that waits goes that way. All
+        else is as for ``resolve``.
 
         Raises:
             UsageError: It is not to be sent again, or not in this way, or something has happened since.
-            InputMissing: The file is missing.
-            InputRefused: It is another file than the one that was sent.
+            InDoubt, Overdue: A half may be with FHI, so that nothing goes another way.
+            InputMissing, InputRefused: A file is missing, or another than the one that was sent.
             RegistryUnreachable: The register does not answer, and no earlier answer may be used; nothing was sealed.
         """
         with self._deciding(msg_id, seen) as (_, found):
-            require_resendable(found)
+            halves = require_resendable(found) if transport is None else require_other_way(found, transport)
             require_once(found, again=again)
-            path = named_file(self.settings, found.shipment.type, file)
-            shipment = self._app.resender().resend(found.shipment, path, reason=reason, by=by.strip() or self._app.by)
-            return self._decided(found, shipment, Text("send again"))
+            files = files_of(self.settings, halves, file)
+            resender = self._app.resender(transport or found.shipment.transport)
+            sealed = resender.resend(files, reason=reason, by=by.strip() or self._app.by)
+            return self._decided(found, sealed[0], Text("send again"))
 
     @contextmanager
     def _deciding(self, msg_id: str, seen: Case | None) -> Iterator[tuple[Journal, Case]]:
@@ -418,10 +422,7 @@ class Client:
             return self._app.report(submission)
 
     def stop(self) -> None:
-        """End what another thread does, for good: its present attempt or message is finished, nothing more begins.
-
-        A wait for receipts ends within a second.
-        """
+        """End what another thread does, within a second and for good: its attempt is finished, nothing more begins."""
         self._app.closing.set()
 
     def stop_after_step(self) -> bool:

@@ -303,6 +303,11 @@ class Shipment(Lifecycle):
     transport: Transport = Transport.AMQP
 
     @property
+    def id_is_sealed(self) -> bool:
+        """Whether its message-id is within its sealed bytes, which then go again under that one alone."""
+        return self.transport is Transport.EDI
+
+    @property
     def msg_ids(self) -> frozenset[str]:
         """Each MsgId that it has or had."""
         return frozenset({self.msg_id, *(one.msg_id for one in self.earlier)})
@@ -385,6 +390,12 @@ class Submission:
     def awaits_answer(self) -> bool:
         """Whether a receipt or a message on the error queue is waited for, for one of the pair."""
         return any(awaits_answer(shipment) for shipment in self.shipments)
+
+    @property
+    def transport(self) -> Transport:
+        """Which way it goes: that of what has not arrived yet; what has arrived may have gone another."""
+        waiting = [one for one in self.shipments if one.state not in ARRIVED]
+        return (waiting or self.shipments)[0].transport
 
     @property
     def own(self) -> tuple[Shipment, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from kpr_sender.events import Observer
 from kpr_sender.inbound.look_memory import LookMemory
 from kpr_sender.logins import Attempt, Login
 from kpr_sender.model import Transport
-from kpr_sender.settings.edi import EdiSettings
+from kpr_sender.settings.edi import UNUSED_HOST, EdiSettings
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
 
@@ -43,6 +43,15 @@ def edi_of(settings: Settings) -> EdiSettings:
             next_step=Text("docs/edi.md says what must be ordered from NHN."),
         )
     return settings.edi
+
+
+def settings_for(settings: Settings, transport: Transport) -> Settings:
+    """Return the configuration with another way; ``ConfigInvalid`` where that way is not configured."""
+    if transport is Transport.EDI:
+        edi_of(settings)
+    elif settings.bus.host == UNUSED_HOST:
+        raise ConfigInvalid(Text("Tjenestebuss is not configured."), where=f"{settings.origin}: bus")
+    return replace(settings, transport=transport)
 
 
 def queues_of(settings: Settings) -> Collection[Source]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kpr_sender.app import run_checks
+from kpr_sender.checking import run_checks
 from kpr_sender.client import Client
 from kpr_sender.errors import AccessRefused, ConfigInvalid, LoginRefused
 from kpr_sender.logins import PAUSE, Login, RefusedLogins, beside

@@ -10,7 +10,8 @@ from typing import Final
 
 import click
 
-from kpr_sender.app import certificates_in_use, journal_storage, run_checks
+from kpr_sender.app import journal_storage
+from kpr_sender.checking import certificates_in_use, run_checks
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import PATH, Invocation, max_wait_option
 from kpr_sender.cli.new_file import new_file, require_new

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
-from kpr_sender.app import certificates_in_use
+from kpr_sender.checking import certificates_in_use
 from kpr_sender.cli import output
 from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.session import connected_sandbox

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from kpr_sender.app import run_checks
+from kpr_sender.checking import run_checks
 from kpr_sender.cli.doctor import ended, shown
 from kpr_sender.cli.invocation import Invocation
 from kpr_sender.cli.session import connected_sandbox

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import click
 
-from kpr_sender.app import run_checks
+from kpr_sender.checking import run_checks
 from kpr_sender.cli import console, output
 from kpr_sender.cli.as_user import OPTION, run_as
 from kpr_sender.cli.invocation import Invocation, Loudness, max_wait_option

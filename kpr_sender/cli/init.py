@@ -318,7 +318,7 @@ class _Interview:
             self.notes += lines
 
     def _entries(self, answers: Answers, journal: Path) -> LookedUp:
-        from kpr_sender.app import look_up  # noqa: PLC0415 - --help needs no parts
+        from kpr_sender.checking import look_up  # noqa: PLC0415 - --help needs no parts
 
         place = self.place
         proposals = {

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from kpr_sender import app, watching
+from kpr_sender import checking, watching
 from kpr_sender.cli import console
 from kpr_sender.cli.invocation import Invocation, Loudness
 from kpr_sender.cli.session import connected_sandbox, logged
@@ -48,7 +48,7 @@ def _follow_up(
 
     def certificates() -> tuple[CertificateInUse, ...]:
         with connected_sandbox(settings) as reached:
-            return app.certificates_in_use(reached, now=lambda: datetime.now(UTC), observe=ignore)
+            return checking.certificates_in_use(reached, now=lambda: datetime.now(UTC), observe=ignore)
 
     def said(text: Text) -> str:
         return invocation.called.completed(say(text))

@@ -18,7 +18,7 @@ from kpr_sender.journal import rows, sql
 from kpr_sender.journal.admission import alarm_open, pruned_away
 from kpr_sender.journal.database import Database, StoredRow, Value
 from kpr_sender.journal.values import CREATED, NewShipment, NewSubmission
-from kpr_sender.model import Shipment
+from kpr_sender.model import Shipment, Transport
 from kpr_sender.states import Cause, Change, HistoryLine, Lifecycle, ShipmentState, Trigger
 from kpr_sender.texts import Text
 
@@ -202,7 +202,9 @@ class Transaction:
         if message_id == row["message_id"]:
             self.apply(row["msg_id"], Cause.PERSON_NOT_ARRIVED, why=why, who=who, same_ids=True)
             return
-        envelope = replace(rows.envelope_of(row["envelope"]), correlation_id=message_id)
+        envelope = rows.envelope_of(row["envelope"])
+        if envelope.transport is Transport.AMQP:  # a mail is sealed anew before it goes: ``Resealer``
+            envelope = replace(envelope, correlation_id=message_id)
         version = {"message_id": message_id, "envelope": rows.envelope_text(envelope)}
         details = _ids(row, version)
         self.apply(row["msg_id"], Cause.PERSON_NOT_ARRIVED, why=why, who=who, evidence=details, version=version)

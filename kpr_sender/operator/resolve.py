@@ -225,14 +225,14 @@ def require_decidable(case: Case, decision: Decision | None = None) -> None:
     )
 
 
-def require_resendable(case: Case) -> None:
-    """Refuse to send again what is not a person's to send again, or only after FHI's word.
+def require_resendable(case: Case) -> tuple[Shipment, ...]:
+    """Return the half that is to be sent again; refuse what is not a person's to, or only after FHI's word.
 
     Raises:
         UsageError: Says what is known of it instead.
     """
     if case.may_be_resent:
-        return
+        return (case.shipment,)
     shipment = case.shipment
     if shipment.pruned_at is not None and Cause.PERSON_RESENDS in open_decisions(shipment, replaced=False):
         raise pruned_away(shipment.msg_id)
@@ -306,7 +306,10 @@ def decide(
     if decision is not Decision.NOT_ARRIVED:
         return journal.decide(msg_id, decision.cause, reason=reason, by=by)
     require_once(case, again=again)
-    return journal.let_go(msg_id, message_id=new_id(), reason=reason, by=by)
+    # An envelope that nobody has answered goes again as it is (HITS 1172 4.2.3.2); else another one is sealed.
+    as_it_is = case.shipment.id_is_sealed and case.shipment.acknowledged_at is None
+    message_id = case.shipment.message_id if as_it_is else new_id()
+    return journal.let_go(msg_id, message_id=message_id, reason=reason, by=by)
 
 
 def require_unchanged(seen: Case, case: Case) -> None:

@@ -19,7 +19,7 @@ from kpr_sender.ebxml.envelope import EbxmlMessage, EbxmlNames, EbxmlParties, Me
 from kpr_sender.ebxml.mail import MailAddresses, PayloadForm, payload_mail, payload_mail_length
 from kpr_sender.ebxml.versions import content_schema
 from kpr_sender.errors import ConfigInvalid, InputRefused
-from kpr_sender.messages.transport import application_properties
+from kpr_sender.messages.transport import SEALED_MESSAGE_ID, application_properties
 from kpr_sender.model import Envelope, Party, Transport
 from kpr_sender.outbound.sealing import Route, Sealed, Unsealed
 from kpr_sender.registry.port import Counterpart, RegisterEntry
@@ -97,12 +97,15 @@ class MailSealing:
             reply_to=message.addresses.reply_to,
             correlation_id=message.msg_id,
             content_type=head["Content-Type"],
-            properties=application_properties(
-                sender_her_id=message.sender.service_her_id,
-                receiver_her_id=message.receiver.service_her_id,
-                at=message.made_at,
-                cpa_id=sent.names.cpa_id,
-            ),
+            properties={
+                **application_properties(
+                    sender_her_id=message.sender.service_her_id,
+                    receiver_her_id=message.receiver.service_her_id,
+                    at=message.made_at,
+                    cpa_id=sent.names.cpa_id,
+                ),
+                SEALED_MESSAGE_ID: message.message_id,
+            },
             transport=Transport.EDI,
         )
         return Sealed(envelope, mail.length, mail.chunks())

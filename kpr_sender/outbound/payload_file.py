@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import BinaryIO, Final, Self
 
 from kpr_sender.errors import InputMissing, InputRefused
 from kpr_sender.messages.splice import splice
-from kpr_sender.model import MessageType, SourceFile
+from kpr_sender.model import MessageType, Shipment, SourceFile
 from kpr_sender.privacy import redact_text
 from kpr_sender.regular_file import NotRegular, open_regular
 from kpr_sender.settings.values import Settings
@@ -160,3 +160,13 @@ def named_file(settings: Settings, message_type: MessageType, named: Path | None
             else Text("Name it on the command line or in {origin}.", origin=settings.origin),
         )
     return path
+
+
+def files_of(settings: Settings, halves: Sequence[Shipment], first: Path | None) -> dict[Shipment, Path]:
+    """Return the file of each half: the one given for the first, else the configured ones.
+
+    Raises:
+        InputMissing: There is none for a half.
+    """
+    given = [first, *(None for _ in halves[1:])]
+    return {half: named_file(settings, half.type, path) for half, path in zip(halves, given, strict=True)}

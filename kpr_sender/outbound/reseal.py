@@ -30,7 +30,7 @@ from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.journal.port import Journal
 from kpr_sender.journal.values import NewShipment
 from kpr_sender.messages.refused import MessageRefused
-from kpr_sender.messages.transport import made_at
+from kpr_sender.messages.transport import SEALED_MESSAGE_ID, made_at
 from kpr_sender.model import CertificateName, MessageType, Shipment, Submission
 from kpr_sender.outbound.build import Builder, Fixed
 from kpr_sender.outbound.payload_file import PayloadFile
@@ -40,6 +40,7 @@ from kpr_sender.states import ShipmentState, may_be_published, was_offered
 from kpr_sender.texts import Text
 
 _WHY: Final = Text("The receiver's certificate for encryption is another now, and the bus has not seen it.")
+_WHY_ENVELOPE: Final = Text("Its envelope was answered, and FHI has not got it: another one is sealed.")
 _WHY_SENDER: Final = Text("The sender's HER-id is configured differently now, and a person let it go again.")
 
 
@@ -52,6 +53,7 @@ class _NewIds:
 
 
 _NEW_IDS: Final[Mapping[ShipmentState, _NewIds]] = {
+    ShipmentState.SEALED: _NewIds(msg_id=False, message_id=True),  # the other way
     ShipmentState.REJECTED: _NewIds(msg_id=True, message_id=True),
     ShipmentState.FAULTED: _NewIds(msg_id=False, message_id=True),
     ShipmentState.CANCELLED: _NewIds(msg_id=False, message_id=False),
@@ -125,44 +127,31 @@ class Resealer:
             raise
         return self.journal.submission(submission.submission_id) or submission
 
-    def resend(self, shipment: Shipment, path: Path, *, reason: str, by: str) -> Shipment:
-        """Seal it anew; the next run publishes it.
+    def resend(self, shipments: Mapping[Shipment, Path], *, reason: str, by: str) -> list[Shipment]:
+        """Seal them anew; the next run publishes them. Nothing is stored before it is clear that all may be.
 
         Args:
-            shipment: What a person may send again.
-            path: Its file.
+            shipments: What a person may send again, each with its file.
             reason: Why, in the person's words.
             by: The person.
 
         Returns:
-            The shipment now: sealed.
+            The shipments now: sealed.
 
         Raises:
-            InputMissing: The file is missing or cannot be read.
+            InputMissing: A file is missing or cannot be read.
             InputRefused: It is another than the one that was sent, or too large now.
             RegistryUnreachable: The register does not answer, and no earlier answer may be used.
             AccessRefused: A key or certificate was refused.
             ConfigInvalid: A key or certificate file is missing.
             JournalUnwritable: The decision could not be stored; nothing has changed.
         """
-        try:
-            file = PayloadFile.hashed(path)
-        except MessageRefused:
-            file = None
-        if file is None or file.sha256 != shipment.payload_sha256:
-            raise InputRefused(
-                Text(
-                    "This is not the {norwegian} that was sent as {msg_id}.",
-                    norwegian=shipment.type.norwegian,
-                    msg_id=shipment.msg_id,
-                ),
-                where=str(path),
-                next_step=Text(
-                    "Name the very file that was sent; a new extract goes with kpr-send send --replaces ID --reason "
-                    "TEXT."
-                ),
-            )
-        new = self.builder(self.counterpart()).anew(shipment, self._new_ids(shipment), file)
+        files = {shipment: _same_file(shipment, path) for shipment, path in shipments.items()}
+        builder = self.builder(self.counterpart())
+        built = {one: builder.anew(one, self._new_ids(one), file) for one, file in files.items()}
+        return [self._let_go(one, new, reason=reason, by=by) for one, new in built.items()]
+
+    def _let_go(self, shipment: Shipment, new: NewShipment, *, reason: str, by: str) -> Shipment:
         sealed = self.journal.resend(shipment.msg_id, new, reason=reason, by=by)
         text = Text(
             "The {norwegian} is sealed anew as {msg_id}, {sealed_bytes:,} bytes.",
@@ -177,11 +166,18 @@ class Resealer:
         change = _NEW_IDS[shipment.state]
         return Fixed(
             msg_id=self.new_id() if change.msg_id else shipment.msg_id,
-            message_id=self.new_id() if change.message_id else shipment.message_id,
+            message_id=self.new_id() if change.message_id or shipment.id_is_sealed else shipment.message_id,
             made_at=self.now() if change.msg_id else made_at(self.journal.envelope(shipment.msg_id).properties),
         )
 
+    def _is_within(self, shipment: Shipment) -> bool:
+        """Tell whether the sealed bytes are those of its present message-id, where they hold one."""
+        properties = self.journal.envelope(shipment.msg_id).properties
+        return properties.get(SEALED_MESSAGE_ID, shipment.message_id) == shipment.message_id
+
     def _is_outdated(self, shipment: Shipment, present: CertificateName) -> bool:
+        if not self._is_within(shipment):
+            return True
         if self._is_from_another(shipment) and is_let_go(self.journal, shipment):
             return True
         if shipment.certificates is not None:
@@ -223,6 +219,8 @@ class Resealer:
         before = self.journal.shipment(new.msg_id)
         if before is not None and self._is_from_another(before):
             why, what = _WHY_SENDER, Text("Our HER-id is {sender_her_id} now", sender_her_id=self.sender_her_id)
+        elif before is not None and not self._is_within(before):
+            why, what = _WHY_ENVELOPE, Text("Its envelope was acknowledged before")
         else:
             why, what = (
                 _WHY,
@@ -260,3 +258,23 @@ def _require_never_offered(shipment: Shipment, present: CertificateName) -> None
             submission_id=shipment.submission_id,
         ),
     )
+
+
+def _same_file(shipment: Shipment, path: Path) -> PayloadFile:
+    try:
+        file = PayloadFile.hashed(path)
+    except MessageRefused:
+        file = None
+    if file is None or file.sha256 != shipment.payload_sha256:
+        raise InputRefused(
+            Text(
+                "This is not the {norwegian} that was sent as {msg_id}.",
+                norwegian=shipment.type.norwegian,
+                msg_id=shipment.msg_id,
+            ),
+            where=str(path),
+            next_step=Text(
+                "Name the very file that was sent; a new extract goes with kpr-send send --replaces ID --reason TEXT."
+            ),
+        )
+    return file

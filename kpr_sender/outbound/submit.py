@@ -25,7 +25,7 @@ from kpr_sender.journal.port import Journal
 from kpr_sender.keys.port import Keys
 from kpr_sender.lifecycle import words_of
 from kpr_sender.messages.refused import MessageRefused
-from kpr_sender.model import MessageType, Shipment, Submission
+from kpr_sender.model import MessageType, Shipment, Submission, Transport
 from kpr_sender.outbound.payload_file import PayloadFile, read_chunks
 from kpr_sender.profiles import Profile
 from kpr_sender.registry.port import AddressRegistry, Counterpart, Directory, RegisterEntry, UnknownParty
@@ -50,6 +50,7 @@ class Submitter:
         registry: Returns where the receiver is looked up; called when something is to be sealed, as are the next three.
         directory: Returns what knows our own entry in the register; None where no register is asked.
         keys: Returns our own keys.
+        go: Takes the way that a submission goes, from here on.
         sealing: Returns what seals for the way that it goes.
         trust: Returns what is required of certificates.
         is_test_person: Whether a national id is on the municipality's own list of test persons.
@@ -62,6 +63,7 @@ class Submitter:
     registry: Callable[[], AddressRegistry]
     directory: Callable[[], Directory | None]
     keys: Callable[[], Keys]
+    go: Callable[[Transport], None]
     sealing: Callable[[], Sealing]
     trust: Callable[[], Trust]
     is_test_person: Callable[[str], bool]
@@ -153,6 +155,7 @@ class Submitter:
         self.observe(Event(EventKind.CONTINUED, text, known.shipments[0].msg_id))
         if not any(may_be_published(shipment) for shipment in known.shipments):
             return known
+        self.go(known.transport)
         return self.resealer().reseal(known, files)
 
     def _check(self, paths: Mapping[MessageType, Path]) -> tuple[CheckReport, dict[MessageType, Payload]]:

@@ -107,8 +107,9 @@ def _by_type(value: object, _base: Path) -> Mapping[MessageType, str]:
     return MappingProxyType({MessageType(name): one.strip() for name, one in value.items()})
 
 
+UNUSED_HOST: Final = "none.invalid"
 _UNUSED_BUS: Final[Mapping[str, object]] = MappingProxyType(
-    {"host": "none.invalid", "username": "none", "password_env": "KPR_NO_BUS"}
+    {"host": UNUSED_HOST, "username": "none", "password_env": "KPR_NO_BUS"}
 )
 """What takes the place of [bus] where a configuration for EDI has none: no connection to it is ever made."""
 

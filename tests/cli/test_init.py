@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from kpr_sender import app
+from kpr_sender import checking
 from kpr_sender.errors import RegistryUnreachable
 from kpr_sender.operator.look_up import LookedUp
 from kpr_sender.registry.port import UnknownParty
@@ -46,7 +46,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(app, "look_up", _unreachable)
+    monkeypatch.setattr(checking, "look_up", _unreachable)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     return tmp_path
 
@@ -56,7 +56,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[S
     """The sandbox's register in the place of Adresseregisteret, which lokal alone may ask."""
     made = municipality(tmp_path_factory.mktemp("kommune"))
     party = dataclasses.replace(EKSEMPEL, name="HALDEN KOMMUNE", service_name="IPLOS", organisation_number=NUMBER)
-    real = app.look_up
+    real = checking.look_up
     with Sandbox(made.folder, sender_her_id=SENDER_HER_ID, municipality=party) as sandbox:
         registry = {"kind": "soap", "url": register_url(sandbox.register_port), "ca_file": str(made.pki.ca)}
         settings = made.configure({"registry": registry}, port=sandbox.port)
@@ -205,7 +205,7 @@ def test_what_adresseregisteret_knows_need_not_be_said_and_is_compared(
     command: Command, home: Path, monkeypatch: pytest.MonkeyPatch,
     registered: Callable[[Settings, int, int], LookedUp],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(app, "look_up", registered)
+    monkeypatch.setattr(checking, "look_up", registered)
     least = ("--service-her-id", "900002", "--user", "kommune", "--kommunenummer", "3101")
 
     code, out, _ = command("--lang", "en", "init", "--env", "validering", *least)
@@ -230,7 +230,7 @@ def test_what_adresseregisteret_knows_need_not_be_said_and_is_compared(
     def unknown(_settings: Settings, ours: int, _theirs: int) -> LookedUp:
         raise UnknownParty.at("https://ws.nhn.no", ours)
 
-    monkeypatch.setattr(app, "look_up", unknown)
+    monkeypatch.setattr(checking, "look_up", unknown)
     code, _, err = command("--lang", "en", "init", "--env", "ar-test", *ALL)
     assert code == 64
     assert "--service-her-id: Adresseregisteret does not know HER-id 900002." in err
@@ -270,7 +270,7 @@ def test_at_a_terminal_what_adresseregisteret_knows_is_proposed_and_another_answ
     command: Command, home: Path, monkeypatch: pytest.MonkeyPatch,
     registered: Callable[[Settings, int, int], LookedUp],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(app, "look_up", registered)
+    monkeypatch.setattr(checking, "look_up", registered)
     typed = ["900002", "kommune", "", "", "", "900003", *[""] * 3, "2025", "3101", *[""] * 5]
     monkeypatch.setattr(sys, "stdin", Terminal("\n".join(typed) + "\n"))
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)

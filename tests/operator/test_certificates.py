@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kpr_sender.app import certificates_in_use
+from kpr_sender.checking import certificates_in_use
 from kpr_sender.errors import AccessRefused, BusUnreachable
 from kpr_sender.operator.certificates import CertificateInUse
 from kpr_sender.operator.check_context import Status

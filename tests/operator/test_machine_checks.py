@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kpr_sender.app import run_checks
+from kpr_sender.checking import run_checks
 from kpr_sender.client import Client
 from kpr_sender.cms.port import Decrypter, Signer
 from kpr_sender.keys.configured import ConfiguredKeys

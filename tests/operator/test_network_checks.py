@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from kpr_sender.app import run_checks
+from kpr_sender.checking import run_checks
 from kpr_sender.operator.self_check import CHECKS, CheckResult, Status
 from tests.helpers import registry_stub
 from tests.helpers.municipality import SENDER_HER_ID

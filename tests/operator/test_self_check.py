@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pytest
 
-from kpr_sender.app import certificates_in_use, run_checks
 from kpr_sender.bus.port import Source
+from kpr_sender.checking import certificates_in_use, run_checks
 from kpr_sender.client import Client
 from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound.look_memory import LookMemory, beside
