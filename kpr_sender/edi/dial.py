@@ -234,19 +234,18 @@ def drain(connected: socket.socket, seconds: float) -> None:
     Raises:
         OSError: The connection has ended; ``TimeoutError`` where it has not got it in time.
     """
-    if sys.platform != "linux":
-        return
-    from fcntl import ioctl  # noqa: PLC0415 - POSIX alone has it
-    from termios import TIOCOUTQ  # noqa: PLC0415 - the same
+    if sys.platform == "linux":
+        from fcntl import ioctl  # noqa: PLC0415 - POSIX alone has it
+        from termios import TIOCOUTQ  # noqa: PLC0415 - the same
 
-    ends, pause = time.monotonic() + seconds, 0.0005
-    while struct.unpack("i", ioctl(connected.fileno(), TIOCOUTQ, b"\0" * 4))[0]:  # Linux calls it SIOCOUTQ: tcp(7)
-        if code := connected.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            raise OSError(code, os.strerror(code))  # what was not taken by then counts as waiting for ever
-        if time.monotonic() > ends:
-            raise TimeoutError
-        time.sleep(pause)
-        pause = min(2 * pause, 0.1)
+        ends, pause = time.monotonic() + seconds, 0.0005
+        while struct.unpack("i", ioctl(connected.fileno(), TIOCOUTQ, b"\0" * 4))[0]:  # Linux calls it SIOCOUTQ: tcp(7)
+            if code := connected.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise OSError(code, os.strerror(code))  # what was not taken by then counts as waiting for ever
+            if time.monotonic() > ends:
+                raise TimeoutError
+            time.sleep(pause)
+            pause = min(2 * pause, 0.1)
 
 
 @contextlib.contextmanager
