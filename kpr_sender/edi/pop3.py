@@ -1,4 +1,4 @@
-"""A mailbox over POP3 (RFC 1939): short sessions, TOP to look, RETR of what is asked for, DELE of what is taken.
+"""A mailbox over POP3 (RFC 1939): short sessions, TOP to look and to read, DELE of what is taken.
 
 A POP3 session keeps every other reader out, so none is longer than five seconds (promise G8); what is not seen by then
 is seen by the next look. Nothing is deleted but by a session that ends with QUIT and is told so.
@@ -24,6 +24,7 @@ SESSION_SECONDS: Final = 5.0
 """How long a session may be; what it is for ends a second before, so that it can say goodbye."""
 _LOOK_SECONDS: Final = 3.5
 _LIST_BYTES: Final = 16_000_000  # a list of half a million mails
+_ALL_LINES: Final = 2**31 - 1
 _PIECE: Final = 1 << 16  # bytes of a line that are read at once
 # RFC 2449, 8 and RFC 3206; and how servers say without a code that another session has the mailbox.
 _NOT_NOW: Final = ("[IN-USE]", "[SYS/TEMP]", "[LOGIN-DELAY]", "LOCK", "IN USE")
@@ -99,15 +100,18 @@ class Pop3Mailbox:
         return MailboxLook(tuple(found), frozenset(numbers), complete=len(found) == len(new))
 
     def fetch(self, entry: MailEntry) -> bytes | None:
-        """Return one whole mail: RETR."""
+        """Return one whole mail: TOP with all lines, since RETR marks a mail as seen on many servers (Dovecot)."""
         with self._session() as session:
             number = self._keys(session).get(entry.key)
             if number is None:
                 return None
-            size = session.numbers("LIST").get(number, "")
-            if size.isdigit() and int(size) > self._max_inbound:
+            listed = session.numbers("LIST").get(number, "")
+            size = int(listed) if listed.isdigit() else 0
+            if size > self._max_inbound:
                 return None
-            content, complete = session.text(f"RETR {number}", self._max_inbound)
+            content, complete = session.text(f"TOP {number} {_ALL_LINES}", self._max_inbound)
+            if complete and len(content) < size:  # this server's TOP has a bound of its own
+                content, complete = session.text(f"RETR {number}", self._max_inbound)
             return content if complete else None
 
     def take(self, entry: MailEntry) -> bool:

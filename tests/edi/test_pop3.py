@@ -89,6 +89,18 @@ def test_a_head_is_bounded_and_a_mail_too_large_is_left() -> None:
         assert _box(port).fetch(entry) is None
 
 
+def test_a_mail_is_read_by_top_and_by_retr_only_where_that_is_not_all_of_it() -> None:
+    whole = b"From: a\r\n\r\n" + b"z" * 100 + b"\r\n"
+    said: list[str] = []
+    answers = _listed("a") | {"TOP 1 2": b"+OK\r\n" + whole + b".\r\n", "RETR": b"+OK\r\n" + whole + b".\r\n"}
+    with serving(_server(answers, said)) as port:
+        assert _box(port).fetch(_ENTRY) == whole
+        assert "RETR 1" not in said
+    with serving(_server(_listed("a") | {"RETR": answers["RETR"]}, said)) as port:
+        assert _box(port).fetch(_ENTRY) == whole
+        assert "RETR 1" in said
+
+
 @pytest.mark.parametrize(
     ("answers", "error"),
     [

@@ -14,6 +14,7 @@ import secrets
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -216,6 +217,11 @@ class MailServers:
             "tls_ca": self.authority.ca_file,
         }
         return EdiSettings(**(given | changes))
+
+    @property
+    def trusting(self) -> ssl.SSLContext:
+        """What trusts the servers, for a client that is not ours."""
+        return ssl.create_default_context(cafile=str(self.authority.ca_file))
 
     def maildir(self, name: str = "kommune-kpr") -> Path:
         """Return an account's Maildir, made where no mail has come yet."""
