@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ import pytest
 
 from kpr_sender.cli.main import run
 from kpr_sender.client import Client
-from kpr_sender.errors import BusUnreachable, JournalUnwritable
+from kpr_sender.errors import AlreadySubmitted, BusUnreachable, JournalUnwritable
 from kpr_sender.fleet.file import FleetMunicipality
 from kpr_sender.fleet.overview import status_of
 from kpr_sender.model import Environment
@@ -180,6 +181,32 @@ def test_a_backup_is_a_dump_of_this_journal_alone_which_restores(office: Office,
     code, told = office.command("journal", "verify")
     assert (code, "was restored, or another server has taken over" in told) == (73, True)
     assert office.states() == before
+
+
+@pytest.mark.nightly
+def test_g1_a_database_that_is_lost_is_not_sent_from_anew_by_who_saw_it_until_each_msgid_is_released(
+    office: Office,
+) -> None:
+    assert office.send().exit_code == 0
+    sent = len(office.bus.published)
+    office.database = dataclasses.replace(office.database, name=office.database.server.database())
+    assert office.command("status")[0] == 78
+    assert office.command("journal", "migrate")[0] == 0
+    code, told = office.command("journal", "verify")
+    assert (code, "2 shipments were begun" in told) == (73, True), told
+    with pytest.raises(JournalUnwritable, match="not the journal that was last used here"):
+        office.send()
+    code, told = office.command(*ACCEPT)
+    begun = re.findall("([0-9a-f-]{36}) [(]KPR_", told)
+    assert (code, len(begun)) == (73, 2), told  # what is missing is a finding
+    for msg_id in begun:
+        with pytest.raises(AlreadySubmitted, match="FHI may have it"):
+            office.send()
+        office.database.time_passes()
+        assert office.command("journal", "release", msg_id, *ACCEPT[3:])[0] == 0
+    assert len(office.bus.published) == sent
+    assert office.send().exit_code == 0
+    assert len(office.bus.published) == 2 * sent
 
 
 @pytest.mark.nightly
