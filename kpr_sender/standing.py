@@ -81,6 +81,11 @@ STANDINGS: Final = (
         lambda shipment: shipment.arrived_at is not None and shipment.arrived_at == shipment.published_at,
         Text("published, as a person says: the bus gave no answer, and FHI has not answered yet"),
     ),
+    Standing(
+        _S.PUBLISHED,
+        lambda shipment: shipment.acknowledged_at is not None,
+        Text("published: KPR's message server has acknowledged it, FHI has not answered yet"),
+    ),
     Standing(_S.PUBLISHED, _always, Text("published: the bus has taken it, FHI has not answered yet")),
     Standing(_S.IN_DOUBT, _always, Text("in doubt: it may or may not be with FHI; it is not sent again by itself")),
     Standing(_S.DELIVERED, _always, Text("delivered: FHI has confirmed it")),
@@ -134,6 +139,14 @@ STANDINGS: Final = (
 )
 
 EVIDENCE: Final[tuple[tuple[Callable[[Shipment], bool], Callable[[Shipment], Text]], ...]] = (
+    (
+        lambda one: one.published_at is not None and one.arrived_at is None and one.acknowledged_at is not None,
+        lambda one: Text(
+            "published {published}, acknowledged by KPR's message server {acknowledged}",
+            published=_time(one.published_at),
+            acknowledged=_time(one.acknowledged_at),
+        ),
+    ),
     (
         lambda one: one.published_at is not None and one.arrived_at is None,
         lambda one: Text("published {published}", published=_time(one.published_at)),

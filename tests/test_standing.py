@@ -32,6 +32,11 @@ def test_every_state_has_a_row_for_any_history() -> None:
         ({"needs_person": True, "handed_over": True}, "until a person decides", "handed over"),
         ({"state": S.DELIVERED, "attempts": 0}, "FHI has confirmed it", "no sending of it is recorded in this journal"),
         ({"state": S.DELIVERED, "handed_over": True}, "FHI has confirmed it", "the bus's answer is not known"),
+        (
+            {"state": S.PUBLISHED, "published_at": AT, "acknowledged_at": AT},
+            "server has acknowledged it",
+            "acknowledged by",
+        ),
         ({"state": S.PUBLISHED, "published_at": AT, "arrived_at": AT}, "as a person says", "said by a person on"),
         (
             {"alarm": "Somebody else."},

@@ -204,6 +204,8 @@ def _shipment(shipment: Shipment) -> Iterator[tuple[Text, object]]:
     yield Text("message-id"), shipment.message_id
     if shipment.published_at is not None:
         yield Text("Sent"), rfc3339(shipment.published_at)
+    if shipment.acknowledged_at is not None:
+        yield Text("Acknowledged by KPR's message server"), rfc3339(shipment.acknowledged_at)
     yield Text("To HER-id"), shipment.receiver_her_id
     if shipment.file is not None:
         yield Text("File"), shipment.file.name

@@ -188,6 +188,7 @@ def _shipment(shipment: Shipment) -> dict[str, Any]:
         "sealed_sha256": shipment.sealed_sha256,
         "sealed_bytes": shipment.sealed_bytes,
         "published_at": shipment.published_at and rfc3339(shipment.published_at),
+        "acknowledged_at": shipment.acknowledged_at and rfc3339(shipment.acknowledged_at),
         "arrived_at": shipment.arrived_at and rfc3339(shipment.arrived_at),
         "certificates": used and {"encryption": _certificate(used.encryption), "signing": _certificate(used.signing)},
         "pruned_at": shipment.pruned_at and rfc3339(shipment.pruned_at),

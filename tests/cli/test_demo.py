@@ -71,7 +71,7 @@ def test_the_demo_by_edi_is_acknowledged_and_acknowledges(command: Command, stat
     code, out, err = command("demo", "--transport", "edi")
     assert code == 0
     assert out.count("receipt   OK (status 1)") == 2
-    assert err.count('"event": "acknowledged"') == 2
+    assert err.count('"event": "acknowledged"') == out.count("acknowledged by KPR's message server") == 2
     ledger = (state / "edi" / "sandbox" / "ledger.jsonl").read_text("utf-8").splitlines()
     lines = [json.loads(line) for line in ledger]
     assert sorted((line["type"], line["verdict"]) for line in lines) == [

@@ -60,6 +60,7 @@ def test_json_is_schema_2_and_holds_no_detail_text() -> None:
         "sealed_sha256",
         "sealed_bytes",
         "published_at",
+        "acknowledged_at",
         "arrived_at",
         "certificates",
         "pruned_at",
