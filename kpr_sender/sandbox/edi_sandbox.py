@@ -7,7 +7,6 @@ municipality's Maildir), ``edi/`` (what the message server has to answer and rem
 from __future__ import annotations
 
 import dataclasses
-import mailbox
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ from kpr_sender.journal import witness
 from kpr_sender.model import Party
 from kpr_sender.sandbox.edi_answers import EdiAnswers
 from kpr_sender.sandbox.edi_examine import Examiner
-from kpr_sender.sandbox.edi_server import MessageServer
+from kpr_sender.sandbox.edi_server import MessageServer, deliver
 from kpr_sender.sandbox.edi_smtp import MAX_MAIL, Accepted, Disposition, MailServer
 from kpr_sender.sandbox.faults import NO_FAULTS, FaultName, Faults
 from kpr_sender.sandbox.ledger import Ledger
@@ -181,7 +180,7 @@ class EdiSandbox:
 
     def put(self, mail: bytes) -> None:
         """Put a mail into the municipality's mailbox, as anybody may send it one. From any thread."""
-        mailbox.Maildir(self.directory / MAILBOX, create=True).add(mail)
+        deliver(self.directory / MAILBOX, mail)
 
     def unacknowledged(self) -> tuple[str, ...]:
         """Return the eb:MessageId of every AppRec whose acknowledgement has not come. From any thread."""

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import enum
 import hashlib
+import itertools
 import logging
-import mailbox
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from kpr_sender.durable import new_file, sync_folder
 from kpr_sender.ebxml.envelope import ErrorCode, Severity
 from kpr_sender.messages import transport
 from kpr_sender.sandbox import codes
@@ -48,6 +50,7 @@ _REFUSALS: Final = ((FaultName.REFUSE_452, _NO_STORAGE), (FaultName.REFUSE_552, 
 _FALSE_REPEAT: Final = "HITS 1172 5.8.2: the same MessageId came before with other digests"
 _ON_DEMAND: Final = "fault on demand"
 _LOST: Final = "lost"
+_NUMBERS: Final = itertools.count()
 _log = logging.getLogger("kpr_sender.sandbox")
 
 
@@ -143,7 +146,8 @@ class MessageServer:
         self._inbox = Spool(folder / "edi" / "inbox", ".eml")
         self.memory = Memory(folder / "edi")
         self.maildir = folder / MAILBOX
-        self._mailbox = mailbox.Maildir(self.maildir, create=True)
+        for name in ("tmp", "new", "cur"):
+            (self.maildir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
         self._pending: list[_Pending] = []
         self._greylisted: set[tuple[str, str]] = set()
         self.faults = NO_FAULTS
@@ -357,4 +361,24 @@ class MessageServer:
                 self._deliver(again(mail))
 
     def _deliver(self, mail: bytes) -> None:
-        self._mailbox.add(mail)
+        deliver(self.maildir, mail)
+
+
+def deliver(maildir: Path, mail: bytes) -> None:
+    """Put a mail into a Maildir; it is on disk when this returns.
+
+    Names are in order of arrival, which the standard library's are not: it writes microseconds without zeros in front.
+
+    Args:
+        maildir: Its folder, with ``tmp``, ``new`` and ``cur`` in it.
+        mail: Headers and body.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    seconds, rest = divmod(time.time_ns(), 1_000_000_000)
+    name = f"{seconds}.M{rest // 1000:06}P{os.getpid()}Q{next(_NUMBERS):06}.sandbox"
+    with new_file(maildir / "tmp" / name) as file:
+        file.write(mail)
+    (maildir / "tmp" / name).rename(maildir / "new" / name)
+    sync_folder(maildir / "new")

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import Message
 from email.utils import format_datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lxml import etree
@@ -253,7 +252,7 @@ class EdiClient:
     def mails(self) -> list[Received]:
         """Return what is in the mailbox and was not returned before, oldest first."""
         box: Any = mailbox.Maildir(self.sandbox.directory / MAILBOX, create=False)
-        keys = sorted(set(box.keys()) - self._read, key=lambda key: _order(self.sandbox.directory / MAILBOX, key))
+        keys = sorted(set(box.keys()) - self._read)
         self._read |= set(keys)
         return [Received(box.get_message(key)) for key in keys]
 
@@ -263,9 +262,3 @@ def come(client: EdiClient, count: int) -> list[Received]:
     found: list[Received] = []
     until(lambda: len(found.__iadd__(client.mails())) >= count)
     return found
-
-
-def _order(folder: Path, key: str) -> tuple[int, int]:
-    at, _, rest = key.partition(".")
-    microseconds = rest.partition("M")[2].partition("P")[0]
-    return int(at), int(microseconds)
