@@ -26,7 +26,7 @@ from tests.helpers.santuario import Asked, asked
 from tests.helpers.xml_signatures import xmlsec1_holds
 
 _SIGNED_SAMPLES: Final = ("acknowledgment.eml", "egenandelforesporsel.eml", "riktigsignature.mime.txt")
-_STRIDE: Final = 13
+_STRIDE: Final = 29
 
 
 def mail_of(whole: bytes) -> tuple[bytes, dict[str, bytes]]:
@@ -82,12 +82,12 @@ def broken(stride: int) -> dict[str, int]:
 def test_whatever_changes_a_signed_byte_breaks_the_signature() -> None:
     refused = broken(_STRIDE)
     assert refused.keys() == {*_SIGNED_SAMPLES, "ours"}
-    assert min(refused.values()) > 300
+    assert min(refused.values()) > 100
 
 
 @pytest.mark.nightly
 def test_every_changed_byte_breaks_the_signature() -> None:
-    assert min(broken(1).values()) > 300 * _STRIDE
+    assert min(broken(1).values()) > 100 * _STRIDE
 
 
 def test_xmlsec1_verifies_what_we_send(tmp_path: Path) -> None:
