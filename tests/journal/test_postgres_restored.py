@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,6 +45,13 @@ def primary(postgres_server: Server) -> Iterator[Server]:
         server.stop()
 
 
+def _office(server: Server, folder: Path, capsys: pytest.CaptureFixture[str]) -> Office:
+    machine = folder / "machine"
+    machine.mkdir(mode=0o700)
+    kommune = municipality(folder / "kommune")
+    return Office(kommune, Database(server, server.with_tables(), machine), MemoryBus(Fhi(kommune.pki).answer), capsys)
+
+
 @contextmanager
 def _standby(primary: Server, *, synchronous: bool) -> Iterator[Server]:
     """A standby that has what was stored until now; what is stored from now on, where it is synchronous."""
@@ -70,12 +78,7 @@ def _standby(primary: Server, *, synchronous: bool) -> Iterator[Server]:
 def test_g1_a_promoted_standby_is_not_sent_from_until_a_person_accepts_it(
     primary: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str], *, synchronous: bool
 ) -> None:
-    machine = tmp_path / "machine"
-    machine.mkdir(mode=0o700)
-    kommune = municipality(tmp_path / "kommune")
-    office = Office(
-        kommune, Database(primary, primary.with_tables(), machine), MemoryBus(Fhi(kommune.pki).answer), capsys
-    )
+    office = _office(primary, tmp_path, capsys)
     office.seal()
     with _standby(primary, synchronous=synchronous) as standby:
         assert office.send().exit_code == 0
@@ -85,7 +88,7 @@ def test_g1_a_promoted_standby_is_not_sent_from_until_a_person_accepts_it(
         assert (code, "is a standby" in told, "Name the primary in journal.url" in told) == (78, True, True), told
         with pytest.raises(ConfigInvalid, match="is a standby"):
             office.send()
-        either = _Either(primary, office.database.name, machine, other=standby)
+        either = _Either(primary, office.database.name, office.database.folder, other=standby)
         office.database = either
         assert office.command("status")[0] == 0
         primary.kill()
@@ -105,3 +108,31 @@ def test_g1_a_promoted_standby_is_not_sent_from_until_a_person_accepts_it(
             office.machine = name
             office.send()
         assert len(office.bus.published) == sent
+
+
+@pytest.mark.nightly
+def test_g1_a_backup_on_another_server_is_not_sent_from_until_a_person_accepts_it(
+    primary: Server, postgres_server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It has all that was stored; that it has, nobody knows."""
+    office = _office(postgres_server, tmp_path, capsys)
+    assert office.send().exit_code == 0
+    sent, dump = len(office.bus.published), str(tmp_path / "kpr.dump")
+    old, new = office.database, dataclasses.replace(office.database, server=primary, name=primary.database())
+    for command in (
+        ("pg_dump", "--format=custom", f"--file={dump}", old.server.address(old.name, "boss")),
+        ("pg_restore", "--exit-on-error", f"--dbname={primary.address(new.name, 'boss')}", dump),
+    ):
+        subprocess.run(command, check=True)
+    office.database = new
+    for name in ("one", "two"):
+        office.machine = name
+        assert office.states() == [S.DELIVERED, S.DELIVERED]
+        with pytest.raises(JournalUnwritable, match="another server has taken over") as raised:
+            office.send()
+        assert (raised.value.exit_code, "--accept-restored" in raised.value.next_step) == (73, True)
+    assert office.command(*ACCEPT)[0] == 0
+    for name in ("one", "two"):
+        office.machine = name
+        assert office.send().exit_code == 0
+    assert len(office.bus.published) == sent
