@@ -223,3 +223,20 @@ def test_a_server_that_answers_before_the_end_does_not_have_the_mail() -> None:
     with serving(eager) as port, SmtpSender(account(port)) as sender:
         outcome = sender.submit(outgoing())
     assert (outcome.verdict, outcome.reach) == (Verdict.NOT_SENT, Reach.INCOMPLETE)
+
+
+def test_what_was_said_in_clear_before_tls_does_not_count(tmp_path: Path) -> None:
+    """CVE-2011-0411: whoever is on the way would put words into the server's mouth."""
+
+    def injecting(connected: socket.socket, _ended: threading.Event) -> None:
+        connected.sendall(b"220 hi\r\n")
+        with closing(connected.makefile("rb")) as lines:
+            for line in lines:
+                clear = b"220 go\r\n250 AUTH PLAIN\r\n" if line == b"STARTTLS\r\n" else b"250-hi\r\n250 STARTTLS\r\n"
+                connected.sendall(clear)
+
+    settings = {"smtp_security": SmtpSecurity.STARTTLS, "tls_ca": make_authority(tmp_path).ca_file}
+    with serving(injecting) as port, SmtpSender(account(port, **settings)) as sender:
+        outcome = sender.submit(outgoing())
+    assert (outcome.verdict, type(outcome.error)) == (Verdict.NOT_SENT, AccessRefused)
+    assert "clear text" in str(outcome.error)
