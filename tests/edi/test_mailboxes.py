@@ -38,6 +38,8 @@ def _taken(box: Mailbox, mails: int) -> None:
     assert box.look(look.keys).entries == ()
     ours = _ours(look.entries)
     assert len(ours) == 2
+    other = next(one for one in look.entries if b"Undelivered" in one.head)
+    assert box.fetch(other) is not None  # nobody has seen it yet, and it might be an answer
     for number, entry in enumerate(ours):
         content = box.fetch(entry)
         assert content is not None
