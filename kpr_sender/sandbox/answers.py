@@ -63,7 +63,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class UnsealedReceipt:
     """One application receipt, not sealed yet.
 
     Attributes:
@@ -77,7 +77,7 @@ class Receipt:
     xml: bytes
 
 
-def receipts(evaluation: Assessment, faults: Faults, *, version: str, at: datetime) -> Iterator[Receipt]:
+def receipts(evaluation: Assessment, faults: Faults, *, version: str, at: datetime) -> Iterator[UnsealedReceipt]:
     """Yield the receipts that answer a message, whatever carries them.
 
     Args:
@@ -104,7 +104,7 @@ def receipts(evaluation: Assessment, faults: Faults, *, version: str, at: dateti
             msg_id=answered,
             sender_by=sender_by.value if sender_by else "",
         )
-        yield Receipt(
+        yield UnsealedReceipt(
             receipt_id, answered, xml[: len(xml) // 2] if faults.find(FaultName.MALFORMED_ANSWER, subject) else xml
         )
 
@@ -160,7 +160,7 @@ class Answers:
                 if faults.find(FaultName.ANSWER_TWICE, message.subject):
                     yield answer
 
-    def _wrapped(self, message: BusMessage, original: Original, receipt: Receipt, faults: Faults) -> bytes:
+    def _wrapped(self, message: BusMessage, original: Original, receipt: UnsealedReceipt, faults: Faults) -> bytes:
         metadata = self._metadata(original, receipt.id, receipt.answered)
         if faults.find(FaultName.UNSEALED_ANSWER, message.subject):
             return self._wrap(message, receipt.xml, _CLEAR_TEXT, metadata)

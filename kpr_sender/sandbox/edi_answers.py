@@ -35,7 +35,7 @@ from kpr_sender.ebxml.envelope import (
 from kpr_sender.ebxml.signature import sign
 from kpr_sender.sandbox.edi_faults import FAILED
 from kpr_sender.sandbox.edi_letter import DS, Letter, text
-from kpr_sender.sandbox.edi_smtp import Accepted
+from kpr_sender.sandbox.edi_smtp import AcceptedMail
 from kpr_sender.sandbox.faults import FaultName, Faults
 
 HOST: Final = "rehearsal.example"
@@ -105,7 +105,7 @@ class EdiAnswers:
         about = {"In-Reply-To": found, "References": found} if (found := letter.header("Message-ID")) else {}
         return self._signal_mail(soap, "SOAP Fault", about)
 
-    def bounce(self, mail: Accepted, action: str) -> bytes:
+    def bounce(self, mail: AcceptedMail, action: str) -> bytes:
         """Return the report of a mail server about a mail (RFC 3464).
 
         Args:

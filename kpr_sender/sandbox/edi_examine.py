@@ -22,7 +22,7 @@ from kpr_sender.messages import transport
 from kpr_sender.sandbox.amqp_message import BusMessage
 from kpr_sender.sandbox.codes import TransportFault
 from kpr_sender.sandbox.edi_letter import Letter, decoded, encoding
-from kpr_sender.sandbox.edi_rules import BEFORE_THE_REGISTER, Reply, Rule, broken
+from kpr_sender.sandbox.edi_rules import BEFORE_THE_REGISTER, EbxmlRule, Reply, broken
 from kpr_sender.sandbox.edi_rules_signed import (
     ACKNOWLEDGMENT,
     ERROR,
@@ -40,12 +40,12 @@ _log = logging.getLogger("kpr_sender.sandbox")
 _SEQUENCE: Final = 0x30
 _INNER_MIME: Final = re.compile(rb"[A-Za-z-]+:[^<]*\r?\n\r?\n", re.DOTALL)
 _INNER_ENCODINGS: Final = frozenset({"8bit", "binary", "quoted-printable", "base64"})
-_CANNOT_OPEN: Final = Rule("263", Reply.ERROR, "the attachment is CMS that we can open", bool, "SecurityFailure")
-_NO_ENCODING: Final = Rule("264", Reply.ERROR, "the inner MIME part has its encoding", bool, "MimeProblem")
-_OTHER_ENCODING: Final = Rule("259", Reply.ERROR, "the inner MIME part's encoding is known", bool, "MimeProblem")
+_CANNOT_OPEN: Final = EbxmlRule("263", Reply.ERROR, "the attachment is CMS that we can open", bool, "SecurityFailure")
+_NO_ENCODING: Final = EbxmlRule("264", Reply.ERROR, "the inner MIME part has its encoding", bool, "MimeProblem")
+_OTHER_ENCODING: Final = EbxmlRule("259", Reply.ERROR, "the inner MIME part's encoding is known", bool, "MimeProblem")
 
 
-class Kind(enum.Enum):
+class EbxmlKind(enum.Enum):
     """What a mail is."""
 
     OTHER = "other mail"
@@ -56,7 +56,7 @@ class Kind(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class ExaminedMail:
     """What a mail is and what is against it.
 
     Attributes:
@@ -68,9 +68,9 @@ class Examined:
     """
 
     letter: Letter
-    kind: Kind
-    rule: Rule | None = None
-    remark: Rule | None = None
+    kind: EbxmlKind
+    rule: EbxmlRule | None = None
+    remark: EbxmlRule | None = None
     notes: tuple[str, ...] = ()
     assessment: Assessment | None = None
 
@@ -94,7 +94,7 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True)
-class Examiner:
+class MailExaminer:
     """Examines mails.
 
     Attributes:
@@ -113,7 +113,7 @@ class Examiner:
     policy: Policy
     now: Callable[[], datetime]
 
-    def examine(self, data: bytes) -> Examined:
+    def examine(self, data: bytes) -> ExaminedMail:
         """Examine one mail.
 
         Args:
@@ -124,19 +124,19 @@ class Examiner:
         kind = _kind(letter)
         rules = (*BEFORE_THE_REGISTER, *register_rules(view), *signature_rules(view), *KIND)
         if rule := broken(letter, rules):
-            return Examined(letter, kind, rule)
-        if kind is not Kind.PAYLOAD:
-            own = {Kind.ACKNOWLEDGMENT: ACKNOWLEDGMENT, Kind.ERROR: ERROR}.get(kind, ())
-            return Examined(letter, kind, notes=_noted(letter, own))
+            return ExaminedMail(letter, kind, rule)
+        if kind is not EbxmlKind.PAYLOAD:
+            own = {EbxmlKind.ACKNOWLEDGMENT: ACKNOWLEDGMENT, EbxmlKind.ERROR: ERROR}.get(kind, ())
+            return ExaminedMail(letter, kind, notes=_noted(letter, own))
         return self._payload(letter)
 
-    def _payload(self, letter: Letter) -> Examined:
-        found = Examined(letter, Kind.PAYLOAD, broken(letter, PAYLOAD))
+    def _payload(self, letter: Letter) -> ExaminedMail:
+        found = ExaminedMail(letter, EbxmlKind.PAYLOAD, broken(letter, PAYLOAD))
         if found.rule:
             return found
         try:
             content = self._opened(letter)
-        except _Unopened as unopened:
+        except _UnopenedMail as unopened:
             return dataclasses.replace(found, rule=unopened.rule)
         message = BusMessage(
             message_id=letter.message_id,
@@ -166,40 +166,40 @@ class Examiner:
             if plain[:1] == bytes([_SEQUENCE]):  # a signature inside as well, as on the bus
                 plain = bytes(verify(memoryview(plain), signers=self.receiver.signers, policy=self.policy).content)
         except ProtectionRefused:
-            raise _Unopened(_CANNOT_OPEN) from None
+            raise _UnopenedMail(_CANNOT_OPEN) from None
         return _of_inner_part(plain) if _INNER_MIME.match(plain) else plain
 
 
-class _Unopened(Exception):
+class _UnopenedMail(Exception):
     """An attachment that cannot be opened."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: EbxmlRule) -> None:
         super().__init__(rule.number)
         self.rule = rule
 
 
-def _kind(letter: Letter) -> Kind:
+def _kind(letter: Letter) -> EbxmlKind:
     if letter.message is None:
-        return Kind.OTHER
+        return EbxmlKind.OTHER
     for name, kind in (
-        ("Acknowledgment", Kind.ACKNOWLEDGMENT),
-        ("ErrorList", Kind.ERROR),
-        ("Manifest", Kind.PAYLOAD),
-        ("AckRequested", Kind.PAYLOAD),
+        ("Acknowledgment", EbxmlKind.ACKNOWLEDGMENT),
+        ("ErrorList", EbxmlKind.ERROR),
+        ("Manifest", EbxmlKind.PAYLOAD),
+        ("AckRequested", EbxmlKind.PAYLOAD),
     ):
         if letter.block(name) is not None:
             return kind
-    return Kind.PING
+    return EbxmlKind.PING
 
 
-def _noted(letter: Letter, rules: Sequence[Rule]) -> tuple[str, ...]:
+def _noted(letter: Letter, rules: Sequence[EbxmlRule]) -> tuple[str, ...]:
     return tuple(rule.number for rule in rules if not rule.holds(letter))
 
 
 def _of_inner_part(plain: bytes) -> bytes:
     part: Message = email.message_from_bytes(plain, policy=email.policy.compat32)
     if not encoding(part):
-        raise _Unopened(_NO_ENCODING)
+        raise _UnopenedMail(_NO_ENCODING)
     if encoding(part) not in _INNER_ENCODINGS:
-        raise _Unopened(_OTHER_ENCODING)
+        raise _UnopenedMail(_OTHER_ENCODING)
     return decoded(part)

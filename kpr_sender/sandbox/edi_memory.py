@@ -34,7 +34,7 @@ class Answered:
     is_acknowledgment: bool
 
 
-class Memory:
+class EdiMemory:
     """The files.
 
     Args:

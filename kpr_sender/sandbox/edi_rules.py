@@ -31,7 +31,7 @@ class Reply(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class EbxmlRule:
     """One rule.
 
     Attributes:
@@ -53,7 +53,7 @@ class Rule:
         return f"HITS 1172 rule {self.number}: {self.text}"
 
 
-def broken(letter: Letter, rules: Iterable[Rule]) -> Rule | None:
+def broken(letter: Letter, rules: Iterable[EbxmlRule]) -> EbxmlRule | None:
     """Return the first rule that a message breaks, None where it keeps them all."""
     return next((rule for rule in rules if not rule.holds(letter)), None)
 
@@ -181,7 +181,7 @@ def _is_cpa_id(letter: Letter) -> bool:
 
 
 MAIL: Final = tuple(
-    Rule(number, Reply.LOG, f"{name} {what}", holds(name))
+    EbxmlRule(number, Reply.LOG, f"{name} {what}", holds(name))
     for name, there, filled in (
         ("From", "18", "80"),
         ("To", "19", "81"),
@@ -192,55 +192,57 @@ MAIL: Final = tuple(
 )
 
 MIME: Final = (
-    Rule("21", Reply.FAULT, "MIME-Version is there", _there("MIME-Version")),
-    Rule("82", Reply.FAULT, "MIME-Version is 1.0", lambda letter: letter.header("MIME-Version") == "1.0"),
-    Rule("22", Reply.FAULT, "SOAPAction is there", _there("SOAPAction")),
-    Rule("51", Reply.FAULT, 'SOAPAction is "ebXML" with its quotes', lambda it: it.header("SOAPAction") == '"ebXML"'),
-    Rule(
+    EbxmlRule("21", Reply.FAULT, "MIME-Version is there", _there("MIME-Version")),
+    EbxmlRule("82", Reply.FAULT, "MIME-Version is 1.0", lambda letter: letter.header("MIME-Version") == "1.0"),
+    EbxmlRule("22", Reply.FAULT, "SOAPAction is there", _there("SOAPAction")),
+    EbxmlRule(
+        "51", Reply.FAULT, 'SOAPAction is "ebXML" with its quotes', lambda it: it.header("SOAPAction") == '"ebXML"'
+    ),
+    EbxmlRule(
         "252",
         Reply.FAULT,
         "Content-Type is there and is not text/plain",
         lambda letter: letter.header("Content-Type") and letter.mail.get_content_type() != "text/plain",
     ),
-    Rule(
+    EbxmlRule(
         "66",
         Reply.FAULT,
         "the mail is multipart/related or text/xml",
         lambda letter: letter.mail.get_content_type() in {"multipart/related", "text/xml"},
     ),
-    Rule(
+    EbxmlRule(
         "253",
         Reply.FAULT,
         'multipart/related has type="text/xml"',
         lambda letter: letter.mail.get_content_type() == "text/xml" or letter.mail.get_param("type") == "text/xml",
     ),
-    Rule("67", Reply.FAULT, "a part is text/xml", lambda letter: letter.soap_part is not None),
-    Rule("255", Reply.FAULT, "the first part is text/xml", lambda letter: letter.parts[0] is letter.soap_part),
-    Rule(
+    EbxmlRule("67", Reply.FAULT, "a part is text/xml", lambda letter: letter.soap_part is not None),
+    EbxmlRule("255", Reply.FAULT, "the first part is text/xml", lambda letter: letter.parts[0] is letter.soap_part),
+    EbxmlRule(
         "256",
         Reply.FAULT,
         "the charset of the SOAP part is UTF-8",
         lambda letter: str(_soap_part(letter).get_param("charset") or "").upper() == "UTF-8",
     ),
-    Rule(
+    EbxmlRule(
         "257",
         Reply.FAULT,
         "the SOAP part has a Content-Transfer-Encoding",
         lambda letter: encoding(_soap_part(letter)),
     ),
-    Rule(
+    EbxmlRule(
         "258",
         Reply.FAULT,
         "that is 8bit, binary, quoted-printable or base64",
         lambda letter: encoding(_soap_part(letter)) in _ENCODINGS,
     ),
-    Rule(
+    EbxmlRule(
         "259",
         Reply.FAULT,
         "each attachment is base64",
         lambda letter: all(encoding(part) == "base64" for part in _attachments(letter)),
     ),
-    Rule(
+    EbxmlRule(
         "260",
         Reply.FAULT,
         "each attachment is application/pkcs7-mime; smime-type=enveloped-data",
@@ -249,41 +251,43 @@ MIME: Final = (
 )
 
 XML: Final = (
-    Rule(
+    EbxmlRule(
         "78",
         Reply.FAULT,
         'the envelope begins with <?xml version="1.0" encoding="UTF-8"?>',
         _declared,
     ),
-    Rule(
+    EbxmlRule(
         "68",
         Reply.FAULT,
         "the envelope is well-formed in the encoding that it says",
         lambda letter: letter.root is not None,
         "OtherXml",
     ),
-    Rule("86", Reply.FAULT, "the root is a SOAP 1.1 envelope with blocks of ebMS 2.0", _is_ebxml),
-    Rule("16", Reply.FAULT, "mustUnderstand is 0 or 1, as SOAP's schema has it", _understands),
-    Rule("17", Reply.FAULT, "elements stand in the order of ebXML's schema", _in_order),
+    EbxmlRule("86", Reply.FAULT, "the root is a SOAP 1.1 envelope with blocks of ebMS 2.0", _is_ebxml),
+    EbxmlRule("16", Reply.FAULT, "mustUnderstand is 0 or 1, as SOAP's schema has it", _understands),
+    EbxmlRule("17", Reply.FAULT, "elements stand in the order of ebXML's schema", _in_order),
 )
 
 SOAP_RULES: Final = (
-    Rule("2", Reply.FAULT, "SOAP:Header is in SOAP:Envelope", lambda letter: letter.head is not None),
-    Rule("3", Reply.FAULT, "SOAP:Body is in SOAP:Envelope", lambda letter: letter.body is not None),
-    Rule(
+    EbxmlRule("2", Reply.FAULT, "SOAP:Header is in SOAP:Envelope", lambda letter: letter.head is not None),
+    EbxmlRule("3", Reply.FAULT, "SOAP:Body is in SOAP:Envelope", lambda letter: letter.body is not None),
+    EbxmlRule(
         "3",
         Reply.FAULT,
         "SOAP:Body is empty in an acknowledgement or error",
         lambda letter: not letter.is_signal or not list(elements(letter.body)),
     ),
-    Rule("100", Reply.FAULT, "every block in SOAP:Header is known", lambda it: _known_blocks(it.head, _HEAD_BLOCKS)),
-    Rule("101", Reply.FAULT, "every block in SOAP:Body is known", lambda it: _known_blocks(it.body, _BODY_BLOCKS)),
+    EbxmlRule(
+        "100", Reply.FAULT, "every block in SOAP:Header is known", lambda it: _known_blocks(it.head, _HEAD_BLOCKS)
+    ),
+    EbxmlRule("101", Reply.FAULT, "every block in SOAP:Body is known", lambda it: _known_blocks(it.body, _BODY_BLOCKS)),
 )
 
 PARTIES: Final = (
-    Rule("4", Reply.FAULT, "eb:MessageHeader is in SOAP:Header", lambda letter: letter.message is not None),
+    EbxmlRule("4", Reply.FAULT, "eb:MessageHeader is in SOAP:Header", lambda letter: letter.message is not None),
     *(
-        Rule(number, Reply.FAULT, what, holds)
+        EbxmlRule(number, Reply.FAULT, what, holds)
         for side, numbers in (("From", ("10", "58", "25", "60", "31")), ("To", ("9", "59", "55", "61", "56")))
         for number, what, holds in zip(
             numbers,
@@ -307,26 +311,26 @@ PARTIES: Final = (
 )
 
 HEADER: Final = (
-    Rule("14", Reply.ERROR, "eb:From has exactly one HER-id", lambda letter: len(letter.party("From")) == 1),
-    Rule("13", Reply.ERROR, "eb:To has exactly one HER-id", lambda letter: len(letter.party("To")) == 1),
-    Rule("8", Reply.ERROR, "MessageHeader has eb:version", _attribute(_VERSION), "NotSupported"),
-    Rule("70", Reply.ERROR, "that is 2.0", lambda letter: _attribute(_VERSION)(letter) == "2.0", "NotSupported"),
-    Rule("7", Reply.ERROR, "MessageHeader has SOAP:mustUnderstand", _attribute(_UNDERSTOOD)),
-    Rule("69", Reply.ERROR, "that is 1", lambda letter: _attribute(_UNDERSTOOD)(letter) == "1"),
-    Rule("76", Reply.ERROR, "MessageId is there", _child("MessageData", "MessageId")),
-    Rule("102", Reply.ERROR, "MessageId is a UUID or left@right", lambda letter: is_message_id(letter.message_id)),
-    Rule(
+    EbxmlRule("14", Reply.ERROR, "eb:From has exactly one HER-id", lambda letter: len(letter.party("From")) == 1),
+    EbxmlRule("13", Reply.ERROR, "eb:To has exactly one HER-id", lambda letter: len(letter.party("To")) == 1),
+    EbxmlRule("8", Reply.ERROR, "MessageHeader has eb:version", _attribute(_VERSION), "NotSupported"),
+    EbxmlRule("70", Reply.ERROR, "that is 2.0", lambda letter: _attribute(_VERSION)(letter) == "2.0", "NotSupported"),
+    EbxmlRule("7", Reply.ERROR, "MessageHeader has SOAP:mustUnderstand", _attribute(_UNDERSTOOD)),
+    EbxmlRule("69", Reply.ERROR, "that is 1", lambda letter: _attribute(_UNDERSTOOD)(letter) == "1"),
+    EbxmlRule("76", Reply.ERROR, "MessageId is there", _child("MessageData", "MessageId")),
+    EbxmlRule("102", Reply.ERROR, "MessageId is a UUID or left@right", lambda letter: is_message_id(letter.message_id)),
+    EbxmlRule(
         "77",
         Reply.ERROR,
         "Timestamp is there, in UTC with Z",
         lambda letter: _TIMESTAMP.fullmatch(letter.named("MessageData", "Timestamp")),
     ),
-    Rule("11", Reply.ERROR, "CPAId is there", _child("CPAId")),
-    Rule("12", Reply.ERROR, "CPAId is the smaller HER-id, _ and the greater, or a UUID", _is_cpa_id),
-    Rule("47", Reply.ERROR, "Service is there", _child("Service"), "ValueNotRecognized"),
-    Rule("71", Reply.ERROR, "Service is not empty", lambda letter: letter.named("Service"), "ValueNotRecognized"),
-    Rule("48", Reply.ERROR, "Action is there", _child("Action"), "ValueNotRecognized"),
-    Rule("72", Reply.ERROR, "Action is not empty", lambda letter: letter.action, "ValueNotRecognized"),
+    EbxmlRule("11", Reply.ERROR, "CPAId is there", _child("CPAId")),
+    EbxmlRule("12", Reply.ERROR, "CPAId is the smaller HER-id, _ and the greater, or a UUID", _is_cpa_id),
+    EbxmlRule("47", Reply.ERROR, "Service is there", _child("Service"), "ValueNotRecognized"),
+    EbxmlRule("71", Reply.ERROR, "Service is not empty", lambda letter: letter.named("Service"), "ValueNotRecognized"),
+    EbxmlRule("48", Reply.ERROR, "Action is there", _child("Action"), "ValueNotRecognized"),
+    EbxmlRule("72", Reply.ERROR, "Action is not empty", lambda letter: letter.action, "ValueNotRecognized"),
 )
 
 BEFORE_THE_REGISTER: Final = (*MAIL, *MIME, *XML, *SOAP_RULES, *PARTIES, *HEADER)

@@ -20,7 +20,7 @@ from kpr_sender.cms.port import ProtectionRefused
 from kpr_sender.ebxml.signature import SignaturePolicy, verify
 from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.sandbox.edi_letter import DS, EB, SOAP, Letter, content_id, decoded, elements, text
-from kpr_sender.sandbox.edi_rules import UUID, Reply, Rule, is_message_id
+from kpr_sender.sandbox.edi_rules import UUID, EbxmlRule, Reply, is_message_id
 from kpr_sender.sandbox.registered import Level
 
 _SECURITY: Final = "SecurityFailure"
@@ -64,7 +64,7 @@ class View:
         return level.signing if level else None
 
 
-def register_rules(view: View) -> tuple[Rule, ...]:
+def register_rules(view: View) -> tuple[EbxmlRule, ...]:
     """Return the rules that Adresseregisteret decides."""
 
     def is_service(letter: Letter, side: str) -> bool:
@@ -77,36 +77,36 @@ def register_rules(view: View) -> tuple[Rule, ...]:
         return registered.lower() in (letter.header(header) or "").lower().replace("<", " ").replace(">", " ").split()
 
     return (
-        Rule("29", Reply.FAULT, "the HER-id in eb:From is in Adresseregisteret", lambda it: view.of(it, "From")),
-        Rule("54", Reply.FAULT, "the HER-id in eb:To is in Adresseregisteret", lambda it: view.of(it, "To")),
-        Rule("30", Reply.FAULT, "the HER-id in eb:From is of level 2", lambda it: is_service(it, "From")),
-        Rule("54", Reply.FAULT, "the HER-id in eb:To is of level 2", lambda it: is_service(it, "To")),
-        Rule("54", Reply.FAULT, "the HER-id in eb:To is ours", lambda it: it.her_id("To") == view.own_her_id),
-        Rule(
+        EbxmlRule("29", Reply.FAULT, "the HER-id in eb:From is in Adresseregisteret", lambda it: view.of(it, "From")),
+        EbxmlRule("54", Reply.FAULT, "the HER-id in eb:To is in Adresseregisteret", lambda it: view.of(it, "To")),
+        EbxmlRule("30", Reply.FAULT, "the HER-id in eb:From is of level 2", lambda it: is_service(it, "From")),
+        EbxmlRule("54", Reply.FAULT, "the HER-id in eb:To is of level 2", lambda it: is_service(it, "To")),
+        EbxmlRule("54", Reply.FAULT, "the HER-id in eb:To is ours", lambda it: it.her_id("To") == view.own_her_id),
+        EbxmlRule(
             "261",
             Reply.ERROR,
             "From is the EDI address registered for eb:From",
             lambda it: address_is_registered(it, "From"),
         ),
-        Rule(
+        EbxmlRule(
             "262", Reply.ERROR, "To is the EDI address registered for eb:To", lambda it: address_is_registered(it, "To")
         ),
-        Rule(
+        EbxmlRule(
             "110",
             Reply.ERROR,
             "an agreement is registered for the UUID in CPAId",
             lambda it: not UUID.fullmatch(it.named("CPAId")),
             "ValueNotRecognized",
         ),
-        Rule("79", Reply.ERROR, "a signing certificate is registered for eb:From", view.signing, _SECURITY),
+        EbxmlRule("79", Reply.ERROR, "a signing certificate is registered for eb:From", view.signing, _SECURITY),
     )
 
 
-def signature_rules(view: View) -> tuple[Rule, ...]:
+def signature_rules(view: View) -> tuple[EbxmlRule, ...]:
     """Return the rules about the signature, and about the attachments that it is over."""
 
-    def rule(number: str, what: str, holds: Callable[[Letter], object]) -> Rule:
-        return Rule(number, Reply.ERROR, what, holds, _SECURITY)
+    def rule(number: str, what: str, holds: Callable[[Letter], object]) -> EbxmlRule:
+        return EbxmlRule(number, Reply.ERROR, what, holds, _SECURITY)
 
     def within(letter: Letter, *, after: bool) -> bool:
         certificate, at = _certificate(letter), _timestamp(letter)
@@ -237,11 +237,11 @@ def _never_both(one: str, other: str) -> Callable[[Letter], bool]:
 
 
 ATTACHMENTS: Final = (
-    Rule(
+    EbxmlRule(
         "6", Reply.ERROR, "Manifest has a Reference", lambda it: it.block("Manifest") is None or it.hrefs, _MIME_PROBLEM
     ),
-    Rule("27", Reply.ERROR, "there is an attachment", lambda it: not it.hrefs or len(it.parts) > 1, _MIME_PROBLEM),
-    Rule(
+    EbxmlRule("27", Reply.ERROR, "there is an attachment", lambda it: not it.hrefs or len(it.parts) > 1, _MIME_PROBLEM),
+    EbxmlRule(
         "23",
         Reply.ERROR,
         "a part has the Content-ID of each Reference",
@@ -252,7 +252,7 @@ ATTACHMENTS: Final = (
 """Before the signature is verified, which is over the attachments too."""
 
 KIND: Final = tuple(
-    Rule(
+    EbxmlRule(
         "5.11.3",
         Reply.ERROR,
         f"{one} and {other} are never in one message",
@@ -267,9 +267,11 @@ KIND: Final = tuple(
     )
 )
 PAYLOAD: Final = (
-    Rule("5.11.2", Reply.ERROR, "SOAP:Body has one element at most", lambda it: len(list(elements(it.body))) <= 1),
-    Rule("5", Reply.ERROR, "Manifest has eb:version 2.0", lambda it: _manifest_version(it) == "2.0", "NotSupported"),
-    Rule(
+    EbxmlRule("5.11.2", Reply.ERROR, "SOAP:Body has one element at most", lambda it: len(list(elements(it.body))) <= 1),
+    EbxmlRule(
+        "5", Reply.ERROR, "Manifest has eb:version 2.0", lambda it: _manifest_version(it) == "2.0", "NotSupported"
+    ),
+    EbxmlRule(
         "74",
         Reply.ERROR,
         "DuplicateElimination is there",
@@ -279,19 +281,25 @@ PAYLOAD: Final = (
 """Of a payload message. Its attachment is opened after them (263)."""
 
 PAYLOAD_REMARKS: Final = (
-    Rule("68", Reply.WARNING, "the envelope is UTF-8", _declares_utf8, "OtherXml"),
-    Rule("75", Reply.WARNING, "AckRequested is there", lambda it: it.block("AckRequested") is not None),
-    Rule("94", Reply.WARNING, "AckRequested is signed", lambda it: _asks(it, f"{EB}signed") in {"true", "1"}),
-    Rule(
+    EbxmlRule("68", Reply.WARNING, "the envelope is UTF-8", _declares_utf8, "OtherXml"),
+    EbxmlRule("75", Reply.WARNING, "AckRequested is there", lambda it: it.block("AckRequested") is not None),
+    EbxmlRule("94", Reply.WARNING, "AckRequested is signed", lambda it: _asks(it, f"{EB}signed") in {"true", "1"}),
+    EbxmlRule(
         "5.14.2", Reply.WARNING, "AckRequested must be understood", lambda it: _asks(it, f"{SOAP}mustUnderstand") == "1"
     ),
-    Rule("265", Reply.NOTE, "Schema has its location", lambda it: _schema(it) is None or _schema_says(it, "location")),
-    Rule("266", Reply.NOTE, "Schema has its version", lambda it: _schema(it) is None or _schema_says(it, "version")),
-    Rule("271", Reply.NOTE, "MSH-system is there", lambda it: not _described(it) or "MSH-system" in _systems(it)),
-    Rule("272", Reply.NOTE, "MSH-versjon is there", lambda it: not _described(it) or "MSH-versjon" in _systems(it)),
-    Rule("273", Reply.NOTE, "MSH-system is valid", lambda it: _systems(it).get("MSH-system", "-")),
-    Rule("274", Reply.NOTE, "MSH-versjon is valid", lambda it: _systems(it).get("MSH-versjon", "-")),
-    Rule(
+    EbxmlRule(
+        "265", Reply.NOTE, "Schema has its location", lambda it: _schema(it) is None or _schema_says(it, "location")
+    ),
+    EbxmlRule(
+        "266", Reply.NOTE, "Schema has its version", lambda it: _schema(it) is None or _schema_says(it, "version")
+    ),
+    EbxmlRule("271", Reply.NOTE, "MSH-system is there", lambda it: not _described(it) or "MSH-system" in _systems(it)),
+    EbxmlRule(
+        "272", Reply.NOTE, "MSH-versjon is there", lambda it: not _described(it) or "MSH-versjon" in _systems(it)
+    ),
+    EbxmlRule("273", Reply.NOTE, "MSH-system is valid", lambda it: _systems(it).get("MSH-system", "-")),
+    EbxmlRule("274", Reply.NOTE, "MSH-versjon is valid", lambda it: _systems(it).get("MSH-versjon", "-")),
+    EbxmlRule(
         "279",
         Reply.NOTE,
         "both Schema and Description, or neither",
@@ -301,26 +309,26 @@ PAYLOAD_REMARKS: Final = (
 """What does not stop a payload message: its first warning is the acknowledgement, notes are in the ledger."""
 
 ACKNOWLEDGMENT: Final = (
-    Rule("106", Reply.NOTE, "Service is ebXML's own", lambda it: it.named("Service") == _SIGNAL_SERVICE),
-    Rule("107", Reply.NOTE, "Action is Acknowledgment", lambda it: it.action == "Acknowledgment"),
-    Rule("108", Reply.NOTE, "RefToMessageId is a message id", lambda it: is_message_id(acknowledged(it))),
-    Rule(
+    EbxmlRule("106", Reply.NOTE, "Service is ebXML's own", lambda it: it.named("Service") == _SIGNAL_SERVICE),
+    EbxmlRule("107", Reply.NOTE, "Action is Acknowledgment", lambda it: it.action == "Acknowledgment"),
+    EbxmlRule("108", Reply.NOTE, "RefToMessageId is a message id", lambda it: is_message_id(acknowledged(it))),
+    EbxmlRule(
         "109", Reply.NOTE, "MessageData has no RefToMessageId", lambda it: not it.named("MessageData", "RefToMessageId")
     ),
-    Rule("115", Reply.NOTE, "there is no ErrorList", lambda it: it.block("ErrorList") is None),
-    Rule("116", Reply.NOTE, 'the Reference with URI="" is repeated', lambda it: "" in repeated(it)),
-    Rule("117", Reply.NOTE, "the References with cid: are repeated", lambda it: any(repeated(it))),
+    EbxmlRule("115", Reply.NOTE, "there is no ErrorList", lambda it: it.block("ErrorList") is None),
+    EbxmlRule("116", Reply.NOTE, 'the Reference with URI="" is repeated', lambda it: "" in repeated(it)),
+    EbxmlRule("117", Reply.NOTE, "the References with cid: are repeated", lambda it: any(repeated(it))),
 )
 ERROR: Final = (
-    Rule("120", Reply.NOTE, "Service is ebXML's own", lambda it: it.named("Service") == _SIGNAL_SERVICE),
-    Rule("121", Reply.NOTE, "Action is MessageError", lambda it: it.action == "MessageError"),
-    Rule(
+    EbxmlRule("120", Reply.NOTE, "Service is ebXML's own", lambda it: it.named("Service") == _SIGNAL_SERVICE),
+    EbxmlRule("121", Reply.NOTE, "Action is MessageError", lambda it: it.action == "MessageError"),
+    EbxmlRule(
         "122",
         Reply.NOTE,
         "RefToMessageId is a message id",
         lambda it: is_message_id(it.named("MessageData", "RefToMessageId")),
     ),
-    Rule("123", Reply.NOTE, "there is no Acknowledgment", lambda it: it.block("Acknowledgment") is None),
+    EbxmlRule("123", Reply.NOTE, "there is no Acknowledgment", lambda it: it.block("Acknowledgment") is None),
 )
 
 

@@ -16,9 +16,9 @@ from typing import Self
 from kpr_sender.journal import witness
 from kpr_sender.model import Party
 from kpr_sender.sandbox.edi_answers import EdiAnswers
-from kpr_sender.sandbox.edi_examine import Examiner
+from kpr_sender.sandbox.edi_examine import MailExaminer
 from kpr_sender.sandbox.edi_server import MessageServer, deliver
-from kpr_sender.sandbox.edi_smtp import MAX_MAIL, Accepted, Disposition, MailServer
+from kpr_sender.sandbox.edi_smtp import MAX_MAIL, AcceptedMail, Disposition, MailServer
 from kpr_sender.sandbox.faults import NO_FAULTS, FaultName, Faults
 from kpr_sender.sandbox.ledger import Ledger
 from kpr_sender.sandbox.receiving_end import Fhi, open_fhi, take_lock
@@ -31,9 +31,9 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def examiner(fhi: Fhi, now: Callable[[], datetime]) -> Examiner:
+def examiner(fhi: Fhi, now: Callable[[], datetime]) -> MailExaminer:
     """Return what examines the mails to FHI."""
-    return Examiner(
+    return MailExaminer(
         own_her_id=fhi.receiver.party.service_her_id,
         level=fhi.registered.level,
         decrypters=fhi.registered.decrypters,
@@ -199,7 +199,7 @@ class EdiSandbox:
         """Tell whether somebody here has an address; for the mail server."""
         return self._server.has_mailbox(address)
 
-    def at_dot(self, mail: Accepted) -> Disposition:
+    def at_dot(self, mail: AcceptedMail) -> Disposition:
         """Take a complete mail; for the mail server. It is answered after that."""
         disposition = self._server.at_dot(mail)
         if self._mail_server:

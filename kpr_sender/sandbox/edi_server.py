@@ -30,13 +30,13 @@ from kpr_sender.messages import transport
 from kpr_sender.sandbox import codes
 from kpr_sender.sandbox.answers import receipts
 from kpr_sender.sandbox.edi_answers import EdiAnswers, again
-from kpr_sender.sandbox.edi_examine import Examined, Examiner, Kind
+from kpr_sender.sandbox.edi_examine import EbxmlKind, ExaminedMail, MailExaminer
 from kpr_sender.sandbox.edi_faults import AT_DOT, FAILED
 from kpr_sender.sandbox.edi_letter import Letter
-from kpr_sender.sandbox.edi_memory import Answered, Memory
+from kpr_sender.sandbox.edi_memory import Answered, EdiMemory
 from kpr_sender.sandbox.edi_rules import Reply
 from kpr_sender.sandbox.edi_rules_signed import acknowledged, repeated
-from kpr_sender.sandbox.edi_smtp import Accepted, Disposition
+from kpr_sender.sandbox.edi_smtp import AcceptedMail, Disposition
 from kpr_sender.sandbox.faults import NO_FAULTS, FaultName, Faults
 from kpr_sender.sandbox.ledger import Ledger, LedgerLine
 from kpr_sender.sandbox.spool import Entry, Spool
@@ -66,7 +66,7 @@ class Step(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Fate:
+class MailFate:
     """What becomes of a complete mail.
 
     Attributes:
@@ -80,25 +80,25 @@ class Fate:
     text: str
 
 
-_STORED: Final = Fate(stored=True, disposition=Disposition(_OK), text=_OK)
+_STORED: Final = MailFate(stored=True, disposition=Disposition(_OK), text=_OK)
 _FATES: Final = (
     (
         FaultName.DROP_BEFORE_DISPOSITION,
-        Fate(stored=False, disposition=Disposition(drop=True), text="connection dropped, not stored"),
+        MailFate(stored=False, disposition=Disposition(drop=True), text="connection dropped, not stored"),
     ),
     (
         FaultName.DROP_AFTER_TRANSFER,
-        Fate(stored=True, disposition=Disposition(drop=True), text="stored, connection dropped"),
+        MailFate(stored=True, disposition=Disposition(drop=True), text="stored, connection dropped"),
     ),
     (
         FaultName.HOLD_DISPOSITION,
-        Fate(stored=True, disposition=Disposition(_OK, hold=True), text="stored, answer held back"),
+        MailFate(stored=True, disposition=Disposition(_OK, hold=True), text="stored, answer held back"),
     ),
 )
 
 
 @dataclass(slots=True, eq=False)
-class _Pending:
+class _PendingMail:
     """A mail that is not answered yet.
 
     Attributes:
@@ -108,7 +108,7 @@ class _Pending:
     """
 
     entry: Entry
-    examined: Examined
+    examined: ExaminedMail
     since: float
     steps: list[Step]
 
@@ -132,7 +132,7 @@ class MessageServer:
         self,
         folder: Path,
         *,
-        examiner: Examiner,
+        examiner: MailExaminer,
         answers: EdiAnswers,
         apprec_version: str,
         ledger: Ledger,
@@ -144,11 +144,11 @@ class MessageServer:
         self._ledger = ledger
         self._now = now
         self._inbox = Spool(folder / "edi" / "inbox", ".eml")
-        self.memory = Memory(folder / "edi")
+        self.memory = EdiMemory(folder / "edi")
         self.maildir = folder / MAILBOX
         for name in ("tmp", "new", "cur"):
             (self.maildir / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._pending: list[_Pending] = []
+        self._pending: list[_PendingMail] = []
         self._greylisted: set[tuple[str, str]] = set()
         self.faults = NO_FAULTS
 
@@ -173,7 +173,7 @@ class MessageServer:
                 return Disposition(reply)
         return Disposition(drop=stage == "data" and self.faults.find(FaultName.DROP_BEFORE_DOT) is not None)
 
-    def at_dot(self, mail: Accepted) -> Disposition:
+    def at_dot(self, mail: AcceptedMail) -> Disposition:
         """Examine a complete mail, write it into the ledger and say what becomes of it."""
         examined = self._examined(mail.data)
         letter = examined.letter
@@ -214,7 +214,7 @@ class MessageServer:
         return max(0.0, min(timed) - now) if timed else None
 
     @staticmethod
-    def _due(pending: _Pending, faults: Faults) -> float | None:
+    def _due(pending: _PendingMail, faults: Faults) -> float | None:
         step, action = pending.steps[0], pending.examined.letter.action
         if step is Step.RECEIPT and faults.find(FaultName.NO_ANSWER, action):
             return None
@@ -222,42 +222,46 @@ class MessageServer:
         late = faults.find(name, action) if name else None
         return pending.since + (late.number if late else 0.0)
 
-    def _fate(self, action: str) -> Fate:
+    def _fate(self, action: str) -> MailFate:
         for name, reply in _REFUSALS:
             if (fault := self.faults.find(name, action)) and fault.value == AT_DOT:
-                return Fate(stored=False, disposition=Disposition(reply), text=reply)
+                return MailFate(stored=False, disposition=Disposition(reply), text=reply)
         return next((fate for name, fate in _FATES if self.faults.find(name, action)), _STORED)
 
-    def _examined(self, data: bytes) -> Examined:
+    def _examined(self, data: bytes) -> ExaminedMail:
         try:
             return self._examiner.examine(data)
         except Exception as error:  # noqa: BLE001 - rule 5
             _log.error("examining a mail failed: %s", type(error).__name__)
-            return Examined(Letter(data), Kind.OTHER)
+            return ExaminedMail(Letter(data), EbxmlKind.OTHER)
 
-    def _verdict(self, examined: Examined) -> str:
+    def _verdict(self, examined: ExaminedMail) -> str:
         letter = examined.letter
-        if examined.kind is Kind.PAYLOAD and not examined.rule and (before := self.memory.answer_to(letter.message_id)):
+        if (
+            examined.kind is EbxmlKind.PAYLOAD
+            and not examined.rule
+            and (before := self.memory.answer_to(letter.message_id))
+        ):
             return "repeat" if before.digests == letter.digests else "false repeat"
         return examined.verdict
 
-    def _receive(self, entry: Entry, examined: Examined, *, resumed: bool = False) -> None:
+    def _receive(self, entry: Entry, examined: ExaminedMail, *, resumed: bool = False) -> None:
         """Decide what is to be done about a mail."""
         steps = self._steps(examined, resumed)
-        if examined.kind is Kind.ACKNOWLEDGMENT and not examined.rule:
+        if examined.kind is EbxmlKind.ACKNOWLEDGMENT and not examined.rule:
             self.memory.acknowledge(acknowledged(examined.letter), repeated(examined.letter))
         if steps:
-            self._pending.append(_Pending(entry, examined, time.monotonic(), steps))
+            self._pending.append(_PendingMail(entry, examined, time.monotonic(), steps))
         else:
             self._inbox.remove(entry)
 
-    def _steps(self, examined: Examined, resumed: bool) -> list[Step]:  # noqa: FBT001 - what it says
+    def _steps(self, examined: ExaminedMail, resumed: bool) -> list[Step]:  # noqa: FBT001 - what it says
         letter, rule = examined.letter, examined.rule
         if rule is not None:
             by_reply = {Reply.FAULT: [Step.FAULT], Reply.ERROR: [] if letter.is_signal else [Step.ERROR]}
             return by_reply.get(rule.reply, [])
         awaited = any(one.examined.letter.message_id == letter.message_id for one in self._pending)
-        if examined.kind is not Kind.PAYLOAD or awaited:  # what is awaited is answered soon
+        if examined.kind is not EbxmlKind.PAYLOAD or awaited:  # what is awaited is answered soon
             return []
         if before := self.memory.answer_to(letter.message_id):
             if (
@@ -269,7 +273,7 @@ class MessageServer:
             return [Step.REPEAT if before.digests == letter.digests else Step.FALSE_REPEAT]
         return self._first_steps(examined)
 
-    def _first_steps(self, examined: Examined) -> list[Step]:
+    def _first_steps(self, examined: ExaminedMail) -> list[Step]:
         """Decide about a message that keeps the rules and was not answered before."""
         action = examined.letter.action
         if self.faults.find(FaultName.SOAP_FAULT, action):
@@ -283,7 +287,7 @@ class MessageServer:
         both = [Step.ACKNOWLEDGE, Step.RECEIPT]
         return both[::-1] if self.faults.find(FaultName.RECEIPT_FIRST, action) else both
 
-    def _do(self, pending: _Pending, step: Step) -> None:
+    def _do(self, pending: _PendingMail, step: Step) -> None:
         try:
             match step:
                 case Step.FAULT:
@@ -301,10 +305,10 @@ class MessageServer:
         except Exception as error:  # noqa: BLE001 - rule 5
             _log.error("answering a mail failed: %s", type(error).__name__)
 
-    def _send_fault(self, examined: Examined) -> None:
+    def _send_fault(self, examined: ExaminedMail) -> None:
         self._deliver(self._answers.soap_fault(examined.letter, str(examined.rule or _ON_DEMAND)))
 
-    def _send_error(self, examined: Examined) -> None:
+    def _send_error(self, examined: ExaminedMail) -> None:
         letter = examined.letter
         on_demand = self.faults.find(FaultName.MESSAGE_ERROR, letter.action)
         if examined.rule is not None:
@@ -316,16 +320,16 @@ class MessageServer:
             code, why = on_demand.value if on_demand else ErrorCode.UNKNOWN, _ON_DEMAND
         self._signal(letter, "ebXml error", self._answers.message_error(letter, code, Severity.ERROR, why))
 
-    def _refuse_false_repeat(self, examined: Examined) -> None:
+    def _refuse_false_repeat(self, examined: ExaminedMail) -> None:
         soap = self._answers.message_error(examined.letter, ErrorCode.INCONSISTENT, Severity.ERROR, _FALSE_REPEAT)
         self._deliver(self._answers.signal_mail(soap, "ebXml error"))
 
-    def _repeat(self, examined: Examined) -> None:
+    def _repeat(self, examined: ExaminedMail) -> None:
         before = self.memory.answer_to(examined.letter.message_id)
         if before is not None and not self.faults.find(FaultName.NO_ACKNOWLEDGEMENT, examined.letter.action):
             self._deliver(self._answers.signal_mail(before.soap, before.subject))
 
-    def _acknowledge(self, examined: Examined) -> None:
+    def _acknowledge(self, examined: ExaminedMail) -> None:
         letter = examined.letter
         if self.faults.find(FaultName.NO_ACKNOWLEDGEMENT, letter.action):
             return
@@ -345,7 +349,7 @@ class MessageServer:
             self.memory.remember(letter.message_id, Answered(letter.digests, subject, soap, acknowledges))
         self._deliver(self._answers.signal_mail(soap, subject))
 
-    def _send_receipts(self, examined: Examined) -> None:
+    def _send_receipts(self, examined: ExaminedMail) -> None:
         letter, assessment = examined.letter, examined.assessment
         if assessment is None:
             return

@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedMail:
     """One complete mail, as the dialogue gave it.
 
     Attributes:
@@ -75,7 +75,7 @@ class Disposition:
 NO_OBJECTION: Final = Disposition()
 
 
-class Decisions(Protocol):
+class MailDecisions(Protocol):
     """Who decides. Called on the server's thread."""
 
     def admits(self, user: str, password: bytes) -> bool:
@@ -84,7 +84,7 @@ class Decisions(Protocol):
     def at_stage(self, stage: str, sender: str, recipient: str) -> Disposition:
         """Decide at ``mail``, ``rcpt`` and ``data``; ``recipient`` is empty at the first."""
 
-    def at_dot(self, mail: Accepted) -> Disposition:
+    def at_dot(self, mail: AcceptedMail) -> Disposition:
         """Take a complete mail."""
 
     def has_mailbox(self, address: str) -> bool:
@@ -94,7 +94,7 @@ class Decisions(Protocol):
 class _Dialogue(SMTP):
     """Adds RFC 3461's parameters, which aiosmtpd refuses, and drops connections on demand."""
 
-    def __init__(self, handler: _Hooks, decisions: Decisions, **options: Any) -> None:
+    def __init__(self, handler: _Hooks, decisions: MailDecisions, **options: Any) -> None:
         self.decisions = decisions
         self.envid = ""
         self.notify = ""
@@ -155,7 +155,7 @@ def _without(arg: str | None, names: tuple[str, ...]) -> tuple[str | None, dict[
 class _Hooks:
     """What aiosmtpd asks, for every connection."""
 
-    def __init__(self, decisions: Decisions) -> None:
+    def __init__(self, decisions: MailDecisions) -> None:
         self._decisions = decisions
         self.held: list[asyncio.Event] = []
 
@@ -203,7 +203,7 @@ class _Hooks:
 
     async def handle_DATA(self, server: _Dialogue, session: Session, envelope: Envelope) -> str:
         content = envelope.content
-        mail = Accepted(
+        mail = AcceptedMail(
             sender=envelope.mail_from or "",
             recipient=envelope.rcpt_tos[0],
             envid=server.envid,
@@ -228,7 +228,7 @@ class MailServer:
         port: 0 for any free one.
     """
 
-    def __init__(self, decisions: Decisions, *, tls: ssl.SSLContext, port: int) -> None:
+    def __init__(self, decisions: MailDecisions, *, tls: ssl.SSLContext, port: int) -> None:
         self._decisions = decisions
         self._hooks = _Hooks(decisions)
         self._tls = tls

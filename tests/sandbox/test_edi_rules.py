@@ -14,7 +14,7 @@ from lxml import etree
 
 from kpr_sender.ebxml import envelope
 from kpr_sender.ebxml.envelope import DS, EB, SOAP, EbxmlError, EbxmlParties, MessageIds, Severity
-from kpr_sender.sandbox.edi_examine import Examined, Examiner, Kind
+from kpr_sender.sandbox.edi_examine import EbxmlKind, ExaminedMail, MailExaminer
 from kpr_sender.sandbox.edi_rules import BEFORE_THE_REGISTER, Reply
 from kpr_sender.sandbox.edi_rules_signed import (
     ACKNOWLEDGMENT,
@@ -39,7 +39,7 @@ ChangeXml = Callable[[Element], object]
 
 
 @pytest.fixture
-def examine(folder: Path) -> Callable[[Draft], Examined]:
+def examine(folder: Path) -> Callable[[Draft], ExaminedMail]:
     fhi = open_fhi(
         folder,
         sender_her_id=SENDER.service_her_id,
@@ -48,7 +48,7 @@ def examine(folder: Path) -> Callable[[Draft], Examined]:
         faults=NO_FAULTS,
         now=now,
     )
-    one: Examiner = examiner(fhi, now)
+    one: MailExaminer = examiner(fhi, now)
     return lambda draft: one.examine(draft.data())
 
 
@@ -206,17 +206,23 @@ SIGNATURE: list[tuple[str, Change]] = [
 
 
 def test_a_message_that_keeps_every_rule_is_a_payload_message(
-    edi_sender: EdiMunicipality, examine: Callable[[Draft], Examined]
+    edi_sender: EdiMunicipality, examine: Callable[[Draft], ExaminedMail]
 ) -> None:
     found = examine(edi_sender.draft())
-    assert (found.kind, found.rule, found.remark, found.notes, found.verdict) == (Kind.PAYLOAD, None, None, (), "1")
+    assert (found.kind, found.rule, found.remark, found.notes, found.verdict) == (
+        EbxmlKind.PAYLOAD,
+        None,
+        None,
+        (),
+        "1",
+    )
 
 
 @pytest.mark.parametrize(
     "group", [MAIL, XML, HEADER, REGISTER, SIGNATURE], ids=["mail", "xml", "header", "ar", "signature"]
 )
 def test_a_message_that_breaks_a_rule_is_answered_with_its_number(
-    group: list[tuple[str, Change]], edi_sender: EdiMunicipality, examine: Callable[[Draft], Examined]
+    group: list[tuple[str, Change]], edi_sender: EdiMunicipality, examine: Callable[[Draft], ExaminedMail]
 ) -> None:
     kept, found = edi_sender.draft(), []
     for _, change in group:
@@ -289,8 +295,8 @@ NOTES: list[tuple[tuple[str, ...], ChangeXml]] = [
 ]
 
 
-def test_a_payload_messages_own_rules(edi_sender: EdiMunicipality, examine: Callable[[Draft], Examined]) -> None:
-    def found(change: ChangeXml) -> Examined:
+def test_a_payload_messages_own_rules(edi_sender: EdiMunicipality, examine: Callable[[Draft], ExaminedMail]) -> None:
+    def found(change: ChangeXml) -> ExaminedMail:
         return examine(edi_sender.draft(before_signing=change))
 
     assert [(one := found(change).rule) and one.number for _, change in PAYLOAD_BROKEN] == [
@@ -304,7 +310,7 @@ def test_a_payload_messages_own_rules(edi_sender: EdiMunicipality, examine: Call
 
 
 def test_attachments_that_are_not_there_or_cannot_be_opened(
-    edi_sender: EdiMunicipality, examine: Callable[[Draft], Examined]
+    edi_sender: EdiMunicipality, examine: Callable[[Draft], ExaminedMail]
 ) -> None:
     missing, renamed, utf8 = edi_sender.draft(), edi_sender.draft(), edi_sender.draft()
     missing.payload = None
@@ -330,7 +336,7 @@ def test_attachments_that_are_not_there_or_cannot_be_opened(
     assert remark.number == "68"
 
 
-def test_signals(edi_sender: EdiMunicipality, examine: Callable[[Draft], Examined]) -> None:
+def test_signals(edi_sender: EdiMunicipality, examine: Callable[[Draft], ExaminedMail]) -> None:
     """What is wrong in an acknowledgement or error of ours is noted: nothing answers it."""
     head = edi_sender.head()
     parties = EbxmlParties(head.sender.service_her_id, head.receiver.service_her_id)
@@ -338,7 +344,7 @@ def test_signals(edi_sender: EdiMunicipality, examine: Callable[[Draft], Examine
     def ids() -> MessageIds:
         return MessageIds(str(uuid.uuid4()), str(uuid.uuid4()), now())
 
-    def acknowledgment(change: ChangeXml) -> Examined:
+    def acknowledgment(change: ChangeXml) -> ExaminedMail:
         cpa = envelope.cpa_id(parties.from_her_id, parties.to_her_id)
         references = [envelope.SignedReference(uri, "AAAA", "x") for uri in ("", "cid:x")]
         root = envelope.acknowledgment(
@@ -347,7 +353,7 @@ def test_signals(edi_sender: EdiMunicipality, examine: Callable[[Draft], Examine
         change(root)
         return examine(edi_sender.signal(root))
 
-    def error(change: ChangeXml) -> Examined:
+    def error(change: ChangeXml) -> ExaminedMail:
         cpa = envelope.cpa_id(parties.from_her_id, parties.to_her_id)
         about = MessageIds(str(uuid.uuid4()), str(uuid.uuid4()), now(), str(uuid.uuid4()))
         root = envelope.message_error(parties, about, cpa=cpa, errors=[EbxmlError("Unknown", Severity.ERROR)])
@@ -401,7 +407,9 @@ NOT_ALONE = {"255", "79", "115", "123"}
 and 123: 5.11.3 refuses both together."""
 
 
-def test_signatures_of_others_are_refused(edi_sender: EdiMunicipality, examine: Callable[[Draft], Examined]) -> None:
+def test_signatures_of_others_are_refused(
+    edi_sender: EdiMunicipality, examine: Callable[[Draft], ExaminedMail]
+) -> None:
     """44: not the registered certificate; 46: one that is not for signing at all."""
     found = [examine(edi_sender.draft(signer=name)).rule for name in ("fhi-signing", "kommune-encryption")]
     assert [rule.number for rule in found if rule] == ["44", "46"]
