@@ -228,6 +228,8 @@ class App:
         from kpr_sender.inbound.listen import Listener
 
         self.go(transport or self._configured)
+        # A receipt may be durable, and its acknowledgement not sent, or its mail not taken, where a run was killed.
+        self.copies_left |= self.settings.transport is Transport.EDI
         folder = ways.receipts_folder(
             self.settings, lambda: self.receipt_handler, self.section, self.monotonic, self.now, self.observe
         )

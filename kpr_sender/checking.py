@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from kpr_sender import ways
 from kpr_sender.app import journal_storage, trust, utc_now
 from kpr_sender.events import Observer
 from kpr_sender.keys.port import Keys
@@ -129,6 +130,8 @@ def _check_context(
         register_clock=lambda: clock_ahead_of_us(settings.registry, now),
         shake_hands=lambda: shake_hands(settings.bus),
         log_in=log_in,
+        mail_server=lambda: ways.mail_server_of(settings, attempt),
+        mailbox=lambda: ways.mailbox_of(settings, attempt),
         notifier=lambda: notify.notifier(settings),
         pinger=lambda: notify.pinger(settings),
         metrics_file=lambda: notify.metrics_file(settings),

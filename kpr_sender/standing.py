@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from kpr_sender.messages.error_conditions import advice
-from kpr_sender.model import Shipment, rfc3339
+from kpr_sender.model import Shipment, Transport, rfc3339
 from kpr_sender.states import ShipmentState
 from kpr_sender.texts import Text
 
@@ -48,6 +48,10 @@ def _always(_: Shipment) -> bool:
     return True
 
 
+def _by_mail(shipment: Shipment) -> bool:
+    return shipment.transport is Transport.EDI
+
+
 def _names_errors(shipment: Shipment) -> bool:
     return any(receipt.verified and receipt.errors for receipt in shipment.receipts)
 
@@ -63,6 +67,11 @@ STANDINGS: Final = (
         _S.SEALED,
         lambda shipment: bool(shipment.alarm),
         Text("sealed, and not sent until a person has settled the alarm, which is about a message of somebody else's"),
+    ),
+    Standing(
+        _S.SEALED,
+        lambda shipment: shipment.handed_over and _by_mail(shipment),
+        Text("sealed to be sent again: the mail server may have had it before"),
     ),
     Standing(
         _S.SEALED,
@@ -84,7 +93,12 @@ STANDINGS: Final = (
     Standing(
         _S.PUBLISHED,
         lambda shipment: shipment.acknowledged_at is not None,
-        Text("published: KPR's message server has acknowledged it, FHI has not answered yet"),
+        Text("published, acknowledged by KPR's message server: FHI has not answered yet"),
+    ),
+    Standing(
+        _S.PUBLISHED,
+        _by_mail,
+        Text("published: the mail server has taken it; KPR's message server has not acknowledged it yet"),
     ),
     Standing(_S.PUBLISHED, _always, Text("published: the bus has taken it, FHI has not answered yet")),
     Standing(_S.IN_DOUBT, _always, Text("in doubt: it may or may not be with FHI; it is not sent again by itself")),
@@ -109,6 +123,16 @@ STANDINGS: Final = (
             "FHI names no error: ask kpr@fhi.no what is wrong. Then send a new extract with kpr-send send "
             "--replaces ID --reason TEXT, or the same file with kpr-send resend MSGID --reason TEXT where its "
             "cause lies elsewhere."
+        ),
+    ),
+    Standing(
+        _S.FAULTED,
+        _by_mail,
+        Text("faulted: KPR's message server refused it, or the mail came back"),
+        Text(
+            "See in kpr-send resolve MSGID what was said, and put it right with kpr@fhi.no or kundesenter@nhn.no. Then "
+            "kpr-send resend MSGID --reason TEXT seals another envelope. A verified answer that comes later counts for "
+            "more."
         ),
     ),
     Standing(

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 from kpr_sender.bus.port import Bus, Source, own_queues
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.events import Observer
 from kpr_sender.inbound.look_memory import LookMemory
 from kpr_sender.logins import Attempt, Login
-from kpr_sender.model import Transport
+from kpr_sender.model import Submission, Transport
 from kpr_sender.settings.edi import UNUSED_HOST, EdiSettings
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
@@ -26,12 +26,16 @@ if TYPE_CHECKING:
     from kpr_sender.cms.port import Signer
     from kpr_sender.documents import Document
     from kpr_sender.ebxml.answers import PayloadMessage
+    from kpr_sender.edi.port import MailboxProbe, SmtpProbe
     from kpr_sender.edi.transport import EdiTransport
     from kpr_sender.inbound.folder import ReceiptsFolder
     from kpr_sender.inbound.receipt import ReceiptHandler
     from kpr_sender.journal.session import Closing
     from kpr_sender.outbound.sealing import Sealing
     from kpr_sender.registry.port import Counterpart
+
+
+_ASKED_FOR_AGAIN: Final = timedelta(days=4)
 
 
 def edi_of(settings: Settings) -> EdiSettings:
@@ -68,6 +72,16 @@ def sealing_of(settings: Settings, now: Callable[[], datetime]) -> Sealing:
     from kpr_sender.outbound.sealing import QueueSealing
 
     return QueueSealing(settings)
+
+
+def may_be_unacknowledged(submission: Submission, now: datetime) -> bool:
+    """Tell whether the mail of a receipt may still lie in our mailbox, because a run was killed before it was taken.
+
+    KPR sends a receipt again for some days where no acknowledgement comes (HIS 1037 5.2).
+    """
+    receipts = (receipt for shipment in submission.shipments for receipt in shipment.receipts if receipt.verified)
+    newest = max((receipt.received_at for receipt in receipts), default=None)
+    return submission.transport is Transport.EDI and newest is not None and now - newest < _ASKED_FOR_AGAIN
 
 
 def memory_of(settings: Settings, document: Document) -> LookMemory:
@@ -179,3 +193,24 @@ def acknowledging(
         return acknowledger.acknowledge(message)
 
     return acknowledge
+
+
+def mail_server_of(settings: Settings, attempt: Attempt) -> SmtpProbe:
+    """Connect to the mail server and log in; return what it says of itself. Raises as ``SmtpSender.connect``."""
+    from kpr_sender.edi.smtp import SmtpSender
+
+    edi = edi_of(settings)
+    with SmtpSender(edi, login=lambda: attempt(Login.to_mail_server(edi))) as sender:
+        return sender.probe()
+
+
+def mailbox_of(settings: Settings, attempt: Attempt) -> MailboxProbe:
+    """Look at our mailbox; return what it says of itself. Raises as ``Mailbox`` does."""
+    from kpr_sender.edi.mailboxes import mailbox
+
+    edi = edi_of(settings)
+    box = mailbox(edi, login=lambda: attempt(Login.to_mailbox(edi)))
+    try:
+        return box.probe()
+    finally:
+        box.close()

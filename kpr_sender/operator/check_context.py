@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from kpr_sender import profiles
 from kpr_sender.bus.port import BusProbe, Handshake
 from kpr_sender.cms.port import Decrypter, Signer
+from kpr_sender.edi.port import MailboxProbe, SmtpProbe
 from kpr_sender.errors import InternalError, KprError
 from kpr_sender.events import Observer, ignore
 from kpr_sender.journal.port import JournalStorage
@@ -74,6 +75,7 @@ _NOUNS: Final[Mapping[str, Callable[[int], Text]]] = {
     "decryption key": lambda count: Text("{count:,} decryption key", plural="{count:,} decryption keys", count=count),
     "file": lambda count: Text("{count:,} file", plural="{count:,} files", count=count),
     "key": lambda count: Text("{count:,} key", plural="{count:,} keys", count=count),
+    "mail": lambda count: Text("{count:,} mail", plural="{count:,} mails", count=count),
     "receipt": lambda count: Text("{count:,} receipt", plural="{count:,} receipts", count=count),
     "second": lambda count: Text("{count:,} second", plural="{count:,} seconds", count=count),
     "secret": lambda count: Text("{count:,} secret", plural="{count:,} secrets", count=count),
@@ -100,6 +102,8 @@ class CheckContext:
         register_clock: Returns how far the register's clock is ahead of ours; None where it does not tell.
         shake_hands: Shakes hands with the bus; None where no TLS is used.
         log_in: Logs in to the bus.
+        mail_server: Connects to the mail server of our EDI account, and returns what it says of itself.
+        mailbox: Looks at our mailbox, and returns what it says of itself.
         notifier: Makes what sends notices.
         pinger: Makes what pings; None from it where nobody is pinged.
         metrics_file: Makes the file for Prometheus; likewise.
@@ -116,6 +120,8 @@ class CheckContext:
     register_clock: Callable[[], timedelta | None]
     shake_hands: Callable[[], Handshake | None]
     log_in: Callable[[], BusProbe]
+    mail_server: Callable[[], SmtpProbe]
+    mailbox: Callable[[], MailboxProbe]
     notifier: Callable[[], Notifier]
     pinger: Callable[[], Pinger | None]
     metrics_file: Callable[[], MetricsFile | None]

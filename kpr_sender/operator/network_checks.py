@@ -10,6 +10,7 @@ from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.events import Event, ignore
 from kpr_sender.inbound.look_memory import LookMemory
 from kpr_sender.messages.transport import queue_name
+from kpr_sender.model import Transport
 from kpr_sender.operator.certificates import CertificateInUse, of_the_bus, own, receivers
 from kpr_sender.operator.check_context import CheckContext, CheckResult, counted, found, required
 from kpr_sender.operator.machine_checks import require_sizes
@@ -78,16 +79,22 @@ def receiver(context: CheckContext) -> CheckResult:
     concerns = [event.text for event in events]
     if _folded(fhi.name) != _folded(expected.service_name):
         concerns.append(Text("the year's profile calls it {service_name}", service_name=expected.service_name))
-    return found(
-        Text(
-            "{fhi} ({her_id}), queue {queue}, {provenance}",
+    text = Text(
+        "{fhi} ({her_id}), queue {queue}, {provenance}",
+        fhi=fhi.name,
+        her_id=fhi.her_id,
+        queue=fhi.queue,
+        provenance=fhi.provenance.text,
+    )
+    if context.settings.transport is Transport.EDI:
+        text = Text(
+            "{fhi} ({her_id}), {address}, {provenance}",
             fhi=fhi.name,
             her_id=fhi.her_id,
-            queue=fhi.queue,
+            address=fhi.edi_address,
             provenance=fhi.provenance.text,
-        ),
-        concerns,
-    )
+        )
+    return found(text, concerns)
 
 
 def receivers_certificates(context: CheckContext) -> CheckResult:
@@ -131,11 +138,12 @@ def _registered(settings: Settings, entry: RegisterEntry, concerns: list[str]) -
             where=where,
             next_step=next_step,
         )
+    by_mail = settings.transport is Transport.EDI  # no queue is read then
     for address, key, queue in (
         (queues.asynchronous, "bus.receipts_queue", settings.bus.receipts_queue),
         (queues.error, "bus.error_queue", settings.bus.error_queue),
     ):
-        if queue and queue_name(address) != queue_name(queue):
+        if queue and not by_mail and queue_name(address) != queue_name(queue):
             raise ConfigInvalid(
                 Text(
                     "The queue registered for us is {queue_name}, and we read {queue_name_2}.",

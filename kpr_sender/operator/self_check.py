@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from kpr_sender.errors import BusUnreachable, InternalError, KprError, NotReady, RegistryUnreachable
+from kpr_sender.model import Transport
 from kpr_sender.operator import certificates
+from kpr_sender.operator import edi_checks as edi
 from kpr_sender.operator import machine_checks as machine
 from kpr_sender.operator import network_checks as network
 from kpr_sender.operator.certificates import CertificateInUse
@@ -44,6 +46,7 @@ class Check:
         needs: Checks that must not have failed before it.
         unreachable: What it is while the register cannot be reached.
         certificates: Yields the certificates that it is about; None where it is about none.
+        way: The way that it is about; None where it is the same for both.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Check:
     needs: tuple[str, ...] = ()
     unreachable: Status = Status.RED
     certificates: Callable[[CheckContext, Trust], Iterator[CertificateInUse]] | None = None
+    way: Transport | None = None
 
 
 _REPLACE: Final = Text("See kpr-send certs; docs/certificates.md says how to replace one.")
@@ -71,6 +75,8 @@ _ELSEWHERE: Final = Text(
 )
 _COMPARE: Final = Text("Compare [sender] with our entry in Adresseregisteret.")
 
+_AMQP, _EDI = Transport.AMQP, Transport.EDI
+
 CHECKS: Final = (
     Check(Text("environment"), Place.MACHINE, machine.environment, Text("Correct the configuration.")),
     Check(
@@ -79,7 +85,8 @@ CHECKS: Final = (
         machine.year,
         Text("Compare with FHI's letter about the year; put its reference there."),
     ),
-    Check(Text("addresses"), Place.MACHINE, machine.addresses, Text("Correct [bus] or [registry].")),
+    Check(Text("addresses"), Place.MACHINE, machine.addresses, Text("Correct [bus] or [registry]."), way=_AMQP),
+    Check(Text("EDI account"), Place.MACHINE, edi.account, Text("Correct [edi]."), way=_EDI),
     Check(
         Text("trust"),
         Place.MACHINE,
@@ -104,6 +111,7 @@ CHECKS: Final = (
         Place.MACHINE,
         machine.receipts_from,
         Text("Let a person look at what is there, and ask kpr@fhi.no."),
+        way=_AMQP,
     ),
     Check(Text("disk space"), Place.MACHINE, machine.disk_space, Text("Make room on the journal's disk.")),
     Check(Text("journal"), Place.MACHINE, machine.journal, Text("Run kpr-send journal verify.")),
@@ -163,7 +171,10 @@ CHECKS: Final = (
         certificates=certificates.receivers,
     ),
     Check(Text("sender"), Place.REGISTER, network.sender, _COMPARE, _ANSWERED, unreachable=Status.YELLOW),
-    Check(Text("bus TLS"), Place.BUS, network.bus_tls, _ASK_BUS, _ALLOWED),
+    Check(Text("EDI addresses"), Place.REGISTER, edi.registered, _COMPARE, ("receiver",), way=_EDI),
+    Check(Text("mail server"), Place.BUS, edi.mail_server, _ASK_BUS, _ALLOWED, way=_EDI),
+    Check(Text("mailbox"), Place.BUS, edi.mailbox, Text("docs/edi.md says who may read it."), _ALLOWED, way=_EDI),
+    Check(Text("bus TLS"), Place.BUS, network.bus_tls, _ASK_BUS, _ALLOWED, way=_AMQP),
     Check(
         Text("bus certificate"),
         Place.BUS,
@@ -171,12 +182,18 @@ CHECKS: Final = (
         _ASK_BUS,
         (Text("bus TLS"),),
         certificates=certificates.of_the_bus,
+        way=_AMQP,
     ),
-    Check(Text("bus login"), Place.BUS, network.bus_login, _ASK_BUS, (Text("bus TLS"),)),
-    Check(Text("receipts queue"), Place.BUS, network.receipts_queue, _ASK_OWNER, (Text("bus login"),)),
-    Check(Text("error queue"), Place.BUS, network.error_queue, _ASK_OWNER, (Text("bus login"),)),
+    Check(Text("bus login"), Place.BUS, network.bus_login, _ASK_BUS, (Text("bus TLS"),), way=_AMQP),
+    Check(Text("receipts queue"), Place.BUS, network.receipts_queue, _ASK_OWNER, (Text("bus login"),), way=_AMQP),
+    Check(Text("error queue"), Place.BUS, network.error_queue, _ASK_OWNER, (Text("bus login"),), way=_AMQP),
     Check(
-        Text("receiver's exchange"), Place.BUS, network.receivers_exchange, _ASK_BUS, (Text("bus login"), "receiver")
+        Text("receiver's exchange"),
+        Place.BUS,
+        network.receivers_exchange,
+        _ASK_BUS,
+        (Text("bus login"), "receiver"),
+        way=_AMQP,
     ),
 )
 WITHOUT_BUS: Final = tuple(check for check in CHECKS if check.place is not Place.BUS)
@@ -195,7 +212,12 @@ def in_use(context: CheckContext) -> tuple[CertificateInUse, ...]:
         ConfigInvalid: The authorities that the configuration names cannot be read.
     """
     trust = context.trust(context.observe)
-    return tuple(row for check in CHECKS if check.certificates for row in check.certificates(context, trust))
+    checks = (check for check in CHECKS if _is_about(check, context.settings) and check.certificates)
+    return tuple(row for check in checks if check.certificates for row in check.certificates(context, trust))
+
+
+def _is_about(check: Check, settings: Settings) -> bool:
+    return check.way in {None, settings.transport}
 
 
 def carry_out(checks: tuple[Check, ...], context: CheckContext, *, max_seconds: float) -> Iterator[CheckResult]:
@@ -207,7 +229,7 @@ def carry_out(checks: tuple[Check, ...], context: CheckContext, *, max_seconds: 
     causes: dict[str, list[str]] = {}
     red: dict[str, str] = {}
     try:
-        for check in checks:
+        for check in (one for one in checks if _is_about(one, context.settings)):
             first = list(dict.fromkeys(cause for name in check.needs for cause in causes.get(name, ())))
             if first:
                 result = _not_tried(first)
@@ -239,7 +261,9 @@ def _seconds(place: Place, settings: Settings) -> float:
         Place.MACHINE: _LOCAL,
         Place.KEYS: _LOCAL + revocation,
         Place.REGISTER: settings.registry.timeout * _QUESTIONS + revocation + _GRACE,
-        Place.BUS: settings.bus.connect_timeout * 2 + _GRACE,
+        Place.BUS: (settings.bus if settings.edi is None else settings.edi).connect_timeout * 4 + _GRACE
+        if settings.transport is Transport.EDI
+        else settings.bus.connect_timeout * 2 + _GRACE,
     }[place]
 
 

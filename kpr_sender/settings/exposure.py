@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment
+from kpr_sender.settings.edi import UNUSED_HOST
 from kpr_sender.settings.file_access import unguarded
 from kpr_sender.settings.secrets import Secret
 from kpr_sender.settings.values import Settings
@@ -17,8 +18,13 @@ def secrets_of(settings: Settings) -> tuple[Secret, ...]:
     """Return every secret that a configuration names."""
     keys = (source.secret for source in (settings.keys.signing, *settings.keys.decryption))
     helseid, edi = settings.registry.helseid, settings.edi
+    no_bus = settings.bus.host == UNUSED_HOST
     named = (
-        *(settings.bus.password, settings.registry.password, helseid.client_key if helseid else None),
+        *(
+            None if no_bus else settings.bus.password,
+            settings.registry.password,
+            helseid.client_key if helseid else None,
+        ),
         *((edi.password, edi.mailbox_password) if edi else ()),
         *(settings.journal.password, *keys),
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kpr_sender.checking import run_checks
 from kpr_sender.client import Client
 from kpr_sender.errors import ConfigInvalid, InDoubt, InputRefused, KprError, Overdue, UsageError
 from kpr_sender.events import Event, EventKind
@@ -176,3 +177,18 @@ def test_an_address_of_another_environment_or_none_at_all_is_refused(kommune: Mu
     Path(kommune.config).write_text(text, encoding="utf-8")
     with Client.from_config(kommune.config, "lokal") as client:
         assert client.submit().sent == 2, "no bus need be configured"
+
+
+def test_doctor_tells_of_the_mail_server_the_mailbox_and_the_addresses(kommune: Municipality, box: EdiSandbox) -> None:
+    """No mail is sent and none taken; what is about the bus alone is not asked."""
+    box.put(OTHERS[0])
+    rows = {row.name: row for row in run_checks(by_mail(kommune, box))}
+    assert [name for name, row in rows.items() if row.error is not None] == []
+    assert {"EDI account", "EDI addresses", "mail server", "mailbox"} <= set(rows)
+    assert not any(name.startswith("bus ") or name.endswith("queue") for name in rows)
+    assert "1 mail there, nothing taken" in rows["mailbox"].text
+    assert "logged in" in rows["mail server"].text
+    assert _mails(kommune) == [OTHERS[0]]
+    settings = by_mail(kommune, box, user=None)
+    (row,) = (one for one in run_checks(settings) if one.name == "mail server")
+    assert "no login" in row.text
