@@ -126,11 +126,13 @@ class Called:
 
     def completed_steps(self, value: Any) -> Any:
         """Return an object of ``--json`` in which every ``next_step`` names complete commands; all else as it is."""
-        if value is None or isinstance(value, (str, int)):
-            return value
         if isinstance(value, Mapping):
             return {
-                key: self.completed(one) if key == "next_step" and isinstance(one, str) else self.completed_steps(one)
+                key: (self.completed(one) if key == "next_step" else one)
+                if isinstance(one, str)
+                else one
+                if one is None or isinstance(one, int)
+                else self.completed_steps(one)
                 for key, one in value.items()
             }
         return [self.completed_steps(one) for one in value] if isinstance(value, list | tuple) else value

@@ -75,8 +75,13 @@ def _metrics(settings: Settings) -> Iterator[Hashable]:
         yield _same(settings.monitor.metrics_file)
 
 
-def _same(path: Path) -> str:
-    return os.path.realpath(path)
+def _same(path: Path) -> Hashable:
+    """Return what two paths have in common that lead to one file: by one look at it, where it is there."""
+    try:
+        about = os.stat(path)  # noqa: PTH116 - of a fleet's thousands
+    except OSError:
+        return os.path.realpath(path)
+    return (about.st_dev, about.st_ino) if about.st_ino else os.path.realpath(path)
 
 
 OWN_THINGS: Final = (

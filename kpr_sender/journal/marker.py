@@ -40,6 +40,7 @@ class HighWaterMark:
         step: How many changes it has seen.
         inode: The journal's file's, where its file system keeps it; None else. A copy has another.
         copied: Whether it was read from another file than it was written to.
+        written: How its file has it, up to what is that file's own; empty where it was not read.
     """
 
     journal_id: str
@@ -47,6 +48,7 @@ class HighWaterMark:
     inode: int | None
     begun: tuple[Begun, ...]
     copied: bool = field(default=False, compare=False)
+    written: bytes = field(default=b"", compare=False, repr=False)
 
 
 class Present(NamedTuple):
@@ -126,7 +128,7 @@ def mark_and_more(content: bytes, about: os.stat_result | None = None) -> tuple[
     """
     try:
         value = json.loads(content)
-        return _read_mark(value, about), value
+        return _read_mark(value, about, content.rpartition(b', "own": ')[0]), value
     except (ValueError, TypeError, KeyError, RecursionError):
         raise MarkDamaged from None
 
@@ -177,7 +179,7 @@ def _new_file(journal: Path) -> Path:
     return file.with_name(file.name + ".new")
 
 
-def _read_mark(value: Mapping[str, Any], about: os.stat_result | None) -> HighWaterMark:
+def _read_mark(value: Mapping[str, Any], about: os.stat_result | None, written: bytes) -> HighWaterMark:
     journal_id, step, inode = value["journal_id"], value["step"], value["inode"]
     if not isinstance(journal_id, str) or not isinstance(step, int) or not isinstance(inode, int | None):
         raise TypeError
@@ -185,4 +187,5 @@ def _read_mark(value: Mapping[str, Any], about: os.stat_result | None) -> HighWa
     copied = False
     if own is not None and about is not None:
         copied = (own["inode"], own["written"]) != (about.st_ino, about.st_mtime_ns // _ONE_SECOND)
-    return HighWaterMark(journal_id, step, inode, tuple(map(Begun._make, map(_COLUMNS, value["begun"]))), copied)
+    begun = tuple(map(Begun._make, map(_COLUMNS, value["begun"])))
+    return HighWaterMark(journal_id, step, inode, begun, copied, written)

@@ -266,7 +266,7 @@ def objection_to(
         found = read(path)
     except MarkDamaged:
         found, damage = None, damaged_mark(path).what
-    witnessed = witness.last_at(path) if found is None else witness.read(found.journal_id)
+    witnessed = witness.last_at(path) if found is None else witness.read(found.journal_id, found)
     present = present_of(connection, inode)
     if damage:
         return None, None, present, damage

@@ -13,6 +13,7 @@ A witness that cannot be read or written says nothing and prevents nothing; ``do
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -52,9 +53,14 @@ def folders(journal: Path, environ: Mapping[str, str] = os.environ) -> tuple[Pat
     return tuple(sorted(_all_folders(environ), key=lambda folder: _is_within(folder, own)))
 
 
-def read(journal_id: str) -> Witness | None:
-    """Return the witness that has come farthest; None where none can be read."""
-    found = [one for folder in _all_folders(os.environ) if (one := _read(folder, journal_id)) is not None]
+def read(journal_id: str, mark: HighWaterMark | None = None) -> Witness | None:
+    """Return the witness that has come farthest; None where none can be read.
+
+    Args:
+        journal_id: The journal's.
+        mark: What was read beside it: a witness that says the same, as nearly all do, need not be taken apart.
+    """
+    found = [one for folder in _all_folders(os.environ) if (one := _read(folder, journal_id, mark)) is not None]
     return max(found, key=lambda one: one.mark.step, default=None)
 
 
@@ -122,13 +128,17 @@ def _is_within(folder: Path, own: str) -> bool:
     return os.path.join(os.path.realpath(folder), "").startswith(os.path.join(own, ""))  # noqa: PTH118 - as above
 
 
-def _read(folder: Path, journal_id: str) -> Witness | None:
+def _read(folder: Path, journal_id: str, like: HighWaterMark | None) -> Witness | None:
     if not journal_id.isalnum():
         return None  # it comes from a file, and is to name one in this folder
     try:
-        mark, more = mark_and_more(_content(folder / f"{journal_id}.json"))
-        journal = more.get("journal", "")
-    except (OSError, MarkDamaged):
+        content = _content(folder / f"{journal_id}.json")
+        same, _, more = content.rpartition(b', "journal": ')
+        if like is not None and same and same == like.written:
+            return Witness(like, str(json.loads(b'{"journal": ' + more)["journal"]))
+        mark, values = mark_and_more(content)
+        journal = values.get("journal", "")
+    except (OSError, MarkDamaged, ValueError):
         return None
     return Witness(mark, journal) if mark.journal_id == journal_id else None
 

@@ -162,10 +162,15 @@ class Section:
     stem: str = ""
     name: str = ""
     keys: tuple[Key, ...] = field(default=(), repr=False)
+    _of_environment: dict[Environment, tuple[Key, ...]] = field(
+        init=False, default_factory=dict, repr=False, compare=False
+    )
 
     def keys_in(self, environment: Environment) -> tuple[Key, ...]:
         """Return the keys that may stand in an environment's configuration."""
-        return tuple(key for key in self.keys if environment in key.environments)
+        if environment not in self._of_environment:
+            self._of_environment[environment] = tuple(key for key in self.keys if environment in key.environments)
+        return self._of_environment[environment]
 
     @property
     def heading(self) -> str:
@@ -180,6 +185,16 @@ def _metadata(declaration: Callable[P, object]) -> Callable[P, dict[str, Any]]:
 
 option, secret, part, section = _metadata(Key), _metadata(SecretKeys), _metadata(KeyGroup), _metadata(Section)
 """Declare a field: as one key, as the keys of a secret, as a group of keys or sections, as a section."""
+
+
+_declarations: Final[dict[type[Any], tuple[tuple[str, object], ...]]] = {}
+
+
+def declarations(declaring: type[Any]) -> tuple[tuple[str, object], ...]:
+    """Return the attributes of a dataclass, in order, each with what it declares."""
+    if declaring not in _declarations:
+        _declarations[declaring] = tuple((each.name, each.metadata.get(DECLARED)) for each in fields(declaring))
+    return _declarations[declaring]
 
 
 def keys_of(declaring: type[Any]) -> Iterator[Key]:

@@ -11,7 +11,7 @@ The rules:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -22,7 +22,6 @@ from kpr_sender.settings.edi import EdiSettings, bus_filled_in, lacking
 from kpr_sender.settings.exposure import relied_on_files
 from kpr_sender.settings.file_access import require_trusted
 from kpr_sender.settings.keys import (
-    DECLARED,
     ENV,
     FILE,
     SECRET_ENDINGS,
@@ -30,6 +29,7 @@ from kpr_sender.settings.keys import (
     KeyGroup,
     SecretKeys,
     Section,
+    declarations,
     keys_of,
 )
 from kpr_sender.settings.kinds import Unfit
@@ -316,14 +316,14 @@ class ConfigurationFile:
 
     def build(self, declaring: type[T], section: str, table: Table, **given: Any) -> T:
         """Make a section, or a part of one, from its values; ``given`` is what the table need not say."""
-        for each in fields(declaring):  # type: ignore[arg-type]  # a dataclass; no type says so
-            match each.metadata.get(DECLARED):
-                case Key(name=name) if (name or each.name) in table:
-                    given[each.name] = table[name or each.name]
-                case SecretKeys() as keys if (secret := self._secret(section, each.name, table, keys)) is not None:
-                    given[each.name] = secret
+        for attribute, declared in declarations(declaring):
+            match declared:
+                case Key(name=name) if (name or attribute) in table:
+                    given[attribute] = table[name or attribute]
+                case SecretKeys() as keys if (secret := self._secret(section, attribute, table, keys)) is not None:
+                    given[attribute] = secret
                 case KeyGroup(type=inner) if next(keys_of(inner)).name in table:
-                    given[each.name] = self.build(inner, section, table)
+                    given[attribute] = self.build(inner, section, table)
         return declaring(**given)
 
     def _secret(self, section: str, name: str, table: Table, declared: SecretKeys) -> Secret | None:
