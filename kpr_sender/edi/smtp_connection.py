@@ -31,7 +31,7 @@ class SmtpConnection(smtplib.SMTP):
     """
 
     def __init__(self, connected: socket.socket) -> None:
-        address = connected.getsockname()[0]
+        address = str(connected.getsockname()[0]).partition("%")[0]  # no zone
         # RFC 5321, 4.1.3. The machine's own name would be asked of a name server, and is nobody's business.
         super().__init__(local_hostname=f"[IPv6:{address}]" if ":" in address else f"[{address}]")
         self.sock: socket.socket = connected

@@ -70,7 +70,9 @@ def plain() -> Iterator[tuple[SmtpServer, FaultProxy]]:
         yield server, proxy
 
 
-@pytest.mark.parametrize(("cut", "step"), [(Cut.RESET, 1), (Cut.CLOSE, 4)])
+@pytest.mark.parametrize(
+    ("cut", "step"), [(Cut.RESET, 1), (Cut.CLOSE, 4), pytest.param(Cut.CLOSE, 1, marks=pytest.mark.nightly)]
+)
 def test_a_cut_after_every_byte_of_ours_is_never_misclassified(
     plain: tuple[SmtpServer, FaultProxy], cut: Cut, step: int
 ) -> None:
@@ -114,7 +116,15 @@ def test_a_mail_that_the_network_does_not_take_is_certainly_not_sent(monkeypatch
     assert outcome.may_be_repeated
 
 
-@pytest.mark.parametrize(("security", "step"), [(SmtpSecurity.STARTTLS, 16), (SmtpSecurity.TLS, 64)])
+@pytest.mark.parametrize(
+    ("security", "step"),
+    [
+        (SmtpSecurity.STARTTLS, 16),
+        (SmtpSecurity.TLS, 64),
+        pytest.param(SmtpSecurity.STARTTLS, 1, marks=pytest.mark.nightly),
+        pytest.param(SmtpSecurity.TLS, 1, marks=pytest.mark.nightly),
+    ],
+)
 def test_a_cut_after_every_sixteenth_byte_under_tls_is_never_misclassified(
     tmp_path: Path, security: SmtpSecurity, step: int
 ) -> None:

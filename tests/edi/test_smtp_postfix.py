@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 import uuid
 from collections import Counter
@@ -19,6 +20,7 @@ from kpr_sender.fault_points import FaultPoint, armed
 from kpr_sender.settings.edi import SmtpSecurity
 from kpr_sender.settings.secrets import Secret
 from tests.helpers.figures import figure
+from tests.helpers.nightly import scaled
 from tests.helpers.postfix_dovecot import LIMIT, NOBODY, MailServers
 from tests.helpers.smtp_server import BODY, outgoing
 
@@ -95,6 +97,31 @@ class _Killed:
         if not right[outcome.verdict] or (outcome.verdict is Verdict.IN_DOUBT) != (outcome.reach is Reach.HANDED_OVER):
             self.wrong.append(f"{name}: {outcome}, and the server has {has}")
 
+    def at(self, point: FaultPoint, pause: float) -> None:
+        """Kill it so many seconds after a point of ours."""
+        left = [point]
+
+        def kill(reached: FaultPoint) -> None:
+            if reached in left:
+                left.clear()
+                time.sleep(pause)
+                self._servers.kill_postfix()
+
+        with armed(kill):
+            self.compare(f"{point} {pause}", SmtpSender(self._servers.account()))
+
+    def counted(self) -> None:
+        """Note what was counted, and fail for what was wrong."""
+        figure(
+            "Postfix killed at every stage",
+            kills=self.seen.total(),
+            not_sent=self.seen[Verdict.NOT_SENT],
+            in_doubt=self.seen[Verdict.IN_DOUBT],
+            sent=self.seen[Verdict.ACCEPTED],
+            misclassified=len(self.wrong),
+        )
+        assert self.wrong == []
+
 
 def test_killed_at_every_stage_nothing_is_misclassified(
     mail_servers: MailServers, monkeypatch: pytest.MonkeyPatch
@@ -120,29 +147,16 @@ def test_killed_at_every_stage_nothing_is_misclassified(
     assert killed.wrong == []
     assert killed.seen == {Verdict.NOT_SENT: len(_COMMANDS)}
 
-    for point, pauses in (
-        (FaultPoint.MID_TRANSFER, (0.0,)),
-        (FaultPoint.AFTER_TRANSFER, (0.0, 0.002, 0.005, 0.02, 0.1)),
-    ):
-        for pause in pauses:
-            left = [1]
+    pauses = (0.0, 0.002, 0.005, 0.02, 0.1)
+    killed.at(FaultPoint.MID_TRANSFER, 0.0)
+    for pause in pauses:
+        killed.at(FaultPoint.AFTER_TRANSFER, pause)
+    killed.counted()
 
-            def kill(
-                reached: FaultPoint, *, at: FaultPoint = point, wait: float = pause, left: list[int] = left
-            ) -> None:
-                if reached is at and left:
-                    left.clear()
-                    time.sleep(wait)
-                    mail_servers.kill_postfix()
 
-            with armed(kill):
-                killed.compare(f"{point} {pause}", SmtpSender(mail_servers.account()))
-    figure(
-        "Postfix killed at every stage",
-        kills=killed.seen.total(),
-        not_sent=killed.seen[Verdict.NOT_SENT],
-        in_doubt=killed.seen[Verdict.IN_DOUBT],
-        sent=killed.seen[Verdict.ACCEPTED],
-        misclassified=len(killed.wrong),
-    )
-    assert killed.wrong == []
+@pytest.mark.nightly
+def test_killed_two_hundred_times_about_the_end_of_the_mail_nothing_is_misclassified(mail_servers: MailServers) -> None:
+    killed, chance = _Killed(mail_servers), random.Random(5)
+    for _ in range(scaled(200)):
+        killed.at(FaultPoint.AFTER_TRANSFER, chance.uniform(0.0, 0.03))
+    killed.counted()
