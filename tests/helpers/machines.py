@@ -161,16 +161,27 @@ class Forwarder:
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._servers = list[asyncio.Server]()
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(_no_more(), self._loop).result(_SECONDS)
+        asyncio.run_coroutine_threadsafe(self._no_more(), self._loop).result(_SECONDS)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(_SECONDS)
         self._loop.close()
+
+    async def _no_more(self) -> None:
+        """Let go of what is being passed on, and of the machines' sockets."""
+        for one in self._servers:
+            one.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0)  # what was aborted is closed in the loop's next round
 
     def road(self, listening: Mapping[int, socket.socket], **how: float) -> Road:
         """Return the way to the ports that a machine's sockets stand for."""
@@ -179,18 +190,10 @@ class Forwarder:
 
         async def serve() -> None:
             for port, one in listening.items():
-                await asyncio.start_server(functools.partial(made.pass_on, port), sock=one)
+                self._servers.append(await asyncio.start_server(functools.partial(made.pass_on, port), sock=one))
 
         asyncio.run_coroutine_threadsafe(serve(), self._loop).result(_SECONDS)
         return made
-
-
-async def _no_more() -> None:
-    """Let what is being passed on go."""
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for one in others:
-        one.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
 
 
 @dataclass
