@@ -184,7 +184,7 @@ class AnyOrder(RuleBasedStateMachine):
             after = self.journal.resend(msg_id, new, reason="asked FHI", by="kari")
         except ImpossibleTransition:
             return
-        assert before.state in {ShipmentState.FAULTED, ShipmentState.CANCELLED}
+        assert before.state in {ShipmentState.SEALED, ShipmentState.FAULTED, ShipmentState.CANCELLED}
         *_, payload_sha256 = self.fixed[msg_id]
         self.fixed[msg_id] = (message_id, after.sealed_sha256, content, new.envelope, payload_sha256)
         self.new[msg_id] = new
