@@ -26,7 +26,6 @@ from kpr_sender.journal.admission import require_answered, require_clean, requir
 from kpr_sender.journal.port import Journal
 from kpr_sender.journal.values import ReceiptDocument
 from kpr_sender.model import Environment, Shipment, Submission, Transport
-from kpr_sender.operator.other_way import require_other_way
 from kpr_sender.operator.resolve import (
     Case,
     Decision,
@@ -376,11 +375,12 @@ class Client:
             RegistryUnreachable: The register does not answer, and no earlier answer may be used; nothing was sealed.
         """
         with self._deciding(msg_id, seen) as (_, found):
+            from kpr_sender.operator.other_way import require_other_way
+
             halves = require_resendable(found) if transport is None else require_other_way(found, transport)
             require_once(found, again=again)
-            files = files_of(self.settings, halves, file)
-            resender = self._app.resender(transport or found.shipment.transport)
-            sealed = resender.resend(files, reason=reason, by=by.strip() or self._app.by)
+            files, way = files_of(self.settings, halves, file), transport or found.shipment.transport
+            sealed = self._app.resender(way).resend(files, reason=reason, by=by.strip() or self._app.by)
             return self._decided(found, sealed[0], Text("send again"))
 
     @contextmanager

@@ -25,7 +25,16 @@ from kpr_sender.errors import (
     worst,
 )
 from kpr_sender.lifecycle import words_of
-from kpr_sender.model import OTHER_SENDER, Environment, Receipt, Shipment, Submission, SubmissionState, rfc3339
+from kpr_sender.model import (
+    OTHER_SENDER,
+    Environment,
+    Receipt,
+    Shipment,
+    Submission,
+    SubmissionState,
+    Transport,
+    rfc3339,
+)
 from kpr_sender.settings.kinds import write_duration
 from kpr_sender.standing import standing
 from kpr_sender.states import UNANSWERED, ReceiptStatus, ShipmentState
@@ -179,6 +188,13 @@ class _Late:
             "It may never have reached FHI: the bus says accepted also for a message that it cannot route, or that "
             "expires or is pushed out of the receiver's queue unread."
         )
+        if all(one.transport is Transport.EDI for one in self._shipments):
+            lost = Text(
+                "It may never have reached FHI: the mail server took it, and KPR's message server has not acknowledged "
+                "it."
+            )
+            if all(one.acknowledged_at is not None for one in self._shipments):
+                lost = Text("KPR's message server has acknowledged it, which says nothing of what FHI did with it.")
         return Overdue(paragraph(self.text, lost, _nationally(self._at - self._since)))
 
 
@@ -202,6 +218,8 @@ def _in_doubt(submission: Submission) -> KprError | None:
     doubtful = _in(submission, _S.IN_DOUBT, _S.PUBLISHING)
     if not doubtful:
         return None
+    if all(one.transport is Transport.EDI for one in doubtful):
+        return InDoubt(Text("It is not known whether the mail server has {shipments}.", shipments=named(doubtful)))
     return InDoubt(Text("It is not known whether the bus has {shipments}.", shipments=named(doubtful)))
 
 
@@ -323,6 +341,22 @@ def _pending(submission: Submission) -> KprError | None:
     pending = _in(submission, _S.PUBLISHED)
     if not pending or any(one.last_error and one.last_error.code == ReceiptPending.code for one in pending):
         return None  # what stands before the receipts says more, under the same code
+    if all(one.acknowledged_at is not None for one in pending):
+        return ReceiptPending(
+            Text(
+                "Published, acknowledged by KPR's message server, and no receipt is here yet: {shipments}. That is not "
+                "delivered: FHI has not answered.",
+                shipments=named(pending),
+            )
+        )
+    if all(one.transport is Transport.EDI for one in pending):
+        return ReceiptPending(
+            Text(
+                "Published, and no receipt is here yet: {shipments}. That is not delivered: the mail server has taken "
+                "it, no more is known.",
+                shipments=named(pending),
+            )
+        )
     return ReceiptPending(
         Text(
             "Published, and no receipt is here yet: {shipments}. That is not delivered: the bus says accepted also "

@@ -60,6 +60,11 @@ def _journal(settings: Settings) -> Iterator[Hashable]:
     yield _same(settings.journal.path)
 
 
+def _mailbox(settings: Settings) -> Iterator[Hashable]:
+    if settings.edi is not None and settings.edi.mailbox is not None:
+        yield str(settings.edi.mailbox), settings.edi.mailbox_user or settings.edi.user
+
+
 def _drop(settings: Settings) -> Iterator[Hashable]:
     if settings.files.drop is not None:
         yield _same(settings.files.drop)
@@ -89,6 +94,7 @@ OWN_THINGS: Final = (
     OwnThing("keys", _keys, shared_by_bydeler=True),
     OwnThing("journal.path", _journal, shared_by_bydeler=True),
     OwnThing("bus.receipts_inbox", _inbox, shared_by_bydeler=True),
+    OwnThing("edi.mailbox", _mailbox, shared_by_bydeler=True),
     OwnThing("files.drop", _drop, shared_by_bydeler=False),
     OwnThing("monitor.metrics_file", _metrics, shared_by_bydeler=False),
 )
