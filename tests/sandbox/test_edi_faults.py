@@ -66,7 +66,6 @@ def test_late_acknowledgement(scene: Scene) -> None:
     scene.begin("late-acknowledgement=0.4")
     began = time.monotonic()
     scene.send()
-    assert scene.nothing_comes()
     assert scene.kinds(2) == ["acknowledgement", "receipt"]
     assert time.monotonic() - began >= 0.4
 
