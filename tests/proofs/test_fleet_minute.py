@@ -174,7 +174,7 @@ def test_each_shipment_reaches_the_bus_once_and_everything_ends_delivered(
 
 def _send(made: Fleet, command: Command) -> tuple[int, dict[str, Any]]:
     """Look after all once more, on this machine; return the exit code, and what is known of each."""
-    code, out = command("--json", *options(made), "fleet", "send", "--here", "--wait", "5s")
+    code, out = command("--json", *options(made), "fleet", "send", "--here", "--wait", "20s")
     return code, {name: one["result"] for name, one in by_name(json.loads(out)).items()}
 
 
