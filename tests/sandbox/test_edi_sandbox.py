@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import smtplib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,11 @@ import pytest
 from kpr_sender.ebxml import signature
 from kpr_sender.ebxml.envelope import EB
 from kpr_sender.errors import JournalLocked
-from kpr_sender.model import MessageType
+from kpr_sender.model import Environment, MessageType, Transport
 from kpr_sender.sandbox.edi_sandbox import EdiSandbox
+from kpr_sender.settings.read import load
 from kpr_sender.states import ReceiptStatus
-from tests.helpers.command import until
+from tests.helpers.command import interrupted, kpr_send, start, until
 from tests.sandbox.conftest import SENDER
 from tests.sandbox.edi_client import EdiClient, EdiMunicipality, come
 
@@ -145,3 +148,26 @@ def test_two_sandboxes_in_one_folder_are_refused(run_edi: Run, folder: Path) -> 
 
 def set_text(root: Any, name: str, text: str) -> None:
     root.find(f".//{EB}{name}").text = text
+
+
+def test_serve_writes_a_configuration_that_reaches_its_mail_server(tmp_path: Path) -> None:
+    folder = tmp_path / "served"
+    config = folder / "lokal.toml"
+    process = start("sandbox", "serve", "--dir", folder, "--transport", "edi", "--fault", "greylist")
+
+    def serves() -> bool:
+        return config.exists() and "smtp_port" in config.read_text("utf-8")
+
+    def greets() -> bool:
+        if not serves():
+            return False
+        settings = load(config, Environment.LOKAL, environ={})
+        assert settings.transport is Transport.EDI
+        assert settings.edi is not None
+        with smtplib.SMTP(settings.edi.smtp_host, settings.edi.smtp_port, timeout=10) as server:
+            return server.ehlo()[0] == 250 and server.has_extn("dsn")
+
+    assert interrupted(process, greets, signal.SIGTERM).code == 0
+    refused = kpr_send("sandbox", "serve", "--dir", folder, "--transport", "edi", "--fault", "queue-full")
+    assert refused.code == 64
+    assert "The transport edi has no fault queue-full." in refused.err
