@@ -34,7 +34,7 @@ def test_every_state_has_a_row_for_any_history() -> None:
         ({"state": S.DELIVERED, "handed_over": True}, "FHI has confirmed it", "the bus's answer is not known"),
         (
             {"state": S.PUBLISHED, "published_at": AT, "acknowledged_at": AT},
-            "server has acknowledged it",
+            "acknowledged by KPR's message server",
             "acknowledged by",
         ),
         ({"state": S.PUBLISHED, "published_at": AT, "arrived_at": AT}, "as a person says", "said by a person on"),
