@@ -196,6 +196,7 @@ CASES = [
     Case("schedule cron", "--keep 0", 64),
     Case("schedule windows", "", 0),
     Case("schedule windows", "--write none/none", 66),
+    Case("schedule worker", "", 78),
     Case("journal export", "", 0),
     Case("journal export", "", 0, _published),
     Case("journal export", "", 73, _spoilt_journal),
@@ -251,6 +252,7 @@ ENDS_OTHERWISE = {
     "fleet doctor",
     "fleet serve",
     "fleet worker",
+    "schedule worker",
     "journal move",
 }
 """The first ends well below, the second in test_demo.py, the third in test_recovery.py, the fourth in test_notify.py;
