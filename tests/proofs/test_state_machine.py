@@ -39,7 +39,7 @@ from tests.proofs.play_journal import InFile, MakesJournal, in_postgres
 
 STEPS: Final = 20
 EXAMPLES: Final = 500
-EXAMPLES_POSTGRES: Final = 6
+EXAMPLES_POSTGRES: Final = 4
 PARTS: Final = 10
 EXAMPLES_POSTGRES_NIGHTLY: Final = 200
 EXAMPLES_NIGHTLY: Final = 20_000
