@@ -25,6 +25,7 @@ from kpr_sender.client import Client
 from kpr_sender.errors import InDoubt, JournalLocked
 from kpr_sender.fault_points import FaultPoint
 from kpr_sender.journal import postgres_lease, postgres_server, postgres_storage
+from kpr_sender.journal.postgres import LATE_OUTCOME
 from kpr_sender.model import Shipment
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.sandbox import peer
@@ -133,6 +134,27 @@ class Scene:
                 assert time.monotonic() < ends, "the server ends no silent holder"
                 time.sleep(0.2)
 
+    def settled(self, known: dict[str, Shipment]) -> dict[str, Shipment]:
+        """Let a person and runs of the other machine bring it to the end, as soon as that is allowed."""
+        ends = time.monotonic() + _PATIENCE + self.times.publish + self.times.idle
+        while any(one.state is not ShipmentState.DELIVERED for one in known.values()):
+            assert time.monotonic() < ends, known
+            for one in known.values():
+                if one.state is ShipmentState.IN_DOUBT and not _copies(self.sandbox)[one.type.value]:
+                    try:
+                        self.let_go(one.msg_id)
+                    except InDoubt:
+                        time.sleep(0.2)
+            known = self.look_after()
+        return known
+
+    def testimony(self, msg_id: str) -> str:
+        """Return what the stopped run said of its transfer when it went on."""
+        with journal_storage(self.settings).reading() as view:
+            assert view is not None
+            (said,) = [line for line in view.events(msg_id) if line.what == LATE_OUTCOME]
+        return str(said.details)
+
     def let_go(self, msg_id: str) -> None:
         """Say *not arrived* of a shipment, as a person does."""
         with Client(self.settings) as client:
@@ -155,21 +177,16 @@ def _play(kommune: Municipality, database: Database, runs: subprocess.Popen[str]
             for one in met if times is REAL else ():  # on a busy machine a short wait is over
                 with pytest.raises(InDoubt, match="may still be sending it"):
                     scene.let_go(one.msg_id)
+            if point == FaultPoint.BEFORE_TRANSFER:  # also when a person's word has let it go again, and it was sent
+                known = scene.settled(known)
         finally:
             os.kill(pid, signal.SIGCONT)
         said = scene.ended()
         assert "lost the journal's lease" in said.get("failed", ""), "it decides nothing more"
+        if point == FaultPoint.BEFORE_TRANSFER:
+            assert "local:lease" in scene.testimony(met[0].msg_id), "it looked at its lease, and sent nothing"
 
-        ends = time.monotonic() + 60 + times.publish + times.idle + 60
-        while any(one.state is not ShipmentState.DELIVERED for one in known.values()):
-            assert time.monotonic() < ends, known
-            for one in known.values():
-                if one.state is ShipmentState.IN_DOUBT and not _copies(sandbox)[one.type.value]:
-                    try:
-                        scene.let_go(one.msg_id)
-                    except InDoubt:
-                        time.sleep(0.2)
-            known = scene.look_after()
+        known = scene.settled(known)
         copies = _copies(sandbox)
         lost, doubled = sum(not copies[one] for one in known), sum(number > 1 for number in copies.values())
         figure("stopped holders", runs=1, taken_over=1, in_doubt=len(met), lost=lost, duplicated=doubled)
