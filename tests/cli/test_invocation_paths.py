@@ -40,9 +40,9 @@ PLACES = {
     "sandbox serve --dir": ["sandbox", "serve", "--dir", "BAD"],
     **{
         f"schedule {kind} {option}": ["schedule", kind, option, "BAD"]
-        for kind in ("systemd", "cron", "windows")
+        for kind in ("systemd", "cron", "windows", "worker")
         for option in ("--backups", "--write", "--credentials")
-        if (kind, option) != ("windows", "--credentials")
+        if (kind, option) not in {("windows", "--credentials"), ("worker", "--backups")}
     },
 }
 """Each place of a path, and a command line that ends with it."""
