@@ -36,6 +36,9 @@ _RECORDED: Final = {
     (Cause.PERSON_CANCELS,): "TAKEN_AS_CANCELLED",
 }
 
+_BY_MAIL: Final = frozenset({Cause.ACKNOWLEDGED, Cause.MESSAGE_ERROR, Cause.BOUNCED, Cause.SIGNAL_NOTED})
+"""What only a mail can say (docs/edi.md): the model's bus is Tjenestebuss."""
+
 # Bounds: faults in all, words by which a person lets the content go again, answers of FHI's, failovers.
 EXPLORED: Final = {
     "faults": (2, 1, 1, 0),
@@ -67,9 +70,13 @@ REMAINS: Final = {
 
 def test_every_cell_of_the_model_s_table_is_the_product_s() -> None:
     named: list[tuple[str, Row]] = [(state.name, row) for state, row in states.TABLE.items()]
-    named += [(_ROWS[one.name], one.row) for one in states.VARIANTS]
+    named += [(_ROWS[one.name], one.row) for one in states.VARIANTS if one.name in _ROWS]
     named += [("EARLIER", states.EARLIER)]
-    product = {(row, cause.name, _cell(cell)) for row, cells in named for cause, cell in cells.items()}
+    rows = {name: _without_mail(row) for name, row in named}
+    for one in states.VARIANTS:
+        if one.name not in _ROWS:  # made by mails alone: without them it is a row like another
+            assert _without_mail(one.row) in rows.values(), one.name
+    product = {(name, cause.name, _cell(cell)) for name, cells in rows.items() for cause, cell in cells.items()}
     cells = re.findall(r"^ *CELL\((\w+), (\w+), (\w+)\)$", _TABLE, re.MULTILINE)
     assert set(cells) == product
     assert len(cells) == len(product), "a cell twice"
@@ -77,12 +84,12 @@ def test_every_cell_of_the_model_s_table_is_the_product_s() -> None:
 
 def test_what_the_model_lets_go_and_hands_over_is_what_the_product_does() -> None:
     for macro, of_product in (
-        ("LETS_GO", {cause.name for cause, brings in states.SIDE_EFFECTS.items() if brings.lets_go}),
-        ("HANDS_OVER", {cause.name for cause, brings in states.SIDE_EFFECTS.items() if brings.hands_over}),
+        ("LETS_GO", {cause for cause, brings in states.SIDE_EFFECTS.items() if brings.lets_go}),
+        ("HANDS_OVER", {cause for cause, brings in states.SIDE_EFFECTS.items() if brings.hands_over}),
     ):
         defined = re.search(rf"^#define {macro}\(c\) (.*)$", _TABLE, re.MULTILINE)
         assert defined
-        assert set(re.findall(r"c == (\w+)", defined[1])) == of_product
+        assert set(re.findall(r"c == (\w+)", defined[1])) == {cause.name for cause in of_product - _BY_MAIL}
 
 
 def test_every_switch_of_the_model_is_tried() -> None:
@@ -123,6 +130,17 @@ def test_g1_a_rule_that_is_broken_is_found(broken: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("remains", REMAINS)
 def test_what_is_said_to_remain_is_real(remains: str, tmp_path: Path) -> None:
     assert DOUBLED in _explored(tmp_path, REMAINS[remains], remains)
+
+
+def _without_mail(row: Row) -> Row:
+    """Leave out what only mails do, and what waits sealed anew to go by mail."""
+    other_way = (Cause.PERSON_RESENDS, ShipmentState.SEALED)
+    waits = Cause.PUBLISH_BEGINS in row
+    return {
+        cause: cell
+        for cause, cell in row.items()
+        if cause not in _BY_MAIL and not (waits and (cause, cell) == other_way)
+    }
 
 
 def _cell(cell: ShipmentState | Reaction | tuple[Recorded, ...]) -> str:
