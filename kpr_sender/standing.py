@@ -188,6 +188,13 @@ EVIDENCE: Final[tuple[tuple[Callable[[Shipment], bool], Callable[[Shipment], Tex
         ),
     ),
     (
+        lambda one: one.acknowledged_at is not None,
+        lambda one: Text(
+            "handed over, acknowledged by KPR's message server {acknowledged}",
+            acknowledged=_time(one.acknowledged_at),
+        ),
+    ),
+    (
         lambda one: one.attempts == 0 and one.state not in {_S.SEALED, _S.CANCELLED},
         lambda _: Text("no sending of it is recorded in this journal"),
     ),

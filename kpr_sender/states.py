@@ -98,7 +98,7 @@ _DECIDED: Final = {
 _ALWAYS: Final = {_C.RECEIPT_UNVERIFIED: _R.NOTED, _C.RECEIPT_UNKNOWN: _R.ALARMS, _C.SIGNAL_NOTED: _R.NOTED}
 # What a mail brings of what was sent by mail, while the shipment has no answer. No handling runs beside a transfer.
 _SIGNALLED: Final = {_C.MESSAGE_ERROR: _S.FAULTED, _C.BOUNCED: _S.FAULTED}
-_OUTWEIGHED: Final = {_C.ACKNOWLEDGED: _R.NOTED, _C.MESSAGE_ERROR: _R.OUTWEIGHED, _C.BOUNCED: _R.LESS}
+_OUTWEIGHED: Final = {_C.ACKNOWLEDGED: _R.ACKNOWLEDGES, _C.MESSAGE_ERROR: _R.OUTWEIGHED, _C.BOUNCED: _R.LESS}
 _SETTLED: Final = {_C.PERSON_SETTLES: _R.SETTLES}
 
 Row = Mapping[Cause, ShipmentState | Reaction | tuple[Recorded, ...]]
@@ -368,7 +368,7 @@ def _stay(shipment: Lifecycle, trigger: Trigger, reaction: Reaction) -> Change:
         case Reaction.WAITS:
             after = replace(shipment, early_answer=trigger.cause)
         case Reaction.ACKNOWLEDGES:
-            after = replace(shipment, acknowledged_at=trigger.at)
+            after = replace(shipment, acknowledged_at=shipment.acknowledged_at or trigger.at)
         case Reaction.SETTLES:
             after = replace(shipment, needs_person=False, settled=True)
         case Reaction.ENDS_ALARM:

@@ -37,6 +37,11 @@ def test_every_state_has_a_row_for_any_history() -> None:
             "acknowledged by KPR's message server",
             "acknowledged by",
         ),
+        (
+            {"state": S.DELIVERED, "handed_over": True, "acknowledged_at": AT},
+            "FHI has confirmed it",
+            "handed over, acknowledged by KPR's message server",
+        ),
         ({"state": S.PUBLISHED, "published_at": AT, "arrived_at": AT}, "as a person says", "said by a person on"),
         (
             {"alarm": "Somebody else."},

@@ -203,7 +203,7 @@ LIVES += [replace(life, attempts=2, earlier_attempts=1) for life in LIVES if lif
 LIVES += [
     replace(life, acknowledged_at=BEFORE)
     for life in LIVES
-    if life.handed_over and not life.alarm and life.state in {S.PUBLISHED, S.FAULTED, S.DELIVERED}
+    if life.handed_over and not life.alarm and life.state in {S.PUBLISHED, S.FAULTED, S.DELIVERED, S.CANCELLED}
 ]
 
 
@@ -263,7 +263,7 @@ def expected(life: Lifecycle, cause: Cause) -> Lifecycle | None:  # noqa: C901, 
 def expected_after_signal(life: Lifecycle, cause: Cause) -> Lifecycle:
     """What a mail says of a mail: only a person's word or FHI's counts for more than what the message server signs."""
     open_still = life.state in {S.SEALED, S.PUBLISHED, S.IN_DOUBT}
-    if cause is C.ACKNOWLEDGED and life.state is S.PUBLISHED:
+    if cause is C.ACKNOWLEDGED and life.state in {S.PUBLISHED, S.CANCELLED, *set(FINAL.values()) - {S.FAULTED}}:
         return replace(life, acknowledged_at=life.acknowledged_at or AT)
     never_offered = life.state is S.SEALED and (life.needs_person or life.attempts == life.earlier_attempts)
     if cause is C.ACKNOWLEDGED and not never_offered and (open_still or life.state is S.FAULTED):

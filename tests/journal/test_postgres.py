@@ -18,6 +18,7 @@ from kpr_sender.errors import AlreadySubmitted, InternalError
 from kpr_sender.journal.postgres import PostgresJournal
 from kpr_sender.journal.postgres_connection import PostgresStore
 from kpr_sender.journal.sql_journal import SqlJournal
+from kpr_sender.journal.values import Signal
 from kpr_sender.journal.verify_content import check_content
 from kpr_sender.model import Environment, MessageType
 from kpr_sender.states import Cause, ImpossibleTransition, ReceiptStatus, ShipmentState
@@ -70,6 +71,10 @@ def test_every_state_is_reached_read_back_verified_and_left_as_in_a_file(
         journal.begin_publish("a2")
         journal.end_publish("a2", Cause.ACCEPTED, evidence={}, error=None)
         add_verified(journal, "a2", ReceiptStatus.OK, sealed=b"yes, too")
+        assert journal.note_signal("a2", Cause.ACKNOWLEDGED, Signal(message_id="bus-a2", sha256="c" * 64))
+        acknowledged = journal.shipment("a2")
+        assert acknowledged is not None
+        assert (acknowledged.state, acknowledged.acknowledged_at is None) == (ShipmentState.DELIVERED, False)
         with pytest.raises(AlreadySubmitted):
             journal.create(new_submission("2024-second"))
         journal.prune([first.submission_id], reason="over", by="kari")

@@ -10,6 +10,7 @@ from kpr_sender.errors import RejectedByReceiver
 from kpr_sender.journal.sql_journal import SqlJournal
 from kpr_sender.journal.values import NewShipment, Signal
 from kpr_sender.model import Shipment, Transport
+from kpr_sender.standing import evidence
 from kpr_sender.states import SIGNALS, Cause, ImpossibleTransition, ShipmentState, was_offered
 from tests.journal.builders import brought_to, created, new_shipment
 
@@ -66,6 +67,22 @@ def test_what_refuses_it_is_shown_and_a_verified_answer_counts_for_more(journal:
     later = journal.shipment(shipment.msg_id)
     assert later is not None
     assert (later.state, later.last_error) == (_S.PUBLISHED, None)
+
+
+@pytest.mark.parametrize("state", [_S.DELIVERED, _S.DELIVERED_WITH_ERRORS, _S.REJECTED])
+def test_an_acknowledgement_after_the_receipt_is_known_from_then_on(journal: SqlJournal, state: ShipmentState) -> None:
+    """Mails overtake one another: the first that came is the time that counts, and FHI's word stands."""
+    shipment = brought_to(journal, state)
+    assert journal.note_signal(shipment.msg_id, _C.ACKNOWLEDGED, _signal(shipment.message_id))
+    known = journal.shipment(shipment.msg_id)
+    assert known is not None
+    assert known.acknowledged_at is not None
+    assert dataclasses.replace(known, acknowledged_at=None) == shipment
+    assert "acknowledged by KPR's message server" in evidence(known)
+    assert journal.note_signal(shipment.msg_id, _C.ACKNOWLEDGED, _signal(shipment.message_id, 2))
+    assert journal.shipment(shipment.msg_id) == known
+    event = journal.events(shipment.msg_id)[-1]
+    assert (event.what, event.why) == ("acknowledged", "KPR's message server has acknowledged it.")
 
 
 def test_a_remark_and_what_is_about_an_earlier_envelope_move_nothing(journal: SqlJournal) -> None:
