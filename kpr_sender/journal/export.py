@@ -53,7 +53,9 @@ def lines(store: Store) -> Iterator[dict[str, Any]]:
             yield {"kind": "submission", **_chosen(row, _SUBMISSION)}
         for row in connection.execute("SELECT * FROM shipment ORDER BY shipment_id"):
             flags = {name: bool(row[name]) for name in ("needs_person", "handed_over", "settled")}
-            yield {"kind": "shipment", **_chosen(row, _SHIPMENT), **flags}
+            # A journal of an earlier version is exported as it is.
+            acknowledged = row["acknowledged_at"] if "acknowledged_at" in row.keys() else None  # noqa: SIM118 - a row is no mapping
+            yield {"kind": "shipment", **_chosen(row, _SHIPMENT), **flags, "acknowledged_at": acknowledged}
             for version in connection.execute(sql.VERSIONS_OF, (row["shipment_id"],)):
                 yield {"kind": "version", "of": row["msg_id"], **_chosen(version, _VERSION)}
         for row in connection.execute(_RECEIPTS):

@@ -7,6 +7,8 @@ import dataclasses
 import pytest
 
 from kpr_sender.errors import RejectedByReceiver
+from kpr_sender.journal.export import lines
+from kpr_sender.journal.rows import time_text
 from kpr_sender.journal.sql_journal import SqlJournal
 from kpr_sender.journal.values import NewShipment, Signal
 from kpr_sender.model import Shipment, Transport
@@ -83,6 +85,8 @@ def test_an_acknowledgement_after_the_receipt_is_known_from_then_on(journal: Sql
     assert journal.shipment(shipment.msg_id) == known
     event = journal.events(shipment.msg_id)[-1]
     assert (event.what, event.why) == ("acknowledged", "KPR's message server has acknowledged it.")
+    exported = [line["acknowledged_at"] for line in lines(journal._store) if line["kind"] == "shipment"]
+    assert exported == [time_text(known.acknowledged_at), None]
 
 
 def test_a_remark_and_what_is_about_an_earlier_envelope_move_nothing(journal: SqlJournal) -> None:
