@@ -195,6 +195,7 @@ def party(facts: Facts) -> dict[str, Any]:
         "herId": facts.her_id,
         "name": "KPR Validering",
         "type": "Service",
+        "ediAddress": addresses.get("E_EDI"),
         "amqpTransportStatus": facts.changes.get("amqpTransportStatus", "Enabled"),
         "amqpAddress": {
             "amqpAsyncQueue": addresses.get("E_SB_ASYNC"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from joserfc.jwk import ECKey, RSAKey
 
 from kpr_sender.client import Client
 from kpr_sender.errors import AccessRefused, ConfigInvalid, KprError, LoginRefused, RegistryUnreachable
-from kpr_sender.model import SubmissionState
+from kpr_sender.model import SubmissionState, Transport
 from kpr_sender.sandbox.sandbox import Sandbox
+from kpr_sender.settings.edi import EdiSettings
 from kpr_sender.settings.exposure import secrets_of
 from kpr_sender.settings.values import Settings
 from kpr_sender.trust.parties import check_counterpart
@@ -23,7 +24,7 @@ from kpr_sender.trust.policy import ConfiguredTrust
 from tests.helpers.helseid_stub import CLIENT_ID, HelseIdStub
 from tests.helpers.municipality import SENDER_HER_ID
 from tests.helpers.register_scene import Scene
-from tests.helpers.registry_stub import FHI, KPR_VALIDERING, Facts
+from tests.helpers.registry_stub import ADDRESS, FHI, KPR_VALIDERING, Address, Facts
 
 
 @dataclass
@@ -225,6 +226,28 @@ def test_what_is_no_private_key_is_refused_without_being_shown(guarded: Guarded,
 def test_a_public_key_is_no_private_one(guarded: Guarded, client_key: RSAKey) -> None:
     with pytest.raises(AccessRefused, match="no private key"):
         guarded.scene.ask(guarded.settings(client_key.as_pem(private=False).decode()))
+
+
+def test_g7_mail_goes_to_the_registered_edi_address_alone(guarded: Guarded) -> None:
+    """E_EDI is read with and without a queue; none, another than configured or another environment's stops a send."""
+    account = EdiSettings(address="kommune@edi.example.no", receiver_address="kpr@edi.example.no")
+    settings = replace(guarded.settings(max_age=0), transport=Transport.EDI, edi=account)
+
+    def objections(registered: str, *addresses: Address, **changes: str) -> str:
+        guarded.lists(addresses=(*addresses, Address("E_EDI", registered)), changes=changes)
+        found = guarded.scene.ask(settings)
+        assert found.edi_address == registered.strip()
+        return " ".join(one.text for one in found.objections)
+
+    queue = Address("E_SB_ASYNC", ADDRESS)
+    assert objections("  KPR@edi.example.no ", queue) == ""
+    assert objections("kpr@edi.example.no", amqpTransportStatus="Disabled") == ""
+    assert "No EDI address is registered" in objections("", queue)
+    told = objections("other@edi.example.no", queue)
+    assert "has the EDI address kpr@edi.example.no, Adresseregisteret has other@edi.example.no" in told
+    assert "belongs to produksjon and validering" in objections("kpr@edi.nhn.no", queue)
+    with pytest.raises(ConfigInvalid, match=r"Adresseregisteret has kpr@edi\.nhn\.no"):
+        check_counterpart(guarded.scene.ask(settings), settings, ConfiguredTrust(), at=guarded.scene.now)
 
 
 def test_a_party_without_queue_or_certificate_is_refused(guarded: Guarded) -> None:
