@@ -13,7 +13,7 @@ from kpr_sender.errors import KprError, LastError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
 from kpr_sender.journal.port import Journal
-from kpr_sender.model import Shipment, Submission
+from kpr_sender.model import Shipment, Submission, Transport
 from kpr_sender.states import Cause, ShipmentState, may_be_published
 from kpr_sender.texts import Text
 
@@ -98,7 +98,9 @@ class Publisher:
         Raises:
             BusUnreachable, AccessRefused, ConfigInvalid: As for ``Bus.connect``.
         """
-        self.observe(Event(EventKind.CONNECTING, Text("Connecting to the bus."), submission.shipments[0].msg_id))
+        by_mail = submission.transport is Transport.EDI
+        text = Text("Connecting to the mail server.") if by_mail else Text("Connecting to the bus.")
+        self.observe(Event(EventKind.CONNECTING, text, submission.shipments[0].msg_id))
         try:
             self.bus.connect()
         except KprError as error:
@@ -155,9 +157,10 @@ class Publisher:
     def _report_outcome(self, shipment: Shipment, outcome: Outcome) -> None:
         name = _name(shipment)
         if outcome.verdict is Verdict.ACCEPTED:
-            self._report(
-                EventKind.PUBLISHED, shipment, Text("The bus has taken the {name}; FHI's receipt decides.", name=name)
-            )
+            taken = Text("The bus has taken the {name}; FHI's receipt decides.", name=name)
+            if shipment.transport is Transport.EDI:
+                taken = Text("The mail server has taken the {name}; FHI's receipt decides.", name=name)
+            self._report(EventKind.PUBLISHED, shipment, taken)
         elif outcome.verdict is Verdict.NOT_SENT:
             self._report(
                 EventKind.NOT_SENT,

@@ -71,6 +71,9 @@ def test_two_verified_receipts_and_nothing_of_others_touched(kommune: Municipali
     assert box.unacknowledged() == ()
     assert set(before) <= set(_mails(kommune)), "not one byte of others' mail"
     assert len([one for one in events if one.kind is EventKind.RECEIPT]) == 2
+    told = [one.text for one in events]
+    assert "Connecting to the mail server." in told
+    assert len([text for text in told if text.startswith("The mail server has taken the ")]) == 2
 
 
 @pytest.mark.parametrize("fault", ["wrong-digest", "unsigned-acknowledgement", "acknowledgement-signer"])
