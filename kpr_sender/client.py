@@ -254,7 +254,7 @@ class Client:
     def add_receipt(self, data: bytes, *, name: str = "") -> Report:
         """Take a receipt from a file, because another consumer took it off our queue. Never touches the bus.
 
-        It is evaluated as if from the queue: a sealed message (CMS, also as PEM, S/MIME or base64) or plain XML.
+        It is evaluated as if from there: CMS (also as PEM, S/MIME or base64), plain XML, or EDI's mail, as a whole.
         The name is the file's, for an error's text. ``Report.taken`` is 0 when the journal had it already.
 
         Raises:

@@ -69,9 +69,9 @@ def show(invocation: Invocation, *, submission: str | None) -> int:
 def add(invocation: Invocation, *, files: tuple[Path, ...]) -> int:
     """Take receipts from files, because another consumer took them off our queue.
 
-    FILE is the message as it was on the queue, sealed (.p7m: CMS, PEM or base64) or plain XML. It is verified exactly
-    as if it had come from there, and never sent anywhere. The exit code is the state's; 65 when no FILE is a receipt
-    of ours.
+    FILE is the message as it was on the queue, sealed (.p7m: CMS, PEM or base64) or plain XML; with EDI the whole mail
+    (.eml). It is verified exactly as if it had come from there, and never sent anywhere, nor acknowledged. The exit
+    code is the state's; 65 when no FILE is a receipt of ours.
     """
     contents = {file: _content(file) for file in files}
 

@@ -2,6 +2,7 @@
 
 What a mail client, a portal or an EPJ saves as ``.p7m`` is the sealed message in one of several wrappings. They are
 removed here, so that the bytes are those that were on the queue; ``ReceiptHandler`` evaluates them like any other.
+A whole mail of EDI's (``.eml``) is evaluated as one from the mailbox, and acknowledged by whoever read it there.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import re
 from typing import Final
 
 from kpr_sender.bus.port import Inbound, Source
+from kpr_sender.ebxml import read_mail
 from kpr_sender.errors import InputRefused
 from kpr_sender.inbound.examine import looks_like_xml
+from kpr_sender.inbound.mails import looks_like_mail
 from kpr_sender.inbound.receipt import ReceiptHandler
 from kpr_sender.messages.transport import FROM_HER_ID
 from kpr_sender.model import Submission
@@ -43,14 +46,18 @@ def unwrapped(data: bytes) -> bytes | None:
 
 
 def require_message(data: bytes, *, name: str) -> bytes:
-    """Return what ``unwrapped`` does. Needs nothing but the file: to be called before the journal is locked.
+    """Return what ``unwrapped`` does, or a whole mail as it is.
+
+    Needs nothing but the file: to be called before the journal is locked.
 
     Raises:
-        InputRefused: It is neither a sealed message nor XML.
+        InputRefused: It is neither a sealed message, nor XML, nor a mail that may be EDI's.
     """
     body = unwrapped(data)
+    if body is None and looks_like_mail(data) and read_mail.may_be_read(data):
+        return data
     if body is None:
-        raise _no_receipt(Text("it is neither a sealed message (CMS) nor XML"), name)
+        raise _no_receipt(Text("it is neither a sealed message (CMS), nor XML, nor a mail (EDI)"), name)
     return body
 
 
