@@ -273,7 +273,8 @@ class App:
             signing_use=CertificateUse(settings.protection.signing_key_usage),
             trust=trust(settings, self.observe, self.closing.is_set),
             policy=Policy(accept_3des=settings.protection.accept_3des),
-            accept_unsealed=settings.receiver.unsealed_receipts,
+            # A mail has its signature. XML without one was opened by somebody else: that is shown, never believed.
+            accept_unsealed=settings.receiver.unsealed_receipts and settings.transport is not Transport.EDI,
             xml_signed=settings.hodemelding.xmldsig,
             now=self.now,
             level1_her_id=receiver.her_id if level1 else None,

@@ -11,17 +11,23 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import replace
 from typing import Final
 
 from kpr_sender.bus.port import MAIL, Inbound, Outbound, Outcome, Source
 from kpr_sender.ebxml import answers, read_mail
 from kpr_sender.ebxml.answers import Acknowledgment, Answer, Correspondence, MessageError, PayloadMessage
-from kpr_sender.ebxml.mail import mail_head
+from kpr_sender.ebxml.mail import TEXT_XML, mail_head
 from kpr_sender.ebxml.read_mail import MailBounds, NotEbxml
 from kpr_sender.edi.port import Mailbox, MailEntry, OutgoingMail
 from kpr_sender.edi.smtp import SmtpSender
 from kpr_sender.errors import BusUnreachable
-from kpr_sender.settings.edi import EdiSettings
+from kpr_sender.messages import apprec
+from kpr_sender.messages.refused import MessageRefused
+from kpr_sender.messages.safe_xml import looks_like_xml
+from kpr_sender.messages.transport import FROM_HER_ID
+from kpr_sender.model import MessageType
+from kpr_sender.settings.edi import EdiSettings, MailboxKind
 
 _FIRST_PAUSE: Final = 0.5  # seconds
 _LONGEST_PAUSE: Final = 30.0  # seconds
@@ -173,7 +179,8 @@ class EdiTransport:
 
     def _consider(self, entry: MailEntry) -> None:
         too_large = entry.size > self._settings.max_inbound
-        if not read_mail.may_be_read(entry.head):
+        opened = self._holds_opened and looks_like_xml(entry.head)
+        if not opened and not read_mail.may_be_read(entry.head):
             self._mailbox.leave(entry)
             return
         if too_large:
@@ -182,10 +189,19 @@ class EdiTransport:
         raw = self._mailbox.fetch(entry)
         if raw is None:
             return
-        if self._may_be_an_answer(raw):
+        if opened and _is_receipt(raw, self._ours_to_theirs.their_her_id):
+            says = {FROM_HER_ID: str(self._ours_to_theirs.their_her_id)}  # so says who laid it there
+            self._waiting.append(replace(_inbound(entry, raw), content_type=TEXT_XML, properties=says))
+        elif not opened and self._may_be_an_answer(raw):
             self._waiting.append(_inbound(entry, raw))
         else:
             self._mailbox.leave(entry)
+
+    @property
+    def _holds_opened(self) -> bool:
+        """Whether another message server lays things down there: also documents that it has opened already."""
+        place = self._settings.mailbox
+        return place is not None and place.kind is MailboxKind.FOLDER
 
     def _may_be_an_answer(self, raw: bytes) -> bool:
         mail = read_mail.read(raw, MailBounds(max_bytes=self._settings.max_inbound))
@@ -200,6 +216,15 @@ def is_between(answer: Answer, parties: Correspondence) -> bool:
         named = (answer.header.from_her_id, answer.header.to_her_id)
         return named == (parties.their_her_id, parties.own_her_id)
     return bool(getattr(answer, "message_ids", ()))
+
+
+def _is_receipt(document: bytes, their_her_id: int) -> bool:
+    """Tell whether a document may be the receiver's receipt for one of our types; it is signed by nobody any more."""
+    try:
+        answer = apprec.parse(document)
+    except MessageRefused:
+        return False
+    return answer.original_type in set(MessageType) or their_her_id in answer.sender_her_ids
 
 
 def _inbound(entry: MailEntry, raw: bytes, *, readable: bool = True, too_large: bool = False) -> Inbound:

@@ -120,7 +120,7 @@ class Examiner:
     def _examined(self, inbound: Inbound) -> Examined:
         if looks_like_mail(inbound.body):
             return self._mail(inbound)
-        if looks_like_xml(inbound.body):
+        if safe_xml.looks_like_xml(inbound.body):
             return self._receipt(inbound, inbound.body, sealed_by=None)
         try:
             opened = self._opened(inbound.body)
@@ -339,11 +339,6 @@ class Examiner:
             except ProtectionRefused as error:
                 problem = said(error)
         return self._verified_part(xml) if self.sender.ask_again() else (xml, problem, None)
-
-
-def looks_like_xml(body: bytes) -> bool:
-    """Tell XML from CMS: a CMS message begins with a SEQUENCE (0x30), XML with ``<``, a BOM or white space."""
-    return body.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")[:1] == b"<"
 
 
 def _errors_left(answer: AppRec) -> str:

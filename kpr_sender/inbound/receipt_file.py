@@ -15,9 +15,9 @@ from typing import Final
 from kpr_sender.bus.port import Inbound, Source
 from kpr_sender.ebxml import read_mail
 from kpr_sender.errors import InputRefused
-from kpr_sender.inbound.examine import looks_like_xml
 from kpr_sender.inbound.mails import looks_like_mail
 from kpr_sender.inbound.receipt import ReceiptHandler
+from kpr_sender.messages.safe_xml import looks_like_xml
 from kpr_sender.messages.transport import FROM_HER_ID
 from kpr_sender.model import Submission
 from kpr_sender.texts import Text, quoted

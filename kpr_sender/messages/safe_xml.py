@@ -77,6 +77,11 @@ def attribute(element: etree._Element | None, name: str) -> str:
     return "" if element is None else element.get(name, "").strip(WHITE)
 
 
+def looks_like_xml(body: bytes) -> bool:
+    """Tell XML from CMS: a CMS message begins with a SEQUENCE (0x30), XML with ``<``, a BOM or white space."""
+    return body.lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")[:1] == b"<"
+
+
 def parse(xml: bytes, *, max_bytes: int) -> etree._Element:
     """Return the root element of a document. Its depth is bounded by libxml2: 256 levels.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,15 @@ from kpr_sender.errors import ConfigInvalid, InDoubt, InputRefused, KprError, Ov
 from kpr_sender.events import Event, EventKind
 from kpr_sender.model import MessageType, Shipment, Submission, Transport
 from kpr_sender.operator.resolve import Decision
+from kpr_sender.sandbox import apprec
 from kpr_sender.sandbox.edi_sandbox import EdiSandbox
 from kpr_sender.sandbox.faults import NO_FAULTS, Faults
 from kpr_sender.settings.sample_file import MAILBOX
 from kpr_sender.states import ShipmentState
 from tests.helpers.edi_municipality import BY_MAIL, account, by_mail, edi_sandbox
 from tests.helpers.municipality import Municipality
+from tests.helpers.others_mail import lay, places
+from tests.messages.parties import HODEMELDING
 
 _S = ShipmentState
 OTHERS = [
@@ -195,3 +199,47 @@ def test_doctor_tells_of_the_mail_server_the_mailbox_and_the_addresses(kommune: 
     settings = by_mail(kommune, box, user=None)
     (row,) = (one for one in run_checks(settings) if one.name == "mail server")
     assert "no login" in row.text
+
+
+def _opened(shipment: Shipment) -> bytes:
+    """Return FHI's receipt as a message server lays it down that has verified and opened the mail."""
+    at = shipment.created_at.replace(microsecond=0)
+    answered = replace(HODEMELDING, type=shipment.type, msg_id=shipment.msg_id, generated_at=at)
+    return apprec.build(version="1.0", apprec_id="a1", generated_at=at, status_code="1", errors=(), original=answered)
+
+
+def test_what_another_server_has_opened_is_shown_and_never_believed(kommune: Municipality, box: EdiSandbox) -> None:
+    """G4: XML in the folder proves nothing, whatever else is allowed; it lies there until a person has decided."""
+    folder = kommune.folder / "inbox"
+    folder.mkdir()
+    edi = account(box, mailbox="folder:inbox")
+    settings = kommune.configure({"": BY_MAIL, "edi": edi, "receiver": {"unsealed_receipts": True}})
+    box.faults = _faults("no-acknowledgement", "no-answer")
+    with Client(settings) as client:
+        sent = client.submit().submission.shipments
+        for shipment in sent:
+            lay(folder / f"{shipment.type}.xml", _opened(shipment))
+        lay(folder / "page.xml", b"<html/>")
+        known = client.wait(timeout=1)
+        assert (known.exit_code, _states(known.submission)) == (76, [_S.PUBLISHED] * 2)
+        found = [one.receipt for one in client.receipts()]
+        assert [(one.verified, one.problem) for one in found] == [(False, "it is not sealed")] * 2
+        assert set(places(folder)) == {"KPR_IPL.xml", "KPR_IDE.xml", "not-ours/page.xml"}
+        with pytest.raises(UsageError, match="cannot be accepted: it is not sealed"):
+            client.accept_receipt(found[0].receipt_id, reason="It looks right.", by="kari")
+        for one in found:
+            client.discard_receipt(one.receipt_id, reason="FHI's word counts.", by="kari")
+    with Client(settings) as client:
+        assert client.wait(timeout=1).exit_code == 80
+    assert set(places(folder)) == {"done/KPR_IPL.xml", "done/KPR_IDE.xml", "not-ours/page.xml"}
+
+
+def test_xml_in_a_mailbox_that_others_read_is_nothing_to_us(kommune: Municipality, box: EdiSandbox) -> None:
+    """G8: only in a folder of ours does anybody lay down what is no mail."""
+    box.faults = _faults("no-acknowledgement", "no-answer")
+    with Client(by_mail(kommune, box)) as client:
+        shipment = client.submit().submission.shipments[0]
+        box.put(_opened(shipment))
+        assert client.wait(timeout=1).exit_code == 80
+        assert client.receipts() == ()
+    assert _mails(kommune) == [_opened(shipment)]
