@@ -314,19 +314,19 @@ class Journal(JournalView, Protocol):
             ImpossibleTransition: The shipment's state does not have it.
         """
 
-    def resend(self, msg_id: str, new: NewShipment, *, reason: str, by: str, not_arrived: bool = False) -> Shipment:
-        """Let a person send a shipment's content again, or what waits another way, sealed anew, in one transaction.
+    def resend(
+        self, new: Mapping[str, NewShipment], *, reason: str, by: str, not_arrived: bool = False
+    ) -> list[Shipment]:
+        """Let a person send content again, or what waits another way, sealed anew: all in one transaction.
 
         Args:
-            msg_id: Which shipment.
-            new: The same payload, under the ids that it is to have.
+            new: The same payload for each MsgId, under the ids that it is to have.
             reason: Why, in the person's words.
             by: Who decided it.
             not_arrived: Whether that is FHI's word that it has not arrived, and the bytes cannot go as they are.
 
         Raises:
-            UsageError, ImpossibleTransition: As for ``let_go``.
-            InternalError: ``new`` is another shipment.
+            UsageError, ImpossibleTransition, InternalError: As for ``let_go``; or one is another shipment.
         """
 
     def note_unknown_receipt(self, msg_id: str, *, original_msg_id: str, text: str) -> bool:

@@ -295,13 +295,16 @@ class SqlJournal(SqlView):
             transaction.let_go(msg_id, message_id, why=reason.strip(), who=by.strip())
             return transaction.shipment(msg_id)
 
-    def resend(self, msg_id: str, new: NewShipment, *, reason: str, by: str, not_arrived: bool = False) -> Shipment:
-        """Let a person send a shipment's content again, sealed anew, in one transaction."""
+    def resend(
+        self, new: Mapping[str, NewShipment], *, reason: str, by: str, not_arrived: bool = False
+    ) -> list[Shipment]:
+        """Let a person send content again, sealed anew, in one transaction: a pair goes one way, or stays."""
         require_reason(reason, by)
         with self._transaction() as transaction:
-            self._require_nobody_sends(transaction, msg_id)
-            transaction.resend(msg_id, new, not_arrived=not_arrived, why=reason.strip(), who=by.strip())
-            return transaction.shipment(new.msg_id)
+            for msg_id, anew in new.items():
+                self._require_nobody_sends(transaction, msg_id)
+                transaction.resend(msg_id, anew, not_arrived=not_arrived, why=reason.strip(), who=by.strip())
+            return [transaction.shipment(anew.msg_id) for anew in new.values()]
 
     def note_review(self, msg_id: str, *, note: str, by: str) -> None:
         """Store that a person looked at a submission's data in FHI's feedback view; as an event, nothing moves."""

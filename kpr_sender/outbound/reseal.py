@@ -148,19 +148,17 @@ class Resealer:
         """
         files = {shipment: _same_file(shipment, path) for shipment, path in shipments.items()}
         builder = self.builder(self.counterpart())
-        built = {one: builder.anew(one, self._new_ids(one), file) for one, file in files.items()}
-        return [self._let_go(one, new, reason=reason, by=by) for one, new in built.items()]
-
-    def _let_go(self, shipment: Shipment, new: NewShipment, *, reason: str, by: str) -> Shipment:
-        sealed = self.journal.resend(shipment.msg_id, new, reason=reason, by=by)
-        text = Text(
-            "The {norwegian} is sealed anew as {msg_id}, {sealed_bytes:,} bytes.",
-            norwegian=sealed.type.norwegian,
-            msg_id=sealed.msg_id,
-            sealed_bytes=sealed.sealed_bytes,
-        )
-        self.observe(Event(EventKind.SEALED, text, sealed.msg_id, sealed.type))
-        return sealed
+        built = {one.msg_id: builder.anew(one, self._new_ids(one), file) for one, file in files.items()}
+        resealed = self.journal.resend(built, reason=reason, by=by)
+        for sealed in resealed:
+            text = Text(
+                "The {norwegian} is sealed anew as {msg_id}, {sealed_bytes:,} bytes.",
+                norwegian=sealed.type.norwegian,
+                msg_id=sealed.msg_id,
+                sealed_bytes=sealed.sealed_bytes,
+            )
+            self.observe(Event(EventKind.SEALED, text, sealed.msg_id, sealed.type))
+        return resealed
 
     def _new_ids(self, shipment: Shipment) -> Fixed:
         change = _NEW_IDS[shipment.state]

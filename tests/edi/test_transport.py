@@ -162,6 +162,28 @@ def test_a_pair_that_the_bus_never_had_goes_by_mail_by_a_persons_word(kommune: M
             client.resend(ide.msg_id, reason="x", by="kari", transport=Transport.AMQP, again=True)
 
 
+def test_g2_a_pair_goes_the_other_way_as_one_or_not_at_all(kommune: Municipality, box: EdiSandbox) -> None:
+    """Whatever ends the process that seals it anew: no half waits for a way that the other one does not take."""
+    settings = kommune.configure({"bus": {"reconnect_budget": "0.1s"}, "edi": account(box)})
+
+    def dies(event: Event) -> None:
+        if event.kind is EventKind.SEALED:
+            raise KeyboardInterrupt
+
+    with Client(settings) as client:
+        with pytest.raises(KprError):
+            client.submit()
+        waiting = client.status()
+    assert waiting is not None
+    _, ide = waiting.submission.shipments
+    with Client(settings, on_event=dies) as client, pytest.raises(KeyboardInterrupt):
+        client.resend(ide.msg_id, reason="The bus is down.", by="kari", transport=Transport.EDI)
+    with Client(settings) as client:
+        assert client.submit().sent == 2
+        known = client.wait(timeout=20)
+    assert (known.exit_code, {one.transport for one in known.submission.shipments}) == (0, {Transport.EDI})
+
+
 def test_too_large_a_mail_is_refused_before_anything_is_sealed(kommune: Municipality, box: EdiSandbox) -> None:
     with Client(by_mail(kommune, box, max_mail_bytes=9_000)) as client:
         with pytest.raises(InputRefused, match=r"would be [0-9,]+ bytes, more than 9,000") as raised:

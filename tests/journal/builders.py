@@ -146,7 +146,7 @@ def resent(journal: Journal, new: NewShipment, *, msg_id: str = "", message_id: 
         sealed_bytes=len(content),
         sealed=in_chunks(content),
     )
-    return journal.resend(new.msg_id, again, reason="asked FHI", by="kari")
+    return journal.resend({new.msg_id: again}, reason="asked FHI", by="kari")[0]
 
 
 def add_verified(journal: Journal, msg_id: str, status: ReceiptStatus, *, sealed: bytes) -> Receipt | None:

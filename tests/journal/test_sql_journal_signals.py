@@ -119,7 +119,7 @@ def test_what_waits_may_be_sealed_anew_for_the_other_way(journal: SqlJournal) ->
     """A person's word, and in the history; what it was before is stored."""
     shipment = created(journal)
     new = _another_envelope(shipment)
-    known = journal.resend(shipment.msg_id, new, reason="The bus is down.", by="kari")
+    (known,) = journal.resend({shipment.msg_id: new}, reason="The bus is down.", by="kari")
     assert (known.state, known.transport, known.message_id) == (_S.SEALED, Transport.EDI, "another-envelope")
     assert journal.envelope(shipment.msg_id).transport is Transport.EDI
     assert [one.message_id for one in known.earlier] == [shipment.message_id]
@@ -131,6 +131,6 @@ def test_after_an_acknowledgement_fhis_word_takes_another_envelope(journal: SqlJ
     shipment = brought_to(journal, _S.PUBLISHED)
     journal.note_signal(shipment.msg_id, _C.ACKNOWLEDGED, _signal(shipment.message_id))
     new = _another_envelope(shipment)
-    known = journal.resend(shipment.msg_id, new, reason="FHI has lost it.", by="kari", not_arrived=True)
+    (known,) = journal.resend({shipment.msg_id: new}, reason="FHI has lost it.", by="kari", not_arrived=True)
     assert (known.state, known.acknowledged_at, known.published_at) == (_S.SEALED, None, None)
     assert journal.events(shipment.msg_id)[-1].what == "person-not-arrived"

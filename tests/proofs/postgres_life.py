@@ -212,7 +212,7 @@ class AtDesk:
             message_id = f"bus-f{msg_id[1:]}"
             new = replace(self._new[type_], msg_id=f"f{msg_id[1:]}", message_id=message_id)
             sealed = self._sealed_anew(new)
-            life.patiently(partial(journal.resend, msg_id, sealed, reason=_ASKED, by=_PERSON))
+            life.patiently(partial(journal.resend, {msg_id: sealed}, reason=_ASKED, by=_PERSON))
             msg_id, state = new.msg_id, S.SEALED
         if state is S.IN_DOUBT and message_id in {one.message_id for one in self._taken}:
             state = journal.decide(msg_id, Cause.PERSON_ARRIVED, reason=_ASKED, by=_PERSON).state

@@ -181,7 +181,7 @@ class AnyOrder(RuleBasedStateMachine):
         if before.state is ShipmentState.REJECTED:
             return
         try:
-            after = self.journal.resend(msg_id, new, reason="asked FHI", by="kari")
+            (after,) = self.journal.resend({msg_id: new}, reason="asked FHI", by="kari")
         except ImpossibleTransition:
             return
         assert before.state in {ShipmentState.SEALED, ShipmentState.FAULTED, ShipmentState.CANCELLED}
