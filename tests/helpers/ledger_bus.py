@@ -12,8 +12,9 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from kpr_sender.bus.port import Inbound, Outbound, Outcome, Reach, Source, Verdict
+from kpr_sender.bus.port import MAIL, Inbound, Outbound, Outcome, Reach, Source, Verdict
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, InDoubt
+from kpr_sender.model import Transport
 from kpr_sender.texts import Text
 from tests.helpers.memory_bus import MemoryBus, anew
 
@@ -91,13 +92,14 @@ class Fuse:
 
 
 class LedgerBus(MemoryBus):
-    """A bus that takes what it takes, and remembers it.
+    """A bus that takes what it takes, and remembers it; it is mail server and mailbox as well.
 
     Attributes:
         ledger: Every message that the bus has really taken, in order, by AMQP message-id.
         offered: Every transfer that was tried, taken or not.
         seen: Called with what is about to happen: ``("publish", Outbound)``, ``("told", Outbound, Outcome)``,
             ``("received", Inbound)``, ``("settled", Inbound)``, ``("held", Inbound)``.
+        way: Returns the way that whoever uses it takes now: a queue has no mails, and a mailbox nothing else.
     """
 
     def __init__(self, fuse: Fuse, seen: Callable[[str, Outbound | Inbound, Outcome | None], None]) -> None:
@@ -107,6 +109,7 @@ class LedgerBus(MemoryBus):
         self.ledger: list[Outbound] = []
         self.offered: list[Outbound] = []
         self.plan: deque[Transfer] = deque()
+        self.way: Callable[[], Transport] = lambda: Transport.AMQP
 
     def connect(self) -> None:
         self.fuse.boundary("connect")
@@ -117,6 +120,7 @@ class LedgerBus(MemoryBus):
 
     def publish(self, message: Outbound) -> Outcome:
         assert not self.fuse.dead, "a dead process publishes nothing"
+        assert message.envelope.transport is self.way(), "handed over another way than it is sealed for"
         self.seen("publish", message, None)
         self.fuse.boundary("publish: before the transfer")
         attempt = (self.plan.popleft() if self.plan else Transfer.ACCEPTED).value
@@ -136,6 +140,10 @@ class LedgerBus(MemoryBus):
         if inbound is not None:
             self.seen("received", inbound, None)
         return inbound
+
+    def lies_in(self, inbound: Inbound, sources: Collection[Source]) -> bool:
+        by_mail = self.way() is Transport.EDI
+        return super().lies_in(inbound, sources) and (inbound.content_type == MAIL) is by_mail
 
     def settle(self, inbound: Inbound) -> bool:
         self.seen("settled", inbound, None)

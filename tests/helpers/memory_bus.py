@@ -59,11 +59,14 @@ class MemoryBus:
     def receive(self, timeout: float, sources: Collection[Source] = frozenset(Source)) -> Inbound | None:
         if self.receive_error is not None:
             raise anew(self.receive_error)
-        found = next((one for one in self.inbox if one.source in sources), None)
+        found = next((one for one in self.inbox if self.lies_in(one, sources)), None)
         if found is not None:
             self.inbox.remove(found)
             self.unsettled.append(found)
         return found
+
+    def lies_in(self, inbound: Inbound, sources: Collection[Source]) -> bool:
+        return inbound.source in sources
 
     def settle(self, inbound: Inbound) -> bool:
         self.unsettled.remove(inbound)

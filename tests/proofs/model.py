@@ -6,6 +6,7 @@ and says what the journal must say. It shares no table with the product.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from kpr_sender.model import MessageType
+from kpr_sender.model import MessageType, Transport
 from kpr_sender.states import Cause, ShipmentState
 
 S = ShipmentState
@@ -34,6 +35,8 @@ LET_GO: Final = {Cause.PERSON_NOT_ARRIVED, Cause.PERSON_RESENDS}
 VERIFIED: Final = {S.DELIVERED, S.DELIVERED_WITH_ERRORS, S.REJECTED}
 LOST: Final = {S.REJECTED, S.FAULTED, S.CANCELLED}
 ARRIVED: Final = {S.DELIVERED, S.DELIVERED_WITH_ERRORS}
+SIGNALS: Final = {Cause.ACKNOWLEDGED, Cause.MESSAGE_ERROR, Cause.BOUNCED, Cause.SIGNAL_NOTED}
+"""What a mail says of a mail."""
 
 
 class Belief(Enum):
@@ -84,6 +87,11 @@ class Letter:
         alarmed: FHI has answered somebody else who delivers for us, and no person has settled that. It is the pair's.
         vouched: A person has said that it has arrived.
         handed_over: The bus may have had it, under one message-id or another.
+        transport: Which way it goes under its present ids.
+        offered: A transfer was begun under its present ids.
+        acknowledged: KPR's message server has said that it has it, under its present ids.
+        released: How often a person's word let the very same mail go again, by its message-id.
+        signals: Digests of the mails about its mails that are noted.
     """
 
     msg_id: str
@@ -97,11 +105,16 @@ class Letter:
     confirmed: bool = False
     vouched: bool = False
     handed_over: bool = False
+    transport: Transport = Transport.AMQP
+    offered: bool = False
+    acknowledged: bool = False
     published_at: datetime | None = None
     arrived_at: datetime | None = None
     digests: dict[tuple[str, str], bool] = field(default_factory=dict)
     acceptable: dict[tuple[str, str], Cause] = field(default_factory=dict)
     earlier: list[tuple[str, str]] = field(default_factory=list)
+    released: Counter[str] = field(default_factory=Counter)
+    signals: set[str] = field(default_factory=set)
 
     @property
     def msg_ids(self) -> set[str]:
@@ -124,8 +137,11 @@ class Letter:
         """Whether nobody need do anything any more."""
         return not self.alarmed and (self.settled or (self.state is S.DELIVERED and not self.needs_person))
 
-    def answer(self, meaning: Meaning) -> None:
+    def answer(self, meaning: Meaning, at: datetime) -> None:
         """Let an answer take effect: once, and only where nothing contradicts it."""
+        if meaning.cause in SIGNALS:
+            self._signal(meaning, at)
+            return
         if meaning.belief is Belief.STRANGER:
             self.digests["stranger", meaning.digest] = True
             self.alarmed = True
@@ -147,6 +163,30 @@ class Letter:
                 self.state, self.settled = S.FAULTED, False
         else:
             self._receipt(about, meaning.cause)
+
+    def _signal(self, meaning: Meaning, at: datetime) -> None:
+        """What a mail says of a mail: once, of the present one alone, and less than any verified receipt.
+
+        What KPR's message server says, it signs: the later of an Acknowledgment and a MessageError counts. Nobody
+        signs a bounce, which counts while nothing else is known.
+        """
+        if self.transport is not Transport.EDI or meaning.digest in self.signals:
+            return
+        self.signals.add(meaning.digest)
+        if meaning.message_id != self.message_id:
+            return
+        waits = self.state in {S.PUBLISHED, S.IN_DOUBT}
+        if meaning.cause is Cause.ACKNOWLEDGED:
+            went_again = self.state is S.SEALED and self.offered and not self.needs_person
+            if self.state is S.PUBLISHED:
+                self.acknowledged = True
+            elif self.state in {S.IN_DOUBT, S.FAULTED} or went_again:
+                known, self.acknowledged = self.published_at, True
+                self.told(S.PUBLISHED, known or at)
+        elif (meaning.cause is Cause.MESSAGE_ERROR and (waits or self.state is S.SEALED)) or (
+            meaning.cause is Cause.BOUNCED and waits and not (self.state is S.PUBLISHED and self.acknowledged)
+        ):
+            self.state, self.settled = S.FAULTED, False
 
     def may_accept(self, known: tuple[str, str]) -> bool:
         """Whether an answer that is stored is a person's to accept."""
@@ -181,7 +221,11 @@ class Letter:
         since = max(filter(None, (self.published_at, self.arrived_at)), default=now)
         return self.state is S.PUBLISHED and now - since > limit
 
-    def decide(self, cause: Cause, at: datetime, ids: tuple[str, str]) -> None:
+    def begin(self) -> None:
+        """Let a transfer begin."""
+        self.state, self.offered = S.PUBLISHING, True
+
+    def decide(self, cause: Cause, at: datetime, ids: tuple[str, str], transport: Transport | None) -> None:
         """Let a person's decision take effect; ``ids`` are the MsgId and message-id that the journal has after it."""
         if cause is Cause.PERSON_SETTLES:
             if not self.alarmed:
@@ -189,21 +233,30 @@ class Letter:
             self.alarmed = False  # alone, whatever else the shipment needs
             return
         if cause in LET_GO:
-            self._let_go(ids)
+            self._let_go(cause, ids)
+            self.transport = transport or self.transport
         known = self.published_at
         self.told(AFTER_DECISION[cause], at)
         if cause is Cause.PERSON_ARRIVED:
             self.vouched, self.arrived_at, self.published_at = True, at, known or at
 
-    def _let_go(self, ids: tuple[str, str]) -> None:
-        """It goes again: under ids that the bus has not seen, and a MsgId that has no negative answer (G3)."""
+    def _let_go(self, cause: Cause, ids: tuple[str, str]) -> None:
+        """It goes again: under ids that the bus has not seen, and a MsgId that has no negative answer (G3).
+
+        A mail has its message-id inside: as long as nobody has acknowledged it, it goes again as it is.
+        """
         rejected, unseen = self.state is S.REJECTED, self.state is S.CANCELLED and not self.handed_over
+        by_mail = self.transport is Transport.EDI
+        as_it_is = by_mail and cause is Cause.PERSON_NOT_ARRIVED and not self.acknowledged
+        keeps_id = as_it_is or (unseen and not by_mail)
         before = (self.msg_id, self.message_id)
-        if ids == before and not unseen:
+        if ids == before and not keeps_id:
             return  # not yet: the journal does not have the decision
         assert (ids[0] != before[0]) == rejected, "a new MsgId after a negative receipt, and only then"
-        assert (ids[1] != before[1]) != unseen, "a message-id that the bus may have seen is dropped there"
+        assert (ids[1] != before[1]) != keeps_id, "a message-id that the bus may have seen is dropped there"
         self.earlier.append(before)
+        self.released[self.message_id] += as_it_is
+        self.offered, self.acknowledged = self.offered and as_it_is, False
         self.msg_id, self.message_id = ids
         self.needs_person = self.vouched = self.confirmed = False
         self.published_at = None
@@ -273,16 +326,18 @@ class Model:
     def pair_of(self, letter: Letter) -> Pair:
         return next(pair for pair in self.pairs if letter in pair.letters)
 
-    def answered(self, msg_id: str, meaning: Meaning) -> None:
+    def answered(self, msg_id: str, meaning: Meaning, at: datetime) -> None:
         """Let an answer to a shipment take effect, on its pair where it is an alarm."""
         letter = self.letter(msg_id)
-        letter.answer(meaning)
+        letter.answer(meaning, at)
         self._alarm_both(letter)
 
-    def decided(self, msg_id: str, cause: Cause, at: datetime, ids: tuple[str, str]) -> None:
+    def decided(
+        self, msg_id: str, cause: Cause, at: datetime, ids: tuple[str, str], transport: Transport | None = None
+    ) -> None:
         """Let a person's decision on a shipment take effect, on its pair where it ends an alarm."""
         letter = self.letter(msg_id)
-        letter.decide(cause, at, ids)
+        letter.decide(cause, at, ids, transport)
         self._alarm_both(letter)
 
     def _alarm_both(self, letter: Letter) -> None:
@@ -336,6 +391,20 @@ class Model:
         if letter.state is S.CANCELLED:
             return cause is Cause.PERSON_NOT_ARRIVED and letter.handed_over
         return letter.state in {S.PUBLISHED, S.IN_DOUBT}
+
+    def other_way(self, msg_id: str, transport: Transport) -> list[Letter]:
+        """What a person's word sends another way, the named half first; nothing where that is not a person's to say."""
+        letter = self.letter(msg_id)
+        pair = self.pair_of(letter)
+        halves = [one for one in self._made_for(pair) if one.state not in ARRIVED]
+        with_fhi = any(one.state in {S.IN_DOUBT, S.PUBLISHED} for one in halves)
+        if letter not in halves or with_fhi or self.is_replaced(pair):
+            return []
+        if letter.may_be_published and all(one.transport is transport for one in halves):
+            return []
+        if not all(one.may_be_published or self.may_decide(one.msg_id, Cause.PERSON_RESENDS) for one in halves):
+            return []
+        return [letter, *(one for one in halves if one is not letter and one.transport is not transport)]
 
     def way_on(self, letter: Letter) -> Cause | None:
         """What brings a shipment further that only a person can bring further; None where nobody need or can."""

@@ -12,24 +12,27 @@ import shutil
 import tempfile
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 from kpr_sender.bus.port import Inbound, Outbound, Outcome, Verdict
 from kpr_sender.client import Client
-from kpr_sender.errors import BY_CODE, AlreadySubmitted, InDoubt, KprError, NothingSubmitted, UsageError
+from kpr_sender.ebxml.mail import attempt_id, header_block, mail_head
+from kpr_sender.errors import BY_CODE, AlreadySubmitted, InDoubt, KprError, NothingSubmitted, Overdue, UsageError
 from kpr_sender.events import Event, EventKind
 from kpr_sender.fault_points import armed
 from kpr_sender.inbound.receipt import Handling
 from kpr_sender.journal.queries import SqlView
-from kpr_sender.model import Submission
+from kpr_sender.messages.transport import SEALED_MESSAGE_ID
+from kpr_sender.model import Submission, Transport
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.report import Report
 from kpr_sender.states import PERSON_CAUSES, Cause
 from tests.helpers.ledger_bus import Crash, Fuse, LedgerBus
 from tests.helpers.stage import BEGIN, Stage
-from tests.proofs.model import Letter, Meaning, Model, Pair, S
+from tests.proofs.model import SIGNALS, Letter, Meaning, Model, Pair, S
 from tests.proofs.play_journal import InFile, MakesJournal
 
 _AFTER_OUTCOME: Final = {Verdict.ACCEPTED: S.PUBLISHED, Verdict.NOT_SENT: S.SEALED, Verdict.IN_DOUBT: S.IN_DOUBT}
@@ -38,7 +41,7 @@ _OUTCOME_KNOWN: Final = {EventKind.PUBLISHED, EventKind.NOT_SENT, EventKind.IN_D
 _OPEN: Final = {S.PUBLISHED, S.IN_DOUBT}
 
 Transaction = Callable[[Model], None]
-_Known = tuple[str, str, bool, bool, bool, int, datetime | None, datetime | None]
+_Known = tuple[str, str, str, bool, bool, bool, bool, int, datetime | None, datetime | None]
 """What journal and model must agree on of a shipment."""
 
 
@@ -47,22 +50,24 @@ class Play:
 
     Args:
         journal: Makes its journal: in a file where nothing else is said.
+        transport: Which way submissions go as it begins.
 
     Attributes:
         counts: What happened, for the figures.
         sound: Whether all that was demanded so far held.
     """
 
-    def __init__(self, stage: Stage, journal: MakesJournal = InFile) -> None:
+    def __init__(self, stage: Stage, journal: MakesJournal = InFile, transport: Transport = Transport.AMQP) -> None:
         self.stage = stage
         self.folder = Path(tempfile.mkdtemp())
         self.journal = journal(stage.in_folder(self.folder))
-        self.settings = self.journal.settings
+        self.settings = replace(self.journal.settings, transport=transport)
         self.now = BEGIN
         self._limit = self.settings.report.overdue_after
         self.model = Model()
         self.fuse = Fuse(self.journal.died)
         self.bus = LedgerBus(self.fuse, self._seen)
+        self.bus.way = self._way
         self.meanings: dict[str, Meaning] = {}
         self.counts: Counter[str] = Counter()
         self._client: Client | None = None
@@ -108,12 +113,17 @@ class Play:
 
         self._run(send, crash_after)
 
-    def wait(self, *, crash_after: int | None = None) -> None:
+    def configure(self, transport: Transport) -> None:
+        """Let a person change which way new submissions go: the next process reads it."""
+        self.restart()
+        self.settings = replace(self.settings, transport=transport)
+
+    def wait(self, submission_id: str | None = None, *, crash_after: int | None = None) -> None:
         """Run ``wait`` for as long as it takes to read what is there."""
 
         def wait(client: Client) -> None:
             try:
-                report = client.wait(timeout=0)
+                report = client.wait(submission_id, timeout=0)
             except NothingSubmitted:
                 _demand(not self.model.pairs)
                 return
@@ -145,15 +155,21 @@ class Play:
             crash_after,
         )
 
-    def resend(self, letter: Letter, *, crash_after: int | None = None) -> None:
-        """Let a person send a shipment's content again, wisely or not."""
+    def resend(self, letter: Letter, *, transport: Transport | None = None, crash_after: int | None = None) -> None:
+        """Let a person send a shipment's content again, wisely or not; all that waits of its pair goes another way."""
         msg_id, file = letter.msg_id, letter.payload
+        ipl, ide = self.stage.extracts[self.model.pair_of(letter).extract]
         reason = "The certificate is right now."
-        self._person(
-            lambda: self._decided(msg_id, Cause.PERSON_RESENDS),
-            lambda client: client.resend(msg_id, file, reason=reason, by="Kari Vakt", again=True),
-            crash_after,
-        )
+
+        def admissible() -> bool:
+            return self._decided(msg_id, Cause.PERSON_RESENDS) if transport is None else self._goes(msg_id, transport)
+
+        def resend(client: Client) -> None:
+            files = replace(client.settings.files, fagmelding=ipl, identmelding=ide)
+            client.settings = replace(client.settings, files=files)
+            client.resend(msg_id, file, reason=reason, by="Kari Vakt", again=True, transport=transport)
+
+        self._person(admissible, resend, crash_after)
 
     def _person(self, admissible: Callable[[], bool], act: Callable[[Client], object], crash_after: int | None) -> None:
         """Let a person do something: it is taken where the model allows it, and refused where it does not."""
@@ -162,12 +178,21 @@ class Play:
             allowed = admissible()  # after the journal has recovered
             try:
                 act(client)
-            except UsageError:
+            except (UsageError, InDoubt, Overdue):
                 _demand(not allowed)
             else:
                 assert allowed
 
         self._run(work, crash_after)
+
+    def mail_of(self, letter: Letter) -> bytes:
+        """Return the mail that a shipment is, as the receiver's message server gets it."""
+        view = self._view()
+        assert view is not None
+        envelope, body = view.envelope(letter.msg_id), view.sealed(letter.msg_id)
+        attempt = attempt_id(envelope.properties[SEALED_MESSAGE_ID], "1")
+        head = mail_head(envelope.reply_to, envelope.queue, envelope.subject, envelope.content_type)
+        return header_block(head, at=self.now, attempt=attempt, host="rehearsal.example") + body
 
     @property
     def unbelieved(self) -> list[tuple[Letter, tuple[str, str]]]:
@@ -236,9 +261,10 @@ class Play:
         taken = {message.message_id for message in self.bus.ledger}
         for letter in [one for one in self.model.letters if one.state in _OPEN and one.message_id in taken]:
             self.put(*receipt_for(letter))
-        for _ in self.model.pairs:  # one wait is for one submission, and ends once that is answered
+        two_ways = len({letter.transport for letter in self.model.letters}) > 1
+        for pair in self.model.pairs:  # one wait is for one submission, and ends once that is answered
             self.journal.forget_looks()
-            self.wait()
+            self.wait(pair.submission_id if two_ways else None)
         self.demand_promises()
         left = [letter for letter in self.model.letters if letter.state in _OPEN]
         forgotten = [letter for letter in left if letter.message_id in taken and not letter.settled]
@@ -294,7 +320,7 @@ class Play:
         for message in self.bus.offered:
             if message.message_id not in self._sealed_anew:
                 assert offered.setdefault(message.message_id, message) == message, "G3: other bytes than before"
-        assert not [message_id for message_id, times in taken.items() if times > 1], "G1: the bus has it twice"
+        assert not taken - self._may_be_taken(), "G1: the bus has it twice"
         for letter in self.model.letters:
             assert letter.state is not S.DELIVERED or letter.confirmed, "G4: delivered without a receipt"
         for submission in journal:
@@ -304,18 +330,27 @@ class Play:
     def breaches(self) -> dict[str, int]:
         """Count from the bus's side what must not be, however it came about."""
         taken = Counter(message.message_id for message in self.bus.ledger)
+        said = [letter for letter in self.model.letters if letter.vouched or letter.acknowledged]
         known = {message_id for letter in self.model.letters for message_id in letter.message_ids}
         return {
             "lost": sum(
-                letter.state is S.PUBLISHED and not letter.vouched and not taken[letter.message_id]
+                letter.state is S.PUBLISHED and letter not in said and not taken[letter.message_id]
                 for letter in self.model.letters
             )
             + sum(message_id not in known for message_id in taken),
-            "duplicated": sum(times - 1 for times in taken.values()),
+            "duplicated": (taken - self._may_be_taken()).total(),
             "misclassified": sum(
-                letter.state is S.SEALED and taken[letter.message_id] > 0 for letter in self.model.letters
+                letter.state is S.SEALED and taken[letter.message_id] > letter.released[letter.message_id]
+                for letter in self.model.letters
             ),
         }
+
+    def _may_be_taken(self) -> Counter[str]:
+        """How often at most the bus may have taken what is under each message-id: once, and once for each word."""
+        allowed = Counter(message_id for letter in self.model.letters for message_id in letter.message_ids)
+        for letter in self.model.letters:
+            allowed += letter.released
+        return allowed
 
     def _demand_nothing_left_behind(self, extract: int) -> None:
         """G2: a run that ends well has tried to publish whatever may be published."""
@@ -380,6 +415,9 @@ class Play:
             self._confirm()
         return self._client
 
+    def _way(self) -> Transport:
+        return self.settings.transport if self._client is None else self._client._app.settings.transport
+
     def _point(self, point: str) -> None:
         self.fuse.boundary(f"fault point {point}")
 
@@ -424,8 +462,9 @@ class Play:
             assert letter is not None, "G1: published under an id that a person gave up"
             if outcome is None:
                 assert letter.may_be_published, f"G1: published though {letter.state}"
-                letter.state = S.PUBLISHING
+                letter.begin()
                 self.counts["transfers"] += 1
+                self.counts["by mail"] += letter.transport is Transport.EDI
             else:
                 msg_id, self._last_verdict = letter.msg_id, outcome.verdict
                 after = _AFTER_OUTCOME[outcome.verdict]
@@ -441,10 +480,13 @@ class Play:
         """An answer is about to take effect: one transaction for each shipment that it may be about."""
         self.counts["answers"] += 1
         for letter in self.model.about(meaning):
-            self._under_way.append(lambda model, msg_id=letter.msg_id: model.answered(msg_id, meaning))  # type: ignore[misc]
+            self.counts["signals"] += meaning.cause in SIGNALS
+            self._under_way.append(lambda model, msg_id=letter.msg_id: model.answered(msg_id, meaning, self.now))  # type: ignore[misc]
 
     def _may_settle(self, meaning: Meaning) -> bool:
         """Whether a message may be settled: it is ours for good, or a copy of what a person has accepted."""
+        if meaning.cause in SIGNALS:  # about a mail: not of ours where what it names has gone the other way since
+            return self.model.letter(meaning.msg_id).transport is Transport.EDI
         return meaning.settled or any(one.digests.get((meaning.msg_id, meaning.digest)) for one in self.model.letters)
 
     def _decided(self, msg_id: str, cause: Cause) -> bool:
@@ -457,6 +499,23 @@ class Play:
             self._under_way.append(lambda model: model.decided(msg_id, cause, self.now, self._ids(msg_id)))
             self.counts["decisions"] += 1
         return admissible
+
+    def _goes(self, msg_id: str, transport: Transport) -> bool:
+        """A person is about to send another way; return whether it is one's to decide. Both halves go, or none."""
+        halves = self.model.other_way(msg_id, transport)
+        for letter in halves:
+            if letter.state is S.CANCELLED:
+                self._sealed_anew.add(letter.message_id)
+        going = [letter.msg_id for letter in halves]
+
+        def go(model: Model) -> None:
+            for one in going:
+                model.decided(one, Cause.PERSON_RESENDS, self.now, self._ids(one), transport)
+
+        if going:
+            self._under_way.append(go)
+            self.counts["other way"] += 1
+        return bool(going)
 
     def _ids(self, msg_id: str) -> tuple[str, str]:
         """The ids that the journal has now for what has or had a MsgId."""
@@ -481,7 +540,8 @@ class Play:
         model.replaced()
         kept = {letter.msg_id: letter for letter in model.letters}
         letters = tuple(
-            kept.get(one.msg_id) or Letter(one.msg_id, one.message_id, one.type, file)
+            kept.get(one.msg_id)
+            or Letter(one.msg_id, one.message_id, one.type, file, transport=self.settings.transport)
             for one, file in zip(created.shipments, self.stage.extracts[extract], strict=True)
         )
         self.counts["kept"] += any(letter in kept.values() for letter in letters)
@@ -512,7 +572,7 @@ def _demand(holds: object) -> None:
 def _begun(model: Model, extract: int) -> None:
     pair = model.of_extract(extract)
     if pair is not None and pair.next is not None:
-        pair.next.state = S.PUBLISHING
+        pair.next.begin()
 
 
 def _of_model(model: Model) -> dict[str, _Known]:
@@ -520,6 +580,8 @@ def _of_model(model: Model) -> dict[str, _Known]:
         one.msg_id: (
             one.message_id,
             one.state.value,
+            one.transport.value,
+            one.acknowledged,
             one.needs_person,
             one.alarmed,
             one.settled,
@@ -536,6 +598,8 @@ def _of_journal(journal: tuple[Submission, ...]) -> dict[str, _Known]:
         shipment.msg_id: (
             shipment.message_id,
             shipment.state.value,
+            shipment.transport.value,
+            shipment.acknowledged_at is not None,
             shipment.needs_person,
             bool(shipment.alarm),
             shipment.settled,

@@ -1,5 +1,7 @@
 """G1 to G5 under anything at any time: the real engine and the real journal against a model, as long as one likes.
 
+Once on a bus that is NHN Tjenestebuss, and once where submissions go by mail as well, and from one way to the other.
+
 Rules are what can happen: runs of ``send`` and ``wait`` on a bus that ends a transfer in every way there is, crashes
 at any boundary of bus, journal and events, receipts right and wrong, clock jumps, replacements and people's decisions.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Final
+from typing import ClassVar, Final
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -25,6 +27,7 @@ from hypothesis.stateful import (
 from kpr_sender.bus.port import Inbound
 from kpr_sender.errors import AccessRefused, BusUnreachable
 from kpr_sender.keys import configured
+from kpr_sender.model import Transport
 from kpr_sender.operator.resolve import Decision
 from kpr_sender.texts import Text
 from tests.helpers.figures import figure
@@ -33,6 +36,7 @@ from tests.helpers.nightly import scaled
 from tests.helpers.postgres import Database
 from tests.helpers.stage import EXTRACTS, Stage, stage, strike
 from tests.proofs.inbox import Kind, message
+from tests.proofs.inbox_mail import MailKind, mail
 from tests.proofs.model import Letter, Meaning
 from tests.proofs.play import Play
 from tests.proofs.play_journal import InFile, MakesJournal, in_postgres
@@ -40,14 +44,23 @@ from tests.proofs.play_journal import InFile, MakesJournal, in_postgres
 STEPS: Final = 20
 EXAMPLES: Final = 500
 EXAMPLES_POSTGRES: Final = 4
+EXAMPLES_EDI: Final = 14
 PARTS: Final = 10
 EXAMPLES_POSTGRES_NIGHTLY: Final = 200
 EXAMPLES_NIGHTLY: Final = 20_000
+EXAMPLES_EDI_NIGHTLY: Final = 5_000
 PARTS_NIGHTLY: Final = 100
+BY_EDI: Final = "state machine by EDI"
 
 transfers = st.lists(st.sampled_from(list(Transfer)), max_size=3)
 crashes = st.one_of(st.none(), st.integers(0, 30))
+early_crashes = st.one_of(st.none(), st.integers(0, 5))
 which = st.integers(0, 99)
+mail_kinds = st.one_of(
+    st.sampled_from(list(MailKind)),
+    st.sampled_from([MailKind.ACKNOWLEDGMENT, MailKind.MESSAGE_ERROR, MailKind.BOUNCE, MailKind.OK, MailKind.REJECTED]),
+)
+ways = st.sampled_from([Transport.EDI, Transport.EDI, Transport.AMQP])
 kinds = st.one_of(st.sampled_from(list(Kind)), st.sampled_from([Kind.OK, Kind.ERROR_QUEUE, Kind.REJECTED]))
 jumps = st.sampled_from([timedelta(hours=-1), timedelta(minutes=7), timedelta(hours=25), timedelta(days=365)])
 refusals = st.sampled_from([None, None, None, BusUnreachable(Text("Down.")), AccessRefused(Text("Wrong password."))])
@@ -59,10 +72,21 @@ class January(RuleBasedStateMachine):
     on: Stage
     journal: MakesJournal
     name: str
+    transport: ClassVar[Transport] = Transport.AMQP
+    counted: ClassVar[tuple[str, ...]] = (
+        "runs",
+        "transfers",
+        "crashes",
+        "answers",
+        "decisions",
+        "accepted",
+        "kept",
+        "ways on",
+    )
 
     def __init__(self) -> None:
         super().__init__()
-        self.play = Play(self.on, self.journal)
+        self.play = Play(self.on, self.journal, self.transport)
         self.sent: list[tuple[Inbound, Meaning]] = []
 
     # -- runs -----------------------------------------------------------------------------------------------------
@@ -157,10 +181,7 @@ class January(RuleBasedStateMachine):
             self.name,
             examples=1,
             told_to_a_person=len(left),
-            **{
-                key: self.play.counts[key]
-                for key in ("runs", "transfers", "crashes", "answers", "decisions", "accepted", "kept", "ways on")
-            },
+            **{key: self.play.counts[key] for key in self.counted},
             dead_ends=self.play.counts["dead ends"],
             **self.play.breaches(),
         )
@@ -178,6 +199,49 @@ class January(RuleBasedStateMachine):
         return letters[number % len(letters)]
 
 
+class JanuaryByMail(January):
+    """What can happen besides to a municipality whose submissions go by mail, and that can go the other way, too."""
+
+    transport = Transport.EDI
+    counted = (*January.counted, "by mail", "signals", "other way")
+
+    @rule(way=ways)
+    def another_way_is_configured(self, way: Transport) -> None:
+        self.play.configure(way)
+
+    @precondition(lambda self: self._by_mail())
+    @rule(kind=mail_kinds, number=which)
+    def mail_comes(self, kind: MailKind, number: int) -> None:
+        inbound, meaning = self._mail(kind, number)
+        self.sent.append((self.play.put(inbound, meaning), meaning))
+
+    @precondition(lambda self: self._by_mail())
+    @rule(kind=mail_kinds, number=which, crash=crashes)
+    def mail_is_handed_in(self, kind: MailKind, number: int, crash: int | None) -> None:
+        inbound, meaning = self._mail(kind, number)
+        self.play.meanings[inbound.message_id] = meaning
+        self.sent.append((inbound, meaning))
+        self.play.hand_in(inbound, crash_after=crash)
+
+    @precondition(lambda self: self.play.model.pairs)
+    @rule(way=ways, number=which, crash=early_crashes)
+    def person_sends_another_way(self, way: Transport, number: int, crash: int | None) -> None:
+        self.play.resend(self._letter(number), transport=way, crash_after=crash)
+
+    def _by_mail(self) -> list[Letter]:
+        return [letter for letter in self.play.model.letters if letter.transport is Transport.EDI]
+
+    def _mail(self, kind: MailKind, number: int) -> tuple[Inbound, Meaning]:
+        letters = self._by_mail()
+        return self._answer(kind, letters[number % len(letters)])
+
+    def _answer(self, kind: MailKind, letter: Letter) -> tuple[Inbound, Meaning]:
+        return mail(self.play.stage, kind, letter, self.play.mail_of(letter), self.play.now)
+
+    def _receipt(self, letter: Letter) -> tuple[Inbound, Meaning]:
+        return super()._receipt(letter) if letter.transport is Transport.AMQP else self._answer(MailKind.OK, letter)
+
+
 @pytest.fixture(scope="module")
 def on() -> Iterator[Stage]:
     made = stage()
@@ -186,14 +250,19 @@ def on() -> Iterator[Stage]:
 
 
 def play(
-    on: Stage, examples: int, monkeypatch: pytest.MonkeyPatch, journal: MakesJournal = InFile, where: str = ""
+    on: Stage,
+    examples: int,
+    monkeypatch: pytest.MonkeyPatch,
+    journal: MakesJournal = InFile,
+    name: str = "state machine",
+    machine: type[January] = January,
 ) -> None:
     monkeypatch.setattr(configured, "load_key", on.load_key)
     monkeypatch.setattr(January, "on", on, raising=False)
     monkeypatch.setattr(January, "journal", staticmethod(journal), raising=False)
-    monkeypatch.setattr(January, "name", f"{where}state machine", raising=False)
+    monkeypatch.setattr(January, "name", name, raising=False)
     run_state_machine_as_test(
-        January,
+        machine,
         settings=settings(
             max_examples=examples,
             stateful_step_count=STEPS,
@@ -210,9 +279,13 @@ def test_g1_to_g5_hold_whatever_happens(on: Stage, part: int, monkeypatch: pytes
     play(on, EXAMPLES // PARTS, monkeypatch)
 
 
+def test_g1_to_g5_hold_by_edi_too(on: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    play(on, EXAMPLES_EDI, monkeypatch, name=BY_EDI, machine=JanuaryByMail)
+
+
 def test_g1_to_g5_hold_in_postgresql_too(on: Stage, postgres: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     with in_postgres(postgres) as journal:
-        play(on, EXAMPLES_POSTGRES, monkeypatch, journal, "PostgreSQL: ")
+        play(on, EXAMPLES_POSTGRES, monkeypatch, journal, "PostgreSQL: state machine")
 
 
 @pytest.mark.nightly
@@ -222,9 +295,15 @@ def test_g1_to_g5_hold_all_night(on: Stage, part: int, monkeypatch: pytest.Monke
 
 
 @pytest.mark.nightly
+@pytest.mark.parametrize("part", range(PARTS_NIGHTLY))
+def test_g1_to_g5_hold_by_edi_all_night(on: Stage, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    play(on, scaled(EXAMPLES_EDI_NIGHTLY // PARTS_NIGHTLY), monkeypatch, name=BY_EDI, machine=JanuaryByMail)
+
+
+@pytest.mark.nightly
 @pytest.mark.parametrize("part", range(PARTS))
 def test_g1_to_g5_hold_in_postgresql_all_night(
     on: Stage, postgres: Database, part: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with in_postgres(postgres) as journal:
-        play(on, scaled(EXAMPLES_POSTGRES_NIGHTLY // PARTS), monkeypatch, journal, "PostgreSQL: ")
+        play(on, scaled(EXAMPLES_POSTGRES_NIGHTLY // PARTS), monkeypatch, journal, "PostgreSQL: state machine")
