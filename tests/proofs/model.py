@@ -178,7 +178,7 @@ class Letter:
         waits = self.state in {S.PUBLISHED, S.IN_DOUBT}
         if meaning.cause is Cause.ACKNOWLEDGED:
             went_again = self.state is S.SEALED and self.offered and not self.needs_person
-            if self.state is S.PUBLISHED:
+            if self.state in VERIFIED | {S.PUBLISHED, S.CANCELLED}:
                 self.acknowledged = True
             elif self.state in {S.IN_DOUBT, S.FAULTED} or went_again:
                 known, self.acknowledged = self.published_at, True

@@ -559,7 +559,15 @@ class Play:
         return self._reader
 
     def _agrees(self, model: Model, journal: tuple[Submission, ...]) -> bool:
-        return _of_model(model) == _of_journal(journal)
+        return _of_model(model) == _of_journal(journal) and self._signals() == {
+            digest for letter in model.letters for digest in letter.signals
+        }
+
+    def _signals(self) -> set[str | int]:
+        """The digests of the mails that the journal has noted: one that moved nothing does not count later either."""
+        view = self._view() if self.counts["signals"] else None
+        events = () if view is None else view.events(None)
+        return {event.details["signal_sha256"] for event in events if "signal_sha256" in event.details}
 
     def _difference(self, journal: tuple[Submission, ...]) -> str:
         return f"the journal says {_of_journal(journal)}, and must say {_of_model(self.model)}"

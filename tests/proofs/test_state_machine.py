@@ -229,7 +229,10 @@ class JanuaryByMail(January):
         self.play.resend(self._letter(number), transport=way, crash_after=crash)
 
     def _by_mail(self) -> list[Letter]:
-        return [letter for letter in self.play.model.letters if letter.transport is Transport.EDI]
+        """Whatever a message server can have seen: nobody answers a mail that never began to leave."""
+        offered = {message.message_id for message in self.play.bus.offered}
+        by_mail = [letter for letter in self.play.model.letters if letter.transport is Transport.EDI]
+        return [letter for letter in by_mail if letter.message_id in offered]
 
     def _mail(self, kind: MailKind, number: int) -> tuple[Inbound, Meaning]:
         letters = self._by_mail()
@@ -256,6 +259,8 @@ def play(
     journal: MakesJournal = InFile,
     name: str = "state machine",
     machine: type[January] = January,
+    *,
+    derandomize: bool = False,
 ) -> None:
     monkeypatch.setattr(configured, "load_key", on.load_key)
     monkeypatch.setattr(January, "on", on, raising=False)
@@ -267,6 +272,7 @@ def play(
             max_examples=examples,
             stateful_step_count=STEPS,
             deadline=None,
+            derandomize=derandomize,
             phases=(Phase.generate,),  # a history of twenty steps is readable as it is; shrinking one takes minutes
             suppress_health_check=list(HealthCheck),
             print_blob=True,
@@ -280,7 +286,8 @@ def test_g1_to_g5_hold_whatever_happens(on: Stage, part: int, monkeypatch: pytes
 
 
 def test_g1_to_g5_hold_by_edi_too(on: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    play(on, EXAMPLES_EDI, monkeypatch, name=BY_EDI, machine=JanuaryByMail)
+    """The same few histories in each run; at night they are drawn anew."""
+    play(on, EXAMPLES_EDI, monkeypatch, name=BY_EDI, machine=JanuaryByMail, derandomize=True)
 
 
 def test_g1_to_g5_hold_in_postgresql_too(on: Stage, postgres: Database, monkeypatch: pytest.MonkeyPatch) -> None:
