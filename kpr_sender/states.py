@@ -128,9 +128,8 @@ TABLE: Final[Mapping[ShipmentState, Row]] = {
         _C.REPLACED: (Recorded(_C.PERSON_CANCELS),),
         _C.RESTORED: _TAKEN_AS_SENT,
         **_ANSWERED,
-        _C.ACKNOWLEDGED: _R.NOTED,
-        _C.MESSAGE_ERROR: _S.FAULTED,
-        _C.BOUNCED: _R.NOTED,  # that it came back is why a person let it go again
+        # Nothing was offered under its present ids: whatever it is that they are about, it is still to be sent.
+        **dict.fromkeys((_C.ACKNOWLEDGED, *_SIGNALLED), _R.NOTED),
         **_ALWAYS,
     },
     _S.PUBLISHING: {
@@ -198,11 +197,12 @@ VARIANTS: Final = (
         },
     ),
     # A person let it go again as it is: what KPR's message server has all the same is not sent once more (promise G1).
+    # That it came back is why; the bounce is noted.
     Variant(
         "offered under its present ids",
         _S.SEALED,
         lambda shipment: shipment.attempts > shipment.earlier_attempts,
-        {**TABLE[_S.SEALED], _C.ACKNOWLEDGED: _S.PUBLISHED},
+        {**TABLE[_S.SEALED], _C.ACKNOWLEDGED: _S.PUBLISHED, _C.MESSAGE_ERROR: _S.FAULTED},
     ),
     Variant(
         "acknowledged, settled by a person",

@@ -271,7 +271,7 @@ def expected_after_signal(life: Lifecycle, cause: Cause) -> Lifecycle:
         on = replace(life, state=S.PUBLISHED, published_at=at, acknowledged_at=taken, last_error=NEW)
         return replace(on, handed_over=True, settled=False)
     bounced_by_nobody = life.state is S.SEALED or (life.state is S.PUBLISHED and life.acknowledged_at is not None)
-    if cause is C.ACKNOWLEDGED or not open_still or (cause is C.BOUNCED and bounced_by_nobody):
+    if cause is C.ACKNOWLEDGED or never_offered or not open_still or (cause is C.BOUNCED and bounced_by_nobody):
         return life
     return replace(life, state=S.FAULTED, last_error=NEW, settled=False)
 

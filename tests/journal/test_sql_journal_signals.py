@@ -71,6 +71,16 @@ def test_what_refuses_it_is_shown_and_a_verified_answer_counts_for_more(journal:
     assert (later.state, later.last_error) == (_S.PUBLISHED, None)
 
 
+def test_what_is_said_of_an_envelope_that_was_never_offered_is_noted(journal: SqlJournal) -> None:
+    """G1: a journal that was restored from backup may hear of what it does not know; it is decided on elsewhere."""
+    shipment = brought_to(journal, _S.SEALED)
+    for number, cause in enumerate((_C.MESSAGE_ERROR, _C.ACKNOWLEDGED, _C.BOUNCED)):
+        assert journal.note_signal(shipment.msg_id, cause, _signal(shipment.message_id, number))
+    known = journal.shipment(shipment.msg_id)
+    assert known is not None
+    assert dataclasses.replace(known, error_message=None) == shipment
+
+
 @pytest.mark.parametrize("state", [_S.DELIVERED, _S.DELIVERED_WITH_ERRORS, _S.REJECTED])
 def test_an_acknowledgement_after_the_receipt_is_known_from_then_on(journal: SqlJournal, state: ShipmentState) -> None:
     """Mails overtake one another: the first that came is the time that counts, and FHI's word stands."""

@@ -176,14 +176,14 @@ class Letter:
         if meaning.message_id != self.message_id:
             return
         waits = self.state in {S.PUBLISHED, S.IN_DOUBT}
+        went_again = self.state is S.SEALED and self.offered and not self.needs_person
         if meaning.cause is Cause.ACKNOWLEDGED:
-            went_again = self.state is S.SEALED and self.offered and not self.needs_person
             if self.state in VERIFIED | {S.PUBLISHED, S.CANCELLED}:
                 self.acknowledged = True
             elif self.state in {S.IN_DOUBT, S.FAULTED} or went_again:
                 known, self.acknowledged = self.published_at, True
                 self.told(S.PUBLISHED, known or at)
-        elif (meaning.cause is Cause.MESSAGE_ERROR and (waits or self.state is S.SEALED)) or (
+        elif (meaning.cause is Cause.MESSAGE_ERROR and (waits or went_again)) or (
             meaning.cause is Cause.BOUNCED and waits and not (self.state is S.PUBLISHED and self.acknowledged)
         ):
             self.state, self.settled = S.FAULTED, False
