@@ -180,7 +180,7 @@ def _send(made: Fleet, command: Command) -> tuple[int, dict[str, Any]]:
 
 def _answered(made: Fleet, database: Database, command: Command, found: dict[str, Any]) -> int:
     """Let a person answer for what is in doubt, from what the bus has; return how many there were."""
-    database.time_passes()  # whoever had begun it may certainly not be sending any more
+    database.time_passes(seconds=1_000)  # whoever had begun it may certainly not be sending any more
     doubted = [(name, one) for name in found for one in found[name]["shipments"] if one["state"] == "in_doubt"]
     for name, one in doubted:
         taken = {line["message_id"] for line in _ledger(made, name)}
@@ -188,7 +188,7 @@ def _answered(made: Fleet, database: Database, command: Command, found: dict[str
         asked = ("resolve", one["msg_id"], said, "--reason", "FHI er spurt.", "--by", "Kari Vakt", "--yes")
         code, out = command("--json", *options(made), "--municipality", name, *asked)
         decided = {each["msg_id"]: each["state"] for each in json.loads(out)["shipments"]}
-        assert decided[one["msg_id"]] in {"published", "sealed"}, (code, out)
+        assert decided.get(one["msg_id"]) in {"published", "sealed"}, (code, out)
     return len(doubted)
 
 
