@@ -114,7 +114,7 @@ class ImapMailbox:
             new = [uid for uid in sorted(sizes) if keys[uid] not in known]
             complete = True
             for at in range(0, len(new), _AT_ONCE):
-                if time.monotonic() > ends:
+                if at and time.monotonic() > ends:  # some at least: each look gets on, however slow the list is
                     complete = False
                     break
                 asked = new[at : at + _AT_ONCE]

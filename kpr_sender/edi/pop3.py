@@ -93,7 +93,7 @@ class Pop3Mailbox:
             new = [(key, number) for key, number in numbers.items() if key not in known]
             sizes = session.numbers("LIST") if new else {}
             for key, number in new:
-                if time.monotonic() > ends:
+                if found and time.monotonic() > ends:  # one at least: each look gets on, however slow the lists are
                     break
                 size = sizes.get(number, "")
                 found.append(MailEntry(key, int(size) if size.isdigit() else 0, self._head(session, number)))

@@ -28,6 +28,7 @@ from kpr_sender.messages.safe_xml import looks_like_xml
 from kpr_sender.messages.transport import FROM_HER_ID
 from kpr_sender.model import MessageType
 from kpr_sender.settings.edi import EdiSettings, MailboxKind
+from kpr_sender.texts import Text
 
 _FIRST_PAUSE: Final = 0.5  # seconds
 _LONGEST_PAUSE: Final = 30.0  # seconds
@@ -64,7 +65,9 @@ class EdiTransport:
         self._gate = threading.RLock()
         self._known: frozenset[str] = frozenset()
         self._waiting: deque[Inbound] = deque()
-        self._look_at = monotonic()
+        self._look_at = monotonic()  # when the present pause is over; it outlives the call that began it
+        self._pause = _FIRST_PAUSE  # the next one after a look that failed, likewise
+        self._unreadable: BusUnreachable | None = None  # why the last look failed
 
     def connect(self) -> None:
         """Connect to the mail server and log in, as ``Bus.connect`` says."""
@@ -83,9 +86,8 @@ class EdiTransport:
                 failed = error
             else:
                 yield
-            if self._closing.is_set() or self._monotonic() + pause > end:
+            if self._monotonic() + pause > end or self._closing.wait(pause):
                 break
-            self._closing.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         if failed is not None:
             raise failed
@@ -113,29 +115,16 @@ class EdiTransport:
         if Source.RECEIPTS not in sources:
             self._closing.wait(timeout)
             return None
-        end, pause = self._monotonic() + timeout, _FIRST_PAUSE
-        while not self._waiting:
-            failed: BusUnreachable | None = None
-            left = end - self._monotonic()
-            due = max(0.0, self._look_at - self._monotonic())
-            if due > left and timeout > 0:
-                self._closing.wait(max(0.0, left))
-                return None
-            if due > 0 and self._closing.wait(min(due, max(0.0, left))):
-                return None
-            try:
-                self._look()
-            except BusUnreachable as error:
-                failed = error
-                self._look_at = self._monotonic() + pause
-                pause = min(2 * pause, _LONGEST_PAUSE)
-            if self._waiting:
-                break
+        end = self._monotonic() + timeout
+        while not self._waiting and (timeout <= 0 or self._may_look_by(end)):
+            self._look_once()
             if self._closing.is_set() or self._monotonic() >= end:
-                if failed is not None:
-                    raise failed
-                return None
-        return self._waiting.popleft()
+                break
+        if self._waiting:
+            return self._waiting.popleft()
+        if self._unreadable is not None:
+            raise self._unreadable
+        return None
 
     def settle(self, inbound: Inbound) -> bool:
         """Take a mail of ours out of the mailbox, as ``Bus.settle`` says; what cannot be taken comes again."""
@@ -165,17 +154,39 @@ class EdiTransport:
         with self._gate:
             self._sender.close()
 
+    def _may_look_by(self, end: float) -> bool:
+        """Wait for the end of the present pause, no longer than to ``end``; return whether a look is due then."""
+        left = self._look_at - self._monotonic()
+        if left <= 0:
+            return True
+        stopped = self._closing.wait(min(left, max(0.0, end - self._monotonic())))
+        return not stopped and self._look_at <= max(end, self._monotonic())
+
+    def _look_once(self) -> None:
+        """Look once; a look that fails is followed by a pause, each one longer than the one before."""
+        try:
+            self._look()
+        except BusUnreachable as error:
+            # What was broken off says nothing about the mailbox.
+            self._unreadable = (self._unreadable or _stopped()) if self._closing.is_set() else error
+            self._look_at = self._monotonic() + self._pause
+            self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        else:
+            self._unreadable, self._pause = None, _FIRST_PAUSE
+            self._look_at = self._monotonic() + self._settings.look_every
+
     def _look(self) -> None:
-        """Look once at all that is new, and keep what may be an answer."""
+        """Look at all that is new, and keep what may be an answer."""
         complete = False
-        while not complete and not self._closing.is_set():
+        while not complete:
+            if self._closing.is_set():
+                raise _stopped()
             look = self._mailbox.look(self._known)
             for entry in look.entries:
                 self._consider(entry)
                 self._known |= {entry.key}
             complete = look.complete or not look.entries
             self._known &= look.keys
-        self._look_at = self._monotonic() + self._settings.look_every
 
     def _consider(self, entry: MailEntry) -> None:
         too_large = entry.size > self._settings.max_inbound
@@ -208,6 +219,13 @@ class EdiTransport:
         if isinstance(mail, NotEbxml):
             return False
         return is_between(answers.classify(mail, self._ours_to_theirs), self._ours_to_theirs)
+
+
+def _stopped() -> BusUnreachable:
+    return BusUnreachable(  # stored, and shown by later runs
+        Text("The mailbox was not looked at yet when the run was told to stop, or its time was up."),
+        where="edi.mailbox",
+    )
 
 
 def is_between(answer: Answer, parties: Correspondence) -> bool:
