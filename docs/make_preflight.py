@@ -30,7 +30,7 @@ _SUBJECTS: Final = {
 }
 """The first words of rules that belong to a block without being one field's."""
 
-_ELSEWHERE: Final = (
+_ELSEWHERE: Final[Sequence[tuple[str, tuple[str, ...]]]] = (
     ("Either file's structure", ("structure",)),
     ("Any row or date", ("rad", "dato")),
     ("The fagmelding as a whole", ("file",)),

@@ -115,7 +115,7 @@ def _signature(function: object) -> str:
         if one.kind is one.KEYWORD_ONLY and before not in {one.KEYWORD_ONLY, one.VAR_POSITIONAL}:
             parts.append("*")
         before = one.kind
-        star = {one.VAR_POSITIONAL: "*", one.VAR_KEYWORD: "**"}.get(one.kind, "")
+        star = "*" if one.kind is one.VAR_POSITIONAL else "**" if one.kind is one.VAR_KEYWORD else ""
         typed = "" if one.annotation is one.empty else f": {one.annotation}"
         default = "" if one.default is one.empty else f" = {_ADDRESS.sub('', repr(one.default))}"
         parts.append(f"{star}{one.name}{typed}{default}")

@@ -150,11 +150,11 @@ def diagram() -> Iterator[str]:
     yield f'  node [{font} fontsize=13 shape=box style="rounded,filled" fillcolor="#f2f4f7" color="{_BUS}"];'
     for state in TRANSITIONS:
         yield f"  {state} [peripheries={2 if state in ENDED else 1}];"
-    for (state, following), causes in arrows().items():
+    for (before, following), causes in arrows().items():
         by = causes[0].partition("-")[0]
         colour, style = _COLOURS.get(by, _BUS), "dashed" if by == "person" else "solid"
         label = "\\n".join(causes)
-        yield f'  {state} -> {following} [label="{label}" color="{colour}" fontcolor="{colour}" style={style}];'
+        yield f'  {before} -> {following} [label="{label}" color="{colour}" fontcolor="{colour}" style={style}];'
     yield "}"
 
 
