@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 def tiny_wheel(folder: Path, name: str, version: str, files: Mapping[str, str], metadata: str = "") -> Path:
-    """Write a wheel of pure Python; return its path.
+    """Write a wheel of pure Python, the same bytes of the same texts; return its path.
 
     Args:
         folder: Where.
@@ -30,8 +30,8 @@ def tiny_wheel(folder: Path, name: str, version: str, files: Mapping[str, str], 
     path = folder / f"{stem}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as wheel:
         for key, text in texts.items():
-            wheel.writestr(key, text)
-        wheel.writestr(f"{information}/RECORD", "".join([*record, f"{information}/RECORD,,\n"]))
+            wheel.writestr(zipfile.ZipInfo(key), text)  # dated by the format's first day, not by this moment
+        wheel.writestr(zipfile.ZipInfo(f"{information}/RECORD"), "".join([*record, f"{information}/RECORD,,\n"]))
     return path
 
 

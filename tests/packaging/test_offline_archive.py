@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import re
 import tarfile
+import time
 import tomllib
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -21,32 +23,39 @@ _BOTH = pytest.mark.parametrize("system", [LINUX, WINDOWS], ids=lambda system: s
 _EPOCH = 1_700_000_000
 
 
-def _contents(system: System, folder: Path, **more: str) -> dict[str, bytes]:
-    folder.mkdir(exist_ok=True)
-    parts = [tiny_product(folder, "1.0"), tiny_wheel(folder, "tiny-dependency", "1.0", more)]
+@pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The wheels of product and dependency, made once: an archive is made of wheels that are there."""
+    folder = tmp_path_factory.mktemp("wheels")
+    return [tiny_product(folder, "1.0"), tiny_wheel(folder, "tiny-dependency", "1.0", {})]
+
+
+def _contents(system: System, wheels: Sequence[Path]) -> dict[str, bytes]:
     pins = [Pin("tiny-dependency", "1.0", "", ())]
-    return archive.contents(system, "1.0", parts, {True: pins, False: []})
+    return archive.contents(system, "1.0", wheels, {True: pins, False: []})
 
 
 @_BOTH
-def test_its_sums_and_requirements_name_every_file_with_its_digest(system: System, tmp_path: Path) -> None:
-    files = _contents(system, tmp_path)
+def test_its_sums_and_requirements_name_every_file_with_its_digest(system: System, wheels: list[Path]) -> None:
+    files = _contents(system, wheels)
     sums = {name: one for one, name in re.findall(r"^(\w+)  (.+)$", files["SHA256SUMS"].decode(), re.MULTILINE)}
     assert sums == {name: hashlib.sha256(files[name]).hexdigest() for name in files if name != "SHA256SUMS"}
-    wheels = {name for name in files if name.endswith(".whl")}
+    named = {name for name in files if name.endswith(".whl")}
     pinned = set(re.findall(r"--hash=sha256:(\w+)", files["requirements-all.txt"].decode()))
-    assert pinned == {sums[name] for name in wheels}
+    assert pinned == {sums[name] for name in named}
     assert len(re.findall("--hash", files["requirements.txt"].decode())) == 1, "without extras: the product alone here"
     left = [name for name in files if not name.endswith(".whl") and re.search(rb"@[A-Z]+@", files[name])]
     assert left == []
 
 
 @_BOTH
-def test_the_same_files_make_the_same_bytes_with_the_commits_time(system: System, tmp_path: Path) -> None:
+def test_the_same_files_make_the_same_bytes_with_the_commits_time(
+    system: System, wheels: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = []
-    for place in ("one", "other"):
-        files = _contents(system, tmp_path / f"wheels-{place}")
-        shuffled = dict(sorted(files.items(), reverse=place == "other"))
+    for place, clock in (("one", _EPOCH + 60), ("other", _EPOCH + 120)):
+        monkeypatch.setattr(time, "time", lambda at=clock: float(at))
+        shuffled = dict(sorted(_contents(system, wheels).items(), reverse=place == "other"))
         made.append(archive.write(shuffled, tmp_path / place, f"kpr-{system.name}", epoch=_EPOCH))
     assert made[0].read_bytes() == made[1].read_bytes()
     if system is LINUX:
@@ -59,12 +68,11 @@ def test_the_same_files_make_the_same_bytes_with_the_commits_time(system: System
             assert zipped.read(f"kpr-{system.name}/install.ps1").startswith(b"\xef\xbb\xbf#")
 
 
-def test_a_wheel_that_is_missing_for_one_python_stops_it(tmp_path: Path) -> None:
-    parts = [tiny_product(tmp_path, "1.0"), tiny_wheel(tmp_path, "tiny-dependency", "1.0", {})]
+def test_a_wheel_that_is_missing_for_one_python_stops_it(wheels: list[Path]) -> None:
     early = Pin("tiny-dependency", "1.0", "python_version < '3.14'", ())
     pins = [early, Pin("late", "2", "python_version >= '3.14'", ())]
     with pytest.raises(LookupError, match="no wheel of late==2 for linux-x86_64"):
-        archive.contents(LINUX, "1.0", parts, {True: pins, False: []})
+        archive.contents(LINUX, "1.0", wheels, {True: pins, False: []})
 
 
 @pytest.mark.parametrize(
