@@ -47,7 +47,7 @@ class AlikeFile(ConfigurationFile):
 
     def build(self, declaring: type[T], section: str, table: Table, **given: Any) -> T:
         """Make a section, or a part of one, from its values."""
-        made_of = (declaring, section, *table.items(), *given.items())
+        made_of = (declaring, section, *map(_hashable, table.items()), *given.items())
         return self._once(made_of, lambda: ConfigurationFile.build(self, declaring, section, table, **given))
 
     def _once(self, made_of: Hashable, make: Callable[[], T]) -> T:
@@ -55,3 +55,9 @@ class AlikeFile(ConfigurationFile):
             self.checked[made_of] = make()
         found: T = self.checked[made_of]
         return found
+
+
+def _hashable(item: tuple[str, Any]) -> tuple[Any, ...]:
+    """Return a key with its value; what is a table by its own entries, as no table has a hash."""
+    name, value = item
+    return (name, *value.items()) if isinstance(value, Mapping) else item

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Mapping
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ import pytest
 from kpr_sender.errors import ConfigInvalid, UsageError
 from kpr_sender.fleet.file import FleetFile
 from kpr_sender.model import Environment
+from kpr_sender.settings.keys import Key
+from kpr_sender.settings.read import from_document
 from kpr_sender.settings.secrets import CredentialSecret
-from kpr_sender.settings.values import Settings
+from kpr_sender.settings.values import SECTIONS, Settings
 
 COMMON = """\
 environment = "ar-test"
@@ -186,6 +190,34 @@ def test_what_is_wrong_with_the_file_is_said_with_its_place(
 
     assert error.where == f"{tmp_path}/fleet.toml: {where}"
     assert what in error.what
+
+
+_TABLES = [key for section in SECTIONS.values() for key in section.keys if isinstance(key.example, Mapping)]
+
+
+def test_there_are_keys_whose_values_are_tables() -> None:
+    assert "edi.service" in {key.path for key in _TABLES}
+
+
+@pytest.mark.parametrize("key", _TABLES, ids=lambda key: key.path)
+def test_a_key_whose_value_is_a_table_says_in_a_fleet_what_it_says_in_one_configuration(
+    tmp_path: Path, key: Key
+) -> None:
+    """For all, for one in place of it, and for one some of it: one entry after another, as keys of a section are."""
+    for_all = f"[{key.section}]\n{key.name} = {key.shown}\n"
+    assert isinstance(key.example, Mapping)
+    first, *others = key.example
+    for_one = f'[municipality.{key.section}]\n{key.name} = {{ {first} = "other" }}\n'
+    file = read(tmp_path, COMMON + for_all + OSLO + BERGEN + for_one)
+
+    def says(settings: Settings) -> dict[str, object]:
+        return dict(attrgetter(key.path)(settings))
+
+    assert says(known(file, "0301-03")) == key.example
+    assert says(known(file, "4601")) == {first: "other"} | {name: key.example[name] for name in others}
+    for one in file.municipalities:
+        alone = from_document(one.document, Environment.AR_TEST, path=file.path, environ={})
+        assert says(alone) == says(known(file, one.name))
 
 
 def test_a_fleet_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
