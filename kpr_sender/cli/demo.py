@@ -16,7 +16,7 @@ from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment, Transport
 from kpr_sender.sandbox.sample import write_pair
 from kpr_sender.settings import locations
-from kpr_sender.settings.read import absolute
+from kpr_sender.settings.locations import absolute
 from kpr_sender.settings.rehearsal import FILES, YEAR, values
 from kpr_sender.settings.sample_file import render
 from kpr_sender.settings.toml_file import read_toml

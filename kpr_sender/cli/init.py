@@ -26,7 +26,8 @@ from kpr_sender.regular_file import read_regular
 from kpr_sender.render import json
 from kpr_sender.render.language import say, speaking
 from kpr_sender.settings import locations, rehearsal, set_up
-from kpr_sender.settings.read import absolute, from_document
+from kpr_sender.settings.locations import absolute
+from kpr_sender.settings.read import from_document
 from kpr_sender.settings.sample_file import render
 from kpr_sender.settings.set_up import Answers, ConfigurationPlace, Question, WrongAnswer
 from kpr_sender.settings.values import SECTIONS, RegistryKind

@@ -18,7 +18,8 @@ from kpr_sender.cli.ending import Ending
 from kpr_sender.model import Environment, Language
 from kpr_sender.render.language import say, speak
 from kpr_sender.settings import kinds, load, locations
-from kpr_sender.settings.read import absolute, beside
+from kpr_sender.settings.locations import absolute
+from kpr_sender.settings.read import beside
 from kpr_sender.settings.rehearsal import rehearsal
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text

@@ -20,7 +20,6 @@ from kpr_sender.messages.transport import queue_name
 from kpr_sender.model import Environment
 from kpr_sender.settings import kinds
 from kpr_sender.settings.alike import AlikeFile
-from kpr_sender.settings.file_access import require_trusted
 from kpr_sender.settings.fleet import FLEET, MUNICIPALITY, FleetSettings
 from kpr_sender.settings.read import ConfigurationFile
 from kpr_sender.settings.secrets import CREDENTIALS_DIRECTORY
@@ -62,7 +61,7 @@ class FleetMunicipality:
         Raises:
             ConfigInvalid: It does not say what it must, or another user may write a file that it relies on.
         """
-        return self._checked(AlikeFile(self.path, self.environment, self._variables))
+        return self._checked(AlikeFile(self.path, self.environment, self._variables, trusted=True))
 
     @property
     def _variables(self) -> Mapping[str, str]:
@@ -70,7 +69,7 @@ class FleetMunicipality:
 
     def _checked(self, file: AlikeFile) -> Settings:
         try:
-            return file.trusted(self.document)
+            return file.read(self.document)
         except ConfigInvalid as error:
             raise ConfigInvalid(error.what, where=f"{self.name}: {error.where}", next_step=error.next_step) from None
 
@@ -124,10 +123,9 @@ class FleetFile:
             ConfigInvalid: It is missing, is no TOML, names no municipality or two that cannot be told apart, does not
                 say what it must; or another user may write it.
         """
-        if environment is not Environment.LOKAL:
-            require_trusted(path, where=str(path))
-        document = read_toml(path)
         file = ConfigurationFile(path, environment, {})
+        file.require_trusted_file(path)
+        document = read_toml(path)
         if (found := document.get(_ENVIRONMENT)) != environment.value:
             raise _other_environment(file, found)
         fleet, written = document.pop(FLEET.name, {}), document.pop(MUNICIPALITY, None)
@@ -142,7 +140,7 @@ class FleetFile:
                 MUNICIPALITY, Text("No municipality is named; expected a section [[municipality]] for each.")
             )
         _refuse_strangers(file, document)
-        alike = AlikeFile(path, environment, _with_credentials(variables, settings.credentials))
+        alike = AlikeFile(path, environment, _with_credentials(variables, settings.credentials), trusted=True)
         made = [
             replace(_municipality(file, settings, document, number, one), environ=environ, read_with=alike)
             for number, one in enumerate(written, start=1)

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
-from kpr_sender.model import Environment
-from kpr_sender.settings.exposure import relied_on_files
-from kpr_sender.settings.file_access import require_trusted
 from kpr_sender.settings.keys import Section
 from kpr_sender.settings.read import ConfigurationFile, Table
-from kpr_sender.settings.values import Settings
 
 T = TypeVar("T")
 
@@ -29,12 +26,9 @@ class AlikeFile(ConfigurationFile):
 
     checked: dict[Hashable, Any] = field(default_factory=dict, repr=False, compare=False)
 
-    def trusted(self, document: Mapping[str, object]) -> Settings:
-        """Check one configuration, and that no other user may write a file that it relies on; as ``from_trusted``."""
-        settings = self.read(document)
-        for key, relied_on in relied_on_files(settings) if self.environment is not Environment.LOKAL else ():
-            self._once(relied_on, lambda: require_trusted(relied_on, where=f"{self.path}: {key}"))  # noqa: B023 - called at once
-        return settings
+    def require_trusted_file(self, path: Path, key: str = "") -> None:
+        """Refuse a file that another user may write."""
+        self._once(path, lambda: ConfigurationFile.require_trusted_file(self, path, key))
 
     def refuse_undeclared(self, section: Section, table: Table) -> None:
         """Refuse a key that the section does not declare."""

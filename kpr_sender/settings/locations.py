@@ -21,6 +21,18 @@ _FROM_HERE: Final = frozenset({Environment.LOKAL, Environment.AR_TEST})
 """The environments without real data: their configuration may be that of the folder one happens to be in."""
 
 
+def absolute(path: Path) -> Path:
+    """Return a path from the root.
+
+    Raises:
+        ConfigInvalid: It starts in the current folder, and that is there no more.
+    """
+    try:
+        return path.absolute()
+    except OSError:
+        raise ConfigInvalid(Text("The current folder is not there any more."), where=str(path)) from None
+
+
 def own_folder(environ: Mapping[str, str]) -> Path | None:
     """Return the user's folder for configurations; None where nobody knows it."""
     named, home = Path(environ.get("XDG_CONFIG_HOME", "")), Path(environ.get("HOME", ""))

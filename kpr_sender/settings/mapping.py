@@ -8,9 +8,7 @@ from pathlib import Path, PurePath
 
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.model import Environment
-from kpr_sender.settings.exposure import relied_on_files
-from kpr_sender.settings.file_access import require_trusted
-from kpr_sender.settings.read import from_document
+from kpr_sender.settings.read import ConfigurationFile
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
 
@@ -33,10 +31,7 @@ def from_mapping(
         raise ConfigInvalid(Text("Expected an absolute folder for the relative paths."), where=str(path))
     tables = {name: _as_toml_has_it(value) for name, value in document.items()}
     environ = os.environ if secrets is None else secrets
-    settings = from_document(tables, environment, path=path, environ=environ)
-    for key, relied_on in relied_on_files(settings) if environment is not Environment.LOKAL else ():
-        require_trusted(relied_on, where=f"{path}: {key}")
-    return settings
+    return ConfigurationFile(path, environment, environ, trusted=True).read(tables)
 
 
 def _as_toml_has_it(value: object) -> object:

@@ -33,6 +33,7 @@ from kpr_sender.settings.keys import (
     keys_of,
 )
 from kpr_sender.settings.kinds import Unfit
+from kpr_sender.settings.locations import absolute
 from kpr_sender.settings.secrets import CredentialSecret, EnvironmentSecret, FileSecret, KeySettings, KeySource, Secret
 from kpr_sender.settings.toml_file import read_toml
 from kpr_sender.settings.values import (
@@ -91,19 +92,9 @@ def load(path: Path, environment: Environment, *, environ: Mapping[str, str]) ->
         ConfigInvalid: The file is missing, is no TOML, or does not say what it must; or another user may write it, or a
             file that it relies on.
     """
-    if environment is not Environment.LOKAL:
-        require_trusted(path, where=str(path))
-    return from_trusted(read_toml(path), environment, path=path, environ=environ)
-
-
-def from_trusted(
-    document: Mapping[str, object], environment: Environment, *, path: Path, environ: Mapping[str, str]
-) -> Settings:
-    """Check the content of a file, as ``from_document``, and that no other user may write a file that it relies on."""
-    settings = from_document(document, environment, path=path, environ=environ)
-    for key, relied_on in relied_on_files(settings) if environment is not Environment.LOKAL else ():
-        require_trusted(relied_on, where=f"{path}: {key}")
-    return settings
+    file = ConfigurationFile(path, environment, environ, trusted=True)
+    file.require_trusted_file(path)
+    return file.read(read_toml(path))
 
 
 def from_document(
@@ -128,18 +119,6 @@ def beside(journal: Path) -> Path:
     return journal.parent / "receipts"
 
 
-def absolute(path: Path) -> Path:
-    """Return a path from the root.
-
-    Raises:
-        ConfigInvalid: It starts in the current folder, and that is there no more.
-    """
-    try:
-        return path.absolute()
-    except OSError:
-        raise ConfigInvalid(Text("The current folder is not there any more."), where=str(path)) from None
-
-
 def _other_environment(path: Path, environment: Environment, found: object) -> ConfigInvalid:
     otherwise = Text("nothing") if found is None else Text("nothing that can be understood")
     said = f'"{found}"' if found in tuple(Environment) else otherwise
@@ -156,18 +135,26 @@ def _other_environment(path: Path, environment: Environment, found: object) -> C
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationFile:
-    """One file being read. Its methods raise ConfigInvalid, which names file and key."""
+    """One file being read. Its methods raise ConfigInvalid, which names file and key.
+
+    Attributes:
+        path: For messages; relative paths start in its folder.
+        environment: Whose it must be.
+        environ: Where secrets in environment variables are.
+        trusted: Whether what it says is relied on: no other user may write a file that decides whom we trust.
+    """
 
     path: Path
     environment: Environment
     environ: Mapping[str, str]
+    trusted: bool = False
 
     def wrong(self, key: str, what: Text, next_step: Text | None = None) -> ConfigInvalid:
         """Return the error that names file and key."""
         return ConfigInvalid(what, where=f"{self.path}: {key}", next_step=next_step)
 
     def read(self, document: Mapping[str, object]) -> Settings:
-        """Check what it says; as ``from_document``."""
+        """Check what it says, as ``from_document``; where it is ``trusted``, the files that it relies on, too."""
         found = document.get("environment")
         if found != self.environment.value:
             raise _other_environment(self.path, self.environment, found)
@@ -180,7 +167,20 @@ class ConfigurationFile:
         if embedded:
             tables["edi" if way is Transport.EDI else "bus"][0] |= _PORT_NOT_KNOWN_YET[way]
         top = {key.name: document[key.name] for key in TOP.keys if key.name in document}
-        return self.settings(self.parse(TOP, top), tables)
+        settings = self.settings(self.parse(TOP, top), tables)
+        for key, relied_on in relied_on_files(settings) if self.trusted else ():
+            self.require_trusted_file(relied_on, key)
+        return settings
+
+    def require_trusted_file(self, path: Path, key: str = "") -> None:
+        """Refuse a file that another user may write; not in ``lokal``, where nothing is sent to anybody.
+
+        Args:
+            path: The file.
+            key: Which key names it; empty for the configuration itself.
+        """
+        if self.environment is not Environment.LOKAL:
+            require_trusted(path, where=f"{self.path}: {key}" if key else str(self.path))
 
     # 1. Which section is what in? Nothing may be there that is not declared.
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from kpr_sender.model import Environment, Transport
-from kpr_sender.settings.locations import state_folder
-from kpr_sender.settings.read import absolute, from_document
+from kpr_sender.settings.locations import absolute, state_folder
+from kpr_sender.settings.read import from_document
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
 

@@ -225,3 +225,17 @@ def test_a_fleet_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigInvalid, match="may be written by everybody"):
         FleetFile.load(tmp_path / "fleet.toml", Environment.AR_TEST)
+
+
+def test_what_a_municipality_relies_on_and_others_may_write_is_refused_for_each_that_does(tmp_path: Path) -> None:
+    (tmp_path / "fhi-signing.pem").touch()
+    (tmp_path / "fhi-signing.pem").chmod(0o666)
+    (tmp_path / "bergen.pem").touch(0o600)
+    file = read(tmp_path, COMMON + OSLO + BERGEN + '[municipality.receiver]\nsigning_certificates = ["bergen.pem"]\n')
+
+    wrong = file.named("0301-03").known
+    assert isinstance(wrong, ConfigInvalid)
+    assert wrong.where == f"0301-03: {tmp_path}/fleet.toml: receiver.signing_certificates"
+    known(file, "4601")
+    with pytest.raises(ConfigInvalid, match="may be written by everybody"):
+        file.named("0301-03").settings()
