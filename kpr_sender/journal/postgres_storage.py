@@ -97,7 +97,6 @@ class PostgresStorage:
         """Have a question answered."""
         with self._asked() as store:
             if store is None:
-                recovery.require_not_lost(marks_of(self.settings))
                 return question(None)
             return question(Glance(store, self.environment, PostgresView(store, self.environment).refused))
 
@@ -206,6 +205,8 @@ class PostgresStorage:
     def _asked(self) -> Iterator[PostgresStore | None]:
         if self.together is not None:
             with self.together.reading(self.settings, self.environment, self._queue) as store:
+                if store is None:
+                    self._require_not_lost()
                 yield store
             return
         own = self._store()
@@ -229,5 +230,9 @@ class PostgresStorage:
                     opened.pop_all()
                     return PostgresStore(self.settings, number, connection=connection)
                 # Its name alone: documents are kept under it, or a run has died in between.
-        recovery.require_not_lost(marks_of(self.settings))
+        self._require_not_lost()
         return None
+
+    def _require_not_lost(self) -> None:
+        """Refuse to say that nothing was ever stored where the mark says otherwise."""
+        recovery.require_not_lost(marks_of(self.settings))

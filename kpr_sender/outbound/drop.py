@@ -156,8 +156,10 @@ class DropFolder:
         for file in files:
             if file.name == _KLAR:
                 continue
-            kind = self._kind_of(self.path / file.name)
-            if kind is None or not self._is_complete(self.path / file.name):
+            path = self.path / file.name
+            root = _root_of(path)
+            kind = self._kind_of(root)
+            if kind is None or not _is_complete(path, root):
                 incomplete = incomplete or Text("{file} is not complete, or no file for FHI", file=file.name)
                 continue
             if kind in names:
@@ -294,7 +296,7 @@ class DropFolder:
         with _movable(folder):
             names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False))
         for name in names:
-            if _may_be_one(name) and (kind := self._kind_of(folder / name)) is not None:
+            if _may_be_one(name) and (kind := self._kind_of(_root_of(folder / name))) is not None:
                 files.setdefault(kind, folder / name)
         return DroppedPair(folder, files) if len(files) == len(MessageType) else None
 
@@ -312,18 +314,10 @@ class DropFolder:
         except OSError as error:
             raise _unusable(self.path, error) from None
 
-    def _kind_of(self, path: Path) -> MessageType | None:
-        """Return which of the two a file is, read up to its root element; None where it is neither."""
-        name = _root_of(path)
+    def _kind_of(self, root: str | None) -> MessageType | None:
+        """Return which of the two a file is, by the name of its root element; None where it is neither."""
         formats = profiles.load(self.settings.report.year).formats
-        return next((kind for kind, known in formats.items() if name in {one.root for one in known}), None)
-
-    def _is_complete(self, path: Path) -> bool:
-        """Tell whether a file ends with its root's end tag; nothing of it is read but both ends."""
-        name = re.escape((_root_of(path) or "").encode())
-        ends = re.compile(rb"(?:</(?:[^\s:<>]+:)?%b\s*>|/>)%b" % (name, _TRAILING), re.DOTALL)
-        # In UTF-16 a tag's letters have a zero byte each; in every other encoding that is taken they are ASCII's.
-        return ends.search(last_bytes(path, _TAIL_BYTES).replace(b"\0", b"")) is not None
+        return next((kind for kind, known in formats.items() if root in {one.root for one in known}), None)
 
     def _remember(self, files: tuple[DroppedFile, ...], now: datetime) -> float:
         """Return how long the files have been as they are, in seconds, by the looks that are remembered."""
@@ -381,6 +375,14 @@ def _root_of(path: Path) -> str | None:
         return Reader([head]).root().name
     except (MessageRefused, Refusal):
         return None
+
+
+def _is_complete(path: Path, root: str | None) -> bool:
+    """Tell whether a file ends with its root's end tag; nothing of it is read but its end."""
+    name = re.escape((root or "").encode())
+    ends = re.compile(rb"(?:</(?:[^\s:<>]+:)?%b\s*>|/>)%b" % (name, _TRAILING), re.DOTALL)
+    # In UTF-16 a tag's letters have a zero byte each; in every other encoding that is taken they are ASCII's.
+    return ends.search(last_bytes(path, _TAIL_BYTES).replace(b"\0", b"")) is not None
 
 
 def _may_be_one(name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,19 @@ def test_a_database_that_is_not_reached_is_tried_once_for_all(
     found = overview([_municipality(postgres, tmp_path / name, nobody) for name in ("one", "two")], NOW)
     assert [type(one.error) for one in found] == [JournalUnwritable, JournalUnwritable]
     assert len(connections) == 1
+
+
+def test_g1_a_journal_that_its_database_has_lost_is_no_municipality_that_has_sent_nothing(
+    postgres: Database, tmp_path: Path
+) -> None:
+    one = _municipality(postgres, tmp_path / "one", postgres.url)
+    _submit(one)
+    emptied = replace(postgres, name=postgres.server.with_tables())
+    lost = _municipality(emptied, tmp_path / "one", emptied.url)
+
+    (together,) = overview([lost], NOW)
+    alone = status_of(lost, NOW)
+
+    assert (together.report, str(together.error)) == (alone.report, str(alone.error))
+    assert isinstance(together.error, JournalUnwritable)
+    assert "2 shipments were begun" in str(together.error)
