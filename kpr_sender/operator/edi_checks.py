@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from kpr_sender.errors import ConfigInvalid
 from kpr_sender.events import ignore
 from kpr_sender.net import verifying
 from kpr_sender.operator.check_context import CheckContext, CheckResult, counted, found, required
+from kpr_sender.registry.edi_address import own_edi_address, receivers_edi_address
 from kpr_sender.settings.edi import EdiSettings
 from kpr_sender.settings.values import RegistryKind
 from kpr_sender.texts import Text
@@ -67,23 +67,14 @@ def mailbox(context: CheckContext) -> CheckResult:
 
 def registered(context: CheckContext) -> CheckResult:
     """Both addresses are those that Adresseregisteret has: mail from or to another one is refused."""
-    edi, settings = _edi(context), context.settings
-    theirs = required(context.receiver).edi_address or edi.receiver_address
-    ours = ""
+    edi, settings, receiver = _edi(context), context.settings, required(context.receiver)
+    registered = None
     if settings.registry.kind is not RegistryKind.FILES:
-        ours = context.registry(ignore).entry(settings.sender.service_her_id).queues.edi
-        if ours.lower() != edi.address.lower():
-            raise ConfigInvalid(
-                Text(
-                    "The EDI address registered for us is {registered}, and we send from {address}.",
-                    registered=ours or "-",
-                    address=edi.address,
-                ),
-                where=f"{settings.origin}: edi.address",
-                next_step=Text("Correct it here, or our entry in Adresseregisteret."),
-            )
-    concerns = [] if ours else [Text("ours is not compared: no register is asked")]
-    return found(Text("from {ours} to {theirs}", ours=edi.address, theirs=theirs), concerns)
+        registered = context.registry(ignore).entry(settings.sender.service_her_id).queues.edi
+    ours = own_edi_address(settings, edi, registered)
+    theirs = receivers_edi_address(settings, edi, receiver.her_id, receiver.edi_address or None)
+    concerns = [] if registered else [Text("ours is not compared: no register is asked")]
+    return found(Text("from {ours} to {theirs}", ours=ours, theirs=theirs), concerns)
 
 
 def _edi(context: CheckContext) -> EdiSettings:

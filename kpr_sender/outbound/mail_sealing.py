@@ -18,10 +18,11 @@ from kpr_sender.cms.port import Signer
 from kpr_sender.ebxml.envelope import EbxmlMessage, EbxmlNames, EbxmlParties, MessageIds, MessageVersions, cpa_id
 from kpr_sender.ebxml.mail import MailAddresses, PayloadForm, payload_mail, payload_mail_length
 from kpr_sender.ebxml.versions import content_schema
-from kpr_sender.errors import ConfigInvalid, InputRefused
+from kpr_sender.errors import InputRefused
 from kpr_sender.messages.transport import SEALED_MESSAGE_ID, application_properties
 from kpr_sender.model import Envelope, Party, Transport
 from kpr_sender.outbound.sealing import Route, Sealed, Unsealed
+from kpr_sender.registry.edi_address import own_edi_address, receivers_edi_address
 from kpr_sender.registry.port import Counterpart, RegisterEntry
 from kpr_sender.settings.edi import EdiSettings
 from kpr_sender.settings.values import Settings
@@ -50,16 +51,12 @@ class MailSealing:
 
     def addresses(self, known: Party, counterpart: Counterpart, own: RegisterEntry | None) -> Route:
         """Return both EDI addresses, as configured and registered."""
-        to = _agreed(
-            self.edi.receiver_address,
-            counterpart.edi_address,
-            key="edi.receiver_address",
-            her_id=known.service_her_id,
-            origin=self.settings.origin,
+        # A counterpart whose address is not known is one that no register was asked for: asked, it would be refused.
+        theirs, ours = counterpart.edi_address or None, None if own is None else own.queues.edi
+        return Route(
+            receivers_edi_address(self.settings, self.edi, known.service_her_id, theirs),
+            own_edi_address(self.settings, self.edi, ours),
         )
-        ours = "" if own is None else own.queues.edi
-        her_id = self.settings.sender.service_her_id
-        return Route(to, _agreed(self.edi.address, ours, key="edi.address", her_id=her_id, origin=self.settings.origin))
 
     def seal(self, message: Unsealed, counterpart: Counterpart, signer: Signer) -> Sealed:
         """Seal for the receiver, as ``Sealing.seal`` says; the sealed payload is held in memory, once."""
@@ -125,26 +122,3 @@ def _versions(message: Unsealed) -> MessageVersions | None:
     """Return what is sent for the monitoring of versions: the document's own schema (HITS 1210, requirements 5, 6)."""
     schema = content_schema(message.chunks())
     return None if schema is None else MessageVersions(_MSH, version(_MSH), *schema)
-
-
-def _agreed(configured: str, registered: str, *, key: str, her_id: int, origin: str) -> str:
-    """Return an address that configuration and register do not differ about; they compare without case."""
-    if configured and registered and configured.lower() != registered.lower():
-        raise ConfigInvalid(
-            Text(
-                "{key} is {configured}; Adresseregisteret has {registered} for HER-id {her_id} (E_EDI).",
-                key=key,
-                configured=configured,
-                registered=registered,
-                her_id=her_id,
-            ),
-            where=f"{origin}: {key}",
-            next_step=Text("Nothing is sent. Find out which is right: mail from or to another address is refused."),
-        )
-    if not configured and not registered:
-        raise ConfigInvalid(
-            Text("The EDI address of HER-id {her_id} is not known.", her_id=her_id),
-            where=f"{origin}: {key}",
-            next_step=Text("Let it be registered in Adresseregisteret (E_EDI), or set {key}.", key=key),
-        )
-    return registered or configured

@@ -276,6 +276,8 @@ class Submitter:
         try:
             return directory.entry(self.settings.sender.party.service_her_id)
         except (UnknownParty, RegistryUnreachable) as error:
+            if isinstance(error, UnknownParty) and self.sealing().transport is Transport.EDI:
+                raise  # who is not there has no address there, and mail from any other is refused
             text = Text(
                 "Our own entry in Adresseregisteret is not known ({what}): what is sealed now has the "
                 "configuration's names, and it is not checked whether one of our keys opens FHI's receipts.",

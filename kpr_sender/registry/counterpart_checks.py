@@ -11,8 +11,10 @@ from kpr_sender import profiles
 from kpr_sender.errors import AccessRefused, ConfigInvalid
 from kpr_sender.messages.transport import queue_name, registered_address
 from kpr_sender.model import Transport
+from kpr_sender.registry.edi_address import receivers_edi_address
 from kpr_sender.registry.files import configured_certificates
 from kpr_sender.registry.port import RegisterEntry, Use
+from kpr_sender.settings.edi import EdiSettings
 from kpr_sender.settings.values import RegistryKind, Settings
 from kpr_sender.texts import Text, listed
 
@@ -128,23 +130,12 @@ def _queue(entry: RegisterEntry, settings: Settings) -> Iterator[ConfigInvalid]:
 
 
 def _edi_address(entry: RegisterEntry, settings: Settings) -> Iterator[ConfigInvalid]:
-    """Mail to another address than the registered one is refused (HITS 1172, rule 262)."""
     her_id, address = entry.party.her_id, entry.queues.edi
+    try:
+        receivers_edi_address(settings, settings.edi or EdiSettings(), her_id, address)
+    except ConfigInvalid as error:
+        yield error
     where = Text("Adresseregisteret, HER-id {her_id}, E_EDI", her_id=her_id)
-    if not address:
-        yield ConfigInvalid(Text("No EDI address is registered for the receiver."), where=where, next_step=_ASK_FHI)
-        return
-    configured = "" if settings.edi is None else settings.edi.receiver_address
-    if configured and configured.lower() != address.lower():
-        yield ConfigInvalid(
-            Text(
-                "The configuration has the EDI address {configured}, Adresseregisteret has {address}.",
-                configured=configured,
-                address=address,
-            ),
-            where=f"{settings.origin}: edi.receiver_address",
-            next_step=Text("Remove the line: the registry has the address."),
-        )
     try:
         profiles.guard_edi_address(settings.environment, address, where=str(where))
     except ConfigInvalid as error:

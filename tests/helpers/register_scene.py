@@ -41,6 +41,7 @@ class Scene:
         port: int = 1,
         registry: Mapping[str, object] | None = None,
         receiver: Mapping[str, object] | None = None,
+        more: Mapping[str, Mapping[str, object]] | None = None,
     ) -> Settings:
         (self.made.folder / "registry-password").write_text(PASSWORD)
         (self.made.folder / "registry-password").chmod(0o600)
@@ -53,7 +54,11 @@ class Scene:
             "ca_file": str(self.authority.ca_file),
             "timeout": "5s",
         }
-        changes = {"receiver": {**nothing, **(receiver or {})}, "registry": {**asked, **(registry or {})}}
+        changes = {
+            "receiver": {**nothing, **(receiver or {})},
+            "registry": {**asked, **(registry or {})},
+            **(more or {}),
+        }
         return self.made.configure(changes, port=port)
 
     def open(self, settings: Settings | None = None) -> CachedRegistry:

@@ -80,6 +80,10 @@ def details(facts: Facts) -> bytes:
         (element,) = [found] if found is not None else list(result.iterfind(f"*/{{{_COMMON}}}{name}"))
         element.text = text
     (addresses,) = result.iterfind(f"{{{_PARTY}}}ElectronicAddresses")
+    given = {address.type for address in facts.addresses}
+    for element in addresses.findall(f"{{{_COMMON}}}ElectronicAddress"):
+        if element.findtext(f"{{{_COMMON}}}TypeCodeValue") in given:
+            addresses.remove(element)
     for address in facts.addresses:
         one = etree.SubElement(addresses, f"{{{_COMMON}}}ElectronicAddress")
         for name, text in (

@@ -163,6 +163,8 @@ def test_from_and_to_are_the_registered_addresses(sealing: MailSealing) -> None:
         sealing.addresses(known, counterpart("npr@edi.example.no"), None)
     with pytest.raises(ConfigInvalid, match=r"edi.address is kommune-kpr@edi.example.no; Adresseregisteret has other@"):
         sealing.addresses(known, counterpart(), registered("other@edi.example.no"))
+    with pytest.raises(ConfigInvalid, match=f"No EDI address is registered for HER-id {SENDER_HER_ID}"):
+        sealing.addresses(known, counterpart(), registered(""))  # asked, the register has none for us
     nothing = replace(sealing, edi=replace(sealing.edi, receiver_address=""))
     with pytest.raises(ConfigInvalid, match="is not known"):
         nothing.addresses(known, counterpart(), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -15,20 +16,25 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from kpr_sender.bus.port import Outcome, Reach, Verdict
+from kpr_sender.checking import run_checks
 from kpr_sender.client import Client
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprError, RegistryUnreachable
 from kpr_sender.model import SubmissionState
 from kpr_sender.report import Report
+from kpr_sender.sandbox.edi_sandbox import EdiSandbox
 from kpr_sender.sandbox.sandbox import Sandbox
 from kpr_sender.settings.exposure import secrets_of
+from kpr_sender.settings.sample_file import EDI_RECEIVER as THEIRS
+from kpr_sender.settings.sample_file import EDI_SENDER as OURS
 from kpr_sender.settings.values import QueueIds, Settings
 from kpr_sender.texts import Text
 from tests.helpers.command import kpr_send
+from tests.helpers.edi_municipality import BY_MAIL, account
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
 from tests.helpers.municipality import SENDER_HER_ID
-from tests.helpers.register_scene import Scene
-from tests.helpers.registry_stub import FHI, KPR_VALIDERING, Address, Facts, says
+from tests.helpers.register_scene import OWN_ADDRESSES, Scene
+from tests.helpers.registry_stub import ADDRESS, FHI, KPR_VALIDERING, Address, Facts, says
 from tests.helpers.seid_pki import ENCIPHER, ORGANISATION, OTHER_ORGANISATION, new_root, seid_1
 
 
@@ -298,3 +304,38 @@ def test_config_check_says_that_the_configuration_was_the_source(scene: Scene) -
     _, checks = _check(scene)
 
     assert "queue 171479_async, from the configuration's files" in checks["receiver"]["seen"]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "told"),
+    [
+        (OURS.upper(), THEIRS.title(), None),
+        ("", THEIRS, f"No EDI address is registered for HER-id {SENDER_HER_ID}"),
+        ("other@rehearsal.example", THEIRS, "Adresseregisteret has other@rehearsal.example"),
+        (OURS, "", f"No EDI address is registered for HER-id {KPR_VALIDERING}"),
+        (OURS, "other@rehearsal.example", "Adresseregisteret has other@rehearsal.example"),
+        (None, THEIRS, f"does not know HER-id {SENDER_HER_ID}"),
+    ],
+)
+def test_mail_goes_from_and_to_the_registered_addresses_and_doctor_says_what_stops_it(
+    scene: Scene, registered: Callable[..., None], ours: str | None, theirs: str, told: str | None
+) -> None:
+    """HITS 1172, rules 261 and 262: one rule, whether a person asks or a pair is sealed."""
+    with EdiSandbox(scene.made.folder, sender_her_id=SENDER_HER_ID) as box:
+        settings = scene.configure(more={"": BY_MAIL, "edi": account(box, address=OURS, receiver_address=THEIRS)})
+        queue = Address("E_SB_ASYNC", ADDRESS)
+        scene.lists(addresses=(queue, Address("E_EDI", theirs)), changes={"Name": "KPR Validering"})
+        registered(addresses=(*OWN_ADDRESSES, Address("E_EDI", ours or "")))
+        if ours is None:
+            del scene.stub.parties[SENDER_HER_ID]
+        rows = {row.name: row for row in run_checks(settings)}
+        red = [row.error.text for row in rows.values() if row.error is not None]
+        with Client(settings) as client:
+            if told is None:
+                assert (client.submit().sent, red) == (2, [])
+                assert rows["EDI addresses"].text == f"from {ours} to {theirs}"
+                return
+            with pytest.raises(ConfigInvalid, match=re.escape(told)) as refused:
+                client.submit()
+            assert client.status() is None, "nothing was sealed"
+    assert refused.value.text in red

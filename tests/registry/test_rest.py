@@ -244,7 +244,7 @@ def test_g7_mail_goes_to_the_registered_edi_address_alone(guarded: Guarded) -> N
     assert objections("kpr@edi.example.no", amqpTransportStatus="Disabled") == ""
     assert "No EDI address is registered" in objections("", queue)
     told = objections("other@edi.example.no", queue)
-    assert "has the EDI address kpr@edi.example.no, Adresseregisteret has other@edi.example.no" in told
+    assert "edi.receiver_address is kpr@edi.example.no; Adresseregisteret has other@edi.example.no" in told
     assert "belongs to produksjon and validering" in objections("kpr@edi.nhn.no", queue)
     with pytest.raises(ConfigInvalid, match=r"Adresseregisteret has kpr@edi\.nhn\.no"):
         check_counterpart(guarded.scene.ask(settings), settings, ConfiguredTrust(), at=guarded.scene.now)
