@@ -168,12 +168,12 @@ class Digests(enum.StrEnum):
 def compare(sent: Iterable[SignedReference], repeated: Iterable[SignedReference]) -> Digests:
     """Compare the digests of an Acknowledgment with those of the envelope that we sent."""
     ours = {reference.uri: (reference.digest_method, reference.digest) for reference in sent}
-    theirs = {reference.uri: (reference.digest_method, "".join(reference.digest.split())) for reference in repeated}
-    if any(ours.get(uri) != digest for uri, digest in theirs.items()):
+    theirs = [(one.uri, (one.digest_method, "".join(one.digest.split()))) for one in repeated]
+    if any(ours.get(uri) != digest for uri, digest in theirs):  # each, also where one address is named twice
         return Digests.DIFFERENT
     if not theirs:
         return Digests.NONE
-    return Digests.ALL if theirs.keys() == ours.keys() else Digests.SOME
+    return Digests.ALL if {uri for uri, _ in theirs} == ours.keys() else Digests.SOME
 
 
 def classify(mail: Mail, correspondence: Correspondence) -> Answer:

@@ -2,12 +2,12 @@
 
 The order is the caller's: what the receipt says is durable before, and the mail is taken out of the mailbox after it
 (HITS 1171 8.1). The Acknowledgment is stored before it is sent: a receipt that comes again is answered with the very
-same one (HITS 1171 5.2.1.11).
+same one (HITS 1171 5.2.1.11), one with its id and other content with none.
 """
 
 from __future__ import annotations
 
-import base64
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.texts import Text
 
 DOCUMENT: Final = "acknowledgements"
-_SCHEMA: Final = 1
+_SCHEMA: Final = 2
 _MOST_BYTES: Final = 4_000_000
 _MOST_STORED: Final = 100
 """Two receipts a year, and those of replacements: what is older nobody sends again."""
@@ -75,22 +75,18 @@ class Acknowledger:
         if made is None:
             made = self._made(message)
             self._store({**stored, header.message_id: made})
-        addresses = self.addresses()
-        outcome = self.submit(
-            OutgoingMail(
-                message_id=made["message_id"],
-                sender=addresses.sender,
-                recipient=addresses.receiver,
-                head=tuple((name, value) for name, value in made["head"]),
-                body=base64.b64decode(made["body"]),
-            )
-        )
+        if made["digests"] != _digests(message):  # HITS 1172, 5.8.2: a false repeat, which is reported
+            self._warn(Text("A message with its id was acknowledged before, and had other content."))
+            return False
+        outcome = self.submit(self._mail(made))
         if outcome.verdict is not Verdict.NOT_SENT:
             return True
-        why = outcome.error.text if outcome.error is not None else outcome.description
+        self._warn(outcome.error.text if outcome.error is not None else outcome.description)
+        return False
+
+    def _warn(self, why: str) -> None:
         text = Text("A receipt could not be acknowledged, and stays in the mailbox until it is: {why}", why=why)
         self.observe(Event(EventKind.WARNING, text))
-        return False
 
     def _made(self, message: PayloadMessage) -> dict[str, Any]:
         header, now, message_id = message.header, self.now(), self.new_id()
@@ -110,7 +106,22 @@ class Acknowledger:
             signer=self.signer(),
         )
         body = b"".join(mail.chunks())
-        return {"message_id": message_id, "head": mail.head, "body": base64.b64encode(body).decode("ascii")}
+        return {
+            "message_id": message_id,
+            "head": mail.head,
+            "body": body.decode("ascii"),  # its parts are in base64
+            "sha256": hashlib.sha256(body).hexdigest(),
+            "digests": _digests(message),
+        }
+
+    def _mail(self, made: dict[str, Any]) -> OutgoingMail:
+        """Return what is sent, if it is what was written."""
+        addresses = self.addresses()
+        body = made["body"].encode("utf-8")
+        if hashlib.sha256(body).hexdigest() != made["sha256"]:
+            raise self._unusable(Text("one of them is not as it was written"))
+        head = tuple((name, value) for name, value in made["head"])
+        return OutgoingMail(made["message_id"], addresses.sender, addresses.receiver, head, body)
 
     def _stored(self) -> dict[str, Any]:
         try:
@@ -138,3 +149,8 @@ class Acknowledger:
             Text("The acknowledgements that were sent cannot be stored: {reason}.", reason=reason),
             where=self.document.where,
         )
+
+
+def _digests(message: PayloadMessage) -> dict[str, str]:
+    """Return what names the very content of a message: what its signature is over."""
+    return {one.uri: "".join(one.digest.split()) for one in message.references}

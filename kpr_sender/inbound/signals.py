@@ -2,6 +2,7 @@
 
 1. An Acknowledgment or MessageError counts only where the receiver's registered certificate signed it, for us.
 2. Digests that an Acknowledgment repeats must be those that we sent: one that is different acknowledges something else.
+   Where the journal's own copy is damaged, nothing can be compared, and nothing is acknowledged.
 3. A bounce and a SOAP Fault are signed by nobody. They lead back to a mail by the id that it was sent under.
 """
 
@@ -28,6 +29,9 @@ from kpr_sender.texts import Text, quoted
 
 _ANOTHER: Final = Text("it acknowledges something else than what we sent: its digests are not ours")
 _NO_DIGESTS: Final = Text("it does not repeat our digests, which edi.require_digests asks for")
+_DAMAGED: Final = Text(
+    "what it acknowledges cannot be read in the journal, or is damaged there: its digests prove nothing"
+)
 _NOT_OURS: Final = Text("it names no mail of this journal")
 
 
@@ -120,7 +124,8 @@ class SignalHandler:
         try:
             body = self.journal.sealed(shipment.msg_id)
         except JournalUnwritable:
-            return Read(Cause.ACKNOWLEDGED)  # pruned: it is over
+            # Pruned: it is over. Else the mail waits until the journal has the bytes again.
+            return Read(None, _DAMAGED) if shipment.pruned_at is None else Read(Cause.ACKNOWLEDGED)
         sent = own_references(body, self.journal.envelope(shipment.msg_id).content_type)
         found = compare(sent, answer.references)
         if found is Digests.DIFFERENT:

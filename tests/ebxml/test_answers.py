@@ -154,6 +154,7 @@ def test_an_acknowledgment_of_ours_is_verified_and_repeats_what_we_sent() -> Non
         (lambda ours: (ours[0], replace(ours[1], digest=ours[0].digest)), Digests.DIFFERENT),
         (lambda ours: (replace(ours[0], digest_method="sha1"),), Digests.DIFFERENT),
         (lambda ours: (*ours, replace(ours[1], uri="cid:another")), Digests.DIFFERENT),
+        (lambda ours: (replace(ours[1], digest=ours[0].digest), *ours), Digests.DIFFERENT),
     ],
 )
 def test_a_digest_that_is_repeated_must_be_ours(

@@ -12,8 +12,10 @@ import pytest
 from kpr_sender.bus.port import Outcome, Reach, Verdict
 from kpr_sender.documents import FileDocument
 from kpr_sender.ebxml.answers import Acknowledgment, Assurance, Correspondence, EbxmlHeader, PayloadMessage, classify
+from kpr_sender.ebxml.envelope import SignedReference
 from kpr_sender.ebxml.mail import MailAddresses
 from kpr_sender.ebxml.read_mail import NotEbxml, read
+from kpr_sender.ebxml.signature import SHA256_DIGEST
 from kpr_sender.edi.acknowledge import Acknowledger
 from kpr_sender.edi.port import OutgoingMail
 from kpr_sender.errors import BusUnreachable, JournalUnwritable
@@ -57,10 +59,12 @@ class _Scene:
         )
 
 
-def _receipt(*, from_her_id: int = THEIRS, verified: bool = True, asked: bool = True) -> PayloadMessage:
+def _receipt(
+    *, from_her_id: int = THEIRS, verified: bool = True, asked: bool = True, digest: str = "b3Vycw=="
+) -> PayloadMessage:
     header = EbxmlHeader(from_her_id, OURS, "their-id", "their-conversation", "171479_900002", "S", "APPREC", "", "")
     assurance = Assurance(certificate(Kind.SIGNER)) if verified else Assurance(problem="it is not signed")
-    return PayloadMessage(header, assurance, asked, b"", ())
+    return PayloadMessage(header, assurance, asked, b"", (SignedReference("cid:payload", digest, SHA256_DIGEST),))
 
 
 def test_it_is_signed_and_goes_to_the_configured_receiver(tmp_path: Path) -> None:
@@ -96,6 +100,29 @@ def test_nobody_else_is_ever_answered(tmp_path: Path) -> None:
             scene.acknowledger.acknowledge(message)
     assert scene.acknowledger.acknowledge(_receipt(asked=False)), "who does not ask is not answered"
     assert scene.mails == []
+
+
+def test_one_that_has_the_id_of_another_is_not_acknowledged_by_what_acknowledged_that(tmp_path: Path) -> None:
+    """HITS 1172, 5.8.2: the same id with other digests is a false repeat, which is reported."""
+    scene = _Scene(tmp_path)
+    assert scene.acknowledger.acknowledge(_receipt())
+    stored = scene.document.path.read_bytes()
+    assert not scene.acknowledger.acknowledge(_receipt(digest="YW5vdGhlcg=="))
+    assert (len(scene.mails), scene.document.path.read_bytes()) == (1, stored)
+    assert "had other content" in scene.events[0].text
+    assert scene.acknowledger.acknowledge(_receipt())
+
+
+def test_an_acknowledgement_that_was_damaged_where_it_is_stored_is_not_sent(tmp_path: Path) -> None:
+    scene = _Scene(tmp_path)
+    scene.outcome = NOT_TAKEN
+    scene.acknowledger.acknowledge(_receipt())
+    path = scene.document.path
+    body = scene.mails[0].body[:40].decode()
+    path.write_text(path.read_text(encoding="utf-8").replace(body, body.swapcase()), encoding="utf-8")
+    with pytest.raises(JournalUnwritable, match="one of them is not as it was written"):
+        scene.acknowledger.acknowledge(_receipt())
+    assert len(scene.mails) == 1
 
 
 def test_what_cannot_be_stored_is_not_sent(tmp_path: Path) -> None:
