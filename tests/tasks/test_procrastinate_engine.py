@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
+from procrastinate.schema import SchemaManager
 
 from kpr_sender.errors import ConfigInvalid, JournalUnwritable
 from kpr_sender.journal.postgres_migrate import migrating
@@ -47,6 +49,57 @@ def test_tables_are_made_by_migrate_alone_and_required(own_postgres: Database) -
     for refused in (engine.require_tables, engine.migrate):
         with pytest.raises(JournalUnwritable, match="newer version"):
             refused()
+
+
+@pytest.mark.parametrize("release", ["03.00", "03.02"])
+def test_tables_of_an_earlier_release_become_those_of_today(own_postgres: Database, release: str) -> None:
+    """Whoever upgrades has the same tables as whoever begins today; what waited is carried out."""
+    engine = ProcrastinateEngine(own_postgres.settings(), LOKAL)
+    files = sorted(Path(SchemaManager.get_migrations_path()).glob("*.sql"))
+    earlier = [file for file in files if file.name[:5] <= release]
+    with migrating(own_postgres.settings()) as ours:
+        ours.execute(b"CREATE SCHEMA kpr_tasks; CREATE TABLE kpr_tasks.applied (name text PRIMARY KEY)")
+        ours.execute(b"SET search_path TO kpr_tasks")
+        ours.commit()
+        for file in earlier:
+            ours.execute(file.read_text(encoding="utf-8").encode())
+            ours.execute("INSERT INTO applied VALUES (%s)", [file.name])
+            ours.commit()  # a value of an enum is usable in the next transaction only
+        ours.execute(b"INSERT INTO procrastinate_jobs (queue_name, task_name) VALUES ('other', 'waits')")
+        ours.commit()
+    with pytest.raises(JournalUnwritable, match="earlier version"):
+        engine.require_tables()
+
+    engine.migrate()
+
+    engine.require_tables()
+    assert rows(own_postgres, "SELECT status::text FROM kpr_tasks.procrastinate_jobs") == [("todo",)]
+    upgraded = _tables(own_postgres)
+    with own_postgres.boss() as boss:
+        boss.execute("DROP SCHEMA kpr_tasks CASCADE")
+    engine.migrate()
+    assert upgraded == _tables(own_postgres)
+
+
+def _tables(database: Database) -> dict[str, list[tuple[str, ...]]]:
+    """What a program can tell of the tables for tasks: the order of columns and old names are no difference."""
+    return {
+        what: sorted(rows(database, f"{sql} AND n.nspname = 'kpr_tasks'"))
+        for what, sql in {
+            "columns": """SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull::text,
+                coalesce(pg_get_expr(d.adbin, d.adrelid), '')
+                FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+                LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+                WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped""",
+            "functions": """SELECT p.proname, pg_get_function_identity_arguments(p.oid), p.prosrc
+                FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE true""",
+            "triggers": """SELECT t.tgname, pg_get_triggerdef(t.oid)
+                FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE NOT t.tgisinternal""",
+            "indexes": """SELECT c.relname, pg_get_indexdef(c.oid)
+                FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'i'""",
+        }.items()
+    }
 
 
 def test_a_task_waits_once_and_one_that_is_under_way_gets_a_successor(own_postgres: Database) -> None:
