@@ -21,12 +21,13 @@ _CLICKS: Final = (Text("required"),)
 _PLACES: Final = {
     str(text): text
     for text in (
-        *(Text("ARGS"), Text("COMMAND"), Text("DIGITS"), Text("DIR"), Text("DURATION"), Text("FILE"), Text("FOLDER")),
-        *(Text("INTEGER"), Text("INTEGER RANGE"), Text("NAME"), Text("OPTIONS"), Text("TEXT"), Text("TYPE")),
-        *(Text("VALUE"), Text("WHERE"), Text("YEAR")),
+        *(Text("ADDRESS"), Text("ARGS"), Text("COMMAND"), Text("DIGITS"), Text("DIR"), Text("DURATION"), Text("FILE")),
+        *(Text("FOLDER"), Text("INTEGER"), Text("INTEGER RANGE"), Text("NAME"), Text("NUMBER"), Text("NUMBERS")),
+        *(Text("OPTIONS"), Text("TEXT"), Text("TYPE"), Text("VALUE"), Text("WHERE"), Text("YEAR")),
     )
 }
-"""What stands in a command's line for what a person types, ours and click's; ID, MSGID and N are the same in both."""
+"""What stands in a command's line for what a person types, ours and click's; HER-ID, ID, MSGID, N, PORT and URL are the same
+in both, as are the two messages' names."""
 _PLACE: Final = re.compile(r"INTEGER RANGE|[A-Z]+")
 
 

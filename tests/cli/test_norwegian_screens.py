@@ -11,8 +11,11 @@ import click
 import pytest
 
 from kpr_sender.bus.port import Outcome, Reach, Verdict
+from kpr_sender.cli.language import localized
 from kpr_sender.cli.main import cli, run
 from kpr_sender.errors import BusUnreachable, InDoubt
+from kpr_sender.model import Language
+from kpr_sender.render.language import speaking
 from kpr_sender.texts import Text
 from tests.helpers.desk import Desk
 from tests.helpers.fhi import Fhi
@@ -43,8 +46,8 @@ def _english(screen: str) -> list[str]:
     return [line for line in lines if _ENGLISH.search(_TYPED.sub(" ", line))]
 
 
-def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    yield path
+def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):
@@ -56,13 +59,31 @@ def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tu
 def test_no_help_has_english_words(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "400")
     found = {}
-    for path in _commands(cli):
+    for path, _ in _commands(cli):
         assert run(["--lang", "nb", *path, "--help"]) == 0
         screen = capsys.readouterr().out
         assert "Bruk: kpr-send" in screen
         found[path] = _english(screen)
     assert len(found) > 40
     assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+def test_what_stands_for_what_a_person_types_is_norwegian_too() -> None:
+    """``FILE`` of ``--config FILE``; what is in small letters is typed as it stands."""
+
+    def places(root: click.Command) -> set[str]:
+        return {
+            word
+            for _, command in _commands(root)
+            for each in command.params
+            if not (isinstance(each, click.Option) and each.is_flag)
+            for word in re.findall("[A-Z]+", each.make_metavar(click.Context(command)))
+        }
+
+    english = places(cli)
+    with speaking(Language.NB):
+        as_in_english = english & places(localized(cli))
+    assert as_in_english == {"FAGMELDING", "HER", "ID", "IDENTMELDING", "MSGID", "N", "PORT", "TYPE", "URL"}
 
 
 def test_no_screen_of_the_person_on_duty_has_english_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
