@@ -13,6 +13,12 @@ VARIABLE = "_KPR_SEND_COMPLETE"
 """Set by the shell's function when it asks; click derives it from the program's name."""
 
 
+class _WholeDescriptions(FishComplete):
+    """fish's, with a command's description up to its end: click's own ends it at its first comma."""
+
+    source_template = FishComplete.source_template.replace('string split ","', 'string split --max 1 ","')
+
+
 @click.group("completion", subcommand_metavar="bash | zsh | fish")
 def command() -> None:
     """Print what lets a shell complete commands and options."""
@@ -36,7 +42,7 @@ def zsh(invocation: Invocation) -> int:
 @click.pass_obj
 def fish(invocation: Invocation) -> int:
     """Print it for fish: kpr-send completion fish > ~/.config/fish/completions/kpr-send.fish."""
-    return _print(invocation, FishComplete)
+    return _print(invocation, _WholeDescriptions)
 
 
 def _print(invocation: Invocation, shell: type[ShellComplete]) -> int:

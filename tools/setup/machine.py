@@ -31,6 +31,8 @@ _WANTED: Final = (
     ("xmlsec1", "xmlsec1", "XML signatures against xmlsec1"),
     ("promtool", "prometheus", "alert rules and metrics, by Prometheus' own check"),
     ("chromium", "chromium", "pages in a browser"),
+    ("zsh", "zsh", "what kpr-send completion writes, in a real zsh"),
+    ("fish", "fish", "the same in a real fish"),
     ("spin", "spin", "the model of lease, bus and person, at night"),
 )
 
