@@ -61,6 +61,7 @@ class KprError(Exception):
         what: One sentence: what happened. It and the others become one line each, bounded and without ids.
         where: File, line or key it happened at, for example ``fagmelding.xml line 7`` or ``bus.host``.
         next_step: One sentence: what to do next; the class's own advice when not given.
+        about: The MsgId that the next step means by MSGID; empty where it means none, or whichever is named.
     """
 
     code: ClassVar[str]
@@ -72,10 +73,12 @@ class KprError(Exception):
     what: Text
     where: str
     next_step: Text
+    about: str
 
-    def __init__(self, what: Text, *, where: str = "", next_step: Text | None = None) -> None:
+    def __init__(self, what: Text, *, where: str = "", next_step: Text | None = None, about: str = "") -> None:
         self.what, self.where = redact_text(what, MAX_TEXT), redact_text(where, MAX_TEXT)
         super().__init__(self.what)
+        self.about = about
         self.next_step = redact_text(next_step, MAX_TEXT) if next_step else self.advice
 
     def __str__(self) -> str:

@@ -205,7 +205,8 @@ class Report:
             submission=self.submission.submission_id,
             latest=self.latest.submission_id,
         )
-        return type(error)(paragraph(replaced, error.what), where=error.where, next_step=error.next_step)
+        what = paragraph(replaced, error.what)
+        return type(error)(what, where=error.where, next_step=error.next_step, about=error.about)
 
     @property
     def latest(self) -> Submission:

@@ -97,8 +97,10 @@ def named(shipments: Sequence[Shipment]) -> Text:
     return as_text(all_of(names) if names else "")
 
 
-def in_question(submission: Submission) -> str:
-    """Return the MsgId that a result's commands are about: the one in doubt before one that is not delivered."""
+def in_question(submission: Submission, error: KprError | None) -> str:
+    """Return the MsgId that a result's commands are about: its error's, else one that is not delivered."""
+    if error is not None and error.about:
+        return error.about
     left = [one for one in submission.shipments if not one.settled and one.state is not _S.DELIVERED]
     return min(left, key=lambda one: one.state is not _S.IN_DOUBT).msg_id if left else ""
 
@@ -195,7 +197,8 @@ class _Late:
             )
             if all(one.acknowledged_at is not None for one in self._shipments):
                 lost = Text("KPR's message server has acknowledged it, which says nothing of what FHI did with it.")
-        return Overdue(paragraph(self.text, lost, _nationally(self._at - self._since)))
+        text = paragraph(self.text, lost, _nationally(self._at - self._since))
+        return Overdue(text, about=self._shipments[0].msg_id)
 
 
 def is_overdue(submission: Submission, *, overdue_after: float, at: datetime) -> bool:
@@ -218,9 +221,10 @@ def _in_doubt(submission: Submission) -> KprError | None:
     doubtful = _in(submission, _S.IN_DOUBT, _S.PUBLISHING)
     if not doubtful:
         return None
+    text = Text("It is not known whether the bus has {shipments}.", shipments=named(doubtful))
     if all(one.transport is Transport.EDI for one in doubtful):
-        return InDoubt(Text("It is not known whether the mail server has {shipments}.", shipments=named(doubtful)))
-    return InDoubt(Text("It is not known whether the bus has {shipments}.", shipments=named(doubtful)))
+        text = Text("It is not known whether the mail server has {shipments}.", shipments=named(doubtful))
+    return InDoubt(text, about=doubtful[0].msg_id)
 
 
 def _unverified(submission: Submission) -> KprError | None:
@@ -238,7 +242,7 @@ def _doubted(shipment: Shipment, receipt: Receipt) -> KprError:
         return AnswerUnopened(Text("An answer for {name} cannot be opened: {problem}.", name=name, problem=problem))
     next_step = next(advice for part, advice in _DOUBTS if part in receipt.problem)(shipment, receipt)
     text = Text("A receipt for {name} is not verified: {problem}.", name=name, problem=problem)
-    return ReceiptUnverified(text, next_step=next_step)
+    return ReceiptUnverified(text, next_step=next_step, about=shipment.msg_id)
 
 
 def _alarmed(submission: Submission) -> KprError | None:
@@ -265,6 +269,7 @@ def _contradicted(submission: Submission) -> KprError | None:
             "The receipts for {shipments} contradict each other or what is known of it.", shipments=named(contradicted)
         ),
         next_step=_advice(_in(submission, _S.SEALED)) if contradicted[0].state is _S.SEALED else Text(""),
+        about=contradicted[0].msg_id,
     )
 
 
@@ -281,7 +286,7 @@ def _partly(submission: Submission) -> KprError | None:
             other=other,
             why=_why(faulted),
         )
-    return NeedsPerson(text, next_step=_advice(lost))
+    return NeedsPerson(text, next_step=_advice(lost), about=lost[0].msg_id)
 
 
 def _with_errors(submission: Submission) -> KprError | None:
@@ -290,7 +295,7 @@ def _with_errors(submission: Submission) -> KprError | None:
         return None
     shipments, why = named(arrived), _why(arrived)
     text = Text("Arrived with errors (status 3): {shipments}: {why}.", shipments=shipments, why=why)
-    return NeedsPerson(text, next_step=_advice(arrived))
+    return NeedsPerson(text, next_step=_advice(arrived), about=arrived[0].msg_id)
 
 
 def _ok_with_errors(submission: Submission) -> KprError | None:
@@ -317,7 +322,7 @@ def _cancelled(submission: Submission) -> KprError | None:
     if not cancelled or submission.state is SubmissionState.REJECTED:
         return None  # a rejected half says more
     text = Text("Cancelled, and will not be sent: {shipments}.", shipments=named(cancelled))
-    return NeedsPerson(text, next_step=_advice(cancelled))
+    return NeedsPerson(text, next_step=_advice(cancelled), about=cancelled[0].msg_id)
 
 
 def _rejected(submission: Submission) -> KprError | None:
@@ -325,9 +330,9 @@ def _rejected(submission: Submission) -> KprError | None:
     if not refused:
         return None
     # What was rejected needs a new extract, for which FHI is asked anyway; what was faulted mostly needs none.
-    next_step = _advice(_in(submission, _S.REJECTED) or refused)
+    first = _in(submission, _S.REJECTED) or refused
     text = Text("{shipments} did not get through: {why}.", shipments=named(refused), why=_why(refused))
-    return RejectedByReceiver(text, next_step=next_step)
+    return RejectedByReceiver(text, next_step=_advice(first), about=first[0].msg_id)
 
 
 def _ready(submission: Submission) -> KprError | None:

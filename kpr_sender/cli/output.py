@@ -119,7 +119,7 @@ def report(invocation: Invocation, settings: Settings, known: Report, *, remark:
     invocation.ending.known(known.exit_code)  # from here on it stands, whatever becomes of the screen
     journal, invocation.ending.error = settings.journal, known.error
     screen = report_screen(known, journal=journal.place, receipts=journal.receipts_dir, remark=remark)
-    called = invocation.called.about(in_question(known.submission), known.submission.submission_id)
+    called = invocation.called.about(in_question(known.latest, known.error), known.latest.submission_id)
     about = replace(invocation, called=called)
     return answer(about, json.report_json(known), screen, error=known.error)
 

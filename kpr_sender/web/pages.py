@@ -170,7 +170,7 @@ def municipality_page(look: PageLook, details: MunicipalityDetails) -> str:
     line = details.line
     shipments = {one.msg_id: one for report in details.reports for one in report.submission.shipments}
     history = sorted(details.history, key=lambda one: one.at, reverse=True)
-    about = "" if line.report is None else in_question(line.report.submission)
+    about = "" if line.report is None else in_question(line.report.latest, line.report.error)
     with speaking(look.language):
         on = look.completed(say(next_step_of(line)), line.key, about)
     error = line.error

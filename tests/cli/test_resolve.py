@@ -13,10 +13,12 @@ from datetime import UTC, datetime
 import pytest
 
 from kpr_sender.journal.lock import JournalLock
+from kpr_sender.model import Shipment
 from kpr_sender.states import ShipmentState
 from tests.helpers.command import Ran
 from tests.helpers.desk import NO_OUTCOME, Desk
-from tests.helpers.memory_bus import ACCEPTED
+from tests.helpers.fhi import Fhi
+from tests.helpers.memory_bus import ACCEPTED, error_queue_message
 
 S = ShipmentState
 BECAUSE = ("--reason", "FHI svarte på e-post")
@@ -123,6 +125,63 @@ def test_what_to_do_names_the_shipment_in_doubt(desk: Desk) -> None:
         assert wanted in ran.out + ran.err
     refused = desk.command("resend", second.msg_id, *BECAUSE, "--yes")
     assert (refused.code, f"resolve {second.msg_id} --not-arrived --reason TEXT" in refused.err) == (64, True)
+
+
+def _cancelled(desk: Desk, fhi: Fhi) -> Shipment:
+    _, second = desk.sent(ACCEPTED, NO_OUTCOME)
+    assert desk.command("resolve", second.msg_id, "--cancel", *BECAUSE, "--yes").code == 82
+    return second
+
+
+def _faulted(desk: Desk, fhi: Fhi) -> Shipment:
+    _, second = desk.sent(ACCEPTED, ACCEPTED)
+    with desk.client() as client:
+        client.handle(error_queue_message(desk.bus.taken[1]))
+    return second
+
+
+def _faulted_beside_errors(desk: Desk, fhi: Fhi) -> Shipment:
+    second = _faulted(desk, fhi)
+    with desk.client() as client:
+        client.handle(fhi.answer(desk.bus.taken[0], "3")[0])
+    return second
+
+
+@pytest.mark.parametrize(
+    ("brought", "command"),
+    [
+        (_cancelled, "resolve {} --not-arrived"),
+        (_faulted, "resend {} --reason"),
+        (_faulted_beside_errors, "resend {} --reason"),
+    ],
+)
+def test_g1_what_to_do_names_the_half_that_it_is_about_and_never_the_one_that_waits(
+    desk: Desk, fhi: Fhi, brought: Callable[[Desk, Fhi], Shipment], command: str
+) -> None:
+    second = brought(desk, fhi)
+    with desk.client() as client:
+        known = client.status()
+    assert known is not None
+    assert known.error is not None
+    assert known.error.about == second.msg_id
+    wanted = f"kpr-send {desk.prefix} {command.format(second.msg_id)}"
+    for arguments in (("status",), ("status", "--json")):
+        assert wanted in desk.command(*arguments).out
+
+
+def test_what_to_do_after_a_replacement_names_the_one_that_counts(desk: Desk, fhi: Fhi) -> None:
+    """Whichever is looked at: ``--replaces`` takes the latest, and its halves are what a person decides on."""
+    first, _ = desk.sent(ACCEPTED, ACCEPTED)
+    for status in ("3", "2"):
+        with desk.client() as client:
+            for message in desk.bus.taken[-2:]:
+                client.handle(fhi.answer(message, status)[0])
+            if status == "3":
+                desk.kommune.new_extract()
+                latest = client.submit(replaces=first.submission_id, reason="Etter avtale.").submission
+    ran = desk.command("status", first.submission_id)
+    assert (ran.code, f"send --replaces {latest.submission_id} --reason" in ran.out) == (81, True)
+    assert f"send --replaces {first.submission_id}" not in ran.out
 
 
 def test_q_is_silent_for_what_is_nobodys_move_and_still_ends_with_the_code(desk: Desk) -> None:
