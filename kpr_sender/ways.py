@@ -178,7 +178,7 @@ def acknowledging(
     if settings.transport is not Transport.EDI or not edi_of(settings).acknowledges:
         return None
     from kpr_sender.ebxml.mail import MailAddresses
-    from kpr_sender.edi.acknowledge import Acknowledger
+    from kpr_sender.edi.acknowledge import Acknowledger, Acknowledging
     from kpr_sender.edi.transport import EdiTransport
 
     def acknowledge(message: PayloadMessage) -> bool:
@@ -186,10 +186,8 @@ def acknowledging(
         if not isinstance(transport, EdiTransport):
             return True  # a vendor's own connection: who reads the mailbox there acknowledges
         addresses = MailAddresses(edi.address, theirs.edi_address or edi.receiver_address)
-        her_ids = (settings.sender.service_her_id, theirs.her_id)
-        acknowledger = Acknowledger(
-            her_ids, lambda: addresses, signer, document, transport.submit, now, new_id, observe
-        )
+        between = Acknowledging(settings.sender.service_her_id, theirs.her_id, addresses)
+        acknowledger = Acknowledger(between, signer, document, transport.submit, now, new_id, observe)
         return acknowledger.acknowledge(message)
 
     return acknowledge

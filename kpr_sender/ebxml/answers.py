@@ -176,8 +176,11 @@ def compare(sent: Iterable[SignedReference], repeated: Iterable[SignedReference]
     return Digests.ALL if {uri for uri, _ in theirs} == ours.keys() else Digests.SOME
 
 
-def classify(mail: Mail, correspondence: Correspondence) -> Answer:
-    """Say what a mail is, and how far it is verified. Never raises for what is in it."""
+def classify(mail: Mail, correspondence: Correspondence | None) -> Answer:
+    """Say what a mail is, and how far it is verified; without a correspondence only what it claims to be.
+
+    Never raises for what is in it.
+    """
     if mail.soap is None:
         return server_report(mail)
     try:
@@ -191,8 +194,10 @@ def classify(mail: Mail, correspondence: Correspondence) -> Answer:
         return Other(error.reason)
 
 
-def _ebxml(mail: Mail, soap: MailPart, claimed: etree._Element, correspondence: Correspondence) -> Answer:
-    """Read a message out of what is signed; out of what came, where that is not valid."""
+def _ebxml(mail: Mail, soap: MailPart, claimed: etree._Element, correspondence: Correspondence | None) -> Answer:
+    """Read a message out of what is signed; out of what came, where that is not valid or not to be verified."""
+    if correspondence is None:
+        return _message(mail, claimed, Assurance(problem=_NOT_ASKED), ())
     parts = {name: part.body for name, part in mail.attachments.items() if not part.problem}
     try:
         verified = signature.verify(
@@ -206,6 +211,9 @@ def _ebxml(mail: Mail, soap: MailPart, claimed: etree._Element, correspondence: 
     except _UnfitMessage as error:
         assurance = Assurance(problem=said(error), code=error.code)
     return _message(mail, verified.root, assurance, verified.references)
+
+
+_NOT_ASKED: Final = Text("it was not verified")
 
 
 class _UnfitMessage(Exception):

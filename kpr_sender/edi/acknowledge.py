@@ -34,19 +34,32 @@ _MOST_STORED: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
+class Acknowledging:
+    """Who acknowledges, and whose messages alone.
+
+    Attributes:
+        own_her_id: Ours, level 2.
+        their_her_id: The receiver's, level 2.
+        addresses: Our EDI address and the receiver's, as configured and registered.
+    """
+
+    own_her_id: int
+    their_her_id: int
+    addresses: MailAddresses
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledger:
     """Acknowledges messages of the receiver's.
 
     Attributes:
-        her_ids: Ours and the receiver's.
-        addresses: Returns our EDI address and the receiver's, as configured and registered.
+        between: Ourselves and the receiver.
         signer: Returns our signing key.
         document: Where the Acknowledgments are stored that were made.
         submit: Hands a mail over, once.
     """
 
-    her_ids: tuple[int, int]
-    addresses: Callable[[], MailAddresses]
+    between: Acknowledging
     signer: Callable[[], Signer]
     document: Document
     submit: Callable[[OutgoingMail], Outcome]
@@ -65,8 +78,8 @@ class Acknowledger:
             AccessRefused, KeyUnavailable: Our signing key cannot be used.
         """
         header = message.header
-        from_and_to = (header.to_her_id, header.from_her_id)
-        if not message.assurance.is_verified or from_and_to != self.her_ids:
+        theirs = (header.from_her_id, header.to_her_id) == (self.between.their_her_id, self.between.own_her_id)
+        if not message.assurance.is_verified or not theirs:
             raise AssertionError("nobody but the receiver is answered, and only what is verified")
         if not message.ack_requested:
             return True
@@ -91,7 +104,7 @@ class Acknowledger:
     def _made(self, message: PayloadMessage) -> dict[str, Any]:
         header, now, message_id = message.header, self.now(), self.new_id()
         unsigned = envelope.acknowledgment(
-            EbxmlParties(*self.her_ids),
+            EbxmlParties(self.between.own_her_id, self.between.their_her_id),
             MessageIds(message_id, header.conversation_id, now),
             cpa=header.cpa_id,
             acknowledged=header.message_id,
@@ -102,7 +115,7 @@ class Acknowledger:
             unsigned,
             message_id=message_id,
             action=envelope.ACKNOWLEDGMENT,
-            addresses=self.addresses(),
+            addresses=self.between.addresses,
             signer=self.signer(),
         )
         body = b"".join(mail.chunks())
@@ -116,7 +129,7 @@ class Acknowledger:
 
     def _mail(self, made: dict[str, Any]) -> OutgoingMail:
         """Return what is sent, if it is what was written."""
-        addresses = self.addresses()
+        addresses = self.between.addresses
         body = made["body"].encode("utf-8")
         if hashlib.sha256(body).hexdigest() != made["sha256"]:
             raise self._unusable(Text("one of them is not as it was written"))

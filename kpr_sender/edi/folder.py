@@ -1,8 +1,6 @@
 """A folder of whole mails (.eml) that another message server lays down for us; it has read and acknowledged them.
 
-The rules are those of ``bus.receipts_inbox``: only regular files, read through no link; only when unchanged for five
-seconds, since the server may still be writing; hidden files and ``.part`` or ``.tmp`` never; moved, over no other, into
-``done`` once what it says is durable, or into ``not-ours``.
+The rules are those of ``laid_files``. A file is moved into ``done`` once what it says is durable, or into ``not-ours``.
 """
 
 from __future__ import annotations
@@ -13,17 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from kpr_sender.durable import free_in, sync_folder
-from kpr_sender.edi.local_files import MailFile, content_of, head_of, mail_files, no_such_folder
+from kpr_sender.edi.local_files import head_of, no_such_folder, readable
 from kpr_sender.edi.port import MailboxLook, MailboxProbe, MailEntry
+from kpr_sender.laid_files import LaidFile, Unchanged, content_of, laid_file, laid_files, move_into
 from kpr_sender.texts import Text
 
 DONE: Final = "done"
 NOT_OURS: Final = "not-ours"
-_UNCHANGED_SECONDS: Final = 5.0
 _MOST_FILES: Final = 500
 """In one look."""
-_UNFINISHED: Final = (".part", ".tmp")
 _MAKE_IT: Final = Text("Make it, or name the folder that the message server lays our mails down in.")
 
 
@@ -47,24 +43,24 @@ class FolderMailbox:
     ) -> None:
         self._path = path
         self._max_inbound = max_inbound
-        self._now = now
-        self._monotonic = monotonic
-        self._seen: dict[str, float] = {}
+        self._unchanged = Unchanged(now, monotonic)
 
     def look(self, known: Collection[str] = frozenset()) -> MailboxLook:
         """Look at what is complete, the oldest first."""
         files = {_key(file): file for file in sorted(self._files(), key=lambda one: (one.mtime_ns, one.path.name))}
-        self._seen = {key: self._seen.get(key, self._monotonic()) for key in files}
-        new = [(key, file) for key, file in files.items() if key not in known and self._is_complete(key, file)]
-        heads = [(key, file, head_of(file)) for key, file in new[:_MOST_FILES]]
+        self._unchanged.see(files.values())
+        new = [(key, file) for key, file in files.items() if key not in known and self._unchanged.is_complete(file)]
+        heads = [(key, file, head_of(file.path)) for key, file in new[:_MOST_FILES]]
         found = tuple(MailEntry(key, file.size, head) for key, file, head in heads if head is not None)
         return MailboxLook(found, frozenset(files), complete=len(found) == len(new))
 
     def fetch(self, entry: MailEntry) -> bytes | None:
         """Return one whole file, as it was when it was looked at."""
-        file = self._find(entry)
-        content = None if file is None else content_of(file.path, self._max_inbound)
-        return content if content is not None and len(content) == entry.size else None
+        file = self._file(entry)
+        if file is None or file.size > self._max_inbound:
+            return None
+        with readable(file.path):
+            return content_of(file)
 
     def take(self, entry: MailEntry) -> bool:
         """Move a mail of ours into ``done``."""
@@ -81,34 +77,30 @@ class FolderMailbox:
     def close(self) -> None:
         """Nothing is open between two calls."""
 
-    def _files(self) -> list[MailFile]:
+    def _files(self) -> list[LaidFile]:
         try:
-            return [file for file in mail_files(self._path) if not file.path.name.endswith(_UNFINISHED)]
+            with readable(self._path):
+                return list(laid_files(self._path))
         except (FileNotFoundError, NotADirectoryError):
             raise no_such_folder(self._path, _MAKE_IT) from None
 
-    def _find(self, entry: MailEntry) -> MailFile | None:
-        return next((file for file in self._files() if _key(file) == entry.key), None)
-
-    def _is_complete(self, key: str, file: MailFile) -> bool:
-        age = self._now().timestamp() - file.mtime_ns / 1e9
-        return age >= _UNCHANGED_SECONDS or self._monotonic() - self._seen[key] >= _UNCHANGED_SECONDS
+    def _file(self, entry: MailEntry) -> LaidFile | None:
+        """Return a file by its name, if it is still the one that was looked at."""
+        name, _, _ = entry.key.rsplit(":", 2)
+        with readable(self._path):
+            file = laid_file(self._path / name)
+        return file if file is not None and _key(file) == entry.key else None
 
     def _moved(self, entry: MailEntry, where: str) -> bool:
-        file = self._find(entry)
+        file = self._file(entry)
         if file is None:
             return False
-        folder = self._path / where
         try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-            if folder.is_symlink():
-                return False
-            file.path.rename(free_in(folder, file.path.name))
-            sync_folder(folder)
+            move_into(self._path / where, file.path)
         except OSError:
             return False
         return True
 
 
-def _key(file: MailFile) -> str:
+def _key(file: LaidFile) -> str:
     return f"{file.path.name}:{file.size}:{file.mtime_ns}"

@@ -2,51 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from kpr_sender.edi.port import HEAD_BYTES
 from kpr_sender.errors import BusUnreachable, ConfigInvalid, KprError
-from kpr_sender.regular_file import NotRegular, TooLarge, open_regular, read_bounded
+from kpr_sender.regular_file import NotRegular, open_regular
 from kpr_sender.texts import Text
 
 _HEAD_ENDS: Final = (b"\r\n\r\n", b"\n\n")
 
 
-@dataclass(frozen=True, slots=True)
-class MailFile:
-    """A file as it was found; equal to itself as long as it is unchanged."""
-
-    path: Path
-    size: int
-    mtime_ns: int
-
-
-def mail_files(folder: Path) -> Iterator[MailFile]:
-    """Yield a folder's regular files that are not hidden, through no link.
-
-    Raises:
-        ConfigInvalid, BusUnreachable: As ``readable`` says.
-    """
-    with readable(folder), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith(".") or not entry.is_file(follow_symlinks=False):
-                continue
-            try:
-                found = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:  # moved by another reader meanwhile
-                continue
-            yield MailFile(Path(entry.path), found.st_size, found.st_mtime_ns)
-
-
-def head_of(file: MailFile) -> bytes | None:
+def head_of(path: Path) -> bytes | None:
     """Return a file's header lines, with the empty one; None where it is there no more. Raises as ``readable``."""
     try:
-        with readable(file.path), open_regular(file.path, follow=False) as opened:
+        with readable(path), open_regular(path, follow=False) as opened:
             beginning = opened.read(HEAD_BYTES)
     except (FileNotFoundError, NotRegular):
         return None
@@ -54,27 +26,18 @@ def head_of(file: MailFile) -> bytes | None:
     return beginning[: min(ends, default=len(beginning))]
 
 
-def content_of(path: Path, most: int) -> bytes | None:
-    """Return all of a file; None where it is there no more, or has more than ``most`` bytes. Raises as ``readable``."""
-    try:
-        with readable(path), open_regular(path, follow=False) as opened:
-            return read_bounded(opened, most)
-    except (FileNotFoundError, NotRegular, TooLarge):
-        return None
-
-
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Raise what an error of the file system means to a person.
 
     Raises:
-        FileNotFoundError, NotRegular, TooLarge: Of a file: the caller's matter.
+        FileNotFoundError, NotADirectoryError, NotRegular: It is not what it was taken for: the caller's matter.
         ConfigInvalid: It may not be read.
         BusUnreachable: It cannot be read now.
     """
     try:
         yield
-    except (FileNotFoundError, NotRegular, TooLarge):
+    except (FileNotFoundError, NotADirectoryError, NotRegular):
         raise
     except OSError as error:
         raise _unreadable(path, error) from None

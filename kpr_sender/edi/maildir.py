@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from kpr_sender.durable import sync_folder
-from kpr_sender.edi.local_files import MailFile, content_of, head_of, mail_files, no_such_folder
+from kpr_sender.edi.local_files import head_of, no_such_folder, readable
 from kpr_sender.edi.port import MailboxLook, MailboxProbe, MailEntry
+from kpr_sender.laid_files import LaidFile, content_of, laid_files
 from kpr_sender.texts import Text
 
 _FOLDERS: Final = ("new", "cur")
@@ -32,23 +32,26 @@ class MaildirMailbox:
     def look(self, known: Collection[str] = frozenset()) -> MailboxLook:
         """Look at what lies there."""
         files = {_key(file.path): file for file in sorted(self._files(), key=lambda one: one.path.name)}
-        new = [(key, file, head_of(file)) for key, file in files.items() if key not in known]
+        new = [(key, file, head_of(file.path)) for key, file in files.items() if key not in known]
         found = tuple(MailEntry(key, file.size, head) for key, file, head in new if head is not None)
         return MailboxLook(found, frozenset(files), complete=len(found) == len(new))
 
     def fetch(self, entry: MailEntry) -> bytes | None:
         """Return one whole mail."""
-        path = self._find(entry)
-        return None if path is None else content_of(path, self._max_inbound)
+        file = self._find(entry)
+        if file is None or file.size > self._max_inbound:
+            return None
+        with readable(file.path):
+            return content_of(file)
 
     def take(self, entry: MailEntry) -> bool:
         """Remove a mail of ours."""
-        path = self._find(entry)
-        if path is None:
+        file = self._find(entry)
+        if file is None:
             return False
         try:
-            path.unlink()
-            sync_folder(path.parent)
+            file.path.unlink()
+            sync_folder(file.path.parent)
         except OSError:
             return False
         return True
@@ -63,18 +66,17 @@ class MaildirMailbox:
     def close(self) -> None:
         """Nothing is open between two calls."""
 
-    def _files(self) -> Iterator[MailFile]:
+    def _files(self) -> Iterator[LaidFile]:
         for name in _FOLDERS:
             try:
-                yield from mail_files(self._path / name)
+                with readable(self._path / name):
+                    yield from list(laid_files(self._path / name))
             except (FileNotFoundError, NotADirectoryError):
                 raise no_such_folder(self._path / name, _IS_NONE) from None
 
-    def _find(self, entry: MailEntry) -> Path | None:
+    def _find(self, entry: MailEntry) -> LaidFile | None:
         """Return where a mail lies now."""
-        with suppress(StopIteration):
-            return next(file.path for file in self._files() if _key(file.path) == entry.key)
-        return None
+        return next((file for file in self._files() if _key(file.path) == entry.key), None)
 
 
 def _key(path: Path) -> str:

@@ -17,7 +17,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from kpr_sender.bus.port import Handshake, always
+from kpr_sender.bus.port import Handshake, Inbound, always
+from kpr_sender.ebxml.read_mail import Mail
 
 HEAD_BYTES: Final = 65_536
 """Of a mail's headers so much is read at most."""
@@ -106,6 +107,17 @@ class MailboxLook:
     entries: tuple[MailEntry, ...]
     keys: frozenset[str]
     complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class InboundMail(Inbound):
+    """A message that is a whole mail.
+
+    Attributes:
+        mail: What was read of it, so that nobody need read it again; None where it could not be.
+    """
+
+    mail: Mail | None = field(default=None, repr=False, compare=False)
 
 
 class Mailbox(Protocol):

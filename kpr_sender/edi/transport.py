@@ -16,10 +16,10 @@ from typing import Final
 
 from kpr_sender.bus.port import MAIL, Inbound, Outbound, Outcome, Source
 from kpr_sender.ebxml import answers, read_mail
-from kpr_sender.ebxml.answers import Acknowledgment, Answer, Correspondence, MessageError, PayloadMessage
+from kpr_sender.ebxml.answers import Acknowledgment, MessageError, PayloadMessage
 from kpr_sender.ebxml.mail import TEXT_XML, mail_head
-from kpr_sender.ebxml.read_mail import MailBounds, NotEbxml
-from kpr_sender.edi.port import Mailbox, MailEntry, OutgoingMail
+from kpr_sender.ebxml.read_mail import Mail, MailBounds
+from kpr_sender.edi.port import InboundMail, Mailbox, MailEntry, OutgoingMail
 from kpr_sender.edi.smtp import SmtpSender
 from kpr_sender.errors import BusUnreachable
 from kpr_sender.messages import apprec
@@ -59,7 +59,7 @@ class EdiTransport:
         self._settings = settings
         self._sender = sender
         self._mailbox = mailbox
-        self._ours_to_theirs = Correspondence(*her_ids, certificates=())
+        self._own_her_id, self._their_her_id = her_ids
         self._closing = closing
         self._monotonic = monotonic
         self._gate = threading.RLock()
@@ -200,11 +200,12 @@ class EdiTransport:
         raw = self._mailbox.fetch(entry)
         if raw is None:
             return
-        if opened and _is_receipt(raw, self._ours_to_theirs.their_her_id):
-            says = {FROM_HER_ID: str(self._ours_to_theirs.their_her_id)}  # so says who laid it there
+        mail = None if opened else read_mail.read(raw, MailBounds(max_bytes=self._settings.max_inbound))
+        if opened and _is_receipt(raw, self._their_her_id):
+            says = {FROM_HER_ID: str(self._their_her_id)}  # so says who laid it there
             self._waiting.append(replace(_inbound(entry, raw), content_type=TEXT_XML, properties=says))
-        elif not opened and self._may_be_an_answer(raw):
-            self._waiting.append(_inbound(entry, raw))
+        elif isinstance(mail, Mail) and self._may_be_an_answer(mail):
+            self._waiting.append(replace(_inbound(entry, raw), mail=mail))
         else:
             self._mailbox.leave(entry)
 
@@ -214,11 +215,13 @@ class EdiTransport:
         place = self._settings.mailbox
         return place is not None and place.kind is MailboxKind.FOLDER
 
-    def _may_be_an_answer(self, raw: bytes) -> bool:
-        mail = read_mail.read(raw, MailBounds(max_bytes=self._settings.max_inbound))
-        if isinstance(mail, NotEbxml):
-            return False
-        return is_between(answers.classify(mail, self._ours_to_theirs), self._ours_to_theirs)
+    def _may_be_an_answer(self, mail: Mail) -> bool:
+        """Tell whether a mail says that it is from the receiver to us, or names a mail of ours; nothing is believed."""
+        answer = answers.classify(mail, None)
+        if isinstance(answer, PayloadMessage | Acknowledgment | MessageError):
+            named = (answer.header.from_her_id, answer.header.to_her_id)
+            return named == (self._their_her_id, self._own_her_id)
+        return bool(getattr(answer, "message_ids", ()))
 
 
 def _stopped() -> BusUnreachable:
@@ -226,14 +229,6 @@ def _stopped() -> BusUnreachable:
         Text("The mailbox was not looked at yet when the run was told to stop, or its time was up."),
         where="edi.mailbox",
     )
-
-
-def is_between(answer: Answer, parties: Correspondence) -> bool:
-    """Tell whether a mail says that it is from the receiver to us, or names a mail of ours; believed is nothing yet."""
-    if isinstance(answer, PayloadMessage | Acknowledgment | MessageError):
-        named = (answer.header.from_her_id, answer.header.to_her_id)
-        return named == (parties.their_her_id, parties.own_her_id)
-    return bool(getattr(answer, "message_ids", ()))
 
 
 def _is_receipt(document: bytes, their_her_id: int) -> bool:
@@ -245,8 +240,8 @@ def _is_receipt(document: bytes, their_her_id: int) -> bool:
     return answer.original_type in set(MessageType) or their_her_id in answer.sender_her_ids
 
 
-def _inbound(entry: MailEntry, raw: bytes, *, readable: bool = True, too_large: bool = False) -> Inbound:
-    return Inbound(
+def _inbound(entry: MailEntry, raw: bytes, *, readable: bool = True, too_large: bool = False) -> InboundMail:
+    return InboundMail(
         token=entry,
         source=Source.RECEIPTS,
         message_id=entry.key,

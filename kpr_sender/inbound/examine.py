@@ -20,7 +20,7 @@ from kpr_sender.cms import certificates
 from kpr_sender.cms.certificates import CertificateUse, named, owner
 from kpr_sender.cms.port import CannotOpen, Decrypter, NotForUs, ProtectionRefused, SignatureRefused
 from kpr_sender.cms.read import OpenedMessage, Policy, open_sealed
-from kpr_sender.ebxml.answers import PayloadMessage
+from kpr_sender.ebxml.answers import Answer, PayloadMessage
 from kpr_sender.errors import AccessRefused, KeyUnavailable
 from kpr_sender.inbound.mails import MailReader, looks_like_mail
 from kpr_sender.journal.port import Journal
@@ -101,13 +101,17 @@ class Examiner:
     xml_signed: bool = False
     her_id: int = 0
 
-    def examine(self, inbound: Inbound) -> Examined:
+    def examine(self, inbound: Inbound, message: PayloadMessage | None = None) -> Examined:
         """Take a message as far as it can be taken.
+
+        Args:
+            inbound: The message.
+            message: What it is as a mail, where that was read already.
 
         Raises:
             KeyUnavailable: Our key's token is away: an outage of ours, which says nothing about the message.
         """
-        found = self._examined(inbound)
+        found = self._examined(inbound, message)
         # An algorithm's number or a list of HER-ids is as long as its sender likes.
         problem, remark = (redact_text(text, MAX_FOREIGN) for text in (found.problem, found.remark))
         return replace(found, problem=problem, remark=remark)
@@ -117,9 +121,9 @@ class Examiner:
         """What reads a message that came by mail."""
         return MailReader(self.her_id, self.sender, self.decrypters, self.policy)
 
-    def _examined(self, inbound: Inbound) -> Examined:
+    def _examined(self, inbound: Inbound, message: PayloadMessage | None) -> Examined:
         if looks_like_mail(inbound.body):
-            return self._mail(inbound)
+            return self._mail(inbound, message or self.mails.read(inbound.body))
         if safe_xml.looks_like_xml(inbound.body):
             return self._receipt(inbound, inbound.body, sealed_by=None)
         try:
@@ -130,9 +134,8 @@ class Examiner:
             return self._unopened(inbound, error)
         return self._receipt(inbound, opened.content, sealed_by=opened.signer)
 
-    def _mail(self, inbound: Inbound) -> Examined:
+    def _mail(self, inbound: Inbound, message: Answer) -> Examined:
         """Take a receipt in its own ebXML message: signed outside, round what is sealed for us."""
-        message = self.mails.read(inbound.body)
         if not isinstance(message, PayloadMessage):
             return Examined(None, Text("it is no message with a receipt in it"))
         header, signer = message.header, message.assurance.certificate

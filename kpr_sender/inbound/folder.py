@@ -1,18 +1,15 @@
 """Receipts from a folder: another message server reads our queue, and lays down there what it takes for us.
 
-The rules:
+The rules, beside those of ``laid_files``:
 
-1. Only regular files, read through no link, at most ``bus.max_inbound`` bytes each, and so many in a run.
-2. Only when unchanged for 5 seconds: a server may still be writing. Hidden files and ``.part`` or ``.tmp`` never.
-3. Moved only after what it says is durable: into ``done``; into ``unverified``, where it is evaluated again on each
+1. At most ``bus.max_inbound`` bytes each, and so many in a run.
+2. Moved only after what it says is durable: into ``done``; into ``unverified``, where it is evaluated again on each
    run; or into ``not-ours``. Killed in between, the next run finds a duplicate.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -21,35 +18,23 @@ from pathlib import Path
 from typing import Any, Final
 
 from kpr_sender.bus.port import Inbound, Source
-from kpr_sender.durable import free_in
 from kpr_sender.errors import ConfigInvalid, InputMissing
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.inbound.receipt import Evaluation, Handling, ReceiptHandler
 from kpr_sender.inbound.receipt_file import as_inbound, unwrapped
-from kpr_sender.regular_file import NotRegular, open_regular
+from kpr_sender.laid_files import LaidFile, Unchanged, content_of, laid_files, move_into
 from kpr_sender.texts import Text
 
 DONE: Final = "done"
 UNVERIFIED: Final = "unverified"
 NOT_OURS: Final = "not-ours"
 
-_UNCHANGED_SECONDS: Final = 5.0
 _MOST_FILES: Final = 500
 """Of each folder in one run."""
-_UNFINISHED: Final = (".part", ".tmp")
 _KEY: Final = "bus.receipts_inbox"
 _NOTHING: Final = Evaluation(
     Handling.HOLD, problem=Text("it is no sealed message (CMS), no XML and no error message (JSON)")
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _FoundFile:
-    """A file as it was found; equal to itself as long as it is unchanged."""
-
-    path: Path
-    size: int
-    mtime_ns: int
 
 
 @dataclass(slots=True)
@@ -72,8 +57,11 @@ class ReceiptsFolder:
     max_bytes: int
     observe: Observer
     _left: int = _MOST_FILES
-    _seen: dict[_FoundFile, float] = field(default_factory=dict)
     _named: set[Path] = field(default_factory=set)
+    _unchanged: Unchanged = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._unchanged = Unchanged(self.now, self.monotonic)
 
     def take(self) -> None:
         """Take what is complete, the oldest first.
@@ -84,7 +72,7 @@ class ReceiptsFolder:
             KprError: What ``ReceiptHandler.evaluate`` raises; the file stays.
         """
         found = sorted(files_in(self.path), key=lambda file: file.mtime_ns)
-        self._seen = {file: self._seen.get(file, self.monotonic()) for file in found}
+        self._unchanged.see(found)
         unreadable: InputMissing | None = None
         for file in found:
             if not self._left:
@@ -117,7 +105,7 @@ class ReceiptsFolder:
                 if inbound is not None and self.handler().evaluate(inbound).handling is Handling.SETTLE:
                     self._move(file.path, DONE)
 
-    def _take(self, file: _FoundFile, content: bytes) -> None:
+    def _take(self, file: LaidFile, content: bytes) -> None:
         inbound = self._inbound(content)
         found = _NOTHING if inbound is None else self.handler().evaluate(inbound)
         if found.handling is Handling.SETTLE:
@@ -138,17 +126,12 @@ class ReceiptsFolder:
         body = unwrapped(content)
         return None if body is None else as_inbound(body, self.handler().receiver_her_id)
 
-    def _is_complete(self, file: _FoundFile) -> bool:
-        """Whether it is unchanged for 5 seconds, by its own time or as seen by this run.
-
-        The first does for runs that do not wait, the second where the clock of a file server is off.
-        """
-        age = self.now().timestamp() - file.mtime_ns / 1e9
-        if age < -_UNCHANGED_SECONDS:
+    def _is_complete(self, file: LaidFile) -> bool:
+        if self._unchanged.is_ahead(file):
             self._warn(file.path, Text("its time lies in the future, so that only a run that waits takes it"))
-        return age >= _UNCHANGED_SECONDS or self.monotonic() - self._seen[file] >= _UNCHANGED_SECONDS
+        return self._unchanged.is_complete(file)
 
-    def _is_small(self, file: _FoundFile) -> bool:
+    def _is_small(self, file: LaidFile) -> bool:
         if file.size > self.max_bytes:
             self._warn(
                 file.path,
@@ -158,31 +141,22 @@ class ReceiptsFolder:
             )
         return file.size <= self.max_bytes
 
-    def _content(self, file: _FoundFile) -> bytes | None:
+    def _content(self, file: LaidFile) -> bytes | None:
         """Return a file's bytes; None where it is not any more what it was when it was found.
 
         Raises:
             InputMissing: It cannot be read.
         """
         try:
-            with open_regular(file.path, follow=False) as opened:
-                content = opened.read(file.size + 1)
-                after = os.fstat(opened.fileno())
-        except (FileNotFoundError, NotRegular):
-            return None
+            return content_of(file)
         except OSError as error:
             raise _unusable(file.path, error) from None
-        same = (after.st_size, after.st_mtime_ns) == (file.size, file.mtime_ns)
-        return content if same and len(content) == file.size else None
 
     def _move(self, path: Path, where: str) -> None:
         """Move a file, over no other; what it says is durable already."""
         folder = self.path / where
         try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-            if not stat.S_ISDIR(folder.lstat().st_mode):
-                raise NotADirectoryError(0, Text("It is no folder"))
-            path.rename(free_in(folder, path.name))
+            move_into(folder, path)
         except OSError as error:
             text = Text(
                 "The folder of our receipts cannot take the file, whose content is safe in the journal: {reason}.",
@@ -196,7 +170,7 @@ class ReceiptsFolder:
             self.observe(Event(EventKind.WARNING, Text("{path}: {why}.", path=path, why=why)))
 
 
-def files_in(folder: Path, *, missing_ok: bool = False) -> Iterator[_FoundFile]:
+def files_in(folder: Path, *, missing_ok: bool = False) -> Iterator[LaidFile]:
     """Yield the files of a folder that may be taken.
 
     Args:
@@ -208,13 +182,7 @@ def files_in(folder: Path, *, missing_ok: bool = False) -> Iterator[_FoundFile]:
         InputMissing: It cannot be read.
     """
     try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or entry.name.endswith(_UNFINISHED):
-                    continue
-                if entry.is_file(follow_symlinks=False):
-                    found = entry.stat(follow_symlinks=False)
-                    yield _FoundFile(Path(entry.path), found.st_size, found.st_mtime_ns)
+        yield from laid_files(folder)
     except (FileNotFoundError, NotADirectoryError):
         if not missing_ok:
             raise ConfigInvalid(

@@ -20,7 +20,7 @@ from kpr_sender.ebxml.answers import Answer, Correspondence, PayloadMessage
 from kpr_sender.ebxml.canonical import MAX_BYTES
 from kpr_sender.ebxml.content import open_payload
 from kpr_sender.ebxml.envelope import SignedReference
-from kpr_sender.ebxml.read_mail import NotEbxml
+from kpr_sender.ebxml.read_mail import Mail, NotEbxml
 from kpr_sender.ebxml.reports import Other
 from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.registry.latest import LatestCounterpart
@@ -75,15 +75,20 @@ class MailReader:
     decrypters: Sequence[Decrypter]
     policy: Policy
 
-    def read(self, raw: bytes) -> Answer:
-        """Say what a mail is, and how far it is verified; ask the register once more where no certificate fits."""
-        mail = read_mail.read(raw)
-        if isinstance(mail, NotEbxml):
-            return Other(mail.reason)
-        answer = self._classified(mail)
+    def read(self, raw: bytes, mail: Mail | None = None) -> Answer:
+        """Say what a mail is, and how far it is verified; ask the register once more where no certificate fits.
+
+        Args:
+            raw: The mail.
+            mail: What was read of it already.
+        """
+        found = mail or read_mail.read(raw)
+        if isinstance(found, NotEbxml):
+            return Other(found.reason)
+        answer = self._classified(found)
         assurance = getattr(answer, "assurance", None)
         if assurance is not None and not assurance.is_verified and self.sender.ask_again():
-            return self._classified(mail)
+            return self._classified(found)
         return answer
 
     def content(self, message: PayloadMessage) -> bytes:
@@ -98,6 +103,6 @@ class MailReader:
         signers = self.sender.current.signing
         return open_payload(message.payload, decrypters=self.decrypters, signers=signers, policy=self.policy)
 
-    def _classified(self, mail: read_mail.Mail) -> Answer:
+    def _classified(self, mail: Mail) -> Answer:
         certificates = self.sender.current.signing
         return answers.classify(mail, Correspondence(self.her_id, self.sender.her_id, certificates))

@@ -20,6 +20,7 @@ from typing import Final
 from kpr_sender.bus.port import Inbound, Source
 from kpr_sender.cms.certificates import named
 from kpr_sender.ebxml.answers import PayloadMessage
+from kpr_sender.edi.port import InboundMail
 from kpr_sender.errors import UsageError
 from kpr_sender.events import Event, EventKind, Observer
 from kpr_sender.fault_points import FaultPoint, reached
@@ -136,20 +137,23 @@ class ReceiptHandler:
         return self._evaluate_receipt(inbound, by_hand=by_hand)
 
     def _evaluate_mail(self, inbound: Inbound, *, by_hand: bool) -> Evaluation:
-        answer = self.examiner.mails.read(inbound.body)
+        mail = inbound.mail if isinstance(inbound, InboundMail) else None
+        answer = self.examiner.mails.read(inbound.body, mail)
         if not isinstance(answer, PayloadMessage):
             shipment, new, problem = self.signals.record(answer, inbound.body)
             if shipment is None:
                 return Evaluation(Handling.HOLD, (), problem)
             return Evaluation(Handling.SETTLE, (shipment.msg_id,), new=new)
-        found = self._evaluate_receipt(inbound, by_hand=by_hand)
+        found = self._evaluate_receipt(inbound, by_hand=by_hand, message=answer)
         believed = found.handling is Handling.SETTLE and not found.problem and answer.assurance.is_verified
         if believed and not by_hand and self.acknowledge is not None and not self.acknowledge(answer):
             return replace(found, handling=Handling.HOLD)  # it comes again, and is acknowledged then
         return found
 
-    def _evaluate_receipt(self, inbound: Inbound, *, by_hand: bool) -> Evaluation:
-        found = self.examiner.examine(inbound)
+    def _evaluate_receipt(
+        self, inbound: Inbound, *, by_hand: bool, message: PayloadMessage | None = None
+    ) -> Evaluation:
+        found = self.examiner.examine(inbound, message)
         shipment = found.shipment
         # Not for each message of others: a look must get past a thousand of them in its time.
         claims = shipment is not None or self.examiner.names_receiver(inbound)

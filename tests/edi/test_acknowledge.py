@@ -16,7 +16,7 @@ from kpr_sender.ebxml.envelope import SignedReference
 from kpr_sender.ebxml.mail import MailAddresses
 from kpr_sender.ebxml.read_mail import NotEbxml, read
 from kpr_sender.ebxml.signature import SHA256_DIGEST
-from kpr_sender.edi.acknowledge import Acknowledger
+from kpr_sender.edi.acknowledge import Acknowledger, Acknowledging
 from kpr_sender.edi.port import OutgoingMail
 from kpr_sender.errors import BusUnreachable, JournalUnwritable
 from kpr_sender.events import Event
@@ -48,8 +48,7 @@ class _Scene:
     def acknowledger(self) -> Acknowledger:
         """A new one, as in another run."""
         return Acknowledger(
-            (OURS, THEIRS),
-            lambda: ADDRESSES,
+            Acknowledging(OURS, THEIRS, ADDRESSES),
             lambda: key_pair(Kind.SIGNER),
             self.document,
             self._submit,

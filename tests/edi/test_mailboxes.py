@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -94,6 +95,26 @@ def _local(tmp_path: Path, kind: MailboxKind) -> tuple[EdiSettings, Callable[[st
         lay(folder / part / f"{name}{flags}", content)
 
     return settings, put
+
+
+def test_a_file_is_found_by_its_name_and_only_as_it_was_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of thousands is listed once in a look, not once more for each mail."""
+    settings, put = _local(tmp_path, MailboxKind.FOLDER)
+    for number in range(3):
+        put(f"{number}", answer(number))
+    box = mailbox(settings)
+    first, changed, gone = box.look().entries
+    put("1", answer(1) + b"more")
+    (tmp_path / "mail" / "2.eml").unlink()
+    with monkeypatch.context() as patched:
+        patched.delattr(os, "listdir")
+        patched.delattr(os, "scandir")
+        assert box.fetch(first) == answer(0)
+        assert (box.fetch(changed), box.take(changed), box.fetch(gone), box.take(gone)) == (None, False, None, False)
+        assert box.take(first)
+    assert set(places(tmp_path / "mail")) == {"1.eml", "done/0.eml"}
 
 
 @pytest.mark.parametrize("kind", [MailboxKind.MAILDIR, MailboxKind.FOLDER])

@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kpr_sender.checking import run_checks
 from kpr_sender.client import Client
+from kpr_sender.ebxml import read_mail, signature
 from kpr_sender.errors import ConfigInvalid, InDoubt, InputRefused, KprError, Overdue, UsageError
 from kpr_sender.events import Event, EventKind
 from kpr_sender.model import MessageType, Shipment, Submission, Transport
@@ -265,3 +267,28 @@ def test_xml_in_a_mailbox_that_others_read_is_nothing_to_us(kommune: Municipalit
         assert client.wait(timeout=1).exit_code == 80
         assert client.receipts() == ()
     assert _mails(kommune) == [_opened(shipment)]
+
+
+def test_each_mail_is_read_and_verified_once(
+    kommune: Municipality, box: EdiSandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bytes] = []
+    verified: list[bytes] = []
+    reads, verifies = read_mail.read, signature.verify
+
+    def counted(raw: bytes, *bounds: read_mail.MailBounds) -> read_mail.Mail | read_mail.NotEbxml:
+        read.append(raw)
+        return reads(raw, *bounds)
+
+    def counted_verify(xml: bytes, **given: Any) -> signature.VerifiedEnvelope:
+        verified.append(xml)
+        return verifies(xml, **given)
+
+    monkeypatch.setattr(read_mail, "read", counted)
+    monkeypatch.setattr(signature, "verify", counted_verify)
+    with Client(by_mail(kommune, box)) as client:
+        client.submit()
+        assert client.wait(timeout=20).exit_code == 0
+    came = [raw for raw in read if b"ebXML" in raw]
+    assert len(came) == len(set(came)) == 4, "two acknowledgements, two receipts"
+    assert len(verified) == len(set(verified)) == 4
