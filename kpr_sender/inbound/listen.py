@@ -249,6 +249,9 @@ class Listener:
                     self.closing.wait(min(due, left, _LOOK_SECONDS))
                 else:
                     more = self._listen(wait, submission, left)
+                    # What outlasted the wait was its last look: another one would take connect_timeout once more.
+                    if wait.no_register or wait.unreachable:
+                        more &= self.monotonic() <= end + _QUIET_SECONDS
                 # Also after a look that found nothing: a receipt may have come from a file or a vendor's own listener.
                 # Not after each message of others: a look must get past a thousand of them in its time.
                 if wait.look is None or not wait.look.foreign:

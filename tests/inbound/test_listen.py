@@ -146,6 +146,27 @@ def test_the_last_look_decides(
         assert "the 0. last" in report.text(), "as it is at the end, not as it was noted first"
 
 
+class Hangs(MemoryBus):
+    """Takes connections and says nothing: each attempt takes all of ``connect_timeout``, whatever time a look has."""
+
+    def __init__(self, clock: FakeTime) -> None:
+        super().__init__()
+        self.clock = clock
+
+    def receive(self, timeout: float, sources: Collection[Source] = frozenset(Source)) -> Inbound | None:
+        self.clock.at += 10
+        raise BusUnreachable(Text("No answer in time."))
+
+
+@pytest.mark.parametrize(("timeout", "ends"), [(0, 10), (8, 10), (12, 20), (75, 80)])
+def test_a_bus_that_hangs_outlasts_a_wait_by_one_attempt_at_most(
+    new_client: NewClient, silent_bus: MemoryBus, clock: FakeTime, timeout: float, ends: float
+) -> None:
+    new_client(silent_bus).submit()
+    assert new_client(Hangs(clock)).wait(timeout=timeout).exit_code == 69
+    assert clock.at == ends
+
+
 def test_receipts_that_come_after_an_outage_are_taken_within_the_same_wait(
     new_client: NewClient, silent_bus: MemoryBus, fhi: Fhi, clock: FakeTime
 ) -> None:
