@@ -34,10 +34,11 @@ from kpr_sender.registry.latest import LatestCounterpart
 from kpr_sender.states import awaits_answer
 from kpr_sender.texts import Text, quoted, said
 from kpr_sender.trust.port import Trust
+from kpr_sender.wording import all_of
 
 _SIGNER: Final = Text("its signing certificate")
 _NO_SIGNATURE: Final = Text("it is not sealed, and has no XML signature by a certificate that we hold for its sender")
-_AND: Final = " and "  # between numbers: with signs alone between them some in a row look like a national id
+_MOST_NAMED: Final = 20  # senders: anybody can write a million into a receipt
 _XML_SIGNATURE: Final = "http://www.w3.org/2000/09/xmldsig#"
 _ISSUE_DATE_TOLERANCE: Final = timedelta(days=1)  # what IssueDate may differ by: many write it without a zone
 
@@ -201,7 +202,7 @@ class Examiner:
         # Cleaning all of them takes its time: not for what anybody sends.
         if answer.errors_left and (not problem or only_sender):
             answer = apprec.parse(signed, most_errors=apprec.MOST_ERRORS_VERIFIED)
-            found = replace(found, remark="; ".join(filter(None, (found.remark, _errors_left(answer)))))
+            found = replace(found, remark=quoted(found.remark, _errors_left(answer)))
         return replace(found, apprec=answer, problem=problem, only_sender=only_sender)
 
     def _unopened(self, inbound: Inbound, error: Exception) -> Examined:
@@ -209,7 +210,7 @@ class Examiner:
 
         What claims to answer a message of another journal is another journal's, whoever signed it.
         """
-        problem, claims = str(error), self.names_receiver(inbound)
+        problem, claims = said(error), self.names_receiver(inbound)
         if isinstance(error, SignatureRefused) and error.claimed:
             with suppress(MessageRefused):
                 answer = apprec.parse(error.claimed)
@@ -275,7 +276,7 @@ class Examiner:
             organisation = self.sender.current.organisation_number or None
             self.trust.require(signer, at=self.now(), name=_SIGNER, organisation=organisation)
         except AccessRefused as error:
-            return f"{error.where}: {error.what.rstrip('.')}"
+            return Text("{where}: {what:bare}", where=error.where, what=error.what)
         return ""
 
     def _sender_problem(self, shipment: Shipment, answer: AppRec) -> str:
@@ -284,15 +285,15 @@ class Examiner:
         if shipment.receiver_her_id in named or (self.level1_her_id in named and self.level1_her_id is not None):
             return ""
         if not named:
-            numbers = _AND.join(dict.fromkeys(answer.sender_organisations))
-            if numbers:
+            if answer.sender_organisations:
+                numbers = _numbers(answer.sender_organisations)
                 return Text(
                     "its sender has no HER-id, only organisation number {numbers}, so that it does not say that it "
                     "comes from whom we sent to",
                     numbers=numbers,
                 )
             return Text("its sender has no HER-id, so that it does not say that it comes from whom we sent to")
-        found = _AND.join(map(str, dict.fromkeys(named)))
+        found = _numbers(named)
         return Text(
             "it comes from another HER-id than that of whom we sent to: {found}, not {receiver}",
             found=found,
@@ -354,6 +355,11 @@ def _errors_left(answer: AppRec) -> str:
         errors=read + answer.errors_left,
         read=read,
     )
+
+
+def _numbers(found: Iterable[int | str]) -> str:
+    """Return numbers with a word between them: with signs alone some in a row look like a national id."""
+    return all_of(map(str, list(dict.fromkeys(found))[:_MOST_NAMED]))
 
 
 def _type_problem(shipment: Shipment, answer: AppRec) -> str:

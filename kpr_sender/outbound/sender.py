@@ -18,6 +18,7 @@ from kpr_sender.model import Shipment, Submission
 from kpr_sender.report import replacement_of
 from kpr_sender.states import SENT_AGAIN, Cause, may_be_published, open_decisions
 from kpr_sender.texts import Text, paragraph
+from kpr_sender.wording import all_of
 
 _KEY: Final = "sender.service_her_id"
 
@@ -55,7 +56,7 @@ def require_same_sender(journal: JournalView, known: Submission, her_id: int) ->
         refused = len(others) == len(known.shipments)
     if not refused:
         return
-    earlier = " and ".join(str(one) for one in sorted({was[one.msg_id] for one in others}))
+    earlier = all_of(str(one) for one in sorted({was[one.msg_id] for one in others}))
     raise AlreadySubmitted(
         Text(
             "These very files are submission {submission_id} of {created_at} UTC, from HER-id {earlier}, where "

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import click
 import pytest
 
-from kpr_sender.bus.port import Outcome, Reach, Verdict
+from kpr_sender.bus.port import Outbound, Outcome, Reach, Verdict
 from kpr_sender.cli.language import localized
 from kpr_sender.cli.main import cli, run
+from kpr_sender.client import Client
+from kpr_sender.cms.write import seal
 from kpr_sender.errors import BusUnreachable, InDoubt
 from kpr_sender.model import Language
 from kpr_sender.render.language import speaking
@@ -128,3 +131,49 @@ def test_no_screen_of_the_person_on_duty_has_english_words(tmp_path: Path, monke
     ):
         see(*arguments.split())
     assert {name: lines for name, screen in screens.items() if (lines := _english(screen))} == {}
+
+
+def _altered(fhi: Fhi, message: Outbound, old: bytes, new: bytes) -> bytes:
+    xml = fhi.apprec(message)
+    assert old in xml
+    return fhi.sealed(xml.replace(old, new))
+
+
+def _damaged(fhi: Fhi, message: Outbound) -> bytes:
+    sealed = bytearray(fhi.sealed(fhi.apprec(message)))
+    sealed[-40] ^= 1
+    return bytes(sealed)
+
+
+def _for_another(fhi: Fhi, message: Outbound) -> bytes:
+    xml, recipient = fhi.apprec(message), fhi.pki.certificate("fhi-encryption")
+    return b"".join(map(bytes, seal([xml], len(xml), signer=fhi.key("fhi-signing"), recipient=recipient)))
+
+
+_DISBELIEVED: Final[Mapping[str, Callable[[Fhi, Outbound], bytes]]] = {
+    "another signer": lambda fhi, one: fhi.sealed(fhi.apprec(one), signed_by=fhi.key("kommune-signing")),
+    "damaged": _damaged,
+    "for another": _for_another,
+    "no AppRec": lambda fhi, one: fhi.sealed(b"<Noe/>"),
+    "not sealed": lambda fhi, one: fhi.apprec(one),
+    "unknown status": lambda fhi, one: _altered(fhi, one, b'Status V="1"', b'Status V="9"'),
+    "another type": lambda fhi, one: _altered(fhi, one, b"KPR_IPL", b"KPR_IDE"),
+    "another HER-id": lambda fhi, one: _altered(fhi, one, b"171479", b"171480"),
+    "nothing": lambda fhi, one: b"",
+}
+
+
+@pytest.mark.parametrize("later", [timedelta(), timedelta(days=40_000)], ids=["now", "expired"])
+@pytest.mark.parametrize("name", _DISBELIEVED)
+def test_why_an_answer_is_not_verified_is_said_in_norwegian(tmp_path: Path, name: str, later: timedelta) -> None:
+    kommune, bus = municipality(tmp_path), MemoryBus()
+    fhi, desk = Fhi(kommune.pki), Desk(kommune, bus, [])
+    first, _ = desk.sent(ACCEPTED, ACCEPTED)
+    with Client(kommune.configure(), bus=bus, now=lambda: datetime.now(UTC) + later) as client:
+        client.handle(fhi.inbound(bus.taken[0], _DISBELIEVED[name](fhi, bus.taken[0])))
+    screens = {
+        command: desk.command("--lang", "nb", *command.split()).out
+        for command in ("status", "receipts", f"resolve {first.msg_id}")
+    }
+    assert all("IKKE VERIFISERT" in screen for screen in screens.values())
+    assert {command: lines for command, screen in screens.items() if (lines := _english(screen))} == {}

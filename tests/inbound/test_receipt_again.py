@@ -419,7 +419,9 @@ def test_stored_answers_keep_nothing_from_being_sent_where_they_cannot_be_evalua
 
 def test_a_text_that_a_stranger_makes_long_is_cut(client: Client, silent_bus: MemoryBus, fhi: Fhi) -> None:
     message = silent_bus.published[0]
-    many = b"".join(b'<AdditionalId><Id>%d</Id><Type V="HER"/></AdditionalId>' % number for number in range(100, 400))
+    many = b"".join(
+        b'<AdditionalId><Id>%d</Id><Type V="HER"/></AdditionalId>' % number for number in range(10**8, 10**8 + 300)
+    )
     plain = _without_sender(fhi, message, _level2(message)).replace(b"</Inst>", many + b"</Inst>", 1)
     silent_bus.put(fhi.inbound(message, fhi.sealed(plain)))
 
