@@ -26,8 +26,8 @@ _PLACES: Final = {
         *(Text("OPTIONS"), Text("TEXT"), Text("TYPE"), Text("VALUE"), Text("WHERE"), Text("YEAR")),
     )
 }
-"""What stands in a command's line for what a person types, ours and click's; HER-ID, ID, MSGID, N, PORT and URL are the same
-in both, as are the two messages' names."""
+"""What stands in a command's line for what a person types, ours and click's; HER-ID, ID, MSGID, N, PORT and URL are the
+same in both, as are the two messages' names."""
 _PLACE: Final = re.compile(r"INTEGER RANGE|[A-Z]+")
 
 
