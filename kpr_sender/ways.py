@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from datetime import datetime
+from typing import TYPE_CHECKING
 
 from kpr_sender.bus.port import Bus, Source, own_queues
 from kpr_sender.errors import ConfigInvalid
 from kpr_sender.events import Observer
 from kpr_sender.inbound.look_memory import LookMemory
 from kpr_sender.logins import Attempt, Login
-from kpr_sender.model import Submission, Transport
+from kpr_sender.model import Transport
 from kpr_sender.settings.edi import UNUSED_HOST, EdiSettings
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
     from kpr_sender.journal.session import Closing
     from kpr_sender.outbound.sealing import Sealing
     from kpr_sender.registry.port import Counterpart
-
-
-_ASKED_FOR_AGAIN: Final = timedelta(days=4)
 
 
 def edi_of(settings: Settings) -> EdiSettings:
@@ -72,16 +69,6 @@ def sealing_of(settings: Settings, now: Callable[[], datetime]) -> Sealing:
     from kpr_sender.outbound.sealing import QueueSealing
 
     return QueueSealing(settings)
-
-
-def may_be_unacknowledged(submission: Submission, now: datetime) -> bool:
-    """Tell whether the mail of a receipt may still lie in our mailbox, because a run was killed before it was taken.
-
-    KPR sends a receipt again for some days where no acknowledgement comes (HIS 1037 5.2).
-    """
-    receipts = (receipt for shipment in submission.shipments for receipt in shipment.receipts if receipt.verified)
-    newest = max((receipt.received_at for receipt in receipts), default=None)
-    return submission.transport is Transport.EDI and newest is not None and now - newest < _ASKED_FOR_AGAIN
 
 
 def memory_of(settings: Settings, document: Document) -> LookMemory:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import statistics
+from collections.abc import Iterator
 from typing import Final
 
 from tests.helpers.repository import ROOT
@@ -49,3 +51,45 @@ def test_the_tests_mirror_the_tree() -> None:
         if not any(subject == one.stem or subject.startswith(f"{one.stem}_") for one in room.glob("[a-z]*.py")):
             strangers.append(str(path.relative_to(ROOT)))
     assert strangers == []
+
+
+_CALLED_BY_OTHERS: Final = {
+    *("connect_tcp", "get_extra_info"),  # httpcore
+    *("format_commands", "format_epilog"),  # click
+    "get_root",  # signxml
+    *("handleError", "writable"),  # the standard library's logging and io
+    *("_create_IMAP4", "_set_read_timeout", "_create_socket"),  # imapclient and poplib
+    "armed",  # of fault_points, which are there for the proofs
+}
+
+
+def _used(tree: ast.AST) -> Iterator[str]:
+    """Yield the names that code uses: called, handed on, imported, or written as one word of a text."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.alias(name=name):
+                yield name.rpartition(".")[2]
+            case ast.Constant(value=str(name)) if name.isidentifier():
+                yield name
+            case _:
+                pass
+
+
+def test_what_the_product_defines_it_uses() -> None:
+    """A function that tests alone call is no behaviour of the product's. The sandbox is theirs, too."""
+    product = [path for path in (ROOT / "kpr_sender").rglob("*.py") if "sandbox" not in path.parts]
+    beside = [path for room in ("docs", "tools", "kpr_sender/sandbox") for path in (ROOT / room).rglob("*.py")]
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in [*product, *beside]}
+    used = {name for tree in trees.values() for name in _used(tree)} | _CALLED_BY_OTHERS
+    for page in [*(ROOT / "kpr_sender").rglob("*.html"), ROOT / "docs/public-api.txt"]:
+        used |= set(re.findall(r"\w+", page.read_text(encoding="utf-8")))
+    unused = [
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in product
+        for node in ast.walk(trees[path])
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        and node.name not in used
+        and not node.name.startswith("__")
+        and not any(".command(" in ast.unparse(decorator) for decorator in node.decorator_list)
+    ]
+    assert unused == []
