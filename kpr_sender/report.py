@@ -87,7 +87,7 @@ class NextLook:
 
     Attributes:
         at: From when on.
-        others: How many messages of others lay there at the last look.
+        others: How many messages lay there at the last look that are others', or that cannot be verified.
         text: The same in a sentence.
     """
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from kpr_sender.bus.port import QUEUE_NAMES, Bus, Inbound, Source
+from kpr_sender.bus.port import Bus, Inbound, Source
 from kpr_sender.errors import (
     AccessRefused,
     BusUnreachable,
@@ -38,7 +38,7 @@ from kpr_sender.inbound.receipt import Evaluation, Handling, ReceiptHandler
 from kpr_sender.journal.port import Journal
 from kpr_sender.model import Submission, rfc3339
 from kpr_sender.states import ShipmentState
-from kpr_sender.texts import Text, paragraph, quoted
+from kpr_sender.texts import Text, paragraph
 
 _LOOK_SECONDS: Final = 5.0
 """How soon a wait ends after ``closing`` is set. The links stay attached all the while: no polling of the broker."""
@@ -198,7 +198,7 @@ class Listener:
                         "One look more might be the last but one that the bus allows ({limit} are assumed).",
                         limit=ASSUMED_LIMIT,
                     ),
-                    self._told(not_due),
+                    self.memory().left_alone(not_due),
                 ),
                 next_step=Text(
                     "Have the queue read by the system that these messages are for, then run kpr-send wait "
@@ -351,19 +351,21 @@ class Listener:
     def _handle(self, inbound: Inbound, look: _Look) -> None:
         before = look.before[inbound.source]
         seen = self.memory().seen(inbound)
+        doubted = False
         with self.section:
             try:
                 found = self._evaluated(inbound, max(before.takes.get(seen.key, 0), inbound.deliveries))
             except RegistryUnreachable as error:
-                look.no_register, found = error, Evaluation(Handling.HOLD)
+                look.no_register, found, doubted = error, Evaluation(Handling.HOLD), True
             if found.handling is Handling.SETTLE:
                 reached(FaultPoint.BEFORE_SETTLE)
                 look.late |= not self.bus.settle(inbound)
                 reached(FaultPoint.AFTER_SETTLE)
                 return
             self.bus.hold(inbound)
+        seen = replace(seen, answer=found.answers_another, doubted=doubted or bool(found.msg_ids))
         seen_there = look.seen[inbound.source]
-        seen_there.append(replace(seen, answer=found.answers_another))
+        seen_there.append(seen)
         if look.ends_at is None:
             look.ends_at = self.monotonic() + _LONGEST_LOOK
         if len(seen_there) == 1:
@@ -385,13 +387,14 @@ class Listener:
 
     def _end(self, look: _Look, failed: BusUnreachable | None = None) -> None:
         """Remember what a look found, and leave the queues where it found something of others."""
-        if look.foreign and look.no_register is None:
+        others = sum(not one.doubted for found in look.seen.values() for one in found)
+        if others and look.no_register is None:
             text = Text(
                 "{count} message on the queue belongs to others; it is given back untouched.",
                 plural="{count} messages on the queue belong to others; they are given back untouched.",
-                count=look.foreign,
+                count=others,
             )
-            self.observe(Event(EventKind.FOREIGN_HELD, text, details={"held": look.foreign}))
+            self.observe(Event(EventKind.FOREIGN_HELD, text, details={"held": others}))
         complete = (
             failed is None
             and look.no_register is None
@@ -423,7 +426,9 @@ class Listener:
         now = self.now()
         over = [one for one in self.queues if self.memory().looks[one].over]
         if over:
-            note_obstacle(self.journal, submission, QueueShared(paragraph(self._told(over), self.registered_for())))
+            note_obstacle(
+                self.journal, submission, QueueShared(paragraph(self.memory().left_alone(over), self.registered_for()))
+            )
         elif capped:
             note_obstacle(self.journal, submission, ReceiptPending(self._too_many_foreign()))
         elif all(self._due_in(one) > 0 for one in self.queues):
@@ -438,12 +443,4 @@ class Listener:
             "{held_cap} messages that are not ours stand before the receipts, as many as bus.held_cap allows. "
             "Let the system they belong to read its queue, or raise bus.held_cap.",
             held_cap=self.held_cap,
-        )
-
-    def _told(self, queues: Collection[Source]) -> Text:
-        found = (self.memory().looks[queue].text(QUEUE_NAMES[queue]) for queue in queues)
-        return Text(
-            "{found}. They were taken as often as is safe, and are not read any more, so that the bus does not "
-            "drop them.",
-            found=quoted(*found),
         )

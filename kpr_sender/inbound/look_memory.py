@@ -24,10 +24,13 @@ from kpr_sender.journal.port import JournalView
 from kpr_sender.model import Submission, Transport, rfc3339
 from kpr_sender.report import LastLook, NextLook, Report
 from kpr_sender.settings.values import Settings
-from kpr_sender.texts import Text
+from kpr_sender.texts import Text, paragraph, quoted
 
 _SCHEMA: Final = 1
 _KEY_BYTES: Final = 32
+_DECIDE: Final = Text(
+    "What may be FHI's is in kpr-send receipts: once it is verified, accepted or discarded, one look more settles it."
+)
 _MOST_BYTES: Final = 50_000_000  # a million messages of others
 
 
@@ -116,7 +119,17 @@ class LookMemory:
         text = Text(
             "{found}; it is looked at again from {at} on.", found=looks.text(QUEUE_NAMES[first[1]]), at=rfc3339(at)
         )
-        return NextLook(at, looks.others, text)
+        return NextLook(at, looks.others + looks.doubted, text)
+
+    def left_alone(self, queues: Collection[Source]) -> Text:
+        """Return why these queues are not looked at by themselves now."""
+        known = [(self.looks[queue], QUEUE_NAMES[queue]) for queue in queues]
+        told = Text(
+            "{found}. They were taken as often as is safe, and are not read any more, so that the bus does not "
+            "drop them.",
+            found=quoted(*(looks.text(name) for looks, name in known)),
+        )
+        return paragraph(told, _DECIDE if any(looks.doubted for looks, _ in known) else "")
 
     def keep(self, queue: Source, looks: Looks) -> None:
         """Remember of a queue, durably: the new file takes the old one's place at once and complete.
@@ -149,6 +162,7 @@ def _value_of(looks: Looks) -> dict[str, Any]:
         "since": None if looks.since is None else looks.since.isoformat(),
         "others": looks.others,
         "answers": looks.answers,
+        "doubted": looks.doubted,
         "highest": looks.highest,
         "delivered": looks.delivered,
         "takes": dict(looks.takes),
@@ -162,6 +176,7 @@ def _looks_of(value: Mapping[str, Any]) -> Looks:
         since=_time(value["since"]),
         others=int(value["others"]),
         answers=int(value["answers"]),
+        doubted=int(value.get("doubted", 0)),  # an earlier version counted them as others'
         highest=int(value["highest"]),
         delivered=int(value["delivered"]),
     )

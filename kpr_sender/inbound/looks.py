@@ -18,6 +18,7 @@ from kpr_sender.errors import UsageError
 from kpr_sender.journal.admission import require_clean
 from kpr_sender.model import rfc3339
 from kpr_sender.texts import Text
+from kpr_sender.wording import all_of
 
 PAUSES: Final[Mapping[int, timedelta]] = MappingProxyType(
     {1: timedelta(minutes=1), 2: timedelta(minutes=10), 3: timedelta(hours=1), 4: timedelta(hours=24)}
@@ -41,11 +42,13 @@ class Seen:
         key: The keyed hash of its message-id; of its body where it has none.
         deliveries: How often the broker says that it was delivered before; 0 where it does not count.
         answer: Whether it claims to be the receiver's answer to a message that is not ours.
+        doubted: Whether it may be the receiver's answer to us, which cannot be verified or evaluated yet.
     """
 
     key: str
     deliveries: int
     answer: bool = False
+    doubted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +59,11 @@ class Looks:
         takes: How often we took which message of others.
         looked_at: When the last look that found any ended; None where none lie there as far as is known.
         since: When the first look of those found any that still lay there at the last one.
-        others: How many lay there at the last look.
+        others: How many of others lay there at the last look.
         answers: How many of those claim to be the receiver's answers to messages that are not ours.
-        highest: The highest number of takes among those.
-        delivered: The highest number of deliveries among those by the broker's count, the last look's included.
+        doubted: How many lay there besides that may be the receiver's answers to us. They count like others'.
+        highest: The highest number of takes among all of them.
+        delivered: The highest number of deliveries among them by the broker's count, the last look's included.
     """
 
     takes: Mapping[str, int] = field(default_factory=dict)
@@ -67,6 +71,7 @@ class Looks:
     since: datetime | None = None
     others: int = 0
     answers: int = 0
+    doubted: int = 0
     highest: int = 0
     delivered: int = 0
 
@@ -78,18 +83,13 @@ class Looks:
     def text(self, queue: str) -> Text:
         """Return what lay there at the last look, as a clause without a full stop; ``queue`` is what it is called."""
         at = "" if self.looked_at is None else f" ({rfc3339(self.looked_at)})"
+        found = (_of_others(self.others), self.others), (_doubted(self.doubted), self.doubted)
+        what = all_of(text for text, count in found if count)
         if self.since is None:
-            return Text(
-                "{count} message of others lay on our {queue} at the last look{at}",
-                plural="{count} messages of others lay on our {queue} at the last look{at}",
-                count=self.others,
-                queue=queue,
-                at=at,
-            )
+            return Text("{what} lay on our {queue} at the last look{at}", what=what, queue=queue, at=at)
         return Text(
-            "{count} message of others lay on our {queue} at the last look{at}, some since {since}",
-            plural="{count} messages of others lay on our {queue} at the last look{at}, some since {since}",
-            count=self.others,
+            "{what} lay on our {queue} at the last look{at}, some since {since}",
+            what=what,
             queue=queue,
             at=at,
             since=rfc3339(self.since),
@@ -131,11 +131,24 @@ class Looks:
             takes=dict(list(takes.items())[-_REMEMBERED:]),
             looked_at=now,
             since=(self.since or now) if again else now,
-            others=len(seen),
+            others=sum(not one.doubted for one in seen),
             answers=sum(one.answer for one in seen),
+            doubted=sum(one.doubted for one in seen),
             highest=max(takes[key] for key in found),
             delivered=max(one.deliveries + 1 if one.deliveries else 0 for one in seen),
         )
+
+
+def _of_others(count: int) -> Text:
+    return Text("{count} message of others", plural="{count} messages of others", count=count)
+
+
+def _doubted(count: int) -> Text:
+    return Text(
+        "{count} message that may be an answer of FHI's",
+        plural="{count} messages that may be answers of FHI's",
+        count=count,
+    )
 
 
 def require_reason(reason: str, by: str, *, look_anyway: bool, emptied: bool) -> None:

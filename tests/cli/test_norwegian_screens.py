@@ -154,12 +154,12 @@ _DISBELIEVED: Final[Mapping[str, Callable[[Fhi, Outbound], bytes]]] = {
     "another signer": lambda fhi, one: fhi.sealed(fhi.apprec(one), signed_by=fhi.key("kommune-signing")),
     "damaged": _damaged,
     "for another": _for_another,
-    "no AppRec": lambda fhi, one: fhi.sealed(b"<Noe/>"),
+    "no AppRec": lambda fhi, _: fhi.sealed(b"<Noe/>"),
     "not sealed": lambda fhi, one: fhi.apprec(one),
     "unknown status": lambda fhi, one: _altered(fhi, one, b'Status V="1"', b'Status V="9"'),
     "another type": lambda fhi, one: _altered(fhi, one, b"KPR_IPL", b"KPR_IDE"),
     "another HER-id": lambda fhi, one: _altered(fhi, one, b"171479", b"171480"),
-    "nothing": lambda fhi, one: b"",
+    "nothing": lambda _fhi, _one: b"",
 }
 
 

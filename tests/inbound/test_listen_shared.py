@@ -326,6 +326,9 @@ def test_what_names_nobody_is_settled_by_the_next_look_after_a_person_discarded_
     for minute in (1, 11, 21, 81, 1521):
         assert cron.run(minute).exit_code == 76
     assert queue.settled == [], "nothing but its sender's HER-id says that it is about ours"
+    over = LookMemory.load(beside(kommune.journal)).left_alone([Source.RECEIPTS])
+    assert over.startswith("1 message that may be an answer of FHI's lay on our receipts queue at the last look (")
+    assert over.endswith("accepted or discarded, one look more settles it.")
     with Client(kommune.configure(PATIENT), bus=queue, now=cron.now) as client:
         (document,) = client.receipts()
         client.discard_receipt(document.receipt.receipt_id, reason="not FHI's", by="Kari")
@@ -333,6 +336,25 @@ def test_what_names_nobody_is_settled_by_the_next_look_after_a_person_discarded_
     assert cron.run(1523, **ASKED).exit_code == 80
     assert [one.message_id for one in queue.settled] == ["claim-0"]
     assert cron.run(1524).exit_code == 80, "nothing of others is there any more"
+
+
+def test_what_may_be_fhi_s_is_never_called_others(cron: Cron, queue: SharedQueue, events: list[Event]) -> None:
+    queue.inbox.clear()
+    cron.run(0)
+    queue.put(claim(cron))
+    events.clear()
+    report = cron.run(1)
+    assert report.next_look is not None
+    assert report.next_look.others == 1
+    for text in (report.next_look.text, *(event.text for event in events)):
+        assert "of others" not in text
+        assert "to others" not in text
+    queue.put(foreign())
+    cron.run(2)
+    assert "1 message of others and 1 message that may be an answer of FHI's lay on our receipts queue" in str(
+        cron.run(3).next_look
+    )
+    assert [event.details["held"] for event in events if "to others" in event.text] == [1]
 
 
 def test_an_answer_that_cannot_be_believed_is_settled_by_its_fifth_take(

@@ -115,7 +115,16 @@ def test_the_memory_holds_nothing_of_a_message_and_is_the_owners_alone(tmp_path:
     assert "their" not in written
     value = json.loads(written)
     assert set(value) == {"schema", "key", "receipts", "errors"}
-    assert set(value["errors"]) == {"looked_at", "since", "others", "answers", "highest", "delivered", "takes"}
+    assert set(value["errors"]) == {
+        "looked_at",
+        "since",
+        "others",
+        "answers",
+        "doubted",
+        "highest",
+        "delivered",
+        "takes",
+    }
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     again = LookMemory.load(path)
     assert again.looks == memory.looks
