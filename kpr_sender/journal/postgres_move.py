@@ -1,7 +1,8 @@
 """Taking a journal in a file over into a database: all of it or nothing, verified before and after.
 
 The file is marked as moved before the database has it, and unmarked where that failed: there are never two journals
-that can be sent from. A run that dies in between leaves it marked; the same command again goes on from there.
+that can be sent from. A run that dies in between leaves it marked; the same command again goes on from there, and
+unmarks nothing before it has seen that the database does not have it.
 """
 
 from __future__ import annotations
@@ -9,17 +10,19 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from kpr_sender.documents import Document
 from kpr_sender.errors import InternalError, JournalUnwritable, UsageError
-from kpr_sender.journal import postgres_restored, rows, schema
-from kpr_sender.journal.connection import MOVED
+from kpr_sender.journal import postgres_restored, rows
 from kpr_sender.journal.lock import JournalLock
-from kpr_sender.journal.port import Journal, JournalStorage
-from kpr_sender.journal.postgres import PostgresJournal
+from kpr_sender.journal.moved import is_moved, mark_moved
+from kpr_sender.journal.port import JournalStorage
 from kpr_sender.journal.postgres_connection import PostgresDatabase, PostgresStore
+from kpr_sender.journal.postgres_storage import PostgresStorage
 from kpr_sender.journal.sqlite_database import SqliteDatabase
 from kpr_sender.journal.sqlite_storage import SqliteStorage
 from kpr_sender.journal.verify_content import check_content
@@ -52,49 +55,78 @@ def move(file: SqliteStorage, target: JournalStorage, *, now: Callable[[], datet
         JournalUnwritable: The journal is not sound, or the database cannot take it: the file is as it was.
         JournalLocked: Another run has one of the two.
     """
+    if not isinstance(target, PostgresStorage):
+        raise InternalError(Text("A journal is moved to a database only."))
+    target = replace(target, taking_over=True)
     path = file.settings.path
     if not path.exists():
         raise UsageError(Text("There is no journal yet: there is nothing in {path}.", path=path), where=str(path))
     target.require_safe()
-    counted = _verified(file, now, who)
+    with JournalLock.acquire(path, now=now):
+        if is_moved(path) and _has_taken_over(path, target, who):
+            _copy_documents(file, target, only_missing=True)
+            verified = target.verify()
+            return {} if verified is None else verified.counted
+    counted = _verified(file, who)
     with JournalLock.acquire(path, now=now), closing(target.open(who=who)) as opened:
-        store = _store(opened)
+        store = opened.store
         with closing(_raw(path)) as source:
             its = source.execute("SELECT * FROM journal").fetchone()
-            with store.reading() as database:
-                there: Any = database.execute("SELECT * FROM journal").fetchone()
-                used = database.execute("SELECT 1 FROM submission").fetchone() is not None
-            if used and there["journal_id"] != its["journal_id"]:
-                raise UsageError(
-                    Text("The database has another journal under this environment and queue."),
-                    where=store.place,
-                    next_step=Text("Nothing was changed. Name another database."),
-                )
-            _mark(path, MOVED)
+            used = _is_used(store, its["journal_id"])
+            mark_moved(path, moved=True)
             if not used:
                 try:
                     _take_over(source, store, its, counted, rows.time_text(now()))
                 except BaseException:
-                    _mark(path, schema.APPLICATION_ID)
+                    mark_moved(path, moved=False)
                     raise
-        for name in _DOCUMENTS:
-            with suppress(OSError):
-                target.document(name).write(file.document(name).read(most=_MOST_BYTES))
+        _copy_documents(file, target, only_missing=used)
     return counted
 
 
-def _store(journal: Journal) -> PostgresStore:
-    """Return where a journal in a database is stored: its rows are taken over as they are."""
-    if not isinstance(journal, PostgresJournal):
-        raise InternalError(Text("A journal is moved to a database only."))
-    return journal.store
+def _has_taken_over(path: Path, target: PostgresStorage, who: str) -> bool:
+    """Tell whether the database has the journal of a file that is marked; where not, that move died: unmark it."""
+    with closing(target.open(who=who)) as opened, closing(_raw(path)) as source:
+        if _is_used(opened.store, source.execute("SELECT * FROM journal").fetchone()["journal_id"]):
+            return True
+        mark_moved(path, moved=False)
+    return False
 
 
-def _verified(file: SqliteStorage, now: Callable[[], datetime], who: str) -> dict[str, int]:
+def _is_used(store: PostgresStore, journal_id: str) -> bool:
+    """Tell whether the database has this journal already; refuse where it has another under its name."""
+    with store.reading() as database:
+        there: Any = database.execute("SELECT * FROM journal").fetchone()
+        used = database.execute("SELECT 1 FROM submission").fetchone() is not None
+    if used and there["journal_id"] != journal_id:
+        raise UsageError(
+            Text("The database has another journal under this environment and queue."),
+            where=store.place,
+            next_step=Text("Nothing was changed. Name another database."),
+        )
+    return used
+
+
+def _copy_documents(file: SqliteStorage, target: JournalStorage, *, only_missing: bool) -> None:
+    """Take over what is kept beside the file; ``only_missing`` where the database has gone on since."""
+    for name in _DOCUMENTS:
+        with suppress(OSError):
+            content, document = file.document(name).read(most=_MOST_BYTES), target.document(name)
+            if not (only_missing and _is_there(document)):
+                document.write(content)
+
+
+def _is_there(document: Document) -> bool:
+    try:
+        document.read(most=_MOST_BYTES)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _verified(file: SqliteStorage, who: str) -> dict[str, int]:
     """Bring the file up to date, end what an earlier run left, and check all of it."""
     path = file.settings.path
-    with JournalLock.acquire(path, now=now):
-        _mark(path, schema.APPLICATION_ID, only=MOVED)  # an earlier move died
     with closing(file.open(who=who)) as journal:
         journal.recover()
     verification = file.verify()
@@ -160,12 +192,3 @@ def _raw(path: Path) -> SqliteDatabase:
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, factory=SqliteDatabase)
     connection.row_factory = sqlite3.Row
     return connection
-
-
-def _mark(path: Path, application_id: int, *, only: int | None = None) -> None:
-    """Write in the file's header whose it is, durable before return."""
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        present = connection.execute("PRAGMA application_id").fetchone()[0]
-        if present != application_id and only in {None, present}:
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute(f"PRAGMA application_id = {application_id}")

@@ -15,10 +15,10 @@ from typing import Any
 
 from kpr_sender.documents import Document
 from kpr_sender.errors import JournalUnwritable, UsageError
-from kpr_sender.journal import postgres_restored, recovery, sql
+from kpr_sender.journal import moved, postgres_restored, recovery, sql
 from kpr_sender.journal.glance import Glance
 from kpr_sender.journal.location import require_private_folder
-from kpr_sender.journal.port import Journal, JournalStorage, JournalView, T
+from kpr_sender.journal.port import JournalStorage, JournalView, T
 from kpr_sender.journal.postgres import PostgresJournal, PostgresView
 from kpr_sender.journal.postgres_connection import PostgresStore, marks_of
 from kpr_sender.journal.postgres_document import PostgresDocument
@@ -43,6 +43,7 @@ class PostgresStorage:
         settings: Where the database is, and the folder of what belongs to this machine.
         bus: Its receipts queue names the journal; its limits say how long a lost holder may be sending.
         together: What it is asked over together with others; None for a connection of its own.
+        taking_over: Whether the journal in a file is just being moved to it: that file is not moved yet.
     """
 
     settings: JournalSettings
@@ -50,6 +51,7 @@ class PostgresStorage:
     environment: Environment
     now: Callable[[], datetime]
     together: PostgresTogether | None = None
+    taking_over: bool = False
 
     def require_own(self) -> None:
         """Let every user use it that the database lets in."""
@@ -57,6 +59,7 @@ class PostgresStorage:
     def require_safe(self) -> None:
         """Refuse a server that loses what it has stored, and a folder open to all: this machine's mark is there."""
         require_private_folder(self.settings.path)
+        self._require_moved()
         with closing(connect(self.settings)) as connection, translated(place_of(self.settings)):
             require_version(connection, place_of(self.settings))
 
@@ -64,7 +67,7 @@ class PostgresStorage:
         """Bring its tables up to date; return their versions before, 0 for none, and now."""
         return migrate(self.settings, now=self.now)
 
-    def open(self, *, who: str) -> Journal:
+    def open(self, *, who: str) -> PostgresJournal:
         """Take its lease and open it."""
         self._make_folder()
         lease = self._lease()
@@ -196,7 +199,13 @@ class PostgresStorage:
 
     def _make_folder(self) -> None:
         require_private_folder(self.settings.path)
+        self._require_moved()
         marks_of(self.settings).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def _require_moved(self) -> None:
+        """Refuse it beside a file that was sent from: both would be sent from, and neither knows of the other."""
+        if not self.taking_over:
+            moved.require_moved(self.settings.path)
 
     def _lease(self) -> Lease:
         return Lease.take(self.settings, self.environment, self._queue, now=self.now)
@@ -234,5 +243,6 @@ class PostgresStorage:
         return None
 
     def _require_not_lost(self) -> None:
-        """Refuse to say that nothing was ever stored where the mark says otherwise."""
+        """Refuse to say that nothing was ever stored where the mark, or a file that was not moved, says otherwise."""
+        self._require_moved()
         recovery.require_not_lost(marks_of(self.settings))

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from kpr_sender.errors import JournalUnwritable, UsageError
+from kpr_sender.errors import AccessRefused, JournalLocked, JournalUnwritable, UsageError
 from kpr_sender.journal import postgres_move
-from kpr_sender.journal.connection import MOVED
+from kpr_sender.journal.moved import mark_moved
 from kpr_sender.journal.sqlite_storage import SqliteStorage
 from kpr_sender.model import Environment
 from kpr_sender.settings.journal import JournalSettings
+from kpr_sender.settings.secrets import Secret
 from kpr_sender.states import Cause, ReceiptStatus, ShipmentState
 from tests.helpers.postgres import Database
 from tests.journal.builders import (
@@ -74,7 +75,8 @@ def test_every_row_is_taken_over_and_the_file_refused_from_then_on(file: SqliteS
         resealed = next(one for each in journal.submissions() for one in each.shipments if one.earlier)
         assert len(journal.sealed(resealed.msg_id)) == 4500
         journal.begin_publish(resealed.msg_id)
-    assert file.move_to(target, who="vakt") == counted  # again is harmless
+    again = file.move_to(target, who="vakt")  # it is harmless, and says what the database has by now
+    assert again == {**counted, "events": counted["events"] + 1}
 
 
 def test_what_is_exported_is_the_same_from_both(file: SqliteStorage, postgres: Database) -> None:
@@ -99,19 +101,72 @@ def test_g1_a_move_that_fails_or_dies_leaves_one_journal_that_can_be_sent_from(
     file.open(who="vakt").close()  # it is as it was
     with closing(target.open(who="vakt")) as journal:
         assert journal.submissions() == ()
-    really_mark = postgres_move._mark
 
-    def marked_only(path: Path, mark: int, *, only: int | None = None) -> None:
-        if mark == MOVED:
-            really_mark(path, mark, only=only)
+    def marked_only(path: Path, *, moved: bool) -> None:
+        if moved:
+            mark_moved(path, moved=True)
 
     with monkeypatch.context() as dying:
         dying.setattr(postgres_move, "_take_over", _die)
-        dying.setattr(postgres_move, "_mark", marked_only)
+        dying.setattr(postgres_move, "mark_moved", marked_only)
         with pytest.raises(KeyboardInterrupt):
             file.move_to(target, who="vakt")
     _refused(lambda: file.open(who="vakt"))
     assert file.move_to(target, who="vakt")["submissions"] == 2
+
+
+def test_g1_a_file_that_was_moved_stays_marked_whatever_becomes_of_the_same_command_again(
+    file: SqliteStorage, postgres: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = postgres.storage()
+    file.move_to(target, who="vakt")
+    target.document("logins").write(b'{"refused": "since"}')
+    with closing(target.open(who="worker")) as journal:
+        with pytest.raises(JournalLocked):
+            file.move_to(target, who="vakt")
+        _refused(lambda: file.open(who="vakt"))
+        assert journal.submissions()
+    wrong = postgres.storage(password=Secret("another"))
+    with pytest.raises(AccessRefused):
+        file.move_to(wrong, who="vakt")
+    _refused(lambda: file.open(who="vakt"))
+    with monkeypatch.context() as killed:
+        killed.setattr(postgres_move, "_copy_documents", _die)
+        with pytest.raises(KeyboardInterrupt):
+            file.move_to(target, who="vakt")
+    _refused(lambda: file.open(who="vakt"))
+    file.move_to(target, who="vakt")
+    assert target.document("logins").read(most=99) == b'{"refused": "since"}'  # not as it was before the move
+
+
+def test_g1_a_database_is_refused_beside_a_file_that_was_sent_from_and_not_moved(
+    file: SqliteStorage, postgres: Database
+) -> None:
+    target = dataclasses.replace(postgres, folder=file.settings.path.parent).storage()
+    uses: tuple[Callable[[], object], ...] = (
+        lambda: target.open(who="vakt"),
+        target.require_safe,
+        lambda: target.accept(reason="why not", by="kari"),
+        lambda: target.ask(lambda view: view),
+    )
+    for use in uses:
+        with pytest.raises(JournalUnwritable, match="was not moved to the database") as raised:
+            use()
+        assert (raised.value.exit_code, "kpr-send journal move --to URL" in raised.value.next_step) == (73, True)
+    file.move_to(target, who="vakt")
+    target.require_safe()
+    target.open(who="vakt").close()
+
+
+def test_a_file_that_nothing_was_sent_from_or_that_is_no_journal_does_not_stand_in_a_databases_way(
+    postgres: Database, tmp_path: Path
+) -> None:
+    beside = dataclasses.replace(postgres, folder=tmp_path / "new").storage()
+    settings = dataclasses.replace(beside.settings, url=None)
+    SqliteStorage(settings, Environment.LOKAL, Clock()).open(who="vakt").close()
+    beside.open(who="vakt").close()
+    settings.path.write_text("no journal", "ascii")
+    beside.open(who="vakt").close()
 
 
 def test_another_journal_is_never_mixed_in(file: SqliteStorage, postgres: Database) -> None:
@@ -125,7 +180,7 @@ def test_another_journal_is_never_mixed_in(file: SqliteStorage, postgres: Databa
         SqliteStorage(nothing, Environment.LOKAL, Clock()).move_to(postgres.storage(), who="vakt")
 
 
-def _die(*_: object) -> None:
+def _die(*_: object, **__: object) -> None:
     raise KeyboardInterrupt
 
 
