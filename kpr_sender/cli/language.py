@@ -18,6 +18,7 @@ from kpr_sender.texts import Text
 _OPTION: Final = "--lang"
 _CLICKS: Final = (Text("required"),)
 """What click says from a variable, where the extractor of its words does not find it."""
+_WHOLE_NUMBER: Final = Text("whole number")
 _PLACES: Final = {
     str(text): text
     for text in (
@@ -70,6 +71,9 @@ def _parameter(parameter: click.Parameter, context: click.Context) -> click.Para
     if isinstance(localized_parameter, click.Option):
         localized_parameter.help = _help(localized_parameter.help)
         localized_parameter.prompt = _help(localized_parameter.prompt)
+    if isinstance(parameter.type, click.IntRange):
+        localized_parameter.type = copy.copy(parameter.type)
+        localized_parameter.type.name = say(_WHOLE_NUMBER)  # click calls it "integer range" in every language
     if not (isinstance(parameter, click.Option) and parameter.is_flag):
         localized_parameter.metavar = _places(parameter.make_metavar(context))
     return localized_parameter

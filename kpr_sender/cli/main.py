@@ -164,8 +164,10 @@ def _outcome(invocation: Invocation, failure: output.Failure) -> int:
             names = listed(*error.ctx.command.list_commands(error.ctx))
             what = Text("{command} needs one of its commands: {names}.", command=error.ctx.command_path, names=names)
             return failure.report(UsageError(what, next_step=hint))
-        # It quotes what was typed, which may be a national id.
-        return failure.report(UsageError(as_text(redact_text(error.format_message())), next_step=hint))
+        # It quotes what was typed, which may be a national id; click ends some of its sentences with the quotation.
+        message = redact_text(error.format_message())
+        ended = message.rstrip(")").endswith((".", "?", "!"))
+        return failure.report(UsageError(as_text(message if ended else f"{message}."), next_step=hint))
     except KprError as error:
         return failure.report(error)
     except (KeyboardInterrupt, SystemExit, click.Abort):

@@ -45,6 +45,7 @@ def test_what_is_wrong_with_the_command_line_is_said_in_it(
     assert "-v og -q utelukker hverandre." in _run(capsys, "-v", "-q", "doctor")
     assert "'de' er ikke en av 'nb', 'en'." in _run(capsys, "--lang", "de", "status")
     assert "Mangler argumentet 'MSGID'." in _run(capsys, "resolve")
+    assert "'x' er ikke et gyldig heltall." in _run(capsys, "check", "--year", "x")
     wrong = _run(capsys, "config")
     assert "kpr-send: kpr-send config trenger en av kommandoene: check.\n" in wrong
     assert "Bruk:" not in wrong

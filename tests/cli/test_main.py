@@ -63,6 +63,7 @@ def test_check_without_a_configuration_needs_no_network_and_no_keys(tmp_path: Pa
         ["--env", "lokal", "send", "a", "b", "c"],
         ["sample"],
         ["sample", "x", "--persons", "0"],
+        ["sample", "x", "--persons", "many"],
         ["sandbox", "serve"],
         ["sandbox", "serve", "--dir", "x", "--fault", "nothing"],
         ["config"],
@@ -74,7 +75,9 @@ def test_a_wrong_command_line_is_64_whatever_click_thinks(
     monkeypatch.chdir(tmp_path)
 
     assert run(arguments) == 64
-    assert "What to do" in capsys.readouterr().err
+    what, advice, *_ = capsys.readouterr().err.splitlines()
+    assert what.endswith("."), "a sentence, also where click's ends with what it quotes"
+    assert "What to do" in advice
 
 
 @pytest.mark.parametrize("arguments", [["--json", "status"], ["--json", "--env", "lokal", "send", "--what"]])
