@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from kpr_sender.settings.keys import Section
 from kpr_sender.settings.read import ConfigurationFile, Table
 
 T = TypeVar("T")
+
+_NOT_YET: Final[Any] = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,10 @@ class AlikeFile(ConfigurationFile):
         """Refuse a key that the section does not declare."""
         self._once((section.name, tuple(table)), lambda: ConfigurationFile.refuse_undeclared(self, section, table))
 
+    def folder(self) -> Path:
+        """Return where its relative paths start."""
+        return self._once("folder", lambda: ConfigurationFile.folder(self))
+
     def parse(self, section: Section, table: Table) -> Table:
         """Check each key by its kind, and return the values of those that are there."""
         written = (section.name, repr(table))
@@ -45,9 +51,9 @@ class AlikeFile(ConfigurationFile):
         return self._once(made_of, lambda: ConfigurationFile.build(self, declaring, section, table, **given))
 
     def _once(self, made_of: Hashable, make: Callable[[], T]) -> T:
-        if made_of not in self.checked:
-            self.checked[made_of] = make()
-        found: T = self.checked[made_of]
+        found: T = self.checked.get(made_of, _NOT_YET)  # looked for once: what it is made of has many paths to hash
+        if found is _NOT_YET:
+            found = self.checked[made_of] = make()
         return found
 
 

@@ -210,6 +210,16 @@ def keys_of(declaring: type[Any]) -> Iterator[Key]:
                 yield from keys_of(declared.type)
 
 
+_first_keys: Final[dict[type[Any], str]] = {}
+
+
+def first_key_of(declaring: type[Any]) -> str:
+    """Return the name of the first key that a dataclass declares: what its ``KeyGroup`` is there by."""
+    if declaring not in _first_keys:
+        _first_keys[declaring] = next(keys_of(declaring)).name
+    return _first_keys[declaring]
+
+
 def sections_of(declaring: type[Any], below: str = "") -> Iterator[Section]:
     """Yield the sections that a dataclass declares, in order, each with its keys."""
     for each in fields(declaring):

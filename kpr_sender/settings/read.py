@@ -30,7 +30,7 @@ from kpr_sender.settings.keys import (
     SecretKeys,
     Section,
     declarations,
-    keys_of,
+    first_key_of,
 )
 from kpr_sender.settings.kinds import Unfit
 from kpr_sender.settings.locations import absolute
@@ -138,9 +138,6 @@ class ConfigurationFile:
     """One file being read. Its methods raise ConfigInvalid, which names file and key.
 
     Attributes:
-        path: For messages; relative paths start in its folder.
-        environment: Whose it must be.
-        environ: Where secrets in environment variables are.
         trusted: Whether what it says is relied on: no other user may write a file that decides whom we trust.
     """
 
@@ -173,12 +170,7 @@ class ConfigurationFile:
         return settings
 
     def require_trusted_file(self, path: Path, key: str = "") -> None:
-        """Refuse a file that another user may write; not in ``lokal``, where nothing is sent to anybody.
-
-        Args:
-            path: The file.
-            key: Which key names it; empty for the configuration itself.
-        """
+        """Refuse a file that another user may write, the configuration or one that a key names; never in ``lokal``."""
         if self.environment is not Environment.LOKAL:
             require_trusted(path, where=f"{self.path}: {key}" if key else str(self.path))
 
@@ -262,9 +254,13 @@ class ConfigurationFile:
 
     # 2. What does each key say? Each by itself.
 
+    def folder(self) -> Path:
+        """Return where its relative paths start."""
+        return absolute(self.path).parent
+
     def parse(self, section: Section, table: Table) -> Table:
         """Check each key by its kind, and return the values of those that are there."""
-        parsed, folder = {}, absolute(self.path).parent
+        parsed, folder = {}, self.folder()
         for key in section.keys_in(self.environment):
             if key.name in table:
                 try:
@@ -322,7 +318,7 @@ class ConfigurationFile:
                     given[attribute] = table[name or attribute]
                 case SecretKeys() as keys if (secret := self._secret(section, attribute, table, keys)) is not None:
                     given[attribute] = secret
-                case KeyGroup(type=inner) if next(keys_of(inner)).name in table:
+                case KeyGroup(type=inner) if first_key_of(inner) in table:
                     given[attribute] = self.build(inner, section, table)
         return declaring(**given)
 
