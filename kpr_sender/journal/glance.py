@@ -2,25 +2,20 @@
 
 A fleet's status opens hundreds of journals, and SQLite compiles each statement anew for each of them. So a submission
 is read as a whole: its shipments, and by one statement each all of their receipts, versions and lines of history. What
-``sql`` finds in the history by statements of their own is found here among the lines that were read.
+makes an alarm, a discarded receipt or the word of an error is in ``sql`` alone, for every view.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from kpr_sender.errors import JournalUnwritable
 from kpr_sender.journal import rows, sql
 from kpr_sender.journal.database import Database, Store, StoredRow
 from kpr_sender.journal.queries import SqlView
-from kpr_sender.journal.stored_texts import as_words, from_json
-from kpr_sender.journal.values import RECEIPT_DISCARDED, JournalEvent, SubmissionEntry
-from kpr_sender.model import Environment, Receipt, Submission
-from kpr_sender.states import Cause
-
-_ALARMS: Final = frozenset({Cause.RECEIPT_UNKNOWN, Cause.PERSON_SETTLES})
+from kpr_sender.journal.values import JournalEvent, SubmissionEntry
+from kpr_sender.model import Environment, Submission
 
 
 class _Whole(NamedTuple):
@@ -79,47 +74,26 @@ class Glance(SqlView):
 
 def _read(connection: Database, row: StoredRow) -> _Whole:
     """Read a submission as a whole, from its row; what there is of it is what ``rows.read_submission`` finds."""
-    shipments = connection.execute(sql.SHIPMENTS_ALONE, {"submission_id": row["submission_id"]}).fetchall()
+    shipments = connection.execute(sql.SHIPMENTS_OF, {"submission_id": row["submission_id"]}).fetchall()
     if not shipments:
         return _Whole(rows.submission_of(row, ()), {})
     ids = tuple(one["shipment_id"] for one in shipments)
-    made_for = tuple(dict.fromkeys(one["submission_id"] for one in shipments))
     receipts = connection.execute(sql.of_each(sql.RECEIPTS_OF_EACH, ids), ids).fetchall()
     versions = connection.execute(sql.of_each(sql.VERSIONS_OF_EACH, ids), ids).fetchall()
-    events = connection.execute(sql.of_each(sql.EVENTS_FOR_EACH, made_for), made_for).fetchall()
+    events = connection.execute(sql.of_each(sql.EVENTS_OF_EACH, ids), ids).fetchall()
     found, history = [], {}
     for shipment in shipments:
         number, msg_id = shipment["shipment_id"], shipment["msg_id"]
         own = [one for one in events if one["shipment_id"] == number]
-        said = [one for one in own if rows.is_error_message(one, msg_id, shipment["since"])]
+        said = connection.execute(sql.ERROR_MESSAGE_OF, (msg_id, shipment["since"])).fetchone()
         found.append(
             rows.shipment_of(
                 shipment,
-                _with_discarded((rows.receipt_of(one) for one in receipts if one["shipment_id"] == number), own),
+                [rows.receipt_of(one) for one in receipts if one["shipment_id"] == number],
                 [rows.version_of(one) for one in versions if one["shipment_id"] == number],
-                rows.error_message_of(said[-1]) if said else None,
+                said and rows.error_message_of(said),
                 rows.known_by_history([one for one in own if one["what"] in sql.KNOWN_WHATS]),
-                alarm=_alarm(one for one in events if one["submission_id"] == shipment["submission_id"]),
             )
         )
         history[msg_id] = tuple(map(rows.event_of, own))
     return _Whole(rows.submission_of(row, found), history)
-
-
-def _with_discarded(receipts: Iterable[Receipt], events: Iterable[StoredRow]) -> list[Receipt]:
-    """Return a shipment's receipts; those that a person discarded say so."""
-    discarded = {
-        (one["msg_id"], str(from_json(one["details"]).get("receipt_id")))
-        for one in events
-        if one["what"] == RECEIPT_DISCARDED
-    }
-    return [replace(one, discarded=True) if (one.msg_id, str(one.receipt_id)) in discarded else one for one in receipts]
-
-
-def _alarm(events: Iterable[StoredRow]) -> str:
-    """Return the alarm that is open: a person's later word that something is settled ends it."""
-    last = None
-    for one in events:
-        if one["what"] in _ALARMS:
-            last = one
-    return as_words(last["why"]) if last is not None and last["what"] == Cause.RECEIPT_UNKNOWN else ""

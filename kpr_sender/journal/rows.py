@@ -224,7 +224,7 @@ def lifecycle_columns(shipment: Lifecycle) -> dict[str, Value]:
     }
 
 
-def _lifecycle(row: StoredRow, alarm: str | None = None) -> dict[str, Any]:
+def _lifecycle(row: StoredRow) -> dict[str, Any]:
     code, published_at, early_answer = row["last_error_code"], row["published_at"], row["early_answer"]
     # A journal of an earlier version is read as it is.
     acknowledged_at = row["acknowledged_at"] if "acknowledged_at" in row.keys() else None  # noqa: SIM118 - a row is no mapping
@@ -238,7 +238,7 @@ def _lifecycle(row: StoredRow, alarm: str | None = None) -> dict[str, Any]:
         "needs_person": bool(row["needs_person"]),
         "settled": bool(row["settled"]),
         "early_answer": None if early_answer is None else Cause(early_answer),
-        "alarm": (row["alarm"] or "") if alarm is None else alarm,
+        "alarm": row["alarm"] or "",
         "acknowledged_at": None if acknowledged_at is None else time_of(acknowledged_at),
     }
 
@@ -262,12 +262,11 @@ def shipment_of(
     earlier: Sequence[Version] = (),
     error_message: ErrorMessage | None = None,
     of_history: Mapping[str, Any] = NOTHING,
-    alarm: str | None = None,
 ) -> Shipment:
-    """Read a shipment from its row, with what was read of it elsewhere; ``alarm`` is given where no column has it."""
+    """Read a shipment from its row, with what was read of it elsewhere."""
     return Shipment(
         **of_history,
-        **_lifecycle(row, alarm),
+        **_lifecycle(row),
         msg_id=row["msg_id"],
         submission_id=row["submission_id"],
         type=MessageType(row["type"]),
@@ -300,16 +299,6 @@ def known_by_history(events: Sequence[StoredRow]) -> dict[str, Any]:
         elif row["what"] == PRUNED:
             known["pruned_at"] = time_of(row["at"])
     return known
-
-
-def is_error_message(row: StoredRow, msg_id: str, since: str) -> bool:
-    """Tell whether a line of the history is what ``sql.ERROR_MESSAGE_OF`` finds, or one before it."""
-    return bool(
-        row["msg_id"] == msg_id
-        and row["at"] >= since
-        and row["what"].startswith("error-queue")
-        and row["what"] != "error-queue-earlier"
-    )
 
 
 @_as_written

@@ -63,13 +63,6 @@ SHIPMENTS_OF: Final = f"""{_WITH_ALARM}
       OR shipment_id IN (SELECT shipment_id FROM kept WHERE submission_id = :submission_id)
     ORDER BY type DESC, shipment_id
 """  # noqa: S608 - the program's own words
-# The same shipments without what the history knows of them (``glance``).
-SHIPMENTS_ALONE: Final = """
-    SELECT * FROM shipment
-    WHERE submission_id = :submission_id
-      OR shipment_id IN (SELECT shipment_id FROM kept WHERE submission_id = :submission_id)
-    ORDER BY type DESC, shipment_id
-"""
 VERSIONS_OF: Final = "SELECT * FROM version WHERE shipment_id = ? ORDER BY version_id"
 SHIPMENTS_IN_STATE: Final = "SELECT msg_id FROM shipment WHERE state = ? ORDER BY shipment_id"
 # The submission that it was made for, and those that keep it. The HER-id may be corrected: it makes no other content of
@@ -108,17 +101,17 @@ RECEIPTS_OF: Final = f"""
            {_FLAGS}
     FROM receipt WHERE msg_id = ? ORDER BY receipt_id
 """  # noqa: S608 - as above
-# Of several shipments, and of all that is of their submissions, at once: ``of_each`` completes them.
+# Of several shipments at once (``glance``): ``of_each`` completes them.
 RECEIPTS_OF_EACH: Final = f"""
     SELECT receipt_id, shipment_id, receipt.msg_id, status, errors, verified, problem, received_at, signer_sha1,
-           signer_serial, {PRUNED_FLAG}
+           signer_serial, {_FLAGS}
     FROM shipment JOIN receipt ON receipt.msg_id = shipment.msg_id WHERE shipment_id IN () ORDER BY receipt_id
 """  # noqa: S608 - as above
 VERSIONS_OF_EACH: Final = "SELECT * FROM version WHERE shipment_id IN () ORDER BY version_id"
-EVENTS_FOR_EACH: Final = """
-    SELECT at, event.msg_id, what, why, who, from_state, to_state, details, shipment_id, submission_id
-    FROM shipment JOIN known_msg_id USING (shipment_id) JOIN event ON event.msg_id = known_msg_id.msg_id
-    WHERE submission_id IN () ORDER BY event_id
+EVENTS_OF_EACH: Final = """
+    SELECT at, event.msg_id, what, why, who, from_state, to_state, details, shipment_id
+    FROM known_msg_id JOIN event ON event.msg_id = known_msg_id.msg_id
+    WHERE shipment_id IN () ORDER BY event_id
 """
 UNVERIFIED_RECEIPTS: Final = f"""
     SELECT receipt_id FROM receipt JOIN known_msg_id USING (msg_id) JOIN shipment USING (shipment_id)

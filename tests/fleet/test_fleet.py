@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from kpr_sender import Fleet
-from kpr_sender.app import Parts, utc_now
+from kpr_sender.app import Parts, journal_storage, utc_now
 from kpr_sender.errors import ConfigInvalid, InputMissing, NothingSubmitted, UsageError
 from kpr_sender.events import Event
+from kpr_sender.journal.values import Signal
 from kpr_sender.outbound.drop import DropFolder
+from kpr_sender.states import Cause
 from tests.helpers.fhi import Fhi
 from tests.helpers.fleet import fleet
 from tests.helpers.memory_bus import MemoryBus
@@ -120,3 +123,23 @@ def test_a_pair_in_a_drop_folder_is_taken_and_moved_on(program: Program) -> None
         assert len(list(place.glob("taken/*/*.xml"))) == 2
         assert opened.wait("1103", timeout=0).exit_code == 0
     assert len(list(place.glob("sent/*/*.xml"))) == 2
+
+
+def test_the_status_of_all_has_what_a_mail_said_as_the_status_of_one_has(program: Program) -> None:
+    name = NAMES[0]
+    with program.opened() as opened, opened.client(name) as client:
+        shipment = client.submit().submission.shipments[0]
+        settings = client.settings
+    said = Signal(message_id=shipment.message_id, sha256="0" * 64, condition="5.1.1", description="No such mailbox")
+    with closing(journal_storage(settings).open(who="vakt")) as journal:
+        assert journal.note_signal(shipment.msg_id, Cause.BOUNCED, said)
+
+    with program.opened() as opened, opened.client(name) as client:
+        alone = client.status()
+        (among_all,) = opened.status(name)
+
+    assert alone is not None
+    assert among_all.report is not None
+    assert among_all.report.submission == alone.submission
+    words = [one.error_message.text for one in among_all.report.submission.shipments if one.error_message]
+    assert words == ["5.1.1: No such mailbox"]

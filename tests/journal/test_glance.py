@@ -14,10 +14,11 @@ from kpr_sender.journal.glance import Glance
 from kpr_sender.journal.port import JournalView
 from kpr_sender.journal.sql_journal import SqlJournal
 from kpr_sender.journal.sqlite_storage import SqliteStorage
+from kpr_sender.journal.values import Signal
 from kpr_sender.model import Environment, MessageType, Submission
 from kpr_sender.result import error_of
 from kpr_sender.settings.journal import JournalSettings
-from kpr_sender.states import Cause, ReceiptStatus, ShipmentState
+from kpr_sender.states import REFUSING_SIGNALS, SIGNALS, Cause, ReceiptStatus, ShipmentState
 from tests.journal.builders import (
     Clock,
     add_unverified,
@@ -49,6 +50,21 @@ def _require_same(journal: SqlJournal) -> None:
 def test_it_says_the_same_in_each_state(journal: SqlJournal, state: ShipmentState) -> None:
     brought_to(journal, state)
     _require_same(journal)
+
+
+@pytest.mark.parametrize("cause", sorted(SIGNALS))
+@pytest.mark.parametrize(
+    "state", [ShipmentState.SEALED, ShipmentState.PUBLISHED, ShipmentState.IN_DOUBT, ShipmentState.REJECTED]
+)
+def test_it_says_the_same_of_what_mails_say(journal: SqlJournal, state: ShipmentState, cause: Cause) -> None:
+    shipment = brought_to(journal, state)
+    for number, message_id in enumerate((shipment.message_id, "an-earlier-one")):
+        said = Signal(message_id=message_id, sha256=f"{number:064x}", condition="4.4.7", description="Delayed")
+        assert journal.note_signal(shipment.msg_id, cause, said)
+        _require_same(journal)
+    known = journal.shipment(shipment.msg_id)
+    assert known is not None
+    assert (known.error_message is not None) == (cause in REFUSING_SIGNALS)
 
 
 def test_what_is_delivered_and_no_more_is_over(journal: SqlJournal) -> None:
