@@ -9,8 +9,8 @@ from lxml import etree
 
 def main(schema: str, file: str) -> None:
     """Validate."""
-    judge = etree.XMLSchema(etree.parse(schema, etree.XMLParser(no_network=True)))
-    if not judge.validate(etree.parse(file, etree.XMLParser(no_network=True, huge_tree=True))):
+    validator = etree.XMLSchema(etree.parse(schema, etree.XMLParser(no_network=True)))
+    if not validator.validate(etree.parse(file, etree.XMLParser(no_network=True, huge_tree=True))):
         raise RuntimeError(f"{file} is not valid")
 
 

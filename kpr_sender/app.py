@@ -273,7 +273,7 @@ class App:
             signing_use=CertificateUse(settings.protection.signing_key_usage),
             trust=trust(settings, self.observe, self.closing.is_set),
             policy=Policy(accept_3des=settings.protection.accept_3des),
-            # A mail has its signature. XML without one was opened by somebody else: that is shown, never believed.
+            # A mail has its signature. XML without one was opened by somebody else: it is shown, and verifies nothing.
             accept_unsealed=settings.receiver.unsealed_receipts and settings.transport is not Transport.EDI,
             xml_signed=settings.hodemelding.xmldsig,
             now=self.now,

@@ -7,7 +7,7 @@
 these counted in ``docs/nightly.json``. A part of a night: ``pytest --nightly -m nightly --add-figures=docs/nightly.json
 tests/proofs/test_fuzz.py``.
 
-Every step runs, also after one failed: a person mends all of it in one go.
+Every step runs, also after one failed: a person fixes all of it in one go.
 """
 
 from __future__ import annotations

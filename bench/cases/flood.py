@@ -1,4 +1,4 @@
-"""What is left of a flood of claims that nobody believes: 10,000 of them, 2 GB in all (``bench.flood``)."""
+"""What is left of a flood of claims that are never verified: 10,000 of them, 2 GB in all (``bench.flood``)."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _SIGN: Final = (
     *("openssl", "cms", "-sign", "-binary", "-nodetach", "-outform", "DER", "-md", "sha256"),
     *("-signer", str(_PKI / "kommune-signing.pem"), "-inkey", str(DATA / "kommune-signing.key.pem")),
 )
-# Without -binary openssl would mend line ends inside the DER that it is to encrypt.
+# Without -binary openssl would change line ends inside the DER that it is to encrypt.
 _ENCRYPT: Final = ("openssl", "cms", "-encrypt", "-binary", "-aes256", "-outform", "DER")
 _RECIPIENT: Final = str(_PKI / "fhi-encryption.pem")
 _DECRYPT: Final = (

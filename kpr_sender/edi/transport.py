@@ -216,7 +216,7 @@ class EdiTransport:
         return place is not None and place.kind is MailboxKind.FOLDER
 
     def _may_be_an_answer(self, mail: Mail) -> bool:
-        """Tell whether a mail says that it is from the receiver to us, or names a mail of ours; nothing is believed."""
+        """Tell whether a mail says that it is from the receiver to us, or names a mail of ours; verified it is not."""
         answer = answers.classify(mail, None)
         if isinstance(answer, PayloadMessage | Acknowledgment | MessageError):
             named = (answer.header.from_her_id, answer.header.to_her_id)

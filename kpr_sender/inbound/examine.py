@@ -54,7 +54,7 @@ class Examined:
         xml: The same as it came.
         signer: The receiver's registered certificate that verified it.
         only_sender: Whether nothing but the sender's HER-id keeps it from being verified.
-        remark: What is odd about it, and no reason not to believe it.
+        remark: What is odd about it, and does not keep it from being verified.
         claim: Whether nothing but the sender's HER-id outside says that it is about one of our shipments.
         answers_another: Whether it names the receiver outside as its sender, and only ids that are not ours.
         for_another_key: Whether it is sealed for a key that we do not hold, and nothing says whose it is.
@@ -301,7 +301,7 @@ class Examiner:
         )
 
     def _remark(self, shipment: Shipment, answer: AppRec) -> str:
-        """Return what is odd about a receipt, and no reason not to believe it."""
+        """Return what is odd about a receipt, and does not keep it from being verified."""
         submission = self.journal.submission(shipment.submission_id)
         outside = self.journal.envelope(shipment.msg_id).properties
         ours = {outside.get(FROM_HER_ID, ""), str(submission.sender_her_id) if submission else ""}

@@ -145,8 +145,8 @@ class ReceiptHandler:
                 return Evaluation(Handling.HOLD, (), problem)
             return Evaluation(Handling.SETTLE, (shipment.msg_id,), new=new)
         found = self._evaluate_receipt(inbound, by_hand=by_hand, message=answer)
-        believed = found.handling is Handling.SETTLE and not found.problem and answer.assurance.is_verified
-        if believed and not by_hand and self.acknowledge is not None and not self.acknowledge(answer):
+        counts = found.handling is Handling.SETTLE and not found.problem and answer.assurance.is_verified
+        if counts and not by_hand and self.acknowledge is not None and not self.acknowledge(answer):
             return replace(found, handling=Handling.HOLD)  # it comes again, and is acknowledged then
         return found
 

@@ -40,7 +40,7 @@ class Read:
     """What a signal means.
 
     Attributes:
-        cause: What it does; None where it is not believed, or about nothing of ours.
+        cause: What it does; None where it is not verified, or about nothing of ours.
         problem: Why it is not, as a clause with *it* for the mail; also what is odd about what is.
     """
 
@@ -68,7 +68,7 @@ class SignalHandler:
         """Record a signal.
 
         Returns:
-            The shipment that it is recorded for, whether that is new, and why it is not believed or not ours.
+            The shipment that it is recorded for, whether that is new, and why it is not verified or not ours.
 
         Raises:
             JournalUnwritable: It could not be made durable; it must not be taken.
@@ -79,7 +79,7 @@ class SignalHandler:
         shipment, message_id = named
         read = self._read(answer, shipment, message_id)
         if read.cause is None:
-            self._report(EventKind.WARNING, shipment, Text("A mail is not believed: {why}.", why=quoted(read.problem)))
+            self._report(EventKind.WARNING, shipment, Text("A mail is not verified: {why}.", why=quoted(read.problem)))
             return None, False, read.problem
         signal = Signal(
             message_id=message_id,

@@ -7,7 +7,7 @@ it, and ``SHA256SUMS.p7s`` is the municipality's signature over that list (CMS, 
 2. Read: it is not ours, whatever it says. Names, kinds and number of entries, their sizes and the sum of them are
    bounded before anything is unpacked, and nothing is ever unpacked to the disk. Files are read once, in chunks.
 3. What is in the archive is what is in the list, no more and no less, and the signature is over the list.
-4. Who signed is said, and not judged here: ``evidence`` does.
+4. Who signed is said, and not evaluated here: ``evidence`` does.
 """
 
 from __future__ import annotations

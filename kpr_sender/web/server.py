@@ -1,6 +1,6 @@
 """Listens: the page on one address, figures for programs on another, both on one thread with its own event loop.
 
-uvicorn does it. It believes no header about who asks, writes no log (an address may hold what somebody searched for),
+uvicorn does it. It takes no header's word for who asks, writes no log (an address may hold what somebody searched for),
 and installs no signal handlers: those are the command's.
 """
 

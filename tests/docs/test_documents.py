@@ -140,3 +140,21 @@ def test_every_command_and_option_exists(page: str) -> None:
 @pytest.mark.parametrize("line", ["kpr-send --env E sned", "kpr-send send --replace ID", "kpr-send journal check"])
 def test_a_command_that_is_none_is_found(line: str) -> None:
     assert _flaw(line)
+
+
+_PRIVATE: Final = re.compile(
+    r"\b(?:believ\w+|mend(?:s|ed|ing)?|judg(?:e|es|ed|ing|ments?)|persistently)\b", re.IGNORECASE
+)
+"""Say *verified*, *fixed*, *evaluated*, *retried*: a word of the field means the same to everybody."""
+
+
+def test_pages_texts_and_docstrings_use_the_words_of_the_field() -> None:
+    pages = [ROOT / page for page in _PAGES if page != _HISTORY and not page.startswith("docs/nb/")]
+    code = [path for room in ("kpr_sender", "tools", "bench", "docs") for path in (ROOT / room).rglob("*.py")]
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in (*pages, *code)
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if _PRIVATE.search(line)
+    ]
+    assert found == []

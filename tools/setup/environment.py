@@ -43,7 +43,7 @@ def make(beside: Callable[[], object] | None = None) -> None:
         subprocess.CalledProcessError: venv or pip failed; it has said why.
     """
     if not (PYTHON.exists() and _stamp()[:1] == _wanted()[:1]):
-        # Never mended in place: what an older lock installed would stay.
+        # Never repaired in place: what an older lock installed would stay.
         version = sys.version.split()[0]
         print(f"Making {VENV.name} with Python {version}; compiling proton takes half a minute.", flush=True)
         shutil.rmtree(VENV, ignore_errors=True)
