@@ -65,6 +65,7 @@ STAYS: Final = {
     Reaction.WAITS: "waits for the bus's outcome, and takes effect after it",
     Reaction.AGAIN: "is known",
     Reaction.CONTRADICTS: "calls for a person",
+    Reaction.CONTRADICTS_EARLIER: "calls for a person",
     Reaction.LESS: "counts for less, and is noted",
     Reaction.OUTWEIGHED: "counts for less, and is noted",
     Reaction.ACKNOWLEDGES: "the state stays, acknowledged",

@@ -185,6 +185,10 @@ class Reaction(enum.Enum):
         "-contradicts",
         lambda state: Text("It contradicts the journal, where the shipment is {state}.", state=state),
     )
+    CONTRADICTS_EARLIER = (
+        "-contradicts",
+        Text("It is about a MsgId that was given up, and contradicts FHI's earlier answer to that."),
+    )
     LESS = (
         "-less",
         lambda state: Text("It is not signed: what is known, the shipment {state}, counts for more.", state=state),

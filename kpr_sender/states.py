@@ -232,7 +232,7 @@ VARIANTS: Final = (
 
 EARLIER: Final[Row] = {
     # Only what was rejected is given another MsgId: that answer is known, any other contradicts it.
-    **dict.fromkeys(_RECEIVED, _R.CONTRADICTS),
+    **dict.fromkeys(_RECEIVED, _R.CONTRADICTS_EARLIER),
     _C.RECEIPT_REJECTED: _R.AGAIN,
     **dict.fromkeys((_C.ERROR_QUEUE, _C.ACKNOWLEDGED, *_SIGNALLED), _R.EARLIER),
     **_ALWAYS,
@@ -375,7 +375,7 @@ def _stay(shipment: Lifecycle, trigger: Trigger, reaction: Reaction) -> Change:
             after, line = replace(shipment, alarm=""), replace(line, details={**line.details, "settled": "the alarm"})
         case Reaction.ALARMS:
             after = replace(shipment, alarm=why)
-        case Reaction.CONTRADICTS:
+        case Reaction.CONTRADICTS | Reaction.CONTRADICTS_EARLIER:
             after, contradiction = replace(shipment, needs_person=True, settled=False), why
     return Change(after, (line,), contradiction)
 

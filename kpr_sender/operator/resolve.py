@@ -121,8 +121,9 @@ class Case:
         if any(receipt.verified for receipt in shipment.receipts):
             causes -= {Cause.PERSON_NOT_ARRIVED}  # FHI has answered it, whatever state an earlier version left it in
         settles_state = not shipment.alarm  # an alarm is settled alone, whatever the shipment waits for
-        if settles_state and shipment.state is ShipmentState.PUBLISHED and not shipment.receipts:
-            causes -= {Cause.PERSON_SETTLES}  # there is no answer that cannot be verified: it is still waited for
+        doubted = shipment.receipts or shipment.needs_person
+        if settles_state and shipment.state is ShipmentState.PUBLISHED and not doubted:
+            causes -= {Cause.PERSON_SETTLES}  # nothing is there that nobody can verify or explain: it is waited for
         odd = shipment.needs_person or any(receipt.errors for receipt in shipment.receipts)
         if settles_state and shipment.state is ShipmentState.DELIVERED and not odd:
             causes -= {Cause.PERSON_SETTLES}  # there is nothing to settle

@@ -169,9 +169,10 @@ def receipts_screen(report: Report, receipts: Iterable[tuple[Receipt, Path | Non
         if not own and shipment.error_message is None:
             yield f"    {say(Text('No receipt yet.'))}"
         for receipt, copy in own:
-            yield from _indented(
-                Text("receipt {number}", number=receipt.receipt_id), _receipt(receipt, with_detail=True)
-            )
+            lines = list(_receipt(receipt, with_detail=True))
+            if receipt.msg_id != shipment.msg_id:
+                lines.insert(1, Text("it answers MsgId {msg_id}, which was given up", msg_id=receipt.msg_id))
+            yield from _indented(Text("receipt {number}", number=receipt.receipt_id), lines)
             yield from _indented(Text("file"), [] if copy is None else [str(copy)])
         yield from _error_message(shipment.error_message)
 

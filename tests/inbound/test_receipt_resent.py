@@ -83,10 +83,27 @@ def test_g1_another_answer_to_a_msg_id_that_was_given_up_calls_for_a_person_in_e
     now = desk.shipment(old)
     assert (now.state, now.needs_person, now.msg_id != old) == (state, True, True)
     assert numbers.count((old, ReceiptStatus.OK)) == 1, "it is stored under the MsgId that it answers"
+    shown = desk.command("receipts").out
+    assert shown.count(f"it answers MsgId {old}, which was given up") == 3, "the rejections are about that, too"
+    assert shown.count("! It is about a MsgId that was given up, and contradicts FHI's earlier answer to that.") == 1
+    assert "where the shipment is" not in shown
     assert status(desk) == (83 if state is S.IN_DOUBT else 82)
     before = len(desk.bus.published)
     assert desk.sent()[0].state is state
     assert len(desk.bus.published) == before, "not published until a person has decided"
+
+
+def test_a_contradiction_is_settled_though_the_present_msg_id_has_no_answer_yet(desk: Desk, fhi: Fhi) -> None:
+    first = given_up(desk, fhi, rejected=True)
+    old = fhi.hodemelding(first).msg_id
+    brought_to(desk, desk.shipment(old), S.PUBLISHED)
+    with desk.client() as client:
+        assert Decision.SETTLED not in client.case(old).open_to, "its answer is waited for"
+        client.handle(fhi.answer(first, "1")[0])
+        assert client.settle(old, reason=ASKED, by="Kari").exit_code == 0
+        # What comes all the same is taken.
+        client.handle(fhi.answer(desk.bus.taken[-1], "2")[0])
+    assert (desk.shipment(old).state, status(desk)) == (S.REJECTED, 82)
 
 
 @pytest.mark.parametrize("state", AFTER)
