@@ -16,6 +16,12 @@ from kpr_sender.cli.documents import located
 from kpr_sender.model import Environment
 
 _WITH_VALUE: Final = ("--env", "--config", "--journal", "--municipality")
+_FLEET: Final = "fleet"
+_OF_ONE: Final = frozenset(
+    {"journal", "send", "status", "wait", "receipts", "resolve", "resend", "reviewed", "evidence"}
+)
+"""Commands of one municipality: a fleet file has several."""
+_ANY_OF_A_FLEET: Final = "--municipality NUMBER "
 _SAME_COMMAND: Final = "..."
 _UNNAMED: Final = "send"
 """The command of a line that names none."""
@@ -105,12 +111,16 @@ class Called:
         text = located(text)
         if "kpr-send " not in text:
             return text
+        named = next((one for one in self.arguments if one in self.commands), None)
+        of_all = named == _FLEET and self.option("--municipality") is None
 
         def complete(match: re.Match[str]) -> str:
             if match[1] == _SAME_COMMAND:
-                named = any(one in self.commands for one in self.arguments)
                 return f"kpr-send {_joined(self.arguments if named else (*self.arguments, _UNNAMED))}"
-            return f"kpr-send {self.prefix}{match[1]}" if match[1] in {*self.commands, "--journal"} else match[0]
+            of_one = _ANY_OF_A_FLEET if of_all and match[1] in _OF_ONE else ""
+            return (
+                f"kpr-send {self.prefix}{of_one}{match[1]}" if match[1] in {*self.commands, "--journal"} else match[0]
+            )
 
         completed = _NAMED.sub(complete, text)
         if self.submission:

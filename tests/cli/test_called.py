@@ -101,6 +101,15 @@ def test_the_submission_that_a_result_is_about_stands_in_the_command_that_replac
     )
 
 
+def test_what_a_fleets_command_says_of_one_municipality_has_a_place_for_its_number() -> None:
+    of_all = Called(("--env", "lokal", "--config", "fleet.toml", "fleet", "worker"), tuple(COMMANDS))
+    said = "Run kpr-send journal migrate, then kpr-send fleet status."
+    options = "--env lokal --config fleet.toml"
+    wanted = f"Run kpr-send {options} --municipality NUMBER journal migrate, then kpr-send {options} fleet status."
+    assert of_all.completed(said) == wanted
+    assert of_all.completed(wanted) == wanted
+
+
 def test_a_line_that_names_no_command_sends() -> None:
     assert (
         Called(("--env", "lokal"), tuple(COMMANDS)).completed("kpr-send ... --all") == "kpr-send --env lokal send --all"

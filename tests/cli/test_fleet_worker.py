@@ -68,7 +68,7 @@ def test_send_asks_the_workers_follows_them_and_a_worker_ends_with_0(
 ) -> None:
     made = in_database(tmp_path, own_postgres, "1103", "4601", "5001", own='[municipality.report]\nyear = "none"')
     code, _, err = command(*options(made), "fleet", "worker")
-    assert (code, "journal migrate" in err) == (78, True)
+    assert (code, "--municipality NUMBER journal migrate" in err) == (78, True)
     assert command(*options(made), "--municipality", "1103", "journal", "migrate")[0] == 0
     code, out, _ = command("--json", *options(made), "fleet", "send", "--only", "1103")
     (here,) = json.loads(out)["municipalities"]
