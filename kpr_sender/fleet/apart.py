@@ -38,10 +38,12 @@ def _queues(settings: Settings) -> Iterator[Hashable]:
     for queue in (settings.bus.receipts_queue, settings.bus.error_queue):
         if queue:
             yield (
-                settings.bus.host,
+                settings.bus.host.lower(),
                 settings.bus.port if settings.sandbox is None else settings.sandbox.dir,
                 queue_name(queue),
             )
+    if settings.journal.url is not None:
+        yield settings.journal.url, queue_name(settings.bus.receipts_queue)  # it names the journal, whatever the bus
 
 
 def _keys(settings: Settings) -> Iterator[Hashable]:

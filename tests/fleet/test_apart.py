@@ -54,7 +54,16 @@ def test_bydeler_may_share_their_queue_and_then_they_share_the_journal(tmp_path:
 
 
 def test_one_queue_of_two_buses_is_two(tmp_path: Path) -> None:
-    read(tmp_path, f'{COMMON}{OSLO}{TRONDHEIM}{SHARED["bus.receipts_queue"]}\nhost = "other.example.no"\n')
+    two = f'{COMMON}{OSLO}{TRONDHEIM}{SHARED["bus.receipts_queue"]}\nhost = "other.example.no"\n'
+    read(tmp_path, two)
+
+    database = two.replace("[journal]", '[journal]\nurl = "postgresql://kpr@127.0.0.1/kpr"')
+    assert "0301-03 and 5001 have the same bus.receipts_queue." in refused(tmp_path, database).what  # names the journal
+
+
+def test_a_bus_is_the_same_in_capital_letters(tmp_path: Path) -> None:
+    loud = f'{SHARED["bus.receipts_queue"]}\nhost = "TB.Example.NO"\n'
+    assert "bus.receipts_queue" in refused(tmp_path, f"{COMMON}{OSLO}{TRONDHEIM}{loud}").where
 
 
 def test_keys_of_a_token_are_told_apart_by_their_names(tmp_path: Path) -> None:
