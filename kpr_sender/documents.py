@@ -11,7 +11,7 @@ from kpr_sender.regular_file import read_regular
 
 
 class Document(Protocol):
-    """Where it is; every method raises ``OSError`` where that cannot be used."""
+    """One stored document; every method raises ``OSError`` where its place cannot be used."""
 
     @property
     def name(self) -> str:

@@ -38,7 +38,7 @@ class FaultPoint(enum.StrEnum):
     BEFORE_SETTLE = "before-settle"
     """What it says is durable, and the bus still holds it for us."""
     AFTER_SETTLE = "after-settle"
-    """It is settled as far as we are concerned; whether the bus hears of it is open."""
+    """We have settled the message; whether the bus has received that is not known."""
 
 
 _callback: Callable[[FaultPoint], None] | None = None

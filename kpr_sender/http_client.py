@@ -189,7 +189,7 @@ class _Stream(NetworkStream):
         self._socket.close()
 
     def start_tls(self, *_: object, **__: object) -> NetworkStream:
-        """It is through TLS already: an address counts as reached only after the handshake."""
+        """Return this connection: TLS began with it, since an address counts as reached only after the handshake."""
         return self
 
     def get_extra_info(self, info: str) -> Any:

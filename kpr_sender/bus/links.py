@@ -146,7 +146,7 @@ class SessionLink(ABC):
         return False
 
     def tick(self, now: float) -> float | None:  # noqa: ARG002 - the receiving link's business
-        """No timer here."""
+        """Return None: this link has no timer."""
         return None
 
     def leave(self) -> None:

@@ -73,7 +73,7 @@ class _PrivateKey(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a key is.
+    """The place of a key on a hardware token.
 
     Attributes:
         module: The vendor's PKCS#11 library.

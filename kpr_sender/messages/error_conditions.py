@@ -13,7 +13,7 @@ from kpr_sender.texts import Text
 
 
 class Subject(enum.Enum):
-    """What was wrong with our message in the receiver's eyes, and what to do."""
+    """What the receiver reported as wrong with our message, and what to do."""
 
     CERTIFICATE = Text(
         "The receiver could not use a certificate or key. See kpr-send certs and kpr-send doctor, compare the "

@@ -24,7 +24,7 @@ from kpr_sender.texts import Text
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where it goes and where answers come.
+    """The addresses of a message: its receiver's, and ours for the answer.
 
     Attributes:
         to: The receiver's queue or EDI address.

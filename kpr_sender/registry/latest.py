@@ -1,7 +1,7 @@
 """The receiver as the register has it, asked anew where an earlier answer of the register does not fit any more.
 
 HITS 1216 2.1.4: where a public certificate does not do, the cached one is dropped, the register is asked, and the same
-message is tried again. How often a stranger's message can make us ask is bounded.
+message is tried again. How often messages of unknown senders can make us ask is bounded.
 """
 
 from __future__ import annotations

@@ -87,6 +87,16 @@ def test_every_module_exists(page: str) -> None:
     assert [name for name in _MODULE.findall(_code(page)) if not exists(name)] == []
 
 
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_every_name_of_the_code_exists(page: str) -> None:
+    """Where a page says which table of a module has the row to add, that table is there."""
+    code = {path for path in tracked_files() if path.suffix in {".py", ".toml"} or path.name == "Makefile"}
+    words = {word for path in code for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
+    named = re.findall(r"`([A-Za-z_][\w.]*)`", _text(page))
+    names = [name for name in named if "/" not in name and not (ROOT / name).exists()]
+    assert [name for name in names if not set(name.split(".")) <= words] == []
+
+
 @pytest.mark.parametrize("page", _PAGES)
 def test_every_target_of_make_exists(page: str) -> None:
     targets = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
