@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from kpr_sender.errors import BusUnreachable, InternalError, KprError, NotReady, RegistryUnreachable
+from kpr_sender.errors import BusUnreachable, InternalError, KprError, LoginRefused, NotReady, RegistryUnreachable
 from kpr_sender.model import Transport
 from kpr_sender.operator import certificates
 from kpr_sender.operator import edi_checks as edi
@@ -251,8 +251,8 @@ def carry_out(checks: tuple[Check, ...], context: CheckContext, *, max_seconds: 
                     causes[check.name] = [check.name]
                     if not isinstance(result.error, NotReady | InternalError):  # which name no cause
                         red[result.text] = check.name
-                if check.place is Place.REGISTER and isinstance(result.error, RegistryUnreachable):
-                    causes["register"] = [check.name]  # it told the time, and fails when it is asked
+                if check.place is Place.REGISTER and isinstance(result.error, RegistryUnreachable | LoginRefused):
+                    causes["register"] = [check.name]  # it told the time, and does not answer us when it is asked
             yield replace(result, name=check.name)
     finally:
         context.close()

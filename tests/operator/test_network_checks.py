@@ -45,10 +45,14 @@ def test_a_register_that_is_down_is_one_red_line_whatever_it_said_before(
     }
 
 
+@pytest.mark.parametrize("does", ["fails", "refuses our user"])
 @pytest.mark.usefixtures("registered")
-def test_a_register_that_tells_the_time_and_fails_is_one_red_line(scene: Scene) -> None:
-    scene.stub.mishap = says(502, b"<html>")
-    lines = look(scene)
+def test_a_register_that_tells_the_time_and_then_does_not_answer_is_one_red_line(scene: Scene, does: str) -> None:
+    if does == "fails":
+        scene.stub.mishap = says(502, b"<html>")
+    else:
+        (scene.made.folder / "wrong").write_text("feil")
+    lines = look(scene, **({} if does == "fails" else {"password_file": "wrong"}))
     assert {name for name, line in lines.items() if line.status is Status.RED} == {"receiver"}
     assert (lines["sender"].text, lines["sender"].next_step) == ("not tried", "See to this first: receiver.")
 
