@@ -38,7 +38,7 @@ from kpr_sender.bus.proton_engine import (
 )
 from kpr_sender.bus.transfer_tracker import LARGEST_CHUNK, SocketWriter, TransferTracker
 from kpr_sender.privacy import foreign_text
-from kpr_sender.texts import Text
+from kpr_sender.texts import Text, said
 
 if TYPE_CHECKING:
     from kpr_sender.bus.links import SessionLink
@@ -165,7 +165,7 @@ class IoThread:
         except OSError as error:
             ended = self._ended(EndedBy.SOCKET, f"local:{type(error).__name__}", error.strerror or "")
         except BrokerViolation as error:
-            ended = self._ended(EndedBy.PROTOCOL, "local:violation", str(error))
+            ended = self._ended(EndedBy.PROTOCOL, "local:violation", said(error))
         except TransportException:
             ended = self._ended(EndedBy.PROTOCOL, *described(lambda: self._transport.condition))
         except Exception as error:  # noqa: BLE001 - a fault here must end the connection, not leave callers waiting

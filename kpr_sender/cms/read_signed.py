@@ -119,7 +119,7 @@ def verify_detached(signature: bytes, content: bytes, *, policy: Policy) -> Deta
         certificates = tuple(read_der(bytes(each.raw)) for each in elements)
         signer = next((each for each in certificates if names(info.identifier, each)), None)
         if signer is None or info.attributes is None:
-            raise SignatureRefused("it does not hold its signer's certificate, or no signed attributes")
+            raise SignatureRefused(Text("it does not hold its signer's certificate, or no signed attributes"))
         if not info.is_valid(_hashed(info.digest, [content]), _public_key(signer)):
             raise CannotOpen
         info.check_attributes()

@@ -173,7 +173,7 @@ def of_postgres(place: str, error: psycopg.Error) -> KprError:
 
 def of_connecting(place: str, error: psycopg.Error) -> KprError:
     """Return the error to raise where no connection came about: libpq's and the server's words are all there is."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
+    lines = said(error).strip().splitlines() or [type(error).__name__]
     found = ((meant, line) for words, meant in _CONNECTING.items() for line in lines if re.search(words, line))
     otherwise = _ADDRESS if isinstance(error, psycopg.ProgrammingError) else _NOT_REACHED
     (kind, what, next_step), line = next(found, (otherwise, lines[-1]))

@@ -30,7 +30,7 @@ from kpr_sender.errors import AccessRefused
 from kpr_sender.keys.kdf_rounds import require_few_rounds
 from kpr_sender.keys.native import shielded
 from kpr_sender.privacy import foreign_text
-from kpr_sender.texts import Text
+from kpr_sender.texts import Text, quoted
 
 _SHROUDED_KEY_BAG: Final = re.compile(re.escape(bytes.fromhex("060b2a864886f70d010c0a0102")))
 _FRIENDLY_NAME: Final = "1.2.840.113549.1.9.20"  # RFC 2985 5.5.1
@@ -198,7 +198,14 @@ def _meant(
         labels = [bag.label, (own.friendly_name or b"").decode(errors="replace")]
         label = foreign_text(next(filter(None, labels), ""), _MAX_LABEL)
         key_id, thumbprint = bag.key_id.hex()[:_MAX_LABEL], named(own.certificate).sha1
-        shown.append(f'key_label = "{label}", key_id = "{key_id}" (certificate with SHA-1 thumbprint {thumbprint})')
+        shown.append(
+            Text(
+                'key_label = "{label}", key_id = "{key_id}" (certificate with SHA-1 thumbprint {thumbprint})',
+                label=label,
+                key_id=key_id,
+                thumbprint=thumbprint,
+            )
+        )
         if wanted.label or wanted.key_id:
             matches = wanted.label.casefold() in {"", *map(str.casefold, labels)} and wanted.key_id in {b"", bag.key_id}
         else:
@@ -213,7 +220,7 @@ def _meant(
             "The PKCS#12 file has {bags} key pairs, and {pairs} of them may be meant: {shown}.",
             bags=len(bags),
             pairs=len(pairs) or _NONE,
-            shown="; ".join(shown) or _NONE_READ,
+            shown=quoted(*shown) or _NONE_READ,
         ),
         where=name,
         next_step=Text("Name the right one by key_label or key_id beside pkcs12, or export it into a file of its own."),

@@ -29,7 +29,7 @@ from kpr_sender.cms.write import detached_signature
 from kpr_sender.errors import EvidenceNotGenuine, InputMissing, foreign_bytes
 from kpr_sender.privacy import foreign_text
 from kpr_sender.regular_file import open_regular
-from kpr_sender.texts import Text
+from kpr_sender.texts import Text, said
 
 FACTS: Final = "evidence.json"
 PAGE: Final = "index.html"
@@ -166,7 +166,7 @@ def _verified(archive: zipfile.ZipFile) -> ReadArchive:
     try:
         signed = verify_detached(signature, listed, policy=Policy())
     except ProtectionRefused as error:
-        raise EvidenceNotGenuine(Text("The signature is not valid: {reason}.", reason=str(error))) from None
+        raise EvidenceNotGenuine(Text("The signature is not valid: {reason}.", reason=said(error))) from None
     digests = _digests(listed)
     files = {name: entry for name, entry in entries.items() if name not in {LIST, SIGNATURE}}
     for name in sorted(digests.keys() - files.keys()):

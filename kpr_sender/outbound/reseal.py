@@ -237,7 +237,7 @@ class Resealer:
 def _require_never_offered(shipment: Shipment, present: CertificateName) -> None:
     if not was_offered(shipment) and not any(receipt.verified for receipt in shipment.receipts):
         return
-    was = shipment.certificates.encryption.sha1 if shipment.certificates else "unknown"
+    was = shipment.certificates.encryption.sha1 if shipment.certificates else Text("unknown")
     raise AccessRefused(
         Text(
             "The {norwegian} ({msg_id}) is sealed for the certificate with SHA-1 thumbprint {was}; the receiver's "

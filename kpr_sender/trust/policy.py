@@ -37,8 +37,9 @@ from kpr_sender.events import Event, EventKind, Observer, ignore
 from kpr_sender.model import Environment
 from kpr_sender.regular_file import read_regular
 from kpr_sender.settings.values import Revocation, Settings
-from kpr_sender.texts import Text
+from kpr_sender.texts import Text, said
 from kpr_sender.trust.revocation import RevocationAnswer, RevocationStatus, is_authority
+from kpr_sender.wording import any_of
 
 if TYPE_CHECKING:
     from kpr_sender.trust.fetch import Issuers
@@ -161,8 +162,8 @@ class ConfiguredTrust:
         found = certificate_policies(certificate)
         if not self.policies or found & self.policies:
             return
-        has = ", ".join(sorted(each.dotted_string for each in found)) or "none"
-        expected = " or ".join(sorted(each.dotted_string for each in self.policies))
+        has = ", ".join(sorted(each.dotted_string for each in found)) or Text("none")
+        expected = any_of(sorted(each.dotted_string for each in self.policies))
         text = Text(
             "{name}: no policy of a virksomhetssertifikat that HITS 1216 names ({expected}); it has {has}",
             name=name,
@@ -222,8 +223,8 @@ def _reason(certificate: x509.Certificate, known: Sequence[x509.Certificate], er
     issuer = CertificateIdentity.of(certificate).issuer
     if all(CertificateIdentity.of(each).subject != issuer for each in known):
         return Text("its issuer is not among protection.roots")
-    said = _PLACES.sub("", str(error)).removeprefix("validation failed: ").removeprefix("candidates exhausted: ")
-    return said.strip().rstrip(".") or Text("the path does not hold")
+    words = _PLACES.sub("", said(error)).removeprefix("validation failed: ").removeprefix("candidates exhausted: ")
+    return words.strip().rstrip(".") or Text("the path does not hold")
 
 
 def certificate_policies(certificate: x509.Certificate) -> frozenset[x509.ObjectIdentifier]:

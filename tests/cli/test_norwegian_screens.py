@@ -108,6 +108,11 @@ def test_no_screen_of_the_person_on_duty_has_english_words(tmp_path: Path, monke
     see("resolve", first.msg_id)
     see("send", "--wait", "0", "--max-wait", "1s")
     see("wait", "--wait", "0", "--max-wait", "1s")
+    forged = fhi.sealed(fhi.apprec(desk.bus.published[0]), signed_by=fhi.key("kommune-signing"))
+    (tmp_path / "forged.p7m").write_bytes(forged)
+    see("receipts", "add", str(tmp_path / "forged.p7m"))
+    see("receipts", "accept", "1", *kari)
+    see("receipts", "discard", "1", *kari)
     for number, message in enumerate(desk.bus.published):
         (tmp_path / f"{number}.p7m").write_bytes(fhi.answer(message)[0].body)
     see("receipts", "add", str(kommune.fagmelding))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tools.texts.__main__ import check, update
 from tools.texts.catalogues import compile_all, compile_stale, path_of
 from tools.texts.extract import extract
 
-_IMPORT = "from kpr_sender.texts import Text, paragraph, quoted\n"
+_IMPORT = "from kpr_sender.texts import Text, paragraph, quoted, said\n"
 _CODE = _IMPORT + 'A = Text("It is {state}.", state=1)\nB = Text("{count} file", plural="{count} files", count=2)\n'
 _DONE = [
     ('msgid "It is {state}."\nmsgstr ""', 'msgid "It is {state}."\nmsgstr "Den er {state}."'),
@@ -159,6 +160,22 @@ def test_what_is_compiled_is_compiled_again_where_a_catalogue_is_newer(project: 
 
 def test_no_compiled_catalogue_is_in_a_commit() -> None:
     assert "*.mo" in (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [
+        ("try: pass\nexcept Refused as error: x = str(error)", "said(error)"),
+        ("def why(error: Exception): return str(error)", "said(error)"),
+        ("raise Refused('it is wrong')", "Text('it is wrong')"),
+        ("raise Refused(f'it is {x}')", "Text('it is {x}', x=x)"),
+    ],
+)
+def test_what_an_exception_says_stays_a_text_on_its_way_to_a_person(code: str, kept: str) -> None:
+    assert extract(_IMPORT + code).faults
+    assert not extract(code).faults, "a module without texts has none to lose"
+    assert not extract(_IMPORT + re.sub(r"str\(error\)|(?<=Refused\()f?'.*'", kept, code)).faults
+    assert not extract(_IMPORT + code.replace("Refused(", "ValueError(").replace("str(", "said(")).faults
 
 
 @pytest.mark.parametrize(

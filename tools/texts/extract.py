@@ -6,8 +6,9 @@ What cannot be translated is a fault: a text that is not one literal, or that is
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Formatter
@@ -19,6 +20,8 @@ _HELP: Final = frozenset({"help", "short_help", "prompt"})
 _SHOW_HELP: Final = frozenset({"command", "group", "option", "argument", "version_option", "confirmation_option"})
 _SAYING: Final = frozenset({"kpr_sender.errors", "kpr_sender.events"})
 """Where the classes are that are made of sentences."""
+_FOR_DEVELOPERS: Final = {name for name, one in vars(builtins).items() if isinstance(one, type)} | {"BerError"}
+"""Exceptions that nobody else reads: ``ValueError`` and the like."""
 _SENTENCES: Final = frozenset({"Text", "paragraph"})
 """What of ``kpr_sender.texts`` makes a sentence; the others make one value of several."""
 _TYPED: Final = ("kpr-send", "-")
@@ -78,6 +81,8 @@ def extract(source: str) -> Found:
         elif shows_help and isinstance(node, ast.FunctionDef) and _is_command(node):
             doc = ast.get_docstring(node, clean=False)
             placed += [(node.lineno, node.col_offset, _help_entry(doc))] if doc else []
+    if texts:
+        found.faults += _lost(nodes)
     placed.sort(key=lambda one: one[:2])
     found.entries = list(dict.fromkeys(entry for *_, entry in placed if _is_said(entry)))
     found.faults.sort()
@@ -138,6 +143,23 @@ def _plain(call: ast.Call) -> Iterator[int]:
         words = _literal(value) or ""
         if isinstance(value, ast.JoinedStr) or " " in words:
             yield value.lineno
+
+
+def _lost(nodes: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
+    """Yield where a text on its way to a person turns into words of one language: what an exception says."""
+    caught = {node.name for node in nodes if isinstance(node, ast.ExceptHandler)}
+    caught |= {node.arg for node in nodes if isinstance(node, ast.arg) and _is_exception(node.annotation)}
+    for node in nodes:
+        match node:
+            case ast.Call(func=ast.Name(id="str"), args=[ast.Name(id=name)]) if name in caught:
+                yield node.lineno, f"what an exception says is said({name}), which stays a text"
+            case ast.Raise(exc=ast.Call(func=ast.Name(id=name), args=[words, *_])) if name not in _FOR_DEVELOPERS:
+                if isinstance(words, ast.JoinedStr) or " " in (_literal(words) or ""):
+                    yield words.lineno, f"what {name} says is a Text"
+
+
+def _is_exception(annotation: ast.expr | None) -> bool:
+    return isinstance(annotation, ast.Name) and annotation.id.endswith(("Exception", "Error"))
 
 
 def _glued(value: ast.expr, texts: dict[str, str]) -> str:
