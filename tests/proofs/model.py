@@ -378,7 +378,7 @@ class Model:
             return False
         if cause is Cause.PERSON_SETTLES:
             calls = {
-                S.PUBLISHED: letter.unbelieved > 0,
+                S.PUBLISHED: letter.unbelieved > 0 or letter.needs_person,
                 S.DELIVERED: letter.needs_person,
                 **dict.fromkeys((S.DELIVERED_WITH_ERRORS, S.REJECTED, S.FAULTED, S.CANCELLED), True),
             }

@@ -146,7 +146,12 @@ def _without_mail(row: Row) -> Row:
 def _cell(cell: ShipmentState | Reaction | tuple[Recorded, ...]) -> str:
     if isinstance(cell, tuple):
         return _RECORDED[tuple(one.cause for one in cell)]
-    return "OF_EARLIER" if cell is Reaction.EARLIER else cell.name
+    # What it contradicts is said in other words; what it does is the same.
+    names: dict[ShipmentState | Reaction, str] = {
+        Reaction.EARLIER: "OF_EARLIER",
+        Reaction.CONTRADICTS_EARLIER: Reaction.CONTRADICTS.name,
+    }
+    return names.get(cell, cell.name)
 
 
 def _explored(folder: Path, bounds: tuple[int, int, int, int], *broken: str) -> str:
