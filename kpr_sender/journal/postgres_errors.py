@@ -136,7 +136,8 @@ _CONNECTING: Final[Mapping[str, tuple[type[KprError], Text, Text]]] = {
     ),
     'role ".*" (does not exist|is not permitted)': _LOGIN,
     "too many (clients|connections)|connection slots|no more connections allowed": _FULL,
-    "invalid (port number|sslmode value|integer value)|could not match": _ADDRESS,
+    "invalid (port number|integer value|[a-z_]+ value)|could not match|definition of service|service file": _ADDRESS,
+    "unrecognized configuration parameter": _ADDRESS,
 }
 
 

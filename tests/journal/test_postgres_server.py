@@ -66,6 +66,9 @@ def test_a_real_server_is_asked_for_these_facts(postgres: Database, postgres_ser
         ("postgresql://kpr@127.0.0.1:port/kpr", {}, 78, "address is not valid"),
         (f"{postgres.url}?sslmode=verify", {}, 78, "address is not valid"),
         (f"{postgres.url}?nonsense=1", {}, 78, "address is not valid"),
+        (f"{postgres.url}?service=nowhere", {}, 78, "address is not valid"),
+        (f"{postgres.url}?target_session_attrs=mostly", {}, 78, "address is not valid"),
+        (f"{postgres.url}?options=-cnonsense%3D1", {}, 78, "address is not valid"),
         (postgres_server.address(postgres.name, "stranger"), {}, 77, "lets nobody in from here"),
         (f"{postgres.url}?options=-csynchronous_commit%3Doff", {}, 78, "synchronous_commit"),
     ]
