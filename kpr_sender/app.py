@@ -279,6 +279,7 @@ class App:
             now=self.now,
             level1_her_id=receiver.her_id if level1 else None,
             her_id=settings.sender.service_her_id,
+            mail_bounds=ways.mail_bounds(settings),
         )
         require_digests = settings.edi is not None and settings.edi.require_digests
         signals = SignalHandler(journal, require_digests, examiner.certificate_problem, self.observe)

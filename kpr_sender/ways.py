@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kpr_sender.cms.port import Signer
     from kpr_sender.documents import Document
     from kpr_sender.ebxml.answers import PayloadMessage
+    from kpr_sender.ebxml.read_mail import MailBounds
     from kpr_sender.edi.port import MailboxProbe, SmtpProbe
     from kpr_sender.edi.transport import EdiTransport
     from kpr_sender.inbound.folder import ReceiptsFolder
@@ -137,6 +138,13 @@ def open_bus(
     box = mailbox(edi, login=lambda: attempt(Login.to_mailbox(edi)), stopped=stopped)
     her_ids = (settings.sender.service_her_id, their_her_id)
     return EdiTransport(edi, sender, box, her_ids=her_ids, closing=closing, monotonic=monotonic)
+
+
+def mail_bounds(settings: Settings) -> MailBounds:
+    """Return how much of a mail is read: as much as is fetched, whoever brings it."""
+    from kpr_sender.ebxml.read_mail import USUAL_BOUNDS, MailBounds
+
+    return USUAL_BOUNDS if settings.edi is None else MailBounds(max_bytes=settings.edi.max_inbound)
 
 
 def acknowledging(

@@ -41,14 +41,17 @@ class MailBounds:
     """How much of a mail is read.
 
     Attributes:
-        max_bytes: Largest mail; an AppRec of 5 MB has 7 MB as a mail.
+        max_bytes: Largest mail, as ``edi.max_inbound`` says; an AppRec of 5 MB has 7 MB as a mail.
         parts: Most parts, on all levels together.
         depth: Most levels of multiparts.
     """
 
-    max_bytes: int = 20_000_000
+    max_bytes: int = 8_000_000
     parts: int = 30
     depth: int = 4
+
+
+USUAL_BOUNDS: Final = MailBounds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ class NotEbxml:
     reason: str
 
 
-def read(raw: bytes, bounds: MailBounds = MailBounds()) -> Mail | NotEbxml:
+def read(raw: bytes, bounds: MailBounds = USUAL_BOUNDS) -> Mail | NotEbxml:
     """Read a whole mail. Never raises for what is in it."""
     if len(raw) > bounds.max_bytes:
         return NotEbxml(Text("it is larger than {max_bytes} bytes", max_bytes=bounds.max_bytes))

@@ -193,6 +193,10 @@ class MailboxAccount:
             ),
         )
 
+    def refuses(self, words: str) -> BusUnreachable:
+        """Return that the server said no to what it was asked for."""
+        return BusUnreachable(Text("The mailbox refused ({words}).", words=words), where=self.server.where)
+
     def unreadable(self, error: Exception) -> BusUnreachable:
         """Return that the connection ended, or something came that is no answer."""
         said = Text("The mailbox cannot be read ({words}).", words=words_of(error))

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from kpr_sender.edi.local_files import head_of, no_such_folder, readable
+from kpr_sender.edi.local_files import head_of, mail_of, no_such_folder, readable
 from kpr_sender.edi.port import MailboxLook, MailboxProbe, MailEntry
-from kpr_sender.laid_files import LaidFile, Unchanged, content_of, laid_file, laid_files, move_into
+from kpr_sender.laid_files import LaidFile, Unchanged, laid_file, laid_files, move_into
 from kpr_sender.texts import Text
 
 DONE: Final = "done"
@@ -57,10 +57,7 @@ class FolderMailbox:
     def fetch(self, entry: MailEntry) -> bytes | None:
         """Return one whole file, as it was when it was looked at."""
         file = self._file(entry)
-        if file is None or file.size > self._max_inbound:
-            return None
-        with readable(file.path):
-            return content_of(file)
+        return None if file is None else mail_of(file, self._max_inbound)
 
     def take(self, entry: MailEntry) -> bool:
         """Move a mail of ours into ``done``."""

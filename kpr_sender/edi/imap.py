@@ -22,7 +22,7 @@ from imapclient.exceptions import (  # type: ignore[import-untyped]  # it says n
 )
 
 from kpr_sender.edi.dial import MailboxAccount, cut_off, handshake_of
-from kpr_sender.edi.port import HEAD_BYTES, MailboxLook, MailboxProbe, MailEntry
+from kpr_sender.edi.port import HEAD_BYTES, MailboxLook, MailboxProbe, MailEntry, MailNotRead, MailTooLarge
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid
 from kpr_sender.privacy import foreign_text
 from kpr_sender.texts import Text
@@ -39,6 +39,8 @@ _NOT_US: Final = re.compile(
     r"\[(AUTHORIZATIONFAILED|PRIVACYREQUIRED|CONTACTADMIN|NOPERM)\]|LOGINDISABLED", re.IGNORECASE
 )
 _SIZE: Final = b"RFC822.SIZE"
+_FAILURES: Final = (IMAPClientError, OSError, ValueError, LookupError, TypeError)
+"""The libraries fail in many ways on what is no IMAP, and show what they failed on."""
 
 # At the level DEBUG it writes what it reads, which is others' mail, into whatever log the process has (promise G6).
 logging.getLogger("imapclient").setLevel(logging.CRITICAL + 1)
@@ -105,23 +107,28 @@ class ImapMailbox:
         self._max_inbound = max_inbound
 
     def look(self, known: Collection[str] = frozenset()) -> MailboxLook:
-        """Look at what lies there: EXAMINE, sizes, and BODY.PEEK of the headers of what is not known."""
+        """Look at what lies there: EXAMINE and SEARCH; size and BODY.PEEK of the headers of what is not known."""
         found: list[MailEntry] = []
+        not_shown: list[int] = []
         with self._session() as client:
             ends = time.monotonic() + _LOOK_SECONDS
-            validity, sizes = self._examined(client)
-            keys = {uid: f"{validity}.{uid}" for uid in sizes}
-            new = [uid for uid in sorted(sizes) if keys[uid] not in known]
+            keys = self._examined(client)
+            new = [uid for uid in sorted(keys) if keys[uid] not in known]
             complete = True
             for at in range(0, len(new), _AT_ONCE):
                 if at and time.monotonic() > ends:  # some at least: each look gets on, however slow the list is
                     complete = False
                     break
                 asked = new[at : at + _AT_ONCE]
-                heads = client.fetch(asked, [f"BODY.PEEK[HEADER]<0.{HEAD_BYTES}>"])
-                found += [
-                    MailEntry(keys[uid], sizes[uid], _body(heads[uid])[:HEAD_BYTES]) for uid in asked if uid in heads
-                ]
+                try:
+                    found += self._shown(client, {uid: keys[uid] for uid in asked})
+                except _FAILURES:  # Dovecot hangs up over one mail that it cannot read
+                    not_shown, complete = asked, False
+                    break
+        if len(not_shown) > 1:
+            found += [self._shown_alone(uid, keys[uid]) for uid in not_shown]
+        else:
+            found += [MailEntry(keys[uid], 0, b"") for uid in not_shown]
         return MailboxLook(tuple(found), frozenset(keys.values()), complete)
 
     def fetch(self, entry: MailEntry) -> bytes | None:
@@ -130,12 +137,21 @@ class ImapMailbox:
             uid = self._uid(entry, self._selected(client, readonly=True))
             if uid is None:
                 return None
-            sizes = client.fetch([uid], [_SIZE])
-            if uid not in sizes or _number(sizes[uid]) > self._max_inbound:
-                return None
-            found = client.fetch([uid], [f"BODY.PEEK[]<0.{self._max_inbound + 1}>"])
-            content = _body(found[uid]) if uid in found else None
-            return content if content is not None and len(content) <= self._max_inbound else None
+            try:
+                sizes = client.fetch([uid], [_SIZE])
+                if uid not in sizes:
+                    return None
+                if _number(sizes[uid]) > self._max_inbound:
+                    raise MailTooLarge
+                found = client.fetch([uid], [f"BODY.PEEK[]<0.{self._max_inbound + 1}>"])
+            except _FAILURES as error:
+                raise MailNotRead(self._unreadable(error)) from None
+            content = _body(found.get(uid, {}))
+            if not content:
+                raise MailNotRead(self._account.refuses(Text("it shows nothing of one mail")))
+            if len(content) > self._max_inbound:
+                raise MailTooLarge
+            return content
 
     def take(self, entry: MailEntry) -> bool:
         """Take one mail out: SELECT, and UID EXPUNGE or UID MOVE of it alone."""
@@ -159,19 +175,38 @@ class ImapMailbox:
     def probe(self) -> MailboxProbe:
         """Say what lies there."""
         with self._session() as client:
-            validity, sizes = self._examined(client)
+            keys = self._examined(client)
             can_take = bool(client.has_capability("UIDPLUS") or client.has_capability("MOVE"))
             shown = handshake_of(client.socket())
-            return MailboxProbe(shown, frozenset(f"{validity}.{uid}" for uid in sizes), can_take)
+            return MailboxProbe(shown, frozenset(keys.values()), can_take)
 
     def close(self) -> None:
         """Nothing is open between two calls."""
 
-    def _examined(self, client: _ImapClient) -> tuple[int, dict[int, int]]:
-        """Return the folder's UIDVALIDITY, and each mail's UID with its size; nothing changes by it."""
+    def _examined(self, client: _ImapClient) -> dict[int, str]:
+        """Return each mail's UID with its key; nothing changes by it, and no mail is read."""
         said = self._selected(client, readonly=True)
-        sizes = client.fetch("1:*", [_SIZE]) if said.get(b"EXISTS") else {}
-        return int(said.get(b"UIDVALIDITY", 0)), {uid: _number(one) for uid, one in sizes.items()}
+        uids = client.search() if said.get(b"EXISTS") else []
+        return {int(uid): f"{int(said.get(b'UIDVALIDITY', 0))}.{int(uid)}" for uid in uids}
+
+    def _shown(self, client: _ImapClient, keys: Mapping[int, str]) -> list[MailEntry]:
+        """Return what the server shows of these mails."""
+        answer = client.fetch(list(keys), [_SIZE, f"BODY.PEEK[HEADER]<0.{HEAD_BYTES}>"])
+        shown = {uid: answer.get(uid, {}) for uid in keys}
+        return [MailEntry(keys[uid], _number(one), _body(one)[:HEAD_BYTES]) for uid, one in shown.items()]
+
+    def _shown_alone(self, uid: int, key: str) -> MailEntry:
+        """Return what the server shows of one mail in a session of its own, if it does not hang up over it."""
+        with self._session() as client:
+            self._selected(client, readonly=True)
+            with suppress(*_FAILURES):
+                return self._shown(client, {uid: key})[0]
+        return MailEntry(key, 0, b"")
+
+    def _unreadable(self, error: Exception) -> BusUnreachable:
+        if isinstance(error, IMAPClientError) and not isinstance(error, IMAPClientAbortError):
+            return self._account.refuses(foreign_text(_words(error)))
+        return self._account.unreadable(error)
 
     def _uid(self, entry: MailEntry, said: Mapping[bytes, Any]) -> int | None:
         """Return a mail's UID; None where UIDs mean other mails by now."""
@@ -199,8 +234,7 @@ class ImapMailbox:
                     yield client
                     with suppress(IMAPClientError, OSError):
                         client.logout()
-        except (IMAPClientError, OSError, ValueError, LookupError, TypeError) as error:
-            # The libraries fail in many ways on what is no IMAP, and show what they failed on.
+        except _FAILURES as error:
             raise account.unreadable(error) from None
 
     def _log_in(self, client: _ImapClient) -> None:

@@ -7,23 +7,43 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from kpr_sender.edi.port import HEAD_BYTES
+from kpr_sender.edi.port import HEAD_BYTES, MailNotRead, MailTooLarge
 from kpr_sender.errors import BusUnreachable, ConfigInvalid, KprError
+from kpr_sender.laid_files import LaidFile, content_of
 from kpr_sender.regular_file import NotRegular, open_regular
 from kpr_sender.texts import Text
 
+_LET_US: Final = Text("Let the user that runs kpr-send read and write there.")
 _HEAD_ENDS: Final = (b"\r\n\r\n", b"\n\n")
 
 
 def head_of(path: Path) -> bytes | None:
-    """Return a file's header lines, with the empty one; None where it is there no more. Raises as ``readable``."""
+    """Return a file's header lines, with the empty one; nothing where it cannot be read, None where it is gone."""
     try:
-        with readable(path), open_regular(path, follow=False) as opened:
+        with open_regular(path, follow=False) as opened:
             beginning = opened.read(HEAD_BYTES)
     except (FileNotFoundError, NotRegular):
         return None
+    except OSError:
+        return b""
     ends = [at + len(mark) for mark in _HEAD_ENDS if (at := beginning.find(mark)) >= 0]
     return beginning[: min(ends, default=len(beginning))]
+
+
+def mail_of(file: LaidFile, max_inbound: int) -> bytes | None:
+    """Return all of a file, as ``Mailbox.fetch`` says."""
+    if file.size > max_inbound:
+        raise MailTooLarge
+    try:
+        return content_of(file)
+    except OSError as error:
+        raise MailNotRead(
+            BusUnreachable(
+                Text("A mail in the mailbox cannot be read: {reason}.", reason=error.strerror),
+                where=f"edi.mailbox: {file.path}",
+                next_step=_LET_US,
+            )
+        ) from None
 
 
 @contextmanager
@@ -53,7 +73,7 @@ def _unreadable(path: Path, error: OSError) -> KprError:
         return ConfigInvalid(
             Text("The mailbox cannot be read: {reason}.", reason=error.strerror),
             where=f"edi.mailbox: {path}",
-            next_step=Text("Let the user that runs kpr-send read and write there."),
+            next_step=_LET_US,
         )
     return BusUnreachable(
         Text("The mailbox cannot be read: {reason}.", reason=error.strerror), where=f"edi.mailbox: {path}"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from kpr_sender.durable import sync_folder
-from kpr_sender.edi.local_files import head_of, no_such_folder, readable
+from kpr_sender.edi.local_files import head_of, mail_of, no_such_folder, readable
 from kpr_sender.edi.port import MailboxLook, MailboxProbe, MailEntry
-from kpr_sender.laid_files import LaidFile, content_of, laid_files
+from kpr_sender.laid_files import LaidFile, laid_files
 from kpr_sender.texts import Text
 
 _FOLDERS: Final = ("new", "cur")
@@ -39,10 +39,7 @@ class MaildirMailbox:
     def fetch(self, entry: MailEntry) -> bytes | None:
         """Return one whole mail."""
         file = self._find(entry)
-        if file is None or file.size > self._max_inbound:
-            return None
-        with readable(file.path):
-            return content_of(file)
+        return None if file is None else mail_of(file, self._max_inbound)
 
     def take(self, entry: MailEntry) -> bool:
         """Remove a mail of ours."""

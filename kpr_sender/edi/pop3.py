@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from kpr_sender.edi.dial import MailboxAccount, cut_off, handshake_of
-from kpr_sender.edi.port import HEAD_BYTES, MailboxLook, MailboxProbe, MailEntry
+from kpr_sender.edi.port import HEAD_BYTES, MailboxLook, MailboxProbe, MailEntry, MailNotRead, MailTooLarge
 from kpr_sender.errors import BusUnreachable, ConfigInvalid
 from kpr_sender.privacy import foreign_text
 from kpr_sender.texts import Text
@@ -83,6 +83,7 @@ class Pop3Mailbox:
     def __init__(self, account: MailboxAccount, max_inbound: int) -> None:
         self._account = account
         self._max_inbound = max_inbound
+        self._has_top = False  # whether it has ever shown a mail's headers
 
     def look(self, known: Collection[str] = frozenset()) -> MailboxLook:
         """Look at what lies there: UIDL, LIST, and TOP of what is not known."""
@@ -97,6 +98,9 @@ class Pop3Mailbox:
                     break
                 size = sizes.get(number, "")
                 found.append(MailEntry(key, int(size) if size.isdigit() else 0, self._head(session, number)))
+            self._has_top = self._has_top or any(one.head for one in found)
+            if found and not self._has_top:
+                self._require_top(session)
         return MailboxLook(tuple(found), frozenset(numbers), complete=len(found) == len(new))
 
     def fetch(self, entry: MailEntry) -> bytes | None:
@@ -108,11 +112,16 @@ class Pop3Mailbox:
             listed = session.numbers("LIST").get(number, "")
             size = int(listed) if listed.isdigit() else 0
             if size > self._max_inbound:
-                return None
-            content, complete = session.text(f"TOP {number} {_ALL_LINES}", self._max_inbound)
-            if complete and len(content) < size:  # this server's TOP has a bound of its own
-                content, complete = session.text(f"RETR {number}", self._max_inbound)
-            return content if complete else None
+                raise MailTooLarge
+            try:
+                content, complete = session.text(f"TOP {number} {_ALL_LINES}", self._max_inbound)
+                if complete and len(content) < size:  # this server's TOP has a bound of its own
+                    content, complete = session.text(f"RETR {number}", self._max_inbound)
+            except (OSError, poplib.error_proto) as error:
+                raise MailNotRead(self._unreadable(error)) from None
+            if not complete:
+                raise MailTooLarge
+            return content
 
     def take(self, entry: MailEntry) -> bool:
         """Delete a mail of ours; only QUIT does it, and where that is not answered it is not certain."""
@@ -144,21 +153,30 @@ class Pop3Mailbox:
         try:
             said = session.numbers("UIDL")
         except poplib.error_proto as error:
-            if not _refused(error):
+            if not _refused(error) or _is_for_now(_words(error)):  # Dovecot, where it cannot read one of the mails
                 raise
             raise self._lacks("UIDL") from None
         often = Counter(said.values())
         return {name: number for number, name in said.items() if often[name] == 1}
 
     def _head(self, session: _Pop3Wire, number: int) -> bytes:
+        """Return a mail's headers; nothing where the server will not show them."""
         try:
             return session.text(f"TOP {number} 0", HEAD_BYTES)[0]
         except poplib.error_proto as error:
             if not _refused(error):
                 raise
+            return b""
+
+    def _require_top(self, session: _Pop3Wire) -> None:
+        """Refuse a server that showed no headers at all, unless it says that it can.
+
+        Raises:
+            ConfigInvalid: It has no TOP.
+        """
         with suppress(poplib.error_proto):
             if b"TOP" in session.text("CAPA", HEAD_BYTES)[0].upper().split():
-                return b""  # it will not show this one
+                return
         raise self._lacks("TOP")
 
     @contextmanager
@@ -186,8 +204,9 @@ class Pop3Mailbox:
                 if not _refused(error):
                     raise
                 words = _words(error)
-                not_now = any(sign in words.upper() for sign in _NOT_NOW)
-                raise self._account.refused(words, not_now=not_now, not_us=_NOT_US in words.upper()) from None
+                raise self._account.refused(
+                    words, not_now=_is_for_now(words), not_us=_NOT_US in words.upper()
+                ) from None
 
     def _lacks(self, command: str) -> ConfigInvalid:
         return ConfigInvalid(
@@ -198,14 +217,17 @@ class Pop3Mailbox:
 
     def _unreadable(self, error: Exception) -> BusUnreachable:
         if isinstance(error, poplib.error_proto) and _refused(error):
-            said = Text("The mailbox refused ({words}).", words=_words(error))
-            return BusUnreachable(said, where=self._account.server.where)
+            return self._account.refuses(_words(error))
         return self._account.unreadable(error)
 
 
 def _refused(error: poplib.error_proto) -> bool:
     """Tell whether the server said no; else it said nothing that is an answer."""
     return bool(error.args) and isinstance(error.args[0], bytes) and error.args[0].startswith(b"-ERR")
+
+
+def _is_for_now(words: str) -> bool:
+    return any(sign in words.upper() for sign in _NOT_NOW)
 
 
 def _words(error: poplib.error_proto) -> str:

@@ -9,6 +9,7 @@ mailbox, which may be another system's, too (promise G8):
    mail, the mail stays, and comes again.
 4. No other reader is kept out for more than 5 seconds.
 5. *Nothing there* and *could not look* (BusUnreachable) are different answers.
+6. One mail that cannot be read keeps none of the others from being read.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Final, Protocol
 
 from kpr_sender.bus.port import Handshake, Inbound, always
 from kpr_sender.ebxml.read_mail import Mail
+from kpr_sender.errors import BusUnreachable
 
 HEAD_BYTES: Final = 65_536
 """Of a mail's headers so much is read at most."""
@@ -86,7 +88,8 @@ class MailEntry:
     Attributes:
         key: Names it in this mailbox, from session to session.
         size: In bytes, as the mailbox says.
-        head: Its header lines, ``HEAD_BYTES`` at most, as they are; of a file that is no mail its beginning.
+        head: Its header lines, ``HEAD_BYTES`` at most, as they are; of a file that is no mail its beginning. Empty
+            where the mailbox would not show them.
     """
 
     key: str
@@ -107,6 +110,22 @@ class MailboxLook:
     entries: tuple[MailEntry, ...]
     keys: frozenset[str]
     complete: bool
+
+
+class MailTooLarge(Exception):
+    """A mail has more bytes than are fetched."""
+
+
+class MailNotRead(Exception):
+    """One mail could not be read, though its mailbox could be looked at.
+
+    Attributes:
+        why: What a person is told.
+    """
+
+    def __init__(self, why: BusUnreachable) -> None:
+        super().__init__()
+        self.why = why
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +156,11 @@ class Mailbox(Protocol):
         """Return one whole mail, as it is.
 
         Returns:
-            None where it is there no more, or has more than ``max_inbound`` bytes.
+            None where it is there no more.
+
+        Raises:
+            MailTooLarge: It has more than ``max_inbound`` bytes, whatever the mailbox said.
+            MailNotRead: The mailbox could be looked at, and this mail of it not be read.
         """
 
     def take(self, entry: MailEntry) -> bool:

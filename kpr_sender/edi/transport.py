@@ -19,7 +19,7 @@ from kpr_sender.ebxml import answers, read_mail
 from kpr_sender.ebxml.answers import Acknowledgment, MessageError, PayloadMessage
 from kpr_sender.ebxml.mail import TEXT_XML, mail_head
 from kpr_sender.ebxml.read_mail import Mail, MailBounds
-from kpr_sender.edi.port import InboundMail, Mailbox, MailEntry, OutgoingMail
+from kpr_sender.edi.port import InboundMail, Mailbox, MailEntry, MailNotRead, MailTooLarge, OutgoingMail
 from kpr_sender.edi.smtp import SmtpSender
 from kpr_sender.errors import BusUnreachable
 from kpr_sender.messages import apprec
@@ -176,30 +176,49 @@ class EdiTransport:
             self._look_at = self._monotonic() + self._settings.look_every
 
     def _look(self) -> None:
-        """Look at all that is new, and keep what may be an answer."""
+        """Look at all that is new, and keep what may be an answer; what cannot be read is tried again at each look.
+
+        Raises:
+            BusUnreachable: It could not be looked; or all the others were, and one that may be an answer is not read.
+        """
         complete = False
+        passed: dict[str, BusUnreachable | None] = {}  # why, for those that it is known of
         while not complete:
             if self._closing.is_set():
                 raise _stopped()
-            look = self._mailbox.look(self._known)
+            look = self._mailbox.look(self._known | passed.keys())
             for entry in look.entries:
-                self._consider(entry)
-                self._known |= {entry.key}
+                try:
+                    done = self._consider(entry)
+                except MailNotRead as error:
+                    passed[entry.key] = error.why
+                    continue
+                if done:
+                    self._known |= {entry.key}
+                else:
+                    passed[entry.key] = None
             complete = look.complete or not look.entries
             self._known &= look.keys
+        for why in filter(None, passed.values()):
+            raise why
 
-    def _consider(self, entry: MailEntry) -> None:
-        too_large = entry.size > self._settings.max_inbound
-        opened = self._holds_opened and looks_like_xml(entry.head)
-        if not opened and not read_mail.may_be_read(entry.head):
+    def _consider(self, entry: MailEntry) -> bool:
+        """Keep a mail that may be an answer, leave one that is not; return False where it is there no more."""
+        if entry.head and not self._may_be_read(entry.head):
             self._mailbox.leave(entry)
-            return
+            return True
+        too_large, raw = entry.size > self._settings.max_inbound, None
+        if not too_large:
+            try:
+                raw = self._mailbox.fetch(entry)
+            except MailTooLarge:
+                too_large = True
         if too_large:
             self._waiting.append(_inbound(entry, b"", readable=False, too_large=True))
-            return
-        raw = self._mailbox.fetch(entry)
+            return True
         if raw is None:
-            return
+            return False
+        opened = self._holds_opened and looks_like_xml(raw)
         mail = None if opened else read_mail.read(raw, MailBounds(max_bytes=self._settings.max_inbound))
         if opened and _is_receipt(raw, self._their_her_id):
             says = {FROM_HER_ID: str(self._their_her_id)}  # so says who laid it there
@@ -208,6 +227,10 @@ class EdiTransport:
             self._waiting.append(replace(_inbound(entry, raw), mail=mail))
         else:
             self._mailbox.leave(entry)
+        return True
+
+    def _may_be_read(self, head: bytes) -> bool:
+        return read_mail.may_be_read(head) or (self._holds_opened and looks_like_xml(head))
 
     @property
     def _holds_opened(self) -> bool:

@@ -21,6 +21,7 @@ from kpr_sender.cms.certificates import CertificateUse, named, owner
 from kpr_sender.cms.port import CannotOpen, Decrypter, NotForUs, ProtectionRefused, SignatureRefused
 from kpr_sender.cms.read import OpenedMessage, Policy, open_sealed
 from kpr_sender.ebxml.answers import Answer, PayloadMessage
+from kpr_sender.ebxml.read_mail import USUAL_BOUNDS, MailBounds
 from kpr_sender.errors import AccessRefused, KeyUnavailable
 from kpr_sender.inbound.mails import MailReader, looks_like_mail
 from kpr_sender.journal.port import Journal
@@ -87,6 +88,7 @@ class Examiner:
         accept_unsealed: Whether this receiver is configured to answer without sealing.
         xml_signed: Whether what is not sealed must have an XML signature of the receiver's instead.
         her_id: Ours, for what comes by mail.
+        mail_bounds: Of what is read of a mail.
     """
 
     journal: Journal
@@ -101,6 +103,7 @@ class Examiner:
     level1_her_id: int | None = None
     xml_signed: bool = False
     her_id: int = 0
+    mail_bounds: MailBounds = USUAL_BOUNDS
 
     def examine(self, inbound: Inbound, message: PayloadMessage | None = None) -> Examined:
         """Take a message as far as it can be taken.
@@ -120,7 +123,7 @@ class Examiner:
     @property
     def mails(self) -> MailReader:
         """What reads a message that came by mail."""
-        return MailReader(self.her_id, self.sender, self.decrypters, self.policy)
+        return MailReader(self.her_id, self.sender, self.decrypters, self.policy, self.mail_bounds)
 
     def _examined(self, inbound: Inbound, message: PayloadMessage | None) -> Examined:
         if looks_like_mail(inbound.body):

@@ -99,7 +99,11 @@ class ReceiptsFolder:
     def evaluate_again(self) -> None:
         """Move what was not verified, and is by now, into ``done``. Raises as ``take`` does."""
         for file in list(files_in(self.path / UNVERIFIED, missing_ok=True))[:_MOST_FILES]:
-            content = self._content(file) if self._is_small(file) else None
+            try:
+                content = self._content(file) if self._is_small(file) else None
+            except InputMissing:
+                self._warn(file.path, Text("it cannot be read, and is left there"))  # what is new is taken all the same
+                continue
             inbound = None if content is None else self._inbound(content)
             with self.section:
                 if inbound is not None and self.handler().evaluate(inbound).handling is Handling.SETTLE:

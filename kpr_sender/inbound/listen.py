@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from kpr_sender.bus.port import Bus, Inbound, Source
+from kpr_sender.bus.port import MAIL, Bus, Inbound, Source
 from kpr_sender.errors import (
     AccessRefused,
     BusUnreachable,
@@ -42,6 +42,8 @@ from kpr_sender.texts import Text, paragraph
 
 _LOOK_SECONDS: Final = 5.0
 """How soon a wait ends after ``closing`` is set. The links stay attached all the while: no polling of the broker."""
+_TOO_LARGE: Final = Text("A message that is larger than bus.max_inbound lies on our queue, and is left there.")
+_TOO_LARGE_MAIL: Final = Text("A mail that is larger than edi.max_inbound lies in our mailbox, and is left there.")
 _QUIET_SECONDS: Final = 1.0
 """A look is over when nothing has come for so long. No drain: it crashes RabbitMQ 3.10."""
 _LONGEST_LOOK: Final = 4.0
@@ -289,8 +291,7 @@ class Listener:
             wait.no_register = look.no_register or wait.no_register
             if inbound.too_large and not wait.large:
                 wait.large = True
-                text = Text("A message that is larger than bus.max_inbound lies on our queue, and is left there.")
-                self.observe(Event(EventKind.WARNING, text))
+                self.observe(Event(EventKind.WARNING, _TOO_LARGE_MAIL if inbound.content_type == MAIL else _TOO_LARGE))
         if self.bus.held >= self.held_cap and not wait.capped:
             wait.capped = True
             self.observe(Event(EventKind.WARNING, self._too_many_foreign()))

@@ -20,7 +20,7 @@ from kpr_sender.ebxml.answers import Answer, Correspondence, PayloadMessage
 from kpr_sender.ebxml.canonical import MAX_BYTES
 from kpr_sender.ebxml.content import open_payload
 from kpr_sender.ebxml.envelope import SignedReference
-from kpr_sender.ebxml.read_mail import Mail, NotEbxml
+from kpr_sender.ebxml.read_mail import USUAL_BOUNDS, Mail, MailBounds, NotEbxml
 from kpr_sender.ebxml.reports import Other
 from kpr_sender.messages.refused import MessageRefused
 from kpr_sender.registry.latest import LatestCounterpart
@@ -68,12 +68,14 @@ class MailReader:
         sender: Who answers us, with the certificates that it may sign with.
         decrypters: Open what is sealed for us.
         policy: Bounds of what is opened.
+        bounds: Of what is read.
     """
 
     her_id: int
     sender: LatestCounterpart
     decrypters: Sequence[Decrypter]
     policy: Policy
+    bounds: MailBounds = USUAL_BOUNDS
 
     def read(self, raw: bytes, mail: Mail | None = None) -> Answer:
         """Say what a mail is, and how far it is verified; ask the register once more where no certificate fits.
@@ -82,7 +84,7 @@ class MailReader:
             raw: The mail.
             mail: What was read of it already.
         """
-        found = mail or read_mail.read(raw)
+        found = mail or read_mail.read(raw, self.bounds)
         if isinstance(found, NotEbxml):
             return Other(found.reason)
         answer = self._classified(found)

@@ -147,20 +147,21 @@ def nested(levels: int) -> bytes:
 
 
 def test_bombs_are_bounded_and_quick() -> None:
+    large = MailBounds(max_bytes=20_000_000)
     began = time.process_time()
     assert isinstance(read(nested(4)), Mail)
     assert "nested deeper than 4 levels" in refusal_of(nested(5))
     assert "nested deeper than 4 levels" in refusal_of(nested(1_500))
-    assert "more than 30 parts" in refusal_of(_MULTIPART + (b"--b\n" + _PART) * 100_000)
-    assert "more than 30 parts" in refusal_of(_MULTIPART + b"--b\n" * 1_000_000)
+    assert "more than 30 parts" in refusal_of(_MULTIPART + (b"--b\n" + _PART) * 100_000, large)
+    assert "more than 30 parts" in refusal_of(_MULTIPART + b"--b\n" * 1_000_000, large)
     wide = b"Content-Type: multipart/related; boundary=c\n\n" + (b"--c\n" + _PART) * 25
     assert "more than 30 parts" in refusal_of(_MULTIPART + (b"--b\n" + wide) * 25)
-    assert "larger than 20000000 bytes" in refusal_of(bytes(20_000_001))
-    assert isinstance(read(_MULTIPART + b"\n-" * 5_000_000), NotEbxml)
-    assert isinstance(read(_MULTIPART + b"--b" + b" " * 10_000_000), NotEbxml)
-    assert isinstance(read(_BASE64 + b"" + b"\n" * 10_000_000), Mail)
+    assert "larger than 8000000 bytes" in refusal_of(bytes(8_000_001))
+    assert isinstance(read(_MULTIPART + b"\n-" * 5_000_000, large), NotEbxml)
+    assert isinstance(read(_MULTIPART + b"--b" + b" " * 10_000_000, large), NotEbxml)
+    assert isinstance(read(_BASE64 + b"" + b"\n" * 10_000_000, large), Mail)
     assert isinstance(
-        read(b"Content-Type: text/xml\nContent-Transfer-Encoding: quoted-printable\n\n" + b"=" * 5_000_000), Mail
+        read(b"Content-Type: text/xml\nContent-Transfer-Encoding: quoted-printable\n\n" + b"=" * 5_000_000, large), Mail
     )
     assert not isinstance(
         classify(mail_of(report("failed") + b"\nAction: failed" * 100_000), from_kpr()), Acknowledgment

@@ -13,7 +13,7 @@ from imapclient import IMAPClient  # type: ignore[import-untyped]  # it says no 
 
 from kpr_sender.edi.imap import TAKEN
 from kpr_sender.edi.mailboxes import mailbox
-from kpr_sender.edi.port import MailEntry
+from kpr_sender.edi.port import MailEntry, MailNotRead
 from kpr_sender.errors import BusUnreachable, KprError, LoginRefused
 from kpr_sender.settings.edi import MailboxKind, MailboxPlace
 from kpr_sender.settings.secrets import Secret
@@ -86,16 +86,40 @@ def _server(answers: dict[str, bytes]) -> Callable[..., None]:
     return behave
 
 
-_BASE = {"CAPABILITY": b"* CAPABILITY IMAP4rev1\r\n", "EXAMINE": b"* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n"}
+_BASE = {
+    "CAPABILITY": b"* CAPABILITY IMAP4rev1\r\n",
+    "EXAMINE": b"* 1 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\n",
+    "UID SEARCH": b"* SEARCH 1\r\n",
+}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"* 1 FETCH (UID 1 RFC822.SIZE {999999999}\r\n",
+        b"* 1 FETCH (UID 1 RFC822.SIZE {-1}\r\n",
+        b"* 1 FETCH ((((\r\n",
+        b"* 1 FETCH (UID x)\r\n",
+        b"* BYE FETCH failed\r\n",
+        b"TAG NO [SERVERBUG] Internal error\r\n",
+    ],
+)
+def test_a_mail_that_is_not_shown_is_neither_nothing_nor_the_end_of_the_look(answer: bytes) -> None:
+    with serving(_server(_BASE | {"UID FETCH": answer})) as port:
+        place = MailboxPlace(MailboxKind.IMAP, "127.0.0.1", port, "INBOX")
+        box = mailbox(account(1, mailbox=place, connect_timeout=3.0, **with_login(password=Secret("hunter2"))))
+        (entry,) = box.look().entries
+        assert (entry.key, entry.head) == ("7.1", b"")
+        with pytest.raises(MailNotRead) as raised:
+            box.fetch(entry)
+    assert isinstance(raised.value.why, BusUnreachable)
 
 
 @pytest.mark.parametrize(
     ("answers", "error"),
     [
-        ({"UID FETCH": b"* 1 FETCH (UID 1 RFC822.SIZE {999999999}\r\n"}, BusUnreachable),
-        ({"UID FETCH": b"* 1 FETCH (UID 1 RFC822.SIZE {-1}\r\n"}, BusUnreachable),
-        ({"UID FETCH": b"* 1 FETCH ((((\r\n"}, BusUnreachable),
-        ({"UID FETCH": b"* 1 FETCH (UID x)\r\n"}, BusUnreachable),
+        ({"UID SEARCH": b"* SEARCH x\r\n"}, BusUnreachable),
+        ({"UID SEARCH": b"TAG NO [SERVERBUG] no\r\n"}, BusUnreachable),
         ({"EXAMINE": b"x" * 2_000_000 + b"\r\n"}, BusUnreachable),
         ({"LOGIN": b"TAG NO [AUTHENTICATIONFAILED] no\r\n"}, LoginRefused),
         ({"LOGIN": b"TAG NO [UNAVAILABLE] later\r\n"}, BusUnreachable),

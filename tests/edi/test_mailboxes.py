@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kpr_sender.edi.mailboxes import mailbox
-from kpr_sender.edi.port import HEAD_BYTES, Mailbox, MailEntry
+from kpr_sender.edi.port import HEAD_BYTES, Mailbox, MailEntry, MailTooLarge
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprError, LoginRefused
 from kpr_sender.settings.edi import EdiSettings, MailboxKind, MailboxPlace
 from kpr_sender.settings.secrets import Secret
@@ -132,7 +132,8 @@ def test_a_folder_full_of_others_mail_is_as_it_was(tmp_path: Path, kind: Mailbox
     assert len(done) == (2 if kind is MailboxKind.FOLDER else 0)
     assert {name: one for name, one in after.items() if name not in done} == before
     large = next(one for one in box.look().entries if b"Subject: Large" in one.head)
-    assert box.fetch(large) is None  # more than max_inbound
+    with pytest.raises(MailTooLarge):
+        box.fetch(large)
     box.leave(large)
     assert len(box.look().keys) == len(before) - (kind is MailboxKind.FOLDER)
 

@@ -12,7 +12,7 @@ import pytest
 
 from kpr_sender.edi import pop3
 from kpr_sender.edi.mailboxes import mailbox
-from kpr_sender.edi.port import HEAD_BYTES, Mailbox, MailEntry
+from kpr_sender.edi.port import HEAD_BYTES, Mailbox, MailEntry, MailTooLarge
 from kpr_sender.errors import BusUnreachable, ConfigInvalid, KprError, LoginRefused
 from kpr_sender.settings.edi import MailboxKind, MailboxPlace
 from tests.helpers.loopback import serving
@@ -86,7 +86,8 @@ def test_a_head_is_bounded_and_a_mail_too_large_is_left() -> None:
     with serving(_server(answers, said)) as port:
         (entry,) = _box(port).look().entries
         assert entry.head == head[:HEAD_BYTES]
-        assert _box(port).fetch(entry) is None
+        with pytest.raises(MailTooLarge):
+            _box(port).fetch(entry)
 
 
 def test_a_mail_is_read_by_top_and_by_retr_only_where_that_is_not_all_of_it() -> None:
@@ -110,6 +111,7 @@ def test_a_mail_is_read_by_top_and_by_retr_only_where_that_is_not_all_of_it() ->
         ({"PASS": b"-ERR no\r\n"}, LoginRefused),
         ({"PASS": b"what\r\n"}, BusUnreachable),
         ({"UIDL": b"-ERR unknown command\r\n"}, ConfigInvalid),
+        ({"UIDL": b"-ERR [SYS/TEMP] Internal error\r\n"}, BusUnreachable),
         (_listed("a") | {"TOP": b"-ERR unknown\r\n", "CAPA": b"+OK\r\nUIDL\r\n.\r\n"}, ConfigInvalid),
         ({"UIDL": b"+OK\r\n" + b"1 " + b"x" * 17_000_000 + b"\r\n.\r\n"}, BusUnreachable),
     ],

@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+from kpr_sender import regular_file
 from kpr_sender.bus.port import Inbound, Outbound, Source
 from kpr_sender.client import Client
 from kpr_sender.cms.write import seal
@@ -300,3 +302,23 @@ def test_a_file_is_taken_when_it_is_unchanged_for_five_seconds_whatever_its_time
     folder.take()
     assert names(inbox / "not-ours") == {"of a clock that is fast", "growing"}
     assert sum("lies in the future" in event.text for event in events) == 1
+
+
+def test_one_that_was_put_aside_and_cannot_be_read_keeps_nothing_new_from_being_taken(
+    client: Client, queue: QueuesRead, fhi: Fhi, inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lay(inbox / "forged.p7m", forged(fhi, queue.published[0]))
+    assert client.wait(timeout=0).exit_code == 76
+    assert names(inbox / "unverified") == {"forged.p7m"}
+    for number, answer in enumerate(answers(fhi, queue)):
+        lay(inbox / f"{number}.p7m", answer)
+    opens = regular_file.open_regular
+
+    def refused(path: Path, *, follow: bool = True) -> BinaryIO:
+        if path.name == "forged.p7m":
+            raise PermissionError(13, "Permission denied")
+        return opens(path, follow=follow)
+
+    monkeypatch.setattr("kpr_sender.laid_files.open_regular", refused)
+    assert client.wait(timeout=0).exit_code == 0
+    assert names(inbox / "unverified") == {"forged.p7m"}
