@@ -136,9 +136,9 @@ class _Wait:
     large: bool = False
 
     @property
-    def has_copies(self) -> bool:
-        """Whether to look for them although all is answered."""
-        return self.copies or (self.look is not None and self.look.late and not self.again)
+    def has_more(self) -> bool:
+        """Whether to look although all is answered: for copies, or because a person asked for it."""
+        return bool(self.anyway) or self.copies or (self.look is not None and self.look.late and not self.again)
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +240,7 @@ class Listener:
         submission = self._from_here(wait, submission)
         try:
             more = True
-            while more and (submission.awaits_answer or wait.has_copies) and not self.closing.is_set():
+            while more and (submission.awaits_answer or wait.has_more) and not self.closing.is_set():
                 left = max(end - self.monotonic(), 0.0)
                 if not submission.awaits_answer:
                     left = min(left, _QUIET_SECONDS)
@@ -264,7 +264,9 @@ class Listener:
         failed = wait.no_register or wait.unreachable
         if failed is not None:
             note_obstacle(self.journal, submission, failed)
-        elif submission.awaits_answer:
+            if anyway and not submission.awaits_answer:  # else the result says so
+                self.observe(Event(EventKind.WARNING, failed.text))
+        elif submission.awaits_answer or anyway:
             self._say_what_comes_next(submission, capped=wait.capped)
         return self._known(submission)
 

@@ -13,12 +13,14 @@ import pytest
 
 from kpr_sender.bus.port import Inbound, Source
 from kpr_sender.client import Client
-from kpr_sender.errors import QueueShared, UsageError
+from kpr_sender.errors import BusUnreachable, QueueShared, UsageError
 from kpr_sender.events import Event, EventKind
 from kpr_sender.inbound.look_memory import LookMemory, beside
+from kpr_sender.inbound.looks import Looks
 from kpr_sender.model import rfc3339
 from kpr_sender.render.text import report_screen
 from kpr_sender.report import Report
+from kpr_sender.texts import Text
 from tests.helpers.command import kpr_send
 from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import MemoryBus
@@ -195,6 +197,29 @@ def test_a_look_is_refused_where_it_would_be_the_ninth_take_unless_the_owner_say
     assert queue.delivered["other-0"] == 8
     assert cron.run(5004, **ASKED, emptied=True).exit_code == 88
     assert queue.delivered["other-0"] == 9
+
+
+def test_a_person_s_look_is_made_though_all_is_answered(
+    cron: Cron, queue: SharedQueue, fhi: Fhi, kommune: Municipality, events: list[Event]
+) -> None:
+    """Its owner says that the queue was read: next year's first run is to know it, or to be told that it was not."""
+    for minute in LOOKS_AT:
+        cron.run(minute)
+    with Client(kommune.configure(PATIENT), now=cron.now) as client:
+        for message in queue.published:
+            client.add_receipt(fhi.answer(message)[0].body)
+    assert cron.run(1600).exit_code == 0
+    looks = queue.looks
+    assert cron.run(1610, **ASKED, emptied=True).exit_code == 0
+    assert queue.looks == looks + 1
+    assert events[-1].kind is EventKind.FOREIGN_HELD, "they lie there still"
+    queue.receive_error = BusUnreachable(Text("The bus is away."))
+    assert cron.run(1620, **ASKED, emptied=True).exit_code == 0
+    assert "The bus is away." in events[-1].text
+    queue.receive_error = None
+    queue.inbox.clear()
+    cron.run(1630, **ASKED, emptied=True)
+    assert LookMemory.load(beside(kommune.journal)).looks[Source.RECEIPTS] == Looks()
 
 
 @pytest.mark.parametrize(
