@@ -159,7 +159,7 @@ class ReceiptHandler:
         claims = shipment is not None or self.examiner.names_receiver(inbound)
         stored = self._stored(found, inbound.body) if found.problem and claims else None
         if stored is not None and not stored.in_question:  # a person decided on it, or it was verified before
-            return Evaluation(Handling.SETTLE, (stored.msg_id,), found.problem)
+            return Evaluation(Handling.SETTLE, (stored.msg_id,), "" if stored.verified else found.problem)
         if shipment is None:
             if found.unknown and found.apprec is not None and not by_hand:
                 self._record_unknown(found.apprec)

@@ -186,6 +186,21 @@ def test_g2_a_pair_goes_the_other_way_as_one_or_not_at_all(kommune: Municipality
     assert (known.exit_code, {one.transport for one in known.submission.shipments}) == (0, {Transport.EDI})
 
 
+def test_a_receipt_that_a_person_accepts_is_acknowledged(kommune: Municipality, box: EdiSandbox) -> None:
+    """Else KPR's message server sends it again and again, and at last takes it for lost."""
+    box.faults = _faults("receipt-sender:KPR_IPL")
+    with Client(by_mail(kommune, box)) as client:
+        client.submit()
+        known = client.wait(timeout=2)
+        assert known.exit_code == 76
+        (asked,) = (one for half in known.submission.shipments for one in half.receipts if one.in_question)
+        assert len(box.unacknowledged()) == 1
+        client.accept_receipt(asked.receipt_id, reason="FHI says that it is theirs.", by="kari")
+    with Client(by_mail(kommune, box)) as client:  # a mail that was left is looked at once in a run
+        assert client.wait(timeout=0).exit_code == 0
+    assert box.unacknowledged() == ()
+
+
 def test_too_large_a_mail_is_refused_before_anything_is_sealed(kommune: Municipality, box: EdiSandbox) -> None:
     with Client(by_mail(kommune, box, max_mail_bytes=9_000)) as client:
         with pytest.raises(InputRefused, match=r"would be [0-9,]+ bytes, more than 9,000") as raised:
