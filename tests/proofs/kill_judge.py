@@ -38,6 +38,13 @@ class Answer(enum.Enum):
     POSITIVE = ("", _S.DELIVERED)
     NEGATIVE = ("reject", _S.REJECTED)
     NONE = ("no-answer", _S.PUBLISHED)
+    REFUSED = ("message-error", _S.FAULTED)
+    RETURNED = ("bounce", _S.FAULTED)
+
+    @property
+    def is_receipt(self) -> bool:
+        """Whether it is FHI's, and not a message server's."""
+        return self in {Answer.POSITIVE, Answer.NEGATIVE}
 
     @property
     def fault(self) -> str:
@@ -77,12 +84,20 @@ class Found:
 
 
 class Judge:
-    """Judges one case: the ledger is right, the journal and the exit code are examined."""
+    """Judges one case: the ledger is right, the journal and the exit code are examined.
 
-    def __init__(self, answers: Answers, found: Found, *, where: str) -> None:
+    Args:
+        answers: What FHI says to each of the pair.
+        found: Where it is noted.
+        where: What was done, in words.
+        acknowledged: Whether what FHI has is acknowledged to us, so that it does not stay in doubt.
+    """
+
+    def __init__(self, answers: Answers, found: Found, *, where: str, acknowledged: bool = False) -> None:
         self._answers = answers
         self._found = found
         self._where = where
+        self._acknowledged = acknowledged
         self._doubtful: set[MessageType] = set()
         self._unheard: set[MessageType] = set()
         self.kills = 0
@@ -112,7 +127,8 @@ class Judge:
             self._found.in_doubt += in_doubt
             forgotten = self._answers[type_] is not Answer.NONE and shipment.state is not self._answers[type_].state
             self._found.lost += forgotten if received else not in_doubt
-            may_doubt = type_ in self._doubtful and (not received or self._answers[type_] is Answer.NONE)
+            unanswered = self._answers[type_] is Answer.NONE and not self._acknowledged
+            may_doubt = type_ in self._doubtful and (not received or unanswered)
             if not (may_doubt if in_doubt else received and shipment.state is self._answers[type_].state):
                 self.object(f"{type_} ends as {shipment.state}, received {len(received)} times")
             if [(line.msg_id, line.message_id, line.sha256) for line in received] not in (
@@ -126,16 +142,23 @@ class Judge:
         if exit_code != expected:
             self.object(f"exit code {exit_code}, not {expected}")
 
-    def when_decided(self, shipments: dict[MessageType, Shipment], lines: Sequence[LedgerLine]) -> None:
-        """Look at what is said of shipments that have, or had, several ids."""
-        taken = {line.message_id for line in lines}
+    def when_decided(self, shipments: dict[MessageType, Shipment], lines: Sequence[LedgerLine], *, words: int) -> None:
+        """Look at what is said of shipments that have, or had, several ids.
+
+        Args:
+            shipments: What the journal says.
+            lines: What was taken.
+            words: How often persons have let the fagmelding go again under the very same id.
+        """
+        taken = Counter(line.message_id for line in lines)
         known = {one for shipment in shipments.values() for one in _message_ids(shipment)}
         for shipment in shipments.values():
-            unsaid = shipment.state is _S.SEALED and shipment.message_id in taken
-            if unsaid or (shipment.state in _HELD_BY_BUS and not taken & _message_ids(shipment)):
+            let_go = words if shipment.type is MessageType.KPR_IPL else 0
+            unsaid = shipment.state is _S.SEALED and taken[shipment.message_id] > let_go
+            if unsaid or (shipment.state in _HELD_BY_BUS and not taken.keys() & _message_ids(shipment)):
                 self._found.misclassified += 1
                 self.object(f"{shipment.type} is called {shipment.state}")
-        if taken - known:
+        if taken.keys() - known:
             self._found.misclassified += 1
             self.object("the journal does not know all message-ids that the bus has")
 
@@ -146,10 +169,12 @@ class Judge:
         exit_code: int | None,
         *,
         again: bool,
+        words: int,
     ) -> None:
         """Look at what became of the pair in the end: delivered or settled, and sent once for each person's word."""
         received = Counter(line.message_id for line in lines)
-        twice = sum(times - 1 for times in received.values())
+        under_old_ids = {shipments[MessageType.KPR_IPL].message_id: words}
+        twice = sum(max(times - 1 - under_old_ids.get(one, 0), 0) for one, times in received.items())
         for type_, shipment in shipments.items():
             ids = _message_ids(shipment)
             sent = len(received.keys() & ids)
@@ -164,8 +189,8 @@ class Judge:
 
     def copies(self, files: Sequence[Path]) -> None:
         """Look at the receipts' copies for the archive: one for each answer."""
-        answered = sum(answer is not Answer.NONE for answer in self._answers.values())
-        unheard = sum(self._answers[type_] is not Answer.NONE for type_ in self._unheard)
+        answered = sum(answer.is_receipt for answer in self._answers.values())
+        unheard = sum(self._answers[type_].is_receipt for type_ in self._unheard)
         if len(files) != answered - unheard:
             self.object(f"{len(files)} copies of {answered} receipts")
 
@@ -193,6 +218,6 @@ def expected_exit_code(states: set[ShipmentState]) -> int:
     """Return what ``docs/exit-codes.md`` promises for a pair in these states."""
     if _S.IN_DOUBT in states:
         return 83
-    if _S.REJECTED in states:
+    if states & {_S.REJECTED, _S.FAULTED}:
         return 82 if _S.DELIVERED in states else 81
     return 80 if _S.PUBLISHED in states else 0

@@ -8,32 +8,28 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-import pytest
-
 from kpr_sender.fault_points import FaultPoint
 from kpr_sender.journal.port import JournalView
 from kpr_sender.journal.sqlite import SqliteJournal
-from kpr_sender.model import Environment, MessageType, Shipment
-from kpr_sender.sandbox import peer
-from kpr_sender.sandbox.answers import Answer as Written
-from kpr_sender.sandbox.evaluation import Assessment
-from kpr_sender.sandbox.faults import NO_FAULTS, Faults
-from kpr_sender.sandbox.sandbox import Behaviour, Sandbox
-from kpr_sender.states import ShipmentState
+from kpr_sender.model import Environment, MessageType, Shipment, Transport
+from kpr_sender.sandbox.faults import FaultName
+from kpr_sender.sandbox.ledger import LedgerLine
+from kpr_sender.sandbox.receiving_end import own_queues
+from kpr_sender.states import SENT_AGAIN, ShipmentState
 from tests.helpers.municipality import SENDER_HER_ID, municipality
 from tests.helpers.postgres import PASSWORD, Database
 from tests.helpers.repository import ROOT
 from tests.proofs.kill_judge import Answer, Answers, Found, Judge
+from tests.proofs.kill_wires import WIRES, Wire
 
 _DEADLINE: Final = 20.0  # seconds
-_FRAME: Final = 16_384  # bytes; so that the larger message takes two
 _S = ShipmentState
 
 
@@ -48,6 +44,8 @@ class Scene:
         again: Whether its content goes again by that.
         late: Whether a receipt for what was sent first comes after that; for what goes again none comes then. FHI does
             not answer the identmelding before, so that our queue is looked at.
+        ways: Which way it goes at first, and which ways there are.
+        acknowledged: Whether KPR's message server acknowledges it.
     """
 
     fault: str
@@ -55,10 +53,23 @@ class Scene:
     decision: str
     again: bool
     late: bool = False
+    ways: tuple[Transport, ...] = (Transport.AMQP,)
+    acknowledged: bool = True
+
+    @property
+    def is_same_envelope(self) -> bool:
+        """Whether a person's word lets the very same envelope go once more, under its old id."""
+        return self.decision == "not-arrived" and not self.acknowledged
+
+    @property
+    def faults(self) -> set[str]:
+        """What goes wrong with the fagmelding at first, as the sandbox names it."""
+        names = [self.fault] if self.acknowledged else [self.fault, FaultName.NO_ACKNOWLEDGEMENT]
+        return {f"{name}:{MessageType.KPR_IPL}" for name in names}
 
     def __str__(self) -> str:
         done = " and ".join(filter(None, (self.decision, "a late receipt" if self.late else "")))
-        return f"{done} after {self.fault}"
+        return f"{done} after {self.fault}" + ("" if self.acknowledged else ", unacknowledged")
 
 
 SCENES: Final = (
@@ -107,18 +118,21 @@ class KillTown:
     Args:
         folder: Where everything lies.
         answers: What FHI says to each of the pair.
-        sandbox: The bus.
+        wires: The ways there are; submissions go the first one.
         server: Forks the runs.
         database: Makes a case's database; None where its journal is a file.
+        acknowledged: Whether what goes by mail is acknowledged.
     """
 
     def __init__(
         self,
         folder: Path,
         answers: Answers,
-        sandbox: Sandbox,
+        wires: Sequence[Wire],
         server: subprocess.Popen[str],
         database: Callable[[Path], Database] | None = None,
+        *,
+        acknowledged: bool = True,
     ) -> None:
         self._folder = folder
         self._new_database = database
@@ -126,10 +140,11 @@ class KillTown:
         self._view: JournalView | None = None
         self._in_case = ExitStack()
         self._answers = answers
-        self._sandbox = sandbox
+        self._wires = wires
+        self._acknowledged = acknowledged and wires[0].transport is Transport.EDI
         self._server = server
-        self._late = _LateAnswers(sandbox)
         self._cases = 0
+        self._unacknowledged = 0
         self.found = Found()
 
     def case(self, stops: tuple[Stop, ...]) -> tuple[FaultPoint, ...]:
@@ -141,21 +156,23 @@ class KillTown:
             The points that the first run reached.
         """
         journal = self._new_case()
-        before = len(self._sandbox.ledger.lines())
-        judge = Judge(self._answers, self.found, where=", then ".join(map(str, stops)) or "undisturbed")
+        taken = self._taken()
+        where = ", then ".join(map(str, stops)) or "undisturbed"
+        judge = Judge(self._answers, self.found, where=where, acknowledged=self._acknowledged)
         first: tuple[FaultPoint, ...] | None = None
         for stop in (*stops, None):
             ended = self._run(journal, stop)
             first = ended.points if first is None else first
-            lines = self._sandbox.ledger.lines()[before:]
+            lines = taken()
             shipments = self._shipments(journal / "journal.db")
             if ended.exit_code is not None:
                 judge.at_end(shipments, lines, ended.exit_code)
                 judge.copies(list((journal / "receipts").glob("*.xml")))
+                self._require_acknowledged(judge)
                 break
             judge.when_killed(shipments, lines, ended.points[-1])
         self.found.runs += 0 < len(stops) == judge.kills
-        empty_queues(self._sandbox)
+        self._empty()
         shutil.rmtree(journal)
         return first or ()
 
@@ -177,36 +194,61 @@ class KillTown:
             The points that the person's run reached.
         """
         journal = self._new_case()
-        before = len(self._sandbox.ledger.lines())
+        taken, first = self._taken(), self._wires[0]
         unanswered = {MessageType.KPR_IDE} if scene.late else set()
         unanswered |= {MessageType.KPR_IPL} if scene.fault == Answer.NONE.fault else set()
-        faults = {f"{scene.fault}:{MessageType.KPR_IPL}", *(f"{Answer.NONE.fault}:{one}" for one in unanswered)}
-        self._sandbox.faults = Faults.parse(faults)
+        first.go_wrong({*scene.faults, *(f"{Answer.NONE.fault}:{one}" for one in unanswered)})
+        self._acknowledged = scene.acknowledged and first.transport is Transport.EDI
         self._run(journal, None, unanswered=unanswered)
         judge = Judge(self._answers, self.found, where=f"{scene}, {stop}")
         if (state := self._shipments(journal / "journal.db")[MessageType.KPR_IPL].state) is not scene.state:
             judge.object(f"it is {state} before anybody decides")
         if scene.late:
-            self._late.answer(MessageType.KPR_IPL)
+            first.answer_late(MessageType.KPR_IPL)
         # What it held back comes now, the late receipts.
-        self._sandbox.faults = Faults.parse([f"{Answer.NONE.fault}:{MessageType.KPR_IPL}"] if scene.late else [])
+        first.go_wrong([f"{Answer.NONE.fault}:{MessageType.KPR_IPL}"] if scene.late else [])
         ended = self._run(journal, stop, scene.decision)
         points = ended.points
         if ended.exit_code is None:
             self.found.runs += 1
-            judge.when_decided(self._shipments(journal / "journal.db"), self._sandbox.ledger.lines()[before:])
+            judge.when_decided(self._shipments(journal / "journal.db"), taken(), words=self._words(journal, scene))
             ended = self._run(journal, None, scene.decision)
         if any(one.state is _S.IN_DOUBT for one in self._shipments(journal / "journal.db").values()):
             self.found.in_doubt += 1
             if self._database is not None:
                 self._database.time_passes()  # else whoever began it may still be sending
             ended = self._run(journal, None, "in-doubt")
-        lines = self._sandbox.ledger.lines()[before:]
-        judge.when_decided(self._shipments(journal / "journal.db"), lines)
-        judge.when_settled(self._shipments(journal / "journal.db"), lines, ended.exit_code, again=scene.again)
-        empty_queues(self._sandbox)
+        shipments, words = self._shipments(journal / "journal.db"), self._words(journal, scene)
+        judge.when_decided(shipments, taken(), words=words)
+        judge.when_settled(shipments, taken(), ended.exit_code, again=scene.again, words=words)
+        self._require_acknowledged(judge)
+        self._empty()
         shutil.rmtree(journal)
         return points
+
+    def _taken(self) -> Callable[[], list[LedgerLine]]:
+        """Return what says which messages were taken from now on, whichever way they came."""
+        before = [len(wire.lines()) for wire in self._wires]
+        return lambda: [line for wire, count in zip(self._wires, before, strict=True) for line in wire.lines()[count:]]
+
+    def _words(self, journal: Path, scene: Scene) -> int:
+        """Return how often persons have let the fagmelding's very same envelope go again."""
+        if not scene.is_same_envelope:
+            return 0
+        view = SqliteJournal.open_readonly(journal / "journal.db", Environment.LOKAL)
+        assert view is not None
+        with view:
+            (msg_id,) = (one.msg_id for one in _of(view).values() if one.type is MessageType.KPR_IPL)
+            return sum(event.what in SENT_AGAIN for event in view.events(msg_id))
+
+    def _require_acknowledged(self, judge: Judge) -> None:
+        if left := sum(wire.unacknowledged() for wire in self._wires) - self._unacknowledged:
+            judge.object(f"{left} receipts are not acknowledged")
+
+    def _empty(self) -> None:
+        for wire in self._wires:
+            wire.empty()
+        self._unacknowledged = sum(wire.unacknowledged() for wire in self._wires)
 
     def _run(
         self, folder: Path, stop: Stop | None, decision: str = "", *, unanswered: Collection[MessageType] = ()
@@ -214,7 +256,9 @@ class KillTown:
         order = {
             "config": str(self._folder / "lokal.toml"),
             "folder": str(folder),
-            "ledger": str(self._sandbox.ledger.path),
+            "ledgers": [str(wire.folder) for wire in self._wires],
+            "transport": self._wires[0].transport.value,
+            "acknowledged": self._acknowledged,
             "answered": [
                 type_.value
                 for type_, answer in self._answers.items()
@@ -229,7 +273,7 @@ class KillTown:
         self._server.stdin.write(json.dumps(order) + "\n")
         self._server.stdin.flush()
         told: dict[str, Any] = json.loads(self._server.stdout.readline())
-        self._until(lambda: not self._on_bus(lambda: self._sandbox._broker._peers))  # type: ignore[union-attr]
+        self._until(lambda: all(wire.is_idle() for wire in self._wires))
         points = tuple(map(FaultPoint, told["points"]))
         if self._database is not None:
             self._database.until_free(but=self._view is not None)
@@ -243,7 +287,7 @@ class KillTown:
         if self._database is None:
             return _shipments(journal)
         if self._view is None:  # one for a case: to open it takes longer than to read it
-            storage = self._database.storage(queue=self._sandbox.receipts_queue)
+            storage = self._database.storage(queue=own_queues(SENDER_HER_ID)[0])
             self._view = self._in_case.enter_context(storage.reading())
         return {} if self._view is None else _of(self._view)
 
@@ -251,49 +295,12 @@ class KillTown:
         """End the last case."""
         self._in_case.close()
 
-    def _on_bus(self, what: Callable[[], Any]) -> Any:
-        return self._sandbox._on_bus(what)
-
     @staticmethod
     def _until(condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _DEADLINE
         while not condition():
             assert time.monotonic() < deadline, "the bus did not notice the end of the connection"
             time.sleep(0.001)
-
-
-class _LateAnswers:
-    """What a sandbox's receiver evaluated, so that what it said is wrong is answered all the same, and later."""
-
-    def __init__(self, sandbox: Sandbox) -> None:
-        self._sandbox, self._answers = sandbox, sandbox._receiver._answers
-        self._first: dict[str, Assessment] = {}
-        sandbox._receiver._answers = self  # type: ignore[assignment]  # it writes what the other writes
-
-    def write(self, evaluation: Assessment, faults: Faults) -> Iterator[Written]:
-        """Write as the receiver's own does."""
-        self._first.setdefault(evaluation.message.subject, evaluation)
-        return self._answers.write(evaluation, faults)
-
-    def answer(self, type_: MessageType) -> None:
-        """Write a receipt for the first of its type that was answered since the last time."""
-        evaluation = replace(self._first[type_], fault=None)
-        self._first.clear()
-        for answer in self._answers.write(evaluation, NO_FAULTS):
-            self._sandbox.put(answer.queue, answer.message)
-
-
-def empty_queues(sandbox: Sandbox) -> None:
-    """Take away what came back because the settlement never left, and what is still to be answered: it is settled."""
-
-    def take() -> None:
-        sandbox._receiver._pending.clear()
-        for queue in (sandbox.receipts_queue, sandbox.error_queue):
-            spool = sandbox._queues[queue].spool
-            while spool.ready:
-                spool.remove(spool.ready.popleft())
-
-    sandbox._on_bus(take)
 
 
 def _shipments(journal: Path) -> dict[MessageType, Shipment]:
@@ -330,18 +337,20 @@ def run_server(module: str = "tests.proofs.kill_server") -> Iterator[subprocess.
 
 @contextmanager
 def kill_town(
-    server: subprocess.Popen[str], answers: Answers, database: Callable[[Path], Database] | None = None
+    server: subprocess.Popen[str],
+    answers: Answers,
+    database: Callable[[Path], Database] | None = None,
+    *,
+    ways: Sequence[Transport] = (Transport.AMQP,),
+    acknowledged: bool = True,
 ) -> Iterator[KillTown]:
-    """Set up a municipality whose bus answers in one way."""
-    faults = Faults.parse(f"{answer.fault}:{type_}" for type_, answer in answers.items() if answer.fault)
-    with (
-        TemporaryDirectory(prefix="kpr-kill-") as name,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        folder = Path(name)
-        made = municipality(folder)
-        patch.setattr(peer, "_MAX_FRAME", _FRAME)
-        with Sandbox(folder, sender_her_id=SENDER_HER_ID, faults=faults, behaviour=Behaviour(tls=False)) as sandbox:
-            made.configure({"bus": {"tls": False}}, port=sandbox.port)
-            with closing(KillTown(folder, answers, sandbox, server, database)) as town:
-                yield town
+    """Set up a municipality whose receiver answers in one way; submissions go the first of its ways."""
+    faults = {f"{answer.fault}:{type_}" for type_, answer in answers.items() if answer.fault}
+    faults |= set() if acknowledged else {FaultName.NO_ACKNOWLEDGEMENT}
+    with TemporaryDirectory(prefix="kpr-kill-") as name, ExitStack() as wired:
+        made = municipality(Path(name))
+        wires = [wired.enter_context(WIRES[way](made)) for way in ways]
+        wires[0].go_wrong(faults)
+        made.configure({section: keys for wire in wires for section, keys in wire.sections.items()})
+        with closing(KillTown(made.folder, answers, wires, server, database, acknowledged=acknowledged)) as town:
+            yield town

@@ -21,7 +21,8 @@ from tests.helpers.figures import figure
 from tests.helpers.municipality import SENDER_HER_ID, municipality
 from tests.helpers.nightly import scaled
 from tests.helpers.postgres import PASSWORD, Database
-from tests.proofs.kill_runs import empty_queues, run_server
+from tests.proofs.kill_runs import run_server
+from tests.proofs.kill_wires import empty_queues
 
 PROCESSES: Final = 20
 ROUNDS: Final = 50

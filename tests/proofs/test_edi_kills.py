@@ -1,105 +1,150 @@
-"""A run by mail is killed (SIGKILL) at points all over it, and started again: nothing lost, nothing sent twice."""
+"""SIGKILL at every fault point of a run that goes by mail, or changes its way: never twice, never forgotten (G1, G2).
+
+As ``test_kills``, with the same machinery and judge; what is lost or sent twice is counted in the ledger of KPR's
+message server, and in that of the bus where a submission goes from one way to the other. Every receipt that was taken
+must be acknowledged in the end.
+"""
 
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator
-from pathlib import Path
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import pytest
 
-from kpr_sender.client import Client
-from kpr_sender.fault_points import FaultPoint, armed
-from kpr_sender.operator.resolve import Decision
-from kpr_sender.report import Report
-from kpr_sender.sandbox.edi_sandbox import EdiSandbox
-from kpr_sender.settings.values import Settings
+from kpr_sender.fault_points import FaultPoint
+from kpr_sender.model import MessageType, Transport
 from kpr_sender.states import ShipmentState
-from tests.helpers.edi_municipality import BY_MAIL, account, edi_sandbox
-from tests.helpers.municipality import Municipality, municipality
-from tests.helpers.nightly import scaled
+from tests.helpers.figures import figure
+from tests.helpers.nightly import stride
+from tests.proofs.kill_judge import Answer, Found
+from tests.proofs.kill_runs import Scene, Stop, kill_town, run_server
+from tests.proofs.test_kills import _stops
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="a process is killed")
 
-_RUNS = 20
-_LONGEST_RUN = 30  # seconds
+_S = ShipmentState
+_A = Answer
+_EDI: Final = (Transport.EDI,)
+_TO_BUS: Final = (Transport.EDI, Transport.AMQP)
+_TO_MAIL: Final = (Transport.AMQP, Transport.EDI)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What KPR's message server and FHI say to a pair.
+
+    Attributes:
+        fagmelding: To one.
+        identmelding: To the other.
+        acknowledged: Whether what is taken is acknowledged.
+    """
+
+    fagmelding: Answer
+    identmelding: Answer
+    acknowledged: bool = True
+
+    def __str__(self) -> str:
+        names = f"{self.fagmelding.name}-{self.identmelding.name}".lower()
+        return names + ("" if self.acknowledged else "-unacknowledged")
+
+
+TOLD: Final = (
+    Told(_A.POSITIVE, _A.NEGATIVE),
+    Told(_A.POSITIVE, _A.POSITIVE, acknowledged=False),
+    Told(_A.NEGATIVE, _A.NONE, acknowledged=False),
+    Told(_A.NONE, _A.POSITIVE),
+    Told(_A.REFUSED, _A.POSITIVE),
+    Told(_A.RETURNED, _A.REFUSED),
+)
+SCENES: Final = (
+    Scene("message-error", _S.FAULTED, "resend", True, ways=_EDI),
+    Scene("message-error", _S.FAULTED, "", False, late=True, ways=_EDI),
+    Scene("bounce", _S.FAULTED, "resend", True, late=True, ways=_EDI),
+    Scene("soap-fault", _S.FAULTED, "resend", True, ways=_EDI),
+    Scene("reject", _S.REJECTED, "resend", True, ways=_EDI),
+    Scene("no-answer", _S.PUBLISHED, "not-arrived", True, ways=_EDI),
+    Scene("no-answer", _S.PUBLISHED, "not-arrived", True, ways=_EDI, acknowledged=False),
+    Scene("drop-before-disposition", _S.IN_DOUBT, "not-arrived", True, ways=_EDI, acknowledged=False),
+    Scene("receipt-sender", _S.PUBLISHED, "accept", False, ways=_EDI),
+    Scene("status-3", _S.DELIVERED_WITH_ERRORS, "settle", False, ways=_EDI),
+    Scene("refuse-452", _S.SEALED, "amqp", True, ways=_TO_BUS),
+    Scene("message-error", _S.FAULTED, "amqp", True, ways=_TO_BUS),
+    Scene("reject", _S.REJECTED, "amqp", True, ways=_TO_BUS),
+    Scene("queue-full", _S.SEALED, "edi", True, ways=_TO_MAIL),
+    Scene("error-queue", _S.FAULTED, "edi", True, ways=_TO_MAIL),
+)
+_IN_SUITE: Final = ((SCENES[0], 2), (SCENES[6], 3), (SCENES[10], 3), (SCENES[14], 3))
+"""Which of them a run of the suite plays, and how many kills each gets."""
+_KILLS: Final = 9
+"""How many it gives to a run that is answered."""
+
+
+def _judge(found: Found) -> None:
+    figure(
+        "kill points by EDI",
+        runs=found.runs,
+        lost=found.lost,
+        duplicated=found.duplicated,
+        misclassified=found.misclassified,
+        in_doubt=found.in_doubt,
+        dead_ends=found.dead_ends,
+    )
+    assert not found.wrong, "\n".join(found.wrong)
+    assert (found.lost, found.duplicated, found.misclassified, found.dead_ends) == (0, 0, 0, 0)
+    assert found.runs, "it was killed"
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Municipality, EdiSandbox]]:
-    kommune = municipality(tmp_path_factory.mktemp("kommune"))
-    with edi_sandbox(kommune) as box:
-        yield kommune, box
+def server() -> Iterator[subprocess.Popen[str]]:
+    with run_server() as server:
+        yield server
 
 
-def _settings(town: tuple[Municipality, EdiSandbox], number: int) -> Settings:
-    kommune, box = town
-    journal = {"path": f"run-{number}/journal.db", "receipts_dir": f"run-{number}/receipts"}
-    Path(kommune.folder, f"run-{number}").mkdir(mode=0o700)
-    return kommune.configure({"": BY_MAIL, "edi": account(box), "journal": journal})
+Choice = Callable[[Sequence[Stop]], Sequence[Stop]]
 
 
-def _run(settings: Settings) -> Report:
-    with Client(settings) as client:
-        client.submit()
-        return client.wait(timeout=5)
+def _spread(count: int) -> Choice:
+    """Return what chooses so many, spread over the whole run."""
+    return lambda stops: [stops[(2 * number + 1) * len(stops) // (2 * count)] for number in range(count)]
 
 
-def _killed_at(settings: Settings, number: int) -> bool:
-    """Run in a process of its own, which is killed at its n-th point; return whether it came so far."""
-    child = os.fork()
-    if child == 0:
-        signal.alarm(_LONGEST_RUN)
-        left = [number]
-
-        def kill(_: FaultPoint) -> None:
-            left[0] -= 1
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        try:
-            with armed(kill):
-                _run(settings)
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert not os.WIFSIGNALED(status) or os.WTERMSIG(status) == signal.SIGKILL, "it hung"
-    return os.WIFSIGNALED(status)
+def _kill(server: subprocess.Popen[str], told: Told, chosen: Choice) -> set[FaultPoint]:
+    answers = dict(zip(MessageType, (told.fagmelding, told.identmelding), strict=True))
+    with kill_town(server, answers, ways=_EDI, acknowledged=told.acknowledged) as town:
+        points = town.case(())
+        for stop in chosen(_stops(points)):
+            town.case((stop,))
+    _judge(town.found)
+    return set(points)
 
 
-def _stored(box: EdiSandbox, msg_id: str) -> int:
-    """How many envelopes with this MsgId KPR's message server has stored."""
-    lines = [line for line in box.ledger.lines() if line.msg_id == msg_id]
-    return len({line.message_id for line in lines if line.disposition.startswith(("250", "stored"))})
+def _decide(server: subprocess.Popen[str], scene: Scene, chosen: Choice) -> None:
+    with kill_town(server, dict.fromkeys(MessageType, Answer.POSITIVE), ways=scene.ways) as town:
+        for stop in chosen(_stops(town.decided(scene, None))):
+            town.decided(scene, stop)
+    _judge(town.found)
 
 
-def _recovered(settings: Settings, box: EdiSandbox) -> Report:
-    """Start again; what is in doubt and not with KPR goes by FHI's word, as a person gives it."""
-    report = _run(settings)
-    with Client(settings) as client:
-        for shipment in report.submission.shipments:
-            if shipment.state is ShipmentState.IN_DOUBT:
-                assert _stored(box, shipment.msg_id) == 0, "what KPR has is found out without a person"
-                client.resolve(shipment.msg_id, Decision.NOT_ARRIVED, reason="FHI has none.", by="kari")
-    return report if report.exit_code == 0 else _run(settings)
+def test_killed_over_a_whole_run_and_started_again(server: subprocess.Popen[str]) -> None:
+    assert _kill(server, TOLD[0], _spread(_KILLS)) == set(FaultPoint)
 
 
-def test_killed_anywhere_and_started_again(town: tuple[Municipality, EdiSandbox]) -> None:
-    """Points are spread over the whole run, first to last; at night over more of them."""
-    _, box = town
-    points: list[FaultPoint] = []
-    with armed(points.append):
-        assert _run(_settings(town, 0)).exit_code == 0
-    assert {FaultPoint.BEFORE_TRANSFER, FaultPoint.AFTER_OUTCOME, FaultPoint.BEFORE_SETTLE} <= set(points)
-    runs = min(scaled(_RUNS), len(points))
-    killed = lost = duplicated = 0
-    for number in range(1, runs + 1):
-        settings = _settings(town, number)
-        killed += _killed_at(settings, round(number * len(points) / runs) or 1)
-        report = _recovered(settings, box)
-        lost += sum(one.state is not ShipmentState.DELIVERED for one in report.submission.shipments)
-        duplicated += sum(_stored(box, one.msg_id) > 1 for one in report.submission.shipments)
-    assert (lost, duplicated) == (0, 0)
-    assert killed >= runs * 3 // 4, "the others came to fewer points than the first run"
-    assert box.unacknowledged() == ()
+@pytest.mark.parametrize(("scene", "kills"), _IN_SUITE, ids=str)
+def test_killed_while_a_person_decides(server: subprocess.Popen[str], scene: Scene, kills: int) -> None:
+    _decide(server, scene, _spread(kills))
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("told", TOLD, ids=str)
+def test_killed_at_every_point_and_started_again(server: subprocess.Popen[str], told: Told) -> None:
+    _kill(server, told, lambda stops: stops[:: stride()])
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("scene", SCENES, ids=str)
+def test_killed_at_every_point_while_a_person_decides(server: subprocess.Popen[str], scene: Scene) -> None:
+    _decide(server, scene, lambda stops: stops[:: stride()])

@@ -35,7 +35,7 @@ from tests.helpers.nightly import stride
 from tests.helpers.postgres import Database
 from tests.helpers.stage import stage, strike
 from tests.journal.builders import new_submission
-from tests.proofs.kill_runs import empty_queues
+from tests.proofs.kill_wires import empty_queues
 from tests.proofs.postgres_life import Counts, Life, OnStage, Scene, Taken, decided, keys_loaded
 
 _PATIENCE: Final = 20.0  # seconds

@@ -90,7 +90,7 @@ class Scene:
         order = {
             "config": str(self.kommune.config),
             "folder": str(self.kommune.folder),
-            "ledger": str(self.sandbox.ledger.path),
+            "ledgers": [str(self.sandbox.ledger.path.parent)],
             "answered": ["KPR_IPL", "KPR_IDE"],
             "decision": "",
             "database": [self.settings.journal.url, PASSWORD],
