@@ -45,12 +45,15 @@ STEPS: Final = 20
 EXAMPLES: Final = 500
 EXAMPLES_POSTGRES: Final = 4
 EXAMPLES_EDI: Final = 14
+EXAMPLES_EDI_POSTGRES: Final = 2
 PARTS: Final = 10
 EXAMPLES_POSTGRES_NIGHTLY: Final = 200
 EXAMPLES_NIGHTLY: Final = 20_000
 EXAMPLES_EDI_NIGHTLY: Final = 5_000
+EXAMPLES_EDI_POSTGRES_NIGHTLY: Final = 50
 PARTS_NIGHTLY: Final = 100
 BY_EDI: Final = "state machine by EDI"
+BY_EDI_POSTGRES: Final = "PostgreSQL: state machine by EDI"
 
 transfers = st.lists(st.sampled_from(list(Transfer)), max_size=3)
 crashes = st.one_of(st.none(), st.integers(0, 30))
@@ -295,6 +298,12 @@ def test_g1_to_g5_hold_in_postgresql_too(on: Stage, postgres: Database, monkeypa
         play(on, EXAMPLES_POSTGRES, monkeypatch, journal, "PostgreSQL: state machine")
 
 
+def test_g1_to_g5_hold_by_edi_in_postgresql_too(on: Stage, postgres: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same two histories in each run; at night they are drawn anew."""
+    with in_postgres(postgres) as journal:
+        play(on, EXAMPLES_EDI_POSTGRES, monkeypatch, journal, BY_EDI_POSTGRES, JanuaryByMail, derandomize=True)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("part", range(PARTS_NIGHTLY))
 def test_g1_to_g5_hold_all_night(on: Stage, part: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,3 +323,13 @@ def test_g1_to_g5_hold_in_postgresql_all_night(
 ) -> None:
     with in_postgres(postgres) as journal:
         play(on, scaled(EXAMPLES_POSTGRES_NIGHTLY // PARTS), monkeypatch, journal, "PostgreSQL: state machine")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("part", range(PARTS))
+def test_g1_to_g5_hold_by_edi_in_postgresql_all_night(
+    on: Stage, postgres: Database, part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with in_postgres(postgres) as journal:
+        examples = scaled(EXAMPLES_EDI_POSTGRES_NIGHTLY // PARTS)
+        play(on, examples, monkeypatch, journal, BY_EDI_POSTGRES, JanuaryByMail)
