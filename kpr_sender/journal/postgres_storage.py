@@ -135,9 +135,12 @@ class PostgresStorage:
                     findings.append(JournalFinding(place, text))
                 if objection:
                     findings.append(JournalFinding(place, objection))
+                    findings.extend(recovery.begun_here(database, store.marks))
                 findings.extend(forgotten(database))
         except JournalUnwritable as error:
             findings.append(JournalFinding(place, paragraph(error.what, error.next_step)))
+            if isinstance(error, recovery.JournalGone):
+                findings.extend(recovery.begun_here(None, marks_of(self.settings)))
         return Verification(tuple(findings), counted)
 
     def back_up(self, target: Path) -> Mapping[str, int]:

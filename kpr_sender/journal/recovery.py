@@ -33,7 +33,7 @@ fits its own mark. Who, why and what was found is stored.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
@@ -50,7 +50,7 @@ from kpr_sender.journal.location import stable_inode
 from kpr_sender.journal.lock import held_by_this_process
 from kpr_sender.journal.marker import HighWaterMark, MarkDamaged, Present, mark_file, mark_of, present_of, read, write
 from kpr_sender.journal.transaction import Transaction
-from kpr_sender.journal.values import Accepted, Begun
+from kpr_sender.journal.values import Accepted, Begun, JournalFinding
 from kpr_sender.journal.witness import Witness
 from kpr_sender.model import Environment
 from kpr_sender.states import Cause, ShipmentState
@@ -62,6 +62,10 @@ _WAY_ON: Final = Text(
     "journal verify --accept-restored --reason TEXT --by NAME: what is sealed is then in doubt and is not sent "
     "by itself."
 )
+
+
+class JournalGone(JournalUnwritable):
+    """There is no journal where one was sent from."""
 
 
 def objection(found: HighWaterMark | None, present: Present, witnessed: Witness | None) -> str:
@@ -133,7 +137,8 @@ def require_not_lost(journal: Path) -> None:
     """Refuse to make a new journal where the mark shows that one was sent from.
 
     Raises:
-        JournalUnwritable: The journal is gone.
+        JournalGone: There is none.
+        JournalUnwritable: Its place or its mark cannot be read.
     """
     try:
         if journal.stat().st_size > 0:
@@ -147,7 +152,7 @@ def require_not_lost(journal: Path) -> None:
     except MarkDamaged:
         raise damaged_mark(journal) from None
     if found is not None and found.begun:
-        raise refused(
+        raise _gone(
             journal,
             Text(
                 "The journal is gone. Its .mark file is here, and says that {begun} shipments were begun: a new "
@@ -160,7 +165,7 @@ def require_not_lost(journal: Path) -> None:
         text = Text(
             "{gone} A new one would not know of the {begun} shipments that were begun.", gone=_GONE, begun=begun
         )
-        raise refused(journal, text, _MOVED)
+        raise _gone(journal, text, _MOVED)
 
 
 def open_there(path: Path, environment: Environment) -> SqliteStore | None:
@@ -185,6 +190,11 @@ def refused(journal: Path | str, what: str, first: str = "") -> JournalUnwritabl
     return JournalUnwritable(
         Text("{what} Nothing was sent.", what=what), where=str(journal), next_step=paragraph(first, _WAY_ON)
     )
+
+
+def _gone(journal: Path, what: str, first: str = "") -> JournalGone:
+    error = refused(journal, what, first)
+    return JournalGone(error.what, where=error.where, next_step=error.next_step)
 
 
 def accept(path: Path, environment: Environment, *, now: Callable[[], datetime], why: str, who: str) -> Accepted:
@@ -275,10 +285,41 @@ def objection_to(
 
 def _keep_what_is_forgotten(transaction: Transaction, known: Iterable[HighWaterMark]) -> tuple[Begun, ...]:
     """Store, and return, what marks say was begun and the journal lacks."""
-    forgotten = []
-    for begun in {one.msg_id: one for mark in known for one in mark.begun}.values():
-        if transaction.connection.execute(sql.SHIPMENT, (begun.msg_id,)).fetchone() is None:
-            noted = {**begun._asdict(), "noted_at": rows.time_text(transaction.at)}
-            transaction.connection.execute(sql.ADD_FORGOTTEN, noted)
-            forgotten.append(begun)
-    return tuple(forgotten)
+    forgotten = _lacking(transaction.connection, known)
+    for begun in forgotten:
+        noted = {**begun._asdict(), "noted_at": rows.time_text(transaction.at)}
+        transaction.connection.execute(sql.ADD_FORGOTTEN, noted)
+    return forgotten
+
+
+def _lacking(connection: Database | None, known: Iterable[HighWaterMark]) -> tuple[Begun, ...]:
+    """Return what marks say was begun and a journal lacks; all of it where there is no journal."""
+    begun = {one.msg_id: one for mark in known for one in mark.begun}.values()
+    if connection is None:
+        return tuple(begun)
+    return tuple(one for one in begun if connection.execute(sql.SHIPMENT, (one.msg_id,)).fetchone() is None)
+
+
+def begun_here(connection: Database | None, journal: Path) -> Iterator[JournalFinding]:
+    """Yield what was begun from here and a journal that is refused lacks: FHI is asked for these before it is accepted.
+
+    Args:
+        connection: With a transaction open; None where there is no journal.
+        journal: Beside which file the mark is.
+    """
+    try:
+        found = read(journal)
+    except (MarkDamaged, JournalUnwritable):
+        found = None
+    witnessed = witness.last_at(journal) if found is None else witness.read(found.journal_id, found)
+    known = [*filter(None, [found]), *([] if witnessed is None else [witnessed.mark])]
+    for one in _lacking(connection, known):
+        yield JournalFinding(
+            one.msg_id,
+            Text(
+                "a {type} for {year} was begun from here, and is not in this journal: ask kpr@fhi.no whether it has "
+                "arrived.",
+                type=one.type,
+                year=one.year,
+            ),
+        )

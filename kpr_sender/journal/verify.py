@@ -60,9 +60,12 @@ def verify(path: Path, environment: Environment) -> Verification | None:
                 findings.append(JournalFinding(str(path), _UNFINISHED))
             if objection:
                 findings.append(JournalFinding(str(path), objection))
+                findings.extend(recovery.begun_here(connection, path))
             findings.extend(forgotten(connection))
     except JournalUnwritable as error:
         findings.append(JournalFinding(str(path), paragraph(error.what, error.next_step)))
+        if isinstance(error, recovery.JournalGone):
+            findings.extend(recovery.begun_here(None, path))
     except OSError as error:
         findings.append(JournalFinding(str(path), of_os(path, error).what))
     return Verification(tuple(findings), counted)

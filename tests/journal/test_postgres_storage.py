@@ -194,11 +194,14 @@ def test_g1_a_database_that_is_lost_is_not_sent_from_anew_by_who_saw_it_until_ea
     assert office.command("journal", "migrate")[0] == 0
     code, told = office.command("journal", "verify")
     assert (code, "2 shipments were begun" in told) == (73, True), told
+    asked = re.findall("([0-9a-f-]{36}): a KPR_", told)
     with pytest.raises(JournalUnwritable, match="not the journal that was last used here"):
         office.send()
+    told = office.command("journal", "verify")[1]
+    assert (len(asked), re.findall("([0-9a-f-]{36}): a KPR_", told)) == (2, asked), "FHI is asked before it is accepted"
     code, told = office.command(*ACCEPT)
     begun = re.findall("([0-9a-f-]{36}) [(]KPR_", told)
-    assert (code, len(begun)) == (73, 2), told  # what is missing is a finding
+    assert (code, begun) == (73, asked), told  # what is missing is a finding
     for msg_id in begun:
         with pytest.raises(AlreadySubmitted, match="FHI may have it"):
             office.send()

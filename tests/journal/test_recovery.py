@@ -292,6 +292,8 @@ def test_g1_where_a_folder_was_emptied_every_command_says_so_and_one_that_was_mo
     # The next one that is lost there is missed all the same; once accepted, it is the one in use.
     for _ in range(2):
         shutil.rmtree(office.state)
+        code, told = office.command("journal", "verify")
+        assert (code, told.count("was begun from here, and is not in this journal: ask kpr@fhi.no")) == (73, 2)
         code, told = office.accept()
         assert (code, told.count("was begun, and is not in this journal")) == (73, 2)
         assert not any(msg_id in told for msg_id in msg_ids)
@@ -309,6 +311,8 @@ def test_a_journal_without_what_was_sent_lets_nothing_new_be_sent_until_a_person
     sent = office.send()
     msg_ids = [shipment.msg_id for shipment in sent.submission.shipments]
     _put_back(office, saved)
+    code, told = office.command("journal", "verify")
+    assert (code, [told.count(msg_id) for msg_id in msg_ids]) == (73, [1, 1]), "FHI is asked for these, then accepted"
     code, told = office.accept()
     assert code == 73, "what it has forgotten is a finding"
     assert all(msg_id in told for msg_id in msg_ids)
