@@ -77,7 +77,10 @@ def list_command(invocation: Invocation) -> int:
     path = testpersons.beside(settings.journal.path)
     counted = Counter((one.added, one.note) for one in testpersons.load(path).entries.values())
     groups = sorted(counted.items())
-    lines = [say(Text("{total} test persons in {path}", total=counted.total(), path=path))]
+    how_many = Text(
+        "{count} test person in {path}", plural="{count} test persons in {path}", count=counted.total(), path=path
+    )
+    lines = [say(how_many)]
     lines += [f"  {added}  {count:>6,}  {note}".rstrip() for (added, note), count in groups]
     listed = [{"added": added.isoformat(), "note": note, "persons": count} for (added, note), count in groups]
     text = "\n".join(lines)

@@ -155,15 +155,19 @@ def require_not_lost(journal: Path) -> None:
         raise _gone(
             journal,
             Text(
-                "The journal is gone. Its .mark file is here, and says that {begun} shipments were begun: a new "
+                "The journal is gone. Its .mark file is here, and says that {count} shipment was begun: a new journal "
+                "would not know of it.",
+                plural="The journal is gone. Its .mark file is here, and says that {count} shipments were begun: a new "
                 "journal would not know of them.",
-                begun=len(found.begun),
+                count=len(found.begun),
             ),
         )
     if found is None and (gone := witness.last_at(journal)) is not None:
-        begun = len(gone.mark.begun)
         text = Text(
-            "{gone} A new one would not know of the {begun} shipments that were begun.", gone=_GONE, begun=begun
+            "{gone} A new one would not know of the {count} shipment that was begun.",
+            plural="{gone} A new one would not know of the {count} shipments that were begun.",
+            gone=_GONE,
+            count=len(gone.mark.begun),
         )
         raise _gone(journal, text, _MOVED)
 

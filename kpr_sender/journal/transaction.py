@@ -146,7 +146,11 @@ class Transaction:
         why = submission.reason.strip() or Text("A new submission.")
         self.note(msg_id, HistoryLine(CREATED, why, who, (None, ShipmentState.SEALED), details))
         if submission.accepted:
-            why = Text("{sum} findings of the check were read and accepted.", sum=sum(submission.accepted.values()))
+            why = Text(
+                "{count} finding of the check was read and accepted.",
+                plural="{count} findings of the check were read and accepted.",
+                count=sum(submission.accepted.values()),
+            )
             self.note(msg_id, HistoryLine("findings-accepted", why, who, details=submission.accepted))
 
     def keep(self, shipment: Shipment, submission: NewSubmission) -> None:

@@ -193,12 +193,18 @@ class Submitter:
 
     def _report_accepted(self, report: CheckReport, accepted: Mapping[str, int]) -> None:
         if accepted:
-            text = Text("{by} accepts {drops:,} findings of the check.", by=self.by, drops=report.drops)
+            text = Text(
+                "{by} accepts {count:,} finding of the check.",
+                plural="{by} accepts {count:,} findings of the check.",
+                by=self.by,
+                count=report.drops,
+            )
             self.observe(Event(EventKind.WARNING, text, details={"accepted": report.drops}))
         if report.warnings:
             text = Text(
-                "The check has {warnings:,} remarks on the files; see them with kpr-send check.",
-                warnings=report.warnings,
+                "The check has {count:,} remark on the files; see it with kpr-send check.",
+                plural="The check has {count:,} remarks on the files; see them with kpr-send check.",
+                count=report.warnings,
             )
             self.observe(Event(EventKind.WARNING, text, details={"remarks": report.warnings}))
 
@@ -386,7 +392,12 @@ def accept(report: CheckReport, accepted: int | None, *, names: Mapping[MessageT
         raise _refused(report, Effect.DROP, names, next_step)
     if accepted is not None and accepted != report.drops:
         raise InputRefused(
-            Text("{drops} findings would have to be accepted, not {accepted}.", drops=report.drops, accepted=accepted),
+            Text(
+                "{count} finding would have to be accepted, not {accepted}.",
+                plural="{count} findings would have to be accepted, not {accepted}.",
+                count=report.drops,
+                accepted=accepted,
+            ),
             where="--accept-findings",
             next_step=Text(
                 "Read all of it with kpr-send check: these are not the files that were read, or not all was read. "

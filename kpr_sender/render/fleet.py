@@ -125,8 +125,9 @@ def summary(lines: Sequence[FleetLine]) -> Text:
     done = sum(line.error is None for line in lines)
     nobody = sum(line.error is not None and line.error.fault is Fault.NOBODY for line in lines)
     return Text(
-        "{total} municipalities: {done} done, {nobody} under way, {person} for a person to look at.",
-        total=len(lines),
+        "{count} municipality: {done} done, {nobody} under way, {person} for a person to look at.",
+        plural="{count} municipalities: {done} done, {nobody} under way, {person} for a person to look at.",
+        count=len(lines),
         done=done,
         nobody=nobody,
         person=len(lines) - done - nobody,

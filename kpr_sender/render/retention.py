@@ -27,7 +27,7 @@ def pruned_screen(
         yield Text("Nothing is left to remove.")
     else:
         yield Text(
-            "Removed: {messages} sealed messages ({size:,} bytes) and the content of {receipts} receipts.",
+            "Removed: sealed messages: {messages} ({size:,} bytes); receipts' content: {receipts}.",
             messages=removed.messages,
             size=removed.sealed_bytes,
             receipts=removed.receipts,

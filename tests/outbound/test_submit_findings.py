@@ -26,11 +26,11 @@ def change(kommune: Municipality, old: bytes, new: bytes, *, times: int = 1) -> 
     kommune.fagmelding.write_bytes(data.replace(old, new, times))
 
 
-def drop_two(kommune: Municipality) -> None:
-    """Let two TJENESTE end before the year: FHI drops them after a positive receipt."""
+def drop_two(kommune: Municipality, *, times: int = 2) -> None:
+    """Let TJENESTE, two of them, end before the year: FHI drops them after a positive receipt."""
     data = kommune.fagmelding.read_bytes()
     first, *services = data.split(b"<TJENESTE ")
-    for number in (0, 1):
+    for number in range(times):
         head, _, tail = services[number].partition(b"</TJENESTE>")
         fields = [each for each in head.split(b"<tj") if not each.startswith((b"FraDato", b"TilDato"))]
         services[number] = (
@@ -100,6 +100,19 @@ def test_who_accepted_how_many_of_what_is_in_the_journal(
         rows = journal.execute("SELECT who, details FROM event WHERE what = 'findings-accepted'").fetchall()
     assert [(who, json.loads(details)) for who, details in rows] == [("Kari Vakt", {"tjeneste.outside-year": 2})] * 2
     assert kpr_send("--env", "lokal", "--config", kommune.config, "journal", "verify").code == 0
+
+
+def test_one_finding_is_said_as_one(
+    new_client: NewClient, bus: MemoryBus, kommune: Municipality, events: list[Event]
+) -> None:
+    drop_two(kommune, times=1)
+    client = new_client(bus)
+    with pytest.raises(InputRefused, match="1 finding would have to be accepted, not 2"):
+        client.submit(accept_findings=2)
+    first, _ = client.submit(accept_findings=1, by="Kari Vakt").submission.shipments
+    assert any("Kari Vakt accepts 1 finding of the check." in event.text for event in events)
+    (accepted,) = client.case(first.msg_id).decided
+    assert accepted.why == "1 finding of the check was read and accepted."
 
 
 def test_what_is_submitted_already_goes_on_whatever_is_found_now(
