@@ -20,6 +20,7 @@ from kpr_sender.errors import InputMissing
 from kpr_sender.operator.resolve import look_up
 from kpr_sender.outbound.drop import DropFolder
 from kpr_sender.outbound.payload_file import named_files
+from kpr_sender.outbound.publish import next_sealed
 from kpr_sender.report import Report, deadline_of
 from kpr_sender.settings.values import Settings
 from kpr_sender.texts import Text
@@ -83,7 +84,8 @@ def command(
         return answered(client, client.submit(fagmelding, identmelding, **submitting))
 
     def go_on(client: Client) -> Report:
-        return answered(client, client.status() or client.submit(fagmelding, identmelding, **submitting))
+        submit = partial(client.submit, fagmelding, identmelding, **submitting)
+        return _with_its_files(answered(client, client.status() or submit()), submit)
 
     # Once: to read a whole fleet file takes longer than a run that has nothing to do.
     settings_read = cache(partial(session.own_settings, invocation, scheduled=True))
@@ -101,6 +103,11 @@ def command(
         if missing and _days_left(settings) > _DAYS_TO_WAIT:
             return output.nothing(invocation, settings, _waiting(missing[0]), state="waiting")
     return session.run(invocation, work, remark=_remark, limit=limit, scheduled=True, settings=settings_read())
+
+
+def _with_its_files(report: Report, submit: Callable[[], Report]) -> Report:
+    """Return a report; where something of it is to be sent, which needs its files, what submitting it without says."""
+    return report if next_sealed(report.submission) is None else submit()
 
 
 def _require_both(fagmelding: Path | None, identmelding: Path | None) -> None:

@@ -33,6 +33,7 @@ from kpr_sender.errors import (
     ConfigInvalid,
     Fault,
     InDoubt,
+    InputMissing,
     InputRefused,
     JournalUnwritable,
     KprError,
@@ -185,10 +186,10 @@ def _known(settings: Settings, msg_id: str) -> Report | None:
 def _counts_more(error: KprError, known: Report, *, drop: bool) -> bool:
     """Return whether the submission's own state says nothing of why the run ended.
 
-    So where it is sealed and its journal cannot be written, where what takes its place is refused, and where nothing is
-    wrong with it but something is with another pair that lies in the drop folder.
+    So where it is sealed and its journal cannot be written or its files are gone, where what takes its place is
+    refused, and where nothing is wrong with it but something is with another pair that lies in the drop folder.
     """
-    if isinstance(error, JournalUnwritable):
+    if isinstance(error, InputMissing | JournalUnwritable):
         return known.submission.state is SubmissionState.SEALED
     if drop and known.error is None and isinstance(error, AlreadySubmitted | InputRefused):
         return True

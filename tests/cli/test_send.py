@@ -6,10 +6,13 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from kpr_sender.bus.port import Outcome
 from kpr_sender.client import Client
+from kpr_sender.operator.resolve import Decision
 from kpr_sender.profiles.profile import norwegian_time
 from tests.helpers.command import Ran
-from tests.helpers.desk import Desk
+from tests.helpers.desk import NOT_SENT, Desk
+from tests.helpers.fhi import Fhi
 from tests.helpers.memory_bus import ACCEPTED
 
 
@@ -64,6 +67,30 @@ def test_what_was_sent_is_gone_on_with_although_its_files_are_gone(desk: Desk, m
     ran = desk.command("send", "--wait-for-files", "--wait", "0")
     assert (ran.code, waited) == (80, [first.submission_id])
     assert desk.shipment(first.msg_id).attempts == 1
+
+
+@pytest.mark.parametrize("outcome", [ACCEPTED, NOT_SENT])
+def test_g2_what_is_to_be_sent_and_has_no_files_any_more_is_66_and_never_silent(
+    desk: Desk, fhi: Fhi, monkeypatch: pytest.MonkeyPatch, outcome: Outcome
+) -> None:
+    """A person let it go again, or the bus would not have it: the journal alone says that the next run sends it."""
+    monkeypatch.setattr("kpr_sender.app.App.bus", desk.bus)
+    _, second = desk.sent(ACCEPTED, outcome)
+    if outcome is ACCEPTED:
+        with desk.client() as client:
+            client.resolve(second.msg_id, Decision.NOT_ARRIVED, reason="FHI er spurt.", by="Kari")
+    desk.kommune.fagmelding.unlink()
+    desk.bus.inbox.extend(fhi.answer(desk.bus.taken[0]))
+
+    ran = desk.command("send", "--wait-for-files", "--wait", "0", "-q")
+
+    assert (ran.code, str(desk.kommune.fagmelding) in ran.err) == (66, True)
+    with desk.client() as client:
+        known = client.status()
+    assert known is not None
+    assert [one.state.value for one in known.submission.shipments] == ["delivered", "sealed"], (
+        "receipts are taken first"
+    )
 
 
 def test_a_replacement_is_a_persons(desk: Desk) -> None:
