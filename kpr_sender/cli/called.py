@@ -15,13 +15,14 @@ from typing import Any, Final
 from kpr_sender.cli.documents import located
 from kpr_sender.model import Environment
 
-_WITH_VALUE: Final = ("--env", "--config", "--journal", "--municipality")
+_MUNICIPALITY: Final = "--municipality"
+_WITH_VALUE: Final = ("--env", "--config", "--journal", _MUNICIPALITY)
 _FLEET: Final = "fleet"
 _OF_ONE: Final = frozenset(
     {"journal", "send", "status", "wait", "receipts", "resolve", "resend", "reviewed", "evidence"}
 )
 """Commands of one municipality: a fleet file has several."""
-_ANY_OF_A_FLEET: Final = "--municipality NUMBER "
+_ANY_OF_A_FLEET: Final = f"{_MUNICIPALITY} NUMBER "
 _SAME_COMMAND: Final = "..."
 _UNNAMED: Final = "send"
 """The command of a line that names none."""
@@ -112,12 +113,16 @@ class Called:
         if "kpr-send " not in text:
             return text
         named = next((one for one in self.arguments if one in self.commands), None)
-        of_all = named == _FLEET and self.option("--municipality") is None
+        of_all = named == _FLEET and self.option(_MUNICIPALITY) is None
+
+        def names_one(match: re.Match[str]) -> bool:
+            whole = self.command.match(text, match.start())
+            return whole is not None and _MUNICIPALITY in whole[0].split()
 
         def complete(match: re.Match[str]) -> str:
             if match[1] == _SAME_COMMAND:
                 return f"kpr-send {_joined(self.arguments if named else (*self.arguments, _UNNAMED))}"
-            of_one = _ANY_OF_A_FLEET if of_all and match[1] in _OF_ONE else ""
+            of_one = _ANY_OF_A_FLEET if of_all and match[1] in _OF_ONE and not names_one(match) else ""
             return (
                 f"kpr-send {self.prefix}{of_one}{match[1]}" if match[1] in {*self.commands, "--journal"} else match[0]
             )

@@ -108,6 +108,12 @@ def test_what_a_fleets_command_says_of_one_municipality_has_a_place_for_its_numb
     wanted = f"Run kpr-send {options} --municipality NUMBER journal migrate, then kpr-send {options} fleet status."
     assert of_all.completed(said) == wanted
     assert of_all.completed(wanted) == wanted
+    said = "See it with kpr-send status --municipality 1103. Run kpr-send journal migrate."
+    wanted = (
+        f"See it with kpr-send {options} status --municipality 1103. "
+        f"Run kpr-send {options} --municipality NUMBER journal migrate."
+    )
+    assert of_all.completed(said) == wanted, "two values for one option would be refused"
 
 
 def test_a_line_that_names_no_command_sends() -> None:
