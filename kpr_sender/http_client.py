@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import urlsplit
 
 from kpr_sender.deadline import Stopped, never, one_wait
-from kpr_sender.net import open_socket
+from kpr_sender.net import VERIFY_ERRORS, open_socket
 from kpr_sender.texts import Text
 
 if TYPE_CHECKING:
@@ -212,12 +212,18 @@ def _joined(headers: Sequence[tuple[bytes, bytes]]) -> Mapping[str, str]:
 _NO_HOST: Final = Text("the host is not known")
 
 
+def _flaw(error: ssl.SSLCertVerificationError) -> str:
+    """Return what is wrong with a certificate: in our words where we have any, and in OpenSSL's, which tell more."""
+    flaw = VERIFY_ERRORS.get(error.verify_code)
+    return Text("it {flaw}: {reason}", flaw=flaw, reason=error.verify_message) if flaw else error.verify_message
+
+
 def _failure(error: Exception) -> NoAnswer:
     """Say what broke, by the error of the system or of TLS that is behind httpcore's own."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return NoAnswer(Text("the server's certificate is refused"), certificate_flaw=cause.verify_message)
+            return NoAnswer(Text("the server's certificate is refused"), certificate_flaw=_flaw(cause))
         if isinstance(cause, ssl.SSLError):
             return NoAnswer(Text("TLS failed ({reason})", reason=cause.reason or type(cause).__name__))
         if isinstance(cause, OSError):

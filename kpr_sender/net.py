@@ -41,7 +41,13 @@ _LOCAL_NAT64: Final = ipaddress.IPv6Network("64:ff9b:1::/48")  # RFC 8215: with 
 # RFC 6052, 2.2: which bytes are the IPv4 address after 48, 56, 64 and 96 bits; the ninth byte is none of them.
 _NAT64_BYTES: Final = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
 
-
+VERIFY_ERRORS: Final = {
+    **dict.fromkeys((2, 18, 19, 20, 21), Text("is not issued by an authority that we know")),
+    **dict.fromkeys((9,), Text("is not valid yet")),
+    **dict.fromkeys((10,), Text("is expired")),
+    **dict.fromkeys((62, 64), Text("is made out to another host name")),
+}
+"""What is wrong with a server's certificate, by the X509_V_ERR codes of OpenSSL's x509_vfy.h."""
 _NO_PEM: Final = Text("it holds no PEM certificate")
 
 

@@ -11,17 +11,10 @@ from typing import Final
 
 from kpr_sender.deadline import Stopped, never
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprError
-from kpr_sender.net import is_loopback, open_socket, verifying
+from kpr_sender.net import VERIFY_ERRORS, is_loopback, open_socket, verifying
 from kpr_sender.settings.values import BusSettings
 from kpr_sender.texts import Text
 
-# X509_V_ERR codes of OpenSSL's x509_vfy.h.
-VERIFY_ERRORS: Final = {
-    **dict.fromkeys((2, 18, 19, 20, 21), Text("is not issued by an authority that we know")),
-    **dict.fromkeys((9,), Text("is not valid yet")),
-    **dict.fromkeys((10,), Text("is expired")),
-    **dict.fromkeys((62, 64), Text("is made out to another host name")),
-}
 _NOT_VERIFIED: Final = Text("cannot be verified")
 _VERIFY_NEXT: Final = {
     **dict.fromkeys((2, 18, 19, 20, 21), Text("Check bus.ca_file; do not switch the check off.")),

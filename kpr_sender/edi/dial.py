@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from kpr_sender.bus.dial import NOT_TLS, TOO_OLD, VERIFY_ERRORS, keep_unsent_here
+from kpr_sender.bus.dial import NOT_TLS, TOO_OLD, keep_unsent_here
 from kpr_sender.bus.port import Handshake
 from kpr_sender.deadline import HEARD_WITHIN, Stopped, never
 from kpr_sender.errors import AccessRefused, BusUnreachable, ConfigInvalid, KprError, LoginRefused
-from kpr_sender.net import is_loopback, open_socket, start_tls, verifying
+from kpr_sender.net import VERIFY_ERRORS, is_loopback, open_socket, start_tls, verifying
 from kpr_sender.settings.secrets import Secret
 from kpr_sender.texts import Text
 
