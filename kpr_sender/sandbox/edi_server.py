@@ -260,18 +260,16 @@ class MessageServer:
         if rule is not None:
             by_reply = {Reply.FAULT: [Step.FAULT], Reply.ERROR: [] if letter.is_signal else [Step.ERROR]}
             return by_reply.get(rule.reply, [])
-        awaited = any(one.examined.letter.message_id == letter.message_id for one in self._pending)
-        if examined.kind is not EbxmlKind.PAYLOAD or awaited:  # what is awaited is answered soon
+        if examined.kind is not EbxmlKind.PAYLOAD:
             return []
-        if before := self.memory.answer_to(letter.message_id):
-            if (
-                resumed
-                and before.is_acknowledgment
-                and not self.memory.has_receipt(transport.plain_id(examined.msg_id))
-            ):
-                return [Step.RECEIPT]
-            return [Step.REPEAT if before.digests == letter.digests else Step.FALSE_REPEAT]
-        return self._first_steps(examined)
+        awaited = any(one.examined.letter.message_id == letter.message_id for one in self._pending)
+        before = self.memory.answer_to(letter.message_id)
+        if before is None:
+            return [] if awaited else self._first_steps(examined)  # what is awaited is answered soon
+        unanswered = before.is_acknowledgment and not self.memory.has_receipt(transport.plain_id(examined.msg_id))
+        if resumed and unanswered and not awaited:
+            return [Step.RECEIPT]
+        return [Step.REPEAT if before.digests == letter.digests else Step.FALSE_REPEAT]
 
     def _first_steps(self, examined: ExaminedMail) -> list[Step]:
         """Decide about a message that keeps the rules and was not answered before."""

@@ -15,6 +15,7 @@ from kpr_sender.ebxml.envelope import EB
 from kpr_sender.errors import JournalLocked
 from kpr_sender.model import Environment, MessageType, Transport
 from kpr_sender.sandbox.edi_sandbox import EdiSandbox
+from kpr_sender.sandbox.faults import NO_FAULTS
 from kpr_sender.settings.read import load
 from kpr_sender.states import ReceiptStatus
 from tests.helpers.command import interrupted, kpr_send, start, until
@@ -88,6 +89,23 @@ def test_the_same_message_again_is_acknowledged_again_and_not_processed_twice(
     assert refused.error.get(f"{EB}errorCode") == "Inconsistent"
     assert "5.8.2" in refused.text("Description")
     assert [line.verdict for line in second.ledger.lines()] == ["1", "repeat", "repeat", "false repeat"]
+
+
+@pytest.mark.parametrize("fault", ["no-answer", "delay=600"])
+def test_a_repeat_is_acknowledged_again_while_the_receipt_is_still_to_come(
+    run_edi: Run, edi_sender: EdiMunicipality, fault: str
+) -> None:
+    sandbox = run_edi(fault)
+    client = EdiClient(sandbox, edi_sender.municipality.pki)
+    draft = edi_sender.draft()
+    client.send(draft)
+    (acknowledgement,) = come(client, 1)
+    client.send(draft)
+    (again,) = come(client, 1)
+    assert (again.kind, again.soap) == ("acknowledgement", acknowledgement.soap)
+    sandbox.faults = NO_FAULTS
+    (receipt,) = come(client, 1)
+    assert receipt.kind == "receipt"
 
 
 def test_a_msgid_has_its_receipt_once(run_edi: Run, edi_sender: EdiMunicipality) -> None:
