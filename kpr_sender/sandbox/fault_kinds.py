@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Final
 
+from kpr_sender.model import Transport
 from kpr_sender.texts import Text
-
-AMQP: Final = "amqp"
-EDI: Final = "edi"
 
 
 class FaultName(enum.StrEnum):
@@ -71,7 +68,7 @@ class FaultKind:
         choices: The words it takes instead of a number; the first one when none is given.
         typed: Whether it can be limited to one message type.
         then: What ``kpr-send`` makes of it and what a person does, for docs/sandbox.md.
-        only: The one transport that has it, ``amqp`` or ``edi``; empty where both have it.
+        only: The one transport that has it; None where both have it.
     """
 
     text: Text
@@ -79,7 +76,7 @@ class FaultKind:
     choices: tuple[str, ...] = ()
     typed: bool = True
     then: str = ""
-    only: str = ""
+    only: Transport | None = None
 
     @property
     def default(self) -> str:

@@ -8,10 +8,10 @@ from types import MappingProxyType
 from typing import Final
 
 from kpr_sender.errors import UsageError
-from kpr_sender.model import MessageType
+from kpr_sender.model import MessageType, Transport
 from kpr_sender.sandbox.codes import CONDITIONS, INVALID_CERTIFICATE
 from kpr_sender.sandbox.edi_faults import EDI_FAULTS
-from kpr_sender.sandbox.fault_kinds import AMQP, FaultKind, FaultName
+from kpr_sender.sandbox.fault_kinds import FaultKind, FaultName
 from kpr_sender.texts import Text
 
 __all__ = ["FAULTS", "NO_FAULTS", "ActiveFault", "FaultKind", "FaultName", "Faults"]
@@ -89,12 +89,12 @@ FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
             choices=(INVALID_CERTIFICATE, *(name for name in CONDITIONS if name != INVALID_CERTIFICATE)),
             then="*Faulted*, 81, or 82 where the other half is delivered. Fix what the condition names, then "
             "`resend` and `send`; a verified receipt that comes later counts for more.",
-            only=AMQP,
+            only=Transport.AMQP,
         ),
         FaultName.ERROR_AS_CLONE: FaultKind(
             Text("Error-queue messages are clones of the sender's message, as NHN's client once wrote them."),
             then="With `error-queue`: the same as without, since the message is known by its properties alone.",
-            only=AMQP,
+            only=Transport.AMQP,
         ),
         FaultName.LOST_BY_RECEIVER: FaultKind(
             Text(
@@ -117,14 +117,14 @@ FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
             typed=False,
             then="With `foreign-in-front`: shows that others' messages stay within their owner's reach. 88 does "
             "not come, as somebody reads the queue.",
-            only=AMQP,
+            only=Transport.AMQP,
         ),
         FaultName.DELIVERY_LIMIT: FaultKind(
             Text("A message that comes back more often than this goes to the dead letter queue."),
             number=10.0,
             typed=False,
             then="With `foreign-in-front`: shows that no look of ours is the one too many.",
-            only=AMQP,
+            only=Transport.AMQP,
         ),
         FaultName.HOLD_DISPOSITION: FaultKind(
             Text("The message is stored, its disposition held back while the fault is on."),
@@ -144,13 +144,13 @@ FAULTS: Final[Mapping[FaultName, FaultKind]] = MappingProxyType(
             Text("The message is rejected as by a full queue."),
             then="Certainly not sent: tried again within `bus.reconnect_budget`, then *sealed*, 69. The next "
             "`send` sends the same bytes.",
-            only=AMQP,
+            only=Transport.AMQP,
         ),
         FaultName.UNROUTABLE: FaultKind(
             Text("The queue is unknown to the exchange: lost by version 3, released by 4."),
             then="Version 3 says *accepted* and loses it: *published*, 80, overdue later. Version 4 gives it back: "
             "*sealed*, 78, check `receiver.queue`.",
-            only=AMQP,
+            only=Transport.AMQP,
         ),
         FaultName.REFUSE_LOGIN: FaultKind(
             Text("Every login to the bus is refused."),
@@ -269,20 +269,20 @@ class Faults:
     active: tuple[ActiveFault, ...] = ()
 
     @classmethod
-    def parse(cls, texts: Iterable[str], transport: str = AMQP) -> Faults:
+    def parse(cls, texts: Iterable[str], transport: Transport = Transport.AMQP) -> Faults:
         """Read several ``NAME[:TYPE][=VALUE]``.
 
         Args:
             texts: One each.
-            transport: Which sandbox they are for, ``amqp`` or ``edi``.
+            transport: Which sandbox they are for.
 
         Raises:
             UsageError: As for ``ActiveFault.parse``, and where that sandbox does not have a fault.
         """
         parsed = tuple(ActiveFault.parse(text) for text in texts)
         for fault in parsed:
-            if FAULTS[fault.name].only not in {"", transport}:
-                own = ", ".join(name for name, kind in FAULTS.items() if kind.only in {"", transport})
+            if FAULTS[fault.name].only not in {None, transport}:
+                own = ", ".join(name for name, kind in FAULTS.items() if kind.only in {None, transport})
                 raise UsageError(
                     Text("The transport {transport} has no fault {fault}.", transport=transport, fault=fault.name),
                     where="--fault",

@@ -44,7 +44,7 @@ def box(kommune: Municipality) -> Iterator[EdiSandbox]:
 
 
 def _faults(*faults: str) -> Faults:
-    return Faults.parse(faults, "edi")
+    return Faults.parse(faults, Transport.EDI)
 
 
 def _mails(kommune: Municipality) -> list[bytes]:

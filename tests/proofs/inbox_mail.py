@@ -16,6 +16,7 @@ from typing import Final
 from kpr_sender.bus.port import MAIL, Inbound
 from kpr_sender.ebxml.envelope import Severity
 from kpr_sender.inbound.mails import stored_form
+from kpr_sender.model import Transport
 from kpr_sender.sandbox.edi_answers import EdiAnswers
 from kpr_sender.sandbox.edi_faults import DELAYED, FAILED
 from kpr_sender.sandbox.edi_letter import Letter as Mail
@@ -67,11 +68,11 @@ _RECEIPTS: Final = {
 }
 _ACKNOWLEDGMENTS: Final = {
     _K.ACKNOWLEDGMENT: NO_FAULTS,
-    _K.ACKNOWLEDGMENT_OF_ANOTHER: Faults.parse(["wrong-digest"], "edi"),
-    _K.ACKNOWLEDGMENT_UNSIGNED: Faults.parse(["unsigned-acknowledgement"], "edi"),
-    _K.ACKNOWLEDGMENT_BY_ANOTHER: Faults.parse(["acknowledgement-signer"], "edi"),
+    _K.ACKNOWLEDGMENT_OF_ANOTHER: Faults.parse(["wrong-digest"], Transport.EDI),
+    _K.ACKNOWLEDGMENT_UNSIGNED: Faults.parse(["unsigned-acknowledgement"], Transport.EDI),
+    _K.ACKNOWLEDGMENT_BY_ANOTHER: Faults.parse(["acknowledgement-signer"], Transport.EDI),
 }
-_WRONG_SIGNER: Final = Faults.parse(["wrong-signer"], "edi")
+_WRONG_SIGNER: Final = Faults.parse(["wrong-signer"], Transport.EDI)
 _REPORTS: Final = {_K.BOUNCE: FAILED, _K.DELAY: DELAYED}
 _SEVERITIES: Final = {_K.MESSAGE_ERROR: Severity.ERROR, _K.WARNING: Severity.WARNING}
 _FOREIGN: Final = {_K.FOREIGN: 0, _K.FOREIGN_ACKNOWLEDGMENT: 1}

@@ -162,7 +162,7 @@ class MailWire:
         return [replace(line, sha256=body) for line, body in together if has_taken(line)]
 
     def go_wrong(self, faults: Iterable[str]) -> None:
-        self._box.faults = Faults.parse(faults, "edi")
+        self._box.faults = Faults.parse(faults, Transport.EDI)
 
     def is_idle(self) -> bool:
         server = self._box._mail_server

@@ -24,7 +24,7 @@ from kpr_sender.keys.files import KeyPair, load_pkcs12
 from kpr_sender.messages import hodemelding, transport
 from kpr_sender.messages.hodemelding import Hodemelding
 from kpr_sender.messages.splice import splice
-from kpr_sender.model import Environment, MessageType, Party
+from kpr_sender.model import Environment, MessageType, Party, Transport
 from kpr_sender.sandbox.edi_sandbox import EdiSandbox
 from kpr_sender.sandbox.faults import Faults
 from kpr_sender.sandbox.pki import Pki, ensure_pki
@@ -148,7 +148,7 @@ def run_edi(folder: Path) -> Iterator[Callable[..., EdiSandbox]]:
     with ExitStack() as running:
 
         def start(*faults: str) -> EdiSandbox:
-            active = Faults.parse(faults, "edi")
+            active = Faults.parse(faults, Transport.EDI)
             return running.enter_context(EdiSandbox(folder, sender_her_id=SENDER.service_her_id, faults=active))
 
         yield start

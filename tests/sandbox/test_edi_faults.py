@@ -15,7 +15,7 @@ from kpr_sender.ebxml import signature
 from kpr_sender.ebxml.envelope import EB, ErrorCode
 from kpr_sender.errors import UsageError
 from kpr_sender.messages import apprec
-from kpr_sender.model import MessageType
+from kpr_sender.model import MessageType, Transport
 from kpr_sender.sandbox.edi_faults import EDI_FAULTS
 from kpr_sender.sandbox.edi_sandbox import EdiSandbox
 from kpr_sender.sandbox.faults import NO_FAULTS, Faults
@@ -115,7 +115,7 @@ def test_message_error_and_warning(scene: Scene, kind: str) -> None:
 
 @pytest.mark.parametrize("code", ErrorCode)
 def test_message_error_takes_each_code(code: ErrorCode) -> None:
-    assert Faults.parse([f"message-error={code}", f"warning={code}"], "edi").active[0].value == code
+    assert Faults.parse([f"message-error={code}", f"warning={code}"], Transport.EDI).active[0].value == code
 
 
 def test_soap_fault(scene: Scene) -> None:
@@ -239,8 +239,11 @@ def test_refuse_login(scene: Scene) -> None:
         scene.begin("refuse-login").send()
 
 
-@pytest.mark.parametrize(("fault", "transport"), [("error-queue", "edi"), ("queue-full", "edi"), ("bounce", "amqp")])
-def test_a_fault_of_the_other_transport_is_a_usage_error(fault: str, transport: str) -> None:
+@pytest.mark.parametrize(
+    ("fault", "transport"),
+    [("error-queue", Transport.EDI), ("queue-full", Transport.EDI), ("bounce", Transport.AMQP)],
+)
+def test_a_fault_of_the_other_transport_is_a_usage_error(fault: str, transport: Transport) -> None:
     with pytest.raises(UsageError) as refused:
         Faults.parse([fault], transport)
     assert fault not in str(refused.value.next_step).split()
