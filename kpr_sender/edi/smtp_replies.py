@@ -176,13 +176,18 @@ _MEANINGS: Final = (
 )
 
 
+_IN_WORDS: Final = {Stage.GREETING: Text("greeting"), Stage.BODY: Text("mail"), Stage.DOT: Text("end of the mail")}
+"""The stages that are no command of SMTP's."""
+
+
 def refusal(refused: SmtpRefused, where: str) -> KprError:
     """Return what it means to a person that the server refused; ``where`` is host and port."""
     stage, reply = refused.stage, refused.reply
     meaning = next(one for one in _MEANINGS if one.applies(stage, reply))
     words = f"{reply.code} {reply.text}".rstrip()
     said = Text("{sentence} ({words}).", sentence=meaning.sentence, words=words)
-    return meaning.error(said, where=f"{where}, {stage}", next_step=meaning.next_step)
+    at = Text("{where}, {stage}", where=where, stage=_IN_WORDS.get(stage, stage.value))
+    return meaning.error(said, where=at, next_step=meaning.next_step)
 
 
 def not_sent(refused: SmtpRefused, reach: Reach, sent: int, where: str) -> Outcome:

@@ -164,12 +164,11 @@ def require_not_lost(journal: Path) -> None:
         )
     if found is None and (gone := witness.last_at(journal)) is not None:
         text = Text(
-            "{gone} A new one would not know of the {count} shipment that was begun.",
-            plural="{gone} A new one would not know of the {count} shipments that were begun.",
-            gone=_GONE,
+            "A new one would not know of the {count} shipment that was begun.",
+            plural="A new one would not know of the {count} shipments that were begun.",
             count=len(gone.mark.begun),
         )
-        raise _gone(journal, text, _MOVED)
+        raise _gone(journal, paragraph(_GONE, text), _MOVED)
 
 
 def open_there(path: Path, environment: Environment) -> SqliteStore | None:

@@ -42,7 +42,7 @@ from kpr_sender.registry.counterpart_checks import require_one_environment
 from kpr_sender.regular_file import open_regular
 from kpr_sender.settings.exposure import concerns_of_sending, require_unexposed, secrets_of
 from kpr_sender.settings.values import Revocation, Settings
-from kpr_sender.texts import Text, as_text, listed
+from kpr_sender.texts import Text, as_text, listed, paragraph
 from kpr_sender.trust.parties import check_signer
 from kpr_sender.wording import all_of
 
@@ -50,7 +50,7 @@ _MESSAGES: Final = 4
 """What a pair needs on the disk, in largest messages: two of them, each in SQLite's write-ahead log and in its file."""
 _REAL: Final = (Environment.PRODUKSJON, Environment.VALIDERING)
 _ASK_FOR_EXTENSION: Final = Text(
-    "ask kpr@fhi.no for an extension, with the reason; put what they answer into report.extended_to and "
+    "Ask kpr@fhi.no for an extension, with the reason; put what they answer into report.extended_to and "
     "report.extension_letter."
 )
 _BLOCK: Final = bytes(4096)
@@ -96,7 +96,7 @@ def year(context: CheckContext) -> CheckResult:
                 where="report.year",
                 next_step=_ASK_FOR_EXTENSION,
             )
-        concerns.append(Text("The deadline is past: {ask_for_extension}", ask_for_extension=_ASK_FOR_EXTENSION))
+        concerns.append(paragraph(Text("The deadline is past."), _ASK_FOR_EXTENSION))
     return found(text, concerns)
 
 

@@ -117,6 +117,7 @@ def test_one_english_has_one_norwegian(project: tuple[Path, Path]) -> None:
         'Text("a {b}", b="c" + x)',
         'Text("a {b}", b="c {}".format(x))',
         'Text("a {b}", b=x or "some words")',
+        'Text("a {b}", b=y); y = Text("One sentence.")',
     ],
 )
 def test_a_sentence_that_is_put_together_fails(code: str) -> None:

@@ -66,6 +66,7 @@ def extract(source: str) -> Found:
     nodes = list(ast.walk(tree))
     imported = [node for node in nodes if isinstance(node, ast.ImportFrom)]
     texts = {(a.asname or a.name): a.name for node in imported if node.module == _HOME for a in node.names}
+    texts |= dict.fromkeys(_sentences(tree, texts), "paragraph")
     shows_help = any(isinstance(node, ast.Import) and any(a.name == "click" for a in node.names) for node in nodes)
     placed: list[tuple[int, int, Entry]] = []
     errors = {
@@ -162,6 +163,19 @@ def _is_exception(annotation: ast.expr | None) -> bool:
     return isinstance(annotation, ast.Name) and annotation.id.endswith(("Exception", "Error"))
 
 
+def _sentences(tree: ast.Module, texts: dict[str, str]) -> Iterator[str]:
+    """Yield the names of a module's constants that are whole sentences: what goes before or after is a paragraph's."""
+    for node in tree.body:
+        match node:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name), value=value)
+                | ast.Assign(targets=[ast.Name(id=name)], value=value)
+            ) if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+                words = _literal(value.args[0]) if value.args and texts.get(value.func.id) == "Text" else None
+                if (words or "").endswith("."):
+                    yield name
+
+
 def _glued(value: ast.expr, texts: dict[str, str]) -> str:
     """Return what makes a value a piece of a sentence; empty where nothing does."""
     match value:
@@ -171,6 +185,8 @@ def _glued(value: ast.expr, texts: dict[str, str]) -> str:
             return next(filter(None, (_glued(one, texts) for one in values)), "")
         case ast.Call(func=ast.Name(id=name)) if texts.get(name) in _SENTENCES:
             return "a text itself"
+        case ast.Name(id=name) if texts.get(name) in _SENTENCES:
+            return "a sentence itself"
         case ast.Constant(value=str() as words) if " " in words and not words.startswith(_TYPED):
             return "words"
     return "put together" if _is_put_together(value) else ""
